@@ -1,0 +1,64 @@
+/**
+ * CONTRACT: what the aggregator writes to its topics, in its transaction, and the sink copies into ClickHouse as it is.
+ * All records are NDJSON; their header `kind` tells which of these shapes their lines have. Times are epoch seconds in
+ * `minute` (a DateTime) and epoch ms elsewhere.
+ */
+
+/** Values of the record header `kind` on topics `aggregates` and `quarantine`. */
+export const recordKinds = { adMinute: 'ad-minute', progress: 'progress', quarantine: 'quarantine' } as const;
+
+/**
+ * A true statement about a log prefix: "in `clicks[partition]` before offset `version`, this ad had `clicks` distinct
+ * clicks from this country in this minute". Absolute, never an increment: a repeated or stale row does no harm, the
+ * higher version wins. `version = revision << 48 | offset`; live counting writes revision 0.
+ */
+export interface AdMinuteRow {
+  readonly minute: number;
+  readonly ad_id: string;
+  readonly country: string;
+  readonly partition: number;
+  readonly version: number;
+  readonly clicks: number;
+  /** Further copies of clicks that are counted in `clicks`. */
+  readonly duplicates: number;
+  /** Those of `clicks` that arrived after the watermark had passed the end of the minute. */
+  readonly late: number;
+}
+
+/** How far partition `partition` is counted; written after the rows it covers, in the same transaction. */
+export interface ProgressRow {
+  readonly partition: number;
+  /** Of the topic: only when each has progress is anything known about all of them. */
+  readonly partitions: number;
+  /** Offset of the next record to count. */
+  readonly position: number;
+  /** No click older than this is expected; 0 = nothing is known yet. */
+  readonly watermark: number;
+  /** All minutes that end at or before this are final in this partition. */
+  readonly final_until: number;
+  /** Broker's time of the last record counted; 0 = none. */
+  readonly appended_at: number;
+  /** Lines since the beginning of the log. Always received = counted + duplicates + quarantined. */
+  readonly received: number;
+  readonly counted: number;
+  readonly duplicates: number;
+  readonly quarantined: number;
+}
+
+export type QuarantineReason = 'malformed' | 'future' | 'too_late';
+
+/** A line that was not counted, whole. (`partition`, `offset`, `line`) is its identity. */
+export interface QuarantineRow {
+  readonly partition: number;
+  readonly offset: number;
+  readonly line: number;
+  readonly reason: QuarantineReason;
+  readonly detail: string;
+  readonly appended_at: number;
+  readonly ad_id: string;
+  readonly event_id: string;
+  /** Epoch ms; 0 where the line has none. */
+  readonly clicked_at: number;
+  /** The line; base64 with prefix `base64:` where it is not UTF-8. */
+  readonly raw: string;
+}

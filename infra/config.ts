@@ -1,0 +1,91 @@
+/**
+ * Configuration: each room has one TypeBox schema whose keys are environment variables. Type, default, bounds and
+ * documentation are that one object; README's table and `npm start -- --help` are compared with it.
+ */
+import { type Static, type TObject, type TSchema, Type } from 'typebox';
+import { Value } from 'typebox/value';
+import { ConfigError } from './errors.ts';
+
+/**
+ * Reads the schema's keys from `env`; an unset or empty variable takes its default.
+ * @throws ConfigError naming variable, value and rule
+ */
+export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv = process.env): Static<T> {
+  const given: Record<string, unknown> = {};
+  for (const [key, property] of Object.entries(schema.properties)) {
+    const text = env[key];
+    if (text !== undefined && text !== '') given[key] = fromText(text, property);
+  }
+  const config = Value.Default(schema, given);
+  const first = Value.Errors(schema, config)[0];
+  if (first === undefined) return config as Static<T>;
+  const key = first.instancePath.slice(1);
+  if (key === '') throw new ConfigError(`configuration: ${first.message}`);
+  const shown = isSecret(key) ? '***' : JSON.stringify(env[key] ?? null);
+  throw new ConfigError(`${key}=${shown}: ${first.message}`);
+}
+
+/** The configuration as it may be logged: secrets masked. */
+export function printable(config: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(config).map(([key, value]) => [key, isSecret(key) && value ? '***' : value]));
+}
+
+/** What every process that talks to Kafka needs. */
+export const KafkaConfig = Type.Object({
+  KAFKA_BROKERS: Type.String({
+    default: '127.0.0.1:9092',
+    pattern: '^[^,:\\s]+:\\d+(,[^,:\\s]+:\\d+)*$',
+    description: 'Kafka bootstrap brokers, `host:port[,host:port…]`; setting it makes `npm start` use that cluster',
+  }),
+  KAFKA_TLS: Type.Boolean({ default: false, description: 'connect to Kafka with TLS (system CAs)' }),
+  KAFKA_SASL_MECHANISM: Type.Union(
+    [Type.Literal('none'), Type.Literal('plain'), Type.Literal('scram-sha-256'), Type.Literal('scram-sha-512')],
+    { default: 'none', description: 'SASL mechanism: `none`, `plain`, `scram-sha-256`, `scram-sha-512`' },
+  ),
+  KAFKA_USERNAME: Type.String({ default: '', description: 'SASL user name' }),
+  KAFKA_PASSWORD: Type.String({ default: '', description: 'SASL password (secret, never logged)' }),
+  TOPIC_PREFIX: Type.String({
+    default: '',
+    pattern: '^[A-Za-z0-9._-]{0,64}$',
+    description: 'prefix of all topic, group and transactional ids: several pipelines on one cluster',
+  }),
+});
+export type KafkaConfig = Static<typeof KafkaConfig>;
+
+/** What every process that talks to ClickHouse needs. */
+export const ClickHouseConfig = Type.Object({
+  CLICKHOUSE_URL: Type.String({
+    default: '',
+    description: 'ClickHouse server, `http(s)://host:port`; empty: the embedded engine under `DATA_DIR`',
+  }),
+  CLICKHOUSE_USER: Type.String({ default: 'default', description: 'ClickHouse user' }),
+  CLICKHOUSE_PASSWORD: Type.String({ default: '', description: 'ClickHouse password (secret, never logged)' }),
+  CLICKHOUSE_DATABASE: Type.String({
+    default: 'default',
+    pattern: '^[A-Za-z_][A-Za-z0-9_]{0,63}$',
+    description: 'ClickHouse database',
+  }),
+  DATA_DIR: Type.String({ default: './data', description: 'where the embedded broker and engine keep everything' }),
+});
+export type ClickHouseConfig = Static<typeof ClickHouseConfig>;
+
+/** What every process needs. */
+export const ProcessConfig = Type.Object({
+  HOST: Type.String({ default: '127.0.0.1', description: 'address the HTTP servers listen on' }),
+  LOG_LEVEL: Type.Union(
+    ['debug', 'info', 'warn', 'error'].map(level => Type.Literal(level)),
+    { default: 'info', description: '`debug`, `info`, `warn` or `error`' },
+  ),
+});
+export type ProcessConfig = Static<typeof ProcessConfig>;
+
+function isSecret(key: string): boolean {
+  return /PASSWORD|SECRET|TOKEN/.test(key);
+}
+
+function fromText(text: string, schema: TSchema): unknown {
+  const kind = (schema as { type?: string }).type;
+  if ((kind === 'integer' || kind === 'number') && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  if (kind === 'boolean' && /^(true|false|1|0)$/.test(text)) return text === 'true' || text === '1';
+  return text;
+}

@@ -1,0 +1,28 @@
+/**
+ * Errors are named by what the caller must do next, not by where they came from. Adapters translate client errors
+ * into these; whatever is none of them is a programming fault and ends the process.
+ */
+
+/** The other side is away or busy: the same work may be tried again after a pause. */
+export class Retryable extends Error {
+  override readonly name = 'Retryable';
+}
+
+/** Another owner has taken over, or the outcome of a transaction is unknown: drop the task's state and start it anew. */
+export class Fenced extends Error {
+  override readonly name = 'Fenced';
+}
+
+/** Stored data contradicts what must hold: stop and alarm, never guess. A person decides. */
+export class Corrupt extends Error {
+  override readonly name = 'Corrupt';
+}
+
+/** What a user typed or configured cannot work. The message names the setting, its value and the rule. Exit code 78. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

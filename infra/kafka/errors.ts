@@ -1,0 +1,29 @@
+/** Translates kafkajs' errors into ours, in this one place; the original stays as `cause`. */
+import { Fenced, Retryable } from '../errors.ts';
+
+/** Broker error types after which a transactional producer has lost its right to write, or does not know its outcome. */
+const fencing: ReadonlySet<string> = new Set([
+  'INVALID_PRODUCER_EPOCH',
+  'PRODUCER_FENCED',
+  'INVALID_PRODUCER_ID_MAPPING',
+  'TRANSACTIONAL_ID_AUTHORIZATION_FAILED',
+  'INVALID_TXN_STATE',
+  'OUT_OF_ORDER_SEQUENCE_NUMBER',
+  'UNKNOWN_PRODUCER_ID',
+]);
+
+export function translate(error: unknown, doing: string): Fenced | Retryable {
+  const type = typeOf(error);
+  const message = `${doing}: ${error instanceof Error ? error.message : String(error)}`;
+  if (type !== undefined && fencing.has(type)) return new Fenced(message, { cause: error });
+  return new Retryable(message, { cause: error });
+}
+
+/** The broker's error type, also when kafkajs has wrapped it. */
+function typeOf(error: unknown): string | undefined {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
+    const { type } = at as { type?: unknown };
+    if (typeof type === 'string') return type;
+  }
+  return undefined;
+}

@@ -1,0 +1,25 @@
+/** One Prometheus registry per process. Names carry the prefix `adclicks_` and their unit. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export { Counter, Gauge, Histogram } from 'prom-client';
+
+export const registry = new Registry();
+collectDefaultMetrics({ register: registry });
+
+export function counter<L extends string>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> {
+  return new Counter({ name: `adclicks_${name}`, help, labelNames, registers: [registry] });
+}
+
+export function gauge<L extends string>(name: string, help: string, labelNames: readonly L[] = []): Gauge<L> {
+  return new Gauge({ name: `adclicks_${name}`, help, labelNames, registers: [registry] });
+}
+
+/** `buckets` in seconds. */
+export function histogram<L extends string>(
+  name: string,
+  help: string,
+  labelNames: readonly L[] = [],
+  buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+): Histogram<L> {
+  return new Histogram({ name: `adclicks_${name}`, help, labelNames, buckets, registers: [registry] });
+}

@@ -1,0 +1,89 @@
+/**
+ * CONTRACT: the click, as ingest writes it to topic `clicks` and everybody downstream reads it.
+ *
+ * One click is one line of JSON. The canonical line has its fields always in this order, so that readers may scan
+ * bytes instead of parsing (`record-reader.ts`):
+ *
+ *     {"click_id":"01K…26","event_id":"…","ad_id":"…","clicked_at":1763800000123,"received_at":1763800000456,"country":"KR","user_id":"…","ip":"203.0.113.7"}
+ *
+ * `click_id` is the identity of the accepted line, minted by ingest. `event_id` is the identity of the click: the
+ * client's idempotency key; copies of one click share it and its `clicked_at`. Times are epoch ms, UTC.
+ */
+export interface Click {
+  readonly clickId: string;
+  readonly eventId: string;
+  readonly adId: string;
+  readonly clickedAt: number;
+  readonly receivedAt: number;
+  /** ISO 3166-1 alpha-2; `ZZ` = unknown. */
+  readonly country: string;
+  readonly userId?: string | undefined;
+  readonly ip?: string | undefined;
+}
+
+export const limits = {
+  adIdLength: 128,
+  eventIdLength: 128,
+  userIdLength: 128,
+  ipLength: 45,
+  /** A click may be posted this long after it happened. */
+  maxAgeMs: 7 * 24 * 3_600_000,
+  /** A client's clock may be this far ahead; beyond, the click is `future`: refused, or quarantined. */
+  maxAheadMs: 5 * 60_000,
+} as const;
+
+export const unknownCountry = 'ZZ';
+export const adIdPattern = /^[A-Za-z0-9._:-]{1,128}$/;
+export const countryPattern = /^[A-Z]{2}$/;
+
+/** The canonical line, without a newline. */
+export function formatLine(click: Click): string {
+  let line = `{"click_id":${quote(click.clickId)},"event_id":${quote(click.eventId)},"ad_id":"${click.adId}"`;
+  line += `,"clicked_at":${click.clickedAt},"received_at":${click.receivedAt},"country":"${click.country}"`;
+  if (click.userId !== undefined) line += `,"user_id":${quote(click.userId)}`;
+  if (click.ip !== undefined) line += `,"ip":${quote(click.ip)}`;
+  return `${line}}`;
+}
+
+/**
+ * The partition that holds all clicks of an ad: FNV-1a (32 bit) of the id's characters modulo the partitions.
+ * `adId` matches `adIdPattern`, so characters are bytes.
+ */
+export function partitionOf(adId: string, partitions: number): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < adId.length; i++) hash = Math.imul(hash ^ adId.charCodeAt(i), 0x01000193);
+  return (hash >>> 0) % partitions;
+}
+
+/** True where a click lies so far ahead of the broker's clock that it is not counted but quarantined. */
+export function isFuture(clickedAt: number, appendedAt: number): boolean {
+  return clickedAt > appendedAt + limits.maxAheadMs;
+}
+
+/** 1 to `maxLength` characters, no control characters, no half surrogate pair (it has no UTF-8 form). */
+export function isText(value: unknown, maxLength: number): value is string {
+  return typeof value === 'string' && value.length >= 1 && value.length <= maxLength && !/[\u0000-\u001f\u007f]/.test(value) && value.isWellFormed();
+}
+
+/**
+ * Epoch ms of an RFC 3339 date-time or of an integer number of ms; undefined if it is neither, or before 1970.
+ * A zone is required; a leap second (:60) is refused, as Date knows none.
+ */
+export function parseTime(value: unknown): number | undefined {
+  if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
+  if (typeof value !== 'string') return undefined;
+  const match = /^(\d{4}-(\d\d)-(\d\d))[Tt ](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/.exec(value);
+  if (!match) return undefined;
+  const [, date, month, day, clock, fraction = '', zone = 'Z'] = match;
+  // Date rolls 30 February over into March, so the day is checked against its month first.
+  const daysInMonth = new Date(Date.UTC(Number(date?.slice(0, 4)), Number(month), 0)).getUTCDate();
+  if (Number(day) < 1 || Number(day) > daysInMonth) return undefined;
+  const at = Date.parse(`${date}T${clock}${fraction.slice(0, 4)}${zone.toUpperCase()}`);
+  return Number.isNaN(at) || at < 0 ? undefined : at;
+}
+
+const plain = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+
+function quote(text: string): string {
+  return plain.test(text) ? `"${text}"` : JSON.stringify(text);
+}

@@ -1,0 +1,230 @@
+/**
+ * CONTRACT: how the lines of a record of topic `clicks` are read, by aggregator, sink and replay alike. So all agree on
+ * what a click is.
+ *
+ * A record's value is NDJSON, zero or more lines, the last newline optional. Canonical lines (`click.ts`) are scanned
+ * as bytes, without making objects or strings; any other line goes through `JSON.parse`: other producers may order
+ * fields as they like and leave out all but `ad_id` and `clicked_at`. The fast path accepts only lines on which both
+ * agree, and leaves everything else to the slow one.
+ */
+import { adIdPattern, type Click, countryPattern, isText, limits, parseTime, unknownCountry } from './click.ts';
+
+/** Walks over the lines of one record after another. After `next()` its fields tell the current line. */
+export class RecordReader {
+  /** False: the line is no click, `problem` says why, and the click's fields are meaningless. */
+  ok = false;
+  problem = '';
+  /** The line is `value[lineStart, lineEnd)`, without newline. */
+  value: Uint8Array = empty;
+  lineStart = 0;
+  lineEnd = 0;
+  /** Counts the lines of the record that are not blank, from 0. */
+  lineIndex = -1;
+  /** Where `event_id` and `ad_id` lie; not always in `value`. */
+  bytes: Uint8Array = empty;
+  eventIdStart = 0;
+  eventIdEnd = 0;
+  adIdStart = 0;
+  adIdEnd = 0;
+  clickedAt = 0;
+  /** Two letters as `first << 8 | second`. */
+  country = 0;
+  /** What `JSON.parse` made of a line that was not canonical; undefined for canonical lines. */
+  parsed: Click | undefined = undefined;
+
+  readonly #partition: number;
+  #offset = 0;
+  #appendedAt = 0;
+
+  constructor(partition: number) {
+    this.#partition = partition;
+  }
+
+  /** `offset` and `appendedAt` (epoch ms) stand in for the ids and the time of receipt that a line may lack. */
+  open(offset: number, appendedAt: number, value: Uint8Array | null): void {
+    this.#offset = offset;
+    this.#appendedAt = appendedAt;
+    this.value = value ?? empty;
+    this.lineStart = 0;
+    this.lineEnd = -1;
+    this.lineIndex = -1;
+  }
+
+  /** Moves to the next line that is not blank; false at the end of the record. */
+  next(): boolean {
+    const { value } = this;
+    for (;;) {
+      const start = this.lineEnd + 1;
+      if (start >= value.length) return false;
+      const newline = value.indexOf(10, start);
+      this.lineStart = start;
+      this.lineEnd = newline === -1 ? value.length : newline;
+      if (isBlank(value, start, this.lineEnd)) continue;
+      this.lineIndex++;
+      this.parsed = undefined;
+      this.ok = this.#scan(value, start, this.lineEnd) || this.#parse(value.subarray(start, this.lineEnd));
+      return true;
+    }
+  }
+
+  /** The fast path: true if the line is canonical. */
+  #scan(b: Uint8Array, start: number, end: number): boolean {
+    let i = start;
+    if (!matches(b, i, end, clickIdKey)) return false;
+    i += clickIdKey.length;
+    const clickIdEnd = i + 26;
+    if (clickIdEnd >= end) return false;
+    while (i < clickIdEnd) if (kinds[b[i++]!]! < adChar) return false;
+
+    if (!matches(b, i, end, eventIdKey)) return false;
+    i += eventIdKey.length;
+    this.eventIdStart = i;
+    while (i < end && kinds[b[i]!]! !== notPlain) i++;
+    this.eventIdEnd = i;
+    if (i === this.eventIdStart || i - this.eventIdStart > limits.eventIdLength) return false;
+
+    if (!matches(b, i, end, adIdKey)) return false;
+    i += adIdKey.length;
+    this.adIdStart = i;
+    while (i < end && kinds[b[i]!]! === adChar) i++;
+    this.adIdEnd = i;
+    if (i === this.adIdStart || i - this.adIdStart > limits.adIdLength) return false;
+
+    if (!matches(b, i, end, clickedAtKey)) return false;
+    i = this.#digits(b, i + clickedAtKey.length, end);
+    if (i < 0) return false;
+    this.clickedAt = this.#number;
+
+    if (!matches(b, i, end, receivedAtKey)) return false;
+    i = this.#digits(b, i + receivedAtKey.length, end);
+    if (i < 0 || !matches(b, i, end, countryKey)) return false;
+    i += countryKey.length;
+    if (i + 2 >= end || !isUpper(b[i]!) || !isUpper(b[i + 1]!)) return false;
+    this.country = (b[i]! << 8) | b[i + 1]!;
+    i += 2;
+
+    if (matches(b, i, end, userIdKey)) i = plainText(b, i + userIdKey.length, end, limits.userIdLength);
+    if (i >= 0 && matches(b, i, end, ipKey)) i = plainText(b, i + ipKey.length, end, limits.ipLength);
+    if (i < 0 || i + 2 !== end || b[i] !== quote || b[i + 1] !== closingBrace) return false;
+    this.bytes = b;
+    return true;
+  }
+
+  #number = 0;
+
+  /** Reads 1 to 15 digits (so the number is exact) without a leading zero into `#number`; -1 if there are none such. */
+  #digits(b: Uint8Array, start: number, end: number): number {
+    let i = start;
+    let n = 0;
+    while (i < end) {
+      const digit = b[i]! - 48;
+      if (digit < 0 || digit > 9) break;
+      n = n * 10 + digit;
+      i++;
+    }
+    this.#number = n;
+    const length = i - start;
+    return length === 0 || length > 15 || (b[start] === 48 && length > 1) ? -1 : i;
+  }
+
+  /** The slow path: any JSON object with the fields of a click. */
+  #parse(line: Uint8Array): boolean {
+    const click = this.#clickOf(line);
+    if (typeof click === 'string') {
+      this.problem = click;
+      return false;
+    }
+    this.parsed = click;
+    const eventId = encoder.encode(click.eventId);
+    this.bytes = new Uint8Array(eventId.length + click.adId.length);
+    this.bytes.set(eventId);
+    encoder.encodeInto(click.adId, this.bytes.subarray(eventId.length));
+    this.eventIdStart = 0;
+    this.eventIdEnd = eventId.length;
+    this.adIdStart = eventId.length;
+    this.adIdEnd = this.bytes.length;
+    this.clickedAt = click.clickedAt;
+    this.country = (click.country.charCodeAt(0) << 8) | click.country.charCodeAt(1);
+    return true;
+  }
+
+  #clickOf(line: Uint8Array): Click | string {
+    let json: unknown;
+    try {
+      json = JSON.parse(decoder.decode(line));
+    } catch {
+      return 'not a line of UTF-8 JSON';
+    }
+    if (typeof json !== 'object' || json === null || Array.isArray(json)) return 'not a JSON object';
+    const fields = json as Record<string, unknown>;
+    const given = (name: string) => fields[name] ?? undefined;
+    const adId = given('ad_id');
+    const clickedAt = parseTime(given('clicked_at'));
+    const receivedAt = given('received_at') === undefined ? this.#appendedAt : parseTime(given('received_at'));
+    const clickId = given('click_id') ?? given('event_id') ?? this.#positionId();
+    const eventId = given('event_id') ?? clickId;
+    const country = given('country') ?? unknownCountry;
+    const userId = given('user_id');
+    const ip = given('ip');
+    if (typeof adId !== 'string' || !adIdPattern.test(adId)) return 'ad_id: must be 1 to 128 of A-Za-z0-9._:-';
+    if (clickedAt === undefined) return 'clicked_at: must be RFC 3339 or epoch ms';
+    if (receivedAt === undefined) return 'received_at: must be RFC 3339 or epoch ms';
+    if (!isText(clickId, limits.eventIdLength)) return 'click_id: must be text of 1 to 128 characters';
+    if (!isText(eventId, limits.eventIdLength)) return 'event_id: must be text of 1 to 128 characters';
+    if (typeof country !== 'string' || !countryPattern.test(country)) return 'country: must be two capital letters';
+    if (userId !== undefined && !isText(userId, limits.userIdLength)) return 'user_id: must be text of 1 to 128 characters';
+    if (ip !== undefined && !isText(ip, limits.ipLength)) return 'ip: must be text of 1 to 45 characters';
+    return { clickId, eventId, adId, clickedAt, receivedAt, country, userId, ip };
+  }
+
+  /** The identity of a line that has none: where it stands in the log, which no other line shares. */
+  #positionId(): string {
+    return `log-${this.#partition}-${this.#offset}-${this.lineIndex}`;
+  }
+}
+
+const empty = new Uint8Array(0);
+const encoder = new TextEncoder();
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+const ascii = (text: string) => encoder.encode(text);
+const clickIdKey = ascii('{"click_id":"');
+const eventIdKey = ascii('","event_id":"');
+const adIdKey = ascii('","ad_id":"');
+const clickedAtKey = ascii('","clicked_at":');
+const receivedAtKey = ascii(',"received_at":');
+const countryKey = ascii(',"country":"');
+const userIdKey = ascii('","user_id":"');
+const ipKey = ascii('","ip":"');
+const quote = 0x22;
+const closingBrace = 0x7d;
+
+/** What a byte may be part of: 0 nothing that is copied as it stands, 1 plain text, 2 an ad id too. */
+const notPlain = 0;
+const plainChar = 1;
+const adChar = 2;
+const kinds = new Uint8Array(256);
+for (let byte = 0x20; byte < 0x7f; byte++) kinds[byte] = byte === quote || byte === 0x5c ? notPlain : plainChar;
+for (const byte of ascii('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-')) kinds[byte] = adChar;
+
+function matches(b: Uint8Array, at: number, end: number, key: Uint8Array): boolean {
+  if (at + key.length > end) return false;
+  for (let i = 0; i < key.length; i++) if (b[at + i] !== key[i]) return false;
+  return true;
+}
+
+/** The end of plain text of 1 to `maxLength` bytes; -1 if it is empty or longer. */
+function plainText(b: Uint8Array, start: number, end: number, maxLength: number): number {
+  let i = start;
+  while (i < end && kinds[b[i]!]! !== notPlain) i++;
+  return i === start || i - start > maxLength ? -1 : i;
+}
+
+function isUpper(byte: number): boolean {
+  return byte >= 0x41 && byte <= 0x5a;
+}
+
+function isBlank(b: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if (b[i] !== 0x20 && b[i] !== 0x0d && b[i] !== 0x09) return false;
+  return true;
+}
