@@ -13,6 +13,7 @@ import {
   type FastifyReply,
   type FastifyTypeProvider,
   fastify,
+  LogController,
   type RawReplyDefaultExpression,
   type RawRequestDefaultExpression,
 } from 'fastify';
@@ -82,7 +83,7 @@ export const requestTimeoutMs = 30_000;
 export async function createHttp(options: HttpOptions): Promise<Http> {
   const http = fastify({
     loggerInstance: options.log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: options.bodyLimitBytes,
     trustProxy: options.trustProxy,
     // Fastify's defaults for these two are 0 = unlimited, which lets slow clients hold sockets for ever.
@@ -112,7 +113,13 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
       max: options.rateLimitPerMinute,
       timeWindow: 60_000,
       errorResponseBuilder: (_request, context) =>
-        new Problem(429, 'rate_limited', `more than ${context.max} requests in a minute from this address`, {}, Math.ceil(context.ttl / 1000)),
+        new Problem(
+          429,
+          'rate_limited',
+          `more than ${context.max} requests in a minute from this address`,
+          {},
+          Math.ceil(context.ttl / 1000),
+        ),
     });
   }
   await http.register(swagger, {
@@ -179,7 +186,11 @@ function asProblem(error: FastifyError | Problem): Problem {
   const status = error.statusCode ?? 500;
   if (error.validation) return new Problem(400, 'invalid_parameter', validationDetail(error));
   if (status >= 500) return new Problem(500, 'internal', 'the server failed to answer; the log has the reason');
-  return new Problem(status, (error.code ?? 'bad_request').toLowerCase().replace(/^fst_err_(ctp_)?/, ''), error.message);
+  return new Problem(
+    status,
+    (error.code ?? 'bad_request').toLowerCase().replace(/^fst_err_(ctp_)?/, ''),
+    error.message,
+  );
 }
 
 /** `from: must be integer (given "x")` */

@@ -10,8 +10,17 @@ const weekMs = 7 * 24 * 3_600_000;
 /** Settings of the broker's topics; times in ms. LogAppendTime makes the append time a fact of the log. */
 export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, string>>>> = {
   clicks: { 'message.timestamp.type': 'LogAppendTime', 'retention.ms': `${weekMs}`, 'max.message.bytes': `${8 << 20}` },
-  aggregates: { 'message.timestamp.type': 'LogAppendTime', 'retention.ms': `${weekMs}`, 'max.message.bytes': `${8 << 20}` },
-  quarantine: { 'message.timestamp.type': 'LogAppendTime', 'retention.ms': `${weekMs}`, 'max.message.bytes': `${8 << 20}` },
+  aggregates: {
+    'message.timestamp.type': 'LogAppendTime',
+    'retention.ms': `${weekMs}`,
+    'max.message.bytes': `${8 << 20}`,
+  },
+  // A record of `clicks` may be one line that is no click, and as a JSON string it may grow sixfold.
+  quarantine: {
+    'message.timestamp.type': 'LogAppendTime',
+    'retention.ms': `${weekMs}`,
+    'max.message.bytes': `${64 << 20}`,
+  },
 };
 
 export const topicNames = Object.keys(topicSettings) as readonly TopicName[];

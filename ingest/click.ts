@@ -62,17 +62,23 @@ export function isFuture(clickedAt: number, appendedAt: number): boolean {
 
 /** 1 to `maxLength` characters, no control characters, no half surrogate pair (it has no UTF-8 form). */
 export function isText(value: unknown, maxLength: number): value is string {
-  return typeof value === 'string' && value.length >= 1 && value.length <= maxLength && !/[\u0000-\u001f\u007f]/.test(value) && value.isWellFormed();
+  return (
+    typeof value === 'string' &&
+    value.length >= 1 &&
+    value.length <= maxLength &&
+    !/[\u0000-\u001f\u007f]/.test(value) &&
+    value.isWellFormed()
+  );
 }
 
 /**
  * Epoch ms of an RFC 3339 date-time or of an integer number of ms; undefined if it is neither, or before 1970.
- * A zone is required; a leap second (:60) is refused, as Date knows none.
+ * A zone is required; a leap second (:60) is refused, as Date knows none, and so is 24:00, which Date would take.
  */
 export function parseTime(value: unknown): number | undefined {
   if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
   if (typeof value !== 'string') return undefined;
-  const match = /^(\d{4}-(\d\d)-(\d\d))[Tt ](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/.exec(value);
+  const match = /^(\d{4}-(\d\d)-(\d\d))[Tt ]((?:[01]\d|2[0-3]):\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/.exec(value);
   if (!match) return undefined;
   const [, date, month, day, clock, fraction = '', zone = 'Z'] = match;
   // Date rolls 30 February over into March, so the day is checked against its month first.

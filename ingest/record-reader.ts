@@ -172,7 +172,8 @@ export class RecordReader {
     if (!isText(clickId, limits.eventIdLength)) return 'click_id: must be text of 1 to 128 characters';
     if (!isText(eventId, limits.eventIdLength)) return 'event_id: must be text of 1 to 128 characters';
     if (typeof country !== 'string' || !countryPattern.test(country)) return 'country: must be two capital letters';
-    if (userId !== undefined && !isText(userId, limits.userIdLength)) return 'user_id: must be text of 1 to 128 characters';
+    if (userId !== undefined && !isText(userId, limits.userIdLength))
+      return 'user_id: must be text of 1 to 128 characters';
     if (ip !== undefined && !isText(ip, limits.ipLength)) return 'ip: must be text of 1 to 45 characters';
     return { clickId, eventId, adId, clickedAt, receivedAt, country, userId, ip };
   }

@@ -2,7 +2,7 @@
  * The one place that makes a kafkajs client. Nothing outside `infra/kafka/` imports kafkajs: its traps (see the files
  * beside this one) are dealt with here.
  */
-import { Kafka, logLevel, type SASLOptions } from 'kafkajs';
+import { Kafka, type SASLOptions } from 'kafkajs';
 import type { KafkaConfig } from '../config.ts';
 import type { Logger } from '../log.ts';
 
@@ -18,7 +18,8 @@ export function createKafka(config: KafkaConfig, clientId: string, log: Logger):
     ...(sasl ? { sasl } : {}),
     connectionTimeout: 3_000,
     requestTimeout: 30_000,
-    retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 8 },
+    // Governs connecting: about 2.5 s, then the caller decides.
+    retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 5 },
     logCreator: () => entry => logEntry(log, entry),
   });
 }
@@ -38,17 +39,17 @@ function saslOf(config: KafkaConfig): SASLOptions | undefined {
 }
 
 interface LogEntry {
-  readonly level: logLevel;
   readonly namespace: string;
   readonly log: { readonly message: string; readonly [field: string]: unknown };
 }
 
 /**
- * kafkajs logs every retried request as an error, and every pause and join as info. What needs a person comes to our
- * own log as a thrown error, so its lines are shown one level lower.
+ * kafkajs logs as errors what it then retries with success, every CONCURRENT_TRANSACTIONS among it. What it does not
+ * overcome is thrown, and logged by whoever decides about it; so its own lines are for debugging.
  */
-function logEntry(log: Logger, { level, namespace, log: { message, ...fields } }: LogEntry): void {
-  const line = { namespace, error: fields['error'], groupId: fields['groupId'], broker: fields['broker'] };
-  if (level === logLevel.ERROR) log.warn(line, `kafka client: ${message}`);
-  else log.debug(line, `kafka client: ${message}`);
+function logEntry(log: Logger, { namespace, log: { message, ...fields } }: LogEntry): void {
+  log.debug(
+    { namespace, error: fields['error'], groupId: fields['groupId'], broker: fields['broker'] },
+    `kafka client: ${message}`,
+  );
 }

@@ -76,7 +76,12 @@ async function connect(kafka: KafkaClient, idempotent: boolean, timeoutMs: numbe
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
     // With a first pause of 100 ms doubling to 1 s, this many attempts last about `timeoutMs`.
-    retry: { initialRetryTime: 100, multiplier: 2, maxRetryTime: 1_000, retries: Math.max(1, Math.round(timeoutMs / 1_000)) },
+    retry: {
+      initialRetryTime: 100,
+      multiplier: 2,
+      maxRetryTime: 1_000,
+      retries: Math.max(1, Math.round(timeoutMs / 1_000)),
+    },
   });
   await producer.connect();
   return producer;

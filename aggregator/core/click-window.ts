@@ -1,0 +1,27 @@
+/** The state of one window that is not final: its counts, the ids counted, and where in the log it begins. */
+import { CellTable } from './cell-table.ts';
+import { IdSet } from './id-set.ts';
+import { windowMs } from './time.ts';
+
+export class ClickWindow {
+  readonly start: number;
+  readonly end: number;
+  /** Offset of the first record with a click of this window. */
+  readonly firstOffset: number;
+  /** The watermark just before that record: re-reading from there must begin with it. */
+  readonly watermarkBefore: number;
+  readonly ids = new IdSet();
+  readonly cells: CellTable;
+
+  constructor(start: number, firstOffset: number, watermarkBefore: number, seed: number) {
+    this.start = start;
+    this.end = start + windowMs;
+    this.firstOffset = firstOffset;
+    this.watermarkBefore = watermarkBefore;
+    this.cells = new CellTable(seed);
+  }
+
+  get byteLength(): number {
+    return this.ids.byteLength + this.cells.byteLength;
+  }
+}

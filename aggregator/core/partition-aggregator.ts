@@ -1,0 +1,316 @@
+/**
+ * Counts the clicks of one partition: log in, rows out. Deterministic: what it says after offset C depends only on the
+ * records before C, not on when they came, in which batches, or how often it was started anew. It has no clock: time
+ * moves with the records.
+ *
+ * Invariants, also checked in tests:
+ * - the watermark never goes back;
+ * - received = counted + duplicates + quarantined;
+ * - nothing is added to a window once it is final;
+ * - a new instance made from the checkpoint at C and fed the records from its `restoreFrom` to C is in the state of
+ *   this one at C.
+ */
+import { isFuture } from '../../ingest/click.ts';
+import { RecordReader } from '../../ingest/record-reader.ts';
+import type { ProgressRow, QuarantineReason, QuarantineRow } from '../ad-minute.ts';
+import { ClickWindow } from './click-window.ts';
+import { hashId } from './id-hash.ts';
+import { RowWriter } from './row-writer.ts';
+import { finalUntil, isFinal, windowStartOf } from './time.ts';
+import { Watermark } from './watermark.ts';
+
+export interface AggregatorSettings {
+  readonly partition: number;
+  readonly partitions: number;
+  readonly outOfOrdernessMs: number;
+  readonly allowedLatenessMs: number;
+  /** 32 random bits, the process's secret (id-hash.ts). */
+  readonly hashSeed: number;
+}
+
+/** Lines since the beginning of the log. */
+export interface Totals {
+  readonly received: number;
+  readonly counted: number;
+  readonly duplicates: number;
+  readonly quarantined: number;
+}
+
+/** What is stored beside a committed position C: enough to rebuild the state at C from the log. */
+export interface Checkpoint {
+  /** First offset that holds a click of a window not final at C; C itself if there is none. */
+  readonly restoreFrom: number;
+  /** The watermark just before that record. */
+  readonly watermarkAtRestoreFrom: number;
+  /**
+   * The watermark and the end of the last final window, as reported at C. Re-reading arrives at the same, unless the
+   * bound or the lateness were configured anew in between: then what was reported stays reported.
+   */
+  readonly watermark: number;
+  readonly finalUntil: number;
+  readonly totals: Totals;
+}
+
+/** The beginning of a log that starts at offset `position`. */
+export function freshCheckpoint(position: number): Checkpoint {
+  return { restoreFrom: position, watermarkAtRestoreFrom: 0, watermark: 0, finalUntil: 0, totals: noTotals };
+}
+
+/** What is to be written in one transaction, true of all records before `position`. */
+export interface Output {
+  readonly position: number;
+  readonly checkpoint: Checkpoint;
+  /** NDJSON of AdMinuteRow, in chunks of about 256 KiB. */
+  readonly rowChunks: readonly Uint8Array[];
+  readonly rows: number;
+  readonly quarantined: readonly QuarantineRow[];
+  readonly progress: ProgressRow;
+}
+
+const noTotals: Totals = { received: 0, counted: 0, duplicates: 0, quarantined: 0 };
+
+export class PartitionAggregator {
+  readonly #settings: AggregatorSettings;
+  readonly #watermark: Watermark;
+  readonly #reader: RecordReader;
+  readonly #rows: RowWriter;
+  readonly #windows = new Map<number, ClickWindow>();
+  /** Final, but with changes not yet written. */
+  #finished: ClickWindow[] = [];
+  /** The watermark at which the next window becomes final. */
+  #nextFinalAt = Number.POSITIVE_INFINITY;
+  #current: ClickWindow | undefined;
+  #position: number;
+  #appendedAt = 0;
+  #quarantined: QuarantineRow[] = [];
+  #pendingLines = 0;
+  #pendingQuarantineBytes = 0;
+  #received = 0;
+  #counted = 0;
+  #duplicates = 0;
+  #quarantinedLines = 0;
+  readonly #from: Checkpoint;
+  readonly #id = new Uint32Array(4);
+
+  /** Starts at `from.restoreFrom`. If records were processed from there on before, `restored()` must follow them. */
+  constructor(settings: AggregatorSettings, from: Checkpoint) {
+    this.#settings = settings;
+    this.#from = from;
+    this.#watermark = new Watermark(settings.outOfOrdernessMs, from.watermarkAtRestoreFrom);
+    this.#reader = new RecordReader(settings.partition);
+    this.#rows = new RowWriter(settings.partition);
+    this.#position = from.restoreFrom;
+  }
+
+  /** Offset of the next record. */
+  get position(): number {
+    return this.#position;
+  }
+
+  get watermark(): number {
+    return this.#watermark.value;
+  }
+
+  get totals(): Totals {
+    return {
+      received: this.#received,
+      counted: this.#counted,
+      duplicates: this.#duplicates,
+      quarantined: this.#quarantinedLines,
+    };
+  }
+
+  /** Lines and bytes that wait for the next `drain`: what bounds a transaction. */
+  get pending(): { readonly lines: number; readonly quarantineBytes: number } {
+    return { lines: this.#pendingLines, quarantineBytes: this.#pendingQuarantineBytes };
+  }
+
+  get state(): { readonly windows: number; readonly ids: number; readonly bytes: number } {
+    const windows = [...this.#windows.values()];
+    return {
+      windows: windows.length,
+      ids: windows.reduce((sum, window) => sum + window.ids.size, 0),
+      bytes: windows.reduce((sum, window) => sum + window.byteLength, 0),
+    };
+  }
+
+  /**
+   * Takes the next record. `offset` is at least `position`; gaps (control records) hold no clicks.
+   * A record without lines is a tick: its append time alone moves the watermark.
+   */
+  step(offset: number, appendedAt: number, value: Uint8Array | null): void {
+    if (offset < this.#position) throw new RangeError(`offset ${offset} lies before position ${this.#position}`);
+    const reader = this.#reader;
+    const watermarkBefore = this.#watermark.value;
+    reader.open(offset, appendedAt, value);
+    while (reader.next()) this.#line(offset, appendedAt, watermarkBefore);
+    if (reader.lineIndex === -1) this.#observe(appendedAt, appendedAt);
+    this.#pendingLines += reader.lineIndex + 1;
+    this.#appendedAt = appendedAt;
+    this.#position = offset + 1;
+  }
+
+  /** Passes over offsets that hold no records. */
+  skipTo(position: number): void {
+    if (position > this.#position) this.#position = position;
+  }
+
+  /** All that has changed since the last call. */
+  drain(): Output {
+    const version = this.#position;
+    for (const window of this.#finished) this.#rows.write(window, version);
+    this.#finished = [];
+    for (const window of this.#windows.values()) this.#rows.write(window, version);
+    const { chunks, rows } = this.#rows.take();
+    const quarantined = this.#quarantined;
+    this.#quarantined = [];
+    this.#pendingLines = 0;
+    this.#pendingQuarantineBytes = 0;
+    const checkpoint = this.#checkpoint();
+    return {
+      position: version,
+      checkpoint,
+      rowChunks: chunks,
+      rows,
+      quarantined,
+      progress: this.#progress(checkpoint),
+    };
+  }
+
+  /** Ends a restore at the committed position: what was re-read has been written before, and is not written again. */
+  restored(): void {
+    const { totals, watermark } = this.#from;
+    this.drain();
+    this.#received = totals.received;
+    this.#counted = totals.counted;
+    this.#duplicates = totals.duplicates;
+    this.#quarantinedLines = totals.quarantined;
+    if (this.#watermark.raise(watermark)) this.#finish();
+  }
+
+  #line(offset: number, appendedAt: number, watermarkBefore: number): void {
+    const reader = this.#reader;
+    this.#received++;
+    if (!reader.ok) return this.#quarantine('malformed', reader.problem, offset, appendedAt);
+    const { clickedAt } = reader;
+    if (isFuture(clickedAt, appendedAt)) {
+      this.#quarantine('future', 'clicked_at is more than 5 min after the append time', offset, appendedAt);
+      this.#observe(clickedAt, appendedAt);
+      return;
+    }
+    const window = this.#windowOf(windowStartOf(clickedAt), offset, watermarkBefore);
+    if (window === undefined)
+      return this.#quarantine('too_late', 'the minute of clicked_at is final', offset, appendedAt);
+    this.#count(window);
+    this.#observe(clickedAt, appendedAt);
+  }
+
+  #count({ ids, cells, end }: ClickWindow): void {
+    const reader = this.#reader;
+    hashId(reader.bytes, reader.eventIdStart, reader.eventIdEnd, this.#settings.hashSeed, this.#id);
+    const cell = cells.cellOf(reader.bytes, reader.adIdStart, reader.adIdEnd, reader.country);
+    if (ids.add(this.#id)) {
+      cells.clicks[cell]!++;
+      if (end <= this.#watermark.value) cells.late[cell]!++;
+      this.#counted++;
+    } else {
+      cells.duplicates[cell]!++;
+      this.#duplicates++;
+    }
+    cells.markChanged(cell);
+  }
+
+  /** Undefined if the window is final. */
+  #windowOf(start: number, offset: number, watermarkBefore: number): ClickWindow | undefined {
+    if (this.#current?.start === start) return this.#current;
+    let window = this.#windows.get(start);
+    if (window === undefined) {
+      if (this.#isFinal(start)) return undefined;
+      window = new ClickWindow(start, offset, watermarkBefore, this.#settings.hashSeed);
+      this.#windows.set(start, window);
+      this.#nextFinalAt = Math.min(this.#nextFinalAt, window.end + this.#settings.allowedLatenessMs);
+    }
+    this.#current = window;
+    return window;
+  }
+
+  #isFinal(start: number): boolean {
+    return start < this.#from.finalUntil || isFinal(start, this.#watermark.value, this.#settings.allowedLatenessMs);
+  }
+
+  #observe(eventTime: number, appendedAt: number): void {
+    if (this.#watermark.observe(eventTime, appendedAt) && this.#watermark.value >= this.#nextFinalAt) this.#finish();
+  }
+
+  /** Drops the windows that have become final. */
+  #finish(): void {
+    const { allowedLatenessMs } = this.#settings;
+    this.#nextFinalAt = Number.POSITIVE_INFINITY;
+    this.#current = undefined;
+    for (const window of this.#windows.values()) {
+      if (this.#isFinal(window.start)) {
+        this.#windows.delete(window.start);
+        if (window.cells.changedCount > 0) this.#finished.push(window);
+      } else {
+        this.#nextFinalAt = Math.min(this.#nextFinalAt, window.end + allowedLatenessMs);
+      }
+    }
+  }
+
+  #quarantine(reason: QuarantineReason, detail: string, offset: number, appendedAt: number): void {
+    const reader = this.#reader;
+    const text = (start: number, end: number) => (reader.ok ? decoder.decode(reader.bytes.subarray(start, end)) : '');
+    this.#quarantinedLines++;
+    const raw = rawOf(reader.value.subarray(reader.lineStart, reader.lineEnd));
+    this.#quarantined.push({
+      partition: this.#settings.partition,
+      offset,
+      line: reader.lineIndex,
+      reason,
+      detail,
+      appended_at: appendedAt,
+      ad_id: text(reader.adIdStart, reader.adIdEnd),
+      event_id: text(reader.eventIdStart, reader.eventIdEnd),
+      clicked_at: reader.ok ? reader.clickedAt : 0,
+      raw,
+    });
+    this.#pendingQuarantineBytes += raw.length;
+  }
+
+  #checkpoint(): Checkpoint {
+    const { totals, watermark } = this;
+    let restoreFrom = this.#position;
+    let watermarkAtRestoreFrom = watermark;
+    for (const window of this.#windows.values()) {
+      if (window.firstOffset >= restoreFrom) continue;
+      restoreFrom = window.firstOffset;
+      watermarkAtRestoreFrom = window.watermarkBefore;
+    }
+    const reported = Math.max(this.#from.finalUntil, finalUntil(watermark, this.#settings.allowedLatenessMs));
+    return { restoreFrom, watermarkAtRestoreFrom, watermark, finalUntil: reported, totals };
+  }
+
+  #progress({ watermark, finalUntil, totals }: Checkpoint): ProgressRow {
+    const { partition, partitions } = this.#settings;
+    return {
+      partition,
+      partitions,
+      position: this.#position,
+      watermark,
+      final_until: finalUntil,
+      appended_at: this.#appendedAt,
+      ...totals,
+    };
+  }
+}
+
+const decoder = new TextDecoder();
+const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function rawOf(line: Uint8Array): string {
+  try {
+    return strictDecoder.decode(line);
+  } catch {
+    return `base64:${Buffer.from(line).toString('base64')}`;
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Writes `ad-minute` rows (ad-minute.ts) as NDJSON bytes, without making strings of ads and numbers. The rows come in
+ * chunks, each small enough for one Kafka record.
+ */
+import type { ClickWindow } from './click-window.ts';
+
+/** A chunk is closed at the first row that reaches this size. */
+export const chunkBytes = 256 * 1024;
+/** An ad of 128 bytes and eight numbers of up to 16 digits fit. */
+const longestRowBytes = 512;
+
+export class RowWriter {
+  readonly #partition: number;
+  #bytes = new Uint8Array(chunkBytes + longestRowBytes);
+  #length = 0;
+  #chunks: Uint8Array[] = [];
+  #rows = 0;
+
+  constructor(partition: number) {
+    this.#partition = partition;
+  }
+
+  /** Writes all changed cells of the window as of log position `version`. */
+  write(window: ClickWindow, version: number): void {
+    const head = encoder.encode(`{"minute":${window.start / 1000},"ad_id":"`);
+    const middle = encoder.encode(`","partition":${this.#partition},"version":${version},"clicks":`);
+    const { cells } = window;
+    cells.takeChanged((arena, adStart, adEnd, country, cell) => {
+      this.#copy(head, 0, head.length);
+      this.#copy(arena, adStart, adEnd);
+      this.#copy(countryKey, 0, countryKey.length);
+      this.#bytes[this.#length++] = country >> 8;
+      this.#bytes[this.#length++] = country & 0xff;
+      this.#copy(middle, 0, middle.length);
+      this.#number(cells.clicks[cell]!);
+      this.#copy(duplicatesKey, 0, duplicatesKey.length);
+      this.#number(cells.duplicates[cell]!);
+      this.#copy(lateKey, 0, lateKey.length);
+      this.#number(cells.late[cell]!);
+      this.#copy(rowEnd, 0, rowEnd.length);
+      this.#rows++;
+      if (this.#length >= chunkBytes) this.#closeChunk();
+    });
+  }
+
+  /** The chunks written since the last call, and their number of rows. */
+  take(): { chunks: Uint8Array[]; rows: number } {
+    if (this.#length > 0) this.#closeChunk();
+    const taken = { chunks: this.#chunks, rows: this.#rows };
+    this.#chunks = [];
+    this.#rows = 0;
+    return taken;
+  }
+
+  #closeChunk(): void {
+    this.#chunks.push(this.#bytes.slice(0, this.#length));
+    this.#length = 0;
+  }
+
+  #copy(from: Uint8Array, start: number, end: number): void {
+    const bytes = this.#bytes;
+    let at = this.#length;
+    for (let i = start; i < end; i++) bytes[at++] = from[i]!;
+    this.#length = at;
+  }
+
+  #number(value: number): void {
+    let digits = 1;
+    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++;
+    let rest = value;
+    for (let at = this.#length + digits - 1; at >= this.#length; at--) {
+      this.#bytes[at] = 48 + (rest % 10);
+      rest = Math.floor(rest / 10);
+    }
+    this.#length += digits;
+  }
+}
+
+const encoder = new TextEncoder();
+const countryKey = encoder.encode('","country":"');
+const duplicatesKey = encoder.encode(',"duplicates":');
+const lateKey = encoder.encode(',"late":');
+const rowEnd = encoder.encode('}\n');

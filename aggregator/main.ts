@@ -1,0 +1,45 @@
+/** The aggregator process. Several of them share the partitions. */
+import { randomInt } from 'node:crypto';
+import { loadConfig, printable } from '../infra/config.ts';
+import { createHttp, listen } from '../infra/http.ts';
+import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
+import { createKafka } from '../infra/kafka/client.ts';
+import { createLog } from '../infra/log.ts';
+import { aborted, runProcess } from '../infra/process.ts';
+import { names as namesOf } from '../infra/topics.ts';
+import { AggregatorConfig } from './config.ts';
+import { openTaskGroup } from './task-group.ts';
+
+const log = createLog('aggregator', process.env['LOG_LEVEL'] ?? 'info');
+
+await runProcess(log, async stop => {
+  const config = loadConfig(AggregatorConfig);
+  log.info({ config: printable(config) }, 'configuration');
+  const names = namesOf(config.TOPIC_PREFIX);
+  const kafka = createKafka(config, 'aggregator', log);
+  const crash = Promise.withResolvers<never>();
+  const partitions = await partitionCount(kafka, names.topic('clicks'));
+  await using probe = topicProbe(kafka, names.topic('clicks'));
+  await using group = await openTaskGroup({
+    kafka,
+    names,
+    config,
+    partitions,
+    hashSeed: randomInt(2 ** 32),
+    log,
+    onCrash: crash.reject,
+  });
+  const http = await createHttp({
+    title: 'Aggregator',
+    description: 'Health and metrics of the aggregator.',
+    log,
+    bodyLimitBytes: 1024,
+    trustProxy: false,
+    rateLimitPerMinute: 0,
+    readiness: { kafka: probe.check, tasks: group.check },
+  });
+  await using _ = { [Symbol.asyncDispose]: () => http.close() };
+  const url = await listen(http, config.HOST, config.AGGREGATOR_PORT);
+  log.info({ url, partitions }, 'aggregator runs');
+  await Promise.race([aborted(stop), crash.promise]);
+});

@@ -1,0 +1,50 @@
+/** The aggregator's metrics. Clicks are counted when their transaction is committed, not when they are read. */
+import { counter, gauge, histogram } from '../infra/metrics.ts';
+import type { Output, PartitionAggregator, Totals } from './core/partition-aggregator.ts';
+
+const lines = counter('aggregator_lines_total', 'Lines committed, by outcome', ['outcome']);
+const rows = counter('aggregator_rows_total', 'Rows written to topic aggregates');
+const commitSeconds = histogram('aggregator_commit_seconds', 'Duration of a commit');
+const position = gauge('aggregator_position', 'Offset of the next record to count', ['partition']);
+const watermark = gauge('aggregator_watermark_seconds', 'Watermark, epoch seconds', ['partition']);
+const windows = gauge('aggregator_open_windows', 'Minutes that are not final', ['partition']);
+const ids = gauge('aggregator_open_clicks', 'Distinct clicks of minutes that are not final', ['partition']);
+const bytes = gauge('aggregator_state_bytes', 'Memory held for minutes that are not final', ['partition']);
+
+const restores = counter('aggregator_restores_total', 'Times a partition was rebuilt from the log');
+export const restarts = counter('aggregator_task_restarts_total', 'Times a failed commit made a task start anew');
+export const ticks = counter('aggregator_ticks_total', 'Ticks appended to idle partitions');
+export const halted = gauge('aggregator_halted', '1 where a partition waits for a person to decide', ['partition']);
+
+const seen = new Map<number, Totals>();
+
+/** The partition is counted from here on; `totals` were committed before. */
+export function restored(partition: number, totals: Totals): void {
+  seen.set(partition, totals);
+  restores.inc();
+}
+
+/** After a commit that took `ms`. */
+export function committed(output: Output, state: PartitionAggregator['state'], ms: number): void {
+  const { progress, checkpoint } = output;
+  const partition = String(progress.partition);
+  const before = seen.get(progress.partition) ?? checkpoint.totals;
+  for (const outcome of ['counted', 'duplicates', 'quarantined'] as const) {
+    lines.inc({ outcome }, checkpoint.totals[outcome] - before[outcome]);
+  }
+  seen.set(progress.partition, checkpoint.totals);
+  rows.inc(output.rows);
+  commitSeconds.observe(ms / 1000);
+  position.set({ partition }, output.position);
+  watermark.set({ partition }, progress.watermark / 1000);
+  windows.set({ partition }, state.windows);
+  ids.set({ partition }, state.ids);
+  bytes.set({ partition }, state.bytes);
+}
+
+/** The partition is no longer counted here. */
+export function forget(partition: number): void {
+  seen.delete(partition);
+  for (const metric of [position, watermark, windows, ids, bytes, halted])
+    metric.remove({ partition: String(partition) });
+}

@@ -1,0 +1,37 @@
+/** The sink alone, for a ClickHouse server; the embedded engine's sink runs in `query-api/store-main.ts`. */
+import { openClickHouse } from '../infra/clickhouse.ts';
+import { loadConfig, printable } from '../infra/config.ts';
+import { createHttp, listen } from '../infra/http.ts';
+import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
+import { createKafka } from '../infra/kafka/client.ts';
+import { createLog } from '../infra/log.ts';
+import { aborted, runProcess } from '../infra/process.ts';
+import { names as namesOf } from '../infra/topics.ts';
+import { SinkConfig } from './config.ts';
+import { openSink } from './sink/sink.ts';
+
+const log = createLog('sink', process.env['LOG_LEVEL'] ?? 'info');
+
+await runProcess(log, async stop => {
+  const config = loadConfig(SinkConfig);
+  log.info({ config: printable(config) }, 'configuration');
+  const names = namesOf(config.TOPIC_PREFIX);
+  const kafka = createKafka(config, 'sink', log);
+  const crash = Promise.withResolvers<never>();
+  const partitions = await partitionCount(kafka, names.topic('clicks'));
+  await using clickhouse = await openClickHouse(config, { readers: 1 });
+  await using probe = topicProbe(kafka, names.topic('clicks'));
+  await using sink = await openSink({ kafka, clickhouse, names, config, partitions, log, onCrash: crash.reject });
+  const http = await createHttp({
+    title: 'Sink',
+    description: 'Health and metrics of the sink.',
+    log,
+    bodyLimitBytes: 1024,
+    trustProxy: false,
+    rateLimitPerMinute: 0,
+    readiness: { kafka: probe.check, clickhouse: clickhouse.ping, inserts: sink.check },
+  });
+  await using _ = { [Symbol.asyncDispose]: () => http.close() };
+  log.info({ url: await listen(http, config.HOST, config.SINK_PORT) }, 'sink runs');
+  await Promise.race([aborted(stop), crash.promise]);
+});

@@ -1,0 +1,154 @@
+/**
+ * Collects rows of several partitions, inserts them together, then commits their offsets: at least once, in that order.
+ * All tables replace rows by key and version, so what is inserted again (after a crash, a lost reply, a rebalance, in
+ * other batches) changes nothing.
+ *
+ * An insert that fails because the store is away or busy is repeated with the same rows until it succeeds: the caller's
+ * batch waits, its consumer reads no further, and nothing piles up.
+ */
+
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { messageOf, RefusedRows } from '../../infra/errors.ts';
+import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
+import type { Logger } from '../../infra/log.ts';
+import { insertRetries, insertSeconds, rowBytes } from './metrics.ts';
+
+/** NDJSON pieces by table, in the order of insertion. */
+export type TableRows = ReadonlyMap<string, readonly Buffer[]>;
+
+export interface BatchInserterOptions {
+  readonly clickhouse: ClickHouse;
+  readonly log: Logger;
+  readonly lingerMs: number;
+  readonly maxBatchBytes: number;
+  commit(topic: string, nextOffsets: ReadonlyMap<number, number>): Promise<void>;
+  /** Puts in what can be put in of a batch that the store refuses to parse. */
+  onRefused(batch: FetchedBatch, error: RefusedRows): Promise<void>;
+}
+
+export interface BatchInserter {
+  /** Resolves when the batch's rows are in the store; rejects when the group rebalances meanwhile. */
+  insert(batch: FetchedBatch, rows: TableRows): Promise<void>;
+  /** Undefined, or why inserting does not succeed at the moment. */
+  readonly failing: string | undefined;
+}
+
+interface Piece {
+  readonly batch: FetchedBatch;
+  readonly rows: TableRows;
+  readonly done: PromiseWithResolvers<void>;
+  abandoned: boolean;
+}
+
+const heartbeatMs = 2_000;
+const longestPauseMs = 5_000;
+
+export function createBatchInserter(options: BatchInserterOptions): BatchInserter {
+  const { clickhouse, log, lingerMs, maxBatchBytes } = options;
+  let pieces: Piece[] = [];
+  let bytes = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let flushing = false;
+  let failing: string | undefined;
+
+  const insertTable = async (table: string, ndjson: string) => {
+    for (let attempt = 0; ; attempt++) {
+      const startedAt = performance.now();
+      try {
+        await clickhouse.insert(table, ndjson);
+        insertSeconds.observe({ table }, (performance.now() - startedAt) / 1000);
+        rowBytes.inc({ table }, ndjson.length);
+        failing = undefined;
+        return;
+      } catch (error) {
+        if (error instanceof RefusedRows) throw error;
+        const pauseMs = Math.min(longestPauseMs, 100 * 2 ** attempt);
+        failing = messageOf(error);
+        insertRetries.inc({ table });
+        log.warn({ table, why: failing, pauseMs }, 'insert failed, to be repeated');
+        await new Promise(resolve => setTimeout(resolve, pauseMs));
+      }
+    }
+  };
+
+  const insertAll = async (taken: readonly Piece[]) => {
+    for (const table of taken[0]?.rows.keys() ?? []) {
+      const ndjson = Buffer.concat(taken.flatMap(({ rows }) => rows.get(table) ?? [])).toString();
+      if (ndjson !== '') await insertTable(table, ndjson);
+    }
+  };
+
+  const flush = async () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (flushing || pieces.length === 0) return;
+    flushing = true;
+    const taken = pieces;
+    pieces = [];
+    bytes = 0;
+    try {
+      await insertAll(taken);
+      await commitAll(taken);
+      for (const piece of taken) piece.done.resolve();
+    } catch (error) {
+      await settleRefused(taken, error);
+    }
+    flushing = false;
+    if (pieces.length > 0) void flush();
+  };
+
+  const settleRefused = async (taken: readonly Piece[], error: unknown) => {
+    for (const piece of taken) {
+      try {
+        if (!(error instanceof RefusedRows)) throw error;
+        await options.onRefused(piece.batch, error);
+        await commitAll([piece]);
+        piece.done.resolve();
+        failing = undefined;
+      } catch (again) {
+        failing = messageOf(again);
+        piece.done.reject(again);
+      }
+    }
+  };
+
+  /** A failed commit costs only work: the same rows are inserted again some time. */
+  const commitAll = async (taken: readonly Piece[]) => {
+    for (const [topic, offsets] of nextOffsets(taken)) {
+      await options
+        .commit(topic, offsets)
+        .catch(error => log.warn({ topic, why: messageOf(error) }, 'offsets not committed'));
+    }
+  };
+
+  return {
+    get failing() {
+      return failing;
+    },
+    async insert(batch, rows) {
+      const piece: Piece = { batch, rows, done: Promise.withResolvers<void>(), abandoned: false };
+      pieces.push(piece);
+      for (const buffers of rows.values()) for (const buffer of buffers) bytes += buffer.length;
+      if (bytes >= maxBatchBytes || lingerMs === 0) void flush();
+      else timer ??= setTimeout(() => void flush(), lingerMs);
+      const heartbeats = setInterval(() => {
+        batch.heartbeat().catch(error => {
+          piece.abandoned = true;
+          piece.done.reject(error);
+        });
+      }, heartbeatMs);
+      await piece.done.promise.finally(() => clearInterval(heartbeats));
+    },
+  };
+}
+
+/** By topic and partition. A batch that was given up is inserted but not committed: its partition may be another's. */
+function nextOffsets(pieces: readonly Piece[]): Map<string, Map<number, number>> {
+  const topics = new Map<string, Map<number, number>>();
+  for (const { batch, abandoned } of pieces) {
+    if (abandoned) continue;
+    const offsets = topics.get(batch.topic) ?? new Map<number, number>();
+    topics.set(batch.topic, offsets.set(batch.partition, batch.nextOffset));
+  }
+  return topics;
+}

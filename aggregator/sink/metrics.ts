@@ -1,0 +1,12 @@
+/** The sink's metrics. */
+import { counter, gauge, histogram } from '../../infra/metrics.ts';
+
+export const insertSeconds = histogram('sink_insert_seconds', 'Duration of an insert', ['table']);
+export const rowBytes = counter('sink_inserted_bytes_total', 'Bytes of rows inserted', ['table']);
+export const insertRetries = counter('sink_insert_retries_total', 'Inserts that had to be repeated', ['table']);
+export const refusedLines = counter('sink_refused_lines_total', 'Lines that the store refused though they are clicks');
+export const unknownRecords = counter(
+  'sink_unknown_records_total',
+  'Records of aggregates or quarantine of no known kind',
+);
+export const position = gauge('sink_position', 'Offset of the next record to insert', ['topic', 'partition']);

@@ -1,0 +1,126 @@
+/** Copies the topics into ClickHouse: `clicks` into click_raw, `aggregates` and `quarantine` into their tables. */
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { KafkaClient } from '../../infra/kafka/client.ts';
+import { type FetchedBatch, type GroupConsumer, openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
+import type { Logger } from '../../infra/log.ts';
+import type { Names } from '../../infra/topics.ts';
+import type { SinkConfig } from '../config.ts';
+import { aggregateRows } from './aggregate-rows.ts';
+import { type BatchInserter, createBatchInserter, type TableRows } from './batch-inserter.ts';
+import { position, unknownRecords } from './metrics.ts';
+import { rawRows } from './raw-rows.ts';
+import { insertOneByOne } from './refused-rows.ts';
+
+export interface SinkDeps {
+  readonly kafka: KafkaClient;
+  readonly clickhouse: ClickHouse;
+  readonly names: Names;
+  readonly config: SinkConfig;
+  readonly partitions: number;
+  readonly log: Logger;
+  /** The sink cannot go on: the process is to end and be started again. */
+  readonly onCrash: (error: Error) => void;
+}
+
+export interface Sink extends AsyncDisposable {
+  /** Throws unless rows are going in. */
+  check(): void;
+}
+
+export async function openSink(deps: SinkDeps): Promise<Sink> {
+  const { names, clickhouse, log } = deps;
+  await using opening = new AsyncDisposableStack();
+  const raw = await openLeg(deps, {
+    group: names.rawSinkGroup,
+    topics: [names.topic('clicks')],
+    isolation: 'read_uncommitted',
+    rowsOf: ({ partition, records }) => new Map([['click_raw', rawRows(partition, records)]]),
+    onRefused: batch => insertOneByOne(clickhouse, batch, log),
+  });
+  opening.use(raw);
+  const aggregates = await openLeg(deps, {
+    group: names.aggregateSinkGroup,
+    topics: [names.topic('aggregates'), names.topic('quarantine')],
+    isolation: 'read_committed',
+    rowsOf({ topic, records }) {
+      const { rows, unknown } = aggregateRows(records);
+      if (unknown > 0) log.error({ topic, unknown }, 'records of no known kind passed over');
+      unknownRecords.inc(unknown);
+      return rows;
+    },
+    // Rows that only the aggregator writes: to leave one out would be a wrong count.
+    onRefused: (_batch, error) => Promise.reject(error),
+  });
+  opening.use(aggregates);
+  const legs = opening.move();
+  return {
+    check() {
+      for (const leg of [raw, aggregates]) leg.check();
+    },
+    [Symbol.asyncDispose]: () => legs[Symbol.asyncDispose](),
+  };
+}
+
+interface LegOptions {
+  readonly group: string;
+  readonly topics: readonly string[];
+  readonly isolation: 'read_committed' | 'read_uncommitted';
+  rowsOf(batch: FetchedBatch): TableRows;
+  onRefused: Parameters<typeof createBatchInserter>[0]['onRefused'];
+}
+
+const stallMs = 60_000;
+
+async function openLeg(deps: SinkDeps, { group, topics, isolation, rowsOf, onRefused }: LegOptions): Promise<Sink> {
+  const { kafka, clickhouse, config, log } = deps;
+  const link: { consumer?: GroupConsumer } = {};
+  const inserter: BatchInserter = createBatchInserter({
+    clickhouse,
+    log,
+    lingerMs: config.SINK_LINGER_MS,
+    maxBatchBytes: config.SINK_MAX_BATCH_BYTES,
+    onRefused,
+    async commit(topic, nextOffsets) {
+      await link.consumer?.commit(
+        topic,
+        new Map([...nextOffsets].map(([partition, offset]) => [partition, { offset, metadata: '' }])),
+      );
+      for (const [partition, offset] of nextOffsets) position.set({ topic, partition: String(partition) }, offset);
+    },
+  });
+  let joined = false;
+  const consumer = await openGroupConsumer(kafka, {
+    group,
+    topics,
+    isolation,
+    sessionTimeoutMs: config.SINK_SESSION_TIMEOUT_MS,
+    maxWaitMs: 250,
+    maxBytes: 4 * config.SINK_MAX_BATCH_BYTES,
+    maxBytesPerPartition: config.SINK_MAX_BATCH_BYTES,
+    concurrency: deps.partitions * topics.length,
+    log,
+    onOpen: opened => {
+      link.consumer = opened;
+    },
+    onAssigned: () => {
+      joined = true;
+    },
+    onBatch: batch => inserter.insert(batch, rowsOf(batch)),
+    onGap: () => undefined,
+    onCrash: deps.onCrash,
+  });
+  const watchdog = setInterval(() => {
+    if (consumer.lastFetchMs() > stallMs && inserter.failing === undefined)
+      deps.onCrash(new Error(`${group}: no fetch for ${stallMs} ms`));
+  }, 1_000);
+  return {
+    check() {
+      if (!joined) throw new Error(`${group}: no partitions assigned yet`);
+      if (inserter.failing !== undefined) throw new Error(`${group}: ${inserter.failing}`);
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(watchdog);
+      await consumer[Symbol.asyncDispose]();
+    },
+  };
+}

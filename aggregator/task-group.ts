@@ -1,0 +1,173 @@
+/**
+ * The tasks of one aggregator process: as a member of the consumer group it is assigned partitions, and runs one task
+ * for each. The assignment only shares out the work; that two owners can never both write rests on the tasks' fences.
+ */
+import { type Admin, openAdmin } from '../infra/kafka/admin.ts';
+import type { KafkaClient } from '../infra/kafka/client.ts';
+import { type GroupConsumer, openGroupConsumer } from '../infra/kafka/group-consumer.ts';
+import { createProducer, type Producer } from '../infra/kafka/producer.ts';
+import { openTransactionalProducer } from '../infra/kafka/transactional-producer.ts';
+import type { Logger } from '../infra/log.ts';
+import type { Names } from '../infra/topics.ts';
+import type { AggregatorConfig } from './config.ts';
+import { PartitionTask, type TaskPorts, type TaskWriter } from './task.ts';
+
+export interface TaskGroupDeps {
+  readonly kafka: KafkaClient;
+  readonly names: Names;
+  readonly config: AggregatorConfig;
+  readonly partitions: number;
+  /** 32 random bits (core/id-hash.ts). */
+  readonly hashSeed: number;
+  readonly log: Logger;
+  /** The group cannot go on: the process is to end and be started again. */
+  readonly onCrash: (error: Error) => void;
+}
+
+export interface TaskGroup extends AsyncDisposable {
+  /** Rejects unless every assigned partition is being counted. */
+  check(): void;
+}
+
+const timerMs = 25;
+/** The fetch loop turns at least every `maxWaitMs`; silence of this length is a stall. */
+const stallMs = 30_000;
+const maxWaitMs = 250;
+
+export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
+  const { kafka, names, config, log } = deps;
+  const topic = names.topic('clicks');
+  const tasks = new Map<number, PartitionTask>();
+  const admin = await openAdmin(kafka);
+  const producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
+  let joined = false;
+
+  // Tasks need the consumer, and the consumer brings the tasks.
+  const link: { consumer?: GroupConsumer } = {};
+  const onAssigned = (assigned: ReadonlyMap<string, readonly number[]>) => {
+    joined = true;
+    const mine = new Set(assigned.get(topic) ?? []);
+    for (const [partition, task] of tasks) {
+      if (mine.has(partition)) continue;
+      tasks.delete(partition);
+      void task.drop({ commit: false });
+    }
+    for (const partition of mine) {
+      const kept = tasks.get(partition);
+      if (kept) kept.readOn();
+      else tasks.set(partition, startTask(deps, partition, portsOf(deps, partition, { admin, producer, link })));
+    }
+  };
+
+  const consumer = await openGroupConsumer(kafka, {
+    group: names.aggregatorGroup,
+    topics: [topic],
+    isolation: 'read_uncommitted',
+    sessionTimeoutMs: config.AGGREGATOR_SESSION_TIMEOUT_MS,
+    maxWaitMs,
+    maxBytes: config.AGGREGATOR_FETCH_BYTES * 8,
+    maxBytesPerPartition: config.AGGREGATOR_FETCH_BYTES,
+    concurrency: deps.partitions,
+    log,
+    onOpen: opened => {
+      link.consumer = opened;
+    },
+    onAssigned,
+    onBatch: async batch => tasks.get(batch.partition)?.onBatch(batch),
+    onGap: (_topic, partition, first, next) => tasks.get(partition)?.onGap(first, next),
+    onCrash: deps.onCrash,
+  });
+  const timer = setInterval(() => {
+    for (const task of tasks.values()) task.onTimer();
+    if (consumer.lastFetchMs() > stallMs) deps.onCrash(new Error(`no fetch for ${stallMs} ms`));
+  }, timerMs);
+
+  return {
+    check() {
+      if (!joined) throw new Error('no partitions assigned yet');
+      const waiting = [...tasks.values()].filter(task => task.state !== 'running');
+      if (waiting.length > 0)
+        throw new Error(waiting.map(t => `partition ${t.partition} ${t.state} ${t.haltedBy}`.trim()).join(', '));
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await Promise.all([...tasks.values()].map(task => task.drop({ commit: true })));
+      await consumer[Symbol.asyncDispose]();
+      await producer[Symbol.asyncDispose]();
+      await admin[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function startTask(
+  { names, config, partitions, hashSeed, log }: TaskGroupDeps,
+  partition: number,
+  ports: TaskPorts,
+): PartitionTask {
+  const settings = {
+    aggregator: {
+      partition,
+      partitions,
+      outOfOrdernessMs: config.OUT_OF_ORDERNESS_MS,
+      allowedLatenessMs: config.ALLOWED_LATENESS_MS,
+      hashSeed,
+    },
+    names,
+    commitIntervalMs: config.COMMIT_INTERVAL_MS,
+    commitMaxLines: config.COMMIT_MAX_LINES,
+    tickIntervalMs: config.TICK_INTERVAL_MS,
+    withoutCommit: config.AGGREGATOR_WITHOUT_COMMIT,
+  };
+  const task = new PartitionTask(settings, ports, log);
+  void task.start();
+  return task;
+}
+
+interface Shared {
+  readonly admin: Admin;
+  readonly producer: Producer;
+  readonly link: { consumer?: GroupConsumer };
+}
+
+function portsOf(
+  { kafka, names, config }: TaskGroupDeps,
+  partition: number,
+  { admin, producer, link }: Shared,
+): TaskPorts {
+  const topic = names.topic('clicks');
+  const tick = [{ partition, value: '', headers: { kind: 'tick' } }];
+  return {
+    openWriter: () =>
+      config.AGGREGATOR_GUARANTEE === 'exactly_once'
+        ? openTransactionalProducer(kafka, names.transactionalId(partition))
+        : Promise.resolve(openPlainWriter(kafka, link)),
+    committed: () => admin.committed(names.aggregatorGroup, topic, partition),
+    async range() {
+      const range = (await admin.ranges(topic)).get(partition);
+      if (range === undefined) throw new Error(`partition ${partition} of ${topic} is unknown to the broker`);
+      return range;
+    },
+    pause: () => link.consumer?.pause(topic, partition),
+    readFrom(offset) {
+      link.consumer?.seek(topic, partition, offset);
+      link.consumer?.resume(topic, partition);
+    },
+    appendTick: () => producer.send(topic, tick),
+    now: () => performance.now(),
+  };
+}
+
+/**
+ * `at_least_once`: rows first, then the offset. A crash in between repeats rows, which lose to or equal their like by
+ * version; a former owner is not fenced, but says nothing that is untrue of its log prefix.
+ */
+function openPlainWriter(kafka: KafkaClient, link: Shared['link']): TaskWriter {
+  const producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
+  return {
+    async commit({ sends, topic, partition, commit }) {
+      for (const { topic, records } of sends) await producer.send(topic, records);
+      await link.consumer?.commit(topic, new Map([[partition, commit]]));
+    },
+    [Symbol.asyncDispose]: () => producer[Symbol.asyncDispose](),
+  };
+}

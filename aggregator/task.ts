@@ -1,0 +1,304 @@
+/**
+ * Owns one partition of `clicks` for one term: fence → fetch → restore → run → commit.
+ *
+ * 1. Fence: a new transactional producer ends whatever a former owner left open, and its right to write.
+ * 2. Fetch the committed offset C and the checkpoint beside it: only after the fence, else a commit of the former owner
+ *    could still arrive and its rows be written twice.
+ * 3. Restore: re-read from the checkpoint to C without writing. State is a function of the log; nothing else stores it.
+ * 4. Run: step over batches; every commit interval one transaction of changed rows, progress, quarantine, offset.
+ * 5. On any error forget producer and state, and begin anew. A commit is never repeated: whether it happened is told by
+ *    the committed offset alone.
+ *
+ * While a commit is under way the task steps on: what is being written was taken out before. At most one is under way.
+ */
+import { Corrupt, messageOf } from '../infra/errors.ts';
+import type { Committed } from '../infra/kafka/admin.ts';
+import type { FetchedBatch } from '../infra/kafka/group-consumer.ts';
+import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
+import type { Logger } from '../infra/log.ts';
+import type { Names } from '../infra/topics.ts';
+import { decodeCheckpoint } from './commit-metadata.ts';
+import {
+  type AggregatorSettings,
+  type Checkpoint,
+  freshCheckpoint,
+  PartitionAggregator,
+} from './core/partition-aggregator.ts';
+import * as metrics from './metrics.ts';
+import { transactionOf } from './transaction.ts';
+
+/** What a task needs of the world. */
+export interface TaskPorts {
+  /** Fences all earlier writers of the partition; the writer lives until its first failure. */
+  openWriter(): Promise<TaskWriter>;
+  committed(): Promise<Committed | undefined>;
+  range(): Promise<{ start: number; end: number }>;
+  /** No batches until `readFrom`. */
+  pause(): void;
+  /** From now on batches are to come from `offset`. */
+  readFrom(offset: number): void;
+  appendTick(): Promise<void>;
+  /** Monotonic ms. */
+  now(): number;
+}
+
+export interface TaskWriter extends AsyncDisposable {
+  commit(content: TransactionContent): Promise<void>;
+}
+
+export interface TaskSettings {
+  readonly aggregator: AggregatorSettings;
+  readonly names: Names;
+  readonly commitIntervalMs: number;
+  readonly commitMaxLines: number;
+  readonly tickIntervalMs: number;
+  readonly withoutCommit: 'fail' | 'earliest';
+}
+
+export type TaskState = 'starting' | 'restoring' | 'running' | 'halted' | 'dropped';
+
+/** Quarantined lines wait in memory for their commit: this much of them forces one. */
+const maxQuarantineBytes = 8 << 20;
+const longestRestartPauseMs = 5_000;
+
+export class PartitionTask {
+  readonly partition: number;
+  readonly #settings: TaskSettings;
+  readonly #ports: TaskPorts;
+  readonly #log: Logger;
+  #state: TaskState = 'starting';
+  #haltedBy = '';
+  #aggregator: PartitionAggregator | undefined;
+  #writer: TaskWriter | undefined;
+  /** Ends the restore. */
+  #committedOffset = 0;
+  #highWatermark = 0;
+  #commit: Promise<void> | undefined;
+  #lastCommitAt = 0;
+  #watermarkMovedAt = 0;
+  #ticking = false;
+  #restarts = 0;
+
+  constructor(settings: TaskSettings, ports: TaskPorts, log: Logger) {
+    this.partition = settings.aggregator.partition;
+    this.#settings = settings;
+    this.#ports = ports;
+    this.#log = log.child({ partition: this.partition });
+  }
+
+  get state(): TaskState {
+    return this.#state;
+  }
+
+  get haltedBy(): string {
+    return this.#haltedBy;
+  }
+
+  get position(): number | undefined {
+    return this.#aggregator?.position;
+  }
+
+  /** Never rejects: errors lead to another start after a pause, contradictions to a halt. */
+  async start(): Promise<void> {
+    while (this.#state === 'starting') {
+      try {
+        await this.#begin();
+        return;
+      } catch (error) {
+        await this.#closeWriter();
+        if (this.#isDropped()) return;
+        if (error instanceof Corrupt) return this.#halt(error);
+        const pauseMs = Math.min(longestRestartPauseMs, 100 * 2 ** this.#restarts++);
+        this.#log.warn({ why: messageOf(error), pauseMs }, 'task cannot start yet');
+        await new Promise(resolve => setTimeout(resolve, pauseMs));
+      }
+    }
+  }
+
+  async onBatch(batch: FetchedBatch): Promise<void> {
+    const aggregator = this.#aggregator;
+    if (aggregator === undefined || (this.#state !== 'running' && this.#state !== 'restoring')) return;
+    if (batch.fetchedOffset !== aggregator.position) {
+      // Fetched before a seek or a rebalance. To step over it could skip what lies between.
+      this.#log.debug({ fetched: batch.fetchedOffset, position: aggregator.position }, 'stale batch dropped');
+      this.#ports.readFrom(aggregator.position);
+      return;
+    }
+    this.#highWatermark = batch.highWatermark;
+    const watermark = aggregator.watermark;
+    for (const { offset, timestamp, value } of batch.records) {
+      if (this.#state === 'restoring' && Number(offset) >= this.#committedOffset) this.#endRestore(aggregator);
+      aggregator.step(Number(offset), Number(timestamp), value);
+      if (this.#state === 'running' && this.#isFull(aggregator)) {
+        await this.#commitNow();
+        // Meanwhile the task may have begun anew, or a rebalance may have brought this batch's rest a second time.
+        if (this.#aggregator !== aggregator || aggregator.position !== Number(offset) + 1) return;
+      }
+    }
+    aggregator.skipTo(batch.nextOffset);
+    if (this.#state === 'restoring' && aggregator.position >= this.#committedOffset) this.#endRestore(aggregator);
+    if (aggregator.watermark > watermark) this.#watermarkMovedAt = this.#ports.now();
+    this.onTimer();
+  }
+
+  /** Offsets `[firstOffset, nextOffset)` hold control records only. */
+  onGap(firstOffset: number, nextOffset: number): void {
+    const aggregator = this.#aggregator;
+    if (aggregator === undefined || firstOffset !== aggregator.position) return;
+    aggregator.skipTo(nextOffset);
+    if (this.#state === 'restoring' && nextOffset >= this.#committedOffset) this.#endRestore(aggregator);
+  }
+
+  /** To be called every few tens of ms: commits and ticks when they are due. */
+  onTimer(): void {
+    if (this.#state !== 'running') return;
+    const now = this.#ports.now();
+    if (this.#commit === undefined && now - this.#lastCommitAt >= this.#settings.commitIntervalMs)
+      void this.#commitNow();
+    if (now - this.#watermarkMovedAt >= this.#settings.tickIntervalMs) void this.#tick(now);
+  }
+
+  /** After a rebalance that left the partition here: positions were forgotten, the state was not. */
+  readOn(): void {
+    if (this.#aggregator !== undefined && this.#state !== 'starting') this.#ports.readFrom(this.#aggregator.position);
+  }
+
+  /** The partition is another's, or the process stops. With `commit`, what is counted so far is written first. */
+  async drop({ commit }: { readonly commit: boolean }): Promise<void> {
+    if (commit && this.#state === 'running') {
+      await this.#commit;
+      await this.#commitNow();
+    }
+    this.#state = 'dropped';
+    this.#aggregator = undefined;
+    metrics.forget(this.partition);
+    await this.#closeWriter();
+  }
+
+  async #begin(): Promise<void> {
+    this.#ports.pause();
+    this.#writer = await this.#ports.openWriter();
+    const [committed, range] = [await this.#ports.committed(), await this.#ports.range()];
+    // Dropped while it waited: another may own the partition, and nothing here may go on reading for it.
+    if (this.#isDropped()) return this.#closeWriter();
+    const checkpoint = this.#checkpointOf(committed, range);
+    const aggregator = new PartitionAggregator(this.#settings.aggregator, checkpoint);
+    this.#aggregator = aggregator;
+    this.#committedOffset = committed?.offset ?? checkpoint.restoreFrom;
+    this.#highWatermark = range.end;
+    this.#lastCommitAt = this.#ports.now();
+    this.#watermarkMovedAt = this.#ports.now();
+    this.#state = 'restoring';
+    this.#log.info(
+      { restoreFrom: checkpoint.restoreFrom, committed: this.#committedOffset, end: range.end },
+      'task started',
+    );
+    if (aggregator.position >= this.#committedOffset) this.#endRestore(aggregator);
+    this.#ports.readFrom(aggregator.position);
+  }
+
+  /** @throws Corrupt where starting anywhere would be a guess */
+  #checkpointOf(committed: Committed | undefined, range: { start: number; end: number }): Checkpoint {
+    if (committed === undefined) {
+      if (range.start === 0 || this.#settings.withoutCommit === 'earliest') return freshCheckpoint(range.start);
+      throw new Corrupt(
+        `no committed offset, but the log begins at ${range.start}: unread clicks may be gone, or the group's offsets expired. ` +
+          'AGGREGATOR_WITHOUT_COMMIT=earliest counts what is left',
+      );
+    }
+    const checkpoint = decodeCheckpoint(committed.metadata);
+    if (checkpoint.restoreFrom < range.start) {
+      throw new Corrupt(
+        `the log begins at ${range.start}, but open minutes need it from ${checkpoint.restoreFrom}: retention has removed unread clicks`,
+      );
+    }
+    if (committed.offset > range.end) {
+      throw new Corrupt(
+        `committed offset ${committed.offset} lies behind the end of the log, ${range.end}: the topic was made anew`,
+      );
+    }
+    return checkpoint;
+  }
+
+  #endRestore(aggregator: PartitionAggregator): void {
+    aggregator.restored();
+    this.#state = 'running';
+    this.#restarts = 0;
+    this.#watermarkMovedAt = this.#ports.now();
+    metrics.restored(this.partition, aggregator.totals);
+    this.#log.info(
+      { position: aggregator.position, watermark: aggregator.watermark, ...aggregator.state },
+      'task counts',
+    );
+  }
+
+  #isFull({ pending }: PartitionAggregator): boolean {
+    return pending.lines >= this.#settings.commitMaxLines || pending.quarantineBytes >= maxQuarantineBytes;
+  }
+
+  /** Never rejects: a failed commit restarts the task. */
+  async #commitNow(): Promise<void> {
+    await this.#commit;
+    const [aggregator, writer] = [this.#aggregator, this.#writer];
+    if (aggregator === undefined || writer === undefined || this.#state !== 'running') return;
+    this.#lastCommitAt = this.#ports.now();
+    if (aggregator.position === this.#committedOffset) return;
+    const startedAt = this.#ports.now();
+    const output = aggregator.drain();
+    this.#commit = writer
+      .commit(transactionOf(this.partition, this.#settings.names, output))
+      .then(() => {
+        this.#committedOffset = output.position;
+        metrics.committed(output, aggregator.state, this.#ports.now() - startedAt);
+      })
+      .catch(error => this.#restart(error, aggregator))
+      .finally(() => {
+        this.#commit = undefined;
+      });
+    await this.#commit;
+  }
+
+  #restart(error: unknown, failed: PartitionAggregator): void {
+    if (this.#aggregator !== failed || this.#isDropped()) return;
+    this.#log.warn({ why: messageOf(error) }, 'commit failed, task starts anew');
+    metrics.restarts.inc();
+    this.#aggregator = undefined;
+    this.#state = 'starting';
+    void this.#closeWriter().then(() => this.start());
+  }
+
+  #halt(error: Corrupt): void {
+    this.#state = 'halted';
+    this.#ports.pause();
+    this.#haltedBy = error.message;
+    metrics.halted.set({ partition: String(this.partition) }, 1);
+    this.#log.error({ why: error.message }, 'task halted: a person has to decide');
+  }
+
+  /** Only from the end of the log: a tick says that nothing older stands before it. */
+  async #tick(now: number): Promise<void> {
+    const aggregator = this.#aggregator;
+    if (this.#ticking || aggregator === undefined || aggregator.position < this.#highWatermark) return;
+    this.#ticking = true;
+    this.#watermarkMovedAt = now;
+    try {
+      await this.#ports.appendTick();
+      metrics.ticks.inc();
+    } catch (error) {
+      this.#log.warn({ why: messageOf(error) }, 'tick not appended');
+    } finally {
+      this.#ticking = false;
+    }
+  }
+
+  /** A method, so that the compiler knows `#state` may have changed while something was awaited. */
+  #isDropped(): boolean {
+    return this.#state === 'dropped';
+  }
+
+  async #closeWriter(): Promise<void> {
+    const writer = this.#writer;
+    this.#writer = undefined;
+    await writer?.[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,67 @@
+/** What one commit of a partition writes: the core's output as Kafka records, with its checkpoint beside the offset. */
+import type { OutgoingRecord } from '../infra/kafka/producer.ts';
+import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
+import type { Names } from '../infra/topics.ts';
+import { type QuarantineRow, recordKinds } from './ad-minute.ts';
+import { encodeCheckpoint } from './commit-metadata.ts';
+import type { Output } from './core/partition-aggregator.ts';
+
+/** kafkajs makes one record batch of what one send has for a partition: this keeps it far below `max.message.bytes`. */
+const sendBytes = 2 << 20;
+const recordBytes = 256 << 10;
+
+export function transactionOf(partition: number, names: Names, output: Output): TransactionContent {
+  const rows = output.rowChunks.map(chunk =>
+    record(partition, recordKinds.adMinute, Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)),
+  );
+  // After the rows it covers: readers take progress for a promise that those are there.
+  const progress = record(partition, recordKinds.progress, Buffer.from(`${JSON.stringify(output.progress)}\n`));
+  const quarantined = linesOf(output.quarantined).map(value => record(partition, recordKinds.quarantine, value));
+  return {
+    sends: [
+      ...sendsOf(names.topic('quarantine'), quarantined),
+      ...sendsOf(names.topic('aggregates'), [...rows, progress]),
+    ],
+    group: names.aggregatorGroup,
+    topic: names.topic('clicks'),
+    partition,
+    commit: { offset: output.position, metadata: encodeCheckpoint(output.checkpoint) },
+  };
+}
+
+interface BinaryRecord extends OutgoingRecord {
+  readonly value: Buffer;
+}
+
+function record(partition: number, kind: string, value: Buffer): BinaryRecord {
+  return { partition, value, headers: { kind } };
+}
+
+/** Rows as NDJSON values of at most `recordBytes`, or of one row. */
+function linesOf(rows: readonly QuarantineRow[]): Buffer[] {
+  const values: Buffer[] = [];
+  let lines = '';
+  for (const row of rows) {
+    lines += `${JSON.stringify(row)}\n`;
+    if (lines.length < recordBytes) continue;
+    values.push(Buffer.from(lines));
+    lines = '';
+  }
+  if (lines !== '') values.push(Buffer.from(lines));
+  return values;
+}
+
+/** Splits records into sends of at most `sendBytes`, or of one record, in order. */
+function sendsOf(topic: string, records: readonly BinaryRecord[]) {
+  const sends: { topic: string; records: BinaryRecord[] }[] = [];
+  let bytes = Number.POSITIVE_INFINITY;
+  for (const next of records) {
+    if (bytes + next.value.length > sendBytes) {
+      sends.push({ topic, records: [] });
+      bytes = 0;
+    }
+    sends.at(-1)?.records.push(next);
+    bytes += next.value.length;
+  }
+  return sends;
+}

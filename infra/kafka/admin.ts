@@ -1,0 +1,138 @@
+/** What the processes ask the brokers besides reading and writing: topics, committed offsets, the ends of partitions. */
+import type { Admin as KafkaAdmin } from 'kafkajs';
+import { ConfigError, messageOf, Retryable } from '../errors.ts';
+import { type Names, topicNames, topicSettings } from '../topics.ts';
+import type { KafkaClient } from './client.ts';
+import { translate } from './errors.ts';
+
+/** A committed position: the offset of the next record to process, and what was stored beside it. */
+export interface Committed {
+  readonly offset: number;
+  readonly metadata: string;
+}
+
+export interface Admin extends AsyncDisposable {
+  /** First offset still in the log and the last stable offset, per partition: what a read_committed reader can reach. */
+  ranges(topic: string): Promise<Map<number, { start: number; end: number }>>;
+  endOffsets(topic: string): Promise<Map<number, number>>;
+  /** Undefined where the group has no commit for the partition. */
+  committed(group: string, topic: string, partition: number): Promise<Committed | undefined>;
+  /** Removes all records before the given offsets, as retention would. */
+  deleteBefore(topic: string, offsets: ReadonlyMap<number, number>): Promise<void>;
+}
+
+export async function openAdmin(kafka: KafkaClient): Promise<Admin> {
+  const admin = kafka.admin();
+  await attempt('connect', () => admin.connect());
+  return adminOver(admin);
+}
+
+function adminOver(admin: KafkaAdmin): Admin {
+  const ranges = async (topic: string) => {
+    const offsets = await attempt(`offsets of ${topic}`, () => admin.fetchTopicOffsets(topic));
+    return new Map(offsets.map(o => [o.partition, { start: Number(o.low), end: Number(o.high) }]));
+  };
+  return {
+    ranges,
+    async endOffsets(topic) {
+      return new Map([...(await ranges(topic))].map(([partition, { end }]) => [partition, end]));
+    },
+    async committed(groupId, topic, partition) {
+      const [found] = await attempt(`committed offsets of ${groupId}`, () =>
+        admin.fetchOffsets({ groupId, topics: [topic] }),
+      );
+      const commit = found?.partitions.find(p => p.partition === partition);
+      if (!commit || commit.offset === '-1') return undefined;
+      return { offset: Number(commit.offset), metadata: commit.metadata ?? '' };
+    },
+    async deleteBefore(topic, offsets) {
+      const partitions = [...offsets].map(([partition, offset]) => ({ partition, offset: String(offset) }));
+      await attempt(`delete records of ${topic}`, () => admin.deleteTopicRecords({ topic, partitions }));
+    },
+    async [Symbol.asyncDispose]() {
+      await admin.disconnect();
+    },
+  };
+}
+
+/** @throws ConfigError if the topic does not exist */
+export async function partitionCount(kafka: KafkaClient, topic: string): Promise<number> {
+  const admin = kafka.admin();
+  await attempt('connect', () => admin.connect());
+  try {
+    const metadata = await admin.fetchTopicMetadata({ topics: [topic] });
+    return metadata.topics[0]?.partitions.length ?? 0;
+  } catch (error) {
+    if (messageOf(error).includes('does not host this topic')) {
+      throw new ConfigError(`Kafka has no topic ${topic}: create the topics first (node infra/setup-main.ts)`, {
+        cause: error,
+      });
+    }
+    throw translate(error, `metadata of ${topic}`);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+/** For readiness: `check()` rejects unless the brokers answer for the topic. One connection, kept. */
+export function topicProbe(kafka: KafkaClient, topic: string): { check(): Promise<void> } & AsyncDisposable {
+  const admin = kafka.admin({ retry: { retries: 0 } });
+  let connected = false;
+  return {
+    async check() {
+      if (!connected) await admin.connect();
+      connected = true;
+      const metadata = await admin.fetchTopicMetadata({ topics: [topic] });
+      if (metadata.topics[0]?.partitions.some(p => p.leader === -1))
+        throw new Retryable(`${topic} has a partition without leader`);
+    },
+    async [Symbol.asyncDispose]() {
+      if (connected) await admin.disconnect();
+    },
+  };
+}
+
+/**
+ * Creates what is missing of the topics; existing ones are left as they are.
+ * @throws ConfigError where an existing topic has another number of partitions: changing it would send an ad's clicks
+ * to another partition than its earlier ones, away from the copies they must be compared with.
+ */
+export async function ensureTopics(kafka: KafkaClient, names: Names, partitions: number): Promise<void> {
+  const admin = kafka.admin();
+  await attempt('connect', () => admin.connect());
+  try {
+    const existing = new Set(await attempt('list topics', () => admin.listTopics()));
+    const missing = topicNames.filter(name => !existing.has(names.topic(name)));
+    if (missing.length > 0) {
+      await attempt('create topics', () =>
+        admin.createTopics({ waitForLeaders: true, topics: missing.map(name => specOf(name, names, partitions)) }),
+      );
+    }
+    const { topics } = await attempt('metadata', () =>
+      admin.fetchTopicMetadata({ topics: topicNames.map(names.topic) }),
+    );
+    for (const topic of topics) {
+      if (topic.partitions.length === partitions) continue;
+      throw new ConfigError(
+        `PARTITIONS=${partitions}: topic ${topic.name} has ${topic.partitions.length}, and the number cannot change ` +
+          `once clicks are in the log. Set PARTITIONS=${topic.partitions.length}, or start with another TOPIC_PREFIX or DATA_DIR`,
+      );
+    }
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+function specOf(name: (typeof topicNames)[number], names: Names, numPartitions: number) {
+  const configEntries = Object.entries(topicSettings[name]).map(([key, value]) => ({ name: key, value }));
+  // -1: the cluster's own default (three on a cluster of three, one on the embedded broker).
+  return { topic: names.topic(name), numPartitions, replicationFactor: -1, configEntries };
+}
+
+async function attempt<T>(doing: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw translate(error, doing);
+  }
+}

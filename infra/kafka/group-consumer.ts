@@ -1,0 +1,165 @@
+/**
+ * A member of a consumer group that leaves positions to its owner.
+ *
+ * kafkajs' own offset handling is switched off (`autoCommit: false`: with it on, even `seek` commits). What remains and
+ * is guarded here or by the owner:
+ * - A rebalance makes kafkajs forget all positions: `onAssigned` runs synchronously before the first fetch of the new
+ *   generation, and whatever it seeks or pauses counts.
+ * - Batches fetched before a rebalance or a seek may still arrive: each batch tells `fetchedOffset`, and the owner drops
+ *   those it did not ask for.
+ * - Batches of control records alone are never handed over: `onGap` tells how far they reach.
+ * - OFFSET_OUT_OF_RANGE makes kafkajs commit a default offset by itself, without metadata. So the owner checks the start
+ *   of the log before it seeks, and takes a commit without metadata for corruption.
+ */
+import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
+import { Retryable } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { Committed } from './admin.ts';
+import type { KafkaClient } from './client.ts';
+import { translate } from './errors.ts';
+
+/** As kafkajs makes it; offsets and times are decimal strings. */
+export interface LogRecord {
+  readonly offset: string;
+  /** The broker's append time on our topics. */
+  readonly timestamp: string;
+  readonly value: Buffer | null;
+  readonly headers?: Readonly<Record<string, Buffer | string | (Buffer | string)[] | undefined>>;
+}
+
+export interface FetchedBatch {
+  readonly topic: string;
+  readonly partition: number;
+  /** The offset asked for. */
+  readonly fetchedOffset: number;
+  /** The offset to ask for next. */
+  readonly nextOffset: number;
+  readonly highWatermark: number;
+  readonly records: readonly LogRecord[];
+  /** To be called during work that takes longer than a second or so; rejects when the group rebalances. */
+  heartbeat(): Promise<void>;
+}
+
+export interface GroupConsumerOptions {
+  readonly group: string;
+  readonly topics: readonly string[];
+  readonly isolation: 'read_committed' | 'read_uncommitted';
+  readonly sessionTimeoutMs: number;
+  /** Longest wait of a fetch for data; also how late a resume may act. */
+  readonly maxWaitMs: number;
+  readonly maxBytes: number;
+  readonly maxBytesPerPartition: number;
+  /** Batches of different partitions handled at the same time. */
+  readonly concurrency: number;
+  readonly log: Logger;
+  /** Called before the group is joined: `onAssigned` and `onBatch` may use it. */
+  onOpen(consumer: GroupConsumer): void;
+  /** Synchronous. Partitions by topic, of this member, from now on. */
+  onAssigned(assigned: ReadonlyMap<string, readonly number[]>): void;
+  /** A rejection makes the consumer fetch the same again. */
+  onBatch(batch: FetchedBatch): Promise<void>;
+  onGap(topic: string, partition: number, firstOffset: number, nextOffset: number): void;
+  /** The consumer has ended for good; it must be opened anew. */
+  onCrash(error: Error): void;
+}
+
+export interface GroupConsumer extends AsyncDisposable {
+  seek(topic: string, partition: number, offset: number): void;
+  pause(topic: string, partition: number): void;
+  resume(topic: string, partition: number): void;
+  /** Commits outside any transaction; rejected by the broker if the member has been replaced. */
+  commit(topic: string, commits: ReadonlyMap<number, Committed>): Promise<void>;
+  /** Monotonic ms since the last completed fetch: what a stall watchdog looks at. */
+  lastFetchMs(): number;
+}
+
+export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsumerOptions): Promise<GroupConsumer> {
+  const consumer = kafka.consumer({
+    groupId: options.group,
+    sessionTimeout: options.sessionTimeoutMs,
+    heartbeatInterval: Math.floor(options.sessionTimeoutMs / 4),
+    rebalanceTimeout: 2 * options.sessionTimeoutMs,
+    maxWaitTimeInMs: options.maxWaitMs,
+    minBytes: 1,
+    maxBytes: options.maxBytes,
+    maxBytesPerPartition: options.maxBytesPerPartition,
+    readUncommitted: options.isolation === 'read_uncommitted',
+    allowAutoTopicCreation: false,
+    retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 60 },
+  });
+  let lastFetch = performance.now();
+  consumer.on(consumer.events.FETCH, () => {
+    lastFetch = performance.now();
+  });
+  listen(consumer, options);
+  const opened: GroupConsumer = {
+    seek: (topic, partition, offset) => consumer.seek({ topic, partition, offset: String(offset) }),
+    pause: (topic, partition) => consumer.pause([{ topic, partitions: [partition] }]),
+    resume: (topic, partition) => consumer.resume([{ topic, partitions: [partition] }]),
+    async commit(topic, commits) {
+      try {
+        await consumer.commitOffsets(
+          [...commits].map(([partition, { offset, metadata }]) => ({
+            topic,
+            partition,
+            offset: String(offset),
+            metadata,
+          })),
+        );
+      } catch (error) {
+        throw translate(error, `commit of ${options.group}`);
+      }
+    },
+    lastFetchMs: () => performance.now() - lastFetch,
+    async [Symbol.asyncDispose]() {
+      await consumer.disconnect();
+    },
+  };
+  options.onOpen(opened);
+  try {
+    await consumer.connect();
+    await consumer.subscribe({ topics: [...options.topics], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: true,
+      partitionsConsumedConcurrently: options.concurrency,
+      eachBatch: payload => options.onBatch(batchOf(payload)),
+    });
+  } catch (error) {
+    await consumer.disconnect().catch(() => undefined);
+    throw translate(error, `join group ${options.group}`);
+  }
+  return opened;
+}
+
+function listen(consumer: Consumer, options: GroupConsumerOptions): void {
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    const assigned = new Map(Object.entries(payload.memberAssignment));
+    options.log.info({ group: options.group, assigned: payload.memberAssignment }, 'partitions assigned');
+    options.onAssigned(assigned);
+  });
+  consumer.on(consumer.events.START_BATCH_PROCESS, ({ payload }) => {
+    if (payload.batchSize > 0) return;
+    options.onGap(payload.topic, payload.partition, Number(payload.firstOffset), Number(payload.lastOffset) + 1);
+  });
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    if (payload.restart) options.log.warn({ group: options.group, err: payload.error }, 'consumer restarts');
+    else
+      options.onCrash(
+        new Retryable(`consumer of ${options.group} ended: ${payload.error.message}`, { cause: payload.error }),
+      );
+  });
+}
+
+/** `fetchedOffset` is a field of kafkajs' Batch that its types leave out. */
+function batchOf({ batch, heartbeat }: EachBatchPayload): FetchedBatch {
+  return {
+    topic: batch.topic,
+    partition: batch.partition,
+    fetchedOffset: Number((batch as Batch & { fetchedOffset: string }).fetchedOffset),
+    nextOffset: Number(batch.lastOffset()) + 1,
+    highWatermark: Number(batch.highWatermark),
+    records: batch.messages,
+    heartbeat,
+  };
+}

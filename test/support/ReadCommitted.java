@@ -1,0 +1,40 @@
+import java.time.Duration;
+import java.util.*;
+import org.apache.kafka.clients.consumer.*;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+
+/**
+ * Prints what a read_committed consumer of Apache Kafka's own client sees of a topic from its beginning to its end:
+ * partition, offset, header `kind` and, for every line of the value, the line, separated by tabs. It is the second
+ * opinion on what our client wrote: run as a single source file with the broker's jars on the class path.
+ */
+public class ReadCommitted {
+  public static void main(String[] args) {
+    Properties config = new Properties();
+    config.put("bootstrap.servers", args[0]);
+    config.put("isolation.level", "read_committed");
+    config.put("enable.auto.commit", "false");
+    config.put("key.deserializer", ByteArrayDeserializer.class.getName());
+    config.put("value.deserializer", ByteArrayDeserializer.class.getName());
+    config.put("fetch.max.bytes", String.valueOf(64 << 20));
+    StringBuilder out = new StringBuilder();
+    try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(config)) {
+      List<TopicPartition> partitions = new ArrayList<>();
+      consumer.partitionsFor(args[1]).forEach(p -> partitions.add(new TopicPartition(args[1], p.partition())));
+      consumer.assign(partitions);
+      consumer.seekToBeginning(partitions);
+      Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
+      while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
+        for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(200))) {
+          Header kind = record.headers().lastHeader("kind");
+          String prefix = record.partition() + "\t" + record.offset() + "\t" + (kind == null ? "" : new String(kind.value())) + "\t";
+          String value = record.value() == null ? "" : new String(record.value(), java.nio.charset.StandardCharsets.UTF_8);
+          for (String line : value.split("\n")) if (!line.isEmpty()) out.append(prefix).append(line).append('\n');
+        }
+      }
+    }
+    System.out.print(out);
+  }
+}

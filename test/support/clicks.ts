@@ -1,0 +1,25 @@
+/** One-line builders of clicks and of records of topic `clicks`. */
+import { type Click, formatLine } from '../../ingest/click.ts';
+
+/** An arbitrary minute, epoch ms. */
+export const minute0 = 1_763_800_020_000 - (1_763_800_020_000 % 60_000);
+
+let serial = 0;
+
+export function click(given: Partial<Click> = {}): Click {
+  const id = `e${++serial}`;
+  const clickedAt = given.clickedAt ?? minute0;
+  return {
+    clickId: `01K${String(serial).padStart(23, '0')}`,
+    eventId: id,
+    adId: 'ad_1',
+    clickedAt,
+    receivedAt: clickedAt + 20,
+    country: 'KR',
+    ...given,
+  };
+}
+
+export function valueOf(...clicks: readonly Click[]): Uint8Array {
+  return Buffer.from(clicks.map(formatLine).join('\n'));
+}

@@ -1,0 +1,28 @@
+/** The second opinion: what Apache Kafka's own client reads, read_committed, of a topic that our client wrote. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { ensureBrokerJars } from '../../infra/embedded/broker-jars.ts';
+import { findJava } from '../../infra/embedded/java.ts';
+
+export interface ReadLine {
+  readonly partition: number;
+  readonly offset: number;
+  readonly kind: string;
+  readonly line: string;
+}
+
+export async function readCommitted(brokers: string, topic: string): Promise<ReadLine[]> {
+  const [java, jars] = await Promise.all([findJava(), ensureBrokerJars({ onFetch: message => console.log(message) })]);
+  const source = join(import.meta.dirname, 'ReadCommitted.java');
+  const { stdout } = await promisify(execFile)(java, ['-cp', join(jars, '*'), source, brokers, topic], {
+    maxBuffer: 1 << 30,
+  });
+  return stdout
+    .split('\n')
+    .filter(text => text !== '')
+    .map(text => {
+      const [partition, offset, kind = '', ...line] = text.split('\t');
+      return { partition: Number(partition), offset: Number(offset), kind, line: line.join('\t') };
+    });
+}

@@ -1,0 +1,77 @@
+/** A process of ours under test: started as in production, killed as in life. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../infra/embedded/ports.ts';
+
+const root = join(import.meta.dirname, '../..');
+
+export interface Service extends AsyncDisposable {
+  readonly url: string;
+  /** Everything it has logged, for failure messages. */
+  logs(): string;
+  ready(timeoutMs?: number): Promise<void>;
+  signal(name: NodeJS.Signals): void;
+  /** SIGKILL, and waits for the end. */
+  kill(): Promise<void>;
+  /** SIGTERM, and waits for the end; resolves to the exit code. */
+  stop(): Promise<number | null>;
+}
+
+/** `main` is a path in the repository, `portKey` the variable that takes its port. */
+export async function startService(
+  main: string,
+  portKey: string,
+  env: Readonly<Record<string, string>>,
+): Promise<Service> {
+  const port = await freePort();
+  const child = spawn(process.execPath, [join(root, main)], {
+    env: { PATH: process.env['PATH'], LOG_LEVEL: 'info', [portKey]: String(port), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let log = '';
+  const keep = (chunk: Buffer) => {
+    log = (log + chunk.toString()).slice(-200_000);
+  };
+  child.stdout.on('data', keep);
+  child.stderr.on('data', keep);
+  const url = `http://127.0.0.1:${port}`;
+  const exited = new Promise<number | null>(resolve => child.once('exit', resolve));
+  return {
+    url,
+    logs: () => log,
+    ready: (timeoutMs = 30_000) => untilReady(child, url, () => log, timeoutMs),
+    signal: name => {
+      child.kill(name);
+    },
+    async kill() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+    async stop() {
+      child.kill('SIGTERM');
+      return await exited;
+    },
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+async function untilReady(child: ChildProcess, url: string, logs: () => string, timeoutMs: number): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  let last = '';
+  while (Date.now() < deadline) {
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`exited before it was ready:\n${logs()}`);
+    try {
+      const response = await fetch(`${url}/readyz`);
+      last = await response.text();
+      if (response.ok) return;
+    } catch (error) {
+      last = String(error);
+    }
+    await sleep(50);
+  }
+  throw new Error(`not ready within ${timeoutMs} ms: ${last}\n${logs()}`);
+}

@@ -1,0 +1,29 @@
+import { defineConfig } from 'vitest/config';
+
+// Each file is a process of its own (forks): the embedded engine allows one data directory per process.
+const shared = { pool: 'forks' as const, fileParallelism: true };
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts', 'test/simulation/**/*.test.ts', 'test/architecture.test.ts'],
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          // Files run one after another: each brings up a broker and an engine, and there may be two cores.
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
