@@ -5,7 +5,8 @@ import { createHttp, listen } from '../infra/http.ts';
 import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { createLog } from '../infra/log.ts';
-import { aborted, runProcess } from '../infra/process.ts';
+import { aborted, createCrash, runProcess } from '../infra/process.ts';
+import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
 import { AggregatorConfig } from './config.ts';
 import { openTaskGroup } from './task-group.ts';
@@ -17,18 +18,11 @@ await runProcess(log, async stop => {
   log.info({ config: printable(config) }, 'configuration');
   const names = namesOf(config.TOPIC_PREFIX);
   const kafka = createKafka(config, 'aggregator', log);
-  const crash = Promise.withResolvers<never>();
-  const partitions = await partitionCount(kafka, names.topic('clicks'));
+  const { crash, promise: crashed } = createCrash();
+  const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, names.topic('clicks')));
   await using probe = topicProbe(kafka, names.topic('clicks'));
-  await using group = await openTaskGroup({
-    kafka,
-    names,
-    config,
-    partitions,
-    hashSeed: randomInt(2 ** 32),
-    log,
-    onCrash: crash.reject,
-  });
+  const deps = { kafka, names, config, partitions, hashSeed: randomInt(2 ** 32), log, onCrash: crash };
+  await using group = await retrying('join group', log, stop, () => openTaskGroup(deps));
   const http = await createHttp({
     title: 'Aggregator',
     description: 'Health and metrics of the aggregator.',
@@ -41,5 +35,5 @@ await runProcess(log, async stop => {
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   const url = await listen(http, config.HOST, config.AGGREGATOR_PORT);
   log.info({ url, partitions }, 'aggregator runs');
-  await Promise.race([aborted(stop), crash.promise]);
+  await Promise.race([aborted(stop), crashed]);
 });

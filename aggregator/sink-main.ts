@@ -5,7 +5,8 @@ import { createHttp, listen } from '../infra/http.ts';
 import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { createLog } from '../infra/log.ts';
-import { aborted, runProcess } from '../infra/process.ts';
+import { aborted, createCrash, runProcess } from '../infra/process.ts';
+import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
 import { SinkConfig } from './config.ts';
 import { openSink } from './sink/sink.ts';
@@ -17,11 +18,12 @@ await runProcess(log, async stop => {
   log.info({ config: printable(config) }, 'configuration');
   const names = namesOf(config.TOPIC_PREFIX);
   const kafka = createKafka(config, 'sink', log);
-  const crash = Promise.withResolvers<never>();
-  const partitions = await partitionCount(kafka, names.topic('clicks'));
+  const { crash, promise: crashed } = createCrash();
+  const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, names.topic('clicks')));
   await using clickhouse = await openClickHouse(config, { readers: 1 });
   await using probe = topicProbe(kafka, names.topic('clicks'));
-  await using sink = await openSink({ kafka, clickhouse, names, config, partitions, log, onCrash: crash.reject });
+  const deps = { kafka, clickhouse, names, config, partitions, log, onCrash: crash };
+  await using sink = await retrying('join groups', log, stop, () => openSink(deps));
   const http = await createHttp({
     title: 'Sink',
     description: 'Health and metrics of the sink.',
@@ -33,5 +35,5 @@ await runProcess(log, async stop => {
   });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   log.info({ url: await listen(http, config.HOST, config.SINK_PORT) }, 'sink runs');
-  await Promise.race([aborted(stop), crash.promise]);
+  await Promise.race([aborted(stop), crashed]);
 });

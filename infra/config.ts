@@ -27,7 +27,9 @@ export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv 
 
 /** The configuration as it may be logged: secrets masked. */
 export function printable(config: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(config).map(([key, value]) => [key, isSecret(key) && value ? '***' : value]));
+  return Object.fromEntries(
+    Object.entries(config).map(([key, value]) => [key, isSecret(key) && value ? '***' : value]),
+  );
 }
 
 /** What every process that talks to Kafka needs. */

@@ -18,6 +18,11 @@ export class Corrupt extends Error {
   override readonly name = 'Corrupt';
 }
 
+/** ClickHouse does not take these rows, and never will: find the one to blame, do not send them again. */
+export class RefusedRows extends Error {
+  override readonly name = 'RefusedRows';
+}
+
 /** What a user typed or configured cannot work. The message names the setting, its value and the rule. Exit code 78. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';

@@ -11,6 +11,7 @@ import {
   type FastifyError,
   type FastifyInstance,
   type FastifyReply,
+  type FastifyRequest,
   type FastifyTypeProvider,
   fastify,
   LogController,
@@ -93,6 +94,8 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     forceCloseConnections: 'idle',
     return503OnClosing: true,
     routerOptions: { maxParamLength: 256 },
+    // A URL that cannot be decoded fails before any route or error handler is found.
+    frameworkErrors: (error, request, reply) => sendProblem(reply, asProblem(error, request)),
     http: { connectionsCheckingInterval: 5_000, headersTimeout: 15_000, maxHeaderSize: 16_384 },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: false } },
   }).withTypeProvider<TypeBoxProvider>();
@@ -101,7 +104,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     if (!(error instanceof Problem) && (error.statusCode ?? 500) >= 500) {
       request.log.error({ err: error, method: request.method, url: request.url }, 'request failed');
     }
-    return sendProblem(reply, asProblem(error));
+    return sendProblem(reply, asProblem(error, request));
   });
   http.setNotFoundHandler((request, reply) =>
     sendProblem(reply, new Problem(404, 'not_found', `there is no ${request.method} ${request.url.split('?')[0]}`)),
@@ -181,10 +184,10 @@ function registerOperations(http: Http, { readiness }: HttpOptions): void {
   http.get('/openapi.json', { schema: { hide: true }, handler: () => http.swagger() });
 }
 
-function asProblem(error: FastifyError | Problem): Problem {
+function asProblem(error: FastifyError | Problem, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error;
   const status = error.statusCode ?? 500;
-  if (error.validation) return new Problem(400, 'invalid_parameter', validationDetail(error));
+  if (error.validation) return new Problem(400, 'invalid_parameter', validationDetail(error, request));
   if (status >= 500) return new Problem(500, 'internal', 'the server failed to answer; the log has the reason');
   return new Problem(
     status,
@@ -193,14 +196,28 @@ function asProblem(error: FastifyError | Problem): Problem {
   );
 }
 
-/** `from: must be integer (given "x")` */
-function validationDetail(error: FastifyError): string {
+/** `count "x": must be integer`: field, value and rule. */
+function validationDetail(error: FastifyError, request: FastifyRequest): string {
   const [first] = error.validation ?? [];
   if (!first) return error.message;
-  const missing = first.keyword === 'required' ? String(first.params['missingProperty']) : '';
-  const unknown = first.keyword === 'additionalProperties' ? String(first.params['additionalProperty']) : '';
-  const field = [...first.instancePath.split('/').filter(Boolean), missing, unknown].filter(Boolean).join('.');
-  return `${field || error.validationContext}: ${first.message ?? 'is not valid'}`;
+  const { keyword, params, instancePath } = first;
+  const absent = keyword === 'required' ? params['missingProperty'] : undefined;
+  const unknown = keyword === 'additionalProperties' ? params['additionalProperty'] : undefined;
+  const path = [...instancePath.split('/').filter(Boolean), absent ?? unknown].filter(key => typeof key === 'string');
+  const given = absent === undefined ? ` ${shown(valueAt(request, error.validationContext, path))}` : '';
+  const allowed = keyword === 'enum' ? `: ${String(params['allowedValues'])}` : '';
+  return `${path.join('.')}${given}: ${first.message ?? 'is not valid'}${allowed}`;
+}
+
+function valueAt({ query, params }: FastifyRequest, context: string | undefined, path: readonly string[]): unknown {
+  let at: unknown = context === 'params' ? params : query;
+  for (const key of path) at = typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined;
+  return at;
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? '';
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
 function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {

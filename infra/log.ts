@@ -1,5 +1,6 @@
 /** One structured line per decision an operator could act on; the message is constant, the values are fields. */
 import { type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
 
 export type { Logger } from 'pino';
 
@@ -7,5 +8,6 @@ export type { Logger } from 'pino';
 export function createLog(service: string, level: string): Logger {
   const options = { level, base: { service }, formatters: { level: (label: string) => ({ level: label }) } };
   if (!process.stdout.isTTY) return pino(options);
-  return pino({ level, base: { service }, transport: { target: 'pino-pretty', options: { ignore: 'pid,hostname' } } });
+  // Written at once: a last line before the process ends must not be lost in a worker.
+  return pino({ level, base: { service } }, pretty({ sync: true, ignore: 'pid,hostname' }));
 }

@@ -2,7 +2,7 @@
  * The life of one process: load, run until told to stop, close in reverse order of opening, exit with a telling code.
  * Exit codes: 0 asked to stop · 78 (EX_CONFIG) what the user configured cannot work · 1 anything else.
  */
-import { ConfigError, messageOf } from './errors.ts';
+import { ConfigError, messageOf, Retryable } from './errors.ts';
 import type { Logger } from './log.ts';
 
 export const exitCodes = { ok: 0, failure: 1, config: 78 } as const;
@@ -12,7 +12,7 @@ export const drainTimeoutMs = 8_000;
 
 /**
  * Runs `main` with a signal that fires on SIGINT, SIGTERM, or when the supervising parent is gone.
- * `main` returns when it has drained. A second SIGINT, or `drainTimeoutMs`, ends the process at once.
+ * `main` returns when it has drained; after `drainTimeoutMs` the process ends all the same.
  */
 export async function runProcess(log: Logger, main: (stop: AbortSignal) => Promise<void>): Promise<void> {
   const stop = new AbortController();
@@ -32,8 +32,16 @@ export async function runProcess(log: Logger, main: (stop: AbortSignal) => Promi
     await main(stop.signal);
     process.exit(exitCodes.ok);
   } catch (error) {
-    process.exit(reportFatal(log, error));
+    // Who was waiting for another system when it was told to stop has nothing to drain.
+    process.exit(stop.signal.aborted && error instanceof Retryable ? exitCodes.ok : reportFatal(log, error));
   }
+}
+
+/** `promise` rejects once `crash` is called, also if nobody waits for it yet: what ends a process from within. */
+export function createCrash(): { crash: (error: Error) => void; promise: Promise<never> } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => undefined);
+  return { crash: reject, promise };
 }
 
 /** One line for what a user can mend, a stack for what is our fault. Returns the exit code. */
@@ -56,8 +64,10 @@ export function aborted(signal: AbortSignal): Promise<void> {
 function asConfigError(error: unknown): ConfigError | undefined {
   if (error instanceof ConfigError) return error;
   const { code, port, address, path } = error as NodeJS.ErrnoException & { port?: number; address?: string };
-  if (code === 'EADDRINUSE') return new ConfigError(`port ${port} on ${address} is taken: stop what listens there, or choose another port`);
+  if (code === 'EADDRINUSE')
+    return new ConfigError(`port ${port} on ${address} is taken: stop what listens there, or choose another port`);
   if (code === 'EACCES' && port) return new ConfigError(`port ${port} on ${address} may not be opened by this user`);
-  if (code === 'ENOSPC') return new ConfigError(`no space left on the disk${path ? ` (${path})` : ''}: free some and start again`);
+  if (code === 'ENOSPC')
+    return new ConfigError(`no space left on the disk${path ? ` (${path})` : ''}: free some and start again`);
   return undefined;
 }

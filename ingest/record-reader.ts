@@ -127,7 +127,7 @@ export class RecordReader {
     return length === 0 || length > 15 || (b[start] === 48 && length > 1) ? -1 : i;
   }
 
-  /** The slow path: any JSON object with the fields of a click. */
+  /** The slow path, for a JSON object of whatever form with the fields of a click. */
   #parse(line: Uint8Array): boolean {
     const click = this.#clickOf(line);
     if (typeof click === 'string') {

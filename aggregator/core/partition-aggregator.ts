@@ -15,6 +15,7 @@ import { RecordReader } from '../../ingest/record-reader.ts';
 import type { ProgressRow, QuarantineReason, QuarantineRow } from '../ad-minute.ts';
 import { ClickWindow } from './click-window.ts';
 import { hashId } from './id-hash.ts';
+import { quarantineRow } from './quarantine-row.ts';
 import { RowWriter } from './row-writer.ts';
 import { finalUntil, isFinal, windowStartOf } from './time.ts';
 import { Watermark } from './watermark.ts';
@@ -191,7 +192,10 @@ export class PartitionAggregator {
   #line(offset: number, appendedAt: number, watermarkBefore: number): void {
     const reader = this.#reader;
     this.#received++;
-    if (!reader.ok) return this.#quarantine('malformed', reader.problem, offset, appendedAt);
+    if (!reader.ok) {
+      this.#quarantine('malformed', reader.problem, offset, appendedAt);
+      return;
+    }
     const { clickedAt } = reader;
     if (isFuture(clickedAt, appendedAt)) {
       this.#quarantine('future', 'clicked_at is more than 5 min after the append time', offset, appendedAt);
@@ -199,8 +203,10 @@ export class PartitionAggregator {
       return;
     }
     const window = this.#windowOf(windowStartOf(clickedAt), offset, watermarkBefore);
-    if (window === undefined)
-      return this.#quarantine('too_late', 'the minute of clicked_at is final', offset, appendedAt);
+    if (window === undefined) {
+      this.#quarantine('too_late', 'the minute of clicked_at is final', offset, appendedAt);
+      return;
+    }
     this.#count(window);
     this.#observe(clickedAt, appendedAt);
   }
@@ -258,23 +264,16 @@ export class PartitionAggregator {
   }
 
   #quarantine(reason: QuarantineReason, detail: string, offset: number, appendedAt: number): void {
-    const reader = this.#reader;
-    const text = (start: number, end: number) => (reader.ok ? decoder.decode(reader.bytes.subarray(start, end)) : '');
-    this.#quarantinedLines++;
-    const raw = rawOf(reader.value.subarray(reader.lineStart, reader.lineEnd));
-    this.#quarantined.push({
+    const row = quarantineRow(this.#reader, {
       partition: this.#settings.partition,
       offset,
-      line: reader.lineIndex,
+      appendedAt,
       reason,
       detail,
-      appended_at: appendedAt,
-      ad_id: text(reader.adIdStart, reader.adIdEnd),
-      event_id: text(reader.eventIdStart, reader.eventIdEnd),
-      clicked_at: reader.ok ? reader.clickedAt : 0,
-      raw,
     });
-    this.#pendingQuarantineBytes += raw.length;
+    this.#quarantined.push(row);
+    this.#quarantinedLines++;
+    this.#pendingQuarantineBytes += row.raw.length;
   }
 
   #checkpoint(): Checkpoint {
@@ -301,16 +300,5 @@ export class PartitionAggregator {
       appended_at: this.#appendedAt,
       ...totals,
     };
-  }
-}
-
-const decoder = new TextDecoder();
-const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-function rawOf(line: Uint8Array): string {
-  try {
-    return strictDecoder.decode(line);
-  } catch {
-    return `base64:${Buffer.from(line).toString('base64')}`;
   }
 }

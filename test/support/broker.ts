@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Broker, startBroker } from '../../infra/embedded/broker.ts';
+import { ensureClassArchive } from '../../infra/embedded/broker-classes.ts';
 import { ensureBrokerJars } from '../../infra/embedded/broker-jars.ts';
 import { findJava } from '../../infra/embedded/java.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
@@ -38,8 +39,10 @@ export async function startTestBroker(): Promise<TestBroker> {
 async function startEmbedded(port: number): Promise<TestBroker> {
   const dataDir = mkdtempSync(join(tmpdir(), 'test-broker-'));
   const java = await findJava();
-  const jars = await ensureBrokerJars({ onFetch: message => console.log(message) });
-  const start = () => startBroker({ dataDir, host, port, heapMb: 256, jars, java, log: createLog('broker', 'warn') });
+  const jars = await ensureBrokerJars({ onFetch: console.log });
+  const log = createLog('broker', 'warn');
+  await ensureClassArchive({ java, jars, log, onMake: console.log });
+  const start = () => startBroker({ dataDir, host, port, heapMb: 256, jars, java, log });
 
   let broker: Broker | undefined = await start();
   const stop = async () => {

@@ -20,6 +20,6 @@ export function click(given: Partial<Click> = {}): Click {
   };
 }
 
-export function valueOf(...clicks: readonly Click[]): Uint8Array {
+export function ndjson(...clicks: readonly Click[]): Uint8Array {
   return Buffer.from(clicks.map(formatLine).join('\n'));
 }

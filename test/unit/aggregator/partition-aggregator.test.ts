@@ -8,7 +8,7 @@ import {
   PartitionAggregator,
 } from '../../../aggregator/core/partition-aggregator.ts';
 import { type Click, formatLine } from '../../../ingest/click.ts';
-import { click, minute0, valueOf } from '../../support/clicks.ts';
+import { click, minute0, ndjson } from '../../support/clicks.ts';
 import { type OracleRecord, oracle } from '../../support/oracle.ts';
 import { cellsOf, rowsOf } from '../../support/outputs.ts';
 
@@ -24,7 +24,7 @@ describe('counting', () => {
     aggregator.step(
       0,
       minute0 + second,
-      valueOf(original, click({ adId: 'ad_7' }), { ...original, clickId: '01K9ZZZZZZZZZZZZZZZZZZZZZZ' }),
+      ndjson(original, click({ adId: 'ad_7' }), { ...original, clickId: '01K9ZZZZZZZZZZZZZZZZZZZZZZ' }),
     );
     expect(rowsOf(aggregator.drain())).toEqual([
       {
@@ -45,7 +45,7 @@ describe('counting', () => {
     aggregator.step(
       0,
       minute0,
-      valueOf(
+      ndjson(
         click({ eventId: `${'a'.repeat(31)}b` }),
         click({ eventId: `${'a'.repeat(31)}c` }),
         click({ eventId: 'a' }),
@@ -57,13 +57,13 @@ describe('counting', () => {
 
   it('takes the same event id in another minute for another click, for reconciliation to report', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, valueOf(click({ eventId: 'x' }), click({ eventId: 'x', clickedAt: minute0 + 60_000 })));
+    aggregator.step(0, minute0, ndjson(click({ eventId: 'x' }), click({ eventId: 'x', clickedAt: minute0 + 60_000 })));
     expect(rowsOf(aggregator.drain()).map(row => row.clicks)).toEqual([1, 1]);
   });
 
   it('takes a copy under another ad of the partition for a duplicate', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, valueOf(click({ eventId: 'x', adId: 'a' }), click({ eventId: 'x', adId: 'b' })));
+    aggregator.step(0, minute0, ndjson(click({ eventId: 'x', adId: 'a' }), click({ eventId: 'x', adId: 'b' })));
     expect(rowsOf(aggregator.drain()).map(row => [row.ad_id, row.clicks, row.duplicates])).toEqual([
       ['a', 1, 0],
       ['b', 0, 1],
@@ -72,9 +72,9 @@ describe('counting', () => {
 
   it('writes absolute counts with the position as version, and only what has changed', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, valueOf(click({ adId: 'a' }), click({ adId: 'b' })));
+    aggregator.step(0, minute0, ndjson(click({ adId: 'a' }), click({ adId: 'b' })));
     aggregator.drain();
-    aggregator.step(1, minute0, valueOf(click({ adId: 'a' })));
+    aggregator.step(1, minute0, ndjson(click({ adId: 'a' })));
     expect(rowsOf(aggregator.drain()).map(row => [row.ad_id, row.clicks, row.version])).toEqual([['a', 2, 2]]);
     expect(aggregator.drain().rows).toBe(0);
   });
@@ -91,7 +91,7 @@ describe('counting', () => {
 
   it('splits many rows into chunks that hold whole lines', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, valueOf(...Array.from({ length: 6_000 }, (_, i) => click({ adId: `ad_${i}` }))));
+    aggregator.step(0, minute0, ndjson(...Array.from({ length: 6_000 }, (_, i) => click({ adId: `ad_${i}` }))));
     const output = aggregator.drain();
     expect(output.rowChunks.length).toBeGreaterThan(1);
     for (const chunk of output.rowChunks) expect(Buffer.from(chunk).toString()).toMatch(/^\{.*\}\n$/s);
@@ -102,8 +102,8 @@ describe('counting', () => {
 describe('event time', () => {
   it('counts a click that arrives late but before its window is final', () => {
     const aggregator = start();
-    aggregator.step(0, minute0 + 134_999, valueOf(click({ clickedAt: minute0 + 134_999 })));
-    aggregator.step(1, minute0 + 134_999, valueOf(click({ adId: 'late' })));
+    aggregator.step(0, minute0 + 134_999, ndjson(click({ clickedAt: minute0 + 134_999 })));
+    aggregator.step(1, minute0 + 134_999, ndjson(click({ adId: 'late' })));
     const output = aggregator.drain();
     expect(output.progress.watermark).toBe(minute0 + 119_999);
     expect(rowsOf(output).find(row => row.ad_id === 'late')).toMatchObject({ clicks: 1, late: 1 });
@@ -111,9 +111,9 @@ describe('event time', () => {
 
   it('quarantines a click whose window is final as too_late, whole', () => {
     const aggregator = start();
-    aggregator.step(0, minute0 + 135_000, valueOf(click({ clickedAt: minute0 + 135_000 })));
+    aggregator.step(0, minute0 + 135_000, ndjson(click({ clickedAt: minute0 + 135_000 })));
     const late = click({ adId: 'late', eventId: 'e-late' });
-    aggregator.step(1, minute0 + 135_000, valueOf(late));
+    aggregator.step(1, minute0 + 135_000, ndjson(late));
     expect(aggregator.drain().quarantined).toMatchObject([
       {
         partition: 3,
@@ -130,7 +130,7 @@ describe('event time', () => {
 
   it('clamps a clock that runs ahead to the append time', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, valueOf(click({ clickedAt: minute0 + 4 * 60_000 })));
+    aggregator.step(0, minute0, ndjson(click({ clickedAt: minute0 + 4 * 60_000 })));
     expect(aggregator.watermark).toBe(minute0 - 15_000);
   });
 
@@ -139,7 +139,7 @@ describe('event time', () => {
     aggregator.step(
       0,
       minute0,
-      valueOf(click({ clickedAt: minute0 + 300_001 }), click({ clickedAt: minute0 + 300_000 })),
+      ndjson(click({ clickedAt: minute0 + 300_001 }), click({ clickedAt: minute0 + 300_000 })),
     );
     const output = aggregator.drain();
     expect(output.quarantined).toMatchObject([{ reason: 'future', line: 0 }]);
@@ -149,7 +149,7 @@ describe('event time', () => {
 
   it('moves the watermark by the append time of a tick', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, valueOf(click()));
+    aggregator.step(0, minute0, ndjson(click()));
     aggregator.step(1, minute0 + 135_000, null);
     expect(aggregator.drain().progress).toMatchObject({
       watermark: minute0 + 120_000,
@@ -161,7 +161,7 @@ describe('event time', () => {
 
   it('writes the last changes of a window that became final before they were written', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, valueOf(click()));
+    aggregator.step(0, minute0, ndjson(click()));
     aggregator.step(1, minute0 + 600_000, new Uint8Array(0));
     expect(rowsOf(aggregator.drain())).toMatchObject([{ clicks: 1, version: 2 }]);
   });

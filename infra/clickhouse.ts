@@ -1,0 +1,115 @@
+/**
+ * The one place that makes a ClickHouse client: a server over HTTP where CLICKHOUSE_URL is set, otherwise the embedded
+ * engine in this process. Both run the same SQL, and settings stand only inside it: the embedded engine would keep a
+ * setting passed beside a query for every later query of its connection.
+ */
+import type { ClickHouseClient } from '@clickhouse/client';
+import { openEngine } from './clickhouse/engine.ts';
+import { translate } from './clickhouse/errors.ts';
+import { openServer } from './clickhouse/server.ts';
+import type { ClickHouseConfig } from './config.ts';
+import { RefusedRows } from './errors.ts';
+
+export interface ClickHouse extends AsyncDisposable {
+  /**
+   * Rows of a read, one object each. `params` are bound as `{name:Type}`; the SQL carries its own SETTINGS, and no
+   * FORMAT. 64-bit integers come as numbers: the reader sees to it that they stay below 2^53.
+   * @throws Retryable
+   */
+  query<T>(sql: string, params?: Readonly<Record<string, unknown>>): Promise<T[]>;
+  /** @throws Retryable */
+  command(sql: string): Promise<void>;
+  /**
+   * Inserts lines of JSON. An insert that failed may be there none, in part or whole: send the same rows again.
+   * @throws Retryable, or RefusedRows where a line is no row of `table`
+   */
+  insert(table: string, ndjson: string): Promise<void>;
+  /** @throws Retryable */
+  ping(): Promise<void>;
+}
+
+export interface ClickHouseOptions {
+  /** Reads that may run at the same time. */
+  readonly readers: number;
+}
+
+/** @throws ConfigError where the embedded engine's directory cannot be used. A server is not contacted yet. */
+export async function openClickHouse(config: ClickHouseConfig, { readers }: ClickHouseOptions): Promise<ClickHouse> {
+  const lanes = config.CLICKHOUSE_URL === '' ? await openEngine(config, readers) : openServer(config, readers);
+  return {
+    query: (sql, params) => lanes.read(client => rowsOf(client, sql, params)),
+    command: sql => lanes.write(client => run(client, sql, 'command')),
+    insert: async (table, ndjson) => {
+      const rows = withoutBlankLines(ndjson);
+      if (rows === '') return;
+      await lanes.write(client =>
+        run(client, `INSERT INTO ${table} ${insertSettings} FORMAT JSONEachRow\n${rows}`, 'insert'),
+      );
+    },
+    ping: () => lanes.read(client => ping(client)),
+    [Symbol.asyncDispose]: () => lanes.close(),
+  };
+}
+
+/**
+ * Every default that decides what an insert means is pinned, since they drift between releases. One click with a wild
+ * date must not stop the pipeline, so an insert may touch any number of partitions. What has the wrong type is refused
+ * rather than written as text, as the aggregator refuses it.
+ */
+const insertSettings = `SETTINGS ${[
+  'async_insert=0',
+  'insert_deduplicate=1',
+  'deduplicate_blocks_in_dependent_materialized_views=1',
+  'input_format_skip_unknown_fields=1',
+  'input_format_null_as_default=1',
+  'input_format_defaults_for_omitted_fields=1',
+  'input_format_json_read_numbers_as_strings=0',
+  'input_format_json_read_bools_as_strings=0',
+  'input_format_json_read_bools_as_numbers=0',
+  'input_format_json_read_objects_as_strings=0',
+  'input_format_json_read_arrays_as_strings=0',
+  'input_format_allow_errors_num=0',
+  'input_format_allow_errors_ratio=0',
+  `date_time_input_format='best_effort'`,
+  'max_partitions_per_insert_block=1000',
+  'throw_on_max_partitions_per_insert_block=0',
+].join(', ')}`;
+
+/**
+ * The embedded engine takes a blank line for the end of an insert's rows and runs what follows as SQL, so rows that
+ * come from outside must never hold one. A line that does not begin an object is refused before the engine sees it.
+ */
+function withoutBlankLines(ndjson: string): string {
+  const rows =
+    ndjson.includes('\n\n') || ndjson.startsWith('\n') ? ndjson.replace(/\n{2,}/g, '\n').replace(/^\n/, '') : ndjson;
+  const stray = /^[^{]|\n[^{]/.exec(rows);
+  if (!stray) return rows;
+  const shown = JSON.stringify(rows.slice(stray.index, stray.index + 40).trim());
+  throw new RefusedRows(`a line does not begin with "{": ${shown}`);
+}
+
+async function rowsOf<T>(
+  client: ClickHouseClient,
+  sql: string,
+  params: Readonly<Record<string, unknown>> = {},
+): Promise<T[]> {
+  try {
+    const result = await client.query({ query: sql, query_params: { ...params }, format: 'JSONEachRow' });
+    return await result.json<T>();
+  } catch (error) {
+    throw translate(error, 'query');
+  }
+}
+
+async function run(client: ClickHouseClient, sql: string, doing: 'command' | 'insert'): Promise<void> {
+  try {
+    await client.command({ query: sql });
+  } catch (error) {
+    throw translate(error, doing);
+  }
+}
+
+async function ping(client: ClickHouseClient): Promise<void> {
+  const answer = await client.ping({ select: true });
+  if (!answer.success) throw translate(answer.error, 'ping');
+}

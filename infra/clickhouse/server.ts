@@ -1,0 +1,49 @@
+/** A ClickHouse server over HTTP, with as many statements at once as it has connections. */
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import type { ClickHouseConfig } from '../config.ts';
+import { ConfigError } from '../errors.ts';
+import type { Lanes } from './engine.ts';
+import { codeOf } from './errors.ts';
+
+export function openServer(config: ClickHouseConfig, readers: number): Lanes {
+  if (!URL.canParse(config.CLICKHOUSE_URL))
+    throw new ConfigError(`CLICKHOUSE_URL="${config.CLICKHOUSE_URL}": is not a URL`);
+  const clientOf = (database: string, connections: number) =>
+    createClient({
+      url: config.CLICKHOUSE_URL,
+      username: config.CLICKHOUSE_USER,
+      password: config.CLICKHOUSE_PASSWORD,
+      database,
+      request_timeout: requestTimeoutMs,
+      max_open_connections: connections,
+      // Failures are thrown, and logged by whom they concern.
+      log: { level: ClickHouseLogLevel.OFF },
+      keep_alive: { enabled: true, idle_socket_ttl: 2_500 },
+    });
+  const client = clientOf(config.CLICKHOUSE_DATABASE, readers + 1);
+  const createDatabase = async () => {
+    await using root = asDisposable(clientOf('default', 1));
+    await root.client.command({ query: `CREATE DATABASE IF NOT EXISTS ${config.CLICKHOUSE_DATABASE}` });
+  };
+  return {
+    read: use => use(client),
+    async write(use) {
+      try {
+        return await use(client);
+      } catch (error) {
+        // A server refuses every statement of a client whose database is not there yet, even its creation.
+        if (codeOf(error) !== 'UNKNOWN_DATABASE') throw error;
+        await createDatabase();
+        return await use(client);
+      }
+    },
+    close: () => client.close(),
+  };
+}
+
+/** Longer than any statement of ours takes; reads carry a shorter `max_execution_time` of their own. */
+const requestTimeoutMs = 60_000;
+
+function asDisposable(client: ClickHouseClient) {
+  return { client, [Symbol.asyncDispose]: () => client.close() };
+}

@@ -1,0 +1,46 @@
+/**
+ * Half of what a starting broker does is loading and checking classes. An archive of them, which the JVM writes when a
+ * broker that was started for this purpose ends, saves that: measured 2.0 s → 1.2 s, and 3.6 s → 2.1 s of CPU.
+ */
+import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { messageOf } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { startBroker } from './broker.ts';
+import { classArchiveIn } from './broker-files.ts';
+import { freePort } from './ports.ts';
+
+export interface ArchiveOptions {
+  readonly java: string;
+  readonly jars: string;
+  readonly log: Logger;
+  /** Called before the archive is made, with a line for the user. */
+  readonly onMake: (message: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+const dumpTimeoutMs = 30_000;
+
+/** Makes the archive where there is none yet. Without one a broker starts as well, only later: failing is no error. */
+export async function ensureClassArchive({ java, jars, log, onMake, signal }: ArchiveOptions): Promise<void> {
+  const archive = classArchiveIn(jars);
+  if (existsSync(archive)) return;
+  onMake('preparing quick starts of the broker (once)…');
+  const dataDir = mkdtempSync(join(tmpdir(), 'broker-classes-'));
+  const draft = `${archive}.${process.pid}`;
+  try {
+    const jvmFlags = [`-XX:ArchiveClassesAtExit=${draft}`];
+    const options = { dataDir, host: '127.0.0.1', port: await freePort(), heapMb: 256, java, jars, log, jvmFlags };
+    const broker = await startBroker(signal ? { ...options, signal } : options);
+    await broker.stop(dumpTimeoutMs);
+    const { signal: killedBy } = await broker.exited;
+    if (killedBy === null) renameSync(draft, archive);
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    log.debug({ reason: messageOf(error) }, 'no archive of classes');
+  } finally {
+    rmSync(draft, { force: true });
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,25 @@
+/** The broker's storage, formatted aside and then renamed: a start that was killed over it leaves nothing half. */
+import { execFile } from 'node:child_process';
+import { existsSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type BrokerFiles, serverSettings, writeSettings } from './broker-files.ts';
+
+interface Programs {
+  readonly java: string;
+  readonly jars: string;
+}
+
+export async function formatOnce({ java, jars }: Programs, files: BrokerFiles): Promise<void> {
+  if (existsSync(files.logs)) return;
+  const draft = join(files.home, 'logs.draft');
+  const settings = join(files.home, 'format.properties');
+  rmSync(draft, { recursive: true, force: true });
+  writeSettings(settings, serverSettings({ host: '127.0.0.1', port: 9092, controllerPort: 9093 }, draft));
+  const clusterId = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('base64url');
+  const flags = ['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', join(jars, '*')];
+  const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', settings];
+  await promisify(execFile)(java, [...flags, ...format]);
+  renameSync(draft, files.logs);
+  rmSync(settings);
+}

@@ -1,0 +1,144 @@
+/**
+ * The embedded broker: Apache Kafka as published, one KRaft node in a JVM of its own, all its files under
+ * `<DATA_DIR>/kafka/`. Whatever moment it or its starter was killed at, the next start needs no hand: storage is
+ * formatted aside and renamed, and a broker that outlived its starter is ended before the new one opens its files.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { KafkaConfig, loadConfig } from '../config.ts';
+import { createKafka } from '../kafka/client.ts';
+import type { Logger } from '../log.ts';
+import {
+  type BrokerFiles,
+  brokerFiles,
+  classArchiveIn,
+  loggingSettings,
+  serverSettings,
+  writeSettings,
+} from './broker-files.ts';
+import { formatOnce } from './broker-storage.ts';
+import { endOrphanBroker } from './orphans.ts';
+import { answers, freePort, requireFreePort } from './ports.ts';
+import { type Exit, type Running, stopProcess } from './service.ts';
+
+export interface BrokerOptions {
+  readonly dataDir: string;
+  readonly host: string;
+  readonly port: number;
+  readonly heapMb: number;
+  /** The directory that holds Kafka's jars. */
+  readonly jars: string;
+  /** The java program. */
+  readonly java: string;
+  readonly log: Logger;
+  readonly jvmFlags?: readonly string[];
+  /** Gives up the start: the broker is ended, the promise rejected. */
+  readonly signal?: AbortSignal;
+}
+
+/** Ending it by force costs no acknowledged record: the operating system has them all. */
+export interface Broker extends Running, AsyncDisposable {
+  readonly brokers: string;
+}
+
+const startTimeoutMs = 60_000;
+const stopTimeoutMs = 6_000;
+
+/**
+ * Resolves when the broker answers a metadata request.
+ * @throws ConfigError when its port is taken; Error with the broker's own last words when it does not come up
+ */
+export async function startBroker(options: BrokerOptions): Promise<Broker> {
+  const { dataDir, host, port, log } = options;
+  const files = brokerFiles(dataDir);
+  await endOrphanBroker(dataDir, log);
+  // Another broker on this port would answer in the place of ours, which then could not open it.
+  await requireFreePort(host, port, 'KAFKA_PORT');
+  const address = { host, port, controllerPort: await freePort() };
+  await formatOnce(options, files);
+  writeSettings(files.serverProperties, serverSettings(address, files.logs));
+  writeSettings(files.loggingProperties, loggingSettings(files.brokerLog));
+
+  const child = await spawnBroker(options, files);
+  const broker = runningBroker(child, `${host}:${port}`, files);
+  const failed = broker.exited.then(() => {
+    throw startFailure(files);
+  });
+  try {
+    await Promise.race([untilReady(options), failed]);
+  } catch (error) {
+    failed.catch(() => undefined);
+    await broker.stop(stopTimeoutMs);
+    throw error;
+  }
+  failed.catch(() => undefined);
+  return broker;
+}
+
+async function spawnBroker(options: BrokerOptions, files: BrokerFiles): Promise<ChildProcess> {
+  const { java, jars, heapMb, jvmFlags = sharedClasses(jars) } = options;
+  const console = openSync(files.console, 'w');
+  const flags = [`-Xmx${heapMb}m`, '-XX:+UseG1GC', '-XX:+ExitOnOutOfMemoryError', '-Djava.awt.headless=true'];
+  const logging = `-Dlog4j2.configurationFile=${files.loggingProperties}`;
+  const program = ['-cp', join(jars, '*'), 'kafka.Kafka', files.serverProperties];
+  // Detached: its own process group, which a terminal's Ctrl-C does not reach. It must outlive the services' draining.
+  const child = spawn(java, [...flags, ...jvmFlags, logging, ...program], {
+    detached: true,
+    stdio: ['ignore', console, console],
+  });
+  closeSync(console);
+  if (child.pid !== undefined) writeFileSync(files.pid, `${child.pid}`);
+  await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+  return child;
+}
+
+/** An archive the JVM cannot use, made by another Java perhaps, it ignores. */
+function sharedClasses(jars: string): string[] {
+  const archive = classArchiveIn(jars);
+  return existsSync(archive) ? [`-XX:SharedArchiveFile=${archive}`] : [];
+}
+
+function runningBroker(child: ChildProcess, brokers: string, files: BrokerFiles): Broker {
+  const pid = child.pid ?? 0;
+  const exited = new Promise<Exit>(resolve => {
+    child.once('exit', (code, signal) => {
+      rmSync(files.pid, { force: true });
+      resolve({ code, signal });
+    });
+  });
+  const stop = (timeoutMs: number) => stopProcess(child, exited, timeoutMs);
+  return { brokers, pid, exited, stop, [Symbol.asyncDispose]: () => stop(stopTimeoutMs) };
+}
+
+async function untilReady({ host, port, log, signal }: BrokerOptions): Promise<void> {
+  const config = loadConfig(KafkaConfig, { KAFKA_BROKERS: `${host}:${port}` });
+  const quiet = log.child({}, { level: 'silent' });
+  const deadline = performance.now() + startTimeoutMs;
+  while (performance.now() < deadline) {
+    signal?.throwIfAborted();
+    if ((await answers(host, port)) && (await servesMetadata(createKafka(config, 'readiness', quiet)))) return;
+    await sleep(25);
+  }
+  throw new Error(`the embedded broker did not answer within ${startTimeoutMs / 1_000} s`);
+}
+
+async function servesMetadata(kafka: ReturnType<typeof createKafka>): Promise<boolean> {
+  const admin = kafka.admin({ retry: { retries: 0 } });
+  try {
+    await admin.connect();
+    return (await admin.describeCluster()).brokers.length > 0;
+  } catch {
+    return false;
+  } finally {
+    await admin.disconnect().catch(() => undefined);
+  }
+}
+
+function startFailure(files: BrokerFiles): Error {
+  const read = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8').trimEnd().split('\n') : []);
+  const lines = [...read(files.brokerLog).slice(-200), ...read(files.console)];
+  const reason = lines.findLast(line => /ERROR|FATAL|Error|Exception/.test(line)) ?? lines.at(-1) ?? 'no output';
+  return new Error(`the embedded broker ended while starting: ${reason.trim()} (see ${files.brokerLog})`);
+}

@@ -1,0 +1,38 @@
+/** Configuration of `npm start` beyond that of the processes it starts. */
+import { type Static, Type } from 'typebox';
+import { ClickHouseConfig } from '../config.ts';
+
+export const EmbeddedConfig = Type.Object({
+  DATA_DIR: ClickHouseConfig.properties.DATA_DIR,
+  KAFKA_PORT: Type.Integer({
+    default: 9092,
+    minimum: 0,
+    maximum: 65_535,
+    description: 'port of the embedded broker, which always listens on 127.0.0.1; 0: a free one',
+  }),
+  KAFKA_HEAP_MB: Type.Integer({
+    default: 512,
+    minimum: 128,
+    maximum: 65_536,
+    description: "MB of the embedded broker's Java heap",
+  }),
+  PARTITIONS: Type.Integer({
+    default: 4,
+    minimum: 1,
+    maximum: 256,
+    description: 'partitions of each topic: how far the work can be spread; fixed once the topics exist',
+  }),
+  AGGREGATORS: Type.Integer({
+    default: 1,
+    minimum: 1,
+    maximum: 64,
+    description: 'aggregator processes `npm start` runs; they share the partitions',
+  }),
+  MIN_FREE_DISK_MB: Type.Integer({
+    default: 1_024,
+    minimum: 0,
+    maximum: 1_048_576,
+    description: 'MB that must be free under `DATA_DIR` at a start',
+  }),
+});
+export type EmbeddedConfig = Static<typeof EmbeddedConfig>;

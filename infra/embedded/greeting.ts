@@ -1,0 +1,41 @@
+/** What `npm start` ends with: where things are, and three lines to paste that show a click come out at the other end. */
+
+export interface Greeting {
+  readonly ingestUrl: string;
+  readonly queryApiUrl: string;
+  readonly brokers: string;
+  readonly dataDir: string;
+  readonly tookMs: number;
+  readonly nowMs: number;
+}
+
+const minuteMs = 60_000;
+
+export function greeting({ ingestUrl, queryApiUrl, brokers, dataDir, tookMs, nowMs }: Greeting): string {
+  // The shell fills in the time of the click when the line is pasted; the range holds it for the next hour.
+  const now = `'$(date +%s000)'`;
+  const click = `{"ad_id":"ad-1","event_id":"try-${now}","clicked_at":${now},"country":"KR"}`;
+  const fromMs = Math.floor(nowMs / minuteMs) * minuteMs;
+  const range = `from=${isoMinute(fromMs)}&to=${isoMinute(fromMs + 60 * minuteMs)}`;
+  return `
+ready in ${(tookMs / 1_000).toFixed(1)} s
+
+  query API   ${queryApiUrl}/docs
+  status      ${queryApiUrl}/v1/status
+  ingest      ${ingestUrl}/v1/clicks
+  Kafka       ${brokers}
+  data        ${dataDir}
+
+Try it: post a click, read its count, read the top list.
+
+  curl -s '${ingestUrl}/v1/clicks' -H 'content-type: application/json' -d '${click}'
+  curl -s '${queryApiUrl}/v1/ads/ad-1/aggregated_count?${range}'
+  curl -s '${queryApiUrl}/v1/ads/popular_ads?count=10&${range}'
+
+Ctrl-C stops everything; accepted clicks are kept.
+`;
+}
+
+function isoMinute(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+}

@@ -1,0 +1,60 @@
+/**
+ * What a supervisor that was killed has left. Its services notice its end and drain by themselves, but until they have,
+ * they hold ports and the engine's files, and a start that came at once would trip over them. Its broker runs on.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '../log.ts';
+import { drainTimeoutMs } from '../process.ts';
+import { brokerFiles } from './broker-files.ts';
+import { commandLineOf, identityOf, isAlive, livingPid } from './process-identity.ts';
+
+/** Writes down a child, for a later start to find it by. */
+export function recordChild(dataDir: string, name: string, pid: number): void {
+  mkdirSync(directoryOf(dataDir), { recursive: true });
+  writeFileSync(join(directoryOf(dataDir), name), identityOf(pid));
+}
+
+/** Resolves when no child recorded by an earlier run is left; one that does not drain in time is ended by force. */
+export async function endOrphans(dataDir: string, log: Logger): Promise<void> {
+  const recorded = recordedIn(directoryOf(dataDir));
+  if (recorded.some(identity => livingPid(identity))) log.warn('waiting for the services an earlier run left behind');
+  const deadline = performance.now() + drainTimeoutMs;
+  for (const identity of recorded) {
+    while (livingPid(identity) !== undefined) {
+      const pid = livingPid(identity);
+      if (pid !== undefined && performance.now() > deadline) process.kill(pid, 'SIGKILL');
+      await sleep(50);
+    }
+  }
+  rmSync(directoryOf(dataDir), { recursive: true, force: true });
+}
+
+/** A broker whose supervisor was killed still holds port and files: it is ours if it runs from our settings file. */
+export async function endOrphanBroker(dataDir: string, log: Logger): Promise<void> {
+  const files = brokerFiles(dataDir);
+  const pid = existsSync(files.pid) ? Number(readFileSync(files.pid, 'utf8')) : 0;
+  const isOurs = () => isAlive(pid) && commandLineOf(pid)?.includes(files.serverProperties) === true;
+  if (!(pid > 0) || !isOurs()) return;
+  log.warn({ pid }, 'ending the broker an earlier run left behind');
+  process.kill(pid, 'SIGTERM');
+  for (let waitedMs = 0; isOurs(); waitedMs += 50) {
+    if (waitedMs === brokerStopTimeoutMs) process.kill(pid, 'SIGKILL');
+    await sleep(50);
+  }
+}
+
+const brokerStopTimeoutMs = 6_000;
+
+function directoryOf(dataDir: string): string {
+  return join(dataDir, 'children');
+}
+
+function recordedIn(directory: string): string[] {
+  try {
+    return readdirSync(directory).map(name => readFileSync(join(directory, name), 'utf8'));
+  } catch {
+    return [];
+  }
+}

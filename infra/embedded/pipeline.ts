@@ -1,0 +1,61 @@
+/** The children of `npm start`, in the order they start; they stop in the opposite order, so that clicks drain downwards. */
+import { join } from 'node:path';
+import type { Logger } from '../log.ts';
+import { startBroker } from './broker.ts';
+import type { EmbeddedConfig } from './config.ts';
+import { requireFreeDisk } from './disk.ts';
+import { recordChild } from './orphans.ts';
+import { brokerHost, type PortPlan } from './port-plan.ts';
+import { startService } from './service.ts';
+import type { ChildSpec } from './supervisor.ts';
+
+export interface BrokerPrograms {
+  readonly java: string;
+  readonly jars: string;
+}
+
+export function brokerChild(settings: EmbeddedConfig, port: number, programs: BrokerPrograms, log: Logger): ChildSpec {
+  const { DATA_DIR: dataDir, KAFKA_HEAP_MB: heapMb, MIN_FREE_DISK_MB } = settings;
+  return {
+    name: 'broker',
+    async start(signal) {
+      await requireFreeDisk(dataDir, MIN_FREE_DISK_MB);
+      return startBroker({ dataDir, host: brokerHost, port, heapMb, ...programs, log, signal });
+    },
+  };
+}
+
+/** Stages: the store takes what the aggregators write, these take what ingest writes. */
+export function serviceStages(
+  dataDir: string,
+  env: NodeJS.ProcessEnv,
+  ports: PortPlan,
+  onLine: (line: string) => void,
+): readonly (readonly ServiceSpec[])[] {
+  const service = (name: string, program: string, port: number, portVariable: string): ServiceSpec => ({
+    name,
+    port,
+    async start() {
+      // The engine runs each statement on a thread of libuv's pool: with the four it has by default, a few reports
+      // would keep files and DNS waiting.
+      const own = { UV_THREADPOOL_SIZE: '16', ...env, [portVariable]: `${port}` };
+      const running = await startService({ program: join(root, program), env: own, onLine });
+      recordChild(dataDir, name, running.pid);
+      return running;
+    },
+  });
+  const several = ports.aggregators.length > 1;
+  return [
+    [service('store', 'query-api/store-main.ts', ports.queryApi, 'QUERY_API_PORT')],
+    ports.aggregators.map((port, i) => {
+      return service(several ? `aggregator-${i + 1}` : 'aggregator', 'aggregator/main.ts', port, 'AGGREGATOR_PORT');
+    }),
+    [service('ingest', 'ingest/main.ts', ports.ingest, 'INGEST_PORT')],
+  ];
+}
+
+export interface ServiceSpec extends ChildSpec {
+  readonly port: number;
+}
+
+const root = join(import.meta.dirname, '..', '..');

@@ -1,0 +1,57 @@
+/**
+ * Which process a pid written down earlier stands for. Pids are reused, so a pid alone proves nothing: a process is
+ * known by its pid together with its start time, or by its command line.
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+/** A line to write down about a process of this machine, for `livingPid` to find it by. */
+export function identityOf(pid: number): string {
+  return `${pid} ${startTimeOf(pid) ?? ''}`;
+}
+
+/** The pid in `identity` if that very process is still there. */
+export function livingPid(identity: string): number | undefined {
+  const pid = Number.parseInt(identity, 10);
+  return pid > 0 && isAlive(pid) && identityOf(pid) === identity ? pid : undefined;
+}
+
+/** Equal texts mean the same process; undefined when there is none. */
+function startTimeOf(pid: number): string | undefined {
+  const stat = read(`/proc/${pid}/stat`);
+  if (stat === undefined) return ps(pid, 'lstart=');
+  // The second field is the program's name in brackets, which may hold spaces: count the fields after it.
+  const ticksSinceBoot = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  return `${read('/proc/sys/kernel/random/boot_id')?.trim() ?? ''}/${ticksSinceBoot}`;
+}
+
+/** The arguments, separated by spaces; undefined when there is no such process. */
+export function commandLineOf(pid: number): string | undefined {
+  return read(`/proc/${pid}/cmdline`)?.replaceAll('\0', ' ') ?? ps(pid, 'command=');
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function ps(pid: number, column: string): string | undefined {
+  try {
+    const output = execFileSync('ps', ['-ww', '-o', column, '-p', `${pid}`], { stdio: ['ignore', 'pipe', 'ignore'] });
+    return output.toString('utf8').trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}

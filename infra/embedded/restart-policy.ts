@@ -1,0 +1,29 @@
+/** What follows from the end of a child nobody asked to end. Pure: the supervisor acts. */
+import { exitCodes } from '../process.ts';
+
+export type Reaction =
+  | { readonly kind: 'restart'; readonly delayMs: number; readonly failures: number }
+  | { readonly kind: 'give up' };
+
+export interface Ending {
+  readonly code: number | null;
+  readonly livedMs: number;
+  /** How often in a row it had ended before it ran steadily. */
+  readonly failures: number;
+  /** Whether the whole pipeline has not been ready yet. */
+  readonly startingUp: boolean;
+}
+
+const firstDelayMs = 250;
+const maxDelayMs = 10_000;
+const steadyAfterMs = 30_000;
+
+/**
+ * Starts again with doubling pauses; one that ran steadily has its failures forgotten. What a user must mend is final
+ * while he is watching the start; later on the same exit code may be a passing state of the machine.
+ */
+export function reactionTo({ code, livedMs, failures, startingUp }: Ending): Reaction {
+  if (code === exitCodes.config && startingUp) return { kind: 'give up' };
+  const before = livedMs >= steadyAfterMs ? 0 : failures;
+  return { kind: 'restart', delayMs: Math.min(maxDelayMs, firstDelayMs * 2 ** before), failures: before + 1 };
+}

@@ -1,0 +1,75 @@
+/**
+ * One of the pipeline's processes as a child. It is a process group of its own, so that a terminal's Ctrl-C reaches the
+ * supervisor only, which ends the children in the right order; and it has an IPC channel, by whose end it notices that
+ * its supervisor is gone, however that happened.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+/** A child process that runs. */
+export interface Running {
+  readonly pid: number;
+  readonly exited: Promise<Exit>;
+  /** Asks it to end; after `timeoutMs` ends it by force. */
+  stop(timeoutMs: number): Promise<void>;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** What it gave as its reason, if it gave one. */
+  readonly reason?: string;
+}
+
+export interface ServiceOptions {
+  /** The program, a TypeScript file. */
+  readonly program: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** Gets each line of its output. */
+  readonly onLine: (line: string) => void;
+}
+
+export async function startService({ program, env, onLine }: ServiceOptions): Promise<Running> {
+  // kafkajs sets a timer to a negative time whenever a broker does not throttle it; the timer fires at once, as meant.
+  const flags = ['--disable-warning=TimeoutNegativeWarning'];
+  const child = spawn(process.execPath, [...flags, program], {
+    env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  let reason: string | undefined;
+  const onOutput = (line: string) => {
+    const said = reasonIn(line);
+    if (said === undefined) onLine(line);
+    else reason = said;
+  };
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream) createInterface({ input: stream }).on('line', onOutput);
+  }
+  // 'close' comes after the last line, 'exit' may come before it.
+  const exited = new Promise<Exit>(resolve => {
+    child.once('close', (code, signal) => resolve({ code, signal, ...(reason === undefined ? {} : { reason }) }));
+  });
+  await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+  return { pid: child.pid ?? 0, exited, stop: timeoutMs => stopProcess(child, exited, timeoutMs) };
+}
+
+export async function stopProcess(child: ChildProcess, exited: Promise<Exit>, timeoutMs: number): Promise<void> {
+  child.kill('SIGTERM');
+  const force = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+  await exited;
+  clearTimeout(force);
+}
+
+/**
+ * A fatal line without a stack is a reason meant for the user. It is told once, by whoever decides what follows from it.
+ */
+function reasonIn(line: string): string | undefined {
+  if (!line.startsWith('{"level":"fatal"')) return undefined;
+  try {
+    const { msg, err }: { msg?: unknown; err?: unknown } = JSON.parse(line);
+    return err === undefined && typeof msg === 'string' ? msg : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * Brings the tables to the state of `infra/clickhouse/NNN_*.sql`: each file is applied once, in order, and never
+ * changes afterwards. Statements are IF NOT EXISTS, so a process that died in the middle, or two that run at the same
+ * time, do no harm: a file is recorded after its last statement, and until then simply applied again.
+ */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import type { ClickHouse } from './clickhouse.ts';
+import { ConfigError, Corrupt } from './errors.ts';
+import type { Logger } from './log.ts';
+
+/** @throws ConfigError where an applied file has changed, Corrupt where a table cannot take repeated rows */
+export async function migrate(clickhouse: ClickHouse, log: Logger, directory: URL = migrationDirectory): Promise<void> {
+  await clickhouse.command(ledger);
+  const applied = new Map(
+    (await clickhouse.query<Applied>(`SELECT version, name, checksum FROM schema_migration FINAL`)).map(row => [
+      row.version,
+      row,
+    ]),
+  );
+  const files = migrationsIn(directory);
+  for (const file of files) {
+    const before = applied.get(file.version);
+    if (before) assertUnchanged(file, before);
+    else await apply(clickhouse, file, log);
+  }
+  await assertEngines(clickhouse, [ledger, ...files.map(file => file.sql)].flatMap(tablesOf));
+}
+
+export interface Migration {
+  readonly version: number;
+  readonly name: string;
+  readonly sql: string;
+  readonly checksum: string;
+}
+
+/**
+ * Statements of an SQL file, without comments. A semicolon ends a statement except in a quoted text or identifier;
+ * a quote inside a text is doubled, or has a backslash.
+ */
+export function statementsOf(sql: string): string[] {
+  const token = /--[^\n]*|\/\*[\s\S]*?\*\/|'(?:\\.|[^'\\])*'|`[^`]*`|"[^"]*"|;|[^-/'`";]+|./g;
+  const statements = [''];
+  for (const [text] of sql.matchAll(token)) {
+    if (text === ';') statements.push('');
+    else if (!text.startsWith('--') && !text.startsWith('/*')) statements.push(statements.pop() + text);
+  }
+  return statements.map(statement => statement.trim()).filter(statement => statement !== '');
+}
+
+const migrationDirectory = new URL('./clickhouse/', import.meta.url);
+
+type Applied = Pick<Migration, 'version' | 'name' | 'checksum'>;
+
+// Engine: ReplacingMergeTree; key: version. Two processes that apply the same file write the same row.
+const ledger = `
+  CREATE TABLE IF NOT EXISTS schema_migration
+  (
+      version    UInt32,
+      name       String,
+      checksum   String,
+      applied_at DateTime64(3, 'UTC')
+  )
+  ENGINE = ReplacingMergeTree
+  ORDER BY version`;
+
+function migrationsIn(directory: URL): Migration[] {
+  const migrations = readdirSync(directory)
+    .filter(name => /^\d{3}_.+\.sql$/.test(name))
+    .sort()
+    .map(name => {
+      const sql = readFileSync(new URL(name, directory), 'utf8');
+      return { version: Number(name.slice(0, 3)), name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
+    });
+  const twice = migrations.find((migration, i) => migration.version === migrations[i - 1]?.version);
+  if (twice) throw new ConfigError(`${twice.name}: there is another migration ${twice.version}`);
+  return migrations;
+}
+
+function assertUnchanged(file: Migration, applied: Applied): void {
+  if (applied.checksum === file.checksum) return;
+  throw new ConfigError(
+    `${file.name} has changed since it was applied (as ${applied.name}): restore it, and put the change into a new migration`,
+  );
+}
+
+async function apply(clickhouse: ClickHouse, file: Migration, log: Logger): Promise<void> {
+  for (const statement of statementsOf(file.sql)) await clickhouse.command(statement);
+  const row = { version: file.version, name: file.name, checksum: file.checksum, applied_at: Date.now() };
+  await clickhouse.insert('schema_migration', JSON.stringify(row));
+  log.info({ migration: file.name }, 'migration applied');
+}
+
+/** Every table takes rows more than once, so an engine that keeps copies would count clicks twice. */
+async function assertEngines(clickhouse: ClickHouse, expected: readonly string[]): Promise<void> {
+  const tables = await clickhouse.query<{ name: string; engine: string }>(
+    `SELECT name, engine FROM system.tables
+     WHERE database = currentDatabase() AND is_temporary = 0 AND name IN {tables:Array(String)} ORDER BY name`,
+    { tables: expected },
+  );
+  for (const { name, engine } of tables) {
+    if (!/^(Replicated|Shared)?ReplacingMergeTree$/.test(engine)) {
+      throw new Corrupt(
+        `table ${name} has engine ${engine}, which would keep repeated rows: it must be ReplacingMergeTree`,
+      );
+    }
+  }
+  const missing = expected.filter(name => !tables.some(table => table.name === name));
+  if (missing.length > 0) throw new Corrupt(`after all migrations these tables are not there: ${missing.join(', ')}`);
+}
+
+function tablesOf(sql: string): string[] {
+  return [...sql.matchAll(/^\s*CREATE TABLE IF NOT EXISTS (\w+)/gm)].map(match => match[1] ?? '');
+}

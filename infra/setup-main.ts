@@ -1,0 +1,30 @@
+/** Creates the topics and applies the migrations, then ends: once before the processes of a release start. */
+import { Type } from 'typebox';
+import { openClickHouse } from './clickhouse.ts';
+import { ClickHouseConfig, KafkaConfig, loadConfig, ProcessConfig } from './config.ts';
+import { EmbeddedConfig } from './embedded/config.ts';
+import { ensureTopics } from './kafka/admin.ts';
+import { createKafka } from './kafka/client.ts';
+import { createLog } from './log.ts';
+import { migrate } from './migrate.ts';
+import { reportFatal } from './process.ts';
+import { names } from './topics.ts';
+
+const SetupConfig = Type.Object({
+  ...ProcessConfig.properties,
+  ...KafkaConfig.properties,
+  ...ClickHouseConfig.properties,
+  PARTITIONS: EmbeddedConfig.properties.PARTITIONS,
+});
+
+const log = createLog('setup', process.env['LOG_LEVEL'] || 'info');
+try {
+  const config = loadConfig(SetupConfig);
+  await ensureTopics(createKafka(config, 'setup', log), names(config.TOPIC_PREFIX), config.PARTITIONS);
+  log.info({ partitions: config.PARTITIONS }, 'the topics are there');
+  await using clickhouse = await openClickHouse(config, { readers: 1 });
+  await migrate(clickhouse, log);
+  log.info('the schema is current');
+} catch (error) {
+  process.exitCode = reportFatal(log, error);
+}

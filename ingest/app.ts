@@ -1,0 +1,152 @@
+/**
+ * The HTTP side of ingest. `202` says that the clicks counted in `accepted` are in the log as `INGEST_ACKS` asks
+ * (default: on all in-sync replicas); `503` says that they may or may not be, and that posting them again with the same
+ * event_id is safe. Bodies are taken as bytes and judged click by click, without fastify's parsers and validators.
+ */
+import type { Readable } from 'node:stream';
+import type { FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { Retryable } from '../infra/errors.ts';
+import { createHttp, type Http, Problem, ProblemSchema } from '../infra/http.ts';
+import type { Logger } from '../infra/log.ts';
+import { counter } from '../infra/metrics.ts';
+import { type ClickBatch, parseJsonBody, parseNdjsonBody } from './click-batch.ts';
+import { ClickBody } from './click-body.ts';
+import { createClickIdMint } from './click-id.ts';
+import type { ClickLog } from './click-log.ts';
+import { type IngestConfig, trustProxyOf } from './config.ts';
+import { createBodyReader } from './request-body.ts';
+
+export interface IngestDeps {
+  readonly config: IngestConfig;
+  readonly clickLog: Pick<ClickLog, 'append' | 'refusal'>;
+  readonly log: Logger;
+  /** Resolves when Kafka answers and has the topic. */
+  readonly kafkaReady: () => Promise<void>;
+  /** Epoch ms: the time of receipt. */
+  readonly now?: () => number;
+}
+
+export async function buildIngestApp({ config, clickLog, log, kafkaReady, now = Date.now }: IngestDeps): Promise<Http> {
+  const http = await createHttp({
+    title: 'Ad click ingest',
+    description: 'Takes clicks and answers when they are safely in the log.',
+    log,
+    bodyLimitBytes: config.INGEST_BODY_LIMIT_BYTES,
+    trustProxy: trustProxyOf(config),
+    rateLimitPerMinute: config.INGEST_RATE_LIMIT_PER_MINUTE,
+    readiness: { kafka: kafkaReady },
+  });
+  takeBytes(http, config);
+  const parseOptions = { maxItems: config.INGEST_MAX_ITEMS, mintClickId: createClickIdMint() };
+
+  http.post('/v1/clicks', {
+    schema: routeSchema,
+    // The schema only documents the body: `click-body.ts` checks it.
+    validatorCompiler: () => () => true,
+    handler: async (request, reply) => {
+      const refusal = clickLog.refusal();
+      if (refusal) throw unavailable(refusal);
+      if (!Buffer.isBuffer(request.body)) throw new Problem(400, 'empty_body', 'the body must hold at least one click');
+      const parse = isJson(request.headers['content-type']) ? parseJsonBody : parseNdjsonBody;
+      const batch = parse(request.body, now(), parseOptions);
+      // While the clicks wait for Kafka, their lines count as buffered; the body must not stay in memory beside them.
+      request.body = undefined;
+      return reply.code(202).send(await accept(clickLog, batch));
+    },
+  });
+  return http;
+}
+
+async function accept(clickLog: IngestDeps['clickLog'], { clicks, rejected }: ClickBatch) {
+  if (rejected.length > 0) outcomes.inc({ outcome: 'rejected' }, rejected.length);
+  const accepted = clicks.length;
+  if (accepted === 0) {
+    const [first] = rejected;
+    throw new Problem(
+      400,
+      'no_valid_click',
+      first ? `no click is valid; the first: ${first.message}` : 'the body holds no click',
+      { rejected },
+    );
+  }
+  try {
+    await clickLog.append(clicks);
+  } catch (error) {
+    if (!(error instanceof Retryable)) throw error;
+    outcomes.inc({ outcome: 'unavailable' }, accepted);
+    throw unavailable(error);
+  }
+  outcomes.inc({ outcome: 'accepted' }, accepted);
+  return { accepted, rejected };
+}
+
+/** Bodies arrive at the handler as the bytes that were posted, inflated. */
+function takeBytes(http: Http, config: IngestConfig): void {
+  const readBody = createBodyReader({
+    limitBytes: config.INGEST_BODY_LIMIT_BYTES,
+    budgetBytes: config.INGEST_MAX_BUFFER_BYTES,
+  });
+  http.removeAllContentTypeParsers();
+  // navigator.sendBeacon can send text/plain without asking the server first: its lines are NDJSON.
+  http.addContentTypeParser(
+    ['application/json', 'application/x-ndjson', 'text/plain'],
+    (request: FastifyRequest, stream: Readable) => readBody(request.headers, stream),
+  );
+}
+
+function isJson(contentType: string | undefined): boolean {
+  return contentType !== undefined && /^\s*application\/json\b/i.test(contentType);
+}
+
+function unavailable(reason: Retryable): Problem {
+  return new Problem(
+    503,
+    'unavailable',
+    `${reason.message}; post the same clicks again, with the same event_id`,
+    {},
+    1,
+  );
+}
+
+const ndjson = Type.String({ description: 'one click, as in application/json, per line; blank lines are skipped' });
+
+const routeSchema = {
+  tags: ['clicks'],
+  summary: 'Post one click or many',
+  description:
+    'Content-Encoding: gzip is understood. Each click is judged alone; what is accepted is in the log before the answer is sent.',
+  body: {
+    content: {
+      'application/json': { schema: Type.Union([ClickBody, Type.Array(ClickBody, { minItems: 1 })]) },
+      'application/x-ndjson': { schema: ndjson },
+      'text/plain': { schema: ndjson },
+    },
+  },
+  response: {
+    202: Type.Object(
+      {
+        accepted: Type.Integer({ description: 'clicks that are in the log now' }),
+        rejected: Type.Array(
+          Type.Object({
+            index: Type.Integer({
+              description: 'of the click in the array, or of its line among those not blank, from 0',
+            }),
+            code: Type.String({
+              description: 'invalid_json, not_an_object, missing_field, invalid_field, too_old or too_far_ahead',
+            }),
+            message: Type.String({ description: 'names field, value and rule' }),
+          }),
+        ),
+      },
+      { description: 'At least one click is accepted' },
+    ),
+    400: ProblemSchema,
+    413: ProblemSchema,
+    415: ProblemSchema,
+    429: ProblemSchema,
+    503: ProblemSchema,
+  },
+};
+
+const outcomes = counter('clicks_total', 'Clicks posted', ['outcome']);

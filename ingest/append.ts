@@ -1,0 +1,40 @@
+/** One call of `append`: settles when all its chunks are acknowledged, or with the first that fails. */
+export class Append {
+  readonly done: Promise<void>;
+  settled = false;
+  /** Part of it is, or was, on its way. */
+  sent = false;
+  #chunksLeft = 0;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #resolve: () => void;
+  readonly #reject: (reason: Error) => void;
+
+  constructor() {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.done = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  begin(chunks: number, timeoutMs: number, onTimeout: () => void): void {
+    this.#chunksLeft = chunks;
+    this.#timer = setTimeout(onTimeout, timeoutMs);
+  }
+
+  acknowledge(): void {
+    if (--this.#chunksLeft > 0 || this.settled) return;
+    this.#settle();
+    this.#resolve();
+  }
+
+  fail(reason: Error): void {
+    if (this.settled) return;
+    this.#settle();
+    this.#reject(reason);
+  }
+
+  #settle(): void {
+    this.settled = true;
+    clearTimeout(this.#timer);
+  }
+}

@@ -1,0 +1,101 @@
+/** Configuration of ingest: key, type, default, bounds and documentation in one place. README's table comes from here. */
+import { type Static, Type } from 'typebox';
+import { KafkaConfig, ProcessConfig } from '../infra/config.ts';
+import { ConfigError } from '../infra/errors.ts';
+
+const mib = 1 << 20;
+
+export const IngestConfig = Type.Object({
+  ...ProcessConfig.properties,
+  ...KafkaConfig.properties,
+  INGEST_PORT: Type.Integer({
+    default: 8080,
+    minimum: 0,
+    maximum: 65_535,
+    description: 'port of ingest; 0 takes a free one',
+  }),
+  INGEST_ACKS: Type.Union([Type.Literal('all'), Type.Literal('1'), Type.Literal('0')], {
+    default: 'all',
+    description:
+      'when a click is accepted. `all`: all in-sync replicas have it (with `min.insync.replicas=2` no single machine can lose it); ' +
+      '`1`: the leader has it, which is sooner, but clicks answered with 202 are lost if the leader fails before its replicas have copied them, ' +
+      'and a retried batch may be stored twice (the copies are then counted as duplicates); ' +
+      '`0`: nobody is asked, the fastest, and clicks are lost without a trace whenever a broker or a connection fails',
+  }),
+  INGEST_LINGER_MS: Type.Integer({
+    default: 3,
+    minimum: 0,
+    maximum: 1_000,
+    description:
+      'ms a click waits for others to share a Kafka record with; more: higher throughput, later answers; 0: send at once when idle',
+  }),
+  INGEST_MAX_BATCH_BYTES: Type.Integer({
+    default: 512 * 1024,
+    minimum: 16 * 1024,
+    maximum: mib,
+    description:
+      'bytes of click lines in one Kafka record; a partition that has so many waiting is sent before the linger is over',
+  }),
+  INGEST_MAX_BUFFER_BYTES: Type.Integer({
+    default: 64 * mib,
+    minimum: mib,
+    maximum: 4096 * mib,
+    description:
+      'bytes of click lines waiting for Kafka, and, counted apart, of request bodies being received; beyond, requests get 503 with Retry-After',
+  }),
+  INGEST_BODY_LIMIT_BYTES: Type.Integer({
+    default: 4 * mib,
+    minimum: 1_024,
+    maximum: 64 * mib,
+    description: 'bytes of one request body, as received and again as inflated; beyond: 413',
+  }),
+  INGEST_MAX_ITEMS: Type.Integer({
+    default: 10_000,
+    minimum: 1,
+    maximum: 1_000_000,
+    description: 'clicks in one request; beyond: 413',
+  }),
+  INGEST_PRODUCE_TIMEOUT_MS: Type.Integer({
+    default: 5_000,
+    minimum: 500,
+    maximum: 60_000,
+    description:
+      'ms a click may wait for Kafka until its request gets 503 (the client posts it again with the same event_id)',
+  }),
+  INGEST_TRUST_PROXY: Type.String({
+    default: 'false',
+    description:
+      '`false`, `true`, or comma-separated addresses or CIDRs of proxies whose X-Forwarded-For tells the client address',
+  }),
+  INGEST_RATE_LIMIT_PER_MINUTE: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: 100_000_000,
+    description: 'requests per minute and client address; beyond: 429; 0: no limit',
+  }),
+});
+export type IngestConfig = Static<typeof IngestConfig>;
+
+/**
+ * Rules between settings, checked at boot: a request within its limits must fit into the empty buffer, or its client
+ * would be told to try again for ever.
+ */
+export function checkRelations(config: IngestConfig): void {
+  const largestRequestBytes = config.INGEST_BODY_LIMIT_BYTES + config.INGEST_MAX_ITEMS * addedBytesPerClick;
+  if (largestRequestBytes <= config.INGEST_MAX_BUFFER_BYTES) return;
+  throw new ConfigError(
+    `INGEST_MAX_BUFFER_BYTES=${config.INGEST_MAX_BUFFER_BYTES}: must be at least ${largestRequestBytes}, ` +
+      `as one request may hold INGEST_BODY_LIMIT_BYTES=${config.INGEST_BODY_LIMIT_BYTES} and INGEST_MAX_ITEMS=${config.INGEST_MAX_ITEMS} clicks`,
+  );
+}
+
+export const acksOf = { all: -1, '1': 1, '0': 0 } as const satisfies Record<IngestConfig['INGEST_ACKS'], -1 | 1 | 0>;
+
+/** As fastify takes it. */
+export function trustProxyOf({ INGEST_TRUST_PROXY: text }: Pick<IngestConfig, 'INGEST_TRUST_PROXY'>): boolean | string {
+  if (text === 'true' || text === 'false') return text === 'true';
+  return text;
+}
+
+/** A canonical line is at most this much longer than what was posted: field names, two ids of ours, two times, a country. */
+const addedBytesPerClick = 200;

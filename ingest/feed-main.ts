@@ -1,0 +1,155 @@
+/**
+ * `npm run feed -- FILE…`: posts click logs to ingest. It can be stopped at any time and started again: it goes on
+ * where it was, and what is posted twice counts once. Exit code 1 if a row was rejected or ingest could not be reached.
+ */
+import { Command, InvalidArgumentError } from 'commander';
+import { ConfigError, messageOf, Retryable } from '../infra/errors.ts';
+import { parseMap } from './feed/csv-rows.ts';
+import { feedFile } from './feed/feed.ts';
+import type { FeedOptions } from './feed/options.ts';
+import { type Pace, ratePace, replayPace, unpaced } from './feed/pace.ts';
+import { createPoster } from './feed/poster.ts';
+import { stdin } from './feed/rows.ts';
+
+const program = new Command('feed')
+  .description(
+    'Post click logs, NDJSON or CSV, to ingest. Interrupted, it goes on where it was when it is started again.',
+  )
+  .argument('[files...]', 'files to read; `-`, or none: standard input')
+  .option('--url <url>', 'base URL of ingest', 'http://127.0.0.1:8080')
+  .option(
+    '--format <format>',
+    'ndjson or csv (default: csv for .csv and .tsv, otherwise ndjson)',
+    oneOf('ndjson', 'csv'),
+  )
+  .option('--map <pairs>', 'CSV: which column holds which field, ad_id=col,clicked_at=col,…')
+  .option('--delimiter <char>', 'CSV: what stands between columns (default: a comma; in .tsv a tab)')
+  .option('--follow', 'wait at the end of the file for what is appended, through rotations', false)
+  .option('--rate <n>', 'at most n clicks per second', positive)
+  .option(
+    '--replay-speed <x>',
+    'send the log at x times its own pace, with every clicked_at set to the moment of sending',
+    positive,
+  )
+  .option('--batch <n>', 'clicks per request', positiveInteger, 500)
+  .option('--concurrency <n>', 'requests at a time', positiveInteger, 4)
+  .option('--state <file>', 'where to keep the resume point (default: data/feed/<name>-<hash of path>.json)')
+  .option('--restart', 'begin at the first row, whatever the resume point says', false)
+  .option('--rejects <file>', 'append rejected rows to this file, with the reason')
+  .option('--give-up-after <s>', 'seconds without an answer until it gives up (following: never)', positive, 120)
+  .action(async (files: string[], given: GivenOptions) => {
+    process.exitCode = await run(files.length > 0 ? files : [stdin], asFeedOptions(given));
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const isExpected =
+    error instanceof ConfigError || error instanceof Retryable || (error instanceof Error && 'syscall' in error);
+  process.stderr.write(`feed: ${isExpected || !(error instanceof Error) ? messageOf(error) : error.stack}\n`);
+  process.exitCode = 1;
+}
+
+interface GivenOptions {
+  readonly url: string;
+  readonly format?: 'ndjson' | 'csv';
+  readonly map?: string;
+  readonly delimiter?: string;
+  readonly follow: boolean;
+  readonly rate?: number;
+  readonly replaySpeed?: number;
+  readonly batch: number;
+  readonly concurrency: number;
+  readonly state?: string;
+  readonly restart: boolean;
+  readonly rejects?: string;
+  readonly giveUpAfter: number;
+}
+
+function asFeedOptions(given: GivenOptions): FeedOptions {
+  if (!URL.canParse(given.url)) throw new ConfigError(`--url ${given.url}: must be like http://127.0.0.1:8080`);
+  if (given.rate && given.replaySpeed) throw new ConfigError('--rate and --replay-speed: give one of them');
+  return {
+    url: given.url,
+    format: given.format,
+    columnOf: given.map ? parseMap(given.map) : {},
+    delimiter: given.delimiter === '\\t' ? '\t' : given.delimiter,
+    follow: given.follow,
+    clicksPerSecond: given.rate,
+    replaySpeed: given.replaySpeed,
+    batchItems: given.batch,
+    concurrency: given.concurrency,
+    statePath: given.state,
+    restart: given.restart,
+    rejectsPath: given.rejects,
+    giveUpAfterMs: given.follow ? Number.POSITIVE_INFINITY : given.giveUpAfter * 1_000,
+  };
+}
+
+/** Returns the exit code. */
+async function run(files: readonly string[], options: FeedOptions): Promise<number> {
+  if (files.length > 1 && (options.follow || options.statePath))
+    throw new ConfigError('--follow and --state: give one file');
+  const stop = stopOnSignal();
+  let say = (text: string): void => {
+    process.stderr.write(`${text}\n`);
+  };
+  const post = createPoster({
+    url: options.url,
+    giveUpAfterMs: options.giveUpAfterMs,
+    stop,
+    onRetry: (reason, pauseMs) => say(`${reason}; again in ${(pauseMs / 1_000).toFixed(1)} s`),
+  });
+  let rejected = 0;
+  for (const path of files) {
+    if (stop.aborted) break;
+    const result = await feedFile(path, {
+      options,
+      post,
+      pace: paceOf(options, stop),
+      stop,
+      isTerminal: process.stderr.isTTY === true,
+      onView: view => {
+        say = view;
+      },
+    });
+    rejected += result.rejected;
+    const resumed = result.resumedAt > 0 ? ` (resumed at byte ${result.resumedAt})` : '';
+    const stopped = stop.aborted ? ', stopped' : '';
+    process.stdout.write(`${path}${resumed}: ${result.accepted} accepted, ${result.rejected} rejected${stopped}\n`);
+  }
+  return rejected > 0 ? 1 : 0;
+}
+
+function paceOf({ clicksPerSecond, replaySpeed }: FeedOptions, stop: AbortSignal): Pace {
+  if (clicksPerSecond !== undefined) return ratePace(clicksPerSecond, stop);
+  return replaySpeed === undefined ? unpaced() : replayPace(replaySpeed, stop);
+}
+
+/** The first signal lets the requests under way finish and saves the resume point; the second ends the process. */
+function stopOnSignal(): AbortSignal {
+  const stop = new AbortController();
+  process.once('SIGINT', () => stop.abort());
+  process.once('SIGTERM', () => stop.abort());
+  return stop.signal;
+}
+
+function oneOf<T extends string>(...choices: readonly T[]): (text: string) => T {
+  return text => {
+    const choice = choices.find(known => known === text);
+    if (choice === undefined) throw new InvalidArgumentError(`must be one of ${choices.join(', ')}`);
+    return choice;
+  };
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError('must be a positive number');
+  return value;
+}
+
+function positiveInteger(text: string): number {
+  const value = positive(text);
+  if (!Number.isInteger(value)) throw new InvalidArgumentError('must be a whole number');
+  return value;
+}

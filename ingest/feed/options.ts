@@ -1,0 +1,21 @@
+/** What `npm run feed` can be told; the command line of `feed-main.ts` ends up here. */
+import type { ClickField } from './csv-rows.ts';
+
+export interface FeedOptions {
+  readonly url: string;
+  /** Undefined: by the file's name. */
+  readonly format: 'ndjson' | 'csv' | undefined;
+  readonly columnOf: Readonly<Partial<Record<ClickField, string>>>;
+  /** Undefined: a comma, or a tab in `.tsv`. */
+  readonly delimiter: string | undefined;
+  readonly follow: boolean;
+  readonly clicksPerSecond: number | undefined;
+  readonly replaySpeed: number | undefined;
+  readonly batchItems: number;
+  readonly concurrency: number;
+  /** Undefined: one per file under `data/feed/`. */
+  readonly statePath: string | undefined;
+  readonly restart: boolean;
+  readonly rejectsPath: string | undefined;
+  readonly giveUpAfterMs: number;
+}

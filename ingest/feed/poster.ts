@@ -1,0 +1,129 @@
+/**
+ * Posts batches of clicks to ingest and brings back its verdicts. What may pass (network errors, 503, 429, other 5xx) is
+ * tried again with growing pauses and the same bytes, so with the same event_ids: ingest may have taken the batch
+ * although its answer was lost.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Static, Type } from 'typebox';
+import { Value } from 'typebox/value';
+import { ConfigError, messageOf, Retryable } from '../../infra/errors.ts';
+
+export interface Verdicts {
+  readonly accepted: number;
+  readonly rejected: readonly { readonly index: number; readonly code: string; readonly message: string }[];
+}
+
+/**
+ * `lines`: clicks as JSON, without newlines. Undefined if it was stopped before the outcome was known.
+ * @throws Retryable when nothing worked for `giveUpAfterMs`; ConfigError when trying again cannot help
+ */
+export type Post = (lines: readonly string[]) => Promise<Verdicts | undefined>;
+
+export interface PosterOptions {
+  /** Base URL of ingest. */
+  readonly url: string;
+  readonly giveUpAfterMs: number;
+  readonly stop: AbortSignal;
+  /** Told before each pause. */
+  readonly onRetry: (reason: string, pauseMs: number) => void;
+  readonly fetch?: typeof fetch;
+  readonly firstPauseMs?: number;
+}
+
+export function createPoster(options: PosterOptions): Post {
+  const { giveUpAfterMs, stop, onRetry, firstPauseMs = 200 } = options;
+  return async function post(lines): Promise<Verdicts | undefined> {
+    const startedMs = performance.now();
+    for (let pauseMs = firstPauseMs; !stop.aborted; pauseMs = Math.min(pauseMs * 2, maxPauseMs)) {
+      const answer = await attempt(options, lines);
+      switch (answer.kind) {
+        case 'verdicts':
+          return answer.verdicts;
+        case 'too_large':
+          return await postHalves(post, lines, answer.reason);
+        case 'hopeless':
+          throw new ConfigError(answer.reason);
+        case 'retry': {
+          if (performance.now() - startedMs >= giveUpAfterMs) throw new Retryable(answer.reason);
+          // Half of the pause is random, so that many feeds do not come back at the same moment.
+          const waitMs = Math.max(answer.retryAfterMs, pauseMs * (0.5 + Math.random() / 2));
+          onRetry(answer.reason, waitMs);
+          await sleep(waitMs, undefined, { signal: stop }).catch(() => undefined);
+        }
+      }
+    }
+    return undefined;
+  };
+}
+
+type Answer =
+  | { readonly kind: 'verdicts'; readonly verdicts: Verdicts }
+  | { readonly kind: 'retry'; readonly reason: string; readonly retryAfterMs: number }
+  | { readonly kind: 'too_large' | 'hopeless'; readonly reason: string };
+
+const maxPauseMs = 5_000;
+const requestTimeoutMs = 35_000;
+
+async function attempt({ url, fetch = globalThis.fetch }: PosterOptions, lines: readonly string[]): Promise<Answer> {
+  try {
+    const response = await fetch(new URL('/v1/clicks', url), {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: lines.join('\n'),
+      signal: AbortSignal.timeout(requestTimeoutMs),
+    });
+    return answerOf(response, await response.text());
+  } catch (error) {
+    const cause = error instanceof Error && error.cause ? ` (${messageOf(error.cause)})` : '';
+    return { kind: 'retry', reason: `${url}: ${messageOf(error)}${cause}`, retryAfterMs: 0 };
+  }
+}
+
+function answerOf(response: Response, text: string): Answer {
+  const { status } = response;
+  const body = parseBody(text);
+  const rejected = body?.rejected;
+  if (status === 202 && body?.accepted !== undefined && rejected) {
+    return { kind: 'verdicts', verdicts: { accepted: body.accepted, rejected } };
+  }
+  if (status === 400 && rejected && rejected.length > 0)
+    return { kind: 'verdicts', verdicts: { accepted: 0, rejected } };
+  const reason = `${response.url}: ${status} ${body?.detail ?? text.slice(0, 200)}`;
+  if (status === 413) return { kind: 'too_large', reason };
+  if (status === 408 || status === 429 || status >= 500)
+    return { kind: 'retry', reason, retryAfterMs: retryAfterMsOf(response) };
+  return { kind: 'hopeless', reason };
+}
+
+/** A server may be set to smaller requests than ours. One click alone that is too large is a verdict. */
+async function postHalves(post: Post, lines: readonly string[], reason: string): Promise<Verdicts | undefined> {
+  if (lines.length === 1) return { accepted: 0, rejected: [{ index: 0, code: 'too_large', message: reason }] };
+  const half = lines.length >> 1;
+  const first = await post(lines.slice(0, half));
+  const second = first && (await post(lines.slice(half)));
+  if (!second) return undefined;
+  const shifted = second.rejected.map(verdict => ({ ...verdict, index: verdict.index + half }));
+  return { accepted: first.accepted + second.accepted, rejected: [...first.rejected, ...shifted] };
+}
+
+const AnswerBody = Type.Object({
+  accepted: Type.Optional(Type.Integer()),
+  rejected: Type.Optional(
+    Type.Array(Type.Object({ index: Type.Integer(), code: Type.String(), message: Type.String() })),
+  ),
+  detail: Type.Optional(Type.String()),
+});
+
+function parseBody(text: string): Static<typeof AnswerBody> | undefined {
+  try {
+    const json: unknown = JSON.parse(text);
+    return Value.Check(AnswerBody, json) ? json : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function retryAfterMsOf({ headers }: Response): number {
+  const seconds = Number(headers.get('retry-after') ?? 0);
+  return Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : 0;
+}

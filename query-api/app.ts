@@ -1,0 +1,139 @@
+/** The query API: counts, top lists, series and the state of the pipeline over HTTP. It only reads. */
+import cors from '@fastify/cors';
+import swaggerUi from '@fastify/swagger-ui';
+import { codeOf } from '../infra/clickhouse/errors.ts';
+import type { ClickHouse } from '../infra/clickhouse.ts';
+import { Retryable } from '../infra/errors.ts';
+import { createHttp, type Http, type HttpOptions, Problem } from '../infra/http.ts';
+import type { Logger } from '../infra/log.ts';
+import { histogram } from '../infra/metrics.ts';
+import type { QueryApiConfig } from './config.ts';
+import { createQueries } from './queries.ts';
+import type { Pipeline, RouteDeps } from './route-deps.ts';
+import { routeAggregatedCount } from './routes/aggregated-count.ts';
+import { routePopularAds } from './routes/popular-ads.ts';
+import { routeSeries } from './routes/series.ts';
+import { routeStatus } from './routes/status.ts';
+
+export interface QueryApiDeps {
+  readonly config: QueryApiConfig;
+  readonly clickhouse: ClickHouse;
+  readonly log: Logger;
+  /** Epoch ms. */
+  readonly now: () => number;
+  readonly pipeline: Pipeline;
+  /** What else this process needs to be ready, where it does more than answer. */
+  readonly readiness?: HttpOptions['readiness'];
+}
+
+export async function buildQueryApi({
+  config,
+  clickhouse,
+  log,
+  now,
+  pipeline,
+  readiness,
+}: QueryApiDeps): Promise<Http> {
+  const http = await createHttp({
+    title: 'Ad click counts: query API',
+    description:
+      'Exact clicks per ad and minute, each answer with its state and the watermark it stands on. Times are UTC.',
+    log,
+    bodyLimitBytes: 16 * 1_024,
+    trustProxy: trustProxyOf(config),
+    rateLimitPerMinute: config.QUERY_API_RATE_LIMIT_PER_MINUTE,
+    readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
+  });
+  await allowOrigins(http, config);
+  measureRequests(http);
+  await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
+  const deps: RouteDeps = {
+    queries: createQueries(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS }),
+    pipeline,
+    now,
+    rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
+  };
+  await http.register(async scope => routeVersion1(scope, deps));
+  return http;
+}
+
+/** The page loads nothing from elsewhere; it may be served over plain HTTP, so nothing upgrades its requests. */
+const docsPolicy =
+  "default-src 'self'; base-uri 'self'; frame-ancestors 'self'; img-src 'self' data:; object-src 'none'; style-src 'self' 'unsafe-inline'";
+
+/** All that stands under /v1/: JSON only, so its answers may load, run and embed nothing. */
+function routeVersion1(http: Http, deps: RouteDeps): void {
+  http.setErrorHandler(error => {
+    throw asUnavailable(error);
+  });
+  http.addHook('onSend', async (_request, reply) => {
+    reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
+  });
+  const paths = new Set<string>();
+  http.addHook('onRoute', route => {
+    if (route.method === 'GET') paths.add(route.url);
+  });
+  routeAggregatedCount(http, deps);
+  routePopularAds(http, deps);
+  routeSeries(http, deps);
+  routeStatus(http, deps);
+  for (const url of paths) refuseOtherMethods(http, url);
+}
+
+function refuseOtherMethods(http: Http, url: string): void {
+  http.route({
+    method: ['POST', 'PUT', 'PATCH', 'DELETE'],
+    url,
+    schema: { hide: true },
+    handler: (request, reply) => {
+      reply.header('allow', 'GET, HEAD');
+      throw new Problem(
+        405,
+        'method_not_allowed',
+        `${request.url.split('?')[0]} can only be read: GET, not ${request.method}`,
+      );
+    },
+  });
+}
+
+/** ClickHouse away or busy is 503; a query that ran out of time may do better with less to read. */
+function asUnavailable(error: unknown): unknown {
+  if (!(error instanceof Retryable)) return error;
+  if (codeOf(error) === 'TIMEOUT_EXCEEDED') {
+    return new Problem(
+      503,
+      'query_timeout',
+      'the database took too long: ask for a shorter range, or try again',
+      {},
+      5,
+    );
+  }
+  return new Problem(503, 'unavailable', 'the database cannot answer at the moment: try again', {}, 1);
+}
+
+async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: QueryApiConfig): Promise<void> {
+  if (origins === '') return;
+  await http.register(cors, {
+    origin: origins === '*' ? '*' : origins.split(','),
+    methods: ['GET', 'HEAD'],
+    exposedHeaders: ['retry-after'],
+    maxAge: 600,
+  });
+}
+
+const requestSeconds = histogram('query_api_request_seconds', 'time to answer a request, by route', [
+  'route',
+  'status',
+]);
+
+function measureRequests(http: Http): void {
+  http.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none';
+    requestSeconds.observe({ route, status: `${Math.floor(reply.statusCode / 100)}xx` }, reply.elapsedTime / 1_000);
+  });
+}
+
+/** As fastify takes it. */
+function trustProxyOf({ QUERY_API_TRUST_PROXY: text }: QueryApiConfig): boolean | string {
+  return text === 'true' || text === 'false' ? text === 'true' : text;
+}

@@ -1,0 +1,51 @@
+/** Configuration of the query API: key, type, default, bounds and documentation in one place. README's table comes from here. */
+import { type Static, Type } from 'typebox';
+import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../infra/config.ts';
+
+export const QueryApiConfig = Type.Object({
+  ...ProcessConfig.properties,
+  ...KafkaConfig.properties,
+  ...ClickHouseConfig.properties,
+  QUERY_API_PORT: Type.Integer({
+    default: 8081,
+    minimum: 0,
+    maximum: 65_535,
+    description: 'port of the query API; 0 takes a free one',
+  }),
+  QUERY_TIMEOUT_MS: Type.Integer({
+    default: 10_000,
+    minimum: 100,
+    maximum: 25_000,
+    description: 'ms one read of ClickHouse may take (`max_execution_time`); beyond: 503',
+  }),
+  QUERY_MAX_RANGE_MINUTES: Type.Integer({
+    default: 44_640,
+    minimum: 1,
+    maximum: 600_000,
+    description: 'minutes one request may ask for (default: 31 days); beyond: 400',
+  }),
+  QUERY_READERS: Type.Integer({
+    default: 3,
+    minimum: 1,
+    maximum: 64,
+    description: 'reads of ClickHouse that run at the same time; further ones wait',
+  }),
+  QUERY_API_RATE_LIMIT_PER_MINUTE: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: 100_000_000,
+    description: 'requests per minute and client address; beyond: 429; 0: no limit',
+  }),
+  QUERY_API_CORS_ORIGIN: Type.String({
+    default: '',
+    pattern: '^(\\*|(https?://[^,\\s/]+)(,https?://[^,\\s/]+)*)?$',
+    description:
+      'origins whose pages may call the API: comma-separated `http(s)://host[:port]`, or `*`; empty: none but its own',
+  }),
+  QUERY_API_TRUST_PROXY: Type.String({
+    default: 'false',
+    description:
+      '`false`, `true`, or comma-separated addresses or CIDRs of proxies whose X-Forwarded-For tells the client address',
+  }),
+});
+export type QueryApiConfig = Static<typeof QueryApiConfig>;

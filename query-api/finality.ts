@@ -1,0 +1,34 @@
+/**
+ * How final a number is, from the progress of all partitions.
+ *
+ * A handler reads progress BEFORE it reads counts. Counts only become newer between the two reads, so an answer may be
+ * fresher than it claims; the other way round, a count read before the last late click could be called final by
+ * progress that was read after it. (The sink inserts rows before the progress that covers them, for the same reason.)
+ */
+import type { Progress } from './queries.ts';
+
+/** provisional: clicks may still be added. final: only a recount from raw data could change it. */
+export type State = 'provisional' | 'final';
+
+export interface Finality {
+  /** No click older than this is expected in any partition; null = some partition has not told anything yet. */
+  readonly watermark: number | null;
+  /** What ends at or before this is final; null = nothing is. */
+  readonly finalUntil: number | null;
+}
+
+export function finalityOf(progress: readonly Progress[]): Finality {
+  const present = new Set(progress.map(row => row.partition)).size;
+  const expected = Math.max(0, ...progress.map(row => row.partitions));
+  if (present === 0 || present < expected) return { watermark: null, finalUntil: null };
+  // 0 stands for "not known yet" in both columns.
+  return {
+    watermark: Math.min(...progress.map(row => row.watermark)) || null,
+    finalUntil: Math.min(...progress.map(row => row.final_until)) || null,
+  };
+}
+
+/** The state of what ends (exclusively) at `end`, epoch ms. */
+export function stateAt({ finalUntil }: Finality, end: number): State {
+  return finalUntil !== null && end <= finalUntil ? 'final' : 'provisional';
+}

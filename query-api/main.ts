@@ -1,0 +1,31 @@
+/** The query API alone, beside a ClickHouse server. With the embedded engine it runs in the process of store-main.ts. */
+import { openClickHouse } from '../infra/clickhouse.ts';
+import { loadConfig, printable } from '../infra/config.ts';
+import { ConfigError } from '../infra/errors.ts';
+import { listen } from '../infra/http.ts';
+import { createKafka } from '../infra/kafka/client.ts';
+import { createLog } from '../infra/log.ts';
+import { aborted, runProcess } from '../infra/process.ts';
+import { names } from '../infra/topics.ts';
+import { buildQueryApi } from './app.ts';
+import { QueryApiConfig } from './config.ts';
+import { pipelineOf } from './pipeline.ts';
+
+const log = createLog('query-api', process.env['LOG_LEVEL'] ?? 'info');
+
+await runProcess(log, async stop => {
+  const config = loadConfig(QueryApiConfig);
+  if (config.CLICKHOUSE_URL === '') {
+    throw new ConfigError(
+      'CLICKHOUSE_URL="": must be set, as only one process may run the embedded engine: query-api/store-main.ts',
+    );
+  }
+  log.info({ config: printable(config) }, 'configuration');
+  await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
+  await using pipeline = pipelineOf(createKafka(config, 'query-api', log), names(config.TOPIC_PREFIX).topic('clicks'));
+  const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, pipeline });
+  await using _ = { [Symbol.asyncDispose]: () => http.close() };
+  const url = await listen(http, config.HOST, config.QUERY_API_PORT);
+  log.info({ url }, 'query API listens');
+  await aborted(stop);
+});

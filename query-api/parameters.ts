@@ -1,0 +1,66 @@
+/** Parameters and response fields that several routes share: validation, types and documentation in one place. */
+import type { FastifyReply } from 'fastify';
+import { Type } from 'typebox';
+import { ProblemSchema } from '../infra/http.ts';
+import { adIdPattern, countryPattern } from '../ingest/click.ts';
+import type { State } from './finality.ts';
+import type { AskedRange } from './time-range.ts';
+
+export const AdIdParams = Type.Object({
+  ad_id: Type.String({ pattern: adIdPattern.source, description: 'the ad', examples: ['ad-42'] }),
+});
+
+export const rangeParameters = {
+  from: Type.Optional(
+    Type.String({
+      description: 'begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute',
+      examples: ['2025-11-22T08:26:00Z'],
+    }),
+  ),
+  to: Type.Optional(Type.String({ description: 'end, exclusive: as `from`', examples: ['2025-11-22T08:27:00Z'] })),
+};
+
+export const countryParameter = Type.Optional(
+  Type.String({
+    pattern: countryPattern.source,
+    description: 'only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown)',
+    examples: ['KR'],
+  }),
+);
+
+export const stateField = Type.Enum(['provisional', 'final'], {
+  type: 'string',
+  description: '`provisional`: clicks may still be added; `final`: only a recount from raw data could change it',
+});
+
+export const timeField = (description: string) => Type.String({ description, examples: ['2025-11-22T08:26:00.000Z'] });
+export const countField = (description: string) => Type.Integer({ minimum: 0, description });
+
+export const watermarkField = Type.Union([timeField('RFC 3339, UTC'), Type.Null()], {
+  description: 'no older click is expected any more; null: not every partition has been heard of',
+});
+
+export const countFields = {
+  count: countField('distinct clicks'),
+  duplicates: countField('further copies of those clicks, not counted'),
+  late: countField('those of the clicks that came after their minute had closed'),
+};
+
+export const problems = { 400: ProblemSchema, 503: ProblemSchema };
+
+export function isoOf(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+export function isoOrNull(ms: number | null): string | null {
+  return ms === null ? null : isoOf(ms);
+}
+
+/**
+ * A final number may be kept for a short while (a recount could restate it), if the address says which minutes it is of:
+ * "the last minute" is another one soon.
+ */
+export function setCaching(reply: FastifyReply, state: State, asked: AskedRange): void {
+  const mayKeep = state === 'final' && asked.from !== undefined;
+  reply.header('cache-control', mayKeep ? 'public, max-age=30' : 'no-store');
+}

@@ -1,0 +1,71 @@
+/** Pure: from the rows of `partition_progress` and the ends of the log to what GET /v1/status tells. */
+import { finalityOf } from './finality.ts';
+import { isoOrNull } from './parameters.ts';
+import type { Progress } from './queries.ts';
+
+/** `endOffsets` is undefined where Kafka does not answer: then nothing is said about what is unread. */
+export function statusOf(
+  progress: readonly Progress[],
+  endOffsets: ReadonlyMap<number, number> | undefined,
+  now: number,
+) {
+  const { watermark, finalUntil } = finalityOf(progress);
+  const known = new Map(progress.map(row => [row.partition, row]));
+  const partitions = [...new Set([...known.keys(), ...(endOffsets?.keys() ?? [])])]
+    .sort((a, b) => a - b)
+    .map(partition =>
+      partitionStatus(known.get(partition) ?? { ...nothingCounted, partition }, endOffsets?.get(partition), now),
+    );
+  const total = (field: 'received' | 'counted' | 'duplicates' | 'quarantined') =>
+    partitions.reduce((sum, row) => sum + row[field], 0);
+  return {
+    watermark: isoOrNull(watermark),
+    watermark_age_ms: ageOf(watermark, now),
+    final_until: isoOrNull(finalUntil),
+    partitions,
+    conservation: {
+      received: total('received'),
+      counted: total('counted'),
+      duplicates: total('duplicates'),
+      quarantined: total('quarantined'),
+      unread_records: endOffsets ? partitions.reduce((sum, row) => sum + (row.lag_records ?? 0), 0) : null,
+      balanced: partitions.every(row => row.balance === 0),
+    },
+  };
+}
+
+function partitionStatus(row: Progress, endOffset: number | undefined, now: number) {
+  return {
+    partition: row.partition,
+    position: row.position,
+    end_offset: endOffset ?? null,
+    // Progress was read first, so it may only be behind; a shorter log (deleted and made anew) shows as no lag.
+    lag_records: endOffset === undefined ? null : Math.max(0, endOffset - row.position),
+    watermark: isoOrNull(row.watermark || null),
+    watermark_age_ms: ageOf(row.watermark || null, now),
+    appended_at: isoOrNull(row.appended_at || null),
+    final_until: isoOrNull(row.final_until || null),
+    received: row.received,
+    counted: row.counted,
+    duplicates: row.duplicates,
+    quarantined: row.quarantined,
+    balance: row.received - row.counted - row.duplicates - row.quarantined,
+  };
+}
+
+function ageOf(watermark: number | null, now: number): number | null {
+  return watermark === null ? null : now - watermark;
+}
+
+/** A partition of the log that nobody has counted yet. */
+const nothingCounted: Omit<Progress, 'partition'> = {
+  partitions: 0,
+  position: 0,
+  watermark: 0,
+  final_until: 0,
+  appended_at: 0,
+  received: 0,
+  counted: 0,
+  duplicates: 0,
+  quarantined: 0,
+};

@@ -1,0 +1,116 @@
+/**
+ * The only SQL of this room. Values are bound, never written into the text.
+ *
+ * Every read says FINAL: a key has as many rows as it was inserted, and only the highest version counts. All copies of
+ * a key lie in one partition of the table (its date is a function of the key, or stands fast with it), so partitions
+ * need not be merged with each other. Filters name columns of the sorting key only, which all copies share: a filter
+ * on anything else could drop the current version and let an older one through.
+ */
+import type { ClickHouse } from '../infra/clickhouse.ts';
+
+/** Half-open, epoch ms, whole minutes. */
+export interface TimeRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface Counts {
+  readonly count: number;
+  readonly duplicates: number;
+  readonly late: number;
+}
+
+/** A row of `partition_progress`: see the contract `aggregator/ad-minute.ts`. */
+export interface Progress {
+  readonly partition: number;
+  readonly partitions: number;
+  readonly position: number;
+  readonly watermark: number;
+  readonly final_until: number;
+  readonly appended_at: number;
+  readonly received: number;
+  readonly counted: number;
+  readonly duplicates: number;
+  readonly quarantined: number;
+}
+
+export interface Selection extends TimeRange {
+  readonly country: string | undefined;
+}
+
+export type Queries = ReturnType<typeof createQueries>;
+
+export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
+  const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);
+  return {
+    async countOfAd(adId: string, selection: Selection): Promise<Counts> {
+      const [row] = await clickhouse.query<Counts>(
+        `SELECT ${sums} FROM ad_minute_by_ad FINAL
+         WHERE ad_id = {ad_id:String} AND ${within(selection)} ${settings(1)}`,
+        { ad_id: adId, ...bound(selection) },
+      );
+      return row ?? noClicks;
+    },
+
+    /** By clicks, then by ad_id: equal counts always come in the same order. */
+    async popularAds(limit: number, selection: Selection): Promise<{ ad_id: string; count: number }[]> {
+      return await clickhouse.query(
+        `SELECT ad_id, sum(clicks) AS count FROM ad_minute FINAL
+         WHERE ${within(selection)}
+         GROUP BY ad_id HAVING count > 0
+         ORDER BY count DESC, ad_id LIMIT {limit:UInt32} ${settings(limit)}`,
+        { limit, ...bound(selection) },
+      );
+    },
+
+    /** Sums per step of the clock in UTC; steps without rows are left out. `start` in epoch ms. */
+    async series(adId: string, stepMs: number, selection: Selection): Promise<(Counts & { start: number })[]> {
+      const steps = Math.ceil((selection.to - selection.from) / stepMs) + 1;
+      return await clickhouse.query(
+        `SELECT intDiv(toUnixTimestamp(minute), {step_s:UInt32}) * {step_s:UInt32} * 1000 AS start, ${sums}
+         FROM ad_minute_by_ad FINAL
+         WHERE ad_id = {ad_id:String} AND ${within(selection)}
+         GROUP BY start ORDER BY start ${settings(steps)}`,
+        { ad_id: adId, step_s: stepMs / 1_000, ...bound(selection) },
+      );
+    },
+
+    async progress(): Promise<Progress[]> {
+      return await clickhouse.query(
+        `SELECT partition, partitions, position, received, counted, duplicates, quarantined,
+           toUnixTimestamp64Milli(watermark) AS watermark,
+           toUnixTimestamp64Milli(final_until) AS final_until,
+           toUnixTimestamp64Milli(appended_at) AS appended_at
+         FROM partition_progress FINAL ORDER BY partition ${settings(65_536)}`,
+      );
+    },
+
+    /** Lines that were not counted and are still kept. */
+    async quarantineByReason(): Promise<{ reason: string; lines: number }[]> {
+      return await clickhouse.query(
+        `SELECT reason, count() AS lines FROM quarantine FINAL GROUP BY reason ORDER BY reason ${settings(1_000)}`,
+      );
+    },
+  };
+}
+
+export const noClicks: Counts = { count: 0, duplicates: 0, late: 0 };
+
+const sums = 'sum(clicks) AS count, sum(duplicates) AS duplicates, sum(late) AS late';
+
+/** A result with more rows than asked for is a fault of the query, so it throws rather than being cut. */
+function settingsOf(maxResultRows: number, timeoutMs: number): string {
+  return `SETTINGS do_not_merge_across_partitions_select_final=1, output_format_json_quote_64bit_integers=0,
+    max_execution_time=${timeoutMs / 1_000}, timeout_overflow_mode='throw',
+    max_result_rows=${maxResultRows}, result_overflow_mode='throw'`;
+}
+
+function within({ country }: Selection): string {
+  const range = `minute >= toDateTime({from_s:UInt32}, 'UTC') AND minute < toDateTime({to_s:UInt32}, 'UTC')`;
+  return country === undefined ? range : `${range} AND country = {country:String}`;
+}
+
+function bound({ from, to, country }: Selection): Record<string, unknown> {
+  const range = { from_s: from / 1_000, to_s: to / 1_000 };
+  return country === undefined ? range : { ...range, country };
+}

@@ -1,0 +1,17 @@
+/** What the routes work with. */
+import type { Queries } from './queries.ts';
+import type { RangeRules } from './time-range.ts';
+
+/** The log that is being counted. */
+export interface Pipeline {
+  /** End offset of each partition of topic `clicks`. */
+  endOffsets(): Promise<Map<number, number>>;
+}
+
+export interface RouteDeps {
+  readonly queries: Queries;
+  readonly pipeline: Pipeline;
+  /** Epoch ms. */
+  readonly now: () => number;
+  readonly rules: () => RangeRules;
+}

@@ -1,0 +1,77 @@
+/** GET /v1/ads/{ad_id}/aggregated_count: one ad's clicks in a range of minutes. */
+import { Type } from 'typebox';
+import type { Http } from '../../infra/http.ts';
+import { finalityOf, stateAt } from '../finality.ts';
+import {
+  AdIdParams,
+  countFields,
+  countryParameter,
+  isoOf,
+  isoOrNull,
+  problems,
+  rangeParameters,
+  setCaching,
+  stateField,
+  timeField,
+  watermarkField,
+} from '../parameters.ts';
+import type { RouteDeps } from '../route-deps.ts';
+import { rangeOf } from '../time-range.ts';
+
+export function routeAggregatedCount(http: Http, { queries, rules }: RouteDeps): void {
+  http.get('/v1/ads/:ad_id/aggregated_count', { schema }, async (request, reply) => {
+    const { ad_id } = request.params;
+    const { country } = request.query;
+    const range = rangeOf(request.query, rules());
+    const finality = finalityOf(await queries.progress());
+    const counts = await queries.countOfAd(ad_id, { ...range, country });
+    const state = stateAt(finality, range.to);
+    setCaching(reply, state, request.query);
+    return {
+      ad_id,
+      from: isoOf(range.from),
+      to: isoOf(range.to),
+      ...(country === undefined ? {} : { country }),
+      ...counts,
+      state,
+      watermark: isoOrNull(finality.watermark),
+    };
+  });
+}
+
+const schema = {
+  tags: ['ads'],
+  operationId: 'getAggregatedCount',
+  summary: "One ad's clicks in a range of minutes (without from and to: the last full minute)",
+  params: AdIdParams,
+  querystring: Type.Object({ ...rangeParameters, country: countryParameter }, { additionalProperties: false }),
+  response: {
+    200: Type.Object(
+      {
+        ad_id: Type.String(),
+        from: timeField('begin, inclusive'),
+        to: timeField('end, exclusive'),
+        country: Type.Optional(Type.String({ description: 'as asked for' })),
+        ...countFields,
+        state: stateField,
+        watermark: watermarkField,
+      },
+      {
+        additionalProperties: false,
+        examples: [
+          {
+            ad_id: 'ad-42',
+            from: '2025-11-22T08:26:00.000Z',
+            to: '2025-11-22T08:27:00.000Z',
+            count: 1234,
+            duplicates: 17,
+            late: 3,
+            state: 'final',
+            watermark: '2025-11-22T08:29:31.204Z',
+          },
+        ],
+      },
+    ),
+    ...problems,
+  },
+} as const;

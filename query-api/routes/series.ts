@@ -1,0 +1,114 @@
+/** GET /v1/ads/{ad_id}/series: one ad's clicks over time, a point per minute, hour or day of UTC. */
+import { Type } from 'typebox';
+import type { Http } from '../../infra/http.ts';
+import { type Finality, finalityOf, stateAt } from '../finality.ts';
+import {
+  AdIdParams,
+  countFields,
+  countryParameter,
+  isoOf,
+  isoOrNull,
+  problems,
+  rangeParameters,
+  setCaching,
+  stateField,
+  timeField,
+  watermarkField,
+} from '../parameters.ts';
+import { type Counts, noClicks, type TimeRange } from '../queries.ts';
+import type { RouteDeps } from '../route-deps.ts';
+import { seriesRangeOf, stepsMs } from '../time-range.ts';
+
+export function routeSeries(http: Http, { queries, rules }: RouteDeps): void {
+  http.get('/v1/ads/:ad_id/series', { schema }, async (request, reply) => {
+    const { ad_id } = request.params;
+    const { country, granularity = 'minute' } = request.query;
+    const stepMs = stepsMs[granularity];
+    const range = seriesRangeOf(request.query, granularity, rules());
+    const finality = finalityOf(await queries.progress());
+    const rows = await queries.series(ad_id, stepMs, { ...range, country });
+    const state = stateAt(finality, range.to);
+    setCaching(reply, state, request.query);
+    return {
+      ad_id,
+      from: isoOf(range.from),
+      to: isoOf(range.to),
+      granularity,
+      ...(country === undefined ? {} : { country }),
+      state,
+      watermark: isoOrNull(finality.watermark),
+      points: pointsOf(rows, range, stepMs, finality),
+    };
+  });
+}
+
+/** A point for every step of the range, with zeroes where there are no rows. */
+function pointsOf(
+  rows: readonly (Counts & { readonly start: number })[],
+  range: TimeRange,
+  stepMs: number,
+  finality: Finality,
+) {
+  const rowAt = new Map(rows.map(({ start, ...counts }) => [start, counts]));
+  const points = [];
+  for (let start = range.from; start < range.to; start += stepMs) {
+    points.push({ start: isoOf(start), ...(rowAt.get(start) ?? noClicks), state: stateAt(finality, start + stepMs) });
+  }
+  return points;
+}
+
+const Granularity = Type.Enum(['minute', 'hour', 'day'], {
+  type: 'string',
+  default: 'minute',
+  description: 'length of a point; from and to lie on its borders in UTC',
+});
+
+const schema = {
+  tags: ['ads'],
+  operationId: 'getSeries',
+  summary: "One ad's clicks over time (without from and to: the last 60 minutes, 24 hours or 31 days)",
+  params: AdIdParams,
+  querystring: Type.Object(
+    {
+      granularity: Type.Optional(Granularity),
+      ...rangeParameters,
+      country: countryParameter,
+    },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object(
+      {
+        ad_id: Type.String(),
+        from: timeField('begin, inclusive'),
+        to: timeField('end, exclusive'),
+        granularity: Granularity,
+        country: Type.Optional(Type.String({ description: 'as asked for' })),
+        state: stateField,
+        watermark: watermarkField,
+        points: Type.Array(
+          Type.Object(
+            { start: timeField('begin of the point'), ...countFields, state: stateField },
+            { additionalProperties: false },
+          ),
+          { description: 'one for each step of the range, in order, also where there were no clicks' },
+        ),
+      },
+      {
+        additionalProperties: false,
+        examples: [
+          {
+            ad_id: 'ad-42',
+            from: '2025-11-22T08:00:00.000Z',
+            to: '2025-11-22T09:00:00.000Z',
+            granularity: 'hour',
+            state: 'final',
+            watermark: '2025-11-22T09:29:31.204Z',
+            points: [{ start: '2025-11-22T08:00:00.000Z', count: 51_234, duplicates: 170, late: 31, state: 'final' }],
+          },
+        ],
+      },
+    ),
+    ...problems,
+  },
+} as const;

@@ -1,0 +1,92 @@
+/** GET /v1/status: how far each partition is counted, and whether every line that came in is accounted for. */
+import { Type } from 'typebox';
+import type { Http } from '../../infra/http.ts';
+import { cached } from '../cached.ts';
+import { countField, problems, timeField } from '../parameters.ts';
+import { statusOf } from '../pipeline-status.ts';
+import type { RouteDeps } from '../route-deps.ts';
+
+export function routeStatus(http: Http, { queries, pipeline, now }: RouteDeps): void {
+  const endOffsets = cached(() => inTime(pipeline.endOffsets()), 1_000, now);
+  const quarantine = cached(() => queries.quarantineByReason(), 5_000, now);
+  http.get('/v1/status', { schema }, async (_request, reply) => {
+    const progress = await queries.progress();
+    const [ends, reasons] = await Promise.all([endOffsets().catch(() => undefined), quarantine()]);
+    reply.header('cache-control', 'no-store');
+    return {
+      ...statusOf(progress, ends, now()),
+      quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),
+    };
+  });
+}
+
+/** Kafka's client retries for long while its brokers are away; the rest of the status is worth having meanwhile. */
+const kafkaTimeoutMs = 2_000;
+
+async function inTime<T>(answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${kafkaTimeoutMs} ms`)), kafkaTimeoutMs);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const orNull = (description: string) => Type.Union([timeField(description), Type.Null()]);
+const integerOrNull = (description: string) => Type.Union([Type.Integer(), Type.Null()], { description });
+
+const lineFields = {
+  received: countField('lines since the beginning of the log'),
+  counted: countField('distinct clicks among them'),
+  duplicates: countField('further copies of counted clicks'),
+  quarantined: countField('lines set aside with a reason'),
+};
+
+const PartitionStatus = Type.Object(
+  {
+    partition: Type.Integer(),
+    position: countField('offset of the next record to count'),
+    end_offset: integerOrNull('end of the log; null: Kafka did not answer'),
+    lag_records: integerOrNull('records that are not counted yet; null: Kafka did not answer'),
+    watermark: orNull('no older click is expected'),
+    watermark_age_ms: integerOrNull('lag in event time'),
+    appended_at: orNull("the broker's time of the last record counted"),
+    final_until: orNull('minutes that end at or before this are final'),
+    ...lineFields,
+    balance: Type.Integer({ description: 'received - counted - duplicates - quarantined: always 0' }),
+  },
+  { additionalProperties: false },
+);
+
+const schema = {
+  tags: ['pipeline'],
+  operationId: 'getStatus',
+  summary: 'How far each partition is counted, and whether every line is accounted for',
+  querystring: Type.Object({}, { additionalProperties: false }),
+  response: {
+    200: Type.Object(
+      {
+        watermark: orNull('the smallest of all partitions; null: not every partition has been heard of'),
+        watermark_age_ms: integerOrNull('lag in event time'),
+        final_until: orNull('minutes that end at or before this are final in every partition'),
+        partitions: Type.Array(PartitionStatus),
+        conservation: Type.Object(
+          {
+            ...lineFields,
+            unread_records: integerOrNull('records of the log that are not counted yet; null: Kafka did not answer'),
+            balanced: Type.Boolean({ description: 'received = counted + duplicates + quarantined in each partition' }),
+          },
+          { additionalProperties: false },
+        ),
+        quarantine: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), {
+          description: 'lines in quarantine that are still kept, by reason',
+        }),
+      },
+      { additionalProperties: false },
+    ),
+    ...problems,
+  },
+} as const;

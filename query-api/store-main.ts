@@ -1,0 +1,56 @@
+/**
+ * The process that owns the embedded engine: migrations, the query API and the sink in one, because only one process
+ * may open the engine's directory. It answers queries also while Kafka is away. The engine closes last.
+ */
+import { Type } from 'typebox';
+import { SinkConfig } from '../aggregator/config.ts';
+import { openSink, type Sink } from '../aggregator/sink/sink.ts';
+import { openClickHouse } from '../infra/clickhouse.ts';
+import { loadConfig, printable } from '../infra/config.ts';
+import { listen } from '../infra/http.ts';
+import { partitionCount } from '../infra/kafka/admin.ts';
+import { createKafka } from '../infra/kafka/client.ts';
+import { createLog } from '../infra/log.ts';
+import { migrate } from '../infra/migrate.ts';
+import { aborted, createCrash, runProcess } from '../infra/process.ts';
+import { retrying } from '../infra/retry.ts';
+import { names as namesOf } from '../infra/topics.ts';
+import { buildQueryApi } from './app.ts';
+import { QueryApiConfig } from './config.ts';
+import { pipelineOf } from './pipeline.ts';
+
+const log = createLog('store', process.env['LOG_LEVEL'] ?? 'info');
+
+await runProcess(log, async stop => {
+  const config = loadConfig(Type.Object({ ...SinkConfig.properties, ...QueryApiConfig.properties }));
+  log.info({ config: printable(config) }, 'configuration');
+  const names = namesOf(config.TOPIC_PREFIX);
+  const kafka = createKafka(config, 'store', log);
+  await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
+  await migrate(clickhouse, log);
+  await using pipeline = pipelineOf(kafka, names.topic('clicks'));
+
+  let running: Sink | undefined;
+  const checkSink = () => {
+    if (!running) throw new Error('waits for Kafka');
+    running.check();
+  };
+  const http = await buildQueryApi({
+    config,
+    clickhouse,
+    log,
+    now: Date.now,
+    pipeline,
+    readiness: { sink: checkSink },
+  });
+  await using _ = { [Symbol.asyncDispose]: () => http.close() };
+  log.info({ url: await listen(http, config.HOST, config.QUERY_API_PORT) }, 'query API listens');
+
+  const { crash, promise: crashed } = createCrash();
+  const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, names.topic('clicks')));
+  const deps = { kafka, clickhouse, names, config, partitions, log, onCrash: crash };
+  await using sink = await retrying('join groups', log, stop, () => openSink(deps));
+  running = sink;
+  log.info({ partitions }, 'store runs');
+  await Promise.race([aborted(stop), crashed]);
+});

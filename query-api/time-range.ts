@@ -1,0 +1,85 @@
+/** From query parameters to a half-open range of whole minutes (or hours, or days) in UTC. */
+import { Problem } from '../infra/http.ts';
+import { parseTime } from '../ingest/click.ts';
+import type { TimeRange } from './queries.ts';
+
+export interface AskedRange {
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+}
+
+export interface RangeRules {
+  readonly now: number;
+  readonly maxMinutes: number;
+}
+
+export const minuteMs = 60_000;
+
+/** Lengths of a point of a series. */
+export const stepsMs = { minute: minuteMs, hour: 60 * minuteMs, day: 1_440 * minuteMs } as const;
+export type Granularity = keyof typeof stepsMs;
+
+/** `from` and `to` as given; without both, the last full minute. */
+export function rangeOf(asked: AskedRange, rules: RangeRules): TimeRange {
+  return given(asked, 'minute', rules) ?? lastMinutes(1, rules);
+}
+
+/** The last `minutes` full minutes, or `from` and `to`, but not both. */
+export function windowOf(asked: AskedRange & { readonly window?: number | undefined }, rules: RangeRules): TimeRange {
+  if (asked.window === undefined) return rangeOf(asked, rules);
+  if (asked.from !== undefined || asked.to !== undefined) {
+    throw invalid('window', asked.window, 'cannot stand beside from and to: give the one or the others');
+  }
+  return lastMinutes(asked.window, rules);
+}
+
+/** `from` and `to`, on borders of the granularity; without both, so many units up to the last full minute, or with the running hour or day. */
+export function seriesRangeOf(asked: AskedRange, granularity: Granularity, rules: RangeRules): TimeRange {
+  const range = given(asked, granularity, rules);
+  if (range) return range;
+  const step = stepsMs[granularity];
+  const to = granularity === 'minute' ? floorTo(rules.now, step) : floorTo(rules.now, step) + step;
+  const units = Math.max(1, Math.min(defaultUnits[granularity], Math.floor((rules.maxMinutes * minuteMs) / step)));
+  return { from: to - units * step, to };
+}
+
+const defaultUnits = { minute: 60, hour: 24, day: 31 } as const satisfies Record<Granularity, number>;
+
+/** ClickHouse's DateTime ends here. */
+const endOfTimeMs = floorTo(2 ** 32 * 1_000, stepsMs.day);
+
+function lastMinutes(minutes: number, { now, maxMinutes }: RangeRules): TimeRange {
+  if (minutes > maxMinutes) throw invalid('window', minutes, `must be at most ${maxMinutes} minutes`);
+  const to = floorTo(now, minuteMs);
+  return { from: to - minutes * minuteMs, to };
+}
+
+function given(asked: AskedRange, granularity: Granularity, { maxMinutes }: RangeRules): TimeRange | undefined {
+  if (asked.from === undefined && asked.to === undefined) return undefined;
+  if (asked.to === undefined) throw new Problem(400, 'invalid_parameter', 'to: is required beside from');
+  if (asked.from === undefined) throw new Problem(400, 'invalid_parameter', 'from: is required beside to');
+  const from = timeOf('from', asked.from, granularity);
+  const to = timeOf('to', asked.to, granularity);
+  if (from >= to) throw invalid('from', asked.from, `must be before to (given "${asked.to}")`);
+  const minutes = (to - from) / minuteMs;
+  if (minutes > maxMinutes)
+    throw invalid('to', asked.to, `must be at most ${maxMinutes} minutes after from (is ${minutes})`);
+  return { from, to };
+}
+
+function timeOf(field: 'from' | 'to', text: string, granularity: Granularity): number {
+  const at = parseTime(/^\d+$/.test(text) ? Number(text) : text);
+  if (at === undefined)
+    throw invalid(field, text, 'must be an RFC 3339 time with zone (in a URL, + is written %2B) or epoch milliseconds');
+  if (at > endOfTimeMs) throw invalid(field, text, `must not be after ${new Date(endOfTimeMs).toISOString()}`);
+  if (at % stepsMs[granularity] !== 0) throw invalid(field, text, `must be a whole ${granularity} in UTC`);
+  return at;
+}
+
+function floorTo(ms: number, stepMs: number): number {
+  return Math.floor(ms / stepMs) * stepMs;
+}
+
+function invalid(field: string, value: unknown, rule: string): Problem {
+  return new Problem(400, 'invalid_parameter', `${field}: ${rule} (given ${JSON.stringify(value)})`);
+}

@@ -1,0 +1,124 @@
+/** The house rules (README, "The house"), as far as a program can tell. */
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const root = join(import.meta.dirname, '..');
+const rooms = ['infra', 'ingest', 'aggregator', 'query-api'];
+const sources = globSync(`{${rooms.join(',')}}/**/*.ts`, { cwd: root }).sort();
+const tests = globSync('test/**/*.ts', { cwd: root }).sort();
+const textOf = (file: string) => readFileSync(join(root, file), 'utf8');
+const roomOf = (file: string) => file.split('/')[0] ?? '';
+const isMain = (file: string) => /(^|[/-])main\.ts$/.test(file);
+
+/** What another room may import: shapes, and how they are read. */
+const contracts = ['ingest/click.ts', 'ingest/record-reader.ts', 'aggregator/ad-minute.ts'];
+
+interface Import {
+  readonly from: string;
+  /** A file of ours, relative to the root, or a package's name. */
+  readonly to: string;
+}
+
+function importsOf(file: string): Import[] {
+  const found = textOf(file).matchAll(
+    /(?:^|\n)(?:import|export)[^'"`;]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g,
+  );
+  return [...found].map(([, a, b, c]) => {
+    const target = a ?? b ?? c ?? '';
+    return { from: file, to: target.startsWith('.') ? relative(root, join(root, dirname(file), target)) : target };
+  });
+}
+
+const imports = sources.flatMap(importsOf);
+const show = ({ from, to }: Import) => `${from} → ${to}`;
+
+describe('the house', () => {
+  it('has arrows only up the data flow or down to infra, and between rooms only to contracts', () => {
+    const wrong = imports.filter(({ from, to }) => {
+      const [source, target] = [rooms.indexOf(roomOf(from)), rooms.indexOf(roomOf(to))];
+      if (target === -1 || source === target || target === 0) return false;
+      // Composition roots wire the rooms below them; the one that supervises all knows their settings.
+      if (isMain(from) && (source > target || to.endsWith('/config.ts'))) return false;
+      return source < target || !contracts.includes(to);
+    });
+    expect(wrong.map(show)).toEqual([]);
+  });
+
+  it('keeps the core pure: no adapter, no package, no clock, no chance, no waiting', () => {
+    const core = sources.filter(file => file.startsWith('aggregator/core/'));
+    expect(core.length).toBeGreaterThan(5);
+    const outside = core
+      .flatMap(importsOf)
+      .filter(({ to }) => !to.startsWith('aggregator/core/') && !contracts.includes(to));
+    expect(outside.map(show)).toEqual([]);
+    const impure =
+      /Date\.now|new Date\b|Math\.random|performance\.|setTimeout|setInterval|randomUUID|process\.|\basync\b|\bawait\b|\bconsole\./;
+    expect(core.filter(file => impure.test(withoutComments(textOf(file))))).toEqual([]);
+  });
+
+  it.each([
+    ['kafkajs', /^infra\/kafka\//],
+    ['@clickhouse/client', /^infra\/clickhouse(\/|\.ts)/],
+    ['chdb', /^infra\/clickhouse(\/|\.ts)/],
+    ['fastify', /^infra\/http\.ts|^(ingest|query-api)\//],
+  ])('imports %s only behind its adapter', (name, adapter) => {
+    const users = imports.filter(({ to }) => to === name || to.startsWith(`${name}/`));
+    expect(users.length).toBeGreaterThan(0);
+    expect(users.filter(({ from }) => !adapter.test(from)).map(show)).toEqual([]);
+  });
+
+  it('has no cycles of imports', () => {
+    const next = new Map(
+      sources.map(file => [
+        file,
+        importsOf(file)
+          .map(({ to }) => to)
+          .filter(to => sources.includes(to)),
+      ]),
+    );
+    const done = new Set<string>();
+    const visit = (file: string, path: readonly string[]): string[] => {
+      if (path.includes(file)) return [[...path.slice(path.indexOf(file)), file].join(' → ')];
+      if (done.has(file)) return [];
+      const cycles = (next.get(file) ?? []).flatMap(to => visit(to, [...path, file]));
+      done.add(file);
+      return cycles;
+    };
+    expect(sources.flatMap(file => visit(file, []))).toEqual([]);
+  });
+
+  it('names files by what they say, and none utils, helpers, common, shared or index', () => {
+    const bad = [...sources, ...tests].filter(file => {
+      const name = file.split('/').at(-1) ?? '';
+      return (
+        !/^([a-z0-9]+(-[a-z0-9]+)*|vitest\.config)(\.test)?\.ts$/.test(name) ||
+        /(util|helper|manager|common|shared|^index)/.test(name)
+      );
+    });
+    expect(bad).toEqual([]);
+  });
+
+  it('has files that still say one thing', () => {
+    expect(sources.filter(file => textOf(file).split('\n').length > 320)).toEqual([]);
+  });
+
+  it('has no holes in its types and leaves nothing to do', () => {
+    const hole = /\bas any\b|<any>|@ts-ignore|@ts-expect-error|@ts-nocheck|biome-ignore|\b(TODO|FIXME|XXX)\b/;
+    const self = 'test/architecture.test.ts';
+    expect([...sources, ...tests].filter(file => file !== self && hole.test(textOf(file)))).toEqual([]);
+  });
+
+  it('is mapped in the README, file by file', () => {
+    const readme = textOf('README.md');
+    const unmapped = sources.filter(file => !readme.includes(`\`${file}\``));
+    const gone = [...readme.matchAll(/^\| `((?:infra|ingest|aggregator|query-api)\/[^`]+\.ts)`/gm)]
+      .map(([, file]) => file ?? '')
+      .filter(file => !sources.includes(file));
+    expect({ unmapped, gone }).toEqual({ unmapped: [], gone: [] });
+  });
+});
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/.*$/gm, '');
+}

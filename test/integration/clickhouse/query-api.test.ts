@@ -1,0 +1,212 @@
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../../infra/config.ts';
+import type { Http } from '../../../infra/http.ts';
+import { migrate } from '../../../infra/migrate.ts';
+import { buildQueryApi } from '../../../query-api/app.ts';
+import { QueryApiConfig } from '../../../query-api/config.ts';
+import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+
+const log = pino({ level: 'silent' });
+const minuteS = 60;
+const start = Date.parse('2025-11-22T08:00:00Z') / 1_000;
+/** 08:03:20: minutes 08:00 and 08:01 are final, 08:02 is the last full one. */
+const now = start * 1_000 + 200_000;
+
+let engine: TemporaryEngine;
+let http: Http;
+
+beforeAll(async () => {
+  engine = await openTemporaryEngine();
+  await migrate(engine.clickhouse, log);
+  // The rows are of a fixed day, and merges drop those whose time to live is over.
+  await engine.clickhouse.command('SYSTEM STOP MERGES');
+  const minutes = [
+    ['a', 0, 'KR', 5, 1, 0],
+    ['a', 1, 'KR', 2, 0, 1],
+    ['a', 1, 'DE', 3, 0, 0],
+    ['a', 2, 'KR', 7, 0, 0],
+    ['b', 2, 'DE', 7, 0, 0],
+    ['c', 2, 'DE', 9, 0, 0],
+  ].map(([ad_id, minute, country, clicks, duplicates, late]) =>
+    JSON.stringify({
+      minute: start + Number(minute) * minuteS,
+      ad_id,
+      country,
+      partition: 0,
+      version: 10,
+      clicks,
+      duplicates,
+      late,
+    }),
+  );
+  await engine.clickhouse.insert('ad_minute', minutes.join('\n'));
+  await engine.clickhouse.insert('ad_minute_by_ad', minutes.join('\n'));
+  const progress = [
+    { partition: 0, position: 90, watermark: now - 15_000, received: 36, counted: 33, duplicates: 1, quarantined: 2 },
+    { partition: 1, position: 5, watermark: now - 20_000, received: 0, counted: 0, duplicates: 0, quarantined: 0 },
+  ].map(row =>
+    JSON.stringify({ ...row, partitions: 2, final_until: (start + 2 * minuteS) * 1_000, appended_at: now - 1_000 }),
+  );
+  await engine.clickhouse.insert('partition_progress', progress.join('\n'));
+  const line = {
+    partition: 0,
+    line: 0,
+    detail: '',
+    appended_at: now,
+    ad_id: 'a',
+    event_id: 'e',
+    clicked_at: 0,
+    raw: '{}',
+  };
+  const quarantined = [
+    { ...line, offset: 1, reason: 'too_late' },
+    { ...line, offset: 2, reason: 'malformed' },
+  ];
+  await engine.clickhouse.insert('quarantine', quarantined.map(row => JSON.stringify(row)).join('\n'));
+  const pipeline = {
+    endOffsets: async () =>
+      new Map([
+        [0, 100],
+        [1, 5],
+      ]),
+  };
+  http = await buildQueryApi({
+    config: loadConfig(QueryApiConfig, {}),
+    clickhouse: engine.clickhouse,
+    log,
+    now: () => now,
+    pipeline,
+  });
+});
+afterAll(async () => {
+  await http.close();
+  await engine[Symbol.asyncDispose]();
+});
+
+const get = async (url: string) => {
+  const { statusCode, body } = await http.inject(url);
+  return { status: statusCode, body: JSON.parse(body) };
+};
+
+describe('GET /v1/ads/{ad_id}/aggregated_count', () => {
+  it('counts the last full minute', async () => {
+    expect(await get('/v1/ads/a/aggregated_count')).toEqual({
+      status: 200,
+      body: {
+        ad_id: 'a',
+        from: '2025-11-22T08:02:00.000Z',
+        to: '2025-11-22T08:03:00.000Z',
+        count: 7,
+        duplicates: 0,
+        late: 0,
+        state: 'provisional',
+        watermark: '2025-11-22T08:03:00.000Z',
+      },
+    });
+  });
+
+  it('counts a range, with the country that was asked for', async () => {
+    const { body } = await get(
+      `/v1/ads/a/aggregated_count?from=${start * 1_000}&to=2025-11-22T09:02:00%2B01:00&country=KR`,
+    );
+    expect(body).toMatchObject({
+      country: 'KR',
+      count: 7,
+      duplicates: 1,
+      late: 1,
+      state: 'final',
+      to: '2025-11-22T08:02:00.000Z',
+    });
+  });
+
+  it('counts nothing for an ad nobody has clicked, and says how final that is', async () => {
+    const { status, body } = await get(
+      '/v1/ads/nobody/aggregated_count?from=2025-11-22T08:00:00Z&to=2025-11-22T08:02:00Z',
+    );
+    expect({ status, count: body.count, state: body.state }).toEqual({ status: 200, count: 0, state: 'final' });
+  });
+});
+
+describe('GET /v1/ads/popular_ads', () => {
+  it('lists the last full minute, equal counts by ad_id', async () => {
+    expect((await get('/v1/ads/popular_ads')).body).toEqual({
+      from: '2025-11-22T08:02:00.000Z',
+      to: '2025-11-22T08:03:00.000Z',
+      state: 'provisional',
+      watermark: '2025-11-22T08:03:00.000Z',
+      ads: [
+        { rank: 1, ad_id: 'c', count: 9 },
+        { rank: 2, ad_id: 'a', count: 7 },
+        { rank: 3, ad_id: 'b', count: 7 },
+      ],
+    });
+  });
+
+  it('lists a window of minutes, cut at the count, in one country', async () => {
+    const { body } = await get('/v1/ads/popular_ads?window=3&count=1&country=KR');
+    expect(body).toMatchObject({
+      from: '2025-11-22T08:00:00.000Z',
+      country: 'KR',
+      ads: [{ rank: 1, ad_id: 'a', count: 14 }],
+    });
+  });
+});
+
+describe('GET /v1/ads/{ad_id}/series', () => {
+  it('has a point for every minute, with zeroes where nothing was, and the state of each', async () => {
+    const { body } = await get('/v1/ads/a/series?from=2025-11-22T07:59:00Z&to=2025-11-22T08:04:00Z');
+    expect(body).toMatchObject({ granularity: 'minute', state: 'provisional' });
+    expect(body.points).toEqual([
+      { start: '2025-11-22T07:59:00.000Z', count: 0, duplicates: 0, late: 0, state: 'final' },
+      { start: '2025-11-22T08:00:00.000Z', count: 5, duplicates: 1, late: 0, state: 'final' },
+      { start: '2025-11-22T08:01:00.000Z', count: 5, duplicates: 0, late: 1, state: 'final' },
+      { start: '2025-11-22T08:02:00.000Z', count: 7, duplicates: 0, late: 0, state: 'provisional' },
+      { start: '2025-11-22T08:03:00.000Z', count: 0, duplicates: 0, late: 0, state: 'provisional' },
+    ]);
+  });
+
+  it.each([
+    ['minute', 60, 17],
+    ['hour', 24, 17],
+    ['day', 31, 17],
+  ])('by %s has %i points when nothing is asked for, and all clicks in them', async (granularity, points, clicks) => {
+    const { body } = await get(`/v1/ads/a/series?granularity=${granularity}`);
+    expect(body.points).toHaveLength(points);
+    expect(body.points.reduce((sum: number, point: { count: number }) => sum + point.count, 0)).toBe(clicks);
+  });
+});
+
+describe('GET /v1/status', () => {
+  it('tells how far each partition is, and that every line is accounted for', async () => {
+    const { body } = await get('/v1/status');
+    expect(body).toMatchObject({
+      watermark: '2025-11-22T08:03:00.000Z',
+      watermark_age_ms: 20_000,
+      final_until: '2025-11-22T08:02:00.000Z',
+      conservation: { received: 36, counted: 33, duplicates: 1, quarantined: 2, unread_records: 10, balanced: true },
+      quarantine: { malformed: 1, too_late: 1 },
+    });
+    expect(body.partitions[0]).toEqual({
+      partition: 0,
+      position: 90,
+      end_offset: 100,
+      lag_records: 10,
+      watermark: '2025-11-22T08:03:05.000Z',
+      watermark_age_ms: 15_000,
+      appended_at: '2025-11-22T08:03:19.000Z',
+      final_until: '2025-11-22T08:02:00.000Z',
+      received: 36,
+      counted: 33,
+      duplicates: 1,
+      quarantined: 2,
+      balance: 0,
+    });
+  });
+});
+
+describe('GET /readyz', () => {
+  it('asks the engine', async () => {
+    expect(await get('/readyz')).toEqual({ status: 200, body: { status: 'ready' } });
+  });
+});

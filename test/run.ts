@@ -1,0 +1,67 @@
+/**
+ * `npm test`: checks first what the tests need beyond Node and npm, then format and lint, types, and the tests, and ends
+ * with one line that counts them. Every step runs even if one before has failed.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ensureBrokerJars } from '../infra/embedded/broker-jars.ts';
+import { findJava } from '../infra/embedded/java.ts';
+import { exitCodes } from '../infra/process.ts';
+
+const root = join(import.meta.dirname, '..');
+const scratch = mkdtempSync(join(tmpdir(), 'adclicks-test-'));
+let passed = 0;
+let failed = 0;
+
+try {
+  await findJava();
+  await ensureBrokerJars({ onFetch: message => console.log(message) });
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(exitCodes.config);
+}
+
+check('format and lint', 'biome', ['check', '.']);
+check('types', 'tsc', ['--noEmit']);
+for (const project of ['unit', 'integration']) tests(project);
+rmSync(scratch, { recursive: true, force: true });
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? exitCodes.ok : exitCodes.failure);
+
+/** One step that passes or fails as a whole. */
+function check(title: string, program: string, args: readonly string[]): void {
+  console.log(`\n— ${title}`);
+  if (run(program, args)) passed++;
+  else failed++;
+}
+
+function tests(project: string): void {
+  console.log(`\n— ${project} tests`);
+  const report = join(scratch, `${project}.json`);
+  const ok = run('vitest', [
+    'run',
+    '--project',
+    project,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile=${report}`,
+  ]);
+  const { numPassedTests, numTotalTests } = totals(report);
+  passed += numPassedTests;
+  // Skipped is not passed; and a run that failed without a failed test (a broken file) counts as one.
+  failed += Math.max(numTotalTests - numPassedTests, ok ? 0 : 1);
+}
+
+function totals(report: string): { numPassedTests: number; numTotalTests: number } {
+  try {
+    return JSON.parse(readFileSync(report, 'utf8'));
+  } catch {
+    return { numPassedTests: 0, numTotalTests: 0 };
+  }
+}
+
+function run(program: string, args: readonly string[]): boolean {
+  return spawnSync(join(root, 'node_modules/.bin', program), args, { cwd: root, stdio: 'inherit' }).status === 0;
+}

@@ -1,0 +1,83 @@
+/** The whole pipeline for one test file, on a real broker and a real ClickHouse: ingest, aggregator and store as processes. */
+import { KafkaConfig, loadConfig } from '../../infra/config.ts';
+import { ensureTopics } from '../../infra/kafka/admin.ts';
+import { createKafka } from '../../infra/kafka/client.ts';
+import { createLog } from '../../infra/log.ts';
+import { names } from '../../infra/topics.ts';
+import { startTestBroker, type TestBroker } from './broker.ts';
+import { startTestClickHouse } from './clickhouse.ts';
+import { type Service, startService } from './service.ts';
+
+export const partitions = 4;
+
+export interface TestPipeline extends AsyncDisposable {
+  readonly broker: TestBroker;
+  readonly ingest: Service;
+  readonly store: Service;
+  readonly aggregator: Service;
+  /** Starts one of them again, as the supervisor would. */
+  restart(name: 'ingest' | 'store' | 'aggregator'): Promise<Service>;
+  post(clicks: unknown, headers?: Record<string, string>): Promise<{ status: number; body: Record<string, unknown> }>;
+  get<T = Record<string, unknown>>(path: string): Promise<T>;
+}
+
+export async function startTestPipeline(given: Readonly<Record<string, string>> = {}): Promise<TestPipeline> {
+  const stack = new AsyncDisposableStack();
+  const broker = stack.use(await startTestBroker());
+  const clickhouse = stack.use(await startTestClickHouse());
+  const env = {
+    KAFKA_BROKERS: broker.brokers,
+    AGGREGATOR_SESSION_TIMEOUT_MS: '3000',
+    SINK_SESSION_TIMEOUT_MS: '6000',
+    TICK_INTERVAL_MS: '1000',
+    COMMIT_INTERVAL_MS: '200',
+    ...clickhouse.env,
+    ...given,
+  };
+  const kafka = createKafka(loadConfig(KafkaConfig, env), 'test', createLog('test', 'error'));
+  await ensureTopics(kafka, names(''), partitions);
+
+  const mains = {
+    store: ['query-api/store-main.ts', 'QUERY_API_PORT'],
+    aggregator: ['aggregator/main.ts', 'AGGREGATOR_PORT'],
+    ingest: ['ingest/main.ts', 'INGEST_PORT'],
+  } as const;
+  const start = async (name: keyof typeof mains) => {
+    const [main, portKey] = mains[name];
+    return stack.use(await startService(main, portKey, env));
+  };
+  const services = {
+    store: await start('store'),
+    aggregator: await start('aggregator'),
+    ingest: await start('ingest'),
+  };
+  await Promise.all(Object.values(services).map(service => service.ready(60_000)));
+
+  return {
+    broker,
+    get ingest() {
+      return services.ingest;
+    },
+    get store() {
+      return services.store;
+    },
+    get aggregator() {
+      return services.aggregator;
+    },
+    async restart(name) {
+      services[name] = await start(name);
+      return services[name];
+    },
+    async post(clicks, headers = { 'content-type': 'application/json' }) {
+      const body = typeof clicks === 'string' ? clicks : JSON.stringify(clicks);
+      const response = await fetch(`${services.ingest.url}/v1/clicks`, { method: 'POST', headers, body });
+      return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+    },
+    async get<T>(path: string) {
+      const response = await fetch(`${services.store.url}${path}`);
+      if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+      return (await response.json()) as T;
+    },
+    [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,145 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { CellTable } from '../../../aggregator/core/cell-table.ts';
+import { hashId } from '../../../aggregator/core/id-hash.ts';
+import { IdSet } from '../../../aggregator/core/id-set.ts';
+import { finalUntil, isFinal, windowStartOf } from '../../../aggregator/core/time.ts';
+import { Watermark } from '../../../aggregator/core/watermark.ts';
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+describe('time', () => {
+  it('has half-open windows', () => {
+    expect(windowStartOf(120_000)).toBe(120_000);
+    expect(windowStartOf(179_999)).toBe(120_000);
+  });
+
+  it('calls a window final exactly when final_until has reached its end', () => {
+    fc.assert(
+      fc.property(fc.nat(100), fc.nat(10_000_000), fc.nat(300_000), (minute, watermark, lateness) => {
+        expect(isFinal(minute * 60_000, watermark, lateness)).toBe(
+          (minute + 1) * 60_000 <= finalUntil(watermark, lateness),
+        );
+      }),
+    );
+  });
+});
+
+describe('watermark', () => {
+  it('never moves back, and stays the bound behind the highest event time clamped to its append time', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(1_000_000), fc.nat(1_000_000))), observations => {
+        const watermark = new Watermark(15_000, 0);
+        let last = 0;
+        for (const [eventTime, appendedAt] of observations) {
+          watermark.observe(eventTime, appendedAt);
+          expect(watermark.value).toBeGreaterThanOrEqual(last);
+          last = watermark.value;
+        }
+        expect(last).toBe(Math.max(0, ...observations.map(([e, a]) => Math.min(e, a) - 15_000)));
+      }),
+    );
+  });
+});
+
+describe('id set', () => {
+  it('agrees with a set of strings, also after it has grown', () => {
+    const set = new IdSet(4);
+    const strings = new Set<string>();
+    const id = new Uint32Array(4);
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(3), fc.nat(3), fc.nat(3), fc.nat(3)), { minLength: 50, maxLength: 50 }),
+        ids => {
+          for (const words of ids) {
+            id.set(words);
+            // The free slot's pattern shares its place with its neighbour.
+            const key = words.every(word => word === 0) ? '0,0,0,1' : words.join();
+            expect(set.add(id)).toBe(!strings.has(key));
+            strings.add(key);
+          }
+          expect(set.size).toBe(strings.size);
+        },
+      ),
+    );
+  });
+
+  it('needs at most 64 bytes an id from a thousand ids on', () => {
+    const set = new IdSet();
+    const id = new Uint32Array(4);
+    for (let i = 1; i <= 200_000; i++) {
+      hashId(bytes(`e${i}`), 0, `e${i}`.length, 1, id);
+      set.add(id);
+      if (i >= 1_000) expect(set.byteLength / i).toBeLessThanOrEqual(64);
+    }
+    expect(set.size).toBe(200_000);
+  });
+});
+
+describe('id hash', () => {
+  const hashOf = (text: string, seed = 1) => {
+    const into = new Uint32Array(4);
+    hashId(bytes(text), 0, bytes(text).length, seed, into);
+    return into.join();
+  };
+
+  it('depends on every byte, on the length and on the seed, and not on where the id lies', () => {
+    fc.assert(
+      fc.property(fc.string({ minLength: 1, maxLength: 60 }), fc.string({ minLength: 1, maxLength: 60 }), (a, b) => {
+        if (a !== b) expect(hashOf(a)).not.toBe(hashOf(b));
+        expect(hashOf(a)).not.toBe(hashOf(a, 2));
+        const into = new Uint32Array(4);
+        const shifted = bytes(`xyz${a}${b}`);
+        hashId(shifted, 3, 3 + bytes(a).length, 1, into);
+        expect(into.join()).toBe(hashOf(a));
+      }),
+    );
+  });
+
+  it('tells an id from the same id followed by zero bytes', () => {
+    expect(hashOf('abc')).not.toBe(hashOf('abc\0'));
+  });
+
+  it('changes about half of its bits when one bit of the id changes', () => {
+    let flipped = 0;
+    const trials = 500;
+    for (let i = 0; i < trials; i++) {
+      const [a, b] = [bytes(`click-${i}-0123456789abcdef`), bytes(`click-${i}-0123456789abcdef`)];
+      b[i % b.length]! ^= 1;
+      const [x, y] = [new Uint32Array(4), new Uint32Array(4)];
+      hashId(a, 0, a.length, 5, x);
+      hashId(b, 0, b.length, 5, y);
+      for (let w = 0; w < 4; w++) flipped += ((x[w]! ^ y[w]!) >>> 0).toString(2).replaceAll('0', '').length;
+    }
+    expect(flipped / trials / 128).toBeCloseTo(0.5, 1);
+  });
+});
+
+describe('cell table', () => {
+  it('keeps a cell per ad and country, and tells the changed ones once', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.string({ minLength: 1, maxLength: 20 }), fc.constantFrom('KR', 'US')), { maxLength: 600 }),
+        given => {
+          const table = new CellTable(3);
+          const expected = new Map<string, number>();
+          for (const [ad, country] of given) {
+            const b = bytes(ad);
+            const cell = table.cellOf(b, 0, b.length, (country.charCodeAt(0) << 8) | country.charCodeAt(1));
+            table.clicks[cell]!++;
+            table.markChanged(cell);
+            expected.set(`${ad}|${country}`, (expected.get(`${ad}|${country}`) ?? 0) + 1);
+          }
+          const seen = new Map<string, number>();
+          table.takeChanged((arena, start, end, country, cell) => {
+            const name = `${new TextDecoder().decode(arena.subarray(start, end))}|${String.fromCharCode(country >> 8, country & 0xff)}`;
+            expect(seen.has(name)).toBe(false);
+            seen.set(name, table.clicks[cell]!);
+          });
+          expect(seen).toEqual(expected);
+          expect(table.changedCount).toBe(0);
+        },
+      ),
+    );
+  });
+});

@@ -1,0 +1,133 @@
+import { describe, expect, it } from 'vitest';
+import { aggregateRows } from '../../../aggregator/sink/aggregate-rows.ts';
+import { createBatchInserter, type TableRows } from '../../../aggregator/sink/batch-inserter.ts';
+import { rawRows } from '../../../aggregator/sink/raw-rows.ts';
+import type { ClickHouse } from '../../../infra/clickhouse.ts';
+import { RefusedRows, Retryable } from '../../../infra/errors.ts';
+import type { FetchedBatch } from '../../../infra/kafka/group-consumer.ts';
+import { createLog } from '../../../infra/log.ts';
+import { formatLine } from '../../../ingest/click.ts';
+import { click, minute0 } from '../../support/clicks.ts';
+
+const record = (value: string | null, offset = 0) => ({
+  offset: String(offset),
+  timestamp: String(minute0),
+  value: value === null ? null : Buffer.from(value),
+});
+const text = (rows: readonly Buffer[]) => Buffer.concat([...rows]).toString();
+
+describe('raw rows', () => {
+  it('takes canonical lines over as they are, one line each, whatever the newlines', () => {
+    const [a, b, c] = [click(), click(), click()].map(formatLine);
+    expect(text(rawRows(0, [record(`${a}\n${b}`), record(null), record(''), record(`\n${c}\n\n`)]))).toBe(
+      `${a}\n${b}\n${c}\n`,
+    );
+  });
+
+  it('writes other lines canonically, with the ids of their place in the log where they have none', () => {
+    const foreign = JSON.stringify({ country: 'DE', clicked_at: minute0, ad_id: 'x' });
+    expect(text(rawRows(2, [record(`${foreign}\n${foreign}`, 7)]))).toBe(
+      [0, 1]
+        .map(
+          line =>
+            `{"click_id":"log-2-7-${line}","event_id":"log-2-7-${line}","ad_id":"x","clicked_at":${minute0},"received_at":${minute0},"country":"DE"}\n`,
+        )
+        .join(''),
+    );
+  });
+
+  it('leaves out what the aggregator quarantines as malformed or future, and nothing else', () => {
+    const good = formatLine(click());
+    const ancient = formatLine(click({ clickedAt: 1_000 }));
+    const future = formatLine(click({ clickedAt: minute0 + 300_001 }));
+    expect(text(rawRows(0, [record(`${good}\nnope\n${future}\n${ancient}\n{"ad_id":1}\n${good}`)]))).toBe(
+      `${good}\n${ancient}\n${good}\n`,
+    );
+  });
+});
+
+describe('aggregate rows', () => {
+  it('orders progress after all it covers, and counts records of no known kind', () => {
+    const of = (kind: string, value: string) => ({ ...record(value), headers: { kind: Buffer.from(kind) } });
+    const { rows, unknown } = aggregateRows([
+      of('progress', 'p\n'),
+      of('ad-minute', 'a\n'),
+      of('quarantine', 'q\n'),
+      of('other', 'x'),
+      record('y'),
+    ]);
+    expect([...rows].map(([table, buffers]) => [table, text(buffers)])).toEqual([
+      ['ad_minute', 'a\n'],
+      ['ad_minute_by_ad', 'a\n'],
+      ['quarantine', 'q\n'],
+      ['partition_progress', 'p\n'],
+    ]);
+    expect(unknown).toBe(2);
+  });
+});
+
+describe('batch inserter', () => {
+  function harness(given: { failures?: unknown[]; lingerMs?: number } = {}) {
+    const events: string[] = [];
+    const failures = given.failures ?? [];
+    const clickhouse = {
+      async insert(table: string, ndjson: string) {
+        const failure = failures.shift();
+        events.push(`${failure ? 'fail' : 'insert'} ${table} ${ndjson.trim().replaceAll('\n', ',')}`);
+        if (failure) throw failure;
+      },
+    } as unknown as ClickHouse;
+    const inserter = createBatchInserter({
+      clickhouse,
+      log: createLog('test', 'fatal'),
+      lingerMs: given.lingerMs ?? 5,
+      maxBatchBytes: 1_000,
+      async commit(topic, offsets) {
+        events.push(`commit ${topic} ${[...offsets].map(([p, o]) => `${p}=${o}`)}`);
+      },
+      async onRefused({ partition }) {
+        events.push(`one by one ${partition}`);
+      },
+    });
+    return { events, inserter };
+  }
+  const batch = (
+    partition: number,
+    nextOffset: number,
+    heartbeat: () => Promise<void> = async () => {},
+  ): FetchedBatch => ({
+    topic: 'clicks',
+    partition,
+    nextOffset,
+    fetchedOffset: 0,
+    highWatermark: 0,
+    records: [],
+    heartbeat,
+  });
+  const rows = (line: string): TableRows => new Map([['t', [Buffer.from(`${line}\n`)]]]);
+
+  it('inserts the rows of several partitions together, then commits their offsets', async () => {
+    const { events, inserter } = harness();
+    await Promise.all([inserter.insert(batch(0, 5), rows('a')), inserter.insert(batch(1, 9), rows('b'))]);
+    expect(events).toEqual(['insert t a,b', 'commit clicks 0=5,1=9']);
+  });
+
+  it('repeats the same rows until the store takes them, and commits only then', async () => {
+    const { events, inserter } = harness({ failures: [new Retryable('away'), new Retryable('away')] });
+    await inserter.insert(batch(0, 5), rows('a'));
+    expect(events).toEqual(['fail t a', 'fail t a', 'insert t a', 'commit clicks 0=5']);
+    expect(inserter.failing).toBeUndefined();
+  });
+
+  it('inserts without waiting when much has gathered', async () => {
+    const { events, inserter } = harness({ lingerMs: 60_000 });
+    await inserter.insert(batch(0, 5), rows('x'.repeat(1_000)));
+    expect(events).toHaveLength(2);
+  });
+
+  it('puts in line by line what the store refuses as a batch', async () => {
+    const { events, inserter } = harness({ failures: [new RefusedRows('bad')] });
+    await inserter.insert(batch(3, 5), rows('a'));
+    expect(events).toEqual(['fail t a', 'one by one 3', 'commit clicks 3=5']);
+  });
+});

@@ -1,0 +1,224 @@
+import { describe, expect, it } from 'vitest';
+import { encodeCheckpoint } from '../../../aggregator/commit-metadata.ts';
+import { freshCheckpoint } from '../../../aggregator/core/partition-aggregator.ts';
+import { PartitionTask, type TaskPorts, type TaskSettings } from '../../../aggregator/task.ts';
+import { Fenced, Retryable } from '../../../infra/errors.ts';
+import type { Committed } from '../../../infra/kafka/admin.ts';
+import type { FetchedBatch } from '../../../infra/kafka/group-consumer.ts';
+import type { TransactionContent } from '../../../infra/kafka/transactional-producer.ts';
+import { createLog } from '../../../infra/log.ts';
+import { names } from '../../../infra/topics.ts';
+import { click, minute0, ndjson } from '../../support/clicks.ts';
+import { eventually } from '../../support/wait.ts';
+
+/** A world of one partition whose broker is this object. */
+function world(given: { committed?: Committed; start?: number; end?: number } = {}) {
+  const calls: string[] = [];
+  const state = {
+    calls,
+    committed: given.committed,
+    range: { start: given.start ?? 0, end: given.end ?? 0 },
+    commits: [] as TransactionContent[],
+    readFrom: -1,
+    ticks: 0,
+    now: 0,
+    failCommits: 0,
+    failOpens: 0,
+  };
+  const ports: TaskPorts = {
+    async openWriter() {
+      calls.push('fence');
+      if (state.failOpens-- > 0) throw new Retryable('broker away');
+      return {
+        async commit(content) {
+          if (state.failCommits-- > 0) throw new Fenced('outcome unknown');
+          state.commits.push(content);
+          state.committed = content.commit;
+        },
+        async [Symbol.asyncDispose]() {
+          calls.push('close');
+        },
+      };
+    },
+    async committed() {
+      calls.push('fetch');
+      return state.committed;
+    },
+    range: async () => state.range,
+    pause: () => calls.push('pause'),
+    readFrom(offset) {
+      state.readFrom = offset;
+    },
+    async appendTick() {
+      state.ticks++;
+    },
+    now: () => state.now,
+  };
+  return { state, task: new PartitionTask(settings, ports, createLog('test', 'fatal')) };
+}
+
+const settings: TaskSettings = {
+  aggregator: { partition: 0, partitions: 1, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 1 },
+  names: names(''),
+  commitIntervalMs: 500,
+  commitMaxLines: 1_000,
+  tickIntervalMs: 5_000,
+  withoutCommit: 'fail',
+};
+
+/** Records with `lines` clicks each, from offset `from`. */
+function batch(from: number, records: number, lines = 1): FetchedBatch {
+  return {
+    topic: 'clicks',
+    partition: 0,
+    fetchedOffset: from,
+    nextOffset: from + records,
+    highWatermark: from + records,
+    heartbeat: async () => undefined,
+    records: Array.from({ length: records }, (_, i) => ({
+      offset: String(from + i),
+      timestamp: String(minute0 + 1_000),
+      value: Buffer.from(ndjson(...Array.from({ length: lines }, () => click()))),
+    })),
+  };
+}
+
+const checkpointAt = (offset: number, restoreFrom = offset): Committed => ({
+  offset,
+  metadata: encodeCheckpoint({
+    ...freshCheckpoint(restoreFrom),
+    totals: { received: 9, counted: 9, duplicates: 0, quarantined: 0 },
+  }),
+});
+
+describe('task', () => {
+  it('fences before it fetches the committed offset', async () => {
+    const { state, task } = world();
+    await task.start();
+    expect(state.calls).toEqual(['pause', 'fence', 'fetch']);
+    expect(task.state).toBe('running');
+  });
+
+  it('re-reads from the checkpoint to the committed offset without writing, then counts on', async () => {
+    const { state, task } = world({ committed: checkpointAt(10, 4), end: 12 });
+    await task.start();
+    expect([task.state, state.readFrom]).toEqual(['restoring', 4]);
+    state.now = 1_000;
+    await task.onBatch(batch(4, 3));
+    expect([task.state, state.commits.length]).toEqual(['restoring', 0]);
+    await task.onBatch(batch(7, 5));
+    expect(task.state).toBe('running');
+    await eventually('commit', () => state.commits.length === 1, 1_000);
+    expect(state.commits[0]?.commit.offset).toBe(12);
+    const rows = state.commits[0]?.sends.flatMap(s => s.records).map(r => String(r.value)) ?? [];
+    expect(rows[0]).toContain('"version":12,"clicks":8,');
+    expect(rows.at(-1)).toContain('"received":11,"counted":11');
+  });
+
+  it('needs no record behind the committed offset to end the restore', async () => {
+    const { task } = world({ committed: checkpointAt(10, 8), end: 10 });
+    await task.start();
+    await task.onBatch(batch(8, 2));
+    expect(task.state).toBe('running');
+  });
+
+  it('drops a batch that was fetched before a seek, and asks for its own position', async () => {
+    const { state, task } = world({ committed: checkpointAt(10), end: 30 });
+    await task.start();
+    await task.onBatch(batch(20, 5));
+    expect([task.position, state.readFrom]).toEqual([10, 10]);
+    await task.onBatch(batch(5, 5));
+    expect(task.position).toBe(10);
+  });
+
+  it('passes over control records', async () => {
+    const { task } = world({ committed: checkpointAt(10), end: 30 });
+    await task.start();
+    task.onGap(10, 12);
+    expect(task.position).toBe(12);
+    task.onGap(20, 22);
+    expect(task.position).toBe(12);
+  });
+
+  it('begins anew after a failed commit, from what the broker says is committed', async () => {
+    const { state, task } = world();
+    await task.start();
+    state.failCommits = 1;
+    state.now = 1_000;
+    await task.onBatch(batch(0, 3));
+    await eventually(
+      'second start',
+      () => state.calls.filter(c => c === 'fence').length === 2 && task.state === 'running',
+      2_000,
+    );
+    expect(state.calls).toEqual(['pause', 'fence', 'fetch', 'close', 'pause', 'fence', 'fetch']);
+    expect([task.position, state.readFrom, state.commits.length]).toEqual([0, 0, 0]);
+  });
+
+  it('tries again while the broker is away', async () => {
+    const { state, task } = world();
+    state.failOpens = 2;
+    await task.start();
+    expect(state.calls.filter(c => c === 'fence')).toHaveLength(3);
+    expect(task.state).toBe('running');
+  });
+
+  it('commits early when many clicks wait, and bounds what one transaction holds', async () => {
+    const { state, task } = world();
+    await task.start();
+    await task.onBatch(batch(0, 5, 600));
+    expect(state.commits.map(c => c.commit.offset)).toEqual([2, 4]);
+  });
+
+  it('commits nothing while nothing is read', async () => {
+    const { state, task } = world({ committed: checkpointAt(10), end: 10 });
+    await task.start();
+    state.now = 10_000;
+    task.onTimer();
+    expect(state.commits).toHaveLength(0);
+  });
+
+  it('appends a tick when event time stands still at the end of the log, and none before the end', async () => {
+    const { state, task } = world({ end: 3 });
+    await task.start();
+    state.now = 6_000;
+    task.onTimer();
+    expect(state.ticks).toBe(0);
+    await task.onBatch(batch(0, 3));
+    state.now = 10_999;
+    task.onTimer();
+    expect(state.ticks).toBe(0);
+    state.now = 11_001;
+    task.onTimer();
+    expect(state.ticks).toBe(1);
+  });
+
+  it.each([
+    [
+      'retention has removed records of open minutes',
+      { committed: checkpointAt(10, 4), start: 5, end: 20 },
+      'retention has removed unread clicks',
+    ],
+    ['the topic was made anew', { committed: checkpointAt(10), start: 0, end: 9 }, 'the topic was made anew'],
+    ['there is no commit though the log begins later', { start: 5, end: 9 }, 'no committed offset'],
+    ['the commit carries no checkpoint', { committed: { offset: 7, metadata: '' }, end: 9 }, 'carries no checkpoint'],
+  ])('halts, and reads nothing, where %s', async (_case, given, message) => {
+    const { state, task } = world(given);
+    await task.start();
+    expect(task.state).toBe('halted');
+    expect(task.haltedBy).toContain(message);
+    expect(state.readFrom).toBe(-1);
+  });
+
+  it('writes what it has counted before it is dropped in good order, and nothing after', async () => {
+    const { state, task } = world();
+    await task.start();
+    await task.onBatch(batch(0, 2));
+    await task.drop({ commit: true });
+    expect(state.commits.map(c => c.commit.offset)).toEqual([2]);
+    await task.onBatch(batch(2, 2));
+    state.now = 60_000;
+    task.onTimer();
+    expect([state.commits.length, state.ticks, state.calls.at(-1)]).toEqual([1, 0, 'close']);
+  });
+});

@@ -1,0 +1,51 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { AggregatorConfig, SinkConfig } from '../../../aggregator/config.ts';
+import { EmbeddedConfig } from '../../../infra/embedded/config.ts';
+import { IngestConfig } from '../../../ingest/config.ts';
+import { QueryApiConfig } from '../../../query-api/config.ts';
+
+interface Service {
+  readonly command?: readonly string[];
+  readonly ports?: readonly string[];
+  readonly environment: Readonly<Record<string, string | number>>;
+  readonly healthcheck?: { readonly test: readonly string[] };
+}
+
+const root = join(import.meta.dirname, '../../..');
+const compose: { services: Record<string, Service> } = parse(readFileSync(join(root, 'infra/compose.yml'), 'utf8'), {
+  merge: true,
+});
+const services = Object.entries(compose.services);
+const ours = services.filter(([, { command }]) => command !== undefined);
+const schemas = [IngestConfig, QueryApiConfig, AggregatorConfig, SinkConfig, EmbeddedConfig];
+const keys = new Set(schemas.flatMap(schema => Object.keys(schema.properties)));
+
+describe('compose.yml', () => {
+  it.each(ours)('runs a program that exists: %s', (_, { command }) => {
+    expect(existsSync(join(root, command?.[0] ?? ''))).toBe(true);
+  });
+
+  it.each(ours)('sets only variables that exist: %s', (_, { environment }) => {
+    expect(Object.keys(environment).filter(key => !keys.has(key))).toEqual([]);
+  });
+
+  it.each(services.filter(([name]) => name !== 'setup'))('knows when it is healthy: %s', (_, { healthcheck }) => {
+    expect(healthcheck?.test[0]).toBe('CMD');
+  });
+
+  it('opens ports on loopback only', () => {
+    const ports = services.flatMap(([, service]) => service.ports ?? []);
+    expect(ports).toHaveLength(2);
+    expect(ports.filter(port => !port.startsWith('127.0.0.1:'))).toEqual([]);
+  });
+
+  it('holds no secret: each comes from the environment', () => {
+    const secrets = services.flatMap(([, { environment }]) => {
+      return Object.entries(environment).filter(([key]) => key.includes('PASSWORD'));
+    });
+    expect(secrets.filter(([, value]) => !/^\$\{[A-Z_]+:[-?]/.test(`${value}`))).toEqual([]);
+  });
+});

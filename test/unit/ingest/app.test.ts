@@ -1,0 +1,266 @@
+import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
+import { pino } from 'pino';
+import { afterEach, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../../infra/config.ts';
+import { Retryable } from '../../../infra/errors.ts';
+import type { Http } from '../../../infra/http.ts';
+import { buildIngestApp, type IngestDeps } from '../../../ingest/app.ts';
+import type { Click } from '../../../ingest/click.ts';
+import { IngestConfig } from '../../../ingest/config.ts';
+
+const now = Date.parse('2026-03-01T12:00:00Z');
+let http: Http | undefined;
+
+/** The app over a log in memory. */
+async function setUp(env: Record<string, string> = {}, deps: Partial<IngestDeps> = {}) {
+  const appended: Click[] = [];
+  const clickLog: IngestDeps['clickLog'] = {
+    append: clicks => {
+      appended.push(...clicks);
+      return Promise.resolve();
+    },
+    refusal: () => undefined,
+  };
+  const config = loadConfig(IngestConfig, env);
+  const app = await buildIngestApp({
+    config,
+    clickLog,
+    log: pino({ level: 'silent' }),
+    kafkaReady: () => Promise.resolve(),
+    now: () => now,
+    ...deps,
+  });
+  http = app;
+  const post = async (body: string | Buffer, headers: Record<string, string> = {}) => {
+    const response = await app.inject({
+      method: 'POST',
+      url: '/v1/clicks',
+      headers: { 'content-type': 'application/json', ...headers },
+      payload: body,
+    });
+    return { status: response.statusCode, headers: response.headers, body: response.json() };
+  };
+  return { app, post, appended };
+}
+
+const ndjson = { 'content-type': 'application/x-ndjson' };
+
+afterEach(async () => {
+  await http?.close();
+});
+
+describe('POST /v1/clicks', () => {
+  it('takes one click', async () => {
+    const { post, appended } = await setUp();
+    expect(await post('{"ad_id":"a"}')).toMatchObject({ status: 202, body: { accepted: 1, rejected: [] } });
+    expect(appended).toMatchObject([
+      { adId: 'a', receivedAt: now, clickedAt: now, clickId: expect.stringMatching(/^[0-9A-Z]{26}$/) },
+    ]);
+  });
+
+  it('judges each click of an array alone', async () => {
+    const { post, appended } = await setUp();
+    const answer = await post(
+      JSON.stringify([{ ad_id: 'a' }, { ad_id: '?' }, 7, { ad_id: 'b', event_id: 'e' }, { ad_id: 'c' }]),
+    );
+    expect(answer.status).toBe(202);
+    expect(answer.body.accepted).toBe(2);
+    expect(answer.body.rejected).toEqual([
+      { index: 1, code: 'invalid_field', message: expect.stringContaining('ad_id "?"') },
+      { index: 2, code: 'not_an_object', message: expect.any(String) },
+      { index: 3, code: 'missing_field', message: expect.stringContaining('clicked_at') },
+    ]);
+    expect(appended.map(click => click.adId)).toEqual(['a', 'c']);
+  });
+
+  it('takes NDJSON, skips blank lines and rejects lines that are not JSON', async () => {
+    const { post, appended } = await setUp();
+    const answer = await post('{"ad_id":"a"}\r\n\n  \n{oops\n{"ad_id":"b"}', ndjson);
+    expect(answer).toMatchObject({
+      status: 202,
+      body: { accepted: 2, rejected: [{ index: 1, code: 'invalid_json' }] },
+    });
+    expect(appended.map(click => click.adId)).toEqual(['a', 'b']);
+  });
+
+  it('rejects a line that is not UTF-8 and takes the others', async () => {
+    const { post, appended } = await setUp();
+    const body = Buffer.concat([
+      Buffer.from('{"ad_id":"a","user_id":"'),
+      Buffer.from([0xff]),
+      Buffer.from('"}\n{"ad_id":"b","user_id":"é"}\n'),
+    ]);
+    expect(await post(body, ndjson)).toMatchObject({
+      status: 202,
+      body: { accepted: 1, rejected: [{ index: 0, code: 'invalid_json' }] },
+    });
+    expect(appended).toMatchObject([{ adId: 'b', userId: 'é' }]);
+  });
+
+  it('takes text/plain as NDJSON, as sendBeacon posts it', async () => {
+    const { post } = await setUp();
+    expect(await post('{"ad_id":"a"}', { 'content-type': 'text/plain;charset=UTF-8' })).toMatchObject({ status: 202 });
+  });
+
+  it('inflates gzip', async () => {
+    const { post } = await setUp();
+    const body = gzipSync('[{"ad_id":"a"},{"ad_id":"b"}]');
+    expect(await post(body, { 'content-encoding': 'gzip' })).toMatchObject({ status: 202, body: { accepted: 2 } });
+  });
+
+  it('stops inflating at the limit', async () => {
+    const { post, appended } = await setUp();
+    const bomb = gzipSync(Buffer.alloc(256 << 20, ' '));
+    expect(bomb.length).toBeLessThan(300_000);
+    const before = process.memoryUsage();
+    expect(await post(bomb, { 'content-encoding': 'gzip' })).toMatchObject({
+      status: 413,
+      body: { code: 'body_too_large' },
+    });
+    const after = process.memoryUsage();
+    expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(32 << 20);
+    expect(appended).toEqual([]);
+  });
+
+  it('refuses a body above the limit', async () => {
+    const { post } = await setUp({ INGEST_BODY_LIMIT_BYTES: '2000' });
+    expect(await post(`{"ad_id":"a"${' '.repeat(2_000)}}`)).toMatchObject({
+      status: 413,
+      body: { code: 'body_too_large' },
+    });
+  });
+
+  it('refuses a body above the limit that does not say how long it is', async () => {
+    const { app } = await setUp({ INGEST_BODY_LIMIT_BYTES: '2000' });
+    const response = await app.inject({
+      method: 'POST',
+      url: '/v1/clicks',
+      headers: { 'content-type': 'application/json' },
+      payload: Readable.from([Buffer.from('{"ad_id":"a"'), Buffer.alloc(2_000, ' '), Buffer.from('}')]),
+    });
+    expect([response.statusCode, response.json().code]).toEqual([413, 'body_too_large']);
+  });
+
+  it('refuses more clicks than one request may hold', async () => {
+    const { post, appended } = await setUp({ INGEST_MAX_ITEMS: '2' });
+    const click = '{"ad_id":"a"}';
+    expect(await post(`[${click},${click},${click}]`)).toMatchObject({
+      status: 413,
+      body: { code: 'too_many_clicks' },
+    });
+    expect(await post(`${click}\n${click}\n\n${click}`, ndjson)).toMatchObject({ status: 413 });
+    expect(appended).toEqual([]);
+    expect(await post(`${click}\n\n${click}\n`, ndjson)).toMatchObject({ status: 202 });
+  });
+
+  it.each(['br', 'deflate', 'gzip, gzip'])('refuses content-encoding %s', async encoding => {
+    const { post } = await setUp();
+    expect(await post('{"ad_id":"a"}', { 'content-encoding': encoding })).toMatchObject({
+      status: 415,
+      body: { code: 'unsupported_encoding' },
+    });
+  });
+
+  it('refuses other media types', async () => {
+    const { post } = await setUp();
+    expect(await post('<a/>', { 'content-type': 'application/xml' })).toMatchObject({
+      status: 415,
+      body: { status: 415 },
+    });
+  });
+
+  it.each([
+    ['no JSON', '{', 'invalid_json'],
+    ['an empty body', '', 'invalid_json'],
+    ['an empty array', '[]', 'no_valid_click'],
+    ['only bad clicks', '[{"ad_id":""}]', 'no_valid_click'],
+    ['null', 'null', 'no_valid_click'],
+  ])('answers %s with a problem', async (_what, body, code) => {
+    const { post, appended } = await setUp();
+    const answer = await post(body);
+    expect(answer).toMatchObject({
+      status: 400,
+      body: { type: 'about:blank', title: 'Bad Request', status: 400, code },
+    });
+    expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
+    expect(appended).toEqual([]);
+  });
+
+  it('says which clicks are bad when all are', async () => {
+    const { post } = await setUp();
+    expect((await post('[{"ad_id":""},{}]')).body.rejected).toMatchObject([{ index: 0 }, { index: 1 }]);
+  });
+
+  it('answers broken gzip with 400', async () => {
+    const { post } = await setUp();
+    const cut = gzipSync('{"ad_id":"a"}').subarray(0, 20);
+    expect(await post(cut, { 'content-encoding': 'gzip' })).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_gzip' },
+    });
+  });
+
+  it('leaves prototypes alone', async () => {
+    const { post, appended } = await setUp();
+    await post('{"ad_id":"a","__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}}}');
+    expect(appended).toHaveLength(1);
+    expect('polluted' in {}).toBe(false);
+  });
+
+  it('answers 503 with Retry-After when the log does not acknowledge', async () => {
+    const clickLog = { append: () => Promise.reject(new Retryable('broker away')), refusal: () => undefined };
+    const { post } = await setUp({}, { clickLog });
+    const answer = await post('{"ad_id":"a"}');
+    expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1' }, body: { code: 'unavailable' } });
+    expect(answer.body.detail).toContain('broker away');
+  });
+
+  it('answers 503 without judging the body while the log refuses', async () => {
+    const clickLog = { append: () => Promise.reject(new Error('not asked')), refusal: () => new Retryable('full') };
+    const { post } = await setUp({}, { clickLog });
+    expect(await post('{')).toMatchObject({ status: 503, headers: { 'retry-after': '1' } });
+  });
+
+  it('does not answer before the log has acknowledged', async () => {
+    const acknowledged = Promise.withResolvers<void>();
+    const { post } = await setUp({}, { clickLog: { append: () => acknowledged.promise, refusal: () => undefined } });
+    let answered = false;
+    const answer = post('{"ad_id":"a"}').then(result => {
+      answered = true;
+      return result;
+    });
+    await new Promise(resolve => setTimeout(resolve, 50));
+    expect(answered).toBe(false);
+    acknowledged.resolve();
+    expect((await answer).status).toBe(202);
+  });
+
+  it('limits requests per address', async () => {
+    const { post } = await setUp({ INGEST_RATE_LIMIT_PER_MINUTE: '2' });
+    const statuses = [];
+    for (let i = 0; i < 3; i++) statuses.push((await post('{"ad_id":"a"}')).status);
+    expect(statuses).toEqual([202, 202, 429]);
+  });
+});
+
+describe('readiness', () => {
+  it('is off while Kafka does not answer', async () => {
+    const { app } = await setUp({}, { kafkaReady: () => Promise.reject(new Error('no broker')) });
+    const response = await app.inject('/readyz');
+    expect([response.statusCode, response.json().detail]).toEqual([503, 'kafka: no broker']);
+    expect((await app.inject('/healthz')).statusCode).toBe(200);
+  });
+});
+
+describe('/openapi.json', () => {
+  it('describes the three media types and every answer', async () => {
+    const { app } = await setUp();
+    const { openapi, paths } = (await app.inject('/openapi.json')).json();
+    const { requestBody, responses } = paths['/v1/clicks'].post;
+    expect(openapi).toBe('3.1.0');
+    expect(Object.keys(requestBody.content)).toEqual(['application/json', 'application/x-ndjson', 'text/plain']);
+    expect(JSON.stringify(requestBody)).toContain('clicked_at');
+    expect(Object.keys(responses)).toEqual(['202', '400', '413', '415', '429', '503']);
+  });
+});

@@ -1,0 +1,243 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Retryable } from '../../../infra/errors.ts';
+import type { OutgoingRecord, Producer } from '../../../infra/kafka/producer.ts';
+import { type Click, partitionOf } from '../../../ingest/click.ts';
+import { maxPartitionSendBytes } from '../../../ingest/click-buffer.ts';
+import { backOffMs, createClickLog } from '../../../ingest/click-log.ts';
+
+const partitions = 4;
+const timeoutMs = 5_000;
+
+/** Sends wait until the test settles them. */
+function fakeProducer() {
+  const sends: { records: readonly OutgoingRecord[]; ack: () => void; fail: (why?: string) => void }[] = [];
+  const producer: Producer = {
+    send(_topic, records) {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      sends.push({ records, ack: resolve, fail: (why = 'broker away') => reject(new Retryable(why)) });
+      return promise;
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+  return { sends, producer };
+}
+
+function setUp(options: Partial<Parameters<typeof createClickLog>[0]> = {}) {
+  const { sends, producer } = fakeProducer();
+  const log = createClickLog({
+    topic: 'clicks',
+    partitions,
+    producer,
+    lingerMs: 3,
+    maxBatchBytes: 16_384,
+    maxBufferBytes: 1 << 20,
+    timeoutMs,
+    ...options,
+  });
+  return { sends, log };
+}
+
+function click(eventId: string, adId = 'ad-1'): Click {
+  return { clickId: 'C'.repeat(26), eventId, adId, clickedAt: 1, receivedAt: 2, country: 'ZZ' };
+}
+
+/** event_ids in the order they were sent, per partition. */
+function eventIds(records: readonly OutgoingRecord[]): Record<number, string[]> {
+  const ids: Record<number, string[]> = {};
+  for (const { partition, value } of records) {
+    const sent = String(value)
+      .split('\n')
+      .map(line => JSON.parse(line).event_id);
+    ids[partition] = [...(ids[partition] ?? []), ...sent];
+  }
+  return ids;
+}
+
+/** 'pending' until the promise has settled. */
+function outcomeOf(promise: Promise<void>): { now: string } {
+  const outcome = { now: 'pending' };
+  promise.then(
+    () => {
+      outcome.now = 'acknowledged';
+    },
+    error => {
+      outcome.now = error instanceof Retryable ? 'retryable' : 'failed';
+    },
+  );
+  return outcome;
+}
+
+const settle = () => vi.advanceTimersByTimeAsync(0);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('createClickLog', () => {
+  it('puts clicks of concurrent requests into one record per partition, in order', async () => {
+    const { sends, log } = setUp();
+    for (let i = 0; i < 30; i++) void log.append([click(`e${i}`, `ad-${i % 3}`), click(`f${i}`, `ad-${i % 3}`)]);
+    expect(sends).toHaveLength(0);
+    await vi.advanceTimersByTimeAsync(3);
+    expect(sends).toHaveLength(1);
+    const records = sends[0]!.records;
+    expect(new Set(records.map(record => record.partition)).size).toBe(records.length);
+    for (let ad = 0; ad < 3; ad++) {
+      const expected = Array.from({ length: 10 }, (_, i) => [`e${ad + 3 * i}`, `f${ad + 3 * i}`]).flat();
+      const sent = eventIds(records)[partitionOf(`ad-${ad}`, partitions)]!;
+      expect(sent.filter(id => expected.includes(id))).toEqual(expected);
+    }
+  });
+
+  it('resolves only when the brokers have acknowledged', async () => {
+    const { sends, log } = setUp();
+    const outcome = outcomeOf(log.append([click('e')]));
+    await vi.advanceTimersByTimeAsync(100);
+    expect(outcome.now).toBe('pending');
+    sends[0]!.ack();
+    await settle();
+    expect(outcome.now).toBe('acknowledged');
+    expect(log.pendingBytes).toBe(0);
+  });
+
+  it('sends at once without linger when idle', () => {
+    const { sends, log } = setUp({ lingerMs: 0 });
+    void log.append([click('e')]);
+    expect(sends).toHaveLength(1);
+  });
+
+  it('does not linger once a partition has a full record', async () => {
+    const { sends, log } = setUp({ lingerMs: 1_000 });
+    void log.append(Array.from({ length: 200 }, (_, i) => click(`e${i}`)));
+    await settle();
+    expect(sends).toHaveLength(1);
+  });
+
+  it('never has two sends under way, and collects the next batch meanwhile', async () => {
+    const { sends, log } = setUp({ lingerMs: 0 });
+    void log.append([click('e1')]);
+    void log.append([click('e2')]);
+    void log.append([click('e3')]);
+    await vi.advanceTimersByTimeAsync(50);
+    expect(sends).toHaveLength(1);
+    sends[0]!.ack();
+    await settle();
+    expect(sends).toHaveLength(2);
+    expect(Object.values(eventIds(sends[1]!.records))).toEqual([['e2', 'e3']]);
+  });
+
+  it('keeps records below the batch size and a partition below what one send may carry', async () => {
+    const { sends, log } = setUp({ lingerMs: 0, maxBufferBytes: 64 << 20 });
+    const appended = log.append(Array.from({ length: 60_000 }, (_, i) => click(`e${i}`)));
+    const seen: string[] = [];
+    for (let at = 0; at < sends.length; at++) {
+      const { records, ack } = sends[at]!;
+      for (const { value } of records) expect(Buffer.byteLength(value)).toBeLessThanOrEqual(16_384);
+      expect(records.reduce((sum, { value }) => sum + Buffer.byteLength(value), 0)).toBeLessThanOrEqual(
+        maxPartitionSendBytes,
+      );
+      seen.push(...Object.values(eventIds(records)).flat());
+      ack();
+      await settle();
+    }
+    await appended;
+    expect(sends.length).toBeGreaterThan(1);
+    expect(seen).toEqual(Array.from({ length: 60_000 }, (_, i) => `e${i}`));
+  });
+
+  it('rejects only the requests whose send failed', async () => {
+    const { sends, log } = setUp({ lingerMs: 0 });
+    const first = outcomeOf(log.append([click('e1')]));
+    const second = outcomeOf(log.append([click('e2')]));
+    sends[0]!.fail();
+    await settle();
+    expect([first.now, second.now]).toEqual(['retryable', 'pending']);
+    sends[1]!.ack();
+    await settle();
+    expect(second.now).toBe('acknowledged');
+  });
+
+  it('rejects a request when one of its sends failed, though another succeeded', async () => {
+    const { sends, log } = setUp({ lingerMs: 0, maxBufferBytes: 64 << 20 });
+    const outcome = outcomeOf(log.append(Array.from({ length: 60_000 }, (_, i) => click(`e${i}`))));
+    sends[0]!.ack();
+    await settle();
+    expect(outcome.now).toBe('pending');
+    sends[1]!.fail();
+    await settle();
+    expect(outcome.now).toBe('retryable');
+    await settle();
+    expect(log.pendingBytes).toBe(0);
+    expect(sends).toHaveLength(2);
+  });
+
+  it('refuses at once and appends nothing when the buffer is full', async () => {
+    const { sends, log } = setUp({ lingerMs: 0, maxBufferBytes: 400 });
+    void log.append([click('e1')]);
+    void log.append([click('e2')]);
+    await expect(log.append([click('e3'), click('e4')])).rejects.toThrow(/buffer is full/);
+    sends[0]!.ack();
+    await settle();
+    expect(Object.values(eventIds(sends[1]!.records))).toEqual([['e2']]);
+  });
+
+  it('takes clicks again when the buffer has room', async () => {
+    const { sends, log } = setUp({ lingerMs: 0, maxBufferBytes: 200 });
+    void log.append([click('e1')]);
+    await expect(log.append([click('e2')])).rejects.toBeInstanceOf(Retryable);
+    sends[0]!.ack();
+    await settle();
+    const outcome = outcomeOf(log.append([click('e2')]));
+    sends[1]!.ack();
+    await settle();
+    expect(outcome.now).toBe('acknowledged');
+  });
+
+  it('refuses fast after a failed send, and recovers by itself', async () => {
+    const { sends, log } = setUp({ lingerMs: 0 });
+    const first = outcomeOf(log.append([click('e1')]));
+    sends[0]!.fail();
+    await settle();
+    expect(first.now).toBe('retryable');
+    await expect(log.append([click('e2')])).rejects.toThrow(/broker away/);
+    expect(sends).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(backOffMs);
+    const again = outcomeOf(log.append([click('e2')]));
+    sends[1]!.ack();
+    await settle();
+    expect(again.now).toBe('acknowledged');
+    expect(log.refusal()).toBeUndefined();
+  });
+
+  it('gives a click up after the timeout though the producer hangs, and refuses others at once', async () => {
+    const { sends, log } = setUp({ lingerMs: 0 });
+    const sent = outcomeOf(log.append([click('e1')]));
+    const queued = outcomeOf(log.append([click('e2')]));
+    await vi.advanceTimersByTimeAsync(timeoutMs);
+    expect([sent.now, queued.now]).toEqual(['retryable', 'retryable']);
+    await expect(log.append([click('e3')])).rejects.toThrow(/not answered/);
+    sends[0]!.ack();
+    await settle();
+    // What was given up before it was sent is not sent any more.
+    expect(sends).toHaveLength(1);
+    expect(log.pendingBytes).toBe(0);
+    const later = outcomeOf(log.append([click('e3')]));
+    sends[1]!.ack();
+    await settle();
+    expect(later.now).toBe('acknowledged');
+  });
+
+  it('drains without lingering and takes nothing afterwards', async () => {
+    const { sends, log } = setUp({ lingerMs: 1_000 });
+    const outcome = outcomeOf(log.append([click('e1')]));
+    const disposed = log[Symbol.asyncDispose]();
+    await settle();
+    sends[0]!.ack();
+    await disposed;
+    expect(outcome.now).toBe('acknowledged');
+    await expect(log.append([click('e2')])).rejects.toThrow(/stopping/);
+  });
+});

@@ -1,0 +1,376 @@
+import { pino } from 'pino';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { ClickHouse } from '../../../infra/clickhouse.ts';
+import { loadConfig } from '../../../infra/config.ts';
+import { Retryable } from '../../../infra/errors.ts';
+import type { Http } from '../../../infra/http.ts';
+import { buildQueryApi, type QueryApiDeps } from '../../../query-api/app.ts';
+import { QueryApiConfig } from '../../../query-api/config.ts';
+import type { Progress } from '../../../query-api/queries.ts';
+
+const now = Date.parse('2025-11-22T08:26:40.123Z');
+const minute = 'from=2025-11-22T08:00:00Z&to=2025-11-22T08:01:00Z';
+const endOfMinute = Date.parse('2025-11-22T08:01:00Z');
+
+const progress = (partition: number, fields: Partial<Progress> = {}): Progress => ({
+  partition,
+  partitions: 2,
+  position: 40,
+  watermark: endOfMinute + 75_000,
+  final_until: endOfMinute,
+  appended_at: endOfMinute + 90_000,
+  received: 12,
+  counted: 9,
+  duplicates: 2,
+  quarantined: 1,
+  ...fields,
+});
+
+/** Answers each table's queries with `tables[name]`, and remembers the order they came in. */
+function fakeClickHouse(tables: Record<string, () => unknown[]>) {
+  const asked: string[] = [];
+  const clickhouse: ClickHouse = {
+    async query<T>(sql: string) {
+      const table = /FROM (\w+)/.exec(sql)?.[1] ?? '';
+      asked.push(table);
+      return (tables[table]?.() ?? []) as T[];
+    },
+    command: () => Promise.resolve(),
+    insert: () => Promise.resolve(),
+    ping: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+  return { clickhouse, asked };
+}
+
+let http: Http | undefined;
+afterEach(() => http?.close());
+
+async function app(
+  tables: Record<string, () => unknown[]>,
+  deps: Partial<QueryApiDeps> = {},
+  env: NodeJS.ProcessEnv = {},
+) {
+  const { clickhouse, asked } = fakeClickHouse(tables);
+  const log = pino({ level: 'silent' });
+  const pipeline = {
+    endOffsets: async () =>
+      new Map([
+        [0, 40],
+        [1, 45],
+      ]),
+  };
+  http = await buildQueryApi({
+    config: loadConfig(QueryApiConfig, env),
+    clickhouse,
+    log,
+    now: () => now,
+    pipeline,
+    ...deps,
+  });
+  const running = http;
+  const get = async (url: string) => {
+    const { statusCode, headers, body } = await running.inject(url);
+    return { status: statusCode, headers, body: JSON.parse(body) };
+  };
+  return { get, asked, http: running };
+}
+
+const everywhere = { partition_progress: () => [progress(0), progress(1)] };
+
+describe('the order of reading', () => {
+  it.each([
+    [`/v1/ads/a/aggregated_count?${minute}`, 'ad_minute_by_ad'],
+    [`/v1/ads/popular_ads?${minute}`, 'ad_minute'],
+    [`/v1/ads/a/series?${minute}`, 'ad_minute_by_ad'],
+  ])('is progress first, then counts: %s', async (url, table) => {
+    const { get, asked } = await app(everywhere);
+    await get(url);
+    expect(asked).toEqual(['partition_progress', table]);
+  });
+
+  it('calls a count provisional that was read while its minute became final', async () => {
+    let counted = false;
+    const { get } = await app({
+      partition_progress: () => [progress(0), progress(1, { final_until: counted ? endOfMinute : 0 })],
+      ad_minute_by_ad: () => {
+        counted = true;
+        return [{ count: 7, duplicates: 0, late: 0 }];
+      },
+    });
+    expect((await get(`/v1/ads/a/aggregated_count?${minute}`)).body).toMatchObject({ count: 7, state: 'provisional' });
+    expect((await get(`/v1/ads/a/aggregated_count?${minute}`)).body).toMatchObject({ count: 7, state: 'final' });
+  });
+});
+
+describe('caching', () => {
+  it('lets a final number be kept for a short while', async () => {
+    const { get } = await app(everywhere);
+    const { headers, body } = await get(`/v1/ads/a/aggregated_count?${minute}`);
+    expect(body.state).toBe('final');
+    expect(headers['cache-control']).toBe('public, max-age=30');
+  });
+
+  it('lets a provisional number never be kept', async () => {
+    const { get } = await app({ partition_progress: () => [progress(0)] });
+    const { headers, body } = await get(`/v1/ads/popular_ads?${minute}`);
+    expect(body).toMatchObject({ state: 'provisional', watermark: null });
+    expect(headers['cache-control']).toBe('no-store');
+  });
+
+  it('lets an answer never be kept whose address means other minutes a minute later', async () => {
+    const { get } = await app({
+      partition_progress: () => [progress(0, { final_until: now }), progress(1, { final_until: now })],
+    });
+    const { headers, body } = await get('/v1/ads/popular_ads?window=5');
+    expect(body.state).toBe('final');
+    expect(headers['cache-control']).toBe('no-store');
+  });
+});
+
+describe('a wrong request', () => {
+  it.each([
+    ['/v1/ads/popular_ads?cuont=5', 'cuont'],
+    ['/v1/ads/popular_ads?count=0', 'count'],
+    ['/v1/ads/popular_ads?count=1001', 'count'],
+    ['/v1/ads/popular_ads?count=', 'count'],
+    ['/v1/ads/popular_ads?count=1&count=2', 'count'],
+    ['/v1/ads/popular_ads?window=0', 'window'],
+    ['/v1/ads/popular_ads?window=1.5', 'window'],
+    [`/v1/ads/popular_ads?window=1&${minute}`, 'window'],
+    ['/v1/ads/popular_ads?country=kr', 'country'],
+    ['/v1/ads/a%20b/aggregated_count', 'ad_id'],
+    [`/v1/ads/${'x'.repeat(129)}/aggregated_count`, 'ad_id'],
+    ["/v1/ads/a'b/series", 'ad_id'],
+    ['/v1/ads/a/series?granularity=week', 'granularity'],
+    ['/v1/ads/a/aggregated_count?from=1', 'to'],
+    ['/v1/ads/a/aggregated_count?window=1', 'window'],
+    ['/v1/status?verbose=1', 'verbose'],
+  ])('gets 400 with the name of what is wrong: %s', async (url, field) => {
+    const { get, asked } = await app(everywhere);
+    const { status, headers, body } = await get(url);
+    expect({ status, type: headers['content-type'], code: body.code }).toEqual({
+      status: 400,
+      type: 'application/problem+json',
+      code: 'invalid_parameter',
+    });
+    expect(body.detail).toMatch(new RegExp(`^${field}(: | .*: )`));
+    expect(asked).toEqual([]);
+  });
+
+  it('gets the value and the rule as well as the field', async () => {
+    const { get } = await app(everywhere);
+    const detail = async (url: string) => (await get(url)).body.detail;
+    expect(await detail('/v1/ads/popular_ads?count=0')).toBe('count 0: must be >= 1');
+    expect(await detail('/v1/ads/a/series?granularity=week')).toMatch(
+      /^granularity "week": must be .*: minute,hour,day$/,
+    );
+  });
+
+  it('gets a problem for a URL that cannot be decoded', async () => {
+    const { get } = await app(everywhere);
+    const { status, headers } = await get('/v1/ads/%zz/series');
+    expect([status, headers['content-type']]).toEqual([400, 'application/problem+json']);
+  });
+
+  it('gets 404 for what is not there, and 405 with Allow for what can only be read', async () => {
+    const { get, http } = await app(everywhere);
+    expect(await get('/v1/ads')).toMatchObject({ status: 404, body: { code: 'not_found' } });
+    const refused = await http.inject({ method: 'POST', url: '/v1/ads/popular_ads', payload: {} });
+    expect(refused.statusCode).toBe(405);
+    expect(refused.headers.allow).toBe('GET, HEAD');
+    expect(refused.json().code).toBe('method_not_allowed');
+  });
+});
+
+describe('while ClickHouse is away', () => {
+  const away = () => {
+    throw new Retryable('ClickHouse, query: connect ECONNREFUSED 10.0.0.7:8123');
+  };
+
+  it('answers 503 with Retry-After, and without the names of our machines', async () => {
+    const { get } = await app({ partition_progress: away });
+    const { status, headers, body } = await get('/v1/ads/popular_ads');
+    expect({ status, code: body.code, retry: headers['retry-after'] }).toEqual({
+      status: 503,
+      code: 'unavailable',
+      retry: '1',
+    });
+    expect(JSON.stringify(body)).not.toContain('10.0.0.7');
+  });
+
+  it('asks again as soon as somebody does: a failed answer about the quarantine is kept no longer than a good one', async () => {
+    let time = now;
+    let fails = true;
+    const tables = { ...everywhere, quarantine: () => (fails ? away() : [{ reason: 'too_late', lines: 3 }]) };
+    const { get } = await app(tables, { now: () => time });
+    expect((await get('/v1/status')).status).toBe(503);
+    fails = false;
+    time += 5_000;
+    expect((await get('/v1/status')).body.quarantine).toEqual({ too_late: 3 });
+  });
+
+  it('says so when a query ran out of time', async () => {
+    const timeout = Object.assign(new Error('Timeout exceeded'), { code: '159', type: 'TIMEOUT_EXCEEDED' });
+    const { get } = await app({
+      partition_progress: () => {
+        throw new Retryable('query: Timeout exceeded', { cause: timeout });
+      },
+    });
+    expect(await get('/v1/ads/popular_ads')).toMatchObject({ status: 503, body: { code: 'query_timeout' } });
+  });
+
+  it('answers 500 to a fault of our own', async () => {
+    const { get } = await app({
+      partition_progress: () => {
+        throw new Error('UNKNOWN_IDENTIFIER');
+      },
+    });
+    expect(await get('/v1/ads/popular_ads')).toMatchObject({ status: 500, body: { code: 'internal' } });
+  });
+});
+
+describe('GET /v1/status', () => {
+  it('tells the lag of each partition and the balance of all', async () => {
+    const { get } = await app({ ...everywhere, quarantine: () => [{ reason: 'too_late', lines: 2 }] });
+    const { body } = await get('/v1/status');
+    expect(
+      body.partitions.map((row: { lag_records: number; balance: number }) => [row.lag_records, row.balance]),
+    ).toEqual([
+      [0, 0],
+      [5, 0],
+    ]);
+    expect(body).toMatchObject({
+      watermark: '2025-11-22T08:02:15.000Z',
+      watermark_age_ms: now - endOfMinute - 75_000,
+      final_until: '2025-11-22T08:01:00.000Z',
+      conservation: { received: 24, counted: 18, duplicates: 4, quarantined: 2, unread_records: 5, balanced: true },
+      quarantine: { too_late: 2 },
+    });
+  });
+
+  it('is not balanced as soon as one partition is not, even if another makes up for it', async () => {
+    const { get } = await app({
+      partition_progress: () => [progress(0, { counted: 8 }), progress(1, { counted: 10 })],
+    });
+    const { body } = await get('/v1/status');
+    expect(body.partitions.map((row: { balance: number }) => row.balance)).toEqual([1, -1]);
+    expect(body.conservation.balanced).toBe(false);
+  });
+
+  it('lists a partition of the log that nobody has counted yet as unread from its beginning', async () => {
+    const { get } = await app({ partition_progress: () => [progress(0)] });
+    const { body } = await get('/v1/status');
+    expect(body.partitions[1]).toMatchObject({
+      partition: 1,
+      position: 0,
+      end_offset: 45,
+      lag_records: 45,
+      watermark: null,
+    });
+    expect(body).toMatchObject({ watermark: null, final_until: null, conservation: { unread_records: 45 } });
+  });
+
+  it('says nothing about what is unread while Kafka does not answer', async () => {
+    const pipeline = { endOffsets: () => Promise.reject(new Retryable('no broker')) };
+    const { get } = await app(everywhere, { pipeline });
+    const { status, body } = await get('/v1/status');
+    expect(status).toBe(200);
+    expect(body.partitions[0]).toMatchObject({ position: 40, end_offset: null, lag_records: null });
+    expect(body.conservation.unread_records).toBeNull();
+  });
+
+  it('waits for Kafka no longer than two seconds', async () => {
+    const pipeline = { endOffsets: () => new Promise<never>(() => undefined) };
+    const { get } = await app(everywhere, { pipeline });
+    const startedAt = performance.now();
+    expect((await get('/v1/status')).body.conservation.unread_records).toBeNull();
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
+  });
+
+  it('asks Kafka once a second, however many ask for the status', async () => {
+    let asked = 0;
+    let time = now;
+    const pipeline = {
+      async endOffsets() {
+        asked += 1;
+        return new Map([[0, 40]]);
+      },
+    };
+    const { get } = await app(everywhere, { pipeline, now: () => time });
+    await Promise.all([get('/v1/status'), get('/v1/status'), get('/v1/status')]);
+    time += 999;
+    await get('/v1/status');
+    expect(asked).toBe(1);
+    time += 1;
+    await get('/v1/status');
+    expect(asked).toBe(2);
+  });
+});
+
+describe('what stands around the answers', () => {
+  it('is a strict policy for JSON, and one that needs nothing from elsewhere for /docs', async () => {
+    const { http } = await app(everywhere);
+    const json = await http.inject('/v1/ads/popular_ads');
+    expect(json.headers['content-security-policy']).toBe("default-src 'none'; frame-ancestors 'none'");
+    const docs = await http.inject('/docs/');
+    expect(docs.statusCode).toBe(200);
+    expect(docs.headers['content-security-policy']).not.toMatch(/https?:|upgrade-insecure-requests/);
+    expect(docs.body).not.toMatch(/(src|href)="https?:/);
+    expect(docs.body).not.toMatch(/<script(?![^>]*src=)/);
+  });
+
+  it('lets no other origin read by default, and the configured ones only', async () => {
+    const fromElsewhere = { url: '/v1/ads/popular_ads', headers: { origin: 'https://a.example' } };
+    const closed = await app(everywhere);
+    expect((await closed.http.inject(fromElsewhere)).headers['access-control-allow-origin']).toBeUndefined();
+    await closed.http.close();
+    const open = await app(everywhere, {}, { QUERY_API_CORS_ORIGIN: 'https://a.example,http://b.example:3000' });
+    expect((await open.http.inject(fromElsewhere)).headers['access-control-allow-origin']).toBe('https://a.example');
+    const stranger = { ...fromElsewhere, headers: { origin: 'https://c.example' } };
+    expect((await open.http.inject(stranger)).headers['access-control-allow-origin']).toBeUndefined();
+  });
+
+  it('is measured by route, never by ad', async () => {
+    const { http } = await app(everywhere);
+    await http.inject('/v1/ads/some-ad/aggregated_count');
+    const { body } = await http.inject('/metrics');
+    expect(body).toContain(
+      'adclicks_query_api_request_seconds_count{route="/v1/ads/:ad_id/aggregated_count",status="2xx"}',
+    );
+    expect(body).not.toContain('some-ad');
+  });
+
+  it('is described by OpenAPI 3.1: every path with operation id, tag, and closed responses', async () => {
+    const { http } = await app(everywhere);
+    const { openapi, paths } = (await http.inject('/openapi.json')).json();
+    expect(openapi).toMatch(/^3\.1/);
+    const ours = Object.entries<{ get: Record<string, unknown> & { responses: Record<string, unknown> } }>(
+      paths,
+    ).filter(([path]) => path.startsWith('/v1/'));
+    expect(ours.map(([path]) => path).sort()).toEqual([
+      '/v1/ads/popular_ads',
+      '/v1/ads/{ad_id}/aggregated_count',
+      '/v1/ads/{ad_id}/series',
+      '/v1/status',
+    ]);
+    for (const [, { get, ...others }] of ours) {
+      expect(others).toEqual({});
+      expect(get).toMatchObject({
+        operationId: expect.any(String),
+        tags: [expect.any(String)],
+        summary: expect.any(String),
+      });
+      expect(get.responses['200']).toMatchObject({
+        content: { 'application/json': { schema: { additionalProperties: false } } },
+      });
+      expect(Object.keys(get.responses)).toEqual(['200', '400', '503']);
+    }
+  });
+
+  it('is not ready while something that the process needs is not', async () => {
+    const readiness = { sink: () => Promise.reject(new Error('no partitions')) };
+    const { get } = await app(everywhere, { readiness });
+    expect(await get('/readyz')).toMatchObject({ status: 503, body: { failed: { sink: 'no partitions' } } });
+  });
+});

@@ -1,0 +1,67 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { finalityOf, stateAt } from '../../../query-api/finality.ts';
+import type { Progress } from '../../../query-api/queries.ts';
+
+const progress = (partition: number, fields: Partial<Progress> = {}): Progress => ({
+  partition,
+  partitions: 2,
+  position: 10,
+  watermark: 200_000,
+  final_until: 120_000,
+  appended_at: 215_000,
+  received: 0,
+  counted: 0,
+  duplicates: 0,
+  quarantined: 0,
+  ...fields,
+});
+
+describe('finalityOf', () => {
+  it('takes the partition that is furthest behind, for watermark and finality each', () => {
+    const rows = [
+      progress(0, { watermark: 300_000, final_until: 60_000 }),
+      progress(1, { watermark: 100_000, final_until: 180_000 }),
+    ];
+    expect(finalityOf(rows)).toEqual({ watermark: 100_000, finalUntil: 60_000 });
+  });
+
+  it('knows nothing without any progress', () => {
+    expect(finalityOf([])).toEqual({ watermark: null, finalUntil: null });
+  });
+
+  it('knows nothing while a partition has not been heard of', () => {
+    expect(finalityOf([progress(1)])).toEqual({ watermark: null, finalUntil: null });
+    expect(finalityOf([progress(0, { partitions: 2 }), progress(1, { partitions: 3 })]).watermark).toBeNull();
+  });
+
+  it('does not take a repeated row for another partition', () => {
+    expect(finalityOf([progress(0), progress(0)]).finalUntil).toBeNull();
+  });
+
+  it('takes 0 for not known yet', () => {
+    expect(finalityOf([progress(0), progress(1, { watermark: 0, final_until: 0 })])).toEqual({
+      watermark: null,
+      finalUntil: null,
+    });
+  });
+
+  it('calls nothing final that some partition does not', () => {
+    const time = fc.integer({ min: 0, max: 10 }).map(minutes => minutes * 60_000);
+    fc.assert(
+      fc.property(fc.array(time, { minLength: 1, maxLength: 8 }), time, (ends, end) => {
+        const rows = ends.map((final_until, i) => progress(i, { final_until, partitions: ends.length }));
+        const isFinal = ends.every(known => known !== 0 && end <= known);
+        expect(stateAt(finalityOf(rows), end)).toBe(isFinal ? 'final' : 'provisional');
+      }),
+    );
+  });
+});
+
+describe('stateAt', () => {
+  it('is final up to and with the border, and provisional a minute later', () => {
+    const finality = { watermark: 200_000, finalUntil: 120_000 };
+    expect(stateAt(finality, 120_000)).toBe('final');
+    expect(stateAt(finality, 180_000)).toBe('provisional');
+  });
+});

@@ -1,0 +1,146 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Problem } from '../../../infra/http.ts';
+import { type Granularity, rangeOf, seriesRangeOf, stepsMs, windowOf } from '../../../query-api/time-range.ts';
+
+const now = Date.parse('2025-11-22T08:26:40.123Z');
+const rules = { now, maxMinutes: 44_640 };
+const at = (text: string) => Date.parse(text);
+
+function problemOf(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof Problem && error.status === 400) return error.message;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('a range of minutes', () => {
+  it('is the last full minute when nothing is asked for', () => {
+    expect(rangeOf({}, rules)).toEqual({ from: at('2025-11-22T08:25:00Z'), to: at('2025-11-22T08:26:00Z') });
+  });
+
+  it('is the minute that ended just now on the border of a minute', () => {
+    const border = at('2025-11-22T08:26:00Z');
+    expect(rangeOf({}, { ...rules, now: border })).toEqual({ from: border - 60_000, to: border });
+  });
+
+  it.each([
+    ['2025-11-22T08:00:00Z', '2025-11-22T08:10:00Z'],
+    ['2025-11-22T17:00:00+09:00', '2025-11-22T17:10:00.000+09:00'],
+    [`${at('2025-11-22T08:00:00Z')}`, '2025-11-22T08:10:00Z'],
+  ])('takes %s to %s', (from, to) => {
+    expect(rangeOf({ from, to }, rules)).toEqual({ from: at('2025-11-22T08:00:00Z'), to: at('2025-11-22T08:10:00Z') });
+  });
+
+  it.each([
+    [{ from: '2025-11-22T08:00:00Z' }, 'to: is required beside from'],
+    [{ to: '2025-11-22T08:00:00Z' }, 'from: is required beside to'],
+    [
+      { from: 'yesterday', to: '0' },
+      'from: must be an RFC 3339 time with zone (in a URL, + is written %2B) or epoch milliseconds (given "yesterday")',
+    ],
+    [{ from: '2025-11-22T08:00:00', to: '0' }, /^from: must be an RFC 3339 time with zone/],
+    [{ from: '2025-11-22T08:00:00 09:00', to: '0' }, /%2B/],
+    [{ from: '', to: '0' }, /^from: .*\(given ""\)$/],
+    [{ from: '-60000', to: '0' }, /^from: must be an RFC 3339/],
+    [
+      { from: '2025-11-22T08:00:30Z', to: '2025-11-22T08:10:00Z' },
+      'from: must be a whole minute in UTC (given "2025-11-22T08:00:30Z")',
+    ],
+    [
+      { from: '2025-11-22T08:00:00Z', to: '2025-11-22T08:10:00.001Z' },
+      'to: must be a whole minute in UTC (given "2025-11-22T08:10:00.001Z")',
+    ],
+    [{ from: '2025-11-22T08:00:00Z', to: '2025-11-22T08:00:00Z' }, /^from: must be before to/],
+    [{ from: '2025-11-22T08:01:00Z', to: '2025-11-22T08:00:00Z' }, /^from: must be before to/],
+    [{ from: '0', to: '2678460000' }, 'to: must be at most 44640 minutes after from (is 44641) (given "2678460000")'],
+    [{ from: '9007199254740960000', to: '0' }, /^from: must be an RFC 3339/],
+    [{ from: '4294944060000', to: '4294944120000' }, /^from: must not be after 2106-02-07/],
+  ])('refuses %j', (asked, message) => {
+    expect(problemOf(() => rangeOf(asked, rules))).toMatch(message);
+  });
+
+  it('may be as long as the limit', () => {
+    expect(rangeOf({ from: '0', to: '2678400000' }, rules)).toEqual({ from: 0, to: 2_678_400_000 });
+  });
+});
+
+describe('a window', () => {
+  it('is the last full minutes', () => {
+    expect(windowOf({ window: 5 }, rules)).toEqual({
+      from: at('2025-11-22T08:21:00Z'),
+      to: at('2025-11-22T08:26:00Z'),
+    });
+  });
+
+  it('may not stand beside from or to', () => {
+    expect(problemOf(() => windowOf({ window: 5, to: '60000' }, rules))).toBe(
+      'window: cannot stand beside from and to: give the one or the others (given 5)',
+    );
+  });
+
+  it('has the same limit as a range', () => {
+    expect(problemOf(() => windowOf({ window: 44_641 }, rules))).toBe(
+      'window: must be at most 44640 minutes (given 44641)',
+    );
+  });
+
+  it.each([1, 2, 60, 1_440, 44_640])('of %i minutes equals from and to of as many, whatever the time is', window => {
+    fc.assert(
+      fc.property(fc.integer({ min: 10 * 44_640 * 60_000, max: 4_000_000_000_000 }), anyNow => {
+        const range = windowOf({ window }, { ...rules, now: anyNow });
+        expect(range.to - range.from).toBe(window * 60_000);
+        expect(range.to).toBeLessThanOrEqual(anyNow);
+        expect(anyNow - range.to).toBeLessThan(60_000);
+        expect(rangeOf({ from: `${range.from}`, to: new Date(range.to).toISOString() }, rules)).toEqual(range);
+      }),
+    );
+  });
+});
+
+describe('the range of a series', () => {
+  it.each<[Granularity, string, string]>([
+    ['minute', '2025-11-22T07:26:00Z', '2025-11-22T08:26:00Z'],
+    ['hour', '2025-11-21T09:00:00Z', '2025-11-22T09:00:00Z'],
+    ['day', '2025-10-23T00:00:00Z', '2025-11-23T00:00:00Z'],
+  ])('by %s is %s to %s when nothing is asked for', (granularity, from, to) => {
+    expect(seriesRangeOf({}, granularity, rules)).toEqual({ from: at(from), to: at(to) });
+  });
+
+  it('lies on borders of its granularity', () => {
+    const asked = { from: '2025-11-22T08:30:00Z', to: '2025-11-22T10:00:00Z' };
+    expect(problemOf(() => seriesRangeOf(asked, 'hour', rules))).toBe(
+      'from: must be a whole hour in UTC (given "2025-11-22T08:30:00Z")',
+    );
+    expect(problemOf(() => seriesRangeOf({ from: '0', to: '3600000' }, 'day', rules))).toMatch(
+      /^to: must be a whole day in UTC/,
+    );
+  });
+
+  it('is made of whole steps within the limit, whatever is asked for', () => {
+    const granularity = fc.constantFrom<Granularity>('minute', 'hour', 'day');
+    const minute = fc.integer({ min: 0, max: 200_000 }).map(n => n * 60_000);
+    fc.assert(
+      fc.property(
+        granularity,
+        fc.option(fc.tuple(minute, minute)),
+        fc.integer({ min: 1_440, max: 60_000 }),
+        (step, given, maxMinutes) => {
+          const asked = given ? { from: `${given[0]}`, to: `${given[1]}` } : {};
+          try {
+            const { from, to } = seriesRangeOf(asked, step, { now, maxMinutes });
+            expect(from).toBeLessThan(to);
+            expect([from % stepsMs[step], to % stepsMs[step]]).toEqual([0, 0]);
+            expect(to - from).toBeLessThanOrEqual(maxMinutes * 60_000);
+          } catch (error) {
+            if (!(error instanceof Problem)) throw error;
+            expect(given).not.toBeNull();
+          }
+        },
+      ),
+    );
+  });
+});
