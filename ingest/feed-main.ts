@@ -5,11 +5,9 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { ConfigError, messageOf, Retryable } from '../infra/errors.ts';
 import { parseMap } from './feed/csv-rows.ts';
-import { feedFile } from './feed/feed.ts';
 import type { FeedOptions } from './feed/options.ts';
-import { type Pace, ratePace, replayPace, unpaced } from './feed/pace.ts';
-import { createPoster } from './feed/poster.ts';
 import { stdin } from './feed/rows.ts';
+import { feedFiles } from './feed/run.ts';
 
 const program = new Command('feed')
   .description(
@@ -38,15 +36,17 @@ const program = new Command('feed')
   .option('--rejects <file>', 'append rejected rows to this file, with the reason')
   .option('--give-up-after <s>', 'seconds without an answer until it gives up (following: never)', positive, 120)
   .action(async (files: string[], given: GivenOptions) => {
-    process.exitCode = await run(files.length > 0 ? files : [stdin], asFeedOptions(given));
+    const rejected = await feedFiles(files.length > 0 ? files : [stdin], asFeedOptions(given));
+    if (rejected > 0) process.exitCode = 1;
   });
 
 try {
   await program.parseAsync();
 } catch (error) {
+  const again = error instanceof Retryable ? '; start it again to go on from the resume point' : '';
   const isExpected =
     error instanceof ConfigError || error instanceof Retryable || (error instanceof Error && 'syscall' in error);
-  process.stderr.write(`feed: ${isExpected || !(error instanceof Error) ? messageOf(error) : error.stack}\n`);
+  process.stderr.write(`feed: ${isExpected || !(error instanceof Error) ? messageOf(error) : error.stack}${again}\n`);
   process.exitCode = 1;
 }
 
@@ -84,54 +84,6 @@ function asFeedOptions(given: GivenOptions): FeedOptions {
     rejectsPath: given.rejects,
     giveUpAfterMs: given.follow ? Number.POSITIVE_INFINITY : given.giveUpAfter * 1_000,
   };
-}
-
-/** Returns the exit code. */
-async function run(files: readonly string[], options: FeedOptions): Promise<number> {
-  if (files.length > 1 && (options.follow || options.statePath))
-    throw new ConfigError('--follow and --state: give one file');
-  const stop = stopOnSignal();
-  let say = (text: string): void => {
-    process.stderr.write(`${text}\n`);
-  };
-  const post = createPoster({
-    url: options.url,
-    giveUpAfterMs: options.giveUpAfterMs,
-    stop,
-    onRetry: (reason, pauseMs) => say(`${reason}; again in ${(pauseMs / 1_000).toFixed(1)} s`),
-  });
-  let rejected = 0;
-  for (const path of files) {
-    if (stop.aborted) break;
-    const result = await feedFile(path, {
-      options,
-      post,
-      pace: paceOf(options, stop),
-      stop,
-      isTerminal: process.stderr.isTTY === true,
-      onView: view => {
-        say = view;
-      },
-    });
-    rejected += result.rejected;
-    const resumed = result.resumedAt > 0 ? ` (resumed at byte ${result.resumedAt})` : '';
-    const stopped = stop.aborted ? ', stopped' : '';
-    process.stdout.write(`${path}${resumed}: ${result.accepted} accepted, ${result.rejected} rejected${stopped}\n`);
-  }
-  return rejected > 0 ? 1 : 0;
-}
-
-function paceOf({ clicksPerSecond, replaySpeed }: FeedOptions, stop: AbortSignal): Pace {
-  if (clicksPerSecond !== undefined) return ratePace(clicksPerSecond, stop);
-  return replaySpeed === undefined ? unpaced() : replayPace(replaySpeed, stop);
-}
-
-/** The first signal lets the requests under way finish and saves the resume point; the second ends the process. */
-function stopOnSignal(): AbortSignal {
-  const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort());
-  process.once('SIGTERM', () => stop.abort());
-  return stop.signal;
 }
 
 function oneOf<T extends string>(...choices: readonly T[]): (text: string) => T {

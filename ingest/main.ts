@@ -18,7 +18,7 @@ await runProcess(log, async stop => {
   const config = loadConfig(IngestConfig);
   checkRelations(config);
   log.info({ config: printable(config) }, 'configuration');
-  const kafka = createKafka(config, 'ingest', log);
+  const kafka = createKafka(config, 'ingest', log, config.INGEST_PRODUCE_TIMEOUT_MS);
   const topic = names(config.TOPIC_PREFIX).topic('clicks');
   const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, topic));
   await using probe = topicProbe(kafka, topic);

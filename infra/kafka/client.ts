@@ -8,8 +8,16 @@ import type { Logger } from '../log.ts';
 
 export type KafkaClient = Kafka;
 
-/** Connects nothing yet. `clientId` shows in the broker's logs and metrics. */
-export function createKafka(config: KafkaConfig, clientId: string, log: Logger): KafkaClient {
+/**
+ * Connects nothing yet. `clientId` shows in the broker's logs and metrics. A request without an answer for
+ * `requestTimeoutMs` has failed: how long a broker that hangs can hold somebody up.
+ */
+export function createKafka(
+  config: KafkaConfig,
+  clientId: string,
+  log: Logger,
+  requestTimeoutMs = 30_000,
+): KafkaClient {
   const sasl = saslOf(config);
   return new Kafka({
     clientId,
@@ -17,7 +25,7 @@ export function createKafka(config: KafkaConfig, clientId: string, log: Logger):
     ssl: config.KAFKA_TLS,
     ...(sasl ? { sasl } : {}),
     connectionTimeout: 3_000,
-    requestTimeout: 30_000,
+    requestTimeout: requestTimeoutMs,
     // Governs connecting: about 2.5 s, then the caller decides.
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 5 },
     logCreator: () => entry => logEntry(log, entry),

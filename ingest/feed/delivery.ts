@@ -56,6 +56,7 @@ export class Delivery<T extends Item> {
 
   #onTimer(): void {
     this.#timer = undefined;
+    if (this.#failure) return;
     if (this.#underWay.length < this.#options.concurrency) this.#startNow();
     else this.#timer = setTimeout(() => this.#onTimer(), maxWaitMs);
   }
@@ -68,7 +69,7 @@ export class Delivery<T extends Item> {
   #startNow(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#items.length === 0) return;
+    if (this.#items.length === 0 || this.#failure) return;
     const items = this.#items;
     this.#items = [];
     this.#bytes = 0;

@@ -40,7 +40,7 @@ export interface FeedResult {
 }
 
 export async function feedFile(path: string, deps: FeedDeps): Promise<FeedResult> {
-  const { options, isTerminal, stop } = deps;
+  const { options, isTerminal } = deps;
   const statePath = path === stdin ? undefined : (options.statePath ?? defaultStatePath(path));
   const totalBytes = path === stdin || options.follow ? undefined : (await stat(path)).size;
   if (statePath && options.restart) await forgetProgress(statePath);
@@ -63,18 +63,27 @@ export async function feedFile(path: string, deps: FeedDeps): Promise<FeedResult
       view.update(offset, accepted - begin.accepted, rejected - begin.rejected);
     },
   });
+  await feedRows(path, begin, delivery, deps);
+  const { accepted, rejected } = recorder.progress();
+  return { accepted: accepted - begin.accepted, rejected: rejected - begin.rejected, resumedAt: begin.offset };
+}
+
+async function feedRows(path: string, from: Progress, delivery: Delivery<FeedItem>, deps: FeedDeps): Promise<void> {
+  const { options, pace, stop } = deps;
   let inode = 0;
   const onOpen = (opened: number) => {
     inode = opened;
   };
-  for await (const row of rowsOf({ path, from: begin, options, stop, onOpen })) {
-    await deps.pace(timeOf(row));
-    if (stop.aborted) break;
-    await delivery.add(itemOf(row, inode, path, options));
+  try {
+    for await (const row of rowsOf({ path, from, options, stop, onOpen })) {
+      await pace(timeOf(row));
+      if (stop.aborted) break;
+      await delivery.add(itemOf(row, inode, path, options));
+    }
+  } finally {
+    // Also when the source cannot be read on: what was read before counts.
+    await delivery.finish();
   }
-  await delivery.finish();
-  const { accepted, rejected } = recorder.progress();
-  return { accepted: accepted - begin.accepted, rejected: rejected - begin.rejected, resumedAt: begin.offset };
 }
 
 interface FeedItem {

@@ -111,6 +111,18 @@ describe('feedFile', () => {
     expect([state.line, state.offset]).toEqual([10, Buffer.byteLength(lines(0, 10))]);
   });
 
+  it('posts nothing more once a batch has failed', async () => {
+    await writeFile(log, lines(0, 35));
+    let calls = 0;
+    const fails: Post = () => {
+      calls++;
+      return Promise.reject(new Retryable('gone'));
+    };
+    await expect(feed(fails, { concurrency: 1 })).rejects.toThrow('gone');
+    await new Promise(resolve => setTimeout(resolve, 500));
+    expect(calls).toBe(1);
+  });
+
   it('begins anew when another file bears the name', async () => {
     await writeFile(log, lines(0, 20));
     const ingest = fakeIngest();

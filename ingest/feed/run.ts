@@ -1,0 +1,66 @@
+/** Feeds one file after the other until all are fed or the process is told to stop, and sums up on stdout. */
+import { ConfigError } from '../../infra/errors.ts';
+import { feedFile } from './feed.ts';
+import type { FeedOptions } from './options.ts';
+import { type Pace, ratePace, replayPace, unpaced } from './pace.ts';
+import { createPoster, type PosterOptions } from './poster.ts';
+
+/** Returns how many rows were rejected. @throws Retryable when ingest could not be reached */
+export async function feedFiles(files: readonly string[], options: FeedOptions): Promise<number> {
+  if (files.length > 1 && (options.follow || options.statePath)) {
+    throw new ConfigError('--follow and --state: give one file');
+  }
+  const stop = stopOnSignal();
+  let say = (text: string): void => {
+    process.stderr.write(`${text}\n`);
+  };
+  const post = createPoster({
+    url: options.url,
+    giveUpAfterMs: options.giveUpAfterMs,
+    stop: stop.signal,
+    onRetry: seldom((reason, pauseMs) => say(`${reason}; again in ${(pauseMs / 1_000).toFixed(1)} s`)),
+  });
+  const onView = (view: typeof say) => {
+    say = view;
+  };
+  const isTerminal = process.stderr.isTTY === true;
+  let rejected = 0;
+  try {
+    for (const path of files) {
+      if (stop.signal.aborted) break;
+      const pace = paceOf(options, stop.signal);
+      const result = await feedFile(path, { options, post, pace, stop: stop.signal, isTerminal, onView });
+      rejected += result.rejected;
+      const resumed = result.resumedAt > 0 ? ` (resumed at byte ${result.resumedAt})` : '';
+      const stopped = stop.signal.aborted ? ', stopped' : '';
+      process.stdout.write(`${path}${resumed}: ${result.accepted} accepted, ${result.rejected} rejected${stopped}\n`);
+    }
+  } finally {
+    // After a failure other requests may still be waiting to be tried again: they must not keep the process.
+    stop.abort();
+  }
+  return rejected;
+}
+
+function paceOf({ clicksPerSecond, replaySpeed }: FeedOptions, stop: AbortSignal): Pace {
+  if (clicksPerSecond !== undefined) return ratePace(clicksPerSecond, stop);
+  return replaySpeed === undefined ? unpaced() : replayPace(replaySpeed, stop);
+}
+
+/** The first signal lets the requests under way finish and saves the resume point; the second ends the process. */
+function stopOnSignal(): AbortController {
+  const stop = new AbortController();
+  process.once('SIGINT', () => stop.abort());
+  process.once('SIGTERM', () => stop.abort());
+  return stop;
+}
+
+/** Requests fail together: one line for all of them. */
+function seldom(tell: PosterOptions['onRetry']): PosterOptions['onRetry'] {
+  let lastMs = Number.NEGATIVE_INFINITY;
+  return (reason, pauseMs) => {
+    if (performance.now() - lastMs < 1_000) return;
+    lastMs = performance.now();
+    tell(reason, pauseMs);
+  };
+}
