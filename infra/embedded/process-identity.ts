@@ -5,10 +5,11 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
+/** A process that has ended but was not yet reaped by its parent (a zombie) holds nothing any more: it is not alive. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return !stateOf(pid)?.startsWith('Z');
   } catch (error) {
     return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
@@ -23,6 +24,12 @@ export function identityOf(pid: number): string {
 export function livingPid(identity: string): number | undefined {
   const pid = Number.parseInt(identity, 10);
   return pid > 0 && isAlive(pid) && identityOf(pid) === identity ? pid : undefined;
+}
+
+/** `R`, `S`, `Z` …, as the system's books have it. */
+function stateOf(pid: number): string | undefined {
+  const stat = read(`/proc/${pid}/stat`);
+  return stat === undefined ? ps(pid, 'state=') : stat.slice(stat.lastIndexOf(')') + 2);
 }
 
 /** Equal texts mean the same process; undefined when there is none. */

@@ -8,6 +8,7 @@ const root = join(import.meta.dirname, '../..');
 
 export interface Service extends AsyncDisposable {
   readonly url: string;
+  readonly pid: number;
   /** Everything it has logged, for failure messages. */
   logs(): string;
   ready(timeoutMs?: number): Promise<void>;
@@ -25,7 +26,7 @@ export async function startService(
   env: Readonly<Record<string, string>>,
 ): Promise<Service> {
   const port = await freePort();
-  const child = spawn(process.execPath, [join(root, main)], {
+  const child = spawn(process.execPath, ['--disable-warning=TimeoutNegativeWarning', join(root, main)], {
     env: { PATH: process.env['PATH'], LOG_LEVEL: 'info', [portKey]: String(port), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -39,6 +40,7 @@ export async function startService(
   const exited = new Promise<number | null>(resolve => child.once('exit', resolve));
   return {
     url,
+    pid: child.pid ?? 0,
     logs: () => log,
     ready: (timeoutMs = 30_000) => untilReady(child, url, () => log, timeoutMs),
     signal: name => {
