@@ -25,14 +25,13 @@ const { values: options } = parseArgs({
     runs: { type: 'string', default: '3' },
   },
 });
-const [clicks, lines, ads, aggregators, runs] = Object.values(options).map(Number) as [
-  number,
-  number,
-  number,
-  number,
-  number,
-];
+const clicks = Number(options.clicks);
+const lines = Number(options.lines);
+const ads = Number(options.ads);
+const aggregators = Number(options.aggregators);
+const runs = Number(options.runs);
 const partitions = 4;
+if (aggregators > partitions) throw new Error(`--aggregators ${aggregators}: at most one per partition, ${partitions}`);
 
 await using broker = await startTestBroker();
 const kafka = createKafka(
@@ -56,12 +55,14 @@ async function measure(prefix: string): Promise<void> {
   );
   for (const service of services) stack.use(service);
   let firstCommitAt = 0;
+  const deadline = performance.now() + 300_000;
   for (;;) {
+    if (performance.now() > deadline) throw new Error(`not done within 300 s:\n${services[0]?.logs()}`);
     const commits = await Promise.all(
-      [...ends.keys()].map(p => admin.committed(names.aggregatorGroup, names.topic('clicks'), p)),
+      [...ends.keys()].map(p => admin.committed(names.aggregatorGroup, names.topic('clicks'), p).catch(() => undefined)),
     );
     if (firstCommitAt === 0 && commits.some(Boolean)) firstCommitAt = performance.now();
-    if ([...ends].every(([p, end]) => (commits[p]?.offset ?? 0) >= end)) {
+    if ([...ends.values()].every((end, i) => (commits[i]?.offset ?? 0) >= end)) {
       const counted = commits.reduce(
         (sum, commit) => sum + Number(JSON.parse(commit?.metadata ?? '{}').counted ?? 0),
         0,
