@@ -1,9 +1,10 @@
 /** What the processes ask the brokers besides reading and writing: topics, committed offsets, the ends of partitions. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin as KafkaAdmin } from 'kafkajs';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
 import { type Names, topicNames, topicSettings } from '../topics.ts';
 import type { KafkaClient } from './client.ts';
-import { translate } from './errors.ts';
+import { isRetriable, translate } from './errors.ts';
 
 /** A committed position: the offset of the next record to process, and what was stored beside it. */
 export interface Committed {
@@ -129,10 +130,19 @@ function specOf(name: (typeof topicNames)[number], names: Names, numPartitions: 
   return { topic: names.topic(name), numPartitions, replicationFactor: -1, configEntries };
 }
 
+const attempts = 6;
+
+/**
+ * Leaders and coordinators move when a broker restarts. kafkajs asks again where it produces and consumes, but not in
+ * its admin client, so that is done here, for about 3 s.
+ */
 async function attempt<T>(doing: string, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw translate(error, doing);
+  for (let tried = 1; ; tried++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (tried === attempts || !isRetriable(error)) throw translate(error, doing);
+      await sleep(100 * 2 ** (tried - 1));
+    }
   }
 }

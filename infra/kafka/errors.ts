@@ -19,6 +19,12 @@ export function translate(error: unknown, doing: string): Fenced | Retryable {
   return new Retryable(message, { cause: error });
 }
 
+/** An answer of the broker that another attempt may improve: not a broken connection, which kafkajs mends by itself. */
+export function isRetriable(error: unknown): boolean {
+  // By name: kafkajs' error classes are no named exports for Node's own loader.
+  return error instanceof Error && error.name === 'KafkaJSProtocolError' && Reflect.get(error, 'retriable') === true;
+}
+
 /** The broker's error type, also when kafkajs has wrapped it. */
 function typeOf(error: unknown): string | undefined {
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {

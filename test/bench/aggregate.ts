@@ -59,7 +59,9 @@ async function measure(prefix: string): Promise<void> {
   for (;;) {
     if (performance.now() > deadline) throw new Error(`not done within 300 s:\n${services[0]?.logs()}`);
     const commits = await Promise.all(
-      [...ends.keys()].map(p => admin.committed(names.aggregatorGroup, names.topic('clicks'), p).catch(() => undefined)),
+      [...ends.keys()].map(p =>
+        admin.committed(names.aggregatorGroup, names.topic('clicks'), p).catch(() => undefined),
+      ),
     );
     if (firstCommitAt === 0 && commits.some(Boolean)) firstCommitAt = performance.now();
     if ([...ends.values()].every((end, i) => (commits[i]?.offset ?? 0) >= end)) {
