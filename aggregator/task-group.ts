@@ -6,6 +6,7 @@ import { type Admin, openAdmin } from '../infra/kafka/admin.ts';
 import type { KafkaClient } from '../infra/kafka/client.ts';
 import { type GroupConsumer, openGroupConsumer } from '../infra/kafka/group-consumer.ts';
 import { createProducer, type Producer } from '../infra/kafka/producer.ts';
+import { watchStalls } from '../infra/kafka/stall-watch.ts';
 import { openTransactionalProducer } from '../infra/kafka/transactional-producer.ts';
 import type { Logger } from '../infra/log.ts';
 import type { Names } from '../infra/topics.ts';
@@ -30,8 +31,6 @@ export interface TaskGroup extends AsyncDisposable {
 }
 
 const timerMs = 25;
-/** The fetch loop turns at least every `maxWaitMs`; silence of this length is a stall. */
-const stallMs = 30_000;
 const maxWaitMs = 250;
 
 export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
@@ -79,8 +78,22 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
   });
   const timer = setInterval(() => {
     for (const task of tasks.values()) task.onTimer();
-    if (consumer.lastFetchMs() > stallMs) deps.onCrash(new Error(`no fetch for ${stallMs} ms`));
   }, timerMs);
+  // A halted task waits for a person; every other one is to get on, or to be started anew with its process.
+  const watch = watchStalls({
+    log,
+    async readings() {
+      const ranges = await admin.ranges(topic);
+      const owned = [...tasks.values()].filter(task => task.state !== 'halted');
+      return new Map(
+        owned.map(task => [
+          `${topic}[${task.partition}]`,
+          { position: task.committedOffset, end: ranges.get(task.partition)?.end ?? 0 },
+        ]),
+      );
+    },
+    onStall: what => deps.onCrash(new Error(`stalled: ${what}`)),
+  });
 
   return {
     check() {
@@ -91,6 +104,7 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
     },
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
+      watch[Symbol.dispose]();
       await Promise.all([...tasks.values()].map(task => task.drop({ commit: true })));
       await consumer[Symbol.asyncDispose]();
       await producer[Symbol.asyncDispose]();

@@ -94,6 +94,11 @@ export class PartitionTask {
     return this.#haltedBy;
   }
 
+  /** Offset up to which everything is written. */
+  get committedOffset(): number {
+    return this.#committedOffset;
+  }
+
   get position(): number | undefined {
     return this.#aggregator?.position;
   }
@@ -238,7 +243,7 @@ export class PartitionTask {
 
   /** Never rejects: a failed commit restarts the task. */
   async #commitNow(): Promise<void> {
-    await this.#commit;
+    while (this.#commit !== undefined) await this.#commit;
     const [aggregator, writer] = [this.#aggregator, this.#writer];
     if (aggregator === undefined || writer === undefined || this.#state !== 'running') return;
     this.#lastCommitAt = this.#ports.now();
@@ -249,7 +254,7 @@ export class PartitionTask {
       .commit(transactionOf(this.partition, this.#settings.names, output))
       .then(() => {
         this.#committedOffset = output.position;
-        metrics.committed(output, aggregator.state, this.#ports.now() - startedAt);
+        if (!this.#isDropped()) metrics.committed(output, aggregator.state, this.#ports.now() - startedAt);
       })
       .catch(error => this.#restart(error, aggregator))
       .finally(() => {

@@ -1,7 +1,9 @@
 /** Copies the topics into ClickHouse: `clicks` into click_raw, `aggregates` and `quarantine` into their tables. */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { type FetchedBatch, type GroupConsumer, openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
+import { watchStalls } from '../../infra/kafka/stall-watch.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { Names } from '../../infra/topics.ts';
 import type { SinkConfig } from '../config.ts';
@@ -10,6 +12,7 @@ import { type BatchInserter, createBatchInserter, type TableRows } from './batch
 import { position, unknownRecords } from './metrics.ts';
 import { rawRows } from './raw-rows.ts';
 import { insertOneByOne } from './refused-rows.ts';
+import { SinkPositions } from './sink-positions.ts';
 
 export interface SinkDeps {
   readonly kafka: KafkaClient;
@@ -69,8 +72,6 @@ interface LegOptions {
   onRefused: Parameters<typeof createBatchInserter>[0]['onRefused'];
 }
 
-const stallMs = 60_000;
-
 async function openLeg(deps: SinkDeps, { group, topics, isolation, rowsOf, onRefused }: LegOptions): Promise<Sink> {
   const { kafka, clickhouse, config, log } = deps;
   const link: { consumer?: GroupConsumer } = {};
@@ -89,6 +90,9 @@ async function openLeg(deps: SinkDeps, { group, topics, isolation, rowsOf, onRef
     },
   });
   let joined = false;
+  const positions = new SinkPositions();
+  await using opening = new AsyncDisposableStack();
+  const admin = opening.use(await openAdmin(kafka));
   const consumer = await openGroupConsumer(kafka, {
     group,
     topics,
@@ -102,25 +106,30 @@ async function openLeg(deps: SinkDeps, { group, topics, isolation, rowsOf, onRef
     onOpen: opened => {
       link.consumer = opened;
     },
-    onAssigned: () => {
+    onAssigned(assigned) {
       joined = true;
+      positions.assign(assigned);
     },
-    onBatch: batch => inserter.insert(batch, rowsOf(batch)),
-    onGap: () => undefined,
+    async onBatch(batch) {
+      await inserter.insert(batch, rowsOf(batch));
+      positions.passed(batch.topic, batch.partition, batch.nextOffset);
+    },
+    onGap: (topic, partition, _first, next) => positions.passed(topic, partition, next),
     onCrash: deps.onCrash,
   });
-  const watchdog = setInterval(() => {
-    if (consumer.lastFetchMs() > stallMs && inserter.failing === undefined)
-      deps.onCrash(new Error(`${group}: no fetch for ${stallMs} ms`));
-  }, 1_000);
+  const watch = watchStalls({
+    log,
+    readings: async () => (inserter.failing === undefined ? await positions.readings(admin, group) : undefined),
+    onStall: what => deps.onCrash(new Error(`${group} stalled: ${what}`)),
+  });
+  opening.use(consumer);
+  opening.use(watch);
+  const opened = opening.move();
   return {
     check() {
       if (!joined) throw new Error(`${group}: no partitions assigned yet`);
       if (inserter.failing !== undefined) throw new Error(`${group}: ${inserter.failing}`);
     },
-    async [Symbol.asyncDispose]() {
-      clearInterval(watchdog);
-      await consumer[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
 }

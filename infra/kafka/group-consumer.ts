@@ -69,8 +69,6 @@ export interface GroupConsumer extends AsyncDisposable {
   resume(topic: string, partition: number): void;
   /** Commits outside any transaction; rejected by the broker if the member has been replaced. */
   commit(topic: string, commits: ReadonlyMap<number, Committed>): Promise<void>;
-  /** Monotonic ms since the last completed fetch: what a stall watchdog looks at. */
-  lastFetchMs(): number;
 }
 
 export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsumerOptions): Promise<GroupConsumer> {
@@ -86,10 +84,6 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
     readUncommitted: options.isolation === 'read_uncommitted',
     allowAutoTopicCreation: false,
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 60 },
-  });
-  let lastFetch = performance.now();
-  consumer.on(consumer.events.FETCH, () => {
-    lastFetch = performance.now();
   });
   listen(consumer, options);
   const opened: GroupConsumer = {
@@ -110,7 +104,6 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
         throw translate(error, `commit of ${options.group}`);
       }
     },
-    lastFetchMs: () => performance.now() - lastFetch,
     async [Symbol.asyncDispose]() {
       await consumer.disconnect();
     },
