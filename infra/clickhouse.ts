@@ -17,6 +17,11 @@ export interface ClickHouse extends AsyncDisposable {
    * @throws Retryable
    */
   query<T>(sql: string, params?: Readonly<Record<string, unknown>>): Promise<T[]>;
+  /**
+   * The rows as lines of JSON, for who reads many: no object is made of them.
+   * @throws Retryable
+   */
+  queryLines(sql: string, params?: Readonly<Record<string, unknown>>): Promise<Uint8Array>;
   /** @throws Retryable */
   command(sql: string): Promise<void>;
   /**
@@ -38,6 +43,7 @@ export async function openClickHouse(config: ClickHouseConfig, { readers }: Clic
   const lanes = config.CLICKHOUSE_URL === '' ? await openEngine(config, readers) : openServer(config, readers);
   return {
     query: (sql, params) => lanes.read(client => rowsOf(client, sql, params)),
+    queryLines: (sql, params) => lanes.read(client => linesOf(client, sql, params)),
     command: sql => lanes.write(client => run(client, sql, 'command')),
     insert: async (table, ndjson) => {
       const rows = withoutBlankLines(ndjson);
@@ -96,6 +102,22 @@ async function rowsOf<T>(
   try {
     const result = await client.query({ query: sql, query_params: { ...params }, format: 'JSONEachRow' });
     return await result.json<T>();
+  } catch (error) {
+    throw translate(error, 'query');
+  }
+}
+
+async function linesOf(
+  client: ClickHouseClient,
+  sql: string,
+  params: Readonly<Record<string, unknown>> = {},
+): Promise<Uint8Array> {
+  try {
+    const { stream } = await client.exec({ query: `${sql} FORMAT JSONEachRow`, query_params: { ...params } });
+    const chunks: Buffer[] = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    // The embedded engine answers in one piece, which needs no copy.
+    return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
   } catch (error) {
     throw translate(error, 'query');
   }

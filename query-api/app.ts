@@ -1,4 +1,4 @@
-/** The query API: counts, top lists, series and the state of the pipeline over HTTP. It only reads. */
+/** The query API: counts, top lists, series and the state of the pipeline over HTTP, and jobs that recount. */
 import cors from '@fastify/cors';
 import swaggerUi from '@fastify/swagger-ui';
 import { codeOf } from '../infra/clickhouse/errors.ts';
@@ -7,11 +7,18 @@ import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, Problem } from '../infra/http.ts';
 import type { Logger } from '../infra/log.ts';
 import { histogram } from '../infra/metrics.ts';
+import { createAuditQueries } from './audit-queries.ts';
 import type { QueryApiConfig } from './config.ts';
+import { createJobStore } from './jobs/job-store.ts';
 import { createQueries } from './queries.ts';
+import { createRestatementQueries } from './restatement-queries.ts';
 import type { Pipeline, RouteDeps } from './route-deps.ts';
 import { routeAggregatedCount } from './routes/aggregated-count.ts';
+import { routeClickAudit } from './routes/click-audit.ts';
 import { routePopularAds } from './routes/popular-ads.ts';
+import { routeReconciliations } from './routes/reconciliations.ts';
+import { routeReplays } from './routes/replays.ts';
+import { routeRestatements } from './routes/restatements.ts';
 import { routeSeries } from './routes/series.ts';
 import { routeStatus } from './routes/status.ts';
 
@@ -47,8 +54,12 @@ export async function buildQueryApi({
   await allowOrigins(http, config);
   measureRequests(http);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
+  const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const deps: RouteDeps = {
-    queries: createQueries(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS }),
+    queries: createQueries(clickhouse, timeouts),
+    restatements: createRestatementQueries(clickhouse, timeouts),
+    audit: createAuditQueries(clickhouse, timeouts),
+    jobs: createJobStore(clickhouse, timeouts),
     pipeline,
     now,
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
@@ -69,28 +80,32 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   http.addHook('onSend', async (_request, reply) => {
     reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
   });
-  const paths = new Set<string>();
-  http.addHook('onRoute', route => {
-    if (route.method === 'GET') paths.add(route.url);
+  const paths = new Map<string, string[]>();
+  http.addHook('onRoute', ({ url, method }) => {
+    paths.set(url, [...(paths.get(url) ?? []), ...[method].flat()]);
   });
   routeAggregatedCount(http, deps);
   routePopularAds(http, deps);
   routeSeries(http, deps);
   routeStatus(http, deps);
-  for (const url of paths) refuseOtherMethods(http, url);
+  routeReplays(http, deps);
+  routeReconciliations(http, deps);
+  routeRestatements(http, deps);
+  routeClickAudit(http, deps);
+  for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
 }
 
-function refuseOtherMethods(http: Http, url: string): void {
+function refuseOtherMethods(http: Http, url: string, allowed: readonly string[]): void {
   http.route({
-    method: ['POST', 'PUT', 'PATCH', 'DELETE'],
+    method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter(method => !allowed.includes(method)),
     url,
     schema: { hide: true },
     handler: (request, reply) => {
-      reply.header('allow', 'GET, HEAD');
+      reply.header('allow', allowed.join(', '));
       throw new Problem(
         405,
         'method_not_allowed',
-        `${request.url.split('?')[0]} can only be read: GET, not ${request.method}`,
+        `${request.url.split('?')[0]} takes ${allowed.join(', ')}, not ${request.method}`,
       );
     },
   });

@@ -30,6 +30,14 @@ export const QueryApiConfig = Type.Object({
     maximum: 64,
     description: 'reads of ClickHouse that run at the same time; further ones wait',
   }),
+  JOBS_ENABLED: Type.Boolean({
+    default: true,
+    description: 'run jobs (restatement, replay, reconciliation) in this process; exactly one of a deployment should',
+  }),
+  RECONCILE_REPAIR: Type.Boolean({
+    default: false,
+    description: 'restate minutes in which a reconciliation finds drift, from raw clicks',
+  }),
   QUERY_API_RATE_LIMIT_PER_MINUTE: Type.Integer({
     default: 0,
     minimum: 0,

@@ -4,11 +4,14 @@
  * A handler reads progress BEFORE it reads counts. Counts only become newer between the two reads, so an answer may be
  * fresher than it claims; the other way round, a count read before the last late click could be called final by
  * progress that was read after it. (The sink inserts rows before the progress that covers them, for the same reason.)
+ *
+ * Restatements are read AFTER counts: they are written before the counts they tell of, so a final number that has
+ * changed is never called `final`.
  */
 import type { Progress } from './queries.ts';
 
-/** provisional: clicks may still be added. final: only a recount from raw data could change it. */
-export type State = 'provisional' | 'final';
+/** provisional: clicks may still be added. final: only a recount from raw data could change it. restated: one has. */
+export type State = 'provisional' | 'final' | 'restated';
 
 export interface Finality {
   /** No click older than this is expected in any partition; null = some partition has not told anything yet. */
@@ -29,6 +32,7 @@ export function finalityOf(progress: readonly Progress[]): Finality {
 }
 
 /** The state of what ends (exclusively) at `end`, epoch ms. */
-export function stateAt({ finalUntil }: Finality, end: number): State {
-  return finalUntil !== null && end <= finalUntil ? 'final' : 'provisional';
+export function stateAt({ finalUntil }: Finality, end: number, isRestated = false): State {
+  if (finalUntil === null || end > finalUntil) return 'provisional';
+  return isRestated ? 'restated' : 'final';
 }

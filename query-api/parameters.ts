@@ -28,9 +28,10 @@ export const countryParameter = Type.Optional(
   }),
 );
 
-export const stateField = Type.Enum(['provisional', 'final'], {
+export const stateField = Type.Enum(['provisional', 'final', 'restated'], {
   type: 'string',
-  description: '`provisional`: clicks may still be added; `final`: only a recount from raw data could change it',
+  description:
+    '`provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it',
 });
 
 export const timeField = (description: string) => Type.String({ description, examples: ['2025-11-22T08:26:00.000Z'] });
@@ -61,6 +62,6 @@ export function isoOrNull(ms: number | null): string | null {
  * "the last minute" is another one soon.
  */
 export function setCaching(reply: FastifyReply, state: State, asked: AskedRange): void {
-  const mayKeep = state === 'final' && asked.from !== undefined;
+  const mayKeep = state !== 'provisional' && asked.from !== undefined;
   reply.header('cache-control', mayKeep ? 'public, max-age=30' : 'no-store');
 }

@@ -7,6 +7,7 @@
  * on anything else could drop the current version and let an older one through.
  */
 import type { ClickHouse } from '../infra/clickhouse.ts';
+import { settingsOf } from './read-settings.ts';
 
 /** Half-open, epoch ms, whole minutes. */
 export interface TimeRange {
@@ -98,19 +99,12 @@ export const noClicks: Counts = { count: 0, duplicates: 0, late: 0 };
 
 const sums = 'sum(clicks) AS count, sum(duplicates) AS duplicates, sum(late) AS late';
 
-/** A result with more rows than asked for is a fault of the query, so it throws rather than being cut. */
-function settingsOf(maxResultRows: number, timeoutMs: number): string {
-  return `SETTINGS do_not_merge_across_partitions_select_final=1, output_format_json_quote_64bit_integers=0,
-    max_execution_time=${timeoutMs / 1_000}, timeout_overflow_mode='throw',
-    max_result_rows=${maxResultRows}, result_overflow_mode='throw'`;
-}
-
-function within({ country }: Selection): string {
+export function within({ country }: Selection): string {
   const range = `minute >= toDateTime({from_s:UInt32}, 'UTC') AND minute < toDateTime({to_s:UInt32}, 'UTC')`;
   return country === undefined ? range : `${range} AND country = {country:String}`;
 }
 
-function bound({ from, to, country }: Selection): Record<string, unknown> {
+export function bound({ from, to, country }: Selection): Record<string, unknown> {
   const range = { from_s: from / 1_000, to_s: to / 1_000 };
   return country === undefined ? range : { ...range, country };
 }

@@ -17,6 +17,7 @@ import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
 import { buildQueryApi } from './app.ts';
 import { QueryApiConfig } from './config.ts';
+import { openJobs } from './jobs/open-jobs.ts';
 import { pipelineOf } from './pipeline.ts';
 
 const log = createLog('store', process.env['LOG_LEVEL'] ?? 'info');
@@ -28,7 +29,7 @@ await runProcess(log, async stop => {
   const kafka = createKafka(config, 'store', log);
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
   await migrate(clickhouse, log);
-  await using pipeline = pipelineOf(kafka, names.topic('clicks'));
+  await using pipeline = pipelineOf(kafka, names);
 
   let running: Sink | undefined;
   const checkSink = () => {
@@ -51,6 +52,7 @@ await runProcess(log, async stop => {
   const deps = { kafka, clickhouse, names, config, partitions, log, onCrash: crash };
   await using sink = await retrying('join groups', log, stop, () => openSink(deps));
   running = sink;
+  await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });
   log.info({ partitions }, 'store runs');
   await Promise.race([aborted(stop), crashed]);
 });

@@ -43,6 +43,14 @@ export function seriesRangeOf(asked: AskedRange, granularity: Granularity, rules
   return { from: to - units * step, to };
 }
 
+/** A moment up to now; undefined where none is given. */
+export function momentOf(field: string, text: string | undefined, { now }: RangeRules): number | undefined {
+  if (text === undefined) return undefined;
+  const at = parsed(field, text);
+  if (at > now) throw invalid(field, text, 'must not lie in the future');
+  return at;
+}
+
 const defaultUnits = { minute: 60, hour: 24, day: 31 } as const satisfies Record<Granularity, number>;
 
 /** ClickHouse's DateTime ends here. */
@@ -67,10 +75,15 @@ function given(asked: AskedRange, granularity: Granularity, { maxMinutes }: Rang
   return { from, to };
 }
 
-function timeOf(field: 'from' | 'to', text: string, granularity: Granularity): number {
+function parsed(field: string, text: string): number {
   const at = parseTime(/^\d+$/.test(text) ? Number(text) : text);
   if (at === undefined)
     throw invalid(field, text, 'must be an RFC 3339 time with zone (in a URL, + is written %2B) or epoch milliseconds');
+  return at;
+}
+
+function timeOf(field: 'from' | 'to', text: string, granularity: Granularity): number {
+  const at = parsed(field, text);
   if (at > endOfTimeMs) throw invalid(field, text, `must not be after ${new Date(endOfTimeMs).toISOString()}`);
   if (at % stepsMs[granularity] !== 0) throw invalid(field, text, `must be a whole ${granularity} in UTC`);
   return at;
@@ -80,6 +93,6 @@ function floorTo(ms: number, stepMs: number): number {
   return Math.floor(ms / stepMs) * stepMs;
 }
 
-function invalid(field: string, value: unknown, rule: string): Problem {
+export function invalid(field: string, value: unknown, rule: string): Problem {
   return new Problem(400, 'invalid_parameter', `${field}: ${rule} (given ${JSON.stringify(value)})`);
 }

@@ -12,7 +12,14 @@ const roomOf = (file: string) => file.split('/')[0] ?? '';
 const isMain = (file: string) => /(^|[/-])main\.ts$/.test(file);
 
 /** What another room may import: shapes, and how they are read. */
-const contracts = ['ingest/click.ts', 'ingest/record-reader.ts', 'aggregator/ad-minute.ts'];
+const contracts = [
+  'ingest/click.ts',
+  'ingest/record-reader.ts',
+  'aggregator/ad-minute.ts',
+  'aggregator/restatement.ts',
+  // A recount is the core's work, but only the room that owns the engine can read the raw clicks for it.
+  'aggregator/replay/recount-thread.ts',
+];
 
 interface Import {
   readonly from: string;

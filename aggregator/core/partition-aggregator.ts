@@ -203,11 +203,9 @@ export class PartitionAggregator {
       return;
     }
     const window = this.#windowOf(windowStartOf(clickedAt), offset, watermarkBefore);
-    if (window === undefined) {
-      this.#quarantine('too_late', 'the minute of clicked_at is final', offset, appendedAt);
-      return;
-    }
-    this.#count(window);
+    if (window === undefined) this.#quarantine('too_late', 'the minute of clicked_at is final', offset, appendedAt);
+    else this.#count(window);
+    // A click that is too late moves nothing, except in a restore: there it was not yet too late when it first came.
     this.#observe(clickedAt, appendedAt);
   }
 

@@ -10,6 +10,12 @@ import type { Logger } from '../../infra/log.ts';
 import { refusedLines } from './metrics.ts';
 import { rawRows } from './raw-rows.ts';
 
+/**
+ * Refused rows are numbered from here, by their place among the rows of their record. Below stand the aggregator's own
+ * lines of that record: with the same number one of the two would replace the other.
+ */
+export const firstRefusedLine = 2 ** 31;
+
 export async function insertOneByOne(
   clickhouse: ClickHouse,
   { partition, records }: FetchedBatch,
@@ -30,7 +36,7 @@ export async function insertOneByOne(
         const row = {
           partition,
           offset: Number(record.offset),
-          line,
+          line: firstRefusedLine + line,
           reason: 'refused',
           detail: error.message,
           appended_at: Number(record.timestamp),

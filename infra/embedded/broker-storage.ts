@@ -16,10 +16,17 @@ export async function formatOnce({ java, jars }: Programs, files: BrokerFiles): 
   const settings = join(files.home, 'format.properties');
   rmSync(draft, { recursive: true, force: true });
   writeSettings(settings, serverSettings({ host: '127.0.0.1', port: 9092, controllerPort: 9093 }, draft));
-  const clusterId = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('base64url');
+  const clusterId = mintClusterId();
   const flags = ['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', join(jars, '*')];
   const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId, '--config', settings];
   await promisify(execFile)(java, [...flags, ...format]);
   renameSync(draft, files.logs);
   rmSync(settings);
+}
+
+/** 128 random bits but one: an id that begins with `-` would be taken for a flag. */
+export function mintClusterId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[0] = (bytes[0] ?? 0) & 0x7f;
+  return Buffer.from(bytes).toString('base64url');
 }

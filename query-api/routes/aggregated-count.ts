@@ -15,28 +15,43 @@ import {
   timeField,
   watermarkField,
 } from '../parameters.ts';
+import type { Counts } from '../queries.ts';
 import type { RouteDeps } from '../route-deps.ts';
-import { rangeOf } from '../time-range.ts';
+import { momentOf, rangeOf } from '../time-range.ts';
 
-export function routeAggregatedCount(http: Http, { queries, rules }: RouteDeps): void {
+export function routeAggregatedCount(http: Http, { queries, restatements, rules }: RouteDeps): void {
   http.get('/v1/ads/:ad_id/aggregated_count', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { country } = request.query;
     const range = rangeOf(request.query, rules());
     const finality = finalityOf(await queries.progress());
-    const counts = await queries.countOfAd(ad_id, { ...range, country });
-    const state = stateAt(finality, range.to);
+    const selection = { ...range, country };
+    const asOf = momentOf('as_of', request.query.as_of, rules());
+    const counts = await queries.countOfAd(ad_id, selection);
+    const added = asOf === undefined ? undefined : await restatements.addedSince(ad_id, selection, asOf);
+    const isFinal = stateAt(finality, range.to) === 'final';
+    const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated(selection, ad_id, asOf)));
     setCaching(reply, state, request.query);
     return {
       ad_id,
       from: isoOf(range.from),
       to: isoOf(range.to),
       ...(country === undefined ? {} : { country }),
-      ...counts,
+      ...(asOf === undefined ? {} : { as_of: isoOf(asOf) }),
+      ...(added === undefined ? counts : without(counts, added)),
       state,
       watermark: isoOrNull(finality.watermark),
     };
   });
+}
+
+/** The counts before restatements added what they did. */
+function without(counts: Counts, added: Counts): Counts {
+  return {
+    count: Math.max(0, counts.count - added.count),
+    duplicates: Math.max(0, counts.duplicates - added.duplicates),
+    late: Math.max(0, counts.late - added.late),
+  };
 }
 
 const schema = {
@@ -44,7 +59,19 @@ const schema = {
   operationId: 'getAggregatedCount',
   summary: "One ad's clicks in a range of minutes (without from and to: the last full minute)",
   params: AdIdParams,
-  querystring: Type.Object({ ...rangeParameters, country: countryParameter }, { additionalProperties: false }),
+  querystring: Type.Object(
+    {
+      ...rangeParameters,
+      country: countryParameter,
+      as_of: Type.Optional(
+        Type.String({
+          description:
+            'what was answered at that time for final minutes, before later restatements: as `from`, any moment',
+        }),
+      ),
+    },
+    { additionalProperties: false },
+  ),
   response: {
     200: Type.Object(
       {
@@ -52,6 +79,7 @@ const schema = {
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive'),
         country: Type.Optional(Type.String({ description: 'as asked for' })),
+        as_of: Type.Optional(timeField('as asked for')),
         ...countFields,
         state: stateField,
         watermark: watermarkField,

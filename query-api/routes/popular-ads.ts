@@ -17,13 +17,14 @@ import {
 import type { RouteDeps } from '../route-deps.ts';
 import { windowOf } from '../time-range.ts';
 
-export function routePopularAds(http: Http, { queries, rules }: RouteDeps): void {
+export function routePopularAds(http: Http, { queries, restatements, rules }: RouteDeps): void {
   http.get('/v1/ads/popular_ads', { schema }, async (request, reply) => {
     const { count = 100, country } = request.query;
     const range = windowOf(request.query, rules());
     const finality = finalityOf(await queries.progress());
     const ads = await queries.popularAds(count, { ...range, country });
-    const state = stateAt(finality, range.to);
+    const isFinal = stateAt(finality, range.to) === 'final';
+    const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated({ ...range, country })));
     setCaching(reply, state, request.query);
     return {
       from: isoOf(range.from),

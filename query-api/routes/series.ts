@@ -1,7 +1,7 @@
 /** GET /v1/ads/{ad_id}/series: one ad's clicks over time, a point per minute, hour or day of UTC. */
 import { Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
-import { type Finality, finalityOf, stateAt } from '../finality.ts';
+import { finalityOf, type State, stateAt } from '../finality.ts';
 import {
   AdIdParams,
   countFields,
@@ -19,7 +19,7 @@ import { type Counts, noClicks, type TimeRange } from '../queries.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import { seriesRangeOf, stepsMs } from '../time-range.ts';
 
-export function routeSeries(http: Http, { queries, rules }: RouteDeps): void {
+export function routeSeries(http: Http, { queries, restatements, rules }: RouteDeps): void {
   http.get('/v1/ads/:ad_id/series', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { country, granularity = 'minute' } = request.query;
@@ -27,7 +27,9 @@ export function routeSeries(http: Http, { queries, rules }: RouteDeps): void {
     const range = seriesRangeOf(request.query, granularity, rules());
     const finality = finalityOf(await queries.progress());
     const rows = await queries.series(ad_id, stepMs, { ...range, country });
-    const state = stateAt(finality, range.to);
+    // A series that is not final as a whole may have points that are.
+    const restated = await restatements.restatedSteps(ad_id, stepMs, { ...range, country });
+    const state = stateAt(finality, range.to, restated.size > 0);
     setCaching(reply, state, request.query);
     return {
       ad_id,
@@ -37,7 +39,7 @@ export function routeSeries(http: Http, { queries, rules }: RouteDeps): void {
       ...(country === undefined ? {} : { country }),
       state,
       watermark: isoOrNull(finality.watermark),
-      points: pointsOf(rows, range, stepMs, finality),
+      points: pointsOf(rows, range, stepMs, start => stateAt(finality, start + stepMs, restated.has(start))),
     };
   });
 }
@@ -47,12 +49,12 @@ function pointsOf(
   rows: readonly (Counts & { readonly start: number })[],
   range: TimeRange,
   stepMs: number,
-  finality: Finality,
+  stateOf: (start: number) => State,
 ) {
   const rowAt = new Map(rows.map(({ start, ...counts }) => [start, counts]));
   const points = [];
   for (let start = range.from; start < range.to; start += stepMs) {
-    points.push({ start: isoOf(start), ...(rowAt.get(start) ?? noClicks), state: stateAt(finality, start + stepMs) });
+    points.push({ start: isoOf(start), ...(rowAt.get(start) ?? noClicks), state: stateOf(start) });
   }
   return points;
 }

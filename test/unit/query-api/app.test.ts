@@ -35,6 +35,7 @@ function fakeClickHouse(tables: Record<string, () => unknown[]>) {
       asked.push(table);
       return (tables[table]?.() ?? []) as T[];
     },
+    queryLines: () => Promise.resolve(new Uint8Array()),
     command: () => Promise.resolve(),
     insert: () => Promise.resolve(),
     ping: () => Promise.resolve(),
@@ -83,10 +84,10 @@ describe('the order of reading', () => {
     [`/v1/ads/a/aggregated_count?${minute}`, 'ad_minute_by_ad'],
     [`/v1/ads/popular_ads?${minute}`, 'ad_minute'],
     [`/v1/ads/a/series?${minute}`, 'ad_minute_by_ad'],
-  ])('is progress first, then counts: %s', async (url, table) => {
+  ])('is progress first, then counts, then what was restated: %s', async (url, table) => {
     const { get, asked } = await app(everywhere);
     await get(url);
-    expect(asked).toEqual(['partition_progress', table]);
+    expect(asked).toEqual(['partition_progress', table, 'restatement']);
   });
 
   it('calls a count provisional that was read while its minute became final', async () => {
@@ -100,6 +101,24 @@ describe('the order of reading', () => {
     });
     expect((await get(`/v1/ads/a/aggregated_count?${minute}`)).body).toMatchObject({ count: 7, state: 'provisional' });
     expect((await get(`/v1/ads/a/aggregated_count?${minute}`)).body).toMatchObject({ count: 7, state: 'final' });
+  });
+});
+
+describe('a final number', () => {
+  it.each([
+    [`/v1/ads/a/aggregated_count?${minute}`, 'ad_minute_by_ad'],
+    [`/v1/ads/popular_ads?${minute}`, 'ad_minute'],
+  ])('is called restated if it is restated while it is read: %s', async (url, table) => {
+    let read = false;
+    const { get } = await app({
+      ...everywhere,
+      [table]: () => {
+        read = true;
+        return [{ ad_id: 'a', count: 7, duplicates: 0, late: 0 }];
+      },
+      restatement: () => (read ? [{ found: 1 }] : []),
+    });
+    expect((await get(url)).body.state).toBe('restated');
   });
 });
 
@@ -179,6 +198,8 @@ describe('a wrong request', () => {
     const refused = await http.inject({ method: 'POST', url: '/v1/ads/popular_ads', payload: {} });
     expect(refused.statusCode).toBe(405);
     expect(refused.headers.allow).toBe('GET, HEAD');
+    const read = await http.inject({ method: 'PATCH', url: '/v1/replays/01K00000000000000000000000' });
+    expect([read.statusCode, read.headers.allow]).toEqual([405, 'GET, HEAD, DELETE']);
     expect(refused.json().code).toBe('method_not_allowed');
   });
 });
@@ -345,26 +366,35 @@ describe('what stands around the answers', () => {
     const { http } = await app(everywhere);
     const { openapi, paths } = (await http.inject('/openapi.json')).json();
     expect(openapi).toMatch(/^3\.1/);
-    const ours = Object.entries<{ get: Record<string, unknown> & { responses: Record<string, unknown> } }>(
+    const ours = Object.entries<Record<string, Record<string, unknown> & { responses: Record<string, unknown> }>>(
       paths,
     ).filter(([path]) => path.startsWith('/v1/'));
     expect(ours.map(([path]) => path).sort()).toEqual([
       '/v1/ads/popular_ads',
       '/v1/ads/{ad_id}/aggregated_count',
+      '/v1/ads/{ad_id}/restatements',
       '/v1/ads/{ad_id}/series',
+      '/v1/clicks/{event_id}',
+      '/v1/reconciliations',
+      '/v1/reconciliations/{id}',
+      '/v1/replays',
+      '/v1/replays/{id}',
       '/v1/status',
     ]);
-    for (const [, { get, ...others }] of ours) {
-      expect(others).toEqual({});
-      expect(get).toMatchObject({
+    for (const [path, [method, operation]] of ours.flatMap(([at, operations]) =>
+      Object.entries(operations).map(entry => [at, entry] as const),
+    )) {
+      expect(operation).toMatchObject({
         operationId: expect.any(String),
         tags: [expect.any(String)],
         summary: expect.any(String),
       });
-      expect(get.responses['200']).toMatchObject({
+      const [success] = Object.keys(operation.responses).filter(status => status < '300');
+      expect(success).toBe(path.startsWith('/v1/re') && method !== 'get' ? '202' : '200');
+      expect(operation.responses[success ?? '']).toMatchObject({
         content: { 'application/json': { schema: { additionalProperties: false } } },
       });
-      expect(Object.keys(get.responses)).toEqual(['200', '400', '503']);
+      expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['400', '503']));
     }
   });
 

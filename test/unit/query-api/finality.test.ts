@@ -64,4 +64,10 @@ describe('stateAt', () => {
     expect(stateAt(finality, 120_000)).toBe('final');
     expect(stateAt(finality, 180_000)).toBe('provisional');
   });
+
+  it('is restated only where it would be final', () => {
+    const finality = { watermark: 200_000, finalUntil: 120_000 };
+    expect(stateAt(finality, 120_000, true)).toBe('restated');
+    expect(stateAt(finality, 180_000, true)).toBe('provisional');
+  });
 });

@@ -1,0 +1,36 @@
+/** One cell: what was stated against what was recounted. */
+import type { AdMinuteRow } from '../ad-minute.ts';
+import type { CellChange, StatedRow } from '../restatement.ts';
+
+export type RecountedCell = Omit<AdMinuteRow, 'version' | 'late'>;
+
+/**
+ * Undefined where the clicks agree. They are summed over partitions, as answers are: who writes to the log directly may
+ * have put an ad's clicks elsewhere than a recount does.
+ */
+export function changeOf(cell: RecountedCell, stated: readonly StatedRow[]): CellChange | undefined {
+  const { minute, ad_id, country, clicks: after, duplicates, partition } = cell;
+  const before = sumOf(stated, 'clicks');
+  if (before === after) return undefined;
+  // Clicks a recount adds came after their minute was final, so they were late as well.
+  const late = Math.min(after, sumOf(stated, 'late') + Math.max(0, after - before));
+  const elsewhere = stated.filter(row => row.partition !== partition);
+  return {
+    minute,
+    ad_id,
+    country,
+    revision: 1 + Math.max(0, ...stated.map(row => row.revision)),
+    before,
+    after,
+    before_duplicates: sumOf(stated, 'duplicates'),
+    after_duplicates: duplicates,
+    rows: [
+      { partition, clicks: after, duplicates, late },
+      ...elsewhere.map(row => ({ partition: row.partition, clicks: 0, duplicates: 0, late: 0 })),
+    ],
+  };
+}
+
+function sumOf(rows: readonly StatedRow[], field: 'clicks' | 'duplicates' | 'late'): number {
+  return rows.reduce((sum, row) => sum + row[field], 0);
+}

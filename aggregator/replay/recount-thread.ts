@@ -1,0 +1,72 @@
+/**
+ * CONTRACT: a recount (recount.ts) in a thread of its own, for whoever reads the raw clicks. Pages are handed over, not
+ * copied. Requests are answered in order; the caller keeps few of them waiting, and so memory bounded.
+ */
+import { Worker } from 'node:worker_threads';
+import { Corrupt } from '../../infra/errors.ts';
+import type { CellChange } from '../restatement.ts';
+import type { RecountSettings } from './recount.ts';
+
+export interface RecountThread extends AsyncDisposable {
+  /** Canonical lines, in the order of minutes. `minute` is that of the last line, epoch ms; `lines` all so far. */
+  feed(page: Uint8Array): Promise<{ readonly minute: number; readonly lines: number }>;
+  /** Compares minutes before `until` (epoch ms) with all that was stated of them: NDJSON of `StatedRow`. */
+  settle(until: number, stated: readonly Uint8Array[]): Promise<readonly CellChange[]>;
+}
+
+export type Request =
+  | { readonly kind: 'feed'; readonly page: Uint8Array }
+  | { readonly kind: 'settle'; readonly until: number; readonly stated: readonly Uint8Array[] };
+
+export interface Answer {
+  readonly minute?: number;
+  readonly lines?: number;
+  readonly changes?: readonly CellChange[];
+  readonly error?: string;
+}
+
+export function openRecountThread({ partitions, hashSeed }: RecountSettings): RecountThread {
+  const worker = new Worker(new URL('./recount-worker.ts', import.meta.url), {
+    workerData: { partitions, hashSeed } satisfies RecountSettings,
+  });
+  const waiting: PromiseWithResolvers<Answer>[] = [];
+  let ended: Error | undefined;
+  const end = (error: Error) => {
+    ended ??= error;
+    for (const request of waiting.splice(0)) request.reject(error);
+  };
+  worker.on('message', (answer: Answer) => {
+    const request = waiting.shift();
+    if (answer.error === undefined) request?.resolve(answer);
+    else request?.reject(new Corrupt(answer.error));
+  });
+  worker.on('error', error => end(error instanceof Error ? error : new Error(String(error))));
+  worker.on('exit', () => end(new Error('the recount was ended')));
+
+  const ask = (request: Request, handedOver: readonly Uint8Array[]): Promise<Answer> => {
+    if (ended) return Promise.reject(ended);
+    const pending = Promise.withResolvers<Answer>();
+    waiting.push(pending);
+    worker.postMessage(request, transferable(handedOver));
+    return pending.promise;
+  };
+  return {
+    async feed(page) {
+      const { minute = Number.NEGATIVE_INFINITY, lines = 0 } = await ask({ kind: 'feed', page }, [page]);
+      return { minute, lines };
+    },
+    async settle(until, stated) {
+      return (await ask({ kind: 'settle', until, stated }, stated)).changes ?? [];
+    },
+    async [Symbol.asyncDispose]() {
+      await worker.terminate();
+    },
+  };
+}
+
+/** The memory of bytes that own theirs; others are copied. */
+function transferable(pages: readonly Uint8Array[]): ArrayBuffer[] {
+  return pages.flatMap(({ buffer, byteLength }) =>
+    buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && byteLength > 0 ? [buffer] : [],
+  );
+}

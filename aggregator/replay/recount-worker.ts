@@ -1,0 +1,33 @@
+/** The thread that recounts: it holds the state of a range and does the work that would keep a server from answering. */
+import { setPriority } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf } from '../../infra/errors.ts';
+import type { StatedRow } from '../restatement.ts';
+import { Recount, type RecountSettings, rowsIn } from './recount.ts';
+import type { Answer, Request } from './recount-thread.ts';
+
+// On Linux the priority is the thread's own: live counting goes first. Elsewhere it would be the whole process's.
+if (process.platform === 'linux') setPriority(0, 10);
+
+const recount = new Recount(workerData as RecountSettings);
+
+parentPort?.on('message', (request: Request) => {
+  try {
+    parentPort?.postMessage(answer(request));
+  } catch (error) {
+    parentPort?.postMessage({ error: messageOf(error) } satisfies Answer);
+  }
+});
+
+function answer(request: Request): Answer {
+  if (request.kind === 'settle') {
+    return {
+      changes: recount.settle(
+        request.until,
+        request.stated.flatMap(page => rowsIn<StatedRow>(page)),
+      ),
+    };
+  }
+  recount.feed(request.page);
+  return { minute: recount.minute, lines: recount.lines };
+}

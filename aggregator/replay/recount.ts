@@ -1,0 +1,147 @@
+/**
+ * Counts final minutes again, from all their raw clicks, with the core that counted them live, and says which cells
+ * differ from what was stated. The lines come in the order of minutes, so two minutes of out-of-orderness hold any
+ * minute open until all of it has been read, nothing is ever late, and the core itself drops what is done: memory is
+ * that of one minute, whatever the range. Clicks are compared with those of their partition, as in the stream.
+ */
+import { Corrupt } from '../../infra/errors.ts';
+import { partitionOf } from '../../ingest/click.ts';
+import { RecordReader } from '../../ingest/record-reader.ts';
+import type { AdMinuteRow } from '../ad-minute.ts';
+import { freshCheckpoint, PartitionAggregator } from '../core/partition-aggregator.ts';
+import { windowMs, windowStartOf } from '../core/time.ts';
+import type { CellChange, StatedRow } from '../restatement.ts';
+import { changeOf } from './cell-change.ts';
+
+export interface RecountSettings {
+  readonly partitions: number;
+  /** See id-hash.ts. */
+  readonly hashSeed: number;
+}
+
+export class Recount {
+  readonly #partitions: number;
+  readonly #aggregators: readonly PartitionAggregator[];
+  readonly #reader = new RecordReader(0);
+  /** What the core has said of minutes not yet compared, by `cellKey`. */
+  readonly #counted = new Map<string, AdMinuteRow>();
+  #minute = Number.NEGATIVE_INFINITY;
+  #offset = 0;
+  #lines = 0;
+  #adId = '';
+  #adPartition = 0;
+
+  constructor({ partitions, hashSeed }: RecountSettings) {
+    this.#partitions = partitions;
+    this.#aggregators = Array.from({ length: partitions }, (_, partition) => {
+      const settings = { partition, partitions, hashSeed, outOfOrdernessMs: windowMs, allowedLatenessMs: 0 };
+      return new PartitionAggregator(settings, freshCheckpoint(0));
+    });
+  }
+
+  /** The minute of the last line, epoch ms: all before it are complete. */
+  get minute(): number {
+    return this.#minute;
+  }
+
+  /** Lines fed so far. */
+  get lines(): number {
+    return this.#lines;
+  }
+
+  /** Takes canonical lines in the order of their minutes. */
+  feed(page: Uint8Array): void {
+    const reader = this.#reader;
+    let runStart = 0;
+    let runPartition = -1;
+    reader.open(0, noAppendTime, page);
+    while (reader.next()) {
+      if (!reader.ok) throw new Corrupt(`click_raw holds a line that is no click: ${reader.problem}`);
+      this.#advance(windowStartOf(reader.clickedAt));
+      const partition = this.#partitionAt(reader);
+      if (partition === runPartition) continue;
+      this.#step(runPartition, page.subarray(runStart, reader.lineStart));
+      runStart = reader.lineStart;
+      runPartition = partition;
+    }
+    this.#step(runPartition, page.subarray(runStart));
+    this.#lines += reader.lineIndex + 1;
+  }
+
+  /** The cells of minutes before `until` (epoch ms) that differ from `stated`, all rows there are of those minutes. */
+  settle(until: number, stated: readonly StatedRow[]): CellChange[] {
+    this.#drain();
+    const before = Map.groupBy(stated, cellKey);
+    const changes: CellChange[] = [];
+    const settled: AdMinuteRow[] = [];
+    for (const row of this.#counted.values()) if (row.minute * 1_000 < until) settled.push(row);
+    for (const row of settled) {
+      const key = cellKey(row);
+      this.#counted.delete(key);
+      const change = changeOf(row, before.get(key) ?? []);
+      before.delete(key);
+      if (change) changes.push(change);
+    }
+    for (const rows of before.values()) {
+      const [{ ad_id, country, minute }] = rows as [StatedRow];
+      const nothing = { minute, ad_id, country, clicks: 0, duplicates: 0, partition: this.#partitionOf(ad_id) };
+      const change = changeOf(nothing, rows);
+      if (change) changes.push(change);
+    }
+    return changes;
+  }
+
+  #advance(minute: number): void {
+    if (minute < this.#minute) throw new RangeError(`minute ${minute} comes after minute ${this.#minute}`);
+    this.#minute = minute;
+  }
+
+  /** Lines of one ad stand together. */
+  #partitionAt({ bytes, adIdStart, adIdEnd }: RecordReader): number {
+    if (!equals(this.#adId, bytes, adIdStart, adIdEnd)) {
+      this.#adId = decoder.decode(bytes.subarray(adIdStart, adIdEnd));
+      this.#adPartition = this.#partitionOf(this.#adId);
+    }
+    return this.#adPartition;
+  }
+
+  #partitionOf(adId: string): number {
+    return partitionOf(adId, this.#partitions);
+  }
+
+  #step(partition: number, lines: Uint8Array): void {
+    this.#aggregators[partition]?.step(this.#offset++, noAppendTime, lines);
+  }
+
+  #drain(): void {
+    for (const aggregator of this.#aggregators) {
+      const { rowChunks, quarantined } = aggregator.drain();
+      const [refused] = quarantined;
+      if (refused) throw new Corrupt(`a raw click was not recounted: ${refused.reason} ${refused.raw}`);
+      for (const chunk of rowChunks) {
+        for (const row of rowsIn<AdMinuteRow>(chunk)) this.#counted.set(cellKey(row), row);
+      }
+    }
+  }
+}
+
+/** The rows of NDJSON. */
+export function rowsIn<T>(ndjson: Uint8Array): T[] {
+  const text = decoder.decode(ndjson).trimEnd();
+  return JSON.parse(`[${text.replaceAll('\n', ',')}]`);
+}
+
+const decoder = new TextDecoder();
+
+/** Later than any click: raw holds no line that was dated ahead of its append time. */
+const noAppendTime = Number.MAX_SAFE_INTEGER;
+
+function cellKey({ minute, ad_id, country }: { minute: number; ad_id: string; country: string }): string {
+  return `${minute} ${country} ${ad_id}`;
+}
+
+function equals(text: string, b: Uint8Array, start: number, end: number): boolean {
+  if (text.length !== end - start) return false;
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) !== b[start + i]) return false;
+  return true;
+}

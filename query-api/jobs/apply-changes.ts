@@ -1,0 +1,67 @@
+/**
+ * Writes what a recount has found. First the history, so that nobody reads a changed number without its restatement;
+ * `ad_minute`, which the recount compares with, comes last: as long as it is not written, a job that is run again finds
+ * the cell still different and writes all of it once more.
+ */
+import {
+  type CellChange,
+  type RestatementReason,
+  type RestatementRow,
+  versionOf,
+} from '../../aggregator/restatement.ts';
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+
+export interface Restating {
+  readonly job: string;
+  readonly reason: RestatementReason;
+  /** Epoch ms. */
+  readonly at: number;
+}
+
+export async function applyChanges(
+  clickhouse: ClickHouse,
+  changes: readonly CellChange[],
+  restating: Restating,
+): Promise<void> {
+  await insertRows(
+    clickhouse,
+    'restatement',
+    changes.map(({ rows, ...change }): RestatementRow => {
+      return { ...change, ...restating };
+    }),
+  );
+  const rows = changes.flatMap(({ minute, ad_id, country, revision, rows: counts }) =>
+    counts.map(count => ({ minute, ad_id, country, version: versionOf(revision, restating.at), ...count })),
+  );
+  await insertRows(clickhouse, 'ad_minute_by_ad', rows);
+  await insertRows(clickhouse, 'ad_minute', rows);
+}
+
+/** What differs, for who asks about the job. */
+export async function recordDiff(
+  clickhouse: ClickHouse,
+  changes: readonly CellChange[],
+  { job, at }: Restating,
+): Promise<void> {
+  await insertRows(
+    clickhouse,
+    'replay_diff',
+    changes.map(({ minute, ad_id, country, before, after }) => {
+      return { job, minute, ad_id, country, before, after, at: Math.floor(at / 1_000) };
+    }),
+  );
+}
+
+const rowsPerInsert = 50_000;
+
+async function insertRows(clickhouse: ClickHouse, table: string, rows: readonly object[]): Promise<void> {
+  for (let i = 0; i < rows.length; i += rowsPerInsert) {
+    await clickhouse.insert(
+      table,
+      rows
+        .slice(i, i + rowsPerInsert)
+        .map(row => JSON.stringify(row))
+        .join('\n'),
+    );
+  }
+}

@@ -1,0 +1,97 @@
+/** What routes of jobs share: what may be asked for, and how a job is shown. */
+import { Type } from 'typebox';
+import { Problem, ProblemSchema } from '../../infra/http.ts';
+import type { Finality } from '../finality.ts';
+import { countField, isoOf, problems, timeField } from '../parameters.ts';
+import type { TimeRange } from '../queries.ts';
+import { invalid, type RangeRules, rangeOf } from '../time-range.ts';
+import { type Job, jobIdPattern } from './job.ts';
+import type { DiffCursor } from './job-store.ts';
+import { rawSince, recountableDays } from './raw-retention.ts';
+
+const moment = (description: string) =>
+  Type.Union([Type.String(), Type.Integer({ minimum: 0 })], { description, examples: ['2025-11-22T08:26:00Z'] });
+
+export const JobBody = Type.Object({
+  from: moment('begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute'),
+  to: moment('end, exclusive: as `from`; all of the range must be final'),
+});
+
+export const JobIdParams = Type.Object({
+  id: Type.String({ pattern: jobIdPattern.source, description: 'the job (a ULID)' }),
+});
+
+export const jobProblems = { ...problems, 404: ProblemSchema, 409: ProblemSchema };
+
+/** @throws Problem where the range cannot be recounted: not final yet, or its clicks no longer kept */
+export function askedRange(
+  body: { readonly from: string | number; readonly to: string | number },
+  rules: RangeRules,
+  { finalUntil }: Finality,
+): TimeRange {
+  const range = rangeOf({ from: String(body.from), to: String(body.to) }, rules);
+  if (range.from < rawSince(rules.now)) {
+    throw invalid('from', body.from, `must be at most ${recountableDays} days ago: older raw clicks are not kept`);
+  }
+  if (finalUntil !== null && range.to <= finalUntil) return range;
+  const until = finalUntil === null ? 'nothing is final yet' : `the counts are final until ${isoOf(finalUntil)}`;
+  throw new Problem(409, 'not_final', `to: ${until} (given ${JSON.stringify(body.to)})`);
+}
+
+/** @throws Problem where there is none */
+export function existing(job: Job | undefined, id: string): Job {
+  if (job) return job;
+  throw new Problem(404, 'not_found', `id "${id}": there is no such job`);
+}
+
+export const JobSchema = Type.Object(
+  {
+    id: Type.String(),
+    kind: Type.Enum(['replay', 'restate', 'reconcile'], { type: 'string' }),
+    reason: Type.String({ description: '`replay`; `late`, `reconcile`: why it restates; `hourly` or `asked`' }),
+    state: Type.Enum(['queued', 'running', 'done', 'failed', 'cancelled'], { type: 'string' }),
+    apply: Type.Boolean({ description: 'whether it changes counts' }),
+    from: timeField('begin, inclusive'),
+    to: timeField('end, exclusive'),
+    minutes_done: countField('minutes recounted'),
+    minutes_total: countField('minutes to recount'),
+    clicks_read: countField('raw clicks read'),
+    cells_changed: countField('counts found to differ; known at the end'),
+    error: Type.Union([Type.String(), Type.Null()], { description: 'why it failed' }),
+    created_at: timeField('when it was asked for'),
+    updated_at: timeField('when it was last heard of'),
+  },
+  { additionalProperties: false },
+);
+
+export function shownJob(job: Job) {
+  const { id, kind, reason, state, apply } = job;
+  return {
+    ...{ id, kind, reason, state, apply },
+    from: isoOf(job.from),
+    to: isoOf(job.to),
+    minutes_done: job.minutesDone,
+    minutes_total: job.minutesTotal,
+    clicks_read: job.clicksRead,
+    cells_changed: job.cellsChanged,
+    error: job.error === '' ? null : job.error,
+    created_at: isoOf(job.createdAt),
+    updated_at: isoOf(job.updatedAt),
+  };
+}
+
+/** @throws Problem where the text is none of ours */
+export function cursorOf(text: string | undefined): DiffCursor | undefined {
+  if (text === undefined) return undefined;
+  const [, minute, country, adId] = /^(\d{1,15})~([A-Z]{2})~([A-Za-z0-9._:-]{1,128})$/.exec(text) ?? [];
+  if (minute && country && adId) return { minute: Number(minute), country, adId };
+  throw invalid('after', text, 'must be `next` of the page before');
+}
+
+export function textOfCursor(row: {
+  readonly minute: number;
+  readonly country: string;
+  readonly ad_id: string;
+}): string {
+  return `${row.minute}~${row.country}~${row.ad_id}`;
+}

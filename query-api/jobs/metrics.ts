@@ -1,0 +1,13 @@
+/** The metrics of jobs. */
+import { counter, gauge } from '../../infra/metrics.ts';
+
+export const jobsEnded = counter('jobs_ended_total', 'Jobs ended, by kind and state', ['kind', 'state']);
+export const recountedClicks = counter('recounted_clicks_total', 'Raw clicks recounted');
+export const restatedCells = counter('restated_cells_total', 'Final counts changed, by reason', ['reason']);
+export const lateMinutes = gauge('late_minutes', 'Final minutes with late clicks that are not restated yet');
+
+export const reconciledCells = counter('reconciliation_cells_total', 'Counts compared with raw clicks');
+export const driftingCells = counter('reconciliation_drift_cells_total', 'Counts that differed from raw clicks');
+export const conflicts = counter('reconciliation_conflicts_total', 'Event ids found under several ads in a minute');
+export const drift = gauge('reconciliation_drift_clicks', 'Raw clicks less counted ones, of the last reconciliation');
+export const reconciledUntil = gauge('reconciliation_until_seconds', 'End of the last hour reconciled, epoch seconds');

@@ -1,0 +1,60 @@
+/** Jobs, put together: what the routes need of them, and the loop that runs them. */
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { Logger } from '../../infra/log.ts';
+import type { QueryApiConfig } from '../config.ts';
+import { createQueries } from '../queries.ts';
+import { type Job, newJob } from './job.ts';
+import { createJobLoop } from './job-loop.ts';
+import { createJobStore } from './job-store.ts';
+import { createLateMinutes } from './late-minutes.ts';
+import { createRawGate, type RawLog } from './raw-gate.ts';
+import { resultOf, runReconcile } from './reconcile-job.ts';
+import { createReconciliation } from './reconciliation.ts';
+import { runRecount } from './recount-job.ts';
+import { createRecountQueries } from './recount-queries.ts';
+import { createWorkFinder } from './work-finder.ts';
+
+export interface JobsDeps {
+  readonly config: QueryApiConfig;
+  readonly clickhouse: ClickHouse;
+  readonly pipeline: RawLog;
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** Starts to run jobs, if the configuration says so, until it is disposed of. */
+export function openJobs({ config, clickhouse, pipeline, now, log }: JobsDeps): AsyncDisposable {
+  const timeoutMs = config.QUERY_TIMEOUT_MS;
+  const store = createJobStore(clickhouse, { timeoutMs });
+  const lateMinutes = createLateMinutes({ clickhouse, now, timeoutMs: 20_000 });
+  const queries = createRecountQueries(clickhouse);
+  const reconciliation = createReconciliation(clickhouse);
+  const mayGoOn = (job: Job) => loop.mayGoOn(job);
+  const loop = createJobLoop({
+    store,
+    gate: createRawGate(pipeline),
+    progress: createQueries(clickhouse, { timeoutMs }).progress,
+    now,
+    log,
+    findWork: createWorkFinder({ store, lateMinutes, now, log }),
+    run: (job, partitions) =>
+      job.kind === 'reconcile'
+        ? runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn })
+        : runRecount(job, partitions, { clickhouse, store, queries, now, mayGoOn }),
+    async onDone(job) {
+      const repair = config.RECONCILE_REPAIR ? repairOf(job, now()) : undefined;
+      if (repair) await store.save(repair);
+    },
+  });
+  if (config.JOBS_ENABLED) loop.start();
+  return loop;
+}
+
+/** A restatement of the minutes in which a reconciliation has found drift. */
+function repairOf(job: Job, now: number): Job | undefined {
+  const { minutes } = resultOf(job);
+  const [from] = minutes;
+  if (job.kind !== 'reconcile' || from === undefined) return undefined;
+  const to = (minutes.at(-1) ?? from) + 60_000;
+  return newJob({ kind: 'restate', reason: 'reconcile', apply: true, from, to, minutes }, now);
+}

@@ -1,0 +1,11 @@
+/**
+ * How far back a recount may go. ClickHouse drops raw clicks after 35 days (`click_raw`'s TTL), but their counts are
+ * kept for longer: a recount of a minute whose clicks are gone would make zeroes of true numbers.
+ */
+export function rawSince(now: number): number {
+  return Math.ceil((now - recountableMs) / 60_000) * 60_000;
+}
+
+/** A day less than clicks are kept: a job takes time, too. */
+export const recountableDays = 34;
+const recountableMs = recountableDays * 86_400_000;

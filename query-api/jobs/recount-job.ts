@@ -1,0 +1,84 @@
+/** Runs a replay or a restatement from where it stands to its end, or until it has to make way. */
+import { randomInt } from 'node:crypto';
+import type { RestatementReason } from '../../aggregator/restatement.ts';
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { TimeRange } from '../queries.ts';
+import { minuteMs } from '../time-range.ts';
+import { applyChanges, recordDiff } from './apply-changes.ts';
+import type { Job } from './job.ts';
+import type { JobStore } from './job-store.ts';
+import { recountedClicks, restatedCells } from './metrics.ts';
+import type { RecountQueries } from './recount-queries.ts';
+import { recountSteps } from './recount-steps.ts';
+
+export interface RecountJobDeps {
+  readonly clickhouse: ClickHouse;
+  readonly store: JobStore;
+  readonly queries: RecountQueries;
+  readonly now: () => number;
+  /** Asked now and then: 'go on', or end the run with the job as it stands. */
+  readonly mayGoOn: (job: Job) => Promise<boolean>;
+  readonly pageRows?: number;
+}
+
+/** The job as it stands after the run, saved; it is done if its position is its end. */
+export async function runRecount(asked: Job, partitions: number, deps: RecountJobDeps): Promise<Job> {
+  const { clickhouse, store, queries, now, mayGoOn, pageRows } = deps;
+  const hashSeed = randomInt(2 ** 32);
+  const options = { queries, partitions, hashSeed, ...(pageRows === undefined ? {} : { pageRows }) };
+  let job = asked;
+  let savedAt = now();
+  for (const range of rangesOf(job)) {
+    for await (const { until, lines, changes } of recountSteps(range, options)) {
+      const restating = { job: job.id, reason: reasonOf(job), at: now() };
+      await recordDiff(clickhouse, changes, restating);
+      if (job.apply) {
+        await applyChanges(clickhouse, changes, restating);
+        restatedCells.inc({ reason: restating.reason }, changes.length);
+      }
+      recountedClicks.inc(lines);
+      job = { ...job, position: until, minutesDone: doneAt(job, until), clicksRead: job.clicksRead + lines };
+      if (now() - savedAt < saveIntervalMs) continue;
+      savedAt = now();
+      job = await saved(job, deps);
+      if (!(await mayGoOn(job))) return job;
+    }
+  }
+  const { cells } = await store.diffTotals(job.id);
+  return await saved({ ...job, position: job.to, minutesDone: job.minutesTotal, cellsChanged: cells }, deps);
+}
+
+/** A job that is interrupted repeats at most this much, which then shows no difference. */
+const saveIntervalMs = 500;
+
+async function saved(job: Job, { store, now }: RecountJobDeps): Promise<Job> {
+  const next = { ...job, updatedAt: now(), seq: job.seq + 1 };
+  await store.save(next);
+  return next;
+}
+
+function reasonOf({ reason }: Job): RestatementReason {
+  return reason === 'late' || reason === 'reconcile' ? reason : 'replay';
+}
+
+/** What is left of the job, neighbouring minutes together. */
+export function rangesOf({
+  minutes,
+  from,
+  to,
+  position,
+}: Pick<Job, 'minutes' | 'from' | 'to' | 'position'>): TimeRange[] {
+  if (minutes.length === 0) return position < to ? [{ from: Math.max(from, position), to }] : [];
+  const ranges: TimeRange[] = [];
+  for (const minute of minutes) {
+    if (minute < position) continue;
+    const last = ranges.at(-1);
+    if (last?.to === minute) ranges[ranges.length - 1] = { from: last.from, to: minute + minuteMs };
+    else ranges.push({ from: minute, to: minute + minuteMs });
+  }
+  return ranges;
+}
+
+function doneAt({ minutes, from }: Job, until: number): number {
+  return minutes.length === 0 ? (until - from) / minuteMs : minutes.filter(minute => minute < until).length;
+}

@@ -1,0 +1,105 @@
+/** What has been restated: the history of final counts. Rules as in queries.ts. */
+import type { RestatementReason } from '../aggregator/restatement.ts';
+import type { ClickHouse } from '../infra/clickhouse.ts';
+import { bound, type Selection, within } from './queries.ts';
+import { settingsOf } from './read-settings.ts';
+
+export interface Restatement {
+  /** Epoch ms. */
+  readonly minute: number;
+  readonly country: string;
+  readonly revision: number;
+  readonly job: string;
+  readonly reason: RestatementReason;
+  readonly before: number;
+  readonly after: number;
+  readonly at: number;
+}
+
+/** Where a page of restatements goes on. */
+export interface RestatementCursor {
+  readonly minute: number;
+  readonly country: string;
+  readonly revision: number;
+}
+
+export interface UndoneCounts {
+  readonly count: number;
+  readonly duplicates: number;
+  readonly late: number;
+}
+
+export type RestatementQueries = ReturnType<typeof createRestatementQueries>;
+
+export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
+  const settings = (rows: number) => settingsOf(rows, timeoutMs);
+  const ofAd = (adId: string | undefined) => (adId === undefined ? '' : 'AND ad_id = {ad_id:String}');
+  return {
+    /** Whether any count of the selection was restated, up to `until` (epoch ms) if it is given. */
+    async isRestated(selection: Selection, adId?: string, until?: number): Promise<boolean> {
+      const rows = await clickhouse.query(
+        `SELECT 1 AS found FROM restatement FINAL WHERE ${within(selection)} ${ofAd(adId)}
+           ${until === undefined ? '' : `AND at <= fromUnixTimestamp64Milli({until:Int64}, 'UTC')`}
+         LIMIT 1 ${settings(1)}`,
+        {
+          ...bound(selection),
+          ...(adId === undefined ? {} : { ad_id: adId }),
+          ...(until === undefined ? {} : { until }),
+        },
+      );
+      return rows.length > 0;
+    },
+
+    /** The steps of a series that hold a restated count, epoch ms. */
+    async restatedSteps(adId: string, stepMs: number, selection: Selection): Promise<Set<number>> {
+      const steps = Math.ceil((selection.to - selection.from) / stepMs) + 1;
+      const rows = await clickhouse.query<{ start: number }>(
+        `SELECT DISTINCT intDiv(toUnixTimestamp(minute), {step_s:UInt32}) * {step_s:UInt32} * 1000 AS start
+         FROM restatement FINAL WHERE ${within(selection)} ${ofAd(adId)} ${settings(steps)}`,
+        { ...bound(selection), ad_id: adId, step_s: stepMs / 1_000 },
+      );
+      return new Set(rows.map(({ start }) => start));
+    },
+
+    /** What restatements after `asOf` (epoch ms) have added to the counts of the selection. */
+    async addedSince(adId: string, selection: Selection, asOf: number): Promise<UndoneCounts> {
+      const [row] = await clickhouse.query<UndoneCounts>(
+        `SELECT sum(toInt64(after) - toInt64(before)) AS count,
+           sum(toInt64(after_duplicates) - toInt64(before_duplicates)) AS duplicates,
+           sum(greatest(0, toInt64(after) - toInt64(before))) AS late
+         FROM restatement FINAL
+         WHERE ${within(selection)} ${ofAd(adId)} AND at > fromUnixTimestamp64Milli({as_of:Int64}, 'UTC') ${settings(1)}`,
+        { ...bound(selection), ad_id: adId, as_of: asOf },
+      );
+      return row ?? { count: 0, duplicates: 0, late: 0 };
+    },
+
+    /** Of one ad, in the order of minute, country and revision. */
+    async ofAd(
+      adId: string,
+      selection: Selection,
+      after: RestatementCursor | undefined,
+      limit: number,
+    ): Promise<Restatement[]> {
+      const from = after ?? { minute: 0, country: '', revision: 0 };
+      return await clickhouse.query(
+        `SELECT toUnixTimestamp(m) * 1000 AS minute, country, revision, job, reason, before, after,
+           toUnixTimestamp64Milli(t) AS at
+         FROM (
+           SELECT minute AS m, country, revision, job, reason, before, after, at AS t FROM restatement FINAL
+           WHERE ${within(selection)} ${ofAd(adId)}
+             AND (toUnixTimestamp(minute), country, revision) > ({m:UInt32}, {c:String}, {r:UInt16})
+           ORDER BY minute, country, revision LIMIT {limit:UInt32}
+         ) ORDER BY m, country, revision ${settings(limit)}`,
+        {
+          ...bound(selection),
+          ad_id: adId,
+          m: from.minute / 1_000,
+          c: from.country,
+          r: from.revision,
+          limit,
+        },
+      );
+    },
+  };
+}

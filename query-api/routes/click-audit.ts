@@ -1,0 +1,117 @@
+/** GET /v1/clicks/{event_id}: where did my click go. */
+import { Type } from 'typebox';
+import { type Http, Problem, ProblemSchema } from '../../infra/http.ts';
+import { limits } from '../../ingest/click.ts';
+import type { QuarantinedLine, RawClick } from '../audit-queries.ts';
+import { type Copy, type Restating, trailOf } from '../click-trail.ts';
+import { type Finality, finalityOf, type State, stateAt } from '../finality.ts';
+import { isoOf, isoOrNull, problems, stateField, timeField } from '../parameters.ts';
+import type { RouteDeps } from '../route-deps.ts';
+import { minuteMs } from '../time-range.ts';
+
+export function routeClickAudit(http: Http, deps: RouteDeps): void {
+  const { queries, audit } = deps;
+  http.get('/v1/clicks/:event_id', { schema }, async (request, reply) => {
+    const { event_id } = request.params;
+    const progress = await queries.progress();
+    const raw = await audit.rawClicks(event_id);
+    const quarantined = await audit.quarantinedLines(event_id);
+    reply.header('cache-control', 'no-store');
+    if (raw.length + quarantined.length === 0) {
+      throw new Problem(
+        404,
+        'not_found',
+        `event_id "${event_id}": no click with this id was accepted, or it is no longer kept`,
+      );
+    }
+    const restated = await restatementsOf(raw, quarantined, deps);
+    const copies = trailOf(raw, quarantined, restated, progress[0]?.partitions ?? 0);
+    const finality = finalityOf(progress);
+    return { event_id, copies: copies.map(copy => shown(copy, finality, restated)) };
+  });
+}
+
+/** Ads and minutes of one click's copies: one or two. */
+async function restatementsOf(
+  raw: readonly RawClick[],
+  quarantined: readonly QuarantinedLine[],
+  { restatements }: RouteDeps,
+): Promise<Restating[]> {
+  const keys = new Map<string, { adId: string; minute: number }>();
+  for (const { ad_id, clicked_at } of [...raw, ...quarantined]) {
+    const minute = clicked_at - (clicked_at % minuteMs);
+    if (ad_id !== '' && minute >= 0 && minute < endOfTimeMs) keys.set(`${minute} ${ad_id}`, { adId: ad_id, minute });
+  }
+  const found: Restating[] = [];
+  for (const { adId, minute } of [...keys.values()].slice(0, 20)) {
+    const range = { from: minute, to: minute + minuteMs, country: undefined };
+    const rows = await restatements.ofAd(adId, range, undefined, 1_000);
+    found.push(...rows.map(row => ({ ...row, ad_id: adId })));
+  }
+  return found;
+}
+
+/** ClickHouse's DateTime ends in 2106; a click in quarantine may bear any time. */
+const endOfTimeMs = 4_294_900_000_000;
+
+function shown(copy: Copy, finality: Finality, restated: readonly Restating[]) {
+  const isRestated = restated.some(
+    row => row.minute === copy.minute && row.ad_id === copy.ad_id && row.country === copy.country,
+  );
+  const state: State = stateAt(finality, copy.minute + minuteMs, isRestated);
+  return {
+    ...copy,
+    received_at: isoOrNull(copy.received_at),
+    clicked_at: timeOrNull(copy.clicked_at),
+    minute: timeOrNull(copy.minute),
+    state,
+  };
+}
+
+function timeOrNull(ms: number): string | null {
+  return ms > 0 && ms < 8.64e15 ? isoOf(ms) : null;
+}
+
+const orNull = (description: string) => Type.Union([timeField(description), Type.Null()]);
+
+const schema = {
+  tags: ['clicks'],
+  operationId: 'getClick',
+  summary: 'Where a click went: each accepted copy of it, and what became of it',
+  params: Type.Object({
+    event_id: Type.String({ minLength: 1, maxLength: limits.eventIdLength, description: "the click's event_id" }),
+  }),
+  querystring: Type.Object({}, { additionalProperties: false }),
+  response: {
+    200: Type.Object(
+      {
+        event_id: Type.String(),
+        copies: Type.Array(
+          Type.Object(
+            {
+              click_id: Type.String({ description: 'of the accepted copy' }),
+              ad_id: Type.String(),
+              country: Type.String(),
+              received_at: orNull('when ingest had it; null: not known'),
+              clicked_at: orNull('event time'),
+              minute: orNull('the minute it counts in'),
+              partition: Type.Union([Type.Integer(), Type.Null()], { description: 'of the log' }),
+              outcome: Type.Enum(['counted', 'duplicate', 'quarantined', 'restated'], {
+                type: 'string',
+                description: '`restated`: it came too late, and a job has counted it since',
+              }),
+              reason: Type.Union([Type.String(), Type.Null()], { description: 'why it was quarantined' }),
+              job: Type.Union([Type.String(), Type.Null()], { description: 'that counted it' }),
+              state: stateField,
+            },
+            { additionalProperties: false },
+          ),
+          { description: 'those that the stream took first' },
+        ),
+      },
+      { additionalProperties: false },
+    ),
+    ...problems,
+    404: ProblemSchema,
+  },
+} as const;

@@ -1,0 +1,101 @@
+/** POST and GET /v1/reconciliations: counts compared with raw clicks, as jobs. */
+import { Type } from 'typebox';
+import type { Http } from '../../infra/http.ts';
+import { finalityOf } from '../finality.ts';
+import { type Job, newJob } from '../jobs/job.ts';
+import { askedRange, existing, JobBody, JobIdParams, JobSchema, jobProblems, shownJob } from '../jobs/job-answer.ts';
+import { resultOf } from '../jobs/reconcile-job.ts';
+import { countField, isoOf, problems, timeField } from '../parameters.ts';
+import type { RouteDeps } from '../route-deps.ts';
+
+export function routeReconciliations(http: Http, { queries, jobs, now, rules }: RouteDeps): void {
+  http.post('/v1/reconciliations', { schema: startSchema }, async (request, reply) => {
+    const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
+    const job = newJob({ kind: 'reconcile', reason: 'asked', apply: false, ...range }, now());
+    await jobs.save(job);
+    reply.code(202).header('location', `/v1/reconciliations/${job.id}`);
+    return shown(job);
+  });
+
+  http.get('/v1/reconciliations', { schema: listSchema }, async (_request, reply) => {
+    reply.header('cache-control', 'no-store');
+    return { reconciliations: (await jobs.latest(['reconcile'], 100)).map(shown) };
+  });
+
+  http.get('/v1/reconciliations/:id', { schema: getSchema }, async (request, reply) => {
+    const { id } = request.params;
+    reply.header('cache-control', 'no-store');
+    return shown(existing(await jobs.get(id, ['reconcile']), id));
+  });
+}
+
+function shown(job: Job) {
+  const { cells, differing, conflicts, ads, minutes } = resultOf(job);
+  return {
+    ...shownJob(job),
+    result: {
+      cells_compared: cells,
+      cells_differing: differing,
+      conflicts,
+      drift: ads.map(ad => ({ ...ad, drift: ad.raw - ad.counted })),
+      minutes: minutes.slice(0, 1_000).map(isoOf),
+    },
+  };
+}
+
+const Reconciliation = Type.Object(
+  {
+    ...JobSchema.properties,
+    result: Type.Object(
+      {
+        cells_compared: countField('counts of an ad in a minute that were compared'),
+        cells_differing: countField('those that differ from raw clicks'),
+        conflicts: countField('event ids that stand under several ads in one minute; counted for one of them'),
+        drift: Type.Array(
+          Type.Object(
+            {
+              ad_id: Type.String(),
+              cells: countField('minutes that differ'),
+              counted: countField('clicks answered for those'),
+              raw: countField('distinct event ids in raw'),
+              drift: Type.Integer({ description: 'raw - counted' }),
+            },
+            { additionalProperties: false },
+          ),
+          { description: 'the ads with the largest drift, at most 100' },
+        ),
+        minutes: Type.Array(timeField('a minute that differs'), { description: 'at most 1,000' }),
+      },
+      { additionalProperties: false },
+    ),
+  },
+  { additionalProperties: false },
+);
+
+const startSchema = {
+  tags: ['jobs'],
+  operationId: 'startReconciliation',
+  summary: 'Compare final counts with distinct event ids of raw clicks, in SQL, apart from the streaming code',
+  body: Type.Object(JobBody.properties, { additionalProperties: false }),
+  response: { 202: Reconciliation, ...jobProblems },
+} as const;
+
+const listSchema = {
+  tags: ['jobs'],
+  operationId: 'listReconciliations',
+  summary: 'The latest reconciliations; one is made for each hour that becomes final',
+  querystring: Type.Object({}, { additionalProperties: false }),
+  response: {
+    200: Type.Object({ reconciliations: Type.Array(Reconciliation) }, { additionalProperties: false }),
+    ...problems,
+  },
+} as const;
+
+const getSchema = {
+  tags: ['jobs'],
+  operationId: 'getReconciliation',
+  summary: 'How far a reconciliation is, and what it has found',
+  params: JobIdParams,
+  querystring: Type.Object({}, { additionalProperties: false }),
+  response: { 200: Reconciliation, ...jobProblems },
+} as const;

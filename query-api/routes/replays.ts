@@ -1,0 +1,139 @@
+/** POST, GET and DELETE /v1/replays: recounts of final minutes from raw clicks, as jobs. */
+import { Type } from 'typebox';
+import type { Http } from '../../infra/http.ts';
+import { finalityOf } from '../finality.ts';
+import { type Job, newJob } from '../jobs/job.ts';
+import {
+  askedRange,
+  cursorOf,
+  existing,
+  JobBody,
+  JobIdParams,
+  JobSchema,
+  jobProblems,
+  shownJob,
+  textOfCursor,
+} from '../jobs/job-answer.ts';
+import type { DiffRow } from '../jobs/job-store.ts';
+import { countField, isoOf, problems, timeField } from '../parameters.ts';
+import type { RouteDeps } from '../route-deps.ts';
+
+/** Restatements of late minutes are jobs of the same form: they can be looked at, too. */
+const kinds = ['replay', 'restate'] as const;
+
+export function routeReplays(http: Http, { queries, jobs, now, rules }: RouteDeps): void {
+  http.post('/v1/replays', { schema: startSchema }, async (request, reply) => {
+    const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
+    const job = newJob({ kind: 'replay', reason: 'replay', apply: request.body.apply ?? false, ...range }, now());
+    await jobs.save(job);
+    reply.code(202).header('location', `/v1/replays/${job.id}`);
+    return shownJob(job);
+  });
+
+  http.get('/v1/replays', { schema: listSchema }, async (_request, reply) => {
+    reply.header('cache-control', 'no-store');
+    return { replays: (await jobs.latest(kinds, 100)).map(shownJob) };
+  });
+
+  http.get('/v1/replays/:id', { schema: getSchema }, async (request, reply) => {
+    const { id } = request.params;
+    const { limit = 100, after } = request.query;
+    const job = existing(await jobs.get(id, kinds), id);
+    const rows = await jobs.diff(id, cursorOf(after), limit);
+    const totals = await jobs.diffTotals(id);
+    reply.header('cache-control', 'no-store');
+    return { ...shownJob(job), diff: { ...totals, rows: rows.map(shownRow), next: nextOf(rows, limit) } };
+  });
+
+  http.delete('/v1/replays/:id', { schema: cancelSchema }, async (request, reply) => {
+    const { id } = request.params;
+    const job = existing(await jobs.get(id, kinds), id);
+    if (isOpen(job)) await jobs.cancel(id, now());
+    reply.code(202);
+    return shownJob(job);
+  });
+}
+
+function isOpen({ state }: Job): boolean {
+  return state === 'queued' || state === 'running';
+}
+
+function shownRow({ minute, ad_id, country, before, after }: DiffRow) {
+  return { minute: isoOf(minute), ad_id, country, before, after };
+}
+
+function nextOf(rows: readonly DiffRow[], limit: number): string | null {
+  const last = rows.at(-1);
+  return last === undefined || rows.length < limit ? null : textOfCursor(last);
+}
+
+const Diff = Type.Object(
+  {
+    cells: countField('(minute, ad, country) whose clicks differ'),
+    before: countField('clicks of those as they were counted'),
+    after: countField('clicks of those as recounted'),
+    rows: Type.Array(
+      Type.Object(
+        {
+          minute: timeField('the minute'),
+          ad_id: Type.String(),
+          country: Type.String(),
+          before: countField('as counted'),
+          after: countField('as recounted'),
+        },
+        { additionalProperties: false },
+      ),
+      { description: 'in the order of minute, ad and country' },
+    ),
+    next: Type.Union([Type.String(), Type.Null()], { description: '`after` of the next page; null: this is the last' }),
+  },
+  { additionalProperties: false },
+);
+
+const startSchema = {
+  tags: ['jobs'],
+  operationId: 'startReplay',
+  summary: 'Recount final minutes from raw clicks, to see or to apply what differs',
+  body: Type.Object(
+    {
+      ...JobBody.properties,
+      apply: Type.Optional(Type.Boolean({ default: false, description: 'restate what differs; false: only tell' })),
+    },
+    { additionalProperties: false },
+  ),
+  response: { 202: JobSchema, ...jobProblems },
+} as const;
+
+const listSchema = {
+  tags: ['jobs'],
+  operationId: 'listReplays',
+  summary: 'The latest replays and restatements',
+  querystring: Type.Object({}, { additionalProperties: false }),
+  response: { 200: Type.Object({ replays: Type.Array(JobSchema) }, { additionalProperties: false }), ...problems },
+} as const;
+
+const getSchema = {
+  tags: ['jobs'],
+  operationId: 'getReplay',
+  summary: 'How far a replay is, and what it has found to differ, page by page',
+  params: JobIdParams,
+  querystring: Type.Object(
+    {
+      limit: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 10_000, description: 'rows of a page' })),
+      after: Type.Optional(Type.String({ maxLength: 400, description: '`next` of the page before' })),
+    },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object({ ...JobSchema.properties, diff: Diff }, { additionalProperties: false }),
+    ...jobProblems,
+  },
+} as const;
+
+const cancelSchema = {
+  tags: ['jobs'],
+  operationId: 'cancelReplay',
+  summary: 'End a replay; what it has applied stays applied, and is restated as a whole minute',
+  params: JobIdParams,
+  response: { 202: JobSchema, ...jobProblems },
+} as const;

@@ -1,0 +1,519 @@
+/** Restatement, replay, reconciliation and audit on the real engine, with the real core in its thread. */
+import { execFile } from 'node:child_process';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { AdMinuteRow } from '../../../aggregator/ad-minute.ts';
+import { loadConfig } from '../../../infra/config.ts';
+import { type Http, listen } from '../../../infra/http.ts';
+import { migrate } from '../../../infra/migrate.ts';
+import { type Click, formatLine, partitionOf } from '../../../ingest/click.ts';
+import { buildQueryApi } from '../../../query-api/app.ts';
+import { QueryApiConfig } from '../../../query-api/config.ts';
+import { openJobs } from '../../../query-api/jobs/open-jobs.ts';
+import { createRecountQueries } from '../../../query-api/jobs/recount-queries.ts';
+import { recountSteps } from '../../../query-api/jobs/recount-steps.ts';
+import { click } from '../../support/clicks.ts';
+import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { eventually } from '../../support/wait.ts';
+
+const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
+const partitions = 4;
+const minuteMs = 60_000;
+/** Two minutes before a midnight: ranges cross from one partition of the tables into the next. */
+const start = Math.floor(Date.now() / 86_400_000) * 86_400_000 - 2 * minuteMs;
+const end = start + 4 * minuteMs;
+const tables = [
+  'click_raw',
+  'ad_minute',
+  'ad_minute_by_ad',
+  'partition_progress',
+  'quarantine',
+  'restatement',
+  'replay_job',
+  'replay_cancellation',
+  'replay_diff',
+  'minute_recount',
+];
+
+let engine: TemporaryEngine;
+let http: Http;
+let rawAt: number;
+let jobs: AsyncDisposable | undefined;
+
+const pipeline = {
+  endOffsets: async () => new Map([[0, 100]]),
+  rawPositions: async () => new Map(Array.from({ length: partitions }, (_, partition) => [partition, rawAt])),
+};
+
+beforeAll(async () => {
+  engine = await openTemporaryEngine();
+  await migrate(engine.clickhouse, log);
+  // What merges do in the background must not decide a test: every copy stays where it is.
+  await engine.clickhouse.command('SYSTEM STOP MERGES');
+  const deps = { config: loadConfig(QueryApiConfig, {}), clickhouse: engine.clickhouse, log, now: Date.now, pipeline };
+  http = await buildQueryApi(deps);
+});
+beforeEach(async () => {
+  rawAt = 100;
+  for (const table of tables) await engine.clickhouse.command(`TRUNCATE TABLE ${table}`);
+  await final(end);
+});
+afterEach(async () => {
+  await jobs?.[Symbol.asyncDispose]();
+  jobs = undefined;
+});
+afterAll(async () => {
+  await http.close();
+  await engine[Symbol.asyncDispose]();
+});
+
+const insert = (table: string, ...rows: readonly object[]) =>
+  engine.clickhouse.insert(table, rows.map(row => JSON.stringify(row)).join('\n'));
+const insertRaw = (...clicks: readonly Click[]) =>
+  engine.clickhouse.insert('click_raw', clicks.map(formatLine).join('\n'));
+
+async function insertCounts(...rows: readonly Partial<AdMinuteRow>[]): Promise<void> {
+  const full = rows.map(row => ({
+    minute: start / 1_000,
+    ad_id: 'ad_1',
+    country: 'KR',
+    partition: partitionOf(row.ad_id ?? 'ad_1', partitions),
+    version: 50,
+    clicks: 0,
+    duplicates: 0,
+    late: 0,
+    ...row,
+  }));
+  await insert('ad_minute', ...full);
+  await insert('ad_minute_by_ad', ...full);
+}
+
+async function final(until: number): Promise<void> {
+  const rows = Array.from({ length: partitions }, (_, partition) => ({
+    partition,
+    partitions,
+    position: 60,
+    watermark: until + 75_000,
+    final_until: until,
+    appended_at: until,
+    received: 0,
+    counted: 0,
+    duplicates: 0,
+    quarantined: 0,
+  }));
+  await insert('partition_progress', ...rows);
+}
+
+function startJobs(env: Record<string, string> = {}): void {
+  const config = loadConfig(QueryApiConfig, env);
+  jobs = openJobs({ config, clickhouse: engine.clickhouse, pipeline, now: Date.now, log });
+}
+
+async function call(method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object) {
+  const response = await http.inject({ method, url, ...(payload === undefined ? {} : { payload }) });
+  return { status: response.statusCode, body: response.json() };
+}
+
+const replay = async (apply: boolean, from = start, to = end) => {
+  const { status, body } = await call('POST', '/v1/replays', { from, to, apply });
+  expect([status, body.state]).toEqual([202, 'queued']);
+  return String(body.id);
+};
+const ended = (id: string, path = 'replays') =>
+  eventually(
+    `job ${id}`,
+    async () => {
+      const { body } = await call('GET', `/v1/${path}/${id}`);
+      return !['queued', 'running'].includes(body.state) && body;
+    },
+    30_000,
+  );
+const countOf = async (ad: string, more = '', from = start, to = end) =>
+  (await call('GET', `/v1/ads/${ad}/aggregated_count?from=${from}&to=${to}${more}`)).body;
+
+describe('a replay', () => {
+  it('tells what differs and changes nothing, until it is told to apply it', async () => {
+    await insertRaw(
+      click({ clickedAt: start }),
+      click({ clickedAt: start + 1 }),
+      click({ clickedAt: end - 1, adId: 'b' }),
+    );
+    await insertCounts({ clicks: 1 });
+    startJobs();
+    const told = await ended(await replay(false));
+    const diff = [
+      { minute: new Date(start).toISOString(), ad_id: 'ad_1', country: 'KR', before: 1, after: 2 },
+      { minute: new Date(end - minuteMs).toISOString(), ad_id: 'b', country: 'KR', before: 0, after: 1 },
+    ];
+    expect(told).toMatchObject({ state: 'done', apply: false, clicks_read: 3, cells_changed: 2, minutes_done: 4 });
+    expect(told.diff).toEqual({ cells: 2, before: 1, after: 3, rows: diff, next: null });
+    expect(await countOf('ad_1')).toMatchObject({ count: 1, state: 'final' });
+
+    expect(await ended(await replay(true))).toMatchObject({ state: 'done', diff: { rows: diff } });
+    expect(await countOf('ad_1')).toMatchObject({ count: 2, late: 1, state: 'restated' });
+    expect((await call('GET', `/v1/ads/popular_ads?from=${start}&to=${end}`)).body).toMatchObject({
+      state: 'restated',
+      ads: [
+        { ad_id: 'ad_1', count: 2 },
+        { ad_id: 'b', count: 1 },
+      ],
+    });
+  });
+
+  it('of right counts changes nothing, with copies, rows inserted twice, and an ad counted in another partition', async () => {
+    const one = click({ clickedAt: start + 5 });
+    const copy = { ...one, clickId: '01KZZZZZZZZZZZZZZZZZZZZZZA' };
+    const two = click({ clickedAt: end - 5, adId: 'b', eventId: 'has/slash "and" quote é' });
+    await insertRaw(one, copy, two);
+    await insertRaw(one);
+    await insertCounts({ clicks: 1, duplicates: 1, partition: 3 }, { ad_id: 'b', clicks: 1, minute: end / 1_000 - 60 });
+    startJobs();
+    expect(await ended(await replay(true))).toMatchObject({ state: 'done', clicks_read: 3, cells_changed: 0 });
+    expect(await countOf('ad_1')).toMatchObject({ count: 1, duplicates: 1, state: 'final' });
+  });
+
+  it('makes zeroes of counts without clicks, and what it restated can be restated again', async () => {
+    await insertCounts({ clicks: 3, partition: 0 }, { clicks: 2, partition: 1 });
+    startJobs();
+    await ended(await replay(true));
+    expect(await countOf('ad_1')).toMatchObject({ count: 0, state: 'restated' });
+    await insertRaw(click({ clickedAt: start }));
+    await ended(await replay(true));
+    expect(await countOf('ad_1')).toMatchObject({ count: 1, state: 'restated' });
+    const { body } = await call('GET', `/v1/ads/ad_1/restatements?from=${start}&to=${end}`);
+    expect(
+      body.restatements.map((r: { before: number; after: number; revision: number }) => [
+        r.revision,
+        r.before,
+        r.after,
+      ]),
+    ).toEqual([
+      [1, 5, 0],
+      [2, 0, 1],
+    ]);
+  });
+
+  it('waits until raw has what the log held when it was asked for', async () => {
+    rawAt = 99;
+    await insertRaw(click({ clickedAt: start }));
+    startJobs();
+    const id = await replay(true);
+    await new Promise(resolve => setTimeout(resolve, 1_500));
+    expect((await call('GET', `/v1/replays/${id}`)).body.state).toBe('queued');
+    rawAt = 100;
+    expect((await ended(id)).state).toBe('done');
+  });
+
+  it('refuses what is not final, not kept, or not a range of minutes, by name', async () => {
+    const ask = async (body: object) => (await call('POST', '/v1/replays', body)).body;
+    expect(await ask({ from: start, to: end + minuteMs })).toMatchObject({ status: 409, code: 'not_final' });
+    const old = start - 40 * 86_400_000;
+    expect(await ask({ from: old, to: old + minuteMs })).toMatchObject({
+      status: 400,
+      detail: expect.stringMatching(/^from: must be at most 34 days/),
+    });
+    expect(await ask({ from: start + 1, to: end })).toMatchObject({
+      status: 400,
+      detail: expect.stringMatching(/^from: /),
+    });
+    expect(await ask({ from: start })).toMatchObject({ status: 400, detail: expect.stringMatching(/^to/) });
+    expect(await ask({ from: start, to: end, aply: true })).toMatchObject({
+      status: 400,
+      detail: expect.stringMatching(/^aply/),
+    });
+    expect((await call('GET', '/v1/replays/01KZZZZZZZZZZZZZZZZZZZZZZA')).status).toBe(404);
+  });
+
+  it('can be cancelled before it runs, and is not run then', async () => {
+    await insertRaw(click({ clickedAt: start }));
+    const id = await replay(true);
+    expect((await call('DELETE', `/v1/replays/${id}`)).status).toBe(202);
+    startJobs();
+    expect((await ended(id)).state).toBe('cancelled');
+    expect(await countOf('ad_1')).toMatchObject({ count: 0, state: 'final' });
+  });
+
+  it('shows its diff page by page, each row once', async () => {
+    const clicks = Array.from({ length: 25 }, (_, i) =>
+      click({ clickedAt: start + (i % 4) * minuteMs, adId: `ad_${i % 7}`, country: i % 2 ? 'KR' : 'DE' }),
+    );
+    await insertRaw(...clicks);
+    startJobs();
+    const id = await replay(false);
+    const { diff } = await ended(id);
+    const rows = [];
+    for (let after = ''; ; ) {
+      const { body } = await call('GET', `/v1/replays/${id}?limit=4${after}`);
+      rows.push(...body.diff.rows);
+      if (body.diff.next === null) break;
+      after = `&after=${encodeURIComponent(body.diff.next)}`;
+    }
+    expect(rows).toEqual(diff.rows);
+    expect(rows.length).toBe(diff.cells);
+  });
+
+  it('reads each click once, whatever the size of its pages, over midnight, hot ads and empty minutes', async () => {
+    const clicks = Array.from({ length: 400 }, (_, i) =>
+      click({
+        clickedAt: start + Math.floor(i / 100) * minuteMs * (i % 3 ? 1 : 0) + (i % 60) * 1_000,
+        adId: i % 2 ? 'hot' : `ad_${i % 11}`,
+      }),
+    );
+    await insertRaw(...clicks);
+    await insertRaw(...clicks.slice(100, 200));
+    const queries = createRecountQueries(engine.clickhouse);
+    const truth = new Map<string, number>();
+    for (const { adId, clickedAt } of clicks) {
+      const key = `${Math.floor(clickedAt / minuteMs) * 60} ${adId}`;
+      truth.set(key, (truth.get(key) ?? 0) + 1);
+    }
+    for (const pageRows of [1, 7, 100, 400, 1_000]) {
+      const found = new Map<string, number>();
+      let lines = 0;
+      for await (const step of recountSteps({ from: start, to: end }, { queries, partitions, hashSeed: 1, pageRows })) {
+        lines += step.lines;
+        for (const { minute, ad_id, after } of step.changes) found.set(`${minute} ${ad_id}`, after);
+      }
+      expect([pageRows, lines]).toEqual([pageRows, 400]);
+      expect(found).toEqual(truth);
+    }
+  });
+});
+
+describe('npm run replay', () => {
+  const program = join(import.meta.dirname, '../../../query-api/replay-main.ts');
+  const run = async (...args: readonly string[]) => {
+    const url = http.server.listening ? addressOf(http) : await listen(http, '127.0.0.1', 0);
+    return await promisify(execFile)(process.execPath, [program, '--url', url, ...args]).then(
+      ({ stdout }) => ({ code: 0, stdout, stderr: '' }),
+      (error: { code: number; stdout: string; stderr: string }) => error,
+    );
+  };
+
+  it('shows what differs as a table, applies it when told to, and says what is wrong', async () => {
+    await insertRaw(click({ clickedAt: start }), click({ clickedAt: start, adId: 'b', country: 'DE' }));
+    await insertCounts({ clicks: 3 });
+    startJobs();
+    const range = ['--from', new Date(start).toISOString(), '--to', `${end}`];
+    const { code, stdout } = await run(...range);
+    const minute = new Date(start).toISOString();
+    expect([code, stdout.split('\n').slice(1)]).toEqual([
+      0,
+      [
+        'done: 4 minutes, 2 clicks recounted, 2 counts differ',
+        '3 → 2 clicks in those; --apply restates them',
+        'minute                    ad    country  before  after  change',
+        `${minute}  ad_1  KR            3      1      -2`,
+        `${minute}  b     DE            0      1      +1`,
+        '',
+      ],
+    ]);
+    const applied = JSON.parse((await run(...range, '--apply', '--json')).stdout);
+    expect(applied).toMatchObject({ state: 'done', apply: true, diff: { cells: 2 } });
+    expect(await countOf('ad_1')).toMatchObject({ count: 1, state: 'restated' });
+    expect(await run('--from', `${start + 1}`, '--to', `${end}`)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^replay: 400 from: must be a whole minute/),
+    });
+  });
+});
+
+describe('a job that was ended in the middle', () => {
+  it('goes on where it was, and puts right what was left half written', async () => {
+    await insertRaw(
+      click({ clickedAt: start }),
+      click({ clickedAt: start + minuteMs }),
+      click({ clickedAt: start + minuteMs }),
+    );
+    await insertCounts({ clicks: 0 }, { minute: start / 1_000 + 60, clicks: 1 });
+    const id = await replay(true);
+    // As a killed process leaves it: running, the history and one of the tables written, the other not.
+    const [row] = await engine.clickhouse.query<Record<string, unknown>>(
+      'SELECT * FROM replay_job FINAL SETTINGS output_format_json_quote_64bit_integers=0',
+    );
+    await insert('replay_job', { ...row, state: 'running', seq: 9 });
+    const left = { minute: start / 1_000, ad_id: 'ad_1', country: 'KR' };
+    await insert('restatement', {
+      ...left,
+      revision: 1,
+      job: id,
+      reason: 'replay',
+      before: 0,
+      after: 1,
+      before_duplicates: 0,
+      after_duplicates: 0,
+      at: Date.now(),
+    });
+    await insert('ad_minute_by_ad', {
+      ...left,
+      partition: partitionOf('ad_1', partitions),
+      version: String(1n << 48n),
+      clicks: 9,
+      duplicates: 0,
+      late: 1,
+    });
+    startJobs();
+    expect(await ended(id)).toMatchObject({ state: 'done', cells_changed: 2 });
+    expect(await countOf('ad_1')).toMatchObject({ count: 3, state: 'restated' });
+    const { body } = await call('GET', `/v1/ads/ad_1/restatements?from=${start}&to=${end}`);
+    expect(body.restatements).toMatchObject([
+      { revision: 1, before: 0, after: 1, job: id },
+      { revision: 1, before: 1, after: 2, job: id },
+    ]);
+  });
+});
+
+function addressOf({ server }: Http): string {
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const tooLate = (clicks: readonly Click[], fromOffset = 0) =>
+  insert(
+    'quarantine',
+    ...clicks.map((c, i) => ({
+      partition: partitionOf(c.adId, partitions),
+      offset: fromOffset + i,
+      line: 0,
+      reason: 'too_late',
+      detail: 'the minute of clicked_at is final',
+      appended_at: Date.now(),
+      ad_id: c.adId,
+      event_id: c.eventId,
+      clicked_at: c.clickedAt,
+      raw: formatLine(c),
+    })),
+  );
+
+describe('late clicks', () => {
+  it('are restated by themselves, once, and again when more come', { timeout: 120_000 }, async () => {
+    const clicks = [click({ clickedAt: start }), click({ clickedAt: start + 3 * minuteMs, adId: 'b' })];
+    const onTime = click({ clickedAt: start + 1 });
+    await insertRaw(onTime, ...clicks);
+    await insertCounts({ clicks: 1 });
+    await tooLate(clicks);
+    startJobs();
+    await eventually(
+      'restated',
+      async () => (await countOf('ad_1')).count === 2 && (await countOf('b')).count === 1,
+      45_000,
+    );
+    expect(await countOf('ad_1')).toMatchObject({ count: 2, late: 1, state: 'restated' });
+    const { body } = await call('GET', '/v1/replays');
+    expect(body.replays).toMatchObject([{ kind: 'restate', reason: 'late', minutes_total: 2, clicks_read: 3 }]);
+
+    const more = click({ clickedAt: start + 2 });
+    await insertRaw(more);
+    await tooLate([more], 10);
+    await eventually('restated again', async () => (await countOf('ad_1')).count === 3, 45_000);
+    await eventually('done', async () =>
+      (await call('GET', '/v1/replays')).body.replays.every((r: { state: string }) => r.state === 'done'),
+    );
+    expect((await call('GET', '/v1/replays')).body.replays.length).toBe(2);
+  });
+
+  it('of minutes whose other clicks are no longer kept are left alone', { timeout: 60_000 }, async () => {
+    const old = start - 34 * 86_400_000;
+    const late = click({ clickedAt: old });
+    await insertRaw(late);
+    await insertCounts({ minute: old / 1_000, clicks: 7 });
+    await tooLate([late]);
+    startJobs();
+    await new Promise(resolve => setTimeout(resolve, 17_000));
+    expect((await call('GET', '/v1/replays')).body.replays).toEqual([]);
+  });
+});
+
+describe('as_of', () => {
+  it('is what was answered then, before a restatement and after', async () => {
+    await insertRaw(click({ clickedAt: start }), click({ clickedAt: start + 1 }));
+    await insertCounts({ clicks: 1 });
+    startJobs();
+    const before = Date.now();
+    await ended(await replay(true));
+    expect(await countOf('ad_1', `&as_of=${before}`)).toMatchObject({ count: 1, late: 0, state: 'final' });
+    expect(await countOf('ad_1', `&as_of=${Date.now()}`)).toMatchObject({ count: 2, late: 1, state: 'restated' });
+    expect((await countOf('ad_1', `&as_of=${Date.now() + 60_000}`)).detail).toMatch(
+      /^as_of: must not lie in the future/,
+    );
+  });
+});
+
+describe('a reconciliation', () => {
+  const reconcile = async () => {
+    const { status, body } = await call('POST', '/v1/reconciliations', { from: start, to: end });
+    expect(status).toBe(202);
+    return await ended(body.id, 'reconciliations');
+  };
+
+  it('finds nothing where counts equal raw clicks, though rows were inserted twice', async () => {
+    const one = click({ clickedAt: start });
+    await insertRaw(one, { ...one, clickId: '01KZZZZZZZZZZZZZZZZZZZZZZA' });
+    await insertRaw(one, click({ clickedAt: end - 1, adId: 'b' }));
+    await insertCounts({ clicks: 1, duplicates: 1 }, { ad_id: 'b', minute: end / 1_000 - 60, clicks: 1 });
+    startJobs();
+    expect((await reconcile()).result).toMatchObject({
+      cells_compared: 2,
+      cells_differing: 0,
+      conflicts: 0,
+      drift: [],
+    });
+  });
+
+  it('names the ads that drift, either way, and repairs them if it is told to', { timeout: 60_000 }, async () => {
+    await insertRaw(click({ clickedAt: start }), click({ clickedAt: start }), click({ clickedAt: start, adId: 'ok' }));
+    await insertCounts({ clicks: 1 }, { ad_id: 'gone', clicks: 5 }, { ad_id: 'ok', clicks: 1 });
+    startJobs({ RECONCILE_REPAIR: 'true' });
+    const { result } = await reconcile();
+    expect(result).toMatchObject({ cells_compared: 3, cells_differing: 2 });
+    expect(result.drift).toEqual([
+      { ad_id: 'gone', cells: 1, counted: 5, raw: 0, drift: -5 },
+      { ad_id: 'ad_1', cells: 1, counted: 1, raw: 2, drift: 1 },
+    ]);
+    await eventually(
+      'repaired',
+      async () => (await countOf('gone')).count === 0 && (await countOf('ad_1')).count === 2,
+    );
+    const { body } = await call('GET', `/v1/ads/gone/restatements?from=${start}&to=${end}`);
+    expect(body.restatements).toMatchObject([{ before: 5, after: 0, reason: 'reconcile' }]);
+  });
+
+  it('tells conflicts apart from drift: one id under two ads is counted for one of them', async () => {
+    await insertRaw(
+      click({ clickedAt: start, adId: 'x', eventId: 'same' }),
+      click({ clickedAt: start, adId: 'y', eventId: 'same' }),
+    );
+    await insertCounts({ ad_id: 'x', clicks: 1 }, { ad_id: 'y', clicks: 0, duplicates: 1 });
+    startJobs();
+    expect((await reconcile()).result).toMatchObject({ cells_differing: 0, conflicts: 1 });
+  });
+});
+
+describe('GET /v1/clicks/{event_id}', () => {
+  it('tells what became of each copy', async () => {
+    const one = click({ clickedAt: start, eventId: 'e/1' });
+    const copy = { ...one, clickId: '01KZZZZZZZZZZZZZZZZZZZZZZA', receivedAt: one.receivedAt + 5 };
+    const late = { ...click({ clickedAt: start + minuteMs, eventId: 'late' }) };
+    await insertRaw(one, copy, late);
+    await insertRaw(one);
+    await tooLate([late]);
+    const audit = async (id: string) => (await call('GET', `/v1/clicks/${encodeURIComponent(id)}`)).body;
+    expect(await audit('e/1')).toMatchObject({
+      event_id: 'e/1',
+      copies: [
+        { click_id: one.clickId, outcome: 'counted', state: 'final', partition: partitionOf('ad_1', partitions) },
+        { click_id: copy.clickId, outcome: 'duplicate' },
+      ],
+    });
+    expect((await audit('late')).copies).toMatchObject([{ outcome: 'quarantined', reason: 'too_late', job: null }]);
+    startJobs();
+    const id = await replay(true);
+    await ended(id);
+    expect((await audit('late')).copies).toMatchObject([
+      { outcome: 'restated', reason: 'too_late', job: id, state: 'restated' },
+    ]);
+    expect(await audit('nobody')).toMatchObject({ status: 404, code: 'not_found' });
+  });
+});

@@ -1,0 +1,183 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Recount } from '../../../aggregator/replay/recount.ts';
+import { type CellChange, type StatedRow, versionOf } from '../../../aggregator/restatement.ts';
+import { type Click, formatLine, partitionOf } from '../../../ingest/click.ts';
+import { click, minute0 } from '../../support/clicks.ts';
+
+const partitions = 4;
+const minuteMs = 60_000;
+
+/** As ClickHouse hands them out: sorted by its key. */
+function pages(clicks: readonly Click[], pageLines: number): Uint8Array[] {
+  const key = (c: Click) => `${Math.floor(c.clickedAt / minuteMs)} ${c.adId} ${c.clickId}`;
+  const lines = clicks.toSorted((a, b) => (key(a) < key(b) ? -1 : 1)).map(c => `${formatLine(c)}\n`);
+  const cut = [];
+  for (let i = 0; i < lines.length; i += pageLines) cut.push(Buffer.from(lines.slice(i, i + pageLines).join('')));
+  return cut;
+}
+
+function recount(clicks: readonly Click[], stated: readonly StatedRow[], pageLines = 7): CellChange[] {
+  const counting = new Recount({ partitions, hashSeed: 5 });
+  const changes: CellChange[] = [];
+  let settled = Number.NEGATIVE_INFINITY;
+  const settle = (until: number) => {
+    const due = stated.filter(row => row.minute * 1_000 >= settled && row.minute * 1_000 < until);
+    changes.push(...counting.settle(until, due));
+    settled = until;
+  };
+  for (const page of pages(clicks, pageLines)) {
+    counting.feed(page);
+    if (counting.minute > settled) settle(counting.minute);
+  }
+  settle(Number.POSITIVE_INFINITY);
+  return changes;
+}
+
+const stated = (fields: Partial<StatedRow> = {}): StatedRow => ({
+  minute: minute0 / 1_000,
+  ad_id: 'ad_1',
+  country: 'KR',
+  partition: partitionOf(fields.ad_id ?? 'ad_1', partitions),
+  revision: 0,
+  clicks: 0,
+  duplicates: 0,
+  late: 0,
+  ...fields,
+});
+
+const elsewhere = (partitionOf('ad_1', partitions) + 1) % partitions;
+
+describe('a recount', () => {
+  it('finds nothing where the counts are right, and replaces them where they are not', () => {
+    const clicks = [click(), click(), click({ country: 'DE' })];
+    const right = [stated({ clicks: 2 }), stated({ country: 'DE', clicks: 1 })];
+    expect(recount(clicks, right)).toEqual([]);
+    const [change, ...others] = recount(clicks, [stated({ clicks: 1, late: 1 }), stated({ country: 'DE', clicks: 1 })]);
+    expect(others).toEqual([]);
+    expect(change).toMatchObject({ country: 'KR', before: 1, after: 2, revision: 1 });
+    expect(change?.rows).toEqual([{ partition: partitionOf('ad_1', partitions), clicks: 2, duplicates: 0, late: 2 }]);
+  });
+
+  it('counts copies of a click once, and says how many there were', () => {
+    const one = click();
+    const copies = [
+      one,
+      { ...one, clickId: '01KZZZZZZZZZZZZZZZZZZZZZZA' },
+      { ...one, clickId: '01KZZZZZZZZZZZZZZZZZZZZZZB' },
+    ];
+    expect(recount(copies, [])).toMatchObject([{ before: 0, after: 1, after_duplicates: 2 }]);
+  });
+
+  it('makes a zero of a count without clicks, in every partition that had any', () => {
+    const rows = [stated({ clicks: 3 }), stated({ clicks: 2, partition: elsewhere, revision: 4 })];
+    const [change] = recount([], rows);
+    expect(change).toMatchObject({ before: 5, after: 0, revision: 5 });
+    expect(change?.rows.map(row => [row.partition, row.clicks]).sort()).toEqual(
+      [
+        [partitionOf('ad_1', partitions), 0],
+        [elsewhere, 0],
+      ].sort(),
+    );
+  });
+
+  it('takes a count for right whatever partition it was counted in, and moves one that is not to the partition of its ad', () => {
+    const clicks = [click(), click()];
+    expect(recount(clicks, [stated({ clicks: 2, partition: elsewhere })])).toEqual([]);
+    const [change] = recount(clicks, [stated({ clicks: 1, partition: elsewhere })]);
+    expect(change?.rows).toEqual([
+      { partition: partitionOf('ad_1', partitions), clicks: 2, duplicates: 0, late: 1 },
+      { partition: elsewhere, clicks: 0, duplicates: 0, late: 0 },
+    ]);
+  });
+
+  it('compares an id with those of its partition, as the stream does: not across partitions, nor only with its ad', () => {
+    const ads = Array.from({ length: 9 }, (_, i) => `ad_${i}`);
+    const together = ads.find(ad => ad !== 'ad_0' && partitionOf(ad, partitions) === partitionOf('ad_0', partitions));
+    const apart = ads.find(ad => partitionOf(ad, partitions) !== partitionOf('ad_0', partitions));
+    const same = (...adIds: (string | undefined)[]) =>
+      recount(
+        adIds.map(adId => click({ eventId: 'same', adId: adId ?? '' })),
+        [],
+      ).map(({ after }) => after);
+    expect(same('ad_0', together)).toEqual([1]);
+    expect(same('ad_0', apart)).toEqual([1, 1]);
+  });
+
+  it('does not take a line that is no click for nothing', () => {
+    const counting = new Recount({ partitions, hashSeed: 5 });
+    expect(() => counting.feed(Buffer.from('{"ad_id":"ad_1"}\n'))).toThrow(/no click/);
+  });
+
+  it('equals a truth counted apart, for any clicks, copies, ads and pages, and then finds nothing more', () => {
+    const any = fc.record({
+      id: fc.integer({ min: 0, max: 30 }),
+      ad: fc.constantFrom('ad_1', 'ad_2', 'b', 'B', 'x.y:z-1'),
+      minute: fc.integer({ min: 0, max: 5 }),
+      second: fc.integer({ min: 0, max: 59 }),
+      country: fc.constantFrom('KR', 'DE'),
+    });
+    fc.assert(
+      fc.property(
+        fc.array(any, { maxLength: 80 }),
+        fc.array(any, { maxLength: 20 }),
+        fc.integer({ min: 1, max: 30 }),
+        (given, wrong, pageLines) => {
+          // An id is of one ad and country: a conflict has no one truth (see reconciliation).
+          const clicks = given.map(({ id, ad, minute, second, country }) =>
+            click({
+              eventId: `${ad}/${country}/${id}`,
+              adId: ad,
+              country,
+              clickedAt: minute0 + minute * minuteMs + second * 1_000,
+            }),
+          );
+          const truth = new Map<string, Set<string>>();
+          for (const c of clicks) {
+            const key = `${Math.floor(c.clickedAt / minuteMs) * 60} ${c.adId} ${c.country}`;
+            truth.set(key, (truth.get(key) ?? new Set()).add(c.eventId));
+          }
+          const before = new Map(
+            wrong.map(({ id, ad, minute, country }) => {
+              const row = stated({
+                ad_id: ad,
+                country,
+                minute: minute0 / 1_000 + minute * 60,
+                clicks: id,
+                partition: id % partitions,
+                revision: id % 3,
+              });
+              return [`${row.minute} ${ad} ${country} ${row.partition}`, row];
+            }),
+          );
+          for (const { minute, ad_id, country, revision, rows } of recount(clicks, [...before.values()], pageLines)) {
+            for (const counts of rows) {
+              const key = `${minute} ${ad_id} ${country} ${counts.partition}`;
+              expect(revision).toBeGreaterThan(before.get(key)?.revision ?? 0);
+              before.set(key, { minute, ad_id, country, revision, ...counts });
+            }
+          }
+          const after = new Map<string, number>();
+          for (const { minute, ad_id, country, clicks: n } of before.values()) {
+            const key = `${minute} ${ad_id} ${country}`;
+            after.set(key, (after.get(key) ?? 0) + n);
+          }
+          expect(new Map([...after].filter(([, n]) => n > 0))).toEqual(
+            new Map([...truth].map(([key, ids]) => [key, ids.size])),
+          );
+          expect(recount(clicks, [...before.values()], pageLines)).toEqual([]);
+        },
+      ),
+    );
+  });
+});
+
+describe('the version of a restated row', () => {
+  it('is above any offset, above any earlier revision, and exact in JSON', () => {
+    const at = Date.parse('2100-01-01T00:00:00Z');
+    expect(BigInt(versionOf(1, 0))).toBeGreaterThan(BigInt(2 ** 47));
+    expect(BigInt(versionOf(2, 0))).toBeGreaterThan(BigInt(versionOf(1, at)));
+    expect(BigInt(versionOf(65_535, at)) >> 48n).toBe(65_535n);
+    expect(versionOf(40, 3)).toMatch(/^\d+$/);
+  });
+});

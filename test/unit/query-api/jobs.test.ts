@@ -1,0 +1,174 @@
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import type { CellChange } from '../../../aggregator/restatement.ts';
+import type { ClickHouse } from '../../../infra/clickhouse.ts';
+import { applyChanges } from '../../../query-api/jobs/apply-changes.ts';
+import { type Job, jobIdPattern, newJob } from '../../../query-api/jobs/job.ts';
+import { createLateMinutes, type LateMinute } from '../../../query-api/jobs/late-minutes.ts';
+import { createRawGate } from '../../../query-api/jobs/raw-gate.ts';
+import { rangesOf } from '../../../query-api/jobs/recount-job.ts';
+import { createWorkFinder } from '../../../query-api/jobs/work-finder.ts';
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+
+function fakeClickHouse(rows: () => unknown[] = () => []) {
+  const inserted: { table: string; row: Record<string, unknown> }[] = [];
+  const clickhouse: ClickHouse = {
+    query: async <T>() => rows() as T[],
+    queryLines: async () => new Uint8Array(),
+    command: async () => undefined,
+    insert: async (table, ndjson) => {
+      for (const line of ndjson.split('\n')) inserted.push({ table, row: JSON.parse(line) });
+    },
+    ping: async () => undefined,
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+  return { clickhouse, inserted };
+}
+
+const change: CellChange = {
+  minute: 60,
+  ad_id: 'a',
+  country: 'KR',
+  revision: 3,
+  before: 1,
+  after: 2,
+  before_duplicates: 0,
+  after_duplicates: 0,
+  rows: [
+    { partition: 0, clicks: 2, duplicates: 0, late: 1 },
+    { partition: 1, clicks: 0, duplicates: 0, late: 0 },
+  ],
+};
+
+describe('applying changes', () => {
+  it('writes the history before any count, and last the counts that a recount compares with', async () => {
+    const { clickhouse, inserted } = fakeClickHouse();
+    await applyChanges(clickhouse, [change], { job: 'j', reason: 'late', at: 5 });
+    expect(inserted.map(({ table }) => table)).toEqual([
+      'restatement',
+      'ad_minute_by_ad',
+      'ad_minute_by_ad',
+      'ad_minute',
+      'ad_minute',
+    ]);
+    expect(inserted[0]?.row).toEqual({
+      ...{ minute: 60, ad_id: 'a', country: 'KR', revision: 3, before: 1, after: 2 },
+      ...{ before_duplicates: 0, after_duplicates: 0, job: 'j', reason: 'late', at: 5 },
+    });
+    const [, , , main] = inserted;
+    expect(main?.row).toMatchObject({ version: String(3n * 2n ** 48n + 5n), partition: 0, clicks: 2, late: 1 });
+  });
+});
+
+describe('what is left of a job', () => {
+  it('is its range from where it stands', () => {
+    const job = { minutes: [], from: 0, to: 10 * minuteMs };
+    expect(rangesOf({ ...job, position: 0 })).toEqual([{ from: 0, to: 10 * minuteMs }]);
+    expect(rangesOf({ ...job, position: 4 * minuteMs })).toEqual([{ from: 4 * minuteMs, to: 10 * minuteMs }]);
+    expect(rangesOf({ ...job, position: 10 * minuteMs })).toEqual([]);
+  });
+
+  it('is its minutes that are not done, neighbours together', () => {
+    const minutes = [1, 2, 3, 7, 9].map(n => n * minuteMs);
+    expect(rangesOf({ minutes, from: minuteMs, to: 10 * minuteMs, position: 2 * minuteMs })).toEqual([
+      { from: 2 * minuteMs, to: 4 * minuteMs },
+      { from: 7 * minuteMs, to: 8 * minuteMs },
+      { from: 9 * minuteMs, to: 10 * minuteMs },
+    ]);
+  });
+
+  it('goes by an id that sorts by time', () => {
+    const job = (at: number) => newJob({ kind: 'replay', reason: 'replay', apply: false, from: 0, to: minuteMs }, at);
+    expect(job(1_763_800_000_000).id).toMatch(jobIdPattern);
+    expect(job(1_763_800_000_000).id < job(1_763_800_000_001).id).toBe(true);
+  });
+});
+
+describe('late minutes', () => {
+  const minute = (lines: number): LateMinute => ({ day: 20_000, minute: 60 * minuteMs, lines });
+
+  it('are due when no more came for a while, or they have waited for long', async () => {
+    let time = 0;
+    let lines = 1;
+    const { clickhouse } = fakeClickHouse(() => [minute(lines)]);
+    const late = createLateMinutes({ clickhouse, now: () => time, timeoutMs: 1_000, quietMs: 10, longestWaitMs: 60 });
+    const due = async (at: number) => {
+      time = at;
+      return (await late.due(1e15, 0)).length;
+    };
+    expect([await due(0), await due(9), await due(10)]).toEqual([0, 0, 1]);
+    lines = 2;
+    expect(await due(11)).toBe(0);
+    for (let at = 12; at < 60; at += 5) {
+      lines++;
+      expect(await due(at)).toBe(0);
+    }
+    lines++;
+    expect(await due(60)).toBe(1);
+  });
+});
+
+describe('the gate of a recount', () => {
+  const progress = [
+    { ...{ partition: 0, partitions: 2, position: 5, watermark: 0, final_until: 0, appended_at: 0 } },
+    { ...{ partition: 1, partitions: 2, position: 30, watermark: 0, final_until: 0, appended_at: 0 } },
+  ].map(row => ({ ...row, received: 0, counted: 0, duplicates: 0, quarantined: 0 }));
+
+  it('opens when raw has passed what the log and the stream had when it was first asked', async () => {
+    let ends = new Map([
+      [0, 10],
+      [1, 20],
+    ]);
+    let raw = new Map<number, number>();
+    const gate = createRawGate({ endOffsets: async () => ends, rawPositions: async () => raw });
+    expect(await gate.passed('j', progress)).toBe(false);
+    ends = new Map([
+      [0, 1_000],
+      [1, 1_000],
+    ]);
+    raw = new Map([
+      [0, 10],
+      [1, 20],
+    ]);
+    expect(await gate.passed('j', progress)).toBe(false);
+    raw = new Map([
+      [0, 10],
+      [1, 30],
+    ]);
+    expect(await gate.passed('j', progress)).toBe(true);
+    expect(await gate.passed('another', progress)).toBe(false);
+  });
+});
+
+describe('hourly reconciliation', () => {
+  it('is asked for once for each hour that has become final, in order, also after a restart', async () => {
+    const now = 500_000 * hourMs;
+    const saved: Job[] = [];
+    const store = {
+      save: async (job: Job) => void saved.push(job),
+      lastHourly: async () => saved.at(-1),
+    };
+    const lateMinutes = { due: async () => [], pending: async () => [], taken: async () => undefined };
+    const finder = () =>
+      createWorkFinder({
+        store,
+        lateMinutes,
+        now: () => now,
+        log: pino({ level: 'silent' }),
+        scanMs: 0,
+      });
+    let find = finder();
+    await find(now - 10 * minuteMs, []);
+    expect(saved).toEqual([]);
+    await find(now, []);
+    await find(now, []);
+    expect(saved).toMatchObject([{ from: now - hourMs, to: now, kind: 'reconcile', reason: 'hourly' }]);
+    find = finder();
+    await find(now + 2 * hourMs, []);
+    await find(now + 2 * hourMs, []);
+    await find(now + 2 * hourMs, []);
+    expect(saved.map(({ to }) => (to - now) / hourMs)).toEqual([0, 1, 2]);
+  });
+});
