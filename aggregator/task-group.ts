@@ -88,7 +88,7 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
       return new Map(
         owned.map(task => [
           `${topic}[${task.partition}]`,
-          { position: task.committedOffset, end: ranges.get(task.partition)?.end ?? 0 },
+          { position: task.reached, end: ranges.get(task.partition)?.end ?? 0 },
         ]),
       );
     },

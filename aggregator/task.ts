@@ -94,9 +94,9 @@ export class PartitionTask {
     return this.#haltedBy;
   }
 
-  /** Offset up to which everything is written. */
-  get committedOffset(): number {
-    return this.#committedOffset;
+  /** Offset up to which everything is written; in a restore, which may take long, up to which it has read again. */
+  get reached(): number {
+    return this.#state === 'restoring' ? (this.position ?? 0) : this.#committedOffset;
   }
 
   get position(): number | undefined {

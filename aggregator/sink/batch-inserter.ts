@@ -101,6 +101,8 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
     for (const piece of taken) {
       try {
         if (!(error instanceof RefusedRows)) throw error;
+        // One by one takes its time: nobody is to take that for a stall.
+        failing = messageOf(error);
         await options.onRefused(piece.batch, error);
         await commitAll([piece]);
         piece.done.resolve();
