@@ -1,0 +1,25 @@
+/** That the tests notice bugs is tested too: some of the planted ones here, all of them by test/mutations/run.ts. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { mutated, mutations } from '../mutations/mutations.ts';
+import { bySimulation } from '../mutations/noticed-by.ts';
+
+const root = join(import.meta.dirname, '../..');
+
+describe('a planted bug', () => {
+  it.each(mutations.map(mutation => [mutation.name, mutation] as const))('%s can be planted', (_name, mutation) => {
+    const source = readFileSync(join(root, mutation.file), 'utf8');
+    expect(mutated(mutation, source)).not.toBe(source);
+  });
+
+  it.each([
+    ['sink-commits-first', /no loss|progress only after its rows|quarantine holds|what the store refuses/],
+    ['fetch-before-fence', /written once|progress never goes back/],
+    ['id-per-process', /written once|progress never goes back/],
+    ['commit-repeated', /written once|progress never goes back/],
+    ['stale-batch-taken', /every row is true|progress is true/],
+  ])('%s is noticed by the simulation', async (name, checks) => {
+    expect((await bySimulation(name, 100)).map(({ what }) => what)).toEqual([expect.stringMatching(checks)]);
+  });
+});

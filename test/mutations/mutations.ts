@@ -1,0 +1,215 @@
+/**
+ * The adversary: bugs that this kind of pipeline has had elsewhere, each as a change of one file's text, made while the
+ * file is loaded. Nothing of this is in the shipped code. The text to be replaced must be there, exactly once: whoever
+ * changes that code is told to bring its mutation along.
+ */
+export interface Mutation {
+  readonly name: string;
+  /** What somebody might do, and why it is wrong. */
+  readonly bug: string;
+  /** Relative to the root. */
+  readonly file: string;
+  readonly edits: readonly (readonly [find: string, replacement: string])[];
+  /** An integration test that must notice; otherwise the simulation must, or a unit test. */
+  readonly integration?: string;
+}
+
+const core = 'aggregator/core/partition-aggregator.ts';
+
+export const mutations: readonly Mutation[] = [
+  {
+    name: 'sink-commits-first',
+    bug: 'the sink commits offsets before it inserts: a crash in between loses rows',
+    file: 'aggregator/sink/batch-inserter.ts',
+    edits: [
+      [
+        'await insertAll(taken);\n      await commitAll(taken);',
+        'await commitAll(taken);\n      await insertAll(taken);',
+      ],
+    ],
+  },
+  {
+    name: 'fetch-before-fence',
+    bug: 'the committed offset is read before the former owner is fenced, whose commit may still arrive',
+    file: 'aggregator/task.ts',
+    edits: [
+      [
+        'this.#writer = await this.#ports.openWriter();\n    const [committed, range] = [await this.#ports.committed(), await this.#ports.range()];',
+        'const [committed, range] = [await this.#ports.committed(), await this.#ports.range()];\n    this.#writer = await this.#ports.openWriter();',
+      ],
+    ],
+  },
+  {
+    name: 'id-per-process',
+    bug: 'transactional ids belong to processes instead of partitions: a zombie is not fenced',
+    file: 'aggregator/task-group.ts',
+    edits: [
+      ['{ kafka, names, config }: TaskGroupDeps', '{ kafka, names, config, hashSeed }: TaskGroupDeps'],
+      ['names.transactionalId(partition))', "names.transactionalId(partition) + '-' + hashSeed)"],
+    ],
+  },
+  {
+    name: 'commit-repeated',
+    bug: 'a commit of unknown outcome is repeated with another producer',
+    file: 'infra/kafka/transactional-producer.ts',
+    edits: [
+      [
+        '} catch (error) {\n        throw new Fenced(',
+        '} catch (error) {\n        return await (await openTransactionalProducer(kafka, transactionalId)).commit(content);\n        throw new Fenced(',
+      ],
+    ],
+  },
+  {
+    name: 'restore-from-too-high',
+    bug: 'the checkpoint begins one record behind the first click it needs',
+    file: core,
+    edits: [['restoreFrom = window.firstOffset;', 'restoreFrom = window.firstOffset + 1;']],
+  },
+  {
+    name: 'watermark-by-clock',
+    bug: 'every record moves the watermark by the clock, not by its event times',
+    file: core,
+    edits: [['if (reader.lineIndex === -1) this.#observe', 'this.#observe']],
+  },
+  {
+    name: 'watermark-by-batch',
+    bug: 'times are taken from the batch: other batch borders, other results',
+    file: 'aggregator/task.ts',
+    edits: [
+      ['Number(offset), Number(timestamp), value', 'Number(offset), Number(batch.records.at(-1).timestamp), value'],
+    ],
+  },
+  {
+    name: 'watermark-ahead',
+    bug: 'a wrong clock moves the watermark beyond the append time',
+    file: 'aggregator/core/watermark.ts',
+    edits: [['Math.min(eventTime, appendedAt)', 'eventTime']],
+  },
+  {
+    name: 'late-dropped',
+    bug: 'clicks that are too late are dropped instead of being kept in quarantine',
+    file: core,
+    edits: [["this.#quarantine('too_late', 'the minute of clicked_at is final', offset, appendedAt);", ';']],
+  },
+  {
+    name: 'dedup-by-ad',
+    bug: 'duplicates are told by the ad: its second click is lost',
+    file: core,
+    edits: [['reader.eventIdStart, reader.eventIdEnd, this', 'reader.adIdStart, reader.adIdEnd, this']],
+  },
+  {
+    name: 'dedup-per-ad',
+    bug: 'duplicates are told by event and ad: a copy under another ad counts again',
+    file: core,
+    edits: [['reader.eventIdStart, reader.eventIdEnd, this', 'reader.eventIdStart, reader.adIdEnd, this']],
+  },
+  {
+    name: 'increments',
+    bug: 'rows carry what has been added, not what there is: a repeated row cannot replace itself',
+    file: 'aggregator/core/row-writer.ts',
+    edits: [['this.#number(cells.late[cell]!);', 'this.#number(cells.late[cell]!);\n      cells.clicks[cell] = 0;']],
+  },
+  {
+    name: 'replay-adds',
+    bug: 'a replay adds what it has counted to what was stated',
+    file: 'aggregator/replay/cell-change.ts',
+    edits: [
+      ['{ partition, clicks: after, duplicates, late }', '{ partition, clicks: before + after, duplicates, late }'],
+    ],
+  },
+  {
+    name: 'replay-loses-to-live',
+    bug: 'a restated row has no higher version than the live one: it does not replace it',
+    file: 'aggregator/replay/cell-change.ts',
+    edits: [['revision: 1 + Math.max(0,', 'revision: Math.max(0,']],
+  },
+  {
+    name: 'stale-row-wins',
+    bug: 'versions fall as the log grows: the older row replaces the newer',
+    file: 'aggregator/core/row-writer.ts',
+    edits: [
+      [
+        'write(window: ClickWindow, version: number): void {',
+        'write(window: ClickWindow, version: number): void {\n    version = 2 ** 40 - version;',
+      ],
+    ],
+  },
+  {
+    name: 'aggregate-skipped',
+    bug: 'rows that come with quarantined lines are left out: raw has clicks that are not counted',
+    file: 'aggregator/transaction.ts',
+    edits: [
+      ['const rows = output.rowChunks.map', 'const rows = output.rowChunks.slice(output.quarantined.length).map'],
+    ],
+  },
+  {
+    name: 'one-table-skipped',
+    bug: 'the sink forgets one of the two tables of counts',
+    file: 'aggregator/sink/aggregate-rows.ts',
+    edits: [["['ad_minute_by_ad', adMinute]", "['ad_minute_by_ad', []]"]],
+  },
+  {
+    name: 'read-without-final',
+    bug: 'a query sums all versions of a row',
+    file: 'query-api/queries.ts',
+    edits: [
+      ['SELECT ad_id, sum(clicks) AS count FROM ad_minute FINAL', 'SELECT ad_id, sum(clicks) AS count FROM ad_minute'],
+    ],
+    integration: 'test/integration/clickhouse/queries.test.ts',
+  },
+  {
+    name: 'restored-watermark-left-out',
+    bug: 'a restore begins without the watermark of its first record, and takes in what was too late',
+    file: core,
+    edits: [['settings.outOfOrdernessMs, from.watermarkAtRestoreFrom', 'settings.outOfOrdernessMs, 0']],
+  },
+  {
+    name: 'progress-first-in-transaction',
+    bug: 'progress is written before the rows it promises',
+    file: 'aggregator/transaction.ts',
+    edits: [['[...rows, progress]', '[progress, ...rows]']],
+  },
+  {
+    name: 'progress-inserted-first',
+    bug: 'the sink inserts progress before the rows it promises',
+    file: 'aggregator/sink/aggregate-rows.ts',
+    edits: [
+      ["\n      ['partition_progress', progress],", ''],
+      ['rows: new Map([\n', "rows: new Map([\n      ['partition_progress', progress],\n"],
+    ],
+  },
+  {
+    name: 'stale-batch-taken',
+    bug: 'a batch fetched before a seek is taken: what lies between is skipped',
+    file: 'aggregator/task.ts',
+    edits: [['if (batch.fetchedOffset !== aggregator.position) {', 'if (batch.nextOffset <= aggregator.position) {']],
+  },
+  {
+    name: 'tick-before-the-end',
+    bug: 'a tick is appended while there are unread clicks',
+    file: 'aggregator/task.ts',
+    edits: [[' || aggregator.position < this.#highWatermark) return;', ') return;']],
+  },
+  {
+    name: 'state-kept-after-failure',
+    bug: 'a task whose commit failed counts on from memory',
+    file: 'aggregator/task.ts',
+    edits: [["this.#aggregator = undefined;\n    this.#state = 'starting';", 'return;']],
+  },
+];
+
+export function mutationNamed(name: string): Mutation {
+  const found = mutations.find(mutation => mutation.name === name);
+  if (found === undefined) throw new Error(`MUTATION=${name}: there is no such mutation`);
+  return found;
+}
+
+/** @throws if the text to replace is not there exactly once */
+export function mutated({ name, file, edits }: Mutation, source: string): string {
+  let text = source;
+  for (const [find, replacement] of edits) {
+    if (text.split(find).length !== 2) throw new Error(`mutation ${name}: ${file} does not hold exactly once: ${find}`);
+    text = text.replace(find, () => replacement);
+  }
+  return text;
+}

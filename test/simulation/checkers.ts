@@ -1,0 +1,287 @@
+/**
+ * What must hold (README, "What is guaranteed"), stated from outside: of the topics as a read_committed reader sees them,
+ * of the store as a query sees it, against truth.ts. Each check has a name; the first that fails ends the run.
+ */
+import type { AdMinuteRow, ProgressRow, QuarantineRow } from '../../aggregator/ad-minute.ts';
+import type { CommittedTransaction, Entry } from './fake-broker.ts';
+import type { FakeStore, RawRow, Table } from './fake-store.ts';
+import { PartitionTruth, rawKey, type TruthSettings } from './truth.ts';
+
+export class Violation extends Error {
+  readonly check: string;
+
+  constructor(check: string, detail: string) {
+    super(`${check}: ${detail}`);
+    this.check = check;
+  }
+}
+
+export interface CheckerSettings extends TruthSettings {
+  readonly partitions: number;
+  readonly isExactlyOnce: boolean;
+}
+
+export class Checkers {
+  readonly truths: readonly PartitionTruth[];
+  readonly #settings: CheckerSettings;
+  readonly #store: FakeStore;
+  /** Told of every comparison that could have failed: a check that never had anything to do has not passed. */
+  onChecked: (what: string) => void = () => {};
+  /** The first that was found. */
+  violation: Violation | undefined;
+  /** Per partition, of the read_committed output. */
+  readonly #lastProgress: (ProgressRow | undefined)[] = [];
+  readonly #written = new Set<string>();
+  readonly #accepted = new Set<string>();
+  readonly #seen = new Map<string, number>();
+
+  constructor(settings: CheckerSettings, store: FakeStore) {
+    this.#settings = settings;
+    this.#store = store;
+    this.truths = Array.from({ length: settings.partitions }, (_, p) => new PartitionTruth(p, settings));
+    store.onContradiction = (table, key, before, after) => {
+      this.#fail('one version, one value', `${table} ${key}: ${JSON.stringify(before)} and ${JSON.stringify(after)}`);
+    };
+  }
+
+  /** A client has been told that these clicks are in. */
+  accepted(clickIds: readonly string[]): void {
+    for (const id of clickIds) this.#accepted.add(id);
+  }
+
+  /** Every record of every topic, when it is appended, committed or not: also a zombie says nothing untrue. */
+  appended(topic: string, partition: number, entry: Entry): void {
+    const text = entry.value?.toString() ?? '';
+    if (topic === 'clicks') {
+      this.truths[partition]!.append(entry.appendedAt, entry.control ? undefined : text);
+      return;
+    }
+    if (entry.control) return;
+    for (const line of text.split('\n')) {
+      if (line === '') continue;
+      const row = JSON.parse(line);
+      if (row.partition !== partition) this.#fail('partition of the output', `${line} in partition ${partition}`);
+      if (entry.headers?.['kind'] === 'ad-minute') this.#rowIsTrue(row);
+      else if (entry.headers?.['kind'] === 'progress') this.#progressIsTrue(row);
+      else this.#quarantineIsTrue(row);
+    }
+  }
+
+  /** What a reader of the output gets, in its order. */
+  committed({ entries, offsets }: CommittedTransaction): void {
+    let progress: ProgressRow | undefined;
+    for (const { topic, partition, entry } of entries) {
+      for (const line of (entry.value?.toString() ?? '').split('\n')) {
+        if (line === '') continue;
+        const row = JSON.parse(line);
+        const kind = entry.headers?.['kind'];
+        if (topic === 'quarantine') this.#once(`${partition} quarantine ${row.offset}|${row.line}`);
+        else if (kind === 'ad-minute') {
+          this.#once(`${partition} ${keyOf(row)} ${row.version}`);
+          if (progress) this.#fail('progress after its rows', line);
+        } else progress = row;
+      }
+    }
+    const [offset, ...others] = offsets;
+    if (progress === undefined || offset === undefined || others.length > 0)
+      this.#fail('rows and offset in one', `${entries.length} records, ${offsets.length} offsets`);
+    if (progress === undefined || offset === undefined) return;
+    if (offset.commit.offset !== progress.position || offset.partition !== progress.partition)
+      this.#fail('rows and offset in one', `${JSON.stringify(offset)} beside ${JSON.stringify(progress)}`);
+    this.#checkpointSuffices(offset.partition, offset.commit.offset, offset.commit.metadata);
+    this.#progressMoves(progress);
+  }
+
+  /** As a query: progress was read before the rows. */
+  read(progress: readonly ProgressRow[]): void {
+    for (const table of ['ad_minute', 'ad_minute_by_ad'] as const) {
+      const rows = new Map(this.#store.adMinutes(table).map(row => [`${row.partition} ${keyOf(row)}`, row]));
+      this.#noValueAbove(table, rows);
+      for (const { partition, position } of progress) this.#covers(table, rows, partition, position);
+      const isWhole = progress.length === this.#settings.partitions;
+      if (isWhole) this.#finalIsFinal(table, rows, Math.min(...progress.map(row => row.final_until)));
+    }
+  }
+
+  /** True when nothing is missing in raw and quarantine. */
+  isWhole(): boolean {
+    const { quarantine, raw, refused } = this.#expected();
+    return this.#store.rawRows().length >= raw.size && this.#store.quarantine().length >= quarantine.size + refused;
+  }
+
+  /** Everything has come to rest. */
+  atRest(): void {
+    const { quarantine, raw, refused } = this.#expected();
+    this.read(this.#store.progress());
+    this.#quarantineIsWhole(quarantine, refused);
+    this.#rawIsWhole(raw);
+    this.#countsEqualRaw();
+  }
+
+  #expected() {
+    const quarantine = new Map<string, string>();
+    const raw = new Set<string>();
+    let refused = 0;
+    for (const truth of this.truths) {
+      for (const [place, reason] of truth.quarantined) quarantine.set(`${truth.partition}|${place}`, reason);
+      for (const key of truth.raw) raw.add(key);
+      refused += truth.refusedLines;
+    }
+    return { quarantine, raw, refused };
+  }
+
+  fail(check: string, detail: string): void {
+    this.#fail(check, detail);
+  }
+
+  #rowIsTrue(row: AdMinuteRow): void {
+    const truth = this.truths[row.partition]?.cell(keyOf(row), row.version);
+    this.onChecked(row.late > 0 ? 'row with late clicks' : row.duplicates > 0 ? 'row with duplicates' : 'row');
+    if (row.clicks !== truth?.clicks || row.duplicates !== truth.duplicates || row.late !== truth.late)
+      this.#fail('every row is true of its prefix', `${JSON.stringify(row)}, but ${JSON.stringify(truth)}`);
+  }
+
+  #progressIsTrue(row: ProgressRow): void {
+    this.onChecked('progress');
+    const { finalUntil, ...totals } = this.truths[row.partition]!.before(row.position);
+    const expected = { ...totals, final_until: finalUntil, partitions: this.#settings.partitions };
+    for (const [name, value] of Object.entries(expected)) {
+      if (row[name as keyof ProgressRow] !== value)
+        this.#fail('progress is true of its prefix', `${JSON.stringify(row)}, but ${name} is ${value}`);
+    }
+    if (row.received !== row.counted + row.duplicates + row.quarantined)
+      this.#fail('conservation', JSON.stringify(row));
+  }
+
+  #quarantineIsTrue(row: QuarantineRow): void {
+    const reason = this.truths[row.partition]?.quarantined.get(`${row.offset}|${row.line}`);
+    this.onChecked(`quarantined ${row.reason}`);
+    if (reason !== row.reason) this.#fail('quarantine is true', `${JSON.stringify(row)}, but ${reason}`);
+  }
+
+  #once(key: string): void {
+    if (this.#settings.isExactlyOnce && this.#written.has(key)) this.#fail('written once', key);
+    this.#written.add(key);
+  }
+
+  #progressMoves(progress: ProgressRow): void {
+    const before = this.#lastProgress[progress.partition];
+    if (before !== undefined && (progress.position <= before.position || progress.watermark < before.watermark))
+      this.#fail('progress never goes back', `${JSON.stringify(progress)} after ${JSON.stringify(before)}`);
+    this.#lastProgress[progress.partition] = progress;
+  }
+
+  /** With it, the next owner knows all clicks of minutes that are not final. */
+  #checkpointSuffices(partition: number, position: number, metadata: string): void {
+    const truth = this.truths[partition]!;
+    const { restoreFrom, watermarkAtRestoreFrom, watermark } = JSON.parse(metadata);
+    this.onChecked('transaction');
+    const needed = truth.restoreFrom(position);
+    if (restoreFrom > needed || watermark !== truth.before(position).watermark)
+      this.#fail('the checkpoint suffices', `${metadata} at ${position}, but clicks are needed from ${needed}`);
+    const before = truth.before(restoreFrom).watermark;
+    if (watermarkAtRestoreFrom !== before)
+      this.#fail('the checkpoint suffices', `${metadata} at ${position}, but the watermark was ${before} there`);
+  }
+
+  /** Distinct clicks only become more, so what is above the present truth is above the final one or was never true. */
+  #noValueAbove(table: Table, rows: ReadonlyMap<string, AdMinuteRow>): void {
+    for (const [key, row] of rows) {
+      const truth = this.truths[row.partition]!.cell(keyOf(row));
+      if (row.clicks > truth.clicks) this.#fail('no value above the final one', `${table} ${JSON.stringify(row)}`);
+      const seen = this.#seen.get(`${table} ${key}`) ?? 0;
+      if (row.clicks < seen) this.#fail('no count falls', `${table} ${JSON.stringify(row)} after ${seen}`);
+      this.#seen.set(`${table} ${key}`, row.clicks);
+    }
+  }
+
+  #covers(table: Table, rows: ReadonlyMap<string, AdMinuteRow>, partition: number, position: number): void {
+    const truth = this.truths[partition]!;
+    for (const key of truth.cellKeys()) {
+      const { clicks } = truth.cell(key, position);
+      const shown = rows.get(`${partition} ${key}`)?.clicks ?? 0;
+      if (shown < clicks)
+        this.#fail(
+          'progress only after its rows',
+          `${table} shows ${shown} for ${key}, but ${clicks} before ${position}`,
+        );
+    }
+  }
+
+  #finalIsFinal(table: Table, rows: ReadonlyMap<string, AdMinuteRow>, finalUntil: number): void {
+    for (const truth of this.truths) {
+      for (const key of truth.cellKeys()) {
+        if (Number(key.split('|')[0]) * 1_000 + 60_000 > finalUntil) continue;
+        const row = rows.get(`${truth.partition} ${key}`);
+        this.onChecked('final value');
+        const { clicks, duplicates, late } = truth.cell(key);
+        if (row?.clicks !== clicks || row.duplicates !== duplicates || row.late !== late)
+          this.#fail('what is final is right', `${table} ${key}: ${JSON.stringify(row)}, but ${clicks}`);
+      }
+    }
+  }
+
+  #quarantineIsWhole(expected: ReadonlyMap<string, string>, refused: number): void {
+    const rows = this.#store.quarantine();
+    const kept = rows.filter(row => row.reason !== 'refused');
+    for (const row of kept) {
+      const place = `${row.partition}|${row.offset}|${row.line}`;
+      if (expected.get(place) !== row.reason) this.#fail('quarantine holds what is not counted', JSON.stringify(row));
+    }
+    if (kept.length !== expected.size)
+      this.#fail('quarantine holds what is not counted', `${kept.length} lines instead of ${expected.size}`);
+    if (rows.length - kept.length !== refused)
+      this.#fail('what the store refuses is kept', `${rows.length - kept.length} instead of ${refused}`);
+  }
+
+  #rawIsWhole(expected: ReadonlySet<string>): void {
+    const raw = new Set(this.#store.rawRows().map(rawKeyOf));
+    for (const key of expected) if (!raw.has(key)) this.#fail('no loss', `${key} is in the log and not in raw`);
+    for (const key of raw) if (!expected.has(key)) this.#fail('no invention', `${key} is in raw and not in the log`);
+    const kept = new Set(this.#store.rawRows().map(row => row.click_id));
+    // Instead of in raw, a click may be kept in quarantine, as future or refused.
+    const quarantined = this.#store
+      .quarantine()
+      .map(row => row.raw)
+      .join();
+    for (const id of this.#accepted) {
+      if (!kept.has(id) && !quarantined.includes(id)) this.#fail('no loss', `${id} was accepted and is nowhere`);
+    }
+  }
+
+  /** By the store's own raw rows: distinct events per minute, without those that came too late, are what is counted. */
+  #countsEqualRaw(): void {
+    // A copy under the refused ad may be counted in the stead of one that raw has.
+    if (this.truths.some(truth => truth.refusedLines > 0)) return;
+    const partitionOf = new Map(this.truths.flatMap(({ partition, raw }) => [...raw].map(key => [key, partition])));
+    const tooLate = new Set(this.truths.flatMap(truth => [...truth.tooLate]));
+    const events = new Map<string, Set<string>>();
+    for (const row of this.#store.rawRows()) {
+      if (tooLate.has(rawKeyOf(row))) continue;
+      const key = `${partitionOf.get(rawKeyOf(row))} ${Math.floor(row.clicked_at / 60_000) * 60}`;
+      events.set(key, (events.get(key) ?? new Set()).add(row.event_id));
+    }
+    const counts = new Map<string, number>();
+    for (const { partition, minute, clicks } of this.#store.adMinutes('ad_minute')) {
+      counts.set(`${partition} ${minute}`, (counts.get(`${partition} ${minute}`) ?? 0) + clicks);
+    }
+    for (const key of new Set([...events.keys(), ...counts.keys()])) {
+      const [count, distinct] = [counts.get(key) ?? 0, events.get(key)?.size ?? 0];
+      this.onChecked('count against raw');
+      if (count !== distinct)
+        this.#fail('counts equal raw', `partition and minute ${key}: counted ${count}, ${distinct} distinct in raw`);
+    }
+  }
+
+  #fail(check: string, detail: string): void {
+    this.violation ??= new Violation(check, detail);
+  }
+}
+
+function rawKeyOf({ click_id, ad_id, clicked_at }: RawRow): string {
+  return rawKey(click_id, ad_id, clicked_at);
+}
+
+function keyOf({ minute, ad_id, country }: AdMinuteRow): string {
+  return `${minute}|${ad_id}|${country}`;
+}

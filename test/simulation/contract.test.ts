@@ -1,0 +1,35 @@
+import { describeBroker, describeStore } from './contract.ts';
+import { FakeBroker } from './fake-broker.ts';
+import { fakeKafka, type Network } from './fake-kafka.ts';
+import { FakeStore, fakeClickHouse } from './fake-store.ts';
+import { SeededRandom } from './seeded-random.ts';
+
+/** No faults, and hardly any delay. */
+const directNetwork: Network = {
+  call: async (_operation, effect) => effect(),
+  bind: callback => callback,
+  chance: () => false,
+  fetchSize: () => 2,
+  longPollMs: 20,
+};
+
+describeBroker('the fake broker', async () => {
+  const broker = new FakeBroker({
+    now: () => Date.now(),
+    appendTime: () => Date.now(),
+    later: effect => void setTimeout(effect, 3),
+    random: new SeededRandom(1),
+  });
+  return { kafka: fakeKafka(broker, directNetwork), [Symbol.asyncDispose]: async () => undefined };
+});
+
+describeStore('the fake store', async () => {
+  const store = new FakeStore();
+  return {
+    clickhouse: fakeClickHouse(store, directNetwork, () => undefined),
+    adMinutes: async () => store.adMinutes('ad_minute'),
+    progress: async () => store.progress(),
+    rawClickIds: async () => store.rawRows().map(row => row.click_id),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+});

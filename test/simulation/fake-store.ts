@@ -1,0 +1,117 @@
+/**
+ * The store of a simulation: ClickHouse's ReplacingMergeTree tables, as far as inserts and FINAL reads go. An insert that
+ * fails may have put in none, some or all of its rows (that is for the network to decide, and `insertSome` to do).
+ */
+import type { AdMinuteRow, ProgressRow, QuarantineRow } from '../../aggregator/ad-minute.ts';
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { RefusedRows, Retryable } from '../../infra/errors.ts';
+import type { Network } from './fake-kafka.ts';
+
+export interface RawRow {
+  readonly click_id: string;
+  readonly event_id: string;
+  readonly ad_id: string;
+  readonly clicked_at: number;
+}
+
+/** The sorting key and the version of each table: infra/clickhouse/NNN_*.sql. */
+const tables = {
+  click_raw: { key: ['click_id', 'ad_id', 'clicked_at'], version: undefined },
+  ad_minute: { key: ['minute', 'ad_id', 'country', 'partition'], version: 'version' },
+  ad_minute_by_ad: { key: ['minute', 'ad_id', 'country', 'partition'], version: 'version' },
+  partition_progress: { key: ['partition'], version: 'position' },
+  quarantine: { key: ['partition', 'offset', 'line'], version: undefined },
+} as const;
+export type Table = keyof typeof tables;
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** A click of this ad is taken by the aggregator and refused by the store: a fault of ours that must harm nobody else. */
+export const refusedAd = 'refused-by-the-store';
+
+export class FakeStore {
+  readonly #tables = new Map<Table, Map<string, Row>>();
+  /** Told of two rows of one key and version that differ. */
+  onContradiction: (table: Table, key: string, before: Row, after: Row) => void = () => {};
+
+  constructor() {
+    for (const table of Object.keys(tables) as Table[]) this.#tables.set(table, new Map());
+  }
+
+  /** @throws RefusedRows, and then nothing of it is in */
+  insert(table: string, ndjson: string): void {
+    this.insertSome(table, ndjson, Number.POSITIVE_INFINITY);
+  }
+
+  /** The first `count` rows only, as when the connection breaks between two blocks. */
+  insertSome(table: string, ndjson: string, count: number): void {
+    const lines = ndjson.split('\n').filter(line => line !== '');
+    const rows = lines.map(line => parse(table, line));
+    for (const row of rows.slice(0, count)) this.#put(table as Table, row);
+  }
+
+  rawRows(): readonly RawRow[] {
+    return this.#final<RawRow>('click_raw');
+  }
+
+  adMinutes(table: 'ad_minute' | 'ad_minute_by_ad'): readonly AdMinuteRow[] {
+    return this.#final<AdMinuteRow>(table);
+  }
+
+  progress(): readonly ProgressRow[] {
+    return this.#final<ProgressRow>('partition_progress');
+  }
+
+  quarantine(): readonly (Omit<QuarantineRow, 'reason'> & { readonly reason: string })[] {
+    return this.#final('quarantine');
+  }
+
+  #final<T>(table: Table): readonly T[] {
+    return [...this.#tables.get(table)!.values()] as T[];
+  }
+
+  #put(table: Table, row: Row): void {
+    const { key: columns, version } = tables[table];
+    const key = columns.map(column => row[column]).join('|');
+    const rows = this.#tables.get(table)!;
+    const before = rows.get(key);
+    if (before !== undefined && version !== undefined && Number(before[version]) > Number(row[version])) return;
+    const isSameVersion =
+      before !== undefined && (version === undefined || Number(before[version]) === Number(row[version]));
+    if (isSameVersion && JSON.stringify(before) !== JSON.stringify(row)) this.onContradiction(table, key, before, row);
+    rows.set(key, row);
+  }
+}
+
+function parse(table: string, line: string): Row {
+  const row: Row = JSON.parse(line);
+  const isRefused = typeof row['ad_id'] !== 'string' || row['ad_id'] === refusedAd;
+  if (table === 'click_raw' && isRefused) throw new RefusedRows('a value of the wrong type');
+  // The engine takes a 64-bit integer as text too.
+  return typeof row['version'] === 'string' ? { ...row, version: Number(row['version']) } : row;
+}
+
+/** As a process sees the store. */
+export function fakeClickHouse(
+  store: FakeStore,
+  network: Network,
+  tear: (rows: number) => number | undefined,
+): ClickHouse {
+  // What the sink uses of it.
+  const clickhouse: Pick<ClickHouse, 'insert'> = {
+    async insert(table, ndjson) {
+      const torn = tear(ndjson.split('\n').length);
+      try {
+        await network.call('insert', () => {
+          if (torn === undefined) return store.insert(table, ndjson);
+          store.insertSome(table, ndjson, torn);
+          throw new Retryable('connection broken between two blocks');
+        });
+      } catch (error) {
+        if (error instanceof RefusedRows) throw error;
+        throw new Retryable('insert failed', { cause: error });
+      }
+    },
+  };
+  return clickhouse as ClickHouse;
+}

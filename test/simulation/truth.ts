@@ -1,0 +1,188 @@
+/**
+ * What is true of every prefix of a partition of `clicks`, worked out from the log alone as it grows. Stated in another
+ * way than in `aggregator/core/`, with which it shares no code: JSON.parse, sets of strings, the history of every count.
+ */
+import { refusedAd } from './fake-store.ts';
+
+export interface CellCounts {
+  readonly clicks: number;
+  readonly duplicates: number;
+  readonly late: number;
+}
+
+export interface PrefixTotals {
+  readonly watermark: number;
+  readonly finalUntil: number;
+  readonly received: number;
+  readonly counted: number;
+  readonly duplicates: number;
+  readonly quarantined: number;
+}
+
+export interface TruthSettings {
+  readonly outOfOrdernessMs: number;
+  readonly allowedLatenessMs: number;
+}
+
+interface Step extends CellCounts {
+  readonly offset: number;
+}
+
+/** Lines of other producers may share a click_id, if that is all they have. */
+export function rawKey(clickId: string, adId: string, clickedAt: number): string {
+  return `${clickId}|${adId}|${clickedAt}`;
+}
+
+const none: CellCounts = { clicks: 0, duplicates: 0, late: 0 };
+
+export class PartitionTruth {
+  readonly partition: number;
+  readonly #settings: TruthSettings;
+  /** `minute (epoch s)|ad|country` → its counts after each record that changed them. */
+  readonly #cells = new Map<string, Step[]>();
+  /** After each offset. */
+  readonly #totals: PrefixTotals[] = [];
+  readonly #ids = new Set<string>();
+  /** Minute (epoch ms) → offset of the first record with a counted click of it. */
+  readonly #firstOffsets = new Map<number, number>();
+  /** `offset|line` → reason. */
+  readonly quarantined = new Map<string, string>();
+  /** `rawKey` of every click that belongs into raw. */
+  readonly raw = new Set<string>();
+  /** Of those, the ones too late to be counted. */
+  readonly tooLate = new Set<string>();
+  /** Lines for the ad that the store refuses. */
+  refusedLines = 0;
+  #watermark = 0;
+  #received = 0;
+  #counted = 0;
+  #duplicates = 0;
+
+  constructor(partition: number, settings: TruthSettings) {
+    this.partition = partition;
+    this.#settings = settings;
+  }
+
+  /** The next record of the log; `undefined` where an offset holds none. */
+  append(appendedAt: number, value: string | undefined): void {
+    const offset = this.#totals.length;
+    const lines = value?.split('\n').filter(line => line.trim() !== '') ?? [];
+    if (value !== undefined && lines.length === 0) this.#move(appendedAt);
+    for (const [line, text] of lines.entries()) this.#take(offset, appendedAt, line, text);
+    this.#totals.push(this.#now());
+  }
+
+  get length(): number {
+    return this.#totals.length;
+  }
+
+  /** Of all records before `position`. */
+  before(position: number): PrefixTotals {
+    return this.#totals[position - 1] ?? { ...this.#empty };
+  }
+
+  cell(key: string, position = this.length): CellCounts {
+    const steps = this.#cells.get(key) ?? [];
+    let [low, high] = [0, steps.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (steps[middle]!.offset < position) low = middle + 1;
+      else high = middle;
+    }
+    return steps[low - 1] ?? none;
+  }
+
+  cellKeys(): Iterable<string> {
+    return this.#cells.keys();
+  }
+
+  /** Where a reader must begin to know all clicks of minutes that are not final before `position`. */
+  restoreFrom(position: number): number {
+    const { watermark } = this.before(position);
+    let from = position;
+    for (const [minute, first] of this.#firstOffsets) {
+      if (minute + 60_000 + this.#settings.allowedLatenessMs > watermark) from = Math.min(from, first);
+    }
+    return from;
+  }
+
+  #take(offset: number, appendedAt: number, line: number, text: string): void {
+    this.#received++;
+    const click = clickOf(text, `log-${this.partition}-${offset}-${line}`);
+    if (click === undefined) return void this.quarantined.set(`${offset}|${line}`, 'malformed');
+    if (click.clickedAt > appendedAt + 300_000) {
+      this.quarantined.set(`${offset}|${line}`, 'future');
+      this.#move(appendedAt);
+      return;
+    }
+    const key = rawKey(click.clickId, click.adId, click.clickedAt);
+    if (click.adId === refusedAd) this.refusedLines++;
+    else this.raw.add(key);
+    const minute = Math.floor(click.clickedAt / 60_000) * 60_000;
+    if (minute + 60_000 + this.#settings.allowedLatenessMs <= this.#watermark) {
+      this.quarantined.set(`${offset}|${line}`, 'too_late');
+      this.tooLate.add(key);
+      return;
+    }
+    if (!this.#firstOffsets.has(minute)) this.#firstOffsets.set(minute, offset);
+    this.#count(offset, minute, click);
+    this.#move(Math.min(click.clickedAt, appendedAt));
+  }
+
+  #count(offset: number, minute: number, { eventId, adId, country }: ClickFields): void {
+    const key = `${minute / 1_000}|${adId}|${country}`;
+    const steps = this.#cells.get(key) ?? [];
+    this.#cells.set(key, steps);
+    const { clicks, duplicates, late } = steps.at(-1) ?? none;
+    const id = `${minute}|${eventId}`;
+    if (this.#ids.has(id)) {
+      this.#duplicates++;
+      steps.push({ offset, clicks, duplicates: duplicates + 1, late });
+      return;
+    }
+    this.#ids.add(id);
+    this.#counted++;
+    const isLate = minute + 60_000 <= this.#watermark;
+    steps.push({ offset, clicks: clicks + 1, duplicates, late: late + (isLate ? 1 : 0) });
+  }
+
+  #move(eventTime: number): void {
+    this.#watermark = Math.max(this.#watermark, eventTime - this.#settings.outOfOrdernessMs);
+  }
+
+  get #empty(): PrefixTotals {
+    return { watermark: 0, finalUntil: 0, received: 0, counted: 0, duplicates: 0, quarantined: 0 };
+  }
+
+  #now(): PrefixTotals {
+    const finalAt = Math.max(0, this.#watermark - this.#settings.allowedLatenessMs);
+    return {
+      watermark: this.#watermark,
+      finalUntil: Math.floor(finalAt / 60_000) * 60_000,
+      received: this.#received,
+      counted: this.#counted,
+      duplicates: this.#duplicates,
+      quarantined: this.quarantined.size,
+    };
+  }
+}
+
+interface ClickFields {
+  readonly clickId: string;
+  readonly eventId: string;
+  readonly adId: string;
+  readonly clickedAt: number;
+  readonly country: string;
+}
+
+/** Of the lines that traffic.ts writes. */
+function clickOf(text: string, placeId: string): ClickFields | undefined {
+  try {
+    const { click_id, event_id, ad_id, clicked_at, country } = JSON.parse(text);
+    if (typeof ad_id !== 'string' || typeof clicked_at !== 'number') return undefined;
+    const clickId = click_id ?? event_id ?? placeId;
+    return { clickId, eventId: event_id ?? clickId, adId: ad_id, clickedAt: clicked_at, country: country ?? 'ZZ' };
+  } catch {
+    return undefined;
+  }
+}

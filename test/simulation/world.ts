@@ -1,0 +1,493 @@
+/**
+ * The whole pipeline behind ingest in one thread: real aggregator processes (task group, tasks, core, Kafka adapters) and
+ * real sinks, over a fake broker, a fake store and virtual time. The seed decides everything: settings, traffic, delays,
+ * faults. First comes the storm, then calm, in which all must come right without anybody's help.
+ */
+import { Counter, Gauge, Histogram } from 'prom-client';
+import type { ProgressRow } from '../../aggregator/ad-minute.ts';
+import { AggregatorConfig, SinkConfig } from '../../aggregator/config.ts';
+import { openSink } from '../../aggregator/sink/sink.ts';
+import { openTaskGroup } from '../../aggregator/task-group.ts';
+import { loadConfig } from '../../infra/config.ts';
+import type { Logger } from '../../infra/log.ts';
+import { names as namesOf } from '../../infra/topics.ts';
+import { Checkers, type Violation } from './checkers.ts';
+import { BrokerError, FakeBroker } from './fake-broker.ts';
+import { fakeKafka, type Network, type Operation } from './fake-kafka.ts';
+import { FakeStore, fakeClickHouse } from './fake-store.ts';
+import { replayProblem } from './replay-check.ts';
+import type { SeededRandom } from './seeded-random.ts';
+import { Traffic } from './traffic.ts';
+import { Life, VirtualTime } from './virtual-time.ts';
+import { Weather } from './weather.ts';
+
+export interface Outcome {
+  readonly seed: number;
+  readonly violation: Violation | undefined;
+  /** Equal for equal courses. */
+  readonly hash: number;
+  readonly events: number;
+  readonly records: number;
+  /** Virtual ms. */
+  readonly duration: number;
+  /** What went wrong in it, and how often. */
+  readonly hits: ReadonlyMap<string, number>;
+}
+
+const names = namesOf('');
+const second = 1_000;
+const start = 1_763_800_020_000;
+/** Of calm, after which all must be right, besides the time the watermark needs. */
+const healMs = 120 * second;
+
+/** Above the longest pause of a process together with the latest arrival of a late call. */
+const retentionLagMs = 60 * second;
+
+// Simulated processes share the metrics of this one, where a counter would meet another process's totals.
+Counter.prototype.inc = () => {};
+Gauge.prototype.set = () => {};
+Histogram.prototype.observe = () => {};
+
+export class World {
+  readonly time: VirtualTime;
+  readonly random: SeededRandom;
+  readonly weather: Weather;
+  readonly broker: FakeBroker;
+  readonly store = new FakeStore();
+  readonly checkers: Checkers;
+  readonly traffic: Traffic;
+  readonly settings: ReturnType<typeof settingsOf>;
+  readonly processes: Process[];
+  readonly #needed: { readonly at: number; readonly partition: number; readonly needed: number }[] = [];
+  #records = 0;
+
+  constructor(seed: number, given: Partial<ReturnType<typeof settingsOf>> = {}) {
+    this.time = new VirtualTime(seed, start);
+    const { random } = this.time;
+    this.random = random;
+    this.settings = { ...settingsOf(random), ...given };
+    const { partitions, aggregators, sinks, isExactlyOnce, outOfOrdernessMs, allowedLatenessMs } = this.settings;
+    this.weather = new Weather(random);
+    this.checkers = new Checkers({ partitions, isExactlyOnce, outOfOrdernessMs, allowedLatenessMs }, this.store);
+    this.checkers.onChecked = what => this.weather.hit(`checked: ${what}`);
+    this.broker = new FakeBroker({
+      now: () => this.time.now,
+      appendTime: () => this.time.now - (random.chance(0.1) ? random.between(0, this.settings.clockSkewMs) : 0),
+      later: effect => this.time.after(this.#slowly(1, 60), undefined, 'broker completes', effect),
+      random,
+      onAppend: (topic, partition, entry) => this.checkers.appended(topic, partition, entry),
+      onCommit: transaction => this.checkers.committed(transaction),
+    });
+    for (const topic of ['clicks', 'aggregates', 'quarantine']) this.broker.createTopic(topic, partitions);
+    this.traffic = new Traffic({ ...this.settings, ads: random.between(1, 12) }, random);
+    this.processes = [
+      ...Array.from({ length: aggregators }, (_, i) => new Process(this, `aggregator-${i}`, openAggregator)),
+      ...Array.from({ length: sinks }, (_, i) => new Process(this, `sink-${i}`, openSinks)),
+    ];
+  }
+
+  /** Storm, then calm. */
+  async run(): Promise<Outcome> {
+    using _ = this.time.install();
+    this.begin();
+    this.#stir();
+    await this.time.run(start + this.settings.stormMs, () => this.checkers.violation !== undefined);
+    await this.calm();
+    return this.outcome();
+  }
+
+  begin(): void {
+    for (const process of this.processes) process.start();
+    this.#every('broker expires', second, second, () => this.broker.expire());
+    this.#every('needed offsets noted', 5 * second, 5 * second, () => this.#noteNeeded());
+    this.#every('reader', second, 8 * second, () => this.#read());
+  }
+
+  /** Ends all faults and waits until everything is final, which it must be in good time. */
+  async calm(): Promise<void> {
+    const { time, checkers } = this;
+    if (checkers.violation !== undefined) return;
+    time.note('calm');
+    this.weather.isCalm = true;
+    for (const process of this.processes) process.heal();
+    const { outOfOrdernessMs, allowedLatenessMs } = this.settings;
+    const lastEnd = Math.floor(Math.max(this.traffic.lastClickedAt, time.now) / 60_000) * 60_000 + 60_000;
+    const deadline = lastEnd + outOfOrdernessMs + allowedLatenessMs + this.settings.clockSkewMs + healMs;
+    let isDone = false;
+    this.#every('are we there', second, second, () => {
+      isDone = this.#isFinal(lastEnd);
+    });
+    await time.run(deadline, () => isDone || checkers.violation !== undefined);
+    if (checkers.violation !== undefined) return;
+    checkers.atRest();
+    this.#replay();
+    if (!isDone) checkers.fail('all comes to rest', this.#whatIsLeft(lastEnd));
+  }
+
+  #replay(): void {
+    this.weather.hit('checked: replay');
+    const problem = replayProblem(this.store, this.settings.partitions, this.time.now);
+    if (problem !== undefined) this.checkers.fail('a replay replaces', problem);
+  }
+
+  outcome(): Outcome {
+    const { time, weather, checkers, settings } = this;
+    const duration = time.now - start;
+    return {
+      seed: settings.seed,
+      violation: checkers.violation,
+      hash: time.hash,
+      events: time.events,
+      records: this.#records,
+      duration,
+      hits: weather.hits,
+    };
+  }
+
+  /** Clients post a record; what becomes of it, they may never learn. */
+  post(): void {
+    const { partition, value, clickIds } = this.traffic.next(this.time.now);
+    const fate = this.weather.isCalm ? 1 : this.random.next();
+    const message = { value: Buffer.from(value) };
+    if (fate < 0.01) return void this.weather.hit('post: lost');
+    this.time.after(this.#slowly(1, 30), undefined, 'clicks arrive', () => {
+      this.#records++;
+      this.broker.append('clicks', partition, [message]);
+      if (fate < 0.03) this.weather.hit('post: unanswered');
+      else this.checkers.accepted(clickIds);
+    });
+  }
+
+  /** Removes what nobody has needed for a while: retention of days lags far behind, also for whoever was paused. */
+  retain(): void {
+    for (const { at, partition, needed } of this.#needed) {
+      if (at > this.time.now - retentionLagMs || needed <= this.broker.range('clicks', partition).start) continue;
+      this.weather.hit('retention');
+      this.broker.deleteBefore('clicks', partition, needed);
+    }
+  }
+
+  /** Of `clicks`, the first offset that somebody may still have to read. */
+  #noteNeeded(): void {
+    for (let partition = 0; partition < this.settings.partitions; partition++) {
+      const { metadata } = this.broker.committedOffset(names.aggregatorGroup, 'clicks', partition) ?? {};
+      const inserted = this.broker.committedOffset(names.rawSinkGroup, 'clicks', partition)?.offset ?? 0;
+      const needed = metadata ? Math.min(JSON.parse(metadata).restoreFrom, inserted) : 0;
+      this.#needed.push({ at: this.time.now, partition, needed });
+    }
+  }
+
+  /** One-way delay between two machines, ms. Now and then much longer. */
+  delay(): number {
+    return !this.weather.isCalm && this.random.chance(0.02) ? this.#slowly(50, 1_500) : this.#slowly(1, 8);
+  }
+
+  #slowly(from: number, to: number): number {
+    return this.random.between(from, to);
+  }
+
+  #every(label: string, from: number, to: number, work: () => void): void {
+    const turn = () => {
+      work();
+      this.time.after(this.random.between(from, to), undefined, label, turn);
+    };
+    this.time.after(this.random.between(from, to), undefined, label, turn);
+  }
+
+  /** The storm: traffic, and what happens to processes besides the fate of their calls. */
+  #stir(): void {
+    const { random, weather, settings } = this;
+    const until = (work: () => void) => () => {
+      if (!weather.isCalm) work();
+    };
+    this.#every(
+      'post',
+      10,
+      2 * settings.pauseBetweenPostsMs,
+      until(() => this.#postUnlessQuiet()),
+    );
+    const { disturbances } = settings;
+    const processes = this.processes;
+    const disturb: Record<Disturbance, () => void> = {
+      rebalance: () =>
+        this.broker.rebalance(random.pick([names.aggregatorGroup, names.rawSinkGroup, names.aggregateSinkGroup])),
+      crash: () => random.pick(processes).crash(),
+      pause: () => random.pick(processes).pause(),
+      stop: () => random.pick(processes).stop(),
+      retention: () => this.retain(),
+      marker: () => this.broker.appendMarker('clicks', random.between(0, settings.partitions - 1)),
+    };
+    if (disturbances.length === 0) return;
+    this.#every(
+      'disturbance',
+      second,
+      20 * second,
+      until(() => {
+        const which = random.pick(disturbances);
+        weather.hit(`disturbance: ${which}`);
+        disturb[which]();
+      }),
+    );
+  }
+
+  #postUnlessQuiet(): void {
+    const sinceStart = this.time.now - start;
+    if (this.settings.isQuietAt(sinceStart)) return;
+    this.post();
+  }
+
+  /** As the query API does it: progress first, rows after. */
+  #read(): void {
+    const progress = [...this.store.progress()];
+    this.time.after(this.random.between(0, 500), undefined, 'reader reads rows', () => this.checkers.read(progress));
+  }
+
+  #isFinal(lastEnd: number): boolean {
+    const progress = this.store.progress();
+    // Ticks go on and on: what came before the last one counts.
+    const isFar = (row: ProgressRow) =>
+      row.final_until >= lastEnd && row.position >= this.broker.range('clicks', row.partition).end - 3;
+    return progress.length === this.settings.partitions && progress.every(isFar) && this.checkers.isWhole();
+  }
+
+  #whatIsLeft(lastEnd: number): string {
+    const ends = Array.from({ length: this.settings.partitions }, (_, p) => this.broker.range('clicks', p).end);
+    const processes = this.processes.map(process => `${process.name} ${process.state}`);
+    return JSON.stringify({ lastEnd, ends, progress: this.store.progress(), processes });
+  }
+}
+
+type Disturbance = 'rebalance' | 'crash' | 'pause' | 'stop' | 'retention' | 'marker';
+const allDisturbances: readonly Disturbance[] = ['rebalance', 'crash', 'pause', 'stop', 'retention', 'marker'];
+
+function settingsOf(random: SeededRandom) {
+  const quietFrom = random.between(0, 100) * second;
+  const quietFor = random.pick([0, 0, 20, 60]) * second;
+  return {
+    seed: 0,
+    partitions: random.between(1, 3),
+    aggregators: random.between(1, 3),
+    sinks: random.between(1, 2),
+    isExactlyOnce: random.chance(0.85),
+    outOfOrdernessMs: random.pick([500, 5_000, 15_000]),
+    allowedLatenessMs: random.pick([0, 10_000, 60_000]),
+    tickIntervalMs: random.pick([2_000, 5_000]),
+    commitIntervalMs: random.pick([200, 1_000, 3_000]),
+    commitMaxLines: random.pick([10, 60, 100_000]),
+    stormMs: random.between(20, 100) * second,
+    pauseBetweenPostsMs: random.pick([150, 400, 1_500]),
+    clockSkewMs: random.pick([0, 0, 3_000]),
+    wildness: random.pick([0, 0.5, 1, 2]),
+    isFarAhead: random.chance(0.03),
+    disturbances: allDisturbances.filter(() => random.chance(0.6)),
+    isQuietAt: (sinceStart: number) => sinceStart >= quietFrom && sinceStart < quietFrom + quietFor,
+  };
+}
+
+type Open = (world: World, network: Network, onCrash: (error: Error) => void, log: Logger) => Promise<AsyncDisposable>;
+
+/** A process and its supervisor, which starts it again whenever it ends. */
+class Process {
+  readonly name: string;
+  state: 'up' | 'down' | 'stopping' = 'down';
+  readonly #world: World;
+  readonly #open: Open;
+  #life: Life | undefined;
+  #opened: AsyncDisposable | undefined;
+  #starts = 0;
+  /** Some machines are slow. */
+  #slowness = 1;
+
+  constructor(world: World, name: string, open: Open) {
+    this.#world = world;
+    this.name = name;
+    this.#open = open;
+  }
+
+  start(): void {
+    const life = new Life(`${this.name}.${++this.#starts}`);
+    this.#life = life;
+    this.#opened = undefined;
+    this.#slowness = !this.#world.weather.isCalm && this.#world.random.chance(0.1) ? 20 : 1;
+    this.state = 'up';
+    const { time } = this.#world;
+    const end = (error: unknown) => {
+      if (life !== this.#life || !life.alive) return;
+      time.note(`${life.name} ends: ${error}`);
+      this.crash();
+    };
+    time.after(0, life, 'starts', () => {
+      this.#open(this.#world, this.#networkOf(life), end, logOf(time, life)).then(opened => {
+        this.#opened = opened;
+      }, end);
+    });
+  }
+
+  /** kill -9 */
+  crash(): void {
+    if (this.#life) this.#world.time.kill(this.#life);
+    this.#restartLater();
+  }
+
+  /** SIGSTOP, and SIGCONT some time later: perhaps after its session has ended. */
+  pause(): void {
+    const life = this.#life;
+    const { time, random } = this.#world;
+    if (life === undefined || life.paused || !life.alive) return;
+    time.pause(life);
+    time.after(random.between(200, random.pick([2_000, 15_000, 28_000, 45_000])), undefined, 'resume', () =>
+      time.resume(life),
+    );
+  }
+
+  /** SIGTERM */
+  stop(): void {
+    const { time } = this.#world;
+    const [life, opened] = [this.#life, this.#opened];
+    if (opened === undefined || life === undefined || this.state !== 'up') return;
+    this.state = 'stopping';
+    const ended = () => {
+      if (life !== this.#life || !life.alive) return;
+      time.kill(life);
+      this.#restartLater();
+    };
+    time.after(0, life, 'SIGTERM', () => void opened[Symbol.asyncDispose]().then(ended, ended));
+    time.after(10 * second, undefined, 'SIGKILL', ended);
+  }
+
+  heal(): void {
+    this.#slowness = 1;
+    if (this.#life?.paused) this.#world.time.resume(this.#life);
+  }
+
+  #restartLater(): void {
+    if (this.state === 'down') return;
+    this.state = 'down';
+    const { time, random } = this.#world;
+    time.after(random.between(100, 8 * second), undefined, `${this.name} is started again`, () => this.start());
+  }
+
+  #networkOf(life: Life): Network {
+    const world = this.#world;
+    const { time, random } = world;
+    return {
+      call: (operation, effect) => this.#call(life, operation, effect),
+      bind: callback => () => void time.after(0, life, 'woken', callback),
+      chance: probability => random.chance(probability),
+      fetchSize: () => random.pick([1, 5, 50, 500]),
+      longPollMs: 4 * second,
+    };
+  }
+
+  #call<T>(life: Life, operation: Operation, effect: () => T): Promise<T> {
+    const { time, random, weather } = this.#world;
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const delay = () => this.#slowness * this.#world.delay();
+    const fate = life.alive ? weather.fateOf(operation) : undefined;
+    const giveUp = random.between(second, 4 * second);
+    const arrive = (after: number, answer: (work: () => void) => void) => {
+      time.after(after, undefined, `${operation} of ${life.name}`, () => {
+        const done = attempt(effect);
+        if ('error' in done && done.error instanceof BrokerError) weather.hit(`broker says ${done.error.type}`);
+        answer(() => ('error' in done ? reject(done.error) : resolve(done.value)));
+      });
+    };
+    const answered = (work: () => void) => void time.after(delay(), life, `${operation} answered`, work);
+    const timeOut = () =>
+      time.after(giveUp, life, `${operation} timed out`, () => reject(new BrokerError('REQUEST_TIMED_OUT')));
+    switch (fate) {
+      case undefined:
+        arrive(delay(), answered);
+        break;
+      case 'lost':
+        timeOut();
+        break;
+      case 'unanswered':
+        arrive(delay(), () => {});
+        timeOut();
+        break;
+      case 'late':
+        arrive(giveUp + random.between(0, random.pick([500, 5_000, 40_000])), () => {});
+        timeOut();
+        break;
+      case 'crash before':
+        this.crash();
+        break;
+      case 'crash after':
+        arrive(delay(), () => this.#life === life && life.alive && this.crash());
+        break;
+      case 'pause before':
+        this.pause();
+        time.after(0, life, 'sends', () => arrive(delay(), answered));
+        break;
+      case 'pause after':
+        arrive(delay(), work => {
+          if (this.#life === life) this.pause();
+          answered(work);
+        });
+        break;
+    }
+    return promise;
+  }
+}
+
+function attempt<T>(effect: () => T): { readonly value: T } | { readonly error: unknown } {
+  try {
+    return { value: effect() };
+  } catch (error) {
+    return { error };
+  }
+}
+
+const openAggregator: Open = (world, network, onCrash, log) => {
+  const { settings, broker, random } = world;
+  return openTaskGroup({
+    kafka: fakeKafka(broker, network),
+    names,
+    config: loadConfig(AggregatorConfig, {
+      AGGREGATOR_GUARANTEE: settings.isExactlyOnce ? 'exactly_once' : 'at_least_once',
+      OUT_OF_ORDERNESS_MS: String(settings.outOfOrdernessMs),
+      ALLOWED_LATENESS_MS: String(settings.allowedLatenessMs),
+      TICK_INTERVAL_MS: String(settings.tickIntervalMs),
+      COMMIT_INTERVAL_MS: String(settings.commitIntervalMs),
+      COMMIT_MAX_LINES: String(settings.commitMaxLines),
+    }),
+    partitions: settings.partitions,
+    hashSeed: random.between(0, 2 ** 32 - 1),
+    log,
+    onCrash,
+  });
+};
+
+const openSinks: Open = (world, network, onCrash, log) => {
+  const { settings, broker, random, weather, store } = world;
+  const tear = (rows: number) => {
+    if (weather.isCalm || !random.chance(0.01)) return undefined;
+    weather.hit('insert: torn');
+    return random.between(0, rows);
+  };
+  return openSink({
+    kafka: fakeKafka(broker, network),
+    clickhouse: fakeClickHouse(store, network, tear),
+    names,
+    config: loadConfig(SinkConfig, { SINK_LINGER_MS: String(random.pick([0, 50, 500])) }),
+    partitions: settings.partitions,
+    log,
+    onCrash,
+  });
+};
+
+/** Into the trace, where there is one. */
+function logOf(time: VirtualTime, life: Life): Logger {
+  const line = (fields: object, message: string) => {
+    if (time.trace) time.trace(`${' '.repeat(9)} ${life.name} says ${message} ${JSON.stringify(fields)}`);
+  };
+  const log = { debug: line, info: line, warn: line, error: line, child: () => log };
+  return log as unknown as Logger;
+}
+
+export async function simulate(seed: number, trace?: (line: string) => void): Promise<Outcome> {
+  const world = new World(seed, { seed });
+  world.time.trace = trace;
+  return await world.run();
+}
