@@ -26,23 +26,38 @@ export async function startService(
   env: Readonly<Record<string, string>>,
 ): Promise<Service> {
   const port = await freePort();
-  const child = spawn(process.execPath, ['--disable-warning=TimeoutNegativeWarning', join(root, main)], {
-    env: { PATH: process.env['PATH'], LOG_LEVEL: 'info', [portKey]: String(port), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
   let log = '';
   const keep = (chunk: Buffer) => {
     log = (log + chunk.toString()).slice(-200_000);
   };
-  child.stdout.on('data', keep);
-  child.stderr.on('data', keep);
+  let child: ChildProcess;
+  const ended = Promise.withResolvers<number | null>();
+  // As its supervisor would: a process that ends by itself (a watchdog, say) is started again.
+  const launch = () => {
+    child = spawn(process.execPath, ['--disable-warning=TimeoutNegativeWarning', join(root, main)], {
+      env: { PATH: process.env['PATH'], LOG_LEVEL: 'info', [portKey]: String(port), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child.stdout?.on('data', keep);
+    child.stderr?.on('data', keep);
+    child.once('exit', code => (code === 1 && log.includes('stalled: ') ? launch() : ended.resolve(code)));
+  };
+  launch();
   const url = `http://127.0.0.1:${port}`;
-  const exited = new Promise<number | null>(resolve => child.once('exit', resolve));
+  const exited = ended.promise;
   return {
     url,
-    pid: child.pid ?? 0,
+    get pid() {
+      return child.pid ?? 0;
+    },
     logs: () => log,
-    ready: (timeoutMs = 30_000) => untilReady(child, url, () => log, timeoutMs),
+    ready: (timeoutMs = 30_000) =>
+      untilReady(
+        () => child,
+        url,
+        () => log,
+        timeoutMs,
+      ),
     signal: name => {
       child.kill(name);
     },
@@ -61,10 +76,16 @@ export async function startService(
   };
 }
 
-async function untilReady(child: ChildProcess, url: string, logs: () => string, timeoutMs: number): Promise<void> {
+async function untilReady(
+  current: () => ChildProcess,
+  url: string,
+  logs: () => string,
+  timeoutMs: number,
+): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   let last = '';
   while (Date.now() < deadline) {
+    const child = current();
     if (child.exitCode !== null || child.signalCode !== null) throw new Error(`exited before it was ready:\n${logs()}`);
     try {
       const response = await fetch(`${url}/readyz`);
