@@ -35,7 +35,7 @@ export interface TaskPorts {
   range(): Promise<{ start: number; end: number }>;
   /** No batches until `readFrom`. */
   pause(): void;
-  /** From now on batches are to come from `offset`. */
+  /** From now on batches are to come from `offset`. Throws while there is no membership to read with. */
   readFrom(offset: number): void;
   appendTick(): Promise<void>;
   /** Monotonic ms. */
@@ -163,9 +163,10 @@ export class PartitionTask {
     if (now - this.#watermarkMovedAt >= this.#settings.tickIntervalMs) void this.#tick(now);
   }
 
-  /** After a rebalance that left the partition here: positions were forgotten, the state was not. */
+  /** After a rebalance that left the partition here: positions and pauses were forgotten, the state was not. */
   readOn(): void {
-    if (this.#aggregator !== undefined && this.#state !== 'starting') this.#ports.readFrom(this.#aggregator.position);
+    if (this.#aggregator !== undefined) this.#ports.readFrom(this.#aggregator.position);
+    else this.#ports.pause();
   }
 
   /** The partition is another's, or the process stops. With `commit`, what is counted so far is written first. */
@@ -188,6 +189,8 @@ export class PartitionTask {
     if (this.#isDropped()) return this.#closeWriter();
     const checkpoint = this.#checkpointOf(committed, range);
     const aggregator = new PartitionAggregator(this.#settings.aggregator, checkpoint);
+    // First, as it throws while the consumer is joining its group again: nothing may then look as if it had begun.
+    this.#ports.readFrom(aggregator.position);
     this.#aggregator = aggregator;
     this.#committedOffset = committed?.offset ?? checkpoint.restoreFrom;
     this.#highWatermark = range.end;
@@ -199,7 +202,6 @@ export class PartitionTask {
       'task started',
     );
     if (aggregator.position >= this.#committedOffset) this.#endRestore(aggregator);
-    this.#ports.readFrom(aggregator.position);
   }
 
   /** @throws Corrupt where starting anywhere would be a guess */

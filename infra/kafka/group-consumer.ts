@@ -10,9 +10,11 @@
  * - Batches of control records alone are never handed over: `onGap` tells how far they reach.
  * - OFFSET_OUT_OF_RANGE makes kafkajs commit a default offset by itself, without metadata. So the owner checks the start
  *   of the log before it seeks, and takes a commit without metadata for corruption.
+ * - After an error that it cannot retry, kafkajs leaves the group and joins it anew. In between `seek` and `resume`
+ *   throw, and `pause` does nothing, as nothing is fetched.
  */
 import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
-import { Retryable } from '../errors.ts';
+import { messageOf, Retryable } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Committed } from './admin.ts';
 import type { KafkaClient } from './client.ts';
@@ -64,8 +66,11 @@ export interface GroupConsumerOptions {
 }
 
 export interface GroupConsumer extends AsyncDisposable {
+  /** @throws Retryable: not a member of the group now */
   seek(topic: string, partition: number, offset: number): void;
+  /** Holds until the next rebalance, after which the owner has to ask again. */
   pause(topic: string, partition: number): void;
+  /** @throws Retryable: not a member of the group now */
   resume(topic: string, partition: number): void;
   /** Commits outside any transaction; rejected by the broker if the member has been replaced. */
   commit(topic: string, commits: ReadonlyMap<number, Committed>): Promise<void>;
@@ -86,10 +91,24 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 60 },
   });
   listen(consumer, options);
+  const asMember = <T>(doing: string, work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      throw translate(error, `${doing} in ${options.group}`);
+    }
+  };
   const opened: GroupConsumer = {
-    seek: (topic, partition, offset) => consumer.seek({ topic, partition, offset: String(offset) }),
-    pause: (topic, partition) => consumer.pause([{ topic, partitions: [partition] }]),
-    resume: (topic, partition) => consumer.resume([{ topic, partitions: [partition] }]),
+    seek: (topic, partition, offset) =>
+      asMember('seek', () => consumer.seek({ topic, partition, offset: String(offset) })),
+    pause(topic, partition) {
+      try {
+        consumer.pause([{ topic, partitions: [partition] }]);
+      } catch (error) {
+        options.log.debug({ topic, partition, why: messageOf(error) }, 'nothing to pause');
+      }
+    },
+    resume: (topic, partition) => asMember('resume', () => consumer.resume([{ topic, partitions: [partition] }])),
     async commit(topic, commits) {
       try {
         await consumer.commitOffsets(

@@ -3,15 +3,19 @@
  * file is loaded. Nothing of this is in the shipped code. The text to be replaced must be there, exactly once: whoever
  * changes that code is told to bring its mutation along.
  */
-export interface Mutation {
-  readonly name: string;
+export interface Mutation extends SourceEdit {
   /** What somebody might do, and why it is wrong. */
   readonly bug: string;
+  /** An integration test that must notice; otherwise the simulation must, or a unit test. */
+  readonly integration?: string;
+}
+
+/** A change of one file's text. */
+export interface SourceEdit {
+  readonly name: string;
   /** Relative to the root. */
   readonly file: string;
   readonly edits: readonly (readonly [find: string, replacement: string])[];
-  /** An integration test that must notice; otherwise the simulation must, or a unit test. */
-  readonly integration?: string;
 }
 
 const core = 'aggregator/core/partition-aggregator.ts';
@@ -185,6 +189,21 @@ export const mutations: readonly Mutation[] = [
     edits: [['if (batch.fetchedOffset !== aggregator.position) {', 'if (batch.nextOffset <= aggregator.position) {']],
   },
   {
+    name: 'begun-before-it-reads',
+    bug: 'a start that fails at its last step leaves a task that counts, has no writer, and never commits',
+    file: 'aggregator/task.ts',
+    edits: [
+      [
+        '    this.#ports.readFrom(aggregator.position);\n    this.#aggregator = aggregator;',
+        '    this.#aggregator = aggregator;',
+      ],
+      [
+        'this.#endRestore(aggregator);\n  }\n\n  /** @throws Corrupt',
+        'this.#endRestore(aggregator);\n    this.#ports.readFrom(aggregator.position);\n  }\n\n  /** @throws Corrupt',
+      ],
+    ],
+  },
+  {
     name: 'tick-before-the-end',
     bug: 'a tick is appended while there are unread clicks',
     file: 'aggregator/task.ts',
@@ -205,7 +224,7 @@ export function mutationNamed(name: string): Mutation {
 }
 
 /** @throws if the text to replace is not there exactly once */
-export function mutated({ name, file, edits }: Mutation, source: string): string {
+export function mutated({ name, file, edits }: SourceEdit, source: string): string {
   let text = source;
   for (const [find, replacement] of edits) {
     if (text.split(find).length !== 2) throw new Error(`mutation ${name}: ${file} does not hold exactly once: ${find}`);

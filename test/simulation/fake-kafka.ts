@@ -2,7 +2,8 @@
  * What `infra/kafka/` uses of kafkajs, over the fake broker: so that the adapters themselves are under test. Its vices
  * are modelled with its virtues: a rebalance forgets positions and tells the owner at its own time, batches fetched
  * before a seek or a rebalance may still be handed over, a batch in work goes on beside its successor, a failed commit
- * leaves a transaction stuck, and falling off the log commits an offset without metadata.
+ * leaves a transaction stuck, falling off the log commits an offset without metadata, and a consumer that cannot go on
+ * leaves its group for a while, in which it cannot be told where to read.
  */
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { type Assignment, BrokerError, type Entry, type FakeBroker, type Message } from './fake-broker.ts';
@@ -219,6 +220,8 @@ class FakeConsumer {
   /** Counts the rebalances this member has heard of. */
   #term = 0;
   #joining = false;
+  /** From the first run on, but for the time of a restart. */
+  #hasGroup = false;
   readonly #positions = new Map<string, number>();
   readonly #seeks = new Map<string, number>();
   readonly #paused = new Set<string>();
@@ -244,6 +247,7 @@ class FakeConsumer {
 
   async run(run: Run): Promise<void> {
     this.#run = run;
+    this.#hasGroup = true;
     await this.#join();
     this.#heartbeats = setInterval(() => void this.#beat(), this.#options.heartbeatInterval);
   }
@@ -262,15 +266,18 @@ class FakeConsumer {
   }
 
   seek({ topic, partition, offset }: { topic: string; partition: number; offset: string }): void {
+    this.#requireGroup();
     this.#seeks.set(keyOf(topic, partition), Number(offset));
     this.#wake(keyOf(topic, partition));
   }
 
   pause(all: readonly { topic: string; partitions: readonly number[] }[]): void {
+    this.#requireGroup();
     for (const { topic, partitions } of all) for (const p of partitions) this.#paused.add(keyOf(topic, p));
   }
 
   resume(all: readonly { topic: string; partitions: readonly number[] }[]): void {
+    this.#requireGroup();
     for (const { topic, partitions } of all) {
       for (const p of partitions) {
         this.#paused.delete(keyOf(topic, p));
@@ -316,11 +323,36 @@ class FakeConsumer {
     }
   }
 
+  #requireGroup(): void {
+    if (!this.#hasGroup) throw new Error('Consumer group was not initialized, consumer#run must be called first');
+  }
+
+  /** As kafkajs after an error that it takes for final: stops, waits, and runs again with a group made anew. */
+  async #restart(error: Error): Promise<void> {
+    this.#hasGroup = false;
+    this.#emit(events.CRASH, { error, restart: true });
+    this.#term++;
+    for (const key of this.#wakers.keys()) this.#wake(key);
+    this.#paused.clear();
+    while (this.#run !== undefined && !this.#hasGroup) {
+      await sleep(300);
+      this.#hasGroup = true;
+      await this.#join().catch(() => {
+        this.#hasGroup = false;
+      });
+    }
+  }
+
   async #beat(): Promise<void> {
+    if (!this.#hasGroup) return;
     try {
       await this.#heartbeat();
     } catch (error) {
-      if (!(error instanceof BrokerError) || this.#run === undefined) return;
+      if (this.#run === undefined || !this.#hasGroup) return;
+      if (!(error instanceof BrokerError)) {
+        if (this.#network.chance(0.3)) await this.#restart(error as Error);
+        return;
+      }
       // What fails to join hears of it again at the next heartbeat.
       await this.#join().catch(() => undefined);
     }

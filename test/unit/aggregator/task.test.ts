@@ -24,6 +24,7 @@ function world(given: { committed?: Committed; start?: number; end?: number } = 
     now: 0,
     failCommits: 0,
     failOpens: 0,
+    failReads: 0,
   };
   const ports: TaskPorts = {
     async openWriter() {
@@ -47,6 +48,7 @@ function world(given: { committed?: Committed; start?: number; end?: number } = 
     range: async () => state.range,
     pause: () => calls.push('pause'),
     readFrom(offset) {
+      if (state.failReads-- > 0) throw new Retryable('not a member of the group');
       state.readFrom = offset;
     },
     async appendTick() {
@@ -161,6 +163,16 @@ describe('task', () => {
     await task.start();
     expect(state.calls.filter(c => c === 'fence')).toHaveLength(3);
     expect(task.state).toBe('running');
+  });
+
+  it('begins again, with a writer that commits, where its consumer was joining the group anew', async () => {
+    const { state, task } = world();
+    state.failReads = 1;
+    await task.start();
+    expect([task.state, state.calls.filter(c => c === 'fence').length]).toEqual(['running', 2]);
+    state.now = 1_000;
+    await task.onBatch(batch(0, 3));
+    await eventually('commit', () => state.commits.length === 1, 1_000);
   });
 
   it('commits early when many clicks wait, and bounds what one transaction holds', async () => {

@@ -1,0 +1,107 @@
+/**
+ * Named places in the processes at which a fault bench can end or stop them: `kill -9`, SIGSTOP, or an error in place of
+ * an answer. They are written into the files while those are loaded (preload.ts); nothing of this is in the shipped
+ * code. The text each hangs on must be there exactly once: whoever changes that code is told to bring it along.
+ */
+import type { SourceEdit } from '../mutations/mutations.ts';
+
+export type Role = 'ingest' | 'aggregator' | 'store';
+
+/** kill: SIGKILL to itself; stop: SIGSTOP; fail: an error is thrown there, as if the answer had been lost. */
+export type Action = 'kill' | 'stop' | 'fail';
+
+export interface StepPoint extends SourceEdit {
+  readonly role: Role;
+  /** Only those where an error means a lost answer, and nothing else, can `fail`. */
+  readonly actions: readonly Action[];
+}
+
+const killOrStop: readonly Action[] = ['kill', 'stop'];
+
+const task = 'aggregator/task.ts';
+const writer = 'infra/kafka/transactional-producer.ts';
+const inserter = 'aggregator/sink/batch-inserter.ts';
+const clickLog = 'ingest/click-log.ts';
+const changes = 'query-api/jobs/apply-changes.ts';
+
+export const stepPoints: readonly StepPoint[] = [
+  before('ingest: before produce', clickLog, 'await this.#options.producer.send(this.#options.topic, records);'),
+  during(
+    'ingest: sent, not acknowledged',
+    clickLog,
+    'await this.#options.producer.send(this.#options.topic, records);',
+  ),
+  after(
+    'ingest: acknowledged, not answered',
+    clickLog,
+    'await this.#options.producer.send(this.#options.topic, records);',
+  ),
+
+  before('aggregator: assigned', 'aggregator/task-group.ts', 'const mine = new Set(assigned.get(topic) ?? []);'),
+  before('aggregator: before fence', task, 'this.#writer = await this.#ports.openWriter();'),
+  after('aggregator: in the fence', writer, 'const fence = await producer.transaction();'),
+  after('aggregator: fenced, nothing fetched', task, 'this.#writer = await this.#ports.openWriter();'),
+  after('aggregator: fetched, nothing read', task, 'const checkpoint = this.#checkpointOf(committed, range);'),
+  before(
+    'aggregator: in the restore',
+    task,
+    'aggregator.step(Number(offset), Number(timestamp), value);',
+    "this.#state === 'restoring'",
+  ),
+  before('aggregator: read again, not yet counting', task, 'aggregator.restored();'),
+  before('aggregator: counted, nothing sent', task, 'const output = aggregator.drain();'),
+  before('aggregator: commit begun', writer, 'await commitOn(await producer.transaction(), content);'),
+  before(
+    'aggregator: rows sent, no offset',
+    writer,
+    'await transaction.sendOffsets({ consumerGroupId: group, topics: [{ topic, partitions: offsets }] } as Offsets & {',
+  ),
+  before('aggregator: offset sent, not committed', writer, 'await transaction.commit();'),
+  during('aggregator: commit sent, no answer', writer, 'await transaction.commit();'),
+  after('aggregator: committed, not noted', writer, 'await transaction.commit();'),
+  before('aggregator: before a tick', task, 'await this.#ports.appendTick();'),
+  after('aggregator: after a tick', task, 'await this.#ports.appendTick();'),
+
+  before('sink: before insert', inserter, 'await clickhouse.insert(table, ndjson);'),
+  during('sink: in the insert', inserter, 'await clickhouse.insert(table, ndjson);'),
+  {
+    ...after('sink: inserted, not known', inserter, 'await clickhouse.insert(table, ndjson);'),
+    actions: ['kill', 'stop', 'fail'],
+  },
+  before('sink: inserted, offset not committed', inserter, 'await commitAll(taken);'),
+  after('sink: offset committed', inserter, 'await commitAll(taken);'),
+
+  before('restatement: nothing written', changes, "await insertRows(\n    clickhouse,\n    'restatement',"),
+  before('restatement: history written', changes, "await insertRows(clickhouse, 'ad_minute_by_ad', rows);"),
+  before('restatement: one table written', changes, "await insertRows(clickhouse, 'ad_minute', rows);"),
+  after('restatement: all written', changes, "await insertRows(clickhouse, 'ad_minute', rows);"),
+];
+
+export function stepPointNamed(name: string): StepPoint {
+  const found = stepPoints.find(point => point.name === name);
+  if (found === undefined) throw new Error(`CRASH_AT=${name}: there is no such step-point`);
+  return found;
+}
+
+function before(name: string, file: string, anchor: string, condition = 'true'): StepPoint {
+  return point(name, file, anchor, `if (${condition}) ${call(name)} ${anchor}`);
+}
+
+function after(name: string, file: string, anchor: string): StepPoint {
+  return point(name, file, anchor, `${anchor} ${call(name)}`);
+}
+
+/** A ms after the call has been made: its request is on the way, the answer perhaps not yet. */
+function during(name: string, file: string, anchor: string): StepPoint {
+  return point(name, file, anchor, `setTimeout(() => { ${call(name)} }, 1); ${anchor}`);
+}
+
+function call(name: string): string {
+  return `globalThis.reachStepPoint?.(${JSON.stringify(name)});`;
+}
+
+function point(name: string, file: string, anchor: string, replacement: string): StepPoint {
+  const prefix = name.split(':')[0];
+  const role = prefix === 'ingest' || prefix === 'aggregator' ? prefix : 'store';
+  return { name, file, edits: [[anchor, replacement]], role, actions: killOrStop };
+}
