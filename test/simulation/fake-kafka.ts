@@ -336,6 +336,7 @@ class FakeConsumer {
     this.#paused.clear();
     while (this.#run !== undefined && !this.#hasGroup) {
       await sleep(300);
+      if (this.#network.chance(0.7)) continue;
       this.#hasGroup = true;
       await this.#join().catch(() => {
         this.#hasGroup = false;
@@ -350,7 +351,7 @@ class FakeConsumer {
     } catch (error) {
       if (this.#run === undefined || !this.#hasGroup) return;
       if (!(error instanceof BrokerError)) {
-        if (this.#network.chance(0.3)) await this.#restart(error as Error);
+        if (this.#network.chance(0.6)) await this.#restart(error as Error);
         return;
       }
       // What fails to join hears of it again at the next heartbeat.

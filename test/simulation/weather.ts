@@ -8,6 +8,7 @@ import type { SeededRandom } from './seeded-random.ts';
 /**
  * lost: never arrives. unanswered: done, but the answer is lost. late: the caller has given up when it arrives.
  * crash and pause: of the calling process, just before the call or just after the other side has done it.
+ * refused, while all brokers are away: fails at once.
  */
 export const fates = [
   'lost',
@@ -18,12 +19,12 @@ export const fates = [
   'pause before',
   'pause after',
 ] as const;
-export type Fate = (typeof fates)[number];
+export type Fate = (typeof fates)[number] | 'refused';
 
 /** Calls of which there are very many fail more rarely. */
 const rareness: Partial<Record<Operation, number>> = { fetch: 10, heartbeat: 10, insert: 2 };
 
-const likelihood: Record<Fate, number> = {
+const likelihood: Record<(typeof fates)[number], number> = {
   lost: 0.01,
   unanswered: 0.012,
   late: 0.008,
@@ -35,6 +36,8 @@ const likelihood: Record<Fate, number> = {
 
 export class Weather {
   isCalm = false;
+  /** All brokers are away. */
+  isOut = false;
   readonly hits = new Map<string, number>();
   readonly #random: SeededRandom;
   /** The fates that happen at all with this seed: what is rare in a mixture may be frequent alone. */
@@ -70,6 +73,7 @@ export class Weather {
     const at = this.#scripted.findIndex(next => next.operation === operation);
     if (at !== -1) return this.#scripted.splice(at, 1)[0]?.fate;
     if (this.isCalm) return undefined;
+    if (this.isOut && operation !== 'insert') return 'refused';
     let roll = this.#random.next();
     const factor = (this.#severity * (operation === this.#unlucky ? 8 : 1)) / (rareness[operation] ?? 1);
     for (const fate of fates) {
