@@ -22,6 +22,8 @@ export interface BrokerAddress {
   readonly controllerPort: number;
 }
 
+export type BrokerSettings = Readonly<Record<string, string | number>>;
+
 export function brokerFiles(dataDir: string): BrokerFiles {
   const home = resolve(dataDir, 'kafka');
   mkdirSync(home, { recursive: true });
@@ -42,7 +44,7 @@ export function classArchiveIn(jars: string): string {
 }
 
 /** Written anew at each start: the ports are those of today, and an upgrade of ours takes effect. */
-export function writeSettings(path: string, settings: Readonly<Record<string, string | number>>): void {
+export function writeSettings(path: string, settings: BrokerSettings): void {
   const lines = Object.entries(settings).map(([key, value]) => `${key}=${`${value}`.replaceAll('\\', '\\\\')}\n`);
   writeFileSync(path, lines.join(''));
 }

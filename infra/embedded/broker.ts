@@ -12,6 +12,7 @@ import { createKafka } from '../kafka/client.ts';
 import type { Logger } from '../log.ts';
 import {
   type BrokerFiles,
+  type BrokerSettings,
   brokerFiles,
   classArchiveIn,
   loggingSettings,
@@ -34,6 +35,8 @@ export interface BrokerOptions {
   readonly java: string;
   readonly log: Logger;
   readonly jvmFlags?: readonly string[];
+  /** The broker's settings, given ours. */
+  readonly settings?: (ours: BrokerSettings) => BrokerSettings;
   /** Gives up the start: the broker is ended, the promise rejected. */
   readonly signal?: AbortSignal;
 }
@@ -58,7 +61,8 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   await requireFreePort(host, port, 'KAFKA_PORT');
   const address = { host, port, controllerPort: await freePort() };
   await formatOnce(options, files);
-  writeSettings(files.serverProperties, serverSettings(address, files.logs));
+  const ours: BrokerSettings = serverSettings(address, files.logs);
+  writeSettings(files.serverProperties, options.settings?.(ours) ?? ours);
   writeSettings(files.loggingProperties, loggingSettings(files.brokerLog));
 
   const child = await spawnBroker(options, files);

@@ -1,0 +1,55 @@
+/** What the checks look at: the ledger, the log as Kafka's own client reads it, and the tables as the engine holds them. */
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Admin } from '../../infra/kafka/admin.ts';
+import type { Names } from '../../infra/topics.ts';
+import { type ReadLine, readCommitted } from '../support/read-committed.ts';
+import type { EngineRows } from './engine-rows.ts';
+
+export interface Evidence {
+  readonly clicks: readonly ReadLine[];
+  readonly aggregates: readonly ReadLine[];
+  readonly quarantine: readonly ReadLine[];
+  /** Offsets the sinks have committed, by `topic|partition`: all before is said to be in the store. */
+  readonly stored: ReadonlyMap<string, number>;
+  readonly rows: EngineRows;
+}
+
+export interface EvidenceSource {
+  readonly brokers: string;
+  readonly admin: Admin;
+  readonly names: Names;
+  readonly partitions: number;
+  readonly dataDir: string;
+  readonly scratch: string;
+}
+
+/** The store must be down. */
+export async function gather(source: EvidenceSource): Promise<Evidence> {
+  const { brokers, admin, names, partitions, dataDir, scratch } = source;
+  // Before the tables: what is committed now must be in them then.
+  const stored = new Map<string, number>();
+  const groups = {
+    clicks: names.rawSinkGroup,
+    aggregates: names.aggregateSinkGroup,
+    quarantine: names.aggregateSinkGroup,
+  };
+  for (const [topic, group] of Object.entries(groups)) {
+    for (let partition = 0; partition < partitions; partition++) {
+      const commit = await admin.committed(group, names.topic(topic as keyof typeof groups), partition);
+      stored.set(`${topic}|${partition}`, commit?.offset ?? 0);
+    }
+  }
+  const file = join(scratch, 'engine-rows.json');
+  const program = join(import.meta.dirname, 'engine-rows.ts');
+  await promisify(execFile)(process.execPath, [program, dataDir, file], { timeout: 120_000 });
+  return {
+    clicks: await readCommitted(brokers, names.topic('clicks')),
+    aggregates: await readCommitted(brokers, names.topic('aggregates')),
+    quarantine: await readCommitted(brokers, names.topic('quarantine')),
+    stored,
+    rows: JSON.parse(readFileSync(file, 'utf8')) as EngineRows,
+  };
+}

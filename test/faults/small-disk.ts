@@ -1,0 +1,25 @@
+/** A file system of its own for the store, small enough to be filled. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+const sizeMb = 384;
+
+/** @throws Error where this user may not mount: the fault "disk full" cannot be had there */
+export async function mountSmallDisk(directory: string): Promise<AsyncDisposable> {
+  const run = promisify(execFile);
+  try {
+    await run('mount', ['-t', 'tmpfs', '-o', `size=${sizeMb}m`, 'adclicks-faults', directory]);
+  } catch (error) {
+    throw new Error(
+      'the fault "disk full" needs the right to mount a tmpfs (root): leave that round out with --rounds',
+      {
+        cause: error,
+      },
+    );
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      await run('umount', ['-l', directory]);
+    },
+  };
+}

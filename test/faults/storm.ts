@@ -1,0 +1,148 @@
+/** The disturbances besides the step-points: brokers, links, members, disks, records that are no clicks. */
+import { execFile } from 'node:child_process';
+import { createWriteStream, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import type { Stage } from './round.ts';
+import { httpReply } from './tcp-proxy.ts';
+
+export type Disturbance = (stage: Stage) => Promise<void>;
+
+export const disturbances: readonly Disturbance[] = [brokers, links, members, records, disk];
+
+/** Killed and stopped in turn, and once away for long. */
+async function brokers({ goal, broker, load, victims, isOver, struck, count, note }: Stage): Promise<void> {
+  for (let turn = 0; count('broker killed') + count('broker stopped') < goal.bounces && !isOver(); turn++) {
+    await sleep(3_000 + Math.random() * 3_000);
+    const how = turn % 2 === 0 ? 'SIGKILL' : 'SIGTERM';
+    struck(how === 'SIGKILL' ? 'broker killed' : 'broker stopped');
+    await broker.end(how);
+    await sleep(Math.random() * 2_000);
+    await broker.start();
+  }
+  if (goal.awayMs === 0) return;
+  await sleep(5_000);
+  const ingest = victims.find(victim => victim.name === 'ingest-1');
+  const before = rssMb(ingest?.pid);
+  const unavailable = load.unavailable;
+  const acked = load.acked;
+  struck('brokers away');
+  await broker.end('SIGKILL');
+  await sleep(goal.awayMs);
+  const during = rssMb(ingest?.pid);
+  await broker.start();
+  const backAt = Date.now();
+  const ackedBefore = load.acked;
+  while (load.acked === ackedBefore && Date.now() - backAt < 60_000) await sleep(50);
+  note(
+    `brokers away ${goal.awayMs / 1_000} s: ingest answered 503 to ${load.unavailable - unavailable} posts, its memory went from ` +
+      `${before} to ${during} MB; it accepted clicks again ${((Date.now() - backAt) / 1_000).toFixed(1)} s after the broker was back ` +
+      `(${load.acked - acked} acked since they left)`,
+  );
+}
+
+/** Of Kafka: Produce, OffsetCommit, the group's calls, and all of transactions. */
+const apis: Readonly<Record<string, number>> = {
+  Produce: 0,
+  Fetch: 1,
+  ListOffsets: 2,
+  OffsetCommit: 8,
+  OffsetFetch: 9,
+  JoinGroup: 11,
+  Heartbeat: 12,
+  SyncGroup: 14,
+  InitProducerId: 22,
+  AddPartitionsToTxn: 24,
+  AddOffsetsToTxn: 25,
+  EndTxn: 26,
+  TxnOffsetCommit: 28,
+};
+
+/** Replies cut after the work was done: one kind after another, about four a second. */
+async function links({ goal, broker, httpCutters, isOver, struck }: Stage): Promise<void> {
+  const kinds = [['HTTP', httpReply] as const, ...Object.entries(apis)];
+  const cutSoFar = (kind: number) =>
+    [...httpCutters, broker.cutter].reduce((sum, cutter) => sum + (cutter.cuts.get(kind) ?? 0), 0);
+  const counted = new Map<string, number>();
+  let total = 0;
+  for (let turn = 0; total < goal.cuts && !isOver(); turn++) {
+    const [, kind] = kinds[turn % kinds.length]!;
+    if (kind === httpReply) httpCutters[turn % httpCutters.length]!.arm();
+    else broker.cutter.arm(kind);
+    await sleep(250);
+    total = 0;
+    for (const [name, key] of kinds) {
+      const cut = cutSoFar(key);
+      total += cut;
+      while ((counted.get(name) ?? 0) < cut) {
+        counted.set(name, (counted.get(name) ?? 0) + 1);
+        struck(`cut ${name}`);
+      }
+    }
+  }
+}
+
+/** A member comes and goes every two seconds. */
+async function members({ goal, newAggregator, isOver, struck, count }: Stage): Promise<void> {
+  while (count('member joined') < goal.joins && !isOver()) {
+    const member = await newAggregator();
+    await sleep(2_000);
+    struck('member joined');
+    await member[Symbol.asyncDispose]();
+    await sleep(2_000);
+  }
+}
+
+async function records({ goal, poison, isOver, struck, count }: Stage): Promise<void> {
+  for (let serial = 1; count('poison') < goal.poisons && !isOver(); serial++) {
+    const sent = await poison(serial).catch(() => 0);
+    for (let i = 0; i < sent; i++) struck('poison');
+    await sleep(500);
+  }
+}
+
+/** The store's directory is a small file system of its own, which is filled to the last byte. */
+async function disk({ goal, dataDir, victims, struck, note }: Stage): Promise<void> {
+  if (goal.diskFullMs === 0) return;
+  await sleep(8_000);
+  const filler = join(dataDir, 'filler');
+  const store = victims.find(victim => victim.name === 'store');
+  const log = store?.logs().length ?? 0;
+  await fill(filler);
+  struck('disk full');
+  await sleep(goal.diskFullMs);
+  const said = store
+    ?.logs()
+    .slice(log)
+    .match(/No space left|NOT_ENOUGH_SPACE|Cannot reserve/)?.[0];
+  rmSync(filler, { force: true });
+  const { stdout } = await promisify(execFile)('df', ['-m', dataDir]);
+  note(
+    `disk full for ${goal.diskFullMs / 1_000} s: the store ${said === undefined ? 'did not say so' : `said "${said}"`}; ` +
+      `after space came back: ${stdout.trim().split('\n').at(-1)?.replace(/\s+/g, ' ')}`,
+  );
+}
+
+async function fill(path: string): Promise<void> {
+  const block = Buffer.alloc(1 << 20, 1);
+  await new Promise<void>(resolve => {
+    const stream = createWriteStream(path);
+    const more = () => {
+      while (stream.writable && stream.write(block)) {
+        // Until the stream or the disk is full.
+      }
+    };
+    stream.on('drain', more);
+    stream.on('error', () => resolve());
+    more();
+  });
+}
+
+function rssMb(pid: number | undefined): number {
+  try {
+    return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024);
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * One of the pipeline's processes under a fault bench: kept running as its supervisor would, and at each start told of a
+ * step-point at which it is to end, stop or fail. A process that does not come by its step-point in time is killed where
+ * it stands.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FaultPlan } from './fault-book.ts';
+
+export interface VictimOptions {
+  readonly name: string;
+  /** The program, a path in the repository. */
+  readonly main: string;
+  readonly port: number;
+  readonly env: Readonly<Record<string, string>>;
+  /** For the step-points' messages. */
+  readonly scratch: string;
+  /** The fault of the next life; undefined: none. */
+  plan(): FaultPlan | undefined;
+  /** A fault has struck. */
+  onHit(plan: FaultPlan): void;
+  /** It ended by itself. */
+  onExit(reason: string): void;
+}
+
+export interface Victim extends AsyncDisposable {
+  readonly name: string;
+  readonly url: string;
+  readonly pid: number;
+  logs(): string;
+  ready(timeoutMs: number): Promise<void>;
+  /** SIGKILL, now; it is started again. */
+  kill(): Promise<void>;
+  /** Ends it and keeps it down until `up`. */
+  down(signal: NodeJS.Signals): Promise<void>;
+  up(): void;
+}
+
+const root = join(import.meta.dirname, '../..');
+const preload = join(import.meta.dirname, 'preload.ts');
+/** `MUTATION=<name> npm run faults`: with that bug in all processes, to see the bench notice it. */
+const mutation = process.env['MUTATION'] ?? '';
+const planted = mutation === '' ? [] : ['--import', join(root, 'test/mutations/preload.ts')];
+/** A step-point that is not reached within this time after the start is given up. */
+const patienceMs = 12_000;
+/** Longer than any session timeout of the bench: others take over. */
+export const zombieMs = 8_000;
+/** What a zombie may do once it is awake, before it is killed. */
+const awakeMs = 2_500;
+
+export function startVictim(options: VictimOptions): Victim {
+  return new Child(options);
+}
+
+class Child implements Victim {
+  readonly #options: VictimOptions;
+  readonly #running: Promise<void>;
+  #child: ChildProcess | undefined;
+  #log = '';
+  #isWanted = true;
+  #isClosed = false;
+  #lives = 0;
+
+  constructor(options: VictimOptions) {
+    this.#options = options;
+    this.#running = this.#live();
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#options.port}`;
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  logs(): string {
+    return this.#log;
+  }
+
+  async ready(timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    let last = '';
+    while (Date.now() < deadline) {
+      try {
+        const response = await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(2_000) });
+        if (response.ok) return;
+        last = await response.text();
+      } catch (error) {
+        last = String(error);
+      }
+      await sleep(100);
+    }
+    throw new Error(`${this.name} is not ready after ${timeoutMs} ms: ${last}\n${this.#log.slice(-6_000)}`);
+  }
+
+  async kill(): Promise<void> {
+    await end(this.#child, 'SIGKILL');
+  }
+
+  async down(signal: NodeJS.Signals): Promise<void> {
+    this.#isWanted = false;
+    await end(this.#child, signal);
+  }
+
+  up(): void {
+    this.#isWanted = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    await end(this.#child, 'SIGKILL');
+    await this.#running;
+  }
+
+  async #live(): Promise<void> {
+    while (!this.#isClosed) {
+      if (this.#isWanted) await this.#liveOnce(this.#options.plan());
+      else await sleep(50);
+    }
+  }
+
+  async #liveOnce(plan: FaultPlan | undefined): Promise<void> {
+    const { name, main, env, port, scratch, onExit } = this.#options;
+    const notice = join(scratch, `${name}-${++this.#lives}.hit`);
+    writeFileSync(notice, '');
+    const child = spawn(
+      process.execPath,
+      [
+        ...planted,
+        '--disable-warning=TimeoutNegativeWarning',
+        ...(plan ? ['--import', preload] : []),
+        join(root, main),
+      ],
+      {
+        env: {
+          PATH: process.env['PATH'],
+          MUTATION: mutation,
+          ...env,
+          [portKeyOf(main)]: String(port),
+          ...(plan
+            ? { CRASH_AT: plan.step, CRASH_NTH: String(plan.nth), CRASH_ACTION: plan.action, CRASH_LOG: notice }
+            : {}),
+        },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
+    this.#child = child;
+    const keep = (chunk: Buffer) => {
+      this.#log = (this.#log + chunk.toString()).slice(-400_000);
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    const exited = new Promise<void>(resolve => child.once('exit', () => resolve()));
+    const hasHit = () => readFileSync(notice, 'utf8') !== '';
+    if (plan !== undefined) await this.#suffer(child, plan, hasHit, exited);
+    await exited;
+    if (child.signalCode !== null || this.#isClosed || !this.#isWanted) return;
+    onExit(`${name} exited with code ${child.exitCode}: ${lastLine(this.#log)}`);
+    await sleep(300);
+  }
+
+  async #suffer(child: ChildProcess, plan: FaultPlan, hasHit: () => boolean, exited: Promise<void>): Promise<void> {
+    const { onHit } = this.#options;
+    const deadline = Date.now() + patienceMs;
+    const isOver = () => child.exitCode !== null || child.signalCode !== null;
+    while (!hasHit() && !isOver() && Date.now() < deadline) await Promise.race([sleep(50), exited]);
+    if (hasHit()) {
+      onHit(plan);
+      if (plan.action === 'fail') return;
+      if (plan.action === 'stop') {
+        await Promise.race([sleep(zombieMs), exited]);
+        child.kill('SIGCONT');
+        await Promise.race([sleep(awakeMs), exited]);
+      }
+    } else if (!isOver()) {
+      onHit({ ...plan, step: `${plan.step.split(':')[0]}: anywhere`, action: 'kill' });
+    }
+    child.kill('SIGKILL');
+  }
+}
+
+async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Promise<void> {
+  if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const exited = new Promise<void>(resolve => child.once('exit', () => resolve()));
+  child.kill('SIGCONT');
+  child.kill(signal);
+  const force = setTimeout(() => child.kill('SIGKILL'), 15_000);
+  await exited;
+  clearTimeout(force);
+}
+
+function portKeyOf(main: string): string {
+  if (main.startsWith('ingest/')) return 'INGEST_PORT';
+  return main.startsWith('aggregator/') ? 'AGGREGATOR_PORT' : 'QUERY_API_PORT';
+}
+
+function lastLine(log: string): string {
+  return log.trimEnd().split('\n').at(-1)?.slice(0, 400) ?? '';
+}
