@@ -19,7 +19,11 @@ const stallMs = 20_000;
 export function watchStalls({ readings, onStall, log }: WatchedReaders): Disposable {
   const watch = new StallWatch(stallMs);
   let asking = false;
+  let turnAt = performance.now();
   const ask = async () => {
+    // Who was stopped himself, or had no turn for long, has not seen the readers stand still.
+    if (performance.now() - turnAt > 2 * checkEveryMs) watch.reset();
+    turnAt = performance.now();
     if (asking) return;
     asking = true;
     try {

@@ -331,7 +331,7 @@ class Process {
     const end = (error: unknown) => {
       if (life !== this.#life || !life.alive) return;
       time.note(`${life.name} ends: ${error}`);
-      // The watchdog is for what nobody has thought of: known are a call without an answer, a pause, a slow machine.
+      // The watchdog is for what nobody has thought of: known are a call without an answer, a slow machine.
       if (String(error).includes('stalled') && time.now > this.#excusedUntil) {
         this.#world.checkers.fail('nothing stalls', `${error}`);
       }
@@ -355,7 +355,6 @@ class Process {
     const life = this.#life;
     const { time, random } = this.#world;
     if (life === undefined || life.paused || !life.alive) return;
-    this.#excusedUntil = time.now + 2 * 60 * second;
     time.pause(life);
     time.after(random.between(200, random.pick([2_000, 15_000, 28_000, 45_000])), undefined, 'resume', () =>
       time.resume(life),
