@@ -41,6 +41,11 @@ export async function startBenchBroker(scratch: string): Promise<BenchBroker> {
       }),
     });
   let broker: Broker | undefined = await start();
+  // Whatever ends the bench ends it too.
+  const onExit = () => {
+    if (broker !== undefined) process.kill(broker.pid, 'SIGKILL');
+  };
+  process.once('exit', onExit);
   const cutter = await openReplyCutter('kafka', front, behind);
   return {
     proxied: `${host}:${front}`,
@@ -56,6 +61,7 @@ export async function startBenchBroker(scratch: string): Promise<BenchBroker> {
       broker ??= await start();
     },
     async [Symbol.asyncDispose]() {
+      process.off('exit', onExit);
       await broker?.stop(6_000);
       await cutter[Symbol.asyncDispose]();
     },

@@ -1,5 +1,6 @@
 /** What a run of the fault bench has shown, for people. */
 import { cpus, totalmem } from 'node:os';
+import type { MutationResult } from '../mutations/noticed-by.ts';
 import type { RoundReport } from './round.ts';
 import { stepPoints } from './step-points.ts';
 
@@ -15,7 +16,7 @@ export function summaryOf(report: RoundReport): string {
   ].join('\n');
 }
 
-export function reportOf(reports: readonly RoundReport[], command: string): string {
+export function reportOf(reports: readonly RoundReport[], command: string, planted: readonly MutationResult[]): string {
   const total = (of: (report: RoundReport) => number) => reports.reduce((all, report) => all + of(report), 0);
   const broken = reports.flatMap(({ name, violations }) => violations.map(text => `- ${name}: ${text}`));
   const bounces = (report: RoundReport) =>
@@ -77,7 +78,7 @@ ${reports.flatMap(r => r.exits.map(exit => `- ${r.name}: \`${exit.slice(0, 200).
 | step-point | kill | stop | lost answer |
 | --- | --- | --- | --- |
 ${stepRows(merged(reports.map(r => r.hits)))}
-`;
+${plantedOf(planted)}`;
 }
 
 function stepRows(hits: ReadonlyMap<string, number>): string {
@@ -89,6 +90,25 @@ function stepRows(hits: ReadonlyMap<string, number>): string {
       return `| ${name} | ${cells.join(' | ')} |`;
     })
     .join('\n');
+}
+
+function plantedOf(planted: readonly MutationResult[]): string {
+  if (planted.length === 0) return '';
+  const noticed = planted.filter(({ noticedBy }) => noticedBy.length > 0).length;
+  const rows = planted.map(({ name, bug, noticedBy }) => {
+    const [first, ...others] = noticedBy.map(({ suite, what }) => `${suite}: ${what}`);
+    const more = others.length === 0 ? '' : `; and ${others.length} more`;
+    return `| ${name} | ${bug} | ${first === undefined ? '**nothing**' : first.replaceAll('|', '/')}${more} |`;
+  });
+  return `
+## Planted bugs
+
+${noticed} of ${planted.length} noticed (\`npm run mutations\`).
+
+| name | bug | noticed by |
+| --- | --- | --- |
+${rows.join('\n')}
+`;
 }
 
 function merged(maps: readonly ReadonlyMap<string, number>[]): Map<string, number> {

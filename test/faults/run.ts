@@ -1,14 +1,15 @@
 /**
  * The fault bench on real processes, a real broker and a real engine:
  *
- *     npm run faults -- [--short] [--rounds "kill -9,broker"] [--report FILE] [--keep]
+ *     npm run faults -- [--short] [--rounds "kill -9,broker"] [--report FILE [--mutations FILE]] [--keep]
  *
  * Ends with code 1 if a promise was broken, or a fault that was to strike did not.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { MutationResult } from '../mutations/noticed-by.ts';
 import { fullRounds, shortRound } from './goals.ts';
 import { reportOf, summaryOf } from './report.ts';
 import { type RoundReport, runRound } from './round.ts';
@@ -18,6 +19,7 @@ const { values } = parseArgs({
     short: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '' },
     report: { type: 'string', default: '' },
+    mutations: { type: 'string', default: '' },
     keep: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -27,6 +29,7 @@ if (values.help) {
   --short          one round of about four minutes instead of all (about an hour)
   --rounds A,B     only these: ${fullRounds.map(({ name }) => `"${name}"`).join(', ')}
   --report FILE    writes a report in Markdown
+  --mutations FILE what "npm run mutations -- --json FILE" has found, for the report
   --keep           keeps logs, ledger and data of rounds that fail`);
   process.exit(0);
 }
@@ -37,6 +40,8 @@ const goals = values.short
   ? [shortRound]
   : fullRounds.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
 
+const planted = values.mutations === '' ? [] : (JSON.parse(readFileSync(values.mutations, 'utf8')) as MutationResult[]);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const scratch = mkdtempSync(join(tmpdir(), 'adclicks-faults-'));
 const reports: RoundReport[] = [];
 for (const [index, goal] of goals.entries()) {
@@ -47,7 +52,7 @@ for (const [index, goal] of goals.entries()) {
   if (report.violations.length === 0 || !values.keep) rmSync(directory, { recursive: true, force: true });
 }
 const command = `npm run faults${process.argv.slice(2).length > 0 ? ` -- ${process.argv.slice(2).join(' ')}` : ''}`;
-if (values.report !== '') writeFileSync(values.report, reportOf(reports, command));
+if (values.report !== '') writeFileSync(values.report, reportOf(reports, command, planted));
 const broken = reports.reduce((sum, { violations }) => sum + violations.length, 0);
 if (values.keep && broken > 0) console.log(`kept: ${scratch}`);
 else rmSync(scratch, { recursive: true, force: true });

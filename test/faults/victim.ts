@@ -50,6 +50,12 @@ export const zombieMs = 8_000;
 /** What a zombie may do once it is awake, before it is killed. */
 const awakeMs = 2_500;
 
+/** Whatever ends the bench ends them too, a stopped one as well. */
+const alive = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of alive) child.kill('SIGKILL');
+});
+
 export function startVictim(options: VictimOptions): Victim {
   return new Child(options);
 }
@@ -152,6 +158,8 @@ class Child implements Victim {
       },
     );
     this.#child = child;
+    alive.add(child);
+    child.once('exit', () => alive.delete(child));
     const keep = (chunk: Buffer) => {
       this.#log = (this.#log + chunk.toString()).slice(-400_000);
     };

@@ -9,6 +9,13 @@ export interface Finding {
   readonly what: string;
 }
 
+/** One planted bug, as written into a file. */
+export interface MutationResult {
+  readonly name: string;
+  readonly bug: string;
+  readonly noticedBy: readonly Finding[];
+}
+
 const root = join(import.meta.dirname, '../..');
 
 export async function noticedBy(mutation: Mutation, seeds: number, scratch: string): Promise<Finding[]> {

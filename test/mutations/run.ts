@@ -1,21 +1,25 @@
 /**
  * Plants one bug after another and sees to it that each is noticed:
  *
- *     node test/mutations/run.ts [--seeds 200] [name…]
+ *     node test/mutations/run.ts [--seeds 200] [--json FILE] [name…]
  *
  * Against each run the aggregator's unit tests and the simulation, which ends at its first failure; for bugs outside of
- * these, the integration test that the mutation names. Ends with a table of what noticed what.
+ * these, the integration test that the mutation names. The file is for the fault bench's report.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Mutation, mutations } from './mutations.ts';
-import { type Finding, noticedBy } from './noticed-by.ts';
+import { type Finding, type MutationResult, noticedBy } from './noticed-by.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seeds: { type: 'string', default: '200' }, parallel: { type: 'string', default: '2' } },
+  options: {
+    seeds: { type: 'string', default: '200' },
+    parallel: { type: 'string', default: '2' },
+    json: { type: 'string', default: '' },
+  },
 });
 
 const chosen = positionals.length === 0 ? mutations : mutations.filter(({ name }) => positionals.includes(name));
@@ -28,6 +32,14 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 const missed = chosen.filter(mutation => (findings.get(mutation) ?? []).length === 0);
+if (values.json !== '') {
+  const rows = chosen.map(mutation => ({
+    name: mutation.name,
+    bug: mutation.bug,
+    noticedBy: findings.get(mutation) ?? [],
+  }));
+  writeFileSync(values.json, JSON.stringify(rows satisfies readonly MutationResult[], null, 2));
+}
 console.log(`${chosen.length - missed.length} of ${chosen.length} planted bugs noticed`);
 process.exit(missed.length === 0 ? 0 : 1);
 
