@@ -1,5 +1,5 @@
 /** A file system of its own for the store, small enough to be filled. */
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 
 const sizeMb = 384;
@@ -17,8 +17,11 @@ export async function mountSmallDisk(directory: string): Promise<AsyncDisposable
       },
     );
   }
+  const onExit = () => void spawnSync('umount', ['-l', directory]);
+  process.once('exit', onExit);
   return {
     async [Symbol.asyncDispose]() {
+      process.off('exit', onExit);
       await run('umount', ['-l', directory]);
     },
   };
