@@ -47,8 +47,8 @@ const planted = mutation === '' ? [] : ['--import', join(root, 'test/mutations/p
 const patienceMs = 12_000;
 /** Longer than any session timeout of the bench: others take over. */
 export const zombieMs = 8_000;
-/** What a zombie may do once it is awake, before it is killed. */
-const awakeMs = 2_500;
+/** What a zombie may do once it is awake, or who has lost an answer, before it is killed to be given the next fault. */
+const aftermathMs = 2_500;
 
 /** Whatever ends the bench ends them too, a stopped one as well. */
 const alive = new Set<ChildProcess>();
@@ -181,12 +181,11 @@ class Child implements Victim {
     while (!hasHit() && !isOver() && Date.now() < deadline) await Promise.race([sleep(50), exited]);
     if (hasHit()) {
       onHit(plan);
-      if (plan.action === 'fail') return;
       if (plan.action === 'stop') {
         await Promise.race([sleep(zombieMs), exited]);
         child.kill('SIGCONT');
-        await Promise.race([sleep(awakeMs), exited]);
       }
+      if (plan.action !== 'kill') await Promise.race([sleep(aftermathMs), exited]);
     } else if (!isOver()) {
       onHit({ ...plan, step: `${plan.step.split(':')[0]}: anywhere`, action: 'kill' });
     }
