@@ -30,6 +30,7 @@ await runProcess(log, async stop => {
     bodyLimitBytes: 1024,
     trustProxy: false,
     rateLimitPerMinute: 0,
+    servesPages: false,
     readiness: { kafka: probe.check, tasks: group.check },
   });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };

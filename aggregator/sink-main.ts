@@ -31,6 +31,7 @@ await runProcess(log, async stop => {
     bodyLimitBytes: 1024,
     trustProxy: false,
     rateLimitPerMinute: 0,
+    servesPages: false,
     readiness: { kafka: probe.check, clickhouse: clickhouse.ping, inserts: sink.check },
   });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };

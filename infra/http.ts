@@ -46,6 +46,8 @@ export interface HttpOptions {
   readonly trustProxy: boolean | string;
   /** Requests per minute and client address; 0 = no limit. */
   readonly rateLimitPerMinute: number;
+  /** It serves pages to browsers: all of helmet's headers. Others, whose answers are data, only forbid to guess their type. */
+  readonly servesPages: boolean;
   /** Each resolves when that thing works and rejects with the reason when it does not. */
   readonly readiness: Readonly<Record<string, () => Promise<void> | void>>;
 }
@@ -110,7 +112,13 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     sendProblem(reply, new Problem(404, 'not_found', `there is no ${request.method} ${request.url.split('?')[0]}`)),
   );
 
-  await http.register(helmet, { contentSecurityPolicy: false, global: true });
+  if (options.servesPages) await http.register(helmet, { contentSecurityPolicy: false, global: true });
+  else {
+    http.addHook('onRequest', (_request, reply, done) => {
+      reply.header('x-content-type-options', 'nosniff');
+      done();
+    });
+  }
   if (options.rateLimitPerMinute > 0) {
     await http.register(rateLimit, {
       max: options.rateLimitPerMinute,

@@ -35,6 +35,7 @@ export async function buildIngestApp({ config, clickLog, log, kafkaReady, now = 
     bodyLimitBytes: config.INGEST_BODY_LIMIT_BYTES,
     trustProxy: trustProxyOf(config),
     rateLimitPerMinute: config.INGEST_RATE_LIMIT_PER_MINUTE,
+    servesPages: false,
     readiness: { kafka: kafkaReady },
   });
   takeBytes(http, config);

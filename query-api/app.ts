@@ -49,6 +49,7 @@ export async function buildQueryApi({
     bodyLimitBytes: 16 * 1_024,
     trustProxy: trustProxyOf(config),
     rateLimitPerMinute: config.QUERY_API_RATE_LIMIT_PER_MINUTE,
+    servesPages: true,
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
   });
   await allowOrigins(http, config);

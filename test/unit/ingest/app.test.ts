@@ -59,6 +59,12 @@ describe('POST /v1/clicks', () => {
     ]);
   });
 
+  it('forbids browsers to guess the type of its answers', async () => {
+    const { post } = await setUp();
+    expect((await post('{"ad_id":"a"}')).headers['x-content-type-options']).toBe('nosniff');
+    expect((await post('no json')).headers['x-content-type-options']).toBe('nosniff');
+  });
+
   it('judges each click of an array alone', async () => {
     const { post, appended } = await setUp();
     const answer = await post(
