@@ -11,6 +11,9 @@ export default defineConfig({
           ...shared,
           name: 'unit',
           include: ['test/unit/**/*.test.ts', 'test/simulation/**/*.test.ts', 'test/*.test.ts'],
+          // Ends what hangs; how long a busy machine takes says nothing.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
