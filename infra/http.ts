@@ -50,6 +50,8 @@ export interface HttpOptions {
   readonly servesPages: boolean;
   /** Each resolves when that thing works and rejects with the reason when it does not. */
   readonly readiness: Readonly<Record<string, () => Promise<void> | void>>;
+  /** Brings metrics up to date that are worked out when they are asked for; never rejects. */
+  readonly beforeScrape?: () => Promise<void>;
 }
 
 /** An error for the client: thrown by handlers, sent as `application/problem+json`. */
@@ -166,7 +168,7 @@ export async function failures(checks: HttpOptions['readiness'], timeoutMs = 2_0
   return Object.fromEntries(results.filter(result => result !== undefined));
 }
 
-function registerOperations(http: Http, { readiness }: HttpOptions): void {
+function registerOperations(http: Http, { readiness, beforeScrape }: HttpOptions): void {
   const tags = ['operations'];
   http.get('/healthz', {
     schema: { tags, summary: 'The process is alive', response: { 200: Type.Object({ status: Type.Literal('ok') }) } },
@@ -187,7 +189,10 @@ function registerOperations(http: Http, { readiness }: HttpOptions): void {
   });
   http.get('/metrics', {
     schema: { tags, summary: 'Prometheus metrics', response: { 200: Type.String() } },
-    handler: async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()),
+    handler: async (_request, reply) => {
+      await beforeScrape?.();
+      return reply.type(registry.contentType).send(await registry.metrics());
+    },
   });
   http.get('/openapi.json', { schema: { hide: true }, handler: () => http.swagger() });
 }

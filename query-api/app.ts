@@ -10,6 +10,8 @@ import { histogram } from '../infra/metrics.ts';
 import { createAuditQueries } from './audit-queries.ts';
 import type { QueryApiConfig } from './config.ts';
 import { createJobStore } from './jobs/job-store.ts';
+import { patientPipeline } from './patient-pipeline.ts';
+import { createPipelineMetrics } from './pipeline-metrics.ts';
 import { createQueries } from './queries.ts';
 import { createRestatementQueries } from './restatement-queries.ts';
 import type { Pipeline, RouteDeps } from './route-deps.ts';
@@ -41,6 +43,9 @@ export async function buildQueryApi({
   pipeline,
   readiness,
 }: QueryApiDeps): Promise<Http> {
+  const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
+  const queries = createQueries(clickhouse, timeouts);
+  const patient = patientPipeline(pipeline, now);
   const http = await createHttp({
     title: 'Ad click counts: query API',
     description:
@@ -51,17 +56,17 @@ export async function buildQueryApi({
     rateLimitPerMinute: config.QUERY_API_RATE_LIMIT_PER_MINUTE,
     servesPages: true,
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
+    beforeScrape: createPipelineMetrics({ queries, pipeline: patient, now }),
   });
   await allowOrigins(http, config);
   measureRequests(http);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
-  const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const deps: RouteDeps = {
-    queries: createQueries(clickhouse, timeouts),
+    queries,
     restatements: createRestatementQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
     jobs: createJobStore(clickhouse, timeouts),
-    pipeline,
+    pipeline: patient,
     now,
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };

@@ -1,8 +1,9 @@
-/** Asks Kafka for the ends of the log, and how far raw is. The API starts and answers without Kafka, so the connection is made when first asked. */
+/** Asks Kafka for the ends of the log, and how far the sinks are. The API starts and answers without Kafka, so the connection is made when first asked. */
 import { type Admin, openAdmin } from '../infra/kafka/admin.ts';
 import type { KafkaClient } from '../infra/kafka/client.ts';
 import type { Names } from '../infra/topics.ts';
 import type { RawLog } from './jobs/raw-gate.ts';
+import type { SinkPosition } from './route-deps.ts';
 
 export function pipelineOf(kafka: KafkaClient, names: Names): RawLog & AsyncDisposable {
   const topic = names.topic('clicks');
@@ -21,12 +22,19 @@ export function pipelineOf(kafka: KafkaClient, names: Names): RawLog & AsyncDisp
     },
     async rawPositions() {
       const open = await connected();
-      const positions = new Map<number, number>();
-      for (const partition of (await open.endOffsets(topic)).keys()) {
-        const commit = await open.committed(names.rawSinkGroup, topic, partition);
-        if (commit) positions.set(partition, commit.offset);
-      }
-      return positions;
+      const commits = await open.commits(names.rawSinkGroup, topic);
+      return new Map([...commits].map(([partition, { offset }]) => [partition, offset]));
+    },
+    async sinkPositions() {
+      const open = await connected();
+      const legs = [
+        { group: names.rawSinkGroup, topicName: 'clicks' },
+        { group: names.aggregateSinkGroup, topicName: 'aggregates' },
+        { group: names.aggregateSinkGroup, topicName: 'quarantine' },
+      ] as const;
+      return (
+        await Promise.all(legs.map(leg => positionsOf(open, { ...leg, topic: names.topic(leg.topicName) })))
+      ).flat();
     },
     async [Symbol.asyncDispose]() {
       await admin?.then(
@@ -35,4 +43,19 @@ export function pipelineOf(kafka: KafkaClient, names: Names): RawLog & AsyncDisp
       );
     },
   };
+}
+
+/** The ends first: whatever is committed meanwhile only makes the lag smaller. */
+async function positionsOf(
+  admin: Admin,
+  leg: Pick<SinkPosition, 'group' | 'topic' | 'topicName'>,
+): Promise<SinkPosition[]> {
+  const ranges = await admin.ranges(leg.topic);
+  const commits = await admin.commits(leg.group, leg.topic);
+  return [...ranges].map(([partition, { start, end }]) => ({
+    ...leg,
+    partition,
+    position: commits.get(partition)?.offset ?? start,
+    end,
+  }));
 }

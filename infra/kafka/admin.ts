@@ -13,11 +13,18 @@ export interface Committed {
 }
 
 export interface Admin extends AsyncDisposable {
-  /** First offset still in the log and the last stable offset, per partition: what a read_committed reader can reach. */
+  /**
+   * First offset still in the log and the last stable offset, per partition: what a read_committed reader can reach.
+   * That `end` is not the high watermark: kafkajs gives an admin's ListOffsets no isolation level, which its request
+   * takes for READ_COMMITTED, and the broker then answers with the last stable offset. The contract that the real
+   * broker keeps ("holds back everything behind an open transaction") would notice another kafkajs.
+   */
   ranges(topic: string): Promise<Map<number, { start: number; end: number }>>;
   endOffsets(topic: string): Promise<Map<number, number>>;
   /** Undefined where the group has no commit for the partition. */
   committed(group: string, topic: string, partition: number): Promise<Committed | undefined>;
+  /** Of all partitions for which the group has a commit. */
+  commits(group: string, topic: string): Promise<Map<number, Committed>>;
   /** Removes all records before the given offsets, as retention would. */
   deleteBefore(topic: string, offsets: ReadonlyMap<number, number>): Promise<void>;
 }
@@ -33,18 +40,23 @@ function adminOver(admin: KafkaAdmin): Admin {
     const offsets = await attempt(`offsets of ${topic}`, () => admin.fetchTopicOffsets(topic));
     return new Map(offsets.map(o => [o.partition, { start: Number(o.low), end: Number(o.high) }]));
   };
+  const commits = async (groupId: string, topic: string) => {
+    const [found] = await attempt(`committed offsets of ${groupId}`, () =>
+      admin.fetchOffsets({ groupId, topics: [topic] }),
+    );
+    const made = found?.partitions.filter(({ offset }) => offset !== '-1') ?? [];
+    return new Map(
+      made.map(o => [o.partition, { offset: Number(o.offset), metadata: o.metadata ?? '' } satisfies Committed]),
+    );
+  };
   return {
     ranges,
+    commits,
     async endOffsets(topic) {
       return new Map([...(await ranges(topic))].map(([partition, { end }]) => [partition, end]));
     },
     async committed(groupId, topic, partition) {
-      const [found] = await attempt(`committed offsets of ${groupId}`, () =>
-        admin.fetchOffsets({ groupId, topics: [topic] }),
-      );
-      const commit = found?.partitions.find(p => p.partition === partition);
-      if (!commit || commit.offset === '-1') return undefined;
-      return { offset: Number(commit.offset), metadata: commit.metadata ?? '' };
+      return (await commits(groupId, topic)).get(partition);
     },
     async deleteBefore(topic, offsets) {
       const partitions = [...offsets].map(([partition, offset]) => ({ partition, offset: String(offset) }));

@@ -7,32 +7,16 @@ import { statusOf } from '../pipeline-status.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
 export function routeStatus(http: Http, { queries, pipeline, now }: RouteDeps): void {
-  const endOffsets = cached(() => inTime(pipeline.endOffsets()), 1_000, now);
   const quarantine = cached(() => queries.quarantineByReason(), 5_000, now);
   http.get('/v1/status', { schema }, async (_request, reply) => {
     const progress = await queries.progress();
-    const [ends, reasons] = await Promise.all([endOffsets().catch(() => undefined), quarantine()]);
+    const [ends, reasons] = await Promise.all([pipeline.endOffsets().catch(() => undefined), quarantine()]);
     reply.header('cache-control', 'no-store');
     return {
       ...statusOf(progress, ends, now()),
       quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),
     };
   });
-}
-
-/** Kafka's client retries for long while its brokers are away; the rest of the status is worth having meanwhile. */
-const kafkaTimeoutMs = 2_000;
-
-async function inTime<T>(answer: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${kafkaTimeoutMs} ms`)), kafkaTimeoutMs);
-  });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 const orNull = (description: string) => Type.Union([timeField(description), Type.Null()]);

@@ -45,6 +45,7 @@ let jobs: AsyncDisposable | undefined;
 
 const pipeline = {
   endOffsets: async () => new Map([[0, 100]]),
+  sinkPositions: async () => [],
   rawPositions: async () => new Map(Array.from({ length: partitions }, (_, partition) => [partition, rawAt])),
 };
 

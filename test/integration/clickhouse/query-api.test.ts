@@ -70,6 +70,7 @@ beforeAll(async () => {
         [0, 100],
         [1, 5],
       ]),
+    sinkPositions: async () => [],
   };
   http = await buildQueryApi({
     config: loadConfig(QueryApiConfig, {}),

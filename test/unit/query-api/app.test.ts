@@ -60,6 +60,7 @@ async function app(
         [0, 40],
         [1, 45],
       ]),
+    sinkPositions: async () => [],
   };
   http = await buildQueryApi({
     config: loadConfig(QueryApiConfig, env),
@@ -293,7 +294,7 @@ describe('GET /v1/status', () => {
   });
 
   it('says nothing about what is unread while Kafka does not answer', async () => {
-    const pipeline = { endOffsets: () => Promise.reject(new Retryable('no broker')) };
+    const pipeline = { endOffsets: () => Promise.reject(new Retryable('no broker')), sinkPositions: async () => [] };
     const { get } = await app(everywhere, { pipeline });
     const { status, body } = await get('/v1/status');
     expect(status).toBe(200);
@@ -302,7 +303,7 @@ describe('GET /v1/status', () => {
   });
 
   it('waits for Kafka no longer than two seconds', async () => {
-    const pipeline = { endOffsets: () => new Promise<never>(() => undefined) };
+    const pipeline = { endOffsets: () => new Promise<never>(() => undefined), sinkPositions: async () => [] };
     const { get } = await app(everywhere, { pipeline });
     const startedAt = performance.now();
     expect((await get('/v1/status')).body.conservation.unread_records).toBeNull();
@@ -317,6 +318,7 @@ describe('GET /v1/status', () => {
         asked += 1;
         return new Map([[0, 40]]);
       },
+      sinkPositions: async () => [],
     };
     const { get } = await app(everywhere, { pipeline, now: () => time });
     await Promise.all([get('/v1/status'), get('/v1/status'), get('/v1/status')]);

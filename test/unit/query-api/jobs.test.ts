@@ -36,6 +36,7 @@ const change: CellChange = {
   after: 2,
   before_duplicates: 0,
   after_duplicates: 0,
+  stated: [{ partition: 0, clicks: 1, duplicates: 0 }],
   rows: [
     { partition: 0, clicks: 2, duplicates: 0, late: 1 },
     { partition: 1, clicks: 0, duplicates: 0, late: 0 },
@@ -55,7 +56,7 @@ describe('applying changes', () => {
     ]);
     expect(inserted[0]?.row).toEqual({
       ...{ minute: 60, ad_id: 'a', country: 'KR', revision: 3, before: 1, after: 2 },
-      ...{ before_duplicates: 0, after_duplicates: 0, job: 'j', reason: 'late', at: 5 },
+      ...{ before_duplicates: 0, after_duplicates: 0, stated: change.stated, job: 'j', reason: 'late', at: 5 },
     });
     const [, , , main] = inserted;
     expect(main?.row).toMatchObject({ version: String(3n * 2n ** 48n + 5n), partition: 0, clicks: 2, late: 1 });
@@ -122,7 +123,11 @@ describe('the gate of a recount', () => {
       [1, 20],
     ]);
     let raw = new Map<number, number>();
-    const gate = createRawGate({ endOffsets: async () => ends, rawPositions: async () => raw });
+    const gate = createRawGate({
+      endOffsets: async () => ends,
+      sinkPositions: async () => [],
+      rawPositions: async () => raw,
+    });
     expect(await gate.passed('j', progress)).toBe(false);
     ends = new Map([
       [0, 1_000],

@@ -1,0 +1,15 @@
+/**
+ * Gives up an answer that takes longer than `timeoutMs`: clients retry for long while what they ask is away, and the
+ * rest of what is told is worth having meanwhile.
+ */
+export async function inTime<T>(answer: Promise<T>, timeoutMs = 2_000): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

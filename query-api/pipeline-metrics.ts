@@ -1,0 +1,67 @@
+/**
+ * How far the pipeline is, for Prometheus: worked out when it is scraped, from what the store and Kafka say then. What
+ * one of them does not say in time is absent from that scrape, neither old nor zero.
+ */
+import { counter, gauge } from '../infra/metrics.ts';
+import { cached } from './cached.ts';
+import { inTime } from './in-time.ts';
+import type { Progress, Queries } from './queries.ts';
+import type { Pipeline } from './route-deps.ts';
+
+export interface PipelineMetricsDeps {
+  readonly queries: Pick<Queries, 'progress'>;
+  /** Answers in time. */
+  readonly pipeline: Pipeline;
+  /** Epoch ms. */
+  readonly now: () => number;
+}
+
+/** To be called before a scrape is answered; never rejects, and takes no longer than the answers it waits for. */
+export function createPipelineMetrics({ queries, pipeline, now }: PipelineMetricsDeps): () => Promise<void> {
+  const progress = cached(() => inTime(queries.progress()), 1_000, now);
+  return async () => {
+    const [rows, ends, sinks] = await Promise.all([
+      orUndefined(progress()),
+      orUndefined(pipeline.endOffsets()),
+      orUndefined(pipeline.sinkPositions()),
+    ]);
+    for (const metric of [lines, lagSeconds, lagRecords, sinkLagRecords]) metric.reset();
+    for (const row of rows ?? []) tellProgress(row, now());
+    if (rows && ends) {
+      const positions = new Map(rows.map(row => [row.partition, row.position]));
+      for (const [partition, end] of ends) {
+        lagRecords.set({ partition }, Math.max(0, end - (positions.get(partition) ?? 0)));
+      }
+    }
+    for (const { group, topic, partition, position, end } of sinks ?? []) {
+      sinkLagRecords.set({ group, topic, partition }, Math.max(0, end - position));
+    }
+  };
+}
+
+const lagRecords = gauge('lag_records', 'Records of clicks not counted in the store, up to the last stable offset', [
+  'partition',
+]);
+const lagSeconds = gauge('lag_seconds', 'Event time: now less the watermark, as seen in the store', ['partition']);
+const lines = counter('store_lines_total', 'Lines since the beginning of the log, as counted in the store', [
+  'partition',
+  'outcome',
+]);
+const sinkLagRecords = gauge(
+  'sink_lag_records',
+  'Records not in the store: the last stable offset less the committed one',
+  ['group', 'topic', 'partition'],
+);
+
+function tellProgress(row: Progress, now: number): void {
+  const { partition, watermark } = row;
+  // 0 stands for "nothing is known yet".
+  if (watermark > 0) lagSeconds.set({ partition }, (now - watermark) / 1_000);
+  for (const outcome of ['received', 'counted', 'duplicates', 'quarantined'] as const) {
+    lines.inc({ partition, outcome }, row[outcome]);
+  }
+}
+
+function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
+  return answer.catch(() => undefined);
+}

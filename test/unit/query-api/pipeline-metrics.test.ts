@@ -1,0 +1,116 @@
+import { describe, expect, it } from 'vitest';
+import { registry } from '../../../infra/metrics.ts';
+import { patientPipeline } from '../../../query-api/patient-pipeline.ts';
+import { createPipelineMetrics } from '../../../query-api/pipeline-metrics.ts';
+import type { Progress } from '../../../query-api/queries.ts';
+import type { Pipeline, SinkPosition } from '../../../query-api/route-deps.ts';
+
+const now = 1_763_800_000_000;
+const progress = (partition: number, fields: Partial<Progress> = {}): Progress => ({
+  partition,
+  partitions: 2,
+  position: 40,
+  watermark: now - 15_500,
+  final_until: 0,
+  appended_at: 0,
+  received: 12,
+  counted: 9,
+  duplicates: 2,
+  quarantined: 1,
+  ...fields,
+});
+const sink = (partition: number, position: number, end: number): SinkPosition => ({
+  group: 'sink-aggregates',
+  topic: 'aggregates',
+  topicName: 'aggregates',
+  partition,
+  position,
+  end,
+});
+const never = () => new Promise<never>(() => undefined);
+const away = () => Promise.reject(new Error('no broker'));
+
+function setUp(given: Partial<Pipeline> = {}, rows: () => Promise<Progress[]> = async () => [progress(0)]) {
+  let time = now;
+  const pipeline: Pipeline = { endOffsets: async () => new Map([[0, 45]]), sinkPositions: async () => [], ...given };
+  const refresh = createPipelineMetrics({
+    queries: { progress: rows },
+    pipeline: patientPipeline(pipeline, () => time),
+    now: () => time,
+  });
+  return {
+    /** The lines of a scrape that tell of these metrics. */
+    async scrape(...names: readonly string[]) {
+      await refresh();
+      const lines = (await registry.metrics()).split('\n');
+      return lines.filter(line => names.some(name => line.startsWith(`adclicks_${name}{`)));
+    },
+    later: (ms: number) => {
+      time += ms;
+    },
+  };
+}
+
+describe('a scrape', () => {
+  it('tells lag in records and in seconds of event time, and every line by what became of it', async () => {
+    const { scrape } = setUp();
+    expect(await scrape('lag_records', 'lag_seconds', 'store_lines_total')).toEqual([
+      'adclicks_lag_records{partition="0"} 5',
+      'adclicks_lag_seconds{partition="0"} 15.5',
+      'adclicks_store_lines_total{partition="0",outcome="received"} 12',
+      'adclicks_store_lines_total{partition="0",outcome="counted"} 9',
+      'adclicks_store_lines_total{partition="0",outcome="duplicates"} 2',
+      'adclicks_store_lines_total{partition="0",outcome="quarantined"} 1',
+    ]);
+  });
+
+  it('tells how far each sink is behind the last stable offset', async () => {
+    const { scrape } = setUp({ sinkPositions: async () => [sink(0, 40, 47), sink(1, 9, 9)] });
+    const labels = 'group="sink-aggregates",topic="aggregates"';
+    expect(await scrape('sink_lag_records')).toEqual([
+      `adclicks_sink_lag_records{${labels},partition="0"} 7`,
+      `adclicks_sink_lag_records{${labels},partition="1"} 0`,
+    ]);
+  });
+
+  it('counts a partition nobody has counted yet from its beginning, and tells no time of it', async () => {
+    const { scrape } = setUp({ endOffsets: async () => new Map([[1, 45]]) }, async () => [
+      progress(0, { watermark: 0 }),
+    ]);
+    expect(await scrape('lag_records', 'lag_seconds')).toEqual(['adclicks_lag_records{partition="1"} 45']);
+  });
+
+  it('says again what was said before, however often it is asked', async () => {
+    const { scrape, later } = setUp();
+    const first = await scrape('lag_records', 'store_lines_total');
+    later(1_000);
+    expect(await scrape('lag_records', 'store_lines_total')).toEqual(first);
+  });
+});
+
+describe('what does not answer', () => {
+  it.each([
+    ['fails', away],
+    ['hangs', never],
+  ])('is absent while Kafka %s: neither zero nor what it was before', async (_what, answer) => {
+    let isAway = false;
+    const { scrape, later } = setUp({
+      endOffsets: () => (isAway ? answer() : Promise.resolve(new Map([[0, 45]]))),
+      sinkPositions: () => (isAway ? answer() : Promise.resolve([sink(0, 1, 2)])),
+    });
+    expect(await scrape('lag_records', 'sink_lag_records')).toHaveLength(2);
+    isAway = true;
+    later(1_000);
+    expect(await scrape('lag_records', 'sink_lag_records')).toEqual([]);
+    expect(await scrape('lag_seconds')).toHaveLength(1);
+    isAway = false;
+    later(1_000);
+    expect(await scrape('lag_records', 'sink_lag_records')).toHaveLength(2);
+  });
+
+  it('is absent while the store is away: all but what Kafka alone tells', async () => {
+    const { scrape } = setUp({ sinkPositions: async () => [sink(0, 1, 2)] }, away);
+    expect(await scrape('lag_records', 'lag_seconds', 'store_lines_total')).toEqual([]);
+    expect(await scrape('sink_lag_records')).toHaveLength(1);
+  });
+});
