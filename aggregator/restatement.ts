@@ -26,6 +26,8 @@ export interface CellChange {
   readonly after: number;
   readonly before_duplicates: number;
   readonly after_duplicates: number;
+  /** The rows that the new ones replace: before the first revision, what the stream has counted, and in which partition. */
+  readonly stated: readonly Pick<AdMinuteRow, 'partition' | 'clicks' | 'duplicates'>[];
   /** All of the cell's rows anew: the counts stand in the partition of the ad, zeroes in any other. */
   readonly rows: readonly Omit<AdMinuteRow, 'minute' | 'ad_id' | 'country' | 'version'>[];
 }

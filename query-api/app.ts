@@ -31,6 +31,8 @@ export interface QueryApiDeps {
   /** Epoch ms. */
   readonly now: () => number;
   readonly pipeline: Pipeline;
+  /** Where this process compares rows with counters. */
+  readonly rowsChecked?: RouteDeps['rowsChecked'];
   /** What else this process needs to be ready, where it does more than answer. */
   readonly readiness?: HttpOptions['readiness'];
 }
@@ -41,6 +43,7 @@ export async function buildQueryApi({
   log,
   now,
   pipeline,
+  rowsChecked = () => undefined,
   readiness,
 }: QueryApiDeps): Promise<Http> {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
@@ -67,6 +70,7 @@ export async function buildQueryApi({
     audit: createAuditQueries(clickhouse, timeouts),
     jobs: createJobStore(clickhouse, timeouts),
     pipeline: patient,
+    rowsChecked,
     now,
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };

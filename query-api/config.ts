@@ -34,6 +34,13 @@ export const QueryApiConfig = Type.Object({
     default: true,
     description: 'run jobs (restatement, replay, reconciliation) in this process; exactly one of a deployment should',
   }),
+  CONSERVATION_INTERVAL_MS: Type.Integer({
+    default: 60_000,
+    minimum: 1_000,
+    maximum: 3_600_000,
+    description:
+      'ms between two comparisons of the rows in ClickHouse with the counters, in the process that runs jobs',
+  }),
   RECONCILE_REPAIR: Type.Boolean({
     default: false,
     description: 'restate minutes in which a reconciliation finds drift, from raw clicks',

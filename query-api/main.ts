@@ -9,6 +9,7 @@ import { aborted, runProcess } from '../infra/process.ts';
 import { names } from '../infra/topics.ts';
 import { buildQueryApi } from './app.ts';
 import { QueryApiConfig } from './config.ts';
+import { openConservationWatch } from './jobs/conservation-watch.ts';
 import { openJobs } from './jobs/open-jobs.ts';
 import { pipelineOf } from './pipeline.ts';
 
@@ -24,7 +25,9 @@ await runProcess(log, async stop => {
   log.info({ config: printable(config) }, 'configuration');
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
   await using pipeline = pipelineOf(createKafka(config, 'query-api', log), names(config.TOPIC_PREFIX));
-  const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, pipeline });
+  await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
+  const rowsChecked = conservation.latest;
+  const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, pipeline, rowsChecked });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });
   const url = await listen(http, config.HOST, config.QUERY_API_PORT);

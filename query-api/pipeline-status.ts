@@ -2,11 +2,13 @@
 import { finalityOf } from './finality.ts';
 import { isoOrNull } from './parameters.ts';
 import type { Progress } from './queries.ts';
+import type { RowsChecked } from './route-deps.ts';
 
 /** `endOffsets` is undefined where Kafka does not answer: then nothing is said about what is unread. */
 export function statusOf(
   progress: readonly Progress[],
   endOffsets: ReadonlyMap<number, number> | undefined,
+  rowsChecked: RowsChecked | undefined,
   now: number,
 ) {
   const { watermark, finalUntil } = finalityOf(progress);
@@ -30,6 +32,7 @@ export function statusOf(
       quarantined: total('quarantined'),
       unread_records: endOffsets ? partitions.reduce((sum, row) => sum + (row.lag_records ?? 0), 0) : null,
       balanced: partitions.every(row => row.balance === 0),
+      rows: rowsChecked === undefined ? null : rowsStatus(rowsChecked),
     },
   };
 }
@@ -50,6 +53,14 @@ function partitionStatus(row: Progress, endOffset: number | undefined, now: numb
     duplicates: row.duplicates,
     quarantined: row.quarantined,
     balance: row.received - row.counted - row.duplicates - row.quarantined,
+  };
+}
+
+function rowsStatus({ checkedAt, differences }: RowsChecked) {
+  return {
+    checked_at: isoOrNull(checkedAt ?? null),
+    difference: differences.reduce((sum, { difference }) => sum + Math.abs(difference), 0),
+    differences: [...differences],
   };
 }
 

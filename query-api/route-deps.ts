@@ -26,12 +26,27 @@ export interface SinkPosition {
   readonly end: number;
 }
 
+/** The last comparison of the rows in ClickHouse with the counters. */
+export interface RowsChecked {
+  /** When something was known of every partition, epoch ms; undefined: not yet. */
+  readonly checkedAt: number | undefined;
+  readonly differences: readonly {
+    readonly partition: number;
+    readonly outcome: 'received' | 'counted' | 'duplicates' | 'quarantined';
+    readonly expected: number;
+    readonly found: number;
+    readonly difference: number;
+  }[];
+}
+
 export interface RouteDeps {
   readonly queries: Queries;
   readonly restatements: RestatementQueries;
   readonly audit: AuditQueries;
   readonly jobs: JobStore;
   readonly pipeline: Pipeline;
+  /** Undefined where this process has made none. */
+  readonly rowsChecked: () => RowsChecked | undefined;
   /** Epoch ms. */
   readonly now: () => number;
   readonly rules: () => RangeRules;

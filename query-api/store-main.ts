@@ -17,6 +17,7 @@ import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
 import { buildQueryApi } from './app.ts';
 import { QueryApiConfig } from './config.ts';
+import { openConservationWatch } from './jobs/conservation-watch.ts';
 import { openJobs } from './jobs/open-jobs.ts';
 import { pipelineOf } from './pipeline.ts';
 
@@ -30,6 +31,7 @@ await runProcess(log, async stop => {
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
   await migrate(clickhouse, log);
   await using pipeline = pipelineOf(kafka, names);
+  await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
 
   let running: Sink | undefined;
   const checkSink = () => {
@@ -42,6 +44,7 @@ await runProcess(log, async stop => {
     log,
     now: Date.now,
     pipeline,
+    rowsChecked: conservation.latest,
     readiness: { sink: checkSink },
   });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };

@@ -24,6 +24,7 @@ export function changeOf(cell: RecountedCell, stated: readonly StatedRow[]): Cel
     after,
     before_duplicates: sumOf(stated, 'duplicates'),
     after_duplicates: duplicates,
+    stated: stated.map(row => ({ partition: row.partition, clicks: row.clicks, duplicates: row.duplicates })),
     rows: [
       { partition, clicks: after, duplicates, late },
       ...elsewhere.map(row => ({ partition: row.partition, clicks: 0, duplicates: 0, late: 0 })),

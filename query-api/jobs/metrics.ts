@@ -11,3 +11,13 @@ export const driftingCells = counter('reconciliation_drift_cells_total', 'Counts
 export const conflicts = counter('reconciliation_conflicts_total', 'Event ids found under several ads in a minute');
 export const drift = gauge('reconciliation_drift_clicks', 'Raw clicks less counted ones, of the last reconciliation');
 export const reconciledUntil = gauge('reconciliation_until_seconds', 'End of the last hour reconciled, epoch seconds');
+
+export const conservationDifference = gauge(
+  'conservation_difference',
+  'Lines found as rows less those counted, by partition and outcome; 0 where they agree',
+  ['partition', 'outcome'],
+);
+export const conservationCheckedAt = gauge(
+  'conservation_checked_seconds',
+  'When rows were last compared with counters in all partitions, epoch seconds',
+);

@@ -6,14 +6,14 @@ import { countField, problems, timeField } from '../parameters.ts';
 import { statusOf } from '../pipeline-status.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
-export function routeStatus(http: Http, { queries, pipeline, now }: RouteDeps): void {
+export function routeStatus(http: Http, { queries, pipeline, rowsChecked, now }: RouteDeps): void {
   const quarantine = cached(() => queries.quarantineByReason(), 5_000, now);
   http.get('/v1/status', { schema }, async (_request, reply) => {
     const progress = await queries.progress();
     const [ends, reasons] = await Promise.all([pipeline.endOffsets().catch(() => undefined), quarantine()]);
     reply.header('cache-control', 'no-store');
     return {
-      ...statusOf(progress, ends, now()),
+      ...statusOf(progress, ends, rowsChecked(), now()),
       quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),
     };
   });
@@ -45,6 +45,26 @@ const PartitionStatus = Type.Object(
   { additionalProperties: false },
 );
 
+const RowsStatus = Type.Object(
+  {
+    checked_at: orNull('when all partitions were last compared; null: not all have been yet'),
+    difference: countField('lines that differ, over all partitions: 0 as long as every line is there, once'),
+    differences: Type.Array(
+      Type.Object(
+        {
+          partition: Type.Integer(),
+          outcome: Type.Enum(['received', 'counted', 'duplicates', 'quarantined'], { type: 'string' }),
+          expected: countField('as counted'),
+          found: Type.Integer({ description: 'as the rows say' }),
+          difference: Type.Integer({ description: 'found - expected' }),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+);
+
 const schema = {
   tags: ['pipeline'],
   operationId: 'getStatus',
@@ -62,6 +82,9 @@ const schema = {
             ...lineFields,
             unread_records: integerOrNull('records of the log that are not counted yet; null: Kafka did not answer'),
             balanced: Type.Boolean({ description: 'received = counted + duplicates + quarantined in each partition' }),
+            rows: Type.Union([RowsStatus, Type.Null()], {
+              description: 'the same of the rows in ClickHouse; null: this process has not compared them',
+            }),
           },
           { additionalProperties: false },
         ),

@@ -28,6 +28,7 @@ beforeAll(async () => {
   pipeline = await startTestPipeline({
     OUT_OF_ORDERNESS_MS: '10000',
     ALLOWED_LATENESS_MS: '25000',
+    CONSERVATION_INTERVAL_MS: '1000',
   });
   early = minuteOf(Date.now());
   await pipeline.post({ ad_id: 'ad-late', event_id: 'l-1', clicked_at: early });
@@ -113,9 +114,13 @@ describe('pipeline', () => {
         }));
         return (await pipeline.post(body).catch(() => undefined))?.status === 202;
       });
+    let logs = '';
     const faults: Record<number, () => Promise<unknown>> = {
       40: () => pipeline.aggregator.kill().then(() => pipeline.restart('aggregator')),
-      80: () => pipeline.store.kill().then(() => pipeline.restart('store')),
+      80: () => {
+        logs += pipeline.store.logs();
+        return pipeline.store.kill().then(() => pipeline.restart('store'));
+      },
       120: () => pipeline.broker.kill().then(() => pipeline.broker.restart()),
     };
     for (let i = 0; i < 160; i++) {
@@ -146,6 +151,26 @@ describe('pipeline', () => {
     expect(ours(answer)).toEqual(expected);
     const { conservation } = await pipeline.get<{ conservation: Record<string, unknown> }>('/v1/status');
     expect(conservation).toMatchObject({ balanced: true });
+    const restedAt = Date.now();
+    const { rows } = await eventually('rows compared', async () => {
+      const status = await pipeline.get<{ conservation: { rows: { checked_at: string; difference: number } | null } }>(
+        '/v1/status',
+      );
+      return Date.parse(status.conservation.rows?.checked_at ?? '') > restedAt && status.conservation;
+    });
+    expect(rows).toMatchObject({ difference: 0, differences: [] });
+    expect(logs + pipeline.store.logs()).not.toContain('rows DIFFER from counters');
+  });
+
+  it('shows no lag anywhere once all is counted, in /metrics of the store', async () => {
+    const lags = await eventually('no lag', async () => {
+      const text = await (await fetch(`${pipeline.store.url}/metrics`)).text();
+      const found = [...text.matchAll(/^adclicks_(lag_records|sink_lag_records)\{(.*)\} (.*)$/gm)];
+      return found.length > 0 && found.every(([, , , value]) => value === '0') && found;
+    });
+    const topics = lags.map(([, name, labels]) => /topic="(\w+)"/.exec(labels ?? '')?.[1] ?? name);
+    const each = ['aggregates', 'clicks', 'lag_records', 'quarantine'];
+    expect(topics.sort()).toEqual(each.flatMap(topic => [topic, topic, topic, topic]));
   });
 
   it('turns a minute final without further clicks, counts late clicks until then, and none after', async () => {

@@ -1,0 +1,107 @@
+/** Compares rows with counters every minute or so, and alarms where they do not agree. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { messageOf } from '../../infra/errors.ts';
+import type { Logger } from '../../infra/log.ts';
+import type { QueryApiConfig } from '../config.ts';
+import { createQueries } from '../queries.ts';
+import type { Pipeline, RowsChecked } from '../route-deps.ts';
+import { keyOf } from './conservation.ts';
+import { type ConservationCheck, createConservationCheck, type Finding } from './conservation-check.ts';
+import { createConservationQueries } from './conservation-queries.ts';
+import { conservationCheckedAt, conservationDifference } from './metrics.ts';
+import { createSealStore } from './seal-store.ts';
+
+export interface ConservationWatch extends AsyncDisposable {
+  /** Undefined before the first comparison, and where this process makes none. */
+  latest(): RowsChecked | undefined;
+}
+
+export interface ConservationWatchDeps {
+  readonly config: QueryApiConfig;
+  readonly clickhouse: ClickHouse;
+  readonly pipeline: Pick<Pipeline, 'sinkPositions'>;
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** Starts to watch, if the configuration says so, until it is disposed of. */
+export function openConservationWatch({
+  config,
+  clickhouse,
+  pipeline,
+  now,
+  log,
+}: ConservationWatchDeps): ConservationWatch {
+  const intervalMs = config.CONSERVATION_INTERVAL_MS;
+  const closing = new AbortController();
+  const books = createBooks(now, log);
+  const check = createConservationCheck({
+    queries: createConservationQueries(clickhouse),
+    store: createSealStore(clickhouse, now),
+    progress: createQueries(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS }).progress,
+    ...{ pipeline, now, log, closing: closing.signal },
+  });
+  const watch = async () => {
+    while (!closing.signal.aborted) {
+      const isComplete = await compare(check, books, log, closing.signal);
+      const pauseMs = isComplete ? intervalMs : Math.min(intervalMs, untoldPauseMs);
+      await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+    }
+  };
+  const watching = config.JOBS_ENABLED ? watch() : Promise.resolve();
+  return {
+    latest: books.latest,
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      await watching;
+    },
+  };
+}
+
+/** What is not told yet is asked again soon: lines on their way arrive within seconds. */
+const untoldPauseMs = 5_000;
+
+async function compare(check: ConservationCheck, books: Books, log: Logger, closing: AbortSignal): Promise<boolean> {
+  try {
+    const { findings, isComplete } = await check();
+    books.enter(findings, isComplete);
+    return isComplete;
+  } catch (error) {
+    if (!closing.aborted) log.warn({ why: messageOf(error) }, 'rows not compared with counters');
+    return true;
+  }
+}
+
+type Books = ReturnType<typeof createBooks>;
+
+/** What is established so far. A finding stays until another of the same partition and outcome is made. */
+export function createBooks(now: () => number, log: Logger) {
+  const findings = new Map<string, Finding>();
+  let checkedAt: number | undefined;
+  const tell = (finding: Finding) => {
+    const { partition, outcome, expected, found, difference } = finding;
+    conservationDifference.set({ partition, outcome }, difference);
+    const known = findings.get(keyOf(finding))?.difference ?? 0;
+    findings.set(keyOf(finding), finding);
+    if (difference === known) return;
+    const fields = { partition, outcome, expected, found, difference };
+    if (difference === 0) log.info(fields, 'conservation: rows agree with counters again');
+    else log.error(fields, 'conservation: rows DIFFER from counters');
+  };
+  return {
+    /** `isComplete`: something is known of every partition. */
+    enter(found: readonly Finding[], isComplete: boolean): void {
+      for (const finding of found) tell(finding);
+      if (!isComplete) return;
+      checkedAt = now();
+      conservationCheckedAt.set(checkedAt / 1_000);
+    },
+
+    latest(): RowsChecked | undefined {
+      if (checkedAt === undefined && findings.size === 0) return undefined;
+      const differences = [...findings.values()].filter(({ difference }) => difference !== 0);
+      return { checkedAt, differences };
+    },
+  };
+}

@@ -1,0 +1,71 @@
+/** Table `conservation_seal`: what rows of closed stretches add up to. */
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { integer, settingsOf } from '../read-settings.ts';
+
+export interface Seal {
+  readonly source: 'ad_minute' | 'quarantine';
+  readonly partition: number;
+  /** Begin of the hour in epoch s, or the first offset. */
+  readonly since: number;
+  /** Exclusive. */
+  readonly until: number;
+  readonly counted: number;
+  readonly duplicates: number;
+  readonly quarantined: number;
+  /** Epoch s. */
+  readonly kept_until: number;
+}
+
+/** All seals of a partition, and what was written off. */
+export interface Sealed {
+  readonly counted: number;
+  readonly duplicates: number;
+  readonly quarantined: number;
+  /** Lines of quarantine before this offset are sealed. */
+  readonly offset: number;
+  /** Minutes before this are sealed, epoch ms. */
+  readonly time: number;
+}
+
+export type SealStore = ReturnType<typeof createSealStore>;
+
+export function createSealStore(clickhouse: ClickHouse, now: () => number) {
+  return {
+    /** By partition. */
+    async totals(): Promise<Map<number, Sealed>> {
+      const rows = await clickhouse.query<Sealed & { partition: number }>(
+        `SELECT partition, sum(counted) AS counted, sum(duplicates) AS duplicates, sum(quarantined) AS quarantined,
+           maxIf(until, source = 'quarantine') AS offset, maxIf(until, source = 'ad_minute') * 1000 AS time
+         FROM (SELECT * FROM conservation_seal FINAL) GROUP BY partition ${settingsOf(65_536, timeoutMs)}`,
+      );
+      return new Map(rows.map(({ partition, ...sealed }) => [partition, sealed]));
+    },
+
+    /** In one block: of an hour all partitions are sealed, or none. */
+    async save(seals: readonly Seal[]): Promise<void> {
+      if (seals.length === 0) return;
+      const at = now();
+      await clickhouse.insert('conservation_seal', seals.map(seal => JSON.stringify({ ...seal, at })).join('\n'));
+    },
+
+    /** The stretch that was looked at longest ago, of those whose rows are kept: an hour of all partitions, or offsets of one. */
+    async stalest(): Promise<Seal[]> {
+      return await clickhouse.query(
+        `SELECT source, partition, since, until, counted, duplicates, quarantined, toUnixTimestamp(kept) AS kept_until
+         FROM (
+           SELECT source, partition, since, until, counted, duplicates, quarantined, kept_until AS kept,
+             source = 'ad_minute' ? 0 : partition + 1 AS stretch
+           FROM conservation_seal FINAL WHERE source != 'accepted'
+         )
+         WHERE (source, stretch, since) = (
+           SELECT source, source = 'ad_minute' ? 0 : partition + 1 AS stretch, since FROM conservation_seal FINAL
+           WHERE source != 'accepted' AND kept_until > toDateTime(${integer(Math.floor(now() / 1_000))}, 'UTC')
+           ORDER BY at, source, stretch, since LIMIT 1
+         )
+         ORDER BY partition ${settingsOf(65_536, timeoutMs)}`,
+      );
+    },
+  };
+}
+
+const timeoutMs = 20_000;
