@@ -10,7 +10,7 @@ import {
   Suspicions,
   sumOf,
 } from '../../../query-api/jobs/conservation.ts';
-import type { Finding } from '../../../query-api/jobs/conservation-check.ts';
+import { createConservationCheck, type Finding } from '../../../query-api/jobs/conservation-check.ts';
 import { createBooks } from '../../../query-api/jobs/conservation-watch.ts';
 import { QuarantineReferences } from '../../../query-api/jobs/quarantine-reference.ts';
 import type { Progress } from '../../../query-api/queries.ts';
@@ -132,6 +132,37 @@ describe('a difference', () => {
     expect(judged(exact(99), loose(105), exact(99))).toEqual([undefined, undefined, -1]);
     expect(judged(exact(99), exact(100), exact(99))).toEqual([undefined, 0, undefined]);
     expect(judged(loose(105))).toEqual([0]);
+  });
+});
+
+describe('a comparison', () => {
+  /** A store into which five more clicks go, with their progress, whenever its rows have been read. */
+  function busyStore(lost: number) {
+    let clicks = 100;
+    return createConservationCheck({
+      queries: {
+        async liveRows() {
+          const rows = [{ partition: 0, counted: clicks - lost, duplicates: 0, version: clicks, untold: 0 }];
+          clicks += 5;
+          return rows;
+        },
+        firstMinute: async () => undefined,
+        quarantinedLines: async () => new Map(),
+      },
+      store: { totals: async () => new Map(), save: async () => undefined, stalest: async () => [] },
+      progress: async () => [progress(clicks)],
+      pipeline: { sinkPositions: () => Promise.reject(new Error('no broker')) },
+      now: () => 0,
+      log: pino({ level: 'silent' }),
+      closing: new AbortController().signal,
+      pauseMs: 1,
+    });
+  }
+
+  it.each([0, 1])('reads progress before rows: of a store that never rests it finds %i lost clicks', async lost => {
+    const { findings, isComplete } = await busyStore(lost)();
+    const found = findings.find(({ outcome }) => outcome === 'counted');
+    expect([isComplete, found?.difference]).toEqual([true, 0 - lost]);
   });
 });
 
