@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 interface Status {
   readonly final_until: string | null;
+  readonly conservation: { readonly rows: { readonly checked_at: string | null; readonly difference: number } | null };
   readonly partitions: readonly { readonly lag_records: number | null; readonly final_until: string | null }[];
 }
 
@@ -61,6 +62,20 @@ export async function recountAll(url: string, from: number, to: number): Promise
   if (state !== 'done' || result?.cells_differing !== 0)
     violations.push(`I9 reconciliation: ${state} ${JSON.stringify(result).slice(0, 300)}`);
   return violations;
+}
+
+/** The pipeline's own watch compares rows with counters, once more now that all is at rest. */
+export async function booksBalance(url: string): Promise<string[]> {
+  const since = Date.now();
+  const deadline = since + 60_000;
+  for (;;) {
+    const { rows } = (await get<Status>(`${url}/v1/status`)).conservation;
+    if (Date.parse(rows?.checked_at ?? '') > since) {
+      return rows?.difference === 0 ? [] : [`I5 as the pipeline sees it: ${JSON.stringify(rows)}`];
+    }
+    if (Date.now() > deadline) return [`I5: rows were not compared with counters within 60 s: ${JSON.stringify(rows)}`];
+    await sleep(500);
+  }
 }
 
 function reconcile(url: string, from: number, to: number): Promise<Job> {

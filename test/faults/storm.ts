@@ -60,25 +60,19 @@ const apis: Readonly<Record<string, number>> = {
 };
 
 /** Replies cut after the work was done: one kind after another, about four a second. */
-async function links({ goal, broker, httpCutters, isOver, struck }: Stage): Promise<void> {
+async function links({ goal, broker, httpCutters, isOver, struck, count }: Stage): Promise<void> {
   const kinds = [['HTTP', httpReply] as const, ...Object.entries(apis)];
   const cutSoFar = (kind: number) =>
     [...httpCutters, broker.cutter].reduce((sum, cutter) => sum + (cutter.cuts.get(kind) ?? 0), 0);
-  const counted = new Map<string, number>();
-  let total = 0;
-  for (let turn = 0; total < goal.cuts && !isOver(); turn++) {
+  const noticed = new Map<string, number>();
+  for (let turn = 0; count('cut') < goal.cuts && !isOver(); turn++) {
     const [, kind] = kinds[turn % kinds.length]!;
     if (kind === httpReply) httpCutters[turn % httpCutters.length]!.arm();
     else broker.cutter.arm(kind);
     await sleep(250);
-    total = 0;
     for (const [name, key] of kinds) {
-      const cut = cutSoFar(key);
-      total += cut;
-      while ((counted.get(name) ?? 0) < cut) {
-        counted.set(name, (counted.get(name) ?? 0) + 1);
-        struck(`cut ${name}`);
-      }
+      for (let seen = noticed.get(name) ?? 0; seen < cutSoFar(key); seen++) if (struck(`cut ${name}`)) struck('cut');
+      noticed.set(name, cutSoFar(key));
     }
   }
 }

@@ -169,6 +169,8 @@ class Child implements Victim {
     const hasHit = () => readFileSync(notice, 'utf8') !== '';
     if (plan !== undefined) await this.#suffer(child, plan, hasHit, exited);
     await exited;
+    // A supervisor waits a little, too; and the machine is to be busy with clicks, not with starting programs.
+    if (plan !== undefined) await sleep(300 + Math.random() * 1_200);
     if (child.signalCode !== null || this.#isClosed || !this.#isWanted) return;
     onExit(`${name} exited with code ${child.exitCode}: ${lastLine(this.#log)}`);
     await sleep(300);
