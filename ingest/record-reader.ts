@@ -22,6 +22,8 @@ export class RecordReader {
   lineIndex = -1;
   /** Where `event_id` and `ad_id` lie; not always in `value`. */
   bytes: Uint8Array = empty;
+  /** The same bytes, for whoever takes several at a time. */
+  view: DataView = emptyView;
   eventIdStart = 0;
   eventIdEnd = 0;
   adIdStart = 0;
@@ -33,6 +35,8 @@ export class RecordReader {
   parsed: Click | undefined = undefined;
 
   readonly #partition: number;
+  /** Of `value`. */
+  #valueView: DataView = emptyView;
   #offset = 0;
   #appendedAt = 0;
 
@@ -45,6 +49,7 @@ export class RecordReader {
     this.#offset = offset;
     this.#appendedAt = appendedAt;
     this.value = value ?? empty;
+    this.#valueView = viewOf(this.value);
     this.lineStart = 0;
     this.lineEnd = -1;
     this.lineIndex = -1;
@@ -56,57 +61,68 @@ export class RecordReader {
     for (;;) {
       const start = this.lineEnd + 1;
       if (start >= value.length) return false;
-      const newline = value.indexOf(10, start);
       this.lineStart = start;
-      this.lineEnd = newline === -1 ? value.length : newline;
+      if (this.#scan(start)) {
+        this.lineIndex++;
+        this.parsed = undefined;
+        this.ok = true;
+        return true;
+      }
+      const end = value.indexOf(newline, start);
+      this.lineEnd = end === -1 ? value.length : end;
       if (isBlank(value, start, this.lineEnd)) continue;
       this.lineIndex++;
       this.parsed = undefined;
-      this.ok = this.#scan(value, start, this.lineEnd) || this.#parse(value.subarray(start, this.lineEnd));
+      this.ok = this.#parse(value.subarray(start, this.lineEnd));
       return true;
     }
   }
 
-  /** The fast path: true if the line is canonical. */
-  #scan(b: Uint8Array, start: number, end: number): boolean {
+  /** The fast path: true if a canonical line starts here. It ends at a newline or where the record ends. */
+  #scan(start: number): boolean {
+    const b = this.value;
+    const view = this.#valueView;
+    const end = b.length;
     let i = start;
-    if (!matches(b, i, end, clickIdKey)) return false;
+    if (!matches(view, i, end, clickIdKey)) return false;
     i += clickIdKey.length;
-    const clickIdEnd = i + 26;
-    if (clickIdEnd >= end) return false;
-    while (i < clickIdEnd) if (kinds[b[i++]!]! < adChar) return false;
+    const clickIdEnd = plainEnd(view, b, i, Math.min(end, i + clickIdLength));
+    if (clickIdEnd !== i + clickIdLength || !matches(view, clickIdEnd, end, eventIdKey)) return false;
 
-    if (!matches(b, i, end, eventIdKey)) return false;
-    i += eventIdKey.length;
+    i = clickIdEnd + eventIdKey.length;
     this.eventIdStart = i;
-    while (i < end && kinds[b[i]!]! !== notPlain) i++;
+    i = plainEnd(view, b, i, end);
     this.eventIdEnd = i;
     if (i === this.eventIdStart || i - this.eventIdStart > limits.eventIdLength) return false;
 
-    if (!matches(b, i, end, adIdKey)) return false;
+    if (!matches(view, i, end, adIdKey)) return false;
     i += adIdKey.length;
     this.adIdStart = i;
     while (i < end && kinds[b[i]!]! === adChar) i++;
     this.adIdEnd = i;
     if (i === this.adIdStart || i - this.adIdStart > limits.adIdLength) return false;
 
-    if (!matches(b, i, end, clickedAtKey)) return false;
+    if (!matches(view, i, end, clickedAtKey)) return false;
     i = this.#digits(b, i + clickedAtKey.length, end);
     if (i < 0) return false;
     this.clickedAt = this.#number;
 
-    if (!matches(b, i, end, receivedAtKey)) return false;
+    if (!matches(view, i, end, receivedAtKey)) return false;
     i = this.#digits(b, i + receivedAtKey.length, end);
-    if (i < 0 || !matches(b, i, end, countryKey)) return false;
+    if (i < 0 || !matches(view, i, end, countryKey)) return false;
     i += countryKey.length;
     if (i + 2 >= end || !isUpper(b[i]!) || !isUpper(b[i + 1]!)) return false;
     this.country = (b[i]! << 8) | b[i + 1]!;
     i += 2;
 
-    if (matches(b, i, end, userIdKey)) i = plainText(b, i + userIdKey.length, end, limits.userIdLength);
-    if (i >= 0 && matches(b, i, end, ipKey)) i = plainText(b, i + ipKey.length, end, limits.ipLength);
-    if (i < 0 || i + 2 !== end || b[i] !== quote || b[i + 1] !== closingBrace) return false;
+    if (matches(view, i, end, userIdKey)) i = plainText(view, b, i + userIdKey.length, end, limits.userIdLength);
+    if (i >= 0 && matches(view, i, end, ipKey)) i = plainText(view, b, i + ipKey.length, end, limits.ipLength);
+    if (i < 0 || i + 2 > end || b[i] !== quote || b[i + 1] !== closingBrace) return false;
+    i += 2;
+    if (i < end && b[i] !== newline) return false;
+    this.lineEnd = i;
     this.bytes = b;
+    this.view = view;
     return true;
   }
 
@@ -137,6 +153,7 @@ export class RecordReader {
     this.parsed = click;
     const eventId = encoder.encode(click.eventId);
     this.bytes = new Uint8Array(eventId.length + click.adId.length);
+    this.view = viewOf(this.bytes);
     this.bytes.set(eventId);
     encoder.encodeInto(click.adId, this.bytes.subarray(eventId.length));
     this.eventIdStart = 0;
@@ -185,18 +202,35 @@ export class RecordReader {
 }
 
 const empty = new Uint8Array(0);
+const emptyView: DataView = new DataView(empty.buffer);
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 const ascii = (text: string) => encoder.encode(text);
-const clickIdKey = ascii('{"click_id":"');
-const eventIdKey = ascii('","event_id":"');
-const adIdKey = ascii('","ad_id":"');
-const clickedAtKey = ascii('","clicked_at":');
-const receivedAtKey = ascii(',"received_at":');
-const countryKey = ascii(',"country":"');
-const userIdKey = ascii('","user_id":"');
-const ipKey = ascii('","ip":"');
+
+/** Bytes to be found at a place, as little-endian words; the last word may overlap the one before it. */
+interface Key {
+  readonly length: number;
+  readonly words: Int32Array;
+  readonly lastWord: number;
+}
+
+function keyOf(text: string): Key {
+  const view = new DataView(ascii(text).buffer);
+  const words = Int32Array.from({ length: text.length >> 2 }, (_, i) => view.getInt32(i * 4, true));
+  return { length: text.length, words, lastWord: view.getInt32(text.length - 4, true) };
+}
+
+const clickIdKey = keyOf('{"click_id":"');
+const clickIdLength = 26;
+const eventIdKey = keyOf('","event_id":"');
+const adIdKey = keyOf('","ad_id":"');
+const clickedAtKey = keyOf('","clicked_at":');
+const receivedAtKey = keyOf(',"received_at":');
+const countryKey = keyOf(',"country":"');
+const userIdKey = keyOf('","user_id":"');
+const ipKey = keyOf('","ip":"');
+const newline = 0x0a;
 const quote = 0x22;
 const closingBrace = 0x7d;
 
@@ -208,16 +242,39 @@ const kinds = new Uint8Array(256);
 for (let byte = 0x20; byte < 0x7f; byte++) kinds[byte] = byte === quote || byte === 0x5c ? notPlain : plainChar;
 for (const byte of ascii('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-')) kinds[byte] = adChar;
 
-function matches(b: Uint8Array, at: number, end: number, key: Uint8Array): boolean {
-  if (at + key.length > end) return false;
-  for (let i = 0; i < key.length; i++) if (b[at + i] !== key[i]) return false;
-  return true;
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
+}
+
+function matches(view: DataView, at: number, end: number, { length, words, lastWord }: Key): boolean {
+  if (at + length > end) return false;
+  for (let i = 0; i < words.length; i++) if (view.getInt32(at + i * 4, true) !== words[i]) return false;
+  return view.getInt32(at + length - 4, true) === lastWord;
+}
+
+/** The end of the plain text that starts at `at`. */
+function plainEnd(view: DataView, b: Uint8Array, at: number, end: number): number {
+  let i = at;
+  while (i + 4 <= end && isPlainWord(view.getInt32(i, true))) i += 4;
+  while (i < end && kinds[b[i]!]! !== notPlain) i++;
+  return i;
+}
+
+/**
+ * True only if all four bytes are plain: one above 0x7f, 0x7f itself, one below 0x20, a quote or a backslash sets the
+ * high bit of its byte in one of the terms. False may be wrong of the neighbours of such a byte: it means look closer.
+ */
+function isPlainWord(word: number): boolean {
+  const delete7f = word + 0x01010101;
+  const control = word - 0x20202020;
+  const quoted = (word ^ 0x22222222) - 0x01010101;
+  const escaped = (word ^ 0x5c5c5c5c) - 0x01010101;
+  return ((word | delete7f | control | quoted | escaped) & 0x80808080) === 0;
 }
 
 /** The end of plain text of 1 to `maxLength` bytes; -1 if it is empty or longer. */
-function plainText(b: Uint8Array, start: number, end: number, maxLength: number): number {
-  let i = start;
-  while (i < end && kinds[b[i]!]! !== notPlain) i++;
+function plainText(view: DataView, b: Uint8Array, start: number, end: number, maxLength: number): number {
+  const i = plainEnd(view, b, start, end);
   return i === start || i - start > maxLength ? -1 : i;
 }
 
