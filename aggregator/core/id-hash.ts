@@ -6,17 +6,17 @@
  * probability below n² / 2^129: 10^-25 for ten million. The seed is the process's secret: without it nobody can choose
  * ids that collide. It never changes what is counted, only where an id lies in memory.
  */
-export function hashId(b: Uint8Array, start: number, end: number, seed: number, into: Uint32Array): void {
+export function hashId(b: DataView, start: number, end: number, seed: number, into: Int32Array): void {
   let h1 = seed | 0;
   let h2 = seed | 0;
   let h3 = seed | 0;
   let h4 = seed | 0;
   for (let i = start; i < end; i += 16) {
     const whole = i + 16 <= end;
-    const k1 = whole ? word(b, i) : partialWord(b, i, end);
-    const k2 = whole ? word(b, i + 4) : partialWord(b, i + 4, end);
-    const k3 = whole ? word(b, i + 8) : partialWord(b, i + 8, end);
-    const k4 = whole ? word(b, i + 12) : partialWord(b, i + 12, end);
+    const k1 = whole ? b.getInt32(i, true) : partialWord(b, i, end);
+    const k2 = whole ? b.getInt32(i + 4, true) : partialWord(b, i + 4, end);
+    const k3 = whole ? b.getInt32(i + 8, true) : partialWord(b, i + 8, end);
+    const k4 = whole ? b.getInt32(i + 12, true) : partialWord(b, i + 12, end);
     h1 ^= Math.imul(rotate(Math.imul(k1, c1), 15), c2);
     h1 = (Math.imul((rotate(h1, 19) + h2) | 0, 5) + 0x561ccd1b) | 0;
     h2 ^= Math.imul(rotate(Math.imul(k2, c2), 16), c3);
@@ -63,12 +63,8 @@ function avalanche(h: number): number {
   return x ^ (x >>> 16);
 }
 
-function word(b: Uint8Array, i: number): number {
-  return b[i]! | (b[i + 1]! << 8) | (b[i + 2]! << 16) | (b[i + 3]! << 24);
-}
-
-function partialWord(b: Uint8Array, start: number, end: number): number {
+function partialWord(b: DataView, start: number, end: number): number {
   let x = 0;
-  for (let i = start, shift = 0; i < end && shift < 32; i++, shift += 8) x |= b[i]! << shift;
+  for (let i = start, shift = 0; i < end && shift < 32; i++, shift += 8) x |= b.getUint8(i) << shift;
   return x;
 }

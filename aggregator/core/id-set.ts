@@ -3,12 +3,12 @@
  * to 46 bytes and no object. It lives and dies with its window, so nothing is ever removed from it.
  */
 export class IdSet {
-  #words: Uint32Array;
+  #words: Int32Array;
   #mask: number;
   #size = 0;
 
   constructor(capacity = 1024) {
-    this.#words = new Uint32Array(capacity * 4);
+    this.#words = new Int32Array(capacity * 4);
     this.#mask = capacity - 1;
   }
 
@@ -21,7 +21,7 @@ export class IdSet {
   }
 
   /** Adds the four words; false if they are there already. */
-  add(id: Uint32Array): boolean {
+  add(id: Int32Array): boolean {
     if (this.#size >= (this.#mask + 1) * 0.7) this.#grow();
     const a = id[0]!;
     const b = id[1]!;
@@ -34,7 +34,7 @@ export class IdSet {
       const at = slot * 4;
       const x = words[at]!;
       if (x === a && words[at + 1] === b && words[at + 2] === c && words[at + 3] === d) return false;
-      if (x === 0 && words[at + 1] === 0 && words[at + 2] === 0 && words[at + 3] === 0) {
+      if (x === 0 && isFree(words, at)) {
         words[at] = a;
         words[at + 1] = b;
         words[at + 2] = c;
@@ -46,14 +46,25 @@ export class IdSet {
     }
   }
 
+  /** The ids are all different and most of the slots free, so this moves them without comparing. */
   #grow(): void {
     const old = this.#words;
-    this.#words = new Uint32Array(old.length * 2);
-    this.#mask = this.#mask * 2 + 1;
-    this.#size = 0;
-    for (let at = 0; at < old.length; at += 4) {
-      const id = old.subarray(at, at + 4);
-      if (id[0] !== 0 || id[1] !== 0 || id[2] !== 0 || id[3] !== 0) this.add(id);
+    const words = new Int32Array(old.length * 2);
+    const mask = this.#mask * 2 + 1;
+    for (let from = 0; from < old.length; from += 4) {
+      if (isFree(old, from)) continue;
+      let at = (old[from]! & mask) * 4;
+      while (!isFree(words, at)) at = (at + 4) & (words.length - 1);
+      words[at] = old[from]!;
+      words[at + 1] = old[from + 1]!;
+      words[at + 2] = old[from + 2]!;
+      words[at + 3] = old[from + 3]!;
     }
+    this.#words = words;
+    this.#mask = mask;
   }
+}
+
+function isFree(words: Int32Array, at: number): boolean {
+  return (words[at]! | words[at + 1]! | words[at + 2]! | words[at + 3]!) === 0;
 }

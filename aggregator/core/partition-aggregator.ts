@@ -91,7 +91,7 @@ export class PartitionAggregator {
   #duplicates = 0;
   #quarantinedLines = 0;
   readonly #from: Checkpoint;
-  readonly #id = new Uint32Array(4);
+  readonly #id = new Int32Array(4);
 
   /** Starts at `from.restoreFrom`. If records were processed from there on before, `restored()` must follow them. */
   constructor(settings: AggregatorSettings, from: Checkpoint) {
@@ -211,7 +211,7 @@ export class PartitionAggregator {
 
   #count({ ids, cells, end }: ClickWindow): void {
     const reader = this.#reader;
-    hashId(reader.bytes, reader.eventIdStart, reader.eventIdEnd, this.#settings.hashSeed, this.#id);
+    hashId(reader.view, reader.eventIdStart, reader.eventIdEnd, this.#settings.hashSeed, this.#id);
     const cell = cells.cellOf(reader.bytes, reader.adIdStart, reader.adIdEnd, reader.country);
     if (ids.add(this.#id)) {
       cells.clicks[cell]!++;
