@@ -132,12 +132,12 @@ export class PartitionTask {
     this.#highWatermark = batch.highWatermark;
     const watermark = aggregator.watermark;
     for (const { offset, timestamp, value } of batch.records) {
-      if (this.#state === 'restoring' && Number(offset) >= this.#committedOffset) this.#endRestore(aggregator);
-      aggregator.step(Number(offset), Number(timestamp), value);
+      if (this.#state === 'restoring' && offset >= this.#committedOffset) this.#endRestore(aggregator);
+      aggregator.step(offset, timestamp, value);
       if (this.#state === 'running' && this.#isFull(aggregator)) {
         await this.#commitNow();
         // Meanwhile the task may have begun anew, or a rebalance may have brought this batch's rest a second time.
-        if (this.#aggregator !== aggregator || aggregator.position !== Number(offset) + 1) return;
+        if (this.#aggregator !== aggregator || aggregator.position !== offset + 1) return;
       }
     }
     aggregator.skipTo(batch.nextOffset);

@@ -1,10 +1,10 @@
 /** The rows of ClickHouse's tables in records of topics `aggregates` and `quarantine`: told by header `kind`, copied as they are. */
-import type { LogRecord } from '../../infra/kafka/group-consumer.ts';
+import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { recordKinds } from '../ad-minute.ts';
 import type { TableRows } from './batch-inserter.ts';
 
 /** @returns rows by table, and how many records were of no known kind */
-export function aggregateRows(records: readonly LogRecord[]): { rows: TableRows; unknown: number } {
+export function aggregateRows(records: Iterable<LogRecord>): { rows: TableRows; unknown: number } {
   const adMinute: Buffer[] = [];
   const quarantine: Buffer[] = [];
   const progress: Buffer[] = [];

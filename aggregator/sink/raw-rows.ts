@@ -4,17 +4,16 @@
  * is left out here by the same rules: it stands in quarantine, which only the aggregator writes.
  */
 
-import type { LogRecord } from '../../infra/kafka/group-consumer.ts';
+import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { formatLine, isFuture } from '../../ingest/click.ts';
 import { RecordReader } from '../../ingest/record-reader.ts';
 
 /** NDJSON, in pieces to be concatenated; every line ends with a newline. */
-export function rawRows(partition: number, records: readonly LogRecord[]): Buffer[] {
+export function rawRows(partition: number, records: Iterable<LogRecord>): Buffer[] {
   const rows: Buffer[] = [];
   const reader = new RecordReader(partition);
-  for (const { offset, timestamp, value } of records) {
+  for (const { offset, timestamp: appendedAt, value } of records) {
     if (value === null) continue;
-    const appendedAt = Number(timestamp);
     let runStart = -1;
     let runEnd = -1;
     const endRun = () => {
@@ -22,7 +21,7 @@ export function rawRows(partition: number, records: readonly LogRecord[]): Buffe
       rows.push(value.subarray(runStart, runEnd), newline);
       runStart = -1;
     };
-    reader.open(Number(offset), appendedAt, value);
+    reader.open(offset, appendedAt, value);
     while (reader.next()) {
       const isRow = reader.ok && !isFuture(reader.clickedAt, appendedAt);
       if (isRow && reader.parsed === undefined) {

@@ -35,11 +35,11 @@ export async function insertOneByOne(
         log.error({ partition, offset: record.offset, line, why: error.message }, 'the store refused a click');
         const row = {
           partition,
-          offset: Number(record.offset),
+          offset: record.offset,
           line: firstRefusedLine + line,
           reason: 'refused',
           detail: error.message,
-          appended_at: Number(record.timestamp),
+          appended_at: record.timestamp,
           ad_id: '',
           event_id: '',
           clicked_at: 0,

@@ -13,21 +13,14 @@
  * - After an error that it cannot retry, kafkajs leaves the group and joins it anew. In between `seek` and `resume`
  *   throw, and `pause` does nothing, as nothing is fetched.
  */
-import type { Batch, Consumer, EachBatchPayload } from 'kafkajs';
+import type { Consumer, EachBatchPayload } from 'kafkajs';
 import { messageOf, Retryable } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Committed } from './admin.ts';
 import type { KafkaClient } from './client.ts';
 import { translate } from './errors.ts';
-
-/** As kafkajs makes it; offsets and times are decimal strings. */
-export interface LogRecord {
-  readonly offset: string;
-  /** The broker's append time on our topics. */
-  readonly timestamp: string;
-  readonly value: Buffer | null;
-  readonly headers?: Readonly<Record<string, Buffer | string | (Buffer | string)[] | undefined>>;
-}
+import { type BatchMessage, recordsFrom } from './fetch-decoder.ts';
+import type { LogRecord } from './record-batch.ts';
 
 export interface FetchedBatch {
   readonly topic: string;
@@ -37,7 +30,7 @@ export interface FetchedBatch {
   /** The offset to ask for next. */
   readonly nextOffset: number;
   readonly highWatermark: number;
-  readonly records: readonly LogRecord[];
+  readonly records: Iterable<LogRecord>;
   /** To be called during work that takes longer than a second or so; rejects when the group rebalances. */
   heartbeat(): Promise<void>;
 }
@@ -163,15 +156,16 @@ function listen(consumer: Consumer, options: GroupConsumerOptions): void {
   });
 }
 
-/** `fetchedOffset` is a field of kafkajs' Batch that its types leave out. */
+/** `fetchedOffset` is a field of kafkajs' Batch that its types leave out; its messages are batches (fetch-decoder.ts). */
 function batchOf({ batch, heartbeat }: EachBatchPayload): FetchedBatch {
+  const { messages, fetchedOffset } = batch as unknown as { messages: BatchMessage[]; fetchedOffset: string };
   return {
     topic: batch.topic,
     partition: batch.partition,
-    fetchedOffset: Number((batch as Batch & { fetchedOffset: string }).fetchedOffset),
+    fetchedOffset: Number(fetchedOffset),
     nextOffset: Number(batch.lastOffset()) + 1,
     highWatermark: Number(batch.highWatermark),
-    records: batch.messages,
+    records: { [Symbol.iterator]: () => recordsFrom(Number(fetchedOffset), messages) },
     heartbeat,
   };
 }

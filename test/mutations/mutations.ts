@@ -79,9 +79,7 @@ export const mutations: readonly Mutation[] = [
     name: 'watermark-by-batch',
     bug: 'times are taken from the batch: other batch borders, other results',
     file: 'aggregator/task.ts',
-    edits: [
-      ['Number(offset), Number(timestamp), value', 'Number(offset), Number(batch.records.at(-1).timestamp), value'],
-    ],
+    edits: [['offset, timestamp, value', 'offset, [...batch.records].at(-1).timestamp, value']],
   },
   {
     name: 'watermark-ahead',

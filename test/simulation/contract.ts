@@ -249,7 +249,7 @@ async function readAll(kafka: KafkaClient, admin: Admin, names: Names, isolation
   });
   await eventually('read to the end', () => position >= end);
   const records = recordsOf(batches);
-  return { values: records.map(r => String(r.value)), timestamps: records.map(r => Number(r.timestamp)) };
+  return { values: records.map(r => String(r.value)), timestamps: records.map(r => r.timestamp) };
 }
 
 const recordsOf = (batches: readonly FetchedBatch[]) => batches.flatMap(batch => [...batch.records]);

@@ -6,6 +6,7 @@
  * leaves its group for a while, in which it cannot be told where to read.
  */
 import type { KafkaClient } from '../../infra/kafka/client.ts';
+import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { type Assignment, BrokerError, type Entry, type FakeBroker, type Message } from './fake-broker.ts';
 
 export type Operation =
@@ -494,13 +495,13 @@ function batchOf(
     fetchedOffset: String(from),
     highWatermark: String(highWatermark),
     lastOffset: () => String(nextOffset - 1),
-    messages: entries.map(({ offset, appendedAt, value, headers }) => ({
-      offset: String(offset),
-      timestamp: String(appendedAt),
-      value,
-      headers: Object.fromEntries(Object.entries(headers ?? {}).map(([name, text]) => [name, Buffer.from(text)])),
-    })),
+    messages: [{ batch: entries.map(recordOf) }],
   };
+}
+
+function recordOf({ offset, appendedAt, value, headers }: Entry): LogRecord {
+  const bytes = Object.entries(headers ?? {}).map(([name, text]) => [name, Buffer.from(text)]);
+  return { offset, timestamp: appendedAt, value, headers: Object.fromEntries(bytes) };
 }
 
 class FakeAdmin {

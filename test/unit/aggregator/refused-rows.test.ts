@@ -15,7 +15,7 @@ it('keeps a refused click in quarantine, apart from the lines of its record that
     },
   } as unknown as ClickHouse;
   const [good, bad] = [formatLine(click()), formatLine(click({ adId: 'bad' }))];
-  const record = { offset: '7', timestamp: String(minute0), value: Buffer.from(`garbage\n${bad}\n${good}`) };
+  const record = { offset: 7, timestamp: minute0, value: Buffer.from(`garbage\n${bad}\n${good}`) };
   const batch = { topic: 'clicks', partition: 2, fetchedOffset: 7, nextOffset: 8, highWatermark: 8, records: [record] };
   await insertOneByOne(clickhouse, { ...batch, heartbeat: async () => undefined }, createLog('test', 'fatal'));
   expect(inserts.map(({ table }) => table)).toEqual(['quarantine', 'click_raw']);

@@ -10,8 +10,8 @@ import { formatLine } from '../../../ingest/click.ts';
 import { click, minute0 } from '../../support/clicks.ts';
 
 const record = (value: string | null, offset = 0) => ({
-  offset: String(offset),
-  timestamp: String(minute0),
+  offset,
+  timestamp: minute0,
   value: value === null ? null : Buffer.from(value),
 });
 const text = (rows: readonly Buffer[]) => Buffer.concat([...rows]).toString();

@@ -21,8 +21,8 @@ const ticksAt = (from: number, count: number): FetchedBatch => ({
   highWatermark: 20,
   heartbeat: async () => undefined,
   records: Array.from({ length: count }, (_, i) => ({
-    offset: String(from + i),
-    timestamp: String(minute0),
+    offset: from + i,
+    timestamp: minute0,
     value: null,
   })),
 });

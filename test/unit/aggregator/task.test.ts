@@ -78,8 +78,8 @@ function batch(from: number, records: number, lines = 1): FetchedBatch {
     highWatermark: from + records,
     heartbeat: async () => undefined,
     records: Array.from({ length: records }, (_, i) => ({
-      offset: String(from + i),
-      timestamp: String(minute0 + 1_000),
+      offset: from + i,
+      timestamp: minute0 + 1_000,
       value: Buffer.from(ndjson(...Array.from({ length: lines }, () => click()))),
     })),
   };

@@ -1,0 +1,85 @@
+/**
+ * Lets kafkajs keep the record batches of a fetch whole (record-batch.ts): `decodeBatches` takes the place of the one
+ * function that makes messages of a fetch's bytes, in all versions of the fetch request, before any of them is used.
+ *
+ * What kafkajs' consumer does with messages (drop those before the offset asked for, those of aborted transactions and
+ * control records; tell the last offset) it does to whole batches just as well: a batch has one producer, is control or
+ * is not, and stands for its last record. Only the first offset it tells has to be put right, and `recordsFrom` leaves
+ * out what of the first batch lies before the offset asked for.
+ */
+import { createRequire } from 'node:module';
+import type { KafkaMessage } from 'kafkajs';
+import { codecOf, type LogRecord, RecordBatch, recordsOf, splitBatches } from './record-batch.ts';
+
+const require = createRequire(import.meta.url);
+const codecs: {
+  lookupCodec(type: number): { decompress(records: Buffer): Promise<Buffer> } | null;
+} = require('kafkajs/src/protocol/message/compression/index.js');
+
+/** As far as it is used: its place in the response to a fetch. */
+interface Decoder {
+  readInt32(): number;
+  canReadBytes(length: number): boolean;
+  readBytes(length: number): Buffer;
+}
+
+interface FetchedMessages {
+  readonly fetchedOffset: string;
+  readonly messagesWithinOffset: readonly BatchMessage[];
+}
+
+/** What kafkajs takes for one message. */
+export class BatchMessage {
+  readonly batch: RecordBatch;
+  readonly offset: string;
+  readonly isControlRecord: boolean;
+  readonly batchContext: { readonly producerId: string; readonly inTransaction: boolean };
+
+  constructor(batch: RecordBatch) {
+    this.batch = batch;
+    this.offset = String(batch.lastOffset);
+    this.isControlRecord = batch.isControl;
+    this.batchContext = { producerId: batch.producerId, inTransaction: batch.isTransactional };
+  }
+
+  /** By its key kafkajs tells the marker of an abort; it would mistake a click's record with such a key for one. */
+  get key(): Buffer | null {
+    return this.batch.isControl ? this.batch.firstKey : null;
+  }
+}
+
+/** Stands in for kafkajs' `decodeMessages`. */
+export async function decodeBatches(decoder: Decoder): Promise<BatchMessage[]> {
+  const length = decoder.readInt32();
+  if (length <= 0 || !decoder.canReadBytes(length)) return [];
+  const messages: BatchMessage[] = [];
+  for (const batch of splitBatches(decoder.readBytes(length))) {
+    const codec = codecs.lookupCodec(codecOf(batch));
+    const decompressed = codec ? await codec.decompress(recordsOf(batch)) : undefined;
+    messages.push(new BatchMessage(new RecordBatch(batch, decompressed)));
+  }
+  return messages;
+}
+
+/** The records of the batches kafkajs has let through, from the offset asked for. */
+export function* recordsFrom(
+  offset: number,
+  messages: readonly { readonly batch: Iterable<LogRecord> }[],
+): Generator<LogRecord> {
+  for (const { batch } of messages) for (const record of batch) if (record.offset >= offset) yield record;
+}
+
+const replaced = require.resolve('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js');
+export const decodeMessagesOfKafkajs: (decoder: Decoder) => Promise<KafkaMessage[]> = require(replaced);
+const module = require.cache[replaced];
+if (module === undefined) throw new Error(`${replaced} is not where it was: another version of kafkajs?`);
+module.exports = decodeBatches;
+
+/** A fetch may begin in the middle of its first batch; the offset tells owners whether it is the one they asked for. */
+const Batch: {
+  prototype: { firstOffset(this: FetchedMessages): string | null };
+} = require('kafkajs/src/consumer/batch.js');
+Batch.prototype.firstOffset = function () {
+  const [first] = this.messagesWithinOffset;
+  return first ? String(Math.max(Number(this.fetchedOffset), first.batch.firstOffset)) : null;
+};
