@@ -5,6 +5,7 @@
 import { Kafka, type SASLOptions } from 'kafkajs';
 import type { KafkaConfig } from '../config.ts';
 import type { Logger } from '../log.ts';
+import { createSocket } from './framed-socket.ts';
 
 export type KafkaClient = Kafka;
 
@@ -24,6 +25,7 @@ export function createKafka(
     brokers: config.KAFKA_BROKERS.split(','),
     ssl: config.KAFKA_TLS,
     ...(sasl ? { sasl } : {}),
+    socketFactory: createSocket,
     connectionTimeout: 3_000,
     requestTimeout: requestTimeoutMs,
     // Governs connecting: about 2.5 s, then the caller decides.

@@ -1,0 +1,101 @@
+/**
+ * Sockets for kafkajs that hand over the brokers' answers whole. Left alone, Node makes a buffer of each 64 KiB that
+ * arrives and kafkajs then copies all of an answer's into another: at hundreds of MB a second that, and collecting the
+ * garbage, was half the cost of reading. Here the answer's buffer is made once its length has been read (each begins with it), and the
+ * system writes into it directly.
+ *
+ * Connections with TLS are left as they are: what arrives there has been copied by the decryption anyway.
+ */
+import { createRequire } from 'node:module';
+import net from 'node:net';
+import tls from 'node:tls';
+import type { ISocketFactory } from 'kafkajs';
+
+const keepAliveMs = 60_000;
+const lengthBytes = 4;
+/** Above any answer: a fetch brings some ten MB, or one batch of records if that is longer. */
+const longestAnswerBytes = 1 << 30;
+
+/** Those that hand over whole answers. */
+const framed = new WeakSet<net.Socket>();
+
+export const createSocket: ISocketFactory = ({ host, port, ssl, onConnect }) => {
+  const socket = ssl
+    ? tls.connect({ host, port, ...(net.isIP(host) ? {} : { servername: host }), ...ssl }, onConnect)
+    : connectFramed(host, port, onConnect);
+  return socket.setKeepAlive(true, keepAliveMs);
+};
+
+function connectFramed(host: string, port: number, onConnect: () => void): net.Socket {
+  const answers = new AnswerBuffer();
+  const socket = net.connect(
+    {
+      host,
+      port,
+      onread: {
+        buffer: () => answers.room(),
+        callback(arrived) {
+          try {
+            const answer = answers.take(arrived);
+            if (answer) socket.emit('data', answer);
+          } catch (error) {
+            socket.destroy(error instanceof Error ? error : new Error(String(error)));
+          }
+          return true;
+        },
+      },
+    },
+    onConnect,
+  );
+  framed.add(socket);
+  return socket;
+}
+
+/** As far as it is used: what reads the data of a socket. */
+interface Connection {
+  readonly socket: net.Socket;
+  readonly authHandlers: { onSuccess(answer: Buffer): void } | null;
+  readonly requestQueue: { fulfillRequest(answer: { size: number; correlationId: number; payload: Buffer }): void };
+  processData(data: Buffer): void;
+}
+
+const Connection: { prototype: Connection } = createRequire(import.meta.url)('kafkajs/src/network/connection.js');
+const processData = Connection.prototype.processData;
+/** kafkajs would copy a whole answer behind the empty rest of the one before. */
+Connection.prototype.processData = function (data) {
+  if (!framed.has(this.socket)) processData.call(this, data);
+  else if (this.authHandlers) this.authHandlers.onSuccess(data);
+  else {
+    const [size, correlationId] = [data.length - lengthBytes, data.readInt32BE(lengthBytes)];
+    this.requestQueue.fulfillRequest({ size, correlationId, payload: data.subarray(lengthBytes + 4) });
+  }
+};
+
+/** Collects one answer after another, each with its length before it, as kafkajs expects them. */
+export class AnswerBuffer {
+  #length = Buffer.alloc(lengthBytes);
+  #answer: Buffer | undefined;
+  #filled = 0;
+
+  /** Where the next bytes are to be written: never beyond the answer under way. */
+  room(): Buffer {
+    return (this.#answer ?? this.#length).subarray(this.#filled);
+  }
+
+  /** Tells that `arrived` bytes were written there; returns the answer if it is whole. */
+  take(arrived: number): Buffer | undefined {
+    this.#filled += arrived;
+    if (this.#answer === undefined) {
+      if (this.#filled < lengthBytes) return undefined;
+      const bytes = lengthBytes + this.#length.readInt32BE();
+      if (bytes < lengthBytes || bytes > longestAnswerBytes) throw new Error(`not an answer of Kafka: ${bytes} bytes`);
+      this.#answer = Buffer.allocUnsafe(bytes);
+      this.#length.copy(this.#answer);
+    }
+    if (this.#filled < this.#answer.length) return undefined;
+    const answer = this.#answer;
+    this.#answer = undefined;
+    this.#filled = 0;
+    return answer;
+  }
+}
