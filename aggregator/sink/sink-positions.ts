@@ -18,17 +18,25 @@ export class SinkPositions {
     if (position) position.next = next;
   }
 
-  /** By name. A partition of which nothing was read yet since it was assigned stands at the committed offset. */
-  async readings(admin: Admin, group: string): Promise<Map<string, Reading>> {
-    const topics = new Set([...this.#next.values()].map(({ topic }) => topic));
-    const ends = new Map(
-      await Promise.all([...topics].map(async topic => [topic, await admin.endOffsets(topic)] as const)),
+  /**
+   * By name: what was passed here or has been committed, whichever is further. A batch of an earlier assignment may end
+   * after the next has begun, and tells of a place that another member has long left behind.
+   */
+  async readings(admin: Pick<Admin, 'endOffsets' | 'commits'>, group: string): Promise<Map<string, Reading>> {
+    const topics = [...new Set([...this.#next.values()].map(({ topic }) => topic))];
+    const known = await Promise.all(
+      topics.map(async topic => [topic, await admin.endOffsets(topic), await admin.commits(group, topic)] as const),
     );
-    const readings = [...this.#next].map(async ([name, { topic, partition, next }]) => {
-      const position = next ?? (await admin.committed(group, topic, partition))?.offset ?? 0;
-      return [name, { position, end: ends.get(topic)?.get(partition) ?? 0 }] as const;
-    });
-    return new Map(await Promise.all(readings));
+    const readings = new Map<string, Reading>();
+    for (const [topic, ends, commits] of known) {
+      for (const [name, position] of this.#next) {
+        if (position.topic !== topic) continue;
+        const { partition, next = 0 } = position;
+        const committed = commits.get(partition)?.offset ?? 0;
+        readings.set(name, { position: Math.max(next, committed), end: ends.get(partition) ?? 0 });
+      }
+    }
+    return readings;
   }
 }
 

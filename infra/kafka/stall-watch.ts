@@ -28,7 +28,7 @@ export function watchStalls({ readings, onStall, log }: WatchedReaders): Disposa
     asking = true;
     try {
       const now = await readings();
-      if (now === undefined) return watch.reset();
+      if (now === undefined || performance.now() - turnAt > 2 * checkEveryMs) return watch.reset();
       const stalled = watch.check(now, performance.now());
       if (stalled !== undefined) onStall(stalled);
     } catch (error) {

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { encodeCheckpoint } from '../../../aggregator/commit-metadata.ts';
 import { freshCheckpoint } from '../../../aggregator/core/partition-aggregator.ts';
 import { createBatchInserter } from '../../../aggregator/sink/batch-inserter.ts';
+import { SinkPositions } from '../../../aggregator/sink/sink-positions.ts';
 import { PartitionTask } from '../../../aggregator/task.ts';
 import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { RefusedRows } from '../../../infra/errors.ts';
@@ -77,4 +78,15 @@ it('a sink says that inserting does not succeed while refused rows go in one by 
   refused.resolve();
   await inserted;
   expect(inserter.failing).toBeUndefined();
+});
+
+it('a sink stands where its group has committed, though a batch of an earlier assignment ends late', async () => {
+  const positions = new SinkPositions();
+  const admin = {
+    endOffsets: async () => new Map([[0, 32]]),
+    commits: async () => new Map([[0, { offset: 32, metadata: '' }]]),
+  };
+  positions.assign(new Map([['quarantine', [0]]]));
+  positions.passed('quarantine', 0, 9);
+  expect(await positions.readings(admin, 'g')).toEqual(new Map([['quarantine[0]', { position: 32, end: 32 }]]));
 });
