@@ -33,7 +33,7 @@ export interface TaskPorts {
   openWriter(): Promise<TaskWriter>;
   committed(): Promise<Committed | undefined>;
   range(): Promise<{ start: number; end: number }>;
-  /** No batches until `readFrom`. */
+  /** No batches until `readFrom`. Throws while there is no membership to read with. */
   pause(): void;
   /** From now on batches are to come from `offset`. Throws while there is no membership to read with. */
   readFrom(offset: number): void;
@@ -182,6 +182,7 @@ export class PartitionTask {
   }
 
   async #begin(): Promise<void> {
+    // Throws where another may own the partition by now: to fence him would only disturb.
     this.#ports.pause();
     this.#writer = await this.#ports.openWriter();
     const [committed, range] = [await this.#ports.committed(), await this.#ports.range()];
@@ -274,9 +275,9 @@ export class PartitionTask {
     void this.#closeWriter().then(() => this.start());
   }
 
+  /** It was paused when it began, and is again after each rebalance (`readOn`). */
   #halt(error: Corrupt): void {
     this.#state = 'halted';
-    this.#ports.pause();
     this.#haltedBy = error.message;
     metrics.halted.set({ partition: String(this.partition) }, 1);
     this.#log.error({ why: error.message }, 'task halted: a person has to decide');

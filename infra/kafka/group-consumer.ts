@@ -10,8 +10,9 @@
  * - Batches of control records alone are never handed over: `onGap` tells how far they reach.
  * - OFFSET_OUT_OF_RANGE makes kafkajs commit a default offset by itself, without metadata. So the owner checks the start
  *   of the log before it seeks, and takes a commit without metadata for corruption.
- * - After an error that it cannot retry, kafkajs leaves the group and joins it anew. In between `seek` and `resume`
- *   throw, and `pause` does nothing, as nothing is fetched.
+ * - After an error that it cannot retry, kafkajs leaves the group and joins it anew. In between `seek`, `pause` and
+ *   `resume` throw. Where the coordinator is not found, as while the brokers are
+ *   away, it would leave for good: then the group is joined again from here, for as long as it takes.
  */
 import type { Consumer, EachBatchPayload } from 'kafkajs';
 import { messageOf, Retryable } from '../errors.ts';
@@ -61,7 +62,10 @@ export interface GroupConsumerOptions {
 export interface GroupConsumer extends AsyncDisposable {
   /** @throws Retryable: not a member of the group now */
   seek(topic: string, partition: number, offset: number): void;
-  /** Holds until the next rebalance, after which the owner has to ask again. */
+  /**
+   * Holds until the next rebalance, after which the owner has to ask again.
+   * @throws Retryable: not a member of the group now
+   */
   pause(topic: string, partition: number): void;
   /** @throws Retryable: not a member of the group now */
   resume(topic: string, partition: number): void;
@@ -83,7 +87,29 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
     allowAutoTopicCreation: false,
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 60 },
   });
-  listen(consumer, options);
+  let closed = false;
+  const join = async () => {
+    await consumer.connect();
+    await consumer.subscribe({ topics: [...options.topics], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: true,
+      partitionsConsumedConcurrently: options.concurrency,
+      eachBatch: payload => options.onBatch(batchOf(payload)),
+    });
+  };
+  const joinAgain = async () => {
+    for (;;) {
+      await new Promise(resolve => setTimeout(resolve, rejoinPauseMs));
+      if (closed) return;
+      try {
+        return await join();
+      } catch (error) {
+        options.log.warn({ group: options.group, why: messageOf(error) }, 'group not joined yet');
+      }
+    }
+  };
+  listen(consumer, options, joinAgain);
   const asMember = <T>(doing: string, work: () => T): T => {
     try {
       return work();
@@ -94,13 +120,7 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
   const opened: GroupConsumer = {
     seek: (topic, partition, offset) =>
       asMember('seek', () => consumer.seek({ topic, partition, offset: String(offset) })),
-    pause(topic, partition) {
-      try {
-        consumer.pause([{ topic, partitions: [partition] }]);
-      } catch (error) {
-        options.log.debug({ topic, partition, why: messageOf(error) }, 'nothing to pause');
-      }
-    },
+    pause: (topic, partition) => asMember('pause', () => consumer.pause([{ topic, partitions: [partition] }])),
     resume: (topic, partition) => asMember('resume', () => consumer.resume([{ topic, partitions: [partition] }])),
     async commit(topic, commits) {
       try {
@@ -117,19 +137,13 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
       }
     },
     async [Symbol.asyncDispose]() {
+      closed = true;
       await consumer.disconnect();
     },
   };
   options.onOpen(opened);
   try {
-    await consumer.connect();
-    await consumer.subscribe({ topics: [...options.topics], fromBeginning: true });
-    await consumer.run({
-      autoCommit: false,
-      eachBatchAutoResolve: true,
-      partitionsConsumedConcurrently: options.concurrency,
-      eachBatch: payload => options.onBatch(batchOf(payload)),
-    });
+    await join();
   } catch (error) {
     await consumer.disconnect().catch(() => undefined);
     throw translate(error, `join group ${options.group}`);
@@ -137,7 +151,9 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
   return opened;
 }
 
-function listen(consumer: Consumer, options: GroupConsumerOptions): void {
+const rejoinPauseMs = 1_000;
+
+function listen(consumer: Consumer, options: GroupConsumerOptions, joinAgain: () => Promise<void>): void {
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     const assigned = new Map(Object.entries(payload.memberAssignment));
     options.log.info({ group: options.group, assigned: payload.memberAssignment }, 'partitions assigned');
@@ -148,11 +164,11 @@ function listen(consumer: Consumer, options: GroupConsumerOptions): void {
     options.onGap(payload.topic, payload.partition, Number(payload.firstOffset), Number(payload.lastOffset) + 1);
   });
   consumer.on(consumer.events.CRASH, ({ payload }) => {
-    if (payload.restart) options.log.warn({ group: options.group, err: payload.error }, 'consumer restarts');
-    else
-      options.onCrash(
-        new Retryable(`consumer of ${options.group} ended: ${payload.error.message}`, { cause: payload.error }),
-      );
+    const { error, restart } = payload;
+    const isOutage = error.name === 'KafkaJSGroupCoordinatorNotFound';
+    if (restart || isOutage) options.log.warn({ group: options.group, why: error.message }, 'consumer joins again');
+    else options.onCrash(new Retryable(`consumer of ${options.group} ended: ${error.message}`, { cause: error }));
+    if (isOutage) void joinAgain();
   });
 }
 

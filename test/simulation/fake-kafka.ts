@@ -328,13 +328,19 @@ class FakeConsumer {
     if (!this.#hasGroup) throw new Error('Consumer group was not initialized, consumer#run must be called first');
   }
 
-  /** As kafkajs after an error that it takes for final: stops, waits, and runs again with a group made anew. */
+  /** As kafkajs after an error that it takes for final: stops, and runs again with a group made anew, or never again. */
   async #restart(error: Error): Promise<void> {
     this.#hasGroup = false;
-    this.#emit(events.CRASH, { error, restart: true });
     this.#term++;
     for (const key of this.#wakers.keys()) this.#wake(key);
     this.#paused.clear();
+    if (this.#network.chance(0.5)) {
+      clearInterval(this.#heartbeats);
+      this.#run = undefined;
+      this.#emit(events.CRASH, { error: coordinatorNotFound(), restart: false });
+      return;
+    }
+    this.#emit(events.CRASH, { error, restart: true });
     while (this.#run !== undefined && !this.#hasGroup) {
       await sleep(300);
       if (this.#network.chance(0.7)) continue;
@@ -567,6 +573,12 @@ class FakeAdmin {
       })),
     };
   }
+}
+
+function coordinatorNotFound(): Error {
+  const error = new Error('Failed to find group coordinator');
+  error.name = 'KafkaJSGroupCoordinatorNotFound';
+  return error;
 }
 
 function keyOf(topic: string, partition: number): string {
