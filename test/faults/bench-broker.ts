@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { type Broker, startBroker } from '../../infra/embedded/broker.ts';
 import { ensureBrokerJars } from '../../infra/embedded/broker-jars.ts';
 import { findJava } from '../../infra/embedded/java.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { createLog } from '../../infra/log.ts';
+import { quietPort } from './quiet-port.ts';
 import { openReplyCutter, type ReplyCutter } from './tcp-proxy.ts';
 
 export interface BenchBroker extends AsyncDisposable {
@@ -20,7 +20,7 @@ export interface BenchBroker extends AsyncDisposable {
 const host = '127.0.0.1';
 
 export async function startBenchBroker(scratch: string): Promise<BenchBroker> {
-  const [port, behind, front] = [await freePort(), await freePort(), await freePort()];
+  const [port, behind, front] = [await quietPort(), await quietPort(), await quietPort()];
   const java = await findJava();
   const jars = await ensureBrokerJars({ onFetch: console.log });
   const log = createLog('broker', 'error');

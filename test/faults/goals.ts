@@ -29,12 +29,13 @@ export const shortRound: RoundGoal = {
 };
 
 export const fullRounds: readonly RoundGoal[] = [
-  { ...calm, name: 'kill -9', kills: 220, lostAnswers: 10, cuts: 40 },
-  { ...calm, name: 'zombies', zombies: 50, kills: 20, cuts: 20 },
+  { ...calm, name: 'kill -9', kills: 220, lostAnswers: 10, cuts: 30 },
+  { ...calm, name: 'zombies', zombies: 50, kills: 20, cuts: 30 },
+  { ...calm, name: 'cut replies', kills: 20, cuts: 80 },
   { ...calm, name: 'broker', bounces: 30, kills: 30, cuts: 30 },
   {
     ...calm,
-    name: 'away, full, poisoned',
+    name: 'away and full',
     kills: 20,
     cuts: 20,
     joins: 15,

@@ -6,7 +6,6 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
-import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics, openAdmin } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
@@ -19,6 +18,7 @@ import { createFaultBook, type FaultBook, type FaultGoal } from './fault-book.ts
 import { openLedger, readLedger } from './ledger.ts';
 import { type Load, startLoad } from './load.ts';
 import { poison } from './poison.ts';
+import { quietPort } from './quiet-port.ts';
 import { startReader } from './reader.ts';
 import { booksBalance, comeToRest, recountAll } from './rest.ts';
 import { mountSmallDisk } from './small-disk.ts';
@@ -84,6 +84,8 @@ export interface Stage {
   readonly struck: (what: string) => boolean;
   readonly count: (what: string) => number;
   readonly isOver: () => boolean;
+  /** Resolves when no process is being killed any more and clicks are being acknowledged. */
+  readonly calmed: () => Promise<void>;
 }
 
 export const partitions = 4;
@@ -126,7 +128,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
     return startVictim({
       name,
       main,
-      port: await freePort(),
+      port: await quietPort(),
       env,
       scratch,
       plan: () => (isStorm ? book.next(role) : undefined),
@@ -146,7 +148,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   const victims = [store, ...aggregators, ...ingests];
   const httpCutters: ReplyCutter[] = [];
   for (const ingest of ingests) {
-    httpCutters.push(stack.use(await openReplyCutter('http', await freePort(), Number(new URL(ingest.url).port))));
+    httpCutters.push(stack.use(await openReplyCutter('http', await quietPort(), Number(new URL(ingest.url).port))));
   }
   await Promise.all(victims.map(victim => victim.ready(60_000)));
   say(`${goal.name}: pipeline ready after ${seconds(Date.now() - startedAt)} s`);
@@ -178,6 +180,11 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
     },
     count: what => others.get(what) ?? 0,
     isOver: () => Date.now() > stormAt + goal.longestStormMs,
+    async calmed() {
+      await untilStruck(book, goal, stage);
+      for (const victim of victims) await victim.ready(60_000);
+      while (!isLoaded() && !stage.isOver()) await sleep(50);
+    },
   };
   // Those that run have no step-point yet.
   for (const victim of victims) void victim.kill();

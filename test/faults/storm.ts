@@ -1,18 +1,16 @@
 /** The disturbances besides the step-points: brokers, links, members, disks, records that are no clicks. */
-import { execFile } from 'node:child_process';
 import { createWriteStream, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import type { Stage } from './round.ts';
 import { httpReply } from './tcp-proxy.ts';
 
 export type Disturbance = (stage: Stage) => Promise<void>;
 
-export const disturbances: readonly Disturbance[] = [brokers, links, members, records, disk];
+export const disturbances: readonly Disturbance[] = [bounces, links, members, records, diskAndBrokersAway];
 
-/** Killed and stopped in turn, and once away for long. */
-async function brokers({ goal, broker, load, victims, isOver, struck, count, note }: Stage): Promise<void> {
+/** The broker, killed and stopped in turn. */
+async function bounces({ goal, broker, isOver, struck, count }: Stage): Promise<void> {
   for (let turn = 0; count('broker killed') + count('broker stopped') < goal.bounces && !isOver(); turn++) {
     await sleep(3_000 + Math.random() * 3_000);
     const how = turn % 2 === 0 ? 'SIGKILL' : 'SIGTERM';
@@ -21,8 +19,17 @@ async function brokers({ goal, broker, load, victims, isOver, struck, count, not
     await sleep(Math.random() * 2_000);
     await broker.start();
   }
+}
+
+/** One after the other, when nothing else goes wrong: each is to be seen for itself. */
+async function diskAndBrokersAway(stage: Stage): Promise<void> {
+  await disk(stage);
+  await brokersAway(stage);
+}
+
+async function brokersAway({ goal, broker, load, victims, struck, note, calmed }: Stage): Promise<void> {
   if (goal.awayMs === 0) return;
-  await sleep(5_000);
+  await calmed();
   const ingest = victims.find(victim => victim.name === 'ingest-1');
   const before = rssMb(ingest?.pid);
   const unavailable = load.unavailable;
@@ -59,21 +66,25 @@ const apis: Readonly<Record<string, number>> = {
   TxnOffsetCommit: 28,
 };
 
-/** Replies cut after the work was done: one kind after another, about four a second. */
+/** Replies cut after the work was done: of each kind of request about as many. */
 async function links({ goal, broker, httpCutters, isOver, struck, count }: Stage): Promise<void> {
-  const kinds = [['HTTP', httpReply] as const, ...Object.entries(apis)];
-  const cutSoFar = (kind: number) =>
-    [...httpCutters, broker.cutter].reduce((sum, cutter) => sum + (cutter.cuts.get(kind) ?? 0), 0);
-  const noticed = new Map<string, number>();
+  const kinds = [['HTTP', httpReply] as const, ...Object.entries(apis)].map(([name, key]) => ({ name, key, tried: 0 }));
+  const noticed = new Map<number, number>();
+  const cutSoFar = (key: number) =>
+    [...httpCutters, broker.cutter].reduce((sum, cutter) => sum + (cutter.cuts.get(key) ?? 0), 0);
   for (let turn = 0; count('cut') < goal.cuts && !isOver(); turn++) {
-    const [, kind] = kinds[turn % kinds.length]!;
-    if (kind === httpReply) httpCutters[turn % httpCutters.length]!.arm();
-    else broker.cutter.arm(kind);
-    await sleep(250);
-    for (const [name, key] of kinds) {
-      for (let seen = noticed.get(name) ?? 0; seen < cutSoFar(key); seen++) if (struck(`cut ${name}`)) struck('cut');
-      noticed.set(name, cutSoFar(key));
+    // Some requests are rare: one that was waited for in vain gives way to others.
+    const kind = kinds.reduce((least, next) => (next.tried < least.tried ? next : least));
+    kind.tried++;
+    const before = cutSoFar(kind.key);
+    if (kind.key === httpReply) httpCutters[turn % httpCutters.length]!.arm();
+    else broker.cutter.arm(kind.key);
+    for (let waited = 0; waited < 1_500 && cutSoFar(kind.key) === before; waited += 50) await sleep(50);
+    for (const { name, key } of kinds) {
+      for (let seen = noticed.get(key) ?? 0; seen < cutSoFar(key); seen++) if (struck(`cut ${name}`)) struck('cut');
+      noticed.set(key, cutSoFar(key));
     }
+    await sleep(100);
   }
 }
 
@@ -97,9 +108,9 @@ async function records({ goal, poison, isOver, struck, count }: Stage): Promise<
 }
 
 /** The store's directory is a small file system of its own, which is filled to the last byte. */
-async function disk({ goal, dataDir, victims, struck, note }: Stage): Promise<void> {
+async function disk({ goal, dataDir, victims, struck, note, calmed }: Stage): Promise<void> {
   if (goal.diskFullMs === 0) return;
-  await sleep(8_000);
+  await calmed();
   const filler = join(dataDir, 'filler');
   const store = victims.find(victim => victim.name === 'store');
   const log = store?.logs().length ?? 0;
@@ -111,10 +122,16 @@ async function disk({ goal, dataDir, victims, struck, note }: Stage): Promise<vo
     .slice(log)
     .match(/No space left|NOT_ENOUGH_SPACE|Cannot reserve/)?.[0];
   rmSync(filler, { force: true });
-  const { stdout } = await promisify(execFile)('df', ['-m', dataDir]);
+  const freedAt = Date.now();
+  const isReady = () =>
+    fetch(`${store?.url}/readyz`).then(
+      answer => answer.ok,
+      () => false,
+    );
+  while (!(await isReady()) && Date.now() - freedAt < 60_000) await sleep(200);
   note(
     `disk full for ${goal.diskFullMs / 1_000} s: the store ${said === undefined ? 'did not say so' : `said "${said}"`}; ` +
-      `after space came back: ${stdout.trim().split('\n').at(-1)?.replace(/\s+/g, ' ')}`,
+      `it was ready again ${((Date.now() - freedAt) / 1_000).toFixed(1)} s after there was space`,
   );
 }
 
