@@ -6,8 +6,11 @@ import { type QuarantineRow, recordKinds } from './ad-minute.ts';
 import { encodeCheckpoint } from './commit-metadata.ts';
 import type { Output } from './core/partition-aggregator.ts';
 
-/** kafkajs makes one record batch of what one send has for a partition: this keeps it far below `max.message.bytes`. */
-const sendBytes = 2 << 20;
+/**
+ * kafkajs makes one record batch of what one send has for a partition: this keeps it far below `max.message.bytes`, and
+ * the request just below a power of two, to which kafkajs rounds up its buffers.
+ */
+const sendBytes = (2 << 20) - (32 << 10);
 const recordBytes = 256 << 10;
 
 export function transactionOf(partition: number, names: Names, output: Output): TransactionContent {

@@ -6,6 +6,7 @@ import { Kafka, type SASLOptions } from 'kafkajs';
 import type { KafkaConfig } from '../config.ts';
 import type { Logger } from '../log.ts';
 import { createSocket } from './framed-socket.ts';
+import './produce-encoder.ts';
 
 export type KafkaClient = Kafka;
 
