@@ -1,136 +1,191 @@
 /**
- * How fast the aggregator empties a filled topic: `node test/bench/aggregate.ts [--clicks 3000000] [--lines 500] [--aggregators 1]`.
- * Event time spans ten minutes, 1 % copies, Zipf-like ads; the counts are checked.
+ * How fast the aggregator catches up with a backlog, exactly once and with duplicates dropped; every (ad, minute) cell is
+ * checked in every run: `npm run bench:aggregate -- [--clicks 10000000] [--lines 500] [--ads 100000] [--minutes 10]
+ * [--aggregators 2] [--runs 3] [--json FILE] [--peers DIR] [--only "limit streams flink"]`.
+ *
+ * Two times are told: from the first record read to the last commit, as the peers kit measures, and from the processes'
+ * start. With `--peers` (or PEERS_DIR) the kit's systems run beside each of our runs, and the ratios are those of medians.
  */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { ensureTopics, openAdmin } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
-import { createProducer } from '../../infra/kafka/producer.ts';
 import { createLog } from '../../infra/log.ts';
 import { names as namesOf } from '../../infra/topics.ts';
-import { formatLine, partitionOf } from '../../ingest/click.ts';
-import { createClickIdMint } from '../../ingest/click-id.ts';
 import { startTestBroker } from '../support/broker.ts';
-import { startService } from '../support/service.ts';
+import { type Service, startService } from '../support/service.ts';
+import { copyKit, type PeerRun, runPeers } from './peers.ts';
 import { costOf } from './process-cost.ts';
+import { type Cells, compare, countedCells, fill } from './workload.ts';
 
 const { values: options } = parseArgs({
   options: {
-    clicks: { type: 'string', default: '3000000' },
+    clicks: { type: 'string', default: '10000000' },
     lines: { type: 'string', default: '500' },
     ads: { type: 'string', default: '100000' },
-    aggregators: { type: 'string', default: '1' },
+    minutes: { type: 'string', default: '10' },
+    aggregators: { type: 'string', default: '2' },
     runs: { type: 'string', default: '3' },
+    json: { type: 'string' },
+    peers: { type: 'string', default: process.env['PEERS_DIR'] ?? '' },
+    only: { type: 'string', default: 'limit streams flink' },
   },
 });
-const clicks = Number(options.clicks);
-const lines = Number(options.lines);
-const ads = Number(options.ads);
-const aggregators = Number(options.aggregators);
-const runs = Number(options.runs);
+const [clicks, lines, ads, minutes] = [options.clicks, options.lines, options.ads, options.minutes].map(Number) as [
+  number,
+  number,
+  number,
+  number,
+];
+const [aggregators, runs] = [Number(options.aggregators), Number(options.runs)];
 const partitions = 4;
+const workload = { clicks, lines, ads, minutes, partitions };
 if (aggregators > partitions) throw new Error(`--aggregators ${aggregators}: at most one per partition, ${partitions}`);
+const runLimitMs = 300_000;
 
+const workDir = mkdtempSync(join(tmpdir(), 'bench-'));
+using _ = { [Symbol.dispose]: () => rmSync(workDir, { recursive: true, force: true }) };
+const kit = options.peers === '' ? undefined : copyKit(options.peers, workDir);
 await using broker = await startTestBroker();
-const kafka = createKafka(
-  loadConfig(KafkaConfig, { KAFKA_BROKERS: broker.brokers }),
-  'bench',
-  createLog('bench', 'error'),
-);
+const config = loadConfig(KafkaConfig, { KAFKA_BROKERS: broker.brokers });
+const kafka = createKafka(config, 'bench', createLog('bench', 'error'));
 await using admin = await openAdmin(kafka);
-for (let run = 1; run <= runs; run++) await measure(`b${run}-`);
+const names = namesOf('bench-');
+await ensureTopics(kafka, names, partitions);
+const truth = await fill(kafka, names.topic('clicks'), workload);
+console.log(`${clicks} clicks in ${truth.size} cells (ad, minute), ${lines} a record, ${aggregators} process(es)`);
 
-async function measure(prefix: string): Promise<void> {
-  const names = namesOf(prefix);
-  await ensureTopics(kafka, names, partitions);
-  const distinct = await fill(names.topic('clicks'));
-  const ends = await admin.endOffsets(names.topic('clicks'));
-  const env = { KAFKA_BROKERS: broker.brokers, TOPIC_PREFIX: prefix, LOG_LEVEL: 'warn' };
-  const startedAt = performance.now();
+const results: Run[] = [];
+const peerRuns: PeerRun[][] = [];
+for (let run = 1; run <= runs; run++) {
+  results.push(await measure(truth));
+  if (kit === undefined) continue;
+  const peers = await runPeers(kit, broker.brokers, workload, options.only);
+  for (const { name, clicksPerSecond, cpuSecondsPerMillion } of peers)
+    console.log(`${name}: ${rate(clicksPerSecond)} from the first read, ${cpuSecondsPerMillion.toFixed(2)} CPU s/M`);
+  peerRuns.push(peers);
+}
+report();
+
+interface Run {
+  readonly fromRead: number;
+  readonly fromSpawn: number;
+  readonly cpuSecondsPerMillion: number;
+  readonly peakMb: number;
+}
+
+async function measure(truth: Cells): Promise<Run> {
+  const from = await admin.endOffsets(names.topic('aggregates'));
+  await forgetGroup();
+  const load = loadavg()[0] ?? 0;
+  const spawnedAt = Date.now();
   await using stack = new AsyncDisposableStack();
+  const env = { KAFKA_BROKERS: broker.brokers, TOPIC_PREFIX: 'bench-' };
   const services = await Promise.all(
     Array.from({ length: aggregators }, () => startService('aggregator/main.ts', 'AGGREGATOR_PORT', env)),
   );
   for (const service of services) stack.use(service);
-  let firstCommitAt = 0;
-  const deadline = performance.now() + 300_000;
-  for (;;) {
-    if (performance.now() > deadline) throw new Error(`not done within 300 s:\n${services[0]?.logs()}`);
-    const commits = await Promise.all(
-      [...ends.keys()].map(p =>
-        admin.committed(names.aggregatorGroup, names.topic('clicks'), p).catch(() => undefined),
-      ),
-    );
-    if (firstCommitAt === 0 && commits.some(Boolean)) firstCommitAt = performance.now();
-    if ([...ends.values()].every((end, i) => (commits[i]?.offset ?? 0) >= end)) {
-      const counted = commits.reduce(
-        (sum, commit) => sum + Number(JSON.parse(commit?.metadata ?? '{}').counted ?? 0),
-        0,
-      );
-      if (counted !== distinct) throw new Error(`counted ${counted} of ${distinct}`);
-      break;
-    }
-    await sleep(20);
-  }
-  const seconds = (performance.now() - startedAt) / 1000;
+  await caughtUp(services, spawnedAt + runLimitMs);
+  const doneAt = Date.now();
   const costs = services.map(service => costOf(service.pid));
-  const cpu = costs.reduce((sum, cost) => sum + cost.cpuSeconds, 0);
-  const peak = Math.max(...costs.map(cost => cost.peakMb));
+  const readAt = Math.min(...services.flatMap(startTimes));
+  await Promise.all(services.map(service => service.stop()));
+  const ends = await admin.endOffsets(names.topic('aggregates'));
+  const range = new Map([...ends].map(([partition, end]) => [partition, { from: from.get(partition) ?? 0, end }]));
+  compare(await countedCells(kafka, names.topic('aggregates'), range), truth);
+  const result = {
+    fromRead: (clicks / (doneAt - readAt)) * 1_000,
+    fromSpawn: (clicks / (doneAt - spawnedAt)) * 1_000,
+    cpuSecondsPerMillion: (costs.reduce((sum, cost) => sum + cost.cpuSeconds, 0) / clicks) * 1e6,
+    peakMb: costs.reduce((sum, cost) => sum + cost.peakMb, 0),
+  };
   console.log(
-    `${clicks} clicks, ${lines} a record, ${aggregators} process(es): ${seconds.toFixed(2)} s from spawn ` +
-      `(${((firstCommitAt - startedAt) / 1000).toFixed(2)} s to the first commit), ${Math.round(clicks / seconds)} clicks/s, ` +
-      `${((cpu / clicks) * 1e6).toFixed(2)} CPU s per million, peak ${peak.toFixed(0)} MB each`,
+    `aggregator: ${rate(result.fromRead)} from the first read, ${rate(result.fromSpawn)} from spawn, ` +
+      `${result.cpuSecondsPerMillion.toFixed(2)} CPU s/M, peak ${result.peakMb.toFixed(0)} MB in all; ` +
+      `all ${truth.size} cells exact; load before ${load.toFixed(1)}`,
   );
+  return result;
 }
 
-/** Returns how many distinct clicks are in the topic. */
-async function fill(topic: string): Promise<number> {
-  await using producer = createProducer(kafka, { acks: -1, timeoutMs: 30_000 });
-  const mint = createClickIdMint();
-  const begin = Date.now() - 600_000;
-  const open: string[][] = Array.from({ length: partitions }, () => []);
-  let records: { partition: number; value: string }[] = [];
-  let bytes = 0;
-  const send = async () => {
-    if (records.length > 0) await producer.send(topic, records);
-    records = [];
-    bytes = 0;
-  };
-  let last = '';
-  let distinct = 0;
-  for (let i = 0; i < clicks; i++) {
-    const at = begin + Math.floor((i / clicks) * 600_000);
-    const adId = `ad_${String(Math.floor(ads * Math.random() ** 4)).padStart(7, '0')}`;
-    const copy = i % 100 === 99 && last !== '';
-    if (!copy) {
-      distinct++;
-      last = formatLine({
-        clickId: mint(at),
-        eventId: `${mint(at)}${i}`,
-        adId,
-        clickedAt: at,
-        receivedAt: at + 20,
-        country: 'KR',
-        userId: `u_${i % 5_000_000}`,
-        ip: '203.0.113.7',
-      });
-    }
-    const partition = copy
-      ? partitionOf(/"ad_id":"([^"]+)"/.exec(last)?.[1] ?? '', partitions)
-      : partitionOf(adId, partitions);
-    const batch = open[partition]!;
-    batch.push(last);
-    if (batch.length < lines) continue;
-    const value = batch.join('\n');
-    open[partition] = [];
-    records.push({ partition, value });
-    bytes += value.length;
-    if (bytes > 3 << 20) await send();
+/** So that the next run begins at the beginning. A member that has just left may hold the group for a moment. */
+async function forgetGroup(): Promise<void> {
+  const groups = kafka.admin();
+  await groups.connect();
+  for (let tried = 0; ; tried++) {
+    const { groups: known } = await groups.listGroups();
+    if (!known.some(({ groupId }) => groupId === names.aggregatorGroup)) break;
+    if (tried === 100) throw new Error(`group ${names.aggregatorGroup} does not go away`);
+    await groups.deleteGroups([names.aggregatorGroup]).catch(() => sleep(200));
   }
-  for (const [partition, batch] of open.entries())
-    if (batch.length > 0) records.push({ partition, value: batch.join('\n') });
-  await send();
-  return distinct;
+  await groups.disconnect();
+}
+
+async function caughtUp(services: readonly Service[], deadline: number): Promise<void> {
+  const ends = await admin.endOffsets(names.topic('clicks'));
+  const offsets = kafka.admin();
+  await offsets.connect();
+  for (;;) {
+    const [found] = await offsets
+      .fetchOffsets({ groupId: names.aggregatorGroup, topics: [names.topic('clicks')] })
+      .catch(() => []);
+    const committed = new Map(found?.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
+    if ([...ends].every(([partition, end]) => (committed.get(partition) ?? -1) >= end)) break;
+    if (Date.now() > deadline) throw new Error(`not done within ${runLimitMs} ms:\n${services[0]?.logs()}`);
+    await sleep(20);
+  }
+  await offsets.disconnect();
+}
+
+/** When its tasks were about to read their first records, by its log. */
+function startTimes(service: Service): number[] {
+  return service
+    .logs()
+    .split('\n')
+    .filter(line => line.includes('task started'))
+    .map(line => new Date(JSON.parse(line).time).getTime());
+}
+
+interface Row {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly ratio_to: string | null;
+  readonly ratio: number | null;
+}
+
+function report(): void {
+  const title = (what: string) => `aggregate ${what}, ${clicks} clicks, ${lines} a record, ${ads} ads`;
+  const ours = [
+    { name: title('from first read'), value: median(results.map(r => r.fromRead)), unit: 'clicks/s' },
+    { name: title('from spawn'), value: median(results.map(r => r.fromSpawn)), unit: 'clicks/s' },
+    { name: title('CPU'), value: median(results.map(r => r.cpuSecondsPerMillion)), unit: 'CPU s per million' },
+    { name: title('peak memory'), value: median(results.map(r => r.peakMb)), unit: 'MB' },
+  ];
+  const peerValues: Readonly<Record<string, (run: PeerRun) => number>> = {
+    'clicks/s': run => run.clicksPerSecond,
+    'CPU s per million': run => run.cpuSecondsPerMillion,
+  };
+  const peers = Map.groupBy(peerRuns.flat(), ({ name }) => name);
+  const rows = ours.flatMap((row): Row[] => {
+    const ofPeer = peerValues[row.unit];
+    if (ofPeer === undefined || peers.size === 0) return [{ ...row, ratio_to: null, ratio: null }];
+    return [...peers].map(([name, runs]) => ({ ...row, ratio_to: name, ratio: row.value / median(runs.map(ofPeer)) }));
+  });
+  for (const { name, value, unit, ratio_to, ratio } of rows)
+    console.log(`${name}: ${value.toFixed(2)} ${unit}${ratio === null ? '' : `, ${ratio.toFixed(2)} × ${ratio_to}`}`);
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(rows, null, 2)}\n`);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+function rate(perSecond: number): string {
+  return `${Math.round(perSecond / 1_000)} k clicks/s`;
 }
