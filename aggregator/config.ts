@@ -40,11 +40,18 @@ export const AggregatorConfig = Type.Object({
     maximum: 5_000,
     description: 'ms between two commits of a partition: how soon counts become visible',
   }),
+  CATCH_UP_COMMIT_INTERVAL_MS: Type.Integer({
+    default: 2_000,
+    minimum: 50,
+    maximum: 5_000,
+    description:
+      'the same while a partition is so far behind that a fetch does not reach its end; never less than that',
+  }),
   COMMIT_MAX_LINES: Type.Integer({
     default: 200_000,
     minimum: 1,
     maximum: 10_000_000,
-    description: 'clicks after which a partition commits earlier than that',
+    description: 'clicks after which a partition commits earlier than either',
   }),
   AGGREGATOR_SESSION_TIMEOUT_MS: Type.Integer({
     default: 6_000,

@@ -128,6 +128,7 @@ function startTask(
     },
     names,
     commitIntervalMs: config.COMMIT_INTERVAL_MS,
+    catchUpCommitIntervalMs: Math.max(config.COMMIT_INTERVAL_MS, config.CATCH_UP_COMMIT_INTERVAL_MS),
     commitMaxLines: config.COMMIT_MAX_LINES,
     tickIntervalMs: config.TICK_INTERVAL_MS,
     withoutCommit: config.AGGREGATOR_WITHOUT_COMMIT,

@@ -10,6 +10,8 @@
  *    the committed offset alone.
  *
  * While a commit is under way the task steps on: what is being written was taken out before. At most one is under way.
+ * Commits are rarer while the task is far behind: nobody waits for the counts of an hour ago as for the last second's, and
+ * a row that changes twice is written once. When a commit comes never decides what is counted; lines and bytes bound it.
  */
 import { Corrupt, messageOf } from '../infra/errors.ts';
 import type { Committed } from '../infra/kafka/admin.ts';
@@ -50,6 +52,8 @@ export interface TaskSettings {
   readonly aggregator: AggregatorSettings;
   readonly names: Names;
   readonly commitIntervalMs: number;
+  /** At least `commitIntervalMs`. */
+  readonly catchUpCommitIntervalMs: number;
   readonly commitMaxLines: number;
   readonly tickIntervalMs: number;
   readonly withoutCommit: 'fail' | 'earliest';
@@ -73,6 +77,8 @@ export class PartitionTask {
   /** Ends the restore. */
   #committedOffset = 0;
   #highWatermark = 0;
+  /** The last fetch did not reach the end of the log. */
+  #isBehind = false;
   #commit: Promise<void> | undefined;
   #lastCommitAt = 0;
   #watermarkMovedAt = 0;
@@ -130,6 +136,7 @@ export class PartitionTask {
       return;
     }
     this.#highWatermark = batch.highWatermark;
+    this.#isBehind = batch.nextOffset < batch.highWatermark;
     const watermark = aggregator.watermark;
     for (const { offset, timestamp, value } of batch.records) {
       if (this.#state === 'restoring' && offset >= this.#committedOffset) this.#endRestore(aggregator);
@@ -158,8 +165,9 @@ export class PartitionTask {
   onTimer(): void {
     if (this.#state !== 'running') return;
     const now = this.#ports.now();
-    if (this.#commit === undefined && now - this.#lastCommitAt >= this.#settings.commitIntervalMs)
-      void this.#commitNow();
+    const { commitIntervalMs, catchUpCommitIntervalMs } = this.#settings;
+    const dueAfterMs = this.#isBehind ? catchUpCommitIntervalMs : commitIntervalMs;
+    if (this.#commit === undefined && now - this.#lastCommitAt >= dueAfterMs) void this.#commitNow();
     if (now - this.#watermarkMovedAt >= this.#settings.tickIntervalMs) void this.#tick(now);
   }
 

@@ -35,6 +35,7 @@ it('a task gets on while it restores, though it writes nothing', async () => {
       aggregator: { partition: 0, partitions: 1, outOfOrdernessMs: 0, allowedLatenessMs: 0, hashSeed: 1 },
       names: names(''),
       commitIntervalMs: 500,
+      catchUpCommitIntervalMs: 2_000,
       commitMaxLines: 1_000,
       tickIntervalMs: 5_000,
       withoutCommit: 'fail',

@@ -63,6 +63,7 @@ const settings: TaskSettings = {
   aggregator: { partition: 0, partitions: 1, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 1 },
   names: names(''),
   commitIntervalMs: 500,
+  catchUpCommitIntervalMs: 2_000,
   commitMaxLines: 1_000,
   tickIntervalMs: 5_000,
   withoutCommit: 'fail',
@@ -180,6 +181,21 @@ describe('task', () => {
     await task.start();
     await task.onBatch(batch(0, 5, 600));
     expect(state.commits.map(c => c.commit.offset)).toEqual([2, 4]);
+  });
+
+  it('commits more rarely while it is far behind, and at once when it has reached the end', async () => {
+    const { state, task } = world();
+    await task.start();
+    state.now = 1_000;
+    await task.onBatch({ ...batch(0, 3), highWatermark: 9 });
+    expect(state.commits).toHaveLength(0);
+    state.now = 2_000;
+    await task.onBatch({ ...batch(3, 3), highWatermark: 9 });
+    await eventually('commit', () => state.commits.length === 1, 1_000);
+    state.now = 2_500;
+    await task.onBatch(batch(6, 3));
+    await eventually('commit', () => state.commits.length === 2, 1_000);
+    expect(state.commits.map(c => c.commit.offset)).toEqual([6, 9]);
   });
 
   it('commits nothing while nothing is read', async () => {
