@@ -19,14 +19,9 @@ import type { FetchedBatch } from '../infra/kafka/group-consumer.ts';
 import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
 import type { Logger } from '../infra/log.ts';
 import type { Names } from '../infra/topics.ts';
-import { decodeCheckpoint } from './commit-metadata.ts';
-import {
-  type AggregatorSettings,
-  type Checkpoint,
-  freshCheckpoint,
-  PartitionAggregator,
-} from './core/partition-aggregator.ts';
+import { type AggregatorSettings, PartitionAggregator } from './core/partition-aggregator.ts';
 import * as metrics from './metrics.ts';
+import { startingCheckpoint } from './starting-checkpoint.ts';
 import { transactionOf } from './transaction.ts';
 
 /** What a task needs of the world. */
@@ -196,7 +191,7 @@ export class PartitionTask {
     const [committed, range] = [await this.#ports.committed(), await this.#ports.range()];
     // Dropped while it waited: another may own the partition, and nothing here may go on reading for it.
     if (this.#isDropped()) return this.#closeWriter();
-    const checkpoint = this.#checkpointOf(committed, range);
+    const checkpoint = startingCheckpoint(committed, range, this.#settings.withoutCommit);
     const aggregator = new PartitionAggregator(this.#settings.aggregator, checkpoint);
     // First, as it throws while the consumer is joining its group again: nothing may then look as if it had begun.
     this.#ports.readFrom(aggregator.position);
@@ -211,29 +206,6 @@ export class PartitionTask {
       'task started',
     );
     if (aggregator.position >= this.#committedOffset) this.#endRestore(aggregator);
-  }
-
-  /** @throws Corrupt where starting anywhere would be a guess */
-  #checkpointOf(committed: Committed | undefined, range: { start: number; end: number }): Checkpoint {
-    if (committed === undefined) {
-      if (range.start === 0 || this.#settings.withoutCommit === 'earliest') return freshCheckpoint(range.start);
-      throw new Corrupt(
-        `no committed offset, but the log begins at ${range.start}: unread clicks may be gone, or the group's offsets expired. ` +
-          'AGGREGATOR_WITHOUT_COMMIT=earliest counts what is left',
-      );
-    }
-    const checkpoint = decodeCheckpoint(committed.metadata);
-    if (checkpoint.restoreFrom < range.start) {
-      throw new Corrupt(
-        `the log begins at ${range.start}, but open minutes need it from ${checkpoint.restoreFrom}: retention has removed unread clicks`,
-      );
-    }
-    if (committed.offset > range.end) {
-      throw new Corrupt(
-        `committed offset ${committed.offset} lies behind the end of the log, ${range.end}: the topic was made anew`,
-      );
-    }
-    return checkpoint;
   }
 
   #endRestore(aggregator: PartitionAggregator): void {

@@ -41,11 +41,15 @@ export const stepPoints: readonly StepPoint[] = [
   before('aggregator: before fence', task, 'this.#writer = await this.#ports.openWriter();'),
   after('aggregator: in the fence', writer, 'const fence = await producer.transaction();'),
   after('aggregator: fenced, nothing fetched', task, 'this.#writer = await this.#ports.openWriter();'),
-  after('aggregator: fetched, nothing read', task, 'const checkpoint = this.#checkpointOf(committed, range);'),
+  after(
+    'aggregator: fetched, nothing read',
+    task,
+    'const checkpoint = startingCheckpoint(committed, range, this.#settings.withoutCommit);',
+  ),
   before(
     'aggregator: in the restore',
     task,
-    'aggregator.step(Number(offset), Number(timestamp), value);',
+    'aggregator.step(offset, timestamp, value);',
     "this.#state === 'restoring'",
   ),
   before('aggregator: read again, not yet counting', task, 'aggregator.restored();'),

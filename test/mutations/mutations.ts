@@ -79,7 +79,12 @@ export const mutations: readonly Mutation[] = [
     name: 'watermark-by-batch',
     bug: 'times are taken from the batch: other batch borders, other results',
     file: 'aggregator/task.ts',
-    edits: [['offset, timestamp, value', 'offset, [...batch.records].at(-1).timestamp, value']],
+    edits: [
+      [
+        'aggregator.step(offset, timestamp, value);',
+        'aggregator.step(offset, [...batch.records].at(-1)?.timestamp ?? timestamp, value);',
+      ],
+    ],
   },
   {
     name: 'watermark-ahead',
@@ -196,8 +201,8 @@ export const mutations: readonly Mutation[] = [
         '    this.#aggregator = aggregator;',
       ],
       [
-        'this.#endRestore(aggregator);\n  }\n\n  /** @throws Corrupt',
-        'this.#endRestore(aggregator);\n    this.#ports.readFrom(aggregator.position);\n  }\n\n  /** @throws Corrupt',
+        '    if (aggregator.position >= this.#committedOffset) this.#endRestore(aggregator);\n  }\n\n  #endRestore',
+        '    if (aggregator.position >= this.#committedOffset) this.#endRestore(aggregator);\n    this.#ports.readFrom(aggregator.position);\n  }\n\n  #endRestore',
       ],
     ],
   },

@@ -1,0 +1,32 @@
+/** Where a partition is to be counted from, or that a person has to decide it. */
+import { Corrupt } from '../infra/errors.ts';
+import type { Committed } from '../infra/kafka/admin.ts';
+import { decodeCheckpoint } from './commit-metadata.ts';
+import { type Checkpoint, freshCheckpoint } from './core/partition-aggregator.ts';
+
+/** `range` is what the log holds. @throws Corrupt where starting anywhere would be a guess */
+export function startingCheckpoint(
+  committed: Committed | undefined,
+  range: { readonly start: number; readonly end: number },
+  withoutCommit: 'fail' | 'earliest',
+): Checkpoint {
+  if (committed === undefined) {
+    if (range.start === 0 || withoutCommit === 'earliest') return freshCheckpoint(range.start);
+    throw new Corrupt(
+      `no committed offset, but the log begins at ${range.start}: unread clicks may be gone, or the group's offsets expired. ` +
+        'AGGREGATOR_WITHOUT_COMMIT=earliest counts what is left',
+    );
+  }
+  const checkpoint = decodeCheckpoint(committed.metadata);
+  if (checkpoint.restoreFrom < range.start) {
+    throw new Corrupt(
+      `the log begins at ${range.start}, but open minutes need it from ${checkpoint.restoreFrom}: retention has removed unread clicks`,
+    );
+  }
+  if (committed.offset > range.end) {
+    throw new Corrupt(
+      `committed offset ${committed.offset} lies behind the end of the log, ${range.end}: the topic was made anew`,
+    );
+  }
+  return checkpoint;
+}
