@@ -1,10 +1,12 @@
 /**
  * How fast the aggregator catches up with a backlog, exactly once and with duplicates dropped; every (ad, minute) cell is
  * checked in every run: `npm run bench:aggregate -- [--clicks 10000000] [--lines 500] [--ads 100000] [--minutes 10]
- * [--aggregators 2] [--runs 3] [--json FILE] [--peers DIR] [--only "limit streams flink"]`.
+ * [--aggregators 2] [--runs 3] [--json FILE] [--peers DIR --brokers HOST:PORT]
+ * [--only "limit streams flink"]`.
  *
  * Two times are told: from the first record read to the last commit, as the peers kit measures, and from the processes'
- * start. With `--peers` (or PEERS_DIR) the kit's systems run beside each of our runs, and the ratios are those of medians.
+ * start. With `--peers` (or PEERS_DIR) the kit's systems run beside each of our runs, and the ratios are those of medians;
+ * that needs a broker whose `transaction.max.timeout.ms` is 10 min at least, which Flink asks for and ours refuses.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -31,6 +33,7 @@ const { values: options } = parseArgs({
     aggregators: { type: 'string', default: '2' },
     runs: { type: 'string', default: '3' },
     json: { type: 'string' },
+    brokers: { type: 'string', default: '' },
     peers: { type: 'string', default: process.env['PEERS_DIR'] ?? '' },
     only: { type: 'string', default: 'limit streams flink' },
   },
@@ -50,11 +53,13 @@ const runLimitMs = 300_000;
 const workDir = mkdtempSync(join(tmpdir(), 'bench-'));
 using _ = { [Symbol.dispose]: () => rmSync(workDir, { recursive: true, force: true }) };
 const kit = options.peers === '' ? undefined : copyKit(options.peers, workDir);
-await using broker = await startTestBroker();
+if (kit && options.brokers === '') throw new Error('--peers needs --brokers: Flink asks for longer transactions');
+await using broker = options.brokers === '' ? await startTestBroker() : lent(options.brokers);
 const config = loadConfig(KafkaConfig, { KAFKA_BROKERS: broker.brokers });
 const kafka = createKafka(config, 'bench', createLog('bench', 'error'));
 await using admin = await openAdmin(kafka);
-const names = namesOf('bench-');
+const prefix = `bench-${Date.now()}-`;
+const names = namesOf(prefix);
 await ensureTopics(kafka, names, partitions);
 const truth = await fill(kafka, names.topic('clicks'), workload);
 console.log(`${clicks} clicks in ${truth.size} cells (ad, minute), ${lines} a record, ${aggregators} process(es)`);
@@ -71,6 +76,10 @@ for (let run = 1; run <= runs; run++) {
 }
 report();
 
+function lent(brokers: string): { brokers: string } & AsyncDisposable {
+  return { brokers, [Symbol.asyncDispose]: async () => undefined };
+}
+
 interface Run {
   readonly fromRead: number;
   readonly fromSpawn: number;
@@ -84,7 +93,7 @@ async function measure(truth: Cells): Promise<Run> {
   const load = loadavg()[0] ?? 0;
   const spawnedAt = Date.now();
   await using stack = new AsyncDisposableStack();
-  const env = { KAFKA_BROKERS: broker.brokers, TOPIC_PREFIX: 'bench-' };
+  const env = { KAFKA_BROKERS: broker.brokers, TOPIC_PREFIX: prefix };
   const services = await Promise.all(
     Array.from({ length: aggregators }, () => startService('aggregator/main.ts', 'AGGREGATOR_PORT', env)),
   );
