@@ -148,7 +148,8 @@ class FetchedRecord implements LogRecord {
   get headers(): Headers {
     const cursor = new Cursor(this.#batch, this.#valueAt);
     cursor.skip(this.#valueLength);
-    const headers: Record<string, Buffer | Buffer[]> = {};
+    // Without a prototype: a header may be named like something that objects have.
+    const headers: Record<string, Buffer | Buffer[]> = Object.create(null);
     for (let left = cursor.varint(); left > 0; left--) {
       const name = String(cursor.take(cursor.varint()));
       const value = cursor.take(cursor.varint());
