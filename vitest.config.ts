@@ -21,10 +21,20 @@ export default defineConfig({
           ...shared,
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          // Files run one after another: each brings up a broker and an engine, and there may be two cores.
-          fileParallelism: false,
+          // Each brings up a broker and an engine, and there may be two cores; but they mostly wait.
+          maxWorkers: 2,
           testTimeout: 120_000,
           hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
         },
       },
     ],

@@ -9,15 +9,27 @@ import type { Logger } from '../infra/log.ts';
 import { histogram } from '../infra/metrics.ts';
 import { createAuditQueries } from './audit-queries.ts';
 import type { QueryApiConfig } from './config.ts';
+import type { Pipeline } from './counted-log.ts';
+import { createGroupQueries } from './group-queries.ts';
 import { createJobStore } from './jobs/job-store.ts';
+import { createLiveFeed } from './live/live-feed.ts';
+import { readLive } from './live/live-reading.ts';
+import { logEndsOf } from './log-ends.ts';
 import { patientPipeline } from './patient-pipeline.ts';
 import { createPipelineMetrics } from './pipeline-metrics.ts';
+import { createQuarantineQueries } from './quarantine-queries.ts';
 import { createQueries } from './queries.ts';
 import { createRestatementQueries } from './restatement-queries.ts';
-import type { Pipeline, RouteDeps } from './route-deps.ts';
+import type { RouteDeps } from './route-deps.ts';
+import { routeAdSearch } from './routes/ad-search.ts';
 import { routeAggregatedCount } from './routes/aggregated-count.ts';
+import { routeAllSeries } from './routes/all-series.ts';
 import { routeClickAudit } from './routes/click-audit.ts';
+import { routeCountries } from './routes/countries.ts';
+import { routeDashboard } from './routes/dashboard.ts';
+import { routeLive } from './routes/live.ts';
 import { routePopularAds } from './routes/popular-ads.ts';
+import { routeQuarantine } from './routes/quarantine.ts';
 import { routeReconciliations } from './routes/reconciliations.ts';
 import { routeReplays } from './routes/replays.ts';
 import { routeRestatements } from './routes/restatements.ts';
@@ -64,18 +76,43 @@ export async function buildQueryApi({
   await allowOrigins(http, config);
   measureRequests(http);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
-  const deps: RouteDeps = {
-    queries,
+  const deps = routeDepsOf({ config, clickhouse, log, now, pipeline: patient, rowsChecked });
+  // Whoever listens must be let go first: closing waits for requests that are still being answered.
+  http.addHook('preClose', () => deps.live[Symbol.asyncDispose]());
+  await http.register(async scope => routeVersion1(scope, deps));
+  await http.register(async scope => routeDashboard(scope));
+  return http;
+}
+
+function routeDepsOf({
+  config,
+  clickhouse,
+  log,
+  now,
+  pipeline,
+  rowsChecked,
+}: Omit<QueryApiDeps, 'readiness'> & Pick<RouteDeps, 'rowsChecked'>): RouteDeps {
+  const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
+  const counts = {
+    queries: createQueries(clickhouse, timeouts),
+    groups: createGroupQueries(clickhouse, timeouts),
     restatements: createRestatementQueries(clickhouse, timeouts),
+  };
+  const logEnds = logEndsOf(pipeline);
+  const live = createLiveFeed({
+    read: (at, restatedSince) => readLive(counts, at, restatedSince),
+    ...{ logEnds, now, log },
+    maxClients: config.QUERY_API_LIVE_MAX_CLIENTS,
+    maxBufferBytes: config.QUERY_API_LIVE_BUFFER_BYTES,
+  });
+  return {
+    ...counts,
+    quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
     jobs: createJobStore(clickhouse, timeouts),
-    pipeline: patient,
-    rowsChecked,
-    now,
+    ...{ live, logEnds, now, rowsChecked },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };
-  await http.register(async scope => routeVersion1(scope, deps));
-  return http;
 }
 
 /** The page loads nothing from elsewhere; it may be served over plain HTTP, so nothing upgrades its requests. */
@@ -97,11 +134,16 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   routeAggregatedCount(http, deps);
   routePopularAds(http, deps);
   routeSeries(http, deps);
+  routeAllSeries(http, deps);
+  routeCountries(http, deps);
+  routeAdSearch(http, deps);
+  routeQuarantine(http, deps);
   routeStatus(http, deps);
   routeReplays(http, deps);
   routeReconciliations(http, deps);
   routeRestatements(http, deps);
   routeClickAudit(http, deps);
+  routeLive(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
 }
 
@@ -154,6 +196,8 @@ const requestSeconds = histogram('query_api_request_seconds', 'time to answer a 
 function measureRequests(http: Http): void {
   http.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none';
+    // It lasts as long as somebody listens: that says nothing about us.
+    if (route === '/v1/live' && reply.statusCode === 200) return;
     requestSeconds.observe({ route, status: `${Math.floor(reply.statusCode / 100)}xx` }, reply.elapsedTime / 1_000);
   });
 }

@@ -51,6 +51,18 @@ export const QueryApiConfig = Type.Object({
     maximum: 100_000_000,
     description: 'requests per minute and client address; beyond: 429; 0: no limit',
   }),
+  QUERY_API_LIVE_MAX_CLIENTS: Type.Integer({
+    default: 1_000,
+    minimum: 0,
+    maximum: 50_000,
+    description: 'clients that may listen to `/v1/live` at the same time; beyond: 503',
+  }),
+  QUERY_API_LIVE_BUFFER_BYTES: Type.Integer({
+    default: 524_288,
+    minimum: 65_536,
+    maximum: 67_108_864,
+    description: 'bytes of `/v1/live` that may wait for one client; beyond, it is cut off as too slow',
+  }),
   QUERY_API_CORS_ORIGIN: Type.String({
     default: '',
     pattern: '^(\\*|(https?://[^,\\s/]+)(,https?://[^,\\s/]+)*)?$',

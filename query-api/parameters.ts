@@ -28,6 +28,23 @@ export const countryParameter = Type.Optional(
   }),
 );
 
+/** Ads that one request may name. */
+export const maxAds = 20;
+
+export const adIdsParameter = Type.Optional(
+  Type.Array(Type.String({ pattern: adIdPattern.source }), {
+    maxItems: maxAds,
+    description: `the ads, one \`ad_id=\` each, at most ${maxAds}; none: all`,
+    examples: [['ad-42', 'ad-7']],
+  }),
+);
+
+export const GranularityParameter = Type.Enum(['minute', 'hour', 'day'], {
+  type: 'string',
+  default: 'minute',
+  description: 'length of a point; from and to lie on its borders in UTC',
+});
+
 export const stateField = Type.Enum(['provisional', 'final', 'restated'], {
   type: 'string',
   description:

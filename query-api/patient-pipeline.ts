@@ -1,7 +1,7 @@
 /** The log as requests ask for it: they wait two seconds at most, and all who ask within one share an answer. */
 import { cached } from './cached.ts';
+import type { Pipeline } from './counted-log.ts';
 import { inTime } from './in-time.ts';
-import type { Pipeline } from './route-deps.ts';
 
 /** Its answers reject where Kafka is away or slow. */
 export function patientPipeline(pipeline: Pipeline, now: () => number): Pipeline {

@@ -4,9 +4,9 @@
  */
 import { counter, gauge } from '../infra/metrics.ts';
 import { cached } from './cached.ts';
+import type { Pipeline } from './counted-log.ts';
 import { inTime } from './in-time.ts';
 import type { Progress, Queries } from './queries.ts';
-import type { Pipeline } from './route-deps.ts';
 
 export interface PipelineMetricsDeps {
   readonly queries: Pick<Queries, 'progress'>;

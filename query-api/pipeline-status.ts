@@ -1,8 +1,8 @@
 /** Pure: from the rows of `partition_progress` and the ends of the log to what GET /v1/status tells. */
 import { finalityOf } from './finality.ts';
+import type { RowsChecked } from './jobs/conservation-watch.ts';
 import { isoOrNull } from './parameters.ts';
 import type { Progress } from './queries.ts';
-import type { RowsChecked } from './route-deps.ts';
 
 /** `endOffsets` is undefined where Kafka does not answer: then nothing is said about what is unread. */
 export function statusOf(

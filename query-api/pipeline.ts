@@ -2,8 +2,8 @@
 import { type Admin, openAdmin } from '../infra/kafka/admin.ts';
 import type { KafkaClient } from '../infra/kafka/client.ts';
 import type { Names } from '../infra/topics.ts';
+import type { SinkPosition } from './counted-log.ts';
 import type { RawLog } from './jobs/raw-gate.ts';
-import type { SinkPosition } from './route-deps.ts';
 
 export function pipelineOf(kafka: KafkaClient, names: Names): RawLog & AsyncDisposable {
   const topic = names.topic('clicks');

@@ -97,7 +97,7 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
 
 export const noClicks: Counts = { count: 0, duplicates: 0, late: 0 };
 
-const sums = 'sum(clicks) AS count, sum(duplicates) AS duplicates, sum(late) AS late';
+export const sums = 'sum(clicks) AS count, sum(duplicates) AS duplicates, sum(late) AS late';
 
 export function within({ country }: Selection): string {
   const range = `minute >= toDateTime({from_s:UInt32}, 'UTC') AND minute < toDateTime({to_s:UInt32}, 'UTC')`;

@@ -16,6 +16,11 @@ export interface Restatement {
   readonly at: number;
 }
 
+/** One of any ad. */
+export interface TimedRestatement extends Restatement {
+  readonly ad_id: string;
+}
+
 /** Where a page of restatements goes on. */
 export interface RestatementCursor {
   readonly minute: number;
@@ -72,6 +77,21 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
         { ...bound(selection), ad_id: adId, as_of: asOf },
       );
       return row ?? { count: 0, duplicates: 0, late: 0 };
+    },
+
+    /** Those made after `since` (epoch ms), the latest `limit` of them, oldest first. Raw clicks, and so restatements, go back 35 days. */
+    async since(since: number, limit: number): Promise<TimedRestatement[]> {
+      return await clickhouse.query(
+        `SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, revision, job, reason, before, after,
+           toUnixTimestamp64Milli(t) AS at
+         FROM (
+           SELECT minute AS m, ad_id, country, revision, job, reason, before, after, at AS t FROM restatement FINAL
+           WHERE at > fromUnixTimestamp64Milli({since:Int64}, 'UTC')
+             AND minute > fromUnixTimestamp64Milli({since:Int64}, 'UTC') - INTERVAL 40 DAY
+           ORDER BY at DESC, minute DESC, ad_id DESC, country DESC LIMIT {limit:UInt32}
+         ) ORDER BY t, m, ad_id, country ${settings(limit)}`,
+        { since, limit },
+      );
     },
 
     /** Of one ad, in the order of minute, country and revision. */

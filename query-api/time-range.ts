@@ -43,6 +43,12 @@ export function seriesRangeOf(asked: AskedRange, granularity: Granularity, rules
   return { from: to - units * step, to };
 }
 
+/** The last 24 hours with the running minute, or less where a request may not ask for so much. */
+export function searchRangeOf({ now, maxMinutes }: RangeRules): TimeRange {
+  const to = floorTo(now, minuteMs) + minuteMs;
+  return { from: to - Math.min(1_440, maxMinutes) * minuteMs, to };
+}
+
 /** A moment up to now; undefined where none is given. */
 export function momentOf(field: string, text: string | undefined, { now }: RangeRules): number | undefined {
   if (text === undefined) return undefined;

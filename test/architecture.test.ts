@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 const root = join(import.meta.dirname, '..');
 const rooms = ['infra', 'ingest', 'aggregator', 'query-api'];
 const sources = globSync(`{${rooms.join(',')}}/**/*.ts`, { cwd: root }).sort();
+const pages = globSync('query-api/dashboard/**/*.{html,js,css,svg}', { cwd: root }).sort();
 const tests = globSync('test/**/*.ts', { cwd: root }).sort();
 const textOf = (file: string) => readFileSync(join(root, file), 'utf8');
 const roomOf = (file: string) => file.split('/')[0] ?? '';
@@ -110,6 +111,15 @@ describe('the house', () => {
     expect(sources.filter(file => textOf(file).split('\n').length > 320)).toEqual([]);
   });
 
+  it('has a dashboard that needs nothing but its own files: no markup from text, no inline style, no other host', () => {
+    const scripts = pages.filter(file => file.endsWith('.js'));
+    expect(scripts.length).toBeGreaterThan(10);
+    const unsafe = /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function/;
+    expect(scripts.filter(file => unsafe.test(textOf(file)))).toEqual([]);
+    expect(pages.filter(file => /["'(]https?:\/\/(?!www\.w3\.org)|\sstyle=/.test(textOf(file)))).toEqual([]);
+    expect(scripts.filter(file => textOf(file).split('\n').length > 320)).toEqual([]);
+  });
+
   it('has no holes in its types and leaves nothing to do', () => {
     const hole = /\bas any\b|<any>|@ts-ignore|@ts-expect-error|@ts-nocheck|biome-ignore|\b(TODO|FIXME|XXX)\b/;
     const self = 'test/architecture.test.ts';
@@ -118,10 +128,11 @@ describe('the house', () => {
 
   it('is mapped in the README, file by file', () => {
     const readme = textOf('README.md');
-    const unmapped = sources.filter(file => !readme.includes(`\`${file}\``));
-    const gone = [...readme.matchAll(/^\| `((?:infra|ingest|aggregator|query-api)\/[^`]+\.ts)`/gm)]
+    const shipped = [...sources, ...pages];
+    const unmapped = shipped.filter(file => !readme.includes(`\`${file}\``));
+    const gone = [...readme.matchAll(/^\| `((?:infra|ingest|aggregator|query-api)\/[^`]+\.(?:ts|html|js|css|svg))`/gm)]
       .map(([, file]) => file ?? '')
-      .filter(file => !sources.includes(file));
+      .filter(file => !shipped.includes(file));
     expect({ unmapped, gone }).toEqual({ unmapped: [], gone: [] });
   });
 });

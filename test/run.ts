@@ -25,7 +25,7 @@ try {
 
 check('format and lint', 'biome', ['check', '.']);
 check('types', 'tsc', ['--noEmit']);
-for (const project of ['unit', 'integration']) tests(project);
+for (const project of ['unit', 'integration', 'browser']) tests(project);
 rmSync(scratch, { recursive: true, force: true });
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? exitCodes.ok : exitCodes.failure);

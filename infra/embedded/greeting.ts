@@ -20,6 +20,7 @@ export function greeting({ ingestUrl, queryApiUrl, brokers, dataDir, tookMs, now
   return `
 ready in ${(tookMs / 1_000).toFixed(1)} s
 
+  dashboard   ${queryApiUrl}/
   query API   ${queryApiUrl}/docs
   status      ${queryApiUrl}/v1/status
   ingest      ${ingestUrl}/v1/clicks

@@ -6,10 +6,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../infra/log.ts';
+import type { Pipeline } from '../counted-log.ts';
 import { finalityOf } from '../finality.ts';
 import { inTime } from '../in-time.ts';
 import type { Progress } from '../queries.ts';
-import type { Pipeline } from '../route-deps.ts';
 import {
   countEntries,
   type Entry,

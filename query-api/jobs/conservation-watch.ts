@@ -4,8 +4,8 @@ import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { messageOf } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { QueryApiConfig } from '../config.ts';
+import type { Pipeline } from '../counted-log.ts';
 import { createQueries } from '../queries.ts';
-import type { Pipeline, RowsChecked } from '../route-deps.ts';
 import { keyOf } from './conservation.ts';
 import { type ConservationCheck, createConservationCheck, type Finding } from './conservation-check.ts';
 import { createConservationQueries } from './conservation-queries.ts';
@@ -15,6 +15,19 @@ import { createSealStore } from './seal-store.ts';
 export interface ConservationWatch extends AsyncDisposable {
   /** Undefined before the first comparison, and where this process makes none. */
   latest(): RowsChecked | undefined;
+}
+
+/** The last comparison of the rows in ClickHouse with the counters. */
+export interface RowsChecked {
+  /** When something was known of every partition, epoch ms; undefined: not yet. */
+  readonly checkedAt: number | undefined;
+  readonly differences: readonly {
+    readonly partition: number;
+    readonly outcome: 'received' | 'counted' | 'duplicates' | 'quarantined';
+    readonly expected: number;
+    readonly found: number;
+    readonly difference: number;
+  }[];
 }
 
 export interface ConservationWatchDeps {

@@ -6,8 +6,9 @@
  * later transaction is seen, so that the one in question is complete in every topic; the end of the quarantine topic
  * is asked for; the sink's committed offset has reached that end. Without Kafka nothing is concluded.
  */
+
+import type { SinkPosition } from '../counted-log.ts';
 import type { Progress } from '../queries.ts';
-import type { SinkPosition } from '../route-deps.ts';
 
 export interface QuarantineReference {
   /** Only lines before are compared. */

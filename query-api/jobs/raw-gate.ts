@@ -2,8 +2,9 @@
  * A recount may begin once raw holds all that was in the log when it was asked for, or it would miss clicks that the
  * stream has counted already. The clicks of a final minute that come later are too late, and ask for their own recount.
  */
+
+import type { Pipeline } from '../counted-log.ts';
 import type { Progress } from '../queries.ts';
-import type { Pipeline } from '../route-deps.ts';
 
 export interface RawLog extends Pipeline {
   /** Offset of each partition before which all clicks are in `click_raw`. */

@@ -1,11 +1,11 @@
 /** GET /v1/ads/{ad_id}/series: one ad's clicks over time, a point per minute, hour or day of UTC. */
 import { Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
-import { finalityOf, type State, stateAt } from '../finality.ts';
+import { finalityOf, stateAt } from '../finality.ts';
 import {
   AdIdParams,
-  countFields,
   countryParameter,
+  GranularityParameter,
   isoOf,
   isoOrNull,
   problems,
@@ -15,8 +15,8 @@ import {
   timeField,
   watermarkField,
 } from '../parameters.ts';
-import { type Counts, noClicks, type TimeRange } from '../queries.ts';
 import type { RouteDeps } from '../route-deps.ts';
+import { pointsOf, SeriesPoint } from '../series-points.ts';
 import { seriesRangeOf, stepsMs } from '../time-range.ts';
 
 export function routeSeries(http: Http, { queries, restatements, rules }: RouteDeps): void {
@@ -44,27 +44,6 @@ export function routeSeries(http: Http, { queries, restatements, rules }: RouteD
   });
 }
 
-/** A point for every step of the range, with zeroes where there are no rows. */
-function pointsOf(
-  rows: readonly (Counts & { readonly start: number })[],
-  range: TimeRange,
-  stepMs: number,
-  stateOf: (start: number) => State,
-) {
-  const rowAt = new Map(rows.map(({ start, ...counts }) => [start, counts]));
-  const points = [];
-  for (let start = range.from; start < range.to; start += stepMs) {
-    points.push({ start: isoOf(start), ...(rowAt.get(start) ?? noClicks), state: stateOf(start) });
-  }
-  return points;
-}
-
-const Granularity = Type.Enum(['minute', 'hour', 'day'], {
-  type: 'string',
-  default: 'minute',
-  description: 'length of a point; from and to lie on its borders in UTC',
-});
-
 const schema = {
   tags: ['ads'],
   operationId: 'getSeries',
@@ -72,7 +51,7 @@ const schema = {
   params: AdIdParams,
   querystring: Type.Object(
     {
-      granularity: Type.Optional(Granularity),
+      granularity: Type.Optional(GranularityParameter),
       ...rangeParameters,
       country: countryParameter,
     },
@@ -84,17 +63,13 @@ const schema = {
         ad_id: Type.String(),
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive'),
-        granularity: Granularity,
+        granularity: GranularityParameter,
         country: Type.Optional(Type.String({ description: 'as asked for' })),
         state: stateField,
         watermark: watermarkField,
-        points: Type.Array(
-          Type.Object(
-            { start: timeField('begin of the point'), ...countFields, state: stateField },
-            { additionalProperties: false },
-          ),
-          { description: 'one for each step of the range, in order, also where there were no clicks' },
-        ),
+        points: Type.Array(SeriesPoint, {
+          description: 'one for each step of the range, in order, also where there were no clicks',
+        }),
       },
       {
         additionalProperties: false,

@@ -6,11 +6,11 @@ import { countField, problems, timeField } from '../parameters.ts';
 import { statusOf } from '../pipeline-status.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
-export function routeStatus(http: Http, { queries, pipeline, rowsChecked, now }: RouteDeps): void {
+export function routeStatus(http: Http, { queries, logEnds, rowsChecked, now }: RouteDeps): void {
   const quarantine = cached(() => queries.quarantineByReason(), 5_000, now);
   http.get('/v1/status', { schema }, async (_request, reply) => {
     const progress = await queries.progress();
-    const [ends, reasons] = await Promise.all([pipeline.endOffsets().catch(() => undefined), quarantine()]);
+    const [ends, reasons] = await Promise.all([logEnds(), quarantine()]);
     reply.header('cache-control', 'no-store');
     return {
       ...statusOf(progress, ends, rowsChecked(), now()),

@@ -61,7 +61,7 @@ beforeAll(async () => {
   };
   const quarantined = [
     { ...line, offset: 1, reason: 'too_late' },
-    { ...line, offset: 2, reason: 'malformed' },
+    { ...line, offset: 2, reason: 'malformed', ad_id: '', raw: 'no json' },
   ];
   await engine.clickhouse.insert('quarantine', quarantined.map(row => JSON.stringify(row)).join('\n'));
   const pipeline = {
@@ -175,6 +175,128 @@ describe('GET /v1/ads/{ad_id}/series', () => {
     const { body } = await get(`/v1/ads/a/series?granularity=${granularity}`);
     expect(body.points).toHaveLength(points);
     expect(body.points.reduce((sum: number, point: { count: number }) => sum + point.count, 0)).toBe(clicks);
+  });
+});
+
+describe('GET /v1/ads/series', () => {
+  const range = 'from=2025-11-22T08:01:00Z&to=2025-11-22T08:03:00Z';
+
+  it('sums all ads where none is named', async () => {
+    const { body } = await get(`/v1/ads/series?${range}`);
+    expect(body).toMatchObject({ granularity: 'minute', state: 'provisional', watermark: '2025-11-22T08:03:00.000Z' });
+    expect(body.series).toEqual([
+      {
+        ad_id: null,
+        count: 28,
+        duplicates: 0,
+        late: 1,
+        points: [
+          { start: '2025-11-22T08:01:00.000Z', count: 5, duplicates: 0, late: 1, state: 'final' },
+          { start: '2025-11-22T08:02:00.000Z', count: 23, duplicates: 0, late: 0, state: 'provisional' },
+        ],
+      },
+    ]);
+  });
+
+  it('has each ad that is named, in that order and once, also one without clicks', async () => {
+    const { body } = await get(`/v1/ads/series?ad_id=b&ad_id=nobody&ad_id=a&ad_id=b&country=DE&${range}`);
+    expect(
+      body.series.map(({ ad_id, count, points }: { ad_id: string; count: number; points: unknown[] }) => [
+        ad_id,
+        count,
+        points.length,
+      ]),
+    ).toEqual([
+      ['b', 7, 2],
+      ['nobody', 0, 2],
+      ['a', 3, 2],
+    ]);
+  });
+
+  it('compares with as long a range right before', async () => {
+    const { body } = await get(
+      '/v1/ads/series?ad_id=a&compare=previous&from=2025-11-22T08:01:00Z&to=2025-11-22T08:02:00Z',
+    );
+    expect(body.series[0]).toMatchObject({ ad_id: 'a', count: 5 });
+    expect(body.previous).toEqual({
+      from: '2025-11-22T08:00:00.000Z',
+      to: '2025-11-22T08:01:00.000Z',
+      count: 5,
+      duplicates: 1,
+      late: 0,
+      state: 'final',
+    });
+  });
+});
+
+describe('GET /v1/ads/countries', () => {
+  const range = 'from=2025-11-22T08:00:00Z&to=2025-11-22T08:03:00Z';
+
+  it('groups all clicks by country, most first', async () => {
+    expect((await get(`/v1/ads/countries?${range}`)).body).toEqual({
+      from: '2025-11-22T08:00:00.000Z',
+      to: '2025-11-22T08:03:00.000Z',
+      state: 'provisional',
+      watermark: '2025-11-22T08:03:00.000Z',
+      countries: [
+        { country: 'DE', count: 19, duplicates: 0, late: 0 },
+        { country: 'KR', count: 14, duplicates: 1, late: 1 },
+      ],
+    });
+  });
+
+  it('groups those of some ads', async () => {
+    const { body } = await get(`/v1/ads/countries?ad_id=a&${range}`);
+    expect(body.countries).toEqual([
+      { country: 'KR', count: 14, duplicates: 1, late: 1 },
+      { country: 'DE', count: 3, duplicates: 0, late: 0 },
+    ]);
+  });
+});
+
+describe('GET /v1/ads', () => {
+  it('finds ads by the beginning of their id, those with most clicks first', async () => {
+    const { body } = await get('/v1/ads?limit=2');
+    expect(body).toMatchObject({ prefix: '', state: 'provisional', to: '2025-11-22T08:04:00.000Z' });
+    expect(body.ads).toEqual([
+      { ad_id: 'a', count: 17 },
+      { ad_id: 'c', count: 9 },
+    ]);
+    expect((await get('/v1/ads?prefix=b')).body.ads).toEqual([{ ad_id: 'b', count: 7 }]);
+    expect((await get('/v1/ads?prefix=ab')).body.ads).toEqual([]);
+  });
+});
+
+describe('GET /v1/quarantine', () => {
+  it('counts lines by reason and shows the newest, whole', async () => {
+    const { body } = await get('/v1/quarantine?reason=malformed');
+    expect(body).toMatchObject({
+      watermark: '2025-11-22T08:03:00.000Z',
+      reasons: [
+        { reason: 'malformed', lines: 1 },
+        { reason: 'too_late', lines: 1 },
+      ],
+    });
+    expect(body.lines).toEqual([
+      {
+        partition: 0,
+        offset: 2,
+        line: 0,
+        reason: 'malformed',
+        detail: '',
+        appended_at: '2025-11-22T08:03:20.000Z',
+        ad_id: '',
+        event_id: 'e',
+        clicked_at: null,
+        raw: 'no json',
+      },
+    ]);
+  });
+
+  it('can be of one ad', async () => {
+    const { body } = await get('/v1/quarantine?ad_id=a&limit=1');
+    expect(body.reasons).toEqual([{ reason: 'too_late', lines: 1 }]);
+    expect(body.lines.map((line: { offset: number }) => line.offset)).toEqual([1]);
   });
 });
 

@@ -85,6 +85,9 @@ describe('the order of reading', () => {
     [`/v1/ads/a/aggregated_count?${minute}`, 'ad_minute_by_ad'],
     [`/v1/ads/popular_ads?${minute}`, 'ad_minute'],
     [`/v1/ads/a/series?${minute}`, 'ad_minute_by_ad'],
+    [`/v1/ads/series?${minute}`, 'ad_minute'],
+    [`/v1/ads/countries?${minute}`, 'ad_minute'],
+    [`/v1/ads?prefix=a&${minute}`, 'ad_minute_by_ad'],
   ])('is progress first, then counts, then what was restated: %s', async (url, table) => {
     const { get, asked } = await app(everywhere);
     await get(url);
@@ -163,6 +166,16 @@ describe('a wrong request', () => {
     [`/v1/ads/${'x'.repeat(129)}/aggregated_count`, 'ad_id'],
     ["/v1/ads/a'b/series", 'ad_id'],
     ['/v1/ads/a/series?granularity=week', 'granularity'],
+    ['/v1/ads/series?granularity=week', 'granularity'],
+    ['/v1/ads/series?compare=next', 'compare'],
+    ["/v1/ads/series?ad_id=a'b", 'ad_id.0'],
+    [`/v1/ads/series?${'ad_id=a&'.repeat(21)}`, 'ad_id'],
+    ['/v1/ads/series?ad_id=a&ad_id=b&ad_id=c&from=2025-10-23T00:00:00Z&to=2025-11-22T08:00:00Z', 'granularity'],
+    ['/v1/ads/countries?from=2025-11-22T08:00:30Z&to=2025-11-22T08:01:00Z', 'from'],
+    ['/v1/ads?prefix=%25', 'prefix'],
+    ['/v1/ads?limit=1001', 'limit'],
+    ['/v1/quarantine?reason=Too%20late', 'reason'],
+    ['/v1/quarantine?limit=0', 'limit'],
     ['/v1/ads/a/aggregated_count?from=1', 'to'],
     ['/v1/ads/a/aggregated_count?window=1', 'window'],
     ['/v1/status?verbose=1', 'verbose'],
@@ -195,7 +208,7 @@ describe('a wrong request', () => {
 
   it('gets 404 for what is not there, and 405 with Allow for what can only be read', async () => {
     const { get, http } = await app(everywhere);
-    expect(await get('/v1/ads')).toMatchObject({ status: 404, body: { code: 'not_found' } });
+    expect(await get('/v1/ad')).toMatchObject({ status: 404, body: { code: 'not_found' } });
     const refused = await http.inject({ method: 'POST', url: '/v1/ads/popular_ads', payload: {} });
     expect(refused.statusCode).toBe(405);
     expect(refused.headers.allow).toBe('GET, HEAD');
@@ -343,6 +356,20 @@ describe('what stands around the answers', () => {
     expect(docs.body).not.toMatch(/<script(?![^>]*src=)/);
   });
 
+  it('is, for the dashboard, a policy under which nothing inline and nothing from elsewhere runs', async () => {
+    const { http } = await app(everywhere);
+    for (const url of ['/', '/dashboard/main.js', '/dashboard/uplot/uPlot.esm.js']) {
+      const { statusCode, headers } = await http.inject(url);
+      expect([url, statusCode, headers['cache-control']]).toEqual([url, 200, 'no-cache']);
+      expect(headers['content-security-policy']).toMatch(/^default-src 'none'; script-src 'self'; style-src 'self';/);
+      expect(headers['content-security-policy']).not.toMatch(/unsafe|https?:|data:/);
+    }
+    const page = (await http.inject('/')).body;
+    expect(page).not.toMatch(/<script(?![^>]*src=)|<style|\son\w+=|(src|href)="https?:/);
+    expect((await http.inject('/dashboard/../package.json')).statusCode).toBe(404);
+    expect((await http.inject('/dashboard/%2e%2e/app.ts')).statusCode).toBeGreaterThanOrEqual(400);
+  });
+
   it('lets no other origin read by default, and the configured ones only', async () => {
     const fromElsewhere = { url: '/v1/ads/popular_ads', headers: { origin: 'https://a.example' } };
     const closed = await app(everywhere);
@@ -372,11 +399,16 @@ describe('what stands around the answers', () => {
       paths,
     ).filter(([path]) => path.startsWith('/v1/'));
     expect(ours.map(([path]) => path).sort()).toEqual([
+      '/v1/ads',
+      '/v1/ads/countries',
       '/v1/ads/popular_ads',
+      '/v1/ads/series',
       '/v1/ads/{ad_id}/aggregated_count',
       '/v1/ads/{ad_id}/restatements',
       '/v1/ads/{ad_id}/series',
       '/v1/clicks/{event_id}',
+      '/v1/live',
+      '/v1/quarantine',
       '/v1/reconciliations',
       '/v1/reconciliations/{id}',
       '/v1/replays',
@@ -394,7 +426,9 @@ describe('what stands around the answers', () => {
       const [success] = Object.keys(operation.responses).filter(status => status < '300');
       expect(success).toBe(path.startsWith('/v1/re') && method !== 'get' ? '202' : '200');
       expect(operation.responses[success ?? '']).toMatchObject({
-        content: { 'application/json': { schema: { additionalProperties: false } } },
+        content: {
+          [path === '/v1/live' ? 'text/event-stream' : 'application/json']: { schema: { additionalProperties: false } },
+        },
       });
       expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['400', '503']));
     }

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
+import type { SinkPosition } from '../../../query-api/counted-log.ts';
 import {
   countEntries,
   differenceOf,
@@ -14,7 +15,6 @@ import { createConservationCheck, type Finding } from '../../../query-api/jobs/c
 import { createBooks } from '../../../query-api/jobs/conservation-watch.ts';
 import { QuarantineReferences } from '../../../query-api/jobs/quarantine-reference.ts';
 import type { Progress } from '../../../query-api/queries.ts';
-import type { SinkPosition } from '../../../query-api/route-deps.ts';
 
 const progress = (position: number, fields: Partial<Progress> = {}): Progress => ({
   partition: 0,

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { registry } from '../../../infra/metrics.ts';
+import type { Pipeline, SinkPosition } from '../../../query-api/counted-log.ts';
 import { patientPipeline } from '../../../query-api/patient-pipeline.ts';
 import { createPipelineMetrics } from '../../../query-api/pipeline-metrics.ts';
 import type { Progress } from '../../../query-api/queries.ts';
-import type { Pipeline, SinkPosition } from '../../../query-api/route-deps.ts';
 
 const now = 1_763_800_000_000;
 const progress = (partition: number, fields: Partial<Progress> = {}): Progress => ({

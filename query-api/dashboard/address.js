@@ -1,0 +1,29 @@
+/** What is looked at, in the query string: any view can be shared, and Back goes back. */
+
+const keys = ['view', 'ad', 'range', 'from', 'to', 'country', 'event', 'reason', 'job'];
+
+export const views = ['overview', 'ad', 'operations', 'replay'];
+
+export function readAddress() {
+  const given = new URLSearchParams(location.search);
+  const address = Object.fromEntries(keys.map(key => [key, given.get(key) || undefined]));
+  return { ...address, view: views.includes(address.view) ? address.view : 'overview' };
+}
+
+export function hrefOf(address) {
+  const query = new URLSearchParams();
+  for (const key of keys) {
+    const value = address[key];
+    if (value && !(key === 'view' && value === 'overview')) query.set(key, value);
+  }
+  const text = query.toString();
+  return text === '' ? '/' : `/?${text}`;
+}
+
+/** Goes there; what is not named stays as it is. `{ replace: true }` leaves no step for Back. */
+export function go(changes, { replace = false } = {}) {
+  const href = hrefOf({ ...readAddress(), ...changes });
+  if (href === location.pathname + location.search) return;
+  history[replace ? 'replaceState' : 'pushState'](null, '', href);
+  dispatchEvent(new Event('address'));
+}

@@ -1,0 +1,37 @@
+/** The query API. A failure is an Error whose message names field, value and rule, as the API tells it. */
+
+export async function get(path, query = {}, signal = undefined) {
+  const given = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    for (const one of [value].flat()) if (one !== undefined && one !== '') given.append(key, one);
+  }
+  const text = given.toString();
+  return await answerOf(await reach(text ? `${path}?${text}` : path, { signal }));
+}
+
+export async function post(path, body) {
+  const headers = { 'content-type': 'application/json' };
+  return await answerOf(await reach(path, { method: 'POST', headers, body: JSON.stringify(body) }));
+}
+
+export async function remove(path) {
+  return await answerOf(await reach(path, { method: 'DELETE' }));
+}
+
+async function reach(url, options) {
+  try {
+    return await fetch(url, { ...options, cache: 'no-store' });
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new Error('the query API cannot be reached');
+  }
+}
+
+async function answerOf(response) {
+  const body = await response.json().catch(() => undefined);
+  if (response.ok && body !== undefined) return body;
+  throw Object.assign(new Error(body?.detail ?? `the query API answered ${response.status}`), {
+    status: response.status,
+    body,
+  });
+}

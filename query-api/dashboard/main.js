@@ -1,0 +1,81 @@
+/** The page: which view is shown, the marks of the bar, and the one stream of live events. */
+import { readAddress } from './address.js';
+import { setText } from './dom.js';
+import { duration, local, number, zone } from './format.js';
+import { listen, startLive } from './live.js';
+import * as overview from './views/overview.js';
+
+const titles = { overview: 'Overview', ad: 'One ad', operations: 'Operations', replay: 'Replay & reconcile' };
+const loaders = {
+  overview: async () => overview,
+  ad: () => import('./views/ad.js'),
+  operations: () => import('./views/operations.js'),
+  replay: () => import('./views/replay.js'),
+};
+
+const main = document.getElementById('main');
+let shown = { view: undefined, update: () => undefined, close: () => undefined };
+
+async function show() {
+  const address = readAddress();
+  for (const link of document.querySelectorAll('[data-view]')) {
+    if (link.dataset.view === address.view && !link.matches('.brand')) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+  document.title = `${address.ad && address.view === 'ad' ? address.ad : titles[address.view]} · Ad clicks`;
+  if (shown.view !== address.view) {
+    const { mount } = await loaders[address.view]();
+    // Another address while the view was fetched.
+    if (readAddress().view !== address.view) return;
+    const isFirst = shown.view === undefined;
+    shown.close();
+    main.replaceChildren();
+    shown = { view: address.view, ...mount(main) };
+    if (!isFirst) main.focus({ preventScroll: true });
+  }
+  shown.update(readAddress());
+}
+
+/** Links within the page change the address only. */
+document.addEventListener('click', event => {
+  const link = event.target.closest('a[href]');
+  if (!link || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  const url = new URL(link.href);
+  if (url.origin !== location.origin || url.pathname !== '/' || url.hash !== '') return;
+  event.preventDefault();
+  history.pushState(null, '', url.pathname + url.search);
+  show();
+  scrollTo(0, 0);
+});
+addEventListener('popstate', show);
+addEventListener('address', show);
+
+const pulse = document.getElementById('pulse');
+const spoken = document.getElementById('spoken');
+const words = {
+  connecting: 'Connecting',
+  live: 'Live',
+  away: 'Kafka is away',
+  down: 'The database is away',
+  lost: 'No connection',
+};
+let spokenMinute;
+
+listen((event, state) => {
+  pulse.dataset.state = state;
+  setText(pulse.querySelector('span'), words[state]);
+  if (!event) return;
+  pulse.title = `As of ${local(event.at, 'seconds')}, watermark ${duration(event.watermark_age_ms)} behind`;
+  // Once a minute, and not each second: a screen reader should not be kept talking.
+  const { start, ads } = event.last;
+  const minute = event.minutes.find(point => point.start === start);
+  if (minute && spokenMinute && spokenMinute !== start) {
+    const first = ads[0] ? `, most of them of ${ads[0].ad_id}` : '';
+    setText(spoken, `${local(start)}: ${number(minute.count)} clicks${first}`);
+  }
+  spokenMinute = start;
+});
+
+setText(document.getElementById('zone'), `Times in ${zone}; UTC on hover`);
+startLive();
+show();

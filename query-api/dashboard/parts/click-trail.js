@@ -1,0 +1,80 @@
+/** Where did my click go: looked up by event id. */
+
+import { go, hrefOf } from '../address.js';
+import { get } from '../api.js';
+import { h } from '../dom.js';
+import { timeElement } from '../format.js';
+import { createCard } from './card.js';
+import { stateMark } from './state-mark.js';
+import { tableOf } from './table.js';
+
+const kinds = { counted: 'good', restated: 'warn', duplicate: '', quarantined: 'bad' };
+
+export function createClickTrail() {
+  let eventId;
+  const input = h('input', {
+    name: 'event',
+    placeholder: 'event_id',
+    'aria-label': 'event_id of a click',
+    maxlength: '128',
+    required: true,
+    spellcheck: 'false',
+    autocomplete: 'off',
+  });
+  const form = h(
+    'form',
+    {
+      class: 'line',
+      onsubmit(event) {
+        event.preventDefault();
+        if (input.value.trim() === eventId) card.refresh();
+        else go({ event: input.value.trim() });
+      },
+    },
+    input,
+    h('button', {}, 'Look up'),
+  );
+  const card = createCard({
+    title: 'Where did my click go',
+    note: 'each accepted copy of an event_id',
+    actions: [form],
+    isFlush: true,
+    async load(signal) {
+      if (!eventId) return h('p', { class: 'notice' }, 'Give the event_id that the click was posted with.');
+      const { copies } = await get(`/v1/clicks/${encodeURIComponent(eventId)}`, {}, signal);
+      return tableOf('Copies of the click', columns, copies);
+    },
+  });
+  card.element.id = 'trail';
+  // Apart from the grid above, which is hidden until an ad is chosen.
+  const element = h('div', { class: 'grid trail' }, card.element);
+  return {
+    element,
+    show(next) {
+      if (next === eventId && eventId !== undefined) return;
+      eventId = next;
+      input.value = next ?? '';
+      card.refresh();
+    },
+  };
+}
+
+const columns = [
+  {
+    head: 'Outcome',
+    cell: copy => h('span', { class: `tag ${kinds[copy.outcome]}` }, copy.outcome),
+  },
+  { head: 'Why', cell: copy => copy.reason ?? '' },
+  { head: 'Ad', cell: copy => h('a', { class: 'mono', href: hrefOf({ view: 'ad', ad: copy.ad_id }) }, copy.ad_id) },
+  { head: 'Country', cell: copy => copy.country },
+  { head: 'Clicked', cell: copy => timeElement(copy.clicked_at, 'seconds') },
+  { head: 'Received', cell: copy => timeElement(copy.received_at, 'seconds') },
+  { head: 'Minute', cell: copy => [timeElement(copy.minute), ' ', stateMark(copy.state)] },
+  { head: 'Partition', isNumber: true, cell: copy => String(copy.partition ?? '') },
+  {
+    head: 'Job',
+    cell: copy =>
+      copy.job ? h('a', { href: hrefOf({ view: 'replay', job: copy.job }) }, `…${copy.job.slice(-6)}`) : '',
+  },
+  { head: 'click_id', cell: copy => h('code', {}, copy.click_id) },
+];

@@ -1,0 +1,123 @@
+/** One replay: how far it is, what differs, and the way to apply it. */
+
+import { go } from '../address.js';
+import { get, post, remove } from '../api.js';
+import { h } from '../dom.js';
+import { counted, number, signed, timeElement } from '../format.js';
+import { createCard } from './card.js';
+import { tableOf } from './table.js';
+
+export function createJobCard({ onChange }) {
+  let id;
+  let timer;
+  let wasOpen = false;
+  const card = createCard({
+    title: 'Recount',
+    isFlush: true,
+    async load(signal) {
+      const job = await get(`/v1/replays/${id}`, { limit: 200 }, signal);
+      const isOpen = job.state === 'queued' || job.state === 'running';
+      clearTimeout(timer);
+      if (isOpen) timer = setTimeout(card.refresh, 700);
+      else if (wasOpen) onChange();
+      wasOpen = isOpen;
+      card.note(`${job.id}, ${job.apply ? 'applied' : 'dry run'}`);
+      return [progressOf(job, isOpen), isOpen ? '' : outcomeOf(job)];
+    },
+  });
+  card.element.hidden = true;
+
+  return {
+    element: card.element,
+    show(next) {
+      const isSame = next === id;
+      id = next;
+      card.element.hidden = next === undefined;
+      if (isSame && next !== undefined) return;
+      clearTimeout(timer);
+      wasOpen = false;
+      if (next !== undefined) card.refresh();
+    },
+    close() {
+      clearTimeout(timer);
+      card.close();
+    },
+  };
+}
+
+function progressOf(job, isOpen) {
+  const { minutes_done: done, minutes_total: total } = job;
+  const text = `${job.state}: ${number(done)} of ${number(total)} minutes, ${number(job.clicks_read)} raw clicks read`;
+  return h(
+    'div',
+    { class: 'notice' },
+    h('span', {}, timeElement(job.from), ' to ', timeElement(job.to)),
+    h('span', { role: 'status', 'data-job-state': job.state }, text),
+    isOpen && h('button', { type: 'button', onclick: () => remove(`/v1/replays/${job.id}`) }, 'Cancel'),
+    isOpen && h('progress', { max: Math.max(1, total), value: done, 'aria-label': 'Minutes recounted' }),
+  );
+}
+
+function outcomeOf(job) {
+  if (job.state === 'failed') return h('p', { class: 'notice bad', role: 'alert' }, job.error ?? 'It failed.');
+  const { cells, before, after, rows, next } = job.diff;
+  if (cells === 0) return h('p', { class: 'notice' }, 'Nothing differs: the counts are what raw clicks say.');
+  const sum = `${counted(cells, 'count differs', 'counts differ')}: ${number(before)} → ${number(after)} clicks (${signed(after - before)})`;
+  const canApply = job.state === 'done' && !job.apply;
+  return h(
+    'div',
+    {},
+    h(
+      'div',
+      { class: 'notice' },
+      h('b', {}, sum),
+      job.apply && h('span', { class: 'tag warn' }, 'applied'),
+      canApply && h('button', { type: 'button', class: 'main', onclick: () => confirmApply(job, sum) }, 'Apply…'),
+    ),
+    tableOf('What differs', diffColumns, rows),
+    next && h('p', { class: 'notice' }, `The first ${number(rows.length)}; all of them by GET /v1/replays/${job.id}`),
+  );
+}
+
+const diffColumns = [
+  { head: 'Minute', cell: row => timeElement(row.minute) },
+  { head: 'Ad', cell: row => h('span', { class: 'mono' }, row.ad_id) },
+  { head: 'Country', cell: row => row.country },
+  { head: 'Counted', isNumber: true, cell: row => number(row.before) },
+  { head: 'Recounted', isNumber: true, cell: row => number(row.after) },
+  { head: 'Change', isNumber: true, cell: row => h('b', {}, signed(row.after - row.before)) },
+];
+
+/** It changes what advertisers are billed by, so it is asked once more. */
+function confirmApply(job, sum) {
+  const failed = h('div', {});
+  const dialog = h(
+    'dialog',
+    { 'aria-labelledby': 'confirm-title', onclose: () => dialog.remove() },
+    h('h2', { id: 'confirm-title' }, 'Restate final counts?'),
+    h('p', {}, `${sum}. `, timeElement(job.from), ' to ', timeElement(job.to), '.'),
+    h(
+      'p',
+      { class: 'muted' },
+      'The minutes are recounted once more and what differs is written, each change with job and reason.',
+    ),
+    failed,
+    h(
+      'div',
+      { class: 'line' },
+      h('button', { type: 'button', autofocus: true, onclick: () => dialog.close() }, 'Keep as they are'),
+      h('button', { type: 'button', class: 'danger', onclick: apply }, 'Restate'),
+    ),
+  );
+  async function apply() {
+    try {
+      const started = await post('/v1/replays', { from: job.from, to: job.to, apply: true });
+      dialog.close();
+      go({ job: started.id });
+    } catch (error) {
+      failed.replaceChildren(h('p', { class: 'notice bad', role: 'alert' }, error.message));
+    }
+  }
+  document.body.append(dialog);
+  dialog.showModal();
+}

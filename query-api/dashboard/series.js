@@ -1,0 +1,18 @@
+/** A series that goes on with live events: the latest minutes, what became final, what was restated (its count is asked for again). */
+const minuteMs = 60_000;
+
+export function mergeLive({ points, previous }, event, range) {
+  const known = new Map(points.map(point => [point.start, point]));
+  for (const point of event.minutes) known.set(point.start, point);
+  const finalUntil = event.final_until ? Date.parse(event.final_until) : 0;
+  const restated = new Set(event.changes.map(change => change.minute));
+  const next = [];
+  for (let at = range.from; at < range.to; at += minuteMs) {
+    const start = new Date(at).toISOString();
+    const point = known.get(start) ?? { start, count: 0, duplicates: 0, late: 0, state: 'provisional' };
+    const isRestated = restated.has(start) || point.state === 'restated';
+    const state = at + minuteMs > finalUntil ? 'provisional' : isRestated ? 'restated' : 'final';
+    next.push({ ...point, state });
+  }
+  return { range, points: next, previous };
+}

@@ -1,0 +1,101 @@
+/** SQL over several ads or all of them: sums, series, countries, search. Rules as in queries.ts. */
+import type { ClickHouse } from '../infra/clickhouse.ts';
+import { bound, type Counts, noClicks, type Selection, sums, within } from './queries.ts';
+import { settingsOf } from './read-settings.ts';
+
+/** Which ads; empty: all of them. */
+export type AdIds = readonly string[];
+
+export interface SeriesRow extends Counts {
+  /** Epoch ms. */
+  readonly start: number;
+  /** Empty where all ads are summed. */
+  readonly ad_id: string;
+}
+
+export type GroupQueries = ReturnType<typeof createGroupQueries>;
+
+export const countriesListed = 300;
+
+export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
+  const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);
+  return {
+    async totals(adIds: AdIds, selection: Selection): Promise<Counts> {
+      const [row] = await clickhouse.query<Counts>(
+        `SELECT ${sums} FROM ${tableFor(adIds)} FINAL WHERE ${among(adIds)} ${within(selection)} ${settings(1)}`,
+        boundTo(adIds, selection),
+      );
+      return row ?? noClicks;
+    },
+
+    /** Sums per step of the clock in UTC, of each ad that is named or of all together; steps without rows are left out. */
+    async series(adIds: AdIds, stepMs: number, selection: Selection): Promise<SeriesRow[]> {
+      return await clickhouse.query(
+        `SELECT ${nameOf(adIds)} AS ad_id, ${start} AS start, ${sums}
+         FROM ${tableFor(adIds)} FINAL WHERE ${among(adIds)} ${within(selection)}
+         GROUP BY ad_id, start ORDER BY ad_id, start ${settings(rowsOf(adIds, stepMs, selection))}`,
+        { ...boundTo(adIds, selection), step_s: stepMs / 1_000 },
+      );
+    },
+
+    /** The steps of those series that hold a restated count. */
+    async restatedSteps(
+      adIds: AdIds,
+      stepMs: number,
+      selection: Selection,
+    ): Promise<{ readonly ad_id: string; readonly start: number }[]> {
+      return await clickhouse.query(
+        `SELECT DISTINCT ${nameOf(adIds)} AS ad_id, ${start} AS start FROM restatement FINAL
+         WHERE ${among(adIds)} ${within(selection)} ${settings(rowsOf(adIds, stepMs, selection))}`,
+        { ...boundTo(adIds, selection), step_s: stepMs / 1_000 },
+      );
+    },
+
+    /** By clicks, then by name. */
+    async countries(adIds: AdIds, selection: Selection): Promise<(Counts & { readonly country: string })[]> {
+      return await clickhouse.query(
+        `SELECT country, ${sums} FROM ${tableFor(adIds)} FINAL WHERE ${among(adIds)} ${within(selection)}
+         GROUP BY country HAVING count > 0 OR duplicates > 0
+         ORDER BY count DESC, country LIMIT ${countriesListed} ${settings(countriesListed)}`,
+        boundTo(adIds, selection),
+      );
+    },
+
+    /** Ads whose id begins so, by clicks, then by ad_id. */
+    async adsByPrefix(
+      prefix: string,
+      limit: number,
+      selection: Selection,
+    ): Promise<{ readonly ad_id: string; readonly count: number }[]> {
+      return await clickhouse.query(
+        `SELECT ad_id, sum(clicks) AS count FROM ${prefix === '' ? 'ad_minute' : 'ad_minute_by_ad'} FINAL
+         WHERE startsWith(ad_id, {prefix:String}) AND ${within(selection)}
+         GROUP BY ad_id ORDER BY count DESC, ad_id LIMIT {limit:UInt32} ${settings(limit)}`,
+        { ...bound(selection), prefix, limit },
+      );
+    },
+  };
+}
+
+const start = 'intDiv(toUnixTimestamp(minute), {step_s:UInt32}) * {step_s:UInt32} * 1000';
+
+/** One ad lies together in the one table, one minute in the other. */
+function tableFor(adIds: AdIds): string {
+  return adIds.length === 0 ? 'ad_minute' : 'ad_minute_by_ad';
+}
+
+function nameOf(adIds: AdIds): string {
+  return adIds.length === 0 ? `''` : 'ad_id';
+}
+
+function among(adIds: AdIds): string {
+  return adIds.length === 0 ? '' : 'ad_id IN {ad_ids:Array(String)} AND';
+}
+
+function boundTo(adIds: AdIds, selection: Selection): Record<string, unknown> {
+  return adIds.length === 0 ? bound(selection) : { ...bound(selection), ad_ids: adIds };
+}
+
+function rowsOf(adIds: AdIds, stepMs: number, { from, to }: Selection): number {
+  return (Math.ceil((to - from) / stepMs) + 1) * Math.max(1, adIds.length);
+}

@@ -1,0 +1,70 @@
+/** SQL of what was not counted: the lines themselves, newest first. Rules as in queries.ts. */
+import type { ClickHouse } from '../infra/clickhouse.ts';
+import { settingsOf } from './read-settings.ts';
+
+export interface QuarantineFilter {
+  readonly reason: string | undefined;
+  readonly adId: string | undefined;
+}
+
+export interface QuarantineSample {
+  readonly partition: number;
+  readonly offset: number;
+  readonly line: number;
+  readonly reason: string;
+  readonly detail: string;
+  /** Epoch ms. */
+  readonly appended_at: number;
+  readonly ad_id: string;
+  readonly event_id: string;
+  /** Epoch ms as it was sent, any number; 0: none. */
+  readonly clicked_at: number;
+  readonly raw: string;
+}
+
+export type QuarantineQueries = ReturnType<typeof createQuarantineQueries>;
+
+/** Characters of a line that are shown. */
+export const rawShown = 2_000;
+
+/** Kinds of fault that the counts by reason list. */
+export const reasonsListed = 1_000;
+
+export function createQuarantineQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
+  return {
+    async samples(filter: QuarantineFilter, limit: number): Promise<QuarantineSample[]> {
+      return await clickhouse.query(
+        `SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
+           event_id, clicked_at, substringUTF8(raw, 1, ${rawShown}) AS raw
+         FROM (
+           SELECT partition, offset, line, reason, detail, appended_at AS appended, ad_id, event_id, clicked_at, raw
+           FROM quarantine FINAL WHERE ${matching(filter)}
+           ORDER BY appended_at DESC, partition, offset DESC, line DESC LIMIT {limit:UInt32}
+         ) ORDER BY appended DESC, partition, offset DESC, line DESC ${settingsOf(limit, timeoutMs)}`,
+        { ...boundTo(filter), limit },
+      );
+    },
+
+    async byReason(filter: Pick<QuarantineFilter, 'adId'>): Promise<{ reason: string; lines: number }[]> {
+      const all = { ...filter, reason: undefined };
+      return await clickhouse.query(
+        `SELECT reason, count() AS lines FROM quarantine FINAL WHERE ${matching(all)}
+         GROUP BY reason ORDER BY lines DESC, reason ${settingsOf(reasonsListed, timeoutMs)}`,
+        boundTo(all),
+      );
+    },
+  };
+}
+
+/** All copies of a line are equal, so a filter on any column keeps all of them or none. */
+function matching({ reason, adId }: QuarantineFilter): string {
+  const conditions = [
+    ...(reason === undefined ? [] : ['reason = {reason:String}']),
+    ...(adId === undefined ? [] : ['ad_id = {ad_id:String}']),
+  ];
+  return conditions.join(' AND ') || '1';
+}
+
+function boundTo({ reason, adId }: QuarantineFilter): Record<string, unknown> {
+  return { ...(reason === undefined ? {} : { reason }), ...(adId === undefined ? {} : { ad_id: adId }) };
+}

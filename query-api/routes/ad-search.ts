@@ -1,0 +1,79 @@
+/** GET /v1/ads: which ads there are, by the beginning of their id. */
+import { Type } from 'typebox';
+import type { Http } from '../../infra/http.ts';
+import { finalityOf, stateAt } from '../finality.ts';
+import {
+  countField,
+  isoOf,
+  isoOrNull,
+  problems,
+  rangeParameters,
+  stateField,
+  timeField,
+  watermarkField,
+} from '../parameters.ts';
+import type { RouteDeps } from '../route-deps.ts';
+import { rangeOf, searchRangeOf } from '../time-range.ts';
+
+export function routeAdSearch(http: Http, { queries, groups, restatements, rules }: RouteDeps): void {
+  http.get('/v1/ads', { schema }, async (request, reply) => {
+    const { prefix = '', limit = 20 } = request.query;
+    const asked = request.query.from !== undefined || request.query.to !== undefined;
+    const range = asked ? rangeOf(request.query, rules()) : searchRangeOf(rules());
+    const selection = { ...range, country: undefined };
+    const finality = finalityOf(await queries.progress());
+    const ads = await groups.adsByPrefix(prefix, limit, selection);
+    const isFinal = stateAt(finality, range.to) === 'final';
+    const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated(selection)));
+    reply.header('cache-control', 'no-store');
+    return {
+      prefix,
+      from: isoOf(range.from),
+      to: isoOf(range.to),
+      state,
+      watermark: isoOrNull(finality.watermark),
+      ads,
+    };
+  });
+}
+
+const schema = {
+  tags: ['ads'],
+  operationId: 'findAds',
+  summary: 'Ads whose id begins so, with their clicks (without from and to: in the last 24 hours)',
+  querystring: Type.Object(
+    {
+      prefix: Type.Optional(
+        Type.String({
+          pattern: '^[A-Za-z0-9._:-]{0,128}$',
+          default: '',
+          description: 'how the id begins; capital letters are others than small ones',
+          examples: ['ad-4'],
+        }),
+      ),
+      limit: Type.Optional(Type.Integer({ default: 20, minimum: 1, maximum: 1_000, description: 'ads to list' })),
+      ...rangeParameters,
+    },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object(
+      {
+        prefix: Type.String({ description: 'as asked for' }),
+        from: timeField('begin, inclusive'),
+        to: timeField('end, exclusive'),
+        state: stateField,
+        watermark: watermarkField,
+        ads: Type.Array(
+          Type.Object(
+            { ad_id: Type.String(), count: countField('distinct clicks in the range') },
+            { additionalProperties: false },
+          ),
+          { description: 'most clicks first; equal counts in the order of ad_id' },
+        ),
+      },
+      { additionalProperties: false },
+    ),
+    ...problems,
+  },
+} as const;

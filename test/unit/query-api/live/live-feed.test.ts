@@ -1,0 +1,137 @@
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Retryable } from '../../../../infra/errors.ts';
+import { createLiveFeed, type LiveFeed, type LiveFeedDeps } from '../../../../query-api/live/live-feed.ts';
+import type { LiveReading } from '../../../../query-api/live/live-reading.ts';
+
+const reading: LiveReading = {
+  progress: [],
+  restatements: [],
+  minutes: [],
+  current: { start: '', state: 'provisional', ads: [] },
+  last: { start: '', state: 'provisional', ads: [] },
+};
+
+let feed: LiveFeed | undefined;
+afterEach(() => feed?.[Symbol.asyncDispose]());
+
+function open(deps: Partial<LiveFeedDeps> = {}) {
+  let reads = 0;
+  feed = createLiveFeed({
+    read: async () => {
+      reads += 1;
+      return reading;
+    },
+    logEnds: async () => new Map([[0, 7]]),
+    now: Date.now,
+    log: pino({ level: 'silent' }),
+    maxClients: 5,
+    maxBufferBytes: 100_000,
+    intervalMs: 30,
+    lingerMs: 200,
+    ...deps,
+  });
+  return { feed, reads: () => reads };
+}
+
+/** Reads until so many messages have come. */
+async function messages(stream: Readable | undefined, count: number): Promise<Record<string, string>[]> {
+  let text = '';
+  const found = () =>
+    text
+      .split('\n\n')
+      .slice(0, -1)
+      .map(block => Object.fromEntries(block.split('\n').map(line => line.split(/: (.*)/s).slice(0, 2))))
+      .filter(fields => 'data' in fields);
+  stream?.on('data', chunk => {
+    text += chunk;
+  });
+  while (stream && found().length < count) await once(stream, 'data');
+  stream?.removeAllListeners('data');
+  return found();
+}
+
+describe('the live feed', () => {
+  it('reads once for however many listen', async () => {
+    const { feed, reads } = open({ maxClients: 1_000, intervalMs: 300 });
+    const streams = Array.from({ length: 1_000 }, () => feed.open(undefined));
+    const all = await Promise.all(streams.map(stream => messages(stream, 1)));
+    expect(new Set(all.map(([first]) => first?.['id'])).size).toBe(1);
+    expect(reads()).toBeLessThan(1_000);
+  });
+
+  it('reads nothing before anybody listens, and stops some time after the last has left', async () => {
+    const { feed, reads } = open();
+    expect(reads()).toBe(0);
+    const stream = feed.open(undefined);
+    await messages(stream, 1);
+    stream?.destroy();
+    await sleep(400);
+    const until = reads();
+    await sleep(150);
+    expect(reads()).toBe(until);
+  });
+
+  it('goes on after the last event that a client had', async () => {
+    const { feed } = open();
+    const stream = feed.open(undefined);
+    const [first] = await messages(stream, 3);
+    const back = feed.open(first?.['id']);
+    const [second, third] = await messages(back, 2);
+    expect([second?.['id'], third?.['id']]).toEqual([2, 3].map(n => first?.['id']?.replace(/\d+$/, String(n))));
+  });
+
+  it('tells a client that it has missed something where the last event is not known', async () => {
+    const { feed } = open();
+    await messages(feed.open(undefined), 1);
+    const [reset, next] = await messages(feed.open('long-1'), 2);
+    expect(reset).toMatchObject({ event: 'reset' });
+    expect(next?.['id']).toMatch(/-\d+$/);
+  });
+
+  it('lets no more in than may listen, and the next one as soon as one has left', async () => {
+    const { feed } = open({ maxClients: 1 });
+    const stream = feed.open(undefined);
+    expect(feed.open(undefined)).toBeUndefined();
+    stream?.destroy();
+    await sleep(5);
+    expect(feed.open(undefined)).toBeDefined();
+  });
+
+  it('says that Kafka is away, and goes on', async () => {
+    const { feed } = open({ logEnds: async () => undefined });
+    const [message] = await messages(feed.open(undefined), 1);
+    expect(JSON.parse(message?.['data'] ?? '')).toMatchObject({ kafka: 'away', lag_records: null });
+  });
+
+  it('never waits for Kafka once it has heard of it', async () => {
+    let asked = 0;
+    const logEnds = () => (asked++ === 0 ? Promise.resolve(new Map([[0, 7]])) : new Promise<never>(() => undefined));
+    const { feed } = open({ logEnds });
+    const [, , third] = await messages(feed.open(undefined), 3);
+    expect(JSON.parse(third?.['data'] ?? '')).toMatchObject({ kafka: 'up' });
+  });
+
+  it('says that the database is away, and goes on when it is back', async () => {
+    let reads = 0;
+    const read = async () => {
+      reads += 1;
+      if (reads < 3) throw new Retryable('away');
+      return reading;
+    };
+    const found = await messages(open({ read }).feed.open(undefined), 3);
+    expect(found.map(({ event, id }) => event ?? id?.replace(/.*-/, ''))).toEqual(['unavailable', 'unavailable', '1']);
+  });
+
+  it('lets everybody go when it is closed', async () => {
+    const { feed } = open();
+    const stream = feed.open(undefined);
+    stream?.resume();
+    await feed[Symbol.asyncDispose]();
+    if (stream && !stream.readableEnded) await once(stream, 'end');
+    expect(feed.open(undefined)).toBeUndefined();
+  });
+});
