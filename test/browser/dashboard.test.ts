@@ -1,0 +1,259 @@
+/** The dashboard in a real browser, on the real engine with traffic in it: looks, reads, filters, replays. */
+
+import { pino } from 'pino';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../infra/config.ts';
+import { type Http, listen } from '../../infra/http.ts';
+import { migrate } from '../../infra/migrate.ts';
+import { buildQueryApi } from '../../query-api/app.ts';
+import { QueryApiConfig } from '../../query-api/config.ts';
+import { openJobs } from '../../query-api/jobs/open-jobs.ts';
+import { openBrowser } from '../support/browser.ts';
+import {
+  type DashboardData,
+  drift,
+  fillDashboard,
+  partitions,
+  progressRows,
+  traced,
+} from '../support/dashboard-data.ts';
+import { openTemporaryEngine } from '../support/temporary-engine.ts';
+import { desktop, phone, type Visitor, visit } from '../support/visitor.ts';
+import { eventually } from '../support/wait.ts';
+
+const log = pino({ level: 'silent' });
+const stack = new AsyncDisposableStack();
+let browser: Browser;
+let url: string;
+let data: DashboardData;
+let visitor: Visitor | undefined;
+
+beforeAll(async () => {
+  browser = await openBrowser();
+  stack.defer(() => browser.close());
+  const { clickhouse } = stack.use(await openTemporaryEngine());
+  await migrate(clickhouse, log);
+  data = await fillDashboard(clickhouse, Date.now());
+  const startedAt = Date.now();
+  const timer = setInterval(() => {
+    const now = Date.now();
+    const rows = progressRows({
+      counted: data.counted + Math.round((now - startedAt) / 40),
+      duplicates: data.duplicates,
+      now,
+    });
+    void clickhouse.insert('partition_progress', rows.map(row => JSON.stringify(row)).join('\n'));
+  }, 1_000);
+  stack.defer(() => clearInterval(timer));
+  const offsets = (more: number) => new Map(Array.from({ length: partitions }, (_, p) => [p, 100_000 + more]));
+  const pipeline = {
+    endOffsets: async () => offsets(12),
+    rawPositions: async () => offsets(1_000),
+    sinkPositions: async () => [],
+  };
+  const deps = { config: loadConfig(QueryApiConfig, {}), clickhouse, log, now: Date.now, pipeline };
+  const http: Http = await buildQueryApi(deps);
+  stack.defer(() => http.close());
+  stack.use(openJobs(deps));
+  url = await listen(http, '127.0.0.1', 0);
+});
+afterAll(() => stack[Symbol.asyncDispose]());
+
+afterEach(async () => {
+  await visitor?.[Symbol.asyncDispose]();
+  visitor = undefined;
+});
+
+async function look(path: string, options: Parameters<typeof visit>[2] = {}): Promise<Page> {
+  visitor = await visit(browser, url, options);
+  await visitor.goto(path);
+  return visitor.page;
+}
+
+const tile = (page: Page, name: string) => page.locator(`[data-tile="${name}"]`);
+const textOf = async (page: Page, name: string) => (await tile(page, name).textContent()) ?? '';
+const filled = (page: Page, name: string) =>
+  eventually(`tile ${name}`, async () => {
+    const text = await textOf(page, name);
+    return text !== '' && text !== '–' && text;
+  });
+
+const pages = {
+  overview: { path: '/', ready: '.ranks li' },
+  ad: { path: `/?view=ad&ad=${traced.adId}&event=${traced.eventId}`, ready: '#trail tbody tr' },
+  operations: { path: '/?view=operations', ready: '.feed li, [aria-label="Partitions"] tbody tr' },
+  replay: { path: '/?view=replay', ready: 'form.line' },
+};
+
+describe.each(Object.entries(pages))('page %s', (name, { path, ready }) => {
+  const forms = [
+    ['light', 'desktop', desktop],
+    ['dark', 'desktop', desktop],
+    ['light', 'phone', phone],
+    ['dark', 'phone', phone],
+  ] as const;
+
+  it.each(forms)('in %s on a %s fits, has no barrier, and nothing to complain of', async (scheme, device, viewport) => {
+    const page = await look(path, { colorScheme: scheme, viewport });
+    await page.locator(ready).first().waitFor();
+    await page.locator('#pulse[data-state="live"]').waitFor();
+    await page.waitForTimeout(2_500);
+    await visitor?.screenshot(`${name}-${scheme}-${device}`);
+    expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
+    expect(await visitor?.barriers()).toEqual([]);
+    expect(visitor?.complaints).toEqual([]);
+  });
+});
+
+describe('the overview', () => {
+  it('marks minutes as final, provisional and restated, in the chart’s table too', async () => {
+    const page = await look('/');
+    await page.getByText('As a table').click();
+    const states = page.locator('details.table .state');
+    await states.first().waitFor();
+    expect(new Set(await states.allTextContents())).toEqual(new Set(['final', 'provisional', 'restated']));
+  });
+
+  it('keeps range and filter in the address: it can be shared, and Back goes back', async () => {
+    const page = await look('/');
+    const all = await filled(page, 'count');
+    await page.locator('select[name="country"] option[value="KR"]').waitFor({ state: 'attached' });
+    await page.getByRole('combobox', { name: 'Country' }).selectOption('KR');
+    await page.getByRole('button', { name: '15m' }).click();
+    expect(new URL(page.url()).search).toBe('?range=15m&country=KR');
+    const some = await eventually('fewer clicks', async () => {
+      const text = await textOf(page, 'count');
+      return text !== all && text;
+    });
+    await page.reload();
+    await filled(page, 'count');
+    expect(await page.getByRole('combobox', { name: 'Country' }).inputValue()).toBe('KR');
+    expect(await page.getByRole('button', { name: '15m' }).getAttribute('aria-pressed')).toBe('true');
+    expect(Number.parseInt(some, 10)).toBeGreaterThan(0);
+    await page.goBack();
+    await page.goBack();
+    await eventually(
+      'all countries',
+      async () => (await page.getByRole('combobox', { name: 'Country' }).inputValue()) === '',
+    );
+  });
+
+  it('leads from the top list to one ad', async () => {
+    const page = await look('/');
+    await page.getByRole('button', { name: 'Last minute' }).click();
+    await page.locator('.ranks a').first().click();
+    await page.locator('h1', { hasText: traced.adId }).waitFor();
+    expect(page.url()).toContain(`ad=${traced.adId}`);
+    expect(await page.title()).toBe(`${traced.adId} · Ad clicks`);
+  });
+
+  it('says what failed, and tries again when it is told to', async () => {
+    visitor = await visit(browser, url);
+    const { page } = visitor;
+    const detail = 'the database took too long: ask for a shorter range, or try again';
+    let fails = true;
+    await page.route('**/v1/ads/countries*', route =>
+      fails ? route.fulfill({ status: 503, json: { code: 'query_timeout', detail } }) : route.continue(),
+    );
+    await visitor.goto('/');
+    await page.getByRole('alert').getByText(detail).waitFor();
+    fails = false;
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.getByRole('list', { name: 'Clicks by country' }).locator('li').first().waitFor();
+  });
+});
+
+describe('a keyboard', () => {
+  it('gets everywhere: past the bar, to a range, to an ad', async () => {
+    const page = await look('/');
+    await filled(page, 'count');
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate('document.activeElement.textContent')).toBe('Skip to content');
+    await page.keyboard.press('Enter');
+    expect(await page.evaluate('document.activeElement.id')).toBe('main');
+    await page.getByRole('button', { name: '6h' }).focus();
+    await page.keyboard.press('Enter');
+    expect(page.url()).toContain('range=6h');
+    await page.getByRole('link', { name: 'One ad' }).focus();
+    await page.keyboard.press('Enter');
+    const search = page.getByRole('combobox', { name: 'Find an ad' });
+    await search.focus();
+    await page.keyboard.type(traced.adId.slice(0, -1));
+    await page.getByRole('option', { name: traced.adId }).waitFor();
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    await page.locator('h1', { hasText: 'summer-' }).waitFor();
+  });
+});
+
+describe('light and dark', () => {
+  it('follow the system until somebody chooses, and the choice stays', async () => {
+    const page = await look('/', { colorScheme: 'dark' });
+    const ground = () => page.evaluate('getComputedStyle(document.documentElement).backgroundColor');
+    const dark = await ground();
+    await page.getByRole('button', { name: 'Switch between light and dark' }).click();
+    const light = await ground();
+    expect(light).not.toBe(dark);
+    await page.reload();
+    expect(await ground()).toBe(light);
+  });
+});
+
+describe('operations', () => {
+  it('filters what was set aside by reason, in the address, and shows the lines', async () => {
+    const page = await look('/?view=operations');
+    await page.getByRole('button', { name: /^malformed/ }).click();
+    expect(page.url()).toContain('reason=malformed');
+    const lines = page.locator('[aria-label="Lines in quarantine"] tbody tr');
+    await eventually('only malformed lines', async () => {
+      const reasons = await lines.locator('td:nth-child(2)').allTextContents();
+      return reasons.length > 0 && reasons.every(reason => reason === 'malformed');
+    });
+    await page.getByText('holds in every partition').waitFor();
+  });
+});
+
+describe('replay', () => {
+  it('tells what differs, and restates it once it is confirmed', async () => {
+    const page = await look('/?view=replay');
+    const local = (ms: number) => page.evaluate(`import('/dashboard/format.js').then(m => m.inputTime(${ms}))`);
+    await page.getByLabel('From').fill(String(await local(data.driftMinute)));
+    await page.getByLabel('to', { exact: true }).fill(String(await local(data.driftMinute + 60_000)));
+    await page.getByRole('button', { name: 'Recount (dry run)' }).click();
+    await page.locator('[data-job-state="done"]').waitFor();
+    const rows = page.locator('[aria-label="What differs"] tbody tr');
+    expect(await rows.count()).toBe(1);
+    expect(await rows.first().textContent()).toContain(`${drift.adId}${drift.country}`);
+    expect(await rows.first().textContent()).toContain(`+${drift.clicks}`);
+    await visitor?.screenshot('replay-diff');
+    const dryRun = page.url();
+
+    await page.getByRole('button', { name: 'Apply…' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Restate final counts?' });
+    await visitor?.screenshot('replay-confirm');
+    expect(await visitor?.barriers()).toEqual([]);
+    await dialog.getByRole('button', { name: 'Keep as they are' }).click();
+    expect(page.url()).toBe(dryRun);
+
+    await page.getByRole('button', { name: 'Apply…' }).click();
+    await dialog.getByRole('button', { name: 'Restate' }).click();
+    await eventually('another job', () => page.url() !== dryRun && page.url().includes('job='));
+    await page.locator('[data-job-state="done"]').waitFor();
+    await page.locator('.notice .tag', { hasText: 'applied' }).waitFor();
+
+    await page.goto(`/?view=ad&ad=${drift.adId}`);
+    const restated = page.locator('[aria-label="Restatements"] tbody tr', { hasText: 'replay' });
+    await restated.first().waitFor();
+    expect(await restated.first().textContent()).toContain(`+${drift.clicks}`);
+    expect(visitor?.complaints).toEqual([]);
+  });
+
+  it('refuses what is not final with the reason', async () => {
+    const page = await look('/?view=replay');
+    const soon = await page.evaluate(`import('/dashboard/format.js').then(m => m.inputTime(Date.now() + 3600000))`);
+    await page.getByLabel('to', { exact: true }).fill(`${String(soon).slice(0, 14)}00`);
+    await page.getByRole('button', { name: 'Recount (dry run)' }).click();
+    await page.getByRole('alert').getByText('final until').waitFor();
+  });
+});

@@ -1,0 +1,62 @@
+/** Somebody who looks at the dashboard, and notices what a person would not: errors in the console, requests elsewhere. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+
+export interface Visitor extends AsyncDisposable {
+  readonly page: Page;
+  /** What went wrong so far: console errors, exceptions, what the policy has refused, requests to other hosts. */
+  readonly complaints: string[];
+  goto(path: string): Promise<void>;
+  /** Into the folder of artefacts, which git ignores. */
+  screenshot(name: string): Promise<void>;
+  /** Rules of accessibility that are broken seriously, with where. */
+  barriers(): Promise<string[]>;
+}
+
+export const desktop = { width: 1440, height: 900 };
+export const phone = { width: 390, height: 844 };
+
+const artefacts = join(import.meta.dirname, '../artifacts/dashboard');
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+export async function visit(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Visitor> {
+  const context = await browser.newContext({
+    viewport: desktop,
+    locale: 'en-GB',
+    timezoneId: 'Europe/Berlin',
+    baseURL: url,
+    ...options,
+  });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  page.on('console', message => {
+    if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
+  });
+  page.on('pageerror', error => complaints.push(String(error.stack ?? error)));
+  page.on('request', request => {
+    if (!request.url().startsWith(url)) complaints.push(`asked for ${request.url()}`);
+  });
+  return {
+    page,
+    complaints,
+    async goto(path) {
+      await page.goto(path);
+    },
+    async screenshot(name) {
+      mkdirSync(artefacts, { recursive: true });
+      await page.screenshot({ path: join(artefacts, `${name}.png`), fullPage: true });
+    },
+    async barriers() {
+      const found = await page.evaluate(
+        `${axe}; axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
+          violations.map(({ id, impact, nodes }) => ({ id, impact, at: nodes.map(node => node.html.slice(0, 160)) })))`,
+      );
+      return (found as { id: string; impact: string; at: string[] }[])
+        .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+        .map(({ id, at }) => `${id}: ${at.slice(0, 3).join(' | ')}`);
+    },
+    [Symbol.asyncDispose]: () => context.close(),
+  };
+}
