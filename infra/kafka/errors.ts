@@ -25,11 +25,21 @@ export function isRetriable(error: unknown): boolean {
   return error instanceof Error && error.name === 'KafkaJSProtocolError' && Reflect.get(error, 'retriable') === true;
 }
 
+/** By name, also where kafkajs has wrapped the error, as it does when it gives up. */
+export function isCausedBy(error: unknown, name: string): boolean {
+  return chainOf(error).some(at => at.name === name);
+}
+
 /** The broker's error type, also when kafkajs has wrapped it. */
 function typeOf(error: unknown): string | undefined {
-  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
-    const { type } = at as { type?: unknown };
-    if (typeof type === 'string') return type;
-  }
-  return undefined;
+  return chainOf(error)
+    .map(at => (at as { type?: unknown }).type)
+    .find(type => typeof type === 'string');
+}
+
+/** The error and its causes. */
+function chainOf(error: unknown): Error[] {
+  const chain: Error[] = [];
+  for (let at: unknown = error; at instanceof Error && chain.length < 5; at = at.cause) chain.push(at);
+  return chain;
 }

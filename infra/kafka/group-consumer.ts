@@ -19,7 +19,7 @@ import { messageOf, Retryable } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Committed } from './admin.ts';
 import type { KafkaClient } from './client.ts';
-import { translate } from './errors.ts';
+import { isCausedBy, translate } from './errors.ts';
 import { type BatchMessage, recordsFrom } from './fetch-decoder.ts';
 import type { LogRecord } from './record-batch.ts';
 
@@ -165,7 +165,7 @@ function listen(consumer: Consumer, options: GroupConsumerOptions, joinAgain: ()
   });
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     const { error, restart } = payload;
-    const isOutage = error.name === 'KafkaJSGroupCoordinatorNotFound';
+    const isOutage = isCausedBy(error, 'KafkaJSGroupCoordinatorNotFound');
     if (restart || isOutage) options.log.warn({ group: options.group, why: error.message }, 'consumer joins again');
     else options.onCrash(new Retryable(`consumer of ${options.group} ended: ${error.message}`, { cause: error }));
     if (isOutage) void joinAgain();

@@ -578,7 +578,8 @@ class FakeAdmin {
 function coordinatorNotFound(): Error {
   const error = new Error('Failed to find group coordinator');
   error.name = 'KafkaJSGroupCoordinatorNotFound';
-  return error;
+  // As the real one gives up: wrapped.
+  return new Error(error.message, { cause: error });
 }
 
 function keyOf(topic: string, partition: number): string {
