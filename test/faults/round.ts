@@ -236,7 +236,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
     cuts: new Map(
       [...others].filter(([what]) => what.startsWith('cut ')).map(([what, count]) => [what.slice(4), count]),
     ),
-    others: new Map([...others].filter(([what]) => !what.startsWith('cut '))),
+    others: new Map([...others].filter(([what]) => !what.startsWith('cut'))),
     posted: clicks.size,
     acked: fates.filter(fate => fate === 'acked').length,
     unknown: fates.filter(fate => fate === 'unknown').length,
