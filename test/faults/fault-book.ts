@@ -23,6 +23,8 @@ export interface FaultGoal {
   readonly kills: number;
   readonly zombies: number;
   readonly lostAnswers: number;
+  /** Only step-points whose name begins so; empty: all but those of restatements, which take their time. */
+  readonly only: string;
 }
 
 /** `isLoaded`: clicks are on their way at this moment. */
@@ -32,13 +34,14 @@ export function createFaultBook(goal: FaultGoal, isLoaded: () => boolean): Fault
   const count = (action: Action) =>
     [...hits].reduce((sum, [key, hit]) => sum + (key.endsWith(`, ${action}`) ? hit : 0), 0);
   const goals: Record<Action, number> = { kill: goal.kills, stop: goal.zombies, fail: goal.lostAnswers };
+  const isMeant = (name: string) => (goal.only === '' ? !name.startsWith('restatement') : name.startsWith(goal.only));
   return {
     hits,
     count,
     next(role) {
       const wanting = (Object.keys(goals) as Action[]).filter(action => count(action) < goals[action]);
       const choices = stepPoints
-        .filter(point => point.role === role)
+        .filter(point => point.role === role && isMeant(point.name))
         .flatMap((point: StepPoint) => point.actions.map(action => ({ step: point.name, action })))
         .filter(({ action }) => wanting.includes(action));
       // The least planned so far; among equals, and of kinds of which many are wanted, by chance.
@@ -46,7 +49,8 @@ export function createFaultBook(goal: FaultGoal, isLoaded: () => boolean): Fault
       const [first] = keyed.sort((a, b) => a.weight - b.weight);
       if (first === undefined) return undefined;
       planned.set(keyOf(first.choice), (planned.get(keyOf(first.choice)) ?? 0) + 1);
-      return { ...first.choice, nth: 1 + Math.floor(Math.random() ** 2 * 6) };
+      const isRare = first.choice.step.startsWith('restatement');
+      return { ...first.choice, nth: isRare ? 1 : 1 + Math.floor(Math.random() ** 2 * 6) };
     },
     struck(plan) {
       if (!isLoaded()) return false;

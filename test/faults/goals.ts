@@ -5,6 +5,7 @@ const calm: Omit<RoundGoal, 'name'> = {
   kills: 0,
   zombies: 0,
   lostAnswers: 0,
+  only: '',
   bounces: 0,
   cuts: 0,
   poisons: 0,
@@ -31,6 +32,7 @@ export const shortRound: RoundGoal = {
 export const fullRounds: readonly RoundGoal[] = [
   { ...calm, name: 'kill -9', kills: 220, lostAnswers: 10, cuts: 30 },
   { ...calm, name: 'zombies', zombies: 50, kills: 20, cuts: 30 },
+  { ...calm, name: 'restatement', kills: 4, zombies: 1, only: 'restatement' },
   { ...calm, name: 'cut replies', kills: 20, cuts: 80 },
   { ...calm, name: 'broker', bounces: 30, kills: 30, cuts: 30 },
   {

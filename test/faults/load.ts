@@ -25,6 +25,8 @@ export interface LoadOptions {
 
 const ads = 60;
 const hourMs = 3_600_000;
+const burstEveryMs = 18_000;
+const burstMs = 4_000;
 const timeoutMs = 8_000;
 const mostAttempts = 12;
 
@@ -40,9 +42,10 @@ export function startLoad({ urls, ledger, name, clients = 6, clicksPerPost = 25 
     const ad_id = `${name}-${Math.floor(ads * Math.random() ** 2)}`;
     const sequence = (sequences.get(ad_id) ?? 0) + 1;
     sequences.set(ad_id, sequence);
-    // One in fifty happened three hours ago, on a few minutes only: to be restated.
+    // Some happened three hours ago, on a few minutes only, and come in bursts: to be restated when it is quiet again.
+    const isBurst = (Date.now() - startedAt) % burstEveryMs < burstMs;
     const clicked_at =
-      serial % 50 === 0
+      isBurst && serial % 10 === 0
         ? startedAt - 3 * hourMs + (serial % 3) * 60_000
         : Date.now() - Math.floor(Math.random() * 1_500);
     return { event_id: `${ad_id}#${sequence}`, ad_id, clicked_at, country: serial % 3 === 0 ? 'KR' : 'DE' };

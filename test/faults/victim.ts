@@ -45,6 +45,8 @@ const mutation = process.env['MUTATION'] ?? '';
 const planted = mutation === '' ? [] : ['--import', join(root, 'test/mutations/preload.ts')];
 /** A step-point that is not reached within this time after the start is given up. */
 const patienceMs = 12_000;
+/** Late minutes are restated when it has been quiet for a while. */
+const restatementPatienceMs = 60_000;
 /** Longer than any session timeout of the bench: others take over. */
 export const zombieMs = 8_000;
 /** What a zombie may do once it is awake, or who has lost an answer, before it is killed to be given the next fault. */
@@ -178,7 +180,7 @@ class Child implements Victim {
 
   async #suffer(child: ChildProcess, plan: FaultPlan, hasHit: () => boolean, exited: Promise<void>): Promise<void> {
     const { onHit } = this.#options;
-    const deadline = Date.now() + patienceMs;
+    const deadline = Date.now() + (plan.step.startsWith('restatement') ? restatementPatienceMs : patienceMs);
     const isOver = () => child.exitCode !== null || child.signalCode !== null;
     while (!hasHit() && !isOver() && Date.now() < deadline) await Promise.race([sleep(50), exited]);
     if (hasHit()) {
