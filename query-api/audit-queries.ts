@@ -1,5 +1,6 @@
 /** Where one click went: all that raw and quarantine hold of an event id. Rules as in queries.ts. */
 import type { ClickHouse } from '../infra/clickhouse.ts';
+import type { QuarantineSample } from './quarantine-queries.ts';
 import { settingsOf } from './read-settings.ts';
 
 /** Times in epoch ms. */
@@ -11,17 +12,8 @@ export interface RawClick {
   readonly received_at: number;
 }
 
-export interface QuarantinedLine {
-  readonly partition: number;
-  readonly offset: number;
-  readonly line: number;
-  readonly reason: string;
-  readonly detail: string;
-  readonly appended_at: number;
-  readonly ad_id: string;
-  readonly clicked_at: number;
-  readonly click_id: string;
-}
+/** A quarantined line without its text, but with the id in it. */
+export type QuarantinedLine = Omit<QuarantineSample, 'event_id' | 'raw'> & { readonly click_id: string };
 
 export type AuditQueries = ReturnType<typeof createAuditQueries>;
 

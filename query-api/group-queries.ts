@@ -1,4 +1,4 @@
-/** SQL over several ads or all of them: sums, series, countries, search. Rules as in queries.ts. */
+/** SQL over one ad, several or all of them: sums, series, countries, search. Rules as in queries.ts. */
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { bound, type Counts, noClicks, type Selection, sums, within } from './queries.ts';
 import { settingsOf } from './read-settings.ts';

@@ -1,4 +1,5 @@
 /** SQL of what was not counted: the lines themselves, newest first. Rules as in queries.ts. */
+import type { QuarantineRow } from '../aggregator/ad-minute.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { settingsOf } from './read-settings.ts';
 
@@ -7,20 +8,8 @@ export interface QuarantineFilter {
   readonly adId: string | undefined;
 }
 
-export interface QuarantineSample {
-  readonly partition: number;
-  readonly offset: number;
-  readonly line: number;
-  readonly reason: string;
-  readonly detail: string;
-  /** Epoch ms. */
-  readonly appended_at: number;
-  readonly ad_id: string;
-  readonly event_id: string;
-  /** Epoch ms as it was sent, any number; 0: none. */
-  readonly clicked_at: number;
-  readonly raw: string;
-}
+/** As the aggregator writes it; the sink adds reason `refused`. */
+export type QuarantineSample = Omit<QuarantineRow, 'reason'> & { readonly reason: string };
 
 export type QuarantineQueries = ReturnType<typeof createQuarantineQueries>;
 

@@ -44,15 +44,6 @@ export type Queries = ReturnType<typeof createQueries>;
 export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);
   return {
-    async countOfAd(adId: string, selection: Selection): Promise<Counts> {
-      const [row] = await clickhouse.query<Counts>(
-        `SELECT ${sums} FROM ad_minute_by_ad FINAL
-         WHERE ad_id = {ad_id:String} AND ${within(selection)} ${settings(1)}`,
-        { ad_id: adId, ...bound(selection) },
-      );
-      return row ?? noClicks;
-    },
-
     /** By clicks, then by ad_id: equal counts always come in the same order. */
     async popularAds(limit: number, selection: Selection): Promise<{ ad_id: string; count: number }[]> {
       return await clickhouse.query(
@@ -61,18 +52,6 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
          GROUP BY ad_id HAVING count > 0
          ORDER BY count DESC, ad_id LIMIT {limit:UInt32} ${settings(limit)}`,
         { limit, ...bound(selection) },
-      );
-    },
-
-    /** Sums per step of the clock in UTC; steps without rows are left out. `start` in epoch ms. */
-    async series(adId: string, stepMs: number, selection: Selection): Promise<(Counts & { start: number })[]> {
-      const steps = Math.ceil((selection.to - selection.from) / stepMs) + 1;
-      return await clickhouse.query(
-        `SELECT intDiv(toUnixTimestamp(minute), {step_s:UInt32}) * {step_s:UInt32} * 1000 AS start, ${sums}
-         FROM ad_minute_by_ad FINAL
-         WHERE ad_id = {ad_id:String} AND ${within(selection)}
-         GROUP BY start ORDER BY start ${settings(steps)}`,
-        { ad_id: adId, step_s: stepMs / 1_000, ...bound(selection) },
       );
     },
 

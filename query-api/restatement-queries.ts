@@ -55,17 +55,6 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
       return rows.length > 0;
     },
 
-    /** The steps of a series that hold a restated count, epoch ms. */
-    async restatedSteps(adId: string, stepMs: number, selection: Selection): Promise<Set<number>> {
-      const steps = Math.ceil((selection.to - selection.from) / stepMs) + 1;
-      const rows = await clickhouse.query<{ start: number }>(
-        `SELECT DISTINCT intDiv(toUnixTimestamp(minute), {step_s:UInt32}) * {step_s:UInt32} * 1000 AS start
-         FROM restatement FINAL WHERE ${within(selection)} ${ofAd(adId)} ${settings(steps)}`,
-        { ...bound(selection), ad_id: adId, step_s: stepMs / 1_000 },
-      );
-      return new Set(rows.map(({ start }) => start));
-    },
-
     /** What restatements after `asOf` (epoch ms) have added to the counts of the selection. */
     async addedSince(adId: string, selection: Selection, asOf: number): Promise<UndoneCounts> {
       const [row] = await clickhouse.query<UndoneCounts>(

@@ -11,8 +11,8 @@
  * - OFFSET_OUT_OF_RANGE makes kafkajs commit a default offset by itself, without metadata. So the owner checks the start
  *   of the log before it seeks, and takes a commit without metadata for corruption.
  * - After an error that it cannot retry, kafkajs leaves the group and joins it anew. In between `seek`, `pause` and
- *   `resume` throw. Where the coordinator is not found, as while the brokers are
- *   away, it would leave for good: then the group is joined again from here, for as long as it takes.
+ *   `resume` throw. Where the coordinator is not found, as while the brokers are away, it would leave for good: then the
+ *   group is joined again from here, for as long as it takes.
  */
 import type { Consumer, EachBatchPayload } from 'kafkajs';
 import { messageOf, Retryable } from '../errors.ts';
@@ -103,7 +103,10 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
       await new Promise(resolve => setTimeout(resolve, rejoinPauseMs));
       if (closed) return;
       try {
-        return await join();
+        await join();
+        // Closed meanwhile: what was closed must not go on reading.
+        if (closed) await consumer.disconnect();
+        return;
       } catch (error) {
         options.log.warn({ group: options.group, why: messageOf(error) }, 'group not joined yet');
       }

@@ -19,7 +19,7 @@ import type { Counts } from '../queries.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import { momentOf, rangeOf } from '../time-range.ts';
 
-export function routeAggregatedCount(http: Http, { queries, restatements, rules }: RouteDeps): void {
+export function routeAggregatedCount(http: Http, { queries, groups, restatements, rules }: RouteDeps): void {
   http.get('/v1/ads/:ad_id/aggregated_count', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { country } = request.query;
@@ -27,7 +27,7 @@ export function routeAggregatedCount(http: Http, { queries, restatements, rules 
     const finality = finalityOf(await queries.progress());
     const selection = { ...range, country };
     const asOf = momentOf('as_of', request.query.as_of, rules());
-    const counts = await queries.countOfAd(ad_id, selection);
+    const counts = await groups.totals([ad_id], selection);
     const added = asOf === undefined ? undefined : await restatements.addedSince(ad_id, selection, asOf);
     const isFinal = stateAt(finality, range.to) === 'final';
     const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated(selection, ad_id, asOf)));

@@ -19,16 +19,17 @@ import type { RouteDeps } from '../route-deps.ts';
 import { pointsOf, SeriesPoint } from '../series-points.ts';
 import { seriesRangeOf, stepsMs } from '../time-range.ts';
 
-export function routeSeries(http: Http, { queries, restatements, rules }: RouteDeps): void {
+export function routeSeries(http: Http, { queries, groups, rules }: RouteDeps): void {
   http.get('/v1/ads/:ad_id/series', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { country, granularity = 'minute' } = request.query;
     const stepMs = stepsMs[granularity];
     const range = seriesRangeOf(request.query, granularity, rules());
     const finality = finalityOf(await queries.progress());
-    const rows = await queries.series(ad_id, stepMs, { ...range, country });
+    const rows = await groups.series([ad_id], stepMs, { ...range, country });
     // A series that is not final as a whole may have points that are.
-    const restated = await restatements.restatedSteps(ad_id, stepMs, { ...range, country });
+    const steps = await groups.restatedSteps([ad_id], stepMs, { ...range, country });
+    const restated = new Set(steps.map(({ start }) => start));
     const state = stateAt(finality, range.to, restated.size > 0);
     setCaching(reply, state, request.query);
     return {

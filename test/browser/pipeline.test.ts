@@ -54,14 +54,12 @@ describe('the live view', { timeout: 240_000 }, () => {
     );
     await visitor.page.getByText('As a table').click();
     await rowOf(minute).waitFor();
-    expect(await rowOf(minute).locator('.state').textContent()).toBe('final');
+    const hasState = async (state: string) => (await rowOf(minute).locator('.state').textContent()) === state;
+    // The page hears of the watermark with the next live event, after the status has it.
+    await eventually('final', () => hasState('final'));
     const late = { ad_id: 'ad-late', event_id: 'late-1', clicked_at: minute + 5_000, country: 'DE' };
     expect((await pipeline.post(late)).status).toBe(202);
-    await eventually(
-      'restated',
-      async () => (await rowOf(minute).locator('.state').textContent()) === 'restated',
-      150_000,
-    );
+    await eventually('restated', () => hasState('restated'), 150_000);
     await eventually('its click', async () => (await rowOf(minute).locator('td').nth(1).textContent()) === '1');
     await visitor.page.locator('.feed li', { hasText: 'ad-late' }).waitFor();
     await visitor.screenshot('pipeline-restated');

@@ -26,7 +26,7 @@ const { values } = parseArgs({
 });
 if (values.help) {
   console.log(`npm run faults -- [options]
-  --short          one round of about four minutes instead of all (about an hour)
+  --short          one round of about three minutes instead of all (about three quarters of an hour)
   --rounds A,B     only these: ${fullRounds.map(({ name }) => `"${name}"`).join(', ')}
   --report FILE    writes a report in Markdown
   --mutations FILE what "npm run mutations -- --json FILE" has found, for the report

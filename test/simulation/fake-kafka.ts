@@ -203,7 +203,6 @@ interface Run {
 }
 
 const events = {
-  FETCH: 'consumer.fetch',
   GROUP_JOIN: 'consumer.group_join',
   START_BATCH_PROCESS: 'consumer.start_batch_process',
   CRASH: 'consumer.crash',
@@ -397,7 +396,6 @@ class FakeConsumer {
     const fetched = await this.#network
       .call('fetch', () => this.#broker.fetch(topic, partition, from, isolation, most))
       .catch(error => this.#recover(error, topic, partition));
-    this.#emit(events.FETCH, {});
     if (fetched === undefined) return;
     const isStale = () => term !== this.#term || this.#seeks.has(key) || this.#paused.has(key);
     if (fetched.nextOffset === from) {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AdMinuteRow, ProgressRow } from '../../../aggregator/ad-minute.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import { migrate } from '../../../infra/migrate.ts';
+import { createGroupQueries, type GroupQueries } from '../../../query-api/group-queries.ts';
 import { createQueries, type Queries } from '../../../query-api/queries.ts';
 import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
 
@@ -13,6 +14,7 @@ const start = Date.parse('2025-11-22T23:58:00Z');
 
 let engine: TemporaryEngine;
 let queries: Queries;
+let groups: GroupQueries;
 
 beforeAll(async () => {
   engine = await openTemporaryEngine();
@@ -20,6 +22,7 @@ beforeAll(async () => {
   // What merges do in the background must not decide a test: every copy stays where it is.
   await engine.clickhouse.command('SYSTEM STOP MERGES');
   queries = createQueries(engine.clickhouse, { timeoutMs: 10_000 });
+  groups = createGroupQueries(engine.clickhouse, { timeoutMs: 10_000 });
 });
 beforeEach(async () => {
   for (const table of ['ad_minute', 'ad_minute_by_ad', 'partition_progress', 'quarantine']) {
@@ -57,16 +60,18 @@ describe('a key that was inserted more than once', () => {
     await insert(row('a', 0, 5, { version: 20, duplicates: 2, late: 1 }));
     await insert(row('a', 0, 3, { version: 10, duplicates: 9, late: 9 }));
     await insert(row('a', 0, 5, { version: 20, duplicates: 2, late: 1 }));
-    expect(await queries.countOfAd('a', minutes(0, 1))).toEqual({ count: 5, duplicates: 2, late: 1 });
+    expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 5, duplicates: 2, late: 1 });
     expect(await queries.popularAds(10, minutes(0, 1))).toEqual([{ ad_id: 'a', count: 5 }]);
-    expect(await queries.series('a', minuteMs, minutes(0, 1))).toEqual([{ start, count: 5, duplicates: 2, late: 1 }]);
+    expect(await groups.series(['a'], minuteMs, minutes(0, 1))).toEqual([
+      { ad_id: 'a', start, count: 5, duplicates: 2, late: 1 },
+    ]);
   });
 
   it('is gone from the top list when its highest version says zero', async () => {
     await insert(row('a', 0, 5, { version: 10 }), row('b', 0, 1));
     await insert(row('a', 0, 0, { version: 2 ** 48 }));
     expect(await queries.popularAds(10, minutes(0, 1))).toEqual([{ ad_id: 'b', count: 1 }]);
-    expect(await queries.countOfAd('a', minutes(0, 1))).toEqual({ count: 0, duplicates: 0, late: 0 });
+    expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 0, duplicates: 0, late: 0 });
   });
 
   it('counts once as progress too: the furthest position', async () => {
@@ -114,21 +119,21 @@ describe('a key that was inserted more than once', () => {
 describe('a range', () => {
   it('holds its first minute and not its last, across midnight too', async () => {
     await insert(row('a', -1, 1), row('a', 0, 10), row('a', 1, 100), row('a', 2, 1_000), row('a', 3, 10_000));
-    expect((await queries.countOfAd('a', minutes(0, 3))).count).toBe(1_110);
+    expect((await groups.totals(['a'], minutes(0, 3))).count).toBe(1_110);
     expect(await queries.popularAds(10, minutes(0, 3))).toEqual([{ ad_id: 'a', count: 1_110 }]);
-    expect((await queries.series('a', minuteMs, minutes(0, 3))).map(point => point.count)).toEqual([10, 100, 1_000]);
+    expect((await groups.series(['a'], minuteMs, minutes(0, 3))).map(point => point.count)).toEqual([10, 100, 1_000]);
   });
 
   it('without rows counts nothing', async () => {
-    expect(await queries.countOfAd('a', minutes(0, 1))).toEqual({ count: 0, duplicates: 0, late: 0 });
+    expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 0, duplicates: 0, late: 0 });
     expect(await queries.popularAds(10, minutes(0, 1))).toEqual([]);
-    expect(await queries.series('a', minuteMs, minutes(0, 1))).toEqual([]);
+    expect(await groups.series(['a'], minuteMs, minutes(0, 1))).toEqual([]);
   });
 
   it('sums up by hour and day of UTC', async () => {
     await insert(row('a', 0, 1), row('a', 1, 2), row('a', 2, 4), row('a', 62, 8));
     const hour = 60 * minuteMs;
-    const hours = await queries.series('a', hour, {
+    const hours = await groups.series(['a'], hour, {
       from: start - 58 * minuteMs,
       to: start + 122 * minuteMs,
       country: undefined,
@@ -139,7 +144,7 @@ describe('a range', () => {
       [midnight, 4],
       [midnight + hour, 8],
     ]);
-    const days = await queries.series('a', 24 * hour, {
+    const days = await groups.series(['a'], 24 * hour, {
       from: midnight - 24 * hour,
       to: midnight + 24 * hour,
       country: undefined,
@@ -158,13 +163,13 @@ describe('a country', () => {
       row('a', 0, 7, { country: 'DE' }),
       row('b', 0, 6, { country: 'KR' }),
     );
-    expect((await queries.countOfAd('a', minutes(0, 1))).count).toBe(12);
-    expect((await queries.countOfAd('a', minutes(0, 1, 'DE'))).count).toBe(7);
+    expect((await groups.totals(['a'], minutes(0, 1))).count).toBe(12);
+    expect((await groups.totals(['a'], minutes(0, 1, 'DE'))).count).toBe(7);
     expect(await queries.popularAds(10, minutes(0, 1, 'KR'))).toEqual([
       { ad_id: 'b', count: 6 },
       { ad_id: 'a', count: 5 },
     ]);
-    expect((await queries.series('a', minuteMs, minutes(0, 1, 'KR'))).map(point => point.count)).toEqual([5]);
+    expect((await groups.series(['a'], minuteMs, minutes(0, 1, 'KR'))).map(point => point.count)).toEqual([5]);
   });
 });
 
@@ -238,6 +243,6 @@ describe('every read', () => {
   it('takes an ad_id as a value, whatever stands in it', async () => {
     const ad = "x' OR 1 = 1 --";
     await insert(row('a', 0, 5), row(ad, 0, 2));
-    expect((await queries.countOfAd(ad, minutes(0, 1))).count).toBe(2);
+    expect((await groups.totals([ad], minutes(0, 1))).count).toBe(2);
   });
 });
