@@ -1,28 +1,21 @@
 /**
  * How fast the aggregator catches up with a backlog, exactly once and with duplicates dropped; every (ad, minute) cell is
- * checked in every run: `npm run bench:aggregate -- [--clicks 10000000] [--lines 500] [--ads 100000] [--minutes 10]
- * [--aggregators 2] [--runs 3] [--json FILE] [--peers DIR --brokers HOST:PORT]
- * [--only "limit streams flink"]`.
+ * checked in every run. `npm run bench:aggregate -- --help`.
  *
  * Two times are told: from the first record read to the last commit, as the peers kit measures, and from the processes'
- * start. With `--peers` (or PEERS_DIR) the kit's systems run beside each of our runs, and the ratios are those of medians;
- * that needs a broker whose `transaction.max.timeout.ms` is 10 min at least, which Flink asks for and ours refuses.
+ * start. With `--peers` (or PEERS_DIR) the kit's systems run beside each of our runs on the same broker, and the ratios
+ * are those of medians.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { KafkaConfig, loadConfig } from '../../infra/config.ts';
-import { ensureTopics, openAdmin } from '../../infra/kafka/admin.ts';
-import { createKafka } from '../../infra/kafka/client.ts';
-import { createLog } from '../../infra/log.ts';
-import { names as namesOf } from '../../infra/topics.ts';
-import { startTestBroker } from '../support/broker.ts';
 import { type Service, startService } from '../support/service.ts';
+import { caughtUp, forgetGroup, openBacklog } from './backlog.ts';
+import { median, rowOf, tell } from './bench-row.ts';
 import { copyKit, type PeerRun, runPeers } from './peers.ts';
 import { costOf } from './process-cost.ts';
-import { type Cells, compare, countedCells, fill } from './workload.ts';
+import { compare, countedCells } from './workload.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -30,55 +23,55 @@ const { values: options } = parseArgs({
     lines: { type: 'string', default: '500' },
     ads: { type: 'string', default: '100000' },
     minutes: { type: 'string', default: '10' },
+    partitions: { type: 'string', default: '4' },
     aggregators: { type: 'string', default: '2' },
     runs: { type: 'string', default: '3' },
     json: { type: 'string' },
     brokers: { type: 'string', default: '' },
     peers: { type: 'string', default: process.env['PEERS_DIR'] ?? '' },
     only: { type: 'string', default: 'limit streams flink' },
+    help: { type: 'boolean' },
   },
 });
-const [clicks, lines, ads, minutes] = [options.clicks, options.lines, options.ads, options.minutes].map(Number) as [
-  number,
-  number,
-  number,
-  number,
-];
-const [aggregators, runs] = [Number(options.aggregators), Number(options.runs)];
-const partitions = 4;
-const workload = { clicks, lines, ads, minutes, partitions };
+if (options.help) {
+  console.log(`npm run bench:aggregate -- [options]
+  --clicks N       how many (10,000,000)          --lines N        clicks per record (500)
+  --ads N          ads (100,000)                  --minutes N      of event time (10)
+  --partitions N   (4)                            --aggregators N  processes (2)
+  --runs N         (3)                            --json FILE      results for programs
+  --peers DIR      the peers kit, run beside each of our runs (PEERS_DIR); --only "limit streams flink"
+  --brokers H:P    a broker that is there already; transaction.max.timeout.ms of 10 min for Flink`);
+  process.exit(0);
+}
+const clicks = Number(options.clicks);
+const [aggregators, runs, partitions] = [Number(options.aggregators), Number(options.runs), Number(options.partitions)];
+const workload = {
+  clicks,
+  lines: Number(options.lines),
+  ads: Number(options.ads),
+  minutes: Number(options.minutes),
+  partitions,
+};
 if (aggregators > partitions) throw new Error(`--aggregators ${aggregators}: at most one per partition, ${partitions}`);
-const runLimitMs = 300_000;
+const limitMs = 300_000;
 
 const workDir = mkdtempSync(join(tmpdir(), 'bench-'));
 using _ = { [Symbol.dispose]: () => rmSync(workDir, { recursive: true, force: true }) };
 const kit = options.peers === '' ? undefined : copyKit(options.peers, workDir);
-if (kit && options.brokers === '') throw new Error('--peers needs --brokers: Flink asks for longer transactions');
-await using broker = options.brokers === '' ? await startTestBroker() : lent(options.brokers);
-const config = loadConfig(KafkaConfig, { KAFKA_BROKERS: broker.brokers });
-const kafka = createKafka(config, 'bench', createLog('bench', 'error'));
-await using admin = await openAdmin(kafka);
-const prefix = `bench-${Date.now()}-`;
-const names = namesOf(prefix);
-await ensureTopics(kafka, names, partitions);
-const truth = await fill(kafka, names.topic('clicks'), workload);
-console.log(`${clicks} clicks in ${truth.size} cells (ad, minute), ${lines} a record, ${aggregators} process(es)`);
+await using backlog = await openBacklog(workload, options.brokers);
+const { admin, names } = backlog;
 
 const results: Run[] = [];
 const peerRuns: PeerRun[][] = [];
 for (let run = 1; run <= runs; run++) {
-  results.push(await measure(truth));
+  results.push(await measure());
   if (kit === undefined) continue;
-  const peers = await runPeers(kit, broker.brokers, workload, options.only);
+  const peers = await runPeers(kit, backlog.brokers, workload, options.only);
   for (const { name, clicksPerSecond, cpuSecondsPerMillion } of peers)
     console.log(`${name}: ${rate(clicksPerSecond)} from the first read, ${cpuSecondsPerMillion.toFixed(2)} CPU s/M`);
   peerRuns.push(peers);
 }
 report();
-
-function lent(brokers: string): { brokers: string } & AsyncDisposable {
-  return { brokers, [Symbol.asyncDispose]: async () => undefined };
-}
 
 interface Run {
   readonly fromRead: number;
@@ -87,25 +80,24 @@ interface Run {
   readonly peakMb: number;
 }
 
-async function measure(truth: Cells): Promise<Run> {
+async function measure(): Promise<Run> {
   const from = await admin.endOffsets(names.topic('aggregates'));
-  await forgetGroup();
+  await forgetGroup(backlog, names.aggregatorGroup);
   const load = loadavg()[0] ?? 0;
   const spawnedAt = Date.now();
   await using stack = new AsyncDisposableStack();
-  const env = { KAFKA_BROKERS: broker.brokers, TOPIC_PREFIX: prefix };
   const services = await Promise.all(
-    Array.from({ length: aggregators }, () => startService('aggregator/main.ts', 'AGGREGATOR_PORT', env)),
+    Array.from({ length: aggregators }, () => startService('aggregator/main.ts', 'AGGREGATOR_PORT', backlog.env)),
   );
   for (const service of services) stack.use(service);
-  await caughtUp(services, spawnedAt + runLimitMs);
+  await caughtUp(backlog, names.aggregatorGroup, [names.topic('clicks')], { service: services[0]!, limitMs });
   const doneAt = Date.now();
-  const costs = services.map(service => costOf(service.pid));
   const readAt = Math.min(...services.flatMap(startTimes));
+  const costs = services.map(service => costOf(service.pid));
   await Promise.all(services.map(service => service.stop()));
   const ends = await admin.endOffsets(names.topic('aggregates'));
   const range = new Map([...ends].map(([partition, end]) => [partition, { from: from.get(partition) ?? 0, end }]));
-  compare(await countedCells(kafka, names.topic('aggregates'), range), truth);
+  compare(await countedCells(backlog.kafka, names.topic('aggregates'), range), backlog.truth);
   const result = {
     fromRead: (clicks / (doneAt - readAt)) * 1_000,
     fromSpawn: (clicks / (doneAt - spawnedAt)) * 1_000,
@@ -115,38 +107,9 @@ async function measure(truth: Cells): Promise<Run> {
   console.log(
     `aggregator: ${rate(result.fromRead)} from the first read, ${rate(result.fromSpawn)} from spawn, ` +
       `${result.cpuSecondsPerMillion.toFixed(2)} CPU s/M, peak ${result.peakMb.toFixed(0)} MB in all; ` +
-      `all ${truth.size} cells exact; load before ${load.toFixed(1)}`,
+      `all ${backlog.truth.size} cells exact; load before ${load.toFixed(1)}`,
   );
   return result;
-}
-
-/** So that the next run begins at the beginning. A member that has just left may hold the group for a moment. */
-async function forgetGroup(): Promise<void> {
-  const groups = kafka.admin();
-  await groups.connect();
-  for (let tried = 0; ; tried++) {
-    const { groups: known } = await groups.listGroups();
-    if (!known.some(({ groupId }) => groupId === names.aggregatorGroup)) break;
-    if (tried === 100) throw new Error(`group ${names.aggregatorGroup} does not go away`);
-    await groups.deleteGroups([names.aggregatorGroup]).catch(() => sleep(200));
-  }
-  await groups.disconnect();
-}
-
-async function caughtUp(services: readonly Service[], deadline: number): Promise<void> {
-  const ends = await admin.endOffsets(names.topic('clicks'));
-  const offsets = kafka.admin();
-  await offsets.connect();
-  for (;;) {
-    const [found] = await offsets
-      .fetchOffsets({ groupId: names.aggregatorGroup, topics: [names.topic('clicks')] })
-      .catch(() => []);
-    const committed = new Map(found?.partitions.map(({ partition, offset }) => [partition, Number(offset)]));
-    if ([...ends].every(([partition, end]) => (committed.get(partition) ?? -1) >= end)) break;
-    if (Date.now() > deadline) throw new Error(`not done within ${runLimitMs} ms:\n${services[0]?.logs()}`);
-    await sleep(20);
-  }
-  await offsets.disconnect();
 }
 
 /** When its tasks were about to read their first records, by its log. */
@@ -158,16 +121,8 @@ function startTimes(service: Service): number[] {
     .map(line => new Date(JSON.parse(line).time).getTime());
 }
 
-interface Row {
-  readonly name: string;
-  readonly value: number;
-  readonly unit: string;
-  readonly ratio_to: string | null;
-  readonly ratio: number | null;
-}
-
 function report(): void {
-  const title = (what: string) => `aggregate ${what}, ${clicks} clicks, ${lines} a record, ${ads} ads`;
+  const title = (what: string) => `aggregate ${what}, ${clicks} clicks, ${options.lines} a record, ${options.ads} ads`;
   const ours = [
     { name: title('from first read'), value: median(results.map(r => r.fromRead)), unit: 'clicks/s' },
     { name: title('from spawn'), value: median(results.map(r => r.fromSpawn)), unit: 'clicks/s' },
@@ -178,21 +133,16 @@ function report(): void {
     'clicks/s': run => run.clicksPerSecond,
     'CPU s per million': run => run.cpuSecondsPerMillion,
   };
-  const peers = Map.groupBy(peerRuns.flat(), ({ name }) => name);
-  const rows = ours.flatMap((row): Row[] => {
-    const ofPeer = peerValues[row.unit];
-    if (ofPeer === undefined || peers.size === 0) return [{ ...row, ratio_to: null, ratio: null }];
-    return [...peers].map(([name, runs]) => ({ ...row, ratio_to: name, ratio: row.value / median(runs.map(ofPeer)) }));
+  const peers = [...Map.groupBy(peerRuns.flat(), ({ name }) => name)];
+  const ofPeers = peers.flatMap(([name, runs]) =>
+    Object.entries(peerValues).map(([unit, ofRun]) => rowOf(`${name}, same topic`, median(runs.map(ofRun)), unit)),
+  );
+  const rows = ours.flatMap(({ name, value, unit }) => {
+    const ofRun = peerValues[unit];
+    if (ofRun === undefined || peers.length === 0) return [rowOf(name, value, unit)];
+    return peers.map(([peer, runs]) => rowOf(name, value, unit, { name: peer, value: median(runs.map(ofRun)) }));
   });
-  for (const { name, value, unit, ratio_to, ratio } of rows)
-    console.log(`${name}: ${value.toFixed(2)} ${unit}${ratio === null ? '' : `, ${ratio.toFixed(2)} × ${ratio_to}`}`);
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(rows, null, 2)}\n`);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  tell([...rows, ...ofPeers], options.json);
 }
 
 function rate(perSecond: number): string {

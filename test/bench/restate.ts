@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { clickStream } from '../support/click-stream.ts';
 import { startTestPipeline } from '../support/pipeline.ts';
-import { percentile } from './process-cost.ts';
+import { percentile } from './bench-row.ts';
 
 const { values: options } = parseArgs({
   options: {

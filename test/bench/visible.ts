@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { clickStream } from '../support/click-stream.ts';
 import { startTestPipeline } from '../support/pipeline.ts';
-import { percentile } from './process-cost.ts';
+import { percentile } from './bench-row.ts';
 
 const { values: options } = parseArgs({
   options: { rate: { type: 'string', default: '1000' }, seconds: { type: 'string', default: '30' } },

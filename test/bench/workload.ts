@@ -16,6 +16,8 @@ export interface Workload {
   readonly ads: number;
   readonly minutes: number;
   readonly partitions: number;
+  /** Epoch ms of the first click, a full minute; the store drops clicks of long ago. */
+  readonly begin?: number;
 }
 
 /** Distinct clicks by `ad_id|epoch minute`. */
@@ -55,9 +57,13 @@ export async function fill(kafka: KafkaClient, topic: string, workload: Workload
   return truth;
 }
 
-function* clicksOf({ clicks, ads, minutes }: Workload): Generator<{ click: Click; isCopy: boolean }> {
+function* clicksOf({
+  clicks,
+  ads,
+  minutes,
+  begin = 1_767_225_600_000,
+}: Workload): Generator<{ click: Click; isCopy: boolean }> {
   const random = randomNumbers(1);
-  const begin = 1_767_225_600_000;
   const recent: Click[] = [];
   let originals = 0;
   const recentMost = Math.max(1, Math.min(100_000, Math.floor((clicks * 30_000) / (minutes * 60_000))));

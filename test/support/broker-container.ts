@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { GenericContainer, Wait } from 'testcontainers';
-import { serverSettings } from '../../infra/embedded/broker-files.ts';
+import { type BrokerSettings, serverSettings } from '../../infra/embedded/broker-files.ts';
 import type { TestBroker } from './broker.ts';
 
 const image = 'apache/kafka:4.1.1';
@@ -17,10 +17,11 @@ export async function hasKafkaImage(): Promise<boolean> {
 }
 
 /** `port` is the same inside and outside: it is the address the broker tells its clients. */
-export async function startBrokerContainer(host: string, port: number): Promise<TestBroker> {
+export async function startBrokerContainer(host: string, port: number, more: BrokerSettings): Promise<TestBroker> {
   const settings = {
     ...serverSettings({ host: '0.0.0.0', port, controllerPort: port === 9093 ? 9094 : 9093 }, '/tmp/kafka-logs'),
     'advertised.listeners': `CLIENT://${host}:${port}`,
+    ...more,
   };
   const container = await new GenericContainer(image)
     .withEnvironment(asEnvironment(settings))

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Broker, startBroker } from '../../infra/embedded/broker.ts';
 import { ensureClassArchive } from '../../infra/embedded/broker-classes.ts';
+import type { BrokerSettings } from '../../infra/embedded/broker-files.ts';
 import { ensureBrokerJars } from '../../infra/embedded/broker-jars.ts';
 import { findJava } from '../../infra/embedded/java.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
@@ -29,20 +30,22 @@ export interface TestBroker extends AsyncDisposable {
 
 const host = '127.0.0.1';
 
-export async function startTestBroker(): Promise<TestBroker> {
+/** `more` are settings beside ours, as a benchmark's peers want them. */
+export async function startTestBroker(more: BrokerSettings = {}): Promise<TestBroker> {
   const port = await freePort();
   const inContainer = await hasKafkaImage();
   console.log(`test broker: ${inContainer ? 'container' : 'embedded'} on ${host}:${port}`);
-  return inContainer ? startBrokerContainer(host, port) : startEmbedded(port);
+  return inContainer ? startBrokerContainer(host, port, more) : startEmbedded(port, more);
 }
 
-async function startEmbedded(port: number): Promise<TestBroker> {
+async function startEmbedded(port: number, more: BrokerSettings): Promise<TestBroker> {
   const dataDir = mkdtempSync(join(tmpdir(), 'test-broker-'));
   const java = await findJava();
   const jars = await ensureBrokerJars({ onFetch: console.log });
   const log = createLog('broker', 'warn');
   await ensureClassArchive({ java, jars, log, onMake: console.log });
-  const start = () => startBroker({ dataDir, host, port, heapMb: 256, jars, java, log });
+  const settings = (ours: BrokerSettings) => ({ ...ours, ...more });
+  const start = () => startBroker({ dataDir, host, port, heapMb: 256, jars, java, log, settings });
 
   let broker: Broker | undefined = await start();
   const stop = async () => {
