@@ -6,9 +6,9 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import { openEngine } from './clickhouse/engine.ts';
 import { translate } from './clickhouse/errors.ts';
+import { withoutBlankLines } from './clickhouse/insert.ts';
 import { openServer } from './clickhouse/server.ts';
 import type { ClickHouseConfig } from './config.ts';
-import { RefusedRows } from './errors.ts';
 
 export interface ClickHouse extends AsyncDisposable {
   /**
@@ -28,7 +28,7 @@ export interface ClickHouse extends AsyncDisposable {
    * Inserts lines of JSON. An insert that failed may be there none, in part or whole: send the same rows again.
    * @throws Retryable, or RefusedRows where a line is no row of `table`
    */
-  insert(table: string, ndjson: string): Promise<void>;
+  insert(table: string, ndjson: string | Buffer): Promise<void>;
   /** @throws Retryable */
   ping(): Promise<void>;
 }
@@ -44,54 +44,19 @@ export async function openClickHouse(config: ClickHouseConfig, { readers }: Clic
   return {
     query: (sql, params) => lanes.read(client => rowsOf(client, sql, params)),
     queryLines: (sql, params) => lanes.read(client => linesOf(client, sql, params)),
-    command: sql => lanes.write(client => run(client, sql, 'command')),
-    insert: async (table, ndjson) => {
-      const rows = withoutBlankLines(ndjson);
-      if (rows === '') return;
-      await lanes.write(client =>
-        run(client, `INSERT INTO ${table} ${insertSettings} FORMAT JSONEachRow\n${rows}`, 'insert'),
-      );
+    command: sql => lanes.write(client => run(client, sql)),
+    async insert(table, ndjson) {
+      const rows = withoutBlankLines(Buffer.isBuffer(ndjson) ? ndjson : Buffer.from(ndjson));
+      if (rows.length === 0) return;
+      try {
+        await lanes.insert(table, rows);
+      } catch (error) {
+        throw translate(error, 'insert');
+      }
     },
     ping: () => lanes.read(client => ping(client)),
     [Symbol.asyncDispose]: () => lanes.close(),
   };
-}
-
-/**
- * Every default that decides what an insert means is pinned, since they drift between releases. One click with a wild
- * date must not stop the pipeline, so an insert may touch any number of partitions. What has the wrong type is refused
- * rather than written as text, as the aggregator refuses it.
- */
-const insertSettings = `SETTINGS ${[
-  'async_insert=0',
-  'insert_deduplicate=1',
-  'deduplicate_blocks_in_dependent_materialized_views=1',
-  'input_format_skip_unknown_fields=1',
-  'input_format_null_as_default=1',
-  'input_format_defaults_for_omitted_fields=1',
-  'input_format_json_read_numbers_as_strings=0',
-  'input_format_json_read_bools_as_strings=0',
-  'input_format_json_read_bools_as_numbers=0',
-  'input_format_json_read_objects_as_strings=0',
-  'input_format_json_read_arrays_as_strings=0',
-  'input_format_allow_errors_num=0',
-  'input_format_allow_errors_ratio=0',
-  `date_time_input_format='best_effort'`,
-  'max_partitions_per_insert_block=1000',
-  'throw_on_max_partitions_per_insert_block=0',
-].join(', ')}`;
-
-/**
- * The embedded engine takes a blank line for the end of an insert's rows and runs what follows as SQL, so rows that
- * come from outside must never hold one. A line that does not begin an object is refused before the engine sees it.
- */
-function withoutBlankLines(ndjson: string): string {
-  const rows =
-    ndjson.includes('\n\n') || ndjson.startsWith('\n') ? ndjson.replace(/\n{2,}/g, '\n').replace(/^\n/, '') : ndjson;
-  const stray = /^[^{]|\n[^{]/.exec(rows);
-  if (!stray) return rows;
-  const shown = JSON.stringify(rows.slice(stray.index, stray.index + 40).trim());
-  throw new RefusedRows(`a line does not begin with "{": ${shown}`);
 }
 
 async function rowsOf<T>(
@@ -123,11 +88,11 @@ async function linesOf(
   }
 }
 
-async function run(client: ClickHouseClient, sql: string, doing: 'command' | 'insert'): Promise<void> {
+async function run(client: ClickHouseClient, sql: string): Promise<void> {
   try {
     await client.command({ query: sql });
   } catch (error) {
-    throw translate(error, doing);
+    throw translate(error, 'command');
   }
 }
 

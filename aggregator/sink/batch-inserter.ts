@@ -51,7 +51,7 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
   let flushing = false;
   let failing: string | undefined;
 
-  const insertTable = async (table: string, ndjson: string) => {
+  const insertTable = async (table: string, ndjson: Buffer) => {
     for (let attempt = 0; ; attempt++) {
       const startedAt = performance.now();
       try {
@@ -73,8 +73,8 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
 
   const insertAll = async (taken: readonly Piece[]) => {
     for (const table of taken[0]?.rows.keys() ?? []) {
-      const ndjson = Buffer.concat(taken.flatMap(({ rows }) => rows.get(table) ?? [])).toString();
-      if (ndjson !== '') await insertTable(table, ndjson);
+      const ndjson = Buffer.concat(taken.flatMap(({ rows }) => rows.get(table) ?? []));
+      if (ndjson.length > 0) await insertTable(table, ndjson);
     }
   };
 

@@ -7,14 +7,17 @@
  */
 import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { type ClickHouseClient, ClickHouseLogLevel, createClient, parseError } from '@clickhouse/client';
 import type { ClickHouseConfig } from '../config.ts';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
+import { insertSettings } from './insert.ts';
 
 /** Who runs statements: HTTP takes any number at once, a connection of the embedded engine one at a time. */
 export interface Lanes {
   read<T>(use: (client: ClickHouseClient) => Promise<T>): Promise<T>;
   write<T>(use: (client: ClickHouseClient) => Promise<T>): Promise<T>;
+  /** Rows as lines of JSON. */
+  insert(table: string, rows: Buffer): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -24,29 +27,40 @@ export async function openEngine(config: ClickHouseConfig, readers: number): Pro
   const { createChdbConnection } = await import('chdb/connection');
   const connect = async () => {
     // The two packages declare one interface twice; the casts end at this line.
-    const connection = createChdbConnection({ path: directory }) as unknown as Connection;
-    const client = createClient({ connection, log: { level: ClickHouseLogLevel.OFF } });
+    const connection = createChdbConnection({ path: directory });
+    const client = createClient({
+      connection: connection as unknown as Connection,
+      log: { level: ClickHouseLogLevel.OFF },
+    });
     await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${config.CLICKHOUSE_DATABASE}` });
     await client.command({ query: `USE ${config.CLICKHOUSE_DATABASE}` });
-    return client;
+    return { client, connection };
   };
-  const clients: ClickHouseClient[] = [];
+  const opened: Awaited<ReturnType<typeof connect>>[] = [];
   try {
     mkdirSync(directory, { recursive: true });
     accessSync(directory, constants.W_OK);
-    while (clients.length < 1 + readers) clients.push(await connect());
+    while (opened.length < 1 + readers) opened.push(await connect());
   } catch (error) {
     throw cannotOpen(error, directory);
   }
-  const [writer, ...others] = clients;
+  const [writer, ...others] = opened;
   const write = laneOf([writer!], 'write');
   const read = laneOf(others, 'read');
   return {
-    read: read.run,
-    write: write.run,
+    read: use => read.run(({ client }) => use(client)),
+    write: use => write.run(({ client }) => use(client)),
+    // As bytes, which the engine reads where they are: through the client they would be made a string, thrice.
+    insert: (table, values) =>
+      write.run(async ({ connection }) => {
+        const rows = { table, values, format: 'JSONEachRow', settings: insertSettings } as const;
+        await connection.chdb.rawInsert(rows).catch((error: unknown) => {
+          throw parseError(messageOf(error));
+        });
+      }),
     async close() {
       await Promise.all([read.close(), write.close()]);
-      for (const client of clients) await client.close();
+      for (const { client } of opened) await client.close();
     },
   };
 }
@@ -57,30 +71,30 @@ type Connection = NonNullable<NonNullable<Parameters<typeof createClient>[0]>['c
 const queueLimit = 128;
 
 /** Hands `clients` out one user at a time, first come first served. */
-function laneOf(clients: readonly ClickHouseClient[], name: string) {
+function laneOf<C>(clients: readonly C[], name: string) {
   const free = [...clients];
-  const waiting: PromiseWithResolvers<ClickHouseClient>[] = [];
+  const waiting: PromiseWithResolvers<C>[] = [];
   const running = new Set<Promise<unknown>>();
   let closed = false;
 
-  const take = (): Promise<ClickHouseClient> | ClickHouseClient => {
+  const take = (): Promise<C> | C => {
     if (closed) throw new Retryable(`ClickHouse, ${name}: the engine is closing`);
     const client = free.pop();
     if (client) return client;
     if (waiting.length >= queueLimit)
       throw new Retryable(`ClickHouse, ${name}: ${queueLimit} statements are waiting already`);
-    const turn = Promise.withResolvers<ClickHouseClient>();
+    const turn = Promise.withResolvers<C>();
     waiting.push(turn);
     return turn.promise;
   };
-  const giveBack = (client: ClickHouseClient) => {
+  const giveBack = (client: C) => {
     const next = waiting.shift();
     if (next) next.resolve(client);
     else free.push(client);
   };
 
   return {
-    async run<T>(use: (client: ClickHouseClient) => Promise<T>): Promise<T> {
+    async run<T>(use: (client: C) => Promise<T>): Promise<T> {
       const client = await take();
       const result = use(client).finally(() => giveBack(client));
       const settled = result.catch(() => undefined).finally(() => running.delete(settled));

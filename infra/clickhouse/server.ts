@@ -1,9 +1,12 @@
 /** A ClickHouse server over HTTP, with as many statements at once as it has connections. */
+import { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import type { ClickHouseConfig } from '../config.ts';
 import { ConfigError } from '../errors.ts';
 import type { Lanes } from './engine.ts';
 import { codeOf } from './errors.ts';
+import { insertSettings } from './insert.ts';
 
 export function openServer(config: ClickHouseConfig, readers: number): Lanes {
   if (!URL.canParse(config.CLICKHOUSE_URL))
@@ -25,18 +28,28 @@ export function openServer(config: ClickHouseConfig, readers: number): Lanes {
     await using root = asDisposable(clientOf('default', 1));
     await root.client.command({ query: `CREATE DATABASE IF NOT EXISTS ${config.CLICKHOUSE_DATABASE}` });
   };
+  const write: Lanes['write'] = async use => {
+    try {
+      return await use(client);
+    } catch (error) {
+      // A server refuses every statement of a client whose database is not there yet, even its creation.
+      if (codeOf(error) !== 'UNKNOWN_DATABASE') throw error;
+      await createDatabase();
+      return await use(client);
+    }
+  };
+  const settings = Object.entries(insertSettings).map(
+    ([name, value]) => `${name}=${typeof value === 'string' ? `'${value}'` : value}`,
+  );
   return {
     read: use => use(client),
-    async write(use) {
-      try {
-        return await use(client);
-      } catch (error) {
-        // A server refuses every statement of a client whose database is not there yet, even its creation.
-        if (codeOf(error) !== 'UNKNOWN_DATABASE') throw error;
-        await createDatabase();
-        return await use(client);
-      }
-    },
+    write,
+    insert: (table, rows) =>
+      write(async () => {
+        const query = `INSERT INTO ${table} SETTINGS ${settings.join(', ')} FORMAT JSONEachRow`;
+        const { stream } = await client.exec({ query, values: Readable.from([rows], { objectMode: false }) });
+        await finished(stream.resume());
+      }),
     close: () => client.close(),
   };
 }

@@ -99,7 +99,8 @@ export function fakeClickHouse(
 ): ClickHouse {
   // What the sink uses of it.
   const clickhouse: Pick<ClickHouse, 'insert'> = {
-    async insert(table, ndjson) {
+    async insert(table, given) {
+      const ndjson = String(given);
       const torn = tear(ndjson.split('\n').length);
       try {
         await network.call('insert', () => {

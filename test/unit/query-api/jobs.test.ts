@@ -19,7 +19,7 @@ function fakeClickHouse(rows: () => unknown[] = () => []) {
     queryLines: async () => new Uint8Array(),
     command: async () => undefined,
     insert: async (table, ndjson) => {
-      for (const line of ndjson.split('\n')) inserted.push({ table, row: JSON.parse(line) });
+      for (const line of String(ndjson).split('\n')) inserted.push({ table, row: JSON.parse(line) });
     },
     ping: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,

@@ -1,0 +1,56 @@
+/** What an insert means, the same for engine and server, and what lines it may hold. */
+import { RefusedRows } from '../errors.ts';
+
+/**
+ * Every default that decides what an insert means is pinned, since they drift between releases. One click with a wild
+ * date must not stop the pipeline, so an insert may touch any number of partitions. What has the wrong type is refused
+ * rather than written as text, as the aggregator refuses it.
+ */
+export const insertSettings: Readonly<Record<string, number | string>> = {
+  async_insert: 0,
+  insert_deduplicate: 1,
+  deduplicate_blocks_in_dependent_materialized_views: 1,
+  input_format_skip_unknown_fields: 1,
+  input_format_null_as_default: 1,
+  input_format_defaults_for_omitted_fields: 1,
+  input_format_json_read_numbers_as_strings: 0,
+  input_format_json_read_bools_as_strings: 0,
+  input_format_json_read_bools_as_numbers: 0,
+  input_format_json_read_objects_as_strings: 0,
+  input_format_json_read_arrays_as_strings: 0,
+  input_format_allow_errors_num: 0,
+  input_format_allow_errors_ratio: 0,
+  date_time_input_format: 'best_effort',
+  max_partitions_per_insert_block: 1000,
+  throw_on_max_partitions_per_insert_block: 0,
+};
+
+/**
+ * The embedded engine takes a blank line for the end of an insert's rows and runs what follows as SQL, so rows that
+ * come from outside must never hold one. A line that does not begin an object is refused before the engine sees it.
+ * @throws RefusedRows
+ */
+export function withoutBlankLines(ndjson: Buffer): Buffer {
+  const hasBlankLine = ndjson[0] === newline || ndjson.includes('\n\n');
+  const rows = hasBlankLine
+    ? Buffer.from(
+        ndjson
+          .toString()
+          .replace(/\n{2,}/g, '\n')
+          .replace(/^\n/, ''),
+      )
+    : ndjson;
+  for (let at = 0; at < rows.length; ) {
+    if (rows[at] !== brace) throw strayLine(rows.subarray(at, at + 40));
+    const end = rows.indexOf(newline, at);
+    at = end === -1 ? rows.length : end + 1;
+  }
+  return rows;
+}
+
+const newline = 0x0a;
+const brace = 0x7b;
+
+function strayLine(begin: Buffer): RefusedRows {
+  return new RefusedRows(`a line does not begin with "{": ${JSON.stringify(begin.toString().trim())}`);
+}
