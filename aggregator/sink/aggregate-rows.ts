@@ -17,11 +17,10 @@ export function aggregateRows(records: Iterable<LogRecord>): { rows: TableRows; 
     else if (kind === recordKinds.progress) progress.push(value);
     else unknown++;
   }
-  // The order of insertion: progress comes after all it covers.
+  // The order of insertion: progress comes after all it covers. A view takes ad_minute on into ad_minute_by_ad.
   return {
     rows: new Map([
       ['ad_minute', adMinute],
-      ['ad_minute_by_ad', adMinute],
       ['quarantine', quarantine],
       ['partition_progress', progress],
     ]),

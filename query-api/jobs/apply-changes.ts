@@ -1,7 +1,8 @@
 /**
  * Writes what a recount has found. First the history, so that nobody reads a changed number without its restatement;
  * `ad_minute`, which the recount compares with, comes last: as long as it is not written, a job that is run again finds
- * the cell still different and writes all of it once more.
+ * the cell still different and writes all of it once more. So `ad_minute_by_ad` does not wait for the view that fills it
+ * from `ad_minute`: an insert that broke off between the two would find nothing different.
  */
 import {
   type CellChange,

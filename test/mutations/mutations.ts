@@ -151,9 +151,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'one-table-skipped',
-    bug: 'the sink forgets one of the two tables of counts',
+    bug: 'the sink forgets a table',
     file: 'aggregator/sink/aggregate-rows.ts',
-    edits: [["['ad_minute_by_ad', adMinute]", "['ad_minute_by_ad', []]"]],
+    edits: [["['ad_minute', adMinute]", "['ad_minute', []]"]],
   },
   {
     name: 'read-without-final',

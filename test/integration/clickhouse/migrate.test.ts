@@ -52,6 +52,17 @@ describe('migrate', () => {
     expect(await tableNames()).toEqual(names);
   });
 
+  it('lets every row of ad_minute into ad_minute_by_ad as well', async () => {
+    await migrate(engine.clickhouse, log);
+    const minute = Math.floor(Date.now() / 60_000) * 60;
+    const row = { minute, ad_id: 'a', country: 'KR', partition: 3, version: 7, clicks: 5, duplicates: 2, late: 1 };
+    await engine.clickhouse.insert('ad_minute', JSON.stringify(row));
+    const found = await engine.clickhouse.query(
+      'SELECT toUnixTimestamp(minute) AS minute, * EXCEPT minute FROM ad_minute_by_ad',
+    );
+    expect(found).toEqual([row]);
+  });
+
   it('does no harm when two processes run it at the same time', async () => {
     await Promise.all([migrate(engine.clickhouse, log), migrate(engine.clickhouse, log)]);
     const versions = (await applied()).map(row => row.version);

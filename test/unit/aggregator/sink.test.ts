@@ -58,7 +58,6 @@ describe('aggregate rows', () => {
     ]);
     expect([...rows].map(([table, buffers]) => [table, text(buffers)])).toEqual([
       ['ad_minute', 'a\n'],
-      ['ad_minute_by_ad', 'a\n'],
       ['quarantine', 'q\n'],
       ['partition_progress', 'p\n'],
     ]);
