@@ -70,9 +70,9 @@ describe('batch inserter', () => {
     const events: string[] = [];
     const failures = given.failures ?? [];
     const clickhouse = {
-      async insert(table: string, ndjson: string) {
+      async insert(table: string, ndjson: string | Buffer) {
         const failure = failures.shift();
-        events.push(`${failure ? 'fail' : 'insert'} ${table} ${ndjson.trim().replaceAll('\n', ',')}`);
+        events.push(`${failure ? 'fail' : 'insert'} ${table} ${String(ndjson).trim().replaceAll('\n', ',')}`);
         if (failure) throw failure;
       },
     } as unknown as ClickHouse;
