@@ -1,6 +1,7 @@
 /**
- * How much ingest takes in, all of it acknowledged by the broker: `node test/bench/ingest.ts [--seconds 10] [--connections 64]`.
- * Single posts, then batches of 100; beside them an empty route with the same body, as a yardstick of the same run.
+ * How much ingest takes in, all of it acknowledged by the broker: single posts, batches of 100, and the time of a post at
+ * half of the most. Beside single posts an empty fastify route with the same body, in turns, as the yardstick of the same
+ * run. `npm run bench:ingest -- --help`. Every post must be accepted.
  */
 import { fork } from 'node:child_process';
 import { parseArgs } from 'node:util';
@@ -13,18 +14,25 @@ import { createLog } from '../../infra/log.ts';
 import { names } from '../../infra/topics.ts';
 import { startTestBroker } from '../support/broker.ts';
 import { startService } from '../support/service.ts';
+import { type BenchRow, median, rowOf, tell } from './bench-row.ts';
 import { costOf } from './process-cost.ts';
 
 const { values: options } = parseArgs({
   options: {
     seconds: { type: 'string', default: '10' },
     connections: { type: 'string', default: '64' },
+    runs: { type: 'string', default: '3' },
+    json: { type: 'string' },
     empty: { type: 'boolean' },
+    help: { type: 'boolean' },
   },
 });
-
+if (options.help) {
+  console.log(`npm run bench:ingest -- [--seconds 10] [--connections 64] [--runs 3] [--json FILE]`);
+  process.exit(0);
+}
 if (options.empty) await serveEmpty();
-else await measureAll();
+else tell(await measureAll(), options.json);
 
 /** The yardstick: parses the body, and answers. */
 async function serveEmpty(): Promise<void> {
@@ -33,31 +41,83 @@ async function serveEmpty(): Promise<void> {
   process.send?.(await http.listen({ host: '127.0.0.1', port: 0 }));
 }
 
-async function measureAll(): Promise<void> {
-  await using broker = await startTestBroker();
-  const kafka = createKafka(
-    loadConfig(KafkaConfig, { KAFKA_BROKERS: broker.brokers }),
-    'bench',
-    createLog('bench', 'error'),
-  );
-  await ensureTopics(kafka, names(''), 4);
-  await using ingest = await startService('ingest/main.ts', 'INGEST_PORT', {
-    KAFKA_BROKERS: broker.brokers,
-    LOG_LEVEL: 'warn',
-  });
-  await ingest.ready();
-  const child = fork(import.meta.filename, ['--empty'], { stdio: 'inherit' });
-  const emptyUrl = await new Promise<string>(resolve => child.once('message', message => resolve(String(message))));
-  await measure('warm-up, single', ingest.url, 1, ingest.pid);
-  await measure('empty route, single', emptyUrl, 1, child.pid ?? 0);
-  await measure('ingest, single', ingest.url, 1, ingest.pid);
-  await measure('empty route, single', emptyUrl, 1, child.pid ?? 0);
-  await measure('ingest, single', ingest.url, 1, ingest.pid);
-  await measure('ingest, batches of 100', ingest.url, 100, ingest.pid);
-  child.kill();
+interface Target {
+  readonly url: string;
+  readonly pid: number;
 }
 
-async function measure(title: string, url: string, clicks: number, pid: number): Promise<void> {
+interface Measured {
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly cpuSecondsPerMillion: number;
+}
+
+async function measureAll(): Promise<BenchRow[]> {
+  await using broker = await startTestBroker();
+  const env = { KAFKA_BROKERS: broker.brokers, LOG_LEVEL: 'warn' };
+  await ensureTopics(createKafka(loadConfig(KafkaConfig, env), 'bench', createLog('bench', 'error')), names(''), 4);
+  await using ingest = await startService('ingest/main.ts', 'INGEST_PORT', env);
+  await ingest.ready();
+  const child = fork(import.meta.filename, ['--empty'], { stdio: 'inherit' });
+  using _ = { [Symbol.dispose]: () => void child.kill() };
+  const url = await new Promise<string>(resolve => child.once('message', message => resolve(String(message))));
+  const empty = { url, pid: child.pid ?? 0 };
+
+  for (const target of [empty, ingest]) await measure('warm-up', target, 1);
+  const [route, single, batches]: Measured[][] = [[], [], []];
+  for (let run = 0; run < Number(options.runs); run++) {
+    route!.push(await measure('empty route, single', empty, 1));
+    single!.push(await measure('ingest, single', ingest, 1));
+    batches!.push(await measure('ingest, batches of 100', ingest, 100));
+  }
+  const middle = (runs: readonly Measured[], of: (run: Measured) => number) => median(runs.map(of));
+  const most = middle(single!, r => r.perSecond);
+  const half = await measure('ingest, single, at half', ingest, 1, most / 2);
+  const halfOfBatches = middle(batches!, r => r.perSecond) / 2;
+  const halfBatches = await measure('ingest, batches of 100, at half', ingest, 100, halfOfBatches);
+  return [
+    rowOf('ingest, single posts', most, 'clicks/s', {
+      name: 'empty fastify route',
+      value: middle(route!, r => r.perSecond),
+    }),
+    rowOf(
+      'ingest, single posts, CPU',
+      middle(single!, r => r.cpuSecondsPerMillion),
+      'CPU s per million',
+      {
+        name: 'empty fastify route',
+        value: middle(route!, r => r.cpuSecondsPerMillion),
+      },
+    ),
+    rowOf(
+      'ingest, single posts, p99',
+      middle(single!, r => r.p99),
+      'ms',
+    ),
+    rowOf('ingest, single posts at half of that, p99', half.p99, 'ms'),
+    rowOf(
+      'ingest, batches of 100',
+      middle(batches!, r => r.perSecond),
+      'clicks/s',
+    ),
+    rowOf(
+      'ingest, batches of 100, CPU',
+      middle(batches!, r => r.cpuSecondsPerMillion),
+      'CPU s per million',
+    ),
+    rowOf('ingest, batches of 100 at half of that, p99', halfBatches.p99, 'ms'),
+    rowOf('ingest, peak memory', costOf(ingest.pid).peakMb, 'MB'),
+  ];
+}
+
+/** `clicksPerSecond` undefined: as many as go. */
+async function measure(
+  title: string,
+  { url, pid }: Target,
+  clicks: number,
+  clicksPerSecond?: number,
+): Promise<Measured> {
   const before = costOf(pid).cpuSeconds;
   // One body for all requests: what is measured is ingest, not the making of clicks.
   const click = () => ({
@@ -73,11 +133,21 @@ async function measure(title: string, url: string, clicks: number, pid: number):
     body: JSON.stringify(clicks === 1 ? click() : Array.from({ length: clicks }, click)),
     connections: Number(options.connections),
     duration: Number(options.seconds),
+    ...(clicksPerSecond === undefined ? {} : { overallRate: Math.max(1, Math.round(clicksPerSecond / clicks)) }),
   });
   const accepted = result['2xx'] * clicks;
   const cpu = costOf(pid).cpuSeconds - before;
+  const refused = result.non2xx + result.errors;
+  if (refused > 0) throw new Error(`${title}: ${refused} requests not accepted`);
+  const measured = {
+    perSecond: accepted / result.duration,
+    p50: result.latency.p50,
+    p99: result.latency.p99,
+    cpuSecondsPerMillion: (cpu / accepted) * 1e6,
+  };
   console.log(
-    `${title}: ${Math.round(accepted / result.duration)} clicks/s, p50 ${result.latency.p50} ms, p99 ${result.latency.p99} ms, ` +
-      `${((cpu / accepted) * 1e6).toFixed(1)} CPU s per million, ${result.non2xx + result.errors} not accepted`,
+    `${title}: ${Math.round(measured.perSecond)} clicks/s, p50 ${measured.p50} ms, p99 ${measured.p99} ms, ` +
+      `${measured.cpuSecondsPerMillion.toFixed(1)} CPU s per million`,
   );
+  return measured;
 }

@@ -7,6 +7,7 @@ export interface ProcessCost {
 }
 
 export function costOf(pid: number): ProcessCost {
+  if (pid === 0) return { cpuSeconds: 0, peakMb: 0 };
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
     .replace(/^.*\) /, '')
     .split(' ');

@@ -30,31 +30,53 @@ const sendBytes = 3 << 20;
 export async function fill(kafka: KafkaClient, topic: string, workload: Workload): Promise<Cells> {
   await using producer = createProducer(kafka, { acks: -1, timeoutMs: 30_000 });
   const truth = new Map<string, number>();
-  const open: string[][] = Array.from({ length: workload.partitions }, () => []);
   let records: OutgoingRecord[] = [];
   let bytes = 0;
   const send = async () => {
     if (records.length > 0) await producer.send(topic, records);
     [records, bytes] = [[], 0];
   };
+  const count = (click: Click) => {
+    const cell = `${click.adId}|${Math.floor(click.clickedAt / 60_000)}`;
+    truth.set(cell, (truth.get(cell) ?? 0) + 1);
+  };
+  for (const { partition, value } of recordsOf(workload, count)) {
+    records.push({ partition, value });
+    bytes += value.length;
+    if (bytes > sendBytes) await send();
+  }
+  await send();
+  return truth;
+}
+
+export interface BacklogRecord {
+  readonly partition: number;
+  /** NDJSON. */
+  readonly value: string;
+  /** Epoch ms: when its last click was received. */
+  readonly receivedAt: number;
+}
+
+/** The records of the topic in order; `onDistinct` is told every click that is no copy. */
+export function* recordsOf(
+  workload: Workload,
+  onDistinct: (click: Click) => void = () => undefined,
+): Generator<BacklogRecord> {
+  const open: string[][] = Array.from({ length: workload.partitions }, () => []);
+  let receivedAt = 0;
   const close = (partition: number) => {
     const value = open[partition]!.join('\n');
     open[partition] = [];
-    records.push({ partition, value });
-    bytes += value.length;
+    return { partition, value, receivedAt };
   };
   for (const { click, isCopy } of clicksOf(workload)) {
     const partition = partitionOf(click.adId, workload.partitions);
     open[partition]!.push(formatLine(click));
-    if (open[partition]!.length === workload.lines) close(partition);
-    if (bytes > sendBytes) await send();
-    if (isCopy) continue;
-    const cell = `${click.adId}|${Math.floor(click.clickedAt / 60_000)}`;
-    truth.set(cell, (truth.get(cell) ?? 0) + 1);
+    receivedAt = click.receivedAt;
+    if (!isCopy) onDistinct(click);
+    if (open[partition]!.length === workload.lines) yield close(partition);
   }
-  for (const [partition, lines] of open.entries()) if (lines.length > 0) close(partition);
-  await send();
-  return truth;
+  for (const [partition, lines] of open.entries()) if (lines.length > 0) yield close(partition);
 }
 
 function* clicksOf({

@@ -32,6 +32,7 @@ export async function startBrokerContainer(host: string, port: number, more: Bro
     brokers: `${host}:${port}`,
     host,
     port,
+    pid: 0,
     stop: async () => void (await container.stop({ timeout: 6_000, remove: false })),
     kill: async () => void (await promisify(execFile)('docker', ['kill', container.getId()])),
     restart: () => container.restart({ timeout: 6_000 }),

@@ -20,6 +20,8 @@ export interface TestBroker extends AsyncDisposable {
   readonly brokers: string;
   readonly host: string;
   readonly port: number;
+  /** 0 where it is not a process of this machine. */
+  readonly pid: number;
   /** Ends it in good order; the data stays. */
   stop(): Promise<void>;
   /** SIGKILL; the data stays. */
@@ -56,6 +58,9 @@ async function startEmbedded(port: number, more: BrokerSettings): Promise<TestBr
     brokers: `${host}:${port}`,
     host,
     port,
+    get pid() {
+      return broker?.pid ?? 0;
+    },
     stop,
     async kill() {
       if (broker === undefined) return;

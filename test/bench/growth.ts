@@ -1,0 +1,64 @@
+/**
+ * What a click costs the counting core, and what an open click holds in memory, as the number of clicks and of ads grows:
+ * both should stay the same. One thread, no Kafka, records of the same bytes as in the log; totals are checked.
+ * `node test/bench/growth.ts -- --help`.
+ */
+import { parseArgs } from 'node:util';
+import { freshCheckpoint, PartitionAggregator } from '../../aggregator/core/partition-aggregator.ts';
+import { type BenchRow, median, rowOf, tell } from './bench-row.ts';
+import { recordsOf, type Workload } from './workload.ts';
+
+const { values: options } = parseArgs({
+  options: { runs: { type: 'string', default: '1' }, json: { type: 'string' }, help: { type: 'boolean' } },
+});
+if (options.help) {
+  console.log(`node test/bench/growth.ts [--runs 1] [--json FILE]`);
+  process.exit(0);
+}
+const runs = Number(options.runs);
+/** As at 50,000 clicks a second. */
+const clicksPerMinute = 3_000_000;
+const commitLines = 200_000;
+
+const shapes = [
+  ...[1_000_000, 4_000_000, 20_000_000].map(clicks => ({ clicks, ads: 100_000 })),
+  ...[1_000, 2_000_000].map(ads => ({ clicks: 4_000_000, ads })),
+];
+// Compiled before it is measured: a process that has been up for a minute is what is asked about.
+measure({ clicks: 1_000_000, ads: 100_000 });
+const results = shapes.map(shape => {
+  const all = Array.from({ length: runs }, () => measure(shape));
+  return { ...shape, micros: median(all.map(r => r.micros)), bytes: median(all.map(r => r.bytes)) };
+});
+const yardstick = results.find(({ clicks, ads }) => clicks === 4_000_000 && ads === 100_000)!;
+const rows: BenchRow[] = results.flatMap(({ clicks, ads, micros, bytes }) => {
+  const shape = `${clicks} clicks, ${ads} ads`;
+  return [
+    rowOf(`core, ${shape}`, micros, 'µs per click', {
+      name: '4000000 clicks, 100000 ads',
+      value: yardstick.micros,
+    }),
+    rowOf(`core, memory, ${shape}`, bytes, 'bytes per open click'),
+  ];
+});
+tell(rows, options.json);
+
+function measure({ clicks, ads }: { clicks: number; ads: number }): { micros: number; bytes: number } {
+  const minutes = Math.max(1, Math.ceil(clicks / clicksPerMinute));
+  const workload: Workload = { clicks, lines: 500, ads, minutes, partitions: 1 };
+  const settings = { partition: 0, partitions: 1, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 1 };
+  const aggregator = new PartitionAggregator(settings, freshCheckpoint(0));
+  let [offset, busyMs] = [0, 0];
+  for (const { value, receivedAt } of recordsOf(workload)) {
+    const record = Buffer.from(value);
+    const begin = performance.now();
+    aggregator.step(offset++, receivedAt, record);
+    if (aggregator.pending.lines >= commitLines) aggregator.drain();
+    busyMs += performance.now() - begin;
+  }
+  const { ids, bytes: held } = aggregator.state;
+  aggregator.drain();
+  const { received, counted, duplicates } = aggregator.totals;
+  if (received !== clicks || counted + duplicates !== clicks) throw new Error(`${counted} counted of ${clicks}`);
+  return { micros: (busyMs / clicks) * 1_000, bytes: held / ids };
+}
