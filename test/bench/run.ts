@@ -25,7 +25,7 @@ const { values: options } = parseArgs({
 });
 const runs = ['--runs', options.runs];
 const parts: Readonly<Record<string, Part>> = {
-  growth: { file: 'growth.ts', full: [] },
+  growth: { file: 'growth.ts', full: [], quick: ['--quick'] },
   'aggregate, own records': {
     file: 'aggregate.ts',
     full: [...runs, '--lines', '500', ...(options.peers === '' ? [] : ['--peers', options.peers])],
