@@ -10,8 +10,6 @@ import {
   type FastifyBaseLogger,
   type FastifyError,
   type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
   type FastifyTypeProvider,
   fastify,
   LogController,
@@ -22,6 +20,10 @@ import { type Static, type TSchema, Type } from 'typebox';
 import { messageOf } from './errors.ts';
 import type { Logger } from './log.ts';
 import { registry } from './metrics.ts';
+import { completeDocument, type OpenApiParts } from './openapi.ts';
+import { asProblem, Problem, ProblemSchema, sendProblem } from './problem.ts';
+
+export { Problem, ProblemSchema } from './problem.ts';
 
 interface TypeBoxProvider extends FastifyTypeProvider {
   validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown;
@@ -40,6 +42,8 @@ export type Http = FastifyInstance<
 export interface HttpOptions {
   readonly title: string;
   readonly description: string;
+  /** What the tags of the routes mean, for OpenAPI. */
+  readonly tags?: Readonly<Record<string, string>>;
   readonly log: Logger;
   readonly bodyLimitBytes: number;
   /** `false`, `true`, or the addresses of trusted proxies as fastify takes them. */
@@ -54,36 +58,10 @@ export interface HttpOptions {
   readonly beforeScrape?: () => Promise<void>;
 }
 
-/** An error for the client: thrown by handlers, sent as `application/problem+json`. */
-export class Problem extends Error {
-  override readonly name = 'Problem';
-  readonly status: number;
-  readonly code: string;
-  readonly extra: Readonly<Record<string, unknown>>;
-  readonly retryAfterS: number | undefined;
-
-  constructor(status: number, code: string, detail: string, extra: Record<string, unknown> = {}, retryAfterS?: number) {
-    super(detail);
-    this.status = status;
-    this.code = code;
-    this.extra = extra;
-    this.retryAfterS = retryAfterS;
-  }
-}
-
-export const ProblemSchema = Type.Object(
-  {
-    type: Type.String({ description: 'always `about:blank`: `code` tells the kind' }),
-    title: Type.String(),
-    status: Type.Integer(),
-    code: Type.String({ description: 'stable, for programs' }),
-    detail: Type.String({ description: 'names field, value and rule, for people' }),
-  },
-  { additionalProperties: true, description: 'RFC 9457 problem details' },
-);
-
 /** Longest a handler may keep a request; also the limit for receiving one whole. */
 export const requestTimeoutMs = 30_000;
+
+const maxHeaderBytes = 16_384;
 
 export async function createHttp(options: HttpOptions): Promise<Http> {
   const http = fastify({
@@ -97,10 +75,11 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
     return503OnClosing: true,
-    routerOptions: { maxParamLength: 256 },
+    // As long as an address may be: the routes themselves say how long a parameter may be.
+    routerOptions: { maxParamLength: maxHeaderBytes },
     // A URL that cannot be decoded fails before any route or error handler is found.
     frameworkErrors: (error, request, reply) => sendProblem(reply, asProblem(error, request)),
-    http: { connectionsCheckingInterval: 5_000, headersTimeout: 15_000, maxHeaderSize: 16_384 },
+    http: { connectionsCheckingInterval: 5_000, headersTimeout: 15_000, maxHeaderSize: maxHeaderBytes },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: 'array', allErrors: false } },
   }).withTypeProvider<TypeBoxProvider>();
 
@@ -136,7 +115,19 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     });
   }
   await http.register(swagger, {
-    openapi: { openapi: '3.1.0', info: { title: options.title, description: options.description, version: '0.1.0' } },
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: options.title,
+        description: options.description,
+        version: '0.1.0',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/', description: 'this service' }],
+      security: [],
+      tags: Object.entries({ ...options.tags, ...operationTags }).map(([name, description]) => ({ name, description })),
+    },
+    transformObject: documents => ('openapiObject' in documents ? completed(documents.openapiObject) : {}),
   });
   registerOperations(http, options);
   return http;
@@ -168,16 +159,30 @@ export async function failures(checks: HttpOptions['readiness'], timeoutMs = 2_0
   return Object.fromEntries(results.filter(result => result !== undefined));
 }
 
+function completed<T>(document: T): T {
+  return completeDocument(document as OpenApiParts, ProblemSchema) as T;
+}
+
+const operationTags = { operations: 'Health, readiness, metrics and this document' };
+
 function registerOperations(http: Http, { readiness, beforeScrape }: HttpOptions): void {
   const tags = ['operations'];
   http.get('/healthz', {
-    schema: { tags, summary: 'The process is alive', response: { 200: Type.Object({ status: Type.Literal('ok') }) } },
+    schema: {
+      tags,
+      operationId: 'getHealth',
+      summary: 'The process is alive',
+      description: 'Asks nobody else: a process that answers this need not be started again.',
+      response: { 200: Type.Object({ status: Type.Literal('ok') }) },
+    },
     handler: () => ({ status: 'ok' as const }),
   });
   http.get('/readyz', {
     schema: {
       tags,
+      operationId: 'getReadiness',
       summary: 'All that this service needs works',
+      description: 'Otherwise 503, with the reasons by name in `failed`.',
       response: { 200: Type.Object({ status: Type.Literal('ready') }), 503: ProblemSchema },
     },
     handler: async (_request, reply) => {
@@ -188,76 +193,26 @@ function registerOperations(http: Http, { readiness, beforeScrape }: HttpOptions
     },
   });
   http.get('/metrics', {
-    schema: { tags, summary: 'Prometheus metrics', response: { 200: Type.String() } },
+    schema: {
+      tags,
+      operationId: 'getMetrics',
+      summary: 'Prometheus metrics',
+      description: 'In the text format. What is not known at the moment is absent, not old and not zero.',
+      response: { 200: { description: 'metrics', content: { 'text/plain': { schema: Type.String() } } } },
+    },
     handler: async (_request, reply) => {
       await beforeScrape?.();
       return reply.type(registry.contentType).send(await registry.metrics());
     },
   });
-  http.get('/openapi.json', { schema: { hide: true }, handler: () => http.swagger() });
+  http.get('/openapi.json', {
+    schema: {
+      tags,
+      operationId: 'getOpenApi',
+      summary: 'This document',
+      description: 'OpenAPI 3.1, made of the schemas by which requests are checked and answers are written.',
+      response: { 200: Type.Record(Type.String(), Type.Unknown(), { description: 'an OpenAPI document' }) },
+    },
+    handler: () => http.swagger() as unknown as Record<string, unknown>,
+  });
 }
-
-function asProblem(error: FastifyError | Problem, request: FastifyRequest): Problem {
-  if (error instanceof Problem) return error;
-  const status = error.statusCode ?? 500;
-  if (error.validation) return new Problem(400, 'invalid_parameter', validationDetail(error, request));
-  if (status >= 500) return new Problem(500, 'internal', 'the server failed to answer; the log has the reason');
-  return new Problem(
-    status,
-    (error.code ?? 'bad_request').toLowerCase().replace(/^fst_err_(ctp_)?/, ''),
-    error.message,
-  );
-}
-
-/** `count "x": must be integer`: field, value and rule. */
-function validationDetail(error: FastifyError, request: FastifyRequest): string {
-  const [first] = error.validation ?? [];
-  if (!first) return error.message;
-  const { keyword, params, instancePath } = first;
-  const absent = keyword === 'required' ? params['missingProperty'] : undefined;
-  const unknown = keyword === 'additionalProperties' ? params['additionalProperty'] : undefined;
-  const path = [...instancePath.split('/').filter(Boolean), absent ?? unknown].filter(key => typeof key === 'string');
-  const given = absent === undefined ? ` ${shown(valueAt(request, error.validationContext, path))}` : '';
-  const allowed = keyword === 'enum' ? `: ${String(params['allowedValues'])}` : '';
-  return `${path.join('.')}${given}: ${first.message ?? 'is not valid'}${allowed}`;
-}
-
-function valueAt({ query, params }: FastifyRequest, context: string | undefined, path: readonly string[]): unknown {
-  let at: unknown = context === 'params' ? params : query;
-  for (const key of path) at = typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined;
-  return at;
-}
-
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? '';
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
-}
-
-function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
-  if (problem.retryAfterS !== undefined) reply.header('retry-after', String(problem.retryAfterS));
-  return reply
-    .code(problem.status)
-    .type('application/problem+json')
-    .serializer((body: unknown) => JSON.stringify(body))
-    .send({
-      type: 'about:blank',
-      title: titles[problem.status] ?? 'Error',
-      status: problem.status,
-      code: problem.code,
-      detail: problem.message,
-      ...problem.extra,
-    });
-}
-
-const titles: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  409: 'Conflict',
-  413: 'Content Too Large',
-  415: 'Unsupported Media Type',
-  429: 'Too Many Requests',
-  500: 'Internal Server Error',
-  503: 'Service Unavailable',
-};

@@ -31,6 +31,7 @@ export async function buildIngestApp({ config, clickLog, log, kafkaReady, now = 
   const http = await createHttp({
     title: 'Ad click ingest',
     description: 'Takes clicks and answers when they are safely in the log.',
+    tags: { clicks: 'Clicks in' },
     log,
     bodyLimitBytes: config.INGEST_BODY_LIMIT_BYTES,
     trustProxy: trustProxyOf(config),
@@ -114,6 +115,7 @@ const ndjson = Type.String({ description: 'one click, as in application/json, pe
 
 const routeSchema = {
   tags: ['clicks'],
+  operationId: 'postClicks',
   summary: 'Post one click or many',
   description:
     'Content-Encoding: gzip is understood. Each click is judged alone; what is accepted is in the log before the answer is sent.',

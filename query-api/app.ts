@@ -65,6 +65,12 @@ export async function buildQueryApi({
     title: 'Ad click counts: query API',
     description:
       'Exact clicks per ad and minute, each answer with its state and the watermark it stands on. Times are UTC.',
+    tags: {
+      ads: 'Clicks per ad, top lists, series, and how final counts were changed',
+      clicks: 'What became of one click',
+      jobs: 'Recounts and comparisons with raw clicks',
+      pipeline: 'How far counting is, whether it adds up, what was not counted, and what happens now',
+    },
     log,
     bodyLimitBytes: 16 * 1_024,
     trustProxy: trustProxyOf(config),

@@ -70,8 +70,8 @@ function lastMinutes(minutes: number, { now, maxMinutes }: RangeRules): TimeRang
 
 function given(asked: AskedRange, granularity: Granularity, { maxMinutes }: RangeRules): TimeRange | undefined {
   if (asked.from === undefined && asked.to === undefined) return undefined;
-  if (asked.to === undefined) throw new Problem(400, 'invalid_parameter', 'to: is required beside from');
-  if (asked.from === undefined) throw new Problem(400, 'invalid_parameter', 'from: is required beside to');
+  if (asked.to === undefined) throw absent('to', 'is required beside from');
+  if (asked.from === undefined) throw absent('from', 'is required beside to');
   const from = timeOf('from', asked.from, granularity);
   const to = timeOf('to', asked.to, granularity);
   if (from >= to) throw invalid('from', asked.from, `must be before to (given "${asked.to}")`);
@@ -100,5 +100,13 @@ function floorTo(ms: number, stepMs: number): number {
 }
 
 export function invalid(field: string, value: unknown, rule: string): Problem {
-  return new Problem(400, 'invalid_parameter', `${field}: ${rule} (given ${JSON.stringify(value)})`);
+  return new Problem(400, 'invalid_parameter', `${field}: ${rule} (given ${JSON.stringify(value)})`, {
+    field,
+    value,
+    rule,
+  });
+}
+
+function absent(field: string, rule: string): Problem {
+  return new Problem(400, 'invalid_parameter', `${field}: ${rule}`, { field, rule });
 }

@@ -41,6 +41,7 @@ const schema = {
   tags: ['ads'],
   operationId: 'findAds',
   summary: 'Ads whose id begins so, with their clicks (without from and to: in the last 24 hours)',
+  description: 'Only ads that were clicked in the range are found.',
   querystring: Type.Object(
     {
       prefix: Type.Optional(

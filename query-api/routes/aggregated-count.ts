@@ -58,6 +58,8 @@ const schema = {
   tags: ['ads'],
   operationId: 'getAggregatedCount',
   summary: "One ad's clicks in a range of minutes (without from and to: the last full minute)",
+  description:
+    'The count stands on the watermark that is beside it. `state` is that of the whole range: it is `final` once no click of any of its minutes can be added any more. `as_of` undoes later restatements.',
   params: AdIdParams,
   querystring: Type.Object(
     {

@@ -91,6 +91,7 @@ const schema = {
   tags: ['ads'],
   operationId: 'getAllSeries',
   summary: 'Clicks over time, of all ads together, or of each ad that is named',
+  description: 'Without `ad_id`: one series, of all ads together. At most 100,000 points in one answer.',
   querystring: Type.Object(
     {
       ad_id: adIdsParameter,

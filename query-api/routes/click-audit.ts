@@ -78,6 +78,7 @@ const schema = {
   tags: ['clicks'],
   operationId: 'getClick',
   summary: 'Where a click went: each accepted copy of it, and what became of it',
+  description: 'Found as long as the raw click is kept, which is 35 days.',
   params: Type.Object({
     event_id: Type.String({ minLength: 1, maxLength: limits.eventIdLength, description: "the click's event_id" }),
   }),

@@ -42,6 +42,7 @@ const schema = {
   tags: ['ads'],
   operationId: 'getCountries',
   summary: 'Clicks by country in a range of minutes (without from and to: the last full minute)',
+  description: 'Without `ad_id`: of all ads.',
   querystring: Type.Object({ ad_id: adIdsParameter, ...rangeParameters }, { additionalProperties: false }),
   response: {
     200: Type.Object(

@@ -16,6 +16,14 @@ export function routeLive(http: Http, { live }: RouteDeps): void {
   });
 }
 
+/** A stream has no schema of its own in OpenAPI 3.1: this says what each `data:` holds. */
+const EventStream = {
+  type: 'string',
+  contentMediaType: 'application/json',
+  contentSchema: LiveEvent,
+  description: 'server-sent events; each `data:` is one object of `contentSchema`',
+};
+
 const schema = {
   tags: ['pipeline'],
   operationId: 'listen',
@@ -34,7 +42,7 @@ const schema = {
     { additionalProperties: false },
   ),
   response: {
-    200: { description: 'events', content: { 'text/event-stream': { schema: Type.Unsafe<Readable>(LiveEvent) } } },
+    200: { description: 'events', content: { 'text/event-stream': { schema: Type.Unsafe<Readable>(EventStream) } } },
     400: ProblemSchema,
     503: ProblemSchema,
   },

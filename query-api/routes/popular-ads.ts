@@ -41,6 +41,8 @@ const schema = {
   tags: ['ads'],
   operationId: 'getPopularAds',
   summary: 'The ads with the most clicks in the last full minutes, or in a range of minutes',
+  description:
+    '`window` counts back from the last full minute; the running minute is not in it. Give `window`, or `from` and `to`, or neither.',
   querystring: Type.Object(
     {
       count: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 1_000, description: 'ads to list' })),

@@ -30,6 +30,8 @@ const schema = {
   tags: ['pipeline'],
   operationId: 'getQuarantine',
   summary: 'Lines that were not counted: how many by reason, and the newest of them',
+  description:
+    'Nothing that came into the log is dropped: what cannot be counted is kept here, whole, with the reason. Lines that came too late are counted all the same, by a restatement of their minute.',
   querystring: Type.Object(
     {
       reason: Type.Optional(

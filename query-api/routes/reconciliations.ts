@@ -76,6 +76,8 @@ const startSchema = {
   tags: ['jobs'],
   operationId: 'startReconciliation',
   summary: 'Compare final counts with distinct event ids of raw clicks, in SQL, apart from the streaming code',
+  description:
+    'Makes a job and answers at once; look at it with `GET /v1/reconciliations/{id}`. It changes nothing. The range must be final, and its raw clicks still kept.',
   body: Type.Object(JobBody.properties, { additionalProperties: false }),
   response: { 202: Reconciliation, ...jobProblems },
 } as const;
@@ -84,6 +86,7 @@ const listSchema = {
   tags: ['jobs'],
   operationId: 'listReconciliations',
   summary: 'The latest reconciliations; one is made for each hour that becomes final',
+  description: 'The newest 100.',
   querystring: Type.Object({}, { additionalProperties: false }),
   response: {
     200: Type.Object({ reconciliations: Type.Array(Reconciliation) }, { additionalProperties: false }),
@@ -95,6 +98,7 @@ const getSchema = {
   tags: ['jobs'],
   operationId: 'getReconciliation',
   summary: 'How far a reconciliation is, and what it has found',
+  description: 'The result is complete once `state` is `done`.',
   params: JobIdParams,
   querystring: Type.Object({}, { additionalProperties: false }),
   response: { 200: Reconciliation, ...jobProblems },

@@ -94,6 +94,8 @@ const startSchema = {
   tags: ['jobs'],
   operationId: 'startReplay',
   summary: 'Recount final minutes from raw clicks, to see or to apply what differs',
+  description:
+    'Makes a job and answers at once; look at it with `GET /v1/replays/{id}`. The range must be final, and its raw clicks still kept. Without `apply` nothing is changed. Asked twice, it makes two jobs, of which the second finds nothing to change.',
   body: Type.Object(
     {
       ...JobBody.properties,
@@ -108,6 +110,8 @@ const listSchema = {
   tags: ['jobs'],
   operationId: 'listReplays',
   summary: 'The latest replays and restatements',
+  description:
+    'The newest 100, those first that were asked for last; also restatements, which the pipeline makes by itself of minutes into which clicks came late.',
   querystring: Type.Object({}, { additionalProperties: false }),
   response: { 200: Type.Object({ replays: Type.Array(JobSchema) }, { additionalProperties: false }), ...problems },
 } as const;
@@ -116,6 +120,8 @@ const getSchema = {
   tags: ['jobs'],
   operationId: 'getReplay',
   summary: 'How far a replay is, and what it has found to differ, page by page',
+  description:
+    'The diff is complete once `state` is `done`; before, it has what was found so far. `next` leads from page to page.',
   params: JobIdParams,
   querystring: Type.Object(
     {
@@ -134,6 +140,7 @@ const cancelSchema = {
   tags: ['jobs'],
   operationId: 'cancelReplay',
   summary: 'End a replay; what it has applied stays applied, and is restated as a whole minute',
+  description: 'A job that has already ended stays as it is. The answer has the job as it was when this was asked for.',
   params: JobIdParams,
   response: { 202: JobSchema, ...jobProblems },
 } as const;

@@ -50,6 +50,8 @@ const schema = {
   tags: ['ads'],
   operationId: 'getRestatements',
   summary: 'How final counts of an ad were changed (without from and to: in the last 31 days)',
+  description:
+    'A final count changes only by a job that recounts raw clicks; each change is kept here with what was stated before.',
   params: AdIdParams,
   querystring: Type.Object(
     {

@@ -49,6 +49,8 @@ const schema = {
   tags: ['ads'],
   operationId: 'getSeries',
   summary: "One ad's clicks over time (without from and to: the last 60 minutes, 24 hours or 31 days)",
+  description:
+    'Each point has a state of its own; `state` beside them is that of the whole range. Steps without clicks are points with zeroes.',
   params: AdIdParams,
   querystring: Type.Object(
     {

@@ -69,6 +69,8 @@ const schema = {
   tags: ['pipeline'],
   operationId: 'getStatus',
   summary: 'How far each partition is counted, and whether every line is accounted for',
+  description:
+    'Of each partition of the log: position, lag in records and in event time, and the sums received = counted + duplicates + quarantined. Of the rows in ClickHouse the same, where this process compares them.',
   querystring: Type.Object({}, { additionalProperties: false }),
   response: {
     200: Type.Object(

@@ -1,0 +1,74 @@
+/**
+ * What the OpenAPI documents of all services have in common, put in once rather than in each route: the problems that any
+ * request may be answered with, their media type, and `Retry-After` where it is sent. A route documents what is its own.
+ */
+export interface OpenApiParts {
+  paths?: Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
+  components?: { schemas?: Record<string, unknown> };
+  [key: string]: unknown;
+}
+
+interface Operation {
+  requestBody?: unknown;
+  responses?: Record<string, Response>;
+  [key: string]: unknown;
+}
+
+interface Response {
+  description: string;
+  headers?: Record<string, unknown>;
+  content?: Record<string, unknown>;
+}
+
+/** The document as it is served. `problemSchema` describes every error. */
+export function completeDocument<T extends OpenApiParts>(document: T, problemSchema: unknown): T {
+  const paths = Object.entries(document.paths ?? {}).map(([path, operations = {}]) => {
+    const methods = Object.entries(operations).map(([method, operation]) => [
+      method,
+      withProblems(operation as Operation),
+    ]);
+    return [path, Object.fromEntries(methods)];
+  });
+  const schemas = { ...document.components?.schemas, Problem: problemSchema };
+  return { ...document, paths: Object.fromEntries(paths), components: { ...document.components, schemas } };
+}
+
+function withProblems(operation: Operation): Operation {
+  const own = Object.entries(operation.responses ?? {});
+  const successes = own.filter(([status]) => Number(status) < 400);
+  const failures = own.map(([status]) => Number(status)).filter(status => status >= 400);
+  const always = operation.requestBody === undefined ? anyRequest : [...anyRequest, ...anyBody];
+  const statuses = [...new Set([...failures, ...always])].sort((a, b) => a - b);
+  const responses = Object.fromEntries([...successes, ...statuses.map(status => [`${status}`, problemAnswer(status)])]);
+  return { ...operation, responses };
+}
+
+/** Statuses with which any request may be answered, and any that has a body. */
+const anyRequest = [400, 429, 500, 503];
+const anyBody = [413, 415];
+
+const meanings: Readonly<Record<number, string>> = {
+  400: 'The request breaks a rule: `detail` names field, value and rule',
+  404: 'There is no such thing, or it is no longer kept',
+  409: 'Not possible in the present state',
+  413: 'The body is too large, or holds too much',
+  415: 'The media type or the content encoding is not understood',
+  429: 'Too many requests from this address (only where a limit is set)',
+  500: 'The server failed to answer',
+  503: 'Not possible at the moment: try again',
+};
+
+const retryAfter = {
+  'Retry-After': {
+    description: 'seconds to wait before the next try',
+    schema: { type: 'integer', minimum: 0 },
+  },
+};
+
+function problemAnswer(status: number): Response {
+  return {
+    description: meanings[status] ?? 'The request could not be answered',
+    ...(status === 429 || status === 503 ? { headers: retryAfter } : {}),
+    content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+  };
+}

@@ -1,0 +1,130 @@
+/** Errors as clients see them: RFC 9457 problem details, which name field, value and rule. */
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+
+/** An error for the client: thrown by handlers, sent as `application/problem+json`. */
+export class Problem extends Error {
+  override readonly name = 'Problem';
+  readonly status: number;
+  readonly code: string;
+  readonly extra: Readonly<Record<string, unknown>>;
+  readonly retryAfterS: number | undefined;
+
+  constructor(status: number, code: string, detail: string, extra: Record<string, unknown> = {}, retryAfterS?: number) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+    this.extra = extra;
+    this.retryAfterS = retryAfterS;
+  }
+}
+
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String({ description: 'always `about:blank`: `code` tells the kind' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String({ description: 'stable, for programs' }),
+    detail: Type.String({ description: 'names field, value and rule, for people' }),
+    field: Type.Optional(Type.String({ description: 'the parameter or field that breaks a rule' })),
+    value: Type.Optional(Type.Unknown({ description: 'what was given for it; absent: nothing was' })),
+    rule: Type.Optional(Type.String({ description: 'what it must be' })),
+  },
+  {
+    additionalProperties: true,
+    description: 'RFC 9457 problem details',
+    examples: [
+      {
+        type: 'about:blank',
+        title: 'Bad Request',
+        status: 400,
+        code: 'invalid_parameter',
+        detail: 'from: must be a whole minute in UTC (given "2025-11-22T08:26:30Z")',
+        field: 'from',
+        value: '2025-11-22T08:26:30Z',
+        rule: 'must be a whole minute in UTC',
+      },
+    ],
+  },
+);
+
+/** Whatever a handler or fastify has thrown, as it is told to the client. */
+export function asProblem(error: FastifyError | Problem, request: FastifyRequest): Problem {
+  if (error instanceof Problem) return error;
+  const status = error.statusCode ?? 500;
+  if (error.validation) return invalidParameter(error, request);
+  if (status >= 500) return new Problem(500, 'internal', 'the server failed to answer; the log has the reason');
+  return new Problem(
+    status,
+    (error.code ?? 'bad_request').toLowerCase().replace(/^fst_err_(ctp_)?/, ''),
+    error.message,
+  );
+}
+
+/** `count "x": must be integer`: field, value and rule. */
+function invalidParameter(error: FastifyError, request: FastifyRequest): Problem {
+  const [first] = error.validation ?? [];
+  if (!first) return new Problem(400, 'invalid_parameter', error.message);
+  const { keyword, params, instancePath } = first;
+  const absent = keyword === 'required' ? params['missingProperty'] : undefined;
+  const unknown = keyword === 'additionalProperties' ? params['additionalProperty'] : undefined;
+  const path = [...instancePath.split('/').filter(Boolean), absent ?? unknown].filter(key => typeof key === 'string');
+  const field = path.join('.');
+  const allowed = keyword === 'enum' ? `: ${String(params['allowedValues'])}` : '';
+  const rule = `${first.message ?? 'is not valid'}${allowed}`;
+  if (absent !== undefined) return new Problem(400, 'invalid_parameter', `${field}: ${rule}`, { field, rule });
+  const value = valueAt(request, error.validationContext, path);
+  const text = shown(value);
+  return new Problem(400, 'invalid_parameter', `${field} ${text}: ${rule}`, {
+    field,
+    value: text.length < shownCharacters ? value : text,
+    rule,
+  });
+}
+
+function valueAt(
+  { query, params, body, headers }: FastifyRequest,
+  context: string | undefined,
+  path: readonly string[],
+): unknown {
+  let at: unknown = { params, body, headers }[context ?? ''] ?? query;
+  for (const key of path) at = typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined;
+  return at;
+}
+
+/** A refusal must not send back what may be very long. */
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? '';
+  return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
+}
+
+const shownCharacters = 60;
+
+export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+  if (problem.retryAfterS !== undefined) reply.header('retry-after', String(problem.retryAfterS));
+  return reply
+    .code(problem.status)
+    .type('application/problem+json')
+    .serializer((body: unknown) => JSON.stringify(body))
+    .send({
+      type: 'about:blank',
+      title: titles[problem.status] ?? 'Error',
+      status: problem.status,
+      code: problem.code,
+      detail: problem.message,
+      ...problem.extra,
+    });
+}
+
+const titles: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  409: 'Conflict',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  429: 'Too Many Requests',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+};

@@ -1,0 +1,88 @@
+/** Both services' OpenAPI documents, and the routes they have really registered, without Kafka or ClickHouse. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { FastifyInstance, RouteOptions } from 'fastify';
+import { pino } from 'pino';
+import { loadConfig } from '../../infra/config.ts';
+import type { Http } from '../../infra/http.ts';
+import { buildIngestApp } from '../../ingest/app.ts';
+import { IngestConfig } from '../../ingest/config.ts';
+import { buildQueryApi } from '../../query-api/app.ts';
+import { QueryApiConfig } from '../../query-api/config.ts';
+
+export interface Document {
+  readonly openapi: string;
+  readonly tags?: readonly { readonly name: string }[];
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components: { readonly schemas: Readonly<Record<string, unknown>> };
+}
+
+export interface Operation {
+  readonly operationId?: string;
+  readonly tags?: readonly string[];
+  readonly summary?: string;
+  readonly description?: string;
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly content: Content };
+  readonly responses: Readonly<Record<string, { readonly description: string; readonly content?: Content }>>;
+}
+
+export interface Parameter {
+  readonly in: string;
+  readonly name: string;
+  readonly required?: boolean;
+  readonly description?: string;
+  readonly schema: unknown;
+}
+
+export type Content = Readonly<Record<string, { readonly schema?: unknown }>>;
+
+export interface Documented {
+  readonly document: Document;
+  readonly routes: readonly RouteOptions[];
+}
+
+export async function queryApiDocument(): Promise<Documented> {
+  return await documented(() =>
+    buildQueryApi({
+      config: loadConfig(QueryApiConfig, {}),
+      clickhouse: {
+        query: nothing,
+        queryLines: nothing,
+        command: nothing,
+        insert: nothing,
+        ping: nothing,
+        [Symbol.asyncDispose]: async () => undefined,
+      },
+      log: pino({ level: 'silent' }),
+      now: Date.now,
+      pipeline: { endOffsets: nothing, sinkPositions: nothing },
+    }),
+  );
+}
+
+export async function ingestDocument(): Promise<Documented> {
+  return await documented(() =>
+    buildIngestApp({
+      config: loadConfig(IngestConfig, {}),
+      clickLog: { append: nothing, refusal: () => undefined },
+      log: pino({ level: 'silent' }),
+      kafkaReady: nothing,
+    }),
+  );
+}
+
+async function documented(build: () => Promise<Http>): Promise<Documented> {
+  const routes: RouteOptions[] = [];
+  const onInstance = (message: unknown) => {
+    const { fastify } = message as { fastify: FastifyInstance };
+    fastify.addHook('onRoute', route => void routes.push(route));
+  };
+  subscribe('fastify.initialization', onInstance);
+  const http = await build().finally(() => unsubscribe('fastify.initialization', onInstance));
+  await http.ready();
+  const document: unknown = JSON.parse(JSON.stringify(http.swagger()));
+  await http.close();
+  return { document: document as Document, routes };
+}
+
+const nothing = () => Promise.reject(new Error('a document is made without asking anybody'));
