@@ -2,10 +2,12 @@
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { generatedPath } from './support/client-text.ts';
 
 const root = join(import.meta.dirname, '..');
 const rooms = ['infra', 'ingest', 'aggregator', 'query-api'];
 const sources = globSync(`{${rooms.join(',')}}/**/*.ts`, { cwd: root }).sort();
+const launchers = ['query-api/cli/adclicks.js'];
 const pages = globSync('query-api/dashboard/**/*.{html,js,css,svg}', { cwd: root }).sort();
 const tests = globSync('test/**/*.ts', { cwd: root }).sort();
 const textOf = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -108,7 +110,8 @@ describe('the house', () => {
   });
 
   it('has files that still say one thing', () => {
-    expect(sources.filter(file => textOf(file).split('\n').length > 320)).toEqual([]);
+    const written = sources.filter(file => file !== generatedPath);
+    expect(written.filter(file => textOf(file).split('\n').length > 320)).toEqual([]);
   });
 
   it('has a dashboard that needs nothing but its own files: no markup from text, no inline style, no other host', () => {
@@ -128,7 +131,7 @@ describe('the house', () => {
 
   it('is mapped in the README, file by file', () => {
     const readme = textOf('README.md');
-    const shipped = [...sources, ...pages];
+    const shipped = [...sources, ...pages, ...launchers];
     const unmapped = shipped.filter(file => !readme.includes(`\`${file}\``));
     const gone = [...readme.matchAll(/^\| `((?:infra|ingest|aggregator|query-api)\/[^`]+\.(?:ts|html|js|css|svg))`/gm)]
       .map(([, file]) => file ?? '')

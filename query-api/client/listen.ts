@@ -1,0 +1,63 @@
+/**
+ * The events of GET /v1/live over as many connections as it takes: after a break it comes back with the id of the last
+ * event, so that nothing is missed. It gives up when it could not come back `maxTries` times in a row.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type EventSourceMessage, EventSourceParserStream } from 'eventsource-parser/stream';
+import type { Operations } from './operations.ts';
+import { ProblemError, Unreachable } from './problem-error.ts';
+
+export type LiveMessage =
+  | { readonly kind: 'event'; readonly id: string; readonly data: Operations['listen']['answer'] }
+  /** What was missed is not known any more; the next event says all. */
+  | { readonly kind: 'reset' }
+  /** The database does not answer at the moment. */
+  | { readonly kind: 'unavailable'; readonly detail: string };
+
+export interface ListenOptions {
+  /** Bytes of one connection. */
+  readonly open: (lastEventId: string | undefined) => AsyncIterable<Uint8Array>;
+  readonly maxTries: number;
+  readonly signal: AbortSignal | undefined;
+  readonly pauseMs?: number;
+}
+
+export async function* listen({ open, maxTries, signal, pauseMs = 2_000 }: ListenOptions): AsyncGenerator<LiveMessage> {
+  let lastEventId: string | undefined;
+  for (let failures = 0; !signal?.aborted; ) {
+    let failure: unknown = new Unreachable('the stream of live events ended');
+    try {
+      for await (const message of messagesOf(open(lastEventId))) {
+        failures = 0;
+        if (message.kind === 'event') lastEventId = message.id;
+        yield message;
+      }
+    } catch (error) {
+      failure = error;
+    }
+    if (signal?.aborted) return;
+    // Where there was never anything to come back to, the caller should hear it at once.
+    if (lastEventId === undefined || ++failures >= maxTries || !mayPass(failure)) throw failure;
+    await sleep(pauseMs, undefined, { ...(signal ? { signal } : {}) }).catch(() => undefined);
+  }
+}
+
+async function* messagesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<LiveMessage> {
+  const events = ReadableStream.from(bytes)
+    .pipeThrough(new TextDecoderStream())
+    .pipeThrough(new EventSourceParserStream({ onError: 'terminate', maxBufferSize: maxEventCharacters }));
+  for await (const event of events) yield messageOf(event);
+}
+
+function messageOf({ event, id = '', data }: EventSourceMessage): LiveMessage {
+  if (event === 'reset') return { kind: 'reset' };
+  if (event === 'unavailable') return { kind: 'unavailable', detail: String(JSON.parse(data).detail) };
+  return { kind: 'event', id, data: JSON.parse(data) };
+}
+
+const maxEventCharacters = 4 * 1_024 * 1_024;
+
+/** What the request itself is refused for stays so; a service that is away may come back. */
+function mayPass(error: unknown): boolean {
+  return !(error instanceof ProblemError) || error.status === 429 || error.status >= 500;
+}

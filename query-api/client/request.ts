@@ -1,0 +1,45 @@
+/** Pure: an operation and its input → the request for it. */
+import type { Place } from './operations.ts';
+
+export interface Input {
+  readonly params?: Readonly<Record<string, string>> | undefined;
+  readonly query?: Readonly<Record<string, QueryValue>> | undefined;
+  readonly body?: unknown;
+}
+
+type QueryValue = string | number | boolean | readonly (string | number)[] | undefined;
+
+/** `base`: the service's URL; a path in it stays, as of a gateway. @throws TypeError where a parameter is missing */
+export function requestOf(base: string, place: Place, input: Input): { url: string; init: RequestInit } {
+  const path = place.path.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = input.params?.[name];
+    // An empty parameter would lead to another path.
+    if (value === undefined || value === '') throw new TypeError(`${name}: must be given`);
+    return encodeURIComponent(value);
+  });
+  const query = queryOf(input.query ?? {});
+  const headers: Record<string, string> = { accept: accepts[place.gives] };
+  const init: RequestInit = { method: place.method, headers };
+  if (input.body !== undefined) {
+    headers['content-type'] = 'application/json';
+    init.body = JSON.stringify(input.body);
+  }
+  return { url: `${base.replace(/\/+$/, '')}${path}${query === '' ? '' : `?${query}`}`, init };
+}
+
+const accepts = {
+  json: 'application/json',
+  lines: 'application/x-ndjson',
+  events: 'text/event-stream',
+  text: '*/*',
+  nothing: '*/*',
+} as const satisfies Record<Place['gives'], string>;
+
+/** A list is one `name=value` for each of its elements. */
+function queryOf(query: Readonly<Record<string, QueryValue>>): string {
+  const pairs = Object.entries(query).flatMap(([name, value]) => {
+    if (value === undefined) return [];
+    return [value].flat().map((one): [string, string] => [name, String(one)]);
+  });
+  return new URLSearchParams(pairs).toString();
+}
