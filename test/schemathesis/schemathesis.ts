@@ -6,6 +6,7 @@ import { execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import type { KnownValues } from './known-values.ts';
 
 export const version = '4.32.5';
 
@@ -21,13 +22,23 @@ export interface RunOptions {
   readonly seed: number;
   /** Operations that are left out. */
   readonly without: readonly string[];
+  readonly known: KnownValues;
 }
 
 /** Runs it over all operations of a service, with its words on stdout. Resolves to whether every check held. */
 export async function runSchemathesis(program: string, options: RunOptions): Promise<boolean> {
-  // It leaves a cache where it runs.
-  const cwd = dirname(program);
-  const child = spawn(program, [...argumentsOf(options)], { cwd, stdio: ['ignore', 'inherit', 'inherit'] });
+  const child = spawn(program, [...argumentsOf(options)], {
+    // It leaves a cache where it runs.
+    cwd: dirname(program),
+    env: {
+      ...process.env,
+      PYTHONPATH: import.meta.dirname,
+      PYTHONDONTWRITEBYTECODE: '1',
+      SCHEMATHESIS_HOOKS: 'real_values',
+      ADCLICKS_VALUES: JSON.stringify(options.known),
+    },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   const { promise, resolve, reject } = Promise.withResolvers<number | null>();
   child.once('error', reject);
   child.once('exit', resolve);
@@ -87,6 +98,6 @@ function* argumentsOf({ url, examples, seed, without }: RunOptions): Generator<s
   yield* ['--checks', checks.join(','), '--continue-on-failure', '--max-failures', '20'];
   yield* ['--phases', 'examples,coverage,fuzzing', '--max-examples', `${examples}`, '--seed', `${seed}`];
   yield* ['--generation-database', 'none', '--suppress-health-check', 'all', '--warnings', 'off'];
-  yield* ['--request-timeout', '30', '--workers', '2', '--no-color'];
+  yield* ['--request-timeout', '30', '--workers', '1', '--no-color'];
   for (const operation of without) yield* ['--exclude-operation-id', operation];
 }
