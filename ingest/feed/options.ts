@@ -1,4 +1,4 @@
-/** What `npm run feed` can be told; the command line of `feed-main.ts` ends up here. */
+/** What `npm run feed` can be told; its command line (`command.ts`) ends up here. */
 import type { ClickField } from './csv-rows.ts';
 
 export interface FeedOptions {

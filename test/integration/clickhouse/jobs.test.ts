@@ -15,6 +15,7 @@ import { QueryApiConfig } from '../../../query-api/config.ts';
 import { openJobs } from '../../../query-api/jobs/open-jobs.ts';
 import { createRecountQueries } from '../../../query-api/jobs/recount-queries.ts';
 import { recountSteps } from '../../../query-api/jobs/recount-steps.ts';
+import { adclicks } from '../../support/adclicks.ts';
 import { click } from '../../support/clicks.ts';
 import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
 import { eventually } from '../../support/wait.ts';
@@ -312,6 +313,13 @@ describe('npm run replay', () => {
         '',
       ],
     ]);
+    // The same as adclicks, where a difference shows in how it ends.
+    const env = { ADCLICKS_QUERY_API_URL: addressOf(http) };
+    expect(await adclicks(env, 'replay', ...range)).toMatchObject({ code: 3, stdout: expect.stringContaining('-2') });
+    expect(await adclicks(env, 'reconcile', ...range)).toMatchObject({
+      code: 3,
+      stdout: expect.stringMatching(/done: \d+ counts compared with raw clicks, 2 differ\nad .*\n(ad_1|b) /),
+    });
     const applied = JSON.parse((await run(...range, '--apply', '--json')).stdout);
     expect(applied).toMatchObject({ state: 'done', apply: true, diff: { cells: 2 } });
     expect(await countOf('ad_1')).toMatchObject({ count: 1, state: 'restated' });

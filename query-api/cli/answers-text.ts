@@ -1,0 +1,83 @@
+/** Answers of the query API as text for people. Pure. */
+import type { AnswerOf } from '../client/client.ts';
+import { type Style, shortDuration, shortTime } from './style.ts';
+import { textPairs, textTable } from './text-table.ts';
+
+export function statusText(status: AnswerOf<'getStatus'>, style: Style): string {
+  const { conservation: sums, partitions } = status;
+  const n = style.count;
+  const sum = `${n(sums.received)} received = ${n(sums.counted)} counted + ${n(sums.duplicates)} duplicates + ${n(sums.quarantined)} quarantined`;
+  const quarantine = Object.entries(status.quarantine).map(([reason, lines]) => `${n(lines)} ${reason}`);
+  const head = textPairs([
+    ['watermark', `${shortTime(status.watermark)} (${shortDuration(status.watermark_age_ms)} ago)`],
+    ['final until', shortTime(status.final_until)],
+    ['unread', sums.unread_records === null ? 'not known: Kafka does not answer' : `${n(sums.unread_records)} records`],
+    ['conservation', `${sum}  ${sums.balanced ? style.good('balanced') : style.bad('NOT balanced')}`],
+    ['rows', rowsText(sums.rows, style)],
+    ['quarantine', quarantine.join(', ') || 'empty'],
+  ]);
+  const table = textTable(
+    [
+      ...['partition', 'position', 'lag'].map(title => ({ title, isNumber: true })),
+      { title: 'behind', isNumber: true },
+      { title: 'final until' },
+      ...['received', 'counted', 'duplicates', 'quarantined'].map(title => ({ title, isNumber: true })),
+    ],
+    partitions.map(row => [
+      `${row.partition}`,
+      n(row.position),
+      row.lag_records === null ? '-' : n(row.lag_records),
+      shortDuration(row.watermark_age_ms),
+      shortTime(row.final_until),
+      ...[row.received, row.counted, row.duplicates, row.quarantined].map(n),
+    ]),
+  );
+  return table === '' ? head : `${head}\n${table}`;
+}
+
+function rowsText(rows: AnswerOf<'getStatus'>['conservation']['rows'], style: Style): string {
+  if (rows === null || rows.checked_at === null) return 'not compared yet';
+  const verdict = rows.difference === 0 ? style.good('no difference') : style.bad(`${rows.difference} lines DIFFER`);
+  return `${verdict}, compared ${shortTime(rows.checked_at)}`;
+}
+
+/** Of which minutes, how final, and on what it stands. */
+export function rangeText(
+  { from, to, state, watermark }: Pick<AnswerOf<'getPopularAds'>, 'from' | 'to' | 'state' | 'watermark'>,
+  style: Style,
+): string {
+  return `${shortTime(from)} to ${shortTime(to)}  ${style.state(state)}  ${style.faint(`watermark ${shortTime(watermark)}`)}\n`;
+}
+
+export function topText(answer: AnswerOf<'getPopularAds'>, style: Style): string {
+  const rows = answer.ads.map(({ rank, ad_id, count }) => [`${rank}`, ad_id, style.count(count)]);
+  const columns = [{ title: 'rank', isNumber: true }, { title: 'ad' }, { title: 'clicks', isNumber: true }];
+  return `${rangeText(answer, style)}${textTable(columns, rows) || 'no clicks\n'}`;
+}
+
+/** One line for each ad, as each answer has a state of its own. */
+export function countsText(answers: readonly AnswerOf<'getAggregatedCount'>[], style: Style): string {
+  const [first] = answers;
+  if (first === undefined) return '';
+  const rows = answers.map(({ ad_id, count, duplicates, late, state }) => [
+    ad_id,
+    ...[count, duplicates, late].map(style.count),
+    style.state(state),
+  ]);
+  const numbers = ['clicks', 'duplicates', 'late'].map(title => ({ title, isNumber: true }));
+  const table = textTable([{ title: 'ad' }, ...numbers, { title: 'state' }], rows);
+  return `${shortTime(first.from)} to ${shortTime(first.to)}  ${style.faint(`watermark ${shortTime(first.watermark)}`)}\n${table}`;
+}
+
+/** Ads side by side. */
+export function seriesText(answer: AnswerOf<'getAllSeries'>, style: Style): string {
+  const { series, granularity } = answer;
+  const rows = (series[0]?.points ?? []).map(({ start, state }, at) => [
+    shortTime(start),
+    ...series.map(({ points }) => style.count(points[at]?.count ?? 0)),
+    style.state(state),
+  ]);
+  const ads = series.map(({ ad_id }) => ({ title: ad_id ?? 'all ads', isNumber: true }));
+  const sums = ['total', ...series.map(({ count }) => style.count(count)), style.state(answer.state)];
+  return `${rangeText(answer, style)}${textTable([{ title: granularity }, ...ads, { title: 'state' }], [...rows, sums])}`;
+}

@@ -1,0 +1,77 @@
+/** What all commands of `adclicks` share: where the services are, how answers go out, and how it ends. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { ConfigError, messageOf } from '../../infra/errors.ts';
+import { type Client, createClient, defaultUrls } from '../client/client.ts';
+import { ProblemError, Unreachable } from '../client/problem-error.ts';
+import { type Style, styleFor } from './style.ts';
+
+/** `differs`: all went well, and what was compared is not equal. */
+export const exitCodes = { ok: 0, failed: 1, usage: 2, differs: 3 } as const;
+
+export interface ServiceOptions {
+  readonly url: string;
+  readonly json: boolean;
+}
+
+export function withService(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--url <url>', 'base URL of the query API')
+        .env('ADCLICKS_QUERY_API_URL')
+        .default(defaultUrls['query-api'])
+        .argParser(httpUrl),
+    )
+    .option('--json', 'for programs: the answer as JSON', false);
+}
+
+export function ingestUrlOption(): Option {
+  return new Option('--ingest-url <url>', 'base URL of ingest')
+    .env('ADCLICKS_INGEST_URL')
+    .default(defaultUrls.ingest)
+    .argParser(httpUrl);
+}
+
+export function withRange(command: Command): Command {
+  return command
+    .option('--from <time>', 'begin, inclusive: RFC 3339 or epoch ms, a whole minute')
+    .option('--to <time>', 'end, exclusive');
+}
+
+export function clientOf({ url }: ServiceOptions): Client {
+  return createClient({ queryApiUrl: url });
+}
+
+/** The answer whole as JSON, or as text for people. */
+export function show<T>(answer: T, { json }: ServiceOptions, textOf: (answer: T, style: Style) => string): void {
+  process.stdout.write(json ? `${JSON.stringify(answer)}\n` : textOf(answer, terminalStyle()));
+}
+
+export function terminalStyle(): Style {
+  return styleFor({ isTerminal: process.stdout.isTTY === true, hasColour: process.stdout.hasColors?.() === true });
+}
+
+/** One line that says what is wrong, and the exit code that goes with it. */
+export function failureOf(error: unknown): { message: string; code: number } {
+  if (error instanceof ProblemError) {
+    const { status, message } = error;
+    return { message: `${status} ${message}`, code: status === 400 ? exitCodes.usage : exitCodes.failed };
+  }
+  if (error instanceof Unreachable) return { message: `${error.message}: is it running?`, code: exitCodes.failed };
+  const code = error instanceof ConfigError ? exitCodes.usage : exitCodes.failed;
+  const isOurFault = error instanceof Error && !(error instanceof ConfigError) && !('syscall' in error);
+  return { message: isOurFault ? (error.stack ?? error.message) : messageOf(error), code };
+}
+
+/** A whole number of that range. */
+export function wholeNumber(min: number, max: number): (text: string) => number {
+  return text => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`must be a whole number from ${min} to ${max}`);
+  };
+}
+
+function httpUrl(text: string): string {
+  if (/^https?:\/\//.test(text) && URL.canParse(text)) return text;
+  throw new InvalidArgumentError('must be like http://127.0.0.1:8081');
+}

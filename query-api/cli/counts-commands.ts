@@ -1,0 +1,105 @@
+/** `adclicks status`, `top`, `count`, `series`, `tail`. */
+import { Argument, Command, Option } from 'commander';
+import type { AnswerOf } from '../client/client.ts';
+import { countsText, seriesText, statusText, topText } from './answers-text.ts';
+import {
+  clientOf,
+  exitCodes,
+  type ServiceOptions,
+  show,
+  terminalStyle,
+  wholeNumber,
+  withRange,
+  withService,
+} from './cli.ts';
+import { liveText } from './live-text.ts';
+
+interface RangeOptions extends ServiceOptions {
+  readonly from?: string;
+  readonly to?: string;
+  readonly country?: string;
+}
+
+export function statusCommand(): Command {
+  return withService(new Command('status'))
+    .description('How far each partition is counted, and whether every line is accounted for (exit code 3: it is not).')
+    .action(async (given: ServiceOptions) => {
+      const status = await clientOf(given).ask('getStatus');
+      show(status, given, statusText);
+      const { balanced, rows } = status.conservation;
+      if (!balanced || (rows?.difference ?? 0) > 0) process.exitCode = exitCodes.differs;
+    });
+}
+
+export function topCommand(): Command {
+  return withRange(withService(new Command('top')))
+    .description('The ads with the most clicks: in the last full minute, the last --window minutes, or from … to.')
+    .argument('[count]', 'ads to list', wholeNumber(1, 1_000), 20)
+    .option('--window <minutes>', 'the last so many full minutes', wholeNumber(1, 600_000))
+    .addOption(countryOption())
+    .addHelpText('after', '\nExamples:\n  adclicks top 10 --window 60\n  adclicks top --country KR --json | jq .ads[0]')
+    .action(async (count: number, given: RangeOptions & { readonly window?: number }) => {
+      const { from, to, country, window } = given;
+      show(await clientOf(given).ask('getPopularAds', { query: { count, window, from, to, country } }), given, topText);
+    });
+}
+
+export function countCommand(): Command {
+  return withRange(withService(new Command('count')))
+    .description('Clicks of ads in a range of minutes; without --from and --to: in the last full minute.')
+    .addArgument(new Argument('<ads...>', 'ids of ads'))
+    .addOption(countryOption())
+    .option('--as-of <time>', 'as it was answered then, before later restatements')
+    .addHelpText('after', '\nExample:\n  adclicks count ad-42 --from 2026-01-01T00:00Z --to 2026-01-02T00:00Z')
+    .action(async (ads: readonly string[], given: RangeOptions & { readonly asOf?: string }) => {
+      const { from, to, country, asOf } = given;
+      const client = clientOf(given);
+      const answers: AnswerOf<'getAggregatedCount'>[] = [];
+      for (const ad_id of ads) {
+        answers.push(
+          await client.ask('getAggregatedCount', { params: { ad_id }, query: { from, to, country, as_of: asOf } }),
+        );
+      }
+      // One ad, one answer; several are a list.
+      if (given.json) show(answers.length === 1 ? answers[0] : answers, given, () => '');
+      else show(answers, given, countsText);
+    });
+}
+
+export function seriesCommand(): Command {
+  return withRange(withService(new Command('series')))
+    .description('Clicks over time: of all ads together, or of ads side by side.')
+    .addArgument(new Argument('[ads...]', 'ids of ads, at most 20'))
+    .addOption(
+      new Option('--by <granularity>', 'length of a point').choices(['minute', 'hour', 'day']).default('minute'),
+    )
+    .addOption(countryOption())
+    .addHelpText('after', '\nExample:\n  adclicks series ad-42 ad-7 --by hour')
+    .action(async (ads: readonly string[], given: RangeOptions & { readonly by: 'minute' | 'hour' | 'day' }) => {
+      const { from, to, country, by } = given;
+      const query = { ...(ads.length > 0 ? { ad_id: ads } : {}), granularity: by, from, to, country };
+      show(await clientOf(given).ask('getAllSeries', { query }), given, seriesText);
+    });
+}
+
+export function tailCommand(): Command {
+  return withService(new Command('tail'))
+    .description('What happens now, a line a second, until Ctrl-C; with --json a JSON object a line.')
+    .option('--events <n>', 'end after so many', wholeNumber(1, 1_000_000_000))
+    .action(async (given: ServiceOptions & { readonly events?: number }) => {
+      const stop = new AbortController();
+      process.once('SIGINT', () => stop.abort());
+      process.once('SIGTERM', () => stop.abort());
+      let left = given.events ?? Number.POSITIVE_INFINITY;
+      for await (const message of clientOf(given).listen({ signal: stop.signal })) {
+        if (message.kind === 'event') {
+          show(message.data, given, event => liveText(event, terminalStyle()));
+          if (--left <= 0) break;
+        } else if (message.kind === 'unavailable') process.stderr.write(`adclicks: ${message.detail}\n`);
+      }
+    });
+}
+
+function countryOption(): Option {
+  return new Option('--country <code>', 'only clicks from there (ISO 3166-1 alpha-2; ZZ: unknown)');
+}

@@ -1,0 +1,103 @@
+/** `adclicks replay` (and `npm run replay`) and `adclicks reconcile`: jobs of the query API, started and followed. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SingleBar } from 'cli-progress';
+import { Command } from 'commander';
+import { ConfigError } from '../../infra/errors.ts';
+import type { AnswerOf, Client } from '../client/client.ts';
+import { clientOf, exitCodes, type ServiceOptions, show, wholeNumber, withRange, withService } from './cli.ts';
+import { reconciliationText, replayText } from './jobs-text.ts';
+
+interface JobOptions extends ServiceOptions {
+  readonly from?: string;
+  readonly to?: string;
+  readonly job?: string;
+}
+
+interface ReplayOptions extends JobOptions {
+  readonly apply: boolean;
+  readonly cancel?: string;
+  readonly rows: number;
+}
+
+/** `differsCode`: how it ends where a dry run has found something. */
+export function replayCommand(differsCode: number = exitCodes.differs): Command {
+  return withRange(withService(new Command('replay')))
+    .description('Recount final minutes from raw clicks, and show, or with --apply restate, what differs.')
+    .option('--apply', 'restate what differs', false)
+    .option('--job <id>', 'follow a job that was started before')
+    .option('--cancel <id>', 'end a job')
+    .option('--rows <n>', 'rows of the diff to show, at most 10000', wholeNumber(1, 10_000), 50)
+    .addHelpText('after', '\nCtrl-C leaves the job running; --job <id> follows it again, --cancel <id> ends it.')
+    .action(async (given: ReplayOptions) => {
+      const client = clientOf(given);
+      if (given.cancel !== undefined) {
+        const job = await client.ask('cancelReplay', { params: { id: given.cancel } });
+        return show(job, given, ({ id }) => `replay ${id} is being cancelled\n`);
+      }
+      const id = given.job ?? (await started(client, 'startReplay', given));
+      const query = { limit: given.rows };
+      const replay = await followed(given, () => client.ask('getReplay', { params: { id }, query }));
+      show(replay, given, answer => replayText(answer, given.rows));
+      if (replay.state !== 'done') process.exitCode = exitCodes.failed;
+      else if (replay.diff.cells > 0 && !replay.apply) process.exitCode = differsCode;
+    });
+}
+
+export function reconcileCommand(): Command {
+  return withRange(withService(new Command('reconcile')))
+    .description('Compare final counts with raw clicks, apart from the streaming code (exit code 3: they differ).')
+    .option('--job <id>', 'follow a job that was started before')
+    .addHelpText('after', '\nExample:\n  adclicks reconcile --from 2026-01-01T00:00Z --to 2026-01-02T00:00Z')
+    .action(async (given: JobOptions) => {
+      const client = clientOf(given);
+      const id = given.job ?? (await started(client, 'startReconciliation', given));
+      const job = await followed(given, () => client.ask('getReconciliation', { params: { id } }));
+      show(job, given, reconciliationText);
+      if (job.state !== 'done') process.exitCode = exitCodes.failed;
+      else if (job.result.cells_differing > 0) process.exitCode = exitCodes.differs;
+    });
+}
+
+async function started(
+  client: Client,
+  operation: 'startReplay' | 'startReconciliation',
+  given: JobOptions & { readonly apply?: boolean },
+): Promise<string> {
+  const { from, to, apply, json } = given;
+  if (from === undefined || to === undefined) throw new ConfigError('give --from and --to, or --job <id>');
+  const { id, kind } =
+    operation === 'startReplay'
+      ? await client.ask(operation, { body: { from, to, apply } })
+      : await client.ask(operation, { body: { from, to } });
+  if (!json) process.stdout.write(`${kind} ${id}\n`);
+  return id;
+}
+
+type Job = Pick<AnswerOf<'getReplay'>, 'state' | 'minutes_done' | 'minutes_total' | 'clicks_read'>;
+
+/** Looks at the job until it has ended. */
+async function followed<T extends Job>({ json }: ServiceOptions, look: () => Promise<T>): Promise<T> {
+  const bar = new SingleBar({
+    format: '{bar} {percentage}% | {value}/{total} minutes | {clicks} clicks | {state}',
+    clearOnComplete: true,
+    hideCursor: true,
+  });
+  const isShown = !json && process.stderr.isTTY;
+  if (isShown) bar.start(1, 0, { clicks: 0, state: 'queued' });
+  try {
+    for (;;) {
+      const job = await look();
+      if (isShown) {
+        bar.setTotal(job.minutes_total);
+        bar.update(job.minutes_done, { clicks: job.clicks_read, state: job.state });
+      }
+      if (job.state !== 'queued' && job.state !== 'running') return job;
+      await sleep(pollMs);
+    }
+  } finally {
+    bar.stop();
+  }
+}
+
+/** Between two looks at a job. */
+const pollMs = 300;

@@ -1,0 +1,21 @@
+/** A live event as a line, and a line for each restatement it tells of. Pure. */
+import type { AnswerOf } from '../client/client.ts';
+import { type Style, shortDuration, shortTime } from './style.ts';
+
+export function liveText(event: AnswerOf<'listen'>, style: Style): string {
+  const { at, clicks_per_second, lag_records, watermark_age_ms, totals, current, changes } = event;
+  const top = current.ads.slice(0, 3).map(({ ad_id, count }) => `${ad_id} ${style.count(count)}`);
+  const line = [
+    at.slice(11, 19),
+    `${style.count(Math.round(clicks_per_second))}/s`,
+    `${style.count(totals.counted)} counted`,
+    lag_records === null ? style.bad('Kafka is away') : `${style.count(lag_records)} unread`,
+    `${shortDuration(watermark_age_ms)} behind`,
+    top.length === 0 ? 'no clicks in this minute' : `top ${top.join(', ')}`,
+  ].join('  ');
+  const restated = changes.map(({ minute, ad_id, country, before, after, reason, job }) => {
+    const change = `${shortTime(minute)} ${ad_id} ${country}: ${style.count(before)} → ${style.count(after)}`;
+    return `${at.slice(11, 19)}  ${style.state('restated')}  ${change} (${reason}, job ${job})\n`;
+  });
+  return `${line}\n${restated.join('')}`;
+}

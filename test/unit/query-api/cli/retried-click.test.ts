@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { fixedLines } from '../../../../query-api/cli/fix-command.ts';
+import type { QuarantinedLine } from '../../../../query-api/cli/quarantined-lines.ts';
+import { type FieldMap, retriedClick } from '../../../../query-api/cli/retried-click.ts';
+
+const line: QuarantinedLine = {
+  ...{
+    partition: 2,
+    offset: 1_034,
+    line: 7,
+    reason: 'malformed',
+    detail: '',
+    appended_at: '',
+    ad_id: '',
+    event_id: '',
+  },
+  ...{ clicked_at: null, raw: '' },
+};
+const retried = (raw: unknown, map: FieldMap = {}, given: Partial<QuarantinedLine> = {}) => {
+  const click = retriedClick({ ...line, ...given }, typeof raw === 'string' ? raw : JSON.stringify(raw), map);
+  return click.ok ? JSON.parse(click.json) : click.problem;
+};
+
+describe('a line that is tried again', () => {
+  it('keeps its own event_id, so that it counts once however often it is posted', () => {
+    const click = { ad_id: 'a', event_id: 'e-1', clicked_at: 1, country: 'KR' };
+    expect(retried(click)).toEqual(click);
+    expect(retried(click, {}, { event_id: 'another' })).toEqual(click);
+  });
+
+  it('has an event_id of its place in the log where it has none, always the same', () => {
+    const click = { ad_id: 'a', clicked_at: 1 };
+    expect(retried(click)).toEqual({ ...click, event_id: 'quarantine-2-1034-7' });
+    expect(retried(click)).toEqual(retried(click));
+    expect(retried(click, {}, { line: 8 }).event_id).not.toBe(retried(click).event_id);
+  });
+
+  it('is not given a time: one made up here would be another at the next try', () => {
+    expect(retried({ ad_id: 'a', event_id: 'e' })).toBe('clicked_at: must be given');
+  });
+
+  it('takes its fields from where the map says', () => {
+    const map = { ad_id: 'banner', clicked_at: 'time' };
+    expect(retried({ banner: 'b', time: 5, event_id: 'e' }, map)).toMatchObject({ ad_id: 'b', clicked_at: 5 });
+    expect(retried({ ad_id: 'own', clicked_at: 5 }, map)).toMatchObject({ ad_id: 'own' });
+    expect(retried({ clicked_at: 5 }, { ad_id: '__proto__' }).ad_id).toBe(undefined);
+  });
+
+  it.each(['', 'not json', '[1]', 'null', '"text"'])('is refused where it is no JSON object: %s', raw => {
+    expect(retried(raw)).toBe('no JSON object');
+  });
+
+  it('says where it is no text', () => {
+    expect(retried('base64:gIE=')).toMatch(/no text/);
+  });
+});
+
+describe('--fix', () => {
+  it('mends lines by a command, in their order', async () => {
+    const lines = ["{'ad_id':'a'}", 'ü 🎉', ''];
+    expect(await fixedLines(`sed s/\\'/\\"/g`, lines)).toEqual(['{"ad_id":"a"}', 'ü 🎉', '']);
+  });
+
+  it.each([
+    ['exit 3', /ended with code 3/],
+    ['head -1', /one line for each \(got 1 for 2\)/],
+    ['no-such-command 2> /dev/null', /ended with code 127/],
+  ])('is not trusted when it fails or loses lines: %s', async (command, why) => {
+    await expect(fixedLines(command, ['a', 'b'])).rejects.toThrow(why);
+  });
+
+  it('takes more lines than a pipe holds', async () => {
+    const lines = Array.from({ length: 20_000 }, (_, i) => `${i} ${'x'.repeat(50)}`);
+    expect(await fixedLines('cat', lines)).toEqual(lines);
+  });
+});

@@ -1,0 +1,170 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { countsText, seriesText, statusText, topText } from '../../../../query-api/cli/answers-text.ts';
+import { reconciliationText, replayText } from '../../../../query-api/cli/jobs-text.ts';
+import { liveText } from '../../../../query-api/cli/live-text.ts';
+import { printed } from '../../../../query-api/cli/printed.ts';
+import { shortDuration, shortTime, styleFor } from '../../../../query-api/cli/style.ts';
+import { textTable } from '../../../../query-api/cli/text-table.ts';
+
+const bare = styleFor({ isTerminal: false, hasColour: false });
+const coloured = styleFor({ isTerminal: true, hasColour: true });
+const minute = { from: '2025-11-22T08:26:00.000Z', to: '2025-11-22T08:27:00.000Z' };
+const watermark = '2025-11-22T08:29:31.204Z';
+const job = {
+  ...{ id: '01K', kind: 'replay' as const, reason: 'replay', state: 'done' as const, apply: false, ...minute },
+  ...{ minutes_done: 4, minutes_total: 4, clicks_read: 2, cells_changed: 0, error: null },
+  ...{ created_at: watermark, updated_at: watermark },
+};
+
+describe('a table', () => {
+  it('has its columns under each other, numbers at the right, whatever is in it, colours or not', () => {
+    const cell = fc.stringMatching(/^[a-z0-9]{1,12}$/);
+    fc.assert(
+      fc.property(fc.array(fc.tuple(cell, cell), { minLength: 1, maxLength: 10 }), rows => {
+        const columns = [{ title: 'name' }, { title: 'value', isNumber: true }];
+        const plain = textTable(columns, rows);
+        const lines = plain.trimEnd().split('\n');
+        expect(lines).toHaveLength(rows.length + 1);
+        expect(new Set(lines.map(line => line.length)).size).toBe(1);
+        expect(lines.slice(1).map(line => line.split(/ +/))).toEqual(rows);
+        const red = rows.map(([name, value]) => [`\u001b[31m${name}\u001b[39m`, value]);
+        expect(textTable(columns, red).replaceAll(/\u001b\[\d+m/g, '')).toBe(plain);
+      }),
+    );
+  });
+});
+
+describe('text for people', () => {
+  const top = { ...minute, state: 'final' as const, watermark, ads: [{ rank: 1, ad_id: 'ad-42', count: 1234 }] };
+
+  it('shows a top list, bare for a pipe', () => {
+    expect(topText(top, bare)).toBe(
+      '2025-11-22T08:26Z to 2025-11-22T08:27Z  final  watermark 2025-11-22T08:29:31.204Z\n' +
+        'rank  ad     clicks\n' +
+        '   1  ad-42    1234\n',
+    );
+    expect(topText({ ...top, ads: [] }, bare)).toMatch(/no clicks\n$/);
+  });
+
+  it('shows marks, separators and colours to a person', () => {
+    expect(topText(top, coloured)).toContain('\u001b[32m● final\u001b[39m');
+    expect(topText(top, coloured)).toContain('1,234');
+  });
+
+  it('shows counts of several ads, each with its state', () => {
+    const count = { ad_id: 'a', ...minute, count: 5, duplicates: 2, late: 1, state: 'restated' as const, watermark };
+    expect(countsText([count, { ...count, ad_id: 'ad-b', state: 'final' }], bare)).toBe(
+      '2025-11-22T08:26Z to 2025-11-22T08:27Z  watermark 2025-11-22T08:29:31.204Z\n' +
+        'ad    clicks  duplicates  late  state\n' +
+        'a          5           2     1  restated\n' +
+        'ad-b       5           2     1  final\n',
+    );
+  });
+
+  it('shows a series with its ads side by side, and the sum', () => {
+    const point = { start: minute.from, count: 7, duplicates: 0, late: 0, state: 'provisional' as const };
+    const counts = { count: 7, duplicates: 0, late: 0 };
+    const series = [
+      { ad_id: 'a', ...counts, points: [point] },
+      { ad_id: 'b', ...counts, points: [{ ...point, count: 0 }] },
+    ];
+    const text = seriesText({ ...minute, granularity: 'minute', state: 'provisional', watermark, series }, bare);
+    expect(text.split('\n').slice(1)).toEqual([
+      'minute             a  b  state',
+      '2025-11-22T08:26Z  7  0  provisional',
+      'total              7  7  provisional',
+      '',
+    ]);
+  });
+
+  it('shows a status: what is unread, whether it balances, what Kafka and the store do not say', () => {
+    const sums = { received: 12, counted: 9, duplicates: 2, quarantined: 1 };
+    const partition = {
+      ...{ partition: 0, position: 40, end_offset: 45, lag_records: 5, watermark, watermark_age_ms: 3_200 },
+      ...{ appended_at: watermark, final_until: minute.to, ...sums, balance: 0 },
+    };
+    const rows = { checked_at: minute.to, difference: 0, differences: [] };
+    const status = {
+      ...{ watermark, watermark_age_ms: 3_200, final_until: minute.to, partitions: [partition] },
+      conservation: { ...sums, unread_records: 5, balanced: true, rows },
+      quarantine: { future: 1 },
+    };
+    const text = statusText(status, bare);
+    expect(text).toContain('12 received = 9 counted + 2 duplicates + 1 quarantined  balanced');
+    expect(text).toContain('no difference, compared 2025-11-22T08:27Z');
+    expect(text).toMatch(/ 0 +40 +5 +3\.2 s +2025-11-22T08:27Z +12 +9 +2 +1\n$/);
+    const wrong = { ...status.conservation, unread_records: null, balanced: false, rows: { ...rows, difference: 3 } };
+    const bad = statusText({ ...status, conservation: wrong, quarantine: {} }, bare);
+    for (const words of ['NOT balanced', '3 lines DIFFER', 'Kafka does not answer', 'empty'])
+      expect(bad).toContain(words);
+  });
+
+  it('shows what a replay would change, and how much it does not show', () => {
+    const diff = { minute: minute.from, ad_id: 'ad_1', country: 'KR', before: 3, after: 1 };
+    const replay = { ...job, diff: { cells: 2, before: 3, after: 2, rows: [diff], next: null } };
+    expect(replayText(replay, 1).split('\n')).toEqual([
+      'done: 4 minutes, 2 clicks recounted, 2 counts differ',
+      '3 → 2 clicks in those; --apply restates them',
+      'minute                    ad    country  before  after  change',
+      '2025-11-22T08:26:00.000Z  ad_1  KR            3      1      -2',
+      '… and 1 more: GET /v1/replays/01K',
+      '',
+    ]);
+    expect(replayText({ ...replay, error: 'out of disk', state: 'failed' }, 1)).toContain('out of disk');
+  });
+
+  it('shows the drift that a reconciliation has found', () => {
+    const drift = [{ ad_id: 'a', cells: 1, counted: 5, raw: 7, drift: 2 }];
+    const result = { cells_compared: 9, cells_differing: 1, conflicts: 1, drift, minutes: [minute.from] };
+    expect(reconciliationText({ ...job, kind: 'reconcile', result })).toBe(
+      'done: 9 counts compared with raw clicks, 1 differ, 1 event ids under several ads\n' +
+        'ad  minutes  counted  raw  drift\n' +
+        'a         1        5    7     +2\n',
+    );
+  });
+
+  it('shows a live event as one line, and each restatement as another', () => {
+    const top = { start: minute.from, state: 'provisional' as const, ads: [{ rank: 1, ad_id: 'a', count: 5 }] };
+    const change = {
+      ...{
+        minute: minute.from,
+        ad_id: 'a',
+        country: 'KR',
+        revision: 1,
+        job: '01K',
+        reason: 'late',
+        before: 1,
+        after: 2,
+      },
+      at: watermark,
+    };
+    const event = {
+      ...{ at: watermark, kafka: 'up' as const, watermark, watermark_age_ms: 900, final_until: null, lag_records: 0 },
+      ...{ clicks_per_second: 2.4, totals: { received: 1, counted: 1, duplicates: 0, quarantined: 0 } },
+      ...{ minutes: [], current: top, last: top, changes: [change] },
+    };
+    expect(liveText(event, bare)).toBe(
+      '08:29:31  2/s  1 counted  0 unread  900 ms behind  top a 5\n' +
+        '08:29:31  restated  2025-11-22T08:26Z a KR: 1 → 2 (late, job 01K)\n',
+    );
+    expect(liveText({ ...event, lag_records: null }, bare)).toContain('Kafka is away');
+  });
+});
+
+it('shortens times and durations without losing what they say', () => {
+  expect([minute.from, '2025-11-22T08:26:30.000Z', watermark, null].map(shortTime)).toEqual([
+    '2025-11-22T08:26Z',
+    '2025-11-22T08:26:30Z',
+    watermark,
+    '-',
+  ]);
+  expect([999, 1_000, 90_000, 7_200_000, 200_000_000, null].map(shortDuration)).toEqual([
+    ...['999 ms', '1.0 s', '1.5 min', '2.0 h', '2.3 d', '-'],
+  ]);
+});
+
+it('lets nothing that came from outside steer the terminal', () => {
+  expect(printed('\u001b[2Ja\nb\u009b')).toBe('\\u001b[2Ja\\u000ab\\u009b');
+  expect(printed('x'.repeat(300), 10)).toBe('xxxxxxxxx…');
+});
