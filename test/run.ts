@@ -9,11 +9,14 @@ import { join } from 'node:path';
 import { ensureBrokerJars } from '../infra/embedded/broker-jars.ts';
 import { findJava } from '../infra/embedded/java.ts';
 import { exitCodes } from '../infra/process.ts';
+import { couldNotRun } from './schemathesis/schemathesis.ts';
 
 const root = join(import.meta.dirname, '..');
 const scratch = mkdtempSync(join(tmpdir(), 'adclicks-test-'));
 let passed = 0;
 let failed = 0;
+/** What could not run on this machine: neither passed nor failed. */
+const notRun: string[] = [];
 
 try {
   await findJava();
@@ -26,8 +29,9 @@ try {
 check('format and lint', 'biome', ['check', '.']);
 check('types', 'tsc', ['--noEmit']);
 for (const project of ['unit', 'integration', 'browser']) tests(project);
+schemathesis();
 rmSync(scratch, { recursive: true, force: true });
-console.log(`${passed} passed, ${failed} failed`);
+console.log(`${passed} passed, ${failed} failed${notRun.map(what => `, NOT RUN: ${what}`).join('')}`);
 process.exit(failed === 0 ? exitCodes.ok : exitCodes.failure);
 
 /** One step that passes or fails as a whole. */
@@ -54,6 +58,15 @@ function tests(project: string): void {
   failed += Math.max(numTotalTests - numPassedTests, ok ? 0 : 1);
 }
 
+/** A short form of `npm run schemathesis`, which needs Python. */
+function schemathesis(): void {
+  console.log('\n— schemathesis');
+  const status = statusOf(process.execPath, ['test/schemathesis/run.ts', '--examples', '50', '--seed', '1']);
+  if (status === couldNotRun) notRun.push('schemathesis (see above; it needs Python 3.10 or newer)');
+  else if (status === 0) passed++;
+  else failed++;
+}
+
 function totals(report: string): { numPassedTests: number; numTotalTests: number } {
   try {
     return JSON.parse(readFileSync(report, 'utf8'));
@@ -63,5 +76,9 @@ function totals(report: string): { numPassedTests: number; numTotalTests: number
 }
 
 function run(program: string, args: readonly string[]): boolean {
-  return spawnSync(join(root, 'node_modules/.bin', program), args, { cwd: root, stdio: 'inherit' }).status === 0;
+  return statusOf(join(root, 'node_modules/.bin', program), args) === 0;
+}
+
+function statusOf(program: string, args: readonly string[]): number | null {
+  return spawnSync(program, args, { cwd: root, stdio: 'inherit' }).status;
 }

@@ -10,7 +10,7 @@
 import { parseArgs } from 'node:util';
 import { startTestPipeline } from '../support/pipeline.ts';
 import { knownValues } from './known-values.ts';
-import { ensureSchemathesis, NotAvailable, runSchemathesis } from './schemathesis.ts';
+import { couldNotRun, ensureSchemathesis, NotAvailable, runSchemathesis } from './schemathesis.ts';
 import { neverSucceeded } from './successes.ts';
 
 const { values } = parseArgs({
@@ -24,7 +24,7 @@ const given = { examples: Number(values.examples), seed: Number(values.seed) };
 process.exitCode = await main().catch((error: unknown) => {
   if (!(error instanceof NotAvailable)) throw error;
   console.error(`NOT run: ${error.message}`);
-  return 77;
+  return couldNotRun;
 });
 
 async function main(): Promise<number> {

@@ -10,6 +10,9 @@ import type { KnownValues } from './known-values.ts';
 
 export const version = '4.32.5';
 
+/** The exit code of a run that was not possible on this machine. */
+export const couldNotRun = 77;
+
 /** Why it cannot run here. */
 export class NotAvailable extends Error {
   override readonly name = 'NotAvailable';
