@@ -10,6 +10,8 @@ import {
   type FastifyBaseLogger,
   type FastifyError,
   type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
   type FastifyTypeProvider,
   fastify,
   LogController,
@@ -138,6 +140,22 @@ export async function listen(http: Http, host: string, port: number): Promise<st
   return await http.listen({ host, port });
 }
 
+/** 405 with `Allow`, before a body is read, for what a path does not take. */
+export function refuseOtherMethods(http: Http, url: string, allowed: readonly string[]): void {
+  const refuse = (request: FastifyRequest, reply: FastifyReply): never => {
+    reply.header('allow', allowed.join(', '));
+    const path = request.url.split('?')[0];
+    throw new Problem(405, 'method_not_allowed', `${path} takes ${allowed.join(', ')}, not ${request.method}`);
+  };
+  http.route({
+    method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter(method => !allowed.includes(method)),
+    url,
+    schema: { hide: true },
+    onRequest: async (request, reply) => refuse(request, reply),
+    handler: refuse,
+  });
+}
+
 /** Runs every check, each for at most `timeoutMs`. Returns the failures by name. */
 export async function failures(checks: HttpOptions['readiness'], timeoutMs = 2_000): Promise<Record<string, string>> {
   const results = await Promise.all(
@@ -215,4 +233,6 @@ function registerOperations(http: Http, { readiness, beforeScrape }: HttpOptions
     },
     handler: () => http.swagger() as unknown as Record<string, unknown>,
   });
+  for (const url of ['/healthz', '/readyz', '/metrics', '/openapi.json'])
+    refuseOtherMethods(http, url, ['GET', 'HEAD']);
 }

@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { Retryable } from '../infra/errors.ts';
-import { createHttp, type Http, Problem, ProblemSchema } from '../infra/http.ts';
+import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
 import { type ClickBatch, parseJsonBody, parseNdjsonBody } from './click-batch.ts';
@@ -57,6 +57,7 @@ export async function buildIngestApp({ config, clickLog, log, kafkaReady, now = 
       return reply.code(202).send(await accept(clickLog, batch));
     },
   });
+  refuseOtherMethods(http, '/v1/clicks', ['POST']);
   return http;
 }
 

@@ -4,7 +4,7 @@ import swaggerUi from '@fastify/swagger-ui';
 import { codeOf } from '../infra/clickhouse/errors.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { Retryable } from '../infra/errors.ts';
-import { createHttp, type Http, type HttpOptions, Problem } from '../infra/http.ts';
+import { createHttp, type Http, type HttpOptions, Problem, refuseOtherMethods } from '../infra/http.ts';
 import type { Logger } from '../infra/log.ts';
 import { histogram } from '../infra/metrics.ts';
 import { createAuditQueries } from './audit-queries.ts';
@@ -151,22 +151,6 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   routeClickAudit(http, deps);
   routeLive(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
-}
-
-function refuseOtherMethods(http: Http, url: string, allowed: readonly string[]): void {
-  http.route({
-    method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter(method => !allowed.includes(method)),
-    url,
-    schema: { hide: true },
-    handler: (request, reply) => {
-      reply.header('allow', allowed.join(', '));
-      throw new Problem(
-        405,
-        'method_not_allowed',
-        `${request.url.split('?')[0]} takes ${allowed.join(', ')}, not ${request.method}`,
-      );
-    },
-  });
 }
 
 /** ClickHouse away or busy is 503; a query that ran out of time may do better with less to read. */

@@ -259,6 +259,22 @@ describe('readiness', () => {
   });
 });
 
+describe('other methods', () => {
+  it.each([
+    ['GET', '/v1/clicks', 'POST'],
+    ['DELETE', '/v1/clicks', 'POST'],
+    ['POST', '/healthz', 'GET, HEAD'],
+  ] as const)('gets 405 with Allow: %s %s', async (method, url, allow) => {
+    const { app } = await setUp();
+    const response = await app.inject({ method, url });
+    expect([response.statusCode, response.headers['allow'], response.json().code]).toEqual([
+      405,
+      allow,
+      'method_not_allowed',
+    ]);
+  });
+});
+
 describe('/openapi.json', () => {
   it('describes the three media types and every answer', async () => {
     const { app } = await setUp();
