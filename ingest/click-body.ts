@@ -6,7 +6,7 @@
  * Unknown fields are ignored. `click_id` and `received_at` are ours: a client cannot set them.
  */
 import { isIP } from 'node:net';
-import { type Static, Type } from 'typebox';
+import { type Static, type TSchema, Type } from 'typebox';
 import { adIdPattern, type Click, countryPattern, isText, limits, parseTime, unknownCountry } from './click.ts';
 
 export type RejectCode =
@@ -74,29 +74,25 @@ export function reject(code: RejectCode, message: string): Verdict & { ok: false
   return { ok: false, code, message };
 }
 
+/** A field that may be left out, or be null, which means the same. */
+function maybe<T extends TSchema[]>(types: [...T], description: string) {
+  return Type.Optional(Type.Union([...types, Type.Null()], { description }));
+}
+
 export const ClickBody = Type.Object(
   {
     ad_id: Type.String({ pattern: adIdPattern.source, description: 'the ad that was clicked' }),
-    clicked_at: Type.Optional(
-      Type.Union([Type.String({ format: 'date-time' }), Type.Integer({ minimum: 0 })], {
-        description:
-          'RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt',
-      }),
+    clicked_at: maybe(
+      [Type.String({ format: 'date-time' }), Type.Integer({ minimum: 0 })],
+      'RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt',
     ),
-    event_id: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: limits.eventIdLength,
-        description: 'identity of the click: a click posted again with the same event_id and clicked_at counts once',
-      }),
+    event_id: maybe(
+      [Type.String({ minLength: 1, maxLength: limits.eventIdLength })],
+      'identity of the click: a click posted again with the same event_id and clicked_at counts once',
     ),
-    country: Type.Optional(
-      Type.String({ pattern: '^[A-Za-z]{2}$', description: 'ISO 3166-1 alpha-2; ZZ, the default: unknown' }),
-    ),
-    user_id: Type.Optional(Type.String({ minLength: 1, maxLength: limits.userIdLength })),
-    ip: Type.Optional(
-      Type.String({ maxLength: limits.ipLength, description: 'IPv4 or IPv6 address of whoever clicked' }),
-    ),
+    country: maybe([Type.String({ pattern: '^[A-Za-z]{2}$' })], 'ISO 3166-1 alpha-2; ZZ, the default: unknown'),
+    user_id: maybe([Type.String({ minLength: 1, maxLength: limits.userIdLength })], 'whoever clicked'),
+    ip: maybe([Type.String({ maxLength: limits.ipLength })], 'IPv4 or IPv6 address of whoever clicked'),
   },
   {
     description: 'a click',

@@ -61,7 +61,7 @@ function tests(project: string): void {
 /** A short form of `npm run schemathesis`, which needs Python. */
 function schemathesis(): void {
   console.log('\n— schemathesis');
-  const status = statusOf(process.execPath, ['test/schemathesis/run.ts', '--examples', '50', '--seed', '1']);
+  const status = statusOf(process.execPath, ['test/schemathesis/run.ts', '--examples', '40', '--seed', '1']);
   if (status === couldNotRun) notRun.push('schemathesis (see above; it needs Python 3.10 or newer)');
   else if (status === 0) passed++;
   else failed++;

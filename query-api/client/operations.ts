@@ -813,26 +813,28 @@ export interface Operations {
         | {
             /** the ad that was clicked */ readonly ad_id: string;
             /** RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt */
-            readonly clicked_at?: string | number | undefined;
+            readonly clicked_at?: string | number | null | undefined;
             /** identity of the click: a click posted again with the same event_id and clicked_at counts once */
-            readonly event_id?: string | undefined;
+            readonly event_id?: string | null | undefined;
             /** ISO 3166-1 alpha-2; ZZ, the default: unknown */
-            readonly country?: string | undefined;
-            readonly user_id?: string | undefined;
+            readonly country?: string | null | undefined;
+            /** whoever clicked */
+            readonly user_id?: string | null | undefined;
             /** IPv4 or IPv6 address of whoever clicked */
-            readonly ip?: string | undefined;
+            readonly ip?: string | null | undefined;
           }
         | readonly {
             /** the ad that was clicked */ readonly ad_id: string;
             /** RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt */
-            readonly clicked_at?: string | number | undefined;
+            readonly clicked_at?: string | number | null | undefined;
             /** identity of the click: a click posted again with the same event_id and clicked_at counts once */
-            readonly event_id?: string | undefined;
+            readonly event_id?: string | null | undefined;
             /** ISO 3166-1 alpha-2; ZZ, the default: unknown */
-            readonly country?: string | undefined;
-            readonly user_id?: string | undefined;
+            readonly country?: string | null | undefined;
+            /** whoever clicked */
+            readonly user_id?: string | null | undefined;
             /** IPv4 or IPv6 address of whoever clicked */
-            readonly ip?: string | undefined;
+            readonly ip?: string | null | undefined;
           }[];
     };
     readonly answer: {

@@ -12,6 +12,8 @@ values = json.loads(os.environ["ADCLICKS_VALUES"])
 
 @schemathesis.hook
 def before_call(ctx, case, kwargs):
+    if case.meta is not None and case.meta.generation.mode.is_negative:
+        return  # it is to be refused as it is
     chance = random.Random(repr((case.operation.label, case.path_parameters, case.query, case.body)))
     if chance.random() < 0.5:
         return

@@ -94,6 +94,8 @@ const checks = [
   'content_type_conformance',
   'response_headers_conformance',
   'response_schema_conformance',
+  'negative_data_rejection',
+  'missing_required_header',
 ];
 
 function* argumentsOf({ url, examples, seed, without }: RunOptions): Generator<string> {
