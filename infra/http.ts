@@ -222,8 +222,8 @@ function validationDetail(error: FastifyError, request: FastifyRequest): string 
   return `${path.join('.')}${given}: ${first.message ?? 'is not valid'}${allowed}`;
 }
 
-function valueAt({ query, params }: FastifyRequest, context: string | undefined, path: readonly string[]): unknown {
-  let at: unknown = context === 'params' ? params : query;
+function valueAt({ query, params, body }: FastifyRequest, context = '', path: readonly string[]): unknown {
+  let at: unknown = { params, body }[context] ?? query;
   for (const key of path) at = typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined;
   return at;
 }

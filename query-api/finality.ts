@@ -20,6 +20,12 @@ export interface Finality {
   readonly finalUntil: number | null;
 }
 
+/** Of counts (minute, ad, country): for how many raw has fewer clicks, and for how many it has others. */
+export interface Standing {
+  readonly behind: number;
+  readonly differing: number;
+}
+
 export function finalityOf(progress: readonly Progress[]): Finality {
   const present = new Set(progress.map(row => row.partition)).size;
   const expected = Math.max(0, ...progress.map(row => row.partitions));
@@ -29,6 +35,15 @@ export function finalityOf(progress: readonly Progress[]): Finality {
     watermark: Math.min(...progress.map(row => row.watermark)) || null,
     finalUntil: Math.min(...progress.map(row => row.final_until)) || null,
   };
+}
+
+/**
+ * The finality of numbers that were counted from raw clicks. Nothing of them is final that differs from the counts of
+ * the same minutes: the one is behind the other, or a click that came too late is not restated yet. While raw lacks
+ * clicks that are counted, nothing can be said about how far it is.
+ */
+export function finalityOfRaw({ watermark, finalUntil }: Finality, { behind, differing }: Standing): Finality {
+  return { watermark: behind > 0 ? null : watermark, finalUntil: differing > 0 ? null : finalUntil };
 }
 
 /** The state of what ends (exclusively) at `end`, epoch ms. */
