@@ -24,6 +24,12 @@ export interface SeriesRow extends Counts {
   readonly ad_id: string;
 }
 
+export interface AdRank {
+  readonly ad_id: string;
+  readonly count: number;
+  readonly rank: number;
+}
+
 export type GroupQueries = ReturnType<typeof createGroupQueries>;
 
 export const countriesListed = 300;
@@ -69,6 +75,17 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
          GROUP BY country HAVING count > 0 OR duplicates > 0
          ORDER BY count DESC, country LIMIT ${countriesListed} ${settings(countriesListed)}`,
         boundTo(adIds, selection),
+      );
+    },
+
+    /** Places of some ads in the top list of all; those without clicks have none. */
+    async ranks(adIds: AdIds, selection: Selection): Promise<AdRank[]> {
+      return await clickhouse.query(
+        `SELECT ad_id, count, rank FROM (
+           SELECT ad_id, sum(clicks) AS count, row_number() OVER (ORDER BY sum(clicks) DESC, ad_id) AS rank
+           FROM ad_minute FINAL WHERE ${within(selection)} GROUP BY ad_id HAVING count > 0
+         ) WHERE ad_id IN {ad_ids:Array(String)} ${settings(adIds.length)}`,
+        { ...bound(selection), ad_ids: adIds },
       );
     },
 

@@ -14,7 +14,7 @@ import type { ClickHouse } from '../infra/clickhouse.ts';
 import type { ClickFilter } from './filters/click-filter.ts';
 import { conditionOf } from './filters/filter-sql.ts';
 import type { Standing } from './finality.ts';
-import type { AdIds } from './group-queries.ts';
+import type { AdIds, AdRank } from './group-queries.ts';
 import { clickedWithin, minuteWithin } from './jobs/recount-queries.ts';
 import type { AdCursor, TimeRange } from './queries.ts';
 import { integer, literal, settingsOf } from './read-settings.ts';
@@ -80,6 +80,19 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
       );
       const { top, ...stands } = row ?? { top: [], behind: 0, differing: 0 };
       return { ...stands, ads: top.map(([n, ad_id, duplicates, users]) => ({ ad_id, count: -n, duplicates, users })) };
+    },
+
+    /** Places of some ads in the top list of the selection; those without clicks have none. */
+    async ranks(adIds: AdIds, selection: RawSelection): Promise<Standing & { readonly ranks: readonly AdRank[] }> {
+      const [row] = await clickhouse.query<Standing & { readonly found: [string, number, number][] }>(
+        `${cellsOf(selection)},
+         ads AS (SELECT ad, ${sums}, ${standing}, row_number() OVER (ORDER BY sum(n) DESC, ad) AS rank FROM cells GROUP BY ad)
+         SELECT groupArrayIf((ad, count, rank), count > 0 AND ad IN (${adIds.map(literal)})) AS found,
+           sum(ads.behind) AS behind, sum(ads.differing) AS differing
+         FROM ads ${settings(1)}`,
+      );
+      const { found, ...stands } = row ?? { found: [], behind: 0, differing: 0 };
+      return { ...stands, ranks: found.map(([ad_id, count, rank]) => ({ ad_id, count, rank })) };
     },
 
     /** By clicks, then by name. */

@@ -5,7 +5,7 @@
 import { Type } from 'typebox';
 import { type ClickFilter, countryOf, needsRaw } from './filters/click-filter.ts';
 import { type Finality, finalityOfRaw, type Standing } from './finality.ts';
-import type { AdIds, GroupQueries } from './group-queries.ts';
+import type { AdIds, AdRank, GroupQueries } from './group-queries.ts';
 import type { AdCursor, Queries, Selection, TimeRange } from './queries.ts';
 import type { RawCounts, RawQueries, RawSelection } from './raw-queries.ts';
 import type { Step } from './step.ts';
@@ -88,6 +88,19 @@ export async function readPopularAds(
     ...reading,
     rows: reading.rows.map(({ name, count, uniques }) => ({ ad_id: name, count, ...(uniques ? { uniques } : {}) })),
   };
+}
+
+/** Of ads that are listed now, in another range. */
+export async function readRanks(
+  { groups, raw }: ReadDeps,
+  adIds: AdIds,
+  wanted: Wanted,
+  finality: Finality,
+): Promise<Reading<AdRank>> {
+  if (adIds.length === 0) return { source: 'counts', rows: [], finality };
+  if (!isFromRaw(wanted)) return { source: 'counts', rows: await groups.ranks(adIds, selectionOf(wanted)), finality };
+  const { ranks, ...standing } = await raw.ranks(adIds, wanted);
+  return { source: 'raw', rows: ranks, finality: finalityOfRaw(finality, standing) };
 }
 
 export async function readCountries(

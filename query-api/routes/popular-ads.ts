@@ -1,6 +1,13 @@
 /** GET /v1/ads/popular_ads: the ads with the most clicks in a range of minutes. */
 import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../infra/http.ts';
+import {
+  compareParameter,
+  previousRange,
+  previousRangeField,
+  previousRankField,
+  readPreviousRanks,
+} from '../comparison.ts';
 import { cursorParameter, nextCursorField, pageOf } from '../cursor.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
 import { finalityOf, stateAt } from '../finality.ts';
@@ -26,13 +33,16 @@ const cursors = rankingCursorsOf('popular_ads');
 export function routePopularAds(http: Http, deps: RouteDeps): void {
   const { queries, restatements, filters, rules } = deps;
   http.get('/v1/ads/popular_ads', { schema }, async (request, reply) => {
-    const { count = 100, cursor, uniques = false, ...question } = request.query;
+    const { count = 100, cursor, uniques = false, compare, ...question } = request.query;
     const place = cursors.read(cursor, question, rules());
     const range = place?.range ?? windowOf(question, rules());
     const wanted = { ...range, adIds: [], filter: await filterOf(question, filters), uniques };
-    if (isFromRaw(wanted)) checkRaw(range, rules());
+    const before = compare && previousRange(range);
+    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
     const told = finalityOf(await queries.progress());
     const { rows, source, finality } = await readPopularAds(deps, count + 1, wanted, told, place?.after);
+    const listed = rows.slice(0, count).map(ad => ad.ad_id);
+    const previous = before && (await readPreviousRanks(deps, listed, { ...wanted, ...before }, told));
     const isFinal = stateAt(finality, range.to) === 'final';
     const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated(selectionOf(wanted))));
     // A cursor names the minutes, too.
@@ -46,8 +56,9 @@ export function routePopularAds(http: Http, deps: RouteDeps): void {
       source,
       state,
       watermark: isoOrNull(finality.watermark),
-      ads: [...page.rows],
+      ads: page.rows.map(ad => (previous ? { ...ad, previous: previous.of.get(ad.ad_id) ?? null } : ad)),
       next_cursor: page.next_cursor,
+      ...(previous ? { previous: previous.range } : {}),
     };
   });
 }
@@ -65,6 +76,7 @@ const schema = {
       ...rangeParameters,
       ...filterParameters,
       uniques: uniquesParameter,
+      compare: compareParameter('also where each ad stood in as long a range right before'),
       cursor: cursorParameter,
     },
     { additionalProperties: false },
@@ -85,12 +97,14 @@ const schema = {
               ad_id: Type.String(),
               count: countField('distinct clicks'),
               uniques: uniquesField,
+              previous: previousRankField,
             },
             { additionalProperties: false },
           ),
           { description: 'most clicks first; equal counts in the order of ad_id; ads without clicks are not listed' },
         ),
         next_cursor: nextCursorField,
+        previous: previousRangeField,
       },
       {
         additionalProperties: false,

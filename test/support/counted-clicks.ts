@@ -20,13 +20,10 @@ export async function openCountedClicks(now: number, env: NodeJS.ProcessEnv = {}
   // Rows are of a fixed day, and merges drop those whose time to live is over.
   await engine.clickhouse.command('SYSTEM STOP MERGES');
   const pipeline = { endOffsets: async () => new Map<number, number>(), sinkPositions: async () => [] };
-  const http: Http = await buildQueryApi({
-    config: loadConfig(QueryApiConfig, env),
-    clickhouse: engine.clickhouse,
-    log,
-    now: () => now,
-    pipeline,
-  });
+  const config = loadConfig(QueryApiConfig, env);
+  const appAt = (time: number): Promise<Http> =>
+    buildQueryApi({ config, clickhouse: engine.clickhouse, log, now: () => time, pipeline });
+  const http = await appAt(now);
   let position = 0;
   const insertRows = (table: string, rows: readonly unknown[]) =>
     engine.clickhouse.insert(table, rows.map(row => JSON.stringify(row)).join('\n'));
@@ -44,6 +41,8 @@ export async function openCountedClicks(now: number, env: NodeJS.ProcessEnv = {}
   return {
     engine,
     http,
+    /** Another one over the same store, to which it is another time. */
+    appAt,
     insertRows,
     insertRaw,
     insertCounts,
@@ -56,8 +55,8 @@ export async function openCountedClicks(now: number, env: NodeJS.ProcessEnv = {}
       await insertCounts(countsOf(clicks));
     },
     /** All minutes that end by then, epoch ms, are final. */
-    async setFinalUntil(at: number) {
-      const row = { partition: 0, partitions: 1, watermark: now - 15_000, final_until: at, appended_at: now - 1_000 };
+    async setFinalUntil(at: number, watermark = now - 15_000) {
+      const row = { partition: 0, partitions: 1, watermark, final_until: at, appended_at: now - 1_000 };
       const lines = { received: 0, counted: 0, duplicates: 0, quarantined: 0 };
       await insertRows('partition_progress', [{ ...row, ...lines, position: ++position }]);
     },
