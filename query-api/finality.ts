@@ -20,12 +20,6 @@ export interface Finality {
   readonly finalUntil: number | null;
 }
 
-/** Of counts (minute, ad, country): for how many raw has fewer clicks, and for how many it has others. */
-export interface Standing {
-  readonly behind: number;
-  readonly differing: number;
-}
-
 export function finalityOf(progress: readonly Progress[]): Finality {
   const present = new Set(progress.map(row => row.partition)).size;
   const expected = Math.max(0, ...progress.map(row => row.partitions));
@@ -38,12 +32,12 @@ export function finalityOf(progress: readonly Progress[]): Finality {
 }
 
 /**
- * The finality of numbers that were counted from raw clicks. Nothing of them is final that differs from the counts of
- * the same minutes: the one is behind the other, or a click that came too late is not restated yet. While raw lacks
- * clicks that are counted, nothing can be said about how far it is.
+ * The finality of numbers that were counted from raw clicks. Where those are not the clicks that the counts are of,
+ * nothing is final and nothing is known of how far they are: raw is behind, or it has one that came too late and is not
+ * restated yet, which will change the counts.
  */
-export function finalityOfRaw({ watermark, finalUntil }: Finality, { behind, differing }: Standing): Finality {
-  return { watermark: behind > 0 ? null : watermark, finalUntil: differing > 0 ? null : finalUntil };
+export function finalityOfRaw(finality: Finality, differs: boolean): Finality {
+  return differs ? { watermark: null, finalUntil: null } : finality;
 }
 
 /** The state of what ends (exclusively) at `end`, epoch ms. */

@@ -68,7 +68,7 @@ export const countField = (description: string) => Type.Integer({ minimum: 0, de
 
 export const watermarkField = Type.Union([timeField('RFC 3339, UTC'), Type.Null()], {
   description:
-    'no older click is expected any more; null: not every partition has been heard of, or raw clicks, where they are the source, are behind the counts',
+    'no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now',
 });
 
 /** As `countFields`, of answers that may come from raw clicks. */

@@ -4,7 +4,7 @@
  */
 import { Type } from 'typebox';
 import { type ClickFilter, countryOf, needsRaw } from './filters/click-filter.ts';
-import { type Finality, finalityOfRaw, type Standing } from './finality.ts';
+import { type Finality, finalityOfRaw } from './finality.ts';
 import type { AdIds, AdRank, GroupQueries } from './group-queries.ts';
 import type { AdCursor, Queries, Selection, TimeRange } from './queries.ts';
 import type { RawCounts, RawQueries, RawSelection } from './raw-queries.ts';
@@ -48,7 +48,7 @@ export interface ReadDeps {
 export const sourceField = Type.Enum(['counts', 'raw'], {
   type: 'string',
   description:
-    '`counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, its count only after a restatement: while the two differ, an answer from raw is `provisional`',
+    '`counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`',
 });
 
 export function isFromRaw({ filter, uniques }: Pick<Wanted, 'filter' | 'uniques'>): boolean {
@@ -67,8 +67,8 @@ export async function readTotals(
 ): Promise<Reading<ReadCounts>> {
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: [await groups.totals(wanted.adIds, selectionOf(wanted))], finality };
-  const { behind, differing, ...counts } = await raw.totals(wanted);
-  return await withUniques(raw, wanted, finality, 'all', { behind, differing }, [{ ...counts, name: '' }]);
+  const { differs, ...counts } = await raw.totals(wanted);
+  return await withUniques(raw, wanted, finality, 'all', differs, [{ ...counts, name: '' }]);
 }
 
 export async function readPopularAds(
@@ -80,10 +80,10 @@ export async function readPopularAds(
 ): Promise<Reading<{ readonly ad_id: string; readonly count: number; readonly uniques?: Uniques }>> {
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: await queries.popularAds(limit, selectionOf(wanted), after), finality };
-  const { ads, ...standing } = await raw.popularAds(limit, wanted, after);
+  const { ads, differs } = await raw.popularAds(limit, wanted, after);
   const listed = { ...wanted, adIds: ads.map(ad => ad.ad_id) };
   const rows = ads.map(({ ad_id, ...counts }) => ({ ...counts, name: ad_id }));
-  const reading = await withUniques(raw, listed, finality, 'ad', standing, rows);
+  const reading = await withUniques(raw, listed, finality, 'ad', differs, rows);
   return {
     ...reading,
     rows: reading.rows.map(({ name, count, uniques }) => ({ ad_id: name, count, ...(uniques ? { uniques } : {}) })),
@@ -99,8 +99,8 @@ export async function readRanks(
 ): Promise<Reading<AdRank>> {
   if (adIds.length === 0) return { source: 'counts', rows: [], finality };
   if (!isFromRaw(wanted)) return { source: 'counts', rows: await groups.ranks(adIds, selectionOf(wanted)), finality };
-  const { ranks, ...standing } = await raw.ranks(adIds, wanted);
-  return { source: 'raw', rows: ranks, finality: finalityOfRaw(finality, standing) };
+  const { ranks, differs } = await raw.ranks(adIds, wanted);
+  return { source: 'raw', rows: ranks, finality: finalityOfRaw(finality, differs === 1) };
 }
 
 export async function readCountries(
@@ -110,9 +110,9 @@ export async function readCountries(
 ): Promise<Reading<ReadCounts & { readonly country: string }>> {
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: await groups.countries(wanted.adIds, selectionOf(wanted)), finality };
-  const { countries, ...standing } = await raw.countries(wanted);
+  const { countries, differs } = await raw.countries(wanted);
   const rows = countries.map(({ country, ...counts }) => ({ ...counts, name: country }));
-  const reading = await withUniques(raw, wanted, finality, 'country', standing, rows);
+  const reading = await withUniques(raw, wanted, finality, 'country', differs, rows);
   return { ...reading, rows: reading.rows.map(({ name, ...counts }) => ({ country: name, ...counts })) };
 }
 
@@ -128,13 +128,15 @@ export async function readSeries(
     return { source: 'counts', rows: rows.map(row => ({ ...row, finality })), finality };
   }
   const rows = await raw.series(wanted, step);
-  const sum = (field: keyof Standing) => rows.reduce((total, row) => total + row[field], 0);
   return {
     source: 'raw',
-    rows: rows.map(({ behind, differing, users, ...row }) => {
-      return { ...row, late: null, finality: finalityOfRaw(finality, { behind, differing }) };
+    rows: rows.map(({ differs, users, ...row }) => {
+      return { ...row, late: null, finality: finalityOfRaw(finality, differs === 1) };
     }),
-    finality: finalityOfRaw(finality, { behind: sum('behind'), differing: sum('differing') }),
+    finality: finalityOfRaw(
+      finality,
+      rows.some(({ differs }) => differs === 1),
+    ),
   };
 }
 
@@ -142,21 +144,20 @@ type Named = RawCounts & { readonly name: string };
 
 async function withUniques(
   raw: RawQueries,
-  { uniques: areWanted, ...selection }: RawSelection & { readonly uniques: boolean },
+  wanted: RawSelection,
   finality: Finality,
   by: 'ad' | 'country' | 'all',
-  { behind, differing }: Standing,
+  differs: number,
   rows: readonly Named[],
 ): Promise<Reading<ReadCounts & { readonly name: string }>> {
-  const uniques: CountedUniques | undefined = areWanted ? await uniquesOf(raw, by, selection, rows) : undefined;
-  // Counts and users of two moments are no final statement, whatever each is for itself.
-  const standing = { behind, differing: differing + (uniques?.hasMoved ? 1 : 0) };
+  const uniques: CountedUniques | undefined = wanted.uniques ? await uniquesOf(raw, by, wanted, rows) : undefined;
   return {
     source: 'raw',
     rows: rows.map(({ name, count, duplicates }) => {
       const own = uniques?.of.get(name);
       return { name, count, duplicates, late: null, ...(own ? { uniques: own } : {}) };
     }),
-    finality: finalityOfRaw(finality, standing),
+    // Counts and users of two moments are no final statement, whatever each is for itself.
+    finality: finalityOfRaw(finality, differs === 1 || uniques?.hasMoved === true),
   };
 }

@@ -113,7 +113,7 @@ describe('an answer from raw clicks', () => {
   };
   const all = (what: string) => Array.from({ length: 5 }, () => what);
 
-  it('is provisional and knows no watermark while raw lacks clicks that are counted, also those of others', async () => {
+  it('is provisional, with no watermark, while raw lacks clicks that are counted, also those of others', async () => {
     const clicks = [at(0, { userId: 'u1' }), at(1, { userId: 'u2' })];
     await store.insertCounts(countsOf(clicks));
     await store.insertRaw(clicks.slice(0, 1));
@@ -126,7 +126,7 @@ describe('an answer from raw clicks', () => {
     await store.insert([at(0, { userId: 'u1' })]);
     const late = at(0, { userId: 'u1' });
     await store.insertRaw([late]);
-    expect(await states('user_id=u1')).toEqual(all('raw provisional known'));
+    expect(await states('user_id=u1')).toEqual(all('raw provisional -'));
     expect(await count('user_id=u1')).toMatchObject({ count: 2 });
     expect(await count('')).toMatchObject({ count: 1, state: 'final', source: 'counts' });
     const cell = { minute: start / 1_000, ad_id: 'a', country: 'KR' };
