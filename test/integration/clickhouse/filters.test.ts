@@ -1,6 +1,9 @@
+import { BlockList, isIP } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Click } from '../../../ingest/click.ts';
+import { conditionsOf } from '../../../query-api/filters/filter-definition.ts';
+import { conditionOf } from '../../../query-api/filters/filter-sql.ts';
 import { click } from '../../support/clicks.ts';
 import { type CountedClicks, countsOf, firstCopies, openCountedClicks } from '../../support/counted-clicks.ts';
 
@@ -205,6 +208,37 @@ describe('an answer from raw clicks', () => {
       },
     );
     await fc.assert(property, { numRuns: 40 });
+  });
+});
+
+describe('a network', () => {
+  it('holds in SQL the addresses that it holds for node:net, in every way to write them', async () => {
+    const anyIp = fc.oneof(
+      fc.ipV4(),
+      fc.ipV6(),
+      fc.constantFrom('10.1.2.3', '10.1.2.255', '2001:DB8::1', '2001:db8:0:0:1::'),
+    );
+    const anyNetwork = fc.oneof(
+      fc.tuple(fc.oneof(fc.ipV4(), fc.constant('10.1.2.0')), fc.integer({ min: 0, max: 32 })),
+      fc.tuple(fc.oneof(fc.ipV6(), fc.constant('2001:db8::')), fc.integer({ min: 0, max: 128 })),
+    );
+    const property = fc.asyncProperty(
+      fc.array(anyNetwork, { minLength: 1, maxLength: 4 }),
+      fc.array(anyIp, { minLength: 1, maxLength: 20 }),
+      async (networks, ips) => {
+        const list = new BlockList();
+        for (const [address, bits] of networks) list.addSubnet(address, bits, address.includes(':') ? 'ipv6' : 'ipv4');
+        const filter = conditionsOf({ ips: { in: networks.map(([address, bits]) => `${address}/${bits}`) } });
+        const rows = await store.engine.clickhouse.query<{ ip: string; hit: number }>(
+          `SELECT ip, toUInt8(${conditionOf(filter)}) AS hit FROM (SELECT arrayJoin({ips:Array(String)}) AS ip)`,
+          { ips: [...ips, '', 'no address'] },
+        );
+        const expected = (ip: string) => isIP(ip) !== 0 && list.check(ip, isIP(ip) === 6 ? 'ipv6' : 'ipv4');
+        expect(rows.map(({ ip, hit }) => [ip, hit === 1])).toEqual(rows.map(({ ip }) => [ip, expected(ip)]));
+        expect(rows).toHaveLength(ips.length + 2);
+      },
+    );
+    await fc.assert(property, { numRuns: 100 });
   });
 });
 
