@@ -149,6 +149,13 @@ describe('an answer from raw clicks', () => {
     expect(body).toMatchObject({ state: 'provisional', watermark: null, ads: [{ ad_id: 'a', count: 2 }] });
   });
 
+  it('is not called final because one minute has too many where another has too few', async () => {
+    const [first, second] = [at(0, { userId: 'u1' }), at(1, { userId: 'u1' })];
+    await store.insertCounts(countsOf([first, second]));
+    await store.insertRaw([first, at(0, { userId: 'u1' })]);
+    expect(await states('user_id=u1')).toEqual(all('raw provisional -'));
+  });
+
   it('tells of each point of a series for itself', async () => {
     const clicks = [at(0, { userId: 'u1' }), at(1, { userId: 'u1' })];
     await store.insertCounts(countsOf(clicks));
