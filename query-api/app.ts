@@ -10,6 +10,8 @@ import { histogram } from '../infra/metrics.ts';
 import { createAuditQueries } from './audit-queries.ts';
 import type { QueryApiConfig } from './config.ts';
 import type { Pipeline } from './counted-log.ts';
+import { tagAnswers } from './etag.ts';
+import { createFilterStore } from './filters/filter-store.ts';
 import { createGroupQueries } from './group-queries.ts';
 import { createJobStore } from './jobs/job-store.ts';
 import { createLiveFeed } from './live/live-feed.ts';
@@ -19,6 +21,7 @@ import { patientPipeline } from './patient-pipeline.ts';
 import { createPipelineMetrics } from './pipeline-metrics.ts';
 import { createQuarantineQueries } from './quarantine-queries.ts';
 import { createQueries } from './queries.ts';
+import { createRawQueries } from './raw-queries.ts';
 import { createRestatementQueries } from './restatement-queries.ts';
 import type { RouteDeps } from './route-deps.ts';
 import { routeAdSearch } from './routes/ad-search.ts';
@@ -27,6 +30,7 @@ import { routeAllSeries } from './routes/all-series.ts';
 import { routeClickAudit } from './routes/click-audit.ts';
 import { routeCountries } from './routes/countries.ts';
 import { routeDashboard } from './routes/dashboard.ts';
+import { routeFilters } from './routes/filters.ts';
 import { routeLive } from './routes/live.ts';
 import { routePopularAds } from './routes/popular-ads.ts';
 import { routeQuarantine } from './routes/quarantine.ts';
@@ -66,6 +70,7 @@ export async function buildQueryApi({
     description:
       'Exact clicks per ad and minute, each answer with its state and the watermark it stands on. Times are UTC.',
     tags: {
+      filters: 'Filters with a name, for `filter=`',
       ads: 'Clicks per ad, top lists, series, and how final counts were changed',
       clicks: 'What became of one click',
       jobs: 'Recounts and comparisons with raw clicks',
@@ -113,6 +118,8 @@ function routeDepsOf({
   });
   return {
     ...counts,
+    raw: createRawQueries(clickhouse, timeouts),
+    filters: createFilterStore(clickhouse, timeouts),
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
     jobs: createJobStore(clickhouse, timeouts),
@@ -133,6 +140,7 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   http.addHook('onSend', async (_request, reply) => {
     reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
   });
+  tagAnswers(http);
   const paths = new Map<string, string[]>();
   http.addHook('onRoute', ({ url, method }) => {
     paths.set(url, [...(paths.get(url) ?? []), ...[method].flat()]);
@@ -143,6 +151,7 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   routeAllSeries(http, deps);
   routeCountries(http, deps);
   routeAdSearch(http, deps);
+  routeFilters(http, deps);
   routeQuarantine(http, deps);
   routeStatus(http, deps);
   routeReplays(http, deps);
@@ -165,6 +174,15 @@ function asUnavailable(error: unknown): unknown {
       5,
     );
   }
+  if (codeOf(error) === 'MEMORY_LIMIT_EXCEEDED') {
+    return new Problem(
+      503,
+      'query_memory',
+      'the database needs too much memory: ask for a shorter range or fewer ads',
+      {},
+      5,
+    );
+  }
   return new Problem(503, 'unavailable', 'the database cannot answer at the moment: try again', {}, 1);
 }
 
@@ -173,7 +191,7 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
   await http.register(cors, {
     origin: origins === '*' ? '*' : origins.split(','),
     methods: ['GET', 'HEAD'],
-    exposedHeaders: ['retry-after'],
+    exposedHeaders: ['etag', 'retry-after'],
     maxAge: 600,
   });
 }

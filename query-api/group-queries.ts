@@ -1,7 +1,18 @@
 /** SQL over one ad, several or all of them: sums, series, countries, search. Rules as in queries.ts. */
 import type { ClickHouse } from '../infra/clickhouse.ts';
-import { bound, type Counts, noClicks, type Selection, sums, within } from './queries.ts';
+import {
+  type AdCursor,
+  beyond,
+  bound,
+  boundAfter,
+  type Counts,
+  noClicks,
+  type Selection,
+  sums,
+  within,
+} from './queries.ts';
 import { settingsOf } from './read-settings.ts';
+import { type Step, startOf, stepsIn } from './step.ts';
 
 /** Which ads; empty: all of them. */
 export type AdIds = readonly string[];
@@ -11,6 +22,12 @@ export interface SeriesRow extends Counts {
   readonly start: number;
   /** Empty where all ads are summed. */
   readonly ad_id: string;
+}
+
+export interface AdRank {
+  readonly ad_id: string;
+  readonly count: number;
+  readonly rank: number;
 }
 
 export type GroupQueries = ReturnType<typeof createGroupQueries>;
@@ -28,26 +45,26 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
       return row ?? noClicks;
     },
 
-    /** Sums per step of the clock in UTC, of each ad that is named or of all together; steps without rows are left out. */
-    async series(adIds: AdIds, stepMs: number, selection: Selection): Promise<SeriesRow[]> {
+    /** Sums per step, of each ad that is named or of all together; steps without rows are left out. */
+    async series(adIds: AdIds, step: Step, selection: Selection): Promise<SeriesRow[]> {
       return await clickhouse.query(
-        `SELECT ${nameOf(adIds)} AS ad_id, ${start} AS start, ${sums}
+        `SELECT ${nameOf(adIds)} AS ad_id, ${startOf('minute', step)} AS start, ${sums}
          FROM ${tableFor(adIds)} FINAL WHERE ${among(adIds)} ${within(selection)}
-         GROUP BY ad_id, start ORDER BY ad_id, start ${settings(rowsOf(adIds, stepMs, selection))}`,
-        { ...boundTo(adIds, selection), step_s: stepMs / 1_000 },
+         GROUP BY ad_id, start ORDER BY ad_id, start ${settings(rowsOf(adIds, step, selection))}`,
+        boundTo(adIds, selection),
       );
     },
 
     /** The steps of those series that hold a restated count. */
     async restatedSteps(
       adIds: AdIds,
-      stepMs: number,
+      step: Step,
       selection: Selection,
     ): Promise<{ readonly ad_id: string; readonly start: number }[]> {
       return await clickhouse.query(
-        `SELECT DISTINCT ${nameOf(adIds)} AS ad_id, ${start} AS start FROM restatement FINAL
-         WHERE ${among(adIds)} ${within(selection)} ${settings(rowsOf(adIds, stepMs, selection))}`,
-        { ...boundTo(adIds, selection), step_s: stepMs / 1_000 },
+        `SELECT DISTINCT ${nameOf(adIds)} AS ad_id, ${startOf('minute', step)} AS start FROM restatement FINAL
+         WHERE ${among(adIds)} ${within(selection)} ${settings(rowsOf(adIds, step, selection))}`,
+        boundTo(adIds, selection),
       );
     },
 
@@ -61,23 +78,34 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
       );
     },
 
+    /** Places of some ads in the top list of all; those without clicks have none. */
+    async ranks(adIds: AdIds, selection: Selection): Promise<AdRank[]> {
+      return await clickhouse.query(
+        `SELECT ad_id, count, rank FROM (
+           SELECT ad_id, sum(clicks) AS count, row_number() OVER (ORDER BY sum(clicks) DESC, ad_id) AS rank
+           FROM ad_minute FINAL WHERE ${within(selection)} GROUP BY ad_id HAVING count > 0
+         ) WHERE ad_id IN {ad_ids:Array(String)} ${settings(adIds.length)}`,
+        { ...bound(selection), ad_ids: adIds },
+      );
+    },
+
     /** Ads whose id begins so, by clicks, then by ad_id. */
     async adsByPrefix(
       prefix: string,
       limit: number,
       selection: Selection,
+      after?: AdCursor,
     ): Promise<{ readonly ad_id: string; readonly count: number }[]> {
       return await clickhouse.query(
         `SELECT ad_id, sum(clicks) AS count FROM ${prefix === '' ? 'ad_minute' : 'ad_minute_by_ad'} FINAL
          WHERE startsWith(ad_id, {prefix:String}) AND ${within(selection)}
-         GROUP BY ad_id ORDER BY count DESC, ad_id LIMIT {limit:UInt32} ${settings(limit)}`,
-        { ...bound(selection), prefix, limit },
+         GROUP BY ad_id ${after === undefined ? '' : `HAVING ${beyond}`}
+         ORDER BY count DESC, ad_id LIMIT {limit:UInt32} ${settings(limit)}`,
+        { ...bound(selection), ...boundAfter(after), prefix, limit },
       );
     },
   };
 }
-
-const start = 'intDiv(toUnixTimestamp(minute), {step_s:UInt32}) * {step_s:UInt32} * 1000';
 
 /** One ad lies together in the one table, one minute in the other. */
 function tableFor(adIds: AdIds): string {
@@ -96,6 +124,6 @@ function boundTo(adIds: AdIds, selection: Selection): Record<string, unknown> {
   return adIds.length === 0 ? bound(selection) : { ...bound(selection), ad_ids: adIds };
 }
 
-function rowsOf(adIds: AdIds, stepMs: number, { from, to }: Selection): number {
-  return (Math.ceil((to - from) / stepMs) + 1) * Math.max(1, adIds.length);
+function rowsOf(adIds: AdIds, step: Step, selection: Selection): number {
+  return stepsIn(selection, step) * Math.max(1, adIds.length);
 }

@@ -42,8 +42,20 @@ export const adIdsParameter = Type.Optional(
 export const GranularityParameter = Type.Enum(['minute', 'hour', 'day'], {
   type: 'string',
   default: 'minute',
-  description: 'length of a point; from and to lie on its borders in UTC',
+  description: 'length of a point; from and to lie on its borders, in UTC or in the time zone asked for',
 });
+
+export const timezoneParameter = Type.Optional(
+  Type.String({
+    maxLength: 64,
+    description:
+      'IANA time zone by whose clock hours and days begin (default: UTC); a day may have 23 or 25 hours. Times are told in UTC all the same',
+    examples: ['Asia/Seoul'],
+  }),
+);
+
+/** In an answer. */
+export const timezoneField = Type.Optional(Type.String({ description: 'as asked for' }));
 
 export const stateField = Type.Enum(['provisional', 'final', 'restated'], {
   type: 'string',
@@ -55,8 +67,19 @@ export const timeField = (description: string) => Type.String({ description, exa
 export const countField = (description: string) => Type.Integer({ minimum: 0, description });
 
 export const watermarkField = Type.Union([timeField('RFC 3339, UTC'), Type.Null()], {
-  description: 'no older click is expected any more; null: not every partition has been heard of',
+  description:
+    'no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now',
 });
+
+/** As `countFields`, of answers that may come from raw clicks. */
+export const anyCountFields = {
+  count: countField('distinct clicks'),
+  duplicates: countField('further copies of those clicks, not counted'),
+  late: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], {
+    description:
+      'those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell',
+  }),
+};
 
 export const countFields = {
   count: countField('distinct clicks'),
@@ -75,10 +98,11 @@ export function isoOrNull(ms: number | null): string | null {
 }
 
 /**
- * A final number may be kept for a short while (a recount could restate it), if the address says which minutes it is of:
- * "the last minute" is another one soon.
+ * What may be kept is asked for again before it is used (`no-cache`, and see `etag.ts`), but for a final number: it may
+ * be used for a short while unasked (a recount could restate it), if the address says which minutes it is of ("the last
+ * minute" is another one soon) and by which rules (a stored filter may be changed).
  */
-export function setCaching(reply: FastifyReply, state: State, asked: AskedRange): void {
-  const mayKeep = state !== 'provisional' && asked.from !== undefined;
-  reply.header('cache-control', mayKeep ? 'public, max-age=30' : 'no-store');
+export function setCaching(reply: FastifyReply, state: State, asked: AskedRange & { readonly filter?: string }): void {
+  const mayKeep = state !== 'provisional' && asked.from !== undefined && asked.filter === undefined;
+  reply.header('cache-control', mayKeep ? 'public, max-age=30' : 'no-cache');
 }

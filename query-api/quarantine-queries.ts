@@ -21,16 +21,21 @@ export const reasonsListed = 1_000;
 
 export function createQuarantineQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
   return {
-    async samples(filter: QuarantineFilter, limit: number): Promise<QuarantineSample[]> {
+    /** Those after a line: append time in epoch ms, partition, offset, line. */
+    async samples(
+      filter: QuarantineFilter,
+      limit: number,
+      after?: readonly [number, number, number, number],
+    ): Promise<QuarantineSample[]> {
       return await clickhouse.query(
         `SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
            event_id, clicked_at, substringUTF8(raw, 1, ${rawShown}) AS raw
          FROM (
            SELECT partition, offset, line, reason, detail, appended_at AS appended, ad_id, event_id, clicked_at, raw
-           FROM quarantine FINAL WHERE ${matching(filter)}
+           FROM quarantine FINAL WHERE ${matching(filter)} ${after === undefined ? '' : `AND ${older}`}
            ORDER BY appended_at DESC, partition, offset DESC, line DESC LIMIT {limit:UInt32}
          ) ORDER BY appended DESC, partition, offset DESC, line DESC ${settingsOf(limit, timeoutMs)}`,
-        { ...boundTo(filter), limit },
+        { ...boundTo(filter), ...boundAfter(after), limit },
       );
     },
 
@@ -56,4 +61,15 @@ function matching({ reason, adId }: QuarantineFilter): string {
 
 function boundTo({ reason, adId }: QuarantineFilter): Record<string, unknown> {
   return { ...(reason === undefined ? {} : { reason }), ...(adId === undefined ? {} : { ad_id: adId }) };
+}
+
+/** Newest first, and among those of one moment by partition. */
+const older = `(appended_at < fromUnixTimestamp64Milli({after_at:Int64}, 'UTC')
+  OR (appended_at = fromUnixTimestamp64Milli({after_at:Int64}, 'UTC') AND (partition > {after_partition:UInt64}
+    OR (partition = {after_partition:UInt64} AND (offset, line) < ({after_offset:UInt64}, {after_line:UInt64})))))`;
+
+function boundAfter(after: readonly [number, number, number, number] | undefined): Record<string, unknown> {
+  if (after === undefined) return {};
+  const [after_at, after_partition, after_offset, after_line] = after;
+  return { after_at, after_partition, after_offset, after_line };
 }

@@ -7,6 +7,7 @@
  * on anything else could drop the current version and let an older one through.
  */
 import type { ClickHouse } from '../infra/clickhouse.ts';
+import type { CountryLists } from './filters/click-filter.ts';
 import { settingsOf } from './read-settings.ts';
 
 /** Half-open, epoch ms, whole minutes. */
@@ -36,7 +37,14 @@ export interface Progress {
 }
 
 export interface Selection extends TimeRange {
-  readonly country: string | undefined;
+  /** One, or those in and out of a list; undefined: all. */
+  readonly country: string | CountryLists | undefined;
+}
+
+/** The last ad of a page: the next ones have fewer clicks, or as many and a later id. */
+export interface AdCursor {
+  readonly count: number;
+  readonly adId: string;
 }
 
 export type Queries = ReturnType<typeof createQueries>;
@@ -45,13 +53,17 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);
   return {
     /** By clicks, then by ad_id: equal counts always come in the same order. */
-    async popularAds(limit: number, selection: Selection): Promise<{ ad_id: string; count: number }[]> {
+    async popularAds(
+      limit: number,
+      selection: Selection,
+      after?: AdCursor,
+    ): Promise<{ ad_id: string; count: number }[]> {
       return await clickhouse.query(
         `SELECT ad_id, sum(clicks) AS count FROM ad_minute FINAL
          WHERE ${within(selection)}
-         GROUP BY ad_id HAVING count > 0
+         GROUP BY ad_id HAVING count > 0 ${after === undefined ? '' : `AND ${beyond}`}
          ORDER BY count DESC, ad_id LIMIT {limit:UInt32} ${settings(limit)}`,
-        { limit, ...bound(selection) },
+        { limit, ...bound(selection), ...boundAfter(after) },
       );
     },
 
@@ -80,10 +92,21 @@ export const sums = 'sum(clicks) AS count, sum(duplicates) AS duplicates, sum(la
 
 export function within({ country }: Selection): string {
   const range = `minute >= toDateTime({from_s:UInt32}, 'UTC') AND minute < toDateTime({to_s:UInt32}, 'UTC')`;
-  return country === undefined ? range : `${range} AND country = {country:String}`;
+  if (country === undefined) return range;
+  if (typeof country === 'string') return `${range} AND country = {country:String}`;
+  const listed = country.in ? ' AND country IN {country_in:Array(String)}' : '';
+  return `${range}${listed} AND country NOT IN {country_out:Array(String)}`;
 }
 
 export function bound({ from, to, country }: Selection): Record<string, unknown> {
   const range = { from_s: from / 1_000, to_s: to / 1_000 };
-  return country === undefined ? range : { ...range, country };
+  if (country === undefined) return range;
+  if (typeof country === 'string') return { ...range, country };
+  return { ...range, ...(country.in ? { country_in: country.in } : {}), country_out: country.out };
+}
+
+export const beyond = '(count < {after_count:UInt64} OR (count = {after_count:UInt64} AND ad_id > {after_ad:String}))';
+
+export function boundAfter(after: AdCursor | undefined): Record<string, unknown> {
+  return after === undefined ? {} : { after_count: after.count, after_ad: after.adId };
 }

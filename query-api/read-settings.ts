@@ -16,3 +16,8 @@ export function integer(value: number): string {
   if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is not an integer`);
   return String(value);
 }
+
+/** The same for text: hexadecimal digits can close no quote. */
+export function literal(text: string): string {
+  return `unhex('${Buffer.from(text).toString('hex')}')`;
+}

@@ -103,7 +103,7 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
         {
           ...bound(selection),
           ad_id: adId,
-          m: from.minute / 1_000,
+          m: Math.floor(from.minute / 1_000),
           c: from.country,
           r: from.revision,
           limit,

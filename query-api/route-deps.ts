@@ -1,5 +1,6 @@
 /** What the routes work with. */
 import type { AuditQueries } from './audit-queries.ts';
+import type { FilterStore } from './filters/filter-store.ts';
 import type { GroupQueries } from './group-queries.ts';
 import type { RowsChecked } from './jobs/conservation-watch.ts';
 import type { JobStore } from './jobs/job-store.ts';
@@ -7,12 +8,15 @@ import type { LiveFeed } from './live/live-feed.ts';
 import type { LogEnds } from './log-ends.ts';
 import type { QuarantineQueries } from './quarantine-queries.ts';
 import type { Queries } from './queries.ts';
+import type { RawQueries } from './raw-queries.ts';
 import type { RestatementQueries } from './restatement-queries.ts';
 import type { RangeRules } from './time-range.ts';
 
 export interface RouteDeps {
   readonly queries: Queries;
   readonly groups: GroupQueries;
+  readonly raw: RawQueries;
+  readonly filters: FilterStore;
   readonly quarantine: QuarantineQueries;
   readonly restatements: RestatementQueries;
   readonly audit: AuditQueries;

@@ -1,25 +1,49 @@
 /** Pure: rows of a series → a point for every step of the range, with zeroes where there are no rows. */
 import { Type } from 'typebox';
-import type { State } from './finality.ts';
-import { countFields, isoOf, stateField, timeField } from './parameters.ts';
-import { type Counts, noClicks, type TimeRange } from './queries.ts';
+import { type Finality, type State, stateAt } from './finality.ts';
+import { anyCountFields, isoOf, stateField, timeField } from './parameters.ts';
+import type { TimeRange } from './queries.ts';
+import type { ReadPoint } from './readings.ts';
+import { type Step, stepsOf } from './step.ts';
 
 export const SeriesPoint = Type.Object(
-  { start: timeField('begin of the point'), ...countFields, state: stateField },
+  { start: timeField('begin of the point'), ...anyCountFields, state: stateField },
   { additionalProperties: false },
 );
 
-export function pointsOf(
-  rows: readonly (Counts & { readonly start: number })[],
+interface Row<Late> {
+  readonly start: number;
+  readonly count: number;
+  readonly duplicates: number;
+  readonly late: Late;
+}
+
+/** `noLate` is what a step without clicks says of late ones. */
+export function pointsOf<Late extends number | null, R extends Row<Late>>(
+  rows: readonly R[],
   range: TimeRange,
-  stepMs: number,
-  stateOf: (start: number) => State,
+  step: Step,
+  noLate: Late,
+  stateOf: (step: TimeRange, row: R | undefined) => State,
 ) {
   const rowAt = new Map(rows.map(row => [row.start, row]));
-  const points = [];
-  for (let start = range.from; start < range.to; start += stepMs) {
-    const { count, duplicates, late } = rowAt.get(start) ?? noClicks;
-    points.push({ start: isoOf(start), count, duplicates, late, state: stateOf(start) });
-  }
-  return points;
+  return stepsOf(range, step).map(({ from, to }) => {
+    const row = rowAt.get(from);
+    const { count, duplicates, late } = row ?? { count: 0, duplicates: 0, late: noLate };
+    return { start: isoOf(from), count, duplicates, late, state: stateOf({ from, to }, row) };
+  });
+}
+
+/** Of a reading, `told` being the finality of a step nothing is known of. `restated`: begins of steps. */
+export function pointsOfReading(
+  rows: readonly ReadPoint[],
+  source: 'counts' | 'raw',
+  range: TimeRange,
+  step: Step,
+  told: Finality,
+  restated: ReadonlySet<number>,
+) {
+  return pointsOf<number | null, ReadPoint>(rows, range, step, source === 'raw' ? null : 0, ({ from, to }, row) =>
+    stateAt(row?.finality ?? told, to, restated.has(from)),
+  );
 }

@@ -39,8 +39,12 @@ export function seriesRangeOf(asked: AskedRange, granularity: Granularity, rules
   if (range) return range;
   const step = stepsMs[granularity];
   const to = granularity === 'minute' ? floorTo(rules.now, step) : floorTo(rules.now, step) + step;
-  const units = Math.max(1, Math.min(defaultUnits[granularity], Math.floor((rules.maxMinutes * minuteMs) / step)));
-  return { from: to - units * step, to };
+  return { from: to - defaultUnitsOf(granularity, rules) * step, to };
+}
+
+/** Points of a series for which no range is asked, as far as a request may ask for so much. */
+export function defaultUnitsOf(granularity: Granularity, { maxMinutes }: RangeRules): number {
+  return Math.max(1, Math.min(defaultUnits[granularity], Math.floor((maxMinutes * minuteMs) / stepsMs[granularity])));
 }
 
 /** The last 24 hours with the running minute, or less where a request may not ask for so much. */

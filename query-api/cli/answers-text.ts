@@ -61,7 +61,8 @@ export function countsText(answers: readonly AnswerOf<'getAggregatedCount'>[], s
   if (first === undefined) return '';
   const rows = answers.map(({ ad_id, count, duplicates, late, state }) => [
     ad_id,
-    ...[count, duplicates, late].map(style.count),
+    ...[count, duplicates].map(style.count),
+    late === null ? '?' : style.count(late),
     style.state(state),
   ]);
   const numbers = ['clicks', 'duplicates', 'late'].map(title => ({ title, isNumber: true }));

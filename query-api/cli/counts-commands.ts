@@ -18,6 +18,14 @@ interface RangeOptions extends ServiceOptions {
   readonly from?: string;
   readonly to?: string;
   readonly country?: string;
+  readonly user?: string;
+  readonly ip?: string;
+  readonly filter?: string;
+}
+
+interface SeriesOptions extends RangeOptions {
+  readonly by: 'minute' | 'hour' | 'day';
+  readonly timezone?: string;
 }
 
 export function statusCommand(): Command {
@@ -32,33 +40,31 @@ export function statusCommand(): Command {
 }
 
 export function topCommand(): Command {
-  return withRange(withService(new Command('top')))
+  return withFilters(withRange(withService(new Command('top'))))
     .description('The ads with the most clicks: in the last full minute, the last --window minutes, or from … to.')
     .argument('[count]', 'ads to list', wholeNumber(1, 1_000), 20)
     .option('--window <minutes>', 'the last so many full minutes', wholeNumber(1, 600_000))
-    .addOption(countryOption())
     .addHelpText('after', '\nExamples:\n  adclicks top 10 --window 60\n  adclicks top --country KR --json | jq .ads[0]')
     .action(async (count: number, given: RangeOptions & { readonly window?: number }) => {
-      const { from, to, country, window } = given;
-      show(await clientOf(given).ask('getPopularAds', { query: { count, window, from, to, country } }), given, topText);
+      const { from, to, window } = given;
+      const query = { count, window, from, to, ...filtersOf(given) };
+      show(await clientOf(given).ask('getPopularAds', { query }), given, topText);
     });
 }
 
 export function countCommand(): Command {
-  return withRange(withService(new Command('count')))
+  return withFilters(withRange(withService(new Command('count'))))
     .description('Clicks of ads in a range of minutes; without --from and --to: in the last full minute.')
     .addArgument(new Argument('<ads...>', 'ids of ads'))
-    .addOption(countryOption())
     .option('--as-of <time>', 'as it was answered then, before later restatements')
     .addHelpText('after', '\nExample:\n  adclicks count ad-42 --from 2026-01-01T00:00Z --to 2026-01-02T00:00Z')
     .action(async (ads: readonly string[], given: RangeOptions & { readonly asOf?: string }) => {
-      const { from, to, country, asOf } = given;
+      const { from, to, asOf } = given;
       const client = clientOf(given);
       const answers: AnswerOf<'getAggregatedCount'>[] = [];
       for (const ad_id of ads) {
-        answers.push(
-          await client.ask('getAggregatedCount', { params: { ad_id }, query: { from, to, country, as_of: asOf } }),
-        );
+        const query = { from, to, as_of: asOf, ...filtersOf(given) };
+        answers.push(await client.ask('getAggregatedCount', { params: { ad_id }, query }));
       }
       // One ad, one answer; several are a list.
       if (given.json) show(answers.length === 1 ? answers[0] : answers, given, () => '');
@@ -67,17 +73,18 @@ export function countCommand(): Command {
 }
 
 export function seriesCommand(): Command {
-  return withRange(withService(new Command('series')))
+  return withFilters(withRange(withService(new Command('series'))))
     .description('Clicks over time: of all ads together, or of ads side by side.')
     .addArgument(new Argument('[ads...]', 'ids of ads, at most 20'))
     .addOption(
       new Option('--by <granularity>', 'length of a point').choices(['minute', 'hour', 'day']).default('minute'),
     )
-    .addOption(countryOption())
-    .addHelpText('after', '\nExample:\n  adclicks series ad-42 ad-7 --by hour')
-    .action(async (ads: readonly string[], given: RangeOptions & { readonly by: 'minute' | 'hour' | 'day' }) => {
-      const { from, to, country, by } = given;
-      const query = { ...(ads.length > 0 ? { ad_id: ads } : {}), granularity: by, from, to, country };
+    .option('--timezone <name>', 'hours and days of this time zone, like Asia/Seoul (default: UTC)')
+    .addHelpText('after', '\nExample:\n  adclicks series ad-42 ad-7 --by hour --timezone Asia/Seoul')
+    .action(async (ads: readonly string[], given: SeriesOptions) => {
+      const { from, to, by, timezone } = given;
+      const shape = { granularity: by, timezone, from, to };
+      const query = { ...(ads.length > 0 ? { ad_id: ads } : {}), ...shape, ...filtersOf(given) };
       show(await clientOf(given).ask('getAllSeries', { query }), given, seriesText);
     });
 }
@@ -100,6 +107,14 @@ export function tailCommand(): Command {
     });
 }
 
-function countryOption(): Option {
-  return new Option('--country <code>', 'only clicks from there (ISO 3166-1 alpha-2; ZZ: unknown)');
+function withFilters(command: Command): Command {
+  return command
+    .option('--country <code>', 'only clicks from there (ISO 3166-1 alpha-2; ZZ: unknown)')
+    .option('--user <id>', 'only clicks of this user')
+    .option('--ip <address>', 'only clicks from this address')
+    .option('--filter <id>', 'only clicks that fit this stored filter');
+}
+
+function filtersOf({ country, user, ip, filter }: RangeOptions) {
+  return { country, user_id: user, ip, filter };
 }

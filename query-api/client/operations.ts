@@ -66,14 +66,50 @@ export interface Operations {
       readonly updated_at: string;
     };
   };
+  /** Delete a stored filter; the answer is what it was */
+  readonly deleteFilter: {
+    readonly input: {
+      readonly params: {
+        /** the name: 1 to 64 of `A-Za-z0-9._-`, a letter or digit first */ readonly id: string;
+      };
+    };
+    readonly answer: {
+      readonly id: string;
+      readonly countries?: {
+        /** only clicks whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+        readonly in?: readonly string[];
+        /** no click whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+        readonly out?: readonly string[];
+      };
+      readonly ips?: {
+        /** only clicks whose address or network (CIDR) is one of these */ readonly in?: readonly string[];
+        /** no click whose address or network (CIDR) is one of these */
+        readonly out?: readonly string[];
+      };
+      readonly user_ids?: {
+        /** only clicks whose user id (`*` stands for any characters) is one of these */
+        readonly in?: readonly string[];
+        /** no click whose user id (`*` stands for any characters) is one of these */
+        readonly out?: readonly string[];
+      };
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional` */
+      readonly source: 'counts' | 'raw';
+      /** when it was first put */
+      readonly created_at: string;
+      /** when it was last put */
+      readonly updated_at: string;
+    };
+  };
   /** Ads whose id begins so, with their clicks (without from and to: in the last 24 hours) */
   readonly findAds: {
     readonly input: {
       readonly query?:
         | {
             /** how the id begins; capital letters are others than small ones */ readonly prefix?: string | undefined;
-            /** ads to list */
+            /** ads of a page */
             readonly limit?: number | undefined;
+            /** `next_cursor` of the page before, with the same other parameters */
+            readonly cursor?: string | undefined;
             /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
             readonly from?: string | undefined;
             /** end, exclusive: as `from` */
@@ -89,7 +125,7 @@ export interface Operations {
       readonly to: string;
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
-      /** no older click is expected any more; null: not every partition has been heard of */
+      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
       /** most clicks first; equal counts in the order of ad_id */
       readonly ads: readonly {
@@ -97,6 +133,8 @@ export interface Operations {
         /** distinct clicks in the range */
         readonly count: number;
       }[];
+      /** `cursor` of the next page; null: this is the last */
+      readonly next_cursor: string | null;
     };
   };
   /** One ad's clicks in a range of minutes (without from and to: the last full minute) */
@@ -113,6 +151,16 @@ export interface Operations {
             readonly to?: string | undefined;
             /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
             readonly country?: string | undefined;
+            /** only clicks of this user; answered from raw clicks, which are kept 35 days */
+            readonly user_id?: string | undefined;
+            /** only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks */
+            readonly ip?: string | undefined;
+            /** only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold */
+            readonly filter?: string | undefined;
+            /** also how many users clicked; all of the answer is counted from raw clicks then, which are kept 35 days. Exact up to 1000000 users in all rows of the answer */
+            readonly uniques?: boolean | undefined;
+            /** also the counts of as long a range right before */
+            readonly compare?: 'previous' | undefined;
             /** what was answered at that time for final minutes, before later restatements: as `from`, any moment */
             readonly as_of?: string | undefined;
           }
@@ -127,17 +175,45 @@ export interface Operations {
       /** as asked for */
       readonly country?: string;
       /** as asked for */
+      readonly user_id?: string;
+      /** as asked for */
+      readonly ip?: string;
+      /** as asked for */
+      readonly filter?: string;
+      /** as asked for */
       readonly as_of?: string;
       /** distinct clicks */
       readonly count: number;
       /** further copies of those clicks, not counted */
       readonly duplicates: number;
-      /** those of the clicks that came after their minute had closed */
-      readonly late: number;
+      /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+      readonly late: number | null;
+      /** with `uniques=true` */
+      readonly uniques?: {
+        /** distinct users; clicks without user_id are left out */ readonly count: number;
+        /** false: estimated, as there are more than 1000000; error below 1 % */
+        readonly is_exact: boolean;
+      };
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional` */
+      readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
-      /** no older click is expected any more; null: not every partition has been heard of */
+      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
+      /** with `compare=previous`: the same of that range */
+      readonly previous?: {
+        /** begin, inclusive */ readonly from: string;
+        /** end, exclusive */
+        readonly to: string;
+        /** distinct clicks */
+        readonly count: number;
+        /** further copies of those clicks, not counted */
+        readonly duplicates: number;
+        /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+        readonly late: number | null;
+        /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+        readonly state: 'provisional' | 'final' | 'restated';
+      };
     };
   };
   /** Clicks over time, of all ads together, or of each ad that is named */
@@ -146,14 +222,22 @@ export interface Operations {
       readonly query?:
         | {
             /** the ads, one `ad_id=` each, at most 20; none: all */ readonly ad_id?: readonly string[] | undefined;
-            /** length of a point; from and to lie on its borders in UTC */
+            /** length of a point; from and to lie on its borders, in UTC or in the time zone asked for */
             readonly granularity?: 'minute' | 'hour' | 'day' | undefined;
+            /** IANA time zone by whose clock hours and days begin (default: UTC); a day may have 23 or 25 hours. Times are told in UTC all the same */
+            readonly timezone?: string | undefined;
             /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
             readonly from?: string | undefined;
             /** end, exclusive: as `from` */
             readonly to?: string | undefined;
             /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
             readonly country?: string | undefined;
+            /** only clicks of this user; answered from raw clicks, which are kept 35 days */
+            readonly user_id?: string | undefined;
+            /** only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks */
+            readonly ip?: string | undefined;
+            /** only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold */
+            readonly filter?: string | undefined;
             /** also the sums of as long a range right before */
             readonly compare?: 'previous' | undefined;
           }
@@ -163,13 +247,23 @@ export interface Operations {
       /** begin, inclusive */ readonly from: string;
       /** end, exclusive */
       readonly to: string;
-      /** length of a point; from and to lie on its borders in UTC */
+      /** length of a point; from and to lie on its borders, in UTC or in the time zone asked for */
       readonly granularity: 'minute' | 'hour' | 'day';
       /** as asked for */
+      readonly timezone?: string;
+      /** as asked for */
       readonly country?: string;
+      /** as asked for */
+      readonly user_id?: string;
+      /** as asked for */
+      readonly ip?: string;
+      /** as asked for */
+      readonly filter?: string;
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional` */
+      readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
-      /** no older click is expected any more; null: not every partition has been heard of */
+      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
       /** in the order asked for */
       readonly series: readonly {
@@ -178,8 +272,8 @@ export interface Operations {
         readonly count: number;
         /** further copies of those clicks, not counted */
         readonly duplicates: number;
-        /** those of the clicks that came after their minute had closed */
-        readonly late: number;
+        /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+        readonly late: number | null;
         /** one for each step of the range, in order */
         readonly points: readonly {
           /** begin of the point */ readonly start: string;
@@ -187,8 +281,8 @@ export interface Operations {
           readonly count: number;
           /** further copies of those clicks, not counted */
           readonly duplicates: number;
-          /** those of the clicks that came after their minute had closed */
-          readonly late: number;
+          /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+          readonly late: number | null;
           /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
           readonly state: 'provisional' | 'final' | 'restated';
         }[];
@@ -202,8 +296,8 @@ export interface Operations {
         readonly count: number;
         /** further copies of those clicks, not counted */
         readonly duplicates: number;
-        /** those of the clicks that came after their minute had closed */
-        readonly late: number;
+        /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+        readonly late: number | null;
         /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
         readonly state: 'provisional' | 'final' | 'restated';
       };
@@ -249,43 +343,16 @@ export interface Operations {
             readonly from?: string | undefined;
             /** end, exclusive: as `from` */
             readonly to?: string | undefined;
-          }
-        | undefined;
-    };
-    readonly answer: {
-      /** begin, inclusive */ readonly from: string;
-      /** end, exclusive */
-      readonly to: string;
-      /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
-      readonly state: 'provisional' | 'final' | 'restated';
-      /** no older click is expected any more; null: not every partition has been heard of */
-      readonly watermark: string | null;
-      /** most clicks first; countries without clicks are not listed */
-      readonly countries: readonly {
-        /** ISO 3166-1 alpha-2; ZZ: unknown */ readonly country: string;
-        /** distinct clicks */
-        readonly count: number;
-        /** further copies of those clicks, not counted */
-        readonly duplicates: number;
-        /** those of the clicks that came after their minute had closed */
-        readonly late: number;
-      }[];
-    };
-  };
-  /** The ads with the most clicks in the last full minutes, or in a range of minutes */
-  readonly getPopularAds: {
-    readonly input: {
-      readonly query?:
-        | {
-            /** ads to list */ readonly count?: number | undefined;
-            /** the last so many full minutes (default 1); not beside from and to */
-            readonly window?: number | undefined;
-            /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
-            readonly from?: string | undefined;
-            /** end, exclusive: as `from` */
-            readonly to?: string | undefined;
             /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
             readonly country?: string | undefined;
+            /** only clicks of this user; answered from raw clicks, which are kept 35 days */
+            readonly user_id?: string | undefined;
+            /** only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks */
+            readonly ip?: string | undefined;
+            /** only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold */
+            readonly filter?: string | undefined;
+            /** also how many users clicked; all of the answer is counted from raw clicks then, which are kept 35 days. Exact up to 1000000 users in all rows of the answer */
+            readonly uniques?: boolean | undefined;
           }
         | undefined;
     };
@@ -295,9 +362,116 @@ export interface Operations {
       readonly to: string;
       /** as asked for */
       readonly country?: string;
+      /** as asked for */
+      readonly user_id?: string;
+      /** as asked for */
+      readonly ip?: string;
+      /** as asked for */
+      readonly filter?: string;
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional` */
+      readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
-      /** no older click is expected any more; null: not every partition has been heard of */
+      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
+      readonly watermark: string | null;
+      /** most clicks first; countries without clicks are not listed */
+      readonly countries: readonly {
+        /** ISO 3166-1 alpha-2; ZZ: unknown */ readonly country: string;
+        /** distinct clicks */
+        readonly count: number;
+        /** further copies of those clicks, not counted */
+        readonly duplicates: number;
+        /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+        readonly late: number | null;
+        /** with `uniques=true` */
+        readonly uniques?: {
+          /** distinct users; clicks without user_id are left out */ readonly count: number;
+          /** false: estimated, as there are more than 1000000; error below 1 % */
+          readonly is_exact: boolean;
+        };
+      }[];
+    };
+  };
+  /** A stored filter */
+  readonly getFilter: {
+    readonly input: {
+      readonly params: {
+        /** the name: 1 to 64 of `A-Za-z0-9._-`, a letter or digit first */ readonly id: string;
+      };
+    };
+    readonly answer: {
+      readonly id: string;
+      readonly countries?: {
+        /** only clicks whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+        readonly in?: readonly string[];
+        /** no click whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+        readonly out?: readonly string[];
+      };
+      readonly ips?: {
+        /** only clicks whose address or network (CIDR) is one of these */ readonly in?: readonly string[];
+        /** no click whose address or network (CIDR) is one of these */
+        readonly out?: readonly string[];
+      };
+      readonly user_ids?: {
+        /** only clicks whose user id (`*` stands for any characters) is one of these */
+        readonly in?: readonly string[];
+        /** no click whose user id (`*` stands for any characters) is one of these */
+        readonly out?: readonly string[];
+      };
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional` */
+      readonly source: 'counts' | 'raw';
+      /** when it was first put */
+      readonly created_at: string;
+      /** when it was last put */
+      readonly updated_at: string;
+    };
+  };
+  /** The ads with the most clicks in the last full minutes, or in a range of minutes */
+  readonly getPopularAds: {
+    readonly input: {
+      readonly query?:
+        | {
+            /** ads of a page */ readonly count?: number | undefined;
+            /** the last so many full minutes (default 1); not beside from and to */
+            readonly window?: number | undefined;
+            /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+            readonly from?: string | undefined;
+            /** end, exclusive: as `from` */
+            readonly to?: string | undefined;
+            /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
+            readonly country?: string | undefined;
+            /** only clicks of this user; answered from raw clicks, which are kept 35 days */
+            readonly user_id?: string | undefined;
+            /** only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks */
+            readonly ip?: string | undefined;
+            /** only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold */
+            readonly filter?: string | undefined;
+            /** also how many users clicked; all of the answer is counted from raw clicks then, which are kept 35 days. Exact up to 1000000 users in all rows of the answer */
+            readonly uniques?: boolean | undefined;
+            /** also where each ad stood in as long a range right before */
+            readonly compare?: 'previous' | undefined;
+            /** `next_cursor` of the page before, with the same other parameters */
+            readonly cursor?: string | undefined;
+          }
+        | undefined;
+    };
+    readonly answer: {
+      /** begin, inclusive */ readonly from: string;
+      /** end, exclusive */
+      readonly to: string;
+      /** as asked for */
+      readonly country?: string;
+      /** as asked for */
+      readonly user_id?: string;
+      /** as asked for */
+      readonly ip?: string;
+      /** as asked for */
+      readonly filter?: string;
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional` */
+      readonly source: 'counts' | 'raw';
+      /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+      readonly state: 'provisional' | 'final' | 'restated';
+      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
       /** most clicks first; equal counts in the order of ad_id; ads without clicks are not listed */
       readonly ads: readonly {
@@ -305,7 +479,29 @@ export interface Operations {
         readonly ad_id: string;
         /** distinct clicks */
         readonly count: number;
+        /** with `uniques=true` */
+        readonly uniques?: {
+          /** distinct users; clicks without user_id are left out */ readonly count: number;
+          /** false: estimated, as there are more than 1000000; error below 1 % */
+          readonly is_exact: boolean;
+        };
+        /** with `compare=previous`: in the range before; null: it had no clicks */
+        readonly previous?: {
+          readonly rank: number;
+          /** distinct clicks */
+          readonly count: number;
+        } | null;
       }[];
+      /** `cursor` of the next page; null: this is the last */
+      readonly next_cursor: string | null;
+      /** with `compare=previous`: the range before */
+      readonly previous?: {
+        /** begin, inclusive */ readonly from: string;
+        /** end, exclusive */
+        readonly to: string;
+        /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+        readonly state: 'provisional' | 'final' | 'restated';
+      };
     };
   };
   /** Lines that were not counted: how many by reason, and the newest of them */
@@ -316,13 +512,15 @@ export interface Operations {
             /** only lines with this reason: `malformed`, `future`, `too_late` */ readonly reason?: string | undefined;
             /** only of this ad */
             readonly ad_id?: string | undefined;
-            /** lines to list */
+            /** lines of a page */
             readonly limit?: number | undefined;
+            /** `next_cursor` of the page before, with the same other parameters */
+            readonly cursor?: string | undefined;
           }
         | undefined;
     };
     readonly answer: {
-      /** no older click is expected any more; null: not every partition has been heard of */
+      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
       /** most lines first, whatever `reason` was asked for */
       readonly reasons: readonly {
@@ -351,6 +549,8 @@ export interface Operations {
         /** the line as it came, its first 2000 characters */
         readonly raw: string;
       }[];
+      /** `cursor` of the next page; null: this is the last */
+      readonly next_cursor: string | null;
     };
   };
   /** How far a reconciliation is, and what it has found */
@@ -418,8 +618,8 @@ export interface Operations {
       readonly query?:
         | {
             /** rows of a page */ readonly limit?: number | undefined;
-            /** `next` of the page before */
-            readonly after?: string | undefined;
+            /** `next_cursor` of the page before, with the same other parameters */
+            readonly cursor?: string | undefined;
           }
         | undefined;
     };
@@ -465,8 +665,8 @@ export interface Operations {
           /** as recounted */
           readonly after: number;
         }[];
-        /** `after` of the next page; null: this is the last */
-        readonly next: string | null;
+        /** `cursor` of the next page; null: this is the last */
+        readonly next_cursor: string | null;
       };
     };
   };
@@ -486,8 +686,8 @@ export interface Operations {
             readonly country?: string | undefined;
             /** rows of a page */
             readonly limit?: number | undefined;
-            /** `next` of the page before */
-            readonly after?: string | undefined;
+            /** `next_cursor` of the page before, with the same other parameters */
+            readonly cursor?: string | undefined;
           }
         | undefined;
     };
@@ -516,8 +716,8 @@ export interface Operations {
         /** when */
         readonly at: string;
       }[];
-      /** `after` of the next page; null: this is the last */
-      readonly next: string | null;
+      /** `cursor` of the next page; null: this is the last */
+      readonly next_cursor: string | null;
     };
   };
   /** One ad's clicks over time (without from and to: the last 60 minutes, 24 hours or 31 days) */
@@ -528,14 +728,22 @@ export interface Operations {
       };
       readonly query?:
         | {
-            /** length of a point; from and to lie on its borders in UTC */
+            /** length of a point; from and to lie on its borders, in UTC or in the time zone asked for */
             readonly granularity?: 'minute' | 'hour' | 'day' | undefined;
+            /** IANA time zone by whose clock hours and days begin (default: UTC); a day may have 23 or 25 hours. Times are told in UTC all the same */
+            readonly timezone?: string | undefined;
             /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
             readonly from?: string | undefined;
             /** end, exclusive: as `from` */
             readonly to?: string | undefined;
             /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
             readonly country?: string | undefined;
+            /** only clicks of this user; answered from raw clicks, which are kept 35 days */
+            readonly user_id?: string | undefined;
+            /** only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks */
+            readonly ip?: string | undefined;
+            /** only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold */
+            readonly filter?: string | undefined;
           }
         | undefined;
     };
@@ -545,13 +753,23 @@ export interface Operations {
       readonly from: string;
       /** end, exclusive */
       readonly to: string;
-      /** length of a point; from and to lie on its borders in UTC */
+      /** length of a point; from and to lie on its borders, in UTC or in the time zone asked for */
       readonly granularity: 'minute' | 'hour' | 'day';
       /** as asked for */
+      readonly timezone?: string;
+      /** as asked for */
       readonly country?: string;
+      /** as asked for */
+      readonly user_id?: string;
+      /** as asked for */
+      readonly ip?: string;
+      /** as asked for */
+      readonly filter?: string;
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional` */
+      readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
-      /** no older click is expected any more; null: not every partition has been heard of */
+      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
       /** one for each step of the range, in order, also where there were no clicks */
       readonly points: readonly {
@@ -560,8 +778,8 @@ export interface Operations {
         readonly count: number;
         /** further copies of those clicks, not counted */
         readonly duplicates: number;
-        /** those of the clicks that came after their minute had closed */
-        readonly late: number;
+        /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+        readonly late: number | null;
         /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
         readonly state: 'provisional' | 'final' | 'restated';
       }[];
@@ -630,6 +848,48 @@ export interface Operations {
       };
       /** lines in quarantine that are still kept, by reason */
       readonly quarantine: { readonly [key: string]: number };
+    };
+  };
+  /** The stored filters, in the order of their ids */
+  readonly listFilters: {
+    readonly input: {
+      readonly query?:
+        | {
+            /** filters of a page */ readonly limit?: number | undefined;
+            /** `next_cursor` of the page before, with the same other parameters */
+            readonly cursor?: string | undefined;
+          }
+        | undefined;
+    };
+    readonly answer: {
+      readonly filters: readonly {
+        readonly id: string;
+        readonly countries?: {
+          /** only clicks whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+          readonly in?: readonly string[];
+          /** no click whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+          readonly out?: readonly string[];
+        };
+        readonly ips?: {
+          /** only clicks whose address or network (CIDR) is one of these */ readonly in?: readonly string[];
+          /** no click whose address or network (CIDR) is one of these */
+          readonly out?: readonly string[];
+        };
+        readonly user_ids?: {
+          /** only clicks whose user id (`*` stands for any characters) is one of these */
+          readonly in?: readonly string[];
+          /** no click whose user id (`*` stands for any characters) is one of these */
+          readonly out?: readonly string[];
+        };
+        /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional` */
+        readonly source: 'counts' | 'raw';
+        /** when it was first put */
+        readonly created_at: string;
+        /** when it was last put */
+        readonly updated_at: string;
+      }[];
+      /** `cursor` of the next page; null: this is the last */
+      readonly next_cursor: string | null;
     };
   };
   /** The latest reconciliations; one is made for each hour that becomes final */
@@ -732,7 +992,7 @@ export interface Operations {
       /** when this was read */ readonly at: string;
       /** `away`: what is unread is not known */
       readonly kafka: 'up' | 'away';
-      /** no older click is expected any more; null: not every partition has been heard of */
+      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
       /** lag in event time */
       readonly watermark_age_ms: number | null;
@@ -848,6 +1108,67 @@ export interface Operations {
       }[];
     };
   };
+  /** Store a filter, or replace it: all of it */
+  readonly putFilter: {
+    readonly input: {
+      readonly params: {
+        /** the name: 1 to 64 of `A-Za-z0-9._-`, a letter or digit first */ readonly id: string;
+      };
+
+      readonly body: {
+        readonly countries?:
+          | {
+              /** only clicks whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+              readonly in?: readonly string[] | undefined;
+              /** no click whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+              readonly out?: readonly string[] | undefined;
+            }
+          | undefined;
+        readonly ips?:
+          | {
+              /** only clicks whose address or network (CIDR) is one of these */
+              readonly in?: readonly string[] | undefined;
+              /** no click whose address or network (CIDR) is one of these */
+              readonly out?: readonly string[] | undefined;
+            }
+          | undefined;
+        readonly user_ids?:
+          | {
+              /** only clicks whose user id (`*` stands for any characters) is one of these */
+              readonly in?: readonly string[] | undefined;
+              /** no click whose user id (`*` stands for any characters) is one of these */
+              readonly out?: readonly string[] | undefined;
+            }
+          | undefined;
+      };
+    };
+    readonly answer: {
+      readonly id: string;
+      readonly countries?: {
+        /** only clicks whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+        readonly in?: readonly string[];
+        /** no click whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+        readonly out?: readonly string[];
+      };
+      readonly ips?: {
+        /** only clicks whose address or network (CIDR) is one of these */ readonly in?: readonly string[];
+        /** no click whose address or network (CIDR) is one of these */
+        readonly out?: readonly string[];
+      };
+      readonly user_ids?: {
+        /** only clicks whose user id (`*` stands for any characters) is one of these */
+        readonly in?: readonly string[];
+        /** no click whose user id (`*` stands for any characters) is one of these */
+        readonly out?: readonly string[];
+      };
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional` */
+      readonly source: 'counts' | 'raw';
+      /** when it was first put */
+      readonly created_at: string;
+      /** when it was last put */
+      readonly updated_at: string;
+    };
+  };
   /** Compare final counts with distinct event ids of raw clicks, in SQL, apart from the streaming code */
   readonly startReconciliation: {
     readonly input: {
@@ -951,11 +1272,13 @@ export interface Operations {
 
 export const operations = {
   cancelReplay: { service: 'query-api', method: 'DELETE', path: '/v1/replays/{id}', gives: 'json' },
+  deleteFilter: { service: 'query-api', method: 'DELETE', path: '/v1/filters/{id}', gives: 'json' },
   findAds: { service: 'query-api', method: 'GET', path: '/v1/ads', gives: 'json' },
   getAggregatedCount: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/aggregated_count', gives: 'json' },
   getAllSeries: { service: 'query-api', method: 'GET', path: '/v1/ads/series', gives: 'json' },
   getClick: { service: 'query-api', method: 'GET', path: '/v1/clicks/{event_id}', gives: 'json' },
   getCountries: { service: 'query-api', method: 'GET', path: '/v1/ads/countries', gives: 'json' },
+  getFilter: { service: 'query-api', method: 'GET', path: '/v1/filters/{id}', gives: 'json' },
   getPopularAds: { service: 'query-api', method: 'GET', path: '/v1/ads/popular_ads', gives: 'json' },
   getQuarantine: { service: 'query-api', method: 'GET', path: '/v1/quarantine', gives: 'json' },
   getReconciliation: { service: 'query-api', method: 'GET', path: '/v1/reconciliations/{id}', gives: 'json' },
@@ -963,10 +1286,12 @@ export const operations = {
   getRestatements: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/restatements', gives: 'json' },
   getSeries: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/series', gives: 'json' },
   getStatus: { service: 'query-api', method: 'GET', path: '/v1/status', gives: 'json' },
+  listFilters: { service: 'query-api', method: 'GET', path: '/v1/filters', gives: 'json' },
   listReconciliations: { service: 'query-api', method: 'GET', path: '/v1/reconciliations', gives: 'json' },
   listReplays: { service: 'query-api', method: 'GET', path: '/v1/replays', gives: 'json' },
   listen: { service: 'query-api', method: 'GET', path: '/v1/live', gives: 'events' },
   postClicks: { service: 'ingest', method: 'POST', path: '/v1/clicks', gives: 'json' },
+  putFilter: { service: 'query-api', method: 'PUT', path: '/v1/filters/{id}', gives: 'json' },
   startReconciliation: { service: 'query-api', method: 'POST', path: '/v1/reconciliations', gives: 'json' },
   startReplay: { service: 'query-api', method: 'POST', path: '/v1/replays', gives: 'json' },
 } as const satisfies Record<keyof Operations, Place>;

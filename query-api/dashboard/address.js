@@ -1,6 +1,6 @@
 /** What is looked at, in the query string: any view can be shared, and Back goes back. */
 
-const keys = ['view', 'ad', 'range', 'from', 'to', 'country', 'event', 'reason', 'job'];
+const keys = ['view', 'ad', 'range', 'from', 'to', 'country', 'filter', 'event', 'reason', 'job'];
 
 export const views = ['overview', 'ad', 'operations', 'replay'];
 
@@ -8,6 +8,16 @@ export function readAddress() {
   const given = new URLSearchParams(location.search);
   const address = Object.fromEntries(keys.map(key => [key, given.get(key) || undefined]));
   return { ...address, view: views.includes(address.view) ? address.view : 'overview' };
+}
+
+/** Whose clicks are asked for. */
+export function filterOf({ country, filter }) {
+  return { country, filter };
+}
+
+/** Whether not all of them are: what comes live is of all. */
+export function isFiltered({ country, filter }) {
+  return Boolean(country || filter);
 }
 
 export function hrefOf(address) {

@@ -21,8 +21,9 @@ const dayAndClock = new Intl.DateTimeFormat(undefined, {
 
 export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-export const number = value => whole.format(value);
-export const compact = value => (Math.abs(value) < 10_000 ? oneDigit.format(value) : short.format(value));
+/** null: not known. */
+export const number = value => (value === null ? '–' : whole.format(value));
+export const compact = value => (value === null ? '–' : (Math.abs(value) < 10_000 ? oneDigit : short).format(value));
 export const signed = value => `${value > 0 ? '+' : value < 0 ? '−' : '±'}${whole.format(Math.abs(value))}`;
 export const counted = (value, one, many) => `${whole.format(value)} ${value === 1 ? one : many}`;
 export const utc = time => `${new Date(time).toISOString().slice(0, 19).replace('T', ' ')} UTC`;

@@ -6,7 +6,6 @@ import { countField, isoOf, problems, timeField } from '../parameters.ts';
 import type { TimeRange } from '../queries.ts';
 import { invalid, type RangeRules, rangeOf } from '../time-range.ts';
 import { type Job, jobIdPattern } from './job.ts';
-import type { DiffCursor } from './job-store.ts';
 import { rawSince, recountableDays } from './raw-retention.ts';
 
 const moment = (description: string) =>
@@ -78,20 +77,4 @@ export function shownJob(job: Job) {
     created_at: isoOf(job.createdAt),
     updated_at: isoOf(job.updatedAt),
   };
-}
-
-/** @throws Problem where the text is none of ours */
-export function cursorOf(text: string | undefined): DiffCursor | undefined {
-  if (text === undefined) return undefined;
-  const [, minute, country, adId] = /^(\d{1,15})~([A-Z]{2})~([A-Za-z0-9._:-]{1,128})$/.exec(text) ?? [];
-  if (minute && country && adId) return { minute: Number(minute), country, adId };
-  throw invalid('after', text, 'must be `next` of the page before');
-}
-
-export function textOfCursor(row: {
-  readonly minute: number;
-  readonly country: string;
-  readonly ad_id: string;
-}): string {
-  return `${row.minute}~${row.country}~${row.ad_id}`;
 }

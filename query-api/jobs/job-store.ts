@@ -72,8 +72,7 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs }: { readonly
     },
 
     /** In the order of minute, ad and country. */
-    async diff(id: string, after: DiffCursor | undefined, limit: number): Promise<DiffRow[]> {
-      const from = after ?? { minute: 0, adId: '', country: '' };
+    async diff(id: string, after: DiffCursor, limit: number): Promise<DiffRow[]> {
       return await clickhouse.query(
         `SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, before, after
          FROM (
@@ -82,7 +81,7 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs }: { readonly
              AND (ad_id > {ad:String} OR (ad_id = {ad:String} AND country > {country:String}))))
            ORDER BY job, minute, ad_id, country LIMIT {limit:UInt32}
          ) ORDER BY m, ad_id, country ${settings(limit)}`,
-        { id, m: from.minute / 1_000, ad: from.adId, country: from.country, limit },
+        { id, m: Math.floor(after.minute / 1_000), ad: after.adId, country: after.country, limit },
       );
     },
 

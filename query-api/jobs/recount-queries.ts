@@ -5,7 +5,7 @@
  */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
-import { integer, settingsOf } from '../read-settings.ts';
+import { integer, literal, settingsOf } from '../read-settings.ts';
 
 /** The last line read: its place in the primary key of `click_raw`. */
 export interface Cursor {
@@ -76,8 +76,4 @@ function after(cursor: Cursor | undefined): string {
   const adId = literal(cursor.adId);
   return `AND (clicked_at >= fromUnixTimestamp64Milli(toInt64(${integer(cursor.minute + 60_000)}), 'UTC')
     OR ad_id > ${adId} OR (ad_id = ${adId} AND click_id > ${literal(cursor.clickId)}))`;
-}
-
-function literal(text: string): string {
-  return `unhex('${Buffer.from(text).toString('hex')}')`;
 }

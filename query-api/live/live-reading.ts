@@ -1,6 +1,6 @@
 /** Reads what an event tells, in the order that keeps its states true: progress, counts, restatements (finality.ts). */
 import { finalityOf, stateAt } from '../finality.ts';
-import type { GroupQueries } from '../group-queries.ts';
+import type { GroupQueries, SeriesRow } from '../group-queries.ts';
 import { isoOf } from '../parameters.ts';
 import type { Progress, Queries } from '../queries.ts';
 import type { RestatementQueries, TimedRestatement } from '../restatement-queries.ts';
@@ -48,7 +48,7 @@ export async function readLive(
     ads: ads.map((ad, i) => ({ rank: i + 1, ...ad })),
   });
   return {
-    minutes: pointsOf(rows, range, minuteMs, stateOf),
+    minutes: pointsOf<number, SeriesRow>(rows, range, minuteMs, 0, ({ from }) => stateOf(from)),
     current: top(current, currentTop),
     last: top(current - minuteMs, lastTop),
     progress,

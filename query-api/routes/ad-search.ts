@@ -1,6 +1,7 @@
 /** GET /v1/ads: which ads there are, by the beginning of their id. */
 import { Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
+import { cursorParameter, nextCursorField, pageOf } from '../cursor.ts';
 import { finalityOf, stateAt } from '../finality.ts';
 import {
   countField,
@@ -12,27 +13,34 @@ import {
   timeField,
   watermarkField,
 } from '../parameters.ts';
+import { rankingCursorsOf } from '../ranking-cursor.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import { rangeOf, searchRangeOf } from '../time-range.ts';
 
+const cursors = rankingCursorsOf('ads');
+
 export function routeAdSearch(http: Http, { queries, groups, restatements, rules }: RouteDeps): void {
   http.get('/v1/ads', { schema }, async (request, reply) => {
-    const { prefix = '', limit = 20 } = request.query;
-    const asked = request.query.from !== undefined || request.query.to !== undefined;
-    const range = asked ? rangeOf(request.query, rules()) : searchRangeOf(rules());
+    const { limit = 20, cursor, ...question } = request.query;
+    const { prefix = '' } = question;
+    const asked = question.from !== undefined || question.to !== undefined;
+    const place = cursors.read(cursor, question, rules());
+    const range = place?.range ?? (asked ? rangeOf(question, rules()) : searchRangeOf(rules()));
     const selection = { ...range, country: undefined };
     const finality = finalityOf(await queries.progress());
-    const ads = await groups.adsByPrefix(prefix, limit, selection);
+    const ads = await groups.adsByPrefix(prefix, limit + 1, selection, place?.after);
     const isFinal = stateAt(finality, range.to) === 'final';
     const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated(selection)));
-    reply.header('cache-control', 'no-store');
+    reply.header('cache-control', 'no-cache');
+    const page = pageOf(ads, limit, last => cursors.write(range, { rank: 0, ...last }, question));
     return {
       prefix,
       from: isoOf(range.from),
       to: isoOf(range.to),
       state,
       watermark: isoOrNull(finality.watermark),
-      ads,
+      ads: [...page.rows],
+      next_cursor: page.next_cursor,
     };
   });
 }
@@ -52,7 +60,8 @@ const schema = {
           examples: ['ad-4'],
         }),
       ),
-      limit: Type.Optional(Type.Integer({ default: 20, minimum: 1, maximum: 1_000, description: 'ads to list' })),
+      limit: Type.Optional(Type.Integer({ default: 20, minimum: 1, maximum: 1_000, description: 'ads of a page' })),
+      cursor: cursorParameter,
       ...rangeParameters,
     },
     { additionalProperties: false },
@@ -72,6 +81,7 @@ const schema = {
           ),
           { description: 'most clicks first; equal counts in the order of ad_id' },
         ),
+        next_cursor: nextCursorField,
       },
       { additionalProperties: false },
     ),

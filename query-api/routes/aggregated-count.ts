@@ -1,11 +1,12 @@
 /** GET /v1/ads/{ad_id}/aggregated_count: one ad's clicks in a range of minutes. */
 import { Type } from 'typebox';
-import type { Http } from '../../infra/http.ts';
+import { type Http, ProblemSchema } from '../../infra/http.ts';
+import { compareParameter, previousField, previousRange, readPrevious } from '../comparison.ts';
+import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
 import { finalityOf, stateAt } from '../finality.ts';
 import {
   AdIdParams,
-  countFields,
-  countryParameter,
+  anyCountFields,
   isoOf,
   isoOrNull,
   problems,
@@ -15,19 +16,28 @@ import {
   timeField,
   watermarkField,
 } from '../parameters.ts';
-import type { Counts } from '../queries.ts';
+import { isFromRaw, type ReadCounts, readTotals, selectionOf, sourceField, type Wanted } from '../readings.ts';
+import type { UndoneCounts } from '../restatement-queries.ts';
 import type { RouteDeps } from '../route-deps.ts';
-import { momentOf, rangeOf } from '../time-range.ts';
+import { invalid, momentOf, rangeOf } from '../time-range.ts';
+import { uniquesField, uniquesParameter } from '../uniques.ts';
 
-export function routeAggregatedCount(http: Http, { queries, groups, restatements, rules }: RouteDeps): void {
+export function routeAggregatedCount(http: Http, deps: RouteDeps): void {
+  const { queries, restatements, filters, rules } = deps;
   http.get('/v1/ads/:ad_id/aggregated_count', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
-    const { country } = request.query;
+    const { uniques = false, compare } = request.query;
     const range = rangeOf(request.query, rules());
-    const finality = finalityOf(await queries.progress());
-    const selection = { ...range, country };
     const asOf = momentOf('as_of', request.query.as_of, rules());
-    const counts = await groups.totals([ad_id], selection);
+    const wanted = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques };
+    const before = compare && previousRange(range);
+    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    if (asOf !== undefined) checkUndoing(request.query.as_of, wanted, compare);
+    const told = finalityOf(await queries.progress());
+    const { rows, source, finality } = await readTotals(deps, wanted, told);
+    const counts = rows[0] ?? noCounts;
+    const previous = before && (await readPrevious(deps, { ...wanted, ...before }, told));
+    const selection = selectionOf(wanted);
     const added = asOf === undefined ? undefined : await restatements.addedSince(ad_id, selection, asOf);
     const isFinal = stateAt(finality, range.to) === 'final';
     const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated(selection, ad_id, asOf)));
@@ -36,21 +46,31 @@ export function routeAggregatedCount(http: Http, { queries, groups, restatements
       ad_id,
       from: isoOf(range.from),
       to: isoOf(range.to),
-      ...(country === undefined ? {} : { country }),
+      ...shownFilter(request.query),
       ...(asOf === undefined ? {} : { as_of: isoOf(asOf) }),
       ...(added === undefined ? counts : without(counts, added)),
+      source,
       state,
       watermark: isoOrNull(finality.watermark),
+      ...(previous === undefined ? {} : { previous }),
     };
   });
 }
 
+const noCounts: ReadCounts = { count: 0, duplicates: 0, late: 0 };
+
+/** What restatements added is known by country, not by user or address, nor of another range. */
+function checkUndoing(text: string | undefined, wanted: Wanted, compare: string | undefined): void {
+  if (isFromRaw(wanted)) throw invalid('as_of', text, 'cannot stand beside user_id, ip, uniques, or a filter by them');
+  if (compare) throw invalid('as_of', text, 'cannot stand beside compare');
+}
+
 /** The counts before restatements added what they did. */
-function without(counts: Counts, added: Counts): Counts {
+function without(counts: ReadCounts, added: UndoneCounts): ReadCounts {
   return {
     count: Math.max(0, counts.count - added.count),
     duplicates: Math.max(0, counts.duplicates - added.duplicates),
-    late: Math.max(0, counts.late - added.late),
+    late: Math.max(0, (counts.late ?? 0) - added.late),
   };
 }
 
@@ -64,7 +84,9 @@ const schema = {
   querystring: Type.Object(
     {
       ...rangeParameters,
-      country: countryParameter,
+      ...filterParameters,
+      uniques: uniquesParameter,
+      compare: compareParameter('also the counts of as long a range right before'),
       as_of: Type.Optional(
         Type.String({
           description:
@@ -80,11 +102,14 @@ const schema = {
         ad_id: Type.String(),
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive'),
-        country: Type.Optional(Type.String({ description: 'as asked for' })),
+        ...filterFields,
         as_of: Type.Optional(timeField('as asked for')),
-        ...countFields,
+        ...anyCountFields,
+        uniques: uniquesField,
+        source: sourceField,
         state: stateField,
         watermark: watermarkField,
+        previous: previousField('the same of that range'),
       },
       {
         additionalProperties: false,
@@ -96,6 +121,7 @@ const schema = {
             count: 1234,
             duplicates: 17,
             late: 3,
+            source: 'counts',
             state: 'final',
             watermark: '2025-11-22T08:29:31.204Z',
           },
@@ -103,5 +129,6 @@ const schema = {
       },
     ),
     ...problems,
+    404: ProblemSchema,
   },
 } as const;

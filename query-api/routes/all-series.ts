@@ -1,12 +1,12 @@
 /** GET /v1/ads/series: clicks over time, of all ads together or of a few side by side. */
 import { Type } from 'typebox';
-import { type Http, Problem } from '../../infra/http.ts';
-import { type Finality, finalityOf, stateAt } from '../finality.ts';
-import type { GroupQueries, SeriesRow } from '../group-queries.ts';
+import { type Http, Problem, ProblemSchema } from '../../infra/http.ts';
+import { compareParameter, previousField, previousRange, readPrevious } from '../comparison.ts';
+import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
+import { finalityOf, stateAt } from '../finality.ts';
 import {
   adIdsParameter,
-  countFields,
-  countryParameter,
+  anyCountFields,
   GranularityParameter,
   isoOf,
   isoOrNull,
@@ -15,59 +15,55 @@ import {
   setCaching,
   stateField,
   timeField,
+  timezoneField,
+  timezoneParameter,
   watermarkField,
 } from '../parameters.ts';
-import type { Counts, Selection } from '../queries.ts';
+import { isFromRaw, type ReadPoint, readSeries, selectionOf, sourceField } from '../readings.ts';
 import type { RouteDeps } from '../route-deps.ts';
-import { pointsOf, SeriesPoint } from '../series-points.ts';
-import { seriesRangeOf, stepsMs } from '../time-range.ts';
+import { pointsOfReading, SeriesPoint } from '../series-points.ts';
+import { stepsOf } from '../step.ts';
+import { stepsOfRange } from '../time-zone.ts';
 
-export function routeAllSeries(http: Http, { queries, groups, rules }: RouteDeps): void {
+export function routeAllSeries(http: Http, deps: RouteDeps): void {
+  const { queries, groups, filters, rules } = deps;
   http.get('/v1/ads/series', { schema }, async (request, reply) => {
-    const { country, granularity = 'minute', compare, ad_id: asked = [] } = request.query;
+    const { granularity = 'minute', timezone, compare, ad_id: asked = [] } = request.query;
     const adIds = [...new Set(asked)];
-    const stepMs = stepsMs[granularity];
-    const range = seriesRangeOf(request.query, granularity, rules());
-    const selection = { ...range, country };
+    const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
     const names = adIds.length === 0 ? [''] : adIds;
-    checkSize(names.length * ((range.to - range.from) / stepMs));
-    const finality = finalityOf(await queries.progress());
-    const rows = Map.groupBy(await groups.series(adIds, stepMs, selection), row => row.ad_id);
-    const previous = compare && (await previousOf(groups, adIds, stepMs, selection, finality));
-    const restated = Map.groupBy(await groups.restatedSteps(adIds, stepMs, selection), row => row.ad_id);
-    const state = stateAt(finality, range.to, restated.size > 0);
+    checkSize(names.length * stepsOf(range, step).length);
+    const wanted = { ...range, adIds, filter: await filterOf(request.query, filters), uniques: false };
+    const before = compare && previousRange(range);
+    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    const told = finalityOf(await queries.progress());
+    const { rows, source, finality } = await readSeries(deps, step, wanted, told);
+    const previous = before && (await readPrevious(deps, { ...wanted, ...before }, told));
+    const rowsOf = Map.groupBy(rows, row => row.ad_id);
+    const restatedOf = Map.groupBy(await groups.restatedSteps(adIds, step, selectionOf(wanted)), row => row.ad_id);
+    const state = stateAt(finality, range.to, restatedOf.size > 0);
     setCaching(reply, state, request.query);
     return {
       from: isoOf(range.from),
       to: isoOf(range.to),
       granularity,
-      ...(country === undefined ? {} : { country }),
+      ...(timezone === undefined ? {} : { timezone }),
+      ...shownFilter(request.query),
+      source,
       state,
       watermark: isoOrNull(finality.watermark),
       series: names.map(name => {
-        const own = rows.get(name) ?? [];
-        const changed = new Set((restated.get(name) ?? []).map(step => step.start));
-        const stateOf = (start: number) => stateAt(finality, start + stepMs, changed.has(start));
-        return { ad_id: name || null, ...summed(own), points: pointsOf(own, range, stepMs, stateOf) };
+        const own = rowsOf.get(name) ?? [];
+        const restated = new Set((restatedOf.get(name) ?? []).map(({ start }) => start));
+        return {
+          ad_id: name || null,
+          ...summed(own, source),
+          points: pointsOfReading(own, source, range, step, told, restated),
+        };
       }),
       ...(previous === undefined ? {} : { previous }),
     };
   });
-}
-
-/** As long a range, right before. */
-async function previousOf(
-  groups: GroupQueries,
-  adIds: readonly string[],
-  stepMs: number,
-  now: Selection,
-  finality: Finality,
-) {
-  const before = { ...now, from: Math.max(0, now.from - (now.to - now.from)), to: now.from };
-  const counts = await groups.totals(adIds, before);
-  const restated = await groups.restatedSteps(adIds, stepMs, before);
-  const state = stateAt(finality, before.to, restated.length > 0);
-  return { from: isoOf(before.from), to: isoOf(before.to), ...counts, state };
 }
 
 /** Points in one answer; each is about 100 bytes of JSON. */
@@ -82,9 +78,9 @@ function checkSize(points: number): void {
   );
 }
 
-function summed(rows: readonly SeriesRow[]): Counts {
-  const sum = (field: keyof Counts) => rows.reduce((total, row) => total + row[field], 0);
-  return { count: sum('count'), duplicates: sum('duplicates'), late: sum('late') };
+function summed(rows: readonly ReadPoint[], source: 'counts' | 'raw') {
+  const sum = (field: 'count' | 'duplicates' | 'late') => rows.reduce((total, row) => total + (row[field] ?? 0), 0);
+  return { count: sum('count'), duplicates: sum('duplicates'), late: source === 'raw' ? null : sum('late') };
 }
 
 const schema = {
@@ -96,11 +92,10 @@ const schema = {
     {
       ad_id: adIdsParameter,
       granularity: Type.Optional(GranularityParameter),
+      timezone: timezoneParameter,
       ...rangeParameters,
-      country: countryParameter,
-      compare: Type.Optional(
-        Type.Enum(['previous'], { type: 'string', description: 'also the sums of as long a range right before' }),
-      ),
+      ...filterParameters,
+      compare: compareParameter('also the sums of as long a range right before'),
     },
     { additionalProperties: false },
   ),
@@ -110,29 +105,27 @@ const schema = {
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive'),
         granularity: GranularityParameter,
-        country: Type.Optional(Type.String({ description: 'as asked for' })),
+        timezone: timezoneField,
+        ...filterFields,
+        source: sourceField,
         state: stateField,
         watermark: watermarkField,
         series: Type.Array(
           Type.Object(
             {
               ad_id: Type.Union([Type.String(), Type.Null()], { description: 'null: all ads together' }),
-              ...countFields,
+              ...anyCountFields,
               points: Type.Array(SeriesPoint, { description: 'one for each step of the range, in order' }),
             },
             { additionalProperties: false },
           ),
           { description: 'in the order asked for' },
         ),
-        previous: Type.Optional(
-          Type.Object(
-            { from: timeField('begin, inclusive'), to: timeField('end, exclusive'), ...countFields, state: stateField },
-            { additionalProperties: false, description: 'with `compare=previous`: all that were asked for, summed' },
-          ),
-        ),
+        previous: previousField('all that were asked for, summed'),
       },
       { additionalProperties: false },
     ),
     ...problems,
+    404: ProblemSchema,
   },
 } as const;

@@ -16,7 +16,7 @@ export function routeClickAudit(http: Http, deps: RouteDeps): void {
     const progress = await queries.progress();
     const raw = await audit.rawClicks(event_id);
     const quarantined = await audit.quarantinedLines(event_id);
-    reply.header('cache-control', 'no-store');
+    reply.header('cache-control', 'no-cache');
     if (raw.length + quarantined.length === 0) {
       throw new Problem(
         404,

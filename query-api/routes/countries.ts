@@ -1,10 +1,11 @@
 /** GET /v1/ads/countries: clicks of a range by country, of all ads or of those named. */
 import { Type } from 'typebox';
-import type { Http } from '../../infra/http.ts';
+import { type Http, ProblemSchema } from '../../infra/http.ts';
+import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
 import { finalityOf, stateAt } from '../finality.ts';
 import {
   adIdsParameter,
-  countFields,
+  anyCountFields,
   isoOf,
   isoOrNull,
   problems,
@@ -14,26 +15,32 @@ import {
   timeField,
   watermarkField,
 } from '../parameters.ts';
+import { isFromRaw, readCountries, selectionOf, sourceField } from '../readings.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import { rangeOf, stepsMs } from '../time-range.ts';
+import { uniquesField, uniquesParameter } from '../uniques.ts';
 
-export function routeCountries(http: Http, { queries, groups, rules }: RouteDeps): void {
+export function routeCountries(http: Http, deps: RouteDeps): void {
+  const { queries, groups, filters, rules } = deps;
   http.get('/v1/ads/countries', { schema }, async (request, reply) => {
-    const adIds = request.query.ad_id ?? [];
+    const { ad_id: adIds = [], uniques = false } = request.query;
     const range = rangeOf(request.query, rules());
-    const selection = { ...range, country: undefined };
-    const finality = finalityOf(await queries.progress());
-    const countries = await groups.countries(adIds, selection);
+    const wanted = { ...range, adIds, filter: await filterOf(request.query, filters), uniques };
+    if (isFromRaw(wanted)) checkRaw(range, rules());
+    const told = finalityOf(await queries.progress());
+    const { rows: countries, source, finality } = await readCountries(deps, wanted, told);
     const isFinal = stateAt(finality, range.to) === 'final';
-    const isRestated = isFinal && (await groups.restatedSteps(adIds, stepsMs.day, selection)).length > 0;
+    const isRestated = isFinal && (await groups.restatedSteps(adIds, stepsMs.day, selectionOf(wanted))).length > 0;
     const state = stateAt(finality, range.to, isRestated);
     setCaching(reply, state, request.query);
     return {
       from: isoOf(range.from),
       to: isoOf(range.to),
+      ...shownFilter(request.query),
+      source,
       state,
       watermark: isoOrNull(finality.watermark),
-      countries,
+      countries: [...countries],
     };
   });
 }
@@ -43,17 +50,26 @@ const schema = {
   operationId: 'getCountries',
   summary: 'Clicks by country in a range of minutes (without from and to: the last full minute)',
   description: 'Without `ad_id`: of all ads.',
-  querystring: Type.Object({ ad_id: adIdsParameter, ...rangeParameters }, { additionalProperties: false }),
+  querystring: Type.Object(
+    { ad_id: adIdsParameter, ...rangeParameters, ...filterParameters, uniques: uniquesParameter },
+    { additionalProperties: false },
+  ),
   response: {
     200: Type.Object(
       {
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive'),
+        ...filterFields,
+        source: sourceField,
         state: stateField,
         watermark: watermarkField,
         countries: Type.Array(
           Type.Object(
-            { country: Type.String({ description: 'ISO 3166-1 alpha-2; ZZ: unknown' }), ...countFields },
+            {
+              country: Type.String({ description: 'ISO 3166-1 alpha-2; ZZ: unknown' }),
+              ...anyCountFields,
+              uniques: uniquesField,
+            },
             { additionalProperties: false },
           ),
           { description: 'most clicks first; countries without clicks are not listed' },
@@ -62,5 +78,6 @@ const schema = {
       { additionalProperties: false },
     ),
     ...problems,
+    404: ProblemSchema,
   },
 } as const;

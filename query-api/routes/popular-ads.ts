@@ -1,10 +1,18 @@
 /** GET /v1/ads/popular_ads: the ads with the most clicks in a range of minutes. */
 import { Type } from 'typebox';
-import type { Http } from '../../infra/http.ts';
+import { type Http, ProblemSchema } from '../../infra/http.ts';
+import {
+  compareParameter,
+  previousRange,
+  previousRangeField,
+  previousRankField,
+  readPreviousRanks,
+} from '../comparison.ts';
+import { cursorParameter, nextCursorField, pageOf } from '../cursor.ts';
+import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
 import { finalityOf, stateAt } from '../finality.ts';
 import {
   countField,
-  countryParameter,
   isoOf,
   isoOrNull,
   problems,
@@ -14,25 +22,43 @@ import {
   timeField,
   watermarkField,
 } from '../parameters.ts';
+import { rankingCursorsOf } from '../ranking-cursor.ts';
+import { isFromRaw, readPopularAds, selectionOf, sourceField } from '../readings.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import { windowOf } from '../time-range.ts';
+import { uniquesField, uniquesParameter } from '../uniques.ts';
 
-export function routePopularAds(http: Http, { queries, restatements, rules }: RouteDeps): void {
+const cursors = rankingCursorsOf('popular_ads');
+
+export function routePopularAds(http: Http, deps: RouteDeps): void {
+  const { queries, restatements, filters, rules } = deps;
   http.get('/v1/ads/popular_ads', { schema }, async (request, reply) => {
-    const { count = 100, country } = request.query;
-    const range = windowOf(request.query, rules());
-    const finality = finalityOf(await queries.progress());
-    const ads = await queries.popularAds(count, { ...range, country });
+    const { count = 100, cursor, uniques = false, compare, ...question } = request.query;
+    const place = cursors.read(cursor, question, rules());
+    const range = place?.range ?? windowOf(question, rules());
+    const wanted = { ...range, adIds: [], filter: await filterOf(question, filters), uniques };
+    const before = compare && previousRange(range);
+    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    const told = finalityOf(await queries.progress());
+    const { rows, source, finality } = await readPopularAds(deps, count + 1, wanted, told, place?.after);
+    const listed = rows.slice(0, count).map(ad => ad.ad_id);
+    const previous = before && (await readPreviousRanks(deps, listed, { ...wanted, ...before }, told));
     const isFinal = stateAt(finality, range.to) === 'final';
-    const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated({ ...range, country })));
-    setCaching(reply, state, request.query);
+    const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated(selectionOf(wanted))));
+    // A cursor names the minutes, too.
+    setCaching(reply, state, place ? { ...question, from: isoOf(range.from) } : question);
+    const ranked = rows.map((ad, i) => ({ rank: (place?.after.rank ?? 0) + i + 1, ...ad }));
+    const page = pageOf(ranked, count, last => cursors.write(range, last, question));
     return {
       from: isoOf(range.from),
       to: isoOf(range.to),
-      ...(country === undefined ? {} : { country }),
+      ...shownFilter(question),
+      source,
       state,
       watermark: isoOrNull(finality.watermark),
-      ads: ads.map((ad, i) => ({ rank: i + 1, ...ad })),
+      ads: page.rows.map(ad => (previous ? { ...ad, previous: previous.of.get(ad.ad_id) ?? null } : ad)),
+      next_cursor: page.next_cursor,
+      ...(previous ? { previous: previous.range } : {}),
     };
   });
 }
@@ -45,12 +71,15 @@ const schema = {
     '`window` counts back from the last full minute; the running minute is not in it. Give `window`, or `from` and `to`, or neither.',
   querystring: Type.Object(
     {
-      count: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 1_000, description: 'ads to list' })),
+      count: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 1_000, description: 'ads of a page' })),
       window: Type.Optional(
         Type.Integer({ minimum: 1, description: 'the last so many full minutes (default 1); not beside from and to' }),
       ),
       ...rangeParameters,
-      country: countryParameter,
+      ...filterParameters,
+      uniques: uniquesParameter,
+      compare: compareParameter('also where each ad stood in as long a range right before'),
+      cursor: cursorParameter,
     },
     { additionalProperties: false },
   ),
@@ -59,16 +88,25 @@ const schema = {
       {
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive'),
-        country: Type.Optional(Type.String({ description: 'as asked for' })),
+        ...filterFields,
+        source: sourceField,
         state: stateField,
         watermark: watermarkField,
         ads: Type.Array(
           Type.Object(
-            { rank: Type.Integer({ minimum: 1 }), ad_id: Type.String(), count: countField('distinct clicks') },
+            {
+              rank: Type.Integer({ minimum: 1 }),
+              ad_id: Type.String(),
+              count: countField('distinct clicks'),
+              uniques: uniquesField,
+              previous: previousRankField,
+            },
             { additionalProperties: false },
           ),
           { description: 'most clicks first; equal counts in the order of ad_id; ads without clicks are not listed' },
         ),
+        next_cursor: nextCursorField,
+        previous: previousRangeField,
       },
       {
         additionalProperties: false,
@@ -76,16 +114,19 @@ const schema = {
           {
             from: '2025-11-22T08:26:00.000Z',
             to: '2025-11-22T08:27:00.000Z',
+            source: 'counts',
             state: 'provisional',
             watermark: '2025-11-22T08:26:58.100Z',
             ads: [
               { rank: 1, ad_id: 'ad-42', count: 1234 },
               { rank: 2, ad_id: 'ad-7', count: 980 },
             ],
+            next_cursor: null,
           },
         ],
       },
     ),
     ...problems,
+    404: ProblemSchema,
   },
 } as const;

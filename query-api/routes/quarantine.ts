@@ -2,21 +2,37 @@
 import { Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
 import { adIdPattern } from '../../ingest/click.ts';
+import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../cursor.ts';
 import { finalityOf } from '../finality.ts';
 import { countField, isoOf, isoOrNull, problems, timeField, watermarkField } from '../parameters.ts';
 import { type QuarantineSample, rawShown } from '../quarantine-queries.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
+const whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+
+/** Where the last line of a page stands: append time in epoch ms, partition, offset, line. */
+const cursors = cursorsOf('quarantine', Type.Tuple([whole, whole, whole, whole]));
+
 export function routeQuarantine(http: Http, { queries, quarantine }: RouteDeps): void {
   http.get('/v1/quarantine', { schema }, async (request, reply) => {
-    const { reason, ad_id: adId, limit = 20 } = request.query;
+    const { limit = 20, cursor, ...question } = request.query;
+    const { reason, ad_id: adId } = question;
+    const after = cursors.read(cursor, question);
     const { watermark } = finalityOf(await queries.progress());
     const [reasons, lines] = await Promise.all([
       quarantine.byReason({ adId }),
-      quarantine.samples({ reason, adId }, limit),
+      quarantine.samples({ reason, adId }, limit + 1, after),
     ]);
-    reply.header('cache-control', 'no-store');
-    return { watermark: isoOrNull(watermark), reasons, lines: lines.map(shown) };
+    const page = pageOf(lines, limit, last =>
+      cursors.write([last.appended_at, last.partition, last.offset, last.line], question),
+    );
+    reply.header('cache-control', 'no-cache');
+    return {
+      watermark: isoOrNull(watermark),
+      reasons,
+      lines: page.rows.map(shown),
+      next_cursor: page.next_cursor,
+    };
   });
 }
 
@@ -42,7 +58,8 @@ const schema = {
         }),
       ),
       ad_id: Type.Optional(Type.String({ pattern: adIdPattern.source, description: 'only of this ad' })),
-      limit: Type.Optional(Type.Integer({ default: 20, minimum: 1, maximum: 1_000, description: 'lines to list' })),
+      limit: Type.Optional(Type.Integer({ default: 20, minimum: 1, maximum: 1_000, description: 'lines of a page' })),
+      cursor: cursorParameter,
     },
     { additionalProperties: false },
   ),
@@ -75,6 +92,7 @@ const schema = {
           ),
           { description: 'newest first' },
         ),
+        next_cursor: nextCursorField,
       },
       { additionalProperties: false },
     ),

@@ -18,13 +18,13 @@ export function routeReconciliations(http: Http, { queries, jobs, now, rules }: 
   });
 
   http.get('/v1/reconciliations', { schema: listSchema }, async (_request, reply) => {
-    reply.header('cache-control', 'no-store');
+    reply.header('cache-control', 'no-cache');
     return { reconciliations: (await jobs.latest(['reconcile'], 100)).map(shown) };
   });
 
   http.get('/v1/reconciliations/:id', { schema: getSchema }, async (request, reply) => {
     const { id } = request.params;
-    reply.header('cache-control', 'no-store');
+    reply.header('cache-control', 'no-cache');
     return shown(existing(await jobs.get(id, ['reconcile']), id));
   });
 }

@@ -1,25 +1,27 @@
 /** POST, GET and DELETE /v1/replays: recounts of final minutes from raw clicks, as jobs. */
 import { Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
+import { adIdPattern, countryPattern } from '../../ingest/click.ts';
+import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../cursor.ts';
 import { finalityOf } from '../finality.ts';
 import { type Job, newJob } from '../jobs/job.ts';
-import {
-  askedRange,
-  cursorOf,
-  existing,
-  JobBody,
-  JobIdParams,
-  JobSchema,
-  jobProblems,
-  shownJob,
-  textOfCursor,
-} from '../jobs/job-answer.ts';
+import { askedRange, existing, JobBody, JobIdParams, JobSchema, jobProblems, shownJob } from '../jobs/job-answer.ts';
 import type { DiffRow } from '../jobs/job-store.ts';
 import { countField, isoOf, problems, timeField } from '../parameters.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
 /** Restatements of late minutes are jobs of the same form: they can be looked at, too. */
 const kinds = ['replay', 'restate'] as const;
+
+/** The last row of a page of a diff: minute in epoch ms, ad, country. */
+const cursors = cursorsOf(
+  'diff',
+  Type.Tuple([
+    Type.Integer({ minimum: 0, maximum: 2 ** 32 * 1_000 - 1 }),
+    Type.String({ pattern: adIdPattern.source }),
+    Type.String({ pattern: countryPattern.source }),
+  ]),
+);
 
 export function routeReplays(http: Http, { queries, jobs, now, rules }: RouteDeps): void {
   http.post('/v1/replays', { schema: startSchema }, async (request, reply) => {
@@ -31,18 +33,20 @@ export function routeReplays(http: Http, { queries, jobs, now, rules }: RouteDep
   });
 
   http.get('/v1/replays', { schema: listSchema }, async (_request, reply) => {
-    reply.header('cache-control', 'no-store');
+    reply.header('cache-control', 'no-cache');
     return { replays: (await jobs.latest(kinds, 100)).map(shownJob) };
   });
 
   http.get('/v1/replays/:id', { schema: getSchema }, async (request, reply) => {
     const { id } = request.params;
-    const { limit = 100, after } = request.query;
+    const { limit = 100, cursor } = request.query;
+    const [minute = 0, adId = '', country = ''] = cursors.read(cursor, { id }) ?? [];
     const job = existing(await jobs.get(id, kinds), id);
-    const rows = await jobs.diff(id, cursorOf(after), limit);
+    const rows = await jobs.diff(id, { minute, adId, country }, limit + 1);
+    const page = pageOf(rows, limit, last => cursors.write([last.minute, last.ad_id, last.country], { id }));
     const totals = await jobs.diffTotals(id);
-    reply.header('cache-control', 'no-store');
-    return { ...shownJob(job), diff: { ...totals, rows: rows.map(shownRow), next: nextOf(rows, limit) } };
+    reply.header('cache-control', 'no-cache');
+    return { ...shownJob(job), diff: { ...totals, rows: page.rows.map(shownRow), next_cursor: page.next_cursor } };
   });
 
   http.delete('/v1/replays/:id', { schema: cancelSchema }, async (request, reply) => {
@@ -60,11 +64,6 @@ function isOpen({ state }: Job): boolean {
 
 function shownRow({ minute, ad_id, country, before, after }: DiffRow) {
   return { minute: isoOf(minute), ad_id, country, before, after };
-}
-
-function nextOf(rows: readonly DiffRow[], limit: number): string | null {
-  const last = rows.at(-1);
-  return last === undefined || rows.length < limit ? null : textOfCursor(last);
 }
 
 const Diff = Type.Object(
@@ -85,7 +84,7 @@ const Diff = Type.Object(
       ),
       { description: 'in the order of minute, ad and country' },
     ),
-    next: Type.Union([Type.String(), Type.Null()], { description: '`after` of the next page; null: this is the last' }),
+    next_cursor: nextCursorField,
   },
   { additionalProperties: false },
 );
@@ -126,7 +125,7 @@ const getSchema = {
   querystring: Type.Object(
     {
       limit: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 10_000, description: 'rows of a page' })),
-      after: Type.Optional(Type.String({ maxLength: 400, description: '`next` of the page before' })),
+      cursor: cursorParameter,
     },
     { additionalProperties: false },
   ),

@@ -1,6 +1,8 @@
 /** GET /v1/ads/{ad_id}/restatements: how the final counts of an ad were changed, when and why. */
 import { Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
+import { countryPattern } from '../../ingest/click.ts';
+import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../cursor.ts';
 import {
   AdIdParams,
   countField,
@@ -10,40 +12,42 @@ import {
   rangeParameters,
   timeField,
 } from '../parameters.ts';
-import type { Restatement, RestatementCursor } from '../restatement-queries.ts';
 import type { RouteDeps } from '../route-deps.ts';
-import { invalid, seriesRangeOf } from '../time-range.ts';
+import { seriesRangeOf } from '../time-range.ts';
+
+/** The last row of a page: minute in epoch ms, country, revision. */
+const cursors = cursorsOf(
+  'restatements',
+  Type.Tuple([
+    Type.Integer({ minimum: 0, maximum: 2 ** 32 * 1_000 - 1 }),
+    Type.String({ pattern: countryPattern.source }),
+    Type.Integer({ minimum: 0, maximum: 65_535 }),
+  ]),
+);
 
 export function routeRestatements(http: Http, { restatements, rules }: RouteDeps): void {
   http.get('/v1/ads/:ad_id/restatements', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
-    const { country, limit = 100, after } = request.query;
+    const { limit = 100, cursor, ...asked } = request.query;
+    const { country } = asked;
+    const question = { ...asked, ad_id };
     // Without from and to: the last 31 days; clicks come late, so the last minute would say nothing.
-    const asked = request.query.from === undefined && request.query.to === undefined;
-    const range = seriesRangeOf(request.query, asked ? 'day' : 'minute', rules());
-    const rows = await restatements.ofAd(ad_id, { ...range, country }, cursorOf(after), limit);
-    reply.header('cache-control', 'no-store');
+    const isAsked = asked.from !== undefined || asked.to !== undefined;
+    const range = seriesRangeOf(asked, isAsked ? 'minute' : 'day', rules());
+    const [minute, inCountry, revision] = cursors.read(cursor, question) ?? [];
+    const after = minute === undefined ? undefined : { minute, country: inCountry ?? '', revision: revision ?? 0 };
+    const rows = await restatements.ofAd(ad_id, { ...range, country }, after, limit + 1);
+    const page = pageOf(rows, limit, last => cursors.write([last.minute, last.country, last.revision], question));
+    reply.header('cache-control', 'no-cache');
     return {
       ad_id,
       from: isoOf(range.from),
       to: isoOf(range.to),
       ...(country === undefined ? {} : { country }),
-      restatements: rows.map(row => ({ ...row, minute: isoOf(row.minute), at: isoOf(row.at) })),
-      next: nextOf(rows, limit),
+      restatements: page.rows.map(row => ({ ...row, minute: isoOf(row.minute), at: isoOf(row.at) })),
+      next_cursor: page.next_cursor,
     };
   });
-}
-
-function nextOf(rows: readonly Restatement[], limit: number): string | null {
-  const last = rows.at(-1);
-  return last === undefined || rows.length < limit ? null : `${last.minute}~${last.country}~${last.revision}`;
-}
-
-function cursorOf(text: string | undefined): RestatementCursor | undefined {
-  if (text === undefined) return undefined;
-  const [, minute, country, revision] = /^(\d{1,15})~([A-Z]{2})~(\d{1,5})$/.exec(text) ?? [];
-  if (minute && country && revision) return { minute: Number(minute), country, revision: Number(revision) };
-  throw invalid('after', text, 'must be `next` of the page before');
 }
 
 const schema = {
@@ -58,7 +62,7 @@ const schema = {
       ...rangeParameters,
       country: countryParameter,
       limit: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 10_000, description: 'rows of a page' })),
-      after: Type.Optional(Type.String({ maxLength: 100, description: '`next` of the page before' })),
+      cursor: cursorParameter,
     },
     { additionalProperties: false },
   ),
@@ -85,9 +89,7 @@ const schema = {
           ),
           { description: 'in the order of minute, country and revision' },
         ),
-        next: Type.Union([Type.String(), Type.Null()], {
-          description: '`after` of the next page; null: this is the last',
-        }),
+        next_cursor: nextCursorField,
       },
       { additionalProperties: false },
     ),

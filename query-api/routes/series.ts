@@ -1,10 +1,10 @@
-/** GET /v1/ads/{ad_id}/series: one ad's clicks over time, a point per minute, hour or day of UTC. */
+/** GET /v1/ads/{ad_id}/series: one ad's clicks over time, a point per minute, hour or day. */
 import { Type } from 'typebox';
-import type { Http } from '../../infra/http.ts';
+import { type Http, ProblemSchema } from '../../infra/http.ts';
+import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
 import { finalityOf, stateAt } from '../finality.ts';
 import {
   AdIdParams,
-  countryParameter,
   GranularityParameter,
   isoOf,
   isoOrNull,
@@ -13,22 +13,27 @@ import {
   setCaching,
   stateField,
   timeField,
+  timezoneField,
+  timezoneParameter,
   watermarkField,
 } from '../parameters.ts';
+import { isFromRaw, readSeries, selectionOf, sourceField } from '../readings.ts';
 import type { RouteDeps } from '../route-deps.ts';
-import { pointsOf, SeriesPoint } from '../series-points.ts';
-import { seriesRangeOf, stepsMs } from '../time-range.ts';
+import { pointsOfReading, SeriesPoint } from '../series-points.ts';
+import { stepsOfRange } from '../time-zone.ts';
 
-export function routeSeries(http: Http, { queries, groups, rules }: RouteDeps): void {
+export function routeSeries(http: Http, deps: RouteDeps): void {
+  const { queries, groups, filters, rules } = deps;
   http.get('/v1/ads/:ad_id/series', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
-    const { country, granularity = 'minute' } = request.query;
-    const stepMs = stepsMs[granularity];
-    const range = seriesRangeOf(request.query, granularity, rules());
-    const finality = finalityOf(await queries.progress());
-    const rows = await groups.series([ad_id], stepMs, { ...range, country });
+    const { granularity = 'minute', timezone } = request.query;
+    const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
+    const wanted = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques: false };
+    if (isFromRaw(wanted)) checkRaw(range, rules());
+    const told = finalityOf(await queries.progress());
+    const { rows, source, finality } = await readSeries(deps, step, wanted, told);
     // A series that is not final as a whole may have points that are.
-    const steps = await groups.restatedSteps([ad_id], stepMs, { ...range, country });
+    const steps = await groups.restatedSteps([ad_id], step, selectionOf(wanted));
     const restated = new Set(steps.map(({ start }) => start));
     const state = stateAt(finality, range.to, restated.size > 0);
     setCaching(reply, state, request.query);
@@ -37,10 +42,12 @@ export function routeSeries(http: Http, { queries, groups, rules }: RouteDeps): 
       from: isoOf(range.from),
       to: isoOf(range.to),
       granularity,
-      ...(country === undefined ? {} : { country }),
+      ...(timezone === undefined ? {} : { timezone }),
+      ...shownFilter(request.query),
+      source,
       state,
       watermark: isoOrNull(finality.watermark),
-      points: pointsOf(rows, range, stepMs, start => stateAt(finality, start + stepMs, restated.has(start))),
+      points: pointsOfReading(rows, source, range, step, told, restated),
     };
   });
 }
@@ -55,8 +62,9 @@ const schema = {
   querystring: Type.Object(
     {
       granularity: Type.Optional(GranularityParameter),
+      timezone: timezoneParameter,
       ...rangeParameters,
-      country: countryParameter,
+      ...filterParameters,
     },
     { additionalProperties: false },
   ),
@@ -67,7 +75,9 @@ const schema = {
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive'),
         granularity: GranularityParameter,
-        country: Type.Optional(Type.String({ description: 'as asked for' })),
+        timezone: timezoneField,
+        ...filterFields,
+        source: sourceField,
         state: stateField,
         watermark: watermarkField,
         points: Type.Array(SeriesPoint, {
@@ -82,6 +92,7 @@ const schema = {
             from: '2025-11-22T08:00:00.000Z',
             to: '2025-11-22T09:00:00.000Z',
             granularity: 'hour',
+            source: 'counts',
             state: 'final',
             watermark: '2025-11-22T09:29:31.204Z',
             points: [{ start: '2025-11-22T08:00:00.000Z', count: 51_234, duplicates: 170, late: 31, state: 'final' }],
@@ -90,5 +101,6 @@ const schema = {
       },
     ),
     ...problems,
+    404: ProblemSchema,
   },
 } as const;

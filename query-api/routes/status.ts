@@ -11,7 +11,7 @@ export function routeStatus(http: Http, { queries, logEnds, rowsChecked, now }: 
   http.get('/v1/status', { schema }, async (_request, reply) => {
     const progress = await queries.progress();
     const [ends, reasons] = await Promise.all([logEnds(), quarantine()]);
-    reply.header('cache-control', 'no-store');
+    reply.header('cache-control', 'no-cache');
     return {
       ...statusOf(progress, ends, rowsChecked(), now()),
       quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),

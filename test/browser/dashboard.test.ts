@@ -139,6 +139,37 @@ describe('the overview', () => {
     );
   });
 
+  it('offers stored filters, keeps the chosen one in the address, and takes it along to an ad', async () => {
+    const put = (id: string, body: object) =>
+      fetch(`${url}/v1/filters/${id}`, {
+        method: 'PUT',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    expect((await put('korea', { countries: { in: ['KR'] } })).status).toBe(200);
+    expect((await put('no-bots', { user_ids: { out: ['bot-*'] } })).status).toBe(200);
+    const page = await look('/');
+    const all = await filled(page, 'count');
+    const choice = page.getByRole('combobox', { name: 'Filter' });
+    await choice.selectOption('korea');
+    expect(new URL(page.url()).search).toBe('?filter=korea');
+    await eventually('fewer clicks', async () => ((await textOf(page, 'count')) !== all ? true : undefined));
+    const countries = page.getByRole('list', { name: 'Clicks by country' }).locator('li');
+    await eventually('one country', async () => (await countries.count()) === 1);
+    await page.reload();
+    await filled(page, 'count');
+    expect(await choice.inputValue()).toBe('korea');
+    await choice.selectOption('no-bots');
+    await eventually('what raw does not tell', async () => (await textOf(page, 'late')) === '–');
+    expect(await visitor?.barriers()).toEqual([]);
+    await page.setViewportSize(phone);
+    expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
+    await page.goto(`/?view=ad&ad=${traced.adId}&filter=korea`);
+    await filled(page, 'count');
+    expect(await page.getByRole('combobox', { name: 'Filter' }).inputValue()).toBe('korea');
+    expect(visitor?.complaints).toEqual([]);
+  });
+
   it('leads from the top list to one ad', async () => {
     const page = await look('/');
     await page.getByRole('button', { name: 'Last minute' }).click();

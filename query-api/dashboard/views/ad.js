@@ -1,6 +1,6 @@
 /** One ad: its series, how its final counts were changed, where its late clicks and copies went, and one click's trail. */
 
-import { go, hrefOf } from '../address.js';
+import { filterOf, go, hrefOf } from '../address.js';
 import { get } from '../api.js';
 import { createChart, legend } from '../chart.js';
 import { h } from '../dom.js';
@@ -11,6 +11,7 @@ import { createClickTrail } from '../parts/click-trail.js';
 import { createCountryFilter } from '../parts/country-filter.js';
 import { createRangeBar } from '../parts/range-bar.js';
 import { stateMark } from '../parts/state-mark.js';
+import { createStoredFilter } from '../parts/stored-filter.js';
 import { tableOf } from '../parts/table.js';
 import { createTiles } from '../parts/tiles.js';
 import { queryOf, rangeOf, stepMs } from '../range.js';
@@ -19,6 +20,7 @@ export function mount(root) {
   let address = {};
   const rangeBar = createRangeBar();
   const filter = createCountryFilter();
+  const storedFilter = createStoredFilter();
   const search = createAdSearch(ad => go({ ad }));
   const heading = h('h1', {}, 'One ad');
   const tiles = createTiles('In the range', {
@@ -36,7 +38,7 @@ export function mount(root) {
     actions: [legend()],
     async load(signal) {
       const range = rangeOf(address);
-      const query = { ad_id: address.ad, ...queryOf(range), granularity: range.granularity, country: address.country };
+      const query = { ad_id: address.ad, ...queryOf(range), granularity: range.granularity, ...filterOf(address) };
       const { series, previous, state } = await get('/v1/ads/series', { ...query, compare: 'previous' }, signal);
       const [{ points, count, duplicates, late }] = series;
       chart.show({ points, from: range.from, to: range.to, step: stepMs[range.granularity] });
@@ -44,7 +46,7 @@ export function mount(root) {
       tiles.set('count', compact(count), [stateMark(state)]);
       tiles.set('before', compact(previous.count), [stateMark(previous.state)]);
       tiles.set('duplicates', compact(duplicates), 'same event_id again');
-      tiles.set('late', compact(late), 'came after their minute closed');
+      tiles.set('late', compact(late), late === null ? 'not told by raw clicks' : 'came after their minute closed');
       return chart.element;
     },
   });
@@ -96,7 +98,16 @@ export function mount(root) {
   );
   const invitation = h('p', { class: 'card notice' }, 'Find an ad by its id, or choose one of the top list.');
   root.append(
-    h('div', { class: 'top' }, heading, search.element, filter.element, rangeBar.element, rangeBar.form),
+    h(
+      'div',
+      { class: 'top' },
+      heading,
+      search.element,
+      filter.element,
+      storedFilter.element,
+      rangeBar.element,
+      rangeBar.form,
+    ),
     invitation,
     details,
     trail.element,
@@ -116,6 +127,7 @@ export function mount(root) {
       search.show(next.ad);
       rangeBar.show(next);
       filter.show(next);
+      storedFilter.show(next);
       invitation.hidden = Boolean(next.ad);
       details.hidden = !next.ad;
       refresh();

@@ -1,6 +1,6 @@
 /** Overview: what happens now, and what happened in the range. */
 
-import { hrefOf } from '../address.js';
+import { filterOf, hrefOf, isFiltered } from '../address.js';
 import { get } from '../api.js';
 import { createChart, legend } from '../chart.js';
 import { h } from '../dom.js';
@@ -12,6 +12,7 @@ import { createRangeBar } from '../parts/range-bar.js';
 import { createRanks } from '../parts/ranks.js';
 import { createSparkline } from '../parts/sparkline.js';
 import { stateMark } from '../parts/state-mark.js';
+import { createStoredFilter } from '../parts/stored-filter.js';
 import { createTiles } from '../parts/tiles.js';
 import { queryOf, rangeOf, stepMs } from '../range.js';
 import { mergeLive } from '../series.js';
@@ -22,6 +23,7 @@ export function mount(root) {
   let askAgain = 0;
   const rangeBar = createRangeBar();
   const filter = createCountryFilter();
+  const storedFilter = createStoredFilter();
   const tiles = createTiles('Now and in the range', {
     rate: 'Clicks per second',
     count: 'Clicks',
@@ -39,7 +41,7 @@ export function mount(root) {
     actions: [legend()],
     async load(signal) {
       const range = rangeOf(address);
-      const query = { ...queryOf(range), granularity: range.granularity, country: address.country };
+      const query = { ...queryOf(range), granularity: range.granularity, ...filterOf(address) };
       const answer = await get('/v1/ads/series', { ...query, compare: 'previous' }, signal);
       series = { range, points: answer.series[0].points, previous: answer.previous };
       showSeries();
@@ -55,7 +57,7 @@ export function mount(root) {
     isFlush: true,
     empty: 'No clicks in this range.',
     async load(signal) {
-      const answer = await get('/v1/ads/countries', queryOf(rangeOf(address)), signal);
+      const answer = await get('/v1/ads/countries', { ...queryOf(rangeOf(address)), filter: address.filter }, signal);
       filter.offer(answer.countries.map(row => row.country));
       const all = answer.countries.reduce((sum, row) => sum + row.count, 0);
       const share = count => `${((100 * count) / Math.max(1, all)).toFixed(1)} %`;
@@ -75,7 +77,9 @@ export function mount(root) {
     const count = sum('count');
     tiles.set('count', compact(count), [stateMark(stateOf(points)), comparison(count, previous)]);
     tiles.set('duplicates', compact(sum('duplicates')), shareOf(sum('duplicates'), count + sum('duplicates')));
-    tiles.set('late', compact(sum('late')), `${shareOf(sum('late'), count)} of clicks`);
+    const isTold = points.every(point => point.late !== null);
+    if (isTold) tiles.set('late', compact(sum('late')), `${shareOf(sum('late'), count)} of clicks`);
+    else tiles.set('late', compact(null), 'not told by raw clicks');
   }
 
   const stopListening = listen(event => {
@@ -94,7 +98,7 @@ export function mount(root) {
     );
     tops.live(event);
     changes.add(event.changes);
-    if (!series?.range.isMoving || series.range.granularity !== 'minute' || address.country) return;
+    if (!series?.range.isMoving || series.range.granularity !== 'minute' || isFiltered(address)) return;
     series = mergeLive(series, event, rangeOf(address, Date.parse(event.at)));
     showSeries();
     // A restatement is told before its count is written, so older minutes are asked for until it must be there.
@@ -104,13 +108,21 @@ export function mount(root) {
   // What is not told live is asked for again now and then.
   const timer = setInterval(() => {
     if (document.hidden || !rangeOf(address).isMoving) return;
-    if (rangeOf(address).granularity !== 'minute' || address.country) chartCard.refresh();
+    if (rangeOf(address).granularity !== 'minute' || isFiltered(address)) chartCard.refresh();
     countryCard.refresh();
     tops.refresh();
   }, 15_000);
 
   root.append(
-    h('div', { class: 'top' }, h('h1', {}, 'Overview'), filter.element, rangeBar.element, rangeBar.form),
+    h(
+      'div',
+      { class: 'top' },
+      h('h1', {}, 'Overview'),
+      filter.element,
+      storedFilter.element,
+      rangeBar.element,
+      rangeBar.form,
+    ),
     h('div', { class: 'grid' }, tiles.element, chartCard.element, tops.element, countryCard.element, changes.element),
   );
   return {
@@ -119,6 +131,7 @@ export function mount(root) {
       series = undefined;
       rangeBar.show(next);
       filter.show(next);
+      storedFilter.show(next);
       chartCard.refresh();
       countryCard.refresh();
       tops.refresh();
@@ -170,10 +183,9 @@ function createTops(address) {
     actions: [h('div', { class: 'choices', role: 'group', 'aria-label': 'Top ads of' }, buttons)],
     empty: 'No clicks.',
     async load(signal) {
-      const { country } = address();
-      const isLive = of !== 'range' && !country;
+      const isLive = of !== 'range' && !isFiltered(address());
       const window = of === 'range' ? queryOf(rangeOf(address())) : minuteOf(of);
-      const query = { ...window, country, count: 12 };
+      const query = { ...window, ...filterOf(address()), count: 12 };
       const top = isLive && event ? event[of] : await get('/v1/ads/popular_ads', query, signal);
       const { ads, state } = top;
       card.note(stateMark(state));
@@ -193,7 +205,7 @@ function createTops(address) {
     refresh: card.refresh,
     live(next) {
       event = next;
-      if (of !== 'range' && !address().country) card.refresh();
+      if (of !== 'range' && !isFiltered(address())) card.refresh();
     },
   };
 }

@@ -151,7 +151,7 @@ describe('a replay', () => {
       { minute: new Date(end - minuteMs).toISOString(), ad_id: 'b', country: 'KR', before: 0, after: 1 },
     ];
     expect(told).toMatchObject({ state: 'done', apply: false, clicks_read: 3, cells_changed: 2, minutes_done: 4 });
-    expect(told.diff).toEqual({ cells: 2, before: 1, after: 3, rows: diff, next: null });
+    expect(told.diff).toEqual({ cells: 2, before: 1, after: 3, rows: diff, next_cursor: null });
     expect(await countOf('ad_1')).toMatchObject({ count: 1, state: 'final' });
 
     expect(await ended(await replay(true))).toMatchObject({ state: 'done', diff: { rows: diff } });
@@ -247,11 +247,11 @@ describe('a replay', () => {
     const id = await replay(false);
     const { diff } = await ended(id);
     const rows = [];
-    for (let after = ''; ; ) {
-      const { body } = await call('GET', `/v1/replays/${id}?limit=4${after}`);
+    for (let cursor = ''; ; ) {
+      const { body } = await call('GET', `/v1/replays/${id}?limit=4${cursor}`);
       rows.push(...body.diff.rows);
-      if (body.diff.next === null) break;
-      after = `&after=${encodeURIComponent(body.diff.next)}`;
+      if (body.diff.next_cursor === null) break;
+      cursor = `&cursor=${body.diff.next_cursor}`;
     }
     expect(rows).toEqual(diff.rows);
     expect(rows.length).toBe(diff.cells);

@@ -6,6 +6,7 @@ import { Retryable } from '../../../infra/errors.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { createGroupQueries, type GroupQueries } from '../../../query-api/group-queries.ts';
 import { createQueries, type Queries } from '../../../query-api/queries.ts';
+import { createRawQueries } from '../../../query-api/raw-queries.ts';
 import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
 
 const minuteMs = 60_000;
@@ -238,6 +239,9 @@ describe('every read', () => {
     const rows = Array.from({ length: 200_000 }, (_, i) => JSON.stringify(row(`ad-${i}`, i % 100, 1)));
     await engine.clickhouse.insert('ad_minute', rows.join('\n'));
     await expect(impatient.popularAds(100, minutes(0, 100))).rejects.toBeInstanceOf(Retryable);
+    const raw = createRawQueries(engine.clickhouse, { timeoutMs: 1 });
+    const wanted = { from: start, to: start + 100 * minuteMs, adIds: [], filter: [], uniques: false };
+    await expect(raw.popularAds(100, wanted)).rejects.toBeInstanceOf(Retryable);
   });
 
   it('takes an ad_id as a value, whatever stands in it', async () => {

@@ -101,6 +101,7 @@ describe('GET /v1/ads/{ad_id}/aggregated_count', () => {
         count: 7,
         duplicates: 0,
         late: 0,
+        source: 'counts',
         state: 'provisional',
         watermark: '2025-11-22T08:03:00.000Z',
       },
@@ -134,6 +135,7 @@ describe('GET /v1/ads/popular_ads', () => {
     expect((await get('/v1/ads/popular_ads')).body).toEqual({
       from: '2025-11-22T08:02:00.000Z',
       to: '2025-11-22T08:03:00.000Z',
+      source: 'counts',
       state: 'provisional',
       watermark: '2025-11-22T08:03:00.000Z',
       ads: [
@@ -141,6 +143,7 @@ describe('GET /v1/ads/popular_ads', () => {
         { rank: 2, ad_id: 'a', count: 7 },
         { rank: 3, ad_id: 'b', count: 7 },
       ],
+      next_cursor: null,
     });
   });
 
@@ -236,6 +239,7 @@ describe('GET /v1/ads/countries', () => {
     expect((await get(`/v1/ads/countries?${range}`)).body).toEqual({
       from: '2025-11-22T08:00:00.000Z',
       to: '2025-11-22T08:03:00.000Z',
+      source: 'counts',
       state: 'provisional',
       watermark: '2025-11-22T08:03:00.000Z',
       countries: [

@@ -36,7 +36,14 @@ describe('a table', () => {
 });
 
 describe('text for people', () => {
-  const top = { ...minute, state: 'final' as const, watermark, ads: [{ rank: 1, ad_id: 'ad-42', count: 1234 }] };
+  const from = { source: 'counts' as const, next_cursor: null };
+  const top = {
+    ...minute,
+    ...from,
+    state: 'final' as const,
+    watermark,
+    ads: [{ rank: 1, ad_id: 'ad-42', count: 1234 }],
+  };
 
   it('shows a top list, bare for a pipe', () => {
     expect(topText(top, bare)).toBe(
@@ -53,7 +60,16 @@ describe('text for people', () => {
   });
 
   it('shows counts of several ads, each with its state', () => {
-    const count = { ad_id: 'a', ...minute, count: 5, duplicates: 2, late: 1, state: 'restated' as const, watermark };
+    const count = {
+      ad_id: 'a',
+      ...minute,
+      source: 'counts' as const,
+      count: 5,
+      duplicates: 2,
+      late: 1,
+      state: 'restated' as const,
+      watermark,
+    };
     expect(countsText([count, { ...count, ad_id: 'ad-b', state: 'final' }], bare)).toBe(
       '2025-11-22T08:26Z to 2025-11-22T08:27Z  watermark 2025-11-22T08:29:31.204Z\n' +
         'ad    clicks  duplicates  late  state\n' +
@@ -69,7 +85,10 @@ describe('text for people', () => {
       { ad_id: 'a', ...counts, points: [point] },
       { ad_id: 'b', ...counts, points: [{ ...point, count: 0 }] },
     ];
-    const text = seriesText({ ...minute, granularity: 'minute', state: 'provisional', watermark, series }, bare);
+    const text = seriesText(
+      { ...minute, source: 'counts', granularity: 'minute', state: 'provisional', watermark, series },
+      bare,
+    );
     expect(text.split('\n').slice(1)).toEqual([
       'minute             a  b  state',
       '2025-11-22T08:26Z  7  0  provisional',
@@ -102,7 +121,7 @@ describe('text for people', () => {
 
   it('shows what a replay would change, and how much it does not show', () => {
     const diff = { minute: minute.from, ad_id: 'ad_1', country: 'KR', before: 3, after: 1 };
-    const replay = { ...job, diff: { cells: 2, before: 3, after: 2, rows: [diff], next: null } };
+    const replay = { ...job, diff: { cells: 2, before: 3, after: 2, rows: [diff], next_cursor: null } };
     expect(replayText(replay, 1).split('\n')).toEqual([
       'done: 4 minutes, 2 clicks recounted, 2 counts differ',
       '3 → 2 clicks in those; --apply restates them',

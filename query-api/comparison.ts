@@ -1,0 +1,69 @@
+/** `compare=previous`: the same question of as long a range right before. */
+import { Type } from 'typebox';
+import { type Finality, stateAt } from './finality.ts';
+import { anyCountFields, countField, isoOf, stateField, timeField } from './parameters.ts';
+import type { TimeRange } from './queries.ts';
+import { type ReadDeps, readRanks, readTotals, selectionOf, type Wanted } from './readings.ts';
+import { stepsMs } from './time-range.ts';
+
+export const compareParameter = (description: string) =>
+  Type.Optional(Type.Enum(['previous'], { type: 'string', description }));
+
+export const previousField = (description: string) =>
+  Type.Optional(
+    Type.Object(
+      { from: timeField('begin, inclusive'), to: timeField('end, exclusive'), ...anyCountFields, state: stateField },
+      { additionalProperties: false, description: `with \`compare=previous\`: ${description}` },
+    ),
+  );
+
+export function previousRange({ from, to }: TimeRange): TimeRange {
+  return { from: Math.max(0, from - (to - from)), to: from };
+}
+
+/** Sums of a range before, as they stand in an answer. */
+export async function readPrevious(deps: ReadDeps, wanted: Wanted, told: Finality) {
+  const { rows, finality } = await readTotals(deps, { ...wanted, uniques: false }, told);
+  const restated = await deps.groups.restatedSteps(wanted.adIds, stepsMs.day, selectionOf(wanted));
+  const { count = 0, duplicates = 0, late = 0 } = rows[0] ?? {};
+  return {
+    from: isoOf(wanted.from),
+    to: isoOf(wanted.to),
+    ...{ count, duplicates, late },
+    state: stateAt(finality, wanted.to, restated.length > 0),
+  };
+}
+
+export const previousRankField = Type.Optional(
+  Type.Union(
+    [
+      Type.Object(
+        { rank: Type.Integer({ minimum: 1 }), count: countField('distinct clicks') },
+        { additionalProperties: false },
+      ),
+      Type.Null(),
+    ],
+    { description: 'with `compare=previous`: in the range before; null: it had no clicks' },
+  ),
+);
+
+export const previousRangeField = Type.Optional(
+  Type.Object(
+    { from: timeField('begin, inclusive'), to: timeField('end, exclusive'), state: stateField },
+    { additionalProperties: false, description: 'with `compare=previous`: the range before' },
+  ),
+);
+
+/** Where listed ads stood in a range before. */
+export async function readPreviousRanks(deps: ReadDeps, adIds: readonly string[], wanted: Wanted, told: Finality) {
+  const { rows, finality } = await readRanks(deps, adIds, { ...wanted, uniques: false }, told);
+  const restated = await deps.groups.restatedSteps([], stepsMs.day, selectionOf(wanted));
+  return {
+    range: {
+      from: isoOf(wanted.from),
+      to: isoOf(wanted.to),
+      state: stateAt(finality, wanted.to, restated.length > 0),
+    },
+    of: new Map(rows.map(({ ad_id, rank, count }) => [ad_id, { rank, count }])),
+  };
+}

@@ -1,0 +1,33 @@
+/** One of the stored filters, or none. It is not shown where there are none to choose. */
+import { go } from '../address.js';
+import { get } from '../api.js';
+import { h } from '../dom.js';
+
+export function createStoredFilter() {
+  const select = h('select', { name: 'filter', onchange: () => go({ filter: select.value || undefined }) });
+  const label = h('label', { class: 'field', hidden: true }, 'Filter', select);
+  let known = [];
+  let current;
+
+  const fill = () => {
+    // One that was deleted stays chosen: what is asked by it fails, and says why.
+    const ids = [...new Set([...known, ...(current ? [current] : [])])];
+    select.replaceChildren(h('option', { value: '' }, 'None'), ...ids.map(id => h('option', { value: id }, id)));
+    select.value = current ?? '';
+    label.hidden = ids.length === 0;
+  };
+  get('/v1/filters', { limit: 200 }).then(
+    ({ filters }) => {
+      known = filters.map(({ id }) => id);
+      fill();
+    },
+    () => undefined,
+  );
+  return {
+    element: label,
+    show({ filter }) {
+      current = filter;
+      fill();
+    },
+  };
+}

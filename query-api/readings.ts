@@ -1,0 +1,163 @@
+/**
+ * One question, two places to answer it from: counts by minute, ad and country where they can tell, else raw clicks.
+ * What is read carries how final it can be. Called after progress was read (`finality.ts`).
+ */
+import { Type } from 'typebox';
+import { type ClickFilter, countryOf, needsRaw } from './filters/click-filter.ts';
+import { type Finality, finalityOfRaw } from './finality.ts';
+import type { AdIds, AdRank, GroupQueries } from './group-queries.ts';
+import type { AdCursor, Queries, Selection, TimeRange } from './queries.ts';
+import type { RawCounts, RawQueries, RawSelection } from './raw-queries.ts';
+import type { Step } from './step.ts';
+import { type CountedUniques, type Uniques, uniquesOf } from './uniques.ts';
+
+/** Whose clicks are asked for, and whether their users are, too. */
+export interface Wanted extends TimeRange {
+  readonly adIds: AdIds;
+  readonly filter: ClickFilter;
+  readonly uniques: boolean;
+}
+
+export interface ReadCounts {
+  readonly count: number;
+  readonly duplicates: number;
+  /** null: raw does not tell. */
+  readonly late: number | null;
+  readonly uniques?: Uniques;
+}
+
+export interface Reading<T> {
+  readonly source: 'counts' | 'raw';
+  readonly rows: readonly T[];
+  /** Of all rows together. */
+  readonly finality: Finality;
+}
+
+export interface ReadPoint extends ReadCounts {
+  readonly ad_id: string;
+  readonly start: number;
+  readonly finality: Finality;
+}
+
+export interface ReadDeps {
+  readonly queries: Pick<Queries, 'popularAds'>;
+  readonly groups: GroupQueries;
+  readonly raw: RawQueries;
+}
+
+export const sourceField = Type.Enum(['counts', 'raw'], {
+  type: 'string',
+  description:
+    '`counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`',
+});
+
+export function isFromRaw({ filter, uniques }: Pick<Wanted, 'filter' | 'uniques'>): boolean {
+  return uniques || needsRaw(filter);
+}
+
+/** Restatements are looked for in this selection, whichever place was read. */
+export function selectionOf({ from, to, filter }: Wanted): Selection {
+  return { from, to, country: countryOf(filter) };
+}
+
+export async function readTotals(
+  { groups, raw }: ReadDeps,
+  wanted: Wanted,
+  finality: Finality,
+): Promise<Reading<ReadCounts>> {
+  if (!isFromRaw(wanted))
+    return { source: 'counts', rows: [await groups.totals(wanted.adIds, selectionOf(wanted))], finality };
+  const { differs, ...counts } = await raw.totals(wanted);
+  return await withUniques(raw, wanted, finality, 'all', differs, [{ ...counts, name: '' }]);
+}
+
+export async function readPopularAds(
+  { queries, raw }: ReadDeps,
+  limit: number,
+  wanted: Wanted,
+  finality: Finality,
+  after: AdCursor | undefined,
+): Promise<Reading<{ readonly ad_id: string; readonly count: number; readonly uniques?: Uniques }>> {
+  if (!isFromRaw(wanted))
+    return { source: 'counts', rows: await queries.popularAds(limit, selectionOf(wanted), after), finality };
+  const { ads, differs } = await raw.popularAds(limit, wanted, after);
+  const listed = { ...wanted, adIds: ads.map(ad => ad.ad_id) };
+  const rows = ads.map(({ ad_id, ...counts }) => ({ ...counts, name: ad_id }));
+  const reading = await withUniques(raw, listed, finality, 'ad', differs, rows);
+  return {
+    ...reading,
+    rows: reading.rows.map(({ name, count, uniques }) => ({ ad_id: name, count, ...(uniques ? { uniques } : {}) })),
+  };
+}
+
+/** Of ads that are listed now, in another range. */
+export async function readRanks(
+  { groups, raw }: ReadDeps,
+  adIds: AdIds,
+  wanted: Wanted,
+  finality: Finality,
+): Promise<Reading<AdRank>> {
+  if (adIds.length === 0) return { source: 'counts', rows: [], finality };
+  if (!isFromRaw(wanted)) return { source: 'counts', rows: await groups.ranks(adIds, selectionOf(wanted)), finality };
+  const { ranks, differs } = await raw.ranks(adIds, wanted);
+  return { source: 'raw', rows: ranks, finality: finalityOfRaw(finality, differs === 1) };
+}
+
+export async function readCountries(
+  { groups, raw }: ReadDeps,
+  wanted: Wanted,
+  finality: Finality,
+): Promise<Reading<ReadCounts & { readonly country: string }>> {
+  if (!isFromRaw(wanted))
+    return { source: 'counts', rows: await groups.countries(wanted.adIds, selectionOf(wanted)), finality };
+  const { countries, differs } = await raw.countries(wanted);
+  const rows = countries.map(({ country, ...counts }) => ({ ...counts, name: country }));
+  const reading = await withUniques(raw, wanted, finality, 'country', differs, rows);
+  return { ...reading, rows: reading.rows.map(({ name, ...counts }) => ({ country: name, ...counts })) };
+}
+
+/** Each point may be as final as it is itself. */
+export async function readSeries(
+  { groups, raw }: ReadDeps,
+  step: Step,
+  wanted: Wanted,
+  finality: Finality,
+): Promise<Reading<ReadPoint>> {
+  if (!isFromRaw(wanted)) {
+    const rows = await groups.series(wanted.adIds, step, selectionOf(wanted));
+    return { source: 'counts', rows: rows.map(row => ({ ...row, finality })), finality };
+  }
+  const rows = await raw.series(wanted, step);
+  return {
+    source: 'raw',
+    rows: rows.map(({ differs, users, ...row }) => {
+      return { ...row, late: null, finality: finalityOfRaw(finality, differs === 1) };
+    }),
+    finality: finalityOfRaw(
+      finality,
+      rows.some(({ differs }) => differs === 1),
+    ),
+  };
+}
+
+type Named = RawCounts & { readonly name: string };
+
+async function withUniques(
+  raw: RawQueries,
+  wanted: RawSelection,
+  finality: Finality,
+  by: 'ad' | 'country' | 'all',
+  differs: number,
+  rows: readonly Named[],
+): Promise<Reading<ReadCounts & { readonly name: string }>> {
+  const uniques: CountedUniques | undefined = wanted.uniques ? await uniquesOf(raw, by, wanted, rows) : undefined;
+  return {
+    source: 'raw',
+    rows: rows.map(({ name, count, duplicates }) => {
+      const own = uniques?.of.get(name);
+      return { name, count, duplicates, late: null, ...(own ? { uniques: own } : {}) };
+    }),
+    // Counts and users of two moments are no final statement, whatever each is for itself.
+    finality: finalityOfRaw(finality, differs === 1 || uniques?.hasMoved === true),
+  };
+}

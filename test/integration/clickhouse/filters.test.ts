@@ -1,0 +1,331 @@
+import { BlockList, isIP } from 'node:net';
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Click } from '../../../ingest/click.ts';
+import { conditionsOf } from '../../../query-api/filters/filter-definition.ts';
+import { conditionOf } from '../../../query-api/filters/filter-sql.ts';
+import { click } from '../../support/clicks.ts';
+import { type CountedClicks, countsOf, firstCopies, openCountedClicks } from '../../support/counted-clicks.ts';
+
+const minuteMs = 60_000;
+const start = Date.parse('2025-11-22T08:00:00Z');
+/** 08:03:20: minutes 08:00 and 08:01 are final. */
+const now = start + 200_000;
+const range = 'from=2025-11-22T08:00:00Z&to=2025-11-22T08:02:00Z';
+
+let store: CountedClicks;
+beforeAll(async () => {
+  store = await openCountedClicks(now);
+});
+beforeEach(async () => {
+  await store.clear();
+  await store.setFinalUntil(start + 2 * minuteMs);
+});
+afterAll(() => store[Symbol.asyncDispose]());
+
+const at = (minute: number, fields: Partial<Click> = {}) =>
+  click({ adId: 'a', clickedAt: start + minute * minuteMs + 5_000, ...fields });
+
+const count = async (query: string) => (await store.get(`/v1/ads/a/aggregated_count?${range}&${query}`)).body;
+
+describe('user_id and ip', () => {
+  it('count the clicks of one user, or from one address however it is written, together or with a country', async () => {
+    await store.insert([
+      at(0, { userId: 'u1', ip: '203.0.113.7' }),
+      at(0, { userId: 'u1', ip: '2001:DB8:0:0::1', country: 'DE' }),
+      at(1, { userId: 'u2', ip: '203.0.113.7' }),
+      at(1),
+      at(0, { adId: 'b', userId: 'u1' }),
+    ]);
+    expect(await count('user_id=u1')).toEqual({
+      ad_id: 'a',
+      from: '2025-11-22T08:00:00.000Z',
+      to: '2025-11-22T08:02:00.000Z',
+      user_id: 'u1',
+      count: 2,
+      duplicates: 0,
+      late: null,
+      source: 'raw',
+      state: 'final',
+      watermark: '2025-11-22T08:03:05.000Z',
+    });
+    expect(await count('ip=203.0.113.7')).toMatchObject({ count: 2, ip: '203.0.113.7' });
+    expect(await count('ip=2001:db8::1')).toMatchObject({ count: 1 });
+    expect(await count('ip=::ffff:203.0.113.7')).toMatchObject({ count: 2 });
+    expect(await count('ip=203.0.113.7&user_id=u1')).toMatchObject({ count: 1 });
+    expect(await count('user_id=u1&country=DE')).toMatchObject({ count: 1 });
+    expect(await count('user_id=u1&country=KR&ip=2001:db8::1')).toMatchObject({ count: 0, state: 'final' });
+  });
+
+  it('mean their text, whatever stands in it', async () => {
+    await store.insert(['u_1', 'ux1', 'u%', "u' OR 1=1 --", 'u\\', '*'].map(userId => at(0, { userId })));
+    for (const userId of ['u_1', 'u%', "u' OR 1=1 --", 'u\\', '*']) {
+      expect([userId, (await count(`user_id=${encodeURIComponent(userId)}`)).count]).toEqual([userId, 1]);
+    }
+  });
+
+  it('count a click once, by what its first copy says, and its other copies as duplicates', async () => {
+    const first = at(0, { userId: 'u1' });
+    const copy = { ...first, clickId: '01Z', receivedAt: first.receivedAt + 9, userId: 'u2' };
+    await store.insert([first, copy]);
+    await store.insertRaw([first]);
+    expect(await count('user_id=u1')).toMatchObject({ count: 1, duplicates: 1, state: 'final' });
+    expect(await count('user_id=u2')).toMatchObject({ count: 0, duplicates: 0 });
+  });
+
+  it('filter the top list, the series and the countries, too', async () => {
+    await store.insert([
+      at(0, { userId: 'u1' }),
+      at(0, { userId: 'u1' }),
+      at(1, { userId: 'u1', country: 'DE' }),
+      at(1, { userId: 'u1', adId: 'b' }),
+      at(1, { userId: 'u2', adId: 'c' }),
+    ]);
+    const top = (await store.get(`/v1/ads/popular_ads?${range}&user_id=u1`)).body;
+    expect(top).toMatchObject({ source: 'raw', state: 'final', user_id: 'u1' });
+    expect(top.ads).toEqual([
+      { rank: 1, ad_id: 'a', count: 3 },
+      { rank: 2, ad_id: 'b', count: 1 },
+    ]);
+    const one = (await store.get(`/v1/ads/a/series?${range}&user_id=u1`)).body;
+    expect(one.points.map((point: { count: number; state: string }) => [point.count, point.state])).toEqual([
+      [2, 'final'],
+      [1, 'final'],
+    ]);
+    const all = (await store.get(`/v1/ads/series?${range}&user_id=u1`)).body;
+    expect(all.series).toMatchObject([{ ad_id: null, count: 4, late: null, points: [{ count: 2 }, { count: 2 }] }]);
+    const countries = (await store.get(`/v1/ads/countries?${range}&user_id=u1&ad_id=a`)).body;
+    expect(countries.countries).toEqual([
+      { country: 'KR', count: 2, duplicates: 0, late: null },
+      { country: 'DE', count: 1, duplicates: 0, late: null },
+    ]);
+  });
+});
+
+describe('an answer from raw clicks', () => {
+  const states = async (query: string) => {
+    const urls = [
+      `/v1/ads/a/aggregated_count?${range}&${query}`,
+      `/v1/ads/popular_ads?${range}&${query}`,
+      `/v1/ads/a/series?${range}&${query}`,
+      `/v1/ads/series?${range}&${query}`,
+      `/v1/ads/countries?${range}&${query}`,
+    ];
+    const answers = await Promise.all(urls.map(async url => (await store.get(url)).body));
+    return answers.map(({ source, state, watermark }) => `${source} ${state} ${watermark === null ? '-' : 'known'}`);
+  };
+  const all = (what: string) => Array.from({ length: 5 }, () => what);
+
+  it('is provisional, with no watermark, while raw lacks clicks that are counted, also those of others', async () => {
+    const clicks = [at(0, { userId: 'u1' }), at(1, { userId: 'u2' })];
+    await store.insertCounts(countsOf(clicks));
+    await store.insertRaw(clicks.slice(0, 1));
+    expect(await states('user_id=u1')).toEqual(all('raw provisional -'));
+    await store.insertRaw(clicks.slice(1));
+    expect(await states('user_id=u1')).toEqual(all('raw final known'));
+  });
+
+  it('is provisional with a click that came too late, until its count is restated', async () => {
+    await store.insert([at(0, { userId: 'u1' })]);
+    const late = at(0, { userId: 'u1' });
+    await store.insertRaw([late]);
+    expect(await states('user_id=u1')).toEqual(all('raw provisional -'));
+    expect(await count('user_id=u1')).toMatchObject({ count: 2 });
+    expect(await count('')).toMatchObject({ count: 1, state: 'final', source: 'counts' });
+    const cell = { minute: start / 1_000, ad_id: 'a', country: 'KR' };
+    await store.insertRows('restatement', [
+      { ...cell, revision: 1, job: 'j', reason: 'late', before: 1, after: 2, at: now },
+    ]);
+    await store.insertCounts([{ ...cell, partition: 0, version: 2 ** 48, clicks: 2, duplicates: 0, late: 1 }]);
+    expect(await states('user_id=u1')).toEqual(all('raw restated known'));
+    expect(await count('user_id=u1')).toMatchObject({ count: 2 });
+  });
+
+  it('is not called final because one ad has too many where another has too few', async () => {
+    const [a, b] = [at(0, { userId: 'u1' }), at(0, { adId: 'b' })];
+    await store.insertCounts(countsOf([a, b]));
+    await store.insertRaw([a, at(0, { userId: 'u1' })]);
+    const { body } = await store.get(`/v1/ads/popular_ads?${range}&user_id=u1`);
+    expect(body).toMatchObject({ state: 'provisional', watermark: null, ads: [{ ad_id: 'a', count: 2 }] });
+  });
+
+  it('is not called final because one minute has too many where another has too few', async () => {
+    const [first, second] = [at(0, { userId: 'u1' }), at(1, { userId: 'u1' })];
+    await store.insertCounts(countsOf([first, second]));
+    await store.insertRaw([first, at(0, { userId: 'u1' })]);
+    expect(await states('user_id=u1')).toEqual(all('raw provisional -'));
+  });
+
+  it('tells of each point of a series for itself', async () => {
+    const clicks = [at(0, { userId: 'u1' }), at(1, { userId: 'u1' })];
+    await store.insertCounts(countsOf(clicks));
+    await store.insertRaw(clicks.slice(0, 1));
+    const { body } = await store.get(`/v1/ads/a/series?${range}&user_id=u1`);
+    expect(body.points.map((point: { state: string }) => point.state)).toEqual(['final', 'provisional']);
+  });
+
+  it('is refused where raw clicks are not kept any more', async () => {
+    const { status, body } = await store.get(
+      '/v1/ads/a/aggregated_count?from=2025-10-01T00:00:00Z&to=2025-10-01T00:01:00Z&user_id=u1',
+    );
+    expect([status, body.code]).toEqual([400, 'invalid_parameter']);
+    expect(body.detail).toMatch(/^from: must be at most 34 days ago where raw clicks are asked/);
+  });
+
+  it('equals what the clicks say themselves, whatever is filtered by', async () => {
+    const anyClick = fc.record({
+      adId: fc.constantFrom('a', 'b'),
+      minute: fc.integer({ min: 0, max: 1 }),
+      event: fc.integer({ min: 0, max: 6 }),
+      country: fc.constantFrom('KR', 'DE'),
+      userId: fc.constantFrom(undefined, 'u1', 'u2', 'bot-7'),
+      ip: fc.constantFrom(undefined, '10.1.2.3', '10.1.9.9', '2001:db8::1'),
+    });
+    const filters = fc.constantFrom<[object, (click: Click) => boolean]>(
+      [{ user_ids: { in: ['u*'] } }, ({ userId }) => /^u/.test(userId ?? '')],
+      [{ user_ids: { out: ['bot-*', 'u2'] } }, ({ userId }) => userId !== 'bot-7' && userId !== 'u2'],
+      [{ ips: { in: ['10.1.0.0/21', '2001:db8::/32'] } }, ({ ip }) => ip === '10.1.2.3' || ip === '2001:db8::1'],
+      [
+        { ips: { out: ['10.1.0.0/16'] }, countries: { in: ['KR'] } },
+        c => !c.ip?.startsWith('10') && c.country === 'KR',
+      ],
+      [{ countries: { out: ['KR'] }, user_ids: { in: ['*'] } }, c => c.country === 'DE' && c.userId !== undefined],
+    );
+    const property = fc.asyncProperty(
+      fc.array(anyClick, { minLength: 1, maxLength: 30 }),
+      filters,
+      async (given, [definition, passes]) => {
+        await store.clear();
+        await store.put('/v1/filters/f', definition);
+        const clicks = given.map(({ minute, event, ...fields }, i) =>
+          at(minute, { ...fields, eventId: `e${event}`, receivedAt: start + i, clickId: `c${i % 3}-${i}` }),
+        );
+        await store.insert(clicks);
+        const passing = firstCopies(clicks).filter(one => passes(one.click));
+        const { body } = await store.get(`/v1/ads/popular_ads?${range}&filter=f`);
+        const counts = Map.groupBy(passing, one => one.click.adId);
+        expect(body.state).toBe('final');
+        expect(new Map(body.ads.map((ad: { ad_id: string; count: number }) => [ad.ad_id, ad.count]))).toEqual(
+          new Map([...counts].map(([ad, list]) => [ad, list.length])),
+        );
+        const duplicates = passing
+          .filter(one => one.click.adId === 'a')
+          .reduce((sum, { copies }) => sum + copies - 1, 0);
+        expect(await count('filter=f')).toMatchObject({ count: counts.get('a')?.length ?? 0, duplicates });
+      },
+    );
+    await fc.assert(property, { numRuns: 40 });
+  });
+});
+
+describe('a network', () => {
+  it('holds in SQL the addresses that it holds for node:net, in every way to write them', async () => {
+    const anyIp = fc.oneof(
+      fc.ipV4(),
+      fc.ipV6(),
+      fc.constantFrom('10.1.2.3', '10.1.2.255', '2001:DB8::1', '2001:db8:0:0:1::'),
+    );
+    const anyNetwork = fc.oneof(
+      fc.tuple(fc.oneof(fc.ipV4(), fc.constant('10.1.2.0')), fc.integer({ min: 0, max: 32 })),
+      fc.tuple(fc.oneof(fc.ipV6(), fc.constant('2001:db8::')), fc.integer({ min: 0, max: 128 })),
+    );
+    const property = fc.asyncProperty(
+      fc.array(anyNetwork, { minLength: 1, maxLength: 4 }),
+      fc.array(anyIp, { minLength: 1, maxLength: 20 }),
+      async (networks, ips) => {
+        const list = new BlockList();
+        for (const [address, bits] of networks) list.addSubnet(address, bits, address.includes(':') ? 'ipv6' : 'ipv4');
+        const filter = conditionsOf({ ips: { in: networks.map(([address, bits]) => `${address}/${bits}`) } });
+        const rows = await store.engine.clickhouse.query<{ ip: string; hit: number }>(
+          `SELECT ip, toUInt8(${conditionOf(filter)}) AS hit FROM (SELECT arrayJoin({ips:Array(String)}) AS ip)`,
+          { ips: [...ips, '', 'no address'] },
+        );
+        const expected = (ip: string) => isIP(ip) !== 0 && list.check(ip, isIP(ip) === 6 ? 'ipv6' : 'ipv4');
+        expect(rows.map(({ ip, hit }) => [ip, hit === 1])).toEqual(rows.map(({ ip }) => [ip, expected(ip)]));
+        expect(rows).toHaveLength(ips.length + 2);
+      },
+    );
+    await fc.assert(property, { numRuns: 100 });
+  });
+});
+
+describe('a stored filter', () => {
+  it('is put, read, listed, replaced and deleted', async () => {
+    const definition = { countries: { in: ['KR', 'DE'] }, ips: { out: ['10.0.0.0/8'] } };
+    const put = await store.put('/v1/filters/no-office', definition);
+    const times = { created_at: '2025-11-22T08:03:20.000Z', updated_at: '2025-11-22T08:03:20.000Z' };
+    expect(put).toMatchObject({ status: 200, body: { id: 'no-office', ...definition, source: 'raw', ...times } });
+    expect(await store.put('/v1/filters/no-office', definition)).toMatchObject({ status: 200, body: put.body });
+    expect((await store.get('/v1/filters/no-office')).body).toEqual(put.body);
+    await store.put('/v1/filters/asia', { countries: { in: ['KR'] } });
+    const first = (await store.get('/v1/filters?limit=1')).body;
+    expect(first.filters).toMatchObject([{ id: 'asia', source: 'counts' }]);
+    const second = (await store.get(`/v1/filters?limit=1&cursor=${first.next_cursor}`)).body;
+    expect(second).toMatchObject({ filters: [{ id: 'no-office' }], next_cursor: null });
+    await store.put('/v1/filters/no-office', { countries: { out: ['KR'] } });
+    expect((await store.get('/v1/filters/no-office')).body).not.toHaveProperty('ips');
+    expect((await store.remove('/v1/filters/no-office')).status).toBe(200);
+    expect((await store.get('/v1/filters/no-office')).status).toBe(404);
+    expect((await store.remove('/v1/filters/no-office')).status).toBe(404);
+    expect((await store.get('/v1/filters')).body.filters).toHaveLength(1);
+    await store.put('/v1/filters/no-office', definition);
+    expect((await store.get('/v1/filters/no-office')).body.ips).toEqual(definition.ips);
+  });
+
+  it('of countries alone is answered from counts', async () => {
+    await store.insertCounts(countsOf([at(0), at(0, { country: 'DE' }), at(0, { country: 'US' })]));
+    await store.put('/v1/filters/not-us', { countries: { out: ['US'] } });
+    await store.put('/v1/filters/some', { countries: { in: ['US', 'DE'] } });
+    expect(await count('filter=not-us')).toMatchObject({
+      count: 2,
+      source: 'counts',
+      state: 'final',
+      filter: 'not-us',
+    });
+    expect(await count('filter=some')).toMatchObject({ count: 2 });
+    expect(await count('filter=some&country=DE')).toMatchObject({ count: 1 });
+    expect(await count('filter=some&country=KR')).toMatchObject({ count: 0 });
+    const { headers, body } = await store.get(`/v1/ads/popular_ads?${range}&filter=some`);
+    expect(body).toMatchObject({ source: 'counts', ads: [{ count: 2 }] });
+    // The filter may be another one a moment later.
+    expect(headers['cache-control']).toBe('no-cache');
+  });
+
+  it('that is not there gets 404, naming the parameter', async () => {
+    const answer = await store.get(`/v1/ads/popular_ads?${range}&filter=gone`);
+    expect(answer).toMatchObject({ status: 404, body: { detail: 'filter: there is no stored filter "gone"' } });
+  });
+
+  it.each([
+    [{}, /./],
+    [{ countries: {} }, /^countries/],
+    [{ countries: { in: [] } }, /^countries.in/],
+    [{ countries: { in: ['kr'] } }, /^countries.in.0 "kr"/],
+    [{ ips: { in: ['10.0.0.0/33'] } }, /^ips.in.0 "10.0.0.0\/33": must be an IPv4 or IPv6 address, or a network/],
+    [{ ips: { out: ['10.0.0.1', '10.0.0'] } }, /^ips.out.1 "10.0.0"/],
+    [{ ips: { out: ['fe80::1%eth0'] } }, /^ips.out.0/],
+    [{ ips: { out: ['10.0.0.0/08'] } }, /^ips.out.0/],
+    [{ user_ids: { in: ['a\u0000'] } }, /^user_ids.in.0/],
+    [{ user_ids: { in: Array.from({ length: 101 }, () => 'u') } }, /^user_ids.in/],
+    [{ user: { in: ['u'] } }, /^user/],
+  ])('is refused with field and rule: %j', async (definition, detail) => {
+    const { status, body } = await store.put('/v1/filters/f', definition);
+    expect([status, body.code]).toEqual([400, 'invalid_parameter']);
+    expect(body.detail).toMatch(detail);
+    expect((await store.get('/v1/filters/f')).status).toBe(404);
+  });
+});
+
+describe('a wrong filter', () => {
+  it.each([
+    ['ip=10.0.0', 'ip: must be an IPv4 or IPv6 address (given "10.0.0")'],
+    ['ip=10.0.0.0/8', 'ip: must be an IPv4 or IPv6 address (given "10.0.0.0/8")'],
+    ['user_id=%00', 'user_id: must not hold control characters (given "\\u0000")'],
+    ['user_id=u&as_of=2025-11-22T08:03:00Z', /^as_of: cannot stand beside user_id/],
+    ['filter=..', /^filter ".."/],
+  ])('gets 400 with field, value and rule: %s', async (query, detail) => {
+    const { status, body } = await store.get(`/v1/ads/a/aggregated_count?${range}&${query}`);
+    expect([status, body.code]).toEqual([400, 'invalid_parameter']);
+    expect(body.detail).toMatch(detail);
+  });
+});

@@ -1,0 +1,43 @@
+import fc from 'fast-check';
+import { Type } from 'typebox';
+import { describe, expect, it } from 'vitest';
+import { Problem } from '../../../infra/http.ts';
+import { cursorsOf, pageOf } from '../../../query-api/cursor.ts';
+
+const cursors = cursorsOf('list', Type.Tuple([Type.Integer({ minimum: 0 }), Type.String()]));
+const question = fc.dictionary(fc.string(), fc.oneof(fc.string(), fc.integer(), fc.constant(undefined)));
+
+describe('a cursor', () => {
+  it('comes back as it went out, to the same question in any order, and fits into an address as it is', () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.string({ unit: 'grapheme' }), question, (count, name, asked) => {
+        const text = cursors.write([count, name], asked);
+        expect(text).toMatch(/^[A-Za-z0-9_-]+$/);
+        const reordered = Object.fromEntries(Object.entries(asked).reverse());
+        expect(cursors.read(text, { ...reordered, absent: undefined })).toEqual([count, name]);
+      }),
+    );
+  });
+
+  it('is refused by another question, another list, and where it is none, but never throws anything else', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.base64String(), fc.json().map(encoded)), text => {
+        expect(() => cursors.read(text, {})).toThrow(Problem);
+      }),
+    );
+    const text = cursors.write([1, 'a'], { country: 'KR' });
+    expect(() => cursors.read(text, {})).toThrow(/^cursor: belongs to a list that was asked for with other parameters/);
+    const other = cursorsOf('other', Type.Tuple([Type.Integer(), Type.String()]));
+    expect(() => other.read(text, { country: 'KR' })).toThrow(/^cursor: must be `next_cursor`/);
+  });
+
+  it('is there only where a row follows the page', () => {
+    expect(pageOf([1, 2, 3], 2, String)).toEqual({ rows: [1, 2], next_cursor: '2' });
+    expect(pageOf([1, 2], 2, String)).toEqual({ rows: [1, 2], next_cursor: null });
+    expect(pageOf([], 2, String)).toEqual({ rows: [], next_cursor: null });
+  });
+
+  function encoded(text: string): string {
+    return Buffer.from(text).toString('base64url');
+  }
+});
