@@ -20,6 +20,7 @@ import {
 } from 'fastify';
 import { type Static, type TSchema, Type } from 'typebox';
 import { messageOf } from './errors.ts';
+import { measureRequest } from './http-metrics.ts';
 import type { Logger } from './log.ts';
 import { registry } from './metrics.ts';
 
@@ -114,6 +115,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     sendProblem(reply, new Problem(404, 'not_found', `there is no ${request.method} ${request.url.split('?')[0]}`)),
   );
 
+  http.addHook('onResponse', measureRequest);
   if (options.servesPages) await http.register(helmet, { contentSecurityPolicy: false, global: true });
   else {
     http.addHook('onRequest', (_request, reply, done) => {

@@ -151,3 +151,4 @@ const routeSchema = {
 };
 
 const outcomes = counter('clicks_total', 'Clicks posted', ['outcome']);
+for (const outcome of ['accepted', 'rejected', 'unavailable']) outcomes.inc({ outcome }, 0);

@@ -6,7 +6,6 @@ import type { ClickHouse } from '../infra/clickhouse.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, Problem } from '../infra/http.ts';
 import type { Logger } from '../infra/log.ts';
-import { histogram } from '../infra/metrics.ts';
 import { createAuditQueries } from './audit-queries.ts';
 import type { QueryApiConfig } from './config.ts';
 import type { Pipeline } from './counted-log.ts';
@@ -71,10 +70,9 @@ export async function buildQueryApi({
     rateLimitPerMinute: config.QUERY_API_RATE_LIMIT_PER_MINUTE,
     servesPages: true,
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
-    beforeScrape: createPipelineMetrics({ queries, pipeline: patient, now }),
+    beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, now }),
   });
   await allowOrigins(http, config);
-  measureRequests(http);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   const deps = routeDepsOf({ config, clickhouse, log, now, pipeline: patient, rowsChecked });
   // Whoever listens must be let go first: closing waits for requests that are still being answered.
@@ -185,20 +183,6 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
     methods: ['GET', 'HEAD'],
     exposedHeaders: ['retry-after'],
     maxAge: 600,
-  });
-}
-
-const requestSeconds = histogram('query_api_request_seconds', 'time to answer a request, by route', [
-  'route',
-  'status',
-]);
-
-function measureRequests(http: Http): void {
-  http.addHook('onResponse', async (request, reply) => {
-    const route = request.routeOptions.url ?? 'none';
-    // It lasts as long as somebody listens: that says nothing about us.
-    if (route === '/v1/live' && reply.statusCode === 200) return;
-    requestSeconds.observe({ route, status: `${Math.floor(reply.statusCode / 100)}xx` }, reply.elapsedTime / 1_000);
   });
 }
 

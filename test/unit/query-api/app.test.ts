@@ -39,6 +39,7 @@ function fakeClickHouse(tables: Record<string, () => unknown[]>) {
     command: () => Promise.resolve(),
     insert: () => Promise.resolve(),
     ping: () => Promise.resolve(),
+    disks: async () => [],
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   return { clickhouse, asked };
@@ -386,7 +387,7 @@ describe('what stands around the answers', () => {
     await http.inject('/v1/ads/some-ad/aggregated_count');
     const { body } = await http.inject('/metrics');
     expect(body).toContain(
-      'adclicks_query_api_request_seconds_count{route="/v1/ads/:ad_id/aggregated_count",status="2xx"}',
+      'http_request_duration_seconds_count{method="GET",route="/v1/ads/:ad_id/aggregated_count",status="200"}',
     );
     expect(body).not.toContain('some-ad');
   });
