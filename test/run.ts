@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { ensureBrokerJars } from '../infra/embedded/broker-jars.ts';
 import { findJava } from '../infra/embedded/java.ts';
 import { exitCodes } from '../infra/process.ts';
@@ -25,6 +25,7 @@ try {
 
 check('format and lint', 'biome', ['check', '.']);
 check('types', 'tsc', ['--noEmit']);
+checkAlerts();
 for (const project of ['unit', 'integration', 'browser']) tests(project);
 rmSync(scratch, { recursive: true, force: true });
 console.log(`${passed} passed, ${failed} failed`);
@@ -35,6 +36,18 @@ function check(title: string, program: string, args: readonly string[]): void {
   console.log(`\n— ${title}`);
   if (run(program, args)) passed++;
   else failed++;
+}
+
+/** Prometheus' own tool, where it is at hand. What needs no tool of the alerts is in the tests. */
+function checkAlerts(): void {
+  if (spawnSync('promtool', ['--version']).status !== 0) {
+    console.log('\n— alert rules: not run, as promtool (Debian: apt-get install prometheus) is not at hand');
+    return;
+  }
+  check('alert rules', 'promtool', ['test', 'rules', 'infra/prometheus/alerts.test.yml']);
+  for (const file of ['prometheus.yml', 'local.yml']) {
+    check(`scraping, ${file}`, 'promtool', ['check', 'config', `infra/prometheus/${file}`]);
+  }
 }
 
 function tests(project: string): void {
@@ -63,5 +76,6 @@ function totals(report: string): { numPassedTests: number; numTotalTests: number
 }
 
 function run(program: string, args: readonly string[]): boolean {
-  return spawnSync(join(root, 'node_modules/.bin', program), args, { cwd: root, stdio: 'inherit' }).status === 0;
+  const env = { ...process.env, PATH: [join(root, 'node_modules/.bin'), process.env['PATH']].join(delimiter) };
+  return spawnSync(program, args, { cwd: root, stdio: 'inherit', env }).status === 0;
 }

@@ -22,6 +22,7 @@ export const conservationCheckedAt = gauge(
   'When rows were last compared with counters in all partitions',
 );
 
+for (const reason of ['late', 'replay', 'reconcile'] as const) restatedCells.inc({ reason }, 0);
 for (const kind of ['replay', 'restate', 'reconcile'] as const) {
   for (const state of ['done', 'failed', 'cancelled'] as const) jobsEnded.inc({ kind, state }, 0);
 }
