@@ -23,6 +23,7 @@ import { messageOf } from './errors.ts';
 import { measureRequest } from './http-metrics.ts';
 import type { Logger } from './log.ts';
 import { registry } from './metrics.ts';
+import { mintTraceId, traceContextOf } from './trace-context.ts';
 
 interface TypeBoxProvider extends FastifyTypeProvider {
   validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown;
@@ -89,7 +90,9 @@ export const requestTimeoutMs = 30_000;
 export async function createHttp(options: HttpOptions): Promise<Http> {
   const http = fastify({
     loggerInstance: options.log as FastifyBaseLogger,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'trace_id' }),
+    // A request's id is its trace's: every line about it in any log can be found by the one the client has.
+    genReqId: ({ headers }) => traceContextOf(headers)?.traceId ?? mintTraceId(),
     bodyLimit: options.bodyLimitBytes,
     trustProxy: options.trustProxy,
     // Fastify's defaults for these two are 0 = unlimited, which lets slow clients hold sockets for ever.
@@ -203,7 +206,10 @@ function asProblem(error: FastifyError | Problem, request: FastifyRequest): Prob
   if (error instanceof Problem) return error;
   const status = error.statusCode ?? 500;
   if (error.validation) return new Problem(400, 'invalid_parameter', validationDetail(error, request));
-  if (status >= 500) return new Problem(500, 'internal', 'the server failed to answer; the log has the reason');
+  if (status >= 500) {
+    const detail = 'the server failed to answer; the log has the reason, under the trace_id';
+    return new Problem(500, 'internal', detail, { trace_id: request.id });
+  }
   return new Problem(
     status,
     (error.code ?? 'bad_request').toLowerCase().replace(/^fst_err_(ctp_)?/, ''),

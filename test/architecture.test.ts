@@ -16,6 +16,7 @@ const isMain = (file: string) => /(^|[/-])main\.ts$/.test(file);
 const contracts = [
   'ingest/click.ts',
   'ingest/record-reader.ts',
+  'ingest/record-traces.ts',
   'aggregator/ad-minute.ts',
   'aggregator/restatement.ts',
   // A recount is the core's work, but only the room that owns the engine can read the raw clicks for it.
