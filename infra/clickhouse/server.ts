@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
-import type { ClickHouseConfig } from '../config.ts';
+import { type ClickHouseConfig, withoutUserInfo } from '../config.ts';
 import { ConfigError } from '../errors.ts';
 import type { Disk } from './disks.ts';
 import type { Lanes } from './engine.ts';
@@ -11,7 +11,7 @@ import { insertSettings } from './insert.ts';
 
 export function openServer(config: ClickHouseConfig, readers: number): Lanes {
   if (!URL.canParse(config.CLICKHOUSE_URL))
-    throw new ConfigError(`CLICKHOUSE_URL="${config.CLICKHOUSE_URL}": is not a URL`);
+    throw new ConfigError(`CLICKHOUSE_URL="${withoutUserInfo(config.CLICKHOUSE_URL)}": is not a URL`);
   const clientOf = (database: string, connections: number) =>
     createClient({
       url: config.CLICKHOUSE_URL,
