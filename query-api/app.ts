@@ -29,6 +29,7 @@ import { routeDashboard } from './routes/dashboard.ts';
 import { routeLive } from './routes/live.ts';
 import { routePopularAds } from './routes/popular-ads.ts';
 import { routeQuarantine } from './routes/quarantine.ts';
+import { routeQuarantineExport } from './routes/quarantine-export.ts';
 import { routeReconciliations } from './routes/reconciliations.ts';
 import { routeReplays } from './routes/replays.ts';
 import { routeRestatements } from './routes/restatements.ts';
@@ -136,6 +137,7 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   routeCountries(http, deps);
   routeAdSearch(http, deps);
   routeQuarantine(http, deps);
+  routeQuarantineExport(http, deps);
   routeStatus(http, deps);
   routeReplays(http, deps);
   routeReconciliations(http, deps);
