@@ -410,12 +410,17 @@ describe('what stands around the answers', () => {
       '/v1/clicks/{event_id}',
       '/v1/live',
       '/v1/quarantine',
+      '/v1/quarantine/export',
       '/v1/reconciliations',
       '/v1/reconciliations/{id}',
       '/v1/replays',
       '/v1/replays/{id}',
       '/v1/status',
     ]);
+    const streams: Record<string, string> = {
+      '/v1/live': 'text/event-stream',
+      '/v1/quarantine/export': 'application/x-ndjson',
+    };
     for (const [path, [method, operation]] of ours.flatMap(([at, operations]) =>
       Object.entries(operations).map(entry => [at, entry] as const),
     )) {
@@ -428,7 +433,7 @@ describe('what stands around the answers', () => {
       expect(success).toBe(path.startsWith('/v1/re') && method !== 'get' ? '202' : '200');
       expect(operation.responses[success ?? '']).toMatchObject({
         content: {
-          [path === '/v1/live' ? 'text/event-stream' : 'application/json']: { schema: { additionalProperties: false } },
+          [streams[path] ?? 'application/json']: { schema: { additionalProperties: false } },
         },
       });
       expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['400', '503']));
