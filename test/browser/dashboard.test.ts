@@ -21,7 +21,7 @@ import {
   traced,
 } from '../support/dashboard-data.ts';
 import { openTemporaryEngine } from '../support/temporary-engine.ts';
-import { desktop, phone, type Visitor, visit } from '../support/visitor.ts';
+import { desktop, isTour, phone, type Visitor, visit } from '../support/visitor.ts';
 import { eventually } from '../support/wait.ts';
 
 const log = pino({ level: 'silent' });
@@ -103,7 +103,7 @@ describe.each(Object.entries(pages))('page %s', (name, { path, ready }) => {
     const page = await look(path, { colorScheme: scheme, viewport });
     await page.locator(ready).first().waitFor();
     await page.locator('#pulse[data-state="live"]').waitFor();
-    await page.waitForTimeout(2_500);
+    await page.waitForTimeout(isTour && name === 'overview' ? 20_000 : 2_500);
     await visitor?.screenshot(`${name}-${scheme}-${device}`);
     expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
     expect(await visitor?.barriers()).toEqual([]);
