@@ -6,7 +6,7 @@ const lines = counter('aggregator_lines_total', 'Lines committed, by outcome', [
 const rows = counter('aggregator_rows_total', 'Rows written to topic aggregates');
 const commitSeconds = histogram('aggregator_commit_seconds', 'Duration of a commit');
 const position = gauge('aggregator_position', 'Offset of the next record to count', ['partition']);
-const watermark = gauge('aggregator_watermark_seconds', 'Watermark, epoch seconds', ['partition']);
+const watermark = gauge('aggregator_watermark_timestamp_seconds', 'No older click is expected', ['partition']);
 const windows = gauge('aggregator_open_windows', 'Minutes that are not final', ['partition']);
 const ids = gauge('aggregator_open_clicks', 'Distinct clicks of minutes that are not final', ['partition']);
 const bytes = gauge('aggregator_state_bytes', 'Memory held for minutes that are not final', ['partition']);
@@ -22,6 +22,7 @@ const seen = new Map<number, Totals>();
 export function restored(partition: number, totals: Totals): void {
   seen.set(partition, totals);
   restores.inc();
+  halted.set({ partition: String(partition) }, 0);
 }
 
 /** After a commit that took `ms`. */

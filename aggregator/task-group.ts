@@ -11,6 +11,7 @@ import { openTransactionalProducer } from '../infra/kafka/transactional-producer
 import type { Logger } from '../infra/log.ts';
 import type { Names } from '../infra/topics.ts';
 import type { AggregatorConfig } from './config.ts';
+import { withTracesTold } from './record-traces.ts';
 import { PartitionTask, type TaskPorts, type TaskWriter } from './task.ts';
 
 export interface TaskGroupDeps {
@@ -72,7 +73,9 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
       link.consumer = opened;
     },
     onAssigned,
-    onBatch: async batch => tasks.get(batch.partition)?.onBatch(batch),
+    onBatch: async batch => {
+      await tasks.get(batch.partition)?.onBatch(log.isLevelEnabled('debug') ? withTracesTold(batch, log) : batch);
+    },
     onGap: (_topic, partition, first, next) => tasks.get(partition)?.onGap(first, next),
     onCrash: deps.onCrash,
   });

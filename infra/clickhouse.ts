@@ -4,6 +4,7 @@
  * setting passed beside a query for every later query of its connection.
  */
 import type { ClickHouseClient } from '@clickhouse/client';
+import type { Disk } from './clickhouse/disks.ts';
 import { openEngine } from './clickhouse/engine.ts';
 import { translate } from './clickhouse/errors.ts';
 import { withoutBlankLines } from './clickhouse/insert.ts';
@@ -31,6 +32,11 @@ export interface ClickHouse extends AsyncDisposable {
   insert(table: string, ndjson: string | Buffer): Promise<void>;
   /** @throws Retryable */
   ping(): Promise<void>;
+  /**
+   * Where its data lies: of a server, the local disks of the one that answers.
+   * @throws Retryable
+   */
+  disks(): Promise<readonly Disk[]>;
 }
 
 export interface ClickHouseOptions {
@@ -55,6 +61,7 @@ export async function openClickHouse(config: ClickHouseConfig, { readers }: Clic
       }
     },
     ping: () => lanes.read(client => ping(client)),
+    disks: () => lanes.disks(),
     [Symbol.asyncDispose]: () => lanes.close(),
   };
 }

@@ -21,15 +21,20 @@ export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv 
   if (first === undefined) return config as Static<T>;
   const key = first.instancePath.slice(1);
   if (key === '') throw new ConfigError(`configuration: ${first.message}`);
-  const shown = isSecret(key) ? '***' : JSON.stringify(env[key] ?? null);
+  const shown = isSecret(key) ? '***' : JSON.stringify(withoutUserInfo(env[key] ?? null));
   throw new ConfigError(`${key}=${shown}: ${first.message}`);
 }
 
 /** The configuration as it may be logged: secrets masked. */
 export function printable(config: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(config).map(([key, value]) => [key, isSecret(key) && value ? '***' : value]),
+    Object.entries(config).map(([key, value]) => [key, isSecret(key) && value ? '***' : withoutUserInfo(value)]),
   );
+}
+
+/** A URL may bear a user and a password. */
+export function withoutUserInfo<T>(value: T): T | string {
+  return typeof value === 'string' ? value.replace(/(\/\/)[^/\s]*@/g, '$1***@') : value;
 }
 
 /** What every process that talks to Kafka needs. */

@@ -20,10 +20,12 @@ import {
 } from 'fastify';
 import { type Static, type TSchema, Type } from 'typebox';
 import { messageOf } from './errors.ts';
+import { measureRequest } from './http-metrics.ts';
 import type { Logger } from './log.ts';
 import { registry } from './metrics.ts';
 import { completeDocument, type OpenApiParts } from './openapi.ts';
 import { asProblem, Problem, ProblemSchema, sendProblem } from './problem.ts';
+import { mintTraceId, traceContextOf } from './trace-context.ts';
 
 export { Problem, ProblemSchema } from './problem.ts';
 
@@ -68,7 +70,9 @@ const maxHeaderBytes = 16_384;
 export async function createHttp(options: HttpOptions): Promise<Http> {
   const http = fastify({
     loggerInstance: options.log as FastifyBaseLogger,
-    logController: new LogController({ disableRequestLogging: true }),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'trace_id' }),
+    // A request's id is its trace's: every line about it in any log can be found by the one the client has.
+    genReqId: ({ headers }) => traceContextOf(headers)?.traceId ?? mintTraceId(),
     bodyLimit: options.bodyLimitBytes,
     trustProxy: options.trustProxy,
     // Fastify's defaults for these two are 0 = unlimited, which lets slow clients hold sockets for ever.
@@ -95,6 +99,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     sendProblem(reply, new Problem(404, 'not_found', `there is no ${request.method} ${request.url.split('?')[0]}`)),
   );
 
+  http.addHook('onResponse', measureRequest);
   if (options.servesPages) await http.register(helmet, { contentSecurityPolicy: false, global: true });
   else {
     http.addHook('onRequest', (_request, reply, done) => {

@@ -14,12 +14,14 @@ export function gauge<L extends string>(name: string, help: string, labelNames: 
   return new Gauge({ name: `adclicks_${name}`, help, labelNames, registers: [registry] });
 }
 
-/** `buckets` in seconds. */
+/** Seconds: from a count in memory to a report that is too long. */
+export const durationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
 export function histogram<L extends string>(
   name: string,
   help: string,
   labelNames: readonly L[] = [],
-  buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  buckets = durationBuckets,
 ): Histogram<L> {
   return new Histogram({ name: `adclicks_${name}`, help, labelNames, buckets, registers: [registry] });
 }

@@ -53,7 +53,10 @@ export function asProblem(error: FastifyError | Problem, request: FastifyRequest
   if (error instanceof Problem) return error;
   const status = error.statusCode ?? 500;
   if (error.validation) return invalidParameter(error, request);
-  if (status >= 500) return new Problem(500, 'internal', 'the server failed to answer; the log has the reason');
+  if (status >= 500) {
+    const detail = 'the server failed to answer; the log has the reason, under the trace_id';
+    return new Problem(500, 'internal', detail, { trace_id: request.id });
+  }
   return new Problem(
     status,
     (error.code ?? 'bad_request').toLowerCase().replace(/^fst_err_(ctp_)?/, ''),

@@ -10,6 +10,7 @@ import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
+import { type TraceContext, traceContextOf } from '../infra/trace-context.ts';
 import { type ClickBatch, parseJsonBody, parseNdjsonBody } from './click-batch.ts';
 import { ClickBody } from './click-body.ts';
 import { createClickIdMint } from './click-id.ts';
@@ -54,14 +55,20 @@ export async function buildIngestApp({ config, clickLog, log, kafkaReady, now = 
       const batch = parse(request.body, now(), parseOptions);
       // While the clicks wait for Kafka, their lines count as buffered; the body must not stay in memory beside them.
       request.body = undefined;
-      return reply.code(202).send(await accept(clickLog, batch));
+      const answer = await accept(clickLog, batch, traceContextOf(request.headers));
+      request.log.debug({ accepted: answer.accepted, rejected: answer.rejected.length }, 'clicks accepted');
+      return reply.code(202).send(answer);
     },
   });
   refuseOtherMethods(http, '/v1/clicks', ['POST']);
   return http;
 }
 
-async function accept(clickLog: IngestDeps['clickLog'], { clicks, rejected }: ClickBatch) {
+async function accept(
+  clickLog: IngestDeps['clickLog'],
+  { clicks, rejected }: ClickBatch,
+  trace: TraceContext | undefined,
+) {
   if (rejected.length > 0) outcomes.inc({ outcome: 'rejected' }, rejected.length);
   const accepted = clicks.length;
   if (accepted === 0) {
@@ -74,7 +81,7 @@ async function accept(clickLog: IngestDeps['clickLog'], { clicks, rejected }: Cl
     );
   }
   try {
-    await clickLog.append(clicks);
+    await clickLog.append(clicks, trace);
   } catch (error) {
     if (!(error instanceof Retryable)) throw error;
     outcomes.inc({ outcome: 'unavailable' }, accepted);
@@ -154,3 +161,4 @@ const routeSchema = {
 };
 
 const outcomes = counter('clicks_total', 'Clicks posted', ['outcome']);
+for (const outcome of ['accepted', 'rejected', 'unavailable']) outcomes.inc({ outcome }, 0);

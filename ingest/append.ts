@@ -1,6 +1,9 @@
+import type { TraceContext } from '../infra/trace-context.ts';
+
 /** One call of `append`: settles when all its chunks are acknowledged, or with the first that fails. */
 export class Append {
   readonly done: Promise<void>;
+  readonly trace: TraceContext | undefined;
   settled = false;
   /** Part of it is, or was, on its way. */
   sent = false;
@@ -9,7 +12,8 @@ export class Append {
   readonly #resolve: () => void;
   readonly #reject: (reason: Error) => void;
 
-  constructor() {
+  constructor(trace?: TraceContext) {
+    this.trace = trace;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.done = promise;
     this.#resolve = resolve;

@@ -4,12 +4,16 @@
  * broker into one request (the broker takes 100 MiB).
  */
 import type { OutgoingRecord } from '../infra/kafka/producer.ts';
+import type { TraceContext } from '../infra/trace-context.ts';
 import { type Click, formatLine, partitionOf } from './click.ts';
+import { addTrace, headersOf } from './record-traces.ts';
 
 /** Whoever waits for a chunk: one call of `append`. */
 export interface Waiter {
   /** Answered already (in time or not): its chunks that were not sent yet need not be. */
   readonly settled: boolean;
+  /** Of the request it waits for. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** Lines of one append for one partition, at most one record's worth. */
@@ -126,14 +130,18 @@ function recordsOf<W extends Waiter>(
   const records: OutgoingRecord[] = [];
   let texts: string[] = [];
   let bytes = 0;
+  let traces: TraceContext[] = [];
   const close = () => {
-    if (texts.length > 0) records.push({ partition, value: Buffer.from(texts.join('\n')) });
+    const headers = traces.length > 0 ? { headers: headersOf(traces) } : undefined;
+    if (texts.length > 0) records.push({ partition, value: Buffer.from(texts.join('\n')), ...headers });
+    if (headers) traces = [];
     texts = [];
     bytes = 0;
   };
   for (const chunk of chunks) {
     if (bytes + chunk.bytes > maxBytes) close();
     texts.push(chunk.text);
+    if (chunk.waiter.trace) addTrace(traces, chunk.waiter.trace);
     bytes += chunk.bytes;
   }
   close();

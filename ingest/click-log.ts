@@ -13,6 +13,7 @@
 import { messageOf, Retryable } from '../infra/errors.ts';
 import type { Producer } from '../infra/kafka/producer.ts';
 import { counter, gauge, histogram } from '../infra/metrics.ts';
+import type { TraceContext } from '../infra/trace-context.ts';
 import { Append } from './append.ts';
 import type { Click } from './click.ts';
 import { type Batch, ClickBuffer, chunksOf } from './click-buffer.ts';
@@ -30,8 +31,11 @@ export interface ClickLogOptions {
 }
 
 export interface ClickLog extends AsyncDisposable {
-  /** @throws Retryable: not acknowledged; at once and with nothing appended where `refusal()` says so or the buffer is full */
-  append(clicks: readonly Click[]): Promise<void>;
+  /**
+   * `trace`: of the request that brings them.
+   * @throws Retryable: not acknowledged; at once and with nothing appended where `refusal()` says so or the buffer is full
+   */
+  append(clicks: readonly Click[], trace?: TraceContext): Promise<void>;
   /** Why clicks are refused at the moment, if they are. */
   refusal(): Retryable | undefined;
   readonly pendingBytes: number;
@@ -78,12 +82,12 @@ class BatchingClickLog implements ClickLog {
     return undefined;
   }
 
-  async append(clicks: readonly Click[]): Promise<void> {
+  async append(clicks: readonly Click[], trace?: TraceContext): Promise<void> {
     const refusal = this.refusal();
     if (refusal) throw refusal;
     if (clicks.length === 0) return;
     const { partitions, maxBatchBytes, maxBufferBytes, timeoutMs } = this.#options;
-    const append = new Append();
+    const append = new Append(trace);
     const chunks = chunksOf(clicks, partitions, maxBatchBytes, append);
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
     if (this.pendingBytes + bytes > maxBufferBytes) throw this.#full();

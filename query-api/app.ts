@@ -6,7 +6,6 @@ import type { ClickHouse } from '../infra/clickhouse.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, Problem, refuseOtherMethods } from '../infra/http.ts';
 import type { Logger } from '../infra/log.ts';
-import { histogram } from '../infra/metrics.ts';
 import { createAuditQueries } from './audit-queries.ts';
 import type { QueryApiConfig } from './config.ts';
 import type { Pipeline } from './counted-log.ts';
@@ -34,6 +33,7 @@ import { routeFilters } from './routes/filters.ts';
 import { routeLive } from './routes/live.ts';
 import { routePopularAds } from './routes/popular-ads.ts';
 import { routeQuarantine } from './routes/quarantine.ts';
+import { routeQuarantineExport } from './routes/quarantine-export.ts';
 import { routeReconciliations } from './routes/reconciliations.ts';
 import { routeReplays } from './routes/replays.ts';
 import { routeRestatements } from './routes/restatements.ts';
@@ -82,10 +82,9 @@ export async function buildQueryApi({
     rateLimitPerMinute: config.QUERY_API_RATE_LIMIT_PER_MINUTE,
     servesPages: true,
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
-    beforeScrape: createPipelineMetrics({ queries, pipeline: patient, now }),
+    beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, now }),
   });
   await allowOrigins(http, config);
-  measureRequests(http);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   const deps = routeDepsOf({ config, clickhouse, log, now, pipeline: patient, rowsChecked });
   // Whoever listens must be let go first: closing waits for requests that are still being answered.
@@ -153,6 +152,7 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   routeAdSearch(http, deps);
   routeFilters(http, deps);
   routeQuarantine(http, deps);
+  routeQuarantineExport(http, deps);
   routeStatus(http, deps);
   routeReplays(http, deps);
   routeReconciliations(http, deps);
@@ -193,20 +193,6 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
     methods: ['GET', 'HEAD'],
     exposedHeaders: ['etag', 'retry-after'],
     maxAge: 600,
-  });
-}
-
-const requestSeconds = histogram('query_api_request_seconds', 'time to answer a request, by route', [
-  'route',
-  'status',
-]);
-
-function measureRequests(http: Http): void {
-  http.addHook('onResponse', async (request, reply) => {
-    const route = request.routeOptions.url ?? 'none';
-    // It lasts as long as somebody listens: that says nothing about us.
-    if (route === '/v1/live' && reply.statusCode === 200) return;
-    requestSeconds.observe({ route, status: `${Math.floor(reply.statusCode / 100)}xx` }, reply.elapsedTime / 1_000);
   });
 }
 

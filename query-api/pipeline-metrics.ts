@@ -2,6 +2,7 @@
  * How far the pipeline is, for Prometheus: worked out when it is scraped, from what the store and Kafka say then. What
  * one of them does not say in time is absent from that scrape, neither old nor zero.
  */
+import type { ClickHouse } from '../infra/clickhouse.ts';
 import { counter, gauge } from '../infra/metrics.ts';
 import { cached } from './cached.ts';
 import type { Pipeline } from './counted-log.ts';
@@ -10,6 +11,7 @@ import type { Progress, Queries } from './queries.ts';
 
 export interface PipelineMetricsDeps {
   readonly queries: Pick<Queries, 'progress'>;
+  readonly clickhouse: Pick<ClickHouse, 'disks'>;
   /** Answers in time. */
   readonly pipeline: Pipeline;
   /** Epoch ms. */
@@ -17,15 +19,26 @@ export interface PipelineMetricsDeps {
 }
 
 /** To be called before a scrape is answered; never rejects, and takes no longer than the answers it waits for. */
-export function createPipelineMetrics({ queries, pipeline, now }: PipelineMetricsDeps): () => Promise<void> {
+export function createPipelineMetrics({
+  queries,
+  clickhouse,
+  pipeline,
+  now,
+}: PipelineMetricsDeps): () => Promise<void> {
   const progress = cached(() => inTime(queries.progress()), 1_000, now);
+  const disks = cached(() => inTime(clickhouse.disks()), 1_000, now);
   return async () => {
-    const [rows, ends, sinks] = await Promise.all([
+    const [rows, ends, sinks, space] = await Promise.all([
       orUndefined(progress()),
       orUndefined(pipeline.endOffsets()),
       orUndefined(pipeline.sinkPositions()),
+      orUndefined(disks()),
     ]);
-    for (const metric of [lines, lagSeconds, lagRecords, sinkLagRecords]) metric.reset();
+    for (const metric of [lines, lagSeconds, lagRecords, sinkLagRecords, diskFree, diskSize]) metric.reset();
+    for (const { name, freeBytes, sizeBytes } of space ?? []) {
+      diskFree.set({ disk: name }, freeBytes);
+      diskSize.set({ disk: name }, sizeBytes);
+    }
     for (const row of rows ?? []) tellProgress(row, now());
     if (rows && ends) {
       const positions = new Map(rows.map(row => [row.partition, row.position]));
@@ -52,6 +65,8 @@ const sinkLagRecords = gauge(
   'Records not in the store: the last stable offset less the committed one',
   ['group', 'topic', 'partition'],
 );
+const diskFree = gauge('disk_free_bytes', 'Free where the store (and the embedded broker) writes', ['disk']);
+const diskSize = gauge('disk_size_bytes', 'Size of that disk', ['disk']);
 
 function tellProgress(row: Progress, now: number): void {
   const { partition, watermark } = row;

@@ -8,6 +8,12 @@ export interface QuarantineFilter {
   readonly adId: string | undefined;
 }
 
+/** Lines that came in `[from, to)`, epoch ms, by the broker's time. */
+export interface ExportFilter extends QuarantineFilter {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** As the aggregator writes it; the sink adds reason `refused`. */
 export type QuarantineSample = Omit<QuarantineRow, 'reason'> & { readonly reason: string };
 
@@ -15,6 +21,10 @@ export type QuarantineQueries = ReturnType<typeof createQuarantineQueries>;
 
 /** Characters of a line that are shown. */
 export const rawShown = 2_000;
+
+/** Of an export: lines of a page, and bytes of them after which it ends with the line that passes them. */
+export const pageLines = 500;
+export const pageBytes = 4 << 20;
 
 /** Kinds of fault that the counts by reason list. */
 export const reasonsListed = 1_000;
@@ -36,6 +46,35 @@ export function createQuarantineQueries(clickhouse: ClickHouse, { timeoutMs }: {
            ORDER BY appended_at DESC, partition, offset DESC, line DESC LIMIT {limit:UInt32}
          ) ORDER BY appended DESC, partition, offset DESC, line DESC ${settingsOf(limit, timeoutMs)}`,
         { ...boundTo(filter), ...boundAfter(after), limit },
+      );
+    },
+
+    /** The lines after `last`, oldest first, as they are ordered by `appended_at`, partition, offset and line; none: the end. */
+    async page(filter: ExportFilter, last: QuarantineSample | undefined): Promise<QuarantineSample[]> {
+      const order = 'appended, partition, offset, line';
+      const after =
+        last === undefined
+          ? ''
+          : `AND (appended_at, partition, offset, line) > (fromUnixTimestamp64Milli({at:Int64}, 'UTC'),
+               {partition:UInt16}, {offset:UInt64}, {line:UInt32})`;
+      return await clickhouse.query(
+        `SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
+           event_id, clicked_at, raw
+         FROM (
+           SELECT *, sum(length(raw)) OVER (ORDER BY ${order} ROWS UNBOUNDED PRECEDING) AS bytes
+           FROM (
+             SELECT partition, offset, line, reason, detail, appended_at AS appended, ad_id, event_id, clicked_at, raw
+             FROM quarantine FINAL WHERE ${matching(filter)}
+               AND appended_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
+               AND appended_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') ${after}
+             ORDER BY appended_at, partition, offset, line LIMIT ${pageLines}
+           )
+         ) WHERE bytes - length(raw) < ${pageBytes} ORDER BY ${order} ${settingsOf(pageLines, timeoutMs)}`,
+        {
+          ...boundTo(filter),
+          ...{ from: filter.from, to: filter.to },
+          ...(last && { at: last.appended_at, partition: last.partition, offset: last.offset, line: last.line }),
+        },
       );
     },
 

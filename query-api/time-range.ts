@@ -61,6 +61,14 @@ export function momentOf(field: string, text: string | undefined, { now }: Range
   return at;
 }
 
+/** Any time up to now, by the millisecond: `from` (default: the beginning) to `to` (default, and at most: now). */
+export function spanOf(asked: AskedRange, { now }: Pick<RangeRules, 'now'>): TimeRange {
+  const from = asked.from === undefined ? 0 : parsed('from', asked.from);
+  const to = asked.to === undefined ? now : Math.min(now, parsed('to', asked.to));
+  if (from < to) return { from, to };
+  throw invalid('from', asked.from, `must be before to and before now (${new Date(to).toISOString()})`);
+}
+
 const defaultUnits = { minute: 60, hour: 24, day: 31 } as const satisfies Record<Granularity, number>;
 
 /** ClickHouse's DateTime ends here. */

@@ -18,6 +18,7 @@ const isMain = (file: string) => /(^|[/-])main\.ts$/.test(file);
 const contracts = [
   'ingest/click.ts',
   'ingest/record-reader.ts',
+  'ingest/record-traces.ts',
   'aggregator/ad-minute.ts',
   'aggregator/restatement.ts',
   // A recount is the core's work, but only the room that owns the engine can read the raw clicks for it.
@@ -71,7 +72,7 @@ describe('the house', () => {
     ['kafkajs', /^infra\/kafka\//],
     ['@clickhouse/client', /^infra\/clickhouse(\/|\.ts)/],
     ['chdb', /^infra\/clickhouse(\/|\.ts)/],
-    ['fastify', /^infra\/(http|problem)\.ts|^(ingest|query-api)\//],
+    ['fastify', /^infra\/(http|http-metrics|problem)\.ts|^(ingest|query-api)\//],
   ])('imports %s only behind its adapter', (name, adapter) => {
     const users = imports.filter(({ to }) => to === name || to.startsWith(`${name}/`));
     expect(users.length).toBeGreaterThan(0);

@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { ensureBrokerJars } from '../infra/embedded/broker-jars.ts';
 import { findJava } from '../infra/embedded/java.ts';
 import { exitCodes } from '../infra/process.ts';
@@ -28,10 +28,12 @@ try {
 
 check('format and lint', 'biome', ['check', '.']);
 check('types', 'tsc', ['--noEmit']);
+checkAlerts();
 for (const project of ['unit', 'integration', 'browser']) tests(project);
 schemathesis();
 rmSync(scratch, { recursive: true, force: true });
-console.log(`${passed} passed, ${failed} failed${notRun.map(what => `, NOT RUN: ${what}`).join('')}`);
+for (const what of notRun) console.log(`NOT RUN: ${what}`);
+console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 ? exitCodes.ok : exitCodes.failure);
 
 /** One step that passes or fails as a whole. */
@@ -39,6 +41,18 @@ function check(title: string, program: string, args: readonly string[]): void {
   console.log(`\n— ${title}`);
   if (run(program, args)) passed++;
   else failed++;
+}
+
+/** Prometheus' own tool, where it is at hand. What needs no tool of the alerts is in the tests. */
+function checkAlerts(): void {
+  if (spawnSync('promtool', ['--version']).status !== 0) {
+    notRun.push('promtool on the alert rules (it is not at hand; Debian: apt-get install prometheus)');
+    return;
+  }
+  check('alert rules', 'promtool', ['test', 'rules', 'infra/prometheus/alerts.test.yml']);
+  for (const file of ['prometheus.yml', 'local.yml']) {
+    check(`scraping, ${file}`, 'promtool', ['check', 'config', `infra/prometheus/${file}`]);
+  }
 }
 
 function tests(project: string): void {
@@ -76,9 +90,10 @@ function totals(report: string): { numPassedTests: number; numTotalTests: number
 }
 
 function run(program: string, args: readonly string[]): boolean {
-  return statusOf(join(root, 'node_modules/.bin', program), args) === 0;
+  return statusOf(program, args) === 0;
 }
 
 function statusOf(program: string, args: readonly string[]): number | null {
-  return spawnSync(program, args, { cwd: root, stdio: 'inherit' }).status;
+  const env = { ...process.env, PATH: [join(root, 'node_modules/.bin'), process.env['PATH']].join(delimiter) };
+  return spawnSync(program, args, { cwd: root, stdio: 'inherit', env }).status;
 }

@@ -6,10 +6,12 @@
  * report. (The binding runs statements with bound parameters one after the other in the whole process.)
  */
 import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ClickHouseClient, ClickHouseLogLevel, createClient, parseError } from '@clickhouse/client';
 import type { ClickHouseConfig } from '../config.ts';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
+import type { Disk } from './disks.ts';
 import { insertSettings } from './insert.ts';
 
 /** Who runs statements: HTTP takes any number at once, a connection of the embedded engine one at a time. */
@@ -18,6 +20,7 @@ export interface Lanes {
   write<T>(use: (client: ClickHouseClient) => Promise<T>): Promise<T>;
   /** Rows as lines of JSON. */
   insert(table: string, rows: Buffer): Promise<void>;
+  disks(): Promise<readonly Disk[]>;
   close(): Promise<void>;
 }
 
@@ -58,11 +61,18 @@ export async function openEngine(config: ClickHouseConfig, readers: number): Pro
           throw parseError(messageOf(error));
         });
       }),
+    // The broker's data lies beside the engine's, and the system is asked rather than the engine: it knows when that is stuck.
+    disks: async () => [await diskAt(config.DATA_DIR)],
     async close() {
       await Promise.all([read.close(), write.close()]);
       for (const { client } of opened) await client.close();
     },
   };
+}
+
+async function diskAt(path: string): Promise<Disk> {
+  const { bavail, blocks, bsize } = await statfs(path);
+  return { name: 'data', freeBytes: bavail * bsize, sizeBytes: blocks * bsize };
 }
 
 type Connection = NonNullable<NonNullable<Parameters<typeof createClient>[0]>['connection']>;

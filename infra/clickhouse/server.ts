@@ -2,15 +2,16 @@
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
-import type { ClickHouseConfig } from '../config.ts';
+import { type ClickHouseConfig, withoutUserInfo } from '../config.ts';
 import { ConfigError } from '../errors.ts';
+import type { Disk } from './disks.ts';
 import type { Lanes } from './engine.ts';
-import { codeOf } from './errors.ts';
+import { codeOf, translate } from './errors.ts';
 import { insertSettings } from './insert.ts';
 
 export function openServer(config: ClickHouseConfig, readers: number): Lanes {
   if (!URL.canParse(config.CLICKHOUSE_URL))
-    throw new ConfigError(`CLICKHOUSE_URL="${config.CLICKHOUSE_URL}": is not a URL`);
+    throw new ConfigError(`CLICKHOUSE_URL="${withoutUserInfo(config.CLICKHOUSE_URL)}": is not a URL`);
   const clientOf = (database: string, connections: number) =>
     createClient({
       url: config.CLICKHOUSE_URL,
@@ -50,8 +51,22 @@ export function openServer(config: ClickHouseConfig, readers: number): Lanes {
         const { stream } = await client.exec({ query, values: Readable.from([rows], { objectMode: false }) });
         await finished(stream.resume());
       }),
+    disks: () => disksOf(client),
     close: () => client.close(),
   };
+}
+
+export const disksSql = `SELECT name, toFloat64(unreserved_space) AS freeBytes, toFloat64(total_space) AS sizeBytes
+  FROM system.disks WHERE NOT is_remote SETTINGS max_execution_time=2`;
+
+/** A disk elsewhere (S3) has no end that could be told. */
+async function disksOf(client: ClickHouseClient): Promise<Disk[]> {
+  try {
+    const result = await client.query({ query: disksSql, format: 'JSONEachRow' });
+    return await result.json<Disk>();
+  } catch (error) {
+    throw translate(error, 'query');
+  }
 }
 
 /** Longer than any statement of ours takes; reads carry a shorter `max_execution_time` of their own. */

@@ -13,7 +13,8 @@ import { translate } from './errors.ts';
 export interface OutgoingRecord {
   readonly partition: number;
   readonly value: Buffer | string;
-  readonly headers?: Readonly<Record<string, string>>;
+  /** Several values: the header stands there so often. */
+  readonly headers?: Readonly<Record<string, string | string[]>>;
 }
 
 export interface Producer extends AsyncDisposable {

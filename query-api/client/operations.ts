@@ -100,6 +100,44 @@ export interface Operations {
       readonly updated_at: string;
     };
   };
+  /** All lines that were not counted, whole, oldest first */
+  readonly exportQuarantine: {
+    readonly input: {
+      readonly query?:
+        | {
+            /** only lines with this reason: `malformed`, `future`, `too_late` */ readonly reason?: string | undefined;
+            /** only of this ad */
+            readonly ad_id?: string | undefined;
+            /** came at or after this, by the broker: RFC 3339 with zone, or epoch milliseconds */
+            readonly from?: string | undefined;
+            /** came before this; never later than now, the default */
+            readonly to?: string | undefined;
+            /** goes before `Accept` */
+            readonly format?: 'ndjson' | 'csv' | undefined;
+          }
+        | undefined;
+    };
+    readonly answer: {
+      /** of the log */ readonly partition: number;
+      /** of the record that held it */
+      readonly offset: number;
+      /** of that record, from 0 */
+      readonly line: number;
+      readonly reason: string;
+      /** what exactly is wrong */
+      readonly detail: string;
+      /** the broker's time */
+      readonly appended_at: string;
+      /** empty: not readable */
+      readonly ad_id: string;
+      /** empty: not readable */
+      readonly event_id: string;
+      /** null: not readable */
+      readonly clicked_at: string | null;
+      /** the line as it came, whole */
+      readonly raw: string;
+    };
+  };
   /** Ads whose id begins so, with their clicks (without from and to: in the last 24 hours) */
   readonly findAds: {
     readonly input: {
@@ -1273,6 +1311,7 @@ export interface Operations {
 export const operations = {
   cancelReplay: { service: 'query-api', method: 'DELETE', path: '/v1/replays/{id}', gives: 'json' },
   deleteFilter: { service: 'query-api', method: 'DELETE', path: '/v1/filters/{id}', gives: 'json' },
+  exportQuarantine: { service: 'query-api', method: 'GET', path: '/v1/quarantine/export', gives: 'lines' },
   findAds: { service: 'query-api', method: 'GET', path: '/v1/ads', gives: 'json' },
   getAggregatedCount: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/aggregated_count', gives: 'json' },
   getAllSeries: { service: 'query-api', method: 'GET', path: '/v1/ads/series', gives: 'json' },

@@ -1,4 +1,4 @@
-/** The metrics of jobs. */
+/** The metrics of jobs. A count of what seldom happens begins at 0: a series that begins at 1 shows no increase. */
 import { counter, gauge } from '../../infra/metrics.ts';
 
 export const jobsEnded = counter('jobs_ended_total', 'Jobs ended, by kind and state', ['kind', 'state']);
@@ -10,7 +10,7 @@ export const reconciledCells = counter('reconciliation_cells_total', 'Counts com
 export const driftingCells = counter('reconciliation_drift_cells_total', 'Counts that differed from raw clicks');
 export const conflicts = counter('reconciliation_conflicts_total', 'Event ids found under several ads in a minute');
 export const drift = gauge('reconciliation_drift_clicks', 'Raw clicks less counted ones, of the last reconciliation');
-export const reconciledUntil = gauge('reconciliation_until_seconds', 'End of the last hour reconciled, epoch seconds');
+export const reconciledUntil = gauge('reconciliation_until_timestamp_seconds', 'End of the last hour reconciled');
 
 export const conservationDifference = gauge(
   'conservation_difference',
@@ -18,6 +18,11 @@ export const conservationDifference = gauge(
   ['partition', 'outcome'],
 );
 export const conservationCheckedAt = gauge(
-  'conservation_checked_seconds',
-  'When rows were last compared with counters in all partitions, epoch seconds',
+  'conservation_checked_timestamp_seconds',
+  'When rows were last compared with counters in all partitions',
 );
+
+for (const reason of ['late', 'replay', 'reconcile'] as const) restatedCells.inc({ reason }, 0);
+for (const kind of ['replay', 'restate', 'reconcile'] as const) {
+  for (const state of ['done', 'failed', 'cancelled'] as const) jobsEnded.inc({ kind, state }, 0);
+}

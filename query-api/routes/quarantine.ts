@@ -4,8 +4,9 @@ import type { Http } from '../../infra/http.ts';
 import { adIdPattern } from '../../ingest/click.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../cursor.ts';
 import { finalityOf } from '../finality.ts';
-import { countField, isoOf, isoOrNull, problems, timeField, watermarkField } from '../parameters.ts';
-import { type QuarantineSample, rawShown } from '../quarantine-queries.ts';
+import { countField, isoOrNull, problems, watermarkField } from '../parameters.ts';
+import { quarantineLine, shown } from '../quarantine-line.ts';
+import { rawShown } from '../quarantine-queries.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
 const whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -36,11 +37,16 @@ export function routeQuarantine(http: Http, { queries, quarantine }: RouteDeps):
   });
 }
 
-function shown({ clicked_at, appended_at, ...line }: QuarantineSample) {
-  // A line may bear any number for a time.
-  const isTime = clicked_at > 0 && clicked_at < 8.64e15;
-  return { ...line, appended_at: isoOf(appended_at), clicked_at: isTime ? isoOf(clicked_at) : null };
-}
+export const quarantineParameters = {
+  reason: Type.Optional(
+    Type.String({
+      pattern: '^[a-z_]{1,40}$',
+      description: 'only lines with this reason: `malformed`, `future`, `too_late`',
+      examples: ['too_late'],
+    }),
+  ),
+  ad_id: Type.Optional(Type.String({ pattern: adIdPattern.source, description: 'only of this ad' })),
+};
 
 const schema = {
   tags: ['pipeline'],
@@ -50,14 +56,7 @@ const schema = {
     'Nothing that came into the log is dropped: what cannot be counted is kept here, whole, with the reason. Lines that came too late are counted all the same, by a restatement of their minute.',
   querystring: Type.Object(
     {
-      reason: Type.Optional(
-        Type.String({
-          pattern: '^[a-z_]{1,40}$',
-          description: 'only lines with this reason: `malformed`, `future`, `too_late`',
-          examples: ['too_late'],
-        }),
-      ),
-      ad_id: Type.Optional(Type.String({ pattern: adIdPattern.source, description: 'only of this ad' })),
+      ...quarantineParameters,
       limit: Type.Optional(Type.Integer({ default: 20, minimum: 1, maximum: 1_000, description: 'lines of a page' })),
       cursor: cursorParameter,
     },
@@ -75,21 +74,7 @@ const schema = {
           { description: 'most lines first, whatever `reason` was asked for' },
         ),
         lines: Type.Array(
-          Type.Object(
-            {
-              partition: Type.Integer({ description: 'of the log' }),
-              offset: Type.Integer({ description: 'of the record that held it' }),
-              line: Type.Integer({ description: 'of that record, from 0' }),
-              reason: Type.String(),
-              detail: Type.String({ description: 'what exactly is wrong' }),
-              appended_at: timeField("the broker's time"),
-              ad_id: Type.String({ description: 'empty: not readable' }),
-              event_id: Type.String({ description: 'empty: not readable' }),
-              clicked_at: Type.Union([timeField('as sent'), Type.Null()], { description: 'null: not readable' }),
-              raw: Type.String({ description: `the line as it came, its first ${rawShown} characters` }),
-            },
-            { additionalProperties: false },
-          ),
+          quarantineLine(Type.String({ description: `the line as it came, its first ${rawShown} characters` })),
           { description: 'newest first' },
         ),
         next_cursor: nextCursorField,

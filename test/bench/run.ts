@@ -39,6 +39,7 @@ const parts: Readonly<Record<string, Part>> = {
   store: { file: 'store.ts', full: runs },
   pipeline: { file: 'pipeline.ts', full: [] },
   restore: { file: 'restore.ts', full: [] },
+  live: { file: 'live.ts', full: [] },
 };
 if (options.help) {
   console.log(`npm run bench -- [options]

@@ -1,5 +1,6 @@
 /** The dashboard in a real browser, on the real engine with traffic in it: looks, reads, filters, replays. */
 
+import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -8,6 +9,7 @@ import { type Http, listen } from '../../infra/http.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
+import type { RowsChecked } from '../../query-api/jobs/conservation-watch.ts';
 import { openJobs } from '../../query-api/jobs/open-jobs.ts';
 import { openBrowser } from '../support/browser.ts';
 import {
@@ -19,7 +21,7 @@ import {
   traced,
 } from '../support/dashboard-data.ts';
 import { openTemporaryEngine } from '../support/temporary-engine.ts';
-import { desktop, phone, type Visitor, visit } from '../support/visitor.ts';
+import { desktop, isTour, phone, type Visitor, visit } from '../support/visitor.ts';
 import { eventually } from '../support/wait.ts';
 
 const log = pino({ level: 'silent' });
@@ -28,6 +30,8 @@ let browser: Browser;
 let url: string;
 let data: DashboardData;
 let visitor: Visitor | undefined;
+const rowsAgree: RowsChecked = { checkedAt: Date.now(), differences: [] };
+let rowsChecked: RowsChecked | undefined = rowsAgree;
 
 beforeAll(async () => {
   browser = await openBrowser();
@@ -53,7 +57,7 @@ beforeAll(async () => {
     sinkPositions: async () => [],
   };
   const deps = { config: loadConfig(QueryApiConfig, {}), clickhouse, log, now: Date.now, pipeline };
-  const http: Http = await buildQueryApi(deps);
+  const http: Http = await buildQueryApi({ ...deps, rowsChecked: () => rowsChecked });
   stack.defer(() => http.close());
   stack.use(openJobs(deps));
   url = await listen(http, '127.0.0.1', 0);
@@ -63,6 +67,7 @@ afterAll(() => stack[Symbol.asyncDispose]());
 afterEach(async () => {
   await visitor?.[Symbol.asyncDispose]();
   visitor = undefined;
+  rowsChecked = rowsAgree;
 });
 
 async function look(path: string, options: Parameters<typeof visit>[2] = {}): Promise<Page> {
@@ -98,7 +103,7 @@ describe.each(Object.entries(pages))('page %s', (name, { path, ready }) => {
     const page = await look(path, { colorScheme: scheme, viewport });
     await page.locator(ready).first().waitFor();
     await page.locator('#pulse[data-state="live"]').waitFor();
-    await page.waitForTimeout(2_500);
+    await page.waitForTimeout(isTour && name === 'overview' ? 20_000 : 2_500);
     await visitor?.screenshot(`${name}-${scheme}-${device}`);
     expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
     expect(await visitor?.barriers()).toEqual([]);
@@ -243,6 +248,67 @@ describe('operations', () => {
     });
     await page.getByText('holds in every partition').waitFor();
   });
+
+  it('hands out all that was set aside, as it is filtered, in a file', async () => {
+    const page = await look('/?view=operations');
+    await page.getByRole('button', { name: /^malformed/ }).click();
+    await eventually('the filter', async () =>
+      (await page.getByRole('link', { name: 'Export NDJSON' }).getAttribute('href'))?.includes('reason=malformed'),
+    );
+    const downloaded = async (format: string) => {
+      const [download] = await Promise.all([
+        page.waitForEvent('download'),
+        page.getByRole('link', { name: `Export ${format}` }).click(),
+      ]);
+      expect(download.suggestedFilename()).toMatch(
+        new RegExp(`^quarantine-\\d{4}-\\d\\d-\\d\\d\\.${format.toLowerCase()}$`),
+      );
+      return readFileSync(await download.path(), 'utf8')
+        .trim()
+        .split('\n');
+    };
+    const lines = (await downloaded('NDJSON')).map(line => JSON.parse(line));
+    expect(lines).toHaveLength(6);
+    expect(new Set(lines.map(line => line.reason))).toEqual(new Set(['malformed']));
+    expect(await downloaded('CSV')).toHaveLength(7);
+    expect(page.url()).toContain('view=operations');
+  });
+
+  it.each([
+    ['agree', { checkedAt: Date.now(), differences: [] }, 'ok', 'agree in every partition', 'Balanced'],
+    [
+      'differ',
+      {
+        checkedAt: Date.now(),
+        differences: [{ partition: 2, outcome: 'counted', expected: 5_000, found: 4_993, difference: -7 }],
+      },
+      'differs',
+      'differ by 7 lines',
+      'Broken',
+    ],
+    [
+      'have not all been compared',
+      { checkedAt: undefined, differences: [] },
+      'unknown',
+      'not compared yet',
+      'Balanced',
+    ],
+    ['are compared elsewhere', undefined, 'unknown', 'not compared by this process', 'Balanced'],
+  ] satisfies [string, RowsChecked | undefined, string, string, string][])(
+    'says whether rows and counters agree: they %s',
+    async (_, checked, state, text, tile) => {
+      rowsChecked = checked;
+      const page = await look('/?view=operations');
+      const line = page.locator('.rows');
+      await line.waitFor();
+      expect(await line.getAttribute('data-rows')).toBe(state);
+      expect(await line.textContent()).toContain(text);
+      expect(await textOf(page, 'balance')).toContain(tile);
+      const differing = page.locator('[aria-label="Lines that differ"] tbody tr');
+      expect(await differing.allTextContents()).toEqual(state === 'differs' ? ['2counted5,0004,993−7'] : []);
+      expect(await visitor?.barriers()).toEqual([]);
+    },
+  );
 });
 
 describe('replay', () => {

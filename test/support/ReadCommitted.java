@@ -7,8 +7,8 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /**
  * Prints what a read_committed consumer of Apache Kafka's own client sees of a topic from its beginning to its end:
- * partition, offset, header `kind` and, for every line of the value, the line, separated by tabs. It is the second
- * opinion on what our client wrote: run as a single source file with the broker's jars on the class path.
+ * partition, offset, a header (`kind`, or the one that the third argument names, its values joined by commas) and, for
+ * every line of the value, the line, separated by tabs. It is the second opinion on what our client wrote: run as a single source file with the broker's jars on the class path.
  */
 public class ReadCommitted {
   public static void main(String[] args) {
@@ -19,6 +19,7 @@ public class ReadCommitted {
     config.put("key.deserializer", ByteArrayDeserializer.class.getName());
     config.put("value.deserializer", ByteArrayDeserializer.class.getName());
     config.put("fetch.max.bytes", String.valueOf(64 << 20));
+    String name = args.length > 2 ? args[2] : "kind";
     StringBuilder out = new StringBuilder();
     try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(config)) {
       List<TopicPartition> partitions = new ArrayList<>();
@@ -28,8 +29,9 @@ public class ReadCommitted {
       Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
       while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
         for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(200))) {
-          Header kind = record.headers().lastHeader("kind");
-          String prefix = record.partition() + "\t" + record.offset() + "\t" + (kind == null ? "" : new String(kind.value())) + "\t";
+          List<String> values = new ArrayList<>();
+          for (Header header : record.headers().headers(name)) values.add(new String(header.value()));
+          String prefix = record.partition() + "\t" + record.offset() + "\t" + String.join(",", values) + "\t";
           String value = record.value() == null ? "" : new String(record.value(), java.nio.charset.StandardCharsets.UTF_8);
           for (String line : value.split("\n")) if (!line.isEmpty()) out.append(prefix).append(line).append('\n');
         }

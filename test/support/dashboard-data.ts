@@ -1,4 +1,4 @@
-/** An hour and a half of traffic to look at, in the tables as the pipeline would have left it: final, late, restated, set aside. */
+/** Two hours of traffic to look at, in the tables as the pipeline would have left it: final, late, restated, set aside. */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { type Click, formatLine, partitionOf } from '../../ingest/click.ts';
 import { SeededRandom } from '../simulation/seeded-random.ts';
@@ -7,7 +7,7 @@ import { click } from './clicks.ts';
 export const partitions = 4;
 const minuteMs = 60_000;
 const countries = ['US', 'KR', 'DE', 'FR', 'BR', 'IN', 'JP', 'GB', 'ES', 'ZZ'];
-const minutesBack = 90;
+const minutesBack = 130;
 /** So that there are clicks in the minutes during which tests look. */
 const minutesAhead = 10;
 

@@ -50,6 +50,7 @@ export async function queryApiDocument(): Promise<Documented> {
         queryLines: nothing,
         command: nothing,
         insert: nothing,
+        disks: nothing,
         ping: nothing,
         [Symbol.asyncDispose]: async () => undefined,
       },

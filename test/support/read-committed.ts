@@ -8,14 +8,15 @@ import { findJava } from '../../infra/embedded/java.ts';
 export interface ReadLine {
   readonly partition: number;
   readonly offset: number;
+  /** Values of the header asked for, joined by commas. */
   readonly kind: string;
   readonly line: string;
 }
 
-export async function readCommitted(brokers: string, topic: string): Promise<ReadLine[]> {
+export async function readCommitted(brokers: string, topic: string, header = 'kind'): Promise<ReadLine[]> {
   const [java, jars] = await Promise.all([findJava(), ensureBrokerJars({ onFetch: message => console.log(message) })]);
   const source = join(import.meta.dirname, 'ReadCommitted.java');
-  const { stdout } = await promisify(execFile)(java, ['-cp', join(jars, '*'), source, brokers, topic], {
+  const { stdout } = await promisify(execFile)(java, ['-cp', join(jars, '*'), source, brokers, topic, header], {
     maxBuffer: 1 << 30,
   });
   return stdout

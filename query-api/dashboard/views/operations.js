@@ -3,7 +3,7 @@
 import { go } from '../address.js';
 import { get } from '../api.js';
 import { h } from '../dom.js';
-import { compact, duration, number, timeElement } from '../format.js';
+import { compact, counted, duration, number, signed, timeElement } from '../format.js';
 import { listen } from '../live.js';
 import { createCard } from '../parts/card.js';
 import { createHealth } from '../parts/health.js';
@@ -63,7 +63,10 @@ export function mount(root) {
     },
   });
   const reasonChoice = h('div', { class: 'choices', role: 'group', 'aria-label': 'Reason', hidden: true });
-  quarantine.element.firstElementChild.append(reasonChoice);
+  const exported = format =>
+    h('a', { 'data-export': format, download: true, href: '/v1/quarantine/export' }, `Export ${format}`);
+  const exports = [exported('NDJSON'), exported('CSV')];
+  quarantine.element.firstElementChild.append(reasonChoice, ...exports);
 
   root.append(
     h('div', { class: 'top' }, h('h1', {}, 'Operations')),
@@ -94,6 +97,7 @@ export function mount(root) {
   return {
     update(next) {
       address = next;
+      for (const link of exports) link.href = exportHref(link.dataset.export, address);
       partitions.refresh();
       quarantine.refresh();
       health.refresh();
@@ -106,11 +110,17 @@ export function mount(root) {
   };
 }
 
+/** All lines of what is looked at, not only those shown. */
+function exportHref(format, { reason }) {
+  const query = new URLSearchParams({ format: format.toLowerCase(), ...(reason && { reason }) });
+  return `/v1/quarantine/export?${query}`;
+}
+
 function showTiles(tiles, { final_until, conservation, quarantine, watermark, watermark_age_ms }) {
   tiles.set('watermark', duration(watermark_age_ms), [timeElement(watermark, 'seconds')]);
   tiles.set('final', final_until ? '' : '–', '');
   if (final_until) tiles.set('final', timeElement(final_until).textContent, 'in every partition');
-  const { unread_records: unread, balanced } = conservation;
+  const { unread_records: unread, balanced, rows } = conservation;
   tiles.set('unread', unread === null ? '?' : compact(unread), unread === null ? 'Kafka does not answer' : 'in Kafka');
   const set = Object.entries(quarantine);
   const lines = set.reduce((sum, [, count]) => sum + count, 0);
@@ -119,7 +129,9 @@ function showTiles(tiles, { final_until, conservation, quarantine, watermark, wa
     compact(lines),
     set.map(([reason, count]) => `${number(count)} ${reason}`).join(', ') || 'none',
   );
-  tiles.set('balance', balanced ? 'Balanced' : 'Broken', balanced ? 'in every partition' : 'see the partitions');
+  const differs = rows !== null && rows.difference > 0;
+  const asRows = differs ? 'rows differ' : rows?.checked_at ? 'also as rows' : 'rows not compared yet';
+  tiles.set('balance', balanced && !differs ? 'Balanced' : 'Broken', balanced ? asRows : 'see the partitions');
 }
 
 /** received = counted + duplicates + quarantined, in numbers. */
@@ -133,18 +145,18 @@ function createIdentity() {
   const sign = text => h('i', {}, text);
   return {
     element: card.element,
-    show({ received, counted, duplicates, quarantined, unread_records, balanced }) {
+    show({ unread_records, balanced, rows, ...lines }) {
       body.replaceChildren(
         h(
           'div',
           { class: 'equation' },
-          term(number(received), 'received'),
+          term(number(lines.received), 'received'),
           sign(balanced ? '=' : '≠'),
-          term(number(counted), 'counted'),
+          term(number(lines.counted), 'counted'),
           sign('+'),
-          term(number(duplicates), 'duplicates'),
+          term(number(lines.duplicates), 'duplicates'),
           sign('+'),
-          term(number(quarantined), 'quarantined'),
+          term(number(lines.quarantined), 'quarantined'),
           h(
             'span',
             { class: balanced ? 'tag good' : 'tag bad' },
@@ -156,10 +168,38 @@ function createIdentity() {
             unread_records === null ? 'unread: not known' : `${number(unread_records)} records unread`,
           ),
         ),
+        rowsLine(rows),
+        ...(rows?.differences.length ? [tableOf('Lines that differ', differenceColumns, rows.differences)] : []),
       );
     },
   };
 }
+
+/** The same of the rows in ClickHouse, which are what is billed by. `rows`: null where this process compares none. */
+function rowsLine(rows) {
+  const [state, mark, text] = rowsState(rows);
+  return h(
+    'p',
+    { class: 'rows', 'data-rows': state },
+    h('span', {}, 'Rows in ClickHouse against these counters'),
+    h('span', { class: `tag ${mark}` }, text),
+    rows?.checked_at ? h('span', { class: 'muted' }, 'compared ', timeElement(rows.checked_at, 'seconds')) : '',
+  );
+}
+
+function rowsState(rows) {
+  if (rows?.difference > 0) return ['differs', 'bad', `differ by ${counted(rows.difference, 'line', 'lines')}`];
+  if (rows?.checked_at) return ['ok', 'good', 'agree in every partition'];
+  return ['unknown', 'warn', rows === null ? 'not compared by this process' : 'not compared yet'];
+}
+
+const differenceColumns = [
+  { head: 'Partition', cell: row => String(row.partition) },
+  { head: 'Outcome', cell: row => row.outcome },
+  { head: 'Counted', isNumber: true, cell: row => number(row.expected) },
+  { head: 'Found as rows', isNumber: true, cell: row => number(row.found) },
+  { head: 'Difference', isNumber: true, cell: row => signed(row.difference) },
+];
 
 /** Since when a partition has had no new line, as seen by this page. */
 function createStirWatch() {

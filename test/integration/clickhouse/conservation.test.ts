@@ -445,7 +445,7 @@ describe('the watch', () => {
     await eventually('checked', async () => (await status()).rows?.checked_at);
     expect((await status()).rows).toMatchObject({ difference: 0, differences: [] });
     expect(await metrics()).toContain(`${alarm} 0\n`);
-    expect(await metrics()).toMatch(/\nadclicks_conservation_checked_seconds \d+/);
+    expect(await metrics()).toMatch(/\nadclicks_conservation_checked_timestamp_seconds \d+/);
 
     await change(
       `ALTER TABLE ad_minute DELETE WHERE ad_id = 'hot' AND partition = 1 AND minute = toDateTime(${at(171) / 1_000}, 'UTC')`,

@@ -3,7 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Disk } from '../../../infra/clickhouse/disks.ts';
 import { codeOf } from '../../../infra/clickhouse/errors.ts';
+import { disksSql } from '../../../infra/clickhouse/server.ts';
 import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { ConfigError, RefusedRows, Retryable } from '../../../infra/errors.ts';
 import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
@@ -24,6 +26,19 @@ afterAll(() => engine[Symbol.asyncDispose]());
 const lines = (...rows: readonly object[]) => rows.map(row => `${JSON.stringify(row)}\n`).join('');
 const ids = async () =>
   (await clickhouse.query<{ id: string }>('SELECT id FROM sample ORDER BY id')).map(row => row.id);
+
+describe('disks', () => {
+  it('are told by the system, and by the SQL that asks a server about its own', async () => {
+    const [own] = await clickhouse.disks();
+    expect(own?.name).toBe('data');
+    const [asked] = await clickhouse.query<Disk>(disksSql);
+    expect(asked?.name).toBe('default');
+    for (const { freeBytes, sizeBytes } of [own, asked].filter(disk => disk !== undefined)) {
+      expect(freeBytes).toBeGreaterThan(1e6);
+      expect(sizeBytes).toBeGreaterThan(freeBytes);
+    }
+  });
+});
 
 describe('rows', () => {
   it('come back as they went in: all text, integers up to 2^53 - 1, times in ms', async () => {

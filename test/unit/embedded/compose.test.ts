@@ -10,7 +10,9 @@ import { QueryApiConfig } from '../../../query-api/config.ts';
 interface Service {
   readonly command?: readonly string[];
   readonly ports?: readonly string[];
-  readonly environment: Readonly<Record<string, string | number>>;
+  readonly environment?: Readonly<Record<string, string | number>>;
+  readonly profiles?: readonly string[];
+  readonly volumes?: readonly string[];
   readonly healthcheck?: { readonly test: readonly string[] };
 }
 
@@ -28,7 +30,7 @@ describe('compose.yml', () => {
     expect(existsSync(join(root, command?.[0] ?? ''))).toBe(true);
   });
 
-  it.each(ours)('sets only variables that exist: %s', (_, { environment }) => {
+  it.each(ours)('sets only variables that exist: %s', (_, { environment = {} }) => {
     expect(Object.keys(environment).filter(key => !keys.has(key))).toEqual([]);
   });
 
@@ -38,12 +40,36 @@ describe('compose.yml', () => {
 
   it('opens ports on loopback only', () => {
     const ports = services.flatMap(([, service]) => service.ports ?? []);
-    expect(ports).toHaveLength(2);
+    expect(ports).toHaveLength(4);
     expect(ports.filter(port => !port.startsWith('127.0.0.1:'))).toEqual([]);
   });
 
+  it('starts monitoring only when asked to, with files that exist', () => {
+    const asked = services.filter(([, { profiles }]) => profiles?.includes('monitoring'));
+    expect(asked.map(([name]) => name)).toEqual(['prometheus', 'grafana']);
+    const mounted = asked.flatMap(([, { volumes = [] }]) => volumes.filter(volume => volume.startsWith('.')));
+    expect(mounted).toHaveLength(3);
+    for (const volume of mounted) expect(existsSync(join(root, 'infra', volume.split(':')[0] ?? ''))).toBe(true);
+  });
+
+  it('scrapes each of its processes at the port it listens on', () => {
+    const { scrape_configs }: { scrape_configs: { job_name: string; static_configs?: { targets: string[] }[] }[] } =
+      parse(readFileSync(join(root, 'infra/prometheus/prometheus.yml'), 'utf8'));
+    expect(scrape_configs.map(({ job_name }) => job_name).sort()).toEqual(
+      ours
+        .map(([name]) => name)
+        .filter(name => name !== 'setup')
+        .sort(),
+    );
+    for (const { job_name, static_configs = [] } of scrape_configs) {
+      const ports = Object.entries(compose.services[job_name]?.environment ?? {});
+      const port = ports.find(([key]) => key.endsWith('_PORT'))?.[1];
+      for (const { targets } of static_configs) expect(targets).toEqual([`${job_name}:${port}`]);
+    }
+  });
+
   it('holds no secret: each comes from the environment', () => {
-    const secrets = services.flatMap(([, { environment }]) => {
+    const secrets = services.flatMap(([, { environment = {} }]) => {
       return Object.entries(environment).filter(([key]) => key.includes('PASSWORD'));
     });
     expect(secrets.filter(([, value]) => !/^\$\{[A-Z_]+:[-?]/.test(`${value}`))).toEqual([]);

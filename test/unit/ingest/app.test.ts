@@ -44,10 +44,51 @@ async function setUp(env: Record<string, string> = {}, deps: Partial<IngestDeps>
   return { app, post, appended };
 }
 
+const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+
 const ndjson = { 'content-type': 'application/x-ndjson' };
 
 afterEach(async () => {
   await http?.close();
+});
+
+describe('a trace', () => {
+  /** The traces that reached the log, and what was logged. */
+  async function traced(headers: Record<string, string>, append?: () => Promise<void>) {
+    const traces: unknown[] = [];
+    const lines: Record<string, unknown>[] = [];
+    const clickLog: IngestDeps['clickLog'] = {
+      append: (_, trace) => {
+        traces.push(trace);
+        return append?.() ?? Promise.resolve();
+      },
+      refusal: () => undefined,
+    };
+    const log = pino({ level: 'debug' }, { write: line => lines.push(JSON.parse(line)) });
+    const { post } = await setUp({}, { clickLog, log });
+    return { answer: await post('[{"ad_id":"a"},{}]', headers), traces, lines };
+  }
+
+  it('goes with the clicks, and stands in the log line of the request', async () => {
+    const { answer, traces, lines } = await traced({ traceparent, tracestate: 'rojo=1' });
+    expect(traces).toEqual([{ traceId: traceparent.slice(3, 35), traceparent, tracestate: 'rojo=1' }]);
+    expect(lines).toMatchObject([{ trace_id: traceparent.slice(3, 35), accepted: 1, rejected: 1 }]);
+    expect(JSON.stringify([answer.headers, answer.body])).not.toContain(traceparent.slice(3, 35));
+  });
+
+  it('that is not valid is replaced for the log, and nothing goes with the clicks', async () => {
+    const { traces, lines } = await traced({ traceparent: 'mine' });
+    expect(traces).toEqual([undefined]);
+    expect(lines[0]?.['trace_id']).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  it('leads from an answer of 500 to the reason in the log', async () => {
+    const broken = () => Promise.reject(new Error('of our own making'));
+    const { answer, lines } = await traced({ traceparent }, broken);
+    expect(answer).toMatchObject({ status: 500, body: { code: 'internal', trace_id: traceparent.slice(3, 35) } });
+    expect(JSON.stringify(answer.body)).not.toContain('of our own making');
+    expect(lines).toMatchObject([{ trace_id: traceparent.slice(3, 35), err: { message: 'of our own making' } }]);
+  });
 });
 
 describe('POST /v1/clicks', () => {

@@ -39,6 +39,7 @@ function fakeClickHouse(tables: Record<string, () => unknown[]>) {
     command: () => Promise.resolve(),
     insert: () => Promise.resolve(),
     ping: () => Promise.resolve(),
+    disks: async () => [],
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   return { clickhouse, asked };
@@ -418,7 +419,7 @@ describe('what stands around the answers', () => {
     await http.inject('/v1/ads/some-ad/aggregated_count');
     const { body } = await http.inject('/metrics');
     expect(body).toContain(
-      'adclicks_query_api_request_seconds_count{route="/v1/ads/:ad_id/aggregated_count",status="2xx"}',
+      'http_request_duration_seconds_count{method="GET",route="/v1/ads/:ad_id/aggregated_count",status="200"}',
     );
     expect(body).not.toContain('some-ad');
   });
@@ -443,12 +444,16 @@ describe('what stands around the answers', () => {
       '/v1/filters/{id}',
       '/v1/live',
       '/v1/quarantine',
+      '/v1/quarantine/export',
       '/v1/reconciliations',
       '/v1/reconciliations/{id}',
       '/v1/replays',
       '/v1/replays/{id}',
       '/v1/status',
     ]);
+    const streams: Record<string, string> = {
+      '/v1/quarantine/export': 'application/x-ndjson',
+    };
     for (const [path, [method, operation]] of ours.flatMap(([at, operations]) =>
       Object.entries(operations).map(entry => [at, entry] as const),
     )) {
@@ -464,7 +469,7 @@ describe('what stands around the answers', () => {
         content:
           path === '/v1/live'
             ? { 'text/event-stream': { schema: { contentSchema: closed } } }
-            : { 'application/json': { schema: closed } },
+            : { [streams[path] ?? 'application/json']: { schema: closed } },
       });
       expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['400', '503']));
     }

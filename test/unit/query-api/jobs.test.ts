@@ -22,6 +22,7 @@ function fakeClickHouse(rows: () => unknown[] = () => []) {
       for (const line of String(ndjson).split('\n')) inserted.push({ table, row: JSON.parse(line) });
     },
     ping: async () => undefined,
+    disks: async () => [],
     [Symbol.asyncDispose]: async () => undefined,
   };
   return { clickhouse, inserted };

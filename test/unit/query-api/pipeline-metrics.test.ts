@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Disk } from '../../../infra/clickhouse/disks.ts';
 import { registry } from '../../../infra/metrics.ts';
 import type { Pipeline, SinkPosition } from '../../../query-api/counted-log.ts';
 import { patientPipeline } from '../../../query-api/patient-pipeline.ts';
@@ -30,11 +31,18 @@ const sink = (partition: number, position: number, end: number): SinkPosition =>
 const never = () => new Promise<never>(() => undefined);
 const away = () => Promise.reject(new Error('no broker'));
 
-function setUp(given: Partial<Pipeline> = {}, rows: () => Promise<Progress[]> = async () => [progress(0)]) {
+const someDisk = async () => [{ name: 'data', freeBytes: 5e9, sizeBytes: 2e10 }];
+
+function setUp(
+  given: Partial<Pipeline> = {},
+  rows: () => Promise<Progress[]> = async () => [progress(0)],
+  disks: () => Promise<readonly Disk[]> = someDisk,
+) {
   let time = now;
   const pipeline: Pipeline = { endOffsets: async () => new Map([[0, 45]]), sinkPositions: async () => [], ...given };
   const refresh = createPipelineMetrics({
     queries: { progress: rows },
+    clickhouse: { disks },
     pipeline: patientPipeline(pipeline, () => time),
     now: () => time,
   });
@@ -52,6 +60,16 @@ function setUp(given: Partial<Pipeline> = {}, rows: () => Promise<Progress[]> = 
 }
 
 describe('a scrape', () => {
+  it('tells how much room the disks have, and nothing of those nobody can tell of', async () => {
+    expect(await setUp().scrape('disk_free_bytes', 'disk_size_bytes')).toEqual([
+      'adclicks_disk_free_bytes{disk="data"} 5000000000',
+      'adclicks_disk_size_bytes{disk="data"} 20000000000',
+    ]);
+    const silent = setUp({}, undefined, away);
+    expect(await silent.scrape('disk_free_bytes', 'disk_size_bytes')).toEqual([]);
+    expect(await silent.scrape('lag_records')).toHaveLength(1);
+  });
+
   it('tells lag in records and in seconds of event time, and every line by what became of it', async () => {
     const { scrape } = setUp();
     expect(await scrape('lag_records', 'lag_seconds', 'store_lines_total')).toEqual([

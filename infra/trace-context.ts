@@ -1,0 +1,67 @@
+/**
+ * W3C Trace Context (https://www.w3.org/TR/trace-context/) as a request brings it. We make no spans of our own, so what
+ * came goes on unchanged, as the standard lets one do who does not take part in a trace; what is not exactly as the
+ * standard has it is treated as if it had not come.
+ */
+import { randomFillSync } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+
+export interface TraceContext {
+  /** 32 lower-case hexadecimal digits, not all 0. */
+  readonly traceId: string;
+  readonly traceparent: string;
+  /** Only ASCII, at most 512 characters. */
+  readonly tracestate?: string;
+}
+
+/** Undefined where there is none, or none that is valid. A tracestate that is not valid is left out. */
+export function traceContextOf(headers: IncomingHttpHeaders): TraceContext | undefined {
+  const given = headers['traceparent'];
+  // What nearly every request passes through.
+  if (typeof given !== 'string') return undefined;
+  const traceparent = version00.test(given) ? given : fromLaterVersion(given);
+  if (traceparent === undefined) return undefined;
+  const tracestate = stateOf(headers['tracestate']);
+  return { traceId: traceparent.slice(3, 35), traceparent, ...(tracestate === undefined ? {} : { tracestate }) };
+}
+
+/** For a request that brings none: so that all that is said of it can be found. Drawn in stock, as every request takes one. */
+export function mintTraceId(): string {
+  if (drawnBytes === stock.length) {
+    randomFillSync(stock);
+    drawnBytes = 0;
+  }
+  drawnBytes += 16;
+  return stock.toString('hex', drawnBytes - 16, drawnBytes);
+}
+
+const stock = Buffer.alloc(16 * 256);
+let drawnBytes = stock.length;
+
+const version00 = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+const laterVersion =
+  /^(?!00|ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]([0-9a-f])(-.{0,200})?$/;
+
+/** A later version begins as ours does. What we understand of it goes on, in our version, with no flag but "sampled". */
+function fromLaterVersion(text: string): string | undefined {
+  const [, traceId, parentId, flags = '0'] = laterVersion.exec(text) ?? [];
+  return traceId === undefined ? undefined : `00-${traceId}-${parentId}-0${Number.parseInt(flags, 16) & 1}`;
+}
+
+const maxStateLength = 512;
+const maxStateMembers = 32;
+const key = '(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})';
+const value = '[\\x20-\\x2b\\x2d-\\x3c\\x3e-\\x7e]{0,255}[\\x21-\\x2b\\x2d-\\x3c\\x3e-\\x7e]';
+const member = new RegExp(`^${key}=${value}$`);
+
+/** Several headers are one list. A key may stand in it once. */
+function stateOf(header: string | string[] | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  const text = [header].flat().join(',');
+  if (text.length > maxStateLength) return undefined;
+  const members = text.split(',').map(each => each.trim());
+  const given = members.filter(each => each !== '');
+  if (given.length === 0 || given.length > maxStateMembers || !given.every(each => member.test(each))) return undefined;
+  const keys = new Set(given.map(each => each.slice(0, each.indexOf('='))));
+  return keys.size === given.length ? given.join(',') : undefined;
+}

@@ -1,0 +1,208 @@
+/** The export of quarantined lines over real sockets, from the real engine. */
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
+import { parse as parseCsv } from 'csv-parse/sync';
+import fc from 'fast-check';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ClickHouse } from '../../../infra/clickhouse.ts';
+import { loadConfig } from '../../../infra/config.ts';
+import { type Http, listen } from '../../../infra/http.ts';
+import { migrate } from '../../../infra/migrate.ts';
+import { buildQueryApi } from '../../../query-api/app.ts';
+import { QueryApiConfig } from '../../../query-api/config.ts';
+import { createQuarantineExports } from '../../../query-api/quarantine-export.ts';
+import { csvHead, csvRow, type QuarantineLine, shown } from '../../../query-api/quarantine-line.ts';
+import { createQuarantineQueries, pageLines } from '../../../query-api/quarantine-queries.ts';
+import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { eventually } from '../../support/wait.ts';
+
+const log = pino({ level: 'silent' });
+const day = 86_400_000;
+const now = Date.now();
+/** More than three pages, over three days, many of them at the same time; some so long that they end a page early. */
+const rows = Array.from({ length: 3 * pageLines + 77 }, (_, i) => ({
+  ...{ partition: i % 3, offset: 1_000 - (i % 100), line: Math.floor(i / 300) },
+  reason: ['malformed', 'too_late', 'future'][i % 3] ?? '',
+  detail: `line ${i}`,
+  appended_at: now - 2 * day - 1 + Math.floor(i / 7) * 500_000,
+  ad_id: i % 3 === 0 ? '' : `ad-${i % 5}`,
+  event_id: i % 3 === 0 ? '' : `e,"${i}"`,
+  clicked_at: i % 3 === 0 ? 0 : now - 3 * day,
+  raw: i % 100 === 50 ? 'x'.repeat(3 << 19) : `{"ad_id":"=1+1","n":${i}}\t한국`,
+}));
+const expected = rows
+  .filter(row => row.appended_at < now)
+  .sort((a, b) => a.appended_at - b.appended_at || a.partition - b.partition || a.offset - b.offset || a.line - b.line)
+  .map(shown);
+
+let engine: TemporaryEngine;
+let http: Http;
+let url: string;
+/** Pages read so far. */
+let pages = 0;
+
+beforeAll(async () => {
+  engine = await openTemporaryEngine();
+  await migrate(engine.clickhouse, log);
+  const ndjson = rows.map(row => JSON.stringify(row)).join('\n');
+  // Twice, as a sink may do it: each line is told once all the same.
+  for (let i = 0; i < 2; i++) await engine.clickhouse.insert('quarantine', ndjson);
+  const clickhouse: ClickHouse = {
+    ...engine.clickhouse,
+    query: (sql, params) => {
+      if (sql.includes('quarantine FINAL')) pages++;
+      return engine.clickhouse.query(sql, params);
+    },
+  };
+  const pipeline = { endOffsets: async () => new Map<number, number>(), sinkPositions: async () => [] };
+  http = await buildQueryApi({ config: loadConfig(QueryApiConfig, {}), clickhouse, log, now: () => now, pipeline });
+  url = await listen(http, '127.0.0.1', 0);
+});
+afterAll(async () => {
+  await http?.close();
+  await engine?.[Symbol.asyncDispose]();
+});
+
+async function ask(query = '', headers: Record<string, string> = {}): Promise<IncomingMessage> {
+  const [response] = await once(get(`${url}/v1/quarantine/export${query}`, { headers }), 'response');
+  return response as IncomingMessage;
+}
+const linesOf = async (query?: string): Promise<QuarantineLine[]> =>
+  (await text(await ask(query)))
+    .split('\n')
+    .filter(line => line !== '')
+    .map(line => JSON.parse(line));
+
+const everything = { reason: undefined, adId: undefined, from: 0, to: now };
+const plain = { head: '', row: (line: object) => `${JSON.stringify(line)}\n` };
+
+describe('an export', () => {
+  it('tells every line once, whole, oldest first, however many pages it takes', async () => {
+    expect(expected.length).toBeGreaterThan(2 * pageLines);
+    const before = pages;
+    const lines = await linesOf();
+    expect(lines.length).toBe(expected.length);
+    expect(lines).toEqual(expected);
+    // Long lines end a page before it is full.
+    expect(pages - before).toBeGreaterThan(Math.ceil(expected.length / pageLines) + 1);
+  });
+
+  it.each([
+    ['of one reason', '?reason=too_late', (line: QuarantineLine) => line.reason === 'too_late'],
+    ['of one ad', '?ad_id=ad-2', (line: QuarantineLine) => line.ad_id === 'ad-2'],
+    [
+      'of a time, to the millisecond',
+      `?from=${now - day}&to=${now - day / 2}`,
+      (line: QuarantineLine) =>
+        Date.parse(line.appended_at) >= now - day && Date.parse(line.appended_at) < now - day / 2,
+    ],
+    ['up to now at most', `?to=${now + day}`, () => true],
+  ])('keeps to its filter: %s', async (_, query, matches) => {
+    const lines = await linesOf(query);
+    expect(lines.length).toBeGreaterThan(0);
+    expect(lines).toEqual(expected.filter(matches));
+  });
+
+  it('goes on from its last line', async () => {
+    const half = expected[700];
+    const rest = await linesOf(`?from=${half?.appended_at}`);
+    expect(rest).toEqual(expected.filter(line => line.appended_at >= (half?.appended_at ?? '')));
+  });
+
+  it('is CSV where that is asked for, the same lines in it', async () => {
+    const response = await ask('?reason=too_late', { accept: 'text/csv' });
+    expect(response.headers).toMatchObject({
+      'content-type': 'text/csv; charset=utf-8',
+      'content-disposition': `attachment; filename="quarantine-${new Date(now).toISOString().slice(0, 10)}.csv"`,
+    });
+    const parsed: Record<string, string>[] = parseCsv(await text(response), { columns: true });
+    const wanted = expected.filter(line => line.reason === 'too_late');
+    const asText = (value: unknown) => (value === null ? '' : String(value));
+    expect(parsed).toEqual(
+      wanted.map(line => Object.fromEntries(Object.entries(line).map(([name, value]) => [name, asText(value)]))),
+    );
+    expect((await ask('?format=ndjson', { accept: 'text/csv' })).headers['content-type']).toMatch(/ndjson/);
+  });
+
+  it('refuses what it does not know, naming field, value and rule', async () => {
+    const detailOf = async (query: string) => {
+      const response = await ask(query);
+      expect([response.statusCode, response.headers['content-type']]).toEqual([400, 'application/problem+json']);
+      return JSON.parse(await text(response)).detail;
+    };
+    expect(await detailOf('?format=xml')).toContain('format "xml": must be equal to one of the allowed values');
+    expect(await detailOf('?from=yesterday')).toContain('from: must be an RFC 3339 time');
+    expect(await detailOf(`?from=${now}`)).toContain('from: must be before to and before now');
+    expect(await detailOf('?limit=5')).toContain('limit "5"');
+  });
+
+  it('ends with its client, whose place is free again', async () => {
+    for (let i = 0; i < 5; i++) {
+      const response = await eventually('a place', async () => {
+        const answer = await ask();
+        return answer.statusCode === 200 && answer;
+      });
+      response.destroy();
+    }
+  });
+
+  it('reads on only as it is taken: a page, and a piece of the next', async () => {
+    const queries = createQuarantineQueries(engine.clickhouse, { timeoutMs: 10_000 });
+    let read = 0;
+    const page: typeof queries.page = (filter, last) => {
+      read++;
+      return queries.page(filter, last);
+    };
+    const exports = createQuarantineExports({ page });
+    const stream = await exports.open(everything, plain, () => undefined);
+    const pieces = stream?.[Symbol.asyncIterator]();
+    await pieces?.next();
+    await new Promise(resolve => setTimeout(resolve, 500));
+    expect(read).toBeLessThanOrEqual(2);
+    stream?.destroy();
+    await new Promise(resolve => setTimeout(resolve, 200));
+    expect(read).toBeLessThanOrEqual(2);
+  });
+
+  it('is one of two at the same time; a third is told to come again', async () => {
+    const taken = await Promise.all([ask(), ask()]);
+    for (const response of taken) response.pause();
+    const third = await ask();
+    expect([third.statusCode, third.headers['retry-after']]).toEqual([503, '10']);
+    third.resume();
+    for (const response of taken) response.destroy();
+    await eventually('there is room', async () => {
+      const next = await ask('?ad_id=none');
+      next.resume();
+      return next.statusCode === 200;
+    });
+  });
+
+  it('that is not taken in time is cut off, so that the client knows it is not whole', async () => {
+    const queries = createQuarantineQueries(engine.clickhouse, { timeoutMs: 10_000 });
+    const exports = createQuarantineExports(queries, { maxMs: 100, maxOpen: 1 });
+    const cut: string[] = [];
+    const stream = await exports.open(everything, plain, why => cut.push(why));
+    expect(await exports.open(everything, plain, () => undefined)).toBeUndefined();
+    await once(stream ?? expect.fail('no stream'), 'close');
+    expect(stream?.readableEnded).toBe(false);
+    expect(cut).toEqual(['not taken within 100 ms']);
+    const next = await exports.open({ ...everything, adId: 'none' }, plain, () => undefined);
+    expect(await text(next ?? expect.fail('no stream'))).toBe('');
+  });
+});
+
+describe('a row of CSV', () => {
+  it('is read back as it was, but for the apostrophe before what a spreadsheet would run', () => {
+    const [line] = expected;
+    if (!line) throw new Error('no line');
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom('a', ',', '"', '\n', '\r', '=', "'", '@', ' ', '한') }), raw => {
+        const [parsed]: { raw: string }[] = parseCsv(csvHead + csvRow({ ...line, raw }), { columns: true });
+        expect(parsed?.raw).toBe(/^[=@\r]/.test(raw) ? `'${raw}` : raw);
+      }),
+    );
+  });
+});
