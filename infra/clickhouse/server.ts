@@ -50,6 +50,11 @@ export function openServer(config: ClickHouseConfig, readers: number): Lanes {
         const { stream } = await client.exec({ query, values: Readable.from([rows], { objectMode: false }) });
         await finished(stream.resume());
       }),
+    long: use => use(client),
+    async *stream(sql, format) {
+      const { stream } = await client.exec({ query: `${sql} FORMAT ${format}` });
+      yield* stream;
+    },
     close: () => client.close(),
   };
 }

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ClickHouse } from '../../../infra/clickhouse.ts';
@@ -37,6 +38,8 @@ function fakeClickHouse(tables: Record<string, () => unknown[]>) {
     },
     queryLines: () => Promise.resolve(new Uint8Array()),
     command: () => Promise.resolve(),
+    longCommand: () => Promise.resolve(),
+    stream: () => Readable.from([]),
     insert: () => Promise.resolve(),
     ping: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
