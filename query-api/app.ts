@@ -23,6 +23,8 @@ import { createQuarantineQueries } from './quarantine-queries.ts';
 import { createQueries } from './queries.ts';
 import { createRawQueries } from './raw-queries.ts';
 import { createRestatementQueries } from './restatement-queries.ts';
+import { createBlockDirectory } from './rollup/block-directory.ts';
+import { createTopQueries } from './rollup/top-queries.ts';
 import type { RouteDeps } from './route-deps.ts';
 import { routeAdSearch } from './routes/ad-search.ts';
 import { routeAggregatedCount } from './routes/aggregated-count.ts';
@@ -120,6 +122,7 @@ function routeDepsOf({
     ...counts,
     raw: createRawQueries(clickhouse, timeouts),
     filters: createFilterStore(clickhouse, timeouts),
+    tops: createTopQueries(clickhouse, createBlockDirectory(clickhouse, timeouts), timeouts),
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
     jobs: createJobStore(clickhouse, timeouts),

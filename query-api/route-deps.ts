@@ -10,6 +10,7 @@ import type { QuarantineQueries } from './quarantine-queries.ts';
 import type { Queries } from './queries.ts';
 import type { RawQueries } from './raw-queries.ts';
 import type { RestatementQueries } from './restatement-queries.ts';
+import type { TopQueries } from './rollup/top-queries.ts';
 import type { RangeRules } from './time-range.ts';
 
 export interface RouteDeps {
@@ -17,6 +18,7 @@ export interface RouteDeps {
   readonly groups: GroupQueries;
   readonly raw: RawQueries;
   readonly filters: FilterStore;
+  readonly tops: TopQueries;
   readonly quarantine: QuarantineQueries;
   readonly restatements: RestatementQueries;
   readonly audit: AuditQueries;

@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS ad_hour
     hour       DateTime('UTC') CODEC(DoubleDelta, ZSTD),
     ad_id      String CODEC(ZSTD),
     country    LowCardinality(String),
-    version    UInt64 CODEC(Delta, ZSTD) COMMENT 'when it was worked out, epoch ms',
+    version    UInt64 COMMENT 'when it was worked out, epoch ms' CODEC(Delta, ZSTD),
     clicks     UInt64 CODEC(T64, ZSTD),
     duplicates UInt64 CODEC(T64, ZSTD),
     late       UInt64 CODEC(T64, ZSTD)

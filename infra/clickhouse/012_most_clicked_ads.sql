@@ -5,9 +5,9 @@ CREATE TABLE IF NOT EXISTS most_clicked_ads
 (
     window       UInt16 COMMENT 'minutes',
     ends         DateTime('UTC') COMMENT 'exclusive',
-    ads          Array(Tuple(ad_id String, clicks UInt64)) CODEC(ZSTD) COMMENT 'most clicks first, then by ad_id',
+    ads          Array(Tuple(ad_id String, clicks UInt64)) COMMENT 'most clicks first, then by ad_id' CODEC(ZSTD),
     others       UInt64 COMMENT 'no ad that is left out has more clicks than this; 0: none has any',
-    counts       Array(Tuple(country String, clicks UInt64, duplicates UInt64, late UInt64)) CODEC(ZSTD) COMMENT 'of all ads; only in windows that begin at their own multiple',
+    counts       Array(Tuple(country String, clicks UInt64, duplicates UInt64, late UInt64)) COMMENT 'of all ads; of whole minutes (window 1) and whole hours, else empty' CODEC(ZSTD),
     restatements UInt64 COMMENT 'that were in the counts',
     version      UInt64 COMMENT 'when it was worked out, epoch ms'
 )
