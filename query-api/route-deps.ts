@@ -1,6 +1,8 @@
 /** What the routes work with. */
 import type { AuditQueries } from './audit-queries.ts';
 import type { FilterStore } from './filters/filter-store.ts';
+import type { ExportQueries } from './exports/export-queries.ts';
+import type { ExportSlots } from './exports/export-slots.ts';
 import type { GroupQueries } from './group-queries.ts';
 import type { RowsChecked } from './jobs/conservation-watch.ts';
 import type { JobStore } from './jobs/job-store.ts';
@@ -10,6 +12,7 @@ import type { QuarantineQueries } from './quarantine-queries.ts';
 import type { Queries } from './queries.ts';
 import type { RawQueries } from './raw-queries.ts';
 import type { RestatementQueries } from './restatement-queries.ts';
+import type { HistoryQueries } from './rollup/history-queries.ts';
 import type { TopQueries } from './rollup/top-queries.ts';
 import type { RangeRules } from './time-range.ts';
 
@@ -19,6 +22,10 @@ export interface RouteDeps {
   readonly raw: RawQueries;
   readonly filters: FilterStore;
   readonly tops: TopQueries;
+  readonly history: HistoryQueries;
+  readonly exports: ExportQueries;
+  readonly exportSlots: ExportSlots;
+  readonly exportMaxRows: number;
   readonly quarantine: QuarantineQueries;
   readonly restatements: RestatementQueries;
   readonly audit: AuditQueries;
