@@ -7,6 +7,8 @@ export interface Due {
   readonly window: WindowMinutes;
   /** Epoch ms, exclusive. */
   readonly ends: number;
+  /** That have been told in its window. */
+  readonly restatements: number;
 }
 
 export const windows = [1, 5, 60] as const;
@@ -25,8 +27,8 @@ export function dueBlocks(rows: readonly BlockRow[], told: readonly Told[], { fr
   const due: Due[] = [];
   for (let ends = from + minuteMs; ends <= to; ends += minuteMs) {
     for (const window of windows) {
-      if (known.get(keyOf({ window, ends })) !== toldBefore(ends) - toldBefore(ends - window * minuteMs))
-        due.push({ window, ends });
+      const restatements = toldBefore(ends) - toldBefore(ends - window * minuteMs);
+      if (known.get(keyOf({ window, ends })) !== restatements) due.push({ window, ends, restatements });
     }
   }
   const rank = (block: Due) => (block.window === 1 ? 0 : isWholeHour(block) ? 1 : 2);

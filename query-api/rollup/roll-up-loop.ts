@@ -36,7 +36,7 @@ export function createRollUpLoop({ clickhouse, now, log, pauseMs = 1_000, listed
   const closing = new AbortController();
   const directory = createBlockDirectory(clickhouse, { timeoutMs });
   const tops = createTopQueries(clickhouse, directory, { timeoutMs, maxThreads: 1 });
-  const rollUp = createRollUp({ clickhouse, tops, now, ...(listed && { listed }) });
+  const rollUp = createRollUp({ clickhouse, tops, ...(listed && { listed }) });
   const { progress } = createQueries(clickhouse, { timeoutMs });
   let sweptUntil = Number.POSITIVE_INFINITY;
   let sweepAt = 0;
@@ -50,10 +50,8 @@ export function createRollUpLoop({ clickhouse, now, log, pauseMs = 1_000, listed
   const workOff = async (due: readonly Due[]): Promise<number> => {
     let done = 0;
     blocksDue.set(due.length);
-    for (const block of due) {
-      if (closing.signal.aborted) break;
-      if (await rollUp(block)) done++;
-      else log.debug({ ...block }, 'waits for a restatement to be applied');
+    for (let i = 0; i < due.length && !closing.signal.aborted; i += blocksAtOnce) {
+      done += await rollUp(due.slice(i, i + blocksAtOnce));
     }
     return done;
   };
@@ -111,6 +109,8 @@ const stretchMs = 24 * hourMs;
 /** Raw clicks, and so restatements, go back 35 days. */
 const reachMs = 35 * 24 * hourMs;
 const sweepPauseMs = 60_000;
+/** Between two looks at whether the process is to end. */
+const blocksAtOnce = 20;
 /** So that what is just final never waits for long. */
 const blocksPerTurn = 60;
 

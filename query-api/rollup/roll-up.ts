@@ -2,9 +2,9 @@
  * Works out one block from the FINAL rows of its minutes, and writes it with the number of restatements that are in it.
  *
  * A restatement is told in `restatement` before the rows of `ad_minute` are changed, maybe by a process that dies in
- * between. So what is told is counted first, and a block with a restatement that is told and not yet in the rows is left
- * for later; one that is told meanwhile makes the number differ, and the block due again. Nothing is kept in memory, and
- * no clock is compared.
+ * between. So what is told was counted before (due-blocks.ts), and a block with a restatement that is told and not yet in the rows is left
+ * for later; one that is told meanwhile makes the number differ, and the block due again. Nothing is kept in memory,
+ * and no clock is asked: the number is the version, too.
  */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
@@ -19,8 +19,6 @@ import type { TopQueries } from './top-queries.ts';
 export interface RollUpDeps {
   readonly clickhouse: ClickHouse;
   readonly tops: TopQueries;
-  /** Epoch ms. */
-  readonly now: () => number;
   readonly listed?: AdsListed;
 }
 
@@ -33,18 +31,11 @@ export interface AdsListed {
 
 const adsListed: AdsListed = { minute: 1_000, hour: 5_000, window: 100 };
 
-/** Resolves with false where the block has to wait for a restatement to be in the rows. */
-export type RollUp = (block: Due) => Promise<boolean>;
+/** Works out what is due, in that order; how many blocks it were, without those that wait for a restatement. */
+export type RollUp = (due: readonly Due[]) => Promise<number>;
 
-export function createRollUp({ clickhouse, tops, now, listed = adsListed }: RollUpDeps): RollUp {
+export function createRollUp({ clickhouse, tops, listed = adsListed }: RollUpDeps): RollUp {
   const settings = `${settingsOf(0, timeoutMs)}, max_threads=1`;
-
-  const toldOf = async (range: TimeRange): Promise<number> => {
-    const [row] = await clickhouse.query<{ n: number }>(
-      `SELECT count() AS n FROM restatement FINAL WHERE ${inRanges('minute', [range])} ${settings}`,
-    );
-    return row?.n ?? 0;
-  };
 
   const isApplied = async (range: TimeRange): Promise<boolean> => {
     const [row] = await clickhouse.query<{ n: number }>(
@@ -62,10 +53,10 @@ export function createRollUp({ clickhouse, tops, now, listed = adsListed }: Roll
   };
 
   /** A minute or a whole hour, in one row: it is there as a whole or not at all. */
-  const listAds = async (block: Due, range: TimeRange, most: number, told: number) => {
+  const listAds = async (block: Due, range: TimeRange, most: number): Promise<void> => {
     const rows = `ad_minute FINAL WHERE ${inRanges('minute', [range])}`;
     await clickhouse.longCommand(
-      `INSERT INTO most_clicked_ads (window, ends, ads, others, counts, restatements, version)
+      `INSERT INTO most_clicked_ads (window, ends, ads, others, counts, restatements)
        WITH (
          SELECT arraySort(ad -> (-toInt64(ad.2), ad.1), groupArray((ad_id, total)))
          FROM (
@@ -81,40 +72,49 @@ export function createRollUp({ clickhouse, tops, now, listed = adsListed }: Roll
        ) AS sums
        SELECT ${integer(block.window)}, toDateTime(${integer(block.ends / 1_000)}, 'UTC'),
          arraySlice(top, 1, ${integer(most)}), if(length(top) > ${integer(most)}, top[-1].2, 0), sums,
-         ${integer(told)}, ${integer(now())} ${settings}, ${boundedMemory}`,
+         ${integer(block.restatements)} ${settings}, ${boundedMemory}`,
     );
   };
 
-  const rollUpHour = async (range: TimeRange): Promise<void> => {
+  const rollUpHour = async ({ restatements }: Due, range: TimeRange): Promise<void> => {
     await clickhouse.longCommand(
-      `INSERT INTO ad_hour (hour, ad_id, country, version, clicks, duplicates, late)
-       SELECT toDateTime(${integer(range.from / 1_000)}, 'UTC'), ad_id, country, ${integer(now())},
+      `INSERT INTO ad_hour (hour, ad_id, country, restatements, clicks, duplicates, late)
+       SELECT toDateTime(${integer(range.from / 1_000)}, 'UTC'), ad_id, country, ${integer(restatements)},
          sum(clicks), sum(duplicates), sum(late)
        FROM ad_minute FINAL WHERE ${inRanges('minute', [range])}
        GROUP BY ad_id, country ${settings}, ${boundedMemory}`,
     );
   };
 
-  const listWindow = async ({ window, ends }: Due, range: TimeRange, restatements: number): Promise<void> => {
+  const windowRow = async ({ window, ends, restatements }: Due, range: TimeRange): Promise<string> => {
     const top = await tops.popularAds(listed.window + 1, { ...range, country: undefined });
     const ads = top.slice(0, listed.window).map(({ ad_id, count }) => ({ ad_id, clicks: count }));
     const others = top[listed.window]?.count ?? 0;
-    const row = { window, ends: ends / 1_000, ads, others, counts: [], restatements, version: now() };
-    await clickhouse.insert('most_clicked_ads', JSON.stringify(row));
+    return JSON.stringify({ window, ends: ends / 1_000, ads, others, counts: [], restatements });
   };
 
-  return async block => {
-    const range = { from: block.ends - block.window * minuteMs, to: block.ends };
-    const told = await toldOf(range);
-    if (told > 0 && !(await isApplied(range))) return false;
-    if (block.window === 1) await listAds(block, range, listed.minute, told);
-    else if (isWholeHour(block)) {
-      // Its row of most_clicked_ads says that the hour is there, so it comes after it.
-      await rollUpHour(range);
-      await listAds(block, range, listed.hour, told);
-    } else await listWindow(block, range, told);
-    blocksRolledUp.inc({ window: block.window });
-    return true;
+  /** A row that is still to be written, or undefined where it is written. */
+  const rollUp = async (block: Due, range: TimeRange): Promise<string | undefined> => {
+    if (block.window === 1) return void (await listAds(block, range, listed.minute));
+    if (!isWholeHour(block)) return await windowRow(block, range);
+    // Its row of most_clicked_ads says that the hour is there, so it comes after it.
+    await rollUpHour(block, range);
+    return void (await listAds(block, range, listed.hour));
+  };
+
+  return async due => {
+    let done = 0;
+    const rows: string[] = [];
+    for (const block of due) {
+      const range = { from: block.ends - block.window * minuteMs, to: block.ends };
+      if (block.restatements > 0 && !(await isApplied(range))) continue;
+      const row = await rollUp(block, range);
+      if (row !== undefined) rows.push(row);
+      blocksRolledUp.inc({ window: block.window });
+      done++;
+    }
+    await clickhouse.insert('most_clicked_ads', rows.join('\n'));
+    return done;
   };
 }
 
