@@ -83,6 +83,7 @@ export async function buildQueryApi({
       clicks: 'What became of one click',
       jobs: 'Recounts and comparisons with raw clicks',
       pipeline: 'How far counting is, whether it adds up, what was not counted, and what happens now',
+      exports: 'All rows of a range, for who works on with them.',
     },
     log,
     bodyLimitBytes: 16 * 1_024,

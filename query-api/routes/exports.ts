@@ -1,11 +1,20 @@
 /** GET /v1/exports/…: all rows of a range, streamed as CSV, NDJSON or one Parquet file. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
+import { type TSchema, Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
 import type { ExportSelection } from '../exports/export-queries.ts';
 import { acceptedFormat, mediaTypes, type RowFormat } from '../exports/row-format.ts';
 import { finalityOf } from '../finality.ts';
-import { adIdsParameter, countryParameter, isoOf, problems, rangeParameters } from '../parameters.ts';
+import {
+  adIdsParameter,
+  countField,
+  countryParameter,
+  isoOf,
+  problems,
+  rangeParameters,
+  stateField,
+  timeField,
+} from '../parameters.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import { invalid, rangeOf } from '../time-range.ts';
 
@@ -57,13 +66,47 @@ const formatParameter = Type.Optional(
   }),
 );
 
-const produces = {
-  200: {
-    description: 'rows, or one Parquet file; an answer that breaks off is not whole',
-    content: Object.fromEntries(Object.values(mediaTypes).map(type => [type, { schema: Type.String() }])),
+const stringField = (description: string) => Type.String({ description });
+
+const MinuteRow = Type.Object(
+  {
+    minute: timeField('the minute'),
+    ad_id: Type.String(),
+    country: Type.String(),
+    partition: countField('of the log'),
+    clicks: countField('distinct clicks'),
+    duplicates: countField('further copies of those clicks, not counted'),
+    late: countField('those of the clicks that came after their minute had closed'),
+    revision: countField('how often it was restated'),
+    state: stateField,
   },
-  ...problems,
-};
+  { additionalProperties: false },
+);
+
+const ClickRow = Type.Object(
+  {
+    click_id: stringField('of the accepted copy'),
+    event_id: stringField('of the click'),
+    ad_id: Type.String(),
+    clicked_at: timeField('event time'),
+    received_at: timeField('when ingest had it'),
+    country: Type.String(),
+    user_id: stringField('as sent'),
+    ip: stringField('as sent'),
+  },
+  { additionalProperties: false },
+);
+
+function producesRows(row: TSchema) {
+  const description = 'rows, or one Parquet file; an answer that breaks off is not whole';
+  const lines = Type.String({ contentSchema: row, description: 'each line is one object of `contentSchema`' });
+  const content = {
+    [mediaTypes.csv]: { schema: Type.String({ description: 'the same columns, with a header line' }) },
+    [mediaTypes.ndjson]: { schema: lines },
+    [mediaTypes.parquet]: { schema: Type.String({ description: 'the same columns' }) },
+  };
+  return { 200: { description, content }, ...problems };
+}
 
 const minutesSchema = {
   tags: ['exports'],
@@ -75,7 +118,7 @@ const minutesSchema = {
     { ...rangeParameters, country: countryParameter, ad_id: adIdsParameter, format: formatParameter },
     { additionalProperties: false },
   ),
-  response: produces,
+  response: producesRows(MinuteRow),
 } as const;
 
 const clicksSchema = {
@@ -88,5 +131,5 @@ const clicksSchema = {
     { ...rangeParameters, ad_id: adIdsParameter, format: formatParameter },
     { additionalProperties: false },
   ),
-  response: produces,
+  response: producesRows(ClickRow),
 } as const;

@@ -49,6 +49,8 @@ const schema = {
   tags: ['ads'],
   operationId: 'getMostClicked',
   summary: 'The ads with the most clicks in the full minutes before a moment',
+  description:
+    'What the top list was at 14:05, say. It is kept for the end of every minute, once that is final, and made anew when a count in its window is restated.',
   querystring: Type.Object(
     {
       at: Type.Optional(
