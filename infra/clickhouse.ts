@@ -6,10 +6,12 @@
 import type { ClickHouseClient } from '@clickhouse/client';
 import type { Disk } from './clickhouse/disks.ts';
 import { openEngine } from './clickhouse/engine.ts';
+import type { StreamFormat } from './clickhouse/engine-streams.ts';
 import { translate } from './clickhouse/errors.ts';
 import { withoutBlankLines } from './clickhouse/insert.ts';
 import { openServer } from './clickhouse/server.ts';
 import type { ClickHouseConfig } from './config.ts';
+import { Retryable } from './errors.ts';
 
 export interface ClickHouse extends AsyncDisposable {
   /**
@@ -25,6 +27,17 @@ export interface ClickHouse extends AsyncDisposable {
   queryLines(sql: string, params?: Readonly<Record<string, unknown>>): Promise<Uint8Array>;
   /** @throws Retryable */
   command(sql: string): Promise<void>;
+  /**
+   * A statement that takes long, such as INSERT … SELECT: reads and inserts do not wait for it, only others of its kind.
+   * @throws Retryable
+   */
+  longCommand(sql: string): Promise<void>;
+  /**
+   * The result of a long read piece by piece, as fast as they are taken: what is in memory does not grow with it. To stop
+   * taking them ends the read. The SQL has no parameters, its own SETTINGS and no FORMAT.
+   * @throws Retryable, also between two pieces
+   */
+  stream(sql: string, format: StreamFormat): AsyncIterable<Uint8Array>;
   /**
    * Inserts lines of JSON. An insert that failed may be there none, in part or whole: send the same rows again.
    * @throws Retryable, or RefusedRows where a line is no row of `table`
@@ -51,6 +64,8 @@ export async function openClickHouse(config: ClickHouseConfig, { readers }: Clic
     query: (sql, params) => lanes.read(client => rowsOf(client, sql, params)),
     queryLines: (sql, params) => lanes.read(client => linesOf(client, sql, params)),
     command: sql => lanes.write(client => run(client, sql)),
+    longCommand: sql => lanes.long(client => run(client, sql)),
+    stream: (sql, format) => translated(lanes.stream(sql, format)),
     async insert(table, ndjson) {
       const rows = withoutBlankLines(Buffer.isBuffer(ndjson) ? ndjson : Buffer.from(ndjson));
       if (rows.length === 0) return;
@@ -92,6 +107,14 @@ async function linesOf(
     return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
   } catch (error) {
     throw translate(error, 'query');
+  }
+}
+
+async function* translated(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* pieces;
+  } catch (error) {
+    throw error instanceof Retryable ? error : translate(error, 'query');
   }
 }
 

@@ -10,6 +10,9 @@ import { createAuditQueries } from './audit-queries.ts';
 import type { QueryApiConfig } from './config.ts';
 import type { Pipeline } from './counted-log.ts';
 import { tagAnswers } from './etag.ts';
+import { createExportQueries } from './exports/export-queries.ts';
+import { createExportSlots } from './exports/export-slots.ts';
+import { answerRows } from './exports/rows-hook.ts';
 import { createFilterStore } from './filters/filter-store.ts';
 import { createGroupQueries } from './group-queries.ts';
 import { createJobStore } from './jobs/job-store.ts';
@@ -22,6 +25,9 @@ import { createQuarantineQueries } from './quarantine-queries.ts';
 import { createQueries } from './queries.ts';
 import { createRawQueries } from './raw-queries.ts';
 import { createRestatementQueries } from './restatement-queries.ts';
+import { createBlockDirectory } from './rollup/block-directory.ts';
+import { createHistoryQueries } from './rollup/history-queries.ts';
+import { createTopQueries } from './rollup/top-queries.ts';
 import type { RouteDeps } from './route-deps.ts';
 import { routeAdSearch } from './routes/ad-search.ts';
 import { routeAggregatedCount } from './routes/aggregated-count.ts';
@@ -29,8 +35,10 @@ import { routeAllSeries } from './routes/all-series.ts';
 import { routeClickAudit } from './routes/click-audit.ts';
 import { routeCountries } from './routes/countries.ts';
 import { routeDashboard } from './routes/dashboard.ts';
+import { routeExports } from './routes/exports.ts';
 import { routeFilters } from './routes/filters.ts';
 import { routeLive } from './routes/live.ts';
+import { routeMostClicked } from './routes/most-clicked.ts';
 import { routePopularAds } from './routes/popular-ads.ts';
 import { routeQuarantine } from './routes/quarantine.ts';
 import { routeQuarantineExport } from './routes/quarantine-export.ts';
@@ -75,6 +83,7 @@ export async function buildQueryApi({
       clicks: 'What became of one click',
       jobs: 'Recounts and comparisons with raw clicks',
       pipeline: 'How far counting is, whether it adds up, what was not counted, and what happens now',
+      exports: 'All rows of a range, for who works on with them.',
     },
     log,
     bodyLimitBytes: 16 * 1_024,
@@ -88,7 +97,9 @@ export async function buildQueryApi({
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   const deps = routeDepsOf({ config, clickhouse, log, now, pipeline: patient, rowsChecked });
   // Whoever listens must be let go first: closing waits for requests that are still being answered.
-  http.addHook('preClose', () => deps.live[Symbol.asyncDispose]());
+  http.addHook('preClose', async () => {
+    await Promise.all([deps.live[Symbol.asyncDispose](), deps.exportSlots[Symbol.asyncDispose]()]);
+  });
   await http.register(async scope => routeVersion1(scope, deps));
   await http.register(async scope => routeDashboard(scope));
   return http;
@@ -119,6 +130,11 @@ function routeDepsOf({
     ...counts,
     raw: createRawQueries(clickhouse, timeouts),
     filters: createFilterStore(clickhouse, timeouts),
+    tops: createTopQueries(clickhouse, createBlockDirectory(clickhouse, timeouts), timeouts),
+    history: createHistoryQueries(clickhouse, timeouts),
+    exports: createExportQueries(clickhouse, { ...timeouts, exportTimeoutMs: config.EXPORT_TIMEOUT_MS }),
+    exportSlots: createExportSlots(config.EXPORT_MAX_RUNNING),
+    exportMaxRows: config.EXPORT_MAX_ROWS,
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
     jobs: createJobStore(clickhouse, timeouts),
@@ -131,7 +147,7 @@ function routeDepsOf({
 const docsPolicy =
   "default-src 'self'; base-uri 'self'; frame-ancestors 'self'; img-src 'self' data:; object-src 'none'; style-src 'self' 'unsafe-inline'";
 
-/** All that stands under /v1/: JSON only, so its answers may load, run and embed nothing. */
+/** All that stands under /v1/: data only, so its answers may load, run and embed nothing. */
 function routeVersion1(http: Http, deps: RouteDeps): void {
   http.setErrorHandler(error => {
     throw asUnavailable(error);
@@ -140,12 +156,14 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
     reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
   });
   tagAnswers(http);
+  answerRows(http);
   const paths = new Map<string, string[]>();
   http.addHook('onRoute', ({ url, method }) => {
     paths.set(url, [...(paths.get(url) ?? []), ...[method].flat()]);
   });
   routeAggregatedCount(http, deps);
   routePopularAds(http, deps);
+  routeMostClicked(http, deps);
   routeSeries(http, deps);
   routeAllSeries(http, deps);
   routeCountries(http, deps);
@@ -158,6 +176,7 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   routeReconciliations(http, deps);
   routeRestatements(http, deps);
   routeClickAudit(http, deps);
+  routeExports(http, deps);
   routeLive(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
 }
@@ -191,7 +210,7 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
   await http.register(cors, {
     origin: origins === '*' ? '*' : origins.split(','),
     methods: ['GET', 'HEAD'],
-    exposedHeaders: ['etag', 'retry-after'],
+    exposedHeaders: ['etag', 'retry-after', 'x-state', 'x-watermark', 'x-final-until', 'x-next-cursor'],
     maxAge: 600,
   });
 }

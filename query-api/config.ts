@@ -45,6 +45,25 @@ export const QueryApiConfig = Type.Object({
     default: false,
     description: 'restate minutes in which a reconciliation finds drift, from raw clicks',
   }),
+  EXPORT_MAX_RUNNING: Type.Integer({
+    default: 2,
+    minimum: 1,
+    maximum: 32,
+    description: 'bulk exports that run at the same time; beyond: 503',
+  }),
+  EXPORT_MAX_ROWS: Type.Integer({
+    default: 100_000_000,
+    minimum: 1,
+    maximum: 10_000_000_000,
+    description:
+      'rows of one bulk export; beyond: 400. A Parquet file of the embedded engine is kept in the temporary directory while it is sent',
+  }),
+  EXPORT_TIMEOUT_MS: Type.Integer({
+    default: 900_000,
+    minimum: 1_000,
+    maximum: 86_400_000,
+    description: 'ms one bulk export may take, with a client that takes its rows; beyond, it breaks off',
+  }),
   QUERY_API_RATE_LIMIT_PER_MINUTE: Type.Integer({
     default: 0,
     minimum: 0,

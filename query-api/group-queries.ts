@@ -12,6 +12,9 @@ import {
   within,
 } from './queries.ts';
 import { settingsOf } from './read-settings.ts';
+import { createBlockDirectory } from './rollup/block-directory.ts';
+import { hourMs } from './rollup/blocks.ts';
+import { createRolledRows } from './rollup/rolled-rows.ts';
 import { type Step, startOf, stepsIn } from './step.ts';
 
 /** Which ads; empty: all of them. */
@@ -36,11 +39,12 @@ export const countriesListed = 300;
 
 export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);
+  const rows = createRolledRows(createBlockDirectory(clickhouse, { timeoutMs }));
   return {
     async totals(adIds: AdIds, selection: Selection): Promise<Counts> {
       const [row] = await clickhouse.query<Counts>(
-        `SELECT ${sums} FROM ${tableFor(adIds)} FINAL WHERE ${among(adIds)} ${within(selection)} ${settings(1)}`,
-        boundTo(adIds, selection),
+        `SELECT ${sums} FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)} ${settings(1)}`,
+        bound(selection),
       );
       return row ?? noClicks;
     },
@@ -49,9 +53,9 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
     async series(adIds: AdIds, step: Step, selection: Selection): Promise<SeriesRow[]> {
       return await clickhouse.query(
         `SELECT ${nameOf(adIds)} AS ad_id, ${startOf('minute', step)} AS start, ${sums}
-         FROM ${tableFor(adIds)} FINAL WHERE ${among(adIds)} ${within(selection)}
+         FROM ${await rows.of(adIds, selection, { hours: isOfHours(step) })} WHERE ${within(selection)}
          GROUP BY ad_id, start ORDER BY ad_id, start ${settings(rowsOf(adIds, step, selection))}`,
-        boundTo(adIds, selection),
+        bound(selection),
       );
     },
 
@@ -71,10 +75,10 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
     /** By clicks, then by name. */
     async countries(adIds: AdIds, selection: Selection): Promise<(Counts & { readonly country: string })[]> {
       return await clickhouse.query(
-        `SELECT country, ${sums} FROM ${tableFor(adIds)} FINAL WHERE ${among(adIds)} ${within(selection)}
+        `SELECT country, ${sums} FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)}
          GROUP BY country HAVING count > 0 OR duplicates > 0
          ORDER BY count DESC, country LIMIT ${countriesListed} ${settings(countriesListed)}`,
-        boundTo(adIds, selection),
+        bound(selection),
       );
     },
 
@@ -83,7 +87,7 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
       return await clickhouse.query(
         `SELECT ad_id, count, rank FROM (
            SELECT ad_id, sum(clicks) AS count, row_number() OVER (ORDER BY sum(clicks) DESC, ad_id) AS rank
-           FROM ad_minute FINAL WHERE ${within(selection)} GROUP BY ad_id HAVING count > 0
+           FROM ${await rows.ofPrefix('', selection)} WHERE ${within(selection)} GROUP BY ad_id HAVING count > 0
          ) WHERE ad_id IN {ad_ids:Array(String)} ${settings(adIds.length)}`,
         { ...bound(selection), ad_ids: adIds },
       );
@@ -97,19 +101,18 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
       after?: AdCursor,
     ): Promise<{ readonly ad_id: string; readonly count: number }[]> {
       return await clickhouse.query(
-        `SELECT ad_id, sum(clicks) AS count FROM ${prefix === '' ? 'ad_minute' : 'ad_minute_by_ad'} FINAL
-         WHERE startsWith(ad_id, {prefix:String}) AND ${within(selection)}
+        `SELECT ad_id, sum(clicks) AS count FROM ${await rows.ofPrefix(prefix, selection)}
          GROUP BY ad_id ${after === undefined ? '' : `HAVING ${beyond}`}
          ORDER BY count DESC, ad_id LIMIT {limit:UInt32} ${settings(limit)}`,
-        { ...bound(selection), ...boundAfter(after), prefix, limit },
+        { ...boundAfter(after), limit },
       );
     },
   };
 }
 
-/** One ad lies together in the one table, one minute in the other. */
-function tableFor(adIds: AdIds): string {
-  return adIds.length === 0 ? 'ad_minute' : 'ad_minute_by_ad';
+/** Whether no step begins within an hour of UTC, as some of local time do. */
+function isOfHours(step: Step): boolean {
+  return typeof step === 'number' ? step % hourMs === 0 : step.every(start => start % hourMs === 0);
 }
 
 function nameOf(adIds: AdIds): string {

@@ -6,8 +6,9 @@ import { Type } from 'typebox';
 import { type ClickFilter, countryOf, needsRaw } from './filters/click-filter.ts';
 import { type Finality, finalityOfRaw } from './finality.ts';
 import type { AdIds, AdRank, GroupQueries } from './group-queries.ts';
-import type { AdCursor, Queries, Selection, TimeRange } from './queries.ts';
+import type { AdCursor, Selection, TimeRange } from './queries.ts';
 import type { RawCounts, RawQueries, RawSelection } from './raw-queries.ts';
+import type { TopQueries } from './rollup/top-queries.ts';
 import type { Step } from './step.ts';
 import { type CountedUniques, type Uniques, uniquesOf } from './uniques.ts';
 
@@ -40,7 +41,7 @@ export interface ReadPoint extends ReadCounts {
 }
 
 export interface ReadDeps {
-  readonly queries: Pick<Queries, 'popularAds'>;
+  readonly tops: Pick<TopQueries, 'popularAds'>;
   readonly groups: GroupQueries;
   readonly raw: RawQueries;
 }
@@ -72,14 +73,14 @@ export async function readTotals(
 }
 
 export async function readPopularAds(
-  { queries, raw }: ReadDeps,
+  { tops, raw }: ReadDeps,
   limit: number,
   wanted: Wanted,
   finality: Finality,
   after: AdCursor | undefined,
 ): Promise<Reading<{ readonly ad_id: string; readonly count: number; readonly uniques?: Uniques }>> {
   if (!isFromRaw(wanted))
-    return { source: 'counts', rows: await queries.popularAds(limit, selectionOf(wanted), after), finality };
+    return { source: 'counts', rows: await tops.popularAds(limit, selectionOf(wanted), after), finality };
   const { ads, differs } = await raw.popularAds(limit, wanted, after);
   const listed = { ...wanted, adIds: ads.map(ad => ad.ad_id) };
   const rows = ads.map(({ ad_id, ...counts }) => ({ ...counts, name: ad_id }));

@@ -1,5 +1,7 @@
 /** What the routes work with. */
 import type { AuditQueries } from './audit-queries.ts';
+import type { ExportQueries } from './exports/export-queries.ts';
+import type { ExportSlots } from './exports/export-slots.ts';
 import type { FilterStore } from './filters/filter-store.ts';
 import type { GroupQueries } from './group-queries.ts';
 import type { RowsChecked } from './jobs/conservation-watch.ts';
@@ -10,6 +12,8 @@ import type { QuarantineQueries } from './quarantine-queries.ts';
 import type { Queries } from './queries.ts';
 import type { RawQueries } from './raw-queries.ts';
 import type { RestatementQueries } from './restatement-queries.ts';
+import type { HistoryQueries } from './rollup/history-queries.ts';
+import type { TopQueries } from './rollup/top-queries.ts';
 import type { RangeRules } from './time-range.ts';
 
 export interface RouteDeps {
@@ -17,6 +21,11 @@ export interface RouteDeps {
   readonly groups: GroupQueries;
   readonly raw: RawQueries;
   readonly filters: FilterStore;
+  readonly tops: TopQueries;
+  readonly history: HistoryQueries;
+  readonly exports: ExportQueries;
+  readonly exportSlots: ExportSlots;
+  readonly exportMaxRows: number;
   readonly quarantine: QuarantineQueries;
   readonly restatements: RestatementQueries;
   readonly audit: AuditQueries;

@@ -2,8 +2,9 @@
  * The embedded engine: ClickHouse inside this process, under `DATA_DIR/clickhouse`.
  *
  * One connection runs one statement at a time, and a statement cannot be interrupted from outside, so there is one
- * connection for writing and a few for reading, each with a queue of bounded length: an insert never waits for a
- * report. (The binding runs statements with bound parameters one after the other in the whole process.)
+ * connection for writing, one for long statements and a few for reading, each with a queue of bounded length: an insert
+ * never waits for a report. A stream has a connection of its own while it lasts. (The binding runs statements with bound
+ * parameters one after the other in the whole process.)
  */
 import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
@@ -12,6 +13,7 @@ import { type ClickHouseClient, ClickHouseLogLevel, createClient, parseError } f
 import type { ClickHouseConfig } from '../config.ts';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
 import type { Disk } from './disks.ts';
+import { engineStreams, type StreamFormat } from './engine-streams.ts';
 import { insertSettings } from './insert.ts';
 
 /** Who runs statements: HTTP takes any number at once, a connection of the embedded engine one at a time. */
@@ -21,6 +23,9 @@ export interface Lanes {
   /** Rows as lines of JSON. */
   insert(table: string, rows: Buffer): Promise<void>;
   disks(): Promise<readonly Disk[]>;
+  /** Beside the others. */
+  long<T>(use: (client: ClickHouseClient) => Promise<T>): Promise<T>;
+  stream(sql: string, format: StreamFormat): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -43,13 +48,15 @@ export async function openEngine(config: ClickHouseConfig, readers: number): Pro
   try {
     mkdirSync(directory, { recursive: true });
     accessSync(directory, constants.W_OK);
-    while (opened.length < 1 + readers) opened.push(await connect());
+    while (opened.length < 2 + readers) opened.push(await connect());
   } catch (error) {
     throw cannotOpen(error, directory);
   }
-  const [writer, ...others] = opened;
+  const [writer, longWriter, ...others] = opened;
   const write = laneOf([writer!], 'write');
+  const long = laneOf([longWriter!], 'long statement');
   const read = laneOf(others, 'read');
+  const streams = engineStreams(directory, config.CLICKHOUSE_DATABASE);
   return {
     read: use => read.run(({ client }) => use(client)),
     write: use => write.run(({ client }) => use(client)),
@@ -63,8 +70,10 @@ export async function openEngine(config: ClickHouseConfig, readers: number): Pro
       }),
     // The broker's data lies beside the engine's, and the system is asked rather than the engine: it knows when that is stuck.
     disks: async () => [await diskAt(config.DATA_DIR)],
+    long: use => long.run(({ client }) => use(client)),
+    stream: streams.open,
     async close() {
-      await Promise.all([read.close(), write.close()]);
+      await Promise.all([read.close(), write.close(), long.close(), streams.close()]);
       for (const { client } of opened) await client.close();
     },
   };

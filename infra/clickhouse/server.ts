@@ -52,6 +52,11 @@ export function openServer(config: ClickHouseConfig, readers: number): Lanes {
         await finished(stream.resume());
       }),
     disks: () => disksOf(client),
+    long: use => use(client),
+    async *stream(sql, format) {
+      const { stream } = await client.exec({ query: `${sql} FORMAT ${format}` });
+      yield* stream;
+    },
     close: () => client.close(),
   };
 }

@@ -100,6 +100,74 @@ export interface Operations {
       readonly updated_at: string;
     };
   };
+  /** Counts per minute, ad, country and partition (without from and to: of the last full minute) */
+  readonly exportAdMinutes: {
+    readonly input: {
+      readonly query?:
+        | {
+            /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+            readonly from?: string | undefined;
+            /** end, exclusive: as `from` */
+            readonly to?: string | undefined;
+            /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
+            readonly country?: string | undefined;
+            /** the ads, one `ad_id=` each, at most 20; none: all */
+            readonly ad_id?: readonly string[] | undefined;
+            /** instead of the header Accept; default: csv */
+            readonly format?: 'csv' | 'ndjson' | 'parquet' | undefined;
+          }
+        | undefined;
+    };
+    readonly answer: {
+      /** the minute */ readonly minute: string;
+      readonly ad_id: string;
+      readonly country: string;
+      /** of the log */
+      readonly partition: number;
+      /** distinct clicks */
+      readonly clicks: number;
+      /** further copies of those clicks, not counted */
+      readonly duplicates: number;
+      /** those of the clicks that came after their minute had closed */
+      readonly late: number;
+      /** how often it was restated */
+      readonly revision: number;
+      /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+      readonly state: 'provisional' | 'final' | 'restated';
+    };
+  };
+  /** Accepted clicks, copies too (without from and to: of the last full minute) */
+  readonly exportClicks: {
+    readonly input: {
+      readonly query?:
+        | {
+            /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+            readonly from?: string | undefined;
+            /** end, exclusive: as `from` */
+            readonly to?: string | undefined;
+            /** the ads, one `ad_id=` each, at most 20; none: all */
+            readonly ad_id?: readonly string[] | undefined;
+            /** instead of the header Accept; default: csv */
+            readonly format?: 'csv' | 'ndjson' | 'parquet' | undefined;
+          }
+        | undefined;
+    };
+    readonly answer: {
+      /** of the accepted copy */ readonly click_id: string;
+      /** of the click */
+      readonly event_id: string;
+      readonly ad_id: string;
+      /** event time */
+      readonly clicked_at: string;
+      /** when ingest had it */
+      readonly received_at: string;
+      readonly country: string;
+      /** as sent */
+      readonly user_id: string;
+      /** as sent */
+      readonly ip: string;
+    };
+  };
   /** All lines that were not counted, whole, oldest first */
   readonly exportQuarantine: {
     readonly input: {
@@ -462,6 +530,43 @@ export interface Operations {
       readonly created_at: string;
       /** when it was last put */
       readonly updated_at: string;
+    };
+  };
+  /** The ads with the most clicks in the full minutes before a moment */
+  readonly getMostClicked: {
+    readonly input: {
+      readonly query?:
+        | {
+            /** the moment: RFC 3339 with zone, or epoch milliseconds, up to now; default: now */
+            readonly at?: string | undefined;
+            /** minutes: 1, 5 or 60 */
+            readonly window?: 1 | 5 | 60 | undefined;
+            /** ads to list */
+            readonly count?: number | undefined;
+          }
+        | undefined;
+    };
+    readonly answer: {
+      /** as asked for */ readonly at: string;
+      /** minutes: 1, 5 or 60 */
+      readonly window: 1 | 5 | 60;
+      /** begin, inclusive */
+      readonly from: string;
+      /** end, exclusive: the last full minute before `at` */
+      readonly to: string;
+      /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+      readonly state: 'provisional' | 'final' | 'restated';
+      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
+      readonly watermark: string | null;
+      /** `stored`: worked out once the window was final; `computed`: now, from the counts of its minutes */
+      readonly source: 'stored' | 'computed';
+      /** most clicks first; equal counts in the order of ad_id; ads without clicks are not listed */
+      readonly ads: readonly {
+        readonly rank: number;
+        readonly ad_id: string;
+        /** distinct clicks */
+        readonly count: number;
+      }[];
     };
   };
   /** The ads with the most clicks in the last full minutes, or in a range of minutes */
@@ -1311,6 +1416,8 @@ export interface Operations {
 export const operations = {
   cancelReplay: { service: 'query-api', method: 'DELETE', path: '/v1/replays/{id}', gives: 'json' },
   deleteFilter: { service: 'query-api', method: 'DELETE', path: '/v1/filters/{id}', gives: 'json' },
+  exportAdMinutes: { service: 'query-api', method: 'GET', path: '/v1/exports/ad_minutes', gives: 'lines' },
+  exportClicks: { service: 'query-api', method: 'GET', path: '/v1/exports/clicks', gives: 'lines' },
   exportQuarantine: { service: 'query-api', method: 'GET', path: '/v1/quarantine/export', gives: 'lines' },
   findAds: { service: 'query-api', method: 'GET', path: '/v1/ads', gives: 'json' },
   getAggregatedCount: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/aggregated_count', gives: 'json' },
@@ -1318,6 +1425,7 @@ export const operations = {
   getClick: { service: 'query-api', method: 'GET', path: '/v1/clicks/{event_id}', gives: 'json' },
   getCountries: { service: 'query-api', method: 'GET', path: '/v1/ads/countries', gives: 'json' },
   getFilter: { service: 'query-api', method: 'GET', path: '/v1/filters/{id}', gives: 'json' },
+  getMostClicked: { service: 'query-api', method: 'GET', path: '/v1/ads/most_clicked', gives: 'json' },
   getPopularAds: { service: 'query-api', method: 'GET', path: '/v1/ads/popular_ads', gives: 'json' },
   getQuarantine: { service: 'query-api', method: 'GET', path: '/v1/quarantine', gives: 'json' },
   getReconciliation: { service: 'query-api', method: 'GET', path: '/v1/reconciliations/{id}', gives: 'json' },

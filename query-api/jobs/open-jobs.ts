@@ -1,8 +1,9 @@
-/** Jobs, put together: what the routes need of them, and the loop that runs them. */
+/** Jobs, put together, and what is worked out beforehand: the loops that run in the one process that has the jobs. */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { QueryApiConfig } from '../config.ts';
 import { createQueries } from '../queries.ts';
+import { createRollUpLoop } from '../rollup/roll-up-loop.ts';
 import { type Job, newJob } from './job.ts';
 import { createJobLoop } from './job-loop.ts';
 import { createJobStore } from './job-store.ts';
@@ -46,8 +47,16 @@ export function openJobs({ config, clickhouse, pipeline, now, log }: JobsDeps): 
       if (repair) await store.save(repair);
     },
   });
-  if (config.JOBS_ENABLED) loop.start();
-  return loop;
+  const rollUps = createRollUpLoop({ clickhouse, now, log });
+  if (config.JOBS_ENABLED) {
+    loop.start();
+    rollUps.start();
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      await Promise.all([loop[Symbol.asyncDispose](), rollUps[Symbol.asyncDispose]()]);
+    },
+  };
 }
 
 /** A restatement of the minutes in which a reconciliation has found drift. */

@@ -19,7 +19,7 @@ import { rangeOf, searchRangeOf } from '../time-range.ts';
 
 const cursors = rankingCursorsOf('ads');
 
-export function routeAdSearch(http: Http, { queries, groups, restatements, rules }: RouteDeps): void {
+export function routeAdSearch(http: Http, { queries, groups, tops, restatements, rules }: RouteDeps): void {
   http.get('/v1/ads', { schema }, async (request, reply) => {
     const { limit = 20, cursor, ...question } = request.query;
     const { prefix = '' } = question;
@@ -28,7 +28,10 @@ export function routeAdSearch(http: Http, { queries, groups, restatements, rules
     const range = place?.range ?? (asked ? rangeOf(question, rules()) : searchRangeOf(rules()));
     const selection = { ...range, country: undefined };
     const finality = finalityOf(await queries.progress());
-    const ads = await groups.adsByPrefix(prefix, limit + 1, selection, place?.after);
+    const ads =
+      prefix === ''
+        ? await tops.popularAds(limit + 1, selection, place?.after)
+        : await groups.adsByPrefix(prefix, limit + 1, selection, place?.after);
     const isFinal = stateAt(finality, range.to) === 'final';
     const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated(selection)));
     reply.header('cache-control', 'no-cache');

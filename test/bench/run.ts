@@ -37,6 +37,7 @@ const parts: Readonly<Record<string, Part>> = {
   },
   ingest: { file: 'ingest.ts', full: runs, quick: ['--seconds', '2', '--runs', '1'] },
   store: { file: 'store.ts', full: runs },
+  query: { file: 'query.ts', full: [] },
   pipeline: { file: 'pipeline.ts', full: [] },
   restore: { file: 'restore.ts', full: [] },
   live: { file: 'live.ts', full: [] },

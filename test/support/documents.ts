@@ -1,5 +1,6 @@
 /** Both services' OpenAPI documents, and the routes they have really registered, without Kafka or ClickHouse. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { Readable } from 'node:stream';
 import type { FastifyInstance, RouteOptions } from 'fastify';
 import { pino } from 'pino';
 import { loadConfig } from '../../infra/config.ts';
@@ -49,6 +50,8 @@ export async function queryApiDocument(): Promise<Documented> {
         query: nothing,
         queryLines: nothing,
         command: nothing,
+        longCommand: nothing,
+        stream: () => Readable.from([]),
         insert: nothing,
         disks: nothing,
         ping: nothing,

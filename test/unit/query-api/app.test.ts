@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ClickHouse } from '../../../infra/clickhouse.ts';
@@ -37,6 +38,8 @@ function fakeClickHouse(tables: Record<string, () => unknown[]>) {
     },
     queryLines: () => Promise.resolve(new Uint8Array()),
     command: () => Promise.resolve(),
+    longCommand: () => Promise.resolve(),
+    stream: () => Readable.from([]),
     insert: () => Promise.resolve(),
     ping: () => Promise.resolve(),
     disks: async () => [],
@@ -434,12 +437,15 @@ describe('what stands around the answers', () => {
     expect(ours.map(([path]) => path).sort()).toEqual([
       '/v1/ads',
       '/v1/ads/countries',
+      '/v1/ads/most_clicked',
       '/v1/ads/popular_ads',
       '/v1/ads/series',
       '/v1/ads/{ad_id}/aggregated_count',
       '/v1/ads/{ad_id}/restatements',
       '/v1/ads/{ad_id}/series',
       '/v1/clicks/{event_id}',
+      '/v1/exports/ad_minutes',
+      '/v1/exports/clicks',
       '/v1/filters',
       '/v1/filters/{id}',
       '/v1/live',
@@ -462,8 +468,15 @@ describe('what stands around the answers', () => {
         tags: [expect.any(String)],
         summary: expect.any(String),
       });
+      expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['400', '503']));
       const [success] = Object.keys(operation.responses).filter(status => status < '300');
       expect(success).toBe(path.startsWith('/v1/re') && method !== 'get' ? '202' : '200');
+      if (path.startsWith('/v1/exports/')) {
+        const formats = ['text/csv', 'application/x-ndjson', 'application/vnd.apache.parquet'];
+        const content = Object.fromEntries(formats.map(type => [type, { schema: { type: 'string' } }]));
+        expect(operation.responses['200']).toMatchObject({ content });
+        continue;
+      }
       const closed = { additionalProperties: false };
       expect(operation.responses[success ?? '']).toMatchObject({
         content:
@@ -471,7 +484,6 @@ describe('what stands around the answers', () => {
             ? { 'text/event-stream': { schema: { contentSchema: closed } } }
             : { [streams[path] ?? 'application/json']: { schema: closed } },
       });
-      expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['400', '503']));
     }
   });
 

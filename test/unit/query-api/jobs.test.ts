@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { CellChange } from '../../../aggregator/restatement.ts';
@@ -18,6 +19,8 @@ function fakeClickHouse(rows: () => unknown[] = () => []) {
     query: async <T>() => rows() as T[],
     queryLines: async () => new Uint8Array(),
     command: async () => undefined,
+    longCommand: async () => undefined,
+    stream: () => Readable.from([]),
     insert: async (table, ndjson) => {
       for (const line of String(ndjson).split('\n')) inserted.push({ table, row: JSON.parse(line) });
     },

@@ -1,0 +1,100 @@
+/** SQL of bulk exports: long reads in the order of the tables, so that nothing has to be sorted or kept. */
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { Selection } from '../queries.ts';
+import { integer, settingsOf } from '../read-settings.ts';
+import { inRanges, literal } from '../rollup/rolled-sql.ts';
+import type { RowFormat } from './row-format.ts';
+
+export type ExportQueries = ReturnType<typeof createExportQueries>;
+
+export interface ExportSelection extends Omit<Selection, 'country'> {
+  readonly country: string | undefined;
+  /** Empty: all. */
+  readonly adIds: readonly string[];
+}
+
+export interface ExportOptions {
+  /** Of a short read. */
+  readonly timeoutMs: number;
+  /** Of a whole export; a client that takes longer is cut off. */
+  readonly exportTimeoutMs: number;
+}
+
+export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportTimeoutMs }: ExportOptions) {
+  const stream = (sql: string, format: RowFormat) =>
+    clickhouse.stream(
+      `${sql} ${settingsOf(0, exportTimeoutMs)}, max_threads=1, max_block_size=8192, date_time_output_format='iso'`,
+      streamFormats[format],
+    );
+  const counted = async (table: string, where: string): Promise<number> => {
+    const [row] = await clickhouse.query<{ n: number }>(
+      `SELECT count() AS n FROM ${table} WHERE ${where} ${settingsOf(1, timeoutMs)}`,
+    );
+    return row?.n ?? 0;
+  };
+
+  return {
+    /** Rows with their state; those of cells that a restatement has emptied are left out. */
+    adMinutes(selection: ExportSelection, finalUntil: number | null, format: RowFormat): AsyncIterable<Uint8Array> {
+      const isNamed = selection.adIds.length > 0;
+      const order = isNamed ? 'ad_id, minute, country, partition' : 'minute, ad_id, country, partition';
+      return stream(
+        `SELECT minute, ad_id, country::String AS country, partition, clicks, duplicates, late, revision,
+           multiIf(toUnixTimestamp(minute) + 60 > ${integer(Math.floor((finalUntil ?? 0) / 1_000))}, 'provisional',
+             revision > 0, 'restated', 'final') AS state
+         FROM (
+           SELECT minute, ad_id, country, partition, clicks, duplicates, late,
+             toUInt16(bitShiftRight(version, 48)) AS revision
+           FROM ${tableOf(selection)} FINAL WHERE ${minutesWhere(selection)} ORDER BY ${order}
+         )
+         WHERE clicks > 0 OR duplicates > 0 ORDER BY ${order}`,
+        format,
+      );
+    },
+
+    /** About how many; at least as many. */
+    adMinuteRows: (selection: ExportSelection) => counted(tableOf(selection), minutesWhere(selection)),
+
+    /** All accepted clicks, copies too. */
+    clicks(selection: ExportSelection, format: RowFormat): AsyncIterable<Uint8Array> {
+      const free = (column: string) => (format === 'csv' ? harmless(column) : column);
+      return stream(
+        `SELECT click_id, ${free('event_id')} AS event_id, ad_id, clicked_at, received_at, country::String AS country,
+           ${free('user_id')} AS user_id, ${free('ip')} AS ip
+         FROM (
+           SELECT * FROM click_raw FINAL WHERE ${clicksWhere(selection)}
+           ORDER BY toStartOfMinute(clicked_at), ad_id, click_id
+         )`,
+        format,
+      );
+    },
+
+    clickRows: (selection: ExportSelection) => counted('click_raw', clicksWhere(selection)),
+  };
+}
+
+const streamFormats = { csv: 'CSVWithNames', ndjson: 'JSONEachRow', parquet: 'Parquet' } as const;
+
+/** What a spreadsheet would run as a formula gets a `'` before it, as does what begins with one: to take one off restores all. */
+function harmless(column: string): string {
+  return `if(match(${column}, ${literal("^[=+\\-@\\t\\r']")}), concat(${literal("'")}, ${column}), ${column})`;
+}
+
+function tableOf({ adIds }: ExportSelection): string {
+  return adIds.length === 0 ? 'ad_minute' : 'ad_minute_by_ad';
+}
+
+function minutesWhere(selection: ExportSelection): string {
+  const { country } = selection;
+  return `${inRanges('minute', [selection])} ${amongAds(selection)}
+    ${country === undefined ? '' : `AND country = ${literal(country)}`}`;
+}
+
+function clicksWhere(selection: ExportSelection): string {
+  return `${inRanges('toStartOfMinute(clicked_at)', [selection])} AND ${inRanges('clicked_at', [selection])}
+    ${amongAds(selection)}`;
+}
+
+function amongAds({ adIds }: ExportSelection): string {
+  return adIds.length === 0 ? '' : `AND ad_id IN (${adIds.map(literal).join(', ')})`;
+}

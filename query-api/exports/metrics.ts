@@ -1,0 +1,5 @@
+/** The metrics of bulk exports. */
+import { counter, gauge } from '../../infra/metrics.ts';
+
+export const exportBytes = counter('export_bytes_total', 'Bytes read for bulk exports');
+export const exportsRunning = gauge('exports_running', 'Bulk exports that are being read');

@@ -1,0 +1,33 @@
+/** The top list at a moment, as it was worked out once its window was final. */
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { TimeRange } from '../queries.ts';
+import { integer, settingsOf } from '../read-settings.ts';
+import type { WindowMinutes } from './due-blocks.ts';
+import { inRanges } from './rolled-sql.ts';
+import type { AdCount } from './threshold.ts';
+
+export interface StoredTop {
+  readonly ads: readonly AdCount[];
+  /** It may name fewer ads than asked for only if there are no more. */
+  readonly isWhole: boolean;
+}
+
+export type HistoryQueries = ReturnType<typeof createHistoryQueries>;
+
+export function createHistoryQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
+  return {
+    /** Undefined where there is none that knows of all restatements. */
+    async mostClicked(window: WindowMinutes, range: TimeRange, limit: number): Promise<StoredTop | undefined> {
+      const [row] = await clickhouse.query<{ top: [string, number][]; others: number }>(
+        `SELECT arraySlice(ads, 1, ${integer(limit)})::Array(Tuple(String, UInt64)) AS top, others
+         FROM most_clicked_ads FINAL
+         WHERE window = ${integer(window)} AND ends = toDateTime(${integer(range.to / 1_000)}, 'UTC')
+           AND restatements = (SELECT count() FROM restatement FINAL WHERE ${inRanges('minute', [range])})
+         ${settingsOf(1, timeoutMs)}`,
+      );
+      if (row === undefined) return undefined;
+      const ads = row.top.map(([ad_id, count]) => ({ ad_id, count }));
+      return { ads, isWhole: ads.length >= limit || row.others === 0 };
+    },
+  };
+}

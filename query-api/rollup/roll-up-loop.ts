@@ -1,0 +1,128 @@
+/**
+ * Keeps top lists and hours worked out: of the last hours as soon as they are final, and stretch by stretch of all the
+ * time that restatements can reach. What is due is found from the rows alone, so a restart needs nothing.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { messageOf } from '../../infra/errors.ts';
+import type { Logger } from '../../infra/log.ts';
+import { finalityOf } from '../finality.ts';
+import { createQueries, type TimeRange } from '../queries.ts';
+import { settingsOf } from '../read-settings.ts';
+import { minuteMs } from '../time-range.ts';
+import { createBlockDirectory } from './block-directory.ts';
+import { hourMs } from './blocks.ts';
+import { type Due, dueBlocks, lookBackMs } from './due-blocks.ts';
+import { blocksDue } from './metrics.ts';
+import { type AdsListed, createRollUp } from './roll-up.ts';
+import { createTopQueries } from './top-queries.ts';
+
+export interface RollUpLoopDeps {
+  readonly clickhouse: ClickHouse;
+  /** Epoch ms. */
+  readonly now: () => number;
+  readonly log: Logger;
+  readonly pauseMs?: number;
+  readonly listed?: AdsListed;
+}
+
+export interface RollUpLoop extends AsyncDisposable {
+  start(): void;
+  /** Works out what is due of one stretch; how many blocks were. */
+  turn(): Promise<number>;
+}
+
+export function createRollUpLoop({ clickhouse, now, log, pauseMs = 1_000, listed }: RollUpLoopDeps): RollUpLoop {
+  const closing = new AbortController();
+  const directory = createBlockDirectory(clickhouse, { timeoutMs });
+  const tops = createTopQueries(clickhouse, directory, { timeoutMs, maxThreads: 1 });
+  const rollUp = createRollUp({ clickhouse, tops, ...(listed && { listed }) });
+  const { progress } = createQueries(clickhouse, { timeoutMs });
+  let sweptUntil = Number.POSITIVE_INFINITY;
+  let sweepAt = 0;
+  let running = Promise.resolve();
+
+  const dueOf = async (range: TimeRange): Promise<Due[]> => {
+    const { rows, told } = await directory.read({ from: range.from - lookBackMs, to: range.to });
+    return dueBlocks(rows, told, range);
+  };
+
+  const workOff = async (due: readonly Due[]): Promise<number> => {
+    let done = 0;
+    blocksDue.set(due.length);
+    for (let i = 0; i < due.length && !closing.signal.aborted; i += blocksAtOnce) {
+      done += await rollUp(due.slice(i, i + blocksAtOnce));
+    }
+    return done;
+  };
+
+  const turn = async (): Promise<number> => {
+    const finalUntil = floorTo(finalityOf(await progress()).finalUntil ?? 0, minuteMs);
+    const first = await firstMinute(clickhouse, finalUntil - reachMs);
+    if (first === undefined || first >= finalUntil) return 0;
+    const recent = Math.max(first, finalUntil - recentMs);
+    const done = await workOff(await dueOf({ from: recent, to: finalUntil }));
+    if (done > 0) return done;
+    return now() < sweepAt ? 0 : await sweep(first, recent);
+  };
+
+  /** Back from `recent`, a stretch a turn; after the first minute it begins again. */
+  const sweep = async (first: number, recent: number): Promise<number> => {
+    const to = Math.min(recent, sweptUntil);
+    const from = Math.max(first, to - stretchMs);
+    const due = from < to ? await dueOf({ from, to }) : [];
+    const done = await workOff(due.slice(0, blocksPerTurn));
+    if (due.length > blocksPerTurn) return done;
+    sweptUntil = from > first ? from : Number.POSITIVE_INFINITY;
+    if (from <= first) sweepAt = now() + sweepPauseMs;
+    return done;
+  };
+
+  const loop = async () => {
+    while (!closing.signal.aborted) {
+      let done = 0;
+      try {
+        done = await turn();
+      } catch (error) {
+        if (!closing.signal.aborted) log.warn({ why: messageOf(error) }, 'top lists and hours are not worked out');
+      }
+      if (done === 0) await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+    }
+  };
+
+  return {
+    turn,
+    start() {
+      running = loop();
+    },
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      await running;
+    },
+  };
+}
+
+const timeoutMs = 60_000;
+/** Looked at in every turn. */
+const recentMs = 2 * hourMs;
+const stretchMs = 24 * hourMs;
+/** Raw clicks, and so restatements, go back 35 days. */
+const reachMs = 35 * 24 * hourMs;
+const sweepPauseMs = 60_000;
+/** Between two looks at whether the process is to end. */
+const blocksAtOnce = 20;
+/** So that what is just final never waits for long. */
+const blocksPerTurn = 60;
+
+async function firstMinute(clickhouse: ClickHouse, since: number): Promise<number | undefined> {
+  const at = Math.max(0, Math.floor(since / 1_000));
+  const [row] = await clickhouse.query<{ at: number }>(
+    `SELECT toUnixTimestamp(minute) * 1000 AS at FROM ad_minute WHERE minute >= toDateTime(${at}, 'UTC')
+     ORDER BY minute LIMIT 1 ${settingsOf(1, timeoutMs)}`,
+  );
+  return row?.at;
+}
+
+function floorTo(ms: number, stepMs: number): number {
+  return ms - (ms % stepMs);
+}

@@ -1,0 +1,86 @@
+/**
+ * The ads with the most clicks of a range, exact and fast: from the lists of its minutes and hours where these can tell,
+ * otherwise from the rows of all ads.
+ */
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { AdCursor, Selection } from '../queries.ts';
+import { integer, settingsOf } from '../read-settings.ts';
+import type { BlockDirectory } from './block-directory.ts';
+import type { Plan } from './blocks.ts';
+import { blocksWithin, inRanges, literal, rowsOfAds } from './rolled-sql.ts';
+import { type AdCount, type Listed, settle, topOf } from './threshold.ts';
+
+export type TopQueries = ReturnType<typeof createTopQueries>;
+
+export interface TopOptions {
+  readonly timeoutMs: number;
+  /** Where another read would be in the way: fewer threads. */
+  readonly maxThreads?: number;
+}
+
+export function createTopQueries(
+  clickhouse: ClickHouse,
+  directory: BlockDirectory,
+  { timeoutMs, maxThreads }: TopOptions,
+) {
+  const threads = maxThreads === undefined ? '' : `, max_threads=${maxThreads}`;
+  const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs) + threads;
+
+  const fromRows = async (limit: number, plan: Plan, among: string, after?: AdCursor): Promise<AdCount[]> =>
+    await clickhouse.query(
+      `SELECT ad_id, sum(clicks) AS count FROM ${rowsOfAds(plan, among, false)}
+       GROUP BY ad_id HAVING count > 0 ${after === undefined ? '' : `AND ${behind(after)}`} ORDER BY count DESC, ad_id LIMIT ${integer(limit)} ${settings(limit)}`,
+    );
+
+  /** An ad without a name stands for the lists themselves: its bounds are those of all, of the same moment. */
+  const candidates = async (limit: number, plan: Plan): Promise<Listed[]> =>
+    await clickhouse.query(
+      `SELECT ad_id, sum(clicks) AS listed, sum(bound) AS bounds
+       FROM (
+         SELECT ad.1 AS ad_id, ad.2 AS clicks, others AS bound
+         FROM most_clicked_ads FINAL ARRAY JOIN arrayPushBack(ads, ('', toUInt64(0))) AS ad WHERE ${blocksWithin(plan)}
+         UNION ALL
+         SELECT ad_id, clicks, toUInt64(0) AS bound FROM ad_minute FINAL WHERE ${inRanges('minute', plan.rest)}
+       )
+       GROUP BY ad_id ORDER BY ad_id = '' DESC, toInt64(listed) - toInt64(bounds) DESC, ad_id
+       LIMIT ${integer(limit + 1)} ${settings(limit + 1)}`,
+    );
+
+  const lookUp = async (adIds: readonly string[], plan: Plan): Promise<AdCount[]> => {
+    if (adIds.length === 0) return [];
+    const among = `ad_id IN (${adIds.map(literal).join(', ')})`;
+    return await clickhouse.query(
+      `SELECT ad_id, sum(clicks) AS count FROM ${rowsOfAds(plan, among, true)} GROUP BY ad_id ${settings(adIds.length)}`,
+    );
+  };
+
+  const fromLists = async (limit: number, plan: Plan): Promise<AdCount[] | undefined> => {
+    const looked = 2 * limit + 400;
+    const [all, ...ads] = await candidates(looked, plan);
+    if (all === undefined || all.ad_id !== '') return undefined;
+    const settled = settle(ads, all.bounds, limit, ads.length < looked);
+    if (settled === undefined) return undefined;
+    return topOf([...settled.exact, ...(await lookUp(settled.doubtful, plan))], limit);
+  };
+
+  return {
+    /** By clicks, then by ad_id: equal counts always come in the same order. */
+    async popularAds(limit: number, selection: Selection, after?: AdCursor): Promise<AdCount[]> {
+      const plan = await directory.plan(selection, { hours: true });
+      const canList = selection.country === undefined && after === undefined;
+      const listed = canList && plan.hours.length + plan.minutes.length > 0 ? await fromLists(limit, plan) : undefined;
+      return listed ?? (await fromRows(limit, plan, ofCountries(selection), after));
+    },
+  };
+}
+
+function behind({ count, adId }: AdCursor): string {
+  return `(count < ${integer(count)} OR (count = ${integer(count)} AND ad_id > ${literal(adId)}))`;
+}
+
+function ofCountries({ country }: Selection): string {
+  if (country === undefined) return '1';
+  if (typeof country === 'string') return `country = ${literal(country)}`;
+  const among = (names: readonly string[]) => `(${["''", ...names.map(literal)].join(', ')})`;
+  return `${country.in ? `country IN ${among(country.in)} AND ` : ''}country NOT IN ${among(country.out)}`;
+}

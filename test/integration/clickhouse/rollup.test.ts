@@ -1,0 +1,251 @@
+import fc from 'fast-check';
+import { pino } from 'pino';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { CellChange } from '../../../aggregator/restatement.ts';
+import { migrate } from '../../../infra/migrate.ts';
+import { createGroupQueries, type GroupQueries } from '../../../query-api/group-queries.ts';
+import { applyChanges } from '../../../query-api/jobs/apply-changes.ts';
+import { type BlockDirectory, createBlockDirectory } from '../../../query-api/rollup/block-directory.ts';
+import { createRollUpLoop, type RollUpLoop } from '../../../query-api/rollup/roll-up-loop.ts';
+import { createTopQueries, type TopQueries } from '../../../query-api/rollup/top-queries.ts';
+import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+/** Ranges cross from one partition of the tables into the next. */
+const start = Date.parse('2026-11-21T22:00:00Z');
+/** With clicks: the end of an hour, a whole one, and the begin of the next, of another day. */
+const [firstMinute, endMinute] = [50, 130];
+const log = pino({ level: 'silent' });
+const countries = ['DE', 'KR', 'US'];
+/** Shorter than the number of ads, so that lists leave ads out. */
+const listed = { minute: 4, hour: 6, window: 3 };
+
+let engine: TemporaryEngine;
+let directory: BlockDirectory;
+let tops: TopQueries;
+let groups: GroupQueries;
+let rollUps: RollUpLoop;
+
+beforeAll(async () => {
+  engine = await openTemporaryEngine();
+  await migrate(engine.clickhouse, log);
+  await engine.clickhouse.command('SYSTEM STOP MERGES');
+  directory = createBlockDirectory(engine.clickhouse, { timeoutMs: 10_000 });
+  tops = createTopQueries(engine.clickhouse, directory, { timeoutMs: 10_000 });
+  groups = createGroupQueries(engine.clickhouse, { timeoutMs: 10_000 });
+});
+beforeEach(forget);
+afterAll(() => engine[Symbol.asyncDispose]());
+
+async function forget(): Promise<void> {
+  const tables = ['ad_minute', 'ad_minute_by_ad', 'ad_hour', 'most_clicked_ads', 'restatement', 'partition_progress'];
+  for (const table of tables) await engine.clickhouse.command(`TRUNCATE TABLE ${table}`);
+  rollUps = createRollUpLoop({ clickhouse: engine.clickhouse, now: Date.now, log, listed });
+}
+
+interface Cell {
+  /** Since `start`. */
+  readonly minute: number;
+  readonly ad_id: string;
+  readonly country: string;
+  clicks: number;
+  revision: number;
+}
+
+async function count(cells: readonly Cell[]): Promise<void> {
+  const rows = cells.map(({ minute, revision, ...cell }) =>
+    JSON.stringify({
+      ...{ ...cell, minute: start / 1_000 + minute * 60 },
+      ...{ partition: 0, version: 1, duplicates: cell.clicks % 3, late: 0 },
+    }),
+  );
+  await engine.clickhouse.insert('ad_minute', rows.join('\n'));
+  await engine.clickhouse.insert('ad_minute_by_ad', rows.join('\n'));
+}
+
+async function finalUntil(minute: number): Promise<void> {
+  const at = start + minute * minuteMs;
+  const row = { partition: 0, partitions: 1, position: minute, watermark: at, final_until: at, appended_at: at };
+  await engine.clickhouse.insert(
+    'partition_progress',
+    JSON.stringify({ ...row, received: 0, counted: 0, duplicates: 0, quarantined: 0 }),
+  );
+}
+
+/** All stretches: the last hours, and the rest. */
+async function rollUpAll(): Promise<void> {
+  let idle = 0;
+  while (idle < 2) idle = (await rollUps.turn()) === 0 ? idle + 1 : 0;
+}
+
+function changeOf(cell: Cell, after: number): CellChange {
+  const counts = { partition: 0, duplicates: after % 3, late: 0 };
+  return {
+    ...{ minute: start / 1_000 + cell.minute * 60, ad_id: cell.ad_id, country: cell.country },
+    ...{ revision: cell.revision + 1, before: cell.clicks, after, before_duplicates: 0, after_duplicates: 0 },
+    ...{ stated: [], rows: [{ ...counts, clicks: after }] },
+  };
+}
+
+async function restate(cell: Cell, after: number): Promise<void> {
+  await applyChanges(engine.clickhouse, [changeOf(cell, after)], { job: 'j', reason: 'late', at: Date.now() });
+  cell.clicks = after;
+  cell.revision++;
+}
+
+/** As a job that is killed before it has changed the count. */
+async function onlyTell(cell: Cell, after: number): Promise<void> {
+  const { rows, ...told } = changeOf(cell, after);
+  await engine.clickhouse.insert('restatement', JSON.stringify({ ...told, job: 'j', reason: 'late', at: Date.now() }));
+}
+
+const rangeOf = (from: number, to: number, country?: string) => ({
+  from: start + from * minuteMs,
+  to: start + to * minuteMs,
+  country,
+});
+
+type Range = ReturnType<typeof rangeOf>;
+
+function within(cells: readonly Cell[], { from, to, country }: Range): Cell[] {
+  return cells.filter(cell => {
+    const at = start + cell.minute * minuteMs;
+    return at >= from && at < to && (country === undefined || cell.country === country);
+  });
+}
+
+function sumsBy(cells: readonly Cell[], key: (cell: Cell) => string): { key: string; count: number }[] {
+  return [...Map.groupBy(cells, key)]
+    .map(([key, own]) => ({ key, count: own.reduce((sum, cell) => sum + cell.clicks, 0) }))
+    .filter(({ count }) => count > 0)
+    .sort((a, b) => b.count - a.count || (a.key < b.key ? -1 : 1));
+}
+
+async function expectTruth(cells: readonly Cell[], range: Range, limit: number): Promise<void> {
+  const own = within(cells, range);
+  const ads = sumsBy(own, ({ ad_id }) => ad_id);
+  expect(await tops.popularAds(limit, range)).toEqual(
+    ads.slice(0, limit).map(({ key, count }) => ({ ad_id: key, count })),
+  );
+  const named = ads[0]?.key ?? 'none';
+  const all = own.reduce((sum, cell) => sum + cell.clicks, 0);
+  expect((await groups.totals([], range)).count).toBe(all);
+  expect((await groups.totals([named], range)).count).toBe(ads[0]?.count ?? 0);
+  expect((await groups.countries([], range)).map(row => ({ key: row.country, count: row.count }))).toEqual(
+    sumsBy(own, ({ country }) => country),
+  );
+  const hours = sumsBy(own, ({ minute }) => String(Math.floor(minute / 60)));
+  const series = (await groups.series([], hourMs, range)).filter(row => row.count > 0);
+  expect(new Map(series.map(row => [(row.start - start) / hourMs, row.count]))).toEqual(
+    new Map(hours.map(({ key, count }) => [Number(key), count])),
+  );
+  const byMinute = (await groups.series([], minuteMs, range)).reduce((sum, row) => sum + row.count, 0);
+  expect(byMinute).toBe(all);
+  expect(await groups.adsByPrefix('ad-1', limit, { ...range, country: undefined })).toEqual(
+    sumsBy(
+      within(cells, { ...range, country: undefined }).filter(cell => cell.ad_id.startsWith('ad-1')),
+      ({ ad_id }) => ad_id,
+    )
+      .slice(0, limit)
+      .map(({ key, count }) => ({ ad_id: key, count })),
+  );
+}
+
+const cellsOf = fc
+  .uniqueArray(
+    fc.record({
+      minute: fc.integer({ min: firstMinute, max: endMinute - 1 }),
+      ad_id: fc.integer({ min: 0, max: 14 }).map(n => `ad-${n}`),
+      country: fc.constantFrom(...countries),
+      clicks: fc.integer({ min: 1, max: 40 }),
+    }),
+    { minLength: 100, maxLength: 400, selector: cell => `${cell.minute} ${cell.ad_id} ${cell.country}` },
+  )
+  .map(cells => cells.map((cell): Cell => ({ ...cell, revision: 0 })));
+
+const ranges = fc.array(
+  fc
+    .tuple(
+      fc.integer({ min: firstMinute - 5, max: endMinute + 5 }),
+      fc.integer({ min: firstMinute - 5, max: endMinute + 5 }),
+      fc.option(fc.constantFrom(...countries), { nil: undefined, freq: 3 }),
+    )
+    .filter(([a, b]) => a !== b)
+    .map(([a, b, country]) => rangeOf(Math.min(a, b), Math.max(a, b), country)),
+  { minLength: 2, maxLength: 3 },
+);
+
+describe('what is worked out beforehand', () => {
+  it('answers as the minutes do, whatever is final, restated or about to be', { timeout: 600_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        cellsOf,
+        ranges,
+        fc.integer({ min: 1, max: 8 }),
+        fc.integer({ min: 100, max: endMinute }),
+        fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 60 }), fc.boolean()), { minLength: 1, maxLength: 3 }),
+        async (cells, asked, limit, final, changes) => {
+          await forget();
+          await count(cells);
+          await finalUntil(final);
+          await rollUpAll();
+          for (const range of asked) await expectTruth(cells, range, limit);
+          for (const [at, after, isKilled] of changes) {
+            const cell = cells[at % cells.length]!;
+            if (isKilled) {
+              await onlyTell(cell, after);
+              await rollUpAll();
+              for (const range of asked) await expectTruth(cells, range, limit);
+            }
+            await restate(cell, after);
+            for (const range of asked) await expectTruth(cells, range, limit);
+          }
+          await rollUpAll();
+          for (const range of asked) await expectTruth(cells, range, limit);
+        },
+      ),
+      { numRuns: 3, endOnFailure: true },
+    );
+  });
+
+  it('is used: whole hours and minutes, as far as they are final', async () => {
+    await count([{ minute: 58, ad_id: 'a', country: 'KR', clicks: 1, revision: 0 }]);
+    await finalUntil(125);
+    await rollUpAll();
+    expect(await directory.plan(rangeOf(58, 140), { hours: true })).toEqual({
+      hours: [{ from: start + 60 * minuteMs, to: start + 120 * minuteMs }],
+      minutes: [
+        { from: start + 58 * minuteMs, to: start + 60 * minuteMs },
+        { from: start + 120 * minuteMs, to: start + 125 * minuteMs },
+      ],
+      rest: [{ from: start + 125 * minuteMs, to: start + 140 * minuteMs }],
+    });
+  });
+
+  it('is not used for an hour that is restated, until it is worked out anew', async () => {
+    const cell: Cell = { minute: 70, ad_id: 'a', country: 'KR', clicks: 1, revision: 0 };
+    await count([cell]);
+    await finalUntil(120);
+    await rollUpAll();
+    const hours = async () => (await directory.plan(rangeOf(60, 120), { hours: true })).hours;
+    expect(await hours()).toHaveLength(1);
+    await restate(cell, 5);
+    expect(await hours()).toEqual([]);
+    await rollUpAll();
+    expect(await hours()).toHaveLength(1);
+  });
+
+  it('is not worked out while a restatement is told and not in the counts, however often it is tried', async () => {
+    const cell: Cell = { minute: 70, ad_id: 'a', country: 'KR', clicks: 1, revision: 0 };
+    await count([cell]);
+    await finalUntil(120);
+    await onlyTell(cell, 5);
+    await rollUpAll();
+    expect((await directory.plan(rangeOf(60, 120), { hours: true })).hours).toEqual([]);
+    await restate(cell, 5);
+    await rollUpAll();
+    expect((await directory.plan(rangeOf(60, 120), { hours: true })).hours).toHaveLength(1);
+    expect(await tops.popularAds(1, rangeOf(60, 120))).toEqual([{ ad_id: 'a', count: 5 }]);
+  });
+});

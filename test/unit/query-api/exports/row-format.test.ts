@@ -1,0 +1,42 @@
+import { parse } from 'csv-parse/sync';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { acceptedFormat, linesOf } from '../../../../query-api/exports/row-format.ts';
+
+describe('the format asked for', () => {
+  it.each([
+    [undefined, 'json'],
+    ['*/*', 'json'],
+    ['text/csv', 'csv'],
+    ['TEXT/CSV; charset=utf-8', 'csv'],
+    ['application/json, text/csv', 'json'],
+    ['application/json;q=0.5, text/csv', 'csv'],
+    ['text/csv;q=0, application/x-ndjson', 'ndjson'],
+    ['text/html, application/x-ndjson;q=0.9, */*;q=0.1', 'ndjson'],
+    ['image/png', 'json'],
+  ])('of Accept %s is %s', (accept, format) => {
+    expect(acceptedFormat(accept, ['csv', 'ndjson', 'json'], 'json')).toBe(format);
+  });
+});
+
+describe('rows as CSV', () => {
+  it('come back as they were, but for one quote before what a spreadsheet would run', () => {
+    const text = fc.oneof(fc.string(), fc.constantFrom('=1', '+1', '-1', '@a', "'x", 'a,b', '"', 'a\nb', '\r'));
+    fc.assert(
+      fc.property(fc.array(fc.record({ a: text, b: text }), { minLength: 1 }), rows => {
+        const cells = parse<Record<string, string>>(linesOf(rows, ['a', 'b'], 'csv'), {
+          columns: true,
+          record_delimiter: '\n',
+        });
+        for (const cell of cells.flatMap(row => Object.values(row))) expect(cell).not.toMatch(/^[=+\-@\t\r]/);
+        expect(cells.map(row => [row['a'], row['b']].map(cell => cell?.replace(/^'/, '')))).toEqual(
+          rows.map(({ a, b }) => [a, b]),
+        );
+      }),
+    );
+  });
+
+  it('leave null empty, and numbers as they are', () => {
+    expect(linesOf([{ a: null, b: -1 }], ['a', 'b', 'c'], 'csv')).toBe('a,b,c\n,-1,\n');
+  });
+});
