@@ -9,8 +9,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Retryable } from '../errors.ts';
 
-/** `Parquet` is one file, which the embedded engine writes whole before the first piece comes. */
-export type StreamFormat = 'CSVWithNames' | 'JSONEachRow' | 'Parquet';
+/**
+ * `CSV` without names: the embedded engine would put them before each piece. `Parquet` is one file, which it writes whole
+ * before the first piece comes.
+ */
+export type StreamFormat = 'CSV' | 'JSONEachRow' | 'Parquet';
 
 export function engineStreams(directory: string, database: string) {
   const running = new Set<Promise<unknown>>();

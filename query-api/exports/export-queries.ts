@@ -1,13 +1,13 @@
 /** SQL of bulk exports: long reads in the order of the tables, so that nothing has to be sorted or kept. */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
-import type { Selection } from '../queries.ts';
+import type { TimeRange } from '../queries.ts';
 import { integer, settingsOf } from '../read-settings.ts';
 import { inRanges, literal } from '../rollup/rolled-sql.ts';
 import type { RowFormat } from './row-format.ts';
 
 export type ExportQueries = ReturnType<typeof createExportQueries>;
 
-export interface ExportSelection extends Omit<Selection, 'country'> {
+export interface ExportSelection extends TimeRange {
   readonly country: string | undefined;
   /** Empty: all. */
   readonly adIds: readonly string[];
@@ -21,11 +21,13 @@ export interface ExportOptions {
 }
 
 export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportTimeoutMs }: ExportOptions) {
-  const stream = (sql: string, format: RowFormat) =>
-    clickhouse.stream(
+  async function* stream(sql: string, format: RowFormat, columns: readonly string[]): AsyncGenerator<Uint8Array> {
+    if (format === 'csv') yield Buffer.from(`${columns.join(',')}\n`);
+    yield* clickhouse.stream(
       `${sql} ${settingsOf(0, exportTimeoutMs)}, max_threads=1, max_block_size=8192, date_time_output_format='iso'`,
       streamFormats[format],
     );
+  }
   const counted = async (table: string, where: string): Promise<number> => {
     const [row] = await clickhouse.query<{ n: number }>(
       `SELECT count() AS n FROM ${table} WHERE ${where} ${settingsOf(1, timeoutMs)}`,
@@ -49,6 +51,7 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
          )
          WHERE clicks > 0 OR duplicates > 0 ORDER BY ${order}`,
         format,
+        minuteColumns,
       );
     },
 
@@ -66,6 +69,7 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
            ORDER BY toStartOfMinute(clicked_at), ad_id, click_id
          )`,
         format,
+        clickColumns,
       );
     },
 
@@ -73,7 +77,10 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
   };
 }
 
-const streamFormats = { csv: 'CSVWithNames', ndjson: 'JSONEachRow', parquet: 'Parquet' } as const;
+const minuteColumns = ['minute', 'ad_id', 'country', 'partition', 'clicks', 'duplicates', 'late', 'revision', 'state'];
+const clickColumns = ['click_id', 'event_id', 'ad_id', 'clicked_at', 'received_at', 'country', 'user_id', 'ip'];
+
+const streamFormats = { csv: 'CSV', ndjson: 'JSONEachRow', parquet: 'Parquet' } as const;
 
 /** What a spreadsheet would run as a formula gets a `'` before it, as does what begins with one: to take one off restores all. */
 function harmless(column: string): string {

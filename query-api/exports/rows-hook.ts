@@ -1,6 +1,6 @@
 /**
  * Lists as lines: who asks with `Accept: text/csv` or `application/x-ndjson` gets the rows of an answer alone, each with
- * the answer's state and watermark where it has none of its own. `x-state`, `x-watermark` and `x-next` tell them, too.
+ * the answer's state and watermark where it has none of its own. `x-state`, `x-watermark` and `x-next-cursor` tell them, too.
  */
 import type { Http } from '../../infra/http.ts';
 import { acceptedFormat, linesOf, mediaTypes, type Row } from './row-format.ts';
@@ -38,8 +38,8 @@ export function answerRows(http: Http): void {
     const format = acceptedFormat(request.headers.accept, ['csv', 'ndjson', 'json'], 'json');
     if (format === 'json') return payload;
     const standing = ['state', 'watermark'].filter(field => field in payload);
-    for (const field of [...standing, 'next']) {
-      if (typeof payload[field] === 'string') reply.header(`x-${field}`, payload[field]);
+    for (const field of [...standing, 'next_cursor']) {
+      if (typeof payload[field] === 'string') reply.header(`x-${field.replace('_', '-')}`, payload[field]);
     }
     const own = Object.fromEntries(standing.map(field => [field, payload[field]]));
     const rows = table.rows(payload).map(row => ({ ...row, ...own, ...row }));

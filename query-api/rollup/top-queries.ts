@@ -16,12 +16,14 @@ export interface TopOptions {
   readonly timeoutMs: number;
   /** Where another read would be in the way: fewer threads. */
   readonly maxThreads?: number;
+  /** How much of each list is looked at first, of so many ads asked for. */
+  readonly depthOf?: (limit: number) => number;
 }
 
 export function createTopQueries(
   clickhouse: ClickHouse,
   directory: BlockDirectory,
-  { timeoutMs, maxThreads }: TopOptions,
+  { timeoutMs, maxThreads, depthOf = limit => 4 * limit + 100 }: TopOptions,
 ) {
   const threads = maxThreads === undefined ? '' : `, max_threads=${maxThreads}`;
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs) + threads;
@@ -32,13 +34,19 @@ export function createTopQueries(
        GROUP BY ad_id HAVING count > 0 ${after === undefined ? '' : `AND ${behind(after)}`} ORDER BY count DESC, ad_id LIMIT ${integer(limit)} ${settings(limit)}`,
     );
 
-  /** An ad without a name stands for the lists themselves: its bounds are those of all, of the same moment. */
-  const candidates = async (limit: number, plan: Plan): Promise<Listed[]> =>
+  /**
+   * From the first `depth` of each list. An ad without a name stands for the lists themselves: its bounds are those of
+   * all, of the same moment.
+   */
+  const candidates = async (limit: number, depth: number, plan: Plan): Promise<Listed[]> =>
     await clickhouse.query(
       `SELECT ad_id, sum(clicks) AS listed, sum(bound) AS bounds
        FROM (
-         SELECT ad.1 AS ad_id, ad.2 AS clicks, others AS bound
-         FROM most_clicked_ads FINAL ARRAY JOIN arrayPushBack(ads, ('', toUInt64(0))) AS ad WHERE ${blocksWithin(plan)}
+         SELECT ad.1 AS ad_id, ad.2 AS clicks,
+           if(length(ads) > ${integer(depth)}, ads[${integer(depth + 1)}].2, others) AS bound
+         FROM most_clicked_ads FINAL
+         ARRAY JOIN arrayPushBack(arraySlice(ads, 1, ${integer(depth)}), ('', toUInt64(0))) AS ad
+         WHERE ${blocksWithin(plan)}
          UNION ALL
          SELECT ad_id, clicks, toUInt64(0) AS bound FROM ad_minute FINAL WHERE ${inRanges('minute', plan.rest)}
        )
@@ -54,9 +62,9 @@ export function createTopQueries(
     );
   };
 
-  const fromLists = async (limit: number, plan: Plan): Promise<AdCount[] | undefined> => {
+  const fromLists = async (limit: number, depth: number, plan: Plan): Promise<AdCount[] | undefined> => {
     const looked = 2 * limit + 400;
-    const [all, ...ads] = await candidates(looked, plan);
+    const [all, ...ads] = await candidates(looked, depth, plan);
     if (all === undefined || all.ad_id !== '') return undefined;
     const settled = settle(ads, all.bounds, limit, ads.length < looked);
     if (settled === undefined) return undefined;
@@ -68,11 +76,17 @@ export function createTopQueries(
     async popularAds(limit: number, selection: Selection, after?: AdCursor): Promise<AdCount[]> {
       const plan = await directory.plan(selection, { hours: true });
       const canList = selection.country === undefined && after === undefined;
-      const listed = canList && plan.hours.length + plan.minutes.length > 0 ? await fromLists(limit, plan) : undefined;
+      const hasLists = canList && plan.hours.length + plan.minutes.length > 0;
+      // Most often the beginnings of the lists can tell, which are read in a quarter of the time.
+      const listed = hasLists
+        ? ((await fromLists(limit, depthOf(limit), plan)) ?? (await fromLists(limit, wholeLists, plan)))
+        : undefined;
       return listed ?? (await fromRows(limit, plan, ofCountries(selection), after));
     },
   };
 }
+
+const wholeLists = 1_000_000;
 
 function behind({ count, adId }: AdCursor): string {
   return `(count < ${integer(count)} OR (count = ${integer(count)} AND ad_id > ${literal(adId)}))`;

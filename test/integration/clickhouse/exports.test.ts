@@ -130,6 +130,16 @@ describe('GET /v1/exports/ad_minutes', () => {
     expect(readdirSync(tmpdir()).filter(name => name.startsWith('adclicks-export-'))).toEqual([]);
   });
 
+  it('has one header line before many pieces, and every row of them', async () => {
+    const { body } = await ask(`/v1/exports/ad_minutes?${range}`, 'text/csv');
+    const lines = body.trimEnd().split('\n');
+    expect(lines[0]).toBe('minute,ad_id,country,partition,clicks,duplicates,late,revision,state');
+    expect({ lines: lines.length, headers: lines.filter(line => line.startsWith('minute')).length }).toEqual({
+      lines: 300_004,
+      headers: 1,
+    });
+  });
+
   it('is of the ads and the country that are named', async () => {
     const { body } = await ask(`/v1/exports/ad_minutes?${range}&ad_id=a&ad_id=b&country=KR&format=ndjson`);
     expect(

@@ -32,7 +32,7 @@ beforeAll(async () => {
   await migrate(engine.clickhouse, log);
   await engine.clickhouse.command('SYSTEM STOP MERGES');
   directory = createBlockDirectory(engine.clickhouse, { timeoutMs: 10_000 });
-  tops = createTopQueries(engine.clickhouse, directory, { timeoutMs: 10_000 });
+  tops = createTopQueries(engine.clickhouse, directory, { timeoutMs: 10_000, depthOf: limit => Math.min(limit, 3) });
   groups = createGroupQueries(engine.clickhouse, { timeoutMs: 10_000 });
 });
 beforeEach(forget);
