@@ -28,6 +28,7 @@ async function setUp(env: Record<string, string> = {}, deps: Partial<IngestDeps>
     clickLog,
     log: pino({ level: 'silent' }),
     kafkaReady: () => Promise.resolve(),
+    rulesKnown: () => undefined,
     now: () => now,
     ...deps,
   });
