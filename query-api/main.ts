@@ -24,10 +24,13 @@ await runProcess(log, async stop => {
   }
   log.info({ config: printable(config) }, 'configuration');
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
-  await using pipeline = pipelineOf(createKafka(config, 'query-api', log), names(config.TOPIC_PREFIX));
+  await using pipeline = pipelineOf(createKafka(config, 'query-api', log), names(config.TOPIC_PREFIX), log);
   await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
   const rowsChecked = conservation.latest;
-  const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, pipeline, rowsChecked });
+  const http = await buildQueryApi({
+    ...{ config, clickhouse, log, now: Date.now, pipeline, rowsChecked },
+    hotAds: pipeline.hotAds,
+  });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });
   const url = await listen(http, config.HOST, config.QUERY_API_PORT);

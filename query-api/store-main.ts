@@ -30,7 +30,7 @@ await runProcess(log, async stop => {
   const kafka = createKafka(config, 'store', log);
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
   await migrate(clickhouse, log);
-  await using pipeline = pipelineOf(kafka, names);
+  await using pipeline = pipelineOf(kafka, names, log);
   await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
 
   let running: Sink | undefined;
@@ -44,6 +44,7 @@ await runProcess(log, async stop => {
     log,
     now: Date.now,
     pipeline,
+    hotAds: pipeline.hotAds,
     rowsChecked: conservation.latest,
     readiness: { sink: checkSink },
   });

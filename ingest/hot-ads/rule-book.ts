@@ -9,7 +9,16 @@
  */
 import { Corrupt, Retryable } from '../../infra/errors.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
-import { entryOf, type HotAdRule, type HotAdTerms, hotAdTerms, isInTime, type RoutedClick, routeOf } from './rule.ts';
+import {
+  entryOf,
+  type HotAdRule,
+  type HotAdTerms,
+  hotAdTerms,
+  isInTime,
+  isSplitBy,
+  type RoutedClick,
+  routeOf,
+} from './rule.ts';
 
 /** Of one fetch: the offset asked for, the one to ask for next, and the records from the former on. */
 export interface ReadBatch {
@@ -87,7 +96,7 @@ export class RuleBook {
 
   isSplit(adId: string, clickedAt: number): boolean {
     const rules = this.#holding.get(adId);
-    return rules?.some(({ from, until }) => from <= clickedAt && clickedAt < until) ?? false;
+    return rules !== undefined && isSplitBy(rules)(adId, clickedAt);
   }
 
   /** Why a click of this event time cannot be routed, if it cannot. */

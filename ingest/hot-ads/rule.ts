@@ -61,6 +61,11 @@ export function routeOf({ adId, eventId, clickedAt }: RoutedClick, partitions: n
   return isSplit(adId, clickedAt) ? splitPartitionOf(eventId, partitions) : partitionOf(adId, partitions);
 }
 
+export function isSplitBy(rules: readonly HotAdRule[]): IsSplit {
+  return (adId, clickedAt) =>
+    rules.some(rule => rule.adId === adId && rule.from <= clickedAt && clickedAt < rule.until);
+}
+
 export function isInTime({ from }: HotAdRule, appendedAt: number, { aheadMs }: HotAdTerms): boolean {
   return from >= appendedAt + aheadMs;
 }
