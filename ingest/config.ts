@@ -3,6 +3,7 @@ import { type Static, Type } from 'typebox';
 import { KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';
 import type { SplitSettings } from './hot-ads/announcements.ts';
+import { HotAdConfig } from './hot-ads/rule.ts';
 
 const mib = 1 << 20;
 
@@ -63,6 +64,7 @@ export const IngestConfig = Type.Object({
     description:
       'ms a click may wait for Kafka until its request gets 503 (the client posts it again with the same event_id)',
   }),
+  ...HotAdConfig.properties,
   HOT_AD_SPLIT: Type.Boolean({
     default: true,
     description:

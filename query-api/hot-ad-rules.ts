@@ -4,7 +4,7 @@ import { Retryable } from '../infra/errors.ts';
 import type { KafkaClient } from '../infra/kafka/client.ts';
 import type { Logger } from '../infra/log.ts';
 import type { Names } from '../infra/topics.ts';
-import type { HotAdRule } from '../ingest/hot-ads/rule.ts';
+import type { HotAdRule, HotAdTerms } from '../ingest/hot-ads/rule.ts';
 import { RuleBook } from '../ingest/hot-ads/rule-book.ts';
 import { followRules, type RuleReader } from '../ingest/hot-ads/rule-reader.ts';
 
@@ -18,11 +18,12 @@ export interface HotAdRulesDeps {
   readonly names: Names;
   /** Of the topic's one partition. */
   readonly endOffset: () => Promise<number>;
+  readonly terms: HotAdTerms;
   readonly log: Logger;
 }
 
-export function createHotAdRules({ kafka, names, endOffset, log }: HotAdRulesDeps): HotAdRules {
-  const book = new RuleBook();
+export function createHotAdRules({ kafka, names, endOffset, terms, log }: HotAdRulesDeps): HotAdRules {
+  const book = new RuleBook(terms);
   let reader: RuleReader | undefined;
   return {
     async hotAds() {

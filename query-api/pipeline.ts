@@ -3,11 +3,19 @@ import { type Admin, openAdmin } from '../infra/kafka/admin.ts';
 import type { KafkaClient } from '../infra/kafka/client.ts';
 import type { Logger } from '../infra/log.ts';
 import type { Names } from '../infra/topics.ts';
+import type { HotAdTerms } from '../ingest/hot-ads/rule.ts';
 import type { SinkPosition } from './counted-log.ts';
 import { createHotAdRules, type HotAdRules } from './hot-ad-rules.ts';
 import type { RawLog } from './jobs/raw-gate.ts';
 
-export function pipelineOf(kafka: KafkaClient, names: Names, log: Logger): RawLog & HotAdRules {
+export interface PipelineDeps {
+  readonly kafka: KafkaClient;
+  readonly names: Names;
+  readonly hotAdTerms: HotAdTerms;
+  readonly log: Logger;
+}
+
+export function pipelineOf({ kafka, names, hotAdTerms, log }: PipelineDeps): RawLog & HotAdRules {
   const topic = names.topic('clicks');
   let admin: Promise<Admin> | undefined;
   const forget = () => {
@@ -19,7 +27,7 @@ export function pipelineOf(kafka: KafkaClient, names: Names, log: Logger): RawLo
     return admin;
   };
   const endOfRules = async () => (await (await connected()).endOffsets(names.topic('hot-ads'))).get(0) ?? 0;
-  const rules = createHotAdRules({ kafka, names, endOffset: endOfRules, log });
+  const rules = createHotAdRules({ kafka, names, endOffset: endOfRules, terms: hotAdTerms, log });
   return {
     hotAds: rules.hotAds,
     async endOffsets() {

@@ -33,7 +33,7 @@ export function splitsToAnnounce(
   settings: SplitSettings,
   { rules, rulesKept, now, terms, slackMs }: Announcing,
 ): Omit<HotAdRule, 'ruleId'>[] {
-  const soonest = Math.ceil((now + terms.aheadMs + slackMs) / minuteMs) * minuteMs;
+  const soonest = Math.ceil((now + terms.noticeMs + slackMs) / minuteMs) * minuteMs;
   const ends = new Map<string, number>();
   for (const { adId, until } of rules) ends.set(adId, Math.max(until, ends.get(adId) ?? 0));
   const places = mostSplitAds - [...ends.values()].filter(end => end > soonest).length;

@@ -16,18 +16,9 @@ import { type Click, limits } from '../click.ts';
 import { createClickIdMint } from '../click-id.ts';
 import { type SplitSettings, splitsToAnnounce } from './announcements.ts';
 import { HotAdDetector } from './detector.ts';
-import { expiredRecord, type HotAdTerms, hotAdTerms, ruleRecord, tickRecord } from './rule.ts';
+import { expiredRecord, type HotAdTerms, ruleRecord, tickRecord } from './rule.ts';
 import { RuleBook } from './rule-book.ts';
 import { followRules } from './rule-reader.ts';
-
-/** Times, ms. They may differ between processes. */
-export interface HotAdPace {
-  readonly tickIntervalMs: number;
-  /** Of the detector's sliding minute, and between two looks at what is hot. */
-  readonly slotMs: number;
-  /** For the way of an announcement to the broker. */
-  readonly slackMs: number;
-}
 
 export interface HotAdsDeps {
   readonly kafka: KafkaClient;
@@ -37,8 +28,7 @@ export interface HotAdsDeps {
   /** Undefined: this process announces nothing; it follows what others announce all the same. */
   readonly split: SplitSettings | undefined;
   readonly timeoutMs: number;
-  readonly terms?: HotAdTerms;
-  readonly pace?: HotAdPace;
+  readonly terms: HotAdTerms;
 }
 
 export interface HotAds extends AsyncDisposable {
@@ -50,12 +40,16 @@ export interface HotAds extends AsyncDisposable {
   ready(stop: AbortSignal): Promise<void>;
 }
 
-export const hotAdPace: HotAdPace = { tickIntervalMs: 5_000, slotMs: 10_000, slackMs: 10_000 };
+const tickIntervalMs = 5_000;
+/** Of the detector's sliding minute, and between two looks at what is hot. */
+const slotMs = 10_000;
+/** For the way of an announcement to the broker. */
+const slackMs = 10_000;
 
 export function openHotAds(deps: HotAdsDeps): HotAds {
-  const { kafka, names, partitions, log, split, timeoutMs, terms = hotAdTerms, pace = hotAdPace } = deps;
+  const { kafka, names, partitions, log, split, timeoutMs, terms } = deps;
   const book = new RuleBook(terms);
-  const detector = new HotAdDetector({ slotMs: pace.slotMs, random: Math.random });
+  const detector = new HotAdDetector({ slotMs, random: Math.random });
   const producer = createProducer(kafka, { acks: -1, timeoutMs });
   const mint = createClickIdMint();
   const closing = new AbortController();
@@ -81,11 +75,11 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
     // Nothing is announced, and nothing given up, by a clock that is not known.
     if (split === undefined || book.position === 0) return;
     const now = book.lastAppendedAt + (performance.now() - readAtMs);
-    const announcing = { rules: book.rules, rulesKept: book.size, now, terms, slackMs: pace.slackMs };
+    const announcing = { rules: book.rules, rulesKept: book.size, now, terms, slackMs };
     const rules = splitsToAnnounce(readings, split, announcing).map(rule => ({ ruleId: mint(Date.now()), ...rule }));
     announcements.inc(rules.length);
     const expired = book.expired().slice(0, mostGivenUp);
-    const records = [...rules.map(ruleRecord), ...expired.map(expiredRecord)];
+    const records = [...rules.map(rule => ruleRecord(rule, terms)), ...expired.map(rule => expiredRecord(rule, terms))];
     if (records.length > 0) await send(records);
   };
   const keepTime = async () => {
@@ -94,8 +88,8 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
     let tickedAtMs = Number.NEGATIVE_INFINITY;
     while (!closing.signal.aborted) {
       const now = performance.now();
-      if (now - readAtMs >= pace.tickIntervalMs && now - tickedAtMs >= pace.tickIntervalMs) {
-        await send([tickRecord]);
+      if (now - readAtMs >= tickIntervalMs && now - tickedAtMs >= tickIntervalMs) {
+        await send([tickRecord(terms)]);
         tickedAtMs = now;
       }
       if (now - Math.max(readAtMs, openedAtMs) >= silentMs) {
@@ -103,12 +97,12 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
         openedAtMs = now;
         reader.openAnew();
       }
-      if (now - lookedAtMs >= pace.slotMs) {
+      if (now - lookedAtMs >= slotMs) {
         lookedAtMs = now;
         await look();
       }
       // Not all processes at the same moment: the tick of one spares the others theirs.
-      const pauseMs = (pace.tickIntervalMs / 5) * (0.5 + Math.random());
+      const pauseMs = (tickIntervalMs / 5) * (0.5 + Math.random());
       await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
   };
@@ -120,8 +114,8 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
       return book.partitionFor(click, partitions);
     },
     check() {
-      const aheadMs = terms.aheadMs - terms.brokerSkewMs - 2 * pace.tickIntervalMs;
-      const refusal = book.refusal(Date.now() + Math.min(limits.maxAheadMs, aheadMs));
+      const noticeMs = terms.noticeMs - terms.brokerSkewMs - 2 * tickIntervalMs;
+      const refusal = book.refusal(Date.now() + Math.min(limits.maxAheadMs, noticeMs));
       if (refusal) throw refusal;
     },
     async ready(stop) {

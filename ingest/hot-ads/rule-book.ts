@@ -2,23 +2,14 @@
  * What one process knows of the rules (rule.ts), and up to which minute it knows all of them. Pure: it has no clock.
  *
  * Who has read the log from its beginning to a record appended at time a knows every rule before it. One that it does
- * not know stands behind, was appended at a or later, and holds only from a + aheadMs on. So all rules are known for
- * event times before `knownUntil` = a + aheadMs - brokerSkewMs, for good: whatever is read later changes nothing there.
+ * not know stands behind, was appended at a or later, and holds only from a + noticeMs on. So all rules are known for
+ * event times before `knownUntil` = a + noticeMs - brokerSkewMs, for good: whatever is read later changes nothing there.
  * Clicks of later minutes are not routed but refused until more has been read. That is the whole lease: it is a time of
  * the log, so neither the process's clock nor a pause of any length can make it route by a rule that it has missed.
  */
 import { Corrupt, Retryable } from '../../infra/errors.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
-import {
-  entryOf,
-  type HotAdRule,
-  type HotAdTerms,
-  hotAdTerms,
-  isInTime,
-  isSplitBy,
-  type RoutedClick,
-  routeOf,
-} from './rule.ts';
+import { entryOf, type HotAdRule, type HotAdTerms, isInTime, isSplitBy, type RoutedClick, routeOf } from './rule.ts';
 
 /** Of one fetch: the offset asked for, the one to ask for next, and the records from the former on. */
 export interface ReadBatch {
@@ -49,7 +40,7 @@ export class RuleBook {
   #corrupt: Corrupt | undefined;
   readonly #isSplit = (adId: string, clickedAt: number) => this.isSplit(adId, clickedAt);
 
-  constructor(terms: HotAdTerms = hotAdTerms) {
+  constructor(terms: HotAdTerms) {
     this.#terms = terms;
   }
 
@@ -140,7 +131,7 @@ export class RuleBook {
 
   #take(record: LogRecord, news: { announced: HotAdRule[]; tooLate: HotAdRule[] }): void {
     const { offset, timestamp } = record;
-    const { kind, rule } = entryOf(record);
+    const { kind, rule } = entryOf(record, this.#terms);
     if (kind === 'rule') {
       if (isInTime(rule, timestamp, this.#terms)) {
         if (rule.from < this.#knownUntil) {
@@ -164,7 +155,7 @@ export class RuleBook {
       this.#remove(rule);
     }
     this.#lastAppendedAt = Math.max(this.#lastAppendedAt, timestamp);
-    this.#knownUntil = this.#lastAppendedAt + this.#terms.aheadMs - this.#terms.brokerSkewMs;
+    this.#knownUntil = this.#lastAppendedAt + this.#terms.noticeMs - this.#terms.brokerSkewMs;
   }
 
   #add(rule: HotAdRule): void {

@@ -6,8 +6,10 @@
  * posted days later has the same ad, event id and `clicked_at`, and so meets the first in the same partition. Of several
  * rules for an ad the union holds: neither their order nor repetition matters, and none can take back another.
  *
- * A rule holds if it stands in the log `aheadMs` before it begins, by the broker's clock: `from >= appendedAt + aheadMs`.
+ * A rule holds if it stands in the log `noticeMs` before it begins, by the broker's clock: `from >= appendedAt + noticeMs`.
  * One that came too late never holds, for anybody, whenever it is read.
+ *
+ * Every record tells the notice of who wrote it, in header `notice_ms`: who reads of another than its own stops.
  *
  * | record | key | value | headers |
  * | --- | --- | --- | --- |
@@ -32,10 +34,10 @@ export interface HotAdRule {
   readonly until: number;
 }
 
-/** The times that all who read rules agree on, ms. Other values are for tests alone: changed, they are another contract. */
+/** The times that all who read rules agree on, ms. */
 export interface HotAdTerms {
-  /** From a rule's append to its beginning, at least. */
-  readonly aheadMs: number;
+  /** From a rule's append to its beginning, at least. As good as fixed once the topic has records. */
+  readonly noticeMs: number;
   /** By so much the clocks of two brokers may differ that lead the topic's partition one after the other. */
   readonly brokerSkewMs: number;
   /** After its end a rule is kept for so long: as long as raw clicks are, and far longer than clicks may be late. */
@@ -45,12 +47,23 @@ export interface HotAdTerms {
 const minuteMs = 60_000;
 const dayMs = 24 * 60 * minuteMs;
 
-/** Clicks may be dated `maxAheadMs` ahead, so beyond that a minute remains for readers to hear of a rule. */
-export const hotAdTerms: HotAdTerms = {
-  aheadMs: limits.maxAheadMs + minuteMs + 10_000,
-  brokerSkewMs: 10_000,
-  keptMs: 36 * dayMs,
-};
+const brokerSkewMs = 10_000;
+
+/** Part of the settings of all who read rules. */
+export const HotAdConfig = Type.Object({
+  HOT_AD_NOTICE_MS: Type.Integer({
+    // Clicks may be dated `maxAheadMs` ahead, so beyond that a minute remains for readers to hear of a rule.
+    default: limits.maxAheadMs + minuteMs + brokerSkewMs,
+    minimum: 30_000,
+    maximum: 3_600_000,
+    description:
+      'ms that lie between the announcement that an ad is split and its beginning. Less than the default: clicks dated ahead are refused (503) until it is known how they are routed. The same in all processes, and fixed once topic `hot-ads` has records',
+  }),
+});
+
+export function hotAdTermsOf({ HOT_AD_NOTICE_MS }: Static<typeof HotAdConfig>): HotAdTerms {
+  return { noticeMs: HOT_AD_NOTICE_MS, brokerSkewMs, keptMs: 36 * dayMs };
+}
 
 export type RoutedClick = Pick<Click, 'adId' | 'eventId' | 'clickedAt'>;
 /** Whether a rule that holds covers this event time. */
@@ -66,16 +79,20 @@ export function isSplitBy(rules: readonly HotAdRule[]): IsSplit {
     rules.some(rule => rule.adId === adId && rule.from <= clickedAt && clickedAt < rule.until);
 }
 
-export function isInTime({ from }: HotAdRule, appendedAt: number, { aheadMs }: HotAdTerms): boolean {
-  return from >= appendedAt + aheadMs;
+export function isInTime({ from }: HotAdRule, appendedAt: number, { noticeMs }: HotAdTerms): boolean {
+  return from >= appendedAt + noticeMs;
 }
 
 export type HotAdsEntry =
   | { readonly kind: 'rule' | 'expired'; readonly rule: HotAdRule }
   | { readonly kind: 'tick'; readonly rule?: undefined };
 
-/** @throws Corrupt for what is none of the three: who skipped it might skip a rule */
-export function entryOf({ offset, value, headers = {} }: LogRecord): HotAdsEntry {
+/** @throws Corrupt for what is none of the three, or by other terms: who skipped it might skip a rule */
+export function entryOf({ offset, value, headers = {} }: LogRecord, { noticeMs }: HotAdTerms): HotAdsEntry {
+  const notice = String(headers['notice_ms']);
+  if (notice !== String(noticeMs)) {
+    throw damaged(offset, `header notice_ms "${notice}": must be HOT_AD_NOTICE_MS=${noticeMs} in all processes`);
+  }
   const kind = String(headers['kind']);
   if (kind === 'tick') return { kind };
   if (kind !== 'rule' && kind !== 'expired')
@@ -88,14 +105,21 @@ export function entryOf({ offset, value, headers = {} }: LogRecord): HotAdsEntry
   return { kind, rule: { ruleId, adId, from, until } };
 }
 
-export function ruleRecord(rule: HotAdRule): OutgoingRecord {
-  return { partition: 0, key: keyOf(rule), value: valueText(rule), headers: { kind: 'rule' } };
+export function ruleRecord(rule: HotAdRule, terms: HotAdTerms): OutgoingRecord {
+  return { partition: 0, key: keyOf(rule), value: valueText(rule), headers: { kind: 'rule', ...noticeOf(terms) } };
 }
 
-export const tickRecord: OutgoingRecord = { partition: 0, key: 'tick', value: '{}', headers: { kind: 'tick' } };
+export function tickRecord(terms: HotAdTerms): OutgoingRecord {
+  return { partition: 0, key: 'tick', value: '{}', headers: { kind: 'tick', ...noticeOf(terms) } };
+}
 
-export function expiredRecord(rule: HotAdRule): OutgoingRecord {
-  return { partition: 0, key: keyOf(rule), value: null, headers: { kind: 'expired', rule: valueText(rule) } };
+export function expiredRecord(rule: HotAdRule, terms: HotAdTerms): OutgoingRecord {
+  const headers = { kind: 'expired', rule: valueText(rule), ...noticeOf(terms) };
+  return { partition: 0, key: keyOf(rule), value: null, headers };
+}
+
+function noticeOf({ noticeMs }: HotAdTerms) {
+  return { notice_ms: String(noticeMs) };
 }
 
 export const longestRuleMs = 7 * dayMs;

@@ -245,7 +245,7 @@ export const mutations: readonly Mutation[] = [
     name: 'rules-by-the-clock',
     bug: 'the rules are taken to be known for longer than the announcement takes',
     file: 'ingest/hot-ads/rule-book.ts',
-    edits: [['this.#terms.aheadMs - this.#terms.brokerSkewMs;', 'this.#terms.aheadMs + 60_000;']],
+    edits: [['this.#terms.noticeMs - this.#terms.brokerSkewMs;', 'this.#terms.noticeMs + 60_000;']],
     unit: 'test/unit/ingest/hot-ads',
   },
   {

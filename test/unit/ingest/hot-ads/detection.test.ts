@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { loadConfig } from '../../../../infra/config.ts';
 import { mostSplitAds, splitsToAnnounce } from '../../../../ingest/hot-ads/announcements.ts';
 import { HotAdDetector } from '../../../../ingest/hot-ads/detector.ts';
 import { HeavyHitters } from '../../../../ingest/hot-ads/heavy-hitters.ts';
-import { type HotAdRule, hotAdTerms } from '../../../../ingest/hot-ads/rule.ts';
+import { HotAdConfig, type HotAdRule, hotAdTermsOf } from '../../../../ingest/hot-ads/rule.ts';
 import { SeededRandom } from '../../../simulation/seeded-random.ts';
 
 const minute = 60_000;
@@ -65,10 +66,11 @@ describe('HotAdDetector', () => {
 });
 
 describe('splitsToAnnounce', () => {
+  const hotAdTerms = hotAdTermsOf(loadConfig(HotAdConfig, {}));
   const settings = { share: 0.2, clicksPerSecond: 100, splitMs: 60 * minute };
   const now = Date.parse('2026-03-01T12:00:30Z');
   const slackMs = 10_000;
-  const soonest = Math.ceil((now + hotAdTerms.aheadMs + slackMs) / minute) * minute;
+  const soonest = Math.ceil((now + hotAdTerms.noticeMs + slackMs) / minute) * minute;
   const reading = (adId: string, share: number, clicksPerSecond = 1_000) => ({ adId, share, clicksPerSecond });
   const rule = (adId: string, from: number, until: number): HotAdRule => ({ ruleId: 'R', adId, from, until });
   const asked = (readings: Parameters<typeof splitsToAnnounce>[0], rules: HotAdRule[] = [], rulesKept = rules.length) =>
