@@ -78,6 +78,16 @@ afterEach(() => {
 });
 
 describe('createClickLog', () => {
+  it('appends nothing of a request with a click whose partition cannot be told yet', async () => {
+    const partitionFor = ({ eventId }: Click) => {
+      if (eventId === 'e2') throw new Retryable('not known yet');
+      return 0;
+    };
+    const { sends, log } = setUp({ lingerMs: 0, partitionFor });
+    await expect(log.append([click('e1'), click('e2')])).rejects.toThrow(Retryable);
+    expect([sends.length, log.pendingBytes]).toEqual([0, 0]);
+  });
+
   it('puts clicks of concurrent requests into one record per partition, in order', async () => {
     const { sends, log } = setUp();
     for (let i = 0; i < 30; i++) void log.append([click(`e${i}`, `ad-${i % 3}`), click(`f${i}`, `ad-${i % 3}`)]);
