@@ -1,11 +1,13 @@
 /**
  * The topics, in one table. Partition p of `aggregates` and `quarantine` is written only by the task that reads
  * partition p of `clicks`: so a transactional topic has one transactional writer per partition (which kafkajs'
- * read_committed filter needs), and `clicks`, written outside transactions, holds no control markers.
+ * read_committed filter needs), and `clicks`, written outside transactions, holds no control markers. `hot-ads` says which ads are split over
+ * the partitions (ingest/hot-ads/rule.ts); every ingest process reads it from its beginning.
  */
-export type TopicName = 'clicks' | 'aggregates' | 'quarantine';
+export type TopicName = 'clicks' | 'aggregates' | 'quarantine' | 'hot-ads';
 
-const weekMs = 7 * 24 * 3_600_000;
+const dayMs = 24 * 3_600_000;
+const weekMs = 7 * dayMs;
 
 /** Settings of the broker's topics; times in ms. LogAppendTime makes the append time a fact of the log. */
 export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, string>>>> = {
@@ -21,7 +23,19 @@ export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, s
     'retention.ms': `${weekMs}`,
     'max.message.bytes': `${64 << 20}`,
   },
+  // Rules have keys of their own, so compaction drops only ticks and rules that were given up. A segment that is still
+  // written to is not compacted: short ones keep few ticks.
+  'hot-ads': {
+    'message.timestamp.type': 'LogAppendTime',
+    'cleanup.policy': 'compact',
+    'segment.ms': `${10 * 60_000}`,
+    'min.cleanable.dirty.ratio': '0.1',
+    'delete.retention.ms': `${dayMs}`,
+  },
 };
+
+/** Of the topics that are one log, however many partitions the others have. */
+export const fixedPartitions: Readonly<Partial<Record<TopicName, number>>> = { 'hot-ads': 1 };
 
 export const topicNames = Object.keys(topicSettings) as readonly TopicName[];
 
@@ -31,6 +45,8 @@ export function names(prefix: string) {
     topic: (name: TopicName) => `${prefix}${name}`,
     aggregatorGroup: `${prefix}aggregator`,
     rawSinkGroup: `${prefix}sink-raw`,
+    /** A reader of `hot-ads` is alone in its group: each has to read all. */
+    hotAdsGroup: (reader: string) => `${prefix}hot-ads-${reader}`,
     aggregateSinkGroup: `${prefix}sink-aggregates`,
     /** One per input partition: whoever owns the partition fences its former owner. */
     transactionalId: (partition: number) => `${prefix}aggregator-${partition}`,

@@ -24,11 +24,20 @@ export interface IngestDeps {
   readonly log: Logger;
   /** Resolves when Kafka answers and has the topic. */
   readonly kafkaReady: () => Promise<void>;
+  /** Throws unless every click that may be posted can be routed. */
+  readonly rulesKnown: () => void;
   /** Epoch ms: the time of receipt. */
   readonly now?: () => number;
 }
 
-export async function buildIngestApp({ config, clickLog, log, kafkaReady, now = Date.now }: IngestDeps): Promise<Http> {
+export async function buildIngestApp({
+  config,
+  clickLog,
+  log,
+  kafkaReady,
+  rulesKnown,
+  now = Date.now,
+}: IngestDeps): Promise<Http> {
   const http = await createHttp({
     title: 'Ad click ingest',
     description: 'Takes clicks and answers when they are safely in the log.',
@@ -38,7 +47,7 @@ export async function buildIngestApp({ config, clickLog, log, kafkaReady, now = 
     trustProxy: trustProxyOf(config),
     rateLimitPerMinute: config.INGEST_RATE_LIMIT_PER_MINUTE,
     servesPages: false,
-    readiness: { kafka: kafkaReady },
+    readiness: { kafka: kafkaReady, hot_ads: rulesKnown },
   });
   takeBytes(http, config);
   const parseOptions = { maxItems: config.INGEST_MAX_ITEMS, mintClickId: createClickIdMint() };

@@ -5,7 +5,7 @@
  */
 import type { OutgoingRecord } from '../infra/kafka/producer.ts';
 import type { TraceContext } from '../infra/trace-context.ts';
-import { type Click, formatLine, partitionOf } from './click.ts';
+import { type Click, formatLine } from './click.ts';
 import { addTrace, headersOf } from './record-traces.ts';
 
 /** Whoever waits for a chunk: one call of `append`. */
@@ -98,17 +98,17 @@ export class ClickBuffer<W extends Waiter> {
   }
 }
 
-/** The canonical lines of `clicks`, per partition, in the order given. */
+/** The canonical lines of `clicks`, per partition, in the order given. @throws what `partitionFor` throws */
 export function chunksOf<W extends Waiter>(
   clicks: readonly Click[],
-  partitions: number,
+  partitionFor: (click: Click) => number,
   maxBytes: number,
   waiter: W,
 ): Chunk<W>[] {
   const full: Chunk<W>[] = [];
   const open = new Map<number, Chunk<W>>();
   for (const click of clicks) {
-    const partition = partitionOf(click.adId, partitions);
+    const partition = partitionFor(click);
     const line = formatLine(click);
     const bytes = Buffer.byteLength(line) + 1;
     const before = open.get(partition);

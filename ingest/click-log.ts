@@ -21,6 +21,8 @@ import { type Batch, ClickBuffer, chunksOf } from './click-buffer.ts';
 export interface ClickLogOptions {
   readonly topic: string;
   readonly partitions: number;
+  /** @throws Retryable where it cannot be told yet */
+  readonly partitionFor: (click: Click) => number;
   readonly producer: Producer;
   readonly lingerMs: number;
   /** Of one record, at most 1 MiB. */
@@ -33,7 +35,8 @@ export interface ClickLogOptions {
 export interface ClickLog extends AsyncDisposable {
   /**
    * `trace`: of the request that brings them.
-   * @throws Retryable: not acknowledged; at once and with nothing appended where `refusal()` says so or the buffer is full
+   * @throws Retryable: not acknowledged; at once and with nothing appended where `refusal()` says so, the buffer is full,
+   * or the partition of a click cannot be told
    */
   append(clicks: readonly Click[], trace?: TraceContext): Promise<void>;
   /** Why clicks are refused at the moment, if they are. */
@@ -86,9 +89,9 @@ class BatchingClickLog implements ClickLog {
     const refusal = this.refusal();
     if (refusal) throw refusal;
     if (clicks.length === 0) return;
-    const { partitions, maxBatchBytes, maxBufferBytes, timeoutMs } = this.#options;
+    const { partitionFor, maxBatchBytes, maxBufferBytes, timeoutMs } = this.#options;
     const append = new Append(trace);
-    const chunks = chunksOf(clicks, partitions, maxBatchBytes, append);
+    const chunks = chunksOf(clicks, partitionFor, maxBatchBytes, append);
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
     if (this.pendingBytes + bytes > maxBufferBytes) throw this.#full();
     if (this.#buffer.queuedBytes === 0) this.#waitingSinceMs = performance.now();

@@ -46,14 +46,31 @@ export function formatLine(click: Click): string {
 }
 
 /**
- * The partition that holds all clicks of an ad: FNV-1a (32 bit) of the id's characters modulo the partitions.
- * `adId` matches `adIdPattern`, so characters are bytes.
+ * The home partition of an ad, which holds all its clicks of minutes in which it is not split (`hot-ads/rule.ts`):
+ * FNV-1a (32 bit) of the id's characters modulo the partitions. `adId` matches `adIdPattern`, so characters are bytes.
  */
 export function partitionOf(adId: string, partitions: number): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < adId.length; i++) hash = Math.imul(hash ^ adId.charCodeAt(i), 0x01000193);
-  return (hash >>> 0) % partitions;
+  return (fnv1a(adId) >>> 0) % partitions;
 }
+
+/**
+ * The partition of a click of an ad in a minute in which it is split: FNV-1a (32 bit) of the UTF-8 of its event id, the
+ * upper half folded into the lower (h ^ h >>> 16), modulo the partitions. Folded, because the lowest bits of FNV-1a
+ * depend on nothing but the lowest bits of the bytes, and event ids are made by others.
+ */
+export function splitPartitionOf(eventId: string, partitions: number): number {
+  const hash = fnv1a(isAscii.test(eventId) ? eventId : Buffer.from(eventId).toString('latin1'));
+  return ((hash ^ (hash >>> 16)) >>> 0) % partitions;
+}
+
+/** Of characters that are bytes. */
+function fnv1a(bytes: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ bytes.charCodeAt(i), 0x01000193);
+  return hash;
+}
+
+const isAscii = /^[\x00-\x7f]*$/;
 
 /** True where a click lies so far ahead of the broker's clock that it is not counted but quarantined. */
 export function isFuture(clickedAt: number, appendedAt: number): boolean {

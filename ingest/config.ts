@@ -2,6 +2,8 @@
 import { type Static, Type } from 'typebox';
 import { KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';
+import type { SplitSettings } from './hot-ads/announcements.ts';
+import { HotAdConfig } from './hot-ads/rule.ts';
 
 const mib = 1 << 20;
 
@@ -62,6 +64,31 @@ export const IngestConfig = Type.Object({
     description:
       'ms a click may wait for Kafka until its request gets 503 (the client posts it again with the same event_id)',
   }),
+  ...HotAdConfig.properties,
+  HOT_AD_SPLIT: Type.Boolean({
+    default: true,
+    description:
+      'look for hot ads and announce that their clicks are split over all partitions; `false`: announce none (what other processes announce holds all the same)',
+  }),
+  HOT_AD_SHARE: Type.Number({
+    default: 0.1,
+    minimum: 0.02,
+    maximum: 1,
+    description: 'part of the clicks one ingest process takes in a minute above which an ad is hot, 0 to 1',
+  }),
+  HOT_AD_CLICKS_PER_SECOND: Type.Integer({
+    default: 1_000,
+    minimum: 1,
+    maximum: 10_000_000,
+    description:
+      'clicks per second of an ad, as one ingest process sees it, below which it is not hot, whatever its share; an ad that is split stays so down to half of both',
+  }),
+  HOT_AD_SPLIT_MINUTES: Type.Integer({
+    default: 360,
+    minimum: 4,
+    maximum: 7 * 24 * 60,
+    description: 'minutes for which an ad is split; prolonged while it stays hot',
+  }),
   INGEST_TRUST_PROXY: Type.String({
     default: 'false',
     description:
@@ -95,6 +122,16 @@ export const acksOf = { all: -1, '1': 1, '0': 0 } as const satisfies Record<Inge
 export function trustProxyOf({ INGEST_TRUST_PROXY: text }: Pick<IngestConfig, 'INGEST_TRUST_PROXY'>): boolean | string {
   if (text === 'true' || text === 'false') return text === 'true';
   return text;
+}
+
+/** Undefined: nothing is announced. */
+export function splitSettingsOf(config: IngestConfig): SplitSettings | undefined {
+  if (!config.HOT_AD_SPLIT) return undefined;
+  return {
+    share: config.HOT_AD_SHARE,
+    clicksPerSecond: config.HOT_AD_CLICKS_PER_SECOND,
+    splitMs: config.HOT_AD_SPLIT_MINUTES * 60_000,
+  };
 }
 
 /** A canonical line is at most this much longer than what was posted: field names, two ids of ours, two times, a country. */

@@ -1,5 +1,6 @@
 /** The process `ingest`: HTTP in front, topic `clicks` behind. Stops by answering what it has taken, then leaving. */
 import { loadConfig, printable } from '../infra/config.ts';
+import { ConfigError } from '../infra/errors.ts';
 import { listen } from '../infra/http.ts';
 import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
@@ -7,10 +8,12 @@ import { createProducer } from '../infra/kafka/producer.ts';
 import { createLog } from '../infra/log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { retrying } from '../infra/retry.ts';
-import { names } from '../infra/topics.ts';
+import { names as namesOf } from '../infra/topics.ts';
 import { buildIngestApp } from './app.ts';
 import { createClickLog } from './click-log.ts';
-import { acksOf, checkRelations, IngestConfig } from './config.ts';
+import { acksOf, checkRelations, IngestConfig, splitSettingsOf } from './config.ts';
+import { openHotAds } from './hot-ads/hot-ads.ts';
+import { hotAdTermsOf } from './hot-ads/rule.ts';
 
 const log = createLog('ingest', process.env['LOG_LEVEL'] || 'info');
 
@@ -19,23 +22,37 @@ await runProcess(log, async stop => {
   checkRelations(config);
   log.info({ config: printable(config) }, 'configuration');
   const kafka = createKafka(config, 'ingest', log, config.INGEST_PRODUCE_TIMEOUT_MS);
-  const topic = names(config.TOPIC_PREFIX).topic('clicks');
-  const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, topic));
+  const names = namesOf(config.TOPIC_PREFIX);
+  const topic = names.topic('clicks');
+  const countOf = (of: string) => retrying('count partitions', log, stop, () => partitionCount(kafka, of));
+  const partitions = await countOf(topic);
+  const logs = await countOf(names.topic('hot-ads'));
+  if (logs !== 1) throw new ConfigError(`topic ${names.topic('hot-ads')} has ${logs} partitions, and must have 1`);
   await using probe = topicProbe(kafka, topic);
   await using producer = createProducer(kafka, {
     acks: acksOf[config.INGEST_ACKS],
     timeoutMs: config.INGEST_PRODUCE_TIMEOUT_MS,
   });
+  await using hotAds = openHotAds({
+    // Joining a group may take longer than a click may wait.
+    kafka: createKafka(config, 'ingest-hot-ads', log),
+    ...{ names, partitions, log, split: splitSettingsOf(config), terms: hotAdTermsOf(config) },
+    timeoutMs: config.INGEST_PRODUCE_TIMEOUT_MS,
+  });
   await using clickLog = createClickLog({
     topic,
     partitions,
+    partitionFor: hotAds.partitionFor,
     producer,
     lingerMs: config.INGEST_LINGER_MS,
     maxBatchBytes: config.INGEST_MAX_BATCH_BYTES,
     maxBufferBytes: config.INGEST_MAX_BUFFER_BYTES,
     timeoutMs: config.INGEST_PRODUCE_TIMEOUT_MS,
   });
-  const http = await buildIngestApp({ config, clickLog, log, kafkaReady: () => probe.check() });
+  await hotAds.ready(stop);
+  if (stop.aborted) return;
+  const kafkaReady = () => probe.check();
+  const http = await buildIngestApp({ config, clickLog, log, kafkaReady, rulesKnown: hotAds.check });
   const url = await listen(http, config.HOST, config.INGEST_PORT);
   log.info({ url, topic, partitions }, 'listening');
   await aborted(stop);

@@ -5,7 +5,6 @@
  * tell the order of reading; the copies' order of receipt stands for it, which differs at most in which of several
  * copies of the same click is called the counted one.
  */
-import { partitionOf } from '../ingest/click.ts';
 import type { QuarantinedLine, RawClick } from './audit-queries.ts';
 import { minuteMs } from './time-range.ts';
 
@@ -42,7 +41,7 @@ export function trailOf(
   raw: readonly RawClick[],
   quarantined: readonly QuarantinedLine[],
   restated: readonly Restating[],
-  partitions: number,
+  partitionOf: (click: RawClick) => number | null,
 ): Copy[] {
   const setAside = new Map(quarantined.map(line => [line.click_id, line]));
   const inRaw = new Set(raw.map(click => click.click_id));
@@ -55,7 +54,7 @@ export function trailOf(
     const place = {
       ...click,
       minute,
-      partition: line?.partition ?? (partitions > 0 ? partitionOf(click.ad_id, partitions) : null),
+      partition: line?.partition ?? partitionOf(click),
       reason: line?.reason ?? null,
     };
     // The identity of a click: its id in its minute, among the clicks of its ad.

@@ -1,10 +1,12 @@
 /** Configuration of the query API: key, type, default, bounds and documentation in one place. README's table comes from here. */
 import { type Static, Type } from 'typebox';
 import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../infra/config.ts';
+import { HotAdConfig } from '../ingest/hot-ads/rule.ts';
 
 export const QueryApiConfig = Type.Object({
   ...ProcessConfig.properties,
   ...KafkaConfig.properties,
+  ...HotAdConfig.properties,
   ...ClickHouseConfig.properties,
   QUERY_API_PORT: Type.Integer({
     default: 8081,

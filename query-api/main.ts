@@ -7,6 +7,7 @@ import { createKafka } from '../infra/kafka/client.ts';
 import { createLog } from '../infra/log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { names } from '../infra/topics.ts';
+import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from './app.ts';
 import { QueryApiConfig } from './config.ts';
 import { openConservationWatch } from './jobs/conservation-watch.ts';
@@ -24,10 +25,16 @@ await runProcess(log, async stop => {
   }
   log.info({ config: printable(config) }, 'configuration');
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
-  await using pipeline = pipelineOf(createKafka(config, 'query-api', log), names(config.TOPIC_PREFIX));
+  await using pipeline = pipelineOf({
+    ...{ kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX), log },
+    hotAdTerms: hotAdTermsOf(config),
+  });
   await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
   const rowsChecked = conservation.latest;
-  const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, pipeline, rowsChecked });
+  const http = await buildQueryApi({
+    ...{ config, clickhouse, log, now: Date.now, pipeline, rowsChecked },
+    hotAds: pipeline.hotAds,
+  });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });
   const url = await listen(http, config.HOST, config.QUERY_API_PORT);

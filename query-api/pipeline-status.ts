@@ -1,7 +1,8 @@
 /** Pure: from the rows of `partition_progress` and the ends of the log to what GET /v1/status tells. */
+import type { HotAdRule } from '../ingest/hot-ads/rule.ts';
 import { finalityOf } from './finality.ts';
 import type { RowsChecked } from './jobs/conservation-watch.ts';
-import { isoOrNull } from './parameters.ts';
+import { isoOf, isoOrNull } from './parameters.ts';
 import type { Progress } from './queries.ts';
 
 /** `endOffsets` is undefined where Kafka does not answer: then nothing is said about what is unread. */
@@ -35,6 +36,19 @@ export function statusOf(
       rows: rowsChecked === undefined ? null : rowsStatus(rowsChecked),
     },
   };
+}
+
+/** Ads that are split or will be, each stretch of minutes once, however many rules it is made of. */
+export function hotAdsOf(rules: readonly HotAdRule[], partitions: number, now: number) {
+  const stretches: { adId: string; from: number; until: number }[] = [];
+  for (const { adId, from, until } of rules.toSorted((a, b) => a.from - b.from)) {
+    const before = stretches.findLast(stretch => stretch.adId === adId);
+    if (before && from <= before.until) before.until = Math.max(before.until, until);
+    else stretches.push({ adId, from, until });
+  }
+  return stretches
+    .filter(({ until }) => until > now)
+    .map(({ adId, from, until }) => ({ ad_id: adId, from: isoOf(from), until: isoOf(until), partitions }));
 }
 
 function partitionStatus(row: Progress, endOffset: number | undefined, now: number) {

@@ -1,4 +1,5 @@
 /** What the routes work with. */
+import type { HotAdRule } from '../ingest/hot-ads/rule.ts';
 import type { AuditQueries } from './audit-queries.ts';
 import type { ExportQueries } from './exports/export-queries.ts';
 import type { ExportSlots } from './exports/export-slots.ts';
@@ -34,6 +35,8 @@ export interface RouteDeps {
   readonly rowsChecked: () => RowsChecked | undefined;
   readonly live: LiveFeed;
   readonly logEnds: LogEnds;
+  /** Rules for hot ads; undefined: Kafka does not answer. */
+  readonly hotAds: () => Promise<readonly HotAdRule[] | undefined>;
   /** Epoch ms. */
   readonly now: () => number;
   readonly rules: () => RangeRules;

@@ -15,6 +15,7 @@ import { migrate } from '../infra/migrate.ts';
 import { aborted, createCrash, runProcess } from '../infra/process.ts';
 import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
+import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from './app.ts';
 import { QueryApiConfig } from './config.ts';
 import { openConservationWatch } from './jobs/conservation-watch.ts';
@@ -30,7 +31,7 @@ await runProcess(log, async stop => {
   const kafka = createKafka(config, 'store', log);
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
   await migrate(clickhouse, log);
-  await using pipeline = pipelineOf(kafka, names);
+  await using pipeline = pipelineOf({ kafka, names, hotAdTerms: hotAdTermsOf(config), log });
   await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
 
   let running: Sink | undefined;
@@ -44,6 +45,7 @@ await runProcess(log, async stop => {
     log,
     now: Date.now,
     pipeline,
+    hotAds: pipeline.hotAds,
     rowsChecked: conservation.latest,
     readiness: { sink: checkSink },
   });

@@ -19,6 +19,10 @@ const contracts = [
   'ingest/click.ts',
   'ingest/record-reader.ts',
   'ingest/record-traces.ts',
+  // Who asks where a click is has to read the same rules in the same way.
+  'ingest/hot-ads/rule.ts',
+  'ingest/hot-ads/rule-book.ts',
+  'ingest/hot-ads/rule-reader.ts',
   'aggregator/ad-minute.ts',
   'aggregator/restatement.ts',
   // A recount is the core's work, but only the room that owns the engine can read the raw clicks for it.

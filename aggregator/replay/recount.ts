@@ -2,7 +2,8 @@
  * Counts final minutes again, from all their raw clicks, with the core that counted them live, and says which cells
  * differ from what was stated. The lines come in the order of minutes, so two minutes of out-of-orderness hold any
  * minute open until all of it has been read, nothing is ever late, and the core itself drops what is done: memory is
- * that of one minute, whatever the range. Clicks are compared with those of their partition, as in the stream.
+ * that of one minute, whatever the range. Clicks are compared with those of their ad's home partition, as in the stream
+ * where no ad is split; copies of a click meet there, too, if the stream had spread the ad, so a recount needs no rules.
  */
 import { Corrupt } from '../../infra/errors.ts';
 import { partitionOf } from '../../ingest/click.ts';

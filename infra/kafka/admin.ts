@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Admin as KafkaAdmin } from 'kafkajs';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
-import { type Names, topicNames, topicSettings } from '../topics.ts';
+import { fixedPartitions, type Names, topicNames, topicSettings } from '../topics.ts';
 import type { KafkaClient } from './client.ts';
 import { isRetriable, translate } from './errors.ts';
 
@@ -124,8 +124,15 @@ export async function ensureTopics(kafka: KafkaClient, names: Names, partitions:
     const { topics } = await attempt('metadata', () =>
       admin.fetchTopicMetadata({ topics: topicNames.map(names.topic) }),
     );
+    const fixed = new Map(topicNames.map(name => [names.topic(name), fixedPartitions[name]]));
     for (const topic of topics) {
-      if (topic.partitions.length === partitions) continue;
+      const expected = fixed.get(topic.name);
+      if (topic.partitions.length === (expected ?? partitions)) continue;
+      if (expected !== undefined) {
+        throw new ConfigError(
+          `topic ${topic.name} has ${topic.partitions.length} partitions, and must have ${expected}`,
+        );
+      }
       throw new ConfigError(
         `PARTITIONS=${partitions}: topic ${topic.name} has ${topic.partitions.length}, and the number cannot change ` +
           `once clicks are in the log. Set PARTITIONS=${topic.partitions.length}, or start with another TOPIC_PREFIX or DATA_DIR`,
@@ -139,7 +146,12 @@ export async function ensureTopics(kafka: KafkaClient, names: Names, partitions:
 function specOf(name: (typeof topicNames)[number], names: Names, numPartitions: number) {
   const configEntries = Object.entries(topicSettings[name]).map(([key, value]) => ({ name: key, value }));
   // -1: the cluster's own default (three on a cluster of three, one on the embedded broker).
-  return { topic: names.topic(name), numPartitions, replicationFactor: -1, configEntries };
+  return {
+    topic: names.topic(name),
+    numPartitions: fixedPartitions[name] ?? numPartitions,
+    replicationFactor: -1,
+    configEntries,
+  };
 }
 
 const attempts = 6;

@@ -12,7 +12,10 @@ import { translate } from './errors.ts';
 
 export interface OutgoingRecord {
   readonly partition: number;
-  readonly value: Buffer | string;
+  /** What a compacted topic keeps the last record of. */
+  readonly key?: string;
+  /** Null: in a compacted topic, that there is nothing under the key any more. */
+  readonly value: Buffer | string | null;
   /** Several values: the header stands there so often. */
   readonly headers?: Readonly<Record<string, string | string[]>>;
 }
@@ -88,6 +91,6 @@ async function connect(kafka: KafkaClient, idempotent: boolean, timeoutMs: numbe
   return producer;
 }
 
-function asMessage({ partition, value, headers }: OutgoingRecord) {
-  return { partition, value, ...(headers ? { headers: { ...headers } } : {}) };
+function asMessage({ partition, key, value, headers }: OutgoingRecord) {
+  return { partition, value, ...(key === undefined ? {} : { key }), ...(headers ? { headers: { ...headers } } : {}) };
 }

@@ -31,11 +31,12 @@ export async function applyChanges(
       return { ...change, ...restating };
     }),
   );
-  const rows = changes.flatMap(({ minute, ad_id, country, revision, rows: counts }) =>
+  // A cell that was counted in several partitions is replaced in one insert: a sum over half of its new rows was never true.
+  const cells = changes.map(({ minute, ad_id, country, revision, rows: counts }) =>
     counts.map(count => ({ minute, ad_id, country, version: versionOf(revision, restating.at), ...count })),
   );
-  await insertRows(clickhouse, 'ad_minute_by_ad', rows);
-  await insertRows(clickhouse, 'ad_minute', rows);
+  await insertWhole(clickhouse, 'ad_minute_by_ad', cells);
+  await insertWhole(clickhouse, 'ad_minute', cells);
 }
 
 /** What differs, for who asks about the job. */
@@ -56,13 +57,23 @@ export async function recordDiff(
 const rowsPerInsert = 50_000;
 
 async function insertRows(clickhouse: ClickHouse, table: string, rows: readonly object[]): Promise<void> {
-  for (let i = 0; i < rows.length; i += rowsPerInsert) {
-    await clickhouse.insert(
-      table,
-      rows
-        .slice(i, i + rowsPerInsert)
-        .map(row => JSON.stringify(row))
-        .join('\n'),
-    );
+  await insertWhole(
+    clickhouse,
+    table,
+    rows.map(row => [row]),
+  );
+}
+
+/** Rows of a group go into the same insert. */
+async function insertWhole(clickhouse: ClickHouse, table: string, groups: readonly object[][]): Promise<void> {
+  let rows: object[] = [];
+  const send = async () => {
+    if (rows.length > 0) await clickhouse.insert(table, rows.map(row => JSON.stringify(row)).join('\n'));
+    rows = [];
+  };
+  for (const group of groups) {
+    if (rows.length + group.length > rowsPerInsert) await send();
+    rows.push(...group);
   }
+  await send();
 }

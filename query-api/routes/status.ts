@@ -3,17 +3,19 @@ import { Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
 import { cached } from '../cached.ts';
 import { countField, problems, timeField } from '../parameters.ts';
-import { statusOf } from '../pipeline-status.ts';
+import { hotAdsOf, statusOf } from '../pipeline-status.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
-export function routeStatus(http: Http, { queries, logEnds, rowsChecked, now }: RouteDeps): void {
+export function routeStatus(http: Http, { queries, logEnds, hotAds, rowsChecked, now }: RouteDeps): void {
   const quarantine = cached(() => queries.quarantineByReason(), 5_000, now);
   http.get('/v1/status', { schema }, async (_request, reply) => {
     const progress = await queries.progress();
-    const [ends, reasons] = await Promise.all([logEnds(), quarantine()]);
+    const [ends, rules, reasons] = await Promise.all([logEnds(), hotAds(), quarantine()]);
+    const partitions = progress[0]?.partitions ?? ends?.size ?? 0;
     reply.header('cache-control', 'no-cache');
     return {
       ...statusOf(progress, ends, rowsChecked(), now()),
+      hot_ads: rules ? hotAdsOf(rules, partitions, now()) : null,
       quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),
     };
   });
@@ -41,6 +43,16 @@ const PartitionStatus = Type.Object(
     final_until: orNull('minutes that end at or before this are final'),
     ...lineFields,
     balance: Type.Integer({ description: 'received - counted - duplicates - quarantined: always 0' }),
+  },
+  { additionalProperties: false },
+);
+
+const HotAd = Type.Object(
+  {
+    ad_id: Type.String(),
+    from: timeField('the first minute of event time that is split'),
+    until: timeField('the first that is not any more; put off while the ad stays hot'),
+    partitions: countField('over which its clicks are spread'),
   },
   { additionalProperties: false },
 );
@@ -90,6 +102,9 @@ const schema = {
           },
           { additionalProperties: false },
         ),
+        hot_ads: Type.Union([Type.Array(HotAd), Type.Null()], {
+          description: 'ads whose clicks are, or will be, split over partitions; null: Kafka did not answer',
+        }),
         quarantine: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), {
           description: 'lines in quarantine that are still kept, by reason',
         }),

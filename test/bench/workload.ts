@@ -8,7 +8,8 @@ import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
 import { createProducer, type OutgoingRecord } from '../../infra/kafka/producer.ts';
 import { createLog } from '../../infra/log.ts';
-import { type Click, formatLine, partitionOf } from '../../ingest/click.ts';
+import { type Click, formatLine } from '../../ingest/click.ts';
+import { routeOf } from '../../ingest/hot-ads/rule.ts';
 
 export interface Workload {
   readonly clicks: number;
@@ -18,11 +19,16 @@ export interface Workload {
   readonly partitions: number;
   /** Epoch ms of the first click, a full minute; the store drops clicks of long ago. */
   readonly begin?: number;
+  /** Part of the clicks that are of one ad, besides those of the others; 0 to 1. */
+  readonly hotShare?: number;
+  /** That ad is split over the partitions, as ingest would after it was announced. */
+  readonly isSplit?: boolean;
 }
 
 /** Distinct clicks by `ad_id|epoch minute`. */
 export type Cells = ReadonlyMap<string, number>;
 
+const hotAd = 'ad_hot';
 const countries = ['KR', 'US', 'JP', 'DE', 'BR', 'IN', 'GB', 'FR'];
 const sendBytes = 3 << 20;
 
@@ -70,7 +76,7 @@ export function* recordsOf(
     return { partition, value, receivedAt };
   };
   for (const { click, isCopy } of clicksOf(workload)) {
-    const partition = partitionOf(click.adId, workload.partitions);
+    const partition = routeOf(click, workload.partitions, adId => workload.isSplit === true && adId === hotAd);
     open[partition]!.push(formatLine(click));
     receivedAt = click.receivedAt;
     if (!isCopy) onDistinct(click);
@@ -84,6 +90,7 @@ function* clicksOf({
   ads,
   minutes,
   begin = 1_767_225_600_000,
+  hotShare = 0,
 }: Workload): Generator<{ click: Click; isCopy: boolean }> {
   const random = randomNumbers(1);
   const recent: Click[] = [];
@@ -100,7 +107,8 @@ function* clicksOf({
     const click: Click = {
       clickId,
       eventId: `${hex(random)}${hex(random)}${hex(random)}${i.toString(16).padStart(8, '0')}`,
-      adId: `ad_${String(Math.floor(ads * random() ** 4)).padStart(7, '0')}`,
+      adId:
+        hotShare > 0 && random() < hotShare ? hotAd : `ad_${String(Math.floor(ads * random() ** 4)).padStart(7, '0')}`,
       clickedAt: receivedAt - Math.floor(random() * (random() < 0.05 ? 15_000 : 200)),
       receivedAt,
       country: countries[Math.floor(random() * countries.length)]!,
@@ -178,8 +186,8 @@ export async function countedCells(
 function keepLast(rows: Map<string, { version: number; clicks: number }>, ndjson: string): void {
   for (const line of ndjson.split('\n')) {
     if (line === '') continue;
-    const { ad_id, minute, country, version, clicks }: AdMinuteRow = JSON.parse(line);
-    const key = `${ad_id}|${minute / 60}|${country}`;
+    const { ad_id, minute, country, partition, version, clicks }: AdMinuteRow = JSON.parse(line);
+    const key = `${ad_id}|${minute / 60}|${country} ${partition}`;
     const before = rows.get(key);
     if (before === undefined || before.version <= version) rows.set(key, { version, clicks });
   }

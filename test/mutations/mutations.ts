@@ -8,6 +8,8 @@ export interface Mutation extends SourceEdit {
   readonly bug: string;
   /** An integration test that must notice; otherwise the simulation must, or a unit test. */
   readonly integration?: string;
+  /** Unit tests that must notice, where the aggregator's and the simulation have no part in it. */
+  readonly unit?: string;
 }
 
 /** A change of one file's text. */
@@ -217,6 +219,60 @@ export const mutations: readonly Mutation[] = [
     bug: 'a task whose commit failed counts on from memory',
     file: 'aggregator/task.ts',
     edits: [["this.#aggregator = undefined;\n    this.#state = 'starting';", 'return;']],
+  },
+  {
+    name: 'split-by-arrival',
+    bug: 'a hot ad is split from a moment on instead of a minute of event time: a copy posted later goes elsewhere',
+    file: 'ingest/hot-ads/rule.ts',
+    edits: [['return isSplit(adId, clickedAt) ?', "return isSplit(adId, Reflect.get(arguments[0], 'receivedAt')) ?"]],
+  },
+  {
+    name: 'split-by-click-id',
+    bug: 'clicks of a hot ad are spread by the id of the accepted line: each copy goes elsewhere',
+    file: 'ingest/hot-ads/rule.ts',
+    edits: [
+      ['splitPartitionOf(eventId, partitions)', "splitPartitionOf(Reflect.get(arguments[0], 'clickId'), partitions)"],
+    ],
+  },
+  {
+    name: 'rules-not-waited-for',
+    bug: 'clicks of minutes are routed for which a rule may stand in the log that was not read yet',
+    file: 'ingest/hot-ads/rule-book.ts',
+    edits: [['    if (refusal) throw refusal;\n', '']],
+    unit: 'test/unit/ingest/hot-ads',
+  },
+  {
+    name: 'rules-by-the-clock',
+    bug: 'the rules are taken to be known for longer than the announcement takes',
+    file: 'ingest/hot-ads/rule-book.ts',
+    edits: [['this.#terms.noticeMs - this.#terms.brokerSkewMs;', 'this.#terms.noticeMs + 60_000;']],
+    unit: 'test/unit/ingest/hot-ads',
+  },
+  {
+    name: 'rules-from-the-middle',
+    bug: 'the log of rules is read from anywhere: what stands before is not known',
+    file: 'ingest/hot-ads/rule-book.ts',
+    edits: [['if (fetchedOffset > this.#position) {', 'if (fetchedOffset < 0) {']],
+    unit: 'test/unit/ingest/hot-ads',
+  },
+  {
+    name: 'late-rule-holds',
+    bug: 'a rule holds although it was appended when its minutes were being routed already',
+    file: 'ingest/hot-ads/rule-book.ts',
+    edits: [['if (isInTime(rule, timestamp, this.#terms)) {', 'if (rule.from > timestamp) {']],
+    unit: 'test/unit/ingest/hot-ads',
+  },
+  {
+    name: 'rules-keyed-by-ad',
+    bug: "compaction keeps an ad's last rule only, and minutes split by an earlier one are joined again",
+    file: 'ingest/hot-ads/rule.ts',
+    edits: [
+      [
+        'function keyOf({ ruleId, adId, from, until }: HotAdRule): string {',
+        'function keyOf({ ruleId, adId, from, until }: HotAdRule): string {\n  return adId;',
+      ],
+    ],
+    unit: 'test/unit/ingest/hot-ads',
   },
 ];
 

@@ -19,8 +19,9 @@ export interface MutationResult {
 const root = join(import.meta.dirname, '../..');
 
 export async function noticedBy(mutation: Mutation, seeds: number, scratch: string): Promise<Finding[]> {
-  const { name, integration } = mutation;
+  const { name, integration, unit } = mutation;
   if (integration !== undefined) return await byTests(name, 'integration', integration, scratch);
+  if (unit !== undefined) return await byTests(name, 'unit', unit, scratch);
   return [...(await bySimulation(name, seeds)), ...(await byTests(name, 'unit', 'test/unit/aggregator', scratch))];
 }
 

@@ -4,7 +4,7 @@
  *     node test/mutations/run.ts [--seeds 200] [--json FILE] [name…]
  *
  * Against each run the aggregator's unit tests and the simulation, which ends at its first failure; for bugs outside of
- * these, the integration test that the mutation names. The file is for the fault bench's report.
+ * these, the unit or integration tests that the mutation names. The file is for the fault bench's report.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -116,6 +116,7 @@ export class Checkers {
     this.#quarantineIsWhole(quarantine, refused);
     this.#rawIsWhole(raw);
     this.#countsEqualRaw();
+    this.#adsEqualRaw();
   }
 
   #expected() {
@@ -270,6 +271,38 @@ export class Checkers {
       this.onChecked('count against raw');
       if (count !== distinct)
         this.#fail('counts equal raw', `partition and minute ${key}: counted ${count}, ${distinct} distinct in raw`);
+    }
+  }
+
+  /**
+   * The same for each ad, over all partitions: no copy of a click may be counted in another partition than the first.
+   * Left out are minutes of ads with an event that also stands under another ad, and what came too late.
+   */
+  #adsEqualRaw(): void {
+    if (this.truths.some(truth => truth.refusedLines > 0)) return;
+    const tooLate = new Set(this.truths.flatMap(truth => [...truth.tooLate]));
+    const minuteOf = ({ clicked_at }: RawRow) => Math.floor(clicked_at / 60_000) * 60;
+    const adsOf = Map.groupBy(this.#store.rawRows(), row => `${minuteOf(row)} ${row.event_id}`);
+    const events = new Map<string, Set<string>>();
+    const conflicting = new Set<string>();
+    for (const rows of adsOf.values()) {
+      const isConflict = rows.some(({ ad_id }) => ad_id !== rows[0]?.ad_id);
+      for (const row of rows) {
+        const key = `${minuteOf(row)} ${row.ad_id}`;
+        if (isConflict) conflicting.add(key);
+        if (!tooLate.has(rawKeyOf(row))) events.set(key, (events.get(key) ?? new Set()).add(row.event_id));
+      }
+    }
+    const counts = new Map<string, number>();
+    for (const { ad_id, minute, clicks } of this.#store.adMinutes('ad_minute')) {
+      counts.set(`${minute} ${ad_id}`, (counts.get(`${minute} ${ad_id}`) ?? 0) + clicks);
+    }
+    for (const key of new Set([...events.keys(), ...counts.keys()])) {
+      if (conflicting.has(key)) continue;
+      const [count, distinct] = [counts.get(key) ?? 0, events.get(key)?.size ?? 0];
+      this.onChecked('ad against raw');
+      if (count !== distinct)
+        this.#fail('a click counts once', `minute and ad ${key}: counted ${count}, ${distinct} distinct in raw`);
     }
   }
 

@@ -13,12 +13,14 @@ export function replayProblem(store: FakeStore, partitions: number, at: number):
   }
   for (const change of replay(store, partitions)) apply(store, change, at);
   const counts = new Map<string, number>();
-  for (const { partition, minute, clicks } of store.adMinutes('ad_minute')) {
-    counts.set(`${partition} ${minute}`, (counts.get(`${partition} ${minute}`) ?? 0) + clicks);
+  for (const { ad_id, minute, clicks } of store.adMinutes('ad_minute')) {
+    const key = `${partitionOf(ad_id, partitions)} ${minute}`;
+    counts.set(key, (counts.get(key) ?? 0) + clicks);
   }
   for (const key of new Set([...distinct.keys(), ...counts.keys()])) {
     const [count, expected] = [counts.get(key) ?? 0, distinct.get(key)?.size ?? 0];
-    if (count !== expected) return `partition and minute ${key}: ${count} after a replay, ${expected} distinct in raw`;
+    if (count !== expected)
+      return `home partition and minute ${key}: ${count} after a replay, ${expected} distinct in raw`;
   }
   const again = replay(store, partitions);
   return again.length === 0 ? undefined : `a second replay changes ${JSON.stringify(again[0])}`;

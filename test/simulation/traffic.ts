@@ -2,7 +2,8 @@
  * The people who click, and what becomes of their clicks on the way: live and in disorder, late, copied (at once, many
  * times, much later, under another ad), ahead of time, written by others in other forms, or no clicks at all.
  */
-import { type Click, formatLine, partitionOf } from '../../ingest/click.ts';
+import { type Click, formatLine } from '../../ingest/click.ts';
+import { routeOf } from '../../ingest/hot-ads/rule.ts';
 import { refusedAd } from './fake-store.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
@@ -14,6 +15,9 @@ export interface TrafficSettings {
   /** 0 to 1: how much of it is out of the ordinary. */
   readonly wildness: number;
   readonly isFarAhead: boolean;
+  /** Minutes, counted from the first, in which the hottest ad is split over all partitions; the end is left out. */
+  readonly splitFrom: number;
+  readonly splitUntil: number;
 }
 
 export interface TrafficRecord {
@@ -23,11 +27,15 @@ export interface TrafficRecord {
   readonly clickIds: readonly string[];
 }
 
+/** It has most clicks, however many ads there are. */
+const hottestAd = 'ad-0';
+
 export class Traffic {
   readonly #settings: TrafficSettings;
   readonly #random: SeededRandom;
   readonly #sent: Click[] = [];
   #serial = 0;
+  #firstMinute: number | undefined;
   /** The latest event time of a click that counts, epoch ms. */
   lastClickedAt = 0;
 
@@ -39,18 +47,19 @@ export class Traffic {
   next(now: number): TrafficRecord {
     const random = this.#random;
     const { wildness } = this.#settings;
+    this.#firstMinute ??= Math.floor(now / 60_000);
     if (random.chance(0.02 * wildness)) return this.#marketplace(now);
     const first = this.#click(now);
-    const partition = partitionOf(first.adId, this.#settings.partitions);
+    const partition = this.#partitionOf(first);
     const clicks = [first];
     const most = random.chance(0.1) ? 25 : 4;
     for (let more = random.between(0, most); more > 0; more--) {
       const click = this.#click(now);
-      if (partitionOf(click.adId, this.#settings.partitions) === partition) clicks.push(click);
+      if (this.#partitionOf(click) === partition) clicks.push(click);
     }
     const lines = clicks.map(formatLine);
     if (random.chance(0.05 * wildness))
-      lines.splice(random.between(0, lines.length), 0, this.#oddLine(now, first.adId));
+      lines.splice(random.between(0, lines.length), 0, this.#oddLine(now, first.adId, partition));
     return { partition, value: this.#joined(lines), clickIds: clicks.map(click => click.clickId) };
   }
 
@@ -59,10 +68,19 @@ export class Traffic {
     const original = this.#fresh(now, 0);
     const copies = Array.from({ length: 50 }, () => ({ ...original, clickId: this.#mint() }));
     return {
-      partition: partitionOf(original.adId, this.#settings.partitions),
+      partition: this.#partitionOf(original),
       value: this.#joined(copies.map(formatLine)),
       clickIds: copies.map(click => click.clickId),
     };
+  }
+
+  /** As ingest routes, by the contract's own function. */
+  #partitionOf(click: Click): number {
+    const { partitions, splitFrom, splitUntil } = this.#settings;
+    return routeOf(click, partitions, (adId, clickedAt) => {
+      const minute = Math.floor(clickedAt / 60_000) - (this.#firstMinute ?? 0);
+      return adId === hottestAd && splitFrom <= minute && minute < splitUntil;
+    });
   }
 
   /** Blank lines and a newline at the end change nothing. */
@@ -109,11 +127,11 @@ export class Traffic {
   }
 
   /** A line in another form, or none that is a click. */
-  #oddLine(now: number, adId: string): string {
+  #oddLine(now: number, adId: string, partition: number): string {
     const foreign = { clicked_at: Math.floor(now), ad_id: adId, extra: [1] };
     return this.#random.pick([
       JSON.stringify(foreign),
-      JSON.stringify({ ...foreign, event_id: `foreign-${this.#random.between(1, 5)}`, country: 'FR' }),
+      JSON.stringify({ ...foreign, event_id: `foreign-${partition}-${this.#random.between(1, 5)}`, country: 'FR' }),
       JSON.stringify({ ...foreign, ad_id: 3 }),
       JSON.stringify({ ad_id: adId }),
       'garbage',

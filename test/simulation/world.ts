@@ -293,6 +293,9 @@ function settingsOf(random: SeededRandom) {
     clockSkewMs: random.pick([0, 0, 3_000]),
     wildness: random.pick([0, 0.5, 1, 2]),
     isFarAhead: random.chance(0.03),
+    // Most of them begin or end while there are clicks.
+    splitFrom: random.pick([-5, -5, 1, 1, 2]),
+    splitUntil: random.pick([1, 2, 9]),
     disturbances: allDisturbances.filter(() => random.chance(0.6)),
     isQuietAt: (sinceStart: number) => sinceStart >= quietFrom && sinceStart < quietFrom + quietFor,
   };

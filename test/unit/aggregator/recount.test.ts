@@ -91,6 +91,19 @@ describe('a recount', () => {
     ]);
   });
 
+  it('takes an ad that was split over partitions for one, and joins it in its home partition where it is wrong', () => {
+    const clicks = Array.from({ length: 7 }, () => click());
+    const home = partitionOf('ad_1', partitions);
+    const counts = Array.from({ length: partitions }, (_, partition) => (partition === elsewhere ? 4 : 1));
+    const spread = counts.map((clicks, partition) => stated({ clicks, partition }));
+    expect(recount(clicks, spread)).toEqual([]);
+    const [change] = recount([...clicks, click()], spread);
+    expect(change).toMatchObject({ before: 7, after: 8 });
+    expect(change?.stated).toEqual(counts.map((clicks, partition) => ({ partition, clicks, duplicates: 0 })));
+    const rows = change?.rows.map(row => [row.partition, row.clicks]).sort();
+    expect(rows).toEqual(counts.map((_, partition) => [partition, partition === home ? 8 : 0]));
+  });
+
   it('compares an id with those of its partition, as the stream does: not across partitions, nor only with its ad', () => {
     const ads = Array.from({ length: 9 }, (_, i) => `ad_${i}`);
     const together = ads.find(ad => ad !== 'ad_0' && partitionOf(ad, partitions) === partitionOf('ad_0', partitions));

@@ -28,6 +28,7 @@ async function setUp(env: Record<string, string> = {}, deps: Partial<IngestDeps>
     clickLog,
     log: pino({ level: 'silent' }),
     kafkaReady: () => Promise.resolve(),
+    rulesKnown: () => undefined,
     now: () => now,
     ...deps,
   });
@@ -292,6 +293,15 @@ describe('POST /v1/clicks', () => {
 });
 
 describe('readiness', () => {
+  it('is off while clicks cannot be routed because it is not known which ads are split', async () => {
+    const rulesKnown = () => {
+      throw new Retryable('nothing known yet');
+    };
+    const { app } = await setUp({}, { rulesKnown });
+    const response = await app.inject('/readyz');
+    expect([response.statusCode, response.json().detail]).toEqual([503, 'hot_ads: nothing known yet']);
+  });
+
   it('is off while Kafka does not answer', async () => {
     const { app } = await setUp({}, { kafkaReady: () => Promise.reject(new Error('no broker')) });
     const response = await app.inject('/readyz');

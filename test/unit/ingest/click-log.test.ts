@@ -27,6 +27,7 @@ function setUp(options: Partial<Parameters<typeof createClickLog>[0]> = {}) {
   const log = createClickLog({
     topic: 'clicks',
     partitions,
+    partitionFor: click => partitionOf(click.adId, partitions),
     producer,
     lingerMs: 3,
     maxBatchBytes: 16_384,
@@ -77,6 +78,16 @@ afterEach(() => {
 });
 
 describe('createClickLog', () => {
+  it('appends nothing of a request with a click whose partition cannot be told yet', async () => {
+    const partitionFor = ({ eventId }: Click) => {
+      if (eventId === 'e2') throw new Retryable('not known yet');
+      return 0;
+    };
+    const { sends, log } = setUp({ lingerMs: 0, partitionFor });
+    await expect(log.append([click('e1'), click('e2')])).rejects.toThrow(Retryable);
+    expect([sends.length, log.pendingBytes]).toEqual([0, 0]);
+  });
+
   it('puts clicks of concurrent requests into one record per partition, in order', async () => {
     const { sends, log } = setUp();
     for (let i = 0; i < 30; i++) void log.append([click(`e${i}`, `ad-${i % 3}`), click(`f${i}`, `ad-${i % 3}`)]);
@@ -135,8 +146,8 @@ describe('createClickLog', () => {
     const seen: string[] = [];
     for (let at = 0; at < sends.length; at++) {
       const { records, ack } = sends[at]!;
-      for (const { value } of records) expect(Buffer.byteLength(value)).toBeLessThanOrEqual(16_384);
-      expect(records.reduce((sum, { value }) => sum + Buffer.byteLength(value), 0)).toBeLessThanOrEqual(
+      for (const { value } of records) expect(Buffer.byteLength(value ?? '')).toBeLessThanOrEqual(16_384);
+      expect(records.reduce((sum, { value }) => sum + Buffer.byteLength(value ?? ''), 0)).toBeLessThanOrEqual(
         maxPartitionSendBytes,
       );
       seen.push(...Object.values(eventIds(records)).flat());

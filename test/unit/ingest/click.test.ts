@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatLine, parseTime, partitionOf } from '../../../ingest/click.ts';
+import { formatLine, parseTime, partitionOf, splitPartitionOf } from '../../../ingest/click.ts';
 
 describe('parseTime', () => {
   it.each([
@@ -85,5 +85,27 @@ describe('partitionOf', () => {
     const counts = new Array<number>(12).fill(0);
     for (let ad = 0; ad < 12_000; ad++) counts[partitionOf(`ad-${ad}`, 12)]!++;
     expect(Math.min(...counts)).toBeGreaterThan(800);
+  });
+});
+
+describe('splitPartitionOf', () => {
+  it('is FNV-1a of the UTF-8 with its halves folded, so that other producers can compute it', () => {
+    expect(splitPartitionOf('a', 2 ** 32)).toBe((0xe40c292c ^ 0xe40c) >>> 0);
+    expect(splitPartitionOf('foobar', 2 ** 32)).toBe((0xbf9cf968 ^ 0xbf9c) >>> 0);
+    let hash = 0x811c9dc5;
+    for (const byte of Buffer.from('클릭-é-😀')) hash = Math.imul(hash ^ byte, 0x01000193);
+    expect(splitPartitionOf('클릭-é-😀', 2 ** 32)).toBe((hash ^ (hash >>> 16)) >>> 0);
+  });
+
+  it.each([
+    ['counted up', (i: number) => `event-${i}`],
+    ['counted in steps of 16, in hex', (i: number) => `event-${(i * 16).toString(16).padStart(8, '0')}`],
+    ['doubled characters, whose low bits cancel out', (i: number) => [...String(i)].map(c => c + c).join('')],
+  ])('spreads clicks evenly over any number of partitions, with ids %s', (_what, idOf) => {
+    for (const partitions of [2, 4, 12]) {
+      const counts = new Array<number>(partitions).fill(0);
+      for (let i = 0; i < 12_000; i++) counts[splitPartitionOf(idOf(i), partitions)]!++;
+      expect(Math.min(...counts)).toBeGreaterThan((12_000 / partitions) * 0.75);
+    }
   });
 });

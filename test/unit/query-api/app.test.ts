@@ -351,6 +351,33 @@ describe('GET /v1/status', () => {
     expect(body.conservation.unread_records).toBeNull();
   });
 
+  it('tells hot ads that are split or will be, each stretch of minutes once, and null while Kafka does not answer', async () => {
+    const at = (minutes: number) => now - (now % 60_000) + minutes * 60_000;
+    const rule = (adId: string, from: number, until: number) => ({
+      ruleId: 'R',
+      adId,
+      from: at(from),
+      until: at(until),
+    });
+    const rules = [
+      rule('b', 10, 20),
+      rule('a', -5, 3),
+      rule('a', 3, 9),
+      rule('a', -5, 1),
+      rule('a', 12, 14),
+      rule('c', -9, -1),
+    ];
+    const iso = (minutes: number) => new Date(at(minutes)).toISOString();
+    const { get } = await app(everywhere, { hotAds: async () => rules });
+    expect((await get('/v1/status')).body.hot_ads).toEqual([
+      { ad_id: 'a', from: iso(-5), until: iso(9), partitions: 2 },
+      { ad_id: 'b', from: iso(10), until: iso(20), partitions: 2 },
+      { ad_id: 'a', from: iso(12), until: iso(14), partitions: 2 },
+    ]);
+    const away = await app(everywhere, { hotAds: () => Promise.reject(new Retryable('no broker')) });
+    expect((await away.get('/v1/status')).body.hot_ads).toBeNull();
+  });
+
   it('waits for Kafka no longer than two seconds', async () => {
     const pipeline = { endOffsets: () => new Promise<never>(() => undefined), sinkPositions: async () => [] };
     const { get } = await app(everywhere, { pipeline });

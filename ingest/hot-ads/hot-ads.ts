@@ -1,0 +1,144 @@
+/**
+ * The hot ads of one ingest process: it follows the rules (rule-book.ts), routes by them, looks for ads that have become
+ * hot, and announces them. While nothing is announced somebody has to go on telling the time of the log: whoever finds
+ * that nothing was appended for `tickIntervalMs` appends a tick, so all processes together append about one per interval.
+ *
+ * Whether an announcement was acknowledged does not matter: a rule is what stands in the log, read back like any other.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../../infra/errors.ts';
+import type { KafkaClient } from '../../infra/kafka/client.ts';
+import { createProducer, type OutgoingRecord } from '../../infra/kafka/producer.ts';
+import type { Logger } from '../../infra/log.ts';
+import { counter, gauge } from '../../infra/metrics.ts';
+import type { Names } from '../../infra/topics.ts';
+import { type Click, limits } from '../click.ts';
+import { createClickIdMint } from '../click-id.ts';
+import { type SplitSettings, splitsToAnnounce } from './announcements.ts';
+import { HotAdDetector } from './detector.ts';
+import { expiredRecord, type HotAdTerms, ruleRecord, tickRecord } from './rule.ts';
+import { RuleBook } from './rule-book.ts';
+import { followRules } from './rule-reader.ts';
+
+export interface HotAdsDeps {
+  readonly kafka: KafkaClient;
+  readonly names: Names;
+  readonly partitions: number;
+  readonly log: Logger;
+  /** Undefined: this process announces nothing; it follows what others announce all the same. */
+  readonly split: SplitSettings | undefined;
+  readonly timeoutMs: number;
+  readonly terms: HotAdTerms;
+}
+
+export interface HotAds extends AsyncDisposable {
+  /** The partition of `clicks`. @throws Retryable where the rules for the click's minute are not known yet */
+  partitionFor(click: Click): number;
+  /** Throws unless every click that ingest may take can be routed. */
+  check(): void;
+  /** Resolves when clicks of the present can be routed, or `stop` has fired. */
+  ready(stop: AbortSignal): Promise<void>;
+}
+
+const tickIntervalMs = 5_000;
+/** Of the detector's sliding minute, and between two looks at what is hot. */
+const slotMs = 10_000;
+/** For the way of an announcement to the broker. */
+const slackMs = 10_000;
+
+export function openHotAds(deps: HotAdsDeps): HotAds {
+  const { kafka, names, partitions, log, split, timeoutMs, terms } = deps;
+  const book = new RuleBook(terms);
+  const detector = new HotAdDetector({ slotMs, random: Math.random });
+  const producer = createProducer(kafka, { acks: -1, timeoutMs });
+  const mint = createClickIdMint();
+  const closing = new AbortController();
+  let readAtMs = Number.NEGATIVE_INFINITY;
+  const reader = followRules({
+    ...{ kafka, names, book, log },
+    onRead() {
+      readAtMs = performance.now();
+      knownAhead.set((book.knownUntil - Date.now()) / 1_000);
+      splitAds.set(new Set(book.rules.filter(rule => rule.until > book.lastAppendedAt).map(rule => rule.adId)).size);
+    },
+  });
+
+  const send = async (records: readonly OutgoingRecord[]) => {
+    try {
+      await producer.send(names.topic('hot-ads'), records);
+    } catch (error) {
+      log.warn({ why: messageOf(error) }, 'hot ads: not appended');
+    }
+  };
+  const look = async () => {
+    const readings = detector.turn();
+    // Nothing is announced, and nothing given up, by a clock that is not known.
+    if (split === undefined || book.position === 0) return;
+    const now = book.lastAppendedAt + (performance.now() - readAtMs);
+    const announcing = { rules: book.rules, rulesKept: book.size, now, terms, slackMs };
+    const rules = splitsToAnnounce(readings, split, announcing).map(rule => ({ ruleId: mint(Date.now()), ...rule }));
+    announcements.inc(rules.length);
+    const expired = book.expired().slice(0, mostGivenUp);
+    const records = [...rules.map(rule => ruleRecord(rule, terms)), ...expired.map(rule => expiredRecord(rule, terms))];
+    if (records.length > 0) await send(records);
+  };
+  const keepTime = async () => {
+    let lookedAtMs = performance.now();
+    let openedAtMs = lookedAtMs;
+    let tickedAtMs = Number.NEGATIVE_INFINITY;
+    while (!closing.signal.aborted) {
+      const now = performance.now();
+      if (now - readAtMs >= tickIntervalMs && now - tickedAtMs >= tickIntervalMs) {
+        await send([tickRecord(terms)]);
+        tickedAtMs = now;
+      }
+      if (now - Math.max(readAtMs, openedAtMs) >= silentMs) {
+        log.warn({ silentMs }, 'hot ads: nothing read for long, with another consumer now');
+        openedAtMs = now;
+        reader.openAnew();
+      }
+      if (now - lookedAtMs >= slotMs) {
+        lookedAtMs = now;
+        await look();
+      }
+      // Not all processes at the same moment: the tick of one spares the others theirs.
+      const pauseMs = (tickIntervalMs / 5) * (0.5 + Math.random());
+      await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+    }
+  };
+  const keeping = keepTime();
+
+  return {
+    partitionFor(click) {
+      detector.see(click.adId);
+      return book.partitionFor(click, partitions);
+    },
+    check() {
+      const noticeMs = terms.noticeMs - terms.brokerSkewMs - 2 * tickIntervalMs;
+      const refusal = book.refusal(Date.now() + Math.min(limits.maxAheadMs, noticeMs));
+      if (refusal) throw refusal;
+    },
+    async ready(stop) {
+      while (!stop.aborted && book.refusal(Date.now())) {
+        await sleep(50, undefined, { signal: stop }).catch(() => undefined);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      await keeping;
+      await reader[Symbol.asyncDispose]();
+      await producer[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Four ticks were appended, by this process or others, and none was read. */
+const silentMs = 30_000;
+const mostGivenUp = 100;
+
+const announcements = counter('hot_ad_announcements_total', 'Rules that this process has announced');
+const splitAds = gauge('hot_ads', 'Ads that are split over the partitions, or will be');
+const knownAhead = gauge(
+  'hot_ads_known_ahead_seconds',
+  'How far ahead of now the rules are known; below 300, clicks that are dated ahead are refused, below 0 all',
+);

@@ -1,0 +1,176 @@
+/**
+ * What one process knows of the rules (rule.ts), and up to which minute it knows all of them. Pure: it has no clock.
+ *
+ * Who has read the log from its beginning to a record appended at time a knows every rule before it. One that it does
+ * not know stands behind, was appended at a or later, and holds only from a + noticeMs on. So all rules are known for
+ * event times before `knownUntil` = a + noticeMs - brokerSkewMs, for good: whatever is read later changes nothing there.
+ * Clicks of later minutes are not routed but refused until more has been read. That is the whole lease: it is a time of
+ * the log, so neither the process's clock nor a pause of any length can make it route by a rule that it has missed.
+ */
+import { Corrupt, Retryable } from '../../infra/errors.ts';
+import type { LogRecord } from '../../infra/kafka/record-batch.ts';
+import { entryOf, type HotAdRule, type HotAdTerms, isInTime, isSplitBy, type RoutedClick, routeOf } from './rule.ts';
+
+/** Of one fetch: the offset asked for, the one to ask for next, and the records from the former on. */
+export interface ReadBatch {
+  readonly fetchedOffset: number;
+  readonly nextOffset: number;
+  readonly records: Iterable<LogRecord>;
+}
+
+/** News of a batch. */
+export interface ReadRules {
+  readonly announced: readonly HotAdRule[];
+  /** They came too late to hold. */
+  readonly tooLate: readonly HotAdRule[];
+}
+
+/** A log with more is taken for damaged: announcers stop far earlier. */
+export const mostRules = 20_000;
+
+export class RuleBook {
+  readonly #terms: HotAdTerms;
+  readonly #holding = new Map<string, HotAdRule[]>();
+  /** Without effect; known for their keys, to be given up in time. */
+  readonly #tooLate = new Map<string, HotAdRule>();
+  readonly #ids = new Set<string>();
+  #position = 0;
+  #knownUntil = Number.NEGATIVE_INFINITY;
+  #lastAppendedAt = Number.NEGATIVE_INFINITY;
+  #corrupt: Corrupt | undefined;
+  readonly #isSplit = (adId: string, clickedAt: number) => this.isSplit(adId, clickedAt);
+
+  constructor(terms: HotAdTerms) {
+    this.#terms = terms;
+  }
+
+  /** Offset of the next record. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** All rules for event times before are known; epoch ms. */
+  get knownUntil(): number {
+    return this.#knownUntil;
+  }
+
+  /** The latest append time read: what the broker's clock has passed. */
+  get lastAppendedAt(): number {
+    return this.#lastAppendedAt;
+  }
+
+  /** Those that hold. */
+  get rules(): HotAdRule[] {
+    return [...this.#holding.values()].flat();
+  }
+
+  /** How many are kept, whether they hold or not. */
+  get size(): number {
+    return this.#ids.size;
+  }
+
+  /**
+   * The next records of the log, or again some that were read before.
+   * @throws Corrupt for records that contradict the contract. From then on no click is routed: a person decides.
+   */
+  read(batch: ReadBatch): ReadRules {
+    if (this.#corrupt) throw this.#corrupt;
+    try {
+      return this.#read(batch);
+    } catch (error) {
+      if (!(error instanceof Corrupt)) throw error;
+      this.#corrupt = error;
+      this.#knownUntil = Number.NEGATIVE_INFINITY;
+      throw error;
+    }
+  }
+
+  isSplit(adId: string, clickedAt: number): boolean {
+    const rules = this.#holding.get(adId);
+    return rules !== undefined && isSplitBy(rules)(adId, clickedAt);
+  }
+
+  /** Why a click of this event time cannot be routed, if it cannot. */
+  refusal(clickedAt: number): Retryable | undefined {
+    // Rules begin with minutes: what is known of the minute's first ms is known of all of it.
+    if (clickedAt - (clickedAt % 60_000) < this.#knownUntil) return undefined;
+    if (this.#corrupt) return new Retryable(`hot ads: ${this.#corrupt.message}`, { cause: this.#corrupt });
+    const heard = this.#position === 0 ? 'nothing' : `all before ${new Date(this.#knownUntil).toISOString()}`;
+    return new Retryable(
+      `hot ads: which ads are split at ${new Date(clickedAt).toISOString()} is not known yet, only ${heard}`,
+    );
+  }
+
+  /** @throws Retryable where `refusal` says so */
+  partitionFor(click: RoutedClick, partitions: number): number {
+    const refusal = this.refusal(click.clickedAt);
+    if (refusal) throw refusal;
+    return routeOf(click, partitions, this.#isSplit);
+  }
+
+  /** Rules that no click can need any more, by the time of the log. */
+  expired(): HotAdRule[] {
+    return [...this.rules, ...this.#tooLate.values()].filter(rule => this.#isExpired(rule, this.#lastAppendedAt));
+  }
+
+  #read({ fetchedOffset, nextOffset, records }: ReadBatch): ReadRules {
+    if (fetchedOffset > this.#position) {
+      throw new Corrupt(
+        `topic hot-ads was read up to offset ${this.#position} and goes on at ${fetchedOffset}: what lies between is unknown`,
+      );
+    }
+    const news = { announced: [] as HotAdRule[], tooLate: [] as HotAdRule[] };
+    for (const record of records) {
+      if (record.offset < this.#position) continue;
+      this.#take(record, news);
+      this.#position = record.offset + 1;
+    }
+    this.#position = Math.max(this.#position, nextOffset);
+    return news;
+  }
+
+  #take(record: LogRecord, news: { announced: HotAdRule[]; tooLate: HotAdRule[] }): void {
+    const { offset, timestamp } = record;
+    const { kind, rule } = entryOf(record, this.#terms);
+    if (kind === 'rule') {
+      if (isInTime(rule, timestamp, this.#terms)) {
+        if (rule.from < this.#knownUntil) {
+          throw new Corrupt(
+            `topic hot-ads, offset ${offset}: rule ${rule.ruleId} was appended at ${timestamp}, behind a record ` +
+              `of ${this.#lastAppendedAt}: the brokers' clocks differ by more than ${this.#terms.brokerSkewMs} ms`,
+          );
+        }
+        this.#add(rule);
+        news.announced.push(rule);
+      } else {
+        this.#tooLate.set(rule.ruleId, rule);
+        news.tooLate.push(rule);
+      }
+      this.#ids.add(rule.ruleId);
+      if (this.#ids.size > mostRules) throw new Corrupt(`topic hot-ads holds more than ${mostRules} rules`);
+    } else if (kind === 'expired') {
+      if (!this.#isExpired(rule, timestamp)) {
+        throw new Corrupt(`topic hot-ads, offset ${offset}: rule ${rule.ruleId} was given up while it was needed`);
+      }
+      this.#remove(rule);
+    }
+    this.#lastAppendedAt = Math.max(this.#lastAppendedAt, timestamp);
+    this.#knownUntil = this.#lastAppendedAt + this.#terms.noticeMs - this.#terms.brokerSkewMs;
+  }
+
+  #add(rule: HotAdRule): void {
+    this.#holding.set(rule.adId, [...(this.#holding.get(rule.adId) ?? []), rule]);
+  }
+
+  #remove({ ruleId, adId }: HotAdRule): void {
+    this.#ids.delete(ruleId);
+    this.#tooLate.delete(ruleId);
+    const rest = this.#holding.get(adId)?.filter(rule => rule.ruleId !== ruleId) ?? [];
+    if (rest.length > 0) this.#holding.set(adId, rest);
+    else this.#holding.delete(adId);
+  }
+
+  #isExpired({ until }: HotAdRule, at: number): boolean {
+    return until + this.#terms.keptMs <= at;
+  }
+}

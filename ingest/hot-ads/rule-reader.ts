@@ -1,0 +1,103 @@
+/**
+ * Reads topic `hot-ads` from its beginning into a rule book and follows it, for as long as it is open. Whatever happens
+ * to the consumer, it is opened anew and reads again from the beginning, which changes nothing of what the book knows.
+ * Only a log that contradicts the contract is not read any further: a person decides, and starts the process again.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Corrupt, messageOf } from '../../infra/errors.ts';
+import type { KafkaClient } from '../../infra/kafka/client.ts';
+import { type GroupConsumer, openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
+import type { Logger } from '../../infra/log.ts';
+import type { Names } from '../../infra/topics.ts';
+import { createClickIdMint } from '../click-id.ts';
+import type { RuleBook } from './rule-book.ts';
+
+export interface RuleReaderDeps {
+  readonly kafka: KafkaClient;
+  readonly names: Names;
+  readonly book: RuleBook;
+  readonly log: Logger;
+  /** After each batch. */
+  readonly onRead?: () => void;
+}
+
+export interface RuleReader extends AsyncDisposable {
+  /** Reads with another consumer: this one has gone silent. */
+  openAnew(): void;
+}
+
+export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps): RuleReader {
+  const group = names.hotAdsGroup(createClickIdMint()(Date.now()));
+  const topic = names.topic('hot-ads');
+  let closed = false;
+  let ended = Promise.withResolvers<void>();
+
+  const open = () =>
+    openGroupConsumer(kafka, {
+      group,
+      topics: [topic],
+      isolation: 'read_uncommitted',
+      sessionTimeoutMs: 10_000,
+      maxWaitMs: 500,
+      maxBytes: fetchBytes,
+      maxBytesPerPartition: fetchBytes,
+      concurrency: 1,
+      log,
+      onOpen: () => {},
+      onAssigned: () => {},
+      async onBatch(batch) {
+        try {
+          const { announced, tooLate } = book.read(batch);
+          for (const rule of announced) log.info({ rule }, 'hot ad: split');
+          for (const rule of tooLate) log.warn({ rule }, 'hot ad: announced too late, without effect');
+        } catch (error) {
+          if (!(error instanceof Corrupt)) throw error;
+          log.error({ why: error.message }, 'hot ads: the rules CANNOT be read, no click is taken');
+          closed = true;
+          ended.resolve();
+          return;
+        }
+        onRead?.();
+      },
+      onGap: () => {},
+      onCrash: error => {
+        log.warn({ why: error.message }, 'hot ads: the consumer ended');
+        ended.resolve();
+      },
+    });
+
+  const follow = async () => {
+    while (!closed) {
+      ended = Promise.withResolvers();
+      let consumer: GroupConsumer | undefined;
+      try {
+        consumer = await open();
+        if (!closed) await ended.promise;
+      } catch (error) {
+        log.warn({ why: messageOf(error) }, 'hot ads: not read yet');
+      }
+      await dispose(consumer);
+      if (!closed) await sleep(pauseMs);
+    }
+  };
+  const following = follow();
+  return {
+    openAnew: () => ended.resolve(),
+    async [Symbol.asyncDispose]() {
+      closed = true;
+      ended.resolve();
+      await following;
+    },
+  };
+}
+
+async function dispose(consumer: GroupConsumer | undefined): Promise<void> {
+  try {
+    await consumer?.[Symbol.asyncDispose]();
+  } catch {
+    // What could not leave its group is forgotten by it.
+  }
+}
+
+const fetchBytes = 1 << 20;
+const pauseMs = 1_000;

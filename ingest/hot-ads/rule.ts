@@ -1,0 +1,154 @@
+/**
+ * CONTRACT: which partition of `clicks` a click belongs to, and the records of topic `hot-ads`, which say so.
+ *
+ * A rule says that the clicks of one ad, of event times in [from, until), lie spread over all partitions by their event
+ * id instead of in the ad's home partition. The minute of the event decides, never that of arrival: a copy that is
+ * posted days later has the same ad, event id and `clicked_at`, and so meets the first in the same partition. Of several
+ * rules for an ad the union holds: neither their order nor repetition matters, and none can take back another.
+ *
+ * A rule holds if it stands in the log `noticeMs` before it begins, by the broker's clock: `from >= appendedAt + noticeMs`.
+ * One that came too late never holds, for anybody, whenever it is read.
+ *
+ * Every record tells the notice of who wrote it, in header `notice_ms`: who reads of another than its own stops.
+ *
+ * | record | key | value | headers |
+ * | --- | --- | --- | --- |
+ * | rule | `ad_id\|from\|until\|rule_id`: never used twice, so compaction loses none | `{"rule_id","ad_id","from","until"}`; whole minutes, epoch ms | `kind=rule` |
+ * | tick: there is nothing new | `tick` | `{}` | `kind=tick` |
+ * | a rule given up when no click can need it any more | the rule's | null | `kind=expired`, `rule`: its value |
+ */
+import { type Static, Type } from 'typebox';
+import { Value } from 'typebox/value';
+import { Corrupt } from '../../infra/errors.ts';
+import type { OutgoingRecord } from '../../infra/kafka/producer.ts';
+import type { LogRecord } from '../../infra/kafka/record-batch.ts';
+import { adIdPattern, type Click, limits, partitionOf, splitPartitionOf } from '../click.ts';
+
+export interface HotAdRule {
+  /** A ULID. */
+  readonly ruleId: string;
+  readonly adId: string;
+  /** The first minute that is split; epoch ms. */
+  readonly from: number;
+  /** The first that is not any more; epoch ms. */
+  readonly until: number;
+}
+
+/** The times that all who read rules agree on, ms. */
+export interface HotAdTerms {
+  /** From a rule's append to its beginning, at least. As good as fixed once the topic has records. */
+  readonly noticeMs: number;
+  /** By so much the clocks of two brokers may differ that lead the topic's partition one after the other. */
+  readonly brokerSkewMs: number;
+  /** After its end a rule is kept for so long: as long as raw clicks are, and far longer than clicks may be late. */
+  readonly keptMs: number;
+}
+
+const minuteMs = 60_000;
+const dayMs = 24 * 60 * minuteMs;
+
+const brokerSkewMs = 10_000;
+
+/** Part of the settings of all who read rules. */
+export const HotAdConfig = Type.Object({
+  HOT_AD_NOTICE_MS: Type.Integer({
+    // Clicks may be dated `maxAheadMs` ahead, so beyond that a minute remains for readers to hear of a rule.
+    default: limits.maxAheadMs + minuteMs + brokerSkewMs,
+    minimum: 30_000,
+    maximum: 3_600_000,
+    description:
+      'ms that lie between the announcement that an ad is split and its beginning. Less than the default: clicks dated ahead are refused (503) until it is known how they are routed. The same in all processes, and fixed once topic `hot-ads` has records',
+  }),
+});
+
+export function hotAdTermsOf({ HOT_AD_NOTICE_MS }: Static<typeof HotAdConfig>): HotAdTerms {
+  return { noticeMs: HOT_AD_NOTICE_MS, brokerSkewMs, keptMs: 36 * dayMs };
+}
+
+export type RoutedClick = Pick<Click, 'adId' | 'eventId' | 'clickedAt'>;
+/** Whether a rule that holds covers this event time. */
+export type IsSplit = (adId: string, clickedAt: number) => boolean;
+
+/** The partition in which all copies of the click meet. A click without an event id has none, and `event_id` is its click id. */
+export function routeOf({ adId, eventId, clickedAt }: RoutedClick, partitions: number, isSplit: IsSplit): number {
+  return isSplit(adId, clickedAt) ? splitPartitionOf(eventId, partitions) : partitionOf(adId, partitions);
+}
+
+export function isSplitBy(rules: readonly HotAdRule[]): IsSplit {
+  return (adId, clickedAt) =>
+    rules.some(rule => rule.adId === adId && rule.from <= clickedAt && clickedAt < rule.until);
+}
+
+export function isInTime({ from }: HotAdRule, appendedAt: number, { noticeMs }: HotAdTerms): boolean {
+  return from >= appendedAt + noticeMs;
+}
+
+export type HotAdsEntry =
+  | { readonly kind: 'rule' | 'expired'; readonly rule: HotAdRule }
+  | { readonly kind: 'tick'; readonly rule?: undefined };
+
+/** @throws Corrupt for what is none of the three, or by other terms: who skipped it might skip a rule */
+export function entryOf({ offset, value, headers = {} }: LogRecord, { noticeMs }: HotAdTerms): HotAdsEntry {
+  const notice = String(headers['notice_ms']);
+  if (notice !== String(noticeMs)) {
+    throw damaged(offset, `header notice_ms "${notice}": must be HOT_AD_NOTICE_MS=${noticeMs} in all processes`);
+  }
+  const kind = String(headers['kind']);
+  if (kind === 'tick') return { kind };
+  if (kind !== 'rule' && kind !== 'expired')
+    throw damaged(offset, `header kind "${kind}": must be rule, tick or expired`);
+  const text = String(kind === 'rule' ? value : headers['rule']);
+  const json = parsed(text);
+  if (!Value.Check(RuleValue, json)) throw damaged(offset, `rule ${text}: must be ${rulesOfRules}`);
+  const { rule_id: ruleId, ad_id: adId, from, until } = json;
+  if (from >= until || until - from > longestRuleMs) throw damaged(offset, `rule ${text}: must be ${rulesOfRules}`);
+  return { kind, rule: { ruleId, adId, from, until } };
+}
+
+export function ruleRecord(rule: HotAdRule, terms: HotAdTerms): OutgoingRecord {
+  return { partition: 0, key: keyOf(rule), value: valueText(rule), headers: { kind: 'rule', ...noticeOf(terms) } };
+}
+
+export function tickRecord(terms: HotAdTerms): OutgoingRecord {
+  return { partition: 0, key: 'tick', value: '{}', headers: { kind: 'tick', ...noticeOf(terms) } };
+}
+
+export function expiredRecord(rule: HotAdRule, terms: HotAdTerms): OutgoingRecord {
+  const headers = { kind: 'expired', rule: valueText(rule), ...noticeOf(terms) };
+  return { partition: 0, key: keyOf(rule), value: null, headers };
+}
+
+function noticeOf({ noticeMs }: HotAdTerms) {
+  return { notice_ms: String(noticeMs) };
+}
+
+export const longestRuleMs = 7 * dayMs;
+
+const minute = Type.Integer({ minimum: 0, multipleOf: minuteMs });
+const RuleValue = Type.Object({
+  rule_id: Type.String({ pattern: '^[0-9A-Z]{26}$' }),
+  ad_id: Type.String({ pattern: adIdPattern.source }),
+  from: minute,
+  until: minute,
+});
+const rulesOfRules = '{"rule_id","ad_id","from","until"}, from < until in whole minutes of epoch ms, 7 days at most';
+
+function valueText({ ruleId, adId, from, until }: HotAdRule): string {
+  return JSON.stringify({ rule_id: ruleId, ad_id: adId, from, until } satisfies Static<typeof RuleValue>);
+}
+
+function keyOf({ ruleId, adId, from, until }: HotAdRule): string {
+  return `${adId}|${from}|${until}|${ruleId}`;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function damaged(offset: number, what: string): Corrupt {
+  return new Corrupt(`topic hot-ads, offset ${offset}: ${what}`);
+}
