@@ -29,6 +29,7 @@ export const ProblemSchema = Type.Object(
     field: Type.Optional(Type.String({ description: 'the parameter or field that breaks a rule' })),
     value: Type.Optional(Type.Unknown({ description: 'what was given for it; absent: nothing was' })),
     rule: Type.Optional(Type.String({ description: 'what it must be' })),
+    trace_id: Type.Optional(Type.String({ description: 'of a 500: under it the log has the reason' })),
   },
   {
     additionalProperties: true,

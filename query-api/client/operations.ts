@@ -26,6 +26,8 @@ export interface Problem {
   readonly value?: unknown;
   /** what it must be */
   readonly rule?: string;
+  /** of a 500: under it the log has the reason */
+  readonly trace_id?: string;
   readonly [key: string]: unknown;
 }
 
@@ -989,6 +991,18 @@ export interface Operations {
           }[];
         } | null;
       };
+      /** ads whose clicks are, or will be, split over partitions; null: Kafka did not answer */
+      readonly hot_ads:
+        | readonly {
+            readonly ad_id: string;
+            /** the first minute of event time that is split */
+            readonly from: string;
+            /** the first that is not any more; put off while the ad stays hot */
+            readonly until: string;
+            /** over which its clicks are spread */
+            readonly partitions: number;
+          }[]
+        | null;
       /** lines in quarantine that are still kept, by reason */
       readonly quarantine: { readonly [key: string]: number };
     };

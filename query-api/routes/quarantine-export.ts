@@ -37,6 +37,13 @@ function accepted(header: string | undefined): keyof typeof formats {
   return header !== undefined && /\btext\/csv\b/.test(header) && !/\bndjson\b/.test(header) ? 'csv' : 'ndjson';
 }
 
+const Lines = {
+  type: 'string',
+  contentMediaType: 'application/json',
+  contentSchema: WholeLine,
+  description: 'one object of `contentSchema` per line',
+};
+
 const limitMinutes = exportLimits.maxMs / 60_000;
 const moment = (description: string) => Type.Optional(Type.String({ description, examples: ['2025-11-22T08:26:00Z'] }));
 
@@ -58,7 +65,7 @@ const schema = {
     200: {
       description: 'the lines',
       content: {
-        'application/x-ndjson': { schema: Type.Unsafe<Readable>(WholeLine) },
+        'application/x-ndjson': { schema: Type.Unsafe<Readable>(Lines) },
         'text/csv': { schema: Type.Unsafe<Readable>(Type.String()) },
       },
     },

@@ -168,7 +168,10 @@ describe('the overview', () => {
     await eventually('what raw does not tell', async () => (await textOf(page, 'late')) === '–');
     expect(await visitor?.barriers()).toEqual([]);
     await page.setViewportSize(phone);
-    expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
+    // The chart is told of its new width a moment later.
+    await eventually('it fits', async () => {
+      return (await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')) <= 0;
+    });
     await page.goto(`/?view=ad&ad=${traced.adId}&filter=korea`);
     await filled(page, 'count');
     expect(await page.getByRole('combobox', { name: 'Filter' }).inputValue()).toBe('korea');

@@ -71,6 +71,7 @@ export async function ingestDocument(): Promise<Documented> {
       clickLog: { append: nothing, refusal: () => undefined },
       log: pino({ level: 'silent' }),
       kafkaReady: nothing,
+      rulesKnown: () => undefined,
     }),
   );
 }

@@ -485,6 +485,7 @@ describe('what stands around the answers', () => {
       '/v1/status',
     ]);
     const streams: Record<string, string> = {
+      '/v1/live': 'text/event-stream',
       '/v1/quarantine/export': 'application/x-ndjson',
     };
     for (const [path, [method, operation]] of ours.flatMap(([at, operations]) =>
@@ -507,9 +508,9 @@ describe('what stands around the answers', () => {
       const closed = { additionalProperties: false };
       expect(operation.responses[success ?? '']).toMatchObject({
         content:
-          path === '/v1/live'
-            ? { 'text/event-stream': { schema: { contentSchema: closed } } }
-            : { [streams[path] ?? 'application/json']: { schema: closed } },
+          path in streams
+            ? { [streams[path] ?? '']: { schema: { contentSchema: closed } } }
+            : { 'application/json': { schema: closed } },
       });
     }
   });

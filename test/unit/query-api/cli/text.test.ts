@@ -107,6 +107,7 @@ describe('text for people', () => {
     const status = {
       ...{ watermark, watermark_age_ms: 3_200, final_until: minute.to, partitions: [partition] },
       conservation: { ...sums, unread_records: 5, balanced: true, rows },
+      hot_ads: [],
       quarantine: { future: 1 },
     };
     const text = statusText(status, bare);
