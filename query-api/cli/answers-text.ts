@@ -15,6 +15,7 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
     ['conservation', `${sum}  ${sums.balanced ? style.good('balanced') : style.bad('NOT balanced')}`],
     ['rows', rowsText(sums.rows, style)],
     ['quarantine', quarantine.join(', ') || 'empty'],
+    ['hot ads', hotAdsText(status.hot_ads)],
   ]);
   const table = textTable(
     [
@@ -33,6 +34,15 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
     ]),
   );
   return table === '' ? head : `${head}\n${table}`;
+}
+
+function hotAdsText(ads: AnswerOf<'getStatus'>['hot_ads']): string {
+  if (ads === null) return 'not known: Kafka does not answer';
+  const text = ads.map(
+    ({ ad_id, from, until, partitions }) =>
+      `${ad_id} over ${partitions} partitions ${shortTime(from)} to ${shortTime(until)}`,
+  );
+  return text.join(', ') || 'none';
 }
 
 function rowsText(rows: AnswerOf<'getStatus'>['conservation']['rows'], style: Style): string {

@@ -107,15 +107,16 @@ describe('text for people', () => {
     const status = {
       ...{ watermark, watermark_age_ms: 3_200, final_until: minute.to, partitions: [partition] },
       conservation: { ...sums, unread_records: 5, balanced: true, rows },
-      hot_ads: [],
+      hot_ads: [{ ad_id: 'ad-hot', from: minute.from, until: minute.to, partitions: 4 }],
       quarantine: { future: 1 },
     };
     const text = statusText(status, bare);
     expect(text).toContain('12 received = 9 counted + 2 duplicates + 1 quarantined  balanced');
     expect(text).toContain('no difference, compared 2025-11-22T08:27Z');
+    expect(text).toContain('ad-hot over 4 partitions 2025-11-22T08:26Z to 2025-11-22T08:27Z');
     expect(text).toMatch(/ 0 +40 +5 +3\.2 s +2025-11-22T08:27Z +12 +9 +2 +1\n$/);
     const wrong = { ...status.conservation, unread_records: null, balanced: false, rows: { ...rows, difference: 3 } };
-    const bad = statusText({ ...status, conservation: wrong, quarantine: {} }, bare);
+    const bad = statusText({ ...status, conservation: wrong, hot_ads: null, quarantine: {} }, bare);
     for (const words of ['NOT balanced', '3 lines DIFFER', 'Kafka does not answer', 'empty'])
       expect(bad).toContain(words);
   });
