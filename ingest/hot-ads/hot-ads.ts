@@ -3,14 +3,19 @@
  * hot, and announces them. While nothing is announced somebody has to go on telling the time of the log: whoever finds
  * that nothing was appended for `tickIntervalMs` appends a tick, so all processes together append about one per interval.
  *
+ * It writes nothing before it has read what was there, and nothing into a log that it takes for damaged: a process with
+ * another notice than the others' stands aside, instead of stopping them.
+ *
  * Whether an announcement was acknowledged does not matter: a rule is what stands in the log, read back like any other.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../infra/errors.ts';
+import { openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { createProducer, type OutgoingRecord } from '../../infra/kafka/producer.ts';
 import type { Logger } from '../../infra/log.ts';
 import { counter, gauge } from '../../infra/metrics.ts';
+import { retrying } from '../../infra/retry.ts';
 import type { Names } from '../../infra/topics.ts';
 import { type Click, limits } from '../click.ts';
 import { createClickIdMint } from '../click-id.ts';
@@ -72,7 +77,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
   };
   const look = async () => {
     const readings = detector.turn();
-    // Nothing is announced, and nothing given up, by a clock that is not known.
+    // Before anything was read, the broker's time is not known.
     if (split === undefined || book.position === 0) return;
     const now = book.lastAppendedAt + (performance.now() - readAtMs);
     const announcing = { rules: book.rules, rulesKept: book.size, now, terms, slackMs };
@@ -82,11 +87,21 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
     const records = [...rules.map(rule => ruleRecord(rule, terms)), ...expired.map(rule => expiredRecord(rule, terms))];
     if (records.length > 0) await send(records);
   };
+  const readWhatIsThere = async () => {
+    const end = await retrying('end of hot-ads', log, closing.signal, async () => {
+      await using admin = await openAdmin(kafka);
+      return (await admin.endOffsets(names.topic('hot-ads'))).get(0) ?? 0;
+    });
+    for (let waitedMs = 0; book.position < end && waitedMs < silentMs && !closing.signal.aborted; waitedMs += 50) {
+      await sleep(50);
+    }
+  };
   const keepTime = async () => {
+    await readWhatIsThere().catch(error => log.warn({ why: messageOf(error) }, 'hot ads: end of the log not known'));
     let lookedAtMs = performance.now();
     let openedAtMs = lookedAtMs;
     let tickedAtMs = Number.NEGATIVE_INFINITY;
-    while (!closing.signal.aborted) {
+    while (!closing.signal.aborted && !book.isCorrupt) {
       const now = performance.now();
       if (now - readAtMs >= tickIntervalMs && now - tickedAtMs >= tickIntervalMs) {
         await send([tickRecord(terms)]);

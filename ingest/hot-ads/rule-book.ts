@@ -59,6 +59,11 @@ export class RuleBook {
     return this.#lastAppendedAt;
   }
 
+  /** The log contradicts the contract. */
+  get isCorrupt(): boolean {
+    return this.#corrupt !== undefined;
+  }
+
   /** Those that hold. */
   get rules(): HotAdRule[] {
     return [...this.#holding.values()].flat();

@@ -193,6 +193,19 @@ describe('ingest', () => {
     await accept(second, [accepted]);
   });
 
+  it('stands aside, without harm to the others, if its notice is another than theirs', async () => {
+    await using third = await startService('ingest/main.ts', 'INGEST_PORT', {
+      KAFKA_BROKERS: pipeline.broker.brokers,
+      HOT_AD_NOTICE_MS: '60000',
+    });
+    await eventually('it says so', () => third.logs().includes('must be HOT_AD_NOTICE_MS=60000 in all processes'));
+    // Longer than between two ticks: it writes none.
+    await sleep(7_000);
+    await second.ready();
+    await accept(second, [{ ad_id: hot, event_id: `third-${++serial}`, clicked_at: Date.now() }]);
+    await expect(fetch(third.url)).rejects.toThrow();
+  });
+
   it('takes no click any more when the rules cannot be read, and says why', async () => {
     const kafka = createKafka(
       loadConfig(KafkaConfig, { KAFKA_BROKERS: pipeline.broker.brokers }),
