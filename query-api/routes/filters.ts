@@ -1,5 +1,7 @@
 /** PUT, GET and DELETE /v1/filters/{id}, GET /v1/filters: filters with a name, for `filter=`. */
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { Value } from 'typebox/value';
 import { type Http, Problem, ProblemSchema } from '../../infra/http.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../cursor.ts';
 import { filterIdPattern } from '../filters/asked-filter.ts';
@@ -27,7 +29,7 @@ export function routeFilters(http: Http, { filters, now }: RouteDeps): void {
     return shown(existing(await filters.get(request.params.id), request.params.id));
   });
 
-  http.put('/v1/filters/:id', { schema: putSchema }, async request => {
+  http.put('/v1/filters/:id', { schema: putSchema, preValidation: refuseOtherTypes }, async request => {
     const { id } = request.params;
     // Whoever asks by it must not be the first to hear that it is wrong.
     conditionsOf(request.body);
@@ -40,6 +42,21 @@ export function routeFilters(http: Http, { filters, now }: RouteDeps): void {
   http.delete('/v1/filters/:id', { schema: deleteSchema }, async request => {
     const { id } = request.params;
     return shown(existing(await filters.remove(id, now()), id));
+  });
+}
+
+/** JSON says what it means: a `false` in a list must not become a text, as a value in an address would. */
+async function refuseOtherTypes({ body }: FastifyRequest): Promise<void> {
+  const wrong = Value.Errors(FilterDefinition, body).find(({ keyword }) => keyword === 'type');
+  if (wrong === undefined) return;
+  const path = wrong.instancePath.split('/').filter(Boolean);
+  let value: unknown = body;
+  for (const key of path) value = typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
+  const field = path.join('.') || 'body';
+  const shownValue = JSON.stringify(value)?.slice(0, 60) ?? 'nothing';
+  throw new Problem(400, 'invalid_parameter', `${field} ${shownValue}: ${wrong.message}`, {
+    field,
+    rule: wrong.message,
   });
 }
 

@@ -76,9 +76,9 @@ export const stepPoints: readonly StepPoint[] = [
   after('sink: offset committed', inserter, 'await commitAll(taken);'),
 
   before('restatement: nothing written', changes, "await insertRows(\n    clickhouse,\n    'restatement',"),
-  before('restatement: history written', changes, "await insertRows(clickhouse, 'ad_minute_by_ad', rows);"),
-  before('restatement: one table written', changes, "await insertRows(clickhouse, 'ad_minute', rows);"),
-  after('restatement: all written', changes, "await insertRows(clickhouse, 'ad_minute', rows);"),
+  before('restatement: history written', changes, "await insertWhole(clickhouse, 'ad_minute_by_ad', cells);"),
+  before('restatement: one table written', changes, "await insertWhole(clickhouse, 'ad_minute', cells);"),
+  after('restatement: all written', changes, "await insertWhole(clickhouse, 'ad_minute', cells);"),
 ];
 
 export function stepPointNamed(name: string): StepPoint {

@@ -308,6 +308,8 @@ describe('a stored filter', () => {
     [{ user_ids: { in: ['a\u0000'] } }, /^user_ids.in.0/],
     [{ user_ids: { in: Array.from({ length: 101 }, () => 'u') } }, /^user_ids.in/],
     [{ user: { in: ['u'] } }, /^user/],
+    [{ user_ids: { in: ['u'], out: [false] } }, /^user_ids.out.0 false: must be string/],
+    [{ countries: { in: 'KR' } }, /^countries.in "KR": must be array/],
   ])('is refused with field and rule: %j', async (definition, detail) => {
     const { status, body } = await store.put('/v1/filters/f', definition);
     expect([status, body.code]).toEqual([400, 'invalid_parameter']);
