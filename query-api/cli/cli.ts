@@ -33,8 +33,13 @@ export function ingestUrlOption(): Option {
 
 export function withRange(command: Command): Command {
   return command
-    .option('--from <time>', 'begin, inclusive: RFC 3339 or epoch ms, a whole minute')
-    .option('--to <time>', 'end, exclusive');
+    .option('--from <time>', 'begin, inclusive: RFC 3339, seconds may be left out, or epoch ms; a whole minute', timeOf)
+    .option('--to <time>', 'end, exclusive', timeOf);
+}
+
+/** As these commands print times: `2025-11-22T08:26Z` → `2025-11-22T08:26:00Z`, which RFC 3339 asks for. */
+export function timeOf(text: string): string {
+  return text.replace(/^(\d{4}-\d\d-\d\dT\d\d:\d\d)(Z|[+-]\d\d:\d\d)$/i, '$1:00$2');
 }
 
 export function clientOf({ url }: ServiceOptions): Client {

@@ -8,6 +8,7 @@ import {
   type ServiceOptions,
   show,
   terminalStyle,
+  timeOf,
   wholeNumber,
   withRange,
   withService,
@@ -56,7 +57,7 @@ export function countCommand(): Command {
   return withFilters(withRange(withService(new Command('count'))))
     .description('Clicks of ads in a range of minutes; without --from and --to: in the last full minute.')
     .addArgument(new Argument('<ads...>', 'ids of ads'))
-    .option('--as-of <time>', 'as it was answered then, before later restatements')
+    .option('--as-of <time>', 'as it was answered then, before later restatements', timeOf)
     .addHelpText('after', '\nExample:\n  adclicks count ad-42 --from 2026-01-01T00:00Z --to 2026-01-02T00:00Z')
     .action(async (ads: readonly string[], given: RangeOptions & { readonly asOf?: string }) => {
       const { from, to, asOf } = given;

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { countsText, seriesText, statusText, topText } from '../../../../query-api/cli/answers-text.ts';
+import { timeOf } from '../../../../query-api/cli/cli.ts';
 import { reconciliationText, replayText } from '../../../../query-api/cli/jobs-text.ts';
 import { liveText } from '../../../../query-api/cli/live-text.ts';
 import { printed } from '../../../../query-api/cli/printed.ts';
@@ -32,6 +33,14 @@ describe('a table', () => {
         expect(textTable(columns, red).replaceAll(/\u001b\[\d+m/g, '')).toBe(plain);
       }),
     );
+  });
+});
+
+describe('times', () => {
+  it('are taken as they are printed, without seconds', () => {
+    expect(timeOf(shortTime('2025-11-22T08:26:00.000Z'))).toBe('2025-11-22T08:26:00Z');
+    expect(timeOf('2025-11-22T17:26+09:00')).toBe('2025-11-22T17:26:00+09:00');
+    for (const text of ['2025-11-22T08:26:01.500Z', '1763800000000', 'yesterday']) expect(timeOf(text)).toBe(text);
   });
 });
 
