@@ -4,7 +4,7 @@ import { ConfigError } from '../../infra/errors.ts';
 import { clientOf, exitCodes, ingestUrlOption, type ServiceOptions, show, wholeNumber, withService } from './cli.ts';
 import { fixedLines } from './fix-command.ts';
 import { placeOf, quarantineText, type RetryResult, retryText } from './quarantine-text.ts';
-import { isCut, type LineFilter, maxLines, type QuarantinedLine, quarantinedLines } from './quarantined-lines.ts';
+import { inBatches, type LineFilter, type QuarantinedLine, quarantinedLines } from './quarantined-lines.ts';
 import { type FieldMap, type Retried, retriedClick } from './retried-click.ts';
 
 /** Posts lines to ingest until each has a verdict; undefined if it was stopped before. */
@@ -35,7 +35,7 @@ interface FilterOptions extends ServiceOptions, LineFilter {}
 function listCommand(): Command {
   return withFilter(new Command('list'))
     .description('How many lines by reason, and the newest of them.')
-    .option('--limit <n>', 'lines to show', wholeNumber(1, maxLines), 20)
+    .option('--limit <n>', 'lines to show', wholeNumber(1, 1_000), 20)
     .action(async (given: FilterOptions & { readonly limit: number }) => {
       const { reason, ad: ad_id, limit } = given;
       show(await clientOf(given).ask('getQuarantine', { query: { reason, ad_id, limit } }), given, quarantineText);
@@ -78,11 +78,13 @@ function retryCommand({ postLines, parseMap }: QuarantineDeps): Command {
     .action(async (given: RetryOptions) => {
       if (given.reason === 'too_late') throw new ConfigError(tooLate);
       const map = given.map === undefined ? {} : parseMap(given.map);
-      const lines: QuarantinedLine[] = [];
-      for await (const line of quarantinedLines(clientOf(given), given)) lines.push(line);
-      const clicks = await clicksOf(lines, given.fix, map);
-      if (given.dryRun) return printClicks(clicks);
-      const result = await retried(lines, clicks, given, postLines);
+      let result: RetryResult = { reason: given.reason, lines: 0, accepted: 0, refused: [] };
+      for await (const lines of inBatches(quarantinedLines(clientOf(given), given), linesPerBatch)) {
+        const clicks = await clicksOf(lines, given.fix, map);
+        if (given.dryRun) printClicks(clicks);
+        else result = sumOf(result, await retried(lines, clicks, given, postLines));
+      }
+      if (given.dryRun) return;
       show(result, given, retryText);
       if (result.refused.length > 0) process.exitCode = exitCodes.failed;
     });
@@ -102,15 +104,18 @@ Examples:
 
 /** In the order of `lines`. */
 async function clicksOf(lines: readonly QuarantinedLine[], fix: string | undefined, map: FieldMap): Promise<Retried[]> {
-  const whole = lines.filter(line => !isCut(line) && !line.raw.includes('\n'));
-  const raws = whole.map(({ raw }) => raw);
-  const mended = fix === undefined || raws.length === 0 ? raws : await fixedLines(fix, raws);
-  const rawOf = new Map(whole.map((line, at) => [line, mended[at] ?? line.raw]));
-  return lines.map(line => {
-    const raw = rawOf.get(line);
-    if (raw === undefined) return { ok: false, problem: 'longer than what is shown of it' };
-    return retriedClick(line, raw, map);
-  });
+  const raws = lines.map(({ raw }) => raw);
+  const mended = fix === undefined ? raws : await fixedLines(fix, raws);
+  return lines.map((line, at) => retriedClick(line, mended[at] ?? line.raw, map));
+}
+
+function sumOf(before: RetryResult, { lines, accepted, refused }: RetryResult): RetryResult {
+  return {
+    reason: before.reason,
+    lines: before.lines + lines,
+    accepted: before.accepted + accepted,
+    refused: [...before.refused, ...refused],
+  };
 }
 
 function printClicks(clicks: readonly Retried[]): void {
@@ -150,6 +155,8 @@ async function retried(
 }
 
 const linesPerRequest = 500;
+/** A `--fix` command gets so many at a time. */
+const linesPerBatch = 5_000;
 
 function withFilter(command: Command): Command {
   return withService(command)

@@ -1,27 +1,25 @@
-/**
- * The lines in quarantine that fit, newest first. Its only source is here: the list of the query API, which ends after
- * `maxLines` and cuts long lines.
- */
-
+/** The lines in quarantine that fit, whole, oldest first: as many as there are, a few in memory at a time. */
 import type { AnswerOf, Client } from '../client/client.ts';
-import { rawShown } from '../quarantine-queries.ts';
 
-export type QuarantinedLine = AnswerOf<'getQuarantine'>['lines'][number];
+export type QuarantinedLine = AnswerOf<'exportQuarantine'>;
 
 export interface LineFilter {
   readonly reason?: string | undefined;
   readonly ad?: string | undefined;
 }
 
-/** Lines that one list has at most. */
-export const maxLines = 1_000;
-
-export async function* quarantinedLines(client: Client, { reason, ad }: LineFilter): AsyncGenerator<QuarantinedLine> {
-  const { lines } = await client.ask('getQuarantine', { query: { reason, ad_id: ad, limit: maxLines } });
-  yield* lines;
+export function quarantinedLines(client: Client, { reason, ad }: LineFilter): AsyncGenerator<QuarantinedLine> {
+  return client.lines('exportQuarantine', { query: { reason, ad_id: ad } });
 }
 
-/** A line as long as what is shown may go on beyond. */
-export function isCut({ raw }: QuarantinedLine): boolean {
-  return [...raw].length >= rawShown;
+/** The same, so many at a time. */
+export async function* inBatches<T>(lines: AsyncIterable<T>, most: number): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  for await (const line of lines) {
+    batch.push(line);
+    if (batch.length < most) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
 }
