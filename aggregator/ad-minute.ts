@@ -1,7 +1,7 @@
 /**
  * CONTRACT: what the aggregator writes to its topics, in its transaction, and the sink copies into ClickHouse as it is.
- * All records are NDJSON; their header `kind` tells which of these shapes their lines have. Times are epoch seconds in
- * `minute` (a DateTime) and epoch ms elsewhere.
+ * All records are lines of JSON; their header `kind` tells which of these shapes the lines have. Times are epoch seconds
+ * in `minute` (a DateTime) and epoch ms elsewhere.
  */
 
 /** Values of the record header `kind` on topics `aggregates` and `quarantine`. */
@@ -11,6 +11,9 @@ export const recordKinds = { adMinute: 'ad-minute', progress: 'progress', quaran
  * A true statement about a log prefix: "in `clicks[partition]` before offset `version`, this ad had `clicks` distinct
  * clicks from this country in this minute". Absolute, never an increment: a repeated or stale row does no harm, the
  * higher version wins. `version = revision << 48 | offset`; live counting writes revision 0.
+ *
+ * There is a row of these for almost every click, so a line is an array of the values in the order below, which is that of
+ * the table's columns: 45 bytes where an object would take 125.
  */
 export interface AdMinuteRow {
   readonly minute: number;
@@ -23,6 +26,23 @@ export interface AdMinuteRow {
   readonly duplicates: number;
   /** Those of `clicks` that arrived after the watermark had passed the end of the minute. */
   readonly late: number;
+}
+
+/** A line of a record of kind `ad-minute`, parsed. */
+export type AdMinuteLine = readonly [
+  minute: number,
+  ad_id: string,
+  country: string,
+  partition: number,
+  version: number,
+  clicks: number,
+  duplicates: number,
+  late: number,
+];
+
+export function adMinuteRowOf(line: AdMinuteLine): AdMinuteRow {
+  const [minute, ad_id, country, partition, version, clicks, duplicates, late] = line;
+  return { minute, ad_id, country, partition, version, clicks, duplicates, late };
 }
 
 /** How far partition `partition` is counted; written after the rows it covers, in the same transaction. */

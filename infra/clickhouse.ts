@@ -39,10 +39,10 @@ export interface ClickHouse extends AsyncDisposable {
    */
   stream(sql: string, format: StreamFormat): AsyncIterable<Uint8Array>;
   /**
-   * Inserts lines of JSON. An insert that failed may be there none, in part or whole: send the same rows again.
+   * Inserts lines of JSON, either all objects or all arrays of the values of all columns in the table's order. An insert that failed may be there none, in part or whole: send the same rows again.
    * @throws Retryable, or RefusedRows where a line is no row of `table`
    */
-  insert(table: string, ndjson: string | Buffer): Promise<void>;
+  insert(table: string, lines: string | Buffer): Promise<void>;
   /** @throws Retryable */
   ping(): Promise<void>;
   /**
@@ -66,8 +66,8 @@ export async function openClickHouse(config: ClickHouseConfig, { readers }: Clic
     command: sql => lanes.write(client => run(client, sql)),
     longCommand: sql => lanes.long(client => run(client, sql)),
     stream: (sql, format) => translated(lanes.stream(sql, format)),
-    async insert(table, ndjson) {
-      const rows = withoutBlankLines(Buffer.isBuffer(ndjson) ? ndjson : Buffer.from(ndjson));
+    async insert(table, lines) {
+      const rows = withoutBlankLines(Buffer.isBuffer(lines) ? lines : Buffer.from(lines));
       if (rows.length === 0) return;
       try {
         await lanes.insert(table, rows);

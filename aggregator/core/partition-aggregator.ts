@@ -61,7 +61,7 @@ export function freshCheckpoint(position: number): Checkpoint {
 export interface Output {
   readonly position: number;
   readonly checkpoint: Checkpoint;
-  /** NDJSON of AdMinuteRow, in chunks of about 256 KiB. */
+  /** Lines of AdMinuteRow (`AdMinuteLine`), in chunks of about 256 KiB. */
   readonly rowChunks: readonly Uint8Array[];
   readonly rows: number;
   readonly quarantined: readonly QuarantineRow[];

@@ -1,5 +1,5 @@
 /**
- * Writes `ad-minute` rows (ad-minute.ts) as NDJSON bytes, without making strings of ads and numbers. The rows come in
+ * Writes `ad-minute` rows (ad-minute.ts) as lines of bytes, without making strings of ads and numbers. The rows come in
  * chunks, each small enough for one Kafka record.
  */
 import type { ClickWindow } from './click-window.ts';
@@ -22,20 +22,20 @@ export class RowWriter {
 
   /** Writes all changed cells of the window as of log position `version`. */
   write(window: ClickWindow, version: number): void {
-    const head = encoder.encode(`{"minute":${window.start / 1000},"ad_id":"`);
-    const middle = encoder.encode(`","partition":${this.#partition},"version":${version},"clicks":`);
+    const head = encoder.encode(`[${window.start / 1000},"`);
+    const middle = encoder.encode(`",${this.#partition},${version},`);
     const { cells } = window;
     cells.takeChanged((arena, adStart, adEnd, country, cell) => {
       this.#copy(head, 0, head.length);
       this.#copy(arena, adStart, adEnd);
-      this.#copy(countryKey, 0, countryKey.length);
+      this.#copy(betweenTexts, 0, betweenTexts.length);
       this.#bytes[this.#length++] = country >> 8;
       this.#bytes[this.#length++] = country & 0xff;
       this.#copy(middle, 0, middle.length);
       this.#number(cells.clicks[cell]!);
-      this.#copy(duplicatesKey, 0, duplicatesKey.length);
+      this.#bytes[this.#length++] = comma;
       this.#number(cells.duplicates[cell]!);
-      this.#copy(lateKey, 0, lateKey.length);
+      this.#bytes[this.#length++] = comma;
       this.#number(cells.late[cell]!);
       this.#copy(rowEnd, 0, rowEnd.length);
       this.#rows++;
@@ -77,7 +77,6 @@ export class RowWriter {
 }
 
 const encoder = new TextEncoder();
-const countryKey = encoder.encode('","country":"');
-const duplicatesKey = encoder.encode(',"duplicates":');
-const lateKey = encoder.encode(',"late":');
-const rowEnd = encoder.encode('}\n');
+const betweenTexts = encoder.encode('","');
+const comma = 0x2c;
+const rowEnd = encoder.encode(']\n');

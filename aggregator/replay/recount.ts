@@ -8,7 +8,7 @@
 import { Corrupt } from '../../infra/errors.ts';
 import { partitionOf } from '../../ingest/click.ts';
 import { RecordReader } from '../../ingest/record-reader.ts';
-import type { AdMinuteRow } from '../ad-minute.ts';
+import { type AdMinuteLine, type AdMinuteRow, adMinuteRowOf } from '../ad-minute.ts';
 import { freshCheckpoint, PartitionAggregator } from '../core/partition-aggregator.ts';
 import { windowMs, windowStartOf } from '../core/time.ts';
 import type { CellChange, StatedRow } from '../restatement.ts';
@@ -120,7 +120,7 @@ export class Recount {
       const [refused] = quarantined;
       if (refused) throw new Corrupt(`a raw click was not recounted: ${refused.reason} ${refused.raw}`);
       for (const chunk of rowChunks) {
-        for (const row of rowsIn<AdMinuteRow>(chunk)) this.#counted.set(cellKey(row), row);
+        for (const row of rowsIn<AdMinuteLine>(chunk).map(adMinuteRowOf)) this.#counted.set(cellKey(row), row);
       }
     }
   }

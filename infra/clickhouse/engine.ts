@@ -14,7 +14,7 @@ import type { ClickHouseConfig } from '../config.ts';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
 import type { Disk } from './disks.ts';
 import { engineStreams, type StreamFormat } from './engine-streams.ts';
-import { insertSettings } from './insert.ts';
+import { formatOf, insertSettings } from './insert.ts';
 
 /** Who runs statements: HTTP takes any number at once, a connection of the embedded engine one at a time. */
 export interface Lanes {
@@ -63,7 +63,7 @@ export async function openEngine(config: ClickHouseConfig, readers: number): Pro
     // As bytes, which the engine reads where they are: through the client they would be made a string, thrice.
     insert: (table, values) =>
       write.run(async ({ connection }) => {
-        const rows = { table, values, format: 'JSONEachRow', settings: insertSettings } as const;
+        const rows = { table, values, format: formatOf(values), settings: insertSettings } as const;
         await connection.chdb.rawInsert(rows).catch((error: unknown) => {
           throw parseError(messageOf(error));
         });

@@ -27,7 +27,7 @@ export const insertSettings: Readonly<Record<string, number | string>> = {
 
 /**
  * The embedded engine takes a blank line for the end of an insert's rows and runs what follows as SQL, so rows that
- * come from outside must never hold one. A line that does not begin an object is refused before the engine sees it.
+ * come from outside must never hold one. A line that does not begin as its format asks is refused before the engine sees it.
  * @throws RefusedRows
  */
 export function withoutBlankLines(ndjson: Buffer): Buffer {
@@ -40,17 +40,25 @@ export function withoutBlankLines(ndjson: Buffer): Buffer {
           .replace(/^\n/, ''),
       )
     : ndjson;
+  const begin = formatOf(rows) === 'JSONEachRow' ? brace : bracket;
   for (let at = 0; at < rows.length; ) {
-    if (rows[at] !== brace) throw strayLine(rows.subarray(at, at + 40));
+    if (rows[at] !== begin) throw strayLine(rows.subarray(at, at + 40), begin);
     const end = rows.indexOf(newline, at);
     at = end === -1 ? rows.length : end + 1;
   }
   return rows;
 }
 
+/** Of rows that are lines of JSON: objects, or arrays of the values of all columns in the table's order. */
+export function formatOf(rows: Buffer): 'JSONEachRow' | 'JSONCompactEachRow' {
+  return rows[0] === bracket ? 'JSONCompactEachRow' : 'JSONEachRow';
+}
+
 const newline = 0x0a;
 const brace = 0x7b;
+const bracket = 0x5b;
 
-function strayLine(begin: Buffer): RefusedRows {
-  return new RefusedRows(`a line does not begin with "{": ${JSON.stringify(begin.toString().trim())}`);
+function strayLine(begin: Buffer, expected: number): RefusedRows {
+  const text = JSON.stringify(begin.toString().trim());
+  return new RefusedRows(`a line does not begin with "${String.fromCharCode(expected)}": ${text}`);
 }

@@ -58,7 +58,7 @@ const limitMs = 300_000;
 const workDir = mkdtempSync(join(tmpdir(), 'bench-'));
 using _ = { [Symbol.dispose]: () => rmSync(workDir, { recursive: true, force: true }) };
 const kit = options.peers === '' ? undefined : copyKit(options.peers, workDir);
-await using backlog = await openBacklog(workload, options.brokers);
+await using backlog = await openBacklog(workload, { brokers: options.brokers, kit });
 const { admin, names } = backlog;
 
 const results: Run[] = [];
@@ -135,7 +135,7 @@ function report(): void {
   };
   const peers = [...Map.groupBy(peerRuns.flat(), ({ name }) => name)];
   const ofPeers = peers.flatMap(([name, runs]) =>
-    Object.entries(peerValues).map(([unit, ofRun]) => rowOf(`${name}, same topic`, median(runs.map(ofRun)), unit)),
+    Object.entries(peerValues).map(([unit, ofRun]) => rowOf(`${name}, the same clicks`, median(runs.map(ofRun)), unit)),
   );
   const rows = ours.flatMap(({ name, value, unit }) => {
     const ofRun = peerValues[unit];

@@ -7,6 +7,7 @@ import { createLog } from '../../infra/log.ts';
 import { type Names, names as namesOf } from '../../infra/topics.ts';
 import { startTestBroker } from '../support/broker.ts';
 import type { Service } from '../support/service.ts';
+import { fillByKit } from './peers.ts';
 import { type Cells, fill, type Workload } from './workload.ts';
 
 export interface Backlog extends AsyncDisposable {
@@ -22,16 +23,28 @@ export interface Backlog extends AsyncDisposable {
 /** Flink asks for transactions of ten minutes; ours are held to one. */
 const brokerSettings = { 'transaction.max.timeout.ms': 900_000 };
 
-/** On the brokers given, or on one started for it. */
-export async function openBacklog(workload: Workload, givenBrokers = ''): Promise<Backlog> {
+export interface BacklogSource {
+  /** `host:port`; without, a broker is started for it. */
+  readonly brokers?: string;
+  /** A copy of the peers kit (peers.ts), whose generator then makes the clicks: the same as it makes for the peers. */
+  readonly kit?: string | undefined;
+}
+
+export async function openBacklog(
+  workload: Workload,
+  { brokers: given = '', kit }: BacklogSource = {},
+): Promise<Backlog> {
   await using opening = new AsyncDisposableStack();
-  const brokers = givenBrokers === '' ? opening.use(await startTestBroker(brokerSettings)).brokers : givenBrokers;
+  const brokers = given === '' ? opening.use(await startTestBroker(brokerSettings)).brokers : given;
   const kafka = createKafka(loadConfig(KafkaConfig, { KAFKA_BROKERS: brokers }), 'bench', createLog('bench', 'error'));
   const admin = opening.use(await openAdmin(kafka));
   const prefix = `bench-${Date.now()}-`;
   const names = namesOf(prefix);
   await ensureTopics(kafka, names, workload.partitions);
-  const truth = await fill(kafka, names.topic('clicks'), workload);
+  const truth =
+    kit === undefined
+      ? await fill(kafka, names.topic('clicks'), workload)
+      : await fillByKit(kit, brokers, names.topic('clicks'), workload);
   console.log(
     `${workload.clicks} clicks in ${truth.size} cells (ad, minute), ${workload.lines} a record, ${workload.ads} ads`,
   );

@@ -36,7 +36,7 @@ await using stack = new AsyncDisposableStack();
 const backlogs = new Map<string, Backlog>();
 for (const [name, workload] of Object.entries(workloads)) {
   const [first] = backlogs.values();
-  backlogs.set(name, stack.use(await openBacklog(workload, first?.brokers)));
+  backlogs.set(name, stack.use(await openBacklog(workload, first ? { brokers: first.brokers } : {})));
 }
 const rates = new Map([...backlogs.keys()].map(name => [name, [] as number[]]));
 for (let run = 1; run <= Number(options.runs); run++) {

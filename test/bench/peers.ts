@@ -3,10 +3,10 @@
  * broker. It needs Go, a JDK and Maven; where it is not given, nothing is compared.
  */
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Workload } from './workload.ts';
+import type { Cells, Workload } from './workload.ts';
 
 export interface PeerRun {
   readonly name: string;
@@ -22,6 +22,28 @@ export function copyKit(kitDir: string, workDir: string): string {
   return copy;
 }
 
+const run = promisify(execFile);
+
+/** Fills the topic with the clicks that the peers are given too (late ones included), and returns what is to be counted. */
+export async function fillByKit(
+  kit: string,
+  brokers: string,
+  topic: string,
+  { clicks, lines, ads, minutes, partitions }: Workload,
+): Promise<Cells> {
+  await run('go', ['build', '-o', 'bin/', './gen'], { cwd: kit });
+  const truth = join(kit, 'truth.csv');
+  const given = { brokers, topic, events: clicks, lines, partitions, ads, minutes, truth };
+  await run(join(kit, 'bin/gen'), flagsOf(given), { timeout: 900_000 });
+  const rows = readFileSync(truth, 'utf8').trimEnd().split('\n');
+  return new Map(
+    rows.map(row => {
+      const [adId, minute, count] = row.split(',');
+      return [`${adId}|${Number(minute) / 60}`, Number(count)];
+    }),
+  );
+}
+
 /** @throws if a peer fails or counts wrongly */
 export async function runPeers(
   kit: string,
@@ -30,8 +52,7 @@ export async function runPeers(
   only: string,
 ): Promise<PeerRun[]> {
   const given = { brokers, events: clicks, lines, partitions, ads, minutes, only };
-  const flags = Object.entries(given).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const { stdout } = await promisify(execFile)('bash', [join(kit, 'run.sh'), ...flags], { timeout: 900_000 });
+  const { stdout } = await run('bash', [join(kit, 'run.sh'), ...flagsOf(given)], { timeout: 900_000 });
   return stdout
     .split('\n')
     .filter(line => /^\| [^|]+\| +\d/.test(line))
@@ -40,4 +61,8 @@ export async function runPeers(
       const cpuSecondsPerMillion = (Number(cpuSeconds) / Number(events)) * 1e6;
       return { name, clicksPerSecond: Number(perSecond), cpuSecondsPerMillion };
     });
+}
+
+function flagsOf(given: Readonly<Record<string, string | number>>): string[] {
+  return Object.entries(given).flatMap(([name, value]) => [`--${name}`, String(value)]);
 }

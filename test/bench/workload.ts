@@ -3,7 +3,7 @@
  * within 30 s, 5 % out of order within 15 s. The same numbers give the same clicks.
  */
 
-import { type AdMinuteRow, recordKinds } from '../../aggregator/ad-minute.ts';
+import { adMinuteRowOf, recordKinds } from '../../aggregator/ad-minute.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
 import { createProducer, type OutgoingRecord } from '../../infra/kafka/producer.ts';
@@ -186,7 +186,7 @@ export async function countedCells(
 function keepLast(rows: Map<string, { version: number; clicks: number }>, ndjson: string): void {
   for (const line of ndjson.split('\n')) {
     if (line === '') continue;
-    const { ad_id, minute, country, partition, version, clicks }: AdMinuteRow = JSON.parse(line);
+    const { ad_id, minute, country, partition, version, clicks } = adMinuteRowOf(JSON.parse(line));
     const key = `${ad_id}|${minute / 60}|${country} ${partition}`;
     const before = rows.get(key);
     if (before === undefined || before.version <= version) rows.set(key, { version, clicks });

@@ -155,7 +155,7 @@ export function storedIsDurable({ clicks, aggregates, quarantine, stored, rows }
     ...failures(
       'I10 committed counts are stored',
       aggregates.filter(isStored('aggregates')).filter(line => line.kind === 'ad-minute'),
-      ({ line }) => isMissing(JSON.parse(line) as CellRow),
+      ({ line }) => isMissing(cellIn(line)),
       ({ line }) => line,
     ),
     ...failures(
@@ -182,7 +182,7 @@ function writtenOnce({ aggregates }: Evidence): string[] {
         problems.push(`written once: partition ${partition} at ${position} after ${positions.get(partition)}`);
       positions.set(partition, position);
     } else {
-      const row = JSON.parse(line) as CellRow;
+      const row = cellIn(line);
       const key = `${cellKey(row)}|${row.version}`;
       if (written.has(key)) problems.push(`written once: ${line}`);
       written.add(key);
@@ -232,6 +232,12 @@ function differences(
     key => expected.get(key) !== found.get(key),
     key => `${key}: ${found.get(key) ?? 0} instead of ${expected.get(key) ?? 0}`,
   );
+}
+
+/** An `ad-minute` line of topic `aggregates`. */
+function cellIn(line: string): CellRow {
+  const [minute, ad_id, country, partition, version, clicks, duplicates] = JSON.parse(line);
+  return { minute, ad_id, country, partition, version, clicks, duplicates };
 }
 
 function cellKey({ minute, ad_id, country, partition }: CellRow): string {

@@ -2,7 +2,7 @@
  * What must hold (README, "What is guaranteed"), stated from outside: of the topics as a read_committed reader sees them,
  * of the store as a query sees it, against truth.ts. Each check has a name; the first that fails ends the run.
  */
-import type { AdMinuteRow, ProgressRow, QuarantineRow } from '../../aggregator/ad-minute.ts';
+import { type AdMinuteRow, adMinuteRowOf, type ProgressRow, type QuarantineRow } from '../../aggregator/ad-minute.ts';
 import type { CommittedTransaction, Entry } from './fake-broker.ts';
 import type { FakeStore, RawRow, Table } from './fake-store.ts';
 import { PartitionTruth, rawKey, type TruthSettings } from './truth.ts';
@@ -59,7 +59,7 @@ export class Checkers {
     if (entry.control) return;
     for (const line of text.split('\n')) {
       if (line === '') continue;
-      const row = JSON.parse(line);
+      const row = rowOf(entry.headers?.['kind'], line);
       if (row.partition !== partition) this.#fail('partition of the output', `${line} in partition ${partition}`);
       if (entry.headers?.['kind'] === 'ad-minute') this.#rowIsTrue(row);
       else if (entry.headers?.['kind'] === 'progress') this.#progressIsTrue(row);
@@ -73,8 +73,8 @@ export class Checkers {
     for (const { topic, partition, entry } of entries) {
       for (const line of (entry.value?.toString() ?? '').split('\n')) {
         if (line === '') continue;
-        const row = JSON.parse(line);
         const kind = entry.headers?.['kind'];
+        const row = rowOf(kind, line);
         if (topic === 'quarantine') this.#once(`${partition} quarantine ${row.offset}|${row.line}`);
         else if (kind === 'ad-minute') {
           this.#once(`${partition} ${keyOf(row)} ${row.version}`);
@@ -317,4 +317,9 @@ function rawKeyOf({ click_id, ad_id, clicked_at }: RawRow): string {
 
 function keyOf({ minute, ad_id, country }: AdMinuteRow): string {
   return `${minute}|${ad_id}|${country}`;
+}
+
+function rowOf(kind: unknown, line: string) {
+  const parsed = JSON.parse(line);
+  return kind === 'ad-minute' ? adMinuteRowOf(parsed) : parsed;
 }

@@ -2,7 +2,13 @@
  * The store of a simulation: ClickHouse's ReplacingMergeTree tables, as far as inserts and FINAL reads go. An insert that
  * fails may have put in none, some or all of its rows (that is for the network to decide, and `insertSome` to do).
  */
-import type { AdMinuteRow, ProgressRow, QuarantineRow } from '../../aggregator/ad-minute.ts';
+import {
+  type AdMinuteLine,
+  type AdMinuteRow,
+  adMinuteRowOf,
+  type ProgressRow,
+  type QuarantineRow,
+} from '../../aggregator/ad-minute.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { RefusedRows, Retryable } from '../../infra/errors.ts';
 import type { Network } from './fake-kafka.ts';
@@ -86,7 +92,8 @@ export class FakeStore {
 }
 
 function parse(table: string, line: string): Row {
-  const row: Row = JSON.parse(line);
+  const parsed = JSON.parse(line);
+  const row: Row = Array.isArray(parsed) ? { ...adMinuteRowOf(parsed as unknown as AdMinuteLine) } : parsed;
   const isRefused = typeof row['ad_id'] !== 'string' || row['ad_id'] === refusedAd;
   if (table === 'click_raw' && isRefused) throw new RefusedRows('a value of the wrong type');
   // The engine takes a 64-bit integer as text too.

@@ -1,5 +1,5 @@
 /** What the store would show after a number of commits: of each cell the row of the highest version. */
-import type { AdMinuteRow } from '../../aggregator/ad-minute.ts';
+import { type AdMinuteRow, adMinuteRowOf } from '../../aggregator/ad-minute.ts';
 import type { Output } from '../../aggregator/core/partition-aggregator.ts';
 
 export type Cells = Map<string, { clicks: number; duplicates: number; late: number }>;
@@ -9,7 +9,7 @@ export function rowsOf(output: Output): AdMinuteRow[] {
   return text
     .split('\n')
     .filter(line => line !== '')
-    .map(line => JSON.parse(line));
+    .map(line => adMinuteRowOf(JSON.parse(line)));
 }
 
 export function cellsOf(outputs: readonly Output[]): Cells {

@@ -91,11 +91,11 @@ describe('counting', () => {
 
   it('splits many rows into chunks that hold whole lines', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, ndjson(...Array.from({ length: 6_000 }, (_, i) => click({ adId: `ad_${i}` }))));
+    aggregator.step(0, minute0, ndjson(...Array.from({ length: 12_000 }, (_, i) => click({ adId: `ad_${i}` }))));
     const output = aggregator.drain();
     expect(output.rowChunks.length).toBeGreaterThan(1);
-    for (const chunk of output.rowChunks) expect(Buffer.from(chunk).toString()).toMatch(/^\{.*\}\n$/s);
-    expect(rowsOf(output)).toHaveLength(6_000);
+    for (const chunk of output.rowChunks) expect(Buffer.from(chunk).toString()).toMatch(/^\[.*\]\n$/s);
+    expect(rowsOf(output)).toHaveLength(12_000);
   });
 });
 

@@ -114,7 +114,7 @@ describe('task', () => {
     await eventually('commit', () => state.commits.length === 1, 1_000);
     expect(state.commits[0]?.commit.offset).toBe(12);
     const rows = state.commits[0]?.sends.flatMap(s => s.records).map(r => String(r.value)) ?? [];
-    expect(rows[0]).toContain('"version":12,"clicks":8,');
+    expect(rows[0]).toContain(',12,8,0,0]');
     expect(rows.at(-1)).toContain('"received":11,"counted":11');
   });
 
