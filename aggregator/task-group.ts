@@ -68,6 +68,7 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
     maxBytes: config.AGGREGATOR_FETCH_BYTES * 8,
     maxBytesPerPartition: config.AGGREGATOR_FETCH_BYTES,
     concurrency: deps.partitions,
+    keepsRecords: false,
     log,
     onOpen: opened => {
       link.consumer = opened;

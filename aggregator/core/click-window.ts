@@ -10,15 +10,15 @@ export class ClickWindow {
   readonly firstOffset: number;
   /** The watermark just before that record: re-reading from there must begin with it. */
   readonly watermarkBefore: number;
-  readonly ids = new IdSet();
-  readonly cells: CellTable;
+  readonly ids: IdSet;
+  readonly cells = new CellTable();
 
-  constructor(start: number, firstOffset: number, watermarkBefore: number, seed: number) {
+  constructor(start: number, firstOffset: number, watermarkBefore: number, expectedIds: number) {
     this.start = start;
     this.end = start + windowMs;
     this.firstOffset = firstOffset;
     this.watermarkBefore = watermarkBefore;
-    this.cells = new CellTable(seed);
+    this.ids = new IdSet(expectedIds);
   }
 
   get byteLength(): number {

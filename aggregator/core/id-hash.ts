@@ -6,7 +6,7 @@
  * probability below n² / 2^129: 10^-25 for ten million. The seed is the process's secret: without it nobody can choose
  * ids that collide. It never changes what is counted, only where an id lies in memory.
  */
-export function hashId(b: DataView, start: number, end: number, seed: number, into: Int32Array): void {
+export function hashId(b: DataView, start: number, end: number, seed: number, into: Int32Array, at = 0): void {
   let h1 = seed | 0;
   let h2 = seed | 0;
   let h3 = seed | 0;
@@ -40,10 +40,10 @@ export function hashId(b: DataView, start: number, end: number, seed: number, in
   h3 = avalanche(h3);
   h4 = avalanche(h4);
   h1 = (h1 + h2 + h3 + h4) | 0;
-  into[0] = h1;
-  into[1] = h2 + h1;
-  into[2] = h3 + h1;
-  into[3] = h4 + h1;
+  into[at] = h1;
+  into[at + 1] = h2 + h1;
+  into[at + 2] = h3 + h1;
+  into[at + 3] = h4 + h1;
 }
 
 const c1 = 0x239b961b;

@@ -6,10 +6,17 @@ export class IdSet {
   #words: Int32Array;
   #mask: number;
   #size = 0;
+  readonly #expectedCapacity: number;
 
-  constructor(capacity = 1024) {
+  /** `expectedCapacity`, a power of two: what a set that outgrows its beginnings grows to at once. */
+  constructor(expectedCapacity = 0, capacity = 1024) {
+    this.#expectedCapacity = expectedCapacity;
     this.#words = new Int32Array(capacity * 4);
     this.#mask = capacity - 1;
+  }
+
+  get capacity(): number {
+    return this.#mask + 1;
   }
 
   get size(): number {
@@ -20,14 +27,14 @@ export class IdSet {
     return this.#words.byteLength;
   }
 
-  /** Adds the four words; false if they are there already. */
-  add(id: Int32Array): boolean {
+  /** Adds the four words of `ids` from `from` on; false if they are there already. */
+  add(ids: Int32Array, from = 0): boolean {
     if (this.#size >= (this.#mask + 1) * 0.7) this.#grow();
-    const a = id[0]!;
-    const b = id[1]!;
-    const c = id[2]!;
+    const a = ids[from]!;
+    const b = ids[from + 1]!;
+    const c = ids[from + 2]!;
     // All zero marks a free slot. The one id that hashes to it is kept as its neighbour: one more chance in 2^128.
-    const d = (a | b | c | id[3]!) === 0 ? 1 : id[3]!;
+    const d = (a | b | c | ids[from + 3]!) === 0 ? 1 : ids[from + 3]!;
     const words = this.#words;
     let slot = a & this.#mask;
     for (;;) {
@@ -46,11 +53,22 @@ export class IdSet {
     }
   }
 
+  /** Reads what `add` would read first for each of the ids; the result is of no use (click-group.ts). */
+  touch(ids: Int32Array, count: number): number {
+    const words = this.#words;
+    const mask = this.#mask;
+    let sum = 0;
+    for (let i = 0; i < count; i++) sum ^= words[(ids[i * 4]! & mask) * 4]!;
+    return sum;
+  }
+
   /** The ids are all different and most of the slots free, so this moves them without comparing. */
   #grow(): void {
     const old = this.#words;
-    const words = new Int32Array(old.length * 2);
-    const mask = this.#mask * 2 + 1;
+    const doubled = this.capacity * 2;
+    const capacity = doubled > expectedFrom ? Math.max(doubled, this.#expectedCapacity) : doubled;
+    const words = new Int32Array(capacity * 4);
+    const mask = capacity - 1;
     for (let from = 0; from < old.length; from += 4) {
       if (isFree(old, from)) continue;
       let at = (old[from]! & mask) * 4;
@@ -64,6 +82,9 @@ export class IdSet {
     this.#mask = mask;
   }
 }
+
+/** A window with a few late clicks alone never gets here. */
+const expectedFrom = 8192;
 
 function isFree(words: Int32Array, at: number): boolean {
   return (words[at]! | words[at + 1]! | words[at + 2]! | words[at + 3]!) === 0;

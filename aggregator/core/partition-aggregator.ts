@@ -13,8 +13,8 @@
 import { isFuture } from '../../ingest/click.ts';
 import { RecordReader } from '../../ingest/record-reader.ts';
 import type { ProgressRow, QuarantineReason, QuarantineRow } from '../ad-minute.ts';
+import { ClickGroup } from './click-group.ts';
 import { ClickWindow } from './click-window.ts';
-import { hashId } from './id-hash.ts';
 import { quarantineRow } from './quarantine-row.ts';
 import { RowWriter } from './row-writer.ts';
 import { finalUntil, isFinal, windowStartOf } from './time.ts';
@@ -91,7 +91,9 @@ export class PartitionAggregator {
   #duplicates = 0;
   #quarantinedLines = 0;
   readonly #from: Checkpoint;
-  readonly #id = new Int32Array(4);
+  readonly #group: ClickGroup;
+  /** For a line that the reader has left behind. */
+  readonly #rereader: RecordReader;
 
   /** Starts at `from.restoreFrom`. If records were processed from there on before, `restored()` must follow them. */
   constructor(settings: AggregatorSettings, from: Checkpoint) {
@@ -99,6 +101,8 @@ export class PartitionAggregator {
     this.#from = from;
     this.#watermark = new Watermark(settings.outOfOrdernessMs, from.watermarkAtRestoreFrom);
     this.#reader = new RecordReader(settings.partition);
+    this.#rereader = new RecordReader(settings.partition);
+    this.#group = new ClickGroup(settings.hashSeed);
     this.#rows = new RowWriter(settings.partition);
     this.#position = from.restoreFrom;
   }
@@ -144,7 +148,16 @@ export class PartitionAggregator {
     const reader = this.#reader;
     const watermarkBefore = this.#watermark.value;
     reader.open(offset, appendedAt, value);
-    while (reader.next()) this.#line(offset, appendedAt, watermarkBefore);
+    const group = this.#group;
+    const countGroup = () => this.#countGroup(offset, appendedAt, watermarkBefore);
+    while (reader.next()) {
+      const isCanonical = reader.ok && reader.parsed === undefined;
+      if (!isCanonical) countGroup();
+      if (reader.ok) group.add(reader);
+      else this.#malformed(offset, appendedAt);
+      if (!isCanonical || group.isFull) countGroup();
+    }
+    countGroup();
     if (reader.lineIndex === -1) this.#observe(appendedAt, appendedAt);
     this.#pendingLines += reader.lineIndex + 1;
     this.#appendedAt = appendedAt;
@@ -189,39 +202,37 @@ export class PartitionAggregator {
     if (this.#watermark.raise(watermark)) this.#finish();
   }
 
-  #line(offset: number, appendedAt: number, watermarkBefore: number): void {
-    const reader = this.#reader;
-    this.#received++;
-    if (!reader.ok) {
-      this.#quarantine('malformed', reader.problem, offset, appendedAt);
-      return;
-    }
-    const { clickedAt } = reader;
-    if (isFuture(clickedAt, appendedAt)) {
-      this.#quarantine('future', 'clicked_at is more than 5 min after the append time', offset, appendedAt);
+  /** In the order of the log, and out of the reader's line only where that is not canonical. */
+  #countGroup(offset: number, appendedAt: number, watermarkBefore: number): void {
+    const group = this.#group;
+    if (this.#current) group.touch(this.#current);
+    this.#received += group.size;
+    for (let i = 0; i < group.size; i++) {
+      const clickedAt = group.clickedAt[i]!;
+      if (isFuture(clickedAt, appendedAt)) {
+        this.#refuse('future', 'clicked_at is more than 5 min after the append time', i, offset, appendedAt);
+        this.#observe(clickedAt, appendedAt);
+        continue;
+      }
+      const window = this.#windowOf(windowStartOf(clickedAt), offset, watermarkBefore);
+      if (window === undefined) this.#refuse('too_late', 'the minute of clicked_at is final', i, offset, appendedAt);
+      else this.#count(window, i);
+      // A click that is too late moves nothing, except in a restore: there it was not yet too late when it first came.
       this.#observe(clickedAt, appendedAt);
-      return;
     }
-    const window = this.#windowOf(windowStartOf(clickedAt), offset, watermarkBefore);
-    if (window === undefined) this.#quarantine('too_late', 'the minute of clicked_at is final', offset, appendedAt);
-    else this.#count(window);
-    // A click that is too late moves nothing, except in a restore: there it was not yet too late when it first came.
-    this.#observe(clickedAt, appendedAt);
+    group.size = 0;
   }
 
-  #count({ ids, cells, end }: ClickWindow): void {
-    const reader = this.#reader;
-    hashId(reader.view, reader.eventIdStart, reader.eventIdEnd, this.#settings.hashSeed, this.#id);
-    const cell = cells.cellOf(reader.bytes, reader.adIdStart, reader.adIdEnd, reader.country);
-    if (ids.add(this.#id)) {
-      cells.clicks[cell]!++;
-      if (end <= this.#watermark.value) cells.late[cell]!++;
+  #count({ ids, cells, end }: ClickWindow, i: number): void {
+    const { view, adStarts, adEnds, countries, cellHashes } = this.#group;
+    const cell = cells.cellOf(view, adStarts[i]!, adEnds[i]!, countries[i]!, cellHashes[i]!);
+    if (ids.add(this.#group.ids, 4 * i)) {
+      cells.addClick(cell, end <= this.#watermark.value);
       this.#counted++;
     } else {
-      cells.duplicates[cell]!++;
+      cells.addDuplicate(cell);
       this.#duplicates++;
     }
-    cells.markChanged(cell);
   }
 
   /** Undefined if the window is final. */
@@ -230,7 +241,9 @@ export class PartitionAggregator {
     let window = this.#windows.get(start);
     if (window === undefined) {
       if (this.#isFinal(start)) return undefined;
-      window = new ClickWindow(start, offset, watermarkBefore, this.#settings.hashSeed);
+      // Minutes are alike: what the fullest one open needed, the next will need.
+      const expectedIds = Math.max(0, ...Array.from(this.#windows.values(), ({ ids }) => ids.capacity));
+      window = new ClickWindow(start, offset, watermarkBefore, expectedIds);
       this.#windows.set(start, window);
       this.#nextFinalAt = Math.min(this.#nextFinalAt, window.end + this.#settings.allowedLatenessMs);
     }
@@ -261,14 +274,33 @@ export class PartitionAggregator {
     }
   }
 
-  #quarantine(reason: QuarantineReason, detail: string, offset: number, appendedAt: number): void {
-    const row = quarantineRow(this.#reader, {
-      partition: this.#settings.partition,
-      offset,
-      appendedAt,
-      reason,
-      detail,
-    });
+  /** The line at which the reader stands. */
+  #malformed(offset: number, appendedAt: number): void {
+    const reader = this.#reader;
+    this.#received++;
+    this.#quarantine(reader, 'malformed', reader.problem, { offset, line: reader.lineIndex, appendedAt });
+  }
+
+  /** Click `i` of the group. */
+  #refuse(reason: QuarantineReason, detail: string, i: number, offset: number, appendedAt: number): void {
+    const { lineStarts, lineEnds, lineIndexes, isParsed } = this.#group;
+    let reader = this.#reader;
+    // The reader has left canonical lines behind: such a one is read again.
+    if (!isParsed) {
+      reader = this.#rereader;
+      reader.open(offset, appendedAt, this.#reader.value.subarray(lineStarts[i]!, lineEnds[i]!));
+      reader.next();
+    }
+    this.#quarantine(reader, reason, detail, { offset, line: lineIndexes[i]!, appendedAt });
+  }
+
+  #quarantine(
+    reader: RecordReader,
+    reason: QuarantineReason,
+    detail: string,
+    place: { offset: number; line: number; appendedAt: number },
+  ): void {
+    const row = quarantineRow(reader, { partition: this.#settings.partition, ...place, reason, detail });
     this.#quarantined.push(row);
     this.#quarantinedLines++;
     this.#pendingQuarantineBytes += row.raw.length;

@@ -5,6 +5,8 @@ import type { QuarantineReason, QuarantineRow } from '../ad-minute.ts';
 export interface Verdict {
   readonly partition: number;
   readonly offset: number;
+  /** Number of the line in its record. */
+  readonly line: number;
   readonly appendedAt: number;
   readonly reason: QuarantineReason;
   readonly detail: string;
@@ -13,13 +15,13 @@ export interface Verdict {
 /** Of the line at which `reader` stands. */
 export function quarantineRow(
   reader: RecordReader,
-  { partition, offset, appendedAt, reason, detail }: Verdict,
+  { partition, offset, line, appendedAt, reason, detail }: Verdict,
 ): QuarantineRow {
   const text = (start: number, end: number) => (reader.ok ? decoder.decode(reader.bytes.subarray(start, end)) : '');
   return {
     partition,
     offset,
-    line: reader.lineIndex,
+    line,
     reason,
     detail,
     appended_at: appendedAt,

@@ -27,16 +27,16 @@ export class RowWriter {
     const { cells } = window;
     cells.takeChanged((arena, adStart, adEnd, country, cell) => {
       this.#copy(head, 0, head.length);
-      this.#copy(arena, adStart, adEnd);
+      for (let i = adStart; i < adEnd; i++) this.#bytes[this.#length++] = arena.getUint8(i);
       this.#copy(betweenTexts, 0, betweenTexts.length);
       this.#bytes[this.#length++] = country >> 8;
       this.#bytes[this.#length++] = country & 0xff;
       this.#copy(middle, 0, middle.length);
-      this.#number(cells.clicks[cell]!);
+      this.#number(cells.clicksOf(cell));
       this.#bytes[this.#length++] = comma;
-      this.#number(cells.duplicates[cell]!);
+      this.#number(cells.duplicatesOf(cell));
       this.#bytes[this.#length++] = comma;
-      this.#number(cells.late[cell]!);
+      this.#number(cells.lateOf(cell));
       this.#copy(rowEnd, 0, rowEnd.length);
       this.#rows++;
       if (this.#length >= chunkBytes) this.#closeChunk();

@@ -105,6 +105,8 @@ async function openLeg(deps: SinkDeps, { group, topics, isolation, rowsOf, onRef
     maxBytes: 4 * config.SINK_MAX_BATCH_BYTES,
     maxBytesPerPartition: config.SINK_MAX_BATCH_BYTES,
     concurrency: deps.partitions * topics.length,
+    // Rows wait for their insert, beyond a rebalance too.
+    keepsRecords: true,
     log,
     onOpen: opened => {
       link.consumer = opened;

@@ -9,6 +9,7 @@
  */
 import { createRequire } from 'node:module';
 import type { KafkaMessage } from 'kafkajs';
+import { hold } from './answer-memory.ts';
 import { codecOf, type LogRecord, RecordBatch, recordsOf, splitBatches } from './record-batch.ts';
 
 const require = createRequire(import.meta.url);
@@ -31,12 +32,15 @@ interface FetchedMessages {
 /** What kafkajs takes for one message. */
 export class BatchMessage {
   readonly batch: RecordBatch;
+  /** What the fetch brought of the partition, held until it is released (answer-memory.ts). */
+  readonly fetched: Buffer;
   readonly offset: string;
   readonly isControlRecord: boolean;
   readonly batchContext: { readonly producerId: string; readonly inTransaction: boolean };
 
-  constructor(batch: RecordBatch) {
+  constructor(batch: RecordBatch, fetched: Buffer) {
     this.batch = batch;
+    this.fetched = fetched;
     this.offset = String(batch.lastOffset);
     this.isControlRecord = batch.isControl;
     this.batchContext = { producerId: batch.producerId, inTransaction: batch.isTransactional };
@@ -53,10 +57,12 @@ export async function decodeBatches(decoder: Decoder): Promise<BatchMessage[]> {
   const length = decoder.readInt32();
   if (length <= 0 || !decoder.canReadBytes(length)) return [];
   const messages: BatchMessage[] = [];
-  for (const batch of splitBatches(decoder.readBytes(length))) {
+  const fetched = decoder.readBytes(length);
+  hold(fetched);
+  for (const batch of splitBatches(fetched)) {
     const codec = codecs.lookupCodec(codecOf(batch));
     const decompressed = codec ? await codec.decompress(recordsOf(batch)) : undefined;
-    messages.push(new BatchMessage(new RecordBatch(batch, decompressed)));
+    messages.push(new BatchMessage(new RecordBatch(batch, decompressed), fetched));
   }
   return messages;
 }

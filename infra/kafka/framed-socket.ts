@@ -10,6 +10,7 @@ import { createRequire } from 'node:module';
 import net from 'node:net';
 import tls from 'node:tls';
 import type { ISocketFactory } from 'kafkajs';
+import { takeMemory } from './answer-memory.ts';
 
 const keepAliveMs = 60_000;
 const lengthBytes = 4;
@@ -89,7 +90,7 @@ export class AnswerBuffer {
       if (this.#filled < lengthBytes) return undefined;
       const bytes = lengthBytes + this.#length.readInt32BE();
       if (bytes < lengthBytes || bytes > longestAnswerBytes) throw new Error(`not an answer of Kafka: ${bytes} bytes`);
-      this.#answer = Buffer.allocUnsafe(bytes);
+      this.#answer = takeMemory(bytes);
       this.#length.copy(this.#answer);
     }
     if (this.#filled < this.#answer.length) return undefined;

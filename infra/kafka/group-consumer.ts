@@ -18,6 +18,7 @@ import type { Consumer, EachBatchPayload } from 'kafkajs';
 import { messageOf, Retryable } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Committed } from './admin.ts';
+import { release } from './answer-memory.ts';
 import type { KafkaClient } from './client.ts';
 import { isCausedBy, translate } from './errors.ts';
 import { type BatchMessage, recordsFrom } from './fetch-decoder.ts';
@@ -47,6 +48,8 @@ export interface GroupConsumerOptions {
   readonly maxBytesPerPartition: number;
   /** Batches of different partitions handled at the same time. */
   readonly concurrency: number;
+  /** Whether the records of a batch are used after `onBatch` has ended; if not, their memory is used again. */
+  readonly keepsRecords: boolean;
   readonly log: Logger;
   /** Called before the group is joined: `onAssigned` and `onBatch` may use it. */
   onOpen(consumer: GroupConsumer): void;
@@ -95,7 +98,7 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
       autoCommit: false,
       eachBatchAutoResolve: true,
       partitionsConsumedConcurrently: options.concurrency,
-      eachBatch: payload => options.onBatch(batchOf(payload)),
+      eachBatch: payload => (options.keepsRecords ? options.onBatch(batchOf(payload)) : lent(payload, options)),
     });
   };
   const joinAgain = async () => {
@@ -173,6 +176,15 @@ function listen(consumer: Consumer, options: GroupConsumerOptions, joinAgain: ()
     else options.onCrash(new Retryable(`consumer of ${options.group} ended: ${error.message}`, { cause: error }));
     if (isOutage) void joinAgain();
   });
+}
+
+async function lent(payload: EachBatchPayload, { onBatch }: GroupConsumerOptions): Promise<void> {
+  const [first] = payload.batch.messages as unknown as BatchMessage[];
+  try {
+    await onBatch(batchOf(payload));
+  } finally {
+    if (first) release(first.fetched);
+  }
 }
 
 /** `fetchedOffset` is a field of kafkajs' Batch that its types leave out; its messages are batches (fetch-decoder.ts). */

@@ -42,6 +42,7 @@ export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps)
       maxBytes: fetchBytes,
       maxBytesPerPartition: fetchBytes,
       concurrency: 1,
+      keepsRecords: true,
       log,
       onOpen: () => {},
       onAssigned: () => {},

@@ -159,6 +159,7 @@ export async function countedCells(
     maxBytes: 32 << 20,
     maxBytesPerPartition: 8 << 20,
     concurrency: 1,
+    keepsRecords: false,
     log: createLog('bench', 'error'),
     onOpen: opened => {
       consumer = opened;

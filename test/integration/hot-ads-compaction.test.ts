@@ -52,6 +52,7 @@ async function readAll(end: number): Promise<ReadBatch[]> {
     maxBytes: 1 << 20,
     maxBytesPerPartition: 1 << 20,
     concurrency: 1,
+    keepsRecords: true,
     log,
     onOpen: () => {},
     onAssigned: () => {},

@@ -273,6 +273,7 @@ async function openReader(
     maxBytes: 1 << 20,
     maxBytesPerPartition: 1 << 20,
     concurrency: 1,
+    keepsRecords: true,
     log,
     onOpen: opened => {
       link.consumer = opened;
