@@ -3,7 +3,7 @@
  * is JSON. A commit without it is not ours: kafkajs commits one by itself when it falls off the log (group-consumer.ts).
  */
 import { Corrupt } from '../infra/errors.ts';
-import type { Checkpoint } from './core/partition-aggregator.ts';
+import type { Checkpoint } from './core/checkpoint.ts';
 
 export function encodeCheckpoint({ totals, ...checkpoint }: Checkpoint): string {
   return JSON.stringify({ v: 1, ...checkpoint, ...totals });

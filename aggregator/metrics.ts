@@ -1,6 +1,7 @@
 /** The aggregator's metrics. Clicks are counted when their transaction is committed, not when they are read. */
 import { counter, gauge, histogram } from '../infra/metrics.ts';
-import type { Output, PartitionAggregator, Totals } from './core/partition-aggregator.ts';
+import type { Totals } from './core/checkpoint.ts';
+import type { Output, PartitionAggregator } from './core/partition-aggregator.ts';
 
 const lines = counter('aggregator_lines_total', 'Lines committed, by outcome', ['outcome']);
 const rows = counter('aggregator_rows_total', 'Rows written to topic aggregates');

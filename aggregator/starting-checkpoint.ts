@@ -2,7 +2,7 @@
 import { Corrupt } from '../infra/errors.ts';
 import type { Committed } from '../infra/kafka/admin.ts';
 import { decodeCheckpoint } from './commit-metadata.ts';
-import { type Checkpoint, freshCheckpoint } from './core/partition-aggregator.ts';
+import { type Checkpoint, freshCheckpoint } from './core/checkpoint.ts';
 
 /** `range` is what the log holds. @throws Corrupt where starting anywhere would be a guess */
 export function startingCheckpoint(

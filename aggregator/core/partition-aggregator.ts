@@ -13,6 +13,7 @@
 import { isFuture } from '../../ingest/click.ts';
 import { RecordReader } from '../../ingest/record-reader.ts';
 import type { ProgressRow, QuarantineReason, QuarantineRow } from '../ad-minute.ts';
+import type { Checkpoint, Totals } from './checkpoint.ts';
 import { ClickGroup } from './click-group.ts';
 import { ClickWindow } from './click-window.ts';
 import { quarantineRow } from './quarantine-row.ts';
@@ -29,34 +30,6 @@ export interface AggregatorSettings {
   readonly hashSeed: number;
 }
 
-/** Lines since the beginning of the log. */
-export interface Totals {
-  readonly received: number;
-  readonly counted: number;
-  readonly duplicates: number;
-  readonly quarantined: number;
-}
-
-/** What is stored beside a committed position C: enough to rebuild the state at C from the log. */
-export interface Checkpoint {
-  /** First offset that holds a click of a window not final at C; C itself if there is none. */
-  readonly restoreFrom: number;
-  /** The watermark just before that record. */
-  readonly watermarkAtRestoreFrom: number;
-  /**
-   * The watermark and the end of the last final window, as reported at C. Re-reading arrives at the same, unless the
-   * bound or the lateness were configured anew in between: then what was reported stays reported.
-   */
-  readonly watermark: number;
-  readonly finalUntil: number;
-  readonly totals: Totals;
-}
-
-/** The beginning of a log that starts at offset `position`. */
-export function freshCheckpoint(position: number): Checkpoint {
-  return { restoreFrom: position, watermarkAtRestoreFrom: 0, watermark: 0, finalUntil: 0, totals: noTotals };
-}
-
 /** What is to be written in one transaction, true of all records before `position`. */
 export interface Output {
   readonly position: number;
@@ -67,8 +40,6 @@ export interface Output {
   readonly quarantined: readonly QuarantineRow[];
   readonly progress: ProgressRow;
 }
-
-const noTotals: Totals = { received: 0, counted: 0, duplicates: 0, quarantined: 0 };
 
 export class PartitionAggregator {
   readonly #settings: AggregatorSettings;

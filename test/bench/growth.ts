@@ -4,7 +4,8 @@
  * `node test/bench/growth.ts -- --help`.
  */
 import { parseArgs } from 'node:util';
-import { freshCheckpoint, PartitionAggregator } from '../../aggregator/core/partition-aggregator.ts';
+import { freshCheckpoint } from '../../aggregator/core/checkpoint.ts';
+import { PartitionAggregator } from '../../aggregator/core/partition-aggregator.ts';
 import { type BenchRow, median, rowOf, tell } from './bench-row.ts';
 import { recordsOf, type Workload } from './workload.ts';
 

@@ -1,12 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeCheckpoint, encodeCheckpoint } from '../../../aggregator/commit-metadata.ts';
-import {
-  type Checkpoint,
-  freshCheckpoint,
-  type Output,
-  PartitionAggregator,
-} from '../../../aggregator/core/partition-aggregator.ts';
+import { type Checkpoint, freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
+import { type Output, PartitionAggregator } from '../../../aggregator/core/partition-aggregator.ts';
 import { type Click, formatLine } from '../../../ingest/click.ts';
 import { click, minute0, ndjson } from '../../support/clicks.ts';
 import { type OracleRecord, oracle } from '../../support/oracle.ts';

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { freshCheckpoint, PartitionAggregator } from '../../../aggregator/core/partition-aggregator.ts';
+import { freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
+import { PartitionAggregator } from '../../../aggregator/core/partition-aggregator.ts';
 import { click, minute0, ndjson } from '../../support/clicks.ts';
 
 const settings = { partition: 0, partitions: 1, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 7 };

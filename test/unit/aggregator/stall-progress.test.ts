@@ -1,7 +1,7 @@
 /** What the stall watch is told while a long work is under way that is no stall: it would end the process, for ever. */
 import { expect, it } from 'vitest';
 import { encodeCheckpoint } from '../../../aggregator/commit-metadata.ts';
-import { freshCheckpoint } from '../../../aggregator/core/partition-aggregator.ts';
+import { freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
 import { createBatchInserter } from '../../../aggregator/sink/batch-inserter.ts';
 import { SinkPositions } from '../../../aggregator/sink/sink-positions.ts';
 import { PartitionTask } from '../../../aggregator/task.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { encodeCheckpoint } from '../../../aggregator/commit-metadata.ts';
-import { freshCheckpoint } from '../../../aggregator/core/partition-aggregator.ts';
+import { freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
 import { PartitionTask, type TaskPorts, type TaskSettings } from '../../../aggregator/task.ts';
 import { Fenced, Retryable } from '../../../infra/errors.ts';
 import type { Committed } from '../../../infra/kafka/admin.ts';
