@@ -130,8 +130,14 @@ export class RecordReader {
 
   /** Reads 1 to 15 digits (so the number is exact) without a leading zero into `#number`; -1 if there are none such. */
   #digits(b: Uint8Array, start: number, end: number): number {
+    const view = this.#valueView;
     let i = start;
     let n = 0;
+    for (; i + 4 <= end; i += 4) {
+      const four = fourDigits(view.getInt32(i, true));
+      if (four === -1) break;
+      n = n * 10_000 + four;
+    }
     while (i < end) {
       const digit = b[i]! - 48;
       if (digit < 0 || digit > 9) break;
@@ -208,17 +214,19 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 
 const ascii = (text: string) => encoder.encode(text);
 
-/** Bytes to be found at a place, as little-endian words; the last word may overlap the one before it. */
+/**
+ * 8 to 16 bytes to be found at a place, as the first eight and the last eight, which may overlap. Eight bytes are compared
+ * as one double: text is never NaN or zero as a double, and any other two doubles are equal only if their bytes are.
+ */
 interface Key {
   readonly length: number;
-  readonly words: Int32Array;
-  readonly lastWord: number;
+  readonly first: number;
+  readonly last: number;
 }
 
 function keyOf(text: string): Key {
   const view = new DataView(ascii(text).buffer);
-  const words = Int32Array.from({ length: text.length >> 2 }, (_, i) => view.getInt32(i * 4, true));
-  return { length: text.length, words, lastWord: view.getInt32(text.length - 4, true) };
+  return { length: text.length, first: view.getFloat64(0, true), last: view.getFloat64(text.length - 8, true) };
 }
 
 const clickIdKey = keyOf('{"click_id":"');
@@ -246,10 +254,8 @@ function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, byteLength);
 }
 
-function matches(view: DataView, at: number, end: number, { length, words, lastWord }: Key): boolean {
-  if (at + length > end) return false;
-  for (let i = 0; i < words.length; i++) if (view.getInt32(at + i * 4, true) !== words[i]) return false;
-  return view.getInt32(at + length - 4, true) === lastWord;
+function matches(view: DataView, at: number, end: number, { length, first, last }: Key): boolean {
+  return at + length <= end && view.getFloat64(at, true) === first && view.getFloat64(at + length - 8, true) === last;
 }
 
 /** The end of the plain text that starts at `at`. */
@@ -270,6 +276,14 @@ function isPlainWord(word: number): boolean {
   const quoted = (word ^ 0x22222222) - 0x01010101;
   const escaped = (word ^ 0x5c5c5c5c) - 0x01010101;
   return ((word | delete7f | control | quoted | escaped) & 0x80808080) === 0;
+}
+
+/** The number of four decimal digits, the first in the lowest byte; -1 if they are not that. */
+function fourDigits(word: number): number {
+  const digits = word - 0x30303030;
+  if (((digits | (digits + 0x06060606)) & 0xf0f0f0f0) !== 0) return -1;
+  const pairs = digits * 10 + (digits >>> 8);
+  return (pairs & 0xff) * 100 + ((pairs >>> 16) & 0xff);
 }
 
 /** The end of plain text of 1 to `maxLength` bytes; -1 if it is empty or longer. */
