@@ -84,6 +84,14 @@ export class CellTable {
     this.#changedCount = 0;
   }
 
+  /** Only with no changed cell. */
+  clear(): void {
+    this.#slots.fill(0);
+    this.#cells.fill(0, 0, (this.#size + 1) * wordsPerCell);
+    this.#size = 0;
+    this.#arenaLength = 0;
+  }
+
   /** Reads what `cellOf` would read first for each of the hashes; the result is of no use (click-group.ts). */
   touch(hashes: Int32Array, count: number): number {
     const slots = this.#slots;

@@ -1,7 +1,12 @@
 /** The state of one window that is not final: its counts, the ids counted, and where in the log it begins. */
-import { CellTable } from './cell-table.ts';
-import { IdSet } from './id-set.ts';
+import type { CellTable } from './cell-table.ts';
+import type { IdSet } from './id-set.ts';
 import { windowMs } from './time.ts';
+
+export interface Tables {
+  readonly ids: IdSet;
+  readonly cells: CellTable;
+}
 
 export class ClickWindow {
   readonly start: number;
@@ -11,14 +16,16 @@ export class ClickWindow {
   /** The watermark just before that record: re-reading from there must begin with it. */
   readonly watermarkBefore: number;
   readonly ids: IdSet;
-  readonly cells = new CellTable();
+  readonly cells: CellTable;
 
-  constructor(start: number, firstOffset: number, watermarkBefore: number, expectedIds: number) {
+  /** Takes over the tables given, which are to be empty. */
+  constructor(start: number, firstOffset: number, watermarkBefore: number, { ids, cells }: Tables) {
     this.start = start;
     this.end = start + windowMs;
     this.firstOffset = firstOffset;
     this.watermarkBefore = watermarkBefore;
-    this.ids = new IdSet(expectedIds);
+    this.ids = ids;
+    this.cells = cells;
   }
 
   get byteLength(): number {

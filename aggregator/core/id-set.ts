@@ -1,6 +1,6 @@
 /**
  * A set of 128-bit ids in one typed array: open addressing, linear probing, at most 7 of 10 slots used. An id costs 23
- * to 46 bytes and no object. It lives and dies with its window, so nothing is ever removed from it.
+ * to 46 bytes and no object. It lives and dies with its window, so nothing is ever removed from it but all at once.
  */
 export class IdSet {
   #words: Int32Array;
@@ -51,6 +51,11 @@ export class IdSet {
       }
       slot = (slot + 1) & this.#mask;
     }
+  }
+
+  clear(): void {
+    this.#words.fill(0);
+    this.#size = 0;
   }
 
   /** Reads what `add` would read first for each of the ids; the result is of no use (click-group.ts). */

@@ -18,6 +18,7 @@ import { ClickGroup } from './click-group.ts';
 import { ClickWindow } from './click-window.ts';
 import { quarantineRow } from './quarantine-row.ts';
 import { RowWriter } from './row-writer.ts';
+import { SpareTables } from './spare-tables.ts';
 import { finalUntil, isFinal, windowStartOf } from './time.ts';
 import { Watermark } from './watermark.ts';
 
@@ -49,6 +50,7 @@ export class PartitionAggregator {
   readonly #windows = new Map<number, ClickWindow>();
   /** Final, but with changes not yet written. */
   #finished: ClickWindow[] = [];
+  readonly #spare = new SpareTables();
   /** The watermark at which the next window becomes final. */
   #nextFinalAt = Number.POSITIVE_INFINITY;
   #current: ClickWindow | undefined;
@@ -106,7 +108,7 @@ export class PartitionAggregator {
     return {
       windows: windows.length,
       ids: windows.reduce((sum, window) => sum + window.ids.size, 0),
-      bytes: windows.reduce((sum, window) => sum + window.byteLength, 0),
+      bytes: windows.reduce((sum, window) => sum + window.byteLength, this.#spare.byteLength),
     };
   }
 
@@ -143,7 +145,10 @@ export class PartitionAggregator {
   /** All that has changed since the last call. */
   drain(): Output {
     const version = this.#position;
-    for (const window of this.#finished) this.#rows.write(window, version);
+    for (const window of this.#finished) {
+      this.#rows.write(window, version);
+      this.#spare.keep(window);
+    }
     this.#finished = [];
     for (const window of this.#windows.values()) this.#rows.write(window, version);
     const { chunks, rows } = this.#rows.take();
@@ -212,9 +217,7 @@ export class PartitionAggregator {
     let window = this.#windows.get(start);
     if (window === undefined) {
       if (this.#isFinal(start)) return undefined;
-      // Minutes are alike: what the fullest one open needed, the next will need.
-      const expectedIds = Math.max(0, ...Array.from(this.#windows.values(), ({ ids }) => ids.capacity));
-      window = new ClickWindow(start, offset, watermarkBefore, expectedIds);
+      window = new ClickWindow(start, offset, watermarkBefore, this.#spare.take(this.#windows.values()));
       this.#windows.set(start, window);
       this.#nextFinalAt = Math.min(this.#nextFinalAt, window.end + this.#settings.allowedLatenessMs);
     }
@@ -239,6 +242,7 @@ export class PartitionAggregator {
       if (this.#isFinal(window.start)) {
         this.#windows.delete(window.start);
         if (window.cells.changedCount > 0) this.#finished.push(window);
+        else this.#spare.keep(window);
       } else {
         this.#nextFinalAt = Math.min(this.#nextFinalAt, window.end + allowedLatenessMs);
       }

@@ -113,6 +113,12 @@ export const mutations: readonly Mutation[] = [
     edits: [['reader.eventIdStart, reader.eventIdEnd, this', 'reader.eventIdStart, reader.adIdEnd, this']],
   },
   {
+    name: 'spare-not-cleared',
+    bug: 'a new window takes over the ids of the one before it: a click whose id comes again much later is lost',
+    file: 'aggregator/core/spare-tables.ts',
+    edits: [['spare.ids.clear();', '']],
+  },
+  {
     name: 'increments',
     bug: 'rows carry what has been added, not what there is: a repeated row cannot replace itself',
     file: 'aggregator/core/cell-table.ts',

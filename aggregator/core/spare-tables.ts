@@ -1,0 +1,33 @@
+/**
+ * The tables of the last window that was dropped and written, for the next one: to have large tables made anew for every
+ * minute costs more (fresh pages of memory, garbage to collect) than to clear them. At most one window's are kept.
+ */
+import { CellTable } from './cell-table.ts';
+import type { Tables } from './click-window.ts';
+import { IdSet } from './id-set.ts';
+
+export class SpareTables {
+  #spare: Tables | undefined;
+
+  get byteLength(): number {
+    return this.#spare === undefined ? 0 : this.#spare.ids.byteLength + this.#spare.cells.byteLength;
+  }
+
+  /** Nobody uses them any more. */
+  keep({ ids, cells }: Tables): void {
+    this.#spare = { ids, cells };
+  }
+
+  /** Empty tables. Minutes are alike: what the fullest of the `open` windows needed, the next will need. */
+  take(open: Iterable<Tables>): Tables {
+    const spare = this.#spare;
+    if (spare === undefined) {
+      const expectedIds = Math.max(0, ...Array.from(open, ({ ids }) => ids.capacity));
+      return { ids: new IdSet(expectedIds), cells: new CellTable() };
+    }
+    this.#spare = undefined;
+    spare.ids.clear();
+    spare.cells.clear();
+    return spare;
+  }
+}
