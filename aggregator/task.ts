@@ -133,14 +133,20 @@ export class PartitionTask {
     this.#highWatermark = batch.highWatermark;
     this.#isBehind = batch.nextOffset < batch.highWatermark;
     const watermark = aggregator.watermark;
-    for (const { offset, timestamp, value } of batch.records) {
-      if (this.#state === 'restoring' && offset >= this.#committedOffset) this.#endRestore(aggregator);
-      aggregator.step(offset, timestamp, value);
-      if (this.#state === 'running' && this.#isFull(aggregator)) {
-        await this.#commitNow();
-        // Meanwhile the task may have begun anew, or a rebalance may have brought this batch's rest a second time.
-        if (this.#aggregator !== aggregator || aggregator.position !== offset + 1) return;
+    try {
+      for (const record of batch.records) {
+        const { offset, timestamp } = record;
+        if (this.#state === 'restoring' && offset >= this.#committedOffset) this.#endRestore(aggregator);
+        aggregator.step(offset, timestamp, record.bytes ?? record.value, record.valueStart, record.valueEnd);
+        if (this.#state === 'running' && this.#isFull(aggregator)) {
+          await this.#commitNow();
+          // Meanwhile the task may have begun anew, or a rebalance may have brought this batch's rest a second time.
+          if (this.#aggregator !== aggregator || aggregator.position !== offset + 1) return;
+        }
       }
+    } finally {
+      // The batch's memory is used again (`keepsRecords`).
+      aggregator.settle();
     }
     aggregator.skipTo(batch.nextOffset);
     if (this.#state === 'restoring' && aggregator.position >= this.#committedOffset) this.#endRestore(aggregator);

@@ -14,7 +14,7 @@ export class RecordReader {
   /** False: the line is no click, `problem` says why, and the click's fields are meaningless. */
   ok = false;
   problem = '';
-  /** The line is `value[lineStart, lineEnd)`, without newline. */
+  /** Bytes with the record's value in them. The line is `value[lineStart, lineEnd)`, without newline. */
   value: Uint8Array = empty;
   lineStart = 0;
   lineEnd = 0;
@@ -37,6 +37,8 @@ export class RecordReader {
   readonly #partition: number;
   /** Of `value`. */
   #valueView: DataView = emptyView;
+  /** Where the record's value ends in `value`. */
+  #end = 0;
   #offset = 0;
   #appendedAt = 0;
 
@@ -44,14 +46,21 @@ export class RecordReader {
     this.#partition = partition;
   }
 
-  /** `offset` and `appendedAt` (epoch ms) stand in for the ids and the time of receipt that a line may lack. */
-  open(offset: number, appendedAt: number, value: Uint8Array | null): void {
+  /**
+   * The record's value is `bytes[start, end)`. `offset` and `appendedAt` (epoch ms) stand in for the ids and the time of
+   * receipt that a line may lack.
+   */
+  open(offset: number, appendedAt: number, bytes: Uint8Array | null, start = 0, end = bytes?.length ?? 0): void {
     this.#offset = offset;
     this.#appendedAt = appendedAt;
-    this.value = value ?? empty;
-    this.#valueView = viewOf(this.value);
-    this.lineStart = 0;
-    this.lineEnd = -1;
+    const value = bytes ?? empty;
+    if (value !== this.value) {
+      this.value = value;
+      this.#valueView = viewOf(value);
+    }
+    this.#end = end;
+    this.lineStart = start;
+    this.lineEnd = start - 1;
     this.lineIndex = -1;
   }
 
@@ -60,7 +69,7 @@ export class RecordReader {
     const { value } = this;
     for (;;) {
       const start = this.lineEnd + 1;
-      if (start >= value.length) return false;
+      if (start >= this.#end) return false;
       this.lineStart = start;
       if (this.#scan(start)) {
         this.lineIndex++;
@@ -68,8 +77,8 @@ export class RecordReader {
         this.ok = true;
         return true;
       }
-      const end = value.indexOf(newline, start);
-      this.lineEnd = end === -1 ? value.length : end;
+      const length = value.subarray(start, this.#end).indexOf(newline);
+      this.lineEnd = length === -1 ? this.#end : start + length;
       if (isBlank(value, start, this.lineEnd)) continue;
       this.lineIndex++;
       this.parsed = undefined;
@@ -82,7 +91,7 @@ export class RecordReader {
   #scan(start: number): boolean {
     const b = this.value;
     const view = this.#valueView;
-    const end = b.length;
+    const end = this.#end;
     let i = start;
     if (!matches(view, i, end, clickIdKey)) return false;
     i += clickIdKey.length;

@@ -1,5 +1,5 @@
 /**
- * Clicks of one record that have been read and hashed, and wait to be counted together. A click's id and its cell lie
+ * Clicks that have been read and hashed, and wait to be counted together. A click's id and its cell lie
  * anywhere in tables of many MB; looked up one after another, each waits for the memory alone, and that was the largest
  * part of counting. So the places of a whole group are first read in one loop, whose reads the processor overlaps, and
  * then each click is counted from the cache, in the order of the log: what is counted does not depend on the group.
@@ -17,7 +17,8 @@ const mostClicks = 256;
 
 export class ClickGroup {
   size = 0;
-  /** Where the ads of the group lie; the clicks of one group share it. */
+  /** The bytes with the group's lines, and a view of those with their ads: of lines that are canonical, the same. */
+  value: Uint8Array = new Uint8Array(0);
   view: DataView = new DataView(new ArrayBuffer(0));
   /** Four words each. */
   readonly ids = new Int32Array(4 * mostClicks);
@@ -26,7 +27,10 @@ export class ClickGroup {
   readonly adEnds = new Int32Array(mostClicks);
   readonly countries = new Uint16Array(mostClicks);
   readonly clickedAt = new Float64Array(mostClicks);
-  /** The line in the record's value, and its number there. */
+  /** Of the click's record. */
+  readonly offsets = new Float64Array(mostClicks);
+  readonly appendedAt = new Float64Array(mostClicks);
+  /** The line in `value`, and its number in its record. */
   readonly lineStarts = new Int32Array(mostClicks);
   readonly lineEnds = new Int32Array(mostClicks);
   readonly lineIndexes = new Int32Array(mostClicks);
@@ -45,9 +49,10 @@ export class ClickGroup {
   }
 
   /** The click at which `reader` stands. */
-  add(reader: RecordReader): void {
+  add(reader: RecordReader, offset: number, appendedAt: number): void {
     const i = this.size++;
     const { view, adIdStart, adIdEnd, country } = reader;
+    this.value = reader.value;
     this.view = view;
     hashId(view, reader.eventIdStart, reader.eventIdEnd, this.#seed, this.ids, 4 * i);
     this.cellHashes[i] = hashCell(view, adIdStart, adIdEnd, country, this.#seed);
@@ -55,6 +60,8 @@ export class ClickGroup {
     this.adEnds[i] = adIdEnd;
     this.countries[i] = country;
     this.clickedAt[i] = reader.clickedAt;
+    this.offsets[i] = offset;
+    this.appendedAt[i] = appendedAt;
     this.lineStarts[i] = reader.lineStart;
     this.lineEnds[i] = reader.lineEnd;
     this.lineIndexes[i] = reader.lineIndex;

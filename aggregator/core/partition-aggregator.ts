@@ -16,7 +16,7 @@ import type { ProgressRow, QuarantineReason, QuarantineRow } from '../ad-minute.
 import type { Checkpoint, Totals } from './checkpoint.ts';
 import { ClickGroup } from './click-group.ts';
 import { ClickWindow } from './click-window.ts';
-import { quarantineRow } from './quarantine-row.ts';
+import { Quarantine } from './quarantine.ts';
 import { RowWriter } from './row-writer.ts';
 import { SpareTables } from './spare-tables.ts';
 import { finalUntil, isFinal, windowStartOf } from './time.ts';
@@ -55,18 +55,18 @@ export class PartitionAggregator {
   #nextFinalAt = Number.POSITIVE_INFINITY;
   #current: ClickWindow | undefined;
   #position: number;
+  /** The record of the click counted last, and the watermark just before it. */
+  #takenOffset = -1;
+  #watermarkBefore = 0;
   #appendedAt = 0;
-  #quarantined: QuarantineRow[] = [];
+  readonly #quarantine: Quarantine;
   #pendingLines = 0;
-  #pendingQuarantineBytes = 0;
   #received = 0;
   #counted = 0;
   #duplicates = 0;
   #quarantinedLines = 0;
   readonly #from: Checkpoint;
   readonly #group: ClickGroup;
-  /** For a line that the reader has left behind. */
-  readonly #rereader: RecordReader;
 
   /** Starts at `from.restoreFrom`. If records were processed from there on before, `restored()` must follow them. */
   constructor(settings: AggregatorSettings, from: Checkpoint) {
@@ -74,7 +74,7 @@ export class PartitionAggregator {
     this.#from = from;
     this.#watermark = new Watermark(settings.outOfOrdernessMs, from.watermarkAtRestoreFrom);
     this.#reader = new RecordReader(settings.partition);
-    this.#rereader = new RecordReader(settings.partition);
+    this.#quarantine = new Quarantine(settings.partition);
     this.#group = new ClickGroup(settings.hashSeed);
     this.#rows = new RowWriter(settings.partition);
     this.#position = from.restoreFrom;
@@ -86,10 +86,12 @@ export class PartitionAggregator {
   }
 
   get watermark(): number {
+    this.settle();
     return this.#watermark.value;
   }
 
   get totals(): Totals {
+    this.settle();
     return {
       received: this.#received,
       counted: this.#counted,
@@ -100,10 +102,11 @@ export class PartitionAggregator {
 
   /** Lines and bytes that wait for the next `drain`: what bounds a transaction. */
   get pending(): { readonly lines: number; readonly quarantineBytes: number } {
-    return { lines: this.#pendingLines, quarantineBytes: this.#pendingQuarantineBytes };
+    return { lines: this.#pendingLines, quarantineBytes: this.#quarantine.bytes };
   }
 
   get state(): { readonly windows: number; readonly ids: number; readonly bytes: number } {
+    this.settle();
     const windows = [...this.#windows.values()];
     return {
       windows: windows.length,
@@ -113,28 +116,45 @@ export class PartitionAggregator {
   }
 
   /**
-   * Takes the next record. `offset` is at least `position`; gaps (control records) hold no clicks.
-   * A record without lines is a tick: its append time alone moves the watermark.
+   * Takes the next record, whose value is `bytes[start, end)`. `offset` is at least `position`; gaps (control records)
+   * hold no clicks. A record without lines is a tick: its append time alone moves the watermark.
+   *
+   * Clicks are counted in groups, so the bytes must stay as they are until `settle`; whatever tells the state settles.
    */
-  step(offset: number, appendedAt: number, value: Uint8Array | null): void {
+  step(offset: number, appendedAt: number, bytes: Uint8Array | null, start?: number, end?: number): void {
     if (offset < this.#position) throw new RangeError(`offset ${offset} lies before position ${this.#position}`);
     const reader = this.#reader;
-    const watermarkBefore = this.#watermark.value;
-    reader.open(offset, appendedAt, value);
     const group = this.#group;
-    const countGroup = () => this.#countGroup(offset, appendedAt, watermarkBefore);
+    reader.open(offset, appendedAt, bytes, start, end);
+    if (reader.value !== group.value) this.settle();
     while (reader.next()) {
       const isCanonical = reader.ok && reader.parsed === undefined;
-      if (!isCanonical) countGroup();
-      if (reader.ok) group.add(reader);
-      else this.#malformed(offset, appendedAt);
-      if (!isCanonical || group.isFull) countGroup();
+      if (!isCanonical) this.settle();
+      if (reader.ok) group.add(reader, offset, appendedAt);
+      else {
+        this.#quarantine.addMalformed(reader, offset, appendedAt);
+        this.#received++;
+        this.#quarantinedLines++;
+      }
+      if (!isCanonical || group.isFull) this.settle();
     }
-    countGroup();
-    if (reader.lineIndex === -1) this.#observe(appendedAt, appendedAt);
+    if (reader.lineIndex === -1) {
+      this.settle();
+      this.#observe(appendedAt, appendedAt);
+    }
     this.#pendingLines += reader.lineIndex + 1;
     this.#appendedAt = appendedAt;
     this.#position = offset + 1;
+  }
+
+  /** Counts the clicks that wait for it, in the order of the log; nothing given to `step` is read any more. */
+  settle(): void {
+    const group = this.#group;
+    if (group.size === 0) return;
+    if (this.#current) group.touch(this.#current);
+    this.#received += group.size;
+    for (let i = 0; i < group.size; i++) this.#take(i);
+    group.size = 0;
   }
 
   /** Passes over offsets that hold no records. */
@@ -144,6 +164,7 @@ export class PartitionAggregator {
 
   /** All that has changed since the last call. */
   drain(): Output {
+    this.settle();
     const version = this.#position;
     for (const window of this.#finished) {
       this.#rows.write(window, version);
@@ -152,10 +173,8 @@ export class PartitionAggregator {
     this.#finished = [];
     for (const window of this.#windows.values()) this.#rows.write(window, version);
     const { chunks, rows } = this.#rows.take();
-    const quarantined = this.#quarantined;
-    this.#quarantined = [];
+    const quarantined = this.#quarantine.take();
     this.#pendingLines = 0;
-    this.#pendingQuarantineBytes = 0;
     const checkpoint = this.#checkpoint();
     return {
       position: version,
@@ -178,25 +197,25 @@ export class PartitionAggregator {
     if (this.#watermark.raise(watermark)) this.#finish();
   }
 
-  /** In the order of the log, and out of the reader's line only where that is not canonical. */
-  #countGroup(offset: number, appendedAt: number, watermarkBefore: number): void {
+  /** Click `i` of the group. */
+  #take(i: number): void {
     const group = this.#group;
-    if (this.#current) group.touch(this.#current);
-    this.#received += group.size;
-    for (let i = 0; i < group.size; i++) {
-      const clickedAt = group.clickedAt[i]!;
-      if (isFuture(clickedAt, appendedAt)) {
-        this.#refuse('future', 'clicked_at is more than 5 min after the append time', i, offset, appendedAt);
-        this.#observe(clickedAt, appendedAt);
-        continue;
-      }
-      const window = this.#windowOf(windowStartOf(clickedAt), offset, watermarkBefore);
-      if (window === undefined) this.#refuse('too_late', 'the minute of clicked_at is final', i, offset, appendedAt);
-      else this.#count(window, i);
-      // A click that is too late moves nothing, except in a restore: there it was not yet too late when it first came.
-      this.#observe(clickedAt, appendedAt);
+    const clickedAt = group.clickedAt[i]!;
+    const appendedAt = group.appendedAt[i]!;
+    const offset = group.offsets[i]!;
+    if (offset !== this.#takenOffset) {
+      this.#takenOffset = offset;
+      this.#watermarkBefore = this.#watermark.value;
     }
-    group.size = 0;
+    if (isFuture(clickedAt, appendedAt)) {
+      this.#refuse('future', 'clicked_at is more than 5 min after the append time', i);
+    } else {
+      const window = this.#windowOf(windowStartOf(clickedAt), offset);
+      if (window === undefined) this.#refuse('too_late', 'the minute of clicked_at is final', i);
+      else this.#count(window, i);
+    }
+    // A click that is too late moves nothing, except in a restore: there it was not yet too late when it first came.
+    this.#observe(clickedAt, appendedAt);
   }
 
   #count({ ids, cells, end }: ClickWindow, i: number): void {
@@ -212,12 +231,12 @@ export class PartitionAggregator {
   }
 
   /** Undefined if the window is final. */
-  #windowOf(start: number, offset: number, watermarkBefore: number): ClickWindow | undefined {
+  #windowOf(start: number, offset: number): ClickWindow | undefined {
     if (this.#current?.start === start) return this.#current;
     let window = this.#windows.get(start);
     if (window === undefined) {
       if (this.#isFinal(start)) return undefined;
-      window = new ClickWindow(start, offset, watermarkBefore, this.#spare.take(this.#windows.values()));
+      window = new ClickWindow(start, offset, this.#watermarkBefore, this.#spare.take(this.#windows.values()));
       this.#windows.set(start, window);
       this.#nextFinalAt = Math.min(this.#nextFinalAt, window.end + this.#settings.allowedLatenessMs);
     }
@@ -249,36 +268,9 @@ export class PartitionAggregator {
     }
   }
 
-  /** The line at which the reader stands. */
-  #malformed(offset: number, appendedAt: number): void {
-    const reader = this.#reader;
-    this.#received++;
-    this.#quarantine(reader, 'malformed', reader.problem, { offset, line: reader.lineIndex, appendedAt });
-  }
-
-  /** Click `i` of the group. */
-  #refuse(reason: QuarantineReason, detail: string, i: number, offset: number, appendedAt: number): void {
-    const { lineStarts, lineEnds, lineIndexes, isParsed } = this.#group;
-    let reader = this.#reader;
-    // The reader has left canonical lines behind: such a one is read again.
-    if (!isParsed) {
-      reader = this.#rereader;
-      reader.open(offset, appendedAt, this.#reader.value.subarray(lineStarts[i]!, lineEnds[i]!));
-      reader.next();
-    }
-    this.#quarantine(reader, reason, detail, { offset, line: lineIndexes[i]!, appendedAt });
-  }
-
-  #quarantine(
-    reader: RecordReader,
-    reason: QuarantineReason,
-    detail: string,
-    place: { offset: number; line: number; appendedAt: number },
-  ): void {
-    const row = quarantineRow(reader, { partition: this.#settings.partition, ...place, reason, detail });
-    this.#quarantined.push(row);
+  #refuse(reason: QuarantineReason, detail: string, i: number): void {
+    this.#quarantine.addClick(this.#group, i, this.#reader, reason, detail);
     this.#quarantinedLines++;
-    this.#pendingQuarantineBytes += row.raw.length;
   }
 
   #checkpoint(): Checkpoint {

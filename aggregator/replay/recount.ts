@@ -62,11 +62,11 @@ export class Recount {
       this.#advance(windowStartOf(reader.clickedAt));
       const partition = this.#partitionAt(reader);
       if (partition === runPartition) continue;
-      this.#step(runPartition, page.subarray(runStart, reader.lineStart));
+      this.#step(runPartition, page, runStart, reader.lineStart);
       runStart = reader.lineStart;
       runPartition = partition;
     }
-    this.#step(runPartition, page.subarray(runStart));
+    this.#step(runPartition, page, runStart, page.length);
     this.#lines += reader.lineIndex + 1;
   }
 
@@ -111,8 +111,8 @@ export class Recount {
     return partitionOf(adId, this.#partitions);
   }
 
-  #step(partition: number, lines: Uint8Array): void {
-    this.#aggregators[partition]?.step(this.#offset++, noAppendTime, lines);
+  #step(partition: number, page: Uint8Array, start: number, end: number): void {
+    this.#aggregators[partition]?.step(this.#offset++, noAppendTime, page, start, end);
   }
 
   #drain(): void {

@@ -9,6 +9,10 @@ export interface LogRecord {
   readonly offset: number;
   readonly timestamp: number;
   readonly value: Buffer | null;
+  /** The value once more, as `bytes[valueStart, valueEnd)` among those it came with, without an object of its own. */
+  readonly bytes?: Buffer;
+  readonly valueStart?: number;
+  readonly valueEnd?: number;
   readonly headers?: Headers;
 }
 
@@ -129,24 +133,29 @@ export class RecordBatch implements Iterable<LogRecord> {
 class FetchedRecord implements LogRecord {
   readonly offset: number;
   readonly timestamp: number;
-  readonly #batch: Buffer;
-  readonly #valueAt: number;
+  readonly bytes: Buffer;
+  readonly valueStart: number;
   readonly #valueLength: number;
 
   constructor(offset: number, timestamp: number, batch: Buffer, valueAt: number, valueLength: number) {
     this.offset = offset;
     this.timestamp = timestamp;
-    this.#batch = batch;
-    this.#valueAt = valueAt;
+    this.bytes = batch;
+    this.valueStart = valueAt;
     this.#valueLength = valueLength;
   }
 
+  /** Where the value begins, if it is null. */
+  get valueEnd(): number {
+    return this.valueStart + Math.max(0, this.#valueLength);
+  }
+
   get value(): Buffer | null {
-    return new Cursor(this.#batch, this.#valueAt).take(this.#valueLength);
+    return new Cursor(this.bytes, this.valueStart).take(this.#valueLength);
   }
 
   get headers(): Headers {
-    const cursor = new Cursor(this.#batch, this.#valueAt);
+    const cursor = new Cursor(this.bytes, this.valueStart);
     cursor.skip(this.#valueLength);
     // Without a prototype: a header may be named like something that objects have.
     const headers: Record<string, Buffer | Buffer[]> = Object.create(null);

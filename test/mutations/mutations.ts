@@ -75,7 +75,7 @@ export const mutations: readonly Mutation[] = [
     name: 'watermark-by-clock',
     bug: 'every record moves the watermark by the clock, not by its event times',
     file: core,
-    edits: [['if (reader.lineIndex === -1) this.#observe', 'this.#observe']],
+    edits: [['if (reader.lineIndex === -1) {', '{']],
   },
   {
     name: 'watermark-by-batch',
@@ -83,8 +83,8 @@ export const mutations: readonly Mutation[] = [
     file: 'aggregator/task.ts',
     edits: [
       [
-        'aggregator.step(offset, timestamp, value);',
-        'aggregator.step(offset, [...batch.records].at(-1)?.timestamp ?? timestamp, value);',
+        'aggregator.step(offset, timestamp, ',
+        'aggregator.step(offset, [...batch.records].at(-1)?.timestamp ?? timestamp, ',
       ],
     ],
   },
@@ -98,7 +98,7 @@ export const mutations: readonly Mutation[] = [
     name: 'late-dropped',
     bug: 'clicks that are too late are dropped instead of being kept in quarantine',
     file: core,
-    edits: [["this.#refuse('too_late', 'the minute of clicked_at is final', i, offset, appendedAt);", ';']],
+    edits: [["this.#refuse('too_late', 'the minute of clicked_at is final', i);", ';']],
   },
   {
     name: 'dedup-by-ad',
