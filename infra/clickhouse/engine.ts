@@ -8,13 +8,13 @@
  */
 import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
-import { join } from 'node:path';
-import { type ClickHouseClient, ClickHouseLogLevel, createClient, parseError } from '@clickhouse/client';
+import { join, resolve } from 'node:path';
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import type { ClickHouseConfig } from '../config.ts';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
 import type { Disk } from './disks.ts';
+import { openInserts } from './engine-inserts.ts';
 import { engineStreams, type StreamFormat } from './engine-streams.ts';
-import { formatOf, insertSettings } from './insert.ts';
 
 /** Who runs statements: HTTP takes any number at once, a connection of the embedded engine one at a time. */
 export interface Lanes {
@@ -42,13 +42,15 @@ export async function openEngine(config: ClickHouseConfig, readers: number): Pro
     });
     await client.command({ query: `CREATE DATABASE IF NOT EXISTS ${config.CLICKHOUSE_DATABASE}` });
     await client.command({ query: `USE ${config.CLICKHOUSE_DATABASE}` });
-    return { client, connection };
+    return client;
   };
-  const opened: Awaited<ReturnType<typeof connect>>[] = [];
+  const opened: ClickHouseClient[] = [];
+  let inserts: Awaited<ReturnType<typeof openInserts>>;
   try {
     mkdirSync(directory, { recursive: true });
     accessSync(directory, constants.W_OK);
     while (opened.length < 2 + readers) opened.push(await connect());
+    inserts = await openInserts(resolve(config.DATA_DIR));
   } catch (error) {
     throw cannotOpen(error, directory);
   }
@@ -58,23 +60,17 @@ export async function openEngine(config: ClickHouseConfig, readers: number): Pro
   const read = laneOf(others, 'read');
   const streams = engineStreams(directory, config.CLICKHOUSE_DATABASE);
   return {
-    read: use => read.run(({ client }) => use(client)),
-    write: use => write.run(({ client }) => use(client)),
-    // As bytes, which the engine reads where they are: through the client they would be made a string, thrice.
-    insert: (table, values) =>
-      write.run(async ({ connection }) => {
-        const rows = { table, values, format: formatOf(values), settings: insertSettings } as const;
-        await connection.chdb.rawInsert(rows).catch((error: unknown) => {
-          throw parseError(messageOf(error));
-        });
-      }),
+    read: read.run,
+    write: write.run,
+    insert: (table, rows) => inserts.insert(table, rows, query => write.run(client => client.command({ query }))),
     // The broker's data lies beside the engine's, and the system is asked rather than the engine: it knows when that is stuck.
     disks: async () => [await diskAt(config.DATA_DIR)],
-    long: use => long.run(({ client }) => use(client)),
+    long: long.run,
     stream: streams.open,
     async close() {
       await Promise.all([read.close(), write.close(), long.close(), streams.close()]);
-      for (const { client } of opened) await client.close();
+      for (const client of opened) await client.close();
+      inserts.close();
     },
   };
 }

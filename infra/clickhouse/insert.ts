@@ -6,7 +6,7 @@ import { RefusedRows } from '../errors.ts';
  * date must not stop the pipeline, so an insert may touch any number of partitions. What has the wrong type is refused
  * rather than written as text, as the aggregator refuses it.
  */
-export const insertSettings: Readonly<Record<string, number | string>> = {
+const insertSettings: Readonly<Record<string, number | string>> = {
   async_insert: 0,
   insert_deduplicate: 1,
   deduplicate_blocks_in_dependent_materialized_views: 1,
@@ -25,9 +25,12 @@ export const insertSettings: Readonly<Record<string, number | string>> = {
   throw_on_max_partitions_per_insert_block: 0,
 };
 
+export const insertSettingsSql = Object.entries(insertSettings)
+  .map(([name, value]) => `${name}=${typeof value === 'string' ? `'${value}'` : value}`)
+  .join(', ');
+
 /**
- * The embedded engine takes a blank line for the end of an insert's rows and runs what follows as SQL, so rows that
- * come from outside must never hold one. A line that does not begin as its format asks is refused before the engine sees it.
+ * A blank line is no row, and might be the end of the rows to whoever finds them behind a statement. A line that does not begin as its format asks is refused before the engine sees it.
  * @throws RefusedRows
  */
 export function withoutBlankLines(ndjson: Buffer): Buffer {

@@ -7,7 +7,7 @@ import { ConfigError } from '../errors.ts';
 import type { Disk } from './disks.ts';
 import type { Lanes } from './engine.ts';
 import { codeOf, translate } from './errors.ts';
-import { formatOf, insertSettings } from './insert.ts';
+import { formatOf, insertSettingsSql } from './insert.ts';
 
 export function openServer(config: ClickHouseConfig, readers: number): Lanes {
   if (!URL.canParse(config.CLICKHOUSE_URL))
@@ -39,15 +39,12 @@ export function openServer(config: ClickHouseConfig, readers: number): Lanes {
       return await use(client);
     }
   };
-  const settings = Object.entries(insertSettings).map(
-    ([name, value]) => `${name}=${typeof value === 'string' ? `'${value}'` : value}`,
-  );
   return {
     read: use => use(client),
     write,
     insert: (table, rows) =>
       write(async () => {
-        const query = `INSERT INTO ${table} SETTINGS ${settings.join(', ')} FORMAT ${formatOf(rows)}`;
+        const query = `INSERT INTO ${table} SETTINGS ${insertSettingsSql} FORMAT ${formatOf(rows)}`;
         const { stream } = await client.exec({ query, values: Readable.from([rows], { objectMode: false }) });
         await finished(stream.resume());
       }),
