@@ -89,11 +89,17 @@ export const SinkConfig = Type.Object({
     maximum: 10_000,
     description: 'ms the sink waits for more rows before it inserts',
   }),
+  SINK_RAW_INTERVAL_MS: Type.Integer({
+    default: 500,
+    minimum: 0,
+    maximum: 10_000,
+    description: 'ms from insert to insert of raw clicks while the sink keeps up',
+  }),
   SINK_MAX_BATCH_BYTES: Type.Integer({
-    default: 8 << 20,
-    minimum: 64 << 10,
+    default: 32 << 20,
+    minimum: 256 << 10,
     maximum: 64 << 20,
-    description: 'bytes of rows that are inserted without waiting',
+    description: 'bytes of rows that are fetched at once, and inserted without waiting',
   }),
   SINK_SESSION_TIMEOUT_MS: Type.Integer({
     default: 30_000,

@@ -5,6 +5,9 @@
  *
  * An insert that fails because the store is away or busy is repeated with the same rows until it succeeds: the caller's
  * batch waits, its consumer reads no further, and nothing piles up.
+ *
+ * A small insert costs the store nearly as much as one ten times its size, and leaves a part to be merged. So whoever
+ * has all that is in the log is held back for a while, until there is more; whoever is behind is not.
  */
 
 import type { ClickHouse } from '../../infra/clickhouse.ts';
@@ -21,6 +24,8 @@ export interface BatchInserterOptions {
   readonly log: Logger;
   readonly lingerMs: number;
   readonly maxBatchBytes: number;
+  /** How far apart inserts are to begin while there is nothing more in the log. */
+  readonly intervalMs: number;
   commit(topic: string, nextOffsets: ReadonlyMap<number, number>): Promise<void>;
   /** Puts in what can be put in of a batch that the store refuses to parse. */
   onRefused(batch: FetchedBatch, error: RefusedRows): Promise<void>;
@@ -44,12 +49,22 @@ const heartbeatMs = 2_000;
 const longestPauseMs = 5_000;
 
 export function createBatchInserter(options: BatchInserterOptions): BatchInserter {
-  const { clickhouse, log, lingerMs, maxBatchBytes } = options;
+  const { clickhouse, log, lingerMs, maxBatchBytes, intervalMs } = options;
+  /** What was inserted last lay here, and what is next will: new memory each time costs several times the copying. */
+  let memory = Buffer.alloc(0);
   let pieces: Piece[] = [];
   let bytes = 0;
   let timer: NodeJS.Timeout | undefined;
   let flushing = false;
   let failing: string | undefined;
+
+  const joined = (buffers: readonly Buffer[]) => {
+    const length = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+    if (length > memory.length) memory = Buffer.allocUnsafeSlow(length);
+    let end = 0;
+    for (const buffer of buffers) end += buffer.copy(memory, end);
+    return memory.subarray(0, end);
+  };
 
   const insertTable = async (table: string, ndjson: Buffer) => {
     for (let attempt = 0; ; attempt++) {
@@ -61,6 +76,8 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
         failing = undefined;
         return;
       } catch (error) {
+        // What has failed here may yet be on its way somewhere: it keeps its bytes.
+        memory = Buffer.alloc(0);
         if (error instanceof RefusedRows) throw error;
         const pauseMs = Math.min(longestPauseMs, 100 * 2 ** attempt);
         failing = messageOf(error);
@@ -73,7 +90,7 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
 
   const insertAll = async (taken: readonly Piece[]) => {
     for (const table of taken[0]?.rows.keys() ?? []) {
-      const ndjson = Buffer.concat(taken.flatMap(({ rows }) => rows.get(table) ?? []));
+      const ndjson = joined(taken.flatMap(({ rows }) => rows.get(table) ?? []));
       if (ndjson.length > 0) await insertTable(table, ndjson);
     }
   };
@@ -86,15 +103,22 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
     const taken = pieces;
     pieces = [];
     bytes = 0;
+    const startedAt = performance.now();
     try {
       await insertAll(taken);
       await commitAll(taken);
-      for (const piece of taken) piece.done.resolve();
+      const restMs = taken.some(({ batch }) => isBehind(batch)) ? 0 : startedAt + intervalMs - performance.now();
+      for (const { done } of taken) restMs > 0 ? setTimeout(done.resolve, restMs) : done.resolve();
     } catch (error) {
       await settleRefused(taken, error);
     }
     flushing = false;
     if (pieces.length > 0) void flush();
+  };
+
+  const flushIn = (ms: number) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => void flush(), ms);
   };
 
   const settleRefused = async (taken: readonly Piece[], error: unknown) => {
@@ -132,7 +156,8 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
       pieces.push(piece);
       for (const buffers of rows.values()) for (const buffer of buffers) bytes += buffer.length;
       if (bytes >= maxBatchBytes || lingerMs === 0) void flush();
-      else timer ??= setTimeout(() => void flush(), lingerMs);
+      else if (isBehind(batch)) flushIn(0);
+      else if (timer === undefined) flushIn(lingerMs);
       const heartbeats = setInterval(() => {
         batch.heartbeat().catch(error => {
           piece.abandoned = true;
@@ -142,6 +167,11 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
       await piece.done.promise.finally(() => clearInterval(heartbeats));
     },
   };
+}
+
+/** More was in the log already when the batch was fetched: to wait would gather nothing. */
+function isBehind({ nextOffset, highWatermark }: FetchedBatch): boolean {
+  return nextOffset < highWatermark;
 }
 
 /** By topic and partition. A batch that was given up is inserted but not committed: its partition may be another's. */

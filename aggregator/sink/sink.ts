@@ -39,6 +39,7 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     topics: [names.topic('clicks')],
     isolation: 'read_uncommitted',
     rowsOf: ({ partition, records }) => new Map([['click_raw', rawRows(partition, records)]]),
+    intervalMs: deps.config.SINK_RAW_INTERVAL_MS,
     onRefused: batch => insertOneByOne(clickhouse, batch, log),
   });
   opening.use(raw);
@@ -52,6 +53,8 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
       unknownRecords.inc(unknown);
       return rows;
     },
+    // People wait to see counts.
+    intervalMs: 0,
     // Rows that only the aggregator writes: to leave one out would be a wrong count.
     onRefused: (_batch, error) => Promise.reject(error),
   });
@@ -70,10 +73,12 @@ interface LegOptions {
   readonly topics: readonly string[];
   readonly isolation: 'read_committed' | 'read_uncommitted';
   rowsOf(batch: FetchedBatch): TableRows;
+  readonly intervalMs: number;
   onRefused: Parameters<typeof createBatchInserter>[0]['onRefused'];
 }
 
-async function openLeg(deps: SinkDeps, { group, topics, isolation, rowsOf, onRefused }: LegOptions): Promise<Sink> {
+async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
+  const { group, topics, isolation, rowsOf, intervalMs, onRefused } = options;
   const { kafka, clickhouse, config, log } = deps;
   const link: { consumer?: GroupConsumer } = {};
   // Also behind what holds no records, or a partition that ends in a transaction's marker would show a lag for ever.
@@ -89,6 +94,7 @@ async function openLeg(deps: SinkDeps, { group, topics, isolation, rowsOf, onRef
     log,
     lingerMs: config.SINK_LINGER_MS,
     maxBatchBytes: config.SINK_MAX_BATCH_BYTES,
+    intervalMs,
     onRefused,
     commit,
   });
@@ -102,8 +108,9 @@ async function openLeg(deps: SinkDeps, { group, topics, isolation, rowsOf, onRef
     isolation,
     sessionTimeoutMs: config.SINK_SESSION_TIMEOUT_MS,
     maxWaitMs: 250,
-    maxBytes: 4 * config.SINK_MAX_BATCH_BYTES,
-    maxBytesPerPartition: config.SINK_MAX_BATCH_BYTES,
+    maxBytes: config.SINK_MAX_BATCH_BYTES,
+    // So that what one fetch brings, and one insert takes, is of several partitions.
+    maxBytesPerPartition: config.SINK_MAX_BATCH_BYTES >> 2,
     concurrency: deps.partitions * topics.length,
     // Rows wait for their insert, beyond a rebalance too.
     keepsRecords: true,

@@ -66,7 +66,7 @@ describe('aggregate rows', () => {
 });
 
 describe('batch inserter', () => {
-  function harness(given: { failures?: unknown[]; lingerMs?: number } = {}) {
+  function harness(given: { failures?: unknown[]; lingerMs?: number; intervalMs?: number } = {}) {
     const events: string[] = [];
     const failures = given.failures ?? [];
     const clickhouse = {
@@ -81,6 +81,7 @@ describe('batch inserter', () => {
       log: createLog('test', 'fatal'),
       lingerMs: given.lingerMs ?? 5,
       maxBatchBytes: 1_000,
+      intervalMs: given.intervalMs ?? 0,
       async commit(topic, offsets) {
         events.push(`commit ${topic} ${[...offsets].map(([p, o]) => `${p}=${o}`)}`);
       },
@@ -94,12 +95,13 @@ describe('batch inserter', () => {
     partition: number,
     nextOffset: number,
     heartbeat: () => Promise<void> = async () => {},
+    highWatermark = nextOffset,
   ): FetchedBatch => ({
     topic: 'clicks',
     partition,
     nextOffset,
     fetchedOffset: 0,
-    highWatermark: 0,
+    highWatermark,
     records: [],
     heartbeat,
   });
@@ -122,6 +124,43 @@ describe('batch inserter', () => {
     const { events, inserter } = harness({ lingerMs: 60_000 });
     await inserter.insert(batch(0, 5), rows('x'.repeat(1_000)));
     expect(events).toHaveLength(2);
+  });
+
+  it('inserts without waiting where more is in the log already, and what else has come with it', async () => {
+    const { events, inserter } = harness({ lingerMs: 60_000, intervalMs: 60_000 });
+    const behind = batch(1, 9, undefined, 10);
+    await Promise.all([inserter.insert(batch(0, 5), rows('a')), inserter.insert(behind, rows('b'))]);
+    expect(events).toEqual(['insert t a,b', 'commit clicks 0=5,1=9']);
+  });
+
+  it('holds back who has all that is in the log, once that is inserted and committed', async () => {
+    const { events, inserter } = harness({ intervalMs: 200 });
+    const startedAt = performance.now();
+    const inserted = inserter.insert(batch(0, 5), rows('a'));
+    await expect.poll(() => events).toEqual(['insert t a', 'commit clicks 0=5']);
+    expect(performance.now() - startedAt).toBeLessThan(150);
+    await inserted;
+    expect(performance.now() - startedAt).toBeGreaterThan(190);
+  });
+
+  it('leaves rows alone that it could not insert: the next ones lie elsewhere', async () => {
+    const given: Buffer[] = [];
+    const inserter = createBatchInserter({
+      clickhouse: {
+        async insert(_table: string, rows: Buffer) {
+          given.push(rows);
+          if (given.length === 1) throw new Retryable('no answer');
+        },
+      } as unknown as ClickHouse,
+      log: createLog('test', 'fatal'),
+      lingerMs: 0,
+      maxBatchBytes: 1_000,
+      intervalMs: 0,
+      commit: async () => undefined,
+      onRefused: async () => undefined,
+    });
+    for (const line of ['a', 'b', 'c']) await inserter.insert(batch(0, 1), rows(line));
+    expect(given.map(String)).toEqual(['a\n', 'a\n', 'c\n', 'c\n']);
   });
 
   it('puts in line by line what the store refuses as a batch', async () => {

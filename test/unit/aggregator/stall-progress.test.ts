@@ -67,6 +67,7 @@ it('a sink says that inserting does not succeed while refused rows go in one by 
     log,
     lingerMs: 0,
     maxBatchBytes: 1_000,
+    intervalMs: 0,
     commit: async () => undefined,
     onRefused() {
       entered.resolve();
