@@ -60,10 +60,10 @@ export const AggregatorConfig = Type.Object({
     description: 'ms of silence after which an aggregator’s partitions move to another',
   }),
   AGGREGATOR_FETCH_BYTES: Type.Integer({
-    default: 4 << 20,
+    default: 8 << 20,
     minimum: 64 << 10,
     maximum: 64 << 20,
-    description: 'bytes per partition and fetch',
+    description: 'bytes per partition and fetch; four times that for all of them',
   }),
   AGGREGATOR_WITHOUT_COMMIT: Type.Union([Type.Literal('fail'), Type.Literal('earliest')], {
     default: 'fail',

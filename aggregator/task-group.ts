@@ -65,7 +65,7 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
     isolation: 'read_uncommitted',
     sessionTimeoutMs: config.AGGREGATOR_SESSION_TIMEOUT_MS,
     maxWaitMs,
-    maxBytes: config.AGGREGATOR_FETCH_BYTES * 8,
+    maxBytes: config.AGGREGATOR_FETCH_BYTES * 4,
     maxBytesPerPartition: config.AGGREGATOR_FETCH_BYTES,
     concurrency: deps.partitions,
     keepsRecords: false,

@@ -20,8 +20,11 @@ export interface Backlog extends AsyncDisposable {
   readonly truth: Cells;
 }
 
-/** Flink asks for transactions of ten minutes; ours are held to one. */
-const brokerSettings = { 'transaction.max.timeout.ms': 900_000 };
+/**
+ * Flink asks for transactions of ten minutes; ours are held to one. The members of a group start together, as with Kafka's
+ * own default (3 s); with none, as embedded, the first one takes all and has half of it taken away again.
+ */
+const brokerSettings = { 'transaction.max.timeout.ms': 900_000, 'group.initial.rebalance.delay.ms': 1_000 };
 
 export interface BacklogSource {
   /** `host:port`; without, a broker is started for it. */
