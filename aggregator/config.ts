@@ -48,7 +48,7 @@ export const AggregatorConfig = Type.Object({
       'the same while a partition is so far behind that a fetch does not reach its end; never less than that',
   }),
   COMMIT_MAX_LINES: Type.Integer({
-    default: 200_000,
+    default: 1_000_000,
     minimum: 1,
     maximum: 10_000_000,
     description: 'clicks after which a partition commits earlier than either',

@@ -108,6 +108,7 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
     isolation,
     sessionTimeoutMs: config.SINK_SESSION_TIMEOUT_MS,
     maxWaitMs: 250,
+    minBytes: 1,
     maxBytes: config.SINK_MAX_BATCH_BYTES,
     // So that what one fetch brings, and one insert takes, is of several partitions.
     maxBytesPerPartition: config.SINK_MAX_BATCH_BYTES >> 2,

@@ -44,6 +44,8 @@ export interface GroupConsumerOptions {
   readonly sessionTimeoutMs: number;
   /** Longest wait of a fetch for data; also how late a resume may act. */
   readonly maxWaitMs: number;
+  /** A fetch waits until there is so much. */
+  readonly minBytes: number;
   readonly maxBytes: number;
   readonly maxBytesPerPartition: number;
   /** Batches of different partitions handled at the same time. */
@@ -83,7 +85,7 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
     heartbeatInterval: Math.floor(options.sessionTimeoutMs / 4),
     rebalanceTimeout: 2 * options.sessionTimeoutMs,
     maxWaitTimeInMs: options.maxWaitMs,
-    minBytes: 1,
+    minBytes: options.minBytes,
     maxBytes: options.maxBytes,
     maxBytesPerPartition: options.maxBytesPerPartition,
     readUncommitted: options.isolation === 'read_uncommitted',

@@ -39,6 +39,7 @@ export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps)
       isolation: 'read_uncommitted',
       sessionTimeoutMs: 10_000,
       maxWaitMs: 500,
+      minBytes: 1,
       maxBytes: fetchBytes,
       maxBytesPerPartition: fetchBytes,
       concurrency: 1,

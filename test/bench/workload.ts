@@ -156,6 +156,7 @@ export async function countedCells(
     isolation: 'read_committed',
     sessionTimeoutMs: 30_000,
     maxWaitMs: 250,
+    minBytes: 1,
     maxBytes: 32 << 20,
     maxBytesPerPartition: 8 << 20,
     concurrency: 1,

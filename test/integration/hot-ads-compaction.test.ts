@@ -49,6 +49,7 @@ async function readAll(end: number): Promise<ReadBatch[]> {
     isolation: 'read_uncommitted',
     sessionTimeoutMs: 10_000,
     maxWaitMs: 200,
+    minBytes: 1,
     maxBytes: 1 << 20,
     maxBytesPerPartition: 1 << 20,
     concurrency: 1,

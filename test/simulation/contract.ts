@@ -270,6 +270,7 @@ async function openReader(
     isolation,
     sessionTimeoutMs: 10_000,
     maxWaitMs: 50,
+    minBytes: 1,
     maxBytes: 1 << 20,
     maxBytesPerPartition: 1 << 20,
     concurrency: 1,
