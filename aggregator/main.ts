@@ -4,6 +4,7 @@ import { loadConfig, printable } from '../infra/config.ts';
 import { createHttp, listen } from '../infra/http.ts';
 import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
+import { clientIdAt, forgetFormerMember } from '../infra/kafka/former-member.ts';
 import { createLog } from '../infra/log.ts';
 import { aborted, createCrash, runProcess } from '../infra/process.ts';
 import { retrying } from '../infra/retry.ts';
@@ -17,11 +18,13 @@ await runProcess(log, async stop => {
   const config = loadConfig(AggregatorConfig);
   log.info({ config: printable(config) }, 'configuration');
   const names = namesOf(config.TOPIC_PREFIX);
-  const kafka = createKafka(config, 'aggregator', log);
+  const clientId = clientIdAt('aggregator', config.AGGREGATOR_PORT);
+  const kafka = createKafka(config, clientId, log);
   const { crash, promise: crashed } = createCrash();
   const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, names.topic('clicks')));
   await using probe = topicProbe(kafka, names.topic('clicks'));
   const deps = { kafka, names, config, partitions, hashSeed: randomInt(2 ** 32), log, onCrash: crash };
+  await forgetFormerMember(kafka, names.aggregatorGroup, { clientId, port: config.AGGREGATOR_PORT, log });
   await using group = await retrying('join group', log, stop, () => openTaskGroup(deps));
   const http = await createHttp({
     title: 'Aggregator',

@@ -4,6 +4,7 @@ import { loadConfig, printable } from '../infra/config.ts';
 import { createHttp, listen } from '../infra/http.ts';
 import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
+import { clientIdAt, forgetFormerMember } from '../infra/kafka/former-member.ts';
 import { createLog } from '../infra/log.ts';
 import { aborted, createCrash, runProcess } from '../infra/process.ts';
 import { retrying } from '../infra/retry.ts';
@@ -17,12 +18,15 @@ await runProcess(log, async stop => {
   const config = loadConfig(SinkConfig);
   log.info({ config: printable(config) }, 'configuration');
   const names = namesOf(config.TOPIC_PREFIX);
-  const kafka = createKafka(config, 'sink', log);
+  const clientId = clientIdAt('sink', config.SINK_PORT);
+  const kafka = createKafka(config, clientId, log);
   const { crash, promise: crashed } = createCrash();
   const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, names.topic('clicks')));
   await using clickhouse = await openClickHouse(config, { readers: 1 });
   await using probe = topicProbe(kafka, names.topic('clicks'));
   const deps = { kafka, clickhouse, names, config, partitions, log, onCrash: crash };
+  for (const group of [names.rawSinkGroup, names.aggregateSinkGroup])
+    await forgetFormerMember(kafka, group, { clientId, port: config.SINK_PORT, log });
   await using sink = await retrying('join groups', log, stop, () => openSink(deps));
   const http = await createHttp({
     title: 'Sink',

@@ -10,6 +10,7 @@ import { loadConfig, printable } from '../infra/config.ts';
 import { listen } from '../infra/http.ts';
 import { partitionCount } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
+import { clientIdAt, forgetFormerMember } from '../infra/kafka/former-member.ts';
 import { createLog } from '../infra/log.ts';
 import { migrate } from '../infra/migrate.ts';
 import { aborted, createCrash, runProcess } from '../infra/process.ts';
@@ -28,7 +29,8 @@ await runProcess(log, async stop => {
   const config = loadConfig(Type.Object({ ...SinkConfig.properties, ...QueryApiConfig.properties }));
   log.info({ config: printable(config) }, 'configuration');
   const names = namesOf(config.TOPIC_PREFIX);
-  const kafka = createKafka(config, 'store', log);
+  const clientId = clientIdAt('store', config.QUERY_API_PORT);
+  const kafka = createKafka(config, clientId, log);
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
   await migrate(clickhouse, log);
   await using pipeline = pipelineOf({ kafka, names, hotAdTerms: hotAdTermsOf(config), log });
@@ -55,6 +57,8 @@ await runProcess(log, async stop => {
   const { crash, promise: crashed } = createCrash();
   const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, names.topic('clicks')));
   const deps = { kafka, clickhouse, names, config, partitions, log, onCrash: crash };
+  for (const group of [names.rawSinkGroup, names.aggregateSinkGroup])
+    await forgetFormerMember(kafka, group, { clientId, port: config.QUERY_API_PORT, log });
   await using sink = await retrying('join groups', log, stop, () => openSink(deps));
   running = sink;
   await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AdMinuteRow, adMinuteRowOf, type ProgressRow, type QuarantineRow } from '../../aggregator/ad-minute.ts';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
+import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics, openAdmin } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
@@ -129,6 +130,24 @@ async function load(
 }
 
 describe('aggregator on a real broker', () => {
+  it('counts on at once after kill -9 where its successor takes the same port, long before its session expires', async () => {
+    const port = String(await freePort());
+    await using pipeline = await openPipeline({
+      AGGREGATOR_SESSION_TIMEOUT_MS: String(sessionMs),
+      AGGREGATOR_PORT: port,
+    });
+    const first = await pipeline.start();
+    const stream = clickStream({ seed: 12 });
+    await pipeline.produce(stream.take(200));
+    await pipeline.caughtUp();
+    await first.kill();
+    await pipeline.produce(stream.take(200));
+    const second = await pipeline.start();
+    await pipeline.caughtUp();
+    expect(second.logs()).toContain('a former member of this host and port is to leave the group');
+    expect(sorted(counts((await output(pipeline)).rows))).toEqual(sorted(stream.truth));
+  });
+
   it('counts distinct clicks per ad and minute', async () => {
     await using pipeline = await openPipeline();
     await (await pipeline.start()).ready();

@@ -1,0 +1,73 @@
+/**
+ * Has a group forget the member that a killed process has left in it: the broker would keep its partitions for it until its
+ * session expires, and its successor waiting. Static membership (KIP-345) is for this, but kafkajs does not know it. So the
+ * successor finds the dead by a client id that only one process can have at a time, and leaves the group in their name.
+ *
+ * If that goes wrong it does no harm: a member that lives is told that it is unknown, and joins again; and who owns a
+ * partition is never a matter of membership, but of the fence.
+ */
+import { createRequire } from 'node:module';
+import { hostname } from 'node:os';
+import { messageOf } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import type { KafkaClient } from './client.ts';
+
+/** Of the process that listens on `port` of this host; without a fixed port there is no telling. */
+export function clientIdAt(service: string, port: number): string {
+  return port === 0 ? service : `${service}-${hostname()}-${port}`;
+}
+
+/** To be called before `group` is joined, with a client id of `clientIdAt`. Never rejects: without it, joining takes longer. */
+export async function forgetFormerMember(
+  kafka: KafkaClient,
+  group: string,
+  { clientId, port, log }: { readonly clientId: string; readonly port: number; readonly log: Logger },
+): Promise<void> {
+  if (port === 0) return;
+  const admin = kafka.admin();
+  try {
+    await admin.connect();
+    const { groups } = await admin.describeGroups([group]);
+    const members = groups.flatMap(({ members }) => members).filter(member => member.clientId === clientId);
+    if (members.length === 0) return;
+    log.info({ group, members: members.length }, 'a former member of this host and port is to leave the group');
+    former.set(
+      group,
+      members.map(({ memberId }) => memberId),
+    );
+  } catch (error) {
+    log.warn({ group, why: messageOf(error) }, 'former members not known');
+  } finally {
+    await admin.disconnect().catch(() => undefined);
+  }
+}
+
+/** Member ids by group, until the group is joined. */
+const former = new Map<string, readonly string[]>();
+
+/** As far as it is used. */
+interface ConsumerGroup {
+  readonly groupId: string;
+  readonly cluster: {
+    findGroupCoordinator(of: { groupId: string }): Promise<{
+      leaveGroup(member: { groupId: string; memberId: string }): Promise<unknown>;
+    }>;
+  };
+  joinAndSync(): Promise<void>;
+}
+
+const ConsumerGroup: { prototype: ConsumerGroup } = createRequire(import.meta.url)(
+  'kafkajs/src/consumer/consumerGroup.js',
+);
+const joinAndSync = ConsumerGroup.prototype.joinAndSync;
+/** Only a consumer of kafkajs has a way to the group's coordinator. */
+ConsumerGroup.prototype.joinAndSync = async function () {
+  const { groupId } = this;
+  const members = former.get(groupId) ?? [];
+  former.delete(groupId);
+  if (members.length > 0) {
+    const coordinator = await this.cluster.findGroupCoordinator({ groupId });
+    await Promise.allSettled(members.map(memberId => coordinator.leaveGroup({ groupId, memberId })));
+  }
+  await joinAndSync.call(this);
+};
