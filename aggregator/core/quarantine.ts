@@ -29,11 +29,7 @@ export class Quarantine {
   /** Click `i` of the group; `reader` stands at it if it is not canonical. */
   addClick(group: ClickGroup, i: number, reader: RecordReader, reason: QuarantineReason, detail: string): void {
     const place = { offset: group.offsets[i]!, line: group.lineIndexes[i]!, appendedAt: group.appendedAt[i]! };
-    if (group.isParsed) return this.#add(reader, reason, detail, place);
-    const again = this.#rereader;
-    again.open(place.offset, place.appendedAt, group.value, group.lineStarts[i], group.lineEnds[i]);
-    again.next();
-    this.#add(again, reason, detail, place);
+    this.#add(group.isParsed ? reader : this.#readAgain(group, i), reason, detail, place);
   }
 
   /** All that wait. */
@@ -42,6 +38,13 @@ export class Quarantine {
     this.#rows = [];
     this.#bytes = 0;
     return taken;
+  }
+
+  #readAgain(group: ClickGroup, i: number): RecordReader {
+    const reader = this.#rereader;
+    reader.open(group.offsets[i]!, group.appendedAt[i]!, group.value, group.lineStarts[i], group.lineEnds[i]);
+    reader.next();
+    return reader;
   }
 
   #add(
