@@ -49,7 +49,7 @@ export const stepPoints: readonly StepPoint[] = [
   before(
     'aggregator: in the restore',
     task,
-    'aggregator.step(offset, timestamp, value);',
+    'aggregator.step(offset, timestamp, record.bytes ?? record.value, record.valueStart, record.valueEnd);',
     "this.#state === 'restoring'",
   ),
   before('aggregator: read again, not yet counting', task, 'aggregator.restored();'),
