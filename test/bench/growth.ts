@@ -25,7 +25,7 @@ const runs = Number(options.runs);
 const shortClicks = 1_000_000;
 /** As at 50,000 clicks a second. */
 const clicksPerMinute = 3_000_000;
-const commitLines = 200_000;
+const commitLines = 1_000_000;
 
 const shapes = options.quick
   ? [{ clicks: shortClicks, ads: 100_000 }]

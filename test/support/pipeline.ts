@@ -1,5 +1,6 @@
 /** The whole pipeline for one test file, on a real broker and a real ClickHouse: ingest, aggregator and store as processes. */
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
+import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createLog } from '../../infra/log.ts';
@@ -42,9 +43,10 @@ export async function startTestPipeline(given: Readonly<Record<string, string>> 
     aggregator: ['aggregator/main.ts', 'AGGREGATOR_PORT'],
     ingest: ['ingest/main.ts', 'INGEST_PORT'],
   } as const;
+  const ports = { store: await freePort(), aggregator: await freePort(), ingest: await freePort() };
   const start = async (name: keyof typeof mains) => {
     const [main, portKey] = mains[name];
-    return stack.use(await startService(main, portKey, env));
+    return stack.use(await startService(main, portKey, { ...env, [portKey]: String(ports[name]) }));
   };
   const services = {
     store: await start('store'),

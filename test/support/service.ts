@@ -19,13 +19,13 @@ export interface Service extends AsyncDisposable {
   stop(): Promise<number | null>;
 }
 
-/** `main` is a path in the repository, `portKey` the variable that takes its port. */
+/** `main` is a path in the repository, `portKey` the variable that takes its port: that of `env`, or a free one. */
 export async function startService(
   main: string,
   portKey: string,
   env: Readonly<Record<string, string>>,
 ): Promise<Service> {
-  const port = await freePort();
+  const port = Number(env[portKey] ?? (await freePort()));
   let log = '';
   const keep = (chunk: Buffer) => {
     log = (log + chunk.toString()).slice(-200_000);
