@@ -76,8 +76,8 @@ export class CellTable {
     for (let i = 0; i < this.#changedCount; i++) {
       const cell = this.#changedCells[i]!;
       const at = cell * wordsPerCell;
-      this.#cells[at + changedWord] = 0;
-      const adStart = this.#cells[at + adStartWord]!;
+      const adStart = this.#cells[at + adStartWord]! >>> 1;
+      this.#cells[at + adStartWord] = adStart << 1;
       const name = this.#cells[at + nameWord]!;
       visit(this.#arena, adStart, adStart + (name & 0xffff), name >>> 16, cell);
     }
@@ -101,20 +101,20 @@ export class CellTable {
     for (let i = 0; i < count; i++) sum ^= slots[hashes[i]! & mask]!;
     for (let i = 0; i < count; i++) sum ^= cells[slots[hashes[i]! & mask]! * wordsPerCell]!;
     for (let i = 0; i < count; i++)
-      sum ^= this.#arena.getInt8(cells[slots[hashes[i]! & mask]! * wordsPerCell + adStartWord]!);
+      sum ^= this.#arena.getInt8(cells[slots[hashes[i]! & mask]! * wordsPerCell + adStartWord]! >>> 1);
     return sum;
   }
 
   #markChanged(cell: number): void {
-    const at = cell * wordsPerCell + changedWord;
-    if (this.#cells[at] === 1) return;
-    this.#cells[at] = 1;
+    const at = cell * wordsPerCell + adStartWord;
+    if ((this.#cells[at]! & 1) === 1) return;
+    this.#cells[at]!++;
     this.#changedCells[this.#changedCount++] = cell;
   }
 
   #isAd(cell: number, b: DataView, start: number, end: number): boolean {
     const arena = this.#arena;
-    const to = this.#cells[cell * wordsPerCell + adStartWord]! - start;
+    const to = (this.#cells[cell * wordsPerCell + adStartWord]! >>> 1) - start;
     let i = start;
     for (; i + 4 <= end; i += 4) if (arena.getInt32(to + i, true) !== b.getInt32(i, true)) return false;
     for (; i < end; i++) if (arena.getInt8(to + i) !== b.getInt8(i)) return false;
@@ -129,7 +129,7 @@ export class CellTable {
     const at = cell * wordsPerCell;
     this.#cells[at + hashWord] = hash;
     this.#cells[at + nameWord] = name;
-    this.#cells[at + adStartWord] = this.#arenaLength;
+    this.#cells[at + adStartWord] = this.#arenaLength << 1;
     for (let i = 0; i < length; i++) this.#arena.setInt8(this.#arenaLength++, b.getInt8(start + i));
     this.#slots[slot] = cell;
     if (this.#size * 2 > this.#slots.length) this.#growSlots();
@@ -163,16 +163,15 @@ export class CellTable {
   }
 }
 
-/** 32 bytes, half a cache line. The eighth is free. */
-const wordsPerCell = 8;
+const wordsPerCell = 6;
 const hashWord = 0;
 /** The country in the upper half, the length of the ad in the lower. */
 const nameWord = 1;
+/** Where the ad lies, times two, and one more while the cell has changes that are not written. */
 const adStartWord = 2;
 const clicksWord = 3;
 const duplicatesWord = 4;
 const lateWord = 5;
-const changedWord = 6;
 
 /** MurmurHash3 x86 32 (Austin Appleby, public domain) of the ad and its country. */
 export function hashCell(b: DataView, start: number, end: number, country: number, seed: number): number {
