@@ -47,7 +47,7 @@ const rows: BenchRow[] = results.flatMap(({ clicks, ads, micros, bytes }) => {
   const shape = `${clicks} clicks, ${ads} ads`;
   return [
     rowOf(`core, ${shape}`, micros, 'µs per click', {
-      name: '4000000 clicks, 100000 ads',
+      name: `${yardstick.clicks} clicks, ${yardstick.ads} ads`,
       value: yardstick.micros,
     }),
     rowOf(`core, memory, ${shape}`, bytes, 'bytes per open click'),

@@ -20,7 +20,7 @@ import { costOf } from './process-cost.ts';
 const { values: options } = parseArgs({
   options: {
     seconds: { type: 'string', default: '10' },
-    connections: { type: 'string', default: '64' },
+    connections: { type: 'string', default: '256' },
     runs: { type: 'string', default: '3' },
     json: { type: 'string' },
     empty: { type: 'boolean' },
@@ -28,7 +28,7 @@ const { values: options } = parseArgs({
   },
 });
 if (options.help) {
-  console.log(`npm run bench:ingest -- [--seconds 10] [--connections 64] [--runs 3] [--json FILE]`);
+  console.log(`npm run bench:ingest -- [--seconds 10] [--connections 256] [--runs 3] [--json FILE]`);
   process.exit(0);
 }
 if (options.empty) await serveEmpty();
