@@ -38,14 +38,14 @@ export const AggregatorConfig = Type.Object({
     default: 500,
     minimum: 50,
     maximum: 5_000,
-    description: 'ms between two commits of a partition: how soon counts become visible',
+    description: 'ms between two commits of a partition while few clicks come: how soon counts become visible',
   }),
-  CATCH_UP_COMMIT_INTERVAL_MS: Type.Integer({
+  COMMIT_MAX_INTERVAL_MS: Type.Integer({
     default: 2_000,
     minimum: 50,
     maximum: 5_000,
     description:
-      'the same while a partition is so far behind that a fetch does not reach its end; never less than that',
+      'the most that grows to with the clicks counted (10 µs each), or while a fetch does not reach the end of the log; never less than that',
   }),
   COMMIT_MAX_LINES: Type.Integer({
     default: 1_000_000,
@@ -90,10 +90,11 @@ export const SinkConfig = Type.Object({
     description: 'ms the sink waits for more rows before it inserts',
   }),
   SINK_RAW_INTERVAL_MS: Type.Integer({
-    default: 500,
+    default: 2_000,
     minimum: 0,
     maximum: 10_000,
-    description: 'ms from insert to insert of raw clicks while the sink keeps up',
+    description:
+      'ms from insert to insert of raw clicks while the sink keeps up: longer makes larger pieces, which are merged fewer times',
   }),
   SINK_MAX_BATCH_BYTES: Type.Integer({
     default: 32 << 20,

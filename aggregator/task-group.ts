@@ -57,7 +57,7 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
     for (const partition of mine) {
       const kept = tasks.get(partition);
       if (kept) kept.readOn();
-      else tasks.set(partition, startTask(deps, partition, portsOf(deps, partition, { admin, producer, link })));
+      else tasks.set(partition, startTask(deps, partition, portsOf(deps, partition, { admin, producer, link, tasks })));
     }
   };
 
@@ -135,7 +135,7 @@ function startTask(
     },
     names,
     commitIntervalMs: config.COMMIT_INTERVAL_MS,
-    catchUpCommitIntervalMs: Math.max(config.COMMIT_INTERVAL_MS, config.CATCH_UP_COMMIT_INTERVAL_MS),
+    commitMaxIntervalMs: Math.max(config.COMMIT_INTERVAL_MS, config.COMMIT_MAX_INTERVAL_MS),
     commitMaxLines: config.COMMIT_MAX_LINES,
     tickIntervalMs: config.TICK_INTERVAL_MS,
     withoutCommit: config.AGGREGATOR_WITHOUT_COMMIT,
@@ -149,12 +149,13 @@ interface Shared {
   readonly admin: Admin;
   readonly producer: Producer;
   readonly link: { consumer?: GroupConsumer };
+  readonly tasks: ReadonlyMap<number, PartitionTask>;
 }
 
 function portsOf(
   { kafka, names, config }: TaskGroupDeps,
   partition: number,
-  { admin, producer, link }: Shared,
+  { admin, producer, link, tasks }: Shared,
 ): TaskPorts {
   const topic = names.topic('clicks');
   const tick = [{ partition, value: '', headers: { kind: 'tick' } }];
@@ -175,6 +176,7 @@ function portsOf(
       link.consumer?.resume(topic, partition);
     },
     appendTick: () => producer.send(topic, tick),
+    tasks: () => tasks.size,
     now: () => performance.now(),
   };
 }

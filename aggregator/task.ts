@@ -10,8 +10,9 @@
  *    the committed offset alone.
  *
  * While a commit is under way the task steps on: what is being written was taken out before. At most one is under way.
- * Commits are rarer while the task is far behind: nobody waits for the counts of an hour ago as for the last second's, and
- * a row that changes twice is written once. When a commit comes never decides what is counted; lines and bytes bound it.
+ * Commits are rarer the more clicks come, and while the task is far behind: a row that changes twice is written once, and
+ * rows that come in larger pieces are merged fewer times. When a commit comes never decides what is counted; lines and
+ * bytes bound it.
  */
 import { Corrupt, messageOf } from '../infra/errors.ts';
 import type { Committed } from '../infra/kafka/admin.ts';
@@ -35,6 +36,8 @@ export interface TaskPorts {
   /** From now on batches are to come from `offset`. Throws while there is no membership to read with. */
   readFrom(offset: number): void;
   appendTick(): Promise<void>;
+  /** Of this process, this one among them. */
+  tasks(): number;
   /** Monotonic ms. */
   now(): number;
 }
@@ -46,9 +49,10 @@ export interface TaskWriter extends AsyncDisposable {
 export interface TaskSettings {
   readonly aggregator: AggregatorSettings;
   readonly names: Names;
+  /** While few clicks come. */
   readonly commitIntervalMs: number;
-  /** At least `commitIntervalMs`. */
-  readonly catchUpCommitIntervalMs: number;
+  /** At least `commitIntervalMs`: the most it grows to. */
+  readonly commitMaxIntervalMs: number;
   readonly commitMaxLines: number;
   readonly tickIntervalMs: number;
   readonly withoutCommit: 'fail' | 'earliest';
@@ -59,6 +63,8 @@ export type TaskState = 'starting' | 'restoring' | 'running' | 'halted' | 'dropp
 /** Quarantined lines wait in memory for their commit: this much of them forces one. */
 const maxQuarantineBytes = 8 << 20;
 const longestRestartPauseMs = 5_000;
+/** What each line counted by the process puts its commits off by: about what it takes to write, store and merge its row. */
+const delayPerLineMs = 0.01;
 
 export class PartitionTask {
   readonly partition: number;
@@ -166,9 +172,7 @@ export class PartitionTask {
   onTimer(): void {
     if (this.#state !== 'running') return;
     const now = this.#ports.now();
-    const { commitIntervalMs, catchUpCommitIntervalMs } = this.#settings;
-    const dueAfterMs = this.#isBehind ? catchUpCommitIntervalMs : commitIntervalMs;
-    if (this.#commit === undefined && now - this.#lastCommitAt >= dueAfterMs) void this.#commitNow();
+    if (this.#commit === undefined && now - this.#lastCommitAt >= this.#commitDueAfterMs()) void this.#commitNow();
     if (now - this.#watermarkMovedAt >= this.#settings.tickIntervalMs) void this.#tick(now);
   }
 
@@ -228,6 +232,13 @@ export class PartitionTask {
 
   #isFull({ pending }: PartitionAggregator): boolean {
     return pending.lines >= this.#settings.commitMaxLines || pending.quarantineBytes >= maxQuarantineBytes;
+  }
+
+  #commitDueAfterMs(): number {
+    const { commitIntervalMs, commitMaxIntervalMs } = this.#settings;
+    if (this.#isBehind) return commitMaxIntervalMs;
+    const lines = this.#aggregator?.pending.lines ?? 0;
+    return Math.min(commitMaxIntervalMs, commitIntervalMs + lines * this.#ports.tasks() * delayPerLineMs);
   }
 
   /** Never rejects: a failed commit restarts the task. */

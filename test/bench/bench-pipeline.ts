@@ -4,15 +4,16 @@ import { startTestPipeline, type TestPipeline } from '../support/pipeline.ts';
 import type { ClickLoad } from './click-load.ts';
 import { costOf } from './process-cost.ts';
 
-/** As `npm start` configures it, but for its log. */
-export function startBenchPipeline(): Promise<TestPipeline> {
+/** As `npm start` configures it, but for its log and what is `given`: settings as `NAME=value`. */
+export function startBenchPipeline(given: readonly string[] = []): Promise<TestPipeline> {
   const defaults = {
     AGGREGATOR_SESSION_TIMEOUT_MS: '6000',
     SINK_SESSION_TIMEOUT_MS: '30000',
     TICK_INTERVAL_MS: '5000',
     COMMIT_INTERVAL_MS: '500',
   };
-  return startTestPipeline({ ...defaults, LOG_LEVEL: 'warn' });
+  const settings = given.map(setting => [setting.split('=', 1)[0] ?? '', setting.slice(setting.indexOf('=') + 1)]);
+  return startTestPipeline({ ...defaults, LOG_LEVEL: 'warn', ...Object.fromEntries(settings) });
 }
 
 export interface PipelineCost {

@@ -16,6 +16,7 @@ const { values: options } = parseArgs({
     'probe-rate': { type: 'string', default: '10000' },
     'probe-seconds': { type: 'string', default: '60' },
     ads: { type: 'string', default: '100000' },
+    set: { type: 'string', multiple: true },
     json: { type: 'string' },
     help: { type: 'boolean' },
   },
@@ -24,13 +25,14 @@ if (options.help) {
   console.log(`npm run bench:pipeline -- [options]
   --rate N         clicks per second (100,000)    --seconds N        for how long (300)
   --probe-rate N   beside the probes (10,000)     --probe-seconds N  (60)
-  --ads N          (100,000)                      --json FILE        results for programs`);
+  --ads N          (100,000)                      --json FILE        results for programs
+  --set NAME=VALUE of a setting, as often as wanted: --set COMMIT_INTERVAL_MS=2000`);
   process.exit(0);
 }
 const [rate, seconds] = [Number(options.rate), Number(options.seconds)];
 const [probeRate, probeSeconds] = [Number(options['probe-rate']), Number(options['probe-seconds'])];
 
-await using pipeline = await startBenchPipeline();
+await using pipeline = await startBenchPipeline(options.set);
 const beganAt = Date.now();
 const load = createClickLoad({ url: pipeline.ingest.url, ads: Number(options.ads), batch: 500, mostOpen: 32 });
 await load.run(rate / 10, 5);

@@ -478,7 +478,7 @@ const openAggregator: Open = (world, network, onCrash, log) => {
       ALLOWED_LATENESS_MS: String(settings.allowedLatenessMs),
       TICK_INTERVAL_MS: String(settings.tickIntervalMs),
       COMMIT_INTERVAL_MS: String(settings.commitIntervalMs),
-      CATCH_UP_COMMIT_INTERVAL_MS: String(Math.min(5_000, 2 * settings.commitIntervalMs)),
+      COMMIT_MAX_INTERVAL_MS: String(Math.min(5_000, 2 * settings.commitIntervalMs)),
       COMMIT_MAX_LINES: String(settings.commitMaxLines),
     }),
     partitions: settings.partitions,

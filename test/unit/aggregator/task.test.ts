@@ -12,7 +12,7 @@ import { click, minute0, ndjson } from '../../support/clicks.ts';
 import { eventually } from '../../support/wait.ts';
 
 /** A world of one partition whose broker is this object. */
-function world(given: { committed?: Committed; start?: number; end?: number } = {}) {
+function world(given: { committed?: Committed; start?: number; end?: number } = {}, set: Partial<TaskSettings> = {}) {
   const calls: string[] = [];
   const state = {
     calls,
@@ -54,16 +54,17 @@ function world(given: { committed?: Committed; start?: number; end?: number } = 
     async appendTick() {
       state.ticks++;
     },
+    tasks: () => 4,
     now: () => state.now,
   };
-  return { state, task: new PartitionTask(settings, ports, createLog('test', 'fatal')) };
+  return { state, task: new PartitionTask({ ...settings, ...set }, ports, createLog('test', 'fatal')) };
 }
 
 const settings: TaskSettings = {
   aggregator: { partition: 0, partitions: 1, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 1 },
   names: names(''),
   commitIntervalMs: 500,
-  catchUpCommitIntervalMs: 2_000,
+  commitMaxIntervalMs: 2_000,
   commitMaxLines: 1_000,
   tickIntervalMs: 5_000,
   withoutCommit: 'fail',
@@ -100,6 +101,22 @@ describe('task', () => {
     await task.start();
     expect(state.calls).toEqual(['pause', 'fence', 'fetch']);
     expect(task.state).toBe('running');
+  });
+
+  it.each([
+    ['500 ms after the last where few clicks come', 25, 501],
+    ['later by 10 µs for each click and task of the process', 10_000, 900],
+    ['2 s after the last at most, however many come', 60_000, 2_000],
+  ])('commits %s', async (_, lines, dueAfterMs) => {
+    const { state, task } = world({}, { commitMaxLines: 1_000_000 });
+    await task.start();
+    await task.onBatch(batch(0, 1, lines));
+    state.now = dueAfterMs - 1;
+    task.onTimer();
+    expect(state.commits.length).toBe(0);
+    state.now = dueAfterMs;
+    task.onTimer();
+    expect(state.commits.length).toBe(1);
   });
 
   it('re-reads from the checkpoint to the committed offset without writing, then counts on', async () => {
@@ -192,7 +209,7 @@ describe('task', () => {
     state.now = 2_000;
     await task.onBatch({ ...batch(3, 3), highWatermark: 9 });
     await eventually('commit', () => state.commits.length === 1, 1_000);
-    state.now = 2_500;
+    state.now = 2_501;
     await task.onBatch(batch(6, 3));
     await eventually('commit', () => state.commits.length === 2, 1_000);
     expect(state.commits.map(c => c.commit.offset)).toEqual([6, 9]);
