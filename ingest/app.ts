@@ -11,9 +11,8 @@ import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } fro
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
 import { type TraceContext, traceContextOf } from '../infra/trace-context.ts';
-import { type ClickBatch, parseJsonBody, parseNdjsonBody } from './click-batch.ts';
+import { type ClickBatch, createClickParser } from './click-batch.ts';
 import { ClickBody } from './click-body.ts';
-import { createClickIdMint } from './click-id.ts';
 import type { ClickLog } from './click-log.ts';
 import { type IngestConfig, trustProxyOf } from './config.ts';
 import { createBodyReader } from './request-body.ts';
@@ -50,7 +49,7 @@ export async function buildIngestApp({
     readiness: { kafka: kafkaReady, hot_ads: rulesKnown },
   });
   takeBytes(http, config);
-  const parseOptions = { maxItems: config.INGEST_MAX_ITEMS, mintClickId: createClickIdMint() };
+  const parser = createClickParser(config.INGEST_MAX_ITEMS);
 
   http.post('/v1/clicks', {
     schema: routeSchema,
@@ -60,8 +59,8 @@ export async function buildIngestApp({
       const refusal = clickLog.refusal();
       if (refusal) throw unavailable(refusal);
       if (!Buffer.isBuffer(request.body)) throw new Problem(400, 'empty_body', 'the body must hold at least one click');
-      const parse = isJson(request.headers['content-type']) ? parseJsonBody : parseNdjsonBody;
-      const batch = parse(request.body, now(), parseOptions);
+      const format = isJson(request.headers['content-type']) ? 'json' : 'ndjson';
+      const batch = parser[format](request.body, now());
       // While the clicks wait for Kafka, their lines count as buffered; the body must not stay in memory beside them.
       request.body = undefined;
       const answer = await accept(clickLog, batch, traceContextOf(request.headers));
@@ -75,11 +74,11 @@ export async function buildIngestApp({
 
 async function accept(
   clickLog: IngestDeps['clickLog'],
-  { clicks, rejected }: ClickBatch,
+  { lines, rejected }: ClickBatch,
   trace: TraceContext | undefined,
 ) {
   if (rejected.length > 0) outcomes.inc({ outcome: 'rejected' }, rejected.length);
-  const accepted = clicks.length;
+  const accepted = lines.count;
   if (accepted === 0) {
     const [first] = rejected;
     throw new Problem(
@@ -90,7 +89,8 @@ async function accept(
     );
   }
   try {
-    await clickLog.append(clicks, trace);
+    // It copies the lines before it waits: they hold until the next request is parsed.
+    await clickLog.append(lines, trace);
   } catch (error) {
     if (!(error instanceof Retryable)) throw error;
     outcomes.inc({ outcome: 'unavailable' }, accepted);

@@ -141,6 +141,6 @@ function countryOf(value: unknown): string | undefined {
 }
 
 /** A zone (`fe80::1%eth0`) means something on one machine only. */
-function isAddress(value: unknown): value is string {
+export function isAddress(value: unknown): value is string {
   return typeof value === 'string' && value.length <= limits.ipLength && isIP(value) !== 0 && !value.includes('%');
 }

@@ -5,7 +5,8 @@
  */
 import type { OutgoingRecord } from '../infra/kafka/producer.ts';
 import type { TraceContext } from '../infra/trace-context.ts';
-import { type Click, formatLine } from './click.ts';
+import type { ClickLines } from './click-lines.ts';
+import type { RoutedClick } from './hot-ads/rule.ts';
 import { addTrace, headersOf } from './record-traces.ts';
 
 /** Whoever waits for a chunk: one call of `append`. */
@@ -19,9 +20,8 @@ export interface Waiter {
 /** Lines of one append for one partition, at most one record's worth. */
 export interface Chunk<W extends Waiter> {
   readonly partition: number;
-  readonly text: string;
-  /** With the newline that may have to follow. */
-  readonly bytes: number;
+  /** Each with its newline. */
+  readonly lines: Buffer;
   readonly waiter: W;
 }
 
@@ -51,9 +51,9 @@ export class ClickBuffer<W extends Waiter> {
 
   add(chunk: Chunk<W>): void {
     this.#queues[chunk.partition]!.push(chunk);
-    const bytes = this.#queueBytes[chunk.partition]! + chunk.bytes;
+    const bytes = this.#queueBytes[chunk.partition]! + chunk.lines.length;
     this.#queueBytes[chunk.partition] = bytes;
-    this.queuedBytes += chunk.bytes;
+    this.queuedBytes += chunk.lines.length;
     if (bytes >= this.#maxRecordBytes) this.hasFullRecord = true;
   }
 
@@ -66,7 +66,7 @@ export class ClickBuffer<W extends Waiter> {
       // Each send starts with another partition, so that none starves when a send is full.
       const partition = (this.#first + i) % this.#queues.length;
       const taken = this.#takeFrom(partition, Math.min(maxPartitionSendBytes, maxSendBytes - bytes));
-      for (const chunk of taken) bytes += chunk.bytes;
+      for (const chunk of taken) bytes += chunk.lines.length;
       records.push(...recordsOf(partition, taken, this.#maxRecordBytes));
       chunks.push(...taken);
     }
@@ -84,11 +84,11 @@ export class ClickBuffer<W extends Waiter> {
     for (; count < queue.length; count++) {
       const chunk = queue[count]!;
       if (chunk.waiter.settled) {
-        droppedBytes += chunk.bytes;
+        droppedBytes += chunk.lines.length;
         continue;
       }
-      if (takenBytes + chunk.bytes > maxBytes) break;
-      takenBytes += chunk.bytes;
+      if (takenBytes + chunk.lines.length > maxBytes) break;
+      takenBytes += chunk.lines.length;
       taken.push(chunk);
     }
     queue.splice(0, count);
@@ -98,28 +98,44 @@ export class ClickBuffer<W extends Waiter> {
   }
 }
 
-/** The canonical lines of `clicks`, per partition, in the order given. @throws what `partitionFor` throws */
+/** Copies of the lines, per partition, in the order given. @throws what `partitionFor` throws */
 export function chunksOf<W extends Waiter>(
-  clicks: readonly Click[],
-  partitionFor: (click: Click) => number,
+  lines: ClickLines,
+  partitionFor: (click: RoutedClick) => number,
   maxBytes: number,
   waiter: W,
 ): Chunk<W>[] {
-  const full: Chunk<W>[] = [];
-  const open = new Map<number, Chunk<W>>();
-  for (const click of clicks) {
-    const partition = partitionFor(click);
-    const line = formatLine(click);
-    const bytes = Buffer.byteLength(line) + 1;
-    const before = open.get(partition);
-    if (before && before.bytes + bytes <= maxBytes) {
-      open.set(partition, { partition, text: `${before.text}\n${line}`, bytes: before.bytes + bytes, waiter });
-    } else {
-      if (before) full.push(before);
-      open.set(partition, { partition, text: line, bytes, waiter });
-    }
+  const partitionOfLine = new Uint16Array(lines.count);
+  const bytesLeft = new Map<number, number>();
+  for (let i = 0; i < lines.count; i++) {
+    const partition = partitionFor(lines.clickOf(i));
+    partitionOfLine[i] = partition;
+    bytesLeft.set(partition, (bytesLeft.get(partition) ?? 0) + lines.startOf(i + 1) - lines.startOf(i));
   }
-  return [...full, ...open.values()];
+  const chunks: Chunk<W>[] = [];
+  const open = new Map<number, { memory: Buffer; end: number }>();
+  const close = (partition: number, { memory, end }: { memory: Buffer; end: number }) => {
+    chunks.push({ partition, lines: memory.subarray(0, end), waiter });
+    bytesLeft.set(partition, bytesLeft.get(partition)! - end);
+  };
+  for (let i = 0; i < lines.count; i++) {
+    const partition = partitionOfLine[i]!;
+    const [start, end] = [lines.startOf(i), lines.startOf(i + 1)];
+    let chunk = open.get(partition);
+    if (chunk !== undefined && chunk.end + end - start > chunk.memory.length) {
+      close(partition, chunk);
+      chunk = undefined;
+    }
+    if (chunk === undefined) {
+      // A line that is longer than a record may be has one of its own.
+      const size = Math.max(end - start, Math.min(maxBytes, bytesLeft.get(partition)!));
+      chunk = { memory: Buffer.allocUnsafe(size), end: 0 };
+      open.set(partition, chunk);
+    }
+    chunk.end += lines.bytes.copy(chunk.memory, chunk.end, start, end);
+  }
+  for (const [partition, chunk] of open) close(partition, chunk);
+  return chunks;
 }
 
 function recordsOf<W extends Waiter>(
@@ -128,21 +144,23 @@ function recordsOf<W extends Waiter>(
   maxBytes: number,
 ): OutgoingRecord[] {
   const records: OutgoingRecord[] = [];
-  let texts: string[] = [];
+  let pieces: Buffer[] = [];
   let bytes = 0;
   let traces: TraceContext[] = [];
   const close = () => {
     const headers = traces.length > 0 ? { headers: headersOf(traces) } : undefined;
-    if (texts.length > 0) records.push({ partition, value: Buffer.from(texts.join('\n')), ...headers });
+    const lines = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, bytes);
+    // Newlines stand between lines.
+    if (bytes > 0) records.push({ partition, value: lines.subarray(0, -1), ...headers });
     if (headers) traces = [];
-    texts = [];
+    pieces = [];
     bytes = 0;
   };
-  for (const chunk of chunks) {
-    if (bytes + chunk.bytes > maxBytes) close();
-    texts.push(chunk.text);
-    if (chunk.waiter.trace) addTrace(traces, chunk.waiter.trace);
-    bytes += chunk.bytes;
+  for (const { lines, waiter } of chunks) {
+    if (bytes + lines.length > maxBytes) close();
+    pieces.push(lines);
+    if (waiter.trace) addTrace(traces, waiter.trace);
+    bytes += lines.length;
   }
   close();
   return records;

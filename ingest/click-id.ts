@@ -6,34 +6,47 @@
 import { randomFillSync } from 'node:crypto';
 
 export type ClickIdMint = (nowMs: number) => string;
+/** Writes an id of `clickIdLength` bytes at `at`. */
+export type ClickIdWriter = (nowMs: number, target: Uint8Array, at: number) => void;
+
+export const clickIdLength = 26;
 
 export function createClickIdMint(): ClickIdMint {
+  const write = createClickIdWriter();
+  const id = Buffer.alloc(clickIdLength);
+  return nowMs => {
+    write(nowMs, id, 0);
+    return id.toString('latin1');
+  };
+}
+
+export function createClickIdWriter(): ClickIdWriter {
   const pool = new Uint16Array(8 * 1_024);
   let used = pool.length;
   let timeMs = -1;
-  let timeText = '';
-  return nowMs => {
+  const time = new Uint8Array(10);
+  return (nowMs, target, at) => {
     if (nowMs !== timeMs) {
       timeMs = nowMs;
-      timeText = encodeTime(nowMs);
+      writeTime(nowMs, time);
     }
     if (used === pool.length) {
       randomFillSync(pool);
       used = 0;
     }
-    let id = timeText;
-    for (const end = used + 8; used < end; used++) id += pairs[pool[used]! & 1_023];
-    return id;
+    for (let i = 0; i < time.length; i++) target[at + i] = time[i]!;
+    for (let i = at + time.length; i < at + clickIdLength; i += 2) {
+      const bits = pool[used++]!;
+      target[i] = alphabet[(bits >> 5) & 31]!;
+      target[i + 1] = alphabet[bits & 31]!;
+    }
   };
 }
 
-const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+const alphabet = Buffer.from('0123456789ABCDEFGHJKMNPQRSTVWXYZ');
 
-/** Two characters for every value of 10 bits. */
-const pairs = Array.from({ length: 1_024 }, (_, bits) => `${alphabet[bits >> 5]}${alphabet[bits & 31]}`);
-
-function encodeTime(timeMs: number): string {
-  let text = '';
-  for (let rest = timeMs, i = 0; i < 10; i++, rest = Math.floor(rest / 32)) text = alphabet[rest % 32] + text;
-  return text;
+function writeTime(timeMs: number, target: Uint8Array): void {
+  for (let rest = timeMs, i = target.length - 1; i >= 0; i--, rest = Math.floor(rest / 32)) {
+    target[i] = alphabet[rest % 32]!;
+  }
 }

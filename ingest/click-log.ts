@@ -15,14 +15,15 @@ import type { Producer } from '../infra/kafka/producer.ts';
 import { counter, gauge, histogram } from '../infra/metrics.ts';
 import type { TraceContext } from '../infra/trace-context.ts';
 import { Append } from './append.ts';
-import type { Click } from './click.ts';
 import { type Batch, ClickBuffer, chunksOf } from './click-buffer.ts';
+import type { ClickLines } from './click-lines.ts';
+import type { RoutedClick } from './hot-ads/rule.ts';
 
 export interface ClickLogOptions {
   readonly topic: string;
   readonly partitions: number;
   /** @throws Retryable where it cannot be told yet */
-  readonly partitionFor: (click: Click) => number;
+  readonly partitionFor: (click: RoutedClick) => number;
   readonly producer: Producer;
   readonly lingerMs: number;
   /** Of one record, at most 1 MiB. */
@@ -38,7 +39,7 @@ export interface ClickLog extends AsyncDisposable {
    * @throws Retryable: not acknowledged; at once and with nothing appended where `refusal()` says so, the buffer is full,
    * or the partition of a click cannot be told
    */
-  append(clicks: readonly Click[], trace?: TraceContext): Promise<void>;
+  append(lines: ClickLines, trace?: TraceContext): Promise<void>;
   /** Why clicks are refused at the moment, if they are. */
   refusal(): Retryable | undefined;
   readonly pendingBytes: number;
@@ -85,14 +86,14 @@ class BatchingClickLog implements ClickLog {
     return undefined;
   }
 
-  async append(clicks: readonly Click[], trace?: TraceContext): Promise<void> {
+  async append(lines: ClickLines, trace?: TraceContext): Promise<void> {
     const refusal = this.refusal();
     if (refusal) throw refusal;
-    if (clicks.length === 0) return;
+    if (lines.count === 0) return;
     const { partitionFor, maxBatchBytes, maxBufferBytes, timeoutMs } = this.#options;
     const append = new Append(trace);
-    const chunks = chunksOf(clicks, partitionFor, maxBatchBytes, append);
-    const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0);
+    const chunks = chunksOf(lines, partitionFor, maxBatchBytes, append);
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.lines.length, 0);
     if (this.pendingBytes + bytes > maxBufferBytes) throw this.#full();
     if (this.#buffer.queuedBytes === 0) this.#waitingSinceMs = performance.now();
     for (const chunk of chunks) this.#buffer.add(chunk);

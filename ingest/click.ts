@@ -38,10 +38,10 @@ export const countryPattern = /^[A-Z]{2}$/;
 
 /** The canonical line, without a newline. */
 export function formatLine(click: Click): string {
-  let line = `{"click_id":${quote(click.clickId)},"event_id":${quote(click.eventId)},"ad_id":"${click.adId}"`;
+  let line = `{"click_id":${quoted(click.clickId)},"event_id":${quoted(click.eventId)},"ad_id":"${click.adId}"`;
   line += `,"clicked_at":${click.clickedAt},"received_at":${click.receivedAt},"country":"${click.country}"`;
-  if (click.userId !== undefined) line += `,"user_id":${quote(click.userId)}`;
-  if (click.ip !== undefined) line += `,"ip":${quote(click.ip)}`;
+  if (click.userId !== undefined) line += `,"user_id":${quoted(click.userId)}`;
+  if (click.ip !== undefined) line += `,"ip":${quoted(click.ip)}`;
   return `${line}}`;
 }
 
@@ -107,6 +107,7 @@ export function parseTime(value: unknown): number | undefined {
 
 const plain = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
-function quote(text: string): string {
+/** The text as JSON, as it stands in the canonical line. */
+export function quoted(text: string): string {
   return plain.test(text) ? `"${text}"` : JSON.stringify(text);
 }

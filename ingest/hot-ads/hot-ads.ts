@@ -17,11 +17,11 @@ import type { Logger } from '../../infra/log.ts';
 import { counter, gauge } from '../../infra/metrics.ts';
 import { retrying } from '../../infra/retry.ts';
 import type { Names } from '../../infra/topics.ts';
-import { type Click, limits } from '../click.ts';
+import { limits } from '../click.ts';
 import { createClickIdMint } from '../click-id.ts';
 import { type SplitSettings, splitsToAnnounce } from './announcements.ts';
 import { HotAdDetector } from './detector.ts';
-import { expiredRecord, type HotAdTerms, ruleRecord, tickRecord } from './rule.ts';
+import { expiredRecord, type HotAdTerms, type RoutedClick, ruleRecord, tickRecord } from './rule.ts';
 import { RuleBook } from './rule-book.ts';
 import { followRules } from './rule-reader.ts';
 
@@ -38,7 +38,7 @@ export interface HotAdsDeps {
 
 export interface HotAds extends AsyncDisposable {
   /** The partition of `clicks`. @throws Retryable where the rules for the click's minute are not known yet */
-  partitionFor(click: Click): number;
+  partitionFor(click: RoutedClick): number;
   /** Throws unless every click that ingest may take can be routed. */
   check(): void;
   /** Resolves when clicks of the present can be routed, or `stop` has fired. */

@@ -1,5 +1,6 @@
 /** One-line builders of clicks and of records of topic `clicks`. */
 import { type Click, formatLine } from '../../ingest/click.ts';
+import type { ClickLines } from '../../ingest/click-lines.ts';
 
 /** An arbitrary minute, epoch ms. */
 export const minute0 = 1_763_800_020_000 - (1_763_800_020_000 % 60_000);
@@ -22,4 +23,23 @@ export function click(given: Partial<Click> = {}): Click {
 
 export function ndjson(...clicks: readonly Click[]): Uint8Array {
   return Buffer.from(clicks.map(formatLine).join('\n'));
+}
+
+/** Read back from the lines. */
+export function clicksOf(lines: ClickLines): Click[] {
+  const text = lines.bytes.toString('utf8', 0, lines.end);
+  return text.split('\n', lines.count).map(line => {
+    const { click_id, event_id, ad_id, clicked_at, received_at, country, user_id, ip } = JSON.parse(line);
+    const click: Click = {
+      clickId: click_id,
+      eventId: event_id,
+      adId: ad_id,
+      clickedAt: clicked_at,
+      receivedAt: received_at,
+      country,
+      ...(user_id === undefined ? {} : { userId: user_id }),
+      ...(ip === undefined ? {} : { ip }),
+    };
+    return click;
+  });
 }

@@ -8,6 +8,7 @@ import type { Http } from '../../../infra/http.ts';
 import { buildIngestApp, type IngestDeps } from '../../../ingest/app.ts';
 import type { Click } from '../../../ingest/click.ts';
 import { IngestConfig } from '../../../ingest/config.ts';
+import { clicksOf } from '../../support/clicks.ts';
 
 const now = Date.parse('2026-03-01T12:00:00Z');
 let http: Http | undefined;
@@ -16,8 +17,8 @@ let http: Http | undefined;
 async function setUp(env: Record<string, string> = {}, deps: Partial<IngestDeps> = {}) {
   const appended: Click[] = [];
   const clickLog: IngestDeps['clickLog'] = {
-    append: clicks => {
-      appended.push(...clicks);
+    append: lines => {
+      appended.push(...clicksOf(lines));
       return Promise.resolve();
     },
     refusal: () => undefined,

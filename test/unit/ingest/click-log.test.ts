@@ -1,9 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Retryable } from '../../../infra/errors.ts';
 import type { OutgoingRecord, Producer } from '../../../infra/kafka/producer.ts';
+import type { TraceContext } from '../../../infra/trace-context.ts';
 import { type Click, partitionOf } from '../../../ingest/click.ts';
 import { maxPartitionSendBytes } from '../../../ingest/click-buffer.ts';
-import { backOffMs, createClickLog } from '../../../ingest/click-log.ts';
+import { ClickLines } from '../../../ingest/click-lines.ts';
+import { backOffMs, type ClickLog, createClickLog } from '../../../ingest/click-log.ts';
+import type { RoutedClick } from '../../../ingest/hot-ads/rule.ts';
 
 const partitions = 4;
 const timeoutMs = 5_000;
@@ -40,6 +43,15 @@ function setUp(options: Partial<Parameters<typeof createClickLog>[0]> = {}) {
 
 function click(eventId: string, adId = 'ad-1'): Click {
   return { clickId: 'C'.repeat(26), eventId, adId, clickedAt: 1, receivedAt: 2, country: 'ZZ' };
+}
+
+/** As the app does, whose memory is used again at once. */
+function append(log: ClickLog, clicks: readonly Click[], trace?: TraceContext): Promise<void> {
+  const lines = new ClickLines();
+  for (const each of clicks) lines.add(each);
+  const appended = log.append(lines, trace);
+  lines.bytes.fill(0);
+  return appended;
 }
 
 /** event_ids in the order they were sent, per partition. */
@@ -79,18 +91,18 @@ afterEach(() => {
 
 describe('createClickLog', () => {
   it('appends nothing of a request with a click whose partition cannot be told yet', async () => {
-    const partitionFor = ({ eventId }: Click) => {
+    const partitionFor = ({ eventId }: RoutedClick) => {
       if (eventId === 'e2') throw new Retryable('not known yet');
       return 0;
     };
     const { sends, log } = setUp({ lingerMs: 0, partitionFor });
-    await expect(log.append([click('e1'), click('e2')])).rejects.toThrow(Retryable);
+    await expect(append(log, [click('e1'), click('e2')])).rejects.toThrow(Retryable);
     expect([sends.length, log.pendingBytes]).toEqual([0, 0]);
   });
 
   it('puts clicks of concurrent requests into one record per partition, in order', async () => {
     const { sends, log } = setUp();
-    for (let i = 0; i < 30; i++) void log.append([click(`e${i}`, `ad-${i % 3}`), click(`f${i}`, `ad-${i % 3}`)]);
+    for (let i = 0; i < 30; i++) void append(log, [click(`e${i}`, `ad-${i % 3}`), click(`f${i}`, `ad-${i % 3}`)]);
     expect(sends).toHaveLength(0);
     await vi.advanceTimersByTimeAsync(3);
     expect(sends).toHaveLength(1);
@@ -105,7 +117,7 @@ describe('createClickLog', () => {
 
   it('resolves only when the brokers have acknowledged', async () => {
     const { sends, log } = setUp();
-    const outcome = outcomeOf(log.append([click('e')]));
+    const outcome = outcomeOf(append(log, [click('e')]));
     await vi.advanceTimersByTimeAsync(100);
     expect(outcome.now).toBe('pending');
     sends[0]!.ack();
@@ -116,22 +128,25 @@ describe('createClickLog', () => {
 
   it('sends at once without linger when idle', () => {
     const { sends, log } = setUp({ lingerMs: 0 });
-    void log.append([click('e')]);
+    void append(log, [click('e')]);
     expect(sends).toHaveLength(1);
   });
 
   it('does not linger once a partition has a full record', async () => {
     const { sends, log } = setUp({ lingerMs: 1_000 });
-    void log.append(Array.from({ length: 200 }, (_, i) => click(`e${i}`)));
+    void append(
+      log,
+      Array.from({ length: 200 }, (_, i) => click(`e${i}`)),
+    );
     await settle();
     expect(sends).toHaveLength(1);
   });
 
   it('never has two sends under way, and collects the next batch meanwhile', async () => {
     const { sends, log } = setUp({ lingerMs: 0 });
-    void log.append([click('e1')]);
-    void log.append([click('e2')]);
-    void log.append([click('e3')]);
+    void append(log, [click('e1')]);
+    void append(log, [click('e2')]);
+    void append(log, [click('e3')]);
     await vi.advanceTimersByTimeAsync(50);
     expect(sends).toHaveLength(1);
     sends[0]!.ack();
@@ -142,7 +157,10 @@ describe('createClickLog', () => {
 
   it('keeps records below the batch size and a partition below what one send may carry', async () => {
     const { sends, log } = setUp({ lingerMs: 0, maxBufferBytes: 64 << 20 });
-    const appended = log.append(Array.from({ length: 60_000 }, (_, i) => click(`e${i}`)));
+    const appended = append(
+      log,
+      Array.from({ length: 60_000 }, (_, i) => click(`e${i}`)),
+    );
     const seen: string[] = [];
     for (let at = 0; at < sends.length; at++) {
       const { records, ack } = sends[at]!;
@@ -161,8 +179,8 @@ describe('createClickLog', () => {
 
   it('rejects only the requests whose send failed', async () => {
     const { sends, log } = setUp({ lingerMs: 0 });
-    const first = outcomeOf(log.append([click('e1')]));
-    const second = outcomeOf(log.append([click('e2')]));
+    const first = outcomeOf(append(log, [click('e1')]));
+    const second = outcomeOf(append(log, [click('e2')]));
     sends[0]!.fail();
     await settle();
     expect([first.now, second.now]).toEqual(['retryable', 'pending']);
@@ -173,7 +191,12 @@ describe('createClickLog', () => {
 
   it('rejects a request when one of its sends failed, though another succeeded', async () => {
     const { sends, log } = setUp({ lingerMs: 0, maxBufferBytes: 64 << 20 });
-    const outcome = outcomeOf(log.append(Array.from({ length: 60_000 }, (_, i) => click(`e${i}`))));
+    const outcome = outcomeOf(
+      append(
+        log,
+        Array.from({ length: 60_000 }, (_, i) => click(`e${i}`)),
+      ),
+    );
     sends[0]!.ack();
     await settle();
     expect(outcome.now).toBe('pending');
@@ -187,9 +210,9 @@ describe('createClickLog', () => {
 
   it('refuses at once and appends nothing when the buffer is full', async () => {
     const { sends, log } = setUp({ lingerMs: 0, maxBufferBytes: 400 });
-    void log.append([click('e1')]);
-    void log.append([click('e2')]);
-    await expect(log.append([click('e3'), click('e4')])).rejects.toThrow(/buffer is full/);
+    void append(log, [click('e1')]);
+    void append(log, [click('e2')]);
+    await expect(append(log, [click('e3'), click('e4')])).rejects.toThrow(/buffer is full/);
     sends[0]!.ack();
     await settle();
     expect(Object.values(eventIds(sends[1]!.records))).toEqual([['e2']]);
@@ -197,11 +220,11 @@ describe('createClickLog', () => {
 
   it('takes clicks again when the buffer has room', async () => {
     const { sends, log } = setUp({ lingerMs: 0, maxBufferBytes: 200 });
-    void log.append([click('e1')]);
-    await expect(log.append([click('e2')])).rejects.toBeInstanceOf(Retryable);
+    void append(log, [click('e1')]);
+    await expect(append(log, [click('e2')])).rejects.toBeInstanceOf(Retryable);
     sends[0]!.ack();
     await settle();
-    const outcome = outcomeOf(log.append([click('e2')]));
+    const outcome = outcomeOf(append(log, [click('e2')]));
     sends[1]!.ack();
     await settle();
     expect(outcome.now).toBe('acknowledged');
@@ -209,14 +232,14 @@ describe('createClickLog', () => {
 
   it('refuses fast after a failed send, and recovers by itself', async () => {
     const { sends, log } = setUp({ lingerMs: 0 });
-    const first = outcomeOf(log.append([click('e1')]));
+    const first = outcomeOf(append(log, [click('e1')]));
     sends[0]!.fail();
     await settle();
     expect(first.now).toBe('retryable');
-    await expect(log.append([click('e2')])).rejects.toThrow(/broker away/);
+    await expect(append(log, [click('e2')])).rejects.toThrow(/broker away/);
     expect(sends).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(backOffMs);
-    const again = outcomeOf(log.append([click('e2')]));
+    const again = outcomeOf(append(log, [click('e2')]));
     sends[1]!.ack();
     await settle();
     expect(again.now).toBe('acknowledged');
@@ -225,17 +248,17 @@ describe('createClickLog', () => {
 
   it('gives a click up after the timeout though the producer hangs, and refuses others at once', async () => {
     const { sends, log } = setUp({ lingerMs: 0 });
-    const sent = outcomeOf(log.append([click('e1')]));
-    const queued = outcomeOf(log.append([click('e2')]));
+    const sent = outcomeOf(append(log, [click('e1')]));
+    const queued = outcomeOf(append(log, [click('e2')]));
     await vi.advanceTimersByTimeAsync(timeoutMs);
     expect([sent.now, queued.now]).toEqual(['retryable', 'retryable']);
-    await expect(log.append([click('e3')])).rejects.toThrow(/not answered/);
+    await expect(append(log, [click('e3')])).rejects.toThrow(/not answered/);
     sends[0]!.ack();
     await settle();
     // What was given up before it was sent is not sent any more.
     expect(sends).toHaveLength(1);
     expect(log.pendingBytes).toBe(0);
-    const later = outcomeOf(log.append([click('e3')]));
+    const later = outcomeOf(append(log, [click('e3')]));
     sends[1]!.ack();
     await settle();
     expect(later.now).toBe('acknowledged');
@@ -243,12 +266,12 @@ describe('createClickLog', () => {
 
   it('drains without lingering and takes nothing afterwards', async () => {
     const { sends, log } = setUp({ lingerMs: 1_000 });
-    const outcome = outcomeOf(log.append([click('e1')]));
+    const outcome = outcomeOf(append(log, [click('e1')]));
     const disposed = log[Symbol.asyncDispose]();
     await settle();
     sends[0]!.ack();
     await disposed;
     expect(outcome.now).toBe('acknowledged');
-    await expect(log.append([click('e2')])).rejects.toThrow(/stopping/);
+    await expect(append(log, [click('e2')])).rejects.toThrow(/stopping/);
   });
 });

@@ -13,7 +13,7 @@ const trace = (n: number, tracestate?: string): TraceContext => {
 function headersOf(traces: readonly (TraceContext | undefined)[], perRecord = 1_000) {
   const buffer = new ClickBuffer(1, perRecord * 10);
   for (const each of traces) {
-    buffer.add({ partition: 0, text: '{"ad":"a"}', bytes: 10, waiter: { settled: false, trace: each } });
+    buffer.add({ partition: 0, lines: Buffer.from('{"ad":12}\n'), waiter: { settled: false, trace: each } });
   }
   return buffer.take().records.map(record => record.headers);
 }

@@ -1,0 +1,107 @@
+/**
+ * The accepted clicks of one request, as canonical lines (`click.ts`) one behind another, each with its newline.
+ *
+ * They lie in memory that is used again: they hold until `clear`, and whoever keeps any copies them before it awaits
+ * anything. Memory stays as large as the largest request was, which the limits on bodies and items bound.
+ */
+import { type Click, formatLine, quoted } from './click.ts';
+import type { RoutedClick } from './hot-ads/rule.ts';
+
+/** End (behind the newline), start and end of the ad id, and of the event id with its quotes. */
+const placesPerLine = 5;
+
+export class ClickLines {
+  bytes = Buffer.allocUnsafeSlow(64 << 10);
+  /** Behind the last line. */
+  end = 0;
+  count = 0;
+  #places = new Int32Array(placesPerLine * 64);
+  #clickedAt = new Float64Array(64);
+
+  clear(): void {
+    this.end = 0;
+    this.count = 0;
+  }
+
+  /** Where line `i` begins; with `i` = `count`, where the last ends. */
+  startOf(i: number): number {
+    return i === 0 ? 0 : this.#places[(i - 1) * placesPerLine]!;
+  }
+
+  /** What routing asks of line `i`. Holds as long as the lines do. */
+  clickOf(i: number): RoutedClick {
+    return new RoutedLine(this.bytes, this.#places, i * placesPerLine, this.#clickedAt[i]!);
+  }
+
+  add(click: Click): void {
+    const line = `${formatLine(click)}\n`;
+    // No character of UTF-16 becomes more than three bytes.
+    this.reserve(3 * line.length);
+    const { end: start, bytes } = this;
+    const end = start + bytes.write(line, start);
+    const eventStart = start + beforeEventId.length + click.clickId.length;
+    const eventEnd = eventStart + Buffer.byteLength(quoted(click.eventId));
+    const adStart = eventEnd + beforeAdId.length;
+    const adEnd = adStart + click.adId.length;
+    this.close(end, adStart, adEnd, eventStart, eventEnd, click.clickedAt);
+  }
+
+  dropLast(): void {
+    this.end = this.startOf(--this.count);
+  }
+
+  /** Makes room behind the last line. `bytes` may be another afterwards. */
+  reserve(size: number): void {
+    if (this.end + size <= this.bytes.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(2 * this.bytes.length, this.end + size));
+    this.bytes.copy(larger, 0, 0, this.end);
+    this.bytes = larger;
+  }
+
+  /** A line has been written behind the last, with its values at these places: the event id with its quotes. */
+  close(end: number, adStart: number, adEnd: number, eventStart: number, eventEnd: number, clickedAt: number): void {
+    if (this.count === this.#clickedAt.length) this.#grow();
+    const places = this.#places;
+    const at = this.count * placesPerLine;
+    places[at] = end;
+    places[at + 1] = adStart;
+    places[at + 2] = adEnd;
+    places[at + 3] = eventStart;
+    places[at + 4] = eventEnd;
+    this.#clickedAt[this.count++] = clickedAt;
+    this.end = end;
+  }
+
+  #grow(): void {
+    const places = new Int32Array(this.#places.length * 2);
+    places.set(this.#places);
+    this.#places = places;
+    const clickedAt = new Float64Array(this.#clickedAt.length * 2);
+    clickedAt.set(this.#clickedAt);
+    this.#clickedAt = clickedAt;
+  }
+}
+
+/** Makes a text of what it is asked for only: the event id seldom is. */
+class RoutedLine implements RoutedClick {
+  readonly adId: string;
+  readonly clickedAt: number;
+  readonly #bytes: Buffer;
+  readonly #eventStart: number;
+  readonly #eventEnd: number;
+
+  constructor(bytes: Buffer, places: Int32Array, at: number, clickedAt: number) {
+    this.adId = bytes.toString('latin1', places[at + 1], places[at + 2]);
+    this.clickedAt = clickedAt;
+    this.#bytes = bytes;
+    this.#eventStart = places[at + 3]!;
+    this.#eventEnd = places[at + 4]!;
+  }
+
+  get eventId(): string {
+    return JSON.parse(this.#bytes.toString('utf8', this.#eventStart, this.#eventEnd)) as string;
+  }
+}
+
+const beforeEventId = '{"click_id":"","event_id":';
+const beforeAdId = ',"ad_id":"';

@@ -1,0 +1,208 @@
+/**
+ * Takes a posted click over as bytes, without an object or a text for it, where it has the plain form in which nearly
+ * all programs write one: an object of known fields, each at most once, texts of printable ASCII without escapes, blanks
+ * between the tokens at most. It writes the canonical line that `parseClick` (`click-body.ts`) and `formatLine` come to,
+ * or leaves the click to them: whatever is odd or wrong in it, they have the verdict.
+ */
+import { adIdPattern, limits, parseTime, unknownCountry } from './click.ts';
+import { isAddress } from './click-body.ts';
+import { type ClickIdWriter, clickIdLength } from './click-id.ts';
+import type { ClickLines } from './click-lines.ts';
+
+/**
+ * The click that begins at `start` of `source`, if it ends before `end`: its line is added to `lines`.
+ * @returns where it ends, or -1, and nothing was added
+ */
+export type TakePlainClick = (
+  source: Buffer,
+  start: number,
+  end: number,
+  receivedAt: number,
+  lines: ClickLines,
+) => number;
+
+export function createPlainClicks(writeClickId: ClickIdWriter): TakePlainClick {
+  let receivedAtMs = -1;
+  let received = Buffer.alloc(0);
+
+  return (source, start, end, receivedAt, lines) => {
+    // Starts and ends of values, the latter 0 where the field is not given.
+    let [adStart, adEnd, eventStart, eventEnd, countryStart, countryEnd] = [0, 0, 0, 0, 0, 0];
+    let [userStart, userEnd, ipStart, ipEnd, timeStart, timeEnd] = [0, 0, 0, 0, 0, 0];
+    let clickedAt = receivedAt;
+
+    let at = start;
+    if (source[at] !== brace) return -1;
+    do {
+      at = afterBlanks(source, at + 1);
+      if (source[at] !== quote) return -1;
+      const field = fieldAt(source, at + 1);
+      if (field === undefined) return -1;
+      at = afterBlanks(source, at + field.length + 2);
+      if (source[at] !== colon) return -1;
+      at = afterBlanks(source, at + 1);
+      const valueStart = at + 1;
+      if (field === fields.clickedAt && source[at] !== quote) {
+        if (timeEnd !== 0) return -1;
+        timeStart = at;
+        clickedAt = 0;
+        for (; isDigit(source[at]!); at++) clickedAt = clickedAt * 10 + source[at]! - zero;
+        timeEnd = at;
+        if (timeEnd === timeStart || timeEnd - timeStart > mostDigits || source[timeStart] === zero) return -1;
+      } else {
+        if (source[at] !== quote) return -1;
+        const valueEnd = textEnd(source, valueStart);
+        // The text may have run on behind the click, where other bytes are: `end` is looked at below.
+        if (source[valueEnd] !== quote || valueEnd === valueStart) return -1;
+        at = valueEnd + 1;
+        if (field === fields.adId) {
+          if (adEnd !== 0 || !isAdId(source, valueStart, valueEnd)) return -1;
+          [adStart, adEnd] = [valueStart, valueEnd];
+        } else if (field === fields.eventId) {
+          if (eventEnd !== 0 || valueEnd - valueStart > limits.eventIdLength) return -1;
+          [eventStart, eventEnd] = [valueStart, valueEnd];
+        } else if (field === fields.clickedAt) {
+          const parsed = parseTime(source.toString('latin1', valueStart, valueEnd));
+          if (timeEnd !== 0 || parsed === undefined) return -1;
+          clickedAt = parsed;
+          timeEnd = at;
+        } else if (field === fields.country) {
+          if (countryEnd !== 0 || valueEnd - valueStart !== 2) return -1;
+          if (!isUpper(source[valueStart]!) || !isUpper(source[valueStart + 1]!)) return -1;
+          [countryStart, countryEnd] = [valueStart, valueEnd];
+        } else if (field === fields.userId) {
+          if (userEnd !== 0 || valueEnd - valueStart > limits.userIdLength) return -1;
+          [userStart, userEnd] = [valueStart, valueEnd];
+        } else {
+          if (ipEnd !== 0 || valueEnd - valueStart > limits.ipLength) return -1;
+          if (!isAddress(source.toString('latin1', valueStart, valueEnd))) return -1;
+          [ipStart, ipEnd] = [valueStart, valueEnd];
+        }
+      }
+      at = afterBlanks(source, at);
+    } while (source[at] === comma);
+    if (source[at] !== closingBrace || at >= end || adEnd === 0) return -1;
+    if (clickedAt < receivedAt - limits.maxAgeMs || clickedAt > receivedAt + limits.maxAheadMs) return -1;
+    // Copies of a click share id and time.
+    if (eventEnd !== 0 && timeEnd === 0) return -1;
+
+    if (receivedAt !== receivedAtMs) {
+      receivedAtMs = receivedAt;
+      received = Buffer.from(`,"received_at":${receivedAt},"country":"`);
+    }
+    lines.reserve(at - start + mostAdded);
+    const { bytes } = lines;
+    let to = put(beforeClickId, bytes, lines.end);
+    const clickIdStart = to;
+    writeClickId(receivedAt, bytes, to);
+    to = put(beforeEventId, bytes, to + clickIdLength);
+    const eventFrom = to - 1;
+    if (eventEnd !== 0) to = copy(source, eventStart, eventEnd, bytes, to);
+    else to = copy(bytes, clickIdStart, clickIdStart + clickIdLength, bytes, to);
+    to = put(beforeAdId, bytes, to);
+    const adFrom = to;
+    to = copy(source, adStart, adEnd, bytes, to);
+    const adTo = to;
+    to = put(beforeTime, bytes, to);
+    if (timeStart !== 0) to = copy(source, timeStart, timeEnd, bytes, to);
+    else to += bytes.write(String(clickedAt), to, 'latin1');
+    to = put(received, bytes, to);
+    if (countryEnd !== 0) to = copy(source, countryStart, countryEnd, bytes, to);
+    else to = put(noCountry, bytes, to);
+    if (userEnd !== 0) to = copy(source, userStart, userEnd, bytes, put(beforeUserId, bytes, to));
+    if (ipEnd !== 0) to = copy(source, ipStart, ipEnd, bytes, put(beforeIp, bytes, to));
+    to = put(lineEnd, bytes, to);
+    lines.close(to, adFrom, adTo, eventFrom, adFrom - beforeAdId.length + 1, clickedAt);
+    return at + 1;
+  };
+}
+
+const fields = {
+  adId: Buffer.from('ad_id'),
+  eventId: Buffer.from('event_id'),
+  clickedAt: Buffer.from('clicked_at'),
+  country: Buffer.from('country'),
+  userId: Buffer.from('user_id'),
+  ip: Buffer.from('ip'),
+};
+
+const beforeClickId = Buffer.from('{"click_id":"');
+const beforeEventId = Buffer.from('","event_id":"');
+const beforeAdId = Buffer.from('","ad_id":"');
+const beforeTime = Buffer.from('","clicked_at":');
+const beforeUserId = Buffer.from('","user_id":"');
+const beforeIp = Buffer.from('","ip":"');
+const lineEnd = Buffer.from('"}\n');
+const noCountry = Buffer.from(unknownCountry);
+/** By so much a line is longer than what was posted: names and values that need not be given, and no blank saved. */
+const mostAdded = 256;
+/** More are more than any time that is taken. */
+const mostDigits = 15;
+
+const [quote, comma, colon, brace, closingBrace] = [0x22, 0x2c, 0x3a, 0x7b, 0x7d];
+const [blank, backslash, zero] = [0x20, 0x5c, 0x30];
+
+const adIdBytes = Uint8Array.from({ length: 256 }, (_, byte) => Number(adIdPattern.test(String.fromCharCode(byte))));
+
+/** The field whose name, and its closing quote, stand here. */
+function fieldAt(source: Buffer, at: number): Buffer | undefined {
+  const field = fieldOf(source[at]!, source[at + 1]!);
+  if (field === undefined || source[at + field.length] !== quote) return undefined;
+  for (let i = 0; i < field.length; i++) if (source[at + i] !== field[i]) return undefined;
+  return field;
+}
+
+function fieldOf(first: number, second: number): Buffer | undefined {
+  switch (first) {
+    case 0x61:
+      return fields.adId;
+    case 0x65:
+      return fields.eventId;
+    case 0x63:
+      return second === 0x6c ? fields.clickedAt : fields.country;
+    case 0x75:
+      return fields.userId;
+    case 0x69:
+      return fields.ip;
+    default:
+      return undefined;
+  }
+}
+
+function afterBlanks(source: Buffer, at: number): number {
+  while (source[at] === blank) at++;
+  return at;
+}
+
+/** Where printable ASCII without quotes and escapes ends. */
+function textEnd(source: Buffer, at: number): number {
+  for (; at < source.length; at++) {
+    const byte = source[at]!;
+    if (byte === quote || byte < blank || byte > 0x7e || byte === backslash) break;
+  }
+  return at;
+}
+
+function isAdId(source: Buffer, start: number, end: number): boolean {
+  if (end - start > limits.adIdLength) return false;
+  for (let i = start; i < end; i++) if (adIdBytes[source[i]!] === 0) return false;
+  return true;
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= zero && byte <= 0x39;
+}
+
+function isUpper(byte: number): boolean {
+  return byte >= 0x41 && byte <= 0x5a;
+}
+
+function put(text: Buffer, target: Buffer, at: number): number {
+  for (let i = 0; i < text.length; i++) target[at + i] = text[i]!;
+  return at + text.length;
+}
+
+function copy(source: Buffer, start: number, end: number, target: Buffer, at: number): number {
+  for (let i = start; i < end; i++) target[at++] = source[i]!;
+  return at;
+}
