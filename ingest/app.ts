@@ -15,7 +15,7 @@ import { type ClickBatch, createClickParser } from './click-batch.ts';
 import { ClickBody } from './click-body.ts';
 import type { ClickLog } from './click-log.ts';
 import { type IngestConfig, trustProxyOf } from './config.ts';
-import { createBodyReader } from './request-body.ts';
+import { createBodyJoiner, createBodyReader } from './request-body.ts';
 
 export interface IngestDeps {
   readonly config: IngestConfig;
@@ -50,6 +50,7 @@ export async function buildIngestApp({
   });
   takeBytes(http, config);
   const parser = createClickParser(config.INGEST_MAX_ITEMS);
+  const join = createBodyJoiner();
 
   http.post('/v1/clicks', {
     schema: routeSchema,
@@ -58,9 +59,9 @@ export async function buildIngestApp({
     handler: async (request, reply) => {
       const refusal = clickLog.refusal();
       if (refusal) throw unavailable(refusal);
-      if (!Buffer.isBuffer(request.body)) throw new Problem(400, 'empty_body', 'the body must hold at least one click');
+      if (!isPieces(request.body)) throw new Problem(400, 'empty_body', 'the body must hold at least one click');
       const format = isJson(request.headers['content-type']) ? 'json' : 'ndjson';
-      const batch = parser[format](request.body, now());
+      const batch = parser[format](join(request.body), now());
       // While the clicks wait for Kafka, their lines count as buffered; the body must not stay in memory beside them.
       request.body = undefined;
       const answer = await accept(clickLog, batch, traceContextOf(request.headers));
@@ -98,6 +99,10 @@ async function accept(
   }
   outcomes.inc({ outcome: 'accepted' }, accepted);
   return { accepted, rejected };
+}
+
+function isPieces(body: unknown): body is readonly Buffer[] {
+  return Array.isArray(body);
 }
 
 /** Bodies arrive at the handler as the bytes that were posted, inflated. */

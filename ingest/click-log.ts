@@ -15,7 +15,7 @@ import type { Producer } from '../infra/kafka/producer.ts';
 import { counter, gauge, histogram } from '../infra/metrics.ts';
 import type { TraceContext } from '../infra/trace-context.ts';
 import { Append } from './append.ts';
-import { type Batch, ClickBuffer, chunksOf } from './click-buffer.ts';
+import { type Batch, ClickBuffer } from './click-buffer.ts';
 import type { ClickLines } from './click-lines.ts';
 import type { RoutedClick } from './hot-ads/rule.ts';
 
@@ -90,14 +90,12 @@ class BatchingClickLog implements ClickLog {
     const refusal = this.refusal();
     if (refusal) throw refusal;
     if (lines.count === 0) return;
-    const { partitionFor, maxBatchBytes, maxBufferBytes, timeoutMs } = this.#options;
+    const { partitionFor, maxBufferBytes, timeoutMs } = this.#options;
+    if (this.pendingBytes + lines.end > maxBufferBytes) throw this.#full();
     const append = new Append(trace);
-    const chunks = chunksOf(lines, partitionFor, maxBatchBytes, append);
-    const bytes = chunks.reduce((sum, chunk) => sum + chunk.lines.length, 0);
-    if (this.pendingBytes + bytes > maxBufferBytes) throw this.#full();
     if (this.#buffer.queuedBytes === 0) this.#waitingSinceMs = performance.now();
-    for (const chunk of chunks) this.#buffer.add(chunk);
-    append.begin(chunks.length, timeoutMs, () => this.#onTimeout(append));
+    const chunks = this.#buffer.add(lines, partitionFor, append);
+    append.begin(chunks, timeoutMs, () => this.#onTimeout(append));
     this.#schedule();
     return append.done;
   }
@@ -155,6 +153,7 @@ class BatchingClickLog implements ClickLog {
       sends.inc({ outcome: 'failed' });
       for (const { waiter } of chunks) waiter.fail(failure);
     } finally {
+      this.#buffer.release(chunks);
       observe();
     }
   }

@@ -8,7 +8,8 @@ import type { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { Problem } from '../infra/http.ts';
 
-export type BodyReader = (headers: IncomingHttpHeaders, stream: Readable) => Promise<Buffer>;
+/** Resolves to the body in the pieces in which it came. */
+export type BodyReader = (headers: IncomingHttpHeaders, stream: Readable) => Promise<readonly Buffer[]>;
 
 export interface BodyLimits {
   readonly limitBytes: number;
@@ -30,10 +31,23 @@ export function createBodyReader({ limitBytes, budgetBytes }: BodyLimits): BodyR
     };
     try {
       const body = await collect(stream, onChunk);
-      return encoding === 'gzip' ? inflate(body, limitBytes) : body;
+      return encoding === 'gzip' ? [inflate(Buffer.concat(body), limitBytes)] : body;
     } finally {
       receivingBytes -= bodyBytes;
     }
+  };
+}
+
+/** Joins bodies in memory that is used again: each holds until the next is joined. */
+export function createBodyJoiner(): (pieces: readonly Buffer[]) => Buffer {
+  let memory = Buffer.alloc(0);
+  return pieces => {
+    if (pieces.length === 1) return pieces[0]!;
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    if (length > memory.length) memory = Buffer.allocUnsafeSlow(length);
+    let end = 0;
+    for (const piece of pieces) end += piece.copy(memory, end);
+    return memory.subarray(0, length);
   };
 }
 
@@ -48,7 +62,7 @@ function encodingOf(headers: IncomingHttpHeaders): 'identity' | 'gzip' {
 }
 
 /** By events: iterating over the stream would cost each small request several turns of the event loop. */
-function collect(stream: Readable, onChunk: (bytes: number) => void): Promise<Buffer> {
+function collect(stream: Readable, onChunk: (bytes: number) => void): Promise<readonly Buffer[]> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let complete = false;
@@ -66,7 +80,7 @@ function collect(stream: Readable, onChunk: (bytes: number) => void): Promise<Bu
     });
     stream.on('end', () => {
       complete = true;
-      resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+      resolve(chunks);
     });
     stream.on('error', () => fail(new Problem(400, 'incomplete_body', 'the body could not be received whole')));
     stream.on('close', () => {

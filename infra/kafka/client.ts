@@ -2,11 +2,16 @@
  * The one place that makes a kafkajs client. Nothing outside `infra/kafka/` imports kafkajs: its traps (see the files
  * beside this one) are dealt with here.
  */
-import { Kafka, type SASLOptions } from 'kafkajs';
+import { createRequire } from 'node:module';
+import type { Kafka, SASLOptions } from 'kafkajs';
 import type { KafkaConfig } from '../config.ts';
 import type { Logger } from '../log.ts';
 import { createSocket } from './framed-socket.ts';
 import './produce-encoder.ts';
+import './request-frame.ts';
+
+// Not imported: what takes the place of its functions has to be there first.
+const kafkajs: typeof import('kafkajs') = createRequire(import.meta.url)('kafkajs');
 
 export type KafkaClient = Kafka;
 
@@ -21,7 +26,7 @@ export function createKafka(
   requestTimeoutMs = 30_000,
 ): KafkaClient {
   const sasl = saslOf(config);
-  return new Kafka({
+  return new kafkajs.Kafka({
     clientId,
     brokers: config.KAFKA_BROKERS.split(','),
     ssl: config.KAFKA_TLS,

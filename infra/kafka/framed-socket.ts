@@ -2,7 +2,7 @@
  * Sockets for kafkajs that hand over the brokers' answers whole. Left alone, Node makes a buffer of each 64 KiB that
  * arrives and kafkajs then copies all of an answer's into another: at hundreds of MB a second that, and collecting the
  * garbage, was half the cost of reading. Here the answer's buffer is made once its length has been read (each begins with it), and the
- * system writes into it directly.
+ * system writes into it directly. And requests are told when they have been written, so that their memory is used again.
  *
  * Connections with TLS are left as they are: what arrives there has been copied by the decryption anyway.
  */
@@ -11,6 +11,8 @@ import net from 'node:net';
 import tls from 'node:tls';
 import type { ISocketFactory } from 'kafkajs';
 import { takeMemory } from './answer-memory.ts';
+import './request-frame.ts';
+import { requestWritten } from './request-memory.ts';
 
 const keepAliveMs = 60_000;
 const lengthBytes = 4;
@@ -49,6 +51,11 @@ function connectFramed(host: string, port: number, onConnect: () => void): net.S
     onConnect,
   );
   framed.add(socket);
+  const write = socket.write.bind(socket);
+  socket.write = (request: Uint8Array | string) =>
+    write(request, error => {
+      if (!error && typeof request !== 'string') requestWritten(request);
+    });
   return socket;
 }
 

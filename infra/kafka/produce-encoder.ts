@@ -8,13 +8,13 @@
  */
 import { createRequire } from 'node:module';
 import { crc32c } from './crc32c.ts';
+import type { RequestBody } from './request-frame.ts';
 
 const require = createRequire(import.meta.url);
 
 /** What is used of kafkajs' encoder, good for the small pieces. */
 interface Encoder {
-  buf: Buffer;
-  offset: number;
+  readonly offset: number;
   readonly buffer: Buffer;
   writeInt8(value: number): Encoder;
   writeInt16(value: number): Encoder;
@@ -59,7 +59,8 @@ export interface ProduceRequest {
 }
 
 const replaced = require.resolve('kafkajs/src/protocol/requests/produce/v3/request.js');
-export const produceRequestOfKafkajs: (request: ProduceRequest) => { encode(): Promise<Encoder> } = require(replaced);
+export const produceRequestOfKafkajs: (request: ProduceRequest) => { encode(): Promise<RequestBody> } =
+  require(replaced);
 const module = require.cache[replaced];
 if (module === undefined) throw new Error(`${replaced} is not where it was: another version of kafkajs?`);
 module.exports = produceRequest;
@@ -74,8 +75,8 @@ export function produceRequest(request: ProduceRequest): ReturnType<typeof produ
   return isOurs ? { ...theirs, encode: async () => encode(request) } : theirs;
 }
 
-/** The request but for its head, as kafkajs' encoder would give it. */
-function encode(request: ProduceRequest): Encoder {
+/** The request but for its head. */
+function encode(request: ProduceRequest): RequestBody {
   const { acks, timeout, transactionalId = null, topicData } = request;
   const pieces = new Pieces();
   pieces.add(
@@ -85,10 +86,7 @@ function encode(request: ProduceRequest): Encoder {
     pieces.add(new Encoder().writeString(topic).writeInt32(partitions.length));
     for (const data of partitions) addBatch(pieces, request, data);
   }
-  const encoder = new Encoder(0);
-  encoder.buf = pieces.join();
-  encoder.offset = encoder.buf.length;
-  return encoder;
+  return pieces;
 }
 
 /** Bytes of a batch before its checksum and what that covers; and before its length and what that counts. */
@@ -120,7 +118,7 @@ function addBatch(
     .writeInt32(length - beforeCounted)
     .writeInt32(0)
     .writeInt8(2);
-  to.add(head.writeUInt32(crc32c([checked.buffer, ...records.all])));
+  to.add(head.writeUInt32(crc32c([checked.buffer, ...records.pieces])));
   to.add(checked);
   to.append(records);
 }
@@ -142,24 +140,24 @@ function addRecord(to: Pieces, { key, value, headers = {} }: Message, offsetDelt
 }
 
 /** Buffers that will lie one behind the other. */
-class Pieces {
-  readonly all: Buffer[] = [];
+class Pieces implements RequestBody {
+  readonly pieces: Buffer[] = [];
   length = 0;
+
+  get buffer(): Buffer {
+    return Buffer.concat(this.pieces, this.length);
+  }
 
   add(encoder: Encoder): void {
     this.push(encoder.buffer);
   }
 
   push(piece: Buffer): void {
-    this.all.push(piece);
+    this.pieces.push(piece);
     this.length += piece.length;
   }
 
   append(others: Pieces): void {
-    for (const piece of others.all) this.push(piece);
-  }
-
-  join(): Buffer {
-    return Buffer.concat(this.all, this.length);
+    for (const piece of others.pieces) this.push(piece);
   }
 }

@@ -280,6 +280,46 @@ export const mutations: readonly Mutation[] = [
     ],
     unit: 'test/unit/ingest/hot-ads',
   },
+  {
+    name: 'lines-overwritten-while-sent',
+    bug: 'lines of new requests are written over those of a send that is not acknowledged yet, and may be repeated',
+    file: 'ingest/click-log.ts',
+    edits: [
+      ['    const observe = produceSeconds', '    this.#buffer.release(chunks);\n    const observe = produceSeconds'],
+    ],
+    unit: 'test/unit/ingest/click-log.test.ts',
+  },
+  {
+    name: 'request-overwritten-while-written',
+    bug: "a request's memory is used again while the socket has not written it yet",
+    file: 'infra/kafka/framed-socket.ts',
+    edits: [
+      [
+        'write(request, error => {',
+        "(typeof request === 'string' || requestWritten(request), write)(request, error => {",
+      ],
+    ],
+    unit: 'test/unit/infra/kafka/request-memory.test.ts',
+  },
+  {
+    name: 'plain-field-twice',
+    bug: 'of a field that is given twice the first counts for some clicks and, as JSON has it, the last for others',
+    file: 'ingest/plain-click.ts',
+    edits: [
+      [
+        'if (adEnd !== 0 || !isAdId(source, valueStart, valueEnd)) return -1;',
+        'if (!isAdId(source, valueStart, valueEnd)) return -1;\n          if (adEnd === 0)',
+      ],
+    ],
+    unit: 'test/unit/ingest/click-batch.test.ts',
+  },
+  {
+    name: 'plain-click-cut-short',
+    bug: 'of a body with something behind its last click only the clicks are looked at',
+    file: 'ingest/click-batch.ts',
+    edits: [['if (!isArray) return at === body.length;', 'if (!isArray) return true;']],
+    unit: 'test/unit/ingest/click-batch.test.ts',
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

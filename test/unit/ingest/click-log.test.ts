@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Retryable } from '../../../infra/errors.ts';
 import type { OutgoingRecord, Producer } from '../../../infra/kafka/producer.ts';
@@ -113,6 +114,59 @@ describe('createClickLog', () => {
       const sent = eventIds(records)[partitionOf(`ad-${ad}`, partitions)]!;
       expect(sent.filter(id => expected.includes(id))).toEqual(expected);
     }
+  });
+
+  it('sends each click once and keeps its bytes until its send has settled, whatever becomes of others', async () => {
+    const step = fc.oneof(
+      { weight: 4, arbitrary: fc.record({ clicks: fc.nat(40), ads: fc.integer({ min: 1, max: 9 }) }) },
+      { weight: 3, arbitrary: fc.constantFrom('ack', 'ack', 'ack', 'fail') },
+      { weight: 2, arbitrary: fc.constantFrom(1, 10, 300, backOffMs, timeoutMs) },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async steps => {
+        const { sends, log } = setUp({ maxBatchBytes: 1_000, maxBufferBytes: 30_000 });
+        const taken: string[] = [];
+        const asSent: string[] = [];
+        const textOf = (i: number) =>
+          sends[i]!.records.map(({ partition, value }) => `${partition} ${value}`).join('\n');
+        const settled: boolean[] = [];
+        let serial = 0;
+        for (const each of steps) {
+          if (typeof each === 'number') await vi.advanceTimersByTimeAsync(each);
+          else if (typeof each === 'string') {
+            const last = sends.length - 1;
+            if (last < 0 || settled[last]) continue;
+            settled[last] = true;
+            sends[last]![each]();
+            await settle();
+          } else {
+            const clicks = Array.from({ length: each.clicks }, () => click(`e${++serial}`, `ad-${serial % each.ads}`));
+            append(log, clicks).then(
+              () => taken.push(...clicks.map(({ eventId }) => eventId)),
+              () => undefined,
+            );
+          }
+          while (asSent.length < sends.length) asSent.push(textOf(asSent.length));
+          // Until it has settled, and acknowledged or not, what the producer was given stays what it was.
+          const last = sends.length - 1;
+          if (last >= 0 && !settled[last]) expect(textOf(last)).toBe(asSent[last]);
+        }
+        for (; log.pendingBytes > 0; await vi.advanceTimersByTimeAsync(10)) {
+          const last = sends.length - 1;
+          if (last >= 0 && !settled[last]) {
+            expect(textOf(last)).toBe(asSent[last] ?? textOf(last));
+            asSent[last] ??= textOf(last);
+            settled[last] = true;
+            sends[last]!.ack();
+          }
+        }
+        await settle();
+        const ids = asSent.join('\n').match(/"event_id":"e\d+"/g) ?? [];
+        expect(new Set(ids).size).toBe(ids.length);
+        expect(ids).toEqual(expect.arrayContaining(taken.map(id => `"event_id":"${id}"`)));
+      }),
+      { numRuns: 150 },
+    );
   });
 
   it('resolves only when the brokers have acknowledged', async () => {

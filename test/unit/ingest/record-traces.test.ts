@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { TraceContext } from '../../../infra/trace-context.ts';
 import { ClickBuffer } from '../../../ingest/click-buffer.ts';
+import { ClickLines } from '../../../ingest/click-lines.ts';
 import { maxTraces, traceIdsOf } from '../../../ingest/record-traces.ts';
+import { click } from '../../support/clicks.ts';
 
 const idOf = (n: number) => n.toString(16).padStart(32, '0');
 const trace = (n: number, tracestate?: string): TraceContext => {
@@ -11,10 +13,10 @@ const trace = (n: number, tracestate?: string): TraceContext => {
 
 /** The headers of the records that requests with these traces make, for one partition, `perRecord` requests to each. */
 function headersOf(traces: readonly (TraceContext | undefined)[], perRecord = 1_000) {
-  const buffer = new ClickBuffer(1, perRecord * 10);
-  for (const each of traces) {
-    buffer.add({ partition: 0, lines: Buffer.from('{"ad":12}\n'), waiter: { settled: false, trace: each } });
-  }
+  const lines = new ClickLines();
+  lines.add(click());
+  const buffer = new ClickBuffer(1, perRecord * lines.end);
+  for (const each of traces) buffer.add(lines, () => 0, { settled: false, trace: each });
   return buffer.take().records.map(record => record.headers);
 }
 

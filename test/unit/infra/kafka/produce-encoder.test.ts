@@ -4,8 +4,11 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { crc32c } from '../../../../infra/kafka/crc32c.ts';
 import { produceRequest, produceRequestOfKafkajs } from '../../../../infra/kafka/produce-encoder.ts';
+import { frame, frameOfKafkajs, type RequestBody } from '../../../../infra/kafka/request-frame.ts';
 
-const crcOfKafkajs = createRequire(import.meta.url)('kafkajs/src/protocol/recordBatch/crc32C/index.js');
+const require = createRequire(import.meta.url);
+const Encoder: new () => { writeBuffer(bytes: Buffer): RequestBody } = require('kafkajs/src/protocol/encoder.js');
+const crcOfKafkajs = require('kafkajs/src/protocol/recordBatch/crc32C/index.js');
 
 const bytes = fc.oneof(
   fc.uint8Array({ maxLength: 1_000 }).map(b => Buffer.from(b)),
@@ -71,4 +74,22 @@ it('reckons the checksum that kafkajs reckons, in however many pieces', () => {
     }),
   );
   expect(crc32c([Buffer.from('123456789')])).toBe(0xe3069283);
+});
+
+const requests = fc.record({
+  correlationId: fc.nat(),
+  clientId: fc.string(),
+  apiKey: fc.nat(60),
+  apiVersion: fc.nat(12),
+  body: fc.uint8Array({ maxLength: 3_000 }),
+});
+
+it('puts the length and head before a request that kafkajs puts there', async () => {
+  await fc.assert(
+    fc.asyncProperty(requests, async ({ correlationId, clientId, apiKey, apiVersion, body }) => {
+      const encode = async () => new Encoder().writeBuffer(Buffer.from(body));
+      const given = { correlationId, clientId, request: { apiKey, apiVersion, encode } };
+      expect((await frame(given)).buffer.equals((await frameOfKafkajs(given)).buffer)).toBe(true);
+    }),
+  );
 });
