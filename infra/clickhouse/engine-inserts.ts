@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { formatOf, insertSettingsSql } from './insert.ts';
+import { formatOf, insertSettingsOf } from './insert.ts';
 
 /** `dataDir` is ours alone: what an insert has left behind that was killed goes. */
 export async function openInserts(dataDir: string) {
@@ -20,7 +20,7 @@ export async function openInserts(dataDir: string) {
       try {
         await writeWhole(path, rows);
         await run(
-          `INSERT INTO ${table} SELECT * FROM file('${quoted(path)}', '${formatOf(rows)}') SETTINGS ${settings}`,
+          `INSERT INTO ${table} SELECT * FROM file('${quoted(path)}', '${formatOf(rows)}') SETTINGS ${insertSettingsOf(table)}, ${oneThread}`,
         );
       } finally {
         await rm(path, { force: true });
@@ -34,7 +34,7 @@ export async function openInserts(dataDir: string) {
 const writeWhole = promisify(writeFile);
 
 /** More threads than one parse faster, at more cost: there are others that want the processor. */
-const settings = `${insertSettingsSql}, max_threads=1, max_insert_threads=1, input_format_parallel_parsing=0`;
+const oneThread = 'max_threads=1, max_insert_threads=1, input_format_parallel_parsing=0';
 
 async function emptyDirectory(dataDir: string): Promise<string> {
   // In a path that the engine takes for a pattern or an archive it would look for others.

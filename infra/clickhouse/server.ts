@@ -7,7 +7,7 @@ import { ConfigError } from '../errors.ts';
 import type { Disk } from './disks.ts';
 import type { Lanes } from './engine.ts';
 import { codeOf, translate } from './errors.ts';
-import { formatOf, insertSettingsSql } from './insert.ts';
+import { formatOf, insertSettingsOf } from './insert.ts';
 
 export function openServer(config: ClickHouseConfig, readers: number): Lanes {
   if (!URL.canParse(config.CLICKHOUSE_URL))
@@ -44,7 +44,7 @@ export function openServer(config: ClickHouseConfig, readers: number): Lanes {
     write,
     insert: (table, rows) =>
       write(async () => {
-        const query = `INSERT INTO ${table} SETTINGS ${insertSettingsSql} FORMAT ${formatOf(rows)}`;
+        const query = `INSERT INTO ${table} SETTINGS ${insertSettingsOf(table)} FORMAT ${formatOf(rows)}`;
         const { stream } = await client.exec({ query, values: Readable.from([rows], { objectMode: false }) });
         await finished(stream.resume());
       }),
