@@ -92,7 +92,7 @@ export const SinkConfig = Type.Object({
   SINK_RAW_INTERVAL_MS: Type.Integer({
     default: 2_000,
     minimum: 0,
-    maximum: 10_000,
+    maximum: 5_000,
     description:
       'ms from insert to insert of raw clicks while the sink keeps up: longer makes larger pieces, which are merged fewer times',
   }),

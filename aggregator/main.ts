@@ -10,7 +10,7 @@ import { aborted, createCrash, runProcess } from '../infra/process.ts';
 import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
 import { AggregatorConfig } from './config.ts';
-import { openTaskGroup } from './task-group.ts';
+import { openTaskGroup, type TaskGroup } from './task-group.ts';
 
 const log = createLog('aggregator', process.env['LOG_LEVEL'] ?? 'info');
 
@@ -20,12 +20,14 @@ await runProcess(log, async stop => {
   const names = namesOf(config.TOPIC_PREFIX);
   const clientId = clientIdAt('aggregator', config.AGGREGATOR_PORT);
   const kafka = createKafka(config, clientId, log);
-  const { crash, promise: crashed } = createCrash();
+  const { crash, promise: crashed } = createCrash(log);
   const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, names.topic('clicks')));
   await using probe = topicProbe(kafka, names.topic('clicks'));
-  const deps = { kafka, names, config, partitions, hashSeed: randomInt(2 ** 32), log, onCrash: crash };
-  await forgetFormerMember(kafka, names.aggregatorGroup, { clientId, port: config.AGGREGATOR_PORT, log });
-  await using group = await retrying('join group', log, stop, () => openTaskGroup(deps));
+  let running: TaskGroup | undefined;
+  const checkTasks = () => {
+    if (!running) throw new Error('has not joined the group yet');
+    running.check();
+  };
   const http = await createHttp({
     title: 'Aggregator',
     description: 'Health and metrics of the aggregator.',
@@ -34,10 +36,15 @@ await runProcess(log, async stop => {
     trustProxy: false,
     rateLimitPerMinute: 0,
     servesPages: false,
-    readiness: { kafka: probe.check, tasks: group.check },
+    readiness: { kafka: probe.check, tasks: checkTasks },
   });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   const url = await listen(http, config.HOST, config.AGGREGATOR_PORT);
+  const deps = { kafka, names, config, partitions, hashSeed: randomInt(2 ** 32), log, onCrash: crash };
+  // Who has the port is the only one of this name: the member it finds in the group is dead.
+  await forgetFormerMember(kafka, names.aggregatorGroup, { clientId, port: config.AGGREGATOR_PORT, log });
+  await using group = await retrying('join group', log, stop, () => openTaskGroup(deps));
+  running = group;
   log.info({ url, partitions }, 'aggregator runs');
   await Promise.race([aborted(stop), crashed]);
 });

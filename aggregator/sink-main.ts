@@ -10,7 +10,7 @@ import { aborted, createCrash, runProcess } from '../infra/process.ts';
 import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
 import { SinkConfig } from './config.ts';
-import { openSink } from './sink/sink.ts';
+import { openSink, type Sink } from './sink/sink.ts';
 
 const log = createLog('sink', process.env['LOG_LEVEL'] ?? 'info');
 
@@ -20,14 +20,15 @@ await runProcess(log, async stop => {
   const names = namesOf(config.TOPIC_PREFIX);
   const clientId = clientIdAt('sink', config.SINK_PORT);
   const kafka = createKafka(config, clientId, log);
-  const { crash, promise: crashed } = createCrash();
+  const { crash, promise: crashed } = createCrash(log);
   const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, names.topic('clicks')));
   await using clickhouse = await openClickHouse(config, { readers: 1 });
   await using probe = topicProbe(kafka, names.topic('clicks'));
-  const deps = { kafka, clickhouse, names, config, partitions, log, onCrash: crash };
-  for (const group of [names.rawSinkGroup, names.aggregateSinkGroup])
-    await forgetFormerMember(kafka, group, { clientId, port: config.SINK_PORT, log });
-  await using sink = await retrying('join groups', log, stop, () => openSink(deps));
+  let running: Sink | undefined;
+  const checkSink = () => {
+    if (!running) throw new Error('has not joined its groups yet');
+    running.check();
+  };
   const http = await createHttp({
     title: 'Sink',
     description: 'Health and metrics of the sink.',
@@ -36,9 +37,16 @@ await runProcess(log, async stop => {
     trustProxy: false,
     rateLimitPerMinute: 0,
     servesPages: false,
-    readiness: { kafka: probe.check, clickhouse: clickhouse.ping, inserts: sink.check },
+    readiness: { kafka: probe.check, clickhouse: clickhouse.ping, inserts: checkSink },
   });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
-  log.info({ url: await listen(http, config.HOST, config.SINK_PORT) }, 'sink runs');
+  const url = await listen(http, config.HOST, config.SINK_PORT);
+  const deps = { kafka, clickhouse, names, config, partitions, log, onCrash: crash };
+  // Who has the port is the only one of this name: the member it finds in the group is dead.
+  for (const group of [names.rawSinkGroup, names.aggregateSinkGroup])
+    await forgetFormerMember(kafka, group, { clientId, port: config.SINK_PORT, log });
+  await using sink = await retrying('join groups', log, stop, () => openSink(deps));
+  running = sink;
+  log.info({ url }, 'sink runs');
   await Promise.race([aborted(stop), crashed]);
 });

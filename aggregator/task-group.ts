@@ -12,7 +12,8 @@ import type { Logger } from '../infra/log.ts';
 import type { Names } from '../infra/topics.ts';
 import type { AggregatorConfig } from './config.ts';
 import { withTracesTold } from './record-traces.ts';
-import { PartitionTask, type TaskPorts, type TaskWriter } from './task.ts';
+import { PartitionTask } from './task.ts';
+import type { TaskPorts, TaskWriter } from './task-ports.ts';
 
 export interface TaskGroupDeps {
   readonly kafka: KafkaClient;

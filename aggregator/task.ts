@@ -15,54 +15,22 @@
  * bytes bound it.
  */
 import { Corrupt, messageOf } from '../infra/errors.ts';
-import type { Committed } from '../infra/kafka/admin.ts';
 import type { FetchedBatch } from '../infra/kafka/group-consumer.ts';
-import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
 import type { Logger } from '../infra/log.ts';
-import type { Names } from '../infra/topics.ts';
-import { type AggregatorSettings, PartitionAggregator } from './core/partition-aggregator.ts';
+import { PartitionAggregator } from './core/partition-aggregator.ts';
 import * as metrics from './metrics.ts';
 import { startingCheckpoint } from './starting-checkpoint.ts';
+import type { TaskPorts, TaskSettings, TaskWriter } from './task-ports.ts';
 import { transactionOf } from './transaction.ts';
-
-/** What a task needs of the world. */
-export interface TaskPorts {
-  /** Fences all earlier writers of the partition; the writer lives until its first failure. */
-  openWriter(): Promise<TaskWriter>;
-  committed(): Promise<Committed | undefined>;
-  range(): Promise<{ start: number; end: number }>;
-  /** No batches until `readFrom`. Throws while there is no membership to read with. */
-  pause(): void;
-  /** From now on batches are to come from `offset`. Throws while there is no membership to read with. */
-  readFrom(offset: number): void;
-  appendTick(): Promise<void>;
-  /** Of this process, this one among them. */
-  tasks(): number;
-  /** Monotonic ms. */
-  now(): number;
-}
-
-export interface TaskWriter extends AsyncDisposable {
-  commit(content: TransactionContent): Promise<void>;
-}
-
-export interface TaskSettings {
-  readonly aggregator: AggregatorSettings;
-  readonly names: Names;
-  /** While few clicks come. */
-  readonly commitIntervalMs: number;
-  /** At least `commitIntervalMs`: the most it grows to. */
-  readonly commitMaxIntervalMs: number;
-  readonly commitMaxLines: number;
-  readonly tickIntervalMs: number;
-  readonly withoutCommit: 'fail' | 'earliest';
-}
 
 export type TaskState = 'starting' | 'restoring' | 'running' | 'halted' | 'dropped';
 
 /** Quarantined lines wait in memory for their commit: this much of them forces one. */
 const maxQuarantineBytes = 8 << 20;
 const longestRestartPauseMs = 5_000;
+const heartbeatMs = 1_000;
+/** No commit is made for fewer. */
+const fewestLines = 10_000;
 /** What each line counted by the process puts its commits off by: about what it takes to write, store and merge its row. */
 const delayPerLineMs = 0.01;
 
@@ -84,11 +52,15 @@ export class PartitionTask {
   #lastCommitAt = 0;
   #watermarkMovedAt = 0;
   #ticking = false;
+  /** Since a commit has succeeded, or since the task began. */
   #restarts = 0;
+  /** Lines after which a commit is made at once. */
+  #mostLines: number;
 
   constructor(settings: TaskSettings, ports: TaskPorts, log: Logger) {
     this.partition = settings.aggregator.partition;
     this.#settings = settings;
+    this.#mostLines = settings.commitMaxLines;
     this.#ports = ports;
     this.#log = log.child({ partition: this.partition });
   }
@@ -140,24 +112,42 @@ export class PartitionTask {
     this.#isBehind = batch.nextOffset < batch.highWatermark;
     const watermark = aggregator.watermark;
     try {
-      for (const record of batch.records) {
-        const { offset, timestamp } = record;
-        if (this.#state === 'restoring' && offset >= this.#committedOffset) this.#endRestore(aggregator);
-        aggregator.step(offset, timestamp, record.bytes ?? record.value, record.valueStart, record.valueEnd);
-        if (this.#state === 'running' && this.#isFull(aggregator)) {
-          await this.#commitNow();
-          // Meanwhile the task may have begun anew, or a rebalance may have brought this batch's rest a second time.
-          if (this.#aggregator !== aggregator || aggregator.position !== offset + 1) return;
-        }
-      }
-    } finally {
-      // The batch's memory is used again (`keepsRecords`).
-      aggregator.settle();
+      if (!(await this.#stepOver(batch, aggregator))) return;
+    } catch (error) {
+      // Nothing of what it has half done may ever be written.
+      return this.#restart('stepping failed', error, aggregator);
     }
     aggregator.skipTo(batch.nextOffset);
     if (this.#state === 'restoring' && aggregator.position >= this.#committedOffset) this.#endRestore(aggregator);
     if (aggregator.watermark > watermark) this.#watermarkMovedAt = this.#ports.now();
     this.onTimer();
+  }
+
+  /** Whether to the end: meanwhile the task may have begun anew, or a rebalance brought the batch's rest a second time. */
+  async #stepOver(batch: FetchedBatch, aggregator: PartitionAggregator): Promise<boolean> {
+    for (const record of batch.records) {
+      const { offset, timestamp } = record;
+      if (this.#state === 'restoring' && offset >= this.#committedOffset) this.#endRestore(aggregator);
+      aggregator.step(offset, timestamp, record.bytes ?? record.value, record.valueStart, record.valueEnd);
+      if (this.#state === 'running' && this.#isFull(aggregator)) {
+        // Settles what was stepped over, too.
+        await this.#commitWhileBeating(batch);
+        if (this.#aggregator !== aggregator || aggregator.position !== offset + 1) return false;
+      }
+    }
+    // The batch's memory is used again (`keepsRecords`).
+    aggregator.settle();
+    return true;
+  }
+
+  /** A member that is silent while its commit takes long would lose its partitions. */
+  async #commitWhileBeating(batch: FetchedBatch): Promise<void> {
+    const beating = setInterval(() => void batch.heartbeat().catch(() => undefined), heartbeatMs);
+    try {
+      await this.#commitNow();
+    } finally {
+      clearInterval(beating);
+    }
   }
 
   /** Offsets `[firstOffset, nextOffset)` hold control records only. */
@@ -221,7 +211,6 @@ export class PartitionTask {
   #endRestore(aggregator: PartitionAggregator): void {
     aggregator.restored();
     this.#state = 'running';
-    this.#restarts = 0;
     this.#watermarkMovedAt = this.#ports.now();
     metrics.restored(this.partition, aggregator.totals);
     this.#log.info(
@@ -231,7 +220,7 @@ export class PartitionTask {
   }
 
   #isFull({ pending }: PartitionAggregator): boolean {
-    return pending.lines >= this.#settings.commitMaxLines || pending.quarantineBytes >= maxQuarantineBytes;
+    return pending.lines >= this.#mostLines || pending.quarantineBytes >= maxQuarantineBytes;
   }
 
   #commitDueAfterMs(): number {
@@ -248,28 +237,40 @@ export class PartitionTask {
     if (aggregator === undefined || writer === undefined || this.#state !== 'running') return;
     this.#lastCommitAt = this.#ports.now();
     if (aggregator.position === this.#committedOffset) return;
-    const startedAt = this.#ports.now();
-    const output = aggregator.drain();
-    this.#commit = writer
-      .commit(transactionOf(this.partition, this.#settings.names, output))
-      .then(() => {
-        this.#committedOffset = output.position;
-        if (!this.#isDropped()) metrics.committed(output, aggregator.state, this.#ports.now() - startedAt);
+    this.#commit = this.#write(aggregator, writer)
+      .catch(error => {
+        // What does not get through in time as a whole gets through in pieces.
+        if (this.#mostLines > fewestLines) this.#mostLines /= 2;
+        this.#restart('commit failed', error, aggregator);
       })
-      .catch(error => this.#restart(error, aggregator))
       .finally(() => {
         this.#commit = undefined;
       });
     await this.#commit;
   }
 
-  #restart(error: unknown, failed: PartitionAggregator): void {
+  async #write(aggregator: PartitionAggregator, writer: TaskWriter): Promise<void> {
+    const startedAt = this.#ports.now();
+    const output = aggregator.drain();
+    await writer.commit(transactionOf(this.partition, this.#settings.names, output));
+    this.#mostLines = Math.min(this.#settings.commitMaxLines, this.#mostLines * 2);
+    this.#committedOffset = output.position;
+    this.#restarts = 0;
+    if (this.#aggregator === aggregator) metrics.committed(output, aggregator.state, this.#ports.now() - startedAt);
+  }
+
+  #restart(what: string, error: unknown, failed: PartitionAggregator): void {
     if (this.#aggregator !== failed || this.#isDropped()) return;
-    this.#log.warn({ why: messageOf(error) }, 'commit failed, task starts anew');
+    // What fails again and again is not to be tried without a pause.
+    const pauseMs = this.#restarts === 0 ? 0 : Math.min(longestRestartPauseMs, 100 * 2 ** this.#restarts);
+    this.#restarts++;
+    this.#log.warn({ why: messageOf(error), pauseMs }, `${what}, task starts anew`);
     metrics.restarts.inc();
     this.#aggregator = undefined;
     this.#state = 'starting';
-    void this.#closeWriter().then(() => this.start());
+    void this.#closeWriter()
+      .then(() => new Promise(resolve => setTimeout(resolve, pauseMs)))
+      .then(() => this.start());
   }
 
   /** It was paused when it began, and is again after each rebalance (`readOn`). */

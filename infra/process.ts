@@ -19,10 +19,7 @@ export async function runProcess(log: Logger, main: (stop: AbortSignal) => Promi
   const onStop = (why: string) => {
     if (stop.signal.aborted) return;
     log.info({ why }, 'stopping');
-    setTimeout(() => {
-      log.error({ drainTimeoutMs }, 'not drained in time, exiting');
-      process.exit(exitCodes.failure);
-    }, drainTimeoutMs).unref();
+    endInTime(log);
     stop.abort();
   };
   process.on('SIGINT', () => onStop('SIGINT'));
@@ -37,11 +34,30 @@ export async function runProcess(log: Logger, main: (stop: AbortSignal) => Promi
   }
 }
 
-/** `promise` rejects once `crash` is called, also if nobody waits for it yet: what ends a process from within. */
-export function createCrash(): { crash: (error: Error) => void; promise: Promise<never> } {
+/**
+ * `promise` rejects once `crash` is called, also if nobody waits for it yet: what ends a process from within, within
+ * `drainTimeoutMs` whatever hangs then. What a stall watch has noticed may well hang when it is closed.
+ */
+export function createCrash(log: Logger): { crash: (error: Error) => void; promise: Promise<never> } {
   const { promise, reject } = Promise.withResolvers<never>();
   promise.catch(() => undefined);
-  return { crash: reject, promise };
+  let isCrashing = false;
+  const crash = (error: Error) => {
+    if (!isCrashing) {
+      log.error({ why: messageOf(error) }, 'ending');
+      endInTime(log);
+    }
+    isCrashing = true;
+    reject(error);
+  };
+  return { crash, promise };
+}
+
+function endInTime(log: Logger): void {
+  setTimeout(() => {
+    log.error({ drainTimeoutMs }, 'not drained in time, exiting');
+    process.exit(exitCodes.failure);
+  }, drainTimeoutMs).unref();
 }
 
 /** One line for what a user can mend, a stack for what is our fault. Returns the exit code. */

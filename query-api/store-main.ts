@@ -54,7 +54,7 @@ await runProcess(log, async stop => {
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   log.info({ url: await listen(http, config.HOST, config.QUERY_API_PORT) }, 'query API listens');
 
-  const { crash, promise: crashed } = createCrash();
+  const { crash, promise: crashed } = createCrash(log);
   const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, names.topic('clicks')));
   const deps = { kafka, clickhouse, names, config, partitions, log, onCrash: crash };
   for (const group of [names.rawSinkGroup, names.aggregateSinkGroup])

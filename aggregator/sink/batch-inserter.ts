@@ -4,7 +4,8 @@
  * other batches) changes nothing.
  *
  * An insert that fails because the store is away or busy is repeated with the same rows until it succeeds: the caller's
- * batch waits, its consumer reads no further, and nothing piles up.
+ * batch waits, and its consumer reads no further. A batch that a rebalance takes away while it waits for its turn is left
+ * out: it comes again, here or elsewhere, and nothing piles up.
  *
  * A small insert costs the store nearly as much as one ten times its size, and leaves a part to be merged. So whoever
  * has all that is in the log is held back for a while, until there is more; whoever is behind is not.
@@ -36,12 +37,15 @@ export interface BatchInserter {
   insert(batch: FetchedBatch, rows: TableRows): Promise<void>;
   /** Undefined, or why inserting does not succeed at the moment. */
   readonly failing: string | undefined;
+  /** For how long the insert has been under way that is; 0: none is. */
+  readonly insertingForMs: number;
 }
 
 interface Piece {
   readonly batch: FetchedBatch;
   readonly rows: TableRows;
   readonly done: PromiseWithResolvers<void>;
+  readonly bytes: number;
   abandoned: boolean;
 }
 
@@ -52,11 +56,12 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
   const { clickhouse, log, lingerMs, maxBatchBytes, intervalMs } = options;
   /** What was inserted last lay here, and what is next will: new memory each time costs several times the copying. */
   let memory = Buffer.alloc(0);
-  let pieces: Piece[] = [];
+  const pieces: Piece[] = [];
   let bytes = 0;
   let timer: NodeJS.Timeout | undefined;
   let flushing = false;
   let failing: string | undefined;
+  let insertingSinceMs = 0;
 
   const joined = (buffers: readonly Buffer[]) => {
     const length = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
@@ -69,6 +74,7 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
   const insertTable = async (table: string, ndjson: Buffer) => {
     for (let attempt = 0; ; attempt++) {
       const startedAt = performance.now();
+      insertingSinceMs = startedAt;
       try {
         await clickhouse.insert(table, ndjson);
         insertSeconds.observe({ table }, (performance.now() - startedAt) / 1000);
@@ -84,14 +90,16 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
         insertRetries.inc({ table });
         log.warn({ table, why: failing, pauseMs }, 'insert failed, to be repeated');
         await new Promise(resolve => setTimeout(resolve, pauseMs));
+      } finally {
+        insertingSinceMs = 0;
       }
     }
   };
 
   const insertAll = async (taken: readonly Piece[]) => {
     for (const table of taken[0]?.rows.keys() ?? []) {
-      const ndjson = joined(taken.flatMap(({ rows }) => rows.get(table) ?? []));
-      if (ndjson.length > 0) await insertTable(table, ndjson);
+      for (const rows of byForm(taken.flatMap(({ rows }) => rows.get(table) ?? [])))
+        await insertTable(table, joined(rows));
     }
   };
 
@@ -100,9 +108,8 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
     timer = undefined;
     if (flushing || pieces.length === 0) return;
     flushing = true;
-    const taken = pieces;
-    pieces = [];
-    bytes = 0;
+    const taken = pieces.splice(0, mostOf(pieces));
+    bytes -= sizeOf(taken);
     const startedAt = performance.now();
     try {
       await insertAll(taken);
@@ -114,6 +121,16 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
     }
     flushing = false;
     if (pieces.length > 0) void flush();
+  };
+
+  /** How many of them make a batch: at least one, whatever its size. */
+  const mostOf = (waiting: readonly Piece[]) => {
+    let [most, size] = [0, 0];
+    for (; most < waiting.length; most++) {
+      size += waiting[most]!.bytes;
+      if (most > 0 && size > maxBatchBytes) break;
+    }
+    return most;
   };
 
   const flushIn = (ms: number) => {
@@ -151,22 +168,52 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
     get failing() {
       return failing;
     },
+    get insertingForMs() {
+      return insertingSinceMs === 0 ? 0 : performance.now() - insertingSinceMs;
+    },
     async insert(batch, rows) {
-      const piece: Piece = { batch, rows, done: Promise.withResolvers<void>(), abandoned: false };
+      const buffers = [...rows.values()].flat();
+      const piece: Piece = {
+        ...{ batch, rows, done: Promise.withResolvers<void>(), abandoned: false },
+        bytes: buffers.reduce((sum, buffer) => sum + buffer.length, 0),
+      };
       pieces.push(piece);
-      for (const buffers of rows.values()) for (const buffer of buffers) bytes += buffer.length;
+      bytes += piece.bytes;
       if (bytes >= maxBatchBytes || lingerMs === 0) void flush();
       else if (isBehind(batch)) flushIn(0);
       else if (timer === undefined) flushIn(lingerMs);
       const heartbeats = setInterval(() => {
         batch.heartbeat().catch(error => {
           piece.abandoned = true;
+          const waiting = pieces.indexOf(piece);
+          if (waiting !== -1) bytes -= sizeOf(pieces.splice(waiting, 1));
           piece.done.reject(error);
         });
       }, heartbeatMs);
       await piece.done.promise.finally(() => clearInterval(heartbeats));
     },
   };
+}
+
+/**
+ * Objects apart from arrays, as what one insert takes is of one format: an aggregator of before decision 011 wrote
+ * objects. A piece that begins as neither goes on with what the one before began. No order matters among rows.
+ */
+function byForm(pieces: readonly Buffer[]): Buffer[][] {
+  const [objects, arrays]: [Buffer[], Buffer[]] = [[], []];
+  let form = objects;
+  for (const piece of pieces) {
+    if (piece[0] === openingBrace) form = objects;
+    else if (piece[0] === openingBracket) form = arrays;
+    form.push(piece);
+  }
+  return [objects, arrays].filter(({ length }) => length > 0);
+}
+
+const [openingBrace, openingBracket] = [0x7b, 0x5b];
+
+function sizeOf(pieces: readonly Piece[]): number {
+  return pieces.reduce((sum, piece) => sum + piece.bytes, 0);
 }
 
 /** More was in the log already when the batch was fetched: to wait would gather nothing. */

@@ -9,4 +9,5 @@ export const unknownRecords = counter(
   'sink_unknown_records_total',
   'Records of aggregates or quarantine of no known kind',
 );
+export const halted = gauge('sink_halted', '1 where the log no longer holds what was to be inserted next', ['group']);
 export const position = gauge('sink_position', 'Offset of the next record to insert', ['topic', 'partition']);

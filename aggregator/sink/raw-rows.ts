@@ -25,6 +25,8 @@ export function rawRows(partition: number, records: Iterable<LogRecord>): Buffer
     while (reader.next()) {
       const isRow = reader.ok && !isFuture(reader.clickedAt, appendedAt);
       if (isRow && reader.parsed === undefined) {
+        // Blank lines are passed over by the reader, and would be refused by the store.
+        if (reader.lineStart !== runEnd + 1) endRun();
         if (runStart === -1) runStart = reader.lineStart;
         runEnd = reader.lineEnd;
         continue;

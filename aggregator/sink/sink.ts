@@ -1,6 +1,6 @@
 /** Copies the topics into ClickHouse: `clicks` into click_raw, `aggregates` and `quarantine` into their tables. */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
-import { messageOf } from '../../infra/errors.ts';
+import { Corrupt, messageOf } from '../../infra/errors.ts';
 import { openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { type FetchedBatch, type GroupConsumer, openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
@@ -10,9 +10,9 @@ import type { Names } from '../../infra/topics.ts';
 import type { SinkConfig } from '../config.ts';
 import { aggregateRows } from './aggregate-rows.ts';
 import { type BatchInserter, createBatchInserter, type TableRows } from './batch-inserter.ts';
-import { position, unknownRecords } from './metrics.ts';
+import { halted, position, unknownRecords } from './metrics.ts';
 import { rawRows } from './raw-rows.ts';
-import { insertOneByOne } from './refused-rows.ts';
+import { insertAllButRefused } from './refused-rows.ts';
 import { SinkPositions } from './sink-positions.ts';
 
 export interface SinkDeps {
@@ -40,7 +40,7 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     isolation: 'read_uncommitted',
     rowsOf: ({ partition, records }) => new Map([['click_raw', rawRows(partition, records)]]),
     intervalMs: deps.config.SINK_RAW_INTERVAL_MS,
-    onRefused: batch => insertOneByOne(clickhouse, batch, log),
+    onRefused: batch => insertAllButRefused(clickhouse, batch, log),
   });
   opening.use(raw);
   const aggregates = await openLeg(deps, {
@@ -66,6 +66,13 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     },
     [Symbol.asyncDispose]: () => legs[Symbol.asyncDispose](),
   };
+}
+
+/** Longer than any answer of a ClickHouse server is waited for. */
+const longestInsertMs = 180_000;
+
+function between(value: number, from: number, to: number): boolean {
+  return value >= from && value < to;
 }
 
 interface LegOptions {
@@ -99,6 +106,8 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
     commit,
   });
   let joined = false;
+  let haltedBy: string | undefined;
+  halted.set({ group }, 0);
   const positions = new SinkPositions();
   await using opening = new AsyncDisposableStack();
   const admin = opening.use(await openAdmin(kafka));
@@ -133,11 +142,18 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
         log.warn({ topic, why: messageOf(error) }, 'offsets not committed'),
       );
     },
-    onCrash: deps.onCrash,
+    onCrash(error) {
+      if (!(error instanceof Corrupt)) return deps.onCrash(error);
+      haltedBy = error.message;
+      halted.set({ group }, 1);
+      log.error({ why: haltedBy }, 'sink halted: a person has to decide');
+    },
   });
+  // An insert that takes long is none that hangs, as far as can be told.
+  const isAtWork = () => inserter.failing !== undefined || between(inserter.insertingForMs, 1, longestInsertMs);
   const watch = watchStalls({
     log,
-    readings: async () => (inserter.failing === undefined ? await positions.readings(admin, group) : undefined),
+    readings: async () => (haltedBy === undefined && !isAtWork() ? await positions.readings(admin, group) : undefined),
     onStall: what => deps.onCrash(new Error(`${group} stalled: ${what}`)),
   });
   opening.use(consumer);
@@ -145,6 +161,7 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
   const opened = opening.move();
   return {
     check() {
+      if (haltedBy !== undefined) throw new Error(haltedBy);
       if (!joined) throw new Error(`${group}: no partitions assigned yet`);
       if (inserter.failing !== undefined) throw new Error(`${group}: ${inserter.failing}`);
     },

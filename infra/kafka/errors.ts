@@ -1,5 +1,5 @@
 /** Translates kafkajs' errors into ours, in this one place; the original stays as `cause`. */
-import { Fenced, Retryable } from '../errors.ts';
+import { Corrupt, Fenced, Retryable } from '../errors.ts';
 
 /** Broker error types after which a transactional producer has lost its right to write, or does not know its outcome. */
 const fencing: ReadonlySet<string> = new Set([
@@ -28,6 +28,11 @@ export function isRetriable(error: unknown): boolean {
 /** By name, also where kafkajs has wrapped the error, as it does when it gives up. */
 export function isCausedBy(error: unknown, name: string): boolean {
   return chainOf(error).some(at => at.name === name);
+}
+
+/** What we have thrown within kafkajs, however it has wrapped it. */
+export function corruptIn(error: unknown): Corrupt | undefined {
+  return chainOf(error).find(at => at instanceof Corrupt);
 }
 
 /** The broker's error type, also when kafkajs has wrapped it. */

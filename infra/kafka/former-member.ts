@@ -1,7 +1,8 @@
 /**
  * Has a group forget the member that a killed process has left in it: the broker would keep its partitions for it until its
  * session expires, and its successor waiting. Static membership (KIP-345) is for this, but kafkajs does not know it. So the
- * successor finds the dead by a client id that only one process can have at a time, and leaves the group in their name.
+ * successor finds the dead by a client id that only one process can have at a time (it has bound the port that is part of
+ * it), and leaves the group in their name.
  *
  * If that goes wrong it does no harm: a member that lives is told that it is unknown, and joins again; and who owns a
  * partition is never a matter of membership, but of the fence.
@@ -66,8 +67,11 @@ ConsumerGroup.prototype.joinAndSync = async function () {
   const members = former.get(groupId) ?? [];
   former.delete(groupId);
   if (members.length > 0) {
-    const coordinator = await this.cluster.findGroupCoordinator({ groupId });
-    await Promise.allSettled(members.map(memberId => coordinator.leaveGroup({ groupId, memberId })));
+    // Where this fails, joining takes longer.
+    await this.cluster
+      .findGroupCoordinator({ groupId })
+      .then(coordinator => Promise.allSettled(members.map(memberId => coordinator.leaveGroup({ groupId, memberId }))))
+      .catch(() => undefined);
   }
   await joinAndSync.call(this);
 };

@@ -8,8 +8,7 @@
  * - Batches fetched before a rebalance or a seek may still arrive: each batch tells `fetchedOffset`, and the owner drops
  *   those it did not ask for.
  * - Batches of control records alone are never handed over: `onGap` tells how far they reach.
- * - OFFSET_OUT_OF_RANGE makes kafkajs commit a default offset by itself, without metadata. So the owner checks the start
- *   of the log before it seeks, and takes a commit without metadata for corruption.
+ * - OFFSET_OUT_OF_RANGE ends the consumer with `Corrupt` (offset-out-of-range.ts).
  * - After an error that it cannot retry, kafkajs leaves the group and joins it anew. In between `seek`, `pause` and
  *   `resume` throw. Where the coordinator is not found, as while the brokers are away, it would leave for good: then the
  *   group is joined again from here, for as long as it takes.
@@ -20,8 +19,9 @@ import type { Logger } from '../log.ts';
 import type { Committed } from './admin.ts';
 import { release } from './answer-memory.ts';
 import type { KafkaClient } from './client.ts';
-import { isCausedBy, translate } from './errors.ts';
+import { corruptIn, isCausedBy, translate } from './errors.ts';
 import { type BatchMessage, recordsFrom } from './fetch-decoder.ts';
+import './offset-out-of-range.ts';
 import type { LogRecord } from './record-batch.ts';
 
 export interface FetchedBatch {
@@ -60,7 +60,7 @@ export interface GroupConsumerOptions {
   /** A rejection makes the consumer fetch the same again. */
   onBatch(batch: FetchedBatch): Promise<void>;
   onGap(topic: string, partition: number, firstOffset: number, nextOffset: number): void;
-  /** The consumer has ended for good; it must be opened anew. */
+  /** The consumer has ended for good; it must be opened anew, or, where the error is Corrupt, a person has to decide. */
   onCrash(error: Error): void;
 }
 
@@ -175,7 +175,10 @@ function listen(consumer: Consumer, options: GroupConsumerOptions, joinAgain: ()
     const { error, restart } = payload;
     const isOutage = isCausedBy(error, 'KafkaJSGroupCoordinatorNotFound');
     if (restart || isOutage) options.log.warn({ group: options.group, why: error.message }, 'consumer joins again');
-    else options.onCrash(new Retryable(`consumer of ${options.group} ended: ${error.message}`, { cause: error }));
+    else
+      options.onCrash(
+        corruptIn(error) ?? new Retryable(`consumer of ${options.group} ended: ${error.message}`, { cause: error }),
+      );
     if (isOutage) void joinAgain();
   });
 }

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AdMinuteRow, ProgressRow } from '../../aggregator/ad-minute.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
-import { Fenced, RefusedRows } from '../../infra/errors.ts';
+import { Corrupt, Fenced, RefusedRows } from '../../infra/errors.ts';
 import { type Admin, ensureTopics, openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { type FetchedBatch, openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
@@ -188,6 +188,22 @@ export function describeBroker(title: string, open: () => Promise<BrokerUnderTes
       await admin.deleteBefore(topic, new Map([[0, 2]]));
       expect((await admin.ranges(topic)).get(0)).toEqual({ start: 2, end: 3 });
     });
+
+    it('ends a consumer that asks for what retention has removed: nothing is read, and nothing committed', async () => {
+      const { kafka, names } = await setUp();
+      const topic = names.topic('clicks');
+      await using plain = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
+      for (const value of ['a', 'b', 'c']) await plain.send(topic, [{ partition: 0, value }]);
+      await eventually('three records', async () => (await admin.endOffsets(topic)).get(0) === 3);
+      await admin.deleteBefore(topic, new Map([[0, 2]]));
+      const [batches, crashes]: [FetchedBatch[], Error[]] = [[], []];
+      const onCrash = (error: Error) => crashes.push(error);
+      await using _ = await openReader(kafka, names.rawSinkGroup, topic, 'read_uncommitted', 1, batches, none, onCrash);
+      await eventually('the end', () => crashes.length > 0);
+      expect(crashes).toEqual([expect.any(Corrupt)]);
+      expect(batches).toEqual([]);
+      expect(await admin.committed(names.rawSinkGroup, topic, 0)).toBeUndefined();
+    });
   });
 }
 
@@ -199,6 +215,7 @@ async function becomes<T>(probe: () => Promise<T>, expected: T): Promise<void> {
 }
 
 const isAnswered = () => true;
+const none = () => undefined;
 
 type Isolation = 'read_committed' | 'read_uncommitted';
 
@@ -262,6 +279,7 @@ async function openReader(
   from: number,
   batches: FetchedBatch[],
   onPosition: (next: number) => void = () => {},
+  onCrash: (error: Error) => void = none,
 ) {
   const link: { consumer?: Awaited<ReturnType<typeof openGroupConsumer>> } = {};
   return await openGroupConsumer(kafka, {
@@ -285,7 +303,7 @@ async function openReader(
       onPosition(batch.nextOffset);
     },
     onGap: (_topic, _partition, _first, next) => onPosition(next),
-    onCrash: () => undefined,
+    onCrash,
   });
 }
 

@@ -5,6 +5,7 @@
  * leaves a transaction stuck, falling off the log commits an offset without metadata, and a consumer that cannot go on
  * leaves its group for a while, in which it cannot be told where to read.
  */
+import { Corrupt } from '../../infra/errors.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { type Assignment, BrokerError, type Entry, type FakeBroker, type Message } from './fake-broker.ts';
@@ -438,11 +439,15 @@ class FakeConsumer {
     });
   }
 
+  /** As it does with `offset-out-of-range.ts`. */
   async #recover(error: unknown, topic: string, partition: number): Promise<undefined> {
     if (!(error instanceof BrokerError) || error.type !== 'OFFSET_OUT_OF_RANGE') throw error;
-    const offset = this.#broker.range(topic, partition).start;
-    await this.commitOffsets([{ topic, partition, offset: String(offset) }]);
-    this.#seeks.set(keyOf(topic, partition), offset);
+    this.#hasGroup = false;
+    this.#term++;
+    for (const key of this.#wakers.keys()) this.#wake(key);
+    clearInterval(this.#heartbeats);
+    this.#run = undefined;
+    this.#emit(events.CRASH, { error: new Corrupt(`${topic}[${partition}]: offset out of range`), restart: false });
     return undefined;
   }
 

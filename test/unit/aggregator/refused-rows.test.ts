@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { firstRefusedLine, insertOneByOne } from '../../../aggregator/sink/refused-rows.ts';
+import { firstRefusedLine, insertAllButRefused } from '../../../aggregator/sink/refused-rows.ts';
 import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { RefusedRows } from '../../../infra/errors.ts';
 import { createLog } from '../../../infra/log.ts';
@@ -17,7 +17,7 @@ it('keeps a refused click in quarantine, apart from the lines of its record that
   const [good, bad] = [formatLine(click()), formatLine(click({ adId: 'bad' }))];
   const record = { offset: 7, timestamp: minute0, value: Buffer.from(`garbage\n${bad}\n${good}`) };
   const batch = { topic: 'clicks', partition: 2, fetchedOffset: 7, nextOffset: 8, highWatermark: 8, records: [record] };
-  await insertOneByOne(clickhouse, { ...batch, heartbeat: async () => undefined }, createLog('test', 'fatal'));
+  await insertAllButRefused(clickhouse, { ...batch, heartbeat: async () => undefined }, createLog('test', 'fatal'));
   expect(inserts.map(({ table }) => table)).toEqual(['quarantine', 'click_raw']);
   expect(JSON.parse(inserts[0]!.ndjson)).toMatchObject({
     partition: 2,
@@ -26,4 +26,24 @@ it('keeps a refused click in quarantine, apart from the lines of its record that
     reason: 'refused',
     raw: bad,
   });
+});
+
+it('finds one refused line among a thousand in few inserts', async () => {
+  let inserts = 0;
+  const taken: string[] = [];
+  const clickhouse = {
+    async insert(table: string, ndjson: string) {
+      if (table !== 'click_raw') return;
+      inserts++;
+      if (ndjson.includes('bad')) throw new RefusedRows('no');
+      taken.push(...ndjson.split('\n'));
+    },
+  } as unknown as ClickHouse;
+  const good = Array.from({ length: 1_000 }, () => formatLine(click()));
+  const lines = good.toSpliced(700, 0, formatLine(click({ adId: 'bad' })));
+  const record = { offset: 7, timestamp: minute0, value: Buffer.from(lines.join('\n')) };
+  const batch = { topic: 'clicks', partition: 2, fetchedOffset: 7, nextOffset: 8, highWatermark: 8, records: [record] };
+  await insertAllButRefused(clickhouse, { ...batch, heartbeat: async () => undefined }, createLog('test', 'fatal'));
+  expect(taken).toEqual(good);
+  expect(inserts).toBeLessThan(25);
 });

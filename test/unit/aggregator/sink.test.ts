@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { aggregateRows } from '../../../aggregator/sink/aggregate-rows.ts';
 import { createBatchInserter, type TableRows } from '../../../aggregator/sink/batch-inserter.ts';
 import { rawRows } from '../../../aggregator/sink/raw-rows.ts';
@@ -36,6 +36,11 @@ describe('raw rows', () => {
     );
   });
 
+  it('leaves out blank lines within a record: the store would refuse them, and with them all others', () => {
+    const [a, b] = [click(), click()].map(formatLine);
+    expect(text(rawRows(0, [record(`${a}\n \n${b}\n\t\r\n`)]))).toBe(`${a}\n${b}\n`);
+  });
+
   it('leaves out what the aggregator quarantines as malformed or future, and nothing else', () => {
     const good = formatLine(click());
     const ancient = formatLine(click({ clickedAt: 1_000 }));
@@ -66,7 +71,9 @@ describe('aggregate rows', () => {
 });
 
 describe('batch inserter', () => {
-  function harness(given: { failures?: unknown[]; lingerMs?: number; intervalMs?: number } = {}) {
+  function harness(
+    given: { failures?: unknown[]; lingerMs?: number; intervalMs?: number; during?: () => Promise<void> } = {},
+  ) {
     const events: string[] = [];
     const failures = given.failures ?? [];
     const clickhouse = {
@@ -74,6 +81,7 @@ describe('batch inserter', () => {
         const failure = failures.shift();
         events.push(`${failure ? 'fail' : 'insert'} ${table} ${String(ndjson).trim().replaceAll('\n', ',')}`);
         if (failure) throw failure;
+        await given.during?.();
       },
     } as unknown as ClickHouse;
     const inserter = createBatchInserter({
@@ -167,5 +175,48 @@ describe('batch inserter', () => {
     const { events, inserter } = harness({ failures: [new RefusedRows('bad')] });
     await inserter.insert(batch(3, 5), rows('a'));
     expect(events).toEqual(['fail t a', 'one by one 3', 'commit clicks 3=5']);
+  });
+
+  it('inserts rows of two forms one after the other, and commits once both are in', async () => {
+    const { events, inserter } = harness();
+    const mixed = new Map([
+      ['t', [Buffer.from('[1]\n'), Buffer.from('{"a":1}'), Buffer.from('\n'), Buffer.from('[2]\n')]],
+    ]);
+    await inserter.insert(batch(0, 5), mixed);
+    expect(events).toEqual(['insert t {"a":1}', 'insert t [1],[2]', 'commit clicks 0=5']);
+  });
+
+  it('leaves out what a rebalance has taken away before its turn, and takes at most a batch at a time', async () => {
+    const release = Promise.withResolvers<void>();
+    const { events, inserter } = harness({ lingerMs: 0, during: () => release.promise });
+    const first = inserter.insert(batch(0, 5), rows('a'));
+    vi.useFakeTimers();
+    const lost = inserter.insert(
+      batch(1, 5, () => Promise.reject(new Error('rebalance'))),
+      rows('lost'),
+    );
+    const outcome = expect(lost).rejects.toThrow('rebalance');
+    const large = [2, 3, 4].map(partition => inserter.insert(batch(partition, 5), rows('x'.repeat(400))));
+    await vi.advanceTimersByTimeAsync(2_500);
+    await outcome;
+    vi.useRealTimers();
+    release.resolve();
+    await Promise.all([first, ...large]);
+    expect(events.map(event => event.replaceAll(/x+/g, 'x'))).toEqual([
+      ...['insert t a', 'commit clicks 0=5'],
+      ...['insert t x,x', 'commit clicks 2=5,3=5'],
+      ...['insert t x', 'commit clicks 4=5'],
+    ]);
+  });
+
+  it('tells for how long an insert has been under way', async () => {
+    const release = Promise.withResolvers<void>();
+    const { inserter } = harness({ lingerMs: 0, during: () => release.promise });
+    expect(inserter.insertingForMs).toBe(0);
+    const inserted = inserter.insert(batch(0, 5), rows('a'));
+    await expect.poll(() => inserter.insertingForMs).toBeGreaterThan(5);
+    release.resolve();
+    await inserted;
+    expect(inserter.insertingForMs).toBe(0);
   });
 });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { encodeCheckpoint } from '../../../aggregator/commit-metadata.ts';
 import { freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
-import { PartitionTask, type TaskPorts, type TaskSettings } from '../../../aggregator/task.ts';
+import { PartitionTask } from '../../../aggregator/task.ts';
+import type { TaskPorts, TaskSettings } from '../../../aggregator/task-ports.ts';
 import { Fenced, Retryable } from '../../../infra/errors.ts';
 import type { Committed } from '../../../infra/kafka/admin.ts';
 import type { FetchedBatch } from '../../../infra/kafka/group-consumer.ts';
@@ -25,6 +26,7 @@ function world(given: { committed?: Committed; start?: number; end?: number } = 
     failCommits: 0,
     failOpens: 0,
     failReads: 0,
+    commitTakes: 0,
   };
   const ports: TaskPorts = {
     async openWriter() {
@@ -32,6 +34,7 @@ function world(given: { committed?: Committed; start?: number; end?: number } = 
       if (state.failOpens-- > 0) throw new Retryable('broker away');
       return {
         async commit(content) {
+          if (state.commitTakes > 0) await new Promise(resolve => setTimeout(resolve, state.commitTakes));
           if (state.failCommits-- > 0) throw new Fenced('outcome unknown');
           state.commits.push(content);
           state.committed = content.commit;
@@ -85,6 +88,14 @@ function batch(from: number, records: number, lines = 1): FetchedBatch {
       value: Buffer.from(ndjson(...Array.from({ length: lines }, () => click()))),
     })),
   };
+}
+
+function* failingAfter<T>(all: Iterable<T>, count: number): Generator<T> {
+  let given = 0;
+  for (const each of all) {
+    if (given++ === count) throw new RangeError('Array buffer allocation failed');
+    yield each;
+  }
 }
 
 const checkpointAt = (offset: number, restoreFrom = offset): Committed => ({
@@ -213,6 +224,54 @@ describe('task', () => {
     await task.onBatch(batch(6, 3));
     await eventually('commit', () => state.commits.length === 2, 1_000);
     expect(state.commits.map(c => c.commit.offset)).toEqual([6, 9]);
+  });
+
+  it('writes nothing of what it was counting when stepping failed, and counts it anew', async () => {
+    const { state, task } = world({ committed: checkpointAt(10), end: 13 });
+    await task.start();
+    state.now = 1_000;
+    const broken = { ...batch(10, 3), records: failingAfter(batch(10, 3).records, 2) };
+    await task.onBatch(broken);
+    await task.drop({ commit: true });
+    expect(state.commits).toEqual([]);
+    const { state: anew, task: again } = world({ committed: checkpointAt(10), end: 13 });
+    await again.start();
+    anew.now = 1_000;
+    await again.onBatch(broken);
+    await eventually('a new start', () => again.state === 'running' && anew.readFrom === 10, 1_000);
+    anew.now = 2_000;
+    await again.onBatch(batch(10, 3));
+    await eventually('commit', () => anew.commits.length === 1, 1_000);
+    expect(anew.commits[0]?.commit.offset).toBe(13);
+  });
+
+  it('commits in smaller pieces after a commit that failed, and in larger ones again after some that did not', async () => {
+    const { state, task } = world({}, { commitMaxLines: 40_000 });
+    await task.start();
+    state.failCommits = 1;
+    const records = (from: number) => task.onBatch(batch(from, 100, 500));
+    await records(0);
+    await eventually('a new start', () => state.readFrom === 0 && task.state === 'running', 1_000);
+    await records(0);
+    expect(state.commits.map(c => c.commit.offset)).toEqual([40]);
+    await records(100);
+    expect(state.commits.map(c => c.commit.offset)).toEqual([40, 120, 200]);
+  });
+
+  it('beats while a batch waits for its commit, or its member would lose its partitions', async () => {
+    const { state, task } = world();
+    await task.start();
+    state.commitTakes = 2_500;
+    let beats = 0;
+    await task.onBatch({
+      ...batch(0, 3, 600),
+      async heartbeat() {
+        beats++;
+        throw new Error('rebalance in progress');
+      },
+    });
+    expect(state.commits).toHaveLength(1);
+    expect(beats).toBe(2);
   });
 
   it('commits nothing while nothing is read', async () => {
