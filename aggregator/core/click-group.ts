@@ -10,7 +10,7 @@
 import type { RecordReader } from '../../ingest/record-reader.ts';
 import { hashCell } from './cell-table.ts';
 import type { ClickWindow } from './click-window.ts';
-import { hashId } from './id-hash.ts';
+import { hashId, type IdKey, idKeyOf } from './id-hash.ts';
 
 /** Large enough for reads to overlap, small enough for what they bring to stay in the cache. */
 const mostClicks = 256;
@@ -37,11 +37,13 @@ export class ClickGroup {
   /** A line that is not canonical, alone in its group: the reader still stands at it. */
   isParsed = false;
   readonly #seed: number;
+  readonly #idKey: IdKey;
   /** Of no use, but kept, or the compiler would leave out the reads. */
   touched = 0;
 
   constructor(seed: number) {
     this.#seed = seed;
+    this.#idKey = idKeyOf(seed);
   }
 
   get isFull(): boolean {
@@ -54,7 +56,7 @@ export class ClickGroup {
     const { view, adIdStart, adIdEnd, country } = reader;
     this.value = reader.value;
     this.view = view;
-    hashId(view, reader.eventIdStart, reader.eventIdEnd, this.#seed, this.ids, 4 * i);
+    hashId(view, reader.eventIdStart, reader.eventIdEnd, this.#idKey, this.ids, 4 * i);
     this.cellHashes[i] = hashCell(view, adIdStart, adIdEnd, country, this.#seed);
     this.adStarts[i] = adIdStart;
     this.adEnds[i] = adIdEnd;

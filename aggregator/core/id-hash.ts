@@ -3,14 +3,21 @@
  * padded by zeros; the length goes into the result, so padding cannot make two ids meet.
  *
  * Two ids are taken for the same click if their 128 bits agree. With n ids in one window that happens by chance with
- * probability below n² / 2^129: 10^-25 for ten million. The seed is the process's secret: without it nobody can choose
- * ids that collide. It never changes what is counted, only where an id lies in memory.
+ * probability below n² / 2^129: 10^-25 for ten million. On purpose it can be brought about where the multipliers are
+ * known, under every seed at once (Aumasson, Bernstein: attacks on MurmurHash, 2012). So they belong to the key as well,
+ * which is the process's secret: pairs that collide under one key do not under the next, and nobody can work any out
+ * beforehand. That is no proof, as there is for SipHash. The key never changes what is counted otherwise, only where an
+ * id lies in memory.
  */
-export function hashId(b: DataView, start: number, end: number, seed: number, into: Int32Array, at = 0): void {
-  let h1 = seed | 0;
-  let h2 = seed | 0;
-  let h3 = seed | 0;
-  let h4 = seed | 0;
+export function hashId(b: DataView, start: number, end: number, key: IdKey, into: Int32Array, at = 0): void {
+  const c1 = key[1]!;
+  const c2 = key[2]!;
+  const c3 = key[3]!;
+  const c4 = key[4]!;
+  let h1 = key[0]!;
+  let h2 = h1;
+  let h3 = h1;
+  let h4 = h1;
   for (let i = start; i < end; i += 16) {
     const whole = i + 16 <= end;
     const k1 = whole ? b.getInt32(i, true) : partialWord(b, i, end);
@@ -46,10 +53,19 @@ export function hashId(b: DataView, start: number, end: number, seed: number, in
   into[at + 3] = h4 + h1;
 }
 
-const c1 = 0x239b961b;
-const c2 = 0xab0e9789;
-const c3 = 0x38b34ae5;
-const c4 = 0xa1e38b93;
+/** The seed, and four odd multipliers. */
+export type IdKey = Int32Array;
+
+/** `seed`: 32 random bits, of which all others are made. */
+export function idKeyOf(seed: number): IdKey {
+  const key = new Int32Array(5);
+  // Weyl's sequence, each member mixed (splitmix).
+  for (let i = 0, state = seed | 0; i < key.length; i++) {
+    state = (state + 0x9e3779b9) | 0;
+    key[i] = avalanche(state) | (i === 0 ? 0 : 1);
+  }
+  return key;
+}
 
 function rotate(x: number, by: number): number {
   return (x << by) | (x >>> (32 - by));

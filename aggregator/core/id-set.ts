@@ -29,7 +29,7 @@ export class IdSet {
 
   /** Adds the four words of `ids` from `from` on; false if they are there already. */
   add(ids: Int32Array, from = 0): boolean {
-    if (this.#size >= (this.#mask + 1) * 0.7) this.#grow();
+    if (this.#size >= (this.#mask + 1) * mostUse) this.#grow();
     const a = ids[from]!;
     const b = ids[from + 1]!;
     const c = ids[from + 2]!;
@@ -94,3 +94,10 @@ const expectedFrom = 8192;
 function isFree(words: Int32Array, at: number): boolean {
   return (words[at]! | words[at + 1]! | words[at + 2]! | words[at + 3]!) === 0;
 }
+
+/** Slots of a set that holds so many ids: a power of two. */
+export function capacityFor(ids: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, ids / mostUse)));
+}
+
+const mostUse = 0.7;

@@ -55,6 +55,9 @@ export class Quarantine {
   ): void {
     const row = quarantineRow(reader, { partition: this.#partition, ...place, reason, detail });
     this.#rows.push(row);
-    this.#bytes += row.raw.length;
+    this.#bytes += row.raw.length + besideRaw;
   }
 }
+
+/** What a row takes beside its line. */
+const besideRaw = 200;

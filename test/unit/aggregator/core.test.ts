@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CellTable, hashCell } from '../../../aggregator/core/cell-table.ts';
-import { hashId } from '../../../aggregator/core/id-hash.ts';
+import type { Tables } from '../../../aggregator/core/click-window.ts';
+import { hashId, idKeyOf } from '../../../aggregator/core/id-hash.ts';
 import { IdSet } from '../../../aggregator/core/id-set.ts';
+import { SpareTables } from '../../../aggregator/core/spare-tables.ts';
 import { finalUntil, isFinal, windowStartOf } from '../../../aggregator/core/time.ts';
 import { Watermark } from '../../../aggregator/core/watermark.ts';
 
@@ -67,9 +69,10 @@ describe('id set', () => {
 
   it('needs at most 64 bytes an id from a thousand ids on', () => {
     const set = new IdSet();
+    const key = idKeyOf(1);
     const id = new Int32Array(4);
     for (let i = 1; i <= 200_000; i++) {
-      hashId(viewOf(`e${i}`), 0, `e${i}`.length, 1, id);
+      hashId(viewOf(`e${i}`), 0, `e${i}`.length, key, id);
       set.add(id);
       if (i >= 1_000) expect(set.byteLength / i).toBeLessThanOrEqual(64);
     }
@@ -80,7 +83,7 @@ describe('id set', () => {
 describe('id hash', () => {
   const hashOf = (text: string, seed = 1) => {
     const into = new Int32Array(4);
-    hashId(viewOf(text), 0, bytes(text).length, seed, into);
+    hashId(viewOf(text), 0, bytes(text).length, idKeyOf(seed), into);
     return into.join();
   };
 
@@ -91,10 +94,19 @@ describe('id hash', () => {
         expect(hashOf(a)).not.toBe(hashOf(a, 2));
         const into = new Int32Array(4);
         const shifted = viewOf(`xyz${a}${b}`);
-        hashId(shifted, 3, 3 + bytes(a).length, 1, into);
+        hashId(shifted, 3, 3 + bytes(a).length, idKeyOf(1), into);
         expect(into.join()).toBe(hashOf(a));
       }),
     );
+  });
+
+  it.each([
+    ['\u038f}:aaaabbbb\u058b\u00fe\u62eazccccddddeeee', '\u05b27%aaaabbbbWq\u0601\u62d7&ccccddddeeee'],
+    ['aaaa\u8b1bobbbbcccc\u038f}:y\uc476ddddeeee', 'aaaa\u0153Nsbbbbcccc\u05b27%yl5/ddddeeee'],
+    ['aaaabbbb,j\u0782ccccdddd\u8b1boC9zceeee', 'aaaabbbbul`qccccdddd\u0153NsCy5|eeee'],
+    ['aaaabbbbcccc\u058b\u00feddddeeee,j\u0782/\u02d1:', 'aaaabbbbccccWq\u0601ddddeeeeul`q/k>q'],
+  ])('tells ids apart that collide under every seed where the multipliers are those of MurmurHash3', (a, b) => {
+    for (let seed = 0; seed < 200; seed++) expect(hashOf(a, seed)).not.toBe(hashOf(b, seed));
   });
 
   it('tells an id from the same id followed by zero bytes', () => {
@@ -108,11 +120,47 @@ describe('id hash', () => {
       const [a, b] = [bytes(`click-${i}-0123456789abcdef`), bytes(`click-${i}-0123456789abcdef`)];
       b[i % b.length]! ^= 1;
       const [x, y] = [new Int32Array(4), new Int32Array(4)];
-      hashId(new DataView(a.buffer), 0, a.length, 5, x);
-      hashId(new DataView(b.buffer), 0, b.length, 5, y);
+      hashId(new DataView(a.buffer), 0, a.length, idKeyOf(5), x);
+      hashId(new DataView(b.buffer), 0, b.length, idKeyOf(5), y);
       for (let w = 0; w < 4; w++) flipped += ((x[w]! ^ y[w]!) >>> 0).toString(2).replaceAll('0', '').length;
     }
     expect(flipped / trials / 128).toBeCloseTo(0.5, 1);
+  });
+});
+
+describe('spare tables', () => {
+  const filled = (tables: Tables, ids: number) => {
+    const id = new Int32Array(4);
+    for (let i = 1; i <= ids; i++) {
+      id.fill(i);
+      tables.ids.add(id);
+    }
+    return tables;
+  };
+
+  it('are those of the window before, emptied', () => {
+    const spare = new SpareTables();
+    const before = filled(spare.take([]), 50_000);
+    spare.keep(before);
+    const next = spare.take([]);
+    expect(next.ids).toBe(before.ids);
+    expect(next.ids.size).toBe(0);
+  });
+
+  it('are not those of one wild minute, once it is over', () => {
+    const spare = new SpareTables();
+    const sizes: number[] = [];
+    let open = filled(spare.take([]), 100_000);
+    for (const ids of [1_000_000, 10_000, 10_000, 10_000, 10_000]) {
+      const next = filled(spare.take([open]), ids);
+      spare.keep(open);
+      open = next;
+      sizes.push(open.ids.capacity);
+    }
+    expect(sizes[0]).toBeGreaterThanOrEqual(1_000_000);
+    expect(sizes.at(-1)).toBeLessThanOrEqual(32_768);
+    spare.keep(open);
+    expect(spare.byteLength).toBeLessThan(2 << 20);
   });
 });
 
