@@ -11,6 +11,7 @@ export function startBenchPipeline(given: readonly string[] = []): Promise<TestP
     SINK_SESSION_TIMEOUT_MS: '30000',
     TICK_INTERVAL_MS: '5000',
     COMMIT_INTERVAL_MS: '500',
+    SINK_RAW_INTERVAL_MS: '2000',
   };
   const settings = given.map(setting => [setting.split('=', 1)[0] ?? '', setting.slice(setting.indexOf('=') + 1)]);
   return startTestPipeline({ ...defaults, LOG_LEVEL: 'warn', ...Object.fromEntries(settings) });

@@ -32,6 +32,7 @@ export async function startTestPipeline(given: Readonly<Record<string, string>> 
     SINK_SESSION_TIMEOUT_MS: '6000',
     TICK_INTERVAL_MS: '1000',
     COMMIT_INTERVAL_MS: '200',
+    SINK_RAW_INTERVAL_MS: '200',
     ...clickhouse.env,
     ...given,
   };

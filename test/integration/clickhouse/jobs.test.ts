@@ -410,8 +410,12 @@ describe('late clicks', () => {
       45_000,
     );
     expect(await countOf('ad_1')).toMatchObject({ count: 2, late: 1, state: 'restated' });
-    const { body } = await call('GET', '/v1/replays');
-    expect(body.replays).toMatchObject([{ kind: 'restate', reason: 'late', minutes_total: 2, clicks_read: 3 }]);
+    // The job tells what it has read a moment after the counts have changed.
+    const replays = await eventually('done', async () => {
+      const { body } = await call('GET', '/v1/replays');
+      return body.replays[0].state === 'done' && body.replays;
+    });
+    expect(replays).toMatchObject([{ kind: 'restate', reason: 'late', minutes_total: 2, clicks_read: 3 }]);
 
     const more = click({ clickedAt: start + 2 });
     await insertRaw(more);
