@@ -55,24 +55,14 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
       return rows.length > 0;
     },
 
-    /**
-     * What restatements after `asOf` (epoch ms) have added to the counts of the selection. One that is told but not in the
-     * counts yet (`jobs/apply-changes.ts` has not come so far, or never did) has added nothing.
-     */
+    /** What restatements after `asOf` (epoch ms) have added to the counts of the selection. */
     async addedSince(adId: string, selection: Selection, asOf: number): Promise<UndoneCounts> {
       const [row] = await clickhouse.query<UndoneCounts>(
         `SELECT sum(toInt64(after) - toInt64(before)) AS count,
            sum(toInt64(after_duplicates) - toInt64(before_duplicates)) AS duplicates,
            sum(greatest(0, toInt64(after) - toInt64(before))) AS late
-         FROM (
-           SELECT minute, country, revision, before, after, before_duplicates, after_duplicates FROM restatement FINAL
-           WHERE ${within(selection)} ${ofAd(adId)} AND at > fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')
-         ) AS told
-         INNER JOIN (
-           SELECT minute, country, max(bitShiftRight(version, 48)) AS counted FROM ad_minute_by_ad FINAL
-           WHERE ${within(selection)} ${ofAd(adId)} GROUP BY minute, country
-         ) AS cells USING (minute, country)
-         WHERE revision <= counted ${settings(1)}`,
+         FROM restatement FINAL
+         WHERE ${within(selection)} ${ofAd(adId)} AND at > fromUnixTimestamp64Milli({as_of:Int64}, 'UTC') ${settings(1)}`,
         { ...bound(selection), ad_id: adId, as_of: asOf },
       );
       return row ?? { count: 0, duplicates: 0, late: 0 };

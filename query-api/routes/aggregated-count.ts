@@ -1,7 +1,5 @@
 /** GET /v1/ads/{ad_id}/aggregated_count: one ad's clicks in a range of minutes. */
-import { isDeepStrictEqual } from 'node:util';
 import { Type } from 'typebox';
-import { Retryable } from '../../infra/errors.ts';
 import { type Http, ProblemSchema } from '../../infra/http.ts';
 import { compareParameter, previousField, previousRange, readPrevious } from '../comparison.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
@@ -36,12 +34,11 @@ export function routeAggregatedCount(http: Http, deps: RouteDeps): void {
     if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
     if (asOf !== undefined) checkUndoing(request.query.as_of, wanted, compare);
     const told = finalityOf(await queries.progress());
-    const selection = selectionOf(wanted);
-    const added = async () => (asOf === undefined ? undefined : await restatements.addedSince(ad_id, selection, asOf));
-    const { reading, beside } = await readBeside(() => readTotals(deps, wanted, told), added);
-    const { rows, source, finality } = reading;
+    const { rows, source, finality } = await readTotals(deps, wanted, told);
     const counts = rows[0] ?? noCounts;
     const previous = before && (await readPrevious(deps, { ...wanted, ...before }, told));
+    const selection = selectionOf(wanted);
+    const added = asOf === undefined ? undefined : await restatements.addedSince(ad_id, selection, asOf);
     const isFinal = stateAt(finality, range.to) === 'final';
     const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated(selection, ad_id, asOf)));
     setCaching(reply, state, request.query);
@@ -51,7 +48,7 @@ export function routeAggregatedCount(http: Http, deps: RouteDeps): void {
       to: isoOf(range.to),
       ...shownFilter(request.query),
       ...(asOf === undefined ? {} : { as_of: isoOf(asOf) }),
-      ...(beside === undefined ? counts : without(counts, beside)),
+      ...(added === undefined ? counts : without(counts, added)),
       source,
       state,
       watermark: isoOrNull(finality.watermark),
@@ -61,25 +58,6 @@ export function routeAggregatedCount(http: Http, deps: RouteDeps): void {
 }
 
 const noCounts: ReadCounts = { count: 0, duplicates: 0, late: 0 };
-
-/**
- * A reading, and what was the same right before it and right after: so it was the same during it. While that changes, both
- * are read anew.
- */
-async function readBeside<R, B>(
-  read: () => Promise<R>,
-  readOther: () => Promise<B>,
-): Promise<{ reading: R; beside: B }> {
-  let before = await readOther();
-  for (let attempt = 0; ; attempt++) {
-    const [reading, after] = [await read(), await readOther()];
-    if (isDeepStrictEqual(before, after)) return { reading, beside: after };
-    if (attempt === mostAttempts) throw new Retryable('the counts are being restated all the time');
-    before = after;
-  }
-}
-
-const mostAttempts = 5;
 
 /** What restatements added is known by country, not by user or address, nor of another range. */
 function checkUndoing(text: string | undefined, wanted: Wanted, compare: string | undefined): void {

@@ -440,15 +440,6 @@ describe('late clicks', () => {
 });
 
 describe('as_of', () => {
-  it('undoes no restatement that is told but not in the counts: its job has not come so far, or never will', async () => {
-    await insertCounts({ clicks: 1 });
-    const before = Date.now() - 1_000;
-    const told = { minute: start / 1_000, ad_id: 'ad_1', country: 'KR', revision: 1, job: 'j', reason: 'late' };
-    const change = { before: 0, after: 1, before_duplicates: 0, after_duplicates: 0, at: Date.now() };
-    await engine.clickhouse.insert('restatement', JSON.stringify({ ...told, ...change }));
-    expect(await countOf('ad_1', `&as_of=${before}`)).toMatchObject({ count: 1 });
-  });
-
   it('is what was answered then, before a restatement and after', async () => {
     await insertRaw(click({ clickedAt: start }), click({ clickedAt: start + 1 }));
     await insertCounts({ clicks: 1 });
