@@ -6,7 +6,8 @@
  * progress that was read after it. (The sink inserts rows before the progress that covers them, for the same reason.)
  *
  * Restatements are read AFTER counts: they are written before the counts they tell of, so a final number that has
- * changed is never called `final`.
+ * changed is never called `final`. Told and not yet counted, a restatement has added nothing: what is undone for `as_of`
+ * goes by the counts themselves.
  */
 import type { Progress } from './queries.ts';
 

@@ -450,6 +450,67 @@ describe('as_of', () => {
   });
 });
 
+describe('as_of, while a restatement is told and not counted everywhere', () => {
+  const cell = { minute: start / 1_000, ad_id: 'ad_1', country: 'KR' };
+  const asOf = Date.now() - 60_000;
+  const undone = () => countOf('ad_1', `&as_of=${asOf}`);
+  const tell = (revision: number, before: number, after: number, at = Date.now()) =>
+    insert('restatement', {
+      ...{ ...cell, revision, job: 'j', reason: 'late', before, after, at },
+      ...{ before_duplicates: before, after_duplicates: after },
+    });
+  const count = (table: string, revision: number, clicks: number, late: number) =>
+    insert(table, {
+      ...{ ...cell, partition: partitionOf('ad_1', partitions), clicks, duplicates: clicks, late },
+      version: String((BigInt(revision) << 48n) | BigInt(Date.now())),
+    });
+  const before = { count: 10, duplicates: 10, late: 0, state: 'final' };
+
+  beforeEach(async () => {
+    await insertCounts({ clicks: 10, duplicates: 10 }, { country: 'DE', clicks: 5, minute: end / 1_000 - 60 });
+  });
+  const both = { count: 15, duplicates: 10, late: 0, state: 'final' };
+
+  it('undoes only what is in the counts, whichever step of a job was the last', async () => {
+    expect(await undone()).toMatchObject(both);
+    await tell(1, 10, 14);
+    expect(await undone()).toMatchObject(both);
+    expect(await countOf('ad_1', `&as_of=${asOf}&country=KR`)).toMatchObject(before);
+    await count('ad_minute_by_ad', 1, 14, 4);
+    expect(await undone()).toMatchObject(both);
+    await count('ad_minute', 1, 14, 4);
+    expect(await undone()).toMatchObject(both);
+    expect(await countOf('ad_1')).toMatchObject({ count: 19, duplicates: 14, late: 4, state: 'restated' });
+  });
+
+  it('undoes the restatement before where the next is not counted yet, and both where it is', async () => {
+    await tell(1, 10, 14);
+    await count('ad_minute', 1, 14, 4);
+    await tell(2, 14, 13);
+    expect(await undone()).toMatchObject(both);
+    await count('ad_minute', 2, 13, 4);
+    expect(await undone()).toMatchObject(both);
+    // Between the two.
+    await tell(1, 10, 14, asOf - 1_000);
+    expect(await undone()).toMatchObject({ count: 19, duplicates: 14, late: 4, state: 'restated' });
+  });
+
+  it('adds nothing to a count that the restatement makes', async () => {
+    await insert('restatement', {
+      ...{ ...cell, country: 'FR', revision: 1, job: 'j', reason: 'late', before: 0, after: 3, at: Date.now() },
+      ...{ before_duplicates: 0, after_duplicates: 0 },
+    });
+    expect(await undone()).toMatchObject(both);
+  });
+
+  it('is right where a job died before it wrote all counts, and its next run finds more', async () => {
+    await tell(1, 10, 14);
+    await count('ad_minute_by_ad', 1, 14, 4);
+    await tell(1, 10, 17);
+    expect(await undone()).toMatchObject({ count: 15, duplicates: 10, state: 'final' });
+  });
+});
+
 describe('a reconciliation', () => {
   const reconcile = async () => {
     const { status, body } = await call('POST', '/v1/reconciliations', { from: start, to: end });
