@@ -12,6 +12,9 @@ import { migrate } from '../../../infra/migrate.ts';
 import { type Click, formatLine, partitionOf } from '../../../ingest/click.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
+import { newJob } from '../../../query-api/jobs/job.ts';
+import { createJobStore } from '../../../query-api/jobs/job-store.ts';
+import { createLateMinutes } from '../../../query-api/jobs/late-minutes.ts';
 import { openJobs } from '../../../query-api/jobs/open-jobs.ts';
 import { createRecountQueries } from '../../../query-api/jobs/recount-queries.ts';
 import { recountSteps } from '../../../query-api/jobs/recount-steps.ts';
@@ -421,6 +424,33 @@ describe('late clicks', () => {
       (await call('GET', '/v1/replays')).body.replays.every((r: { state: string }) => r.state === 'done'),
     );
     expect((await call('GET', '/v1/replays')).body.replays.length).toBe(2);
+  });
+
+  it('are due again when their job has failed, each time after a pause, and never when it was done', async () => {
+    const [pauseMs, quietMs] = [600_000, 0];
+    let time = Date.now();
+    const late = createLateMinutes({ clickhouse: engine.clickhouse, now: () => time, timeoutMs: 9_000, quietMs });
+    const store = createJobStore(engine.clickhouse, { timeoutMs: 9_000 });
+    const due = async (afterMs: number) => {
+      time += afterMs;
+      return await late.due(end, start - minuteMs);
+    };
+    const range = { from: start, to: start + minuteMs, minutes: [start] };
+    const endJob = async (state: 'failed' | 'done') => {
+      const job = newJob({ kind: 'restate', reason: 'late', apply: true, ...range }, time);
+      await store.save(job);
+      await late.taken(await due(0), job.id);
+      expect(await due(2 * pauseMs)).toEqual([]);
+      await store.save({ ...job, state, updatedAt: time, seq: 2 });
+    };
+    await tooLate([click({ clickedAt: start })]);
+    for (const _ of [1, 2]) {
+      await endJob('failed');
+      expect(await due(pauseMs - 1)).toEqual([]);
+      expect(await due(1)).toMatchObject([{ minute: start, lines: 1 }]);
+    }
+    await endJob('done');
+    expect(await due(2 * pauseMs)).toEqual([]);
   });
 
   it('of minutes whose other clicks are no longer kept are left alone', { timeout: 60_000 }, async () => {
