@@ -33,9 +33,9 @@ export function finalityOf(progress: readonly Progress[]): Finality {
 }
 
 /**
- * The finality of numbers that were counted from raw clicks. Where those are not the clicks that the counts are of,
- * nothing is final and nothing is known of how far they are: raw is behind, or it has one that came too late and is not
- * restated yet, which will change the counts.
+ * The finality of numbers that were counted from raw clicks. Where those are not the clicks that the counts are of, or
+ * cannot be shown to be, nothing is final and nothing is known of how far they are: raw is behind, or it has one that
+ * came too late and is not restated yet, which will change the counts.
  */
 export function finalityOfRaw(finality: Finality, differs: boolean): Finality {
   return differs ? { watermark: null, finalUntil: null } : finality;
