@@ -6,7 +6,8 @@
  * progress that was read after it. (The sink inserts rows before the progress that covers them, for the same reason.)
  *
  * Restatements are read AFTER counts: they are written before the counts they tell of, so a final number that has
- * changed is never called `final`.
+ * changed is never called `final`. Told and not yet counted, a restatement has added nothing: what is undone for `as_of`
+ * goes by the counts themselves.
  */
 import type { Progress } from './queries.ts';
 
@@ -32,9 +33,9 @@ export function finalityOf(progress: readonly Progress[]): Finality {
 }
 
 /**
- * The finality of numbers that were counted from raw clicks. Where those are not the clicks that the counts are of,
- * nothing is final and nothing is known of how far they are: raw is behind, or it has one that came too late and is not
- * restated yet, which will change the counts.
+ * The finality of numbers that were counted from raw clicks. Where those are not the clicks that the counts are of, or
+ * cannot be shown to be, nothing is final and nothing is known of how far they are: raw is behind, or it has one that
+ * came too late and is not restated yet, which will change the counts.
  */
 export function finalityOfRaw(finality: Finality, differs: boolean): Finality {
   return differs ? { watermark: null, finalUntil: null } : finality;

@@ -7,9 +7,10 @@
  *
  * Every reading tells whether raw has the same clicks as the counts of those ads and minutes, before any filter. Raw
  * may be behind (it is inserted apart) or ahead (a click that came too late is in raw at once, and is counted when its
- * minute is restated). In each partition raw is a prefix of the log, and an ad has one partition: where raw has as
- * many clicks of an ad and minute as are counted, it has the same ones. All of these numbers are compared at once, by a
- * sum in which each counts with a 64 bit hash of its own (sums and products go round): others add up to the same by a
+ * minute is restated). In each partition raw is a prefix of the log: where an ad has one partition, and raw as many of
+ * its clicks in a minute as are counted, it has the same ones. Of an ad that is split the number proves nothing, and
+ * raw does not tell partitions: whoever reads has to know (`readings.ts`). All of these numbers are compared at once, by
+ * a sum in which each counts with a 64 bit hash of its own (sums and products go round): others add up to the same by a
  * chance of 2^-64.
  */
 import type { ClickHouse } from '../infra/clickhouse.ts';
@@ -35,7 +36,7 @@ export interface RawCounts {
   readonly users: number;
 }
 
-/** `differs`: 1 where raw has other clicks than are counted. */
+/** `differs`: 1 where raw has other numbers of clicks than are counted. */
 export interface Compared {
   readonly differs: number;
 }

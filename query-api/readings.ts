@@ -3,13 +3,14 @@
  * What is read carries how final it can be. Called after progress was read (`finality.ts`).
  */
 import { Type } from 'typebox';
+import type { HotAdRule } from '../ingest/hot-ads/rule.ts';
 import { type ClickFilter, countryOf, needsRaw } from './filters/click-filter.ts';
 import { type Finality, finalityOfRaw } from './finality.ts';
 import type { AdIds, AdRank, GroupQueries } from './group-queries.ts';
 import type { AdCursor, Selection, TimeRange } from './queries.ts';
 import type { RawCounts, RawQueries, RawSelection } from './raw-queries.ts';
 import type { TopQueries } from './rollup/top-queries.ts';
-import type { Step } from './step.ts';
+import { type Step, stepsOf } from './step.ts';
 import { type CountedUniques, type Uniques, uniquesOf } from './uniques.ts';
 
 /** Whose clicks are asked for, and whether their users are, too. */
@@ -44,12 +45,14 @@ export interface ReadDeps {
   readonly tops: Pick<TopQueries, 'popularAds'>;
   readonly groups: GroupQueries;
   readonly raw: RawQueries;
+  /** As `RouteDeps` has them. */
+  readonly hotAds: () => Promise<readonly HotAdRule[] | undefined>;
 }
 
 export const sourceField = Type.Enum(['counts', 'raw'], {
   type: 'string',
   description:
-    '`counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`',
+    '`counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`, and so it is of ads and minutes that were split over partitions, where it cannot be told',
 });
 
 export function isFromRaw({ filter, uniques }: Pick<Wanted, 'filter' | 'uniques'>): boolean {
@@ -61,30 +64,30 @@ export function selectionOf({ from, to, filter }: Wanted): Selection {
   return { from, to, country: countryOf(filter) };
 }
 
-export async function readTotals(
-  { groups, raw }: ReadDeps,
-  wanted: Wanted,
-  finality: Finality,
-): Promise<Reading<ReadCounts>> {
+export async function readTotals(deps: ReadDeps, wanted: Wanted, finality: Finality): Promise<Reading<ReadCounts>> {
+  const { groups, raw } = deps;
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: [await groups.totals(wanted.adIds, selectionOf(wanted))], finality };
+  const provable = finalityOfRaw(finality, (await splitsOf(deps))(wanted));
   const { differs, ...counts } = await raw.totals(wanted);
-  return await withUniques(raw, wanted, finality, 'all', differs, [{ ...counts, name: '' }]);
+  return await withUniques(raw, wanted, provable, 'all', differs, [{ ...counts, name: '' }]);
 }
 
 export async function readPopularAds(
-  { tops, raw }: ReadDeps,
+  deps: ReadDeps,
   limit: number,
   wanted: Wanted,
   finality: Finality,
   after: AdCursor | undefined,
 ): Promise<Reading<{ readonly ad_id: string; readonly count: number; readonly uniques?: Uniques }>> {
+  const { tops, raw } = deps;
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: await tops.popularAds(limit, selectionOf(wanted), after), finality };
+  const provable = finalityOfRaw(finality, (await splitsOf(deps))(wanted));
   const { ads, differs } = await raw.popularAds(limit, wanted, after);
   const listed = { ...wanted, adIds: ads.map(ad => ad.ad_id) };
   const rows = ads.map(({ ad_id, ...counts }) => ({ ...counts, name: ad_id }));
-  const reading = await withUniques(raw, listed, finality, 'ad', differs, rows);
+  const reading = await withUniques(raw, listed, provable, 'ad', differs, rows);
   return {
     ...reading,
     rows: reading.rows.map(({ name, count, uniques }) => ({ ad_id: name, count, ...(uniques ? { uniques } : {}) })),
@@ -93,52 +96,72 @@ export async function readPopularAds(
 
 /** Of ads that are listed now, in another range. */
 export async function readRanks(
-  { groups, raw }: ReadDeps,
+  deps: ReadDeps,
   adIds: AdIds,
   wanted: Wanted,
   finality: Finality,
 ): Promise<Reading<AdRank>> {
+  const { groups, raw } = deps;
   if (adIds.length === 0) return { source: 'counts', rows: [], finality };
   if (!isFromRaw(wanted)) return { source: 'counts', rows: await groups.ranks(adIds, selectionOf(wanted)), finality };
+  const provable = finalityOfRaw(finality, (await splitsOf(deps))(wanted));
   const { ranks, differs } = await raw.ranks(adIds, wanted);
-  return { source: 'raw', rows: ranks, finality: finalityOfRaw(finality, differs === 1) };
+  return { source: 'raw', rows: ranks, finality: finalityOfRaw(provable, differs === 1) };
 }
 
 export async function readCountries(
-  { groups, raw }: ReadDeps,
+  deps: ReadDeps,
   wanted: Wanted,
   finality: Finality,
 ): Promise<Reading<ReadCounts & { readonly country: string }>> {
+  const { groups, raw } = deps;
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: await groups.countries(wanted.adIds, selectionOf(wanted)), finality };
+  const provable = finalityOfRaw(finality, (await splitsOf(deps))(wanted));
   const { countries, differs } = await raw.countries(wanted);
   const rows = countries.map(({ country, ...counts }) => ({ ...counts, name: country }));
-  const reading = await withUniques(raw, wanted, finality, 'country', differs, rows);
+  const reading = await withUniques(raw, wanted, provable, 'country', differs, rows);
   return { ...reading, rows: reading.rows.map(({ name, ...counts }) => ({ country: name, ...counts })) };
 }
 
 /** Each point may be as final as it is itself. */
 export async function readSeries(
-  { groups, raw }: ReadDeps,
+  deps: ReadDeps,
   step: Step,
   wanted: Wanted,
   finality: Finality,
 ): Promise<Reading<ReadPoint>> {
+  const { groups, raw } = deps;
   if (!isFromRaw(wanted)) {
     const rows = await groups.series(wanted.adIds, step, selectionOf(wanted));
     return { source: 'counts', rows: rows.map(row => ({ ...row, finality })), finality };
   }
-  const rows = await raw.series(wanted, step);
+  const isSplit = await splitsOf(deps);
+  const stepAt = new Map(stepsOf(wanted, step).map(range => [range.from, range]));
+  const found = (await raw.series(wanted, step)).map(({ differs, users, ...row }) => {
+    const asked = { ...(stepAt.get(row.start) ?? wanted), adIds: row.ad_id === '' ? [] : [row.ad_id] };
+    return { ...row, isProven: differs === 0 && !isSplit(asked) };
+  });
   return {
     source: 'raw',
-    rows: rows.map(({ differs, users, ...row }) => {
-      return { ...row, late: null, finality: finalityOfRaw(finality, differs === 1) };
-    }),
+    rows: found.map(({ isProven, ...row }) => ({ ...row, late: null, finality: finalityOfRaw(finality, !isProven) })),
     finality: finalityOfRaw(
       finality,
-      rows.some(({ differs }) => differs === 1),
+      found.some(({ isProven }) => !isProven),
     ),
   };
+}
+
+/**
+ * Tells whether any of the ads lay in several partitions at any time of the range, or nobody knows: raw and counts may
+ * be of as many clicks then, and of other ones (`raw-queries.ts`). Rules are known long before a minute of theirs is
+ * final, and kept for longer than raw clicks.
+ */
+async function splitsOf({ hotAds }: ReadDeps): Promise<(asked: Pick<Wanted, 'adIds' | 'from' | 'to'>) => boolean> {
+  const rules = await hotAds();
+  return ({ adIds, from, to }) =>
+    rules === undefined ||
+    rules.some(rule => rule.from < to && from < rule.until && (adIds.length === 0 || adIds.includes(rule.adId)));
 }
 
 type Named = RawCounts & { readonly name: string };

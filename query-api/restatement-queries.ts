@@ -34,6 +34,11 @@ export interface UndoneCounts {
   readonly late: number;
 }
 
+export interface AddedCounts extends UndoneCounts {
+  /** Of the cells they were added to: alike in two readings, it is the same rows that were read. */
+  readonly versions: string;
+}
+
 export type RestatementQueries = ReturnType<typeof createRestatementQueries>;
 
 export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
@@ -55,17 +60,34 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
       return rows.length > 0;
     },
 
-    /** What restatements after `asOf` (epoch ms) have added to the counts of the selection. */
-    async addedSince(adId: string, selection: Selection, asOf: number): Promise<UndoneCounts> {
-      const [row] = await clickhouse.query<UndoneCounts>(
-        `SELECT sum(toInt64(after) - toInt64(before)) AS count,
-           sum(toInt64(after_duplicates) - toInt64(before_duplicates)) AS duplicates,
-           sum(greatest(0, toInt64(after) - toInt64(before))) AS late
-         FROM restatement FINAL
-         WHERE ${within(selection)} ${ofAd(adId)} AND at > fromUnixTimestamp64Milli({as_of:Int64}, 'UTC') ${settings(1)}`,
+    /**
+     * What restatements after `asOf` (epoch ms) have added to the counts of the selection: what their cells have now less
+     * what they had before the first of them. A restatement is told before it is counted, and where its job failed in
+     * between it may never be, so what cells have now is read along with it.
+     */
+    async addedSince(adId: string, selection: Selection, asOf: number): Promise<AddedCounts> {
+      const since = `${within(selection)} ${ofAd(adId)} AND at > fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')`;
+      const [row] = await clickhouse.query<AddedCounts>(
+        `SELECT sum(toInt64(clicks_now) - toInt64(clicks_then)) AS count,
+           sum(toInt64(duplicates_now) - toInt64(duplicates_then)) AS duplicates,
+           sum(arraySum(step -> if(step.1 <= bitShiftRight(version_now, 48), step.2, 0), steps)) AS late,
+           toString(groupBitXor(sipHash64(minute, country, version_now))) AS versions
+         FROM (
+           SELECT minute, country, sum(clicks) AS clicks_now, sum(duplicates) AS duplicates_now,
+             max(version) AS version_now
+           FROM ad_minute_by_ad FINAL
+           WHERE ${within(selection)} ${ofAd(adId)} AND minute IN (SELECT minute FROM restatement FINAL WHERE ${since})
+           GROUP BY minute, country
+         ) AS stated
+         INNER JOIN (
+           SELECT minute, country, argMin(before, revision) AS clicks_then,
+             argMin(before_duplicates, revision) AS duplicates_then,
+             groupArray((revision, greatest(0, toInt64(after) - toInt64(before)))) AS steps
+           FROM restatement FINAL WHERE ${since} GROUP BY minute, country
+         ) AS told USING (minute, country) ${settings(1)}`,
         { ...bound(selection), ad_id: adId, as_of: asOf },
       );
-      return row ?? { count: 0, duplicates: 0, late: 0 };
+      return row ?? { count: 0, duplicates: 0, late: 0, versions: '' };
     },
 
     /** Those made after `since` (epoch ms), the latest `limit` of them, oldest first. Raw clicks, and so restatements, go back 35 days. */

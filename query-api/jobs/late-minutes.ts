@@ -2,6 +2,9 @@
  * Finds minutes that have `too_late` lines which no recount has seen yet, and says which of them to recount now: when
  * no more came for a while, or some have waited for long. Lines are counted by the day they arrived, and looked for
  * over as many days as the log keeps: nothing older can still come in.
+ *
+ * Lines whose job has failed were not recounted. They are looked for again after a pause, so that a job which always
+ * fails neither runs without end nor is forgotten.
  */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { settingsOf } from '../read-settings.ts';
@@ -19,7 +22,7 @@ export interface LateMinutes {
   due(finalUntil: number, rawSince: number): Promise<LateMinute[]>;
   /** All that no recount has seen, of minutes in [from, to). */
   pending(from: number, to: number): Promise<LateMinute[]>;
-  /** They are part of a job now. */
+  /** They are part of a job now; of rows that say the same number of lines the last one holds. */
   taken(minutes: readonly LateMinute[], job: string): Promise<void>;
 }
 
@@ -29,10 +32,12 @@ export interface LateMinutesOptions {
   readonly timeoutMs: number;
   readonly quietMs?: number;
   readonly longestWaitMs?: number;
+  /** After a job has failed. */
+  readonly pauseMs?: number;
 }
 
 export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
-  const { clickhouse, now, timeoutMs, quietMs = 10_000, longestWaitMs = 60_000 } = options;
+  const { clickhouse, now, timeoutMs, quietMs = 10_000, longestWaitMs = 60_000, pauseMs = 600_000 } = options;
   const waiting = new Map<string, { lines: number; since: number; changedAt: number }>();
   const keyOf = ({ day, minute }: LateMinute) => `${day} ${minute}`;
 
@@ -50,10 +55,14 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
          SELECT toRelativeDayNum(day) AS seen_day, toInt64(toUnixTimestamp(minute)) * 1000 AS seen_minute_ms,
            lines AS seen_lines
          FROM minute_recount FINAL WHERE day >= toDate(fromUnixTimestamp64Milli({since:Int64}, 'UTC'))
+           AND job NOT IN (
+             SELECT id FROM replay_job FINAL
+             WHERE state = 'failed' AND updated_at <= fromUnixTimestamp64Milli({failed_until:Int64}, 'UTC')
+           )
        ) AS seen ON late.day = seen.seen_day AND late.minute_ms = seen.seen_minute_ms
        WHERE late.lines > seen.seen_lines
        ORDER BY minute, day LIMIT ${minutesPerJob} ${settingsOf(minutesPerJob, timeoutMs)}`,
-      { since: startOfDay(now()) - lookBackMs, from, to },
+      { since: startOfDay(now()) - lookBackMs, failed_until: now() - pauseMs, from, to },
     );
 
   return {

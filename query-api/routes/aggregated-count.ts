@@ -1,9 +1,10 @@
 /** GET /v1/ads/{ad_id}/aggregated_count: one ad's clicks in a range of minutes. */
 import { Type } from 'typebox';
+import { Retryable } from '../../infra/errors.ts';
 import { type Http, ProblemSchema } from '../../infra/http.ts';
 import { compareParameter, previousField, previousRange, readPrevious } from '../comparison.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
-import { finalityOf, stateAt } from '../finality.ts';
+import { type Finality, finalityOf, stateAt } from '../finality.ts';
 import {
   AdIdParams,
   anyCountFields,
@@ -16,7 +17,15 @@ import {
   timeField,
   watermarkField,
 } from '../parameters.ts';
-import { isFromRaw, type ReadCounts, readTotals, selectionOf, sourceField, type Wanted } from '../readings.ts';
+import {
+  isFromRaw,
+  type ReadCounts,
+  type Reading,
+  readTotals,
+  selectionOf,
+  sourceField,
+  type Wanted,
+} from '../readings.ts';
 import type { UndoneCounts } from '../restatement-queries.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import { invalid, momentOf, rangeOf } from '../time-range.ts';
@@ -34,11 +43,11 @@ export function routeAggregatedCount(http: Http, deps: RouteDeps): void {
     if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
     if (asOf !== undefined) checkUndoing(request.query.as_of, wanted, compare);
     const told = finalityOf(await queries.progress());
-    const { rows, source, finality } = await readTotals(deps, wanted, told);
+    const { rows, source, finality } =
+      asOf === undefined ? await readTotals(deps, wanted, told) : await readTotalsAsOf(asOf, ad_id, deps, wanted, told);
     const counts = rows[0] ?? noCounts;
     const previous = before && (await readPrevious(deps, { ...wanted, ...before }, told));
     const selection = selectionOf(wanted);
-    const added = asOf === undefined ? undefined : await restatements.addedSince(ad_id, selection, asOf);
     const isFinal = stateAt(finality, range.to) === 'final';
     const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated(selection, ad_id, asOf)));
     setCaching(reply, state, request.query);
@@ -48,7 +57,7 @@ export function routeAggregatedCount(http: Http, deps: RouteDeps): void {
       to: isoOf(range.to),
       ...shownFilter(request.query),
       ...(asOf === undefined ? {} : { as_of: isoOf(asOf) }),
-      ...(added === undefined ? counts : without(counts, added)),
+      ...counts,
       source,
       state,
       watermark: isoOrNull(finality.watermark),
@@ -64,6 +73,33 @@ function checkUndoing(text: string | undefined, wanted: Wanted, compare: string 
   if (isFromRaw(wanted)) throw invalid('as_of', text, 'cannot stand beside user_id, ip, uniques, or a filter by them');
   if (compare) throw invalid('as_of', text, 'cannot stand beside compare');
 }
+
+/**
+ * As they were before later restatements. What those have added is read before the counts and again after: where it is
+ * of the same rows, none was counted in between, and it is what they have added to these counts.
+ */
+async function readTotalsAsOf(
+  asOf: number,
+  adId: string,
+  deps: RouteDeps,
+  wanted: Wanted,
+  told: Finality,
+): Promise<Reading<ReadCounts>> {
+  const addedSince = () => deps.restatements.addedSince(adId, selectionOf(wanted), asOf);
+  let before = await addedSince();
+  for (let i = 0; i < maxReadings; i++) {
+    const reading = await readTotals(deps, wanted, told);
+    const after = await addedSince();
+    if (after.versions === before.versions) {
+      return { ...reading, rows: [without(reading.rows[0] ?? noCounts, after)] };
+    }
+    before = after;
+  }
+  throw new Retryable('the counts are being restated');
+}
+
+/** A job writes the counts of an ad seldom, and much at a time. */
+const maxReadings = 10;
 
 /** The counts before restatements added what they did. */
 function without(counts: ReadCounts, added: UndoneCounts): ReadCounts {

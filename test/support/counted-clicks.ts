@@ -6,14 +6,19 @@ import { loadConfig } from '../../infra/config.ts';
 import type { Http } from '../../infra/http.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { type Click, formatLine } from '../../ingest/click.ts';
+import type { HotAdRule } from '../../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
 import { openTemporaryEngine } from './temporary-engine.ts';
 
 export type CountedClicks = Awaited<ReturnType<typeof openCountedClicks>>;
 
-/** `now` in epoch ms, for good. */
-export async function openCountedClicks(now: number, env: NodeJS.ProcessEnv = {}) {
+/** `now` in epoch ms, for good. An answer of `rules` is kept for a second, of `now`. */
+export async function openCountedClicks(
+  now: number,
+  env: NodeJS.ProcessEnv = {},
+  rules: () => readonly HotAdRule[] = () => [],
+) {
   const engine = await openTemporaryEngine();
   const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
   await migrate(engine.clickhouse, log);
@@ -22,7 +27,14 @@ export async function openCountedClicks(now: number, env: NodeJS.ProcessEnv = {}
   const pipeline = { endOffsets: async () => new Map<number, number>(), sinkPositions: async () => [] };
   const config = loadConfig(QueryApiConfig, env);
   const appAt = (time: number): Promise<Http> =>
-    buildQueryApi({ config, clickhouse: engine.clickhouse, log, now: () => time, pipeline });
+    buildQueryApi({
+      config,
+      clickhouse: engine.clickhouse,
+      log,
+      now: () => time,
+      pipeline,
+      hotAds: async () => rules(),
+    });
   const http = await appAt(now);
   let position = 0;
   const insertRows = (table: string, rows: readonly unknown[]) =>

@@ -1,7 +1,8 @@
 import { BlockList, isIP } from 'node:net';
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Click } from '../../../ingest/click.ts';
+import type { HotAdRule } from '../../../ingest/hot-ads/rule.ts';
 import { conditionsOf } from '../../../query-api/filters/filter-definition.ts';
 import { conditionOf } from '../../../query-api/filters/filter-sql.ts';
 import { click } from '../../support/clicks.ts';
@@ -14,8 +15,9 @@ const now = start + 200_000;
 const range = 'from=2025-11-22T08:00:00Z&to=2025-11-22T08:02:00Z';
 
 let store: CountedClicks;
+let rules: () => readonly HotAdRule[] = () => [];
 beforeAll(async () => {
-  store = await openCountedClicks(now);
+  store = await openCountedClicks(now, {}, () => rules());
 });
 beforeEach(async () => {
   await store.clear();
@@ -154,6 +156,67 @@ describe('an answer from raw clicks', () => {
     await store.insertCounts(countsOf([first, second]));
     await store.insertRaw([first, at(0, { userId: 'u1' })]);
     expect(await states('user_id=u1')).toEqual(all('raw provisional -'));
+  });
+
+  describe('where an ad was split over partitions', () => {
+    const rule = { ruleId: 'r', adId: 'a', from: start, until: start + minuteMs };
+    /** Through an API that has heard of no rules before. */
+    const answersTo = async (...urls: readonly string[]) => {
+      const app = await store.appAt(now);
+      try {
+        return await Promise.all(urls.map(async url => (await app.inject(url)).json()));
+      } finally {
+        await app.close();
+      }
+    };
+    const stateOf = async (path: string, minutes: string) =>
+      (await answersTo(`/v1/ads/${path}?user_id=u1&${minutes}`))[0].state;
+    const second = 'from=2025-11-22T08:01:00Z&to=2025-11-22T08:02:00Z';
+    afterEach(() => {
+      rules = () => [];
+    });
+
+    it('is provisional though it has as many clicks, which may be others', async () => {
+      const [one, other] = [at(0, { userId: 'u1' }), at(0, { userId: 'u2' })];
+      const counts = countsOf([one, other]).map(row => ({ ...row, clicks: 1 }));
+      await store.insertCounts([...counts, ...counts.map(row => ({ ...row, partition: 1 }))]);
+      // Partition 1 is behind, and has not shown the other; of partition 0 there is one that came too late.
+      await store.insertRaw([one, at(0, { userId: 'u1' })]);
+      await store.insert([at(1, { userId: 'u1' })]);
+      rules = () => [rule];
+      const queries = [`user_id=u1&${range}`, `uniques=true&${range}`, `user_id=u1&compare=previous&${second}`];
+      const answers = await answersTo(
+        ...queries.flatMap(query => [`/v1/ads/a/aggregated_count?${query}`, `/v1/ads/popular_ads?${query}`]),
+        ...[`/v1/ads/a/series?user_id=u1&${range}`, `/v1/ads/series?user_id=u1&${range}`],
+        ...[`/v1/ads/countries?user_id=u1&${range}`, `/v1/ads/countries?user_id=u1&ad_id=a&ad_id=b&${range}`],
+      );
+      expect(answers.map(({ state, previous }) => previous?.state ?? state)).toEqual(answers.map(() => 'provisional'));
+    });
+
+    it('is final of other ads, of other minutes, and where all that split it is over', async () => {
+      await store.insert([at(0, { userId: 'u1' }), at(1, { userId: 'u1' }), at(0, { adId: 'b', userId: 'u1' })]);
+      rules = () => [rule, { ...rule, from: start + 2 * minuteMs, until: start + 9 * minuteMs }];
+      expect(await stateOf('a/aggregated_count', range)).toBe('provisional');
+      expect(await stateOf('b/aggregated_count', range)).toBe('final');
+      expect(await stateOf('a/aggregated_count', second)).toBe('final');
+      expect(await stateOf('popular_ads', second)).toBe('final');
+      const [ofOne, ofAll, ofTwo] = await answersTo(
+        ...['a/series?', 'series?', 'series?ad_id=a&ad_id=b&'].map(path => `/v1/ads/${path}user_id=u1&${range}`),
+      );
+      const states = (points: readonly { state: string }[]) => points.map(({ state }) => state);
+      expect(states(ofOne.points)).toEqual(['provisional', 'final']);
+      expect(states(ofAll.series[0].points)).toEqual(['provisional', 'final']);
+      expect(states(ofTwo.series[1].points)).toEqual(['final', 'final']);
+    });
+
+    it('is provisional where nobody knows which ads were', async () => {
+      await store.insert([at(0, { userId: 'u1' })]);
+      rules = () => {
+        throw new Error('no broker');
+      };
+      expect(await stateOf('a/aggregated_count', range)).toBe('provisional');
+      expect((await answersTo(`/v1/ads/a/aggregated_count?${range}`))[0]).toMatchObject({ count: 1, state: 'final' });
+    });
   });
 
   it('tells of each point of a series for itself', async () => {

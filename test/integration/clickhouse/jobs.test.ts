@@ -12,6 +12,9 @@ import { migrate } from '../../../infra/migrate.ts';
 import { type Click, formatLine, partitionOf } from '../../../ingest/click.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
+import { newJob } from '../../../query-api/jobs/job.ts';
+import { createJobStore } from '../../../query-api/jobs/job-store.ts';
+import { createLateMinutes } from '../../../query-api/jobs/late-minutes.ts';
 import { openJobs } from '../../../query-api/jobs/open-jobs.ts';
 import { createRecountQueries } from '../../../query-api/jobs/recount-queries.ts';
 import { recountSteps } from '../../../query-api/jobs/recount-steps.ts';
@@ -427,6 +430,33 @@ describe('late clicks', () => {
     expect((await call('GET', '/v1/replays')).body.replays.length).toBe(2);
   });
 
+  it('are due again when their job has failed, each time after a pause, and never when it was done', async () => {
+    const [pauseMs, quietMs] = [600_000, 0];
+    let time = Date.now();
+    const late = createLateMinutes({ clickhouse: engine.clickhouse, now: () => time, timeoutMs: 9_000, quietMs });
+    const store = createJobStore(engine.clickhouse, { timeoutMs: 9_000 });
+    const due = async (afterMs: number) => {
+      time += afterMs;
+      return await late.due(end, start - minuteMs);
+    };
+    const range = { from: start, to: start + minuteMs, minutes: [start] };
+    const endJob = async (state: 'failed' | 'done') => {
+      const job = newJob({ kind: 'restate', reason: 'late', apply: true, ...range }, time);
+      await store.save(job);
+      await late.taken(await due(0), job.id);
+      expect(await due(2 * pauseMs)).toEqual([]);
+      await store.save({ ...job, state, updatedAt: time, seq: 2 });
+    };
+    await tooLate([click({ clickedAt: start })]);
+    for (const _ of [1, 2]) {
+      await endJob('failed');
+      expect(await due(pauseMs - 1)).toEqual([]);
+      expect(await due(1)).toMatchObject([{ minute: start, lines: 1 }]);
+    }
+    await endJob('done');
+    expect(await due(2 * pauseMs)).toEqual([]);
+  });
+
   it('of minutes whose other clicks are no longer kept are left alone', { timeout: 60_000 }, async () => {
     const old = start - 34 * 86_400_000;
     const late = click({ clickedAt: old });
@@ -451,6 +481,67 @@ describe('as_of', () => {
     expect((await countOf('ad_1', `&as_of=${Date.now() + 60_000}`)).detail).toMatch(
       /^as_of: must not lie in the future/,
     );
+  });
+});
+
+describe('as_of, while a restatement is told and not counted everywhere', () => {
+  const cell = { minute: start / 1_000, ad_id: 'ad_1', country: 'KR' };
+  const asOf = Date.now() - 60_000;
+  const undone = () => countOf('ad_1', `&as_of=${asOf}`);
+  const tell = (revision: number, before: number, after: number, at = Date.now()) =>
+    insert('restatement', {
+      ...{ ...cell, revision, job: 'j', reason: 'late', before, after, at },
+      ...{ before_duplicates: before, after_duplicates: after },
+    });
+  const count = (table: string, revision: number, clicks: number, late: number) =>
+    insert(table, {
+      ...{ ...cell, partition: partitionOf('ad_1', partitions), clicks, duplicates: clicks, late },
+      version: String((BigInt(revision) << 48n) | BigInt(Date.now())),
+    });
+  const before = { count: 10, duplicates: 10, late: 0, state: 'final' };
+
+  beforeEach(async () => {
+    await insertCounts({ clicks: 10, duplicates: 10 }, { country: 'DE', clicks: 5, minute: end / 1_000 - 60 });
+  });
+  const both = { count: 15, duplicates: 10, late: 0, state: 'final' };
+
+  it('undoes only what is in the counts, whichever step of a job was the last', async () => {
+    expect(await undone()).toMatchObject(both);
+    await tell(1, 10, 14);
+    expect(await undone()).toMatchObject(both);
+    expect(await countOf('ad_1', `&as_of=${asOf}&country=KR`)).toMatchObject(before);
+    await count('ad_minute_by_ad', 1, 14, 4);
+    expect(await undone()).toMatchObject(both);
+    await count('ad_minute', 1, 14, 4);
+    expect(await undone()).toMatchObject(both);
+    expect(await countOf('ad_1')).toMatchObject({ count: 19, duplicates: 14, late: 4, state: 'restated' });
+  });
+
+  it('undoes the restatement before where the next is not counted yet, and both where it is', async () => {
+    await tell(1, 10, 14);
+    await count('ad_minute', 1, 14, 4);
+    await tell(2, 14, 13);
+    expect(await undone()).toMatchObject(both);
+    await count('ad_minute', 2, 13, 4);
+    expect(await undone()).toMatchObject(both);
+    // Between the two.
+    await tell(1, 10, 14, asOf - 1_000);
+    expect(await undone()).toMatchObject({ count: 19, duplicates: 14, late: 4, state: 'restated' });
+  });
+
+  it('adds nothing to a count that the restatement makes', async () => {
+    await insert('restatement', {
+      ...{ ...cell, country: 'FR', revision: 1, job: 'j', reason: 'late', before: 0, after: 3, at: Date.now() },
+      ...{ before_duplicates: 0, after_duplicates: 0 },
+    });
+    expect(await undone()).toMatchObject(both);
+  });
+
+  it('is right where a job died before it wrote all counts, and its next run finds more', async () => {
+    await tell(1, 10, 14);
+    await count('ad_minute_by_ad', 1, 14, 4);
+    await tell(1, 10, 17);
+    expect(await undone()).toMatchObject({ count: 15, duplicates: 10, state: 'final' });
   });
 });
 

@@ -117,6 +117,26 @@ describe('the order of reading', () => {
   });
 });
 
+describe('as_of', () => {
+  const url = `/v1/ads/a/aggregated_count?${minute}&as_of=2025-11-22T08:20:00Z`;
+  const added = (count: number) => ({ count, duplicates: 0, late: count, versions: `${count}` });
+
+  it('reads what was added until it is of the rows that were counted', async () => {
+    // A restatement adds 6 clicks right after the counts were read for the first time.
+    const counts = (count: number) => ({ count, duplicates: 0, late: 6 });
+    const answers = [added(0), counts(10), added(6), counts(16), added(6)];
+    const { get, asked } = await app({ ...everywhere, ad_minute_by_ad: () => [answers.shift()] });
+    expect((await get(url)).body).toMatchObject({ count: 10, late: 0, state: 'final' });
+    expect(asked).toEqual(['partition_progress', ...Array.from({ length: 5 }, () => 'ad_minute_by_ad'), 'restatement']);
+  });
+
+  it('gets 503 where counts are restated without end', async () => {
+    let n = 0;
+    const { get } = await app({ ...everywhere, ad_minute_by_ad: () => [added(n++)] });
+    expect(await get(url)).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+  });
+});
+
 describe('a final number', () => {
   it.each([
     [`/v1/ads/a/aggregated_count?${minute}`, 'ad_minute_by_ad'],
