@@ -48,6 +48,8 @@ export class PartitionTask {
   #highWatermark = 0;
   /** The last fetch did not reach the end of the log. */
   #isBehind = false;
+  /** Since the last commit it was behind. */
+  #hasCaughtUp = false;
   #commit: Promise<void> | undefined;
   #lastCommitAt = 0;
   #watermarkMovedAt = 0;
@@ -110,6 +112,7 @@ export class PartitionTask {
     }
     this.#highWatermark = batch.highWatermark;
     this.#isBehind = batch.nextOffset < batch.highWatermark;
+    this.#hasCaughtUp ||= this.#isBehind;
     const watermark = aggregator.watermark;
     try {
       if (!(await this.#stepOver(batch, aggregator))) return;
@@ -226,6 +229,7 @@ export class PartitionTask {
   #commitDueAfterMs(): number {
     const { commitIntervalMs, commitMaxIntervalMs } = this.#settings;
     if (this.#isBehind) return commitMaxIntervalMs;
+    if (this.#hasCaughtUp) return commitIntervalMs;
     const lines = this.#aggregator?.pending.lines ?? 0;
     return Math.min(commitMaxIntervalMs, commitIntervalMs + lines * this.#ports.tasks() * delayPerLineMs);
   }
@@ -236,6 +240,7 @@ export class PartitionTask {
     const [aggregator, writer] = [this.#aggregator, this.#writer];
     if (aggregator === undefined || writer === undefined || this.#state !== 'running') return;
     this.#lastCommitAt = this.#ports.now();
+    this.#hasCaughtUp = false;
     if (aggregator.position === this.#committedOffset) return;
     this.#commit = this.#write(aggregator, writer)
       .catch(error => {

@@ -220,10 +220,11 @@ describe('task', () => {
     state.now = 2_000;
     await task.onBatch({ ...batch(3, 3), highWatermark: 9 });
     await eventually('commit', () => state.commits.length === 1, 1_000);
-    state.now = 2_501;
-    await task.onBatch(batch(6, 3));
+    await task.onBatch({ ...batch(6, 3, 200), highWatermark: 10 });
+    state.now = 2_500;
+    await task.onBatch(batch(9, 1, 200));
     await eventually('commit', () => state.commits.length === 2, 1_000);
-    expect(state.commits.map(c => c.commit.offset)).toEqual([6, 9]);
+    expect(state.commits.map(c => c.commit.offset)).toEqual([6, 10]);
   });
 
   it('writes nothing of what it was counting when stepping failed, and counts it anew', async () => {
