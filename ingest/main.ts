@@ -1,4 +1,5 @@
 /** The process `ingest`: HTTP in front, topic `clicks` behind. Stops by answering what it has taken, then leaving. */
+import { setFlagsFromString } from 'node:v8';
 import { loadConfig, printable } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';
 import { listen } from '../infra/http.ts';
@@ -14,6 +15,10 @@ import { createClickLog } from './click-log.ts';
 import { acksOf, checkRelations, IngestConfig, splitSettingsOf } from './config.ts';
 import { openHotAds } from './hot-ads/hot-ads.ts';
 import { hotAdTermsOf } from './hot-ads/rule.ts';
+
+// While a broker is slow most of what a request makes outlives two collections of the young. V8 then takes to making it
+// among the old from the start, for ever, where each thing keeps the next alive: a third more CPU for a single click.
+setFlagsFromString('--no-allocation-site-pretenuring');
 
 const log = createLog('ingest', process.env['LOG_LEVEL'] || 'info');
 

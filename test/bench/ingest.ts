@@ -1,6 +1,6 @@
 /**
  * How much ingest takes in, all of it acknowledged by the broker: single posts, batches of 100, and the time of a post at
- * half of the most. Beside single posts an empty fastify route with the same body, in turns, as the yardstick of the same
+ * half of the most, evenly paced (paced-posts.ts). Beside single posts an empty fastify route with the same body, in turns, as the yardstick of the same
  * run. `npm run bench:ingest -- --help`. Every post must be accepted.
  */
 import { fork } from 'node:child_process';
@@ -15,6 +15,7 @@ import { names } from '../../infra/topics.ts';
 import { startTestBroker } from '../support/broker.ts';
 import { startService } from '../support/service.ts';
 import { type BenchRow, median, rowOf, tell } from './bench-row.ts';
+import { postPaced } from './paced-posts.ts';
 import { costOf } from './process-cost.ts';
 
 const { values: options } = parseArgs({
@@ -73,9 +74,9 @@ async function measureAll(): Promise<BenchRow[]> {
   }
   const middle = (runs: readonly Measured[], of: (run: Measured) => number) => median(runs.map(of));
   const most = middle(single!, r => r.perSecond);
-  const half = await measure('ingest, single, at half', ingest, 1, most / 2);
+  const half = await measureHalf('ingest, single, at half', ingest, 1, most / 2);
   const halfOfBatches = middle(batches!, r => r.perSecond) / 2;
-  const halfBatches = await measure('ingest, batches of 100, at half', ingest, 100, halfOfBatches);
+  const halfBatches = await measureHalf('ingest, batches of 100, at half', ingest, 100, halfOfBatches);
   return [
     rowOf('ingest, single posts', most, 'clicks/s', {
       name: 'empty fastify route',
@@ -111,43 +112,59 @@ async function measureAll(): Promise<BenchRow[]> {
   ];
 }
 
-/** `clicksPerSecond` undefined: as many as go. */
-async function measure(
-  title: string,
-  { url, pid }: Target,
-  clicks: number,
-  clicksPerSecond?: number,
-): Promise<Measured> {
+/** As many as go. */
+async function measure(title: string, { url, pid }: Target, clicks: number): Promise<Measured> {
   const before = costOf(pid).cpuSeconds;
-  // One body for all requests: what is measured is ingest, not the making of clicks.
+  const result = await autocannon({
+    url: `${url}/v1/clicks`,
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: bodyOf(clicks),
+    connections: Number(options.connections),
+    duration: Number(options.seconds),
+  });
+  const refused = result.non2xx + result.errors;
+  if (refused > 0) throw new Error(`${title}: ${refused} requests not accepted`);
+  const accepted = result['2xx'] * clicks;
+  return toldAs(title, {
+    perSecond: accepted / result.duration,
+    p50: result.latency.p50,
+    p99: result.latency.p99,
+    cpuSecondsPerMillion: ((costOf(pid).cpuSeconds - before) / accepted) * 1e6,
+  });
+}
+
+async function measureHalf(title: string, target: Target, clicks: number, clicksPerSecond: number): Promise<Measured> {
+  const before = costOf(target.pid).cpuSeconds;
+  const seconds = Number(options.seconds);
+  const { answered, p50, p99 } = await postPaced({
+    url: new URL('/v1/clicks', target.url),
+    body: bodyOf(clicks),
+    requestsPerSecond: clicksPerSecond / clicks,
+    seconds,
+    connections: Number(options.connections),
+  });
+  const accepted = answered * clicks;
+  const cpu = costOf(target.pid).cpuSeconds - before;
+  return toldAs(title, { perSecond: accepted / seconds, p50, p99, cpuSecondsPerMillion: (cpu / accepted) * 1e6 });
+}
+
+/** One body for all requests: what is measured is ingest, not the making of clicks. */
+function bodyOf(clicks: number): string {
   const click = () => ({
     ad_id: `ad_${Math.floor(Math.random() * 1e5)}`,
     event_id: crypto.randomUUID(),
     clicked_at: Date.now(),
     country: 'KR',
   });
-  const result = await autocannon({
-    url: `${url}/v1/clicks`,
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(clicks === 1 ? click() : Array.from({ length: clicks }, click)),
-    connections: Number(options.connections),
-    duration: Number(options.seconds),
-    ...(clicksPerSecond === undefined ? {} : { overallRate: Math.max(1, Math.round(clicksPerSecond / clicks)) }),
-  });
-  const accepted = result['2xx'] * clicks;
-  const cpu = costOf(pid).cpuSeconds - before;
-  const refused = result.non2xx + result.errors;
-  if (refused > 0) throw new Error(`${title}: ${refused} requests not accepted`);
-  const measured = {
-    perSecond: accepted / result.duration,
-    p50: result.latency.p50,
-    p99: result.latency.p99,
-    cpuSecondsPerMillion: (cpu / accepted) * 1e6,
-  };
+  return JSON.stringify(clicks === 1 ? click() : Array.from({ length: clicks }, click));
+}
+
+function toldAs(title: string, measured: Measured): Measured {
+  const { perSecond, p50, p99, cpuSecondsPerMillion } = measured;
   console.log(
-    `${title}: ${Math.round(measured.perSecond)} clicks/s, p50 ${measured.p50} ms, p99 ${measured.p99} ms, ` +
-      `${measured.cpuSecondsPerMillion.toFixed(1)} CPU s per million`,
+    `${title}: ${Math.round(perSecond)} clicks/s, p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, ` +
+      `${cpuSecondsPerMillion.toFixed(1)} CPU s per million`,
   );
   return measured;
 }
