@@ -137,16 +137,17 @@ export class CellTable {
   }
 
   #growCells(): void {
-    const cells = new Uint32Array(this.#cells.length * 2);
+    const capacity = moreThan(this.#changedCells.length);
+    const cells = new Uint32Array(capacity * wordsPerCell);
     cells.set(this.#cells);
     this.#cells = cells;
-    const changedCells = new Uint32Array(this.#changedCells.length * 2);
+    const changedCells = new Uint32Array(capacity);
     changedCells.set(this.#changedCells);
     this.#changedCells = changedCells;
   }
 
   #growArena(): void {
-    const arena = new Uint8Array(this.#arena.byteLength * 2);
+    const arena = new Uint8Array(moreThan(this.#arena.byteLength));
     arena.set(new Uint8Array(this.#arena.buffer));
     this.#arena = new DataView(arena.buffer);
   }
@@ -161,6 +162,11 @@ export class CellTable {
     }
     this.#slots = slots;
   }
+}
+
+/** What is looked up by number may be of any length: doubled, half of a large table would lie empty. */
+function moreThan(capacity: number): number {
+  return capacity < 65_536 ? capacity * 2 : Math.ceil(capacity * 1.25);
 }
 
 const wordsPerCell = 6;

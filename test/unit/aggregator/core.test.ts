@@ -67,7 +67,7 @@ describe('id set', () => {
     );
   });
 
-  it('needs at most 64 bytes an id from a thousand ids on', () => {
+  it('needs at most 64 bytes an id from a thousand ids on, and 29 from a million on', () => {
     const set = new IdSet();
     const key = idKeyOf(1);
     const id = new Int32Array(4);
@@ -77,6 +77,16 @@ describe('id set', () => {
       if (i >= 1_000) expect(set.byteLength / i).toBeLessThanOrEqual(64);
     }
     expect(set.size).toBe(200_000);
+    for (let i = 1; i <= 1_300_000; i++) {
+      id.set([Math.imul(i, 0x9e3779b1), i, 1, 1]);
+      if (!set.add(id)) throw new Error(`${i} is there already`);
+      if (i >= 1_000_000 && set.byteLength / set.size > 29) throw new Error(`${set.byteLength} bytes, ${set.size} ids`);
+    }
+    for (let i = 1; i <= 1_300_000; i++) {
+      id.set([Math.imul(i, 0x9e3779b1), i, 1, 1]);
+      if (set.add(id)) throw new Error(`${i} is not there any more`);
+    }
+    expect(set.size).toBe(1_500_000);
   });
 });
 
@@ -132,7 +142,8 @@ describe('spare tables', () => {
   const filled = (tables: Tables, ids: number) => {
     const id = new Int32Array(4);
     for (let i = 1; i <= ids; i++) {
-      id.fill(i);
+      // A hash, as the set expects, and different for each.
+      id.fill(Math.imul(i, 0x9e3779b1));
       tables.ids.add(id);
     }
     return tables;
@@ -191,5 +202,26 @@ describe('cell table', () => {
         },
       ),
     );
+  });
+
+  it('keeps them all, each in at most 64 bytes, when they are very many', () => {
+    const table = new CellTable();
+    const cellOf = (i: number) => {
+      const view = viewOf(`ad_${i}`);
+      return table.cellOf(view, 0, view.byteLength, 1, hashCell(view, 0, view.byteLength, 1, 3));
+    };
+    const most = 300_000;
+    for (let i = 1; i <= most; i++) {
+      expect(cellOf(i)).toBe(i);
+      table.addClick(i, false);
+      if (i >= 100_000) expect(table.byteLength / i).toBeLessThanOrEqual(64);
+    }
+    for (let i = 1; i <= most; i++) if (cellOf(i) !== i) throw new Error(`ad_${i} is in cell ${cellOf(i)}`);
+    let changed = 0;
+    table.takeChanged((_arena, start, end, _country, cell) => {
+      changed++;
+      if (end - start !== `ad_${cell}`.length || table.clicksOf(cell) !== 1) throw new Error(`cell ${cell}`);
+    });
+    expect(changed).toBe(most);
   });
 });
