@@ -2,6 +2,7 @@
  * The life of one process: load, run until told to stop, close in reverse order of opening, exit with a telling code.
  * Exit codes: 0 asked to stop · 78 (EX_CONFIG) what the user configured cannot work · 1 anything else.
  */
+import { setFlagsFromString } from 'node:v8';
 import { ConfigError, messageOf, Retryable } from './errors.ts';
 import type { Logger } from './log.ts';
 
@@ -15,6 +16,9 @@ export const drainTimeoutMs = 8_000;
  * `main` returns when it has drained; after `drainTimeoutMs` the process ends all the same.
  */
 export async function runProcess(log: Logger, main: (stop: AbortSignal) => Promise<void>): Promise<void> {
+  // By default V8 looks through all of its heap whenever 64 MB of buffers, which lie outside of it, have been made: ten
+  // times a second while an aggregator catches up. So they count towards the limit of all memory instead.
+  setFlagsFromString('--external-memory-accounted-in-global-limit');
   const stop = new AbortController();
   const onStop = (why: string) => {
     if (stop.signal.aborted) return;

@@ -4,7 +4,14 @@
  * its supervisor is gone, however that happened.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+
+/**
+ * Where Node keeps what it has compiled for the next start, which takes a third less CPU then. Who cannot write there
+ * starts all the same.
+ */
+export const compileCache = join(import.meta.dirname, '../../node_modules/.cache/node');
 
 /** A child process that runs. */
 export interface Running {
@@ -33,7 +40,7 @@ export async function startService({ program, env, onLine }: ServiceOptions): Pr
   // kafkajs sets a timer to a negative time whenever a broker does not throttle it; the timer fires at once, as meant.
   const flags = ['--disable-warning=TimeoutNegativeWarning'];
   const child = spawn(process.execPath, [...flags, program], {
-    env,
+    env: { NODE_COMPILE_CACHE: compileCache, ...env },
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });

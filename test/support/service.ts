@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../infra/embedded/ports.ts';
+import { compileCache } from '../../infra/embedded/service.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -35,7 +36,13 @@ export async function startService(
   // As its supervisor would: a process that ends by itself (a watchdog, say) is started again.
   const launch = () => {
     child = spawn(process.execPath, ['--disable-warning=TimeoutNegativeWarning', join(root, main)], {
-      env: { PATH: process.env['PATH'], LOG_LEVEL: 'info', [portKey]: String(port), ...env },
+      env: {
+        PATH: process.env['PATH'],
+        NODE_COMPILE_CACHE: compileCache,
+        LOG_LEVEL: 'info',
+        [portKey]: String(port),
+        ...env,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     child.stdout?.on('data', keep);
