@@ -3,6 +3,8 @@
  * cell lie together, and the ads' bytes in one arena, so that a click touches as little memory as can be. Looking up a
  * known ad makes no object and no string. It also remembers which cells have changed since they were last written.
  */
+import { grownFrom } from './growth.ts';
+
 export class CellTable {
   /** A cell's number per slot. No cell has number 0, which marks a free slot. */
   #slots = new Int32Array(256);
@@ -137,7 +139,7 @@ export class CellTable {
   }
 
   #growCells(): void {
-    const capacity = moreThan(this.#changedCells.length);
+    const capacity = grownFrom(this.#changedCells.length, largeFrom);
     const cells = new Uint32Array(capacity * wordsPerCell);
     cells.set(this.#cells);
     this.#cells = cells;
@@ -147,7 +149,7 @@ export class CellTable {
   }
 
   #growArena(): void {
-    const arena = new Uint8Array(moreThan(this.#arena.byteLength));
+    const arena = new Uint8Array(grownFrom(this.#arena.byteLength, largeFrom));
     arena.set(new Uint8Array(this.#arena.buffer));
     this.#arena = new DataView(arena.buffer);
   }
@@ -164,11 +166,8 @@ export class CellTable {
   }
 }
 
-/** What is looked up by number may be of any length: doubled, half of a large table would lie empty. */
-function moreThan(capacity: number): number {
-  return capacity < 65_536 ? capacity * 2 : Math.ceil(capacity * 1.25);
-}
-
+/** Cells, or bytes of their ads. */
+const largeFrom = 65_536;
 const wordsPerCell = 6;
 const hashWord = 0;
 /** The country in the upper half, the length of the ad in the lower. */

@@ -6,6 +6,8 @@
  * An id's slot is its first word as a fraction of 2^32, times the number of slots (Lemire, "Fast random integer
  * generation in an interval", 2019), so that their number may be any. The ids have to be hashes for that.
  */
+import { grownFrom } from './growth.ts';
+
 export class IdSet {
   #words: Int32Array;
   #slotsPerHash: number;
@@ -71,7 +73,7 @@ export class IdSet {
   /** The ids are all different and most of the slots free, so this moves them without comparing. */
   #grow(): void {
     const old = this.#words;
-    const more = this.capacity < largeFrom ? this.capacity * 2 : Math.ceil(this.capacity * 1.25);
+    const more = grownFrom(this.capacity, largeFrom);
     const capacity = more > expectedFrom ? Math.max(more, this.#expectedCapacity) : more;
     const words = new Int32Array(capacity * 4);
     const slotsPerHash = capacity / 2 ** 32;
@@ -91,6 +93,7 @@ export class IdSet {
 
 /** A window with a few late clicks alone never gets here. */
 const expectedFrom = 8192;
+/** Slots; a million ids fill more (growth.ts). */
 const largeFrom = 1 << 20;
 
 /** Where the words of the slot lie that an id with this first word is looked for in first. */
