@@ -6,14 +6,27 @@ import { createRequire } from 'node:module';
 import type { Kafka, SASLOptions } from 'kafkajs';
 import type { KafkaConfig } from '../config.ts';
 import type { Logger } from '../log.ts';
+import type { Connecting } from './broker-link.ts';
+import type { BrokerRequests } from './broker-requests.ts';
 import { createSocket } from './framed-socket.ts';
-import './produce-encoder.ts';
+import { openKafkaJsRequests } from './kafkajs-requests.ts';
 import './request-frame.ts';
 
 // Not imported: what takes the place of its functions has to be there first.
-const kafkajs: typeof import('kafkajs') = createRequire(import.meta.url)('kafkajs');
+const require = createRequire(import.meta.url);
+const kafkajs: typeof import('kafkajs') = require('kafkajs');
+const createConnectionPoolBuilder: (
+  options: object,
+) => Connecting['builder'] = require('kafkajs/src/cluster/connectionPoolBuilder.js');
+const { createLogger }: { createLogger(options: object): object } = require('kafkajs/src/loggers/index.js');
 
-export type KafkaClient = Kafka;
+/** Without kafkajs' producer: decision 013. */
+export interface KafkaClient extends Pick<Kafka, 'admin' | 'consumer'> {
+  /** For writing, over connections of their own, made when they are needed. */
+  brokerRequests(): BrokerRequests;
+}
+
+const connectionTimeoutMs = 3_000;
 
 /**
  * Connects nothing yet. `clientId` shows in the broker's logs and metrics. A request without an answer for
@@ -26,18 +39,37 @@ export function createKafka(
   requestTimeoutMs = 30_000,
 ): KafkaClient {
   const sasl = saslOf(config);
-  return new kafkajs.Kafka({
+  const brokers = config.KAFKA_BROKERS.split(',');
+  const logCreator = () => (entry: LogEntry) => logEntry(log, entry);
+  const connection = {
     clientId,
-    brokers: config.KAFKA_BROKERS.split(','),
+    brokers,
     ssl: config.KAFKA_TLS,
     ...(sasl ? { sasl } : {}),
     socketFactory: createSocket,
-    connectionTimeout: 3_000,
+    connectionTimeout: connectionTimeoutMs,
     requestTimeout: requestTimeoutMs,
+  };
+  const client = new kafkajs.Kafka({
+    ...connection,
     // Governs connecting: about 2.5 s, then the caller decides.
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 5 },
-    logCreator: () => entry => logEntry(log, entry),
+    logCreator,
   });
+  return {
+    admin: options => client.admin(options),
+    consumer: options => client.consumer(options),
+    brokerRequests() {
+      const logger = createLogger({ level: kafkajs.logLevel.INFO, logCreator });
+      const builder = createConnectionPoolBuilder({ ...connection, enforceRequestTimeout: true, logger });
+      return openKafkaJsRequests({ builder, logger }, brokers.map(addressOf));
+    },
+  };
+}
+
+function addressOf(broker: string): { host: string; port: number } {
+  const colon = broker.lastIndexOf(':');
+  return { host: broker.slice(0, colon), port: Number(broker.slice(colon + 1)) };
 }
 
 function saslOf(config: KafkaConfig): SASLOptions | undefined {

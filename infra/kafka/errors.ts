@@ -1,4 +1,5 @@
 /** Translates kafkajs' errors into ours, in this one place; the original stays as `cause`. */
+import { createRequire } from 'node:module';
 import { Corrupt, Fenced, Retryable } from '../errors.ts';
 
 /** Broker error types after which a transactional producer has lost its right to write, or does not know its outcome. */
@@ -11,6 +12,15 @@ const fencing: ReadonlySet<string> = new Set([
   'OUT_OF_ORDER_SEQUENCE_NUMBER',
   'UNKNOWN_PRODUCER_ID',
 ]);
+
+const { createErrorFromCode }: { createErrorFromCode(code: number): Error } = createRequire(import.meta.url)(
+  'kafkajs/src/protocol/error.js',
+);
+
+/** What a broker means by an error code, as kafkajs says it. */
+export function brokerError(code: number): Error {
+  return createErrorFromCode(code);
+}
 
 export function translate(error: unknown, doing: string): Fenced | Retryable {
   const type = typeOf(error);
@@ -36,7 +46,7 @@ export function corruptIn(error: unknown): Corrupt | undefined {
 }
 
 /** The broker's error type, also when kafkajs has wrapped it. */
-function typeOf(error: unknown): string | undefined {
+export function typeOf(error: unknown): string | undefined {
   return chainOf(error)
     .map(at => (at as { type?: unknown }).type)
     .find(type => typeof type === 'string');

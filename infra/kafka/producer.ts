@@ -1,14 +1,8 @@
-/**
- * A plain (not transactional) producer that survives its broker.
- *
- * After a failed send kafkajs rewinds the sequence numbers of its idempotent producer: a later send with other records
- * would reuse them, and the broker would swallow those as duplicates of the first. So a client whose send failed is
- * thrown away, and the next send gets a new one with a new producer id. For the same reason sends never overlap
- * (kafkajs#598): each waits for the one before.
- */
-import type { Producer as KafkaProducer } from 'kafkajs';
+/** A plain (not transactional) producer that survives its brokers: partition-sender.ts over connections of its own. */
+import type { BrokerRequests, TopicPartition } from './broker-requests.ts';
 import type { KafkaClient } from './client.ts';
 import { translate } from './errors.ts';
+import { type OutgoingBatch, Sender } from './partition-sender.ts';
 
 export interface OutgoingRecord {
   readonly partition: number;
@@ -26,71 +20,62 @@ export interface Producer extends AsyncDisposable {
    * @throws Retryable: none, some or all of them may be in the log
    */
   send(topic: string, records: readonly OutgoingRecord[]): Promise<void>;
+  /** One batch of one partition, whose records are asked for at the last moment. */
+  sendBatch(to: TopicPartition, batch: OutgoingBatch): void;
 }
 
 export interface ProducerOptions {
   /** -1: all in-sync replicas, idempotent; 1: the leader; 0: nobody is asked. */
   readonly acks: -1 | 1 | 0;
-  /** A send gives up after about this long. */
+  /** What was not acknowledged for so long has failed. */
   readonly timeoutMs: number;
 }
 
-export function createProducer(kafka: KafkaClient, { acks, timeoutMs }: ProducerOptions): Producer {
-  let current: Promise<KafkaProducer> | undefined;
-  let last: Promise<unknown> = Promise.resolve();
-  let closed = false;
+export function createProducer(kafka: KafkaClient, options: ProducerOptions): Producer {
+  return producerOver(kafka.brokerRequests(), options);
+}
 
-  const connected = () => {
-    current ??= connect(kafka, acks === -1, timeoutMs);
-    return current;
+export function producerOver(requests: BrokerRequests, options: ProducerOptions): Producer {
+  const sender = new Sender(requests, options);
+  /** Waited for before the producer is closed. */
+  const underWay = new Set<Promise<void>>();
+  const sendBatch = (to: TopicPartition, batch: OutgoingBatch) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    underWay.add(promise);
+    sender.send(to, {
+      take: batch.take,
+      settled(error) {
+        underWay.delete(promise);
+        resolve();
+        batch.settled(error && translate(error, `produce to ${to.topic}`));
+      },
+    });
   };
-  const discard = async () => {
-    const broken = current;
-    current = undefined;
-    await broken?.then(client => client.disconnect()).catch(() => undefined);
-  };
-  const sendNow = async (topic: string, records: readonly OutgoingRecord[]) => {
-    if (closed) throw translate(new Error('the producer is closed'), `produce to ${topic}`);
-    try {
-      const client = await connected();
-      await client.send({ topic, acks, timeout: timeoutMs, messages: records.map(asMessage) });
-    } catch (error) {
-      await discard();
-      throw translate(error, `produce to ${topic}`);
-    }
-  };
-
   return {
-    send(topic, records) {
-      const sent = last.then(() => sendNow(topic, records));
-      last = sent.catch(() => undefined);
-      return sent;
+    sendBatch,
+    async send(topic, records) {
+      await sendAll(sendBatch, topic, records);
     },
     async [Symbol.asyncDispose]() {
-      await last;
-      closed = true;
-      await discard();
+      await Promise.all(underWay);
+      await sender[Symbol.asyncDispose]();
+      await requests[Symbol.asyncDispose]();
     },
   };
 }
 
-async function connect(kafka: KafkaClient, idempotent: boolean, timeoutMs: number): Promise<KafkaProducer> {
-  const producer = kafka.producer({
-    idempotent,
-    maxInFlightRequests: 1,
-    allowAutoTopicCreation: false,
-    // With a first pause of 100 ms doubling to 1 s, this many attempts last about `timeoutMs`.
-    retry: {
-      initialRetryTime: 100,
-      multiplier: 2,
-      maxRetryTime: 1_000,
-      retries: Math.max(1, Math.round(timeoutMs / 1_000)),
-    },
+/** Records of any partitions of a topic; rejects, once all have been settled, where any has failed. */
+export async function sendAll(
+  sendBatch: (to: TopicPartition, batch: OutgoingBatch) => void,
+  topic: string,
+  records: readonly OutgoingRecord[],
+): Promise<void> {
+  const outcomes = [...Map.groupBy(records, ({ partition }) => partition)].map(async ([partition, ofPartition]) => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const settled = (error?: Error) => (error ? reject(error) : resolve());
+    sendBatch({ topic, partition }, { take: () => ofPartition, settled });
+    await promise;
   });
-  await producer.connect();
-  return producer;
-}
-
-function asMessage({ partition, key, value, headers }: OutgoingRecord) {
-  return { partition, value, ...(key === undefined ? {} : { key }), ...(headers ? { headers: { ...headers } } : {}) };
+  const failed = (await Promise.allSettled(outcomes)).find(outcome => outcome.status === 'rejected');
+  if (failed) throw failed.reason;
 }

@@ -1,20 +1,25 @@
 /**
  * The transactional producer of one task, for one term of ownership. It lives until its first failure.
  *
- * - `connect()` of kafkajs does not fence: it initialises another, idempotent producer id. The transactional
- *   InitProducerId is sent by the first `transaction()`; so fencing is an empty transaction, aborted.
- * - A failed commit leaves kafkajs' state machine stuck, and nobody knows whether the broker has committed. So no call is
- *   ever repeated on the same producer: the caller disposes it, opens a new one (which fences this one, and makes the
- *   broker end what is pending) and asks the broker for the committed offset.
+ * Opening it fences: InitProducerId ends every former owner's transaction and its right to write, and answers only when that
+ * is done. Then, per transaction: the partitions are added to it, the records appended (partition-sender.ts), the offset
+ * added, and the end decided. An answer that lacks a partition is an error like any other.
+ *
+ * What a coordinator has refused because it is loading, has moved, or is still writing the markers of the transaction before
+ * is asked again: it has done nothing. Only the end is asked for once: nobody who has got no answer knows whether the broker
+ * has committed. The caller disposes the producer, opens a new one (which fences this one, and makes the broker end what is
+ * pending) and asks the broker for the committed offset. Kafka's protocol of before KIP-890 can mistake a late EndTxn for
+ * that of the next transaction; a producer that is never used after a failure sends no next one.
  */
-import type { Offsets, Transaction } from 'kafkajs';
 import { Fenced } from '../errors.ts';
 import type { Committed } from './admin.ts';
+import type { BrokerRequests, TopicPartition, TransactionalIdentity } from './broker-requests.ts';
 import type { KafkaClient } from './client.ts';
-import { translate } from './errors.ts';
-import type { OutgoingRecord } from './producer.ts';
+import { translate, typeOf } from './errors.ts';
+import { Sender } from './partition-sender.ts';
+import { type OutgoingRecord, sendAll } from './producer.ts';
 
-/** One `send` is one record batch per partition: keep it well below the topics' `max.message.bytes`. */
+/** One element of `sends` is one record batch per partition: keep it well below the topics' `max.message.bytes`. */
 export interface TransactionContent {
   readonly sends: readonly { readonly topic: string; readonly records: readonly OutgoingRecord[] }[];
   readonly group: string;
@@ -31,65 +36,96 @@ export interface TransactionalProducer extends AsyncDisposable {
   commit(content: TransactionContent): Promise<void>;
 }
 
+/** The brokers end a transaction that lasts longer. */
+const transactionTimeoutMs = 10_000;
+/** For all of a transaction but its end. */
+const patienceMs = 8_000;
+
 /** Opens the producer and fences every earlier one with the same id. Only afterwards may committed offsets be read. */
 export async function openTransactionalProducer(
   kafka: KafkaClient,
   transactionalId: string,
 ): Promise<TransactionalProducer> {
-  const producer = kafka.producer({
-    transactionalId,
-    idempotent: true,
-    maxInFlightRequests: 1,
-    allowAutoTopicCreation: false,
-    transactionTimeout: 10_000,
-    // The next transaction often meets CONCURRENT_TRANSACTIONS while the broker writes the markers of the last one:
-    // with the default first pause of 300 ms that alone would be most of the latency.
-    retry: { initialRetryTime: 5, multiplier: 1.5, maxRetryTime: 500, retries: 25 },
-  });
+  const requests = kafka.brokerRequests();
   try {
-    await producer.connect();
-    const fence = await producer.transaction();
-    await fence.abort();
+    const identity = await patiently(deadline(), () =>
+      requests.initTransactions(transactionalId, transactionTimeoutMs),
+    );
+    return producerOf(requests, { transactionalId, ...identity });
   } catch (error) {
-    await producer.disconnect().catch(() => undefined);
+    await requests[Symbol.asyncDispose]();
     throw translate(error, `fence ${transactionalId}`);
   }
+}
+
+function producerOf(requests: BrokerRequests, identity: TransactionalIdentity): TransactionalProducer {
+  const { transactionalId } = identity;
+  const transaction = { transactionalId, identity };
+  const sender = new Sender(requests, { acks: -1, timeoutMs: patienceMs, transaction });
+  let failed: unknown;
+
+  const write = async ({ sends, group, topic, partition, commit }: TransactionContent) => {
+    const untilMs = deadline();
+    const partitions = partitionsOf(sends);
+    if (partitions.length > 0) await patiently(untilMs, () => requests.addPartitions(identity, partitions));
+    const sendBatch = sender.send.bind(sender);
+    await Promise.all(sends.map(({ topic, records }) => sendAll(sendBatch, topic, records)));
+    await patiently(untilMs, () => requests.addOffsets(identity, group));
+    await patiently(untilMs, () => requests.commitOffset(identity, group, { topic, partition }, commit));
+    await requests.endTransaction(identity, 'commit');
+  };
   return {
     async commit(content) {
       try {
-        await commitOn(await producer.transaction(), content);
+        if (failed !== undefined) throw new Error('the producer has failed before', { cause: failed });
+        await write(content);
       } catch (error) {
+        failed ??= error;
         throw new Fenced(`transaction of ${transactionalId}: ${translate(error, 'failed').message}`, { cause: error });
       }
     },
     async [Symbol.asyncDispose]() {
-      await producer.disconnect().catch(() => undefined);
+      await sender[Symbol.asyncDispose]();
+      await requests[Symbol.asyncDispose]();
     },
   };
 }
 
-async function commitOn(transaction: Transaction, { sends, group, topic, partition, commit }: TransactionContent) {
-  try {
-    for (const { topic, records } of sends) {
-      await transaction.send({
-        topic,
-        acks: -1,
-        messages: records.map(({ partition, value, headers }) => ({
-          partition,
-          value,
-          ...(headers ? { headers: { ...headers } } : {}),
-        })),
-      });
+function partitionsOf(sends: TransactionContent['sends']): TopicPartition[] {
+  return sends
+    .flatMap(({ topic, records }) =>
+      [...new Set(records.map(({ partition }) => partition))].map(partition => ({ topic, partition })),
+    )
+    .filter(
+      ({ topic, partition }, i, all) =>
+        all.findIndex(each => each.topic === topic && each.partition === partition) === i,
+    );
+}
+
+function deadline(): number {
+  return performance.now() + patienceMs;
+}
+
+/** The next transaction often meets CONCURRENT_TRANSACTIONS while the broker writes the markers of the last one. */
+const firstPauseMs = 5;
+const longestPauseMs = 250;
+
+/** As kafkajs and, some of them, a simulated broker call them. */
+const refusals: ReadonlySet<string | undefined> = new Set([
+  'CONCURRENT_TRANSACTIONS',
+  'GROUP_LOAD_IN_PROGRESS',
+  'GROUP_COORDINATOR_NOT_AVAILABLE',
+  'NOT_COORDINATOR_FOR_GROUP',
+  'UNKNOWN_TOPIC_OR_PARTITION',
+]);
+
+async function patiently<T>(untilMs: number, work: () => Promise<T>): Promise<T> {
+  for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(longestPauseMs, pauseMs * 1.5)) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!refusals.has(typeOf(error)) || performance.now() + pauseMs > untilMs) throw error;
     }
-    // kafkajs' type leaves out `metadata`, which it does send (TxnOffsetCommit v1).
-    const offsets = [{ partition, offset: String(commit.offset), metadata: commit.metadata }];
-    await transaction.sendOffsets({ consumerGroupId: group, topics: [{ topic, partitions: offsets }] } as Offsets & {
-      consumerGroupId: string;
-    });
-    await transaction.commit();
-  } catch (error) {
-    // Best effort, so that readers need not wait for the timeout; if it fails the next fence does it.
-    if (transaction.isActive()) await transaction.abort().catch(() => undefined);
-    throw error;
+    await new Promise(resolve => setTimeout(resolve, pauseMs));
   }
 }

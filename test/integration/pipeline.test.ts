@@ -6,6 +6,7 @@ import { KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import { createLog } from '../../infra/log.ts';
+import { openRaw } from '../simulation/raw-transactions.ts';
 import { clickStream } from '../support/click-stream.ts';
 import { startTestPipeline, type TestPipeline } from '../support/pipeline.ts';
 import { eventually } from '../support/wait.ts';
@@ -164,12 +165,10 @@ describe('pipeline', () => {
   });
 
   it('shows no lag anywhere once all is counted, not even where the log ends in an aborted transaction', async () => {
-    const producer = foreignClient().producer({ transactionalId: 'foreign', idempotent: true, maxInFlightRequests: 1 });
-    await producer.connect();
-    const transaction = await producer.transaction();
-    await transaction.send({ topic: 'quarantine', messages: [{ partition: 3, value: 'never' }] });
+    await using raw = await openRaw(foreignClient(), 'foreign');
+    const transaction = await raw.transaction();
+    await transaction.send('quarantine', 'never', 3);
     await transaction.abort();
-    await producer.disconnect();
     const lags = await eventually('no lag', async () => {
       const text = await (await fetch(`${pipeline.store.url}/metrics`)).text();
       const found = [...text.matchAll(/^adclicks_(lag_records|sink_lag_records)\{(.*)\} (.*)$/gm)];

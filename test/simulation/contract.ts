@@ -16,6 +16,7 @@ import { type Names, names as namesOf } from '../../infra/topics.ts';
 import { formatLine } from '../../ingest/click.ts';
 import { click } from '../support/clicks.ts';
 import { eventually } from '../support/wait.ts';
+import { openRaw } from './raw-transactions.ts';
 
 export interface BrokerUnderTest extends AsyncDisposable {
   readonly kafka: KafkaClient;
@@ -72,8 +73,8 @@ export function describeBroker(title: string, open: () => Promise<BrokerUnderTes
       const { kafka, names, commit, read, id } = await setUp();
       await using raw = await openRaw(kafka, id);
       const transaction = await raw.transaction();
-      await transaction.send(sendOf(names, 'never'));
-      await transaction.sendOffsets(offsetsOf(names, 5));
+      await transaction.send(names.topic('aggregates'), 'never');
+      await transaction.sendOffsets(names, 5);
       await transaction.abort();
       expect(await commit()).toBeUndefined();
       await eventually('the marker', async () => (await admin.endOffsets(names.topic('aggregates'))).get(0) === 2);
@@ -88,7 +89,7 @@ export function describeBroker(title: string, open: () => Promise<BrokerUnderTes
       const topic = names.topic('aggregates');
       await plain.send(topic, [{ partition: 0, value: 'before' }]);
       const transaction = await raw.transaction();
-      await transaction.send(sendOf(names, 'pending'));
+      await transaction.send(names.topic('aggregates'), 'pending');
       await plain.send(topic, [{ partition: 0, value: 'behind' }]);
       expect((await admin.endOffsets(topic)).get(0)).toBe(1);
       expect((await read('read_committed')).values).toEqual(['before']);
@@ -108,20 +109,12 @@ export function describeBroker(title: string, open: () => Promise<BrokerUnderTes
       await becomes(async () => (await read('read_committed')).values, ['a', 'b']);
     });
 
-    it('does not fence by connecting alone', async () => {
-      const { kafka, names, commit, id } = await setUp();
-      await using owner = await openTransactionalProducer(kafka, id);
-      await using _ = await openRaw(kafka, id);
-      await owner.commit(contentOf(names, 3, 'a'));
-      await becomes(commit, { offset: 3, metadata: 'metadata of 3' });
-    });
-
     it('ends by the fence what the former owner left open: records and offset are gone', async () => {
       const { kafka, names, commit, read, id } = await setUp();
       await using former = await openRaw(kafka, id);
       const transaction = await former.transaction();
-      await transaction.send(sendOf(names, 'left open'));
-      await transaction.sendOffsets(offsetsOf(names, 5));
+      await transaction.send(names.topic('aggregates'), 'left open');
+      await transaction.sendOffsets(names, 5);
       expect(await commit()).toBeUndefined();
       await using _ = await openTransactionalProducer(kafka, id);
       expect(await commit()).toBeUndefined();
@@ -136,8 +129,8 @@ export function describeBroker(title: string, open: () => Promise<BrokerUnderTes
       for (let n = 1; n <= 8; n++) {
         await using former = await openRaw(kafka, id);
         const transaction = await former.transaction();
-        await transaction.send(sendOf(names, `v${n}`));
-        await transaction.sendOffsets(offsetsOf(names, n));
+        await transaction.send(names.topic('aggregates'), `v${n}`);
+        await transaction.sendOffsets(names, n);
         const unanswered = transaction.commit().catch(() => undefined);
         await using _ = await openTransactionalProducer(kafka, id);
         const offset = (await commit())?.offset;
@@ -219,21 +212,6 @@ const none = () => undefined;
 
 type Isolation = 'read_committed' | 'read_uncommitted';
 
-async function openRaw(kafka: KafkaClient, transactionalId: string) {
-  const producer = kafka.producer({
-    transactionalId,
-    idempotent: true,
-    maxInFlightRequests: 1,
-    transactionTimeout: 10_000,
-    retry: { initialRetryTime: 5, maxRetryTime: 100, retries: 25 },
-  });
-  await producer.connect();
-  return {
-    transaction: () => producer.transaction(),
-    [Symbol.asyncDispose]: () => producer.disconnect(),
-  };
-}
-
 function contentOf(names: Names, offset: number, ...values: readonly string[]): TransactionContent {
   const records = values.map(value => ({ partition: 0, value: Buffer.from(value), headers: { kind: 'x' } }));
   return {
@@ -243,15 +221,6 @@ function contentOf(names: Names, offset: number, ...values: readonly string[]): 
     partition: 0,
     commit: { offset, metadata: `metadata of ${offset}` },
   };
-}
-
-function sendOf(names: Names, value: string) {
-  return { topic: names.topic('aggregates'), messages: [{ partition: 0, value }] };
-}
-
-function offsetsOf(names: Names, offset: number) {
-  const partitions = [{ partition: 0, offset: String(offset) }];
-  return { consumerGroupId: names.aggregatorGroup, topics: [{ topic: names.topic('clicks'), partitions }] };
 }
 
 /** All records of `aggregates` up to its last stable offset, or to its end. */

@@ -7,10 +7,25 @@
  *   first and becomes visible later, in each partition at its own time, offsets too;
  * - InitProducerId ends the former owner's transaction and its right to write, and answers only when that is complete;
  * - requests of a former epoch are refused; what comes late into an ended transaction is refused;
+ * - a batch is known by its producer's sequence numbers: once more it is told so, out of order it is refused;
  * - groups: an assignment is a matter of opinion: a member learns of a new generation by its heartbeat, until then it
  *   goes on; commits of a former generation are refused.
  */
+import type { ProduceBatch } from '../../infra/kafka/produce-request.ts';
 import type { SeededRandom } from './seeded-random.ts';
+
+/** As the protocol numbers them. */
+const errorCodes = {
+  DUPLICATE_SEQUENCE_NUMBER: 46,
+  OUT_OF_ORDER_SEQUENCE_NUMBER: 45,
+  INVALID_PRODUCER_EPOCH: 47,
+  INVALID_TXN_STATE: 48,
+  INVALID_PRODUCER_ID_MAPPING: 49,
+  CONCURRENT_TRANSACTIONS: 51,
+  UNKNOWN_TOPIC_OR_PARTITION: 3,
+} as const;
+
+const nodes = 3;
 
 export class BrokerError extends Error {
   readonly type: string;
@@ -75,6 +90,8 @@ export interface BrokerSurroundings {
 class PartitionLog {
   readonly entries: Entry[] = [];
   readonly waiting = new Set<() => void>();
+  /** By producer id, its last batch here: what is not its next one, and not this one once more, is refused. */
+  readonly sequences = new Map<string, { readonly epoch: number; readonly first: number; readonly next: number }>();
   /** By transaction, the offset of its first record. */
   readonly open = new Map<Transaction, number>();
   start = 0;
@@ -90,6 +107,7 @@ class PartitionLog {
 
 interface Transaction {
   readonly transactionalId: string;
+  readonly producerId: string;
   epoch: number;
   state: 'empty' | 'ongoing' | 'completing';
   timeoutMs: number;
@@ -113,6 +131,7 @@ export class FakeBroker {
   readonly #transactions = new Map<string, Transaction>();
   readonly #groups = new Map<string, Group>();
   #members = 0;
+  #producers = 0;
 
   constructor(surroundings: BrokerSurroundings) {
     this.#surroundings = surroundings;
@@ -188,10 +207,49 @@ export class FakeBroker {
     return this.#log(topic, partition).entries.filter(entry => !entry.control && entry.state === 'committed');
   }
 
+  // Producers
+
+  /** Who leads what: as many brokers as there are, each partition with another. */
+  leaders(topic: string): Map<number, number> {
+    return new Map(Array.from({ length: this.partitionsOf(topic) }, (_, partition) => [partition, partition % nodes]));
+  }
+
+  newProducer(): { producerId: string; producerEpoch: number } {
+    return { producerId: `p${++this.#producers}`, producerEpoch: 0 };
+  }
+
+  /** @returns the error code of the partition */
+  produceBatch(
+    { topic, partition, producer, firstSequence }: Omit<ProduceBatch, 'records'>,
+    messages: readonly Message[],
+    transactionalId: string | undefined,
+  ): number {
+    const { producerId, producerEpoch: epoch } = producer;
+    const log = this.#log(topic, partition);
+    const last = log.sequences.get(producerId);
+    if (last?.epoch === epoch && last.first === firstSequence) return errorCodes.DUPLICATE_SEQUENCE_NUMBER;
+    const expected = last?.epoch === epoch ? last.next : 0;
+    if (firstSequence !== expected) return errorCodes.OUT_OF_ORDER_SEQUENCE_NUMBER;
+    try {
+      if (transactionalId === undefined) this.append(topic, partition, messages);
+      else this.produce(transactionalId, epoch, topic, partition, messages);
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      return errorCodes[error.type as keyof typeof errorCodes];
+    }
+    log.sequences.set(producerId, { epoch, first: firstSequence, next: firstSequence + messages.length });
+    return 0;
+  }
+
   // Transactions
 
-  /** @returns the epoch with which the caller may write, and nobody before it */
-  initProducerId(transactionalId: string, timeoutMs: number): number {
+  /** @returns the identity with which the caller may write, and nobody before it */
+  initTransactions(transactionalId: string, timeoutMs: number): { producerId: string; producerEpoch: number } {
+    const producerEpoch = this.#initProducerId(transactionalId, timeoutMs);
+    return { producerId: this.#transactions.get(transactionalId)!.producerId, producerEpoch };
+  }
+
+  #initProducerId(transactionalId: string, timeoutMs: number): number {
     const transaction = this.#transactions.get(transactionalId) ?? this.#newTransaction(transactionalId);
     if (transaction.state === 'completing') throw new BrokerError('CONCURRENT_TRANSACTIONS');
     transaction.epoch++;
@@ -337,6 +395,7 @@ export class FakeBroker {
   #newTransaction(transactionalId: string): Transaction {
     const made: Transaction = {
       transactionalId,
+      producerId: `p${++this.#producers}`,
       epoch: -1,
       state: 'empty',
       timeoutMs: 0,

@@ -1,19 +1,21 @@
 /**
  * What `infra/kafka/` uses of kafkajs, over the fake broker: so that the adapters themselves are under test. Its vices
  * are modelled with its virtues: a rebalance forgets positions and tells the owner at its own time, batches fetched
- * before a seek or a rebalance may still be handed over, a batch in work goes on beside its successor, a failed commit
- * leaves a transaction stuck, falling off the log commits an offset without metadata, and a consumer that cannot go on
- * leaves its group for a while, in which it cannot be told where to read.
+ * before a seek or a rebalance may still be handed over, a batch in work goes on beside its successor, falling off the
+ * log commits an offset without metadata, and a consumer that cannot go on leaves its group for a while, in which it cannot
+ * be told where to read. What writing asks the brokers is in fake-requests.ts.
  */
 import { Corrupt } from '../../infra/errors.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
-import { type Assignment, BrokerError, type Entry, type FakeBroker, type Message } from './fake-broker.ts';
+import { type Assignment, BrokerError, type Entry, type FakeBroker } from './fake-broker.ts';
+import { FakeRequests } from './fake-requests.ts';
 
 export type Operation =
+  | 'newProducer'
+  | 'leaders'
   | 'initProducerId'
   | 'addPartition'
-  | 'produceInTransaction'
   | 'addOffsets'
   | 'commitOffsetsInTransaction'
   | 'commitTransaction'
@@ -43,152 +45,13 @@ export interface Network {
 
 export function fakeKafka(broker: FakeBroker, network: Network): KafkaClient {
   return {
-    producer: (options: ProducerOptions) => new FakeProducer(broker, network, options),
     consumer: (options: ConsumerOptions) => new FakeConsumer(broker, network, options),
     admin: () => new FakeAdmin(broker, network),
+    brokerRequests: () => new FakeRequests(broker, network),
   } as unknown as KafkaClient;
 }
 
 const sleep = (ms: number) => new Promise<void>(resolve => void setTimeout(resolve, ms));
-
-interface ProducerOptions {
-  readonly transactionalId?: string;
-  readonly transactionTimeout?: number;
-}
-
-interface SentMessage {
-  readonly partition: number;
-  readonly value: Buffer | string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-interface Send {
-  readonly topic: string;
-  readonly messages: readonly SentMessage[];
-}
-
-interface OffsetsToSend {
-  readonly consumerGroupId: string;
-  readonly topics: readonly {
-    readonly topic: string;
-    readonly partitions: readonly { readonly partition: number; readonly offset: string; readonly metadata?: string }[];
-  }[];
-}
-
-class FakeProducer {
-  readonly #broker: FakeBroker;
-  readonly #network: Network;
-  readonly #options: ProducerOptions;
-  #epoch: number | undefined;
-  #state: 'ready' | 'transacting' | 'committing' | 'aborting' = 'ready';
-  #closed = false;
-  readonly #added = new Set<string>();
-
-  constructor(broker: FakeBroker, network: Network, options: ProducerOptions) {
-    this.#broker = broker;
-    this.#network = network;
-    this.#options = options;
-  }
-
-  async connect(): Promise<void> {}
-
-  async disconnect(): Promise<void> {
-    this.#closed = true;
-  }
-
-  async send({ topic, messages }: Send): Promise<void> {
-    for (const [partition, batch] of byPartition(messages)) {
-      await this.#call('produce', () => this.#broker.append(topic, partition, batch));
-    }
-  }
-
-  async transaction() {
-    if (this.#state !== 'ready') throw new Error(`Cannot call "beginTransaction" in state "${this.#state}"`);
-    if (this.#epoch === undefined) {
-      const { transactionTimeout = 60_000 } = this.#options;
-      this.#epoch = await this.#patiently('initProducerId', () =>
-        this.#broker.initProducerId(this.#id, transactionTimeout),
-      );
-    }
-    this.#state = 'transacting';
-    this.#added.clear();
-    return {
-      send: (send: Send) => this.#sendInTransaction(send),
-      sendOffsets: (offsets: OffsetsToSend) => this.#sendOffsets(offsets),
-      commit: () => this.#end('committing'),
-      abort: () => this.#end('aborting'),
-      isActive: () => this.#state === 'transacting',
-    };
-  }
-
-  async #sendInTransaction({ topic, messages }: Send): Promise<void> {
-    const epoch = this.#epoch!;
-    for (const [partition, batch] of byPartition(messages)) {
-      if (!this.#added.has(`${topic}/${partition}`)) {
-        await this.#patiently('addPartition', () => this.#broker.addPartition(this.#id, epoch, topic, partition));
-        this.#added.add(`${topic}/${partition}`);
-      }
-      await this.#call('produceInTransaction', () => this.#broker.produce(this.#id, epoch, topic, partition, batch));
-    }
-  }
-
-  async #sendOffsets({ consumerGroupId, topics }: OffsetsToSend): Promise<void> {
-    const epoch = this.#epoch!;
-    await this.#patiently('addOffsets', () => this.#broker.addOffsets(this.#id, epoch, consumerGroupId));
-    this.#added.add(consumerGroupId);
-    await this.#call('commitOffsetsInTransaction', () => {
-      for (const { topic, partitions } of topics) {
-        for (const { partition, offset, metadata = '' } of partitions) {
-          const commit = { offset: Number(offset), metadata };
-          this.#broker.commitOffsetsIn(this.#id, epoch, consumerGroupId, topic, partition, commit);
-        }
-      }
-    });
-  }
-
-  async #end(state: 'committing' | 'aborting'): Promise<void> {
-    if (this.#state !== 'transacting') throw new Error(`Cannot call "${state}" in state "${this.#state}"`);
-    this.#state = state;
-    const operation = state === 'committing' ? 'commitTransaction' : 'abortTransaction';
-    // An empty transaction has nothing to end.
-    if (this.#added.size > 0) {
-      await this.#call(operation, () => this.#broker.endTransaction(this.#id, this.#epoch!, state === 'committing'));
-    }
-    this.#state = 'ready';
-  }
-
-  get #id(): string {
-    return this.#options.transactionalId ?? '';
-  }
-
-  async #call<T>(operation: Operation, effect: () => T): Promise<T> {
-    if (this.#closed) throw new Error('The producer is disconnected');
-    return await this.#network.call(operation, effect);
-  }
-
-  /** As kafkajs retries while the broker completes the transaction before. */
-  async #patiently<T>(operation: Operation, effect: () => T): Promise<T> {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return await this.#call(operation, effect);
-      } catch (error) {
-        const isBusy = error instanceof BrokerError && error.type === 'CONCURRENT_TRANSACTIONS';
-        if (!isBusy || attempt === 25) throw error;
-        await sleep(20 * (attempt + 1));
-      }
-    }
-  }
-}
-
-function byPartition(messages: readonly SentMessage[]): Map<number, Message[]> {
-  const partitions = new Map<number, Message[]>();
-  for (const { partition, value, headers } of messages) {
-    const batch = partitions.get(partition) ?? [];
-    partitions.set(partition, batch);
-    batch.push({ value: Buffer.from(value), ...(headers ? { headers } : {}) });
-  }
-  return partitions;
-}
 
 interface ConsumerOptions {
   readonly groupId: string;

@@ -14,11 +14,10 @@ const stepPoints: readonly Operation[] = [
   'listOffsets',
   'fetch',
   'addPartition',
-  'produceInTransaction',
+  'produce',
   'addOffsets',
   'commitOffsetsInTransaction',
   'commitTransaction',
-  'produce',
   'insert',
   'commitOffset',
 ];

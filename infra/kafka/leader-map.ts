@@ -1,0 +1,57 @@
+/**
+ * Who leads which partition, as far as known. Asks again when told to, for one topic one question at a time and not more
+ * often than every `leastPauseMs`; what is not known yet is asked for by itself.
+ */
+import type { BrokerRequests, NodeId, TopicPartition } from './broker-requests.ts';
+
+const leastPauseMs = 100;
+
+interface Topic {
+  leaders: ReadonlyMap<number, NodeId>;
+  asking: boolean;
+  askedAtMs: number;
+}
+
+export class LeaderMap {
+  /** The last question that was not answered. */
+  lastError: unknown;
+  readonly #requests: Pick<BrokerRequests, 'leaders'>;
+  readonly #onNews: () => void;
+  readonly #topics = new Map<string, Topic>();
+
+  /** `onNews` is called after each answer. */
+  constructor(requests: Pick<BrokerRequests, 'leaders'>, onNews: () => void) {
+    this.#requests = requests;
+    this.#onNews = onNews;
+  }
+
+  /** Undefined where it has none, or none is known; then it is asked for. */
+  of({ topic, partition }: TopicPartition): NodeId | undefined {
+    const leader = this.#topics.get(topic)?.leaders.get(partition);
+    if (leader === undefined) this.refresh(topic);
+    return leader;
+  }
+
+  refresh(name: string): void {
+    const topic = this.#topics.get(name) ?? { leaders: new Map(), asking: false, askedAtMs: Number.NEGATIVE_INFINITY };
+    this.#topics.set(name, topic);
+    if (topic.asking || performance.now() - topic.askedAtMs < leastPauseMs) return;
+    topic.asking = true;
+    topic.askedAtMs = performance.now();
+    this.#requests
+      .leaders(name)
+      .then(
+        leaders => {
+          topic.leaders = leaders;
+          this.lastError = undefined;
+        },
+        error => {
+          this.lastError = error;
+        },
+      )
+      .finally(() => {
+        topic.asking = false;
+        this.#onNews();
+      });
+  }
+}
