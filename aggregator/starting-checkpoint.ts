@@ -1,6 +1,6 @@
 /** Where a partition is to be counted from, or that a person has to decide it. */
 import { Corrupt } from '../infra/errors.ts';
-import type { Committed } from '../infra/kafka/admin.ts';
+import type { Committed } from '../infra/kafka/committed.ts';
 import { decodeCheckpoint } from './commit-metadata.ts';
 import { type Checkpoint, freshCheckpoint } from './core/checkpoint.ts';
 

@@ -1,5 +1,5 @@
 /** What a task is told, and what it needs of the world. */
-import type { Committed } from '../infra/kafka/admin.ts';
+import type { Committed } from '../infra/kafka/committed.ts';
 import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
 import type { Names } from '../infra/topics.ts';
 import type { AggregatorSettings } from './core/partition-aggregator.ts';

@@ -1,5 +1,5 @@
 /** What one commit of a partition writes: the core's output as Kafka records, with its checkpoint beside the offset. */
-import type { OutgoingRecord } from '../infra/kafka/producer.ts';
+import type { OutgoingRecord } from '../infra/kafka/outgoing-record.ts';
 import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
 import type { Names } from '../infra/topics.ts';
 import { type QuarantineRow, recordKinds } from './ad-minute.ts';

@@ -5,8 +5,6 @@ export class Append {
   readonly done: Promise<void>;
   readonly trace: TraceContext | undefined;
   settled = false;
-  /** Part of it is, or was, on its way. */
-  sent = false;
   #chunksLeft = 0;
   #timer: NodeJS.Timeout | undefined;
   readonly #resolve: () => void;

@@ -3,28 +3,28 @@
  * every one of its clicks; when it rejects, none, some or all of them may be in the log, and the caller may append them
  * again (their event_ids make the copies harmless).
  *
- * One send is under way at a time (the producer's sequence numbers allow no more); meanwhile the next batch collects,
- * so batches grow by themselves with the load and the linger matters only when it is low.
+ * Each partition has one batch under way at a time; meanwhile its next one collects, so batches grow by themselves with
+ * the load and the linger matters only when it is low. What waits is put together at the moment its broker is free.
  *
- * When Kafka is away nobody waits for long: a click that was not acknowledged after `timeoutMs` is given up, and after
- * a failed send new clicks are refused at once for a short while. Then the next append tries again: recovery needs no
- * help. What waits in memory never exceeds `maxBufferBytes`.
+ * When a partition's brokers are away nobody waits for long: a click that was not acknowledged after `timeoutMs` is given
+ * up, and after a failed batch new clicks of that partition are refused at once for a short while. Then the next append
+ * tries again: recovery needs no help. Other partitions go on. What waits in memory never exceeds `maxBufferBytes`, and
+ * what waits for one partition is a part of that.
  */
 import { messageOf, Retryable } from '../infra/errors.ts';
 import type { Producer } from '../infra/kafka/producer.ts';
 import { counter, gauge, histogram } from '../infra/metrics.ts';
 import type { TraceContext } from '../infra/trace-context.ts';
 import { Append } from './append.ts';
-import { type Batch, ClickBuffer } from './click-buffer.ts';
+import { type Batch, ClickBuffer, maxPartitionSendBytes } from './click-buffer.ts';
 import type { ClickLines } from './click-lines.ts';
 import type { RoutedClick } from './hot-ads/rule.ts';
 
 export interface ClickLogOptions {
   readonly topic: string;
-  readonly partitions: number;
   /** @throws Retryable where it cannot be told yet */
   readonly partitionFor: (click: RoutedClick) => number;
-  readonly producer: Producer;
+  readonly producer: Pick<Producer, 'sendBatch'>;
   readonly lingerMs: number;
   /** Of one record, at most 1 MiB. */
   readonly maxBatchBytes: number;
@@ -37,41 +37,55 @@ export interface ClickLog extends AsyncDisposable {
   /**
    * `trace`: of the request that brings them.
    * @throws Retryable: not acknowledged; at once and with nothing appended where `refusal()` says so, the buffer is full,
-   * or the partition of a click cannot be told
+   * or a click's partition cannot be told or is not acknowledging
    */
   append(lines: ClickLines, trace?: TraceContext): Promise<void>;
-  /** Why clicks are refused at the moment, if they are. */
+  /** Why all clicks are refused at the moment, if they are. */
   refusal(): Retryable | undefined;
   readonly pendingBytes: number;
   /** Sends without lingering what waits; resolves when nothing waits any more. */
   drain(): Promise<void>;
 }
 
-/** After a failed send clicks are refused for so long. */
+/** After a failed batch clicks of its partition are refused for so long. */
 export const backOffMs = 1_000;
+/** One partition's part of the buffer: so that a leader that is away does not fill it for all. */
+const partOfBuffer = 1 / 4;
 
 export function createClickLog(options: ClickLogOptions): ClickLog {
   return new BatchingClickLog(options);
 }
 
+interface Partition {
+  /** A batch is handed over and not settled yet. */
+  isUnderWay: boolean;
+  sendingBytes: number;
+  /** When the oldest of its clicks that wait came; while none waits, not used. */
+  waitingSinceMs: number;
+  refusedUntilMs: number;
+  refusedBecause: string;
+  /** The last append that was looked at for it. */
+  lookedAtFor: number;
+}
+
 class BatchingClickLog implements ClickLog {
   readonly #options: ClickLogOptions;
   readonly #buffer: ClickBuffer<Append>;
-  #sending: Promise<void> | undefined;
+  /** By number. */
+  readonly #partitions: (Partition | undefined)[] = [];
+  #appends = 0;
+  readonly #partitionBytes: number;
   #sendingBytes = 0;
   #lingerTimer: NodeJS.Timeout | undefined;
-  /** When the oldest click of the buffer came. */
-  #waitingSinceMs = 0;
-  #refusedUntilMs = 0;
-  #refusedBecause = '';
-  /** The send under way takes so long that clicks in it were given up. */
-  #stalled = false;
-  #draining = 0;
+  /** Of the lines of one append. */
+  #routed = new Uint16Array(64);
+  #draining: PromiseWithResolvers<void> | undefined;
   #closed = false;
 
   constructor(options: ClickLogOptions) {
     this.#options = options;
-    this.#buffer = new ClickBuffer(options.partitions, options.maxBatchBytes);
+    this.#buffer = new ClickBuffer(options.maxBatchBytes);
+    this.#partitionBytes = Math.max(options.maxBufferBytes * partOfBuffer, 2 * maxPartitionSendBytes);
   }
 
   get pendingBytes(): number {
@@ -80,8 +94,6 @@ class BatchingClickLog implements ClickLog {
 
   refusal(): Retryable | undefined {
     if (this.#closed) return new Retryable('ingest is stopping');
-    if (this.#stalled) return new Retryable(`Kafka has not answered for ${this.#options.timeoutMs} ms`);
-    if (performance.now() < this.#refusedUntilMs) return new Retryable(this.#refusedBecause);
     if (this.pendingBytes >= this.#options.maxBufferBytes) return this.#full();
     return undefined;
   }
@@ -90,23 +102,23 @@ class BatchingClickLog implements ClickLog {
     const refusal = this.refusal();
     if (refusal) throw refusal;
     if (lines.count === 0) return;
-    const { partitionFor, maxBufferBytes, timeoutMs } = this.#options;
+    const { maxBufferBytes, timeoutMs } = this.#options;
     if (this.pendingBytes + lines.end > maxBufferBytes) throw this.#full();
+    const routed = this.#route(lines);
     const append = new Append(trace);
-    if (this.#buffer.queuedBytes === 0) this.#waitingSinceMs = performance.now();
-    const chunks = this.#buffer.add(lines, partitionFor, append);
-    append.begin(chunks, timeoutMs, () => this.#onTimeout(append));
+    const chunks = this.#buffer.add(lines, routed, append);
+    append.begin(chunks, timeoutMs, () =>
+      append.fail(new Retryable(`Kafka did not acknowledge the clicks within ${timeoutMs} ms`)),
+    );
     this.#schedule();
     return append.done;
   }
 
   async drain(): Promise<void> {
-    this.#draining++;
-    while (this.pendingBytes > 0) {
-      this.#schedule();
-      await this.#sending;
-    }
-    this.#draining--;
+    this.#draining ??= Promise.withResolvers();
+    const { promise } = this.#draining;
+    this.#schedule();
+    await promise;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -114,73 +126,129 @@ class BatchingClickLog implements ClickLog {
     await this.drain();
   }
 
+  /** The partition of each line. @throws Retryable where one of them takes none now: nothing was added */
+  #route(lines: ClickLines): Uint16Array {
+    if (this.#routed.length < lines.count) this.#routed = new Uint16Array(2 * lines.count);
+    for (let i = 0; i < lines.count; i++) this.#routed[i] = this.#options.partitionFor(lines.clickOf(i));
+    const nowMs = performance.now();
+    this.#appends++;
+    for (let i = 0; i < lines.count; i++) {
+      const number = this.#routed[i]!;
+      const partition = this.#partitionOf(number);
+      if (partition.lookedAtFor === this.#appends) continue;
+      partition.lookedAtFor = this.#appends;
+      if (nowMs < partition.refusedUntilMs) throw new Retryable(partition.refusedBecause);
+      const queuedBytes = this.#buffer.queuedBytesOf(number);
+      if (queuedBytes + partition.sendingBytes >= this.#partitionBytes) throw this.#full(number);
+      if (queuedBytes === 0) partition.waitingSinceMs = nowMs;
+    }
+    return this.#routed;
+  }
+
+  /** Hands over what is due; with it all else that waits and could go, so that it shares the brokers' requests. */
   #schedule(): void {
     bufferBytes.set(this.pendingBytes);
-    if (this.#sending || this.#buffer.queuedBytes === 0) return;
-    const restMs = this.#waitingSinceMs + this.#options.lingerMs - performance.now();
-    if (this.#options.lingerMs === 0 || restMs <= 0 || this.#buffer.hasFullRecord || this.#draining > 0)
-      this.#sendNext();
-    else this.#lingerTimer ??= setTimeout(() => this.#sendNext(), restMs);
+    const { lingerMs, maxBatchBytes } = this.#options;
+    let oldestMs = Number.POSITIVE_INFINITY;
+    const waiting: number[] = [];
+    for (let number = 0; number < this.#partitions.length; number++) {
+      const queuedBytes = this.#buffer.queuedBytesOf(number);
+      if (queuedBytes === 0 || this.#partitionOf(number).isUnderWay) continue;
+      const { waitingSinceMs } = this.#partitionOf(number);
+      waiting.push(number);
+      const isDue = this.#draining !== undefined || queuedBytes >= maxBatchBytes;
+      oldestMs = Math.min(oldestMs, isDue ? Number.NEGATIVE_INFINITY : waitingSinceMs);
+    }
+    const restMs = oldestMs + lingerMs - performance.now();
+    if (waiting.length === 0) this.#endDrain();
+    else if (lingerMs === 0 || restMs <= 0) {
+      clearTimeout(this.#lingerTimer);
+      this.#lingerTimer = undefined;
+      for (const number of waiting) this.#handOver(number);
+    } else this.#lingerTimer ??= setTimeout(() => this.#onLingered(), restMs);
   }
 
-  #sendNext(): void {
-    clearTimeout(this.#lingerTimer);
+  #onLingered(): void {
     this.#lingerTimer = undefined;
-    const batch = this.#buffer.take();
-    if (batch.records.length === 0) return;
-    for (const { waiter } of batch.chunks) waiter.sent = true;
-    this.#sendingBytes = batch.bytes;
-    this.#sending = this.#send(batch).finally(() => {
-      this.#sending = undefined;
-      this.#sendingBytes = 0;
-      this.#stalled = false;
-      this.#schedule();
-    });
+    this.#schedule();
   }
 
-  async #send({ records, chunks, bytes }: Batch<Append>): Promise<void> {
-    const observe = produceSeconds.startTimer();
-    try {
-      await this.#options.producer.send(this.#options.topic, records);
-      this.#refusedUntilMs = 0;
+  #handOver(number: number): void {
+    const { topic, producer } = this.#options;
+    const partition = this.#partitionOf(number);
+    partition.isUnderWay = true;
+    let batch: Batch<Append> | undefined;
+    let observe = () => 0;
+    producer.sendBatch(
+      { topic, partition: number },
+      {
+        take: () => {
+          batch = this.#buffer.take(number);
+          partition.sendingBytes = batch.bytes;
+          this.#sendingBytes += batch.bytes;
+          observe = produceSeconds.startTimer();
+          return batch.records;
+        },
+        settled: error => {
+          this.#settled(partition, number, batch, error);
+          observe();
+        },
+      },
+    );
+  }
+
+  #settled(partition: Partition, number: number, batch: Batch<Append> | undefined, error: Error | undefined): void {
+    const { chunks = [], bytes = 0 } = batch ?? {};
+    partition.isUnderWay = false;
+    partition.sendingBytes = 0;
+    this.#sendingBytes -= bytes;
+    if (error) {
+      const failure = new Retryable(`Kafka did not acknowledge the clicks: ${messageOf(error)}`, { cause: error });
+      partition.refusedBecause = failure.message;
+      partition.refusedUntilMs = performance.now() + backOffMs;
+      sends.inc({ outcome: 'failed' });
+      for (const { waiter } of chunks) waiter.fail(failure);
+    } else if (bytes > 0) {
       sends.inc({ outcome: 'acknowledged' });
       sendBytes.observe(bytes);
       for (const { waiter } of chunks) waiter.acknowledge();
-    } catch (error) {
-      const failure = new Retryable(`Kafka did not acknowledge the clicks: ${messageOf(error)}`, { cause: error });
-      this.#refusedBecause = failure.message;
-      this.#refusedUntilMs = performance.now() + backOffMs;
-      sends.inc({ outcome: 'failed' });
-      for (const { waiter } of chunks) waiter.fail(failure);
-    } finally {
-      this.#buffer.release(chunks);
-      observe();
     }
+    this.#buffer.release(number, chunks);
+    this.#schedule();
   }
 
-  #onTimeout(append: Append): void {
-    if (append.sent && this.#sending) this.#stalled = true;
-    append.fail(new Retryable(`Kafka did not acknowledge the clicks within ${this.#options.timeoutMs} ms`));
+  #partitionOf(number: number): Partition {
+    const partition = this.#partitions[number] ?? {
+      ...{ isUnderWay: false, sendingBytes: 0, waitingSinceMs: 0, lookedAtFor: 0 },
+      ...{ refusedUntilMs: 0, refusedBecause: '' },
+    };
+    this.#partitions[number] = partition;
+    return partition;
   }
 
-  #full(): Retryable {
-    return new Retryable(
-      `the buffer is full: ${this.pendingBytes} of ${this.#options.maxBufferBytes} bytes wait for Kafka`,
-    );
+  #endDrain(): void {
+    if (this.pendingBytes > 0) return;
+    this.#draining?.resolve();
+    this.#draining = undefined;
+  }
+
+  #full(partition?: number): Retryable {
+    const whose = partition === undefined ? '' : ` of partition ${partition}`;
+    return new Retryable(`the buffer${whose} is full: ${this.pendingBytes} bytes in all wait for Kafka`);
   }
 }
 
-const sends = counter('ingest_sends_total', 'Sends to Kafka, each with the waiting clicks of all partitions', [
+const sends = counter('ingest_sends_total', 'Batches sent to Kafka, each with the waiting clicks of one partition', [
   'outcome',
 ]);
 const produceSeconds = histogram(
   'ingest_produce_seconds',
-  'Time from handing a send to the producer to its acknowledgement',
+  'Time from putting a batch of one partition together to its acknowledgement',
 );
 const sendBytes = histogram(
   'ingest_send_bytes',
-  'Bytes of click lines in an acknowledged send',
+  'Bytes of click lines in an acknowledged batch',
   [],
-  [1e3, 1e4, 1e5, 1e6, 4e6, 16e6, 64e6],
+  [1e3, 1e4, 1e5, 1e6, 4e6],
 );
 const bufferBytes = gauge('ingest_buffer_bytes', 'Bytes of click lines not yet acknowledged');

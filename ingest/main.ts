@@ -46,7 +46,6 @@ await runProcess(log, async stop => {
   });
   await using clickLog = createClickLog({
     topic,
-    partitions,
     partitionFor: hotAds.partitionFor,
     producer,
     lingerMs: config.INGEST_LINGER_MS,

@@ -4,13 +4,8 @@ import type { Admin as KafkaAdmin } from 'kafkajs';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
 import { fixedPartitions, type Names, topicNames, topicSettings } from '../topics.ts';
 import type { KafkaClient } from './client.ts';
+import type { Committed } from './committed.ts';
 import { isRetriable, translate } from './errors.ts';
-
-/** A committed position: the offset of the next record to process, and what was stored beside it. */
-export interface Committed {
-  readonly offset: number;
-  readonly metadata: string;
-}
 
 export interface Admin extends AsyncDisposable {
   /**

@@ -5,7 +5,7 @@
  *
  * The real one is kafkajs-requests.ts; the simulation has its own.
  */
-import type { Committed } from './admin.ts';
+import type { Committed } from './committed.ts';
 import type { ProduceRequest, ProduceResult, ProducerIdentity } from './produce-request.ts';
 
 export interface BrokerRequests extends AsyncDisposable {

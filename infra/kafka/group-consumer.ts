@@ -16,9 +16,9 @@
 import type { Consumer, EachBatchPayload } from 'kafkajs';
 import { messageOf, Retryable } from '../errors.ts';
 import type { Logger } from '../log.ts';
-import type { Committed } from './admin.ts';
 import { release } from './answer-memory.ts';
 import type { KafkaClient } from './client.ts';
+import type { Committed } from './committed.ts';
 import { corruptIn, isCausedBy, translate } from './errors.ts';
 import { type BatchMessage, recordsFrom } from './fetch-decoder.ts';
 import './offset-out-of-range.ts';

@@ -10,7 +10,6 @@
  */
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Committed } from './admin.ts';
 import { BrokerLink, type Connecting, type KafkaJsBroker } from './broker-link.ts';
 import {
   type BrokerRequests,
@@ -19,6 +18,7 @@ import {
   type TopicPartition,
   type TransactionalIdentity,
 } from './broker-requests.ts';
+import type { Committed } from './committed.ts';
 import { brokerError } from './errors.ts';
 import { decodeProduced, encodeProduce, type ProduceRequest, type ProduceResult } from './produce-request.ts';
 

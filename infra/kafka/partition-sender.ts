@@ -19,6 +19,7 @@
 import { type BrokerRequests, IncompleteAnswer, type NodeId, type TopicPartition } from './broker-requests.ts';
 import { brokerError } from './errors.ts';
 import { LeaderMap } from './leader-map.ts';
+import type { OutgoingRecord } from './outgoing-record.ts';
 import {
   noIdentity,
   type ProduceBatch,
@@ -27,7 +28,6 @@ import {
   type ProducerIdentity,
 } from './produce-request.ts';
 import { verdictOn } from './produce-verdict.ts';
-import type { OutgoingRecord } from './producer.ts';
 
 export interface PartitionSenderOptions {
   readonly acks: ProduceRequest['acks'];

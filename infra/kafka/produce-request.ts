@@ -6,7 +6,7 @@
  */
 import { createRequire } from 'node:module';
 import { crc32c } from './crc32c.ts';
-import type { OutgoingRecord } from './producer.ts';
+import type { OutgoingRecord } from './outgoing-record.ts';
 import type { RequestBody } from './request-frame.ts';
 
 const require = createRequire(import.meta.url);

@@ -2,17 +2,8 @@
 import type { BrokerRequests, TopicPartition } from './broker-requests.ts';
 import type { KafkaClient } from './client.ts';
 import { translate } from './errors.ts';
+import type { OutgoingRecord } from './outgoing-record.ts';
 import { type OutgoingBatch, Sender } from './partition-sender.ts';
-
-export interface OutgoingRecord {
-  readonly partition: number;
-  /** What a compacted topic keeps the last record of. */
-  readonly key?: string;
-  /** Null: in a compacted topic, that there is nothing under the key any more. */
-  readonly value: Buffer | string | null;
-  /** Several values: the header stands there so often. */
-  readonly headers?: Readonly<Record<string, string | string[]>>;
-}
 
 export interface Producer extends AsyncDisposable {
   /**

@@ -12,12 +12,13 @@
  * that of the next transaction; a producer that is never used after a failure sends no next one.
  */
 import { Fenced } from '../errors.ts';
-import type { Committed } from './admin.ts';
 import type { BrokerRequests, TopicPartition, TransactionalIdentity } from './broker-requests.ts';
 import type { KafkaClient } from './client.ts';
+import type { Committed } from './committed.ts';
 import { translate, typeOf } from './errors.ts';
+import type { OutgoingRecord } from './outgoing-record.ts';
 import { Sender } from './partition-sender.ts';
-import { type OutgoingRecord, sendAll } from './producer.ts';
+import { sendAll } from './producer.ts';
 
 /** One element of `sends` is one record batch per partition: keep it well below the topics' `max.message.bytes`. */
 export interface TransactionContent {

@@ -20,7 +20,7 @@
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { Corrupt } from '../../infra/errors.ts';
-import type { OutgoingRecord } from '../../infra/kafka/producer.ts';
+import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { adIdPattern, type Click, limits, partitionOf, splitPartitionOf } from '../click.ts';
 

@@ -6,7 +6,8 @@
 import { adMinuteRowOf, recordKinds } from '../../aggregator/ad-minute.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
-import { createProducer, type OutgoingRecord } from '../../infra/kafka/producer.ts';
+import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
+import { createProducer } from '../../infra/kafka/producer.ts';
 import { createLog } from '../../infra/log.ts';
 import { type Click, formatLine } from '../../ingest/click.ts';
 import { routeOf } from '../../ingest/hot-ads/rule.ts';

@@ -1,5 +1,7 @@
 /** Records that somebody writes straight to topic `clicks`: no clicks, broken clicks, and good ones in another form. */
-import type { OutgoingRecord, Producer } from '../../infra/kafka/producer.ts';
+
+import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
+import type { Producer } from '../../infra/kafka/producer.ts';
 
 /** Stands in every line that is no click. */
 export const poisonMark = 'POISON';

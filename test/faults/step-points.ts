@@ -25,21 +25,13 @@ const clickLog = 'ingest/click-log.ts';
 const changes = 'query-api/jobs/apply-changes.ts';
 
 export const stepPoints: readonly StepPoint[] = [
-  before('ingest: before produce', clickLog, 'await this.#options.producer.send(this.#options.topic, records);'),
-  during(
-    'ingest: sent, not acknowledged',
-    clickLog,
-    'await this.#options.producer.send(this.#options.topic, records);',
-  ),
-  after(
-    'ingest: acknowledged, not answered',
-    clickLog,
-    'await this.#options.producer.send(this.#options.topic, records);',
-  ),
+  before('ingest: before produce', clickLog, 'batch = this.#buffer.take(number);'),
+  during('ingest: sent, not acknowledged', clickLog, 'batch = this.#buffer.take(number);'),
+  before('ingest: acknowledged, not answered', clickLog, "sends.inc({ outcome: 'acknowledged' });"),
 
   before('aggregator: assigned', 'aggregator/task-group.ts', 'const mine = new Set(assigned.get(topic) ?? []);'),
   before('aggregator: before fence', task, 'this.#writer = await this.#ports.openWriter();'),
-  after('aggregator: in the fence', writer, 'const fence = await producer.transaction();'),
+  before('aggregator: in the fence', writer, 'return producerOf(requests, { transactionalId, ...identity });'),
   after('aggregator: fenced, nothing fetched', task, 'this.#writer = await this.#ports.openWriter();'),
   after(
     'aggregator: fetched, nothing read',
@@ -54,15 +46,15 @@ export const stepPoints: readonly StepPoint[] = [
   ),
   before('aggregator: read again, not yet counting', task, 'aggregator.restored();'),
   before('aggregator: counted, nothing sent', task, 'const output = aggregator.drain();'),
-  before('aggregator: commit begun', writer, 'await commitOn(await producer.transaction(), content);'),
+  before('aggregator: commit begun', writer, 'await write(content);'),
   before(
     'aggregator: rows sent, no offset',
     writer,
-    'await transaction.sendOffsets({ consumerGroupId: group, topics: [{ topic, partitions: offsets }] } as Offsets & {',
+    'await patiently(untilMs, () => requests.addOffsets(identity, group));',
   ),
-  before('aggregator: offset sent, not committed', writer, 'await transaction.commit();'),
-  during('aggregator: commit sent, no answer', writer, 'await transaction.commit();'),
-  after('aggregator: committed, not noted', writer, 'await transaction.commit();'),
+  before('aggregator: offset sent, not committed', writer, "await requests.endTransaction(identity, 'commit');"),
+  during('aggregator: commit sent, no answer', writer, "await requests.endTransaction(identity, 'commit');"),
+  after('aggregator: committed, not noted', writer, "await requests.endTransaction(identity, 'commit');"),
   before('aggregator: before a tick', task, 'await this.#ports.appendTick();'),
   after('aggregator: after a tick', task, 'await this.#ports.appendTick();'),
 

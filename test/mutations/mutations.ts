@@ -60,10 +60,43 @@ export const mutations: readonly Mutation[] = [
     file: 'infra/kafka/transactional-producer.ts',
     edits: [
       [
-        '} catch (error) {\n        throw new Fenced(',
-        '} catch (error) {\n        return await (await openTransactionalProducer(kafka, transactionalId)).commit(content);\n        throw new Fenced(',
+        'producerOf(requests, { transactionalId, ...identity })',
+        'producerOf(requests, { transactionalId, ...identity }, kafka)',
       ],
+      [
+        'identity: TransactionalIdentity): TransactionalProducer {',
+        'identity: TransactionalIdentity, kafka: KafkaClient): TransactionalProducer {',
+      ],
+      ['failed ??= error;', 'return await (await openTransactionalProducer(kafka, transactionalId)).commit(content);'],
     ],
+  },
+  {
+    name: 'acknowledge-missing-partition',
+    bug: 'a partition that the answer lacks is taken for written',
+    file: 'infra/kafka/partition-sender.ts',
+    unit: 'test/unit/infra/kafka/partition-sender.test.ts',
+    edits: [['result === undefined && this.#options.acks !== 0', 'result === undefined && this.#options.acks === 2']],
+  },
+  {
+    name: 'former-leader-done',
+    bug: 'the refusal of a broker that leads the partition no more is taken for done',
+    file: 'infra/kafka/produce-verdict.ts',
+    unit: 'test/unit/infra/kafka/partition-sender.test.ts',
+    edits: [['  0, // NONE', '  0, // NONE\n  6,']],
+  },
+  {
+    name: 'sequences-reused',
+    bug: 'after a failure other records get the sequence numbers of those in doubt: the broker swallows them as copies',
+    file: 'infra/kafka/partition-sender.ts',
+    unit: 'test/unit/infra/kafka/partition-sender.test.ts',
+    edits: [['lane.identity = undefined;', '']],
+  },
+  {
+    name: 'waits-for-silent-leader',
+    bug: 'a broker that hangs is waited for though another leads its partitions',
+    file: 'infra/kafka/partition-sender.ts',
+    unit: 'test/unit/infra/kafka/partition-sender.test.ts',
+    edits: [['this.#leaveSilent(batch, batch.sentTo, leader, nowMs);', '']],
   },
   {
     name: 'restore-from-too-high',

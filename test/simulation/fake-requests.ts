@@ -2,8 +2,9 @@
  * What writing asks the brokers (broker-requests.ts), over the fake broker. Requests and answers may be lost or come late on
  * the way (`Network`), and an answer may lack a partition that was written.
  */
-import type { Committed } from '../../infra/kafka/admin.ts';
+
 import type { BrokerRequests, TopicPartition, TransactionalIdentity } from '../../infra/kafka/broker-requests.ts';
+import type { Committed } from '../../infra/kafka/committed.ts';
 import type { ProduceRequest, ProduceResult } from '../../infra/kafka/produce-request.ts';
 import type { FakeBroker } from './fake-broker.ts';
 import type { Network } from './fake-kafka.ts';

@@ -1,5 +1,5 @@
 /** Topic `hot-ads` in memory: offsets, append times that may differ like brokers' clocks, and compaction. */
-import type { OutgoingRecord } from '../../infra/kafka/producer.ts';
+import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import type { ReadBatch, RuleBook } from '../../ingest/hot-ads/rule-book.ts';
 

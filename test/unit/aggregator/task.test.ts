@@ -4,7 +4,7 @@ import { freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
 import { PartitionTask } from '../../../aggregator/task.ts';
 import type { TaskPorts, TaskSettings } from '../../../aggregator/task-ports.ts';
 import { Fenced, Retryable } from '../../../infra/errors.ts';
-import type { Committed } from '../../../infra/kafka/admin.ts';
+import type { Committed } from '../../../infra/kafka/committed.ts';
 import type { FetchedBatch } from '../../../infra/kafka/group-consumer.ts';
 import type { TransactionContent } from '../../../infra/kafka/transactional-producer.ts';
 import { createLog } from '../../../infra/log.ts';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Retryable } from '../../../infra/errors.ts';
-import type { OutgoingRecord, Producer } from '../../../infra/kafka/producer.ts';
+import type { OutgoingRecord } from '../../../infra/kafka/outgoing-record.ts';
+import type { Producer } from '../../../infra/kafka/producer.ts';
 import type { TraceContext } from '../../../infra/trace-context.ts';
 import { type Click, partitionOf } from '../../../ingest/click.ts';
 import { maxPartitionSendBytes } from '../../../ingest/click-buffer.ts';
@@ -12,16 +13,23 @@ import type { RoutedClick } from '../../../ingest/hot-ads/rule.ts';
 const partitions = 4;
 const timeoutMs = 5_000;
 
-/** Sends wait until the test settles them. */
+interface Send {
+  readonly partition: number;
+  readonly records: readonly OutgoingRecord[];
+  readonly ack: () => void;
+  readonly fail: (why?: string) => void;
+}
+
+/** Its brokers are always free; batches wait until the test settles them. */
 function fakeProducer() {
-  const sends: { records: readonly OutgoingRecord[]; ack: () => void; fail: (why?: string) => void }[] = [];
-  const producer: Producer = {
-    send(_topic, records) {
-      const { promise, resolve, reject } = Promise.withResolvers<void>();
-      sends.push({ records, ack: resolve, fail: (why = 'broker away') => reject(new Retryable(why)) });
-      return promise;
+  const sends: Send[] = [];
+  const producer: Pick<Producer, 'sendBatch'> = {
+    sendBatch({ partition }, { take, settled }) {
+      const records = take() ?? [];
+      const fail = (why = 'broker away') => settled(new Retryable(why));
+      if (records.length === 0) settled();
+      else sends.push({ partition, records, ack: () => settled(), fail });
     },
-    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   return { sends, producer };
 }
@@ -30,7 +38,6 @@ function setUp(options: Partial<Parameters<typeof createClickLog>[0]> = {}) {
   const { sends, producer } = fakeProducer();
   const log = createClickLog({
     topic: 'clicks',
-    partitions,
     partitionFor: click => partitionOf(click.adId, partitions),
     producer,
     lingerMs: 3,
@@ -106,8 +113,7 @@ describe('createClickLog', () => {
     for (let i = 0; i < 30; i++) void append(log, [click(`e${i}`, `ad-${i % 3}`), click(`f${i}`, `ad-${i % 3}`)]);
     expect(sends).toHaveLength(0);
     await vi.advanceTimersByTimeAsync(3);
-    expect(sends).toHaveLength(1);
-    const records = sends[0]!.records;
+    const records = sends.flatMap(send => send.records);
     expect(new Set(records.map(record => record.partition)).size).toBe(records.length);
     for (let ad = 0; ad < 3; ad++) {
       const expected = Array.from({ length: 10 }, (_, i) => [`e${ad + 3 * i}`, `f${ad + 3 * i}`]).flat();
@@ -127,17 +133,17 @@ describe('createClickLog', () => {
         const { sends, log } = setUp({ maxBatchBytes: 1_000, maxBufferBytes: 30_000 });
         const taken: string[] = [];
         const asSent: string[] = [];
-        const textOf = (i: number) =>
-          sends[i]!.records.map(({ partition, value }) => `${partition} ${value}`).join('\n');
-        const settled: boolean[] = [];
+        const textOf = ({ records }: Send) => records.map(({ partition, value }) => `${partition} ${value}`).join('\n');
+        const settled = new Set<Send>();
+        const underWay = () => sends.filter(send => !settled.has(send));
         let serial = 0;
         for (const each of steps) {
           if (typeof each === 'number') await vi.advanceTimersByTimeAsync(each);
           else if (typeof each === 'string') {
-            const last = sends.length - 1;
-            if (last < 0 || settled[last]) continue;
-            settled[last] = true;
-            sends[last]![each]();
+            const send = underWay()[serial % Math.max(1, underWay().length)];
+            if (send === undefined) continue;
+            settled.add(send);
+            send[each]();
             await settle();
           } else {
             const clicks = Array.from({ length: each.clicks }, () => click(`e${++serial}`, `ad-${serial % each.ads}`));
@@ -146,18 +152,17 @@ describe('createClickLog', () => {
               () => undefined,
             );
           }
-          while (asSent.length < sends.length) asSent.push(textOf(asSent.length));
-          // Until it has settled, and acknowledged or not, what the producer was given stays what it was.
-          const last = sends.length - 1;
-          if (last >= 0 && !settled[last]) expect(textOf(last)).toBe(asSent[last]);
+          while (asSent.length < sends.length) asSent.push(textOf(sends[asSent.length]!));
+          expect(new Set(underWay().map(({ partition }) => partition)).size).toBe(underWay().length);
+          // Until it has settled, what the producer was given stays what it was.
+          for (const send of underWay()) expect(textOf(send)).toBe(asSent[sends.indexOf(send)]);
         }
         for (; log.pendingBytes > 0; await vi.advanceTimersByTimeAsync(10)) {
-          const last = sends.length - 1;
-          if (last >= 0 && !settled[last]) {
-            expect(textOf(last)).toBe(asSent[last] ?? textOf(last));
-            asSent[last] ??= textOf(last);
-            settled[last] = true;
-            sends[last]!.ack();
+          for (const send of underWay()) {
+            settled.add(send);
+            asSent[sends.indexOf(send)] ??= textOf(send);
+            expect(textOf(send)).toBe(asSent[sends.indexOf(send)]);
+            send.ack();
           }
         }
         await settle();
@@ -196,7 +201,7 @@ describe('createClickLog', () => {
     expect(sends).toHaveLength(1);
   });
 
-  it('never has two sends under way, and collects the next batch meanwhile', async () => {
+  it('never has two batches of a partition under way, and collects the next one meanwhile', async () => {
     const { sends, log } = setUp({ lingerMs: 0 });
     void append(log, [click('e1')]);
     void append(log, [click('e2')]);
@@ -300,22 +305,58 @@ describe('createClickLog', () => {
     expect(log.refusal()).toBeUndefined();
   });
 
-  it('gives a click up after the timeout though the producer hangs, and refuses others at once', async () => {
+  it('gives a click up after the timeout though the producer hangs, and does not send what waited behind it', async () => {
     const { sends, log } = setUp({ lingerMs: 0 });
     const sent = outcomeOf(append(log, [click('e1')]));
     const queued = outcomeOf(append(log, [click('e2')]));
     await vi.advanceTimersByTimeAsync(timeoutMs);
     expect([sent.now, queued.now]).toEqual(['retryable', 'retryable']);
-    await expect(append(log, [click('e3')])).rejects.toThrow(/not answered/);
     sends[0]!.ack();
     await settle();
-    // What was given up before it was sent is not sent any more.
     expect(sends).toHaveLength(1);
     expect(log.pendingBytes).toBe(0);
     const later = outcomeOf(append(log, [click('e3')]));
     sends[1]!.ack();
     await settle();
     expect(later.now).toBe('acknowledged');
+  });
+
+  it('goes on with other partitions while one is not acknowledged, and refuses at once only what failed', async () => {
+    const { sends, log } = setUp({ lingerMs: 0, partitionFor: ({ adId }) => Number(adId) });
+    const slow = outcomeOf(append(log, [click('e1', '0')]));
+    const quick = outcomeOf(append(log, [click('e2', '1')]));
+    sends[1]!.ack();
+    await settle();
+    expect([slow.now, quick.now]).toEqual(['pending', 'acknowledged']);
+    sends[0]!.fail();
+    await settle();
+    await expect(append(log, [click('e3', '1'), click('e4', '0')])).rejects.toThrow(/broker away/);
+    expect([sends.length, log.pendingBytes]).toEqual([2, 0]);
+    void append(log, [click('e5', '1')]);
+    expect(sends).toHaveLength(3);
+  });
+
+  it('lets no partition fill the buffer for all', async () => {
+    const partitionFor = ({ adId }: RoutedClick) => Number(adId);
+    const { sends, log } = setUp({ lingerMs: 0, partitionFor, maxBufferBytes: 64 << 20 });
+    const fill = () =>
+      append(
+        log,
+        Array.from({ length: 10_000 }, (_, i) => click(`e${i}`, '0')),
+      );
+    const outcomes: { now: string }[] = [];
+    for (let i = 0; i < 30; i++) outcomes.push(outcomeOf(fill()));
+    await settle();
+    expect(outcomes.at(-1)?.now).toBe('retryable');
+    expect(log.pendingBytes).toBeLessThan((64 << 20) / 2);
+    void append(log, [click('e', '1')]);
+    expect(sends.at(-1)?.partition).toBe(1);
+  });
+
+  it('sends to a partition it has never heard of before', () => {
+    const { sends, log } = setUp({ lingerMs: 0, partitionFor: () => 40_000 });
+    void append(log, [click('e')]);
+    expect(sends[0]?.partition).toBe(40_000);
   });
 
   it('drains without lingering and takes nothing afterwards', async () => {

@@ -15,9 +15,9 @@ const trace = (n: number, tracestate?: string): TraceContext => {
 function headersOf(traces: readonly (TraceContext | undefined)[], perRecord = 1_000) {
   const lines = new ClickLines();
   lines.add(click());
-  const buffer = new ClickBuffer(1, perRecord * lines.end);
-  for (const each of traces) buffer.add(lines, () => 0, { settled: false, trace: each });
-  return buffer.take().records.map(record => record.headers);
+  const buffer = new ClickBuffer(perRecord * lines.end);
+  for (const each of traces) buffer.add(lines, [0], { settled: false, trace: each });
+  return buffer.take(0).records.map(record => record.headers);
 }
 
 describe('a record', () => {

@@ -1,0 +1,5 @@
+/** A committed position of a group: the offset of the next record to process, and what was stored beside it. */
+export interface Committed {
+  readonly offset: number;
+  readonly metadata: string;
+}
