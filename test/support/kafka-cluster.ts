@@ -44,8 +44,8 @@ export interface ClusterOptions {
   readonly links?: boolean;
   readonly heapMb?: number;
   readonly settings?: BrokerSettings;
-  /** Called with each broker's directory of logs before its first start. */
-  readonly prepare?: (id: number, logs: string) => Promise<void>;
+  /** Called with each broker's directory of logs, which is there, before its first start; disposed of at the end. */
+  readonly prepare?: (id: number, logs: string) => Promise<AsyncDisposable | undefined>;
 }
 
 const ids = [1, 2, 3] as const;
@@ -97,7 +97,8 @@ export async function startKafkaCluster(options: ClusterOptions = {}): Promise<K
   });
   const lastWords = () => brokers.map(broker => broker.lastWords()).join('\n');
   for (const broker of brokers) {
-    await prepare?.(broker.id, broker.logs);
+    mkdirSync(broker.logs, { recursive: true });
+    stack.use(await prepare?.(broker.id, broker.logs));
     await broker.start();
   }
   const direct = ids.map(id => `${host}:${frontOf(id, 'DIRECT')}`).join(',');
