@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { MutationResult } from '../mutations/noticed-by.ts';
-import { clusterSectionOf, clusterSummaryOf, withClusterSection } from './cluster/report.ts';
+import { clusterSectionIn, clusterSectionOf, clusterSummaryOf, withClusterSection } from './cluster/report.ts';
 import { clusterRounds } from './cluster/rounds.ts';
 import { type ClusterReport, runClusterRound } from './cluster/run-round.ts';
 import { fullRounds, shortRound } from './goals.ts';
@@ -76,8 +76,9 @@ const command = `npm run faults${process.argv.slice(2).length > 0 ? ` -- ${proce
 if (values.report !== '') {
   const before = existsSync(values.report) ? readFileSync(values.report, 'utf8') : '';
   const whole = reports.length > 0 ? reportOf(reports, command, planted) : before;
-  const section = clusterSectionOf(clusterReports, notRun, command);
-  writeFileSync(values.report, onClusters.length > 0 ? withClusterSection(whole, section) : whole);
+  // Rounds on one broker leave the section on three as it is, and the other way round.
+  const section = onClusters.length > 0 ? clusterSectionOf(clusterReports, notRun, command) : clusterSectionIn(before);
+  writeFileSync(values.report, withClusterSection(whole, section));
 }
 const broken = [...reports, ...clusterReports].reduce((sum, { violations }) => sum + violations.length, 0);
 if (values.keep && broken > 0) console.log(`kept: ${scratch}`);

@@ -100,13 +100,21 @@ ${reports.flatMap(r => r.exits.map(exit => `- ${r.name}: \`${exit.slice(0, 200).
 
 const sectionTitle = '## Three brokers';
 
+/** The section as it stands in a report; empty: it has none. */
+export function clusterSectionIn(report: string): string {
+  const start = report.indexOf(`${sectionTitle}\n`);
+  if (start === -1) return '';
+  const next = report.indexOf('\n## ', start + 1);
+  return next === -1 ? report.slice(start) : report.slice(start, next + 1);
+}
+
 /** The report with this section in place of an earlier one, or behind all. */
 export function withClusterSection(report: string, section: string): string {
-  const start = report.indexOf(`${sectionTitle}\n`);
-  if (start === -1) return `${report.trimEnd()}\n\n${section.trimEnd()}\n`;
-  const next = report.indexOf('\n## ', start + 1);
-  const rest = next === -1 ? '' : report.slice(next + 1);
-  return `${report.slice(0, start)}${section.trimEnd()}\n${rest === '' ? '' : `\n${rest}`}`;
+  const earlier = clusterSectionIn(report);
+  if (section === '') return report;
+  if (earlier === '') return `${report.trimEnd()}\n\n${section.trimEnd()}\n`;
+  const [before = '', after = ''] = report.split(earlier);
+  return `${before}${section.trimEnd()}\n${after === '' ? '' : `\n${after}`}`;
 }
 
 function rowOf(figures: Availability): string {

@@ -2,6 +2,7 @@
  * One round on three brokers: its faults one after the other under load, then calm, and at last every promise: the whole
  * log as Kafka's own consumer reads it against the ledger, the counts against the log, the store against both.
  */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkAll } from '../checks.ts';
@@ -61,6 +62,8 @@ export async function runClusterRound(
   const leaderMoves = stage.leaderMoves();
   stage.load.write(join(scratch, 'ledger.jsonl'));
   violations.push(...(await finalChecks(stage, reader)));
+  for (const victim of stage.victims) writeFileSync(join(scratch, `${victim.name}.log`), victim.logs());
+  writeFileSync(join(scratch, 'brokers.log'), stage.cluster.lastWords());
   const log = await stage.readLog();
   const ledger = stage.load.ledger();
   violations.push(...checkLog(ledger, log, stage.partitions));
@@ -98,10 +101,10 @@ async function finalChecks(stage: ClusterStage, reader: ReturnType<typeof startR
     await stage.counted(countedWithinMs);
     const rest = await comeToRest(store.url, lastClickAt);
     if (rest.problem !== undefined) violations.push(`I8 comes to rest: ${rest.problem}`);
-    violations.push(...(await recountAll(store.url, lastClickAt - 3_600_000, rest.finalUntil)));
+    violations.push(...(await recountAll(store.url, hourBefore(lastClickAt), rest.finalUntil)));
     violations.push(...(await booksBalance(store.url)));
   } catch (error) {
-    violations.push(`I8 comes to rest: ${error}\n${stage.logs()}`);
+    violations.push(`I8 comes to rest: ${error}`);
   }
   const seen = await reader.stop();
   await store.down('SIGTERM');
@@ -109,6 +112,11 @@ async function finalChecks(stage: ClusterStage, reader: ReturnType<typeof startR
   const evidence = await gather({ brokers: cluster.direct, admin, names, partitions, dataDir, scratch, read });
   violations.push(...checkAll(new Map(clients.ledger()), evidence, seen, true));
   return violations;
+}
+
+/** A whole minute. */
+function hourBefore(at: number): number {
+  return at - (at % 60_000) - 3_600_000;
 }
 
 function seconds(ms: number): number {

@@ -33,8 +33,6 @@ export interface ClusterStage extends AsyncDisposable {
   counted(timeoutMs: number): Promise<void>;
   /** The whole log, read with Kafka's own consumer. */
   readLog(): Promise<WholeLog>;
-  /** The ends of all logs, for failure messages. */
-  logs(): string;
 }
 
 export interface StageOptions {
@@ -83,8 +81,6 @@ export async function openClusterStage(options: StageOptions): Promise<ClusterSt
   ];
   const store = withStore ? await victimOf('store', 'query-api/store-main.ts') : undefined;
   const victims = [...ingests, ...aggregators, ...(store ? [store] : [])];
-  const logs = () =>
-    [...victims.map(victim => `--- ${victim.name}\n${victim.logs().slice(-3_000)}`), cluster.lastWords()].join('\n');
   for (const victim of victims) await victim.ready(90_000);
 
   const ours = ['clicks', 'aggregates', 'quarantine', 'hot-ads'] as const;
@@ -98,7 +94,7 @@ export async function openClusterStage(options: StageOptions): Promise<ClusterSt
   stack.defer(() => load.stop());
   const held = stack.move();
   return {
-    ...{ cluster, admin, names, partitions, scratch, dataDir, load, victims, store, exits, topics, logs },
+    ...{ cluster, admin, names, partitions, scratch, dataDir, load, victims, store, exits, topics },
     leaderMoves() {
       const leaders = new Map<number, number>();
       let moves = 0;
@@ -122,7 +118,7 @@ export async function openClusterStage(options: StageOptions): Promise<ClusterSt
         if (behind.length === 0) return;
         if (Date.now() > deadline) {
           const shown = behind.map(([partition, end]) => `${partition}: ${commits.get(partition)?.offset} of ${end}`);
-          throw new Error(`not counted within ${timeoutMs / 1_000} s: ${shown.join(', ')}\n${logs()}`);
+          throw new Error(`not counted within ${timeoutMs / 1_000} s: ${shown.join(', ')}`);
         }
         await sleep(250);
       }
