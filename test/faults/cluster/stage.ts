@@ -10,6 +10,7 @@ import { type Names, names as namesOf } from '../../../infra/topics.ts';
 import { type ClusterOptions, type KafkaCluster, startKafkaCluster } from '../../support/kafka-cluster.ts';
 import { quietPort } from '../quiet-port.ts';
 import { startVictim, type Victim } from '../victim.ts';
+import { countLeaderMoves } from './leader-moves.ts';
 import { type ClusterLoad, type ClusterLoadOptions, startClusterLoad } from './load.ts';
 import type { WholeLog } from './log-checks.ts';
 
@@ -95,20 +96,7 @@ export async function openClusterStage(options: StageOptions): Promise<ClusterSt
   const held = stack.move();
   return {
     ...{ cluster, admin, names, partitions, scratch, dataDir, load, victims, store, exits, topics },
-    leaderMoves() {
-      const leaders = new Map<number, number>();
-      let moves = 0;
-      for (const { partition, from: before, to, at } of cluster.control.moves) {
-        const last = leaders.get(partition) ?? before;
-        // A partition without a leader for a while is no move; it may come back to the same one.
-        if (to === -1) leaders.set(partition, last);
-        else {
-          if (to !== last && at >= from) moves++;
-          leaders.set(partition, to);
-        }
-      }
-      return moves;
-    },
+    leaderMoves: () => countLeaderMoves(cluster.control.moves, from),
     async counted(timeoutMs) {
       const ends = await admin.endOffsets(names.topic('clicks'));
       const deadline = Date.now() + timeoutMs;

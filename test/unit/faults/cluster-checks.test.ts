@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { freePort } from '../../../infra/embedded/ports.ts';
 import { partitionOf } from '../../../ingest/click.ts';
 import { availabilityOf } from '../../faults/cluster/availability.ts';
+import { countLeaderMoves } from '../../faults/cluster/leader-moves.ts';
 import type { ClusterLedger, Post } from '../../faults/cluster/load.ts';
 import { checkLog, type WholeLog } from '../../faults/cluster/log-checks.ts';
 import { withClusterSection } from '../../faults/cluster/report.ts';
@@ -105,6 +106,24 @@ describe('availability', () => {
     const refusing = { ...strike, mustRefuseFrom: 12_000 };
     const posts = [single(0, 11_000, 13_000), single(0, 12_500, 13_000), single(0, 12_500, 15_000)];
     expect(availabilityOf([refusing], posts, [], 2)[0]?.wronglyAcked).toBe(1);
+  });
+});
+
+describe('leader moves', () => {
+  const movesOf = (...leaders: readonly [to: number, at: number][]) =>
+    leaders.map(([to, at], index) => {
+      return { topic: 'clicks', partition: 0, from: leaders[index - 1]?.[0] ?? 1, to, at };
+    });
+
+  it.each([
+    ['a move and the way back', movesOf([2, 1_000], [1, 9_000]), 2],
+    ['one each second, round and round', movesOf([2, 1_000], [3, 2_000], [1, 3_000], [2, 4_000]), 4],
+    ['none for a while, then the same', movesOf([-1, 1_000], [1, 3_000]), 0],
+    ['none for a while, then another', movesOf([-1, 1_000], [2, 3_000]), 1],
+    ['the word of one that is cut off against the others', movesOf([2, 1_000], [1, 1_250], [2, 1_500], [1, 1_750]), 0],
+    ['before the load began', movesOf([2, 10]), 0],
+  ])('%s', (_what, seen, expected) => {
+    expect(countLeaderMoves(seen, 100)).toBe(expected);
   });
 });
 
