@@ -171,7 +171,7 @@ export function storedIsDurable({ clicks, aggregates, quarantine, stored, rows }
 }
 
 /** Of the output topic itself, as a read_committed reader sees it: no (cell, version) twice, positions only grow. */
-function writtenOnce({ aggregates }: Evidence): string[] {
+export function writtenOnce({ aggregates }: Pick<Evidence, 'aggregates'>): string[] {
   const problems: string[] = [];
   const written = new Set<string>();
   const positions = new Map<number, number>();
@@ -245,7 +245,7 @@ function cellKey({ minute, ad_id, country, partition }: CellRow): string {
 }
 
 /** One line for all that fail, with the first of them. */
-function failures<T>(
+export function failures<T>(
   what: string,
   all: readonly T[],
   fails: (item: T) => boolean,

@@ -1,18 +1,22 @@
 /**
- * The fault bench on real processes, a real broker and a real engine:
+ * The fault bench on real processes, a real broker (or three) and a real engine:
  *
- *     npm run faults -- [--short] [--rounds "kill -9,broker"] [--report FILE [--mutations FILE]] [--keep]
+ *     npm run faults -- [--short] [--rounds "kill -9,broker" | --rounds cluster] [--report FILE [--mutations FILE]] [--keep]
  *
  * Ends with code 1 if a promise was broken, or a fault that was to strike did not.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { MutationResult } from '../mutations/noticed-by.ts';
+import { clusterSectionIn, clusterSectionOf, clusterSummaryOf, withClusterSection } from './cluster/report.ts';
+import { clusterRounds } from './cluster/rounds.ts';
+import { type ClusterReport, runClusterRound } from './cluster/run-round.ts';
 import { fullRounds, shortRound } from './goals.ts';
 import { reportOf, summaryOf } from './report.ts';
 import { type RoundReport, runRound } from './round.ts';
+import { canMountSmallDisk } from './small-disk.ts';
 
 const { values } = parseArgs({
   options: {
@@ -27,18 +31,21 @@ const { values } = parseArgs({
 if (values.help) {
   console.log(`npm run faults -- [options]
   --short          one round of about three minutes instead of all (about three quarters of an hour)
-  --rounds A,B     only these: ${fullRounds.map(({ name }) => `"${name}"`).join(', ')}
-  --report FILE    writes a report in Markdown
+  --rounds A,B     only these: ${fullRounds.map(({ name }) => `"${name}"`).join(', ')};
+                   on three brokers: "cluster" for all of ${clusterRounds.map(({ name }) => `"${name}"`).join(', ')}
+  --report FILE    writes a report in Markdown; rounds on three brokers are a section of it, and leave the rest as it is
   --mutations FILE what "npm run mutations -- --json FILE" has found, for the report
   --keep           keeps logs, ledger and data of rounds that fail`);
   process.exit(0);
 }
 const wanted = values.rounds.split(',').filter(Boolean);
-const unknown = wanted.filter(name => !fullRounds.some(round => round.name === name));
+const names = ['cluster', ...[...fullRounds, ...clusterRounds].map(({ name }) => name)];
+const unknown = wanted.filter(name => !names.includes(name));
 if (unknown.length > 0) throw new Error(`--rounds: there is no round ${unknown.join(', ')}`);
 const goals = values.short
   ? [shortRound]
   : fullRounds.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+const onClusters = clusterRounds.filter(({ name }) => wanted.includes('cluster') || wanted.includes(name));
 
 const planted = values.mutations === '' ? [] : (JSON.parse(readFileSync(values.mutations, 'utf8')) as MutationResult[]);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
@@ -51,9 +58,29 @@ for (const [index, goal] of goals.entries()) {
   console.log(summaryOf(report));
   if (report.violations.length === 0 || !values.keep) rmSync(directory, { recursive: true, force: true });
 }
+const clusterReports: ClusterReport[] = [];
+const notRun: string[] = [];
+for (const [index, round] of onClusters.entries()) {
+  if (round.smallDisk !== undefined && !(await canMountSmallDisk())) {
+    notRun.push(`${round.name} (it needs the right to mount a tmpfs)`);
+    console.log(`NOT RUN: ${notRun.at(-1)}`);
+    continue;
+  }
+  const directory = join(scratch, `cluster-${index}`);
+  const report = await runClusterRound(round, directory, line => console.log(line));
+  clusterReports.push(report);
+  console.log(clusterSummaryOf(report));
+  if (report.violations.length === 0 || !values.keep) rmSync(directory, { recursive: true, force: true });
+}
 const command = `npm run faults${process.argv.slice(2).length > 0 ? ` -- ${process.argv.slice(2).join(' ')}` : ''}`;
-if (values.report !== '') writeFileSync(values.report, reportOf(reports, command, planted));
-const broken = reports.reduce((sum, { violations }) => sum + violations.length, 0);
+if (values.report !== '') {
+  const before = existsSync(values.report) ? readFileSync(values.report, 'utf8') : '';
+  const whole = reports.length > 0 ? reportOf(reports, command, planted) : before;
+  // Rounds on one broker leave the section on three as it is, and the other way round.
+  const section = onClusters.length > 0 ? clusterSectionOf(clusterReports, notRun, command) : clusterSectionIn(before);
+  writeFileSync(values.report, withClusterSection(whole, section));
+}
+const broken = [...reports, ...clusterReports].reduce((sum, { violations }) => sum + violations.length, 0);
 if (values.keep && broken > 0) console.log(`kept: ${scratch}`);
 else rmSync(scratch, { recursive: true, force: true });
 console.log(broken === 0 ? 'every promise held' : `${broken} broken`);

@@ -1,5 +1,8 @@
-/** A file system of its own for the store, small enough to be filled. */
+/** A file system of its own for a store or a broker, small enough to be filled. */
 import { execFile, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 const sizeMb = 384;
@@ -25,4 +28,16 @@ export async function mountSmallDisk(directory: string): Promise<AsyncDisposable
       await run('umount', ['-l', directory]);
     },
   };
+}
+
+export async function canMountSmallDisk(): Promise<boolean> {
+  const directory = mkdtempSync(join(tmpdir(), 'adclicks-mount-'));
+  try {
+    await using _ = await mountSmallDisk(directory);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmdirSync(directory);
+  }
 }

@@ -135,7 +135,7 @@ async function disk({ goal, dataDir, victims, struck, note, calmed }: Stage): Pr
   );
 }
 
-async function fill(path: string): Promise<void> {
+export async function fill(path: string): Promise<void> {
   const block = Buffer.alloc(1 << 20, 1);
   await new Promise<void>(resolve => {
     const stream = createWriteStream(path);
