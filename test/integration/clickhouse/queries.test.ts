@@ -87,6 +87,8 @@ describe('a key that was inserted more than once', () => {
       counted: position,
       duplicates: 0,
       quarantined: 0,
+      acknowledged: position,
+      missing: 0,
     });
     for (const position of [7, 9, 8])
       await engine.clickhouse.insert('partition_progress', JSON.stringify(at(position)));
