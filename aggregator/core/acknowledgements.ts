@@ -9,8 +9,8 @@
  *
  * Never more is called missing than is. Less may be, in these cases:
  * - a writer that ended without a further word: its last batch is not looked for;
- * - a writer's batches from before the partition was followed, or from a silence of more than a day, or while more
- *   than 32 writers append: its next batch is taken for its first;
+ * - a writer that was there before the partition was followed, was silent for more than a day, or is one of more than 32:
+ *   it is followed (again) from its first batch that is seen and acknowledged;
  * - a batch is lost, and so are the 31 after it: those lines may be hidden by as many of an earlier batch that is in
  *   the log without having been acknowledged.
  */
@@ -42,7 +42,7 @@ export interface WriterState {
   readonly batch: number;
   /** As its header says. */
   readonly lines: number;
-  /** That came with it; undefined: its first records may have come before the partition was followed. */
+  /** That came with it; undefined: its first records, or later batches, may have come before the writer was followed. */
   readonly received: number | undefined;
   readonly total: number;
   /** Which of the 32 batches before stand in the log, bit by bit, as in the header. */
@@ -108,11 +108,10 @@ export class Acknowledgements {
       this.#unreadable++;
       return;
     }
-    const isFirstOfAll = this.#unknownUntil === undefined;
     this.#unknownUntil ??= appendedAt;
     const known = this.#writers.get(acks.writer);
     if (known === undefined) {
-      this.#begin(acks, { lines, appendedAt, isFirstOfAll });
+      this.#begin(acks, lines, { appendedAt, unknownUntil: this.#unknownUntil });
       return;
     }
     const seenAt = Math.max(known.seenAt, appendedAt);
@@ -123,28 +122,24 @@ export class Acknowledgements {
       this.#writers.set(acks.writer, { ...known, seenAt });
     } else if (acks.total < known.total) this.#unreadable++;
     else {
-      this.#judge(known, acks);
-      this.#writers.set(acks.writer, { ...acksOf(acks), received: lines, seen: seenBy(known, acks.batch), seenAt });
+      const received = this.#judge(known, acks) ? lines : undefined;
+      this.#writers.set(acks.writer, { ...acksOf(acks), received, seen: seenBy(known, acks.batch), seenAt });
     }
   }
 
   /** A writer not heard of, or forgotten. */
-  #begin(acks: Acks, record: { lines: number; appendedAt: number; isFirstOfAll: boolean }): void {
-    const { lines, appendedAt, isFirstOfAll } = record;
+  #begin(acks: Acks, lines: number, at: { readonly appendedAt: number; readonly unknownUntil: number }): void {
     const bornAt = mintedAt(acks.writer);
-    const unknownUntil = this.#unknownUntil ?? appendedAt;
     const isNew =
-      !isFirstOfAll &&
-      (acks.batch === 1 ||
-        unknownUntil === 0 ||
-        (bornAt > unknownUntil + clockDifferenceMs && bornAt <= appendedAt + clockDifferenceMs));
+      at.unknownUntil === 0 ||
+      (bornAt > at.unknownUntil + clockDifferenceMs && bornAt <= at.appendedAt + clockDifferenceMs);
     if (isNew) {
       this.#acknowledged = sum(this.#acknowledged, acks.total);
       this.#missing = sum(this.#missing, acks.total);
     }
-    this.#makeRoom(appendedAt);
+    this.#makeRoom(at.appendedAt);
     const received = isNew ? lines : undefined;
-    this.#writers.set(acks.writer, { ...acksOf(acks), received, seen: 0, seenAt: appendedAt });
+    this.#writers.set(acks.writer, { ...acksOf(acks), received, seen: 0, seenAt: at.appendedAt });
   }
 
   /** Another record of the batch seen last, or one of its records once more. */
@@ -156,14 +151,18 @@ export class Acknowledgements {
     return { ...known, received: received - beyond };
   }
 
-  /** `acks` is of a later batch than the one seen last. */
-  #judge(known: WriterState, acks: Acks): void {
+  /** `acks` is of a later batch than the one seen last. False: nothing can be told of what came between. */
+  #judge(known: WriterState, acks: Acks): boolean {
     const since = acks.total - known.total;
+    const told = wasAcknowledged(acks, known.batch);
+    // Only what was acknowledged came for sure before all later ones: those are not from before the beginning, then.
+    if (known.received === undefined && told !== true) return false;
     // Where it is too long ago to be told it may have been acknowledged: nothing is called missing that is not.
-    const wasKept = wasAcknowledged(acks, known.batch) ?? true;
+    const wasKept = told ?? true;
     const there = wasKept ? Math.min(known.received ?? known.lines, known.lines) : 0;
     this.#acknowledged = sum(this.#acknowledged, since);
     this.#missing = sum(this.#missing, Math.max(0, since - there));
+    return true;
   }
 
   #makeRoom(now: number): void {
