@@ -217,7 +217,7 @@ export class PartitionTask {
     aggregator.restored();
     this.#state = 'running';
     this.#watermarkMovedAt = this.#ports.now();
-    metrics.restored(this.partition, aggregator.totals);
+    metrics.restored(this.partition, aggregator);
     this.#log.info(
       { position: aggregator.position, watermark: aggregator.watermark, ...aggregator.state },
       'task counts',

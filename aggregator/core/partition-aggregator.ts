@@ -13,7 +13,7 @@
 import { isFuture } from '../../ingest/click.ts';
 import { RecordReader } from '../../ingest/record-reader.ts';
 import type { ProgressRow, QuarantineReason, QuarantineRow } from '../ad-minute.ts';
-import { Acknowledgements } from './acknowledgements.ts';
+import { Acknowledgements, type AckState } from './acknowledgements.ts';
 import { type Checkpoint, progressOf, type Totals } from './checkpoint.ts';
 import { ClickGroup } from './click-group.ts';
 import { ClickWindow } from './click-window.ts';
@@ -101,6 +101,10 @@ export class PartitionAggregator {
       duplicates: this.#duplicates,
       quarantined: this.#quarantinedLines,
     };
+  }
+
+  get acks(): AckState {
+    return this.#acks.state;
   }
 
   /** Lines and bytes that wait for the next `drain`: what bounds a transaction. */
@@ -297,7 +301,7 @@ export class PartitionAggregator {
       watermarkAtRestoreFrom = window.watermarkBefore;
     }
     const reported = Math.max(this.#from.finalUntil, finalUntil(watermark, this.#settings.allowedLatenessMs));
-    const acks = this.#acks.state;
+    const { acks } = this;
     return { restoreFrom, watermarkAtRestoreFrom, watermark, finalUntil: reported, totals, acks };
   }
 }
