@@ -106,7 +106,7 @@ export class World {
     this.#every('broker expires', second, second, () => this.broker.expire());
     this.#every('needed offsets noted', 5 * second, 5 * second, () => this.#noteNeeded());
     this.#every('reader', second, 8 * second, () => this.#read());
-    this.#every('statements', second, 2 * second, () => this.#state());
+    this.#every('statements', 2 * second, 10 * second, () => this.#state());
   }
 
   /** Ends all faults and waits until everything is final, which it must be in good time. */
