@@ -120,7 +120,7 @@ function showTiles(tiles, { final_until, conservation, quarantine, watermark, wa
   tiles.set('watermark', duration(watermark_age_ms), [timeElement(watermark, 'seconds')]);
   tiles.set('final', final_until ? '' : '–', '');
   if (final_until) tiles.set('final', timeElement(final_until).textContent, 'in every partition');
-  const { unread_records: unread, balanced, rows } = conservation;
+  const { unread_records: unread, balanced, rows, missing, written_off } = conservation;
   tiles.set('unread', unread === null ? '?' : compact(unread), unread === null ? 'Kafka does not answer' : 'in Kafka');
   const set = Object.entries(quarantine);
   const lines = set.reduce((sum, [, count]) => sum + count, 0);
@@ -131,7 +131,8 @@ function showTiles(tiles, { final_until, conservation, quarantine, watermark, wa
   );
   const differs = rows !== null && rows.difference > 0;
   const asRows = differs ? 'rows differ' : rows?.checked_at ? 'also as rows' : 'rows not compared yet';
-  tiles.set('balance', balanced && !differs ? 'Balanced' : 'Broken', balanced ? asRows : 'see the partitions');
+  const why = missing > written_off ? 'acknowledged clicks are missing' : 'see the partitions';
+  tiles.set('balance', balanced && !differs ? 'Balanced' : 'Broken', balanced ? asRows : why);
 }
 
 /** received = counted + duplicates + quarantined, in numbers. */
