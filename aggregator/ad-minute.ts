@@ -63,6 +63,13 @@ export interface ProgressRow {
   readonly counted: number;
   readonly duplicates: number;
   readonly quarantined: number;
+  /**
+   * Lines that ingest was told are in the log, as later records say (ingest/ack-chain.ts). Those of the last batches are
+   * not told of yet, those of other producers never.
+   */
+  readonly acknowledged: number;
+  /** Those of them that are not in the log: lost. */
+  readonly missing: number;
 }
 
 export type QuarantineReason = 'malformed' | 'future' | 'too_late';

@@ -3,10 +3,11 @@
  * is JSON. A commit without it is not ours: kafkajs commits one by itself when it falls off the log (group-consumer.ts).
  */
 import { Corrupt } from '../infra/errors.ts';
+import { decodeAcks, encodeAcks } from './ack-metadata.ts';
 import type { Checkpoint } from './core/checkpoint.ts';
 
-export function encodeCheckpoint({ totals, ...checkpoint }: Checkpoint): string {
-  return JSON.stringify({ v: 1, ...checkpoint, ...totals });
+export function encodeCheckpoint({ totals, acks, ...checkpoint }: Checkpoint): string {
+  return JSON.stringify({ v: 1, ...checkpoint, ...totals, acks: encodeAcks(acks) });
 }
 
 /** @throws Corrupt if the text is not a checkpoint */
@@ -30,6 +31,7 @@ export function decodeCheckpoint(text: string): Checkpoint {
       duplicates: number('duplicates'),
       quarantined: number('quarantined'),
     },
+    acks: decodeAcks(fields['acks']),
   };
 }
 

@@ -1,6 +1,7 @@
 /** The aggregator's metrics. Clicks are counted when their transaction is committed, not when they are read. */
 import { counter, gauge, histogram } from '../infra/metrics.ts';
-import type { Totals } from './core/checkpoint.ts';
+import type { AckTotals } from './core/acknowledgements.ts';
+import type { Checkpoint, Totals } from './core/checkpoint.ts';
 import type { Output, PartitionAggregator } from './core/partition-aggregator.ts';
 
 const lines = counter('aggregator_lines_total', 'Lines committed, by outcome', ['outcome']);
@@ -12,16 +13,26 @@ const windows = gauge('aggregator_open_windows', 'Minutes that are not final', [
 const ids = gauge('aggregator_open_clicks', 'Distinct clicks of minutes that are not final', ['partition']);
 const bytes = gauge('aggregator_state_bytes', 'Memory held for minutes that are not final', ['partition']);
 
+const acks = counter(
+  'aggregator_acknowledged_lines_total',
+  'Lines of batches that a writer has told of: acknowledged, missing (of those, not in the log), repeated (there twice)',
+  ['outcome'],
+);
+const unreadable = counter(
+  'aggregator_unreadable_acks_total',
+  'Records whose header about acknowledgements could not be read',
+);
+for (const outcome of ['acknowledged', 'missing', 'repeated'] as const) acks.inc({ outcome }, 0);
 const restores = counter('aggregator_restores_total', 'Times a partition was rebuilt from the log');
 export const restarts = counter('aggregator_task_restarts_total', 'Times a failed commit made a task start anew');
 export const ticks = counter('aggregator_ticks_total', 'Ticks appended to idle partitions');
 export const halted = gauge('aggregator_halted', '1 where a partition waits for a person to decide', ['partition']);
 
-const seen = new Map<number, Totals>();
+const seen = new Map<number, { readonly totals: Totals; readonly acks: AckTotals }>();
 
-/** The partition is counted from here on; `totals` were committed before. */
-export function restored(partition: number, totals: Totals): void {
-  seen.set(partition, totals);
+/** The partition is counted from here on; what `from` tells was committed before. */
+export function restored(partition: number, from: Pick<Checkpoint, 'totals' | 'acks'>): void {
+  seen.set(partition, { totals: from.totals, acks: from.acks });
   restores.inc();
   halted.set({ partition: String(partition) }, 0);
 }
@@ -30,11 +41,15 @@ export function restored(partition: number, totals: Totals): void {
 export function committed(output: Output, state: PartitionAggregator['state'], ms: number): void {
   const { progress, checkpoint } = output;
   const partition = String(progress.partition);
-  const before = seen.get(progress.partition) ?? checkpoint.totals;
+  const before = seen.get(progress.partition) ?? checkpoint;
   for (const outcome of ['counted', 'duplicates', 'quarantined'] as const) {
-    lines.inc({ outcome }, checkpoint.totals[outcome] - before[outcome]);
+    lines.inc({ outcome }, checkpoint.totals[outcome] - before.totals[outcome]);
   }
-  seen.set(progress.partition, checkpoint.totals);
+  for (const outcome of ['acknowledged', 'missing', 'repeated'] as const) {
+    acks.inc({ outcome }, checkpoint.acks[outcome] - before.acks[outcome]);
+  }
+  unreadable.inc(checkpoint.acks.unreadable - before.acks.unreadable);
+  seen.set(progress.partition, checkpoint);
   rows.inc(output.rows);
   commitSeconds.observe(ms / 1000);
   position.set({ partition }, output.position);

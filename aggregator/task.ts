@@ -17,6 +17,7 @@
 import { Corrupt, messageOf } from '../infra/errors.ts';
 import type { FetchedBatch } from '../infra/kafka/group-consumer.ts';
 import type { Logger } from '../infra/log.ts';
+import { acksOf } from '../ingest/ack-chain.ts';
 import { PartitionAggregator } from './core/partition-aggregator.ts';
 import * as metrics from './metrics.ts';
 import { startingCheckpoint } from './starting-checkpoint.ts';
@@ -131,7 +132,8 @@ export class PartitionTask {
     for (const record of batch.records) {
       const { offset, timestamp } = record;
       if (this.#state === 'restoring' && offset >= this.#committedOffset) this.#endRestore(aggregator);
-      aggregator.step(offset, timestamp, record.bytes ?? record.value, record.valueStart, record.valueEnd);
+      const acks = acksOf(record.headers);
+      aggregator.step(offset, timestamp, record.bytes ?? record.value, record.valueStart, record.valueEnd, acks);
       if (this.#state === 'running' && this.#isFull(aggregator)) {
         // Settles what was stepped over, too.
         await this.#commitWhileBeating(batch);
@@ -215,7 +217,7 @@ export class PartitionTask {
     aggregator.restored();
     this.#state = 'running';
     this.#watermarkMovedAt = this.#ports.now();
-    metrics.restored(this.partition, aggregator.totals);
+    metrics.restored(this.partition, aggregator);
     this.#log.info(
       { position: aggregator.position, watermark: aggregator.watermark, ...aggregator.state },
       'task counts',

@@ -10,7 +10,7 @@ import { inTime } from './in-time.ts';
 import type { Progress, Queries } from './queries.ts';
 
 export interface PipelineMetricsDeps {
-  readonly queries: Pick<Queries, 'progress'>;
+  readonly queries: Pick<Queries, 'progress' | 'writtenOff'>;
   readonly clickhouse: Pick<ClickHouse, 'disks'>;
   /** Answers in time. */
   readonly pipeline: Pipeline;
@@ -26,20 +26,26 @@ export function createPipelineMetrics({
   now,
 }: PipelineMetricsDeps): () => Promise<void> {
   const progress = cached(() => inTime(queries.progress()), 1_000, now);
+  const writtenOff = cached(() => inTime(queries.writtenOff()), 1_000, now);
   const disks = cached(() => inTime(clickhouse.disks()), 1_000, now);
   return async () => {
-    const [rows, ends, sinks, space] = await Promise.all([
+    const [rows, off, ends, sinks, space] = await Promise.all([
       orUndefined(progress()),
+      orUndefined(writtenOff()),
       orUndefined(pipeline.endOffsets()),
       orUndefined(pipeline.sinkPositions()),
       orUndefined(disks()),
     ]);
-    for (const metric of [lines, lagSeconds, lagRecords, sinkLagRecords, diskFree, diskSize]) metric.reset();
+    for (const metric of [lines, acknowledged, missing, lagSeconds, lagRecords, sinkLagRecords, diskFree, diskSize])
+      metric.reset();
     for (const { name, freeBytes, sizeBytes } of space ?? []) {
       diskFree.set({ disk: name }, freeBytes);
       diskSize.set({ disk: name }, sizeBytes);
     }
     for (const row of rows ?? []) tellProgress(row, now());
+    if (rows && off) {
+      for (const row of rows) missing.set({ partition: row.partition }, row.missing - (off.get(row.partition) ?? 0));
+    }
     if (rows && ends) {
       const positions = new Map(rows.map(row => [row.partition, row.position]));
       for (const [partition, end] of ends) {
@@ -60,6 +66,16 @@ const lines = counter('store_lines_total', 'Lines since the beginning of the log
   'partition',
   'outcome',
 ]);
+const acknowledged = counter(
+  'store_acknowledged_lines_total',
+  'Lines since the beginning of the log that ingest was told are in it, as counted in the store',
+  ['partition'],
+);
+const missing = gauge(
+  'missing_clicks',
+  'Lines that were acknowledged and are not in the log, less those that are written off',
+  ['partition'],
+);
 const sinkLagRecords = gauge(
   'sink_lag_records',
   'Records not in the store: the last stable offset less the committed one',
@@ -75,6 +91,7 @@ function tellProgress(row: Progress, now: number): void {
   for (const outcome of ['received', 'counted', 'duplicates', 'quarantined'] as const) {
     lines.inc({ partition, outcome }, row[outcome]);
   }
+  acknowledged.inc({ partition }, row.acknowledged);
 }
 
 function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {

@@ -5,22 +5,26 @@ import type { RowsChecked } from './jobs/conservation-watch.ts';
 import { isoOf, isoOrNull } from './parameters.ts';
 import type { Progress } from './queries.ts';
 
-/** `endOffsets` is undefined where Kafka does not answer: then nothing is said about what is unread. */
+/**
+ * `endOffsets` is undefined where Kafka does not answer: then nothing is said about what is unread. `writtenOff`: lines
+ * that were acknowledged and lost, and that a person has looked into, by partition.
+ */
 export function statusOf(
   progress: readonly Progress[],
   endOffsets: ReadonlyMap<number, number> | undefined,
   rowsChecked: RowsChecked | undefined,
+  writtenOff: ReadonlyMap<number, number>,
   now: number,
 ) {
   const { watermark, finalUntil } = finalityOf(progress);
   const known = new Map(progress.map(row => [row.partition, row]));
   const partitions = [...new Set([...known.keys(), ...(endOffsets?.keys() ?? [])])]
     .sort((a, b) => a - b)
-    .map(partition =>
-      partitionStatus(known.get(partition) ?? { ...nothingCounted, partition }, endOffsets?.get(partition), now),
-    );
-  const total = (field: 'received' | 'counted' | 'duplicates' | 'quarantined') =>
-    partitions.reduce((sum, row) => sum + row[field], 0);
+    .map(partition => {
+      const row = known.get(partition) ?? { ...nothingCounted, partition };
+      return partitionStatus(row, endOffsets?.get(partition), writtenOff.get(partition) ?? 0, now);
+    });
+  const total = (field: SummedField) => partitions.reduce((sum, row) => sum + row[field], 0);
   return {
     watermark: isoOrNull(watermark),
     watermark_age_ms: ageOf(watermark, now),
@@ -31,8 +35,12 @@ export function statusOf(
       counted: total('counted'),
       duplicates: total('duplicates'),
       quarantined: total('quarantined'),
+      acknowledged: total('acknowledged'),
+      unacknowledged: total('unacknowledged'),
+      missing: total('missing'),
+      written_off: total('written_off'),
       unread_records: endOffsets ? partitions.reduce((sum, row) => sum + (row.lag_records ?? 0), 0) : null,
-      balanced: partitions.every(row => row.balance === 0),
+      balanced: partitions.every(isBalanced),
       rows: rowsChecked === undefined ? null : rowsStatus(rowsChecked),
     },
   };
@@ -51,7 +59,25 @@ export function hotAdsOf(rules: readonly HotAdRule[], partitions: number, now: n
     .map(({ adId, from, until }) => ({ ad_id: adId, from: isoOf(from), until: isoOf(until), partitions }));
 }
 
-function partitionStatus(row: Progress, endOffset: number | undefined, now: number) {
+type SummedField =
+  | 'received'
+  | 'counted'
+  | 'duplicates'
+  | 'quarantined'
+  | 'acknowledged'
+  | 'unacknowledged'
+  | 'missing'
+  | 'written_off';
+
+/**
+ * acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, and nothing is missing that
+ * nobody has looked into.
+ */
+function isBalanced(row: ReturnType<typeof partitionStatus>): boolean {
+  return row.balance === 0 && row.unacknowledged >= 0 && row.missing <= row.written_off;
+}
+
+function partitionStatus(row: Progress, endOffset: number | undefined, writtenOff: number, now: number) {
   return {
     partition: row.partition,
     position: row.position,
@@ -67,6 +93,10 @@ function partitionStatus(row: Progress, endOffset: number | undefined, now: numb
     duplicates: row.duplicates,
     quarantined: row.quarantined,
     balance: row.received - row.counted - row.duplicates - row.quarantined,
+    acknowledged: row.acknowledged,
+    unacknowledged: row.received - (row.acknowledged - row.missing),
+    missing: row.missing,
+    written_off: writtenOff,
   };
 }
 
@@ -93,4 +123,6 @@ const nothingCounted: Omit<Progress, 'partition'> = {
   counted: 0,
   duplicates: 0,
   quarantined: 0,
+  acknowledged: 0,
+  missing: 0,
 };

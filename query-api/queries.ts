@@ -34,6 +34,8 @@ export interface Progress {
   readonly counted: number;
   readonly duplicates: number;
   readonly quarantined: number;
+  readonly acknowledged: number;
+  readonly missing: number;
 }
 
 export interface Selection extends TimeRange {
@@ -70,11 +72,21 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
     async progress(): Promise<Progress[]> {
       return await clickhouse.query(
         `SELECT partition, partitions, position, received, counted, duplicates, quarantined,
+           acknowledged, missing,
            toUnixTimestamp64Milli(watermark) AS watermark,
            toUnixTimestamp64Milli(final_until) AS final_until,
            toUnixTimestamp64Milli(appended_at) AS appended_at
          FROM partition_progress FINAL ORDER BY partition ${settings(65_536)}`,
       );
+    },
+
+    /** Missing lines that a person has written off, by partition. */
+    async writtenOff(): Promise<Map<number, number>> {
+      const rows = await clickhouse.query<{ partition: number; missing: number }>(
+        `SELECT partition, sum(missing) AS missing FROM conservation_seal FINAL WHERE source = 'accepted'
+         GROUP BY partition ${settings(65_536)}`,
+      );
+      return new Map(rows.map(row => [row.partition, row.missing]));
     },
 
     /** Lines that were not counted and are still kept. */

@@ -1,3 +1,6 @@
+import type { ProgressRow } from '../ad-minute.ts';
+import { type AckState, noAcks, unknownAcks } from './acknowledgements.ts';
+
 /** What is stored beside a committed position C: enough to rebuild the state at C from the log. */
 export interface Checkpoint {
   /** First offset that holds a click of a window not final at C; C itself if there is none. */
@@ -11,6 +14,8 @@ export interface Checkpoint {
   readonly watermark: number;
   readonly finalUntil: number;
   readonly totals: Totals;
+  /** Of all records before C. */
+  readonly acks: AckState;
 }
 
 /** Lines since the beginning of the log. */
@@ -23,7 +28,32 @@ export interface Totals {
 
 /** The beginning of a log that starts at offset `position`. */
 export function freshCheckpoint(position: number): Checkpoint {
-  return { restoreFrom: position, watermarkAtRestoreFrom: 0, watermark: 0, finalUntil: 0, totals: noTotals };
+  // What retention has removed may have told of batches.
+  const acks = position === 0 ? noAcks : unknownAcks;
+  return { restoreFrom: position, watermarkAtRestoreFrom: 0, watermark: 0, finalUntil: 0, totals: noTotals, acks };
 }
 
 const noTotals: Totals = { received: 0, counted: 0, duplicates: 0, quarantined: 0 };
+
+/** What is told of C. */
+export function progressOf(
+  { watermark, finalUntil, totals, acks }: Checkpoint,
+  at: {
+    readonly partition: number;
+    readonly partitions: number;
+    readonly position: number;
+    readonly appendedAt: number;
+  },
+): ProgressRow {
+  return {
+    partition: at.partition,
+    partitions: at.partitions,
+    position: at.position,
+    watermark,
+    final_until: finalUntil,
+    appended_at: at.appendedAt,
+    ...totals,
+    acknowledged: acks.acknowledged,
+    missing: acks.missing,
+  };
+}

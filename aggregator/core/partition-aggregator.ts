@@ -13,7 +13,8 @@
 import { isFuture } from '../../ingest/click.ts';
 import { RecordReader } from '../../ingest/record-reader.ts';
 import type { ProgressRow, QuarantineReason, QuarantineRow } from '../ad-minute.ts';
-import type { Checkpoint, Totals } from './checkpoint.ts';
+import { Acknowledgements, type AckState } from './acknowledgements.ts';
+import { type Checkpoint, progressOf, type Totals } from './checkpoint.ts';
 import { ClickGroup } from './click-group.ts';
 import { ClickWindow } from './click-window.ts';
 import { Quarantine } from './quarantine.ts';
@@ -67,6 +68,7 @@ export class PartitionAggregator {
   #quarantinedLines = 0;
   readonly #from: Checkpoint;
   readonly #group: ClickGroup;
+  #acks: Acknowledgements;
 
   /** Starts at `from.restoreFrom`. If records were processed from there on before, `restored()` must follow them. */
   constructor(settings: AggregatorSettings, from: Checkpoint) {
@@ -78,6 +80,7 @@ export class PartitionAggregator {
     this.#group = new ClickGroup(settings.hashSeed);
     this.#rows = new RowWriter(settings.partition);
     this.#position = from.restoreFrom;
+    this.#acks = new Acknowledgements(from.acks);
   }
 
   /** Offset of the next record. */
@@ -100,6 +103,10 @@ export class PartitionAggregator {
     };
   }
 
+  get acks(): AckState {
+    return this.#acks.state;
+  }
+
   /** Lines and bytes that wait for the next `drain`: what bounds a transaction. */
   get pending(): { readonly lines: number; readonly quarantineBytes: number } {
     return { lines: this.#pendingLines, quarantineBytes: this.#quarantine.bytes };
@@ -117,11 +124,19 @@ export class PartitionAggregator {
 
   /**
    * Takes the next record, whose value is `bytes[start, end)`. `offset` is at least `position`; gaps (control records)
-   * hold no clicks. A record without lines is a tick: its append time alone moves the watermark.
+   * hold no clicks. A record without lines is a tick: its append time alone moves the watermark. `acks` is its header
+   * (ingest/ack-chain.ts), if it has one.
    *
    * Clicks are counted in groups, so the bytes must stay as they are until `settle`; whatever tells the state settles.
    */
-  step(offset: number, appendedAt: number, bytes: Uint8Array | null, start?: number, end?: number): void {
+  step(
+    offset: number,
+    appendedAt: number,
+    bytes: Uint8Array | null,
+    start?: number,
+    end?: number,
+    acks?: string,
+  ): void {
     if (offset < this.#position) throw new RangeError(`offset ${offset} lies before position ${this.#position}`);
     const reader = this.#reader;
     const group = this.#group;
@@ -142,6 +157,7 @@ export class PartitionAggregator {
       this.settle();
       this.#observe(appendedAt, appendedAt);
     }
+    if (acks !== undefined) this.#acks.take(acks, reader.lineIndex + 1, appendedAt);
     this.#pendingLines += reader.lineIndex + 1;
     this.#appendedAt = appendedAt;
     this.#position = offset + 1;
@@ -182,18 +198,20 @@ export class PartitionAggregator {
       rowChunks: chunks,
       rows,
       quarantined,
-      progress: this.#progress(checkpoint),
+      progress: progressOf(checkpoint, { ...this.#settings, position: version, appendedAt: this.#appendedAt }),
     };
   }
 
   /** Ends a restore at the committed position: what was re-read has been written before, and is not written again. */
   restored(): void {
-    const { totals, watermark } = this.#from;
+    const { totals, watermark, acks } = this.#from;
     this.drain();
     this.#received = totals.received;
     this.#counted = totals.counted;
     this.#duplicates = totals.duplicates;
     this.#quarantinedLines = totals.quarantined;
+    // Its whole state was kept: what was read again is not taken again.
+    this.#acks = new Acknowledgements(acks);
     if (this.#watermark.raise(watermark)) this.#finish();
   }
 
@@ -283,19 +301,7 @@ export class PartitionAggregator {
       watermarkAtRestoreFrom = window.watermarkBefore;
     }
     const reported = Math.max(this.#from.finalUntil, finalUntil(watermark, this.#settings.allowedLatenessMs));
-    return { restoreFrom, watermarkAtRestoreFrom, watermark, finalUntil: reported, totals };
-  }
-
-  #progress({ watermark, finalUntil, totals }: Checkpoint): ProgressRow {
-    const { partition, partitions } = this.#settings;
-    return {
-      partition,
-      partitions,
-      position: this.#position,
-      watermark,
-      final_until: finalUntil,
-      appended_at: this.#appendedAt,
-      ...totals,
-    };
+    const { acks } = this;
+    return { restoreFrom, watermarkAtRestoreFrom, watermark, finalUntil: reported, totals, acks };
   }
 }

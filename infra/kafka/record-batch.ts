@@ -155,6 +155,8 @@ class FetchedRecord implements LogRecord {
   }
 
   get headers(): Headers {
+    // Of every record somebody asks for them, and most producers send none.
+    if (this.bytes[this.valueEnd] === 0) return noHeaders;
     const cursor = new Cursor(this.bytes, this.valueStart);
     cursor.skip(this.#valueLength);
     // Without a prototype: a header may be named like something that objects have.
@@ -169,6 +171,8 @@ class FetchedRecord implements LogRecord {
     return headers;
   }
 }
+
+const noHeaders: Headers = Object.freeze(Object.create(null));
 
 /** Reads numbers of variable length and what they measure; -1 measures what is null. */
 class Cursor {

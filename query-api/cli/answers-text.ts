@@ -13,6 +13,7 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
     ['final until', shortTime(status.final_until)],
     ['unread', sums.unread_records === null ? 'not known: Kafka does not answer' : `${n(sums.unread_records)} records`],
     ['conservation', `${sum}  ${sums.balanced ? style.good('balanced') : style.bad('NOT balanced')}`],
+    ['acknowledged', acknowledgedText(sums, style)],
     ['rows', rowsText(sums.rows, style)],
     ['quarantine', quarantine.join(', ') || 'empty'],
     ['hot ads', hotAdsText(status.hot_ads)],
@@ -22,7 +23,7 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
       ...['partition', 'position', 'lag'].map(title => ({ title, isNumber: true })),
       { title: 'behind', isNumber: true },
       { title: 'final until' },
-      ...['received', 'counted', 'duplicates', 'quarantined'].map(title => ({ title, isNumber: true })),
+      ...['received', 'counted', 'duplicates', 'quarantined', 'missing'].map(title => ({ title, isNumber: true })),
     ],
     partitions.map(row => [
       `${row.partition}`,
@@ -30,10 +31,19 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
       row.lag_records === null ? '-' : n(row.lag_records),
       shortDuration(row.watermark_age_ms),
       shortTime(row.final_until),
-      ...[row.received, row.counted, row.duplicates, row.quarantined].map(n),
+      ...[row.received, row.counted, row.duplicates, row.quarantined, row.missing].map(n),
     ]),
   );
   return table === '' ? head : `${head}\n${table}`;
+}
+
+/** What ingest has answered with 202, against what came. */
+function acknowledgedText(sums: AnswerOf<'getStatus'>['conservation'], style: Style): string {
+  const n = style.count;
+  const { acknowledged, unacknowledged, missing, written_off } = sums;
+  const known = written_off > 0 ? ` (${n(written_off)} written off)` : '';
+  const lost = missing > 0 ? style.bad(`${n(missing)} MISSING`) : style.good('none missing');
+  return `${n(acknowledged)} - ${n(missing)} missing + ${n(unacknowledged)} others = ${n(sums.received)} received  ${lost}${known}`;
 }
 
 function hotAdsText(ads: AnswerOf<'getStatus'>['hot_ads']): string {

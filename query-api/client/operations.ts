@@ -959,6 +959,14 @@ export interface Operations {
         readonly duplicates: number;
         /** lines set aside with a reason */
         readonly quarantined: number;
+        /** lines that ingest was told are in the log, and has told clients so with 202, as later records say */
+        readonly acknowledged: number;
+        /** received - (acknowledged - missing): lines of the last second, of other producers, and of sends whose outcome ingest never learned */
+        readonly unacknowledged: number;
+        /** acknowledged lines that are not in the log: lost clicks */
+        readonly missing: number;
+        /** those of them that a person has looked into */
+        readonly written_off: number;
         /** received - counted - duplicates - quarantined: always 0 */
         readonly balance: number;
       }[];
@@ -970,9 +978,17 @@ export interface Operations {
         readonly duplicates: number;
         /** lines set aside with a reason */
         readonly quarantined: number;
+        /** lines that ingest was told are in the log, and has told clients so with 202, as later records say */
+        readonly acknowledged: number;
+        /** received - (acknowledged - missing): lines of the last second, of other producers, and of sends whose outcome ingest never learned */
+        readonly unacknowledged: number;
+        /** acknowledged lines that are not in the log: lost clicks */
+        readonly missing: number;
+        /** those of them that a person has looked into */
+        readonly written_off: number;
         /** records of the log that are not counted yet; null: Kafka did not answer */
         readonly unread_records: number | null;
-        /** received = counted + duplicates + quarantined in each partition */
+        /** in each partition: acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, and no line is missing that is not written off */
         readonly balanced: boolean;
         /** the same of the rows in ClickHouse; null: this process has not compared them */
         readonly rows: {

@@ -132,7 +132,7 @@ function eventOf(
   deltas: LiveDeltas,
   at: number,
 ): LiveEvent {
-  const { watermark, watermark_age_ms, final_until, conservation } = statusOf(progress, ends, undefined, at);
+  const { watermark, watermark_age_ms, final_until, conservation } = statusOf(progress, ends, undefined, new Map(), at);
   const { received, counted, duplicates, quarantined, unread_records } = conservation;
   return {
     at: isoOf(at),

@@ -8,13 +8,14 @@ import type { RouteDeps } from '../route-deps.ts';
 
 export function routeStatus(http: Http, { queries, logEnds, hotAds, rowsChecked, now }: RouteDeps): void {
   const quarantine = cached(() => queries.quarantineByReason(), 5_000, now);
+  const writtenOff = cached(() => queries.writtenOff(), 5_000, now);
   http.get('/v1/status', { schema }, async (_request, reply) => {
     const progress = await queries.progress();
-    const [ends, rules, reasons] = await Promise.all([logEnds(), hotAds(), quarantine()]);
+    const [ends, rules, reasons, off] = await Promise.all([logEnds(), hotAds(), quarantine(), writtenOff()]);
     const partitions = progress[0]?.partitions ?? ends?.size ?? 0;
     reply.header('cache-control', 'no-cache');
     return {
-      ...statusOf(progress, ends, rowsChecked(), now()),
+      ...statusOf(progress, ends, rowsChecked(), off, now()),
       hot_ads: rules ? hotAdsOf(rules, partitions, now()) : null,
       quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),
     };
@@ -29,6 +30,15 @@ const lineFields = {
   counted: countField('distinct clicks among them'),
   duplicates: countField('further copies of counted clicks'),
   quarantined: countField('lines set aside with a reason'),
+  acknowledged: countField(
+    'lines that ingest was told are in the log, and has told clients so with 202, as later records say',
+  ),
+  unacknowledged: Type.Integer({
+    description:
+      'received - (acknowledged - missing): lines of the last second, of other producers, and of sends whose outcome ingest never learned',
+  }),
+  missing: countField('acknowledged lines that are not in the log: lost clicks'),
+  written_off: countField('those of them that a person has looked into'),
 };
 
 const PartitionStatus = Type.Object(
@@ -82,7 +92,7 @@ const schema = {
   operationId: 'getStatus',
   summary: 'How far each partition is counted, and whether every line is accounted for',
   description:
-    'Of each partition of the log: position, lag in records and in event time, and the sums received = counted + duplicates + quarantined. Of the rows in ClickHouse the same, where this process compares them.',
+    'Of each partition of the log: position, lag in records and in event time, and the sums acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined. Of the rows in ClickHouse the same, where this process compares them.',
   querystring: Type.Object({}, { additionalProperties: false }),
   response: {
     200: Type.Object(
@@ -95,7 +105,10 @@ const schema = {
           {
             ...lineFields,
             unread_records: integerOrNull('records of the log that are not counted yet; null: Kafka did not answer'),
-            balanced: Type.Boolean({ description: 'received = counted + duplicates + quarantined in each partition' }),
+            balanced: Type.Boolean({
+              description:
+                'in each partition: acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, and no line is missing that is not written off',
+            }),
             rows: Type.Union([RowsStatus, Type.Null()], {
               description: 'the same of the rows in ClickHouse; null: this process has not compared them',
             }),

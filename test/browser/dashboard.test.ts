@@ -32,6 +32,7 @@ let data: DashboardData;
 let visitor: Visitor | undefined;
 const rowsAgree: RowsChecked = { checkedAt: Date.now(), differences: [] };
 let rowsChecked: RowsChecked | undefined = rowsAgree;
+let missing = 0;
 
 beforeAll(async () => {
   browser = await openBrowser();
@@ -45,7 +46,7 @@ beforeAll(async () => {
     const rows = progressRows({
       counted: data.counted + Math.round((now - startedAt) / 40),
       duplicates: data.duplicates,
-      now,
+      ...{ missing, now },
     });
     void clickhouse.insert('partition_progress', rows.map(row => JSON.stringify(row)).join('\n'));
   }, 1_000);
@@ -68,6 +69,7 @@ afterEach(async () => {
   await visitor?.[Symbol.asyncDispose]();
   visitor = undefined;
   rowsChecked = rowsAgree;
+  missing = 0;
 });
 
 async function look(path: string, options: Parameters<typeof visit>[2] = {}): Promise<Page> {
@@ -252,6 +254,21 @@ describe('operations', () => {
     await page.getByText('holds in every partition').waitFor();
   });
 
+  it('says in plain words whether clicks that clients were told of are missing', async () => {
+    const page = await look('/?view=operations');
+    const line = page.locator('[data-acknowledged]');
+    await line.getByText('none is missing').waitFor();
+    expect(await line.textContent()).toMatch(
+      /^[\d,]+ clicks acknowledged to clientsnone is missing[\d,]+ more received$/,
+    );
+    missing = 34;
+    await line.getByText('34 are missing').waitFor({ timeout: 30_000 });
+    expect(await line.getAttribute('data-acknowledged')).toBe('missing');
+    expect(await textOf(page, 'balance')).toContain('acknowledged clicks are missing');
+    await page.locator('[aria-label="Partitions"] tbody tr', { hasText: 'clicks are missing' }).waitFor();
+    expect(await visitor?.barriers()).toEqual([]);
+  });
+
   it('hands out all that was set aside, as it is filtered, in a file', async () => {
     const page = await look('/?view=operations');
     await page.getByRole('button', { name: /^malformed/ }).click();
@@ -302,7 +319,7 @@ describe('operations', () => {
     async (_, checked, state, text, tile) => {
       rowsChecked = checked;
       const page = await look('/?view=operations');
-      const line = page.locator('.rows');
+      const line = page.locator('[data-rows]');
       await line.waitFor();
       expect(await line.getAttribute('data-rows')).toBe(state);
       expect(await line.textContent()).toContain(text);

@@ -105,6 +105,24 @@ export const mutations: readonly Mutation[] = [
     edits: [['restoreFrom = window.firstOffset;', 'restoreFrom = window.firstOffset + 1;']],
   },
   {
+    name: 'acks-not-kept',
+    bug: 'the checkpoint does not keep what was acknowledged: after a restart a loss is forgotten',
+    file: 'aggregator/ack-metadata.ts',
+    edits: [["if (typeof text !== 'string') return unknownAcks;", 'if (text !== 0) return unknownAcks;']],
+  },
+  {
+    name: 'acks-of-the-last-only',
+    bug: 'every batch before the last acknowledged one is taken for acknowledged: what was lost hides behind what was in doubt',
+    file: 'ingest/ack-chain.ts',
+    edits: [['if (batch >= last) return batch === last;', 'if (batch > 0) return batch <= last;']],
+  },
+  {
+    name: 'late-batch-begins-a-writer',
+    bug: 'a writer is followed from the first batch that is seen: one in doubt that came late makes losses that are none',
+    file: 'aggregator/core/acknowledgements.ts',
+    edits: [['if (known.received === undefined && told !== true) return false;', '']],
+  },
+  {
     name: 'watermark-by-clock',
     bug: 'every record moves the watermark by the clock, not by its event times',
     file: core,

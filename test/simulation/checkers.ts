@@ -3,9 +3,11 @@
  * of the store as a query sees it, against truth.ts. Each check has a name; the first that fails ends the run.
  */
 import { type AdMinuteRow, adMinuteRowOf, type ProgressRow, type QuarantineRow } from '../../aggregator/ad-minute.ts';
+import { ackHeader } from '../../ingest/ack-chain.ts';
 import type { CommittedTransaction, Entry } from './fake-broker.ts';
 import type { FakeStore, RawRow, Table } from './fake-store.ts';
 import { PartitionTruth, rawKey, type TruthSettings } from './truth.ts';
+import type { ToldAcks } from './writers.ts';
 
 export class Violation extends Error {
   readonly check: string;
@@ -27,6 +29,8 @@ export class Checkers {
   readonly #store: FakeStore;
   /** Told of every comparison that could have failed: a check that never had anything to do has not passed. */
   onChecked: (what: string) => void = () => {};
+  /** What a header of acknowledgements tells, as the ledger of who wrote it knows. */
+  toldBy: (partition: number, header: string) => ToldAcks | undefined = () => undefined;
   /** The first that was found. */
   violation: Violation | undefined;
   /** Per partition, of the read_committed output. */
@@ -53,7 +57,9 @@ export class Checkers {
   appended(topic: string, partition: number, entry: Entry): void {
     const text = entry.value?.toString() ?? '';
     if (topic === 'clicks') {
-      this.truths[partition]!.append(entry.appendedAt, entry.control ? undefined : text);
+      const acks = entry.headers?.[ackHeader];
+      const told = acks === undefined ? undefined : this.toldBy(partition, acks);
+      this.truths[partition]!.append(entry.appendedAt, entry.control ? undefined : text, told);
       return;
     }
     if (entry.control) return;
@@ -143,7 +149,6 @@ export class Checkers {
   }
 
   #progressIsTrue(row: ProgressRow): void {
-    this.onChecked('progress');
     const { finalUntil, ...totals } = this.truths[row.partition]!.before(row.position);
     const expected = { ...totals, final_until: finalUntil, partitions: this.#settings.partitions };
     for (const [name, value] of Object.entries(expected)) {
@@ -152,6 +157,8 @@ export class Checkers {
     }
     if (row.received !== row.counted + row.duplicates + row.quarantined)
       this.#fail('conservation', JSON.stringify(row));
+    if (row.acknowledged - row.missing > row.received) this.#fail('conservation of acks', JSON.stringify(row));
+    this.onChecked(row.missing > 0 ? 'progress with missing clicks' : 'progress without missing clicks');
   }
 
   #quarantineIsTrue(row: QuarantineRow): void {

@@ -49,7 +49,11 @@ describe(`the pipeline behind ingest, in ${seeds} simulated lives`, () => {
 
   it('was really struck, at every step, by everything that can go wrong there', () => {
     const all = stepPoints.flatMap(operation => fates.map((fate: Fate) => `${operation}: ${fate}`));
-    hitAtLeast(20, [...all, 'insert: torn', 'post: lost', 'post: unanswered', 'retention']);
+    hitAtLeast(20, [...all, 'insert: torn', 'retention']);
+    hitAtLeast(
+      20,
+      ['lost', 'unanswered', 'late', 'swallowed'].map(fate => `post: ${fate}`),
+    );
     hitAtLeast(
       200,
       ['rebalance', 'crash', 'pause', 'stop', 'retention', 'marker'].map(which => `disturbance: ${which}`),
@@ -66,7 +70,8 @@ describe(`the pipeline behind ingest, in ${seeds} simulated lives`, () => {
       'row',
       'row with duplicates',
       'row with late clicks',
-      'progress',
+      'progress without missing clicks',
+      'progress with missing clicks',
       'transaction',
       'final value',
       'count against raw',

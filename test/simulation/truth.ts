@@ -3,6 +3,7 @@
  * way than in `aggregator/core/`, with which it shares no code: JSON.parse, sets of strings, the history of every count.
  */
 import { refusedAd } from './fake-store.ts';
+import type { ToldAcks } from './writers.ts';
 
 export interface CellCounts {
   readonly clicks: number;
@@ -17,6 +18,8 @@ export interface PrefixTotals {
   readonly counted: number;
   readonly duplicates: number;
   readonly quarantined: number;
+  readonly acknowledged: number;
+  readonly missing: number;
 }
 
 export interface TruthSettings {
@@ -57,14 +60,18 @@ export class PartitionTruth {
   #received = 0;
   #counted = 0;
   #duplicates = 0;
+  /** Of each writer, the most that one of its records has told. */
+  readonly #acks = new Map<object, ToldAcks>();
 
   constructor(partition: number, settings: TruthSettings) {
     this.partition = partition;
     this.#settings = settings;
   }
 
-  /** The next record of the log; `undefined` where an offset holds none. */
-  append(appendedAt: number, value: string | undefined): void {
+  /** The next record of the log; `undefined` where an offset holds none. `told`: of batches before it. */
+  append(appendedAt: number, value: string | undefined, told?: ToldAcks): void {
+    if (told !== undefined && told.acknowledged >= (this.#acks.get(told.chain)?.acknowledged ?? 0))
+      this.#acks.set(told.chain, told);
     const offset = this.#totals.length;
     const lines = value?.split('\n').filter(line => line.trim() !== '') ?? [];
     if (value !== undefined && lines.length === 0) this.#move(appendedAt);
@@ -151,11 +158,13 @@ export class PartitionTruth {
   }
 
   get #empty(): PrefixTotals {
-    return { watermark: 0, finalUntil: 0, received: 0, counted: 0, duplicates: 0, quarantined: 0 };
+    const lines = { received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 };
+    return { watermark: 0, finalUntil: 0, ...lines };
   }
 
   #now(): PrefixTotals {
     const finalAt = Math.max(0, this.#watermark - this.#settings.allowedLatenessMs);
+    const acks = [...this.#acks.values()];
     return {
       watermark: this.#watermark,
       finalUntil: Math.floor(finalAt / 60_000) * 60_000,
@@ -163,6 +172,8 @@ export class PartitionTruth {
       counted: this.#counted,
       duplicates: this.#duplicates,
       quarantined: this.quarantined.size,
+      acknowledged: acks.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
+      missing: acks.reduce((sum, { missing }) => sum + missing, 0),
     };
   }
 }

@@ -11,6 +11,7 @@ import { openTaskGroup } from '../../aggregator/task-group.ts';
 import { loadConfig } from '../../infra/config.ts';
 import type { Logger } from '../../infra/log.ts';
 import { names as namesOf } from '../../infra/topics.ts';
+import { ackHeader } from '../../ingest/ack-chain.ts';
 import { Checkers, type Violation } from './checkers.ts';
 import { BrokerError, FakeBroker } from './fake-broker.ts';
 import { fakeKafka, type Network, type Operation } from './fake-kafka.ts';
@@ -20,6 +21,7 @@ import type { SeededRandom } from './seeded-random.ts';
 import { Traffic } from './traffic.ts';
 import { Life, VirtualTime } from './virtual-time.ts';
 import { Weather } from './weather.ts';
+import { Writers } from './writers.ts';
 
 export interface Outcome {
   readonly seed: number;
@@ -56,6 +58,7 @@ export class World {
   readonly store = new FakeStore();
   readonly checkers: Checkers;
   readonly traffic: Traffic;
+  readonly writers: Writers;
   readonly settings: ReturnType<typeof settingsOf>;
   readonly processes: Process[];
   readonly #needed: { readonly at: number; readonly partition: number; readonly needed: number }[] = [];
@@ -70,6 +73,7 @@ export class World {
     this.weather = new Weather(random);
     this.checkers = new Checkers({ partitions, isExactlyOnce, outOfOrdernessMs, allowedLatenessMs }, this.store);
     this.checkers.onChecked = what => this.weather.hit(`checked: ${what}`);
+    this.checkers.toldBy = (partition, header) => this.writers.told(partition, header);
     this.broker = new FakeBroker({
       now: () => this.time.now,
       appendTime: () => this.time.now - (random.chance(0.1) ? random.between(0, this.settings.clockSkewMs) : 0),
@@ -79,6 +83,7 @@ export class World {
       onCommit: transaction => this.checkers.committed(transaction),
     });
     for (const topic of ['clicks', 'aggregates', 'quarantine']) this.broker.createTopic(topic, partitions);
+    this.writers = new Writers(random, start);
     this.traffic = new Traffic({ ...this.settings, ads: random.between(1, 12) }, random);
     this.processes = [
       ...Array.from({ length: aggregators }, (_, i) => new Process(this, `aggregator-${i}`, openAggregator)),
@@ -101,6 +106,7 @@ export class World {
     this.#every('broker expires', second, second, () => this.broker.expire());
     this.#every('needed offsets noted', 5 * second, 5 * second, () => this.#noteNeeded());
     this.#every('reader', second, 8 * second, () => this.#read());
+    this.#every('statements', 2 * second, 10 * second, () => this.#state());
   }
 
   /** Ends all faults and waits until everything is final, which it must be in good time. */
@@ -148,14 +154,44 @@ export class World {
   post(): void {
     const { partition, value, clickIds } = this.traffic.next(this.time.now);
     const fate = this.weather.isCalm ? 1 : this.random.next();
-    const message = { value: Buffer.from(value) };
-    if (fate < 0.01) return void this.weather.hit('post: lost');
-    this.time.after(this.#slowly(1, 30), undefined, 'clicks arrive', () => {
+    const sending = this.writers.begin(partition, value.split('\n').filter(line => line.trim() !== '').length);
+    const message = { value: Buffer.from(value), ...(sending ? { headers: { [ackHeader]: sending.header } } : {}) };
+    const giveUp = () => void this.time.after(second, undefined, 'ingest gives up', () => sending?.failed());
+    if (fate < 0.01) {
+      this.weather.hit('post: lost');
+      giveUp();
+      return;
+    }
+    if (sending && this.settings.isSwallowing && fate < 0.06) {
+      this.weather.hit('post: swallowed');
+      return void this.time.after(this.#slowly(1, 30), undefined, 'clicks are swallowed', () => sending.swallowed());
+    }
+    const isLate = fate > 0.99 && fate < 1;
+    this.time.after(this.#slowly(1, isLate ? 5 * second : 30), undefined, 'clicks arrive', () => {
       this.#records++;
       this.broker.append('clicks', partition, [message]);
-      if (fate < 0.03) this.weather.hit('post: unanswered');
-      else this.checkers.accepted(clickIds);
+      if (isLate) this.weather.hit('post: late');
+      else if (fate > 0.97 && fate < 1) this.weather.hit('post: unanswered');
+      else {
+        this.checkers.accepted(clickIds);
+        sending?.kept();
+      }
     });
+    if (isLate || (fate > 0.97 && fate < 1)) giveUp();
+  }
+
+  /** As ingest does it where no clicks come: what was acknowledged is told all the same. */
+  #state(): void {
+    for (const { partition, sending } of this.writers.statements()) {
+      if (!this.weather.isCalm && this.random.chance(0.05)) sending.failed();
+      else {
+        const record = { value: Buffer.alloc(0), headers: { [ackHeader]: sending.header } };
+        this.time.after(this.#slowly(1, 30), undefined, 'statement arrives', () => {
+          this.broker.append('clicks', partition, [record]);
+          sending.kept();
+        });
+      }
+    }
   }
 
   /** Removes what nobody has needed for a while: retention of days lags far behind, also for whoever was paused. */
@@ -205,6 +241,12 @@ export class World {
       10,
       2 * settings.pauseBetweenPostsMs,
       until(() => this.#postUnlessQuiet()),
+    );
+    this.#every(
+      'ingest starts anew',
+      5 * second,
+      60 * second,
+      until(() => this.writers.restart(this.time.now)),
     );
     const { disturbances } = settings;
     const processes = this.processes;
@@ -293,6 +335,7 @@ function settingsOf(random: SeededRandom) {
     clockSkewMs: random.pick([0, 0, 3_000]),
     wildness: random.pick([0, 0.5, 1, 2]),
     isFarAhead: random.chance(0.03),
+    isSwallowing: random.chance(0.1),
     // Most of them begin or end while there are clicks.
     splitFrom: random.pick([-5, -5, 1, 1, 2]),
     splitUntil: random.pick([1, 2, 9]),

@@ -116,13 +116,15 @@ async function insertDrift(clickhouse: ClickHouse, minute: number): Promise<void
   await clickhouse.insert('click_raw', [...clicks, ...twice].map(formatLine).join('\n'));
 }
 
-/** As it is at that time: event time goes on, as ticks make it. */
-export function progressRows(of: { counted: number; duplicates: number; now: number }) {
+/** As it is at that time: event time goes on, as ticks make it. `missing`: of the first partition. */
+export function progressRows(of: { counted: number; duplicates: number; missing?: number; now: number }) {
   const { now } = of;
   const finalUntil = minuteOf(now) - 2 * minuteMs;
   return Array.from({ length: partitions }, (_, partition) => {
     const counted = Math.floor(of.counted / partitions) + (partition === 0 ? of.counted % partitions : 0);
     const duplicates = Math.floor(of.duplicates / partitions) + (partition === 0 ? of.duplicates % partitions : 0);
+    const received = counted + duplicates + 6;
+    const missing = partition === 0 ? (of.missing ?? 0) : 0;
     return {
       ...{
         partition,
@@ -131,7 +133,7 @@ export function progressRows(of: { counted: number; duplicates: number; now: num
         watermark: now - 15_200 - partition * 300,
       },
       ...{ final_until: finalUntil, appended_at: now - 200, counted, duplicates, quarantined: 6 },
-      received: counted + duplicates + 6,
+      ...{ received, acknowledged: received - 3 + missing, missing },
     };
   });
 }

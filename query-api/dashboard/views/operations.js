@@ -120,7 +120,7 @@ function showTiles(tiles, { final_until, conservation, quarantine, watermark, wa
   tiles.set('watermark', duration(watermark_age_ms), [timeElement(watermark, 'seconds')]);
   tiles.set('final', final_until ? '' : '–', '');
   if (final_until) tiles.set('final', timeElement(final_until).textContent, 'in every partition');
-  const { unread_records: unread, balanced, rows } = conservation;
+  const { unread_records: unread, balanced, rows, missing, written_off } = conservation;
   tiles.set('unread', unread === null ? '?' : compact(unread), unread === null ? 'Kafka does not answer' : 'in Kafka');
   const set = Object.entries(quarantine);
   const lines = set.reduce((sum, [, count]) => sum + count, 0);
@@ -131,7 +131,8 @@ function showTiles(tiles, { final_until, conservation, quarantine, watermark, wa
   );
   const differs = rows !== null && rows.difference > 0;
   const asRows = differs ? 'rows differ' : rows?.checked_at ? 'also as rows' : 'rows not compared yet';
-  tiles.set('balance', balanced && !differs ? 'Balanced' : 'Broken', balanced ? asRows : 'see the partitions');
+  const why = missing > written_off ? 'acknowledged clicks are missing' : 'see the partitions';
+  tiles.set('balance', balanced && !differs ? 'Balanced' : 'Broken', balanced ? asRows : why);
 }
 
 /** received = counted + duplicates + quarantined, in numbers. */
@@ -168,11 +169,32 @@ function createIdentity() {
             unread_records === null ? 'unread: not known' : `${number(unread_records)} records unread`,
           ),
         ),
+        acknowledgedLine(lines),
         rowsLine(rows),
         ...(rows?.differences.length ? [tableOf('Lines that differ', differenceColumns, rows.differences)] : []),
       );
     },
   };
+}
+
+/**
+ * What ingest has answered with 202, against what is in the log. The newest lines, those of other producers and those of
+ * sends that failed are in the log without a word about them.
+ */
+function acknowledgedLine({ acknowledged, unacknowledged, missing, written_off }) {
+  const open = missing - written_off;
+  const [state, mark, text] =
+    missing === 0
+      ? ['ok', 'good', 'none is missing']
+      : [open > 0 ? 'missing' : 'written-off', open > 0 ? 'bad' : 'warn', `${counted(missing, 'is', 'are')} missing`];
+  return h(
+    'p',
+    { class: 'rows', 'data-acknowledged': state },
+    h('span', {}, `${number(acknowledged)} clicks acknowledged to clients`),
+    h('span', { class: `tag ${mark}` }, text),
+    h('span', { class: 'muted' }, `${number(unacknowledged)} more received`),
+    written_off > 0 ? h('span', { class: 'muted' }, `${number(written_off)} written off`) : '',
+  );
 }
 
 /** The same of the rows in ClickHouse, which are what is billed by. `rows`: null where this process compares none. */
@@ -219,8 +241,9 @@ function createStirWatch() {
 
 const idleAfterMs = 5_000;
 
-function stateOf({ lag_records, quietMs, balance }) {
+function stateOf({ lag_records, quietMs, balance, missing, written_off }) {
   if (balance !== 0) return h('span', { class: 'tag bad' }, 'does not balance');
+  if (missing > written_off) return h('span', { class: 'tag bad' }, 'clicks are missing');
   if (quietMs > idleAfterMs && !lag_records) return h('span', { class: 'tag' }, `idle ${duration(quietMs)}`);
   if (lag_records > 1_000) return h('span', { class: 'tag warn' }, 'behind');
   return h('span', { class: 'tag good' }, 'counts');
@@ -238,6 +261,7 @@ const partitionColumns = [
   { head: 'Counted', isNumber: true, cell: row => number(row.counted) },
   { head: 'Copies', isNumber: true, cell: row => number(row.duplicates) },
   { head: 'Set aside', isNumber: true, cell: row => number(row.quarantined) },
+  { head: 'Missing', isNumber: true, cell: row => number(row.missing) },
 ];
 
 const lineColumns = [

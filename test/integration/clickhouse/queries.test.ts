@@ -75,6 +75,16 @@ describe('a key that was inserted more than once', () => {
     expect(await groups.totals(['a'], minutes(0, 1))).toEqual({ count: 0, duplicates: 0, late: 0 });
   });
 
+  it('is told of missing clicks that a person has written off, by partition, and of no seals', async () => {
+    const seal = (source: string, partition: number, since: number, missing: number) => ({
+      ...{ source, partition, since, until: since, counted: 0, duplicates: 0, quarantined: 0, missing },
+      ...{ kept_until: 0, note: 'the roll of 3 June', at: start },
+    });
+    const seals = [seal('accepted', 1, 1, 30), seal('accepted', 1, 2, 4), seal('ad_minute', 1, 3, 7)];
+    await engine.clickhouse.insert('conservation_seal', seals.map(row => JSON.stringify(row)).join('\n'));
+    expect(await queries.writtenOff()).toEqual(new Map([[1, 34]]));
+  });
+
   it('counts once as progress too: the furthest position', async () => {
     const at = (position: number): ProgressRow => ({
       partition: 3,
@@ -87,6 +97,8 @@ describe('a key that was inserted more than once', () => {
       counted: position,
       duplicates: 0,
       quarantined: 0,
+      acknowledged: position,
+      missing: 0,
     });
     for (const position of [7, 9, 8])
       await engine.clickhouse.insert('partition_progress', JSON.stringify(at(position)));

@@ -24,6 +24,8 @@ const progress = (partition: number, fields: Partial<Progress> = {}): Progress =
   counted: 9,
   duplicates: 2,
   quarantined: 1,
+  acknowledged: 10,
+  missing: 0,
   ...fields,
 });
 
@@ -347,6 +349,35 @@ describe('GET /v1/status', () => {
     const { body } = await get('/v1/status');
     expect(body.partitions.map((row: { balance: number }) => row.balance)).toEqual([1, -1]);
     expect(body.conservation.balanced).toBe(false);
+  });
+
+  it('tells what ingest has acknowledged, and is not balanced as soon as a line of it is missing', async () => {
+    let missing = 0;
+    let acknowledged = 10;
+    let off: unknown[] = [];
+    const tables = {
+      partition_progress: () => [progress(0), progress(1, { acknowledged, missing })],
+      conservation_seal: () => off,
+    };
+    const conservation = async () => {
+      const { get } = await app(tables);
+      const { body } = await get('/v1/status');
+      await http?.close();
+      return body.conservation;
+    };
+    expect(await conservation()).toMatchObject({
+      ...{ acknowledged: 20, unacknowledged: 4, missing: 0, written_off: 0, received: 24, balanced: true },
+    });
+    [acknowledged, missing] = [15, 3];
+    const lost = { acknowledged: 25, unacknowledged: 2, missing: 3, received: 24 };
+    expect(await conservation()).toMatchObject({ ...lost, written_off: 0, balanced: false });
+    off = [{ partition: 1, missing: 3 }];
+    expect(await conservation()).toMatchObject({ ...lost, written_off: 3, balanced: true });
+    off = [{ partition: 0, missing: 3 }];
+    expect(await conservation()).toMatchObject({ ...lost, written_off: 3, balanced: false });
+    // More lines cannot be in the log than have come out of it.
+    [acknowledged, missing, off] = [13, 0, []];
+    expect(await conservation()).toMatchObject({ unacknowledged: 1, balanced: false });
   });
 
   it('lists a partition of the log that nobody has counted yet as unread from its beginning', async () => {

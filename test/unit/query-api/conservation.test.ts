@@ -27,6 +27,8 @@ const progress = (position: number, fields: Partial<Progress> = {}): Progress =>
   counted: position,
   duplicates: 0,
   quarantined: 0,
+  acknowledged: 0,
+  missing: 0,
   ...fields,
 });
 const byPartition = (row: Progress) => new Map([[row.partition, row]]);

@@ -14,6 +14,8 @@ const progress = (partition: number, fields: Partial<Progress> = {}): Progress =
   counted: 0,
   duplicates: 0,
   quarantined: 0,
+  acknowledged: 0,
+  missing: 0,
   ...fields,
 });
 

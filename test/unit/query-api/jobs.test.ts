@@ -119,7 +119,10 @@ describe('the gate of a recount', () => {
   const progress = [
     { ...{ partition: 0, partitions: 2, position: 5, watermark: 0, final_until: 0, appended_at: 0 } },
     { ...{ partition: 1, partitions: 2, position: 30, watermark: 0, final_until: 0, appended_at: 0 } },
-  ].map(row => ({ ...row, received: 0, counted: 0, duplicates: 0, quarantined: 0 }));
+  ].map(row => ({
+    ...row,
+    ...{ received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 },
+  }));
 
   it('opens when raw has passed what the log and the stream had when it was first asked', async () => {
     let ends = new Map([

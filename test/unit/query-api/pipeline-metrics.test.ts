@@ -18,6 +18,8 @@ const progress = (partition: number, fields: Partial<Progress> = {}): Progress =
   counted: 9,
   duplicates: 2,
   quarantined: 1,
+  acknowledged: 11,
+  missing: 2,
   ...fields,
 });
 const sink = (partition: number, position: number, end: number): SinkPosition => ({
@@ -37,11 +39,12 @@ function setUp(
   given: Partial<Pipeline> = {},
   rows: () => Promise<Progress[]> = async () => [progress(0)],
   disks: () => Promise<readonly Disk[]> = someDisk,
+  writtenOff: () => Promise<Map<number, number>> = async () => new Map(),
 ) {
   let time = now;
   const pipeline: Pipeline = { endOffsets: async () => new Map([[0, 45]]), sinkPositions: async () => [], ...given };
   const refresh = createPipelineMetrics({
-    queries: { progress: rows },
+    queries: { progress: rows, writtenOff },
     clickhouse: { disks },
     pipeline: patientPipeline(pipeline, () => time),
     now: () => time,
@@ -80,6 +83,18 @@ describe('a scrape', () => {
       'adclicks_store_lines_total{partition="0",outcome="duplicates"} 2',
       'adclicks_store_lines_total{partition="0",outcome="quarantined"} 1',
     ]);
+  });
+
+  it('tells how many acknowledged clicks are missing, less those that are written off', async () => {
+    expect(await setUp().scrape('missing_clicks', 'store_acknowledged_lines_total')).toEqual([
+      'adclicks_store_acknowledged_lines_total{partition="0"} 11',
+      'adclicks_missing_clicks{partition="0"} 2',
+    ]);
+    const looked = setUp({}, undefined, undefined, async () => new Map([[0, 2]]));
+    expect(await looked.scrape('missing_clicks')).toEqual(['adclicks_missing_clicks{partition="0"} 0']);
+    const silent = setUp({}, undefined, undefined, away);
+    expect(await silent.scrape('missing_clicks')).toEqual([]);
+    expect(await silent.scrape('store_acknowledged_lines_total')).toHaveLength(1);
   });
 
   it('tells how far each sink is behind the last stable offset', async () => {
@@ -128,7 +143,7 @@ describe('what does not answer', () => {
 
   it('is absent while the store is away: all but what Kafka alone tells', async () => {
     const { scrape } = setUp({ sinkPositions: async () => [sink(0, 1, 2)] }, away);
-    expect(await scrape('lag_records', 'lag_seconds', 'store_lines_total')).toEqual([]);
+    expect(await scrape('lag_records', 'lag_seconds', 'store_lines_total', 'missing_clicks')).toEqual([]);
     expect(await scrape('sink_lag_records')).toHaveLength(1);
   });
 });

@@ -107,7 +107,8 @@ describe('text for people', () => {
   });
 
   it('shows a status: what is unread, whether it balances, what Kafka and the store do not say', () => {
-    const sums = { received: 12, counted: 9, duplicates: 2, quarantined: 1 };
+    const acks = { acknowledged: 10, unacknowledged: 2, missing: 0, written_off: 0 };
+    const sums = { received: 12, counted: 9, duplicates: 2, quarantined: 1, ...acks };
     const partition = {
       ...{ partition: 0, position: 40, end_offset: 45, lag_records: 5, watermark, watermark_age_ms: 3_200 },
       ...{ appended_at: watermark, final_until: minute.to, ...sums, balance: 0 },
@@ -123,10 +124,21 @@ describe('text for people', () => {
     expect(text).toContain('12 received = 9 counted + 2 duplicates + 1 quarantined  balanced');
     expect(text).toContain('no difference, compared 2025-11-22T08:27Z');
     expect(text).toContain('ad-hot over 4 partitions 2025-11-22T08:26Z to 2025-11-22T08:27Z');
-    expect(text).toMatch(/ 0 +40 +5 +3\.2 s +2025-11-22T08:27Z +12 +9 +2 +1\n$/);
-    const wrong = { ...status.conservation, unread_records: null, balanced: false, rows: { ...rows, difference: 3 } };
+    expect(text).toMatch(/ 0 +40 +5 +3\.2 s +2025-11-22T08:27Z +12 +9 +2 +1 +0\n$/);
+    expect(text).toContain('10 - 0 missing + 2 others = 12 received  none missing');
+    const lost = { acknowledged: 14, missing: 4, written_off: 1 };
+    const wrong = {
+      ...{ ...status.conservation, ...lost, unread_records: null, balanced: false },
+      rows: { ...rows, difference: 3 },
+    };
     const bad = statusText({ ...status, conservation: wrong, hot_ads: null, quarantine: {} }, bare);
-    for (const words of ['NOT balanced', '3 lines DIFFER', 'Kafka does not answer', 'empty'])
+    for (const words of [
+      'NOT balanced',
+      '14 - 4 missing + 2 others = 12 received  4 MISSING (1 written off)',
+      '3 lines DIFFER',
+      'Kafka does not answer',
+      'empty',
+    ])
       expect(bad).toContain(words);
   });
 

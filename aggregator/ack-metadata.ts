@@ -1,0 +1,52 @@
+/**
+ * What is known of acknowledgements, as it stands in the metadata of a committed offset: five numbers, and six for each
+ * writer, in base 36. With the most writers, and the largest numbers a header may tell, it takes less than 3 KB of the 4096
+ * bytes the broker allows.
+ */
+import { type AckState, unknownAcks, type WriterState } from './core/acknowledgements.ts';
+
+export function encodeAcks({ writers, ...acks }: AckState): string {
+  const { acknowledged, missing, repeated, unreadable, unknownUntil } = acks;
+  const head = [acknowledged, missing, repeated, unreadable, unknownUntil];
+  const rows = writers.map(({ writer, batch, lines, received, total, seen, seenAt }) => {
+    return [writer, ...numbersText([batch, lines, received, total, seen, seenAt])].join('.');
+  });
+  return [numbersText(head).join('.'), ...rows].join(' ');
+}
+
+/**
+ * Nothing is known where a release that did not follow acknowledgements has made the commit, nor where the text is none
+ * that this one reads: clicks are counted all the same.
+ */
+export function decodeAcks(text: unknown): AckState {
+  if (typeof text !== 'string') return unknownAcks;
+  const [head = '', ...rows] = text.split(' ');
+  const [acknowledged, missing, repeated, unreadable, unknownUntil] = numbersOf(head.split('.'));
+  if (acknowledged === undefined || missing === undefined || repeated === undefined || unreadable === undefined)
+    return unknownAcks;
+  const writers = rows.map(writerOf);
+  const totals = { acknowledged, missing, repeated, unreadable };
+  // One that cannot be read may be any.
+  if (!writers.every(state => state !== undefined)) return { ...unknownAcks, ...totals };
+  return { ...totals, unknownUntil, writers };
+}
+
+function writerOf(row: string): WriterState | undefined {
+  const [writer = '', ...rest] = row.split('.');
+  const [batch, lines, received, total, seen, seenAt] = numbersOf(rest);
+  if (batch === undefined || lines === undefined || total === undefined || seen === undefined || seenAt === undefined)
+    return undefined;
+  return { writer, batch, lines, received, total, seen, seenAt };
+}
+
+/** What is undefined has no digits. */
+function numbersText(values: readonly (number | undefined)[]): string[] {
+  return values.map(value => value?.toString(36) ?? '');
+}
+
+function numbersOf(texts: readonly string[]): (number | undefined)[] {
+  return texts.map(text => {
+    const value = /^[0-9a-z]{1,11}$/.test(text) ? Number.parseInt(text, 36) : Number.NaN;
+    return Number.isSafeInteger(value) ? value : undefined;
+  });
+}

@@ -1,0 +1,160 @@
+/**
+ * CONTRACT: what a record of topic `clicks` says of acknowledgements, in its header `acks`. So that a click which ingest
+ * has acknowledged, but which never reached the log, shows in the log itself (infra/decisions/018).
+ *
+ * Every ingest process is a *writer*, with an id (a ULID) that no other process ever has. To each partition it appends
+ * batch after batch, numbered from 1, never two at a time: before the next one begins, the brokers have acknowledged the
+ * one before, or it is *in doubt* for ever: it may be in the log, now or later, and nobody was told that it is.
+ * Every record of a batch has the same header, which says what had become of the earlier ones when this one began:
+ *
+ *     1 . writer . batch . lines . last . outcomes . total
+ *
+ * - `lines`: click lines of this batch, in all of its records;
+ * - `last`: the latest batch before it that was acknowledged, 0 if none was;
+ * - `outcomes`: of the 32 batches before it, hexadecimal; bit i is set if batch `batch - 1 - i` was acknowledged;
+ * - `total`: click lines of all acknowledged batches before it.
+ *
+ * A batch that was acknowledged stands in its partition before all batches that name it so; otherwise it is lost. Whoever
+ * reads the partition in order sees every loss, exactly, as soon as the writer's next batch comes. Where none comes, the
+ * writer appends a *statement* after a while: a batch of one record without lines. It reads like a tick.
+ *
+ * This module has no clock and sends nothing. The numbers are good for 2^53 batches and lines per partition.
+ */
+
+import type { Headers } from '../infra/kafka/record-batch.ts';
+
+export interface AckChain {
+  /**
+   * For a batch of `lines` click lines that is about to be appended to `partition`; at most one is under way per
+   * partition, and each of its records bears the header. With 0 lines it is a statement.
+   */
+  begin(partition: number, lines: number): { readonly batch: number; readonly header: string };
+  /** The brokers have acknowledged the batch. What is never called for a batch leaves it in doubt. */
+  acknowledged(partition: number, batch: number): void;
+  /** Partitions whose last acknowledged batch no record in the log names yet, as far as is known: a batch under way may. */
+  owed(): readonly number[];
+}
+
+/** Name of the record header. */
+export const ackHeader = 'acks';
+
+/** How many earlier batches a header tells the outcome of, one by one. */
+export const toldOutcomes = 32;
+
+/** `writer`: a ULID, minted when the process starts. */
+export function createAckChain(writer: string): AckChain {
+  if (!writerPattern.test(writer)) throw new RangeError(`writer: must be a ULID: ${JSON.stringify(writer)}`);
+  const links = new Map<number, Link>();
+  const linkOf = (partition: number) => {
+    let link = links.get(partition);
+    if (link === undefined) {
+      link = { batch: 0, lines: 0, isAcknowledged: false, last: 0, outcomes: 0, total: 0, named: 0, beganAt: 0 };
+      links.set(partition, link);
+    }
+    return link;
+  };
+  return {
+    begin(partition, lines) {
+      const link = linkOf(partition);
+      if (link.batch > 0) link.outcomes = ((link.outcomes << 1) | Number(link.isAcknowledged)) >>> 0;
+      link.batch++;
+      link.lines = lines;
+      link.isAcknowledged = false;
+      link.beganAt = link.total;
+      const { batch, last, outcomes, total } = link;
+      return { batch, header: formatAcks({ writer, batch, lines, last, outcomes, total }) };
+    },
+    acknowledged(partition, batch) {
+      const link = linkOf(partition);
+      if (batch !== link.batch || link.isAcknowledged) {
+        throw new RangeError(
+          `batch ${batch} of partition ${partition} is not under way: the last one is ${link.batch}`,
+        );
+      }
+      link.isAcknowledged = true;
+      link.last = batch;
+      link.total += link.lines;
+      link.named = link.beganAt;
+    },
+    owed() {
+      return [...links].flatMap(([partition, { total, named }]) => (total > named ? [partition] : []));
+    },
+  };
+}
+
+/** What one writer has done in one partition. */
+interface Link {
+  /** The batch that began last, its lines, and whether it was acknowledged. */
+  batch: number;
+  lines: number;
+  isAcknowledged: boolean;
+  /** As the next header will say, but for the batch that began last. */
+  last: number;
+  outcomes: number;
+  total: number;
+  /** The total that the last acknowledged batch has told. */
+  named: number;
+  /** The total that the last batch tells. */
+  beganAt: number;
+}
+
+/** A header, read. */
+export interface Acks {
+  readonly writer: string;
+  readonly batch: number;
+  readonly lines: number;
+  readonly last: number;
+  readonly outcomes: number;
+  readonly total: number;
+}
+
+export function formatAcks({ writer, batch, lines, last, outcomes, total }: Acks): string {
+  return `${version}.${writer}.${batch}.${lines}.${last}.${outcomes.toString(16)}.${total}`;
+}
+
+/** The header of a record, whatever another producer may have put there; undefined where it has none. */
+export function acksOf(headers: Headers | undefined): string | undefined {
+  const value = headers?.[ackHeader];
+  if (value === undefined || typeof value === 'string') return value;
+  // Several are none.
+  return Array.isArray(value) ? '' : value.toString('latin1', 0, longestHeader + 1);
+}
+
+/** Undefined where it is no header of this format, or contradicts itself. */
+export function readAcks(header: string): Acks | undefined {
+  const found = headerPattern.exec(header);
+  if (found === null) return undefined;
+  const [, writer = '', batch, lines, last, outcomes = '', total] = found;
+  const acks = {
+    writer,
+    batch: Number(batch),
+    lines: Number(lines),
+    last: Number(last),
+    outcomes: Number.parseInt(outcomes, 16),
+    total: Number(total),
+  };
+  const isSound = acks.last < acks.batch && (acks.last > 0 || acks.total === 0);
+  return isSound ? acks : undefined;
+}
+
+/** Whether the header tells that `batch`, one before its own, was acknowledged; undefined: that is too long ago. */
+export function wasAcknowledged({ batch: own, last, outcomes }: Acks, batch: number): boolean | undefined {
+  if (batch >= last) return batch === last;
+  const bit = own - 1 - batch;
+  return bit < toldOutcomes ? ((outcomes >>> bit) & 1) === 1 : undefined;
+}
+
+/** When the writer's id was minted by its own clock, epoch ms. */
+export function mintedAt(writer: string): number {
+  let time = 0;
+  for (let i = 0; i < 10; i++) time = time * 32 + alphabet.indexOf(writer[i] ?? '');
+  return time;
+}
+
+const version = 1;
+const longestHeader = 128;
+const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+const writerPattern = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
+/** Up to 15 digits, so that every number is exact; none counts from 0 but the totals. */
+const headerPattern =
+  /^1\.([0-7][0-9A-HJKMNP-TV-Z]{25})\.([1-9]\d{0,14})\.(0|[1-9]\d{0,14})\.(0|[1-9]\d{0,14})\.([0-9a-f]{1,8})\.(0|[1-9]\d{0,14})$/;
