@@ -10,11 +10,16 @@
  * up, and after a failed batch new clicks of that partition are refused at once for a short while. Then the next append
  * tries again: recovery needs no help. Other partitions go on. What waits in memory never exceeds `maxBufferBytes`, and
  * what waits for one partition is a part of that.
+ *
+ * Every record says what of this process was acknowledged before it (ack-chain.ts). Where no next batch comes to say it,
+ * a record without lines does, a second later and at the end.
  */
 import { messageOf, Retryable } from '../infra/errors.ts';
+import type { OutgoingRecord } from '../infra/kafka/outgoing-record.ts';
 import type { Producer } from '../infra/kafka/producer.ts';
 import { counter, gauge, histogram } from '../infra/metrics.ts';
 import type { TraceContext } from '../infra/trace-context.ts';
+import { type AckChain, ackHeader } from './ack-chain.ts';
 import { Append } from './append.ts';
 import { type Batch, ClickBuffer, maxPartitionSendBytes } from './click-buffer.ts';
 import type { ClickLines } from './click-lines.ts';
@@ -25,6 +30,7 @@ export interface ClickLogOptions {
   /** @throws Retryable where it cannot be told yet */
   readonly partitionFor: (click: RoutedClick) => number;
   readonly producer: Pick<Producer, 'sendBatch'>;
+  readonly ackChain: AckChain;
   readonly lingerMs: number;
   /** Of one record, at most 1 MiB. */
   readonly maxBatchBytes: number;
@@ -43,7 +49,7 @@ export interface ClickLog extends AsyncDisposable {
   /** Why all clicks are refused at the moment, if they are. */
   refusal(): Retryable | undefined;
   readonly pendingBytes: number;
-  /** Sends without lingering what waits; resolves when nothing waits any more. */
+  /** Sends without lingering what waits; resolves when nothing waits any more and nothing is under way. */
   drain(): Promise<void>;
 }
 
@@ -51,6 +57,9 @@ export interface ClickLog extends AsyncDisposable {
 export const backOffMs = 1_000;
 /** One partition's part of the buffer: so that a leader that is away does not fill it for all. */
 const partOfBuffer = 1 / 4;
+/** What was acknowledged is said after so long at the latest, but for the time of a look. */
+const statedAfterMs = 1_000;
+const lookEveryMs = 250;
 
 export function createClickLog(options: ClickLogOptions): ClickLog {
   return new BatchingClickLog(options);
@@ -66,6 +75,7 @@ interface Partition {
   refusedBecause: string;
   /** The last append that was looked at for it. */
   lookedAtFor: number;
+  acknowledgedAtMs: number;
 }
 
 class BatchingClickLog implements ClickLog {
@@ -79,12 +89,14 @@ class BatchingClickLog implements ClickLog {
   #lingerTimer: NodeJS.Timeout | undefined;
   /** Of the lines of one append. */
   #routed = new Uint16Array(64);
+  readonly #stating: NodeJS.Timeout;
   #draining: PromiseWithResolvers<void> | undefined;
   #closed = false;
 
   constructor(options: ClickLogOptions) {
     this.#options = options;
     this.#buffer = new ClickBuffer(options.maxBatchBytes);
+    this.#stating = setInterval(() => this.#state(performance.now() - statedAfterMs), lookEveryMs);
     this.#partitionBytes = Math.max(options.maxBufferBytes * partOfBuffer, 2 * maxPartitionSendBytes);
   }
 
@@ -123,6 +135,9 @@ class BatchingClickLog implements ClickLog {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    clearInterval(this.#stating);
+    await this.drain();
+    this.#state(Number.POSITIVE_INFINITY);
     await this.drain();
   }
 
@@ -173,11 +188,21 @@ class BatchingClickLog implements ClickLog {
     this.#schedule();
   }
 
+  /** Says what was acknowledged until then, where no batch under way or waiting is going to. */
+  #state(untilMs: number): void {
+    for (const number of this.#options.ackChain.owed()) {
+      const { isUnderWay, acknowledgedAtMs, refusedUntilMs } = this.#partitionOf(number);
+      if (isUnderWay || acknowledgedAtMs > untilMs || performance.now() < refusedUntilMs) continue;
+      this.#handOver(number);
+    }
+  }
+
   #handOver(number: number): void {
-    const { topic, producer } = this.#options;
+    const { topic, producer, ackChain } = this.#options;
     const partition = this.#partitionOf(number);
     partition.isUnderWay = true;
     let batch: Batch<Append> | undefined;
+    let begun: ReturnType<AckChain['begin']> | undefined;
     let observe = () => 0;
     producer.sendBatch(
       { topic, partition: number },
@@ -186,10 +211,14 @@ class BatchingClickLog implements ClickLog {
           batch = this.#buffer.take(number);
           partition.sendingBytes = batch.bytes;
           this.#sendingBytes += batch.bytes;
+          if (batch.lines === 0 && !ackChain.owed().includes(number)) return undefined;
+          begun = ackChain.begin(number, batch.lines);
           observe = produceSeconds.startTimer();
-          return batch.records;
+          const records = batch.lines > 0 ? batch.records : [{ partition: number, value: '' }];
+          return withHeader(records, begun.header);
         },
         settled: error => {
+          if (begun && !error) ackChain.acknowledged(number, begun.batch);
           this.#settled(partition, number, batch, error);
           observe();
         },
@@ -209,6 +238,7 @@ class BatchingClickLog implements ClickLog {
       sends.inc({ outcome: 'failed' });
       for (const { waiter } of chunks) waiter.fail(failure);
     } else if (bytes > 0) {
+      partition.acknowledgedAtMs = performance.now();
       sends.inc({ outcome: 'acknowledged' });
       sendBytes.observe(bytes);
       for (const { waiter } of chunks) waiter.acknowledge();
@@ -220,14 +250,14 @@ class BatchingClickLog implements ClickLog {
   #partitionOf(number: number): Partition {
     const partition = this.#partitions[number] ?? {
       ...{ isUnderWay: false, sendingBytes: 0, waitingSinceMs: 0, lookedAtFor: 0 },
-      ...{ refusedUntilMs: 0, refusedBecause: '' },
+      ...{ refusedUntilMs: 0, refusedBecause: '', acknowledgedAtMs: 0 },
     };
     this.#partitions[number] = partition;
     return partition;
   }
 
   #endDrain(): void {
-    if (this.pendingBytes > 0) return;
+    if (this.#partitions.some(partition => partition?.isUnderWay)) return;
     this.#draining?.resolve();
     this.#draining = undefined;
   }
@@ -236,6 +266,10 @@ class BatchingClickLog implements ClickLog {
     const whose = partition === undefined ? '' : ` of partition ${partition}`;
     return new Retryable(`the buffer${whose} is full: ${this.pendingBytes} bytes in all wait for Kafka`);
   }
+}
+
+function withHeader(records: readonly OutgoingRecord[], header: string): OutgoingRecord[] {
+  return records.map(record => ({ ...record, headers: { ...record.headers, [ackHeader]: header } }));
 }
 
 const sends = counter('ingest_sends_total', 'Batches sent to Kafka, each with the waiting clicks of one partition', [

@@ -10,7 +10,9 @@ import { createLog } from '../infra/log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
+import { createAckChain } from './ack-chain.ts';
 import { buildIngestApp } from './app.ts';
+import { createClickIdMint } from './click-id.ts';
 import { createClickLog } from './click-log.ts';
 import { acksOf, checkRelations, IngestConfig, splitSettingsOf } from './config.ts';
 import { openHotAds } from './hot-ads/hot-ads.ts';
@@ -48,6 +50,8 @@ await runProcess(log, async stop => {
     topic,
     partitionFor: hotAds.partitionFor,
     producer,
+    // A writer of its own: whatever an earlier process was about to say, nobody says any more.
+    ackChain: createAckChain(createClickIdMint()(Date.now())),
     lingerMs: config.INGEST_LINGER_MS,
     maxBatchBytes: config.INGEST_MAX_BATCH_BYTES,
     maxBufferBytes: config.INGEST_MAX_BUFFER_BYTES,

@@ -5,7 +5,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
-import { createProducer, type OutgoingRecord, type Producer } from '../../infra/kafka/producer.ts';
+import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
+import { createProducer, type Producer } from '../../infra/kafka/producer.ts';
 import { createLog } from '../../infra/log.ts';
 import { ackHeader, createAckChain } from '../../ingest/ack-chain.ts';
 import { ackChains } from '../support/ack-chains.ts';
@@ -46,7 +47,7 @@ interface Status {
 const all = Array.from({ length: partitions }, (_, partition) => partition);
 
 /** As ingest writes: batch by batch, each record with its header, a statement for what was not told yet. */
-function createWriter(producer: Producer) {
+function createWriter(producer: Pick<Producer, 'send'>) {
   const chain = createAckChain(writerId(Date.now(), 1));
   const append = async (counts: ReadonlyMap<number, number>) => {
     const begun = [...counts].map(([partition, count]) => ({ partition, count, ...chain.begin(partition, count) }));
@@ -65,13 +66,12 @@ function createWriter(producer: Producer) {
 
 /** Resolves, but what it was to write to these partitions is not written. */
 const lost = new Set<number>();
-const lossy: Producer = {
+const lossy: Pick<Producer, 'send'> = {
   send: (topic, records) =>
     real.send(
       topic,
       records.filter(({ partition }) => !lost.has(partition)),
     ),
-  [Symbol.asyncDispose]: () => real[Symbol.asyncDispose](),
 };
 
 const status = () => pipeline.get<Status>('/v1/status');

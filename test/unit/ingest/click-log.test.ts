@@ -4,6 +4,7 @@ import { Retryable } from '../../../infra/errors.ts';
 import type { OutgoingRecord } from '../../../infra/kafka/outgoing-record.ts';
 import type { Producer } from '../../../infra/kafka/producer.ts';
 import type { TraceContext } from '../../../infra/trace-context.ts';
+import { acksOf, createAckChain, readAcks } from '../../../ingest/ack-chain.ts';
 import { type Click, partitionOf } from '../../../ingest/click.ts';
 import { maxPartitionSendBytes } from '../../../ingest/click-buffer.ts';
 import { ClickLines } from '../../../ingest/click-lines.ts';
@@ -12,6 +13,7 @@ import type { RoutedClick } from '../../../ingest/hot-ads/rule.ts';
 
 const partitions = 4;
 const timeoutMs = 5_000;
+const writer = '01KBH3G7ZW0000000000000000';
 
 interface Send {
   readonly partition: number;
@@ -40,6 +42,7 @@ function setUp(options: Partial<Parameters<typeof createClickLog>[0]> = {}) {
     topic: 'clicks',
     partitionFor: click => partitionOf(click.adId, partitions),
     producer,
+    ackChain: createAckChain(writer),
     lingerMs: 3,
     maxBatchBytes: 16_384,
     maxBufferBytes: 1 << 20,
@@ -313,10 +316,13 @@ describe('createClickLog', () => {
     expect([sent.now, queued.now]).toEqual(['retryable', 'retryable']);
     sends[0]!.ack();
     await settle();
-    expect(sends).toHaveLength(1);
-    expect(log.pendingBytes).toBe(0);
-    const later = outcomeOf(append(log, [click('e3')]));
+    // What the broker has acknowledged after all is said, without a line of what waited.
+    expect(sends[1]?.records.map(({ value }) => value)).toEqual(['']);
     sends[1]!.ack();
+    await settle();
+    expect([sends.length, log.pendingBytes]).toEqual([2, 0]);
+    const later = outcomeOf(append(log, [click('e3')]));
+    sends[2]!.ack();
     await settle();
     expect(later.now).toBe('acknowledged');
   });
@@ -359,12 +365,45 @@ describe('createClickLog', () => {
     expect(sends[0]?.partition).toBe(40_000);
   });
 
+  it('says in each record what was acknowledged before, and in a record without lines where none follows', async () => {
+    const { sends, log } = setUp({ lingerMs: 0, partitionFor: () => 0 });
+    const told = (i: number) => sends[i]!.records.map(({ headers }) => readAcks(acksOf(headers) ?? ''));
+    void append(log, [click('e1'), click('e2')]);
+    sends[0]!.ack();
+    await settle();
+    outcomeOf(append(log, [click('e3')]));
+    sends[1]!.fail();
+    await vi.advanceTimersByTimeAsync(500);
+    expect(sends).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(2 * backOffMs);
+    expect(sends[2]?.records.map(({ value }) => value)).toEqual(['']);
+    sends[2]!.ack();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(sends).toHaveLength(3);
+    expect(told(0)).toEqual([expect.objectContaining({ writer, batch: 1, lines: 2, last: 0, total: 0 })]);
+    expect(told(1)).toEqual([expect.objectContaining({ writer, batch: 2, lines: 1, last: 1, total: 2 })]);
+    expect(told(2)).toEqual([expect.objectContaining({ writer, batch: 3, lines: 0, last: 1, total: 2 })]);
+  });
+
+  it('says at its end what no record has said yet', async () => {
+    const { sends, log } = setUp({ lingerMs: 0 });
+    void append(log, [click('e1')]);
+    sends[0]!.ack();
+    const disposed = log[Symbol.asyncDispose]();
+    await settle();
+    expect(sends[1]?.records.map(({ value }) => value)).toEqual(['']);
+    sends[1]!.ack();
+    await disposed;
+  });
+
   it('drains without lingering and takes nothing afterwards', async () => {
     const { sends, log } = setUp({ lingerMs: 1_000 });
     const outcome = outcomeOf(append(log, [click('e1')]));
     const disposed = log[Symbol.asyncDispose]();
     await settle();
     sends[0]!.ack();
+    await settle();
+    sends[1]!.ack();
     await disposed;
     expect(outcome.now).toBe('acknowledged');
     await expect(append(log, [click('e2')])).rejects.toThrow(/stopping/);
