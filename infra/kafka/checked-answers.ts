@@ -9,7 +9,8 @@
  */
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { incompleteAnswer, isPassing } from './passing-errors.ts';
+import './request-frame.ts';
+import { incompleteAnswer, isPassing, passOver } from './passing-errors.ts';
 
 export interface PartitionsOfTopic<Partition extends { readonly partition: number } = { readonly partition: number }> {
   readonly topic: string;
@@ -18,10 +19,15 @@ export interface PartitionsOfTopic<Partition extends { readonly partition: numbe
 
 type Offsets = PartitionsOfTopic<{ readonly partition: number; readonly offset: string }>;
 
-interface Metadata {
+export interface Metadata {
   readonly topicMetadata: readonly {
+    readonly topicErrorCode?: number;
     readonly topic: string;
-    readonly partitionMetadata: readonly { readonly partitionId: number; readonly leader: number }[];
+    readonly partitionMetadata: readonly {
+      readonly partitionErrorCode?: number;
+      readonly partitionId: number;
+      readonly leader: number;
+    }[];
   }[];
 }
 
@@ -66,17 +72,9 @@ const ConsumerGroup: { readonly prototype: ConsumerGroup } = require('kafkajs/sr
 
 const { metadata, fetch, listOffsets, offsetFetch, offsetCommit, deleteRecords } = Broker.prototype;
 
-/** A topic's partitions are 0, 1, 2 …: where one is left out, it would be left out of everything that goes by this. */
 Broker.prototype.metadata = async function (topics = []) {
   const answer = await metadata.call(this, topics);
-  const found = new Map(answer.topicMetadata.map(({ topic, partitionMetadata }) => [topic, partitionMetadata]));
-  for (const topic of topics) if (!found.has(topic)) throw incompleteAnswer(`Metadata: nothing of topic ${topic}`);
-  for (const [topic, partitions] of found) {
-    const ids = new Set(partitions.map(({ partitionId }) => partitionId));
-    const missing = [...partitions.keys()].find(id => !ids.has(id));
-    if (partitions.length === 0 || missing !== undefined)
-      throw incompleteAnswer(`Metadata: topic ${topic} without partition ${missing ?? 0}`);
-  }
+  checkMetadata(topics, answer);
   return answer;
 };
 
@@ -120,12 +118,14 @@ Broker.prototype.deleteRecords = async function (asked) {
 
 const { fetchTopicsOffset } = Cluster.prototype;
 const attempts = 5;
+const longestMs = 5_000;
 
 /**
  * kafkajs asks nobody for a partition that its metadata does not know, and leaves it out of the result. And it goes on
  * asking a former leader for as long as that lives: its metadata is fetched anew here.
  */
 Cluster.prototype.fetchTopicsOffset = async function (topics) {
+  const startedAt = performance.now();
   for (let tried = 1; ; tried++) {
     try {
       for (const { topic, partitions } of topics)
@@ -134,7 +134,7 @@ Cluster.prototype.fetchTopicsOffset = async function (topics) {
       compare('ListOffsets of all brokers', topics, told);
       return told;
     } catch (error) {
-      if (tried === attempts || !isPassing(error)) throw error;
+      if (tried === attempts || performance.now() - startedAt > longestMs || !isPassing(error)) throw error;
       await sleep(100 * 2 ** (tried - 1));
       await this.refreshMetadata().catch(passOver);
     }
@@ -175,6 +175,17 @@ function namesOf(topics: readonly PartitionsOfTopic[]): string[] {
   return topics.flatMap(({ topic, partitions }) => partitions.map(({ partition }) => `${topic}[${partition}]`));
 }
 
-function passOver(error: unknown): void {
-  if (!isPassing(error)) throw error;
+/**
+ * A topic's partitions are 0, 1, 2 …: where one is left out, it would be left out of everything that goes by this.
+ * @throws where a topic or a partition is missing
+ */
+export function checkMetadata(topics: readonly string[], { topicMetadata }: Metadata): void {
+  const found = new Map(topicMetadata.map(({ topic, partitionMetadata }) => [topic, partitionMetadata]));
+  for (const topic of topics) if (!found.has(topic)) throw incompleteAnswer(`Metadata: nothing of topic ${topic}`);
+  for (const [topic, partitions] of found) {
+    const ids = new Set(partitions.map(({ partitionId }) => partitionId));
+    const missing = [...partitions.keys()].find(id => !ids.has(id));
+    if (partitions.length === 0 || missing !== undefined)
+      throw incompleteAnswer(`Metadata: topic ${topic} without partition ${missing ?? 0}`);
+  }
 }

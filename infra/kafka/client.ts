@@ -7,6 +7,7 @@ import type { Kafka, SASLOptions } from 'kafkajs';
 import type { KafkaConfig } from '../config.ts';
 import type { Logger } from '../log.ts';
 import { createSocket } from './framed-socket.ts';
+import './group-membership.ts';
 import './produce-encoder.ts';
 import './request-frame.ts';
 

@@ -15,6 +15,9 @@ const passingNames: ReadonlySet<string> = new Set([
   'KafkaJSGroupCoordinatorNotFound',
 ]);
 
+/** What kafkajs makes of an error when it gives up. */
+const wrappingNames: ReadonlySet<string> = new Set(['KafkaJSNumberOfRetriesExceeded', 'KafkaJSNonRetriableError']);
+
 const passingTypes: ReadonlySet<string> = new Set([
   'LEADER_NOT_AVAILABLE',
   'NOT_LEADER_FOR_PARTITION',
@@ -33,6 +36,7 @@ const passingTypes: ReadonlySet<string> = new Set([
 
 export function isPassing(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
+  if (wrappingNames.has(error.name)) return isPassing(error.cause);
   const type: unknown = Reflect.get(error, 'type');
   if (typeof type === 'string') return passingTypes.has(type);
   return passingNames.has(error.name) || Reflect.get(error, incomplete) === true;
@@ -44,4 +48,21 @@ const incomplete = Symbol('an incomplete answer');
 /** @returns an error for kafkajs to hand on, which passes. */
 export function incompleteAnswer(message: string): Error {
   return Object.assign(new Error(message), { retriable: true, [incomplete]: true });
+}
+
+/** @throws an error that passes, where there is no answer in time */
+export async function answerWithin<T>(ms: number, what: string, answer: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(incompleteAnswer(`${what}: no answer within ${ms} ms`)), ms);
+  // What fails later has been given up.
+  answer.catch(() => undefined);
+  try {
+    return await Promise.race([answer, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export function passOver(error: unknown): void {
+  if (!isPassing(error)) throw error;
 }
