@@ -103,14 +103,12 @@ function inOrder(pool: BrokerPool): string[] {
 }
 
 async function metadataFrom(broker: PoolBroker, topics: readonly string[]): Promise<BrokerMetadata> {
-  try {
-    return (await broker.metadata(topics)) as BrokerMetadata;
-  } catch (error) {
-    const partial = error instanceof LeaderlessMetadata ? error.metadata : undefined;
-    if (partial === undefined) throw error;
-    checkMetadata(topics, partial);
-    return partial;
-  }
+  const metadata = await broker.metadata(topics).catch(error => {
+    if (error instanceof LeaderlessMetadata) return error.metadata;
+    throw error;
+  });
+  checkMetadata(topics, metadata);
+  return metadata as BrokerMetadata;
 }
 
 async function take(pool: BrokerPool, metadata: BrokerMetadata): Promise<void> {
