@@ -56,7 +56,8 @@ function adminOver(admin: KafkaAdmin): Admin {
     return new Map(
       offsets.map(({ partition, low, high }) => {
         const [start, end] = [Number(low), Number(high)];
-        if (!(start >= 0 && end >= start)) throw new Retryable(`${doing}: [${partition}] from ${low} to ${high}`);
+        if (!/^\d+$/.test(low) || !(end >= start))
+          throw new Retryable(`${doing}: [${partition}] from ${low} to ${high}`);
         return [partition, { start, end }];
       }),
     );

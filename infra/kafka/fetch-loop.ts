@@ -85,7 +85,7 @@ class Run {
   async #follow(getNodeIds: () => readonly string[], handle: HandleFetch): Promise<void> {
     const isGone = (nodeId: string) => {
       const nodeIds = getNodeIds();
-      // While none is known, those that were are as good as any.
+      // While none is known, those that were are asked on.
       return nodeIds.length > 0 && !nodeIds.includes(nodeId);
     };
     while (!this.#isOver) {

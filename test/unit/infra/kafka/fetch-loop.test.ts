@@ -101,12 +101,13 @@ it('handles a partition for one broker at a time, and no more batches than allow
   let handled = 0;
   const loop = createFetchLoop({
     getNodeIds: () => ['1', '2', '3'],
-    fetch: async () => [batchOf(0), batchOf(1), batchOf(2)],
+    // Partition 0 is on its way from one broker to the next.
+    fetch: async nodeId => [batchOf(0), batchOf(Number(nodeId))],
     async handler({ partition }) {
       if (now.has(partition)) throw new Error(`partition ${partition} is handled twice at a time`);
       now.add(partition);
       most = Math.max(most, now.size);
-      await sleep(2);
+      await sleep(partition === 0 ? 20 : 2);
       now.delete(partition);
       handled++;
     },
