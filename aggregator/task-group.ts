@@ -89,6 +89,7 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
   }, timerMs);
   // A halted task waits for a person; every other one is to get on, or to be started anew with its process.
   const watch = watchStalls({
+    group: names.aggregatorGroup,
     log,
     async readings() {
       const ranges = await admin.ranges(topic);
@@ -96,7 +97,11 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
       return new Map(
         owned.map(task => [
           `${topic}[${task.partition}]`,
-          { position: task.reached, end: ranges.get(task.partition)?.end ?? 0 },
+          {
+            position: task.reached,
+            end: ranges.get(task.partition)?.end ?? 0,
+            isWaiting: task.state !== 'running' && task.state !== 'restoring',
+          },
         ]),
       );
     },

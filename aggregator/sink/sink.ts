@@ -152,6 +152,7 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
   // An insert that takes long is none that hangs, as far as can be told.
   const isAtWork = () => inserter.failing !== undefined || between(inserter.insertingForMs, 1, longestInsertMs);
   const watch = watchStalls({
+    group,
     log,
     readings: async () => (haltedBy === undefined && !isAtWork() ? await positions.readings(admin, group) : undefined),
     onStall: what => deps.onCrash(new Error(`${group} stalled: ${what}`)),

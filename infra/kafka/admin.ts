@@ -1,11 +1,17 @@
-/** What the processes ask the brokers besides reading and writing: topics, committed offsets, the ends of partitions. */
-import { setTimeout as sleep } from 'node:timers/promises';
+/**
+ * What the processes ask the brokers besides reading and writing: topics, committed offsets, the ends of partitions.
+ *
+ * What an answer lacks is an error, never "none": where a partition is left out of what was committed, its reader would
+ * begin where the log begins. kafkajs asks only for the partitions that its metadata knows at the time; so answers are
+ * held against the number of partitions as well, which never falls. (Single answers: checked-answers.ts.)
+ */
 import type { Admin as KafkaAdmin } from 'kafkajs';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
 import { fixedPartitions, type Names, topicNames, topicSettings } from '../topics.ts';
 import type { KafkaClient } from './client.ts';
 import type { Committed } from './committed.ts';
 import { isRetriable, translate } from './errors.ts';
+import { isPassing } from './passing-errors.ts';
 
 export interface Admin extends AsyncDisposable {
   /**
@@ -31,18 +37,36 @@ export async function openAdmin(kafka: KafkaClient): Promise<Admin> {
 }
 
 function adminOver(admin: KafkaAdmin): Admin {
+  /** By topic, the most that were seen. */
+  const seen = new Map<string, number>();
+  const complete = (what: string, topic: string, partitions: readonly { readonly partition: number }[]) => {
+    const missing = missingOf(partitions, seen.get(topic) ?? 1);
+    if (missing !== undefined) throw new Retryable(`${what}: nothing is said of ${topic}[${missing}]`);
+    seen.set(topic, partitions.length);
+  };
   const ranges = async (topic: string) => {
-    const offsets = await attempt(`offsets of ${topic}`, () => admin.fetchTopicOffsets(topic));
-    return new Map(offsets.map(o => [o.partition, { start: Number(o.low), end: Number(o.high) }]));
+    const doing = `offsets of ${topic}`;
+    const offsets = await attempt(doing, () => admin.fetchTopicOffsets(topic), failoverMs);
+    complete(doing, topic, offsets);
+    return new Map(
+      offsets.map(({ partition, low, high }) => {
+        const [start, end] = [Number(low), Number(high)];
+        if (!/^\d+$/.test(low) || !(end >= start))
+          throw new Retryable(`${doing}: [${partition}] from ${low} to ${high}`);
+        return [partition, { start, end }];
+      }),
+    );
+  };
+  const answered = async (groupId: string, topic: string) => {
+    const doing = `committed offsets of ${groupId}`;
+    const found = await attempt(doing, () => admin.fetchOffsets({ groupId, topics: [topic] }), failoverMs);
+    const partitions = found.filter(of => of.topic === topic).flatMap(of => of.partitions);
+    complete(doing, topic, partitions);
+    return new Map(partitions.map(of => [of.partition, committedIn(of)]));
   };
   const commits = async (groupId: string, topic: string) => {
-    const [found] = await attempt(`committed offsets of ${groupId}`, () =>
-      admin.fetchOffsets({ groupId, topics: [topic] }),
-    );
-    const made = found?.partitions.filter(({ offset }) => offset !== '-1') ?? [];
-    return new Map(
-      made.map(o => [o.partition, { offset: Number(o.offset), metadata: o.metadata ?? '' } satisfies Committed]),
-    );
+    const made = [...(await answered(groupId, topic))];
+    return new Map(made.flatMap(([partition, commit]) => (commit ? [[partition, commit] as const] : [])));
   };
   return {
     ranges,
@@ -51,7 +75,10 @@ function adminOver(admin: KafkaAdmin): Admin {
       return new Map([...(await ranges(topic))].map(([partition, { end }]) => [partition, end]));
     },
     async committed(groupId, topic, partition) {
-      return (await commits(groupId, topic)).get(partition);
+      const all = await answered(groupId, topic);
+      if (!all.has(partition))
+        throw new Retryable(`committed offsets of ${groupId}: nothing is said of ${topic}[${partition}]`);
+      return all.get(partition);
     },
     async deleteBefore(topic, offsets) {
       const partitions = [...offsets].map(([partition, offset]) => ({ partition, offset: String(offset) }));
@@ -63,13 +90,28 @@ function adminOver(admin: KafkaAdmin): Admin {
   };
 }
 
+const noCommit = '-1';
+
+function committedIn({ offset, metadata }: { offset: string; metadata?: string | null }): Committed | undefined {
+  return offset === noCommit ? undefined : { offset: Number(offset), metadata: metadata ?? '' };
+}
+
+/** The lowest of the partitions 0, 1, 2 … that is not there; there are `least` at least. */
+function missingOf(partitions: readonly { readonly partition: number }[], least: number): number | undefined {
+  const found = new Set(partitions.map(({ partition }) => partition));
+  for (let id = 0; id < Math.max(least, partitions.length); id++) if (!found.has(id)) return id;
+  return undefined;
+}
+
 /** @throws ConfigError if the topic does not exist */
 export async function partitionCount(kafka: KafkaClient, topic: string): Promise<number> {
   const admin = kafka.admin();
   await attempt('connect', () => admin.connect());
   try {
     const metadata = await admin.fetchTopicMetadata({ topics: [topic] });
-    return metadata.topics[0]?.partitions.length ?? 0;
+    const count = metadata.topics.find(({ name }) => name === topic)?.partitions.length ?? 0;
+    if (count === 0) throw new Retryable(`metadata of ${topic}: no partitions`);
+    return count;
   } catch (error) {
     if (messageOf(error).includes('does not host this topic')) {
       throw new ConfigError(`Kafka has no topic ${topic}: create the topics first (node infra/setup-main.ts)`, {
@@ -150,18 +192,26 @@ function specOf(name: (typeof topicNames)[number], names: Names, numPartitions: 
 }
 
 const attempts = 6;
+const failoverPauseMs = 250;
+/** A cluster needs 9 s to notice that a broker is dead, and a moment to replace it. */
+const failoverMs = 12_000;
 
 /**
  * Leaders and coordinators move when a broker restarts. kafkajs asks again where it produces and consumes, but not in
- * its admin client, so that is done here, for about 3 s.
+ * its admin client, so that is done here, for about 3 s; and for `throughMs`, where a failover is to be waited for, as
+ * whoever has asked would come again later than it ends.
  */
-async function attempt<T>(doing: string, work: () => Promise<T>): Promise<T> {
+async function attempt<T>(doing: string, work: () => Promise<T>, throughMs = 0): Promise<T> {
+  const startedAt = performance.now();
   for (let tried = 1; ; tried++) {
     try {
       return await work();
     } catch (error) {
-      if (tried === attempts || !isRetriable(error)) throw translate(error, doing);
-      await sleep(100 * 2 ** (tried - 1));
+      const isTried = tried >= attempts || !isRetriable(error);
+      const isOver = !isPassing(error) || performance.now() - startedAt > throughMs;
+      if (isTried && isOver) throw translate(error, doing);
+      const pauseMs = isTried ? failoverPauseMs : 100 * 2 ** (tried - 1);
+      await new Promise(resolve => setTimeout(resolve, pauseMs));
     }
   }
 }

@@ -8,6 +8,8 @@
  * - Batches fetched before a rebalance or a seek may still arrive: each batch tells `fetchedOffset`, and the owner drops
  *   those it did not ask for.
  * - Batches of control records alone are never handed over: `onGap` tells how far they reach.
+ * - What goes wrong in the cluster and passes is overcome as the same member, broker by broker (group-membership.ts,
+ *   group-coordinator.ts), and who leads what is asked every few seconds, as a broker that hangs says nothing of that.
  * - OFFSET_OUT_OF_RANGE ends the consumer with `Corrupt` (offset-out-of-range.ts).
  * - After an error that it cannot retry, kafkajs leaves the group and joins it anew. In between `seek`, `pause` and
  *   `resume` throw. Where the coordinator is not found, as while the brokers are away, it would leave for good: then the
@@ -21,6 +23,7 @@ import type { KafkaClient } from './client.ts';
 import type { Committed } from './committed.ts';
 import { corruptIn, isCausedBy, translate } from './errors.ts';
 import { type BatchMessage, recordsFrom } from './fetch-decoder.ts';
+import './group-membership.ts';
 import './offset-out-of-range.ts';
 import type { LogRecord } from './record-batch.ts';
 
@@ -90,6 +93,7 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
     maxBytesPerPartition: options.maxBytesPerPartition,
     readUncommitted: options.isolation === 'read_uncommitted',
     allowAutoTopicCreation: false,
+    metadataMaxAge: metadataMaxAgeMs,
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 60 },
   });
   let closed = false;
@@ -117,7 +121,7 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
       }
     }
   };
-  listen(consumer, options, joinAgain);
+  listen(consumer, options, { joinAgain, isClosed: () => closed });
   const asMember = <T>(doing: string, work: () => T): T => {
     try {
       return work();
@@ -160,8 +164,13 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
 }
 
 const rejoinPauseMs = 1_000;
+const metadataMaxAgeMs = 3_000;
 
-function listen(consumer: Consumer, options: GroupConsumerOptions, joinAgain: () => Promise<void>): void {
+function listen(
+  consumer: Consumer,
+  options: GroupConsumerOptions,
+  { joinAgain, isClosed }: { joinAgain(): Promise<void>; isClosed(): boolean },
+): void {
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
     const assigned = new Map(Object.entries(payload.memberAssignment));
     options.log.info({ group: options.group, assigned: payload.memberAssignment }, 'partitions assigned');
@@ -173,6 +182,8 @@ function listen(consumer: Consumer, options: GroupConsumerOptions, joinAgain: ()
   });
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     const { error, restart } = payload;
+    // It was to end.
+    if (isClosed()) return;
     const isOutage = isCausedBy(error, 'KafkaJSGroupCoordinatorNotFound');
     if (restart || isOutage) options.log.warn({ group: options.group, why: error.message }, 'consumer joins again');
     else

@@ -2,11 +2,27 @@
  * Notices a reader that stands still though there is something to read: kafkajs consumers and requests have been seen to
  * hang without an error after a broker or a group had moved (kafkajs#659). Whoever asks acts: the process ends, says why,
  * and is started again.
+ *
+ * An ordinary failover must not be taken for that: the cluster needs 9 s to notice a dead broker, then leaders and
+ * coordinators move and load, and the group may have to wait for the session of a member that died. To end a process that
+ * is about to go on costs more than it brings. What tells the two apart:
+ * - the positions are compared with what the partitions' leaders say now. While one of them does not answer, nobody can
+ *   get on, and nothing is counted;
+ * - whoever is busy overcoming a failover meets errors that pass, or joins its group (reading-trouble.ts). A reader that
+ *   hangs meets nothing: it stands still in silence. So 20 s are counted from the last trouble, and a reader that
+ *   hangs ends its process after 20 to 30 s;
+ * - a reader may also be lost in trouble, seeing a failover where there is none, or wait for something else than the
+ *   log, as a task does for its fence. After 60 s in which all leaders have answered, no trouble counts any more.
+ * The answers themselves may hang: who has waited for one for 90 s, ends, too. Each request ends long before that
+ * (bounded-requests.ts).
  */
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { lastTroubleOf } from './reading-trouble.ts';
 
 export interface WatchedReaders {
+  /** Whose trouble counts. */
+  readonly group: string;
   /** Readings by name; undefined when no progress can be expected. A rejection counts as that: the brokers are away. */
   readings(): Promise<ReadonlyMap<string, Reading> | undefined>;
   onStall(what: string): void;
@@ -14,28 +30,37 @@ export interface WatchedReaders {
 }
 
 const checkEveryMs = 5_000;
-const stallMs = 20_000;
+const limits: StallLimits = { silentMs: 20_000, troubledMs: 60_000 };
+const longestAnswerMs = 90_000;
 
-export function watchStalls({ readings, onStall, log }: WatchedReaders): Disposable {
-  const watch = new StallWatch(stallMs);
-  let asking = false;
+export function watchStalls({ group, readings, onStall, log }: WatchedReaders): Disposable {
+  const watch = new StallWatch(limits);
+  let askedAt: number | undefined;
   let turnAt = performance.now();
   const ask = async () => {
     // Who was stopped himself, or had no turn for long, has not seen the readers stand still.
-    if (performance.now() - turnAt > 2 * checkEveryMs) watch.reset();
+    const hadNoTurn = performance.now() - turnAt > 2 * checkEveryMs;
     turnAt = performance.now();
-    if (asking) return;
-    asking = true;
+    if (hadNoTurn) {
+      watch.reset();
+      if (askedAt !== undefined) askedAt = turnAt;
+    }
+    if (askedAt !== undefined) {
+      const waitedMs = turnAt - askedAt;
+      if (waitedMs >= longestAnswerMs) onStall(`no answer about the positions for ${Math.round(waitedMs / 1_000)} s`);
+      return;
+    }
+    askedAt = turnAt;
     try {
       const now = await readings();
       if (now === undefined || performance.now() - turnAt > 2 * checkEveryMs) return watch.reset();
-      const stalled = watch.check(now, performance.now());
+      const stalled = watch.check(now, performance.now(), lastTroubleOf(group));
       if (stalled !== undefined) onStall(stalled);
     } catch (error) {
       log.debug({ why: messageOf(error) }, 'progress unknown');
       watch.reset();
     } finally {
-      asking = false;
+      askedAt = undefined;
     }
   };
   const timer = setInterval(() => void ask(), checkEveryMs);
@@ -47,26 +72,38 @@ export interface Reading {
   readonly position: number;
   /** Offset behind the last record that can be read. */
   readonly end: number;
+  /** The reader itself waits for something else than the log. */
+  readonly isWaiting?: boolean;
+}
+
+export interface StallLimits {
+  /** Of a reader that meets no trouble. */
+  readonly silentMs: number;
+  /** Of any. */
+  readonly troubledMs: number;
 }
 
 export class StallWatch {
-  readonly #stallMs: number;
+  readonly #limits: StallLimits;
   readonly #since = new Map<string, { position: number; sinceMs: number }>();
 
-  constructor(stallMs: number) {
-    this.#stallMs = stallMs;
+  constructor(limits: StallLimits) {
+    this.#limits = limits;
   }
 
   /** To be called every few seconds with all that is read, by name. Returns what stands still, or undefined. */
-  check(readings: ReadonlyMap<string, Reading>, nowMs: number): string | undefined {
+  check(readings: ReadonlyMap<string, Reading>, nowMs: number, lastTroubleMs: number): string | undefined {
     for (const name of this.#since.keys()) if (!readings.has(name)) this.#since.delete(name);
     let stalled: string | undefined;
-    for (const [name, { position, end }] of readings) {
+    for (const [name, { position, end, isWaiting = false }] of readings) {
       const last = this.#since.get(name);
       if (position >= end) this.#since.delete(name);
       else if (last === undefined || last.position !== position) this.#since.set(name, { position, sinceMs: nowMs });
-      else if (nowMs - last.sinceMs >= this.#stallMs) {
-        stalled ??= `${name} stands at ${position} for ${Math.round((nowMs - last.sinceMs) / 1_000)} s, though the log reaches ${end}`;
+      else {
+        const standsMs = nowMs - last.sinceMs;
+        const silentMs = isWaiting ? 0 : nowMs - Math.max(last.sinceMs, lastTroubleMs);
+        if (silentMs < this.#limits.silentMs && standsMs < this.#limits.troubledMs) continue;
+        stalled ??= `${name} stands at ${position} for ${Math.round(standsMs / 1_000)} s, though the log reaches ${end}`;
       }
     }
     return stalled;

@@ -377,11 +377,100 @@ export const mutations: readonly Mutation[] = [
     file: 'ingest/click-log.ts',
     edits: [
       [
-        'await this.#options.producer.send(this.#options.topic, records);',
-        'await this.#options.producer.send(this.#options.topic, Math.random() < 0.02 ? records.slice(0, -1) : records);',
+        'return withHeader(records, begun.header);',
+        'return Math.random() < 0.02 ? undefined : withHeader(records, begun.header);',
       ],
     ],
     integration: 'test/integration/cluster.test.ts',
+  },
+  {
+    name: 'commit-without-partition',
+    bug: 'a commit is taken for done though the answer says nothing of one of its partitions',
+    file: 'infra/kafka/checked-answers.ts',
+    edits: [["compare('OffsetCommit', asked.topics, answer.responses);", 'void answer.responses;']],
+    unit: 'test/unit/infra/kafka/checked-answers.test.ts',
+  },
+  {
+    name: 'missing-read-as-no-commit',
+    bug: 'a partition that an answer leaves out counts as one without a commit, and is read from where the log begins',
+    file: 'infra/kafka/admin.ts',
+    edits: [
+      ['if (missing !== undefined) throw new Retryable(', 'if (missing === -1) throw new Retryable('],
+      ['if (!all.has(partition))', 'if (all.size === 0)'],
+    ],
+    unit: 'test/unit/infra/kafka/admin.test.ts',
+  },
+  {
+    name: 'assigned-and-not-read',
+    bug: 'an assigned partition that the metadata does not know is not read, and nobody is told',
+    file: 'infra/kafka/checked-answers.ts',
+    edits: [
+      [
+        'const missing = partitions.find(partition => !found.has(partition));',
+        'const missing = partitions.at(found.size + 99);',
+      ],
+    ],
+    unit: 'test/unit/infra/kafka/checked-answers.test.ts',
+  },
+  {
+    name: 'ended-and-committed',
+    bug: 'a commit of a consumer that has ended is taken for done, as kafkajs does',
+    file: 'infra/kafka/group-coordinator.ts',
+    edits: [["throw new Error('no member of the group now, nothing is committed');", 'return;']],
+    unit: 'test/unit/infra/kafka/group-coordinator.test.ts',
+  },
+  {
+    name: 'old-coordinator-kept',
+    bug: 'the coordinator that was found first is asked for ever',
+    file: 'infra/kafka/group-coordinator.ts',
+    edits: [['if (isLost) asking.coordinator = await', 'if (isLost) await']],
+    unit: 'test/unit/infra/kafka/group-coordinator.test.ts',
+  },
+  {
+    name: 'joined-for-a-leader',
+    bug: 'the whole group joins anew whenever a partition’s leader has moved, as with kafkajs',
+    file: 'infra/kafka/group-membership.ts',
+    edits: [
+      ["if (!isPassing(error) && Reflect.get(Object(error), 'type') !== 'UNKNOWN_TOPIC_OR_PARTITION')", 'if (error)'],
+    ],
+    unit: 'test/unit/infra/kafka/group-membership.test.ts',
+  },
+  {
+    name: 'leaderless-for-long',
+    bug: 'a partition without a leader is looked for when the metadata expire, and not read until then',
+    file: 'infra/kafka/metadata-refresh.ts',
+    edits: [
+      ['(isLeaderless ? Math.min(leaderlessMs, pool.metadataMaxAge) : pool.metadataMaxAge)', 'pool.metadataMaxAge'],
+    ],
+    unit: 'test/unit/infra/kafka/metadata-refresh.test.ts',
+  },
+  {
+    name: 'failover-taken-for-a-stall',
+    bug: 'a reader that is busy overcoming a failover is ended like one that hangs',
+    file: 'infra/kafka/stall-watch.ts',
+    edits: [['Math.max(last.sinceMs, lastTroubleMs)', 'last.sinceMs']],
+    unit: 'test/unit/infra/stall-watch.test.ts',
+  },
+  {
+    name: 'trouble-without-end',
+    bug: 'a reader that always finds trouble is never ended, though all leaders answer',
+    file: 'infra/kafka/stall-watch.ts',
+    edits: [
+      [
+        'if (silentMs < this.#limits.silentMs && standsMs < this.#limits.troubledMs) continue;',
+        'if (silentMs < this.#limits.silentMs) continue;',
+      ],
+    ],
+    unit: 'test/unit/infra/stall-watch.test.ts',
+  },
+  {
+    name: 'two-brokers-at-a-partition',
+    bug: 'a partition whose leader has moved is handled for both its leaders at the same time',
+    file: 'infra/kafka/fetch-loop.ts',
+    edits: [
+      ['fetched.filter(batch => !busy.has(nameOf(batch)))', 'fetched.filter(batch => nameOf(batch) !== undefined)'],
+    ],
+    unit: 'test/unit/infra/kafka/fetch-loop.test.ts',
   },
 ];
 

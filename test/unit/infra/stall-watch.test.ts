@@ -1,28 +1,55 @@
 import { expect, it } from 'vitest';
 import { StallWatch } from '../../../infra/kafka/stall-watch.ts';
 
-const at = (position: number, end: number) => new Map([['clicks[0]', { position, end }]]);
+const limits = { silentMs: 20_000, troubledMs: 60_000 };
+const at = (position: number, end: number, isWaiting = false) => new Map([['clicks[0]', { position, end, isWaiting }]]);
 
-it('tells a reader that stands still though there is something to read, once the time is over', () => {
-  const watch = new StallWatch(20_000);
-  expect(watch.check(at(5, 9), 0)).toBeUndefined();
-  expect(watch.check(at(5, 12), 19_999)).toBeUndefined();
-  expect(watch.check(at(5, 12), 20_000)).toBe('clicks[0] stands at 5 for 20 s, though the log reaches 12');
+it('tells a reader that stands still in silence though there is something to read, once the time is over', () => {
+  const watch = new StallWatch(limits);
+  expect(watch.check(at(5, 9), 0, 0)).toBeUndefined();
+  expect(watch.check(at(5, 12), 19_999, 0)).toBeUndefined();
+  expect(watch.check(at(5, 12), 20_000, 0)).toBe('clicks[0] stands at 5 for 20 s, though the log reaches 12');
 });
 
 it('is content with any progress, and with nothing to read', () => {
-  const watch = new StallWatch(20_000);
-  watch.check(at(5, 9), 0);
-  expect(watch.check(at(6, 9), 20_000)).toBeUndefined();
-  expect(watch.check(at(9, 9), 40_000)).toBeUndefined();
-  expect(watch.check(at(9, 10), 80_000)).toBeUndefined();
+  const watch = new StallWatch(limits);
+  watch.check(at(5, 9), 0, 0);
+  expect(watch.check(at(6, 9), 20_000, 0)).toBeUndefined();
+  expect(watch.check(at(9, 9), 40_000, 0)).toBeUndefined();
+  expect(watch.check(at(9, 10), 80_000, 0)).toBeUndefined();
 });
 
 it('begins anew after a reset, and forgets what is no longer read here', () => {
-  const watch = new StallWatch(20_000);
-  watch.check(at(5, 9), 0);
+  const watch = new StallWatch(limits);
+  watch.check(at(5, 9), 0, 0);
   watch.reset();
-  expect(watch.check(at(5, 9), 30_000)).toBeUndefined();
-  watch.check(new Map(), 40_000);
-  expect(watch.check(at(5, 9), 60_000)).toBeUndefined();
+  expect(watch.check(at(5, 9), 30_000, 0)).toBeUndefined();
+  watch.check(new Map(), 40_000, 0);
+  expect(watch.check(at(5, 9), 60_000, 0)).toBeUndefined();
+});
+
+it('leaves a reader its time after its last trouble, as in a failover', () => {
+  const watch = new StallWatch(limits);
+  watch.check(at(5, 9), 0, 0);
+  // A broker is gone for 15 s, then the group is joined anew.
+  expect(watch.check(at(5, 9), 20_000, 15_000)).toBeUndefined();
+  expect(watch.check(at(5, 9), 30_000, 18_000)).toBeUndefined();
+  expect(watch.check(at(5, 9), 37_999, 18_000)).toBeUndefined();
+  expect(watch.check(at(5, 9), 38_000, 18_000)).toBe('clicks[0] stands at 5 for 38 s, though the log reaches 9');
+});
+
+it('gives up a reader that finds trouble without end while the partitions’ leaders answer', () => {
+  const watch = new StallWatch(limits);
+  watch.check(at(5, 9), 0, 0);
+  for (let nowMs = 5_000; nowMs < 60_000; nowMs += 5_000) {
+    expect(watch.check(at(5, 9), nowMs, nowMs - 100)).toBeUndefined();
+  }
+  expect(watch.check(at(5, 9), 60_000, 59_900)).toBe('clicks[0] stands at 5 for 60 s, though the log reaches 9');
+});
+
+it('gives one that waits for something else than the log the longer time', () => {
+  const watch = new StallWatch(limits);
+  watch.check(at(5, 9), 0, 0);
+  expect(watch.check(at(5, 9, true), 59_999, 0)).toBeUndefined();
+  expect(watch.check(at(5, 9, true), 60_000, 0)).toContain('clicks[0] stands at 5');
 });

@@ -1,0 +1,116 @@
+/**
+ * Whatever is asked of a broker ends. kafkajs gives every request the same 30 s, connects once more for every request
+ * that finds no connection, and waits for some answers without any limit. So one broker that hangs (paused, cut off, its
+ * disk stuck) would hold for half a minute, or for good, what two others could have answered at once. Here
+ * - small requests have 5 s, which no broker in good health needs, and fetches and joins what they ask for and a little;
+ *   a shorter limit of the client holds (`requestTimeoutMs` of client.ts);
+ * - a connection is made once, however many wait for it: kafkajs would make several, lose all but the last, and have the
+ *   lost ones close that one when they end themselves;
+ * - making it, and its authentication, ends: where the other side closes in between, kafkajs says nothing to anybody.
+ *
+ * It takes the place of kafkajs' methods, before they are used.
+ */
+import { createRequire } from 'node:module';
+import './request-frame.ts';
+
+/** As far as it is used. */
+interface PushedRequest {
+  readonly entry: { readonly apiName: string };
+  /** Of requests for which the broker may wait: a fetch, a join. */
+  readonly requestTimeout?: number | null;
+}
+
+interface RequestQueue {
+  createSocketRequest(pushed: PushedRequest): { requestTimeout: number };
+}
+
+interface Connection {
+  readonly host: string;
+  readonly port: number;
+  readonly connectionTimeout: number;
+  readonly authHandlers: { onError(): void } | null;
+  connect(): Promise<unknown>;
+  disconnect(): Promise<unknown>;
+  sendAuthRequest(request: unknown): Promise<unknown>;
+}
+
+const smallMs = 5_000;
+/** Tens of MB may come over a slow line. */
+const fetchMs = 10_000;
+/** Until the leader of the group has sent what it assigns. */
+const syncMs = 15_000;
+const authenticationMs = 10_000;
+
+/** How long an answer is awaited; undefined: as long as the client says. */
+export function limitMsOf({ entry: { apiName }, requestTimeout }: PushedRequest): number | undefined {
+  switch (apiName) {
+    case 'ApiVersions':
+    case 'Metadata':
+    case 'GroupCoordinator':
+    case 'Heartbeat':
+    case 'LeaveGroup':
+    case 'ListOffsets':
+    case 'OffsetFetch':
+    case 'OffsetCommit':
+    case 'DescribeGroups':
+    case 'SaslHandshake':
+    case 'SaslAuthenticate':
+      return smallMs;
+    case 'Fetch':
+      return (requestTimeout ?? 0) + fetchMs;
+    case 'JoinGroup':
+      return requestTimeout ?? undefined;
+    case 'SyncGroup':
+      return syncMs;
+    default:
+      return undefined;
+  }
+}
+
+const require = createRequire(import.meta.url);
+const RequestQueue: { readonly prototype: RequestQueue } = require('kafkajs/src/network/requestQueue/index.js');
+const Connection: { readonly prototype: Connection } = require('kafkajs/src/network/connection.js');
+const { KafkaJSConnectionError }: { KafkaJSConnectionError: new (message: string, of: { broker: string }) => Error } =
+  require('kafkajs/src/errors.js');
+
+const { createSocketRequest } = RequestQueue.prototype;
+RequestQueue.prototype.createSocketRequest = function (pushed) {
+  const request = createSocketRequest.call(this, pushed);
+  request.requestTimeout = Math.min(request.requestTimeout, limitMsOf(pushed) ?? request.requestTimeout);
+  return request;
+};
+
+const { connect, sendAuthRequest } = Connection.prototype;
+const connecting = new WeakMap<Connection, Promise<unknown>>();
+
+Connection.prototype.connect = function () {
+  const underWay = connecting.get(this);
+  if (underWay) return underWay;
+  const made = connectInTime(this).finally(() => connecting.delete(this));
+  connecting.set(this, made);
+  return made;
+};
+
+async function connectInTime(connection: Connection): Promise<unknown> {
+  const { host, port, connectionTimeout } = connection;
+  const late = Promise.withResolvers<never>();
+  // kafkajs has a limit of its own, which it forgets when the other side closes first.
+  const timer = setTimeout(() => {
+    late.reject(new KafkaJSConnectionError('Connection timeout', { broker: `${host}:${port}` }));
+    void connection.disconnect().catch(() => undefined);
+  }, connectionTimeout + 1_000);
+  try {
+    return await Promise.race([connect.call(connection), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+Connection.prototype.sendAuthRequest = async function (request) {
+  const timer = setTimeout(() => this.authHandlers?.onError(), authenticationMs);
+  try {
+    return await sendAuthRequest.call(this, request);
+  } finally {
+    clearTimeout(timer);
+  }
+};

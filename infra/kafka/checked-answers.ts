@@ -1,0 +1,191 @@
+/**
+ * Holds every answer that reading rests on against what was asked: what is missing in it, is not known or makes no sense
+ * is an error, never an empty value. kafkajs looks at the error codes of an answer, and takes the rest on trust:
+ * a partition that an answer leaves out counts as committed, as never committed, as empty, or is not read any more.
+ *
+ * The check stands at the two places that all answers pass, for consumers and admin alike: the methods of kafkajs' broker,
+ * each of which sends one request, and those of its cluster that put together several answers. They are replaced before
+ * they are used. The errors pass (passing-errors.ts): the same or another broker is asked again.
+ */
+import { createRequire } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
+import './request-frame.ts';
+import { incompleteAnswer, isPassing, passOver } from './passing-errors.ts';
+
+export interface PartitionsOfTopic<Partition extends { readonly partition: number } = { readonly partition: number }> {
+  readonly topic: string;
+  readonly partitions: readonly Partition[];
+}
+
+type Offsets = PartitionsOfTopic<{ readonly partition: number; readonly offset: string }>;
+
+export interface Metadata {
+  readonly topicMetadata: readonly {
+    readonly topicErrorCode?: number;
+    readonly topic: string;
+    readonly partitionMetadata: readonly {
+      readonly partitionErrorCode?: number;
+      readonly partitionId: number;
+      readonly leader: number;
+    }[];
+  }[];
+}
+
+interface Asked<Partition extends { readonly partition: number } = { readonly partition: number }> {
+  readonly topics: readonly PartitionsOfTopic<Partition>[];
+}
+
+/** As far as it is used. */
+export interface CheckedBroker {
+  metadata(topics?: readonly string[]): Promise<Metadata>;
+  fetch(asked: Asked): Promise<{
+    readonly errorCode?: number;
+    readonly responses: readonly { readonly topicName: string; readonly partitions: PartitionsOfTopic['partitions'] }[];
+  }>;
+  listOffsets(
+    asked: Asked<{ readonly partition: number; readonly timestamp?: number }>,
+  ): Promise<{ readonly responses: readonly Offsets[] }>;
+  offsetFetch(asked: Asked): Promise<{ readonly responses: readonly Offsets[] }>;
+  offsetCommit(asked: Asked): Promise<{ readonly responses: readonly PartitionsOfTopic[] }>;
+  deleteRecords(asked: Asked): Promise<{ readonly topics: readonly PartitionsOfTopic[] }>;
+}
+
+/** As far as it is used. */
+export interface CheckedCluster {
+  refreshMetadata(): Promise<void>;
+  fetchTopicsOffset(topics: readonly PartitionsOfTopic[]): Promise<readonly Offsets[]>;
+}
+
+/** As far as it is used. */
+interface ConsumerGroup {
+  findReadReplicaForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, number[]>>;
+}
+
+/** Timestamps that stand for the begin and the end of a partition. */
+const specialTimestamps: ReadonlySet<number | undefined> = new Set([-2, -1]);
+const noCommit = '-1';
+
+const require = createRequire(import.meta.url);
+const Broker: { readonly prototype: CheckedBroker } = require('kafkajs/src/broker/index.js');
+const Cluster: { readonly prototype: CheckedCluster } = require('kafkajs/src/cluster/index.js');
+const ConsumerGroup: { readonly prototype: ConsumerGroup } = require('kafkajs/src/consumer/consumerGroup.js');
+
+const { metadata, fetch, listOffsets, offsetFetch, offsetCommit, deleteRecords } = Broker.prototype;
+
+Broker.prototype.metadata = async function (topics = []) {
+  const answer = await metadata.call(this, topics);
+  checkMetadata(topics, answer);
+  return answer;
+};
+
+Broker.prototype.fetch = async function (asked) {
+  const answer = await fetch.call(this, asked);
+  if (answer.errorCode) throw incompleteAnswer(`Fetch: error ${answer.errorCode}`);
+  const told = answer.responses.map(({ topicName, partitions }) => ({ topic: topicName, partitions }));
+  compare('Fetch', asked.topics, told);
+  return answer;
+};
+
+Broker.prototype.listOffsets = async function (asked) {
+  const answer = await listOffsets.call(this, asked);
+  compare('ListOffsets', asked.topics, answer.responses);
+  const isSpecial = asked.topics.every(({ partitions }) =>
+    partitions.every(({ timestamp }) => specialTimestamps.has(timestamp)),
+  );
+  // A time may lie behind the last record, the begin and the end are somewhere.
+  if (isSpecial) checkOffsets('ListOffsets', answer.responses);
+  return answer;
+};
+
+Broker.prototype.offsetFetch = async function (asked) {
+  const answer = await offsetFetch.call(this, asked);
+  compare('OffsetFetch', asked.topics, answer.responses);
+  checkOffsets('OffsetFetch', answer.responses, noCommit);
+  return answer;
+};
+
+Broker.prototype.offsetCommit = async function (asked) {
+  const answer = await offsetCommit.call(this, asked);
+  compare('OffsetCommit', asked.topics, answer.responses);
+  return answer;
+};
+
+Broker.prototype.deleteRecords = async function (asked) {
+  const answer = await deleteRecords.call(this, asked);
+  compare('DeleteRecords', asked.topics, answer.topics);
+  return answer;
+};
+
+const { fetchTopicsOffset } = Cluster.prototype;
+const attempts = 5;
+const longestMs = 5_000;
+
+/**
+ * kafkajs asks nobody for a partition that its metadata does not know, and leaves it out of the result. And it goes on
+ * asking a former leader for as long as that lives: its metadata is fetched anew here.
+ */
+Cluster.prototype.fetchTopicsOffset = async function (topics) {
+  const startedAt = performance.now();
+  for (let tried = 1; ; tried++) {
+    try {
+      for (const { topic, partitions } of topics)
+        if (partitions.length === 0) throw incompleteAnswer(`no partition of ${topic} is known`);
+      const told = await fetchTopicsOffset.call(this, topics);
+      compare('ListOffsets of all brokers', topics, told);
+      return told;
+    } catch (error) {
+      if (tried === attempts || performance.now() - startedAt > longestMs || !isPassing(error)) throw error;
+      await sleep(100 * 2 ** (tried - 1));
+      await this.refreshMetadata().catch(passOver);
+    }
+  }
+};
+
+const { findReadReplicaForPartitions } = ConsumerGroup.prototype;
+
+/** kafkajs reads nothing of an assigned partition that its metadata does not know, and says nothing. */
+ConsumerGroup.prototype.findReadReplicaForPartitions = function (topic, partitions) {
+  const byNode = findReadReplicaForPartitions.call(this, topic, partitions);
+  const found = new Set(Object.values(byNode).flat());
+  const missing = partitions.find(partition => !found.has(partition));
+  if (missing !== undefined) throw incompleteAnswer(`${topic}[${missing}] is assigned, and not in the metadata`);
+  return byNode;
+};
+
+/** @throws where the answer does not tell of exactly the partitions that were asked for, each once */
+function compare(request: string, asked: readonly PartitionsOfTopic[], told: readonly PartitionsOfTopic[]): void {
+  const open = new Set(namesOf(asked));
+  for (const name of namesOf(told)) {
+    if (!open.delete(name)) throw incompleteAnswer(`${request}: the answer tells of ${name}, which was not asked for`);
+  }
+  const [missing] = open;
+  if (missing !== undefined) throw incompleteAnswer(`${request}: the answer tells nothing of ${missing}`);
+}
+
+function checkOffsets(request: string, told: readonly Offsets[], besides?: string): void {
+  for (const { topic, partitions } of told) {
+    for (const { partition, offset } of partitions) {
+      if (offset === besides || /^\d+$/.test(offset)) continue;
+      throw incompleteAnswer(`${request}: ${offset} is no offset of ${topic}[${partition}]`);
+    }
+  }
+}
+
+function namesOf(topics: readonly PartitionsOfTopic[]): string[] {
+  return topics.flatMap(({ topic, partitions }) => partitions.map(({ partition }) => `${topic}[${partition}]`));
+}
+
+/**
+ * A topic's partitions are 0, 1, 2 …: where one is left out, it would be left out of everything that goes by this.
+ * @throws where a topic or a partition is missing
+ */
+export function checkMetadata(topics: readonly string[], { topicMetadata }: Metadata): void {
+  const found = new Map(topicMetadata.map(({ topic, partitionMetadata }) => [topic, partitionMetadata]));
+  for (const topic of topics) if (!found.has(topic)) throw incompleteAnswer(`Metadata: nothing of topic ${topic}`);
+  for (const [topic, partitions] of found) {
+    const ids = new Set(partitions.map(({ partitionId }) => partitionId));
+    const missing = [...partitions.keys()].find(id => !ids.has(id));
+    if (partitions.length === 0 || missing !== undefined)
+      throw incompleteAnswer(`Metadata: topic ${topic} without partition ${missing ?? 0}`);
+  }
+}

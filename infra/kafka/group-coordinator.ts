@@ -1,0 +1,211 @@
+/**
+ * Finds a group's coordinator wherever it is, and goes on with it. kafkajs keeps asking the one it has found when it
+ * joined: where that is gone, heartbeats and commits fail for a minute, then the consumer leaves, and comes back as
+ * another member, for which the group waits until the session of the first is over. And while it waits for the answer to
+ * a heartbeat, it reads nothing. Here
+ * - a coordinator that is away, has moved or is still loading the group is looked for, and asked again in the name of the
+ *   same member: the group's state has moved along, and nobody has to join again;
+ * - all brokers are asked for it, one after the other, for a few seconds, and what they say is not swallowed;
+ * - a heartbeat holds up reading for a moment at most, and what comes of it later is told at the next;
+ * - a commit that the consumer cannot make, since it has ended, is an error (kafkajs: success), and a commit is only ever
+ *   made in the generation it was asked for in: after a rebalance the partition may be another's.
+ *
+ * The coordinators of transactions are found by kafkajs as before. It takes the place of kafkajs' methods, before they
+ * are used.
+ */
+import { createRequire } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
+import './bounded-requests.ts';
+import './fetch-loop.ts';
+import { answerWithin, isPassing, passOver } from './passing-errors.ts';
+import { noteTrouble } from './reading-trouble.ts';
+
+interface Coordinator {
+  isConnected(): boolean;
+  heartbeat(of: { groupId: string; memberId: string; groupGenerationId: number }): Promise<unknown>;
+}
+
+interface AskedBroker {
+  findGroupCoordinator(asked: Asked): Promise<{ readonly coordinator: { readonly nodeId: number } }>;
+}
+
+interface Asked {
+  readonly groupId: string;
+  readonly coordinatorType?: number;
+}
+
+/** As far as it is used. */
+export interface CoordinatedCluster {
+  getNodeIds(): readonly string[];
+  findBroker(of: { readonly nodeId: string | number }): Promise<AskedBroker & Coordinator>;
+  findGroupCoordinator(asked: Asked): Promise<Coordinator>;
+  refreshMetadata(): Promise<void>;
+}
+
+export interface ConsumerGroup {
+  readonly groupId: string;
+  readonly cluster: CoordinatedCluster;
+  readonly memberId: string | null;
+  readonly generationId: number;
+  coordinator: Coordinator;
+  readonly offsetManager: OffsetManager | null;
+  lastRequest: number;
+  heartbeat(of: { readonly interval: number }): Promise<void>;
+}
+
+interface OffsetManager {
+  readonly cluster: CoordinatedCluster;
+  readonly groupId: string;
+  coordinator: Coordinator;
+  getCoordinator(): Promise<Coordinator>;
+  commitOffsets(offsets?: unknown): Promise<void>;
+  resolveOffsets(): Promise<void>;
+}
+
+interface Runner {
+  readonly running: boolean;
+  readonly consumerGroup: ConsumerGroup;
+  commitOffsets(offsets: unknown): Promise<void>;
+}
+
+/** 0: of a group; 1: of transactions. */
+const ofGroup = 0;
+const findForMs = 5_000;
+const answerMs = 2_000;
+const pauseMs = 250;
+/** A heartbeat that is answered is so at once. */
+const heldUpMs = 200;
+const beatForMs = 60_000;
+const commitForMs = 20_000;
+
+const require = createRequire(import.meta.url);
+const Cluster: { readonly prototype: CoordinatedCluster } = require('kafkajs/src/cluster/index.js');
+const ConsumerGroup: { readonly prototype: ConsumerGroup } = require('kafkajs/src/consumer/consumerGroup.js');
+const OffsetManager: { readonly prototype: OffsetManager } = require('kafkajs/src/consumer/offsetManager/index.js');
+const Runner: { readonly prototype: Runner } = require('kafkajs/src/consumer/runner.js');
+const { KafkaJSGroupCoordinatorNotFound }: { KafkaJSGroupCoordinatorNotFound: new (message: string) => Error } =
+  require('kafkajs/src/errors.js');
+
+const { findGroupCoordinator } = Cluster.prototype;
+Cluster.prototype.findGroupCoordinator = async function (asked) {
+  const { groupId, coordinatorType = ofGroup } = asked;
+  if (coordinatorType !== ofGroup) return await findGroupCoordinator.call(this, asked);
+  return await persist(findForMs, async () => {
+    let failure: unknown = new KafkaJSGroupCoordinatorNotFound(`no broker is known to ask for the group ${groupId}`);
+    for (const nodeId of this.getNodeIds()) {
+      try {
+        const found = this.findBroker({ nodeId }).then(broker =>
+          broker.findGroupCoordinator({ groupId, coordinatorType }),
+        );
+        const { coordinator } = await answerWithin(answerMs, `coordinator of ${groupId} by broker ${nodeId}`, found);
+        return await answerWithin(answerMs, `coordinator ${coordinator.nodeId}`, this.findBroker(coordinator));
+      } catch (error) {
+        passOver(error);
+        failure = error;
+      }
+    }
+    await this.refreshMetadata().catch(passOver);
+    throw failure;
+  });
+};
+
+interface Beat {
+  readonly memberId: string;
+  readonly generationId: number;
+  underWay: boolean;
+  failure: { readonly error: unknown } | undefined;
+}
+
+const beats = new WeakMap<ConsumerGroup, Beat>();
+
+ConsumerGroup.prototype.heartbeat = async function ({ interval }) {
+  const { memberId, generationId } = this;
+  if (!memberId) return;
+  let beat = beats.get(this);
+  if (beat?.memberId !== memberId || beat.generationId !== generationId) {
+    // What was heard of an earlier membership says nothing of this one.
+    beat = { memberId, generationId, underWay: false, failure: undefined };
+    beats.set(this, beat);
+  }
+  if (!beat.underWay && beat.failure === undefined) {
+    if (Date.now() < this.lastRequest + interval) return;
+    const settled = beatOnce(this, beat);
+    await answerWithin(heldUpMs, 'Heartbeat', settled).catch(passOver);
+  }
+  const { failure } = beat;
+  beat.failure = undefined;
+  if (failure) throw failure.error;
+};
+
+/** Never rejects. */
+async function beatOnce(group: ConsumerGroup, beat: Beat): Promise<void> {
+  const { memberId, generationId } = beat;
+  const { groupId } = group;
+  beat.underWay = true;
+  try {
+    await atCoordinator(beatForMs, group, async () => {
+      if (group.memberId !== memberId || group.generationId !== generationId) return;
+      await group.coordinator.heartbeat({ groupId, memberId, groupGenerationId: generationId });
+    });
+  } catch (error) {
+    beat.failure = { error };
+  } finally {
+    group.lastRequest = Date.now();
+    beat.underWay = false;
+  }
+}
+
+OffsetManager.prototype.getCoordinator = async function () {
+  const { cluster, groupId } = this;
+  if (!this.coordinator.isConnected()) this.coordinator = await cluster.findGroupCoordinator({ groupId });
+  return this.coordinator;
+};
+
+const { commitOffsets, resolveOffsets } = OffsetManager.prototype;
+OffsetManager.prototype.commitOffsets = async function (offsets) {
+  await atCoordinator(commitForMs, this, () => commitOffsets.call(this, offsets));
+};
+
+OffsetManager.prototype.resolveOffsets = async function () {
+  await atCoordinator(findForMs, this, () => resolveOffsets.call(this));
+};
+
+Runner.prototype.commitOffsets = async function (offsets) {
+  // As it is now: it holds the generation.
+  const { offsetManager } = this.consumerGroup;
+  if (!this.running || offsetManager === null) throw new Error('no member of the group now, nothing is committed');
+  await offsetManager.commitOffsets(offsets);
+};
+
+/** Asks, and where the coordinator cannot answer, looks for it and asks again. */
+async function atCoordinator<T>(
+  forMs: number,
+  asking: { readonly cluster: CoordinatedCluster; readonly groupId: string; coordinator: Coordinator },
+  ask: () => Promise<T>,
+): Promise<T> {
+  const { cluster, groupId } = asking;
+  let isLost = false;
+  return await persist(
+    forMs,
+    async () => {
+      if (isLost) asking.coordinator = await cluster.findGroupCoordinator({ groupId });
+      isLost = true;
+      return await ask();
+    },
+    () => noteTrouble(groupId),
+  );
+}
+
+/** Again and again for as long as what goes wrong passes, for `forMs`. */
+async function persist<T>(forMs: number, work: () => Promise<T>, onFailure?: () => void): Promise<T> {
+  const startedAt = performance.now();
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      onFailure?.();
+      if (!isPassing(error) || performance.now() - startedAt > forMs) throw error;
+      await sleep(pauseMs);
+    }
+  }
+}

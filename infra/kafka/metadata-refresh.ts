@@ -1,0 +1,195 @@
+/**
+ * Learns from any broker that answers who leads what, for all of kafkajs' clients. kafkajs asks one broker, and waits for
+ * that one even where it hangs; fails as a whole while a single partition has no leader; and, before it goes on, waits
+ * until a broker that has left has answered what it was asked before. Here
+ * - the broker that answered last is asked first, none is waited for longer than a moment, then the next is asked;
+ * - a partition without a leader stands in the metadata as that (leader −1), and is looked for again soon;
+ * - who has left is parted from without waiting;
+ * - a broker is connected to once, and its failure told: kafkajs would try again for minutes where a broker takes
+ *   connections but answers nothing.
+ *
+ * It takes the place of kafkajs' methods, before they are used.
+ */
+import { createRequire } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
+import './bounded-requests.ts';
+import { type CheckedBroker, checkMetadata, type Metadata } from './checked-answers.ts';
+import { answerWithin, isPassing } from './passing-errors.ts';
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
+  rack: string | null;
+}
+
+interface PoolBroker extends Pick<CheckedBroker, 'metadata'> {
+  nodeId: string | number | null;
+  readonly connectionPool: Address;
+  isConnected(): boolean;
+  connect(): Promise<void>;
+  disconnect(): Promise<void>;
+}
+
+interface BrokerMetadata extends Metadata {
+  readonly brokers: readonly (Address & { readonly nodeId: number })[];
+}
+
+/** As far as it is used. */
+export interface BrokerPool {
+  brokers: Record<string, PoolBroker>;
+  seedBroker: PoolBroker | undefined;
+  metadata: BrokerMetadata | null;
+  metadataExpireAt: number | null;
+  readonly metadataMaxAge: number;
+  readonly rootLogger: unknown;
+  readonly versions: unknown;
+  readonly connectionPoolBuilder: { build(address: Address): Promise<unknown> };
+  createBroker(options: object): PoolBroker;
+  connect(): Promise<void>;
+  connectBroker(broker: PoolBroker): Promise<void>;
+  findBroker(of: { readonly nodeId: string }): Promise<PoolBroker>;
+  refreshMetadata(topics: readonly string[]): Promise<void>;
+}
+
+/** Longer than any answer about metadata takes, but where a broker hangs. */
+const answerMs = 3_000;
+/** Until a leader is found, it is asked for so often. */
+const leaderlessMs = 1_000;
+const rounds = 4;
+const longestMs = 10_000;
+
+const require = createRequire(import.meta.url);
+const BrokerPool: { readonly prototype: BrokerPool } = require('kafkajs/src/cluster/brokerPool.js');
+
+/** The node that has answered last. */
+const answered = new WeakMap<BrokerPool, string>();
+
+BrokerPool.prototype.refreshMetadata = async function (topics) {
+  const startedAt = performance.now();
+  for (let round = 1; ; round++) {
+    try {
+      return await take(this, await askAround(this, topics));
+    } catch (error) {
+      if (round === rounds || performance.now() - startedAt > longestMs || !isPassing(error)) throw error;
+      await sleep(100 * 2 ** (round - 1));
+    }
+  }
+};
+
+async function askAround(pool: BrokerPool, topics: readonly string[]): Promise<BrokerMetadata> {
+  for (const nodeId of inOrder(pool)) {
+    try {
+      const asked = pool.findBroker({ nodeId }).then(broker => metadataFrom(broker, topics));
+      const metadata = await answerWithin(answerMs, `Metadata of broker ${nodeId}`, asked);
+      answered.set(pool, nodeId);
+      return metadata;
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+    }
+  }
+  // None of those that were known: the ones the client was given.
+  await pool.connect();
+  const { seedBroker } = pool;
+  if (seedBroker === undefined) throw new Error('no broker is known');
+  await pool.connectBroker(seedBroker);
+  return await answerWithin(answerMs, 'Metadata', metadataFrom(seedBroker, topics));
+}
+
+/** Who answered last, then those connected to, then the others. */
+function inOrder(pool: BrokerPool): string[] {
+  const rank = (nodeId: string) =>
+    (nodeId === answered.get(pool) ? 0 : 2) + (pool.brokers[nodeId]?.isConnected() ? 0 : 1);
+  return Object.keys(pool.brokers).sort((a, b) => rank(a) - rank(b));
+}
+
+async function metadataFrom(broker: PoolBroker, topics: readonly string[]): Promise<BrokerMetadata> {
+  const metadata = await broker.metadata(topics).catch(error => {
+    if (error instanceof LeaderlessMetadata) return error.metadata;
+    throw error;
+  });
+  checkMetadata(topics, metadata);
+  return metadata as BrokerMetadata;
+}
+
+async function take(pool: BrokerPool, metadata: BrokerMetadata): Promise<void> {
+  const { seedBroker } = pool;
+  const leaving: PoolBroker[] = [];
+  const brokers: Record<string, PoolBroker> = {};
+  for (const { nodeId, host, port, rack } of metadata.brokers) {
+    const known = pool.brokers[nodeId];
+    if (known && isAt(known, { host, port }) && known.connectionPool.rack === rack) {
+      brokers[nodeId] = known;
+    } else if (seedBroker && isAt(seedBroker, { host, port })) {
+      seedBroker.nodeId = nodeId;
+      seedBroker.connectionPool.rack = rack;
+      brokers[nodeId] = seedBroker;
+    } else {
+      const connectionPool = await pool.connectionPoolBuilder.build({ host, port, rack });
+      const { rootLogger: logger, versions } = pool;
+      brokers[nodeId] = pool.createBroker({ logger, versions, connectionPool, nodeId });
+    }
+  }
+  const kept = new Set(Object.values(brokers));
+  for (const broker of Object.values(pool.brokers)) if (!kept.has(broker)) leaving.push(broker);
+  const isLeaderless = metadata.topicMetadata.some(t => t.partitionMetadata.some(({ leader }) => leader === -1));
+  pool.metadata = metadata;
+  pool.metadataExpireAt =
+    Date.now() + (isLeaderless ? Math.min(leaderlessMs, pool.metadataMaxAge) : pool.metadataMaxAge);
+  pool.brokers = brokers;
+  for (const broker of leaving) part(broker);
+}
+
+function isAt({ connectionPool }: PoolBroker, { host, port }: Pick<Address, 'host' | 'port'>): boolean {
+  return connectionPool.host === host && connectionPool.port === port;
+}
+
+/** It may have requests under way, which end in their time. */
+function part(broker: PoolBroker): void {
+  void broker.disconnect().catch(() => undefined);
+}
+
+const { connectBroker } = BrokerPool.prototype;
+BrokerPool.prototype.connectBroker = async function (broker) {
+  if (broker.isConnected()) return;
+  try {
+    await broker.connect();
+  } catch (error) {
+    // kafkajs makes another connection for it.
+    if (Reflect.get(Object(error), 'type') === 'ILLEGAL_SASL_STATE') return await connectBroker.call(this, broker);
+    part(broker);
+    throw error;
+  }
+};
+
+/** Of the versions that kafkajs knows, every broker since Kafka 2.0 takes the last. */
+const response: { parse(answer: BrokerMetadata): Promise<BrokerMetadata> } =
+  require('kafkajs/src/protocol/requests/metadata/v6/response.js');
+const { KafkaJSProtocolError }: { KafkaJSProtocolError: new (of: object) => Error } = require('kafkajs/src/errors.js');
+
+/** Still an error for whoever waits for leaders, as when a topic is made. */
+class LeaderlessMetadata extends KafkaJSProtocolError {
+  readonly metadata: BrokerMetadata;
+
+  constructor(of: Error, metadata: BrokerMetadata) {
+    super(of);
+    this.metadata = metadata;
+  }
+}
+
+const leaderNotAvailable = 5;
+const listenerNotFound = 72;
+const noLeader: readonly number[] = [0, leaderNotAvailable, listenerNotFound];
+
+const { parse } = response;
+response.parse = async answer => {
+  try {
+    return await parse(answer);
+  } catch (error) {
+    const isOnlyLeaderless = answer.topicMetadata.every(
+      topic =>
+        topic.topicErrorCode === 0 &&
+        topic.partitionMetadata.every(({ partitionErrorCode = 0 }) => noLeader.includes(partitionErrorCode)),
+    );
+    throw isOnlyLeaderless && error instanceof Error ? new LeaderlessMetadata(error, answer) : error;
+  }
+};

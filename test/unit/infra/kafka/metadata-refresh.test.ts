@@ -1,0 +1,113 @@
+/** kafkajs' own pool of brokers, on brokers that hang, leave, and lead nothing. */
+import { createRequire } from 'node:module';
+import { expect, it } from 'vitest';
+import '../../../../infra/kafka/metadata-refresh.ts';
+import type { BrokerPool } from '../../../../infra/kafka/metadata-refresh.ts';
+
+const require = createRequire(import.meta.url);
+const Pool: new (options: object) => BrokerPool = require('kafkajs/src/cluster/brokerPool.js');
+const Decoded: { parse(answer: object): Promise<object> } =
+  require('kafkajs/src/protocol/requests/metadata/v6/response.js');
+const { KafkaJSConnectionError }: { KafkaJSConnectionError: new (message: string) => Error } =
+  require('kafkajs/src/errors.js');
+
+const logger: object = { namespace: () => logger, debug() {}, error() {}, warn() {}, info() {} };
+
+interface FakeBroker {
+  connect?(): Promise<void>;
+  metadata?(): Promise<object>;
+  disconnect?(): Promise<void>;
+}
+
+const address = (nodeId: number) => ({ nodeId, host: `broker-${nodeId}`, port: 9092, rack: null });
+/** Nodes and, by partition, leaders. */
+const answer = (nodes: number[], leaders: number[] = [1], errorCode = 0) => ({
+  brokers: nodes.map(address),
+  topicMetadata: [
+    {
+      topic: 'clicks',
+      topicErrorCode: 0,
+      partitionMetadata: leaders.map((leader, partitionId) => ({
+        partitionId,
+        leader,
+        partitionErrorCode: leader === -1 ? errorCode : 0,
+      })),
+    },
+  ],
+});
+
+function poolOf(fakes: Record<number, FakeBroker>) {
+  const asked: number[] = [];
+  const pool = new Pool({
+    logger,
+    connectionPoolBuilder: { build: async (at: object) => at },
+    metadataMaxAge: 60_000,
+    retry: { retries: 0 },
+  });
+  const brokerOf = (nodeId: number) => {
+    let isConnected = false;
+    const fake = fakes[nodeId] ?? {};
+    return {
+      nodeId,
+      connectionPool: { ...address(nodeId) },
+      isConnected: () => isConnected,
+      async connect() {
+        await fake.connect?.();
+        isConnected = true;
+      },
+      disconnect: async () => fake.disconnect?.(),
+      async metadata() {
+        asked.push(nodeId);
+        // As it comes from the wire.
+        return await Decoded.parse((await fake.metadata?.()) ?? answer([nodeId]));
+      },
+    };
+  };
+  pool.createBroker = (options: object) => brokerOf((options as { nodeId: number }).nodeId) as never;
+  pool.brokers = Object.fromEntries(Object.keys(fakes).map(id => [id, brokerOf(Number(id)) as never]));
+  return { pool, asked };
+}
+
+const hangs = () => new Promise<never>(() => {});
+
+it('asks the next broker where one hangs, and goes on with that one', async () => {
+  const { pool, asked } = poolOf({ 1: { metadata: hangs }, 2: { metadata: async () => answer([1, 2, 3]) } });
+  await pool.refreshMetadata(['clicks']);
+  expect(Object.keys(pool.brokers)).toEqual(['1', '2', '3']);
+  await pool.refreshMetadata(['clicks']);
+  expect(asked).toEqual([1, 2, 2]);
+});
+
+it('asks the next broker where one takes connections and answers nothing, or takes none', async () => {
+  const refused = async () => Promise.reject(new KafkaJSConnectionError('connect ECONNREFUSED'));
+  const { pool, asked } = poolOf({ 1: { connect: hangs }, 2: { connect: refused }, 3: {} });
+  await pool.refreshMetadata(['clicks']);
+  expect(asked).toEqual([3]);
+});
+
+it('does not wait for one that has left', async () => {
+  const { pool } = poolOf({ 1: { metadata: async () => answer([1]) }, 2: { disconnect: hangs } });
+  await pool.refreshMetadata(['clicks']);
+  expect(Object.keys(pool.brokers)).toEqual(['1']);
+});
+
+it('learns of all others where one partition has no leader, and looks for that one soon', async () => {
+  const { pool } = poolOf({ 1: { metadata: async () => answer([1], [1, -1, 1], 5) } });
+  const askedAt = Date.now();
+  await pool.refreshMetadata(['clicks']);
+  expect(pool.metadata?.topicMetadata[0]?.partitionMetadata.map(({ leader }) => leader)).toEqual([1, -1, 1]);
+  expect(Number(pool.metadataExpireAt) - askedAt).toBeLessThan(60_000);
+});
+
+it('still tells whoever waits for leaders that one is missing', async () => {
+  await expect(Decoded.parse(answer([1], [-1], 5))).rejects.toMatchObject({ type: 'LEADER_NOT_AVAILABLE' });
+});
+
+it('takes metadata that lack a partition for no answer', async () => {
+  const { pool, asked } = poolOf({
+    1: { metadata: async () => ({ ...answer([1]), topicMetadata: [] }) },
+    2: { metadata: async () => answer([1, 2]) },
+  });
+  await pool.refreshMetadata(['clicks']);
+  expect(asked).toEqual([1, 2]);
+});
