@@ -1,4 +1,6 @@
 /** The aggregator's metrics. Clicks are counted when their transaction is committed, not when they are read. */
+import { type Corrupt, UnknownFormat } from '../infra/errors.ts';
+import { unknownFormats } from '../infra/kafka/record-contract.ts';
 import { counter, gauge, histogram } from '../infra/metrics.ts';
 import type { Totals } from './core/checkpoint.ts';
 import type { Output, PartitionAggregator } from './core/partition-aggregator.ts';
@@ -15,15 +17,21 @@ const bytes = gauge('aggregator_state_bytes', 'Memory held for minutes that are 
 const restores = counter('aggregator_restores_total', 'Times a partition was rebuilt from the log');
 export const restarts = counter('aggregator_task_restarts_total', 'Times a failed commit made a task start anew');
 export const ticks = counter('aggregator_ticks_total', 'Ticks appended to idle partitions');
-export const halted = gauge('aggregator_halted', '1 where a partition waits for a person to decide', ['partition']);
+const halted = gauge('aggregator_halted', '1 where a partition waits for a person to decide', ['partition']);
 
 const seen = new Map<number, Totals>();
+/** The partition waits for a person to decide, or for a newer release. */
+export function halt(topic: string, partition: number, error: Corrupt): void {
+  if (error instanceof UnknownFormat) unknownFormats.set(placeOf(topic, partition), 1);
+  else halted.set({ partition: String(partition) }, 1);
+}
 
 /** The partition is counted from here on; `totals` were committed before. */
-export function restored(partition: number, totals: Totals): void {
+export function restored(topic: string, partition: number, totals: Totals): void {
   seen.set(partition, totals);
   restores.inc();
   halted.set({ partition: String(partition) }, 0);
+  unknownFormats.set(placeOf(topic, partition), 0);
 }
 
 /** After a commit that took `ms`. */
@@ -45,8 +53,13 @@ export function committed(output: Output, state: PartitionAggregator['state'], m
 }
 
 /** The partition is no longer counted here. */
-export function forget(partition: number): void {
+export function forget(topic: string, partition: number): void {
   seen.delete(partition);
   for (const metric of [position, watermark, windows, ids, bytes, halted])
     metric.remove({ partition: String(partition) });
+  unknownFormats.remove(placeOf(topic, partition));
+}
+
+function placeOf(topic: string, partition: number) {
+  return { reader: 'aggregator', topic, partition: String(partition) };
 }

@@ -6,6 +6,7 @@
 import type { OutgoingRecord } from '../infra/kafka/producer.ts';
 import type { TraceContext } from '../infra/trace-context.ts';
 import type { ClickLines } from './click-lines.ts';
+import { clickHeaders } from './click-records.ts';
 import type { RoutedClick } from './hot-ads/rule.ts';
 import { addTrace, headersOf } from './record-traces.ts';
 
@@ -180,9 +181,9 @@ function recordsOf<W extends Waiter>(
       if (chunk.waiter.trace) addTrace(traces, chunk.waiter.trace);
       end = chunk.end;
     }
-    const headers = traces.length > 0 ? { headers: headersOf(traces) } : undefined;
+    const headers = traces.length > 0 ? { ...clickHeaders, ...headersOf(traces) } : clickHeaders;
     // Newlines stand between lines.
-    records.push({ partition, value: memory.bytes.subarray(start, end - 1), ...headers });
+    records.push({ partition, value: memory.bytes.subarray(start, end - 1), headers });
   }
   return records;
 }

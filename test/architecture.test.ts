@@ -17,6 +17,7 @@ const isMain = (file: string) => /(^|[/-])main\.ts$/.test(file);
 /** What another room may import: shapes, and how they are read. */
 const contracts = [
   'ingest/click.ts',
+  'ingest/click-records.ts',
   'ingest/record-reader.ts',
   'ingest/record-traces.ts',
   // Who asks where a click is has to read the same rules in the same way.

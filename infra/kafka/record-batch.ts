@@ -157,9 +157,11 @@ class FetchedRecord implements LogRecord {
   get headers(): Headers {
     const cursor = new Cursor(this.bytes, this.valueStart);
     cursor.skip(this.#valueLength);
+    let left = cursor.varint();
+    if (left === 0) return noHeaders;
     // Without a prototype: a header may be named like something that objects have.
     const headers: Record<string, Buffer | Buffer[]> = Object.create(null);
-    for (let left = cursor.varint(); left > 0; left--) {
+    for (; left > 0; left--) {
       const name = String(cursor.take(cursor.varint()));
       const value = cursor.take(cursor.varint());
       if (value === null) continue;
@@ -169,6 +171,8 @@ class FetchedRecord implements LogRecord {
     return headers;
   }
 }
+
+const noHeaders: Headers = Object.freeze(Object.create(null));
 
 /** Reads numbers of variable length and what they measure; -1 measures what is null. */
 class Cursor {
