@@ -1,7 +1,7 @@
 /**
  * CONTRACT: what the aggregator writes to its topics, in its transaction, and the sink copies into ClickHouse as it is.
- * All records are lines of JSON; their header `kind` tells which of these shapes the lines have, and `format` in which
- * of its formats (infra/kafka/record-contract.ts). Times are epoch seconds in `minute` (a DateTime) and epoch ms
+ * All records are lines of JSON; their header `kind` tells which of these shapes the lines have, and `adclicks_format`
+ * in which of its formats (infra/kafka/record-contract.ts). Times are epoch seconds in `minute` (a DateTime) and epoch ms
  * elsewhere.
  *
  * Progress and quarantined lines are objects: they may gain fields, which a store passes over that has no column of the

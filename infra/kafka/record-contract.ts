@@ -3,14 +3,15 @@
  *
  * - Header `kind` tells what a record's value is; which kinds a topic has, and in which formats, the owner of its shape
  *   says in a `RecordContract`. On `clicks` it says nothing: whatever is written there is lines, by whomever.
- * - Header `format` is the number of the kind's format. A record without it is of format 1: such are all records of
- *   release 0.1.0, and those of `clicks` that other producers write. On all our topics this name is ours.
+ * - Header `adclicks_format` is the number of the kind's format. A record without it is of format 1: such are all records
+ *   of release 0.1.0, and those of `clicks` that other producers write, whatever headers they set.
  * - Who meets a kind or a format that it does not know **stands before it**: it commits nothing from there on, says so
  *   (log, metric, readiness), and waits to be replaced by a newer release, which goes on from there. It never passes over.
  * - Within a format, objects of JSON may gain fields, and readers pass over those they do not know. The meaning and type
  *   of a field stay, and none goes that a reader of the release before needs. Lines that are arrays never change.
  * - Whatever else may change has a new number or a new kind, and a writer uses it only once the release before can read
- *   it: so releases that follow each other run side by side, upgraded and set back in any order (infra/UPGRADING.md).
+ *   it, or where somebody asks for what no older process may take part in: so releases that follow each other run side
+ *   by side, upgraded and set back in any order (infra/UPGRADING.md).
  */
 import { UnknownFormat } from '../errors.ts';
 import { gauge } from '../metrics.ts';
@@ -27,8 +28,8 @@ export function recordContract(kinds: Readonly<Record<string, readonly number[]>
   return new Map(Object.entries(kinds).map(([kind, formats]) => [kind, new Set(formats.map(String))]));
 }
 
-export function formatHeader(format: number): { readonly format: string } {
-  return { format: String(format) };
+export function formatHeader(format: number): { readonly adclicks_format: string } {
+  return { adclicks_format: String(format) };
 }
 
 /** @throws UnknownFormat for a record that this release cannot read for what it is */
@@ -37,14 +38,14 @@ export function assertKnown(
   { topic, partition }: { readonly topic: string; readonly partition: number },
   { offset, headers }: Pick<LogRecord, 'offset' | 'headers'>,
 ): void {
-  const format = headers?.['format'];
+  const format = headers?.['adclicks_format'];
   const kind = headers?.['kind'];
   const formats = contract.get(anyKind) ?? (kind === undefined ? undefined : contract.get(String(kind)));
   if (formats?.has(format === undefined ? '1' : String(format))) return;
   const [found, known] =
     formats === undefined
       ? [shown('kind', kind), `kinds ${[...contract.keys()].join(', ')}`]
-      : [`${shown('format', format)} of ${shown('kind', kind)}`, `formats ${[...formats].join(', ')}`];
+      : [`${shown('adclicks_format', format)} of ${shown('kind', kind)}`, `formats ${[...formats].join(', ')}`];
   throw unknown(`topic ${topic}, partition ${partition}, offset ${offset}: ${found}`, known);
 }
 

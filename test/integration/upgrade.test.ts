@@ -228,7 +228,7 @@ it('stands before what a later release has written, counts and stores all else, 
   await post(0);
   await counted(1);
 
-  await post(0, { format: '2' });
+  await post(0, { adclicks_format: '2' });
   await post(0);
   for (let i = 0; i < 3; i++) await post(1);
   await counted(4);
@@ -240,7 +240,9 @@ it('stands before what a later release has written, counts and stores all else, 
     return (await Promise.all(isAt)).every(Boolean);
   });
   for (const service of [aggregator, store]) {
-    expect(await readiness(service)).toMatch(/^503 .*topic later-clicks, partition 0, offset \d+: header format .*2/);
+    expect(await readiness(service)).toMatch(
+      /^503 .*topic later-clicks, partition 0, offset \d+: header adclicks_format .*2/,
+    );
   }
 
   // The one that writes what the store cannot read: its rows wait.

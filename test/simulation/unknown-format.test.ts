@@ -35,7 +35,7 @@ it('stands before clicks of an unknown format, through rebalances and restarts, 
     await withWorld(seed, async (world, log) => {
       await traffic(world, 10);
       const stand = endOf(world, 'clicks', 0);
-      world.broker.append('clicks', 0, [{ value: Buffer.from(''), headers: { format: '2' } }]);
+      world.broker.append('clicks', 0, [{ value: Buffer.from(''), headers: { adclicks_format: '2' } }]);
       await traffic(world, 60);
       for (const group of [names.aggregatorGroup, names.rawSinkGroup]) world.broker.rebalance(group);
       await traffic(world, 60);

@@ -89,7 +89,10 @@ describe('known records', () => {
   };
 
   it('are all of a batch, those of the release before without a format among them', () => {
-    const batch = batchOf(at(5, { kind: 'ad-minute' }), at(6, { kind: 'progress', format: '1', newer: 'header' }));
+    const batch = batchOf(
+      at(5, { kind: 'ad-minute' }),
+      at(6, { kind: 'progress', adclicks_format: '1', newer: 'header' }),
+    );
     expect(known(batch)).toEqual({ offsets: [5, 6], next: 9, why: undefined });
     const all = new KnownRecords(batch, rowContract);
     expect([...all].length === 2 && all.batch).toBe(batch);
@@ -97,7 +100,7 @@ describe('known records', () => {
 
   it.each([
     ['kind', { kind: 'ad-hour' }, 'header kind "ad-hour"'],
-    ['format', { kind: 'ad-minute', format: '2' }, 'header format "2" of header kind "ad-minute"'],
+    ['format', { kind: 'ad-minute', adclicks_format: '2' }, 'header adclicks_format "2" of header kind "ad-minute"'],
     ['record without a kind', {}, 'a record without header kind'],
   ])('end before an unknown %s, with all that stands before it', (_, headers, why) => {
     const good = at(5, { kind: 'ad-minute' });

@@ -321,8 +321,8 @@ describe('task', () => {
   });
 
   it.each([
-    ['a format', { format: '2' }],
-    ['formats', { format: ['1', '1'] }],
+    ['a format', { adclicks_format: '2' }],
+    ['formats', { adclicks_format: ['1', '1'] }],
   ])('halts before a record of %s that it does not know, once what stands before is committed', async (_, headers) => {
     const { state, task } = world({ committed: checkpointAt(10), end: 16 });
     await task.start();
@@ -331,7 +331,7 @@ describe('task', () => {
     await task.onBatch({ ...known, records });
     expect(state.commits.map(c => c.commit.offset)).toEqual([14]);
     expect([task.state, state.calls.slice(-2)]).toEqual(['halted', ['pause', 'close']]);
-    expect(task.haltedBy).toContain('topic clicks, partition 0, offset 14: header format');
+    expect(task.haltedBy).toContain('topic clicks, partition 0, offset 14: header adclicks_format');
     state.now = 60_000;
     task.onTimer();
     task.onGap(14, 16);
@@ -344,7 +344,7 @@ describe('task', () => {
     const { state, task } = world();
     await task.start();
     const known = batch(0, 3);
-    const all = [{ kind: 'anything' }, { format: '1', more: 'headers' }, undefined];
+    const all = [{ kind: 'anything' }, { adclicks_format: '1', more: 'headers' }, undefined];
     const records = [...known.records].map((record, i) => ({ ...record, ...(all[i] ? { headers: all[i] } : {}) }));
     await task.onBatch({ ...known, records });
     await task.drop({ commit: true });
