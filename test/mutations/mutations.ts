@@ -349,6 +349,15 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/simulation/unknown-format.test.ts',
   },
   {
+    name: 'refused-rows-for-ever',
+    bug: 'rows that the store refuses are tried again and again, with those of other partitions, without a word',
+    file: 'aggregator/sink/sink.ts',
+    edits: [
+      ['onRefused: batch => insertWhole(clickhouse, batch),', 'onRefused: (_batch, error) => Promise.reject(error),'],
+    ],
+    unit: 'test/simulation/unknown-format.test.ts',
+  },
+  {
     name: 'filter-half-read',
     bug: 'of a stored filter the conditions count that this release knows: with the others left out, the count is another',
     file: 'query-api/filters/filter-definition.ts',

@@ -69,3 +69,21 @@ it('stands before rows of an unknown kind, and stores the rows of all other part
     expect(committed(world, names.aggregatorGroup, 'clicks', 0)).toBeGreaterThan(endOf(world, 'clicks', 0) - 10);
   });
 });
+
+it('stands before rows that the store does not take, and stores those of others that came in one insert with them', async () => {
+  await withWorld(5, async (world, log) => {
+    await traffic(world, 10);
+    const stand = endOf(world, 'aggregates', 0);
+    const longer = Buffer.from('[1763800020,"ad","KR",0,9,1,0,0,7]\n');
+    // The row is no true one, and is not to be judged.
+    world.checkers.appended = () => {};
+    world.broker.append('aggregates', 0, [{ value: longer, headers: { kind: 'ad-minute' } }]);
+    Reflect.deleteProperty(world.checkers, 'appended');
+    await traffic(world, 60);
+    await world.time.run(world.time.now + 20 * second);
+    const at = (partition: number) => committed(world, names.aggregateSinkGroup, 'aggregates', partition);
+    expect(at(0)).toBeLessThanOrEqual(stand);
+    expect(at(1)).toBeGreaterThan(endOf(world, 'aggregates', 1) - 10);
+    expect(said(log, 'the store does not take the rows')).toBeGreaterThan(0);
+  });
+});
