@@ -38,9 +38,9 @@ export function assertKnown(
   { topic, partition }: { readonly topic: string; readonly partition: number },
   { offset, headers }: Pick<LogRecord, 'offset' | 'headers'>,
 ): void {
-  const format = headers?.['adclicks_format'];
   const kind = headers?.['kind'];
-  const formats = contract.get(anyKind) ?? (kind === undefined ? undefined : contract.get(String(kind)));
+  const format = headers?.['adclicks_format'];
+  const formats = contract.get(anyKind) ?? contract.get(String(kind));
   if (formats?.has(format === undefined ? '1' : String(format))) return;
   const [found, known] =
     formats === undefined
