@@ -1,11 +1,26 @@
 /**
  * CONTRACT: what the aggregator writes to its topics, in its transaction, and the sink copies into ClickHouse as it is.
- * All records are lines of JSON; their header `kind` tells which of these shapes the lines have. Times are epoch seconds
- * in `minute` (a DateTime) and epoch ms elsewhere.
+ * All records are lines of JSON; their header `kind` tells which of these shapes the lines have, and `adclicks_format`
+ * in which of its formats (infra/kafka/record-contract.ts). Times are epoch seconds in `minute` (a DateTime) and epoch ms
+ * elsewhere.
+ *
+ * Progress and quarantined lines are objects: they may gain fields, which a store passes over that has no column of the
+ * name yet, and a column may come that older writers do not fill. `ad-minute` lines are arrays of all columns of the
+ * table: neither they nor the table's columns may change without another format.
  */
 
 /** Values of the record header `kind` on topics `aggregates` and `quarantine`. */
 export const recordKinds = { adMinute: 'ad-minute', progress: 'progress', quarantine: 'quarantine' } as const;
+
+/** Of each kind, what is written. */
+export const rowFormat = 1;
+
+/** Of each kind, what this release reads. */
+export const rowFormats: Readonly<Record<string, readonly number[]>> = {
+  [recordKinds.adMinute]: [1],
+  [recordKinds.progress]: [1],
+  [recordKinds.quarantine]: [1],
+};
 
 /**
  * A true statement about a log prefix: "in `clicks[partition]` before offset `version`, this ad had `clicks` distinct

@@ -1,4 +1,6 @@
 /** The aggregator's metrics. Clicks are counted when their transaction is committed, not when they are read. */
+import { type Corrupt, UnknownFormat } from '../infra/errors.ts';
+import { unknownFormats } from '../infra/kafka/record-contract.ts';
 import { counter, gauge, histogram } from '../infra/metrics.ts';
 import type { AckTotals } from './core/acknowledgements.ts';
 import type { Checkpoint, Totals } from './core/checkpoint.ts';
@@ -26,15 +28,21 @@ for (const outcome of ['acknowledged', 'missing', 'repeated'] as const) acks.inc
 const restores = counter('aggregator_restores_total', 'Times a partition was rebuilt from the log');
 export const restarts = counter('aggregator_task_restarts_total', 'Times a failed commit made a task start anew');
 export const ticks = counter('aggregator_ticks_total', 'Ticks appended to idle partitions');
-export const halted = gauge('aggregator_halted', '1 where a partition waits for a person to decide', ['partition']);
+const halted = gauge('aggregator_halted', '1 where a partition waits for a person to decide', ['partition']);
 
 const seen = new Map<number, { readonly totals: Totals; readonly acks: AckTotals }>();
+/** The partition waits for a person to decide, or for a newer release. */
+export function halt(topic: string, partition: number, error: Corrupt): void {
+  if (error instanceof UnknownFormat) unknownFormats.set(placeOf(topic, partition), 1);
+  else halted.set({ partition: String(partition) }, 1);
+}
 
 /** The partition is counted from here on; what `from` tells was committed before. */
-export function restored(partition: number, from: Pick<Checkpoint, 'totals' | 'acks'>): void {
+export function restored(topic: string, partition: number, from: Pick<Checkpoint, 'totals' | 'acks'>): void {
   seen.set(partition, { totals: from.totals, acks: from.acks });
   restores.inc();
   halted.set({ partition: String(partition) }, 0);
+  unknownFormats.set(placeOf(topic, partition), 0);
 }
 
 /** After a commit that took `ms`. */
@@ -60,8 +68,13 @@ export function committed(output: Output, state: PartitionAggregator['state'], m
 }
 
 /** The partition is no longer counted here. */
-export function forget(partition: number): void {
+export function forget(topic: string, partition: number): void {
   seen.delete(partition);
   for (const metric of [position, watermark, windows, ids, bytes, halted])
     metric.remove({ partition: String(partition) });
+  unknownFormats.remove(placeOf(topic, partition));
+}
+
+function placeOf(topic: string, partition: number) {
+  return { reader: 'aggregator', topic, partition: String(partition) };
 }

@@ -10,6 +10,7 @@ import { watchStalls } from '../infra/kafka/stall-watch.ts';
 import { openTransactionalProducer } from '../infra/kafka/transactional-producer.ts';
 import type { Logger } from '../infra/log.ts';
 import type { Names } from '../infra/topics.ts';
+import { clickHeaders } from '../ingest/click-records.ts';
 import type { AggregatorConfig } from './config.ts';
 import { withTracesTold } from './record-traces.ts';
 import { PartitionTask } from './task.ts';
@@ -164,7 +165,7 @@ function portsOf(
   { admin, producer, link, tasks }: Shared,
 ): TaskPorts {
   const topic = names.topic('clicks');
-  const tick = [{ partition, value: '', headers: { kind: 'tick' } }];
+  const tick = [{ partition, value: '', headers: { kind: 'tick', ...clickHeaders } }];
   return {
     openWriter: () =>
       config.AGGREGATOR_GUARANTEE === 'exactly_once'

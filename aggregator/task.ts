@@ -7,17 +7,18 @@
  * 3. Restore: re-read from the checkpoint to C without writing. State is a function of the log; nothing else stores it.
  * 4. Run: step over batches; every commit interval one transaction of changed rows, progress, quarantine, offset.
  * 5. On any error forget producer and state, and begin anew. A commit is never repeated: whether it happened is told by
- *    the committed offset alone.
+ *    the committed offset alone. A record of an unknown format halts the task once what stands before is committed.
  *
  * While a commit is under way the task steps on: what is being written was taken out before. At most one is under way.
- * Commits are rarer the more clicks come, and while the task is far behind: a row that changes twice is written once, and
- * rows that come in larger pieces are merged fewer times. When a commit comes never decides what is counted; lines and
- * bytes bound it.
+ * When one comes (commit-pace.ts) never decides what is counted; lines and bytes bound it.
  */
-import { Corrupt, messageOf } from '../infra/errors.ts';
-import type { FetchedBatch } from '../infra/kafka/group-consumer.ts';
+import { Corrupt, messageOf, UnknownFormat } from '../infra/errors.ts';
+import { type FetchedBatch, whileBeating } from '../infra/kafka/group-consumer.ts';
+import { assertKnown } from '../infra/kafka/record-contract.ts';
 import type { Logger } from '../infra/log.ts';
 import { acksOf } from '../ingest/ack-chain.ts';
+import { clickContract } from '../ingest/click-records.ts';
+import { commitDueAfterMs } from './commit-pace.ts';
 import { PartitionAggregator } from './core/partition-aggregator.ts';
 import * as metrics from './metrics.ts';
 import { startingCheckpoint } from './starting-checkpoint.ts';
@@ -29,14 +30,12 @@ export type TaskState = 'starting' | 'restoring' | 'running' | 'halted' | 'dropp
 /** Quarantined lines wait in memory for their commit: this much of them forces one. */
 const maxQuarantineBytes = 8 << 20;
 const longestRestartPauseMs = 5_000;
-const heartbeatMs = 1_000;
 /** No commit is made for fewer. */
 const fewestLines = 10_000;
-/** What each line counted by the process puts its commits off by: about what it takes to write, store and merge its row. */
-const delayPerLineMs = 0.01;
 
 export class PartitionTask {
   readonly partition: number;
+  readonly #topic: string;
   readonly #settings: TaskSettings;
   readonly #ports: TaskPorts;
   readonly #log: Logger;
@@ -62,6 +61,7 @@ export class PartitionTask {
 
   constructor(settings: TaskSettings, ports: TaskPorts, log: Logger) {
     this.partition = settings.aggregator.partition;
+    this.#topic = settings.names.topic('clicks');
     this.#settings = settings;
     this.#mostLines = settings.commitMaxLines;
     this.#ports = ports;
@@ -118,6 +118,7 @@ export class PartitionTask {
     try {
       if (!(await this.#stepOver(batch, aggregator))) return;
     } catch (error) {
+      if (error instanceof UnknownFormat) return await this.#standBefore(error, batch, aggregator);
       // Nothing of what it has half done may ever be written.
       return this.#restart('stepping failed', error, aggregator);
     }
@@ -131,28 +132,19 @@ export class PartitionTask {
   async #stepOver(batch: FetchedBatch, aggregator: PartitionAggregator): Promise<boolean> {
     for (const record of batch.records) {
       const { offset, timestamp } = record;
+      assertKnown(clickContract, batch, record);
       if (this.#state === 'restoring' && offset >= this.#committedOffset) this.#endRestore(aggregator);
       const acks = acksOf(record.headers);
       aggregator.step(offset, timestamp, record.bytes ?? record.value, record.valueStart, record.valueEnd, acks);
       if (this.#state === 'running' && this.#isFull(aggregator)) {
         // Settles what was stepped over, too.
-        await this.#commitWhileBeating(batch);
+        await whileBeating(batch, this.#commitNow());
         if (this.#aggregator !== aggregator || aggregator.position !== offset + 1) return false;
       }
     }
     // The batch's memory is used again (`keepsRecords`).
     aggregator.settle();
     return true;
-  }
-
-  /** A member that is silent while its commit takes long would lose its partitions. */
-  async #commitWhileBeating(batch: FetchedBatch): Promise<void> {
-    const beating = setInterval(() => void batch.heartbeat().catch(() => undefined), heartbeatMs);
-    try {
-      await this.#commitNow();
-    } finally {
-      clearInterval(beating);
-    }
   }
 
   /** Offsets `[firstOffset, nextOffset)` hold control records only. */
@@ -185,7 +177,7 @@ export class PartitionTask {
     }
     this.#state = 'dropped';
     this.#aggregator = undefined;
-    metrics.forget(this.partition);
+    metrics.forget(this.#topic, this.partition);
     await this.#closeWriter();
   }
 
@@ -217,7 +209,7 @@ export class PartitionTask {
     aggregator.restored();
     this.#state = 'running';
     this.#watermarkMovedAt = this.#ports.now();
-    metrics.restored(this.partition, aggregator);
+    metrics.restored(this.#topic, this.partition, aggregator);
     this.#log.info(
       { position: aggregator.position, watermark: aggregator.watermark, ...aggregator.state },
       'task counts',
@@ -229,11 +221,9 @@ export class PartitionTask {
   }
 
   #commitDueAfterMs(): number {
-    const { commitIntervalMs, commitMaxIntervalMs } = this.#settings;
-    if (this.#isBehind) return commitMaxIntervalMs;
-    if (this.#hasCaughtUp) return commitIntervalMs;
     const lines = this.#aggregator?.pending.lines ?? 0;
-    return Math.min(commitMaxIntervalMs, commitIntervalMs + lines * this.#ports.tasks() * delayPerLineMs);
+    const pace = { isBehind: this.#isBehind, hasCaughtUp: this.#hasCaughtUp, lines, tasks: this.#ports.tasks() };
+    return commitDueAfterMs(this.#settings, pace);
   }
 
   /** Never rejects: a failed commit restarts the task. */
@@ -280,12 +270,25 @@ export class PartitionTask {
       .then(() => this.start());
   }
 
-  /** It was paused when it began, and is again after each rebalance (`readOn`). */
+  /** Whoever has the partition next, of a newer release, begins right there. */
+  async #standBefore(error: UnknownFormat, batch: FetchedBatch, aggregator: PartitionAggregator): Promise<void> {
+    await whileBeating(batch, this.#commitNow());
+    // A commit that failed has begun anew, and comes here again.
+    if (this.#aggregator !== aggregator || this.#isDropped()) return;
+    this.#aggregator = undefined;
+    this.#halt(error);
+    await this.#closeWriter();
+  }
+
+  /** It is paused, or has no state that could take anything, and is paused again after each rebalance (`readOn`). */
   #halt(error: Corrupt): void {
     this.#state = 'halted';
     this.#haltedBy = error.message;
-    metrics.halted.set({ partition: String(this.partition) }, 1);
-    this.#log.error({ why: error.message }, 'task halted: a person has to decide');
+    metrics.halt(this.#topic, this.partition, error);
+    this.#log.error({ why: error.message }, 'task halted: it says why, and what is to be done');
+    try {
+      this.#ports.pause();
+    } catch {} // No member of its group now: what it fetches until the next rebalance is dropped.
   }
 
   /** Only from the end of the log: a tick says that nothing older stands before it. */

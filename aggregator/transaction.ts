@@ -1,8 +1,9 @@
 /** What one commit of a partition writes: the core's output as Kafka records, with its checkpoint beside the offset. */
 import type { OutgoingRecord } from '../infra/kafka/outgoing-record.ts';
+import { formatHeader } from '../infra/kafka/record-contract.ts';
 import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
 import type { Names } from '../infra/topics.ts';
-import { type QuarantineRow, recordKinds } from './ad-minute.ts';
+import { type QuarantineRow, recordKinds, rowFormat } from './ad-minute.ts';
 import { encodeCheckpoint } from './commit-metadata.ts';
 import type { Output } from './core/partition-aggregator.ts';
 
@@ -37,7 +38,7 @@ interface BinaryRecord extends OutgoingRecord {
 }
 
 function record(partition: number, kind: string, value: Buffer): BinaryRecord {
-  return { partition, value, headers: { kind } };
+  return { partition, value, headers: { kind, ...formatHeader(rowFormat) } };
 }
 
 /** Rows as NDJSON values of at most `recordBytes`, or of one row. */

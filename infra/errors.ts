@@ -15,7 +15,12 @@ export class Fenced extends Error {
 
 /** Stored data contradicts what must hold: stop and alarm, never guess. A person decides. */
 export class Corrupt extends Error {
-  override readonly name = 'Corrupt';
+  override readonly name: string = 'Corrupt';
+}
+
+/** What was read is newer than this release: stand before it, and wait to be replaced by the release that wrote it. */
+export class UnknownFormat extends Corrupt {
+  override readonly name = 'UnknownFormat';
 }
 
 /** ClickHouse does not take these rows, and never will: find the one to blame, do not send them again. */

@@ -25,6 +25,7 @@ import type { Logger } from './log.ts';
 import { registry } from './metrics.ts';
 import { completeDocument, type OpenApiParts } from './openapi.ts';
 import { asProblem, Problem, ProblemSchema, sendProblem } from './problem.ts';
+import { release } from './release.ts';
 import { mintTraceId, traceContextOf } from './trace-context.ts';
 
 export { Problem, ProblemSchema } from './problem.ts';
@@ -127,7 +128,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
       info: {
         title: options.title,
         description: options.description,
-        version: '0.1.0',
+        version: release,
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: '/', description: 'this service' }],

@@ -5,6 +5,7 @@
 import type { OutgoingRecord } from '../infra/kafka/outgoing-record.ts';
 import type { TraceContext } from '../infra/trace-context.ts';
 import type { ClickLines } from './click-lines.ts';
+import { clickHeaders } from './click-records.ts';
 import { addTrace, headersOf } from './record-traces.ts';
 
 /** Whoever waits for a chunk: one call of `append`. */
@@ -162,9 +163,9 @@ function recordsOf<W extends Waiter>(
       if (chunk.waiter.trace) addTrace(traces, chunk.waiter.trace);
       end = chunk.end;
     }
-    const headers = traces.length > 0 ? { headers: headersOf(traces) } : undefined;
+    const headers = traces.length > 0 ? { ...clickHeaders, ...headersOf(traces) } : clickHeaders;
     // Newlines stand between lines.
-    records.push({ partition, value: memory.bytes.subarray(start, end - 1), ...headers });
+    records.push({ partition, value: memory.bytes.subarray(start, end - 1), headers });
   }
   return records;
 }

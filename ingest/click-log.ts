@@ -23,6 +23,7 @@ import { type AckChain, ackHeader } from './ack-chain.ts';
 import { Append } from './append.ts';
 import { type Batch, ClickBuffer, maxPartitionSendBytes } from './click-buffer.ts';
 import type { ClickLines } from './click-lines.ts';
+import { clickHeaders } from './click-records.ts';
 import type { RoutedClick } from './hot-ads/rule.ts';
 
 export interface ClickLogOptions {
@@ -214,7 +215,7 @@ class BatchingClickLog implements ClickLog {
           if (batch.lines === 0 && !ackChain.owed().includes(number)) return undefined;
           begun = ackChain.begin(number, batch.lines);
           observe = produceSeconds.startTimer();
-          const records = batch.lines > 0 ? batch.records : [{ partition: number, value: '' }];
+          const records = batch.lines > 0 ? batch.records : [{ partition: number, value: '', headers: clickHeaders }];
           return withHeader(records, begun.header);
         },
         settled: error => {

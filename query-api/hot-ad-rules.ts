@@ -11,6 +11,8 @@ import { followRules, type RuleReader } from '../ingest/hot-ads/rule-reader.ts';
 export interface HotAdRules extends AsyncDisposable {
   /** All that hold, also those that are over but still kept. @throws Retryable where the log cannot be read to its end */
   hotAds(): Promise<readonly HotAdRule[]>;
+  /** Throws where the log holds what cannot be read. */
+  checkHotAds(): void;
 }
 
 export interface HotAdRulesDeps {
@@ -30,11 +32,13 @@ export function createHotAdRules({ kafka, names, endOffset, terms, log }: HotAdR
       reader ??= followRules({ kafka, names, book, log });
       const end = await endOffset();
       for (let waitedMs = 0; book.position < end; waitedMs += 50) {
+        if (book.isCorrupt) book.check();
         if (waitedMs >= giveUpMs) throw new Retryable(`topic hot-ads is read up to ${book.position} of ${end}`);
         await sleep(50);
       }
       return book.rules;
     },
+    checkHotAds: () => book.check(),
     async [Symbol.asyncDispose]() {
       await reader?.[Symbol.asyncDispose]();
     },

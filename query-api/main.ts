@@ -34,6 +34,7 @@ await runProcess(log, async stop => {
   const http = await buildQueryApi({
     ...{ config, clickhouse, log, now: Date.now, pipeline, rowsChecked },
     hotAds: pipeline.hotAds,
+    readiness: { hotAds: pipeline.checkHotAds },
   });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });

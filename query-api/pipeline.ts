@@ -30,6 +30,7 @@ export function pipelineOf({ kafka, names, hotAdTerms, log }: PipelineDeps): Raw
   const rules = createHotAdRules({ kafka, names, endOffset: endOfRules, terms: hotAdTerms, log });
   return {
     hotAds: rules.hotAds,
+    checkHotAds: rules.checkHotAds,
     async endOffsets() {
       return await (await connected()).endOffsets(topic);
     },

@@ -49,7 +49,7 @@ await runProcess(log, async stop => {
     pipeline,
     hotAds: pipeline.hotAds,
     rowsChecked: conservation.latest,
-    readiness: { sink: checkSink },
+    readiness: { sink: checkSink, hotAds: pipeline.checkHotAds },
   });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   log.info({ url: await listen(http, config.HOST, config.QUERY_API_PORT) }, 'query API listens');

@@ -18,6 +18,7 @@ const isMain = (file: string) => /(^|[/-])main\.ts$/.test(file);
 const contracts = [
   'ingest/click.ts',
   'ingest/ack-chain.ts',
+  'ingest/click-records.ts',
   'ingest/record-reader.ts',
   'ingest/record-traces.ts',
   // Who asks where a click is has to read the same rules in the same way.

@@ -1,29 +1,31 @@
 /** The rows of ClickHouse's tables in records of topics `aggregates` and `quarantine`: told by header `kind`, copied as they are. */
-import type { LogRecord } from '../../infra/kafka/record-batch.ts';
-import { recordKinds } from '../ad-minute.ts';
+import { Corrupt } from '../../infra/errors.ts';
+import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
+import { recordContract } from '../../infra/kafka/record-contract.ts';
+import { recordKinds, rowFormats } from '../ad-minute.ts';
 import type { TableRows } from './batch-inserter.ts';
 
-/** @returns rows by table, and how many records were of no known kind */
-export function aggregateRows(records: Iterable<LogRecord>): { rows: TableRows; unknown: number } {
-  const adMinute: Buffer[] = [];
-  const quarantine: Buffer[] = [];
-  const progress: Buffer[] = [];
-  let unknown = 0;
-  for (const { headers, value } of records) {
-    const kind = String(headers?.['kind'] ?? '');
-    if (value === null) unknown++;
-    else if (kind === recordKinds.adMinute) adMinute.push(value);
-    else if (kind === recordKinds.quarantine) quarantine.push(value);
-    else if (kind === recordKinds.progress) progress.push(value);
-    else unknown++;
+/** What this release reads of these topics. */
+export const rowContract = recordContract(rowFormats);
+
+/** Of records that are known. @throws Corrupt for one without a value */
+export function aggregateRows({
+  topic,
+  partition,
+  records,
+}: Pick<FetchedBatch, 'topic' | 'partition' | 'records'>): TableRows {
+  const rowsOf = new Map<string, Buffer[]>(Object.values(recordKinds).map(kind => [kind, []]));
+  for (const { offset, headers, value } of records) {
+    const rows = rowsOf.get(String(headers?.['kind']));
+    if (value === null || rows === undefined)
+      throw new Corrupt(`${topic}[${partition}], offset ${offset}: holds no rows`);
+    rows.push(value);
   }
+  const of = (kind: string) => rowsOf.get(kind) ?? [];
   // The order of insertion: progress comes after all it covers. A view takes ad_minute on into ad_minute_by_ad.
-  return {
-    rows: new Map([
-      ['ad_minute', adMinute],
-      ['quarantine', quarantine],
-      ['partition_progress', progress],
-    ]),
-    unknown,
-  };
+  return new Map([
+    ['ad_minute', of(recordKinds.adMinute)],
+    ['quarantine', of(recordKinds.quarantine)],
+    ['partition_progress', of(recordKinds.progress)],
+  ]);
 }

@@ -12,7 +12,7 @@
  */
 
 import type { ClickHouse } from '../../infra/clickhouse.ts';
-import { messageOf, RefusedRows } from '../../infra/errors.ts';
+import { Corrupt, messageOf, RefusedRows } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { Logger } from '../../infra/log.ts';
 import { insertRetries, insertSeconds, rowBytes } from './metrics.ts';
@@ -149,7 +149,8 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
         piece.done.resolve();
         failing = undefined;
       } catch (again) {
-        failing = messageOf(again);
+        // Of a contradiction the caller takes care; the next insert is another's.
+        failing = again instanceof Corrupt ? undefined : messageOf(again);
         piece.done.reject(again);
       }
     }
@@ -199,7 +200,7 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
  * Objects apart from arrays, as what one insert takes is of one format: an aggregator of before decision 011 wrote
  * objects. A piece that begins as neither goes on with what the one before began. No order matters among rows.
  */
-function byForm(pieces: readonly Buffer[]): Buffer[][] {
+export function byForm(pieces: readonly Buffer[]): Buffer[][] {
   const [objects, arrays]: [Buffer[], Buffer[]] = [[], []];
   let form = objects;
   for (const piece of pieces) {

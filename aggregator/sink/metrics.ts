@@ -5,9 +5,9 @@ export const insertSeconds = histogram('sink_insert_seconds', 'Duration of an in
 export const rowBytes = counter('sink_inserted_bytes_total', 'Bytes of rows inserted', ['table']);
 export const insertRetries = counter('sink_insert_retries_total', 'Inserts that had to be repeated', ['table']);
 export const refusedLines = counter('sink_refused_lines_total', 'Lines that the store refused though they are clicks');
-export const unknownRecords = counter(
-  'sink_unknown_records_total',
-  'Records of aggregates or quarantine of no known kind',
+export const halted = gauge(
+  'sink_halted',
+  '1 where the log no longer holds what was to be inserted next, or the store does not take it',
+  ['group'],
 );
-export const halted = gauge('sink_halted', '1 where the log no longer holds what was to be inserted next', ['group']);
 export const position = gauge('sink_position', 'Offset of the next record to insert', ['topic', 'partition']);

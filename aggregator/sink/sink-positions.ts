@@ -18,6 +18,11 @@ export class SinkPositions {
     if (position) position.next = next;
   }
 
+  /** It stands for a known reason. */
+  leave(topic: string, partition: number): void {
+    this.#next.delete(nameOf(topic, partition));
+  }
+
   /**
    * By name: what was passed here or has been committed, whichever is further. A batch of an earlier assignment may end
    * after the next has begun, and tells of a place that another member has long left behind.

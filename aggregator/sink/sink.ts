@@ -1,16 +1,20 @@
 /** Copies the topics into ClickHouse: `clicks` into click_raw, `aggregates` and `quarantine` into their tables. */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
-import { Corrupt, messageOf } from '../../infra/errors.ts';
+import { Corrupt, messageOf, RefusedRows } from '../../infra/errors.ts';
 import { openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { type FetchedBatch, type GroupConsumer, openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
+import type { RecordContract } from '../../infra/kafka/record-contract.ts';
 import { watchStalls } from '../../infra/kafka/stall-watch.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { Names } from '../../infra/topics.ts';
+import { clickContract } from '../../ingest/click-records.ts';
 import type { SinkConfig } from '../config.ts';
-import { aggregateRows } from './aggregate-rows.ts';
-import { type BatchInserter, createBatchInserter, type TableRows } from './batch-inserter.ts';
-import { halted, position, unknownRecords } from './metrics.ts';
+import { aggregateRows, rowContract } from './aggregate-rows.ts';
+import { type BatchInserter, byForm, createBatchInserter, type TableRows } from './batch-inserter.ts';
+import { HaltedPartitions, type TopicPartition } from './halted-partitions.ts';
+import { KnownRecords } from './known-records.ts';
+import { halted, position } from './metrics.ts';
 import { rawRows } from './raw-rows.ts';
 import { insertAllButRefused } from './refused-rows.ts';
 import { SinkPositions } from './sink-positions.ts';
@@ -38,6 +42,7 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     group: names.rawSinkGroup,
     topics: [names.topic('clicks')],
     isolation: 'read_uncommitted',
+    contract: clickContract,
     rowsOf: ({ partition, records }) => new Map([['click_raw', rawRows(partition, records)]]),
     intervalMs: deps.config.SINK_RAW_INTERVAL_MS,
     onRefused: batch => insertAllButRefused(clickhouse, batch, log),
@@ -47,16 +52,11 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     group: names.aggregateSinkGroup,
     topics: [names.topic('aggregates'), names.topic('quarantine')],
     isolation: 'read_committed',
-    rowsOf({ topic, records }) {
-      const { rows, unknown } = aggregateRows(records);
-      if (unknown > 0) log.error({ topic, unknown }, 'records of no known kind passed over');
-      unknownRecords.inc(unknown);
-      return rows;
-    },
+    contract: rowContract,
+    rowsOf: aggregateRows,
     // People wait to see counts.
     intervalMs: 0,
-    // Rows that only the aggregator writes: to leave one out would be a wrong count.
-    onRefused: (_batch, error) => Promise.reject(error),
+    onRefused: batch => insertWhole(clickhouse, batch),
   });
   opening.use(aggregates);
   const legs = opening.move();
@@ -66,6 +66,25 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     },
     [Symbol.asyncDispose]: () => legs[Symbol.asyncDispose](),
   };
+}
+
+/**
+ * A batch that may be to blame for what the store has refused. Only the aggregator writes such rows, and to leave one out
+ * would be a wrong count: if it is, its partition stands.
+ */
+async function insertWhole(clickhouse: ClickHouse, batch: FetchedBatch): Promise<void> {
+  const { topic, partition, fetchedOffset, nextOffset } = batch;
+  try {
+    for (const [table, pieces] of aggregateRows(batch)) {
+      for (const rows of byForm(pieces)) await clickhouse.insert(table, Buffer.concat(rows));
+    }
+  } catch (error) {
+    if (!(error instanceof RefusedRows)) throw error;
+    throw new Corrupt(
+      `${topic}[${partition}], offsets ${fetchedOffset} to ${nextOffset - 1}: the store does not take the rows: ${error.message}`,
+      { cause: error },
+    );
+  }
 }
 
 /** Longer than any answer of a ClickHouse server is waited for. */
@@ -79,13 +98,16 @@ interface LegOptions {
   readonly group: string;
   readonly topics: readonly string[];
   readonly isolation: 'read_committed' | 'read_uncommitted';
+  /** What it knows of the topics' records. */
+  readonly contract: RecordContract;
+  /** Of records that are known. */
   rowsOf(batch: FetchedBatch): TableRows;
   readonly intervalMs: number;
   onRefused: Parameters<typeof createBatchInserter>[0]['onRefused'];
 }
 
 async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
-  const { group, topics, isolation, rowsOf, intervalMs, onRefused } = options;
+  const { group, topics, isolation, contract, rowsOf, intervalMs, onRefused } = options;
   const { kafka, clickhouse, config, log } = deps;
   const link: { consumer?: GroupConsumer } = {};
   // Also behind what holds no records, or a partition that ends in a transaction's marker would show a lag for ever.
@@ -107,8 +129,23 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
   });
   let joined = false;
   let haltedBy: string | undefined;
-  halted.set({ group }, 0);
+  const halts = new HaltedPartitions(group);
   const positions = new SinkPositions();
+  const stand = (place: TopicPartition) => {
+    positions.leave(place.topic, place.partition);
+    link.consumer?.pause(place.topic, place.partition);
+  };
+  const halt = ({ topic, partition }: TopicPartition, error: Corrupt) => {
+    // It may have become another's while its rows went in.
+    if (!halts.halt({ topic, partition }, error)) return;
+    log.error({ topic, partition, why: error.message }, 'partition halted: it is not stored any further');
+    try {
+      stand({ topic, partition });
+    } catch (why) {
+      // No member now: it stands again once partitions are assigned, and until then what comes of it is dropped.
+      log.debug({ topic, partition, why: messageOf(why) }, 'not paused');
+    }
+  };
   await using opening = new AsyncDisposableStack();
   const admin = opening.use(await openAdmin(kafka));
   const consumer = await openGroupConsumer(kafka, {
@@ -131,12 +168,23 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
     onAssigned(assigned) {
       joined = true;
       positions.assign(assigned);
+      for (const place of halts.assign(assigned)) stand(place);
     },
     async onBatch(batch) {
-      await inserter.insert(batch, rowsOf(batch));
-      positions.passed(batch.topic, batch.partition, batch.nextOffset);
+      if (halts.has(batch)) return;
+      try {
+        const known = new KnownRecords(batch, contract);
+        const rows = rowsOf({ ...batch, records: known });
+        await inserter.insert(known.batch, rows);
+        positions.passed(batch.topic, batch.partition, known.batch.nextOffset);
+        if (known.endedBy) halt(batch, known.endedBy);
+      } catch (error) {
+        if (!(error instanceof Corrupt)) throw error;
+        halt(batch, error);
+      }
     },
     onGap(topic, partition, _first, next) {
+      if (halts.has({ topic, partition })) return;
       positions.passed(topic, partition, next);
       commit(topic, new Map([[partition, next]])).catch(error =>
         log.warn({ topic, why: messageOf(error) }, 'offsets not committed'),
@@ -162,7 +210,8 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
   const opened = opening.move();
   return {
     check() {
-      if (haltedBy !== undefined) throw new Error(haltedBy);
+      const why = haltedBy ?? halts.why;
+      if (why !== undefined) throw new Error(`${group}: ${why}`);
       if (!joined) throw new Error(`${group}: no partitions assigned yet`);
       if (inserter.failing !== undefined) throw new Error(`${group}: ${inserter.failing}`);
     },

@@ -9,6 +9,7 @@ import { createLog, type Logger } from '../log.ts';
 import { aborted, drainTimeoutMs, exitCodes, runProcess } from '../process.ts';
 import { environmentOf } from './command-line.ts';
 import { EmbeddedConfig } from './config.ts';
+import { requireKnownLayout } from './data-layout.ts';
 import { greeting } from './greeting.ts';
 import { lockDataDir } from './instance-lock.ts';
 import { startPipeline } from './start.ts';
@@ -41,6 +42,7 @@ await runProcess(log, async stop => {
   const settings = { ...config, DATA_DIR: dataDir };
   const env = { ...given, DATA_DIR: dataDir };
   using _lock = await lockDataDir(dataDir);
+  requireKnownLayout(dataDir);
   const supervisor = createSupervisor(log, stop);
   onFurtherSignals(supervisor, log);
   const tookMs = () => Math.round(performance.now());

@@ -163,6 +163,18 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
   return opened;
 }
 
+/** A member that is silent while its work takes long would lose its partitions. */
+export async function whileBeating(batch: FetchedBatch, work: Promise<void>): Promise<void> {
+  const beating = setInterval(() => void batch.heartbeat().catch(() => undefined), heartbeatMs);
+  try {
+    await work;
+  } finally {
+    clearInterval(beating);
+  }
+}
+
+const heartbeatMs = 1_000;
+
 const rejoinPauseMs = 1_000;
 const metadataMaxAgeMs = 3_000;
 

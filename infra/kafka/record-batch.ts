@@ -123,6 +123,7 @@ export class RecordBatch implements Iterable<LogRecord> {
       this.#bytes,
       valueAt,
       valueLength,
+      this.#bytes[cursor.at] !== 0,
     );
     cursor.at = end;
     return record;
@@ -136,13 +137,22 @@ class FetchedRecord implements LogRecord {
   readonly bytes: Buffer;
   readonly valueStart: number;
   readonly #valueLength: number;
+  readonly #hasHeaders: boolean;
 
-  constructor(offset: number, timestamp: number, batch: Buffer, valueAt: number, valueLength: number) {
+  constructor(
+    offset: number,
+    timestamp: number,
+    batch: Buffer,
+    valueAt: number,
+    valueLength: number,
+    hasHeaders: boolean,
+  ) {
     this.offset = offset;
     this.timestamp = timestamp;
     this.bytes = batch;
     this.valueStart = valueAt;
     this.#valueLength = valueLength;
+    this.#hasHeaders = hasHeaders;
   }
 
   /** Where the value begins, if it is null. */
@@ -155,8 +165,7 @@ class FetchedRecord implements LogRecord {
   }
 
   get headers(): Headers {
-    // Of every record somebody asks for them, and most producers send none.
-    if (this.bytes[this.valueEnd] === 0) return noHeaders;
+    if (!this.#hasHeaders) return noHeaders;
     const cursor = new Cursor(this.bytes, this.valueStart);
     cursor.skip(this.#valueLength);
     // Without a prototype: a header may be named like something that objects have.

@@ -64,6 +64,11 @@ export class RuleBook {
     return this.#corrupt !== undefined;
   }
 
+  /** @throws Corrupt if the log contradicts the contract */
+  check(): void {
+    if (this.#corrupt) throw this.#corrupt;
+  }
+
   /** Those that hold. */
   get rules(): HotAdRule[] {
     return [...this.#holding.values()].flat();

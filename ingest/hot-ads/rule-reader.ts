@@ -4,9 +4,10 @@
  * Only a log that contradicts the contract is not read any further: a person decides, and starts the process again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Corrupt, messageOf } from '../../infra/errors.ts';
+import { Corrupt, messageOf, UnknownFormat } from '../../infra/errors.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { type GroupConsumer, openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
+import { unknownFormats } from '../../infra/kafka/record-contract.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { Names } from '../../infra/topics.ts';
 import { createClickIdMint } from '../click-id.ts';
@@ -29,6 +30,8 @@ export interface RuleReader extends AsyncDisposable {
 export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps): RuleReader {
   const group = names.hotAdsGroup(createClickIdMint()(Date.now()));
   const topic = names.topic('hot-ads');
+  const place = { reader: 'hot-ads', topic, partition: '0' };
+  unknownFormats.set(place, 0);
   let closed = false;
   let ended = Promise.withResolvers<void>();
 
@@ -55,6 +58,7 @@ export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps)
         } catch (error) {
           if (!(error instanceof Corrupt)) throw error;
           log.error({ why: error.message }, 'hot ads: the rules CANNOT be read, no click is taken');
+          if (error instanceof UnknownFormat) unknownFormats.set(place, 1);
           closed = true;
           ended.resolve();
           return;

@@ -9,9 +9,11 @@
  * A rule holds if it stands in the log `noticeMs` before it begins, by the broker's clock: `from >= appendedAt + noticeMs`.
  * One that came too late never holds, for anybody, whenever it is read.
  *
- * Every record tells the notice of who wrote it, in header `notice_ms`: who reads of another than its own stops.
+ * Every record tells the notice of who wrote it, in header `notice_ms`: who reads of another than its own stops. It
+ * tells its kind and format, too (infra/kafka/record-contract.ts): of what is not known, a process takes no clicks, as
+ * it may be a rule. So a release writes no kind that the one before does not know, unless somebody asks for it.
  *
- * | record | key | value | headers |
+ * | record, each of format 1 | key | value | headers |
  * | --- | --- | --- | --- |
  * | rule | `ad_id\|from\|until\|rule_id`: never used twice, so compaction loses none | `{"rule_id","ad_id","from","until"}`; whole minutes, epoch ms | `kind=rule` |
  * | tick: there is nothing new | `tick` | `{}` | `kind=tick` |
@@ -22,6 +24,7 @@ import { Value } from 'typebox/value';
 import { Corrupt } from '../../infra/errors.ts';
 import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
+import { assertKnown, formatHeader, recordContract } from '../../infra/kafka/record-contract.ts';
 import { adIdPattern, type Click, limits, partitionOf, splitPartitionOf } from '../click.ts';
 
 export interface HotAdRule {
@@ -87,16 +90,19 @@ export type HotAdsEntry =
   | { readonly kind: 'rule' | 'expired'; readonly rule: HotAdRule }
   | { readonly kind: 'tick'; readonly rule?: undefined };
 
+/** What this release reads. */
+const contract = recordContract({ rule: [1], tick: [1], expired: [1] });
+
 /** @throws Corrupt for what is none of the three, or by other terms: who skipped it might skip a rule */
-export function entryOf({ offset, value, headers = {} }: LogRecord, { noticeMs }: HotAdTerms): HotAdsEntry {
+export function entryOf(record: LogRecord, { noticeMs }: HotAdTerms): HotAdsEntry {
+  const { offset, value, headers = {} } = record;
+  assertKnown(contract, { topic: 'hot-ads', partition: 0 }, record);
   const notice = String(headers['notice_ms']);
   if (notice !== String(noticeMs)) {
     throw damaged(offset, `header notice_ms "${notice}": must be HOT_AD_NOTICE_MS=${noticeMs} in all processes`);
   }
-  const kind = String(headers['kind']);
+  const kind = String(headers['kind']) as HotAdsEntry['kind'];
   if (kind === 'tick') return { kind };
-  if (kind !== 'rule' && kind !== 'expired')
-    throw damaged(offset, `header kind "${kind}": must be rule, tick or expired`);
   const text = String(kind === 'rule' ? value : headers['rule']);
   const json = parsed(text);
   if (!Value.Check(RuleValue, json)) throw damaged(offset, `rule ${text}: must be ${rulesOfRules}`);
@@ -106,20 +112,20 @@ export function entryOf({ offset, value, headers = {} }: LogRecord, { noticeMs }
 }
 
 export function ruleRecord(rule: HotAdRule, terms: HotAdTerms): OutgoingRecord {
-  return { partition: 0, key: keyOf(rule), value: valueText(rule), headers: { kind: 'rule', ...noticeOf(terms) } };
+  return { partition: 0, key: keyOf(rule), value: valueText(rule), headers: { kind: 'rule', ...headersBy(terms) } };
 }
 
 export function tickRecord(terms: HotAdTerms): OutgoingRecord {
-  return { partition: 0, key: 'tick', value: '{}', headers: { kind: 'tick', ...noticeOf(terms) } };
+  return { partition: 0, key: 'tick', value: '{}', headers: { kind: 'tick', ...headersBy(terms) } };
 }
 
 export function expiredRecord(rule: HotAdRule, terms: HotAdTerms): OutgoingRecord {
-  const headers = { kind: 'expired', rule: valueText(rule), ...noticeOf(terms) };
+  const headers = { kind: 'expired', rule: valueText(rule), ...headersBy(terms) };
   return { partition: 0, key: keyOf(rule), value: null, headers };
 }
 
-function noticeOf({ noticeMs }: HotAdTerms) {
-  return { notice_ms: String(noticeMs) };
+function headersBy({ noticeMs }: HotAdTerms) {
+  return { ...formatHeader(1), notice_ms: String(noticeMs) };
 }
 
 export const longestRuleMs = 7 * dayMs;

@@ -1,7 +1,9 @@
 /** Pure: a stored filter as its owner writes it, its rules, and the conditions it stands for. */
 import { isIP } from 'node:net';
 import { type Static, Type } from 'typebox';
+import { Value } from 'typebox/value';
 import { Problem } from '../../infra/http.ts';
+import { release } from '../../infra/release.ts';
 import { countryPattern, isText, limits } from '../../ingest/click.ts';
 import { type AddressRange, type ClickFilter, type Condition, likeOf } from './click-filter.ts';
 
@@ -37,6 +39,17 @@ export const FilterDefinition = Type.Object(
   },
 );
 export type FilterDefinition = Static<typeof FilterDefinition>;
+
+/**
+ * As it was stored, by whichever release. To leave out a condition that is not known would be a wrong count.
+ * @throws Problem where a newer release has stored what this one does not know
+ */
+export function storedDefinition(id: string, text: string): FilterDefinition {
+  const definition: unknown = JSON.parse(text);
+  if (Value.Check(FilterDefinition, definition)) return definition;
+  const rule = `holds what release ${release} does not know: ask a newer one, or put the filter anew`;
+  throw new Problem(503, 'unknown_format', `stored filter "${id}": ${rule}`);
+}
 
 /** @throws Problem that names what is wrong beyond the schema */
 export function conditionsOf({ countries, ips, user_ids }: FilterDefinition): ClickFilter {

@@ -1,7 +1,7 @@
 /** The table of stored filters. */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { settingsOf } from '../read-settings.ts';
-import type { FilterDefinition } from './filter-definition.ts';
+import { type FilterDefinition, storedDefinition } from './filter-definition.ts';
 
 export interface StoredFilter {
   readonly id: string;
@@ -60,9 +60,10 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs }: { reado
     async remove(id: string, at: number): Promise<StoredFilter | undefined> {
       const before = await current(id);
       if (before?.deleted !== 0) return undefined;
+      const removed = filterOf(before);
       const row = { ...before, deleted: 1, updated_at: at, seq: Math.max(at, before.seq + 1) };
       await clickhouse.insert('stored_filter', JSON.stringify(row));
-      return filterOf(before);
+      return removed;
     },
   };
 }
@@ -77,5 +78,5 @@ interface FilterRow {
 }
 
 function filterOf({ id, definition, created_at, updated_at }: FilterRow): StoredFilter {
-  return { id, definition: JSON.parse(definition) as FilterDefinition, createdAt: created_at, updatedAt: updated_at };
+  return { id, definition: storedDefinition(id, definition), createdAt: created_at, updatedAt: updated_at };
 }

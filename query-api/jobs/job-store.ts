@@ -1,7 +1,7 @@
 /** The tables of jobs. A job's row is written by whoever creates it and then only by whoever runs it. */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { settingsOf } from '../read-settings.ts';
-import type { Job, JobKind } from './job.ts';
+import { type Job, type JobKind, jobKinds } from './job.ts';
 
 export interface DiffCursor {
   /** Epoch ms. */
@@ -44,12 +44,16 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs }: { readonly
       return await jobs('kind IN {kinds:Array(String)}', 'id DESC', limit, { kinds });
     },
 
-    /** What has been begun goes on first, but for restatements, which wait for nobody. */
+    /**
+     * What has been begun goes on first, but for restatements, which wait for nobody. A job of a kind that this release
+     * does not know waits for the one that does.
+     */
     async open(limit: number): Promise<Job[]> {
       return await jobs(
-        `state IN ('queued', 'running')`,
+        `state IN ('queued', 'running') AND kind IN {known:Array(String)}`,
         `kind = 'restate' DESC, state = 'running' DESC, created_at, id`,
         limit,
+        { known: jobKinds },
       );
     },
 

@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import type { RestatementReason } from '../../aggregator/restatement.ts';
 
-export type JobKind = 'replay' | 'restate' | 'reconcile';
+export const jobKinds = ['replay', 'restate', 'reconcile'] as const;
+export type JobKind = (typeof jobKinds)[number];
 export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
 
 /** Times in epoch ms. */

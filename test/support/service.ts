@@ -1,6 +1,6 @@
 /** A process of ours under test: started as in production, killed as in life. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../infra/embedded/ports.ts';
 import { compileCache } from '../../infra/embedded/service.ts';
@@ -20,7 +20,7 @@ export interface Service extends AsyncDisposable {
   stop(): Promise<number | null>;
 }
 
-/** `main` is a path in the repository, `portKey` the variable that takes its port: that of `env`, or a free one. */
+/** `main` is a path in the repository, or one of another release, `portKey` the variable that takes its port: that of `env`, or a free one. */
 export async function startService(
   main: string,
   portKey: string,
@@ -35,7 +35,7 @@ export async function startService(
   const ended = Promise.withResolvers<number | null>();
   // As its supervisor would: a process that ends by itself (a watchdog, say) is started again.
   const launch = () => {
-    child = spawn(process.execPath, ['--disable-warning=TimeoutNegativeWarning', join(root, main)], {
+    child = spawn(process.execPath, ['--disable-warning=TimeoutNegativeWarning', resolve(root, main)], {
       env: {
         PATH: process.env['PATH'],
         NODE_COMPILE_CACHE: compileCache,

@@ -1,11 +1,14 @@
 import { describe, expect, it, vi } from 'vitest';
-import { aggregateRows } from '../../../aggregator/sink/aggregate-rows.ts';
+import { aggregateRows, rowContract } from '../../../aggregator/sink/aggregate-rows.ts';
 import { createBatchInserter, type TableRows } from '../../../aggregator/sink/batch-inserter.ts';
+import { KnownRecords } from '../../../aggregator/sink/known-records.ts';
 import { rawRows } from '../../../aggregator/sink/raw-rows.ts';
 import type { ClickHouse } from '../../../infra/clickhouse.ts';
-import { RefusedRows, Retryable } from '../../../infra/errors.ts';
+import { Corrupt, RefusedRows, Retryable } from '../../../infra/errors.ts';
 import type { FetchedBatch } from '../../../infra/kafka/group-consumer.ts';
+import type { LogRecord } from '../../../infra/kafka/record-batch.ts';
 import { createLog } from '../../../infra/log.ts';
+import { release } from '../../../infra/release.ts';
 import { formatLine } from '../../../ingest/click.ts';
 import { click, minute0 } from '../../support/clicks.ts';
 
@@ -52,21 +55,60 @@ describe('raw rows', () => {
 });
 
 describe('aggregate rows', () => {
-  it('orders progress after all it covers, and counts records of no known kind', () => {
-    const of = (kind: string, value: string) => ({ ...record(value), headers: { kind: Buffer.from(kind) } });
-    const { rows, unknown } = aggregateRows([
-      of('progress', 'p\n'),
-      of('ad-minute', 'a\n'),
-      of('quarantine', 'q\n'),
-      of('other', 'x'),
-      record('y'),
-    ]);
+  const of = (kind: string, value: string | null) => ({ ...record(value), headers: { kind: Buffer.from(kind) } });
+
+  it('orders progress after all it covers', () => {
+    const records = [of('progress', 'p\n'), of('ad-minute', 'a\n'), of('quarantine', 'q\n')];
+    const rows = aggregateRows({ topic: 'aggregates', partition: 0, records });
     expect([...rows].map(([table, buffers]) => [table, text(buffers)])).toEqual([
       ['ad_minute', 'a\n'],
       ['quarantine', 'q\n'],
       ['partition_progress', 'p\n'],
     ]);
-    expect(unknown).toBe(2);
+  });
+
+  it('takes none where a record has no value: nothing is passed over', () => {
+    const records = [of('ad-minute', 'a\n'), of('ad-minute', null)];
+    expect(() => aggregateRows({ topic: 'aggregates', partition: 3, records })).toThrow(Corrupt);
+  });
+});
+
+describe('known records', () => {
+  const at = (offset: number, headers: Record<string, string>) => ({
+    ...record('x\n', offset),
+    headers: Object.fromEntries(Object.entries(headers).map(([name, text]) => [name, Buffer.from(text)])),
+  });
+  const batchOf = (...records: LogRecord[]): FetchedBatch => ({
+    ...{ topic: 'aggregates', partition: 3, fetchedOffset: 5, nextOffset: 9, highWatermark: 9, records },
+    heartbeat: async () => {},
+  });
+  const known = (batch: FetchedBatch) => {
+    const found = new KnownRecords(batch, rowContract);
+    const offsets = [...found].map(({ offset }) => offset);
+    return { offsets, next: found.batch.nextOffset, why: found.endedBy?.message };
+  };
+
+  it('are all of a batch, those of the release before without a format among them', () => {
+    const batch = batchOf(
+      at(5, { kind: 'ad-minute' }),
+      at(6, { kind: 'progress', adclicks_format: '1', newer: 'header' }),
+    );
+    expect(known(batch)).toEqual({ offsets: [5, 6], next: 9, why: undefined });
+    const all = new KnownRecords(batch, rowContract);
+    expect([...all].length === 2 && all.batch).toBe(batch);
+  });
+
+  it.each([
+    ['kind', { kind: 'ad-hour' }, 'header kind "ad-hour"'],
+    ['format', { kind: 'ad-minute', adclicks_format: '2' }, 'header adclicks_format "2" of header kind "ad-minute"'],
+    ['record without a kind', {}, 'a record without header kind'],
+  ])('end before an unknown %s, with all that stands before it', (_, headers, why) => {
+    const good = at(5, { kind: 'ad-minute' });
+    expect(known(batchOf(good, at(7, headers), at(8, { kind: 'progress' })))).toEqual({
+      offsets: [5],
+      next: 7,
+      why: expect.stringContaining(`topic aggregates, partition 3, offset 7: ${why} is unknown to release ${release}`),
+    });
   });
 });
 

@@ -306,6 +306,11 @@ describe('task', () => {
     ],
     ['the topic was made anew', { committed: checkpointAt(10), start: 0, end: 9 }, 'the topic was made anew'],
     ['there is no commit though the log begins later', { start: 5, end: 9 }, 'no committed offset'],
+    [
+      'the checkpoint is of a newer format',
+      { committed: { offset: 7, metadata: '{"v":2,"restoreFrom":7}' }, end: 9 },
+      'is unknown to release',
+    ],
     ['the commit carries no checkpoint', { committed: { offset: 7, metadata: '' }, end: 9 }, 'carries no checkpoint'],
   ])('halts, and reads nothing, where %s', async (_case, given, message) => {
     const { state, task } = world(given);
@@ -313,6 +318,45 @@ describe('task', () => {
     expect(task.state).toBe('halted');
     expect(task.haltedBy).toContain(message);
     expect(state.readFrom).toBe(-1);
+  });
+
+  it.each([
+    ['a format', { adclicks_format: '2' }],
+    ['formats', { adclicks_format: ['1', '1'] }],
+  ])('halts before a record of %s that it does not know, once what stands before is committed', async (_, headers) => {
+    const { state, task } = world({ committed: checkpointAt(10), end: 16 });
+    await task.start();
+    const known = batch(10, 6);
+    const records = [...known.records].map((record, i) => (i === 4 ? { ...record, headers } : record));
+    await task.onBatch({ ...known, records });
+    expect(state.commits.map(c => c.commit.offset)).toEqual([14]);
+    expect([task.state, state.calls.slice(-2)]).toEqual(['halted', ['pause', 'close']]);
+    expect(task.haltedBy).toContain('topic clicks, partition 0, offset 14: header adclicks_format');
+    state.now = 60_000;
+    task.onTimer();
+    task.onGap(14, 16);
+    await task.onBatch(batch(14, 2));
+    await task.drop({ commit: true });
+    expect([state.commits.length, state.ticks]).toEqual([1, 0]);
+  });
+
+  it('takes records whatever their kind, and of format 1 where they tell none', async () => {
+    const { state, task } = world();
+    await task.start();
+    const known = batch(0, 3);
+    const all = [{ kind: 'anything' }, { adclicks_format: '1', more: 'headers' }, undefined];
+    const records = [...known.records].map((record, i) => ({ ...record, ...(all[i] ? { headers: all[i] } : {}) }));
+    await task.onBatch({ ...known, records });
+    await task.drop({ commit: true });
+    expect(state.commits.map(c => c.commit.offset)).toEqual([3]);
+  });
+
+  it('counts from a checkpoint with fields of a newer release', async () => {
+    const committed = checkpointAt(10);
+    const metadata = JSON.stringify({ ...JSON.parse(committed.metadata), acknowledged: { any: 1 } });
+    const { task } = world({ committed: { ...committed, metadata }, end: 10 });
+    await task.start();
+    expect(task.state).toBe('running');
   });
 
   it('writes what it has counted before it is dropped in good order, and nothing after', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { TraceContext } from '../../../infra/trace-context.ts';
 import { ClickBuffer } from '../../../ingest/click-buffer.ts';
 import { ClickLines } from '../../../ingest/click-lines.ts';
+import { clickHeaders } from '../../../ingest/click-records.ts';
 import { maxTraces, traceIdsOf } from '../../../ingest/record-traces.ts';
 import { click } from '../../support/clicks.ts';
 
@@ -21,19 +22,19 @@ function headersOf(traces: readonly (TraceContext | undefined)[], perRecord = 1_
 }
 
 describe('a record', () => {
-  it('has no header where no request brought one', () => {
-    expect(headersOf([undefined, undefined])).toEqual([undefined]);
+  it('has no trace where no request brought one', () => {
+    expect(headersOf([undefined, undefined])).toEqual([clickHeaders]);
   });
 
   it('has the context of its one traced request whole', () => {
     expect(headersOf([undefined, trace(1, 'rojo=1'), undefined])).toEqual([
-      { traceparent: [trace(1).traceparent], tracestate: 'rojo=1' },
+      { ...clickHeaders, traceparent: [trace(1).traceparent], tracestate: 'rojo=1' },
     ]);
   });
 
   it('has each context once, without the state of any of them', () => {
     expect(headersOf([trace(1, 'rojo=1'), trace(2), trace(1, 'rojo=1')])).toEqual([
-      { traceparent: [trace(1).traceparent, trace(2).traceparent] },
+      { ...clickHeaders, traceparent: [trace(1).traceparent, trace(2).traceparent] },
     ]);
   });
 
@@ -44,10 +45,10 @@ describe('a record', () => {
 
   it('has only those of its own lines', () => {
     expect(headersOf([trace(1), trace(2), undefined, trace(3)], 1)).toEqual([
-      { traceparent: [trace(1).traceparent] },
-      { traceparent: [trace(2).traceparent] },
-      undefined,
-      { traceparent: [trace(3).traceparent] },
+      { ...clickHeaders, traceparent: [trace(1).traceparent] },
+      { ...clickHeaders, traceparent: [trace(2).traceparent] },
+      clickHeaders,
+      { ...clickHeaders, traceparent: [trace(3).traceparent] },
     ]);
   });
 });

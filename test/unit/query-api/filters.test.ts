@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Condition, countryOf, likeOf, needsRaw } from '../../../query-api/filters/click-filter.ts';
-import { addressRangeOf, conditionsOf } from '../../../query-api/filters/filter-definition.ts';
+import { addressRangeOf, conditionsOf, storedDefinition } from '../../../query-api/filters/filter-definition.ts';
 
 const country = (side: 'in' | 'out', ...list: string[]): Condition => ({ kind: 'country', side, list });
 
@@ -24,6 +24,17 @@ describe('the countries of a filter', () => {
 describe('a pattern', () => {
   it('has no other wildcard than *', () => {
     expect(likeOf('50%_off\\*')).toBe('50\\%\\_off\\\\%');
+  });
+});
+
+describe('a stored filter', () => {
+  it('is taken as it was stored', () => {
+    expect(storedDefinition('a', '{"countries":{"in":["KR"]}}')).toEqual({ countries: { in: ['KR'] } });
+  });
+
+  it('is refused, not half applied, where a newer release has stored what is not known', () => {
+    const text = '{"countries":{"in":["KR"]},"devices":{"out":["bot"]}}';
+    expect(() => storedDefinition('a', text)).toThrow(/stored filter "a": holds what release .* does not know/);
   });
 });
 

@@ -157,7 +157,7 @@ describe('RuleBook', () => {
     log.append(record, now + hour);
     log.append(tickRecord, now + hour);
     expect(() => readOn(book, log)).toThrow(/offset 2/);
-    expect(() => routed(book, now)).toThrow(/hot ads: topic hot-ads, offset 2/);
+    expect(() => routed(book, now)).toThrow(/hot ads: topic hot-ads, .*offset 2/);
   });
 
   it('is corrupt where a rule comes that would change what it has routed: the brokers’ clocks are wrong', () => {

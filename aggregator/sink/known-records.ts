@@ -1,0 +1,39 @@
+/** The records of a batch up to the first that this release does not know: what stands before it is to be stored all the same. */
+import { UnknownFormat } from '../../infra/errors.ts';
+import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
+import type { LogRecord } from '../../infra/kafka/record-batch.ts';
+import { assertKnown, type RecordContract } from '../../infra/kafka/record-contract.ts';
+
+export class KnownRecords implements Iterable<LogRecord> {
+  readonly #batch: FetchedBatch;
+  readonly #contract: RecordContract;
+  #end: { readonly offset: number; readonly error: UnknownFormat } | undefined;
+
+  constructor(batch: FetchedBatch, contract: RecordContract) {
+    this.#batch = batch;
+    this.#contract = contract;
+  }
+
+  *[Symbol.iterator](): Generator<LogRecord> {
+    for (const record of this.#batch.records) {
+      try {
+        assertKnown(this.#contract, this.#batch, record);
+      } catch (error) {
+        if (!(error instanceof UnknownFormat)) throw error;
+        this.#end = { offset: record.offset, error };
+        return;
+      }
+      yield record;
+    }
+  }
+
+  /** Once they have been read: why they end before the batch does, if so. */
+  get endedBy(): UnknownFormat | undefined {
+    return this.#end?.error;
+  }
+
+  /** Once they have been read: the batch as far as it is known. */
+  get batch(): FetchedBatch {
+    return this.#end === undefined ? this.#batch : { ...this.#batch, records: this, nextOffset: this.#end.offset };
+  }
+}

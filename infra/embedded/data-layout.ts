@@ -1,0 +1,39 @@
+/**
+ * What lies under DATA_DIR, and how, by a number in file `layout`: 1 is the broker's log as Kafka has it, the engine's
+ * tables in `clickhouse/`, and small files of the supervisor's that are gone after a stop. A release that would lay out
+ * anything otherwise has another number, and one that does not know the number touches nothing. (Tables change by
+ * migrations, which only ever add: infra/migrate.ts.)
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ConfigError, messageOf } from '../errors.ts';
+import { release } from '../release.ts';
+
+const layout = '1';
+
+/** To be called by the one who has the directory locked. @throws ConfigError where a newer release has laid it out */
+export function requireKnownLayout(dataDir: string): void {
+  const path = join(dataDir, 'layout');
+  const found = layoutIn(path);
+  if (found === layout) return;
+  if (found !== undefined) {
+    throw new ConfigError(
+      `DATA_DIR=${dataDir}: its layout is ${JSON.stringify(found.slice(0, 20))}, and release ${release} knows ${layout}: ` +
+        'start the release that made it, or choose another directory. Nothing was changed',
+    );
+  }
+  try {
+    writeFileSync(path, `${layout}\n`);
+  } catch (error) {
+    throw new ConfigError(`DATA_DIR: ${path} cannot be written: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Undefined where there is none, as in a new directory and in one of release 0.1.0. */
+function layoutIn(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,21 @@
+/**
+ * `node --import …/newer-release.ts …`: this release as one after it may be, which reads another format of clicks and
+ * writes another of rows besides those of today.
+ */
+import { plantInSource } from '../mutations/plant-in-source.ts';
+
+plantInSource({
+  name: 'reads format 2 of clicks',
+  file: 'ingest/click-records.ts',
+  edits: [['[anyKind]: [1]', '[anyKind]: [1, 2]']],
+});
+plantInSource({
+  name: 'writes format 2 of rows',
+  file: 'aggregator/ad-minute.ts',
+  edits: [
+    ['export const rowFormat = 1;', 'export const rowFormat = 2;'],
+    ['[recordKinds.adMinute]: [1]', '[recordKinds.adMinute]: [1, 2]'],
+    ['[recordKinds.progress]: [1]', '[recordKinds.progress]: [1, 2]'],
+    ['[recordKinds.quarantine]: [1]', '[recordKinds.quarantine]: [1, 2]'],
+  ],
+});
