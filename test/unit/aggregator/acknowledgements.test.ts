@@ -144,6 +144,14 @@ describe('lines that were acknowledged', () => {
     );
   });
 
+  it('are not missing where they lie before the beginning, behind which a batch in doubt came late', () => {
+    const log = logOf('late in doubt', 'kept');
+    log.state();
+    const [, ...rest] = log.records;
+    expect(rest).toHaveLength(2);
+    expect(followed(rest, unknownAcks).missing).toBe(0);
+  });
+
   it('are at most those that are lost, wherever the log is read from', () => {
     fc.assert(
       fc.property(events, fc.nat(100), (course, first) => {
