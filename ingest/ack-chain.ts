@@ -15,8 +15,9 @@
  * - `total`: click lines of all acknowledged batches before it.
  *
  * A batch that was acknowledged stands in its partition before all batches that name it so; otherwise it is lost. Whoever
- * reads the partition in order sees every loss, exactly, as soon as the writer's next batch comes. Where none comes, the
- * writer appends a *statement* after a while: a batch of one record without lines. It reads like a tick.
+ * reads the partition in order sees every loss, exactly, as soon as the writer's next batch comes. Where none comes within
+ * a second or so, and before it ends, the writer appends a *statement*: a batch of one record without lines. It reads like
+ * a tick.
  *
  * This module has no clock and sends nothing. The numbers are good for 2^53 batches and lines per partition.
  */
@@ -41,7 +42,7 @@ export const ackHeader = 'acks';
 /** How many earlier batches a header tells the outcome of, one by one. */
 export const toldOutcomes = 32;
 
-/** `writer`: a ULID, minted when the process starts. */
+/** `writer`: a ULID, minted when the process starts (click-id.ts), and never used again. */
 export function createAckChain(writer: string): AckChain {
   if (!writerPattern.test(writer)) throw new RangeError(`writer: must be a ULID: ${JSON.stringify(writer)}`);
   const links = new Map<number, Link>();

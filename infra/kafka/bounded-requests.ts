@@ -6,11 +6,14 @@
  *   a shorter limit of the client holds (`requestTimeoutMs` of client.ts);
  * - a connection is made once, however many wait for it: kafkajs would make several, lose all but the last, and have the
  *   lost ones close that one when they end themselves;
- * - making it, and its authentication, ends: where the other side closes in between, kafkajs says nothing to anybody.
+ * - making it, and its authentication, ends: where the other side closes in between, kafkajs says nothing to anybody;
+ * - one that is closing takes no requests. It closes once it has no answer to wait for, so whoever goes on asking through
+ *   it, as kafkajs allows, waits in vain and keeps it from being made anew.
  *
  * It takes the place of kafkajs' methods, before they are used.
  */
 import { createRequire } from 'node:module';
+import type { Socket } from 'node:net';
 import './request-frame.ts';
 
 /** As far as it is used. */
@@ -28,7 +31,11 @@ interface Connection {
   readonly host: string;
   readonly port: number;
   readonly connectionTimeout: number;
+  readonly connectionStatus: 'connected' | 'disconnecting' | 'disconnected';
+  readonly socket?: Socket;
   readonly authHandlers: { onError(): void } | null;
+  isConnected(): boolean;
+  failIfNotConnected(): void;
   connect(): Promise<unknown>;
   disconnect(): Promise<unknown>;
   sendAuthRequest(request: unknown): Promise<unknown>;
@@ -93,6 +100,7 @@ Connection.prototype.connect = function () {
 
 async function connectInTime(connection: Connection): Promise<unknown> {
   const { host, port, connectionTimeout } = connection;
+  if (!connection.isConnected()) forget(connection.socket);
   const late = Promise.withResolvers<never>();
   // kafkajs has a limit of its own, which it forgets when the other side closes first.
   const timer = setTimeout(() => {
@@ -105,6 +113,21 @@ async function connectInTime(connection: Connection): Promise<unknown> {
     clearTimeout(timer);
   }
 }
+
+/** What becomes of a former socket would be taken for what becomes of the new one. */
+function forget(former: Socket | undefined): void {
+  if (former === undefined) return;
+  former.removeAllListeners();
+  former.on('error', () => undefined);
+  former.destroy();
+}
+
+/** kafkajs calls one that is closing connected, so that what was asked before is still waited for. */
+Connection.prototype.failIfNotConnected = function () {
+  const { host, port, connectionStatus } = this;
+  if (connectionStatus !== 'connected')
+    throw new KafkaJSConnectionError('Not connected', { broker: `${host}:${port}` });
+};
 
 Connection.prototype.sendAuthRequest = async function (request) {
   const timer = setTimeout(() => this.authHandlers?.onError(), authenticationMs);

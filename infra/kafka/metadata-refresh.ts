@@ -5,6 +5,8 @@
  * - the broker that answered last is asked first, none is waited for longer than a moment, then the next is asked;
  * - a partition without a leader stands in the metadata as that (leader −1), and is looked for again soon;
  * - who has left is parted from without waiting;
+ * - where any broker will do, one that cannot be reached, or answers with an error, is followed by the next, and why
+ *   none did is told (kafkajs: the first that cannot be reached ends it, and errors are swallowed);
  * - a broker is connected to once, and its failure told: kafkajs would try again for minutes where a broker takes
  *   connections but answers nothing.
  *
@@ -49,6 +51,7 @@ export interface BrokerPool {
   connectBroker(broker: PoolBroker): Promise<void>;
   findBroker(of: { readonly nodeId: string }): Promise<PoolBroker>;
   refreshMetadata(topics: readonly string[]): Promise<void>;
+  withBroker<T>(ask: (of: { readonly nodeId: string; readonly broker: PoolBroker }) => Promise<T>): Promise<T>;
 }
 
 /** Longer than any answer about metadata takes, but where a broker hangs. */
@@ -60,6 +63,12 @@ const longestMs = 10_000;
 
 const require = createRequire(import.meta.url);
 const BrokerPool: { readonly prototype: BrokerPool } = require('kafkajs/src/cluster/brokerPool.js');
+
+const {
+  KafkaJSBrokerNotFound,
+  KafkaJSProtocolError,
+}: { KafkaJSBrokerNotFound: new (message: string) => Error; KafkaJSProtocolError: new (of: object) => Error } =
+  require('kafkajs/src/errors.js');
 
 /** The node that has answered last. */
 const answered = new WeakMap<BrokerPool, string>();
@@ -161,11 +170,29 @@ BrokerPool.prototype.connectBroker = async function (broker) {
   }
 };
 
+BrokerPool.prototype.withBroker = async function (ask) {
+  const errors: unknown[] = [];
+  for (const nodeId of inOrder(this)) {
+    try {
+      const broker = await answerWithin(answerMs, `broker ${nodeId}`, this.findBroker({ nodeId }));
+      return await ask({ nodeId, broker });
+    } catch (error) {
+      errors.push(error);
+      // Who is where is to be learned anew.
+      this.metadataExpireAt = null;
+    }
+  }
+  // What a broker says tells more than that another is away.
+  throw (
+    errors.find(error => !isPassing(error)) ??
+    errors.at(-1) ??
+    new KafkaJSBrokerNotFound('No brokers in the broker pool')
+  );
+};
+
 /** Of the versions that kafkajs knows, every broker since Kafka 2.0 takes the last. */
 const response: { parse(answer: BrokerMetadata): Promise<BrokerMetadata> } =
   require('kafkajs/src/protocol/requests/metadata/v6/response.js');
-const { KafkaJSProtocolError }: { KafkaJSProtocolError: new (of: object) => Error } = require('kafkajs/src/errors.js');
-
 /** Still an error for whoever waits for leaders, as when a topic is made. */
 class LeaderlessMetadata extends KafkaJSProtocolError {
   readonly metadata: BrokerMetadata;

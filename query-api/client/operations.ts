@@ -961,7 +961,7 @@ export interface Operations {
         readonly quarantined: number;
         /** lines that ingest was told are in the log, and has told clients so with 202, as later records say */
         readonly acknowledged: number;
-        /** received - (acknowledged - missing): lines of the last second, of other producers, and of sends whose outcome ingest never learned */
+        /** received - (acknowledged - missing): lines of the last second, of other producers, of sends whose outcome ingest never learned, and from before acknowledgements were told */
         readonly unacknowledged: number;
         /** acknowledged lines that are not in the log: lost clicks */
         readonly missing: number;
@@ -980,7 +980,7 @@ export interface Operations {
         readonly quarantined: number;
         /** lines that ingest was told are in the log, and has told clients so with 202, as later records say */
         readonly acknowledged: number;
-        /** received - (acknowledged - missing): lines of the last second, of other producers, and of sends whose outcome ingest never learned */
+        /** received - (acknowledged - missing): lines of the last second, of other producers, of sends whose outcome ingest never learned, and from before acknowledgements were told */
         readonly unacknowledged: number;
         /** acknowledged lines that are not in the log: lost clicks */
         readonly missing: number;

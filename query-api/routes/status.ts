@@ -35,7 +35,7 @@ const lineFields = {
   ),
   unacknowledged: Type.Integer({
     description:
-      'received - (acknowledged - missing): lines of the last second, of other producers, and of sends whose outcome ingest never learned',
+      'received - (acknowledged - missing): lines of the last second, of other producers, of sends whose outcome ingest never learned, and from before acknowledgements were told',
   }),
   missing: countField('acknowledged lines that are not in the log: lost clicks'),
   written_off: countField('those of them that a person has looked into'),

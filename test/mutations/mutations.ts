@@ -111,6 +111,12 @@ export const mutations: readonly Mutation[] = [
     edits: [["if (typeof text !== 'string') return unknownAcks;", 'if (text !== 0) return unknownAcks;']],
   },
   {
+    name: 'acks-taken-twice',
+    bug: 'what a restore reads again is taken again as a word about acknowledgements',
+    file: core,
+    edits: [['this.#acks = new Acknowledgements(acks);', '']],
+  },
+  {
     name: 'acks-of-the-last-only',
     bug: 'every batch before the last acknowledged one is taken for acknowledged: what was lost hides behind what was in doubt',
     file: 'ingest/ack-chain.ts',

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeAcks, encodeAcks } from '../../../aggregator/ack-metadata.ts';
+import { decodeCheckpoint, encodeCheckpoint } from '../../../aggregator/commit-metadata.ts';
 import {
   Acknowledgements,
   type AckState,
@@ -9,10 +10,12 @@ import {
   rememberedMs,
   unknownAcks,
 } from '../../../aggregator/core/acknowledgements.ts';
+import { freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
+import { PartitionAggregator } from '../../../aggregator/core/partition-aggregator.ts';
 import { formatAcks } from '../../../ingest/ack-chain.ts';
 import { ackChains } from '../../support/ack-chains.ts';
 import { AckLog, type AckRecord, type Fate, fates, writerId } from '../../support/ack-log.ts';
-import { minute0 } from '../../support/clicks.ts';
+import { click, minute0, ndjson } from '../../support/clicks.ts';
 
 const second = 1_000;
 const appendTimeOf = ({ offset }: AckRecord) => minute0 + offset * second;
@@ -141,6 +144,14 @@ describe('lines that were acknowledged', () => {
     );
   });
 
+  it('are not missing where they lie before the beginning, behind which a batch in doubt came late', () => {
+    const log = logOf('late in doubt', 'kept');
+    log.state();
+    const [, ...rest] = log.records;
+    expect(rest).toHaveLength(2);
+    expect(followed(rest, unknownAcks).missing).toBe(0);
+  });
+
   it('are at most those that are lost, wherever the log is read from', () => {
     fc.assert(
       fc.property(events, fc.nat(100), (course, first) => {
@@ -250,6 +261,38 @@ describe('in the checkpoint', () => {
     const state = { ...sums, unknownUntil: 2 ** 45, writers };
     expect(encodeAcks(state).length).toBeLessThan(3_000);
     expect(decodeAcks(encodeAcks(state))).toEqual(state);
+    const most53 = 2 ** 53 - 1;
+    const checkpoint = { restoreFrom: most53, watermarkAtRestoreFrom: most53, watermark: most53, finalUntil: most53 };
+    const totals = { received: most53, counted: most53, duplicates: most53, quarantined: most53 };
+    expect(encodeCheckpoint({ ...checkpoint, totals, acks: state }).length).toBeLessThan(4_096);
+  });
+
+  it('need not stand there: a commit of a release that knew nothing of it is read', () => {
+    const { acks: _, ...before } = JSON.parse(encodeCheckpoint({ ...freshCheckpoint(0), restoreFrom: 7 }));
+    expect(decodeCheckpoint(JSON.stringify(before))).toEqual({
+      ...{ ...freshCheckpoint(0), restoreFrom: 7 },
+      acks: unknownAcks,
+    });
+  });
+
+  it('goes on where it was, for an aggregator that starts anew before any record', () => {
+    const { records } = logOf('kept', 'lost', 'kept in doubt', 'kept', 'kept twice', 'kept');
+    const settings = { partition: 0, partitions: 1, outOfOrdernessMs: 0, allowedLatenessMs: 0, hashSeed: 1 };
+    const value = ndjson(...Array.from({ length: 10 }, () => click()));
+    const feed = (aggregator: PartitionAggregator, from: number, to: number) => {
+      for (const record of records.slice(from, to))
+        aggregator.step(record.offset, appendTimeOf(record), value, undefined, undefined, record.acks);
+      return aggregator;
+    };
+    const whole = feed(new PartitionAggregator(settings, freshCheckpoint(0)), 0, records.length).drain();
+    expect(whole.progress).toMatchObject({ received: 60, acknowledged: 40, missing: 10 });
+    for (let at = 0; at <= records.length; at++) {
+      const { checkpoint } = feed(new PartitionAggregator(settings, freshCheckpoint(0)), 0, at).drain();
+      const from = decodeCheckpoint(encodeCheckpoint(checkpoint));
+      const revived = feed(new PartitionAggregator(settings, from), from.restoreFrom, at);
+      revived.restored();
+      expect(feed(revived, at, records.length).drain().checkpoint).toEqual(whole.checkpoint);
+    }
   });
 
   it.each([[undefined], [7], [''], ['x'], ['1.2.3.4']])('%j tells nothing that is known', text => {

@@ -1,5 +1,7 @@
-import { expect, it } from 'vitest';
-import { StallWatch } from '../../../infra/kafka/stall-watch.ts';
+import { expect, it, vi } from 'vitest';
+import { noteTrouble } from '../../../infra/kafka/reading-trouble.ts';
+import { StallWatch, watchStalls } from '../../../infra/kafka/stall-watch.ts';
+import { createLog } from '../../../infra/log.ts';
 
 const limits = { silentMs: 20_000, troubledMs: 60_000 };
 const at = (position: number, end: number, isWaiting = false) => new Map([['clicks[0]', { position, end, isWaiting }]]);
@@ -52,4 +54,44 @@ it('gives one that waits for something else than the log the longer time', () =>
   watch.check(at(5, 9), 0, 0);
   expect(watch.check(at(5, 9, true), 59_999, 0)).toBeUndefined();
   expect(watch.check(at(5, 9, true), 60_000, 0)).toContain('clicks[0] stands at 5');
+});
+
+/** When the watch calls, in its own time; undefined if not within three minutes. */
+async function calledAfterMs(group: string, readings: () => Promise<ReturnType<typeof at>>, troubleUntilMs = 0) {
+  vi.useFakeTimers();
+  try {
+    let calledAt: number | undefined;
+    const startedAt = performance.now();
+    using _watch = watchStalls({
+      ...{ group, readings, log: createLog('test', 'silent') },
+      onStall: () => {
+        calledAt ??= performance.now() - startedAt;
+      },
+    });
+    for (let ms = 0; ms < 180_000 && calledAt === undefined; ms += 1_000) {
+      if (ms < troubleUntilMs) noteTrouble(group);
+      await vi.advanceTimersByTimeAsync(1_000);
+    }
+    return calledAt;
+  } finally {
+    vi.useRealTimers();
+  }
+}
+
+it('ends a process with a reader that hangs within half a minute', async () => {
+  expect(await calledAfterMs('hung', async () => at(5, 9))).toBeLessThanOrEqual(30_000);
+});
+
+it('lets a failover of 15 s pass, and 20 s after it', async () => {
+  expect(await calledAfterMs('failing over', async () => at(5, 9), 15_000)).toBeGreaterThan(34_000);
+});
+
+it('ends a process that never learns how far the log reaches, as no answer comes', async () => {
+  const called = await calledAfterMs('deaf', () => new Promise(() => {}));
+  expect(called).toBeGreaterThanOrEqual(90_000);
+  expect(called).toBeLessThanOrEqual(100_000);
+});
+
+it('leaves a reader alone while the brokers say that they cannot answer', async () => {
+  expect(await calledAfterMs('away', () => Promise.reject(new Error('no leader')))).toBeUndefined();
 });

@@ -2,11 +2,14 @@ import { createRequire } from 'node:module';
 import net from 'node:net';
 import { expect, it } from 'vitest';
 import { limitMsOf } from '../../../../infra/kafka/bounded-requests.ts';
+import { eventually } from '../../../support/wait.ts';
 
 const require = createRequire(import.meta.url);
 const Queue: new (options: object) => { createSocketRequest(pushed: object): { requestTimeout: number } } =
   require('kafkajs/src/network/requestQueue/index.js');
-const Connection: new (options: object) => { connect(): Promise<unknown>; disconnect(): Promise<unknown> } =
+const Connection: new (
+  options: object,
+) => { connect(): Promise<unknown>; disconnect(): Promise<unknown>; send(request: object): Promise<unknown> } =
   require('kafkajs/src/network/connection.js');
 const logger: object = { namespace: () => logger, debug() {}, error() {}, warn() {}, info() {} };
 
@@ -60,4 +63,37 @@ it('fails where the other side closes before a connection is made, of which kafk
     },
   });
   await expect(connection.connect()).rejects.toThrow('Connection timeout');
+});
+
+it('sends nobody into a connection that is closing', async () => {
+  const sockets: net.Socket[] = [];
+  const server = net.createServer(socket => sockets.push(socket)).listen(0, '127.0.0.1');
+  await new Promise(resolve => server.once('listening', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const connection = new Connection({
+    ...{ host: '127.0.0.1', port, logger, connectionTimeout: 10_000, requestTimeout: 60_000 },
+    socketFactory: (of: { host: string; port: number; onConnect: () => void }) =>
+      net.connect(of.port, of.host, of.onConnect),
+  });
+  const request = {
+    apiKey: 12,
+    apiVersion: 3,
+    apiName: 'Heartbeat',
+    encode: async () => ({ buffer: Buffer.alloc(4) }),
+  };
+  const ask = () => connection.send({ request, response: {} });
+  await connection.connect();
+  const unanswered = ask();
+  await eventually('the request', () => (sockets[0]?.bytesRead ?? 0) > 0);
+  const closed = connection.disconnect();
+  await expect(ask()).rejects.toThrow('Not connected');
+  // The broker dies.
+  sockets[0]?.destroy();
+  await expect(unanswered).rejects.toThrow();
+  await closed;
+  await connection.connect();
+  await eventually('another connection', () => sockets.length === 2);
+  await connection.disconnect();
+  for (const socket of sockets) socket.destroy();
+  server.close();
 });

@@ -111,3 +111,19 @@ it('takes metadata that lack a partition for no answer', async () => {
   await pool.refreshMetadata(['clicks']);
   expect(asked).toEqual([1, 2]);
 });
+
+it('goes on to the next where any broker will do, and tells why none did', async () => {
+  const refused = async () => Promise.reject(new KafkaJSConnectionError('connect ECONNREFUSED'));
+  const { pool } = poolOf({ 1: { connect: refused }, 2: {}, 3: {} });
+  const asked: string[] = [];
+  const answered = await pool.withBroker(async ({ nodeId }) => {
+    asked.push(nodeId);
+    if (nodeId === '2') throw new Error('not now');
+    return nodeId;
+  });
+  expect([asked, answered]).toEqual([['2', '3'], '3']);
+  // Who is away may have left for good.
+  expect(pool.metadataExpireAt).toBeNull();
+  await expect(pool.withBroker(async () => Promise.reject(new Error('not allowed')))).rejects.toThrow('not allowed');
+  await expect(poolOf({}).pool.withBroker(async () => 1)).rejects.toThrow('No brokers');
+});
