@@ -131,11 +131,10 @@ export class PartitionTask {
   /** Whether to the end: meanwhile the task may have begun anew, or a rebalance brought the batch's rest a second time. */
   async #stepOver(batch: FetchedBatch, aggregator: PartitionAggregator): Promise<boolean> {
     for (const record of batch.records) {
-      const { offset, timestamp } = record;
+      const { offset, timestamp, bytes = record.value, valueStart, valueEnd, headers } = record;
       assertKnown(clickContract, batch, record);
       if (this.#state === 'restoring' && offset >= this.#committedOffset) this.#endRestore(aggregator);
-      const acks = acksOf(record.headers);
-      aggregator.step(offset, timestamp, record.bytes ?? record.value, record.valueStart, record.valueEnd, acks);
+      aggregator.step(offset, timestamp, bytes, valueStart, valueEnd, acksOf(headers));
       if (this.#state === 'running' && this.#isFull(aggregator)) {
         // Settles what was stepped over, too.
         await whileBeating(batch, this.#commitNow());

@@ -168,7 +168,10 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
     onAssigned(assigned) {
       joined = true;
       positions.assign(assigned);
-      for (const place of halts.assign(assigned)) stand(place);
+      const standing = halts.assign(assigned);
+      // A pause outlives a rebalance: the partition may have stood here before, and have gone on elsewhere since.
+      for (const [topic, partitions] of assigned) for (const p of partitions) link.consumer?.resume(topic, p);
+      for (const place of standing) stand(place);
     },
     async onBatch(batch) {
       if (halts.has(batch)) return;

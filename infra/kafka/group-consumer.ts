@@ -71,7 +71,7 @@ export interface GroupConsumer extends AsyncDisposable {
   /** @throws Retryable: not a member of the group now */
   seek(topic: string, partition: number, offset: number): void;
   /**
-   * Holds until the next rebalance, after which the owner has to ask again.
+   * Outlives a rebalance, but not every one: after each the owner has to ask again, or to resume.
    * @throws Retryable: not a member of the group now
    */
   pause(topic: string, partition: number): void;

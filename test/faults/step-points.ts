@@ -41,7 +41,7 @@ export const stepPoints: readonly StepPoint[] = [
   before(
     'aggregator: in the restore',
     task,
-    'aggregator.step(offset, timestamp, record.bytes ?? record.value, record.valueStart, record.valueEnd);',
+    'aggregator.step(offset, timestamp, bytes, valueStart, valueEnd, acksOf(headers));',
     "this.#state === 'restoring'",
   ),
   before('aggregator: read again, not yet counting', task, 'aggregator.restored();'),
