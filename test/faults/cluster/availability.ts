@@ -10,7 +10,7 @@ export interface Availability {
   readonly posts: number;
   /** Posts whose first answer was no acknowledgement. */
   readonly refused: number;
-  /** Of those, not acknowledged within 5 s of the first attempt, though they tried again. */
+  /** Of all, refused or not: no acknowledgement within 5 s of the first attempt, though they tried again. */
   readonly notWithin5s: number;
   /** From a post's first attempt to its acknowledgement. */
   readonly p50: number;
@@ -81,7 +81,7 @@ export function availabilityOf(
       strikes: mine.length,
       posts: during.length,
       refused: refused.length,
-      notWithin5s: refused.filter(({ at, ackedAt }) => ackedAt === undefined || ackedAt - at > patienceMs).length,
+      notWithin5s: during.filter(({ at, ackedAt }) => ackedAt === undefined || ackedAt - at > patienceMs).length,
       p50: waits[Math.floor(waits.length / 2)] ?? Number.NaN,
       p99: waits[Math.floor(waits.length * 0.99)] ?? Number.NaN,
       max: waits.at(-1) ?? Number.NaN,
