@@ -20,7 +20,9 @@ import {
 } from 'fastify';
 import { type Static, type TSchema, Type } from 'typebox';
 import { messageOf } from './errors.ts';
+import { drainable, type HttpDrain } from './http-drain.ts';
 import { measureRequest } from './http-metrics.ts';
+import type { Life } from './life.ts';
 import type { Logger } from './log.ts';
 import { registry } from './metrics.ts';
 import { completeDocument, type OpenApiParts } from './openapi.ts';
@@ -60,6 +62,8 @@ export interface HttpOptions {
   readonly readiness: Readonly<Record<string, () => Promise<void> | void>>;
   /** Brings metrics up to date that are worked out when they are asked for; never rejects. */
   readonly beforeScrape?: () => Promise<void>;
+  /** Of the process: by it the server knows when to leave, and how long it may take. */
+  readonly life?: Life | undefined;
 }
 
 /** Longest a handler may keep a request; also the limit for receiving one whole. */
@@ -80,7 +84,8 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     requestTimeout: requestTimeoutMs,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
-    return503OnClosing: true,
+    // Its answer would be no problem; ours are in http-drain.ts.
+    return503OnClosing: false,
     // As long as an address may be: the routes themselves say how long a parameter may be.
     routerOptions: { maxParamLength: maxHeaderBytes },
     // A URL that cannot be decoded fails before any route or error handler is found.
@@ -99,6 +104,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     sendProblem(reply, new Problem(404, 'not_found', `there is no ${request.method} ${request.url.split('?')[0]}`)),
   );
 
+  const drain = drainable(http, options.log, options.life);
   http.addHook('onResponse', measureRequest);
   if (options.servesPages) await http.register(helmet, { contentSecurityPolicy: false, global: true });
   else {
@@ -136,7 +142,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     },
     transformObject: documents => ('openapiObject' in documents ? completed(documents.openapiObject) : {}),
   });
-  registerOperations(http, options);
+  registerOperations(http, options, drain);
   return http;
 }
 
@@ -188,7 +194,7 @@ function completed<T>(document: T): T {
 
 const operationTags = { operations: 'Health, readiness, metrics and this document' };
 
-function registerOperations(http: Http, { readiness, beforeScrape }: HttpOptions): void {
+function registerOperations(http: Http, { readiness, beforeScrape }: HttpOptions, drain: HttpDrain): void {
   const tags = ['operations'];
   http.get('/healthz', {
     schema: {
@@ -205,11 +211,12 @@ function registerOperations(http: Http, { readiness, beforeScrape }: HttpOptions
       tags,
       operationId: 'getReadiness',
       summary: 'All that this service needs works',
-      description: 'Otherwise 503, with the reasons by name in `failed`.',
+      description: 'Otherwise 503, with the reasons by name in `failed`; `stopping`: send nothing more here.',
       response: { 200: Type.Object({ status: Type.Literal('ready') }), 503: ProblemSchema },
     },
     handler: async (_request, reply) => {
-      const failed = await failures(readiness);
+      const refusal = drain.refusal();
+      const failed = refusal === undefined ? await failures(readiness) : { stopping: refusal };
       if (Object.keys(failed).length === 0) return { status: 'ready' as const };
       const detail = Object.entries(failed).map(([name, why]) => `${name}: ${why}`);
       return sendProblem(reply, new Problem(503, 'not_ready', detail.join('; '), { failed }, 1));

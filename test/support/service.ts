@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../infra/embedded/ports.ts';
 import { compileCache } from '../../infra/embedded/service.ts';
+import { stallSignal } from '../../infra/watchdog.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -40,6 +41,8 @@ export async function startService(
         PATH: process.env['PATH'],
         NODE_COMPILE_CACHE: compileCache,
         LOG_LEVEL: 'info',
+        // Nobody here has to learn that it leaves.
+        DRAIN_DELAY_MS: '0',
         [portKey]: String(port),
         ...env,
       },
@@ -47,7 +50,11 @@ export async function startService(
     });
     child.stdout?.on('data', keep);
     child.stderr?.on('data', keep);
-    child.once('exit', code => (code === 1 && log.includes('stalled: ') ? launch() : ended.resolve(code)));
+    child.once('exit', (code, signal) => {
+      const endedItself = signal === stallSignal || (code === 1 && log.includes('stalled: '));
+      if (endedItself) launch();
+      else ended.resolve(code);
+    });
   };
   launch();
   const url = `http://127.0.0.1:${port}`;

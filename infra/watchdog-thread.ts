@@ -1,0 +1,49 @@
+/**
+ * The thread that ends the process when its event loop no longer beats. It needs nothing of the main thread: neither
+ * streams nor the logger, which write by way of it.
+ */
+import { readFileSync, writeSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { workerData } from 'node:worker_threads';
+import type { WatchdogData } from './watchdog.ts';
+import { type Turn, WatchdogClock } from './watchdog-clock.ts';
+
+const { beats, stallMs, turnMs, service }: WatchdogData = workerData;
+const beat = new Int32Array(beats);
+const clock = new WatchdogClock(turnMs, turn());
+let ranMsAtBeat = threadTimes().ranMs;
+
+setInterval(() => {
+  const stoodMs = clock.stoodMs(turn());
+  if (stoodMs === 0) ranMsAtBeat = threadTimes().ranMs;
+  if (stoodMs >= stallMs) end(Math.round(stoodMs));
+}, turnMs);
+
+function turn(): Turn {
+  return { nowMs: performance.now(), beats: Atomics.load(beat, 0), waitedMs: threadTimes().waitedMs };
+}
+
+function end(stoodMs: number): void {
+  const usedCpuMs = Math.round(threadTimes().ranMs - ranMsAtBeat);
+  const how = usedCpuMs > stoodMs / 2 ? 'runs without end' : 'waits for something outside of JavaScript';
+  const msg = `stalled: the event loop stood still for ${stoodMs} ms (EVENT_LOOP_STALL_MS=${stallMs}); the watchdog ends the process`;
+  const line = { level: 'fatal', time: Date.now(), service, pid: process.pid, hostname: hostname() };
+  try {
+    writeSync(2, `${JSON.stringify({ ...line, stoodMs, usedCpuMs, how, msg })}\n`);
+  } catch {
+    // Nobody reads what it says: it ends all the same.
+  }
+  process.kill(process.pid, 'SIGALRM');
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), 1_000);
+}
+
+/** What the main thread has had of the processors, and how long it has waited for one; on Linux, elsewhere zeroes. */
+function threadTimes(): { readonly ranMs: number; readonly waitedMs: number } {
+  try {
+    const text = readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8');
+    const [ranNs = 0, waitedNs = 0] = text.split(' ').map(Number);
+    return { ranMs: ranNs / 1e6, waitedMs: waitedNs / 1e6 };
+  } catch {
+    return { ranMs: 0, waitedMs: 0 };
+  }
+}

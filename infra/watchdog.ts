@@ -1,0 +1,50 @@
+/**
+ * No process of ours is alive and silent: one whose event loop stands still for `EVENT_LOOP_STALL_MS` is ended, with one
+ * line that says so. Whatever ends it must stand outside of that event loop, as no timer and no signal handler gets a
+ * turn there: a thread that looks whether the loop still beats (infra/watchdog-thread.ts).
+ *
+ * It ends by SIGALRM, which nothing of ours handles: code 142, so that a supervisor can tell it from a kill.
+ */
+import { url as inspectorUrl } from 'node:inspector';
+import { Worker } from 'node:worker_threads';
+import type { Logger } from './log.ts';
+
+export const stallSignal = 'SIGALRM';
+
+/** What an init or a shell makes of that signal. */
+export const stallExitCode = 142;
+
+export interface WatchdogData {
+  /** One Int32 that grows as long as the event loop moves. */
+  readonly beats: SharedArrayBuffer;
+  readonly stallMs: number;
+  readonly turnMs: number;
+  readonly service: string;
+}
+
+export function startWatchdog(log: Logger, stallMs: number): void {
+  // Who stands at a breakpoint means it.
+  if (inspectorUrl() !== undefined) {
+    log.warn('a debugger is attached: no watchdog');
+    return;
+  }
+  if (process.pid === 1)
+    log.warn('first process of its container: the kernel keeps it from its watchdog, start it under an init');
+  const turnMs = Math.min(1_000, stallMs / 10);
+  const beats = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+  const beat = new Int32Array(beats);
+  setInterval(() => Atomics.add(beat, 0, 1), turnMs / 2).unref();
+  const workerData: WatchdogData = { beats, stallMs, turnMs, service: String(log.bindings()['service']) };
+  const thread = new Worker(new URL('./watchdog-thread.ts', import.meta.url), {
+    workerData,
+    name: 'watchdog',
+    // Nothing that was planned for the process concerns this thread.
+    ...{ execArgv: [], env: {} },
+    resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
+  });
+  thread.unref();
+  thread.once('error', error => {
+    log.fatal({ err: error }, 'the watchdog has failed: ending, as nobody would notice if this process stood still');
+    process.exit(1);
+  });
+}
