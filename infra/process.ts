@@ -92,11 +92,12 @@ export function createCrash(log: Logger): { crash: (error: Error) => void; promi
   return { crash, promise };
 }
 
+/** It keeps the process alive: one that hangs with nothing to wait for would otherwise end without a word. */
 function endInTime(log: Logger, limitMs: number): void {
   setTimeout(() => {
     log.error({ limitMs }, 'not drained in time, exiting');
     process.exit(exitCodes.failure);
-  }, limitMs).unref();
+  }, limitMs);
 }
 
 /** One line for what a user can mend, a stack for what is our fault. Returns the exit code. */

@@ -26,10 +26,10 @@ function turn(): Turn {
 function end(stoodMs: number): void {
   const usedCpuMs = Math.round(threadTimes().ranMs - ranMsAtBeat);
   const how = usedCpuMs > stoodMs / 2 ? 'runs without end' : 'waits for something outside of JavaScript';
-  const msg = `stalled: the event loop stood still for ${stoodMs} ms (EVENT_LOOP_STALL_MS=${stallMs}); the watchdog ends the process`;
-  const line = { level: 'fatal', time: Date.now(), service, pid: process.pid, hostname: hostname() };
+  const msg = 'stalled: the event loop stands still, the watchdog ends the process';
+  const line = { level: 'error', time: Date.now(), service, pid: process.pid, hostname: hostname() };
   try {
-    writeSync(2, `${JSON.stringify({ ...line, stoodMs, usedCpuMs, how, msg })}\n`);
+    writeSync(2, `${JSON.stringify({ ...line, stoodMs, limitMs: stallMs, usedCpuMs, how, msg })}\n`);
   } catch {
     // Nobody reads what it says: it ends all the same.
   }

@@ -7,6 +7,8 @@ import { compileCache } from '../../infra/embedded/service.ts';
 import { stallSignal } from '../../infra/watchdog.ts';
 
 const root = join(import.meta.dirname, '../..');
+/** Where a bug is planted, processes have it too. */
+const planted = process.env['MUTATION'] ? ['--import', join(root, 'test/mutations/preload.ts')] : [];
 
 export interface Service extends AsyncDisposable {
   readonly url: string;
@@ -36,9 +38,10 @@ export async function startService(
   const ended = Promise.withResolvers<number | null>();
   // As its supervisor would: a process that ends by itself (a watchdog, say) is started again.
   const launch = () => {
-    child = spawn(process.execPath, ['--disable-warning=TimeoutNegativeWarning', join(root, main)], {
+    child = spawn(process.execPath, [...planted, '--disable-warning=TimeoutNegativeWarning', join(root, main)], {
       env: {
         PATH: process.env['PATH'],
+        MUTATION: process.env['MUTATION'],
         NODE_COMPILE_CACHE: compileCache,
         LOG_LEVEL: 'info',
         // Nobody here has to learn that it leaves.
