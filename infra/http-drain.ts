@@ -8,7 +8,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyRequest } from 'fastify';
-import type { Http } from './http.ts';
+import type { Http } from './http-instance.ts';
 import type { Life } from './life.ts';
 import type { Logger } from './log.ts';
 import { Problem } from './problem.ts';

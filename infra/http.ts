@@ -2,25 +2,21 @@
  * What every HTTP server of the pipeline has in common: explicit limits and timeouts, RFC 9457 problems, health,
  * readiness, metrics and OpenAPI. The rooms add their routes.
  */
-import type { Server } from 'node:http';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import {
   type FastifyBaseLogger,
   type FastifyError,
-  type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
-  type FastifyTypeProvider,
   fastify,
   LogController,
-  type RawReplyDefaultExpression,
-  type RawRequestDefaultExpression,
 } from 'fastify';
-import { type Static, type TSchema, Type } from 'typebox';
+import { Type } from 'typebox';
 import { messageOf } from './errors.ts';
 import { drainable, type HttpDrain } from './http-drain.ts';
+import type { Http, TypeBoxProvider } from './http-instance.ts';
 import { measureRequest } from './http-metrics.ts';
 import type { Life } from './life.ts';
 import type { Logger } from './log.ts';
@@ -29,21 +25,8 @@ import { completeDocument, type OpenApiParts } from './openapi.ts';
 import { asProblem, Problem, ProblemSchema, sendProblem } from './problem.ts';
 import { mintTraceId, traceContextOf } from './trace-context.ts';
 
+export type { Http } from './http-instance.ts';
 export { Problem, ProblemSchema } from './problem.ts';
-
-interface TypeBoxProvider extends FastifyTypeProvider {
-  validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown;
-  serializer: this['schema'] extends TSchema ? Static<this['schema']> : unknown;
-}
-
-/** A fastify instance whose route types come from their TypeBox schemas. */
-export type Http = FastifyInstance<
-  Server,
-  RawRequestDefaultExpression<Server>,
-  RawReplyDefaultExpression<Server>,
-  FastifyBaseLogger,
-  TypeBoxProvider
->;
 
 export interface HttpOptions {
   readonly title: string;
