@@ -21,7 +21,10 @@ export interface ProcessOptions {
   readonly onSecondSignal?: () => void;
 }
 
-/** A second signal within this time is the first one again: npm passes on the Ctrl-C that its terminal sends to all. */
+/**
+ * A second signal within this time is the first one again: npm passes on the Ctrl-C that its terminal sends to all. Who
+ * has a supervisor hears from it once, and from who stops all of a control group before that: it goes by the first.
+ */
 const echoMs = 500;
 
 /**
@@ -47,7 +50,7 @@ export async function runProcess(
       toldAt = performance.now();
       log.info({ why }, 'stopping');
       leave();
-    } else if (why.startsWith('SIG') && performance.now() - toldAt >= echoMs) {
+    } else if (why.startsWith('SIG') && !process.connected && performance.now() - toldAt >= echoMs) {
       log.warn({ why }, 'told again to stop: ending at once');
       onSecondSignal?.();
       process.exit(exitCodes.failure);
