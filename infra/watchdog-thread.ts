@@ -8,19 +8,19 @@ import { workerData } from 'node:worker_threads';
 import type { WatchdogData } from './watchdog.ts';
 import { type Turn, WatchdogClock } from './watchdog-clock.ts';
 
-const { beats, stallMs, turnMs, service }: WatchdogData = workerData;
-const beat = new Int32Array(beats);
+const { shared, stallMs, turnMs, service }: WatchdogData = workerData;
+const words = new Int32Array(shared);
 const clock = new WatchdogClock(turnMs, turn());
 let ranMsAtBeat = threadTimes().ranMs;
 
 setInterval(() => {
   const stoodMs = clock.stoodMs(turn());
   if (stoodMs === 0) ranMsAtBeat = threadTimes().ranMs;
-  if (stoodMs >= stallMs) end(Math.round(stoodMs));
+  if (stoodMs >= Math.max(stallMs, Atomics.load(words, 1))) end(Math.round(stoodMs));
 }, turnMs);
 
 function turn(): Turn {
-  return { nowMs: performance.now(), beats: Atomics.load(beat, 0), waitedMs: threadTimes().waitedMs };
+  return { nowMs: performance.now(), beats: Atomics.load(words, 0), waitedMs: threadTimes().waitedMs };
 }
 
 function end(stoodMs: number): void {

@@ -15,11 +15,20 @@ export const stallSignal = 'SIGALRM';
 export const stallExitCode = 142;
 
 export interface WatchdogData {
-  /** One Int32 that grows as long as the event loop moves. */
-  readonly beats: SharedArrayBuffer;
+  /** Two Int32: one that grows as long as the event loop moves; ms it may stand still beyond the setting, mostly 0. */
+  readonly shared: SharedArrayBuffer;
   readonly stallMs: number;
   readonly turnMs: number;
   readonly service: string;
+}
+
+const shared = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
+const words = new Int32Array(shared);
+
+/** Until it is disposed of, the event loop may stand still for `ms`: for native work that cannot be done elsewhere. */
+export function allowStall(ms: number): Disposable {
+  Atomics.store(words, 1, ms);
+  return { [Symbol.dispose]: () => void Atomics.store(words, 1, 0) };
 }
 
 export function startWatchdog(log: Logger, stallMs: number): void {
@@ -31,10 +40,8 @@ export function startWatchdog(log: Logger, stallMs: number): void {
   if (process.pid === 1)
     log.warn('first process of its container: the kernel keeps it from its watchdog, start it under an init');
   const turnMs = Math.min(1_000, stallMs / 10);
-  const beats = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
-  const beat = new Int32Array(beats);
-  setInterval(() => Atomics.add(beat, 0, 1), turnMs / 2).unref();
-  const workerData: WatchdogData = { beats, stallMs, turnMs, service: String(log.bindings()['service']) };
+  setInterval(() => Atomics.add(words, 0, 1), turnMs / 2).unref();
+  const workerData: WatchdogData = { shared, stallMs, turnMs, service: String(log.bindings()['service']) };
   const thread = new Worker(new URL('./watchdog-thread.ts', import.meta.url), {
     workerData,
     name: 'watchdog',

@@ -10,6 +10,7 @@ import { createHttp, listen } from '../../infra/http.ts';
 import { closeHttp, onDrain } from '../../infra/http-drain.ts';
 import { createLog } from '../../infra/log.ts';
 import { aborted, runProcess } from '../../infra/process.ts';
+import { allowStall } from '../../infra/watchdog.ts';
 
 const log = createLog('slow', 'info');
 
@@ -47,6 +48,13 @@ await runProcess(log, async (stop, life) => {
   });
   http.post('/spin', async () => {
     setTimeout(spin, 10);
+    return { done: true };
+  });
+  const block = Type.Object({ ms: Type.Integer(), allowedMs: Type.Integer() });
+  http.post('/block', { schema: { body: block } }, async ({ body }) => {
+    using _ = allowStall(body.allowedMs);
+    // As a call into a native library that takes its time.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, body.ms);
     return { done: true };
   });
   await listen(http, '127.0.0.1', Number(process.env['PORT']));

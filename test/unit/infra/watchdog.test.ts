@@ -33,6 +33,23 @@ describe('the watchdog', () => {
     });
   });
 
+  it('lets native work that was announced take longer, and no other', async () => {
+    await using service = await startAlone('test/support/slow-server.ts', 'PORT', limit);
+    await service.ready();
+    const first = service.pid;
+    const block = (ms: number, allowedMs: number) =>
+      fetch(`${service.url}/block`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ ms, allowedMs }),
+      }).catch(() => undefined);
+    expect((await block(2_500, 60_000))?.status).toBe(200);
+    expect(service.pid).toBe(first);
+    expect(await block(60_000, 0)).toBeUndefined();
+    await eventually('it is another process', () => service.pid !== first);
+    expect(service.logs()).toContain('waits for something outside of JavaScript');
+  });
+
   it('does not end a process that was stopped as a whole for longer than the limit', async () => {
     await using service = await startAlone('test/support/slow-server.ts', 'PORT', limit);
     await service.ready();
