@@ -47,16 +47,22 @@ export function drainable(http: Http, log: Logger, life: Life | undefined): Http
   const answering = new Map<ServerResponse, FastifyRequest>();
   const refused = new Set<ServerResponse>();
   const endings: (() => unknown)[] = [];
+  let isLeaving = false;
   let isDraining = false;
   let onQuiet: () => void = () => undefined;
 
+  const leave = () => {
+    isLeaving = true;
+    for (const response of answering.keys()) if (!response.headersSent) response.setHeader('connection', 'close');
+  };
   const begin = () => {
     if (isDraining) return;
     isDraining = true;
+    leave();
     for (const end of endings) end();
   };
+  life?.leaving.addEventListener('abort', leave, { once: true });
   life?.stop.addEventListener('abort', begin, { once: true });
-  const isLeaving = () => isDraining || life?.leaving.aborted === true;
 
   http.server.on('connection', socket => {
     sockets.add(socket);
@@ -64,6 +70,7 @@ export function drainable(http: Http, log: Logger, life: Life | undefined): Http
   });
   http.addHook('onListen', async () => life?.serves());
   http.addHook('onRequest', (request, { raw: response }, done) => {
+    if (isLeaving) response.setHeader('connection', 'close');
     const isRefused = isDraining && !operations.has(request.routeOptions.url ?? '');
     if (isRefused) refused.add(response);
     else answering.set(response, request);
@@ -73,10 +80,6 @@ export function drainable(http: Http, log: Logger, life: Life | undefined): Http
     });
     if (isRefused) received(request.raw).then(() => done(stopping()));
     else done();
-  });
-  http.addHook('onSend', (_request, reply, payload, done) => {
-    if (isLeaving()) reply.header('connection', 'close');
-    done(null, payload);
   });
 
   const answered = async (withinMs: number) => {
@@ -106,7 +109,7 @@ export function drainable(http: Http, log: Logger, life: Life | undefined): Http
   };
 
   drains.set(http, { close, endings });
-  return { refusal: () => (isLeaving() ? 'this process is stopping' : undefined) };
+  return { refusal: () => (isLeaving ? 'this process is stopping' : undefined) };
 }
 
 function stopping(): Problem {
