@@ -13,7 +13,7 @@ const words = new Int32Array(shared);
 const clock = new WatchdogClock(turnMs, turn());
 let ranMsAtBeat = threadTimes().ranMs;
 
-setInterval(() => {
+const watching = setInterval(() => {
   const stoodMs = clock.stoodMs(turn());
   if (stoodMs === 0) ranMsAtBeat = threadTimes().ranMs;
   if (stoodMs >= Math.max(stallMs, Atomics.load(words, 1))) end(Math.round(stoodMs));
@@ -24,6 +24,7 @@ function turn(): Turn {
 }
 
 function end(stoodMs: number): void {
+  clearInterval(watching);
   const usedCpuMs = Math.round(threadTimes().ranMs - ranMsAtBeat);
   const how = usedCpuMs > stoodMs / 2 ? 'runs without end' : 'waits for something outside of JavaScript';
   const msg = 'stalled: the event loop stands still, the watchdog ends the process';
