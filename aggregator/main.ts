@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { loadConfig, printable } from '../infra/config.ts';
 import { createHttp, listen } from '../infra/http.ts';
+import { closeHttp } from '../infra/http-drain.ts';
 import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../infra/kafka/former-member.ts';
@@ -14,7 +15,7 @@ import { openTaskGroup, type TaskGroup } from './task-group.ts';
 
 const log = createLog('aggregator', process.env['LOG_LEVEL'] ?? 'info');
 
-await runProcess(log, async stop => {
+await runProcess(log, async (stop, life) => {
   const config = loadConfig(AggregatorConfig);
   log.info({ config: printable(config) }, 'configuration');
   const names = namesOf(config.TOPIC_PREFIX);
@@ -37,8 +38,9 @@ await runProcess(log, async stop => {
     rateLimitPerMinute: 0,
     servesPages: false,
     readiness: { kafka: probe.check, tasks: checkTasks },
+    life,
   });
-  await using _ = { [Symbol.asyncDispose]: () => http.close() };
+  await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
   const url = await listen(http, config.HOST, config.AGGREGATOR_PORT);
   const deps = { kafka, names, config, partitions, hashSeed: randomInt(2 ** 32), log, onCrash: crash };
   // Who has the port is the only one of this name: the member it finds in the group is dead.

@@ -2,6 +2,7 @@
 import { openClickHouse } from '../infra/clickhouse.ts';
 import { loadConfig, printable } from '../infra/config.ts';
 import { createHttp, listen } from '../infra/http.ts';
+import { closeHttp } from '../infra/http-drain.ts';
 import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../infra/kafka/former-member.ts';
@@ -14,7 +15,7 @@ import { openSink, type Sink } from './sink/sink.ts';
 
 const log = createLog('sink', process.env['LOG_LEVEL'] ?? 'info');
 
-await runProcess(log, async stop => {
+await runProcess(log, async (stop, life) => {
   const config = loadConfig(SinkConfig);
   log.info({ config: printable(config) }, 'configuration');
   const names = namesOf(config.TOPIC_PREFIX);
@@ -38,8 +39,9 @@ await runProcess(log, async stop => {
     rateLimitPerMinute: 0,
     servesPages: false,
     readiness: { kafka: probe.check, clickhouse: clickhouse.ping, inserts: checkSink },
+    life,
   });
-  await using _ = { [Symbol.asyncDispose]: () => http.close() };
+  await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
   const url = await listen(http, config.HOST, config.SINK_PORT);
   const deps = { kafka, clickhouse, names, config, partitions, log, onCrash: crash };
   // Who has the port is the only one of this name: the member it finds in the group is dead.

@@ -83,6 +83,27 @@ export const ProcessConfig = Type.Object({
     ['debug', 'info', 'warn', 'error'].map(level => Type.Literal(level)),
     { default: 'info', description: '`debug`, `info`, `warn` or `error`' },
   ),
+  EVENT_LOOP_STALL_MS: Type.Integer({
+    default: 10_000,
+    minimum: 1_000,
+    maximum: 86_400_000,
+    description:
+      'ms for which the event loop may stand still; beyond, the watchdog ends the process (SIGALRM, code 142)',
+  }),
+  DRAIN_DELAY_MS: Type.Integer({
+    default: 5_000,
+    minimum: 0,
+    maximum: 600_000,
+    description:
+      'ms for which a process that was told to stop goes on serving, with 503 on `/readyz`; `npm start` sets 0 unless it is given',
+  }),
+  DRAIN_TIMEOUT_MS: Type.Integer({
+    default: 40_000,
+    minimum: 1_000,
+    maximum: 86_400_000,
+    description:
+      'ms it then has to drain, the last quarter of it, at most 10 s, for its buffers; requests that take longer are cut off',
+  }),
 });
 export type ProcessConfig = Static<typeof ProcessConfig>;
 

@@ -2,25 +2,23 @@
  * What every HTTP server of the pipeline has in common: explicit limits and timeouts, RFC 9457 problems, health,
  * readiness, metrics and OpenAPI. The rooms add their routes.
  */
-import type { Server } from 'node:http';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import {
   type FastifyBaseLogger,
   type FastifyError,
-  type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
-  type FastifyTypeProvider,
   fastify,
   LogController,
-  type RawReplyDefaultExpression,
-  type RawRequestDefaultExpression,
 } from 'fastify';
-import { type Static, type TSchema, Type } from 'typebox';
+import { Type } from 'typebox';
 import { messageOf } from './errors.ts';
+import { drainable, type HttpDrain } from './http-drain.ts';
+import type { Http, TypeBoxProvider } from './http-instance.ts';
 import { measureRequest } from './http-metrics.ts';
+import type { Life } from './life.ts';
 import type { Logger } from './log.ts';
 import { registry } from './metrics.ts';
 import { completeDocument, type OpenApiParts } from './openapi.ts';
@@ -28,21 +26,8 @@ import { asProblem, Problem, ProblemSchema, sendProblem } from './problem.ts';
 import { release } from './release.ts';
 import { mintTraceId, traceContextOf } from './trace-context.ts';
 
+export type { Http } from './http-instance.ts';
 export { Problem, ProblemSchema } from './problem.ts';
-
-interface TypeBoxProvider extends FastifyTypeProvider {
-  validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown;
-  serializer: this['schema'] extends TSchema ? Static<this['schema']> : unknown;
-}
-
-/** A fastify instance whose route types come from their TypeBox schemas. */
-export type Http = FastifyInstance<
-  Server,
-  RawRequestDefaultExpression<Server>,
-  RawReplyDefaultExpression<Server>,
-  FastifyBaseLogger,
-  TypeBoxProvider
->;
 
 export interface HttpOptions {
   readonly title: string;
@@ -61,6 +46,8 @@ export interface HttpOptions {
   readonly readiness: Readonly<Record<string, () => Promise<void> | void>>;
   /** Brings metrics up to date that are worked out when they are asked for; never rejects. */
   readonly beforeScrape?: () => Promise<void>;
+  /** Of the process: by it the server knows when to leave, and how long it may take. */
+  readonly life?: Life | undefined;
 }
 
 /** Longest a handler may keep a request; also the limit for receiving one whole. */
@@ -81,7 +68,8 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     requestTimeout: requestTimeoutMs,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
-    return503OnClosing: true,
+    // Its answer would be no problem; ours are in http-drain.ts.
+    return503OnClosing: false,
     // As long as an address may be: the routes themselves say how long a parameter may be.
     routerOptions: { maxParamLength: maxHeaderBytes },
     // A URL that cannot be decoded fails before any route or error handler is found.
@@ -100,6 +88,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     sendProblem(reply, new Problem(404, 'not_found', `there is no ${request.method} ${request.url.split('?')[0]}`)),
   );
 
+  const drain = drainable(http, options.log, options.life);
   http.addHook('onResponse', measureRequest);
   if (options.servesPages) await http.register(helmet, { contentSecurityPolicy: false, global: true });
   else {
@@ -137,7 +126,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
     },
     transformObject: documents => ('openapiObject' in documents ? completed(documents.openapiObject) : {}),
   });
-  registerOperations(http, options);
+  registerOperations(http, options, drain);
   return http;
 }
 
@@ -189,7 +178,7 @@ function completed<T>(document: T): T {
 
 const operationTags = { operations: 'Health, readiness, metrics and this document' };
 
-function registerOperations(http: Http, { readiness, beforeScrape }: HttpOptions): void {
+function registerOperations(http: Http, { readiness, beforeScrape }: HttpOptions, drain: HttpDrain): void {
   const tags = ['operations'];
   http.get('/healthz', {
     schema: {
@@ -206,11 +195,12 @@ function registerOperations(http: Http, { readiness, beforeScrape }: HttpOptions
       tags,
       operationId: 'getReadiness',
       summary: 'All that this service needs works',
-      description: 'Otherwise 503, with the reasons by name in `failed`.',
+      description: 'Otherwise 503, with the reasons by name in `failed`; `stopping`: send nothing more here.',
       response: { 200: Type.Object({ status: Type.Literal('ready') }), 503: ProblemSchema },
     },
     handler: async (_request, reply) => {
-      const failed = await failures(readiness);
+      const refusal = drain.refusal();
+      const failed = refusal === undefined ? await failures(readiness) : { stopping: refusal };
       if (Object.keys(failed).length === 0) return { status: 'ready' as const };
       const detail = Object.entries(failed).map(([name, why]) => `${name}: ${why}`);
       return sendProblem(reply, new Problem(503, 'not_ready', detail.join('; '), { failed }, 1));

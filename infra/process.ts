@@ -1,46 +1,84 @@
 /**
  * The life of one process: load, run until told to stop, close in reverse order of opening, exit with a telling code.
- * Exit codes: 0 asked to stop · 78 (EX_CONFIG) what the user configured cannot work · 1 anything else.
+ * Exit codes: 0 asked to stop, and drained · 78 (EX_CONFIG) what the user configured cannot work · 1 anything else.
+ * A process whose event loop stands still does not get as far: its watchdog ends it, see infra/watchdog.ts.
  */
 import { setFlagsFromString } from 'node:v8';
+import { takeRestartCounts } from './child-restarts.ts';
+import { loadConfig, ProcessConfig } from './config.ts';
 import { ConfigError, messageOf, Retryable } from './errors.ts';
+import { beginLife, crashTimeoutMs, type Life } from './life.ts';
 import type { Logger } from './log.ts';
+import { startWatchdog } from './watchdog.ts';
 
 export const exitCodes = { ok: 0, failure: 1, config: 78 } as const;
 
-/** After a signal a process has this long to drain before it is ended. */
-export const drainTimeoutMs = 8_000;
+export interface ProcessOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  /** ms it may take to stop beyond `DRAIN_TIMEOUT_MS`: for who waits for others that have that limit. */
+  readonly addedDrainMs?: number;
+  /** Called before the process ends at once, as it was told a second time. */
+  readonly onSecondSignal?: () => void;
+}
 
 /**
- * Runs `main` with a signal that fires on SIGINT, SIGTERM, or when the supervising parent is gone.
- * `main` returns when it has drained; after `drainTimeoutMs` the process ends all the same.
+ * A second signal within this time is the first one again: npm passes on the Ctrl-C that its terminal sends to all. Who
+ * has a supervisor hears from it once, and from who stops all of a control group before that: it goes by the first.
  */
-export async function runProcess(log: Logger, main: (stop: AbortSignal) => Promise<void>): Promise<void> {
+const echoMs = 500;
+
+/**
+ * Runs `main` with a signal that fires when it should take nothing new and drain: some time after SIGINT, SIGTERM, or
+ * the end of the supervising parent (see infra/life.ts). `main` returns when it has drained; after `DRAIN_TIMEOUT_MS` the
+ * process ends all the same, and at once when it is told to stop a second time.
+ */
+export async function runProcess(
+  log: Logger,
+  main: (stop: AbortSignal, life: Life) => Promise<void>,
+  { env = process.env, addedDrainMs = 0, onSecondSignal }: ProcessOptions = {},
+): Promise<void> {
   // By default V8 looks through all of its heap whenever 64 MB of buffers, which lie outside of it, have been made: ten
   // times a second while an aggregator catches up. So they count towards the limit of all memory instead.
   setFlagsFromString('--external-memory-accounted-in-global-limit');
-  const stop = new AbortController();
+  const config = loadOrExit(log, env);
+  startWatchdog(log, config.EVENT_LOOP_STALL_MS);
+  takeRestartCounts(String(log.bindings()['service']));
+  const { life, leave } = beginLife(config, () => endInTime(log, config.DRAIN_TIMEOUT_MS + addedDrainMs));
+  let toldAt: number | undefined;
   const onStop = (why: string) => {
-    if (stop.signal.aborted) return;
-    log.info({ why }, 'stopping');
-    endInTime(log);
-    stop.abort();
+    if (toldAt === undefined) {
+      toldAt = performance.now();
+      log.info({ why }, 'stopping');
+      leave();
+    } else if (why.startsWith('SIG') && !process.connected && performance.now() - toldAt >= echoMs) {
+      log.warn({ why }, 'told again to stop: ending at once');
+      onSecondSignal?.();
+      process.exit(exitCodes.failure);
+    }
   };
   process.on('SIGINT', () => onStop('SIGINT'));
   process.on('SIGTERM', () => onStop('SIGTERM'));
   process.on('disconnect', () => onStop('supervisor gone'));
   try {
-    await main(stop.signal);
+    await main(life.stop, life);
     process.exit(exitCodes.ok);
   } catch (error) {
     // Who was waiting for another system when it was told to stop has nothing to drain.
-    process.exit(stop.signal.aborted && error instanceof Retryable ? exitCodes.ok : reportFatal(log, error));
+    process.exit(life.stop.aborted && error instanceof Retryable ? exitCodes.ok : reportFatal(log, error));
+  }
+}
+
+function loadOrExit(log: Logger, env: NodeJS.ProcessEnv): ProcessConfig {
+  try {
+    return loadConfig(ProcessConfig, env);
+  } catch (error) {
+    process.exit(reportFatal(log, error));
   }
 }
 
 /**
  * `promise` rejects once `crash` is called, also if nobody waits for it yet: what ends a process from within, within
- * `drainTimeoutMs` whatever hangs then. What a stall watch has noticed may well hang when it is closed.
+ * `crashTimeoutMs` whatever hangs then. What a stall watch has noticed may well hang when it is closed.
  */
 export function createCrash(log: Logger): { crash: (error: Error) => void; promise: Promise<never> } {
   const { promise, reject } = Promise.withResolvers<never>();
@@ -49,7 +87,7 @@ export function createCrash(log: Logger): { crash: (error: Error) => void; promi
   const crash = (error: Error) => {
     if (!isCrashing) {
       log.error({ why: messageOf(error) }, 'ending');
-      endInTime(log);
+      endInTime(log, crashTimeoutMs);
     }
     isCrashing = true;
     reject(error);
@@ -57,11 +95,12 @@ export function createCrash(log: Logger): { crash: (error: Error) => void; promi
   return { crash, promise };
 }
 
-function endInTime(log: Logger): void {
+/** It keeps the process alive: one that hangs with nothing to wait for would otherwise end without a word. */
+function endInTime(log: Logger, limitMs: number): void {
   setTimeout(() => {
-    log.error({ drainTimeoutMs }, 'not drained in time, exiting');
+    log.error({ limitMs }, 'not drained in time, exiting');
     process.exit(exitCodes.failure);
-  }, drainTimeoutMs).unref();
+  }, limitMs);
 }
 
 /** One line for what a user can mend, a stack for what is our fault. Returns the exit code. */

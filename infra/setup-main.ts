@@ -9,6 +9,7 @@ import { createLog } from './log.ts';
 import { migrate } from './migrate.ts';
 import { reportFatal } from './process.ts';
 import { names } from './topics.ts';
+import { startWatchdog } from './watchdog.ts';
 
 const SetupConfig = Type.Object({
   ...ProcessConfig.properties,
@@ -20,6 +21,7 @@ const SetupConfig = Type.Object({
 const log = createLog('setup', process.env['LOG_LEVEL'] || 'info');
 try {
   const config = loadConfig(SetupConfig);
+  startWatchdog(log, config.EVENT_LOOP_STALL_MS);
   await ensureTopics(createKafka(config, 'setup', log), names(config.TOPIC_PREFIX), config.PARTITIONS);
   log.info({ partitions: config.PARTITIONS }, 'the topics are there');
   await using clickhouse = await openClickHouse(config, { readers: 1 });

@@ -8,6 +8,7 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
+import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
 import { type TraceContext, traceContextOf } from '../infra/trace-context.ts';
@@ -27,6 +28,7 @@ export interface IngestDeps {
   readonly rulesKnown: () => void;
   /** Epoch ms: the time of receipt. */
   readonly now?: () => number;
+  readonly life?: Life;
 }
 
 export async function buildIngestApp({
@@ -36,6 +38,7 @@ export async function buildIngestApp({
   kafkaReady,
   rulesKnown,
   now = Date.now,
+  life,
 }: IngestDeps): Promise<Http> {
   const http = await createHttp({
     title: 'Ad click ingest',
@@ -47,6 +50,7 @@ export async function buildIngestApp({
     rateLimitPerMinute: config.INGEST_RATE_LIMIT_PER_MINUTE,
     servesPages: false,
     readiness: { kafka: kafkaReady, hot_ads: rulesKnown },
+    life,
   });
   takeBytes(http, config);
   const parser = createClickParser(config.INGEST_MAX_ITEMS);

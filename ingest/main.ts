@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { loadConfig, printable } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';
 import { listen } from '../infra/http.ts';
+import { closeHttp } from '../infra/http-drain.ts';
 import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { createProducer } from '../infra/kafka/producer.ts';
@@ -24,7 +25,7 @@ setFlagsFromString('--no-allocation-site-pretenuring');
 
 const log = createLog('ingest', process.env['LOG_LEVEL'] || 'info');
 
-await runProcess(log, async stop => {
+await runProcess(log, async (stop, life) => {
   const config = loadConfig(IngestConfig);
   checkRelations(config);
   log.info({ config: printable(config) }, 'configuration');
@@ -60,10 +61,10 @@ await runProcess(log, async stop => {
   await hotAds.ready(stop);
   if (stop.aborted) return;
   const kafkaReady = () => probe.check();
-  const http = await buildIngestApp({ config, clickLog, log, kafkaReady, rulesKnown: hotAds.check });
+  const http = await buildIngestApp({ config, clickLog, log, kafkaReady, rulesKnown: hotAds.check, life });
   const url = await listen(http, config.HOST, config.INGEST_PORT);
   log.info({ url, topic, partitions }, 'listening');
   await aborted(stop);
-  // Takes no more connections, answers 503 to new requests, waits for those under way; then `clickLog` drains.
-  await http.close();
+  // Answers 503 to new requests, waits for those under way, and takes no more connections; then `clickLog` drains.
+  await closeHttp(http);
 });

@@ -5,6 +5,8 @@ import { codeOf } from '../infra/clickhouse/errors.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, Problem, refuseOtherMethods } from '../infra/http.ts';
+import { onDrain } from '../infra/http-drain.ts';
+import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import type { HotAdRule } from '../ingest/hot-ads/rule.ts';
 import { createAuditQueries } from './audit-queries.ts';
@@ -64,6 +66,7 @@ export interface QueryApiDeps {
   readonly rowsChecked?: RouteDeps['rowsChecked'];
   /** What else this process needs to be ready, where it does more than answer. */
   readonly readiness?: HttpOptions['readiness'];
+  readonly life?: Life;
 }
 
 export async function buildQueryApi({
@@ -75,6 +78,7 @@ export async function buildQueryApi({
   hotAds = () => Promise.resolve([]),
   rowsChecked = () => undefined,
   readiness,
+  life,
 }: QueryApiDeps): Promise<Http> {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const queries = createQueries(clickhouse, timeouts);
@@ -98,11 +102,13 @@ export async function buildQueryApi({
     servesPages: true,
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
     beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, now }),
+    life,
   });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   const deps = routeDepsOf({ config, clickhouse, log, now, pipeline: patient, hotAds, rowsChecked });
-  // Whoever listens must be let go first: closing waits for requests that are still being answered.
+  // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
+  onDrain(http, () => deps.live[Symbol.asyncDispose]());
   http.addHook('preClose', async () => {
     await Promise.all([deps.live[Symbol.asyncDispose](), deps.exportSlots[Symbol.asyncDispose]()]);
   });
@@ -119,7 +125,7 @@ function routeDepsOf({
   pipeline,
   hotAds,
   rowsChecked,
-}: Omit<Required<QueryApiDeps>, 'readiness'>): RouteDeps {
+}: Omit<Required<QueryApiDeps>, 'readiness' | 'life'>): RouteDeps {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const counts = {
     queries: createQueries(clickhouse, timeouts),

@@ -3,6 +3,7 @@ import { openClickHouse } from '../infra/clickhouse.ts';
 import { loadConfig, printable } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';
 import { listen } from '../infra/http.ts';
+import { closeHttp } from '../infra/http-drain.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { createLog } from '../infra/log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
@@ -16,7 +17,7 @@ import { pipelineOf } from './pipeline.ts';
 
 const log = createLog('query-api', process.env['LOG_LEVEL'] ?? 'info');
 
-await runProcess(log, async stop => {
+await runProcess(log, async (stop, life) => {
   const config = loadConfig(QueryApiConfig);
   if (config.CLICKHOUSE_URL === '') {
     throw new ConfigError(
@@ -35,8 +36,9 @@ await runProcess(log, async stop => {
     ...{ config, clickhouse, log, now: Date.now, pipeline, rowsChecked },
     hotAds: pipeline.hotAds,
     readiness: { hotAds: pipeline.checkHotAds },
+    life,
   });
-  await using _ = { [Symbol.asyncDispose]: () => http.close() };
+  await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
   await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });
   const url = await listen(http, config.HOST, config.QUERY_API_PORT);
   log.info({ url }, 'query API listens');

@@ -8,6 +8,7 @@ import { openSink, type Sink } from '../aggregator/sink/sink.ts';
 import { openClickHouse } from '../infra/clickhouse.ts';
 import { loadConfig, printable } from '../infra/config.ts';
 import { listen } from '../infra/http.ts';
+import { closeHttp } from '../infra/http-drain.ts';
 import { partitionCount } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../infra/kafka/former-member.ts';
@@ -25,7 +26,7 @@ import { pipelineOf } from './pipeline.ts';
 
 const log = createLog('store', process.env['LOG_LEVEL'] ?? 'info');
 
-await runProcess(log, async stop => {
+await runProcess(log, async (stop, life) => {
   const config = loadConfig(Type.Object({ ...SinkConfig.properties, ...QueryApiConfig.properties }));
   log.info({ config: printable(config) }, 'configuration');
   const names = namesOf(config.TOPIC_PREFIX);
@@ -50,8 +51,9 @@ await runProcess(log, async stop => {
     hotAds: pipeline.hotAds,
     rowsChecked: conservation.latest,
     readiness: { sink: checkSink, hotAds: pipeline.checkHotAds },
+    life,
   });
-  await using _ = { [Symbol.asyncDispose]: () => http.close() };
+  await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
   log.info({ url: await listen(http, config.HOST, config.QUERY_API_PORT) }, 'query API listens');
 
   const { crash, promise: crashed } = createCrash(log);

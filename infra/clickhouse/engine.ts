@@ -12,6 +12,7 @@ import { join, resolve } from 'node:path';
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
 import type { ClickHouseConfig } from '../config.ts';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
+import { allowStall } from '../watchdog.ts';
 import type { Disk } from './disks.ts';
 import { openInserts } from './engine-inserts.ts';
 import { engineStreams, type StreamFormat } from './engine-streams.ts';
@@ -49,6 +50,7 @@ export async function openEngine(config: ClickHouseConfig, readers: number): Pro
   try {
     mkdirSync(directory, { recursive: true });
     accessSync(directory, constants.W_OK);
+    using _ = allowStall(openTimeoutMs);
     while (opened.length < 2 + readers) opened.push(await connect());
     inserts = await openInserts(resolve(config.DATA_DIR));
   } catch (error) {
@@ -69,6 +71,7 @@ export async function openEngine(config: ClickHouseConfig, readers: number): Pro
     stream: streams.open,
     async close() {
       await Promise.all([read.close(), write.close(), long.close(), streams.close()]);
+      using _ = allowStall(openTimeoutMs);
       for (const client of opened) await client.close();
       inserts.close();
     },
@@ -81,6 +84,9 @@ async function diskAt(path: string): Promise<Disk> {
 }
 
 type Connection = NonNullable<NonNullable<Parameters<typeof createClient>[0]>['connection']>;
+
+/** The engine opens and closes within one call, and may have many parts to look at. */
+const openTimeoutMs = 10 * 60_000;
 
 /** Statements that wait for a connection; beyond, the engine is overloaded and says so at once. */
 const queueLimit = 128;

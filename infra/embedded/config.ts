@@ -34,5 +34,12 @@ export const EmbeddedConfig = Type.Object({
     maximum: 1_048_576,
     description: 'MB that must be free under `DATA_DIR` at a start',
   }),
+  CHILD_SILENCE_MS: Type.Integer({
+    default: 60_000,
+    minimum: 2_000,
+    maximum: 86_400_000,
+    description:
+      'ms for which a process `npm start` runs may leave `/healthz` without an answer, once it has answered; beyond, it is killed and started again, also if somebody has stopped it (SIGSTOP)',
+  }),
 });
 export type EmbeddedConfig = Static<typeof EmbeddedConfig>;

@@ -5,8 +5,8 @@ import { AggregatorConfig, SinkConfig } from '../../aggregator/config.ts';
 import { IngestConfig } from '../../ingest/config.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
 import { ClickHouseConfig, KafkaConfig, loadConfig, ProcessConfig } from '../config.ts';
-import { createLog, type Logger } from '../log.ts';
-import { aborted, drainTimeoutMs, exitCodes, runProcess } from '../process.ts';
+import { createLog } from '../log.ts';
+import { aborted, runProcess } from '../process.ts';
 import { environmentOf } from './command-line.ts';
 import { EmbeddedConfig } from './config.ts';
 import { requireKnownLayout } from './data-layout.ts';
@@ -33,18 +33,22 @@ const StartConfig = Type.Object({
   ...EmbeddedConfig.properties,
 });
 
-const given = environmentOf(process.argv, process.env, groups);
+// Who runs everything alone has nobody who would send requests elsewhere meanwhile.
+const environment = environmentOf(process.argv, process.env, groups);
+const given = { ...environment, DRAIN_DELAY_MS: environment['DRAIN_DELAY_MS'] || '0' };
 const log = createLog('start', 'info');
+/** For the processes that drain after the first, and the broker. */
+const furtherStagesMs = 12_000;
+let supervisor: Supervisor | undefined;
 
-await runProcess(log, async stop => {
+async function main(stop: AbortSignal): Promise<void> {
   const config = loadConfig(StartConfig, given);
   const dataDir = resolve(config.DATA_DIR);
   const settings = { ...config, DATA_DIR: dataDir };
   const env = { ...given, DATA_DIR: dataDir };
   using _lock = await lockDataDir(dataDir);
   requireKnownLayout(dataDir);
-  const supervisor = createSupervisor(log, stop);
-  onFurtherSignals(supervisor, log);
+  supervisor = createSupervisor(log, stop, config.CHILD_SILENCE_MS);
   const tookMs = () => Math.round(performance.now());
   const say = (line: string) => console.log(`[${(tookMs() / 1_000).toFixed(1)} s] ${line}`);
   try {
@@ -55,20 +59,15 @@ await runProcess(log, async stop => {
     if (!stop.aborted) throw error;
   } finally {
     // Before `runProcess` loses its patience, which would leave the broker behind.
-    await supervisor.stop(drainTimeoutMs - 500);
+    await supervisor.stop(config.DRAIN_DELAY_MS + config.DRAIN_TIMEOUT_MS + furtherStagesMs - 500);
   }
-});
-
-function onFurtherSignals(supervisor: Supervisor, log: Logger): void {
-  // A closed terminal asks to stop like any other.
-  process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
-  let firstAt: number | undefined;
-  process.on('SIGINT', () => {
-    firstAt ??= performance.now();
-    // npm passes on the Ctrl-C that the terminal has sent us already: that echo is not a second one.
-    if (performance.now() - firstAt < 500) return;
-    log.warn('ending everything at once');
-    supervisor.kill();
-    process.exit(exitCodes.failure);
-  });
 }
+
+// A closed terminal asks to stop like any other.
+process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
+await runProcess(log, main, {
+  env: given,
+  // Its children have the delay before their limit.
+  addedDrainMs: Number(given.DRAIN_DELAY_MS) + furtherStagesMs,
+  onSecondSignal: () => supervisor?.kill(),
+});

@@ -6,7 +6,6 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../log.ts';
-import { drainTimeoutMs } from '../process.ts';
 import { brokerFiles } from './broker-files.ts';
 import { commandLineOf, identityOf, isAlive, livingPid } from './process-identity.ts';
 
@@ -16,11 +15,11 @@ export function recordChild(dataDir: string, name: string, pid: number): void {
   writeFileSync(join(directoryOf(dataDir), name), identityOf(pid));
 }
 
-/** Resolves when no child recorded by an earlier run is left; one that does not drain in time is ended by force. */
-export async function endOrphans(dataDir: string, log: Logger): Promise<void> {
+/** Resolves when no child recorded by an earlier run is left; one that has not drained after `drainMs` is ended by force. */
+export async function endOrphans(dataDir: string, drainMs: number, log: Logger): Promise<void> {
   const recorded = recordedIn(directoryOf(dataDir));
   if (recorded.some(identity => livingPid(identity))) log.warn('waiting for the services an earlier run left behind');
-  const deadline = performance.now() + drainTimeoutMs;
+  const deadline = performance.now() + drainMs;
   for (const identity of recorded) {
     while (livingPid(identity) !== undefined) {
       const pid = livingPid(identity);

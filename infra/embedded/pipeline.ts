@@ -30,11 +30,13 @@ export function serviceStages(
   dataDir: string,
   env: NodeJS.ProcessEnv,
   ports: PortPlan,
+  urlOf: (port: number) => string,
   onLine: (line: string) => void,
 ): readonly (readonly ServiceSpec[])[] {
   const service = (name: string, program: string, port: number, portVariable: string): ServiceSpec => ({
     name,
     port,
+    healthUrl: urlOf(port),
     async start() {
       // The engine runs each statement on a thread of libuv's pool: with the four it has by default, a few reports
       // would keep files and DNS waiting.

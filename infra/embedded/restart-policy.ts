@@ -1,5 +1,8 @@
 /** What follows from the end of a child nobody asked to end. Pure: the supervisor acts. */
+import type { RestartReason } from '../child-restarts.ts';
 import { exitCodes } from '../process.ts';
+import { stallExitCode, stallSignal } from '../watchdog.ts';
+import type { Exit } from './service.ts';
 
 export type Reaction =
   | { readonly kind: 'restart'; readonly delayMs: number; readonly failures: number }
@@ -12,6 +15,14 @@ export interface Ending {
   readonly failures: number;
   /** Whether the whole pipeline has not been ready yet. */
   readonly startingUp: boolean;
+}
+
+/** `wasSilent`: the supervisor has ended it, as it did not answer. */
+export function restartReasonOf({ code, signal }: Exit, wasSilent: boolean): RestartReason {
+  if (wasSilent) return 'silent';
+  if (signal === stallSignal || code === stallExitCode) return 'stalled';
+  if (signal !== null) return 'killed';
+  return code === 0 ? 'ended' : 'failed';
 }
 
 const firstDelayMs = 250;

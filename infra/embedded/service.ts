@@ -19,6 +19,8 @@ export interface Running {
   readonly exited: Promise<Exit>;
   /** Asks it to end; after `timeoutMs` ends it by force. */
   stop(timeoutMs: number): Promise<void>;
+  /** For its `message` listener, if it has one. */
+  readonly tell?: (message: object) => void;
 }
 
 export interface Exit {
@@ -58,7 +60,9 @@ export async function startService({ program, env, onLine }: ServiceOptions): Pr
     child.once('close', (code, signal) => resolve({ code, signal, ...(reason === undefined ? {} : { reason }) }));
   });
   await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
-  return { pid: child.pid ?? 0, exited, stop: timeoutMs => stopProcess(child, exited, timeoutMs) };
+  // Its channel closes before we hear of its end.
+  const tell = (message: object) => void (child.connected && child.send(message, () => undefined));
+  return { pid: child.pid ?? 0, exited, stop: timeoutMs => stopProcess(child, exited, timeoutMs), tell };
 }
 
 export async function stopProcess(child: ChildProcess, exited: Promise<Exit>, timeoutMs: number): Promise<void> {

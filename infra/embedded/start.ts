@@ -4,6 +4,7 @@ import type { KafkaConfig } from '../config.ts';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
 import { ensureTopics } from '../kafka/admin.ts';
 import { createKafka } from '../kafka/client.ts';
+import type { DrainLimits } from '../life.ts';
 import type { Logger } from '../log.ts';
 import { names } from '../topics.ts';
 import { ensureClassArchive } from './broker-classes.ts';
@@ -22,7 +23,7 @@ export interface Start {
   /** For the children. */
   readonly env: NodeJS.ProcessEnv;
   /** What `env` says. DATA_DIR is absolute. */
-  readonly settings: EmbeddedConfig & KafkaConfig & WantedPorts;
+  readonly settings: EmbeddedConfig & KafkaConfig & WantedPorts & DrainLimits;
   readonly supervisor: Supervisor;
   readonly log: Logger;
   /** Tells the user a step. */
@@ -43,7 +44,7 @@ export interface Started {
 export async function startPipeline(start: Start): Promise<Started> {
   const { env, settings, supervisor, log, stop } = start;
   const { DATA_DIR, HOST } = settings;
-  await endOrphans(DATA_DIR, log);
+  await endOrphans(DATA_DIR, settings.DRAIN_DELAY_MS + settings.DRAIN_TIMEOUT_MS, log);
   await endOrphanBroker(DATA_DIR, log);
   const ports = await planPorts(settings, !env['KAFKA_BROKERS']);
   await requireFreeDisk(DATA_DIR, settings.MIN_FREE_DISK_MB);
@@ -52,10 +53,10 @@ export async function startPipeline(start: Start): Promise<Started> {
   const serviceEnv = { ...env, KAFKA_BROKERS: brokers, LOG_LEVEL: env['LOG_LEVEL'] || 'warn' };
   await createTopics(start, brokers);
   stop.throwIfAborted();
-  const stages = serviceStages(DATA_DIR, serviceEnv, ports, linePrinter(process.stdout));
+  const urlOf = (port: number) => `http://${reachable(HOST)}:${port}`;
+  const stages = serviceStages(DATA_DIR, serviceEnv, ports, urlOf, linePrinter(process.stdout));
   start.say(`starting ${stages.flatMap(stage => stage.map(({ name }) => name)).join(', ')}`);
   for (const stage of stages) await supervisor.run(stage);
-  const urlOf = (port: number) => `http://${reachable(HOST)}:${port}`;
   await untilReady(start, stages.flat(), urlOf);
   supervisor.markReady();
   return { ingestUrl: urlOf(ports.ingest), queryApiUrl: urlOf(ports.queryApi), brokers };

@@ -1,17 +1,22 @@
 /**
- * Keeps children running: one that ends is started again, after a pause that grows while it does not stay up. Stopping
+ * Keeps children running: one that ends is started again, after a pause that grows while it does not stay up, and one
+ * that no longer answers is ended first. How often that was, and why, all children are told: it is in their metrics. Stopping
  * goes the other way than starting, stage by stage, and ends by a deadline whatever the children do.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type RestartCounts, type RestartReason, restartReasons } from '../child-restarts.ts';
 import { ConfigError, messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { exitCodes } from '../process.ts';
-import { reactionTo } from './restart-policy.ts';
+import { watchHealth } from './health-watch.ts';
+import { reactionTo, restartReasonOf } from './restart-policy.ts';
 import type { Exit, Running } from './service.ts';
 
 export interface ChildSpec {
   readonly name: string;
   readonly start: (signal: AbortSignal) => Promise<Running>;
+  /** Where it answers `/healthz`, without path; undefined: it is not asked. */
+  readonly healthUrl?: string;
 }
 
 export interface Supervisor {
@@ -31,23 +36,56 @@ export interface Supervisor {
 }
 
 interface Kept {
+  readonly name: string;
   running: Running | undefined;
   readonly done: Promise<void>;
 }
 
-/** `stop` forbids any further start; `Supervisor.stop` then ends what runs. */
-export function createSupervisor(log: Logger, stop: AbortSignal): Supervisor {
+/** `stop` forbids any further start; `Supervisor.stop` then ends what runs. `silenceMs`: for which a child may not answer. */
+export function createSupervisor(log: Logger, stop: AbortSignal, silenceMs = 60_000): Supervisor {
   const stopping = new AbortController();
   stop.addEventListener('abort', () => stopping.abort(), { once: true });
   const stages: Kept[][] = [];
   const gaveUp = Promise.withResolvers<never>();
   gaveUp.promise.catch(() => undefined);
   let startingUp = true;
+  const restarts = new Map<string, Record<RestartReason, number>>();
 
-  const keep = async (spec: ChildSpec, kept: { running: Running | undefined }) => {
+  const countsOf = (name: string) => {
+    const none = () => Object.fromEntries(restartReasons.map(reason => [reason, 0])) as Record<RestartReason, number>;
+    const counts = restarts.get(name) ?? none();
+    restarts.set(name, counts);
+    return counts;
+  };
+  const tellCounts = () => {
+    const childRestarts = [...restarts].flatMap(([child, counts]) =>
+      restartReasons.map(reason => ({ child, reason, count: counts[reason] })),
+    );
+    for (const { running } of stages.flat()) running?.tell?.({ childRestarts } satisfies RestartCounts);
+  };
+  /** Resolves to whether it had to be ended, as it did not answer. */
+  const untilEnded = async ({ name, healthUrl }: ChildSpec, running: Running): Promise<boolean> => {
+    const watching = new AbortController();
+    let wasSilent = false;
+    const onSilent = (silentMs: number) => {
+      log.error({ child: name, pid: running.pid, silentMs }, 'child does not answer /healthz: it is ended');
+      wasSilent = true;
+      process.kill(running.pid, 'SIGKILL');
+    };
+    const signal = AbortSignal.any([watching.signal, stopping.signal]);
+    if (healthUrl !== undefined && running.pid > 0)
+      void watchHealth({ url: healthUrl, timeoutMs: silenceMs, onSilent, signal });
+    await running.exited;
+    watching.abort();
+    return wasSilent;
+  };
+
+  const keep = async (spec: ChildSpec, kept: Pick<Kept, 'running'>) => {
     for (let failures = 0; !stopping.signal.aborted; ) {
       const startedAt = performance.now();
       kept.running ??= await spec.start(stopping.signal).catch(notRunning);
+      tellCounts();
+      const wasSilent = await untilEnded(spec, kept.running);
       const exit = await kept.running.exited;
       const livedMs = kept.running.pid === 0 ? 0 : performance.now() - startedAt;
       kept.running = undefined;
@@ -55,13 +93,18 @@ export function createSupervisor(log: Logger, stop: AbortSignal): Supervisor {
       const reaction = reactionTo({ code: exit.code, livedMs, failures, startingUp });
       if (reaction.kind === 'give up') return gaveUp.reject(finalOf(spec, exit));
       failures = reaction.failures;
-      log.warn({ child: spec.name, ...exit, startsAgainInMs: reaction.delayMs }, 'child ended, it is started again');
+      const why = restartReasonOf(exit, wasSilent);
+      countsOf(spec.name)[why]++;
+      tellCounts();
+      const startsAgainInMs = reaction.delayMs;
+      log.warn({ child: spec.name, why, ...exit, startsAgainInMs }, 'child ended, it is started again');
       await sleep(reaction.delayMs, undefined, { signal: stopping.signal }).catch(() => undefined);
     }
   };
 
   const start = async (spec: ChildSpec): Promise<Kept> => {
-    const kept: { running: Running | undefined } = { running: await spec.start(stopping.signal) };
+    countsOf(spec.name);
+    const kept: Omit<Kept, 'done'> = { name: spec.name, running: await spec.start(stopping.signal) };
     return Object.assign(kept, { done: keep(spec, kept) });
   };
 
@@ -70,6 +113,7 @@ export function createSupervisor(log: Logger, stop: AbortSignal): Supervisor {
     async run(stage) {
       const started = await Promise.allSettled(stage.map(start));
       stages.push(started.flatMap(result => (result.status === 'fulfilled' ? [result.value] : [])));
+      tellCounts();
       for (const result of started) if (result.status === 'rejected') throw result.reason;
     },
     markReady() {
@@ -77,7 +121,10 @@ export function createSupervisor(log: Logger, stop: AbortSignal): Supervisor {
     },
     async stop(totalMs) {
       stopping.abort();
+      const waits = () => stages.flat().flatMap(({ name, running }) => (running === undefined ? [] : [name]));
+      const patience = setTimeout(() => log.warn({ children: waits() }, 'still draining'), sayWaitingAfterMs);
       await stopInReverse(stages, totalMs);
+      clearTimeout(patience);
     },
     kill() {
       stopping.abort();
@@ -85,6 +132,8 @@ export function createSupervisor(log: Logger, stop: AbortSignal): Supervisor {
     },
   };
 }
+
+const sayWaitingAfterMs = 3_000;
 
 /** Each stage may take what is left, less a second for each one behind it. */
 async function stopInReverse(stages: readonly (readonly Kept[])[], totalMs: number): Promise<void> {

@@ -46,7 +46,8 @@ async function* messagesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Liv
   const events = ReadableStream.from(bytes)
     .pipeThrough(new TextDecoderStream())
     .pipeThrough(new EventSourceParserStream({ onError: 'terminate', maxBufferSize: maxEventCharacters }));
-  for await (const event of events) yield messageOf(event);
+  // What is none of these says nothing about counts: `closing`, say, comes before the end of a connection.
+  for await (const event of events) if (known.has(event.event)) yield messageOf(event);
 }
 
 function messageOf({ event, id = '', data }: EventSourceMessage): LiveMessage {
@@ -54,6 +55,8 @@ function messageOf({ event, id = '', data }: EventSourceMessage): LiveMessage {
   if (event === 'unavailable') return { kind: 'unavailable', detail: String(JSON.parse(data).detail) };
   return { kind: 'event', id, data: JSON.parse(data) };
 }
+
+const known = new Set([undefined, 'message', 'reset', 'unavailable']);
 
 const maxEventCharacters = 4 * 1_024 * 1_024;
 

@@ -95,6 +95,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     },
     async [Symbol.asyncDispose]() {
       stop.abort();
+      subscribers.send(message({ reason: 'stopping' }, { event: 'closing' }));
       subscribers.close();
       await running;
     },

@@ -29,7 +29,7 @@ const schema = {
   operationId: 'listen',
   summary: 'Live: totals, top lists of the current and the last minute, and changes, once a second',
   description:
-    'Server-sent events. Each `message` is a whole `LiveEvent`, with an id; `Last-Event-ID` gets what was missed, for about a minute. `event: reset`: the id is not known any more, the next message says all. `event: unavailable`: the database does not answer at the moment. A client that reads too slowly is cut off.',
+    'Server-sent events. Each `message` is a whole `LiveEvent`, with an id; `Last-Event-ID` gets what was missed, for about a minute. `event: reset`: the id is not known any more, the next message says all. `event: unavailable`: the database does not answer at the moment. `event: closing`: this process stops; come back, with the last id. A client that reads too slowly is cut off.',
   headers: Type.Object({
     'last-event-id': Type.Optional(Type.String({ maxLength: 100, description: 'the last event that came' })),
   }),

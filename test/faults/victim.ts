@@ -150,6 +150,7 @@ class Child implements Victim {
         env: {
           PATH: process.env['PATH'],
           MUTATION: mutation,
+          DRAIN_DELAY_MS: '0',
           ...env,
           [portKeyOf(main)]: String(port),
           ...(plan

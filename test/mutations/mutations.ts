@@ -524,6 +524,45 @@ export const mutations: readonly Mutation[] = [
     ],
     unit: 'test/unit/query-api/filters.test.ts',
   },
+  {
+    name: 'drain-without-delay',
+    bug: 'a process that is told to stop refuses requests at once, before anybody has heard of it',
+    file: 'infra/life.ts',
+    edits: [['if (isServing && limits.DRAIN_DELAY_MS > 0)', 'if (limits.DRAIN_DELAY_MS < 0)']],
+    unit: 'test/unit/infra/drain.test.ts',
+  },
+  {
+    name: 'closed-while-answering',
+    bug: 'a server that stops does not wait for the requests it has taken',
+    file: 'infra/http-drain.ts',
+    edits: [['await answered(life?.requestsMs() ?? 0);', '']],
+    unit: 'test/unit/infra/drain.test.ts',
+  },
+  {
+    name: 'watchdog-on-its-own-loop',
+    bug: 'the watchdog is a timer of the event loop that it watches, and gets no turn when that one gets none',
+    file: 'infra/watchdog.ts',
+    edits: [
+      [
+        '  const workerData: WatchdogData',
+        '  let at = performance.now();\n' +
+          '  setInterval(() => {\n' +
+          '    if (performance.now() - at > stallMs) process.kill(process.pid, stallSignal);\n' +
+          '    at = performance.now();\n' +
+          '  }, turnMs);\n' +
+          '  if (stallMs > 0) return;\n' +
+          '  const workerData: WatchdogData',
+      ],
+    ],
+    unit: 'test/unit/infra/watchdog.test.ts',
+  },
+  {
+    name: 'watchdog-counts-its-sleep',
+    bug: 'the watchdog goes by the clock: a process that was stopped as a whole is ended when it goes on',
+    file: 'infra/watchdog-clock.ts',
+    edits: [['Math.min(tookMs, this.#turnMs)', 'tookMs']],
+    unit: 'test/unit/infra/watchdog-clock.test.ts',
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

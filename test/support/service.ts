@@ -4,8 +4,11 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../../infra/embedded/ports.ts';
 import { compileCache } from '../../infra/embedded/service.ts';
+import { stallSignal } from '../../infra/watchdog.ts';
 
 const root = join(import.meta.dirname, '../..');
+/** Where a bug is planted, processes have it too. */
+const planted = process.env['MUTATION'] ? ['--import', join(root, 'test/mutations/preload.ts')] : [];
 
 export interface Service extends AsyncDisposable {
   readonly url: string;
@@ -35,11 +38,14 @@ export async function startService(
   const ended = Promise.withResolvers<number | null>();
   // As its supervisor would: a process that ends by itself (a watchdog, say) is started again.
   const launch = () => {
-    child = spawn(process.execPath, ['--disable-warning=TimeoutNegativeWarning', resolve(root, main)], {
+    child = spawn(process.execPath, [...planted, '--disable-warning=TimeoutNegativeWarning', resolve(root, main)], {
       env: {
         PATH: process.env['PATH'],
+        MUTATION: process.env['MUTATION'],
         NODE_COMPILE_CACHE: compileCache,
         LOG_LEVEL: 'info',
+        // Nobody here has to learn that it leaves.
+        DRAIN_DELAY_MS: '0',
         [portKey]: String(port),
         ...env,
       },
@@ -47,7 +53,11 @@ export async function startService(
     });
     child.stdout?.on('data', keep);
     child.stderr?.on('data', keep);
-    child.once('exit', code => (code === 1 && log.includes('stalled: ') ? launch() : ended.resolve(code)));
+    child.once('exit', (code, signal) => {
+      const endedItself = signal === stallSignal || (code === 1 && log.includes('stalled: '));
+      if (endedItself) launch();
+      else ended.resolve(code);
+    });
   };
   launch();
   const url = `http://127.0.0.1:${port}`;

@@ -14,6 +14,7 @@ interface Service {
   readonly profiles?: readonly string[];
   readonly volumes?: readonly string[];
   readonly healthcheck?: { readonly test: readonly string[] };
+  readonly stop_grace_period?: string;
 }
 
 const root = join(import.meta.dirname, '../../..');
@@ -36,6 +37,19 @@ describe('compose.yml', () => {
 
   it.each(services.filter(([name]) => name !== 'setup'))('knows when it is healthy: %s', (_, { healthcheck }) => {
     expect(healthcheck?.test[0]).toBe('CMD');
+  });
+
+  it.each(ours)('gives it longer to stop than it may take to drain: %s', (_, { environment, stop_grace_period }) => {
+    const byDefault = (text: unknown) => Number.parseInt(/:-(\d+)/.exec(String(text))?.[1] ?? '', 10);
+    const graceMs = 1_000 * byDefault(stop_grace_period);
+    const drainMs = byDefault(environment?.['DRAIN_DELAY_MS']) + byDefault(environment?.['DRAIN_TIMEOUT_MS']);
+    expect(graceMs).toBeGreaterThan(drainMs);
+  });
+
+  it('has an image whose watchdog can end it: an init is its first process', () => {
+    expect(readFileSync(join(root, 'infra/Dockerfile'), 'utf8')).toMatch(
+      /^ENTRYPOINT \["\/usr\/bin\/tini", "--", "node",/m,
+    );
   });
 
   it('opens ports on loopback only', () => {

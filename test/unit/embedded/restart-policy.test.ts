@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { reactionTo } from '../../../infra/embedded/restart-policy.ts';
+import { reactionTo, restartReasonOf } from '../../../infra/embedded/restart-policy.ts';
 
 const ending = { code: 1, livedMs: 100, failures: 0, startingUp: false };
 
@@ -31,5 +31,18 @@ describe('what follows from the end of a child', () => {
     { code: 1, startingUp: true },
   ])('starts it again after %o', how => {
     expect(reactionTo({ ...ending, ...how }).kind).toBe('restart');
+  });
+});
+
+describe('why a child ended', () => {
+  it.each([
+    [{ code: null, signal: 'SIGALRM' }, false, 'stalled'],
+    [{ code: 142, signal: null }, false, 'stalled'],
+    [{ code: null, signal: 'SIGKILL' }, true, 'silent'],
+    [{ code: null, signal: 'SIGKILL' }, false, 'killed'],
+    [{ code: 1, signal: null }, false, 'failed'],
+    [{ code: 0, signal: null }, false, 'ended'],
+  ] as const)('is, for %o (did not answer: %s), counted as %s', (exit, wasSilent, reason) => {
+    expect(restartReasonOf(exit, wasSilent)).toBe(reason);
   });
 });

@@ -14,7 +14,7 @@ describe('the supervisor', () => {
     await supervisor.run([child.spec]);
     child.end({ code: null, signal: 'SIGKILL' });
     await vi.waitFor(() => expect(child.starts).toBe(2), 2_000);
-    const line = { child: 'ingest', code: null, signal: 'SIGKILL', startsAgainInMs: 250 };
+    const line = { child: 'ingest', why: 'killed', code: null, signal: 'SIGKILL', startsAgainInMs: 250 };
     expect(log.warn).toHaveBeenCalledWith(line, 'child ended, it is started again');
     await supervisor.stop(1_000);
   });

@@ -4,7 +4,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { loadConfig } from '../../../infra/config.ts';
 import { Retryable } from '../../../infra/errors.ts';
-import type { Http } from '../../../infra/http.ts';
+import { type Http, listen } from '../../../infra/http.ts';
+import { closeHttp } from '../../../infra/http-drain.ts';
+import { beginLife } from '../../../infra/life.ts';
 import { buildQueryApi, type QueryApiDeps } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import type { Progress } from '../../../query-api/queries.ts';
@@ -570,5 +572,43 @@ describe('what stands around the answers', () => {
     const readiness = { sink: () => Promise.reject(new Error('no partitions')) };
     const { get } = await app(everywhere, { readiness });
     expect(await get('/readyz')).toMatchObject({ status: 503, body: { failed: { sink: 'no partitions' } } });
+  });
+});
+
+describe('a query API that is told to stop', () => {
+  const begun = async () => {
+    const { life, leave } = beginLife({ DRAIN_DELAY_MS: 0, DRAIN_TIMEOUT_MS: 40_000 }, () => undefined);
+    const release = Promise.withResolvers<void>();
+    const { http } = await app(everywhere, { life, readiness: { test: () => release.promise } });
+    return { http, leave, release, url: await listen(http, '127.0.0.1', 0) };
+  };
+
+  it('ends live streams with a last event, and closes though somebody listened', async () => {
+    const { http, leave, url } = await begun();
+    const answer = await fetch(`${url}/v1/live`);
+    leave();
+    await closeHttp(http);
+    expect(await answer.text()).toMatch(/event: closing\ndata: \{"reason":"stopping"\}\n\n$/);
+  });
+
+  it('refuses what comes then with a problem, answers health to the end, and what it has taken', async () => {
+    const { http, leave, release, url } = await begun();
+    const taken = fetch(`${url}/readyz`);
+    await fetch(`${url}/healthz`);
+    leave();
+    const closed = closeHttp(http);
+    const refused = await fetch(`${url}/v1/status`);
+    expect([refused.status, refused.headers.get('retry-after'), refused.headers.get('connection')]).toEqual([
+      503,
+      '1',
+      'close',
+    ]);
+    expect(await refused.json()).toMatchObject({ status: 503, code: 'stopping' });
+    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    expect((await fetch(`${url}/readyz`)).status).toBe(503);
+    release.resolve();
+    expect((await taken).status).toBe(200);
+    await closed;
+    await expect(fetch(`${url}/healthz`)).rejects.toThrow();
   });
 });

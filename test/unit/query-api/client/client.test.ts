@@ -141,6 +141,15 @@ describe('listening', () => {
     ]);
   });
 
+  it('comes back after an event that announces the end, with the last id, and passes over what it does not know', async () => {
+    const closing = 'event: closing\ndata: {"reason":"stopping"}\n\nevent: of-later\ndata: {}\n\n';
+    const { client, asked } = setUp([stream(event('1') + closing), stream(event('2'))]);
+    const listening = client.listen();
+    expect((await listening.next()).value).toMatchObject({ kind: 'event', id: '1' });
+    expect((await listening.next()).value).toMatchObject({ kind: 'event', id: '2' });
+    expect(asked).toHaveLength(2);
+  });
+
   it('tells what was lost, and when the database is away', async () => {
     const { client } = setUp([
       stream('event: reset\ndata: {"reason":"unknown_id"}\n\nevent: unavailable\ndata: {"detail":"away"}\n\n'),

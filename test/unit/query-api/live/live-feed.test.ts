@@ -101,6 +101,16 @@ describe('the live feed', () => {
     expect(feed.open(undefined)).toBeDefined();
   });
 
+  it('tells who listens that it closes, and ends: nothing comes after that', async () => {
+    const { feed } = open();
+    const stream = feed.open(undefined);
+    await messages(stream, 1);
+    const rest = stream?.toArray();
+    await feed[Symbol.asyncDispose]();
+    expect(String((await rest)?.at(-1))).toBe('event: closing\ndata: {"reason":"stopping"}\n\n');
+    expect(feed.open(undefined)).toBeUndefined();
+  });
+
   it('says that Kafka is away, and goes on', async () => {
     const { feed } = open({ logEnds: async () => undefined });
     const [message] = await messages(feed.open(undefined), 1);

@@ -1,0 +1,34 @@
+/**
+ * How often the supervisor of `npm start` has started processes again, and why. It has no port of its own, so it tells
+ * its children, each of which has the counts of all among its metrics: those of one that does not come up are seen too.
+ */
+import { type Static, Type } from 'typebox';
+import { Value } from 'typebox/value';
+import { counter } from './metrics.ts';
+
+/**
+ * Why a child had ended. `stalled`: by its watchdog. `silent`: by the supervisor, as it did not answer. `killed`: by
+ * another signal. `failed`: with an exit code. `ended`: with 0, though nobody had asked it to.
+ */
+export const restartReasons = ['stalled', 'silent', 'killed', 'failed', 'ended'] as const;
+export type RestartReason = (typeof restartReasons)[number];
+
+export const RestartCounts = Type.Object({
+  childRestarts: Type.Array(Type.Object({ child: Type.String(), reason: Type.String(), count: Type.Integer() })),
+});
+export type RestartCounts = Static<typeof RestartCounts>;
+
+/** `service`: what stands there until a supervisor says more. */
+export function takeRestartCounts(service: string): void {
+  for (const reason of restartReasons) restarts.inc({ child: service, reason }, 0);
+  process.on('message', message => {
+    if (!Value.Check(RestartCounts, message)) return;
+    restarts.reset();
+    for (const { child, reason, count } of message.childRestarts) restarts.inc({ child, reason }, count);
+  });
+}
+
+const restarts = counter('child_restarts_total', 'Processes the supervisor of `npm start` has started again', [
+  'child',
+  'reason',
+]);

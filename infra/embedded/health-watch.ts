@@ -1,0 +1,42 @@
+/**
+ * Notices a child that is there and no longer answers `/healthz`, for whatever reason its own watchdog does not see (it
+ * was stopped, or its server is gone). A child that has not answered yet is starting, and may take as long as it must: it
+ * waits for Kafka, say. Time in which the supervisor itself had no turn does not count.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface WatchedChild {
+  /** Without path. */
+  readonly url: string;
+  /** ms without any answer until it is silent. */
+  readonly timeoutMs: number;
+  /** Called once. */
+  readonly onSilent: (silentMs: number) => void;
+  readonly signal: AbortSignal;
+}
+
+export async function watchHealth({ url, timeoutMs, onSilent, signal }: WatchedChild): Promise<void> {
+  const pauseMs = Math.min(5_000, timeoutMs / 8);
+  let silentMs: number | undefined;
+  for (let turnAt = performance.now(); !signal.aborted; ) {
+    const isThere = await answers(url, pauseMs, signal);
+    await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    const tookMs = performance.now() - turnAt;
+    turnAt = performance.now();
+    if (isThere) silentMs = 0;
+    else if (silentMs !== undefined) silentMs += Math.min(tookMs, 2 * pauseMs);
+    if (signal.aborted || silentMs === undefined || silentMs < timeoutMs) continue;
+    return onSilent(Math.round(silentMs));
+  }
+}
+
+/** Whatever the answer: who answers is not silent. */
+async function answers(url: string, withinMs: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.any([signal, AbortSignal.timeout(withinMs)]) });
+    await answer.text();
+    return true;
+  } catch {
+    return false;
+  }
+}

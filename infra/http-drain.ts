@@ -1,0 +1,130 @@
+/**
+ * How an HTTP server comes to its end without an answer that is none. A process that leaves asks with each answer for
+ * the connection's end (`connection: close`), so that clients come back elsewhere, and says on `/readyz` that it is
+ * leaving; all else goes on. One that stops answers what still comes with a problem, 503 with `Retry-After`, while what
+ * it has taken is answered in full. Only when nothing is being answered any more does it stop listening.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { FastifyRequest } from 'fastify';
+import type { Http } from './http-instance.ts';
+import type { Life } from './life.ts';
+import type { Logger } from './log.ts';
+import { Problem } from './problem.ts';
+
+/** Health, readiness and metrics are answered to the end. */
+const operations = new Set(['/healthz', '/readyz', '/metrics', '/openapi.json']);
+
+/** To read what is left of a request that is refused: who is still sending would not see the answer. */
+const refusedBodyMs = 1_000;
+
+export interface HttpDrain {
+  /** Why no more requests should be sent here, if so. */
+  refusal(): string | undefined;
+}
+
+interface Drain {
+  readonly close: () => Promise<void>;
+  readonly endings: (() => unknown)[];
+}
+
+const drains = new WeakMap<Http, Drain>();
+
+/** Answers all requests that were taken, as long as they may take; then closes. */
+export async function closeHttp(http: Http): Promise<void> {
+  await (drains.get(http)?.close() ?? http.close());
+}
+
+/** `end` is called when nothing new is taken any more: what would never end by itself ends then. */
+export function onDrain(http: Http, end: () => unknown): void {
+  drains.get(http)?.endings.push(end);
+}
+
+/** To be called before any route or other hook. `life` is left out where nobody ever asks the process to stop. */
+export function drainable(http: Http, log: Logger, life: Life | undefined): HttpDrain {
+  const sockets = new Set<Socket>();
+  const answering = new Map<ServerResponse, FastifyRequest>();
+  const refused = new Set<ServerResponse>();
+  const endings: (() => unknown)[] = [];
+  let isLeaving = false;
+  let isDraining = false;
+  let onQuiet: () => void = () => undefined;
+
+  const leave = () => {
+    isLeaving = true;
+    for (const response of answering.keys()) if (!response.headersSent) response.setHeader('connection', 'close');
+  };
+  const begin = () => {
+    if (isDraining) return;
+    isDraining = true;
+    leave();
+    for (const end of endings) end();
+  };
+  life?.leaving.addEventListener('abort', leave, { once: true });
+  life?.stop.addEventListener('abort', begin, { once: true });
+
+  http.server.on('connection', socket => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  http.addHook('onListen', async () => life?.serves());
+  http.addHook('onRequest', (request, { raw: response }, done) => {
+    if (isLeaving) response.setHeader('connection', 'close');
+    const isRefused = isDraining && !operations.has(request.routeOptions.url ?? '');
+    if (isRefused) refused.add(response);
+    else answering.set(response, request);
+    response.once('close', () => {
+      refused.delete(response);
+      if (answering.delete(response) && answering.size === 0) onQuiet();
+    });
+    if (isRefused) received(request.raw).then(() => done(stopping()));
+    else done();
+  });
+
+  const answered = async (withinMs: number) => {
+    if (answering.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    onQuiet = resolve;
+    const timer = setTimeout(resolve, withinMs);
+    await promise;
+    clearTimeout(timer);
+  };
+
+  const close = async () => {
+    begin();
+    await answered(life?.requestsMs() ?? 0);
+    if (answering.size > 0) {
+      const requests = [...answering.values()].map(({ method, url }) => `${method} ${url.split('?')[0]}`);
+      log.warn({ requests }, 'requests cut off: they were still being answered when the time to drain was over');
+      for (const { socket } of answering.keys()) socket?.destroy();
+    }
+    // What has arrived by now is read, and gets its answer.
+    await nextTurn();
+    await nextTurn();
+    const closed = http.close();
+    const busy = new Set([...answering.keys(), ...refused].map(({ socket }) => socket));
+    for (const socket of sockets) if (!busy.has(socket)) socket.destroy();
+    await closed;
+  };
+
+  drains.set(http, { close, endings });
+  return { refusal: () => (isLeaving ? 'this process is stopping' : undefined) };
+}
+
+function stopping(): Problem {
+  return new Problem(503, 'stopping', 'this process is stopping: send the request again', {}, 1);
+}
+
+/** Resolves when all of the request is here and thrown away, or after `refusedBodyMs`. */
+function received(request: IncomingMessage): Promise<void> {
+  return new Promise(resolve => {
+    if (request.complete) return resolve();
+    const timer = setTimeout(resolve, refusedBodyMs);
+    request.once('close', resolve).once('end', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    request.resume();
+  });
+}

@@ -1,0 +1,35 @@
+/**
+ * For how long the event loop has stood still, as far as that is its own fault. Pure. Time in which the watchdog itself
+ * had no turn does not count (the process was stopped, the machine slept), and time in which the thread only waited for
+ * a free processor does not either: to end a process for that would make a busy machine busier.
+ */
+
+export interface Turn {
+  readonly nowMs: number;
+  /** How often the event loop has beaten. */
+  readonly beats: number;
+  /** How long its thread has waited for a processor, since it began; 0 where that is not known. */
+  readonly waitedMs: number;
+}
+
+export class WatchdogClock {
+  readonly #turnMs: number;
+  #last: Turn;
+  #stoodMs = 0;
+
+  /** To be asked every `turnMs`. */
+  constructor(turnMs: number, first: Turn) {
+    this.#turnMs = turnMs;
+    this.#last = first;
+  }
+
+  /** ms without a beat. */
+  stoodMs(turn: Turn): number {
+    const tookMs = turn.nowMs - this.#last.nowMs;
+    // A turn that comes late tells that nobody had one.
+    const countedMs = Math.min(tookMs, this.#turnMs) - Math.max(0, turn.waitedMs - this.#last.waitedMs);
+    this.#stoodMs = turn.beats === this.#last.beats ? this.#stoodMs + Math.max(0, countedMs) : 0;
+    this.#last = turn;
+    return this.#stoodMs;
+  }
+}

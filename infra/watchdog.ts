@@ -1,0 +1,57 @@
+/**
+ * No process of ours is alive and silent: one whose event loop stands still for `EVENT_LOOP_STALL_MS` is ended, with one
+ * line that says so. Whatever ends it must stand outside of that event loop, as no timer and no signal handler gets a
+ * turn there: a thread that looks whether the loop still beats (infra/watchdog-thread.ts).
+ *
+ * It ends by SIGALRM, which nothing of ours handles: code 142, so that a supervisor can tell it from a kill.
+ */
+import { url as inspectorUrl } from 'node:inspector';
+import { Worker } from 'node:worker_threads';
+import type { Logger } from './log.ts';
+
+export const stallSignal = 'SIGALRM';
+
+/** What an init or a shell makes of that signal. */
+export const stallExitCode = 142;
+
+export interface WatchdogData {
+  /** Two Int32: one that grows as long as the event loop moves; ms it may stand still beyond the setting, mostly 0. */
+  readonly shared: SharedArrayBuffer;
+  readonly stallMs: number;
+  readonly turnMs: number;
+  readonly service: string;
+}
+
+const shared = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
+const words = new Int32Array(shared);
+
+/** Until it is disposed of, the event loop may stand still for `ms`: for native work that cannot be done elsewhere. */
+export function allowStall(ms: number): Disposable {
+  Atomics.store(words, 1, ms);
+  return { [Symbol.dispose]: () => void Atomics.store(words, 1, 0) };
+}
+
+export function startWatchdog(log: Logger, stallMs: number): void {
+  // Who stands at a breakpoint means it.
+  if (inspectorUrl() !== undefined) {
+    log.warn('a debugger is attached: no watchdog');
+    return;
+  }
+  if (process.pid === 1)
+    log.warn('first process of its container: the kernel keeps it from its watchdog, start it under an init');
+  const turnMs = Math.min(1_000, stallMs / 10);
+  setInterval(() => Atomics.add(words, 0, 1), turnMs / 2).unref();
+  const workerData: WatchdogData = { shared, stallMs, turnMs, service: String(log.bindings()['service']) };
+  const thread = new Worker(new URL('./watchdog-thread.ts', import.meta.url), {
+    workerData,
+    name: 'watchdog',
+    // Nothing that was planned for the process concerns this thread.
+    ...{ execArgv: [], env: {} },
+    resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
+  });
+  thread.unref();
+  thread.once('error', error => {
+    log.fatal({ err: error }, 'the watchdog has failed: ending, as nobody would notice if this process stood still');
+    process.exit(1);
+  });
+}
