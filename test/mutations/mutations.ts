@@ -395,7 +395,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'lost-broker-halts',
-    bug: 'a consumer ends for good as soon as any leader says that its log ends before what is asked for',
+    bug: 'a consumer ends for good once a leader says that its log ends before what is asked for',
     file: 'infra/kafka/offset-out-of-range.ts',
     edits: [['const believedAfterMs = 30_000;', 'const believedAfterMs = 0;']],
     unit: 'test/unit/infra/kafka/offset-out-of-range.test.ts',
