@@ -10,6 +10,7 @@
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import './request-frame.ts';
+import { refreshIfOld } from './metadata-age.ts';
 import { incompleteAnswer, isPassing, passOver } from './passing-errors.ts';
 
 export interface PartitionsOfTopic<Partition extends { readonly partition: number } = { readonly partition: number }> {
@@ -128,6 +129,7 @@ Cluster.prototype.fetchTopicsOffset = async function (topics) {
   const startedAt = performance.now();
   for (let tried = 1; ; tried++) {
     try {
+      await refreshIfOld(this);
       for (const { topic, partitions } of topics)
         if (partitions.length === 0) throw incompleteAnswer(`no partition of ${topic} is known`);
       const told = await fetchTopicsOffset.call(this, topics);

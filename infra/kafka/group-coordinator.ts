@@ -17,6 +17,7 @@ import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import './bounded-requests.ts';
 import './fetch-loop.ts';
+import { refreshIfOld } from './metadata-age.ts';
 import { answerWithin, isPassing, passOver } from './passing-errors.ts';
 import { noteTrouble } from './reading-trouble.ts';
 
@@ -91,6 +92,7 @@ Cluster.prototype.findGroupCoordinator = async function (asked) {
   const { groupId, coordinatorType = ofGroup } = asked;
   if (coordinatorType !== ofGroup) return await findGroupCoordinator.call(this, asked);
   return await persist(findForMs, async () => {
+    await refreshIfOld(this);
     let failure: unknown = new KafkaJSGroupCoordinatorNotFound(`no broker is known to ask for the group ${groupId}`);
     for (const nodeId of this.getNodeIds()) {
       try {

@@ -2,7 +2,9 @@
  * Learns from any broker that answers who leads what, for all of kafkajs' clients. kafkajs asks one broker, and waits for
  * that one even where it hangs; fails as a whole while a single partition has no leader; and, before it goes on, waits
  * until a broker that has left has answered what it was asked before. Here
- * - the broker that answered last is asked first, none is waited for longer than a moment, then the next is asked;
+ * - three are asked at the same time, or all where there are fewer, and who hangs is waited for no longer than a moment;
+ * - who is not listed in what the others say is not believed: a broker that the others have lost goes on calling itself
+ *   the leader of what it led, and its readers would wait there for records that are written elsewhere;
  * - a partition without a leader stands in the metadata as that (leader −1), and is looked for again soon;
  * - who has left is parted from without waiting;
  * - where any broker will do, one that cannot be reached, or answers with an error, is followed by the next, and why
@@ -16,7 +18,8 @@ import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import './bounded-requests.ts';
 import { type CheckedBroker, checkMetadata, type Metadata } from './checked-answers.ts';
-import { answerWithin, isPassing } from './passing-errors.ts';
+import { noteLearned } from './metadata-age.ts';
+import { answerWithin, isPassing, passOver } from './passing-errors.ts';
 
 interface Address {
   readonly host: string;
@@ -56,6 +59,9 @@ export interface BrokerPool {
 
 /** Longer than any answer about metadata takes, but where a broker hangs. */
 const answerMs = 3_000;
+/** Those who are well answer at about the same time. */
+const othersMs = 300;
+const askedAtOnce = 3;
 /** Until a leader is found, it is asked for so often. */
 const leaderlessMs = 1_000;
 const rounds = 4;
@@ -70,9 +76,6 @@ const {
 }: { KafkaJSBrokerNotFound: new (message: string) => Error; KafkaJSProtocolError: new (of: object) => Error } =
   require('kafkajs/src/errors.js');
 
-/** The node that has answered last. */
-const answered = new WeakMap<BrokerPool, string>();
-
 BrokerPool.prototype.refreshMetadata = async function (topics) {
   const startedAt = performance.now();
   for (let round = 1; ; round++) {
@@ -86,15 +89,10 @@ BrokerPool.prototype.refreshMetadata = async function (topics) {
 };
 
 async function askAround(pool: BrokerPool, topics: readonly string[]): Promise<BrokerMetadata> {
-  for (const nodeId of inOrder(pool)) {
-    try {
-      const asked = pool.findBroker({ nodeId }).then(broker => metadataFrom(broker, topics));
-      const metadata = await answerWithin(answerMs, `Metadata of broker ${nodeId}`, asked);
-      answered.set(pool, nodeId);
-      return metadata;
-    } catch (error) {
-      if (!isPassing(error)) throw error;
-    }
+  const order = inOrder(pool);
+  for (let first = 0; first < order.length; first += askedAtOnce) {
+    const answers = await answersOf(pool, order.slice(first, first + askedAtOnce), topics);
+    if (answers.length > 0) return believed(answers);
   }
   // None of those that were known: the ones the client was given.
   await pool.connect();
@@ -104,11 +102,48 @@ async function askAround(pool: BrokerPool, topics: readonly string[]): Promise<B
   return await answerWithin(answerMs, 'Metadata', metadataFrom(seedBroker, topics));
 }
 
-/** Who answered last, then those connected to, then the others. */
+interface Answer {
+  readonly nodeId: string;
+  readonly metadata: BrokerMetadata;
+}
+
+/** Of all that answer soon after the first. */
+async function answersOf(pool: BrokerPool, nodeIds: readonly string[], topics: readonly string[]): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  const failures: unknown[] = [];
+  const first = Promise.withResolvers<void>();
+  const asked = nodeIds.map(async nodeId => {
+    try {
+      const found = pool.findBroker({ nodeId }).then(broker => metadataFrom(broker, topics));
+      answers.push({ nodeId, metadata: await answerWithin(answerMs, `Metadata of broker ${nodeId}`, found) });
+      first.resolve();
+    } catch (error) {
+      failures.push(error);
+    }
+  });
+  const all = Promise.all(asked).then(() => undefined);
+  await Promise.race([first.promise, all]);
+  await answerWithin(othersMs, 'Metadata', all).catch(passOver);
+  const grave = failures.find(error => !isPassing(error));
+  if (answers.length === 0 && grave !== undefined) throw grave;
+  return [...answers];
+}
+
+/** Of whoever is listed by most of the others. */
+function believed(answers: readonly Answer[]): BrokerMetadata {
+  const listings = ({ nodeId }: Answer) =>
+    answers.filter(({ metadata }) => metadata.brokers.some(broker => String(broker.nodeId) === nodeId)).length;
+  const [most] = [...answers].sort((a, b) => listings(b) - listings(a));
+  if (most === undefined) throw new Error('nobody has answered');
+  return most.metadata;
+}
+
+/** Those connected to first; apart from that, by chance. */
 function inOrder(pool: BrokerPool): string[] {
-  const rank = (nodeId: string) =>
-    (nodeId === answered.get(pool) ? 0 : 2) + (pool.brokers[nodeId]?.isConnected() ? 0 : 1);
-  return Object.keys(pool.brokers).sort((a, b) => rank(a) - rank(b));
+  const ranks = Object.entries(pool.brokers).map(
+    ([nodeId, broker]) => [nodeId, (broker.isConnected() ? 0 : 1) + Math.random()] as const,
+  );
+  return ranks.sort(([, a], [, b]) => a - b).map(([nodeId]) => nodeId);
 }
 
 async function metadataFrom(broker: PoolBroker, topics: readonly string[]): Promise<BrokerMetadata> {
@@ -142,6 +177,7 @@ async function take(pool: BrokerPool, metadata: BrokerMetadata): Promise<void> {
   for (const broker of Object.values(pool.brokers)) if (!kept.has(broker)) leaving.push(broker);
   const isLeaderless = metadata.topicMetadata.some(t => t.partitionMetadata.some(({ leader }) => leader === -1));
   pool.metadata = metadata;
+  noteLearned(pool);
   pool.metadataExpireAt =
     Date.now() + (isLeaderless ? Math.min(leaderlessMs, pool.metadataMaxAge) : pool.metadataMaxAge);
   pool.brokers = brokers;

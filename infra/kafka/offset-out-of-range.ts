@@ -2,15 +2,23 @@
  * A consumer that asks for what the log no longer holds, or does not hold yet, ends with `Corrupt`. kafkajs would go to
  * the begin of the log and commit that: what lies between would be passed over without a word.
  *
+ * That the log begins behind what is asked for is sure at once. That it ends before it may also be said by a broker that
+ * the others have lost, and that goes on as the leader it was: only after half a minute is it believed.
+ *
  * It takes the place of kafkajs' method, before it is used.
  */
 import { createRequire } from 'node:module';
 import { Corrupt } from '../errors.ts';
+import { passOver } from './passing-errors.ts';
 
 /** As far as it is used. */
 interface ConsumerGroup {
   readonly groupId: string;
   readonly preferredReadReplicasPerTopicPartition: Readonly<Record<string, Readonly<Record<number, number>>>>;
+  readonly cluster: {
+    refreshMetadata(): Promise<void>;
+    fetchTopicsOffset(of: readonly object[]): Promise<readonly { partitions: readonly { offset: string }[] }[]>;
+  };
   readonly offsetManager: { nextOffset(topic: string, partition: number): { toString(): string } };
   recoverFromOffsetOutOfRange(error: OutOfRange): Promise<void>;
 }
@@ -30,6 +38,7 @@ ConsumerGroup.prototype.recoverFromOffsetOutOfRange = async function (error) {
   if (typeof this.preferredReadReplicasPerTopicPartition[topic]?.[partition] === 'number') {
     return await recover.call(this, error);
   }
+  if (!(await isSure(this, error))) return;
   const offset = this.offsetManager.nextOffset(topic, partition).toString();
   const found = new Corrupt(
     `${this.groupId}: offset ${offset} of ${topic}[${partition}] is not in the log: retention has removed what was not ` +
@@ -38,3 +47,24 @@ ConsumerGroup.prototype.recoverFromOffsetOutOfRange = async function (error) {
   // Or kafkajs would try again for a minute, and then join the group anew.
   throw Object.assign(found, { retriable: false });
 };
+
+const believedAfterMs = 30_000;
+const pauseMs = 500;
+/** Since when, and at which offset, a partition of a group seems to end too early. */
+const doubts = new WeakMap<ConsumerGroup, Map<string, { readonly offset: string; readonly sinceMs: number }>>();
+
+async function isSure(group: ConsumerGroup, { topic, partition }: OutOfRange): Promise<boolean> {
+  const offset = group.offsetManager.nextOffset(topic, partition).toString();
+  const begins = await group.cluster.fetchTopicsOffset([{ topic, partitions: [{ partition }], fromBeginning: true }]);
+  if (Number(offset) < Number(begins[0]?.partitions[0]?.offset)) return true;
+  const of = doubts.get(group) ?? new Map<string, { readonly offset: string; readonly sinceMs: number }>();
+  doubts.set(group, of);
+  const name = `${topic}[${partition}]`;
+  const now = performance.now();
+  const doubt = of.get(name);
+  if (doubt === undefined || doubt.offset !== offset) of.set(name, { offset, sinceMs: now });
+  else if (now - doubt.sinceMs >= believedAfterMs) return true;
+  await group.cluster.refreshMetadata().catch(passOver);
+  await new Promise(resolve => setTimeout(resolve, pauseMs));
+  return false;
+}

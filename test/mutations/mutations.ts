@@ -451,6 +451,25 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/infra/kafka/metadata-refresh.test.ts',
   },
   {
+    name: 'lost-broker-believed',
+    bug: 'a broker that the others have lost is believed when it calls itself the leader',
+    file: 'infra/kafka/metadata-refresh.ts',
+    edits: [
+      [
+        '[...answers].sort((a, b) => listings(b) - listings(a))',
+        '[...answers].sort((a, b) => listings(a) - listings(b))',
+      ],
+    ],
+    unit: 'test/unit/infra/kafka/metadata-refresh.test.ts',
+  },
+  {
+    name: 'lost-broker-halts',
+    bug: 'a consumer ends for good once a leader says that its log ends before what is asked for',
+    file: 'infra/kafka/offset-out-of-range.ts',
+    edits: [['const believedAfterMs = 30_000;', 'const believedAfterMs = 0;']],
+    unit: 'test/unit/infra/kafka/offset-out-of-range.test.ts',
+  },
+  {
     name: 'failover-taken-for-a-stall',
     bug: 'a reader that is busy overcoming a failover is ended like one that hangs',
     file: 'infra/kafka/stall-watch.ts',
