@@ -46,10 +46,12 @@ export interface ClusterLoadOptions {
 
 const adsPerPartition = 5;
 const attemptTimeoutMs = 10_000;
-const retryPauseMs = 250;
+/** Doubles with each attempt: five of them in the first 5 s, and no storm when all wait. */
+const firstPauseMs = 250;
+const longestPauseMs = 2_000;
 /** A client gives up. */
 const longestMs = 60_000;
-const mostInFlight = 1_500;
+const mostInFlight = 3_000;
 
 interface Entry {
   readonly click: LedgerClick;
@@ -125,12 +127,12 @@ export function startClusterLoad(options: ClusterLoadOptions): ClusterLoad {
     };
     posts.push(post);
     const first = posts.length;
-    for (let turn = first; Date.now() - post.at < longestMs; turn++) {
-      if (await attempt(post, urls[turn % urls.length]!, clicks)) {
+    for (let turn = 0; Date.now() - post.at < longestMs; turn++) {
+      if (await attempt(post, urls[(first + turn) % urls.length]!, clicks)) {
         post.ackedAt = Date.now();
         return;
       }
-      await sleep(retryPauseMs);
+      await sleep(Math.min(firstPauseMs * 2 ** turn, longestPauseMs));
     }
   };
   const start = (clicks: readonly LedgerClick[]) => {

@@ -6,7 +6,7 @@ import { KafkaConfig, loadConfig } from '../../../infra/config.ts';
 import { type Admin, ensureTopics, openAdmin } from '../../../infra/kafka/admin.ts';
 import { createKafka } from '../../../infra/kafka/client.ts';
 import { createLog } from '../../../infra/log.ts';
-import { type Names, names as namesOf } from '../../../infra/topics.ts';
+import { type Names, names as namesOf, topicNames } from '../../../infra/topics.ts';
 import { type ClusterOptions, type KafkaCluster, startKafkaCluster } from '../../support/kafka-cluster.ts';
 import { quietPort } from '../quiet-port.ts';
 import { startVictim, type Victim } from '../victim.ts';
@@ -84,8 +84,7 @@ export async function openClusterStage(options: StageOptions): Promise<ClusterSt
   const victims = [...ingests, ...aggregators, ...(store ? [store] : [])];
   for (const victim of victims) await victim.ready(90_000);
 
-  const ours = ['clicks', 'aggregates', 'quarantine', 'hot-ads'] as const;
-  const topics = [...ours.map(names.topic), '__consumer_offsets', '__transaction_state'];
+  const topics = [...topicNames.map(names.topic), '__consumer_offsets', '__transaction_state'];
   await cluster.inSync(topics);
   await cluster.control.electPreferred(topics);
   await cluster.control.watch([names.topic('clicks')], 250);
