@@ -49,8 +49,9 @@ describe('the store', () => {
   it('leaves jobs of a kind that is not known to the release that knows it', async () => {
     const store = createJobStore(engine.clickhouse, { timeoutMs: 5_000 });
     const asked = { reason: 'asked', apply: true, from: 0, to: 60_000 } as const;
-    const known = newJob({ kind: 'replay', ...asked }, 2_000);
-    await store.save({ ...newJob({ kind: 'replay', ...asked }, 1_000), kind: 'erase' as 'replay' });
+    const now = Date.now();
+    const known = newJob({ kind: 'replay', ...asked }, now);
+    await store.save({ ...newJob({ kind: 'replay', ...asked }, now - 1_000), kind: 'erase' as 'replay' });
     await store.save(known);
     expect((await store.open(10)).map(({ id }) => id)).toEqual([known.id]);
   });
