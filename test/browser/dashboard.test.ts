@@ -264,7 +264,8 @@ describe('operations', () => {
     missing = 34;
     await line.getByText('34 are missing').waitFor({ timeout: 30_000 });
     expect(await line.getAttribute('data-acknowledged')).toBe('missing');
-    expect(await textOf(page, 'balance')).toContain('acknowledged clicks are missing');
+    expect(await textOf(page, 'balance')).toContain('Broken');
+    await page.getByText('acknowledged clicks are missing').waitFor();
     await page.locator('[aria-label="Partitions"] tbody tr', { hasText: 'clicks are missing' }).waitFor();
     expect(await visitor?.barriers()).toEqual([]);
   });
