@@ -19,7 +19,8 @@ export interface TaskGroupDeps {
   readonly kafka: KafkaClient;
   readonly names: Names;
   readonly config: AggregatorConfig;
-  readonly partitions: number;
+  /** Over how many clicks up to an event time may be spread (ingest/hot-ads/partition-record.ts). */
+  readonly partitionsAt: (eventTime: number) => number;
   /** 32 random bits (core/id-hash.ts). */
   readonly hashSeed: number;
   readonly log: Logger;
@@ -36,6 +37,7 @@ const timerMs = 25;
 /** Each fetch costs the same, however little it brings: under load there are few, and at rest a click waits this long. */
 const maxWaitMs = 100;
 const minBytes = 64 << 10;
+const mostBatchesAtOnce = 64;
 
 export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
   const { kafka, names, config, log } = deps;
@@ -71,7 +73,8 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
     minBytes,
     maxBytes: config.AGGREGATOR_FETCH_BYTES * 4,
     maxBytesPerPartition: config.AGGREGATOR_FETCH_BYTES,
-    concurrency: deps.partitions,
+    // Partitions may become more. At most these come in at a time.
+    concurrency: mostBatchesAtOnce,
     keepsRecords: false,
     log,
     onOpen: opened => {
@@ -122,14 +125,13 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
 }
 
 function startTask(
-  { names, config, partitions, hashSeed, log }: TaskGroupDeps,
+  { names, config, hashSeed, log }: TaskGroupDeps,
   partition: number,
   ports: TaskPorts,
 ): PartitionTask {
   const settings = {
     aggregator: {
       partition,
-      partitions,
       outOfOrdernessMs: config.OUT_OF_ORDERNESS_MS,
       allowedLatenessMs: config.ALLOWED_LATENESS_MS,
       hashSeed,
@@ -154,7 +156,7 @@ interface Shared {
 }
 
 function portsOf(
-  { kafka, names, config }: TaskGroupDeps,
+  { kafka, names, config, partitionsAt }: TaskGroupDeps,
   partition: number,
   { admin, producer, link, tasks }: Shared,
 ): TaskPorts {
@@ -177,6 +179,7 @@ function portsOf(
       link.consumer?.resume(topic, partition);
     },
     appendTick: () => producer.send(topic, tick),
+    partitionsAt,
     tasks: () => tasks.size,
     now: () => performance.now(),
   };

@@ -25,6 +25,8 @@ export interface IngestDeps {
   readonly kafkaReady: () => Promise<void>;
   /** Throws unless every click that may be posted can be routed. */
   readonly rulesKnown: () => void;
+  /** Throws unless the topics have the partitions that are recorded. */
+  readonly partitionsAgree?: () => void;
   /** Epoch ms: the time of receipt. */
   readonly now?: () => number;
 }
@@ -35,6 +37,7 @@ export async function buildIngestApp({
   log,
   kafkaReady,
   rulesKnown,
+  partitionsAgree = () => {},
   now = Date.now,
 }: IngestDeps): Promise<Http> {
   const http = await createHttp({
@@ -46,7 +49,7 @@ export async function buildIngestApp({
     trustProxy: trustProxyOf(config),
     rateLimitPerMinute: config.INGEST_RATE_LIMIT_PER_MINUTE,
     servesPages: false,
-    readiness: { kafka: kafkaReady, hot_ads: rulesKnown },
+    readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree },
   });
   takeBytes(http, config);
   const parser = createClickParser(config.INGEST_MAX_ITEMS);

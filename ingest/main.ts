@@ -14,6 +14,7 @@ import { buildIngestApp } from './app.ts';
 import { createClickLog } from './click-log.ts';
 import { acksOf, checkRelations, IngestConfig, splitSettingsOf } from './config.ts';
 import { openHotAds } from './hot-ads/hot-ads.ts';
+import { mostPartitions } from './hot-ads/partition-rule.ts';
 import { hotAdTermsOf } from './hot-ads/rule.ts';
 
 // While a broker is slow most of what a request makes outlives two collections of the young. V8 then takes to making it
@@ -30,7 +31,6 @@ await runProcess(log, async stop => {
   const names = namesOf(config.TOPIC_PREFIX);
   const topic = names.topic('clicks');
   const countOf = (of: string) => retrying('count partitions', log, stop, () => partitionCount(kafka, of));
-  const partitions = await countOf(topic);
   const logs = await countOf(names.topic('hot-ads'));
   if (logs !== 1) throw new ConfigError(`topic ${names.topic('hot-ads')} has ${logs} partitions, and must have 1`);
   await using probe = topicProbe(kafka, topic);
@@ -41,12 +41,13 @@ await runProcess(log, async stop => {
   await using hotAds = openHotAds({
     // Joining a group may take longer than a click may wait.
     kafka: createKafka(config, 'ingest-hot-ads', log),
-    ...{ names, partitions, log, split: splitSettingsOf(config), terms: hotAdTermsOf(config) },
+    ...{ names, log, split: splitSettingsOf(config), terms: hotAdTermsOf(config) },
     timeoutMs: config.INGEST_PRODUCE_TIMEOUT_MS,
   });
   await using clickLog = createClickLog({
     topic,
-    partitions,
+    // Growth may add any of them at any time.
+    partitions: mostPartitions,
     partitionFor: hotAds.partitionFor,
     producer,
     lingerMs: config.INGEST_LINGER_MS,
@@ -57,9 +58,16 @@ await runProcess(log, async stop => {
   await hotAds.ready(stop);
   if (stop.aborted) return;
   const kafkaReady = () => probe.check();
-  const http = await buildIngestApp({ config, clickLog, log, kafkaReady, rulesKnown: hotAds.check });
+  const http = await buildIngestApp({
+    config,
+    clickLog,
+    log,
+    kafkaReady,
+    rulesKnown: hotAds.check,
+    partitionsAgree: hotAds.checkPartitions,
+  });
   const url = await listen(http, config.HOST, config.INGEST_PORT);
-  log.info({ url, topic, partitions }, 'listening');
+  log.info({ url, topic }, 'listening');
   await aborted(stop);
   // Takes no more connections, answers 503 to new requests, waits for those under way; then `clickLog` drains.
   await http.close();

@@ -6,7 +6,6 @@ import type { ClickHouse } from '../infra/clickhouse.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, Problem, refuseOtherMethods } from '../infra/http.ts';
 import type { Logger } from '../infra/log.ts';
-import type { HotAdRule } from '../ingest/hot-ads/rule.ts';
 import { createAuditQueries } from './audit-queries.ts';
 import { cached } from './cached.ts';
 import type { QueryApiConfig } from './config.ts';
@@ -17,6 +16,7 @@ import { createExportSlots } from './exports/export-slots.ts';
 import { answerRows } from './exports/rows-hook.ts';
 import { createFilterStore } from './filters/filter-store.ts';
 import { createGroupQueries } from './group-queries.ts';
+import type { Routing } from './hot-ad-rules.ts';
 import { inTime } from './in-time.ts';
 import { createJobStore } from './jobs/job-store.ts';
 import { createLiveFeed } from './live/live-feed.ts';
@@ -58,8 +58,8 @@ export interface QueryApiDeps {
   /** Epoch ms. */
   readonly now: () => number;
   readonly pipeline: Pipeline;
-  /** Rules for hot ads; where it is left out, there are none. */
-  readonly hotAds?: () => Promise<readonly HotAdRule[]>;
+  /** Which ads are split, over how many partitions; where it is left out, none and nothing recorded. */
+  readonly routing?: () => Promise<Routing>;
   /** Where this process compares rows with counters. */
   readonly rowsChecked?: RouteDeps['rowsChecked'];
   /** What else this process needs to be ready, where it does more than answer. */
@@ -72,7 +72,7 @@ export async function buildQueryApi({
   log,
   now,
   pipeline,
-  hotAds = () => Promise.resolve([]),
+  routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
   rowsChecked = () => undefined,
   readiness,
 }: QueryApiDeps): Promise<Http> {
@@ -101,7 +101,7 @@ export async function buildQueryApi({
   });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
-  const deps = routeDepsOf({ config, clickhouse, log, now, pipeline: patient, hotAds, rowsChecked });
+  const deps = routeDepsOf({ config, clickhouse, log, now, pipeline: patient, routing, rowsChecked });
   // Whoever listens must be let go first: closing waits for requests that are still being answered.
   http.addHook('preClose', async () => {
     await Promise.all([deps.live[Symbol.asyncDispose](), deps.exportSlots[Symbol.asyncDispose]()]);
@@ -117,7 +117,7 @@ function routeDepsOf({
   log,
   now,
   pipeline,
-  hotAds,
+  routing,
   rowsChecked,
 }: Omit<Required<QueryApiDeps>, 'readiness'>): RouteDeps {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
@@ -127,7 +127,7 @@ function routeDepsOf({
     restatements: createRestatementQueries(clickhouse, timeouts),
   };
   const logEnds = logEndsOf(pipeline);
-  const rulesInTime = cached(() => inTime(hotAds()).catch(() => undefined), 1_000, now);
+  const routingInTime = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
   const live = createLiveFeed({
     read: (at, restatedSince) => readLive(counts, at, restatedSince),
     ...{ logEnds, now, log },
@@ -146,7 +146,7 @@ function routeDepsOf({
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
     jobs: createJobStore(clickhouse, timeouts),
-    ...{ live, logEnds, hotAds: rulesInTime, now, rowsChecked },
+    ...{ live, logEnds, routing: routingInTime, now, rowsChecked },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };
 }

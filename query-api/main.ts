@@ -7,6 +7,7 @@ import { createKafka } from '../infra/kafka/client.ts';
 import { createLog } from '../infra/log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { names } from '../infra/topics.ts';
+import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from './app.ts';
 import { QueryApiConfig } from './config.ts';
@@ -25,15 +26,15 @@ await runProcess(log, async stop => {
   }
   log.info({ config: printable(config) }, 'configuration');
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
-  await using pipeline = pipelineOf({
-    ...{ kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX), log },
-    hotAdTerms: hotAdTermsOf(config),
-  });
+  const asked = { kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX) };
+  await using partitions = followPartitions({ ...asked, terms: hotAdTermsOf(config), log });
+  await using pipeline = pipelineOf({ ...asked, partitions });
   await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
   const rowsChecked = conservation.latest;
   const http = await buildQueryApi({
     ...{ config, clickhouse, log, now: Date.now, pipeline, rowsChecked },
-    hotAds: pipeline.hotAds,
+    routing: pipeline.routing,
+    readiness: { partitions: partitions.check },
   });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });

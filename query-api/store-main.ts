@@ -8,7 +8,6 @@ import { openSink, type Sink } from '../aggregator/sink/sink.ts';
 import { openClickHouse } from '../infra/clickhouse.ts';
 import { loadConfig, printable } from '../infra/config.ts';
 import { listen } from '../infra/http.ts';
-import { partitionCount } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../infra/kafka/former-member.ts';
 import { createLog } from '../infra/log.ts';
@@ -16,6 +15,7 @@ import { migrate } from '../infra/migrate.ts';
 import { aborted, createCrash, runProcess } from '../infra/process.ts';
 import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
+import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from './app.ts';
 import { QueryApiConfig } from './config.ts';
@@ -33,7 +33,8 @@ await runProcess(log, async stop => {
   const kafka = createKafka(config, clientId, log);
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
   await migrate(clickhouse, log);
-  await using pipeline = pipelineOf({ kafka, names, hotAdTerms: hotAdTermsOf(config), log });
+  await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log });
+  await using pipeline = pipelineOf({ kafka, names, partitions });
   await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
 
   let running: Sink | undefined;
@@ -47,21 +48,22 @@ await runProcess(log, async stop => {
     log,
     now: Date.now,
     pipeline,
-    hotAds: pipeline.hotAds,
+    routing: pipeline.routing,
     rowsChecked: conservation.latest,
-    readiness: { sink: checkSink },
+    readiness: { sink: checkSink, partitions: partitions.checkKnown },
   });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   log.info({ url: await listen(http, config.HOST, config.QUERY_API_PORT) }, 'query API listens');
 
   const { crash, promise: crashed } = createCrash(log);
-  const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, names.topic('clicks')));
-  const deps = { kafka, clickhouse, names, config, partitions, log, onCrash: crash };
+  await partitions.ready(stop);
+  if (stop.aborted) return;
+  const deps = { kafka, clickhouse, names, config, log, onCrash: crash };
   for (const group of [names.rawSinkGroup, names.aggregateSinkGroup])
     await forgetFormerMember(kafka, group, { clientId, port: config.QUERY_API_PORT, log });
   await using sink = await retrying('join groups', log, stop, () => openSink(deps));
   running = sink;
   await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });
-  log.info({ partitions }, 'store runs');
+  log.info({ partitions: partitions.book.partitions }, 'store runs');
   await Promise.race([aborted(stop), crashed]);
 });

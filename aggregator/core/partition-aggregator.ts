@@ -24,7 +24,6 @@ import { Watermark } from './watermark.ts';
 
 export interface AggregatorSettings {
   readonly partition: number;
-  readonly partitions: number;
   readonly outOfOrdernessMs: number;
   readonly allowedLatenessMs: number;
   /** 32 random bits, the process's secret (id-hash.ts). */
@@ -39,7 +38,8 @@ export interface Output {
   readonly rowChunks: readonly Uint8Array[];
   readonly rows: number;
   readonly quarantined: readonly QuarantineRow[];
-  readonly progress: ProgressRow;
+  /** Over how many partitions the clicks are spread is no fact of this one's log. */
+  readonly progress: Omit<ProgressRow, 'partitions'>;
 }
 
 export class PartitionAggregator {
@@ -286,11 +286,9 @@ export class PartitionAggregator {
     return { restoreFrom, watermarkAtRestoreFrom, watermark, finalUntil: reported, totals };
   }
 
-  #progress({ watermark, finalUntil, totals }: Checkpoint): ProgressRow {
-    const { partition, partitions } = this.#settings;
+  #progress({ watermark, finalUntil, totals }: Checkpoint): Output['progress'] {
     return {
-      partition,
-      partitions,
+      partition: this.#settings.partition,
       position: this.#position,
       watermark,
       final_until: finalUntil,

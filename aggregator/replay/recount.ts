@@ -36,7 +36,7 @@ export class Recount {
   constructor({ partitions, hashSeed }: RecountSettings) {
     this.#partitions = partitions;
     this.#aggregators = Array.from({ length: partitions }, (_, partition) => {
-      const settings = { partition, partitions, hashSeed, outOfOrdernessMs: windowMs, allowedLatenessMs: 0 };
+      const settings = { partition, hashSeed, outOfOrdernessMs: windowMs, allowedLatenessMs: 0 };
       return new PartitionAggregator(settings, freshCheckpoint(0));
     });
   }

@@ -388,13 +388,13 @@ describe('GET /v1/status', () => {
       rule('c', -9, -1),
     ];
     const iso = (minutes: number) => new Date(at(minutes)).toISOString();
-    const { get } = await app(everywhere, { hotAds: async () => rules });
+    const { get } = await app(everywhere, { routing: async () => ({ rules, partitionRules: [] }) });
     expect((await get('/v1/status')).body.hot_ads).toEqual([
       { ad_id: 'a', from: iso(-5), until: iso(9), partitions: 2 },
       { ad_id: 'b', from: iso(10), until: iso(20), partitions: 2 },
       { ad_id: 'a', from: iso(12), until: iso(14), partitions: 2 },
     ]);
-    const away = await app(everywhere, { hotAds: () => Promise.reject(new Retryable('no broker')) });
+    const away = await app(everywhere, { routing: () => Promise.reject(new Retryable('no broker')) });
     expect((await away.get('/v1/status')).body.hot_ads).toBeNull();
   });
 

@@ -1,0 +1,108 @@
+/**
+ * What is recorded of partitions, for processes that route nothing but count, store or tell: it follows topic `hot-ads`
+ * and the real topics. An ingest process has the same in hot-ads.ts.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Retryable } from '../../infra/errors.ts';
+import { openAdmin } from '../../infra/kafka/admin.ts';
+import type { KafkaClient } from '../../infra/kafka/client.ts';
+import type { Logger } from '../../infra/log.ts';
+import type { Names } from '../../infra/topics.ts';
+import type { TopicCounts } from './partition-comparison.ts';
+import { watchPartitions } from './partition-watch.ts';
+import type { HotAdTerms } from './rule.ts';
+import { RuleBook } from './rule-book.ts';
+import { followRules } from './rule-reader.ts';
+
+export interface PartitionRecordDeps {
+  readonly kafka: KafkaClient;
+  readonly names: Names;
+  readonly terms: HotAdTerms;
+  readonly log: Logger;
+}
+
+export interface PartitionRecord extends AsyncDisposable {
+  readonly book: RuleBook;
+  readonly counts: TopicCounts | undefined;
+  /**
+   * Over how many partitions clicks up to this event time may be spread: what is final up to there must be so in each of
+   * them. `unknownPartitions` where that cannot be told. What was told once for a time is told for good.
+   */
+  partitionsAt(eventTime: number): number;
+  /** Throws where topics and record are known to differ, so that a person has to look. */
+  check(): void;
+  /** The same, and where one of them is not known yet. */
+  checkKnown(): void;
+  /** Resolves when `checkKnown` does not throw, or `stop` has fired. */
+  ready(stop: AbortSignal): Promise<void>;
+  /** Reads the log up to the end that it has now. @throws Retryable */
+  readToEnd(): Promise<void>;
+}
+
+/** More than any topic has, so that nothing is final. */
+export const unknownPartitions = 65_535;
+
+/** Connects by itself, whenever the brokers are there. */
+export function followPartitions({ kafka, names, terms, log }: PartitionRecordDeps): PartitionRecord {
+  const book = new RuleBook(terms);
+  const watch = watchPartitions({ kafka, names, log, recorded: () => book.partitions });
+  let wasRead = false;
+  const reader = followRules({ kafka, names, book, log, onRead: watch.compare });
+
+  const readToEnd = async () => {
+    await using admin = await openAdmin(kafka);
+    const end = (await admin.endOffsets(names.topic('hot-ads'))).get(0) ?? 0;
+    for (let waitedMs = 0; book.position < end; waitedMs += 50) {
+      if (book.isCorrupt) throw new Retryable('topic hot-ads cannot be read');
+      if (waitedMs >= giveUpMs) throw new Retryable(`topic hot-ads is read up to ${book.position} of ${end}`);
+      await sleep(50);
+    }
+    wasRead = true;
+  };
+  const check = () => {
+    if (watch.difference !== undefined) throw new Error(watch.difference);
+    if (book.isCorrupt) throw new Error(book.refusal(Date.now())?.message);
+  };
+  const checkKnown = () => {
+    check();
+    if (watch.counts === undefined) throw new Error('partitions: the brokers have not said yet how many there are');
+    if (!wasRead) throw new Error('partitions: what is recorded in topic hot-ads is not read yet');
+  };
+  const isKnown = () => {
+    try {
+      checkKnown();
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  return {
+    book,
+    get counts() {
+      return watch.counts;
+    },
+    partitionsAt(eventTime) {
+      // Of before the first ingest process that records them: all there are, as in earlier releases.
+      if (wasRead && !book.isCorrupt && book.partitions === undefined)
+        return watch.counts?.get('clicks') ?? unknownPartitions;
+      return book.partitionsAt(eventTime) ?? unknownPartitions;
+    },
+    check,
+    checkKnown,
+    async ready(stop) {
+      while (!stop.aborted && !isKnown()) {
+        if (!wasRead && !book.isCorrupt) await readToEnd().catch(() => undefined);
+        // A log that cannot be read any more keeps nobody from counting what is in the others: nothing becomes final.
+        if (book.isCorrupt && watch.counts !== undefined && watch.difference === undefined) return;
+        await sleep(100, undefined, { signal: stop }).catch(() => undefined);
+      }
+    },
+    readToEnd,
+    async [Symbol.asyncDispose]() {
+      await reader[Symbol.asyncDispose]();
+      await watch[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const giveUpMs = 5_000;
