@@ -22,6 +22,7 @@ import { createJobStore } from './jobs/job-store.ts';
 import { createLiveFeed } from './live/live-feed.ts';
 import { readLive } from './live/live-reading.ts';
 import { logEndsOf } from './log-ends.ts';
+import type { Partitions } from './partitions.ts';
 import { patientPipeline } from './patient-pipeline.ts';
 import { createPipelineMetrics } from './pipeline-metrics.ts';
 import { createQuarantineQueries } from './quarantine-queries.ts';
@@ -42,6 +43,7 @@ import { routeExports } from './routes/exports.ts';
 import { routeFilters } from './routes/filters.ts';
 import { routeLive } from './routes/live.ts';
 import { routeMostClicked } from './routes/most-clicked.ts';
+import { routePartitions } from './routes/partitions.ts';
 import { routePopularAds } from './routes/popular-ads.ts';
 import { routeQuarantine } from './routes/quarantine.ts';
 import { routeQuarantineExport } from './routes/quarantine-export.ts';
@@ -60,6 +62,8 @@ export interface QueryApiDeps {
   readonly pipeline: Pipeline;
   /** Which ads are split, over how many partitions; where it is left out, none and nothing recorded. */
   readonly routing?: () => Promise<Routing>;
+  /** Where it is left out, nobody can be asked. */
+  readonly partitions?: Partitions;
   /** Where this process compares rows with counters. */
   readonly rowsChecked?: RouteDeps['rowsChecked'];
   /** What else this process needs to be ready, where it does more than answer. */
@@ -73,6 +77,7 @@ export async function buildQueryApi({
   now,
   pipeline,
   routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
+  partitions = { read: unasked, grow: unasked },
   rowsChecked = () => undefined,
   readiness,
 }: QueryApiDeps): Promise<Http> {
@@ -101,7 +106,7 @@ export async function buildQueryApi({
   });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
-  const deps = routeDepsOf({ config, clickhouse, log, now, pipeline: patient, routing, rowsChecked });
+  const deps = routeDepsOf({ config, clickhouse, log, now, pipeline: patient, routing, partitions, rowsChecked });
   // Whoever listens must be let go first: closing waits for requests that are still being answered.
   http.addHook('preClose', async () => {
     await Promise.all([deps.live[Symbol.asyncDispose](), deps.exportSlots[Symbol.asyncDispose]()]);
@@ -118,6 +123,7 @@ function routeDepsOf({
   now,
   pipeline,
   routing,
+  partitions,
   rowsChecked,
 }: Omit<Required<QueryApiDeps>, 'readiness'>): RouteDeps {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
@@ -146,7 +152,7 @@ function routeDepsOf({
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
     jobs: createJobStore(clickhouse, timeouts),
-    ...{ live, logEnds, routing: routingInTime, now, rowsChecked },
+    ...{ live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };
 }
@@ -180,6 +186,7 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   routeQuarantine(http, deps);
   routeQuarantineExport(http, deps);
   routeStatus(http, deps);
+  routePartitions(http, deps);
   routeReplays(http, deps);
   routeReconciliations(http, deps);
   routeRestatements(http, deps);
@@ -222,6 +229,8 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
     maxAge: 600,
   });
 }
+
+const unasked = () => Promise.reject(new Retryable('this process knows no brokers'));
 
 /** As fastify takes it. */
 function trustProxyOf({ QUERY_API_TRUST_PROXY: text }: QueryApiConfig): boolean | string {

@@ -13,6 +13,7 @@ import { buildQueryApi } from './app.ts';
 import { QueryApiConfig } from './config.ts';
 import { openConservationWatch } from './jobs/conservation-watch.ts';
 import { openJobs } from './jobs/open-jobs.ts';
+import { partitionsOver } from './partitions.ts';
 import { pipelineOf } from './pipeline.ts';
 
 const log = createLog('query-api', process.env['LOG_LEVEL'] ?? 'info');
@@ -27,14 +28,16 @@ await runProcess(log, async stop => {
   log.info({ config: printable(config) }, 'configuration');
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
   const asked = { kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX) };
-  await using partitions = followPartitions({ ...asked, terms: hotAdTermsOf(config), log });
-  await using pipeline = pipelineOf({ ...asked, partitions });
+  const terms = hotAdTermsOf(config);
+  await using record = followPartitions({ ...asked, terms, log });
+  await using pipeline = pipelineOf({ ...asked, partitions: record });
   await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
   const rowsChecked = conservation.latest;
   const http = await buildQueryApi({
     ...{ config, clickhouse, log, now: Date.now, pipeline, rowsChecked },
     routing: pipeline.routing,
-    readiness: { partitions: partitions.check },
+    partitions: partitionsOver({ ...asked, terms, record, log }),
+    readiness: { partitions: record.check },
   });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });

@@ -9,6 +9,7 @@ import type { RowsChecked } from './jobs/conservation-watch.ts';
 import type { JobStore } from './jobs/job-store.ts';
 import type { LiveFeed } from './live/live-feed.ts';
 import type { LogEnds } from './log-ends.ts';
+import type { Partitions } from './partitions.ts';
 import type { QuarantineQueries } from './quarantine-queries.ts';
 import type { Queries } from './queries.ts';
 import type { RawQueries } from './raw-queries.ts';
@@ -37,6 +38,7 @@ export interface RouteDeps {
   readonly logEnds: LogEnds;
   /** Which ads are split, over how many partitions; undefined: Kafka does not answer. */
   readonly routing: () => Promise<Routing | undefined>;
+  readonly partitions: Partitions;
   /** Epoch ms. */
   readonly now: () => number;
   readonly rules: () => RangeRules;

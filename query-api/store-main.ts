@@ -21,6 +21,7 @@ import { buildQueryApi } from './app.ts';
 import { QueryApiConfig } from './config.ts';
 import { openConservationWatch } from './jobs/conservation-watch.ts';
 import { openJobs } from './jobs/open-jobs.ts';
+import { partitionsOver } from './partitions.ts';
 import { pipelineOf } from './pipeline.ts';
 
 const log = createLog('store', process.env['LOG_LEVEL'] ?? 'info');
@@ -33,8 +34,9 @@ await runProcess(log, async stop => {
   const kafka = createKafka(config, clientId, log);
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
   await migrate(clickhouse, log);
-  await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log });
-  await using pipeline = pipelineOf({ kafka, names, partitions });
+  const terms = hotAdTermsOf(config);
+  await using record = followPartitions({ kafka, names, terms, log });
+  await using pipeline = pipelineOf({ kafka, names, partitions: record });
   await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
 
   let running: Sink | undefined;
@@ -49,14 +51,15 @@ await runProcess(log, async stop => {
     now: Date.now,
     pipeline,
     routing: pipeline.routing,
+    partitions: partitionsOver({ kafka, names, terms, record, log }),
     rowsChecked: conservation.latest,
-    readiness: { sink: checkSink, partitions: partitions.checkKnown },
+    readiness: { sink: checkSink, partitions: record.checkKnown },
   });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   log.info({ url: await listen(http, config.HOST, config.QUERY_API_PORT) }, 'query API listens');
 
   const { crash, promise: crashed } = createCrash(log);
-  await partitions.ready(stop);
+  await record.ready(stop);
   if (stop.aborted) return;
   const deps = { kafka, clickhouse, names, config, log, onCrash: crash };
   for (const group of [names.rawSinkGroup, names.aggregateSinkGroup])
@@ -64,6 +67,6 @@ await runProcess(log, async stop => {
   await using sink = await retrying('join groups', log, stop, () => openSink(deps));
   running = sink;
   await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });
-  log.info({ partitions: partitions.book.partitions }, 'store runs');
+  log.info({ partitions: record.book.partitions }, 'store runs');
   await Promise.race([aborted(stop), crashed]);
 });

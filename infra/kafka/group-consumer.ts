@@ -90,6 +90,8 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
     maxBytesPerPartition: options.maxBytesPerPartition,
     readUncommitted: options.isolation === 'read_uncommitted',
     allowAutoTopicCreation: false,
+    // The group's leader looks so often whether topics have more partitions, and has them shared out.
+    metadataMaxAge: 10_000,
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 60 },
   });
   let closed = false;

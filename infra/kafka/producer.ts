@@ -79,6 +79,9 @@ async function connect(kafka: KafkaClient, idempotent: boolean, timeoutMs: numbe
     idempotent,
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
+    // kafkajs passes over records for partitions that it has not heard of, and resolves. A new partition is used no sooner
+    // than HOT_AD_NOTICE_MS (at least three times this) after it was made.
+    metadataMaxAge: 10_000,
     // With a first pause of 100 ms doubling to 1 s, this many attempts last about `timeoutMs`.
     retry: {
       initialRetryTime: 100,

@@ -36,28 +36,42 @@ export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
   let counts: TopicCounts | undefined;
   let difference: string | undefined;
   let said: string | undefined;
+  let lookNow = new AbortController();
 
-  const compare = () => {
-    const number = recorded();
-    recordedPartitions.set(number ?? 0);
-    if (counts === undefined) return;
-    difference = differenceOf(counts, number);
-    const news = difference ?? surplusOf(counts, number);
+  const say = () => {
+    const news = difference ?? (counts && surplusOf(counts, recorded()));
     if (news !== said && news !== undefined) log[difference ? 'error' : 'warn'](news);
     said = news;
   };
+  /** More may be recorded than was looked for last: then the brokers are asked again, before anything is refused. */
+  const compare = () => {
+    recordedPartitions.set(recorded() ?? 0);
+    if (counts === undefined) return;
+    if (differenceOf(counts, recorded()) === undefined) difference = undefined;
+    else if (difference === undefined) lookNow.abort();
+    say();
+  };
   const watch = async () => {
+    let doubts = 0;
     while (!closing.signal.aborted) {
+      lookNow = new AbortController();
+      let isFirst = counts === undefined;
       try {
         const found = await topics.counts();
         counts = new Map(countedTopics.map(name => [name, found.get(names.topic(name)) ?? 0]));
         for (const [topic, count] of counts) topicPartitions.set({ topic }, count);
-        compare();
+        const differs = differenceOf(counts, recorded());
+        // One broker may not have heard yet what another has told.
+        doubts = differs === undefined ? 0 : doubts + 1;
+        if (differs === undefined || isFirst || doubts >= looksBeforeRefusal) difference = differs;
+        say();
       } catch (error) {
+        isFirst = true;
         if (!closing.signal.aborted) log.warn({ why: messageOf(error) }, 'partitions: the topics were not asked');
       }
-      const pauseMs = counts === undefined ? firstPauseMs : intervalMs;
-      await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      const pauseMs = isFirst || doubts > 0 ? shortPauseMs : intervalMs;
+      const signal = AbortSignal.any([closing.signal, lookNow.signal]);
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   };
   const watching = watch();
@@ -77,7 +91,8 @@ export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
   };
 }
 
-const firstPauseMs = 500;
+const shortPauseMs = 1_000;
+const looksBeforeRefusal = 3;
 
 const topicPartitions = gauge('topic_partitions', 'Partitions of a topic, as the brokers say', ['topic']);
 const recordedPartitions = gauge(
