@@ -281,6 +281,56 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/ingest/hot-ads',
   },
   {
+    name: 'partitions-by-arrival',
+    bug: 'over how many partitions a click is spread goes by when it comes: a late copy does not meet its first',
+    file: 'ingest/hot-ads/rule-book.ts',
+    edits: [
+      [
+        'return routeOf(click, this.#partitionsAt(click.clickedAt), this.#isSplit);',
+        'return routeOf(click, this.#partitionsAt(this.#lastAppendedAt), this.#isSplit);',
+      ],
+    ],
+  },
+  {
+    name: 'growth-without-notice',
+    bug: 'a growth holds that was appended too late for everybody to know of it in time',
+    file: 'ingest/hot-ads/rule-book.ts',
+    edits: [['    if (!this.#holds(rule, record)) return false;\n    this.#growths', '    this.#growths']],
+  },
+  {
+    name: 'partitions-counted-not-named',
+    bug: 'as many partitions as there should be are taken for those that should be: a new one stands for one that lags',
+    file: 'query-api/finality.ts',
+    edits: [['.filter(partition => partition < partitionsOf(progress))', '']],
+  },
+  {
+    name: 'partitions-of-the-start',
+    bug: 'a task goes on telling the number of partitions from before they grew: minutes are final without the new ones',
+    file: 'aggregator/task-group.ts',
+    edits: [['    partitionsAt,\n    tasks:', '    partitionsAt: () => partitionsAt(0),\n    tasks:']],
+  },
+  {
+    name: 'partitions-not-compared',
+    bug: 'a process does not hold the topics against what is recorded of their partitions',
+    file: 'ingest/hot-ads/partition-watch.ts',
+    edits: [['difference = differs;', 'difference = undefined;']],
+    unit: 'test/unit/ingest/hot-ads',
+  },
+  {
+    name: 'partitions-first-announced',
+    bug: 'a growth is announced before the topics have the partitions: clicks go to partitions that nobody has',
+    file: 'ingest/hot-ads/grow-partitions.ts',
+    edits: [['for (const name of countedTopics) await topics.grow(names.topic(name), to);', '']],
+    unit: 'test/unit/ingest/hot-ads',
+  },
+  {
+    name: 'second-base-holds',
+    bug: 'of two first processes that record the number of partitions the second overrules the first',
+    file: 'ingest/hot-ads/rule-book.ts',
+    edits: [['this.#base ??= rule;', 'this.#base = rule;']],
+    unit: 'test/unit/ingest/hot-ads',
+  },
+  {
     name: 'lines-overwritten-while-sent',
     bug: 'lines of new requests are written over those of a send that is not acknowledged yet, and may be repeated',
     file: 'ingest/click-log.ts',

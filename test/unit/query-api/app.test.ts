@@ -5,6 +5,7 @@ import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { loadConfig } from '../../../infra/config.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import type { Http } from '../../../infra/http.ts';
+import { GrowthRefused } from '../../../ingest/hot-ads/grow-partitions.ts';
 import { buildQueryApi, type QueryApiDeps } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import type { Progress } from '../../../query-api/queries.ts';
@@ -398,6 +399,49 @@ describe('GET /v1/status', () => {
     expect((await away.get('/v1/status')).body.hot_ads).toBeNull();
   });
 
+  it('tells over how many partitions clicks are spread, each step once, and grows them', async () => {
+    const minute = 60_000;
+    const grown: number[] = [];
+    const rules = [
+      { ruleId: '1', from: 0, partitions: 4 },
+      { ruleId: '2', from: now - (now % minute) + 5 * minute, partitions: 12 },
+      { ruleId: '3', from: now - (now % minute) + 9 * minute, partitions: 8 },
+    ];
+    const read = async () => ({ topics: [{ topic: 'clicks', partitions: 12 }], rules, difference: null });
+    const partitions = {
+      read,
+      async grow(to: number) {
+        if (to < 12) throw new GrowthRefused('partitions: must be at least 12');
+        if (to > 20) throw new Retryable('no leader yet');
+        grown.push(to);
+      },
+    };
+    const { http, get } = await app(everywhere, { partitions });
+    const from = new Date(rules[1]!.from).toISOString();
+    const expected = {
+      now: 4,
+      recorded: [
+        { from: null, partitions: 4 },
+        { from, partitions: 12 },
+      ],
+      topics: [{ topic: 'clicks', partitions: 12 }],
+      difference: null,
+    };
+    expect((await get('/v1/partitions')).body).toEqual(expected);
+    const post = (payload: object) => http.inject({ method: 'POST', url: '/v1/partitions', payload });
+    const done = await post({ partitions: 12 });
+    expect([done.statusCode, done.json(), grown]).toEqual([200, expected, [12]]);
+    for (const [to, status, code] of [
+      [8, 409, 'growth_refused'],
+      [24, 503, 'unavailable'],
+      [0, 400, undefined],
+      [1_025, 400, undefined],
+    ] as const) {
+      const refused = await post({ partitions: to });
+      expect([refused.statusCode, ...(code ? [refused.json().code] : [])]).toEqual([status, ...(code ? [code] : [])]);
+    }
+  });
+
   it('waits for Kafka no longer than two seconds', async () => {
     const pipeline = { endOffsets: () => new Promise<never>(() => undefined), sinkPositions: async () => [] };
     const { get } = await app(everywhere, { pipeline });
@@ -496,6 +540,7 @@ describe('what stands around the answers', () => {
       '/v1/filters',
       '/v1/filters/{id}',
       '/v1/live',
+      '/v1/partitions',
       '/v1/quarantine',
       '/v1/quarantine/export',
       '/v1/reconciliations',
