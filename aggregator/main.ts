@@ -23,7 +23,7 @@ await runProcess(log, async stop => {
   const clientId = clientIdAt('aggregator', config.AGGREGATOR_PORT);
   const kafka = createKafka(config, clientId, log);
   const { crash, promise: crashed } = createCrash(log);
-  await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log });
+  await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log, keepsTime: true });
   await using probe = topicProbe(kafka, names.topic('clicks'));
   let running: TaskGroup | undefined;
   const checkTasks = () => {

@@ -3,14 +3,15 @@
  * and the real topics. An ingest process has the same in hot-ads.ts.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Retryable } from '../../infra/errors.ts';
+import { messageOf, Retryable } from '../../infra/errors.ts';
 import { openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
+import { createProducer } from '../../infra/kafka/producer.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { Names } from '../../infra/topics.ts';
 import type { TopicCounts } from './partition-comparison.ts';
 import { watchPartitions } from './partition-watch.ts';
-import type { HotAdTerms } from './rule.ts';
+import { type HotAdTerms, tickRecord } from './rule.ts';
 import { RuleBook } from './rule-book.ts';
 import { followRules } from './rule-reader.ts';
 
@@ -19,6 +20,11 @@ export interface PartitionRecordDeps {
   readonly names: Names;
   readonly terms: HotAdTerms;
   readonly log: Logger;
+  /**
+   * Appends a tick where nothing was appended for long: while no ingest process runs, what is final still depends on
+   * knowing that nothing was announced.
+   */
+  readonly keepsTime?: boolean;
 }
 
 export interface PartitionRecord extends AsyncDisposable {
@@ -43,11 +49,40 @@ export interface PartitionRecord extends AsyncDisposable {
 export const unknownPartitions = 65_535;
 
 /** Connects by itself, whenever the brokers are there. */
-export function followPartitions({ kafka, names, terms, log }: PartitionRecordDeps): PartitionRecord {
+export function followPartitions({
+  kafka,
+  names,
+  terms,
+  log,
+  keepsTime = false,
+}: PartitionRecordDeps): PartitionRecord {
   const book = new RuleBook(terms);
   const watch = watchPartitions({ kafka, names, log, recorded: () => book.partitions });
   let wasRead = false;
-  const reader = followRules({ kafka, names, book, log, onRead: watch.compare });
+  let readAtMs = performance.now();
+  const reader = followRules({
+    ...{ kafka, names, book, log },
+    onRead() {
+      readAtMs = performance.now();
+      watch.compare();
+    },
+  });
+  const closing = new AbortController();
+  const keepTime = async () => {
+    await using producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
+    while (!closing.signal.aborted) {
+      if (wasRead && !book.isCorrupt && performance.now() - readAtMs >= silentMs) {
+        readAtMs = performance.now();
+        await producer.send(names.topic('hot-ads'), [tickRecord(terms)]).catch(error => {
+          log.warn({ why: messageOf(error) }, 'hot ads: not appended');
+        });
+      }
+      // Not all processes at the same moment.
+      const pauseMs = 1_000 * (0.5 + Math.random());
+      await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+    }
+  };
+  const keeping = keepsTime ? keepTime() : Promise.resolve();
 
   const readToEnd = async () => {
     await using admin = await openAdmin(kafka);
@@ -99,6 +134,8 @@ export function followPartitions({ kafka, names, terms, log }: PartitionRecordDe
     },
     readToEnd,
     async [Symbol.asyncDispose]() {
+      closing.abort();
+      await keeping;
       await reader[Symbol.asyncDispose]();
       await watch[Symbol.asyncDispose]();
     },
@@ -106,3 +143,5 @@ export function followPartitions({ kafka, names, terms, log }: PartitionRecordDe
 }
 
 const giveUpMs = 5_000;
+/** Ingest processes are sooner. */
+const silentMs = 10_000;
