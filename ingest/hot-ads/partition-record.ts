@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../../infra/errors.ts';
-import { openAdmin } from '../../infra/kafka/admin.ts';
+import { type Admin, openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import type { Logger } from '../../infra/log.ts';
@@ -71,7 +71,7 @@ export function followPartitions({
   const keepTime = async () => {
     await using producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
     while (!closing.signal.aborted) {
-      if (wasRead && !book.isCorrupt && performance.now() - readAtMs >= silentMs) {
+      if (book.partitions !== undefined && !book.isCorrupt && performance.now() - readAtMs >= silentMs) {
         readAtMs = performance.now();
         await producer.send(names.topic('hot-ads'), [tickRecord(terms)]).catch(error => {
           log.warn({ why: messageOf(error) }, 'hot ads: not appended');
@@ -84,9 +84,23 @@ export function followPartitions({
   };
   const keeping = keepsTime ? keepTime() : Promise.resolve();
 
+  let admin: Promise<Admin> | undefined;
+  const forget = async () => {
+    const open = admin;
+    admin = undefined;
+    await open?.then(connected => connected[Symbol.asyncDispose]()).catch(() => undefined);
+  };
+  const endOfLog = async () => {
+    admin ??= openAdmin(kafka);
+    try {
+      return (await (await admin).endOffsets(names.topic('hot-ads'))).get(0) ?? 0;
+    } catch (error) {
+      await forget();
+      throw error;
+    }
+  };
   const readToEnd = async () => {
-    await using admin = await openAdmin(kafka);
-    const end = (await admin.endOffsets(names.topic('hot-ads'))).get(0) ?? 0;
+    const end = await endOfLog();
     for (let waitedMs = 0; book.position < end; waitedMs += 50) {
       if (book.isCorrupt) throw new Retryable('topic hot-ads cannot be read');
       if (waitedMs >= giveUpMs) throw new Retryable(`topic hot-ads is read up to ${book.position} of ${end}`);
@@ -136,6 +150,7 @@ export function followPartitions({
     async [Symbol.asyncDispose]() {
       closing.abort();
       await keeping;
+      await forget();
       await reader[Symbol.asyncDispose]();
       await watch[Symbol.asyncDispose]();
     },

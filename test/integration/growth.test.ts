@@ -2,9 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
+import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { openTopicPartitions } from '../../infra/kafka/topic-partitions.ts';
 import { createLog } from '../../infra/log.ts';
+import { names } from '../../infra/topics.ts';
 import { partitionOf } from '../../ingest/click.ts';
 import { adclicks } from '../support/adclicks.ts';
 import { partitions as before, startTestPipeline, type TestPipeline } from '../support/pipeline.ts';
@@ -61,6 +63,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await second?.[Symbol.asyncDispose]();
   await pipeline?.[Symbol.asyncDispose]();
+  console.log(`${ledger.size} clicks, each posted to both ingest processes`);
 });
 
 const partitionsNow = () => pipeline.get<Partitions>('/v1/partitions');
@@ -137,6 +140,19 @@ describe('partitions that become more', () => {
     const load = (async () => {
       while (isGrowing) await traffic();
     })();
+    /** Of all processes, and of the watermark, all the time. */
+    const seen = { ready: 0, notReady: [] as string[], watermarks: [] as (string | null)[] };
+    const sampling = (async () => {
+      while (isGrowing) {
+        for (const { url } of [pipeline.ingest, second, pipeline.aggregator, pipeline.store]) {
+          const response = await fetch(`${url}/readyz`);
+          if (response.ok) seen.ready++;
+          else seen.notReady.push(await response.text());
+        }
+        seen.watermarks.push((await statusNow()).watermark);
+        await sleep(300);
+      }
+    })();
     try {
       const { stdout, code } = await adclicks(
         {},
@@ -161,8 +177,14 @@ describe('partitions that become more', () => {
       await sleep(Math.max(0, from + 12_000 - Date.now()));
     } finally {
       isGrowing = false;
-      await load;
+      await Promise.all([load, sampling]);
     }
+    // While partitions are shared out anew a process that has none for a moment may say so.
+    const others = seen.notReady.filter(text => !/no partitions assigned|restoring|starting/.test(text));
+    expect([others, seen.ready > 100]).toEqual([[], true]);
+    const known = seen.watermarks.filter(watermark => watermark !== null);
+    expect(known).toEqual(known.toSorted());
+    expect([seen.watermarks.at(-1), known.length > seen.watermarks.length / 2]).toEqual([expect.any(String), true]);
     // Clicks of minutes before, for the first time and again, when the new number has long been in force.
     const late = Array.from({ length: 20 }, () => fresh(from - 1 - Math.floor(Math.random() * 1_000)));
     await accept(pipeline.ingest, late);
@@ -204,6 +226,13 @@ describe('partitions that become more', () => {
       expect(await placesOf(click)).toEqual([partitionOf(click.ad_id, after)]);
     const status = await statusNow();
     expect(status.partitions.map(({ counted }) => counted > 0)).toEqual(Array.from({ length: after }, () => true));
+  });
+
+  it('are left as they are by a start, which creates what is missing, and refuses to be told of more', async () => {
+    const kafka = createKafka(loadConfig(KafkaConfig, env), 'start', createLog('test', 'error'));
+    await ensureTopics(kafka, names(''), before);
+    expect((await partitionsNow()).topics.map(({ partitions }) => partitions)).toEqual([after, after, after]);
+    await expect(ensureTopics(kafka, names(''), 24)).rejects.toThrow(/PARTITIONS=24: topic clicks has 12/);
   });
 
   it('balance, in the counters and as rows, and every process is ready', async () => {

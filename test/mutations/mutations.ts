@@ -320,7 +320,10 @@ export const mutations: readonly Mutation[] = [
     name: 'partitions-first-announced',
     bug: 'a growth is announced before the topics have the partitions: clicks go to partitions that nobody has',
     file: 'ingest/hot-ads/grow-partitions.ts',
-    edits: [['for (const name of countedTopics) await topics.grow(names.topic(name), to);', '']],
+    edits: [
+      ['for (const name of countedTopics) await topics.grow(names.topic(name), to);', ''],
+      ['!(await topics.areLed(to))', 'false'],
+    ],
     unit: 'test/unit/ingest/hot-ads',
   },
   {

@@ -76,7 +76,7 @@ describe('a process that watches them', () => {
     await eventually('asked', () => watch.counts !== undefined);
     expect(watch.difference).toBeUndefined();
     topics.aggregates = 4;
-    await eventually('heard', () => watch.difference?.includes('aggregates has 4'));
+    await eventually('heard', () => watch.difference?.includes('aggregates has 4'), 10_000);
     topics.aggregates = 12;
     await eventually('mended', () => watch.difference === undefined);
   });
