@@ -84,6 +84,8 @@ const getSchema = {
   tags: ['pipeline'],
   operationId: 'getPartitions',
   summary: 'Over how many partitions clicks are spread, as recorded and as the topics have them',
+  description:
+    'What is recorded holds: from which minute of event time on, how many. Topics may have more, as while they grow; where one has fewer, no click is taken.',
   querystring: Type.Object({}, { additionalProperties: false }),
   response: { 200: Partitions, ...problems },
 } as const;

@@ -50,7 +50,10 @@ export const mutations: readonly Mutation[] = [
     bug: 'transactional ids belong to processes instead of partitions: a zombie is not fenced',
     file: 'aggregator/task-group.ts',
     edits: [
-      ['{ kafka, names, config }: TaskGroupDeps', '{ kafka, names, config, hashSeed }: TaskGroupDeps'],
+      [
+        '{ kafka, names, config, partitionsAt }: TaskGroupDeps',
+        '{ kafka, names, config, partitionsAt, hashSeed }: TaskGroupDeps',
+      ],
       ['names.transactionalId(partition))', "names.transactionalId(partition) + '-' + hashSeed)"],
     ],
   },
@@ -265,7 +268,7 @@ export const mutations: readonly Mutation[] = [
     name: 'late-rule-holds',
     bug: 'a rule holds although it was appended when its minutes were being routed already',
     file: 'ingest/hot-ads/rule-book.ts',
-    edits: [['if (isInTime(rule, timestamp, this.#terms)) {', 'if (rule.from > timestamp) {']],
+    edits: [['if (this.#holds(rule, record)) {', 'if (rule.from > record.timestamp) {']],
     unit: 'test/unit/ingest/hot-ads',
   },
   {
