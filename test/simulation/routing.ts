@@ -3,6 +3,7 @@
  * aggregator. Each knows the log up to some time ago, and how long ago changes; nobody knows what stands behind that.
  * The rules are the real ones (ingest/hot-ads/), the log is in memory.
  */
+import { limits, partitionOf } from '../../ingest/click.ts';
 import { unknownPartitions } from '../../ingest/hot-ads/partition-record.ts';
 import {
   type HotAdTerms,
@@ -77,6 +78,9 @@ export class Routing {
   /** Where one of the ingest processes puts the click; undefined: it refuses, as it does not know. */
   partitionFor(ingest: number, click: RoutedClick): number | undefined {
     const { book } = this.#ingests[ingest]!.caughtUp();
+    // Ingest takes none that is so far ahead: it is of somebody who writes to the log himself, and will not be counted.
+    if (click.clickedAt > this.#surroundings.now() + limits.maxAheadMs)
+      return partitionOf(click.adId, this.partitionsAt(0));
     return book.refusal(click.clickedAt) === undefined ? book.partitionFor(click) : undefined;
   }
 
