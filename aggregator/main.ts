@@ -38,7 +38,7 @@ await runProcess(log, async stop => {
     trustProxy: false,
     rateLimitPerMinute: 0,
     servesPages: false,
-    readiness: { kafka: probe.check, tasks: checkTasks, partitions: partitions.checkKnown },
+    readiness: { kafka: probe.check, tasks: checkTasks, partitions: partitions.checkReadable },
   });
   await using _ = { [Symbol.asyncDispose]: () => http.close() };
   const url = await listen(http, config.HOST, config.AGGREGATOR_PORT);

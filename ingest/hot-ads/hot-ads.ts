@@ -62,7 +62,10 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
   const mint = createClickIdMint();
   const closing = new AbortController();
   let readAtMs = Number.NEGATIVE_INFINITY;
-  const watch = watchPartitions({ kafka, names, log, recorded: () => book.partitions });
+  /** What the log held when this process began; undefined: not known yet. */
+  let endAtFirst: number | undefined;
+  const wasRead = () => endAtFirst !== undefined && book.position >= endAtFirst;
+  const watch = watchPartitions({ kafka, names, log, recorded: () => book.partitions, isRead: wasRead });
   const reader = followRules({
     ...{ kafka, names, book, log },
     onRead() {
@@ -99,34 +102,28 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
     log.info({ partitions }, 'partitions: none are recorded, so those there are');
     await send([partitionsRecord({ ruleId: mint(Date.now()), from: 0, partitions }, terms)]);
   };
-  /** Whether the log was read to the end that it had. */
-  const readWhatIsThere = async (): Promise<boolean> => {
-    const end = await retrying('end of hot-ads', log, closing.signal, async () => {
+  const readWhatIsThere = async () => {
+    endAtFirst = await retrying('end of hot-ads', log, closing.signal, async () => {
       await using admin = await openAdmin(kafka);
       return (await admin.endOffsets(names.topic('hot-ads'))).get(0) ?? 0;
     });
-    for (let waitedMs = 0; book.position < end && waitedMs < silentMs && !closing.signal.aborted; waitedMs += 50) {
+    for (let waitedMs = 0; !wasRead() && waitedMs < silentMs && !closing.signal.aborted; waitedMs += 50) {
       await sleep(50);
     }
-    return book.position >= end;
+    watch.compare();
   };
   const keepTime = async () => {
-    let wasRead = await readWhatIsThere().catch(error => {
-      log.warn({ why: messageOf(error) }, 'hot ads: end of the log not known');
-      return false;
-    });
+    await readWhatIsThere().catch(error => log.warn({ why: messageOf(error) }, 'hot ads: end of the log not known'));
     let recordedAtMs = Number.NEGATIVE_INFINITY;
     let lookedAtMs = performance.now();
     let openedAtMs = lookedAtMs;
     let tickedAtMs = Number.NEGATIVE_INFINITY;
     while (!closing.signal.aborted && !book.isCorrupt) {
       const now = performance.now();
-      if (book.partitions === undefined && now - recordedAtMs >= tickIntervalMs) {
-        if (wasRead && watch.counts !== undefined) {
-          recordedAtMs = now;
-          await recordPartitions();
-        }
-        wasRead ||= await readWhatIsThere().catch(() => false);
+      const isUnrecorded = book.partitions === undefined && wasRead() && watch.isJudged;
+      if (isUnrecorded && now - recordedAtMs >= tickIntervalMs) {
+        recordedAtMs = now;
+        await recordPartitions();
       }
       if (now - readAtMs >= tickIntervalMs && now - tickedAtMs >= tickIntervalMs) {
         await send([tickRecord(terms)]);
@@ -161,7 +158,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
       if (refusal) throw refusal;
     },
     async ready(stop) {
-      while (!stop.aborted && (book.refusal(Date.now()) || watch.counts === undefined)) {
+      while (!stop.aborted && (book.refusal(Date.now()) || !watch.isJudged)) {
         await sleep(50, undefined, { signal: stop }).catch(() => undefined);
       }
     },
@@ -175,8 +172,8 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
   };
 }
 
-function checkAgreement({ counts, difference }: PartitionWatch): void {
-  if (counts === undefined) throw new Error('partitions: the brokers have not said yet how many there are');
+function checkAgreement({ isJudged, difference }: PartitionWatch): void {
+  if (!isJudged) throw new Error('partitions: topics and record (topic hot-ads) are not read yet');
   if (difference !== undefined) throw new Error(difference);
 }
 

@@ -39,6 +39,8 @@ export interface PartitionRecord extends AsyncDisposable {
   check(): void;
   /** The same, and where one of them is not known yet. */
   checkKnown(): void;
+  /** The same, and where the record cannot be read any more, so that nothing becomes final. */
+  checkReadable(): void;
   /** Resolves when `checkKnown` does not throw, or `stop` has fired. */
   ready(stop: AbortSignal): Promise<void>;
   /** Reads the log up to the end that it has now. @throws Retryable */
@@ -57,8 +59,8 @@ export function followPartitions({
   keepsTime = false,
 }: PartitionRecordDeps): PartitionRecord {
   const book = new RuleBook(terms);
-  const watch = watchPartitions({ kafka, names, log, recorded: () => book.partitions });
   let wasRead = false;
+  const watch = watchPartitions({ kafka, names, log, recorded: () => book.partitions, isRead: () => wasRead });
   let readAtMs = performance.now();
   const reader = followRules({
     ...{ kafka, names, book, log },
@@ -107,15 +109,16 @@ export function followPartitions({
       await sleep(50);
     }
     wasRead = true;
+    watch.compare();
   };
   const check = () => {
     if (watch.difference !== undefined) throw new Error(watch.difference);
-    if (book.isCorrupt) throw new Error(book.refusal(Date.now())?.message);
   };
   const checkKnown = () => {
     check();
-    if (watch.counts === undefined) throw new Error('partitions: the brokers have not said yet how many there are');
-    if (!wasRead) throw new Error('partitions: what is recorded in topic hot-ads is not read yet');
+    // A record that cannot be read any more keeps nobody from counting and storing: nothing becomes final.
+    if (watch.counts === undefined || !(watch.isJudged || book.isCorrupt))
+      throw new Error('partitions: topics and record (topic hot-ads) are not read yet');
   };
   const isKnown = () => {
     try {
@@ -138,11 +141,13 @@ export function followPartitions({
     },
     check,
     checkKnown,
+    checkReadable() {
+      checkKnown();
+      if (book.isCorrupt) throw new Error(book.refusal(Date.now())?.message);
+    },
     async ready(stop) {
       while (!stop.aborted && !isKnown()) {
         if (!wasRead && !book.isCorrupt) await readToEnd().catch(() => undefined);
-        // A log that cannot be read any more keeps nobody from counting what is in the others: nothing becomes final.
-        if (book.isCorrupt && watch.counts !== undefined && watch.difference === undefined) return;
         await sleep(100, undefined, { signal: stop }).catch(() => undefined);
       }
     },

@@ -17,10 +17,14 @@ export interface PartitionWatchDeps {
   readonly log: Logger;
   /** The greatest number in force or announced; undefined: none is recorded. */
   readonly recorded: () => number | undefined;
+  /** Whether the record was read to the end that it had: before, nothing is judged. */
+  readonly isRead: () => boolean;
   readonly intervalMs?: number;
 }
 
 export interface PartitionWatch extends AsyncDisposable {
+  /** Topics and record have been compared. */
+  readonly isJudged: boolean;
   /** As the brokers said last; undefined: they have not answered yet. */
   readonly counts: TopicCounts | undefined;
   /** Why nothing may be routed or counted, by what is known now; undefined: nothing is in the way. */
@@ -30,7 +34,7 @@ export interface PartitionWatch extends AsyncDisposable {
 }
 
 export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
-  const { kafka, names, log, recorded, intervalMs = 5_000 } = deps;
+  const { kafka, names, log, recorded, isRead, intervalMs = 5_000 } = deps;
   const topics = openTopicPartitions(kafka, countedTopics.map(names.topic));
   const closing = new AbortController();
   let counts: TopicCounts | undefined;
@@ -38,6 +42,7 @@ export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
   let said: string | undefined;
   let lookNow = new AbortController();
 
+  const differs = () => (counts && isRead() ? differenceOf(counts, recorded()) : undefined);
   const say = () => {
     const news = difference ?? (counts && surplusOf(counts, recorded()));
     if (news !== said && news !== undefined) log[difference ? 'error' : 'warn'](news);
@@ -47,35 +52,45 @@ export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
   const compare = () => {
     recordedPartitions.set(recorded() ?? 0);
     if (counts === undefined) return;
-    if (differenceOf(counts, recorded()) === undefined) difference = undefined;
+    if (!judged && isRead()) lookNow.abort();
+    if (differs() === undefined) difference = undefined;
     else if (difference === undefined) lookNow.abort();
     say();
   };
+  let judged = false;
+  let doubts = 0;
+  const look = async () => {
+    const found = await topics.counts();
+    counts = new Map(countedTopics.map(name => [name, found.get(names.topic(name)) ?? 0]));
+    for (const [topic, count] of counts) topicPartitions.set({ topic }, count);
+    if (!isRead()) return;
+    const doubt = differs();
+    doubts = doubt === undefined ? 0 : doubts + 1;
+    // One broker may not have heard yet what another has told. Who begins routes nothing before it is sure.
+    if (doubt === undefined || !judged || doubts >= looksBeforeRefusal) difference = doubt;
+    judged = true;
+    say();
+  };
   const watch = async () => {
-    let doubts = 0;
     while (!closing.signal.aborted) {
       lookNow = new AbortController();
-      let isFirst = counts === undefined;
-      try {
-        const found = await topics.counts();
-        counts = new Map(countedTopics.map(name => [name, found.get(names.topic(name)) ?? 0]));
-        for (const [topic, count] of counts) topicPartitions.set({ topic }, count);
-        const differs = differenceOf(counts, recorded());
-        // One broker may not have heard yet what another has told.
-        doubts = differs === undefined ? 0 : doubts + 1;
-        if (differs === undefined || isFirst || doubts >= looksBeforeRefusal) difference = differs;
-        say();
-      } catch (error) {
-        isFirst = true;
-        if (!closing.signal.aborted) log.warn({ why: messageOf(error) }, 'partitions: the topics were not asked');
-      }
-      const pauseMs = isFirst || doubts > 0 ? shortPauseMs : intervalMs;
+      const looked = await look().then(
+        () => true,
+        error => {
+          if (!closing.signal.aborted) log.warn({ why: messageOf(error) }, 'partitions: the topics were not asked');
+          return false;
+        },
+      );
+      const pauseMs = looked && judged && doubts === 0 ? intervalMs : shortPauseMs;
       const signal = AbortSignal.any([closing.signal, lookNow.signal]);
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }
   };
   const watching = watch();
   return {
+    get isJudged() {
+      return judged;
+    },
     get counts() {
       return counts;
     },
@@ -91,7 +106,7 @@ export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
   };
 }
 
-const shortPauseMs = 1_000;
+const shortPauseMs = 500;
 const looksBeforeRefusal = 3;
 
 const topicPartitions = gauge('topic_partitions', 'Partitions of a topic, as the brokers say', ['topic']);

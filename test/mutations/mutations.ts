@@ -316,7 +316,7 @@ export const mutations: readonly Mutation[] = [
     name: 'partitions-not-compared',
     bug: 'a process does not hold the topics against what is recorded of their partitions',
     file: 'ingest/hot-ads/partition-watch.ts',
-    edits: [['difference = differs;', 'difference = undefined;']],
+    edits: [['difference = doubt;', 'difference = undefined;']],
     unit: 'test/unit/ingest/hot-ads',
   },
   {

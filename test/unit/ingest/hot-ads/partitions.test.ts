@@ -47,7 +47,7 @@ describe('a process that watches them', () => {
   afterEach(async () => {
     await watch?.[Symbol.asyncDispose]();
   });
-  const watching = (topics: Record<string, number>, recorded: { value: number | undefined }) => {
+  const watching = (topics: Record<string, number>, recorded: { value: number | undefined; isRead?: boolean }) => {
     const asked = { times: 0 };
     const admin = {
       connect: async () => {},
@@ -60,7 +60,14 @@ describe('a process that watches them', () => {
     };
     const kafka = { admin: () => admin } as unknown as KafkaClient;
     const log = createLog('test', 'fatal');
-    watch = watchPartitions({ kafka, names: names(''), log, recorded: () => recorded.value, intervalMs: 50 });
+    watch = watchPartitions({
+      kafka,
+      names: names(''),
+      log,
+      recorded: () => recorded.value,
+      isRead: () => recorded.isRead ?? true,
+      intervalMs: 50,
+    });
     return { watch, asked };
   };
 
@@ -68,6 +75,16 @@ describe('a process that watches them', () => {
     const { watch } = watching({ clicks: 4, aggregates: 12, quarantine: 12 }, { value: 12 });
     await eventually('asked', () => watch.counts !== undefined);
     expect(watch.difference).toContain('clicks has 4');
+  });
+
+  it('judges nothing before it has read what is recorded: topics may be half way through a growth', async () => {
+    const recorded = { value: undefined as number | undefined, isRead: false };
+    const { watch } = watching({ clicks: 4, aggregates: 12, quarantine: 12 }, recorded);
+    await eventually('asked', () => watch.counts !== undefined);
+    expect([watch.isJudged, watch.difference]).toEqual([false, undefined]);
+    Object.assign(recorded, { value: 4, isRead: true });
+    await eventually('judged', () => watch.isJudged, 10_000);
+    expect(watch.difference).toBeUndefined();
   });
 
   it('hears of it while it runs, and of its end', async () => {
