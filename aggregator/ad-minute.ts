@@ -63,7 +63,11 @@ export function adMinuteRowOf(line: AdMinuteLine): AdMinuteRow {
 /** How far partition `partition` is counted; written after the rows it covers, in the same transaction. */
 export interface ProgressRow {
   readonly partition: number;
-  /** Of the topic: only when each has progress is anything known about all of them. */
+  /**
+   * Over how many the clicks up to `watermark` may be spread, as recorded (ingest/hot-ads/partition-rule.ts): only when
+   * each of them has progress is anything known about all. Of several rows the greatest number holds. More than there
+   * are where it is not known.
+   */
   readonly partitions: number;
   /** Offset of the next record to count. */
   readonly position: number;

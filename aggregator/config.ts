@@ -1,10 +1,12 @@
 /** Settings of the aggregator and of the sink. */
 import { type Static, Type } from 'typebox';
 import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../infra/config.ts';
+import { HotAdConfig } from '../ingest/hot-ads/rule.ts';
 
 export const AggregatorConfig = Type.Object({
   ...ProcessConfig.properties,
   ...KafkaConfig.properties,
+  ...HotAdConfig.properties,
   AGGREGATOR_PORT: Type.Integer({
     default: 8082,
     minimum: 0,
@@ -76,6 +78,7 @@ export type AggregatorConfig = Static<typeof AggregatorConfig>;
 export const SinkConfig = Type.Object({
   ...ProcessConfig.properties,
   ...KafkaConfig.properties,
+  ...HotAdConfig.properties,
   ...ClickHouseConfig.properties,
   SINK_PORT: Type.Integer({
     default: 8083,

@@ -3,13 +3,15 @@ import { randomInt } from 'node:crypto';
 import { loadConfig, printable } from '../infra/config.ts';
 import { createHttp, listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
-import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
+import { topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../infra/kafka/former-member.ts';
 import { createLog } from '../infra/log.ts';
 import { aborted, createCrash, runProcess } from '../infra/process.ts';
 import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
+import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
+import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { AggregatorConfig } from './config.ts';
 import { openTaskGroup, type TaskGroup } from './task-group.ts';
 
@@ -22,7 +24,7 @@ await runProcess(log, async (stop, life) => {
   const clientId = clientIdAt('aggregator', config.AGGREGATOR_PORT);
   const kafka = createKafka(config, clientId, log);
   const { crash, promise: crashed } = createCrash(log);
-  const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, names.topic('clicks')));
+  await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log, keepsTime: true });
   await using probe = topicProbe(kafka, names.topic('clicks'));
   let running: TaskGroup | undefined;
   const checkTasks = () => {
@@ -37,16 +39,19 @@ await runProcess(log, async (stop, life) => {
     trustProxy: false,
     rateLimitPerMinute: 0,
     servesPages: false,
-    readiness: { kafka: probe.check, tasks: checkTasks },
+    readiness: { kafka: probe.check, tasks: checkTasks, partitions: partitions.checkReadable },
     life,
   });
   await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
   const url = await listen(http, config.HOST, config.AGGREGATOR_PORT);
-  const deps = { kafka, names, config, partitions, hashSeed: randomInt(2 ** 32), log, onCrash: crash };
+  const { partitionsAt } = partitions;
+  const deps = { kafka, names, config, partitionsAt, hashSeed: randomInt(2 ** 32), log, onCrash: crash };
+  await partitions.ready(stop);
+  if (stop.aborted) return;
   // Who has the port is the only one of this name: the member it finds in the group is dead.
   await forgetFormerMember(kafka, names.aggregatorGroup, { clientId, port: config.AGGREGATOR_PORT, log });
   await using group = await retrying('join group', log, stop, () => openTaskGroup(deps));
   running = group;
-  log.info({ url, partitions }, 'aggregator runs');
+  log.info({ url, partitions: partitions.book.partitions }, 'aggregator runs');
   await Promise.race([aborted(stop), crashed]);
 });

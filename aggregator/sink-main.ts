@@ -3,13 +3,15 @@ import { openClickHouse } from '../infra/clickhouse.ts';
 import { loadConfig, printable } from '../infra/config.ts';
 import { createHttp, listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
-import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
+import { topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../infra/kafka/former-member.ts';
 import { createLog } from '../infra/log.ts';
 import { aborted, createCrash, runProcess } from '../infra/process.ts';
 import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
+import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
+import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { SinkConfig } from './config.ts';
 import { openSink, type Sink } from './sink/sink.ts';
 
@@ -22,7 +24,7 @@ await runProcess(log, async (stop, life) => {
   const clientId = clientIdAt('sink', config.SINK_PORT);
   const kafka = createKafka(config, clientId, log);
   const { crash, promise: crashed } = createCrash(log);
-  const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, names.topic('clicks')));
+  await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log });
   await using clickhouse = await openClickHouse(config, { readers: 1 });
   await using probe = topicProbe(kafka, names.topic('clicks'));
   let running: Sink | undefined;
@@ -38,12 +40,19 @@ await runProcess(log, async (stop, life) => {
     trustProxy: false,
     rateLimitPerMinute: 0,
     servesPages: false,
-    readiness: { kafka: probe.check, clickhouse: clickhouse.ping, inserts: checkSink },
+    readiness: {
+      kafka: probe.check,
+      clickhouse: clickhouse.ping,
+      inserts: checkSink,
+      partitions: partitions.checkKnown,
+    },
     life,
   });
   await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
   const url = await listen(http, config.HOST, config.SINK_PORT);
-  const deps = { kafka, clickhouse, names, config, partitions, log, onCrash: crash };
+  const deps = { kafka, clickhouse, names, config, log, onCrash: crash };
+  await partitions.ready(stop);
+  if (stop.aborted) return;
   // Who has the port is the only one of this name: the member it finds in the group is dead.
   for (const group of [names.rawSinkGroup, names.aggregateSinkGroup])
     await forgetFormerMember(kafka, group, { clientId, port: config.SINK_PORT, log });

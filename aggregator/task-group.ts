@@ -2,6 +2,7 @@
  * The tasks of one aggregator process: as a member of the consumer group it is assigned partitions, and runs one task
  * for each. The assignment only shares out the work; that two owners can never both write rests on the tasks' fences.
  */
+import { Retryable } from '../infra/errors.ts';
 import { type Admin, openAdmin } from '../infra/kafka/admin.ts';
 import type { KafkaClient } from '../infra/kafka/client.ts';
 import { type GroupConsumer, openGroupConsumer } from '../infra/kafka/group-consumer.ts';
@@ -20,7 +21,8 @@ export interface TaskGroupDeps {
   readonly kafka: KafkaClient;
   readonly names: Names;
   readonly config: AggregatorConfig;
-  readonly partitions: number;
+  /** Over how many clicks up to an event time may be spread (ingest/hot-ads/partition-record.ts). */
+  readonly partitionsAt: (eventTime: number) => number;
   /** 32 random bits (core/id-hash.ts). */
   readonly hashSeed: number;
   readonly log: Logger;
@@ -37,6 +39,7 @@ const timerMs = 25;
 /** Each fetch costs the same, however little it brings: under load there are few, and at rest a click waits this long. */
 const maxWaitMs = 100;
 const minBytes = 64 << 10;
+const mostBatchesAtOnce = 64;
 
 export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
   const { kafka, names, config, log } = deps;
@@ -45,21 +48,25 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
   const admin = await openAdmin(kafka);
   const producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
   let joined = false;
+  /** Assigned, but there is nowhere to write: topics were grown in another order, by hand. Nothing is counted there. */
+  const withoutOutputs = new Set<number>();
 
   // Tasks need the consumer, and the consumer brings the tasks.
   const link: { consumer?: GroupConsumer } = {};
+  const shared: Shared = { admin, producer, link, tasks, withoutOutputs };
   const onAssigned = (assigned: ReadonlyMap<string, readonly number[]>) => {
     joined = true;
     const mine = new Set(assigned.get(topic) ?? []);
     for (const [partition, task] of tasks) {
       if (mine.has(partition)) continue;
       tasks.delete(partition);
+      withoutOutputs.delete(partition);
       void task.drop({ commit: false });
     }
     for (const partition of mine) {
       const kept = tasks.get(partition);
       if (kept) kept.readOn();
-      else tasks.set(partition, startTask(deps, partition, portsOf(deps, partition, { admin, producer, link, tasks })));
+      else tasks.set(partition, startTask(deps, partition, portsOf(deps, partition, shared)));
     }
   };
 
@@ -72,7 +79,8 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
     minBytes,
     maxBytes: config.AGGREGATOR_FETCH_BYTES * 4,
     maxBytesPerPartition: config.AGGREGATOR_FETCH_BYTES,
-    concurrency: deps.partitions,
+    // Partitions may become more. At most these come in at a time.
+    concurrency: mostBatchesAtOnce,
     keepsRecords: false,
     log,
     onOpen: opened => {
@@ -94,7 +102,7 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
     log,
     async readings() {
       const ranges = await admin.ranges(topic);
-      const owned = [...tasks.values()].filter(task => task.state !== 'halted');
+      const owned = [...tasks.values()].filter(task => task.state !== 'halted' && !withoutOutputs.has(task.partition));
       return new Map(
         owned.map(task => [
           `${topic}[${task.partition}]`,
@@ -112,7 +120,7 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
   return {
     check() {
       if (!joined) throw new Error('no partitions assigned yet');
-      const waiting = [...tasks.values()].filter(task => task.state !== 'running');
+      const waiting = [...tasks.values()].filter(t => t.state !== 'running' && !withoutOutputs.has(t.partition));
       if (waiting.length > 0)
         throw new Error(waiting.map(t => `partition ${t.partition} ${t.state} ${t.haltedBy}`.trim()).join(', '));
     },
@@ -128,14 +136,13 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
 }
 
 function startTask(
-  { names, config, partitions, hashSeed, log }: TaskGroupDeps,
+  { names, config, hashSeed, log }: TaskGroupDeps,
   partition: number,
   ports: TaskPorts,
 ): PartitionTask {
   const settings = {
     aggregator: {
       partition,
-      partitions,
       outOfOrdernessMs: config.OUT_OF_ORDERNESS_MS,
       allowedLatenessMs: config.ALLOWED_LATENESS_MS,
       hashSeed,
@@ -157,20 +164,30 @@ interface Shared {
   readonly producer: Producer;
   readonly link: { consumer?: GroupConsumer };
   readonly tasks: ReadonlyMap<number, PartitionTask>;
+  readonly withoutOutputs: Set<number>;
 }
 
 function portsOf(
-  { kafka, names, config }: TaskGroupDeps,
+  { kafka, names, config, partitionsAt }: TaskGroupDeps,
   partition: number,
-  { admin, producer, link, tasks }: Shared,
+  { admin, producer, link, tasks, withoutOutputs }: Shared,
 ): TaskPorts {
   const topic = names.topic('clicks');
   const tick = [{ partition, value: '', headers: { kind: 'tick', ...clickHeaders } }];
   return {
-    openWriter: () =>
-      config.AGGREGATOR_GUARANTEE === 'exactly_once'
-        ? openTransactionalProducer(kafka, names.transactionalId(partition))
-        : Promise.resolve(openPlainWriter(kafka, link)),
+    async openWriter() {
+      const missing = await outputsWithout(admin, names, partition);
+      if (missing.length > 0) {
+        withoutOutputs.add(partition);
+        throw new Retryable(
+          `nowhere to write: no partition ${partition} in ${missing.join(', ')}: see adclicks partitions`,
+        );
+      }
+      withoutOutputs.delete(partition);
+      return config.AGGREGATOR_GUARANTEE === 'exactly_once'
+        ? await openTransactionalProducer(kafka, names.transactionalId(partition))
+        : openPlainWriter(kafka, link);
+    },
     committed: () => admin.committed(names.aggregatorGroup, topic, partition),
     async range() {
       const range = (await admin.ranges(topic)).get(partition);
@@ -183,9 +200,18 @@ function portsOf(
       link.consumer?.resume(topic, partition);
     },
     appendTick: () => producer.send(topic, tick),
+    partitionsAt,
     tasks: () => tasks.size,
     now: () => performance.now(),
   };
+}
+
+/** Asked before a producer is made, which then knows of them: kafkajs passes over records for partitions unknown to it. */
+async function outputsWithout(admin: Admin, names: Names, partition: number): Promise<string[]> {
+  const missing: string[] = [];
+  for (const topic of [names.topic('aggregates'), names.topic('quarantine')])
+    if (!(await admin.ranges(topic)).has(partition)) missing.push(topic);
+  return missing;
 }
 
 /**

@@ -14,6 +14,8 @@ export interface TaskPorts {
   /** From now on batches are to come from `offset`. Throws while there is no membership to read with. */
   readFrom(offset: number): void;
   appendTick(): Promise<void>;
+  /** Over how many partitions clicks up to this event time may be spread; more than there are: it is not known. */
+  partitionsAt(eventTime: number): number;
   /** Of this process, this one among them. */
   tasks(): number;
   /** Monotonic ms. */

@@ -248,7 +248,8 @@ export class PartitionTask {
   async #write(aggregator: PartitionAggregator, writer: TaskWriter): Promise<void> {
     const startedAt = this.#ports.now();
     const output = aggregator.drain();
-    await writer.commit(transactionOf(this.partition, this.#settings.names, output));
+    const partitions = this.#ports.partitionsAt(output.progress.watermark);
+    await writer.commit(transactionOf(this.partition, this.#settings.names, output, partitions));
     this.#mostLines = Math.min(this.#settings.commitMaxLines, this.#mostLines * 2);
     this.#committedOffset = output.position;
     this.#restarts = 0;

@@ -3,7 +3,7 @@ import type { OutgoingRecord } from '../infra/kafka/outgoing-record.ts';
 import { formatHeader } from '../infra/kafka/record-contract.ts';
 import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
 import type { Names } from '../infra/topics.ts';
-import { type QuarantineRow, recordKinds, rowFormat } from './ad-minute.ts';
+import { type ProgressRow, type QuarantineRow, recordKinds, rowFormat } from './ad-minute.ts';
 import { encodeCheckpoint } from './commit-metadata.ts';
 import type { Output } from './core/partition-aggregator.ts';
 
@@ -14,12 +14,14 @@ import type { Output } from './core/partition-aggregator.ts';
 const sendBytes = (2 << 20) - (32 << 10);
 const recordBytes = 256 << 10;
 
-export function transactionOf(partition: number, names: Names, output: Output): TransactionContent {
+/** `partitions`: over how many the clicks up to the output's watermark may be spread. */
+export function transactionOf(partition: number, names: Names, output: Output, partitions: number): TransactionContent {
+  const row: ProgressRow = { ...output.progress, partitions };
   const rows = output.rowChunks.map(chunk =>
     record(partition, recordKinds.adMinute, Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)),
   );
   // After the rows it covers: readers take progress for a promise that those are there.
-  const progress = record(partition, recordKinds.progress, Buffer.from(`${JSON.stringify(output.progress)}\n`));
+  const progress = record(partition, recordKinds.progress, Buffer.from(`${JSON.stringify(row)}\n`));
   const quarantined = linesOf(output.quarantined).map(value => record(partition, recordKinds.quarantine, value));
   return {
     sends: [

@@ -1,8 +1,9 @@
 /**
  * The topics, in one table. Partition p of `aggregates` and `quarantine` is written only by the task that reads
  * partition p of `clicks`: so a transactional topic has one transactional writer per partition (which kafkajs'
- * read_committed filter needs), and `clicks`, written outside transactions, holds no control markers. `hot-ads` says which ads are split over
- * the partitions (ingest/hot-ads/rule.ts); every ingest process reads it from its beginning.
+ * read_committed filter needs), and `clicks`, written outside transactions, holds no control markers. `hot-ads` says over
+ * how many partitions clicks are spread, and which ads are split over them (ingest/hot-ads/); every process reads it from
+ * its beginning.
  */
 export type TopicName = 'clicks' | 'aggregates' | 'quarantine' | 'hot-ads';
 

@@ -26,6 +26,8 @@ export interface IngestDeps {
   readonly kafkaReady: () => Promise<void>;
   /** Throws unless every click that may be posted can be routed. */
   readonly rulesKnown: () => void;
+  /** Throws unless the topics have the partitions that are recorded. */
+  readonly partitionsAgree?: () => void;
   /** Epoch ms: the time of receipt. */
   readonly now?: () => number;
   readonly life?: Life;
@@ -37,6 +39,7 @@ export async function buildIngestApp({
   log,
   kafkaReady,
   rulesKnown,
+  partitionsAgree = () => {},
   now = Date.now,
   life,
 }: IngestDeps): Promise<Http> {
@@ -49,7 +52,7 @@ export async function buildIngestApp({
     trustProxy: trustProxyOf(config),
     rateLimitPerMinute: config.INGEST_RATE_LIMIT_PER_MINUTE,
     servesPages: false,
-    readiness: { kafka: kafkaReady, hot_ads: rulesKnown },
+    readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree },
     life,
   });
   takeBytes(http, config);

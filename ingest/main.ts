@@ -33,7 +33,6 @@ await runProcess(log, async (stop, life) => {
   const names = namesOf(config.TOPIC_PREFIX);
   const topic = names.topic('clicks');
   const countOf = (of: string) => retrying('count partitions', log, stop, () => partitionCount(kafka, of));
-  const partitions = await countOf(topic);
   const logs = await countOf(names.topic('hot-ads'));
   if (logs !== 1) throw new ConfigError(`topic ${names.topic('hot-ads')} has ${logs} partitions, and must have 1`);
   await using probe = topicProbe(kafka, topic);
@@ -44,7 +43,7 @@ await runProcess(log, async (stop, life) => {
   await using hotAds = openHotAds({
     // Joining a group may take longer than a click may wait.
     kafka: createKafka(config, 'ingest-hot-ads', log),
-    ...{ names, partitions, log, split: splitSettingsOf(config), terms: hotAdTermsOf(config) },
+    ...{ names, log, split: splitSettingsOf(config), terms: hotAdTermsOf(config) },
     timeoutMs: config.INGEST_PRODUCE_TIMEOUT_MS,
   });
   await using clickLog = createClickLog({
@@ -61,9 +60,17 @@ await runProcess(log, async (stop, life) => {
   await hotAds.ready(stop);
   if (stop.aborted) return;
   const kafkaReady = () => probe.check();
-  const http = await buildIngestApp({ config, clickLog, log, kafkaReady, rulesKnown: hotAds.check, life });
+  const http = await buildIngestApp({
+    config,
+    clickLog,
+    log,
+    kafkaReady,
+    rulesKnown: hotAds.check,
+    partitionsAgree: hotAds.checkPartitions,
+    life,
+  });
   const url = await listen(http, config.HOST, config.INGEST_PORT);
-  log.info({ url, topic, partitions }, 'listening');
+  log.info({ url, topic }, 'listening');
   await aborted(stop);
   // Answers 503 to new requests, waits for those under way, and takes no more connections; then `clickLog` drains.
   await closeHttp(http);

@@ -8,7 +8,6 @@ import { createHttp, type Http, type HttpOptions, Problem, refuseOtherMethods } 
 import { onDrain } from '../infra/http-drain.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
-import type { HotAdRule } from '../ingest/hot-ads/rule.ts';
 import { createAuditQueries } from './audit-queries.ts';
 import { cached } from './cached.ts';
 import type { QueryApiConfig } from './config.ts';
@@ -19,11 +18,13 @@ import { createExportSlots } from './exports/export-slots.ts';
 import { answerRows } from './exports/rows-hook.ts';
 import { createFilterStore } from './filters/filter-store.ts';
 import { createGroupQueries } from './group-queries.ts';
+import type { Routing } from './hot-ad-rules.ts';
 import { inTime } from './in-time.ts';
 import { createJobStore } from './jobs/job-store.ts';
 import { createLiveFeed } from './live/live-feed.ts';
 import { readLive } from './live/live-reading.ts';
 import { logEndsOf } from './log-ends.ts';
+import type { Partitions } from './partitions.ts';
 import { patientPipeline } from './patient-pipeline.ts';
 import { createPipelineMetrics } from './pipeline-metrics.ts';
 import { createQuarantineQueries } from './quarantine-queries.ts';
@@ -44,6 +45,7 @@ import { routeExports } from './routes/exports.ts';
 import { routeFilters } from './routes/filters.ts';
 import { routeLive } from './routes/live.ts';
 import { routeMostClicked } from './routes/most-clicked.ts';
+import { routePartitions } from './routes/partitions.ts';
 import { routePopularAds } from './routes/popular-ads.ts';
 import { routeQuarantine } from './routes/quarantine.ts';
 import { routeQuarantineExport } from './routes/quarantine-export.ts';
@@ -60,8 +62,10 @@ export interface QueryApiDeps {
   /** Epoch ms. */
   readonly now: () => number;
   readonly pipeline: Pipeline;
-  /** Rules for hot ads; where it is left out, there are none. */
-  readonly hotAds?: () => Promise<readonly HotAdRule[]>;
+  /** Which ads are split, over how many partitions; where it is left out, none and nothing recorded. */
+  readonly routing?: () => Promise<Routing>;
+  /** Where it is left out, nobody can be asked. */
+  readonly partitions?: Partitions;
   /** Where this process compares rows with counters. */
   readonly rowsChecked?: RouteDeps['rowsChecked'];
   /** What else this process needs to be ready, where it does more than answer. */
@@ -75,7 +79,8 @@ export async function buildQueryApi({
   log,
   now,
   pipeline,
-  hotAds = () => Promise.resolve([]),
+  routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
+  partitions = { read: unasked, grow: unasked },
   rowsChecked = () => undefined,
   readiness,
   life,
@@ -106,7 +111,7 @@ export async function buildQueryApi({
   });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
-  const deps = routeDepsOf({ config, clickhouse, log, now, pipeline: patient, hotAds, rowsChecked });
+  const deps = routeDepsOf({ config, clickhouse, log, now, pipeline: patient, routing, partitions, rowsChecked });
   // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
   onDrain(http, () => deps.live[Symbol.asyncDispose]());
   http.addHook('preClose', async () => {
@@ -123,7 +128,8 @@ function routeDepsOf({
   log,
   now,
   pipeline,
-  hotAds,
+  routing,
+  partitions,
   rowsChecked,
 }: Omit<Required<QueryApiDeps>, 'readiness' | 'life'>): RouteDeps {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
@@ -133,7 +139,7 @@ function routeDepsOf({
     restatements: createRestatementQueries(clickhouse, timeouts),
   };
   const logEnds = logEndsOf(pipeline);
-  const rulesInTime = cached(() => inTime(hotAds()).catch(() => undefined), 1_000, now);
+  const routingInTime = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
   const live = createLiveFeed({
     read: (at, restatedSince) => readLive(counts, at, restatedSince),
     ...{ logEnds, now, log },
@@ -152,7 +158,7 @@ function routeDepsOf({
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
     jobs: createJobStore(clickhouse, timeouts),
-    ...{ live, logEnds, hotAds: rulesInTime, now, rowsChecked },
+    ...{ live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };
 }
@@ -186,6 +192,7 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   routeQuarantine(http, deps);
   routeQuarantineExport(http, deps);
   routeStatus(http, deps);
+  routePartitions(http, deps);
   routeReplays(http, deps);
   routeReconciliations(http, deps);
   routeRestatements(http, deps);
@@ -228,6 +235,8 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
     maxAge: 600,
   });
 }
+
+const unasked = () => Promise.reject(new Retryable('this process knows no brokers'));
 
 /** As fastify takes it. */
 function trustProxyOf({ QUERY_API_TRUST_PROXY: text }: QueryApiConfig): boolean | string {

@@ -22,14 +22,22 @@ export interface Finality {
 }
 
 export function finalityOf(progress: readonly Progress[]): Finality {
-  const present = new Set(progress.map(row => row.partition)).size;
-  const expected = Math.max(0, ...progress.map(row => row.partitions));
-  if (present === 0 || present < expected) return { watermark: null, finalUntil: null };
+  // Each of them, not as many: a partition beyond, new and not in use yet, tells nothing in the place of another.
+  const present = new Set(progress.map(row => row.partition).filter(partition => partition < partitionsOf(progress)));
+  if (present.size === 0 || present.size < partitionsOf(progress)) return { watermark: null, finalUntil: null };
   // 0 stands for "not known yet" in both columns.
   return {
     watermark: Math.min(...progress.map(row => row.watermark)) || null,
     finalUntil: Math.min(...progress.map(row => row.final_until)) || null,
   };
+}
+
+/**
+ * Over how many partitions clicks up to the watermarks may be spread. While the number grows, rows say different ones;
+ * the greatest is true of the furthest of them, and too great for nobody.
+ */
+export function partitionsOf(progress: readonly Progress[]): number {
+  return Math.max(0, ...progress.map(row => row.partitions));
 }
 
 /**

@@ -8,11 +8,13 @@ import { createKafka } from '../infra/kafka/client.ts';
 import { createLog } from '../infra/log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { names } from '../infra/topics.ts';
+import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from './app.ts';
 import { QueryApiConfig } from './config.ts';
 import { openConservationWatch } from './jobs/conservation-watch.ts';
 import { openJobs } from './jobs/open-jobs.ts';
+import { partitionsOver } from './partitions.ts';
 import { pipelineOf } from './pipeline.ts';
 
 const log = createLog('query-api', process.env['LOG_LEVEL'] ?? 'info');
@@ -26,16 +28,17 @@ await runProcess(log, async (stop, life) => {
   }
   log.info({ config: printable(config) }, 'configuration');
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
-  await using pipeline = pipelineOf({
-    ...{ kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX), log },
-    hotAdTerms: hotAdTermsOf(config),
-  });
+  const asked = { kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX) };
+  const terms = hotAdTermsOf(config);
+  await using record = followPartitions({ ...asked, terms, log });
+  await using pipeline = pipelineOf({ ...asked, partitions: record });
   await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
   const rowsChecked = conservation.latest;
   const http = await buildQueryApi({
     ...{ config, clickhouse, log, now: Date.now, pipeline, rowsChecked },
-    hotAds: pipeline.hotAds,
-    readiness: { hotAds: pipeline.checkHotAds },
+    routing: pipeline.routing,
+    partitions: partitionsOver({ ...asked, terms, record, log }),
+    readiness: { hotAds: () => record.book.check(), partitions: record.check },
     life,
   });
   await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };

@@ -1,6 +1,7 @@
 /** Pure: from the rows of `partition_progress` and the ends of the log to what GET /v1/status tells. */
-import type { HotAdRule } from '../ingest/hot-ads/rule.ts';
+import { partitionsAt } from '../ingest/hot-ads/partition-rule.ts';
 import { finalityOf } from './finality.ts';
+import type { Routing } from './hot-ad-rules.ts';
 import type { RowsChecked } from './jobs/conservation-watch.ts';
 import { isoOf, isoOrNull } from './parameters.ts';
 import type { Progress } from './queries.ts';
@@ -47,7 +48,7 @@ export function statusOf(
 }
 
 /** Ads that are split or will be, each stretch of minutes once, however many rules it is made of. */
-export function hotAdsOf(rules: readonly HotAdRule[], partitions: number, now: number) {
+export function hotAdsOf({ rules, partitionRules }: Routing, unrecorded: number, now: number) {
   const stretches: { adId: string; from: number; until: number }[] = [];
   for (const { adId, from, until } of rules.toSorted((a, b) => a.from - b.from)) {
     const before = stretches.findLast(stretch => stretch.adId === adId);
@@ -56,7 +57,10 @@ export function hotAdsOf(rules: readonly HotAdRule[], partitions: number, now: n
   }
   return stretches
     .filter(({ until }) => until > now)
-    .map(({ adId, from, until }) => ({ ad_id: adId, from: isoOf(from), until: isoOf(until), partitions }));
+    .map(({ adId, from, until }) => {
+      const partitions = partitionsAt(partitionRules, Math.max(now, from)) || unrecorded;
+      return { ad_id: adId, from: isoOf(from), until: isoOf(until), partitions };
+    });
 }
 
 type SummedField =

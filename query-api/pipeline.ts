@@ -1,21 +1,24 @@
 /** Asks Kafka for the ends of the log, how far the sinks are, and which ads are split. The API starts and answers without Kafka, so the connection is made when first asked. */
 import { type Admin, openAdmin } from '../infra/kafka/admin.ts';
 import type { KafkaClient } from '../infra/kafka/client.ts';
-import type { Logger } from '../infra/log.ts';
 import type { Names } from '../infra/topics.ts';
-import type { HotAdTerms } from '../ingest/hot-ads/rule.ts';
+import type { PartitionRecord } from '../ingest/hot-ads/partition-record.ts';
 import type { SinkPosition } from './counted-log.ts';
-import { createHotAdRules, type HotAdRules } from './hot-ad-rules.ts';
+import { type Routing, routingOf } from './hot-ad-rules.ts';
 import type { RawLog } from './jobs/raw-gate.ts';
 
 export interface PipelineDeps {
   readonly kafka: KafkaClient;
   readonly names: Names;
-  readonly hotAdTerms: HotAdTerms;
-  readonly log: Logger;
+  readonly partitions: Pick<PartitionRecord, 'book' | 'readToEnd'>;
 }
 
-export function pipelineOf({ kafka, names, hotAdTerms, log }: PipelineDeps): RawLog & HotAdRules {
+export interface AskedPipeline extends RawLog, AsyncDisposable {
+  /** @throws Retryable */
+  routing(): Promise<Routing>;
+}
+
+export function pipelineOf({ kafka, names, partitions }: PipelineDeps): AskedPipeline {
   const topic = names.topic('clicks');
   let admin: Promise<Admin> | undefined;
   const forget = () => {
@@ -26,11 +29,8 @@ export function pipelineOf({ kafka, names, hotAdTerms, log }: PipelineDeps): Raw
     admin.catch(forget);
     return admin;
   };
-  const endOfRules = async () => (await (await connected()).endOffsets(names.topic('hot-ads'))).get(0) ?? 0;
-  const rules = createHotAdRules({ kafka, names, endOffset: endOfRules, terms: hotAdTerms, log });
   return {
-    hotAds: rules.hotAds,
-    checkHotAds: rules.checkHotAds,
+    routing: () => routingOf(partitions),
     async endOffsets() {
       return await (await connected()).endOffsets(topic);
     },
@@ -51,7 +51,6 @@ export function pipelineOf({ kafka, names, hotAdTerms, log }: PipelineDeps): Raw
       ).flat();
     },
     async [Symbol.asyncDispose]() {
-      await rules[Symbol.asyncDispose]();
       await admin?.then(
         open => open[Symbol.asyncDispose](),
         () => undefined,

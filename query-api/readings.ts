@@ -3,10 +3,10 @@
  * What is read carries how final it can be. Called after progress was read (`finality.ts`).
  */
 import { Type } from 'typebox';
-import type { HotAdRule } from '../ingest/hot-ads/rule.ts';
 import { type ClickFilter, countryOf, needsRaw } from './filters/click-filter.ts';
 import { type Finality, finalityOfRaw } from './finality.ts';
 import type { AdIds, AdRank, GroupQueries } from './group-queries.ts';
+import type { Routing } from './hot-ad-rules.ts';
 import type { AdCursor, Selection, TimeRange } from './queries.ts';
 import type { RawCounts, RawQueries, RawSelection } from './raw-queries.ts';
 import type { TopQueries } from './rollup/top-queries.ts';
@@ -46,7 +46,7 @@ export interface ReadDeps {
   readonly groups: GroupQueries;
   readonly raw: RawQueries;
   /** As `RouteDeps` has them. */
-  readonly hotAds: () => Promise<readonly HotAdRule[] | undefined>;
+  readonly routing: () => Promise<Routing | undefined>;
 }
 
 export const sourceField = Type.Enum(['counts', 'raw'], {
@@ -157,8 +157,8 @@ export async function readSeries(
  * be of as many clicks then, and of other ones (`raw-queries.ts`). Rules are known long before a minute of theirs is
  * final, and kept for longer than raw clicks.
  */
-async function splitsOf({ hotAds }: ReadDeps): Promise<(asked: Pick<Wanted, 'adIds' | 'from' | 'to'>) => boolean> {
-  const rules = await hotAds();
+async function splitsOf({ routing }: ReadDeps): Promise<(asked: Pick<Wanted, 'adIds' | 'from' | 'to'>) => boolean> {
+  const rules = (await routing())?.rules;
   return ({ adIds, from, to }) =>
     rules === undefined ||
     rules.some(rule => rule.from < to && from < rule.until && (adIds.length === 0 || adIds.includes(rule.adId)));

@@ -1,14 +1,15 @@
 /** What the routes work with. */
-import type { HotAdRule } from '../ingest/hot-ads/rule.ts';
 import type { AuditQueries } from './audit-queries.ts';
 import type { ExportQueries } from './exports/export-queries.ts';
 import type { ExportSlots } from './exports/export-slots.ts';
 import type { FilterStore } from './filters/filter-store.ts';
 import type { GroupQueries } from './group-queries.ts';
+import type { Routing } from './hot-ad-rules.ts';
 import type { RowsChecked } from './jobs/conservation-watch.ts';
 import type { JobStore } from './jobs/job-store.ts';
 import type { LiveFeed } from './live/live-feed.ts';
 import type { LogEnds } from './log-ends.ts';
+import type { Partitions } from './partitions.ts';
 import type { QuarantineQueries } from './quarantine-queries.ts';
 import type { Queries } from './queries.ts';
 import type { RawQueries } from './raw-queries.ts';
@@ -35,8 +36,9 @@ export interface RouteDeps {
   readonly rowsChecked: () => RowsChecked | undefined;
   readonly live: LiveFeed;
   readonly logEnds: LogEnds;
-  /** Rules for hot ads; undefined: Kafka does not answer. */
-  readonly hotAds: () => Promise<readonly HotAdRule[] | undefined>;
+  /** Which ads are split, over how many partitions; undefined: Kafka does not answer. */
+  readonly routing: () => Promise<Routing | undefined>;
+  readonly partitions: Partitions;
   /** Epoch ms. */
   readonly now: () => number;
   readonly rules: () => RangeRules;

@@ -9,7 +9,6 @@ import { openClickHouse } from '../infra/clickhouse.ts';
 import { loadConfig, printable } from '../infra/config.ts';
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
-import { partitionCount } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../infra/kafka/former-member.ts';
 import { createLog } from '../infra/log.ts';
@@ -17,11 +16,13 @@ import { migrate } from '../infra/migrate.ts';
 import { aborted, createCrash, runProcess } from '../infra/process.ts';
 import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
+import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from './app.ts';
 import { QueryApiConfig } from './config.ts';
 import { openConservationWatch } from './jobs/conservation-watch.ts';
 import { openJobs } from './jobs/open-jobs.ts';
+import { partitionsOver } from './partitions.ts';
 import { pipelineOf } from './pipeline.ts';
 
 const log = createLog('store', process.env['LOG_LEVEL'] ?? 'info');
@@ -34,7 +35,9 @@ await runProcess(log, async (stop, life) => {
   const kafka = createKafka(config, clientId, log);
   await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
   await migrate(clickhouse, log);
-  await using pipeline = pipelineOf({ kafka, names, hotAdTerms: hotAdTermsOf(config), log });
+  const terms = hotAdTermsOf(config);
+  await using record = followPartitions({ kafka, names, terms, log });
+  await using pipeline = pipelineOf({ kafka, names, partitions: record });
   await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
 
   let running: Sink | undefined;
@@ -48,22 +51,24 @@ await runProcess(log, async (stop, life) => {
     log,
     now: Date.now,
     pipeline,
-    hotAds: pipeline.hotAds,
+    routing: pipeline.routing,
+    partitions: partitionsOver({ kafka, names, terms, record, log }),
     rowsChecked: conservation.latest,
-    readiness: { sink: checkSink, hotAds: pipeline.checkHotAds },
+    readiness: { sink: checkSink, hotAds: () => record.book.check(), partitions: record.checkKnown },
     life,
   });
   await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
   log.info({ url: await listen(http, config.HOST, config.QUERY_API_PORT) }, 'query API listens');
 
   const { crash, promise: crashed } = createCrash(log);
-  const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, names.topic('clicks')));
-  const deps = { kafka, clickhouse, names, config, partitions, log, onCrash: crash };
+  await record.ready(stop);
+  if (stop.aborted) return;
+  const deps = { kafka, clickhouse, names, config, log, onCrash: crash };
   for (const group of [names.rawSinkGroup, names.aggregateSinkGroup])
     await forgetFormerMember(kafka, group, { clientId, port: config.QUERY_API_PORT, log });
   await using sink = await retrying('join groups', log, stop, () => openSink(deps));
   running = sink;
   await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });
-  log.info({ partitions }, 'store runs');
+  log.info({ partitions: record.book.partitions }, 'store runs');
   await Promise.race([aborted(stop), crashed]);
 });

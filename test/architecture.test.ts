@@ -25,6 +25,11 @@ const contracts = [
   'ingest/hot-ads/rule.ts',
   'ingest/hot-ads/rule-book.ts',
   'ingest/hot-ads/rule-reader.ts',
+  // Whoever tells what is final, or has the partitions grow, goes by the same record.
+  'ingest/hot-ads/partition-rule.ts',
+  'ingest/hot-ads/partition-record.ts',
+  'ingest/hot-ads/partition-comparison.ts',
+  'ingest/hot-ads/grow-partitions.ts',
   'aggregator/ad-minute.ts',
   'aggregator/restatement.ts',
   // A recount is the core's work, but only the room that owns the engine can read the raw clicks for it.

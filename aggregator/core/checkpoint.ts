@@ -38,16 +38,10 @@ const noTotals: Totals = { received: 0, counted: 0, duplicates: 0, quarantined: 
 /** What is told of C. */
 export function progressOf(
   { watermark, finalUntil, totals, acks }: Checkpoint,
-  at: {
-    readonly partition: number;
-    readonly partitions: number;
-    readonly position: number;
-    readonly appendedAt: number;
-  },
-): ProgressRow {
+  at: { readonly partition: number; readonly position: number; readonly appendedAt: number },
+): Omit<ProgressRow, 'partitions'> {
   return {
     partition: at.partition,
-    partitions: at.partitions,
     position: at.position,
     watermark,
     final_until: finalUntil,

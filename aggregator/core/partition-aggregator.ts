@@ -25,7 +25,6 @@ import { Watermark } from './watermark.ts';
 
 export interface AggregatorSettings {
   readonly partition: number;
-  readonly partitions: number;
   readonly outOfOrdernessMs: number;
   readonly allowedLatenessMs: number;
   /** 32 random bits, the process's secret (id-hash.ts). */
@@ -40,7 +39,8 @@ export interface Output {
   readonly rowChunks: readonly Uint8Array[];
   readonly rows: number;
   readonly quarantined: readonly QuarantineRow[];
-  readonly progress: ProgressRow;
+  /** Over how many partitions the clicks are spread is no fact of this one's log. */
+  readonly progress: Omit<ProgressRow, 'partitions'>;
 }
 
 export class PartitionAggregator {

@@ -25,9 +25,9 @@ export interface Answer {
   readonly error?: string;
 }
 
-export function openRecountThread({ partitions, hashSeed }: RecountSettings): RecountThread {
+export function openRecountThread({ partitions, partitionRules = [], hashSeed }: RecountSettings): RecountThread {
   const worker = new Worker(new URL('./recount-worker.ts', import.meta.url), {
-    workerData: { partitions, hashSeed } satisfies RecountSettings,
+    workerData: { partitions, partitionRules, hashSeed } satisfies RecountSettings,
   });
   const waiting: PromiseWithResolvers<Answer>[] = [];
   let ended: Error | undefined;

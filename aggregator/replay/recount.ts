@@ -2,11 +2,13 @@
  * Counts final minutes again, from all their raw clicks, with the core that counted them live, and says which cells
  * differ from what was stated. The lines come in the order of minutes, so two minutes of out-of-orderness hold any
  * minute open until all of it has been read, nothing is ever late, and the core itself drops what is done: memory is
- * that of one minute, whatever the range. Clicks are compared with those of their ad's home partition, as in the stream
- * where no ad is split; copies of a click meet there, too, if the stream had spread the ad, so a recount needs no rules.
+ * that of one minute, whatever the range. Clicks are compared with those of their ad's home partition in that minute, as in the
+ * stream where no ad is split; copies of a click meet there, too, if the stream had spread the ad, so a recount needs no
+ * rules for hot ads.
  */
 import { Corrupt } from '../../infra/errors.ts';
 import { partitionOf } from '../../ingest/click.ts';
+import { type PartitionRule, partitionsAt } from '../../ingest/hot-ads/partition-rule.ts';
 import { RecordReader } from '../../ingest/record-reader.ts';
 import { type AdMinuteLine, type AdMinuteRow, adMinuteRowOf } from '../ad-minute.ts';
 import { freshCheckpoint } from '../core/checkpoint.ts';
@@ -16,13 +18,17 @@ import type { CellChange, StatedRow } from '../restatement.ts';
 import { changeOf } from './cell-change.ts';
 
 export interface RecountSettings {
+  /** The most that any minute has. */
   readonly partitions: number;
+  /** How many which minute has; where it is left out or says nothing, `partitions`. */
+  readonly partitionRules?: readonly PartitionRule[];
   /** See id-hash.ts. */
   readonly hashSeed: number;
 }
 
 export class Recount {
   readonly #partitions: number;
+  readonly #partitionRules: readonly PartitionRule[];
   readonly #aggregators: readonly PartitionAggregator[];
   readonly #reader = new RecordReader(0);
   /** What the core has said of minutes not yet compared, by `cellKey`. */
@@ -33,10 +39,12 @@ export class Recount {
   #adId = '';
   #adPartition = 0;
 
-  constructor({ partitions, hashSeed }: RecountSettings) {
+  constructor({ partitions, partitionRules = [], hashSeed }: RecountSettings) {
     this.#partitions = partitions;
-    this.#aggregators = Array.from({ length: partitions }, (_, partition) => {
-      const settings = { partition, partitions, hashSeed, outOfOrdernessMs: windowMs, allowedLatenessMs: 0 };
+    this.#partitionRules = partitionRules;
+    const most = Math.max(partitions, ...partitionRules.map(rule => rule.partitions));
+    this.#aggregators = Array.from({ length: most }, (_, partition) => {
+      const settings = { partition, hashSeed, outOfOrdernessMs: windowMs, allowedLatenessMs: 0 };
       return new PartitionAggregator(settings, freshCheckpoint(0));
     });
   }
@@ -86,7 +94,14 @@ export class Recount {
     }
     for (const rows of before.values()) {
       const [{ ad_id, country, minute }] = rows as [StatedRow];
-      const nothing = { minute, ad_id, country, clicks: 0, duplicates: 0, partition: this.#partitionOf(ad_id) };
+      const nothing = {
+        minute,
+        ad_id,
+        country,
+        clicks: 0,
+        duplicates: 0,
+        partition: this.#partitionOf(ad_id, minute * 1_000),
+      };
       const change = changeOf(nothing, rows);
       if (change) changes.push(change);
     }
@@ -95,6 +110,7 @@ export class Recount {
 
   #advance(minute: number): void {
     if (minute < this.#minute) throw new RangeError(`minute ${minute} comes after minute ${this.#minute}`);
+    if (minute > this.#minute) this.#adId = '';
     this.#minute = minute;
   }
 
@@ -102,13 +118,13 @@ export class Recount {
   #partitionAt({ bytes, adIdStart, adIdEnd }: RecordReader): number {
     if (!equals(this.#adId, bytes, adIdStart, adIdEnd)) {
       this.#adId = decoder.decode(bytes.subarray(adIdStart, adIdEnd));
-      this.#adPartition = this.#partitionOf(this.#adId);
+      this.#adPartition = this.#partitionOf(this.#adId, this.#minute);
     }
     return this.#adPartition;
   }
 
-  #partitionOf(adId: string): number {
-    return partitionOf(adId, this.#partitions);
+  #partitionOf(adId: string, minute: number): number {
+    return partitionOf(adId, partitionsAt(this.#partitionRules, minute) || this.#partitions);
   }
 
   #step(partition: number, page: Uint8Array, start: number, end: number): void {

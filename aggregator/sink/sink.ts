@@ -24,7 +24,6 @@ export interface SinkDeps {
   readonly clickhouse: ClickHouse;
   readonly names: Names;
   readonly config: SinkConfig;
-  readonly partitions: number;
   readonly log: Logger;
   /** The sink cannot go on: the process is to end and be started again. */
   readonly onCrash: (error: Error) => void;
@@ -87,6 +86,8 @@ async function insertWhole(clickhouse: ClickHouse, batch: FetchedBatch): Promise
   }
 }
 
+/** Partitions may become more. At most these come in at a time. */
+const mostBatchesAtOnce = 256;
 /** Longer than any answer of a ClickHouse server is waited for. */
 const longestInsertMs = 180_000;
 
@@ -158,7 +159,7 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
     maxBytes: config.SINK_MAX_BATCH_BYTES,
     // So that what one fetch brings, and one insert takes, is of several partitions.
     maxBytesPerPartition: config.SINK_MAX_BATCH_BYTES >> 2,
-    concurrency: deps.partitions * topics.length,
+    concurrency: mostBatchesAtOnce,
     // Rows wait for their insert, beyond a rebalance too.
     keepsRecords: true,
     log,

@@ -20,7 +20,8 @@ export const EmbeddedConfig = Type.Object({
     default: 4,
     minimum: 1,
     maximum: 256,
-    description: 'partitions of each topic: how far the work can be spread; fixed once the topics exist',
+    description:
+      'partitions of each topic where they are created: how far the work can be spread; `adclicks partitions --to` makes them more',
   }),
   AGGREGATORS: Type.Integer({
     default: 1,

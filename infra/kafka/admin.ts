@@ -7,7 +7,7 @@
  */
 import type { Admin as KafkaAdmin } from 'kafkajs';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
-import { fixedPartitions, type Names, topicNames, topicSettings } from '../topics.ts';
+import { fixedPartitions, type Names, type TopicName, topicNames, topicSettings } from '../topics.ts';
 import type { KafkaClient } from './client.ts';
 import type { Committed } from './committed.ts';
 import { isRetriable, translate } from './errors.ts';
@@ -143,38 +143,41 @@ export function topicProbe(kafka: KafkaClient, topic: string): { check(): Promis
 }
 
 /**
- * Creates what is missing of the topics; existing ones are left as they are.
- * @throws ConfigError where an existing topic has another number of partitions: changing it would send an ad's clicks
- * to another partition than its earlier ones, away from the copies they must be compared with.
+ * Creates what is missing of the topics, with as many partitions as topic `clicks` has, or `partitions` where it is
+ * missing too. Existing ones are left as they are: whether they agree is for those to say who know what is recorded
+ * (ingest/hot-ads/), and how they become more is a matter of its own.
+ * @throws ConfigError where more are asked for than there are
  */
 export async function ensureTopics(kafka: KafkaClient, names: Names, partitions: number): Promise<void> {
   const admin = kafka.admin();
   await attempt('connect', () => admin.connect());
+  const countsOf = async (topics: readonly string[]) => {
+    if (topics.length === 0) return new Map<string, number>();
+    const found = await attempt('metadata', () => admin.fetchTopicMetadata({ topics: [...topics] }));
+    return new Map(found.topics.map(topic => [topic.name, topic.partitions.length]));
+  };
   try {
     const existing = new Set(await attempt('list topics', () => admin.listTopics()));
+    const before = await countsOf(topicNames.map(names.topic).filter(topic => existing.has(topic)));
+    const count = before.get(names.topic('clicks')) ?? partitions;
     const missing = topicNames.filter(name => !existing.has(names.topic(name)));
     if (missing.length > 0) {
       await attempt('create topics', () =>
-        admin.createTopics({ waitForLeaders: true, topics: missing.map(name => specOf(name, names, partitions)) }),
+        admin.createTopics({ waitForLeaders: true, topics: missing.map(name => specOf(name, names, count)) }),
       );
     }
-    const { topics } = await attempt('metadata', () =>
-      admin.fetchTopicMetadata({ topics: topicNames.map(names.topic) }),
-    );
-    const fixed = new Map(topicNames.map(name => [names.topic(name), fixedPartitions[name]]));
-    for (const topic of topics) {
-      const expected = fixed.get(topic.name);
-      if (topic.partitions.length === (expected ?? partitions)) continue;
-      if (expected !== undefined) {
-        throw new ConfigError(
-          `topic ${topic.name} has ${topic.partitions.length} partitions, and must have ${expected}`,
-        );
-      }
+    const counts = await countsOf(topicNames.map(names.topic));
+    for (const [name, expected] of Object.entries(fixedPartitions) as [TopicName, number][]) {
+      const topic = names.topic(name);
+      const found = counts.get(topic) ?? 0;
+      if (found !== expected)
+        throw new ConfigError(`topic ${topic} has ${found} partitions, and must have ${expected}`);
+    }
+    if (partitions > count)
       throw new ConfigError(
-        `PARTITIONS=${partitions}: topic ${topic.name} has ${topic.partitions.length}, and the number cannot change ` +
-          `once clicks are in the log. Set PARTITIONS=${topic.partitions.length}, or start with another TOPIC_PREFIX or DATA_DIR`,
+        `PARTITIONS=${partitions}: topic ${names.topic('clicks')} has ${count}. \`adclicks partitions --to ${partitions}\` grows ` +
+          `a running pipeline; start it with PARTITIONS=${count}, or another TOPIC_PREFIX or DATA_DIR`,
       );
-    }
   } finally {
     await admin.disconnect();
   }

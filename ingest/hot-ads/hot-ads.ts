@@ -1,6 +1,7 @@
 /**
  * The hot ads of one ingest process: it follows the rules (rule-book.ts), routes by them, looks for ads that have become
- * hot, and announces them. While nothing is announced somebody has to go on telling the time of the log: whoever finds
+ * hot, and announces them. Over how many partitions it routes is one of the rules (partition-rule.ts), never what the
+ * brokers say of the topic; where nobody has recorded it yet, this process does, with the number it finds. While nothing is announced somebody has to go on telling the time of the log: whoever finds
  * that nothing was appended for `tickIntervalMs` appends a tick, so all processes together append about one per interval.
  *
  * It writes nothing before it has read what was there, and nothing into a log that it takes for damaged: a process with
@@ -9,7 +10,7 @@
  * Whether an announcement was acknowledged does not matter: a rule is what stands in the log, read back like any other.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../../infra/errors.ts';
+import { messageOf, Retryable } from '../../infra/errors.ts';
 import { openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
@@ -22,14 +23,14 @@ import { limits } from '../click.ts';
 import { createClickIdMint } from '../click-id.ts';
 import { type SplitSettings, splitsToAnnounce } from './announcements.ts';
 import { HotAdDetector } from './detector.ts';
-import { expiredRecord, type HotAdTerms, type RoutedClick, ruleRecord, tickRecord } from './rule.ts';
+import { type PartitionWatch, watchPartitions } from './partition-watch.ts';
+import { expiredRecord, type HotAdTerms, partitionsRecord, type RoutedClick, ruleRecord, tickRecord } from './rule.ts';
 import { RuleBook } from './rule-book.ts';
 import { followRules } from './rule-reader.ts';
 
 export interface HotAdsDeps {
   readonly kafka: KafkaClient;
   readonly names: Names;
-  readonly partitions: number;
   readonly log: Logger;
   /** Undefined: this process announces nothing; it follows what others announce all the same. */
   readonly split: SplitSettings | undefined;
@@ -42,6 +43,8 @@ export interface HotAds extends AsyncDisposable {
   partitionFor(click: RoutedClick): number;
   /** Throws unless every click that ingest may take can be routed. */
   check(): void;
+  /** Throws unless the topics have the partitions that are recorded. */
+  checkPartitions(): void;
   /** Resolves when clicks of the present can be routed, or `stop` has fired. */
   ready(stop: AbortSignal): Promise<void>;
 }
@@ -53,17 +56,22 @@ const slotMs = 10_000;
 const slackMs = 10_000;
 
 export function openHotAds(deps: HotAdsDeps): HotAds {
-  const { kafka, names, partitions, log, split, timeoutMs, terms } = deps;
+  const { kafka, names, log, split, timeoutMs, terms } = deps;
   const book = new RuleBook(terms);
   const detector = new HotAdDetector({ slotMs, random: Math.random });
   const producer = createProducer(kafka, { acks: -1, timeoutMs });
   const mint = createClickIdMint();
   const closing = new AbortController();
   let readAtMs = Number.NEGATIVE_INFINITY;
+  /** What the log held when this process began; undefined: not known yet. */
+  let endAtFirst: number | undefined;
+  const wasRead = () => endAtFirst !== undefined && book.position >= endAtFirst;
+  const watch = watchPartitions({ kafka, names, log, recorded: () => book.partitions, isRead: wasRead });
   const reader = followRules({
     ...{ kafka, names, book, log },
     onRead() {
       readAtMs = performance.now();
+      watch.compare();
       knownAhead.set((book.knownUntil - Date.now()) / 1_000);
       splitAds.set(new Set(book.rules.filter(rule => rule.until > book.lastAppendedAt).map(rule => rule.adId)).size);
     },
@@ -88,22 +96,36 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
     const records = [...rules.map(rule => ruleRecord(rule, terms)), ...expired.map(rule => expiredRecord(rule, terms))];
     if (records.length > 0) await send(records);
   };
+  /** A second one, of two processes that begin at once, has no effect: both read the first. */
+  const recordPartitions = async () => {
+    const partitions = watch.difference === undefined ? watch.counts?.get('clicks') : undefined;
+    if (partitions === undefined) return;
+    log.info({ partitions }, 'partitions: none are recorded, so those there are');
+    await send([partitionsRecord({ ruleId: mint(Date.now()), from: 0, partitions }, terms)]);
+  };
   const readWhatIsThere = async () => {
-    const end = await retrying('end of hot-ads', log, closing.signal, async () => {
+    endAtFirst = await retrying('end of hot-ads', log, closing.signal, async () => {
       await using admin = await openAdmin(kafka);
       return (await admin.endOffsets(names.topic('hot-ads'))).get(0) ?? 0;
     });
-    for (let waitedMs = 0; book.position < end && waitedMs < silentMs && !closing.signal.aborted; waitedMs += 50) {
+    for (let waitedMs = 0; !wasRead() && waitedMs < silentMs && !closing.signal.aborted; waitedMs += 50) {
       await sleep(50);
     }
+    watch.compare();
   };
   const keepTime = async () => {
     await readWhatIsThere().catch(error => log.warn({ why: messageOf(error) }, 'hot ads: end of the log not known'));
+    let recordedAtMs = Number.NEGATIVE_INFINITY;
     let lookedAtMs = performance.now();
     let openedAtMs = lookedAtMs;
     let tickedAtMs = Number.NEGATIVE_INFINITY;
     while (!closing.signal.aborted && !book.isCorrupt) {
       const now = performance.now();
+      const isUnrecorded = book.partitions === undefined && wasRead() && watch.isJudged;
+      if (isUnrecorded && now - recordedAtMs >= tickIntervalMs) {
+        recordedAtMs = now;
+        await recordPartitions();
+      }
       if (now - readAtMs >= tickIntervalMs && now - tickedAtMs >= tickIntervalMs) {
         await send([tickRecord(terms)]);
         tickedAtMs = now;
@@ -118,7 +140,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
         await look();
       }
       // Not all processes at the same moment: the tick of one spares the others theirs.
-      const pauseMs = (tickIntervalMs / 5) * (0.5 + Math.random());
+      const pauseMs = (book.partitions === undefined ? 100 : tickIntervalMs / 5) * (0.5 + Math.random());
       await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
   };
@@ -127,15 +149,17 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
   return {
     partitionFor(click) {
       detector.see(click.adId);
-      return book.partitionFor(click, partitions);
+      if (watch.difference !== undefined) throw new Retryable(watch.difference);
+      return book.partitionFor(click);
     },
+    checkPartitions: () => checkAgreement(watch),
     check() {
       const noticeMs = terms.noticeMs - terms.brokerSkewMs - 2 * tickIntervalMs;
       const refusal = book.refusal(Date.now() + Math.min(limits.maxAheadMs, noticeMs));
       if (refusal) throw refusal;
     },
     async ready(stop) {
-      while (!stop.aborted && book.refusal(Date.now())) {
+      while (!stop.aborted && (book.refusal(Date.now()) || !watch.isJudged)) {
         await sleep(50, undefined, { signal: stop }).catch(() => undefined);
       }
     },
@@ -143,9 +167,15 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
       closing.abort();
       await keeping;
       await reader[Symbol.asyncDispose]();
+      await watch[Symbol.asyncDispose]();
       await producer[Symbol.asyncDispose]();
     },
   };
+}
+
+function checkAgreement({ isJudged, difference }: PartitionWatch): void {
+  if (!isJudged) throw new Error('partitions: topics and record (topic hot-ads) are not read yet');
+  if (difference !== undefined) throw new Error(difference);
 }
 
 /** Four ticks were appended, by this process or others, and none was read. */

@@ -9,7 +9,17 @@
  */
 import { Corrupt, Retryable } from '../../infra/errors.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
-import { entryOf, type HotAdRule, type HotAdTerms, isInTime, isSplitBy, type RoutedClick, routeOf } from './rule.ts';
+import { type PartitionRule, partitionsAt } from './partition-rule.ts';
+import {
+  entryOf,
+  type HotAdRule,
+  type HotAdsEntry,
+  type HotAdTerms,
+  isInTime,
+  isSplitBy,
+  type RoutedClick,
+  routeOf,
+} from './rule.ts';
 
 /** Of one fetch: the offset asked for, the one to ask for next, and the records from the former on. */
 export interface ReadBatch {
@@ -23,10 +33,14 @@ export interface ReadRules {
   readonly announced: readonly HotAdRule[];
   /** They came too late to hold. */
   readonly tooLate: readonly HotAdRule[];
+  /** Over how many partitions clicks are spread, and whether that holds: a second base or a late growth does not. */
+  readonly partitions: readonly { readonly rule: PartitionRule; readonly holds: boolean }[];
 }
 
 /** A log with more is taken for damaged: announcers stop far earlier. */
 export const mostRules = 20_000;
+/** The same of growths. */
+const mostPartitionRules = 1_000;
 
 export class RuleBook {
   readonly #terms: HotAdTerms;
@@ -34,6 +48,8 @@ export class RuleBook {
   /** Without effect; known for their keys, to be given up in time. */
   readonly #tooLate = new Map<string, HotAdRule>();
   readonly #ids = new Set<string>();
+  #base: PartitionRule | undefined;
+  #growths: readonly PartitionRule[] = [];
   #position = 0;
   #knownUntil = Number.NEGATIVE_INFINITY;
   #lastAppendedAt = Number.NEGATIVE_INFINITY;
@@ -74,6 +90,21 @@ export class RuleBook {
     return [...this.#holding.values()].flat();
   }
 
+  /** Over how many partitions clicks are spread, from when on, of all that hold; empty: nothing is recorded yet. */
+  get partitionRules(): readonly PartitionRule[] {
+    return this.#base === undefined ? [] : [this.#base, ...this.#growths];
+  }
+
+  /** The greatest number that is in force or announced; undefined: none is recorded yet. */
+  get partitions(): number | undefined {
+    return this.#base && Math.max(...this.partitionRules.map(({ partitions }) => partitions));
+  }
+
+  /** In a minute of event time. Undefined: it is not known yet, or nothing is recorded. */
+  partitionsAt(clickedAt: number): number | undefined {
+    return this.refusal(clickedAt) === undefined ? this.#partitionsAt(clickedAt) : undefined;
+  }
+
   /** How many are kept, whether they hold or not. */
   get size(): number {
     return this.#ids.size;
@@ -103,7 +134,7 @@ export class RuleBook {
   /** Why a click of this event time cannot be routed, if it cannot. */
   refusal(clickedAt: number): Retryable | undefined {
     // Rules begin with minutes: what is known of the minute's first ms is known of all of it.
-    if (clickedAt - (clickedAt % 60_000) < this.#knownUntil) return undefined;
+    if (clickedAt - (clickedAt % 60_000) < this.#knownUntil) return this.#base ? undefined : unrecorded();
     if (this.#corrupt) return new Retryable(`hot ads: ${this.#corrupt.message}`, { cause: this.#corrupt });
     const heard = this.#position === 0 ? 'nothing' : `all before ${new Date(this.#knownUntil).toISOString()}`;
     return new Retryable(
@@ -112,10 +143,10 @@ export class RuleBook {
   }
 
   /** @throws Retryable where `refusal` says so */
-  partitionFor(click: RoutedClick, partitions: number): number {
+  partitionFor(click: RoutedClick): number {
     const refusal = this.refusal(click.clickedAt);
     if (refusal) throw refusal;
-    return routeOf(click, partitions, this.#isSplit);
+    return routeOf(click, this.#partitionsAt(click.clickedAt), this.#isSplit);
   }
 
   /** Rules that no click can need any more, by the time of the log. */
@@ -129,7 +160,7 @@ export class RuleBook {
         `topic hot-ads was read up to offset ${this.#position} and goes on at ${fetchedOffset}: what lies between is unknown`,
       );
     }
-    const news = { announced: [] as HotAdRule[], tooLate: [] as HotAdRule[] };
+    const news: News = { announced: [], tooLate: [], partitions: [] };
     for (const record of records) {
       if (record.offset < this.#position) continue;
       this.#take(record, news);
@@ -139,17 +170,14 @@ export class RuleBook {
     return news;
   }
 
-  #take(record: LogRecord, news: { announced: HotAdRule[]; tooLate: HotAdRule[] }): void {
+  #take(record: LogRecord, news: News): void {
     const { offset, timestamp } = record;
-    const { kind, rule } = entryOf(record, this.#terms);
-    if (kind === 'rule') {
-      if (isInTime(rule, timestamp, this.#terms)) {
-        if (rule.from < this.#knownUntil) {
-          throw new Corrupt(
-            `topic hot-ads, offset ${offset}: rule ${rule.ruleId} was appended at ${timestamp}, behind a record ` +
-              `of ${this.#lastAppendedAt}: the brokers' clocks differ by more than ${this.#terms.brokerSkewMs} ms`,
-          );
-        }
+    const entry = entryOf(record, this.#terms);
+    const { kind, rule } = entry;
+    if (kind === 'base' || kind === 'growth') {
+      news.partitions.push({ rule, holds: this.#takePartitions(entry, record) });
+    } else if (kind === 'rule') {
+      if (this.#holds(rule, record)) {
         this.#add(rule);
         news.announced.push(rule);
       } else {
@@ -168,6 +196,33 @@ export class RuleBook {
     this.#knownUntil = this.#lastAppendedAt + this.#terms.noticeMs - this.#terms.brokerSkewMs;
   }
 
+  #partitionsAt(clickedAt: number): number {
+    return Math.max(this.#base?.partitions ?? 0, partitionsAt(this.#growths, clickedAt));
+  }
+
+  /** Whether it holds. */
+  #takePartitions({ kind, rule }: Extract<HotAdsEntry, { rule: PartitionRule }>, record: LogRecord): boolean {
+    if (kind === 'base') {
+      this.#base ??= rule;
+      return this.#base.ruleId === rule.ruleId;
+    }
+    if (!this.#holds(rule, record)) return false;
+    this.#growths = [...this.#growths, rule];
+    if (this.#growths.length > mostPartitionRules)
+      throw new Corrupt(`topic hot-ads holds more than ${mostPartitionRules} growths of the partitions`);
+    return true;
+  }
+
+  /** Announced in time. @throws Corrupt where it begins in a minute of which all was known before it was read */
+  #holds(rule: HotAdRule | PartitionRule, { offset, timestamp }: LogRecord): boolean {
+    if (!isInTime(rule, timestamp, this.#terms)) return false;
+    if (rule.from >= this.#knownUntil) return true;
+    throw new Corrupt(
+      `topic hot-ads, offset ${offset}: rule ${rule.ruleId} was appended at ${timestamp}, behind a record ` +
+        `of ${this.#lastAppendedAt}: the brokers' clocks differ by more than ${this.#terms.brokerSkewMs} ms`,
+    );
+  }
+
   #add(rule: HotAdRule): void {
     this.#holding.set(rule.adId, [...(this.#holding.get(rule.adId) ?? []), rule]);
   }
@@ -183,4 +238,14 @@ export class RuleBook {
   #isExpired({ until }: HotAdRule, at: number): boolean {
     return until + this.#terms.keptMs <= at;
   }
+}
+
+interface News {
+  readonly announced: HotAdRule[];
+  readonly tooLate: HotAdRule[];
+  readonly partitions: { rule: PartitionRule; holds: boolean }[];
+}
+
+function unrecorded(): Retryable {
+  return new Retryable('partitions: topic hot-ads does not say yet over how many the clicks are spread');
 }

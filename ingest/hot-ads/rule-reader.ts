@@ -52,9 +52,13 @@ export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps)
       onAssigned: () => {},
       async onBatch(batch) {
         try {
-          const { announced, tooLate } = book.read(batch);
+          const { announced, tooLate, partitions } = book.read(batch);
           for (const rule of announced) log.info({ rule }, 'hot ad: split');
           for (const rule of tooLate) log.warn({ rule }, 'hot ad: announced too late, without effect');
+          for (const { rule, holds } of partitions) {
+            if (holds) log.info({ rule }, 'partitions: recorded');
+            else log.warn({ rule }, 'partitions: announced too late or recorded before, without effect');
+          }
         } catch (error) {
           if (!(error instanceof Corrupt)) throw error;
           log.error({ why: error.message }, 'hot ads: the rules CANNOT be read, no click is taken');

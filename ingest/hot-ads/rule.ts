@@ -18,6 +18,7 @@
  * | rule | `ad_id\|from\|until\|rule_id`: never used twice, so compaction loses none | `{"rule_id","ad_id","from","until"}`; whole minutes, epoch ms | `kind=rule` |
  * | tick: there is nothing new | `tick` | `{}` | `kind=tick` |
  * | a rule given up when no click can need it any more | the rule's | null | `kind=expired`, `rule`: its value |
+ * | over how many partitions clicks are spread | see `partition-rule.ts` | | |
  */
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -26,6 +27,7 @@ import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { assertKnown, formatHeader, recordContract } from '../../infra/kafka/record-contract.ts';
 import { adIdPattern, type Click, limits, partitionOf, splitPartitionOf } from '../click.ts';
+import { type PartitionRule, partitionRecord, partitionRuleIn, rulesOfPartitionRules } from './partition-rule.ts';
 
 export interface HotAdRule {
   /** A ULID. */
@@ -82,18 +84,19 @@ export function isSplitBy(rules: readonly HotAdRule[]): IsSplit {
     rules.some(rule => rule.adId === adId && rule.from <= clickedAt && clickedAt < rule.until);
 }
 
-export function isInTime({ from }: HotAdRule, appendedAt: number, { noticeMs }: HotAdTerms): boolean {
+export function isInTime({ from }: Pick<HotAdRule, 'from'>, appendedAt: number, { noticeMs }: HotAdTerms): boolean {
   return from >= appendedAt + noticeMs;
 }
 
 export type HotAdsEntry =
   | { readonly kind: 'rule' | 'expired'; readonly rule: HotAdRule }
+  | { readonly kind: 'base' | 'growth'; readonly rule: PartitionRule }
   | { readonly kind: 'tick'; readonly rule?: undefined };
 
 /** What this release reads. */
-const contract = recordContract({ rule: [1], tick: [1], expired: [1] });
+const contract = recordContract({ rule: [1], tick: [1], expired: [1], partitions: [1] });
 
-/** @throws Corrupt for what is none of the three, or by other terms: who skipped it might skip a rule */
+/** @throws Corrupt for what is none of these, or by other terms: who skipped it might skip a rule */
 export function entryOf(record: LogRecord, { noticeMs }: HotAdTerms): HotAdsEntry {
   const { offset, value, headers = {} } = record;
   assertKnown(contract, { topic: 'hot-ads', partition: 0 }, record);
@@ -101,8 +104,17 @@ export function entryOf(record: LogRecord, { noticeMs }: HotAdTerms): HotAdsEntr
   if (notice !== String(noticeMs)) {
     throw damaged(offset, `header notice_ms "${notice}": must be HOT_AD_NOTICE_MS=${noticeMs} in all processes`);
   }
-  const kind = String(headers['kind']) as HotAdsEntry['kind'];
+  const kind = String(headers['kind']);
+  const isBase = kind === 'tick' && String(headers['holds']) === 'partitions';
+  if (isBase || kind === 'partitions') {
+    const rule = partitionRuleIn(parsed(String(value)));
+    if (rule === undefined || isBase !== (rule.from === 0))
+      throw damaged(offset, `${kind} ${value}: must be ${rulesOfPartitionRules}`);
+    return { kind: isBase ? 'base' : 'growth', rule };
+  }
   if (kind === 'tick') return { kind };
+  if (kind !== 'rule' && kind !== 'expired')
+    throw damaged(offset, `header kind "${kind}": must be rule, tick, expired or partitions`);
   const text = String(kind === 'rule' ? value : headers['rule']);
   const json = parsed(text);
   if (!Value.Check(RuleValue, json)) throw damaged(offset, `rule ${text}: must be ${rulesOfRules}`);
@@ -122,6 +134,12 @@ export function tickRecord(terms: HotAdTerms): OutgoingRecord {
 export function expiredRecord(rule: HotAdRule, terms: HotAdTerms): OutgoingRecord {
   const headers = { kind: 'expired', rule: valueText(rule), ...headersBy(terms) };
   return { partition: 0, key: keyOf(rule), value: null, headers };
+}
+
+/** The base where `from` is 0, else a growth. */
+export function partitionsRecord(rule: PartitionRule, terms: HotAdTerms): OutgoingRecord {
+  const { headers, ...record } = partitionRecord(rule);
+  return { ...record, partition: 0, headers: { ...headers, ...headersBy(terms) } };
 }
 
 function headersBy({ noticeMs }: HotAdTerms) {

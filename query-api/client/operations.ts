@@ -571,6 +571,27 @@ export interface Operations {
       }[];
     };
   };
+  /** Over how many partitions clicks are spread, as recorded and as the topics have them */
+  readonly getPartitions: {
+    readonly input: NoInput;
+    readonly answer: {
+      /** over how many the clicks of the running minute are spread; null: nothing is recorded yet */
+      readonly now: number | null;
+      /** the last may be of a minute to come */
+      readonly recorded: readonly {
+        /** null: from the beginning on */ readonly from: string | null;
+        /** over which clicks of that minute and later ones are spread */
+        readonly partitions: number;
+      }[];
+      readonly topics: readonly {
+        readonly topic: string;
+        /** that it has, as the brokers say */
+        readonly partitions: number;
+      }[];
+      /** which topics have fewer or more than is recorded, and what to do; null: they agree */
+      readonly difference: string | null;
+    };
+  };
   /** The ads with the most clicks in the last full minutes, or in a range of minutes */
   readonly getPopularAds: {
     readonly input: {
@@ -1023,6 +1044,31 @@ export interface Operations {
       readonly quarantine: { readonly [key: string]: number };
     };
   };
+  /** Spread clicks over more partitions, from a minute to come on */
+  readonly growPartitions: {
+    readonly input: {
+      readonly body: {
+        /** of each of the topics; at least as many as are recorded */ readonly partitions: number;
+      };
+    };
+    readonly answer: {
+      /** over how many the clicks of the running minute are spread; null: nothing is recorded yet */
+      readonly now: number | null;
+      /** the last may be of a minute to come */
+      readonly recorded: readonly {
+        /** null: from the beginning on */ readonly from: string | null;
+        /** over which clicks of that minute and later ones are spread */
+        readonly partitions: number;
+      }[];
+      readonly topics: readonly {
+        readonly topic: string;
+        /** that it has, as the brokers say */
+        readonly partitions: number;
+      }[];
+      /** which topics have fewer or more than is recorded, and what to do; null: they agree */
+      readonly difference: string | null;
+    };
+  };
   /** The stored filters, in the order of their ids */
   readonly listFilters: {
     readonly input: {
@@ -1456,6 +1502,7 @@ export const operations = {
   getCountries: { service: 'query-api', method: 'GET', path: '/v1/ads/countries', gives: 'json' },
   getFilter: { service: 'query-api', method: 'GET', path: '/v1/filters/{id}', gives: 'json' },
   getMostClicked: { service: 'query-api', method: 'GET', path: '/v1/ads/most_clicked', gives: 'json' },
+  getPartitions: { service: 'query-api', method: 'GET', path: '/v1/partitions', gives: 'json' },
   getPopularAds: { service: 'query-api', method: 'GET', path: '/v1/ads/popular_ads', gives: 'json' },
   getQuarantine: { service: 'query-api', method: 'GET', path: '/v1/quarantine', gives: 'json' },
   getReconciliation: { service: 'query-api', method: 'GET', path: '/v1/reconciliations/{id}', gives: 'json' },
@@ -1463,6 +1510,7 @@ export const operations = {
   getRestatements: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/restatements', gives: 'json' },
   getSeries: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/series', gives: 'json' },
   getStatus: { service: 'query-api', method: 'GET', path: '/v1/status', gives: 'json' },
+  growPartitions: { service: 'query-api', method: 'POST', path: '/v1/partitions', gives: 'json' },
   listFilters: { service: 'query-api', method: 'GET', path: '/v1/filters', gives: 'json' },
   listReconciliations: { service: 'query-api', method: 'GET', path: '/v1/reconciliations', gives: 'json' },
   listReplays: { service: 'query-api', method: 'GET', path: '/v1/replays', gives: 'json' },

@@ -7,7 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../../infra/log.ts';
 import type { Pipeline } from '../counted-log.ts';
-import { finalityOf } from '../finality.ts';
+import { finalityOf, partitionsOf } from '../finality.ts';
 import { inTime } from '../in-time.ts';
 import type { Progress } from '../queries.ts';
 import {
@@ -93,7 +93,7 @@ export function createConservationCheck(deps: ConservationCheckDeps): Conservati
   return async () => {
     const progress = await deps.progress();
     const finalUntil = finalityOf(progress).finalUntil ?? 0;
-    const sealedUntil = await seals.sealHours(finalUntil, progress[0]?.partitions ?? 0);
+    const sealedUntil = await seals.sealHours(finalUntil, partitionsOf(progress));
     await seals.renewOne();
     const openFrom = Math.max(sealedUntil, finalUntil);
     const closed = sumOf(rowsOf(await store.totals()), await seals.sumsOf({ from: sealedUntil, to: openFrom }));

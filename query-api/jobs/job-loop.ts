@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
-import { finalityOf } from '../finality.ts';
+import { finalityOf, partitionsOf } from '../finality.ts';
 import type { Progress } from '../queries.ts';
 import type { Job } from './job.ts';
 import type { JobStore } from './job-store.ts';
@@ -81,7 +81,7 @@ async function turn(deps: JobLoopDeps, closing: AbortSignal): Promise<boolean> {
     }
     if (job.to > finalUntil || !(await gate.passed(job.id, progress))) continue;
     // One that waits for something (a reconciliation, for late clicks) lets the next go.
-    if (await runOne(job, progress[0]?.partitions ?? 0, deps)) return true;
+    if (await runOne(job, partitionsOf(progress), deps)) return true;
   }
   return worked;
 }

@@ -2,6 +2,7 @@
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { QueryApiConfig } from '../config.ts';
+import type { Routing } from '../hot-ad-rules.ts';
 import { createQueries } from '../queries.ts';
 import { createRollUpLoop } from '../rollup/roll-up-loop.ts';
 import { type Job, newJob } from './job.ts';
@@ -18,7 +19,7 @@ import { createWorkFinder } from './work-finder.ts';
 export interface JobsDeps {
   readonly config: QueryApiConfig;
   readonly clickhouse: ClickHouse;
-  readonly pipeline: RawLog;
+  readonly pipeline: RawLog & { routing?(): Promise<Pick<Routing, 'partitionRules'>> };
   readonly now: () => number;
   readonly log: Logger;
 }
@@ -30,6 +31,7 @@ export function openJobs({ config, clickhouse, pipeline, now, log }: JobsDeps): 
   const lateMinutes = createLateMinutes({ clickhouse, now, timeoutMs: 20_000 });
   const queries = createRecountQueries(clickhouse);
   const reconciliation = createReconciliation(clickhouse);
+  const partitionRules = async () => (await pipeline.routing?.())?.partitionRules ?? [];
   const mayGoOn = (job: Job) => loop.mayGoOn(job);
   const loop = createJobLoop({
     store,
@@ -41,7 +43,7 @@ export function openJobs({ config, clickhouse, pipeline, now, log }: JobsDeps): 
     run: (job, partitions) =>
       job.kind === 'reconcile'
         ? runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn })
-        : runRecount(job, partitions, { clickhouse, store, queries, now, mayGoOn }),
+        : runRecount(job, partitions, { clickhouse, store, queries, now, partitionRules, mayGoOn }),
     async onDone(job) {
       const repair = config.RECONCILE_REPAIR ? repairOf(job, now()) : undefined;
       if (repair) await store.save(repair);

@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import type { RestatementReason } from '../../aggregator/restatement.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { PartitionRule } from '../../ingest/hot-ads/partition-rule.ts';
 import type { TimeRange } from '../queries.ts';
 import { minuteMs } from '../time-range.ts';
 import { applyChanges, recordDiff } from './apply-changes.ts';
@@ -16,6 +17,8 @@ export interface RecountJobDeps {
   readonly store: JobStore;
   readonly queries: RecountQueries;
   readonly now: () => number;
+  /** Over how many partitions the clicks of which minute are spread. @throws Retryable */
+  readonly partitionRules: () => Promise<readonly PartitionRule[]>;
   /** Asked now and then: 'go on', or end the run with the job as it stands. */
   readonly mayGoOn: (job: Job) => Promise<boolean>;
   readonly pageRows?: number;
@@ -25,7 +28,8 @@ export interface RecountJobDeps {
 export async function runRecount(asked: Job, partitions: number, deps: RecountJobDeps): Promise<Job> {
   const { clickhouse, store, queries, now, mayGoOn, pageRows } = deps;
   const hashSeed = randomInt(2 ** 32);
-  const options = { queries, partitions, hashSeed, ...(pageRows === undefined ? {} : { pageRows }) };
+  const partitionRules = await deps.partitionRules();
+  const options = { queries, partitions, partitionRules, hashSeed, ...(pageRows === undefined ? {} : { pageRows }) };
   let job = asked;
   let savedAt = now();
   for (const range of rangesOf(job)) {

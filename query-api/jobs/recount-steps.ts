@@ -4,6 +4,7 @@
  */
 import { openRecountThread } from '../../aggregator/replay/recount-thread.ts';
 import type { CellChange } from '../../aggregator/restatement.ts';
+import type { PartitionRule } from '../../ingest/hot-ads/partition-rule.ts';
 import type { TimeRange } from '../queries.ts';
 import { minuteMs } from '../time-range.ts';
 import type { Cursor, RecountQueries } from './recount-queries.ts';
@@ -19,6 +20,7 @@ export interface RecountStep {
 export interface RecountOptions {
   readonly queries: RecountQueries;
   readonly partitions: number;
+  readonly partitionRules?: readonly PartitionRule[];
   readonly hashSeed: number;
   readonly pageRows?: number;
 }

@@ -2,10 +2,10 @@
 import { Type } from 'typebox';
 import { type Http, Problem, ProblemSchema } from '../../infra/http.ts';
 import { limits } from '../../ingest/click.ts';
-import { isSplitBy, routeOf } from '../../ingest/hot-ads/rule.ts';
 import type { QuarantinedLine, RawClick } from '../audit-queries.ts';
 import { type Copy, type Restating, trailOf } from '../click-trail.ts';
-import { type Finality, finalityOf, type State, stateAt } from '../finality.ts';
+import { type Finality, finalityOf, partitionsOf, type State, stateAt } from '../finality.ts';
+import { placeOf } from '../hot-ad-rules.ts';
 import { isoOf, isoOrNull, problems, stateField, timeField } from '../parameters.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import { minuteMs } from '../time-range.ts';
@@ -26,17 +26,17 @@ export function routeClickAudit(http: Http, deps: RouteDeps): void {
       );
     }
     const restated = await restatementsOf(raw, quarantined, deps);
-    const copies = trailOf(raw, quarantined, restated, await placing(event_id, progress[0]?.partitions ?? 0, deps));
+    const copies = trailOf(raw, quarantined, restated, await placing(event_id, partitionsOf(progress), deps));
     const finality = finalityOf(progress);
     return { event_id, copies: copies.map(copy => shown(copy, finality, restated)) };
   });
 }
 
 /** Null where it cannot be told: nothing is counted yet, or Kafka does not say which ads were split. */
-async function placing(eventId: string, partitions: number, { hotAds }: RouteDeps) {
-  const rules = await hotAds();
+async function placing(eventId: string, partitions: number, { routing }: RouteDeps) {
+  const known = await routing();
   return ({ ad_id: adId, clicked_at: clickedAt }: RawClick): number | null =>
-    rules && partitions > 0 ? routeOf({ adId, eventId, clickedAt }, partitions, isSplitBy(rules)) : null;
+    known ? placeOf({ adId, eventId, clickedAt }, known, partitions) : null;
 }
 
 /** Ads and minutes of one click's copies: one or two. */

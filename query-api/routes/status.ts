@@ -2,21 +2,22 @@
 import { Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
 import { cached } from '../cached.ts';
+import { partitionsOf } from '../finality.ts';
 import { countField, problems, timeField } from '../parameters.ts';
 import { hotAdsOf, statusOf } from '../pipeline-status.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
-export function routeStatus(http: Http, { queries, logEnds, hotAds, rowsChecked, now }: RouteDeps): void {
+export function routeStatus(http: Http, { queries, logEnds, routing, rowsChecked, now }: RouteDeps): void {
   const quarantine = cached(() => queries.quarantineByReason(), 5_000, now);
   const writtenOff = cached(() => queries.writtenOff(), 5_000, now);
   http.get('/v1/status', { schema }, async (_request, reply) => {
     const progress = await queries.progress();
-    const [ends, rules, reasons, off] = await Promise.all([logEnds(), hotAds(), quarantine(), writtenOff()]);
-    const partitions = progress[0]?.partitions ?? ends?.size ?? 0;
+    const [ends, known, reasons, off] = await Promise.all([logEnds(), routing(), quarantine(), writtenOff()]);
+    const unrecorded = partitionsOf(progress) || (ends?.size ?? 0);
     reply.header('cache-control', 'no-cache');
     return {
       ...statusOf(progress, ends, rowsChecked(), off, now()),
-      hot_ads: rules ? hotAdsOf(rules, partitions, now()) : null,
+      hot_ads: known ? hotAdsOf(known, unrecorded, now()) : null,
       quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),
     };
   });

@@ -77,7 +77,7 @@ function readEveryByte(): number {
 function measure({ clicks, ads }: { clicks: number; ads: number }): { micros: number; bytes: number } {
   const minutes = Math.max(1, Math.ceil(clicks / clicksPerMinute));
   const workload: Workload = { clicks, lines: 500, ads, minutes, partitions: 1 };
-  const settings = { partition: 0, partitions: 1, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 1 };
+  const settings = { partition: 0, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 1 };
   const aggregator = new PartitionAggregator(settings, freshCheckpoint(0));
   let [offset, busyMs] = [0, 0];
   for (const { value, receivedAt } of recordsOf(workload)) {

@@ -50,7 +50,10 @@ export const mutations: readonly Mutation[] = [
     bug: 'transactional ids belong to processes instead of partitions: a zombie is not fenced',
     file: 'aggregator/task-group.ts',
     edits: [
-      ['{ kafka, names, config }: TaskGroupDeps', '{ kafka, names, config, hashSeed }: TaskGroupDeps'],
+      [
+        '{ kafka, names, config, partitionsAt }: TaskGroupDeps',
+        '{ kafka, names, config, partitionsAt, hashSeed }: TaskGroupDeps',
+      ],
       ['names.transactionalId(partition))', "names.transactionalId(partition) + '-' + hashSeed)"],
     ],
   },
@@ -322,7 +325,7 @@ export const mutations: readonly Mutation[] = [
     name: 'late-rule-holds',
     bug: 'a rule holds although it was appended when its minutes were being routed already',
     file: 'ingest/hot-ads/rule-book.ts',
-    edits: [['if (isInTime(rule, timestamp, this.#terms)) {', 'if (rule.from > timestamp) {']],
+    edits: [['if (this.#holds(rule, record)) {', 'if (rule.from > record.timestamp) {']],
     unit: 'test/unit/ingest/hot-ads',
   },
   {
@@ -335,6 +338,59 @@ export const mutations: readonly Mutation[] = [
         'function keyOf({ ruleId, adId, from, until }: HotAdRule): string {\n  return adId;',
       ],
     ],
+    unit: 'test/unit/ingest/hot-ads',
+  },
+  {
+    name: 'partitions-by-arrival',
+    bug: 'over how many partitions a click is spread goes by when it comes: a late copy does not meet its first',
+    file: 'ingest/hot-ads/rule-book.ts',
+    edits: [
+      [
+        'return routeOf(click, this.#partitionsAt(click.clickedAt), this.#isSplit);',
+        'return routeOf(click, this.#partitionsAt(this.#lastAppendedAt), this.#isSplit);',
+      ],
+    ],
+  },
+  {
+    name: 'growth-without-notice',
+    bug: 'a growth holds that was appended too late for everybody to know of it in time',
+    file: 'ingest/hot-ads/rule-book.ts',
+    edits: [['    if (!this.#holds(rule, record)) return false;\n    this.#growths', '    this.#growths']],
+  },
+  {
+    name: 'partitions-counted-not-named',
+    bug: 'as many partitions as there should be are taken for those that should be: a new one stands for one that lags',
+    file: 'query-api/finality.ts',
+    edits: [['.filter(partition => partition < partitionsOf(progress))', '']],
+  },
+  {
+    name: 'partitions-of-the-start',
+    bug: 'a task goes on telling the number of partitions from before they grew: minutes are final without the new ones',
+    file: 'aggregator/task-group.ts',
+    edits: [['    partitionsAt,\n    tasks:', '    partitionsAt: () => partitionsAt(0),\n    tasks:']],
+  },
+  {
+    name: 'partitions-not-compared',
+    bug: 'a process does not hold the topics against what is recorded of their partitions',
+    file: 'ingest/hot-ads/partition-watch.ts',
+    edits: [['difference = doubt;', 'difference = undefined;']],
+    unit: 'test/unit/ingest/hot-ads',
+  },
+  {
+    name: 'partitions-first-announced',
+    bug: 'a growth is announced before the topics have the partitions: clicks go to partitions that nobody has',
+    file: 'ingest/hot-ads/grow-partitions.ts',
+    edits: [
+      ['for (const name of countedTopics) await topics.grow(names.topic(name), to);', ''],
+      ['!(await topics.areLed(to))', 'false'],
+    ],
+    unit: 'test/unit/ingest/hot-ads',
+  },
+  {
+    name: 'second-base-holds',
+    bug: 'of two first processes that record the number of partitions the second overrules the first',
+    file: 'ingest/hot-ads/rule-book.ts',
+    edits: [['this.#base ??= rule;', 'this.#base = rule;']],
     unit: 'test/unit/ingest/hot-ads',
   },
   {

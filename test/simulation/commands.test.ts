@@ -34,6 +34,7 @@ const steps = [
   fc
     .constantFrom('aggregator', 'sink-raw', 'sink-aggregates')
     .map(group => step(`rebalance ${group}`, world => world.broker.rebalance(group))),
+  fc.integer({ min: 2, max: 4 }).map(to => step(`grow to ${to} partitions`, world => world.grow(to))),
   fc.constant(step('retention', world => world.retain())),
   fc
     .tuple(fc.constantFrom(...operations), fc.constantFrom(...fates))
@@ -53,7 +54,10 @@ function waiting(ms: number): Step {
 it('keeps its promises after any short course of posts, waits, faults and restarts', async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer(), fc.commands(steps, { maxCommands: 25 }), async (seed, commands) => {
-      const world = new World(seed, { partitions: 1, aggregators: 2, sinks: 1, disturbances: [], clockSkewMs: 0 });
+      const world = new World(seed, {
+        ...{ partitions: 1, growTo: 0, noticeMs: 10_000, isFarAhead: false },
+        ...{ aggregators: 2, sinks: 1, disturbances: [], clockSkewMs: 0 },
+      });
       world.weather.isCalm = true;
       using _ = world.time.install();
       world.begin();

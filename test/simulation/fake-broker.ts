@@ -144,6 +144,12 @@ export class FakeBroker {
     );
   }
 
+  /** Members learn of it when their leader asks for the topics again, which is for the caller to decide: `rebalance`. */
+  growTopic(topic: string, partitions: number): void {
+    const logs = this.#topics.get(topic);
+    while (logs && logs.length < partitions) logs.push(new PartitionLog());
+  }
+
   topics(): readonly string[] {
     return [...this.#topics.keys()];
   }

@@ -60,6 +60,12 @@ describe(`the pipeline behind ingest, in ${seeds} simulated lives`, () => {
     );
   });
 
+  it('grew its partitions under way, in time and too late, with commands that were stopped and clicks from both sides', () => {
+    hitAtLeast(100, ['growth: announced', 'growth: command stopped', 'checked: progress of unknown partitions']);
+    hitAtLeast(20, ['growth: announced too late']);
+    hitAtLeast(1_000, ['post: to a new partition', 'post: to an old one, grown', 'post: refused']);
+  });
+
   it('met fencing, rebalances and transactions in the way, and had much to be checked', () => {
     const refusals = ['INVALID_PRODUCER_EPOCH', 'CONCURRENT_TRANSACTIONS', 'ILLEGAL_GENERATION', 'UNKNOWN_MEMBER_ID'];
     hitAtLeast(

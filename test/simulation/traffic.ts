@@ -3,22 +3,20 @@
  * times, much later, under another ad), ahead of time, written by others in other forms, or no clicks at all.
  */
 import { type Click, formatLine } from '../../ingest/click.ts';
-import { routeOf } from '../../ingest/hot-ads/rule.ts';
 import { refusedAd } from './fake-store.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
 export interface TrafficSettings {
-  readonly partitions: number;
   readonly outOfOrdernessMs: number;
   readonly allowedLatenessMs: number;
   readonly ads: number;
   /** 0 to 1: how much of it is out of the ordinary. */
   readonly wildness: number;
   readonly isFarAhead: boolean;
-  /** Minutes, counted from the first, in which the hottest ad is split over all partitions; the end is left out. */
-  readonly splitFrom: number;
-  readonly splitUntil: number;
 }
+
+/** As an ingest process routes; undefined: it refuses. */
+export type PartitionFor = (click: Click) => number | undefined;
 
 export interface TrafficRecord {
   readonly partition: number;
@@ -27,15 +25,11 @@ export interface TrafficRecord {
   readonly clickIds: readonly string[];
 }
 
-/** It has most clicks, however many ads there are. */
-const hottestAd = 'ad-0';
-
 export class Traffic {
   readonly #settings: TrafficSettings;
   readonly #random: SeededRandom;
   readonly #sent: Click[] = [];
   #serial = 0;
-  #firstMinute: number | undefined;
   /** The latest event time of a click that counts, epoch ms. */
   lastClickedAt = 0;
 
@@ -44,18 +38,19 @@ export class Traffic {
     this.#random = random;
   }
 
-  next(now: number): TrafficRecord {
+  /** Undefined: it was refused. */
+  next(now: number, partitionFor: PartitionFor): TrafficRecord | undefined {
     const random = this.#random;
     const { wildness } = this.#settings;
-    this.#firstMinute ??= Math.floor(now / 60_000);
-    if (random.chance(0.02 * wildness)) return this.#marketplace(now);
+    if (random.chance(0.02 * wildness)) return this.#marketplace(now, partitionFor);
     const first = this.#click(now);
-    const partition = this.#partitionOf(first);
+    const partition = partitionFor(first);
+    if (partition === undefined) return undefined;
     const clicks = [first];
     const most = random.chance(0.1) ? 25 : 4;
     for (let more = random.between(0, most); more > 0; more--) {
       const click = this.#click(now);
-      if (this.#partitionOf(click) === partition) clicks.push(click);
+      if (partitionFor(click) === partition) clicks.push(click);
     }
     const lines = clicks.map(formatLine);
     if (random.chance(0.05 * wildness))
@@ -64,23 +59,16 @@ export class Traffic {
   }
 
   /** One click in very many copies. */
-  #marketplace(now: number): TrafficRecord {
+  #marketplace(now: number, partitionFor: PartitionFor): TrafficRecord | undefined {
     const original = this.#fresh(now, 0);
+    const partition = partitionFor(original);
+    if (partition === undefined) return undefined;
     const copies = Array.from({ length: 50 }, () => ({ ...original, clickId: this.#mint() }));
     return {
-      partition: this.#partitionOf(original),
+      partition,
       value: this.#joined(copies.map(formatLine)),
       clickIds: copies.map(click => click.clickId),
     };
-  }
-
-  /** As ingest routes, by the contract's own function. */
-  #partitionOf(click: Click): number {
-    const { partitions, splitFrom, splitUntil } = this.#settings;
-    return routeOf(click, partitions, (adId, clickedAt) => {
-      const minute = Math.floor(clickedAt / 60_000) - (this.#firstMinute ?? 0);
-      return adId === hottestAd && splitFrom <= minute && minute < splitUntil;
-    });
   }
 
   /** Blank lines and a newline at the end change nothing. */

@@ -17,6 +17,7 @@ import { BrokerError, FakeBroker } from './fake-broker.ts';
 import { fakeKafka, type Network, type Operation } from './fake-kafka.ts';
 import { FakeStore, fakeClickHouse } from './fake-store.ts';
 import { replayProblem } from './replay-check.ts';
+import { Routing } from './routing.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { Traffic } from './traffic.ts';
 import { Life, VirtualTime } from './virtual-time.ts';
@@ -59,6 +60,7 @@ export class World {
   readonly checkers: Checkers;
   readonly traffic: Traffic;
   readonly writers: Writers;
+  readonly routing: Routing;
   readonly settings: ReturnType<typeof settingsOf>;
   readonly processes: Process[];
   readonly #needed: { readonly at: number; readonly partition: number; readonly needed: number }[] = [];
@@ -71,12 +73,21 @@ export class World {
     this.settings = { ...settingsOf(random), ...given };
     const { partitions, aggregators, sinks, isExactlyOnce, outOfOrdernessMs, allowedLatenessMs } = this.settings;
     this.weather = new Weather(random);
-    this.checkers = new Checkers({ partitions, isExactlyOnce, outOfOrdernessMs, allowedLatenessMs }, this.store);
+    const appendTime = () => this.time.now - (random.chance(0.1) ? random.between(0, this.settings.clockSkewMs) : 0);
+    this.routing = new Routing(
+      { ...this.settings, firstMinute: Math.floor(start / 60_000) * 60_000 },
+      { now: () => this.time.now, appendTime, isCalm: () => this.weather.isCalm, random },
+    );
+    const partitionsAt = (eventTime: number) => this.routing.partitionsAt(eventTime);
+    this.checkers = new Checkers(
+      { mostPartitions, partitionsAt, isExactlyOnce, outOfOrdernessMs, allowedLatenessMs },
+      this.store,
+    );
     this.checkers.onChecked = what => this.weather.hit(`checked: ${what}`);
     this.checkers.toldBy = (partition, header) => this.writers.told(partition, header);
     this.broker = new FakeBroker({
       now: () => this.time.now,
-      appendTime: () => this.time.now - (random.chance(0.1) ? random.between(0, this.settings.clockSkewMs) : 0),
+      appendTime,
       later: effect => this.time.after(this.#slowly(1, 60), undefined, 'broker completes', effect),
       random,
       onAppend: (topic, partition, entry) => this.checkers.appended(topic, partition, entry),
@@ -107,6 +118,9 @@ export class World {
     this.#every('needed offsets noted', 5 * second, 5 * second, () => this.#noteNeeded());
     this.#every('reader', second, 8 * second, () => this.#read());
     this.#every('statements', 2 * second, 10 * second, () => this.#state());
+    this.#every('hot ads tick', 500, 1_500, () => this.weather.isOut || this.routing.tick());
+    const { growTo, growAtMs } = this.settings;
+    if (growTo > 0) this.time.after(growAtMs, undefined, 'partitions grow', () => this.grow(growTo));
   }
 
   /** Ends all faults and waits until everything is final, which it must be in good time. */
@@ -132,7 +146,7 @@ export class World {
 
   #replay(): void {
     this.weather.hit('checked: replay');
-    const problem = replayProblem(this.store, this.settings.partitions, this.time.now);
+    const problem = replayProblem(this.store, this.broker.partitionsOf('clicks'), this.time.now);
     if (problem !== undefined) this.checkers.fail('a replay replaces', problem);
   }
 
@@ -152,7 +166,11 @@ export class World {
 
   /** Clients post a record; what becomes of it, they may never learn. */
   post(): void {
-    const { partition, value, clickIds } = this.traffic.next(this.time.now);
+    const ingest = this.random.between(0, 1);
+    const record = this.traffic.next(this.time.now, click => this.routing.partitionFor(ingest, click));
+    if (record === undefined) return void this.weather.hit('post: refused');
+    const { partition, value, clickIds } = record;
+    this.#noteGrowth(partition);
     const fate = this.weather.isCalm ? 1 : this.random.next();
     const sending = this.writers.begin(partition, value.split('\n').filter(line => line.trim() !== '').length);
     const message = { value: Buffer.from(value), ...(sending ? { headers: { [ackHeader]: sending.header } } : {}) };
@@ -194,6 +212,46 @@ export class World {
     }
   }
 
+  /**
+   * As `adclicks partitions --to`: outputs before inputs, then the announcement. The command may end between any two
+   * steps, or be stopped before its announcement is sent; whoever asked for it repeats it until it is through.
+   */
+  grow(to: number): void {
+    const { random, weather } = this;
+    const stops = () => !weather.isCalm && random.chance(0.1);
+    const again = () =>
+      this.time.after(random.between(second, 10 * second), undefined, 'grow again', () => this.grow(to));
+    const [topic] = (['quarantine', 'aggregates', 'clicks'] as const).filter(
+      name => this.broker.partitionsOf(name) < to,
+    );
+    if (stops()) {
+      weather.hit('growth: command stopped');
+      return void again();
+    }
+    if (topic !== undefined) {
+      this.broker.growTopic(topic, to);
+      // The group's leader asks for the topics now and then.
+      for (const group of [names.aggregatorGroup, names.rawSinkGroup, names.aggregateSinkGroup])
+        this.time.after(random.between(0, 10 * second), undefined, 'metadata is refreshed', () =>
+          this.broker.rebalance(group),
+        );
+      return void this.time.after(random.between(10, 2 * second), undefined, 'grow on', () => this.grow(to));
+    }
+    const from = this.routing.soonest();
+    const sentAfterMs = !weather.isCalm && random.chance(0.3) ? random.between(0, 80 * second) : random.between(1, 500);
+    this.time.after(sentAfterMs, undefined, 'growth announced', () => {
+      const holds = this.routing.announce(to, from);
+      weather.hit(holds ? 'growth: announced' : 'growth: announced too late');
+      if (!holds) again();
+    });
+  }
+
+  #noteGrowth(partition: number): void {
+    if (partition >= this.settings.partitions) this.weather.hit('post: to a new partition');
+    else if (this.broker.partitionsOf('clicks') > this.settings.partitions)
+      this.weather.hit('post: to an old one, grown');
+  }
+
   /** Removes what nobody has needed for a while: retention of days lags far behind, also for whoever was paused. */
   retain(): void {
     for (const { at, partition, needed } of this.#needed) {
@@ -205,7 +263,7 @@ export class World {
 
   /** Of `clicks`, the first offset that somebody may still have to read. */
   #noteNeeded(): void {
-    for (let partition = 0; partition < this.settings.partitions; partition++) {
+    for (let partition = 0; partition < this.broker.partitionsOf('clicks'); partition++) {
       const { metadata } = this.broker.committedOffset(names.aggregatorGroup, 'clicks', partition) ?? {};
       const inserted = this.broker.committedOffset(names.rawSinkGroup, 'clicks', partition)?.offset ?? 0;
       const needed = metadata ? Math.min(JSON.parse(metadata).restoreFrom, inserted) : 0;
@@ -263,7 +321,7 @@ export class World {
           weather.isOut = false;
         });
       },
-      marker: () => this.broker.appendMarker('clicks', random.between(0, settings.partitions - 1)),
+      marker: () => this.broker.appendMarker('clicks', random.between(0, this.broker.partitionsOf('clicks') - 1)),
     };
     if (disturbances.length === 0) return;
     this.#every(
@@ -295,11 +353,14 @@ export class World {
     // Ticks go on and on: what came before the last one counts.
     const isFar = (row: ProgressRow) =>
       row.final_until >= lastEnd && row.position >= this.broker.range('clicks', row.partition).end - 3;
-    return progress.length === this.settings.partitions && progress.every(isFar) && this.checkers.isWhole();
+    return progress.length === this.broker.partitionsOf('clicks') && progress.every(isFar) && this.checkers.isWhole();
   }
 
   #whatIsLeft(lastEnd: number): string {
-    const ends = Array.from({ length: this.settings.partitions }, (_, p) => this.broker.range('clicks', p).end);
+    const ends = Array.from(
+      { length: this.broker.partitionsOf('clicks') },
+      (_, p) => this.broker.range('clicks', p).end,
+    );
     const processes = this.processes.map(process => `${process.name} ${process.state}`);
     return JSON.stringify({ lastEnd, ends, progress: this.store.progress(), processes });
   }
@@ -316,12 +377,22 @@ const allDisturbances: readonly Disturbance[] = [
   'outage',
 ];
 
+/** Of a topic, in the end. */
+const mostPartitions = 6;
+
 function settingsOf(random: SeededRandom) {
+  const partitions = random.between(1, 3);
+  const isFarAhead = random.chance(0.03);
+  // Clicks of minutes far ahead are refused where announcements are made shortly before they hold.
+  const grows = !isFarAhead && random.chance(0.4);
   const quietFrom = random.between(0, 100) * second;
   const quietFor = random.pick([0, 0, 20, 60]) * second;
   return {
     seed: 0,
-    partitions: random.between(1, 3),
+    partitions,
+    growTo: grows ? random.between(partitions + 1, mostPartitions) : 0,
+    growAtMs: random.between(0, 30) * second,
+    noticeMs: grows ? 10_000 : 370_000,
     aggregators: random.between(1, 3),
     sinks: random.between(1, 2),
     isExactlyOnce: random.chance(0.85),
@@ -334,7 +405,7 @@ function settingsOf(random: SeededRandom) {
     pauseBetweenPostsMs: random.pick([150, 400, 1_500]),
     clockSkewMs: random.pick([0, 0, 3_000]),
     wildness: random.pick([0, 0.5, 1, 2]),
-    isFarAhead: random.chance(0.03),
+    isFarAhead,
     isSwallowing: random.chance(0.1),
     // Most of them begin or end while there are clicks.
     splitFrom: random.pick([-5, -5, 1, 1, 2]),
@@ -512,6 +583,7 @@ function attempt<T>(effect: () => T): { readonly value: T } | { readonly error: 
 
 const openAggregator: Open = (world, network, onCrash, log) => {
   const { settings, broker, random } = world;
+  const follower = world.routing.follower();
   return openTaskGroup({
     kafka: fakeKafka(broker, network),
     names,
@@ -524,7 +596,7 @@ const openAggregator: Open = (world, network, onCrash, log) => {
       COMMIT_MAX_INTERVAL_MS: String(Math.min(5_000, 2 * settings.commitIntervalMs)),
       COMMIT_MAX_LINES: String(settings.commitMaxLines),
     }),
-    partitions: settings.partitions,
+    partitionsAt: eventTime => follower.partitionsAt(eventTime),
     hashSeed: random.between(0, 2 ** 32 - 1),
     log,
     onCrash,
@@ -532,7 +604,7 @@ const openAggregator: Open = (world, network, onCrash, log) => {
 };
 
 const openSinks: Open = (world, network, onCrash, log) => {
-  const { settings, broker, random, weather, store } = world;
+  const { broker, random, weather, store } = world;
   const tear = (rows: number) => {
     if (weather.isCalm || !random.chance(0.01)) return undefined;
     weather.hit('insert: torn');
@@ -543,7 +615,6 @@ const openSinks: Open = (world, network, onCrash, log) => {
     clickhouse: fakeClickHouse(store, network, tear),
     names,
     config: loadConfig(SinkConfig, { SINK_LINGER_MS: String(random.pick([0, 50, 500])) }),
-    partitions: settings.partitions,
     log,
     onCrash,
   });

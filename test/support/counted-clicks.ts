@@ -33,7 +33,7 @@ export async function openCountedClicks(
       log,
       now: () => time,
       pipeline,
-      hotAds: async () => rules(),
+      routing: async () => ({ rules: rules(), partitionRules: [] }),
     });
   const http = await appAt(now);
   let position = 0;

@@ -68,7 +68,7 @@ const change = (sql: string) => engine.clickhouse.command(`${sql} SETTINGS mutat
 
 /** The log of a partition and its aggregator. */
 function createStream(partition: number) {
-  const settings = { partition, partitions, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 7 };
+  const settings = { partition, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 7 };
   const aggregator = new PartitionAggregator(settings, freshCheckpoint(0));
   return {
     /** One record, counted; `appendedAt` is the time of its last click. */

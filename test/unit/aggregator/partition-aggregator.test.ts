@@ -8,7 +8,7 @@ import { click, minute0, ndjson } from '../../support/clicks.ts';
 import { type OracleRecord, oracle } from '../../support/oracle.ts';
 import { cellsOf, rowsOf } from '../../support/outputs.ts';
 
-const settings = { partition: 3, partitions: 4, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 7 };
+const settings = { partition: 3, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 7 };
 const start = (from: Checkpoint = freshCheckpoint(0), given: Partial<typeof settings> = {}) =>
   new PartitionAggregator({ ...settings, ...given }, from);
 const second = 1_000;

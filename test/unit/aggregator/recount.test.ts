@@ -48,6 +48,8 @@ const stated = (fields: Partial<StatedRow> = {}): StatedRow => ({
 
 const elsewhere = (partitionOf('ad_1', partitions) + 1) % partitions;
 
+const meets = (ad: string, partitions: number) => partitionOf(ad, partitions) === partitionOf('ad_0', partitions);
+
 describe('a recount', () => {
   it('finds nothing where the counts are right, and replaces them where they are not', () => {
     const clicks = [click(), click(), click({ country: 'DE' })];
@@ -102,6 +104,36 @@ describe('a recount', () => {
     expect(change?.stated).toEqual(counts.map((clicks, partition) => ({ partition, clicks, duplicates: 0 })));
     const rows = change?.rows.map(row => [row.partition, row.clicks]).sort();
     expect(rows).toEqual(counts.map((_, partition) => [partition, partition === home ? 8 : 0]));
+  });
+
+  it('compares clicks in the partition that their ad had in that minute, before and after partitions became more', () => {
+    const ads = Array.from({ length: 200 }, (_, i) => `ad_${i}`);
+    const together = ads.find(ad => ad !== 'ad_0' && meets(ad, 4) && !meets(ad, 12)) ?? '';
+    const counting = new Recount({
+      partitions: 12,
+      partitionRules: [
+        { ruleId: 'base', from: 0, partitions: 4 },
+        { ruleId: 'growth', from: minute0 + 60_000, partitions: 12 },
+      ],
+      hashSeed: 5,
+    });
+    // One id under two ads counts once where they meet.
+    for (const clickedAt of [minute0 + 1, minute0 + 60_001]) {
+      const lines = ['ad_0', together].map(adId => formatLine(click({ eventId: `e${clickedAt}`, adId, clickedAt })));
+      counting.feed(Buffer.from(`${lines.join('\n')}\n`));
+    }
+    const changes = counting.settle(minute0 + 120_000, []);
+    const found = changes.map(({ minute, ad_id, rows }) => [
+      minute * 1_000 - minute0,
+      ad_id,
+      rows[0]?.partition,
+      rows[0]?.clicks,
+    ]);
+    expect(found.toSorted((a, b) => (`${a}` < `${b}` ? -1 : 1))).toEqual([
+      [0, 'ad_0', partitionOf('ad_0', 4), 1],
+      [60_000, 'ad_0', partitionOf('ad_0', 12), 1],
+      [60_000, together, partitionOf(together, 12), 1],
+    ]);
   });
 
   it('compares an id with those of its partition, as the stream does: not across partitions, nor only with its ad', () => {

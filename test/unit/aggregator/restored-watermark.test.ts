@@ -3,7 +3,7 @@ import { freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
 import { PartitionAggregator } from '../../../aggregator/core/partition-aggregator.ts';
 import { click, minute0, ndjson } from '../../support/clicks.ts';
 
-const settings = { partition: 0, partitions: 1, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 7 };
+const settings = { partition: 0, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 7 };
 const second = 1_000;
 
 /** Append time and event time, s after minute0; a tick has no event time. */

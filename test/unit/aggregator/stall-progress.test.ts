@@ -32,7 +32,7 @@ it('a task gets on while it restores, though it writes nothing', async () => {
   const committed = { offset: 10, metadata: encodeCheckpoint(freshCheckpoint(4)) };
   const task = new PartitionTask(
     {
-      aggregator: { partition: 0, partitions: 1, outOfOrdernessMs: 0, allowedLatenessMs: 0, hashSeed: 1 },
+      aggregator: { partition: 0, outOfOrdernessMs: 0, allowedLatenessMs: 0, hashSeed: 1 },
       names: names(''),
       commitIntervalMs: 500,
       commitMaxIntervalMs: 2_000,
@@ -47,6 +47,7 @@ it('a task gets on while it restores, though it writes nothing', async () => {
       pause: () => undefined,
       readFrom: () => undefined,
       appendTick: async () => undefined,
+      partitionsAt: () => 1,
       tasks: () => 1,
       now: () => 0,
     },

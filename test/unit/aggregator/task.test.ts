@@ -57,6 +57,7 @@ function world(given: { committed?: Committed; start?: number; end?: number } = 
     async appendTick() {
       state.ticks++;
     },
+    partitionsAt: () => 1,
     tasks: () => 4,
     now: () => state.now,
   };
@@ -64,7 +65,7 @@ function world(given: { committed?: Committed; start?: number; end?: number } = 
 }
 
 const settings: TaskSettings = {
-  aggregator: { partition: 0, partitions: 1, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 1 },
+  aggregator: { partition: 0, outOfOrdernessMs: 15_000, allowedLatenessMs: 60_000, hashSeed: 1 },
   names: names(''),
   commitIntervalMs: 500,
   commitMaxIntervalMs: 2_000,

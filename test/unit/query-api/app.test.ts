@@ -7,6 +7,7 @@ import { Retryable } from '../../../infra/errors.ts';
 import { type Http, listen } from '../../../infra/http.ts';
 import { closeHttp } from '../../../infra/http-drain.ts';
 import { beginLife } from '../../../infra/life.ts';
+import { GrowthRefused } from '../../../ingest/hot-ads/grow-partitions.ts';
 import { buildQueryApi, type QueryApiDeps } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import type { Progress } from '../../../query-api/queries.ts';
@@ -421,14 +422,57 @@ describe('GET /v1/status', () => {
       rule('c', -9, -1),
     ];
     const iso = (minutes: number) => new Date(at(minutes)).toISOString();
-    const { get } = await app(everywhere, { hotAds: async () => rules });
+    const { get } = await app(everywhere, { routing: async () => ({ rules, partitionRules: [] }) });
     expect((await get('/v1/status')).body.hot_ads).toEqual([
       { ad_id: 'a', from: iso(-5), until: iso(9), partitions: 2 },
       { ad_id: 'b', from: iso(10), until: iso(20), partitions: 2 },
       { ad_id: 'a', from: iso(12), until: iso(14), partitions: 2 },
     ]);
-    const away = await app(everywhere, { hotAds: () => Promise.reject(new Retryable('no broker')) });
+    const away = await app(everywhere, { routing: () => Promise.reject(new Retryable('no broker')) });
     expect((await away.get('/v1/status')).body.hot_ads).toBeNull();
+  });
+
+  it('tells over how many partitions clicks are spread, each step once, and grows them', async () => {
+    const minute = 60_000;
+    const grown: number[] = [];
+    const rules = [
+      { ruleId: '1', from: 0, partitions: 4 },
+      { ruleId: '2', from: now - (now % minute) + 5 * minute, partitions: 12 },
+      { ruleId: '3', from: now - (now % minute) + 9 * minute, partitions: 8 },
+    ];
+    const read = async () => ({ topics: [{ topic: 'clicks', partitions: 12 }], rules, difference: null });
+    const partitions = {
+      read,
+      async grow(to: number) {
+        if (to < 12) throw new GrowthRefused('partitions: must be at least 12');
+        if (to > 20) throw new Retryable('no leader yet');
+        grown.push(to);
+      },
+    };
+    const { http, get } = await app(everywhere, { partitions });
+    const from = new Date(rules[1]!.from).toISOString();
+    const expected = {
+      now: 4,
+      recorded: [
+        { from: null, partitions: 4 },
+        { from, partitions: 12 },
+      ],
+      topics: [{ topic: 'clicks', partitions: 12 }],
+      difference: null,
+    };
+    expect((await get('/v1/partitions')).body).toEqual(expected);
+    const post = (payload: object) => http.inject({ method: 'POST', url: '/v1/partitions', payload });
+    const done = await post({ partitions: 12 });
+    expect([done.statusCode, done.json(), grown]).toEqual([200, expected, [12]]);
+    for (const [to, status, code] of [
+      [8, 409, 'growth_refused'],
+      [24, 503, 'unavailable'],
+      [0, 400, undefined],
+      [1_025, 400, undefined],
+    ] as const) {
+      const refused = await post({ partitions: to });
+      expect([refused.statusCode, ...(code ? [refused.json().code] : [])]).toEqual([status, ...(code ? [code] : [])]);
+    }
   });
 
   it('waits for Kafka no longer than two seconds', async () => {
@@ -529,6 +573,7 @@ describe('what stands around the answers', () => {
       '/v1/filters',
       '/v1/filters/{id}',
       '/v1/live',
+      '/v1/partitions',
       '/v1/quarantine',
       '/v1/quarantine/export',
       '/v1/reconciliations',

@@ -41,6 +41,18 @@ describe('finalityOf', () => {
     expect(finalityOf([progress(0), progress(0)]).finalUntil).toBeNull();
   });
 
+  it('takes a partition that is not in use yet for none of those that are, nor lets it finish anything', () => {
+    expect(finalityOf([progress(0), progress(2)])).toEqual({ watermark: null, finalUntil: null });
+    const all = finalityOf([progress(0), progress(1)]);
+    expect(finalityOf([progress(0), progress(1), progress(2)])).toEqual(all);
+  });
+
+  it('waits for all partitions as soon as one row says that they have become more', () => {
+    const grown = progress(1, { partitions: 3 });
+    expect(finalityOf([progress(0), grown]).watermark).toBeNull();
+    expect(finalityOf([progress(0), grown, progress(2)]).watermark).not.toBeNull();
+  });
+
   it('takes 0 for not known yet', () => {
     expect(finalityOf([progress(0), progress(1, { watermark: 0, final_until: 0 })])).toEqual({
       watermark: null,

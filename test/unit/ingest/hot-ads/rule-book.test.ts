@@ -3,11 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../../infra/config.ts';
 import { Corrupt, Retryable } from '../../../../infra/errors.ts';
 import { limits, partitionOf, splitPartitionOf } from '../../../../ingest/click.ts';
+import type { PartitionRule } from '../../../../ingest/hot-ads/partition-rule.ts';
 import {
   expiredRecord as expiredRecordOf,
   HotAdConfig,
   type HotAdRule,
   hotAdTermsOf,
+  partitionsRecord as partitionsRecordOf,
   ruleRecord as ruleRecordOf,
   tickRecord as tickRecordOf,
 } from '../../../../ingest/hot-ads/rule.ts';
@@ -26,8 +28,9 @@ const expiredRecord = (rule: HotAdRule) => expiredRecordOf(rule, hotAdTerms);
 const tickRecord = tickRecordOf(hotAdTerms);
 
 let serial = 0;
+const ulid = () => `01K${String(++serial).padStart(23, '0')}`;
 const ruleOf = (fields: Partial<HotAdRule> = {}): HotAdRule => ({
-  ruleId: `01K${String(++serial).padStart(23, '0')}`,
+  ruleId: ulid(),
   adId: 'ad-hot',
   from: now + 10 * minute,
   until: now + 70 * minute,
@@ -39,14 +42,22 @@ const eventOf = (adId: string) => {
   return Array.from({ length: 100 }, (_, i) => `event-${i}`).find(away) ?? '';
 };
 const eventId = eventOf('ad-hot');
-const routed = (book: RuleBook, clickedAt: number, adId = 'ad-hot') =>
-  book.partitionFor({ adId, eventId, clickedAt }, partitions);
+const routed = (book: RuleBook, clickedAt: number, adId = 'ad-hot') => book.partitionFor({ adId, eventId, clickedAt });
 const home = partitionOf('ad-hot', partitions);
 const split = splitPartitionOf(eventId, partitions);
 
+const partitionsRecord = (rule: PartitionRule) => partitionsRecordOf(rule, hotAdTerms);
+const base = (partitions = 4): PartitionRule => ({ ruleId: ulid(), from: 0, partitions });
+/** A log in which the number of partitions is recorded. */
+function begunLog(): HotAdsLog {
+  const log = new HotAdsLog();
+  log.append(partitionsRecord(base(partitions)), now - hour);
+  return log;
+}
+
 /** A log with a rule that holds, and a book that has read it and a tick at `at`. */
 function announced(rule = ruleOf(), at = now + 9 * minute) {
-  const log = new HotAdsLog();
+  const log = begunLog();
   log.append(ruleRecord(rule), now);
   log.append(tickRecord, at);
   const book = new RuleBook(hotAdTerms);
@@ -69,7 +80,7 @@ describe('RuleBook', () => {
       ruleOf({ from: now + 50 * minute, until: now + 60 * minute }),
     ];
     const books = [rules, rules.toReversed()].map(order => {
-      const log = new HotAdsLog();
+      const log = begunLog();
       for (const rule of order) log.append(ruleRecord(rule), now);
       log.append(tickRecord, now + day);
       const book = new RuleBook(hotAdTerms);
@@ -84,7 +95,7 @@ describe('RuleBook', () => {
   });
 
   it('routes no click of a minute that a rule it has not read may cover', () => {
-    const log = new HotAdsLog();
+    const log = begunLog();
     log.append(tickRecord, now);
     const book = new RuleBook(hotAdTerms);
     expect(() => routed(book, now)).toThrow(Retryable);
@@ -112,11 +123,11 @@ describe('RuleBook', () => {
 
   it('takes a rule that came too late for one that never held', () => {
     const rule = ruleOf({ from: now + 6 * minute });
-    const log = new HotAdsLog();
+    const log = begunLog();
     log.append(ruleRecord(rule), now);
     log.append(tickRecord, now + day);
     const book = new RuleBook(hotAdTerms);
-    expect(readOn(book, log)).toEqual({ announced: [], tooLate: [rule] });
+    expect(readOn(book, log)).toMatchObject({ announced: [], tooLate: [rule] });
     expect(routed(book, rule.from)).toBe(home);
     expect(book.rules).toEqual([]);
   });
@@ -131,7 +142,7 @@ describe('RuleBook', () => {
 
   it('knows as much after a second reading as after the first', () => {
     const { log, book, rule } = announced();
-    expect(book.read(log.fetch(0))).toEqual({ announced: [], tooLate: [] });
+    expect(book.read(log.fetch(0))).toEqual({ announced: [], tooLate: [], partitions: [] });
     expect(book.rules).toEqual([rule]);
   });
 
@@ -156,8 +167,8 @@ describe('RuleBook', () => {
     const { log, book } = announced();
     log.append(record, now + hour);
     log.append(tickRecord, now + hour);
-    expect(() => readOn(book, log)).toThrow(/offset 2/);
-    expect(() => routed(book, now)).toThrow(/hot ads: topic hot-ads, .*offset 2/);
+    expect(() => readOn(book, log)).toThrow(/offset 3/);
+    expect(() => routed(book, now)).toThrow(/hot ads: topic hot-ads, .*offset 3/);
   });
 
   it('is corrupt where a rule comes that would change what it has routed: the brokers’ clocks are wrong', () => {
@@ -183,15 +194,126 @@ describe('RuleBook', () => {
 
   it('keeps what it must know through compaction, and a new process knows the same', () => {
     const rules = [ruleOf(), ruleOf({ until: now + 3 * hour }), ruleOf(), ruleOf({ adId: 'ad-2' })];
-    const log = new HotAdsLog();
+    const log = begunLog();
     for (const rule of rules) log.append(ruleRecord(rule), now);
     for (let i = 0; i < 100; i++) log.append(tickRecord, now + i * 5_000);
     log.compact(now);
-    expect([...log.fetch(0).records]).toHaveLength(5);
+    expect([...log.fetch(0).records]).toHaveLength(6);
     const book = new RuleBook(hotAdTerms);
     readOn(book, log);
     expect(book.rules).toHaveLength(4);
     expect(book.isSplit('ad-hot', now + 2 * hour)).toBe(true);
+  });
+});
+
+describe('RuleBook, over how many partitions', () => {
+  const adId = 'ad-7';
+  const from = now + 10 * minute;
+  const placed = (book: RuleBook, clickedAt: number) => book.partitionFor({ adId, eventId, clickedAt });
+  const grown = (rules: readonly PartitionRule[], appendedAt = now) => {
+    const log = begunLog();
+    for (const rule of rules) log.append(partitionsRecord(rule), appendedAt);
+    log.append(tickRecord, now + day);
+    const book = new RuleBook(hotAdTerms);
+    readOn(book, log);
+    return { log, book };
+  };
+  const growth = (to = 12, at = from): PartitionRule => ({ ruleId: ulid(), from: at, partitions: to });
+
+  it('routes nothing before the number is recorded, whatever else it knows', () => {
+    const log = new HotAdsLog();
+    log.append(tickRecord, now);
+    const book = new RuleBook(hotAdTerms);
+    readOn(book, log);
+    expect(() => placed(book, now)).toThrow(/does not say yet over how many/);
+    expect([book.partitions, book.partitionsAt(now)]).toEqual([undefined, undefined]);
+    log.append(partitionsRecord(base(7)), now);
+    readOn(book, log);
+    expect([placed(book, now), book.partitions]).toEqual([partitionOf(adId, 7), 7]);
+  });
+
+  it('goes by the first base of the log, whoever wrote another beside it, also after compaction', () => {
+    const log = new HotAdsLog();
+    for (const partitions of [4, 16]) log.append(partitionsRecord(base(partitions)), now);
+    log.append(tickRecord, now);
+    log.compact(now);
+    const book = new RuleBook(hotAdTerms);
+    expect(readOn(book, log).partitions.map(({ holds }) => holds)).toEqual([true, false]);
+    expect(placed(book, now)).toBe(partitionOf(adId, 4));
+  });
+
+  it('routes by the greater number from the minute of the event on, and by the old one before, whenever it is asked', () => {
+    const { book } = grown([growth()]);
+    for (const at of [now - day, now, from - 1]) expect(placed(book, at), String(at)).toBe(partitionOf(adId, 4));
+    for (const at of [from, from + 1, from + hour]) expect(placed(book, at)).toBe(partitionOf(adId, 12));
+    expect([book.partitionsAt(from - 1), book.partitionsAt(from), book.partitions]).toEqual([4, 12, 12]);
+  });
+
+  it('spreads an ad that is split over as many partitions as there are in its minute', () => {
+    const log = begunLog();
+    log.append(partitionsRecord(growth()), now);
+    log.append(ruleRecord(ruleOf({ from: from - 5 * minute + 5 * minute, until: from + hour })), now);
+    log.append(tickRecord, now + day);
+    const book = new RuleBook(hotAdTerms);
+    readOn(book, log);
+    const places = Array.from({ length: 200 }, (_, i) =>
+      book.partitionFor({ adId: 'ad-hot', eventId: `e-${i}`, clickedAt: from }),
+    );
+    expect(new Set(places).size).toBe(12);
+    expect(routed(book, from)).toBe(splitPartitionOf(eventId, 12));
+  });
+
+  it('never shrinks, and does not depend on the order of announcements', () => {
+    const rules = [growth(24), growth(12), growth(8, from + minute)];
+    for (const order of [rules, rules.toReversed()]) {
+      const { book } = grown(order);
+      expect([from - 1, from, from + minute, from + hour].map(at => book.partitionsAt(at))).toEqual([4, 24, 24, 24]);
+    }
+  });
+
+  it('takes a growth that came too late for one that never held', () => {
+    const { book } = grown([growth(12, now + 6 * minute)]);
+    expect([book.partitionsAt(now + hour), book.partitions]).toEqual([4, 4]);
+  });
+
+  it('does not know the number of a minute in which a growth that it has not read may have begun', () => {
+    const log = begunLog();
+    log.append(tickRecord, now);
+    const book = new RuleBook(hotAdTerms);
+    readOn(book, log);
+    const soonest = Math.ceil((now - brokerSkewMs + noticeMs) / minute) * minute;
+    log.append(partitionsRecord(growth(12, soonest)), now - brokerSkewMs);
+    expect(book.partitionsAt(soonest)).toBeUndefined();
+    expect(() => placed(book, soonest)).toThrow(/not known yet/);
+    log.append(tickRecord, now + minute);
+    readOn(book, log);
+    expect([book.partitionsAt(soonest - 1), book.partitionsAt(soonest)]).toEqual([4, 12]);
+  });
+
+  it('is corrupt where a growth comes that would change what it has routed', () => {
+    const { log, book } = grown([]);
+    log.append(partitionsRecord(growth(12, now + 11 * minute)), now);
+    expect(() => readOn(book, log)).toThrow(/clocks differ/);
+  });
+
+  it.each([
+    ['no number', { ...partitionsRecord(growth()), value: '{"rule_id":"x","from":0}' }],
+    ['half a minute', partitionsRecord(growth(12, now + 30_000))],
+    ['more than a topic may have', partitionsRecord(growth(70_000))],
+    ['a base that begins', { ...partitionsRecord(base()), value: partitionsRecord(growth()).value }],
+    ['a growth from ever on', { ...partitionsRecord(growth()), value: partitionsRecord(base()).value }],
+  ])('routes nothing any more after a record with %s', (_what, record) => {
+    const { log, book } = announced();
+    log.append(record, now + hour);
+    expect(() => readOn(book, log)).toThrow(/offset 3/);
+    expect(() => routed(book, now)).toThrow(/hot ads: topic hot-ads, offset 3/);
+  });
+
+  it('says so in a way that earlier releases pass over, as long as it is nothing new to them, and stop at a growth', () => {
+    // They know the kinds rule, tick and expired, and of a tick nothing but its time.
+    const kindOf = (rule: PartitionRule) => String(partitionsRecord(rule).headers?.['kind']);
+    expect([kindOf(base()), kindOf(growth())]).toEqual(['tick', 'partitions']);
+    expect(partitionsRecord(base()).key).not.toBe('tick');
   });
 });
 
@@ -213,6 +335,23 @@ const step = fc.oneof(
       ad: fc.integer({ min: 0, max: 1 }),
       lead: fc.integer({ min: 4, max: 15 }),
       minutes: fc.integer({ min: 1, max: 120 }),
+      skew: fc.integer({ min: 0, max: 9_000 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('base' as const),
+      to: fc.constantFrom(4, 5),
+      skew: fc.integer({ min: 0, max: 9_000 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('grow' as const),
+      to: fc.integer({ min: 5, max: 24 }),
+      lead: fc.integer({ min: 4, max: 15 }),
       skew: fc.integer({ min: 0, max: 9_000 }),
     }),
   },
@@ -256,10 +395,23 @@ describe('any two copies of a click', () => {
   it('land in one partition, whichever processes route them whenever: through announcements, restarts, compaction', () => {
     // A day more than clicks may be late; in production far more, for the sake of those who look at raw clicks.
     const modelTerms = { ...hotAdTerms, keptMs: limits.maxAgeMs + day };
-    const seen = { home: 0, split: 0, again: 0, refused: 0, tooLate: 0, givenUp: 0 };
+    const seen = {
+      home: 0,
+      split: 0,
+      again: 0,
+      refused: 0,
+      tooLate: 0,
+      givenUp: 0,
+      bases: 0,
+      grown: 0,
+      grownTooLate: 0,
+      moved: 0,
+    };
     const scenario = (steps: readonly (typeof step extends fc.Arbitrary<infer T> ? T : never)[]) => {
       let at = now;
       const log = new HotAdsLog();
+      // Most runs begin with the number recorded; in some, processes find none.
+      if (steps.length % 4 > 0) log.append(partitionsRecord(base()), at);
       const books = [0, 1, 2].map(() => new RuleBook(modelTerms));
       const clicks: { adId: string; eventId: string; clickedAt: number }[] = [];
       const places = new Map<string, number>();
@@ -268,9 +420,11 @@ describe('any two copies of a click', () => {
         if (click.clickedAt < at - limits.maxAgeMs) return;
         const book = books[process]!;
         if (book.refusal(click.clickedAt)) return void seen.refused++;
-        const partition = book.partitionFor(click, partitions);
+        const partition = book.partitionFor(click);
         const before = places.get(click.eventId);
-        if (before === undefined) seen[partition === partitionOf(click.adId, partitions) ? 'home' : 'split']++;
+        const home = partitionOf(click.adId, book.partitionsAt(click.clickedAt)!);
+        if (home !== partitionOf(click.adId, book.partitionsAt(0)!)) seen.moved++;
+        if (before === undefined) seen[partition === home ? 'home' : 'split']++;
         else seen.again++;
         expect(partition, `${click.eventId} of ${click.adId}`).toBe(before ?? partition);
         places.set(click.eventId, partition);
@@ -291,9 +445,23 @@ describe('any two copies of a click', () => {
             );
             break;
           }
-          case 'read':
-            seen.tooLate += readOn(books[one.process]!, log, one.most).tooLate.length;
+          case 'base':
+            log.append(partitionsRecord(base(one.to)), at - one.skew);
             break;
+          case 'grow': {
+            const from = Math.ceil(at / minute + one.lead) * minute;
+            log.append(partitionsRecord({ ruleId: ulid(), from, partitions: one.to }), at - one.skew);
+            break;
+          }
+          case 'read': {
+            const read = readOn(books[one.process]!, log, one.most);
+            seen.tooLate += read.tooLate.length;
+            for (const { rule, holds } of read.partitions) {
+              if (rule.from === 0) seen.bases++;
+              else seen[holds ? 'grown' : 'grownTooLate']++;
+            }
+            break;
+          }
           case 'restart':
             books[one.process] = new RuleBook(modelTerms);
             break;
@@ -319,6 +487,7 @@ describe('any two copies of a click', () => {
         }
       }
       // In the end everybody has read all, and routes everything once more.
+      log.append(partitionsRecord(base()), at);
       log.append(tickRecord, at);
       for (const [process, book] of books.entries()) {
         readOn(book, log);

@@ -4,6 +4,7 @@ import { countsText, seriesText, statusText, topText } from '../../../../query-a
 import { timeOf } from '../../../../query-api/cli/cli.ts';
 import { reconciliationText, replayText } from '../../../../query-api/cli/jobs-text.ts';
 import { liveText } from '../../../../query-api/cli/live-text.ts';
+import { partitionsText } from '../../../../query-api/cli/partitions-command.ts';
 import { printed } from '../../../../query-api/cli/printed.ts';
 import { shortDuration, shortTime, styleFor } from '../../../../query-api/cli/style.ts';
 import { textTable } from '../../../../query-api/cli/text-table.ts';
@@ -192,6 +193,32 @@ describe('text for people', () => {
     );
     expect(liveText({ ...event, lag_records: null }, bare)).toContain('Kafka is away');
   });
+});
+
+it('says over how many partitions clicks are spread, from when on, and what topics have', () => {
+  const recorded = [
+    { from: null, partitions: 4 },
+    { from: minute.from, partitions: 12 },
+  ];
+  const topics = ['clicks', 'aggregates'].map(topic => ({ topic, partitions: 12 }));
+  const answer = { now: 4, recorded, topics, difference: null };
+  expect(
+    partitionsText(answer, bare)
+      .split('\n')
+      .map(line => line.trimEnd()),
+  ).toEqual([
+    'now       4 partitions',
+    'recorded  4 from the beginning',
+    'grown     12 from 2025-11-22T08:26Z (event time)',
+    'topics    agree',
+    '',
+    'topic       partitions',
+    'clicks              12',
+    'aggregates          12',
+    '',
+  ]);
+  const none = { ...answer, now: null, recorded: [], difference: 'partitions: clicks has 4' };
+  expect(partitionsText(none, bare)).toMatch(/nothing is recorded yet\n.*partitions: clicks has 4/);
 });
 
 it('shortens times and durations without losing what they say', () => {

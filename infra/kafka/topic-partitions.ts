@@ -1,0 +1,76 @@
+/**
+ * How many partitions topics have, by the brokers' own word at that moment (an admin's metadata is never older than the
+ * question), and more of them. Topics only grow: Kafka knows no other way.
+ */
+import type { Admin as KafkaAdmin } from 'kafkajs';
+import { ConfigError, messageOf, Retryable } from '../errors.ts';
+import type { KafkaClient } from './client.ts';
+import { translate } from './errors.ts';
+
+export interface TopicPartitions extends AsyncDisposable {
+  /** By topic. @throws ConfigError where one does not exist; Retryable */
+  counts(): Promise<ReadonlyMap<string, number>>;
+  /** Resolves when the brokers have taken it; a topic that has as many or more stays as it is. @throws Retryable */
+  grow(topic: string, to: number): Promise<void>;
+  /** Whether each of the topics has at least so many partitions, each of them with a leader. @throws Retryable */
+  areLed(count: number): Promise<boolean>;
+}
+
+export function openTopicPartitions(kafka: KafkaClient, topics: readonly string[]): TopicPartitions {
+  let connected: Promise<KafkaAdmin> | undefined;
+  const connect = async () => {
+    const admin = kafka.admin();
+    await admin.connect();
+    return admin;
+  };
+  const forget = async () => {
+    const admin = connected;
+    connected = undefined;
+    await admin?.then(open => open.disconnect()).catch(() => undefined);
+  };
+  const ask = async <T>(doing: string, work: (admin: KafkaAdmin) => Promise<T>): Promise<T> => {
+    connected ??= connect();
+    try {
+      return await work(await connected);
+    } catch (error) {
+      // Another connection may do better.
+      await forget();
+      if (messageOf(error).includes('does not host this topic'))
+        throw new ConfigError(
+          `Kafka has not all of the topics ${topics.join(', ')}: create them first (node infra/setup-main.ts)`,
+          { cause: error },
+        );
+      throw translate(error, doing);
+    }
+  };
+  const partitionsOf = async () => {
+    const metadata = await ask('metadata', admin => admin.fetchTopicMetadata({ topics: [...topics] }));
+    return new Map(metadata.topics.map(({ name, partitions }) => [name, partitions]));
+  };
+  const counts = async () =>
+    new Map([...(await partitionsOf())].map(([topic, partitions]) => [topic, partitions.length]));
+  return {
+    counts,
+    async grow(topic, to) {
+      if (((await counts()).get(topic) ?? 0) >= to) return;
+      try {
+        await ask(`grow ${topic}`, admin => admin.createPartitions({ topicPartitions: [{ topic, count: to }] }));
+      } catch (error) {
+        // Somebody else was faster, or the answer got lost: what counts is what there is.
+        if (((await counts()).get(topic) ?? 0) < to) throw asRetryable(error, topic, to);
+      }
+    },
+    async areLed(count) {
+      const found = await partitionsOf();
+      return topics.every(topic => {
+        const partitions = found.get(topic) ?? [];
+        return partitions.length >= count && partitions.every(({ leader }) => leader >= 0);
+      });
+    },
+    [Symbol.asyncDispose]: forget,
+  };
+}
+
+function asRetryable(error: unknown, topic: string, to: number): Retryable {
+  return new Retryable(`topic ${topic} could not be grown to ${to} partitions: ${messageOf(error)}`, { cause: error });
+}

@@ -1,0 +1,69 @@
+/**
+ * Makes partitions more, step by step: topics grow, outputs before inputs, since who is given a new partition of
+ * `clicks` must find where to write; when all of them have leaders, the growth is announced, for the first minute that
+ * everybody is sure to know of in time. Until then clicks go where they went. Whoever asks again, after it was ended
+ * between any two steps, goes on where it stood; asked for what is recorded already, it announces nothing.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf, Retryable } from '../../infra/errors.ts';
+import type { KafkaClient } from '../../infra/kafka/client.ts';
+import { createProducer } from '../../infra/kafka/producer.ts';
+import { openTopicPartitions } from '../../infra/kafka/topic-partitions.ts';
+import type { Logger } from '../../infra/log.ts';
+import type { Names } from '../../infra/topics.ts';
+import { createClickIdMint } from '../click-id.ts';
+import { countedTopics } from './partition-comparison.ts';
+import type { PartitionRecord } from './partition-record.ts';
+import { type HotAdTerms, partitionsRecord, tickRecord } from './rule.ts';
+
+export interface GrowthDeps {
+  readonly kafka: KafkaClient;
+  readonly names: Names;
+  readonly terms: HotAdTerms;
+  readonly record: Pick<PartitionRecord, 'book' | 'readToEnd'>;
+  readonly log: Logger;
+}
+
+/** It cannot be, as things stand; the message says why, and what would help. */
+export class GrowthRefused extends Error {
+  override readonly name = 'GrowthRefused';
+}
+
+/** @throws GrowthRefused; Retryable: to be asked for again */
+export async function growPartitions(to: number, deps: GrowthDeps): Promise<void> {
+  const { kafka, names, terms, record, log } = deps;
+  const { book } = record;
+  await record.readToEnd();
+  const recorded = book.partitions;
+  if (recorded === undefined) {
+    throw new GrowthRefused(
+      'nothing is recorded to grow from: the first ingest process that runs records what there is',
+    );
+  }
+  if (to < recorded) throw new GrowthRefused(`partitions: must be at least ${recorded}, as they only become more`);
+  await using topics = openTopicPartitions(kafka, countedTopics.map(names.topic));
+  for (const name of countedTopics) await topics.grow(names.topic(name), to);
+  for (let waitedMs = 0; !(await topics.areLed(to)); waitedMs += pauseMs) {
+    if (waitedMs >= leadersWithinMs) throw new Retryable(`not all partitions have a leader yet: ask again`);
+    await sleep(pauseMs);
+  }
+  if (to === recorded) return;
+  await using producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
+  // A tick tells what time it is there.
+  await producer.send(names.topic('hot-ads'), [tickRecord(terms)]);
+  await record.readToEnd();
+  const from = Math.ceil((book.lastAppendedAt + terms.noticeMs + slackMs) / minuteMs) * minuteMs;
+  const rule = { ruleId: createClickIdMint()(Date.now()), from, partitions: to };
+  await producer.send(names.topic('hot-ads'), [partitionsRecord(rule, terms)]).catch(error => {
+    log.warn({ why: messageOf(error) }, 'partitions: whether the growth is announced is seen in the log');
+  });
+  await record.readToEnd();
+  if ((book.partitions ?? 0) < to) throw new Retryable('the announcement came too late to hold: ask again');
+  log.info({ rule }, 'partitions: growth announced');
+}
+
+const minuteMs = 60_000;
+const pauseMs = 200;
+const leadersWithinMs = 10_000;
+/** For the way of the announcement to the broker. */
+const slackMs = 10_000;

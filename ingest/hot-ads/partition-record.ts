@@ -1,0 +1,167 @@
+/**
+ * What is recorded of partitions, for processes that route nothing but count, store or tell: it follows topic `hot-ads`
+ * and the real topics. An ingest process has the same in hot-ads.ts.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf, Retryable } from '../../infra/errors.ts';
+import { type Admin, openAdmin } from '../../infra/kafka/admin.ts';
+import type { KafkaClient } from '../../infra/kafka/client.ts';
+import { createProducer } from '../../infra/kafka/producer.ts';
+import type { Logger } from '../../infra/log.ts';
+import type { Names } from '../../infra/topics.ts';
+import type { TopicCounts } from './partition-comparison.ts';
+import { watchPartitions } from './partition-watch.ts';
+import { type HotAdTerms, tickRecord } from './rule.ts';
+import { RuleBook } from './rule-book.ts';
+import { followRules } from './rule-reader.ts';
+
+export interface PartitionRecordDeps {
+  readonly kafka: KafkaClient;
+  readonly names: Names;
+  readonly terms: HotAdTerms;
+  readonly log: Logger;
+  /**
+   * Appends a tick where nothing was appended for long: while no ingest process runs, what is final still depends on
+   * knowing that nothing was announced.
+   */
+  readonly keepsTime?: boolean;
+}
+
+export interface PartitionRecord extends AsyncDisposable {
+  readonly book: RuleBook;
+  readonly counts: TopicCounts | undefined;
+  /**
+   * Over how many partitions clicks up to this event time may be spread: what is final up to there must be so in each of
+   * them. `unknownPartitions` where that cannot be told. What was told once for a time is told for good.
+   */
+  partitionsAt(eventTime: number): number;
+  /** Throws where topics and record are known to differ, so that a person has to look. */
+  check(): void;
+  /** The same, and where one of them is not known yet. */
+  checkKnown(): void;
+  /** The same, and where the record cannot be read any more, so that nothing becomes final. */
+  checkReadable(): void;
+  /** Resolves when `checkKnown` does not throw, or `stop` has fired. */
+  ready(stop: AbortSignal): Promise<void>;
+  /** Reads the log up to the end that it has now. @throws Retryable */
+  readToEnd(): Promise<void>;
+}
+
+/** More than any topic has, so that nothing is final. */
+export const unknownPartitions = 65_535;
+
+/** Connects by itself, whenever the brokers are there. */
+export function followPartitions({
+  kafka,
+  names,
+  terms,
+  log,
+  keepsTime = false,
+}: PartitionRecordDeps): PartitionRecord {
+  const book = new RuleBook(terms);
+  let wasRead = false;
+  const watch = watchPartitions({ kafka, names, log, recorded: () => book.partitions, isRead: () => wasRead });
+  let readAtMs = performance.now();
+  const reader = followRules({
+    ...{ kafka, names, book, log },
+    onRead() {
+      readAtMs = performance.now();
+      watch.compare();
+    },
+  });
+  const closing = new AbortController();
+  const keepTime = async () => {
+    await using producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
+    while (!closing.signal.aborted) {
+      if (book.partitions !== undefined && !book.isCorrupt && performance.now() - readAtMs >= silentMs) {
+        readAtMs = performance.now();
+        await producer.send(names.topic('hot-ads'), [tickRecord(terms)]).catch(error => {
+          log.warn({ why: messageOf(error) }, 'hot ads: not appended');
+        });
+      }
+      // Not all processes at the same moment.
+      const pauseMs = 1_000 * (0.5 + Math.random());
+      await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+    }
+  };
+  const keeping = keepsTime ? keepTime() : Promise.resolve();
+
+  let admin: Promise<Admin> | undefined;
+  const forget = async () => {
+    const open = admin;
+    admin = undefined;
+    await open?.then(connected => connected[Symbol.asyncDispose]()).catch(() => undefined);
+  };
+  const endOfLog = async () => {
+    admin ??= openAdmin(kafka);
+    try {
+      return (await (await admin).endOffsets(names.topic('hot-ads'))).get(0) ?? 0;
+    } catch (error) {
+      await forget();
+      throw error;
+    }
+  };
+  const readToEnd = async () => {
+    const end = await endOfLog();
+    for (let waitedMs = 0; book.position < end; waitedMs += 50) {
+      if (book.isCorrupt) throw new Retryable('topic hot-ads cannot be read');
+      if (waitedMs >= giveUpMs) throw new Retryable(`topic hot-ads is read up to ${book.position} of ${end}`);
+      await sleep(50);
+    }
+    wasRead = true;
+    watch.compare();
+  };
+  const check = () => {
+    if (watch.difference !== undefined) throw new Error(watch.difference);
+  };
+  const checkKnown = () => {
+    check();
+    // A record that cannot be read any more keeps nobody from counting and storing: nothing becomes final.
+    if (watch.counts === undefined || !(watch.isJudged || book.isCorrupt))
+      throw new Error('partitions: topics and record (topic hot-ads) are not read yet');
+  };
+  const isKnown = () => {
+    try {
+      checkKnown();
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  return {
+    book,
+    get counts() {
+      return watch.counts;
+    },
+    partitionsAt(eventTime) {
+      // Of before the first ingest process that records them: all there are, as in earlier releases.
+      if (wasRead && !book.isCorrupt && book.partitions === undefined)
+        return watch.counts?.get('clicks') ?? unknownPartitions;
+      return book.partitionsAt(eventTime) ?? unknownPartitions;
+    },
+    check,
+    checkKnown,
+    checkReadable() {
+      checkKnown();
+      if (book.isCorrupt) throw new Error(book.refusal(Date.now())?.message);
+    },
+    async ready(stop) {
+      while (!stop.aborted && !isKnown()) {
+        if (!wasRead && !book.isCorrupt) await readToEnd().catch(() => undefined);
+        await sleep(100, undefined, { signal: stop }).catch(() => undefined);
+      }
+    },
+    readToEnd,
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      await keeping;
+      await forget();
+      await reader[Symbol.asyncDispose]();
+      await watch[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const giveUpMs = 5_000;
+/** Ingest processes are sooner. */
+const silentMs = 10_000;
