@@ -109,7 +109,8 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
           {
             position: task.reached,
             end: ranges.get(task.partition)?.end ?? 0,
-            isWaiting: task.state !== 'running' && task.state !== 'restoring',
+            // For its fence, or for an owner of before to learn that he is one no more: until then each fences the other.
+            isWaiting: task.restarts > 0 || (task.state !== 'running' && task.state !== 'restoring'),
           },
         ]),
       );

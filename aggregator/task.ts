@@ -55,7 +55,7 @@ export class PartitionTask {
   #watermarkMovedAt = 0;
   #ticking = false;
   /** Since a commit has succeeded, or since the task began. */
-  #restarts = 0;
+  restarts = 0;
   /** Lines after which a commit is made at once. */
   #mostLines: number;
 
@@ -95,7 +95,7 @@ export class PartitionTask {
         await this.#closeWriter();
         if (this.#isDropped()) return;
         if (error instanceof Corrupt) return this.#halt(error);
-        const pauseMs = Math.min(longestRestartPauseMs, 100 * 2 ** this.#restarts++);
+        const pauseMs = Math.min(longestRestartPauseMs, 100 * 2 ** this.restarts++);
         this.#log.warn({ why: messageOf(error), pauseMs }, 'task cannot start yet');
         await new Promise(resolve => setTimeout(resolve, pauseMs));
       }
@@ -252,15 +252,15 @@ export class PartitionTask {
     await writer.commit(transactionOf(this.partition, this.#settings.names, output, partitions));
     this.#mostLines = Math.min(this.#settings.commitMaxLines, this.#mostLines * 2);
     this.#committedOffset = output.position;
-    this.#restarts = 0;
+    this.restarts = 0;
     if (this.#aggregator === aggregator) metrics.committed(output, aggregator.state, this.#ports.now() - startedAt);
   }
 
   #restart(what: string, error: unknown, failed: PartitionAggregator): void {
     if (this.#aggregator !== failed || this.#isDropped()) return;
     // What fails again and again is not to be tried without a pause.
-    const pauseMs = this.#restarts === 0 ? 0 : Math.min(longestRestartPauseMs, 100 * 2 ** this.#restarts);
-    this.#restarts++;
+    const pauseMs = this.restarts === 0 ? 0 : Math.min(longestRestartPauseMs, 100 * 2 ** this.restarts);
+    this.restarts++;
     this.#log.warn({ why: messageOf(error), pauseMs }, `${what}, task starts anew`);
     metrics.restarts.inc();
     this.#aggregator = undefined;
