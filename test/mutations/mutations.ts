@@ -291,6 +291,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a hot ad is split from a moment on instead of a minute of event time: a copy posted later goes elsewhere',
     file: 'ingest/hot-ads/rule.ts',
     edits: [['return isSplit(adId, clickedAt) ?', "return isSplit(adId, Reflect.get(arguments[0], 'receivedAt')) ?"]],
+    unit: 'test/unit/ingest/hot-ads',
   },
   {
     name: 'split-by-click-id',
