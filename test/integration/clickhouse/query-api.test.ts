@@ -43,7 +43,19 @@ beforeAll(async () => {
   await engine.clickhouse.insert('ad_minute', minutes.join('\n'));
   await engine.clickhouse.insert('ad_minute_by_ad', minutes.join('\n'));
   const progress = [
-    { partition: 0, position: 90, watermark: now - 15_000, received: 36, counted: 33, duplicates: 1, quarantined: 2 },
+    {
+      ...{
+        partition: 0,
+        position: 90,
+        watermark: now - 15_000,
+        received: 36,
+        counted: 33,
+        duplicates: 1,
+        quarantined: 2,
+      },
+      ...{ acknowledged: 38, missing: 3 },
+    },
+    // Of a release that knew nothing of acknowledgements.
     { partition: 1, position: 5, watermark: now - 20_000, received: 0, counted: 0, duplicates: 0, quarantined: 0 },
   ].map(row =>
     JSON.stringify({ ...row, partitions: 2, final_until: (start + 2 * minuteS) * 1_000, appended_at: now - 1_000 }),
@@ -311,7 +323,10 @@ describe('GET /v1/status', () => {
       watermark: '2025-11-22T08:03:00.000Z',
       watermark_age_ms: 20_000,
       final_until: '2025-11-22T08:02:00.000Z',
-      conservation: { received: 36, counted: 33, duplicates: 1, quarantined: 2, unread_records: 10, balanced: true },
+      conservation: {
+        ...{ received: 36, counted: 33, duplicates: 1, quarantined: 2, unread_records: 10, balanced: false },
+        ...{ acknowledged: 38, missing: 3, unacknowledged: 1, written_off: 0 },
+      },
       quarantine: { malformed: 1, too_late: 1 },
     });
     expect(body.partitions[0]).toEqual({
@@ -328,6 +343,7 @@ describe('GET /v1/status', () => {
       duplicates: 1,
       quarantined: 2,
       balance: 0,
+      ...{ acknowledged: 38, missing: 3, unacknowledged: 1, written_off: 0 },
     });
   });
 });
