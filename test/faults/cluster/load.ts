@@ -136,18 +136,25 @@ export function startClusterLoad(options: ClusterLoadOptions): ClusterLoad {
     }
   };
   const start = (clicks: readonly LedgerClick[]) => {
-    if (inFlight.size >= mostInFlight) return void state.heldBack++;
     const sent = send(clicks).finally(() => inFlight.delete(sent));
     inFlight.add(sent);
   };
 
+  /** Before a click is made: its number would be a hole. */
+  const isHeldBack = () => {
+    if (inFlight.size < mostInFlight) return false;
+    state.heldBack++;
+    return true;
+  };
   const single = (turn: number) => {
+    if (isHeldBack()) return;
     // Now and then a copy of what may have been acknowledged long ago.
     const click = turn % 29 === 0 && last !== undefined ? last : fresh();
     last = turn % 7 === 0 ? click : last;
     start([click]);
   };
   const batch = (turn: number) => {
+    if (isHeldBack()) return;
     const clicks = Array.from({ length: clicksPerBatch }, fresh);
     if (turn % 11 === 0) clicks.push(broken());
     start(clicks);
