@@ -172,6 +172,27 @@ export function describeBroker(title: string, open: () => Promise<BrokerUnderTes
       expect(await admin.committed(names.rawSinkGroup, topic, 0)).toEqual({ offset: 3, metadata: 'm' });
     });
 
+    it('reads on where its group has committed, and from the beginning in a topic where it has not', async () => {
+      const { kafka, names } = await setUp();
+      const [one, other] = [names.topic('clicks'), names.topic('quarantine')];
+      await using plain = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
+      for (const topic of [one, other]) {
+        for (const value of ['a', 'b']) await plain.send(topic, [{ partition: 0, value: `${topic} ${value}` }]);
+      }
+      const group = names.rawSinkGroup;
+      const batches: FetchedBatch[] = [];
+      {
+        await using first = await openReader(kafka, group, one, 'read_uncommitted', 0, batches);
+        await eventually('two records', () => recordsOf(batches).length === 2);
+        await first.commit(one, new Map([[0, { offset: 1, metadata: '' }]]));
+      }
+      batches.length = 0;
+      await using _ = await openReader(kafka, group, [one, other], 'read_committed', undefined, batches);
+      await eventually('three records', () => recordsOf(batches).length === 3);
+      const values = recordsOf(batches).map(record => String(record.value));
+      expect(values.sort()).toEqual([`${one} b`, `${other} a`, `${other} b`]);
+    });
+
     it('tells what retention has removed', async () => {
       const { kafka, names } = await setUp();
       const topic = names.topic('clicks');
@@ -243,9 +264,10 @@ const recordsOf = (batches: readonly FetchedBatch[]) => batches.flatMap(batch =>
 async function openReader(
   kafka: KafkaClient,
   group: string,
-  topic: string,
+  topics: string | readonly string[],
   isolation: Isolation,
-  from: number,
+  /** Undefined: from where its group has committed. */
+  from: number | undefined,
   batches: FetchedBatch[],
   onPosition: (next: number) => void = () => {},
   onCrash: (error: Error) => void = none,
@@ -253,7 +275,7 @@ async function openReader(
   const link: { consumer?: Awaited<ReturnType<typeof openGroupConsumer>> } = {};
   return await openGroupConsumer(kafka, {
     group,
-    topics: [topic],
+    topics: [topics].flat(),
     isolation,
     sessionTimeoutMs: 10_000,
     maxWaitMs: 50,
@@ -266,7 +288,9 @@ async function openReader(
     onOpen: opened => {
       link.consumer = opened;
     },
-    onAssigned: () => link.consumer?.seek(topic, 0, from),
+    onAssigned() {
+      if (from !== undefined) for (const topic of [topics].flat()) link.consumer?.seek(topic, 0, from);
+    },
     async onBatch(batch) {
       batches.push(batch);
       onPosition(batch.nextOffset);

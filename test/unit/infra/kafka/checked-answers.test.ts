@@ -136,6 +136,15 @@ it('takes offsets without a partition that the metadata does not know for an err
   expect(await rejection(cluster.fetchTopicsOffset(nothing))).toSatisfy(passing('no partition of clicks'));
 });
 
+it('asks for no offsets of a topic of which nothing is asked: all its partitions have commits', async () => {
+  const { cluster } = clusterOf(
+    () => ({ 0: 1, 1: 1 }),
+    async () => responses(zero, one),
+  );
+  const asked = [...topics, { topic: 'committed', partitions: [] }];
+  expect(await cluster.fetchTopicsOffset(asked)).toEqual([{ topic: 'clicks', partitions: [zero, one] }]);
+});
+
 it('looks again who leads a partition where its leader has moved', async () => {
   let leaders: Record<number, number> = { 0: 1, 1: 1 };
   const found = clusterOf(
