@@ -14,7 +14,8 @@ export interface Protocol<T> {
     expectResponse?(): boolean;
   };
   readonly response: { decode(answer: Buffer): Promise<unknown>; parse(decoded: unknown): Promise<T> };
-  readonly logResponseError?: boolean;
+  /** Longer than the connection's own limit. */
+  readonly requestTimeout?: number;
 }
 
 /** As far as they are used. */

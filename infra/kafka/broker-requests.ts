@@ -17,10 +17,15 @@ export interface BrokerRequests extends AsyncDisposable {
   leaders(topic: string): Promise<ReadonlyMap<number, NodeId>>;
   /**
    * `request` is called once the connection stands, just before its bytes are written: what it returns may have waited
-   * until then. Undefined: there is nothing to send any more. With acks 0 there is no answer, and no results.
+   * until then. Undefined: there is nothing to send any more. `acks` is the request's; with 0 there is no answer, and there
+   * are no results.
    * @throws Error: it is not known what of it was appended
    */
-  produce(node: NodeId, request: () => ProduceRequest | undefined): Promise<readonly ProduceResult[]>;
+  produce(
+    node: NodeId,
+    acks: ProduceRequest['acks'],
+    request: () => ProduceRequest | undefined,
+  ): Promise<readonly ProduceResult[]>;
   /** An identity of one's own, for writing outside of transactions. */
   newProducer(): Promise<ProducerIdentity>;
   /** Fences every earlier producer of the transactional id. */

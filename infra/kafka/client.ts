@@ -28,6 +28,8 @@ export interface KafkaClient extends Pick<Kafka, 'admin' | 'consumer'> {
 }
 
 const connectionTimeoutMs = 3_000;
+/** Of what is asked for writing, but for the writing itself: a coordinator that hangs is left, and looked for anew. */
+const coordinatorTimeoutMs = 5_000;
 
 /**
  * Connects nothing yet. `clientId` shows in the broker's logs and metrics. A request without an answer for
@@ -62,7 +64,13 @@ export function createKafka(
     consumer: options => client.consumer(options),
     brokerRequests() {
       const logger = createLogger({ level: kafkajs.logLevel.INFO, logCreator });
-      const builder = createConnectionPoolBuilder({ ...connection, enforceRequestTimeout: true, logger });
+      const requestTimeout = Math.min(requestTimeoutMs, coordinatorTimeoutMs);
+      const builder = createConnectionPoolBuilder({
+        ...connection,
+        requestTimeout,
+        enforceRequestTimeout: true,
+        logger,
+      });
       return openKafkaJsRequests({ builder, logger }, brokers.map(addressOf));
     },
   };

@@ -77,19 +77,23 @@ class KafkaJsRequests implements BrokerRequests {
     return new Map(known.map(({ partitionId, leader }) => [partitionId, leader]));
   }
 
-  async produce(node: NodeId, request: () => ProduceRequest | undefined): Promise<readonly ProduceResult[]> {
+  async produce(
+    node: NodeId,
+    acks: ProduceRequest['acks'],
+    request: () => ProduceRequest | undefined,
+  ): Promise<readonly ProduceResult[]> {
     return await this.#ask(node, async broker => {
       requireProduce(broker);
-      let acks: number | undefined;
       const results = await broker.connectionPool.send<readonly ProduceResult[]>({
+        requestTimeout: longestProduceMs,
         request: {
           ...{ apiKey: apiKeys.produce, apiVersion: produceVersion, apiName: 'Produce' },
           async encode() {
             const content = request();
             if (content === undefined) throw new NothingToSend();
-            acks = content.acks;
             return encodeProduce(content);
           },
+          // Asked by kafkajs before the request is encoded.
           expectResponse: () => acks !== 0,
         },
         response: {
@@ -236,6 +240,8 @@ class KafkaJsRequests implements BrokerRequests {
   }
 }
 
+/** Who sends breaks off sooner what he does not want to wait for any longer. */
+const longestProduceMs = 90_000;
 /** After that another broker is asked as well. */
 const silentMs = 1_000;
 

@@ -156,7 +156,9 @@ export class Sender implements PartitionSender {
     this.#busy.set(node, performance.now());
     for (const batch of batches) batch.sentTo = node;
     try {
-      const results = await this.#requests.produce(node, () => this.#contentOf(node, batches, sent));
+      const results = await this.#requests.produce(node, this.#options.acks, () =>
+        this.#contentOf(node, batches, sent),
+      );
       const codes = new Map(results.map(result => [keyOf(result.topic, result.partition), result]));
       for (const batch of sent) this.#answered(batch, node, codes.get(keyOf(batch.lane.topic, batch.lane.partition)));
     } catch (error) {

@@ -82,6 +82,15 @@ export function describeBroker(title: string, open: () => Promise<BrokerUnderTes
       expect([committed.values, everything.values]).toEqual([[], ['never']]);
     });
 
+    it.each([1, 0] as const)('writes with acks %i, and waits for no answer that does not come', async acks => {
+      const { kafka, names } = await setUp();
+      const topic = names.topic('clicks');
+      // A send that waits for what does not come fails.
+      await using plain = createProducer(kafka, { acks, timeoutMs: 4_000 });
+      for (const value of ['a', 'b']) await plain.send(topic, [{ partition: 0, value }]);
+      await eventually('two records', async () => (await admin.endOffsets(topic)).get(0) === 2);
+    });
+
     it('holds back everything behind an open transaction, other writers’ records too', async () => {
       const { kafka, names, read, id } = await setUp();
       await using plain = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });

@@ -232,6 +232,10 @@ export class FakeBroker {
   ): number {
     const { producerId, producerEpoch: epoch } = producer;
     const log = this.#log(topic, partition);
+    if (firstSequence === -1) {
+      this.append(topic, partition, messages);
+      return 0;
+    }
     const last = log.sequences.get(producerId);
     if (last?.epoch === epoch && last.first === firstSequence) return errorCodes.DUPLICATE_SEQUENCE_NUMBER;
     const expected = last?.epoch === epoch ? last.next : 0;

@@ -23,7 +23,11 @@ export class FakeRequests implements BrokerRequests {
     return await this.#call('leaders', () => this.#broker.leaders(topic));
   }
 
-  async produce(_node: number, request: () => ProduceRequest | undefined): Promise<readonly ProduceResult[]> {
+  async produce(
+    _node: number,
+    _acks: number,
+    request: () => ProduceRequest | undefined,
+  ): Promise<readonly ProduceResult[]> {
     const content = request();
     if (content === undefined) return [];
     const { batches, transactionalId } = content;

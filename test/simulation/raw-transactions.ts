@@ -25,7 +25,7 @@ function transactionOf(requests: BrokerRequests, identity: TransactionalIdentity
       const batch = { topic, partition, producer: identity, firstSequence: sequence(), records };
       const { transactionalId } = identity;
       const request = { acks: -1, timeoutMs: 5_000, transactionalId, batches: [batch] } as const;
-      const [result] = await requests.produce(node, () => request);
+      const [result] = await requests.produce(node, -1, () => request);
       if (result?.errorCode !== 0) throw new Error(`error code ${result?.errorCode}`);
     },
     async sendOffsets({ aggregatorGroup, topic }: Names, offset: number): Promise<void> {

@@ -70,7 +70,11 @@ export class HostileCluster implements BrokerRequests {
     return { producerId: String(++this.identities), producerEpoch: 0 };
   }
 
-  async produce(node: NodeId, request: () => ProduceRequest | undefined): Promise<readonly ProduceResult[]> {
+  async produce(
+    node: NodeId,
+    _acks: number,
+    request: () => ProduceRequest | undefined,
+  ): Promise<readonly ProduceResult[]> {
     const fate = this.fates.shift() ?? 'answered';
     if (fate === 'connects slowly') await this.#hung(node);
     const content = request();
