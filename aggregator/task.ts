@@ -40,7 +40,8 @@ export class PartitionTask {
   readonly #ports: TaskPorts;
   readonly #log: Logger;
   #state: TaskState = 'starting';
-  #haltedBy = '';
+  /** Why it stands, where it is halted. */
+  haltedBy = '';
   #aggregator: PartitionAggregator | undefined;
   #writer: TaskWriter | undefined;
   /** Ends the restore. */
@@ -70,10 +71,6 @@ export class PartitionTask {
 
   get state(): TaskState {
     return this.#state;
-  }
-
-  get haltedBy(): string {
-    return this.#haltedBy;
   }
 
   /** Offset up to which everything is written; in a restore, which may take long, up to which it has read again. */
@@ -283,7 +280,7 @@ export class PartitionTask {
   /** It is paused, or has no state that could take anything, and is paused again after each rebalance (`readOn`). */
   #halt(error: Corrupt): void {
     this.#state = 'halted';
-    this.#haltedBy = error.message;
+    this.haltedBy = error.message;
     metrics.halt(this.#topic, this.partition, error);
     this.#log.error({ why: error.message }, 'task halted: it says why, and what is to be done');
     try {
