@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Retryable } from '../../../../infra/errors.ts';
+import type { BrokerRequests } from '../../../../infra/kafka/broker-requests.ts';
 import type { KafkaClient } from '../../../../infra/kafka/client.ts';
+import type { OutgoingRecord } from '../../../../infra/kafka/outgoing-record.ts';
 import { createLog } from '../../../../infra/log.ts';
 import { names } from '../../../../infra/topics.ts';
 import { GrowthRefused, growPartitions } from '../../../../ingest/hot-ads/grow-partitions.ts';
@@ -11,6 +13,9 @@ import { HotAdsLog, readOn } from '../../../support/hot-ads-log.ts';
 const terms: HotAdTerms = { noticeMs: 30_000, brokerSkewMs: 10_000, keptMs: 1 };
 const start = Date.parse('2026-03-01T12:00:20Z');
 const ruleId = `01K${'0'.repeat(23)}`;
+
+/** An answer that is final: nothing is tried again. */
+const topicAuthorizationFailed = 29;
 
 /** Topics, the log, and what is done to them in which order; `failAt`: the step that is not done. */
 function setUp({ recorded = 4 as number | null, failAt = '', isSlow = false } = {}) {
@@ -39,18 +44,28 @@ function setUp({ recorded = 4 as number | null, failAt = '', isSlow = false } = 
       topics.set(asked!.topic, asked!.count);
     },
   };
-  const producer = {
-    connect: async () => {},
-    disconnect: async () => {},
-    async send({ messages }: { messages: { key: string; value: string; headers: Record<string, string> }[] }) {
-      for (const { key, value, headers } of messages) {
-        if (headers['kind'] === 'partitions') step('announce');
-        world.now += world.isSlow && headers['kind'] === 'partitions' ? 120_000 : 1_000;
-        log.append({ partition: 0, key, value, headers }, world.now);
-      }
+  const append = (record: OutgoingRecord) => {
+    const isAnnouncement = record.headers?.['kind'] === 'partitions';
+    if (isAnnouncement) step('announce');
+    world.now += world.isSlow && isAnnouncement ? 120_000 : 1_000;
+    log.append(record, world.now);
+  };
+  const requests: Pick<BrokerRequests, 'leaders' | 'newProducer' | 'produce'> = {
+    leaders: async () => new Map([[0, 1]]),
+    newProducer: async () => ({ producerId: '1', producerEpoch: 0 }),
+    async produce(_node, _acks, request) {
+      return (request()?.batches ?? []).map(({ topic, partition, records }) => {
+        try {
+          for (const record of records) append(record);
+          return { topic, partition, errorCode: 0 };
+        } catch {
+          return { topic, partition, errorCode: topicAuthorizationFailed };
+        }
+      });
     },
   };
-  const kafka = { admin: () => admin, producer: () => producer } as unknown as KafkaClient;
+  const brokerRequests = () => ({ ...requests, [Symbol.asyncDispose]: async () => {} });
+  const kafka = { admin: () => admin, brokerRequests } as unknown as KafkaClient;
   const book = new RuleBook(terms);
   const record = { book, readToEnd: async () => void readOn(book, log) };
   const grow = (to: number) =>
