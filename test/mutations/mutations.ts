@@ -399,7 +399,10 @@ export const mutations: readonly Mutation[] = [
     bug: 'lines of new requests are written over those of a send that is not acknowledged yet, and may be repeated',
     file: 'ingest/click-log.ts',
     edits: [
-      ['    const observe = produceSeconds', '    this.#buffer.release(chunks);\n    const observe = produceSeconds'],
+      [
+        'observe = produceSeconds.startTimer();',
+        'this.#buffer.release(number, batch.chunks);\n          observe = produceSeconds.startTimer();',
+      ],
     ],
     unit: 'test/unit/ingest/click-log.test.ts',
   },
