@@ -8,7 +8,9 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 /**
  * Prints what a read_committed consumer of Apache Kafka's own client sees of a topic from its beginning to its end:
  * partition, offset, a header (`kind`, or the one that the third argument names, its values joined by commas) and, for
- * every line of the value, the line, separated by tabs; an empty value that has the header is one empty line. It is the second opinion on what our client wrote: run as a single source file with the broker's jars on the class path.
+ * every line of the value, the line, separated by tabs. Where another header than `kind` is asked for, an empty value that
+ * has it is one empty line. It is the second opinion on what our client wrote: run as a single source file with the
+ * broker's jars on the class path.
  */
 public class ReadCommitted {
   public static void main(String[] args) {
@@ -34,7 +36,7 @@ public class ReadCommitted {
           String prefix = record.partition() + "\t" + record.offset() + "\t" + String.join(",", values) + "\t";
           String value = record.value() == null ? "" : new String(record.value(), java.nio.charset.StandardCharsets.UTF_8);
           for (String line : value.split("\n")) if (!line.isEmpty()) out.append(prefix).append(line).append('\n');
-          if (value.isEmpty() && !values.isEmpty()) out.append(prefix).append('\n');
+          if (value.isEmpty() && !values.isEmpty() && !name.equals("kind")) out.append(prefix).append('\n');
         }
       }
     }

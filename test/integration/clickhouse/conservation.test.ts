@@ -95,7 +95,7 @@ async function land(output: Output, parts = ['rows', 'quarantine', 'progress']):
     await engine.clickhouse.insert('ad_minute_by_ad', rows);
   }
   if (parts.includes('quarantine') && output.quarantined.length > 0) await insert('quarantine', ...output.quarantined);
-  if (parts.includes('progress')) await insert('partition_progress', output.progress);
+  if (parts.includes('progress')) await insert('partition_progress', { ...output.progress, partitions });
 }
 
 const at = (minute: number) => start + minute * minuteMs;

@@ -28,12 +28,12 @@ const positions = () =>
 
 describe('the store', () => {
   it('takes rows with fields that a newer release has added, and passes over these alone', async () => {
-    await insert('partition_progress', { acknowledged: 7, by_minute: { a: [1] }, ...progress(0) }, progress(1));
+    await insert('partition_progress', { of_a_later_release: 7, by_minute: { a: [1] }, ...progress(0) }, progress(1));
     expect(await positions()).toEqual([0, 1].map(partition => ({ partition, position: 9 })));
   });
 
   it('takes rows of an older release once a newer one has added a column', async () => {
-    await engine.clickhouse.command('ALTER TABLE partition_progress ADD COLUMN acknowledged UInt64');
+    await engine.clickhouse.command('ALTER TABLE partition_progress ADD COLUMN of_a_later_release UInt64');
     await insert('partition_progress', progress(2));
     expect(await positions()).toContainEqual({ partition: 2, position: 9 });
   });
