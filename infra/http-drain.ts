@@ -7,7 +7,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { FastifyRequest } from 'fastify';
 import type { Http } from './http-instance.ts';
 import type { Life } from './life.ts';
 import type { Logger } from './log.ts';
@@ -44,16 +43,29 @@ export function onDrain(http: Http, end: () => unknown): void {
 /** To be called before any route or other hook. `life` is left out where nobody ever asks the process to stop. */
 export function drainable(http: Http, log: Logger, life: Life | undefined): HttpDrain {
   const sockets = new Set<Socket>();
-  const answering = new Map<ServerResponse, FastifyRequest>();
+  /** Known from when the process leaves: to keep count before would cost each request a sixth more. */
+  const answering = new Set<ServerResponse>();
   const refused = new Set<ServerResponse>();
   const endings: (() => unknown)[] = [];
   let isLeaving = false;
   let isDraining = false;
   let onQuiet: () => void = () => undefined;
 
+  const watch = (response: ServerResponse) => {
+    answering.add(response);
+    response.once('close', () => {
+      if (answering.delete(response) && answering.size === 0) onQuiet();
+    });
+  };
   const leave = () => {
+    if (isLeaving) return;
     isLeaving = true;
-    for (const response of answering.keys()) if (!response.headersSent) response.setHeader('connection', 'close');
+    for (const socket of sockets) {
+      const response = underWayOn(socket);
+      if (response === undefined) continue;
+      watch(response);
+      if (!response.headersSent) response.setHeader('connection', 'close');
+    }
   };
   const begin = () => {
     if (isDraining) return;
@@ -70,16 +82,19 @@ export function drainable(http: Http, log: Logger, life: Life | undefined): Http
   });
   http.addHook('onListen', async () => life?.serves());
   http.addHook('onRequest', (request, { raw: response }, done) => {
-    if (isLeaving) response.setHeader('connection', 'close');
-    const isRefused = isDraining && !operations.has(request.routeOptions.url ?? '');
-    if (isRefused) refused.add(response);
-    else answering.set(response, request);
-    response.once('close', () => {
-      refused.delete(response);
-      if (answering.delete(response) && answering.size === 0) onQuiet();
-    });
-    if (isRefused) received(request.raw).then(() => done(stopping()));
-    else done();
+    if (!isLeaving) {
+      done();
+      return;
+    }
+    response.setHeader('connection', 'close');
+    if (!isDraining || operations.has(request.routeOptions.url ?? '')) {
+      watch(response);
+      done();
+      return;
+    }
+    refused.add(response);
+    response.once('close', () => refused.delete(response));
+    received(request.raw).then(() => done(stopping()));
   });
 
   const answered = async (withinMs: number) => {
@@ -95,21 +110,26 @@ export function drainable(http: Http, log: Logger, life: Life | undefined): Http
     begin();
     await answered(life?.requestsMs() ?? 0);
     if (answering.size > 0) {
-      const requests = [...answering.values()].map(({ method, url }) => `${method} ${url.split('?')[0]}`);
+      const requests = [...answering].map(({ req: { method, url = '' } }) => `${method} ${url.split('?')[0]}`);
       log.warn({ requests }, 'requests cut off: they were still being answered when the time to drain was over');
-      for (const { socket } of answering.keys()) socket?.destroy();
+      for (const { socket } of answering) socket?.destroy();
     }
     // What has arrived by now is read, and gets its answer.
     await nextTurn();
     await nextTurn();
     const closed = http.close();
-    const busy = new Set([...answering.keys(), ...refused].map(({ socket }) => socket));
+    const busy = new Set([...answering, ...refused].map(({ socket }) => socket));
     for (const socket of sockets) if (!busy.has(socket)) socket.destroy();
     await closed;
   };
 
   drains.set(http, { close, endings });
   return { refusal: () => (isLeaving ? 'this process is stopping' : undefined) };
+}
+
+/** The response that Node is at on a connection, under the name that it has for it (`lib/_http_server.js`). */
+function underWayOn(socket: Socket): ServerResponse | undefined {
+  return (Reflect.get(socket, '_httpMessage') as ServerResponse | null | undefined) ?? undefined;
 }
 
 function stopping(): Problem {
