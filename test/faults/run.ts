@@ -51,34 +51,41 @@ const planted = values.mutations === '' ? [] : (JSON.parse(readFileSync(values.m
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 const scratch = mkdtempSync(join(tmpdir(), 'adclicks-faults-'));
 const reports: RoundReport[] = [];
+const clusterReports: ClusterReport[] = [];
+const notRun: string[] = [];
+const command = `npm run faults${process.argv.slice(2).length > 0 ? ` -- ${process.argv.slice(2).join(' ')}` : ''}`;
+/** After each round: who ends the bench half-way has what was run until then. */
+function writeReport(): void {
+  if (values.report === '') return;
+  const before = existsSync(values.report) ? readFileSync(values.report, 'utf8') : '';
+  const whole = reports.length > 0 ? reportOf(reports, command, planted) : before;
+  // Rounds on one broker leave the section on three as it is, and the other way round.
+  const isNew = clusterReports.length > 0 || notRun.length > 0;
+  const section = isNew ? clusterSectionOf(clusterReports, notRun, command) : clusterSectionIn(before);
+  writeFileSync(values.report, withClusterSection(whole, section));
+}
+
 for (const [index, goal] of goals.entries()) {
   const directory = join(scratch, `round-${index}`);
   const report = await runRound(goal, directory, line => console.log(line));
   reports.push(report);
   console.log(summaryOf(report));
+  writeReport();
   if (report.violations.length === 0 || !values.keep) rmSync(directory, { recursive: true, force: true });
 }
-const clusterReports: ClusterReport[] = [];
-const notRun: string[] = [];
 for (const [index, round] of onClusters.entries()) {
   if (round.smallDisk !== undefined && !(await canMountSmallDisk())) {
     notRun.push(`${round.name} (it needs the right to mount a tmpfs)`);
     console.log(`NOT RUN: ${notRun.at(-1)}`);
+    writeReport();
     continue;
   }
   const directory = join(scratch, `cluster-${index}`);
   const report = await runClusterRound(round, directory, line => console.log(line));
   clusterReports.push(report);
   console.log(clusterSummaryOf(report));
+  writeReport();
   if (report.violations.length === 0 || !values.keep) rmSync(directory, { recursive: true, force: true });
-}
-const command = `npm run faults${process.argv.slice(2).length > 0 ? ` -- ${process.argv.slice(2).join(' ')}` : ''}`;
-if (values.report !== '') {
-  const before = existsSync(values.report) ? readFileSync(values.report, 'utf8') : '';
-  const whole = reports.length > 0 ? reportOf(reports, command, planted) : before;
-  // Rounds on one broker leave the section on three as it is, and the other way round.
-  const section = onClusters.length > 0 ? clusterSectionOf(clusterReports, notRun, command) : clusterSectionIn(before);
-  writeFileSync(values.report, withClusterSection(whole, section));
 }
 const broken = [...reports, ...clusterReports].reduce((sum, { violations }) => sum + violations.length, 0);
 if (values.keep && broken > 0) console.log(`kept: ${scratch}`);
