@@ -434,7 +434,10 @@ export const mutations: readonly Mutation[] = [
     name: 'plain-click-cut-short',
     bug: 'of a body with something behind its last click only the clicks are looked at',
     file: 'ingest/click-batch.ts',
-    edits: [['if (!isArray) return at === body.length;', 'if (!isArray) return true;']],
+    edits: [
+      ['if (plainEnd !== -1 && (yield* behindSpace(body, plainEnd)) === body.length)', 'if (plainEnd !== -1)'],
+      ['if ((yield* behindSpace(body, at + 1)) !== body.length) throw bodyNotJson();', ''],
+    ],
     unit: 'test/unit/ingest/click-batch.test.ts',
   },
   {
