@@ -724,6 +724,32 @@ export const mutations: readonly Mutation[] = [
     edits: [['Math.min(tookMs, this.#turnMs)', 'tookMs']],
     unit: 'test/unit/infra/watchdog-clock.test.ts',
   },
+  {
+    name: 'restatement-cancelled',
+    bug: 'whoever asks cancels the restatement of late clicks: they stay out of their count',
+    file: 'query-api/routes/replays.ts',
+    edits: [["if (job.kind === 'restate') throw notCancellable(job);", '']],
+    unit: 'test/unit/query-api/app.test.ts',
+  },
+  {
+    name: 'late-clicks-forgotten-with-their-job',
+    bug: 'late clicks whose job was cancelled, or is gone, are taken for counted',
+    file: 'query-api/jobs/late-minutes.ts',
+    edits: [
+      [
+        "(late.state === 'queued' || late.state === 'running' || hasFailedLately(late))",
+        "(late.state !== 'failed' || hasFailedLately(late))",
+      ],
+    ],
+    unit: 'test/unit/query-api/jobs.test.ts',
+  },
+  {
+    name: 'late-clicks-seen-are-counted',
+    bug: 'late clicks are counted once a job has taken them, whatever becomes of it',
+    file: 'query-api/jobs/late-minutes.ts',
+    edits: [[" OR seen.job_state != 'done'", '']],
+    integration: 'test/integration/clickhouse/jobs.test.ts',
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

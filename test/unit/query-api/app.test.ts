@@ -185,6 +185,60 @@ describe('caching', () => {
   });
 });
 
+describe('DELETE /v1/replays/{id}', () => {
+  const id = '01KZZZZZZZZZZZZZZZZZZZZZZA';
+  const at = Date.parse('2025-11-22T08:26:00Z');
+  const cancel = async (kind: 'replay' | 'restate', reason: string, state: string) => {
+    const row = {
+      ...{ id, kind, reason, state, apply: 1, from_s: 0, to_s: 60, minutes_s: [0], position_s: 0, minutes_done: 0 },
+      ...{
+        minutes_total: 1,
+        clicks_read: 0,
+        cells_changed: 0,
+        result: '',
+        error: '',
+        created_ms: at,
+        updated_ms: at,
+        seq: 1,
+      },
+    };
+    const { clickhouse } = fakeClickHouse({});
+    const written: string[] = [];
+    const { http: running } = await app(
+      {},
+      {
+        clickhouse: {
+          ...clickhouse,
+          query: async <T>(sql: string) => (sql.includes('replay_job') ? [row] : []) as T[],
+          insert: async table => void written.push(table),
+        },
+      },
+    );
+    const { statusCode, body } = await running.inject({ method: 'DELETE', url: `/v1/replays/${id}` });
+    return { status: statusCode, body: JSON.parse(body), written };
+  };
+
+  it.each([
+    ['late', 'queued'],
+    ['late', 'running'],
+    ['late', 'done'],
+    ['reconcile', 'queued'],
+  ])('refuses a restatement (%s, %s), saying why and what to do', async (reason, state) => {
+    const { status, body, written } = await cancel('restate', reason, state);
+    expect({ status, code: body.code, written }).toEqual({ status: 409, code: 'not_cancellable', written: [] });
+    expect(body.detail).toMatch(
+      /^id "01KZ{22}A": must be a replay \(is a restatement, .*\)\. Wait until it is done: GET /,
+    );
+  });
+
+  it('cancels a replay', async () => {
+    const { status, body, written } = await cancel('replay', 'replay', 'queued');
+    expect({ status, state: body.state, written }).toEqual({
+      ...{ status: 202, state: 'queued', written: ['replay_cancellation'] },
+    });
+  });
+});
+
 describe('a wrong request', () => {
   it.each([
     ['/v1/ads/popular_ads?cuont=5', 'cuont'],
