@@ -185,6 +185,50 @@ describe('caching', () => {
   });
 });
 
+describe('what no shared cache may keep', () => {
+  const policyOf = async (url: string, headers: Record<string, string> = {}) => {
+    const { http: running } = await app(everywhere);
+    const answer = await running.inject({ url, headers });
+    return answer.headers['cache-control'];
+  };
+  const counts = [
+    '/v1/ads/a/aggregated_count',
+    '/v1/ads/popular_ads',
+    '/v1/ads/a/series',
+    '/v1/ads/series',
+    '/v1/ads/countries',
+  ];
+
+  it.each(counts)('is what %s tells of one user or address, final or not', async path => {
+    expect(await policyOf(`${path}?${minute}`)).toBe('public, max-age=30');
+    for (const who of ['user_id=u', 'ip=10.0.0.1', 'user_id=u&ip=10.0.0.1&country=KR']) {
+      expect(await policyOf(`${path}?${minute}&${who}`)).toBe('private, max-age=30');
+      expect(await policyOf(`${path}?${who}`)).toBe('private, no-cache');
+    }
+    expect(await policyOf(`${path}?${minute}&filter=f`)).toBe('private, no-cache');
+  });
+
+  it('is every answer to who has identified himself', async () => {
+    const { http: running } = await app(everywhere);
+    const told = [...counts, '/v1/status', '/v1/replays', '/v1/reconciliations'];
+    for (const path of told) {
+      const url = counts.includes(path) ? `${path}?${minute}` : path;
+      for (const headers of [{ authorization: 'Bearer x' }, { cookie: 'session=x' }]) {
+        const policy = (await running.inject({ url, headers })).headers['cache-control'];
+        expect([url, policy]).toEqual([url, expect.stringMatching(/^private, (max-age=30|no-cache)$/)]);
+      }
+    }
+  });
+
+  it('is what tells lines, ids and rules as they were sent, errors too', async () => {
+    for (const path of ['/v1/clicks/e-1', '/v1/filters', '/v1/filters/f', '/v1/quarantine?limit=x']) {
+      expect([path, await policyOf(path)]).toEqual([path, 'private, no-cache']);
+    }
+    expect(await policyOf('/v1/quarantine/export')).toBe('no-store');
+    expect(await policyOf(`/v1/exports/clicks?${minute}`)).toBe('no-store');
+  });
+});
+
 describe('DELETE /v1/replays/{id}', () => {
   const id = '01KZZZZZZZZZZZZZZZZZZZZZZA';
   const at = Date.parse('2025-11-22T08:26:00Z');
