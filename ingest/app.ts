@@ -12,11 +12,12 @@ import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
 import { type TraceContext, traceContextOf } from '../infra/trace-context.ts';
-import { type ClickBatch, createClickParser } from './click-batch.ts';
+import { type ClickBatch, maxRejectionsTold } from './click-batch.ts';
 import { ClickBody } from './click-body.ts';
+import { createClickJudge } from './click-judge.ts';
 import type { ClickLog } from './click-log.ts';
 import { type IngestConfig, trustProxyOf } from './config.ts';
-import { createBodyJoiner, createBodyReader } from './request-body.ts';
+import { createBodyReader } from './request-body.ts';
 
 export interface IngestDeps {
   readonly config: IngestConfig;
@@ -56,8 +57,10 @@ export async function buildIngestApp({
     life,
   });
   takeBytes(http, config);
-  const parser = createClickParser(config.INGEST_MAX_ITEMS);
-  const join = createBodyJoiner();
+  const { judge } = createClickJudge({
+    maxItems: config.INGEST_MAX_ITEMS,
+    maxWaitingBytes: config.INGEST_MAX_BUFFER_BYTES,
+  });
 
   http.post('/v1/clicks', {
     schema: routeSchema,
@@ -68,11 +71,14 @@ export async function buildIngestApp({
       if (refusal) throw unavailable(refusal);
       if (!isPieces(request.body)) throw new Problem(400, 'empty_body', 'the body must hold at least one click');
       const format = isJson(request.headers['content-type']) ? 'json' : 'ndjson';
-      const batch = parser[format](join(request.body), now());
-      // While the clicks wait for Kafka, their lines count as buffered; the body must not stay in memory beside them.
-      request.body = undefined;
-      const answer = await accept(clickLog, batch, traceContextOf(request.headers));
-      request.log.debug({ accepted: answer.accepted, rejected: answer.rejected.length }, 'clicks accepted');
+      const trace = traceContextOf(request.headers);
+      const { taken } = await judge(request.body, format, now(), batch => {
+        // While the clicks wait for Kafka, their lines count as buffered; the body must not stay in memory beside them.
+        request.body = undefined;
+        return accept(clickLog, batch, trace);
+      });
+      const answer = await taken;
+      request.log.debug({ accepted: answer.accepted, rejected: answer.rejected_total }, 'clicks accepted');
       return reply.code(202).send(answer);
     },
   });
@@ -82,10 +88,10 @@ export async function buildIngestApp({
 
 async function accept(
   clickLog: IngestDeps['clickLog'],
-  { lines, rejected }: ClickBatch,
+  { lines, rejected, rejectedTotal }: ClickBatch,
   trace: TraceContext | undefined,
 ) {
-  if (rejected.length > 0) outcomes.inc({ outcome: 'rejected' }, rejected.length);
+  if (rejectedTotal > 0) outcomes.inc({ outcome: 'rejected' }, rejectedTotal);
   const accepted = lines.count;
   if (accepted === 0) {
     const [first] = rejected;
@@ -93,7 +99,7 @@ async function accept(
       400,
       'no_valid_click',
       first ? `no click is valid; the first: ${first.message}` : 'the body holds no click',
-      { rejected },
+      { rejected, rejected_total: rejectedTotal },
     );
   }
   try {
@@ -105,7 +111,7 @@ async function accept(
     throw unavailable(error);
   }
   outcomes.inc({ outcome: 'accepted' }, accepted);
-  return { accepted, rejected };
+  return { accepted, rejected: [...rejected], rejected_total: rejectedTotal };
 }
 
 function isPieces(body: unknown): body is readonly Buffer[] {
@@ -165,11 +171,14 @@ const routeSchema = {
               description: 'of the click in the array, or of its line among those not blank, from 0',
             }),
             code: Type.String({
-              description: 'invalid_json, not_an_object, missing_field, invalid_field, too_old or too_far_ahead',
+              description:
+                'invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, too_old or too_far_ahead',
             }),
             message: Type.String({ description: 'names field, value and rule' }),
           }),
+          { description: `the first ${maxRejectionsTold} of them, in the order of the clicks` },
         ),
+        rejected_total: Type.Integer({ description: 'clicks that are rejected, with those that are only counted' }),
       },
       { description: 'At least one click is accepted' },
     ),

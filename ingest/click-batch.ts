@@ -3,6 +3,10 @@
  * ones is a verdict with its index and never harms the others. What is plain is taken over as it stands
  * (`plain-click.ts`), and what is not is parsed: the same comes of both.
  *
+ * No body is parsed as a whole: a few kilobytes of gzip can hold a million small things. Clicks are found by their
+ * brackets or newlines, each is parsed alone and only if it is neither large nor deep, blank lines are passed as bytes,
+ * and the work is done in slices, between which the event loop can have a turn.
+ *
  * `JSON.parse` makes `__proto__` an ordinary property, and only named fields are read from what it returns and nothing
  * is merged, so no input can reach a prototype.
  */
@@ -11,6 +15,7 @@ import { Problem } from '../infra/http.ts';
 import { parseClick, type RejectCode, reject, type Verdict } from './click-body.ts';
 import { createClickIdMint, createClickIdWriter } from './click-id.ts';
 import { ClickLines } from './click-lines.ts';
+import { JsonExtent } from './json-extent.ts';
 import { createPlainClicks } from './plain-click.ts';
 
 export interface Rejected {
@@ -23,72 +28,168 @@ export interface Rejected {
 export interface ClickBatch {
   /** Hold until the next body is parsed. */
   readonly lines: ClickLines;
-  readonly rejected: Rejected[];
+  /** The first of them: an answer must not be many times what was posted. */
+  readonly rejected: readonly Rejected[];
+  readonly rejectedTotal: number;
 }
 
+/** Work in slices of a millisecond or so: after each it can be left alone for any time. */
+export type Slices<T> = Generator<void, T>;
+
+/** One body at a time: the next may be begun when the last is done, or left for good. */
 export interface ClickParser {
   /** One click, or an array of clicks. @throws Problem 400, 413 */
-  json(body: Buffer, receivedAt: number): ClickBatch;
+  json(body: Buffer, receivedAt: number): Slices<ClickBatch>;
   /** One click per line; blank lines are skipped. @throws Problem 413 */
-  ndjson(body: Buffer, receivedAt: number): ClickBatch;
+  ndjson(body: Buffer, receivedAt: number): Slices<ClickBatch>;
 }
+
+/** So many rejections are told in full, the others only counted. */
+export const maxRejectionsTold = 100;
+/** Fields that are not known count too. The longest click of known fields has about 3 KiB. */
+export const maxClickBytes = 64 << 10;
+export const maxClickDepth = 64;
+
+/** Of one slice, in bytes of plain clicks. */
+const sliceWork = 256 << 10;
+/** Of a click that is parsed, beside that for its bytes: as long as so many bytes of plain clicks take. */
+const parsedWork = 1 << 10;
+const parsedByteWork = 8;
 
 export function createClickParser(maxItems: number): ClickParser {
   const lines = new ClickLines();
   const mintClickId = createClickIdMint();
   const takePlain = createPlainClicks(createClickIdWriter());
+  const extent = new JsonExtent();
+  let rejected: Rejected[] = [];
+  let rejectedTotal = 0;
+  /** Done in this slice. */
+  let work = 0;
 
-  const take = (json: unknown, receivedAt: number, index: number, rejected: Rejected[]) => {
-    const verdict = json === undefined ? notJson : parseClick(json, receivedAt, mintClickId(receivedAt));
-    if (verdict.ok) lines.add(verdict.click);
-    else rejected.push({ index, code: verdict.code, message: verdict.message });
-  };
-  /** Whether the whole body is plain: else nothing is taken over. */
-  const takePlainBody = (body: Buffer, receivedAt: number) => {
+  const begin = () => {
     lines.clear();
-    let at = afterSpace(body, 0);
-    const isArray = body[at] === openingBracket;
-    do {
-      at = takePlain(body, isArray ? afterSpace(body, at + 1) : at, body.length, receivedAt, lines);
-      if (at === -1 || lines.count > maxItems) return false;
-      at = afterSpace(body, at);
-    } while (isArray && body[at] === comma);
-    if (!isArray) return at === body.length;
-    return body[at] === closingBracket && afterSpace(body, at + 1) === body.length;
+    rejected = [];
+    rejectedTotal = 0;
+    work = 0;
   };
+  const batch = (): ClickBatch => ({ lines, rejected, rejectedTotal });
+  const isSliceDone = () => {
+    if (work < sliceWork) return false;
+    work = 0;
+    return true;
+  };
+  const add = (verdict: Verdict, index: number) => {
+    if (verdict.ok) lines.add(verdict.click);
+    else if (++rejectedTotal <= maxRejectionsTold) {
+      rejected.push({ index, code: verdict.code, message: verdict.message });
+    }
+  };
+  /** Of a click that is not plain, of which `extent` has seen the whole or all up to an error. */
+  const parse = (click: Buffer, receivedAt: number): Verdict => {
+    if (click.length > maxClickBytes) return tooLarge(click.length);
+    work += parsedWork + parsedByteWork * click.length;
+    if (extent.deepest > maxClickDepth) return tooDeep;
+    const text = decoded(click);
+    const json = text === undefined ? undefined : parseJson(text);
+    return json === undefined ? notJson : parseClick(json, receivedAt, mintClickId(receivedAt));
+  };
+  /** In a body of JSON what is no JSON spoils all. */
+  const addElement = (click: Buffer, receivedAt: number, index: number) => {
+    const verdict = parse(click, receivedAt);
+    if (verdict === notJson) throw bodyNotJson();
+    add(verdict, index);
+  };
+  /** Behind the space at `at`, of which there may be megabytes. */
+  function* behindSpace(body: Buffer, at: number): Slices<number> {
+    for (;;) {
+      const end = Math.min(at + sliceWork, body.length);
+      const to = afterSpace(body, at, end);
+      work += to - at;
+      if (to < end || to === body.length) return to;
+      at = to;
+      if (isSliceDone()) yield;
+    }
+  }
+  /** Behind the element at `start`, which is added. */
+  function* behindElement(body: Buffer, start: number, receivedAt: number, index: number): Slices<number> {
+    const plainEnd = takePlain(body, start, body.length, receivedAt, lines);
+    if (plainEnd !== -1) {
+      const at = yield* behindSpace(body, plainEnd);
+      if (body[at] === comma || body[at] === closingBracket) return at;
+      lines.dropLast();
+    }
+    extent.begin(start);
+    while (!extent.run(body, Math.min(extent.at + sliceWork, body.length))) {
+      if (extent.at >= body.length) throw bodyNotJson();
+      yield;
+    }
+    work += extent.at - start;
+    addElement(body.subarray(start, extent.at), receivedAt, index);
+    return extent.at;
+  }
 
   return {
-    json(body, receivedAt) {
-      const rejected: Rejected[] = [];
-      if (takePlainBody(body, receivedAt)) return { lines, rejected };
-      lines.clear();
-      const json = isUtf8(body) ? parseJson(body.toString()) : undefined;
-      if (json === undefined) throw new Problem(400, 'invalid_json', 'the body is not JSON in UTF-8');
-      const inputs: readonly unknown[] = Array.isArray(json) ? json : [json];
-      if (inputs.length > maxItems) throw tooMany(maxItems);
-      for (let i = 0; i < inputs.length; i++) take(inputs[i], receivedAt, i, rejected);
-      return { lines, rejected };
+    *json(body, receivedAt) {
+      begin();
+      const start = yield* behindSpace(body, 0);
+      if (body[start] !== openingBracket) {
+        const plainEnd = takePlain(body, start, body.length, receivedAt, lines);
+        if (plainEnd !== -1 && (yield* behindSpace(body, plainEnd)) === body.length) return batch();
+        if (plainEnd !== -1) lines.dropLast();
+        extent.begin(start);
+        extent.run(body, Math.min(start + maxClickBytes, body.length));
+        addElement(body.subarray(start), receivedAt, 0);
+        return batch();
+      }
+      let at = yield* behindSpace(body, start + 1);
+      for (let index = 0; body[at] !== closingBracket; index++) {
+        if (index === maxItems) throw tooMany(maxItems);
+        if (index > 0 && body[at] !== comma) throw bodyNotJson();
+        const next = index === 0 ? at : at + 1;
+        const elementStart = isSpace[body[next]!] === 1 ? yield* behindSpace(body, next) : next;
+        // Nearly all are plain, and end at once: that needs no generator.
+        const plainEnd = takePlain(body, elementStart, body.length, receivedAt, lines);
+        const isAlone = plainEnd !== -1 && (body[plainEnd] === comma || body[plainEnd] === closingBracket);
+        if (plainEnd !== -1 && !isAlone) lines.dropLast();
+        at = isAlone ? plainEnd : yield* behindElement(body, elementStart, receivedAt, index);
+        work += at - elementStart;
+        if (isSliceDone()) yield;
+      }
+      if ((yield* behindSpace(body, at + 1)) !== body.length) throw bodyNotJson();
+      return batch();
     },
-    ndjson(body, receivedAt) {
-      lines.clear();
-      const rejected: Rejected[] = [];
-      let index = 0;
+
+    *ndjson(body, receivedAt) {
+      begin();
+      let [index, oddBlankLines] = [0, 0];
       for (let start = 0, end = 0; start < body.length; start = end + 1) {
+        if (isSliceDone()) yield;
+        // Over blank lines too, however many there are.
+        if (isSpace[body[start]!] === 1) start = yield* behindSpace(body, start);
+        if (start === body.length) break;
+        if (index + oddBlankLines === maxItems) throw tooMany(maxItems);
         end = body.indexOf(newline, start);
         if (end === -1) end = body.length;
-        const isFull = index === maxItems;
-        const behind = isFull ? -1 : takePlain(body, start, end, receivedAt, lines);
-        if (behind !== -1 && afterSpace(body, behind) >= end) {
+        work += end - start;
+        const isLong = end - start > maxClickBytes;
+        const behind = isLong ? -1 : takePlain(body, start, end, receivedAt, lines);
+        if (behind !== -1 && afterSpace(body, behind, end) === end) {
           index++;
           continue;
         }
         if (behind !== -1) lines.dropLast();
-        const text = decoded(body.subarray(start, end));
-        if (text?.trim() === '') continue;
-        if (isFull) throw tooMany(maxItems);
-        take(text === undefined ? undefined : parseJson(text), receivedAt, index++, rejected);
+        const line = body.subarray(start, end);
+        // Unicode has more spaces than JSON. Such lines are blank, but each costs as much as a click, and counts as one.
+        if (!isLong && body[start] !== openingBrace && decoded(line)?.trim() === '') {
+          oddBlankLines++;
+          work += parsedWork;
+          continue;
+        }
+        extent.begin(start);
+        if (!isLong) extent.run(body, end);
+        add(parse(line, receivedAt), index++);
       }
-      return { lines, rejected };
+      return batch();
     },
   };
 }
@@ -107,15 +208,24 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** What JSON allows between its tokens. */
-function afterSpace(body: Buffer, at: number): number {
-  while (at < body.length && isSpace[body[at]!] === 1) at++;
+/** Behind what JSON allows between its tokens, or at `end`. */
+function afterSpace(body: Buffer, at: number, end: number): number {
+  while (at < end && isSpace[body[at]!] === 1) at++;
   return at;
 }
 
-const [comma, newline, openingBracket, closingBracket] = [0x2c, 0x0a, 0x5b, 0x5d];
+const [comma, newline, openingBrace, openingBracket, closingBracket] = [0x2c, 0x0a, 0x7b, 0x5b, 0x5d];
 const isSpace = Uint8Array.from({ length: 256 }, (_, byte) => Number([0x20, 0x09, 0x0a, 0x0d].includes(byte)));
 const notJson: Verdict = reject('invalid_json', 'the line is not JSON in UTF-8');
+const tooDeep: Verdict = reject('too_deep', `click: must nest at most ${maxClickDepth} deep`);
+
+function tooLarge(bytes: number): Verdict {
+  return reject('too_large', `click of ${bytes} bytes: must be at most ${maxClickBytes} bytes`);
+}
+
+function bodyNotJson(): Problem {
+  return new Problem(400, 'invalid_json', 'the body is not JSON in UTF-8');
+}
 
 function tooMany(maxItems: number): Problem {
   return new Problem(413, 'too_many_clicks', `a request may hold at most ${maxItems} clicks`);

@@ -11,6 +11,8 @@ import { adIdPattern, type Click, countryPattern, isText, limits, parseTime, unk
 
 export type RejectCode =
   | 'invalid_json'
+  | 'too_large'
+  | 'too_deep'
   | 'not_an_object'
   | 'missing_field'
   | 'invalid_field'

@@ -43,13 +43,14 @@ export const IngestConfig = Type.Object({
     minimum: mib,
     maximum: 4096 * mib,
     description:
-      'bytes of click lines waiting for Kafka, and, counted apart, of request bodies being received; beyond, requests get 503 with Retry-After',
+      'bytes of click lines waiting for Kafka, and, each counted apart, of request bodies being received and of large ones waiting to be judged; beyond, requests get 503 with Retry-After',
   }),
   INGEST_BODY_LIMIT_BYTES: Type.Integer({
     default: 4 * mib,
     minimum: 1_024,
     maximum: 64 * mib,
-    description: 'bytes of one request body, as received and again as inflated; beyond: 413',
+    description:
+      'bytes of one request body, as received and again as inflated (by gzip to 64 KiB and 100 times its length at most); beyond: 413',
   }),
   INGEST_MAX_ITEMS: Type.Integer({
     default: 10_000,

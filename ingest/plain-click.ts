@@ -46,7 +46,8 @@ export function createPlainClicks(writeClickId: ClickIdWriter): TakePlainClick {
         if (timeEnd !== 0) return -1;
         timeStart = at;
         clickedAt = 0;
-        for (; isDigit(source[at]!); at++) clickedAt = clickedAt * 10 + source[at]! - zero;
+        for (; isDigit(source[at]!) && at - timeStart <= mostDigits; at++)
+          clickedAt = clickedAt * 10 + source[at]! - zero;
         timeEnd = at;
         if (timeEnd === timeStart || timeEnd - timeStart > mostDigits || source[timeStart] === zero) return -1;
       } else {
@@ -138,6 +139,9 @@ const noCountry = Buffer.from(unknownCountry);
 const mostAdded = 256;
 /** More are more than any time that is taken. */
 const mostDigits = 15;
+/** Between two tokens, and of a text: what has more is no plain click, and is not looked at further. */
+const mostBlanks = 256;
+const mostTextLength = Math.max(limits.adIdLength, limits.eventIdLength, limits.userIdLength, limits.ipLength);
 
 const [quote, comma, colon, brace, closingBrace] = [0x22, 0x2c, 0x3a, 0x7b, 0x7d];
 const [blank, backslash, zero] = [0x20, 0x5c, 0x30];
@@ -170,13 +174,15 @@ function fieldOf(first: number, second: number): Buffer | undefined {
 }
 
 function afterBlanks(source: Buffer, at: number): number {
-  while (source[at] === blank) at++;
+  const end = at + mostBlanks;
+  while (source[at] === blank && at < end) at++;
   return at;
 }
 
-/** Where printable ASCII without quotes and escapes ends. */
+/** Where printable ASCII without quotes and escapes ends, or is longer than any field may be. */
 function textEnd(source: Buffer, at: number): number {
-  for (; at < source.length; at++) {
+  const end = Math.min(at + mostTextLength + 1, source.length);
+  for (; at < end; at++) {
     const byte = source[at]!;
     if (byte === quote || byte < blank || byte > 0x7e || byte === backslash) break;
   }

@@ -1,12 +1,16 @@
 /**
  * Receives a request's body whole, within limits that hold whatever the client announces: at most `limitBytes` as
  * received and again as inflated, and at most `budgetBytes` over all requests being received at one moment.
- * Inflating is synchronous, so only one body is inflated at a time, and it stops at the limit: a bomb costs no memory.
+ *
+ * Inflating stops at the limit, and sooner at a ratio that clicks do not have: a bomb costs no memory. What seems small
+ * is inflated at once; all else off the event loop, and only one body at a time.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
-import { gunzipSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { gunzip, gunzipSync, type ZlibOptions } from 'node:zlib';
 import { Problem } from '../infra/http.ts';
+import { type OneAtATime, oneAtATime } from './one-at-a-time.ts';
 
 /** Resolves to the body in the pieces in which it came. */
 export type BodyReader = (headers: IncomingHttpHeaders, stream: Readable) => Promise<readonly Buffer[]>;
@@ -17,6 +21,7 @@ export interface BodyLimits {
 }
 
 export function createBodyReader({ limitBytes, budgetBytes }: BodyLimits): BodyReader {
+  const inTurn = oneAtATime();
   let receivingBytes = 0;
   return async (headers, stream) => {
     const encoding = encodingOf(headers);
@@ -31,7 +36,7 @@ export function createBodyReader({ limitBytes, budgetBytes }: BodyLimits): BodyR
     };
     try {
       const body = await collect(stream, onChunk);
-      return encoding === 'gzip' ? [inflate(Buffer.concat(body), limitBytes)] : body;
+      return encoding === 'gzip' ? [await inflate(Buffer.concat(body), limitBytes, inTurn)] : body;
     } finally {
       receivingBytes -= bodyBytes;
     }
@@ -89,15 +94,52 @@ function collect(stream: Readable, onChunk: (bytes: number) => void): Promise<re
   });
 }
 
-function inflate(body: Buffer, limitBytes: number): Buffer {
+/** A body may always inflate to so many bytes, and beyond them to `maxInflateRatio` for each byte received. */
+export const freeInflatedBytes = 64 << 10;
+export const maxInflateRatio = 100;
+
+async function inflate(body: Buffer, limitBytes: number, inTurn: OneAtATime): Promise<Buffer> {
+  const ratioBytes = freeInflatedBytes + maxInflateRatio * body.length;
+  const options: ZlibOptions = { maxOutputLength: Math.min(limitBytes, ratioBytes), chunkSize: inflatedChunkBytes };
   try {
-    return gunzipSync(body, { maxOutputLength: limitBytes });
+    if (saidBytes(body) <= freeInflatedBytes && body.length <= freeInflatedBytes) {
+      const inflated = inflateSmall(body, Math.min(limitBytes, freeInflatedBytes));
+      if (inflated) return inflated;
+    }
+    return await inTurn(() => gunzipAsync(body, options));
   } catch (error) {
-    if (error instanceof RangeError) throw tooLarge(limitBytes);
+    if (error instanceof RangeError) throw ratioBytes < limitBytes ? inflatesTooMuch() : tooLarge(limitBytes);
     throw new Problem(400, 'invalid_gzip', 'the body is not complete gzip data');
   }
 }
 
+/** Undefined if it is larger than `maxBytes`. */
+function inflateSmall(body: Buffer, maxBytes: number): Buffer | undefined {
+  try {
+    return gunzipSync(body, { maxOutputLength: maxBytes });
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+/** What gzip data says of its length when inflated, at its end; it may lie. */
+function saidBytes(body: Buffer): number {
+  return body.length < 4 ? 0 : body.readUInt32LE(body.length - 4);
+}
+
+const gunzipAsync = promisify<Buffer, ZlibOptions, Buffer>(gunzip);
+/** By so much at a time: each piece is a way to another thread and back. */
+const inflatedChunkBytes = 256 << 10;
+
 function tooLarge(limitBytes: number): Problem {
   return new Problem(413, 'body_too_large', `the body must be at most ${limitBytes} bytes, inflated too`);
+}
+
+function inflatesTooMuch(): Problem {
+  return new Problem(
+    413,
+    'inflates_too_much',
+    `the body must inflate to at most ${freeInflatedBytes} bytes and ${maxInflateRatio} more for each byte received`,
+  );
 }

@@ -27,6 +27,7 @@ import { logEndsOf } from './log-ends.ts';
 import type { Partitions } from './partitions.ts';
 import { patientPipeline } from './patient-pipeline.ts';
 import { createPipelineMetrics } from './pipeline-metrics.ts';
+import { keepPrivate } from './private-answers.ts';
 import { createQuarantineQueries } from './quarantine-queries.ts';
 import { createQueries } from './queries.ts';
 import { createRawQueries } from './raw-queries.ts';
@@ -175,6 +176,7 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   http.addHook('onSend', async (_request, reply) => {
     reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
   });
+  keepPrivate(http);
   tagAnswers(http);
   answerRows(http);
   const paths = new Map<string, string[]>();

@@ -100,7 +100,7 @@ export function isoOrNull(ms: number | null): string | null {
 /**
  * What may be kept is asked for again before it is used (`no-cache`, and see `etag.ts`), but for a final number: it may
  * be used for a short while unasked (a recount could restate it), if the address says which minutes it is of ("the last
- * minute" is another one soon) and by which rules (a stored filter may be changed).
+ * minute" is another one soon) and by which rules (a stored filter may be changed). `private-answers.ts` says which of them are for who asked alone.
  */
 export function setCaching(reply: FastifyReply, state: State, asked: AskedRange & { readonly filter?: string }): void {
   const mayKeep = state !== 'provisional' && asked.from !== undefined && asked.filter === undefined;

@@ -39,6 +39,8 @@ export function createPoster(options: PosterOptions): Post {
       switch (answer.kind) {
         case 'verdicts':
           return answer.verdicts;
+        case 'told_in_part':
+          return await postUntold(post, lines, answer.verdicts);
         case 'too_large':
           return await postHalves(post, lines, answer.reason);
         case 'hopeless':
@@ -57,7 +59,7 @@ export function createPoster(options: PosterOptions): Post {
 }
 
 type Answer =
-  | { readonly kind: 'verdicts'; readonly verdicts: Verdicts }
+  | { readonly kind: 'verdicts' | 'told_in_part'; readonly verdicts: Verdicts }
   | { readonly kind: 'retry'; readonly reason: string; readonly retryAfterMs: number }
   | { readonly kind: 'too_large' | 'hopeless'; readonly reason: string };
 
@@ -83,16 +85,34 @@ function answerOf(response: Response, text: string): Answer {
   const { status } = response;
   const body = parseBody(text);
   const rejected = body?.rejected;
-  if (status === 202 && body?.accepted !== undefined && rejected) {
-    return { kind: 'verdicts', verdicts: { accepted: body.accepted, rejected } };
+  const accepted = status === 400 && rejected && rejected.length > 0 ? 0 : body?.accepted;
+  if ((status === 202 || status === 400) && accepted !== undefined && rejected) {
+    const isAll = (body.rejected_total ?? rejected.length) <= rejected.length;
+    return { kind: isAll ? 'verdicts' : 'told_in_part', verdicts: { accepted, rejected } };
   }
-  if (status === 400 && rejected && rejected.length > 0)
-    return { kind: 'verdicts', verdicts: { accepted: 0, rejected } };
   const reason = `${response.url}: ${status} ${body?.detail ?? text.slice(0, 200)}`;
   if (status === 413) return { kind: 'too_large', reason };
   if (status === 408 || status === 429 || status >= 500)
     return { kind: 'retry', reason, retryAfterMs: retryAfterMsOf(response) };
   return { kind: 'hopeless', reason };
+}
+
+/**
+ * Ingest tells the first rejections and counts the others: what lies behind the last that was told is posted again, in
+ * requests so small that all are told. What was accepted of it counts once, as its copies have the same event_id.
+ */
+async function postUntold(post: Post, lines: readonly string[], told: Verdicts): Promise<Verdicts | undefined> {
+  const rejected = [...told.rejected];
+  const perRequest = Math.max(1, rejected.length);
+  const untoldAt = (rejected.at(-1)?.index ?? -1) + 1;
+  let accepted = untoldAt - rejected.length;
+  for (let at = untoldAt; at < lines.length; at += perRequest) {
+    const verdicts = await post(lines.slice(at, at + perRequest));
+    if (!verdicts) return undefined;
+    accepted += verdicts.accepted;
+    for (const verdict of verdicts.rejected) rejected.push({ ...verdict, index: verdict.index + at });
+  }
+  return { accepted, rejected };
 }
 
 /** A server may be set to smaller requests than ours. One click alone that is too large is a verdict. */
@@ -111,6 +131,7 @@ const AnswerBody = Type.Object({
   rejected: Type.Optional(
     Type.Array(Type.Object({ index: Type.Integer(), code: Type.String(), message: Type.String() })),
   ),
+  rejected_total: Type.Optional(Type.Integer()),
   detail: Type.Optional(Type.String()),
 });
 

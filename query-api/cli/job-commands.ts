@@ -25,7 +25,7 @@ export function replayCommand(differsCode: number = exitCodes.differs): Command 
     .description('Recount final minutes from raw clicks, and show, or with --apply restate, what differs.')
     .option('--apply', 'restate what differs', false)
     .option('--job <id>', 'follow a job that was started before')
-    .option('--cancel <id>', 'end a job')
+    .option('--cancel <id>', 'end a replay; restatements of late clicks cannot be ended')
     .option('--rows <n>', 'rows of the diff to show, at most 10000', wholeNumber(1, 10_000), 50)
     .addHelpText('after', '\nCtrl-C leaves the job running; --job <id> follows it again, --cancel <id> ends it.')
     .action(async (given: ReplayOptions) => {

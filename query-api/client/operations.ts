@@ -1318,13 +1318,16 @@ export interface Operations {
     };
     readonly answer: {
       /** clicks that are in the log now */ readonly accepted: number;
+      /** the first 100 of them, in the order of the clicks */
       readonly rejected: readonly {
         /** of the click in the array, or of its line among those not blank, from 0 */ readonly index: number;
-        /** invalid_json, not_an_object, missing_field, invalid_field, too_old or too_far_ahead */
+        /** invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, too_old or too_far_ahead */
         readonly code: string;
         /** names field, value and rule */
         readonly message: string;
       }[];
+      /** clicks that are rejected, with those that are only counted */
+      readonly rejected_total: number;
     };
   };
   /** Store a filter, or replace it: all of it */

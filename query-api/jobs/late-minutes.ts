@@ -1,13 +1,15 @@
 /**
- * Finds minutes that have `too_late` lines which no recount has seen yet, and says which of them to recount now: when
- * no more came for a while, or some have waited for long. Lines are counted by the day they arrived, and looked for
+ * Finds minutes that have `too_late` lines which no recount has counted yet, and says which of them to recount now:
+ * when no more came for a while, or some have waited for long. Lines are counted by the day they arrived, and looked for
  * over as many days as the log keeps: nothing older can still come in.
  *
- * Lines whose job has failed were not recounted. They are looked for again after a pause, so that a job which always
- * fails neither runs without end nor is forgotten.
+ * Lines are counted when a job that took them is `done`, and by nothing else: one that was cancelled, or whose row is
+ * gone, leaves them due as if it had never been. A job that is open only holds them, and one that has failed does so for
+ * a pause, so that a job which always fails neither runs without end nor is forgotten.
  */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { settingsOf } from '../read-settings.ts';
+import type { Job } from './job.ts';
 
 export interface LateMinute {
   /** Days since 1970, of arrival. */
@@ -18,9 +20,9 @@ export interface LateMinute {
 }
 
 export interface LateMinutes {
-  /** Those to recount now. `finalUntil` and `rawSince` bound what can be recounted. */
+  /** Those to recount now, which no job holds. `finalUntil` and `rawSince` bound what can be recounted. */
   due(finalUntil: number, rawSince: number): Promise<LateMinute[]>;
-  /** All that no recount has seen, of minutes in [from, to). */
+  /** All that are not counted but will be soon, of minutes in [from, to): without those of a job that has just failed. */
   pending(from: number, to: number): Promise<LateMinute[]>;
   /** They are part of a job now; of rows that say the same number of lines the last one holds. */
   taken(minutes: readonly LateMinute[], job: string): Promise<void>;
@@ -41,9 +43,11 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
   const waiting = new Map<string, { lines: number; since: number; changedAt: number }>();
   const keyOf = ({ day, minute }: LateMinute) => `${day} ${minute}`;
 
-  const pending = (from: number, to: number): Promise<LateMinute[]> =>
+  /** Those that a job holds come last: however many they are, they do not hide the others. */
+  const uncounted = (from: number, to: number): Promise<UncountedMinute[]> =>
     clickhouse.query(
-      `SELECT late.day AS day, late.minute_ms AS minute, late.lines AS lines
+      `SELECT late.day AS day, late.minute_ms AS minute, late.lines AS lines, seen.seen_lines AS taken_lines,
+         seen.job_state AS state, seen.job_updated AS updated_at
        FROM (
          SELECT toRelativeDayNum(appended_at) AS day, intDiv(clicked_at, 60000) * 60000 AS minute_ms, count() AS lines
          FROM quarantine FINAL
@@ -52,24 +56,37 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
          GROUP BY day, minute_ms
        ) AS late
        LEFT JOIN (
-         SELECT toRelativeDayNum(day) AS seen_day, toInt64(toUnixTimestamp(minute)) * 1000 AS seen_minute_ms,
-           lines AS seen_lines
-         FROM minute_recount FINAL WHERE day >= toDate(fromUnixTimestamp64Milli({since:Int64}, 'UTC'))
-           AND job NOT IN (
-             SELECT id FROM replay_job FINAL
-             WHERE state = 'failed' AND updated_at <= fromUnixTimestamp64Milli({failed_until:Int64}, 'UTC')
-           )
+         SELECT recounted.seen_day AS seen_day, recounted.seen_minute_ms AS seen_minute_ms,
+           recounted.seen_lines AS seen_lines, jobs.job_state AS job_state, jobs.job_updated AS job_updated
+         FROM (
+           SELECT toRelativeDayNum(day) AS seen_day, toInt64(toUnixTimestamp(minute)) * 1000 AS seen_minute_ms,
+             lines AS seen_lines, job AS seen_job
+           FROM minute_recount FINAL WHERE day >= toDate(fromUnixTimestamp64Milli({since:Int64}, 'UTC'))
+         ) AS recounted
+         LEFT JOIN (
+           SELECT id, state AS job_state, toUnixTimestamp64Milli(updated_at) AS job_updated
+           FROM replay_job FINAL WHERE kind = 'restate'
+         ) AS jobs ON recounted.seen_job = jobs.id
        ) AS seen ON late.day = seen.seen_day AND late.minute_ms = seen.seen_minute_ms
-       WHERE late.lines > seen.seen_lines
-       ORDER BY minute, day LIMIT ${minutesPerJob} ${settingsOf(minutesPerJob, timeoutMs)}`,
-      { since: startOfDay(now()) - lookBackMs, failed_until: now() - pauseMs, from, to },
+       WHERE late.lines > seen.seen_lines OR seen.job_state != 'done'
+       ORDER BY seen.job_state IN ('queued', 'running', 'failed'), minute, day
+       LIMIT ${minutesPerJob} ${settingsOf(minutesPerJob, timeoutMs)}, join_use_nulls=0`,
+      { since: startOfDay(now()) - lookBackMs, from, to },
     );
+  const hasFailedLately = ({ state, updated_at }: UncountedMinute) =>
+    state === 'failed' && updated_at > now() - pauseMs;
+  /** Lines beyond those that a job took belong to nobody. */
+  const isHeld = (late: UncountedMinute) =>
+    late.lines <= late.taken_lines && (late.state === 'queued' || late.state === 'running' || hasFailedLately(late));
 
   return {
-    pending,
+    async pending(from, to) {
+      const found = await uncounted(from, to);
+      return found.filter(late => !(isHeld(late) && hasFailedLately(late))).map(lateMinuteOf);
+    },
     async due(finalUntil, rawSince) {
       const at = now();
-      const found = await pending(rawSince, finalUntil);
+      const found = (await uncounted(rawSince, finalUntil)).filter(late => !isHeld(late)).map(lateMinuteOf);
       const keys = new Set(found.map(keyOf));
       for (const key of waiting.keys()) if (!keys.has(key)) waiting.delete(key);
       return found.filter(late => {
@@ -89,6 +106,19 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
       for (const minute of minutes) waiting.delete(keyOf(minute));
     },
   };
+}
+
+interface UncountedMinute extends LateMinute {
+  /** What the last job took that was made for this minute, and how that job stands; 0 and '': there is none. */
+  readonly taken_lines: number;
+  readonly state: Job['state'] | '';
+  /** Epoch ms. */
+  readonly updated_at: number;
+}
+
+/** Never fewer lines than were taken before: of two rows of a minute the one with more holds, and that is to be the new job's. */
+function lateMinuteOf({ day, minute, lines, taken_lines }: UncountedMinute): LateMinute {
+  return { day, minute, lines: Math.max(lines, taken_lines) };
 }
 
 const dayMs = 86_400_000;

@@ -1,6 +1,6 @@
 /** POST, GET and DELETE /v1/replays: recounts of final minutes from raw clicks, as jobs. */
 import { Type } from 'typebox';
-import type { Http } from '../../infra/http.ts';
+import { type Http, Problem } from '../../infra/http.ts';
 import { adIdPattern, countryPattern } from '../../ingest/click.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../cursor.ts';
 import { finalityOf } from '../finality.ts';
@@ -52,6 +52,7 @@ export function routeReplays(http: Http, { queries, jobs, now, rules }: RouteDep
   http.delete('/v1/replays/:id', { schema: cancelSchema }, async (request, reply) => {
     const { id } = request.params;
     const job = existing(await jobs.get(id, kinds), id);
+    if (job.kind === 'restate') throw notCancellable(job);
     if (isOpen(job)) await jobs.cancel(id, now());
     reply.code(202);
     return shownJob(job);
@@ -60,6 +61,17 @@ export function routeReplays(http: Http, { queries, jobs, now, rules }: RouteDep
 
 function isOpen({ state }: Job): boolean {
   return state === 'queued' || state === 'running';
+}
+
+/** A restatement puts clicks into their count that were answered with 202: not to make it is to lose them. */
+function notCancellable({ id, reason }: Job): Problem {
+  const why =
+    reason === 'late' ? 'clicks that came late into their count' : 'counts right that a reconciliation found wrong';
+  return new Problem(
+    409,
+    'not_cancellable',
+    `id "${id}": must be a replay (is a restatement, which puts ${why}, and is never cancelled). Wait until it is done: GET /v1/replays/${id} tells how far it is`,
+  );
 }
 
 function shownRow({ minute, ad_id, country, before, after }: DiffRow) {
@@ -139,7 +151,8 @@ const cancelSchema = {
   tags: ['jobs'],
   operationId: 'cancelReplay',
   summary: 'End a replay; what it has applied stays applied, and is restated as a whole minute',
-  description: 'A job that has already ended stays as it is. The answer has the job as it was when this was asked for.',
+  description:
+    'A job that has already ended stays as it is. The answer has the job as it was when this was asked for. Restatements, which the pipeline makes by itself, are refused with 409 `not_cancellable`: without them clicks that came late would be in no count.',
   params: JobIdParams,
   response: { 202: JobSchema, ...jobProblems },
 } as const;

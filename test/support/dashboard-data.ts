@@ -1,6 +1,8 @@
 /** Two hours of traffic to look at, in the tables as the pipeline would have left it: final, late, restated, set aside. */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { type Click, formatLine, partitionOf } from '../../ingest/click.ts';
+import { newJob } from '../../query-api/jobs/job.ts';
+import { createJobStore } from '../../query-api/jobs/job-store.ts';
 import { SeededRandom } from '../simulation/seeded-random.ts';
 import { click } from './clicks.ts';
 
@@ -50,8 +52,17 @@ export async function fillDashboard(clickhouse: ClickHouse, now: number): Promis
   );
   await insert('quarantine', setAside(now));
   // As if those minutes had been recounted: here is no raw click of them to do it with.
-  const minute = minuteOf(now - 30 * minuteMs) / 1_000;
-  await insert('minute_recount', [{ day: dayOf(now), minute, lines: 1_000, job: 'done', at: Math.floor(now / 1_000) }]);
+  const from = minuteOf(now - 30 * minuteMs);
+  const recounted = { from, to: from + minuteMs, minutes: [from] };
+  const job = newJob({ kind: 'restate', reason: 'late', apply: true, ...recounted }, now - 25 * minuteMs);
+  await createJobStore(clickhouse, { timeoutMs: 9_000 }).save({
+    ...job,
+    state: 'done',
+    position: job.to,
+    minutesDone: 1,
+  });
+  const seen = { day: dayOf(now), minute: from / 1_000, lines: 1_000, job: job.id, at: Math.floor(now / 1_000) };
+  await insert('minute_recount', [seen]);
   await insertDrift(clickhouse, driftMinute);
   const counted = cells.reduce((sum, cell) => sum + cell.clicks, 0);
   const duplicates = cells.reduce((sum, cell) => sum + cell.duplicates, 0);

@@ -53,7 +53,10 @@ function progressOf(job, isOpen) {
     { class: 'notice' },
     h('span', {}, timeElement(job.from), ' to ', timeElement(job.to)),
     h('span', { role: 'status', 'data-job-state': job.state }, text),
-    isOpen && h('button', { type: 'button', onclick: () => remove(`/v1/replays/${job.id}`) }, 'Cancel'),
+    // A restatement is never cancelled: the API refuses it.
+    isOpen &&
+      job.kind === 'replay' &&
+      h('button', { type: 'button', onclick: () => remove(`/v1/replays/${job.id}`) }, 'Cancel'),
     isOpen && h('progress', { max: Math.max(1, total), value: done, 'aria-label': 'Minutes recounted' }),
   );
 }

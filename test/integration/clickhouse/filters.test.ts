@@ -351,7 +351,7 @@ describe('a stored filter', () => {
     const { headers, body } = await store.get(`/v1/ads/popular_ads?${range}&filter=some`);
     expect(body).toMatchObject({ source: 'counts', ads: [{ count: 2 }] });
     // The filter may be another one a moment later.
-    expect(headers['cache-control']).toBe('no-cache');
+    expect(headers['cache-control']).toBe('private, no-cache');
   });
 
   it('that is not there gets 404, naming the parameter', async () => {

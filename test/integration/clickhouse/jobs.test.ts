@@ -457,6 +457,26 @@ describe('late clicks', () => {
     expect(await due(2 * pauseMs)).toEqual([]);
   });
 
+  it('are due again at once when their job was cancelled, or its row is gone', async () => {
+    const late = createLateMinutes({ clickhouse: engine.clickhouse, now: Date.now, timeoutMs: 9_000, quietMs: 0 });
+    const store = createJobStore(engine.clickhouse, { timeoutMs: 9_000 });
+    const range = { from: start, to: start + minuteMs, minutes: [start] };
+    const due = () => late.due(end, start - minuteMs);
+    const pending = () => late.pending(start, end);
+    const found = [{ minute: start, lines: 1 }];
+    await tooLate([click({ clickedAt: start })]);
+    await late.taken(await due(), '01KZZZZZZZZZZZZZZZZZZZZZZA');
+    expect(await due()).toMatchObject(found);
+    const job = newJob({ kind: 'restate', reason: 'late', apply: true, ...range }, Date.now());
+    await store.save(job);
+    await late.taken(await due(), job.id);
+    expect([await due(), await pending()]).toMatchObject([[], found]);
+    await store.save({ ...job, state: 'cancelled', seq: 2 });
+    expect([await due(), await pending()]).toMatchObject([found, found]);
+    await store.save({ ...job, state: 'done', seq: 3 });
+    expect([await due(), await pending()]).toEqual([[], []]);
+  });
+
   it('of minutes whose other clicks are no longer kept are left alone', { timeout: 60_000 }, async () => {
     const old = start - 34 * 86_400_000;
     const late = click({ clickedAt: old });

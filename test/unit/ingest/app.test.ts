@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../infra/config.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import type { Http } from '../../../infra/http.ts';
+import { registry } from '../../../infra/metrics.ts';
 import { buildIngestApp, type IngestDeps } from '../../../ingest/app.ts';
 import type { Click } from '../../../ingest/click.ts';
 import { IngestConfig } from '../../../ingest/config.ts';
@@ -239,6 +240,51 @@ describe('POST /v1/clicks', () => {
   it('says which clicks are bad when all are', async () => {
     const { post } = await setUp();
     expect((await post('[{"ad_id":""},{}]')).body.rejected).toMatchObject([{ index: 0 }, { index: 1 }]);
+  });
+
+  it.each([
+    ['all are bad', '1\n'.repeat(10_000), 400, undefined, 10_000],
+    ['some are bad', '{"ad_id":"a"}\n1\n'.repeat(5_000), 202, 5_000, 5_000],
+  ])('tells the first rejections, and counts all, where %s', async (_what, lines, status, accepted, total) => {
+    const { post } = await setUp();
+    const { body, ...answer } = await post(lines, ndjson);
+    expect([answer.status, body.accepted, body.rejected_total]).toEqual([status, accepted, total]);
+    expect(body.rejected).toHaveLength(100);
+    expect(JSON.stringify(body).length).toBeLessThan(20_000);
+    const metrics = await registry.getSingleMetric('adclicks_clicks_total')?.get();
+    expect(metrics?.values.find(({ labels }) => labels['outcome'] === 'rejected')?.value).toBeGreaterThanOrEqual(total);
+  });
+
+  it.each([
+    ['blank lines', '\n'.repeat(4_000_000), 'application/x-ndjson', 400],
+    ['brackets', `${'['.repeat(2_000_000)}${']'.repeat(2_000_000)}`, 'application/json', 400],
+    ['many bad clicks', '{}\n'.repeat(10_000).padEnd(4_000_000), 'application/x-ndjson', 400],
+    ['clicks that are not plain', '{"ad_id":"é"}\n'.repeat(10_000), 'application/x-ndjson', 400],
+    ['many objects', `[${'{},'.repeat(1_000_000)}{}]`, 'application/json', 413],
+    ['many objects in one click', `[{"ad_id":"a","x":[${'{},'.repeat(1_000_000)}{}]}]`, 'application/json', 400],
+  ])('answers others while it judges a large body: %s', async (_what, body, type, status) => {
+    const { post } = await setUp();
+    let isAnswered = false;
+    const hostile = post(body, { 'content-type': type }).then(answer => {
+      isAnswered = true;
+      return answer;
+    });
+    let good = 0;
+    for (; !isAnswered; good++) expect((await post('{"ad_id":"good"}')).status).toBe(202);
+    expect((await hostile).status).toBe(status);
+    expect(good).toBeGreaterThanOrEqual(4);
+  });
+
+  it('refuses gzip that inflates far more than clicks do', async () => {
+    const { post } = await setUp();
+    for (const text of ['\n', '[', '{},']) {
+      const bomb = gzipSync(text.repeat(4_000_000 / text.length));
+      expect(bomb.length).toBeLessThan(10_000);
+      expect(await post(bomb, { ...ndjson, 'content-encoding': 'gzip' })).toMatchObject({
+        status: 413,
+        body: { code: 'inflates_too_much', detail: expect.stringContaining('100 more for each byte received') },
+      });
+    }
   });
 
   it('answers broken gzip with 400', async () => {

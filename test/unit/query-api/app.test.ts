@@ -185,6 +185,104 @@ describe('caching', () => {
   });
 });
 
+describe('what no shared cache may keep', () => {
+  const policyOf = async (url: string, headers: Record<string, string> = {}) => {
+    const { http: running } = await app(everywhere);
+    const answer = await running.inject({ url, headers });
+    return answer.headers['cache-control'];
+  };
+  const counts = [
+    '/v1/ads/a/aggregated_count',
+    '/v1/ads/popular_ads',
+    '/v1/ads/a/series',
+    '/v1/ads/series',
+    '/v1/ads/countries',
+  ];
+
+  it.each(counts)('is what %s tells of one user or address, final or not', async path => {
+    expect(await policyOf(`${path}?${minute}`)).toBe('public, max-age=30');
+    for (const who of ['user_id=u', 'ip=10.0.0.1', 'user_id=u&ip=10.0.0.1&country=KR']) {
+      expect(await policyOf(`${path}?${minute}&${who}`)).toBe('private, max-age=30');
+      expect(await policyOf(`${path}?${who}`)).toBe('private, no-cache');
+    }
+    expect(await policyOf(`${path}?${minute}&filter=f`)).toBe('private, no-cache');
+  });
+
+  it('is every answer to who has identified himself', async () => {
+    const { http: running } = await app(everywhere);
+    const told = [...counts, '/v1/status', '/v1/replays', '/v1/reconciliations'];
+    for (const path of told) {
+      const url = counts.includes(path) ? `${path}?${minute}` : path;
+      for (const headers of [{ authorization: 'Bearer x' }, { cookie: 'session=x' }]) {
+        const policy = (await running.inject({ url, headers })).headers['cache-control'];
+        expect([url, policy]).toEqual([url, expect.stringMatching(/^private, (max-age=30|no-cache)$/)]);
+      }
+    }
+  });
+
+  it('is what tells lines, ids and rules as they were sent, errors too', async () => {
+    for (const path of ['/v1/clicks/e-1', '/v1/filters', '/v1/filters/f', '/v1/quarantine?limit=x']) {
+      expect([path, await policyOf(path)]).toEqual([path, 'private, no-cache']);
+    }
+    expect(await policyOf('/v1/quarantine/export')).toBe('no-store');
+    expect(await policyOf(`/v1/exports/clicks?${minute}`)).toBe('no-store');
+  });
+});
+
+describe('DELETE /v1/replays/{id}', () => {
+  const id = '01KZZZZZZZZZZZZZZZZZZZZZZA';
+  const at = Date.parse('2025-11-22T08:26:00Z');
+  const cancel = async (kind: 'replay' | 'restate', reason: string, state: string) => {
+    const row = {
+      ...{ id, kind, reason, state, apply: 1, from_s: 0, to_s: 60, minutes_s: [0], position_s: 0, minutes_done: 0 },
+      ...{
+        minutes_total: 1,
+        clicks_read: 0,
+        cells_changed: 0,
+        result: '',
+        error: '',
+        created_ms: at,
+        updated_ms: at,
+        seq: 1,
+      },
+    };
+    const { clickhouse } = fakeClickHouse({});
+    const written: string[] = [];
+    const { http: running } = await app(
+      {},
+      {
+        clickhouse: {
+          ...clickhouse,
+          query: async <T>(sql: string) => (sql.includes('replay_job') ? [row] : []) as T[],
+          insert: async table => void written.push(table),
+        },
+      },
+    );
+    const { statusCode, body } = await running.inject({ method: 'DELETE', url: `/v1/replays/${id}` });
+    return { status: statusCode, body: JSON.parse(body), written };
+  };
+
+  it.each([
+    ['late', 'queued'],
+    ['late', 'running'],
+    ['late', 'done'],
+    ['reconcile', 'queued'],
+  ])('refuses a restatement (%s, %s), saying why and what to do', async (reason, state) => {
+    const { status, body, written } = await cancel('restate', reason, state);
+    expect({ status, code: body.code, written }).toEqual({ status: 409, code: 'not_cancellable', written: [] });
+    expect(body.detail).toMatch(
+      /^id "01KZ{22}A": must be a replay \(is a restatement, .*\)\. Wait until it is done: GET /,
+    );
+  });
+
+  it('cancels a replay', async () => {
+    const { status, body, written } = await cancel('replay', 'replay', 'queued');
+    expect({ status, state: body.state, written }).toEqual({
+      ...{ status: 202, state: 'queued', written: ['replay_cancellation'] },
+    });
+  });
+});
+
 describe('a wrong request', () => {
   it.each([
     ['/v1/ads/popular_ads?cuont=5', 'cuont'],

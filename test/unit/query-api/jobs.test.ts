@@ -97,7 +97,7 @@ describe('late minutes', () => {
   it('are due when no more came for a while, or they have waited for long', async () => {
     let time = 0;
     let lines = 1;
-    const { clickhouse } = fakeClickHouse(() => [minute(lines)]);
+    const { clickhouse } = fakeClickHouse(() => [{ ...minute(lines), taken_lines: 0, state: '', updated_at: 0 }]);
     const late = createLateMinutes({ clickhouse, now: () => time, timeoutMs: 1_000, quietMs: 10, longestWaitMs: 60 });
     const due = async (at: number) => {
       time = at;
@@ -112,6 +112,44 @@ describe('late minutes', () => {
     }
     lines++;
     expect(await due(60)).toBe(1);
+  });
+});
+
+describe('late minutes that a job has taken and not counted', () => {
+  const pauseMs = 600_000;
+  const now = 10 * pauseMs;
+  const answers = async (state: Job['state'] | '', updatedAt = now, lines = 3) => {
+    const row = { day: 20_000, minute: 60 * minuteMs, lines, taken_lines: 3, state, updated_at: updatedAt };
+    const { clickhouse } = fakeClickHouse(() => [row]);
+    const late = createLateMinutes({ clickhouse, now: () => now, timeoutMs: 1_000, quietMs: 0, pauseMs });
+    return { due: (await late.due(1e15, 0)).length, pending: (await late.pending(0, 1e15)).length };
+  };
+
+  it.each(['cancelled', ''] as const)('are due at once where that job is "%s"', async state => {
+    expect(await answers(state)).toEqual({ due: 1, pending: 1 });
+  });
+
+  it.each(['queued', 'running'] as const)(
+    'are due to nobody else while that job is %s, but not counted',
+    async state => {
+      expect(await answers(state)).toEqual({ due: 0, pending: 1 });
+      expect(await answers(state, 0)).toEqual({ due: 0, pending: 1 });
+      expect(await answers(state, now, 4)).toEqual({ due: 1, pending: 1 });
+    },
+  );
+
+  it('are due after a pause where that job has failed, and until then hold up no reconciliation', async () => {
+    expect(await answers('failed', now - pauseMs + 1)).toEqual({ due: 0, pending: 0 });
+    expect(await answers('failed', now - pauseMs)).toEqual({ due: 1, pending: 1 });
+    expect(await answers('failed', now, 4)).toEqual({ due: 1, pending: 1 });
+  });
+
+  it('are taken again with no fewer lines than before, so that the new job is the one that holds', async () => {
+    const row = { day: 20_000, minute: 0, lines: 2, taken_lines: 3, state: 'cancelled', updated_at: 0 };
+    const { clickhouse, inserted } = fakeClickHouse(() => [row]);
+    const late = createLateMinutes({ clickhouse, now: () => now, timeoutMs: 1_000, quietMs: 0 });
+    await late.taken(await late.due(1e15, 0), 'next');
+    expect(inserted).toMatchObject([{ table: 'minute_recount', row: { lines: 3, job: 'next' } }]);
   });
 });
 

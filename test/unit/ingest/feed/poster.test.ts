@@ -63,6 +63,31 @@ describe('createPoster', () => {
     expect(verdicts?.accepted).toBe(2);
   });
 
+  it('learns of every rejection where ingest tells only the first and counts the others', async () => {
+    // As ingest judges: at most two are told.
+    const judged = (lines: string[]) => {
+      const rejected = lines.flatMap((line, index) =>
+        line.startsWith('bad') ? [{ index, code: 'invalid_field', message: line }] : [],
+      );
+      const answer = { rejected: rejected.slice(0, 2), rejected_total: rejected.length };
+      const accepted = lines.length - rejected.length;
+      return accepted === 0 ? json(400, answer) : json(202, { accepted, ...answer });
+    };
+    const mixed = setUp([judged]);
+    const lines = ['0', 'bad 1', 'bad 2', '3', 'bad 4', '5', 'bad 6', 'bad 7', 'bad 8', '9'];
+    const verdicts = await mixed.post(lines);
+    const bad = lines.filter(line => line.startsWith('bad'));
+    expect(verdicts?.rejected.map(({ index, message }) => [lines[index], message])).toEqual(
+      bad.map(line => [line, line]),
+    );
+    expect(verdicts?.accepted).toBe(4);
+    // What was told is not posted again.
+    expect(mixed.bodies[1]).toBe('3\nbad 4');
+
+    const all = await setUp([judged]).post(['bad 0', 'bad 1', 'bad 2', 'bad 3', 'bad 4']);
+    expect([all?.accepted, all?.rejected.map(({ index }) => index)]).toEqual([0, [0, 1, 2, 3, 4]]);
+  });
+
   it('gives up when nothing answers for long', async () => {
     const { post } = setUp([new TypeError('fetch failed')], { giveUpAfterMs: 5 });
     await expect(post(['{}'])).rejects.toBeInstanceOf(Retryable);

@@ -91,10 +91,10 @@ describe('a call', () => {
   });
 
   it('posts clicks again only if each has the event_id that makes it count once', async () => {
-    const verdicts = () => json(202, { accepted: 1, rejected: [] });
+    const verdicts = () => json(202, { accepted: 1, rejected: [], rejected_total: 0 });
     const click = { ad_id: 'a', event_id: 'e', clicked_at: 1 };
     const { client, asked } = setUp([() => problem(503), verdicts]);
-    expect(await client.ask('postClicks', { body: [click] })).toEqual({ accepted: 1, rejected: [] });
+    expect(await client.ask('postClicks', { body: [click] })).toEqual({ accepted: 1, rejected: [], rejected_total: 0 });
     expect(asked).toHaveLength(2);
     const bare = setUp([() => problem(503), verdicts]);
     await expect(bare.client.ask('postClicks', { body: [click, { ad_id: 'a' }] })).rejects.toThrow(ProblemError);

@@ -1,0 +1,44 @@
+/**
+ * Finds where a JSON value ends without parsing it, and how deep it nests: so that what would be parsed at length is
+ * known before. It knows texts and brackets only. Up to the first error in the JSON it sees what a parser sees, and a
+ * parser goes no further: what is wrong in other ways is left to the parser.
+ */
+export class JsonExtent {
+  /** The next byte to be looked at; where `run` has returned true, the byte that ended the value. */
+  at = 0;
+  /** How many brackets were open at once. */
+  deepest = 0;
+  #depth = 0;
+  #isInText = false;
+
+  begin(at: number): void {
+    this.at = at;
+    this.deepest = 0;
+    this.#depth = 0;
+    this.#isInText = false;
+  }
+
+  /** Goes on, but not beyond `end`. Whether it has come to a comma or a closing bracket that is not the value's own. */
+  run(body: Buffer, end: number): boolean {
+    let { at } = this;
+    let isInText = this.#isInText;
+    for (; at < end; at++) {
+      const byte = body[at]!;
+      if (isInText) {
+        if (byte === quote) isInText = false;
+        else if (byte === backslash) at++;
+      } else if (byte === quote) isInText = true;
+      else if (byte === brace || byte === bracket) {
+        if (++this.#depth > this.deepest) this.deepest = this.#depth;
+      } else if (byte === closingBrace || byte === closingBracket) {
+        if (this.#depth-- === 0) break;
+      } else if (byte === comma && this.#depth === 0) break;
+    }
+    this.at = at;
+    this.#isInText = isInText;
+    return at < end;
+  }
+}
+
+const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
+const [brace, closingBrace, bracket, closingBracket] = [0x7b, 0x7d, 0x5b, 0x5d];
