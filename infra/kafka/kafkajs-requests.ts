@@ -5,7 +5,7 @@
  *
  * - A connection on which anything went wrong is given up: the next request makes a new one.
  * - What any broker can answer is asked of one after another, the next one as soon as the first has failed or has been
- *   silent for a second: a broker that hangs holds nobody up.
+ *   silent for a moment: a broker that hangs holds nobody up.
  * - An answer that lacks a partition that was asked for is an error.
  */
 import { createRequire } from 'node:module';
@@ -243,7 +243,7 @@ class KafkaJsRequests implements BrokerRequests {
 /** Who sends breaks off sooner what he does not want to wait for any longer. */
 const longestProduceMs = 90_000;
 /** After that another broker is asked as well. */
-const silentMs = 1_000;
+const silentMs = 300;
 
 class NothingToSend extends Error {
   /** Not the connection's fault. */
