@@ -1,6 +1,7 @@
 /** Transactions step by step, so that they can be left open, aborted, or fenced in the middle. */
 import type { BrokerRequests, TransactionalIdentity } from '../../infra/kafka/broker-requests.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
+import { verdictOn } from '../../infra/kafka/produce-verdict.ts';
 import type { Names } from '../../infra/topics.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -20,13 +21,19 @@ function transactionOf(requests: BrokerRequests, identity: TransactionalIdentity
     /** One record, always to the same partition. */
     async send(topic: string, value: string, partition = 0): Promise<void> {
       await patiently(() => requests.addPartitions(identity, [{ topic, partition }]));
-      const node = (await requests.leaders(topic)).get(partition)!;
       const records = [{ partition, value }];
       const batch = { topic, partition, producer: identity, firstSequence: sequence(), records };
       const { transactionalId } = identity;
       const request = { acks: -1, timeoutMs: 5_000, transactionalId, batches: [batch] } as const;
-      const [result] = await requests.produce(node, -1, () => request);
-      if (result?.errorCode !== 0) throw new Error(`error code ${result?.errorCode}`);
+      // A broker says of a new topic that it leads it a moment before it does so. The sequence stays, so nothing doubles.
+      await eventually(`${topic} written`, async () => {
+        const node = (await requests.leaders(topic)).get(partition);
+        if (node === undefined) return false;
+        const [result] = await requests.produce(node, -1, () => request);
+        if (result !== undefined && verdictOn(result.errorCode) === 'again') return false;
+        if (result?.errorCode !== 0) throw new Error(`error code ${result?.errorCode}`);
+        return true;
+      });
     },
     async sendOffsets({ aggregatorGroup, topic }: Names, offset: number): Promise<void> {
       await patiently(() => requests.addOffsets(identity, aggregatorGroup));
