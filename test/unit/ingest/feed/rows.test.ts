@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { csvLine } from '../../../../infra/csv.ts';
 import { csvRows, parseMap } from '../../../../ingest/feed/csv-rows.ts';
+import { clickColumns, quarantineColumns } from '../../../../ingest/feed/exported-columns.ts';
 import { maxLineBytes, ndjsonRows } from '../../../../ingest/feed/ndjson-rows.ts';
 import { prepareRow, type Row } from '../../../../ingest/feed/row.ts';
 
@@ -78,6 +80,41 @@ describe('csvRows', () => {
       const rest = await collect(csvRows(pieces(text, 7, row.end), place, mapped, ['banner', 'when', 'country']));
       expect(rest).toEqual(all.slice(i + 1));
     }
+  });
+
+  describe('with apostrophes', () => {
+    const ids = ['-Vk3x9', "'own", "'=1", '＝1', 'plain'];
+    const fileOf = (columns: readonly string[], line: (values: string[]) => string) =>
+      [columns.join(','), ...ids.map(id => line(columns.map(name => (name === 'clicked_at' ? '5' : id))).trim())].join(
+        '\n',
+      );
+    const idsIn = async (text: string, options: Parameters<typeof csvRows>[2] = csv) =>
+      (await collect(csvRows(pieces(text), start, options))).map(({ fields }) => fields?.['event_id']);
+
+    it.each([
+      ['clicks', clickColumns],
+      ['quarantine', quarantineColumns],
+    ])('has the ids of an export of %s as they were exported', async (_, columns) => {
+      expect(await idsIn(fileOf(columns, csvLine))).toEqual(ids);
+    });
+
+    it('goes on in the middle of an export by the same rule', async () => {
+      const text = fileOf(clickColumns, csvLine);
+      const [first] = await collect(csvRows(pieces(text), start, csv));
+      const place = { offset: first?.end ?? 0, line: first?.line ?? 0 };
+      const rest = await collect(csvRows(pieces(text, 7, place.offset), place, csv, clickColumns));
+      expect(rest.map(({ fields }) => fields?.['event_id'])).toEqual(ids.slice(1));
+    });
+
+    it('takes none off in files of others, where it is part of the id', async () => {
+      const others = fileOf(['event_id', 'ad_id', 'clicked_at'], values => values.join(','));
+      expect(await idsIn(others)).toEqual(ids);
+    });
+
+    it('takes them off in an export whose columns were changed, if it is told that it is one', async () => {
+      const cut = fileOf(['event_id', 'ad_id', 'clicked_at'], csvLine);
+      expect(await idsIn(cut, { ...csv, isExport: true })).toEqual(ids);
+    });
   });
 
   it('says which columns there are when one is missing', async () => {
