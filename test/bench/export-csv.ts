@@ -1,6 +1,7 @@
 /**
  * What the rule for CSV (infra/csv.ts) costs exports: rows a second of both exports as they are, beside the same
- * statements with bare columns, in turns, on the real store; told are the medians. The goal: at least 0.9 of bare.
+ * statements with bare columns, in turns, on the real store; told are the best of each, as what else runs only slows.
+ * The goal: at least 0.9 of bare.
  *
  *     node test/bench/export-csv.ts [--rows 2000000] [--runs 7] [--json FILE]
  */
@@ -11,7 +12,7 @@ import { markedColumn } from '../../infra/csv.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { createExportQueries } from '../../query-api/exports/export-queries.ts';
 import { openTemporaryEngine } from '../support/temporary-engine.ts';
-import { type BenchRow, median, rowOf, tell } from './bench-row.ts';
+import { type BenchRow, rowOf, tell } from './bench-row.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -65,9 +66,9 @@ for (const what of ['adMinutes', 'clicks'] as const) {
     marked?.push(pair[1] ?? 0);
   }
   results.push(
-    rowOf(`export of ${rows} rows as csv, ${what}`, median(marked ?? []), 'rows/s', {
+    rowOf(`export of ${rows} rows as csv, ${what}`, Math.max(...(marked ?? [])), 'rows/s', {
       name: 'the same without the rule for CSV',
-      value: median(plain ?? []),
+      value: Math.max(...(plain ?? [])),
     }),
   );
 }
