@@ -807,6 +807,13 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/ingest/hot-ads/detection.test.ts',
   },
   {
+    name: 'hot-without-client',
+    bug: 'who posts a click is not told to who looks for hot ads: all clients are one',
+    file: 'ingest/app.ts',
+    edits: [['append(lines, trace, client)', 'append(lines, trace)']],
+    unit: 'test/unit/ingest/app.test.ts',
+  },
+  {
     name: 'hot-for-a-moment',
     bug: 'an ad is split for what was posted of it in ten seconds',
     file: 'ingest/hot-ads/announcements.ts',

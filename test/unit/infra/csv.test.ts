@@ -20,6 +20,11 @@ describe('a text in CSV', () => {
     );
   });
 
+  it('keeps an apostrophe of its own', () => {
+    for (const text of ["'=1", "''", "'x", "'"])
+      expect([marked(text), unmarked(marked(text))]).toEqual([`'${text}`, text]);
+  });
+
   it('is left alone where the rule has not marked it: nothing is taken off that is not ours', () => {
     for (const text of ["'abc", "a'=1", "'", '', 'ad-1', "'한"]) expect(unmarked(text)).toBe(text);
     for (const text of ['ad-1', 'a=1', '1', '', '한', '“']) expect(marked(text)).toBe(text);
