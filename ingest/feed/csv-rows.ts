@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { type CsvError, parse } from 'csv-parse';
 import { unmarked } from '../../infra/csv.ts';
 import { ConfigError, messageOf } from '../../infra/errors.ts';
-import { isExported } from './exported-columns.ts';
+import { type ExportKind, exportedClick, kindOf } from './exported-row.ts';
 import { maxLineBytes, type Place } from './ndjson-rows.ts';
 import type { Row } from './row.ts';
 
@@ -67,7 +67,8 @@ interface CsvRecord {
 
 interface Columns {
   readonly indexes: ReadonlyMap<ClickField, number>;
-  readonly width: number;
+  readonly names: readonly string[];
+  readonly kind: ExportKind | undefined;
   readonly areMarked: boolean;
 }
 
@@ -106,17 +107,24 @@ function columnsOf(header: readonly string[], columnOf: CsvOptions['columnOf'], 
     if (!indexes.has(field))
       throw new ConfigError(`no column ${field} (the columns are ${header.join(', ')}): say --map ${field}=<column>`);
   }
-  return { indexes, width: header.length, areMarked: isExport || isExported(header) };
+  const kind = kindOf(header);
+  return { indexes, names: header, kind, areMarked: isExport || kind !== undefined };
 }
 
 function rowOf(
   record: readonly string[],
-  { indexes, width, areMarked }: Columns,
+  { indexes, names, kind, areMarked }: Columns,
   place: Pick<Row, 'line' | 'start' | 'end'>,
 ): Row {
   const raw = JSON.stringify(record);
-  if (record.length !== width)
-    return { ...place, raw, fields: undefined, problem: `${record.length} columns where the header has ${width}` };
+  if (record.length !== names.length) {
+    const problem = `${record.length} columns where the header has ${names.length}`;
+    return { ...place, raw, fields: undefined, problem };
+  }
+  if (kind === 'quarantine') {
+    const row = Object.fromEntries(names.map((name, i) => [name, unmarked(record[i] ?? '')]));
+    return { ...place, raw, ...exportedClick(kind, row) };
+  }
   const fields: Record<string, unknown> = {};
   for (const [field, index] of indexes) {
     const cell = record[index] ?? '';

@@ -789,7 +789,21 @@ export const mutations: readonly Mutation[] = [
     name: 'feed-keeps-apostrophes',
     bug: 'what was exported is fed again with the apostrophes of the export, as other clicks, and is counted twice',
     file: 'ingest/feed/csv-rows.ts',
-    edits: [['isExport || isExported(header)', 'isExport']],
+    edits: [['isExport || kind !== undefined', 'isExport']],
+    unit: 'test/unit/ingest/feed/rows.test.ts',
+  },
+  {
+    name: 'feed-half-of-quarantine',
+    bug: 'of an exported line in quarantine only the few fields that are told beside it are fed: no user, no country',
+    file: 'ingest/feed/exported-row.ts',
+    edits: [["if (kind === 'quarantine') return", "if (kind === 'clicks' && row['raw'] !== undefined) return"]],
+    unit: 'test/unit/ingest/feed/rows.test.ts',
+  },
+  {
+    name: 'feed-refuses-exports',
+    bug: 'what an export says is empty is fed as an empty text, and refused: exported clicks cannot come back',
+    file: 'ingest/feed/exported-row.ts',
+    edits: [[".filter(([, value]) => value !== '')", '']],
     unit: 'test/unit/ingest/feed/rows.test.ts',
   },
   {

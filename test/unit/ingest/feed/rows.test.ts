@@ -51,6 +51,23 @@ describe('ndjsonRows', () => {
     expect(rows[1]!.start).toBe(5_000_001);
   });
 
+  it('has the clicks of our own exports as they were: what is empty was not given, of quarantine the whole line', async () => {
+    const click = { event_id: '-e', ad_id: 'a', clicked_at: '2026-03-01T12:00:00.001Z', country: 'KR' };
+    const exported = { ...Object.fromEntries(clickColumns.map(name => [name, ''])), ...click };
+    const line = (raw: string) =>
+      JSON.stringify({ raw, ...Object.fromEntries(quarantineColumns.map(name => [name, name === 'raw' ? raw : 1])) });
+    const whole = { ...click, user_id: 'u', ip: '203.0.113.7' };
+    const others = { event_id: 'e', ad_id: 'a', user_id: '' };
+    const lines = [JSON.stringify(exported), line(JSON.stringify(whole)), line('{"ad_id'), JSON.stringify(others)];
+    const rows = await collect(ndjsonRows(pieces(lines.join('\n')), start));
+    expect(rows.map(({ fields, problem }) => fields ?? problem)).toEqual([
+      click,
+      whole,
+      'raw: not a JSON object',
+      others,
+    ]);
+  });
+
   it('reports a line that is not UTF-8', async () => {
     const rows = await collect(ndjsonRows(pieces(Buffer.from([0x22, 0xff, 0x22, 0x0a])), start));
     expect(rows[0]!.problem).toBe('not UTF-8');
@@ -91,11 +108,18 @@ describe('csvRows', () => {
     const idsIn = async (text: string, options: Parameters<typeof csvRows>[2] = csv) =>
       (await collect(csvRows(pieces(text), start, options))).map(({ fields }) => fields?.['event_id']);
 
-    it.each([
-      ['clicks', clickColumns],
-      ['quarantine', quarantineColumns],
-    ])('has the ids of an export of %s as they were exported', async (_, columns) => {
-      expect(await idsIn(fileOf(columns, csvLine))).toEqual(ids);
+    it('has the ids of exported clicks as they were', async () => {
+      expect(await idsIn(fileOf(clickColumns, csvLine))).toEqual(ids);
+    });
+
+    it('has quarantined lines whole, whatever is told beside them', async () => {
+      const lines = ids.map(event_id => ({ event_id, ad_id: 'a', clicked_at: 5, user_id: '=u' }));
+      const cells = [...lines.map(click => JSON.stringify(click)), '=no JSON'].map(raw =>
+        csvLine(quarantineColumns.map(name => (name === 'raw' ? raw : name === 'clicked_at' ? null : '-'))),
+      );
+      const text = `${quarantineColumns.join(',')}\n${cells.join('')}`;
+      const rows = await collect(csvRows(pieces(text), start, csv));
+      expect(rows.map(({ fields, problem }) => fields ?? problem)).toEqual([...lines, 'raw: not a JSON object']);
     });
 
     it('goes on in the middle of an export by the same rule', async () => {
