@@ -16,14 +16,18 @@ export function kindOf(columns: readonly string[]): ExportKind | undefined {
 
 /** `row`: all that it holds, as text or as JSON has it. */
 export function exportedClick(kind: ExportKind, row: Fields): ExportedClick {
-  if (kind === 'quarantine') return quarantinedClick(String(row['raw']));
+  if (kind === 'quarantine') return quarantinedClick(row);
   return { fields: Object.fromEntries(Object.entries(row).filter(([, value]) => value !== '')) };
 }
 
-function quarantinedClick(raw: string): ExportedClick {
+/** One without `event_id` has that of its place in the log: as `adclicks quarantine retry` posts it, and any export tells it. */
+function quarantinedClick({ raw, partition, offset, line }: Fields): ExportedClick {
   try {
-    const json: unknown = JSON.parse(raw);
-    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return { fields: { ...json } };
+    const json: unknown = JSON.parse(String(raw));
+    if (typeof json === 'object' && json !== null && !Array.isArray(json)) {
+      const own: Fields = { ...json };
+      return { fields: { ...own, event_id: own['event_id'] ?? `quarantine-${partition}-${offset}-${line}` } };
+    }
   } catch {
     // It was quarantined for this, maybe.
   }

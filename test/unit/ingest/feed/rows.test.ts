@@ -58,11 +58,16 @@ describe('ndjsonRows', () => {
       JSON.stringify({ raw, ...Object.fromEntries(quarantineColumns.map(name => [name, name === 'raw' ? raw : 1])) });
     const whole = { ...click, user_id: 'u', ip: '203.0.113.7' };
     const others = { event_id: 'e', ad_id: 'a', user_id: '' };
-    const lines = [JSON.stringify(exported), line(JSON.stringify(whole)), line('{"ad_id'), JSON.stringify(others)];
+    const { event_id: _, ...nameless } = whole;
+    const lines = [
+      ...[JSON.stringify(exported), line(JSON.stringify(whole)), line(JSON.stringify(nameless)), line('{"ad_id')],
+      JSON.stringify(others),
+    ];
     const rows = await collect(ndjsonRows(pieces(lines.join('\n')), start));
     expect(rows.map(({ fields, problem }) => fields ?? problem)).toEqual([
       click,
       whole,
+      { ...nameless, event_id: 'quarantine-1-1-1' },
       'raw: not a JSON object',
       others,
     ]);
