@@ -12,6 +12,7 @@ import { type Http, listen } from '../../../infra/http.ts';
 import { registry } from '../../../infra/metrics.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { csvRows } from '../../../ingest/feed/csv-rows.ts';
+import { ndjsonRows } from '../../../ingest/feed/ndjson-rows.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
@@ -92,7 +93,7 @@ const evil = [
 const rawClicks = evil.map((event_id, i) => ({
   click_id: `01K${String(i).padStart(23, '0')}`,
   ...{ event_id, ad_id: '-ad', clicked_at: start + i, received_at: start + 1_000 },
-  ...{ country: 'KR', user_id: event_id, ip: '@ip' },
+  ...{ country: 'KR', user_id: event_id, ip: i === 0 ? '' : '@ip' },
 }));
 
 const ask = async (path: string, accept = '*/*') => {
@@ -200,20 +201,31 @@ describe('GET /v1/exports/clicks', () => {
     expect(rows).toHaveLength(1 + evil.length);
     expect(rows.flat().filter(cell => /^[=+\-@\t\r\n＝＋－＠]/.test(cell))).toEqual([]);
     expect(rows.slice(1).map(cells => [cells[1], cells[2], cells[5], cells[6], cells[7]])).toEqual(
-      evil.map(text => [text, '-ad', 'KR', text, '@ip'].map(marked)),
+      evil.map((text, i) => [text, '-ad', 'KR', text, i === 0 ? '' : '@ip'].map(marked)),
     );
   });
 
   it('is read again as the very clicks, by who feeds files', async () => {
-    const { body } = await ask(`/v1/exports/clicks?${range}`, 'text/csv');
-    const fed: unknown[] = [];
-    async function* bytes() {
-      yield Buffer.from(body);
+    const from = { offset: 0, line: 0 };
+    async function* bytesOf(format: string) {
+      yield Buffer.from((await ask(`/v1/exports/clicks?${range}&format=${format}`)).body);
     }
-    for await (const { fields } of csvRows(bytes(), { offset: 0, line: 0 }, { delimiter: ',', columnOf: {} })) {
-      fed.push([fields?.['event_id'], fields?.['ad_id'], fields?.['user_id'], fields?.['ip'], fields?.['clicked_at']]);
+    const rows = {
+      csv: csvRows(bytesOf('csv'), from, { delimiter: ',', columnOf: {} }),
+      ndjson: ndjsonRows(bytesOf('ndjson'), from),
+    };
+    const expected = evil.map((text, i) => ({
+      ...{ event_id: text, ad_id: '-ad', user_id: text, ip: i === 0 ? undefined : '@ip', country: 'KR' },
+      clicked_at: new Date(start + i).toISOString(),
+    }));
+    for (const format of ['csv', 'ndjson'] as const) {
+      const fed: unknown[] = [];
+      for await (const { fields } of rows[format]) {
+        const { click_id: _click, received_at: _received, ...click } = fields ?? expect.fail('a row that is no click');
+        fed.push(click);
+      }
+      expect(fed, format).toEqual(expected);
     }
-    expect(fed).toEqual(evil.map((text, i) => [text, '-ad', text, '@ip', new Date(start + i).toISOString()]));
   });
 });
 
