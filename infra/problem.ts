@@ -97,7 +97,7 @@ function valueAt(
 }
 
 /** A refusal must not send back what may be very long. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? '';
   return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
 }

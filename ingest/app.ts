@@ -6,6 +6,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { networkOf } from '../infra/client-network.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
 import type { Life } from '../infra/life.ts';
@@ -75,7 +76,7 @@ export async function buildIngestApp({
       const { taken } = await judge(request.body, format, now(), batch => {
         // While the clicks wait for Kafka, their lines count as buffered; the body must not stay in memory beside them.
         request.body = undefined;
-        return accept(clickLog, batch, trace);
+        return accept(clickLog, batch, trace, networkOf(request.ip));
       });
       const answer = await taken;
       request.log.debug({ accepted: answer.accepted, rejected: answer.rejected_total }, 'clicks accepted');
@@ -90,6 +91,7 @@ async function accept(
   clickLog: IngestDeps['clickLog'],
   { lines, rejected, rejectedTotal }: ClickBatch,
   trace: TraceContext | undefined,
+  client: string,
 ) {
   if (rejectedTotal > 0) outcomes.inc({ outcome: 'rejected' }, rejectedTotal);
   const accepted = lines.count;
@@ -104,7 +106,7 @@ async function accept(
   }
   try {
     // It copies the lines before it waits: they hold until the next request is parsed.
-    await clickLog.append(lines, trace);
+    await clickLog.append(lines, trace, client);
   } catch (error) {
     if (!(error instanceof Retryable)) throw error;
     outcomes.inc({ outcome: 'unavailable' }, accepted);

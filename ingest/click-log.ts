@@ -29,7 +29,7 @@ import type { RoutedClick } from './hot-ads/rule.ts';
 export interface ClickLogOptions {
   readonly topic: string;
   /** @throws Retryable where it cannot be told yet */
-  readonly partitionFor: (click: RoutedClick) => number;
+  readonly partitionFor: (click: RoutedClick, client: string) => number;
   readonly producer: Pick<Producer, 'sendBatch'>;
   readonly ackChain: AckChain;
   readonly lingerMs: number;
@@ -42,11 +42,11 @@ export interface ClickLogOptions {
 
 export interface ClickLog extends AsyncDisposable {
   /**
-   * `trace`: of the request that brings them.
+   * `trace`: of the request that brings them; `client`: whose it is.
    * @throws Retryable: not acknowledged; at once and with nothing appended where `refusal()` says so, the buffer is full,
    * or a click's partition cannot be told or is not acknowledging
    */
-  append(lines: ClickLines, trace?: TraceContext): Promise<void>;
+  append(lines: ClickLines, trace?: TraceContext, client?: string): Promise<void>;
   /** Why all clicks are refused at the moment, if they are. */
   refusal(): Retryable | undefined;
   readonly pendingBytes: number;
@@ -111,13 +111,13 @@ class BatchingClickLog implements ClickLog {
     return undefined;
   }
 
-  async append(lines: ClickLines, trace?: TraceContext): Promise<void> {
+  async append(lines: ClickLines, trace?: TraceContext, client = ''): Promise<void> {
     const refusal = this.refusal();
     if (refusal) throw refusal;
     if (lines.count === 0) return;
     const { maxBufferBytes, timeoutMs } = this.#options;
     if (this.pendingBytes + lines.end > maxBufferBytes) throw this.#full();
-    const routed = this.#route(lines);
+    const routed = this.#route(lines, client);
     const append = new Append(trace);
     const chunks = this.#buffer.add(lines, routed, append);
     append.begin(chunks, timeoutMs, () =>
@@ -143,9 +143,9 @@ class BatchingClickLog implements ClickLog {
   }
 
   /** The partition of each line. @throws Retryable where one of them takes none now: nothing was added */
-  #route(lines: ClickLines): Uint16Array {
+  #route(lines: ClickLines, client: string): Uint16Array {
     if (this.#routed.length < lines.count) this.#routed = new Uint16Array(2 * lines.count);
-    for (let i = 0; i < lines.count; i++) this.#routed[i] = this.#options.partitionFor(lines.clickOf(i));
+    for (let i = 0; i < lines.count; i++) this.#routed[i] = this.#options.partitionFor(lines.clickOf(i), client);
     const nowMs = performance.now();
     this.#appends++;
     for (let i = 0; i < lines.count; i++) {

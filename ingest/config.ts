@@ -84,6 +84,19 @@ export const IngestConfig = Type.Object({
     description:
       'clicks per second of an ad, as one ingest process sees it, below which it is not hot, whatever its share; an ad that is split stays so down to half of both',
   }),
+  HOT_AD_CLIENTS: Type.Integer({
+    default: 4,
+    minimum: 1,
+    maximum: 16,
+    description:
+      'clients (addresses; of IPv6 a /64) it takes to have an ad split: without the clicks of its busiest `HOT_AD_CLIENTS` - 1 clients the ad must still have half of what makes it hot, or one client could have the ads of others split. `1`: whoever posts is believed; for where a few collectors, or proxies that INGEST_TRUST_PROXY does not name, post for all',
+  }),
+  HOT_AD_MINUTES: Type.Integer({
+    default: 2,
+    minimum: 0,
+    maximum: 60,
+    description: 'minutes for which an ad has to be hot without a break before its split is announced',
+  }),
   HOT_AD_SPLIT_MINUTES: Type.Integer({
     default: 360,
     minimum: 4,
@@ -131,6 +144,8 @@ export function splitSettingsOf(config: IngestConfig): SplitSettings | undefined
   return {
     share: config.HOT_AD_SHARE,
     clicksPerSecond: config.HOT_AD_CLICKS_PER_SECOND,
+    clients: config.HOT_AD_CLIENTS,
+    minutes: config.HOT_AD_MINUTES,
     splitMs: config.HOT_AD_SPLIT_MINUTES * 60_000,
   };
 }

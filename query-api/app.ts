@@ -30,6 +30,7 @@ import { createPipelineMetrics } from './pipeline-metrics.ts';
 import { keepPrivate } from './private-answers.ts';
 import { createQuarantineQueries } from './quarantine-queries.ts';
 import { createQueries } from './queries.ts';
+import { createRawCoverage } from './raw-coverage.ts';
 import { createRawQueries } from './raw-queries.ts';
 import { createRestatementQueries } from './restatement-queries.ts';
 import { createBlockDirectory } from './rollup/block-directory.ts';
@@ -134,8 +135,12 @@ function routeDepsOf({
   rowsChecked,
 }: Omit<Required<QueryApiDeps>, 'readiness' | 'life'>): RouteDeps {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
+  const queries = createQueries(clickhouse, timeouts);
+  const rawCoverage = createRawCoverage({
+    ...{ progress: queries.progress, sinkPositions: pipeline.sinkPositions, now },
+  });
   const counts = {
-    queries: createQueries(clickhouse, timeouts),
+    queries: { ...queries, progress: rawCoverage.telling(queries.progress) },
     groups: createGroupQueries(clickhouse, timeouts),
     restatements: createRestatementQueries(clickhouse, timeouts),
   };
@@ -150,6 +155,7 @@ function routeDepsOf({
   return {
     ...counts,
     raw: createRawQueries(clickhouse, timeouts),
+    rawCoverage,
     filters: createFilterStore(clickhouse, timeouts),
     tops: createTopQueries(clickhouse, createBlockDirectory(clickhouse, timeouts), timeouts),
     history: createHistoryQueries(clickhouse, timeouts),

@@ -1,5 +1,8 @@
 /** A line in quarantine as it is told: as JSON, or as a row of CSV. */
 import { type Static, type TSchema, Type } from 'typebox';
+import { csvLine } from '../infra/csv.ts';
+import { quarantineColumns } from '../ingest/feed/exported-columns.ts';
+import { headOf } from './exports/row-format.ts';
 import { isoOf, timeField } from './parameters.ts';
 import type { QuarantineSample } from './quarantine-queries.ts';
 
@@ -31,21 +34,8 @@ export function shown({ clicked_at, appended_at, ...line }: QuarantineSample): Q
   return { ...line, appended_at: isoOf(appended_at), clicked_at: isTime ? isoOf(clicked_at) : null };
 }
 
-const columns = Object.keys(WholeLine.properties) as (keyof QuarantineLine)[];
-
-/** RFC 4180, with a line of names. */
-export const csvHead = `${columns.join(',')}\r\n`;
+export const csvHead = headOf(quarantineColumns);
 
 export function csvRow(line: QuarantineLine): string {
-  return `${columns.map(column => csvCell(line[column])).join(',')}\r\n`;
-}
-
-/**
- * These lines are what others have sent, and spreadsheets run what begins like a formula: such text gets an apostrophe
- * before it, as they understand it. JSON has it as it came.
- */
-function csvCell(value: string | number | null): string {
-  if (typeof value !== 'string') return value === null ? '' : String(value);
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  return csvLine(quarantineColumns.map(column => line[column]));
 }

@@ -8,8 +8,8 @@
  * Every reading tells whether raw has the same clicks as the counts of those ads and minutes, before any filter. Raw
  * may be behind (it is inserted apart) or ahead (a click that came too late is in raw at once, and is counted when its
  * minute is restated). In each partition raw is a prefix of the log: where an ad has one partition, and raw as many of
- * its clicks in a minute as are counted, it has the same ones. Of an ad that is split the number proves nothing, and
- * raw does not tell partitions: whoever reads has to know (`readings.ts`). All of these numbers are compared at once, by
+ * its clicks in a minute as are counted, it has the same ones. Of an ad that is split the number alone proves nothing, and
+ * raw does not tell partitions: whoever reads has to know how far raw is (`readings.ts`). All of these numbers are compared at once, by
  * a sum in which each counts with a 64 bit hash of its own (sums and products go round): others add up to the same by a
  * chance of 2^-64.
  */

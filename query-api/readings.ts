@@ -8,6 +8,7 @@ import { type Finality, finalityOfRaw } from './finality.ts';
 import type { AdIds, AdRank, GroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import type { AdCursor, Selection, TimeRange } from './queries.ts';
+import type { RawCoverage } from './raw-coverage.ts';
 import type { RawCounts, RawQueries, RawSelection } from './raw-queries.ts';
 import type { TopQueries } from './rollup/top-queries.ts';
 import { type Step, stepsOf } from './step.ts';
@@ -45,6 +46,7 @@ export interface ReadDeps {
   readonly tops: Pick<TopQueries, 'popularAds'>;
   readonly groups: GroupQueries;
   readonly raw: RawQueries;
+  readonly rawCoverage: Pick<RawCoverage, 'until'>;
   /** As `RouteDeps` has them. */
   readonly routing: () => Promise<Routing | undefined>;
 }
@@ -52,7 +54,7 @@ export interface ReadDeps {
 export const sourceField = Type.Enum(['counts', 'raw'], {
   type: 'string',
   description:
-    '`counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`, and so it is of ads and minutes that were split over partitions, where it cannot be told',
+    '`counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional`',
 });
 
 export function isFromRaw({ filter, uniques }: Pick<Wanted, 'filter' | 'uniques'>): boolean {
@@ -68,7 +70,7 @@ export async function readTotals(deps: ReadDeps, wanted: Wanted, finality: Final
   const { groups, raw } = deps;
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: [await groups.totals(wanted.adIds, selectionOf(wanted))], finality };
-  const provable = finalityOfRaw(finality, (await splitsOf(deps))(wanted));
+  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
   const { differs, ...counts } = await raw.totals(wanted);
   return await withUniques(raw, wanted, provable, 'all', differs, [{ ...counts, name: '' }]);
 }
@@ -83,7 +85,7 @@ export async function readPopularAds(
   const { tops, raw } = deps;
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: await tops.popularAds(limit, selectionOf(wanted), after), finality };
-  const provable = finalityOfRaw(finality, (await splitsOf(deps))(wanted));
+  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
   const { ads, differs } = await raw.popularAds(limit, wanted, after);
   const listed = { ...wanted, adIds: ads.map(ad => ad.ad_id) };
   const rows = ads.map(({ ad_id, ...counts }) => ({ ...counts, name: ad_id }));
@@ -104,7 +106,7 @@ export async function readRanks(
   const { groups, raw } = deps;
   if (adIds.length === 0) return { source: 'counts', rows: [], finality };
   if (!isFromRaw(wanted)) return { source: 'counts', rows: await groups.ranks(adIds, selectionOf(wanted)), finality };
-  const provable = finalityOfRaw(finality, (await splitsOf(deps))(wanted));
+  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
   const { ranks, differs } = await raw.ranks(adIds, wanted);
   return { source: 'raw', rows: ranks, finality: finalityOfRaw(provable, differs === 1) };
 }
@@ -117,7 +119,7 @@ export async function readCountries(
   const { groups, raw } = deps;
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: await groups.countries(wanted.adIds, selectionOf(wanted)), finality };
-  const provable = finalityOfRaw(finality, (await splitsOf(deps))(wanted));
+  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
   const { countries, differs } = await raw.countries(wanted);
   const rows = countries.map(({ country, ...counts }) => ({ ...counts, name: country }));
   const reading = await withUniques(raw, wanted, provable, 'country', differs, rows);
@@ -136,11 +138,11 @@ export async function readSeries(
     const rows = await groups.series(wanted.adIds, step, selectionOf(wanted));
     return { source: 'counts', rows: rows.map(row => ({ ...row, finality })), finality };
   }
-  const isSplit = await splitsOf(deps);
+  const isUnprovable = await unprovableOf(deps, wanted);
   const stepAt = new Map(stepsOf(wanted, step).map(range => [range.from, range]));
   const found = (await raw.series(wanted, step)).map(({ differs, users, ...row }) => {
     const asked = { ...(stepAt.get(row.start) ?? wanted), adIds: row.ad_id === '' ? [] : [row.ad_id] };
-    return { ...row, isProven: differs === 0 && !isSplit(asked) };
+    return { ...row, isProven: differs === 0 && !isUnprovable(asked) };
   });
   return {
     source: 'raw',
@@ -152,16 +154,21 @@ export async function readSeries(
   };
 }
 
+type Asked = Pick<Wanted, 'adIds' | 'from' | 'to'>;
+
 /**
- * Tells whether any of the ads lay in several partitions at any time of the range, or nobody knows: raw and counts may
- * be of as many clicks then, and of other ones (`raw-queries.ts`). Rules are known long before a minute of theirs is
- * final, and kept for longer than raw clicks.
+ * Whether equal numbers prove nothing of a part of what is wanted: any of the ads lay in several partitions at any time
+ * of it, or nobody knows, and raw may lack a click that is counted (`raw-queries.ts`, `raw-coverage.ts`). Rules are known
+ * long before a minute of theirs is final, and kept for longer than raw clicks. Called before raw is read.
  */
-async function splitsOf({ routing }: ReadDeps): Promise<(asked: Pick<Wanted, 'adIds' | 'from' | 'to'>) => boolean> {
+async function unprovableOf({ routing, rawCoverage }: ReadDeps, wanted: Asked): Promise<(part: Asked) => boolean> {
   const rules = (await routing())?.rules;
-  return ({ adIds, from, to }) =>
-    rules === undefined ||
+  if (rules === undefined) return () => true;
+  const isSplit = ({ adIds, from, to }: Asked) =>
     rules.some(rule => rule.from < to && from < rule.until && (adIds.length === 0 || adIds.includes(rule.adId)));
+  if (!isSplit(wanted)) return () => false;
+  const coveredUntil = await rawCoverage.until();
+  return part => isSplit(part) && (coveredUntil === null || part.to > coveredUntil);
 }
 
 type Named = RawCounts & { readonly name: string };

@@ -12,6 +12,7 @@ import type { LogEnds } from './log-ends.ts';
 import type { Partitions } from './partitions.ts';
 import type { QuarantineQueries } from './quarantine-queries.ts';
 import type { Queries } from './queries.ts';
+import type { RawCoverage } from './raw-coverage.ts';
 import type { RawQueries } from './raw-queries.ts';
 import type { RestatementQueries } from './restatement-queries.ts';
 import type { HistoryQueries } from './rollup/history-queries.ts';
@@ -22,6 +23,7 @@ export interface RouteDeps {
   readonly queries: Queries;
   readonly groups: GroupQueries;
   readonly raw: RawQueries;
+  readonly rawCoverage: Pick<RawCoverage, 'until'>;
   readonly filters: FilterStore;
   readonly tops: TopQueries;
   readonly history: HistoryQueries;

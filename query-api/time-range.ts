@@ -1,5 +1,6 @@
 /** From query parameters to a half-open range of whole minutes (or hours, or days) in UTC. */
 import { Problem } from '../infra/http.ts';
+import { shown } from '../infra/problem.ts';
 import { parseTime } from '../ingest/click.ts';
 import type { TimeRange } from './queries.ts';
 
@@ -112,9 +113,10 @@ function floorTo(ms: number, stepMs: number): number {
 }
 
 export function invalid(field: string, value: unknown, rule: string): Problem {
-  return new Problem(400, 'invalid_parameter', `${field}: ${rule} (given ${JSON.stringify(value)})`, {
+  const text = shown(value);
+  return new Problem(400, 'invalid_parameter', `${field}: ${rule} (given ${text})`, {
     field,
-    value,
+    value: text.endsWith('…') ? text : value,
     rule,
   });
 }

@@ -21,6 +21,8 @@ const contracts = [
   'ingest/click-records.ts',
   'ingest/record-reader.ts',
   'ingest/record-traces.ts',
+  // Exports, and who feeds them again, have the same columns.
+  'ingest/feed/exported-columns.ts',
   // Who asks where a click is has to read the same rules in the same way.
   'ingest/hot-ads/rule.ts',
   'ingest/hot-ads/rule-book.ts',

@@ -25,6 +25,11 @@ export function feedCommand(): Command {
     )
     .option('--map <pairs>', 'CSV: which column holds which field, ad_id=col,clicked_at=col,…')
     .option('--delimiter <char>', 'CSV: what stands between columns (default: a comma; in .tsv a tab)')
+    .option(
+      '--exported',
+      'CSV: exported by this product, though its columns are not as they were: take off the apostrophes of the export',
+      false,
+    )
     .option('--follow', 'wait at the end of the file for what is appended, through rotations', false)
     .option('--rate <n>', 'at most n clicks per second', positive)
     .option(
@@ -57,6 +62,7 @@ interface GivenOptions {
   readonly format?: 'ndjson' | 'csv';
   readonly map?: string;
   readonly delimiter?: string;
+  readonly exported: boolean;
   readonly follow: boolean;
   readonly rate?: number;
   readonly replaySpeed?: number;
@@ -77,6 +83,7 @@ function asFeedOptions(given: GivenOptions): FeedOptions {
     format: given.format,
     columnOf: given.map ? parseMap(given.map) : {},
     delimiter: given.delimiter === '\\t' ? '\t' : given.delimiter,
+    isExport: given.exported,
     follow: given.follow,
     clicksPerSecond: given.rate,
     replaySpeed: given.replaySpeed,

@@ -1,7 +1,12 @@
-/** CSV bytes → rows. The first row of a file names its columns; `columnOf` says which of them holds which field of a click. */
+/**
+ * CSV bytes → rows. The first row of a file names its columns; `columnOf` says which of them holds which field of a click.
+ * Of what we have exported ourselves the texts are restored (infra/csv.ts); elsewhere an apostrophe belongs to the text.
+ */
 import { Readable } from 'node:stream';
 import { type CsvError, parse } from 'csv-parse';
+import { unmarked } from '../../infra/csv.ts';
 import { ConfigError, messageOf } from '../../infra/errors.ts';
+import { type ExportKind, exportedClick, kindOf } from './exported-row.ts';
 import { maxLineBytes, type Place } from './ndjson-rows.ts';
 import type { Row } from './row.ts';
 
@@ -12,21 +17,23 @@ export interface CsvOptions {
   readonly delimiter: string;
   /** Fields not named here are looked for in a column of their own name. */
   readonly columnOf: Readonly<Partial<Record<ClickField, string>>>;
+  /** An export of ours, also where its columns are not as they were. */
+  readonly isExport?: boolean;
 }
 
 /** `header`: names of the columns where `from` is behind the header row; otherwise they are read from the bytes. */
 export async function* csvRows(
   chunks: AsyncIterable<Buffer>,
   from: Place,
-  { delimiter, columnOf }: CsvOptions,
+  { delimiter, columnOf, isExport = false }: CsvOptions,
   header?: readonly string[],
 ): AsyncGenerator<Row> {
-  let columns = header && columnsOf(header, columnOf);
+  let columns = header && columnsOf(header, columnOf, isExport);
   let start = from.offset;
   for await (const { record, info } of readRecords(chunks, delimiter)) {
     const end = from.offset + info.bytes;
     if (columns === undefined) {
-      columns = columnsOf(record, columnOf);
+      columns = columnsOf(record, columnOf, isExport);
     } else {
       yield rowOf(record, columns, { start, end, line: from.line + info.lines });
     }
@@ -60,7 +67,9 @@ interface CsvRecord {
 
 interface Columns {
   readonly indexes: ReadonlyMap<ClickField, number>;
-  readonly width: number;
+  readonly names: readonly string[];
+  readonly kind: ExportKind | undefined;
+  readonly areMarked: boolean;
 }
 
 async function* readRecords(chunks: AsyncIterable<Buffer>, delimiter: string): AsyncGenerator<CsvRecord> {
@@ -86,7 +95,7 @@ async function* readRecords(chunks: AsyncIterable<Buffer>, delimiter: string): A
   }
 }
 
-function columnsOf(header: readonly string[], columnOf: CsvOptions['columnOf']): Columns {
+function columnsOf(header: readonly string[], columnOf: CsvOptions['columnOf'], isExport: boolean): Columns {
   const indexes = new Map<ClickField, number>();
   for (const field of clickFields) {
     const index = header.indexOf(columnOf[field] ?? field);
@@ -98,20 +107,28 @@ function columnsOf(header: readonly string[], columnOf: CsvOptions['columnOf']):
     if (!indexes.has(field))
       throw new ConfigError(`no column ${field} (the columns are ${header.join(', ')}): say --map ${field}=<column>`);
   }
-  return { indexes, width: header.length };
+  const kind = kindOf(header);
+  return { indexes, names: header, kind, areMarked: isExport || kind !== undefined };
 }
 
 function rowOf(
   record: readonly string[],
-  { indexes, width }: Columns,
+  { indexes, names, kind, areMarked }: Columns,
   place: Pick<Row, 'line' | 'start' | 'end'>,
 ): Row {
   const raw = JSON.stringify(record);
-  if (record.length !== width)
-    return { ...place, raw, fields: undefined, problem: `${record.length} columns where the header has ${width}` };
+  if (record.length !== names.length) {
+    const problem = `${record.length} columns where the header has ${names.length}`;
+    return { ...place, raw, fields: undefined, problem };
+  }
+  if (kind === 'quarantine') {
+    const row = Object.fromEntries(names.map((name, i) => [name, unmarked(record[i] ?? '')]));
+    return { ...place, raw, ...exportedClick(kind, row) };
+  }
   const fields: Record<string, unknown> = {};
   for (const [field, index] of indexes) {
-    const text = record[index];
+    const cell = record[index] ?? '';
+    const text = areMarked ? unmarked(cell) : cell;
     if (text) fields[field] = field === 'clicked_at' && /^\d+$/.test(text) ? Number(text) : text;
   }
   return { ...place, raw, fields };

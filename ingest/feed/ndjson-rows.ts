@@ -1,6 +1,10 @@
-/** NDJSON bytes → rows. Blank lines are skipped. Memory is bounded: of a line that is too long only the beginning is kept. */
+/**
+ * NDJSON bytes → rows. Blank lines are skipped. Memory is bounded: of a line that is too long only the beginning is kept.
+ * Of what we have exported ourselves each row is the click that it was.
+ */
 import { isUtf8 } from 'node:buffer';
 import { messageOf } from '../../infra/errors.ts';
+import { exportedClick, kindOf } from './exported-row.ts';
 import type { Row } from './row.ts';
 
 /** Where the first byte stands in its file. */
@@ -50,7 +54,10 @@ function rowOf(bytes: Buffer, place: Pick<Row, 'line' | 'start' | 'end'>): Row {
   if (raw.trim() === '') return unreadable('blank');
   try {
     const json: unknown = JSON.parse(raw);
-    if (isObject(json)) return { ...place, raw, fields: json };
+    if (isObject(json)) {
+      const kind = kindOf(Object.keys(json));
+      return { ...place, raw, ...(kind === undefined ? { fields: json } : exportedClick(kind, json)) };
+    }
     return unreadable('not a JSON object');
   } catch (error) {
     return unreadable(`not JSON: ${messageOf(error)}`);

@@ -8,6 +8,8 @@ export interface FeedOptions {
   readonly columnOf: Readonly<Partial<Record<ClickField, string>>>;
   /** Undefined: a comma, or a tab in `.tsv`. */
   readonly delimiter: string | undefined;
+  /** CSV: an export of ours, whatever its columns are. */
+  readonly isExport: boolean;
   readonly follow: boolean;
   readonly clicksPerSecond: number | undefined;
   readonly replaySpeed: number | undefined;

@@ -48,5 +48,5 @@ async function* rowsOnce({ path, options, stop, onOpen }: RowSource, from: Place
   const delimiter = options.delimiter ?? (/\.tsv$/i.test(path) ? '\t' : ',');
   const header =
     from.offset > 0 ? await readHeader(readFileBytes(path, { start: 0, follow: false, stop }), delimiter) : undefined;
-  yield* csvRows(bytes, from, { delimiter, columnOf: options.columnOf }, header);
+  yield* csvRows(bytes, from, { delimiter, columnOf: options.columnOf, isExport: options.isExport }, header);
 }

@@ -1,4 +1,11 @@
-/** Pure: which ads to split from when on, by what one process sees of them and what is split already. */
+/**
+ * Pure: which ads to split from when on, by what one process sees of them and what is split already.
+ *
+ * A split costs all who ask: rules that every process keeps for weeks. So nobody gets a stranger's ad split by himself
+ * (decision 023): it has to be hot for `minutes` without a break, and what is left of it without its `clients - 1`
+ * busiest clients has to be half of what makes an ad hot. And whatever is asked for, there is a limit to new splits an
+ * hour, to ads that are split at a time, and to rules that are kept.
+ */
 import type { AdReading } from './detector.ts';
 import type { HotAdRule, HotAdTerms } from './rule.ts';
 
@@ -6,6 +13,10 @@ export interface SplitSettings {
   /** Of all clicks that the process takes, 0 to 1. */
   readonly share: number;
   readonly clicksPerSecond: number;
+  /** So many clients at least have to make it hot. 1: whoever posts is believed. */
+  readonly clients: number;
+  /** For so long it has to be hot before it is announced. */
+  readonly minutes: number;
   /** How long a rule lasts, ms: whole minutes. */
   readonly splitMs: number;
 }
@@ -14,6 +25,8 @@ export interface Announcing {
   readonly rules: readonly HotAdRule[];
   /** Rules of the log, whether they hold or not. */
   readonly rulesKept: number;
+  /** Ads that have been hot for long enough: `HotLooks`. */
+  readonly lasting: ReadonlySet<string>;
   /** The broker's time, epoch ms: rather too late than too early. */
   readonly now: number;
   readonly terms: HotAdTerms;
@@ -23,26 +36,35 @@ export interface Announcing {
 
 /** Ads that may be split at the same time. */
 export const mostSplitAds = 64;
+/** Ads that all processes together begin to split in an hour, as far as they have read of each other. */
+export const mostNewPerHour = 16;
 /** Beyond, nothing new is split until old rules are given up. */
 export const mostRulesKept = 10_000;
 /** An ad that is split stays so while it has this part of what made it hot: none is split and joined by turns. */
 const stayingPart = 0.5;
+/** Without its busiest clients an ad has to have this part of what makes it hot. */
+const othersPart = 0.5;
 
 export function splitsToAnnounce(
   readings: readonly AdReading[],
   settings: SplitSettings,
-  { rules, rulesKept, now, terms, slackMs }: Announcing,
+  { rules, rulesKept, lasting, now, terms, slackMs }: Announcing,
 ): Omit<HotAdRule, 'ruleId'>[] {
   const soonest = Math.ceil((now + terms.noticeMs + slackMs) / minuteMs) * minuteMs;
   const ends = new Map<string, number>();
   for (const { adId, until } of rules) ends.set(adId, Math.max(until, ends.get(adId) ?? 0));
-  const places = mostSplitAds - [...ends.values()].filter(end => end > soonest).length;
+  const places = Math.min(
+    mostSplitAds - [...ends.values()].filter(end => end > soonest).length,
+    mostNewPerHour - begunSince(soonest - hourMs, rules),
+  );
   const splits = readings.flatMap(reading => {
     const end = ends.get(reading.adId) ?? 0;
     // It has long to go: whether it stays hot is asked near its end.
     if (end - soonest >= settings.splitMs / 4) return [];
-    const part = end > now ? stayingPart : 1;
-    if (reading.share < part * settings.share || reading.clicksPerSecond < part * settings.clicksPerSecond) return [];
+    const isSplit = end > now;
+    const part = isSplit ? stayingPart : 1;
+    if (!isHot(reading, settings, part) || !isOfMany(reading, settings, part)) return [];
+    if (!isSplit && !lasting.has(reading.adId)) return [];
     const from = Math.max(soonest, end);
     return [{ adId: reading.adId, from, until: from + settings.splitMs }];
   });
@@ -52,4 +74,29 @@ export function splitsToAnnounce(
   return [...renewed, ...splits.filter(isNew).slice(0, Math.max(0, places))].slice(0, room);
 }
 
+/** Whoever posts its clicks. */
+export function isHot(
+  { share, clicksPerSecond }: Pick<AdReading, 'share' | 'clicksPerSecond'>,
+  settings: SplitSettings,
+  part = 1,
+): boolean {
+  return share >= part * settings.share && clicksPerSecond >= part * settings.clicksPerSecond;
+}
+
+/** Also without its busiest clients it has enough of what makes it hot. */
+export function isOfMany(reading: AdReading, settings: SplitSettings, part = 1): boolean {
+  if (settings.clients === 1) return true;
+  const others = 1 - reading.busiest.slice(0, settings.clients - 1).reduce((sum, one) => sum + one, 0);
+  const { share, clicksPerSecond } = reading;
+  return isHot({ share: others * share, clicksPerSecond: others * clicksPerSecond }, settings, othersPart * part);
+}
+
+/** How many ads began to be split then or later: a rule that begins where another of its ad ends goes on with it. */
+function begunSince(time: number, rules: readonly HotAdRule[]): number {
+  const recent = rules.filter(({ from }) => from > time);
+  const ends = new Set(rules.filter(({ until }) => until > time).map(({ adId, until }) => `${until} ${adId}`));
+  return new Set(recent.filter(({ adId, from }) => !ends.has(`${from} ${adId}`)).map(({ adId }) => adId)).size;
+}
+
 const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;

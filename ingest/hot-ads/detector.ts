@@ -1,15 +1,19 @@
 /**
- * Which ads this process sees most of, over the last minute. It looks at one click in `sampleEvery`, chosen by chance:
- * whether an ad is hot need not be exact, and looking at each would cost as much as routing it. What it says of an ad is
- * never more than it saw of it (heavy-hitters.ts). It has no clock: `turn` is called when a slot of the minute is over.
+ * Which ads this process sees most of, over the last minute, and from how many clients. It looks at one click in
+ * `sampleEvery`, chosen by chance: whether an ad is hot need not be exact, and looking at each would cost as much as
+ * routing it. What it says of an ad is never more than it saw of it (heavy-hitters.ts); of its clients it says too few
+ * rather than too many. It has no clock: `turn` is called when a slot of the minute is over.
  */
-import { HeavyHitters } from './heavy-hitters.ts';
+import { partitionOf } from '../click.ts';
+import { HeavyHitters, sourceGroups } from './heavy-hitters.ts';
 
 export interface AdReading {
   readonly adId: string;
   /** Of all clicks, 0 to 1. */
   readonly share: number;
   readonly clicksPerSecond: number;
+  /** Parts of the ad's clicks, 0 to 1, of its busiest groups of clients, in falling order. A client is in one group. */
+  readonly busiest: readonly number[];
 }
 
 export interface DetectorOptions {
@@ -28,33 +32,53 @@ export class HotAdDetector {
   readonly #options: Required<DetectorOptions>;
   #slots: HeavyHitters[] = [new HeavyHitters(counters)];
   #skip = 0;
+  /** One request has many clicks. */
+  #lastClient = '';
+  #lastGroup = groupOf('');
 
   constructor(options: DetectorOptions) {
     this.#options = { sampleEvery: 16, ...options };
   }
 
-  see(adId: string): void {
+  /** `client`: who has posted it. */
+  see(adId: string, client: string): void {
     if (this.#skip-- > 0) return;
     const { sampleEvery, random } = this.#options;
     // Anything from 0 to twice the mean, or batches of a certain size would always show the same of their clicks.
     this.#skip = Math.floor(random() * (2 * sampleEvery - 1));
-    this.#slots[0]?.see(adId);
+    if (client !== this.#lastClient) {
+      this.#lastClient = client;
+      this.#lastGroup = groupOf(client);
+    }
+    this.#slots[0]?.see(adId, this.#lastGroup);
   }
 
   /** A slot is over: readings of the last minute, the most frequent first. */
   turn(): AdReading[] {
     const total = this.#slots.reduce((sum, slot) => sum + slot.total, 0);
     const seconds = (this.#slots.length * this.#options.slotMs) / 1_000;
-    const seen = new Map<string, number>();
+    const seen = new Map<string, Uint32Array>();
     for (const slot of this.#slots) {
-      for (const [adId, { count, error }] of slot.counters) seen.set(adId, (seen.get(adId) ?? 0) + count - error);
+      for (const [adId, { bySource }] of slot.counters) seen.set(adId, addedTo(seen.get(adId), bySource));
     }
     this.#slots = [new HeavyHitters(counters), ...this.#slots.slice(0, slots - 1)];
     return [...seen]
-      .filter(([, count]) => count > 0)
-      .map(([adId, count]) => {
-        return { adId, share: count / total, clicksPerSecond: (count * this.#options.sampleEvery) / seconds };
-      })
+      .map(([adId, bySource]) => ({ adId, bySource, count: bySource.reduce((sum, n) => sum + n, 0) }))
+      .filter(({ count }) => count > 0)
+      .map(({ adId, bySource, count }) => ({
+        adId,
+        share: count / total,
+        clicksPerSecond: (count * this.#options.sampleEvery) / seconds,
+        busiest: [...bySource.toSorted((a, b) => b - a)].map(n => n / count),
+      }))
       .sort((a, b) => b.share - a.share);
   }
+}
+
+function groupOf(client: string): number {
+  return partitionOf(client, sourceGroups);
+}
+
+function addedTo(sum: Uint32Array | undefined, bySource: Uint32Array): Uint32Array {
+  return sum === undefined ? bySource.slice() : sum.map((n, i) => n + bySource[i]!);
 }

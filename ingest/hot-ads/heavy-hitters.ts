@@ -2,12 +2,20 @@
  * The most frequent of very many keys, in bounded memory: Space-Saving (Metwally, Agrawal, El Abbadi: "Efficient
  * Computation of Frequent and Top-k Elements in Data Streams", ICDT 2005). Of n keys seen with m counters, a key that
  * came more than n / m times has a counter, and `count - error` of a counter never exceeds how often its key came.
+ *
+ * Each counter also tells from how many sides its key came since it took the counter over: `count - error` by group of
+ * sources. A source is always in the same group, so one source alone fills one group.
  */
 export interface Counter {
   count: number;
   /** What the counter already stood at when the key took it over. */
   error: number;
+  /** They add up to `count - error`. */
+  readonly bySource: Uint32Array;
 }
+
+/** More than enough to tell a few sources from many. */
+export const sourceGroups = 32;
 
 export class HeavyHitters {
   readonly counters = new Map<string, Counter>();
@@ -19,16 +27,25 @@ export class HeavyHitters {
     this.#most = most;
   }
 
-  see(key: string): void {
+  /** `source`: from 0, below `sourceGroups`. */
+  see(key: string, source: number): void {
     this.total++;
-    const known = this.counters.get(key);
-    if (known) known.count++;
-    else if (this.counters.size < this.#most) this.counters.set(key, { count: 1, error: 0 });
-    else this.#takeOver(key);
+    const counter = this.counters.get(key) ?? this.#counterFor(key);
+    counter.count++;
+    counter.bySource[source]!++;
+  }
+
+  #counterFor(key: string): Counter {
+    const counter =
+      this.counters.size < this.#most
+        ? { count: 0, error: 0, bySource: new Uint32Array(sourceGroups) }
+        : this.#takeFromLeast();
+    this.counters.set(key, counter);
+    return counter;
   }
 
   /** The new key takes the place of the least frequent, and its count: so it may be said to be too high, never too low. */
-  #takeOver(key: string): void {
+  #takeFromLeast(): Counter {
     let least = '';
     let count = Number.POSITIVE_INFINITY;
     for (const [candidate, counter] of this.counters) {
@@ -36,7 +53,8 @@ export class HeavyHitters {
       least = candidate;
       count = counter.count;
     }
+    const bySource = this.counters.get(least)?.bySource.fill(0) ?? new Uint32Array(sourceGroups);
     this.counters.delete(least);
-    this.counters.set(key, { count: count + 1, error: count });
+    return { count, error: count, bySource };
   }
 }

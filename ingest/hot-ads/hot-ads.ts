@@ -21,8 +21,9 @@ import { retrying } from '../../infra/retry.ts';
 import type { Names } from '../../infra/topics.ts';
 import { limits } from '../click.ts';
 import { createClickIdMint } from '../click-id.ts';
-import { type SplitSettings, splitsToAnnounce } from './announcements.ts';
+import { isHot, isOfMany, type SplitSettings, splitsToAnnounce } from './announcements.ts';
 import { HotAdDetector } from './detector.ts';
+import { HotLooks } from './hot-looks.ts';
 import { type PartitionWatch, watchPartitions } from './partition-watch.ts';
 import { expiredRecord, type HotAdTerms, partitionsRecord, type RoutedClick, ruleRecord, tickRecord } from './rule.ts';
 import { RuleBook } from './rule-book.ts';
@@ -39,8 +40,11 @@ export interface HotAdsDeps {
 }
 
 export interface HotAds extends AsyncDisposable {
-  /** The partition of `clicks`. @throws Retryable where the rules for the click's minute are not known yet */
-  partitionFor(click: RoutedClick): number;
+  /**
+   * The partition of `clicks`. `client`: who has posted it.
+   * @throws Retryable where the rules for the click's minute are not known yet
+   */
+  partitionFor(click: RoutedClick, client: string): number;
   /** Throws unless every click that ingest may take can be routed. */
   check(): void;
   /** Throws unless the topics have the partitions that are recorded. */
@@ -59,6 +63,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
   const { kafka, names, log, split, timeoutMs, terms } = deps;
   const book = new RuleBook(terms);
   const detector = new HotAdDetector({ slotMs, random: Math.random });
+  const hotLooks = new HotLooks({ minutes: split?.minutes ?? 0, slotMs });
   const producer = createProducer(kafka, { acks: -1, timeoutMs });
   const mint = createClickIdMint();
   const closing = new AbortController();
@@ -84,12 +89,27 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
       log.warn({ why: messageOf(error) }, 'hot ads: not appended');
     }
   };
+  let heldBack = 0;
+  const tellHeldBack = (adIds: readonly string[]) => {
+    heldBackAds.set(adIds.length);
+    if (heldBack === 0 && adIds.length > 0) {
+      log.warn(
+        { ad: adIds[0], clients: split?.clients },
+        'hot ad: not split, too few clients post its clicks (HOT_AD_CLIENTS)',
+      );
+    }
+    heldBack = adIds.length;
+  };
   const look = async () => {
     const readings = detector.turn();
     // Before anything was read, the broker's time is not known.
     if (split === undefined || book.position === 0) return;
     const now = book.lastAppendedAt + (performance.now() - readAtMs);
-    const announcing = { rules: book.rules, rulesKept: book.size, now, terms, slackMs };
+    const hot = readings.filter(reading => isHot(reading, split));
+    const ofMany = hot.filter(reading => isOfMany(reading, split));
+    tellHeldBack(hot.filter(reading => !ofMany.includes(reading)).map(({ adId }) => adId));
+    const lasting = hotLooks.take(ofMany.map(({ adId }) => adId));
+    const announcing = { rules: book.rules, rulesKept: book.size, lasting, now, terms, slackMs };
     const rules = splitsToAnnounce(readings, split, announcing).map(rule => ({ ruleId: mint(Date.now()), ...rule }));
     announcements.inc(rules.length);
     const expired = book.expired().slice(0, mostGivenUp);
@@ -147,8 +167,8 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
   const keeping = keepTime();
 
   return {
-    partitionFor(click) {
-      detector.see(click.adId);
+    partitionFor(click, client) {
+      detector.see(click.adId, client);
       if (watch.difference !== undefined) throw new Retryable(watch.difference);
       return book.partitionFor(click);
     },
@@ -183,6 +203,10 @@ const silentMs = 30_000;
 const mostGivenUp = 100;
 
 const announcements = counter('hot_ad_announcements_total', 'Rules that this process has announced');
+const heldBackAds = gauge(
+  'hot_ads_held_back',
+  'Ads as hot as those that are split, but by the clicks of too few clients',
+);
 const splitAds = gauge('hot_ads', 'Ads that are split over the partitions, or will be');
 const knownAhead = gauge(
   'hot_ads_known_ahead_seconds',

@@ -94,7 +94,7 @@ export interface Operations {
         /** no click whose user id (`*` stands for any characters) is one of these */
         readonly out?: readonly string[];
       };
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`, and so it is of ads and minutes that were split over partitions, where it cannot be told */
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
       readonly source: 'counts' | 'raw';
       /** when it was first put */
       readonly created_at: string;
@@ -302,7 +302,7 @@ export interface Operations {
         /** false: estimated, as there are more than 1000000; error below 1 % */
         readonly is_exact: boolean;
       };
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`, and so it is of ads and minutes that were split over partitions, where it cannot be told */
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
@@ -367,7 +367,7 @@ export interface Operations {
       readonly ip?: string;
       /** as asked for */
       readonly filter?: string;
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`, and so it is of ads and minutes that were split over partitions, where it cannot be told */
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
@@ -476,7 +476,7 @@ export interface Operations {
       readonly ip?: string;
       /** as asked for */
       readonly filter?: string;
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`, and so it is of ads and minutes that were split over partitions, where it cannot be told */
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
@@ -526,7 +526,7 @@ export interface Operations {
         /** no click whose user id (`*` stands for any characters) is one of these */
         readonly out?: readonly string[];
       };
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`, and so it is of ads and minutes that were split over partitions, where it cannot be told */
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
       readonly source: 'counts' | 'raw';
       /** when it was first put */
       readonly created_at: string;
@@ -633,7 +633,7 @@ export interface Operations {
       readonly ip?: string;
       /** as asked for */
       readonly filter?: string;
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`, and so it is of ads and minutes that were split over partitions, where it cannot be told */
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
@@ -931,7 +931,7 @@ export interface Operations {
       readonly ip?: string;
       /** as asked for */
       readonly filter?: string;
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`, and so it is of ads and minutes that were split over partitions, where it cannot be told */
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
@@ -1100,7 +1100,7 @@ export interface Operations {
           /** no click whose user id (`*` stands for any characters) is one of these */
           readonly out?: readonly string[];
         };
-        /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`, and so it is of ads and minutes that were split over partitions, where it cannot be told */
+        /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
         readonly source: 'counts' | 'raw';
         /** when it was first put */
         readonly created_at: string;
@@ -1383,7 +1383,7 @@ export interface Operations {
         /** no click whose user id (`*` stands for any characters) is one of these */
         readonly out?: readonly string[];
       };
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, an answer from raw is `provisional`, and so it is of ads and minutes that were split over partitions, where it cannot be told */
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
       readonly source: 'counts' | 'raw';
       /** when it was first put */
       readonly created_at: string;

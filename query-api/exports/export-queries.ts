@@ -1,9 +1,11 @@
 /** SQL of bulk exports: long reads in the order of the tables, so that nothing has to be sorted or kept. */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { markedColumn } from '../../infra/csv.ts';
+import { clickColumns } from '../../ingest/feed/exported-columns.ts';
 import type { TimeRange } from '../queries.ts';
 import { integer, settingsOf } from '../read-settings.ts';
 import { inRanges, literal } from '../rollup/rolled-sql.ts';
-import type { RowFormat } from './row-format.ts';
+import { headOf, type RowFormat } from './row-format.ts';
 
 export type ExportQueries = ReturnType<typeof createExportQueries>;
 
@@ -22,7 +24,7 @@ export interface ExportOptions {
 
 export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportTimeoutMs }: ExportOptions) {
   async function* stream(sql: string, format: RowFormat, columns: readonly string[]): AsyncGenerator<Uint8Array> {
-    if (format === 'csv') yield Buffer.from(`${columns.join(',')}\n`);
+    if (format === 'csv') yield Buffer.from(headOf(columns));
     yield* clickhouse.stream(
       `${sql} ${settingsOf(0, exportTimeoutMs)}, max_threads=1, max_block_size=8192, date_time_output_format='iso'`,
       streamFormats[format],
@@ -39,17 +41,18 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
     /** Rows with their state; those of cells that a restatement has emptied are left out. */
     adMinutes(selection: ExportSelection, finalUntil: number | null, format: RowFormat): AsyncIterable<Uint8Array> {
       const isNamed = selection.adIds.length > 0;
-      const order = isNamed ? 'ad_id, minute, country, partition' : 'minute, ad_id, country, partition';
+      const order = isNamed ? ['ad_id', 'minute', 'country', 'partition'] : ['minute', 'ad_id', 'country', 'partition'];
       return stream(
-        `SELECT minute, ad_id, country::String AS country, partition, clicks, duplicates, late, revision,
+        `SELECT minute, ${textAs(format, 'ad_id')}, ${textAs(format, 'country')}, partition, clicks, duplicates, late,
+           revision,
            multiIf(toUnixTimestamp(minute) + 60 > ${integer(Math.floor((finalUntil ?? 0) / 1_000))}, 'provisional',
              revision > 0, 'restated', 'final') AS state
          FROM (
            SELECT minute, ad_id, country, partition, clicks, duplicates, late,
              toUInt16(bitShiftRight(version, 48)) AS revision
-           FROM ${tableOf(selection)} FINAL WHERE ${minutesWhere(selection)} ORDER BY ${order}
-         )
-         WHERE clicks > 0 OR duplicates > 0 ORDER BY ${order}`,
+           FROM ${tableOf(selection)} FINAL WHERE ${minutesWhere(selection)} ORDER BY ${order.join(', ')}
+         ) AS told
+         WHERE clicks > 0 OR duplicates > 0 ORDER BY ${order.map(column => `told.${column}`).join(', ')}`,
         format,
         minuteColumns,
       );
@@ -60,10 +63,9 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
 
     /** All accepted clicks, copies too. */
     clicks(selection: ExportSelection, format: RowFormat): AsyncIterable<Uint8Array> {
-      const free = (column: string) => (format === 'csv' ? harmless(column) : column);
+      const columns = clickColumns.map(column => (timesOfClick.includes(column) ? column : textAs(format, column)));
       return stream(
-        `SELECT click_id, ${free('event_id')} AS event_id, ad_id, clicked_at, received_at, country::String AS country,
-           ${free('user_id')} AS user_id, ${free('ip')} AS ip
+        `SELECT ${columns.join(', ')}
          FROM (
            SELECT * FROM click_raw FINAL WHERE ${clicksWhere(selection)}
            ORDER BY toStartOfMinute(clicked_at), ad_id, click_id
@@ -78,13 +80,17 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
 }
 
 const minuteColumns = ['minute', 'ad_id', 'country', 'partition', 'clicks', 'duplicates', 'late', 'revision', 'state'];
-const clickColumns = ['click_id', 'event_id', 'ad_id', 'clicked_at', 'received_at', 'country', 'user_id', 'ip'];
+const timesOfClick: readonly string[] = ['clicked_at', 'received_at'];
 
 const streamFormats = { csv: 'CSV', ndjson: 'JSONEachRow', parquet: 'Parquet' } as const;
 
-/** What a spreadsheet would run as a formula gets a `'` before it, as does what begins with one: to take one off restores all. */
-function harmless(column: string): string {
-  return `if(match(${column}, ${literal("^[=+\\-@\\t\\r']")}), concat(${literal("'")}, ${column}), ${column})`;
+/**
+ * A column as the format has it: marked in CSV. Also ids that have to have a pattern, as raw is what anybody has written
+ * into the log. Whoever sorts by the column names its table: its own name is that of the marked text.
+ */
+function textAs(format: RowFormat, column: string): string {
+  const text = `${column}::String`;
+  return `${format === 'csv' ? markedColumn(text) : text} AS ${column}`;
 }
 
 function tableOf({ adIds }: ExportSelection): string {

@@ -1,4 +1,5 @@
 /** Pure: which format of rows is asked for, and rows as lines of CSV or JSON. */
+import { type CsvValue, csvLine } from '../../infra/csv.ts';
 
 export const mediaTypes = {
   csv: 'text/csv',
@@ -34,14 +35,15 @@ export type Row = Readonly<Record<string, unknown>>;
 
 export function linesOf(rows: readonly Row[], columns: readonly string[], format: 'csv' | 'ndjson'): string {
   if (format === 'ndjson') return rows.map(row => `${JSON.stringify(row)}\n`).join('');
-  const line = (cells: readonly unknown[]) => `${cells.map(cellOf).join(',')}\n`;
-  return line(columns) + rows.map(row => line(columns.map(column => row[column]))).join('');
+  return headOf(columns) + rows.map(row => csvLine(columns.map(column => cellOf(row[column])))).join('');
 }
 
-/** RFC 4180, with LF. Nothing that begins as a formula is left to a spreadsheet to run. */
-function cellOf(value: unknown): string {
-  if (value === undefined || value === null) return '';
-  if (typeof value !== 'string') return String(value);
-  const text = /^[=+\-@\t\r']/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+/** Names of fields, which are words of ours. */
+export function headOf(columns: readonly string[]): string {
+  return `${columns.join(',')}\n`;
+}
+
+function cellOf(value: unknown): CsvValue {
+  if (value === undefined || value === null) return null;
+  return typeof value === 'number' || typeof value === 'string' ? value : JSON.stringify(value);
 }

@@ -126,7 +126,7 @@ const clicksSchema = {
   operationId: 'exportClicks',
   summary: 'Accepted clicks, copies too (without from and to: of the last full minute)',
   description:
-    "Columns: click_id, event_id, ad_id, clicked_at, received_at, country, user_id, ip. In CSV an event_id, user_id or ip that begins with = + - @ ' or a tab has a ' before it, so that no spreadsheet runs it: take off one leading '. NDJSON and Parquet have them as they are.",
+    "Columns: click_id, event_id, ad_id, clicked_at, received_at, country, user_id, ip. In CSV a text that begins with = + - @ (also full-width), a tab, CR, LF or ' has one ' more before it, so that no spreadsheet runs it: take off one leading ' before these. `npm run feed` does so by itself. NDJSON and Parquet have texts as they are.",
   querystring: Type.Object(
     { ...rangeParameters, ad_id: adIdsParameter, format: formatParameter },
     { additionalProperties: false },

@@ -51,7 +51,7 @@ const schema = {
   tags: ['pipeline'],
   operationId: 'exportQuarantine',
   summary: 'All lines that were not counted, whole, oldest first',
-  description: `NDJSON, or CSV where \`format\` or \`Accept\` asks for it; in CSV, text that a spreadsheet would run gets an apostrophe. Read page by page as the client takes it. After ${limitMinutes} minutes it is cut off without the end of a chunked answer, which clients report: go on with \`from\` = \`appended_at\` of the last line; \`partition\`, \`offset\` and \`line\` tell those that come twice.`,
+  description: `NDJSON, or CSV where \`format\` or \`Accept\` asks for it; in CSV, a text that a spreadsheet would run gets an apostrophe before it, by the rule for all CSV (\`GET /v1/exports/clicks\`). Read page by page as the client takes it. After ${limitMinutes} minutes it is cut off without the end of a chunked answer, which clients report: go on with \`from\` = \`appended_at\` of the last line; \`partition\`, \`offset\` and \`line\` tell those that come twice.`,
   querystring: Type.Object(
     {
       ...quarantineParameters,

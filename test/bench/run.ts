@@ -38,6 +38,7 @@ const parts: Readonly<Record<string, Part>> = {
   ingest: { file: 'ingest.ts', full: runs, quick: ['--seconds', '2', '--runs', '1'] },
   store: { file: 'store.ts', full: runs },
   query: { file: 'query.ts', full: [] },
+  'export as csv': { file: 'export-csv.ts', full: [] },
   pipeline: { file: 'pipeline.ts', full: [] },
   restore: { file: 'restore.ts', full: [] },
   live: { file: 'live.ts', full: [] },

@@ -1,4 +1,7 @@
-/** One ad with most of the clicks, two ingest processes, and the switch from one partition to all, on a real broker. */
+/**
+ * One ad with most of the clicks of many clients, another that one client alone would have split, two ingest processes,
+ * and the switch from one partition to all, on a real broker.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
@@ -13,6 +16,8 @@ import { eventually } from '../support/wait.ts';
 const minuteMs = 60_000;
 const minuteOf = (time: number) => time - (time % minuteMs);
 const hot = 'ad-hot';
+/** Posted by one client, and more of it than of the hot one. */
+const stranger = 'ad-stranger';
 const noticeMs = 30_000;
 
 interface Posted {
@@ -42,7 +47,9 @@ beforeAll(async () => {
     HOT_AD_NOTICE_MS: String(noticeMs),
     HOT_AD_SHARE: '0.3',
     HOT_AD_CLICKS_PER_SECOND: '3',
+    HOT_AD_MINUTES: '1',
     HOT_AD_SPLIT_MINUTES: '4',
+    INGEST_TRUST_PROXY: '127.0.0.1',
   };
   pipeline = await startTestPipeline(env);
   second = await startService('ingest/main.ts', 'INGEST_PORT', { ...env, KAFKA_BROKERS: pipeline.broker.brokers });
@@ -54,10 +61,10 @@ afterAll(async () => {
 });
 
 const statusOf = () => pipeline.get<{ hot_ads: HotAd[] | null; conservation: { rows: unknown } }>('/v1/status');
-const post = (service: Service, clicks: readonly Posted[]) =>
+const post = (service: Service, clicks: readonly Posted[], client = `10.0.0.${serial % 100}`) =>
   fetch(`${service.url}/v1/clicks`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', 'x-forwarded-for': client },
     body: JSON.stringify(clicks),
   });
 
@@ -83,6 +90,12 @@ async function traffic(): Promise<void> {
     const old = [...ledger.values()].filter(({ click }) => click.clicked_at > Date.now() - 30_000);
     const copies = Array.from({ length: 6 }, () => old[Math.floor(Math.random() * old.length)]!.click);
     await accept(services[1 - i]!, [...new Set(copies)]);
+    const theirs = Array.from({ length: 12 }, () => ({
+      ...clicks[0]!,
+      ad_id: stranger,
+      event_id: `theirs-${++serial}`,
+    }));
+    await eventually('accepted', async () => (await post(service, theirs, '192.0.2.1')).status === 202);
   }
   await sleep(250);
 }
@@ -91,14 +104,19 @@ describe('a hot ad', () => {
   let rule: HotAd;
   let from: number;
 
-  it('is found by what clicks come in, announced, and split from a minute to come', async () => {
-    const announced = await eventually('a hot ad', async () => {
-      await traffic();
-      return (await statusOf()).hot_ads?.find(({ ad_id }) => ad_id === hot);
-    });
+  it('is found by what clicks come in, announced, and split from a minute to come', { timeout: 300_000 }, async () => {
+    const announced = await eventually(
+      'a hot ad',
+      async () => {
+        await traffic();
+        return (await statusOf()).hot_ads?.find(({ ad_id }) => ad_id === hot);
+      },
+      240_000,
+    );
     rule = announced;
     from = Date.parse(rule.from);
     expect(rule.partitions).toBe(partitions);
+    expect((await statusOf()).hot_ads?.map(({ ad_id }) => ad_id)).toEqual([hot]);
     expect(from % minuteMs).toBe(0);
     expect(from).toBeGreaterThan(Date.now() + noticeMs - 15_000);
   });

@@ -9,22 +9,27 @@ import { type Click, formatLine } from '../../ingest/click.ts';
 import type { HotAdRule } from '../../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
+import type { SinkPosition } from '../../query-api/counted-log.ts';
 import { openTemporaryEngine } from './temporary-engine.ts';
 
 export type CountedClicks = Awaited<ReturnType<typeof openCountedClicks>>;
 
-/** `now` in epoch ms, for good. An answer of `rules` is kept for a second, of `now`. */
+/** `now` in epoch ms, for good. What `rules` and `sinkPositions` say is kept for a second, of `now`. */
 export async function openCountedClicks(
   now: number,
   env: NodeJS.ProcessEnv = {},
   rules: () => readonly HotAdRule[] = () => [],
+  sinkPositions: () => readonly SinkPosition[] = () => [],
 ) {
   const engine = await openTemporaryEngine();
   const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
   await migrate(engine.clickhouse, log);
   // Rows are of a fixed day, and merges drop those whose time to live is over.
   await engine.clickhouse.command('SYSTEM STOP MERGES');
-  const pipeline = { endOffsets: async () => new Map<number, number>(), sinkPositions: async () => [] };
+  const pipeline = {
+    endOffsets: async () => new Map<number, number>(),
+    sinkPositions: async () => [...sinkPositions()],
+  };
   const config = loadConfig(QueryApiConfig, env);
   const appAt = (time: number): Promise<Http> =>
     buildQueryApi({

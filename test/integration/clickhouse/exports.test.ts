@@ -3,12 +3,16 @@ import { get as httpGet, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'csv-parse/sync';
+import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../infra/config.ts';
+import { csvLine, marked, markedColumn } from '../../../infra/csv.ts';
 import { type Http, listen } from '../../../infra/http.ts';
 import { registry } from '../../../infra/metrics.ts';
 import { migrate } from '../../../infra/migrate.ts';
+import { csvRows } from '../../../ingest/feed/csv-rows.ts';
+import { ndjsonRows } from '../../../ingest/feed/ndjson-rows.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
@@ -67,11 +71,29 @@ const minuteRows = [
   cell(1, 'b', 'KR', 4, 1),
   cell(2, 'a', 'KR', 9),
   cell(2, 'a', 'KR', 0, 1),
+  cell(2, '-ad', 'KR', 2),
 ];
-const evil = ['=1+1', '+1', '-1', '@a', "'quoted", 'plain', 'a,"b"\nc'];
+const evil = [
+  '=1+1',
+  '+1',
+  '-1',
+  '@a',
+  '＝1',
+  '＋1',
+  '－1',
+  '＠a',
+  '\t=1',
+  '\r=1',
+  '\n=1',
+  "'quoted",
+  "'=1",
+  'plain',
+  'a,"b"\nc',
+];
 const rawClicks = evil.map((event_id, i) => ({
   click_id: `01K${String(i).padStart(23, '0')}`,
-  ...{ event_id, ad_id: 'a', clicked_at: start + i, received_at: start + 1_000, country: 'KR', user_id: '', ip: '' },
+  ...{ event_id, ad_id: '-ad', clicked_at: start + i, received_at: start + 1_000 },
+  ...{ country: 'KR', user_id: event_id, ip: i === 0 ? '' : '@ip' },
 }));
 
 const ask = async (path: string, accept = '*/*') => {
@@ -84,6 +106,7 @@ describe('GET /v1/exports/ad_minutes', () => {
     ['2026-11-21T23:58:00Z', 'a', 'DE', 3, 0, 'final'],
     ['2026-11-21T23:58:00Z', 'a', 'KR', 5, 0, 'final'],
     ['2026-11-21T23:59:00Z', 'b', 'KR', 4, 1, 'restated'],
+    ['2026-11-22T00:00:00Z', '-ad', 'KR', 2, 0, 'final'],
   ];
   const final = `from=${start}&to=${start + 180_000}`;
 
@@ -97,7 +120,7 @@ describe('GET /v1/exports/ad_minutes', () => {
       cast: value => (/^\d+$/.test(value) ? Number(value) : value),
     });
     expect(rows.map(row => ['minute', 'ad_id', 'country', 'clicks', 'revision', 'state'].map(key => row[key]))).toEqual(
-      expected,
+      expected.map(([minute, ad, ...rest]) => [minute, marked(String(ad)), ...rest]),
     );
   });
 
@@ -126,7 +149,7 @@ describe('GET /v1/exports/ad_minutes', () => {
     );
     rmSync(directory, { recursive: true });
     const bulk = Array.from({ length: 300_000 }, (_, i) => 1 + (i % 7)).reduce((a, b) => a + b, 0);
-    expect(sums).toEqual({ n: 300_003, clicks: bulk + 12, open: 300_000 });
+    expect(sums).toEqual({ n: 300_004, clicks: bulk + 14, open: 300_000 });
     expect(readdirSync(tmpdir()).filter(name => name.startsWith('adclicks-export-'))).toEqual([]);
   });
 
@@ -135,7 +158,7 @@ describe('GET /v1/exports/ad_minutes', () => {
     const lines = body.trimEnd().split('\n');
     expect(lines[0]).toBe('minute,ad_id,country,partition,clicks,duplicates,late,revision,state');
     expect({ lines: lines.length, headers: lines.filter(line => line.startsWith('minute')).length }).toEqual({
-      lines: 300_004,
+      lines: 300_005,
       headers: 1,
     });
   });
@@ -172,11 +195,57 @@ describe('GET /v1/exports/clicks', () => {
     expect(rows[1].clicked_at).toBe('2026-11-21T23:58:00.001Z');
   });
 
-  it('has nothing in CSV that a spreadsheet would run, and one quote to take off', async () => {
+  it('has nothing in CSV that a spreadsheet would run, in any column', async () => {
     const { body } = await ask(`/v1/exports/clicks?${range}`, 'text/csv');
-    const ids = parse<Record<string, string>>(body, { columns: true }).map(row => row['event_id'] ?? '');
-    expect(ids.filter(id => /^[=+\-@]/.test(id))).toEqual([]);
-    expect(ids.map(id => id.replace(/^'/, ''))).toEqual(evil);
+    const rows: string[][] = parse(body, { record_delimiter: '\n' });
+    expect(rows).toHaveLength(1 + evil.length);
+    expect(rows.flat().filter(cell => /^[=+\-@\t\r\n＝＋－＠]/.test(cell))).toEqual([]);
+    expect(rows.slice(1).map(cells => [cells[1], cells[2], cells[5], cells[6], cells[7]])).toEqual(
+      evil.map((text, i) => [text, '-ad', 'KR', text, i === 0 ? '' : '@ip'].map(marked)),
+    );
+  });
+
+  it('is read again as the very clicks, by who feeds files', async () => {
+    const from = { offset: 0, line: 0 };
+    async function* bytesOf(format: string) {
+      yield Buffer.from((await ask(`/v1/exports/clicks?${range}&format=${format}`)).body);
+    }
+    const rows = {
+      csv: csvRows(bytesOf('csv'), from, { delimiter: ',', columnOf: {} }),
+      ndjson: ndjsonRows(bytesOf('ndjson'), from),
+    };
+    const expected = evil.map((text, i) => ({
+      ...{ event_id: text, ad_id: '-ad', user_id: text, ip: i === 0 ? undefined : '@ip', country: 'KR' },
+      clicked_at: new Date(start + i).toISOString(),
+    }));
+    for (const format of ['csv', 'ndjson'] as const) {
+      const fed: unknown[] = [];
+      for await (const { fields } of rows[format]) {
+        const { click_id: _click, received_at: _received, ...click } = fields ?? expect.fail('a row that is no click');
+        fed.push(click);
+      }
+      expect(fed, format).toEqual(expected);
+    }
+  });
+});
+
+describe('CSV of the store', () => {
+  it('has the same bytes as CSV of this process, for whatever stands in a text', async () => {
+    const unit = fc.oneof(
+      fc.constantFrom(...'=+-@＝＋－＠\'"\t\r\n\v\0\\;, a1한'),
+      fc.string({ unit: 'binary', maxLength: 1 }),
+    );
+    const texts = ['', ...evil, ...fc.sample(fc.string({ unit, maxLength: 4 }), 4_000)];
+    const list = texts.map(text => `unhex('${Buffer.from(text).toString('hex')}')`).join(', ');
+    const pieces: Uint8Array[] = [];
+    const sql = `SELECT ${markedColumn('told')} AS cell FROM (SELECT arrayJoin([${list}]) AS told)`;
+    for await (const piece of engine.clickhouse.stream(
+      `${sql} SETTINGS max_query_size=10000000, max_threads=1`,
+      'CSV',
+    )) {
+      pieces.push(piece);
+    }
+    expect(Buffer.concat(pieces).toString()).toBe(texts.map(text => csvLine([text])).join(''));
   });
 });
 
@@ -213,7 +282,7 @@ describe('a list asked for as lines', () => {
       state: 'final',
     });
     const at = new Date(now - 15_000).toISOString();
-    expect(body).toBe(`rank,ad_id,count,state,watermark\n1,a,8,final,${at}\n2,b,4,final,${at}\n`);
+    expect(body).toBe(`rank,ad_id,count,state,watermark\n1,"a",8,"final","${at}"\n2,"b",4,"final","${at}"\n`);
   });
 
   it.each([

@@ -16,8 +16,16 @@ const range = 'from=2025-11-22T08:00:00Z&to=2025-11-22T08:02:00Z';
 
 let store: CountedClicks;
 let rules: () => readonly HotAdRule[] = () => [];
+/** Up to where raw has partition 0 of the log; the counts have less than a thousand records. */
+let rawPosition = 0;
 beforeAll(async () => {
-  store = await openCountedClicks(now, {}, () => rules());
+  const rawSink = { group: 'sink-raw', topic: 'clicks', topicName: 'clicks', partition: 0, end: 1_000 } as const;
+  store = await openCountedClicks(
+    now,
+    {},
+    () => rules(),
+    () => [{ ...rawSink, position: rawPosition }],
+  );
 });
 beforeEach(async () => {
   await store.clear();
@@ -174,6 +182,7 @@ describe('an answer from raw clicks', () => {
     const second = 'from=2025-11-22T08:01:00Z&to=2025-11-22T08:02:00Z';
     afterEach(() => {
       rules = () => [];
+      rawPosition = 0;
     });
 
     it('is provisional though it has as many clicks, which may be others', async () => {
@@ -207,6 +216,21 @@ describe('an answer from raw clicks', () => {
       expect(states(ofOne.points)).toEqual(['provisional', 'final']);
       expect(states(ofAll.series[0].points)).toEqual(['provisional', 'final']);
       expect(states(ofTwo.series[1].points)).toEqual(['final', 'final']);
+    });
+
+    it('is final where raw has all of the log that the counts are of, and as many clicks', async () => {
+      await store.insert([at(0, { userId: 'u1' }), at(1, { userId: 'u1' })]);
+      rules = () => [rule];
+      rawPosition = 1_000;
+      const paths = [...['a/aggregated_count', 'popular_ads', 'a/series', 'series', 'countries']].map(
+        path => `/v1/ads/${path}?user_id=u1&${range}`,
+      );
+      const finals = await answersTo(...paths, `/v1/ads/a/aggregated_count?user_id=u1&compare=previous&${second}`);
+      expect(finals.map(({ state, previous }) => previous?.state ?? state)).toEqual(finals.map(() => 'final'));
+      // One that came too late, and is in no count yet: raw has more.
+      await store.insertRaw([at(0, { userId: 'u2' })]);
+      const late = await answersTo(...paths);
+      expect(late.map(({ state }) => state)).toEqual(late.map(() => 'provisional'));
     });
 
     it('is provisional where nobody knows which ads were', async () => {

@@ -55,6 +55,25 @@ afterEach(async () => {
   await http?.close();
 });
 
+describe('the log', () => {
+  it('is told whose the clicks are: the client that a trusted proxy names, of IPv6 its network', async () => {
+    const clients: unknown[] = [];
+    const clickLog: IngestDeps['clickLog'] = {
+      append: (_lines, _trace, client) => {
+        clients.push(client);
+        return Promise.resolve();
+      },
+      refusal: () => undefined,
+    };
+    const { post } = await setUp({ INGEST_TRUST_PROXY: '127.0.0.1' }, { clickLog });
+    for (const address of ['203.0.113.7', '2001:db8:1:2:3::9', '2001:db8:1:2::1'])
+      await post('{"ad_id":"a"}', { 'x-forwarded-for': address });
+    await post('{"ad_id":"a"}');
+    const network = '2001:db8:1:2::/64';
+    expect(clients).toEqual(['203.0.113.7', network, network, '127.0.0.1']);
+  });
+});
+
 describe('a trace', () => {
   /** The traces that reached the log, and what was logged. */
   async function traced(headers: Record<string, string>, append?: () => Promise<void>) {

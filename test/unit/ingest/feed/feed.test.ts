@@ -43,6 +43,7 @@ function feed(post: Post, options: Partial<FeedOptions> = {}, deps: Partial<Feed
       format: undefined,
       columnOf: {},
       delimiter: undefined,
+      isExport: false,
       follow: false,
       clicksPerSecond: undefined,
       replaySpeed: undefined,

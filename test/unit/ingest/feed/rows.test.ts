@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { csvLine } from '../../../../infra/csv.ts';
 import { csvRows, parseMap } from '../../../../ingest/feed/csv-rows.ts';
+import { clickColumns, quarantineColumns } from '../../../../ingest/feed/exported-columns.ts';
 import { maxLineBytes, ndjsonRows } from '../../../../ingest/feed/ndjson-rows.ts';
 import { prepareRow, type Row } from '../../../../ingest/feed/row.ts';
 
@@ -49,6 +51,28 @@ describe('ndjsonRows', () => {
     expect(rows[1]!.start).toBe(5_000_001);
   });
 
+  it('has the clicks of our own exports as they were: what is empty was not given, of quarantine the whole line', async () => {
+    const click = { event_id: '-e', ad_id: 'a', clicked_at: '2026-03-01T12:00:00.001Z', country: 'KR' };
+    const exported = { ...Object.fromEntries(clickColumns.map(name => [name, ''])), ...click };
+    const line = (raw: string) =>
+      JSON.stringify({ raw, ...Object.fromEntries(quarantineColumns.map(name => [name, name === 'raw' ? raw : 1])) });
+    const whole = { ...click, user_id: 'u', ip: '203.0.113.7' };
+    const others = { event_id: 'e', ad_id: 'a', user_id: '' };
+    const { event_id: _, ...nameless } = whole;
+    const lines = [
+      ...[JSON.stringify(exported), line(JSON.stringify(whole)), line(JSON.stringify(nameless)), line('{"ad_id')],
+      JSON.stringify(others),
+    ];
+    const rows = await collect(ndjsonRows(pieces(lines.join('\n')), start));
+    expect(rows.map(({ fields, problem }) => fields ?? problem)).toEqual([
+      click,
+      whole,
+      { ...nameless, event_id: 'quarantine-1-1-1' },
+      'raw: not a JSON object',
+      others,
+    ]);
+  });
+
   it('reports a line that is not UTF-8', async () => {
     const rows = await collect(ndjsonRows(pieces(Buffer.from([0x22, 0xff, 0x22, 0x0a])), start));
     expect(rows[0]!.problem).toBe('not UTF-8');
@@ -78,6 +102,48 @@ describe('csvRows', () => {
       const rest = await collect(csvRows(pieces(text, 7, row.end), place, mapped, ['banner', 'when', 'country']));
       expect(rest).toEqual(all.slice(i + 1));
     }
+  });
+
+  describe('with apostrophes', () => {
+    const ids = ['-Vk3x9', "'own", "'=1", '＝1', 'plain'];
+    const fileOf = (columns: readonly string[], line: (values: string[]) => string) =>
+      [columns.join(','), ...ids.map(id => line(columns.map(name => (name === 'clicked_at' ? '5' : id))).trim())].join(
+        '\n',
+      );
+    const idsIn = async (text: string, options: Parameters<typeof csvRows>[2] = csv) =>
+      (await collect(csvRows(pieces(text), start, options))).map(({ fields }) => fields?.['event_id']);
+
+    it('has the ids of exported clicks as they were', async () => {
+      expect(await idsIn(fileOf(clickColumns, csvLine))).toEqual(ids);
+    });
+
+    it('has quarantined lines whole, whatever is told beside them', async () => {
+      const lines = ids.map(event_id => ({ event_id, ad_id: 'a', clicked_at: 5, user_id: '=u' }));
+      const cells = [...lines.map(click => JSON.stringify(click)), '=no JSON'].map(raw =>
+        csvLine(quarantineColumns.map(name => (name === 'raw' ? raw : name === 'clicked_at' ? null : '-'))),
+      );
+      const text = `${quarantineColumns.join(',')}\n${cells.join('')}`;
+      const rows = await collect(csvRows(pieces(text), start, csv));
+      expect(rows.map(({ fields, problem }) => fields ?? problem)).toEqual([...lines, 'raw: not a JSON object']);
+    });
+
+    it('goes on in the middle of an export by the same rule', async () => {
+      const text = fileOf(clickColumns, csvLine);
+      const [first] = await collect(csvRows(pieces(text), start, csv));
+      const place = { offset: first?.end ?? 0, line: first?.line ?? 0 };
+      const rest = await collect(csvRows(pieces(text, 7, place.offset), place, csv, clickColumns));
+      expect(rest.map(({ fields }) => fields?.['event_id'])).toEqual(ids.slice(1));
+    });
+
+    it('takes none off in files of others, where it is part of the id', async () => {
+      const others = fileOf(['event_id', 'ad_id', 'clicked_at'], values => values.join(','));
+      expect(await idsIn(others)).toEqual(ids);
+    });
+
+    it('takes them off in an export whose columns were changed, if it is told that it is one', async () => {
+      const cut = fileOf(['event_id', 'ad_id', 'clicked_at'], csvLine);
+      expect(await idsIn(cut, { ...csv, isExport: true })).toEqual(ids);
+    });
   });
 
   it('says which columns there are when one is missing', async () => {

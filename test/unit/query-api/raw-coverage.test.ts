@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest';
+import type { SinkPosition } from '../../../query-api/counted-log.ts';
+import type { Progress } from '../../../query-api/queries.ts';
+import { createRawCoverage } from '../../../query-api/raw-coverage.ts';
+
+const minute = 60_000;
+const lines = { appended_at: 0, received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 };
+/** Of two partitions, at one position each. */
+const progressAt = (finalUntil: number, ...positions: number[]): Progress[] =>
+  positions.map((position, partition) => ({
+    ...{ ...lines, partition, partitions: 2, position, watermark: finalUntil, final_until: finalUntil },
+  }));
+const sinksAt = (...positions: number[]): SinkPosition[] =>
+  positions.map((position, partition) => ({
+    ...{ group: 'g', topic: 'clicks', topicName: 'clicks', partition, position, end: position },
+  }));
+
+function setUp() {
+  const at = { now: 0, progress: progressAt(minute, 10, 10), sinks: sinksAt(10, 10) };
+  const progress = async () => at.progress;
+  const coverage = createRawCoverage({ progress, sinkPositions: async () => at.sinks, now: () => at.now });
+  return { at, coverage, read: coverage.telling(progress) };
+}
+
+describe('how far raw holds what is counted', () => {
+  it('is what is final by the counts, where raw has passed all of their positions', async () => {
+    const { at, coverage } = setUp();
+    expect(await coverage.until()).toBe(minute);
+    at.sinks = sinksAt(10, 9);
+    const other = createRawCoverage({
+      ...{ progress: async () => at.progress, sinkPositions: async () => at.sinks, now: () => 0 },
+    });
+    expect(await other.until()).toBeNull();
+  });
+
+  it('is nothing where a partition has told nothing, or Kafka does not answer', async () => {
+    const { at, coverage } = setUp();
+    at.progress = at.progress.slice(1);
+    expect(await coverage.until()).toBeNull();
+    const away = createRawCoverage({
+      ...{ progress: async () => progressAt(minute, 0, 1), sinkPositions: () => Promise.reject(new Error('away')) },
+      now: () => 0,
+    });
+    expect(await away.until()).toBeNull();
+  });
+
+  it('is what was final some seconds ago while raw is behind the newest counts, as it is under traffic', async () => {
+    const { at, coverage, read } = setUp();
+    for (let second = 0; second < 120; second++) {
+      at.now = second * 1_000;
+      at.progress = progressAt(minute + at.now, 10 + second, 10 + second);
+      // Of partition 1 raw is three seconds behind, always.
+      at.sinks = sinksAt(10 + second, 10 + second - 3);
+      await read();
+      if (second < 10) continue;
+      const until = (await coverage.until()) ?? expect.fail(`nothing after ${second} s`);
+      expect(until).toBeLessThanOrEqual(minute + at.now - 3_000);
+      expect(until).toBeGreaterThan(minute + at.now - 10_000);
+    }
+  });
+
+  it('goes by the commits of the raw sink alone', async () => {
+    const { at, coverage } = setUp();
+    at.sinks = [...sinksAt(10), ...sinksAt(10, 10).map(sink => ({ ...sink, topicName: 'aggregates' as const }))];
+    expect(await coverage.until()).toBeNull();
+  });
+});
