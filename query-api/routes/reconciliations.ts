@@ -50,7 +50,9 @@ const Reconciliation = Type.Object(
       {
         cells_compared: countField('counts of an ad in a minute that were compared'),
         cells_differing: countField('those that differ from raw clicks'),
-        conflicts: countField('event ids that stand under several ads in one minute; counted for one of them'),
+        conflicts: countField(
+          'clicks (ad and event id) whose copies tell several countries: each counts once, in one of them. In minutes from before ids were per ad, also ids under several ads, counted for one of them',
+        ),
         drift: Type.Array(
           Type.Object(
             {
