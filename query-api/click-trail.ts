@@ -1,7 +1,8 @@
 /**
- * Pure: what became of each copy of a click, from what raw and quarantine hold of its event id.
+ * Pure: what became of each copy of a click, from what raw and quarantine hold of an event id. Several ads may have the
+ * same one: each of them has a click of its own, and its copies stand together.
  *
- * The stream counts the first copy that it reads of a minute's id, and takes the others for duplicates. Raw does not
+ * The stream counts the first copy that it reads of an ad's id in a minute, and takes the others for duplicates. Raw does not
  * tell the order of reading; the copies' order of receipt stands for it, which differs at most in which of several
  * copies of the same click is called the counted one.
  */
@@ -57,7 +58,7 @@ export function trailOf(
       partition: line?.partition ?? partitionOf(click),
       reason: line?.reason ?? null,
     };
-    // The identity of a click: its id in its minute, among the clicks of its ad.
+    // The identity of a click: its ad and its id, in its minute.
     const key = `${minute} ${click.ad_id}`;
     if (counted.has(key)) return { ...place, outcome: 'duplicate', job: null };
     const job = line ? jobThatCounted(click, minute, line, restated) : null;
@@ -66,7 +67,7 @@ export function trailOf(
     return { ...place, outcome: line ? 'restated' : 'counted', job };
   });
   const aside = quarantined.filter(line => !inRaw.has(line.click_id)).map(asideCopy);
-  return [...copies, ...aside];
+  return [...Map.groupBy([...copies, ...aside], copy => copy.ad_id).values()].flat();
 }
 
 /** The first restatement of its count after the line was set aside that added clicks. */

@@ -417,10 +417,23 @@ export interface Operations {
       readonly params: {
         /** the click's event_id */ readonly event_id: string;
       };
+      readonly query?:
+        | {
+            /** only of this ad */ readonly ad_id?: string | undefined;
+          }
+        | undefined;
     };
     readonly answer: {
       readonly event_id: string;
-      /** those that the stream took first */
+      /** the ads that have this id, each a click of its own */
+      readonly ads: readonly {
+        readonly ad_id: string;
+        /** those of `copies` that are of this ad */
+        readonly copies: number;
+      }[];
+      /** false: there are more copies than are listed; ask for one `ad_id` */
+      readonly is_complete: boolean;
+      /** ad by ad; of each, those that the stream took first */
       readonly copies: readonly {
         /** of the accepted copy */ readonly click_id: string;
         readonly ad_id: string;
@@ -756,7 +769,7 @@ export interface Operations {
         /** counts of an ad in a minute that were compared */ readonly cells_compared: number;
         /** those that differ from raw clicks */
         readonly cells_differing: number;
-        /** event ids that stand under several ads in one minute; counted for one of them */
+        /** clicks (ad and event id) whose copies tell several countries: each counts once, in one of them. In minutes from before ids were per ad, also ids under several ads, counted for one of them */
         readonly conflicts: number;
         /** the ads with the largest drift, at most 100 */
         readonly drift: readonly {
@@ -1145,7 +1158,7 @@ export interface Operations {
           /** counts of an ad in a minute that were compared */ readonly cells_compared: number;
           /** those that differ from raw clicks */
           readonly cells_differing: number;
-          /** event ids that stand under several ads in one minute; counted for one of them */
+          /** clicks (ad and event id) whose copies tell several countries: each counts once, in one of them. In minutes from before ids were per ad, also ids under several ads, counted for one of them */
           readonly conflicts: number;
           /** the ads with the largest drift, at most 100 */
           readonly drift: readonly {
@@ -1431,7 +1444,7 @@ export interface Operations {
         /** counts of an ad in a minute that were compared */ readonly cells_compared: number;
         /** those that differ from raw clicks */
         readonly cells_differing: number;
-        /** event ids that stand under several ads in one minute; counted for one of them */
+        /** clicks (ad and event id) whose copies tell several countries: each counts once, in one of them. In minutes from before ids were per ad, also ids under several ads, counted for one of them */
         readonly conflicts: number;
         /** the ads with the largest drift, at most 100 */
         readonly drift: readonly {
