@@ -59,7 +59,7 @@ const Reconciliation = Type.Object(
               ad_id: Type.String(),
               cells: countField('minutes that differ'),
               counted: countField('clicks answered for those'),
-              raw: countField('distinct event ids in raw'),
+              raw: countField('distinct event ids of the ad in raw'),
               drift: Type.Integer({ description: 'raw - counted' }),
             },
             { additionalProperties: false },
@@ -77,7 +77,7 @@ const Reconciliation = Type.Object(
 const startSchema = {
   tags: ['jobs'],
   operationId: 'startReconciliation',
-  summary: 'Compare final counts with distinct event ids of raw clicks, in SQL, apart from the streaming code',
+  summary: 'Compare final counts with distinct clicks (ad and event id) in raw, in SQL, apart from the streaming code',
   description:
     'Makes a job and answers at once; look at it with `GET /v1/reconciliations/{id}`. It changes nothing. The range must be final, and its raw clicks still kept.',
   body: Type.Object(JobBody.properties, { additionalProperties: false }),

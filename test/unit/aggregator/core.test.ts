@@ -167,6 +167,16 @@ describe('id hash', () => {
     for (let seed = 0; seed < 200; seed++) expect(hashOf(a, seed)).not.toBe(hashOf(b, seed));
   });
 
+  it('tells ids of one character in all lengths apart, as ads and as event ids', () => {
+    for (const letter of ['1', 'a']) {
+      const texts = Array.from({ length: 70 }, (_, i) => letter.repeat(i + 1));
+      expect(new Set(texts.map(text => hashOf(text))).size).toBe(70);
+      expect(new Set(texts.map(ad => hashed(ad, '1').id)).size).toBe(70);
+      expect(new Set(texts.map(ad => hashed(ad, '1').adHash)).size).toBe(70);
+      expect(new Set(texts.slice(1).map((ad, i) => hashed(ad, letter.repeat(70 - i)).id)).size).toBe(69);
+    }
+  });
+
   it('tells an id from the same id followed by zero bytes', () => {
     for (const id of ['a', 'abc', 'abcd', 'abcdefgh', 'abcdefghijklmno', 'abcdefghijklmnop']) {
       expect(hashOf(id)).not.toBe(hashOf(`${id}\0`));
