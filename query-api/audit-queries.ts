@@ -1,6 +1,5 @@
 /** Where one click went: all that raw and quarantine hold of an event id. Rules as in queries.ts. */
 import type { ClickHouse } from '../infra/clickhouse.ts';
-import type { Restating } from './click-trail.ts';
 import type { QuarantineSample } from './quarantine-queries.ts';
 import { settingsOf } from './read-settings.ts';
 
@@ -15,6 +14,17 @@ export interface RawClick {
 
 /** A quarantined line without its text, but with the id in it. */
 export type QuarantinedLine = Omit<QuarantineSample, 'event_id' | 'raw'> & { readonly click_id: string };
+
+/** A restatement of the count of a click's ad, minute and country. */
+export interface Restating {
+  readonly minute: number;
+  readonly ad_id: string;
+  readonly country: string;
+  readonly job: string;
+  readonly before: number;
+  readonly after: number;
+  readonly at: number;
+}
 
 /** What was found of an event id, of all ads or of one; `isCut`: there is more. */
 export interface Found<T> {

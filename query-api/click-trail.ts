@@ -6,7 +6,7 @@
  * tell the order of reading; the copies' order of receipt stands for it, which differs at most in which of several
  * copies of the same click is called the counted one.
  */
-import type { QuarantinedLine, RawClick } from './audit-queries.ts';
+import type { QuarantinedLine, RawClick, Restating } from './audit-queries.ts';
 import { minuteMs } from './time-range.ts';
 
 export type Outcome = 'counted' | 'duplicate' | 'quarantined' | 'restated';
@@ -25,17 +25,6 @@ export interface Copy {
   readonly reason: string | null;
   /** The job that counted it. */
   readonly job: string | null;
-}
-
-/** A restatement of the copy's count. */
-export interface Restating {
-  readonly minute: number;
-  readonly ad_id: string;
-  readonly country: string;
-  readonly job: string;
-  readonly before: number;
-  readonly after: number;
-  readonly at: number;
 }
 
 export function trailOf(

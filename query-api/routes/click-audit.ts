@@ -2,8 +2,8 @@
 import { Type } from 'typebox';
 import { type Http, Problem, ProblemSchema } from '../../infra/http.ts';
 import { adIdPattern, limits } from '../../ingest/click.ts';
-import { copiesListed, type QuarantinedLine, type RawClick } from '../audit-queries.ts';
-import { type Copy, type Restating, trailOf } from '../click-trail.ts';
+import { copiesListed, type QuarantinedLine, type RawClick, type Restating } from '../audit-queries.ts';
+import { type Copy, trailOf } from '../click-trail.ts';
 import { type Finality, finalityOf, partitionsOf, type State, stateAt } from '../finality.ts';
 import { placeOf } from '../hot-ad-rules.ts';
 import { countField, isoOf, isoOrNull, problems, stateField, timeField } from '../parameters.ts';

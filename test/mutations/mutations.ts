@@ -207,7 +207,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a reconciliation excuses what ads with the same ids have lost to each other',
     file: 'query-api/jobs/reconciliation.ts',
     edits: [['Math.min(range.to, idsPerAdFrom)', 'range.to']],
-    integration: 'test/integration/clickhouse/shared-ids.test.ts',
+    integration: 'test/integration/clickhouse/same-ids.test.ts',
   },
   {
     name: 'raw-without-ad',
@@ -217,14 +217,14 @@ export const mutations: readonly Mutation[] = [
       ['ad_id AS ad, count() AS copies', 'any(ad_id) AS ad, count() AS copies'],
       ['GROUP BY toStartOfMinute(clicked_at), ad_id, sipHash128(event_id)', 'GROUP BY m, sipHash128(event_id)'],
     ],
-    integration: 'test/integration/clickhouse/shared-ids.test.ts',
+    integration: 'test/integration/clickhouse/same-ids.test.ts',
   },
   {
     name: 'trail-without-ad',
     bug: "the trail calls a click of one ad the duplicate of another ad's",
     file: 'query-api/click-trail.ts',
     edits: [['if (counted.has(key))', 'if (counted.size > 0)']],
-    integration: 'test/integration/clickhouse/shared-ids.test.ts',
+    integration: 'test/integration/clickhouse/same-ids.test.ts',
   },
   {
     name: 'spare-not-cleared',
