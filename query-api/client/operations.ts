@@ -778,7 +778,7 @@ export interface Operations {
           readonly cells: number;
           /** clicks answered for those */
           readonly counted: number;
-          /** distinct event ids in raw */
+          /** distinct event ids of the ad in raw */
           readonly raw: number;
           /** raw - counted */
           readonly drift: number;
@@ -1167,7 +1167,7 @@ export interface Operations {
             readonly cells: number;
             /** clicks answered for those */
             readonly counted: number;
-            /** distinct event ids in raw */
+            /** distinct event ids of the ad in raw */
             readonly raw: number;
             /** raw - counted */
             readonly drift: number;
@@ -1306,7 +1306,7 @@ export interface Operations {
             /** the ad that was clicked */ readonly ad_id: string;
             /** RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt */
             readonly clicked_at?: string | number | null | undefined;
-            /** identity of the click: a click posted again with the same event_id and clicked_at counts once */
+            /** with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once */
             readonly event_id?: string | null | undefined;
             /** ISO 3166-1 alpha-2; ZZ, the default: unknown */
             readonly country?: string | null | undefined;
@@ -1319,7 +1319,7 @@ export interface Operations {
             /** the ad that was clicked */ readonly ad_id: string;
             /** RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt */
             readonly clicked_at?: string | number | null | undefined;
-            /** identity of the click: a click posted again with the same event_id and clicked_at counts once */
+            /** with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once */
             readonly event_id?: string | null | undefined;
             /** ISO 3166-1 alpha-2; ZZ, the default: unknown */
             readonly country?: string | null | undefined;
@@ -1404,7 +1404,7 @@ export interface Operations {
       readonly updated_at: string;
     };
   };
-  /** Compare final counts with distinct event ids of raw clicks, in SQL, apart from the streaming code */
+  /** Compare final counts with distinct clicks (ad and event id) in raw, in SQL, apart from the streaming code */
   readonly startReconciliation: {
     readonly input: {
       readonly body: {
@@ -1453,7 +1453,7 @@ export interface Operations {
           readonly cells: number;
           /** clicks answered for those */
           readonly counted: number;
-          /** distinct event ids in raw */
+          /** distinct event ids of the ad in raw */
           readonly raw: number;
           /** raw - counted */
           readonly drift: number;
