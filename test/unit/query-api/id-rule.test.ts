@@ -5,7 +5,13 @@ import type { Progress } from '../../../query-api/queries.ts';
 const progress = (partition: number, ids_per_ad_from?: number | null): Progress => {
   const lines = { received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 };
   const times = { position: 1, watermark: 0, final_until: 0, appended_at: 0 };
-  return { partition, partitions: 4, ...times, ...lines, ...(ids_per_ad_from === undefined ? {} : { ids_per_ad_from }) };
+  return {
+    partition,
+    partitions: 4,
+    ...times,
+    ...lines,
+    ...(ids_per_ad_from === undefined ? {} : { ids_per_ad_from }),
+  };
 };
 
 it('takes all minutes of a partition whose progress says nothing for older ones, and none of one without progress', () => {
