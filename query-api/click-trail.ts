@@ -33,14 +33,14 @@ export function trailOf(
   restated: readonly Restating[],
   partitionOf: (click: RawClick) => number | null,
 ): Copy[] {
-  const setAside = new Map(quarantined.map(line => [line.click_id, line]));
-  const inRaw = new Set(raw.map(click => click.click_id));
+  const setAside = new Map(quarantined.map(line => [lineOf(line), line]));
+  const inRaw = new Set(raw.map(lineOf));
   // Those the stream took come first: what it counted, a recount only confirms.
-  const ordered = [...raw].sort((a, b) => Number(setAside.has(a.click_id)) - Number(setAside.has(b.click_id)));
+  const ordered = [...raw].sort((a, b) => Number(setAside.has(lineOf(a))) - Number(setAside.has(lineOf(b))));
   const counted = new Set<string>();
   const copies = ordered.map((click): Copy => {
     const minute = click.clicked_at - (click.clicked_at % minuteMs);
-    const line = setAside.get(click.click_id);
+    const line = setAside.get(lineOf(click));
     const place = {
       ...click,
       minute,
@@ -55,8 +55,13 @@ export function trailOf(
     counted.add(key);
     return { ...place, outcome: line ? 'restated' : 'counted', job };
   });
-  const aside = quarantined.filter(line => !inRaw.has(line.click_id)).map(asideCopy);
+  const aside = quarantined.filter(line => !inRaw.has(lineOf(line))).map(asideCopy);
   return [...Map.groupBy([...copies, ...aside], copy => copy.ad_id).values()].flat();
+}
+
+/** Other producers choose their `click_id` themselves, and those of two ads may choose the same. */
+function lineOf({ ad_id, click_id }: RawClick | QuarantinedLine): string {
+  return `${ad_id} ${click_id}`;
 }
 
 /** The first restatement of its count after the line was set aside that added clicks. */

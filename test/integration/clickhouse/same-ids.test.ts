@@ -222,6 +222,20 @@ describe('GET /v1/clicks/{event_id}', () => {
     });
   });
 
+  it('does not call the click of one ad set aside because that of another was, whose producer gave it the same click_id', async () => {
+    await final(0);
+    const clickId = '01KSAMEXXXXXXXXXXXXXXXXXXX';
+    const [x, y] = shared(start, 'x', 'y').map(one => ({ ...one, clickId })) as [Click, Click];
+    await insertRaw(x, y);
+    const where = { partition: 0, offset: 1, line: 0, reason: 'too_late', detail: '', appended_at: Date.now() };
+    await insert('quarantine', { ...where, ad_id: 'y', event_id: 'same', clicked_at: y.clickedAt, raw: formatLine(y) });
+    const { copies } = (await call('GET', '/v1/clicks/same')).body;
+    expect(copies).toMatchObject([
+      { ad_id: 'x', outcome: 'counted' },
+      { ad_id: 'y', outcome: 'quarantined' },
+    ]);
+  });
+
   it('tells of each of many ads whether its count was restated', async () => {
     await final(0);
     const ads = Array.from({ length: 60 }, (_, i) => `ad-${String(i).padStart(2, '0')}`);
