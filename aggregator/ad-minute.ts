@@ -89,6 +89,11 @@ export interface ProgressRow {
   readonly acknowledged: number;
   /** Those of them that are not in the log: lost. */
   readonly missing: number;
+  /**
+   * In minutes from this on (epoch ms) a click is its ad and its event id, in earlier ones its event id alone; null: in
+   * all of them, as this was written by an older release (core/checkpoint.ts).
+   */
+  readonly ids_per_ad_from: number | null;
 }
 
 export type QuarantineReason = 'malformed' | 'future' | 'too_late';

@@ -90,7 +90,7 @@ export const ClickBody = Type.Object(
     ),
     event_id: maybe(
       [Type.String({ minLength: 1, maxLength: limits.eventIdLength })],
-      'identity of the click: a click posted again with the same event_id and clicked_at counts once',
+      'with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once',
     ),
     country: maybe([Type.String({ pattern: '^[A-Za-z]{2}$' })], 'ISO 3166-1 alpha-2; ZZ, the default: unknown'),
     user_id: maybe([Type.String({ minLength: 1, maxLength: limits.userIdLength })], 'whoever clicked'),

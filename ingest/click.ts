@@ -6,8 +6,9 @@
  *
  *     {"click_id":"01K…26","event_id":"…","ad_id":"…","clicked_at":1763800000123,"received_at":1763800000456,"country":"KR","user_id":"…","ip":"203.0.113.7"}
  *
- * `click_id` is the identity of the accepted line, minted by ingest. `event_id` is the identity of the click: the
- * client's idempotency key; copies of one click share it and its `clicked_at`. Times are epoch ms, UTC.
+ * `click_id` is the identity of the accepted line, minted by ingest. `ad_id` and `event_id` together are the identity of
+ * the click; `event_id` alone is nobody's, as clients of two ads may give the same. It is the client's idempotency key:
+ * copies of one click share both and its `clicked_at`. Times are epoch ms, UTC.
  */
 export interface Click {
   readonly clickId: string;

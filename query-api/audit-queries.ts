@@ -15,37 +15,102 @@ export interface RawClick {
 /** A quarantined line without its text, but with the id in it. */
 export type QuarantinedLine = Omit<QuarantineSample, 'event_id' | 'raw'> & { readonly click_id: string };
 
+/** A restatement of the count of a click's ad, minute and country. */
+export interface Restating {
+  readonly minute: number;
+  readonly ad_id: string;
+  readonly country: string;
+  readonly job: string;
+  readonly before: number;
+  readonly after: number;
+  readonly at: number;
+}
+
+/** What was found of an event id, of all ads or of one; `isCut`: there is more. */
+export interface Found<T> {
+  readonly rows: readonly T[];
+  readonly isCut: boolean;
+}
+
 export type AuditQueries = ReturnType<typeof createAuditQueries>;
 
-/** Copies listed; one event id has a few. */
-export const copiesListed = 1_000;
+/** Copies listed of one ad, and of all: an event id has a few, and no ad can hide those of the others. */
+export const copiesListed = { ofAd: 100, ofAll: 1_000 };
 
 export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
-  const settings = `${settingsOf(copiesListed, timeoutMs)}, use_skip_indexes=1`;
+  // One more of each than is listed tells whether there are more.
+  const most = `LIMIT ${copiesListed.ofAd + 1} BY ad_id LIMIT ${copiesListed.ofAll + 1}`;
+  const settings = `${settingsOf(copiesListed.ofAll + 1, timeoutMs)}, use_skip_indexes=1`;
+  const isAsked = (adId: string | undefined) =>
+    `event_id = {event_id:String} ${adId === undefined ? '' : 'AND ad_id = {ad_id:String}'}`;
+  const bound = (eventId: string, adId: string | undefined) => {
+    return { event_id: eventId, ...(adId === undefined ? {} : { ad_id: adId }) };
+  };
   return {
     /** Oldest first. Copies of a row are equal, so DISTINCT does what FINAL would, and lets the index by event id work. */
-    async rawClicks(eventId: string): Promise<RawClick[]> {
-      return await clickhouse.query(
-        `SELECT click_id, ad_id, country, toUnixTimestamp64Milli(clicked) AS clicked_at,
-           toUnixTimestamp64Milli(received) AS received_at
-         FROM (
-           SELECT DISTINCT click_id, ad_id, country, clicked_at AS clicked, received_at AS received
-           FROM click_raw WHERE event_id = {event_id:String}
-         ) ORDER BY received, click_id LIMIT ${copiesListed} ${settings}`,
-        { event_id: eventId },
+    async rawClicks(eventId: string, adId?: string): Promise<Found<RawClick>> {
+      return cut(
+        await clickhouse.query<RawClick>(
+          `SELECT click_id, ad_id, country, toUnixTimestamp64Milli(clicked) AS clicked_at,
+             toUnixTimestamp64Milli(received) AS received_at
+           FROM (
+             SELECT DISTINCT click_id, ad_id, country, clicked_at AS clicked, received_at AS received
+             FROM click_raw WHERE ${isAsked(adId)}
+           ) ORDER BY received, click_id ${most} ${settings}`,
+          bound(eventId, adId),
+        ),
       );
     },
 
-    async quarantinedLines(eventId: string): Promise<QuarantinedLine[]> {
-      return await clickhouse.query(
-        `SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
-           clicked_at, JSONExtractString(raw, 'click_id') AS click_id
-         FROM (
-           SELECT DISTINCT partition, offset, line, reason, detail, appended_at AS appended, ad_id, clicked_at, raw
-           FROM quarantine WHERE event_id = {event_id:String}
-         ) ORDER BY appended, partition, offset, line LIMIT ${copiesListed} ${settings}`,
-        { event_id: eventId },
+    async quarantinedLines(eventId: string, adId?: string): Promise<Found<QuarantinedLine>> {
+      return cut(
+        await clickhouse.query<QuarantinedLine>(
+          `SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
+             clicked_at, JSONExtractString(raw, 'click_id') AS click_id
+           FROM (
+             SELECT DISTINCT partition, offset, line, reason, detail, appended_at AS appended, ad_id, clicked_at, raw
+             FROM quarantine WHERE ${isAsked(adId)}
+           ) ORDER BY appended, partition, offset, line ${most} ${settings}`,
+          bound(eventId, adId),
+        ),
       );
     },
+
+    /** Restatements of these ads in these minutes (epoch ms), and no others of them. */
+    async restatements(adIds: readonly string[], minutes: readonly number[]): Promise<Restating[]> {
+      if (adIds.length === 0) return [];
+      return await clickhouse.query(
+        `SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, job, before, after,
+           toUnixTimestamp64Milli(t) AS at
+         FROM (
+           SELECT minute AS m, ad_id, country, job, before, after, at AS t FROM restatement FINAL
+           WHERE toUnixTimestamp(minute) IN {minutes:Array(UInt32)} AND ad_id IN {ad_ids:Array(String)}
+             AND minute >= toDateTime({from_s:UInt32}, 'UTC') AND minute <= toDateTime({to_s:UInt32}, 'UTC')
+           ORDER BY at LIMIT ${restatementsRead}
+         ) ORDER BY t ${settingsOf(restatementsRead, timeoutMs)}`,
+        {
+          ad_ids: adIds,
+          minutes: minutes.map(minute => minute / 1_000),
+          from_s: Math.min(...minutes) / 1_000,
+          to_s: Math.max(...minutes) / 1_000,
+        },
+      );
+    },
+  };
+}
+
+/** Every cell of a click's ad and minute has a few at most. */
+const restatementsRead = 100_000;
+
+function cut<T extends { readonly ad_id: string }>(found: readonly T[]): Found<T> {
+  const listed = new Map<string, number>();
+  const rows = found.filter(({ ad_id }) => {
+    const n = (listed.get(ad_id) ?? 0) + 1;
+    listed.set(ad_id, n);
+    return n <= copiesListed.ofAd;
+  });
+  return {
+    rows: rows.slice(0, copiesListed.ofAll),
+    isCut: rows.length < found.length || rows.length > copiesListed.ofAll,
   };
 }

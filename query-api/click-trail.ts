@@ -1,11 +1,12 @@
 /**
- * Pure: what became of each copy of a click, from what raw and quarantine hold of its event id.
+ * Pure: what became of each copy of a click, from what raw and quarantine hold of an event id. Several ads may have the
+ * same one: each of them has a click of its own, and its copies stand together.
  *
- * The stream counts the first copy that it reads of a minute's id, and takes the others for duplicates. Raw does not
+ * The stream counts the first copy that it reads of an ad's id in a minute, and takes the others for duplicates. Raw does not
  * tell the order of reading; the copies' order of receipt stands for it, which differs at most in which of several
  * copies of the same click is called the counted one.
  */
-import type { QuarantinedLine, RawClick } from './audit-queries.ts';
+import type { QuarantinedLine, RawClick, Restating } from './audit-queries.ts';
 import { minuteMs } from './time-range.ts';
 
 export type Outcome = 'counted' | 'duplicate' | 'quarantined' | 'restated';
@@ -26,38 +27,27 @@ export interface Copy {
   readonly job: string | null;
 }
 
-/** A restatement of the copy's count. */
-export interface Restating {
-  readonly minute: number;
-  readonly ad_id: string;
-  readonly country: string;
-  readonly job: string;
-  readonly before: number;
-  readonly after: number;
-  readonly at: number;
-}
-
 export function trailOf(
   raw: readonly RawClick[],
   quarantined: readonly QuarantinedLine[],
   restated: readonly Restating[],
   partitionOf: (click: RawClick) => number | null,
 ): Copy[] {
-  const setAside = new Map(quarantined.map(line => [line.click_id, line]));
-  const inRaw = new Set(raw.map(click => click.click_id));
+  const setAside = new Map(quarantined.map(line => [lineOf(line), line]));
+  const inRaw = new Set(raw.map(lineOf));
   // Those the stream took come first: what it counted, a recount only confirms.
-  const ordered = [...raw].sort((a, b) => Number(setAside.has(a.click_id)) - Number(setAside.has(b.click_id)));
+  const ordered = [...raw].sort((a, b) => Number(setAside.has(lineOf(a))) - Number(setAside.has(lineOf(b))));
   const counted = new Set<string>();
   const copies = ordered.map((click): Copy => {
     const minute = click.clicked_at - (click.clicked_at % minuteMs);
-    const line = setAside.get(click.click_id);
+    const line = setAside.get(lineOf(click));
     const place = {
       ...click,
       minute,
       partition: line?.partition ?? partitionOf(click),
       reason: line?.reason ?? null,
     };
-    // The identity of a click: its id in its minute, among the clicks of its ad.
+    // The identity of a click: its ad and its id, in its minute.
     const key = `${minute} ${click.ad_id}`;
     if (counted.has(key)) return { ...place, outcome: 'duplicate', job: null };
     const job = line ? jobThatCounted(click, minute, line, restated) : null;
@@ -65,8 +55,13 @@ export function trailOf(
     counted.add(key);
     return { ...place, outcome: line ? 'restated' : 'counted', job };
   });
-  const aside = quarantined.filter(line => !inRaw.has(line.click_id)).map(asideCopy);
-  return [...copies, ...aside];
+  const aside = quarantined.filter(line => !inRaw.has(lineOf(line))).map(asideCopy);
+  return [...Map.groupBy([...copies, ...aside], copy => copy.ad_id).values()].flat();
+}
+
+/** Other producers choose their `click_id` themselves, and those of two ads may choose the same. */
+function lineOf({ ad_id, click_id }: RawClick | QuarantinedLine): string {
+  return `${ad_id} ${click_id}`;
 }
 
 /** The first restatement of its count after the line was set aside that added clicks. */

@@ -36,6 +36,7 @@ export interface Progress {
   readonly quarantined: number;
   readonly acknowledged: number;
   readonly missing: number;
+  readonly ids_per_ad_from?: number | null;
 }
 
 export interface Selection extends TimeRange {
@@ -72,7 +73,7 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
     async progress(): Promise<Progress[]> {
       return await clickhouse.query(
         `SELECT partition, partitions, position, received, counted, duplicates, quarantined,
-           acknowledged, missing,
+           acknowledged, missing, ids_per_ad_from,
            toUnixTimestamp64Milli(watermark) AS watermark,
            toUnixTimestamp64Milli(final_until) AS final_until,
            toUnixTimestamp64Milli(appended_at) AS appended_at

@@ -4,6 +4,7 @@
  * known ad makes no object and no string. It also remembers which cells have changed since they were last written.
  */
 import { grownFrom } from './growth.ts';
+import { avalanche } from './id-hash.ts';
 
 export class CellTable {
   /** A cell's number per slot. No cell has number 0, which marks a free slot. */
@@ -178,23 +179,7 @@ const clicksWord = 3;
 const duplicatesWord = 4;
 const lateWord = 5;
 
-/** MurmurHash3 x86 32 (Austin Appleby, public domain) of the ad and its country. */
-export function hashCell(b: DataView, start: number, end: number, country: number, seed: number): number {
-  let hash = mixed(seed, country);
-  let i = start;
-  for (; i + 4 <= end; i += 4) hash = mixed(hash, b.getInt32(i, true));
-  let rest = 0;
-  for (; i < end; i++) rest = (rest << 8) | b.getUint8(i);
-  hash = mixed(hash, rest) ^ (end - start);
-  hash ^= hash >>> 16;
-  hash = Math.imul(hash, 0x85ebca6b);
-  hash ^= hash >>> 13;
-  hash = Math.imul(hash, 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
-}
-
-function mixed(hash: number, word: number): number {
-  const scrambled = Math.imul(word, 0xcc9e2d51);
-  const next = hash ^ Math.imul((scrambled << 15) | (scrambled >>> 17), 0x1b873593);
-  return (Math.imul((next << 13) | (next >>> 19), 5) + 0xe6546b64) | 0;
+/** Of 32 bits of the ad (id-hash.ts) and its country. */
+export function hashCell(adHash: number, country: number): number {
+  return avalanche((adHash + Math.imul(country, 0x9e3779b1)) | 0);
 }

@@ -14,6 +14,12 @@ export interface Checkpoint {
   readonly watermark: number;
   readonly finalUntil: number;
   readonly totals: Totals;
+  /**
+   * In minutes from this on, epoch ms, a click is its ad and its event id; in earlier ones it was its event id, whatever
+   * the ad. Whole minutes, and never one that had clicks before the change: so every minute is counted by one rule.
+   * Undefined: written by a release that knows the older rule only; whoever restores from there decides it.
+   */
+  readonly idsPerAdFrom: number | undefined;
   /** Of all records before C. */
   readonly acks: AckState;
 }
@@ -30,14 +36,15 @@ export interface Totals {
 export function freshCheckpoint(position: number): Checkpoint {
   // What retention has removed may have told of batches.
   const acks = position === 0 ? noAcks : unknownAcks;
-  return { restoreFrom: position, watermarkAtRestoreFrom: 0, watermark: 0, finalUntil: 0, totals: noTotals, acks };
+  const times = { watermarkAtRestoreFrom: 0, watermark: 0, finalUntil: 0, idsPerAdFrom: 0 };
+  return { restoreFrom: position, ...times, totals: noTotals, acks };
 }
 
 const noTotals: Totals = { received: 0, counted: 0, duplicates: 0, quarantined: 0 };
 
 /** What is told of C. */
 export function progressOf(
-  { watermark, finalUntil, totals, acks }: Checkpoint,
+  { watermark, finalUntil, totals, idsPerAdFrom, acks }: Checkpoint,
   at: { readonly partition: number; readonly position: number; readonly appendedAt: number },
 ): Omit<ProgressRow, 'partitions'> {
   return {
@@ -49,5 +56,6 @@ export function progressOf(
     ...totals,
     acknowledged: acks.acknowledged,
     missing: acks.missing,
+    ids_per_ad_from: idsPerAdFrom ?? null,
   };
 }

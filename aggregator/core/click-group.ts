@@ -10,7 +10,7 @@
 import type { RecordReader } from '../../ingest/record-reader.ts';
 import { hashCell } from './cell-table.ts';
 import type { ClickWindow } from './click-window.ts';
-import { hashId, type IdKey, idKeyOf } from './id-hash.ts';
+import { hashClick, type IdKey, idKeyOf } from './id-hash.ts';
 
 /** Large enough for reads to overlap, small enough for what they bring to stay in the cache. */
 const mostClicks = 256;
@@ -36,13 +36,14 @@ export class ClickGroup {
   readonly lineIndexes = new Int32Array(mostClicks);
   /** A line that is not canonical, alone in its group: the reader still stands at it. */
   isParsed = false;
-  readonly #seed: number;
+  /** Clicks of minutes from this on (epoch ms) are told apart by ad and event id, earlier ones by event id alone. */
+  idsPerAdFrom: number;
   readonly #idKey: IdKey;
   /** Of no use, but kept, or the compiler would leave out the reads. */
   touched = 0;
 
-  constructor(seed: number) {
-    this.#seed = seed;
+  constructor(seed: number, idsPerAdFrom: number) {
+    this.idsPerAdFrom = idsPerAdFrom;
     this.#idKey = idKeyOf(seed);
   }
 
@@ -56,8 +57,8 @@ export class ClickGroup {
     const { view, adIdStart, adIdEnd, country } = reader;
     this.value = reader.value;
     this.view = view;
-    hashId(view, reader.eventIdStart, reader.eventIdEnd, this.#idKey, this.ids, 4 * i);
-    this.cellHashes[i] = hashCell(view, adIdStart, adIdEnd, country, this.#seed);
+    const adHash = hashClick(reader, reader.clickedAt >= this.idsPerAdFrom, this.#idKey, this.ids, 4 * i);
+    this.cellHashes[i] = hashCell(adHash, country);
     this.adStarts[i] = adIdStart;
     this.adEnds[i] = adIdEnd;
     this.countries[i] = country;

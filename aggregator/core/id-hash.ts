@@ -1,15 +1,33 @@
 /**
- * A 128-bit hash of an event id's bytes: MurmurHash3 x86 128 (Austin Appleby, public domain), with the last block
- * padded by zeros; the length goes into the result, so padding cannot make two ids meet.
+ * A 128-bit hash of a click's identity, which is its ad and its event id: MurmurHash3 x86 128 (Austin Appleby, public
+ * domain) over the blocks of the ad and then those of the event id. How a text is made into blocks goes by its length,
+ * and both lengths go into the result: so no two pairs are hashed alike, whatever they have where one ends and the other
+ * begins.
  *
- * Two ids are taken for the same click if their 128 bits agree. With n ids in one window that happens by chance with
+ * Two clicks are taken for the same if their 128 bits agree. With n clicks in one window that happens by chance with
  * probability below n² / 2^129: 10^-25 for ten million. On purpose it can be brought about where the multipliers are
  * known, under every seed at once (Aumasson, Bernstein: attacks on MurmurHash, 2012). So they belong to the key as well,
  * which is the process's secret: pairs that collide under one key do not under the next, and nobody can work any out
  * beforehand. That is no proof, as there is for SipHash. The key never changes what is counted otherwise, only where an
  * id lies in memory.
  */
-export function hashId(b: DataView, start: number, end: number, key: IdKey, into: Int32Array, at = 0): void {
+
+/** Where ad and event id lie in `view`; neither is empty. */
+export interface IdBytes {
+  readonly view: DataView;
+  readonly adIdStart: number;
+  readonly adIdEnd: number;
+  readonly eventIdStart: number;
+  readonly eventIdEnd: number;
+}
+
+/**
+ * Writes four words into `into`. Without `isPerAd` they are of the event id alone, as in minutes from before the ad was
+ * part of the identity (checkpoint.ts).
+ * @returns 32 bits of the ad alone, which its cells are looked up by (cell-table.ts): they come by the way
+ */
+export function hashClick(click: IdBytes, isPerAd: boolean, key: IdKey, into: Int32Array, at = 0): number {
+  const { view: b, adIdStart, adIdEnd, eventIdStart, eventIdEnd } = click;
   const c1 = key[1]!;
   const c2 = key[2]!;
   const c3 = key[3]!;
@@ -18,12 +36,33 @@ export function hashId(b: DataView, start: number, end: number, key: IdKey, into
   let h2 = h1;
   let h3 = h1;
   let h4 = h1;
-  for (let i = start; i < end; i += 16) {
-    const whole = i + 16 <= end;
-    const k1 = whole ? b.getInt32(i, true) : partialWord(b, i, end);
-    const k2 = whole ? b.getInt32(i + 4, true) : partialWord(b, i + 4, end);
-    const k3 = whole ? b.getInt32(i + 8, true) : partialWord(b, i + 8, end);
-    const k4 = whole ? b.getInt32(i + 12, true) : partialWord(b, i + 12, end);
+  let adHash = 0;
+  let isAd = true;
+  let start = adIdStart;
+  let end = adIdEnd;
+  for (let i = start; ; ) {
+    // The last block of a text is its last 16 bytes, some of which the one before may have had.
+    const block = i + 16 <= end ? i : end - 16;
+    let k1 = 0;
+    let k2 = 0;
+    let k3 = 0;
+    let k4 = 0;
+    if (block >= start) {
+      k1 = b.getInt32(block, true);
+      k2 = b.getInt32(block + 4, true);
+      k3 = b.getInt32(block + 8, true);
+      k4 = b.getInt32(block + 12, true);
+    } else if (end - start >= 8) {
+      k1 = b.getInt32(start, true);
+      k2 = b.getInt32(start + 4, true);
+      k3 = b.getInt32(end - 8, true);
+      k4 = b.getInt32(end - 4, true);
+    } else if (end - start >= 4) {
+      k1 = b.getInt32(start, true);
+      k2 = b.getInt32(end - 4, true);
+    } else {
+      for (let at = start; at < end; at++) k1 = (k1 << 8) | b.getUint8(at);
+    }
     h1 ^= Math.imul(rotate(Math.imul(k1, c1), 15), c2);
     h1 = (Math.imul((rotate(h1, 19) + h2) | 0, 5) + 0x561ccd1b) | 0;
     h2 ^= Math.imul(rotate(Math.imul(k2, c2), 16), c3);
@@ -32,12 +71,26 @@ export function hashId(b: DataView, start: number, end: number, key: IdKey, into
     h3 = (Math.imul((rotate(h3, 15) + h4) | 0, 5) + 0x96cd1c35) | 0;
     h4 ^= Math.imul(rotate(Math.imul(k4, c4), 18), c1);
     h4 = (Math.imul((rotate(h4, 13) + h1) | 0, 5) + 0x32ac3b17) | 0;
+    i += 16;
+    if (i < end) continue;
+    if (!isAd) break;
+    isAd = false;
+    adHash = (h1 + h2 + h3 + h4) ^ (adIdEnd - adIdStart);
+    start = eventIdStart;
+    end = eventIdEnd;
+    i = start;
+    if (!isPerAd) {
+      h1 = key[0]!;
+      h2 = h1;
+      h3 = h1;
+      h4 = h1;
+    }
   }
-  const length = end - start;
-  h1 ^= length;
-  h2 ^= length;
-  h3 ^= length;
-  h4 ^= length;
+  const lengths = (isPerAd ? (adIdEnd - adIdStart) << 16 : 0) | (eventIdEnd - eventIdStart);
+  h1 ^= lengths;
+  h2 ^= lengths;
+  h3 ^= lengths;
+  h4 ^= lengths;
   h1 = (h1 + h2 + h3 + h4) | 0;
   h2 = (h2 + h1) | 0;
   h3 = (h3 + h1) | 0;
@@ -51,6 +104,7 @@ export function hashId(b: DataView, start: number, end: number, key: IdKey, into
   into[at + 1] = h2 + h1;
   into[at + 2] = h3 + h1;
   into[at + 3] = h4 + h1;
+  return adHash;
 }
 
 /** The seed, and four odd multipliers. */
@@ -71,16 +125,10 @@ function rotate(x: number, by: number): number {
   return (x << by) | (x >>> (32 - by));
 }
 
-function avalanche(h: number): number {
+export function avalanche(h: number): number {
   let x = h ^ (h >>> 16);
   x = Math.imul(x, 0x85ebca6b);
   x ^= x >>> 13;
   x = Math.imul(x, 0xc2b2ae35);
   return x ^ (x >>> 16);
-}
-
-function partialWord(b: DataView, start: number, end: number): number {
-  let x = 0;
-  for (let i = start, shift = 0; i < end && shift < 32; i++, shift += 8) x |= b.getUint8(i) << shift;
-  return x;
 }

@@ -77,7 +77,7 @@ export class PartitionAggregator {
     this.#watermark = new Watermark(settings.outOfOrdernessMs, from.watermarkAtRestoreFrom);
     this.#reader = new RecordReader(settings.partition);
     this.#quarantine = new Quarantine(settings.partition);
-    this.#group = new ClickGroup(settings.hashSeed);
+    this.#group = new ClickGroup(settings.hashSeed, from.idsPerAdFrom ?? Number.POSITIVE_INFINITY);
     this.#rows = new RowWriter(settings.partition);
     this.#position = from.restoreFrom;
     this.#acks = new Acknowledgements(from.acks);
@@ -204,8 +204,10 @@ export class PartitionAggregator {
 
   /** Ends a restore at the committed position: what was re-read has been written before, and is not written again. */
   restored(): void {
-    const { totals, watermark, acks } = this.#from;
+    const { totals, watermark, acks, idsPerAdFrom } = this.#from;
     this.drain();
+    // What is open was begun by the older rule, and ends by it.
+    if (idsPerAdFrom === undefined) this.#group.idsPerAdFrom = this.#endOfOpen();
     this.#received = totals.received;
     this.#counted = totals.counted;
     this.#duplicates = totals.duplicates;
@@ -286,6 +288,11 @@ export class PartitionAggregator {
     }
   }
 
+  /** The first minute of which no click was counted. */
+  #endOfOpen(): number {
+    return Math.max(this.#from.finalUntil, ...Array.from(this.#windows.values(), window => window.end));
+  }
+
   #refuse(reason: QuarantineReason, detail: string, i: number): void {
     this.#quarantine.addClick(this.#group, i, this.#reader, reason, detail);
     this.#quarantinedLines++;
@@ -302,6 +309,7 @@ export class PartitionAggregator {
     }
     const reported = Math.max(this.#from.finalUntil, finalUntil(watermark, this.#settings.allowedLatenessMs));
     const { acks } = this;
-    return { restoreFrom, watermarkAtRestoreFrom, watermark, finalUntil: reported, totals, acks };
+    const idsPerAdFrom = this.#group.idsPerAdFrom;
+    return { restoreFrom, watermarkAtRestoreFrom, watermark, finalUntil: reported, totals, idsPerAdFrom, acks };
   }
 }

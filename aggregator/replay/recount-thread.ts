@@ -25,9 +25,10 @@ export interface Answer {
   readonly error?: string;
 }
 
-export function openRecountThread({ partitions, partitionRules = [], hashSeed }: RecountSettings): RecountThread {
+export function openRecountThread(settings: RecountSettings): RecountThread {
+  const { partitions, partitionRules = [], idsPerAdFrom = [], hashSeed } = settings;
   const worker = new Worker(new URL('./recount-worker.ts', import.meta.url), {
-    workerData: { partitions, partitionRules, hashSeed } satisfies RecountSettings,
+    workerData: { partitions, partitionRules, idsPerAdFrom, hashSeed } satisfies RecountSettings,
   });
   const waiting: PromiseWithResolvers<Answer>[] = [];
   let ended: Error | undefined;

@@ -4,7 +4,7 @@
  * minute open until all of it has been read, nothing is ever late, and the core itself drops what is done: memory is
  * that of one minute, whatever the range. Clicks are compared with those of their ad's home partition in that minute, as in the
  * stream where no ad is split; copies of a click meet there, too, if the stream had spread the ad, so a recount needs no
- * rules for hot ads.
+ * rules for hot ads. A minute is counted by the rule of its time: of ids that were not yet per ad, as of partitions.
  */
 import { Corrupt } from '../../infra/errors.ts';
 import { partitionOf } from '../../ingest/click.ts';
@@ -22,6 +22,8 @@ export interface RecountSettings {
   readonly partitions: number;
   /** How many which minute has; where it is left out or says nothing, `partitions`. */
   readonly partitionRules?: readonly PartitionRule[];
+  /** By partition, the minute from which on ids are per ad (core/checkpoint.ts), or Infinity; those left out: all minutes. */
+  readonly idsPerAdFrom?: readonly number[];
   /** See id-hash.ts. */
   readonly hashSeed: number;
 }
@@ -39,13 +41,13 @@ export class Recount {
   #adId = '';
   #adPartition = 0;
 
-  constructor({ partitions, partitionRules = [], hashSeed }: RecountSettings) {
+  constructor({ partitions, partitionRules = [], idsPerAdFrom = [], hashSeed }: RecountSettings) {
     this.#partitions = partitions;
     this.#partitionRules = partitionRules;
     const most = Math.max(partitions, ...partitionRules.map(rule => rule.partitions));
     this.#aggregators = Array.from({ length: most }, (_, partition) => {
       const settings = { partition, hashSeed, outOfOrdernessMs: windowMs, allowedLatenessMs: 0 };
-      return new PartitionAggregator(settings, freshCheckpoint(0));
+      return new PartitionAggregator(settings, { ...freshCheckpoint(0), idsPerAdFrom: idsPerAdFrom[partition] ?? 0 });
     });
   }
 

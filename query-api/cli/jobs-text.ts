@@ -24,7 +24,7 @@ export function replayText(replay: AnswerOf<'getReplay'>, rows: number): string 
 
 export function reconciliationText({ state, error, result }: AnswerOf<'getReconciliation'>): string {
   const { cells_compared, cells_differing, conflicts, drift } = result;
-  const conflicting = conflicts === 0 ? '' : `, ${conflicts} event ids under several ads`;
+  const conflicting = conflicts === 0 ? '' : `, ${conflicts} ids with copies that differ`;
   const head = `${state}: ${cells_compared} counts compared with raw clicks, ${cells_differing} differ${conflicting}\n`;
   if (error !== null) return `${head}${error}\n`;
   const table = textTable(

@@ -417,10 +417,23 @@ export interface Operations {
       readonly params: {
         /** the click's event_id */ readonly event_id: string;
       };
+      readonly query?:
+        | {
+            /** only of this ad */ readonly ad_id?: string | undefined;
+          }
+        | undefined;
     };
     readonly answer: {
       readonly event_id: string;
-      /** those that the stream took first */
+      /** the ads that have this id, each a click of its own */
+      readonly ads: readonly {
+        readonly ad_id: string;
+        /** those of `copies` that are of this ad */
+        readonly copies: number;
+      }[];
+      /** false: there are more copies than are listed; ask for one `ad_id` */
+      readonly is_complete: boolean;
+      /** ad by ad; of each, those that the stream took first */
       readonly copies: readonly {
         /** of the accepted copy */ readonly click_id: string;
         readonly ad_id: string;
@@ -756,7 +769,7 @@ export interface Operations {
         /** counts of an ad in a minute that were compared */ readonly cells_compared: number;
         /** those that differ from raw clicks */
         readonly cells_differing: number;
-        /** event ids that stand under several ads in one minute; counted for one of them */
+        /** clicks (ad and event id) whose copies tell several countries: each counts once, in one of them. In minutes from before ids were per ad, also ids under several ads, counted for one of them */
         readonly conflicts: number;
         /** the ads with the largest drift, at most 100 */
         readonly drift: readonly {
@@ -765,7 +778,7 @@ export interface Operations {
           readonly cells: number;
           /** clicks answered for those */
           readonly counted: number;
-          /** distinct event ids in raw */
+          /** distinct event ids of the ad in raw */
           readonly raw: number;
           /** raw - counted */
           readonly drift: number;
@@ -1145,7 +1158,7 @@ export interface Operations {
           /** counts of an ad in a minute that were compared */ readonly cells_compared: number;
           /** those that differ from raw clicks */
           readonly cells_differing: number;
-          /** event ids that stand under several ads in one minute; counted for one of them */
+          /** clicks (ad and event id) whose copies tell several countries: each counts once, in one of them. In minutes from before ids were per ad, also ids under several ads, counted for one of them */
           readonly conflicts: number;
           /** the ads with the largest drift, at most 100 */
           readonly drift: readonly {
@@ -1154,7 +1167,7 @@ export interface Operations {
             readonly cells: number;
             /** clicks answered for those */
             readonly counted: number;
-            /** distinct event ids in raw */
+            /** distinct event ids of the ad in raw */
             readonly raw: number;
             /** raw - counted */
             readonly drift: number;
@@ -1293,7 +1306,7 @@ export interface Operations {
             /** the ad that was clicked */ readonly ad_id: string;
             /** RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt */
             readonly clicked_at?: string | number | null | undefined;
-            /** identity of the click: a click posted again with the same event_id and clicked_at counts once */
+            /** with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once */
             readonly event_id?: string | null | undefined;
             /** ISO 3166-1 alpha-2; ZZ, the default: unknown */
             readonly country?: string | null | undefined;
@@ -1306,7 +1319,7 @@ export interface Operations {
             /** the ad that was clicked */ readonly ad_id: string;
             /** RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt */
             readonly clicked_at?: string | number | null | undefined;
-            /** identity of the click: a click posted again with the same event_id and clicked_at counts once */
+            /** with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once */
             readonly event_id?: string | null | undefined;
             /** ISO 3166-1 alpha-2; ZZ, the default: unknown */
             readonly country?: string | null | undefined;
@@ -1391,7 +1404,7 @@ export interface Operations {
       readonly updated_at: string;
     };
   };
-  /** Compare final counts with distinct event ids of raw clicks, in SQL, apart from the streaming code */
+  /** Compare final counts with distinct clicks (ad and event id) in raw, in SQL, apart from the streaming code */
   readonly startReconciliation: {
     readonly input: {
       readonly body: {
@@ -1431,7 +1444,7 @@ export interface Operations {
         /** counts of an ad in a minute that were compared */ readonly cells_compared: number;
         /** those that differ from raw clicks */
         readonly cells_differing: number;
-        /** event ids that stand under several ads in one minute; counted for one of them */
+        /** clicks (ad and event id) whose copies tell several countries: each counts once, in one of them. In minutes from before ids were per ad, also ids under several ads, counted for one of them */
         readonly conflicts: number;
         /** the ads with the largest drift, at most 100 */
         readonly drift: readonly {
@@ -1440,7 +1453,7 @@ export interface Operations {
           readonly cells: number;
           /** clicks answered for those */
           readonly counted: number;
-          /** distinct event ids in raw */
+          /** distinct event ids of the ad in raw */
           readonly raw: number;
           /** raw - counted */
           readonly drift: number;

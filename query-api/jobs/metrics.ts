@@ -8,7 +8,7 @@ export const lateMinutes = gauge('late_minutes', 'Final minutes with late clicks
 
 export const reconciledCells = counter('reconciliation_cells_total', 'Counts compared with raw clicks');
 export const driftingCells = counter('reconciliation_drift_cells_total', 'Counts that differed from raw clicks');
-export const conflicts = counter('reconciliation_conflicts_total', 'Event ids found under several ads in a minute');
+export const conflicts = counter('reconciliation_conflicts_total', 'Clicks whose copies tell several countries');
 export const drift = gauge('reconciliation_drift_clicks', 'Raw clicks less counted ones, of the last reconciliation');
 export const reconciledUntil = gauge('reconciliation_until_timestamp_seconds', 'End of the last hour reconciled');
 

@@ -5,6 +5,7 @@ import type { QueryApiConfig } from '../config.ts';
 import type { Routing } from '../hot-ad-rules.ts';
 import { createQueries } from '../queries.ts';
 import { createRollUpLoop } from '../rollup/roll-up-loop.ts';
+import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './id-rule.ts';
 import { type Job, newJob } from './job.ts';
 import { createJobLoop } from './job-loop.ts';
 import { createJobStore } from './job-store.ts';
@@ -30,20 +31,22 @@ export function openJobs({ config, clickhouse, pipeline, now, log }: JobsDeps): 
   const store = createJobStore(clickhouse, { timeoutMs });
   const lateMinutes = createLateMinutes({ clickhouse, now, timeoutMs: 20_000 });
   const queries = createRecountQueries(clickhouse);
-  const reconciliation = createReconciliation(clickhouse);
+  const { progress } = createQueries(clickhouse, { timeoutMs });
+  const reconciliation = createReconciliation(clickhouse, async () => idsPerAdEverywhereFrom(await progress()));
+  const idsPerAdFrom = async () => idsPerAdFromOf(await progress());
   const partitionRules = async () => (await pipeline.routing?.())?.partitionRules ?? [];
   const mayGoOn = (job: Job) => loop.mayGoOn(job);
   const loop = createJobLoop({
     store,
     gate: createRawGate(pipeline),
-    progress: createQueries(clickhouse, { timeoutMs }).progress,
+    progress,
     now,
     log,
     findWork: createWorkFinder({ store, lateMinutes, now, log }),
     run: (job, partitions) =>
       job.kind === 'reconcile'
         ? runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn })
-        : runRecount(job, partitions, { clickhouse, store, queries, now, partitionRules, mayGoOn }),
+        : runRecount(job, partitions, { clickhouse, store, queries, now, partitionRules, idsPerAdFrom, mayGoOn }),
     async onDone(job) {
       const repair = config.RECONCILE_REPAIR ? repairOf(job, now()) : undefined;
       if (repair) await store.save(repair);

@@ -1,7 +1,10 @@
 /**
  * Recounts minutes in SQL, with none of the streaming code: distinct event ids of raw clicks per ad and minute, against
- * the counts that are answered. An id that stands under several ads in a minute is a conflict: the stream counts it for
- * one of them, which SQL cannot tell, so it is reported apart, and a difference that such ids explain is no drift.
+ * the counts that are answered. A click whose copies tell several countries is a conflict: it counts once, in one of
+ * them, and is reported apart.
+ *
+ * In minutes from before ids were per ad (id-rule.ts), an id that stands under several ads is a conflict, too: the stream
+ * has counted it for one of them, which SQL cannot tell, so a difference that such ids explain is no drift.
  */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
@@ -20,7 +23,7 @@ export interface Reconciled {
   /** (minute, ad) pairs compared. */
   readonly cells: number;
   readonly differing: number;
-  /** Event ids that stand under several ads in one minute. */
+  /** Clicks whose copies tell several countries; and, before ids were per ad, those under several ads in a minute. */
   readonly conflicts: number;
   /** Of the ads with the largest drift; the cells that differ only. */
   readonly ads: readonly AdDrift[];
@@ -30,7 +33,8 @@ export interface Reconciled {
 
 export type Reconciliation = ReturnType<typeof createReconciliation>;
 
-export function createReconciliation(clickhouse: ClickHouse) {
+/** `idsPerAdFrom`: the minute from which on ids are per ad, epoch ms. */
+export function createReconciliation(clickhouse: ClickHouse, idsPerAdFrom: () => Promise<number>) {
   const rawRows = async (range: TimeRange) => {
     const [row] = await clickhouse.query<{ n: number }>(
       `SELECT count() AS n FROM click_raw WHERE ${clickedWithin(range)} ${settingsOf(1, timeoutMs)}`,
@@ -48,16 +52,17 @@ export function createReconciliation(clickhouse: ClickHouse) {
     },
 
     async compare(range: TimeRange): Promise<Reconciled> {
+      const cells = cellsOf(range, await idsPerAdFrom());
       const [totals] = await clickhouse.query<Pick<Reconciled, 'cells' | 'differing' | 'conflicts'>>(
-        `WITH ${cellsOf(range)}
+        `WITH ${cells}
          SELECT count() AS cells, countIf(${differs}) AS differing,
-           (SELECT count() FROM conflicting) AS conflicts
+           sum(torn) + (SELECT count() FROM shared_ids) AS conflicts
          FROM cells ${settingsOf(1, timeoutMs)}`,
       );
-      const { cells = 0, differing = 0, conflicts = 0 } = totals ?? {};
-      if (differing === 0) return { cells, differing, conflicts, ads: [], minutes: [] };
+      const found = totals ?? { cells: 0, differing: 0, conflicts: 0 };
+      if (found.differing === 0) return { ...found, ads: [], minutes: [] };
       const ads = await clickhouse.query<AdDrift>(
-        `WITH ${cellsOf(range)}
+        `WITH ${cells}
          SELECT ad_id, cells, counted, raw FROM (
            SELECT ad AS ad_id, count() AS cells, sum(counted_clicks) AS counted, sum(raw_clicks) AS raw,
              abs(toInt64(raw) - toInt64(counted)) AS size
@@ -65,11 +70,11 @@ export function createReconciliation(clickhouse: ClickHouse) {
          ) ${settingsOf(adsReported, timeoutMs)}`,
       );
       const minutes = await clickhouse.query<{ at: number }>(
-        `WITH ${cellsOf(range)}
+        `WITH ${cells}
          SELECT DISTINCT toUnixTimestamp(m) * 1000 AS at FROM cells WHERE ${differs} ORDER BY at
          ${settingsOf(60, timeoutMs)}`,
       );
-      return { cells, differing, conflicts, ads, minutes: minutes.map(({ at }) => at) };
+      return { ...found, ads, minutes: minutes.map(({ at }) => at) };
     },
   };
 }
@@ -80,19 +85,23 @@ export const adsReported = 100;
 const stepRows = 2_000_000;
 const timeoutMs = 120_000;
 
-const differs = 'raw_clicks < counted_clicks OR raw_clicks > counted_clicks + conflicted';
+const differs = 'raw_clicks < counted_clicks OR raw_clicks > counted_clicks + shared';
 
 /** Copies of a row do no harm to distinct ids, so raw is read without FINAL. */
-function cellsOf(range: TimeRange): string {
+function cellsOf(range: TimeRange, idsPerAdFrom: number): string {
+  const older = { from: range.from, to: Math.max(range.from, Math.min(range.to, idsPerAdFrom)) };
   return `
-    conflicting AS (
+    shared_ids AS (
       SELECT toStartOfMinute(clicked_at) AS at, event_id AS id FROM click_raw
-      WHERE ${clickedWithin(range)} GROUP BY at, id HAVING uniqExact(ad_id) > 1
+      WHERE ${clickedWithin(older)} GROUP BY at, id HAVING uniqExact(ad_id) > 1
     ),
     recounted AS (
-      SELECT toStartOfMinute(clicked_at) AS rm, ad_id AS rad, uniqExact(event_id) AS raw_n,
-        uniqExactIf(event_id, (toStartOfMinute(clicked_at), event_id) IN (SELECT at, id FROM conflicting)) AS conflicted_n
-      FROM click_raw WHERE ${clickedWithin(range)} GROUP BY rm, rad
+      SELECT at AS rm, ad AS rad, count() AS raw_n, countIf((at, id) IN (SELECT at, id FROM shared_ids)) AS shared_n,
+        countIf(is_torn) AS torn_n
+      FROM (
+        SELECT toStartOfMinute(clicked_at) AS at, ad_id AS ad, event_id AS id, min(country) != max(country) AS is_torn
+        FROM click_raw WHERE ${clickedWithin(range)} GROUP BY at, ad, id
+      ) GROUP BY rm, rad
     ),
     stated AS (
       SELECT minute AS sm, ad_id AS sad, sum(clicks) AS stated_n FROM ad_minute FINAL
@@ -100,7 +109,7 @@ function cellsOf(range: TimeRange): string {
     ),
     cells AS (
       SELECT if(rad = '', sm, rm) AS m, if(rad = '', sad, rad) AS ad,
-        raw_n AS raw_clicks, stated_n AS counted_clicks, conflicted_n AS conflicted
+        raw_n AS raw_clicks, stated_n AS counted_clicks, shared_n AS shared, torn_n AS torn
       FROM recounted FULL OUTER JOIN stated ON rm = sm AND rad = sad
       WHERE raw_n > 0 OR stated_n > 0
     )`;

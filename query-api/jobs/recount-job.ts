@@ -19,6 +19,8 @@ export interface RecountJobDeps {
   readonly now: () => number;
   /** Over how many partitions the clicks of which minute are spread. @throws Retryable */
   readonly partitionRules: () => Promise<readonly PartitionRule[]>;
+  /** From which minute on ids are per ad, by partition (id-rule.ts). */
+  readonly idsPerAdFrom: () => Promise<readonly number[]>;
   /** Asked now and then: 'go on', or end the run with the job as it stands. */
   readonly mayGoOn: (job: Job) => Promise<boolean>;
   readonly pageRows?: number;
@@ -29,7 +31,9 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
   const { clickhouse, store, queries, now, mayGoOn, pageRows } = deps;
   const hashSeed = randomInt(2 ** 32);
   const partitionRules = await deps.partitionRules();
-  const options = { queries, partitions, partitionRules, hashSeed, ...(pageRows === undefined ? {} : { pageRows }) };
+  const idsPerAdFrom = await deps.idsPerAdFrom();
+  const rules = { partitionRules, idsPerAdFrom };
+  const options = { queries, partitions, ...rules, hashSeed, ...(pageRows === undefined ? {} : { pageRows }) };
   let job = asked;
   let savedAt = now();
   for (const range of rangesOf(job)) {

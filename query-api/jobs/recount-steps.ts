@@ -21,6 +21,7 @@ export interface RecountOptions {
   readonly queries: RecountQueries;
   readonly partitions: number;
   readonly partitionRules?: readonly PartitionRule[];
+  readonly idsPerAdFrom?: readonly number[];
   readonly hashSeed: number;
   readonly pageRows?: number;
 }

@@ -1,12 +1,12 @@
 /** GET /v1/clicks/{event_id}: where did my click go. */
 import { Type } from 'typebox';
 import { type Http, Problem, ProblemSchema } from '../../infra/http.ts';
-import { limits } from '../../ingest/click.ts';
-import type { QuarantinedLine, RawClick } from '../audit-queries.ts';
-import { type Copy, type Restating, trailOf } from '../click-trail.ts';
+import { adIdPattern, limits } from '../../ingest/click.ts';
+import { copiesListed, type QuarantinedLine, type RawClick, type Restating } from '../audit-queries.ts';
+import { type Copy, trailOf } from '../click-trail.ts';
 import { type Finality, finalityOf, partitionsOf, type State, stateAt } from '../finality.ts';
 import { placeOf } from '../hot-ad-rules.ts';
-import { isoOf, isoOrNull, problems, stateField, timeField } from '../parameters.ts';
+import { countField, isoOf, isoOrNull, problems, stateField, timeField } from '../parameters.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import { minuteMs } from '../time-range.ts';
 
@@ -14,21 +14,25 @@ export function routeClickAudit(http: Http, deps: RouteDeps): void {
   const { queries, audit } = deps;
   http.get('/v1/clicks/:event_id', { schema }, async (request, reply) => {
     const { event_id } = request.params;
+    const { ad_id } = request.query;
     const progress = await queries.progress();
-    const raw = await audit.rawClicks(event_id);
-    const quarantined = await audit.quarantinedLines(event_id);
+    const raw = await audit.rawClicks(event_id, ad_id);
+    const quarantined = await audit.quarantinedLines(event_id, ad_id);
     reply.header('cache-control', 'no-cache');
-    if (raw.length + quarantined.length === 0) {
-      throw new Problem(
-        404,
-        'not_found',
-        `event_id "${event_id}": no click with this id was accepted, or it is no longer kept`,
-      );
+    if (raw.rows.length + quarantined.rows.length === 0) {
+      const asked = `event_id "${event_id}"${ad_id === undefined ? '' : `, ad_id "${ad_id}"`}`;
+      throw new Problem(404, 'not_found', `${asked}: no click with this id was accepted, or it is no longer kept`);
     }
-    const restated = await restatementsOf(raw, quarantined, deps);
-    const copies = trailOf(raw, quarantined, restated, await placing(event_id, partitionsOf(progress), deps));
+    const restated = await restatementsOf(raw.rows, quarantined.rows, deps);
+    const place = await placing(event_id, partitionsOf(progress), deps);
+    const copies = trailOf(raw.rows, quarantined.rows, restated, place);
     const finality = finalityOf(progress);
-    return { event_id, copies: copies.map(copy => shown(copy, finality, restated)) };
+    return {
+      event_id,
+      ads: [...Map.groupBy(copies, copy => copy.ad_id)].map(([ad_id, of]) => ({ ad_id, copies: of.length })),
+      is_complete: !raw.isCut && !quarantined.isCut,
+      copies: copies.map(copy => shown(copy, finality, restated)),
+    };
   });
 }
 
@@ -39,24 +43,21 @@ async function placing(eventId: string, partitions: number, { routing }: RouteDe
     known ? placeOf({ adId, eventId, clickedAt }, known, partitions) : null;
 }
 
-/** Ads and minutes of one click's copies: one or two. */
+/** Of all ads and minutes that the copies have. */
 async function restatementsOf(
   raw: readonly RawClick[],
   quarantined: readonly QuarantinedLine[],
-  { restatements }: RouteDeps,
+  { audit }: RouteDeps,
 ): Promise<Restating[]> {
-  const keys = new Map<string, { adId: string; minute: number }>();
+  const adIds = new Set<string>();
+  const minutes = new Set<number>();
   for (const { ad_id, clicked_at } of [...raw, ...quarantined]) {
     const minute = clicked_at - (clicked_at % minuteMs);
-    if (ad_id !== '' && minute >= 0 && minute < endOfTimeMs) keys.set(`${minute} ${ad_id}`, { adId: ad_id, minute });
+    if (ad_id === '' || minute < 0 || minute >= endOfTimeMs) continue;
+    adIds.add(ad_id);
+    minutes.add(minute);
   }
-  const found: Restating[] = [];
-  for (const { adId, minute } of [...keys.values()].slice(0, 20)) {
-    const range = { from: minute, to: minute + minuteMs, country: undefined };
-    const rows = await restatements.ofAd(adId, range, undefined, 1_000);
-    found.push(...rows.map(row => ({ ...row, ad_id: adId })));
-  }
-  return found;
+  return await audit.restatements([...adIds], [...minutes]);
 }
 
 /** ClickHouse's DateTime ends in 2106; a click in quarantine may bear any time. */
@@ -82,19 +83,29 @@ function timeOrNull(ms: number): string | null {
 
 const orNull = (description: string) => Type.Union([timeField(description), Type.Null()]);
 
+const strict = { additionalProperties: false };
+
 const schema = {
   tags: ['clicks'],
   operationId: 'getClick',
   summary: 'Where a click went: each accepted copy of it, and what became of it',
-  description: 'Found as long as the raw click is kept, which is 35 days.',
+  description: `A click is its ad and its event id: where several ads have the same id, each has a click of its own, and all are listed. Found as long as the raw click is kept, which is 35 days. At most ${copiesListed.ofAd} copies of an ad and ${copiesListed.ofAll} in all.`,
   params: Type.Object({
     event_id: Type.String({ minLength: 1, maxLength: limits.eventIdLength, description: "the click's event_id" }),
   }),
-  querystring: Type.Object({}, { additionalProperties: false }),
+  querystring: Type.Object(
+    { ad_id: Type.Optional(Type.String({ pattern: adIdPattern.source, description: 'only of this ad' })) },
+    strict,
+  ),
   response: {
     200: Type.Object(
       {
         event_id: Type.String(),
+        ads: Type.Array(
+          Type.Object({ ad_id: Type.String(), copies: countField('those of `copies` that are of this ad') }, strict),
+          { description: 'the ads that have this id, each a click of its own' },
+        ),
+        is_complete: Type.Boolean({ description: 'false: there are more copies than are listed; ask for one `ad_id`' }),
         copies: Type.Array(
           Type.Object(
             {
@@ -115,7 +126,7 @@ const schema = {
             },
             { additionalProperties: false },
           ),
-          { description: 'those that the stream took first' },
+          { description: 'ad by ad; of each, those that the stream took first' },
         ),
       },
       { additionalProperties: false },

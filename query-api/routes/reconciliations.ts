@@ -50,14 +50,16 @@ const Reconciliation = Type.Object(
       {
         cells_compared: countField('counts of an ad in a minute that were compared'),
         cells_differing: countField('those that differ from raw clicks'),
-        conflicts: countField('event ids that stand under several ads in one minute; counted for one of them'),
+        conflicts: countField(
+          'clicks (ad and event id) whose copies tell several countries: each counts once, in one of them. In minutes from before ids were per ad, also ids under several ads, counted for one of them',
+        ),
         drift: Type.Array(
           Type.Object(
             {
               ad_id: Type.String(),
               cells: countField('minutes that differ'),
               counted: countField('clicks answered for those'),
-              raw: countField('distinct event ids in raw'),
+              raw: countField('distinct event ids of the ad in raw'),
               drift: Type.Integer({ description: 'raw - counted' }),
             },
             { additionalProperties: false },
@@ -75,7 +77,7 @@ const Reconciliation = Type.Object(
 const startSchema = {
   tags: ['jobs'],
   operationId: 'startReconciliation',
-  summary: 'Compare final counts with distinct event ids of raw clicks, in SQL, apart from the streaming code',
+  summary: 'Compare final counts with distinct clicks (ad and event id) in raw, in SQL, apart from the streaming code',
   description:
     'Makes a job and answers at once; look at it with `GET /v1/reconciliations/{id}`. It changes nothing. The range must be final, and its raw clicks still kept.',
   body: Type.Object(JobBody.properties, { additionalProperties: false }),

@@ -64,6 +64,25 @@ describe('pipeline', () => {
     expect(top.ads).toContainEqual({ rank: 1, ad_id: 'ad-once', count: 2 });
   });
 
+  it('counts the clicks of every ad, though all of them give the same ids', async () => {
+    const at = Date.now();
+    const ads = Array.from({ length: 40 }, (_, i) => `ad-shared-${i}`);
+    const ids = ['1', '2', '3', '4', '5'];
+    const clicks = ads.flatMap(ad_id => ids.map(event_id => ({ ad_id, event_id, clicked_at: at })));
+    expect(await pipeline.post(clicks)).toMatchObject({ status: 202, body: { accepted: 200 } });
+    expect((await pipeline.post(clicks.slice(0, 7))).status).toBe(202);
+    const copiesOf = [5, 2];
+    for (const [i, ad] of ads.entries()) {
+      const answer = await eventually(`${ad} counted`, async () => {
+        const now = await countOf(ad, minuteOf(at));
+        return now.count + now.duplicates === 5 + (copiesOf[i] ?? 0) && now;
+      });
+      expect([ad, answer.count, answer.duplicates]).toEqual([ad, 5, copiesOf[i] ?? 0]);
+    }
+    const trail = await pipeline.get<{ ads: { ad_id: string; copies: number }[] }>('/v1/clicks/1');
+    expect(trail.ads.filter(({ ad_id }) => ad_id.startsWith('ad-shared')).map(ad => ad.ad_id)).toHaveLength(40);
+  });
+
   it('takes gzipped NDJSON and judges each line alone', async () => {
     const at = Date.now();
     const lines = [

@@ -7,7 +7,7 @@ import { ackHeader } from '../../ingest/ack-chain.ts';
 import { unknownPartitions } from '../../ingest/hot-ads/partition-record.ts';
 import { finalityOf } from '../../query-api/finality.ts';
 import type { CommittedTransaction, Entry } from './fake-broker.ts';
-import type { FakeStore, RawRow, Table } from './fake-store.ts';
+import { type FakeStore, type RawRow, refusedAd, type Table } from './fake-store.ts';
 import { PartitionTruth, rawKey, type TruthSettings } from './truth.ts';
 import type { ToldAcks } from './writers.ts';
 
@@ -266,20 +266,19 @@ export class Checkers {
     }
   }
 
-  /** By the store's own raw rows: distinct events per minute, without those that came too late, are what is counted. */
+  /** By the store's own raw rows: distinct clicks per minute, without those that came too late, are what is counted. */
   #countsEqualRaw(): void {
-    // A copy under the refused ad may be counted in the stead of one that raw has.
-    if (this.truths.some(truth => truth.refusedLines > 0)) return;
     const partitionOf = new Map(this.truths.flatMap(({ partition, raw }) => [...raw].map(key => [key, partition])));
     const tooLate = new Set(this.truths.flatMap(truth => [...truth.tooLate]));
     const events = new Map<string, Set<string>>();
     for (const row of this.#store.rawRows()) {
       if (tooLate.has(rawKeyOf(row))) continue;
       const key = `${partitionOf.get(rawKeyOf(row))} ${Math.floor(row.clicked_at / 60_000) * 60}`;
-      events.set(key, (events.get(key) ?? new Set()).add(row.event_id));
+      events.set(key, (events.get(key) ?? new Set()).add(`${row.ad_id} ${row.event_id}`));
     }
     const counts = new Map<string, number>();
-    for (const { partition, minute, clicks } of this.#store.adMinutes('ad_minute')) {
+    for (const { partition, minute, ad_id, clicks } of this.#store.adMinutes('ad_minute')) {
+      if (ad_id === refusedAd) continue;
       counts.set(`${partition} ${minute}`, (counts.get(`${partition} ${minute}`) ?? 0) + clicks);
     }
     for (const key of new Set([...events.keys(), ...counts.keys()])) {
@@ -291,30 +290,28 @@ export class Checkers {
   }
 
   /**
-   * The same for each ad, over all partitions: no copy of a click may be counted in another partition than the first.
-   * Left out are minutes of ads with an event that also stands under another ad, and what came too late.
+   * The same for each ad, over all partitions: no copy of a click may be counted in another partition than the first,
+   * and what other ads have of the same ids changes nothing. Left out is what came too late.
    */
   #adsEqualRaw(): void {
-    if (this.truths.some(truth => truth.refusedLines > 0)) return;
     const tooLate = new Set(this.truths.flatMap(truth => [...truth.tooLate]));
     const minuteOf = ({ clicked_at }: RawRow) => Math.floor(clicked_at / 60_000) * 60;
-    const adsOf = Map.groupBy(this.#store.rawRows(), row => `${minuteOf(row)} ${row.event_id}`);
     const events = new Map<string, Set<string>>();
-    const conflicting = new Set<string>();
-    for (const rows of adsOf.values()) {
-      const isConflict = rows.some(({ ad_id }) => ad_id !== rows[0]?.ad_id);
-      for (const row of rows) {
-        const key = `${minuteOf(row)} ${row.ad_id}`;
-        if (isConflict) conflicting.add(key);
-        if (!tooLate.has(rawKeyOf(row))) events.set(key, (events.get(key) ?? new Set()).add(row.event_id));
-      }
+    const adsOf = new Map<string, Set<string>>();
+    for (const row of this.#store.rawRows()) {
+      if (tooLate.has(rawKeyOf(row))) continue;
+      const key = `${minuteOf(row)} ${row.ad_id}`;
+      events.set(key, (events.get(key) ?? new Set()).add(row.event_id));
+      const id = `${minuteOf(row)} ${row.event_id}`;
+      adsOf.set(id, (adsOf.get(id) ?? new Set()).add(row.ad_id));
     }
+    for (const ads of adsOf.values()) if (ads.size > 1) this.onChecked('an id under several ads');
     const counts = new Map<string, number>();
     for (const { ad_id, minute, clicks } of this.#store.adMinutes('ad_minute')) {
+      if (ad_id === refusedAd) continue;
       counts.set(`${minute} ${ad_id}`, (counts.get(`${minute} ${ad_id}`) ?? 0) + clicks);
     }
     for (const key of new Set([...events.keys(), ...counts.keys()])) {
-      if (conflicting.has(key)) continue;
       const [count, distinct] = [counts.get(key) ?? 0, events.get(key)?.size ?? 0];
       this.onChecked('ad against raw');
       if (count !== distinct)

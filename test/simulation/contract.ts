@@ -343,7 +343,8 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
     it('shows of a partition the furthest progress', async () => {
       const at = (partition: number, position: number): ProgressRow => {
         const totals = { received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 };
-        return { partition, partitions: 2, position, watermark: 0, final_until: 0, appended_at: 0, ...totals };
+        const times = { watermark: 0, final_until: 0, appended_at: 0, ids_per_ad_from: 0 };
+        return { partition, partitions: 2, position, ...times, ...totals };
       };
       for (const position of [7, 9, 8]) await insert('partition_progress', at(1, position));
       expect(await store.progress()).toMatchObject([{ partition: 1, position: 9 }]);

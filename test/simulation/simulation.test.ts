@@ -81,6 +81,8 @@ describe(`the pipeline behind ingest, in ${seeds} simulated lives`, () => {
       'transaction',
       'final value',
       'count against raw',
+      'ad against raw',
+      'an id under several ads',
     ];
     const reasons = ['malformed', 'future', 'too_late'].map(reason => `quarantined ${reason}`);
     hitAtLeast(

@@ -1,6 +1,6 @@
 /**
  * The people who click, and what becomes of their clicks on the way: live and in disorder, late, copied (at once, many
- * times, much later, under another ad), ahead of time, written by others in other forms, or no clicks at all.
+ * times, much later), with ids that another ad has, ahead of time, written by others in other forms, or no clicks at all.
  */
 import { type Click, formatLine } from '../../ingest/click.ts';
 import { refusedAd } from './fake-store.ts';
@@ -105,12 +105,12 @@ export class Traffic {
     return click;
   }
 
-  /** A client's retry, of lately or of long ago. Some clients even put it under another ad. */
+  /** A client's retry, of lately or of long ago; or a click of another ad whose clients give the same ids. */
   #copy(now: number): Click {
     const random = this.#random;
     const back = random.chance(0.7) ? random.between(1, 20) : random.between(1, this.#sent.length);
     const original = this.#sent[Math.max(0, this.#sent.length - back)]!;
-    const adId = random.chance(0.05) ? this.#ad() : original.adId;
+    const adId = random.chance(0.2) ? this.#ad() : original.adId;
     return { ...original, adId, clickId: this.#mint(), receivedAt: Math.floor(now) };
   }
 

@@ -141,7 +141,7 @@ export class PartitionTruth {
     const steps = this.#cells.get(key) ?? [];
     this.#cells.set(key, steps);
     const { clicks, duplicates, late } = steps.at(-1) ?? none;
-    const id = `${minute}|${eventId}`;
+    const id = `${minute}|${adId}|${eventId}`;
     if (this.#ids.has(id)) {
       this.#duplicates++;
       steps.push({ offset, clicks, duplicates: duplicates + 1, late });

@@ -19,6 +19,8 @@ export function oracle(
   records: readonly OracleRecord[],
   outOfOrdernessMs: number,
   allowedLatenessMs: number,
+  /** Minutes from this on tell clicks apart by ad and event id, earlier ones by event id alone; epoch ms. */
+  idsPerAdFrom = 0,
 ): OracleResult {
   const cells: OracleResult['cells'] = new Map();
   const quarantined: OracleResult['quarantined'] = [];
@@ -49,7 +51,7 @@ export function oracle(
       const key = `${minute * 60}|${ad_id}|${country}`;
       const cell = cells.get(key) ?? { clicks: 0, duplicates: 0, late: 0 };
       cells.set(key, cell);
-      const id = `${minute}|${event_id}`;
+      const id = `${minute}|${minute * 60_000 >= idsPerAdFrom ? ad_id : ''}|${event_id}`;
       if (seen.has(id)) cell.duplicates++;
       else {
         seen.add(id);

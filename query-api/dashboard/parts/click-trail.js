@@ -36,13 +36,18 @@ export function createClickTrail() {
   );
   const card = createCard({
     title: 'Where did my click go',
-    note: 'each accepted copy of an event_id',
+    note: 'each accepted copy of an event_id, ad by ad',
     actions: [form],
     isFlush: true,
     async load(signal) {
       if (!eventId) return h('p', { class: 'notice' }, 'Give the event_id that the click was posted with.');
-      const { copies } = await get(`/v1/clicks/${encodeURIComponent(eventId)}`, {}, signal);
-      return tableOf('Copies of the click', columns, copies);
+      const { ads, copies, is_complete } = await get(`/v1/clicks/${encodeURIComponent(eventId)}`, {}, signal);
+      const told = [
+        ...(ads.length > 1 ? [`${ads.length} ads have this id: each has a click of its own.`] : []),
+        ...(is_complete ? [] : ['There are more copies than are listed.']),
+      ];
+      const table = tableOf('Copies of the click', columns, copies);
+      return told.length === 0 ? table : h('div', {}, h('p', { class: 'notice' }, told.join(' ')), table);
     },
   });
   card.element.id = 'trail';

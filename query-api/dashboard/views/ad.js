@@ -45,7 +45,7 @@ export function mount(root) {
       chartCard.note(`per ${range.granularity}, ${shortTime(range.from)} to ${shortTime(range.to)}`);
       tiles.set('count', compact(count), [stateMark(state)]);
       tiles.set('before', compact(previous.count), [stateMark(previous.state)]);
-      tiles.set('duplicates', compact(duplicates), 'same event_id again');
+      tiles.set('duplicates', compact(duplicates), 'same click again');
       tiles.set('late', compact(late), late === null ? 'not told by raw clicks' : 'came after their minute closed');
       return chart.element;
     },

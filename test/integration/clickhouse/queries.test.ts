@@ -99,6 +99,7 @@ describe('a key that was inserted more than once', () => {
       quarantined: 0,
       acknowledged: position,
       missing: 0,
+      ids_per_ad_from: start,
     });
     for (const position of [7, 9, 8])
       await engine.clickhouse.insert('partition_progress', JSON.stringify(at(position)));

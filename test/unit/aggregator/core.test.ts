@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CellTable, hashCell } from '../../../aggregator/core/cell-table.ts';
 import type { Tables } from '../../../aggregator/core/click-window.ts';
-import { hashId, idKeyOf } from '../../../aggregator/core/id-hash.ts';
+import { hashClick, type IdBytes, type IdKey, idKeyOf } from '../../../aggregator/core/id-hash.ts';
 import { IdSet } from '../../../aggregator/core/id-set.ts';
 import { SpareTables } from '../../../aggregator/core/spare-tables.ts';
 import { finalUntil, isFinal, windowStartOf } from '../../../aggregator/core/time.ts';
@@ -10,6 +10,18 @@ import { Watermark } from '../../../aggregator/core/watermark.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const viewOf = (text: string) => new DataView(bytes(text).buffer);
+/** The event id first and then the ad, as in a line; `before` and `after` are bytes of others. */
+const idBytes = (ad: string, event: string, { before = '', after = '' } = {}): IdBytes => {
+  const eventIdStart = bytes(before).length;
+  const eventIdEnd = eventIdStart + bytes(event).length;
+  const adIdEnd = eventIdEnd + bytes(ad).length;
+  return { view: viewOf(`${before}${event}${ad}${after}`), eventIdStart, eventIdEnd, adIdStart: eventIdEnd, adIdEnd };
+};
+const hashed = (ad: string, event: string, key: IdKey = idKeyOf(1), isPerAd = true) => {
+  const into = new Int32Array(4);
+  const adHash = hashClick(idBytes(ad, event), isPerAd, key, into);
+  return { id: into.join(), adHash };
+};
 
 describe('time', () => {
   it('has half-open windows', () => {
@@ -72,7 +84,7 @@ describe('id set', () => {
     const key = idKeyOf(1);
     const id = new Int32Array(4);
     for (let i = 1; i <= 200_000; i++) {
-      hashId(viewOf(`e${i}`), 0, `e${i}`.length, key, id);
+      hashClick(idBytes('ad', `e${i}`), true, key, id);
       set.add(id);
       if (i >= 1_000) expect(set.byteLength / i).toBeLessThanOrEqual(64);
     }
@@ -91,23 +103,59 @@ describe('id set', () => {
 });
 
 describe('id hash', () => {
-  const hashOf = (text: string, seed = 1) => {
-    const into = new Int32Array(4);
-    hashId(viewOf(text), 0, bytes(text).length, idKeyOf(seed), into);
-    return into.join();
-  };
+  const hashOf = (text: string, seed = 1) => hashed('ad', text, idKeyOf(seed)).id;
+  const text = fc.string({ minLength: 1, maxLength: 60 });
 
-  it('depends on every byte, on the length and on the seed, and not on where the id lies', () => {
+  it('depends on every byte, on the length and on the seed, and not on what stands around', () => {
     fc.assert(
-      fc.property(fc.string({ minLength: 1, maxLength: 60 }), fc.string({ minLength: 1, maxLength: 60 }), (a, b) => {
+      fc.property(text, text, text, (a, b, around) => {
         if (a !== b) expect(hashOf(a)).not.toBe(hashOf(b));
         expect(hashOf(a)).not.toBe(hashOf(a, 2));
         const into = new Int32Array(4);
-        const shifted = viewOf(`xyz${a}${b}`);
-        hashId(shifted, 3, 3 + bytes(a).length, idKeyOf(1), into);
+        hashClick(idBytes('ad', a, { before: around, after: b }), true, idKeyOf(1), into);
         expect(into.join()).toBe(hashOf(a));
       }),
     );
+  });
+
+  it('tells every two pairs of ad and event id apart, also where together they are the same text', () => {
+    expect(hashed('a', 'bc').id).not.toBe(hashed('ab', 'c').id);
+    expect(hashed('a', 'b').id).not.toBe(hashed('b', 'a').id);
+    fc.assert(
+      fc.property(fc.string({ minLength: 2, maxLength: 80 }), fc.nat(), fc.nat(), (whole, one, other) => {
+        const cut = (at: number) => {
+          const border = 1 + (at % (whole.length - 1));
+          return [whole.slice(0, border), whole.slice(border)] as const;
+        };
+        const [a, b] = [cut(one), cut(other)];
+        if (a[0] !== b[0]) expect(hashed(...a).id).not.toBe(hashed(...b).id);
+        if (a[0] !== a[1]) expect(hashed(...a).id).not.toBe(hashed(a[1], a[0]).id);
+      }),
+    );
+  });
+
+  it('tells no ads apart in minutes from before ids were per ad', () => {
+    fc.assert(
+      fc.property(text, text, text, (ad, other, event) => {
+        expect(hashed(ad, event, idKeyOf(1), false).id).toBe(hashed(other, event, idKeyOf(1), false).id);
+        if (ad !== other) expect(hashed(ad, event).id).not.toBe(hashed(other, event).id);
+      }),
+    );
+  });
+
+  it('gives an ad the same 32 bits whatever the event, and different ones to nearly all ads', () => {
+    fc.assert(
+      fc.property(text, text, text, (ad, a, b) => {
+        expect(hashed(ad, a).adHash).toBe(hashed(ad, b, idKeyOf(1), false).adHash);
+      }),
+    );
+    for (const name of ['ad_', 'a', 'campaign.2026.spring:creative-', '0123456789abcdef0123456789abcdef']) {
+      const hashes = new Set(Array.from({ length: 20_000 }, (_, i) => hashed(`${name}${i}`, 'e').adHash));
+      // By chance 0.05 of them meet.
+      expect(hashes.size).toBeGreaterThanOrEqual(19_995);
+      const slots = new Set([...hashes].map(hash => hashCell(hash, 1) & 0xffff));
+      expect(slots.size / 65_536).toBeCloseTo(1 - Math.exp(-20_000 / 65_536), 1);
+    }
   });
 
   it.each([
@@ -119,19 +167,34 @@ describe('id hash', () => {
     for (let seed = 0; seed < 200; seed++) expect(hashOf(a, seed)).not.toBe(hashOf(b, seed));
   });
 
-  it('tells an id from the same id followed by zero bytes', () => {
-    expect(hashOf('abc')).not.toBe(hashOf('abc\0'));
+  it('tells ids of one character in all lengths apart, as ads and as event ids', () => {
+    for (const letter of ['1', 'a']) {
+      const texts = Array.from({ length: 70 }, (_, i) => letter.repeat(i + 1));
+      expect(new Set(texts.map(text => hashOf(text))).size).toBe(70);
+      expect(new Set(texts.map(ad => hashed(ad, '1').id)).size).toBe(70);
+      expect(new Set(texts.map(ad => hashed(ad, '1').adHash)).size).toBe(70);
+      expect(new Set(texts.slice(1).map((ad, i) => hashed(ad, letter.repeat(70 - i)).id)).size).toBe(69);
+    }
   });
 
-  it('changes about half of its bits when one bit of the id changes', () => {
+  it('tells an id from the same id followed by zero bytes', () => {
+    for (const id of ['a', 'abc', 'abcd', 'abcdefgh', 'abcdefghijklmno', 'abcdefghijklmnop']) {
+      expect(hashOf(id)).not.toBe(hashOf(`${id}\0`));
+      expect(hashed(id, 'e').id).not.toBe(hashed(`${id}\0`, 'e').id);
+    }
+  });
+
+  it.each(['ad', 'event id'])('changes about half of its bits when one bit of the %s changes', which => {
     let flipped = 0;
     const trials = 500;
     for (let i = 0; i < trials; i++) {
-      const [a, b] = [bytes(`click-${i}-0123456789abcdef`), bytes(`click-${i}-0123456789abcdef`)];
-      b[i % b.length]! ^= 1;
+      const one = idBytes(`ad-${i}-0123456789abcdef`, `click-${i}-0123456789abcdef`);
+      const [from, to] = which === 'ad' ? [one.adIdStart, one.adIdEnd] : [one.eventIdStart, one.eventIdEnd];
       const [x, y] = [new Int32Array(4), new Int32Array(4)];
-      hashId(new DataView(a.buffer), 0, a.length, idKeyOf(5), x);
-      hashId(new DataView(b.buffer), 0, b.length, idKeyOf(5), y);
+      hashClick(one, true, idKeyOf(5), x);
+      const at = from + (i % (to - from));
+      one.view.setUint8(at, one.view.getUint8(at) ^ 1);
+      hashClick(one, true, idKeyOf(5), y);
       for (let w = 0; w < 4; w++) flipped += ((x[w]! ^ y[w]!) >>> 0).toString(2).replaceAll('0', '').length;
     }
     expect(flipped / trials / 128).toBeCloseTo(0.5, 1);
@@ -187,7 +250,7 @@ describe('cell table', () => {
             const b = bytes(ad);
             const view = new DataView(b.buffer, b.byteOffset, b.length);
             const code = (country.charCodeAt(0) << 8) | country.charCodeAt(1);
-            const cell = table.cellOf(view, 0, b.length, code, hashCell(view, 0, b.length, code, 3));
+            const cell = table.cellOf(view, 0, b.length, code, hashCell(hashed(ad, 'e').adHash, code));
             table.addClick(cell, false);
             expected.set(`${ad}|${country}`, (expected.get(`${ad}|${country}`) ?? 0) + 1);
           }
@@ -208,7 +271,7 @@ describe('cell table', () => {
     const table = new CellTable();
     const cellOf = (i: number) => {
       const view = viewOf(`ad_${i}`);
-      return table.cellOf(view, 0, view.byteLength, 1, hashCell(view, 0, view.byteLength, 1, 3));
+      return table.cellOf(view, 0, view.byteLength, 1, hashCell(hashed(`ad_${i}`, 'e').adHash, 1));
     };
     const most = 300_000;
     for (let i = 1; i <= most; i++) {

@@ -57,12 +57,32 @@ describe('counting', () => {
     expect(rowsOf(aggregator.drain()).map(row => row.clicks)).toEqual([1, 1]);
   });
 
-  it('takes a copy under another ad of the partition for a duplicate', () => {
+  it('takes the same event id under another ad for another click', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, ndjson(click({ eventId: 'x', adId: 'a' }), click({ eventId: 'x', adId: 'b' })));
-    expect(rowsOf(aggregator.drain()).map(row => [row.ad_id, row.clicks, row.duplicates])).toEqual([
-      ['a', 1, 0],
-      ['b', 0, 1],
+    const copies = [click({ eventId: 'x', adId: 'b' }), click({ eventId: 'x', adId: 'b', country: 'DE' })];
+    aggregator.step(0, minute0, ndjson(click({ eventId: 'x', adId: 'a' }), ...copies));
+    expect(rowsOf(aggregator.drain()).map(row => [row.ad_id, row.country, row.clicks, row.duplicates])).toEqual([
+      ['a', 'KR', 1, 0],
+      ['b', 'KR', 1, 0],
+      ['b', 'DE', 0, 1],
+    ]);
+  });
+
+  it('takes no pair of ad and event id for another that has the border elsewhere, in whatever form the line is', () => {
+    const aggregator = start();
+    const foreign = (fields: object) => Buffer.from(`\n${JSON.stringify({ clicked_at: minute0, ...fields })}\n`);
+    const lines = [
+      ndjson(click({ adId: 'a', eventId: 'bc' }), click({ adId: 'ab', eventId: 'c' })),
+      foreign({ event_id: 'ca', ad_id: 'b' }),
+      foreign({ event_id: 'c', ad_id: 'ab' }),
+    ];
+    aggregator.step(0, minute0, Buffer.concat(lines));
+    const rows = rowsOf(aggregator.drain());
+    expect(rows.map(row => [row.ad_id, row.country, row.clicks, row.duplicates])).toEqual([
+      ['a', 'KR', 1, 0],
+      ['ab', 'KR', 1, 0],
+      ['b', 'ZZ', 1, 0],
+      ['ab', 'ZZ', 0, 1],
     ]);
   });
 
@@ -181,6 +201,12 @@ describe('event time', () => {
   });
 });
 
+/** 0: the line is no click. */
+function minuteIn(line: string): number {
+  const at: number = /"clicked_at":(\d+),"received_at"/.test(line) ? JSON.parse(line).clicked_at : 0;
+  return at - (at % 60_000);
+}
+
 /** A record as it might stand in the log: clicks around the present, copies, wild clocks, garbage, ticks. */
 const ads = fc.constantFrom('a', 'b', 'c');
 const lineAt = (now: number) =>
@@ -238,6 +264,68 @@ describe('properties', () => {
         const { received, counted, duplicates, quarantined } = outputs.at(-1)!.progress;
         expect(received).toBe(counted + duplicates + quarantined);
         expect(received).toBe(records.reduce((sum, record) => sum + record.lines.length, 0));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('counts each ad as if it were alone, however ads with the same ids are mixed', () => {
+    const posts = fc.array(
+      fc.record({
+        adId: ads,
+        id: fc.integer({ min: 0, max: 12 }),
+        country: fc.constantFrom('KR', 'DE'),
+        minute: fc.integer({ min: 0, max: 1 }),
+      }),
+      { minLength: 1, maxLength: 80 },
+    );
+    fc.assert(
+      fc.property(posts, fc.array(fc.nat({ max: 80 }), { maxLength: 20 }), fc.nat(), (given, borders, hashSeed) => {
+        const clicks = given.map(({ adId, id, country, minute }) =>
+          click({ adId, country, eventId: `${id}`, clickedAt: minute0 + minute * 60_000 + id }),
+        );
+        const rowsFor = (wanted: readonly Click[]) => {
+          const aggregator = start(freshCheckpoint(0), { hashSeed });
+          let from = 0;
+          for (const [offset, to] of [...borders, wanted.length].toSorted((a, b) => a - b).entries()) {
+            aggregator.step(offset, minute0 + 61_000, ndjson(...wanted.slice(from, to)));
+            from = Math.max(from, Math.min(to, wanted.length));
+          }
+          return rowsOf(aggregator.drain()).map(row => JSON.stringify({ ...row, version: 0 }));
+        };
+        const alone = ['a', 'b', 'c'].flatMap(ad => rowsFor(clicks.filter(({ adId }) => adId === ad)));
+        expect(rowsFor(clicks).toSorted()).toEqual(alone.toSorted());
+        const distinct = new Set(clicks.map(c => `${c.adId} ${c.eventId} ${c.clickedAt}`));
+        const counted = alone.reduce((sum, row) => sum + JSON.parse(row).clicks, 0);
+        expect(counted).toBe(distinct.size);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('ends by the older rule what was begun by it: rows and counters of an upgrade at any commit are those of one rule per minute', () => {
+    fc.assert(
+      fc.property(log, fc.nat(), (records, at) => {
+        const upgradeAt = at % records.length;
+        const older = start({ ...freshCheckpoint(0), idsPerAdFrom: Number.MAX_SAFE_INTEGER });
+        const before = run(records.slice(0, upgradeAt), older, 0, () => true);
+        const { position, checkpoint } = before.at(-1)!;
+        const { idsPerAdFrom: _, ...asItWasWritten } = JSON.parse(encodeCheckpoint(checkpoint));
+
+        const newer = start(decodeCheckpoint(JSON.stringify(asItWasWritten)));
+        for (let offset = newer.position; offset < position; offset++)
+          newer.step(offset, records[offset]!.appendedAt, Buffer.from(records[offset]!.lines.join('\n')));
+        newer.restored();
+        const after = run(records, newer, upgradeAt, () => true);
+        const { ids_per_ad_from, counted, duplicates } = after.at(-1)!.progress;
+        const opened = records.slice(0, upgradeAt).flatMap(record => record.lines.map(minuteIn));
+        for (const minute of opened)
+          if (minute > 0 && minute < minute0 + 300_000) expect(minute).toBeLessThan(ids_per_ad_from ?? 0);
+
+        const cells = cellsOf([...before, ...after]);
+        expect(cells).toEqual(oracle(records, 15_000, 60_000, ids_per_ad_from ?? 0).cells);
+        const sum = (field: 'clicks' | 'duplicates') => [...cells.values()].reduce((n, cell) => n + cell[field], 0);
+        expect([sum('clicks'), sum('duplicates')]).toEqual([counted, duplicates]);
       }),
       { numRuns: 500 },
     );

@@ -17,8 +17,13 @@ function pages(clicks: readonly Click[], pageLines: number): Uint8Array[] {
   return cut;
 }
 
-function recount(clicks: readonly Click[], stated: readonly StatedRow[], pageLines = 7): CellChange[] {
-  const counting = new Recount({ partitions, hashSeed: 5 });
+function recount(
+  clicks: readonly Click[],
+  stated: readonly StatedRow[],
+  pageLines = 7,
+  idsPerAdFrom: readonly number[] = [],
+): CellChange[] {
+  const counting = new Recount({ partitions, idsPerAdFrom, hashSeed: 5 });
   const changes: CellChange[] = [];
   let settled = Number.NEGATIVE_INFINITY;
   const settle = (until: number) => {
@@ -111,13 +116,14 @@ describe('a recount', () => {
     const together = ads.find(ad => ad !== 'ad_0' && meets(ad, 4) && !meets(ad, 12)) ?? '';
     const counting = new Recount({
       partitions: 12,
+      idsPerAdFrom: Array.from({ length: 12 }, () => Number.POSITIVE_INFINITY),
       partitionRules: [
         { ruleId: 'base', from: 0, partitions: 4 },
         { ruleId: 'growth', from: minute0 + 60_000, partitions: 12 },
       ],
       hashSeed: 5,
     });
-    // One id under two ads counts once where they meet.
+    // Before ids were per ad, one under two ads counted once where they meet: so it shows which partition they have.
     for (const clickedAt of [minute0 + 1, minute0 + 60_001]) {
       const lines = ['ad_0', together].map(adId => formatLine(click({ eventId: `e${clickedAt}`, adId, clickedAt })));
       counting.feed(Buffer.from(`${lines.join('\n')}\n`));
@@ -136,17 +142,35 @@ describe('a recount', () => {
     ]);
   });
 
-  it('compares an id with those of its partition, as the stream does: not across partitions, nor only with its ad', () => {
+  it('counts an id under each of its ads, and of copies that differ in country one', () => {
+    const clicks = ['ad_0', 'ad_1', 'ad_2', 'ad_3'].map(adId => click({ eventId: 'same', adId }));
+    expect(recount(clicks, []).map(({ ad_id, after }) => [ad_id, after])).toEqual(
+      expect.arrayContaining(clicks.map(({ adId }) => [adId, 1])),
+    );
+    const other = click({ eventId: 'same', adId: 'ad_0', country: 'DE' });
+    const found = recount([clicks[0]!, other], []);
+    expect(found.map(({ country, after }) => [country, after])).toEqual([['KR', 1]]);
+  });
+
+  it('recounts a minute from before ids were per ad by the rule it was counted by, partition by partition', () => {
     const ads = Array.from({ length: 9 }, (_, i) => `ad_${i}`);
     const together = ads.find(ad => ad !== 'ad_0' && partitionOf(ad, partitions) === partitionOf('ad_0', partitions));
     const apart = ads.find(ad => partitionOf(ad, partitions) !== partitionOf('ad_0', partitions));
+    let perAdFrom: number[] = [];
     const same = (...adIds: (string | undefined)[]) =>
       recount(
         adIds.map(adId => click({ eventId: 'same', adId: adId ?? '' })),
         [],
+        7,
+        perAdFrom,
       ).map(({ after }) => after);
+    const home = partitionOf('ad_0', partitions);
+    const only = (minute: number) => Array.from({ length: partitions }, (_, p) => (p === home ? minute : 0));
+    perAdFrom = only(minute0 + minuteMs);
     expect(same('ad_0', together)).toEqual([1]);
     expect(same('ad_0', apart)).toEqual([1, 1]);
+    perAdFrom = only(minute0);
+    expect(same('ad_0', together)).toEqual([1, 1]);
   });
 
   it('does not take a line that is no click for nothing', () => {
@@ -168,10 +192,10 @@ describe('a recount', () => {
         fc.array(any, { maxLength: 20 }),
         fc.integer({ min: 1, max: 30 }),
         (given, wrong, pageLines) => {
-          // An id is of one ad and country: a conflict has no one truth (see reconciliation).
+          // An id is of one country: of a conflict it depends on the order which one counts (see reconciliation).
           const clicks = given.map(({ id, ad, minute, second, country }) =>
             click({
-              eventId: `${ad}/${country}/${id}`,
+              eventId: `${country}/${id}`,
               adId: ad,
               country,
               clickedAt: minute0 + minute * minuteMs + second * 1_000,

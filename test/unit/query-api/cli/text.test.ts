@@ -161,7 +161,7 @@ describe('text for people', () => {
     const drift = [{ ad_id: 'a', cells: 1, counted: 5, raw: 7, drift: 2 }];
     const result = { cells_compared: 9, cells_differing: 1, conflicts: 1, drift, minutes: [minute.from] };
     expect(reconciliationText({ ...job, kind: 'reconcile', result })).toBe(
-      'done: 9 counts compared with raw clicks, 1 differ, 1 event ids under several ads\n' +
+      'done: 9 counts compared with raw clicks, 1 differ, 1 ids with copies that differ\n' +
         'ad  minutes  counted  raw  drift\n' +
         'a         1        5    7     +2\n',
     );
