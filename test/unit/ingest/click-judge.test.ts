@@ -1,22 +1,25 @@
 import { describe, expect, it } from 'vitest';
+import { Client } from '../../../infra/http-clients.ts';
 import { createClickJudge, smallBodyBytes } from '../../../ingest/click-judge.ts';
 import { clicksOf } from '../../support/clicks.ts';
 
 const receivedAt = Date.parse('2026-03-01T12:00:00Z');
 const mib = 1 << 20;
+const one = new Client('192.0.2.1');
 
 /** Turns of others are given one by one. */
-function setUp(maxWaitingBytes = 64 * mib) {
+function setUp(maxWaitingBytes = 64 * mib, clientBudgetBytes = 64 * mib) {
   const turns: (() => void)[] = [];
   const { judge } = createClickJudge({
     maxItems: 10_000,
     maxWaitingBytes,
+    clientBudgetBytes,
     othersTurn: () => new Promise<void>(resolve => turns.push(resolve)),
   });
   const done: string[] = [];
   /** Resolves to the ads that were accepted. */
-  const post = async (name: string, body: string) => {
-    const { taken } = await judge([Buffer.from(body)], 'ndjson', receivedAt, batch =>
+  const post = async (name: string, body: string, client = one) => {
+    const { taken } = await judge(client, [Buffer.from(body)], 'ndjson', receivedAt, batch =>
       Promise.resolve(clicksOf(batch.lines).map(({ adId }) => adId)),
     );
     done.push(name);
@@ -68,12 +71,12 @@ describe('judging a body', () => {
   });
 
   it('is not stopped by one that is no JSON, or for which nothing can be kept', async () => {
-    const { judge } = createClickJudge({ maxItems: 10, maxWaitingBytes: mib });
+    const { judge } = createClickJudge({ maxItems: 10, maxWaitingBytes: mib, clientBudgetBytes: mib });
     const bodies = [' '.repeat(2 * smallBodyBytes), '{"ad_id":"a"}', '{"ad_id":"b"}'].map(text =>
       Buffer.from(text.padEnd(2 * smallBodyBytes)),
     );
     const takes = bodies.map((body, i) =>
-      judge([body], 'json', receivedAt, ({ lines }) =>
+      judge(one, [body], 'json', receivedAt, ({ lines }) =>
         i === 1 ? Promise.reject(new Error('full')) : Promise.resolve(lines.count),
       ).then(({ taken }) => taken),
     );
@@ -86,11 +89,11 @@ describe('judging a body', () => {
   });
 
   it('waits for what is done with a batch without keeping the next one waiting', async () => {
-    const { judge } = createClickJudge({ maxItems: 10, maxWaitingBytes: mib });
+    const { judge } = createClickJudge({ maxItems: 10, maxWaitingBytes: mib, clientBudgetBytes: mib });
     const body = Buffer.from('{"ad_id":"a"}'.padEnd(2 * smallBodyBytes));
-    const never = await judge([body], 'json', receivedAt, () => new Promise<never>(() => undefined));
+    const never = await judge(one, [body], 'json', receivedAt, () => new Promise<never>(() => undefined));
     expect(never.taken).toBeInstanceOf(Promise);
-    const next = await judge([body], 'json', receivedAt, ({ lines }) => Promise.resolve(lines.count));
+    const next = await judge(one, [body], 'json', receivedAt, ({ lines }) => Promise.resolve(lines.count));
     expect(await next.taken).toBe(1);
   });
 });
