@@ -1,8 +1,8 @@
 /**
  * How many bytes of request bodies are in memory while they are being received: of all together, and of one client. A
  * body that does not come on is ended, so that nobody holds memory by being slow; and where there is no room, the one
- * goes that has been idle the longest, of the client that holds the most. So who sends in earnest always finds room,
- * whatever slow connections others have open.
+ * goes that has been idle the longest, of the client that holds the most; if that is who asks, one of any client that has
+ * stood still. So who sends in earnest finds room, whatever slow connections others have open.
  */
 
 import { Problem } from '../infra/http.ts';
@@ -16,15 +16,24 @@ export interface BodyBudgetOptions {
   /** A body that brings less than this on average, in any `paceMs`, is ended; 0: none is. */
   readonly minBytesPerSecond: number;
   readonly paceMs?: number;
+  readonly stepBytes?: number;
   /** ms, of a clock that does not go back. */
   readonly now?: () => number;
 }
+
+/** A body comes on with each so many bytes: one at a time does not keep it from being idle. */
+const defaultStepBytes = 512;
+/** So long idle, a body makes room for one that comes on, whoever holds more. */
+const idleMs = 1_000;
 
 /** What a body is measured over. A packet that is lost on a bad line comes again within so long. */
 export const defaultPaceMs = 5_000;
 
 export class BodyUnderWay {
   bytes = 0;
+  /** When it last came on, and what it has brought since. */
+  cameOnAt: number;
+  stepBytes = 0;
   /** Since `paceSince`. */
   paceBytes = 0;
   paceSince: number;
@@ -34,6 +43,7 @@ export class BodyUnderWay {
 
   constructor(client: Client, at: number) {
     this.client = client;
+    this.cameOnAt = at;
     this.paceSince = at;
   }
 }
@@ -41,6 +51,7 @@ export class BodyUnderWay {
 export class BodyBudget {
   readonly #options: BodyBudgetOptions;
   readonly #paceMs: number;
+  readonly #stepBytes: number;
   readonly #now: () => number;
   #bytes = 0;
   /** By client; of each the one first that has been idle the longest. */
@@ -50,6 +61,7 @@ export class BodyBudget {
   constructor(options: BodyBudgetOptions) {
     this.#options = options;
     this.#paceMs = options.paceMs ?? defaultPaceMs;
+    this.#stepBytes = options.stepBytes ?? defaultStepBytes;
     this.#now = options.now ?? (() => performance.now());
   }
 
@@ -87,13 +99,17 @@ export class BodyBudget {
     body.paceBytes += bytes;
     client.heldBytes += bytes;
     this.#bytes += bytes;
-    const bodies = this.#watched.get(client);
-    if (bodies?.delete(body)) bodies.add(body);
+    body.stepBytes += bytes;
+    if (body.stepBytes >= this.#stepBytes) this.#comesOn(body);
     while (client.heldBytes > this.#options.clientBudgetBytes) {
-      if (!this.#evictIdlest(client, body)) throw clientBusy(client, this.#options.clientBudgetBytes);
+      const idlest = this.#idlestOf(client, body);
+      if (idlest === undefined) throw clientBusy(client, this.#options.clientBudgetBytes);
+      this.#end(idlest, evicted());
     }
     while (this.#bytes > this.#options.budgetBytes) {
-      if (!this.#evictIdlest(this.#largest(), body)) throw busy();
+      const idlest = this.#idlestOf(this.#largest(), body) ?? this.#idleOfAny(body);
+      if (idlest === undefined) throw busy();
+      this.#end(idlest, evicted());
     }
   }
 
@@ -118,15 +134,28 @@ export class BodyBudget {
     }
   }
 
-  /** Whether one was ended: not `asking`, for which room is made. */
-  #evictIdlest(client: Client | undefined, asking: BodyUnderWay): boolean {
-    if (client === undefined) return false;
-    for (const body of this.#watched.get(client) ?? []) {
-      if (body.bytes === 0 || body === asking) continue;
-      this.#end(body, evicted());
-      return true;
+  #comesOn(body: BodyUnderWay): void {
+    body.stepBytes = 0;
+    body.cameOnAt = this.#now();
+    const bodies = this.#watched.get(body.client);
+    if (bodies?.delete(body)) bodies.add(body);
+  }
+
+  /** Of those that hold something; not `asking`, for which room is made. */
+  #idlestOf(client: Client | undefined, asking: BodyUnderWay): BodyUnderWay | undefined {
+    if (client === undefined) return undefined;
+    for (const body of this.#watched.get(client) ?? []) if (body.bytes > 0 && body !== asking) return body;
+    return undefined;
+  }
+
+  /** Of whatever client, if it has not come on for long enough. */
+  #idleOfAny(asking: BodyUnderWay): BodyUnderWay | undefined {
+    const at = this.#now();
+    for (const client of this.#watched.keys()) {
+      const idlest = this.#idlestOf(client, asking);
+      if (idlest && at - idlest.cameOnAt >= idleMs) return idlest;
     }
-    return false;
+    return undefined;
   }
 
   #largest(): Client | undefined {

@@ -70,6 +70,27 @@ describe('judging a body', () => {
     expect(await again).toEqual(['c', 'c-last']);
   });
 
+  it('takes large ones of clients in turn: who has many waiting keeps nobody else waiting for them', async () => {
+    const { turns, done, post } = setUp();
+    const other = new Client('192.0.2.2');
+    const posts = [...['a', 'b', 'c'].map(name => post(name, large(name))), post('other', large('other'), other)];
+    for (await settled(); turns.length > 0; await settled()) turns.shift()?.();
+    await Promise.all(posts);
+    expect(done).toEqual(['a', 'b', 'other', 'c']);
+  });
+
+  it('refuses large ones of a client beyond its share, while there is room for others', async () => {
+    const { turns, post } = setUp(64 * mib, 2.5 * mib);
+    const other = new Client('192.0.2.2');
+    const posts = ['a', 'b'].map(name => post(name, large(name)));
+    await expect(post('c', large('c'))).rejects.toMatchObject({ status: 429, code: 'client_busy', retryAfterS: 1 });
+    posts.push(post('other', large('other'), other));
+    expect(await post('small', '{"ad_id":"s"}')).toEqual(['s']);
+    for (await settled(); turns.length > 0; await settled()) turns.shift()?.();
+    await Promise.all(posts);
+    expect([one.heldBytes, other.heldBytes]).toEqual([0, 0]);
+  });
+
   it('is not stopped by one that is no JSON, or for which nothing can be kept', async () => {
     const { judge } = createClickJudge({ maxItems: 10, maxWaitingBytes: mib, clientBudgetBytes: mib });
     const bodies = [' '.repeat(2 * smallBodyBytes), '{"ad_id":"a"}', '{"ad_id":"b"}'].map(text =>
