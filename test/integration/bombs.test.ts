@@ -1,7 +1,7 @@
 /**
  * Bodies that are made to keep ingest busy, over real sockets and on a real broker, beside somebody who posts single
- * clicks one after another. How long the event loop is held shows in how many of those are answered meanwhile: a loop
- * that is held for a whole body answers one or two for each.
+ * clicks one after another. That nobody waits for a body to be judged whole is claimed where turns of the event loop can
+ * be counted (test/unit/ingest/large-bodies.test.ts, app.test.ts), and measured in `npm run bench:bombs`.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
@@ -9,6 +9,7 @@ import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createLog } from '../../infra/log.ts';
 import { names } from '../../infra/topics.ts';
+import { costOf } from '../bench/process-cost.ts';
 import { type Bomb, bombs, postBomb } from '../support/bombs.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { readCommitted } from '../support/read-committed.ts';
@@ -54,19 +55,23 @@ const all = (bomb: Bomb) =>
   Promise.all(Array.from({ length: 16 }, (_, i) => postBomb(ingest.url, bomb, `127.0.0.${2 + (i % 4)}`)));
 
 describe('bodies that are made to keep ingest busy', () => {
-  it.each(bombs)('are refused, and others are served meanwhile: $kind, $form', async bomb => {
+  it.each(bombs)('are refused, and all others are accepted meanwhile: $kind, $form', async bomb => {
     const posting = all(bomb);
     const statuses = await besideGoodPosts(posting);
     const refused = await posting;
     expect(new Set(statuses)).toEqual(new Set([202]));
-    expect(refused.every(status => status !== undefined && status >= 400 && status < 500)).toBe(true);
-    console.log(bomb.kind, bomb.form, statuses.length, JSON.stringify([...new Set(refused)]));
+    expect(refused.filter(status => status !== 400 && status !== 413)).toEqual([]);
   });
 
   it('leave nothing in the log, where all of the others is, once', async () => {
     const lines = await readCommitted(broker.brokers, 'clicks');
     const found = lines.flatMap(({ line }) => (line.startsWith('{') ? [JSON.parse(line)] : []));
     expect(found.map(({ event_id }) => event_id).sort()).toEqual([...good].sort());
-    expect(good.length).toBeGreaterThan(100);
+    expect(good.length).toBeGreaterThan(bombs.length);
+  });
+
+  it('take no more memory than the budgets of bodies say', () => {
+    // As it is without any, and what bodies may hold, being received, inflated and judged.
+    expect(costOf(ingest.pid).peakMb).toBeLessThan(700);
   });
 });

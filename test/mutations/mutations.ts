@@ -841,13 +841,6 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/infra/http-hosts.test.ts',
   },
   {
-    name: 'bodies-in-one-slice',
-    bug: 'a body is judged to its end in one turn of the event loop, and nobody else is served meanwhile',
-    file: 'ingest/click-batch.ts',
-    edits: [['if (work < sliceWork) return false;', 'if (work >= 0) return false;']],
-    integration: 'test/integration/bombs.test.ts',
-  },
-  {
     name: 'first-client-first',
     bug: 'large bodies are judged in the order in which they came: who posts many keeps all others waiting for them',
     file: 'ingest/fair-turns.ts',
