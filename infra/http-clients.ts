@@ -15,6 +15,8 @@ export class Client {
   connections = 0;
   /** Of its requests, in memory. */
   heldBytes = 0;
+  /** Of what has come of them, and waits for another system. */
+  waitingBytes = 0;
   /** What is left of its rate, and since when that has not been added to: see http-rate-limit.ts. */
   allowance = Number.NaN;
   allowanceAt = 0;
@@ -49,7 +51,7 @@ export function createClients({ proxies = noProxies, maxKept = 1 << 16 }: Client
 
   const keep = (client: Client) => {
     if (younger.size >= maxKept / 2) {
-      const inUse = [...elder.values()].filter(({ connections, heldBytes }) => connections > 0 || heldBytes > 0);
+      const inUse = [...elder.values()].filter(isInUse);
       elder = younger;
       younger = new Map(inUse.map(each => [each.network, each]));
     }
@@ -88,6 +90,10 @@ export function createClients({ proxies = noProxies, maxKept = 1 << 16 }: Client
       return younger.size + elder.size;
     },
   };
+}
+
+function isInUse({ connections, heldBytes, waitingBytes }: Client): boolean {
+  return connections > 0 || heldBytes > 0 || waitingBytes > 0;
 }
 
 function headerText(value: string | string[] | undefined): string | undefined {

@@ -8,7 +8,7 @@ import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
-import { type Clients, createClients } from '../infra/http-clients.ts';
+import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
@@ -20,6 +20,7 @@ import { createClickJudge } from './click-judge.ts';
 import type { ClickLog } from './click-log.ts';
 import { type IngestConfig, trustedProxiesOf } from './config.ts';
 import { createBodyReader } from './request-body.ts';
+import { createWaitingClicks, type WaitingClicks } from './waiting-clicks.ts';
 
 export interface IngestDeps {
   readonly config: IngestConfig;
@@ -73,6 +74,11 @@ export async function buildIngestApp({
     clientBudgetBytes: config.INGEST_CLIENT_BUFFER_BYTES,
   });
 
+  const waiting = createWaitingClicks({
+    maxBytes: config.INGEST_MAX_BUFFER_BYTES,
+    clientBytes: config.INGEST_CLIENT_BUFFER_BYTES,
+  });
+
   http.post('/v1/clicks', {
     schema: routeSchema,
     // The schema only documents the body: `click-body.ts` checks it.
@@ -91,7 +97,7 @@ export async function buildIngestApp({
         rateLimit.charge(client, Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0));
         // While the clicks wait for Kafka, their lines count as buffered; the body must not stay in memory beside them.
         request.body = undefined;
-        return accept(clickLog, batch, trace);
+        return accept({ clickLog, waiting, client, trace }, batch);
       });
       const answer = await taken;
       request.log.debug({ accepted: answer.accepted, rejected: answer.rejected_total }, 'clicks accepted');
@@ -102,11 +108,14 @@ export async function buildIngestApp({
   return http;
 }
 
-async function accept(
-  clickLog: IngestDeps['clickLog'],
-  { lines, rejected, rejectedTotal }: ClickBatch,
-  trace: TraceContext | undefined,
-) {
+interface Accepting {
+  readonly clickLog: IngestDeps['clickLog'];
+  readonly waiting: WaitingClicks;
+  readonly client: Client;
+  readonly trace: TraceContext | undefined;
+}
+
+async function accept({ clickLog, waiting, client, trace }: Accepting, { lines, rejected, rejectedTotal }: ClickBatch) {
   if (rejectedTotal > 0) outcomes.inc({ outcome: 'rejected' }, rejectedTotal);
   const accepted = lines.count;
   if (accepted === 0) {
@@ -120,11 +129,11 @@ async function accept(
   }
   try {
     // It copies the lines before it waits: they hold until the next request is parsed.
-    await clickLog.append(lines, trace);
+    await waiting.during(client, lines.end, () => clickLog.append(lines, trace));
   } catch (error) {
-    if (!(error instanceof Retryable)) throw error;
+    if (!(error instanceof Retryable) && !(error instanceof Problem)) throw error;
     outcomes.inc({ outcome: 'unavailable' }, accepted);
-    throw unavailable(error);
+    throw error instanceof Problem ? error : unavailable(error);
   }
   outcomes.inc({ outcome: 'accepted' }, accepted);
   return { accepted, rejected: [...rejected], rejected_total: rejectedTotal };

@@ -51,7 +51,7 @@ export const IngestConfig = Type.Object({
     minimum: mib,
     maximum: 4096 * mib,
     description:
-      'bytes that the bodies of one client address (of IPv6: a /64) may hold, being received and waiting to be judged. Where that, or the buffer of all, is full, the body is ended (408) that has been idle the longest, of the client that holds the most; if none is, requests get 429',
+      'bytes that the bodies of one client address (of IPv6: a /64) may hold, being received and waiting to be judged; and, counted apart, its clicks that wait for Kafka, once that buffer is half full. Where that, or the buffer of all, is full, the body is ended (408) that has been idle the longest, of the client that holds the most; if none is, requests get 429',
   }),
   INGEST_MIN_BODY_BYTES_PER_SECOND: Type.Integer({
     default: 1_024,

@@ -841,6 +841,13 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/infra/http-hosts.test.ts',
   },
   {
+    name: 'one-client-has-the-buffer',
+    bug: 'while Kafka is slow, one client fills the buffer of clicks, and all others are refused',
+    file: 'ingest/waiting-clicks.ts',
+    edits: [['if (isShareFull && waiting', 'if (waiting < 0 && isShareFull && waiting']],
+    unit: 'test/unit/ingest/app.test.ts',
+  },
+  {
     name: 'first-client-first',
     bug: 'large bodies are judged in the order in which they came: who posts many keeps all others waiting for them',
     file: 'ingest/fair-turns.ts',
