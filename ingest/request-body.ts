@@ -13,6 +13,7 @@ import { gunzip, gunzipSync, type ZlibOptions } from 'node:zlib';
 import { Problem } from '../infra/http.ts';
 import type { Client } from '../infra/http-clients.ts';
 import { BodyBudget, type BodyBudgetOptions, type BodyUnderWay } from './body-budget.ts';
+import { BodyPieces } from './body-pieces.ts';
 import { type FairTurns, fairTurns } from './fair-turns.ts';
 
 /** Resolves to the body in the pieces in which it came. */
@@ -79,7 +80,7 @@ const onePieceBytes = 16 << 10;
 function collect(stream: Readable, collecting: Collecting): Promise<readonly Buffer[]> {
   const { body, budget, bodyBytes, limitBytes } = collecting;
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
+    const pieces = new BodyPieces();
     let complete = false;
     const fail = (error: unknown) => {
       stream.removeAllListeners('data');
@@ -93,7 +94,7 @@ function collect(stream: Readable, collecting: Collecting): Promise<readonly Buf
       try {
         if (body.bytes + chunk.length > limitBytes) throw tooLarge(limitBytes);
         budget.take(body, chunk.length);
-        chunks.push(chunk);
+        pieces.add(chunk);
         if (body.bytes === bodyBytes) budget.unwatch(body);
         else if (!isWatched) budget.watch(body);
         isWatched = true;
@@ -104,7 +105,7 @@ function collect(stream: Readable, collecting: Collecting): Promise<readonly Buf
     stream.on('end', () => {
       complete = true;
       budget.unwatch(body);
-      resolve(chunks);
+      resolve(pieces.all());
     });
     stream.on('error', () => fail(new Problem(400, 'incomplete_body', 'the body could not be received whole')));
     stream.on('close', () => {

@@ -848,6 +848,13 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/ingest/app.test.ts',
   },
   {
+    name: 'pieces-kept-as-they-come',
+    bug: 'a body that is sent byte by byte takes a hundred times the memory it is counted with',
+    file: 'ingest/body-pieces.ts',
+    edits: [['piece.length >= smallPieceBytes ||', 'piece.length >= 0 ||']],
+    unit: 'test/unit/ingest/body-pieces.test.ts',
+  },
+  {
     name: 'first-client-first',
     bug: 'large bodies are judged in the order in which they came: who posts many keeps all others waiting for them',
     file: 'ingest/fair-turns.ts',
