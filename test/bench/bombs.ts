@@ -46,7 +46,7 @@ async function measureAll(): Promise<BenchRow[]> {
   let exploded = 0;
   for (let run = 0; run < Number(options.runs); run++) {
     const without = await paced();
-    using bombers = startBombers(ingest.url);
+    await using bombers = startBombers(ingest.url);
     const withBombs = await paced();
     alone!.push(without.p99);
     beside!.push(withBombs.p99);
@@ -63,11 +63,11 @@ async function measureAll(): Promise<BenchRow[]> {
   ];
 }
 
-interface Bombers extends Disposable {
+interface Bombers extends AsyncDisposable {
   readonly count: () => number;
 }
 
-/** Three clients, each with one body at a time, of every kind in turn. */
+/** Three clients, each with one body at a time, of every kind in turn. Done when each has its last answer. */
 function startBombers(url: string): Bombers {
   let isOver = false;
   let refused = 0;
@@ -79,11 +79,12 @@ function startBombers(url: string): Bombers {
       refused++;
     }
   };
-  for (let i = 0; i < 3; i++) void bomber(`127.0.0.${i + 2}`, i * 17);
+  const bombers = Array.from({ length: 3 }, (_, i) => bomber(`127.0.0.${i + 2}`, i * 17));
   return {
     count: () => refused,
-    [Symbol.dispose]() {
+    async [Symbol.asyncDispose]() {
       isOver = true;
+      await Promise.all(bombers);
     },
   };
 }
