@@ -37,8 +37,7 @@ await runProcess(log, async (stop, life) => {
     description: 'Health and metrics of the sink.',
     log,
     bodyLimitBytes: 1024,
-    trustProxy: false,
-    rateLimitPerMinute: 0,
+    config,
     servesPages: false,
     readiness: {
       kafka: probe.check,

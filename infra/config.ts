@@ -79,6 +79,24 @@ export type ClickHouseConfig = Static<typeof ClickHouseConfig>;
 /** What every process needs. */
 export const ProcessConfig = Type.Object({
   HOST: Type.String({ default: '127.0.0.1', description: 'address the HTTP servers listen on' }),
+  ALLOWED_HOSTS: Type.String({
+    default: '',
+    description:
+      'names that requests may be for (`Host`) besides loopback’s, `HOST` and the address that they come in at: comma-separated, without ports, `.example.com` for all below it, `*` for any; others get 421. `/healthz`, `/readyz` and `/metrics` are answered for any',
+  }),
+  MAX_CONNECTIONS: Type.Integer({
+    default: 10_000,
+    minimum: 10,
+    maximum: 1_000_000,
+    description: 'connections a server has open; idle ones are closed when it comes near; beyond: 503',
+  }),
+  MAX_CONNECTIONS_PER_CLIENT: Type.Integer({
+    default: 2_000,
+    minimum: 1,
+    maximum: 1_000_000,
+    description:
+      'connections of one client address (of IPv6: a /64); those of trusted proxies are not counted; beyond: 429',
+  }),
   LOG_LEVEL: Type.Union(
     ['debug', 'info', 'warn', 'error'].map(level => Type.Literal(level)),
     { default: 'info', description: '`debug`, `info`, `warn` or `error`' },

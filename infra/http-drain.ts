@@ -8,12 +8,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Http } from './http-instance.ts';
+import { operationPaths } from './http-operations.ts';
 import type { Life } from './life.ts';
 import type { Logger } from './log.ts';
 import { Problem } from './problem.ts';
-
-/** Health, readiness and metrics are answered to the end. */
-const operations = new Set(['/healthz', '/readyz', '/metrics', '/openapi.json']);
 
 /** To read what is left of a request that is refused: who is still sending would not see the answer. */
 const refusedBodyMs = 1_000;
@@ -87,7 +85,7 @@ export function drainable(http: Http, log: Logger, life: Life | undefined): Http
       return;
     }
     response.setHeader('connection', 'close');
-    if (!isDraining || operations.has(request.routeOptions.url ?? '')) {
+    if (!isDraining || operationPaths.has(request.routeOptions.url ?? '')) {
       watch(response);
       done();
       return;

@@ -44,16 +44,18 @@ function withProblems(operation: Operation): Operation {
 }
 
 /** Statuses with which any request may be answered, and any that has a body. */
-const anyRequest = [400, 429, 500, 503];
-const anyBody = [413, 415];
+const anyRequest = [400, 421, 429, 500, 503];
+const anyBody = [408, 413, 415];
 
 const meanings: Readonly<Record<number, string>> = {
   400: 'The request breaks a rule: `detail` names field, value and rule',
   404: 'There is no such thing, or it is no longer kept',
+  408: 'The body did not come in time, or others needed its room: send it again',
   409: 'Not possible in the present state',
   413: 'The body is too large, or holds too much',
   415: 'The media type or the content encoding is not understood',
-  429: 'Too many requests from this address (only where a limit is set)',
+  421: 'The host that is asked for is not known here: see ALLOWED_HOSTS',
+  429: 'This client asks for more than it may have: wait',
   500: 'The server failed to answer',
   503: 'Not possible at the moment: try again',
 };

@@ -1,6 +1,7 @@
 /** Errors as clients see them: RFC 9457 problem details, which name field, value and rule. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { countRefusal } from './http-refusals.ts';
 
 /** An error for the client: thrown by handlers, sent as `application/problem+json`. */
 export class Problem extends Error {
@@ -105,19 +106,41 @@ export function shown(value: unknown): string {
 const shownCharacters = 60;
 
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
+  countRefusal(problem.code);
   if (problem.retryAfterS !== undefined) reply.header('retry-after', String(problem.retryAfterS));
+  // The rest of a request that took too long is not waited for.
+  if (problem.status === 408) reply.header('connection', 'close');
   return reply
     .code(problem.status)
     .type('application/problem+json')
     .serializer((body: unknown) => JSON.stringify(body))
-    .send({
-      type: 'about:blank',
-      title: titles[problem.status] ?? 'Error',
-      status: problem.status,
-      code: problem.code,
-      detail: problem.message,
-      ...problem.extra,
-    });
+    .send(bodyOf(problem));
+}
+
+/** The whole of an answer, for a connection on which there is no request. It is the last on it. */
+export function problemText(problem: Problem): string {
+  countRefusal(problem.code);
+  const content = bodyOf(problem);
+  const body = JSON.stringify(content);
+  const head = [
+    `HTTP/1.1 ${problem.status} ${content.title}`,
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    ...(problem.retryAfterS === undefined ? [] : [`retry-after: ${problem.retryAfterS}`]),
+    'connection: close',
+  ];
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
+}
+
+function bodyOf(problem: Problem) {
+  return {
+    type: 'about:blank',
+    title: titles[problem.status] ?? 'Error',
+    status: problem.status,
+    code: problem.code,
+    detail: problem.message,
+    ...problem.extra,
+  };
 }
 
 const titles: Readonly<Record<number, string>> = {
@@ -128,7 +151,9 @@ const titles: Readonly<Record<number, string>> = {
   409: 'Conflict',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
+  421: 'Misdirected Request',
   429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 };

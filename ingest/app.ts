@@ -6,9 +6,10 @@
 import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { networkOf } from '../infra/client-network.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
+import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
+import { createRateLimit } from '../infra/http-rate-limit.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
@@ -17,8 +18,9 @@ import { type ClickBatch, maxRejectionsTold } from './click-batch.ts';
 import { ClickBody } from './click-body.ts';
 import { createClickJudge } from './click-judge.ts';
 import type { ClickLog } from './click-log.ts';
-import { type IngestConfig, trustProxyOf } from './config.ts';
+import { type IngestConfig, trustedProxiesOf } from './config.ts';
 import { createBodyReader } from './request-body.ts';
+import { createWaitingClicks, type WaitingClicks } from './waiting-clicks.ts';
 
 export interface IngestDeps {
   readonly config: IngestConfig;
@@ -45,22 +47,36 @@ export async function buildIngestApp({
   now = Date.now,
   life,
 }: IngestDeps): Promise<Http> {
+  const clients = createClients({ proxies: trustedProxiesOf(config) });
+  const rateLimit = createRateLimit({
+    perMinute: config.INGEST_RATE_LIMIT_PER_MINUTE,
+    unit: 'clicks',
+    setting: 'INGEST_RATE_LIMIT_PER_MINUTE',
+  });
   const http = await createHttp({
     title: 'Ad click ingest',
     description: 'Takes clicks and answers when they are safely in the log.',
     tags: { clicks: 'Clicks in' },
     log,
+    config,
     bodyLimitBytes: config.INGEST_BODY_LIMIT_BYTES,
-    trustProxy: trustProxyOf(config),
-    rateLimitPerMinute: config.INGEST_RATE_LIMIT_PER_MINUTE,
+    clients,
+    rateLimit,
+    operationsPort: config.INGEST_OPS_PORT,
     servesPages: false,
     readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree },
     life,
   });
-  takeBytes(http, config);
+  takeBytes(http, config, clients);
   const { judge } = createClickJudge({
     maxItems: config.INGEST_MAX_ITEMS,
     maxWaitingBytes: config.INGEST_MAX_BUFFER_BYTES,
+    clientBudgetBytes: config.INGEST_CLIENT_BUFFER_BYTES,
+  });
+
+  const waiting = createWaitingClicks({
+    maxBytes: config.INGEST_MAX_BUFFER_BYTES,
+    clientBytes: config.INGEST_CLIENT_BUFFER_BYTES,
   });
 
   http.post('/v1/clicks', {
@@ -73,10 +89,15 @@ export async function buildIngestApp({
       if (!isPieces(request.body)) throw new Problem(400, 'empty_body', 'the body must hold at least one click');
       const format = isJson(request.headers['content-type']) ? 'json' : 'ndjson';
       const trace = traceContextOf(request.headers);
-      const { taken } = await judge(request.body, format, now(), batch => {
+      const client = clients.of(request.raw);
+      // One was taken when the request came; what its body costs to judge, whatever is in it, is taken before.
+      const costKib = Math.max(request.body.reduce((sum, piece) => sum + piece.length, 0) >> 10, 1);
+      rateLimit.charge(client, costKib - 1);
+      const { taken } = await judge(client, request.body, format, now(), batch => {
+        rateLimit.charge(client, Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0));
         // While the clicks wait for Kafka, their lines count as buffered; the body must not stay in memory beside them.
         request.body = undefined;
-        return accept(clickLog, batch, trace, networkOf(request.ip));
+        return accept({ clickLog, waiting, client, trace }, batch);
       });
       const answer = await taken;
       request.log.debug({ accepted: answer.accepted, rejected: answer.rejected_total }, 'clicks accepted');
@@ -87,12 +108,14 @@ export async function buildIngestApp({
   return http;
 }
 
-async function accept(
-  clickLog: IngestDeps['clickLog'],
-  { lines, rejected, rejectedTotal }: ClickBatch,
-  trace: TraceContext | undefined,
-  client: string,
-) {
+interface Accepting {
+  readonly clickLog: IngestDeps['clickLog'];
+  readonly waiting: WaitingClicks;
+  readonly client: Client;
+  readonly trace: TraceContext | undefined;
+}
+
+async function accept({ clickLog, waiting, client, trace }: Accepting, { lines, rejected, rejectedTotal }: ClickBatch) {
   if (rejectedTotal > 0) outcomes.inc({ outcome: 'rejected' }, rejectedTotal);
   const accepted = lines.count;
   if (accepted === 0) {
@@ -106,11 +129,11 @@ async function accept(
   }
   try {
     // It copies the lines before it waits: they hold until the next request is parsed.
-    await clickLog.append(lines, trace, client);
+    await waiting.during(client, lines.end, () => clickLog.append(lines, trace, client.network));
   } catch (error) {
-    if (!(error instanceof Retryable)) throw error;
+    if (!(error instanceof Retryable) && !(error instanceof Problem)) throw error;
     outcomes.inc({ outcome: 'unavailable' }, accepted);
-    throw unavailable(error);
+    throw error instanceof Problem ? error : unavailable(error);
   }
   outcomes.inc({ outcome: 'accepted' }, accepted);
   return { accepted, rejected: [...rejected], rejected_total: rejectedTotal };
@@ -121,16 +144,18 @@ function isPieces(body: unknown): body is readonly Buffer[] {
 }
 
 /** Bodies arrive at the handler as the bytes that were posted, inflated. */
-function takeBytes(http: Http, config: IngestConfig): void {
+function takeBytes(http: Http, config: IngestConfig, clients: Clients): void {
   const readBody = createBodyReader({
     limitBytes: config.INGEST_BODY_LIMIT_BYTES,
     budgetBytes: config.INGEST_MAX_BUFFER_BYTES,
+    clientBudgetBytes: config.INGEST_CLIENT_BUFFER_BYTES,
+    minBytesPerSecond: config.INGEST_MIN_BODY_BYTES_PER_SECOND,
   });
   http.removeAllContentTypeParsers();
   // navigator.sendBeacon can send text/plain without asking the server first: its lines are NDJSON.
   http.addContentTypeParser(
     ['application/json', 'application/x-ndjson', 'text/plain'],
-    (request: FastifyRequest, stream: Readable) => readBody(request.headers, stream),
+    (request: FastifyRequest, stream: Readable) => readBody(clients.of(request.raw), request.headers, stream),
   );
 }
 

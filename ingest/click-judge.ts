@@ -1,18 +1,22 @@
 /**
  * Judges bodies so that none keeps the event loop to itself. Small ones are judged at once. Large ones take turns: one
- * at a time, in slices between which whoever else waits is served, so a small body never waits for a large one. What
- * waits for its turn is bounded.
+ * at a time, clients in turn, in slices between which whoever else waits is served, so a small body never waits for a
+ * large one, and a large one not for all of another client's. What waits for its turn is bounded, of each client too.
  */
 import { setImmediate } from 'node:timers/promises';
 import { Problem } from '../infra/http.ts';
+import type { Client } from '../infra/http-clients.ts';
+import { clientBusy } from './body-budget.ts';
 import { type ClickBatch, type ClickParser, createClickParser, type Slices } from './click-batch.ts';
-import { oneAtATime } from './one-at-a-time.ts';
+import { fairTurns } from './fair-turns.ts';
 import { createBodyJoiner } from './request-body.ts';
 
 export interface ClickJudgeOptions {
   readonly maxItems: number;
   /** Of all bodies that wait for their turn or have it. */
   readonly maxWaitingBytes: number;
+  /** Of all that one client holds, with those that are being received. */
+  readonly clientBudgetBytes: number;
   /** Resolves when everybody else has had a turn. */
   readonly othersTurn?: () => Promise<unknown>;
 }
@@ -21,9 +25,10 @@ export interface ClickJudge {
   /**
    * `take` gets the batch, which holds only until it returns: what it keeps it must copy at once. Resolves to what it
    * has returned as soon as that is begun: nothing here holds the body while that is waited for.
-   * @throws Problem 400, 413, 503
+   * @throws Problem 400, 413, 429, 503
    */
   judge<T>(
+    client: Client,
     pieces: readonly Buffer[],
     format: keyof ClickParser,
     receivedAt: number,
@@ -37,16 +42,17 @@ export const smallBodyBytes = 16 << 10;
 export function createClickJudge({
   maxItems,
   maxWaitingBytes,
+  clientBudgetBytes,
   othersTurn = setImmediate,
 }: ClickJudgeOptions): ClickJudge {
   // Each has its own memory: a small body is judged between two slices of a large one.
   const small = { parser: createClickParser(maxItems), join: createBodyJoiner() };
   const large = { parser: createClickParser(maxItems), join: createBodyJoiner() };
-  const inTurn = oneAtATime();
+  const inTurn = fairTurns();
   let waitingBytes = 0;
 
   return {
-    async judge(pieces, format, receivedAt, take) {
+    async judge(client, pieces, format, receivedAt, take) {
       const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
       if (bytes <= smallBodyBytes) {
         const slices = small.parser[format](small.join(pieces), receivedAt);
@@ -55,15 +61,18 @@ export function createClickJudge({
           if (done) return { taken: take(value) };
         }
       }
+      if (client.heldBytes + bytes > clientBudgetBytes) throw clientBusy(client, clientBudgetBytes);
       if (waitingBytes + bytes > maxWaitingBytes)
         throw new Problem(503, 'busy', 'too many request bodies are waiting to be judged', {}, 1);
       waitingBytes += bytes;
-      return await inTurn(async () => {
+      client.heldBytes += bytes;
+      return await inTurn(client, async () => {
         try {
           const slices = large.parser[format](large.join(pieces), receivedAt);
           return { taken: take(await finished(slices, othersTurn)) };
         } finally {
           waitingBytes -= bytes;
+          client.heldBytes -= bytes;
         }
       });
     },

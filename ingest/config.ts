@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox';
 import { KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';
+import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts';
 import type { SplitSettings } from './hot-ads/announcements.ts';
 import { HotAdConfig } from './hot-ads/rule.ts';
 
@@ -44,6 +45,20 @@ export const IngestConfig = Type.Object({
     maximum: 4096 * mib,
     description:
       'bytes of click lines waiting for Kafka, and, each counted apart, of request bodies being received and of large ones waiting to be judged; beyond, requests get 503 with Retry-After',
+  }),
+  INGEST_CLIENT_BUFFER_BYTES: Type.Integer({
+    default: 16 * mib,
+    minimum: mib,
+    maximum: 4096 * mib,
+    description:
+      'bytes that the bodies of one client address (of IPv6: a /64) may hold, being received and waiting to be judged; and, counted apart, its clicks that wait for Kafka, once that buffer is half full. Where that, or the buffer of all, is full, the body is ended (408) that has been idle the longest, of the client that holds the most; if none is, requests get 429',
+  }),
+  INGEST_MIN_BODY_BYTES_PER_SECOND: Type.Integer({
+    default: 1_024,
+    minimum: 0,
+    maximum: 1_048_576,
+    description:
+      'bytes per second that a body must bring, on average of any 5 s, until it is complete; less: 408; 0: none',
   }),
   INGEST_BODY_LIMIT_BYTES: Type.Integer({
     default: 4 * mib,
@@ -106,13 +121,21 @@ export const IngestConfig = Type.Object({
   INGEST_TRUST_PROXY: Type.String({
     default: 'false',
     description:
-      '`false`, `true`, or comma-separated addresses or CIDRs of proxies whose X-Forwarded-For tells the client address',
+      'whose X-Forwarded-For (and -Proto) is believed. `false`: nobody’s; a number: so many proxies are in front, and nobody reaches ingest but through them; comma-separated addresses or CIDRs: that of proxies there. `true` is refused',
   }),
   INGEST_RATE_LIMIT_PER_MINUTE: Type.Integer({
+    default: 6_000_000,
+    minimum: 0,
+    maximum: 1_000_000_000,
+    description:
+      'clicks per minute and client address (of IPv6: a /64), accepted or not; a request costs one for each KiB of its body, inflated, if that is more, and one at the least; beyond: 429 with Retry-After; 0: no limit',
+  }),
+  INGEST_OPS_PORT: Type.Integer({
     default: 0,
     minimum: 0,
-    maximum: 100_000_000,
-    description: 'requests per minute and client address; beyond: 429; 0: no limit',
+    maximum: 65_535,
+    description:
+      'port of `/healthz`, `/readyz`, `/metrics` and `/openapi.json`, which are on no other then; 0: that of ingest',
   }),
 });
 export type IngestConfig = Static<typeof IngestConfig>;
@@ -122,20 +145,26 @@ export type IngestConfig = Static<typeof IngestConfig>;
  * would be told to try again for ever.
  */
 export function checkRelations(config: IngestConfig): void {
+  trustedProxiesOf(config);
   const largestRequestBytes = config.INGEST_BODY_LIMIT_BYTES + config.INGEST_MAX_ITEMS * addedBytesPerClick;
-  if (largestRequestBytes <= config.INGEST_MAX_BUFFER_BYTES) return;
-  throw new ConfigError(
-    `INGEST_MAX_BUFFER_BYTES=${config.INGEST_MAX_BUFFER_BYTES}: must be at least ${largestRequestBytes}, ` +
-      `as one request may hold INGEST_BODY_LIMIT_BYTES=${config.INGEST_BODY_LIMIT_BYTES} and INGEST_MAX_ITEMS=${config.INGEST_MAX_ITEMS} clicks`,
-  );
+  if (largestRequestBytes > config.INGEST_MAX_BUFFER_BYTES) {
+    throw new ConfigError(
+      `INGEST_MAX_BUFFER_BYTES=${config.INGEST_MAX_BUFFER_BYTES}: must be at least ${largestRequestBytes}, ` +
+        `as one request may hold INGEST_BODY_LIMIT_BYTES=${config.INGEST_BODY_LIMIT_BYTES} and INGEST_MAX_ITEMS=${config.INGEST_MAX_ITEMS} clicks`,
+    );
+  }
+  if (config.INGEST_BODY_LIMIT_BYTES > config.INGEST_CLIENT_BUFFER_BYTES) {
+    throw new ConfigError(
+      `INGEST_CLIENT_BUFFER_BYTES=${config.INGEST_CLIENT_BUFFER_BYTES}: must be at least INGEST_BODY_LIMIT_BYTES=${config.INGEST_BODY_LIMIT_BYTES}, as one body may hold so much`,
+    );
+  }
 }
 
 export const acksOf = { all: -1, '1': 1, '0': 0 } as const satisfies Record<IngestConfig['INGEST_ACKS'], -1 | 1 | 0>;
 
-/** As fastify takes it. */
-export function trustProxyOf({ INGEST_TRUST_PROXY: text }: Pick<IngestConfig, 'INGEST_TRUST_PROXY'>): boolean | string {
-  if (text === 'true' || text === 'false') return text === 'true';
-  return text;
+/** @throws ConfigError */
+export function trustedProxiesOf({ INGEST_TRUST_PROXY }: Pick<IngestConfig, 'INGEST_TRUST_PROXY'>): TrustedProxies {
+  return trustedProxies('INGEST_TRUST_PROXY', INGEST_TRUST_PROXY);
 }
 
 /** Undefined: nothing is announced. */

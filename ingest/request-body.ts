@@ -1,44 +1,43 @@
 /**
  * Receives a request's body whole, within limits that hold whatever the client announces: at most `limitBytes` as
- * received and again as inflated, and at most `budgetBytes` over all requests being received at one moment.
+ * received and again as inflated, and within the budget that all bodies have together and those of one client
+ * (body-budget.ts).
  *
  * Inflating stops at the limit, and sooner at a ratio that clicks do not have: a bomb costs no memory. What seems small
- * is inflated at once; all else off the event loop, and only one body at a time.
+ * is inflated at once; all else off the event loop, one body at a time, clients in turn.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { gunzip, gunzipSync, type ZlibOptions } from 'node:zlib';
 import { Problem } from '../infra/http.ts';
-import { type OneAtATime, oneAtATime } from './one-at-a-time.ts';
+import type { Client } from '../infra/http-clients.ts';
+import { BodyBudget, type BodyBudgetOptions, type BodyUnderWay } from './body-budget.ts';
+import { BodyPieces } from './body-pieces.ts';
+import { type FairTurns, fairTurns } from './fair-turns.ts';
 
 /** Resolves to the body in the pieces in which it came. */
-export type BodyReader = (headers: IncomingHttpHeaders, stream: Readable) => Promise<readonly Buffer[]>;
+export type BodyReader = (client: Client, headers: IncomingHttpHeaders, stream: Readable) => Promise<readonly Buffer[]>;
 
-export interface BodyLimits {
+export interface BodyLimits extends BodyBudgetOptions {
   readonly limitBytes: number;
-  readonly budgetBytes: number;
 }
 
-export function createBodyReader({ limitBytes, budgetBytes }: BodyLimits): BodyReader {
-  const inTurn = oneAtATime();
-  let receivingBytes = 0;
-  return async (headers, stream) => {
+export function createBodyReader(limits: BodyLimits): BodyReader {
+  const { limitBytes } = limits;
+  const inTurn = fairTurns();
+  const budget = new BodyBudget(limits);
+  return async (client, headers, stream) => {
     const encoding = encodingOf(headers);
-    if (Number(headers['content-length'] ?? 0) > limitBytes) throw tooLarge(limitBytes);
-    let bodyBytes = 0;
-    const onChunk = (chunkBytes: number) => {
-      bodyBytes += chunkBytes;
-      receivingBytes += chunkBytes;
-      if (bodyBytes > limitBytes) throw tooLarge(limitBytes);
-      if (receivingBytes > budgetBytes)
-        throw new Problem(503, 'busy', 'too many request bodies are being received', {}, 1);
-    };
+    const announced = headers['content-length'];
+    const bodyBytes = announced === undefined ? undefined : Number(announced);
+    if (bodyBytes !== undefined && bodyBytes > limitBytes) throw tooLarge(limitBytes);
+    const body = budget.begin(client);
     try {
-      const body = await collect(stream, onChunk);
-      return encoding === 'gzip' ? [await inflate(Buffer.concat(body), limitBytes, inTurn)] : body;
+      const pieces = await collect(stream, { body, budget, bodyBytes, limitBytes });
+      return encoding === 'gzip' ? [await inflate(Buffer.concat(pieces), limitBytes, inTurn, client)] : pieces;
     } finally {
-      receivingBytes -= bodyBytes;
+      budget.release(body);
     }
   };
 }
@@ -66,26 +65,47 @@ function encodingOf(headers: IncomingHttpHeaders): 'identity' | 'gzip' {
   );
 }
 
+interface Collecting {
+  readonly body: BodyUnderWay;
+  readonly budget: BodyBudget;
+  /** As announced. */
+  readonly bodyBytes: number | undefined;
+  readonly limitBytes: number;
+}
+
+/** So short a body comes whole with its headers, nearly always. */
+const onePieceBytes = 16 << 10;
+
 /** By events: iterating over the stream would cost each small request several turns of the event loop. */
-function collect(stream: Readable, onChunk: (bytes: number) => void): Promise<readonly Buffer[]> {
+function collect(stream: Readable, collecting: Collecting): Promise<readonly Buffer[]> {
+  const { body, budget, bodyBytes, limitBytes } = collecting;
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
+    const pieces = new BodyPieces();
     let complete = false;
     const fail = (error: unknown) => {
       stream.removeAllListeners('data');
+      budget.release(body);
       reject(error);
     };
+    body.end = fail;
+    let isWatched = bodyBytes === undefined || bodyBytes > onePieceBytes;
+    if (isWatched) budget.watch(body);
     stream.on('data', (chunk: Buffer) => {
       try {
-        onChunk(chunk.length);
-        chunks.push(chunk);
+        if (body.bytes + chunk.length > limitBytes) throw tooLarge(limitBytes);
+        budget.take(body, chunk.length);
+        pieces.add(chunk);
+        if (body.bytes === bodyBytes) budget.unwatch(body);
+        else if (!isWatched) budget.watch(body);
+        isWatched = true;
       } catch (error) {
         fail(error);
       }
     });
     stream.on('end', () => {
       complete = true;
-      resolve(chunks);
+      budget.unwatch(body);
+      resolve(pieces.all());
     });
     stream.on('error', () => fail(new Problem(400, 'incomplete_body', 'the body could not be received whole')));
     stream.on('close', () => {
@@ -98,7 +118,7 @@ function collect(stream: Readable, onChunk: (bytes: number) => void): Promise<re
 export const freeInflatedBytes = 64 << 10;
 export const maxInflateRatio = 100;
 
-async function inflate(body: Buffer, limitBytes: number, inTurn: OneAtATime): Promise<Buffer> {
+async function inflate(body: Buffer, limitBytes: number, inTurn: FairTurns, client: Client): Promise<Buffer> {
   const ratioBytes = freeInflatedBytes + maxInflateRatio * body.length;
   const options: ZlibOptions = { maxOutputLength: Math.min(limitBytes, ratioBytes), chunkSize: inflatedChunkBytes };
   try {
@@ -106,7 +126,7 @@ async function inflate(body: Buffer, limitBytes: number, inTurn: OneAtATime): Pr
       const inflated = inflateSmall(body, Math.min(limitBytes, freeInflatedBytes));
       if (inflated) return inflated;
     }
-    return await inTurn(() => gunzipAsync(body, options));
+    return await inTurn(client, () => gunzipAsync(body, options));
   } catch (error) {
     if (error instanceof RangeError) throw ratioBytes < limitBytes ? inflatesTooMuch() : tooLarge(limitBytes);
     throw new Problem(400, 'invalid_gzip', 'the body is not complete gzip data');

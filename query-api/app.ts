@@ -3,14 +3,17 @@ import cors from '@fastify/cors';
 import swaggerUi from '@fastify/swagger-ui';
 import { codeOf } from '../infra/clickhouse/errors.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
+import { clientSlots } from '../infra/client-slots.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, Problem, refuseOtherMethods } from '../infra/http.ts';
+import { type Clients, createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
+import { createRateLimit } from '../infra/http-rate-limit.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { createAuditQueries } from './audit-queries.ts';
 import { cached } from './cached.ts';
-import type { QueryApiConfig } from './config.ts';
+import { type QueryApiConfig, trustedProxiesOf } from './config.ts';
 import type { Pipeline } from './counted-log.ts';
 import { tagAnswers } from './etag.ts';
 import { createExportQueries } from './exports/export-queries.ts';
@@ -90,6 +93,7 @@ export async function buildQueryApi({
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const queries = createQueries(clickhouse, timeouts);
   const patient = patientPipeline(pipeline, now);
+  const clients = createClients({ proxies: trustedProxiesOf(config) });
   const http = await createHttp({
     title: 'Ad click counts: query API',
     description:
@@ -104,8 +108,14 @@ export async function buildQueryApi({
     },
     log,
     bodyLimitBytes: 16 * 1_024,
-    trustProxy: trustProxyOf(config),
-    rateLimitPerMinute: config.QUERY_API_RATE_LIMIT_PER_MINUTE,
+    config,
+    clients,
+    rateLimit: createRateLimit({
+      perMinute: config.QUERY_API_RATE_LIMIT_PER_MINUTE,
+      unit: 'requests',
+      setting: 'QUERY_API_RATE_LIMIT_PER_MINUTE',
+    }),
+    operationsPort: config.QUERY_API_OPS_PORT,
     servesPages: true,
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
     beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, now }),
@@ -113,7 +123,17 @@ export async function buildQueryApi({
   });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
-  const deps = routeDepsOf({ config, clickhouse, log, now, pipeline: patient, routing, partitions, rowsChecked });
+  const deps = routeDepsOf({
+    config,
+    clients,
+    clickhouse,
+    log,
+    now,
+    pipeline: patient,
+    routing,
+    partitions,
+    rowsChecked,
+  });
   // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
   onDrain(http, () => deps.live[Symbol.asyncDispose]());
   http.addHook('preClose', async () => {
@@ -126,6 +146,7 @@ export async function buildQueryApi({
 
 function routeDepsOf({
   config,
+  clients,
   clickhouse,
   log,
   now,
@@ -133,7 +154,7 @@ function routeDepsOf({
   routing,
   partitions,
   rowsChecked,
-}: Omit<Required<QueryApiDeps>, 'readiness' | 'life'>): RouteDeps {
+}: Omit<Required<QueryApiDeps>, 'readiness' | 'life'> & { readonly clients: Clients }): RouteDeps {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const queries = createQueries(clickhouse, timeouts);
   const rawCoverage = createRawCoverage({
@@ -161,11 +182,19 @@ function routeDepsOf({
     history: createHistoryQueries(clickhouse, timeouts),
     exports: createExportQueries(clickhouse, { ...timeouts, exportTimeoutMs: config.EXPORT_TIMEOUT_MS }),
     exportSlots: createExportSlots(config.EXPORT_MAX_RUNNING),
+    exportsOf: clientSlots({
+      maxPerClient: config.EXPORT_MAX_RUNNING_PER_CLIENT,
+      ...{ code: 'client_exports', what: 'exports', setting: 'EXPORT_MAX_RUNNING_PER_CLIENT', retryAfterS: 10 },
+    }),
+    listenersOf: clientSlots({
+      maxPerClient: config.QUERY_API_LIVE_MAX_PER_CLIENT,
+      ...{ code: 'client_listeners', what: 'listeners', setting: 'QUERY_API_LIVE_MAX_PER_CLIENT', retryAfterS: 10 },
+    }),
     exportMaxRows: config.EXPORT_MAX_ROWS,
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
     jobs: createJobStore(clickhouse, timeouts),
-    ...{ live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
+    ...{ clients, live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };
 }
@@ -245,8 +274,3 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
 }
 
 const unasked = () => Promise.reject(new Retryable('this process knows no brokers'));
-
-/** As fastify takes it. */
-function trustProxyOf({ QUERY_API_TRUST_PROXY: text }: QueryApiConfig): boolean | string {
-  return text === 'true' || text === 'false' ? text === 'true' : text;
-}

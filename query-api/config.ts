@@ -1,6 +1,7 @@
 /** Configuration of the query API: key, type, default, bounds and documentation in one place. README's table comes from here. */
 import { type Static, Type } from 'typebox';
 import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../infra/config.ts';
+import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts';
 import { HotAdConfig } from '../ingest/hot-ads/rule.ts';
 
 export const QueryApiConfig = Type.Object({
@@ -53,6 +54,12 @@ export const QueryApiConfig = Type.Object({
     maximum: 32,
     description: 'bulk exports that run at the same time; beyond: 503',
   }),
+  EXPORT_MAX_RUNNING_PER_CLIENT: Type.Integer({
+    default: 1,
+    minimum: 1,
+    maximum: 32,
+    description: 'of these, and of exports of quarantine, those of one client address (of IPv6: a /64); beyond: 429',
+  }),
   EXPORT_MAX_ROWS: Type.Integer({
     default: 100_000_000,
     minimum: 1,
@@ -67,16 +74,30 @@ export const QueryApiConfig = Type.Object({
     description: 'ms one bulk export may take, with a client that takes its rows; beyond, it breaks off',
   }),
   QUERY_API_RATE_LIMIT_PER_MINUTE: Type.Integer({
-    default: 0,
+    default: 30_000,
     minimum: 0,
     maximum: 100_000_000,
-    description: 'requests per minute and client address; beyond: 429; 0: no limit',
+    description:
+      'requests per minute and client address (of IPv6: a /64), but for health and metrics; beyond: 429 with Retry-After; 0: no limit',
+  }),
+  QUERY_API_OPS_PORT: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: 65_535,
+    description:
+      'port of `/healthz`, `/readyz`, `/metrics` and `/openapi.json`, which are on no other then; 0: that of the query API',
   }),
   QUERY_API_LIVE_MAX_CLIENTS: Type.Integer({
     default: 1_000,
     minimum: 0,
     maximum: 50_000,
     description: 'clients that may listen to `/v1/live` at the same time; beyond: 503',
+  }),
+  QUERY_API_LIVE_MAX_PER_CLIENT: Type.Integer({
+    default: 100,
+    minimum: 1,
+    maximum: 50_000,
+    description: 'of these, those of one client address (of IPv6: a /64); beyond: 429',
   }),
   QUERY_API_LIVE_BUFFER_BYTES: Type.Integer({
     default: 524_288,
@@ -92,8 +113,14 @@ export const QueryApiConfig = Type.Object({
   }),
   QUERY_API_TRUST_PROXY: Type.String({
     default: 'false',
-    description:
-      '`false`, `true`, or comma-separated addresses or CIDRs of proxies whose X-Forwarded-For tells the client address',
+    description: 'whose X-Forwarded-For (and -Proto) is believed, as `INGEST_TRUST_PROXY`',
   }),
 });
 export type QueryApiConfig = Static<typeof QueryApiConfig>;
+
+/** @throws ConfigError */
+export function trustedProxiesOf({
+  QUERY_API_TRUST_PROXY,
+}: Pick<QueryApiConfig, 'QUERY_API_TRUST_PROXY'>): TrustedProxies {
+  return trustedProxies('QUERY_API_TRUST_PROXY', QUERY_API_TRUST_PROXY);
+}

@@ -11,7 +11,7 @@ import { names } from '../infra/topics.ts';
 import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from './app.ts';
-import { QueryApiConfig } from './config.ts';
+import { QueryApiConfig, trustedProxiesOf } from './config.ts';
 import { openConservationWatch } from './jobs/conservation-watch.ts';
 import { openJobs } from './jobs/open-jobs.ts';
 import { partitionsOver } from './partitions.ts';
@@ -21,6 +21,7 @@ const log = createLog('query-api', process.env['LOG_LEVEL'] ?? 'info');
 
 await runProcess(log, async (stop, life) => {
   const config = loadConfig(QueryApiConfig);
+  trustedProxiesOf(config);
   if (config.CLICKHOUSE_URL === '') {
     throw new ConfigError(
       'CLICKHOUSE_URL="": must be set, as only one process may run the embedded engine: query-api/store-main.ts',

@@ -1,4 +1,6 @@
 /** What the routes work with. */
+import type { ClientSlots } from '../infra/client-slots.ts';
+import type { Clients } from '../infra/http-clients.ts';
 import type { AuditQueries } from './audit-queries.ts';
 import type { ExportQueries } from './exports/export-queries.ts';
 import type { ExportSlots } from './exports/export-slots.ts';
@@ -29,6 +31,8 @@ export interface RouteDeps {
   readonly history: HistoryQueries;
   readonly exports: ExportQueries;
   readonly exportSlots: ExportSlots;
+  /** Of one client; before those of all. */
+  readonly exportsOf: ClientSlots;
   readonly exportMaxRows: number;
   readonly quarantine: QuarantineQueries;
   readonly restatements: RestatementQueries;
@@ -36,7 +40,10 @@ export interface RouteDeps {
   readonly jobs: JobStore;
   /** Undefined where this process has made none. */
   readonly rowsChecked: () => RowsChecked | undefined;
+  readonly clients: Clients;
   readonly live: LiveFeed;
+  /** Of one client; before those of all. */
+  readonly listenersOf: ClientSlots;
   readonly logEnds: LogEnds;
   /** Which ads are split, over how many partitions; undefined: Kafka does not answer. */
   readonly routing: () => Promise<Routing | undefined>;

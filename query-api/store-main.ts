@@ -19,7 +19,7 @@ import { names as namesOf } from '../infra/topics.ts';
 import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from './app.ts';
-import { QueryApiConfig } from './config.ts';
+import { QueryApiConfig, trustedProxiesOf } from './config.ts';
 import { openConservationWatch } from './jobs/conservation-watch.ts';
 import { openJobs } from './jobs/open-jobs.ts';
 import { partitionsOver } from './partitions.ts';
@@ -29,6 +29,7 @@ const log = createLog('store', process.env['LOG_LEVEL'] ?? 'info');
 
 await runProcess(log, async (stop, life) => {
   const config = loadConfig(Type.Object({ ...SinkConfig.properties, ...QueryApiConfig.properties }));
+  trustedProxiesOf(config);
   log.info({ config: printable(config) }, 'configuration');
   const names = namesOf(config.TOPIC_PREFIX);
   const clientId = clientIdAt('store', config.QUERY_API_PORT);

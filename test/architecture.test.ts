@@ -85,7 +85,7 @@ describe('the house', () => {
     ['kafkajs', /^infra\/kafka\//],
     ['@clickhouse/client', /^infra\/clickhouse(\/|\.ts)/],
     ['chdb', /^infra\/clickhouse(\/|\.ts)/],
-    ['fastify', /^infra\/(http|http-drain|http-instance|http-metrics|problem)\.ts|^(ingest|query-api)\//],
+    ['fastify', /^infra\/(http(-[a-z-]+)?|problem)\.ts|^(ingest|query-api)\//],
   ])('imports %s only behind its adapter', (name, adapter) => {
     const users = imports.filter(({ to }) => to === name || to.startsWith(`${name}/`));
     expect(users.length).toBeGreaterThan(0);

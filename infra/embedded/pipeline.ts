@@ -33,10 +33,10 @@ export function serviceStages(
   urlOf: (port: number) => string,
   onLine: (line: string) => void,
 ): readonly (readonly ServiceSpec[])[] {
-  const service = (name: string, program: string, port: number, portVariable: string): ServiceSpec => ({
+  const service = (name: string, program: string, port: number, portVariable: string, opsPort = port): ServiceSpec => ({
     name,
-    port,
-    healthUrl: urlOf(port),
+    opsPort,
+    healthUrl: urlOf(opsPort),
     async start() {
       // The engine runs each statement on a thread of libuv's pool: with the four it has by default, a few reports
       // would keep files and DNS waiting.
@@ -48,16 +48,17 @@ export function serviceStages(
   });
   const several = ports.aggregators.length > 1;
   return [
-    [service('store', 'query-api/store-main.ts', ports.queryApi, 'QUERY_API_PORT')],
+    [service('store', 'query-api/store-main.ts', ports.queryApi, 'QUERY_API_PORT', ports.queryApiOps)],
     ports.aggregators.map((port, i) => {
       return service(several ? `aggregator-${i + 1}` : 'aggregator', 'aggregator/main.ts', port, 'AGGREGATOR_PORT');
     }),
-    [service('ingest', 'ingest/main.ts', ports.ingest, 'INGEST_PORT')],
+    [service('ingest', 'ingest/main.ts', ports.ingest, 'INGEST_PORT', ports.ingestOps)],
   ];
 }
 
 export interface ServiceSpec extends ChildSpec {
-  readonly port: number;
+  /** Where it says whether it is ready. */
+  readonly opsPort: number;
 }
 
 const root = join(import.meta.dirname, '..', '..');

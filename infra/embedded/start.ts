@@ -91,8 +91,8 @@ async function untilReady(
 ) {
   const waiting = new AbortController();
   const signal = AbortSignal.any([waiting.signal, stop]);
-  const each = services.map(({ name, port }) => {
-    return untilServiceReady(name, urlOf(port), say, signal).then(() => say(`${name} is ready`));
+  const each = services.map(({ name, opsPort }) => {
+    return untilServiceReady(name, urlOf(opsPort), say, signal).then(() => say(`${name} is ready`));
   });
   try {
     await Promise.race([Promise.all(each), supervisor.givenUp, once(stop, 'abort')]);

@@ -1,6 +1,6 @@
 /**
- * One call, tried again where that is safe and may help: only what can be asked twice, only after 429, 503 or a lost
- * connection, a bounded number of times, and never sooner than `Retry-After` says. A service that is not there at all
+ * One call, tried again where that is safe and may help: only what can be asked twice, only after 408, 429, 503 or a
+ * lost connection, a bounded number of times, and never sooner than `Retry-After` says. A service that is not there at all
  * (nothing listens) is told at once.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,7 +35,7 @@ export async function withAttempts<T>(attempt: () => Promise<T>, options: Attemp
 }
 
 function mayPass(error: unknown): boolean {
-  if (error instanceof ProblemError) return error.status === 429 || error.status === 503;
+  if (error instanceof ProblemError) return error.status === 408 || error.status === 429 || error.status === 503;
   return error instanceof Unreachable && !isRefused(error);
 }
 

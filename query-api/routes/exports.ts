@@ -18,7 +18,10 @@ import {
 import type { RouteDeps } from '../route-deps.ts';
 import { invalid, rangeOf } from '../time-range.ts';
 
-export function routeExports(http: Http, { queries, exports, exportSlots, exportMaxRows, rules }: RouteDeps): void {
+export function routeExports(
+  http: Http,
+  { clients, queries, exports, exportsOf, exportSlots, exportMaxRows, rules }: RouteDeps,
+): void {
   const check = (rows: number, to: string | undefined) => {
     if (rows > exportMaxRows) throw invalid('to', to, `must leave at most ${exportMaxRows} rows (leaves ${rows})`);
   };
@@ -32,7 +35,9 @@ export function routeExports(http: Http, { queries, exports, exportSlots, export
     check(await exports.adMinuteRows(selection), to);
     if (watermark !== null) reply.header('x-watermark', isoOf(watermark));
     if (finalUntil !== null) reply.header('x-final-until', isoOf(finalUntil));
-    const rows = exportSlots.open(() => exports.adMinutes(selection, finalUntil, format));
+    const rows = await exportsOf(clients.of(request.raw), () =>
+      exportSlots.open(() => exports.adMinutes(selection, finalUntil, format)),
+    );
     return sendAs(reply, 'ad_minutes', selection, format).send(rows);
   });
 
@@ -41,7 +46,9 @@ export function routeExports(http: Http, { queries, exports, exportSlots, export
     const selection = { ...rangeOf(request.query, rules()), country: undefined, adIds };
     const format = formatOf(request, request.query.format);
     check(await exports.clickRows(selection), to);
-    const rows = exportSlots.open(() => exports.clicks(selection, format));
+    const rows = await exportsOf(clients.of(request.raw), () =>
+      exportSlots.open(() => exports.clicks(selection, format)),
+    );
     return sendAs(reply, 'clicks', selection, format).send(rows);
   });
 }

@@ -5,11 +5,14 @@ import { type Http, Problem, ProblemSchema } from '../../infra/http.ts';
 import { LiveEvent } from '../live/live-event.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
-export function routeLive(http: Http, { live }: RouteDeps): void {
+export function routeLive(http: Http, { live, clients, listenersOf }: RouteDeps): void {
   // An answer to HEAD would be made as for GET, and nobody would ever end it.
   http.get('/v1/live', { schema, exposeHeadRoute: false }, async (request, reply) => {
-    const stream = live.open(request.headers['last-event-id'] ?? request.query.last_event_id);
-    if (!stream) throw new Problem(503, 'too_many_listeners', 'as many clients listen as may: try again', {}, 10);
+    const stream = await listenersOf(clients.of(request.raw), () => {
+      const opened = live.open(request.headers['last-event-id'] ?? request.query.last_event_id);
+      if (opened) return opened;
+      throw new Problem(503, 'too_many_listeners', 'as many clients listen as may: try again', {}, 10);
+    });
     reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no');
     reply.type('text/event-stream; charset=utf-8');
     return stream;

@@ -19,14 +19,17 @@ const formats = {
   csv: { type: 'text/csv; charset=utf-8', head: csvHead, row: (line: QuarantineSample) => csvRow(shown(line)) },
 } as const;
 
-export function routeQuarantineExport(http: Http, { quarantine, now, rules }: RouteDeps): void {
+export function routeQuarantineExport(http: Http, { clients, exportsOf, quarantine, now, rules }: RouteDeps): void {
   const exports = createQuarantineExports(quarantine);
   http.addHook('preClose', async () => exports.close());
   http.get('/v1/quarantine/export', { schema, exposeHeadRoute: false }, async (request, reply) => {
     const { reason, ad_id: adId, from, to, format = accepted(request.headers.accept) } = request.query;
     const filter = { reason, adId, ...spanOf({ from, to }, rules()) };
-    const stream = await exports.open(filter, formats[format], why => request.log.warn({ why }, 'export cut off'));
-    if (!stream) throw new Problem(503, 'busy', 'as many exports run as may: try again', {}, 10);
+    const stream = await exportsOf(clients.of(request.raw), async () => {
+      const opened = await exports.open(filter, formats[format], why => request.log.warn({ why }, 'export cut off'));
+      if (opened) return opened;
+      throw new Problem(503, 'busy', 'as many exports run as may: try again', {}, 10);
+    });
     reply.header('cache-control', 'no-store');
     reply.header('content-disposition', `attachment; filename="quarantine-${isoOf(now()).slice(0, 10)}.${format}"`);
     return reply.type(formats[format].type).send(stream);

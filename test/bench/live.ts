@@ -22,7 +22,10 @@ const { values: options } = parseArgs({
 });
 const [clients, rate, seconds] = [Number(options.clients), Number(options.rate), Number(options.seconds)];
 
-await using pipeline = await startTestPipeline({ QUERY_API_LIVE_MAX_CLIENTS: String(clients), LOG_LEVEL: 'warn' });
+await using pipeline = await startTestPipeline({
+  ...{ QUERY_API_LIVE_MAX_CLIENTS: String(clients), QUERY_API_LIVE_MAX_PER_CLIENT: String(clients) },
+  LOG_LEVEL: 'warn',
+});
 const load = startLoad();
 /** ms from when the store began to be read for an event to when a client has it whole. */
 const delaysMs: number[] = [];

@@ -36,6 +36,7 @@ const parts: Readonly<Record<string, Part>> = {
     full: [...runs, '--lines', '1', ...(options.peers === '' ? [] : ['--peers', options.peers, '--only', 'flink'])],
   },
   ingest: { file: 'ingest.ts', full: runs, quick: ['--seconds', '2', '--runs', '1'] },
+  bombs: { file: 'bombs.ts', full: runs },
   store: { file: 'store.ts', full: runs },
   query: { file: 'query.ts', full: [] },
   'export as csv': { file: 'export-csv.ts', full: [] },

@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
+import { loadConfig, ProcessConfig } from '../../infra/config.ts';
 import { createHttp, listen } from '../../infra/http.ts';
 import { createSubscribers } from '../../query-api/live/subscribers.ts';
 import { eventually } from '../support/wait.ts';
@@ -16,8 +17,8 @@ it('cuts off a client that does not read, and goes on with those that do', async
   const left: string[] = [];
   const subscribers = createSubscribers({ maxBufferBytes, onLeave: why => left.push(why) });
   const http = await createHttp({
-    ...{ title: 'test', description: '', log: pino({ level: 'silent' }), bodyLimitBytes: 1_024, trustProxy: false },
-    ...{ rateLimitPerMinute: 0, servesPages: false, readiness: {} },
+    ...{ title: 'test', description: '', log: pino({ level: 'silent' }), bodyLimitBytes: 1_024 },
+    ...{ config: loadConfig(ProcessConfig, {}), servesPages: false, readiness: {} },
   });
   http.get('/live', { exposeHeadRoute: false }, (_request, reply) =>
     reply.send(subscribers.add([Buffer.from('first')])),

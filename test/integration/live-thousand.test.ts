@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { loadConfig, ProcessConfig } from '../../infra/config.ts';
 import { createHttp, type Http, listen } from '../../infra/http.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { createGroupQueries } from '../../query-api/group-queries.ts';
@@ -33,8 +34,8 @@ beforeAll(async () => {
   await fillDashboard(clickhouse, Date.now());
   const live = stack.use(openFeed(clickhouse));
   const http: Http = await createHttp({
-    ...{ title: 'test', description: '', log, bodyLimitBytes: 1_024, trustProxy: false },
-    ...{ rateLimitPerMinute: 0, servesPages: false, readiness: {} },
+    ...{ title: 'test', description: '', log, bodyLimitBytes: 1_024 },
+    ...{ config: loadConfig(ProcessConfig, {}), servesPages: false, readiness: {} },
   });
   routeLive(http, { live } as RouteDeps);
   http.addHook('preClose', () => live[Symbol.asyncDispose]());

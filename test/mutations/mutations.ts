@@ -878,7 +878,7 @@ export const mutations: readonly Mutation[] = [
     name: 'hot-without-client',
     bug: 'who posts a click is not told to who looks for hot ads: all clients are one',
     file: 'ingest/app.ts',
-    edits: [['append(lines, trace, client)', 'append(lines, trace)']],
+    edits: [['append(lines, trace, client.network)', 'append(lines, trace)']],
     unit: 'test/unit/ingest/app.test.ts',
   },
   {
@@ -925,6 +925,115 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/time-range.ts',
     edits: [['const text = shown(value);', 'const text = JSON.stringify(value);']],
     unit: 'test/unit/query-api/refusal-sizes.test.ts',
+  },
+  {
+    name: 'ended-body-holds-its-bytes',
+    bug: 'a body that is ended for being slow goes on counting: its client, and in the end everybody, is refused for ever',
+    file: 'ingest/body-budget.ts',
+    edits: [
+      ['this.release(body);\n    body.end(why);', 'this.unwatch(body);\n    body.bytes = 0;\n    body.end(why);'],
+    ],
+    unit: 'test/unit/ingest/body-budget.test.ts',
+  },
+  {
+    name: 'newcomer-refused',
+    bug: 'where there is no room for bodies the newest is refused, and slow ones stay: few connections have all refused',
+    file: 'ingest/body-budget.ts',
+    edits: [
+      ['const idlest = this.#idlestOf(this.#largest(), body) ?? this.#idleOfAny(body);', 'const idlest = undefined;'],
+    ],
+    unit: 'test/unit/ingest/slow-bodies.test.ts',
+  },
+  {
+    name: 'rate-of-a-whole-body',
+    bug: 'a body is measured from its beginning: who has sent much may rest on it for as long as he likes',
+    file: 'ingest/body-budget.ts',
+    edits: [['body.paceBytes = 0;\n    }', '}']],
+    unit: 'test/unit/ingest/body-budget.test.ts',
+  },
+  {
+    name: 'forwarded-for-from-its-beginning',
+    bug: 'the first entry of X-Forwarded-For is believed, which the client writes',
+    file: 'infra/trusted-proxies.ts',
+    edits: [
+      [
+        "const comma = forwardedFor!.lastIndexOf(',', end - 1);",
+        "const comma = -1;\n    end = (forwardedFor + ',').indexOf(',');",
+      ],
+    ],
+    unit: 'test/unit/infra/trusted-proxies.test.ts',
+  },
+  {
+    name: 'forwarded-for-of-anybody',
+    bug: 'X-Forwarded-For is believed of whoever connects',
+    file: 'infra/http-clients.ts',
+    edits: [
+      [
+        'return at(proxies.clientOf(remoteAddress,',
+        "return at((headerText(headers['x-forwarded-for']) ?? '') || proxies.clientOf(remoteAddress,",
+      ],
+      ['const client = known.get(socket);\n      if (client) return client;\n', ''],
+    ],
+    unit: 'test/unit/ingest/slow-bodies.test.ts',
+  },
+  {
+    name: 'rate-of-requests',
+    bug: 'the rate limit counts requests: ten thousand clicks cost as much as one',
+    file: 'ingest/app.ts',
+    edits: [['Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0)', '0']],
+    unit: 'test/unit/ingest/slow-bodies.test.ts',
+  },
+  {
+    name: 'metrics-count-as-requests',
+    bug: 'health and metrics are counted against a limit: an orchestrator restarts what is merely asked too much',
+    file: 'infra/http-guard.ts',
+    edits: [['rateLimit === undefined || operationPaths.has(pathOf(raw.url))', 'rateLimit === undefined']],
+    unit: 'test/unit/ingest/slow-bodies.test.ts',
+  },
+  {
+    name: 'host-unchecked-on-one-route',
+    bug: 'live events are told to any page whose name is resolved to loopback',
+    file: 'infra/http-guard.ts',
+    edits: [
+      [
+        'misdirected && !hostlessPaths.has(pathOf(raw.url))',
+        "misdirected && !hostlessPaths.has(pathOf(raw.url)) && raw.url !== '/v1/live'",
+      ],
+    ],
+    unit: 'test/unit/infra/http-hosts.test.ts',
+  },
+  {
+    name: 'host-by-its-beginning',
+    bug: 'a host that begins as one of ours is taken for it: localhost.example',
+    file: 'infra/http-hosts.ts',
+    edits: [['if (names.has(name) ||', 'if ([...names].some(each => name.startsWith(each)) ||']],
+    unit: 'test/unit/infra/http-hosts.test.ts',
+  },
+  {
+    name: 'one-client-has-the-buffer',
+    bug: 'while Kafka is slow, one client fills the buffer of clicks, and all others are refused',
+    file: 'ingest/waiting-clicks.ts',
+    edits: [['if (isShareFull && waiting', 'if (waiting < 0 && isShareFull && waiting']],
+    unit: 'test/unit/ingest/app.test.ts',
+  },
+  {
+    name: 'pieces-kept-as-they-come',
+    bug: 'a body that is sent byte by byte takes a hundred times the memory it is counted with',
+    file: 'ingest/body-pieces.ts',
+    edits: [['piece.length >= smallPieceBytes ||', 'piece.length >= 0 ||']],
+    unit: 'test/unit/ingest/body-pieces.test.ts',
+  },
+  {
+    name: 'first-client-first',
+    bug: 'large bodies are judged in the order in which they came: who posts many keeps all others waiting for them',
+    file: 'ingest/fair-turns.ts',
+    edits: [
+      [
+        'waiting.delete(owner);\n      if (tasks.length > 0) waiting.set(owner, tasks);',
+        'if (tasks.length === 0) waiting.delete(owner);',
+      ],
+    ],
+    unit: 'test/unit/ingest/fair-turns.test.ts',
   },
 ];
 

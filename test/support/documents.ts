@@ -42,38 +42,38 @@ export interface Documented {
   readonly routes: readonly RouteOptions[];
 }
 
-export async function queryApiDocument(): Promise<Documented> {
-  return await documented(() =>
-    buildQueryApi({
-      config: loadConfig(QueryApiConfig, {}),
-      clickhouse: {
-        query: nothing,
-        queryLines: nothing,
-        command: nothing,
-        longCommand: nothing,
-        stream: () => Readable.from([]),
-        insert: nothing,
-        disks: nothing,
-        ping: nothing,
-        [Symbol.asyncDispose]: async () => undefined,
-      },
-      log: pino({ level: 'silent' }),
-      now: Date.now,
-      pipeline: { endOffsets: nothing, sinkPositions: nothing },
-    }),
-  );
+export const queryApiDocument = () => documented(queryApi);
+export const ingestDocument = () => documented(ingest);
+
+/** With nothing behind it: whatever gets as far as asking fails. */
+export async function queryApi(env: Record<string, string> = {}): Promise<Http> {
+  return await buildQueryApi({
+    config: loadConfig(QueryApiConfig, env),
+    clickhouse: {
+      query: nothing,
+      queryLines: nothing,
+      command: nothing,
+      longCommand: nothing,
+      stream: () => Readable.from([]),
+      insert: nothing,
+      disks: nothing,
+      ping: nothing,
+      [Symbol.asyncDispose]: async () => undefined,
+    },
+    log: pino({ level: 'silent' }),
+    now: Date.now,
+    pipeline: { endOffsets: nothing, sinkPositions: nothing },
+  });
 }
 
-export async function ingestDocument(): Promise<Documented> {
-  return await documented(() =>
-    buildIngestApp({
-      config: loadConfig(IngestConfig, {}),
-      clickLog: { append: nothing, refusal: () => undefined },
-      log: pino({ level: 'silent' }),
-      kafkaReady: nothing,
-      rulesKnown: () => undefined,
-    }),
-  );
+export async function ingest(env: Record<string, string> = {}): Promise<Http> {
+  return await buildIngestApp({
+    config: loadConfig(IngestConfig, env),
+    clickLog: { append: nothing, refusal: () => undefined },
+    log: pino({ level: 'silent' }),
+    kafkaReady: nothing,
+    rulesKnown: () => undefined,
+  });
 }
 
 async function documented(build: () => Promise<Http>): Promise<Documented> {

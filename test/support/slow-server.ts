@@ -6,6 +6,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Type } from 'typebox';
+import { loadConfig, ProcessConfig } from '../../infra/config.ts';
 import { createHttp, listen } from '../../infra/http.ts';
 import { closeHttp, onDrain } from '../../infra/http-drain.ts';
 import { createLog } from '../../infra/log.ts';
@@ -25,8 +26,7 @@ await runProcess(log, async (stop, life) => {
     description: 'A server for tests.',
     log,
     bodyLimitBytes: 8 << 20,
-    trustProxy: false,
-    rateLimitPerMinute: 0,
+    config: loadConfig(ProcessConfig),
     servesPages: false,
     readiness: {},
     life,

@@ -262,10 +262,12 @@ describe('exports that run', () => {
     const response = await new Promise<IncomingMessage>(resolve => gone.once('response', resolve));
     response.pause();
     expect(await running()).toBe(1);
-    const { status, headers, body } = await ask(`/v1/exports/clicks?${range}`);
-    expect({ status, retryAfter: headers['retry-after'], code: JSON.parse(body).code }).toEqual({
-      ...{ status: 503, retryAfter: '10', code: 'exports_busy' },
-    });
+    const refused = async (remoteAddress: string) => {
+      const answer = await http.inject({ url: `/v1/exports/clicks?${range}`, remoteAddress });
+      return [answer.statusCode, answer.headers['retry-after'], answer.json().code];
+    };
+    expect(await refused('127.0.0.1')).toEqual([429, '10', 'client_exports']);
+    expect(await refused('192.0.2.1')).toEqual([503, '10', 'exports_busy']);
     gone.destroy();
     await eventually('the slot is free', async () => (await running()) === 0);
     // About 40 MB would have been read.

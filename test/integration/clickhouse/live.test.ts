@@ -25,7 +25,11 @@ beforeAll(async () => {
   engine = await openTemporaryEngine();
   await migrate(engine.clickhouse, log);
   http = await buildQueryApi({
-    config: loadConfig(QueryApiConfig, { QUERY_API_LIVE_MAX_CLIENTS: String(clients) }),
+    config: loadConfig(QueryApiConfig, {
+      QUERY_API_LIVE_MAX_CLIENTS: String(clients),
+      // All of them are of one address here.
+      QUERY_API_LIVE_MAX_PER_CLIENT: String(clients + 1),
+    }),
     clickhouse: engine.clickhouse,
     log,
     now: Date.now,

@@ -350,6 +350,40 @@ describe('POST /v1/clicks', () => {
     expect((await answer).status).toBe(202);
   });
 
+  it('keeps room for others’ clicks while Kafka is slow and one client sends as much as goes', async () => {
+    const mib = 1 << 20;
+    const acknowledged = Promise.withResolvers<void>();
+    const { app } = await setUp(
+      { INGEST_MAX_BUFFER_BYTES: `${4 * mib}`, INGEST_CLIENT_BUFFER_BYTES: `${mib}` },
+      { clickLog: { append: () => acknowledged.promise, refusal: () => undefined } },
+    );
+    const answers: Promise<{ from: string; status: number; code: string | undefined }>[] = [];
+    /** About 450 kB of lines. */
+    const send = (from: string) => {
+      const post = async () => {
+        const response = await app.inject({
+          ...{ method: 'POST', url: '/v1/clicks', remoteAddress: from, headers: ndjson },
+          payload: '{"ad_id":"a"}\n'.repeat(3_000),
+        });
+        return { from, status: response.statusCode, code: response.json().code as string | undefined };
+      };
+      answers.push(post());
+    };
+    for (let i = 0; i < 12; i++) send('192.0.2.1');
+    for (let i = 0; i < 20; i++) await new Promise(resolve => setImmediate(resolve));
+    send('192.0.2.2');
+    await Promise.race([answers.at(-1), new Promise(resolve => setTimeout(resolve, 100))]);
+    acknowledged.resolve();
+    const all = await Promise.all(answers);
+    const of = (from: string) => all.filter(answer => answer.from === from);
+    expect(of('192.0.2.2')).toEqual([{ from: '192.0.2.2', status: 202, code: undefined }]);
+    const refused = of('192.0.2.1').filter(({ status }) => status !== 202);
+    // Half of the buffer it had, and more than its share.
+    expect(refused.length).toBeGreaterThanOrEqual(12 - 5);
+    expect(of('192.0.2.1').length - refused.length).toBeGreaterThanOrEqual(3);
+    expect(refused[0]).toMatchObject({ status: 429, code: 'client_busy' });
+  });
+
   it('limits requests per address', async () => {
     const { post } = await setUp({ INGEST_RATE_LIMIT_PER_MINUTE: '2' });
     const statuses = [];
@@ -400,6 +434,6 @@ describe('/openapi.json', () => {
     expect(openapi).toBe('3.1.0');
     expect(Object.keys(requestBody.content)).toEqual(['application/json', 'application/x-ndjson', 'text/plain']);
     expect(JSON.stringify(requestBody)).toContain('clicked_at');
-    expect(Object.keys(responses)).toEqual(['202', '400', '413', '415', '429', '500', '503']);
+    expect(Object.keys(responses)).toEqual(['202', '400', '408', '413', '415', '421', '429', '500', '503']);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../infra/config.ts';
-import { checkRelations, IngestConfig, trustProxyOf } from '../../../ingest/config.ts';
+import { checkRelations, IngestConfig } from '../../../ingest/config.ts';
 
 const load = (env: Record<string, string>) => loadConfig(IngestConfig, env);
 
@@ -34,11 +34,21 @@ describe('IngestConfig', () => {
     );
   });
 
-  it.each([
-    ['true', true],
-    ['false', false],
-    ['10.0.0.0/8,::1', '10.0.0.0/8,::1'],
-  ])('hands INGEST_TRUST_PROXY=%s to fastify as %j', (text, expected) => {
-    expect(trustProxyOf({ INGEST_TRUST_PROXY: text })).toBe(expected);
+  it('refuses a share of one client that one body does not fit in', () => {
+    expect(() => checkRelations(load({ INGEST_CLIENT_BUFFER_BYTES: '2000000' }))).toThrow(
+      /INGEST_CLIENT_BUFFER_BYTES=2000000: must be at least INGEST_BODY_LIMIT_BYTES=4194304/,
+    );
+  });
+
+  it('refuses to believe everybody’s X-Forwarded-For, and says what to give instead', () => {
+    expect(() => checkRelations(load({ INGEST_TRUST_PROXY: 'true' }))).toThrow(
+      /^INGEST_TRUST_PROXY="true": would let every client choose .* the number of proxies in front/,
+    );
+    expect(() => checkRelations(load({ INGEST_TRUST_PROXY: '10.0.0.0/8, 1' }))).toThrow(/\("1" is none\)/);
+    expect(() => checkRelations(load({ INGEST_TRUST_PROXY: '2' }))).not.toThrow();
+  });
+
+  it('limits clicks by default, generously', () => {
+    expect(load({}).INGEST_RATE_LIMIT_PER_MINUTE).toBeGreaterThanOrEqual(1_000_000);
   });
 });

@@ -1,13 +1,16 @@
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { Client } from '../../../infra/http-clients.ts';
 import { createBodyReader, freeInflatedBytes, maxInflateRatio } from '../../../ingest/request-body.ts';
 
 const mib = 1 << 20;
-const limits = { limitBytes: 4 * mib, budgetBytes: 64 * mib };
+const limits = { limitBytes: 4 * mib, budgetBytes: 64 * mib, clientBudgetBytes: 16 * mib, minBytesPerSecond: 1_024 };
+const client = new Client('192.0.2.1');
 
 async function inflated(body: Buffer, limitBytes = limits.limitBytes): Promise<number> {
   const pieces = await createBodyReader({ ...limits, limitBytes })(
+    client,
     { 'content-encoding': 'gzip' },
     Readable.from([body]),
   );
@@ -50,7 +53,7 @@ describe('a gzip body', () => {
     const body = gzipSync(lines);
     const read = createBodyReader(limits);
     let isDone = false;
-    const reading = read({ 'content-encoding': 'gzip' }, Readable.from([body])).then(() => {
+    const reading = read(client, { 'content-encoding': 'gzip' }, Readable.from([body])).then(() => {
       isDone = true;
     });
     // Received, it is inflated within the same turn, or else not before another.
@@ -67,7 +70,7 @@ describe('a gzip body', () => {
     const read = createBodyReader(limits);
     const good = gzipSync(Array.from({ length: 9_000 }, (_, i) => `${i}`).join('\n'));
     const reads = [good.subarray(0, -100), good].map(body =>
-      read({ 'content-encoding': 'gzip' }, Readable.from([body])),
+      read(client, { 'content-encoding': 'gzip' }, Readable.from([body])),
     );
     expect(await Promise.allSettled(reads)).toMatchObject([
       { status: 'rejected', reason: { code: 'invalid_gzip' } },

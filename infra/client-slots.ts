@@ -1,0 +1,49 @@
+/**
+ * Answers that take long, and how many of them one client may have: what there is only a few of in all must not be one
+ * client's alone.
+ */
+import type { Readable } from 'node:stream';
+import type { Client } from './http-clients.ts';
+import { Problem } from './problem.ts';
+
+/**
+ * Opens an answer, which counts until it closes, however it does.
+ * @throws Problem 429 where the client has as many as it may
+ */
+export type ClientSlots = (client: Client, open: () => Readable | Promise<Readable>) => Promise<Readable>;
+
+export interface ClientSlotOptions {
+  readonly maxPerClient: number;
+  /** Of the problem. */
+  readonly code: string;
+  /** What there are, in the plural. */
+  readonly what: string;
+  /** The variable that says how many. */
+  readonly setting: string;
+  readonly retryAfterS: number;
+}
+
+export function clientSlots({ maxPerClient, code, what, setting, retryAfterS }: ClientSlotOptions): ClientSlots {
+  /** By network: a client may be forgotten while its answers go on. */
+  const taken = new Map<string, number>();
+  const add = (network: string, change: number) => {
+    const count = (taken.get(network) ?? 0) + change;
+    if (count > 0) taken.set(network, count);
+    else taken.delete(network);
+  };
+  return async ({ network }, open) => {
+    if ((taken.get(network) ?? 0) >= maxPerClient) {
+      const detail = `${maxPerClient} ${what} of ${network} are open, which is the limit (${setting})`;
+      throw new Problem(429, code, detail, {}, retryAfterS);
+    }
+    add(network, 1);
+    try {
+      const stream = await open();
+      stream.once('close', () => add(network, -1));
+      return stream;
+    } catch (error) {
+      add(network, -1);
+      throw error;
+    }
+  };
+}

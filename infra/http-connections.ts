@@ -1,0 +1,94 @@
+/**
+ * How many connections there may be, in all and from one client, and what is said to those that are none of HTTP's.
+ * How long one may take for its headers, for its request, and between requests, is Node's to see to (http.ts).
+ *
+ * When there is little room, those go first that nobody is using. One that is refused is told so as a problem, though
+ * nothing of it has been read: it may be a client's pool that is too large.
+ */
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Clients } from './http-clients.ts';
+import { Problem, problemText } from './problem.ts';
+
+export interface ConnectionLimits {
+  readonly MAX_CONNECTIONS: number;
+  readonly MAX_CONNECTIONS_PER_CLIENT: number;
+}
+
+/** A connection that is refused may take so long to hear of it; of so many at a time. */
+const refusalMs = 1_000;
+const maxRefusals = 100;
+/** From so full on, idle ones are closed, and not oftener than this. */
+const littleRoom = 0.9;
+const closingIntervalMs = 1_000;
+
+/** To be called before anything else listens for connections. */
+export function limitConnections(server: Server, clients: Clients, limits: ConnectionLimits): void {
+  const { MAX_CONNECTIONS: most, MAX_CONNECTIONS_PER_CLIENT: mostPerClient } = limits;
+  // Node's own, which makes requests of what comes in: who is refused must not get as far.
+  const serve = server.listeners('connection');
+  server.removeAllListeners('connection');
+  let open = 0;
+  let refusing = 0;
+  let idleClosedAt = Number.NEGATIVE_INFINITY;
+
+  const refuse = (socket: Socket, problem: Problem) => {
+    const text = problemText(problem);
+    if (refusing >= maxRefusals) return socket.destroy();
+    refusing++;
+    const timer = setTimeout(() => socket.destroy(), refusalMs);
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => {
+      clearTimeout(timer);
+      refusing--;
+    });
+    // What is sent is read and thrown away: else the end of the connection would overtake the answer.
+    return socket.resume().end(text);
+  };
+
+  server.on('connection', (socket: Socket) => {
+    if (open >= littleRoom * most && performance.now() - idleClosedAt >= closingIntervalMs) {
+      idleClosedAt = performance.now();
+      server.closeIdleConnections();
+    }
+    const client = clients.connected(socket);
+    if (open >= most) return refuse(socket, tooMany(most));
+    if (client && client.connections >= mostPerClient) {
+      return refuse(socket, tooManyOf(client.network, mostPerClient));
+    }
+    open++;
+    if (client) client.connections++;
+    socket.once('close', () => {
+      open--;
+      if (client) client.connections--;
+    });
+    for (const listener of serve) Reflect.apply(listener, server, [socket]);
+    return undefined;
+  });
+}
+
+/** What fails before there is a request: as a problem too, and the connection ends. */
+export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  if (socket.writable) socket.write(problemText(problemOf(error.code)));
+  socket.destroy(error);
+}
+
+function problemOf(code: string | undefined): Problem {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new Problem(408, 'request_timeout', 'the request did not come in time, its headers or all of it');
+  }
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return new Problem(431, 'header_too_large', 'the headers of a request must be at most 16384 bytes');
+  }
+  return new Problem(400, 'bad_request', 'this is no request of HTTP/1.1');
+}
+
+function tooMany(most: number): Problem {
+  return new Problem(503, 'too_many_connections', `${most} connections are open (MAX_CONNECTIONS)`, {}, 1);
+}
+
+function tooManyOf(network: string, most: number): Problem {
+  const detail = `${most} connections from ${network} are open (MAX_CONNECTIONS_PER_CLIENT)`;
+  return new Problem(429, 'client_connections', detail, {}, 1);
+}

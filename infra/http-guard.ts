@@ -1,0 +1,37 @@
+/**
+ * What every request passes before anything is done for it: is it for us, and may its client ask for more. For all routes
+ * at once, also such that are added later or do not exist, so that none can be left out.
+ *
+ * One hook, and as little in it as may be: it runs for each click that is posted alone.
+ */
+import type { Clients } from './http-clients.ts';
+import type { HostCheck } from './http-hosts.ts';
+import type { Http } from './http-instance.ts';
+import { hostlessPaths, operationPaths } from './http-operations.ts';
+import type { RateLimit } from './http-rate-limit.ts';
+
+export interface Guard {
+  readonly checkHost: HostCheck;
+  readonly clients: Clients;
+  readonly rateLimit?: RateLimit | undefined;
+}
+
+export function guardRequests(http: Http, { checkHost, clients, rateLimit }: Guard): void {
+  http.addHook('onRequest', ({ raw }, reply, done) => {
+    reply.header('x-content-type-options', 'nosniff');
+    const misdirected = checkHost(raw);
+    if (misdirected && !hostlessPaths.has(pathOf(raw.url))) {
+      done(misdirected);
+      return;
+    }
+    const refusal =
+      rateLimit === undefined || operationPaths.has(pathOf(raw.url)) ? undefined : rateLimit.admit(clients.of(raw));
+    done(refusal);
+  });
+}
+
+/** As it was sent: what is spelt otherwise is no exception, whatever route it leads to. */
+function pathOf(url = ''): string {
+  const query = url.indexOf('?');
+  return query === -1 ? url : url.slice(0, query);
+}

@@ -1,0 +1,74 @@
+/**
+ * For whom a request is, by its `Host`. A page anywhere can have its own name resolved to 127.0.0.1 and then ask us as
+ * itself (DNS rebinding), and no rule of browsers between sites stops it; but its name stands in `Host`. So only names
+ * are answered that are ours: loopback's, what the server listens on, the address that the connection came in at, and
+ * what `ALLOWED_HOSTS` says. Ports do not matter: a page cannot choose what stands there but by where it connects.
+ */
+import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
+import { plainAddress } from './client-network.ts';
+import { ConfigError } from './errors.ts';
+import { Problem } from './problem.ts';
+
+export interface HostSettings {
+  readonly HOST: string;
+  readonly ALLOWED_HOSTS: string;
+}
+
+/** Why a request is not for us, if so. */
+export type HostCheck = (request: IncomingMessage) => Problem | undefined;
+
+/** @throws ConfigError for what is no host */
+export function createHostCheck({ HOST, ALLOWED_HOSTS }: HostSettings): HostCheck {
+  const allowed = ALLOWED_HOSTS.split(',')
+    .map(each => normal(each.trim()))
+    .filter(Boolean);
+  const wrong = allowed.find(
+    each => each !== '*' && isIP(each) === 0 && !/^\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(each),
+  );
+  if (wrong !== undefined) {
+    throw new ConfigError(
+      `ALLOWED_HOSTS=${JSON.stringify(ALLOWED_HOSTS)}: must be names or addresses without ports, comma-separated, \`.example.com\` for all below, or \`*\` (${JSON.stringify(wrong)} is none)`,
+    );
+  }
+  if (allowed.includes('*')) return () => undefined;
+  const names = new Set([...loopback, normal(HOST), ...allowed.filter(each => !each.startsWith('.'))]);
+  const suffixes = allowed.filter(each => each.startsWith('.'));
+  /** As they are sent, with their ports: most requests are for one of a few. */
+  const seen = new Set<string>();
+
+  return ({ headers: { host = '' }, socket }) => {
+    if (seen.has(host)) return undefined;
+    const name = nameIn(host);
+    if (name !== undefined) {
+      if (names.has(name) || suffixes.some(suffix => name.endsWith(suffix) && name.length > suffix.length)) {
+        if (seen.size < maxSeen) seen.add(host);
+        return undefined;
+      }
+      if (isIP(name) !== 0 && name === plainAddress(socket.localAddress ?? '')) return undefined;
+    }
+    return unknownHost(host);
+  };
+}
+
+const loopback = ['localhost', '127.0.0.1', '::1'];
+const maxSeen = 64;
+
+/** Without port and brackets; undefined if it is no host. */
+function nameIn(host: string): string | undefined {
+  const [, address, name] = /^(?:\[([0-9a-f:.]+)\]|([^:[\]@/\s]+))(?::\d{0,5})?$/i.exec(host) ?? [];
+  const found = address ?? name;
+  return found === undefined ? undefined : normal(found);
+}
+
+function normal(name: string): string {
+  const text = name.toLowerCase().replace(/^\[(.*)\]$/, '$1');
+  return text.length > 1 && text.endsWith('.') ? text.slice(0, -1) : text;
+}
+
+function unknownHost(host: string): Problem {
+  const value = host.length > 100 ? `${host.slice(0, 100)}…` : host;
+  const rule =
+    'must be localhost, 127.0.0.1, [::1], the address that the server listens on, or be named in ALLOWED_HOSTS';
+  return new Problem(421, 'unknown_host', `host ${JSON.stringify(value)}: ${rule}`, { field: 'host', value, rule });
+}

@@ -1,0 +1,61 @@
+/**
+ * How much one client may ask for in a minute, counted in what it costs (clicks, say) and not in requests: a thousand
+ * posts of one click and one post of a thousand weigh the same. What a minute allows may come at once; it is given back
+ * evenly. What a request costs is often known only when it has been read, so it may overdraw: then its client waits
+ * until that is made good.
+ *
+ * No timer, no list and no listener: two numbers of the client, moved when it asks.
+ */
+import type { Client } from './http-clients.ts';
+import { Problem } from './problem.ts';
+
+export interface RateLimit {
+  /** Takes 1, the least a request costs. Why it must wait, if so. */
+  admit(client: Client): Problem | undefined;
+  /** Takes what the request has cost beyond that. */
+  charge(client: Client, units: number): void;
+}
+
+export interface RateLimitOptions {
+  /** 0: no limit. */
+  readonly perMinute: number;
+  /** What is counted, in the plural. */
+  readonly unit: string;
+  /** The variable that says how many. */
+  readonly setting: string;
+  /** ms, of a clock that does not go back. */
+  readonly now?: () => number;
+}
+
+export function createRateLimit({ perMinute, unit, setting, now }: RateLimitOptions): RateLimit {
+  if (perMinute === 0) return { admit: () => undefined, charge: () => undefined };
+  const clock = now ?? (() => performance.now());
+  const perMs = perMinute / 60_000;
+  return {
+    admit(client) {
+      const at = clock();
+      const before = client.allowance;
+      // Not a number: it has not asked before, or not for so long that it is forgotten.
+      const allowance = Number.isNaN(before)
+        ? perMinute
+        : Math.min(perMinute, before + (at - client.allowanceAt) * perMs);
+      client.allowanceAt = at;
+      if (allowance < 1) {
+        client.allowance = allowance;
+        const waitS = Math.ceil((1 - allowance) / perMs / 1_000);
+        return new Problem(
+          429,
+          'rate_limited',
+          `more than ${perMinute} ${unit} in a minute from ${client.network} (${setting}): wait ${waitS} s`,
+          {},
+          waitS,
+        );
+      }
+      client.allowance = allowance - 1;
+      return undefined;
+    },
+    charge(client, units) {
+      client.allowance -= units;
+    },
+  };
+}

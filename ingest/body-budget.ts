@@ -1,0 +1,205 @@
+/**
+ * How many bytes of request bodies are in memory while they are being received: of all together, and of one client. A
+ * body that does not come on is ended, so that nobody holds memory by being slow; and where there is no room, the one
+ * goes that has been idle the longest, of the client that holds the most; if that is who asks, one of any client that has
+ * stood still. So who sends in earnest finds room, whatever slow connections others have open.
+ */
+
+import { Problem } from '../infra/http.ts';
+import type { Client } from '../infra/http-clients.ts';
+
+export interface BodyBudgetOptions {
+  /** Of all bodies. */
+  readonly budgetBytes: number;
+  /** Of all bodies of one client. */
+  readonly clientBudgetBytes: number;
+  /** A body that brings less than this on average, in any `paceMs`, is ended; 0: none is. */
+  readonly minBytesPerSecond: number;
+  readonly paceMs?: number;
+  readonly stepBytes?: number;
+  /** ms, of a clock that does not go back. */
+  readonly now?: () => number;
+}
+
+/** A body comes on with each so many bytes: one at a time does not keep it from being idle. */
+const defaultStepBytes = 512;
+/** So long idle, a body makes room for one that comes on, whoever holds more. */
+const idleMs = 1_000;
+
+/** What a body is measured over. A packet that is lost on a bad line comes again within so long. */
+export const defaultPaceMs = 5_000;
+
+export class BodyUnderWay {
+  bytes = 0;
+  /** When it last came on, and what it has brought since. */
+  cameOnAt: number;
+  stepBytes = 0;
+  /** Since `paceSince`. */
+  paceBytes = 0;
+  paceSince: number;
+  readonly client: Client;
+  /** Called when it is ended from without. */
+  end: (why: Problem) => void = () => undefined;
+
+  constructor(client: Client, at: number) {
+    this.client = client;
+    this.cameOnAt = at;
+    this.paceSince = at;
+  }
+}
+
+export class BodyBudget {
+  readonly #options: BodyBudgetOptions;
+  readonly #paceMs: number;
+  readonly #stepBytes: number;
+  readonly #now: () => number;
+  #bytes = 0;
+  /** By client; of each the one first that has been idle the longest. */
+  readonly #watched = new Map<Client, Set<BodyUnderWay>>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: BodyBudgetOptions) {
+    this.#options = options;
+    this.#paceMs = options.paceMs ?? defaultPaceMs;
+    this.#stepBytes = options.stepBytes ?? defaultStepBytes;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** Of bodies that are being received, or have been and are not released yet. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  begin(client: Client): BodyUnderWay {
+    return new BodyUnderWay(client, this.#now());
+  }
+
+  /** From now on it must come on. One that comes whole at once, as most do, need not be watched. */
+  watch(body: BodyUnderWay): void {
+    const bodies = this.#watched.get(body.client);
+    if (bodies) bodies.add(body);
+    else this.#watched.set(body.client, new Set([body]));
+    this.#timer ??= setInterval(() => this.endSlow(), this.#paceMs / 5).unref();
+  }
+
+  /** It has been received, and is not idle however long it is kept. */
+  unwatch(body: BodyUnderWay): void {
+    const bodies = this.#watched.get(body.client);
+    if (!bodies?.delete(body) || bodies.size > 0) return;
+    this.#watched.delete(body.client);
+    if (this.#watched.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Its next bytes. Ends others where there is no room. @throws Problem where that does not help */
+  take(body: BodyUnderWay, bytes: number): void {
+    const { client } = body;
+    body.bytes += bytes;
+    body.paceBytes += bytes;
+    client.heldBytes += bytes;
+    this.#bytes += bytes;
+    body.stepBytes += bytes;
+    if (body.stepBytes >= this.#stepBytes) this.#comesOn(body);
+    while (client.heldBytes > this.#options.clientBudgetBytes) {
+      const idlest = this.#idlestOf(client, body);
+      if (idlest === undefined) throw clientBusy(client, this.#options.clientBudgetBytes);
+      this.#end(idlest, evicted());
+    }
+    while (this.#bytes > this.#options.budgetBytes) {
+      const idlest = this.#idlestOf(this.#largest(), body) ?? this.#idleOfAny(body);
+      if (idlest === undefined) throw busy();
+      this.#end(idlest, evicted());
+    }
+  }
+
+  /** Nothing of it is in memory any more. */
+  release(body: BodyUnderWay): void {
+    this.unwatch(body);
+    body.client.heldBytes -= body.bytes;
+    this.#bytes -= body.bytes;
+    body.bytes = 0;
+  }
+
+  /** Ends what has not come on in its last `paceMs`. */
+  endSlow(): void {
+    const { minBytesPerSecond } = this.#options;
+    const at = this.#now();
+    const leastBytes = (minBytesPerSecond * this.#paceMs) / 1_000;
+    for (const body of [...this.#watched.values()].flatMap(bodies => [...bodies])) {
+      if (at - body.paceSince < this.#paceMs) continue;
+      if (body.paceBytes < leastBytes) this.#end(body, tooSlow(minBytesPerSecond, this.#paceMs));
+      body.paceSince = at;
+      body.paceBytes = 0;
+    }
+  }
+
+  #comesOn(body: BodyUnderWay): void {
+    body.stepBytes = 0;
+    body.cameOnAt = this.#now();
+    const bodies = this.#watched.get(body.client);
+    if (bodies?.delete(body)) bodies.add(body);
+  }
+
+  /** Of those that hold something; not `asking`, for which room is made. */
+  #idlestOf(client: Client | undefined, asking: BodyUnderWay): BodyUnderWay | undefined {
+    if (client === undefined) return undefined;
+    for (const body of this.#watched.get(client) ?? []) if (body.bytes > 0 && body !== asking) return body;
+    return undefined;
+  }
+
+  /** Of whatever client, if it has not come on for long enough. */
+  #idleOfAny(asking: BodyUnderWay): BodyUnderWay | undefined {
+    const at = this.#now();
+    for (const client of this.#watched.keys()) {
+      const idlest = this.#idlestOf(client, asking);
+      if (idlest && at - idlest.cameOnAt >= idleMs) return idlest;
+    }
+    return undefined;
+  }
+
+  #largest(): Client | undefined {
+    let largest: Client | undefined;
+    for (const client of this.#watched.keys()) {
+      if (client.heldBytes > (largest?.heldBytes ?? 0)) largest = client;
+    }
+    return largest;
+  }
+
+  #end(body: BodyUnderWay, why: Problem): void {
+    this.release(body);
+    body.end(why);
+  }
+}
+
+function tooSlow(minBytesPerSecond: number, paceMs: number): Problem {
+  return new Problem(
+    408,
+    'body_too_slow',
+    `the body must bring at least ${minBytesPerSecond} bytes per second, in any ${paceMs / 1_000} s (INGEST_MIN_BODY_BYTES_PER_SECOND)`,
+  );
+}
+
+function evicted(): Problem {
+  return new Problem(
+    408,
+    'body_evicted',
+    'there was no more room for bodies, and of the client that held the most this one had been idle the longest: send it again',
+    {},
+    1,
+  );
+}
+
+function busy(): Problem {
+  return new Problem(503, 'busy', 'too many request bodies are being received', {}, 1);
+}
+
+export function clientBusy({ network }: Client, budgetBytes: number): Problem {
+  return new Problem(
+    429,
+    'client_busy',
+    `requests from ${network} hold more than ${budgetBytes} bytes (INGEST_CLIENT_BUFFER_BYTES): wait for their answers`,
+    {},
+    1,
+  );
+}

@@ -1,0 +1,35 @@
+/**
+ * Runs tasks one at a time, those of one owner in the order in which they came, and owners in turn: whoever has many
+ * waiting keeps another's one waiting for one of them, not for all. A task that fails stops none behind it.
+ */
+export type FairTurns = <T>(owner: object, task: () => Promise<T>) => Promise<T>;
+
+export function fairTurns(): FairTurns {
+  /** Of those who have tasks waiting, in the order of their turns. */
+  const waiting = new Map<object, (() => Promise<void>)[]>();
+  let isRunning = false;
+
+  const run = async () => {
+    isRunning = true;
+    for (;;) {
+      const [next] = waiting;
+      if (next === undefined) break;
+      const [owner, tasks] = next;
+      const task = tasks.shift();
+      // Behind all others, or gone.
+      waiting.delete(owner);
+      if (tasks.length > 0) waiting.set(owner, tasks);
+      await task?.();
+    }
+    isRunning = false;
+  };
+
+  return (owner, task) =>
+    new Promise((resolve, reject) => {
+      const turn = () => task().then(resolve, reject);
+      const tasks = waiting.get(owner);
+      if (tasks) tasks.push(turn);
+      else waiting.set(owner, [turn]);
+      if (!isRunning) void run();
+    });
+}
