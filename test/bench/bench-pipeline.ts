@@ -7,6 +7,8 @@ import { costOf } from './process-cost.ts';
 /** As `npm start` configures it, but for its log and what is `given`: settings as `NAME=value`. */
 export function startBenchPipeline(given: readonly string[] = []): Promise<TestPipeline> {
   const defaults = {
+    // One client posts it all.
+    INGEST_RATE_LIMIT_PER_MINUTE: '0',
     AGGREGATOR_SESSION_TIMEOUT_MS: '6000',
     SINK_SESSION_TIMEOUT_MS: '30000',
     TICK_INTERVAL_MS: '5000',

@@ -563,7 +563,7 @@ export const mutations: readonly Mutation[] = [
     name: 'inflated-on-the-event-loop',
     bug: 'large bodies are inflated synchronously',
     file: 'ingest/request-body.ts',
-    edits: [['inTurn(() => gunzipAsync(body, options))', 'gunzipSync(body, options)']],
+    edits: [['inTurn(client, () => gunzipAsync(body, options))', 'gunzipSync(body, options)']],
     unit: 'test/unit/ingest/request-body.test.ts',
   },
   {
