@@ -21,6 +21,7 @@ import { createGroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import { inTime } from './in-time.ts';
 import { createJobStore } from './jobs/job-store.ts';
+import { createLateClicks } from './late-clicks.ts';
 import { createLiveFeed } from './live/live-feed.ts';
 import { readLive } from './live/live-reading.ts';
 import { logEndsOf } from './log-ends.ts';
@@ -55,6 +56,7 @@ import { routeReplays } from './routes/replays.ts';
 import { routeRestatements } from './routes/restatements.ts';
 import { routeSeries } from './routes/series.ts';
 import { routeStatus } from './routes/status.ts';
+import { createStatedReading } from './stated-rows.ts';
 
 export interface QueryApiDeps {
   readonly config: QueryApiConfig;
@@ -138,6 +140,8 @@ function routeDepsOf({
     queries: createQueries(clickhouse, timeouts),
     groups: createGroupQueries(clickhouse, timeouts),
     restatements: createRestatementQueries(clickhouse, timeouts),
+    stated: createStatedReading(clickhouse, timeouts),
+    lateClicks,
   };
   const logEnds = logEndsOf(pipeline);
   const routingInTime = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
@@ -233,7 +237,7 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
   await http.register(cors, {
     origin: origins === '*' ? '*' : origins.split(','),
     methods: ['GET', 'HEAD'],
-    exposedHeaders: ['etag', 'retry-after', 'x-state', 'x-watermark', 'x-final-until', 'x-next-cursor'],
+    exposedHeaders: ['etag', 'retry-after', 'x-state', 'x-pending-late', 'x-watermark', 'x-final-until', 'x-next-cursor'],
     maxAge: 600,
   });
 }

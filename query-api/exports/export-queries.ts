@@ -3,6 +3,7 @@ import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
 import { integer, settingsOf } from '../read-settings.ts';
 import { inRanges, literal } from '../rollup/rolled-sql.ts';
+import { type Stated, statedRows } from '../stated-rows.ts';
 import type { RowFormat } from './row-format.ts';
 
 export type ExportQueries = ReturnType<typeof createExportQueries>;
@@ -37,7 +38,11 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
 
   return {
     /** Rows with their state; those of cells that a restatement has emptied are left out. */
-    adMinutes(selection: ExportSelection, finalUntil: number | null, format: RowFormat): AsyncIterable<Uint8Array> {
+    adMinutes(
+      selection: ExportSelection & Stated,
+      finalUntil: number | null,
+      format: RowFormat,
+    ): AsyncIterable<Uint8Array> {
       const isNamed = selection.adIds.length > 0;
       const order = isNamed ? 'ad_id, minute, country, partition' : 'minute, ad_id, country, partition';
       return stream(
@@ -47,7 +52,7 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
          FROM (
            SELECT minute, ad_id, country, partition, clicks, duplicates, late,
              toUInt16(bitShiftRight(version, 48)) AS revision
-           FROM ${tableOf(selection)} FINAL WHERE ${minutesWhere(selection)} ORDER BY ${order}
+           FROM ${statedRows(tableOf(selection), minutesWhere(selection), selection)} ORDER BY ${order}
          )
          WHERE clicks > 0 OR duplicates > 0 ORDER BY ${order}`,
         format,
@@ -87,7 +92,7 @@ function harmless(column: string): string {
   return `if(match(${column}, ${literal("^[=+\\-@\\t\\r']")}), concat(${literal("'")}, ${column}), ${column})`;
 }
 
-function tableOf({ adIds }: ExportSelection): string {
+function tableOf({ adIds }: ExportSelection): 'ad_minute' | 'ad_minute_by_ad' {
   return adIds.length === 0 ? 'ad_minute' : 'ad_minute_by_ad';
 }
 
