@@ -90,6 +90,7 @@ export async function buildQueryApi({
 }: QueryApiDeps): Promise<Http> {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const queries = createQueries(clickhouse, timeouts);
+  const lateClicks = createLateClicks({ clickhouse, now });
   const patient = patientPipeline(pipeline, now);
   const http = await createHttp({
     title: 'Ad click counts: query API',
@@ -109,12 +110,13 @@ export async function buildQueryApi({
     rateLimitPerMinute: config.QUERY_API_RATE_LIMIT_PER_MINUTE,
     servesPages: true,
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
-    beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, now }),
+    beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, lateClicks, now }),
     life,
   });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
-  const deps = routeDepsOf({ config, clickhouse, log, now, pipeline: patient, routing, partitions, rowsChecked });
+  const own = { config, clickhouse, log, now, pipeline: patient, lateClicks };
+  const deps = routeDepsOf({ ...own, routing, partitions, rowsChecked });
   // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
   onDrain(http, () => deps.live[Symbol.asyncDispose]());
   http.addHook('preClose', async () => {
@@ -134,7 +136,8 @@ function routeDepsOf({
   routing,
   partitions,
   rowsChecked,
-}: Omit<Required<QueryApiDeps>, 'readiness' | 'life'>): RouteDeps {
+  lateClicks,
+}: Omit<Required<QueryApiDeps>, 'readiness' | 'life'> & Pick<RouteDeps, 'lateClicks'>): RouteDeps {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const counts = {
     queries: createQueries(clickhouse, timeouts),
@@ -237,7 +240,15 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
   await http.register(cors, {
     origin: origins === '*' ? '*' : origins.split(','),
     methods: ['GET', 'HEAD'],
-    exposedHeaders: ['etag', 'retry-after', 'x-state', 'x-pending-late', 'x-watermark', 'x-final-until', 'x-next-cursor'],
+    exposedHeaders: [
+      'etag',
+      'retry-after',
+      'x-state',
+      'x-pending-late',
+      'x-watermark',
+      'x-final-until',
+      'x-next-cursor',
+    ],
     maxAge: 600,
   });
 }

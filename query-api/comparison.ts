@@ -34,7 +34,7 @@ export function withPrevious(range: TimeRange, before: TimeRange | undefined): T
 }
 
 /** Sums of a range before, as they stand in an answer. */
-export async function readPrevious(deps: ReadDeps, wanted: Wanted, told: Finality, late: LateClicks) {
+export async function readPrevious(deps: ReadDeps, wanted: Wanted, told: Finality, waiting: LateClicks) {
   const { rows, finality } = await readTotals(deps, { ...wanted, uniques: false }, told);
   const restated = await deps.groups.restatedSteps(wanted.adIds, stepsMs.day, selectionOf(wanted));
   const { count = 0, duplicates = 0, late = 0 } = rows[0] ?? {};
@@ -43,7 +43,7 @@ export async function readPrevious(deps: ReadDeps, wanted: Wanted, told: Finalit
     to: isoOf(wanted.to),
     ...{ count, duplicates, late },
     state: stateAt(finality, wanted.to, restated.length > 0),
-    pending_late: late.of(wanted.adIds)(wanted),
+    pending_late: waiting.of(wanted.adIds)(wanted),
   };
 }
 

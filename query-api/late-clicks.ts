@@ -7,6 +7,7 @@
  * A line is not yet a click more: some are copies of counted clicks, which only the recount can tell.
  */
 import type { ClickHouse } from '../infra/clickhouse.ts';
+import { inTime } from './in-time.ts';
 import { rawSince } from './jobs/raw-retention.ts';
 import type { TimeRange } from './queries.ts';
 import { integer, settingsOf } from './read-settings.ts';
@@ -27,16 +28,18 @@ export interface LateClicksOptions {
   readonly clickhouse: ClickHouse;
   /** Epoch ms. */
   readonly now: () => number;
-  readonly timeoutMs: number;
   readonly keepMs?: number;
+  /** How long to wait for a newer answer where there is one. */
+  readonly patienceMs?: number;
 }
 
 /**
  * To be read BEFORE counts: a recount that becomes visible in between is then in the counts, and its clicks are told as
  * waiting for a moment longer, never the other way round. One answer is shared by all who ask within `keepMs` (a second),
- * or for nine times as long as it took: after a large backfill no more than a tenth of the time goes into it.
+ * or for nine times as long as it took: after a large backfill no more than a tenth of the time goes into it. Nobody waits
+ * long for a newer answer where there is one that is less than a minute old.
  */
-export function createLateClicks({ clickhouse, now, timeoutMs, keepMs = 1_000 }: LateClicksOptions) {
+export function createLateClicks({ clickhouse, now, keepMs = 1_000, patienceMs = 200 }: LateClicksOptions) {
   const read = async (): Promise<LateClicks> => {
     const lines = waitingLines(now());
     const rows = await clickhouse.query<WaitingRow>(
@@ -51,22 +54,24 @@ export function createLateClicks({ clickhouse, now, timeoutMs, keepMs = 1_000 }:
     );
     return lateClicksOf(minutes);
   };
-  let known: { readonly answer: Promise<LateClicks>; until: number } | undefined;
-  return (): Promise<LateClicks> => {
-    if (known && now() < known.until) return known.answer;
-    const startedAt = now();
-    const fresh = { answer: read(), until: Number.POSITIVE_INFINITY };
-    known = fresh;
-    fresh.answer.then(
-      () => {
-        fresh.until = now() + Math.max(keepMs, 9 * (now() - startedAt));
-      },
-      // Whoever asks next tries again: an answer that does not know says nothing.
-      () => {
-        if (known === fresh) known = undefined;
-      },
-    );
-    return fresh.answer;
+  let known: { readonly value: LateClicks; readonly askedAt: number; readonly until: number } | undefined;
+  let asking: Promise<LateClicks> | undefined;
+  const ask = async (): Promise<LateClicks> => {
+    const askedAt = now();
+    try {
+      const value = await read();
+      known = { value, askedAt, until: now() + Math.max(keepMs, 9 * (now() - askedAt)) };
+      return value;
+    } finally {
+      asking = undefined;
+    }
+  };
+  return async (): Promise<LateClicks> => {
+    if (known && now() < known.until) return known.value;
+    asking ??= ask();
+    if (known === undefined || now() > known.askedAt + oldestMs) return await asking;
+    const { value } = known;
+    return await inTime(asking, patienceMs).catch(() => value);
   };
 }
 
@@ -130,6 +135,9 @@ export function arrivedSince(now: number): number {
 }
 
 const dayMs = 86_400_000;
+/** Longer than any number of late clicks should take. */
+const timeoutMs = 30_000;
+const oldestMs = 60_000;
 /** (minute, ad) pairs in memory. */
 const pairsKept = 100_000;
 

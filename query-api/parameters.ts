@@ -66,7 +66,7 @@ export const stateField = Type.Enum(['provisional', 'final', 'restated'], {
 export const pendingLateField = Type.Integer({
   minimum: 0,
   description:
-    'clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them; known a second ago. Some may be copies of counted clicks, so it is the most that can be missing',
+    'clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing',
 });
 
 export const timeField = (description: string) => Type.String({ description, examples: ['2025-11-22T08:26:00.000Z'] });
@@ -113,6 +113,7 @@ export function setCaching(
   { state, pendingLate }: { readonly state: State; readonly pendingLate: number },
   asked: AskedRange & { readonly filter?: string },
 ): void {
-  const mayKeep = state !== 'provisional' && pendingLate === 0 && asked.from !== undefined && asked.filter === undefined;
+  const mayKeep =
+    state !== 'provisional' && pendingLate === 0 && asked.from !== undefined && asked.filter === undefined;
   reply.header('cache-control', mayKeep ? 'public, max-age=30' : 'no-cache');
 }

@@ -10,7 +10,6 @@
  */
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { Retryable } from '../infra/errors.ts';
-import type { TimeRange } from './queries.ts';
 import { integer, settingsOf } from './read-settings.ts';
 
 /** What is known of the recounts of a range. */
@@ -19,23 +18,29 @@ export interface Stated {
   readonly isSettled: boolean;
 }
 
-export interface StatedRange extends TimeRange, Stated {}
+/** Half-open, epoch ms. */
+interface Minutes {
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface StatedRange extends Minutes, Stated {}
 
 export interface StatedReading {
   /**
    * Reads what is visible of the range at one moment. `read` is called again where a recount became visible meanwhile.
    * @throws Retryable
    */
-  at<T>(range: TimeRange, read: (stated: Stated) => Promise<T>): Promise<T>;
+  at<T>(range: Minutes, read: (stated: Stated) => Promise<T>): Promise<T>;
   /** The same for a read that goes on for long, of what was there when it began: `begin` ends once that is so. */
-  begin<T>(range: TimeRange, begin: (stated: Stated) => Promise<T>, giveUp: (begun: T) => Promise<void>): Promise<T>;
+  begin<T>(range: Minutes, begin: (stated: Stated) => Promise<T>, giveUp: (begun: T) => Promise<void>): Promise<T>;
 }
 
 export function createStatedReading(
   clickhouse: ClickHouse,
   { timeoutMs }: { readonly timeoutMs: number },
 ): StatedReading {
-  const recountsOf = async (range: TimeRange): Promise<{ readonly visible: number; readonly unsettled: number }> => {
+  const recountsOf = async (range: Minutes): Promise<{ readonly visible: number; readonly unsettled: number }> => {
     const [row] = await clickhouse.query<{ visible: number; unsettled: number }>(
       `SELECT count() AS visible, countIf(settled = 0) AS unsettled FROM recounted_minute FINAL
        WHERE cells > 0 AND ${inMinutes(range)} ${settingsOf(1, timeoutMs)}`,
@@ -95,11 +100,11 @@ export const restatedColumns = `minute, ad_id, country, restated.1 AS partition,
   restated.2 AS clicks, restated.3 AS duplicates, restated.4 AS late`;
 
 /** SQL: whether a row of `restatement` in the range is in the counts. */
-export function isVisible(range: TimeRange): string {
+export function isVisible(range: Minutes): string {
   return `(empty(rows) OR (minute, at, job) IN (SELECT minute, at, job FROM recounted_minute WHERE ${inMinutes(range)}))`;
 }
 
-function inMinutes({ from, to }: TimeRange): string {
+function inMinutes({ from, to }: Minutes): string {
   const at = (ms: number) =>
     `toDateTime(${integer(Math.max(0, Math.min(2 ** 32 - 1, Math.floor(ms / 1_000))))}, 'UTC')`;
   return `minute >= ${at(from)} AND minute < ${at(to)}`;

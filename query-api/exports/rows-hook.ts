@@ -20,7 +20,10 @@ const tables: Readonly<Record<string, Table>> = {
   '/v1/ads/popular_ads': ranks,
   '/v1/ads/most_clicked': ranks,
   '/v1/ads/countries': { rows: body => listOf(body, 'countries'), columns: ['country', ...counts] },
-  '/v1/ads/:ad_id/series': { rows: body => pointsOf(body), columns: ['ad_id', 'start', ...counts, 'state', 'pending_late'] },
+  '/v1/ads/:ad_id/series': {
+    rows: body => pointsOf(body),
+    columns: ['ad_id', 'start', ...counts, 'state', 'pending_late'],
+  },
   '/v1/ads/series': {
     rows: body => listOf(body, 'series').flatMap(pointsOf),
     columns: ['ad_id', 'start', ...counts, 'state', 'pending_late'],

@@ -107,11 +107,7 @@ export async function settle(clickhouse: ClickHouse, span = always): Promise<voi
      SELECT ${restatedColumns} FROM ${rows.replace('FINAL', 'FINAL ARRAY JOIN rows AS restated')}
      ${settingsOf(0, timeoutMs)}, max_partitions_per_insert_block=1000`,
   );
-  await insertRows(
-    clickhouse,
-    'recounted_minute',
-    minutes.map(minute => ({ ...minute, settled: 1 })),
-  );
+  await sayThatSettled(clickhouse, minutes);
 }
 
 /** What differs, for who asks about the job. */
@@ -127,6 +123,11 @@ export async function recordDiff(
       return { job, minute, ad_id, country, before, after, at: Math.floor(at / 1_000) };
     }),
   );
+}
+
+function sayThatSettled(clickhouse: ClickHouse, minutes: readonly RecountedMinuteRow[]): Promise<void> {
+  const settled = minutes.map((minute): RecountedMinuteRow => ({ ...minute, settled: 1 }));
+  return insertRows(clickhouse, 'recounted_minute', settled);
 }
 
 const timeoutMs = 60_000;

@@ -1,8 +1,8 @@
 /** Reads what an event tells, in the order that keeps its states true: progress, counts, restatements (finality.ts). */
 import { finalityOf, stateAt } from '../finality.ts';
 import type { GroupQueries, SeriesRow } from '../group-queries.ts';
-import { isoOf } from '../parameters.ts';
 import type { LateClicks } from '../late-clicks.ts';
+import { isoOf } from '../parameters.ts';
 import type { Progress, Queries } from '../queries.ts';
 import type { RestatementQueries, TimedRestatement } from '../restatement-queries.ts';
 import { pointsOf } from '../series-points.ts';

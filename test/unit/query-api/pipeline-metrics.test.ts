@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Disk } from '../../../infra/clickhouse/disks.ts';
 import { registry } from '../../../infra/metrics.ts';
 import type { Pipeline, SinkPosition } from '../../../query-api/counted-log.ts';
+import { type LateClicks, lateClicksOf } from '../../../query-api/late-clicks.ts';
 import { patientPipeline } from '../../../query-api/patient-pipeline.ts';
 import { createPipelineMetrics } from '../../../query-api/pipeline-metrics.ts';
 import type { Progress } from '../../../query-api/queries.ts';
@@ -40,6 +41,7 @@ function setUp(
   rows: () => Promise<Progress[]> = async () => [progress(0)],
   disks: () => Promise<readonly Disk[]> = someDisk,
   writtenOff: () => Promise<Map<number, number>> = async () => new Map(),
+  lateClicks: () => Promise<LateClicks> = async () => lateClicksOf([]),
 ) {
   let time = now;
   const pipeline: Pipeline = { endOffsets: async () => new Map([[0, 45]]), sinkPositions: async () => [], ...given };
@@ -47,6 +49,7 @@ function setUp(
     queries: { progress: rows, writtenOff },
     clickhouse: { disks },
     pipeline: patientPipeline(pipeline, () => time),
+    lateClicks,
     now: () => time,
   });
   return {
