@@ -65,6 +65,27 @@ function setUp(
   };
 }
 
+describe('late clicks that wait', () => {
+  const names = ['late_minutes', 'late_clicks_waiting', 'late_clicks_waiting_since_timestamp_seconds'];
+  const told = async (lateClicks: () => Promise<LateClicks>) => {
+    const { scrape } = setUp({}, undefined, undefined, undefined, lateClicks);
+    await scrape();
+    const lines = (await registry.metrics()).split('\n');
+    return names.map(name => lines.find(line => line.startsWith(`adclicks_${name} `))?.split(' ')[1]);
+  };
+
+  it('are told as the rows have them, and not at all where nobody knows', async () => {
+    const waiting = [
+      { minute: 60_000, ad_id: 'a', clicks: 3, since: now - 5_000 },
+      { minute: 60_000, ad_id: 'b', clicks: 1, since: now - 9_000 },
+      { minute: 180_000, ad_id: 'a', clicks: 2, since: now },
+    ];
+    expect(await told(async () => lateClicksOf(waiting))).toEqual(['2', '6', `${(now - 9_000) / 1_000}`]);
+    expect(await told(away)).toEqual([undefined, undefined, undefined]);
+    expect(await told(async () => lateClicksOf([]))).toEqual(['0', '0', '0']);
+  });
+});
+
 describe('a scrape', () => {
   it('tells how much room the disks have, and nothing of those nobody can tell of', async () => {
     expect(await setUp().scrape('disk_free_bytes', 'disk_size_bytes')).toEqual([
