@@ -654,6 +654,14 @@ describe('GET /v1/clicks/{event_id}', () => {
     expect((await audit('late')).copies).toMatchObject([
       { outcome: 'restated', reason: 'too_late', job: id, state: 'restated' },
     ]);
+    // The same file once more: quarantined again, and known to be a copy.
+    const again = { ...late, clickId: '01KZZZZZZZZZZZZZZZZZZZZZZC', receivedAt: late.receivedAt + 9 };
+    await insertRaw(again);
+    await tooLate([again], 30);
+    expect((await audit('late')).copies).toMatchObject([
+      { click_id: late.clickId, outcome: 'restated' },
+      { click_id: again.clickId, outcome: 'duplicate', reason: 'too_late' },
+    ]);
     expect(await audit('nobody')).toMatchObject({ status: 404, code: 'not_found' });
   });
 });
