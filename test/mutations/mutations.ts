@@ -828,11 +828,18 @@ export const mutations: readonly Mutation[] = [
     integration: 'test/integration/clickhouse/restated-at-once.test.ts',
   },
   {
+    name: 'never-settled',
+    bug: 'a process begins a job without settling what another left: it states the same change a second time',
+    file: 'query-api/jobs/apply-changes.ts',
+    edits: [['if (minutes.length === 0) return;', 'if (span === always || minutes.length === 0) return;']],
+    unit: 'test/simulation/restated-at-once.test.ts',
+  },
+  {
     name: 'restated-while-read',
     bug: 'nobody looks whether a restatement became visible while counts and state were read',
     file: 'query-api/stated-rows.ts',
     edits: [['if (after.visible === before.visible) return found;', 'if (after) return found;']],
-    unit: 'test/unit/query-api/app.test.ts',
+    unit: 'test/simulation/restated-at-once.test.ts',
   },
   {
     name: 'shared-cache-has-users',
