@@ -41,16 +41,16 @@ export interface LateClicksOptions {
  */
 export function createLateClicks({ clickhouse, now, keepMs = 1_000, patienceMs = 200 }: LateClicksOptions) {
   const read = async (): Promise<LateClicks> => {
-    const lines = waitingLines(now());
+    const lines = lateLines(now());
     const rows = await clickhouse.query<WaitingRow>(
       `SELECT minute_ms AS minute, ad_id, count() AS clicks, toUnixTimestamp64Milli(min(appended)) AS since
-       FROM ${lines} GROUP BY minute_ms, ad_id ORDER BY minute_ms, ad_id LIMIT ${pairsKept + 1}
+       FROM ${lines} WHERE waits GROUP BY minute_ms, ad_id ORDER BY minute_ms, ad_id LIMIT ${pairsKept + 1}
        ${settingsOf(pairsKept + 1, timeoutMs)}, join_use_nulls=0`,
     );
     if (rows.length <= pairsKept) return lateClicksOf(rows);
     const minutes = await clickhouse.query<WaitingRow>(
       `SELECT minute_ms AS minute, '' AS ad_id, count() AS clicks, toUnixTimestamp64Milli(min(appended)) AS since
-       FROM ${lines} GROUP BY minute_ms ORDER BY minute_ms ${settingsOf(0, timeoutMs)}, join_use_nulls=0`,
+       FROM ${lines} WHERE waits GROUP BY minute_ms ORDER BY minute_ms ${settingsOf(0, timeoutMs)}, join_use_nulls=0`,
     );
     return lateClicksOf(minutes);
   };
@@ -106,13 +106,14 @@ export function lateClicksOf(rows: readonly WaitingRow[]): LateClicks {
 }
 
 /**
- * SQL: lines that wait, with the columns minute_ms, ad_id, day (of arrival), appended. Not those of minutes that cannot be
- * recounted any more, which ingest does not take. Needs join_use_nulls=0.
+ * SQL: lines that came too late, with the columns minute_ms, ad_id, day (of arrival), appended, and whether each `waits`.
+ * Not those of minutes that cannot be recounted any more, which ingest does not take. Needs join_use_nulls=0.
  */
-export function waitingLines(now: number): string {
+export function lateLines(now: number): string {
   const oldest = rawSince(now);
   return `(
-    SELECT late.minute_ms AS minute_ms, late.ad_id AS ad_id, late.day AS day, late.appended AS appended
+    SELECT late.minute_ms AS minute_ms, late.ad_id AS ad_id, late.day AS day, late.appended AS appended,
+      recounted.until[late.partition] <= late.offset AS waits
     FROM (
       SELECT intDiv(clicked_at, ${minuteMs}) * ${minuteMs} AS minute_ms, ad_id, partition, offset,
         toRelativeDayNum(appended_at) AS day, appended_at AS appended
@@ -125,7 +126,6 @@ export function waitingLines(now: number): string {
       FROM recounted_minute WHERE minute >= toDateTime(${integer(oldest / 1_000)}, 'UTC') AND notEmpty(read_until)
       GROUP BY recounted_ms
     ) AS recounted ON late.minute_ms = recounted.recounted_ms
-    WHERE recounted.until[late.partition] <= late.offset
   )`;
 }
 

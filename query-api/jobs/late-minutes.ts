@@ -7,7 +7,7 @@
  * so for a pause, so that a job which always fails neither runs without end nor is forgotten.
  */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
-import { arrivedSince, waitingLines } from '../late-clicks.ts';
+import { arrivedSince, lateLines } from '../late-clicks.ts';
 import { integer, settingsOf } from '../read-settings.ts';
 import type { Job } from './job.ts';
 
@@ -47,20 +47,13 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
   const uncounted = (from: number, to: number): Promise<UncountedMinute[]> => {
     const arrival = `fromUnixTimestamp64Milli(toInt64(${integer(arrivedSince(now()))}), 'UTC')`;
     return clickhouse.query(
-      `SELECT late.day AS day, late.minute AS minute, lines.total AS lines,
-         seen.seen_lines AS taken_lines, seen.job_state AS state, seen.job_updated AS updated_at
+      `SELECT late.day AS day, late.minute AS minute, late.total AS lines, seen.seen_lines AS taken_lines,
+         seen.job_state AS state, seen.job_updated AS updated_at
        FROM (
-         SELECT day, minute_ms AS minute FROM ${waitingLines(now())}
+         SELECT day, minute_ms AS minute, count() AS total FROM ${lateLines(now())}
          WHERE minute_ms >= ${integer(from)} AND minute_ms < ${integer(to)}
-         GROUP BY day, minute_ms
+         GROUP BY day, minute_ms HAVING countIf(waits) > 0
        ) AS late
-       LEFT JOIN (
-         SELECT toRelativeDayNum(appended_at) AS of_day, intDiv(clicked_at, 60000) * 60000 AS of_minute, count() AS total
-         FROM quarantine FINAL
-         WHERE reason = 'too_late' AND appended_at >= ${arrival}
-           AND clicked_at >= ${integer(from)} AND clicked_at < ${integer(to)}
-         GROUP BY of_day, of_minute
-       ) AS lines ON late.day = lines.of_day AND late.minute = lines.of_minute
        LEFT JOIN (
          SELECT recounted.seen_day AS seen_day, recounted.seen_minute_ms AS seen_minute_ms,
            recounted.seen_lines AS seen_lines, jobs.job_state AS job_state, jobs.job_updated AS job_updated

@@ -749,8 +749,8 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/late-clicks.ts',
     edits: [
       [
-        'WHERE recounted.until[late.partition] <= late.offset',
-        'WHERE late.minute_ms NOT IN (SELECT toInt64(toUnixTimestamp(minute)) * 1000 FROM minute_recount)',
+        'recounted.until[late.partition] <= late.offset AS waits',
+        'late.minute_ms NOT IN (SELECT toInt64(toUnixTimestamp(minute)) * 1000 FROM minute_recount) AS waits',
       ],
     ],
     integration: 'test/integration/clickhouse/late-clicks.test.ts',
@@ -761,9 +761,9 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/late-clicks.ts',
     edits: [
       [
-        'WHERE recounted.until[late.partition] <= late.offset',
-        `WHERE recounted.until[late.partition] <= late.offset AND late.minute_ms NOT IN (
-          SELECT toInt64(toUnixTimestamp(arrayJoin(minutes))) * 1000 FROM replay_job FINAL WHERE state = 'running')`,
+        'recounted.until[late.partition] <= late.offset AS waits',
+        `recounted.until[late.partition] <= late.offset AND late.minute_ms NOT IN (
+          SELECT toInt64(toUnixTimestamp(arrayJoin(minutes))) * 1000 FROM replay_job FINAL WHERE state = 'running') AS waits`,
       ],
     ],
     integration: 'test/integration/clickhouse/late-clicks.test.ts',
