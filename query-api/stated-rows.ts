@@ -99,9 +99,11 @@ export const restatedColumns = `minute, ad_id, country, restated.1 AS partition,
   bitOr(bitShiftLeft(toUInt64(revision), 48), toUInt64(toUnixTimestamp64Milli(at))) AS version,
   restated.2 AS clicks, restated.3 AS duplicates, restated.4 AS late`;
 
-/** SQL: whether a row of `restatement` in the range is in the counts. */
+/** SQL: whether a row of `restatement` in the range is in the counts. Columns by the table's name: a select may call something of its own `at`. */
 export function isVisible(range: Minutes): string {
-  return `(empty(rows) OR (minute, at, job) IN (SELECT minute, at, job FROM recounted_minute WHERE ${inMinutes(range)}))`;
+  return `(empty(restatement.rows) OR (restatement.minute, restatement.at, restatement.job) IN (
+    SELECT minute, at, job FROM recounted_minute WHERE ${inMinutes(range)}
+  ))`;
 }
 
 function inMinutes({ from, to }: Minutes): string {

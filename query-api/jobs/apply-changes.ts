@@ -50,7 +50,7 @@ export function createRestater({ clickhouse, job, reason, readUntil, now }: Rest
   let staged: RecountedMinuteRow[] = [];
   return {
     async stage(changes, recounted) {
-      const at = now();
+      const at = momentAfter(now());
       const rows = changes.map((change): RestatementRow => ({ ...change, job, reason, at }));
       await insertRows(clickhouse, 'restatement', rows);
       const cells = new Map(recounted.map(minute => [minute / 1_000, 0]));
@@ -129,6 +129,14 @@ function sayThatSettled(clickhouse: ClickHouse, minutes: readonly RecountedMinut
   const settled = minutes.map((minute): RecountedMinuteRow => ({ ...minute, settled: 1 }));
   return insertRows(clickhouse, 'recounted_minute', settled);
 }
+
+/** Never the same twice: with the job and the minute it names what becomes visible at once. */
+function momentAfter(now: number): number {
+  last = Math.max(now, last + 1);
+  return last;
+}
+
+let last = 0;
 
 const timeoutMs = 60_000;
 const rowsPerInsert = 50_000;

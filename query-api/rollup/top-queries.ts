@@ -5,7 +5,7 @@
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { AdCursor, Selection, StatedSelection } from '../queries.ts';
 import { integer, settingsOf } from '../read-settings.ts';
-import type { StatedRange } from '../stated-rows.ts';
+import { type StatedRange, statedRows } from '../stated-rows.ts';
 import type { BlockDirectory } from './block-directory.ts';
 import type { Plan } from './blocks.ts';
 import { blocksWithin, inRanges, literal, rowsOfAds } from './rolled-sql.ts';
@@ -45,7 +45,7 @@ export function createTopQueries(
    * From the first `depth` of each list. An ad without a name stands for the lists themselves: its bounds are those of
    * all, of the same moment.
    */
-  const candidates = async (limit: number, depth: number, plan: Plan): Promise<Listed[]> =>
+  const candidates = async (limit: number, depth: number, plan: Plan, range: StatedRange): Promise<Listed[]> =>
     await clickhouse.query(
       `SELECT ad_id, sum(clicks) AS listed, sum(bound) AS bounds
        FROM (
@@ -55,7 +55,8 @@ export function createTopQueries(
          ARRAY JOIN arrayPushBack(arraySlice(ads, 1, ${integer(depth)}), ('', toUInt64(0))) AS ad
          WHERE ${blocksWithin(plan)}
          UNION ALL
-         SELECT ad_id, clicks, toUInt64(0) AS bound FROM ad_minute FINAL WHERE ${inRanges('minute', plan.rest)}
+         SELECT ad_id, clicks, toUInt64(0) AS bound
+         FROM ${statedRows('ad_minute', inRanges('minute', plan.rest), range)}
        )
        GROUP BY ad_id ORDER BY ad_id = '' DESC, toInt64(listed) - toInt64(bounds) DESC, ad_id
        LIMIT ${integer(limit + 1)} ${settings(limit + 1)}`,
@@ -76,7 +77,7 @@ export function createTopQueries(
     range: StatedRange,
   ): Promise<AdCount[] | undefined> => {
     const looked = 2 * limit + 400;
-    const [all, ...ads] = await candidates(looked, depth, plan);
+    const [all, ...ads] = await candidates(looked, depth, plan, range);
     if (all === undefined || all.ad_id !== '') return undefined;
     const settled = settle(ads, all.bounds, limit, ads.length < looked);
     if (settled === undefined) return undefined;

@@ -817,7 +817,7 @@ export const mutations: readonly Mutation[] = [
     name: 'told-is-visible',
     bug: 'changes that are told are taken for visible: a number is called restated before it is',
     file: 'query-api/stated-rows.ts',
-    edits: [['return `(empty(rows) OR', 'return `(1 OR']],
+    edits: [['return `(empty(restatement.rows) OR', 'return `(1 OR']],
     integration: 'test/integration/clickhouse/restated-at-once.test.ts',
   },
   {

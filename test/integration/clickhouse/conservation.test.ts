@@ -34,6 +34,7 @@ const tables = [
   'partition_progress',
   'quarantine',
   'restatement',
+  'recounted_minute',
   'conservation_seal',
 ] as const;
 

@@ -433,7 +433,8 @@ describe('late clicks', () => {
 
     const more = click({ clickedAt: start + 2 });
     await insertRaw(more);
-    await tooLate([more, { ...onTime, clickId: '01KZZZZZZZZZZZZZZZZZZZZZZB' }], 10);
+    await tooLate([more, { ...onTime, clickId: '01KZZZZZZZZZZZZZZZZZZZZZZB' }], 110);
+    rawAt = 200;
     await eventually('restated again', async () => (await countOf('ad_1')).count === 3, 45_000);
     await eventually('done', async () =>
       (await call('GET', '/v1/replays')).body.replays.every((r: { state: string }) => r.state === 'done'),

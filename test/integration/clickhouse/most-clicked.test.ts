@@ -84,7 +84,13 @@ describe('GET /v1/ads/most_clicked', () => {
         from: '2026-11-21T14:00:00.000Z',
         to: '2026-11-21T14:05:00.000Z',
       },
-      ...{ state: 'final', watermark: '2026-11-21T14:07:00.000Z', source: 'computed', ads: truth(5, 5) },
+      ...{
+        state: 'final',
+        pending_late: 0,
+        watermark: '2026-11-21T14:07:00.000Z',
+        source: 'computed',
+        ads: truth(5, 5),
+      },
     });
   });
 
