@@ -821,6 +821,18 @@ export const mutations: readonly Mutation[] = [
     integration: 'test/integration/clickhouse/restated-at-once.test.ts',
   },
   {
+    name: 'half-copied-in-lists',
+    bug: 'top lists that are put together from lists take the counts as they are while a restatement is copied',
+    file: 'query-api/rollup/top-queries.ts',
+    edits: [
+      [
+        'await candidates(looked, depth, plan, range)',
+        'await candidates(looked, depth, plan, { ...range, isSettled: true })',
+      ],
+    ],
+    integration: 'test/integration/clickhouse/restated-at-once.test.ts',
+  },
+  {
     name: 'half-copied-is-read',
     bug: 'readers take the counts as they are while a restatement is copied into them',
     file: 'query-api/stated-rows.ts',
