@@ -206,7 +206,7 @@ describe('the law that what was accepted is counted', () => {
     expect(await uncounted()).toEqual(found);
     // As a fault would leave it: read, says the recount, and it has changed nothing.
     await insert('recounted_minute', {
-      ...{ minute: start / 1_000, at: now, job: 'j', cells: 0, read_until: { 2: 1_000 }, settled: 1 },
+      ...{ minute: start / 1_000, at: now, job: 'claims', cells: 0, read_until: { 2: 1_000 }, settled: 1 },
     });
     expect((await waiting()).clicks).toBe(0);
     expect(await uncounted()).toEqual(found);
