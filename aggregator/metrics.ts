@@ -7,6 +7,8 @@ import type { Checkpoint, Totals } from './core/checkpoint.ts';
 import type { Output, PartitionAggregator } from './core/partition-aggregator.ts';
 
 const lines = counter('aggregator_lines_total', 'Lines committed, by outcome', ['outcome']);
+const setAside = counter('aggregator_quarantined_lines_total', 'Lines committed to quarantine, by reason', ['reason']);
+for (const reason of ['malformed', 'future', 'too_late'] as const) setAside.inc({ reason }, 0);
 const rows = counter('aggregator_rows_total', 'Rows written to topic aggregates');
 const commitSeconds = histogram('aggregator_commit_seconds', 'Duration of a commit');
 const position = gauge('aggregator_position', 'Offset of the next record to count', ['partition']);
@@ -53,6 +55,8 @@ export function committed(output: Output, state: PartitionAggregator['state'], m
   for (const outcome of ['counted', 'duplicates', 'quarantined'] as const) {
     lines.inc({ outcome }, checkpoint.totals[outcome] - before.totals[outcome]);
   }
+  for (const [reason, { length }] of Map.groupBy(output.quarantined, row => row.reason))
+    setAside.inc({ reason }, length);
   for (const outcome of ['acknowledged', 'missing', 'repeated'] as const) {
     acks.inc({ outcome }, checkpoint.acks[outcome] - before.acks[outcome]);
   }

@@ -2,7 +2,8 @@
  * CONTRACT: what a recount of final minutes says, and what is written where it differs from what was answered.
  *
  * A recount feeds all raw clicks of a minute through the same core as the stream. Where the clicks of a cell (minute, ad,
- * country) differ, the cell gets new rows with the next revision, and one row of `restatement` that says so.
+ * country) differ, the cell gets new rows with the next revision, and one row of `restatement` that says so and has them.
+ * What a job changes in a minute becomes visible at once, with one row of `recounted_minute`.
  */
 import type { AdMinuteRow } from './ad-minute.ts';
 
@@ -33,11 +34,26 @@ export interface CellChange {
 }
 
 /** A row of table `restatement`. */
-export interface RestatementRow extends Omit<CellChange, 'rows'> {
+export interface RestatementRow extends CellChange {
   readonly job: string;
   readonly reason: RestatementReason;
   /** Epoch ms. */
   readonly at: number;
+}
+
+/** A row of table `recounted_minute`. */
+export interface RecountedMinuteRow {
+  /** Epoch seconds. */
+  readonly minute: number;
+  /** Epoch ms, and `job`: those of the restatement's rows. */
+  readonly at: number;
+  readonly job: string;
+  /** How many rows of `restatement` it makes visible. */
+  readonly cells: number;
+  /** By partition of topic `clicks`: raw had all clicks before this offset when the minute was recounted. */
+  readonly read_until: Readonly<Record<string, number>>;
+  /** 1: `ad_minute` has the rows. */
+  readonly settled: 0 | 1;
 }
 
 /**

@@ -3,7 +3,7 @@
  * changes afterwards. Statements are IF NOT EXISTS, so a process that died in the middle, or two that run at the same
  * time, do no harm: a file is recorded after its last statement, and until then simply applied again.
  *
- * A migration only adds (tables, columns with a default, indexes, views), so the release before runs on what a newer one
+ * A migration only adds (tables, columns with a default, rows, indexes, views), so the release before runs on what a newer one
  * has migrated, and passes over files that it does not have. `ad_minute` gains no columns (aggregator/ad-minute.ts).
  */
 import { createHash } from 'node:crypto';

@@ -24,6 +24,7 @@ import { createGroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import { inTime } from './in-time.ts';
 import { createJobStore } from './jobs/job-store.ts';
+import { createLateClicks } from './late-clicks.ts';
 import { createLiveFeed } from './live/live-feed.ts';
 import { readLive } from './live/live-reading.ts';
 import { logEndsOf } from './log-ends.ts';
@@ -59,6 +60,7 @@ import { routeReplays } from './routes/replays.ts';
 import { routeRestatements } from './routes/restatements.ts';
 import { routeSeries } from './routes/series.ts';
 import { routeStatus } from './routes/status.ts';
+import { createStatedReading } from './stated-rows.ts';
 
 export interface QueryApiDeps {
   readonly config: QueryApiConfig;
@@ -92,6 +94,7 @@ export async function buildQueryApi({
 }: QueryApiDeps): Promise<Http> {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const queries = createQueries(clickhouse, timeouts);
+  const lateClicks = createLateClicks({ clickhouse, now });
   const patient = patientPipeline(pipeline, now);
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const http = await createHttp({
@@ -118,22 +121,13 @@ export async function buildQueryApi({
     operationsPort: config.QUERY_API_OPS_PORT,
     servesPages: true,
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
-    beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, now }),
+    beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, lateClicks, now }),
     life,
   });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
-  const deps = routeDepsOf({
-    config,
-    clients,
-    clickhouse,
-    log,
-    now,
-    pipeline: patient,
-    routing,
-    partitions,
-    rowsChecked,
-  });
+  const own = { config, clients, clickhouse, log, now, pipeline: patient, lateClicks };
+  const deps = routeDepsOf({ ...own, routing, partitions, rowsChecked });
   // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
   onDrain(http, () => deps.live[Symbol.asyncDispose]());
   http.addHook('preClose', async () => {
@@ -154,7 +148,9 @@ function routeDepsOf({
   routing,
   partitions,
   rowsChecked,
-}: Omit<Required<QueryApiDeps>, 'readiness' | 'life'> & { readonly clients: Clients }): RouteDeps {
+  lateClicks,
+}: Omit<Required<QueryApiDeps>, 'readiness' | 'life'> &
+  Pick<RouteDeps, 'lateClicks'> & { readonly clients: Clients }): RouteDeps {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const queries = createQueries(clickhouse, timeouts);
   const rawCoverage = createRawCoverage({
@@ -164,6 +160,8 @@ function routeDepsOf({
     queries: { ...queries, progress: rawCoverage.telling(queries.progress) },
     groups: createGroupQueries(clickhouse, timeouts),
     restatements: createRestatementQueries(clickhouse, timeouts),
+    stated: createStatedReading(clickhouse, timeouts),
+    lateClicks,
   };
   const logEnds = logEndsOf(pipeline);
   const routingInTime = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
@@ -268,7 +266,15 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
   await http.register(cors, {
     origin: origins === '*' ? '*' : origins.split(','),
     methods: ['GET', 'HEAD'],
-    exposedHeaders: ['etag', 'retry-after', 'x-state', 'x-watermark', 'x-final-until', 'x-next-cursor'],
+    exposedHeaders: [
+      'etag',
+      'retry-after',
+      'x-state',
+      'x-pending-late',
+      'x-watermark',
+      'x-final-until',
+      'x-next-cursor',
+    ],
     maxAge: 600,
   });
 }

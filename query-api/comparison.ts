@@ -1,7 +1,8 @@
 /** `compare=previous`: the same question of as long a range right before. */
 import { Type } from 'typebox';
 import { type Finality, stateAt } from './finality.ts';
-import { anyCountFields, countField, isoOf, stateField, timeField } from './parameters.ts';
+import type { LateClicks } from './late-clicks.ts';
+import { anyCountFields, countField, isoOf, pendingLateField, stateField, timeField } from './parameters.ts';
 import type { TimeRange } from './queries.ts';
 import { type ReadDeps, readRanks, readTotals, selectionOf, type Wanted } from './readings.ts';
 import { stepsMs } from './time-range.ts';
@@ -12,7 +13,13 @@ export const compareParameter = (description: string) =>
 export const previousField = (description: string) =>
   Type.Optional(
     Type.Object(
-      { from: timeField('begin, inclusive'), to: timeField('end, exclusive'), ...anyCountFields, state: stateField },
+      {
+        from: timeField('begin, inclusive'),
+        to: timeField('end, exclusive'),
+        ...anyCountFields,
+        state: stateField,
+        pending_late: pendingLateField,
+      },
       { additionalProperties: false, description: `with \`compare=previous\`: ${description}` },
     ),
   );
@@ -21,8 +28,13 @@ export function previousRange({ from, to }: TimeRange): TimeRange {
   return { from: Math.max(0, from - (to - from)), to: from };
 }
 
+/** A range and, where it is asked for, the one before: they are read as of one moment. */
+export function withPrevious(range: TimeRange, before: TimeRange | undefined): TimeRange {
+  return { from: before?.from ?? range.from, to: range.to };
+}
+
 /** Sums of a range before, as they stand in an answer. */
-export async function readPrevious(deps: ReadDeps, wanted: Wanted, told: Finality) {
+export async function readPrevious(deps: ReadDeps, wanted: Wanted, told: Finality, waiting: LateClicks) {
   const { rows, finality } = await readTotals(deps, { ...wanted, uniques: false }, told);
   const restated = await deps.groups.restatedSteps(wanted.adIds, stepsMs.day, selectionOf(wanted));
   const { count = 0, duplicates = 0, late = 0 } = rows[0] ?? {};
@@ -31,6 +43,7 @@ export async function readPrevious(deps: ReadDeps, wanted: Wanted, told: Finalit
     to: isoOf(wanted.to),
     ...{ count, duplicates, late },
     state: stateAt(finality, wanted.to, restated.length > 0),
+    pending_late: waiting.of(wanted.adIds)(wanted),
   };
 }
 
@@ -49,13 +62,24 @@ export const previousRankField = Type.Optional(
 
 export const previousRangeField = Type.Optional(
   Type.Object(
-    { from: timeField('begin, inclusive'), to: timeField('end, exclusive'), state: stateField },
+    {
+      from: timeField('begin, inclusive'),
+      to: timeField('end, exclusive'),
+      state: stateField,
+      pending_late: pendingLateField,
+    },
     { additionalProperties: false, description: 'with `compare=previous`: the range before' },
   ),
 );
 
 /** Where listed ads stood in a range before. */
-export async function readPreviousRanks(deps: ReadDeps, adIds: readonly string[], wanted: Wanted, told: Finality) {
+export async function readPreviousRanks(
+  deps: ReadDeps,
+  adIds: readonly string[],
+  wanted: Wanted,
+  told: Finality,
+  late: LateClicks,
+) {
   const { rows, finality } = await readRanks(deps, adIds, { ...wanted, uniques: false }, told);
   const restated = await deps.groups.restatedSteps([], stepsMs.day, selectionOf(wanted));
   return {
@@ -63,6 +87,7 @@ export async function readPreviousRanks(deps: ReadDeps, adIds: readonly string[]
       from: isoOf(wanted.from),
       to: isoOf(wanted.to),
       state: stateAt(finality, wanted.to, restated.length > 0),
+      pending_late: late.of([])(wanted),
     },
     of: new Map(rows.map(({ ad_id, rank, count }) => [ad_id, { rank, count }])),
   };

@@ -5,9 +5,15 @@
  * fresher than it claims; the other way round, a count read before the last late click could be called final by
  * progress that was read after it. (The sink inserts rows before the progress that covers them, for the same reason.)
  *
- * Restatements are read AFTER counts: they are written before the counts they tell of, so a final number that has
- * changed is never called `final`. Told and not yet counted, a restatement has added nothing: what is undone for `as_of`
- * goes by the counts themselves.
+ * Restatements are read with the counts, as of one moment (`stated-rows.ts`): all that a job changes in a minute is in
+ * the counts and makes the state `restated`, or none of it does either.
+ *
+ * Late clicks that wait for their restatement do not change a state. `final` says that only a restatement will change the
+ * number, and `pending_late` beside it, that one is coming and by how many clicks at most (`late-clicks.ts`). Were such a
+ * range provisional, who sends one late click a minute could keep the totals of all ads from ever being final, and take
+ * back the word `final` after a bill was written by it. So: `final` or `restated` with `pending_late: 0` is complete, as
+ * far as anybody knows; with more it is what has been stated so far. Late clicks are read BEFORE counts: a restatement
+ * that comes in between is counted, and told as waiting for a moment longer, never the other way round.
  */
 import type { Progress } from './queries.ts';
 

@@ -8,6 +8,7 @@ import {
   type Counts,
   noClicks,
   type Selection,
+  type StatedSelection,
   sums,
   within,
 } from './queries.ts';
@@ -15,6 +16,7 @@ import { settingsOf } from './read-settings.ts';
 import { createBlockDirectory } from './rollup/block-directory.ts';
 import { hourMs } from './rollup/blocks.ts';
 import { createRolledRows } from './rollup/rolled-rows.ts';
+import { isVisible } from './stated-rows.ts';
 import { type Step, startOf, stepsIn } from './step.ts';
 
 /** Which ads; empty: all of them. */
@@ -41,7 +43,7 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);
   const rows = createRolledRows(createBlockDirectory(clickhouse, { timeoutMs }));
   return {
-    async totals(adIds: AdIds, selection: Selection): Promise<Counts> {
+    async totals(adIds: AdIds, selection: StatedSelection): Promise<Counts> {
       const [row] = await clickhouse.query<Counts>(
         `SELECT ${sums} FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)} ${settings(1)}`,
         bound(selection),
@@ -50,7 +52,7 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
     },
 
     /** Sums per step, of each ad that is named or of all together; steps without rows are left out. */
-    async series(adIds: AdIds, step: Step, selection: Selection): Promise<SeriesRow[]> {
+    async series(adIds: AdIds, step: Step, selection: StatedSelection): Promise<SeriesRow[]> {
       return await clickhouse.query(
         `SELECT ${nameOf(adIds)} AS ad_id, ${startOf('minute', step)} AS start, ${sums}
          FROM ${await rows.of(adIds, selection, { hours: isOfHours(step) })} WHERE ${within(selection)}
@@ -67,13 +69,14 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
     ): Promise<{ readonly ad_id: string; readonly start: number }[]> {
       return await clickhouse.query(
         `SELECT DISTINCT ${nameOf(adIds)} AS ad_id, ${startOf('minute', step)} AS start FROM restatement FINAL
-         WHERE ${among(adIds)} ${within(selection)} ${settings(rowsOf(adIds, step, selection))}`,
+         WHERE ${among(adIds)} ${within(selection)} AND ${isVisible(selection)}
+         ${settings(rowsOf(adIds, step, selection))}`,
         boundTo(adIds, selection),
       );
     },
 
     /** By clicks, then by name. */
-    async countries(adIds: AdIds, selection: Selection): Promise<(Counts & { readonly country: string })[]> {
+    async countries(adIds: AdIds, selection: StatedSelection): Promise<(Counts & { readonly country: string })[]> {
       return await clickhouse.query(
         `SELECT country, ${sums} FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)}
          GROUP BY country HAVING count > 0 OR duplicates > 0
@@ -83,7 +86,7 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
     },
 
     /** Places of some ads in the top list of all; those without clicks have none. */
-    async ranks(adIds: AdIds, selection: Selection): Promise<AdRank[]> {
+    async ranks(adIds: AdIds, selection: StatedSelection): Promise<AdRank[]> {
       return await clickhouse.query(
         `SELECT ad_id, count, rank FROM (
            SELECT ad_id, sum(clicks) AS count, row_number() OVER (ORDER BY sum(clicks) DESC, ad_id) AS rank
@@ -97,7 +100,7 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
     async adsByPrefix(
       prefix: string,
       limit: number,
-      selection: Selection,
+      selection: StatedSelection,
       after?: AdCursor,
     ): Promise<{ readonly ad_id: string; readonly count: number }[]> {
       return await clickhouse.query(

@@ -63,6 +63,12 @@ export const stateField = Type.Enum(['provisional', 'final', 'restated'], {
     '`provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it',
 });
 
+export const pendingLateField = Type.Integer({
+  minimum: 0,
+  description:
+    'clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing',
+});
+
 export const timeField = (description: string) => Type.String({ description, examples: ['2025-11-22T08:26:00.000Z'] });
 export const countField = (description: string) => Type.Integer({ minimum: 0, description });
 
@@ -98,11 +104,16 @@ export function isoOrNull(ms: number | null): string | null {
 }
 
 /**
- * What may be kept is asked for again before it is used (`no-cache`, and see `etag.ts`), but for a final number: it may
- * be used for a short while unasked (a recount could restate it), if the address says which minutes it is of ("the last
+ * What may be kept is asked for again before it is used (`no-cache`, and see `etag.ts`), but for a final number for which
+ * no late click waits: it may be used for a short while unasked (a recount could restate it), if the address says which minutes it is of ("the last
  * minute" is another one soon) and by which rules (a stored filter may be changed). `private-answers.ts` says which of them are for who asked alone.
  */
-export function setCaching(reply: FastifyReply, state: State, asked: AskedRange & { readonly filter?: string }): void {
-  const mayKeep = state !== 'provisional' && asked.from !== undefined && asked.filter === undefined;
+export function setCaching(
+  reply: FastifyReply,
+  { state, pendingLate }: { readonly state: State; readonly pendingLate: number },
+  asked: AskedRange & { readonly filter?: string },
+): void {
+  const mayKeep =
+    state !== 'provisional' && pendingLate === 0 && asked.from !== undefined && asked.filter === undefined;
   reply.header('cache-control', mayKeep ? 'public, max-age=30' : 'no-cache');
 }

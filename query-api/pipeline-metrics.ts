@@ -7,6 +7,7 @@ import { counter, gauge } from '../infra/metrics.ts';
 import { cached } from './cached.ts';
 import type { Pipeline } from './counted-log.ts';
 import { inTime } from './in-time.ts';
+import type { LateClicks } from './late-clicks.ts';
 import type { Progress, Queries } from './queries.ts';
 
 export interface PipelineMetricsDeps {
@@ -14,6 +15,7 @@ export interface PipelineMetricsDeps {
   readonly clickhouse: Pick<ClickHouse, 'disks'>;
   /** Answers in time. */
   readonly pipeline: Pipeline;
+  readonly lateClicks: () => Promise<LateClicks>;
   /** Epoch ms. */
   readonly now: () => number;
 }
@@ -23,21 +25,24 @@ export function createPipelineMetrics({
   queries,
   clickhouse,
   pipeline,
+  lateClicks,
   now,
 }: PipelineMetricsDeps): () => Promise<void> {
   const progress = cached(() => inTime(queries.progress()), 1_000, now);
   const writtenOff = cached(() => inTime(queries.writtenOff()), 1_000, now);
   const disks = cached(() => inTime(clickhouse.disks()), 1_000, now);
   return async () => {
-    const [rows, off, ends, sinks, space] = await Promise.all([
+    const [rows, off, ends, sinks, space, late] = await Promise.all([
       orUndefined(progress()),
       orUndefined(writtenOff()),
       orUndefined(pipeline.endOffsets()),
       orUndefined(pipeline.sinkPositions()),
       orUndefined(disks()),
+      orUndefined(inTime(lateClicks())),
     ]);
     for (const metric of [lines, acknowledged, missing, lagSeconds, lagRecords, sinkLagRecords, diskFree, diskSize])
       metric.reset();
+    tellLate(late);
     for (const { name, freeBytes, sizeBytes } of space ?? []) {
       diskFree.set({ disk: name }, freeBytes);
       diskSize.set({ disk: name }, sizeBytes);
@@ -83,6 +88,23 @@ const sinkLagRecords = gauge(
 );
 const diskFree = gauge('disk_free_bytes', 'Free where the store (and the embedded broker) writes', ['disk']);
 const diskSize = gauge('disk_size_bytes', 'Size of that disk', ['disk']);
+
+const lateMinutes = gauge('late_minutes', 'Final minutes with late clicks that are in no count yet');
+const lateClicksWaiting = gauge('late_clicks_waiting', 'Late clicks that wait for their restatement');
+const lateClicksSince = gauge(
+  'late_clicks_waiting_since_timestamp_seconds',
+  'When the late click came that has waited longest; 0: none waits',
+);
+
+function tellLate(late: LateClicks | undefined): void {
+  if (late === undefined) {
+    for (const metric of [lateMinutes, lateClicksWaiting, lateClicksSince]) metric.remove();
+    return;
+  }
+  lateMinutes.set(late.minutes);
+  lateClicksWaiting.set(late.clicks);
+  lateClicksSince.set((late.since ?? 0) / 1_000);
+}
 
 function tellProgress(row: Progress, now: number): void {
   const { partition, watermark } = row;

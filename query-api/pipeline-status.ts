@@ -3,6 +3,7 @@ import { partitionsAt } from '../ingest/hot-ads/partition-rule.ts';
 import { finalityOf } from './finality.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import type { RowsChecked } from './jobs/conservation-watch.ts';
+import type { LateClicks } from './late-clicks.ts';
 import { isoOf, isoOrNull } from './parameters.ts';
 import type { Progress } from './queries.ts';
 
@@ -18,6 +19,7 @@ export function statusOf(
   now: number,
 ) {
   const { watermark, finalUntil } = finalityOf(progress);
+  const uncounted = rowsChecked?.uncounted?.reduce((sum, { clicks }) => sum + clicks, 0) ?? null;
   const known = new Map(progress.map(row => [row.partition, row]));
   const partitions = [...new Set([...known.keys(), ...(endOffsets?.keys() ?? [])])]
     .sort((a, b) => a - b)
@@ -41,7 +43,8 @@ export function statusOf(
       missing: total('missing'),
       written_off: total('written_off'),
       unread_records: endOffsets ? partitions.reduce((sum, row) => sum + (row.lag_records ?? 0), 0) : null,
-      balanced: partitions.every(isBalanced),
+      balanced: partitions.every(isBalanced) && (uncounted ?? 0) === 0,
+      uncounted,
       rows: rowsChecked === undefined ? null : rowsStatus(rowsChecked),
     },
   };
@@ -110,6 +113,11 @@ function rowsStatus({ checkedAt, differences }: RowsChecked) {
     difference: differences.reduce((sum, { difference }) => sum + Math.abs(difference), 0),
     differences: [...differences],
   };
+}
+
+/** Late clicks that wait for their restatement. */
+export function waitingStatus({ clicks, minutes, since }: LateClicks) {
+  return { clicks, minutes, since: isoOrNull(since ?? null) };
 }
 
 function ageOf(watermark: number | null, now: number): number | null {

@@ -9,6 +9,7 @@
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import type { CountryLists } from './filters/click-filter.ts';
 import { settingsOf } from './read-settings.ts';
+import { type Stated, statedRows } from './stated-rows.ts';
 
 /** Half-open, epoch ms, whole minutes. */
 export interface TimeRange {
@@ -44,6 +45,9 @@ export interface Selection extends TimeRange {
   readonly country: string | CountryLists | undefined;
 }
 
+/** Of counts as they are stated. */
+export interface StatedSelection extends Selection, Stated {}
+
 /** The last ad of a page: the next ones have fewer clicks, or as many and a later id. */
 export interface AdCursor {
   readonly count: number;
@@ -58,12 +62,11 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
     /** By clicks, then by ad_id: equal counts always come in the same order. */
     async popularAds(
       limit: number,
-      selection: Selection,
+      selection: StatedSelection,
       after?: AdCursor,
     ): Promise<{ ad_id: string; count: number }[]> {
       return await clickhouse.query(
-        `SELECT ad_id, sum(clicks) AS count FROM ad_minute FINAL
-         WHERE ${within(selection)}
+        `SELECT ad_id, sum(clicks) AS count FROM ${statedRows('ad_minute', within(selection), selection)}
          GROUP BY ad_id HAVING count > 0 ${after === undefined ? '' : `AND ${beyond}`}
          ORDER BY count DESC, ad_id LIMIT {limit:UInt32} ${settings(limit)}`,
         { limit, ...bound(selection), ...boundAfter(after) },

@@ -18,11 +18,12 @@ import type { ClickFilter } from './filters/click-filter.ts';
 import { conditionOf } from './filters/filter-sql.ts';
 import type { AdIds, AdRank } from './group-queries.ts';
 import { clickedWithin, minuteWithin } from './jobs/recount-queries.ts';
-import type { AdCursor, TimeRange } from './queries.ts';
+import type { AdCursor } from './queries.ts';
 import { integer, literal, settingsOf } from './read-settings.ts';
+import { type StatedRange, statedRows } from './stated-rows.ts';
 import { type Step, startOf, stepsIn } from './step.ts';
 
-export interface RawSelection extends TimeRange {
+export interface RawSelection extends StatedRange {
   readonly adIds: AdIds;
   readonly filter: ClickFilter;
   /** Whether users are estimated, too; otherwise there are none. */
@@ -172,8 +173,11 @@ function groupsBy(key: string, selection: RawSelection): string {
         sum(sipHash64(m, ad) * stated) AS stated_sum ${users(`''`, '0')}
       FROM (
         SELECT minute AS m, ad_id AS ad, toString(country) AS of_country, clicks AS stated
-        FROM ${adIds.length === 0 ? 'ad_minute' : 'ad_minute_by_ad'} FINAL
-        WHERE ${minuteWithin(selection)} ${among(adIds)}
+        FROM ${statedRows(
+          adIds.length === 0 ? 'ad_minute' : 'ad_minute_by_ad',
+          `${minuteWithin(selection)} ${among(adIds)}`,
+          selection,
+        )}
       ) GROUP BY key
     ),
     groups AS (

@@ -1,21 +1,22 @@
 /**
  * One question, two places to answer it from: counts by minute, ad and country where they can tell, else raw clicks.
- * What is read carries how final it can be. Called after progress was read (`finality.ts`).
+ * What is read carries how final it can be. Called after progress was read (`finality.ts`), within `StatedReading.at`.
  */
 import { Type } from 'typebox';
 import { type ClickFilter, countryOf, needsRaw } from './filters/click-filter.ts';
 import { type Finality, finalityOfRaw } from './finality.ts';
 import type { AdIds, AdRank, GroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
-import type { AdCursor, Selection, TimeRange } from './queries.ts';
+import type { AdCursor, StatedSelection } from './queries.ts';
 import type { RawCoverage } from './raw-coverage.ts';
 import type { RawCounts, RawQueries, RawSelection } from './raw-queries.ts';
 import type { TopQueries } from './rollup/top-queries.ts';
+import type { StatedRange } from './stated-rows.ts';
 import { type Step, stepsOf } from './step.ts';
 import { type CountedUniques, type Uniques, uniquesOf } from './uniques.ts';
 
 /** Whose clicks are asked for, and whether their users are, too. */
-export interface Wanted extends TimeRange {
+export interface Wanted extends StatedRange {
   readonly adIds: AdIds;
   readonly filter: ClickFilter;
   readonly uniques: boolean;
@@ -62,8 +63,8 @@ export function isFromRaw({ filter, uniques }: Pick<Wanted, 'filter' | 'uniques'
 }
 
 /** Restatements are looked for in this selection, whichever place was read. */
-export function selectionOf({ from, to, filter }: Wanted): Selection {
-  return { from, to, country: countryOf(filter) };
+export function selectionOf({ from, to, isSettled, filter }: Wanted): StatedSelection {
+  return { from, to, isSettled, country: countryOf(filter) };
 }
 
 export async function readTotals(deps: ReadDeps, wanted: Wanted, finality: Finality): Promise<Reading<ReadCounts>> {

@@ -1,8 +1,9 @@
 /** What has been restated: the history of final counts. Rules as in queries.ts. */
 import type { RestatementReason } from '../aggregator/restatement.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
-import { bound, type Selection, within } from './queries.ts';
+import { bound, type Selection, type StatedSelection, within } from './queries.ts';
 import { settingsOf } from './read-settings.ts';
+import { isVisible, statedRows } from './stated-rows.ts';
 
 export interface Restatement {
   /** Epoch ms. */
@@ -34,11 +35,6 @@ export interface UndoneCounts {
   readonly late: number;
 }
 
-export interface AddedCounts extends UndoneCounts {
-  /** Of the cells they were added to: alike in two readings, it is the same rows that were read. */
-  readonly versions: string;
-}
-
 export type RestatementQueries = ReturnType<typeof createRestatementQueries>;
 
 export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
@@ -48,7 +44,7 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
     /** Whether any count of the selection was restated, up to `until` (epoch ms) if it is given. */
     async isRestated(selection: Selection, adId?: string, until?: number): Promise<boolean> {
       const rows = await clickhouse.query(
-        `SELECT 1 AS found FROM restatement FINAL WHERE ${within(selection)} ${ofAd(adId)}
+        `SELECT 1 AS found FROM restatement FINAL WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)}
            ${until === undefined ? '' : `AND at <= fromUnixTimestamp64Milli({until:Int64}, 'UTC')`}
          LIMIT 1 ${settings(1)}`,
         {
@@ -62,21 +58,21 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
 
     /**
      * What restatements after `asOf` (epoch ms) have added to the counts of the selection: what their cells have now less
-     * what they had before the first of them. A restatement is told before it is counted, and where its job failed in
-     * between it may never be, so what cells have now is read along with it.
+     * what they had before the first of them. One of a former release was told before it was counted, and where its job
+     * failed in between it may never be, so what cells have now is read along with it.
      */
-    async addedSince(adId: string, selection: Selection, asOf: number): Promise<AddedCounts> {
-      const since = `${within(selection)} ${ofAd(adId)} AND at > fromUnixTimestamp64Milli({as_of:Int64}, 'UTC')`;
-      const [row] = await clickhouse.query<AddedCounts>(
+    async addedSince(adId: string, selection: StatedSelection, asOf: number): Promise<UndoneCounts> {
+      const ours = `${within(selection)} ${ofAd(adId)}`;
+      const since = `${ours} AND at > fromUnixTimestamp64Milli({as_of:Int64}, 'UTC') AND ${isVisible(selection)}`;
+      const [row] = await clickhouse.query<UndoneCounts>(
         `SELECT sum(toInt64(clicks_now) - toInt64(clicks_then)) AS count,
            sum(toInt64(duplicates_now) - toInt64(duplicates_then)) AS duplicates,
-           sum(arraySum(step -> if(step.1 <= bitShiftRight(version_now, 48), step.2, 0), steps)) AS late,
-           toString(groupBitXor(sipHash64(minute, country, version_now))) AS versions
+           sum(arraySum(step -> if(step.1 <= bitShiftRight(version_now, 48), step.2, 0), steps)) AS late
          FROM (
            SELECT minute, country, sum(clicks) AS clicks_now, sum(duplicates) AS duplicates_now,
              max(version) AS version_now
-           FROM ad_minute_by_ad FINAL
-           WHERE ${within(selection)} ${ofAd(adId)} AND minute IN (SELECT minute FROM restatement FINAL WHERE ${since})
+           FROM ${statedRows('ad_minute_by_ad', ours, selection)}
+           WHERE minute IN (SELECT minute FROM restatement FINAL WHERE ${since})
            GROUP BY minute, country
          ) AS stated
          INNER JOIN (
@@ -87,7 +83,7 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
          ) AS told USING (minute, country) ${settings(1)}`,
         { ...bound(selection), ad_id: adId, as_of: asOf },
       );
-      return row ?? { count: 0, duplicates: 0, late: 0, versions: '' };
+      return row ?? { count: 0, duplicates: 0, late: 0 };
     },
 
     /** Those made after `since` (epoch ms), the latest `limit` of them, oldest first. Raw clicks, and so restatements, go back 35 days. */
@@ -99,6 +95,7 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
            SELECT minute AS m, ad_id, country, revision, job, reason, before, after, at AS t FROM restatement FINAL
            WHERE at > fromUnixTimestamp64Milli({since:Int64}, 'UTC')
              AND minute > fromUnixTimestamp64Milli({since:Int64}, 'UTC') - INTERVAL 40 DAY
+             AND ${isVisible({ from: since - 41 * dayMs, to: since + 41 * dayMs })}
            ORDER BY at DESC, minute DESC, ad_id DESC, country DESC LIMIT {limit:UInt32}
          ) ORDER BY t, m, ad_id, country ${settings(limit)}`,
         { since, limit },
@@ -118,7 +115,7 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
            toUnixTimestamp64Milli(t) AS at
          FROM (
            SELECT minute AS m, country, revision, job, reason, before, after, at AS t FROM restatement FINAL
-           WHERE ${within(selection)} ${ofAd(adId)}
+           WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)}
              AND (toUnixTimestamp(minute), country, revision) > ({m:UInt32}, {c:String}, {r:UInt16})
            ORDER BY minute, country, revision LIMIT {limit:UInt32}
          ) ORDER BY m, country, revision ${settings(limit)}`,
@@ -134,3 +131,5 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
     },
   };
 }
+
+const dayMs = 86_400_000;

@@ -9,6 +9,7 @@ import type { GroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import type { RowsChecked } from './jobs/conservation-watch.ts';
 import type { JobStore } from './jobs/job-store.ts';
+import type { LateClicks } from './late-clicks.ts';
 import type { LiveFeed } from './live/live-feed.ts';
 import type { LogEnds } from './log-ends.ts';
 import type { Partitions } from './partitions.ts';
@@ -19,10 +20,14 @@ import type { RawQueries } from './raw-queries.ts';
 import type { RestatementQueries } from './restatement-queries.ts';
 import type { HistoryQueries } from './rollup/history-queries.ts';
 import type { TopQueries } from './rollup/top-queries.ts';
+import type { StatedReading } from './stated-rows.ts';
 import type { RangeRules } from './time-range.ts';
 
 export interface RouteDeps {
   readonly queries: Queries;
+  readonly stated: StatedReading;
+  /** Read before counts. */
+  readonly lateClicks: () => Promise<LateClicks>;
   readonly groups: GroupQueries;
   readonly raw: RawQueries;
   readonly rawCoverage: Pick<RawCoverage, 'until'>;

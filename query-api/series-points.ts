@@ -1,13 +1,13 @@
 /** Pure: rows of a series → a point for every step of the range, with zeroes where there are no rows. */
 import { Type } from 'typebox';
 import { type Finality, type State, stateAt } from './finality.ts';
-import { anyCountFields, isoOf, stateField, timeField } from './parameters.ts';
+import { anyCountFields, isoOf, pendingLateField, stateField, timeField } from './parameters.ts';
 import type { TimeRange } from './queries.ts';
 import type { ReadPoint } from './readings.ts';
 import { type Step, stepsOf } from './step.ts';
 
 export const SeriesPoint = Type.Object(
-  { start: timeField('begin of the point'), ...anyCountFields, state: stateField },
+  { start: timeField('begin of the point'), ...anyCountFields, state: stateField, pending_late: pendingLateField },
   { additionalProperties: false },
 );
 
@@ -25,12 +25,14 @@ export function pointsOf<Late extends number | null, R extends Row<Late>>(
   step: Step,
   noLate: Late,
   stateOf: (step: TimeRange, row: R | undefined) => State,
+  lateIn: (step: TimeRange) => number,
 ) {
   const rowAt = new Map(rows.map(row => [row.start, row]));
   return stepsOf(range, step).map(({ from, to }) => {
     const row = rowAt.get(from);
     const { count, duplicates, late } = row ?? { count: 0, duplicates: 0, late: noLate };
-    return { start: isoOf(from), count, duplicates, late, state: stateOf({ from, to }, row) };
+    const told = { state: stateOf({ from, to }, row), pending_late: lateIn({ from, to }) };
+    return { start: isoOf(from), count, duplicates, late, ...told };
   });
 }
 
@@ -42,8 +44,14 @@ export function pointsOfReading(
   step: Step,
   told: Finality,
   restated: ReadonlySet<number>,
+  lateIn: (step: TimeRange) => number,
 ) {
-  return pointsOf<number | null, ReadPoint>(rows, range, step, source === 'raw' ? null : 0, ({ from, to }, row) =>
-    stateAt(row?.finality ?? told, to, restated.has(from)),
+  return pointsOf<number | null, ReadPoint>(
+    rows,
+    range,
+    step,
+    source === 'raw' ? null : 0,
+    ({ from, to }, row) => stateAt(row?.finality ?? told, to, restated.has(from)),
+    lateIn,
   );
 }

@@ -15,6 +15,7 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
     ['conservation', `${sum}  ${sums.balanced ? style.good('balanced') : style.bad('NOT balanced')}`],
     ['acknowledged', acknowledgedText(sums, style)],
     ['rows', rowsText(sums.rows, style)],
+    ['late clicks', lateText(status, style)],
     ['quarantine', quarantine.join(', ') || 'empty'],
     ['hot ads', hotAdsText(status.hot_ads)],
   ]);
@@ -46,6 +47,19 @@ function acknowledgedText(sums: AnswerOf<'getStatus'>['conservation'], style: St
   return `${n(acknowledged)} - ${n(missing)} missing + ${n(unacknowledged)} others = ${n(sums.received)} received  ${lost}${known}`;
 }
 
+/** Those that wait, and those that nobody will count by himself. */
+function lateText({ late, conservation: { uncounted } }: AnswerOf<'getStatus'>, style: Style): string {
+  const n = style.count;
+  const lost = (uncounted ?? 0) > 0 ? `  ${style.bad(`${n(uncounted ?? 0)} in NO COUNT`)}` : '';
+  if (late.clicks === 0) return `none waits${lost}`;
+  return `${n(late.clicks)} clicks of ${n(late.minutes)} minutes wait for restatement, since ${shortTime(late.since)}${lost}`;
+}
+
+/** Beside a state: what is known to be missing. */
+function pendingText(pendingLate: number, style: Style): string {
+  return pendingLate === 0 ? '' : `  ${style.bad(`${style.count(pendingLate)} late clicks wait`)}`;
+}
+
 function hotAdsText(ads: AnswerOf<'getStatus'>['hot_ads']): string {
   if (ads === null) return 'not known: Kafka does not answer';
   const text = ads.map(
@@ -63,10 +77,16 @@ function rowsText(rows: AnswerOf<'getStatus'>['conservation']['rows'], style: St
 
 /** Of which minutes, how final, and on what it stands. */
 export function rangeText(
-  { from, to, state, watermark }: Pick<AnswerOf<'getPopularAds'>, 'from' | 'to' | 'state' | 'watermark'>,
+  {
+    from,
+    to,
+    state,
+    pending_late,
+    watermark,
+  }: Pick<AnswerOf<'getPopularAds'>, 'from' | 'to' | 'state' | 'pending_late' | 'watermark'>,
   style: Style,
 ): string {
-  return `${shortTime(from)} to ${shortTime(to)}  ${style.state(state)}  ${style.faint(`watermark ${shortTime(watermark)}`)}\n`;
+  return `${shortTime(from)} to ${shortTime(to)}  ${style.state(state)}${pendingText(pending_late, style)}  ${style.faint(`watermark ${shortTime(watermark)}`)}\n`;
 }
 
 export function topText(answer: AnswerOf<'getPopularAds'>, style: Style): string {
@@ -79,11 +99,11 @@ export function topText(answer: AnswerOf<'getPopularAds'>, style: Style): string
 export function countsText(answers: readonly AnswerOf<'getAggregatedCount'>[], style: Style): string {
   const [first] = answers;
   if (first === undefined) return '';
-  const rows = answers.map(({ ad_id, count, duplicates, late, state }) => [
+  const rows = answers.map(({ ad_id, count, duplicates, late, state, pending_late }) => [
     ad_id,
     ...[count, duplicates].map(style.count),
     late === null ? '?' : style.count(late),
-    style.state(state),
+    `${style.state(state)}${pendingText(pending_late, style)}`,
   ]);
   const numbers = ['clicks', 'duplicates', 'late'].map(title => ({ title, isNumber: true }));
   const table = textTable([{ title: 'ad' }, ...numbers, { title: 'state' }], rows);
@@ -96,9 +116,13 @@ export function seriesText(answer: AnswerOf<'getAllSeries'>, style: Style): stri
   const rows = (series[0]?.points ?? []).map(({ start, state }, at) => [
     shortTime(start),
     ...series.map(({ points }) => style.count(points[at]?.count ?? 0)),
-    style.state(state),
+    `${style.state(state)}${pendingText(sumAt(series, at), style)}`,
   ]);
   const ads = series.map(({ ad_id }) => ({ title: ad_id ?? 'all ads', isNumber: true }));
   const sums = ['total', ...series.map(({ count }) => style.count(count)), style.state(answer.state)];
   return `${rangeText(answer, style)}${textTable([{ title: granularity }, ...ads, { title: 'state' }], [...rows, sums])}`;
+}
+
+function sumAt(series: AnswerOf<'getAllSeries'>['series'], at: number): number {
+  return series.reduce((sum, { points }) => sum + (points[at]?.pending_late ?? 0), 0);
 }

@@ -3,7 +3,7 @@ import type { AnswerOf } from '../client/client.ts';
 import { type Style, shortDuration, shortTime } from './style.ts';
 
 export function liveText(event: AnswerOf<'listen'>, style: Style): string {
-  const { at, clicks_per_second, lag_records, watermark_age_ms, totals, current, changes } = event;
+  const { at, clicks_per_second, lag_records, watermark_age_ms, totals, pending_late, current, changes } = event;
   const top = current.ads.slice(0, 3).map(({ ad_id, count }) => `${ad_id} ${style.count(count)}`);
   const line = [
     at.slice(11, 19),
@@ -11,6 +11,7 @@ export function liveText(event: AnswerOf<'listen'>, style: Style): string {
     `${style.count(totals.counted)} counted`,
     lag_records === null ? style.bad('Kafka is away') : `${style.count(lag_records)} unread`,
     `${shortDuration(watermark_age_ms)} behind`,
+    ...(pending_late > 0 ? [`${style.count(pending_late)} late clicks wait`] : []),
     top.length === 0 ? 'no clicks in this minute' : `top ${top.join(', ')}`,
   ].join('  ');
   const restated = changes.map(({ minute, ad_id, country, before, after, reason, job }) => {

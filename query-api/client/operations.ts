@@ -233,6 +233,8 @@ export interface Operations {
       readonly to: string;
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
+      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      readonly pending_late: number;
       /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
       /** most clicks first; equal counts in the order of ad_id */
@@ -306,6 +308,8 @@ export interface Operations {
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
+      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      readonly pending_late: number;
       /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
       /** with `compare=previous`: the same of that range */
@@ -321,6 +325,8 @@ export interface Operations {
         readonly late: number | null;
         /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
         readonly state: 'provisional' | 'final' | 'restated';
+        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        readonly pending_late: number;
       };
     };
   };
@@ -371,6 +377,8 @@ export interface Operations {
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
+      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      readonly pending_late: number;
       /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
       /** in the order asked for */
@@ -393,6 +401,8 @@ export interface Operations {
           readonly late: number | null;
           /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
           readonly state: 'provisional' | 'final' | 'restated';
+          /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+          readonly pending_late: number;
         }[];
       }[];
       /** with `compare=previous`: all that were asked for, summed */
@@ -408,6 +418,8 @@ export interface Operations {
         readonly late: number | null;
         /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
         readonly state: 'provisional' | 'final' | 'restated';
+        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        readonly pending_late: number;
       };
     };
   };
@@ -493,6 +505,8 @@ export interface Operations {
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
+      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      readonly pending_late: number;
       /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
       /** most clicks first; countries without clicks are not listed */
@@ -571,6 +585,8 @@ export interface Operations {
       readonly to: string;
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
+      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      readonly pending_late: number;
       /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
       /** `stored`: worked out once the window was final; `computed`: now, from the counts of its minutes */
@@ -650,6 +666,8 @@ export interface Operations {
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
+      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      readonly pending_late: number;
       /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
       /** most clicks first; equal counts in the order of ad_id; ads without clicks are not listed */
@@ -680,6 +698,8 @@ export interface Operations {
         readonly to: string;
         /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
         readonly state: 'provisional' | 'final' | 'restated';
+        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        readonly pending_late: number;
       };
     };
   };
@@ -948,6 +968,8 @@ export interface Operations {
       readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
+      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      readonly pending_late: number;
       /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
       /** one for each step of the range, in order, also where there were no clicks */
@@ -961,6 +983,8 @@ export interface Operations {
         readonly late: number | null;
         /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
         readonly state: 'provisional' | 'final' | 'restated';
+        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        readonly pending_late: number;
       }[];
     };
   };
@@ -1022,8 +1046,10 @@ export interface Operations {
         readonly written_off: number;
         /** records of the log that are not counted yet; null: Kafka did not answer */
         readonly unread_records: number | null;
-        /** in each partition: acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, and no line is missing that is not written off */
+        /** in each partition: acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, no line is missing that is not written off, and no accepted click is `uncounted` */
         readonly balanced: boolean;
+        /** accepted clicks that are in raw and in no count 15 minutes after they came too late: 0 as long as restatements are made; null: this process has not looked for any */
+        readonly uncounted: number | null;
         /** the same of the rows in ClickHouse; null: this process has not compared them */
         readonly rows: {
           readonly checked_at: string | null;
@@ -1053,6 +1079,12 @@ export interface Operations {
             readonly partitions: number;
           }[]
         | null;
+      readonly late: {
+        /** late clicks that wait for their restatement, copies among them */ readonly clicks: number;
+        /** to which they belong */
+        readonly minutes: number;
+        readonly since: string | null;
+      };
       /** lines in quarantine that are still kept, by reason */
       readonly quarantine: { readonly [key: string]: number };
     };
@@ -1243,6 +1275,8 @@ export interface Operations {
         /** lines set aside with a reason */
         readonly quarantined: number;
       };
+      /** late clicks of any minute that wait for their restatement */
+      readonly pending_late: number;
       /** the last five, with the running one, of all ads together */
       readonly minutes: readonly {
         /** the minute */ readonly start: string;
@@ -1254,11 +1288,15 @@ export interface Operations {
         readonly late: number;
         /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
         readonly state: 'provisional' | 'final' | 'restated';
+        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        readonly pending_late: number;
       }[];
       readonly current: {
         /** the minute */ readonly start: string;
         /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
         readonly state: 'provisional' | 'final' | 'restated';
+        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        readonly pending_late: number;
         /** most clicks first; equal counts in the order of ad_id */
         readonly ads: readonly {
           readonly rank: number;
@@ -1271,6 +1309,8 @@ export interface Operations {
         /** the minute */ readonly start: string;
         /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
         readonly state: 'provisional' | 'final' | 'restated';
+        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        readonly pending_late: number;
         /** most clicks first; equal counts in the order of ad_id */
         readonly ads: readonly {
           readonly rank: number;

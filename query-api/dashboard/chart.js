@@ -153,7 +153,7 @@ function showTip(plot, { points, step }, tip) {
     h('div', { class: 'muted' }, utc(time)),
     h('div', {}, h('b', {}, number(point.count)), ' clicks'),
     h('div', { class: 'muted' }, `${number(point.duplicates)} copies, ${number(point.late)} late`),
-    stateMark(point.state),
+    stateMark(point.state, point.pending_late),
   );
   const x = left + plot.over.offsetLeft;
   const shift = x > plot.width / 2 ? x - tip.offsetWidth - 14 : x + 14;
@@ -170,7 +170,7 @@ function tableOf(points) {
         {},
         h('td', {}, h('time', { title: utc(Date.parse(point.start)) }, local(point.start, 'day'))),
         ...[point.count, point.duplicates, point.late].map(value => h('td', { class: 'num' }, number(value))),
-        h('td', {}, stateMark(point.state)),
+        h('td', {}, stateMark(point.state, point.pending_late)),
       ),
     );
     const heads = ['Time', 'Clicks', 'Copies', 'Late', 'State'];

@@ -1,4 +1,4 @@
-/** A series that goes on with live events: the latest minutes, what became final, what was restated (its count is asked for again). */
+/** A series that goes on with live events: the latest minutes, what became final, what was restated (its count is asked for again, as is how many late clicks wait). */
 const minuteMs = 60_000;
 
 export function mergeLive({ points, previous }, event, range) {
@@ -9,7 +9,14 @@ export function mergeLive({ points, previous }, event, range) {
   const next = [];
   for (let at = range.from; at < range.to; at += minuteMs) {
     const start = new Date(at).toISOString();
-    const point = known.get(start) ?? { start, count: 0, duplicates: 0, late: 0, state: 'provisional' };
+    const point = known.get(start) ?? {
+      start,
+      count: 0,
+      duplicates: 0,
+      late: 0,
+      state: 'provisional',
+      pending_late: 0,
+    };
     const isRestated = restated.has(start) || point.state === 'restated';
     const state = at + minuteMs > finalUntil ? 'provisional' : isRestated ? 'restated' : 'final';
     next.push({ ...point, state });

@@ -5,6 +5,7 @@ import { clickColumns } from '../../ingest/feed/exported-columns.ts';
 import type { TimeRange } from '../queries.ts';
 import { integer, settingsOf } from '../read-settings.ts';
 import { inRanges, literal } from '../rollup/rolled-sql.ts';
+import { type Stated, statedRows } from '../stated-rows.ts';
 import { headOf, type RowFormat } from './row-format.ts';
 
 export type ExportQueries = ReturnType<typeof createExportQueries>;
@@ -39,7 +40,11 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
 
   return {
     /** Rows with their state; those of cells that a restatement has emptied are left out. */
-    adMinutes(selection: ExportSelection, finalUntil: number | null, format: RowFormat): AsyncIterable<Uint8Array> {
+    adMinutes(
+      selection: ExportSelection & Stated,
+      finalUntil: number | null,
+      format: RowFormat,
+    ): AsyncIterable<Uint8Array> {
       const isNamed = selection.adIds.length > 0;
       const order = isNamed ? ['ad_id', 'minute', 'country', 'partition'] : ['minute', 'ad_id', 'country', 'partition'];
       return stream(
@@ -50,7 +55,7 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
          FROM (
            SELECT minute, ad_id, country, partition, clicks, duplicates, late,
              toUInt16(bitShiftRight(version, 48)) AS revision
-           FROM ${tableOf(selection)} FINAL WHERE ${minutesWhere(selection)} ORDER BY ${order.join(', ')}
+           FROM ${statedRows(tableOf(selection), minutesWhere(selection), selection)} ORDER BY ${order.join(', ')}
          ) AS told
          WHERE clicks > 0 OR duplicates > 0 ORDER BY ${order.map(column => `told.${column}`).join(', ')}`,
         format,
@@ -93,7 +98,7 @@ function textAs(format: RowFormat, column: string): string {
   return `${format === 'csv' ? markedColumn(text) : text} AS ${column}`;
 }
 
-function tableOf({ adIds }: ExportSelection): string {
+function tableOf({ adIds }: ExportSelection): 'ad_minute' | 'ad_minute_by_ad' {
   return adIds.length === 0 ? 'ad_minute' : 'ad_minute_by_ad';
 }
 

@@ -1,6 +1,7 @@
 /**
  * Lists as lines: who asks with `Accept: text/csv` or `application/x-ndjson` gets the rows of an answer alone, each with
- * the answer's state and watermark where it has none of its own. `x-state`, `x-watermark` and `x-next-cursor` tell them, too.
+ * the answer's state, late clicks that wait, and watermark where it has none of its own. `x-state`, `x-pending-late`,
+ * `x-watermark` and `x-next-cursor` tell them, too.
  */
 import type { Http } from '../../infra/http.ts';
 import { acceptedFormat, linesOf, mediaTypes, type Row } from './row-format.ts';
@@ -19,10 +20,13 @@ const tables: Readonly<Record<string, Table>> = {
   '/v1/ads/popular_ads': ranks,
   '/v1/ads/most_clicked': ranks,
   '/v1/ads/countries': { rows: body => listOf(body, 'countries'), columns: ['country', ...counts] },
-  '/v1/ads/:ad_id/series': { rows: body => pointsOf(body), columns: ['ad_id', 'start', ...counts, 'state'] },
+  '/v1/ads/:ad_id/series': {
+    rows: body => pointsOf(body),
+    columns: ['ad_id', 'start', ...counts, 'state', 'pending_late'],
+  },
   '/v1/ads/series': {
     rows: body => listOf(body, 'series').flatMap(pointsOf),
-    columns: ['ad_id', 'start', ...counts, 'state'],
+    columns: ['ad_id', 'start', ...counts, 'state', 'pending_late'],
   },
   '/v1/ads/:ad_id/restatements': {
     rows: body => listOf(body, 'restatements').map(row => ({ ad_id: body['ad_id'], ...row })),
@@ -37,9 +41,10 @@ export function answerRows(http: Http): void {
     reply.header('vary', 'accept');
     const format = acceptedFormat(request.headers.accept, ['csv', 'ndjson', 'json'], 'json');
     if (format === 'json') return payload;
-    const standing = ['state', 'watermark'].filter(field => field in payload);
+    const standing = ['state', 'pending_late', 'watermark'].filter(field => field in payload);
     for (const field of [...standing, 'next_cursor']) {
-      if (typeof payload[field] === 'string') reply.header(`x-${field.replace('_', '-')}`, payload[field]);
+      const value = payload[field];
+      if (typeof value === 'string' || typeof value === 'number') reply.header(`x-${field.replace('_', '-')}`, value);
     }
     const own = Object.fromEntries(standing.map(field => [field, payload[field]]));
     const rows = table.rows(payload).map(row => ({ ...row, ...own, ...row }));

@@ -1,4 +1,4 @@
-/** Compares rows with counters every minute or so, and alarms where they do not agree. */
+/** Compares rows with counters every minute or so, and raw clicks with counts, and alarms where they do not agree. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { messageOf } from '../../infra/errors.ts';
@@ -9,8 +9,9 @@ import { createQueries } from '../queries.ts';
 import { keyOf } from './conservation.ts';
 import { type ConservationCheck, createConservationCheck, type Finding } from './conservation-check.ts';
 import { createConservationQueries } from './conservation-queries.ts';
-import { conservationCheckedAt, conservationDifference } from './metrics.ts';
+import { conservationCheckedAt, conservationDifference, uncountedClicks } from './metrics.ts';
 import { createSealStore } from './seal-store.ts';
+import { createUncountedCheck, type UncountedCheck, type UncountedClicks } from './uncounted-clicks.ts';
 
 export interface ConservationWatch extends AsyncDisposable {
   /** Undefined before the first comparison, and where this process makes none. */
@@ -28,6 +29,8 @@ export interface RowsChecked {
     readonly found: number;
     readonly difference: number;
   }[];
+  /** Accepted clicks that are in no count, long after they came too late; undefined: not looked for yet. */
+  readonly uncounted?: readonly UncountedClicks[] | undefined;
 }
 
 export interface ConservationWatchDeps {
@@ -55,8 +58,10 @@ export function openConservationWatch({
     progress: createQueries(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS }).progress,
     ...{ pipeline, now, log, closing: closing.signal },
   });
+  const uncounted = createUncountedCheck({ clickhouse, now });
   const watch = async () => {
     while (!closing.signal.aborted) {
+      await lookForUncounted(uncounted, books, log, closing.signal);
       const isComplete = await compare(check, books, log, closing.signal);
       const pauseMs = isComplete ? intervalMs : Math.min(intervalMs, untoldPauseMs);
       await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
@@ -86,12 +91,21 @@ async function compare(check: ConservationCheck, books: Books, log: Logger, clos
   }
 }
 
+async function lookForUncounted(check: UncountedCheck, books: Books, log: Logger, closing: AbortSignal): Promise<void> {
+  try {
+    books.enterUncounted(await check.run());
+  } catch (error) {
+    if (!closing.aborted) log.warn({ why: messageOf(error) }, 'clicks in no count not looked for');
+  }
+}
+
 type Books = ReturnType<typeof createBooks>;
 
 /** What is established so far. A finding stays until another of the same partition and outcome is made. */
 export function createBooks(now: () => number, log: Logger) {
   const findings = new Map<string, Finding>();
   let checkedAt: number | undefined;
+  let uncounted: readonly UncountedClicks[] | undefined;
   const tell = (finding: Finding) => {
     const { partition, outcome, expected, found, difference } = finding;
     conservationDifference.set({ partition, outcome }, difference);
@@ -111,10 +125,24 @@ export function createBooks(now: () => number, log: Logger) {
       conservationCheckedAt.set(checkedAt / 1_000);
     },
 
+    enterUncounted(found: readonly UncountedClicks[]): void {
+      const [before, clicks] = [clicksIn(uncounted ?? []), clicksIn(found)];
+      uncountedClicks.set(clicks);
+      uncounted = found;
+      if (clicks === before) return;
+      const fields = { clicks, largest: found.slice(0, 10) };
+      if (clicks === 0) log.info(fields, 'every accepted click is counted again');
+      else log.error(fields, 'accepted clicks are in NO COUNT');
+    },
+
     latest(): RowsChecked | undefined {
-      if (checkedAt === undefined && findings.size === 0) return undefined;
+      if (checkedAt === undefined && findings.size === 0 && uncounted === undefined) return undefined;
       const differences = [...findings.values()].filter(({ difference }) => difference !== 0);
-      return { checkedAt, differences };
+      return { checkedAt, differences, uncounted };
     },
   };
+}
+
+function clicksIn(found: readonly UncountedClicks[]): number {
+  return found.reduce((sum, { clicks }) => sum + clicks, 0);
 }

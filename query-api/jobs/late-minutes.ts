@@ -1,14 +1,14 @@
 /**
- * Finds minutes that have `too_late` lines which no recount has counted yet, and says which of them to recount now:
- * when no more came for a while, or some have waited for long. Lines are counted by the day they arrived, and looked for
- * over as many days as the log keeps: nothing older can still come in.
+ * Finds minutes that have late clicks which no recount has counted yet (`late-clicks.ts`: the rows alone tell), and says
+ * which of them to recount now: when no more came for a while, or some have waited for long. Lines are counted by the day
+ * they arrived, and looked for over as many days as the log keeps: nothing older can still come in.
  *
- * Lines are counted when a job that took them is `done`, and by nothing else: one that was cancelled, or whose row is
- * gone, leaves them due as if it had never been. A job that is open only holds them, and one that has failed does so for
- * a pause, so that a job which always fails neither runs without end nor is forgotten.
+ * A job that is open only holds its lines, so that they are not recounted twice at a time, and one that has failed does
+ * so for a pause, so that a job which always fails neither runs without end nor is forgotten.
  */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
-import { settingsOf } from '../read-settings.ts';
+import { arrivedSince, lateLines } from '../late-clicks.ts';
+import { integer, settingsOf } from '../read-settings.ts';
 import type { Job } from './job.ts';
 
 export interface LateMinute {
@@ -44,16 +44,15 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
   const keyOf = ({ day, minute }: LateMinute) => `${day} ${minute}`;
 
   /** Those that a job holds come last: however many they are, they do not hide the others. */
-  const uncounted = (from: number, to: number): Promise<UncountedMinute[]> =>
-    clickhouse.query(
-      `SELECT late.day AS day, late.minute_ms AS minute, late.lines AS lines, seen.seen_lines AS taken_lines,
+  const uncounted = (from: number, to: number): Promise<UncountedMinute[]> => {
+    const arrival = `fromUnixTimestamp64Milli(toInt64(${integer(arrivedSince(now()))}), 'UTC')`;
+    return clickhouse.query(
+      `SELECT late.day AS day, late.minute AS minute, late.total AS lines, seen.seen_lines AS taken_lines,
          seen.job_state AS state, seen.job_updated AS updated_at
        FROM (
-         SELECT toRelativeDayNum(appended_at) AS day, intDiv(clicked_at, 60000) * 60000 AS minute_ms, count() AS lines
-         FROM quarantine FINAL
-         WHERE reason = 'too_late' AND appended_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
-           AND clicked_at >= {from:Int64} AND clicked_at < {to:Int64}
-         GROUP BY day, minute_ms
+         SELECT day, minute_ms AS minute, count() AS total FROM ${lateLines(now())}
+         WHERE minute_ms >= ${integer(from)} AND minute_ms < ${integer(to)}
+         GROUP BY day, minute_ms HAVING countIf(waits) > 0
        ) AS late
        LEFT JOIN (
          SELECT recounted.seen_day AS seen_day, recounted.seen_minute_ms AS seen_minute_ms,
@@ -61,18 +60,18 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
          FROM (
            SELECT toRelativeDayNum(day) AS seen_day, toInt64(toUnixTimestamp(minute)) * 1000 AS seen_minute_ms,
              lines AS seen_lines, job AS seen_job
-           FROM minute_recount FINAL WHERE day >= toDate(fromUnixTimestamp64Milli({since:Int64}, 'UTC'))
+           FROM minute_recount FINAL
+           WHERE day >= toDate(${arrival})
          ) AS recounted
          LEFT JOIN (
            SELECT id, state AS job_state, toUnixTimestamp64Milli(updated_at) AS job_updated
            FROM replay_job FINAL WHERE kind = 'restate'
          ) AS jobs ON recounted.seen_job = jobs.id
-       ) AS seen ON late.day = seen.seen_day AND late.minute_ms = seen.seen_minute_ms
-       WHERE late.lines > seen.seen_lines OR seen.job_state != 'done'
+       ) AS seen ON late.day = seen.seen_day AND late.minute = seen.seen_minute_ms
        ORDER BY seen.job_state IN ('queued', 'running', 'failed'), minute, day
        LIMIT ${minutesPerJob} ${settingsOf(minutesPerJob, timeoutMs)}, join_use_nulls=0`,
-      { since: startOfDay(now()) - lookBackMs, from, to },
     );
+  };
   const hasFailedLately = ({ state, updated_at }: UncountedMinute) =>
     state === 'failed' && updated_at > now() - pauseMs;
   /** Lines beyond those that a job took belong to nobody. */
@@ -122,13 +121,7 @@ function lateMinuteOf({ day, minute, lines, taken_lines }: UncountedMinute): Lat
 }
 
 const dayMs = 86_400_000;
-/** The log keeps clicks for seven days; one more for clocks. */
-const lookBackMs = 8 * dayMs;
 const minutesPerJob = 50_000;
-
-function startOfDay(ms: number): number {
-  return ms - (ms % dayMs);
-}
 
 function dateOf(day: number): string {
   return new Date(day * dayMs).toISOString().slice(0, 10);

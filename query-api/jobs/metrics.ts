@@ -4,7 +4,10 @@ import { counter, gauge } from '../../infra/metrics.ts';
 export const jobsEnded = counter('jobs_ended_total', 'Jobs ended, by kind and state', ['kind', 'state']);
 export const recountedClicks = counter('recounted_clicks_total', 'Raw clicks recounted');
 export const restatedCells = counter('restated_cells_total', 'Final counts changed, by reason', ['reason']);
-export const lateMinutes = gauge('late_minutes', 'Final minutes with late clicks that are not restated yet');
+export const uncountedClicks = gauge(
+  'uncounted_clicks',
+  'Accepted clicks in raw that are in no count, long after they came too late',
+);
 
 export const reconciledCells = counter('reconciliation_cells_total', 'Counts compared with raw clicks');
 export const driftingCells = counter('reconciliation_drift_cells_total', 'Counts that differed from raw clicks');

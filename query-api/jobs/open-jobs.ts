@@ -5,6 +5,7 @@ import type { QueryApiConfig } from '../config.ts';
 import type { Routing } from '../hot-ad-rules.ts';
 import { createQueries } from '../queries.ts';
 import { createRollUpLoop } from '../rollup/roll-up-loop.ts';
+import { settle } from './apply-changes.ts';
 import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './id-rule.ts';
 import { type Job, newJob } from './job.ts';
 import { createJobLoop } from './job-loop.ts';
@@ -43,10 +44,16 @@ export function openJobs({ config, clickhouse, pipeline, now, log }: JobsDeps): 
     now,
     log,
     findWork: createWorkFinder({ store, lateMinutes, now, log }),
-    run: (job, partitions) =>
-      job.kind === 'reconcile'
-        ? runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn })
-        : runRecount(job, partitions, { clickhouse, store, queries, now, partitionRules, idsPerAdFrom, mayGoOn }),
+    async run(job, partitions) {
+      // What a process has left half done would be taken for a difference.
+      await settle(clickhouse);
+      return job.kind === 'reconcile'
+        ? await runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn })
+        : await runRecount(job, partitions, {
+            ...{ clickhouse, store, queries, now, partitionRules, idsPerAdFrom, mayGoOn },
+            rawPositions: pipeline.rawPositions,
+          });
+    },
     async onDone(job) {
       const repair = config.RECONCILE_REPAIR ? repairOf(job, now()) : undefined;
       if (repair) await store.save(repair);

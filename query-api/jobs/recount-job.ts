@@ -5,7 +5,7 @@ import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { PartitionRule } from '../../ingest/hot-ads/partition-rule.ts';
 import type { TimeRange } from '../queries.ts';
 import { minuteMs } from '../time-range.ts';
-import { applyChanges, recordDiff } from './apply-changes.ts';
+import { createRestater, recordDiff } from './apply-changes.ts';
 import type { Job } from './job.ts';
 import type { JobStore } from './job-store.ts';
 import { recountedClicks, restatedCells } from './metrics.ts';
@@ -21,6 +21,8 @@ export interface RecountJobDeps {
   readonly partitionRules: () => Promise<readonly PartitionRule[]>;
   /** From which minute on ids are per ad, by partition (id-rule.ts). */
   readonly idsPerAdFrom: () => Promise<readonly number[]>;
+  /** By partition of topic `clicks`: all before is in raw. @throws Retryable */
+  readonly rawPositions: () => Promise<ReadonlyMap<number, number>>;
   /** Asked now and then: 'go on', or end the run with the job as it stands. */
   readonly mayGoOn: (job: Job) => Promise<boolean>;
   readonly pageRows?: number;
@@ -32,31 +34,35 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
   const hashSeed = randomInt(2 ** 32);
   const partitionRules = await deps.partitionRules();
   const idsPerAdFrom = await deps.idsPerAdFrom();
+  // Before any click is read: what is said of them holds for all that raw had by then.
+  const readUntil = asked.apply ? await deps.rawPositions() : new Map<number, number>();
+  const restater = createRestater({ clickhouse, job: asked.id, reason: reasonOf(asked), readUntil, now });
   const rules = { partitionRules, idsPerAdFrom };
   const options = { queries, partitions, ...rules, hashSeed, ...(pageRows === undefined ? {} : { pageRows }) };
   let job = asked;
   let savedAt = now();
   for (const range of rangesOf(job)) {
     for await (const { until, lines, changes } of recountSteps(range, options)) {
-      const restating = { job: job.id, reason: reasonOf(job), at: now() };
-      await recordDiff(clickhouse, changes, restating);
+      await recordDiff(clickhouse, changes, { job: job.id, at: now() });
       if (job.apply) {
-        await applyChanges(clickhouse, changes, restating);
-        restatedCells.inc({ reason: restating.reason }, changes.length);
+        await restater.stage(changes, listedIn(job, until));
+        restatedCells.inc({ reason: reasonOf(job) }, changes.length);
       }
       recountedClicks.inc(lines);
       job = { ...job, position: until, minutesDone: doneAt(job, until), clicksRead: job.clicksRead + lines };
       if (now() - savedAt < saveIntervalMs) continue;
       savedAt = now();
+      await restater.publish();
       job = await saved(job, deps);
       if (!(await mayGoOn(job))) return job;
     }
   }
+  await restater.publish();
   const { cells } = await store.diffTotals(job.id);
   return await saved({ ...job, position: job.to, minutesDone: job.minutesTotal, cellsChanged: cells }, deps);
 }
 
-/** A job that is interrupted repeats at most this much, which then shows no difference. */
+/** How often changes become visible. A job that is interrupted repeats at most this much. */
 const saveIntervalMs = 500;
 
 async function saved(job: Job, { store, now }: RecountJobDeps): Promise<Job> {
@@ -85,6 +91,11 @@ export function rangesOf({
     else ranges.push({ from: minute, to: minute + minuteMs });
   }
   return ranges;
+}
+
+/** Minutes that the job names, of those that it has recounted up to `until` since it last stood still. */
+function listedIn({ minutes, position }: Job, until: number): number[] {
+  return minutes.filter(minute => minute >= position && minute < until);
 }
 
 function doneAt({ minutes, from }: Job, until: number): number {

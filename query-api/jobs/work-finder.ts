@@ -3,7 +3,6 @@ import type { Logger } from '../../infra/log.ts';
 import { type Job, newJob } from './job.ts';
 import type { JobStore } from './job-store.ts';
 import type { LateMinutes } from './late-minutes.ts';
-import { lateMinutes as lateMinutesGauge } from './metrics.ts';
 import { rawSince } from './raw-retention.ts';
 
 export interface WorkFinderDeps {
@@ -22,7 +21,6 @@ export function createWorkFinder({ store, lateMinutes, now, log, scanMs = 5_000 
 
   const restate = async (finalUntil: number) => {
     const due = await lateMinutes.due(finalUntil, rawSince(now()));
-    lateMinutesGauge.set(due.length);
     if (due.length === 0) return;
     const minutes = [...new Set(due.map(({ minute }) => minute))].sort((a, b) => a - b);
     const [from = 0, to = 0] = [minutes[0], (minutes.at(-1) ?? 0) + minuteMs];

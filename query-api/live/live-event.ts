@@ -1,17 +1,21 @@
 /** What GET /v1/live sends each second: everything absolute, so that whoever missed one event needs only the next. */
 import { type Static, Type } from 'typebox';
-import { countField, countFields, stateField, timeField, watermarkField } from '../parameters.ts';
+import { countField, countFields, pendingLateField, stateField, timeField, watermarkField } from '../parameters.ts';
 
 const closed = { additionalProperties: false } as const;
 const orNull = (description: string) => Type.Union([timeField(description), Type.Null()], { description });
 const integerOrNull = (description: string) => Type.Union([Type.Integer(), Type.Null()], { description });
 
-const LiveMinute = Type.Object({ start: timeField('the minute'), ...countFields, state: stateField }, closed);
+const LiveMinute = Type.Object(
+  { start: timeField('the minute'), ...countFields, state: stateField, pending_late: pendingLateField },
+  closed,
+);
 
 const LiveTop = Type.Object(
   {
     start: timeField('the minute'),
     state: stateField,
+    pending_late: pendingLateField,
     ads: Type.Array(
       Type.Object(
         { rank: Type.Integer({ minimum: 1 }), ad_id: Type.String(), count: countField('distinct clicks') },
@@ -57,6 +61,7 @@ export const LiveEvent = Type.Object(
       },
       closed,
     ),
+    pending_late: countField('late clicks of any minute that wait for their restatement'),
     minutes: Type.Array(LiveMinute, { description: 'the last five, with the running one, of all ads together' }),
     current: LiveTop,
     last: LiveTop,

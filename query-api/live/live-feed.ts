@@ -128,7 +128,7 @@ function createStep({ read, logEnds, now, log }: LiveFeedDeps): () => Promise<Ou
 }
 
 function eventOf(
-  { progress, restatements, minutes, current, last }: LiveReading,
+  { progress, restatements, pending_late, minutes, current, last }: LiveReading,
   ends: Awaited<ReturnType<LogEnds>>,
   deltas: LiveDeltas,
   at: number,
@@ -142,7 +142,7 @@ function eventOf(
     lag_records: unread_records,
     clicks_per_second: deltas.rate(at, counted),
     totals: { received, counted, duplicates, quarantined },
-    ...{ minutes, current, last },
+    ...{ pending_late, minutes, current, last },
     changes: deltas.untold(restatements),
   };
 }

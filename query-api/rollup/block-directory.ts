@@ -2,6 +2,7 @@
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
 import { settingsOf } from '../read-settings.ts';
+import { isVisible } from '../stated-rows.ts';
 import { minuteMs } from '../time-range.ts';
 import { type BlockRow, hourMs, type Plan, planOf, type Told, usableBlocks } from './blocks.ts';
 import { inRanges } from './rolled-sql.ts';
@@ -28,7 +29,8 @@ export function createBlockDirectory(clickhouse: ClickHouse, { timeoutMs }: { re
        FROM most_clicked_ads FINAL WHERE ${among}
        UNION ALL
        SELECT toUInt16(0) AS window, toUnixTimestamp(minute) * 1000 AS at, count() AS n
-       FROM restatement FINAL WHERE ${inRanges('minute', [{ from, to }])} GROUP BY minute ${settings}`,
+       FROM restatement FINAL WHERE ${inRanges('minute', [{ from, to }])} AND ${isVisible({ from, to })}
+       GROUP BY minute ${settings}`,
     );
     return {
       rows: rows.filter(({ window }) => window > 0).map(({ window, at, n }) => ({ window, ends: at, restatements: n })),

@@ -2,6 +2,7 @@
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
 import { integer, settingsOf } from '../read-settings.ts';
+import { isVisible } from '../stated-rows.ts';
 import type { WindowMinutes } from './due-blocks.ts';
 import { inRanges } from './rolled-sql.ts';
 import type { AdCount } from './threshold.ts';
@@ -22,7 +23,9 @@ export function createHistoryQueries(clickhouse: ClickHouse, { timeoutMs }: { re
         `SELECT arraySlice(ads, 1, ${integer(limit)})::Array(Tuple(String, UInt64)) AS top, others
          FROM most_clicked_ads FINAL
          WHERE window = ${integer(window)} AND ends = toDateTime(${integer(range.to / 1_000)}, 'UTC')
-           AND restatements = (SELECT count() FROM restatement FINAL WHERE ${inRanges('minute', [range])})
+           AND restatements = (
+             SELECT count() FROM restatement FINAL WHERE ${inRanges('minute', [range])} AND ${isVisible(range)}
+           )
          ${settingsOf(1, timeoutMs)}`,
       );
       if (row === undefined) return undefined;

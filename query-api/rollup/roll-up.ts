@@ -1,14 +1,14 @@
 /**
  * Works out one block from the FINAL rows of its minutes, and writes it with the number of restatements that are in it.
  *
- * A restatement is told in `restatement` before the rows of `ad_minute` are changed, maybe by a process that dies in
- * between. So what is told was counted before (due-blocks.ts), and a block with a restatement that is told and not yet in the rows is left
+ * A restatement becomes visible before the rows of `ad_minute` are changed, maybe by a process that dies in between. So what is told was counted before (due-blocks.ts), and a block with a restatement that is told and not yet in the rows is left
  * for later; one that is told meanwhile makes the number differ, and the block due again. Nothing is kept in memory,
  * and no clock is asked: the number is the version, too.
  */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
 import { integer, settingsOf } from '../read-settings.ts';
+import { isVisible } from '../stated-rows.ts';
 import { minuteMs } from '../time-range.ts';
 import { isWholeHour } from './blocks.ts';
 import type { Due } from './due-blocks.ts';
@@ -42,7 +42,7 @@ export function createRollUp({ clickhouse, tops, listed = adsListed }: RollUpDep
       `SELECT countIf(applied < revised) AS n
        FROM (
          SELECT minute, ad_id, country, max(revision) AS revised FROM restatement FINAL
-         WHERE ${inRanges('minute', [range])} GROUP BY minute, ad_id, country
+         WHERE ${inRanges('minute', [range])} AND ${isVisible(range)} GROUP BY minute, ad_id, country
        ) AS told
        LEFT JOIN (
          SELECT minute, ad_id, country, max(bitShiftRight(version, 48)) AS applied FROM ad_minute FINAL
@@ -87,7 +87,7 @@ export function createRollUp({ clickhouse, tops, listed = adsListed }: RollUpDep
   };
 
   const windowRow = async ({ window, ends, restatements }: Due, range: TimeRange): Promise<string> => {
-    const top = await tops.popularAds(listed.window + 1, { ...range, country: undefined });
+    const top = await tops.popularAds(listed.window + 1, { ...range, ...applied, country: undefined });
     const ads = top.slice(0, listed.window).map(({ ad_id, count }) => ({ ad_id, clicks: count }));
     const others = top[listed.window]?.count ?? 0;
     return JSON.stringify({ window, ends: ends / 1_000, ads, others, counts: [], restatements });
@@ -119,5 +119,7 @@ export function createRollUp({ clickhouse, tops, listed = adsListed }: RollUpDep
 }
 
 const timeoutMs = 60_000;
+/** What was told by the time a block became due was in `ad_minute`. */
+const applied = { isSettled: true };
 /** An hour at 10,000 clicks/s has some millions of (ad, country): beyond this they go to disk. */
 const boundedMemory = 'max_bytes_before_external_group_by=400000000, max_bytes_ratio_before_external_group_by=0';

@@ -1,5 +1,5 @@
 /** Where sums are read from: what is worked out beforehand as far as it is, and the rows of minutes for the rest. */
-import type { TimeRange } from '../queries.ts';
+import type { StatedRange } from '../stated-rows.ts';
 import { stepsMs } from '../time-range.ts';
 import type { BlockDirectory, PlanOptions } from './block-directory.ts';
 import { literal, rowsOfAds, sumsOfAll } from './rolled-sql.ts';
@@ -12,21 +12,21 @@ export function createRolledRows(directory: BlockDirectory) {
      * A table expression with the columns minute, country, clicks, duplicates, late, and ad_id where ads are named. An
      * hour that is one row has its begin as `minute`: with `hours` false there are none.
      */
-    async of(adIds: readonly string[], range: TimeRange, { hours }: PlanOptions): Promise<string> {
-      if (adIds.length === 0) return sumsOfAll(await directory.plan(range, { hours }));
+    async of(adIds: readonly string[], range: StatedRange, { hours }: PlanOptions): Promise<string> {
+      if (adIds.length === 0) return sumsOfAll(await directory.plan(range, { hours }), range);
       const among = `ad_id IN (${adIds.map(literal).join(', ')})`;
       // A day of one ad is read from its minutes in no time.
       const isLong = hours && range.to - range.from > stepsMs.day;
-      return rowsOfAds(isLong ? await directory.plan(range, { hours }) : unplanned(range), among, true);
+      return rowsOfAds(isLong ? await directory.plan(range, { hours }) : unplanned(range), range, among, true);
     },
 
-    async ofPrefix(prefix: string, range: TimeRange): Promise<string> {
+    async ofPrefix(prefix: string, range: StatedRange): Promise<string> {
       const plan = await directory.plan(range, { hours: true });
-      return rowsOfAds(plan, `startsWith(ad_id, ${literal(prefix)})`, prefix !== '');
+      return rowsOfAds(plan, range, `startsWith(ad_id, ${literal(prefix)})`, prefix !== '');
     },
   };
 }
 
-function unplanned(range: TimeRange) {
-  return { hours: [], minutes: [], rest: [range] };
+function unplanned({ from, to }: StatedRange) {
+  return { hours: [], minutes: [], rest: [{ from, to }] };
 }

@@ -5,6 +5,7 @@
  */
 import type { TimeRange } from '../queries.ts';
 import { integer } from '../read-settings.ts';
+import { type StatedRange, statedRows } from '../stated-rows.ts';
 import { hourMs, type Plan } from './blocks.ts';
 
 /** `(a OR b …)` over half-open ranges of `column`; never true without any. */
@@ -26,8 +27,8 @@ export function blocksWithin({ hours, minutes }: Pick<Plan, 'hours' | 'minutes'>
     OR (window = 1 AND ${inRanges('ends', ended(minutes, 60_000))}))`;
 }
 
-/** Columns minute (of a block: its begin), country, clicks, duplicates, late of all ads together. */
-export function sumsOfAll(plan: Plan): string {
+/** Columns minute (of a block: its begin), country, clicks, duplicates, late of all ads together. `range`: the plan's. */
+export function sumsOfAll(plan: Plan, range: StatedRange): string {
   return unionOf([
     plan.hours.length + plan.minutes.length > 0 &&
       `SELECT ends - window * 60 AS minute, told.1 AS country, told.2 AS clicks,
@@ -35,7 +36,7 @@ export function sumsOfAll(plan: Plan): string {
        FROM most_clicked_ads FINAL ARRAY JOIN counts AS told WHERE ${blocksWithin(plan)}`,
     plan.rest.length > 0 &&
       `SELECT minute, country::String AS country, clicks, duplicates, late
-       FROM ad_minute FINAL WHERE ${inRanges('minute', plan.rest)}`,
+       FROM ${statedRows('ad_minute', inRanges('minute', plan.rest), range)}`,
   ]);
 }
 
@@ -43,15 +44,15 @@ export function sumsOfAll(plan: Plan): string {
  * Columns minute (of an hour: its begin), ad_id, country, clicks, duplicates, late. `among`: a condition on ad_id,
  * country or both; `isFew`: it leaves few ads, so their rows are looked for where an ad lies together.
  */
-export function rowsOfAds({ hours, minutes, rest }: Plan, among: string, isFew: boolean): string {
+export function rowsOfAds({ hours, minutes, rest }: Plan, range: StatedRange, among: string, isFew: boolean): string {
   const columns = 'ad_id, country, clicks, duplicates, late';
   const single = [...minutes, ...rest];
   return unionOf([
     hours.length > 0 &&
       `SELECT hour AS minute, ${columns} FROM ad_hour FINAL WHERE ${among} AND ${inRanges('hour', hours)}`,
     single.length > 0 &&
-      `SELECT minute, ${columns} FROM ${isFew ? 'ad_minute_by_ad' : 'ad_minute'} FINAL
-       WHERE ${among} AND ${inRanges('minute', single)}`,
+      `SELECT minute, ${columns}
+       FROM ${statedRows(isFew ? 'ad_minute_by_ad' : 'ad_minute', `${among} AND ${inRanges('minute', single)}`, range)}`,
   ]);
 }
 

@@ -3,8 +3,9 @@
  * otherwise from the rows of all ads.
  */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
-import type { AdCursor, Selection } from '../queries.ts';
+import type { AdCursor, Selection, StatedSelection } from '../queries.ts';
 import { integer, settingsOf } from '../read-settings.ts';
+import { type StatedRange, statedRows } from '../stated-rows.ts';
 import type { BlockDirectory } from './block-directory.ts';
 import type { Plan } from './blocks.ts';
 import { blocksWithin, inRanges, literal, rowsOfAds } from './rolled-sql.ts';
@@ -28,9 +29,15 @@ export function createTopQueries(
   const threads = maxThreads === undefined ? '' : `, max_threads=${maxThreads}`;
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs) + threads;
 
-  const fromRows = async (limit: number, plan: Plan, among: string, after?: AdCursor): Promise<AdCount[]> =>
+  const fromRows = async (
+    limit: number,
+    plan: Plan,
+    range: StatedRange,
+    among: string,
+    after?: AdCursor,
+  ): Promise<AdCount[]> =>
     await clickhouse.query(
-      `SELECT ad_id, sum(clicks) AS count FROM ${rowsOfAds(plan, among, false)}
+      `SELECT ad_id, sum(clicks) AS count FROM ${rowsOfAds(plan, range, among, false)}
        GROUP BY ad_id HAVING count > 0 ${after === undefined ? '' : `AND ${behind(after)}`} ORDER BY count DESC, ad_id LIMIT ${integer(limit)} ${settings(limit)}`,
     );
 
@@ -38,7 +45,7 @@ export function createTopQueries(
    * From the first `depth` of each list. An ad without a name stands for the lists themselves: its bounds are those of
    * all, of the same moment.
    */
-  const candidates = async (limit: number, depth: number, plan: Plan): Promise<Listed[]> =>
+  const candidates = async (limit: number, depth: number, plan: Plan, range: StatedRange): Promise<Listed[]> =>
     await clickhouse.query(
       `SELECT ad_id, sum(clicks) AS listed, sum(bound) AS bounds
        FROM (
@@ -48,40 +55,47 @@ export function createTopQueries(
          ARRAY JOIN arrayPushBack(arraySlice(ads, 1, ${integer(depth)}), ('', toUInt64(0))) AS ad
          WHERE ${blocksWithin(plan)}
          UNION ALL
-         SELECT ad_id, clicks, toUInt64(0) AS bound FROM ad_minute FINAL WHERE ${inRanges('minute', plan.rest)}
+         SELECT ad_id, clicks, toUInt64(0) AS bound
+         FROM ${statedRows('ad_minute', inRanges('minute', plan.rest), range)}
        )
        GROUP BY ad_id ORDER BY ad_id = '' DESC, toInt64(listed) - toInt64(bounds) DESC, ad_id
        LIMIT ${integer(limit + 1)} ${settings(limit + 1)}`,
     );
 
-  const lookUp = async (adIds: readonly string[], plan: Plan): Promise<AdCount[]> => {
+  const lookUp = async (adIds: readonly string[], plan: Plan, range: StatedRange): Promise<AdCount[]> => {
     if (adIds.length === 0) return [];
     const among = `ad_id IN (${adIds.map(literal).join(', ')})`;
     return await clickhouse.query(
-      `SELECT ad_id, sum(clicks) AS count FROM ${rowsOfAds(plan, among, true)} GROUP BY ad_id ${settings(adIds.length)}`,
+      `SELECT ad_id, sum(clicks) AS count FROM ${rowsOfAds(plan, range, among, true)} GROUP BY ad_id ${settings(adIds.length)}`,
     );
   };
 
-  const fromLists = async (limit: number, depth: number, plan: Plan): Promise<AdCount[] | undefined> => {
+  const fromLists = async (
+    limit: number,
+    depth: number,
+    plan: Plan,
+    range: StatedRange,
+  ): Promise<AdCount[] | undefined> => {
     const looked = 2 * limit + 400;
-    const [all, ...ads] = await candidates(looked, depth, plan);
+    const [all, ...ads] = await candidates(looked, depth, plan, range);
     if (all === undefined || all.ad_id !== '') return undefined;
     const settled = settle(ads, all.bounds, limit, ads.length < looked);
     if (settled === undefined) return undefined;
-    return topOf([...settled.exact, ...(await lookUp(settled.doubtful, plan))], limit);
+    return topOf([...settled.exact, ...(await lookUp(settled.doubtful, plan, range))], limit);
   };
 
   return {
     /** By clicks, then by ad_id: equal counts always come in the same order. */
-    async popularAds(limit: number, selection: Selection, after?: AdCursor): Promise<AdCount[]> {
+    async popularAds(limit: number, selection: StatedSelection, after?: AdCursor): Promise<AdCount[]> {
       const plan = await directory.plan(selection, { hours: true });
       const canList = selection.country === undefined && after === undefined;
       const hasLists = canList && plan.hours.length + plan.minutes.length > 0;
       // Most often the beginnings of the lists can tell, which are read in a quarter of the time.
       const listed = hasLists
-        ? ((await fromLists(limit, depthOf(limit), plan)) ?? (await fromLists(limit, wholeLists, plan)))
+        ? ((await fromLists(limit, depthOf(limit), plan, selection)) ??
+          (await fromLists(limit, wholeLists, plan, selection)))
         : undefined;
-      return listed ?? (await fromRows(limit, plan, ofCountries(selection), after));
+      return listed ?? (await fromRows(limit, plan, selection, ofCountries(selection), after));
     },
   };
 }

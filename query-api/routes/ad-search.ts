@@ -7,6 +7,7 @@ import {
   countField,
   isoOf,
   isoOrNull,
+  pendingLateField,
   problems,
   rangeParameters,
   stateField,
@@ -19,21 +20,26 @@ import { rangeOf, searchRangeOf } from '../time-range.ts';
 
 const cursors = rankingCursorsOf('ads');
 
-export function routeAdSearch(http: Http, { queries, groups, tops, restatements, rules }: RouteDeps): void {
+export function routeAdSearch(http: Http, deps: RouteDeps): void {
+  const { queries, groups, tops, restatements, stated, lateClicks, rules } = deps;
   http.get('/v1/ads', { schema }, async (request, reply) => {
     const { limit = 20, cursor, ...question } = request.query;
     const { prefix = '' } = question;
     const asked = question.from !== undefined || question.to !== undefined;
     const place = cursors.read(cursor, question, rules());
     const range = place?.range ?? (asked ? rangeOf(question, rules()) : searchRangeOf(rules()));
-    const selection = { ...range, country: undefined };
     const finality = finalityOf(await queries.progress());
-    const ads =
-      prefix === ''
-        ? await tops.popularAds(limit + 1, selection, place?.after)
-        : await groups.adsByPrefix(prefix, limit + 1, selection, place?.after);
-    const isFinal = stateAt(finality, range.to) === 'final';
-    const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated(selection)));
+    // Of all ads, as the state is.
+    const pendingLate = (await lateClicks()).of([])(range);
+    const { ads, state } = await stated.at(range, async known => {
+      const selection = { ...range, ...known, country: undefined };
+      const found =
+        prefix === ''
+          ? await tops.popularAds(limit + 1, selection, place?.after)
+          : await groups.adsByPrefix(prefix, limit + 1, selection, place?.after);
+      const isRestated = stateAt(finality, range.to) === 'final' && (await restatements.isRestated(selection));
+      return { ads: found, state: stateAt(finality, range.to, isRestated) };
+    });
     reply.header('cache-control', 'no-cache');
     const page = pageOf(ads, limit, last => cursors.write(range, { rank: 0, ...last }, question));
     return {
@@ -41,6 +47,7 @@ export function routeAdSearch(http: Http, { queries, groups, tops, restatements,
       from: isoOf(range.from),
       to: isoOf(range.to),
       state,
+      pending_late: pendingLate,
       watermark: isoOrNull(finality.watermark),
       ads: [...page.rows],
       next_cursor: page.next_cursor,
@@ -76,6 +83,7 @@ const schema = {
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive'),
         state: stateField,
+        pending_late: pendingLateField,
         watermark: watermarkField,
         ads: Type.Array(
           Type.Object(

@@ -1,8 +1,7 @@
 /** GET /v1/ads/{ad_id}/aggregated_count: one ad's clicks in a range of minutes. */
 import { Type } from 'typebox';
-import { Retryable } from '../../infra/errors.ts';
 import { type Http, ProblemSchema } from '../../infra/http.ts';
-import { compareParameter, previousField, previousRange, readPrevious } from '../comparison.ts';
+import { compareParameter, previousField, previousRange, readPrevious, withPrevious } from '../comparison.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
 import { type Finality, finalityOf, stateAt } from '../finality.ts';
 import {
@@ -10,6 +9,7 @@ import {
   anyCountFields,
   isoOf,
   isoOrNull,
+  pendingLateField,
   problems,
   rangeParameters,
   setCaching,
@@ -32,74 +32,70 @@ import { invalid, momentOf, rangeOf } from '../time-range.ts';
 import { uniquesField, uniquesParameter } from '../uniques.ts';
 
 export function routeAggregatedCount(http: Http, deps: RouteDeps): void {
-  const { queries, restatements, filters, rules } = deps;
+  const { queries, restatements, filters, stated, lateClicks, rules } = deps;
   http.get('/v1/ads/:ad_id/aggregated_count', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { uniques = false, compare } = request.query;
     const range = rangeOf(request.query, rules());
     const asOf = momentOf('as_of', request.query.as_of, rules());
-    const wanted = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques };
+    const asked = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques };
     const before = compare && previousRange(range);
-    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
-    if (asOf !== undefined) checkUndoing(request.query.as_of, wanted, compare);
+    if (isFromRaw(asked)) checkRaw(before ?? range, rules());
+    if (asOf !== undefined) checkUndoing(request.query.as_of, asked, compare);
     const told = finalityOf(await queries.progress());
-    const { rows, source, finality } =
-      asOf === undefined ? await readTotals(deps, wanted, told) : await readTotalsAsOf(asOf, ad_id, deps, wanted, told);
-    const counts = rows[0] ?? noCounts;
-    const previous = before && (await readPrevious(deps, { ...wanted, ...before }, told));
-    const selection = selectionOf(wanted);
-    const isFinal = stateAt(finality, range.to) === 'final';
-    const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated(selection, ad_id, asOf)));
-    setCaching(reply, state, request.query);
-    return {
-      ad_id,
-      from: isoOf(range.from),
-      to: isoOf(range.to),
-      ...shownFilter(request.query),
-      ...(asOf === undefined ? {} : { as_of: isoOf(asOf) }),
-      ...counts,
-      source,
-      state,
-      watermark: isoOrNull(finality.watermark),
-      ...(previous === undefined ? {} : { previous }),
-    };
+    const late = await lateClicks();
+    const pendingLate = late.of([ad_id])(range);
+    return await stated.at(withPrevious(range, before), async known => {
+      const wanted = { ...asked, ...known };
+      const { rows, source, finality } =
+        asOf === undefined ? await readTotals(deps, wanted, told) : await readTotalsAsOf(asOf, deps, wanted, told);
+      const counts = rows[0] ?? noCounts;
+      const previous = before && (await readPrevious(deps, { ...wanted, ...before }, told, late));
+      const isFinal = stateAt(finality, range.to) === 'final';
+      const isRestated = isFinal && (await restatements.isRestated(selectionOf(wanted), ad_id, asOf));
+      const state = stateAt(finality, range.to, isRestated);
+      setCaching(reply, { state, pendingLate }, request.query);
+      return {
+        ad_id,
+        from: isoOf(range.from),
+        to: isoOf(range.to),
+        ...shownFilter(request.query),
+        ...(asOf === undefined ? {} : { as_of: isoOf(asOf) }),
+        ...counts,
+        source,
+        state,
+        pending_late: pendingLate,
+        watermark: isoOrNull(finality.watermark),
+        ...(previous === undefined ? {} : { previous }),
+      };
+    });
   });
 }
 
 const noCounts: ReadCounts = { count: 0, duplicates: 0, late: 0 };
 
 /** What restatements added is known by country, not by user or address, nor of another range. */
-function checkUndoing(text: string | undefined, wanted: Wanted, compare: string | undefined): void {
+function checkUndoing(
+  text: string | undefined,
+  wanted: Pick<Wanted, 'filter' | 'uniques'>,
+  compare: string | undefined,
+): void {
   if (isFromRaw(wanted)) throw invalid('as_of', text, 'cannot stand beside user_id, ip, uniques, or a filter by them');
   if (compare) throw invalid('as_of', text, 'cannot stand beside compare');
 }
 
-/**
- * As they were before later restatements. What those have added is read before the counts and again after: where it is
- * of the same rows, none was counted in between, and it is what they have added to these counts.
- */
+/** As they were before later restatements. */
 async function readTotalsAsOf(
   asOf: number,
-  adId: string,
   deps: RouteDeps,
   wanted: Wanted,
   told: Finality,
 ): Promise<Reading<ReadCounts>> {
-  const addedSince = () => deps.restatements.addedSince(adId, selectionOf(wanted), asOf);
-  let before = await addedSince();
-  for (let i = 0; i < maxReadings; i++) {
-    const reading = await readTotals(deps, wanted, told);
-    const after = await addedSince();
-    if (after.versions === before.versions) {
-      return { ...reading, rows: [without(reading.rows[0] ?? noCounts, after)] };
-    }
-    before = after;
-  }
-  throw new Retryable('the counts are being restated');
+  const [adId = ''] = wanted.adIds;
+  const added = await deps.restatements.addedSince(adId, selectionOf(wanted), asOf);
+  const reading = await readTotals(deps, wanted, told);
+  return { ...reading, rows: [without(reading.rows[0] ?? noCounts, added)] };
 }
-
-/** A job writes the counts of an ad seldom, and much at a time. */
-const maxReadings = 10;
 
 /** The counts before restatements added what they did. */
 function without(counts: ReadCounts, added: UndoneCounts): ReadCounts {
@@ -144,6 +140,7 @@ const schema = {
         uniques: uniquesField,
         source: sourceField,
         state: stateField,
+        pending_late: pendingLateField,
         watermark: watermarkField,
         previous: previousField('the same of that range'),
       },
@@ -159,6 +156,7 @@ const schema = {
             late: 3,
             source: 'counts',
             state: 'final',
+            pending_late: 0,
             watermark: '2025-11-22T08:29:31.204Z',
           },
         ],

@@ -1,7 +1,7 @@
 /** GET /v1/ads/series: clicks over time, of all ads together or of a few side by side. */
 import { Type } from 'typebox';
 import { type Http, Problem, ProblemSchema } from '../../infra/http.ts';
-import { compareParameter, previousField, previousRange, readPrevious } from '../comparison.ts';
+import { compareParameter, previousField, previousRange, readPrevious, withPrevious } from '../comparison.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
 import { finalityOf, stateAt } from '../finality.ts';
 import {
@@ -10,6 +10,7 @@ import {
   GranularityParameter,
   isoOf,
   isoOrNull,
+  pendingLateField,
   problems,
   rangeParameters,
   setCaching,
@@ -26,23 +27,29 @@ import { stepsOf } from '../step.ts';
 import { stepsOfRange } from '../time-zone.ts';
 
 export function routeAllSeries(http: Http, deps: RouteDeps): void {
-  const { queries, groups, filters, rules } = deps;
+  const { queries, groups, filters, stated, lateClicks, rules } = deps;
   http.get('/v1/ads/series', { schema }, async (request, reply) => {
-    const { granularity = 'minute', timezone, compare, ad_id: asked = [] } = request.query;
-    const adIds = [...new Set(asked)];
+    const { granularity = 'minute', timezone, compare, ad_id: named = [] } = request.query;
+    const adIds = [...new Set(named)];
     const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
     const names = adIds.length === 0 ? [''] : adIds;
     checkSize(names.length * stepsOf(range, step).length);
-    const wanted = { ...range, adIds, filter: await filterOf(request.query, filters), uniques: false };
+    const asked = { ...range, adIds, filter: await filterOf(request.query, filters), uniques: false };
     const before = compare && previousRange(range);
-    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    if (isFromRaw(asked)) checkRaw(before ?? range, rules());
     const told = finalityOf(await queries.progress());
-    const { rows, source, finality } = await readSeries(deps, step, wanted, told);
-    const previous = before && (await readPrevious(deps, { ...wanted, ...before }, told));
+    const late = await lateClicks();
+    const pendingLate = late.of(adIds)(range);
+    const { rows, source, finality, previous, steps } = await stated.at(withPrevious(range, before), async known => {
+      const wanted = { ...asked, ...known };
+      const reading = await readSeries(deps, step, wanted, told);
+      const earlier = before && (await readPrevious(deps, { ...wanted, ...before }, told, late));
+      return { ...reading, previous: earlier, steps: await groups.restatedSteps(adIds, step, selectionOf(wanted)) };
+    });
     const rowsOf = Map.groupBy(rows, row => row.ad_id);
-    const restatedOf = Map.groupBy(await groups.restatedSteps(adIds, step, selectionOf(wanted)), row => row.ad_id);
+    const restatedOf = Map.groupBy(steps, row => row.ad_id);
     const state = stateAt(finality, range.to, restatedOf.size > 0);
-    setCaching(reply, state, request.query);
+    setCaching(reply, { state, pendingLate }, request.query);
     return {
       from: isoOf(range.from),
       to: isoOf(range.to),
@@ -51,6 +58,7 @@ export function routeAllSeries(http: Http, deps: RouteDeps): void {
       ...shownFilter(request.query),
       source,
       state,
+      pending_late: pendingLate,
       watermark: isoOrNull(finality.watermark),
       series: names.map(name => {
         const own = rowsOf.get(name) ?? [];
@@ -58,7 +66,7 @@ export function routeAllSeries(http: Http, deps: RouteDeps): void {
         return {
           ad_id: name || null,
           ...summed(own, source),
-          points: pointsOfReading(own, source, range, step, told, restated),
+          points: pointsOfReading(own, source, range, step, told, restated, late.of(name === '' ? [] : [name])),
         };
       }),
       ...(previous === undefined ? {} : { previous }),
@@ -109,6 +117,7 @@ const schema = {
         ...filterFields,
         source: sourceField,
         state: stateField,
+        pending_late: pendingLateField,
         watermark: watermarkField,
         series: Type.Array(
           Type.Object(

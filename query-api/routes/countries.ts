@@ -8,6 +8,7 @@ import {
   anyCountFields,
   isoOf,
   isoOrNull,
+  pendingLateField,
   problems,
   rangeParameters,
   setCaching,
@@ -21,24 +22,29 @@ import { rangeOf, stepsMs } from '../time-range.ts';
 import { uniquesField, uniquesParameter } from '../uniques.ts';
 
 export function routeCountries(http: Http, deps: RouteDeps): void {
-  const { queries, groups, filters, rules } = deps;
+  const { queries, groups, filters, stated, lateClicks, rules } = deps;
   http.get('/v1/ads/countries', { schema }, async (request, reply) => {
     const { ad_id: adIds = [], uniques = false } = request.query;
     const range = rangeOf(request.query, rules());
-    const wanted = { ...range, adIds, filter: await filterOf(request.query, filters), uniques };
-    if (isFromRaw(wanted)) checkRaw(range, rules());
+    const asked = { ...range, adIds, filter: await filterOf(request.query, filters), uniques };
+    if (isFromRaw(asked)) checkRaw(range, rules());
     const told = finalityOf(await queries.progress());
-    const { rows: countries, source, finality } = await readCountries(deps, wanted, told);
-    const isFinal = stateAt(finality, range.to) === 'final';
-    const isRestated = isFinal && (await groups.restatedSteps(adIds, stepsMs.day, selectionOf(wanted))).length > 0;
-    const state = stateAt(finality, range.to, isRestated);
-    setCaching(reply, state, request.query);
+    const pendingLate = (await lateClicks()).of(adIds)(range);
+    const { countries, source, finality, state } = await stated.at(range, async known => {
+      const wanted = { ...asked, ...known };
+      const { rows, ...reading } = await readCountries(deps, wanted, told);
+      const isFinal = stateAt(reading.finality, range.to) === 'final';
+      const isRestated = isFinal && (await groups.restatedSteps(adIds, stepsMs.day, selectionOf(wanted))).length > 0;
+      return { ...reading, countries: rows, state: stateAt(reading.finality, range.to, isRestated) };
+    });
+    setCaching(reply, { state, pendingLate }, request.query);
     return {
       from: isoOf(range.from),
       to: isoOf(range.to),
       ...shownFilter(request.query),
       source,
       state,
+      pending_late: pendingLate,
       watermark: isoOrNull(finality.watermark),
       countries: [...countries],
     };
@@ -62,6 +68,7 @@ const schema = {
         ...filterFields,
         source: sourceField,
         state: stateField,
+        pending_late: pendingLateField,
         watermark: watermarkField,
         countries: Type.Array(
           Type.Object(

@@ -15,13 +15,13 @@ import {
   stateField,
   timeField,
 } from '../parameters.ts';
+import type { TimeRange } from '../queries.ts';
 import type { RouteDeps } from '../route-deps.ts';
+import type { Stated, StatedReading } from '../stated-rows.ts';
 import { invalid, rangeOf } from '../time-range.ts';
 
-export function routeExports(
-  http: Http,
-  { clients, queries, exports, exportsOf, exportSlots, exportMaxRows, rules }: RouteDeps,
-): void {
+export function routeExports(http: Http, deps: RouteDeps): void {
+  const { clients, queries, exports, exportsOf, exportSlots, exportMaxRows, stated, lateClicks, rules } = deps;
   const check = (rows: number, to: string | undefined) => {
     if (rows > exportMaxRows) throw invalid('to', to, `must leave at most ${exportMaxRows} rows (leaves ${rows})`);
   };
@@ -32,11 +32,15 @@ export function routeExports(
     const format = formatOf(request, request.query.format);
     // Before the rows are read: they only become newer.
     const { finalUntil, watermark } = finalityOf(await queries.progress());
+    const pendingLate = (await lateClicks()).of(adIds)(selection);
     check(await exports.adMinuteRows(selection), to);
     if (watermark !== null) reply.header('x-watermark', isoOf(watermark));
     if (finalUntil !== null) reply.header('x-final-until', isoOf(finalUntil));
+    reply.header('x-pending-late', pendingLate);
     const rows = await exportsOf(clients.of(request.raw), () =>
-      exportSlots.open(() => exports.adMinutes(selection, finalUntil, format)),
+      exportSlots.open(() =>
+        readAtOnce(stated, selection, known => exports.adMinutes({ ...selection, ...known }, finalUntil, format)),
+      ),
     );
     return sendAs(reply, 'ad_minutes', selection, format).send(rows);
   });
@@ -64,6 +68,27 @@ function sendAs(reply: FastifyReply, what: string, { from, to }: ExportSelection
     .header('vary', 'accept')
     .header('content-disposition', `attachment; filename="${what}-${since}-${until}.${format}"`)
     .type(format === 'parquet' ? mediaTypes[format] : `${mediaTypes[format]}; charset=utf-8`);
+}
+
+/** What was visible when the read began: its rows are of that moment, however long they are taken. */
+async function* readAtOnce(
+  stated: StatedReading,
+  range: TimeRange,
+  open: (known: Stated) => AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const begun = await stated.begin(
+    range,
+    async known => {
+      const pieces = open(known)[Symbol.asyncIterator]();
+      return { pieces, first: await pieces.next() };
+    },
+    async ({ pieces }) => void (await pieces.return?.()),
+  );
+  try {
+    for (let piece = begun.first; !piece.done; piece = await begun.pieces.next()) yield piece.value;
+  } finally {
+    await begun.pieces.return?.();
+  }
 }
 
 const formatParameter = Type.Optional(
@@ -120,7 +145,7 @@ const minutesSchema = {
   operationId: 'exportAdMinutes',
   summary: 'Counts per minute, ad, country and partition (without from and to: of the last full minute)',
   description:
-    'Columns: minute, ad_id, country, partition, clicks, duplicates, late, revision (0: as counted live), state. In the order of minute, or of ad_id where ads are named.',
+    'Columns: minute, ad_id, country, partition, clicks, duplicates, late, revision (0: as counted live), state. In the order of minute, or of ad_id where ads are named. Header `x-pending-late` tells how many late clicks of the selection wait for their restatement.',
   querystring: Type.Object(
     { ...rangeParameters, country: countryParameter, ad_id: adIdsParameter, format: formatParameter },
     { additionalProperties: false },

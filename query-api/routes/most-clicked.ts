@@ -6,6 +6,7 @@ import {
   countField,
   isoOf,
   isoOrNull,
+  pendingLateField,
   problems,
   setCaching,
   stateField,
@@ -16,26 +17,31 @@ import { windows } from '../rollup/due-blocks.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import { minuteMs, momentOf } from '../time-range.ts';
 
-export function routeMostClicked(http: Http, { queries, history, tops, restatements, rules }: RouteDeps): void {
+export function routeMostClicked(http: Http, deps: RouteDeps): void {
+  const { queries, history, tops, restatements, stated, lateClicks, rules } = deps;
   http.get('/v1/ads/most_clicked', { schema }, async (request, reply) => {
     const { at: asked, window = 1, count = 100 } = request.query;
     const at = momentOf('at', asked, rules()) ?? rules().now;
     const to = at - (at % minuteMs);
     const range = { from: Math.max(0, to - window * minuteMs), to };
     const finality = finalityOf(await queries.progress());
-    const stored = await history.mostClicked(window, range, count);
-    const isStored = stored?.isWhole === true;
-    const ads = isStored ? stored.ads : await tops.popularAds(count, { ...range, country: undefined });
-    const isFinal = stateAt(finality, to) === 'final';
-    const isRestated = isFinal && (await restatements.isRestated({ ...range, country: undefined }));
-    const state = stateAt(finality, to, isRestated);
-    setCaching(reply, state, { from: asked });
+    const pendingLate = (await lateClicks()).of([])(range);
+    const { ads, isStored, state } = await stated.at(range, async known => {
+      const selection = { ...range, ...known, country: undefined };
+      const found = await history.mostClicked(window, range, count);
+      const isWhole = found?.isWhole === true;
+      const listed = isWhole ? found.ads : await tops.popularAds(count, selection);
+      const isRestated = stateAt(finality, to) === 'final' && (await restatements.isRestated(selection));
+      return { ads: listed, isStored: isWhole, state: stateAt(finality, to, isRestated) };
+    });
+    setCaching(reply, { state, pendingLate }, { from: asked });
     return {
       at: isoOf(at),
       window,
       from: isoOf(range.from),
       to: isoOf(to),
       state,
+      pending_late: pendingLate,
       watermark: isoOrNull(finality.watermark),
       source: isStored ? ('stored' as const) : ('computed' as const),
       ads: ads.map((ad, i) => ({ rank: i + 1, ...ad })),
@@ -72,6 +78,7 @@ const schema = {
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive: the last full minute before `at`'),
         state: stateField,
+        pending_late: pendingLateField,
         watermark: watermarkField,
         source: Type.Enum(['stored', 'computed'], {
           type: 'string',

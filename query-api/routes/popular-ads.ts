@@ -7,6 +7,7 @@ import {
   previousRangeField,
   previousRankField,
   readPreviousRanks,
+  withPrevious,
 } from '../comparison.ts';
 import { cursorParameter, nextCursorField, pageOf } from '../cursor.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
@@ -15,6 +16,7 @@ import {
   countField,
   isoOf,
   isoOrNull,
+  pendingLateField,
   problems,
   rangeParameters,
   setCaching,
@@ -31,22 +33,28 @@ import { uniquesField, uniquesParameter } from '../uniques.ts';
 const cursors = rankingCursorsOf('popular_ads');
 
 export function routePopularAds(http: Http, deps: RouteDeps): void {
-  const { queries, restatements, filters, rules } = deps;
+  const { queries, restatements, filters, stated, lateClicks, rules } = deps;
   http.get('/v1/ads/popular_ads', { schema }, async (request, reply) => {
     const { count = 100, cursor, uniques = false, compare, ...question } = request.query;
     const place = cursors.read(cursor, question, rules());
     const range = place?.range ?? windowOf(question, rules());
-    const wanted = { ...range, adIds: [], filter: await filterOf(question, filters), uniques };
+    const asked = { ...range, adIds: [], filter: await filterOf(question, filters), uniques };
     const before = compare && previousRange(range);
-    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    if (isFromRaw(asked)) checkRaw(before ?? range, rules());
     const told = finalityOf(await queries.progress());
-    const { rows, source, finality } = await readPopularAds(deps, count + 1, wanted, told, place?.after);
-    const listed = rows.slice(0, count).map(ad => ad.ad_id);
-    const previous = before && (await readPreviousRanks(deps, listed, { ...wanted, ...before }, told));
-    const isFinal = stateAt(finality, range.to) === 'final';
-    const state = stateAt(finality, range.to, isFinal && (await restatements.isRestated(selectionOf(wanted))));
+    const late = await lateClicks();
+    const pendingLate = late.of([])(range);
+    const { rows, source, finality, previous, state } = await stated.at(withPrevious(range, before), async known => {
+      const wanted = { ...asked, ...known };
+      const found = await readPopularAds(deps, count + 1, wanted, told, place?.after);
+      const listed = found.rows.slice(0, count).map(ad => ad.ad_id);
+      const ranks = before && (await readPreviousRanks(deps, listed, { ...wanted, ...before }, told, late));
+      const isFinal = stateAt(found.finality, range.to) === 'final';
+      const isRestated = isFinal && (await restatements.isRestated(selectionOf(wanted)));
+      return { ...found, previous: ranks, state: stateAt(found.finality, range.to, isRestated) };
+    });
     // A cursor names the minutes, too.
-    setCaching(reply, state, place ? { ...question, from: isoOf(range.from) } : question);
+    setCaching(reply, { state, pendingLate }, place ? { ...question, from: isoOf(range.from) } : question);
     const ranked = rows.map((ad, i) => ({ rank: (place?.after.rank ?? 0) + i + 1, ...ad }));
     const page = pageOf(ranked, count, last => cursors.write(range, last, question));
     return {
@@ -55,6 +63,7 @@ export function routePopularAds(http: Http, deps: RouteDeps): void {
       ...shownFilter(question),
       source,
       state,
+      pending_late: pendingLate,
       watermark: isoOrNull(finality.watermark),
       ads: page.rows.map(ad => (previous ? { ...ad, previous: previous.of.get(ad.ad_id) ?? null } : ad)),
       next_cursor: page.next_cursor,
@@ -91,6 +100,7 @@ const schema = {
         ...filterFields,
         source: sourceField,
         state: stateField,
+        pending_late: pendingLateField,
         watermark: watermarkField,
         ads: Type.Array(
           Type.Object(
@@ -116,6 +126,7 @@ const schema = {
             to: '2025-11-22T08:27:00.000Z',
             source: 'counts',
             state: 'provisional',
+            pending_late: 0,
             watermark: '2025-11-22T08:26:58.100Z',
             ads: [
               { rank: 1, ad_id: 'ad-42', count: 1234 },

@@ -8,6 +8,7 @@ import {
   GranularityParameter,
   isoOf,
   isoOrNull,
+  pendingLateField,
   problems,
   rangeParameters,
   setCaching,
@@ -23,20 +24,25 @@ import { pointsOfReading, SeriesPoint } from '../series-points.ts';
 import { stepsOfRange } from '../time-zone.ts';
 
 export function routeSeries(http: Http, deps: RouteDeps): void {
-  const { queries, groups, filters, rules } = deps;
+  const { queries, groups, filters, stated, lateClicks, rules } = deps;
   http.get('/v1/ads/:ad_id/series', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { granularity = 'minute', timezone } = request.query;
     const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
-    const wanted = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques: false };
-    if (isFromRaw(wanted)) checkRaw(range, rules());
+    const asked = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques: false };
+    if (isFromRaw(asked)) checkRaw(range, rules());
     const told = finalityOf(await queries.progress());
-    const { rows, source, finality } = await readSeries(deps, step, wanted, told);
-    // A series that is not final as a whole may have points that are.
-    const steps = await groups.restatedSteps([ad_id], step, selectionOf(wanted));
+    const lateIn = (await lateClicks()).of([ad_id]);
+    const { rows, source, finality, steps } = await stated.at(range, async known => {
+      const wanted = { ...asked, ...known };
+      const reading = await readSeries(deps, step, wanted, told);
+      // A series that is not final as a whole may have points that are.
+      return { ...reading, steps: await groups.restatedSteps([ad_id], step, selectionOf(wanted)) };
+    });
     const restated = new Set(steps.map(({ start }) => start));
     const state = stateAt(finality, range.to, restated.size > 0);
-    setCaching(reply, state, request.query);
+    const pendingLate = lateIn(range);
+    setCaching(reply, { state, pendingLate }, request.query);
     return {
       ad_id,
       from: isoOf(range.from),
@@ -46,8 +52,9 @@ export function routeSeries(http: Http, deps: RouteDeps): void {
       ...shownFilter(request.query),
       source,
       state,
+      pending_late: pendingLate,
       watermark: isoOrNull(finality.watermark),
-      points: pointsOfReading(rows, source, range, step, told, restated),
+      points: pointsOfReading(rows, source, range, step, told, restated, lateIn),
     };
   });
 }
@@ -79,6 +86,7 @@ const schema = {
         ...filterFields,
         source: sourceField,
         state: stateField,
+        pending_late: pendingLateField,
         watermark: watermarkField,
         points: Type.Array(SeriesPoint, {
           description: 'one for each step of the range, in order, also where there were no clicks',
@@ -94,8 +102,18 @@ const schema = {
             granularity: 'hour',
             source: 'counts',
             state: 'final',
+            pending_late: 0,
             watermark: '2025-11-22T09:29:31.204Z',
-            points: [{ start: '2025-11-22T08:00:00.000Z', count: 51_234, duplicates: 170, late: 31, state: 'final' }],
+            points: [
+              {
+                start: '2025-11-22T08:00:00.000Z',
+                count: 51_234,
+                duplicates: 170,
+                late: 31,
+                state: 'final',
+                pending_late: 0,
+              },
+            ],
           },
         ],
       },

@@ -4,20 +4,28 @@ import type { Http } from '../../infra/http.ts';
 import { cached } from '../cached.ts';
 import { partitionsOf } from '../finality.ts';
 import { countField, problems, timeField } from '../parameters.ts';
-import { hotAdsOf, statusOf } from '../pipeline-status.ts';
+import { hotAdsOf, statusOf, waitingStatus } from '../pipeline-status.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
-export function routeStatus(http: Http, { queries, logEnds, routing, rowsChecked, now }: RouteDeps): void {
+export function routeStatus(http: Http, deps: RouteDeps): void {
+  const { queries, lateClicks, logEnds, routing, rowsChecked, now } = deps;
   const quarantine = cached(() => queries.quarantineByReason(), 5_000, now);
   const writtenOff = cached(() => queries.writtenOff(), 5_000, now);
   http.get('/v1/status', { schema }, async (_request, reply) => {
     const progress = await queries.progress();
-    const [ends, known, reasons, off] = await Promise.all([logEnds(), routing(), quarantine(), writtenOff()]);
+    const [ends, known, reasons, off, late] = await Promise.all([
+      logEnds(),
+      routing(),
+      quarantine(),
+      writtenOff(),
+      lateClicks(),
+    ]);
     const unrecorded = partitionsOf(progress) || (ends?.size ?? 0);
     reply.header('cache-control', 'no-cache');
     return {
       ...statusOf(progress, ends, rowsChecked(), off, now()),
       hot_ads: known ? hotAdsOf(known, unrecorded, now()) : null,
+      late: waitingStatus(late),
       quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),
     };
   });
@@ -108,8 +116,11 @@ const schema = {
             unread_records: integerOrNull('records of the log that are not counted yet; null: Kafka did not answer'),
             balanced: Type.Boolean({
               description:
-                'in each partition: acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, and no line is missing that is not written off',
+                'in each partition: acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, no line is missing that is not written off, and no accepted click is `uncounted`',
             }),
+            uncounted: integerOrNull(
+              'accepted clicks that are in raw and in no count 15 minutes after they came too late: 0 as long as restatements are made; null: this process has not looked for any',
+            ),
             rows: Type.Union([RowsStatus, Type.Null()], {
               description: 'the same of the rows in ClickHouse; null: this process has not compared them',
             }),
@@ -119,6 +130,14 @@ const schema = {
         hot_ads: Type.Union([Type.Array(HotAd), Type.Null()], {
           description: 'ads whose clicks are, or will be, split over partitions; null: Kafka did not answer',
         }),
+        late: Type.Object(
+          {
+            clicks: countField('late clicks that wait for their restatement, copies among them'),
+            minutes: countField('to which they belong'),
+            since: orNull('when the one came that has waited longest; null: none waits'),
+          },
+          { additionalProperties: false },
+        ),
         quarantine: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), {
           description: 'lines in quarantine that are still kept, by reason',
         }),

@@ -56,7 +56,9 @@ const [ours, theirs] = [createExportQueries(clickhouse, limits), createExportQue
 const results: BenchRow[] = [];
 for (const what of ['adMinutes', 'clicks'] as const) {
   const read = (queries: typeof ours) =>
-    what === 'clicks' ? queries.clicks(selection, 'csv') : queries.adMinutes(selection, to, 'csv');
+    what === 'clicks'
+      ? queries.clicks(selection, 'csv')
+      : queries.adMinutes({ ...selection, isSettled: true }, to, 'csv');
   const [marked, plain]: number[][] = [[], []];
   for (let run = 0; run <= Number(options.runs); run++) {
     const pair = [await rateOf(read(theirs)), await rateOf(read(ours))];

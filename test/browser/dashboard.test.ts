@@ -332,6 +332,20 @@ describe('operations', () => {
   );
 });
 
+describe('late clicks', () => {
+  it('that are in no count are told on the view Operations, which then says that it does not add up', async () => {
+    const uncounted = [{ minute: data.driftMinute, ad_id: drift.adId, raw: 9, counted: 4, clicks: 5 }];
+    rowsChecked = { ...rowsAgree, uncounted };
+    const page = await look('/?view=operations');
+    const line = page.locator('[data-late]');
+    await line.waitFor();
+    expect(await line.getAttribute('data-late')).toBe('uncounted');
+    expect(await line.textContent()).toContain('5 are in no count');
+    expect(await textOf(page, 'balance')).toContain('Broken');
+    expect(await visitor?.barriers()).toEqual([]);
+  });
+});
+
 describe('replay', () => {
   it('tells what differs, and restates it once it is confirmed', async () => {
     const page = await look('/?view=replay');

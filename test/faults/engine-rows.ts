@@ -58,7 +58,7 @@ async function readRows(dataDir: string): Promise<EngineRows> {
       'SELECT partition, position, received, counted, duplicates, quarantined FROM partition_progress FINAL',
     ),
     restatements: await clickhouse.query(
-      'SELECT toUnixTimestamp(minute) AS minute, ad_id, country, revision, before, after, before_duplicates FROM restatement FINAL',
+      'SELECT toUnixTimestamp(minute) AS minute, ad_id, country, revision, before, after, before_duplicates FROM restatement FINAL WHERE empty(rows) OR (minute, at, job) IN (SELECT minute, at, job FROM recounted_minute)',
     ),
   };
 }

@@ -67,10 +67,11 @@ export const stepPoints: readonly StepPoint[] = [
   before('sink: inserted, offset not committed', inserter, 'await commitAll(taken);'),
   after('sink: offset committed', inserter, 'await commitAll(taken);'),
 
-  before('restatement: nothing written', changes, "await insertRows(\n    clickhouse,\n    'restatement',"),
-  before('restatement: history written', changes, "await insertWhole(clickhouse, 'ad_minute_by_ad', cells);"),
-  before('restatement: one table written', changes, "await insertWhole(clickhouse, 'ad_minute', cells);"),
-  after('restatement: all written', changes, "await insertWhole(clickhouse, 'ad_minute', cells);"),
+  before('restatement: nothing written', changes, "await insertRows(clickhouse, 'restatement', rows);"),
+  before('restatement: told, not visible', changes, "await insertRows(clickhouse, 'recounted_minute', visible);"),
+  after('restatement: visible, not settled', changes, "await insertRows(clickhouse, 'recounted_minute', visible);"),
+  before('restatement: visible, not copied', changes, 'await clickhouse.longCommand('),
+  before('restatement: copied, not settled', changes, 'await sayThatSettled(clickhouse, minutes);'),
 ];
 
 export function stepPointNamed(name: string): StepPoint {

@@ -8,6 +8,7 @@ import { loadConfig, ProcessConfig } from '../../infra/config.ts';
 import { createHttp, type Http, listen } from '../../infra/http.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { createGroupQueries } from '../../query-api/group-queries.ts';
+import { createLateClicks } from '../../query-api/late-clicks.ts';
 import { createLiveFeed, type LiveFeed } from '../../query-api/live/live-feed.ts';
 import { readLive } from '../../query-api/live/live-reading.ts';
 import { liveClients, liveLeft } from '../../query-api/live/metrics.ts';
@@ -15,6 +16,7 @@ import { createQueries } from '../../query-api/queries.ts';
 import { createRestatementQueries, type TimedRestatement } from '../../query-api/restatement-queries.ts';
 import type { RouteDeps } from '../../query-api/route-deps.ts';
 import { routeLive } from '../../query-api/routes/live.ts';
+import { createStatedReading } from '../../query-api/stated-rows.ts';
 import { fillDashboard } from '../support/dashboard-data.ts';
 import { type LiveClient, listenLive } from '../support/live-client.ts';
 import { openTemporaryEngine } from '../support/temporary-engine.ts';
@@ -51,6 +53,8 @@ function openFeed(clickhouse: ClickHouse): LiveFeed {
     queries: createQueries(clickhouse, timeouts),
     groups: createGroupQueries(clickhouse, timeouts),
     restatements: createRestatementQueries(clickhouse, timeouts),
+    stated: createStatedReading(clickhouse, timeouts),
+    lateClicks: createLateClicks({ clickhouse, now: Date.now }),
   };
   let told = 0;
   return createLiveFeed({

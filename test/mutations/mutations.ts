@@ -800,9 +800,112 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'late-clicks-seen-are-counted',
     bug: 'late clicks are counted once a job has taken them, whatever becomes of it',
-    file: 'query-api/jobs/late-minutes.ts',
-    edits: [[" OR seen.job_state != 'done'", '']],
-    integration: 'test/integration/clickhouse/jobs.test.ts',
+    file: 'query-api/late-clicks.ts',
+    edits: [
+      [
+        'recounted.until[late.partition] <= late.offset AS waits',
+        'late.minute_ms NOT IN (SELECT toInt64(toUnixTimestamp(minute)) * 1000 FROM minute_recount) AS waits',
+      ],
+    ],
+    integration: 'test/integration/clickhouse/late-clicks.test.ts',
+  },
+  {
+    name: 'late-clicks-of-open-jobs-untold',
+    bug: 'pending_late leaves out the minutes of a job that is open',
+    file: 'query-api/late-clicks.ts',
+    edits: [
+      [
+        'recounted.until[late.partition] <= late.offset AS waits',
+        `recounted.until[late.partition] <= late.offset AND late.minute_ms NOT IN (
+          SELECT toInt64(toUnixTimestamp(arrayJoin(minutes))) * 1000 FROM replay_job FINAL WHERE state = 'running') AS waits`,
+      ],
+    ],
+    integration: 'test/integration/clickhouse/late-clicks.test.ts',
+  },
+  {
+    name: 'law-believes-recounts',
+    bug: 'the law asks what recounts say of themselves instead of the clicks: one that changed nothing hides them',
+    file: 'query-api/jobs/uncounted-clicks.ts',
+    edits: [
+      [
+        '\n    ),\n    fresh AS (',
+        " AND toDateTime(intDiv(clicked_at, 60000) * 60, 'UTC') NOT IN (SELECT minute FROM recounted_minute)\n    ),\n    fresh AS (",
+      ],
+    ],
+    integration: 'test/integration/clickhouse/late-clicks.test.ts',
+  },
+  {
+    name: 'read-until-the-end',
+    bug: 'a recount claims all that raw has when it ends, and not when it began to read',
+    file: 'query-api/jobs/recount-job.ts',
+    edits: [
+      [
+        'const readUntil = asked.apply ? await deps.rawPositions() : new Map<number, number>();',
+        'let readUntil = new Map<number, number>();',
+      ],
+      [
+        'const restater = createRestater({ clickhouse, job: asked.id, reason: reasonOf(asked), readUntil, now });',
+        'let restater = createRestater({ clickhouse, job: asked.id, reason: reasonOf(asked), readUntil, now });',
+      ],
+      [
+        'await recordDiff(clickhouse, changes, { job: job.id, at: now() });',
+        'readUntil = new Map(await deps.rawPositions()); restater = createRestater({ clickhouse, job: asked.id, reason: reasonOf(asked), readUntil, now });',
+      ],
+    ],
+    integration: 'test/integration/clickhouse/late-clicks.test.ts',
+  },
+  {
+    name: 'visible-before-it-is-told',
+    bug: 'a minute is made visible before all of its changes are written: a reader sees some of them',
+    file: 'query-api/jobs/apply-changes.ts',
+    edits: [
+      ["      await insertRows(clickhouse, 'restatement', rows);\n", ''],
+      [
+        'settled: n === 0 ? 1 : 0 });\n      }',
+        "settled: n === 0 ? 1 : 0 });\n      }\n      await insertRows(clickhouse, 'recounted_minute', staged);\n      await insertRows(clickhouse, 'restatement', rows);",
+      ],
+    ],
+    unit: 'test/unit/query-api/apply-changes.test.ts',
+  },
+  {
+    name: 'told-is-visible',
+    bug: 'changes that are told are taken for visible: a number is called restated before it is',
+    file: 'query-api/stated-rows.ts',
+    edits: [['return `(empty(restatement.rows) OR', 'return `(1 OR']],
+    integration: 'test/integration/clickhouse/restated-at-once.test.ts',
+  },
+  {
+    name: 'half-copied-in-lists',
+    bug: 'top lists that are put together from lists take the counts as they are while a restatement is copied',
+    file: 'query-api/rollup/top-queries.ts',
+    edits: [
+      [
+        'await candidates(looked, depth, plan, range)',
+        'await candidates(looked, depth, plan, { ...range, isSettled: true })',
+      ],
+    ],
+    integration: 'test/integration/clickhouse/restated-at-once.test.ts',
+  },
+  {
+    name: 'half-copied-is-read',
+    bug: 'readers take the counts as they are while a restatement is copied into them',
+    file: 'query-api/stated-rows.ts',
+    edits: [['if (isSettled) return', 'return']],
+    integration: 'test/integration/clickhouse/restated-at-once.test.ts',
+  },
+  {
+    name: 'never-settled',
+    bug: 'a process begins a job without settling what another left: it states the same change a second time',
+    file: 'query-api/jobs/apply-changes.ts',
+    edits: [['if (minutes.length === 0) return;', 'if (span === always || minutes.length === 0) return;']],
+    unit: 'test/simulation/restated-at-once.test.ts',
+  },
+  {
+    name: 'restated-while-read',
+    bug: 'nobody looks whether a restatement became visible while counts and state were read',
+    file: 'query-api/stated-rows.ts',
+    edits: [['if (after.visible === before.visible) return found;', 'if (after) return found;']],
+    unit: 'test/simulation/restated-at-once.test.ts',
   },
   {
     name: 'shared-cache-has-users',

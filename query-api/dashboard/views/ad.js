@@ -39,12 +39,16 @@ export function mount(root) {
     async load(signal) {
       const range = rangeOf(address);
       const query = { ad_id: address.ad, ...queryOf(range), granularity: range.granularity, ...filterOf(address) };
-      const { series, previous, state } = await get('/v1/ads/series', { ...query, compare: 'previous' }, signal);
+      const { series, previous, state, pending_late } = await get(
+        '/v1/ads/series',
+        { ...query, compare: 'previous' },
+        signal,
+      );
       const [{ points, count, duplicates, late }] = series;
       chart.show({ points, from: range.from, to: range.to, step: stepMs[range.granularity] });
       chartCard.note(`per ${range.granularity}, ${shortTime(range.from)} to ${shortTime(range.to)}`);
-      tiles.set('count', compact(count), [stateMark(state)]);
-      tiles.set('before', compact(previous.count), [stateMark(previous.state)]);
+      tiles.set('count', compact(count), [stateMark(state, pending_late)]);
+      tiles.set('before', compact(previous.count), [stateMark(previous.state, previous.pending_late)]);
       tiles.set('duplicates', compact(duplicates), 'same click again');
       tiles.set('late', compact(late), late === null ? 'not told by raw clicks' : 'came after their minute closed');
       return chart.element;

@@ -30,7 +30,7 @@ export function mount(root) {
     async load(signal) {
       const status = await get('/v1/status', {}, signal);
       showTiles(tiles, status);
-      identity.show(status.conservation);
+      identity.show(status.conservation, status.late);
       const rows = status.partitions.map(row => ({ ...row, quietMs: stirred.quietMs(row) }));
       return rows.length === 0 ? undefined : tableOf('Partitions', partitionColumns, rows);
     },
@@ -120,7 +120,7 @@ function showTiles(tiles, { final_until, conservation, quarantine, watermark, wa
   tiles.set('watermark', duration(watermark_age_ms), [timeElement(watermark, 'seconds')]);
   tiles.set('final', final_until ? '' : '–', '');
   if (final_until) tiles.set('final', timeElement(final_until).textContent, 'in every partition');
-  const { unread_records: unread, balanced, rows, missing, written_off } = conservation;
+  const { unread_records: unread, balanced, rows, missing, written_off, uncounted } = conservation;
   tiles.set('unread', unread === null ? '?' : compact(unread), unread === null ? 'Kafka does not answer' : 'in Kafka');
   const set = Object.entries(quarantine);
   const lines = set.reduce((sum, [, count]) => sum + count, 0);
@@ -131,7 +131,12 @@ function showTiles(tiles, { final_until, conservation, quarantine, watermark, wa
   );
   const differs = rows !== null && rows.difference > 0;
   const asRows = differs ? 'rows differ' : rows?.checked_at ? 'also as rows' : 'rows not compared yet';
-  const why = missing > written_off ? 'acknowledged clicks are missing' : 'see the partitions';
+  const why =
+    missing > written_off
+      ? 'acknowledged clicks are missing'
+      : uncounted > 0
+        ? 'late clicks are in no count'
+        : 'see the partitions';
   tiles.set('balance', balanced && !differs ? 'Balanced' : 'Broken', balanced ? asRows : why);
 }
 
@@ -146,7 +151,7 @@ function createIdentity() {
   const sign = text => h('i', {}, text);
   return {
     element: card.element,
-    show({ unread_records, balanced, rows, ...lines }) {
+    show({ unread_records, balanced, rows, uncounted, ...lines }, late) {
       body.replaceChildren(
         h(
           'div',
@@ -170,6 +175,7 @@ function createIdentity() {
           ),
         ),
         acknowledgedLine(lines),
+        lateLine(late, uncounted),
         rowsLine(rows),
         ...(rows?.differences.length ? [tableOf('Lines that differ', differenceColumns, rows.differences)] : []),
       );
@@ -194,6 +200,25 @@ function acknowledgedLine({ acknowledged, unacknowledged, missing, written_off }
     h('span', { class: `tag ${mark}` }, text),
     h('span', { class: 'muted' }, `${number(unacknowledged)} more received`),
     written_off > 0 ? h('span', { class: 'muted' }, `${number(written_off)} written off`) : '',
+  );
+}
+
+/** Clicks that came too late: those that wait for their restatement, and those that it seems nobody will count. */
+function lateLine({ clicks, minutes, since }, uncounted) {
+  const [state, mark, text] =
+    uncounted > 0
+      ? ['uncounted', 'bad', `${counted(uncounted, 'is', 'are')} in no count`]
+      : clicks > 0
+        ? ['waiting', 'warn', `${counted(clicks, 'click waits', 'clicks wait')} for restatement`]
+        : ['ok', 'good', 'none waits'];
+  return h(
+    'p',
+    { class: 'rows', 'data-late': state },
+    h('span', {}, 'Clicks that came too late'),
+    h('span', { class: `tag ${mark}` }, text),
+    clicks > 0
+      ? h('span', { class: 'muted' }, `of ${counted(minutes, 'minute', 'minutes')}, since `, timeElement(since))
+      : '',
   );
 }
 

@@ -20,7 +20,7 @@ import { mergeLive } from '../series.js';
 export function mount(root) {
   let address = {};
   let series;
-  let askAgain = 0;
+  let pendingLate = 0;
   const rangeBar = createRangeBar();
   const filter = createCountryFilter();
   const storedFilter = createStoredFilter();
@@ -75,7 +75,7 @@ export function mount(root) {
     chartCard.note(`per ${range.granularity}, ${shortTime(range.from)} to ${shortTime(range.to)}`);
     const sum = field => points.reduce((total, point) => total + point[field], 0);
     const count = sum('count');
-    tiles.set('count', compact(count), [stateMark(stateOf(points)), comparison(count, previous)]);
+    tiles.set('count', compact(count), [stateMark(stateOf(points), sum('pending_late')), comparison(count, previous)]);
     tiles.set('duplicates', compact(sum('duplicates')), shareOf(sum('duplicates'), count + sum('duplicates')));
     const isTold = points.every(point => point.late !== null);
     if (isTold) tiles.set('late', compact(sum('late')), `${shareOf(sum('late'), count)} of clicks`);
@@ -101,9 +101,9 @@ export function mount(root) {
     if (!series?.range.isMoving || series.range.granularity !== 'minute' || isFiltered(address)) return;
     series = mergeLive(series, event, rangeOf(address, Date.parse(event.at)));
     showSeries();
-    // A restatement is told before its count is written, so older minutes are asked for until it must be there.
-    if (event.changes.length > 0) askAgain = 5;
-    if (askAgain-- > 0) chartCard.refresh();
+    // Of older minutes an event tells only that something has changed.
+    if (event.changes.length > 0 || event.pending_late !== pendingLate) chartCard.refresh();
+    pendingLate = event.pending_late;
   });
   // What is not told live is asked for again now and then.
   const timer = setInterval(() => {
@@ -187,8 +187,8 @@ function createTops(address) {
       const window = of === 'range' ? queryOf(rangeOf(address())) : minuteOf(of);
       const query = { ...window, ...filterOf(address()), count: 12 };
       const top = isLive && event ? event[of] : await get('/v1/ads/popular_ads', query, signal);
-      const { ads, state } = top;
-      card.note(stateMark(state));
+      const { ads, state, pending_late } = top;
+      card.note(stateMark(state, pending_late));
       const all = isLive ? event?.minutes.find(point => point.start === top.start)?.count : undefined;
       const share = count => (all ? `${((100 * count) / all).toFixed(1)} %` : '');
       ranks.show(ads.slice(0, 12).map(({ ad_id, count }) => ({ key: ad_id, count, more: share(count) })));

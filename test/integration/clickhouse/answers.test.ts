@@ -69,7 +69,7 @@ describe('a comparison with the range before', () => {
     const previous = { from: '2025-11-22T08:00:00.000Z', to: '2025-11-22T08:01:00.000Z', state: 'final' };
     expect(one).toMatchObject({ count: 2, previous: { ...previous, count: 1, duplicates: 0, late: 0 } });
     const top = (await store.get(`/v1/ads/popular_ads?${minute}`)).body;
-    expect(top.previous).toEqual(previous);
+    expect(top.previous).toEqual({ ...previous, pending_late: 0 });
     expect(top.ads).toEqual([
       { rank: 1, ad_id: 'a', count: 2, previous: { rank: 2, count: 1 } },
       { rank: 2, ad_id: 'b', count: 1, previous: { rank: 1, count: 3 } },
@@ -97,8 +97,8 @@ describe('a time zone', () => {
       expect(body).toMatchObject({ timezone: 'Asia/Kolkata', state: 'provisional' });
       expect(body.points.map((point: { start: string; count: number; state: string }) => Object.values(point))).toEqual(
         [
-          ['2025-11-20T18:30:00.000Z', 1, 0, body.points[0].late, 'final'],
-          ['2025-11-21T18:30:00.000Z', 2, 0, body.points[1].late, 'provisional'],
+          ['2025-11-20T18:30:00.000Z', 1, 0, body.points[0].late, 'final', 0],
+          ['2025-11-21T18:30:00.000Z', 2, 0, body.points[1].late, 'provisional', 0],
         ],
       );
     }

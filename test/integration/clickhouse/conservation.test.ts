@@ -34,6 +34,7 @@ const tables = [
   'partition_progress',
   'quarantine',
   'restatement',
+  'recounted_minute',
   'conservation_seal',
 ] as const;
 
@@ -165,7 +166,7 @@ async function restate(adId: string, minute: number, after: number, home: number
   const cell = { minute: at(minute) / 1_000, ad_id: adId, country: stated[0]?.country ?? 'KR' };
   const changed = changeOf({ ...cell, partition: home, clicks: after, duplicates: 0 }, stated);
   if (!changed) throw new Error('nothing to restate');
-  await applyChanges(engine.clickhouse, [changed], { job, reason: 'replay', at: clock });
+  await applyChanges(engine.clickhouse, [changed], { job, reason: 'replay', at: clock, readUntil: new Map() });
 }
 
 describe('rows and counters agree', () => {

@@ -277,14 +277,16 @@ describe('exports that run', () => {
 });
 
 describe('a list asked for as lines', () => {
-  it('is CSV with state and watermark in each row', async () => {
+  it('is CSV with state, waiting clicks and watermark in each row', async () => {
     const { headers, body } = await ask(`/v1/ads/popular_ads?from=${start}&to=${start + 120_000}`, 'text/csv');
     expect({ type: headers['content-type'], state: headers['x-state'] }).toEqual({
       type: 'text/csv; charset=utf-8',
       state: 'final',
     });
     const at = new Date(now - 15_000).toISOString();
-    expect(body).toBe(`rank,ad_id,count,state,watermark\n1,"a",8,"final","${at}"\n2,"b",4,"final","${at}"\n`);
+    expect(body).toBe(
+      `rank,ad_id,count,state,pending_late,watermark\n1,"a",8,"final",0,"${at}"\n2,"b",4,"final",0,"${at}"\n`,
+    );
   });
 
   it.each([

@@ -36,6 +36,7 @@ const tables = [
   'partition_progress',
   'quarantine',
   'restatement',
+  'recounted_minute',
   'replay_job',
   'replay_cancellation',
   'replay_diff',
@@ -400,6 +401,13 @@ const tooLate = (clicks: readonly Click[], fromOffset = 0) =>
     })),
   );
 
+/** As a recount leaves it that has found nothing different. */
+const recounted = (minute: number) =>
+  insert('recounted_minute', {
+    ...{ minute: minute / 1_000, at: Date.now(), job: 'j', cells: 0, settled: 1 },
+    read_until: Object.fromEntries(Array.from({ length: partitions }, (_, partition) => [partition, 100])),
+  });
+
 describe('late clicks', () => {
   it('are restated by themselves, once, and again when more come', { timeout: 120_000 }, async () => {
     const clicks = [click({ clickedAt: start }), click({ clickedAt: start + 3 * minuteMs, adId: 'b' })];
@@ -407,6 +415,8 @@ describe('late clicks', () => {
     await insertRaw(onTime, ...clicks);
     await insertCounts({ clicks: 1 });
     await tooLate(clicks);
+    await eventually('told', async () => (await countOf('ad_1')).pending_late === 1);
+    expect(await countOf('ad_1')).toMatchObject({ count: 1, state: 'final' });
     startJobs();
     await eventually(
       'restated',
@@ -414,6 +424,7 @@ describe('late clicks', () => {
       45_000,
     );
     expect(await countOf('ad_1')).toMatchObject({ count: 2, late: 1, state: 'restated' });
+    await eventually('nothing waits', async () => (await countOf('ad_1')).pending_late === 0);
     // The job tells what it has read a moment after the counts have changed.
     const replays = await eventually('done', async () => {
       const { body } = await call('GET', '/v1/replays');
@@ -423,7 +434,8 @@ describe('late clicks', () => {
 
     const more = click({ clickedAt: start + 2 });
     await insertRaw(more);
-    await tooLate([more], 10);
+    await tooLate([more, { ...onTime, clickId: '01KZZZZZZZZZZZZZZZZZZZZZZB' }], 110);
+    rawAt = 200;
     await eventually('restated again', async () => (await countOf('ad_1')).count === 3, 45_000);
     await eventually('done', async () =>
       (await call('GET', '/v1/replays')).body.replays.every((r: { state: string }) => r.state === 'done'),
@@ -431,7 +443,7 @@ describe('late clicks', () => {
     expect((await call('GET', '/v1/replays')).body.replays.length).toBe(2);
   });
 
-  it('are due again when their job has failed, each time after a pause, and never when it was done', async () => {
+  it('are due again when their job has failed, each time after a pause, and never when a recount has counted them', async () => {
     const [pauseMs, quietMs] = [600_000, 0];
     let time = Date.now();
     const late = createLateMinutes({ clickhouse: engine.clickhouse, now: () => time, timeoutMs: 9_000, quietMs });
@@ -454,7 +466,10 @@ describe('late clicks', () => {
       expect(await due(pauseMs - 1)).toEqual([]);
       expect(await due(1)).toMatchObject([{ minute: start, lines: 1 }]);
     }
+    // It says that it is done, and no recount is visible.
     await endJob('done');
+    expect(await due(2 * pauseMs)).toMatchObject([{ minute: start, lines: 1 }]);
+    await recounted(start);
     expect(await due(2 * pauseMs)).toEqual([]);
   });
 
@@ -475,6 +490,8 @@ describe('late clicks', () => {
     await store.save({ ...job, state: 'cancelled', seq: 2 });
     expect([await due(), await pending()]).toMatchObject([found, found]);
     await store.save({ ...job, state: 'done', seq: 3 });
+    expect([await due(), await pending()]).toMatchObject([found, found]);
+    await recounted(start);
     expect([await due(), await pending()]).toEqual([[], []]);
   });
 
@@ -628,6 +645,14 @@ describe('GET /v1/clicks/{event_id}', () => {
     await ended(id);
     expect((await audit('late')).copies).toMatchObject([
       { outcome: 'restated', reason: 'too_late', job: id, state: 'restated' },
+    ]);
+    // The same file once more: quarantined again, and known to be a copy.
+    const again = { ...late, clickId: '01KZZZZZZZZZZZZZZZZZZZZZZC', receivedAt: late.receivedAt + 9 };
+    await insertRaw(again);
+    await tooLate([again], 30);
+    expect((await audit('late')).copies).toMatchObject([
+      { click_id: late.clickId, outcome: 'restated' },
+      { click_id: again.clickId, outcome: 'duplicate', reason: 'too_late' },
     ]);
     expect(await audit('nobody')).toMatchObject({ status: 404, code: 'not_found' });
   });

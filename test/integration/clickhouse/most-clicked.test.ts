@@ -84,7 +84,13 @@ describe('GET /v1/ads/most_clicked', () => {
         from: '2026-11-21T14:00:00.000Z',
         to: '2026-11-21T14:05:00.000Z',
       },
-      ...{ state: 'final', watermark: '2026-11-21T14:07:00.000Z', source: 'computed', ads: truth(5, 5) },
+      ...{
+        state: 'final',
+        pending_late: 0,
+        watermark: '2026-11-21T14:07:00.000Z',
+        source: 'computed',
+        ads: truth(5, 5),
+      },
     });
   });
 
@@ -103,7 +109,12 @@ describe('GET /v1/ads/most_clicked', () => {
     const [before, after] = [clicks(2, 2), clicks(2, 2) + 50];
     const change = { ...cell, before, after, before_duplicates: 0, after_duplicates: 0 };
     const rows = [{ partition: 0, clicks: after, duplicates: 0, late: 50 }];
-    await applyChanges(engine.clickhouse, [{ ...change, rows }], { job: 'j', reason: 'late', at: now });
+    await applyChanges(engine.clickhouse, [{ ...change, rows }], {
+      job: 'j',
+      reason: 'late',
+      at: now,
+      readUntil: new Map(),
+    });
     for (const source of ['computed', 'stored']) {
       for (const [end, window] of [
         [3, 1],

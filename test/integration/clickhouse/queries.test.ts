@@ -53,6 +53,7 @@ async function insert(...rows: readonly AdMinuteRow[]): Promise<void> {
 const minutes = (from: number, to: number, country?: string) => ({
   from: start + from * minuteMs,
   to: start + to * minuteMs,
+  isSettled: true,
   country,
 });
 
@@ -151,6 +152,7 @@ describe('a range', () => {
       from: start - 58 * minuteMs,
       to: start + 122 * minuteMs,
       country: undefined,
+      isSettled: true,
     });
     const midnight = start + 2 * minuteMs;
     expect(hours.map(point => [point.start, point.count])).toEqual([
@@ -162,6 +164,7 @@ describe('a range', () => {
       from: midnight - 24 * hour,
       to: midnight + 24 * hour,
       country: undefined,
+      isSettled: true,
     });
     expect(days.map(point => [point.start, point.count])).toEqual([
       [midnight - 24 * hour, 3],
@@ -253,7 +256,7 @@ describe('every read', () => {
     await engine.clickhouse.insert('ad_minute', rows.join('\n'));
     await expect(impatient.popularAds(100, minutes(0, 100))).rejects.toBeInstanceOf(Retryable);
     const raw = createRawQueries(engine.clickhouse, { timeoutMs: 1 });
-    const wanted = { from: start, to: start + 100 * minuteMs, adIds: [], filter: [], uniques: false };
+    const wanted = { from: start, to: start + 100 * minuteMs, isSettled: true, adIds: [], filter: [], uniques: false };
     await expect(raw.popularAds(100, wanted)).rejects.toBeInstanceOf(Retryable);
   });
 

@@ -115,6 +115,7 @@ describe('GET /v1/ads/{ad_id}/aggregated_count', () => {
         late: 0,
         source: 'counts',
         state: 'provisional',
+        pending_late: 0,
         watermark: '2025-11-22T08:03:00.000Z',
       },
     });
@@ -149,6 +150,7 @@ describe('GET /v1/ads/popular_ads', () => {
       to: '2025-11-22T08:03:00.000Z',
       source: 'counts',
       state: 'provisional',
+      pending_late: 0,
       watermark: '2025-11-22T08:03:00.000Z',
       ads: [
         { rank: 1, ad_id: 'c', count: 9 },
@@ -174,11 +176,11 @@ describe('GET /v1/ads/{ad_id}/series', () => {
     const { body } = await get('/v1/ads/a/series?from=2025-11-22T07:59:00Z&to=2025-11-22T08:04:00Z');
     expect(body).toMatchObject({ granularity: 'minute', state: 'provisional' });
     expect(body.points).toEqual([
-      { start: '2025-11-22T07:59:00.000Z', count: 0, duplicates: 0, late: 0, state: 'final' },
-      { start: '2025-11-22T08:00:00.000Z', count: 5, duplicates: 1, late: 0, state: 'final' },
-      { start: '2025-11-22T08:01:00.000Z', count: 5, duplicates: 0, late: 1, state: 'final' },
-      { start: '2025-11-22T08:02:00.000Z', count: 7, duplicates: 0, late: 0, state: 'provisional' },
-      { start: '2025-11-22T08:03:00.000Z', count: 0, duplicates: 0, late: 0, state: 'provisional' },
+      { start: '2025-11-22T07:59:00.000Z', count: 0, duplicates: 0, late: 0, state: 'final', pending_late: 0 },
+      { start: '2025-11-22T08:00:00.000Z', count: 5, duplicates: 1, late: 0, state: 'final', pending_late: 0 },
+      { start: '2025-11-22T08:01:00.000Z', count: 5, duplicates: 0, late: 1, state: 'final', pending_late: 0 },
+      { start: '2025-11-22T08:02:00.000Z', count: 7, duplicates: 0, late: 0, state: 'provisional', pending_late: 0 },
+      { start: '2025-11-22T08:03:00.000Z', count: 0, duplicates: 0, late: 0, state: 'provisional', pending_late: 0 },
     ]);
   });
 
@@ -206,8 +208,15 @@ describe('GET /v1/ads/series', () => {
         duplicates: 0,
         late: 1,
         points: [
-          { start: '2025-11-22T08:01:00.000Z', count: 5, duplicates: 0, late: 1, state: 'final' },
-          { start: '2025-11-22T08:02:00.000Z', count: 23, duplicates: 0, late: 0, state: 'provisional' },
+          { start: '2025-11-22T08:01:00.000Z', count: 5, duplicates: 0, late: 1, state: 'final', pending_late: 0 },
+          {
+            start: '2025-11-22T08:02:00.000Z',
+            count: 23,
+            duplicates: 0,
+            late: 0,
+            state: 'provisional',
+            pending_late: 0,
+          },
         ],
       },
     ]);
@@ -240,6 +249,7 @@ describe('GET /v1/ads/series', () => {
       duplicates: 1,
       late: 0,
       state: 'final',
+      pending_late: 0,
     });
   });
 });
@@ -253,6 +263,7 @@ describe('GET /v1/ads/countries', () => {
       to: '2025-11-22T08:03:00.000Z',
       source: 'counts',
       state: 'provisional',
+      pending_late: 0,
       watermark: '2025-11-22T08:03:00.000Z',
       countries: [
         { country: 'DE', count: 19, duplicates: 0, late: 0 },

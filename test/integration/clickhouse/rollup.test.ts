@@ -39,7 +39,15 @@ beforeEach(forget);
 afterAll(() => engine[Symbol.asyncDispose]());
 
 async function forget(): Promise<void> {
-  const tables = ['ad_minute', 'ad_minute_by_ad', 'ad_hour', 'most_clicked_ads', 'restatement', 'partition_progress'];
+  const tables = [
+    'ad_minute',
+    'ad_minute_by_ad',
+    'ad_hour',
+    'most_clicked_ads',
+    'restatement',
+    'recounted_minute',
+    'partition_progress',
+  ];
   for (const table of tables) await engine.clickhouse.command(`TRUNCATE TABLE ${table}`);
   rollUps = createRollUpLoop({ clickhouse: engine.clickhouse, now: Date.now, log, listed });
 }
@@ -89,7 +97,12 @@ function changeOf(cell: Cell, after: number): CellChange {
 }
 
 async function restate(cell: Cell, after: number): Promise<void> {
-  await applyChanges(engine.clickhouse, [changeOf(cell, after)], { job: 'j', reason: 'late', at: Date.now() });
+  await applyChanges(engine.clickhouse, [changeOf(cell, after)], {
+    job: 'j',
+    reason: 'late',
+    at: Date.now(),
+    readUntil: new Map(),
+  });
   cell.clicks = after;
   cell.revision++;
 }
@@ -103,6 +116,7 @@ async function onlyTell(cell: Cell, after: number): Promise<void> {
 const rangeOf = (from: number, to: number, country?: string) => ({
   from: start + from * minuteMs,
   to: start + to * minuteMs,
+  isSettled: true,
   country,
 });
 

@@ -87,6 +87,9 @@ async function app(
   return { get, asked, http: running };
 }
 
+/** As `quarantine` tells of it, whether it is asked for reasons or for late clicks. */
+const waitingLine = { reason: 'too_late', minute: endOfMinute, ad_id: 'a', clicks: 1, since: now };
+
 const everywhere = { partition_progress: () => [progress(0), progress(1)] };
 
 describe('the order of reading', () => {
@@ -102,11 +105,16 @@ describe('the order of reading', () => {
     [`/v1/ads/a/series?user_id=u&${minute}`, 'click_raw'],
     [`/v1/ads/series?user_id=u&${minute}`, 'click_raw'],
     [`/v1/ads/countries?uniques=true&${minute}`, 'click_raw'],
-  ])('is progress first, then counts, then what was restated: %s', async (url, table) => {
-    const { get, asked } = await app(everywhere);
-    await get(url);
-    expect(asked).toEqual(['partition_progress', table, 'restatement']);
-  });
+  ])(
+    'is progress and late clicks first, then counts and what was restated between two looks at recounts: %s',
+    async (url, table) => {
+      const { get, asked } = await app(everywhere);
+      await get(url);
+      expect(asked).toEqual([
+        ...['partition_progress', 'quarantine', 'recounted_minute', table, 'restatement', 'recounted_minute'],
+      ]);
+    },
+  );
 
   it('calls a count provisional that was read while its minute became final', async () => {
     let counted = false;
@@ -124,39 +132,108 @@ describe('the order of reading', () => {
 
 describe('as_of', () => {
   const url = `/v1/ads/a/aggregated_count?${minute}&as_of=2025-11-22T08:20:00Z`;
-  const added = (count: number) => ({ count, duplicates: 0, late: count, versions: `${count}` });
-
-  it('reads what was added until it is of the rows that were counted', async () => {
-    // A restatement adds 6 clicks right after the counts were read for the first time.
-    const counts = (count: number) => ({ count, duplicates: 0, late: 6 });
-    const answers = [added(0), counts(10), added(6), counts(16), added(6)];
+  it('takes off what was added since, between the same two looks at recounts', async () => {
+    const answers = [
+      { count: 6, duplicates: 0, late: 6 },
+      { count: 16, duplicates: 0, late: 6 },
+    ];
     const { get, asked } = await app({ ...everywhere, ad_minute_by_ad: () => [answers.shift()] });
     expect((await get(url)).body).toMatchObject({ count: 10, late: 0, state: 'final' });
-    expect(asked).toEqual(['partition_progress', ...Array.from({ length: 5 }, () => 'ad_minute_by_ad'), 'restatement']);
+    const reading = ['recounted_minute', 'ad_minute_by_ad', 'ad_minute_by_ad', 'restatement', 'recounted_minute'];
+    expect(asked).toEqual(['partition_progress', 'quarantine', ...reading]);
+  });
+});
+
+describe('a number that is restated while it is read', () => {
+  const recounts = (visible: () => number) => () => [{ visible: visible(), unsettled: 0 }];
+
+  it.each([
+    [`/v1/ads/a/aggregated_count?${minute}`, 'ad_minute_by_ad'],
+    [`/v1/ads/popular_ads?${minute}`, 'ad_minute'],
+    [`/v1/ads/a/series?${minute}`, 'ad_minute_by_ad'],
+    [`/v1/ads/series?${minute}`, 'ad_minute'],
+    [`/v1/ads/countries?${minute}`, 'ad_minute'],
+    [`/v1/ads?prefix=a&${minute}`, 'ad_minute_by_ad'],
+    ['/v1/ads/most_clicked?at=2025-11-22T08:01:00Z', 'ad_minute'],
+  ])('is read again, with its state: %s', async (url, table) => {
+    let reads = 0;
+    const start = endOfMinute - 60_000;
+    const { get } = await app({
+      ...everywhere,
+      // It becomes visible after the counts were read for the first time, and before the state was.
+      [table]: () => [{ ad_id: 'a', country: 'KR', start, count: reads++ === 0 ? 7 : 9, duplicates: 0, late: 0 }],
+      restatement: () => (reads > 0 ? [{ found: 1, ad_id: '', start }] : []),
+      recounted_minute: recounts(() => reads),
+    });
+    const { body } = await get(url);
+    expect(JSON.stringify(body)).not.toContain('"count":7');
+    expect(reads).toBeGreaterThan(1);
   });
 
   it('gets 503 where counts are restated without end', async () => {
     let n = 0;
-    const { get } = await app({ ...everywhere, ad_minute_by_ad: () => [added(n++)] });
-    expect(await get(url)).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+    const { get } = await app({ ...everywhere, recounted_minute: recounts(() => n++) });
+    const answer = await get(`/v1/ads/a/aggregated_count?${minute}`);
+    expect(answer).toMatchObject({ status: 503, body: { code: 'unavailable' } });
   });
 });
 
-describe('a final number', () => {
+describe('late clicks that wait for their restatement', () => {
+  const at = (text: string) => Date.parse(`2025-11-22T${text}:00Z`);
+  const waiting = [
+    { minute: at('07:59'), ad_id: 'a', clicks: 16, since: at('08:20') },
+    { minute: at('08:00'), ad_id: 'a', clicks: 1, since: at('08:21') },
+    { minute: at('08:00'), ad_id: 'b', clicks: 2, since: at('08:22') },
+    { minute: at('08:01'), ad_id: 'a', clicks: 4, since: at('08:23') },
+  ];
+  const tables = { ...everywhere, quarantine: () => waiting };
+
   it.each([
-    [`/v1/ads/a/aggregated_count?${minute}`, 'ad_minute_by_ad'],
-    [`/v1/ads/popular_ads?${minute}`, 'ad_minute'],
-  ])('is called restated if it is restated while it is read: %s', async (url, table) => {
-    let read = false;
-    const { get } = await app({
-      ...everywhere,
-      [table]: () => {
-        read = true;
-        return [{ ad_id: 'a', count: 7, duplicates: 0, late: 0 }];
-      },
-      restatement: () => (read ? [{ found: 1 }] : []),
+    [`/v1/ads/a/aggregated_count?${minute}`, 1],
+    [`/v1/ads/c/aggregated_count?${minute}`, 0],
+    [`/v1/ads/a/aggregated_count?user_id=u&${minute}`, 1],
+    [`/v1/ads/popular_ads?${minute}`, 3],
+    [`/v1/ads/a/series?${minute}`, 1],
+    [`/v1/ads/series?${minute}`, 3],
+    [`/v1/ads/series?ad_id=b&${minute}`, 2],
+    [`/v1/ads/countries?${minute}`, 3],
+    [`/v1/ads/countries?ad_id=a&ad_id=b&${minute}`, 3],
+    [`/v1/ads?prefix=a&${minute}`, 3],
+    ['/v1/ads/most_clicked?at=2025-11-22T08:01:00Z', 3],
+  ])('are told beside the state, which they leave as it is: %s', async (url, clicks) => {
+    const { get } = await app(tables);
+    const { body, headers } = await get(url);
+    expect([body.state, body.pending_late]).toEqual(['final', clicks]);
+    if (clicks > 0) expect(headers['cache-control']).toMatch(/no-cache/);
+  });
+
+  it('are told of each point, of each ad, of the range before, and with rows', async () => {
+    const { get, http: running } = await app(tables);
+    const range = 'from=2025-11-22T08:00:00Z&to=2025-11-22T08:02:00Z';
+    const { body } = await get(`/v1/ads/series?ad_id=a&ad_id=b&compare=previous&${range}`);
+    const points = (i: number) => body.series[i].points.map((point: { pending_late: number }) => point.pending_late);
+    expect([points(0), points(1), body.pending_late, body.previous.pending_late]).toEqual([[1, 4], [2, 0], 7, 16]);
+    const top = await get(`/v1/ads/popular_ads?compare=previous&${range}`);
+    expect([top.body.pending_late, top.body.previous.pending_late]).toEqual([7, 16]);
+    const csv = await running.inject({ url: `/v1/ads/a/series?${range}`, headers: { accept: 'text/csv' } });
+    expect([csv.headers['x-pending-late'], csv.body.split('\n')[0]]).toEqual([
+      '5',
+      expect.stringContaining('pending_late'),
+    ]);
+    const rows = await running.inject(`/v1/exports/ad_minutes?ad_id=b&${range}`);
+    expect(rows.headers['x-pending-late']).toBe('2');
+  });
+
+  it('are told on the status, and clicks that are in no count unbalance it', async () => {
+    const lost = { minute: at('08:00'), ad_id: 'a', raw: 9, counted: 4, clicks: 5 };
+    let uncounted = [lost];
+    const { get } = await app(tables, { rowsChecked: () => ({ checkedAt: now, differences: [], uncounted }) });
+    expect((await get('/v1/status')).body).toMatchObject({
+      late: { clicks: 23, minutes: 3, since: '2025-11-22T08:20:00.000Z' },
+      conservation: { balanced: false, uncounted: 5 },
     });
-    expect((await get(url)).body.state).toBe('restated');
+    uncounted = [];
+    expect((await get('/v1/status')).body.conservation).toMatchObject({ balanced: true, uncounted: 0 });
   });
 });
 
@@ -380,7 +457,7 @@ describe('while ClickHouse is away', () => {
   it('asks again as soon as somebody does: a failed answer about the quarantine is kept no longer than a good one', async () => {
     let time = now;
     let fails = true;
-    const tables = { ...everywhere, quarantine: () => (fails ? away() : [{ reason: 'too_late', lines: 3 }]) };
+    const tables = { ...everywhere, quarantine: () => (fails ? away() : [{ ...waitingLine, lines: 3 }]) };
     const { get } = await app(tables, { now: () => time });
     expect((await get('/v1/status')).status).toBe(503);
     fails = false;
@@ -426,7 +503,7 @@ describe('while ClickHouse is away', () => {
 
 describe('GET /v1/status', () => {
   it('tells the lag of each partition and the balance of all', async () => {
-    const { get } = await app({ ...everywhere, quarantine: () => [{ reason: 'too_late', lines: 2 }] });
+    const { get } = await app({ ...everywhere, quarantine: () => [{ ...waitingLine, lines: 2 }] });
     const { body } = await get('/v1/status');
     expect(
       body.partitions.map((row: { lag_records: number; balance: number }) => [row.lag_records, row.balance]),

@@ -1,9 +1,7 @@
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import type { CellChange } from '../../../aggregator/restatement.ts';
 import type { ClickHouse } from '../../../infra/clickhouse.ts';
-import { applyChanges } from '../../../query-api/jobs/apply-changes.ts';
 import { type Job, jobIdPattern, newJob } from '../../../query-api/jobs/job.ts';
 import { createLateMinutes, type LateMinute } from '../../../query-api/jobs/late-minutes.ts';
 import { createRawGate } from '../../../query-api/jobs/raw-gate.ts';
@@ -30,42 +28,6 @@ function fakeClickHouse(rows: () => unknown[] = () => []) {
   };
   return { clickhouse, inserted };
 }
-
-const change: CellChange = {
-  minute: 60,
-  ad_id: 'a',
-  country: 'KR',
-  revision: 3,
-  before: 1,
-  after: 2,
-  before_duplicates: 0,
-  after_duplicates: 0,
-  stated: [{ partition: 0, clicks: 1, duplicates: 0 }],
-  rows: [
-    { partition: 0, clicks: 2, duplicates: 0, late: 1 },
-    { partition: 1, clicks: 0, duplicates: 0, late: 0 },
-  ],
-};
-
-describe('applying changes', () => {
-  it('writes the history before any count, and last the counts that a recount compares with', async () => {
-    const { clickhouse, inserted } = fakeClickHouse();
-    await applyChanges(clickhouse, [change], { job: 'j', reason: 'late', at: 5 });
-    expect(inserted.map(({ table }) => table)).toEqual([
-      'restatement',
-      'ad_minute_by_ad',
-      'ad_minute_by_ad',
-      'ad_minute',
-      'ad_minute',
-    ]);
-    expect(inserted[0]?.row).toEqual({
-      ...{ minute: 60, ad_id: 'a', country: 'KR', revision: 3, before: 1, after: 2 },
-      ...{ before_duplicates: 0, after_duplicates: 0, stated: change.stated, job: 'j', reason: 'late', at: 5 },
-    });
-    const [, , , main] = inserted;
-    expect(main?.row).toMatchObject({ version: String(3n * 2n ** 48n + 5n), partition: 0, clicks: 2, late: 1 });
-  });
-});
 
 describe('what is left of a job', () => {
   it('is its range from where it stands', () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Disk } from '../../../infra/clickhouse/disks.ts';
 import { registry } from '../../../infra/metrics.ts';
 import type { Pipeline, SinkPosition } from '../../../query-api/counted-log.ts';
+import { type LateClicks, lateClicksOf } from '../../../query-api/late-clicks.ts';
 import { patientPipeline } from '../../../query-api/patient-pipeline.ts';
 import { createPipelineMetrics } from '../../../query-api/pipeline-metrics.ts';
 import type { Progress } from '../../../query-api/queries.ts';
@@ -40,6 +41,7 @@ function setUp(
   rows: () => Promise<Progress[]> = async () => [progress(0)],
   disks: () => Promise<readonly Disk[]> = someDisk,
   writtenOff: () => Promise<Map<number, number>> = async () => new Map(),
+  lateClicks: () => Promise<LateClicks> = async () => lateClicksOf([]),
 ) {
   let time = now;
   const pipeline: Pipeline = { endOffsets: async () => new Map([[0, 45]]), sinkPositions: async () => [], ...given };
@@ -47,6 +49,7 @@ function setUp(
     queries: { progress: rows, writtenOff },
     clickhouse: { disks },
     pipeline: patientPipeline(pipeline, () => time),
+    lateClicks,
     now: () => time,
   });
   return {
@@ -61,6 +64,27 @@ function setUp(
     },
   };
 }
+
+describe('late clicks that wait', () => {
+  const names = ['late_minutes', 'late_clicks_waiting', 'late_clicks_waiting_since_timestamp_seconds'];
+  const told = async (lateClicks: () => Promise<LateClicks>) => {
+    const { scrape } = setUp({}, undefined, undefined, undefined, lateClicks);
+    await scrape();
+    const lines = (await registry.metrics()).split('\n');
+    return names.map(name => lines.find(line => line.startsWith(`adclicks_${name} `))?.split(' ')[1]);
+  };
+
+  it('are told as the rows have them, and not at all where nobody knows', async () => {
+    const waiting = [
+      { minute: 60_000, ad_id: 'a', clicks: 3, since: now - 5_000 },
+      { minute: 60_000, ad_id: 'b', clicks: 1, since: now - 9_000 },
+      { minute: 180_000, ad_id: 'a', clicks: 2, since: now },
+    ];
+    expect(await told(async () => lateClicksOf(waiting))).toEqual(['2', '6', `${(now - 9_000) / 1_000}`]);
+    expect(await told(away)).toEqual([undefined, undefined, undefined]);
+    expect(await told(async () => lateClicksOf([]))).toEqual(['0', '0', '0']);
+  });
+});
 
 describe('a scrape', () => {
   it('tells how much room the disks have, and nothing of those nobody can tell of', async () => {

@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest';
 import type { ExactUsers } from '../../../query-api/raw-queries.ts';
 import { maxExactUsers, uniquesOf } from '../../../query-api/uniques.ts';
 
-const selection = { from: 0, to: 60_000, adIds: ['a', 'b'], filter: [], uniques: true };
+const selection = {
+  from: 0,
+  to: 60_000,
+  isSettled: true,
+  adIds: ['a', 'b'],
+  filter: [],
+  uniques: true,
+};
 const row = (name: string, count: number, users: number) => ({ name, count, users, duplicates: 0 });
 
 /** Remembers how often it was asked. */

@@ -51,6 +51,7 @@ describe('text for people', () => {
     ...minute,
     ...from,
     state: 'final' as const,
+    pending_late: 0,
     watermark,
     ads: [{ rank: 1, ad_id: 'ad-42', count: 1234 }],
   };
@@ -78,30 +79,34 @@ describe('text for people', () => {
       duplicates: 2,
       late: 1,
       state: 'restated' as const,
+      pending_late: 0,
       watermark,
     };
-    expect(countsText([count, { ...count, ad_id: 'ad-b', state: 'final' }], bare)).toBe(
+    const waiting = { ...count, ad_id: 'ad-b', state: 'final' as const, pending_late: 3 };
+    expect(countsText([count, waiting], bare)).toBe(
       '2025-11-22T08:26Z to 2025-11-22T08:27Z  watermark 2025-11-22T08:29:31.204Z\n' +
         'ad    clicks  duplicates  late  state\n' +
         'a          5           2     1  restated\n' +
-        'ad-b       5           2     1  final\n',
+        'ad-b       5           2     1  final  3 late clicks wait\n',
     );
   });
 
   it('shows a series with its ads side by side, and the sum', () => {
-    const point = { start: minute.from, count: 7, duplicates: 0, late: 0, state: 'provisional' as const };
+    const told = { state: 'provisional' as const, pending_late: 0 };
+    const point = { start: minute.from, count: 7, duplicates: 0, late: 0, ...told };
     const counts = { count: 7, duplicates: 0, late: 0 };
     const series = [
       { ad_id: 'a', ...counts, points: [point] },
-      { ad_id: 'b', ...counts, points: [{ ...point, count: 0 }] },
+      { ad_id: 'b', ...counts, points: [{ ...point, count: 0, pending_late: 2 }] },
     ];
     const text = seriesText(
-      { ...minute, source: 'counts', granularity: 'minute', state: 'provisional', watermark, series },
+      { ...minute, source: 'counts', granularity: 'minute', ...told, pending_late: 2, watermark, series },
       bare,
     );
+    expect(text).toMatch(/^[^\n]* provisional {2}2 late clicks wait/);
     expect(text.split('\n').slice(1)).toEqual([
       'minute             a  b  state',
-      '2025-11-22T08:26Z  7  0  provisional',
+      '2025-11-22T08:26Z  7  0  provisional  2 late clicks wait',
       'total              7  7  provisional',
       '',
     ]);
@@ -117,7 +122,8 @@ describe('text for people', () => {
     const rows = { checked_at: minute.to, difference: 0, differences: [] };
     const status = {
       ...{ watermark, watermark_age_ms: 3_200, final_until: minute.to, partitions: [partition] },
-      conservation: { ...sums, unread_records: 5, balanced: true, rows },
+      conservation: { ...sums, unread_records: 5, balanced: true, uncounted: 0, rows },
+      late: { clicks: 0, minutes: 0, since: null },
       hot_ads: [{ ad_id: 'ad-hot', from: minute.from, until: minute.to, partitions: 4 }],
       quarantine: { future: 1 },
     };
@@ -127,16 +133,19 @@ describe('text for people', () => {
     expect(text).toContain('ad-hot over 4 partitions 2025-11-22T08:26Z to 2025-11-22T08:27Z');
     expect(text).toMatch(/ 0 +40 +5 +3\.2 s +2025-11-22T08:27Z +12 +9 +2 +1 +0\n$/);
     expect(text).toContain('10 - 0 missing + 2 others = 12 received  none missing');
-    const lost = { acknowledged: 14, missing: 4, written_off: 1 };
+    expect(text).toContain('none waits');
+    const lost = { acknowledged: 14, missing: 4, written_off: 1, uncounted: 6 };
+    const late = { clicks: 7, minutes: 2, since: minute.from };
     const wrong = {
       ...{ ...status.conservation, ...lost, unread_records: null, balanced: false },
       rows: { ...rows, difference: 3 },
     };
-    const bad = statusText({ ...status, conservation: wrong, hot_ads: null, quarantine: {} }, bare);
+    const bad = statusText({ ...status, conservation: wrong, late, hot_ads: null, quarantine: {} }, bare);
     for (const words of [
       'NOT balanced',
       '14 - 4 missing + 2 others = 12 received  4 MISSING (1 written off)',
       '3 lines DIFFER',
+      '7 clicks of 2 minutes wait for restatement, since 2025-11-22T08:26Z  6 in NO COUNT',
       'Kafka does not answer',
       'empty',
     ])
@@ -168,7 +177,8 @@ describe('text for people', () => {
   });
 
   it('shows a live event as one line, and each restatement as another', () => {
-    const top = { start: minute.from, state: 'provisional' as const, ads: [{ rank: 1, ad_id: 'a', count: 5 }] };
+    const ads = [{ rank: 1, ad_id: 'a', count: 5 }];
+    const top = { start: minute.from, state: 'provisional' as const, pending_late: 0, ads };
     const change = {
       ...{
         minute: minute.from,
@@ -185,13 +195,14 @@ describe('text for people', () => {
     const event = {
       ...{ at: watermark, kafka: 'up' as const, watermark, watermark_age_ms: 900, final_until: null, lag_records: 0 },
       ...{ clicks_per_second: 2.4, totals: { received: 1, counted: 1, duplicates: 0, quarantined: 0 } },
-      ...{ minutes: [], current: top, last: top, changes: [change] },
+      ...{ pending_late: 0, minutes: [], current: top, last: top, changes: [change] },
     };
     expect(liveText(event, bare)).toBe(
       '08:29:31  2/s  1 counted  0 unread  900 ms behind  top a 5\n' +
         '08:29:31  restated  2025-11-22T08:26Z a KR: 1 → 2 (late, job 01K)\n',
     );
     expect(liveText({ ...event, lag_records: null }, bare)).toContain('Kafka is away');
+    expect(liveText({ ...event, pending_late: 4 }, bare)).toContain('  4 late clicks wait  ');
   });
 });
 

@@ -10,9 +10,10 @@ import type { LiveReading } from '../../../../query-api/live/live-reading.ts';
 const reading: LiveReading = {
   progress: [],
   restatements: [],
+  pending_late: 0,
   minutes: [],
-  current: { start: '', state: 'provisional', ads: [] },
-  last: { start: '', state: 'provisional', ads: [] },
+  current: { start: '', state: 'provisional', pending_late: 0, ads: [] },
+  last: { start: '', state: 'provisional', pending_late: 0, ads: [] },
 };
 
 let feed: LiveFeed | undefined;

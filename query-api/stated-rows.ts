@@ -1,0 +1,113 @@
+/**
+ * Which rows counts are made of, while restatements come in. All that a job changes in a minute becomes visible at once,
+ * with one row of `recounted_minute`; the rows themselves stand in `restatement` before that, where nobody sees them, and
+ * go into `ad_minute` after it, which takes moments (`jobs/apply-changes.ts`).
+ *
+ * So who reads counts (1) asks which recounts of the range are visible, (2) reads, with `restatement` over `ad_minute` as
+ * long as one of those recounts is not settled, and (3) asks again. If none has become visible in between, `ad_minute`
+ * can have had rows of no other, and everything read is of one moment, from however many statements and tables. Otherwise
+ * all of it is read once more.
+ */
+import type { ClickHouse } from '../infra/clickhouse.ts';
+import { Retryable } from '../infra/errors.ts';
+import { integer, settingsOf } from './read-settings.ts';
+
+/** What is known of the recounts of a range. */
+export interface Stated {
+  /** False: some rows of visible restatements may not be in `ad_minute` yet. */
+  readonly isSettled: boolean;
+}
+
+/** Half-open, epoch ms. */
+interface Minutes {
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface StatedRange extends Minutes, Stated {}
+
+export interface StatedReading {
+  /**
+   * Reads what is visible of the range at one moment. `read` is called again where a recount became visible meanwhile.
+   * @throws Retryable
+   */
+  at<T>(range: Minutes, read: (stated: Stated) => Promise<T>): Promise<T>;
+  /** The same for a read that goes on for long, of what was there when it began: `begin` ends once that is so. */
+  begin<T>(range: Minutes, begin: (stated: Stated) => Promise<T>, giveUp: (begun: T) => Promise<void>): Promise<T>;
+}
+
+export function createStatedReading(
+  clickhouse: ClickHouse,
+  { timeoutMs }: { readonly timeoutMs: number },
+): StatedReading {
+  const recountsOf = async (range: Minutes): Promise<{ readonly visible: number; readonly unsettled: number }> => {
+    const [row] = await clickhouse.query<{ visible: number; unsettled: number }>(
+      `SELECT count() AS visible, countIf(settled = 0) AS unsettled FROM recounted_minute FINAL
+       WHERE cells > 0 AND ${inMinutes(range)} ${settingsOf(1, timeoutMs)}`,
+    );
+    return row ?? { visible: 0, unsettled: 0 };
+  };
+  const begin: StatedReading['begin'] = async (range, start, giveUp) => {
+    let before = await recountsOf(range);
+    for (let i = 0; i < maxReadings; i++) {
+      const found = await start({ isSettled: before.unsettled === 0 });
+      const after = await recountsOf(range);
+      if (after.visible === before.visible) return found;
+      await giveUp(found);
+      before = after;
+    }
+    throw new Retryable('the counts are being restated');
+  };
+  return {
+    begin,
+    at: (range, read) => begin(range, read, async () => undefined),
+  };
+}
+
+/** Recounts become visible several minutes at a time, at most twice a second. */
+const maxReadings = 20;
+
+/**
+ * A table expression: rows as they are stated, with the columns of `ad_minute`. `where` names minute, ad_id and country
+ * only, which all copies of a row share.
+ */
+export function statedRows(
+  table: 'ad_minute' | 'ad_minute_by_ad',
+  where: string,
+  { from, to, isSettled }: StatedRange,
+): string {
+  const columns = 'minute, ad_id, country, partition, version, clicks, duplicates, late';
+  const counted = `SELECT ${columns} FROM ${table} FINAL WHERE ${where}`;
+  if (isSettled) return `(${counted})`;
+  return `(
+    SELECT minute, ad_id, country, partition, newest.1 AS version, newest.2 AS clicks, newest.3 AS duplicates,
+      newest.4 AS late
+    FROM (
+      SELECT minute, ad_id, country, partition, max((version, clicks, duplicates, late)) AS newest
+      FROM (
+        ${counted}
+        UNION ALL
+        SELECT ${restatedColumns} FROM restatement FINAL ARRAY JOIN rows AS restated
+        WHERE ${where} AND ${isVisible({ from, to })}
+      ) GROUP BY minute, ad_id, country, partition
+    )
+  )`;
+}
+
+/** A row of `ad_minute` out of one of `restatement` and one of its `rows`; the version as `aggregator/restatement.ts` has it. */
+export const restatedColumns = `minute, ad_id, country, restated.1 AS partition,
+  bitOr(bitShiftLeft(toUInt64(revision), 48), toUInt64(toUnixTimestamp64Milli(at))) AS version,
+  restated.2 AS clicks, restated.3 AS duplicates, restated.4 AS late`;
+
+/** SQL: whether a row of `restatement` in the range is in the counts. Columns by the table's name: a select may call something of its own `at`. */
+export function isVisible(range: Minutes): string {
+  return `(empty(restatement.rows) OR (restatement.minute, restatement.at, restatement.job) IN (
+    SELECT minute, at, job FROM recounted_minute WHERE ${inMinutes(range)}
+  ))`;
+}
+
+function inMinutes({ from, to }: Minutes): string {
+  const at = (ms: number) =>
+    `toDateTime(${integer(Math.max(0, Math.min(2 ** 32 - 1, Math.floor(ms / 1_000))))}, 'UTC')`;
+  return `minute >= ${at(from)} AND minute < ${at(to)}`;
+}

@@ -1,0 +1,290 @@
+/** All that a job changes in a minute is seen at once, by every answer, on the real engine: at each step of a job, and while readers ask without pause. */
+import { pino } from 'pino';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { AdMinuteRow } from '../../../aggregator/ad-minute.ts';
+import { changeOf } from '../../../aggregator/replay/cell-change.ts';
+import type { CellChange } from '../../../aggregator/restatement.ts';
+import { loadConfig } from '../../../infra/config.ts';
+import type { Http } from '../../../infra/http.ts';
+import { migrate } from '../../../infra/migrate.ts';
+import { buildQueryApi } from '../../../query-api/app.ts';
+import { QueryApiConfig } from '../../../query-api/config.ts';
+import { createRestater, settle } from '../../../query-api/jobs/apply-changes.ts';
+import { createRollUpLoop } from '../../../query-api/rollup/roll-up-loop.ts';
+import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+
+const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
+const minuteMs = 60_000;
+const start = Math.floor(Date.now() / 3_600_000) * 3_600_000 - 2 * 3_600_000;
+const ads = Array.from({ length: 40 }, (_, i) => `ad-${i}`);
+const countries = ['DE', 'KR', 'US'];
+const partitions = 3;
+/** Every cell has as many clicks, whichever round it is of. */
+const cellsOfAd = countries.length * partitions;
+const tables = ['ad_minute', 'ad_minute_by_ad', 'restatement', 'recounted_minute', 'partition_progress'];
+
+let engine: TemporaryEngine;
+let http: Http;
+
+beforeAll(async () => {
+  engine = await openTemporaryEngine();
+  await migrate(engine.clickhouse, log);
+  const pipeline = { endOffsets: async () => new Map([[0, 100]]), sinkPositions: async () => [] };
+  const config = loadConfig(QueryApiConfig, { QUERY_API_RATE_LIMIT_PER_MINUTE: '0' });
+  http = await buildQueryApi({ config, clickhouse: engine.clickhouse, log, now: Date.now, pipeline });
+});
+beforeEach(async () => {
+  for (const table of [...tables, 'most_clicked_ads', 'ad_hour'])
+    await engine.clickhouse.command(`TRUNCATE TABLE ${table}`);
+  await insert('partition_progress', progressRow);
+  await insert('ad_minute', ...countedRows());
+});
+afterAll(async () => {
+  await http.close();
+  await engine[Symbol.asyncDispose]();
+});
+
+const insert = (table: string, ...rows: readonly object[]) =>
+  engine.clickhouse.insert(table, rows.map(row => JSON.stringify(row)).join('\n'));
+
+const progressRow = {
+  ...{ partition: 0, partitions: 1, position: 60, watermark: start + 7_200_000, final_until: start + 7_200_000 },
+  ...{ appended_at: start, received: 0, counted: 0, duplicates: 0, quarantined: 0 },
+};
+
+/** One click in each cell of two minutes, in each of several partitions, as of an ad that was split. */
+function countedRows(): AdMinuteRow[] {
+  return [0, 1].flatMap(minute =>
+    ads.flatMap(ad_id =>
+      countries.flatMap(country =>
+        Array.from({ length: partitions }, (_, partition) => ({
+          ...{ minute: start / 1_000 + 60 * minute, ad_id, country, partition, version: 50 },
+          ...{ clicks: 1, duplicates: 0, late: 0 },
+        })),
+      ),
+    ),
+  );
+}
+
+/** Every cell of the first minute from `round` times its first clicks to one more. */
+function changesAfter(round: number): CellChange[] {
+  return ads.flatMap(ad_id =>
+    countries.map(country => {
+      const cell = { minute: start / 1_000, ad_id, country };
+      const stated = Array.from({ length: partitions }, (_, partition) => ({
+        ...{ ...cell, partition, revision: round - 1, duplicates: 0, late: 0 },
+        clicks: round === 1 ? 1 : partition === 0 ? round * partitions : 0,
+      }));
+      const clicks = (round + 1) * partitions;
+      return changeOf({ ...cell, partition: 0, clicks, duplicates: 0 }, stated)!;
+    }),
+  );
+}
+
+const restaterOf = (job: string, at: () => number = Date.now) =>
+  createRestater({ clickhouse: engine.clickhouse, job, reason: 'late', readUntil: new Map(), now: at });
+
+interface Seen {
+  /** How many times its first clicks each count had; more than one: not of one moment. */
+  readonly rounds: readonly number[];
+  readonly state: string;
+}
+
+const get = async (url: string) => (await http.inject(url)).json();
+const minute = `from=${start}&to=${start + minuteMs}`;
+const bothMinutes = `from=${start}&to=${start + 2 * minuteMs}`;
+
+/** What each kind of answer says of the first minute. */
+const answers: Readonly<Record<string, () => Promise<Seen>>> = {
+  async count() {
+    const { count, state } = await get(`/v1/ads/ad-7/aggregated_count?${minute}`);
+    return { rounds: [count / cellsOfAd], state };
+  },
+  async 'count in a country'() {
+    const { count, state } = await get(`/v1/ads/ad-7/aggregated_count?${minute}&country=KR`);
+    return { rounds: [count / partitions], state };
+  },
+  async 'top list'() {
+    const { ads: listed, state } = await get(`/v1/ads/popular_ads?${minute}`);
+    return { rounds: listed.map(({ count }: { count: number }) => count / cellsOfAd), state };
+  },
+  // With the minute beside it, whose list and sums are worked out beforehand.
+  async 'top list of two minutes'() {
+    const { ads: listed, state } = await get(`/v1/ads/popular_ads?${bothMinutes}`);
+    return { rounds: listed.map(({ count }: { count: number }) => count / cellsOfAd - 1), state };
+  },
+  async 'countries of two minutes'() {
+    const { countries: listed, state } = await get(`/v1/ads/countries?${bothMinutes}`);
+    const perCountry = partitions * ads.length;
+    return { rounds: listed.map(({ count }: { count: number }) => count / perCountry - 1), state };
+  },
+  async 'top list as stored'() {
+    const { ads: listed, state } = await get(`/v1/ads/most_clicked?at=${start + minuteMs}`);
+    return { rounds: listed.map(({ count }: { count: number }) => count / cellsOfAd), state };
+  },
+  async 'series of an ad'() {
+    const { points, state } = await get(`/v1/ads/ad-7/series?${bothMinutes}`);
+    expect(points[1]).toMatchObject({ count: cellsOfAd, state: 'final' });
+    expect(points[0].state).toBe(state);
+    return { rounds: [points[0].count / cellsOfAd], state };
+  },
+  async 'series of several and of all'() {
+    const named = await get(`/v1/ads/series?ad_id=ad-1&ad_id=ad-39&${minute}`);
+    const all = await get(`/v1/ads/series?${minute}`);
+    const seen = named.series.map(({ count }: { count: number }) => count / cellsOfAd);
+    if (all.state !== named.state) return { rounds: seen, state: named.state };
+    return { rounds: seen, state: all.state };
+  },
+  async 'all ads'() {
+    const { series, state } = await get(`/v1/ads/series?${minute}`);
+    return { rounds: [series[0].count / cellsOfAd / ads.length], state };
+  },
+  async countries() {
+    const { countries: listed, state } = await get(`/v1/ads/countries?${minute}`);
+    const perCountry = partitions * ads.length;
+    return { rounds: listed.map(({ count }: { count: number }) => count / perCountry), state };
+  },
+  async 'search of ads'() {
+    const { ads: listed, state } = await get(`/v1/ads?prefix=ad-&limit=100&${minute}`);
+    return { rounds: listed.map(({ count }: { count: number }) => count / cellsOfAd), state };
+  },
+  async export() {
+    const { body } = await http.inject(`/v1/exports/ad_minutes?format=ndjson&${minute}`);
+    const rows: { ad_id: string; clicks: number; state: string }[] = body
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line));
+    const sums = Map.groupBy(rows, row => row.ad_id);
+    expect(sums.size).toBe(ads.length);
+    const rounds = [...sums.values()].map(of => of.reduce((sum, { clicks }) => sum + clicks, 0) / cellsOfAd);
+    const states = [...new Set(rows.map(({ state }) => state))];
+    return { rounds, state: states.join() };
+  },
+};
+
+async function expectRound(round: number): Promise<void> {
+  for (const [name, ask] of Object.entries(answers)) {
+    const { rounds, state } = await ask();
+    expect([name, state, [...new Set(rounds)]]).toEqual([name, round === 1 ? 'final' : 'restated', [round]]);
+  }
+}
+
+describe('the changes of a minute', () => {
+  it('are in no answer before the one row that makes them visible, and then in all of them, at whichever step the job dies', async () => {
+    await using rollUps = createRollUpLoop({ clickhouse: engine.clickhouse, now: Date.now, log });
+    while ((await rollUps.turn()) > 0);
+    await expectRound(1);
+    const restater = restaterOf('dies');
+    await restater.stage(changesAfter(1), []);
+    await expectRound(1);
+
+    // As a process leaves it that dies right after it has made them visible.
+    const [told] = await engine.clickhouse.query<{ at: number }>(
+      'SELECT toUnixTimestamp64Milli(max(at)) AS at FROM restatement SETTINGS output_format_json_quote_64bit_integers=0',
+    );
+    const visible = { minute: start / 1_000, at: told?.at, job: 'dies', cells: ads.length * countries.length };
+    await insert('recounted_minute', { ...visible, read_until: {}, settled: 0 });
+    await expectRound(2);
+
+    // Some of the rows are copied, in one of the tables.
+    const some = changesAfter(1).slice(0, 50);
+    const version = String((1n << 48n) + BigInt(told?.at ?? 0));
+    const rows = some.flatMap(({ minute: m, ad_id, country, rows: counts }) =>
+      counts.map(count => ({ minute: m, ad_id, country, version, ...count })),
+    );
+    await insert('ad_minute_by_ad', ...rows);
+    await expectRound(2);
+    await settle(engine.clickhouse);
+    await expectRound(2);
+    for (const table of ['ad_minute', 'ad_minute_by_ad']) {
+      const [sum] = await engine.clickhouse.query<{ n: number }>(
+        `SELECT sum(clicks) AS n FROM ${table} FINAL WHERE minute = toDateTime(${start / 1_000}, 'UTC')
+         SETTINGS output_format_json_quote_64bit_integers=0`,
+      );
+      expect([table, sum?.n]).toEqual([table, 2 * cellsOfAd * ads.length]);
+    }
+    await settle(engine.clickhouse);
+    await expectRound(2);
+    while ((await rollUps.turn()) > 0);
+    await expectRound(2);
+  });
+
+  it('are left alone that a job has told and never made visible, also when another job tells of the same counts', async () => {
+    await restaterOf('never', () => start + 1).stage(changesAfter(1), []);
+    const next = restaterOf('next');
+    const [one] = changesAfter(1);
+    await next.stage(one ? [one] : [], []);
+    await next.publish();
+    const count = async (ad: string) => await get(`/v1/ads/${ad}/aggregated_count?${minute}`);
+    expect(await count('ad-0')).toMatchObject({ count: cellsOfAd + partitions, state: 'restated' });
+    expect(await count('ad-1')).toMatchObject({ count: cellsOfAd, state: 'final' });
+    expect((await get(`/v1/ads/ad-1/restatements?${minute}`)).restatements).toEqual([]);
+    expect((await get(`/v1/ads/ad-0/restatements?${minute}`)).restatements).toMatchObject([{ job: 'next' }]);
+  });
+
+  it('are in as_of exactly from then on, also while they are not copied', async () => {
+    const before = Date.now();
+    await new Promise(resolve => setTimeout(resolve, 5));
+    const restater = restaterOf('j');
+    await restater.stage(changesAfter(1), []);
+    await new Promise(resolve => setTimeout(resolve, 5));
+    const asOf = async (at: number) => await get(`/v1/ads/ad-7/aggregated_count?${minute}&as_of=${at}`);
+    expect(await asOf(Date.now())).toMatchObject({ count: cellsOfAd, state: 'final' });
+    await restater.publish();
+    expect(await asOf(before)).toMatchObject({ count: cellsOfAd, state: 'final' });
+    expect(await asOf(Date.now())).toMatchObject({ count: 2 * cellsOfAd, state: 'restated' });
+    // As if they were not copied yet.
+    await engine.clickhouse.command('TRUNCATE TABLE ad_minute_by_ad');
+    await engine.clickhouse.command('TRUNCATE TABLE ad_minute');
+    await insert('ad_minute', ...countedRows());
+    const rows = await engine.clickhouse.query<object>(
+      `SELECT toUnixTimestamp(minute) AS minute, toUnixTimestamp64Milli(at) AS at, job, cells, read_until
+       FROM (SELECT * FROM recounted_minute FINAL) SETTINGS output_format_json_quote_64bit_integers=0`,
+    );
+    await engine.clickhouse.command('TRUNCATE TABLE recounted_minute');
+    await insert('recounted_minute', ...rows.map(row => ({ ...row, settled: 0 })));
+    expect(await asOf(before)).toMatchObject({ count: cellsOfAd, state: 'final' });
+    expect(await asOf(Date.now())).toMatchObject({ count: 2 * cellsOfAd, state: 'restated' });
+  });
+});
+
+describe('readers that ask without pause', () => {
+  it('see whole rounds only, none before another, and each with its state', { timeout: 120_000 }, async () => {
+    const rounds = 12;
+    let isOver = false;
+    let newest = 1;
+    const asked = new Map<string, number>();
+    const ask = async (name: string, question: () => Promise<Seen>) => {
+      for (let n = 1; !isOver; n++) {
+        const atLeast = newest;
+        const { rounds: seen, state } = await question();
+        const [round = 0, ...others] = [...new Set(seen)];
+        expect([name, seen.length > 0, others, Number.isInteger(round)]).toEqual([name, true, [], true]);
+        expect([name, round, state]).toEqual([name, round, round === 1 ? 'final' : 'restated']);
+        expect(round).toBeGreaterThanOrEqual(atLeast);
+        newest = Math.max(newest, round);
+        asked.set(name, n);
+      }
+    };
+    const restate = async () => {
+      // What is worked out beforehand, and what merges do, goes on meanwhile.
+      await using rollUps = createRollUpLoop({ clickhouse: engine.clickhouse, now: Date.now, log, pauseMs: 50 });
+      rollUps.start();
+      try {
+        for (let round = 1; round <= rounds; round++) {
+          const restater = restaterOf(`job-${round}`);
+          await restater.stage(changesAfter(round), []);
+          await restater.publish();
+          if (round % 4 === 0) await engine.clickhouse.command('OPTIMIZE TABLE ad_minute FINAL');
+          await new Promise(resolve => setTimeout(resolve, 150));
+        }
+      } finally {
+        isOver = true;
+      }
+    };
+    const kinds = Object.entries(answers).filter(([name]) => !name.startsWith('series of several'));
+    await Promise.all([restate(), ...kinds.map(([name, question]) => ask(name, question))]);
+    await expectRound(rounds + 1);
+    for (const [name] of kinds) expect([name, (asked.get(name) ?? 0) > 5]).toEqual([name, true]);
+  });
+});
