@@ -61,8 +61,8 @@ export function openConservationWatch({
   const uncounted = createUncountedCheck({ clickhouse, now });
   const watch = async () => {
     while (!closing.signal.aborted) {
-      await lookForUncounted(uncounted, books, log, closing.signal);
       const isComplete = await compare(check, books, log, closing.signal);
+      await lookForUncounted(uncounted, books, log, closing.signal);
       const pauseMs = isComplete ? intervalMs : Math.min(intervalMs, untoldPauseMs);
       await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
