@@ -280,10 +280,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'read-without-final',
     bug: 'a query sums all versions of a row',
-    file: 'query-api/queries.ts',
-    edits: [
-      ['SELECT ad_id, sum(clicks) AS count FROM ad_minute FINAL', 'SELECT ad_id, sum(clicks) AS count FROM ad_minute'],
-    ],
+    file: 'query-api/stated-rows.ts',
+    edits: [['FROM ${table} FINAL WHERE ${where}', 'FROM ${table} WHERE ${where}']],
     integration: 'test/integration/clickhouse/queries.test.ts',
   },
   {
