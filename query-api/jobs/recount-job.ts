@@ -32,21 +32,19 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
   const options = { queries, partitions, partitionRules, hashSeed, ...(pageRows === undefined ? {} : { pageRows }) };
   let job = asked;
   let savedAt = now();
-  for (const range of rangesOf(job)) {
-    for await (const { until, lines, changes } of recountSteps(range, options)) {
-      const restating = { job: job.id, reason: reasonOf(job), at: now() };
-      await recordDiff(clickhouse, changes, restating);
-      if (job.apply) {
-        await applyChanges(clickhouse, changes, restating);
-        restatedCells.inc({ reason: restating.reason }, changes.length);
-      }
-      recountedClicks.inc(lines);
-      job = { ...job, position: until, minutesDone: doneAt(job, until), clicksRead: job.clicksRead + lines };
-      if (now() - savedAt < saveIntervalMs) continue;
-      savedAt = now();
-      job = await saved(job, deps);
-      if (!(await mayGoOn(job))) return job;
+  for await (const { until, lines, changes } of recountSteps(rangesOf(job), options)) {
+    const restating = { job: job.id, reason: reasonOf(job), at: now() };
+    await recordDiff(clickhouse, changes, restating);
+    if (job.apply) {
+      await applyChanges(clickhouse, changes, restating);
+      restatedCells.inc({ reason: restating.reason }, changes.length);
     }
+    recountedClicks.inc(lines);
+    job = { ...job, position: until, minutesDone: doneAt(job, until), clicksRead: job.clicksRead + lines };
+    if (now() - savedAt < saveIntervalMs) continue;
+    savedAt = now();
+    job = await saved(job, deps);
+    if (!(await mayGoOn(job))) return job;
   }
   const { cells } = await store.diffTotals(job.id);
   return await saved({ ...job, position: job.to, minutesDone: job.minutesTotal, cellsChanged: cells }, deps);
