@@ -20,6 +20,7 @@ import { createFilterStore } from './filters/filter-store.ts';
 import { createGroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import { inTime } from './in-time.ts';
+import { createAskedJobs } from './jobs/asked-jobs.ts';
 import { createJobStore } from './jobs/job-store.ts';
 import { createLiveFeed } from './live/live-feed.ts';
 import { readLive } from './live/live-reading.ts';
@@ -139,6 +140,7 @@ function routeDepsOf({
     groups: createGroupQueries(clickhouse, timeouts),
     restatements: createRestatementQueries(clickhouse, timeouts),
   };
+  const jobs = createJobStore(clickhouse, { ...timeouts, now });
   const logEnds = logEndsOf(pipeline);
   const routingInTime = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
   const live = createLiveFeed({
@@ -158,8 +160,8 @@ function routeDepsOf({
     exportMaxRows: config.EXPORT_MAX_ROWS,
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
-    jobs: createJobStore(clickhouse, timeouts),
-    ...{ live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
+    askedJobs: createAskedJobs(jobs, config.JOBS_MAX_OPEN),
+    ...{ jobs, live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };
 }
