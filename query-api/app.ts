@@ -23,6 +23,7 @@ import { createFilterStore } from './filters/filter-store.ts';
 import { createGroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import { inTime } from './in-time.ts';
+import { createAskedJobs } from './jobs/asked-jobs.ts';
 import { createJobStore } from './jobs/job-store.ts';
 import { createLateClicks } from './late-clicks.ts';
 import { createLiveFeed } from './live/live-feed.ts';
@@ -163,6 +164,7 @@ function routeDepsOf({
     stated: createStatedReading(clickhouse, timeouts),
     lateClicks,
   };
+  const jobs = createJobStore(clickhouse, { ...timeouts, now });
   const logEnds = logEndsOf(pipeline);
   const routingInTime = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
   const live = createLiveFeed({
@@ -191,8 +193,8 @@ function routeDepsOf({
     exportMaxRows: config.EXPORT_MAX_ROWS,
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
-    jobs: createJobStore(clickhouse, timeouts),
-    ...{ clients, live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
+    askedJobs: createAskedJobs(jobs, config.JOBS_MAX_OPEN),
+    ...{ clients, jobs, live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };
 }

@@ -37,6 +37,12 @@ export const QueryApiConfig = Type.Object({
     default: true,
     description: 'run jobs (restatement, replay, reconciliation) in this process; exactly one of a deployment should',
   }),
+  JOBS_MAX_OPEN: Type.Integer({
+    default: 20,
+    minimum: 1,
+    maximum: 100,
+    description: 'replays, and as many reconciliations, that were asked for and wait or run; beyond: 429',
+  }),
   CONSERVATION_INTERVAL_MS: Type.Integer({
     default: 60_000,
     minimum: 1_000,

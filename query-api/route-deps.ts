@@ -7,6 +7,7 @@ import type { ExportSlots } from './exports/export-slots.ts';
 import type { FilterStore } from './filters/filter-store.ts';
 import type { GroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
+import type { AskedJobs } from './jobs/asked-jobs.ts';
 import type { RowsChecked } from './jobs/conservation-watch.ts';
 import type { JobStore } from './jobs/job-store.ts';
 import type { LateClicks } from './late-clicks.ts';
@@ -43,6 +44,7 @@ export interface RouteDeps {
   readonly restatements: RestatementQueries;
   readonly audit: AuditQueries;
   readonly jobs: JobStore;
+  readonly askedJobs: AskedJobs;
   /** Undefined where this process has made none. */
   readonly rowsChecked: () => RowsChecked | undefined;
   readonly clients: Clients;

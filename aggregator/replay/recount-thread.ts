@@ -8,10 +8,16 @@ import type { CellChange } from '../restatement.ts';
 import type { RecountSettings } from './recount.ts';
 
 export interface RecountThread extends AsyncDisposable {
-  /** Canonical lines, in the order of minutes. `minute` is that of the last line, epoch ms; `lines` all so far. */
-  feed(page: Uint8Array): Promise<{ readonly minute: number; readonly lines: number }>;
-  /** Compares minutes before `until` (epoch ms) with all that was stated of them: NDJSON of `StatedRow`. */
-  settle(until: number, stated: readonly Uint8Array[]): Promise<readonly CellChange[]>;
+  /** Canonical lines, in the order of minutes; the minute of the last of them, epoch ms. */
+  feed(page: Uint8Array): Promise<number>;
+  /**
+   * Compares minutes before `until` (epoch ms) with all that was stated of them: NDJSON of `StatedRow`. `lines` of those
+   * minutes were fed, and of no others.
+   */
+  settle(
+    until: number,
+    stated: readonly Uint8Array[],
+  ): Promise<{ readonly changes: readonly CellChange[]; readonly lines: number }>;
 }
 
 export type Request =
@@ -53,11 +59,11 @@ export function openRecountThread(settings: RecountSettings): RecountThread {
   };
   return {
     async feed(page) {
-      const { minute = Number.NEGATIVE_INFINITY, lines = 0 } = await ask({ kind: 'feed', page }, [page]);
-      return { minute, lines };
+      return (await ask({ kind: 'feed', page }, [page])).minute ?? Number.NEGATIVE_INFINITY;
     },
     async settle(until, stated) {
-      return (await ask({ kind: 'settle', until, stated }, stated)).changes ?? [];
+      const { changes = [], lines = 0 } = await ask({ kind: 'settle', until, stated }, stated);
+      return { changes, lines };
     },
     async [Symbol.asyncDispose]() {
       await worker.terminate();

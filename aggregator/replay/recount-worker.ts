@@ -22,6 +22,7 @@ parentPort?.on('message', (request: Request) => {
 function answer(request: Request): Answer {
   if (request.kind === 'settle') {
     return {
+      lines: recount.settleLines(request.until),
       changes: recount.settle(
         request.until,
         request.stated.flatMap(page => rowsIn<StatedRow>(page)),
@@ -29,5 +30,5 @@ function answer(request: Request): Answer {
     };
   }
   recount.feed(request.page);
-  return { minute: recount.minute, lines: recount.lines };
+  return { minute: recount.minute };
 }

@@ -37,7 +37,9 @@ export class Recount {
   readonly #counted = new Map<string, AdMinuteRow>();
   #minute = Number.NEGATIVE_INFINITY;
   #offset = 0;
-  #lines = 0;
+  /** Lines by minute, of those not yet settled but for the last. */
+  readonly #linesOf = new Map<number, number>();
+  #linesOfLast = 0;
   #adId = '';
   #adPartition = 0;
 
@@ -56,9 +58,18 @@ export class Recount {
     return this.#minute;
   }
 
-  /** Lines fed so far. */
-  get lines(): number {
-    return this.#lines;
+  /** How many lines were of minutes before `until` (epoch ms); each is told once. */
+  settleLines(until: number): number {
+    let lines = 0;
+    for (const [minute, ofMinute] of this.#linesOf) {
+      if (minute >= until) continue;
+      lines += ofMinute;
+      this.#linesOf.delete(minute);
+    }
+    if (this.#minute >= until) return lines;
+    lines += this.#linesOfLast;
+    this.#linesOfLast = 0;
+    return lines;
   }
 
   /** Takes canonical lines in the order of their minutes. */
@@ -77,7 +88,6 @@ export class Recount {
       runPartition = partition;
     }
     this.#step(runPartition, page, runStart, page.length);
-    this.#lines += reader.lineIndex + 1;
   }
 
   /** The cells of minutes before `until` (epoch ms) that differ from `stated`, all rows there are of those minutes. */
@@ -112,7 +122,12 @@ export class Recount {
 
   #advance(minute: number): void {
     if (minute < this.#minute) throw new RangeError(`minute ${minute} comes after minute ${this.#minute}`);
-    if (minute > this.#minute) this.#adId = '';
+    if (minute > this.#minute) {
+      this.#adId = '';
+      if (this.#linesOfLast > 0) this.#linesOf.set(this.#minute, this.#linesOfLast);
+      this.#linesOfLast = 0;
+    }
+    this.#linesOfLast++;
     this.#minute = minute;
   }
 

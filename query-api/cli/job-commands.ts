@@ -1,11 +1,11 @@
-/** `adclicks replay` (and `npm run replay`) and `adclicks reconcile`: jobs of the query API, started and followed. */
+/** `adclicks replay` (and `npm run replay`) and `adclicks reconcile`: jobs of the query API, started and followed. `adclicks jobs`: all of them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SingleBar } from 'cli-progress';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { ConfigError } from '../../infra/errors.ts';
 import type { AnswerOf, Client } from '../client/client.ts';
 import { clientOf, exitCodes, type ServiceOptions, show, wholeNumber, withRange, withService } from './cli.ts';
-import { reconciliationText, replayText } from './jobs-text.ts';
+import { jobsText, type ListedJob, reconciliationText, replayText } from './jobs-text.ts';
 
 interface JobOptions extends ServiceOptions {
   readonly from?: string;
@@ -58,6 +58,72 @@ export function reconcileCommand(): Command {
     });
 }
 
+export function jobsCommand(): Command {
+  return withService(new Command('jobs'))
+    .description(
+      'Replays, restatements and reconciliations: what runs, what is queued, then what has ended, newest first.',
+    )
+    .addOption(new Option('--kind <kind>', 'only these').choices(['replays', 'reconciliations']))
+    .option('--open', 'only what runs or is queued', false)
+    .option('--limit <n>', 'jobs to show of each list', wholeNumber(1, 10_000), 20)
+    .action(async (given: JobsOptions) => {
+      const client = clientOf(given);
+      const lists = [
+        ...(given.kind === 'reconciliations' ? [] : [await listed(given, query => replaysPage(client, query))]),
+        ...(given.kind === 'replays' ? [] : [await listed(given, query => reconciliationsPage(client, query))]),
+      ];
+      const jobs = lists.flatMap(list => list.jobs);
+      show({ jobs, hasMore: lists.some(list => list.hasMore) }, given, jobsText);
+    });
+}
+
+interface JobsOptions extends ServiceOptions {
+  readonly kind?: 'replays' | 'reconciliations';
+  readonly open: boolean;
+  readonly limit: number;
+}
+
+interface JobsPage {
+  readonly jobs: readonly ListedJob[];
+  readonly cursor: string | null;
+}
+
+type PageQuery = { readonly limit: number; readonly cursor: string | undefined };
+
+async function replaysPage(client: Client, query: PageQuery): Promise<JobsPage> {
+  const { replays, next_cursor } = await client.ask('listReplays', { query });
+  return { jobs: replays, cursor: next_cursor };
+}
+
+async function reconciliationsPage(client: Client, query: PageQuery): Promise<JobsPage> {
+  const { reconciliations, next_cursor } = await client.ask('listReconciliations', { query });
+  return { jobs: reconciliations, cursor: next_cursor };
+}
+
+/** Page by page, up to the limit; open jobs come first, so those are all there are once another is met. */
+async function listed(
+  { open, limit }: JobsOptions,
+  pageOf: (query: PageQuery) => Promise<JobsPage>,
+): Promise<{ readonly jobs: readonly ListedJob[]; readonly hasMore: boolean }> {
+  const found = new Map<string, ListedJob>();
+  for (let cursor: string | undefined; ; ) {
+    const page = await pageOf({ limit: Math.min(limit, jobsPerPage), cursor });
+    const wanted = open ? page.jobs.filter(isOpen) : page.jobs;
+    for (const job of wanted) found.set(job.id, job);
+    const isWhole = page.cursor === null || wanted.length < page.jobs.length;
+    if (isWhole || found.size >= limit) {
+      return { jobs: [...found.values()].slice(0, limit), hasMore: !isWhole || found.size > limit };
+    }
+    cursor = page.cursor ?? undefined;
+  }
+}
+
+const jobsPerPage = 1_000;
+
+function isOpen({ state }: Pick<ListedJob, 'state'>): boolean {
+  return state === 'queued' || state === 'running';
+}
+
 async function started(
   client: Client,
   operation: 'startReplay' | 'startReconciliation',
@@ -91,7 +157,7 @@ async function followed<T extends Job>({ json }: ServiceOptions, look: () => Pro
         bar.setTotal(job.minutes_total);
         bar.update(job.minutes_done, { clicks: job.clicks_read, state: job.state });
       }
-      if (job.state !== 'queued' && job.state !== 'running') return job;
+      if (!isOpen(job)) return job;
       await sleep(pollMs);
     }
   } finally {

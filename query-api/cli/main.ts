@@ -6,7 +6,7 @@ import { parseMap } from '../../ingest/feed/csv-rows.ts';
 import { createPoster } from '../../ingest/feed/poster.ts';
 import { exitCodes, failureOf } from './cli.ts';
 import { countCommand, seriesCommand, statusCommand, tailCommand, topCommand } from './counts-commands.ts';
-import { reconcileCommand, replayCommand } from './job-commands.ts';
+import { jobsCommand, reconcileCommand, replayCommand } from './job-commands.ts';
 import { partitionsCommand } from './partitions-command.ts';
 import { type PostLines, quarantineCommand } from './quarantine-commands.ts';
 
@@ -34,6 +34,7 @@ const program = new Command('adclicks')
   .addCommand(feedCommand())
   .addCommand(replayCommand())
   .addCommand(reconcileCommand())
+  .addCommand(jobsCommand())
   .addCommand(partitionsCommand())
   .addCommand(quarantineCommand({ postLines, parseMap }))
   .addHelpText(

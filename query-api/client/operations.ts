@@ -805,6 +805,8 @@ export interface Operations {
         }[];
         /** at most 1,000 */
         readonly minutes: readonly string[];
+        /** minutes that were not compared, as clicks kept coming late to them */
+        readonly minutes_left_out: number;
       };
     };
   };
@@ -1156,9 +1158,17 @@ export interface Operations {
       readonly next_cursor: string | null;
     };
   };
-  /** The latest reconciliations; one is made for each hour that becomes final */
+  /** Reconciliations, those first that are not done yet; one is made for each hour that becomes final */
   readonly listReconciliations: {
-    readonly input: NoInput;
+    readonly input: {
+      readonly query?:
+        | {
+            /** jobs of a page */ readonly limit?: number | undefined;
+            /** `next_cursor` of the page before, with the same other parameters */
+            readonly cursor?: string | undefined;
+          }
+        | undefined;
+    };
     readonly answer: {
       readonly reconciliations: readonly {
         readonly id: string;
@@ -1206,13 +1216,25 @@ export interface Operations {
           }[];
           /** at most 1,000 */
           readonly minutes: readonly string[];
+          /** minutes that were not compared, as clicks kept coming late to them */
+          readonly minutes_left_out: number;
         };
       }[];
+      /** `cursor` of the next page; null: this is the last */
+      readonly next_cursor: string | null;
     };
   };
-  /** The latest replays and restatements */
+  /** Replays and restatements, those first that are not done yet */
   readonly listReplays: {
-    readonly input: NoInput;
+    readonly input: {
+      readonly query?:
+        | {
+            /** jobs of a page */ readonly limit?: number | undefined;
+            /** `next_cursor` of the page before, with the same other parameters */
+            readonly cursor?: string | undefined;
+          }
+        | undefined;
+    };
     readonly answer: {
       readonly replays: readonly {
         readonly id: string;
@@ -1241,6 +1263,8 @@ export interface Operations {
         /** when it was last heard of */
         readonly updated_at: string;
       }[];
+      /** `cursor` of the next page; null: this is the last */
+      readonly next_cursor: string | null;
     };
   };
   /** Live: totals, top lists of the current and the last minute, and changes, once a second */
@@ -1500,6 +1524,8 @@ export interface Operations {
         }[];
         /** at most 1,000 */
         readonly minutes: readonly string[];
+        /** minutes that were not compared, as clicks kept coming late to them */
+        readonly minutes_left_out: number;
       };
     };
   };

@@ -1,11 +1,13 @@
 /** What routes of jobs share: what may be asked for, and how a job is shown. */
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { Problem, ProblemSchema } from '../../infra/http.ts';
+import { cursorParameter, cursorsOf, pageOf } from '../cursor.ts';
 import type { Finality } from '../finality.ts';
 import { countField, isoOf, problems, timeField } from '../parameters.ts';
 import type { TimeRange } from '../queries.ts';
 import { invalid, type RangeRules, rangeOf } from '../time-range.ts';
-import { type Job, jobIdPattern } from './job.ts';
+import { type Job, type JobKind, jobIdPattern } from './job.ts';
+import { type JobStore, rankOf } from './job-store.ts';
 import { rawSince, recountableDays } from './raw-retention.ts';
 
 const moment = (description: string) =>
@@ -21,6 +23,35 @@ export const JobIdParams = Type.Object({
 });
 
 export const jobProblems = { ...problems, 404: ProblemSchema, 409: ProblemSchema };
+/** Of a request that makes a job. */
+export const startProblems = { ...problems, 409: ProblemSchema, 429: ProblemSchema };
+
+export const jobListParameters = Type.Object(
+  {
+    limit: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 1_000, description: 'jobs of a page' })),
+    cursor: cursorParameter,
+  },
+  { additionalProperties: false },
+);
+
+/** How a list of jobs is ordered, for its description. */
+export const jobListOrder =
+  'Those that run come first, then those that are queued, then those that have ended; of each the newest first. `next_cursor` leads from page to page; a job that goes on to another state meanwhile moves, and may be met twice.';
+
+/** Reads pages of a list of jobs of those kinds. */
+export function jobPages(list: string, kinds: readonly JobKind[]) {
+  const cursors = cursorsOf(
+    list,
+    Type.Tuple([Type.Integer({ minimum: 0, maximum: 2 }), Type.String({ pattern: jobIdPattern.source })]),
+  );
+  return async (jobs: Pick<JobStore, 'list'>, asked: Static<typeof jobListParameters>) => {
+    const { limit = 100, cursor } = asked;
+    const [rank, id] = cursors.read(cursor, {}) ?? [];
+    const after = rank === undefined || id === undefined ? undefined : { rank, id };
+    const found = await jobs.list(kinds, after, limit + 1);
+    return pageOf(found, limit, last => cursors.write([rankOf(last), last.id], {}));
+  };
+}
 
 /** @throws Problem where the range cannot be recounted: not final yet, or its clicks no longer kept */
 export function askedRange(

@@ -1,7 +1,13 @@
-/** The tables of jobs. A job's row is written by whoever creates it and then only by whoever runs it. */
+/**
+ * The tables of jobs. A job's row is written by whoever creates it and then only by whoever runs it.
+ *
+ * Jobs are kept for 400 days, and a pipeline makes thousands a day where clicks keep coming late. So what is asked every
+ * half second looks only at ids (they begin with the time) of the days that a job can still run for, and a list reads
+ * whole rows of its page alone.
+ */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { settingsOf } from '../read-settings.ts';
-import { type Job, type JobKind, jobKinds } from './job.ts';
+import { firstJobIdAt, type Job, type JobKind, jobKinds } from './job.ts';
 
 export interface DiffCursor {
   /** Epoch ms. */
@@ -18,9 +24,41 @@ export interface DiffRow {
   readonly after: number;
 }
 
+/** Where a job stands in a list. */
+export interface JobPlace {
+  readonly rank: number;
+  readonly id: string;
+}
+
+export function rankOf({ state }: Pick<Job, 'state'>): number {
+  return state === 'running' ? 0 : state === 'queued' ? 1 : 2;
+}
+
+/** What was tried and failed: how often, and when the last attempt ended (epoch ms). */
+export interface Attempts {
+  readonly attempts: number;
+  readonly ended_at: number;
+}
+
+export interface FailedHour extends Attempts {
+  /** Epoch ms. */
+  readonly from: number;
+}
+
+export interface Unrepaired extends Attempts {
+  /** The reconciliation. */
+  readonly id: string;
+}
+
 export type JobStore = ReturnType<typeof createJobStore>;
 
-export function createJobStore(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
+export interface JobStoreOptions {
+  readonly timeoutMs: number;
+  /** Epoch ms. */
+  readonly now?: () => number;
+}
+
+export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.now }: JobStoreOptions) {
   const settings = (rows: number) => settingsOf(rows, timeoutMs);
   const jobs = async (where: string, order: string, limit: number, params: Record<string, unknown> = {}) => {
     const rows = await clickhouse.query<JobRow>(
@@ -40,21 +78,45 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs }: { readonly
       return job;
     },
 
-    async latest(kinds: readonly JobKind[], limit: number): Promise<Job[]> {
-      return await jobs('kind IN {kinds:Array(String)}', 'id DESC', limit, { kinds });
+    /**
+     * What runs, then what is queued, then what has ended; of each the newest first. A job that goes on to another state
+     * moves, so it may stand on two pages, or on a page that was read before.
+     */
+    async list(kinds: readonly JobKind[], after: JobPlace | undefined, limit: number): Promise<Job[]> {
+      return await jobs(
+        `id IN (
+           SELECT id FROM (SELECT id, ${rank} AS place FROM replay_job FINAL WHERE kind IN {kinds:Array(String)})
+           WHERE place > {place:UInt8} OR (place = {place:UInt8} AND id < {before:String})
+           ORDER BY place, id DESC LIMIT {limit:UInt32}
+         )`,
+        `${rank}, id DESC`,
+        limit,
+        { kinds, place: after?.rank ?? 0, before: after?.id ?? 'a' },
+      );
     },
 
     /**
-     * What has been begun goes on first, but for restatements, which wait for nobody. A job of a kind that this release
-     * does not know waits for the one that does.
+     * Those that wait or run: first restatements of late clicks, then what the pipeline does by itself besides, then what
+     * was asked for; of each the oldest first. So no number of jobs hides what must not wait. A job of a kind that this release does not know waits for the one that does;
+     * one that has waited until its raw clicks are gone, and the time in which it would be failed, is left as it is.
      */
     async open(limit: number): Promise<Job[]> {
       return await jobs(
-        `state IN ('queued', 'running') AND kind IN {known:Array(String)}`,
-        `kind = 'restate' DESC, state = 'running' DESC, created_at, id`,
+        `id >= {since:String} AND ${isOpen} AND kind IN {known:Array(String)}`,
+        `reason = 'late' DESC, reason IN ('hourly', 'reconcile') DESC, created_at, id`,
         limit,
-        { known: jobKinds },
+        { since: firstJobIdAt(now() - openForMs), known: jobKinds },
       );
+    },
+
+    /** How many that people have asked for wait or run. */
+    async openAsked(kind: JobKind): Promise<number> {
+      const [row] = await clickhouse.query<{ n: number }>(
+        `SELECT count() AS n FROM (SELECT state, kind, reason FROM replay_job FINAL WHERE id >= {since:String})
+         WHERE ${isOpen} AND kind = {kind:String} AND reason IN ('replay', 'asked') ${settings(1)}`,
+        { kind, since: firstJobIdAt(now() - openForMs) },
+      );
+      return row?.n ?? 0;
     },
 
     /** The latest of the hourly reconciliations. */
@@ -63,16 +125,69 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs }: { readonly
       return job;
     },
 
+    /** Hours from `since` on (epoch ms) whose reconciliations have all failed; the one longest without another first. */
+    async failedHours(since: number): Promise<FailedHour[]> {
+      return await clickhouse.query(
+        `SELECT from_s * 1000 AS \`from\`, attempts, ended_at
+         FROM (
+           SELECT toUnixTimestamp(from_minute) AS from_s, count() AS attempts,
+             toUnixTimestamp64Milli(max(updated_at)) AS ended_at, countIf(state NOT IN ('failed', 'cancelled')) AS others
+           FROM (
+             SELECT from_minute, updated_at, state FROM replay_job FINAL
+             WHERE id >= {id:String} AND kind = 'reconcile' AND reason = 'hourly'
+           )
+           WHERE from_minute >= toDateTime({since:UInt32}, 'UTC') GROUP BY from_minute
+         ) WHERE others = 0 ORDER BY ended_at LIMIT 1000 ${settings(1_000)}`,
+        { id: firstJobIdAt(since), since: Math.floor(since / 1_000) },
+      );
+    },
+
+    /** Minutes (epoch ms) that the latest failed restatements of late clicks, made from `since` on, have not come to. */
+    async failedLateMinutes(since: number): Promise<number[]> {
+      const rows = await clickhouse.query<{ minutes_s: readonly number[] }>(
+        `SELECT arrayMap(m -> toUnixTimestamp(m), arrayFilter(m -> m >= position, minutes)) AS minutes_s
+         FROM replay_job FINAL
+         WHERE id >= {since:String} AND kind = 'restate' AND reason = 'late' AND state = 'failed'
+         ORDER BY id DESC LIMIT 100 ${settings(100)}`,
+        { since: firstJobIdAt(since) },
+      );
+      return rows.flatMap(row => row.minutes_s.map(s => s * 1_000));
+    },
+
+    /**
+     * Reconciliations of minutes from `since` on (epoch ms) that have found drift and have no repair that was done or is
+     * on its way; the one longest without another first.
+     */
+    async unrepaired(since: number, limit: number): Promise<Unrepaired[]> {
+      return await clickhouse.query(
+        `SELECT found.id AS id, repairs.attempts AS attempts, repairs.ended_at AS ended_at
+         FROM (
+           SELECT id FROM replay_job FINAL
+           WHERE id >= {since:String} AND kind = 'reconcile' AND state = 'done' AND cells_changed > 0
+             AND to_minute > toDateTime({until:UInt32}, 'UTC')
+         ) AS found
+         LEFT JOIN (
+           SELECT JSONExtractString(result, 'repairs') AS of, count() AS attempts,
+             toUnixTimestamp64Milli(max(updated_at)) AS ended_at, countIf(state NOT IN ('failed', 'cancelled')) AS others
+           FROM replay_job FINAL WHERE id >= {since:String} AND kind = 'restate' AND reason = 'reconcile' GROUP BY of
+         ) AS repairs ON repairs.of = found.id
+         WHERE repairs.others = 0 ORDER BY ended_at, id LIMIT {limit:UInt32} ${settings(limit)}, join_use_nulls=0`,
+        { since: firstJobIdAt(since), until: Math.floor(since / 1_000), limit },
+      );
+    },
+
     async cancel(id: string, at: number): Promise<void> {
       await clickhouse.insert('replay_cancellation', JSON.stringify({ job: id, at }));
     },
 
-    async isCancelled(id: string): Promise<boolean> {
-      const rows = await clickhouse.query(
-        `SELECT job FROM replay_cancellation FINAL WHERE job = {id:String} ${settings(1)}`,
-        { id },
+    /** Those of `ids` that are to be ended. */
+    async cancelled(ids: readonly string[]): Promise<ReadonlySet<string>> {
+      if (ids.length === 0) return new Set();
+      const rows = await clickhouse.query<{ job: string }>(
+        `SELECT job FROM replay_cancellation FINAL WHERE job IN {ids:Array(String)} ${settings(ids.length)}`,
+        { ids },
       );
-      return rows.length > 0;
+      return new Set(rows.map(({ job }) => job));
     },
 
     /** In the order of minute, ad and country. */
@@ -99,6 +214,12 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs }: { readonly
     },
   };
 }
+
+/** Longer than raw clicks are kept: whatever is older can do nothing any more. */
+const openForMs = 40 * 86_400_000;
+const isOpen = `state IN ('queued', 'running')`;
+/** SQL of `rankOf`. */
+const rank = `toUInt8(multiIf(state = 'running', 0, state = 'queued', 1, 2))`;
 
 const columns = `id, kind, reason, apply, toUnixTimestamp(from_minute) AS from_s, toUnixTimestamp(to_minute) AS to_s,
   arrayMap(m -> toUnixTimestamp(m), minutes) AS minutes_s, state, toUnixTimestamp(position) AS position_s,

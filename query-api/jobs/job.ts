@@ -25,7 +25,7 @@ export interface Job {
   readonly minutesTotal: number;
   readonly clicksRead: number;
   readonly cellsChanged: number;
-  /** JSON. */
+  /** JSON: what a reconciliation has found, or which one a repair is made for. */
   readonly result: string;
   readonly error: string;
   readonly createdAt: number;
@@ -34,13 +34,14 @@ export interface Job {
 }
 
 export function newJob(
-  asked: Pick<Job, 'kind' | 'reason' | 'apply' | 'from' | 'to'> & { readonly minutes?: readonly number[] },
+  asked: Pick<Job, 'kind' | 'reason' | 'apply' | 'from' | 'to'> & Partial<Pick<Job, 'minutes' | 'result'>>,
   now: number,
 ): Job {
-  const minutes = asked.minutes ?? [];
+  const { minutes = [], result = '' } = asked;
   return {
     ...asked,
     minutes,
+    result,
     id: mintId(now),
     state: 'queued',
     position: asked.from,
@@ -48,7 +49,6 @@ export function newJob(
     minutesTotal: minutes.length || (asked.to - asked.from) / 60_000,
     clicksRead: 0,
     cellsChanged: 0,
-    result: '',
     error: '',
     createdAt: now,
     updatedAt: now,
@@ -60,9 +60,17 @@ export const jobIdPattern = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 
 /** A ULID: 48 bits of time, 80 of chance, in Crockford's base 32. */
 function mintId(now: number): string {
-  let bits = (BigInt(now) << 80n) | BigInt(`0x${randomBytes(10).toString('hex')}`);
+  return inBase32((BigInt(now) << 80n) | BigInt(`0x${randomBytes(10).toString('hex')}`));
+}
+
+/** No job that was made at `ms` or later has a smaller id. */
+export function firstJobIdAt(ms: number): string {
+  return inBase32(BigInt(Math.max(0, ms)) << 80n);
+}
+
+function inBase32(bits: bigint): string {
   let id = '';
-  for (let i = 0; i < 26; i++, bits >>= 5n) id = alphabet[Number(bits & 31n)] + id;
+  for (let i = 0, rest = bits; i < 26; i++, rest >>= 5n) id = alphabet[Number(rest & 31n)] + id;
   return id;
 }
 

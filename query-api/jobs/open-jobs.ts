@@ -7,12 +7,13 @@ import { createQueries } from '../queries.ts';
 import { createRollUpLoop } from '../rollup/roll-up-loop.ts';
 import { settle } from './apply-changes.ts';
 import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './id-rule.ts';
-import { type Job, newJob } from './job.ts';
+import type { Job } from './job.ts';
 import { createJobLoop } from './job-loop.ts';
 import { createJobStore } from './job-store.ts';
 import { createLateMinutes } from './late-minutes.ts';
+import { createLateQueue } from './late-queue.ts';
 import { createRawGate, type RawLog } from './raw-gate.ts';
-import { resultOf, runReconcile } from './reconcile-job.ts';
+import { runReconcile } from './reconcile-job.ts';
 import { createReconciliation } from './reconciliation.ts';
 import { runRecount } from './recount-job.ts';
 import { createRecountQueries } from './recount-queries.ts';
@@ -24,39 +25,42 @@ export interface JobsDeps {
   readonly pipeline: RawLog & { routing?(): Promise<Pick<Routing, 'partitionRules'>> };
   readonly now: () => number;
   readonly log: Logger;
+  /** How long a job has the runner for, and how many raw clicks a recount reads at a time. */
+  readonly pace?: { readonly turnMs?: number; readonly pageRows?: number };
 }
 
 /** Starts to run jobs, if the configuration says so, until it is disposed of. */
-export function openJobs({ config, clickhouse, pipeline, now, log }: JobsDeps): AsyncDisposable {
+export function openJobs({ config, clickhouse, pipeline, now, log, pace = {} }: JobsDeps): AsyncDisposable {
   const timeoutMs = config.QUERY_TIMEOUT_MS;
-  const store = createJobStore(clickhouse, { timeoutMs });
+  const store = createJobStore(clickhouse, { timeoutMs, now });
   const lateMinutes = createLateMinutes({ clickhouse, now, timeoutMs: 20_000 });
+  const lateQueue = createLateQueue({ clickhouse, now, log });
   const queries = createRecountQueries(clickhouse);
   const { progress } = createQueries(clickhouse, { timeoutMs });
   const reconciliation = createReconciliation(clickhouse, async () => idsPerAdEverywhereFrom(await progress()));
   const idsPerAdFrom = async () => idsPerAdFromOf(await progress());
   const partitionRules = async () => (await pipeline.routing?.())?.partitionRules ?? [];
   const mayGoOn = (job: Job) => loop.mayGoOn(job);
+  const { turnMs, pageRows } = pace;
+  const recounting = {
+    ...{ clickhouse, store, queries, now, partitionRules, idsPerAdFrom, mayGoOn },
+    rawPositions: pipeline.rawPositions,
+    ...(pageRows ? { pageRows } : {}),
+  };
   const loop = createJobLoop({
+    ...(turnMs === undefined ? {} : { turnMs }),
     store,
     gate: createRawGate(pipeline),
     progress,
     now,
     log,
-    findWork: createWorkFinder({ store, lateMinutes, now, log }),
+    findWork: createWorkFinder({ store, lateMinutes, lateQueue, repairs: config.RECONCILE_REPAIR, now, log }),
     async run(job, partitions) {
       // What a process has left half done would be taken for a difference.
       await settle(clickhouse);
       return job.kind === 'reconcile'
         ? await runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn })
-        : await runRecount(job, partitions, {
-            ...{ clickhouse, store, queries, now, partitionRules, idsPerAdFrom, mayGoOn },
-            rawPositions: pipeline.rawPositions,
-          });
-    },
-    async onDone(job) {
-      const repair = config.RECONCILE_REPAIR ? repairOf(job, now()) : undefined;
-      if (repair) await store.save(repair);
+        : await runRecount(job, partitions, recounting);
     },
   });
   const rollUps = createRollUpLoop({ clickhouse, now, log });
@@ -69,13 +73,4 @@ export function openJobs({ config, clickhouse, pipeline, now, log }: JobsDeps): 
       await Promise.all([loop[Symbol.asyncDispose](), rollUps[Symbol.asyncDispose]()]);
     },
   };
-}
-
-/** A restatement of the minutes in which a reconciliation has found drift. */
-function repairOf(job: Job, now: number): Job | undefined {
-  const { minutes } = resultOf(job);
-  const [from] = minutes;
-  if (job.kind !== 'reconcile' || from === undefined) return undefined;
-  const to = (minutes.at(-1) ?? from) + 60_000;
-  return newJob({ kind: 'restate', reason: 'reconcile', apply: true, from, to, minutes }, now);
 }

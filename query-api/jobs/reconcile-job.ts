@@ -1,5 +1,7 @@
 /** Runs a reconciliation to its end. */
 import type { Logger } from '../../infra/log.ts';
+import type { TimeRange } from '../queries.ts';
+import { minuteMs } from '../time-range.ts';
 import type { Job } from './job.ts';
 import type { JobStore } from './job-store.ts';
 import type { LateMinutes } from './late-minutes.ts';
@@ -7,9 +9,9 @@ import { conflicts, drift, driftingCells, reconciledCells, reconciledUntil } fro
 import { type AdDrift, adsReported, type Reconciled, type Reconciliation } from './reconciliation.ts';
 
 export interface ReconcileJobDeps {
-  readonly store: JobStore;
+  readonly store: Pick<JobStore, 'save'>;
   readonly reconciliation: Reconciliation;
-  readonly lateMinutes: LateMinutes;
+  readonly lateMinutes: Pick<LateMinutes, 'pending'>;
   readonly now: () => number;
   readonly log: Logger;
   readonly mayGoOn: (job: Job) => Promise<boolean>;
@@ -22,6 +24,8 @@ export interface ReconcileResult {
   readonly conflicts: number;
   readonly ads: readonly AdDrift[];
   readonly minutes: readonly number[];
+  /** Minutes that were not compared, as clicks kept coming late to them. */
+  readonly leftOut?: number;
 }
 
 /** The job as it stands after the run; it is done if its position is its end. */
@@ -31,11 +35,12 @@ export async function runReconcile(asked: Job, deps: ReconcileJobDeps): Promise<
   while (job.position < job.to) {
     const from = job.position;
     const to = await reconciliation.stepEnd({ from, to: job.to });
-    // What late clicks are about to change is compared when they have.
-    if ((await lateMinutes.pending(from, to)).length > 0) return job;
-    const found = await reconciliation.compare({ from, to });
+    // What late clicks are about to change is compared when they have, but whoever sends one now and then holds up nothing.
+    const pending = new Set((await lateMinutes.pending(from, to)).map(({ minute }) => minute));
+    if (pending.size > 0 && now() - job.updatedAt < longestWaitMs) return job;
+    const found = await comparedWithout(pending, { from, to }, reconciliation);
     if (found.differing > 0 && now() - job.updatedAt < settleMs) return job;
-    const result = merged(resultOf(job), found);
+    const result = { ...merged(resultOf(job), found), leftOut: (resultOf(job).leftOut ?? 0) + pending.size };
     job = {
       ...job,
       position: to,
@@ -57,12 +62,30 @@ export async function runReconcile(asked: Job, deps: ReconcileJobDeps): Promise<
  * for drift only if it lasts.
  */
 const settleMs = 10_000;
+/** For late clicks of the minutes that are next; then those that still have some are left out. */
+const longestWaitMs = 600_000;
 
-export function resultOf({ result }: Job): ReconcileResult {
-  return result === '' ? { cells: 0, differing: 0, conflicts: 0, ads: [], minutes: [] } : JSON.parse(result);
+async function comparedWithout(
+  minutes: ReadonlySet<number>,
+  { from, to }: TimeRange,
+  reconciliation: Reconciliation,
+): Promise<ReconcileResult> {
+  let found = nothingCompared;
+  let start = from;
+  for (const minute of [...[...minutes].sort((a, b) => a - b), to]) {
+    if (minute > start) found = merged(found, await reconciliation.compare({ from: start, to: minute }));
+    start = minute + minuteMs;
+  }
+  return found;
 }
 
-function merged(before: ReconcileResult, found: Reconciled): ReconcileResult {
+const nothingCompared: ReconcileResult = { cells: 0, differing: 0, conflicts: 0, ads: [], minutes: [] };
+
+export function resultOf({ result }: Job): ReconcileResult {
+  return result === '' ? nothingCompared : JSON.parse(result);
+}
+
+function merged(before: ReconcileResult, found: Reconciled | ReconcileResult): ReconcileResult {
   const ads = new Map(before.ads.map(ad => [ad.ad_id, ad]));
   for (const ad of found.ads) {
     const known = ads.get(ad.ad_id) ?? { ad_id: ad.ad_id, cells: 0, counted: 0, raw: 0 };
@@ -83,6 +106,8 @@ function merged(before: ReconcileResult, found: Reconciled): ReconcileResult {
   };
 }
 
+let lastHourTold = 0;
+
 function tell(job: Job, log: Logger): void {
   const result = resultOf(job);
   const clicks = result.ads.reduce((sum, ad) => sum + ad.raw - ad.counted, 0);
@@ -90,7 +115,11 @@ function tell(job: Job, log: Logger): void {
   driftingCells.inc(result.differing);
   conflicts.inc(result.conflicts);
   drift.set(clicks);
-  if (job.reason === 'hourly') reconciledUntil.set(job.to / 1_000);
+  if (job.reason === 'hourly') {
+    // An hour that failed is made again later: that takes back nothing.
+    lastHourTold = Math.max(lastHourTold, job.to);
+    reconciledUntil.set(lastHourTold / 1_000);
+  }
   const fields = {
     job: job.id,
     from: new Date(job.from).toISOString(),
@@ -99,6 +128,7 @@ function tell(job: Job, log: Logger): void {
     differing: result.differing,
     drift: clicks,
     conflicts: result.conflicts,
+    leftOut: result.leftOut ?? 0,
   };
   if (result.differing === 0) log.info(fields, 'reconciled: counts equal raw clicks');
   else log.error({ ...fields, ads: result.ads.slice(0, 10) }, 'reconciled: counts DIFFER from raw clicks');

@@ -81,8 +81,8 @@ export function createReconciliation(clickhouse: ClickHouse, idsPerAdFrom: () =>
 
 /** The ads that are named; all are counted. */
 export const adsReported = 100;
-/** Raw clicks of one comparison: their ids are in memory. */
-const stepRows = 2_000_000;
+/** Raw clicks of one comparison: their ids are in memory, and whoever waits for a turn waits until it is done. */
+const stepRows = 500_000;
 const timeoutMs = 120_000;
 
 const differs = 'raw_clicks < counted_clicks OR raw_clicks > counted_clicks + shared';

@@ -41,21 +41,19 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
   const options = { queries, partitions, ...rules, hashSeed, ...(pageRows === undefined ? {} : { pageRows }) };
   let job = asked;
   let savedAt = now();
-  for (const range of rangesOf(job)) {
-    for await (const { until, lines, changes } of recountSteps(range, options)) {
-      await recordDiff(clickhouse, changes, { job: job.id, at: now() });
-      if (job.apply) {
-        await restater.stage(changes, listedIn(job, until));
-        restatedCells.inc({ reason: reasonOf(job) }, changes.length);
-      }
-      recountedClicks.inc(lines);
-      job = { ...job, position: until, minutesDone: doneAt(job, until), clicksRead: job.clicksRead + lines };
-      if (now() - savedAt < saveIntervalMs) continue;
-      savedAt = now();
-      await restater.publish();
-      job = await saved(job, deps);
-      if (!(await mayGoOn(job))) return job;
+  for await (const { until, lines, changes } of recountSteps(rangesOf(job), options)) {
+    await recordDiff(clickhouse, changes, { job: job.id, at: now() });
+    if (job.apply) {
+      await restater.stage(changes, listedIn(job, until));
+      restatedCells.inc({ reason: reasonOf(job) }, changes.length);
     }
+    recountedClicks.inc(lines);
+    job = { ...job, position: until, minutesDone: doneAt(job, until), clicksRead: job.clicksRead + lines };
+    if (now() - savedAt < saveIntervalMs) continue;
+    savedAt = now();
+    await restater.publish();
+    job = await saved(job, deps);
+    if (!(await mayGoOn(job))) return job;
   }
   await restater.publish();
   const { cells } = await store.diffTotals(job.id);

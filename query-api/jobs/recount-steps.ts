@@ -1,8 +1,8 @@
 /**
- * Recounts a range, step by step: each yields the cells of some whole minutes that differ. While a page is counted in
+ * Recounts ranges, step by step: each yields the cells of some whole minutes that differ. While a page is counted in
  * the recount's thread, the next is read. At most two pages of clicks and the rows of one step are in memory.
  */
-import { openRecountThread } from '../../aggregator/replay/recount-thread.ts';
+import { openRecountThread, type RecountThread } from '../../aggregator/replay/recount-thread.ts';
 import type { CellChange } from '../../aggregator/restatement.ts';
 import type { PartitionRule } from '../../ingest/hot-ads/partition-rule.ts';
 import type { TimeRange } from '../queries.ts';
@@ -12,7 +12,7 @@ import type { Cursor, RecountQueries } from './recount-queries.ts';
 export interface RecountStep {
   /** All minutes before (epoch ms) are compared. */
   readonly until: number;
-  /** Raw clicks read since the step before. */
+  /** Raw clicks of these minutes, and of no others: whoever ends after a step and goes on later counts each once. */
   readonly lines: number;
   readonly changes: readonly CellChange[];
 }
@@ -26,24 +26,33 @@ export interface RecountOptions {
   readonly pageRows?: number;
 }
 
-export async function* recountSteps(range: TimeRange, options: RecountOptions): AsyncGenerator<RecountStep> {
-  const { queries, pageRows = defaultPageRows } = options;
+/** Of ranges one after another, in order, in one thread: to start one takes longer than to recount a minute. */
+export async function* recountSteps(
+  ranges: readonly TimeRange[],
+  options: RecountOptions,
+): AsyncGenerator<RecountStep> {
   await using thread = openRecountThread(options);
+  for (const range of ranges) yield* stepsOf(range, thread, options);
+}
+
+async function* stepsOf(
+  range: TimeRange,
+  thread: RecountThread,
+  { queries, pageRows = defaultPageRows }: RecountOptions,
+): AsyncGenerator<RecountStep> {
   let settled = range.from;
-  let fed = { minute: range.from, lines: 0 };
-  let reported = 0;
+  let fedUntil = range.from;
   let next: Promise<Uint8Array> | undefined = queries.rawPage(range, undefined, pageRows);
   while (next) {
     const page: Uint8Array = await next;
     const more: boolean = linesOf(page) >= pageRows;
     next = more ? readAhead(queries.rawPage(range, cursorAfter(page), pageRows)) : undefined;
-    if (page.length > 0) fed = await thread.feed(page);
-    const complete = more ? fed.minute : range.to;
+    if (page.length > 0) fedUntil = await thread.feed(page);
+    const complete = more ? fedUntil : range.to;
     while (settled < complete) {
       const until = await stepEnd(queries, settled, complete);
-      const changes = await thread.settle(until, [await queries.stated({ from: settled, to: until })]);
-      yield { until, lines: fed.lines - reported, changes };
-      reported = fed.lines;
+      const { changes, lines } = await thread.settle(until, [await queries.stated({ from: settled, to: until })]);
+      yield { until, lines, changes };
       settled = until;
     }
   }

@@ -1,6 +1,9 @@
 /**
  * Keeps top lists and hours worked out: of the last hours as soon as they are final, and stretch by stretch of all the
  * time that restatements can reach. What is due is found from the rows alone, so a restart needs nothing.
+ *
+ * No block holds up another: one that cannot be worked out (a read that takes too long), or waits for a restatement that
+ * is told and not made, is passed over; a stretch whose minutes are restated again and again has a bounded number of turns.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
@@ -38,7 +41,7 @@ export function createRollUpLoop({ clickhouse, now, log, pauseMs = 1_000, listed
   const tops = createTopQueries(clickhouse, directory, { timeoutMs, maxThreads: 1 });
   const rollUp = createRollUp({ clickhouse, tops, ...(listed && { listed }) });
   const { progress } = createQueries(clickhouse, { timeoutMs });
-  let sweptUntil = Number.POSITIVE_INFINITY;
+  let stretch = newStretch(Number.POSITIVE_INFINITY);
   let sweepAt = 0;
   let running = Promise.resolve();
 
@@ -47,11 +50,25 @@ export function createRollUpLoop({ clickhouse, now, log, pauseMs = 1_000, listed
     return dueBlocks(rows, told, range);
   };
 
+  /** Those of a part that fails are tried one by one. */
   const workOff = async (due: readonly Due[]): Promise<number> => {
-    let done = 0;
+    let [done, failures] = [0, 0];
+    const tried = async (blocks: readonly Due[]): Promise<boolean> => {
+      try {
+        done += await rollUp(blocks);
+        failures = 0;
+        return true;
+      } catch (error) {
+        if (closing.signal.aborted || ++failures >= mostFailures) throw error;
+        log.warn({ why: messageOf(error), blocks: blocks.length, ends: blocks[0]?.ends }, 'blocks are not worked out');
+        return false;
+      }
+    };
     blocksDue.set(due.length);
     for (let i = 0; i < due.length && !closing.signal.aborted; i += blocksAtOnce) {
-      done += await rollUp(due.slice(i, i + blocksAtOnce));
+      const blocks = due.slice(i, i + blocksAtOnce);
+      if (await tried(blocks)) continue;
+      for (const block of blocks) if (!closing.signal.aborted) await tried([block]);
     }
     return done;
   };
@@ -62,18 +79,22 @@ export function createRollUpLoop({ clickhouse, now, log, pauseMs = 1_000, listed
     if (first === undefined || first >= finalUntil) return 0;
     const recent = Math.max(first, finalUntil - recentMs);
     const done = await workOff(await dueOf({ from: recent, to: finalUntil }));
-    if (done > 0) return done;
-    return now() < sweepAt ? 0 : await sweep(first, recent);
+    // Also while there is always something of the last hours to do.
+    return done + (now() < sweepAt ? 0 : await sweep(first, recent));
   };
 
-  /** Back from `recent`, a stretch a turn; after the first minute it begins again. */
+  /** Back from `recent`, part of a stretch a turn; after the first minute it begins again. */
   const sweep = async (first: number, recent: number): Promise<number> => {
-    const to = Math.min(recent, sweptUntil);
+    const to = Math.min(recent, stretch.until);
     const from = Math.max(first, to - stretchMs);
     const due = from < to ? await dueOf({ from, to }) : [];
-    const done = await workOff(due.slice(0, blocksPerTurn));
-    if (due.length > blocksPerTurn) return done;
-    sweptUntil = from > first ? from : Number.POSITIVE_INFINITY;
+    const part = due.slice(stretch.passedOver, stretch.passedOver + blocksPerTurn);
+    stretch.turns++;
+    stretch.passedOver += part.length;
+    const done = await workOff(part);
+    stretch.passedOver -= done;
+    if (stretch.passedOver + done < due.length && stretch.turns < turnsPerStretch) return done;
+    stretch = newStretch(from > first ? from : Number.POSITIVE_INFINITY);
     if (from <= first) sweepAt = now() + sweepPauseMs;
     return done;
   };
@@ -109,10 +130,19 @@ const stretchMs = 24 * hourMs;
 /** Raw clicks, and so restatements, go back 35 days. */
 const reachMs = 35 * 24 * hourMs;
 const sweepPauseMs = 60_000;
+/** Enough for all blocks of a stretch that has none yet. */
+const turnsPerStretch = 100;
+/** In a row: then the store is away, and all wait. */
+const mostFailures = 10;
 /** Between two looks at whether the process is to end. */
 const blocksAtOnce = 20;
 /** So that what is just final never waits for long. */
 const blocksPerTurn = 60;
+
+/** What ends at `until` or before: of what is due there the first are passed over, as they could not be worked out. */
+function newStretch(until: number) {
+  return { until, passedOver: 0, turns: 0 };
+}
 
 async function firstMinute(clickhouse: ClickHouse, since: number): Promise<number | undefined> {
   const at = Math.max(0, Math.floor(since / 1_000));

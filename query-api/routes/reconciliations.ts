@@ -1,25 +1,41 @@
 /** POST and GET /v1/reconciliations: counts compared with raw clicks, as jobs. */
 import { Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
+import { nextCursorField } from '../cursor.ts';
 import { finalityOf } from '../finality.ts';
 import { type Job, newJob } from '../jobs/job.ts';
-import { askedRange, existing, JobBody, JobIdParams, JobSchema, jobProblems, shownJob } from '../jobs/job-answer.ts';
+import {
+  askedRange,
+  existing,
+  JobBody,
+  JobIdParams,
+  JobSchema,
+  jobListOrder,
+  jobListParameters,
+  jobPages,
+  jobProblems,
+  shownJob,
+  startProblems,
+} from '../jobs/job-answer.ts';
 import { resultOf } from '../jobs/reconcile-job.ts';
 import { countField, isoOf, problems, timeField } from '../parameters.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
-export function routeReconciliations(http: Http, { queries, jobs, now, rules }: RouteDeps): void {
+const pages = jobPages('reconciliations', ['reconcile']);
+
+export function routeReconciliations(http: Http, { queries, jobs, askedJobs, now, rules }: RouteDeps): void {
   http.post('/v1/reconciliations', { schema: startSchema }, async (request, reply) => {
     const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
     const job = newJob({ kind: 'reconcile', reason: 'asked', apply: false, ...range }, now());
-    await jobs.save(job);
+    await askedJobs.take(job);
     reply.code(202).header('location', `/v1/reconciliations/${job.id}`);
     return shown(job);
   });
 
-  http.get('/v1/reconciliations', { schema: listSchema }, async (_request, reply) => {
+  http.get('/v1/reconciliations', { schema: listSchema }, async (request, reply) => {
+    const { rows, next_cursor } = await pages(jobs, request.query);
     reply.header('cache-control', 'no-cache');
-    return { reconciliations: (await jobs.latest(['reconcile'], 100)).map(shown) };
+    return { reconciliations: rows.map(shown), next_cursor };
   });
 
   http.get('/v1/reconciliations/:id', { schema: getSchema }, async (request, reply) => {
@@ -30,7 +46,7 @@ export function routeReconciliations(http: Http, { queries, jobs, now, rules }: 
 }
 
 function shown(job: Job) {
-  const { cells, differing, conflicts, ads, minutes } = resultOf(job);
+  const { cells, differing, conflicts, ads, minutes, leftOut = 0 } = resultOf(job);
   return {
     ...shownJob(job),
     result: {
@@ -39,6 +55,7 @@ function shown(job: Job) {
       conflicts,
       drift: ads.map(ad => ({ ...ad, drift: ad.raw - ad.counted })),
       minutes: minutes.slice(0, 1_000).map(isoOf),
+      minutes_left_out: leftOut,
     },
   };
 }
@@ -67,6 +84,7 @@ const Reconciliation = Type.Object(
           { description: 'the ads with the largest drift, at most 100' },
         ),
         minutes: Type.Array(timeField('a minute that differs'), { description: 'at most 1,000' }),
+        minutes_left_out: countField('minutes that were not compared, as clicks kept coming late to them'),
       },
       { additionalProperties: false },
     ),
@@ -79,19 +97,22 @@ const startSchema = {
   operationId: 'startReconciliation',
   summary: 'Compare final counts with distinct clicks (ad and event id) in raw, in SQL, apart from the streaming code',
   description:
-    'Makes a job and answers at once; look at it with `GET /v1/reconciliations/{id}`. It changes nothing. The range must be final, and its raw clicks still kept.',
+    'Makes a job and answers at once; look at it with `GET /v1/reconciliations/{id}`. It changes nothing. The range must be final, and its raw clicks still kept. Late clicks are waited for, up to ten minutes. Jobs take turns of a few seconds. At most `JOBS_MAX_OPEN` reconciliations that were asked for may wait or run: beyond, 429 `too_many_open_jobs` tells `kind`, `limit` and `open`.',
   body: Type.Object(JobBody.properties, { additionalProperties: false }),
-  response: { 202: Reconciliation, ...jobProblems },
+  response: { 202: Reconciliation, ...startProblems },
 } as const;
 
 const listSchema = {
   tags: ['jobs'],
   operationId: 'listReconciliations',
-  summary: 'The latest reconciliations; one is made for each hour that becomes final',
-  description: 'The newest 100.',
-  querystring: Type.Object({}, { additionalProperties: false }),
+  summary: 'Reconciliations, those first that are not done yet; one is made for each hour that becomes final',
+  description: jobListOrder,
+  querystring: jobListParameters,
   response: {
-    200: Type.Object({ reconciliations: Type.Array(Reconciliation) }, { additionalProperties: false }),
+    200: Type.Object(
+      { reconciliations: Type.Array(Reconciliation), next_cursor: nextCursorField },
+      { additionalProperties: false },
+    ),
     ...problems,
   },
 } as const;

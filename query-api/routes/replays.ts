@@ -5,13 +5,26 @@ import { adIdPattern, countryPattern } from '../../ingest/click.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../cursor.ts';
 import { finalityOf } from '../finality.ts';
 import { type Job, newJob } from '../jobs/job.ts';
-import { askedRange, existing, JobBody, JobIdParams, JobSchema, jobProblems, shownJob } from '../jobs/job-answer.ts';
+import {
+  askedRange,
+  existing,
+  JobBody,
+  JobIdParams,
+  JobSchema,
+  jobListOrder,
+  jobListParameters,
+  jobPages,
+  jobProblems,
+  shownJob,
+  startProblems,
+} from '../jobs/job-answer.ts';
 import type { DiffRow } from '../jobs/job-store.ts';
 import { countField, isoOf, problems, timeField } from '../parameters.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
 /** Restatements of late minutes are jobs of the same form: they can be looked at, too. */
 const kinds = ['replay', 'restate'] as const;
+const pages = jobPages('replays', kinds);
 
 /** The last row of a page of a diff: minute in epoch ms, ad, country. */
 const cursors = cursorsOf(
@@ -23,18 +36,19 @@ const cursors = cursorsOf(
   ]),
 );
 
-export function routeReplays(http: Http, { queries, jobs, now, rules }: RouteDeps): void {
+export function routeReplays(http: Http, { queries, jobs, askedJobs, now, rules }: RouteDeps): void {
   http.post('/v1/replays', { schema: startSchema }, async (request, reply) => {
     const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
     const job = newJob({ kind: 'replay', reason: 'replay', apply: request.body.apply ?? false, ...range }, now());
-    await jobs.save(job);
+    await askedJobs.take(job);
     reply.code(202).header('location', `/v1/replays/${job.id}`);
     return shownJob(job);
   });
 
-  http.get('/v1/replays', { schema: listSchema }, async (_request, reply) => {
+  http.get('/v1/replays', { schema: listSchema }, async (request, reply) => {
+    const { rows, next_cursor } = await pages(jobs, request.query);
     reply.header('cache-control', 'no-cache');
-    return { replays: (await jobs.latest(kinds, 100)).map(shownJob) };
+    return { replays: rows.map(shownJob), next_cursor };
   });
 
   http.get('/v1/replays/:id', { schema: getSchema }, async (request, reply) => {
@@ -106,7 +120,7 @@ const startSchema = {
   operationId: 'startReplay',
   summary: 'Recount final minutes from raw clicks, to see or to apply what differs',
   description:
-    'Makes a job and answers at once; look at it with `GET /v1/replays/{id}`. The range must be final, and its raw clicks still kept. Without `apply` nothing is changed. Asked twice, it makes two jobs, of which the second finds nothing to change.',
+    'Makes a job and answers at once; look at it with `GET /v1/replays/{id}`. The range must be final, and its raw clicks still kept. Without `apply` nothing is changed. Asked twice, it makes two jobs, of which the second finds nothing to change. Jobs take turns of a few seconds, so a short one does not wait for the end of a long one. At most `JOBS_MAX_OPEN` replays that were asked for may wait or run: beyond, 429 `too_many_open_jobs` tells `kind`, `limit` and `open`.',
   body: Type.Object(
     {
       ...JobBody.properties,
@@ -114,17 +128,19 @@ const startSchema = {
     },
     { additionalProperties: false },
   ),
-  response: { 202: JobSchema, ...jobProblems },
+  response: { 202: JobSchema, ...startProblems },
 } as const;
 
 const listSchema = {
   tags: ['jobs'],
   operationId: 'listReplays',
-  summary: 'The latest replays and restatements',
-  description:
-    'The newest 100, those first that were asked for last; also restatements, which the pipeline makes by itself of minutes into which clicks came late.',
-  querystring: Type.Object({}, { additionalProperties: false }),
-  response: { 200: Type.Object({ replays: Type.Array(JobSchema) }, { additionalProperties: false }), ...problems },
+  summary: 'Replays and restatements, those first that are not done yet',
+  description: `Also restatements, which the pipeline makes by itself of minutes into which clicks came late. ${jobListOrder}`,
+  querystring: jobListParameters,
+  response: {
+    200: Type.Object({ replays: Type.Array(JobSchema), next_cursor: nextCursorField }, { additionalProperties: false }),
+    ...problems,
+  },
 } as const;
 
 const getSchema = {

@@ -10,27 +10,21 @@ import { tableOf } from '../parts/table.js';
 
 export function mount(root) {
   let address = {};
-  const replays = createCard({
+  const replays = createJobsCard({
     title: 'Replays and restatements',
-    note: 'recounts of final minutes from raw clicks',
-    width: 'w6',
-    isFlush: true,
+    note: 'recounts of final minutes from raw clicks; what runs comes first',
     empty: 'None yet. Late clicks start one by themselves.',
-    async load(signal) {
-      const { replays: jobs } = await get('/v1/replays', {}, signal);
-      return jobs.length === 0 ? undefined : tableOf('Replays', replayColumns(address), jobs.slice(0, 25));
-    },
+    path: '/v1/replays',
+    jobsOf: answer => answer.replays,
+    tableOf: jobs => tableOf('Replays', replayColumns(address), jobs),
   });
-  const reconciliations = createCard({
+  const reconciliations = createJobsCard({
     title: 'Reconciliations',
     note: 'final counts against raw clicks, in SQL; one by itself for each final hour',
-    width: 'w6',
-    isFlush: true,
     empty: 'None yet.',
-    async load(signal) {
-      const { reconciliations: jobs } = await get('/v1/reconciliations', {}, signal);
-      return jobs.length === 0 ? undefined : tableOf('Reconciliations', reconciliationColumns, jobs.slice(0, 25));
-    },
+    path: '/v1/reconciliations',
+    jobsOf: answer => answer.reconciliations,
+    tableOf: jobs => tableOf('Reconciliations', reconciliationColumns, jobs),
   });
   const job = createJobCard({ onChange: () => replays.refresh() });
   const start = createStartForm(() => {
@@ -60,6 +54,34 @@ export function mount(root) {
     },
   };
 }
+
+/** A list of jobs from its beginning, where the open ones stand, as far as it was asked for. */
+function createJobsCard({ title, note, empty, path, jobsOf, tableOf: table }) {
+  let shown = jobsPerPage;
+  const more = h('button', { type: 'button', class: 'link', onclick: showMore, hidden: true }, 'show more');
+  const card = createCard({
+    title,
+    note,
+    empty,
+    width: 'w6',
+    isFlush: true,
+    actions: [more],
+    async load(signal) {
+      const answer = await get(path, { limit: shown }, signal);
+      const jobs = jobsOf(answer);
+      more.hidden = answer.next_cursor === null || shown >= mostJobs;
+      return jobs.length === 0 ? undefined : table(jobs);
+    },
+  });
+  function showMore() {
+    shown = Math.min(shown * 2, mostJobs);
+    card.refresh();
+  }
+  return card;
+}
+
+const jobsPerPage = 25;
+const mostJobs = 400;
 
 /** Which minutes, and whether to recount or to compare. Nothing it starts changes a count. */
 function createStartForm(onStart) {

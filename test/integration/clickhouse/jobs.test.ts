@@ -15,7 +15,7 @@ import { QueryApiConfig } from '../../../query-api/config.ts';
 import { newJob } from '../../../query-api/jobs/job.ts';
 import { createJobStore } from '../../../query-api/jobs/job-store.ts';
 import { createLateMinutes } from '../../../query-api/jobs/late-minutes.ts';
-import { openJobs } from '../../../query-api/jobs/open-jobs.ts';
+import { type JobsDeps, openJobs } from '../../../query-api/jobs/open-jobs.ts';
 import { createRecountQueries } from '../../../query-api/jobs/recount-queries.ts';
 import { recountSteps } from '../../../query-api/jobs/recount-steps.ts';
 import { adclicks } from '../../support/adclicks.ts';
@@ -114,9 +114,9 @@ async function final(until: number): Promise<void> {
   await insert('partition_progress', ...rows);
 }
 
-function startJobs(env: Record<string, string> = {}): void {
+function startJobs(env: Record<string, string> = {}, pace: JobsDeps['pace'] = {}): void {
   const config = loadConfig(QueryApiConfig, env);
-  jobs = openJobs({ config, clickhouse: engine.clickhouse, pipeline, now: Date.now, log });
+  jobs = openJobs({ config, clickhouse: engine.clickhouse, pipeline, now: Date.now, log, pace });
 }
 
 async function call(method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object) {
@@ -277,10 +277,16 @@ describe('a replay', () => {
       const key = `${Math.floor(clickedAt / minuteMs) * 60} ${adId}`;
       truth.set(key, (truth.get(key) ?? 0) + 1);
     }
-    for (const pageRows of [1, 7, 100, 400, 1_000]) {
+    // In one range, and in several, one after another.
+    const whole = [{ from: start, to: end }];
+    const parts = [0, 2, 3].map((n, i, all) => ({
+      from: start + n * minuteMs,
+      to: start + (all[i + 1] ?? 4) * minuteMs,
+    }));
+    for (const [pageRows, ranges] of [1, 7, 100, 400, 1_000].flatMap(n => [[n, whole] as const, [n, parts] as const])) {
       const found = new Map<string, number>();
       let lines = 0;
-      for await (const step of recountSteps({ from: start, to: end }, { queries, partitions, hashSeed: 1, pageRows })) {
+      for await (const step of recountSteps(ranges, { queries, partitions, hashSeed: 1, pageRows })) {
         lines += step.lines;
         for (const { minute, ad_id, after } of step.changes) found.set(`${minute} ${ad_id}`, after);
       }
@@ -325,6 +331,16 @@ describe('npm run replay', () => {
       code: 3,
       stdout: expect.stringMatching(/done: \d+ counts compared with raw clicks, 2 differ\nad .*\n(ad_1|b) /),
     });
+    const { stdout: listed } = await adclicks(env, 'jobs');
+    expect(listed.split('\n').map(line => line.split(/ {2,}/).slice(0, 3))).toEqual([
+      ['state', 'kind', 'why'],
+      ...[1, 2].map(() => ['done', 'replay', 'replay']),
+      ['done', 'reconcile', 'asked'],
+      [''],
+    ]);
+    expect((await adclicks(env, 'jobs', '--open')).stdout).toBe('no jobs\n');
+    const few = JSON.parse((await adclicks(env, 'jobs', '--kind', 'replays', '--limit', '1', '--json')).stdout);
+    expect(few).toMatchObject({ jobs: [{ kind: 'replay', state: 'done' }], hasMore: true });
     const applied = JSON.parse((await run(...range, '--apply', '--json')).stdout);
     expect(applied).toMatchObject({ state: 'done', apply: true, diff: { cells: 2 } });
     expect(await countOf('ad_1')).toMatchObject({ count: 1, state: 'restated' });
@@ -504,6 +520,98 @@ describe('late clicks', () => {
     startJobs();
     await new Promise(resolve => setTimeout(resolve, 17_000));
     expect((await call('GET', '/v1/replays')).body.replays).toEqual([]);
+  });
+});
+
+describe('late clicks of many minutes', () => {
+  const spread = (ad: string, minutes: number, from = start - 3 * 86_400_000) =>
+    Array.from({ length: minutes }, (_, i) => click({ clickedAt: from + 2 * i * minuteMs, adId: ad }));
+  it('are restated job by job until all are counted', { timeout: 240_000 }, async () => {
+    const clicks = [...spread('a', 150), ...spread('b', 130, start - 2 * 86_400_000)];
+    await insertRaw(...clicks);
+    await tooLate(clicks);
+    startJobs();
+    const first = start - 3 * 86_400_000;
+    await eventually(
+      'all are counted',
+      async () =>
+        (await countOf('a', '', first, start)).count === 150 && (await countOf('b', '', first, start)).count === 130,
+      200_000,
+    );
+    const late = await eventually('done', async () => {
+      const { body } = await call('GET', '/v1/replays');
+      return body.replays.every((job: { state: string }) => job.state === 'done') && body.replays;
+    });
+    expect(late.map((job: { minutes_total: number }) => job.minutes_total).toSorted()).toEqual([120, 120, 40]);
+  });
+});
+
+describe('jobs beside each other', () => {
+  const dayStart = start - 86_400_000;
+  const perMinute = 10;
+  const day = () =>
+    Array.from({ length: 1_440 * perMinute }, (_, i) =>
+      click({ clickedAt: dayStart + Math.floor(i / perMinute) * minuteMs + (i % perMinute), adId: 'day' }),
+    );
+
+  it('let late clicks and a short replay go before the rest of a long one, which then goes on where it was', {
+    timeout: 300_000,
+  }, async () => {
+    await insertRaw(...day());
+    // Turns as short as they can be, and small steps: a day is many of both.
+    startJobs({}, { turnMs: 0, pageRows: 10 });
+    const long = await replay(true, dayStart, start);
+    await eventually('it runs', async () => (await call('GET', `/v1/replays/${long}`)).body.minutes_done > 0, 60_000);
+    const other = await replay(false, dayStart, start);
+    const late = click({ clickedAt: start, adId: 'late' });
+    await insertRaw(late);
+    await tooLate([late]);
+    expect((await ended(await replay(false, start, start + minuteMs))).state).toBe('done');
+    await eventually('restated', async () => (await countOf('late')).count === 1, 90_000);
+    const behind = (await call('GET', `/v1/replays/${long}`)).body;
+    expect([behind.state, behind.minutes_done < 1_440]).toEqual(['running', true]);
+    await call('DELETE', `/v1/replays/${other}`);
+    // Also across a restart.
+    await jobs?.[Symbol.asyncDispose]();
+    startJobs();
+    const done = await eventually('done', async () => {
+      const { body } = await call('GET', `/v1/replays/${long}`);
+      return body.state === 'done' && body;
+    });
+    expect(done).toMatchObject({ clicks_read: 1_440 * perMinute, minutes_done: 1_440, cells_changed: 1_440 });
+    expect(await countOf('day', '', dayStart, start)).toMatchObject({ count: 1_440 * perMinute, state: 'restated' });
+  });
+
+  it('are refused beyond the limit of their kind, and taken again when one has ended', async () => {
+    const limit = 20;
+    const ids: string[] = [];
+    for (let i = 0; i < limit; i++) ids.push(await replay(false));
+    const body = { from: start, to: end };
+    const refused = await http.inject({ method: 'POST', url: '/v1/replays', payload: body });
+    expect([refused.statusCode, refused.headers['retry-after']]).toEqual([429, '30']);
+    expect(refused.headers['content-type']).toMatch(/^application\/problem\+json/);
+    expect(refused.json()).toMatchObject({ code: 'too_many_open_jobs', kind: 'replay', limit, open: limit });
+    expect((await call('POST', '/v1/reconciliations', body)).status).toBe(202);
+    await call('DELETE', `/v1/replays/${ids[3]}`);
+    startJobs();
+    await ended(ids[3] ?? '');
+    expect((await call('POST', '/v1/replays', body)).status).toBe(202);
+  });
+});
+
+describe('what has failed', () => {
+  it('is repaired after a restart, though the process ended before it made the repair', {
+    timeout: 60_000,
+  }, async () => {
+    await insertRaw(click({ clickedAt: start }), click({ clickedAt: start }));
+    await insertCounts({ clicks: 1 });
+    startJobs();
+    const { status, body } = await call('POST', '/v1/reconciliations', { from: start, to: end });
+    expect(status).toBe(202);
+    await ended(body.id, 'reconciliations');
+    await jobs?.[Symbol.asyncDispose]();
+    startJobs({ RECONCILE_REPAIR: 'true' });
+    await eventually('repaired', async () => (await countOf('ad_1')).count === 2, 45_000);
   });
 });
 

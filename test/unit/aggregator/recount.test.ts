@@ -56,6 +56,24 @@ const elsewhere = (partitionOf('ad_1', partitions) + 1) % partitions;
 const meets = (ad: string, partitions: number) => partitionOf(ad, partitions) === partitionOf('ad_0', partitions);
 
 describe('a recount', () => {
+  it('tells each line once, with its own minute, however the pages are cut', () => {
+    const clicks = [0, 0, 0, 1, 3, 3].map(n => click({ clickedAt: minute0 + n * 60_000 }));
+    for (let pageLines = 1; pageLines <= clicks.length; pageLines++) {
+      const counting = new Recount({ partitions, hashSeed: 5 });
+      const told: number[] = [];
+      for (const page of pages(clicks, pageLines)) {
+        counting.feed(page);
+        // A minute that is half read is none of those before it.
+        const open = counting.minute;
+        const before = clicks.filter(({ clickedAt }) => clickedAt < open).length;
+        told.push(counting.settleLines(open));
+        expect(told.reduce((a, b) => a + b)).toBe(before);
+      }
+      told.push(counting.settleLines(Number.POSITIVE_INFINITY), counting.settleLines(Number.POSITIVE_INFINITY));
+      expect([told.reduce((a, b) => a + b), told.at(-1)]).toEqual([6, 0]);
+    }
+  });
+
   it('finds nothing where the counts are right, and replaces them where they are not', () => {
     const clicks = [click(), click(), click({ country: 'DE' })];
     const right = [stated({ clicks: 2 }), stated({ country: 'DE', clicks: 1 })];

@@ -1,15 +1,11 @@
 import { Readable } from 'node:stream';
-import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { type Job, jobIdPattern, newJob } from '../../../query-api/jobs/job.ts';
 import { createLateMinutes, type LateMinute } from '../../../query-api/jobs/late-minutes.ts';
-import { createRawGate } from '../../../query-api/jobs/raw-gate.ts';
 import { rangesOf } from '../../../query-api/jobs/recount-job.ts';
-import { createWorkFinder } from '../../../query-api/jobs/work-finder.ts';
 
 const minuteMs = 60_000;
-const hourMs = 60 * minuteMs;
 
 function fakeClickHouse(rows: () => unknown[] = () => []) {
   const inserted: { table: string; row: Record<string, unknown> }[] = [];
@@ -112,75 +108,5 @@ describe('late minutes that a job has taken and not counted', () => {
     const late = createLateMinutes({ clickhouse, now: () => now, timeoutMs: 1_000, quietMs: 0 });
     await late.taken(await late.due(1e15, 0), 'next');
     expect(inserted).toMatchObject([{ table: 'minute_recount', row: { lines: 3, job: 'next' } }]);
-  });
-});
-
-describe('the gate of a recount', () => {
-  const progress = [
-    { ...{ partition: 0, partitions: 2, position: 5, watermark: 0, final_until: 0, appended_at: 0 } },
-    { ...{ partition: 1, partitions: 2, position: 30, watermark: 0, final_until: 0, appended_at: 0 } },
-  ].map(row => ({
-    ...row,
-    ...{ received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 },
-  }));
-
-  it('opens when raw has passed what the log and the stream had when it was first asked', async () => {
-    let ends = new Map([
-      [0, 10],
-      [1, 20],
-    ]);
-    let raw = new Map<number, number>();
-    const gate = createRawGate({
-      endOffsets: async () => ends,
-      sinkPositions: async () => [],
-      rawPositions: async () => raw,
-    });
-    expect(await gate.passed('j', progress)).toBe(false);
-    ends = new Map([
-      [0, 1_000],
-      [1, 1_000],
-    ]);
-    raw = new Map([
-      [0, 10],
-      [1, 20],
-    ]);
-    expect(await gate.passed('j', progress)).toBe(false);
-    raw = new Map([
-      [0, 10],
-      [1, 30],
-    ]);
-    expect(await gate.passed('j', progress)).toBe(true);
-    expect(await gate.passed('another', progress)).toBe(false);
-  });
-});
-
-describe('hourly reconciliation', () => {
-  it('is asked for once for each hour that has become final, in order, also after a restart', async () => {
-    const now = 500_000 * hourMs;
-    const saved: Job[] = [];
-    const store = {
-      save: async (job: Job) => void saved.push(job),
-      lastHourly: async () => saved.at(-1),
-    };
-    const lateMinutes = { due: async () => [], pending: async () => [], taken: async () => undefined };
-    const finder = () =>
-      createWorkFinder({
-        store,
-        lateMinutes,
-        now: () => now,
-        log: pino({ level: 'silent' }),
-        scanMs: 0,
-      });
-    let find = finder();
-    await find(now - 10 * minuteMs, []);
-    expect(saved).toEqual([]);
-    await find(now, []);
-    await find(now, []);
-    expect(saved).toMatchObject([{ from: now - hourMs, to: now, kind: 'reconcile', reason: 'hourly' }]);
-    find = finder();
-    await find(now + 2 * hourMs, []);
-    await find(now + 2 * hourMs, []);
-    await find(now + 2 * hourMs, []);
-    expect(saved.map(({ to }) => (to - now) / hourMs)).toEqual([0, 1, 2]);
   });
 });

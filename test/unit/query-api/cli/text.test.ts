@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { countsText, seriesText, statusText, topText } from '../../../../query-api/cli/answers-text.ts';
 import { timeOf } from '../../../../query-api/cli/cli.ts';
-import { reconciliationText, replayText } from '../../../../query-api/cli/jobs-text.ts';
+import { jobsText, reconciliationText, replayText } from '../../../../query-api/cli/jobs-text.ts';
 import { liveText } from '../../../../query-api/cli/live-text.ts';
 import { partitionsText } from '../../../../query-api/cli/partitions-command.ts';
 import { printed } from '../../../../query-api/cli/printed.ts';
@@ -168,12 +168,38 @@ describe('text for people', () => {
 
   it('shows the drift that a reconciliation has found', () => {
     const drift = [{ ad_id: 'a', cells: 1, counted: 5, raw: 7, drift: 2 }];
-    const result = { cells_compared: 9, cells_differing: 1, conflicts: 1, drift, minutes: [minute.from] };
+    const result = {
+      cells_compared: 9,
+      cells_differing: 1,
+      conflicts: 1,
+      drift,
+      minutes: [minute.from],
+      minutes_left_out: 0,
+    };
     expect(reconciliationText({ ...job, kind: 'reconcile', result })).toBe(
       'done: 9 counts compared with raw clicks, 1 differ, 1 ids with copies that differ\n' +
         'ad  minutes  counted  raw  drift\n' +
         'a         1        5    7     +2\n',
     );
+  });
+
+  it('says how many minutes a reconciliation has left out', () => {
+    const result = {
+      ...{ cells_compared: 9, cells_differing: 0, conflicts: 0, drift: [], minutes: [], minutes_left_out: 2 },
+    };
+    expect(reconciliationText({ ...job, kind: 'reconcile', result })).toBe(
+      'done: 9 counts compared with raw clicks, 0 differ, 2 minutes not compared (late clicks kept coming)\n',
+    );
+  });
+
+  it('shows jobs as a table, and that there are more', () => {
+    expect(jobsText({ jobs: [{ ...job, state: 'running' }], hasMore: true }).split('\n')).toEqual([
+      expect.stringMatching(/^state +kind +why +from +to +minutes +of +differ +id$/),
+      expect.stringMatching(/^running +replay +replay +2025-11-22T\S+ +2025-11-22T\S+ +\d+ +\d+ +\d+ +01K$/),
+      '… and more: --limit',
+      '',
+    ]);
+    expect(jobsText({ jobs: [], hasMore: false })).toBe('no jobs\n');
   });
 
   it('shows a live event as one line, and each restatement as another', () => {

@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import { createAskedJobs } from '../../../query-api/jobs/asked-jobs.ts';
+import { type Job, newJob } from '../../../query-api/jobs/job.ts';
+
+const minuteMs = 60_000;
+const asked = (kind: 'replay' | 'reconcile') =>
+  newJob({ kind, reason: kind === 'replay' ? 'replay' : 'asked', apply: false, from: 0, to: minuteMs }, 0);
+
+function storeOf() {
+  const open: Job[] = [];
+  return {
+    open,
+    openAsked: async (kind: Job['kind']) => open.filter(job => job.kind === kind).length,
+    save: async (job: Job) => void open.push(job),
+  };
+}
+
+describe('jobs that people ask for', () => {
+  it('are refused beyond the limit of their kind, which is named with how many are open', async () => {
+    const store = storeOf();
+    const { take } = createAskedJobs(store, 2);
+    await take(asked('replay'));
+    await take(asked('replay'));
+    await expect(take(asked('replay'))).rejects.toMatchObject({
+      ...{ status: 429, code: 'too_many_open_jobs', retryAfterS: 30 },
+      extra: { kind: 'replay', limit: 2, open: 2 },
+      message: expect.stringMatching(/^2 replays wait or run, and at most 2 may \(JOBS_MAX_OPEN\): .*DELETE/),
+    });
+    await take(asked('reconcile'));
+    store.open.shift();
+    await take(asked('replay'));
+    expect(store.open.map(({ kind }) => kind)).toEqual(['replay', 'reconcile', 'replay']);
+  });
+
+  it('are counted one after another, also where they are asked for at the same moment', async () => {
+    const store = storeOf();
+    const { take } = createAskedJobs(store, 3);
+    const answers = await Promise.allSettled(Array.from({ length: 10 }, () => take(asked('replay'))));
+    expect(answers.filter(({ status }) => status === 'fulfilled').length).toBe(3);
+    expect(store.open.length).toBe(3);
+  });
+
+  it('are taken again after the store was away', async () => {
+    const store = storeOf();
+    let isAway = true;
+    const openAsked = async (kind: Job['kind']) => {
+      if (isAway) throw new Error('away');
+      return store.openAsked(kind);
+    };
+    const { take } = createAskedJobs({ ...store, openAsked }, 1);
+    await expect(take(asked('replay'))).rejects.toThrow('away');
+    isAway = false;
+    await take(asked('replay'));
+    expect(store.open.length).toBe(1);
+  });
+});

@@ -1,0 +1,172 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Retryable } from '../../../infra/errors.ts';
+import { type Job, newJob } from '../../../query-api/jobs/job.ts';
+import { createJobLoop, type JobLoop, type JobLoopDeps } from '../../../query-api/jobs/job-loop.ts';
+import { eventually } from '../../support/wait.ts';
+
+const minuteMs = 60_000;
+const now = Date.parse('2025-11-22T08:26:00Z');
+
+let loops: JobLoop[] = [];
+afterEach(async () => {
+  await Promise.all(loops.map(loop => loop[Symbol.asyncDispose]()));
+  loops = [];
+});
+
+const progress = [
+  {
+    ...{ partition: 0, partitions: 1, position: 1, watermark: now, final_until: now, appended_at: now, received: 0 },
+    ...{ counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 },
+  },
+];
+
+const asked = (minutes: number, given: Partial<Job> = {}): Job => ({
+  ...newJob({ kind: 'replay', reason: 'replay', apply: true, from: now - minutes * minuteMs, to: now }, now),
+  ...given,
+});
+
+/** Jobs in memory; a job does a minute of its range in `stepMs`, and asks after each whether it may go on. */
+function world(given: Partial<JobLoopDeps> = {}, stepMs = 5) {
+  const jobs = new Map<string, Job>();
+  const cancelled = new Set<string>();
+  /** Minutes in the order in which they were done, by job. */
+  const done: { id: string; minute: number }[] = [];
+  const store = {
+    save: async (job: Job) => void jobs.set(job.id, job),
+    get: async (id: string) => jobs.get(id),
+    open: async () => [...jobs.values()].filter(({ state }) => state === 'queued' || state === 'running'),
+    cancelled: async (ids: readonly string[]) => new Set(ids.filter(id => cancelled.has(id))),
+  };
+  const startLoop = () => {
+    const loop = createJobLoop({
+      store,
+      gate: { passed: async open => new Set(open) },
+      progress: async () => progress,
+      now: () => now,
+      log: pino({ level: 'silent' }),
+      findWork: async () => undefined,
+      run: async job => {
+        for (let at = job; ; ) {
+          await sleep(stepMs);
+          done.push({ id: at.id, minute: at.position });
+          at = { ...at, position: at.position + minuteMs, minutesDone: at.minutesDone + 1, seq: at.seq + 1 };
+          await store.save(at);
+          if (at.position >= at.to || !(await loop.mayGoOn(at))) return at;
+        }
+      },
+      ...{ pauseMs: 1, turnMs: 40, restMs: 0 },
+      ...given,
+    });
+    loops.push(loop);
+    loop.start();
+    return loop;
+  };
+  return {
+    ...{ jobs, cancelled, done, startLoop },
+    stateOf: (id: string) => jobs.get(id)?.state,
+    minutesOf: (id: string) => done.filter(step => step.id === id).map(({ minute }) => minute),
+    add: (job: Job) => {
+      jobs.set(job.id, job);
+      return job.id;
+    },
+  };
+}
+
+const range = (job: Job | undefined) =>
+  Array.from({ length: job?.minutesTotal ?? 0 }, (_, i) => (job?.from ?? 0) + i * minuteMs);
+
+describe('the loop of jobs', () => {
+  it('lets a restatement of late clicks go before the rest of a long job, which then goes on where it was', async () => {
+    const w = world();
+    const long = w.add(asked(300));
+    w.startLoop();
+    await eventually('the long job runs', () => w.minutesOf(long).length > 5);
+    const late = w.add(asked(3, { kind: 'restate', reason: 'late' }));
+    await eventually('restated', () => w.stateOf(late) === 'done');
+    expect(w.stateOf(long)).toBe('running');
+    await eventually('the long job is done', () => w.stateOf(long) === 'done');
+    expect(w.minutesOf(long)).toEqual(range(w.jobs.get(long)));
+    expect(w.minutesOf(late)).toEqual(range(w.jobs.get(late)));
+  });
+
+  it('goes on where it was after a restart', async () => {
+    const w = world();
+    const long = w.add(asked(60));
+    const first = w.startLoop();
+    await eventually('it runs', () => w.minutesOf(long).length > 15);
+    await first[Symbol.asyncDispose]();
+    expect(w.stateOf(long)).toBe('running');
+    w.startLoop();
+    await eventually('done', () => w.stateOf(long) === 'done');
+    expect(w.minutesOf(long)).toEqual(range(w.jobs.get(long)));
+  });
+
+  it('does not let a short job stand behind long ones', async () => {
+    const w = world();
+    const long = [asked(2_000), asked(2_000), asked(2_000)].map(w.add);
+    const short = w.add(asked(2));
+    w.startLoop();
+    await eventually('the short one is done', () => w.stateOf(short) === 'done');
+    expect(long.map(w.stateOf)).toEqual(['running', 'running', 'running']);
+  });
+
+  it('goes on with other jobs while one meets nothing but trouble, and fails that one after hours', async () => {
+    let at = now;
+    const w = world();
+    const bad = w.add(asked(5));
+    const good = w.add(asked(5, { to: now }));
+    const loop = createJobLoop({
+      store: {
+        save: async job => void w.jobs.set(job.id, job),
+        get: async id => w.jobs.get(id),
+        open: async () => [...w.jobs.values()].filter(({ state }) => state === 'queued' || state === 'running'),
+        cancelled: async () => new Set(),
+      },
+      gate: { passed: async open => new Set(open) },
+      progress: async () => progress,
+      now: () => at,
+      log: pino({ level: 'silent' }),
+      findWork: async () => undefined,
+      run: async job => {
+        if (job.id === bad) throw new Retryable('TIMEOUT_EXCEEDED');
+        return { ...job, position: job.to };
+      },
+      ...{ pauseMs: 1, restMs: 0 },
+    });
+    loops.push(loop);
+    loop.start();
+    await eventually('the good one is done', () => w.stateOf(good) === 'done');
+    expect(w.stateOf(bad)).toBe('running');
+    at += 7 * 3_600_000;
+    await eventually('the bad one has failed', () => w.stateOf(bad) === 'failed');
+    expect(w.jobs.get(bad)?.error).toBe('TIMEOUT_EXCEEDED');
+  });
+
+  it('runs what is open though what is due cannot be found', async () => {
+    const w = world({ findWork: () => Promise.reject(new Retryable('the scan takes too long')) });
+    const job = w.add(asked(2));
+    w.startLoop();
+    await eventually('done', () => w.stateOf(job) === 'done');
+  });
+
+  it('ends a job that was cancelled in the middle of its turn', async () => {
+    const w = world({ turnMs: 60_000 });
+    const job = w.add(asked(10_000));
+    w.startLoop();
+    await eventually('it runs', () => w.minutesOf(job).length > 2);
+    w.cancelled.add(job);
+    await eventually('cancelled', () => w.stateOf(job) === 'cancelled');
+  });
+
+  it('fails a job whose raw clicks have gone while it waited, and counts nothing as none', async () => {
+    const w = world();
+    const from = now - 35 * 86_400_000;
+    const job = w.add(asked(1, { from, position: from, to: from + minuteMs }));
+    w.startLoop();
+    await eventually('failed', () => w.stateOf(job) === 'failed');
+    expect(w.jobs.get(job)?.error).toMatch(/^raw clicks of its minutes are kept no longer/);
+    expect(w.minutesOf(job)).toEqual([]);
+  });
+});

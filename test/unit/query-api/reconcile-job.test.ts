@@ -1,0 +1,84 @@
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import { type Job, newJob } from '../../../query-api/jobs/job.ts';
+import { resultOf, runReconcile } from '../../../query-api/jobs/reconcile-job.ts';
+import type { TimeRange } from '../../../query-api/queries.ts';
+
+const minuteMs = 60_000;
+const begin = Date.parse('2025-11-22T08:00:00Z');
+const waitMs = 600_000;
+
+/** An hour, in steps of ten minutes; every minute has one cell. `pending`: minutes that always have a late click more. */
+function world({ pending = [] as number[], differing = 0 } = {}) {
+  const state = { at: begin };
+  const compared: TimeRange[] = [];
+  let job: Job = newJob(
+    { kind: 'reconcile', reason: 'hourly', apply: false, from: begin, to: begin + 60 * minuteMs },
+    begin,
+  );
+  const found = ({ from, to }: TimeRange) => {
+    const cells = (to - from) / minuteMs;
+    return { cells, differing, conflicts: 0, ads: [], minutes: differing > 0 ? [from] : [] };
+  };
+  const run = async (mayGoOn = true) => {
+    job = await runReconcile(job, {
+      store: { save: async () => undefined },
+      reconciliation: {
+        stepEnd: async ({ from, to }) => Math.min(to, from + 10 * minuteMs),
+        compare: async range => {
+          compared.push(range);
+          return found(range);
+        },
+      },
+      lateMinutes: {
+        pending: async (from, to) =>
+          pending
+            .map(n => ({ day: 0, minute: begin + n * minuteMs, lines: 1 }))
+            .filter(({ minute }) => minute >= from && minute < to),
+      },
+      now: () => state.at,
+      log: pino({ level: 'silent' }),
+      mayGoOn: async () => mayGoOn,
+    });
+    return job;
+  };
+  const minutesOf = () => compared.flatMap(({ from, to }) => [(from - begin) / minuteMs, (to - begin) / minuteMs]);
+  return { state, run, minutesOf };
+}
+
+describe('a reconciliation', () => {
+  it('compares each minute once, also when it has to make way after each step', async () => {
+    const w = world();
+    for (let i = 0; i < 6; i++) await w.run(false);
+    const job = await w.run();
+    expect(job.position).toBe(job.to);
+    expect(resultOf(job)).toMatchObject({ cells: 60, leftOut: 0 });
+    expect(w.minutesOf()).toEqual([0, 10, 10, 20, 20, 30, 30, 40, 40, 50, 50, 60]);
+  });
+
+  it('waits for late clicks', async () => {
+    const w = world({ pending: [15] });
+    expect((await w.run()).position).toBe(begin + 10 * minuteMs);
+    w.state.at += waitMs - 1;
+    expect((await w.run()).position).toBe(begin + 10 * minuteMs);
+  });
+
+  it('leaves out a minute to which late clicks keep coming, and says so, rather than wait for ever', async () => {
+    const w = world({ pending: [15, 19, 20] });
+    await w.run();
+    w.state.at += waitMs;
+    await w.run();
+    w.state.at += waitMs;
+    const job = await w.run();
+    expect(job.position).toBe(job.to);
+    expect(resultOf(job)).toMatchObject({ cells: 57, leftOut: 3 });
+    expect(w.minutesOf()).toEqual([0, 10, 10, 15, 16, 19, 21, 30, 30, 40, 40, 50, 50, 60]);
+  });
+
+  it('takes a difference for drift only if it lasts', async () => {
+    const w = world({ differing: 1 });
+    expect((await w.run()).position).toBe(begin);
+    w.state.at += 10_000;
+    expect((await w.run()).position).toBe(begin + 10 * minuteMs);
+  });
+});

@@ -1,0 +1,82 @@
+import { Readable } from 'node:stream';
+import { pino } from 'pino';
+import { expect, it } from 'vitest';
+import type { ClickHouse } from '../../../../infra/clickhouse.ts';
+import { createRollUpLoop } from '../../../../query-api/rollup/roll-up-loop.ts';
+
+const minuteMs = 60_000;
+const finalUntil = Date.parse('2025-11-22T08:00:00Z');
+
+/**
+ * A store in which blocks are told by the statement that makes them. `fails`: no block of a minute of such an end can be made.
+ * `waits`: it has a restatement that is told and never made.
+ */
+function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: number) => boolean> & { first: number }) {
+  const made = new Map<string, object>();
+  const key = (window: number, ends: number) => `${window} ${ends}`;
+  const make = (window: number, at: number) => made.set(key(window, at), { window, at, n: 0 });
+  const progress = {
+    ...{ partition: 0, partitions: 1, position: 1, watermark: finalUntil, final_until: finalUntil },
+    ...{ appended_at: finalUntil, received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 },
+  };
+  const told: object[] = [];
+  for (let minute = first; minute < finalUntil; minute += minuteMs) {
+    if (waits(minute + minuteMs)) told.push({ window: 0, at: minute, n: 1 });
+  }
+  const clickhouse: ClickHouse = {
+    async query<T>(sql: string) {
+      const answer = (): unknown[] => {
+        if (sql.includes('FROM partition_progress')) return [progress];
+        if (sql.includes('FROM most_clicked_ads')) {
+          return [...told, ...made.values()];
+        }
+        // Whether a restatement that is told has been made: none ever is.
+        if (sql.includes('countIf(applied < revised)')) return [{ n: 1 }];
+        if (sql.includes('AS at FROM ad_minute')) return [{ at: first }];
+        return [];
+      };
+      return answer() as T[];
+    },
+    async longCommand(sql: string) {
+      const [, window, ends] = /SELECT (\d+), toDateTime\((\d+), 'UTC'\),/.exec(sql) ?? [];
+      if (window === undefined) return;
+      const at = Number(ends) * 1_000;
+      if (window === '1' && fails(at)) throw new Error('takes too long');
+      make(Number(window), at);
+    },
+    insert: async (_table, ndjson) => {
+      for (const line of String(ndjson).split('\n').filter(Boolean)) {
+        const { window, ends } = JSON.parse(line);
+        make(window, ends * 1_000);
+      }
+    },
+    queryLines: async () => new Uint8Array(),
+    command: async () => undefined,
+    stream: () => Readable.from([]),
+    ping: async () => undefined,
+    disks: async () => [],
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+  const loop = createRollUpLoop({ clickhouse, now: () => finalUntil, log: pino({ level: 'silent' }) });
+  return { loop, has: (window: number, ends: number) => made.has(key(window, ends)) };
+}
+
+const noBlock = () => false;
+
+it('works out all other blocks where some always fail', async () => {
+  const first = finalUntil - 60 * minuteMs;
+  const isBad = (ends: number) => ends === first + 3 * minuteMs || ends === first + 4 * minuteMs;
+  const { loop, has } = storeOf({ first, fails: isBad, waits: noBlock });
+  await loop.turn();
+  for (let ends = first + minuteMs; ends <= finalUntil; ends += minuteMs) {
+    expect([ends, has(1, ends)]).toEqual([ends, !isBad(ends)]);
+  }
+});
+
+it('goes on to older stretches though many blocks of a newer one wait for a restatement that is never made', async () => {
+  const first = finalUntil - 27 * 3_600_000;
+  const inNewest = (ends: number) => ends > finalUntil - 20 * 3_600_000 && ends < finalUntil - 10 * 3_600_000;
+  const { loop, has } = storeOf({ first, fails: noBlock, waits: inNewest });
+  for (let i = 0; i < 400 && !has(1, first + minuteMs); i++) await loop.turn();
+  expect(has(1, first + minuteMs)).toBe(true);
+});

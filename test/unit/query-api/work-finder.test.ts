@@ -1,0 +1,235 @@
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import { type Job, newJob } from '../../../query-api/jobs/job.ts';
+import type { LateMinute } from '../../../query-api/jobs/late-minutes.ts';
+import { createWorkFinder } from '../../../query-api/jobs/work-finder.ts';
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+const now = 500_000 * hourMs;
+
+/** A finder over jobs in memory, with the store's rules of what is due. */
+function world({ repairs = false, due = [] as LateMinute[], minutesPerJob = 100 } = {}) {
+  const jobs = new Map<string, Job>();
+  const taken: LateMinute[] = [];
+  const state = { at: now, due };
+  const all = () => [...jobs.values()];
+  const attemptsOf = (of: readonly Job[]) => ({
+    attempts: of.length,
+    ended_at: Math.max(0, ...of.map(({ updatedAt }) => updatedAt)),
+  });
+  const hasFailed = (of: readonly Job[]) => of.every(job => job.state === 'failed');
+  const store = {
+    save: async (job: Job) => void jobs.set(job.id, job),
+    get: async (id: string) => jobs.get(id),
+    lastHourly: async () =>
+      all()
+        .filter(({ reason }) => reason === 'hourly')
+        .sort((a, b) => b.to - a.to)[0],
+    failedHours: async () => {
+      const hours = Map.groupBy(
+        all().filter(({ reason }) => reason === 'hourly'),
+        ({ from }) => from,
+      );
+      return [...hours].filter(([, of]) => hasFailed(of)).map(([from, of]) => ({ from, ...attemptsOf(of) }));
+    },
+    failedLateMinutes: async () =>
+      all()
+        .filter(({ reason, state: how }) => reason === 'late' && how === 'failed')
+        .flatMap(job => job.minutes.filter(minute => minute >= job.position)),
+    unrepaired: async () =>
+      all()
+        .filter(job => job.kind === 'reconcile' && job.state === 'done' && job.cellsChanged > 0)
+        .map(({ id }) => ({ id, of: all().filter(job => job.result === JSON.stringify({ repairs: id })) }))
+        .filter(({ of }) => hasFailed(of))
+        .map(({ id, of }) => ({ id, ...attemptsOf(of) })),
+  };
+  const lateMinutes = {
+    due: async () => state.due,
+    pending: async () => [],
+    taken: async (minutes: readonly LateMinute[]) => {
+      taken.push(...minutes);
+      state.due = state.due.filter(one => !minutes.includes(one));
+    },
+  };
+  const lateQueue = { next: async (of: readonly LateMinute[]) => of.slice(0, minutesPerJob) };
+  const newFinder = () =>
+    createWorkFinder({
+      ...{ store, lateMinutes, lateQueue, repairs, scanMs: 0 },
+      now: () => state.at,
+      log: pino({ level: 'silent' }),
+    });
+  let find = newFinder();
+  return {
+    store,
+    state,
+    /** As it was first started, in the hour that ends with `now`. */
+    begin: () => find(now - 10 * minuteMs, []),
+    jobs: all,
+    taken,
+    restart() {
+      find = newFinder();
+    },
+    look: (finalUntil = state.at, open = all().filter(job => ['queued', 'running'].includes(job.state))) =>
+      find(finalUntil, open),
+    end(job: Job | undefined, how: Partial<Job>) {
+      if (job) jobs.set(job.id, { ...job, updatedAt: state.at, ...how });
+    },
+  };
+}
+
+const hoursOf = (jobs: readonly Job[]) => jobs.map(({ to }) => (to - now) / hourMs);
+
+describe('hourly reconciliation', () => {
+  it('is asked for once for each hour that has become final, in order, also after a restart', async () => {
+    const w = world();
+    await w.begin();
+    expect(w.jobs()).toEqual([]);
+    await w.look(now, []);
+    await w.look(now, []);
+    expect(w.jobs()).toMatchObject([{ from: now - hourMs, to: now, kind: 'reconcile', reason: 'hourly' }]);
+    w.restart();
+    for (let i = 0; i < 3; i++) await w.look(now + 2 * hourMs, []);
+    expect(hoursOf(w.jobs())).toEqual([0, 1, 2]);
+  });
+
+  it('is made again after it has failed, each time after a longer pause, until it is done', async () => {
+    const w = world();
+    await w.begin();
+    await w.look();
+    for (const pauseMs of [600_000, 1_200_000, 2_400_000]) {
+      w.end(w.jobs().at(-1), { state: 'failed' });
+      w.restart();
+      w.state.at += pauseMs - 1;
+      await w.look(now);
+      expect(w.jobs().filter(({ state }) => state === 'queued')).toEqual([]);
+      w.state.at += 1;
+      await w.look(now);
+      expect(w.jobs().filter(({ state }) => state === 'queued')).toMatchObject([{ from: now - hourMs, to: now }]);
+    }
+    w.end(w.jobs().at(-1), { state: 'done' });
+    w.state.at += 100 * hourMs;
+    await w.look(now);
+    expect(w.jobs().length).toBe(4);
+  });
+
+  it('of an hour that always fails holds up no later hour', async () => {
+    const w = world();
+    await w.begin();
+    await w.look();
+    w.end(w.jobs()[0], { state: 'failed' });
+    w.state.at += 5 * hourMs;
+    for (let i = 0; i < 7; i++) {
+      await w.look();
+      for (const job of w.jobs()) if (job.state === 'queued') w.end(job, { state: job.to === now ? 'failed' : 'done' });
+    }
+    const done = w.jobs().filter(({ state }) => state === 'done');
+    expect(hoursOf(done)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it('goes on with the next hour where one stands still for long', async () => {
+    const w = world();
+    await w.begin();
+    await w.look();
+    w.state.at += hourMs;
+    await w.look();
+    expect(hoursOf(w.jobs())).toEqual([0, 1]);
+    await w.look();
+    expect(w.jobs().length).toBe(2);
+  });
+});
+
+describe('a repair', () => {
+  const found = (minutes: readonly number[]) => ({
+    ...newJob({ kind: 'reconcile', reason: 'asked', apply: false, from: now - hourMs, to: now }, now),
+    ...({ state: 'done', cellsChanged: minutes.length } as const),
+    result: JSON.stringify({ cells: 9, differing: minutes.length, conflicts: 0, ads: [], minutes }),
+  });
+  const minutes = [now - 40 * minuteMs, now - 10 * minuteMs];
+  const repairsOf = (jobs: readonly Job[]) => jobs.filter(({ kind }) => kind === 'restate');
+
+  it('restates the minutes in which drift was found, once, where that is wanted', async () => {
+    for (const repairs of [true, false]) {
+      const w = world({ repairs });
+      await w.store.save(found(minutes));
+      await w.look();
+      await w.look();
+      expect(repairsOf(w.jobs())).toMatchObject(
+        repairs ? [{ reason: 'reconcile', apply: true, minutes, from: minutes[0], to: now - 9 * minuteMs }] : [],
+      );
+    }
+  });
+
+  it('is made again after it has failed, and when the process ended before it was made', async () => {
+    const w = world({ repairs: true });
+    await w.store.save(found(minutes));
+    w.restart();
+    await w.look();
+    w.end(repairsOf(w.jobs())[0], { state: 'failed' });
+    w.state.at += 600_000 - 1;
+    await w.look(now);
+    expect(repairsOf(w.jobs()).length).toBe(1);
+    w.state.at += 1;
+    await w.look(now);
+    expect(repairsOf(w.jobs()).map(({ state }) => state)).toEqual(['failed', 'queued']);
+    w.end(repairsOf(w.jobs())[1], { state: 'done' });
+    w.state.at += 10 * hourMs;
+    await w.look(now);
+    expect(repairsOf(w.jobs()).length).toBe(2);
+  });
+});
+
+describe('late minutes', () => {
+  const due = Array.from({ length: 250 }, (_, i) => ({ day: 20_000, minute: now - (300 - i) * minuteMs, lines: 1 }));
+  const lateOf = (jobs: readonly Job[]) => jobs.filter(({ reason }) => reason === 'late');
+
+  it('are restated in one bounded job after another, none twice and none left', async () => {
+    const w = world({ due });
+    for (let i = 0; i < 5; i++) {
+      await w.look();
+      await w.look();
+      w.end(lateOf(w.jobs()).at(-1), { state: 'done' });
+    }
+    expect(lateOf(w.jobs()).map(job => job.minutes.length)).toEqual([100, 100, 50]);
+    expect(w.taken).toEqual(due);
+  });
+
+  it('are not held up by a repair, nor for long by other late minutes that do not get on', async () => {
+    const w = world({ due });
+    const range = { from: now - hourMs, to: now };
+    await w.store.save(newJob({ kind: 'restate', reason: 'reconcile', apply: true, ...range }, now));
+    await w.look();
+    expect(lateOf(w.jobs()).length).toBe(1);
+    w.state.at += minuteMs - 1;
+    await w.look(now);
+    expect(lateOf(w.jobs()).length).toBe(1);
+    w.state.at += 1;
+    await w.look(now);
+    expect(lateOf(w.jobs()).length).toBe(2);
+  });
+
+  it('that stood in one job with a minute that cannot be recounted are restated all the same', async () => {
+    const bad = due[40]?.minute ?? 0;
+    const w = world({ due });
+    const counted = new Set<number>();
+    for (let i = 0; i < 300; i++) {
+      await w.look();
+      const job = lateOf(w.jobs()).find(({ state }) => state === 'queued');
+      if (job === undefined) break;
+      const position = job.minutes.includes(bad) ? bad : job.to;
+      for (const minute of job.minutes) if (minute < position) counted.add(minute);
+      w.end(job, { state: position === bad ? 'failed' : 'done', position });
+      // Due again when the pause is over: all that the job had taken.
+      if (position === bad) w.state.due = [...w.state.due, ...due.filter(({ minute }) => job.minutes.includes(minute))];
+    }
+    expect(counted.size).toBe(due.length - 1);
+  });
+
+  it('are found though hours or repairs cannot be', async () => {
+    const w = world({ due, repairs: true });
+    const away = () => Promise.reject(new Error('too slow'));
+    Object.assign(w.store, { lastHourly: away, unrepaired: away });
+    await expect(w.look()).rejects.toThrow('too slow');
+    expect(lateOf(w.jobs()).length).toBe(1);
+  });
+});
