@@ -12,7 +12,9 @@ let posted = 0;
 let traffic: Promise<void>;
 
 beforeAll(async () => {
-  pipeline = await startTestPipeline({ OUT_OF_ORDERNESS_MS: '2000', ALLOWED_LATENESS_MS: '3000' });
+  // Raw is always some seconds behind the end of the log, as it is under load.
+  const lag = { SINK_RAW_INTERVAL_MS: '3000' };
+  pipeline = await startTestPipeline({ OUT_OF_ORDERNESS_MS: '2000', ALLOWED_LATENESS_MS: '3000', ...lag });
   traffic = post();
   await eventually(
     'something is final',
