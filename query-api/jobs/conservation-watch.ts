@@ -9,6 +9,7 @@ import { createQueries } from '../queries.ts';
 import { keyOf } from './conservation.ts';
 import { type ConservationCheck, createConservationCheck, type Finding } from './conservation-check.ts';
 import { createConservationQueries } from './conservation-queries.ts';
+import { idsPerAdEverywhereFrom } from './id-rule.ts';
 import { conservationCheckedAt, conservationDifference, uncountedClicks } from './metrics.ts';
 import { createSealStore } from './seal-store.ts';
 import { createUncountedCheck, type UncountedCheck, type UncountedClicks } from './uncounted-clicks.ts';
@@ -52,13 +53,16 @@ export function openConservationWatch({
   const intervalMs = config.CONSERVATION_INTERVAL_MS;
   const closing = new AbortController();
   const books = createBooks(now, log);
+  const { progress } = createQueries(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS });
   const check = createConservationCheck({
     queries: createConservationQueries(clickhouse),
     store: createSealStore(clickhouse, now),
-    progress: createQueries(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS }).progress,
-    ...{ pipeline, now, log, closing: closing.signal },
+    ...{ progress, pipeline, now, log, closing: closing.signal },
   });
-  const uncounted = createUncountedCheck({ clickhouse, now });
+  const uncounted = createUncountedCheck({
+    ...{ clickhouse, now },
+    idsPerAdFrom: async () => idsPerAdEverywhereFrom(await progress()),
+  });
   const watch = async () => {
     while (!closing.signal.aborted) {
       const isComplete = await compare(check, books, log, closing.signal);

@@ -2,7 +2,8 @@
  * The law that what was accepted is counted: looks for clicks that stand in raw, came too late, and are in no count long
  * after. It asks the clicks themselves: of each ad and minute that a late line names, raw has so many distinct clicks, and
  * so many are counted. No job, and no word of a recount about itself, plays a part, so nothing that becomes of either can
- * hide a click.
+ * hide a click. (Minutes that were counted by the older rule of ids are left out: there an ad may rightly have fewer clicks
+ * than raw has of it, see id-rule.ts.)
  *
  * Lines are looked at by the hour in which they came: the last hours and those in which something was found each time, the
  * others in turn, so that a look is short however many lines there are.
@@ -34,6 +35,8 @@ export interface UncountedCheckOptions {
   readonly clickhouse: ClickHouse;
   /** Epoch ms. */
   readonly now: () => number;
+  /** From which minute on ids are per ad in all partitions, epoch ms; Infinity: nowhere yet. */
+  readonly idsPerAdFrom: () => Promise<number>;
   /** A click may wait so long: several times as long as a restatement takes. */
   readonly waitsMs?: number;
 }
@@ -41,6 +44,7 @@ export interface UncountedCheckOptions {
 export function createUncountedCheck({
   clickhouse,
   now,
+  idsPerAdFrom,
   waitsMs = 15 * 60_000,
 }: UncountedCheckOptions): UncountedCheck {
   /** By begin of the hour of arrival. */
@@ -48,6 +52,8 @@ export function createUncountedCheck({
   return {
     async run() {
       const at = now();
+      const since = Math.max(rawSince(at), await idsPerAdFrom());
+      if (since > at) return [];
       const until = at - waitsMs;
       const all = hoursBetween(arrivedSince(at), until);
       for (const hour of hours.keys()) if (hour < (all[0] ?? 0)) hours.delete(hour);
@@ -56,7 +62,7 @@ export function createUncountedCheck({
       const others = all.filter(hour => !always.includes(hour)).sort((a, b) => rank(a) - rank(b) || b - a);
       for (const hour of [...always, ...others].slice(0, hoursPerRun)) {
         const arrival = { from: hour, to: Math.min(hour + hourMs, until) };
-        const found = await clickhouse.query<UncountedClicks>(uncountedIn(arrival, at));
+        const found = await clickhouse.query<UncountedClicks>(uncountedIn(arrival, since));
         hours.set(hour, { lookedAt: at, found });
       }
       const pairs = [...hours.values()].flatMap(({ found }) =>
@@ -80,9 +86,9 @@ function hoursBetween(from: number, to: number): number[] {
 }
 
 /** Lines that came in `arrival` (epoch ms). Copies of a row do no harm to distinct ids and lines, so they are read without FINAL. */
-function uncountedIn({ from, to }: TimeRange, now: number): string {
+function uncountedIn({ from, to }: TimeRange, since: number): string {
   const at = (ms: number) => `fromUnixTimestamp64Milli(toInt64(${integer(ms)}), 'UTC')`;
-  const late = `reason = 'too_late' AND clicked_at >= ${integer(rawSince(now))}`;
+  const late = `reason = 'too_late' AND clicked_at >= ${integer(since)}`;
   const minute = `toDateTime(intDiv(clicked_at, 60000) * 60, 'UTC')`;
   return `
     WITH late AS (

@@ -196,7 +196,9 @@ describe('late clicks', () => {
 });
 
 describe('the law that what was accepted is counted', () => {
-  const uncounted = async () => await createUncountedCheck({ clickhouse: engine.clickhouse, now: () => now }).run();
+  const lawFrom = (idsPerAdFrom: number, at = () => now) =>
+    createUncountedCheck({ clickhouse: engine.clickhouse, now: at, idsPerAdFrom: async () => idsPerAdFrom });
+  const uncounted = async () => await lawFrom(0).run();
 
   it('finds clicks in no count, also where a job is done and a recount says that it has read them', async () => {
     await counted('a', 4);
@@ -231,9 +233,15 @@ describe('the law that what was accepted is counted', () => {
     expect(await uncounted()).toMatchObject([{ ad_id: 'a', raw: 2, counted: 0, clicks: 1 }]);
   });
 
+  it('leaves out minutes that were counted when two ads still shared their ids', async () => {
+    await comeTooLate([late('a')], 70, now - 20 * minuteMs);
+    for (const from of [start + minuteMs, Number.POSITIVE_INFINITY]) expect(await lawFrom(from).run()).toEqual([]);
+    expect(await lawFrom(start).run()).toMatchObject([{ ad_id: 'a', clicks: 1 }]);
+  });
+
   it('sees all of eight days some looks after a start, and forgets what is counted since', async () => {
     let time = now;
-    const check = createUncountedCheck({ clickhouse: engine.clickhouse, now: () => time });
+    const check = lawFrom(0, () => time);
     await comeTooLate([late('a')], 70, now - 7 * 24 * hour);
     const look = async () => {
       time += minuteMs;
