@@ -58,7 +58,9 @@ beforeAll(async () => {
     },
   };
   const pipeline = { endOffsets: async () => new Map<number, number>(), sinkPositions: async () => [] };
-  http = await buildQueryApi({ config: loadConfig(QueryApiConfig, {}), clickhouse, log, now: () => now, pipeline });
+  // One client takes all the places here.
+  const config = loadConfig(QueryApiConfig, { EXPORT_MAX_RUNNING_PER_CLIENT: '10' });
+  http = await buildQueryApi({ config, clickhouse, log, now: () => now, pipeline });
   url = await listen(http, '127.0.0.1', 0);
 });
 afterAll(async () => {
@@ -124,7 +126,9 @@ describe('an export', () => {
     expect(parsed).toEqual(
       wanted.map(line => Object.fromEntries(Object.entries(line).map(([name, value]) => [name, asText(value)]))),
     );
-    expect((await ask('?format=ndjson', { accept: 'text/csv' })).headers['content-type']).toMatch(/ndjson/);
+    const other = await ask('?format=ndjson', { accept: 'text/csv' });
+    expect(other.headers['content-type']).toMatch(/ndjson/);
+    other.destroy();
   });
 
   it('refuses what it does not know, naming field, value and rule', async () => {
