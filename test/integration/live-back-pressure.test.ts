@@ -26,7 +26,7 @@ it('cuts off a client that does not read, and goes on with those that do', async
   const url = new URL(await listen(http, '127.0.0.1', 0));
 
   const slow = connect(Number(url.port), url.hostname).pause();
-  slow.write('GET /live HTTP/1.1\r\nhost: x\r\n\r\n');
+  slow.write('GET /live HTTP/1.1\r\nhost: localhost\r\n\r\n');
   const [fast] = (await once(get(new URL('/live', url)), 'response')) as [IncomingMessage];
   let received = 0;
   fast.on('data', (chunk: Buffer) => {

@@ -4,8 +4,10 @@ import { connect, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { clientSlots } from '../../infra/client-slots.ts';
 import { loadConfig, ProcessConfig } from '../../infra/config.ts';
 import { createHttp, type Http, listen } from '../../infra/http.ts';
+import { createClients } from '../../infra/http-clients.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { createGroupQueries } from '../../query-api/group-queries.ts';
 import { createLateClicks } from '../../query-api/late-clicks.ts';
@@ -39,7 +41,12 @@ beforeAll(async () => {
     ...{ title: 'test', description: '', log, bodyLimitBytes: 1_024 },
     ...{ config: loadConfig(ProcessConfig, {}), servesPages: false, readiness: {} },
   });
-  routeLive(http, { live } as RouteDeps);
+  // All of them are one client.
+  const listenersOf = clientSlots({
+    ...{ maxPerClient: thousand + 1, code: 'too_many_listeners', what: 'listeners' },
+    ...{ setting: 'QUERY_API_LIVE_MAX_PER_CLIENT', retryAfterS: 10 },
+  });
+  routeLive(http, { live, clients: createClients(), listenersOf } as unknown as RouteDeps);
   http.addHook('preClose', () => live[Symbol.asyncDispose]());
   stack.defer(() => http.close());
   url = await listen(http, '127.0.0.1', 0);
@@ -88,7 +95,7 @@ const gapsOf = (numbers: readonly number[]) =>
 it('serves a thousand: each gets each event, who was away what it missed, and who does not read is cut off', async () => {
   const idle: Socket[] = Array.from({ length: stalled }, () => {
     const socket = connect(Number(new URL(url).port), '127.0.0.1').pause();
-    socket.on('error', () => undefined).write('GET /v1/live HTTP/1.1\r\nhost: x\r\n\r\n');
+    socket.on('error', () => undefined).write('GET /v1/live HTTP/1.1\r\nhost: localhost\r\n\r\n');
     return socket;
   });
   const clients = Array.from({ length: thousand - stalled }, () => listenLive(url));

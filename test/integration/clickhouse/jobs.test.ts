@@ -530,6 +530,8 @@ describe('late clicks of many minutes', () => {
     const clicks = [...spread('a', 150), ...spread('b', 130, start - 2 * 86_400_000)];
     await insertRaw(...clicks);
     await tooLate(clicks);
+    // As far as these reach.
+    rawAt = clicks.length;
     startJobs();
     const first = start - 3 * 86_400_000;
     await eventually(
