@@ -38,10 +38,11 @@ export function kill(kind: string, choose: (stage: ClusterStage) => Promise<numb
   };
 }
 
-/** Who leads most of the clicks. */
+/** Who leads most of the clicks, and is not the active controller as well: whoever elects is another kind of fault. */
 export async function leader({ cluster, names }: ClusterStage): Promise<number> {
+  const controlling = await cluster.control.controller();
   const states = await cluster.control.describe([names.topic('clicks')]);
-  return mostOf(states.map(state => state.leader));
+  return mostOf(states.map(state => state.leader).filter(broker => broker !== controlling));
 }
 
 export function controller({ cluster }: ClusterStage): Promise<number> {
