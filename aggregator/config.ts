@@ -84,7 +84,7 @@ export const SinkConfig = Type.Object({
     default: 8083,
     minimum: 0,
     maximum: 65535,
-    description: 'port of the sink’s health and metrics where it runs alone',
+    description: 'port of the sink’s health and metrics',
   }),
   SINK_LINGER_MS: Type.Integer({
     default: 50,

@@ -1,4 +1,4 @@
-/** The sink alone, for a ClickHouse server; the embedded engine's sink runs in `query-api/store-main.ts`. */
+/** The sink as a process of its own. */
 import { openClickHouse } from '../infra/clickhouse.ts';
 import { loadConfig, printable } from '../infra/config.ts';
 import { createHttp, listen } from '../infra/http.ts';
@@ -25,7 +25,7 @@ await runProcess(log, async (stop, life) => {
   const kafka = createKafka(config, clientId, log);
   const { crash, promise: crashed } = createCrash(log);
   await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log });
-  await using clickhouse = await openClickHouse(config, { readers: 1 });
+  await using clickhouse = openClickHouse(config, { readers: 1 });
   await using probe = topicProbe(kafka, names.topic('clicks'));
   let running: Sink | undefined;
   const checkSink = () => {

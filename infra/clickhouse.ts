@@ -1,17 +1,21 @@
 /**
- * The one place that makes a ClickHouse client: a server over HTTP where CLICKHOUSE_URL is set, otherwise the embedded
- * engine in this process. Both run the same SQL, and settings stand only inside it: the embedded engine would keep a
- * setting passed beside a query for every later query of its connection.
+ * The one place that makes a ClickHouse client: a server over HTTP, the embedded one (infra/embedded/clickhouse.ts) as
+ * any other. Settings stand only inside the SQL, where a reader sees them.
  */
-import type { ClickHouseClient } from '@clickhouse/client';
-import type { Disk } from './clickhouse/disks.ts';
-import { openEngine } from './clickhouse/engine.ts';
-import type { StreamFormat } from './clickhouse/engine-streams.ts';
-import { translate } from './clickhouse/errors.ts';
-import { withoutBlankLines } from './clickhouse/insert.ts';
-import { openServer } from './clickhouse/server.ts';
-import type { ClickHouseConfig } from './config.ts';
-import { Retryable } from './errors.ts';
+import { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { type Disk, disksSql } from './clickhouse/disks.ts';
+import { codeOf, translate } from './clickhouse/errors.ts';
+import { formatOf, insertSettingsOf, withoutBlankLines } from './clickhouse/insert.ts';
+import { createPlaces } from './clickhouse/places.ts';
+import { type ClickHouseConfig, withoutUserInfo } from './config.ts';
+import { ConfigError } from './errors.ts';
+
+/** `CSV` is without names. `Parquet` is one file. */
+export type StreamFormat = 'CSV' | 'JSONEachRow' | 'Parquet';
+
+export type Params = Readonly<Record<string, unknown>>;
 
 export interface ClickHouse extends AsyncDisposable {
   /**
@@ -19,34 +23,30 @@ export interface ClickHouse extends AsyncDisposable {
    * FORMAT. 64-bit integers come as numbers: the reader sees to it that they stay below 2^53.
    * @throws Retryable
    */
-  query<T>(sql: string, params?: Readonly<Record<string, unknown>>): Promise<T[]>;
+  query<T>(sql: string, params?: Params): Promise<T[]>;
   /**
    * The rows as lines of JSON, for who reads many: no object is made of them.
    * @throws Retryable
    */
-  queryLines(sql: string, params?: Readonly<Record<string, unknown>>): Promise<Uint8Array>;
+  queryLines(sql: string, params?: Params): Promise<Uint8Array>;
   /** @throws Retryable */
-  command(sql: string): Promise<void>;
-  /**
-   * A statement that takes long, such as INSERT … SELECT: reads and inserts do not wait for it, only others of its kind.
-   * @throws Retryable
-   */
-  longCommand(sql: string): Promise<void>;
+  command(sql: string, params?: Params): Promise<void>;
   /**
    * The result of a long read piece by piece, as fast as they are taken: what is in memory does not grow with it. To stop
-   * taking them ends the read. The SQL has no parameters, its own SETTINGS and no FORMAT.
+   * taking them ends the read. The SQL has its own SETTINGS and no FORMAT.
    * @throws Retryable, also between two pieces
    */
-  stream(sql: string, format: StreamFormat): AsyncIterable<Uint8Array>;
+  stream(sql: string, format: StreamFormat, params?: Params): AsyncIterable<Uint8Array>;
   /**
-   * Inserts lines of JSON, either all objects or all arrays of the values of all columns in the table's order. An insert that failed may be there none, in part or whole: send the same rows again.
+   * Inserts lines of JSON, either all objects or all arrays of the values of all columns in the table's order. An insert
+   * that failed may be there none, in part or whole: send the same rows again.
    * @throws Retryable, or RefusedRows where a line is no row of `table`
    */
   insert(table: string, lines: string | Buffer): Promise<void>;
   /** @throws Retryable */
   ping(): Promise<void>;
   /**
-   * Where its data lies: of a server, the local disks of the one that answers.
+   * The local disks of the server that answers.
    * @throws Retryable
    */
   disks(): Promise<readonly Disk[]>;
@@ -57,35 +57,68 @@ export interface ClickHouseOptions {
   readonly readers: number;
 }
 
-/** @throws ConfigError where the embedded engine's directory cannot be used. A server is not contacted yet. */
-export async function openClickHouse(config: ClickHouseConfig, { readers }: ClickHouseOptions): Promise<ClickHouse> {
-  const lanes = config.CLICKHOUSE_URL === '' ? await openEngine(config, readers) : openServer(config, readers);
+/** The server is not contacted yet. @throws ConfigError where CLICKHOUSE_URL is no URL */
+export function openClickHouse(config: ClickHouseConfig, { readers }: ClickHouseOptions): ClickHouse {
+  const client = clientOf(config, config.CLICKHOUSE_DATABASE, readers + mostOthers);
+  const reads = createPlaces('ClickHouse, query', readers, mostWaiting);
+  const write = (work: () => Promise<unknown>) => withDatabase(config, work);
   return {
-    query: (sql, params) => lanes.read(client => rowsOf(client, sql, params)),
-    queryLines: (sql, params) => lanes.read(client => linesOf(client, sql, params)),
-    command: sql => lanes.write(client => run(client, sql)),
-    longCommand: sql => lanes.long(client => run(client, sql)),
-    stream: (sql, format) => translated(lanes.stream(sql, format)),
+    query: (sql, params) => reads.run(() => rowsOf(client, sql, params)),
+    queryLines: (sql, params) => reads.run(() => linesOf(client, sql, params)),
+    command: (sql, params) => write(() => run(client, sql, params)),
+    stream: (sql, format, params) => piecesOf(client, `${sql} FORMAT ${format}`, params),
     async insert(table, lines) {
       const rows = withoutBlankLines(Buffer.isBuffer(lines) ? lines : Buffer.from(lines));
       if (rows.length === 0) return;
-      try {
-        await lanes.insert(table, rows);
-      } catch (error) {
-        throw translate(error, 'insert');
-      }
+      await write(() => insert(client, table, rows));
     },
-    ping: () => lanes.read(client => ping(client)),
-    disks: () => lanes.disks(),
-    [Symbol.asyncDispose]: () => lanes.close(),
+    ping: () => ping(client),
+    disks: () => rowsOf<Disk>(client, disksSql),
+    [Symbol.asyncDispose]: () => client.close(),
   };
 }
 
-async function rowsOf<T>(
-  client: ClickHouseClient,
-  sql: string,
-  params: Readonly<Record<string, unknown>> = {},
-): Promise<T[]> {
+/** Reads that wait for a place; beyond, the server is overloaded and who asks is told at once. */
+const mostWaiting = 128;
+/** Inserts, commands, streams and pings at the same time: these never wait for a read. */
+const mostOthers = 32;
+
+/** Longer than any statement of ours takes; reads carry a shorter `max_execution_time` of their own. */
+const requestTimeoutMs = 60_000;
+
+function clientOf(config: ClickHouseConfig, database: string, connections: number): ClickHouseClient {
+  if (!URL.canParse(config.CLICKHOUSE_URL))
+    throw new ConfigError(`CLICKHOUSE_URL="${withoutUserInfo(config.CLICKHOUSE_URL)}": is not a URL`);
+  return createClient({
+    url: config.CLICKHOUSE_URL,
+    username: config.CLICKHOUSE_USER,
+    password: config.CLICKHOUSE_PASSWORD,
+    database,
+    request_timeout: requestTimeoutMs,
+    max_open_connections: connections,
+    // Failures are thrown, and logged by whom they concern.
+    log: { level: ClickHouseLogLevel.OFF },
+    keep_alive: { enabled: true, idle_socket_ttl: 2_500 },
+  });
+}
+
+/** A server refuses every statement of a client whose database is not there yet, even its creation. */
+async function withDatabase(config: ClickHouseConfig, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (codeOf(error) !== 'UNKNOWN_DATABASE') throw error;
+    const client = clientOf(config, 'default', 1);
+    try {
+      await run(client, `CREATE DATABASE IF NOT EXISTS ${config.CLICKHOUSE_DATABASE}`);
+    } finally {
+      await client.close();
+    }
+    await work();
+  }
+}
+
+async function rowsOf<T>(client: ClickHouseClient, sql: string, params: Params = {}): Promise<T[]> {
   try {
     const result = await client.query({ query: sql, query_params: { ...params }, format: 'JSONEachRow' });
     return await result.json<T>();
@@ -94,33 +127,34 @@ async function rowsOf<T>(
   }
 }
 
-async function linesOf(
-  client: ClickHouseClient,
-  sql: string,
-  params: Readonly<Record<string, unknown>> = {},
-): Promise<Uint8Array> {
+async function linesOf(client: ClickHouseClient, sql: string, params?: Params): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of piecesOf(client, `${sql} FORMAT JSONEachRow`, params)) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+async function* piecesOf(client: ClickHouseClient, query: string, params: Params = {}): AsyncGenerator<Uint8Array> {
   try {
-    const { stream } = await client.exec({ query: `${sql} FORMAT JSONEachRow`, query_params: { ...params } });
-    const chunks: Buffer[] = [];
-    for await (const chunk of stream) chunks.push(chunk);
-    // The embedded engine answers in one piece, which needs no copy.
-    return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks);
+    const { stream } = await client.exec({ query, query_params: { ...params } });
+    yield* stream;
   } catch (error) {
     throw translate(error, 'query');
   }
 }
 
-async function* translated(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function insert(client: ClickHouseClient, table: string, rows: Buffer): Promise<void> {
+  const query = `INSERT INTO ${table} SETTINGS ${insertSettingsOf(table)} FORMAT ${formatOf(rows)}`;
   try {
-    yield* pieces;
+    const { stream } = await client.exec({ query, values: Readable.from([rows], { objectMode: false }) });
+    await finished(stream.resume());
   } catch (error) {
-    throw error instanceof Retryable ? error : translate(error, 'query');
+    throw translate(error, 'insert');
   }
 }
 
-async function run(client: ClickHouseClient, sql: string): Promise<void> {
+async function run(client: ClickHouseClient, sql: string, params: Params = {}): Promise<void> {
   try {
-    await client.command({ query: sql });
+    await client.command({ query: sql, query_params: { ...params } });
   } catch (error) {
     throw translate(error, 'command');
   }

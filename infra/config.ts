@@ -62,8 +62,9 @@ export type KafkaConfig = Static<typeof KafkaConfig>;
 /** What every process that talks to ClickHouse needs. */
 export const ClickHouseConfig = Type.Object({
   CLICKHOUSE_URL: Type.String({
-    default: '',
-    description: 'ClickHouse server, `http(s)://host:port`; empty: the embedded engine under `DATA_DIR`',
+    default: 'http://127.0.0.1:8123',
+    minLength: 1,
+    description: 'ClickHouse server, `http(s)://host:port`; setting it makes `npm start` use that server',
   }),
   CLICKHOUSE_USER: Type.String({ default: 'default', description: 'ClickHouse user' }),
   CLICKHOUSE_PASSWORD: Type.String({ default: '', description: 'ClickHouse password (secret, never logged)' }),
@@ -72,7 +73,6 @@ export const ClickHouseConfig = Type.Object({
     pattern: '^[A-Za-z_][A-Za-z0-9_]{0,63}$',
     description: 'ClickHouse database',
   }),
-  DATA_DIR: Type.String({ default: './data', description: 'where the embedded broker and engine keep everything' }),
 });
 export type ClickHouseConfig = Static<typeof ClickHouseConfig>;
 

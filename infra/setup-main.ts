@@ -24,7 +24,7 @@ try {
   startWatchdog(log, config.EVENT_LOOP_STALL_MS);
   await ensureTopics(createKafka(config, 'setup', log), names(config.TOPIC_PREFIX), config.PARTITIONS);
   log.info({ partitions: config.PARTITIONS }, 'the topics are there');
-  await using clickhouse = await openClickHouse(config, { readers: 1 });
+  await using clickhouse = openClickHouse(config, { readers: 1 });
   await migrate(clickhouse, log);
   log.info('the schema is current');
 } catch (error) {

@@ -70,8 +70,7 @@ export const QueryApiConfig = Type.Object({
     default: 100_000_000,
     minimum: 1,
     maximum: 10_000_000_000,
-    description:
-      'rows of one bulk export; beyond: 400. A Parquet file of the embedded engine is kept in the temporary directory while it is sent',
+    description: 'rows of one bulk export; beyond: 400',
   }),
   EXPORT_TIMEOUT_MS: Type.Integer({
     default: 900_000,

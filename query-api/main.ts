@@ -1,7 +1,6 @@
-/** The query API alone, beside a ClickHouse server. With the embedded engine it runs in the process of store-main.ts. */
+/** The query API as a process of its own. */
 import { openClickHouse } from '../infra/clickhouse.ts';
 import { loadConfig, printable } from '../infra/config.ts';
-import { ConfigError } from '../infra/errors.ts';
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
 import { createKafka } from '../infra/kafka/client.ts';
@@ -22,13 +21,8 @@ const log = createLog('query-api', process.env['LOG_LEVEL'] ?? 'info');
 await runProcess(log, async (stop, life) => {
   const config = loadConfig(QueryApiConfig);
   trustedProxiesOf(config);
-  if (config.CLICKHOUSE_URL === '') {
-    throw new ConfigError(
-      'CLICKHOUSE_URL="": must be set, as only one process may run the embedded engine: query-api/store-main.ts',
-    );
-  }
   log.info({ config: printable(config) }, 'configuration');
-  await using clickhouse = await openClickHouse(config, { readers: config.QUERY_READERS });
+  await using clickhouse = openClickHouse(config, { readers: config.QUERY_READERS });
   const asked = { kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX) };
   const terms = hotAdTermsOf(config);
   await using record = followPartitions({ ...asked, terms, log });

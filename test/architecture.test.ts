@@ -84,7 +84,7 @@ describe('the house', () => {
   it.each([
     ['kafkajs', /^infra\/kafka\//],
     ['@clickhouse/client', /^infra\/clickhouse(\/|\.ts)/],
-    ['chdb', /^infra\/clickhouse(\/|\.ts)/],
+    ['ffi-rs', /^infra\/embedded\/clickhouse-program\.ts/],
     ['fastify', /^infra\/(http(-[a-z-]+)?|problem)\.ts|^(ingest|query-api)\//],
   ])('imports %s only behind its adapter', (name, adapter) => {
     const users = imports.filter(({ to }) => to === name || to.startsWith(`${name}/`));

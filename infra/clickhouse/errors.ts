@@ -13,8 +13,8 @@ export function translate(error: unknown, doing: 'query' | 'command' | 'insert' 
 }
 
 /**
- * ClickHouse's name of the error, such as `TOO_MANY_PARTS`, also when it has been translated. Found by its shape: the
- * HTTP client and the embedded engine each bring their own class of it.
+ * ClickHouse's name of the error, such as `TOO_MANY_PARTS`, also when it has been translated. Found by its shape, as the
+ * client's class of it is not always the same.
  */
 export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;

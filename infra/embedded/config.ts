@@ -1,9 +1,11 @@
 /** Configuration of `npm start` beyond that of the processes it starts. */
 import { type Static, Type } from 'typebox';
-import { ClickHouseConfig } from '../config.ts';
 
 export const EmbeddedConfig = Type.Object({
-  DATA_DIR: ClickHouseConfig.properties.DATA_DIR,
+  DATA_DIR: Type.String({
+    default: './data',
+    description: 'where the embedded broker and the embedded ClickHouse keep everything',
+  }),
   KAFKA_PORT: Type.Integer({
     default: 9092,
     minimum: 0,
@@ -15,6 +17,26 @@ export const EmbeddedConfig = Type.Object({
     minimum: 128,
     maximum: 65_536,
     description: "MB of the embedded broker's Java heap",
+  }),
+  CLICKHOUSE_HTTP_PORT: Type.Integer({
+    default: 8123,
+    minimum: 0,
+    maximum: 65_535,
+    description: 'HTTP port of the embedded ClickHouse, which always listens on 127.0.0.1; 0: a free one',
+  }),
+  CLICKHOUSE_TCP_PORT: Type.Integer({
+    default: 9000,
+    minimum: 0,
+    maximum: 65_535,
+    description:
+      'port of the embedded ClickHouse for its native protocol, as `clickhouse-client` speaks it; 0: a free one',
+  }),
+  CLICKHOUSE_MEMORY_MB: Type.Integer({
+    default: 4_096,
+    minimum: 512,
+    maximum: 1_048_576,
+    description:
+      'MB of memory the embedded ClickHouse may use for everything it does; a statement that wants more fails',
   }),
   PARTITIONS: Type.Integer({
     default: 4,

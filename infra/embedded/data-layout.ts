@@ -1,6 +1,6 @@
 /**
- * What lies under DATA_DIR, and how, by a number in file `layout`: 1 is the broker's log as Kafka has it, the engine's
- * tables in `clickhouse/`, and small files of the supervisor's that are gone after a stop. A release that would lay out
+ * What lies under DATA_DIR, and how, by a number in file `layout`: 1 is the broker's log as Kafka has it, ClickHouse's
+ * tables in `clickhouse/`, what its server needs in `clickhouse-server/`, and small files of the supervisor's that are gone after a stop. A release that would lay out
  * anything otherwise has another number, and one that does not know the number touches nothing. (Tables change by
  * migrations, which only ever add: infra/migrate.ts.)
  */

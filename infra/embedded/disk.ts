@@ -1,4 +1,4 @@
-/** A broker or an engine on a full disk fails in the middle of things; a start that would run into that is refused. */
+/** A broker or a database on a full disk fails in the middle of things; a start that would run into that is refused. */
 import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { ConfigError } from '../errors.ts';

@@ -4,6 +4,8 @@ export interface Greeting {
   readonly ingestUrl: string;
   readonly queryApiUrl: string;
   readonly brokers: string;
+  /** Where it is, and how to sign in. */
+  readonly clickHouse: string;
   readonly dataDir: string;
   readonly tookMs: number;
   readonly nowMs: number;
@@ -11,7 +13,7 @@ export interface Greeting {
 
 const minuteMs = 60_000;
 
-export function greeting({ ingestUrl, queryApiUrl, brokers, dataDir, tookMs, nowMs }: Greeting): string {
+export function greeting({ ingestUrl, queryApiUrl, brokers, clickHouse, dataDir, tookMs, nowMs }: Greeting): string {
   // The shell fills in the time of the click when the line is pasted; the range holds it for the next hour.
   const now = `'$(date +%s000)'`;
   const click = `{"ad_id":"ad-1","event_id":"try-${now}","clicked_at":${now},"country":"KR"}`;
@@ -25,6 +27,7 @@ ready in ${(tookMs / 1_000).toFixed(1)} s
   status      ${queryApiUrl}/v1/status
   ingest      ${ingestUrl}/v1/clicks
   Kafka       ${brokers}
+  ClickHouse  ${clickHouse}
   data        ${dataDir}
 
 Try it: post a click, read its count, read the top list.

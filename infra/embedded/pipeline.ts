@@ -1,7 +1,9 @@
 /** The children of `npm start`, in the order they start; they stop in the opposite order, so that clicks drain downwards. */
 import { join } from 'node:path';
+import type { ClickHouseConfig } from '../config.ts';
 import type { Logger } from '../log.ts';
 import { startBroker } from './broker.ts';
+import { startClickHouse } from './clickhouse.ts';
 import type { EmbeddedConfig } from './config.ts';
 import { requireFreeDisk } from './disk.ts';
 import { recordChild } from './orphans.ts';
@@ -25,7 +27,32 @@ export function brokerChild(settings: EmbeddedConfig, port: number, programs: Br
   };
 }
 
-/** Stages: the store takes what the aggregators write, these take what ingest writes. */
+export function clickHouseChild(
+  settings: EmbeddedConfig & ClickHouseConfig,
+  ports: { readonly http: number; readonly tcp: number },
+): ChildSpec {
+  const {
+    DATA_DIR: dataDir,
+    CLICKHOUSE_MEMORY_MB: memoryMb,
+    CLICKHOUSE_PASSWORD: password,
+    MIN_FREE_DISK_MB,
+  } = settings;
+  return {
+    name: 'clickhouse',
+    async start(signal) {
+      await requireFreeDisk(dataDir, MIN_FREE_DISK_MB);
+      const running = await startClickHouse({
+        ...{ dataDir, memoryMb, password, signal },
+        httpPort: ports.http,
+        tcpPort: ports.tcp,
+      });
+      recordChild(dataDir, 'clickhouse', running.pid);
+      return running;
+    },
+  };
+}
+
+/** Stages: the sink takes what the aggregators write, these take what ingest writes. */
 export function serviceStages(
   dataDir: string,
   env: NodeJS.ProcessEnv,
@@ -38,9 +65,7 @@ export function serviceStages(
     opsPort,
     healthUrl: urlOf(opsPort),
     async start() {
-      // The engine runs each statement on a thread of libuv's pool: with the four it has by default, a few reports
-      // would keep files and DNS waiting.
-      const own = { UV_THREADPOOL_SIZE: '16', ...env, [portVariable]: `${port}` };
+      const own = { ...env, [portVariable]: `${port}` };
       const running = await startService({ program: join(root, program), env: own, onLine });
       recordChild(dataDir, name, running.pid);
       return running;
@@ -48,7 +73,10 @@ export function serviceStages(
   });
   const several = ports.aggregators.length > 1;
   return [
-    [service('store', 'query-api/store-main.ts', ports.queryApi, 'QUERY_API_PORT', ports.queryApiOps)],
+    [
+      service('query-api', 'query-api/main.ts', ports.queryApi, 'QUERY_API_PORT', ports.queryApiOps),
+      service('sink', 'aggregator/sink-main.ts', ports.sink, 'SINK_PORT'),
+    ],
     ports.aggregators.map((port, i) => {
       return service(several ? `aggregator-${i + 1}` : 'aggregator', 'aggregator/main.ts', port, 'AGGREGATOR_PORT');
     }),

@@ -1,11 +1,13 @@
 /** Which process listens where, decided before anything starts: 0 becomes a free port, a conflict becomes one line. */
 import { ConfigError } from '../errors.ts';
+import { clickHouseHost } from './clickhouse.ts';
 import { freePort, requireFreePort } from './ports.ts';
 
 export interface WantedPorts {
   readonly HOST: string;
   readonly INGEST_PORT: number;
   readonly QUERY_API_PORT: number;
+  readonly SINK_PORT: number;
   /** 0: no other than the service's own. */
   readonly INGEST_OPS_PORT: number;
   readonly QUERY_API_OPS_PORT: number;
@@ -13,11 +15,14 @@ export interface WantedPorts {
   readonly AGGREGATOR_PORT: number;
   readonly AGGREGATORS: number;
   readonly KAFKA_PORT: number;
+  readonly CLICKHOUSE_HTTP_PORT: number;
+  readonly CLICKHOUSE_TCP_PORT: number;
 }
 
 export interface PortPlan {
   readonly ingest: number;
   readonly queryApi: number;
+  readonly sink: number;
   /** Where their health is asked for. */
   readonly ingestOps: number;
   readonly queryApiOps: number;
@@ -25,12 +30,20 @@ export interface PortPlan {
   readonly aggregators: readonly number[];
   /** Undefined when the user's own brokers are used. */
   readonly kafka: number | undefined;
+  /** Undefined when the user's own server is used. */
+  readonly clickHouse: { readonly http: number; readonly tcp: number } | undefined;
 }
 
 export const brokerHost = '127.0.0.1';
 
+/** What is not the user's own. */
+export interface Embedded {
+  readonly broker: boolean;
+  readonly clickHouse: boolean;
+}
+
 /** @throws ConfigError naming port and variable when a port is taken or asked for twice */
-export async function planPorts(wanted: WantedPorts, withBroker: boolean): Promise<PortPlan> {
+export async function planPorts(wanted: WantedPorts, embedded: Embedded): Promise<PortPlan> {
   const users = new Map<number, string>();
   const take = async (variable: string, asked: number, at = wanted.HOST) => {
     let port = asked || (await freePort(at));
@@ -44,6 +57,7 @@ export async function planPorts(wanted: WantedPorts, withBroker: boolean): Promi
 
   const ingest = await take('INGEST_PORT', wanted.INGEST_PORT);
   const queryApi = await take('QUERY_API_PORT', wanted.QUERY_API_PORT);
+  const sink = await take('SINK_PORT', wanted.SINK_PORT);
   const opsOf = async (variable: 'INGEST_OPS_PORT' | 'QUERY_API_OPS_PORT', own: number) =>
     wanted[variable] === 0 ? own : await take(variable, wanted[variable]);
   const ingestOps = await opsOf('INGEST_OPS_PORT', ingest);
@@ -52,6 +66,12 @@ export async function planPorts(wanted: WantedPorts, withBroker: boolean): Promi
   for (let i = 0; i < wanted.AGGREGATORS; i++) {
     aggregators.push(await take('AGGREGATOR_PORT', wanted.AGGREGATOR_PORT && wanted.AGGREGATOR_PORT + i));
   }
-  const kafka = withBroker ? await take('KAFKA_PORT', wanted.KAFKA_PORT, brokerHost) : undefined;
-  return { ingest, queryApi, ingestOps, queryApiOps, aggregators, kafka };
+  const kafka = embedded.broker ? await take('KAFKA_PORT', wanted.KAFKA_PORT, brokerHost) : undefined;
+  const clickHouse = embedded.clickHouse
+    ? {
+        http: await take('CLICKHOUSE_HTTP_PORT', wanted.CLICKHOUSE_HTTP_PORT, clickHouseHost),
+        tcp: await take('CLICKHOUSE_TCP_PORT', wanted.CLICKHOUSE_TCP_PORT, clickHouseHost),
+      }
+    : undefined;
+  return { ingest, queryApi, sink, ingestOps, queryApiOps, aggregators, kafka, clickHouse };
 }

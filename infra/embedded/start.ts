@@ -1,20 +1,24 @@
 /** Brings the pipeline up step by step, and says each step. */
 import { once } from 'node:events';
-import type { KafkaConfig } from '../config.ts';
+import { openClickHouse } from '../clickhouse.ts';
+import { type ClickHouseConfig, type KafkaConfig, withoutUserInfo } from '../config.ts';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
 import { ensureTopics } from '../kafka/admin.ts';
 import { createKafka } from '../kafka/client.ts';
 import type { DrainLimits } from '../life.ts';
 import type { Logger } from '../log.ts';
+import { migrate } from '../migrate.ts';
 import { names } from '../topics.ts';
 import { ensureClassArchive } from './broker-classes.ts';
 import { ensureBrokerJars } from './broker-jars.ts';
+import { type ClickHouseEnv, clickHouseEnv, clickHouseHost } from './clickhouse.ts';
+import { clickHouseFiles, clickHouseUser } from './clickhouse-files.ts';
 import type { EmbeddedConfig } from './config.ts';
 import { requireFreeDisk } from './disk.ts';
 import { findJava } from './java.ts';
 import { linePrinter } from './line-printer.ts';
 import { endOrphanBroker, endOrphans } from './orphans.ts';
-import { brokerChild, type ServiceSpec, serviceStages } from './pipeline.ts';
+import { brokerChild, clickHouseChild, type ServiceSpec, serviceStages } from './pipeline.ts';
 import { brokerHost, type PortPlan, planPorts, type WantedPorts } from './port-plan.ts';
 import { untilServiceReady } from './readiness.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -23,7 +27,7 @@ export interface Start {
   /** For the children. */
   readonly env: NodeJS.ProcessEnv;
   /** What `env` says. DATA_DIR is absolute. */
-  readonly settings: EmbeddedConfig & KafkaConfig & WantedPorts & DrainLimits;
+  readonly settings: EmbeddedConfig & KafkaConfig & ClickHouseConfig & WantedPorts & DrainLimits;
   readonly supervisor: Supervisor;
   readonly log: Logger;
   /** Tells the user a step. */
@@ -35,6 +39,8 @@ export interface Started {
   readonly ingestUrl: string;
   readonly queryApiUrl: string;
   readonly brokers: string;
+  /** For people. */
+  readonly clickHouse: string;
 }
 
 /**
@@ -46,12 +52,12 @@ export async function startPipeline(start: Start): Promise<Started> {
   const { DATA_DIR, HOST } = settings;
   await endOrphans(DATA_DIR, settings.DRAIN_DELAY_MS + settings.DRAIN_TIMEOUT_MS, log);
   await endOrphanBroker(DATA_DIR, log);
-  const ports = await planPorts(settings, !env['KAFKA_BROKERS']);
+  const ports = await planPorts(settings, { broker: !env['KAFKA_BROKERS'], clickHouse: !env['CLICKHOUSE_URL'] });
   await requireFreeDisk(DATA_DIR, settings.MIN_FREE_DISK_MB);
 
-  const brokers = await brokersFor(start, ports);
-  const serviceEnv = { ...env, KAFKA_BROKERS: brokers, LOG_LEVEL: env['LOG_LEVEL'] || 'warn' };
-  await createTopics(start, brokers);
+  const [brokers, clickHouse] = await Promise.all([brokersFor(start, ports), clickHouseFor(start, ports)]);
+  const serviceEnv = { ...env, ...clickHouse, KAFKA_BROKERS: brokers, LOG_LEVEL: env['LOG_LEVEL'] || 'warn' };
+  await Promise.all([createTopics(start, brokers), createTables(start, clickHouse)]);
   stop.throwIfAborted();
   const urlOf = (port: number) => `http://${reachable(HOST)}:${port}`;
   const stages = serviceStages(DATA_DIR, serviceEnv, ports, urlOf, linePrinter(process.stdout));
@@ -59,7 +65,12 @@ export async function startPipeline(start: Start): Promise<Started> {
   for (const stage of stages) await supervisor.run(stage);
   await untilReady(start, stages.flat(), urlOf);
   supervisor.markReady();
-  return { ingestUrl: urlOf(ports.ingest), queryApiUrl: urlOf(ports.queryApi), brokers };
+  return {
+    ingestUrl: urlOf(ports.ingest),
+    queryApiUrl: urlOf(ports.queryApi),
+    brokers,
+    clickHouse: signInAt(settings, ports),
+  };
 }
 
 /** The user's own brokers, or the embedded one, started. */
@@ -71,6 +82,38 @@ async function brokersFor({ env, settings, supervisor, log, say, stop }: Start, 
   say(`starting the Kafka broker on ${brokerHost}:${ports.kafka}`);
   await supervisor.run([brokerChild(settings, ports.kafka, { java, jars }, log)]);
   return `${brokerHost}:${ports.kafka}`;
+}
+
+/** The user's own server, or the embedded one, started. */
+async function clickHouseFor({ settings, supervisor, say }: Start, ports: PortPlan): Promise<ClickHouseEnv> {
+  const { CLICKHOUSE_URL, CLICKHOUSE_USER, CLICKHOUSE_PASSWORD, DATA_DIR } = settings;
+  if (ports.clickHouse === undefined) return { CLICKHOUSE_URL, CLICKHOUSE_USER, CLICKHOUSE_PASSWORD };
+  say(`starting ClickHouse on ${clickHouseHost}:${ports.clickHouse.http}`);
+  await supervisor.run([clickHouseChild(settings, ports.clickHouse)]);
+  return clickHouseEnv(DATA_DIR, ports.clickHouse.http, CLICKHOUSE_PASSWORD);
+}
+
+async function createTables({ settings, log, say }: Start, url: ClickHouseEnv): Promise<void> {
+  say('creating tables');
+  await using clickhouse = openClickHouse({ ...settings, ...url }, { readers: 1 });
+  try {
+    await migrate(clickhouse, log);
+  } catch (error) {
+    if (!(error instanceof Retryable)) throw error;
+    throw new ConfigError(`CLICKHOUSE_URL=${withoutUserInfo(url.CLICKHOUSE_URL)}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** For people who want to look at the tables themselves. */
+function signInAt(
+  { DATA_DIR, CLICKHOUSE_URL, CLICKHOUSE_PASSWORD }: Start['settings'],
+  { clickHouse }: PortPlan,
+): string {
+  if (clickHouse === undefined) return withoutUserInfo(CLICKHOUSE_URL);
+  const password = CLICKHOUSE_PASSWORD === '' ? `in ${clickHouseFiles(DATA_DIR).password}` : 'CLICKHOUSE_PASSWORD';
+  return `http://${clickHouseHost}:${clickHouse.http}/play, native port ${clickHouse.tcp}, user ${clickHouseUser}, password ${password}`;
 }
 
 async function createTopics({ settings, log, say }: Start, brokers: string): Promise<void> {

@@ -102,7 +102,7 @@ export async function settle(clickhouse: ClickHouse, span = always): Promise<voi
   if (found?.n !== expected) {
     throw new Retryable(`${expected} changes are visible, ${found?.n ?? 0} of them are in table restatement`);
   }
-  await clickhouse.longCommand(
+  await clickhouse.command(
     `INSERT INTO ad_minute (minute, ad_id, country, partition, version, clicks, duplicates, late)
      SELECT ${restatedColumns} FROM ${rows.replace('FINAL', 'FINAL ARRAY JOIN rows AS restated')}
      ${settingsOf(0, timeoutMs)}, max_partitions_per_insert_block=1000`,

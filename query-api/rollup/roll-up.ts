@@ -55,7 +55,7 @@ export function createRollUp({ clickhouse, tops, listed = adsListed }: RollUpDep
   /** A minute or a whole hour, in one row: it is there as a whole or not at all. */
   const listAds = async (block: Due, range: TimeRange, most: number): Promise<void> => {
     const rows = `ad_minute FINAL WHERE ${inRanges('minute', [range])}`;
-    await clickhouse.longCommand(
+    await clickhouse.command(
       `INSERT INTO most_clicked_ads (window, ends, ads, others, counts, restatements)
        WITH (
          SELECT arraySort(ad -> (-toInt64(ad.2), ad.1), groupArray((ad_id, total)))
@@ -77,7 +77,7 @@ export function createRollUp({ clickhouse, tops, listed = adsListed }: RollUpDep
   };
 
   const rollUpHour = async ({ restatements }: Due, range: TimeRange): Promise<void> => {
-    await clickhouse.longCommand(
+    await clickhouse.command(
       `INSERT INTO ad_hour (hour, ad_id, country, restatements, clicks, duplicates, late)
        SELECT toDateTime(${integer(range.from / 1_000)}, 'UTC'), ad_id, country, ${integer(restatements)},
          sum(clicks), sum(duplicates), sum(late)

@@ -22,17 +22,21 @@ export function startBenchPipeline(given: readonly string[] = []): Promise<TestP
 export interface PipelineCost {
   readonly ingest: number;
   readonly aggregator: number;
-  readonly store: number;
+  readonly sink: number;
+  readonly queryApi: number;
+  readonly clickHouse: number;
   readonly broker: number;
 }
 
 /** CPU seconds so far. */
-export function cpuOf({ ingest, aggregator, store, broker }: TestPipeline): PipelineCost {
+export function cpuOf({ ingest, aggregator, sink, queryApi, clickHouse, broker }: TestPipeline): PipelineCost {
   const seconds = (pid: number) => costOf(pid).cpuSeconds;
   return {
     ingest: seconds(ingest.pid),
     aggregator: seconds(aggregator.pid),
-    store: seconds(store.pid),
+    sink: seconds(sink.pid),
+    queryApi: seconds(queryApi.pid),
+    clickHouse: seconds(clickHouse.pid),
     broker: seconds(broker.pid),
   };
 }

@@ -11,7 +11,7 @@ import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { markedColumn } from '../../infra/csv.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { createExportQueries } from '../../query-api/exports/export-queries.ts';
-import { openTemporaryEngine } from '../support/temporary-engine.ts';
+import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 import { type BenchRow, rowOf, tell } from './bench-row.ts';
 
 const { values: options } = parseArgs({
@@ -26,7 +26,7 @@ const minutes = 60;
 const to = Math.floor(Date.now() / 60_000) * 60_000;
 const selection = { from: to - minutes * 60_000, to, country: undefined, adIds: [] };
 
-await using engine = await openTemporaryEngine();
+await using engine = await openTemporaryClickHouse();
 const { clickhouse } = engine;
 await migrate(clickhouse, pino({ level: 'silent' }));
 const from = `toDateTime(${selection.from / 1_000}, 'UTC')`;

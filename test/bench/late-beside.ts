@@ -14,7 +14,7 @@ import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
 import { openJobs } from '../../query-api/jobs/open-jobs.ts';
 import { click } from '../support/clicks.ts';
-import { openTemporaryEngine } from '../support/temporary-engine.ts';
+import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 
 const { values } = parseArgs({
   options: {
@@ -30,7 +30,7 @@ const day = Math.floor(Date.now() / dayMs) * dayMs - dayMs;
 const partitions = 4;
 
 const log = pino({ level: process.env['LOG_LEVEL'] ?? 'silent' });
-await using engine = await openTemporaryEngine();
+await using engine = await openTemporaryClickHouse();
 const { clickhouse } = engine;
 await migrate(clickhouse, log);
 await fill();
@@ -79,7 +79,7 @@ await http.close();
 
 async function fill(): Promise<void> {
   const rows = 1_440 * perMinute;
-  await clickhouse.longCommand(
+  await clickhouse.command(
     `INSERT INTO click_raw (click_id, event_id, ad_id, clicked_at, received_at, country)
      SELECT leftPad(toString(number), 26, '0'), toString(number), concat('ad_', toString(intHash32(number) % 500)),
        fromUnixTimestamp64Milli(toInt64(${day} + intDiv(number, ${perMinute}) * 60000 + number % 60000), 'UTC') AS at, at,
@@ -88,7 +88,7 @@ async function fill(): Promise<void> {
   );
   const counts = `SELECT toStartOfMinute(clicked_at) AS minute, ad_id, country, 0, 50, count(), 0, 0 FROM click_raw
     GROUP BY minute, ad_id, country`;
-  for (const table of ['ad_minute', 'ad_minute_by_ad']) await clickhouse.longCommand(`INSERT INTO ${table} ${counts}`);
+  for (const table of ['ad_minute', 'ad_minute_by_ad']) await clickhouse.command(`INSERT INTO ${table} ${counts}`);
   const until = day + dayMs;
   await insert(
     'partition_progress',

@@ -67,16 +67,16 @@ async function cpuPerSecond(): Promise<number> {
   await sleep(3_000);
   delaysMs.length = 0;
   deliveredBytes = 0;
-  const [before, startedAt] = [costOf(pipeline.store.pid).cpuSeconds, performance.now()];
+  const [before, startedAt] = [costOf(pipeline.queryApi.pid).cpuSeconds, performance.now()];
   await sleep(seconds * 1_000);
-  return ((costOf(pipeline.store.pid).cpuSeconds - before) * 1_000) / (performance.now() - startedAt);
+  return ((costOf(pipeline.queryApi.pid).cpuSeconds - before) * 1_000) / (performance.now() - startedAt);
 }
 
 /** Until so many listen; a few at a time, as connections come in life. */
 async function join(count: number): Promise<void> {
   while (listeners.length < count) {
     const some = Array.from({ length: Math.min(50, count - listeners.length) }, () =>
-      listenLive(pipeline.store.url, { onEvent: hear }),
+      listenLive(pipeline.queryApi.url, { onEvent: hear }),
     );
     for (const { status } of some) if ((await status) !== 200) throw new Error(`not let in: ${await status}`);
     listeners.push(...some);

@@ -16,7 +16,7 @@ import { migrate } from '../../infra/migrate.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
 import { createRollUpLoop } from '../../query-api/rollup/roll-up-loop.ts';
-import { openTemporaryEngine } from '../support/temporary-engine.ts';
+import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 import { type BenchRow, percentile, rowOf, tell } from './bench-row.ts';
 import { costOf } from './process-cost.ts';
 import { adNameOf, fillRows, hotTotals, minuteMs, minuteTotal, type RowPlan, slotsOf } from './query-rows.ts';
@@ -82,7 +82,7 @@ function answerAsks(): void {
 }
 
 async function measure(): Promise<void> {
-  await using engine = await openTemporaryEngine();
+  await using engine = await openTemporaryClickHouse();
   const { clickhouse } = engine;
   const log = createLog('bench', 'error');
   await migrate(clickhouse, log);

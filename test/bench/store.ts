@@ -1,6 +1,6 @@
 /**
  * How fast the store takes in a backlog of raw clicks and their counts, merges included, and what they take up on disk.
- * A run ends when both sinks have committed all and the process has come to rest, which is when the engine has merged
+ * A run ends when both sinks have committed all and the server has come to rest, which is when it has merged
  * what it wants to merge. Then raw clicks and counts are checked. `npm run bench:store -- --help`.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -10,6 +10,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { openClickHouse } from '../../infra/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
+import { type ClickHouseEnv, startClickHouse } from '../../infra/embedded/clickhouse.ts';
+import { freePort } from '../../infra/embedded/ports.ts';
+import { createTables } from '../support/clickhouse.ts';
 import { startService } from '../support/service.ts';
 import { type Backlog, caughtUp, forgetGroup, openBacklog } from './backlog.ts';
 import { type BenchRow, median, rowOf, tell } from './bench-row.ts';
@@ -105,10 +108,15 @@ async function measure(): Promise<Run> {
   for (const group of [names.rawSinkGroup, names.aggregateSinkGroup]) await forgetGroup(backlog, group);
   const dataDir = mkdtempSync(join(tmpdir(), 'bench-store-'));
   using _ = { [Symbol.dispose]: () => rmSync(dataDir, { recursive: true, force: true }) };
-  await using service = await startService('query-api/store-main.ts', 'QUERY_API_PORT', {
+  await using server = await startClickHouse({
+    ...{ dataDir, memoryMb: 8_192 },
+    httpPort: await freePort(),
+    tcpPort: await freePort(),
+  });
+  await createTables({ ...server.env });
+  await using service = await startService('aggregator/sink-main.ts', 'SINK_PORT', {
     ...env,
-    DATA_DIR: dataDir,
-    JOBS_ENABLED: 'false',
+    ...server.env,
   });
   await service.ready(60_000);
   const startedAt = new Date(
@@ -116,7 +124,7 @@ async function measure(): Promise<Run> {
       service
         .logs()
         .split('\n')
-        .find(line => line.includes('store runs')) ?? '',
+        .find(line => line.includes('sink runs')) ?? '',
     ).time,
   ).getTime();
   const wait = { service, limitMs };
@@ -125,10 +133,11 @@ async function measure(): Promise<Run> {
     caughtUp(backlog, names.aggregateSinkGroup, [names.topic('aggregates'), names.topic('quarantine')], wait),
   ]);
   const committedAt = Date.now();
-  const restAt = await atRest(service.pid);
-  const { cpuSeconds, peakMb } = costOf(service.pid);
+  const restAt = await atRest(server.pid);
+  const [sink, database] = [costOf(service.pid), costOf(server.pid)];
+  const [cpuSeconds, peakMb] = [sink.cpuSeconds + database.cpuSeconds, sink.peakMb + database.peakMb];
   await service.stop();
-  const { raw, rawBytes, counts, countBytes } = await sizes(dataDir, backlog);
+  const { raw, rawBytes, counts, countBytes } = await sizes(server.env, backlog);
   const result = {
     committed: (clicks / (committedAt - startedAt)) * 1_000,
     merged: (clicks / (restAt - startedAt)) * 1_000,
@@ -156,9 +165,9 @@ async function atRest(pid: number): Promise<number> {
 }
 
 /** @throws where raw clicks or counts are not what was posted */
-async function sizes(dataDir: string, { truth }: Backlog) {
-  const config = loadConfig(ClickHouseConfig, { DATA_DIR: dataDir });
-  await using clickhouse = await openClickHouse(config, { readers: 1 });
+async function sizes(env: ClickHouseEnv, { truth }: Backlog) {
+  const config = loadConfig(ClickHouseConfig, { ...env });
+  await using clickhouse = openClickHouse(config, { readers: 1 });
   const one = async <T>(sql: string): Promise<T> => (await clickhouse.query<T>(sql))[0]!;
   const { raw } = await one<{ raw: number }>('SELECT count() AS raw FROM click_raw FINAL');
   const { cells, sum } = await one<{ cells: number; sum: number }>(

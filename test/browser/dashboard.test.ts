@@ -20,7 +20,7 @@ import {
   progressRows,
   traced,
 } from '../support/dashboard-data.ts';
-import { openTemporaryEngine } from '../support/temporary-engine.ts';
+import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 import { desktop, isTour, phone, type Visitor, visit } from '../support/visitor.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -37,7 +37,7 @@ let missing = 0;
 beforeAll(async () => {
   browser = await openBrowser();
   stack.defer(() => browser.close());
-  const { clickhouse } = stack.use(await openTemporaryEngine());
+  const { clickhouse } = stack.use(await openTemporaryClickHouse());
   await migrate(clickhouse, log);
   data = await fillDashboard(clickhouse, Date.now());
   const startedAt = Date.now();

@@ -16,7 +16,7 @@ beforeAll(async () => {
   browser = await openBrowser();
   stack.defer(() => browser.close());
   pipeline = stack.use(await startTestPipeline({ OUT_OF_ORDERNESS_MS: '2000', ALLOWED_LATENESS_MS: '3000' }));
-  visitor = stack.use(await visit(browser, pipeline.store.url));
+  visitor = stack.use(await visit(browser, pipeline.queryApi.url));
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 

@@ -2,11 +2,12 @@
  * The promises, checked on what is left behind: I1–I10 of a billing pipeline. Each returns what breaks it, nothing if it
  * holds. Stated on plain rows and lines, with none of the code under test.
  */
-import type { CellRow } from './engine-rows.ts';
+
 import type { Evidence } from './evidence.ts';
 import type { readLedger } from './ledger.ts';
 import { poisonMark } from './poison.ts';
 import type { Seen } from './reader.ts';
+import type { CellRow } from './store-rows.ts';
 
 type Ledger = ReturnType<typeof readLedger>;
 

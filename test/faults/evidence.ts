@@ -1,12 +1,9 @@
-/** What the checks look at: the ledger, the log as Kafka's own client reads it, and the tables as the engine holds them. */
-import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
+/** What the checks look at: the ledger, the log as Kafka's own client reads it, and the tables as the server holds them. */
+import type { ClickHouseEnv } from '../../infra/embedded/clickhouse.ts';
 import type { Admin } from '../../infra/kafka/admin.ts';
 import type { Names } from '../../infra/topics.ts';
 import { type ReadLine, readCommitted } from '../support/read-committed.ts';
-import type { EngineRows } from './engine-rows.ts';
+import { readStoreRows, type StoreRows } from './store-rows.ts';
 
 export interface Evidence {
   readonly clicks: readonly ReadLine[];
@@ -14,7 +11,7 @@ export interface Evidence {
   readonly quarantine: readonly ReadLine[];
   /** Offsets the sinks have committed, by `topic|partition`: all before is said to be in the store. */
   readonly stored: ReadonlyMap<string, number>;
-  readonly rows: EngineRows;
+  readonly rows: StoreRows;
 }
 
 export interface EvidenceSource {
@@ -22,15 +19,14 @@ export interface EvidenceSource {
   readonly admin: Admin;
   readonly names: Names;
   readonly partitions: number;
-  readonly dataDir: string;
-  readonly scratch: string;
+  readonly clickHouse: ClickHouseEnv;
   /** Another way to Kafka's own consumer. */
   readonly read?: (topic: string) => Promise<readonly ReadLine[]>;
 }
 
 /** The store must be down. */
 export async function gather(source: EvidenceSource): Promise<Evidence> {
-  const { brokers, admin, names, partitions, dataDir, scratch } = source;
+  const { brokers, admin, names, partitions, clickHouse } = source;
   const read = source.read ?? ((topic: string) => readCommitted(brokers, topic));
   // Before the tables: what is committed now must be in them then.
   const stored = new Map<string, number>();
@@ -45,14 +41,11 @@ export async function gather(source: EvidenceSource): Promise<Evidence> {
       stored.set(`${topic}|${partition}`, commit?.offset ?? 0);
     }
   }
-  const file = join(scratch, 'engine-rows.json');
-  const program = join(import.meta.dirname, 'engine-rows.ts');
-  await promisify(execFile)(process.execPath, [program, dataDir, file], { timeout: 120_000 });
   return {
     clicks: await read(names.topic('clicks')),
     aggregates: await read(names.topic('aggregates')),
     quarantine: await read(names.topic('quarantine')),
     stored,
-    rows: JSON.parse(readFileSync(file, 'utf8')) as EngineRows,
+    rows: await readStoreRows(clickHouse),
   };
 }

@@ -82,7 +82,13 @@ ${plantedOf(planted)}`;
 }
 
 function stepRows(hits: ReadonlyMap<string, number>): string {
-  const names = [...stepPoints.map(({ name }) => name), 'ingest: anywhere', 'aggregator: anywhere', 'store: anywhere'];
+  const names = [
+    ...stepPoints.map(({ name }) => name),
+    'ingest: anywhere',
+    'aggregator: anywhere',
+    'sink: anywhere',
+    'restatement: anywhere',
+  ];
   const anywhere = [...hits.keys()].map(key => key.split(', ')[0] ?? '').filter(name => name.endsWith(': anywhere'));
   return [...new Set([...names, ...anywhere])]
     .map(name => {

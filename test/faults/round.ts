@@ -1,5 +1,5 @@
 /**
- * One round: the pipeline as real processes on a real broker and engine, load all the while, a storm of faults until each
+ * One round: the pipeline as real processes on a real broker and database, load all the while, a storm of faults until each
  * kind has struck often enough, then calm; and at last every promise is checked on what is left behind.
  */
 import { mkdirSync } from 'node:fs';
@@ -11,8 +11,10 @@ import { createKafka } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import { createLog } from '../../infra/log.ts';
 import { names as namesOf } from '../../infra/topics.ts';
+import { createTables } from '../support/clickhouse.ts';
 import { type BenchBroker, startBenchBroker } from './bench-broker.ts';
 import { checkAll, storedIsDurable } from './checks.ts';
+import { startDatabase } from './database.ts';
 import { gather } from './evidence.ts';
 import { createFaultBook, type FaultBook, type FaultGoal } from './fault-book.ts';
 import { openLedger, readLedger } from './ledger.ts';
@@ -22,6 +24,7 @@ import { quietPort } from './quiet-port.ts';
 import { startReader } from './reader.ts';
 import { booksBalance, comeToRest, recountAll } from './rest.ts';
 import { mountSmallDisk } from './small-disk.ts';
+import type { Role } from './step-points.ts';
 import { type Disturbance, disturbances } from './storm.ts';
 import { openReplyCutter, type ReplyCutter } from './tcp-proxy.ts';
 import { startVictim, type Victim } from './victim.ts';
@@ -90,6 +93,13 @@ export interface Stage {
 
 export const partitions = 4;
 
+const mains: Readonly<Record<Role, string>> = {
+  ingest: 'ingest/main.ts',
+  aggregator: 'aggregator/main.ts',
+  sink: 'aggregator/sink-main.ts',
+  'query-api': 'query-api/main.ts',
+};
+
 export async function runRound(goal: RoundGoal, scratch: string, say: (line: string) => void): Promise<RoundReport> {
   const startedAt = Date.now();
   mkdirSync(scratch, { recursive: true });
@@ -122,12 +132,13 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   const dataDir = join(scratch, 'store');
   mkdirSync(dataDir, { recursive: true });
   if (goal.diskFullMs > 0) stack.use(await mountSmallDisk(dataDir));
-  const env = envOf(goal, broker.proxied, dataDir);
-  const victimOf = async (name: string, main: string): Promise<Victim> => {
-    const role = main.startsWith('ingest') ? 'ingest' : main.startsWith('aggregator') ? 'aggregator' : 'store';
+  const database = stack.use(await startDatabase(dataDir));
+  await createTables({ ...database.env });
+  const env = { ...envOf(goal, broker.proxied), ...database.env };
+  const victimOf = async (name: string, role: Role): Promise<Victim> => {
     return startVictim({
       name,
-      main,
+      main: mains[role],
       port: await quietPort(),
       env,
       scratch,
@@ -136,16 +147,14 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
       onExit: reason => exits.push(reason),
     });
   };
-  const store = stack.use(await victimOf('store', 'query-api/store-main.ts'));
+  const queryApi = stack.use(await victimOf('query-api', 'query-api'));
+  const sink = stack.use(await victimOf('sink', 'sink'));
   const aggregators = [
-    stack.use(await victimOf('aggregator-1', 'aggregator/main.ts')),
-    stack.use(await victimOf('aggregator-2', 'aggregator/main.ts')),
+    stack.use(await victimOf('aggregator-1', 'aggregator')),
+    stack.use(await victimOf('aggregator-2', 'aggregator')),
   ];
-  const ingests = [
-    stack.use(await victimOf('ingest-1', 'ingest/main.ts')),
-    stack.use(await victimOf('ingest-2', 'ingest/main.ts')),
-  ];
-  const victims = [store, ...aggregators, ...ingests];
+  const ingests = [stack.use(await victimOf('ingest-1', 'ingest')), stack.use(await victimOf('ingest-2', 'ingest'))];
+  const victims = [queryApi, sink, ...aggregators, ...ingests];
   const httpCutters: ReplyCutter[] = [];
   for (const ingest of ingests) {
     httpCutters.push(stack.use(await openReplyCutter('http', await quietPort(), Number(new URL(ingest.url).port))));
@@ -156,7 +165,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   const ledgerFile = join(scratch, 'ledger.jsonl');
   using ledger = openLedger(ledgerFile);
   const lateMinute = Date.now() - (Date.now() % 60_000) - 3 * 3_600_000;
-  const reader = startReader(store.url, [lateMinute, lateMinute + 60_000]);
+  const reader = startReader(queryApi.url, [lateMinute, lateMinute + 60_000]);
   load = startLoad({ urls: httpCutters.map(({ port }) => `http://127.0.0.1:${port}`), ledger, name: 'ad' });
   const producer = stack.use(createProducer(kafka, { acks: -1, timeoutMs: 10_000 }));
   await sleep(2_000);
@@ -170,7 +179,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
     victims,
     load,
     dataDir,
-    newAggregator: () => victimOf('aggregator-3', 'aggregator/main.ts'),
+    newAggregator: () => victimOf('aggregator-3', 'aggregator'),
     poison: serial => poison(producer, names.topic('clicks'), partitions, serial),
     note: text => notes.push(text),
     struck(what) {
@@ -201,25 +210,26 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   for (const victim of [...aggregators, ...ingests]) await victim.kill();
 
   // While the storm's traces are fresh: what the sinks have committed must be in the tables.
-  await store.down('SIGKILL');
-  const source = { brokers: broker.direct, admin, names, partitions, dataDir, scratch };
+  await sink.down('SIGKILL');
+  await database.bounce();
+  const source = { brokers: broker.direct, admin, names, partitions, clickHouse: database.env };
   const violations = storedIsDurable(await gather(source)).map(text => `after kill -9: ${text}`);
-  store.up();
+  sink.up();
 
   await load.stop();
   const healedAt = Date.now();
   const lastClickAt = Date.now();
   await Promise.all(victims.map(victim => victim.ready(90_000)));
-  const rest = await comeToRest(store.url, lastClickAt);
+  const rest = await comeToRest(queryApi.url, lastClickAt);
   if (rest.problem !== undefined) violations.push(`I8 comes to rest: ${rest.problem}\n${logsOf(victims)}`);
-  violations.push(...(await recountAll(store.url, lateMinute - 60_000, rest.finalUntil)));
-  violations.push(...(await booksBalance(store.url)));
-  const alarm = /^.*rows DIFFER from counters.*$/m.exec(store.logs())?.[0];
+  violations.push(...(await recountAll(queryApi.url, lateMinute - 60_000, rest.finalUntil)));
+  violations.push(...(await booksBalance(queryApi.url)));
+  const alarm = /^.*rows DIFFER from counters.*$/m.exec(queryApi.logs())?.[0];
   if (alarm !== undefined) violations.push(`I5 false alarm: ${alarm}`);
   say(`${goal.name}: at rest ${seconds(Date.now() - healedAt)} s after the storm`);
 
   const seen = await reader.stop();
-  await store.down('SIGTERM');
+  await sink.down('SIGTERM');
   const evidence = await gather(source);
   const clicks = readLedger(ledgerFile);
   violations.push(...checkAll(clicks, evidence, seen, goal.guarantee === 'exactly_once'));
@@ -252,11 +262,10 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   };
 }
 
-function envOf({ guarantee }: RoundGoal, brokers: string, dataDir: string): Record<string, string> {
+function envOf({ guarantee }: RoundGoal, brokers: string): Record<string, string> {
   return {
     LOG_LEVEL: 'info',
     KAFKA_BROKERS: brokers,
-    DATA_DIR: dataDir,
     AGGREGATOR_GUARANTEE: guarantee,
     AGGREGATOR_SESSION_TIMEOUT_MS: '4000',
     SINK_SESSION_TIMEOUT_MS: '6000',

@@ -5,7 +5,7 @@
  */
 import type { SourceEdit } from '../mutations/mutations.ts';
 
-export type Role = 'ingest' | 'aggregator' | 'store';
+export type Role = 'ingest' | 'aggregator' | 'sink' | 'query-api';
 
 /** kill: SIGKILL to itself; stop: SIGSTOP; fail: an error is thrown there, as if the answer had been lost. */
 export type Action = 'kill' | 'stop' | 'fail';
@@ -15,6 +15,8 @@ export interface StepPoint extends SourceEdit {
   /** Only those where an error means a lost answer, and nothing else, can `fail`. */
   readonly actions: readonly Action[];
 }
+
+const rolesByPrefix: Readonly<Record<string, Role>> = { ingest: 'ingest', aggregator: 'aggregator', sink: 'sink' };
 
 const killOrStop: readonly Action[] = ['kill', 'stop'];
 
@@ -70,7 +72,7 @@ export const stepPoints: readonly StepPoint[] = [
   before('restatement: nothing written', changes, "await insertRows(clickhouse, 'restatement', rows);"),
   before('restatement: told, not visible', changes, "await insertRows(clickhouse, 'recounted_minute', visible);"),
   after('restatement: visible, not settled', changes, "await insertRows(clickhouse, 'recounted_minute', visible);"),
-  before('restatement: visible, not copied', changes, 'await clickhouse.longCommand('),
+  before('restatement: visible, not copied', changes, 'await clickhouse.command('),
   before('restatement: copied, not settled', changes, 'await sayThatSettled(clickhouse, minutes);'),
 ];
 
@@ -98,7 +100,6 @@ function call(name: string): string {
 }
 
 function point(name: string, file: string, anchor: string, replacement: string): StepPoint {
-  const prefix = name.split(':')[0];
-  const role = prefix === 'ingest' || prefix === 'aggregator' ? prefix : 'store';
+  const role = rolesByPrefix[name.split(':')[0] ?? ''] ?? 'query-api';
   return { name, file, edits: [[anchor, replacement]], role, actions: killOrStop };
 }

@@ -107,30 +107,30 @@ async function records({ goal, poison, isOver, struck, count }: Stage): Promise<
   }
 }
 
-/** The store's directory is a small file system of its own, which is filled to the last byte. */
+/** The database's directory is a small file system of its own, which is filled to the last byte. */
 async function disk({ goal, dataDir, victims, struck, note, calmed }: Stage): Promise<void> {
   if (goal.diskFullMs === 0) return;
   await calmed();
   const filler = join(dataDir, 'filler');
-  const store = victims.find(victim => victim.name === 'store');
-  const log = store?.logs().length ?? 0;
+  const sink = victims.find(victim => victim.name === 'sink');
+  const log = sink?.logs().length ?? 0;
   await fill(filler);
   struck('disk full');
   await sleep(goal.diskFullMs);
-  const said = store
+  const said = sink
     ?.logs()
     .slice(log)
     .match(/No space left|NOT_ENOUGH_SPACE|Cannot reserve/)?.[0];
   rmSync(filler, { force: true });
   const freedAt = Date.now();
   const isReady = () =>
-    fetch(`${store?.url}/readyz`).then(
+    fetch(`${sink?.url}/readyz`).then(
       answer => answer.ok,
       () => false,
     );
   while (!(await isReady()) && Date.now() - freedAt < 60_000) await sleep(200);
   note(
-    `disk full for ${goal.diskFullMs / 1_000} s: the store ${said === undefined ? 'did not say so' : `said "${said}"`}; ` +
+    `disk full for ${goal.diskFullMs / 1_000} s: the sink ${said === undefined ? 'did not say so' : `said "${said}"`}; ` +
       `it was ready again ${((Date.now() - freedAt) / 1_000).toFixed(1)} s after there was space`,
   );
 }

@@ -95,10 +95,10 @@ it('is balanced while nothing is lost, and rings as soon as one acknowledged bat
   const after = await told(140);
   expect(after.conservation).toMatchObject({ received: 135, unacknowledged: 0, missing: 5, balanced: false });
   expect(after.partitions.map(({ missing }) => missing)).toEqual([0, 0, 5, 0]);
-  const command = await adclicks({ ADCLICKS_QUERY_API_URL: pipeline.store.url }, 'status');
+  const command = await adclicks({ ADCLICKS_QUERY_API_URL: pipeline.queryApi.url }, 'status');
   expect(command).toMatchObject({ code: 3, stdout: expect.stringContaining('5 MISSING') });
   await eventually('the alarm', async () => {
-    const gauges = (await scrape(pipeline.store.url)).filter(({ name }) => name === 'adclicks_missing_clicks');
+    const gauges = (await scrape(pipeline.queryApi.url)).filter(({ name }) => name === 'adclicks_missing_clicks');
     return gauges.some(({ labels, value }) => labels['partition'] === '2' && value === 5);
   });
 

@@ -31,7 +31,7 @@ afterAll(async () => {
 });
 
 const run = (...args: readonly string[]): Promise<Ended> =>
-  adclicks({ ADCLICKS_QUERY_API_URL: pipeline.store.url, ADCLICKS_INGEST_URL: pipeline.ingest.url }, ...args);
+  adclicks({ ADCLICKS_QUERY_API_URL: pipeline.queryApi.url, ADCLICKS_INGEST_URL: pipeline.ingest.url }, ...args);
 
 /** Polls a command until its answer fits. */
 const answer = <T>(what: string, args: readonly string[], fits: (answer: T) => boolean): Promise<T> =>

@@ -6,7 +6,7 @@ import { createLog } from '../../infra/log.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { describeBroker, describeStore } from '../simulation/contract.ts';
 import { startTestBroker } from '../support/broker.ts';
-import { openTemporaryEngine } from '../support/temporary-engine.ts';
+import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 
 const log = createLog('contract', 'silent');
 
@@ -17,7 +17,7 @@ describeBroker('the real broker', async () => {
 });
 
 describeStore('the real engine', async () => {
-  const { clickhouse, ...engine } = await openTemporaryEngine();
+  const { clickhouse, ...engine } = await openTemporaryClickHouse();
   await migrate(clickhouse, log);
   const settings = 'SETTINGS output_format_json_quote_64bit_integers=0';
   return {

@@ -125,7 +125,7 @@ describe('partitions that become more', () => {
     const told = await partitionsNow();
     expect([told.now, told.difference]).toEqual([before, expect.stringContaining('adclicks partitions --to 7')]);
     await eventually('it is said in the log', () => second.logs().includes('clicks has 7, 4 are recorded and used'));
-    const { stdout, code } = await adclicks({}, 'partitions', '--url', pipeline.store.url);
+    const { stdout, code } = await adclicks({}, 'partitions', '--url', pipeline.queryApi.url);
     expect([code, stdout]).toEqual([3, expect.stringContaining('adclicks partitions --to 7')]);
     const status = await eventually('counted', async () => {
       const now = await statusNow();
@@ -149,7 +149,7 @@ describe('partitions that become more', () => {
     const seen = { ready: 0, notReady: [] as string[], watermarks: [] as (string | null)[] };
     const sampling = (async () => {
       while (isGrowing) {
-        for (const { url } of [pipeline.ingest, second, pipeline.aggregator, pipeline.store]) {
+        for (const { url } of [pipeline.ingest, second, pipeline.aggregator, pipeline.sink, pipeline.queryApi]) {
           const response = await fetch(`${url}/readyz`);
           if (response.ok) seen.ready++;
           else seen.notReady.push(await response.text());
@@ -165,7 +165,7 @@ describe('partitions that become more', () => {
         '--to',
         String(after),
         '--url',
-        pipeline.store.url,
+        pipeline.queryApi.url,
         '--json',
       );
       expect(code).toBe(0);
@@ -175,9 +175,9 @@ describe('partitions that become more', () => {
       from = Date.parse(grown.recorded[1]!.from ?? '');
       expect(from).toBeGreaterThan(Date.now() + 20_000);
       // Asked again: the same, and no second announcement.
-      const again = await adclicks({}, 'partitions', '--to', String(after), '--url', pipeline.store.url, '--json');
+      const again = await adclicks({}, 'partitions', '--to', String(after), '--url', pipeline.queryApi.url, '--json');
       expect(JSON.parse(again.stdout).recorded).toEqual(grown.recorded);
-      const shrink = await adclicks({}, 'partitions', '--to', '8', '--url', pipeline.store.url);
+      const shrink = await adclicks({}, 'partitions', '--to', '8', '--url', pipeline.queryApi.url);
       expect([shrink.code, shrink.stderr]).toEqual([1, expect.stringContaining('must be at least 12')]);
       await sleep(Math.max(0, from + 12_000 - Date.now()));
     } finally {
@@ -247,7 +247,8 @@ describe('partitions that become more', () => {
       return Date.parse(now.conservation.rows?.checked_at ?? '') > at && now;
     });
     expect(conservation).toMatchObject({ balanced: true, rows: { difference: 0 } });
-    for (const service of [pipeline.ingest, second, pipeline.aggregator, pipeline.store]) await service.ready();
+    for (const service of [pipeline.ingest, second, pipeline.aggregator, pipeline.sink, pipeline.queryApi])
+      await service.ready();
   });
 
   it('are refused by a process that finds fewer than are recorded', async () => {
@@ -263,7 +264,7 @@ describe('partitions that become more', () => {
       ),
     );
     await admin.disconnect();
-    for (const service of [pipeline.ingest, second, pipeline.aggregator, pipeline.store]) {
+    for (const service of [pipeline.ingest, second, pipeline.aggregator, pipeline.sink, pipeline.queryApi]) {
       const answer = await eventually('not ready', async () => {
         const response = await fetch(`${service.url}/readyz`);
         return response.status === 503 && (await response.text());
@@ -276,7 +277,7 @@ describe('partitions that become more', () => {
       body: JSON.stringify([fresh()]),
     });
     expect(refused.status).toBe(503);
-    const { code } = await adclicks({}, 'partitions', '--to', String(after), '--url', pipeline.store.url);
+    const { code } = await adclicks({}, 'partitions', '--to', String(after), '--url', pipeline.queryApi.url);
     expect(code).toBe(0);
     for (const service of [pipeline.ingest, second]) await service.ready();
     await accept(second, [fresh()]);

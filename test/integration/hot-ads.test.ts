@@ -144,7 +144,7 @@ describe('a hot ad', () => {
       expect(answer, new Date(minute).toISOString()).toMatchObject({ count: ours, state: 'final' });
     }
     // A replay counts anew from raw clicks, and knows nothing of rules.
-    const asked = await fetch(`${pipeline.store.url}/v1/replays`, {
+    const asked = await fetch(`${pipeline.queryApi.url}/v1/replays`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ from: new Date(first).toISOString(), to: new Date(last).toISOString(), apply: false }),

@@ -41,7 +41,7 @@ async function post(): Promise<void> {
 
 async function startReplay(): Promise<string> {
   const to = Math.floor(Date.now() / minuteMs) * minuteMs - 10 * minuteMs;
-  const response = await fetch(`${pipeline.store.url}/v1/replays`, {
+  const response = await fetch(`${pipeline.queryApi.url}/v1/replays`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ from: to - 5 * minuteMs, to }),

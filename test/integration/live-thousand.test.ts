@@ -21,7 +21,7 @@ import { routeLive } from '../../query-api/routes/live.ts';
 import { createStatedReading } from '../../query-api/stated-rows.ts';
 import { fillDashboard } from '../support/dashboard-data.ts';
 import { type LiveClient, listenLive } from '../support/live-client.ts';
-import { openTemporaryEngine } from '../support/temporary-engine.ts';
+import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 import { eventually } from '../support/wait.ts';
 
 const thousand = 1_000;
@@ -33,7 +33,7 @@ let url: string;
 let ballast = 0;
 
 beforeAll(async () => {
-  const { clickhouse } = stack.use(await openTemporaryEngine());
+  const { clickhouse } = stack.use(await openTemporaryClickHouse());
   await migrate(clickhouse, log);
   await fillDashboard(clickhouse, Date.now());
   const live = stack.use(openFeed(clickhouse));

@@ -122,7 +122,7 @@ describe('pipeline', () => {
     });
   });
 
-  it('counts exactly while aggregator and store are killed and the broker is restarted, and balances', async () => {
+  it('counts exactly while aggregator, sink and query API are killed and the broker is restarted, and balances', async () => {
     const stream = clickStream({ ads: 200, seed: 31 });
     const since = minuteOf(Date.now() - 60_000);
     const post = (clicks: ReturnType<typeof stream.take>) =>
@@ -139,9 +139,10 @@ describe('pipeline', () => {
     const faults: Record<number, () => Promise<unknown>> = {
       40: () => pipeline.aggregator.kill().then(() => pipeline.restart('aggregator')),
       80: () => {
-        logs += pipeline.store.logs();
-        return pipeline.store.kill().then(() => pipeline.restart('store'));
+        logs += pipeline.queryApi.logs();
+        return pipeline.queryApi.kill().then(() => pipeline.restart('queryApi'));
       },
+      100: () => pipeline.sink.kill().then(() => pipeline.restart('sink')),
       120: () => pipeline.broker.kill().then(() => pipeline.broker.restart()),
     };
     for (let i = 0; i < 160; i++) {
@@ -149,7 +150,7 @@ describe('pipeline', () => {
       await post(stream.take(50));
       await sleep(25);
     }
-    await Promise.all([pipeline.aggregator.ready(60_000), pipeline.store.ready(60_000)]);
+    await Promise.all([pipeline.aggregator, pipeline.sink, pipeline.queryApi].map(service => service.ready(60_000)));
     const truth = new Map<string, number>();
     for (const [key, count] of stream.truth) {
       const ad = key.split('|')[0] ?? '';
@@ -180,7 +181,7 @@ describe('pipeline', () => {
       return Date.parse(status.conservation.rows?.checked_at ?? '') > restedAt && status.conservation;
     });
     expect(rows).toMatchObject({ difference: 0, differences: [] });
-    expect(logs + pipeline.store.logs()).not.toContain('rows DIFFER from counters');
+    expect(logs + pipeline.queryApi.logs()).not.toContain('rows DIFFER from counters');
   });
 
   it('shows no lag anywhere once all is counted, not even where the log ends in an aborted transaction', async () => {
@@ -189,7 +190,7 @@ describe('pipeline', () => {
     await transaction.send('quarantine', 'never', 3);
     await transaction.abort();
     const lags = await eventually('no lag', async () => {
-      const text = await (await fetch(`${pipeline.store.url}/metrics`)).text();
+      const text = await (await fetch(`${pipeline.queryApi.url}/metrics`)).text();
       const found = [...text.matchAll(/^adclicks_(lag_records|sink_lag_records)\{(.*)\} (.*)$/gm)];
       return found.length > 0 && found.every(([, , , value]) => value === '0') && found;
     });

@@ -33,7 +33,7 @@ const countOf = (ad: string, from: number, to: number, more = '') =>
   pipeline.get<Answer>(`/v1/ads/${ad}/aggregated_count?from=${from}&to=${to}${more}`);
 
 async function startReplay(body: object): Promise<Job> {
-  const response = await fetch(`${pipeline.store.url}/v1/replays`, {
+  const response = await fetch(`${pipeline.queryApi.url}/v1/replays`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body),
@@ -141,7 +141,7 @@ describe('clicks posted three days late', () => {
   it('leave nothing for a replay to change, nor for a reconciliation to find', { timeout: 120_000 }, async () => {
     const replay = await jobEnded((await startReplay({ from, to, apply: true })).id);
     expect(replay).toMatchObject({ state: 'done', diff: { cells: 0 } });
-    const response = await fetch(`${pipeline.store.url}/v1/reconciliations`, {
+    const response = await fetch(`${pipeline.queryApi.url}/v1/reconciliations`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ from, to }),
@@ -174,9 +174,9 @@ describe('a store that is killed while it restates', () => {
     const total = async () => (await answered(truth, from, to)).values().reduce((a, b) => a + b, 0);
     const job = await eventually('a restatement begins', restating, 120_000);
     await eventually(`job ${job.id} has begun to write`, async () => (await total()) > 0, 60_000);
-    await pipeline.store.kill();
-    await pipeline.restart('store');
-    await pipeline.store.ready(60_000);
+    await pipeline.queryApi.kill();
+    await pipeline.restart('queryApi');
+    await pipeline.queryApi.ready(60_000);
     expect((await jobEnded(job.id)).state).toBe('done');
     await eventually('no restatement is left', async () => (await restating()) === undefined, 120_000);
     await eventually('all counted', async () => (await total()) === clicks.length, 120_000);

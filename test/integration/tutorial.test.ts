@@ -55,7 +55,7 @@ const asks = (script: string) => !/ -d | --data-binary | feed /.test(script);
 it('prints what it shows, block by block', { timeout: 300_000 }, async () => {
   expect(blocks.length).toBeGreaterThan(10);
   await using shell = openShell({
-    ADCLICKS_QUERY_API_URL: pipeline.store.url,
+    ADCLICKS_QUERY_API_URL: pipeline.queryApi.url,
     ADCLICKS_INGEST_URL: pipeline.ingest.url,
   });
   const { bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -63,7 +63,7 @@ it('prints what it shows, block by block', { timeout: 300_000 }, async () => {
   for (const { script, shown } of blocks) {
     const here = script
       .replaceAll('localhost:8080', new URL(pipeline.ingest.url).host)
-      .replaceAll('localhost:8081', new URL(pipeline.store.url).host);
+      .replaceAll('localhost:8081', new URL(pipeline.queryApi.url).host);
     let printed = await shell.run(here);
     if (shown === undefined) continue;
     const what = () => `${script}printed\n${printed}\nnot\n${shown}\n${shell.errors()}`;

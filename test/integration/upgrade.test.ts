@@ -2,8 +2,10 @@
  * Two releases side by side, on a real broker and a real ClickHouse: the one before and this one, upgraded and set back
  * in both orders under load; and this one beside a later one that writes what this one cannot read.
  */
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openClickHouse } from '../../infra/clickhouse.ts';
 import { ClickHouseConfig, KafkaConfig, loadConfig } from '../../infra/config.ts';
@@ -41,7 +43,8 @@ afterAll(async () => {
 type Version = 'before' | 'this' | 'later';
 
 const programs = {
-  store: ['query-api/store-main.ts', 'QUERY_API_PORT'],
+  sink: ['aggregator/sink-main.ts', 'SINK_PORT'],
+  queryApi: ['query-api/main.ts', 'QUERY_API_PORT'],
   aggregator: ['aggregator/main.ts', 'AGGREGATOR_PORT'],
   ingest: ['ingest/main.ts', 'INGEST_PORT'],
 } as const;
@@ -84,7 +87,14 @@ async function openPipeline(prefix: string) {
       if (isReady) await service.ready(60_000);
       return service;
     },
-    /** For the test itself, once no process has it open. */
+    /** As an operator does before the processes of a release start: only ever forwards. */
+    async setUp(version: Version): Promise<void> {
+      const { directory } = versions[version];
+      await promisify(execFile)(process.execPath, [join(directory, 'infra/setup-main.ts')], {
+        env: { PATH: process.env['PATH'], ...env, PARTITIONS: String(partitions) },
+      });
+    },
+    /** For the test itself. */
     openStore: () => openClickHouse(loadConfig(ClickHouseConfig, env), { readers: 1 }),
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),
   };
@@ -99,15 +109,15 @@ interface Status {
   };
 }
 
-async function statusOf(store: Service): Promise<Status | undefined> {
-  const response = await fetch(`${store.url}/v1/status`).catch(() => undefined);
+async function statusOf(queryApi: Service): Promise<Status | undefined> {
+  const response = await fetch(`${queryApi.url}/v1/status`).catch(() => undefined);
   return response?.ok ? ((await response.json()) as Status) : undefined;
 }
 
-async function counts(store: Service, more: number, phase: string): Promise<void> {
-  const before = await eventually(`status, ${phase}`, () => statusOf(store));
+async function counts(queryApi: Service, more: number, phase: string): Promise<void> {
+  const before = await eventually(`status, ${phase}`, () => statusOf(queryApi));
   await eventually(`${more} more clicks counted, ${phase}`, async () => {
-    const now = await statusOf(store);
+    const now = await statusOf(queryApi);
     return now !== undefined && now.conservation.counted - before.conservation.counted >= more;
   });
 }
@@ -146,42 +156,55 @@ const trouble = /halted|CANNOT be read|passed over|does not begin with|rows DIFF
 it(`counts each click once while ${previousRelease.version} and ${release} take turns, in both orders, up and down`, async () => {
   expect(release).not.toBe(previousRelease.version);
   await using pipeline = await openPipeline('upgrade-');
-  let store = await pipeline.start('store', 'before');
+  await pipeline.setUp('before');
+  let queryApi = await pipeline.start('queryApi', 'before');
+  let sink = await pipeline.start('sink', 'before');
   let aggregator = await pipeline.start('aggregator', 'before');
   const ingests = await Promise.all([pipeline.start('ingest', 'before'), pipeline.start('ingest', 'this')]);
   const since = Date.now();
   const stream = clickStream({ ads: 200, seed: 47 });
   const load = keepPosting(stream, ingests);
-  await counts(store, 300, 'with the release before alone');
+  await counts(queryApi, 300, 'with the release before alone');
 
   // As in a rolling upgrade: for a while both share the partitions.
   const replaceAggregator = async (version: Version) => {
     const next = await pipeline.start('aggregator', version);
-    await counts(store, 200, `with aggregators of both releases, ${version} the newer one`);
+    await counts(queryApi, 200, `with aggregators of both releases, ${version} the newer one`);
     expect(await aggregator.stop()).toBe(0);
     aggregator = next;
-    await counts(store, 300, `after the aggregator is of the release ${version}`);
+    await counts(queryApi, 300, `after the aggregator is of the release ${version}`);
   };
-  // One alone may open the embedded engine.
-  const replaceStore = async (version: Version) => {
-    expect(await store.stop()).toBe(0);
-    store = await pipeline.start('store', version);
-    await counts(store, 300, `after the store is of the release ${version}`);
+  const replaceSink = async (version: Version) => {
+    const next = await pipeline.start('sink', version);
+    await counts(queryApi, 200, `with sinks of both releases, ${version} the newer one`);
+    expect(await sink.stop()).toBe(0);
+    sink = next;
+    await counts(queryApi, 300, `after the sink is of the release ${version}`);
+  };
+  const replaceQueryApi = async (version: Version) => {
+    const next = await pipeline.start('queryApi', version);
+    expect(await queryApi.stop()).toBe(0);
+    queryApi = next;
+    await counts(queryApi, 300, `after the query API is of the release ${version}`);
   };
   await replaceAggregator('this');
-  await replaceStore('this');
+  await pipeline.setUp('this');
+  await replaceSink('this');
+  await replaceQueryApi('this');
   await replaceAggregator('before');
-  await replaceStore('before');
-  await replaceStore('this');
+  await replaceSink('before');
+  await replaceQueryApi('before');
+  await replaceSink('this');
   await replaceAggregator('this');
+  await replaceQueryApi('this');
   await load.end();
 
   await eventually('all clicks counted', async () => {
-    const { conservation } = (await statusOf(store)) ?? {};
+    const { conservation } = (await statusOf(queryApi)) ?? {};
     const isRested = conservation?.rows && Date.parse(conservation.rows.checked_at) > Date.now() - 5_000;
     return isRested && conservation.counted >= stream.distinct && conservation.rows?.difference === 0;
   });
-  expect((await statusOf(store))?.conservation).toMatchObject({ counted: stream.distinct, balanced: true });
+  expect((await statusOf(queryApi))?.conservation).toMatchObject({ counted: stream.distinct, balanced: true });
   const said = pipeline.started.flatMap(({ title, service }) =>
     service
       .logs()
@@ -190,8 +213,7 @@ it(`counts each click once while ${previousRelease.version} and ${release} take 
       .map(line => `${title}: ${line}`),
   );
   expect(said).toEqual([]);
-  await Promise.all([aggregator, ...ingests].map(service => service.stop()));
-  await store.stop();
+  await Promise.all([aggregator, sink, queryApi, ...ingests].map(service => service.stop()));
 
   await using clickhouse = await pipeline.openStore();
   const cells = await clickhouse.query<{ ad_id: string; m: number; n: number }>(
@@ -210,9 +232,11 @@ it('stands before what a later release has written, counts and stores all else, 
     const value = formatLine(click({ adId: `ad-${partition}`, clickedAt: Date.now() }));
     return producer.send('later-clicks', [{ partition, value, ...(headers ? { headers } : {}) }]);
   };
-  let [store, aggregator] = await Promise.all([pipeline.start('store', 'this'), pipeline.start('aggregator', 'this')]);
+  await pipeline.setUp('this');
+  const queryApi = await pipeline.start('queryApi', 'this');
+  let [sink, aggregator] = await Promise.all([pipeline.start('sink', 'this'), pipeline.start('aggregator', 'this')]);
   const counted = async (clicks: number) =>
-    eventually(`${clicks} clicks counted`, async () => (await statusOf(store))?.conservation.counted === clicks);
+    eventually(`${clicks} clicks counted`, async () => (await statusOf(queryApi))?.conservation.counted === clicks);
   const standing = async (service: Service, ...places: readonly string[]) => {
     const found = (await scrape(service.url)).filter(
       ({ name, value }) => name === 'adclicks_format_unknown' && value === 1,
@@ -233,31 +257,28 @@ it('stands before what a later release has written, counts and stores all else, 
   for (let i = 0; i < 3; i++) await post(1);
   await counted(4);
   await eventually('aggregator and raw sink stand', async () => {
-    const isAt = [
-      standing(aggregator, 'aggregator later-clicks[0]'),
-      standing(store, 'later-sink-raw later-clicks[0]'),
-    ];
+    const isAt = [standing(aggregator, 'aggregator later-clicks[0]'), standing(sink, 'later-sink-raw later-clicks[0]')];
     return (await Promise.all(isAt)).every(Boolean);
   });
-  for (const service of [aggregator, store]) {
+  for (const service of [aggregator, sink]) {
     expect(await readiness(service)).toMatch(
       /^503 .*topic later-clicks, partition 0, offset \d+: header adclicks_format .*2/,
     );
   }
 
-  // The one that writes what the store cannot read: its rows wait.
+  // The one that writes what the sink cannot read: its rows wait.
   await aggregator.stop();
   aggregator = await pipeline.start('aggregator', 'later');
   await post(1);
   await eventually('the sink of rows stands', () =>
-    standing(store, 'later-sink-aggregates later-aggregates[0]', 'later-sink-aggregates later-aggregates[1]'),
+    standing(sink, 'later-sink-aggregates later-aggregates[0]', 'later-sink-aggregates later-aggregates[1]'),
   );
-  expect((await statusOf(store))?.conservation.counted).toBe(4);
+  expect((await statusOf(queryApi))?.conservation.counted).toBe(4);
 
-  await store.stop();
-  store = await pipeline.start('store', 'later');
+  await sink.stop();
+  sink = await pipeline.start('sink', 'later');
   await counted(7);
-  const { conservation } = await eventually('status', () => statusOf(store));
+  const { conservation } = await eventually('status', () => statusOf(queryApi));
   expect(conservation).toMatchObject({ duplicates: 0, balanced: true });
   expect(await readiness(aggregator)).toMatch(/^200/);
 });

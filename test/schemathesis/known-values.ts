@@ -53,8 +53,8 @@ function rangeOf(time: number, minutes: number): [string, string] {
   return [new Date(from).toISOString(), new Date(from + minutes * 60_000).toISOString()];
 }
 
-async function startJob({ store }: TestPipeline, kind: string, range: KnownValues['ranges'][number] | undefined) {
-  const response = await fetch(`${store.url}/v1/${kind}`, {
+async function startJob({ queryApi }: TestPipeline, kind: string, range: KnownValues['ranges'][number] | undefined) {
+  const response = await fetch(`${queryApi.url}/v1/${kind}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ from: range?.[0], to: range?.[1] }),

@@ -34,7 +34,7 @@ async function main(): Promise<number> {
   const known = await knownValues(pipeline, given.seed);
   const services = [
     // What listens is never done, so no request of it could end: /v1/live has tests of its own.
-    { name: 'query-api', url: pipeline.store.url, without: ['listen', 'growPartitions'] },
+    { name: 'query-api', url: pipeline.queryApi.url, without: ['listen', 'growPartitions'] },
     { name: 'ingest', url: pipeline.ingest.url, without: [] },
   ];
   let failed = 0;

@@ -80,7 +80,7 @@ function createStore(step: () => Promise<void>) {
         if (sql.includes('AS unsettled')) return [{ visible: recounted.size, unsettled: unsettled().length }];
         return sql.includes('count() AS n') ? [{ n: rowsOf(unsettled()).length }] : unsettled();
       },
-      async longCommand() {
+      async command() {
         for (const row of rowsOf(unsettled())) {
           await pause();
           adMinute.set(row.ad_id, newer(adMinute.get(row.ad_id)!, countedOf(row)));

@@ -1,6 +1,6 @@
 /**
- * A real ClickHouse for one test file: a server in a container where a Docker daemon has the image at hand, else the
- * embedded engine with a temporary directory, opened by the process under test. Either way it is told by settings.
+ * A real ClickHouse server for one test file: in a container where a Docker daemon has the image at hand, else the one
+ * that `npm start` brings, with a temporary directory. Either way it is told by settings.
  */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -8,10 +8,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { GenericContainer, Wait } from 'testcontainers';
+import { openClickHouse } from '../../infra/clickhouse.ts';
+import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
+import { startClickHouse } from '../../infra/embedded/clickhouse.ts';
+import { freePort } from '../../infra/embedded/ports.ts';
+import { createLog } from '../../infra/log.ts';
+import { migrate } from '../../infra/migrate.ts';
 
 export interface TestClickHouse extends AsyncDisposable {
-  /** For the process that opens it. */
+  /** For the processes that use it. */
   readonly env: Readonly<Record<string, string>>;
+  /** 0: in a container. */
+  readonly pid: number;
 }
 
 const image = 'clickhouse/clickhouse-server:26.7';
@@ -19,16 +27,31 @@ const password = 'test-only';
 
 export async function startTestClickHouse(): Promise<TestClickHouse> {
   const inContainer = await hasImage();
-  console.log(`test ClickHouse: ${inContainer ? 'container' : 'embedded engine'}`);
-  return inContainer ? startContainer() : temporaryDirectory();
+  console.log(`test ClickHouse: ${inContainer ? 'container' : 'embedded server'}`);
+  return inContainer ? await startContainer() : await startEmbedded();
 }
 
-function temporaryDirectory(): TestClickHouse {
-  const directory = mkdtempSync(join(tmpdir(), 'test-clickhouse-'));
+/** As before a release starts. `env`: also of a container, or of a server of one's own. */
+export async function createTables(env: NodeJS.ProcessEnv): Promise<void> {
+  await using clickhouse = openClickHouse(loadConfig(ClickHouseConfig, env), { readers: 1 });
+  await migrate(clickhouse, createLog('test', 'error'));
+}
+
+async function startEmbedded(): Promise<TestClickHouse> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'test-clickhouse-'));
+  const server = await startClickHouse({
+    ...{ dataDir, memoryMb: 4_096 },
+    httpPort: await freePort(),
+    tcpPort: await freePort(),
+  });
   return {
-    env: { DATA_DIR: directory },
+    env: { ...server.env },
+    pid: server.pid,
     async [Symbol.asyncDispose]() {
-      rmSync(directory, { recursive: true, force: true });
+      // Nothing of it is read again: no reason to wait for a good end.
+      process.kill(server.pid, 'SIGKILL');
+      await server.exited;
+      rmSync(dataDir, { recursive: true, force: true });
     },
   };
 }
@@ -44,6 +67,7 @@ async function startContainer(): Promise<TestClickHouse> {
       CLICKHOUSE_URL: `http://${container.getHost()}:${container.getMappedPort(8123)}`,
       CLICKHOUSE_PASSWORD: password,
     },
+    pid: 0,
     async [Symbol.asyncDispose]() {
       await container.stop({ timeout: 0 });
     },

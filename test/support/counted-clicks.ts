@@ -10,7 +10,7 @@ import type { HotAdRule } from '../../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
 import type { SinkPosition } from '../../query-api/counted-log.ts';
-import { openTemporaryEngine } from './temporary-engine.ts';
+import { openTemporaryClickHouse } from './temporary-clickhouse.ts';
 
 export type CountedClicks = Awaited<ReturnType<typeof openCountedClicks>>;
 
@@ -21,7 +21,7 @@ export async function openCountedClicks(
   rules: () => readonly HotAdRule[] = () => [],
   sinkPositions: () => readonly SinkPosition[] = () => [],
 ) {
-  const engine = await openTemporaryEngine();
+  const engine = await openTemporaryClickHouse();
   const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
   await migrate(engine.clickhouse, log);
   // Rows are of a fixed day, and merges drop those whose time to live is over.

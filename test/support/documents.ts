@@ -53,7 +53,6 @@ export async function queryApi(env: Record<string, string> = {}): Promise<Http> 
       query: nothing,
       queryLines: nothing,
       command: nothing,
-      longCommand: nothing,
       stream: () => Readable.from([]),
       insert: nothing,
       disks: nothing,

@@ -1,4 +1,4 @@
-/** The whole pipeline for one test file, on a real broker and a real ClickHouse: ingest, aggregator and store as processes. */
+/** The whole pipeline for one test file, on a real broker and a real ClickHouse: ingest, aggregator, sink and query API as processes. */
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
@@ -6,7 +6,7 @@ import { createKafka } from '../../infra/kafka/client.ts';
 import { createLog } from '../../infra/log.ts';
 import { names } from '../../infra/topics.ts';
 import { startTestBroker, type TestBroker } from './broker.ts';
-import { startTestClickHouse } from './clickhouse.ts';
+import { createTables, startTestClickHouse, type TestClickHouse } from './clickhouse.ts';
 import { type Service, startService } from './service.ts';
 
 export const partitions = 4;
@@ -14,10 +14,12 @@ export const partitions = 4;
 export interface TestPipeline extends AsyncDisposable {
   readonly broker: TestBroker;
   readonly ingest: Service;
-  readonly store: Service;
+  readonly sink: Service;
+  readonly queryApi: Service;
+  readonly clickHouse: TestClickHouse;
   readonly aggregator: Service;
   /** Starts one of them again, as the supervisor would. */
-  restart(name: 'ingest' | 'store' | 'aggregator'): Promise<Service>;
+  restart(name: 'ingest' | 'sink' | 'queryApi' | 'aggregator'): Promise<Service>;
   post(clicks: unknown, headers?: Record<string, string>): Promise<{ status: number; body: Record<string, unknown> }>;
   get<T = Record<string, unknown>>(path: string): Promise<T>;
 }
@@ -38,19 +40,27 @@ export async function startTestPipeline(given: Readonly<Record<string, string>> 
   };
   const kafka = createKafka(loadConfig(KafkaConfig, env), 'test', createLog('test', 'error'));
   await ensureTopics(kafka, names(''), partitions);
+  await createTables(env);
 
   const mains = {
-    store: ['query-api/store-main.ts', 'QUERY_API_PORT'],
+    sink: ['aggregator/sink-main.ts', 'SINK_PORT'],
+    queryApi: ['query-api/main.ts', 'QUERY_API_PORT'],
     aggregator: ['aggregator/main.ts', 'AGGREGATOR_PORT'],
     ingest: ['ingest/main.ts', 'INGEST_PORT'],
   } as const;
-  const ports = { store: await freePort(), aggregator: await freePort(), ingest: await freePort() };
+  const ports = {
+    sink: await freePort(),
+    queryApi: await freePort(),
+    aggregator: await freePort(),
+    ingest: await freePort(),
+  };
   const start = async (name: keyof typeof mains) => {
     const [main, portKey] = mains[name];
     return stack.use(await startService(main, portKey, { ...env, [portKey]: String(ports[name]) }));
   };
   const services = {
-    store: await start('store'),
+    sink: await start('sink'),
+    queryApi: await start('queryApi'),
     aggregator: await start('aggregator'),
     ingest: await start('ingest'),
   };
@@ -58,11 +68,15 @@ export async function startTestPipeline(given: Readonly<Record<string, string>> 
 
   return {
     broker,
+    clickHouse: clickhouse,
     get ingest() {
       return services.ingest;
     },
-    get store() {
-      return services.store;
+    get sink() {
+      return services.sink;
+    },
+    get queryApi() {
+      return services.queryApi;
     },
     get aggregator() {
       return services.aggregator;
@@ -77,7 +91,7 @@ export async function startTestPipeline(given: Readonly<Record<string, string>> 
       return { status: response.status, body: (await response.json()) as Record<string, unknown> };
     },
     async get<T>(path: string) {
-      const response = await fetch(`${services.store.url}${path}`);
+      const response = await fetch(`${services.queryApi.url}${path}`);
       if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
       return (await response.json()) as T;
     },

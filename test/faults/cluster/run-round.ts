@@ -43,10 +43,10 @@ export async function runClusterRound(
   const { smallDisk } = round;
   const prepare = async (id: number, logs: string) => (id === smallDisk ? await mountSmallDisk(logs) : undefined);
   await using stage = await openClusterStage({ scratch, withStore: true, load, cluster: { links: true, prepare } });
-  const { store } = stage;
-  if (store === undefined) throw new Error('a round needs the store');
+  const { queryApi } = stage;
+  if (queryApi === undefined) throw new Error('a round needs the store');
   say(`${round.name}: ready after ${seconds(Date.now() - startedAt)} s`);
-  const reader = startReader(store.url, []);
+  const reader = startReader(queryApi.url, []);
   await sleep(3_000);
 
   const strikes: Strike[] = [];
@@ -92,24 +92,24 @@ export async function runClusterRound(
 
 /** I3–I10, as on one broker: with the store, once it has come to rest. */
 async function finalChecks(stage: ClusterStage, reader: ReturnType<typeof startReader>): Promise<string[]> {
-  const { store, victims, cluster, admin, names, partitions, dataDir, scratch, load: clients } = stage;
+  const { queryApi, sink, victims, cluster, admin, names, partitions, clickHouse, scratch, load: clients } = stage;
   const violations: string[] = [];
-  if (store === undefined) return violations;
+  if (queryApi === undefined || clickHouse === undefined) return violations;
   const lastClickAt = Date.now();
   try {
     for (const victim of victims) await victim.ready(90_000);
     await stage.counted(countedWithinMs);
-    const rest = await comeToRest(store.url, lastClickAt);
+    const rest = await comeToRest(queryApi.url, lastClickAt);
     if (rest.problem !== undefined) violations.push(`I8 comes to rest: ${rest.problem}`);
-    violations.push(...(await recountAll(store.url, hourBefore(lastClickAt), rest.finalUntil)));
-    violations.push(...(await booksBalance(store.url)));
+    violations.push(...(await recountAll(queryApi.url, hourBefore(lastClickAt), rest.finalUntil)));
+    violations.push(...(await booksBalance(queryApi.url)));
   } catch (error) {
     violations.push(`I8 comes to rest: ${error}`);
   }
   const seen = await reader.stop();
-  await store.down('SIGTERM');
+  await sink?.down('SIGTERM');
   const read = (topic: string) => cluster.control.read(topic, join(scratch, `${topic}.tsv`));
-  const evidence = await gather({ brokers: cluster.direct, admin, names, partitions, dataDir, scratch, read });
+  const evidence = await gather({ brokers: cluster.direct, admin, names, partitions, clickHouse, read });
   violations.push(...checkAll(new Map(clients.ledger()), evidence, seen, true));
   return violations;
 }

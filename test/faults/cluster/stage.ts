@@ -3,11 +3,14 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KafkaConfig, loadConfig } from '../../../infra/config.ts';
+import type { ClickHouseEnv } from '../../../infra/embedded/clickhouse.ts';
 import { type Admin, ensureTopics, openAdmin } from '../../../infra/kafka/admin.ts';
 import { createKafka } from '../../../infra/kafka/client.ts';
 import { createLog } from '../../../infra/log.ts';
 import { type Names, names as namesOf, topicNames } from '../../../infra/topics.ts';
+import { createTables } from '../../support/clickhouse.ts';
 import { type ClusterOptions, type KafkaCluster, startKafkaCluster } from '../../support/kafka-cluster.ts';
+import { startDatabase } from '../database.ts';
 import { quietPort } from '../quiet-port.ts';
 import { startVictim, type Victim } from '../victim.ts';
 import { countLeaderMoves } from './leader-moves.ts';
@@ -20,10 +23,11 @@ export interface ClusterStage extends AsyncDisposable {
   readonly names: Names;
   readonly partitions: number;
   readonly scratch: string;
-  readonly dataDir: string;
+  readonly clickHouse: ClickHouseEnv | undefined;
   readonly load: ClusterLoad;
   readonly victims: readonly Victim[];
-  readonly store: Victim | undefined;
+  readonly queryApi: Victim | undefined;
+  readonly sink: Victim | undefined;
   /** Processes that ended by themselves. */
   readonly exits: readonly string[];
   /** Every topic that must be in sync, Kafka's own too. */
@@ -59,8 +63,8 @@ export async function openClusterStage(options: StageOptions): Promise<ClusterSt
   await ensureTopics(kafka, names, partitions);
   const admin = stack.use(await openAdmin(kafka));
 
-  const dataDir = join(scratch, 'store');
-  mkdirSync(dataDir, { recursive: true });
+  const clickHouse = withStore ? stack.use(await startDatabase(join(scratch, 'store'))).env : undefined;
+  if (clickHouse) await createTables({ ...clickHouse });
   const exits: string[] = [];
   const victimOf = async (name: string, main: string) =>
     stack.use(
@@ -68,7 +72,7 @@ export async function openClusterStage(options: StageOptions): Promise<ClusterSt
         name,
         main,
         port: await quietPort(),
-        env: envOf(cluster.brokers, dataDir),
+        env: { ...envOf(cluster.brokers), ...clickHouse },
         scratch,
         plan: () => undefined,
         onHit: () => undefined,
@@ -80,8 +84,9 @@ export async function openClusterStage(options: StageOptions): Promise<ClusterSt
     await victimOf('aggregator-1', 'aggregator/main.ts'),
     await victimOf('aggregator-2', 'aggregator/main.ts'),
   ];
-  const store = withStore ? await victimOf('store', 'query-api/store-main.ts') : undefined;
-  const victims = [...ingests, ...aggregators, ...(store ? [store] : [])];
+  const queryApi = withStore ? await victimOf('query-api', 'query-api/main.ts') : undefined;
+  const sink = withStore ? await victimOf('sink', 'aggregator/sink-main.ts') : undefined;
+  const victims = [...ingests, ...aggregators, ...[queryApi, sink].filter(victim => victim !== undefined)];
   for (const victim of victims) await victim.ready(90_000);
 
   const topics = [...topicNames.map(names.topic), '__consumer_offsets', '__transaction_state'];
@@ -94,7 +99,7 @@ export async function openClusterStage(options: StageOptions): Promise<ClusterSt
   stack.defer(() => load.stop());
   const held = stack.move();
   return {
-    ...{ cluster, admin, names, partitions, scratch, dataDir, load, victims, store, exits, topics },
+    ...{ cluster, admin, names, partitions, scratch, clickHouse, load, victims, queryApi, sink, exits, topics },
     leaderMoves: () => countLeaderMoves(cluster.control.moves, from),
     async counted(timeoutMs) {
       const ends = await admin.endOffsets(names.topic('clicks'));
@@ -123,11 +128,10 @@ export async function openClusterStage(options: StageOptions): Promise<ClusterSt
   };
 }
 
-function envOf(brokers: string, dataDir: string): Record<string, string> {
+function envOf(brokers: string): Record<string, string> {
   return {
     LOG_LEVEL: 'info',
     KAFKA_BROKERS: brokers,
-    DATA_DIR: dataDir,
     SINK_SESSION_TIMEOUT_MS: '6000',
     OUT_OF_ORDERNESS_MS: '5000',
     ALLOWED_LATENESS_MS: '10000',

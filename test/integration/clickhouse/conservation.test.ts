@@ -20,7 +20,7 @@ import { openConservationWatch } from '../../../query-api/jobs/conservation-watc
 import { createSealStore } from '../../../query-api/jobs/seal-store.ts';
 import { createQueries } from '../../../query-api/queries.ts';
 import { click } from '../../support/clicks.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
 
 const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
@@ -38,7 +38,7 @@ const tables = [
   'conservation_seal',
 ] as const;
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 let streams: ReturnType<typeof createStream>[];
 let sinks: SinkPosition[] | undefined;
 let clock: number;
@@ -51,7 +51,7 @@ const pipeline = {
 };
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, log);
 });
 beforeEach(async () => {

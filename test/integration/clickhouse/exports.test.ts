@@ -15,7 +15,7 @@ import { csvRows } from '../../../ingest/feed/csv-rows.ts';
 import { ndjsonRows } from '../../../ingest/feed/ndjson-rows.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
 
 const log = pino({ level: 'silent' });
@@ -24,12 +24,12 @@ const start = Date.parse('2026-11-21T23:58:00Z');
 const now = start + 300_000;
 const range = `from=${start}&to=${start + 240_000}`;
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 let http: Http;
 let url: string;
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   const { clickhouse } = engine;
   await migrate(clickhouse, log);
   await clickhouse.command('SYSTEM STOP MERGES');

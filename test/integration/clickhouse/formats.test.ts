@@ -5,12 +5,12 @@ import { RefusedRows } from '../../../infra/errors.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { newJob } from '../../../query-api/jobs/job.ts';
 import { createJobStore } from '../../../query-api/jobs/job-store.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, pino({ level: 'silent' }));
 });
 afterAll(() => engine?.[Symbol.asyncDispose]());

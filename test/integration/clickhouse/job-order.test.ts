@@ -11,7 +11,7 @@ import { type Job, newJob } from '../../../query-api/jobs/job.ts';
 import { createJobStore, type JobStore } from '../../../query-api/jobs/job-store.ts';
 import { createLateQueue } from '../../../query-api/jobs/late-queue.ts';
 import { click } from '../../support/clicks.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
 const minuteMs = 60_000;
@@ -20,12 +20,12 @@ const dayMs = 24 * hourMs;
 const midnight = Math.floor(Date.now() / dayMs) * dayMs;
 const [start, end] = [midnight - 2 * minuteMs, midnight + 2 * minuteMs];
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 let store: JobStore;
 let http: Http;
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, log);
   store = createJobStore(engine.clickhouse, { timeoutMs: 9_000 });
   const pipeline = { endOffsets: async () => new Map<number, number>(), sinkPositions: async () => [] };

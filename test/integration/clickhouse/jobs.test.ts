@@ -20,7 +20,7 @@ import { createRecountQueries } from '../../../query-api/jobs/recount-queries.ts
 import { recountSteps } from '../../../query-api/jobs/recount-steps.ts';
 import { adclicks } from '../../support/adclicks.ts';
 import { click } from '../../support/clicks.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
 
 const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
@@ -43,7 +43,7 @@ const tables = [
   'minute_recount',
 ];
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 let http: Http;
 let rawAt: number;
 let jobs: AsyncDisposable | undefined;
@@ -55,7 +55,7 @@ const pipeline = {
 };
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, log);
   // What merges do in the background must not decide a test: every copy stays where it is.
   await engine.clickhouse.command('SYSTEM STOP MERGES');

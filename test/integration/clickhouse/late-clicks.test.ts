@@ -13,7 +13,7 @@ import { createRecountQueries } from '../../../query-api/jobs/recount-queries.ts
 import { createUncountedCheck } from '../../../query-api/jobs/uncounted-clicks.ts';
 import { createLateClicks } from '../../../query-api/late-clicks.ts';
 import { click } from '../../support/clicks.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const minuteMs = 60_000;
 const now = Math.floor(Date.now() / minuteMs) * minuteMs;
@@ -30,10 +30,10 @@ const tables = [
   'minute_recount',
 ];
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, pino({ level: 'silent' }));
   await engine.clickhouse.command('SYSTEM STOP MERGES');
 });

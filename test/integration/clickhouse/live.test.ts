@@ -9,20 +9,20 @@ import { migrate } from '../../../infra/migrate.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { LiveEvent } from '../../../query-api/live/live-event.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
 
 const log = pino({ level: 'silent' });
 const minuteMs = 60_000;
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 let http: Http;
 let url: string;
 let logIsAway = false;
 const clients = 1_000;
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, log);
   http = await buildQueryApi({
     config: loadConfig(QueryApiConfig, {

@@ -6,14 +6,14 @@ import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError, Corrupt } from '../../../infra/errors.ts';
 import { migrate, statementsOf } from '../../../infra/migrate.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const log = pino({ level: 'silent' });
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 let directory: string;
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
 });
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'adclicks-sql-'));

@@ -7,7 +7,7 @@ import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { applyChanges } from '../../../query-api/jobs/apply-changes.ts';
 import { createRollUpLoop, type RollUpLoop } from '../../../query-api/rollup/roll-up-loop.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const log = pino({ level: 'silent' });
 const minuteMs = 60_000;
@@ -17,12 +17,12 @@ const now = start + (minutes + 2) * minuteMs;
 const ads = ['a', 'b', 'c'];
 const clicks = (ad: number, minute: number) => 1 + ((ad * 5 + minute * 3) % 7);
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 let http: Http;
 let rollUps: RollUpLoop;
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   const { clickhouse } = engine;
   await migrate(clickhouse, log);
   await clickhouse.command('SYSTEM STOP MERGES');

@@ -16,7 +16,7 @@ import { QueryApiConfig } from '../../../query-api/config.ts';
 import { createQuarantineExports } from '../../../query-api/quarantine-export.ts';
 import { csvHead, csvRow, type QuarantineLine, shown } from '../../../query-api/quarantine-line.ts';
 import { createQuarantineQueries, pageLines } from '../../../query-api/quarantine-queries.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
 
 const log = pino({ level: 'silent' });
@@ -38,14 +38,14 @@ const expected = rows
   .sort((a, b) => a.appended_at - b.appended_at || a.partition - b.partition || a.offset - b.offset || a.line - b.line)
   .map(shown);
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 let http: Http;
 let url: string;
 /** Pages read so far. */
 let pages = 0;
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, log);
   const ndjson = rows.map(row => JSON.stringify(row)).join('\n');
   // Twice, as a sink may do it: each line is told once all the same.

@@ -7,18 +7,18 @@ import { migrate } from '../../../infra/migrate.ts';
 import { createGroupQueries, type GroupQueries } from '../../../query-api/group-queries.ts';
 import { createQueries, type Queries } from '../../../query-api/queries.ts';
 import { createRawQueries } from '../../../query-api/raw-queries.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const minuteMs = 60_000;
 /** Two minutes before midnight: ranges cross from one partition of the table into the next. */
 const start = Date.parse('2025-11-22T23:58:00Z');
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 let queries: Queries;
 let groups: GroupQueries;
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, pino({ level: 'silent' }));
   // What merges do in the background must not decide a test: every copy stays where it is.
   await engine.clickhouse.command('SYSTEM STOP MERGES');

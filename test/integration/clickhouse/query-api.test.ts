@@ -5,7 +5,7 @@ import type { Http } from '../../../infra/http.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const log = pino({ level: 'silent' });
 const minuteS = 60;
@@ -13,11 +13,11 @@ const start = Date.parse('2025-11-22T08:00:00Z') / 1_000;
 /** 08:03:20: minutes 08:00 and 08:01 are final, 08:02 is the last full one. */
 const now = start * 1_000 + 200_000;
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 let http: Http;
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, log);
   // The rows are of a fixed day, and merges drop those whose time to live is over.
   await engine.clickhouse.command('SYSTEM STOP MERGES');

@@ -11,7 +11,7 @@ import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { createRestater, settle } from '../../../query-api/jobs/apply-changes.ts';
 import { createRollUpLoop } from '../../../query-api/rollup/roll-up-loop.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
 const minuteMs = 60_000;
@@ -23,11 +23,11 @@ const partitions = 3;
 const cellsOfAd = countries.length * partitions;
 const tables = ['ad_minute', 'ad_minute_by_ad', 'restatement', 'recounted_minute', 'partition_progress'];
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 let http: Http;
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, log);
   const pipeline = { endOffsets: async () => new Map([[0, 100]]), sinkPositions: async () => [] };
   const config = loadConfig(QueryApiConfig, { QUERY_API_RATE_LIMIT_PER_MINUTE: '0' });

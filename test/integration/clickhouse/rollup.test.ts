@@ -8,7 +8,7 @@ import { applyChanges } from '../../../query-api/jobs/apply-changes.ts';
 import { type BlockDirectory, createBlockDirectory } from '../../../query-api/rollup/block-directory.ts';
 import { createRollUpLoop, type RollUpLoop } from '../../../query-api/rollup/roll-up-loop.ts';
 import { createTopQueries, type TopQueries } from '../../../query-api/rollup/top-queries.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -21,14 +21,14 @@ const countries = ['DE', 'KR', 'US'];
 /** Shorter than the number of ads, so that lists leave ads out. */
 const listed = { minute: 4, hour: 6, window: 3 };
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 let directory: BlockDirectory;
 let tops: TopQueries;
 let groups: GroupQueries;
 let rollUps: RollUpLoop;
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, log);
   await engine.clickhouse.command('SYSTEM STOP MERGES');
   directory = createBlockDirectory(engine.clickhouse, { timeoutMs: 10_000 });

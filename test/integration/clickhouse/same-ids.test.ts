@@ -9,7 +9,7 @@ import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { openJobs } from '../../../query-api/jobs/open-jobs.ts';
 import { click } from '../../support/clicks.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
 
 const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
@@ -19,7 +19,7 @@ const end = start + 4 * minuteMs;
 const tables = ['click_raw', 'ad_minute', 'ad_minute_by_ad', 'partition_progress', 'quarantine', 'restatement'];
 const jobTables = ['replay_job', 'replay_diff', 'minute_recount'];
 
-let engine: TemporaryEngine;
+let engine: TemporaryClickHouse;
 let http: Http;
 let jobs: AsyncDisposable | undefined;
 const pipeline = {
@@ -29,7 +29,7 @@ const pipeline = {
 };
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine();
+  engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, log);
   await engine.clickhouse.command('SYSTEM STOP MERGES');
   const config = loadConfig(QueryApiConfig, {});

@@ -58,13 +58,13 @@ describe('npm start', () => {
     const first = start(ports);
     await first.says(/ready in/);
     const broker = pidIn(join(dataDir, 'kafka', 'broker.pid'));
-    const store = pidIn(join(dataDir, 'children', 'store'));
+    const children = ['sink', 'query-api', 'clickhouse'].map(name => pidIn(join(dataDir, 'children', name)));
     first.child.kill('SIGKILL');
     await first.ended;
 
     const second = start(ports);
     await second.says(/ready in/);
-    expect([broker, store].filter(isAlive)).toEqual([]);
+    expect([broker, ...children].filter(isAlive)).toEqual([]);
   });
 
   it('refuses a second instance on the same data directory', async () => {
@@ -75,19 +75,24 @@ describe('npm start', () => {
     });
   });
 
-  it.each(['INGEST_PORT', 'QUERY_API_PORT', 'AGGREGATOR_PORT', 'KAFKA_PORT'])(
-    'names %s when that port is taken',
-    async key => {
-      const port = await freePort();
-      const other = createServer().listen(port, '127.0.0.1');
-      await once(other, 'listening');
-      expect(await outcome(start({ [key]: `${port}` }))).toEqual({
-        code: 78,
-        fatal: `port ${port} on 127.0.0.1 is taken: stop what listens there, or choose another ${key}`,
-      });
-      other.close();
-    },
-  );
+  it.each([
+    'INGEST_PORT',
+    'QUERY_API_PORT',
+    'AGGREGATOR_PORT',
+    'SINK_PORT',
+    'KAFKA_PORT',
+    'CLICKHOUSE_HTTP_PORT',
+    'CLICKHOUSE_TCP_PORT',
+  ])('names %s when that port is taken', async key => {
+    const port = await freePort();
+    const other = createServer().listen(port, '127.0.0.1');
+    await once(other, 'listening');
+    expect(await outcome(start({ [key]: `${port}` }))).toEqual({
+      code: 78,
+      fatal: `port ${port} on 127.0.0.1 is taken: stop what listens there, or choose another ${key}`,
+    });
+    other.close();
+  });
 
   it('names both who ask for the same port', async () => {
     const port = `${await freePort()}`;
@@ -133,7 +138,16 @@ describe('npm start', () => {
   });
 });
 
-const anyPorts = { INGEST_PORT: '0', QUERY_API_PORT: '0', AGGREGATOR_PORT: '0', KAFKA_PORT: '0', KAFKA_HEAP_MB: '256' };
+const anyPorts = {
+  INGEST_PORT: '0',
+  QUERY_API_PORT: '0',
+  AGGREGATOR_PORT: '0',
+  KAFKA_PORT: '0',
+  KAFKA_HEAP_MB: '256',
+  SINK_PORT: '0',
+  CLICKHOUSE_HTTP_PORT: '0',
+  CLICKHOUSE_TCP_PORT: '0',
+};
 
 interface Start {
   readonly child: ChildProcess;

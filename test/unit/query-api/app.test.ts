@@ -43,7 +43,6 @@ function fakeClickHouse(tables: Record<string, () => unknown[]>) {
     },
     queryLines: () => Promise.resolve(new Uint8Array()),
     command: () => Promise.resolve(),
-    longCommand: () => Promise.resolve(),
     stream: () => Readable.from([]),
     insert: () => Promise.resolve(),
     ping: () => Promise.resolve(),

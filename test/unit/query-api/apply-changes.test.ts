@@ -32,7 +32,7 @@ function storeWith({ lost = 0 } = {}) {
       const visible = new Set(open.map(({ minute }) => minute));
       return [{ n: restated.filter(({ minute }) => visible.has(minute)).length - lost }];
     },
-    async longCommand(sql: string) {
+    async command(sql: string) {
       asked.push(sql.trim().split(' (')[0] ?? '');
     },
   } as unknown as ClickHouse;

@@ -13,7 +13,6 @@ function fakeClickHouse(rows: () => unknown[] = () => []) {
     query: async <T>() => rows() as T[],
     queryLines: async () => new Uint8Array(),
     command: async () => undefined,
-    longCommand: async () => undefined,
     stream: () => Readable.from([]),
     insert: async (table, ndjson) => {
       for (const line of String(ndjson).split('\n')) inserted.push({ table, row: JSON.parse(line) });

@@ -15,7 +15,6 @@ function clickHouse(query: () => Promise<unknown[]>): ClickHouse {
     query: <T>() => query() as Promise<T[]>,
     queryLines: async () => new Uint8Array(),
     command: async () => undefined,
-    longCommand: async () => undefined,
     stream: () => Readable.from([]),
     insert: async () => undefined,
     ping: async () => undefined,

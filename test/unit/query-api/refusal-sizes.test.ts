@@ -12,7 +12,6 @@ const clickhouse: ClickHouse = {
   query: () => Promise.resolve([]),
   queryLines: () => Promise.resolve(new Uint8Array()),
   command: () => Promise.resolve(),
-  longCommand: () => Promise.resolve(),
   stream: () => Readable.from([]),
   insert: () => Promise.resolve(),
   ping: () => Promise.resolve(),

@@ -37,7 +37,7 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
       };
       return answer() as T[];
     },
-    async longCommand(sql: string) {
+    async command(sql: string) {
       const [, window, ends] = /SELECT (\d+), toDateTime\((\d+), 'UTC'\),/.exec(sql) ?? [];
       if (window === undefined) return;
       const at = Number(ends) * 1_000;
@@ -51,7 +51,6 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
       }
     },
     queryLines: async () => new Uint8Array(),
-    command: async () => undefined,
     stream: () => Readable.from([]),
     ping: async () => undefined,
     disks: async () => [],

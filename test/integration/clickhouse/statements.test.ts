@@ -1,42 +1,33 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Disk } from '../../../infra/clickhouse/disks.ts';
 import { codeOf } from '../../../infra/clickhouse/errors.ts';
-import { disksSql } from '../../../infra/clickhouse/server.ts';
 import type { ClickHouse } from '../../../infra/clickhouse.ts';
-import { ConfigError, RefusedRows, Retryable } from '../../../infra/errors.ts';
-import { openTemporaryEngine, type TemporaryEngine } from '../../support/temporary-engine.ts';
+import { RefusedRows, Retryable } from '../../../infra/errors.ts';
+import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
+import { eventually } from '../../support/wait.ts';
 
-let engine: TemporaryEngine;
+let server: TemporaryClickHouse;
 let clickhouse: ClickHouse;
 
 beforeAll(async () => {
-  engine = await openTemporaryEngine({ CLICKHOUSE_DATABASE: 'elsewhere' });
-  clickhouse = engine.clickhouse;
+  server = await openTemporaryClickHouse({ CLICKHOUSE_DATABASE: 'elsewhere' });
+  clickhouse = server.clickhouse;
   const columns = "id String, n UInt64, at DateTime64(3, 'UTC')";
   await clickhouse.command(`CREATE TABLE sample (${columns}) ENGINE = MergeTree ORDER BY id`);
   await clickhouse.command(`CREATE TABLE bystander (${columns}) ENGINE = MergeTree ORDER BY id`);
 });
 beforeEach(() => clickhouse.command('TRUNCATE TABLE sample'));
-afterAll(() => engine[Symbol.asyncDispose]());
+afterAll(() => server[Symbol.asyncDispose]());
 
 const lines = (...rows: readonly object[]) => rows.map(row => `${JSON.stringify(row)}\n`).join('');
 const ids = async () =>
   (await clickhouse.query<{ id: string }>('SELECT id FROM sample ORDER BY id')).map(row => row.id);
 
 describe('disks', () => {
-  it('are told by the system, and by the SQL that asks a server about its own', async () => {
-    const [own] = await clickhouse.disks();
-    expect(own?.name).toBe('data');
-    const [asked] = await clickhouse.query<Disk>(disksSql);
-    expect(asked?.name).toBe('default');
-    for (const { freeBytes, sizeBytes } of [own, asked].filter(disk => disk !== undefined)) {
-      expect(freeBytes).toBeGreaterThan(1e6);
-      expect(sizeBytes).toBeGreaterThan(freeBytes);
-    }
+  it('are told by the server: where its data lies, and how much room there is', async () => {
+    const [disk] = await clickhouse.disks();
+    expect(disk?.name).toBe('default');
+    expect(disk?.freeBytes).toBeGreaterThan(1e6);
+    expect(disk?.sizeBytes).toBeGreaterThan(disk?.freeBytes ?? 0);
   });
 });
 
@@ -179,6 +170,20 @@ describe('a query', () => {
     expect(refused.every(reason => reason instanceof Retryable)).toBe(true);
   });
 
+  it('that is given up while it is read piece by piece ends in the server', async () => {
+    const running = async () =>
+      (
+        await clickhouse.query<{ n: number }>(
+          "SELECT count() AS n FROM system.processes WHERE query LIKE '%numbers(99999999999)%' AND query NOT LIKE '%processes%'",
+        )
+      )[0]?.n;
+    for await (const _ of clickhouse.stream('SELECT number FROM numbers(99999999999)', 'JSONEachRow')) {
+      expect(await running()).toBe(1);
+      break;
+    }
+    await eventually('the server has ended it', async () => (await running()) === 0);
+  });
+
   it('whose bound values differ gets its own, also beside others', async () => {
     const asked = Array.from({ length: 50 }, (_, i) =>
       clickhouse.query<{ v: string }>('SELECT {v:String} AS v', { v: `${i}'` }),
@@ -194,44 +199,5 @@ describe('a query', () => {
     const error = await clickhouse.query('SELECT nothing FROM sample').catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(Error);
     expect(error).not.toBeInstanceOf(Retryable);
-  });
-});
-
-describe('the directory', () => {
-  const open = (dataDir: string) => {
-    const script = `
-      import { openClickHouse } from './infra/clickhouse.ts';
-      import { ClickHouseConfig, loadConfig } from './infra/config.ts';
-      try {
-        await using clickhouse = await openClickHouse(loadConfig(ClickHouseConfig), { readers: 1 });
-        await clickhouse.ping();
-        console.log('opened');
-      } catch (error) {
-        console.log(error.name + ': ' + error.message);
-      }`;
-    const { stdout } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
-      env: { ...process.env, DATA_DIR: dataDir, CLICKHOUSE_URL: '' },
-      encoding: 'utf8',
-    });
-    return stdout.trim();
-  };
-
-  it('belongs to one process: a second one is told so, by its name', () => {
-    const said = open(engine.config.DATA_DIR);
-    expect(said).toMatch(/^ConfigError: .*clickhouse is in use by process \d+/);
-    expect(said).toContain(engine.config.DATA_DIR);
-  });
-
-  it('that cannot be one is a ConfigError', () => {
-    const directory = mkdtempSync(join(tmpdir(), 'adclicks-'));
-    writeFileSync(join(directory, 'file'), '');
-    expect(open(join(directory, 'file'))).toMatch(new RegExp(`^${ConfigError.name}: .*cannot be written`));
-    rmSync(directory, { recursive: true });
-  });
-
-  it('is free again when its process has closed it', () => {
-    const directory = mkdtempSync(join(tmpdir(), 'adclicks-'));
-    expect([open(directory), open(directory)]).toEqual(['opened', 'opened']);
-    rmSync(directory, { recursive: true });
   });
 });

@@ -1,11 +1,7 @@
-/**
- * `node test/faults/engine-rows.ts DATA_DIR FILE`: writes what the embedded engine holds under DATA_DIR, read as billing
- * reads it (FINAL), into FILE. A program of its own, as the engine opens one directory per process, for whoever holds the
- * directory while the store is down.
- */
-import { writeFileSync } from 'node:fs';
+/** What the tables hold, read as billing reads them (FINAL), past the query API. */
 import { openClickHouse } from '../../infra/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
+import type { ClickHouseEnv } from '../../infra/embedded/clickhouse.ts';
 
 export interface CellRow {
   /** Epoch s. */
@@ -18,7 +14,7 @@ export interface CellRow {
   readonly duplicates: number;
 }
 
-export interface EngineRows {
+export interface StoreRows {
   readonly raw: readonly { click_id: string; event_id: string; ad_id: string; clicked_at: number }[];
   readonly adMinute: readonly CellRow[];
   readonly adMinuteByAd: readonly CellRow[];
@@ -44,9 +40,9 @@ export interface EngineRows {
 
 const cells = 'SELECT toUnixTimestamp(minute) AS minute, ad_id, country, partition, version, clicks, duplicates FROM';
 
-async function readRows(dataDir: string): Promise<EngineRows> {
-  const config = loadConfig(ClickHouseConfig, { DATA_DIR: dataDir });
-  await using clickhouse = await openClickHouse(config, { readers: 1 });
+export async function readStoreRows(env: ClickHouseEnv): Promise<StoreRows> {
+  const config = loadConfig(ClickHouseConfig, { ...env });
+  await using clickhouse = openClickHouse(config, { readers: 1 });
   return {
     raw: await clickhouse.query(
       'SELECT click_id, event_id, ad_id, toUnixTimestamp64Milli(clicked_at) AS clicked_at FROM click_raw FINAL',
@@ -61,11 +57,4 @@ async function readRows(dataDir: string): Promise<EngineRows> {
       'SELECT toUnixTimestamp(minute) AS minute, ad_id, country, revision, before, after, before_duplicates FROM restatement FINAL WHERE empty(rows) OR (minute, at, job) IN (SELECT minute, at, job FROM recounted_minute)',
     ),
   };
-}
-
-if (import.meta.main) {
-  const [dataDir, file] = process.argv.slice(2);
-  if (dataDir === undefined || file === undefined) throw new Error('usage: engine-rows.ts DATA_DIR FILE');
-  writeFileSync(file, JSON.stringify(await readRows(dataDir)));
-  process.exit(0);
 }

@@ -1,0 +1,120 @@
+/**
+ * Everything the embedded ClickHouse server keeps under DATA_DIR, and its settings: the tables in `clickhouse/`, the rest
+ * in `clickhouse-server/`.
+ *
+ * The server is `clickhouse local` that listens (clickhouse-program.ts). What starts it is always the user `default`
+ * without a password, from 127.0.0.1. So that nobody else on this machine can be that user, it may do nothing but what
+ * the start consists of, and has a quota of exactly that many statements; a nameless statement of anybody else is
+ * refused, except for constants (`SELECT 1`), which no quota counts. Everybody else signs in with the password.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+export interface ClickHouseFiles {
+  /** The tables. */
+  readonly data: string;
+  readonly config: string;
+  readonly users: string;
+  readonly password: string;
+  /** What goes wrong in the server, at most 4 × 10 MB. */
+  readonly errorLog: string;
+  /** What it prints before it has a log. Begun afresh at each start. */
+  readonly console: string;
+}
+
+export function clickHouseFiles(dataDir: string): ClickHouseFiles {
+  const home = resolve(dataDir, 'clickhouse-server');
+  mkdirSync(home, { recursive: true, mode: 0o700 });
+  return {
+    data: resolve(dataDir, 'clickhouse'),
+    config: join(home, 'config.xml'),
+    users: join(home, 'users.xml'),
+    password: join(home, 'password'),
+    errorLog: join(home, 'error.log'),
+    console: join(home, 'console.log'),
+  };
+}
+
+export const clickHouseUser = 'adclicks';
+
+/** `given`, or the one that was made at the first start. */
+export function passwordOf(files: ClickHouseFiles, given: string): string {
+  if (given !== '') return given;
+  if (existsSync(files.password)) return readFileSync(files.password, 'utf8').trim();
+  const password = randomBytes(18).toString('base64url');
+  writeFileSync(files.password, `${password}\n`, { mode: 0o600 });
+  return password;
+}
+
+/** The statements of a start, in their order. The last ends with standard input, and with it the server. */
+export const startStatements = [
+  'SYSTEM START LISTEN HTTP',
+  'SYSTEM START LISTEN TCP',
+  "SELECT count() FROM file('-', LineAsString)",
+] as const;
+
+export interface ServerLimits {
+  readonly memoryMb: number;
+}
+
+/** Written anew at each start: an upgrade of ours takes effect, and so does another password. */
+export function writeServerSettings(files: ClickHouseFiles, password: string, { memoryMb }: ServerLimits): void {
+  writeFileSync(
+    files.config,
+    xml({
+      logger: { level: 'error', console: 0, errorlog: files.errorLog, size: '10M', count: 3 },
+      users_config: files.users,
+      max_server_memory_usage: memoryMb * 1_048_576,
+      // A cache of this size serves one machine; the default is a share of a large server's memory.
+      mark_cache_size: 128 << 20,
+      uncompressed_cache_size: 0,
+      keep_alive_timeout: 3,
+      shutdown_wait_unfinished: 1,
+    }),
+  );
+  const fromThisMachine = { ip: ['127.0.0.1', '::1'] };
+  writeFileSync(
+    files.users,
+    xml({
+      profiles: { default: {} },
+      users: {
+        default: {
+          password: '',
+          networks: { ip: '127.0.0.1' },
+          profile: 'default',
+          quota: 'start',
+          grants: { query: ['SYSTEM LISTEN', 'FILE', 'CREATE TEMPORARY TABLE'].map(right => `GRANT ${right} ON *.*`) },
+        },
+        [clickHouseUser]: {
+          password_sha256_hex: createHash('sha256').update(password).digest('hex'),
+          networks: fromThisMachine,
+          profile: 'default',
+          quota: 'default',
+        },
+      },
+      quotas: {
+        default: {},
+        start: { interval: { duration: tenYearsSeconds, queries: startStatements.length } },
+      },
+    }),
+    { mode: 0o600 },
+  );
+}
+
+const tenYearsSeconds = 315_360_000;
+
+type Element = string | number | { readonly [name: string]: Element | readonly Element[] };
+
+function xml(content: Element): string {
+  return `<clickhouse>${written(content)}</clickhouse>\n`;
+}
+
+function written(content: Element): string {
+  if (typeof content !== 'object') return `${content}`.replace(/[&<>]/g, sign => `&#${sign.charCodeAt(0)};`);
+  return Object.entries(content)
+    .flatMap(([name, value]) =>
+      (Array.isArray(value) ? value : [value]).map(each => `<${name}>${written(each)}</${name}>`),
+    )
+    .join('');
+}

@@ -1,0 +1,143 @@
+/**
+ * The embedded ClickHouse: a server as a child process, over HTTP and the native protocol, on loopback. It lives as long
+ * as its parent holds the pipe to it (clickhouse-program.ts): none is left behind, however the parent ends.
+ */
+import { spawn } from 'node:child_process';
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ConfigError, messageOf } from '../errors.ts';
+import {
+  type ClickHouseFiles,
+  clickHouseFiles,
+  clickHouseUser,
+  passwordOf,
+  startStatements,
+  writeServerSettings,
+} from './clickhouse-files.ts';
+import { requireFreePort } from './ports.ts';
+import { compileCache, type Exit, type Running } from './service.ts';
+
+export interface ClickHouseOptions {
+  readonly dataDir: string;
+  readonly httpPort: number;
+  readonly tcpPort: number;
+  readonly memoryMb: number;
+  /** Empty: the one that is kept in DATA_DIR, made at the first start. */
+  readonly password?: string;
+  /** Gives up the start: the server is ended, the promise rejected. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ClickHouseServer extends Running, AsyncDisposable {
+  /** For the processes that use it. */
+  readonly env: ClickHouseEnv;
+}
+
+export interface ClickHouseEnv {
+  readonly CLICKHOUSE_URL: string;
+  readonly CLICKHOUSE_USER: string;
+  readonly CLICKHOUSE_PASSWORD: string;
+}
+
+export const clickHouseHost = '127.0.0.1';
+
+/** What `env` of a server on this directory and port is: also while it does not run. */
+export function clickHouseEnv(dataDir: string, httpPort: number, password = ''): ClickHouseEnv {
+  return {
+    CLICKHOUSE_URL: `http://${clickHouseHost}:${httpPort}`,
+    CLICKHOUSE_USER: clickHouseUser,
+    CLICKHOUSE_PASSWORD: passwordOf(clickHouseFiles(dataDir), password),
+  };
+}
+
+const startTimeoutMs = 120_000;
+const stopTimeoutMs = 15_000;
+
+/**
+ * Resolves when the server answers.
+ * @throws ConfigError where a port is taken or the directory cannot be used; Error with the server's last words when it
+ *   does not come up
+ */
+export async function startClickHouse(options: ClickHouseOptions): Promise<ClickHouseServer> {
+  const { dataDir, httpPort, tcpPort, memoryMb, password = '', signal } = options;
+  requireWritable(resolve(dataDir, 'clickhouse'));
+  const files = clickHouseFiles(dataDir);
+  await requireFreePort(clickHouseHost, httpPort, 'CLICKHOUSE_HTTP_PORT');
+  await requireFreePort(clickHouseHost, tcpPort, 'CLICKHOUSE_TCP_PORT');
+  const env = clickHouseEnv(dataDir, httpPort, password);
+  writeServerSettings(files, env.CLICKHOUSE_PASSWORD, { memoryMb });
+
+  const server = await spawnServer(files, httpPort, tcpPort);
+  const ended = server.exited.then(() => {
+    throw startFailure(files);
+  });
+  ended.catch(() => undefined);
+  try {
+    await Promise.race([untilItAnswers(env.CLICKHOUSE_URL, signal), ended]);
+  } catch (error) {
+    await server.stop(stopTimeoutMs);
+    throw error;
+  }
+  return { ...server, env, [Symbol.asyncDispose]: () => server.stop(stopTimeoutMs) };
+}
+
+async function spawnServer(files: ClickHouseFiles, httpPort: number, tcpPort: number): Promise<Running> {
+  const console = openSync(files.console, 'w');
+  const args = Object.entries({
+    path: files.data,
+    'config-file': files.config,
+    listen_host: clickHouseHost,
+    http_port: httpPort,
+    tcp_port: tcpPort,
+    query: startStatements.join('; '),
+  }).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+  // A process group of its own: a terminal's Ctrl-C must not end it before those that use it.
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'clickhouse-program.ts'), ...args], {
+    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: compileCache },
+    detached: true,
+    stdio: ['pipe', console, console],
+  });
+  closeSync(console);
+  // Broken where it has been killed.
+  child.stdin?.on('error', () => undefined);
+  const exited = new Promise<Exit>(resolve => child.once('exit', (code, signal) => resolve({ code, signal })));
+  await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+  return {
+    pid: child.pid ?? 0,
+    exited,
+    async stop(timeoutMs) {
+      child.stdin?.end();
+      const force = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+      await exited;
+      clearTimeout(force);
+    },
+  };
+}
+
+async function untilItAnswers(url: string, signal: AbortSignal | undefined): Promise<void> {
+  const deadline = performance.now() + startTimeoutMs;
+  while (performance.now() < deadline) {
+    signal?.throwIfAborted();
+    const answer = await fetch(`${url}/ping`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined);
+    if (answer?.ok) return;
+    await sleep(20);
+  }
+  throw new Error(`the embedded ClickHouse did not answer within ${startTimeoutMs / 1_000} s`);
+}
+
+function requireWritable(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true });
+    accessSync(directory, constants.W_OK);
+  } catch (error) {
+    throw new ConfigError(`DATA_DIR: ${directory} cannot be written: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function startFailure(files: ClickHouseFiles): Error {
+  const read = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8').trimEnd().split('\n') : []);
+  const lines = [...read(files.errorLog).slice(-50), ...read(files.console)];
+  const reason = lines.findLast(line => /Exception|Error/.test(line)) ?? lines.at(-1) ?? 'no output';
+  return new Error(`the embedded ClickHouse ended while starting: ${reason.trim()} (see ${files.errorLog})`);
+}
