@@ -1,0 +1,37 @@
+/** The ClickHouse servers of a topology, each with a client of its own. None is contacted yet. */
+import { type ClickHouse, type ClickHouseOptions, openClickHouse } from '../clickhouse.ts';
+import type { ClickHouseConfig } from '../config.ts';
+import { type Topology, type TopologyNode, topologyOf } from './topology.ts';
+
+export interface ClusterNode extends Omit<TopologyNode, 'password'> {
+  readonly clickhouse: ClickHouse;
+}
+
+export interface Cluster extends AsyncDisposable {
+  readonly shards: readonly (readonly ClusterNode[])[];
+  /** Of all shards. At least one. */
+  readonly nodes: readonly [ClusterNode, ...ClusterNode[]];
+}
+
+/** @throws ConfigError where CLICKHOUSE_URL is no topology */
+export function openCluster(config: ClickHouseConfig, options: ClickHouseOptions): Cluster {
+  return openNodes(topologyOf(config), config, options);
+}
+
+function openNodes(topology: Topology, config: ClickHouseConfig, options: ClickHouseOptions): Cluster {
+  const shards = topology.map(nodes =>
+    nodes.map(({ password, ...node }): ClusterNode => {
+      const own = { ...config, CLICKHOUSE_URL: node.url, CLICKHOUSE_USER: node.user, CLICKHOUSE_PASSWORD: password };
+      return { ...node, clickhouse: openClickHouse(own, options) };
+    }),
+  );
+  const [first, ...others] = shards.flat();
+  if (first === undefined) throw new RangeError('a topology has at least one node');
+  return {
+    shards,
+    nodes: [first, ...others],
+    async [Symbol.asyncDispose]() {
+      await Promise.all([first, ...others].map(({ clickhouse }) => clickhouse[Symbol.asyncDispose]()));
+    },
+  };
+}

@@ -1,0 +1,134 @@
+/**
+ * Which ClickHouse servers there are: shards, each of which holds a part of the log's partitions, and the nodes of a
+ * shard, each of which holds all of that part (decision 030). Partition p belongs to shard p mod S, so the order of the
+ * shards is part of what is configured: all processes must have the same. The order of a shard's nodes is not: who reads
+ * prefers the first.
+ */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type Static, Type } from 'typebox';
+import { Value } from 'typebox/value';
+import { type ClickHouseConfig, withoutUserInfo } from '../config.ts';
+import { ConfigError, messageOf } from '../errors.ts';
+
+export interface TopologyNode {
+  /** `host:port` unless it was given one: in group names, metrics and answers, so it must stay as long as the node does. */
+  readonly name: string;
+  readonly shard: number;
+  readonly url: string;
+  readonly user: string;
+  readonly password: string;
+}
+
+/** By shard, in their order. None is empty. */
+export type Topology = readonly (readonly TopologyNode[])[];
+
+type Access = Pick<ClickHouseConfig, 'CLICKHOUSE_URL' | 'CLICKHOUSE_USER' | 'CLICKHOUSE_PASSWORD'>;
+
+/**
+ * `CLICKHOUSE_URL` is a URL, or several: nodes of one shard with commas between them, shards with semicolons; or
+ * `file:///…/topology.json`, which says the same (`parseTopologyFile`).
+ * @throws ConfigError
+ */
+export function topologyOf(config: Access, readFile: (path: string) => string = readText): Topology {
+  const { CLICKHOUSE_URL: text } = config;
+  return text.startsWith('file:') ? parseTopologyFile(readFile(pathOf(text)), text, config) : parseUrls(text, config);
+}
+
+/** The shard that a partition of the log belongs to. */
+export function shardOf(partition: number, shards: number): number {
+  return partition % shards;
+}
+
+export function nodesOf(topology: Topology): readonly TopologyNode[] {
+  return topology.flat();
+}
+
+function parseUrls(text: string, access: Access): Topology {
+  const setting = `CLICKHOUSE_URL="${withoutUserInfo(text)}"`;
+  // One address is passed on as it is: what else it may bear is the client's matter.
+  const shards = text.split(';').map(shard => shard.split(',').map(url => ({ url: url.trim() })));
+  return checked(shards, setting, access);
+}
+
+const FileNode = Type.Union([
+  Type.String({ minLength: 1 }),
+  Type.Object(
+    {
+      url: Type.String({ minLength: 1 }),
+      name: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._:-]{1,100}$' })),
+      user: Type.Optional(Type.String()),
+      password: Type.Optional(Type.String()),
+    },
+    { additionalProperties: false },
+  ),
+]);
+
+/** `{"shards": [{"replicas": ["http://a:8123", {"url": "http://b:8123", "name": "b", "user": "u", "password": "p"}]}]}` */
+const File = Type.Object(
+  { shards: Type.Array(Type.Object({ replicas: Type.Array(FileNode) }, { additionalProperties: false })) },
+  { additionalProperties: false },
+);
+
+function parseTopologyFile(text: string, where: string, access: Access): Topology {
+  const setting = `CLICKHOUSE_URL=${where}`;
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch {
+    throw new ConfigError(`${setting}: is not JSON`);
+  }
+  const [wrong] = Value.Errors(File, content);
+  if (wrong !== undefined) throw new ConfigError(`${setting}: ${wrong.instancePath || '/'} ${wrong.message}`);
+  const { shards } = content as Static<typeof File>;
+  const given = shards.map(({ replicas }) => replicas.map(node => (typeof node === 'string' ? { url: node } : node)));
+  return checked(given, setting, access);
+}
+
+type Given = Exclude<Static<typeof FileNode>, string>;
+
+function checked(shards: readonly (readonly Given[])[], setting: string, access: Access): Topology {
+  if (shards.length === 0) throw new ConfigError(`${setting}: has no shard`);
+  const topology = shards.map((nodes, shard) => {
+    if (nodes.length === 0 || nodes.every(({ url }) => url === ''))
+      throw new ConfigError(`${setting}: shard ${shard + 1} of ${shards.length} is empty`);
+    return nodes.map((node): TopologyNode => {
+      const { url, user = access.CLICKHOUSE_USER, password = access.CLICKHOUSE_PASSWORD } = node;
+      return { name: node.name ?? hostOf(url, setting), shard, url, user, password };
+    });
+  });
+  for (const what of ['name', 'url'] as const) {
+    const seen = new Set<string>();
+    for (const node of topology.flat()) {
+      if (seen.has(node[what]))
+        throw new ConfigError(
+          `${setting}: ${withoutUserInfo(node[what])} is there twice: a node belongs to one shard, once`,
+        );
+      seen.add(node[what]);
+    }
+  }
+  return topology;
+}
+
+function hostOf(text: string, setting: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '')
+    throw new ConfigError(`${setting}: "${withoutUserInfo(text)}" is not a URL such as http://host:8123`);
+  return `${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`;
+}
+
+function pathOf(url: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch (error) {
+    throw new ConfigError(`CLICKHOUSE_URL=${url}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError(`CLICKHOUSE_URL=file://${path}: cannot be read: ${messageOf(error)}`, { cause: error });
+  }
+}
