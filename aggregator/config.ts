@@ -86,6 +86,11 @@ export const SinkConfig = Type.Object({
     maximum: 65535,
     description: 'port of the sink’s health and metrics',
   }),
+  SINK_NODES: Type.String({
+    default: '',
+    description:
+      'names of the ClickHouse nodes that this sink fills, comma-separated (`host:port`, unless the topology names them); empty: all',
+  }),
   SINK_LINGER_MS: Type.Integer({
     default: 50,
     minimum: 0,

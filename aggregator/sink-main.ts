@@ -1,5 +1,5 @@
-/** The sink as a process of its own. */
-import { openClickHouse } from '../infra/clickhouse.ts';
+/** The sink as a process of its own: of all ClickHouse nodes, or of some. */
+import { openCluster } from '../infra/clickhouse/cluster.ts';
 import { loadConfig, printable } from '../infra/config.ts';
 import { createHttp, listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
@@ -8,12 +8,13 @@ import { createKafka } from '../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../infra/kafka/former-member.ts';
 import { createLog } from '../infra/log.ts';
 import { aborted, createCrash, runProcess } from '../infra/process.ts';
-import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
 import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { SinkConfig } from './config.ts';
-import { openSink, type Sink } from './sink/sink.ts';
+import { followNode } from './sink/node-sink.ts';
+import { nodeChecks, servedNodes } from './sink/served-nodes.ts';
+import type { Sink } from './sink/sink.ts';
 
 const log = createLog('sink', process.env['LOG_LEVEL'] ?? 'info');
 
@@ -25,12 +26,14 @@ await runProcess(log, async (stop, life) => {
   const kafka = createKafka(config, clientId, log);
   const { crash, promise: crashed } = createCrash(log);
   await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log });
-  await using clickhouse = openClickHouse(config, { readers: 1 });
+  await using cluster = openCluster(config, { readers: 1 });
+  const served = servedNodes(cluster, config.SINK_NODES);
   await using probe = topicProbe(kafka, names.topic('clicks'));
-  let running: Sink | undefined;
-  const checkSink = () => {
-    if (!running) throw new Error('has not joined its groups yet');
-    running.check();
+  const sinks = new Map<string, Sink>();
+  const inserts = (node: string) => () => {
+    const sink = sinks.get(node);
+    if (!sink) throw new Error('has not joined its groups yet');
+    sink.check();
   };
   const http = await createHttp({
     title: 'Sink',
@@ -41,22 +44,29 @@ await runProcess(log, async (stop, life) => {
     servesPages: false,
     readiness: {
       kafka: probe.check,
-      clickhouse: clickhouse.ping,
-      inserts: checkSink,
+      ...nodeChecks(served, inserts),
       partitions: partitions.checkKnown,
     },
     life,
   });
   await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
   const url = await listen(http, config.HOST, config.SINK_PORT);
-  const deps = { kafka, clickhouse, names, config, log, onCrash: crash };
   await partitions.ready(stop);
   if (stop.aborted) return;
-  // Who has the port is the only one of this name: the member it finds in the group is dead.
-  for (const group of [names.rawSinkGroup, names.aggregateSinkGroup])
-    await forgetFormerMember(kafka, group, { clientId, port: config.SINK_PORT, log });
-  await using sink = await retrying('join groups', log, stop, () => openSink(deps));
-  running = sink;
+  await using nodes = new AsyncDisposableStack();
+  const topology = { shards: cluster.shards.length, nodes: cluster.nodes.length };
+  for (const node of served) {
+    const { clickhouse } = node;
+    const sink = followNode({
+      ...{ kafka, clickhouse, names, config, log, topology, of: node, onCrash: crash },
+      // Who has the port is the only one of this name: the member it finds in a group is dead.
+      async beforeJoining({ inGroups }) {
+        for (const group of [names.rawSinkGroup, names.aggregateSinkGroup])
+          await forgetFormerMember(kafka, names.groupAt(group, inGroups), { clientId, port: config.SINK_PORT, log });
+      },
+    });
+    sinks.set(node.name, nodes.use(sink));
+  }
   log.info({ url }, 'sink runs');
   await Promise.race([aborted(stop), crashed]);
 });

@@ -8,6 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { beginIncarnation } from './clickhouse/incarnation.ts';
 import type { ClickHouse } from './clickhouse.ts';
 import { ConfigError, Corrupt } from './errors.ts';
 import type { Logger } from './log.ts';
@@ -21,6 +22,7 @@ export async function migrate(clickhouse: ClickHouse, log: Logger, directory: UR
       row,
     ]),
   );
+  if (applied.size === 0) await beginIncarnation(clickhouse);
   const files = migrationsIn(directory);
   for (const file of files) {
     const before = applied.get(file.version);

@@ -1,8 +1,9 @@
 /** Creates the topics and applies the migrations, then ends: once before the processes of a release start. */
 import { Type } from 'typebox';
-import { openClickHouse } from './clickhouse.ts';
+import { openCluster } from './clickhouse/cluster.ts';
 import { ClickHouseConfig, KafkaConfig, loadConfig, ProcessConfig } from './config.ts';
 import { EmbeddedConfig } from './embedded/config.ts';
+import { messageOf, Retryable } from './errors.ts';
 import { ensureTopics } from './kafka/admin.ts';
 import { createKafka } from './kafka/client.ts';
 import { createLog } from './log.ts';
@@ -24,9 +25,17 @@ try {
   startWatchdog(log, config.EVENT_LOOP_STALL_MS);
   await ensureTopics(createKafka(config, 'setup', log), names(config.TOPIC_PREFIX), config.PARTITIONS);
   log.info({ partitions: config.PARTITIONS }, 'the topics are there');
-  await using clickhouse = openClickHouse(config, { readers: 1 });
-  await migrate(clickhouse, log);
-  log.info('the schema is current');
+  await using cluster = openCluster(config, { readers: 1 });
+  for (const { name, clickhouse } of cluster.nodes) {
+    try {
+      await migrate(clickhouse, log);
+      log.info({ node: name }, 'the schema is current');
+    } catch (error) {
+      // One of several may be away: its sink makes its tables before it fills them.
+      if (!(error instanceof Retryable) || cluster.nodes.length === 1) throw error;
+      log.warn({ node: name, why: messageOf(error) }, 'the schema is left to the sink of this node');
+    }
+  }
 } catch (error) {
   process.exitCode = reportFatal(log, error);
 }

@@ -49,6 +49,8 @@ export function names(prefix: string) {
     /** A reader of `hot-ads` is alone in its group: each has to read all. */
     hotAdsGroup: (reader: string) => `${prefix}hot-ads-${reader}`,
     aggregateSinkGroup: `${prefix}sink-aggregates`,
+    /** A sink's group, of one of several ClickHouse nodes: each node reads the topics for itself. */
+    groupAt: (group: string, node: string | undefined) => (node === undefined ? group : `${group}-${node}`),
     /** One per input partition: whoever owns the partition fences its former owner. */
     transactionalId: (partition: number) => `${prefix}aggregator-${partition}`,
   };

@@ -22,6 +22,8 @@ export type TableRows = ReadonlyMap<string, readonly Buffer[]>;
 
 export interface BatchInserterOptions {
   readonly clickhouse: ClickHouse;
+  /** The name of its node, for metrics. */
+  readonly node: string;
   readonly log: Logger;
   readonly lingerMs: number;
   readonly maxBatchBytes: number;
@@ -39,6 +41,8 @@ export interface BatchInserter {
   readonly failing: string | undefined;
   /** For how long the insert has been under way that is; 0: none is. */
   readonly insertingForMs: number;
+  /** Nothing that has failed is repeated any more: what waits is rejected, and comes again to whoever reads on. */
+  close(): void;
 }
 
 interface Piece {
@@ -53,7 +57,7 @@ const heartbeatMs = 2_000;
 const longestPauseMs = 5_000;
 
 export function createBatchInserter(options: BatchInserterOptions): BatchInserter {
-  const { clickhouse, log, lingerMs, maxBatchBytes, intervalMs } = options;
+  const { clickhouse, node, log, lingerMs, maxBatchBytes, intervalMs } = options;
   /** What was inserted last lay here, and what is next will: new memory each time costs several times the copying. */
   let memory = Buffer.alloc(0);
   const pieces: Piece[] = [];
@@ -62,6 +66,7 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
   let flushing = false;
   let failing: string | undefined;
   let insertingSinceMs = 0;
+  const closing = new AbortController();
 
   const joined = (buffers: readonly Buffer[]) => {
     const length = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
@@ -77,19 +82,20 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
       insertingSinceMs = startedAt;
       try {
         await clickhouse.insert(table, ndjson);
-        insertSeconds.observe({ table }, (performance.now() - startedAt) / 1000);
-        rowBytes.inc({ table }, ndjson.length);
+        insertSeconds.observe({ node, table }, (performance.now() - startedAt) / 1000);
+        rowBytes.inc({ node, table }, ndjson.length);
         failing = undefined;
         return;
       } catch (error) {
         // What has failed here may yet be on its way somewhere: it keeps its bytes.
         memory = Buffer.alloc(0);
-        if (error instanceof RefusedRows) throw error;
+        if (error instanceof RefusedRows || closing.signal.aborted) throw error;
         const pauseMs = Math.min(longestPauseMs, 100 * 2 ** attempt);
         failing = messageOf(error);
-        insertRetries.inc({ table });
-        log.warn({ table, why: failing, pauseMs }, 'insert failed, to be repeated');
-        await new Promise(resolve => setTimeout(resolve, pauseMs));
+        insertRetries.inc({ node, table });
+        log.warn({ node, table, why: failing, pauseMs }, 'insert failed, to be repeated');
+        await sleep(pauseMs, closing.signal);
+        if (closing.signal.aborted) throw error;
       } finally {
         insertingSinceMs = 0;
       }
@@ -172,6 +178,9 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
     get insertingForMs() {
       return insertingSinceMs === 0 ? 0 : performance.now() - insertingSinceMs;
     },
+    close() {
+      closing.abort();
+    },
     async insert(batch, rows) {
       const buffers = [...rows.values()].flat();
       const piece: Piece = {
@@ -212,6 +221,19 @@ export function byForm(pieces: readonly Buffer[]): Buffer[][] {
 }
 
 const [openingBrace, openingBracket] = [0x7b, 0x5b];
+
+/** By the timer that a simulation has in its hands. */
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end);
+  });
+}
 
 function sizeOf(pieces: readonly Piece[]): number {
   return pieces.reduce((sum, piece) => sum + piece.bytes, 0);

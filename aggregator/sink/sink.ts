@@ -1,4 +1,4 @@
-/** Copies the topics into ClickHouse: `clicks` into click_raw, `aggregates` and `quarantine` into their tables. */
+/** Copies the topics into a ClickHouse node: `clicks` into click_raw, `aggregates` and `quarantine` into their tables. */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { Corrupt, messageOf, RefusedRows } from '../../infra/errors.ts';
 import { openAdmin } from '../../infra/kafka/admin.ts';
@@ -13,8 +13,10 @@ import type { SinkConfig } from '../config.ts';
 import { aggregateRows, rowContract } from './aggregate-rows.ts';
 import { type BatchInserter, byForm, createBatchInserter, type TableRows } from './batch-inserter.ts';
 import { HaltedPartitions, type TopicPartition } from './halted-partitions.ts';
+import { type Begin, beginsOf, heldSince } from './held-offsets.ts';
 import { KnownRecords } from './known-records.ts';
 import { halted, position } from './metrics.ts';
+import type { SinkNode } from './node.ts';
 import { rawRows } from './raw-rows.ts';
 import { insertAllButRefused } from './refused-rows.ts';
 import { SinkPositions } from './sink-positions.ts';
@@ -22,6 +24,7 @@ import { SinkPositions } from './sink-positions.ts';
 export interface SinkDeps {
   readonly kafka: KafkaClient;
   readonly clickhouse: ClickHouse;
+  readonly node: SinkNode;
   readonly names: Names;
   readonly config: SinkConfig;
   readonly log: Logger;
@@ -35,10 +38,10 @@ export interface Sink extends AsyncDisposable {
 }
 
 export async function openSink(deps: SinkDeps): Promise<Sink> {
-  const { names, clickhouse, log } = deps;
+  const { names, clickhouse, log, node } = deps;
   await using opening = new AsyncDisposableStack();
   const raw = await openLeg(deps, {
-    group: names.rawSinkGroup,
+    group: names.groupAt(names.rawSinkGroup, node.inGroups),
     topics: [names.topic('clicks')],
     isolation: 'read_uncommitted',
     contract: clickContract,
@@ -48,7 +51,7 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
   });
   opening.use(raw);
   const aggregates = await openLeg(deps, {
-    group: names.aggregateSinkGroup,
+    group: names.groupAt(names.aggregateSinkGroup, node.inGroups),
     topics: [names.topic('aggregates'), names.topic('quarantine')],
     isolation: 'read_committed',
     contract: rowContract,
@@ -91,6 +94,25 @@ const mostBatchesAtOnce = 256;
 /** Longer than any answer of a ClickHouse server is waited for. */
 const longestInsertMs = 180_000;
 
+const beginPauseMs = 500;
+
+/** Works until it succeeds, or is not wanted any more. */
+async function untilKnown(
+  work: () => Promise<unknown>,
+  isWanted: () => boolean,
+  onFailure: (why: string) => void,
+): Promise<void> {
+  while (isWanted()) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (isWanted()) onFailure(messageOf(error));
+      await new Promise(resolve => setTimeout(resolve, beginPauseMs));
+    }
+  }
+}
+
 function between(value: number, from: number, to: number): boolean {
   return value >= from && value < to;
 }
@@ -104,23 +126,35 @@ interface LegOptions {
   /** Of records that are known. */
   rowsOf(batch: FetchedBatch): TableRows;
   readonly intervalMs: number;
+  /** Partitions that the node reads. Left out: those whose clicks its shard holds. */
+  readonly reads?: (partition: number) => boolean;
   onRefused: Parameters<typeof createBatchInserter>[0]['onRefused'];
 }
 
 async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
   const { group, topics, isolation, contract, rowsOf, intervalMs, onRefused } = options;
-  const { kafka, clickhouse, config, log } = deps;
+  const { kafka, clickhouse, node, config, log } = deps;
+  const { reads = node.holds } = options;
   const link: { consumer?: GroupConsumer } = {};
+  /** By partition, from where on the node holds all: what each commit says beside its offset. */
+  const heldFrom = new Map<string, number>();
   // Also behind what holds no records, or a partition that ends in a transaction's marker would show a lag for ever.
   const commit = async (topic: string, nextOffsets: ReadonlyMap<number, number>) => {
     await link.consumer?.commit(
       topic,
-      new Map([...nextOffsets].map(([partition, offset]) => [partition, { offset, metadata: '' }])),
+      new Map(
+        [...nextOffsets].map(([partition, offset]) => {
+          const metadata = heldSince(node.incarnation, heldFrom.get(`${topic}[${partition}]`) ?? 0);
+          return [partition, { offset, metadata }];
+        }),
+      ),
     );
-    for (const [partition, offset] of nextOffsets) position.set({ topic, partition: String(partition) }, offset);
+    for (const [partition, offset] of nextOffsets)
+      position.set({ node: node.name, topic, partition: String(partition) }, offset);
   };
   const inserter: BatchInserter = createBatchInserter({
     clickhouse,
+    node: node.name,
     log,
     lingerMs: config.SINK_LINGER_MS,
     maxBatchBytes: config.SINK_MAX_BATCH_BYTES,
@@ -135,6 +169,15 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
   const stand = (place: TopicPartition) => {
     positions.leave(place.topic, place.partition);
     link.consumer?.pause(place.topic, place.partition);
+  };
+  /** What this member was assigned last. */
+  let current: ReadonlyMap<string, readonly number[]> | undefined;
+  const begin = (begins: readonly Begin[]) => {
+    for (const { topic, partition, seek, from } of begins) {
+      heldFrom.set(`${topic}[${partition}]`, from);
+      if (seek !== undefined) link.consumer?.seek(topic, partition, seek);
+      if (!halts.has({ topic, partition })) link.consumer?.resume(topic, partition);
+    }
   };
   const halt = ({ topic, partition }: TopicPartition, error: Corrupt) => {
     // It may have become another's while its rows went in.
@@ -166,16 +209,22 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
     onOpen: opened => {
       link.consumer = opened;
     },
-    onAssigned(assigned) {
+    onAssigned(all) {
       joined = true;
+      // Nothing is fetched of what another shard holds, nor of the rest until it is known where to begin.
+      for (const [topic, partitions] of all) for (const p of partitions) link.consumer?.pause(topic, p);
+      const assigned = new Map([...all].map(([topic, partitions]) => [topic, partitions.filter(reads)]));
       positions.assign(assigned);
-      const standing = halts.assign(assigned);
-      // A pause outlives a rebalance: the partition may have stood here before, and have gone on elsewhere since.
-      for (const [topic, partitions] of assigned) for (const p of partitions) link.consumer?.resume(topic, p);
-      for (const place of standing) stand(place);
+      for (const place of halts.assign(assigned)) positions.leave(place.topic, place.partition);
+      current = assigned;
+      void untilKnown(
+        () => beginsOf(admin, group, assigned, node.incarnation).then(begins => current === assigned && begin(begins)),
+        () => current === assigned,
+        why => log.warn({ group, why }, 'not known yet where to begin'),
+      );
     },
     async onBatch(batch) {
-      if (halts.has(batch)) return;
+      if (!reads(batch.partition) || halts.has(batch)) return;
       try {
         const known = new KnownRecords(batch, contract);
         const rows = rowsOf({ ...batch, records: known });
@@ -188,7 +237,7 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
       }
     },
     onGap(topic, partition, _first, next) {
-      if (halts.has({ topic, partition })) return;
+      if (!reads(partition) || halts.has({ topic, partition })) return;
       positions.passed(topic, partition, next);
       commit(topic, new Map([[partition, next]])).catch(error =>
         log.warn({ topic, why: messageOf(error) }, 'offsets not committed'),
@@ -209,7 +258,13 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
     readings: async () => (haltedBy === undefined && !isAtWork() ? await positions.readings(admin, group) : undefined),
     onStall: what => deps.onCrash(new Error(`${group} stalled: ${what}`)),
   });
-  opening.use(consumer);
+  opening.defer(async () => {
+    current = undefined;
+    const left = consumer[Symbol.asyncDispose]();
+    // A node that is away would hold it up for ever.
+    inserter.close();
+    await left;
+  });
   opening.use(watch);
   const opened = opening.move();
   return {

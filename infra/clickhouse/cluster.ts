@@ -3,7 +3,7 @@ import { type ClickHouse, type ClickHouseOptions, openClickHouse } from '../clic
 import type { ClickHouseConfig } from '../config.ts';
 import { type Topology, type TopologyNode, topologyOf } from './topology.ts';
 
-export interface ClusterNode extends Omit<TopologyNode, 'password'> {
+export interface ClusterNode extends Pick<TopologyNode, 'name' | 'shard'> {
   readonly clickhouse: ClickHouse;
 }
 
@@ -20,9 +20,9 @@ export function openCluster(config: ClickHouseConfig, options: ClickHouseOptions
 
 function openNodes(topology: Topology, config: ClickHouseConfig, options: ClickHouseOptions): Cluster {
   const shards = topology.map(nodes =>
-    nodes.map(({ password, ...node }): ClusterNode => {
-      const own = { ...config, CLICKHOUSE_URL: node.url, CLICKHOUSE_USER: node.user, CLICKHOUSE_PASSWORD: password };
-      return { ...node, clickhouse: openClickHouse(own, options) };
+    nodes.map(({ name, shard, url, user, password }): ClusterNode => {
+      const own = { ...config, CLICKHOUSE_URL: url, CLICKHOUSE_USER: user, CLICKHOUSE_PASSWORD: password };
+      return { name, shard, clickhouse: openClickHouse(own, options) };
     }),
   );
   const [first, ...others] = shards.flat();

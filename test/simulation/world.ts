@@ -6,6 +6,7 @@
 import { Counter, Gauge, Histogram } from 'prom-client';
 import type { ProgressRow } from '../../aggregator/ad-minute.ts';
 import { AggregatorConfig, SinkConfig } from '../../aggregator/config.ts';
+import { onlyNode } from '../../aggregator/sink/node.ts';
 import { openSink } from '../../aggregator/sink/sink.ts';
 import { openTaskGroup } from '../../aggregator/task-group.ts';
 import { loadConfig } from '../../infra/config.ts';
@@ -613,6 +614,7 @@ const openSinks: Open = (world, network, onCrash, log) => {
   return openSink({
     kafka: fakeKafka(broker, network),
     clickhouse: fakeClickHouse(store, network, tear),
+    node: onlyNode,
     names,
     config: loadConfig(SinkConfig, { SINK_LINGER_MS: String(random.pick([0, 50, 500])) }),
     log,

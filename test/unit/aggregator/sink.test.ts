@@ -127,6 +127,7 @@ describe('batch inserter', () => {
       },
     } as unknown as ClickHouse;
     const inserter = createBatchInserter({
+      node: 'only',
       clickhouse,
       log: createLog('test', 'fatal'),
       lingerMs: given.lingerMs ?? 5,
@@ -196,6 +197,7 @@ describe('batch inserter', () => {
   it('leaves rows alone that it could not insert: the next ones lie elsewhere', async () => {
     const given: Buffer[] = [];
     const inserter = createBatchInserter({
+      node: 'only',
       clickhouse: {
         async insert(_table: string, rows: Buffer) {
           given.push(rows);

@@ -65,6 +65,7 @@ it('a sink says that inserting does not succeed while refused rows go in one by 
   const refused = Promise.withResolvers<void>();
   const entered = Promise.withResolvers<void>();
   const inserter = createBatchInserter({
+    node: 'only',
     clickhouse: { insert: () => Promise.reject(new RefusedRows('no')) } as unknown as ClickHouse,
     log,
     lingerMs: 0,
