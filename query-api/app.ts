@@ -37,6 +37,9 @@ import { createQuarantineQueries } from './quarantine-queries.ts';
 import { createQueries } from './queries.ts';
 import { createRawCoverage } from './raw-coverage.ts';
 import { createRawQueries } from './raw-queries.ts';
+import { failOver } from './replicas/failover.ts';
+import type { NodeReport } from './replicas/replica-watch.ts';
+import { oneReplica, type Replicas } from './replicas/replicas.ts';
 import { createRestatementQueries } from './restatement-queries.ts';
 import { createBlockDirectory } from './rollup/block-directory.ts';
 import { createHistoryQueries } from './rollup/history-queries.ts';
@@ -66,6 +69,10 @@ import { createStatedReading } from './stated-rows.ts';
 export interface QueryApiDeps {
   readonly config: QueryApiConfig;
   readonly clickhouse: ClickHouse;
+  /** Of which `clickhouse` reads one or another; left out: it is the only node. */
+  readonly replicas?: Replicas;
+  /** How each node is; left out: it is the only one. */
+  readonly nodeReports?: () => readonly NodeReport[];
   readonly log: Logger;
   /** Epoch ms. */
   readonly now: () => number;
@@ -84,6 +91,8 @@ export interface QueryApiDeps {
 export async function buildQueryApi({
   config,
   clickhouse,
+  replicas = oneReplica('clickhouse', clickhouse),
+  nodeReports = () => [],
   log,
   now,
   pipeline,
@@ -95,8 +104,9 @@ export async function buildQueryApi({
 }: QueryApiDeps): Promise<Http> {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const queries = createQueries(clickhouse, timeouts);
-  const lateClicks = createLateClicks({ clickhouse, now });
-  const patient = patientPipeline(pipeline, now);
+  const lateClicksAt = replicas.each(() => createLateClicks({ clickhouse, now }));
+  const lateClicks = () => lateClicksAt()();
+  const patient = patientPipeline(pipeline, now, replicas.each);
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const http = await createHttp({
     title: 'Ad click counts: query API',
@@ -127,7 +137,7 @@ export async function buildQueryApi({
   });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
-  const own = { config, clients, clickhouse, log, now, pipeline: patient, lateClicks };
+  const own = { config, clients, clickhouse, replicas, nodeReports, log, now, pipeline: patient, lateClicks };
   const deps = routeDepsOf({ ...own, routing, partitions, rowsChecked });
   // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
   onDrain(http, () => deps.live[Symbol.asyncDispose]());
@@ -143,6 +153,8 @@ function routeDepsOf({
   config,
   clients,
   clickhouse,
+  replicas,
+  nodeReports,
   log,
   now,
   pipeline,
@@ -154,11 +166,11 @@ function routeDepsOf({
   Pick<RouteDeps, 'lateClicks'> & { readonly clients: Clients }): RouteDeps {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const queries = createQueries(clickhouse, timeouts);
-  const rawCoverage = createRawCoverage({
-    ...{ progress: queries.progress, sinkPositions: pipeline.sinkPositions, now },
-  });
+  const coverage = replicas.each(() =>
+    createRawCoverage({ progress: queries.progress, sinkPositions: pipeline.sinkPositions, now }),
+  );
   const counts = {
-    queries: { ...queries, progress: rawCoverage.telling(queries.progress) },
+    queries: { ...queries, progress: () => coverage().telling(queries.progress)() },
     groups: createGroupQueries(clickhouse, timeouts),
     restatements: createRestatementQueries(clickhouse, timeouts),
     stated: createStatedReading(clickhouse, timeouts),
@@ -168,7 +180,7 @@ function routeDepsOf({
   const logEnds = logEndsOf(pipeline);
   const routingInTime = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
   const live = createLiveFeed({
-    read: (at, restatedSince) => readLive(counts, at, restatedSince),
+    read: (at, restatedSince) => replicas.reading(() => readLive(counts, at, restatedSince)),
     ...{ logEnds, now, log },
     maxClients: config.QUERY_API_LIVE_MAX_CLIENTS,
     maxBufferBytes: config.QUERY_API_LIVE_BUFFER_BYTES,
@@ -176,7 +188,7 @@ function routeDepsOf({
   return {
     ...counts,
     raw: createRawQueries(clickhouse, timeouts),
-    rawCoverage,
+    rawCoverage: { until: () => coverage().until() },
     filters: createFilterStore(clickhouse, timeouts),
     tops: createTopQueries(clickhouse, createBlockDirectory(clickhouse, timeouts), timeouts),
     history: createHistoryQueries(clickhouse, timeouts),
@@ -194,6 +206,7 @@ function routeDepsOf({
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
     askedJobs: createAskedJobs(jobs, config.JOBS_MAX_OPEN),
+    ...{ replicas, nodeReports, sinkPositions: pipeline.nodePositions },
     ...{ clients, jobs, live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };
@@ -214,6 +227,7 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   keepPrivate(http);
   tagAnswers(http);
   answerRows(http);
+  failOver(http, deps.replicas);
   const paths = new Map<string, string[]>();
   http.addHook('onRoute', ({ url, method }) => {
     paths.set(url, [...(paths.get(url) ?? []), ...[method].flat()]);

@@ -33,6 +33,13 @@ export const QueryApiConfig = Type.Object({
     maximum: 64,
     description: 'reads of ClickHouse that run at the same time; further ones wait',
   }),
+  REPLICA_MAX_LAG_MS: Type.Integer({
+    default: 10_000,
+    minimum: 1_000,
+    maximum: 120_000,
+    description:
+      'ms that a ClickHouse node may be behind the furthest of its shard and still be read; where none is that far: 503',
+  }),
   JOBS_ENABLED: Type.Boolean({
     default: true,
     description: 'run jobs (restatement, replay, reconciliation) in this process; exactly one of a deployment should',

@@ -4,8 +4,10 @@ import type { TopicName } from '../infra/topics.ts';
 export interface Pipeline {
   /** Last stable offset of each partition of topic `clicks`. */
   endOffsets(): Promise<ReadonlyMap<number, number>>;
-  /** Of all that the sinks read, by group, topic and partition. */
+  /** Of all that the sink of the node reads that is read here, by group, topic and partition. */
   sinkPositions(): Promise<readonly SinkPosition[]>;
+  /** Of all ClickHouse nodes. Left out: there is one, and it is not known what it lacks. */
+  nodePositions?(): Promise<readonly NodePosition[]>;
 }
 
 export interface SinkPosition {
@@ -18,4 +20,11 @@ export interface SinkPosition {
   readonly position: number;
   /** The last stable offset. Asked for before `position`, so that a lag is never less than nothing. */
   readonly end: number;
+}
+
+export interface NodePosition extends SinkPosition {
+  /** Of ClickHouse. */
+  readonly node: string;
+  /** Before this the node lacks what the log no longer held when its sink began. */
+  readonly from: number;
 }

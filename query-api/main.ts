@@ -1,5 +1,4 @@
 /** The query API as a process of its own. */
-import { openClickHouse } from '../infra/clickhouse.ts';
 import { loadConfig, printable } from '../infra/config.ts';
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
@@ -14,7 +13,7 @@ import { QueryApiConfig, trustedProxiesOf } from './config.ts';
 import { openConservationWatch } from './jobs/conservation-watch.ts';
 import { openJobs } from './jobs/open-jobs.ts';
 import { partitionsOver } from './partitions.ts';
-import { pipelineOf } from './pipeline.ts';
+import { openReplicas } from './replicas/open-replicas.ts';
 
 const log = createLog('query-api', process.env['LOG_LEVEL'] ?? 'info');
 
@@ -22,15 +21,17 @@ await runProcess(log, async (stop, life) => {
   const config = loadConfig(QueryApiConfig);
   trustedProxiesOf(config);
   log.info({ config: printable(config) }, 'configuration');
-  await using clickhouse = openClickHouse(config, { readers: config.QUERY_READERS });
   const asked = { kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX) };
   const terms = hotAdTermsOf(config);
   await using record = followPartitions({ ...asked, terms, log });
-  await using pipeline = pipelineOf({ ...asked, partitions: record });
+  const readers = config.QUERY_READERS;
+  await using store = openReplicas({ ...asked, config, readers, partitions: record, now: Date.now, log });
+  const { replicas, pipeline } = store;
+  const { clickhouse } = replicas;
   await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
   const rowsChecked = conservation.latest;
   const http = await buildQueryApi({
-    ...{ config, clickhouse, log, now: Date.now, pipeline, rowsChecked },
+    ...{ config, clickhouse, replicas, nodeReports: store.reports, log, now: Date.now, pipeline, rowsChecked },
     routing: pipeline.routing,
     partitions: partitionsOver({ ...asked, terms, record, log }),
     readiness: { hotAds: () => record.book.check(), partitions: record.check },

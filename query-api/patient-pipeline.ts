@@ -2,11 +2,20 @@
 import { cached } from './cached.ts';
 import type { Pipeline } from './counted-log.ts';
 import { inTime } from './in-time.ts';
+import type { Replicas } from './replicas/replicas.ts';
 
-/** Its answers reject where Kafka is away or slow. */
-export function patientPipeline(pipeline: Pipeline, now: () => number): Pipeline {
+/** Its answers reject where Kafka is away or slow. `each`: of each ClickHouse node that is read there is one. */
+export function patientPipeline(pipeline: Pipeline, now: () => number, each: Replicas['each'] = onlyOne): Pipeline {
+  const positions = each(() => cached(() => inTime(pipeline.sinkPositions()), 1_000, now));
+  const ofNodes = pipeline.nodePositions?.bind(pipeline);
   return {
     endOffsets: cached(() => inTime(pipeline.endOffsets()), 1_000, now),
-    sinkPositions: cached(() => inTime(pipeline.sinkPositions()), 1_000, now),
+    sinkPositions: () => positions()(),
+    ...(ofNodes ? { nodePositions: cached(() => inTime(ofNodes()), 1_000, now) } : {}),
   };
+}
+
+function onlyOne<T>(make: () => T): () => T {
+  const made = make();
+  return () => made;
 }

@@ -36,7 +36,7 @@ export function createPipelineMetrics({
       orUndefined(progress()),
       orUndefined(writtenOff()),
       orUndefined(pipeline.endOffsets()),
-      orUndefined(pipeline.sinkPositions()),
+      orUndefined((pipeline.nodePositions ?? pipeline.sinkPositions)()),
       orUndefined(disks()),
       orUndefined(inTime(lateClicks())),
     ]);

@@ -1,24 +1,29 @@
 /** Asks Kafka for the ends of the log, how far the sinks are, and which ads are split. The API starts and answers without Kafka, so the connection is made when first asked. */
+import { Retryable } from '../infra/errors.ts';
 import { type Admin, openAdmin } from '../infra/kafka/admin.ts';
 import type { KafkaClient } from '../infra/kafka/client.ts';
 import type { Names } from '../infra/topics.ts';
 import type { PartitionRecord } from '../ingest/hot-ads/partition-record.ts';
-import type { SinkPosition } from './counted-log.ts';
 import { type Routing, routingOf } from './hot-ad-rules.ts';
 import type { RawLog } from './jobs/raw-gate.ts';
+import { type FollowedNode, nodePositions } from './node-positions.ts';
 
 export interface PipelineDeps {
   readonly kafka: KafkaClient;
   readonly names: Names;
   readonly partitions: Pick<PartitionRecord, 'book' | 'readToEnd'>;
+  readonly nodes: readonly FollowedNode[];
+  /** The one that is read here and now. */
+  readonly node: () => FollowedNode;
 }
 
 export interface AskedPipeline extends RawLog, AsyncDisposable {
   /** @throws Retryable */
   routing(): Promise<Routing>;
+  nodePositions(): ReturnType<typeof nodePositions>;
 }
 
-export function pipelineOf({ kafka, names, partitions }: PipelineDeps): AskedPipeline {
+export function pipelineOf({ kafka, names, partitions, nodes, node }: PipelineDeps): AskedPipeline {
   const topic = names.topic('clicks');
   let admin: Promise<Admin> | undefined;
   const forget = () => {
@@ -29,27 +34,21 @@ export function pipelineOf({ kafka, names, partitions }: PipelineDeps): AskedPip
     admin.catch(forget);
     return admin;
   };
+  const positionsOf = async (asked: readonly FollowedNode[]) => nodePositions(await connected(), names, asked);
   return {
     routing: () => routingOf(partitions),
     async endOffsets() {
       return await (await connected()).endOffsets(topic);
     },
     async rawPositions() {
-      const open = await connected();
-      const commits = await open.commits(names.rawSinkGroup, topic);
-      return new Map([...commits].map(([partition, { offset }]) => [partition, offset]));
+      const asked = node();
+      // A node that was emptied has little of what was once committed for it: a recount would miss clicks.
+      if ((await asked.incarnation()) === undefined) throw new Retryable(`${asked.name}: not known what it holds`);
+      const raw = (await positionsOf([asked])).filter(({ topicName }) => topicName === 'clicks');
+      return new Map(raw.map(({ partition, position }) => [partition, position]));
     },
-    async sinkPositions() {
-      const open = await connected();
-      const legs = [
-        { group: names.rawSinkGroup, topicName: 'clicks' },
-        { group: names.aggregateSinkGroup, topicName: 'aggregates' },
-        { group: names.aggregateSinkGroup, topicName: 'quarantine' },
-      ] as const;
-      return (
-        await Promise.all(legs.map(leg => positionsOf(open, { ...leg, topic: names.topic(leg.topicName) })))
-      ).flat();
-    },
+    sinkPositions: () => positionsOf([node()]),
+    nodePositions: () => positionsOf(nodes),
     async [Symbol.asyncDispose]() {
       await admin?.then(
         open => open[Symbol.asyncDispose](),
@@ -57,19 +56,4 @@ export function pipelineOf({ kafka, names, partitions }: PipelineDeps): AskedPip
       );
     },
   };
-}
-
-/** The ends first: whatever is committed meanwhile only makes the lag smaller. */
-async function positionsOf(
-  admin: Admin,
-  leg: Pick<SinkPosition, 'group' | 'topic' | 'topicName'>,
-): Promise<SinkPosition[]> {
-  const ranges = await admin.ranges(leg.topic);
-  const commits = await admin.commits(leg.group, leg.topic);
-  return [...ranges].map(([partition, { start, end }]) => ({
-    ...leg,
-    partition,
-    position: commits.get(partition)?.offset ?? start,
-    end,
-  }));
 }

@@ -2,6 +2,7 @@
 import type { ClientSlots } from '../infra/client-slots.ts';
 import type { Clients } from '../infra/http-clients.ts';
 import type { AuditQueries } from './audit-queries.ts';
+import type { Pipeline } from './counted-log.ts';
 import type { ExportQueries } from './exports/export-queries.ts';
 import type { ExportSlots } from './exports/export-slots.ts';
 import type { FilterStore } from './filters/filter-store.ts';
@@ -18,6 +19,8 @@ import type { QuarantineQueries } from './quarantine-queries.ts';
 import type { Queries } from './queries.ts';
 import type { RawCoverage } from './raw-coverage.ts';
 import type { RawQueries } from './raw-queries.ts';
+import type { NodeReport } from './replicas/replica-watch.ts';
+import type { Replicas } from './replicas/replicas.ts';
 import type { RestatementQueries } from './restatement-queries.ts';
 import type { HistoryQueries } from './rollup/history-queries.ts';
 import type { TopQueries } from './rollup/top-queries.ts';
@@ -25,6 +28,11 @@ import type { StatedReading } from './stated-rows.ts';
 import type { RangeRules } from './time-range.ts';
 
 export interface RouteDeps {
+  readonly replicas: Replicas;
+  /** Empty: there is one ClickHouse node. */
+  readonly nodeReports: () => readonly NodeReport[];
+  /** Of all nodes. */
+  readonly sinkPositions: Pipeline['nodePositions'];
   readonly queries: Queries;
   readonly stated: StatedReading;
   /** Read before counts. */

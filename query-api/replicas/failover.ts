@@ -1,0 +1,57 @@
+/**
+ * Answers a request from one replica, and from another if that one fails before the answer has begun: the handler is run
+ * again. For reads alone; what changes something is asked for once.
+ */
+import { AsyncResource } from 'node:async_hooks';
+import { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { messageOf } from '../../infra/errors.ts';
+import type { Http } from '../../infra/http.ts';
+import { counter } from '../../infra/metrics.ts';
+import type { Replicas } from './replicas.ts';
+
+const failovers = counter('query_failovers_total', 'Reads that were done again on another ClickHouse node', ['from']);
+
+/** Of all routes that are added to `http` after this. */
+export function failOver(http: Http, replicas: Replicas): void {
+  if (!replicas.areSeveral) return;
+  http.addHook('onRoute', route => {
+    const { handler } = route;
+    const isRead = [route.method].flat().every(method => /^(GET|HEAD)$/.test(method));
+    route.handler = async function (request, reply) {
+      return await answered(replicas, isRead, request, reply, async () => await handler.call(this, request, reply));
+    };
+  });
+  // A stream reads on long after the handler has returned, from whoever takes what it has: of the same node.
+  http.addHook('onSend', async (_request, _reply, payload) => {
+    if (payload instanceof Readable) payload._read = AsyncResource.bind(payload._read, 'answer', payload);
+    return payload;
+  });
+}
+
+async function answered(
+  replicas: Replicas,
+  isRead: boolean,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  handle: () => Promise<unknown>,
+): Promise<unknown> {
+  const failed = new Set<string>();
+  for (;;) {
+    let node = '';
+    const work = () => {
+      node = replicas.node();
+      return handle();
+    };
+    try {
+      return await replicas.reading(work, failed);
+    } catch (error) {
+      // Whoever waits for the rest of an answer is to learn at once that it does not come.
+      if (reply.raw.headersSent) reply.raw.destroy();
+      if (!isRead || reply.sent || request.raw.destroyed || !replicas.isNodesFault(error)) throw error;
+      failed.add(node);
+      failovers.inc({ from: node });
+      request.log.warn({ node, why: messageOf(error), url: request.url }, 'another ClickHouse node is asked');
+    }
+  }
+}

@@ -1,0 +1,80 @@
+/** The ClickHouse nodes that this process reads, and how far their sinks are. */
+import { sinkNode } from '../../aggregator/sink/node.ts';
+import { type Cluster, openCluster } from '../../infra/clickhouse/cluster.ts';
+import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
+import type { ClickHouseConfig } from '../../infra/config.ts';
+import { ConfigError } from '../../infra/errors.ts';
+import type { Logger } from '../../infra/log.ts';
+import { cached } from '../cached.ts';
+import { inTime } from '../in-time.ts';
+import type { FollowedNode } from '../node-positions.ts';
+import { type AskedPipeline, type PipelineDeps, pipelineOf } from '../pipeline.ts';
+import { type NodeReport, watchReplicas } from './replica-watch.ts';
+import { oneReplica, type Replicas, replicasOf } from './replicas.ts';
+
+export interface OpenReplicas extends AsyncDisposable {
+  readonly replicas: Replicas;
+  readonly pipeline: AskedPipeline;
+  /** Empty where there is one. */
+  reports(): readonly NodeReport[];
+}
+
+export interface OpenReplicasDeps extends Omit<PipelineDeps, 'nodes' | 'node'> {
+  readonly config: ClickHouseConfig & { readonly REPLICA_MAX_LAG_MS: number };
+  /** Reads of one node that may run at the same time. */
+  readonly readers: number;
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** @throws ConfigError for a topology that cannot be read */
+export function openReplicas({ config, readers, now, log, ...asked }: OpenReplicasDeps): OpenReplicas {
+  const opened = new AsyncDisposableStack();
+  const cluster = opened.use(openCluster(config, { readers }));
+  refuseShards(cluster);
+  const followed = (incarnation: (name: string) => Promise<string | undefined>) =>
+    cluster.nodes.map((node): FollowedNode => {
+      const topology = { shards: cluster.shards.length, nodes: cluster.nodes.length };
+      return { ...sinkNode(node, topology, ''), incarnation: () => incarnation(node.name) };
+    });
+
+  const [first] = cluster.nodes;
+  if (cluster.nodes.length === 1) {
+    const incarnation = cached(() => inTime(incarnationOf(first.clickhouse)).catch(() => undefined), 5_000, now);
+    const nodes = followed(incarnation);
+    const pipeline = opened.use(pipelineOf({ ...asked, nodes, node: () => only(nodes, first.name) }));
+    const replicas = oneReplica(first.name, first.clickhouse);
+    return { replicas, pipeline, reports: () => [], [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  }
+
+  const probes = opened.use(openCluster(config, { readers: 1 }));
+  const nodes = followed(async name => watch.incarnation(name));
+  const pipeline = opened.use(pipelineOf({ ...asked, nodes, node: () => only(nodes, replicas.node()) }));
+  const watch = opened.use(
+    watchReplicas({
+      nodes: cluster.nodes.map(({ name, clickhouse }, i) => {
+        return { name, clickhouse, probe: probes.nodes[i]?.clickhouse ?? clickhouse };
+      }),
+      positions: pipeline.nodePositions,
+      maxLagMs: config.REPLICA_MAX_LAG_MS,
+      ...{ now, log },
+    }),
+  );
+  const replicas = replicasOf(watch);
+  return { replicas, pipeline, reports: watch.reports, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+/** One answer over several shards is not built: half of the clicks would be told as all. */
+function refuseShards({ shards }: Cluster): void {
+  if (shards.length > 1)
+    throw new ConfigError(
+      `CLICKHOUSE_URL has ${shards.length} shards: sinks can fill them, but this release reads from one shard only ` +
+        '(separate nodes with commas to have replicas of one shard)',
+    );
+}
+
+function only(nodes: readonly FollowedNode[], name: string): FollowedNode {
+  const found = nodes.find(node => node.name === name);
+  if (found === undefined) throw new RangeError(`no node ${name}`);
+  return found;
+}

@@ -1,0 +1,220 @@
+/**
+ * Looks every second whether each ClickHouse node answers and how far it is, and tells which of a shard is to be read.
+ *
+ * A node is read if it answers, lacks nothing that another of its shard has, and is at most `REPLICA_MAX_LAG_MS` behind the
+ * furthest, whether that one answers or not: numbers that were told must not fall back to what they were long ago. There
+ * is no reading from one that is further behind, even if it is the only one left; it catches up, or the other comes back.
+ *
+ * Who reads stays with a node as long as it may be read. At first, and whenever it may not, the first in the order of the
+ * topology that may is taken.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { messageOf, Retryable } from '../../infra/errors.ts';
+import type { Logger } from '../../infra/log.ts';
+import type { NodePosition } from '../counted-log.ts';
+import { inTime } from '../in-time.ts';
+import { createCatchingUp } from './catching-up.ts';
+
+export interface WatchedNode {
+  readonly name: string;
+  /** For who reads. */
+  readonly clickhouse: ClickHouse;
+  /** For looking, so that no look waits behind readers. */
+  readonly probe: Pick<ClickHouse, 'query'>;
+}
+
+/** reading: this process reads it. ready: it could. behind, incomplete (it lacks what the log no longer had when it was filled), away: it may not be read. */
+export type NodeState = 'reading' | 'ready' | 'behind' | 'incomplete' | 'away';
+
+export interface NodeReport {
+  readonly node: string;
+  readonly state: NodeState;
+  /** When the state began, epoch ms. */
+  readonly since: number;
+  /** Why it is away. */
+  readonly why: string | undefined;
+  /** ms behind the furthest of its shard; undefined: more than is known. */
+  readonly lagMs: number | undefined;
+}
+
+export interface ReplicaWatch extends AsyncDisposable {
+  /** The one to read now. @throws Retryable where none may be read */
+  choose(without?: ReadonlySet<string>): WatchedNode;
+  /** Who reads has found that it does not answer: it is not chosen until a look finds that it does. */
+  suspect(name: string, why: string): void;
+  /** Resolves after the first look. */
+  readonly looked: Promise<void>;
+  /** Called when a look finds that a node has gone. Returns how to stop listening. */
+  onGone(name: string, listener: (why: Error) => void): () => void;
+  incarnation(name: string): string | undefined;
+  reports(): readonly NodeReport[];
+}
+
+export interface ReplicaWatchDeps {
+  /** Of one shard. */
+  readonly nodes: readonly WatchedNode[];
+  /** @throws where Kafka does not answer: then what was known holds */
+  readonly positions: () => Promise<readonly NodePosition[]>;
+  readonly maxLagMs: number;
+  /** Epoch ms. */
+  readonly now: () => number;
+  readonly log: Logger;
+  readonly everyMs?: number;
+}
+
+interface Known {
+  readonly node: WatchedNode;
+  /** Undefined: it answers. */
+  why: string | undefined;
+  incarnation: string | undefined;
+  isIncomplete: boolean;
+  state: NodeState;
+  since: number;
+  readonly listeners: Set<(why: Error) => void>;
+}
+
+export function watchReplicas(deps: ReplicaWatchDeps): ReplicaWatch {
+  const { nodes, positions, maxLagMs, now, log, everyMs = 1_000 } = deps;
+  const known = new Map(nodes.map(node => [node.name, firstKnown(node, now())]));
+  const lags = createCatchingUp();
+  const closing = new AbortController();
+  let reading: string | undefined;
+
+  const probe = async (of: Known) => {
+    try {
+      const found = await inTime(incarnationOf(of.node.probe));
+      if (found === undefined) throw new Retryable('it has no tables yet');
+      of.incarnation = found;
+      of.why = undefined;
+    } catch (error) {
+      of.why = messageOf(error);
+      const gone = new Retryable(`${of.node.name} is away: ${of.why}`, { cause: error });
+      for (const listener of [...of.listeners]) listener(gone);
+    }
+  };
+
+  const measure = async () => {
+    const found = await inTime(positions()).catch(error => log.debug({ why: messageOf(error) }, 'positions not known'));
+    if (!found) return;
+    const ofNode = (name: string) => found.filter(({ node }) => node === name);
+    lags.look(now(), new Map(nodes.map(({ name }) => [name, new Map(ofNode(name).map(positionOf))])));
+    const begins = fromOf(found);
+    for (const of of known.values())
+      of.isIncomplete = ofNode(of.node.name).some(at => at.from > (begins.get(keyOf(at)) ?? 0));
+  };
+
+  const mayRead = (of: Known) => of.why === undefined && !of.isIncomplete && lags.lagMs(of.node.name) <= maxLagMs;
+
+  const stateOf = (of: Known): NodeState => {
+    if (of.why !== undefined) return 'away';
+    if (of.isIncomplete) return 'incomplete';
+    if (!mayRead(of)) return 'behind';
+    return of.node.name === reading ? 'reading' : 'ready';
+  };
+
+  const settle = () => {
+    for (const of of known.values()) {
+      const state = stateOf(of);
+      if (state === of.state) continue;
+      const level = state === 'reading' || state === 'ready' ? 'info' : 'warn';
+      log[level]({ node: of.node.name, state, before: of.state, why: of.why }, 'ClickHouse node');
+      of.state = state;
+      of.since = now();
+    }
+  };
+
+  const look = async () => {
+    await Promise.all([...known.values()].map(probe));
+    await measure();
+    settle();
+  };
+
+  const looked = look();
+  const watch = async () => {
+    await looked;
+    while (!closing.signal.aborted) {
+      await sleep(everyMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      if (!closing.signal.aborted) await look();
+    }
+  };
+  const watching = watch();
+
+  return {
+    looked,
+    choose(without = none) {
+      const may = (of: Known | undefined): of is Known => of !== undefined && !without.has(of.node.name) && mayRead(of);
+      const kept = known.get(reading ?? '');
+      const chosen = may(kept) ? kept : [...known.values()].find(may);
+      if (chosen === undefined)
+        throw new Retryable(`no ClickHouse node can be read: ${reasons(known.values(), lags.lagMs)}`);
+      if (reading !== chosen.node.name) {
+        log.info({ node: chosen.node.name, before: reading }, 'read from now on');
+        reading = chosen.node.name;
+        settle();
+      }
+      return chosen.node;
+    },
+    suspect(name, why) {
+      const of = known.get(name);
+      if (of === undefined) return;
+      of.why ??= why;
+      settle();
+    },
+    onGone(name, listener) {
+      const listeners = known.get(name)?.listeners;
+      listeners?.add(listener);
+      return () => void listeners?.delete(listener);
+    },
+    incarnation: name => known.get(name)?.incarnation,
+    reports: () =>
+      [...known.values()].map(of => {
+        const lagMs = lags.lagMs(of.node.name);
+        const { state, since, why } = of;
+        return { node: of.node.name, state, since, why, lagMs: Number.isFinite(lagMs) ? lagMs : undefined };
+      }),
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      await watching;
+    },
+  };
+}
+
+const none: ReadonlySet<string> = new Set();
+
+function firstKnown(node: WatchedNode, at: number): Known {
+  const listeners = new Set<(why: Error) => void>();
+  return {
+    node,
+    why: 'not looked at yet',
+    incarnation: undefined,
+    isIncomplete: false,
+    state: 'away',
+    since: at,
+    listeners,
+  };
+}
+
+function keyOf({ topic, partition }: NodePosition): string {
+  return `${topic}[${partition}]`;
+}
+
+function positionOf(at: NodePosition): [string, number] {
+  return [keyOf(at), at.position];
+}
+
+/** By partition, from where on the one that holds most holds all. */
+function fromOf(positions: readonly NodePosition[]): Map<string, number> {
+  const least = new Map<string, number>();
+  for (const at of positions) least.set(keyOf(at), Math.min(at.from, least.get(keyOf(at)) ?? at.from));
+  return least;
+}
+
+function reasons(known: Iterable<Known>, lagMs: (name: string) => number): string {
+  const each = [...known].map(({ node: { name }, why, isIncomplete }) => {
+    if (why !== undefined) return `${name} is away (${why.slice(0, 100)})`;
+    return isIncomplete ? `${name} is incomplete` : `${name} is ${lagMs(name) / 1_000} s behind`;
+  });
+  return each.join(', ');
+}

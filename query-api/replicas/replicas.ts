@@ -1,0 +1,100 @@
+/**
+ * The nodes of a shard as one store to read. All that is read within one `reading` is read from one node, so no answer
+ * mixes what two of them have; who asks for rows need not know that there are several.
+ *
+ * Where there is one node, nothing stands in between.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { codeOf } from '../../infra/clickhouse/errors.ts';
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { messageOf, Retryable } from '../../infra/errors.ts';
+import type { ReplicaWatch, WatchedNode } from './replica-watch.ts';
+
+export interface Replicas {
+  /** What is read within a `reading` is of its node; else of the one to be read at that moment. @throws Retryable where none may be read */
+  readonly clickhouse: ClickHouse;
+  /** The name of that node. */
+  node(): string;
+  /**
+   * What `make` makes, once for each node: of what is kept between readings, each node has its own.
+   */
+  each<T>(make: () => T): () => T;
+  /** `work` is given up as soon as it is known that its node does not answer. @throws Retryable where no other than `without` may be read */
+  reading<T>(work: () => Promise<T>, without?: ReadonlySet<string>): Promise<T>;
+  /** Whether there is another one to try where one fails. */
+  readonly areSeveral: boolean;
+  /** Whether another node may do better than the one that has failed so. */
+  isNodesFault(error: unknown): boolean;
+}
+
+export function oneReplica(name: string, clickhouse: ClickHouse): Replicas {
+  return {
+    clickhouse,
+    node: () => name,
+    each(make) {
+      const made = make();
+      return () => made;
+    },
+    reading: work => work(),
+    areSeveral: false,
+    isNodesFault: () => false,
+  };
+}
+
+export function replicasOf(watch: ReplicaWatch): Replicas {
+  const chosen = new AsyncLocalStorage<WatchedNode>();
+  const current = () => chosen.getStore() ?? watch.choose();
+  return {
+    clickhouse: {
+      // Promises reject, also where no node may be read.
+      query: async (sql, params) => await current().clickhouse.query(sql, params),
+      queryLines: async (sql, params) => await current().clickhouse.queryLines(sql, params),
+      command: async (sql, params) => await current().clickhouse.command(sql, params),
+      insert: async (table, lines) => await current().clickhouse.insert(table, lines),
+      ping: async () => await current().clickhouse.ping(),
+      disks: async () => await current().clickhouse.disks(),
+      stream: (sql, format, params) => current().clickhouse.stream(sql, format, params),
+      [Symbol.asyncDispose]: async () => undefined,
+    },
+    node: () => current().name,
+    each<T>(make: () => T) {
+      const made = new Map<string, T>();
+      return () => {
+        const { name } = current();
+        const own = made.get(name) ?? make();
+        made.set(name, own);
+        return own;
+      };
+    },
+    async reading(work, without) {
+      await watch.looked;
+      const node = watch.choose(without);
+      const { promise: gone, reject } = Promise.withResolvers<never>();
+      const forget = watch.onGone(node.name, reject);
+      try {
+        return await Promise.race([chosen.run(node, work), gone]);
+      } catch (error) {
+        if (isNodesFault(error)) watch.suspect(node.name, messageOf(error));
+        throw error;
+      } finally {
+        forget();
+      }
+    },
+    areSeveral: true,
+    isNodesFault,
+  };
+}
+
+/** What is as heavy on another node, or is no error of any, is told to who asked. */
+function isNodesFault(error: unknown): boolean {
+  // What has no cause was never sent: too many wait here.
+  if (!(error instanceof Retryable) || error.cause === undefined) return false;
+  return !heavy.has(codeOf(error) ?? '');
+}
+
+const heavy: ReadonlySet<string> = new Set([
+  'TIMEOUT_EXCEEDED',
+  'MEMORY_LIMIT_EXCEEDED',
+  'TOO_SLOW',
+  'QUERY_WAS_CANCELLED',
+]);
