@@ -38,7 +38,7 @@ import { createQueries } from './queries.ts';
 import { createRawCoverage } from './raw-coverage.ts';
 import { createRawQueries } from './raw-queries.ts';
 import { failOver } from './replicas/failover.ts';
-import type { NodeReport } from './replicas/replica-watch.ts';
+import type { StoreNodes } from './replicas/nodes-status.ts';
 import { oneReplica, type Replicas } from './replicas/replicas.ts';
 import { createRestatementQueries } from './restatement-queries.ts';
 import { createBlockDirectory } from './rollup/block-directory.ts';
@@ -71,8 +71,8 @@ export interface QueryApiDeps {
   readonly clickhouse: ClickHouse;
   /** Of which `clickhouse` reads one or another; left out: it is the only node. */
   readonly replicas?: Replicas;
-  /** How each node is; left out: it is the only one. */
-  readonly nodeReports?: () => readonly NodeReport[];
+  /** Left out: it is the only one. */
+  readonly nodes?: StoreNodes;
   readonly log: Logger;
   /** Epoch ms. */
   readonly now: () => number;
@@ -92,7 +92,7 @@ export async function buildQueryApi({
   config,
   clickhouse,
   replicas = oneReplica('clickhouse', clickhouse),
-  nodeReports = () => [],
+  nodes = { list: [{ name: 'clickhouse', shard: 0 }], reports: () => [], checked: () => undefined },
   log,
   now,
   pipeline,
@@ -132,12 +132,12 @@ export async function buildQueryApi({
     operationsPort: config.QUERY_API_OPS_PORT,
     servesPages: true,
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
-    beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, lateClicks, now }),
+    beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, nodes, lateClicks, now }),
     life,
   });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
-  const own = { config, clients, clickhouse, replicas, nodeReports, log, now, pipeline: patient, lateClicks };
+  const own = { config, clients, clickhouse, replicas, nodes, log, now, pipeline: patient, lateClicks };
   const deps = routeDepsOf({ ...own, routing, partitions, rowsChecked });
   // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
   onDrain(http, () => deps.live[Symbol.asyncDispose]());
@@ -154,7 +154,7 @@ function routeDepsOf({
   clients,
   clickhouse,
   replicas,
-  nodeReports,
+  nodes,
   log,
   now,
   pipeline,
@@ -206,7 +206,7 @@ function routeDepsOf({
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
     askedJobs: createAskedJobs(jobs, config.JOBS_MAX_OPEN),
-    ...{ replicas, nodeReports, sinkPositions: pipeline.nodePositions },
+    ...{ replicas, nodes, nodePositions: pipeline.nodePositions },
     ...{ clients, jobs, live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };

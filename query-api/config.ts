@@ -40,6 +40,13 @@ export const QueryApiConfig = Type.Object({
     description:
       'ms that a ClickHouse node may be behind the furthest of its shard and still be read; where none is that far: 503',
   }),
+  REPLICA_CHECK_INTERVAL_MS: Type.Integer({
+    default: 60_000,
+    minimum: 1_000,
+    maximum: 86_400_000,
+    description:
+      'ms between two comparisons of the ClickHouse nodes of a shard, an hour or three at a time, in the process that runs jobs',
+  }),
   JOBS_ENABLED: Type.Boolean({
     default: true,
     description: 'run jobs (restatement, replay, reconciliation) in this process; exactly one of a deployment should',

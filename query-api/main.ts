@@ -13,6 +13,7 @@ import { QueryApiConfig, trustedProxiesOf } from './config.ts';
 import { openConservationWatch } from './jobs/conservation-watch.ts';
 import { openJobs } from './jobs/open-jobs.ts';
 import { partitionsOver } from './partitions.ts';
+import { openReplicaChecks } from './replicas/check-replicas.ts';
 import { openReplicas } from './replicas/open-replicas.ts';
 
 const log = createLog('query-api', process.env['LOG_LEVEL'] ?? 'info');
@@ -26,12 +27,14 @@ await runProcess(log, async (stop, life) => {
   await using record = followPartitions({ ...asked, terms, log });
   const readers = config.QUERY_READERS;
   await using store = openReplicas({ ...asked, config, readers, partitions: record, now: Date.now, log });
-  const { replicas, pipeline } = store;
+  const { replicas, pipeline, reports, nodes: list } = store;
   const { clickhouse } = replicas;
   await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
+  await using comparison = openReplicaChecks(store, config, Date.now, log);
+  const nodes = { list, reports, checked: comparison.latest };
   const rowsChecked = conservation.latest;
   const http = await buildQueryApi({
-    ...{ config, clickhouse, replicas, nodeReports: store.reports, log, now: Date.now, pipeline, rowsChecked },
+    ...{ config, clickhouse, replicas, nodes, log, now: Date.now, pipeline, rowsChecked },
     routing: pipeline.routing,
     partitions: partitionsOver({ ...asked, terms, record, log }),
     readiness: { hotAds: () => record.book.check(), partitions: record.check },

@@ -9,12 +9,15 @@ import type { Pipeline } from './counted-log.ts';
 import { inTime } from './in-time.ts';
 import type { LateClicks } from './late-clicks.ts';
 import type { Progress, Queries } from './queries.ts';
+import { nodeAway, nodeLag, nodeUnread } from './replicas/metrics.ts';
+import type { StoreNodes } from './replicas/nodes-status.ts';
 
 export interface PipelineMetricsDeps {
   readonly queries: Pick<Queries, 'progress' | 'writtenOff'>;
   readonly clickhouse: Pick<ClickHouse, 'disks'>;
   /** Answers in time. */
   readonly pipeline: Pipeline;
+  readonly nodes?: Pick<StoreNodes, 'list' | 'reports'>;
   readonly lateClicks: () => Promise<LateClicks>;
   /** Epoch ms. */
   readonly now: () => number;
@@ -25,6 +28,7 @@ export function createPipelineMetrics({
   queries,
   clickhouse,
   pipeline,
+  nodes,
   lateClicks,
   now,
 }: PipelineMetricsDeps): () => Promise<void> {
@@ -43,6 +47,7 @@ export function createPipelineMetrics({
     for (const metric of [lines, acknowledged, missing, lagSeconds, lagRecords, sinkLagRecords, diskFree, diskSize])
       metric.reset();
     tellLate(late);
+    tellNodes(nodes, rows !== undefined);
     for (const { name, freeBytes, sizeBytes } of space ?? []) {
       diskFree.set({ disk: name }, freeBytes);
       diskSize.set({ disk: name }, sizeBytes);
@@ -104,6 +109,19 @@ function tellLate(late: LateClicks | undefined): void {
   lateMinutes.set(late.minutes);
   lateClicksWaiting.set(late.clicks);
   lateClicksSince.set((late.since ?? 0) / 1_000);
+}
+
+/** Nobody looks at one that is the only one: it is there if it has just answered. */
+function tellNodes(nodes: PipelineMetricsDeps['nodes'], hasAnswered: boolean): void {
+  const reports = nodes?.reports() ?? [];
+  for (const { name: node } of nodes?.list ?? []) {
+    const report = reports.find(report => report.node === node);
+    const state = report?.state ?? (hasAnswered ? 'reading' : 'away');
+    nodeAway.set({ node }, state === 'away' ? 1 : 0);
+    nodeUnread.set({ node }, state === 'reading' || state === 'ready' ? 0 : 1);
+    const lagMs = report === undefined ? 0 : (report.lagMs ?? Number.POSITIVE_INFINITY);
+    nodeLag.set({ node }, lagMs / 1_000);
+  }
 }
 
 function tellProgress(row: Progress, now: number): void {

@@ -19,7 +19,7 @@ import type { QuarantineQueries } from './quarantine-queries.ts';
 import type { Queries } from './queries.ts';
 import type { RawCoverage } from './raw-coverage.ts';
 import type { RawQueries } from './raw-queries.ts';
-import type { NodeReport } from './replicas/replica-watch.ts';
+import type { StoreNodes } from './replicas/nodes-status.ts';
 import type { Replicas } from './replicas/replicas.ts';
 import type { RestatementQueries } from './restatement-queries.ts';
 import type { HistoryQueries } from './rollup/history-queries.ts';
@@ -29,10 +29,9 @@ import type { RangeRules } from './time-range.ts';
 
 export interface RouteDeps {
   readonly replicas: Replicas;
-  /** Empty: there is one ClickHouse node. */
-  readonly nodeReports: () => readonly NodeReport[];
-  /** Of all nodes. */
-  readonly sinkPositions: Pipeline['nodePositions'];
+  /** Of ClickHouse. */
+  readonly nodes: StoreNodes;
+  readonly nodePositions: Pipeline['nodePositions'];
   readonly queries: Queries;
   readonly stated: StatedReading;
   /** Read before counts. */

@@ -34,6 +34,9 @@ const contracts = [
   'ingest/hot-ads/grow-partitions.ts',
   'aggregator/ad-minute.ts',
   'aggregator/restatement.ts',
+  // What a sink has committed for a node, and how far that is.
+  'aggregator/sink/node.ts',
+  'aggregator/sink/held-offsets.ts',
   // A recount is the core's work, but only the room that owns the engine can read the raw clicks for it.
   'aggregator/replay/recount-thread.ts',
 ];

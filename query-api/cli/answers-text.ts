@@ -1,5 +1,6 @@
 /** Answers of the query API as text for people. Pure. */
 import type { AnswerOf } from '../client/client.ts';
+import { nodesText } from './nodes-text.ts';
 import { type Style, shortDuration, shortTime } from './style.ts';
 import { textPairs, textTable } from './text-table.ts';
 
@@ -35,7 +36,7 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
       ...[row.received, row.counted, row.duplicates, row.quarantined, row.missing].map(n),
     ]),
   );
-  return table === '' ? head : `${head}\n${table}`;
+  return [head, nodesText(status, style), table].filter(text => text !== '').join('\n');
 }
 
 /** What ingest has answered with 202, against what came. */

@@ -1087,6 +1087,34 @@ export interface Operations {
         readonly minutes: number;
         readonly since: string | null;
       };
+      /** of ClickHouse; each holds all of its shard’s part of the log */
+      readonly nodes: readonly {
+        /** its name in the topology */ readonly node: string;
+        /** from 0 */
+        readonly shard: number;
+        /** `reading`: this process reads it; `ready`: it could; `behind`: further behind the furthest of its shard than REPLICA_MAX_LAG_MS; `incomplete`: it lacks what the log no longer held when it was filled; `away`: it does not answer. The last three are not read */
+        readonly state: 'reading' | 'ready' | 'behind' | 'incomplete' | 'away';
+        /** when the state began, as this process has seen it; null: there is one node, which is read whatever its state */
+        readonly since: string | null;
+        /** why it is away */
+        readonly why: string | null;
+        /** behind the furthest of its shard; null: further than is known */
+        readonly lag_ms: number | null;
+        /** empty: Kafka did not answer */
+        readonly topics: readonly {
+          readonly topic: string;
+          /** offset of the next record to insert, summed over its partitions */
+          readonly position: number;
+          /** records of the log that are not in the node yet */
+          readonly lag_records: number;
+        }[];
+      }[];
+      /** whether the nodes of a shard are equal; null: this process does not compare them */
+      readonly replicas: {
+        /** when nodes were last compared; null: not yet */ readonly checked_at: string | null;
+        /** hours of partitions in which nodes of a shard differ: 0 as long as each row is in each of them */
+        readonly differences: number;
+      } | null;
       /** lines in quarantine that are still kept, by reason */
       readonly quarantine: { readonly [key: string]: number };
     };

@@ -2,15 +2,11 @@
  * Answers a request from one replica, and from another if that one fails before the answer has begun: the handler is run
  * again. For reads alone; what changes something is asked for once.
  */
-import { AsyncResource } from 'node:async_hooks';
-import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { messageOf } from '../../infra/errors.ts';
 import type { Http } from '../../infra/http.ts';
-import { counter } from '../../infra/metrics.ts';
+import { failovers } from './metrics.ts';
 import type { Replicas } from './replicas.ts';
-
-const failovers = counter('query_failovers_total', 'Reads that were done again on another ClickHouse node', ['from']);
 
 /** Of all routes that are added to `http` after this. */
 export function failOver(http: Http, replicas: Replicas): void {
@@ -21,11 +17,6 @@ export function failOver(http: Http, replicas: Replicas): void {
     route.handler = async function (request, reply) {
       return await answered(replicas, isRead, request, reply, async () => await handler.call(this, request, reply));
     };
-  });
-  // A stream reads on long after the handler has returned, from whoever takes what it has: of the same node.
-  http.addHook('onSend', async (_request, _reply, payload) => {
-    if (payload instanceof Readable) payload._read = AsyncResource.bind(payload._read, 'answer', payload);
-    return payload;
   });
 }
 

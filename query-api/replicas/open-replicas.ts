@@ -1,6 +1,6 @@
 /** The ClickHouse nodes that this process reads, and how far their sinks are. */
 import { sinkNode } from '../../aggregator/sink/node.ts';
-import { type Cluster, openCluster } from '../../infra/clickhouse/cluster.ts';
+import { type Cluster, type ClusterNode, openCluster } from '../../infra/clickhouse/cluster.ts';
 import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
 import type { ClickHouseConfig } from '../../infra/config.ts';
 import { ConfigError } from '../../infra/errors.ts';
@@ -17,6 +17,9 @@ export interface OpenReplicas extends AsyncDisposable {
   readonly pipeline: AskedPipeline;
   /** Empty where there is one. */
   reports(): readonly NodeReport[];
+  readonly nodes: readonly ClusterNode[];
+  /** Resolves once it is known how each of them is. */
+  readonly looked: Promise<void>;
 }
 
 export interface OpenReplicasDeps extends Omit<PipelineDeps, 'nodes' | 'node'> {
@@ -44,7 +47,14 @@ export function openReplicas({ config, readers, now, log, ...asked }: OpenReplic
     const nodes = followed(incarnation);
     const pipeline = opened.use(pipelineOf({ ...asked, nodes, node: () => only(nodes, first.name) }));
     const replicas = oneReplica(first.name, first.clickhouse);
-    return { replicas, pipeline, reports: () => [], [Symbol.asyncDispose]: () => opened.disposeAsync() };
+    return {
+      replicas,
+      pipeline,
+      nodes: cluster.nodes,
+      reports: () => [],
+      looked: Promise.resolve(),
+      [Symbol.asyncDispose]: () => opened.disposeAsync(),
+    };
   }
 
   const probes = opened.use(openCluster(config, { readers: 1 }));
@@ -61,7 +71,15 @@ export function openReplicas({ config, readers, now, log, ...asked }: OpenReplic
     }),
   );
   const replicas = replicasOf(watch);
-  return { replicas, pipeline, reports: watch.reports, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  const { reports, looked } = watch;
+  return {
+    replicas,
+    pipeline,
+    nodes: cluster.nodes,
+    reports,
+    looked,
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
 }
 
 /** One answer over several shards is not built: half of the clicks would be told as all. */

@@ -98,11 +98,15 @@ export function watchReplicas(deps: ReplicaWatchDeps): ReplicaWatch {
   const measure = async () => {
     const found = await inTime(positions()).catch(error => log.debug({ why: messageOf(error) }, 'positions not known'));
     if (!found) return;
-    const ofNode = (name: string) => found.filter(({ node }) => node === name);
-    lags.look(now(), new Map(nodes.map(({ name }) => [name, new Map(ofNode(name).map(positionOf))])));
+    const ofNode = (name: string) => new Map(found.filter(({ node }) => node === name).map(positionOf));
+    lags.look(now(), new Map(nodes.map(({ name }) => [name, ofNode(name)])));
     const begins = fromOf(found);
-    for (const of of known.values())
-      of.isIncomplete = ofNode(of.node.name).some(at => at.from > (begins.get(keyOf(at)) ?? 0));
+    for (const of of known.values()) {
+      // Tables that were copied from another node hold what that one held.
+      const kin = new Set([...known.values()].filter(isKinOf(of)).map(({ node }) => node.name));
+      const own = fromOf(found.filter(({ node }) => kin.has(node)));
+      of.isIncomplete = [...begins].some(([key, from]) => (own.get(key) ?? from) > from);
+    }
   };
 
   const mayRead = (of: Known) => of.why === undefined && !of.isIncomplete && lags.lagMs(of.node.name) <= maxLagMs;
@@ -196,6 +200,10 @@ function firstKnown(node: WatchedNode, at: number): Known {
   };
 }
 
+function isKinOf(of: Known): (other: Known) => boolean {
+  return other => other === of || (other.incarnation !== undefined && other.incarnation === of.incarnation);
+}
+
 function keyOf({ topic, partition }: NodePosition): string {
   return `${topic}[${partition}]`;
 }
@@ -214,7 +222,9 @@ function fromOf(positions: readonly NodePosition[]): Map<string, number> {
 function reasons(known: Iterable<Known>, lagMs: (name: string) => number): string {
   const each = [...known].map(({ node: { name }, why, isIncomplete }) => {
     if (why !== undefined) return `${name} is away (${why.slice(0, 100)})`;
-    return isIncomplete ? `${name} is incomplete` : `${name} is ${lagMs(name) / 1_000} s behind`;
+    if (isIncomplete) return `${name} is incomplete`;
+    const lag = lagMs(name);
+    return `${name} is ${Number.isFinite(lag) ? `${lag / 1_000} s behind` : 'further behind than is known'}`;
   });
   return each.join(', ');
 }

@@ -5,20 +5,25 @@ import { cached } from '../cached.ts';
 import { partitionsOf } from '../finality.ts';
 import { countField, problems, timeField } from '../parameters.ts';
 import { hotAdsOf, statusOf, waitingStatus } from '../pipeline-status.ts';
+import { NodeStatus, nodesStatus, ReplicasStatus, replicasStatus } from '../replicas/nodes-status.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
 export function routeStatus(http: Http, deps: RouteDeps): void {
-  const { queries, lateClicks, logEnds, routing, rowsChecked, now } = deps;
-  const quarantine = cached(() => queries.quarantineByReason(), 5_000, now);
-  const writtenOff = cached(() => queries.writtenOff(), 5_000, now);
+  const { replicas, nodes, nodePositions, queries, lateClicks, logEnds, routing, rowsChecked, now } = deps;
+  const kept = replicas.each(() => ({
+    quarantine: cached(() => queries.quarantineByReason(), 5_000, now),
+    writtenOff: cached(() => queries.writtenOff(), 5_000, now),
+  }));
   http.get('/v1/status', { schema }, async (_request, reply) => {
     const progress = await queries.progress();
-    const [ends, known, reasons, off, late] = await Promise.all([
+    const { quarantine, writtenOff } = kept();
+    const [ends, known, reasons, off, late, positions] = await Promise.all([
       logEnds(),
       routing(),
       quarantine(),
       writtenOff(),
       lateClicks(),
+      nodePositions?.().catch(() => []) ?? [],
     ]);
     const unrecorded = partitionsOf(progress) || (ends?.size ?? 0);
     reply.header('cache-control', 'no-cache');
@@ -26,6 +31,8 @@ export function routeStatus(http: Http, deps: RouteDeps): void {
       ...statusOf(progress, ends, rowsChecked(), off, now()),
       hot_ads: known ? hotAdsOf(known, unrecorded, now()) : null,
       late: waitingStatus(late),
+      nodes: nodesStatus(nodes, positions),
+      replicas: replicasStatus(nodes),
       quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),
     };
   });
@@ -138,6 +145,10 @@ const schema = {
           },
           { additionalProperties: false },
         ),
+        nodes: Type.Array(NodeStatus, { description: 'of ClickHouse; each holds all of its shard’s part of the log' }),
+        replicas: Type.Union([ReplicasStatus, Type.Null()], {
+          description: 'whether the nodes of a shard are equal; null: this process does not compare them',
+        }),
         quarantine: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), {
           description: 'lines in quarantine that are still kept, by reason',
         }),

@@ -1343,6 +1343,72 @@ export const mutations: readonly Mutation[] = [
     ],
     unit: 'test/unit/ingest/fair-turns.test.ts',
   },
+  {
+    name: 'replica-behind-is-read',
+    bug: 'a node that is behind is read like the others: numbers fall back to what they were',
+    file: 'query-api/replicas/replica-watch.ts',
+    edits: [['&& lags.lagMs(of.node.name) <= maxLagMs;', ';']],
+    unit: 'test/unit/query-api/replicas/replicas.test.ts',
+  },
+  {
+    name: 'lead-forgotten-with-its-node',
+    bug: 'how far a node was is forgotten when it goes away, so the one that is behind is the furthest',
+    file: 'query-api/replicas/catching-up.ts',
+    edits: [['const furthest = new Map(looks.at(-1)?.furthest);', 'const furthest = new Map<string, number>();']],
+    unit: 'test/unit/query-api/replicas/catching-up.test.ts',
+  },
+  {
+    name: 'incomplete-replica-is-read',
+    bug: 'a node that was filled from a log that had lost its beginning is read: counts of before are 0, and final',
+    file: 'query-api/replicas/replica-watch.ts',
+    edits: [['(own.get(key) ?? from) > from', '(own.get(key) ?? from) < from']],
+    unit: 'test/unit/query-api/replicas/replicas.test.ts',
+  },
+  {
+    name: 'answer-of-two-replicas',
+    bug: 'each statement goes to the node that is preferred at that moment: an answer mixes two of them',
+    file: 'query-api/replicas/replicas.ts',
+    edits: [['chosen.getStore() ?? watch.choose()', 'watch.choose() ?? chosen.getStore()']],
+    unit: 'test/unit/query-api/replicas/replicas.test.ts',
+  },
+  {
+    name: 'changes-asked-for-twice',
+    bug: 'a request that changes something is done again on another node, though the first may have done it',
+    file: 'query-api/replicas/failover.ts',
+    edits: [['if (!isRead || reply.sent', 'if (reply.sent']],
+    unit: 'test/unit/query-api/replicas/replicas.test.ts',
+  },
+  {
+    name: 'waits-for-a-node-that-hangs',
+    bug: 'a request waits for a node that hangs, for as long as that takes',
+    file: 'query-api/replicas/replicas.ts',
+    edits: [['await Promise.race([chosen.run(node, work), gone])', 'await Promise.race([chosen.run(node, work)])']],
+    unit: 'test/unit/query-api/replicas/replicas.test.ts',
+  },
+  {
+    name: 'foreign-partition-inserted',
+    bug: 'a node takes the clicks of all shards: summed over shards each counts as often as there are shards',
+    file: 'aggregator/sink/node.ts',
+    edits: [['shardOf(partition, topology.shards) === shard', 'shardOf(partition, topology.shards) >= 0']],
+    unit: 'test/unit/aggregator/held-offsets.test.ts',
+  },
+  {
+    name: 'emptied-node-goes-on',
+    bug: 'the sink of a node that was emptied goes on where it stood: the node lacks all before that',
+    file: 'aggregator/sink/held-offsets.ts',
+    edits: [['if (of !== incarnation ||', 'if (of === undefined ||']],
+    unit: 'test/unit/aggregator/held-offsets.test.ts',
+  },
+  {
+    name: 'checker-ignores-a-column',
+    bug: 'replicas are compared without a column, in which they may differ for ever',
+    file: 'query-api/replicas/replica-digests.ts',
+    edits: [
+      ['sum(sipHash64(*))', "sum(sipHash64(* EXCEPT('^user_id$')))"],
+      ['sum(cityHash64(*))', "sum(cityHash64(* EXCEPT('^user_id$')))"],
+    ],
+    integration: 'test/integration/clickhouse/replica-check.test.ts',
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

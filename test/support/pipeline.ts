@@ -11,6 +11,8 @@ import { type Service, startService } from './service.ts';
 
 export const partitions = 4;
 
+const ownClickHouse: TestClickHouse = { env: {}, pid: 0, [Symbol.asyncDispose]: async () => undefined };
+
 export interface TestPipeline extends AsyncDisposable {
   readonly broker: TestBroker;
   readonly ingest: Service;
@@ -27,7 +29,8 @@ export interface TestPipeline extends AsyncDisposable {
 export async function startTestPipeline(given: Readonly<Record<string, string>> = {}): Promise<TestPipeline> {
   const stack = new AsyncDisposableStack();
   const broker = stack.use(await startTestBroker());
-  const clickhouse = stack.use(await startTestClickHouse());
+  // Nodes of one's own get their tables from the sink.
+  const clickhouse = stack.use(given['CLICKHOUSE_URL'] ? ownClickHouse : await startTestClickHouse());
   const env = {
     KAFKA_BROKERS: broker.brokers,
     AGGREGATOR_SESSION_TIMEOUT_MS: '3000',
@@ -40,7 +43,7 @@ export async function startTestPipeline(given: Readonly<Record<string, string>> 
   };
   const kafka = createKafka(loadConfig(KafkaConfig, env), 'test', createLog('test', 'error'));
   await ensureTopics(kafka, names(''), partitions);
-  await createTables(env);
+  if (clickhouse !== ownClickHouse) await createTables(env);
 
   const mains = {
     sink: ['aggregator/sink-main.ts', 'SINK_PORT'],

@@ -4,6 +4,7 @@ import { countsText, seriesText, statusText, topText } from '../../../../query-a
 import { timeOf } from '../../../../query-api/cli/cli.ts';
 import { jobsText, reconciliationText, replayText } from '../../../../query-api/cli/jobs-text.ts';
 import { liveText } from '../../../../query-api/cli/live-text.ts';
+import { nodesText } from '../../../../query-api/cli/nodes-text.ts';
 import { partitionsText } from '../../../../query-api/cli/partitions-command.ts';
 import { printed } from '../../../../query-api/cli/printed.ts';
 import { shortDuration, shortTime, styleFor } from '../../../../query-api/cli/style.ts';
@@ -112,6 +113,23 @@ describe('text for people', () => {
     ]);
   });
 
+  it('shows the ClickHouse nodes where there are several: where each is, how far behind, and why one is away', () => {
+    const topics = [{ topic: 'clicks', position: 1_200, lag_records: 3 }];
+    const node = { node: 'a:8123', shard: 0, since: minute.from, why: null, topics };
+    const nodes = [
+      { ...node, state: 'reading' as const, lag_ms: 0 },
+      { ...node, node: 'b:8123', state: 'away' as const, why: 'connect ECONNREFUSED', lag_ms: null, topics: [] },
+    ];
+    expect(nodesText({ nodes, replicas: { checked_at: minute.to, differences: 2 } }, bare).split('\n')).toEqual([
+      'node    shard  state    since              behind  clicks, lag  why',
+      'a:8123  0      reading  2025-11-22T08:26Z    0 ms      1200, 3',
+      'b:8123  0      away     2025-11-22T08:26Z       ?            -  connect ECONNREFUSED',
+      'replicas 2 hours DIFFER, compared 2025-11-22T08:27Z',
+      '',
+    ]);
+    expect(nodesText({ nodes: nodes.slice(0, 1), replicas: null }, bare)).toBe('');
+  });
+
   it('shows a status: what is unread, whether it balances, what Kafka and the store do not say', () => {
     const acks = { acknowledged: 10, unacknowledged: 2, missing: 0, written_off: 0 };
     const sums = { received: 12, counted: 9, duplicates: 2, quarantined: 1, ...acks };
@@ -125,7 +143,7 @@ describe('text for people', () => {
       conservation: { ...sums, unread_records: 5, balanced: true, uncounted: 0, rows },
       late: { clicks: 0, minutes: 0, since: null },
       hot_ads: [{ ad_id: 'ad-hot', from: minute.from, until: minute.to, partitions: 4 }],
-      quarantine: { future: 1 },
+      ...{ nodes: [], replicas: null, quarantine: { future: 1 } },
     };
     const text = statusText(status, bare);
     expect(text).toContain('12 received = 9 counted + 2 duplicates + 1 quarantined  balanced');

@@ -1,0 +1,108 @@
+/**
+ * Compares the nodes hour by hour, for as long as the process runs: each turn the hour that has ended last, the hours that
+ * differed, and one more, from now backwards through all that is kept; then from now again. So a row that came in wrong is
+ * found within an interval or two, and one that was changed later once the turn comes to its hour: 35 days of hours, and
+ * the days before that, take 20 hours at a turn a minute.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../../infra/errors.ts';
+import type { Logger } from '../../infra/log.ts';
+import type { TimeRange } from '../queries.ts';
+import { checkedAt, differences } from './metrics.ts';
+import type { Difference, ReplicaFindings } from './replica-check.ts';
+import { comparedTables, keyOf } from './replica-digests.ts';
+
+export interface CheckLoopDeps {
+  readonly check: (range: TimeRange) => Promise<ReplicaFindings>;
+  readonly intervalMs: number;
+  /** Epoch ms. */
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+export interface CheckLoop extends AsyncDisposable {
+  latest(): ReplicasChecked;
+}
+
+export interface ReplicasChecked {
+  /** The last comparison, epoch ms; undefined: none yet. */
+  readonly checkedAt: number | undefined;
+  readonly differences: readonly Difference[];
+}
+
+export function openCheckLoop({ check, intervalMs, now, log }: CheckLoopDeps): CheckLoop {
+  const closing = new AbortController();
+  const found = new Map<string, Difference>();
+  let last: number | undefined;
+  let sweep: TimeRange | undefined;
+
+  const enter = (range: TimeRange, findings: ReplicaFindings) => {
+    const isIn = ({ hour }: Difference) => hour === 0 || (hour >= range.from && hour < range.to);
+    const before = [...found].filter(([, difference]) => isIn(difference));
+    const differing = new Set(findings.differences.map(keyOf));
+    for (const [key, { table, hour }] of before) {
+      if (differing.has(key) || findings.unsettled > 0) continue;
+      found.delete(key);
+      log.info({ table, hour: isoOf(hour) }, 'replicas agree again');
+    }
+    for (const difference of findings.differences) {
+      const { table, hour, partition } = difference;
+      if (!found.has(keyOf(difference)))
+        log.error(
+          { table, hour: isoOf(hour), partition, found: Object.fromEntries(difference.found) },
+          'replicas DIFFER',
+        );
+      found.set(keyOf(difference), difference);
+    }
+  };
+
+  const turn = async () => {
+    const at = now();
+    sweep = nextSweep(sweep, at);
+    const hour = Math.floor(at / hourMs) * hourMs;
+    const again = [...found.values()].slice(0, mostAgain).map(({ hour: from }) => ({ from, to: from + hourMs }));
+    for (const range of [{ from: hour - hourMs, to: hour }, ...again, sweep]) {
+      closing.signal.throwIfAborted();
+      enter(range, await check(range));
+    }
+    last = now();
+    checkedAt.set(last / 1_000);
+    for (const { table } of comparedTables)
+      differences.set({ table }, [...found.values()].filter(difference => difference.table === table).length);
+  };
+
+  const run = async () => {
+    while (!closing.signal.aborted) {
+      await turn().catch(error => {
+        if (!closing.signal.aborted) log.warn({ why: messageOf(error) }, 'replicas not compared');
+      });
+      await sleep(intervalMs, undefined, { signal: closing.signal }).catch(() => undefined);
+    }
+  };
+  const running = run();
+
+  return {
+    latest: () => ({ checkedAt: last, differences: [...found.values()] }),
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      await running;
+    },
+  };
+}
+
+const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+/** Of hours that differed, so that a turn has an end. */
+const mostAgain = 5;
+
+/** Backwards: an hour at a time as far as raw clicks are kept, then a day at a time. */
+export function nextSweep(before: TimeRange | undefined, now: number): TimeRange {
+  const newest = Math.floor(now / hourMs) * hourMs - hourMs;
+  const to = before?.from ?? newest;
+  if (to <= now - 400 * dayMs) return { from: newest - hourMs, to: newest };
+  return { from: to > now - 35 * dayMs ? to - hourMs : to - dayMs, to };
+}
+
+function isoOf(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,87 @@
+/** What a node's rows add up to, by hour and partition of the log: equal for equal rows, in whatever order and parts they lie. */
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { TimeRange } from '../queries.ts';
+import { integer } from '../read-settings.ts';
+
+export interface Digest {
+  readonly rows: number;
+  readonly hash: string;
+}
+
+/** Which rows: `table`, an hour (epoch ms; 0: of a table that is compared whole) and a partition (-1: the table does not say). */
+export interface Bucket {
+  readonly table: string;
+  readonly hour: number;
+  readonly partition: number;
+}
+
+export type Digests = ReadonlyMap<string, Bucket & Digest>;
+
+interface ComparedTable {
+  readonly table: string;
+  /** Column that says the hour; undefined: small, and compared whole. */
+  readonly time?: string;
+  readonly partition?: string;
+  /** Rows that are older may be gone in one node and not yet in another. */
+  readonly keptDays?: number;
+}
+
+/**
+ * Progress is left out, which is never the same at the same moment, and what each node works out for itself from the rows
+ * that are here (rollup/).
+ */
+export const comparedTables: readonly ComparedTable[] = [
+  { table: 'click_raw', time: 'clicked_at', keptDays: 35 },
+  { table: 'ad_minute', time: 'minute', partition: 'partition', keptDays: 400 },
+  { table: 'ad_minute_by_ad', time: 'minute', partition: 'partition', keptDays: 400 },
+  { table: 'quarantine', time: 'appended_at', partition: 'partition', keptDays: 35 },
+  { table: 'restatement', time: 'minute', keptDays: 400 },
+  { table: 'recounted_minute', time: 'minute', keptDays: 400 },
+  { table: 'minute_recount', time: 'day', keptDays: 40 },
+  { table: 'replay_diff', time: 'at', keptDays: 35 },
+  { table: 'replay_job', time: 'created_at', keptDays: 400 },
+  { table: 'replay_cancellation', time: 'at', keptDays: 400 },
+  { table: 'conservation_seal' },
+  { table: 'stored_filter' },
+];
+
+/** Of rows with a time in the range, and of tables that are compared whole. */
+export async function digestsOf(
+  clickhouse: Pick<ClickHouse, 'query'>,
+  range: TimeRange,
+  now: number,
+): Promise<Map<string, Bucket & Digest>> {
+  const digests = new Map<string, Bucket & Digest>();
+  for (const compared of comparedTables) {
+    for (const digest of await tableDigests(clickhouse, compared, range, now)) digests.set(keyOf(digest), digest);
+  }
+  return digests;
+}
+
+export function keyOf({ table, hour, partition }: Bucket): string {
+  return `${table} ${hour} ${partition}`;
+}
+
+async function tableDigests(
+  clickhouse: Pick<ClickHouse, 'query'>,
+  { table, time, partition, keptDays }: ComparedTable,
+  range: TimeRange,
+  now: number,
+): Promise<(Bucket & Digest)[]> {
+  const hour = time === undefined ? '0' : `toInt64(toUnixTimestamp(toStartOfHour(toDateTime(${time}, 'UTC')))) * 1000`;
+  const oldest = keptDays === undefined ? 0 : now - (keptDays - 1) * dayMs;
+  const from = Math.max(range.from, oldest);
+  const bounds = (ms: number) => `toDateTime64(${integer(Math.max(0, Math.floor(ms / 1_000)))}, 3, 'UTC')`;
+  const within = time === undefined ? '1' : `${time} >= ${bounds(from)} AND ${time} < ${bounds(range.to)}`;
+  const rows = await clickhouse.query<{ hour: number; in_partition: number; n: number; hash: string }>(
+    // Two sums of different hashes: rows that differ would have to do so twice in the same way.
+    `SELECT ${hour} AS hour, ${partition === undefined ? '-1' : `toInt32(${partition})`} AS in_partition, count() AS n,
+       concat(toString(sum(sipHash64(*))), '-', toString(sum(cityHash64(*)))) AS hash
+     FROM ${table} FINAL WHERE ${within} GROUP BY hour, in_partition
+     SETTINGS do_not_merge_across_partitions_select_final=1, output_format_json_quote_64bit_integers=0,
+       max_threads=1, max_execution_time=300, asterisk_include_materialized_columns=0`,
+  );
+  return rows.map(row => ({ table, hour: row.hour, partition: row.in_partition, rows: row.n, hash: row.hash }));
+}
+
+const dayMs = 86_400_000;

@@ -1,0 +1,132 @@
+/** Two ClickHouse nodes of one shard, filled from one log, read as one store. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ClickHouseNode, nodeAccess, startClickHouseNode } from '../support/clickhouse-node.ts';
+import { startTestPipeline, type TestPipeline } from '../support/pipeline.ts';
+import { eventually } from '../support/wait.ts';
+
+let nodes: readonly [ClickHouseNode, ClickHouseNode];
+let pipeline: TestPipeline;
+
+beforeAll(async () => {
+  nodes = [await startClickHouseNode(), await startClickHouseNode()];
+  pipeline = await startTestPipeline({
+    ...nodeAccess,
+    CLICKHOUSE_URL: nodes.map(({ url }) => url).join(','),
+    JOBS_ENABLED: 'false',
+    OUT_OF_ORDERNESS_MS: '1000',
+    ALLOWED_LATENESS_MS: '1000',
+  });
+});
+afterAll(async () => {
+  await pipeline?.[Symbol.asyncDispose]();
+  for (const node of nodes ?? []) await node[Symbol.asyncDispose]();
+});
+
+/** Progress goes on by itself, in one a moment before it does in the other. */
+const tables = ['click_raw', 'ad_minute', 'ad_minute_by_ad', 'quarantine'] as const;
+
+/** All rows of a table as FINAL has them. */
+async function rowsIn(node: ClickHouseNode, table: string): Promise<string> {
+  return Buffer.from(await node.clickhouse.queryLines(`SELECT * FROM ${table} FINAL ORDER BY ALL`)).toString();
+}
+
+const minute = Math.floor(Date.now() / 60_000) * 60_000 - 120_000;
+let posted = 0;
+async function post(clicks: number): Promise<void> {
+  const batch = Array.from({ length: clicks }, (_, i) => ({
+    ad_id: `ad-${(posted + i) % 7}`,
+    event_id: `e-${posted + i}`,
+    clicked_at: minute + ((posted + i) % 60) * 1_000,
+  }));
+  posted += clicks;
+  const { status } = await pipeline.post(batch);
+  expect(status).toBe(202);
+}
+
+/** Reads on and on, as clients do, and keeps what was not answered well. */
+function readOn() {
+  const failures: string[] = [];
+  let [answers, isOver] = [0, false];
+  const [from, to] = [new Date(minute).toISOString(), new Date(minute + 60_000).toISOString()];
+  const paths = [
+    `/v1/ads/ad-1/aggregated_count?from=${from}&to=${to}`,
+    `/v1/ads/popular_ads?from=${from}&to=${to}`,
+    `/v1/ads/ad-2/aggregated_count?from=${from}&to=${to}&uniques=true`,
+    '/v1/status',
+  ];
+  const reading = (async () => {
+    for (let i = 0; !isOver; i++) {
+      const path = paths[i % paths.length] ?? '';
+      const response = await fetch(`${pipeline.queryApi.url}${path}`);
+      const body = await response.text();
+      if (response.status >= 500) failures.push(`${path}: ${response.status} ${body}`);
+      answers++;
+      await sleep(10);
+    }
+  })();
+  return {
+    async end() {
+      isOver = true;
+      await reading;
+      return { answers, failures };
+    },
+  };
+}
+
+async function rawIn(node: ClickHouseNode): Promise<number> {
+  const [row] = await node.clickhouse.query<{ n: number }>('SELECT count() AS n FROM click_raw FINAL');
+  return row?.n ?? 0;
+}
+
+async function totalOf(node: ClickHouseNode): Promise<number> {
+  const [row] = await node.clickhouse.query<{ n: number }>('SELECT sum(clicks) AS n FROM ad_minute FINAL');
+  return row?.n ?? 0;
+}
+
+async function holdsAll(node: ClickHouseNode): Promise<void> {
+  await eventually(`all clicks in ${node.name}`, async () => (await totalOf(node).catch(() => 0)) === posted);
+  await eventually(`all clicks in ${node.name}, raw`, async () => (await rawIn(node)) === posted);
+}
+
+async function areEqualIn(table: string): Promise<void> {
+  const rows = async () => await Promise.all(nodes.map(node => rowsIn(node, table)));
+  await eventually(`equal rows in ${table}`, async () => new Set(await rows()).size === 1);
+}
+
+describe('two replicas', () => {
+  it('hold the same rows', async () => {
+    for (let i = 0; i < 5; i++) await post(100);
+    for (const node of nodes) await holdsAll(node);
+    for (const table of tables) await areEqualIn(table);
+  });
+
+  it('are read one at a time, and if that one is killed or hangs, the other, without an answer that fails', async () => {
+    const reader = readOn();
+    await sleep(500);
+    await nodes[0].kill();
+    await post(100);
+    await holdsAll(nodes[1]);
+    await nodes[0].start();
+    await holdsAll(nodes[0]);
+    nodes[1].signal('SIGSTOP');
+    await sleep(6_000);
+    nodes[1].signal('SIGCONT');
+    const { answers, failures } = await reader.end();
+    expect(failures).toEqual([]);
+    expect(answers).toBeGreaterThan(20);
+  });
+
+  it('fills one that was emptied from the log, until it is equal row by row, while reads go on', async () => {
+    const reader = readOn();
+    await nodes[0].kill();
+    nodes[0].removeDirectory();
+    await post(200);
+    await nodes[0].start();
+    await post(200);
+    for (const node of nodes) await holdsAll(node);
+    for (const table of tables) await areEqualIn(table);
+    const { failures } = await reader.end();
+    expect(failures).toEqual([]);
+  });
+});

@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { createCatchingUp } from '../../../../query-api/replicas/catching-up.ts';
+
+const at = (clicks: number, aggregates = 0) =>
+  new Map([
+    ['clicks[0]', clicks],
+    ['aggregates[0]', aggregates],
+  ]);
+
+function watched(...looks: readonly (readonly [at: number, found: Record<string, ReadonlyMap<string, number>>])[]) {
+  const catching = createCatchingUp();
+  for (const [time, found] of looks) catching.look(time, new Map(Object.entries(found)));
+  return catching;
+}
+
+describe('how far a replica is behind', () => {
+  it('is not at all where it has what any has', () => {
+    const catching = watched([0, { a: at(5, 1), b: at(5, 1) }]);
+    expect([catching.lagMs('a'), catching.lagMs('b')]).toEqual([0, 0]);
+  });
+
+  it('is the time since the furthest was where it is', () => {
+    const catching = watched(
+      [0, { a: at(10), b: at(4) }],
+      [1_000, { a: at(20), b: at(10) }],
+      [2_000, { a: at(30), b: at(19) }],
+    );
+    expect(catching.lagMs('b')).toBe(2_000);
+  });
+
+  it('goes by each partition of each topic, not by their sum', () => {
+    const catching = watched([0, { a: at(10, 10), b: at(10, 10) }], [1_000, { a: at(11, 11), b: at(90, 10) }]);
+    expect(catching.lagMs('b')).toBe(1_000);
+  });
+
+  it('is unknown of one that was behind from the first look on, until it has passed that', () => {
+    expect(watched([0, { a: at(10), b: at(4) }], [5_000, { a: at(10), b: at(9) }]).lagMs('b')).toBe(
+      Number.POSITIVE_INFINITY,
+    );
+    expect(watched([0, { a: at(10), b: at(4) }], [5_000, { a: at(12), b: at(10) }]).lagMs('b')).toBe(5_000);
+  });
+
+  it('goes by what one had that says nothing any more', () => {
+    const catching = watched([0, { a: at(10), b: at(4) }], [1_000, { b: at(4) }]);
+    expect(catching.lagMs('a')).toBe(Number.POSITIVE_INFINITY);
+    expect(catching.lagMs('b')).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('is unknown before anything is known', () => {
+    expect(createCatchingUp().lagMs('a')).toBe(Number.POSITIVE_INFINITY);
+  });
+});

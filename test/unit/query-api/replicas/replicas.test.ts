@@ -1,0 +1,212 @@
+/** Two replicas whose clients are in the hands of the test: which is read, and what happens when it fails. */
+import { Readable } from 'node:stream';
+import { pino } from 'pino';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { ClickHouse } from '../../../../infra/clickhouse.ts';
+import { loadConfig, ProcessConfig } from '../../../../infra/config.ts';
+import { Retryable } from '../../../../infra/errors.ts';
+import { createHttp, type Http } from '../../../../infra/http.ts';
+import type { NodePosition } from '../../../../query-api/counted-log.ts';
+import { failOver } from '../../../../query-api/replicas/failover.ts';
+import { type ReplicaWatch, watchReplicas } from '../../../../query-api/replicas/replica-watch.ts';
+import { type Replicas, replicasOf } from '../../../../query-api/replicas/replicas.ts';
+
+const log = pino({ level: 'silent' });
+const away = () => new Retryable('ClickHouse, query: connect ECONNREFUSED', { cause: new Error('ECONNREFUSED') });
+
+/** A node: what it answers is its name. */
+class Node {
+  readonly name: string;
+  position = 10;
+  from = 0;
+  /** Of its reads; undefined: it answers. */
+  failure: (() => Promise<never>) | undefined;
+  probeFails = false;
+  incarnation: string;
+  reads = 0;
+
+  constructor(name: string) {
+    this.name = name;
+    this.incarnation = `of ${name}`;
+  }
+
+  get watched() {
+    const read = async () => {
+      this.reads++;
+      return this.failure ? await this.failure() : [{ name: this.name }];
+    };
+    const probe = async () => {
+      if (this.probeFails) throw away();
+      return [{ name: this.incarnation }];
+    };
+    const clickhouse = { query: read } as unknown as ClickHouse;
+    return { name: this.name, clickhouse, probe: { query: probe } as unknown as ClickHouse };
+  }
+
+  get at(): NodePosition {
+    return {
+      ...{ node: this.name, group: 'g', topic: 'clicks', topicName: 'clicks', partition: 0, end: 10 },
+      ...{ position: this.position, from: this.from },
+    };
+  }
+}
+
+const opened: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const one of opened.splice(0)) await one[Symbol.asyncDispose]();
+});
+
+async function open(a: Node, b: Node, kafka: () => Promise<readonly NodePosition[]> = async () => [a.at, b.at]) {
+  const watch = watchReplicas({
+    ...{ nodes: [a.watched, b.watched], positions: kafka, maxLagMs: 10_000, now: Date.now, log, everyMs: 10 },
+  });
+  opened.push(watch);
+  await watch.looked;
+  return { watch, replicas: replicasOf(watch) };
+}
+
+const nameRead = async (replicas: Replicas) => {
+  return await replicas.reading(async () => (await replicas.clickhouse.query<{ name: string }>('SELECT'))[0]?.name);
+};
+const until = async (watch: ReplicaWatch, node: string, state: string) => {
+  const isSo = () => watch.reports().some(report => report.node === node && report.state === state);
+  while (!isSo()) await new Promise(resolve => setTimeout(resolve, 5));
+};
+
+describe('the replica that is read', () => {
+  it('is the first of the topology, and stays the one that is read while it may be', async () => {
+    const [a, b] = [new Node('a'), new Node('b')];
+    const { watch, replicas } = await open(a, b);
+    expect(await nameRead(replicas)).toBe('a');
+    a.probeFails = true;
+    await until(watch, 'a', 'away');
+    expect(await nameRead(replicas)).toBe('b');
+    a.probeFails = false;
+    await until(watch, 'a', 'ready');
+    expect(await nameRead(replicas)).toBe('b');
+  });
+
+  it('is not one that is behind, even if the one that is ahead does not answer', async () => {
+    const [a, b] = [new Node('a'), new Node('b')];
+    a.position = 4;
+    const { watch, replicas } = await open(a, b);
+    expect(await nameRead(replicas)).toBe('b');
+    b.probeFails = true;
+    await until(watch, 'b', 'away');
+    await expect(nameRead(replicas)).rejects.toThrow(
+      /no ClickHouse node can be read: a is further behind than is known, b is away/,
+    );
+    a.position = 10;
+    await until(watch, 'a', 'ready');
+    expect(await nameRead(replicas)).toBe('a');
+  });
+
+  it('is not one that lacks what the log no longer held when it was filled', async () => {
+    const [a, b] = [new Node('a'), new Node('b')];
+    a.from = 3;
+    const { watch, replicas } = await open(a, b);
+    expect(await nameRead(replicas)).toBe('b');
+    expect(watch.reports().map(({ state }) => state)).toEqual(['incomplete', 'reading']);
+  });
+
+  it('may be one whose tables are a copy of another node’s, wherever in the log it went on', async () => {
+    const [a, b] = [new Node('a'), new Node('b')];
+    a.from = 3;
+    a.incarnation = b.incarnation;
+    const { replicas } = await open(a, b);
+    expect(await nameRead(replicas)).toBe('a');
+  });
+
+  it('is the same for all that one reading reads, however long it takes and whatever is preferred meanwhile', async () => {
+    const [a, b] = [new Node('a'), new Node('b')];
+    const { watch, replicas } = await open(a, b);
+    const kept = replicas.each(() => ({ of: replicas.node() }));
+    const read = await replicas.reading(async () => {
+      const first = await replicas.clickhouse.query('SELECT');
+      watch.suspect('a', 'another reading has failed');
+      expect(await nameRead(replicas)).toBe('b');
+      return [first, await replicas.clickhouse.query('SELECT'), kept().of];
+    });
+    expect(read).toEqual([[{ name: 'a' }], [{ name: 'a' }], 'a']);
+  });
+
+  it('is none while nothing is known of how far they are', async () => {
+    const { replicas } = await open(new Node('a'), new Node('b'), () => Promise.reject(new Error('no broker')));
+    await expect(nameRead(replicas)).rejects.toThrow(Retryable);
+  });
+});
+
+describe('a request', () => {
+  let http: Http;
+  afterEach(() => http.close());
+
+  async function serve(a: Node, b: Node) {
+    const { watch, replicas } = await open(a, b);
+    http = await createHttp({
+      ...{ title: 't', description: 'd', log, bodyLimitBytes: 1_000, config: loadConfig(ProcessConfig, {}) },
+      ...{ servesPages: false, readiness: {} },
+    });
+    await http.register(async scope => {
+      failOver(scope, replicas);
+      const read = async () => {
+        const one = await replicas.clickhouse.query<{ name: string }>('SELECT 1');
+        const two = await replicas.clickhouse.query<{ name: string }>('SELECT 2');
+        return { read: [...one, ...two].map(({ name }) => name) };
+      };
+      scope.get('/read', read);
+      scope.post('/change', read);
+      const pages = async function* () {
+        for (let page = 0; page < 20; page++) {
+          yield ((await replicas.clickhouse.query<{ name: string }>('SELECT'))[0]?.name ?? '').repeat(1 << 20);
+        }
+      };
+      scope.get('/rows', async (_request, reply) => reply.send(Readable.from(pages(), { objectMode: false })));
+    });
+    return { watch, replicas };
+  }
+  const get = async (url: string) => (await http.inject({ url, headers: { host: 'localhost' } })).payload;
+
+  it('is answered from another replica where the first fails midway, and never from both', async () => {
+    const [a, b] = [new Node('a'), new Node('b')];
+    await serve(a, b);
+    expect(JSON.parse(await get('/read'))).toEqual({ read: ['a', 'a'] });
+    a.failure = () => (a.reads % 2 === 0 ? Promise.reject(away()) : Promise.resolve([{ name: 'a' }] as never));
+    expect(JSON.parse(await get('/read'))).toEqual({ read: ['b', 'b'] });
+  });
+
+  it('is answered from another replica once a look finds that the first hangs', async () => {
+    const [a, b] = [new Node('a'), new Node('b')];
+    await serve(a, b);
+    a.failure = () => new Promise(() => undefined);
+    const answer = get('/read');
+    await new Promise(resolve => setTimeout(resolve, 50));
+    a.probeFails = true;
+    expect(JSON.parse(await answer)).toEqual({ read: ['b', 'b'] });
+  });
+
+  it('that changes something is asked for once', async () => {
+    const [a, b] = [new Node('a'), new Node('b')];
+    await serve(a, b);
+    a.failure = () => Promise.reject(away());
+    const answer = await http.inject({ method: 'POST', url: '/change', headers: { host: 'localhost' } });
+    expect([answer.statusCode, b.reads]).toEqual([500, 0]);
+  });
+
+  it('that is too much for one is not tried on another', async () => {
+    const [a, b] = [new Node('a'), new Node('b')];
+    await serve(a, b);
+    const cause = Object.assign(new Error('too long'), { type: 'TIMEOUT_EXCEEDED' });
+    a.failure = () => Promise.reject(new Retryable('ClickHouse, query: too long', { cause }));
+    await get('/read');
+    expect(b.reads).toBe(0);
+  });
+
+  it('has all rows of a long answer from the replica it began with', async () => {
+    const [a, b] = [new Node('a'), new Node('b')];
+    const { watch } = await serve(a, b);
+    const answer = await fetch(`${await http.listen({ host: '127.0.0.1', port: 0 })}/rows`);
+    watch.suspect('a', 'another reading has failed');
+    expect(new Set(await answer.text())).toEqual(new Set(['a']));
+    expect(a.reads).toBe(20);
+  });
+});
