@@ -1,10 +1,11 @@
 /** Creates the topics and applies the migrations, then ends: once before the processes of a release start. */
 import { Type } from 'typebox';
 import { openCluster } from './clickhouse/cluster.ts';
+import { incarnationOf } from './clickhouse/incarnation.ts';
 import { ClickHouseConfig, KafkaConfig, loadConfig, ProcessConfig } from './config.ts';
 import { EmbeddedConfig } from './embedded/config.ts';
 import { messageOf, Retryable } from './errors.ts';
-import { ensureTopics } from './kafka/admin.ts';
+import { ensureTopics, openAdmin } from './kafka/admin.ts';
 import { createKafka } from './kafka/client.ts';
 import { createLog } from './log.ts';
 import { migrate } from './migrate.ts';
@@ -23,11 +24,24 @@ const log = createLog('setup', process.env['LOG_LEVEL'] || 'info');
 try {
   const config = loadConfig(SetupConfig);
   startWatchdog(log, config.EVENT_LOOP_STALL_MS);
-  await ensureTopics(createKafka(config, 'setup', log), names(config.TOPIC_PREFIX), config.PARTITIONS);
+  const kafka = createKafka(config, 'setup', log);
+  const { topic, groupAt, rawSinkGroup } = names(config.TOPIC_PREFIX);
+  await ensureTopics(kafka, names(config.TOPIC_PREFIX), config.PARTITIONS);
   log.info({ partitions: config.PARTITIONS }, 'the topics are there');
+  const wasFilled = async (node: string, nodes: number) => {
+    await using admin = await openAdmin(kafka);
+    return (await admin.commits(groupAt(rawSinkGroup, nodes > 1 ? node : undefined), topic('clicks'))).size > 0;
+  };
   await using cluster = openCluster(config, { readers: 1 });
   for (const { name, clickhouse } of cluster.nodes) {
     try {
+      if ((await incarnationOf(clickhouse)) === undefined && (await wasFilled(name, cluster.nodes.length))) {
+        log.warn(
+          { node: name },
+          'the node was emptied: its sink makes its tables, once no other fills those of before',
+        );
+        continue;
+      }
       await migrate(clickhouse, log);
       log.info({ node: name }, 'the schema is current');
     } catch (error) {

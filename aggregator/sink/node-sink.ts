@@ -2,10 +2,15 @@
  * The sink of one ClickHouse node, from when the node is there: it gets its tables, then rows. A node that was emptied
  * meanwhile, as its directory was removed, gets tables anew and is filled from where the log begins; nobody has to be told.
  * What goes wrong with the node holds up nobody else's.
+ *
+ * Other sink processes may still be filling the tables of before, and would go on in the new ones where they stand: with
+ * progress of now, and none of the rows that it covers. So an emptied node stays without tables until each of them has
+ * looked, found none, and stopped.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
 import { messageOf, Retryable } from '../../infra/errors.ts';
+import { openAdmin } from '../../infra/kafka/admin.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { retrying } from '../../infra/retry.ts';
 import { type SinkNode, sinkNode } from './node.ts';
@@ -21,13 +26,28 @@ export interface NodeSinkDeps extends Omit<SinkDeps, 'node'> {
 
 /** Begins at once, and goes on until it is disposed of. */
 export function followNode(deps: NodeSinkDeps): Sink {
-  const { clickhouse, of, log, topology, onCrash, beforeJoining, lookEveryMs = 5_000 } = deps;
+  const { kafka, clickhouse, names, of, log, topology, onCrash, beforeJoining, lookEveryMs = 5_000 } = deps;
   const closing = new AbortController();
   const { signal } = closing;
   let running: Sink | undefined;
   let why = 'its tables are not known yet';
 
+  /** Whether a sink has filled it in a life that is over. */
+  const wasFilled = async () => {
+    await using admin = await openAdmin(kafka);
+    const { inGroups } = sinkNode(of, topology, '');
+    return (await admin.commits(names.groupAt(names.rawSinkGroup, inGroups), names.topic('clicks'))).size > 0;
+  };
+
   const prepared = async () => {
+    if ((await incarnationOf(clickhouse)) === undefined && (await wasFilled())) {
+      log.warn(
+        { node: of.name, pauseMs: 3 * lookEveryMs },
+        'the node is empty: it gets tables once no sink fills those of before',
+      );
+      await sleep(3 * lookEveryMs, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) throw new Retryable('closing');
+    }
     await migrate(clickhouse, log);
     const incarnation = await incarnationOf(clickhouse);
     if (incarnation === undefined) throw new Retryable(`${of.name} has lost its tables`);

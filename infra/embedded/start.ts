@@ -1,5 +1,6 @@
 /** Brings the pipeline up step by step, and says each step. */
 import { once } from 'node:events';
+import { nodesOf, topologyOf } from '../clickhouse/topology.ts';
 import { openClickHouse } from '../clickhouse.ts';
 import { type ClickHouseConfig, type KafkaConfig, withoutUserInfo } from '../config.ts';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
@@ -94,6 +95,11 @@ async function clickHouseFor({ settings, supervisor, say }: Start, ports: PortPl
 }
 
 async function createTables({ settings, log, say }: Start, url: ClickHouseEnv): Promise<void> {
+  const nodes = nodesOf(topologyOf({ ...settings, ...url })).length;
+  if (nodes > 1)
+    throw new ConfigError(
+      `CLICKHOUSE_URL has ${nodes} nodes, and \`npm start\` runs on one: start the processes as in production`,
+    );
   say('creating tables');
   await using clickhouse = openClickHouse({ ...settings, ...url }, { readers: 1 });
   try {

@@ -1,4 +1,5 @@
 /** The comparison of replicas, put together: of each shard that has several nodes. */
+import { openCluster } from '../../infra/clickhouse/cluster.ts';
 import { Retryable } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { QueryApiConfig } from '../config.ts';
@@ -13,8 +14,8 @@ import { comparedTables } from './replica-digests.ts';
 
 /** Compares from time to time, where there is something to compare and this process is the one that has the jobs. */
 export function openReplicaChecks(
-  { replicas, nodes, pipeline }: Pick<OpenReplicas, 'replicas' | 'nodes' | 'pipeline'>,
-  config: Pick<QueryApiConfig, 'JOBS_ENABLED' | 'REPLICA_CHECK_INTERVAL_MS'>,
+  { replicas, pipeline }: Pick<OpenReplicas, 'replicas' | 'pipeline'>,
+  config: QueryApiConfig,
   now: () => number,
   log: Logger,
 ): AsyncDisposable & { latest(): ReplicasChecked | undefined } {
@@ -22,13 +23,16 @@ export function openReplicaChecks(
   if (!replicas.areSeveral || !config.JOBS_ENABLED)
     return { latest: () => undefined, [Symbol.asyncDispose]: async () => undefined };
   const closing = new AbortController();
-  const check = replicaComparison({ nodes, pipeline, now, signal: closing.signal });
+  // Long reads: those of users, and looks, must not wait behind them.
+  const cluster = openCluster(config, { readers: 1 });
+  const check = replicaComparison({ nodes: cluster.nodes, pipeline, now, signal: closing.signal });
   const loop = openCheckLoop({ check, intervalMs: config.REPLICA_CHECK_INTERVAL_MS, now, log });
   return {
     latest: loop.latest,
     async [Symbol.asyncDispose]() {
       closing.abort();
       await loop[Symbol.asyncDispose]();
+      await cluster[Symbol.asyncDispose]();
     },
   };
 }

@@ -39,7 +39,7 @@ async function answered(
     } catch (error) {
       // Whoever waits for the rest of an answer is to learn at once that it does not come.
       if (reply.raw.headersSent) reply.raw.destroy();
-      if (!isRead || reply.sent || request.raw.destroyed || !replicas.isNodesFault(error)) throw error;
+      if (!isRead || reply.sent || reply.raw.destroyed || !replicas.isNodesFault(error)) throw error;
       failed.add(node);
       failovers.inc({ from: node });
       request.log.warn({ node, why: messageOf(error), url: request.url }, 'another ClickHouse node is asked');

@@ -22,6 +22,8 @@ interface ComparedTable {
   /** Column that says the hour; undefined: small, and compared whole. */
   readonly time?: string;
   readonly partition?: string;
+  /** Of how much one statement reads, where an hour may be too much. */
+  readonly sliceMs?: number;
   /** Rows that are older may be gone in one node and not yet in another. */
   readonly keptDays?: number;
 }
@@ -31,7 +33,7 @@ interface ComparedTable {
  * that are here (rollup/).
  */
 export const comparedTables: readonly ComparedTable[] = [
-  { table: 'click_raw', time: 'clicked_at', keptDays: 35 },
+  { table: 'click_raw', time: 'clicked_at', keptDays: 35, sliceMs: 600_000 },
   { table: 'ad_minute', time: 'minute', partition: 'partition', keptDays: 400 },
   { table: 'ad_minute_by_ad', time: 'minute', partition: 'partition', keptDays: 400 },
   { table: 'quarantine', time: 'appended_at', partition: 'partition', keptDays: 35 },
@@ -53,35 +55,56 @@ export async function digestsOf(
 ): Promise<Map<string, Bucket & Digest>> {
   const digests = new Map<string, Bucket & Digest>();
   for (const compared of comparedTables) {
-    for (const digest of await tableDigests(clickhouse, compared, range, now)) digests.set(keyOf(digest), digest);
+    const { table, time, keptDays, sliceMs = range.to - range.from } = compared;
+    const oldest = keptDays === undefined ? 0 : now - (keptDays - 1) * dayMs;
+    const since = time === undefined ? range.from : Math.max(range.from, oldest);
+    for (let from = since; from < range.to; from += sliceMs) {
+      const slice = { from, to: Math.min(range.to, from + sliceMs) };
+      for (const { hour, in_partition: partition, n, sip, city } of await sumsOf(clickhouse, compared, slice)) {
+        const bucket = { table, hour, partition };
+        const before = digests.get(keyOf(bucket)) ?? { rows: 0, hash: '0-0' };
+        const [sips = '0', cities = '0'] = before.hash.split('-');
+        const hash = `${added(sips, sip)}-${added(cities, city)}`;
+        digests.set(keyOf(bucket), { ...bucket, rows: before.rows + n, hash });
+      }
+    }
   }
   return digests;
+}
+
+/** As ClickHouse adds up. */
+function added(a: string, b: string): bigint {
+  return BigInt.asUintN(64, BigInt(a) + BigInt(b));
 }
 
 export function keyOf({ table, hour, partition }: Bucket): string {
   return `${table} ${hour} ${partition}`;
 }
 
-async function tableDigests(
+interface Sums {
+  readonly hour: number;
+  readonly in_partition: number;
+  readonly n: number;
+  readonly sip: string;
+  readonly city: string;
+}
+
+async function sumsOf(
   clickhouse: Pick<ClickHouse, 'query'>,
-  { table, time, partition, keptDays }: ComparedTable,
-  range: TimeRange,
-  now: number,
-): Promise<(Bucket & Digest)[]> {
+  { table, time, partition }: ComparedTable,
+  { from, to }: TimeRange,
+): Promise<Sums[]> {
   const hour = time === undefined ? '0' : `toInt64(toUnixTimestamp(toStartOfHour(toDateTime(${time}, 'UTC')))) * 1000`;
-  const oldest = keptDays === undefined ? 0 : now - (keptDays - 1) * dayMs;
-  const from = Math.max(range.from, oldest);
-  const bounds = (ms: number) => `toDateTime64(${integer(Math.max(0, Math.floor(ms / 1_000)))}, 3, 'UTC')`;
-  const within = time === undefined ? '1' : `${time} >= ${bounds(from)} AND ${time} < ${bounds(range.to)}`;
-  const rows = await clickhouse.query<{ hour: number; in_partition: number; n: number; hash: string }>(
+  const at = (ms: number) => `fromUnixTimestamp64Milli(toInt64(${integer(Math.max(0, Math.floor(ms)))}), 'UTC')`;
+  const within = time === undefined ? '1' : `${time} >= ${at(from)} AND ${time} < ${at(to)}`;
+  return await clickhouse.query<Sums>(
     // Two sums of different hashes: rows that differ would have to do so twice in the same way.
     `SELECT ${hour} AS hour, ${partition === undefined ? '-1' : `toInt32(${partition})`} AS in_partition, count() AS n,
-       concat(toString(sum(sipHash64(*))), '-', toString(sum(cityHash64(*)))) AS hash
+       toString(sum(sipHash64(*))) AS sip, toString(sum(cityHash64(*))) AS city
      FROM ${table} FINAL WHERE ${within} GROUP BY hour, in_partition
      SETTINGS do_not_merge_across_partitions_select_final=1, output_format_json_quote_64bit_integers=0,
-       max_threads=1, max_execution_time=300, asterisk_include_materialized_columns=0`,
+       max_threads=1, max_execution_time=55`,
   );
-  return rows.map(row => ({ table, hour: row.hour, partition: row.in_partition, rows: row.n, hash: row.hash }));
 }
 
 const dayMs = 86_400_000;

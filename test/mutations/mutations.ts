@@ -1397,7 +1397,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'the sink of a node that was emptied goes on where it stood: the node lacks all before that',
     file: 'aggregator/sink/held-offsets.ts',
     edits: [['if (of !== incarnation ||', 'if (of === undefined ||']],
-    unit: 'test/unit/aggregator/held-offsets.test.ts',
+    unit: 'test/simulation/emptied-node.test.ts',
   },
   {
     name: 'checker-ignores-a-column',

@@ -201,6 +201,11 @@ export class Checkers {
       this.#fail('the checkpoint suffices', `${metadata} at ${position}, but the watermark was ${before} there`);
   }
 
+  /** The store begins anew: who reads it finds less than before. */
+  emptied(): void {
+    this.#seen.clear();
+  }
+
   /** Distinct clicks only become more, so what is above the present truth is above the final one or was never true. */
   #noValueAbove(table: Table, rows: ReadonlyMap<string, AdMinuteRow>): void {
     for (const [key, row] of rows) {

@@ -44,6 +44,23 @@ export class FakeStore {
     for (const table of Object.keys(tables) as Table[]) this.#tables.set(table, new Map());
   }
 
+  /** How often it was emptied, and got tables again: what was sent before does not come after. */
+  lives = 1;
+  /** False: its directory was removed, and nobody has made tables yet. */
+  hasTables = true;
+
+  /** Its directory is removed. */
+  empty(): void {
+    this.lives++;
+    this.hasTables = false;
+    for (const rows of this.#tables.values()) rows.clear();
+  }
+
+  makeTables(): void {
+    this.lives++;
+    this.hasTables = true;
+  }
+
   /** @throws RefusedRows, and then nothing of it is in */
   insert(table: string, ndjson: string): void {
     this.insertSome(table, ndjson, Number.POSITIVE_INFINITY);
@@ -51,6 +68,7 @@ export class FakeStore {
 
   /** The first `count` rows only, as when the connection breaks between two blocks. */
   insertSome(table: string, ndjson: string, count: number): void {
+    if (!this.hasTables) throw new Retryable('there is no such table');
     const lines = ndjson.split('\n').filter(line => line !== '');
     const rows = lines.map(line => parse(table, line));
     for (const row of rows.slice(0, count)) this.#put(table as Table, row);
@@ -113,7 +131,10 @@ export function fakeClickHouse(
       const ndjson = String(given);
       const torn = tear(ndjson.split('\n').length);
       try {
+        const { lives } = store;
         await network.call('insert', () => {
+          // Whoever had it was another server, or had no tables.
+          if (store.lives !== lives) throw new Retryable('connection reset');
           if (torn === undefined) return store.insert(table, ndjson);
           store.insertSome(table, ndjson, torn);
           throw new Retryable('connection broken between two blocks');

@@ -58,6 +58,8 @@ export class World {
   readonly weather: Weather;
   readonly broker: FakeBroker;
   readonly store = new FakeStore();
+  /** Of the store's tables. */
+  incarnation = '';
   readonly checkers: Checkers;
   readonly traffic: Traffic;
   readonly writers: Writers;
@@ -253,6 +255,20 @@ export class World {
       this.weather.hit('post: to an old one, grown');
   }
 
+  /** The store loses all it has. Each sink learns of it, and stops, before it has tables again (aggregator/sink/node-sink.ts). */
+  emptyStore(): void {
+    this.store.empty();
+    this.checkers.emptied();
+    for (const process of this.processes.filter(({ name }) => name.startsWith('sink-')))
+      this.time.after(this.random.between(0, 5 * second), undefined, `${process.name} learns of it`, () =>
+        this.random.chance(0.5) ? process.stop() : process.crash(),
+      );
+    this.time.after(15 * second, undefined, 'the store has tables', () => {
+      this.incarnation += 'x';
+      this.store.makeTables();
+    });
+  }
+
   /** Removes what nobody has needed for a while: retention of days lags far behind, also for whoever was paused. */
   retain(): void {
     for (const { at, partition, needed } of this.#needed) {
@@ -346,7 +362,11 @@ export class World {
   /** As the query API does it: progress first, rows after. */
   #read(): void {
     const progress = [...this.store.progress()];
-    this.time.after(this.random.between(0, 500), undefined, 'reader reads rows', () => this.checkers.read(progress));
+    const { lives } = this.store;
+    this.time.after(this.random.between(0, 500), undefined, 'reader reads rows', () => {
+      // Without tables there is no answer.
+      if (this.store.hasTables && this.store.lives === lives) this.checkers.read(progress);
+    });
   }
 
   #isFinal(lastEnd: number): boolean {
@@ -604,17 +624,18 @@ const openAggregator: Open = (world, network, onCrash, log) => {
   });
 };
 
-const openSinks: Open = (world, network, onCrash, log) => {
+const openSinks: Open = async (world, network, onCrash, log) => {
+  while (!world.store.hasTables) await new Promise(resolve => setTimeout(resolve, second));
   const { broker, random, weather, store } = world;
   const tear = (rows: number) => {
     if (weather.isCalm || !random.chance(0.01)) return undefined;
     weather.hit('insert: torn');
     return random.between(0, rows);
   };
-  return openSink({
+  return await openSink({
     kafka: fakeKafka(broker, network),
     clickhouse: fakeClickHouse(store, network, tear),
-    node: onlyNode,
+    node: { ...onlyNode, incarnation: world.incarnation },
     names,
     config: loadConfig(SinkConfig, { SINK_LINGER_MS: String(random.pick([0, 50, 500])) }),
     log,

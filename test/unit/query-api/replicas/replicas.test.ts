@@ -138,6 +138,7 @@ describe('the replica that is read', () => {
 
 describe('a request', () => {
   let http: Http;
+  let address: Promise<string>;
   afterEach(() => http.close());
 
   async function serve(a: Node, b: Node) {
@@ -162,9 +163,10 @@ describe('a request', () => {
       };
       scope.get('/rows', async (_request, reply) => reply.send(Readable.from(pages(), { objectMode: false })));
     });
+    address = http.listen({ host: '127.0.0.1', port: 0 });
     return { watch, replicas };
   }
-  const get = async (url: string) => (await http.inject({ url, headers: { host: 'localhost' } })).payload;
+  const get = async (path: string) => await (await fetch(`${await address}${path}`)).text();
 
   it('is answered from another replica where the first fails midway, and never from both', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
@@ -188,8 +190,8 @@ describe('a request', () => {
     const [a, b] = [new Node('a'), new Node('b')];
     await serve(a, b);
     a.failure = () => Promise.reject(away());
-    const answer = await http.inject({ method: 'POST', url: '/change', headers: { host: 'localhost' } });
-    expect([answer.statusCode, b.reads]).toEqual([500, 0]);
+    const { status } = await fetch(`${await address}/change`, { method: 'POST' });
+    expect([status, b.reads]).toEqual([500, 0]);
   });
 
   it('that is too much for one is not tried on another', async () => {
@@ -204,7 +206,7 @@ describe('a request', () => {
   it('has all rows of a long answer from the replica it began with', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     const { watch } = await serve(a, b);
-    const answer = await fetch(`${await http.listen({ host: '127.0.0.1', port: 0 })}/rows`);
+    const answer = await fetch(`${await address}/rows`);
     watch.suspect('a', 'another reading has failed');
     expect(new Set(await answer.text())).toEqual(new Set(['a']));
     expect(a.reads).toBe(20);
