@@ -164,6 +164,18 @@ describe('batch inserter', () => {
     expect(events).toEqual(['insert t a,b', 'commit clicks 0=5,1=9']);
   });
 
+  it('gives up what has failed once it is closed: rows and offsets come again to whoever reads on', async () => {
+    const { events, inserter } = harness({ failures: Array.from({ length: 100 }, () => new Retryable('away')) });
+    const inserted = inserter.insert(batch(0, 5), rows('a'));
+    await vi.waitFor(() => expect(events.length).toBeGreaterThan(0));
+    inserter.close();
+    await expect(inserted).rejects.toThrow('away');
+    const tried = events.length;
+    await new Promise(resolve => setTimeout(resolve, 300));
+    expect(events.filter(event => event.startsWith('commit'))).toEqual([]);
+    expect(events.length).toBe(tried);
+  });
+
   it('repeats the same rows until the store takes them, and commits only then', async () => {
     const { events, inserter } = harness({ failures: [new Retryable('away'), new Retryable('away')] });
     await inserter.insert(batch(0, 5), rows('a'));

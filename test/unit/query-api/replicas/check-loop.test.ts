@@ -1,0 +1,72 @@
+import { pino } from 'pino';
+import { describe, expect, it, vi } from 'vitest';
+import type { TimeRange } from '../../../../query-api/queries.ts';
+import { nextSweep, openCheckLoop } from '../../../../query-api/replicas/check-loop.ts';
+import type { ReplicaFindings } from '../../../../query-api/replicas/replica-check.ts';
+
+const now = Date.parse('2025-11-22T08:26:40Z');
+const hour = 3_600_000;
+const day = 24 * hour;
+const at = (hours: number) => Math.floor(now / hour) * hour + hours * hour;
+
+describe('the hours that are compared', () => {
+  it('go backwards through all that is kept, without a gap, and begin again', () => {
+    let range = nextSweep(undefined, now);
+    expect(range).toEqual({ from: at(-2), to: at(-1) });
+    for (let turns = 1; turns < 2_000; turns++) {
+      const next = nextSweep(range, now);
+      if (next.to > range.from) {
+        expect(range.from).toBeLessThanOrEqual(now - 400 * day);
+        expect(next).toEqual({ from: at(-2), to: at(-1) });
+        expect(turns).toBeLessThan(35 * 24 + 370);
+        return;
+      }
+      expect(next.to).toBe(range.from);
+      range = next;
+    }
+    expect.unreachable('never begins again');
+  });
+
+  it('are the one that ended last at each turn, and those that differed until they do not any more', async () => {
+    const asked: TimeRange[] = [];
+    const bad = at(-2);
+    let isEqual = false;
+    const difference = {
+      ...{ table: 'click_raw', hour: bad, partition: -1 },
+      found: new Map([
+        ['a', { rows: 1, hash: '1' }],
+        ['b', { rows: 2, hash: '2' }],
+      ]),
+    };
+    await using loop = openCheckLoop({
+      ...{ intervalMs: 1, now: () => now, log: pino({ level: 'silent' }) },
+      async check(range): Promise<ReplicaFindings> {
+        asked.push(range);
+        const isIn = bad >= range.from && bad < range.to && !isEqual;
+        return { differences: isIn ? [difference] : [], rows: 1, buckets: 1, unsettled: 0 };
+      },
+    });
+    await vi.waitFor(() => expect(loop.latest().differences).toEqual([difference]));
+    const before = asked.length;
+    await vi.waitFor(() => expect(asked.slice(before)).toContainEqual({ from: bad, to: bad + hour }));
+    expect(asked.slice(before)).toContainEqual({ from: at(-1), to: at(0) });
+    isEqual = true;
+    await vi.waitFor(() => expect(loop.latest().differences).toEqual([]));
+  });
+
+  it('differ on while what is compared will not come to rest, or a node does not answer', async () => {
+    let turn = 0;
+    const difference = { table: 'stored_filter', hour: 0, partition: -1, found: new Map() };
+    await using loop = openCheckLoop({
+      ...{ intervalMs: 1, now: () => now, log: pino({ level: 'silent' }) },
+      async check(): Promise<ReplicaFindings> {
+        turn++;
+        if (turn === 1) return { differences: [difference], rows: 1, buckets: 1, unsettled: 0 };
+        if (turn % 2 === 0) throw new Error('a node is away');
+        return { differences: [], rows: 1, buckets: 1, unsettled: 1 };
+      },
+    });
+    await vi.waitFor(() => expect(turn).toBeGreaterThan(10));
+    expect(loop.latest().differences).toEqual([difference]);
+  });
+});
