@@ -40,6 +40,7 @@ export interface NodeReport {
 }
 
 export interface ReplicaWatch extends AsyncDisposable {
+  readonly nodes: readonly WatchedNode[];
   /** The one to read now. @throws Retryable where none may be read */
   choose(without?: ReadonlySet<string>): WatchedNode;
   /** Who reads has found that it does not answer: it is not chosen until a look finds that it does. */
@@ -146,6 +147,7 @@ export function watchReplicas(deps: ReplicaWatchDeps): ReplicaWatch {
   const watching = watch();
 
   return {
+    nodes,
     looked,
     choose(without = none) {
       const may = (of: Known | undefined): of is Known => of !== undefined && !without.has(of.node.name) && mayRead(of);

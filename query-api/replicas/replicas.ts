@@ -5,9 +5,11 @@
  * Where there is one node, nothing stands in between.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Disk } from '../../infra/clickhouse/disks.ts';
 import { codeOf } from '../../infra/clickhouse/errors.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { messageOf, Retryable } from '../../infra/errors.ts';
+import { inTime } from '../in-time.ts';
 import type { ReplicaWatch, WatchedNode } from './replica-watch.ts';
 
 export interface Replicas {
@@ -52,7 +54,7 @@ export function replicasOf(watch: ReplicaWatch): Replicas {
       command: async (sql, params) => await current().clickhouse.command(sql, params),
       insert: async (table, lines) => await current().clickhouse.insert(table, lines),
       ping: async () => await current().clickhouse.ping(),
-      disks: async () => await current().clickhouse.disks(),
+      disks: async () => await disksOf(watch.nodes),
       stream: (sql, format, params) => current().clickhouse.stream(sql, format, params),
       [Symbol.asyncDispose]: async () => undefined,
     },
@@ -83,6 +85,15 @@ export function replicasOf(watch: ReplicaWatch): Replicas {
     areSeveral: true,
     isNodesFault,
   };
+}
+
+/** Of all nodes that answer: each may be full by itself. */
+async function disksOf(nodes: readonly WatchedNode[]): Promise<Disk[]> {
+  const each = nodes.map(async ({ name, clickhouse }) => {
+    const disks = await inTime(clickhouse.disks()).catch((): readonly Disk[] => []);
+    return disks.map(disk => ({ ...disk, name: `${name} ${disk.name}` }));
+  });
+  return (await Promise.all(each)).flat();
 }
 
 /** What is as heavy on another node, or is no error of any, is told to who asked. */
