@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { incarnationOf } from '../../../infra/clickhouse/incarnation.ts';
 import { ConfigError, Corrupt } from '../../../infra/errors.ts';
 import { migrate, statementsOf } from '../../../infra/migrate.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
@@ -31,7 +32,7 @@ const tables = () =>
 const tableNames = async () => (await tables()).map(table => table.name);
 const applied = () =>
   engine.clickhouse.query<{ version: number; name: string }>(
-    'SELECT version, name FROM schema_migration FINAL ORDER BY version',
+    'SELECT version, name FROM schema_migration FINAL WHERE version > 0 ORDER BY version',
   );
 
 const file = (name: string, sql: string) => writeFileSync(join(directory, name), sql);
@@ -50,6 +51,23 @@ describe('migrate', () => {
     await migrate(engine.clickhouse, log);
     expect(await applied()).toEqual(before);
     expect(await tableNames()).toEqual(names);
+  });
+
+  it('tells one life of the tables from another, and that of tables that were there before lives were told', async () => {
+    const { clickhouse } = engine;
+    expect(await incarnationOf(clickhouse)).toBeUndefined();
+    await migrate(clickhouse, log);
+    const first = await incarnationOf(clickhouse);
+    await migrate(clickhouse, log);
+    expect(await incarnationOf(clickhouse)).toBe(first);
+    for (const { name } of await tables()) await clickhouse.command(`DROP TABLE ${name}`);
+    await migrate(clickhouse, log);
+    const second = await incarnationOf(clickhouse);
+    expect(second).toMatch(/^[0-9a-f-]{36}$/);
+    expect(second).not.toBe(first);
+    await clickhouse.command('ALTER TABLE schema_migration DELETE WHERE version = 0 SETTINGS mutations_sync=1');
+    await migrate(clickhouse, log);
+    expect(await incarnationOf(clickhouse)).toBe('');
   });
 
   it('lets every row of ad_minute into ad_minute_by_ad as well', async () => {
