@@ -47,6 +47,8 @@ export interface ReplicaWatch extends AsyncDisposable {
   suspect(name: string, why: string): void;
   /** Resolves after the first look. */
   readonly looked: Promise<void>;
+  /** Resolves after the look that is next. */
+  nextLook(): Promise<void>;
   /** Called when a look finds that a node has gone. Returns how to stop listening. */
   onGone(name: string, listener: (why: Error) => void): () => void;
   incarnation(name: string): string | undefined;
@@ -130,10 +132,14 @@ export function watchReplicas(deps: ReplicaWatchDeps): ReplicaWatch {
     }
   };
 
+  let next = Promise.withResolvers<void>();
   const look = async () => {
+    const after = Promise.withResolvers<void>();
     await Promise.all([...known.values()].map(probe));
     await measure();
     settle();
+    next.resolve();
+    next = after;
   };
 
   const looked = look();
@@ -143,12 +149,14 @@ export function watchReplicas(deps: ReplicaWatchDeps): ReplicaWatch {
       await sleep(everyMs, undefined, { signal: closing.signal }).catch(() => undefined);
       if (!closing.signal.aborted) await look();
     }
+    next.resolve();
   };
   const watching = watch();
 
   return {
     nodes,
     looked,
+    nextLook: () => next.promise,
     choose(without = none) {
       const may = (of: Known | undefined): of is Known => of !== undefined && !without.has(of.node.name) && mayRead(of);
       const kept = known.get(reading ?? '');

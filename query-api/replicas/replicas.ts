@@ -70,7 +70,7 @@ export function replicasOf(watch: ReplicaWatch): Replicas {
     },
     async reading(work, without) {
       await watch.looked;
-      const node = watch.choose(without);
+      const node = await patientlyChosen(watch, without);
       const { promise: gone, reject } = Promise.withResolvers<never>();
       const forget = watch.onGone(node.name, reject);
       try {
@@ -85,6 +85,16 @@ export function replicasOf(watch: ReplicaWatch): Replicas {
     areSeveral: true,
     isNodesFault,
   };
+}
+
+/** Where none may be read, one may have come back since the last look. */
+async function patientlyChosen(watch: ReplicaWatch, without?: ReadonlySet<string>): Promise<WatchedNode> {
+  try {
+    return watch.choose(without);
+  } catch {
+    await watch.nextLook();
+    return watch.choose(without);
+  }
 }
 
 /** Of all nodes that answer: each may be full by itself. */

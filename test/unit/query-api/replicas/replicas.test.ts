@@ -101,6 +101,15 @@ describe('the replica that is read', () => {
     expect(await nameRead(replicas)).toBe('a');
   });
 
+  it('is waited for until the next look, as it may just have come back', async () => {
+    const [a, b] = [new Node('a'), new Node('b')];
+    const { watch, replicas } = await open(a, b);
+    watch.suspect('a', 'a reading has failed');
+    watch.suspect('b', 'a reading has failed');
+    expect(() => watch.choose()).toThrow(Retryable);
+    expect(await nameRead(replicas)).toBe('a');
+  });
+
   it('is not one that lacks what the log no longer held when it was filled', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     a.from = 3;
