@@ -67,6 +67,6 @@ await runProcess(log, async (stop, life) => {
     });
     sinks.set(node.name, nodes.use(sink));
   }
-  log.info({ url }, 'sink runs');
+  log.info({ url, nodes: served.map(({ name }) => name) }, 'sink serves');
   await Promise.race([aborted(stop), crashed]);
 });

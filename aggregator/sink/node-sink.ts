@@ -69,6 +69,7 @@ export function followNode(deps: NodeSinkDeps): Sink {
       if (isFirst) await beforeJoining?.(node);
       const sink = await retrying(`join groups of ${of.name}`, log, signal, () => openSink({ ...deps, node }));
       running = sink;
+      log.info({ node: of.name }, 'sink runs');
       try {
         do await sleep(lookEveryMs, undefined, { signal }).catch(() => undefined);
         while (!signal.aborted && (await isStillThat(node)));

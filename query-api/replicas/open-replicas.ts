@@ -9,6 +9,7 @@ import { cached } from '../cached.ts';
 import { inTime } from '../in-time.ts';
 import type { FollowedNode } from '../node-positions.ts';
 import { type AskedPipeline, type PipelineDeps, pipelineOf } from '../pipeline.ts';
+import { failovers } from './metrics.ts';
 import { type NodeReport, watchReplicas } from './replica-watch.ts';
 import { oneReplica, type Replicas, replicasOf } from './replicas.ts';
 
@@ -35,6 +36,7 @@ export function openReplicas({ config, readers, now, log, ...asked }: OpenReplic
   const opened = new AsyncDisposableStack();
   const cluster = opened.use(openCluster(config, { readers }));
   refuseShards(cluster);
+  for (const { name } of cluster.nodes) failovers.inc({ from: name }, 0);
   const followed = (incarnation: (name: string) => Promise<string | undefined>) =>
     cluster.nodes.map((node): FollowedNode => {
       const topology = { shards: cluster.shards.length, nodes: cluster.nodes.length };
