@@ -105,7 +105,7 @@ export async function buildQueryApi({
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const queries = createQueries(clickhouse, timeouts);
   const lateClicksAt = replicas.each(() => createLateClicks({ clickhouse, now }));
-  const lateClicks = () => lateClicksAt()();
+  const lateClicks = async () => await lateClicksAt()();
   const patient = patientPipeline(pipeline, now, replicas.each);
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const http = await createHttp({

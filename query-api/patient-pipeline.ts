@@ -10,7 +10,7 @@ export function patientPipeline(pipeline: Pipeline, now: () => number, each: Rep
   const ofNodes = pipeline.nodePositions?.bind(pipeline);
   return {
     endOffsets: cached(() => inTime(pipeline.endOffsets()), 1_000, now),
-    sinkPositions: () => positions()(),
+    sinkPositions: async () => await positions()(),
     ...(ofNodes ? { nodePositions: cached(() => inTime(ofNodes()), 1_000, now) } : {}),
   };
 }

@@ -47,7 +47,7 @@ export function pipelineOf({ kafka, names, partitions, nodes, node }: PipelineDe
       const raw = (await positionsOf([asked])).filter(({ topicName }) => topicName === 'clicks');
       return new Map(raw.map(({ partition, position }) => [partition, position]));
     },
-    sinkPositions: () => positionsOf([node()]),
+    sinkPositions: async () => await positionsOf([node()]),
     nodePositions: () => positionsOf(nodes),
     async [Symbol.asyncDispose]() {
       await admin?.then(
