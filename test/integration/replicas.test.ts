@@ -3,6 +3,10 @@ import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { KafkaConfig, loadConfig } from '../../infra/config.ts';
+import { openAdmin } from '../../infra/kafka/admin.ts';
+import { createKafka } from '../../infra/kafka/client.ts';
+import { createLog } from '../../infra/log.ts';
 import { type ClickHouseNode, nodeAccess, startClickHouseNode } from '../support/clickhouse-node.ts';
 import { startTestPipeline, type TestPipeline } from '../support/pipeline.ts';
 import { eventually } from '../support/wait.ts';
@@ -33,6 +37,7 @@ async function rowsIn(node: ClickHouseNode, table: string): Promise<string> {
   return Buffer.from(await node.clickhouse.queryLines(`SELECT * FROM ${table} FINAL ORDER BY ALL`)).toString();
 }
 
+const kafkaConfig = () => loadConfig(KafkaConfig, { KAFKA_BROKERS: pipeline.broker.brokers });
 const hourMs = 3_600_000;
 /** Two hours: the test may begin at the end of one. */
 const begin = Math.floor(Date.now() / hourMs) * hourMs;
@@ -157,7 +162,9 @@ describe('two replicas', () => {
     await holdsAll(nodes[0]);
     await mayBothBeRead();
     nodes[1].signal('SIGSTOP');
-    await sleep(6_000);
+    await post(100);
+    await holdsAll(nodes[0]);
+    await sleep(5_000);
     expect(await statesOf()).toEqual({ [nodes[0].name]: 'reading', [nodes[1].name]: 'away' });
     nodes[1].signal('SIGCONT');
     const { answers, failures } = await reader.end();
@@ -178,6 +185,32 @@ describe('two replicas', () => {
     await mayBothBeRead();
     const { failures } = await reader.end();
     expect(failures).toEqual([]);
+  });
+
+  it('does not read one that lacks what the log had lost when it was filled, until it has a copy of the other', async () => {
+    await using admin = await openAdmin(createKafka(kafkaConfig(), 'test', createLog('test', 'error')));
+    const ends = await Promise.all(
+      ['clicks', 'aggregates'].map(async topic => [topic, await admin.endOffsets(topic)] as const),
+    );
+    // All who read have passed it by then.
+    await sleep(5_000);
+    for (const [topic, of] of ends) await admin.deleteBefore(topic, of);
+    await nodes[0].kill();
+    nodes[0].removeDirectory();
+    await nodes[0].start();
+    await eventually('one is incomplete', async () => {
+      const states = await statesOf().catch(() => ({}) as Record<string, string>);
+      return states[nodes[0].name] === 'incomplete' && states[nodes[1].name] === 'reading';
+    });
+    await post(100);
+    await eventually('it gets rows all the same', async () => (await rawIn(nodes[0])) >= 100);
+    expect(await totalOf(nodes[0])).toBeLessThan(posted);
+    for (const node of nodes) await node.kill();
+    nodes[0].copyDirectoryOf(nodes[1]);
+    for (const node of nodes) await node.start();
+    await mayBothBeRead();
+    for (const node of nodes) await holdsAll(node);
+    for (const table of tables) await areEqualIn(table);
   });
 
   it('are compared by hand', async () => {

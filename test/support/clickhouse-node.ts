@@ -1,5 +1,5 @@
 /** An embedded ClickHouse server that can be killed, lose its directory, and come back on the same port. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClickHouse, openClickHouse } from '../../infra/clickhouse.ts';
@@ -15,8 +15,11 @@ export interface ClickHouseNode extends AsyncDisposable {
   signal(name: NodeJS.Signals): void;
   /** SIGKILL, and waits for the end. */
   kill(): Promise<void>;
+  readonly dataDir: string;
   /** Only while it does not run. */
   removeDirectory(): void;
+  /** Only while neither runs. */
+  copyDirectoryOf(other: ClickHouseNode): void;
   start(): Promise<void>;
 }
 
@@ -38,16 +41,22 @@ export async function startClickHouseNode(): Promise<ClickHouseNode> {
     await server.exited;
     server = undefined;
   };
+  const removeDirectory = () => {
+    if (server !== undefined) throw new Error('it runs');
+    rmSync(dataDir, { recursive: true });
+    mkdirSync(dataDir);
+  };
   return {
     name: new URL(url).host,
     url,
     clickhouse,
+    dataDir,
     signal: name => void (server && process.kill(server.pid, name)),
     kill,
-    removeDirectory() {
-      if (server !== undefined) throw new Error('it runs');
-      rmSync(dataDir, { recursive: true });
-      mkdirSync(dataDir);
+    removeDirectory,
+    copyDirectoryOf(other) {
+      removeDirectory();
+      cpSync(join(other.dataDir, 'clickhouse'), join(dataDir, 'clickhouse'), { recursive: true });
     },
     async start() {
       server = await launch();
