@@ -16,7 +16,7 @@ let ranMsAtBeat = threadTimes().ranMs;
 const watching = setInterval(() => {
   const stoodMs = clock.stoodMs(turn());
   if (stoodMs === 0) ranMsAtBeat = threadTimes().ranMs;
-  if (stoodMs >= Math.max(stallMs, Atomics.load(words, 1))) end(Math.round(stoodMs));
+  if (stoodMs >= stallMs) end(Math.round(stoodMs));
 }, turnMs);
 
 function turn(): Turn {

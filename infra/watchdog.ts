@@ -15,21 +15,15 @@ export const stallSignal = 'SIGALRM';
 export const stallExitCode = 142;
 
 export interface WatchdogData {
-  /** Two Int32: one that grows as long as the event loop moves; ms it may stand still beyond the setting, mostly 0. */
+  /** One Int32, which grows as long as the event loop moves. */
   readonly shared: SharedArrayBuffer;
   readonly stallMs: number;
   readonly turnMs: number;
   readonly service: string;
 }
 
-const shared = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
+const shared = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
 const words = new Int32Array(shared);
-
-/** Until it is disposed of, the event loop may stand still for `ms`: for native work that cannot be done elsewhere. */
-export function allowStall(ms: number): Disposable {
-  Atomics.store(words, 1, ms);
-  return { [Symbol.dispose]: () => void Atomics.store(words, 1, 0) };
-}
 
 export function startWatchdog(log: Logger, stallMs: number): void {
   // Who stands at a breakpoint means it.
