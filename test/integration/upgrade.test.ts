@@ -101,6 +101,7 @@ async function openPipeline(prefix: string) {
 }
 
 interface Status {
+  readonly partitions: readonly { readonly partition: number; readonly position: number; readonly counted: number }[];
   readonly conservation: {
     readonly counted: number;
     readonly duplicates: number;
@@ -112,6 +113,25 @@ interface Status {
 async function statusOf(queryApi: Service): Promise<Status | undefined> {
   const response = await fetch(`${queryApi.url}/v1/status`).catch(() => undefined);
   return response?.ok ? ((await response.json()) as Status) : undefined;
+}
+
+/** No two answers, one asked for after the other, may tell of less than the first. */
+function watchForSteps() {
+  const reached = new Map<number, { readonly position: number; readonly counted: number }>();
+  const stepsBack: string[] = [];
+  return {
+    stepsBack,
+    async statusOf(queryApi: Service): Promise<Status | undefined> {
+      const status = await statusOf(queryApi);
+      for (const { partition, position, counted } of status?.partitions ?? []) {
+        const before = reached.get(partition);
+        if (before && (position < before.position || counted < before.counted))
+          stepsBack.push(`partition ${partition}: ${JSON.stringify(before)}, then ${position}, ${counted}`);
+        reached.set(partition, { position, counted });
+      }
+      return status;
+    },
+  };
 }
 
 async function counts(queryApi: Service, more: number, phase: string): Promise<void> {
@@ -199,12 +219,15 @@ it(`counts each click once while ${previousRelease.version} and ${release} take 
   await replaceQueryApi('this');
   await load.end();
 
+  const watch = watchForSteps();
   await eventually('all clicks counted', async () => {
-    const { conservation } = (await statusOf(queryApi)) ?? {};
+    const { conservation } = (await watch.statusOf(queryApi)) ?? {};
     const isRested = conservation?.rows && Date.parse(conservation.rows.checked_at) > Date.now() - 5_000;
     return isRested && conservation.counted >= stream.distinct && conservation.rows?.difference === 0;
   });
-  expect((await statusOf(queryApi))?.conservation).toMatchObject({ counted: stream.distinct, balanced: true });
+  const atRest = await watch.statusOf(queryApi);
+  expect(watch.stepsBack).toEqual([]);
+  expect(atRest?.conservation).toMatchObject({ counted: stream.distinct, balanced: true });
   const said = pipeline.started.flatMap(({ title, service }) =>
     service
       .logs()
