@@ -8,9 +8,10 @@
  * can have had rows of no other, and everything read is of one moment, from however many statements and tables. Otherwise
  * all of it is read once more.
  */
+import { named, type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { Retryable } from '../infra/errors.ts';
-import { integer, settingsOf } from './read-settings.ts';
+import { settingsOf } from './read-settings.ts';
 
 /** What is known of the recounts of a range. */
 export interface Stated {
@@ -42,8 +43,8 @@ export function createStatedReading(
 ): StatedReading {
   const recountsOf = async (range: Minutes): Promise<{ readonly visible: number; readonly unsettled: number }> => {
     const [row] = await clickhouse.query<{ visible: number; unsettled: number }>(
-      `SELECT count() AS visible, countIf(settled = 0) AS unsettled FROM recounted_minute FINAL
-       WHERE cells > 0 AND ${inMinutes(range)} ${settingsOf(1, timeoutMs)}`,
+      ...statement`SELECT count() AS visible, countIf(settled = 0) AS unsettled FROM recounted_minute FINAL
+        WHERE cells > 0 AND ${inMinutes(range)} ${settingsOf(1, timeoutMs)}`,
     );
     return row ?? { visible: 0, unsettled: 0 };
   };
@@ -73,13 +74,13 @@ const maxReadings = 20;
  */
 export function statedRows(
   table: 'ad_minute' | 'ad_minute_by_ad',
-  where: string,
+  where: Sql,
   { from, to, isSettled }: StatedRange,
-): string {
-  const columns = 'minute, ad_id, country, partition, version, clicks, duplicates, late';
-  const counted = `SELECT ${columns} FROM ${table} FINAL WHERE ${where}`;
-  if (isSettled) return `(${counted})`;
-  return `(
+): Sql {
+  const counted = sql`SELECT minute, ad_id, country, partition, version, clicks, duplicates, late
+    FROM ${named(table)} FINAL WHERE ${where}`;
+  if (isSettled) return sql`(${counted})`;
+  return sql`(
     SELECT minute, ad_id, country, partition, newest.1 AS version, newest.2 AS clicks, newest.3 AS duplicates,
       newest.4 AS late
     FROM (
@@ -95,19 +96,18 @@ export function statedRows(
 }
 
 /** A row of `ad_minute` out of one of `restatement` and one of its `rows`; the version as `aggregator/restatement.ts` has it. */
-export const restatedColumns = `minute, ad_id, country, restated.1 AS partition,
+export const restatedColumns = sql`minute, ad_id, country, restated.1 AS partition,
   bitOr(bitShiftLeft(toUInt64(revision), 48), toUInt64(toUnixTimestamp64Milli(at))) AS version,
   restated.2 AS clicks, restated.3 AS duplicates, restated.4 AS late`;
 
 /** SQL: whether a row of `restatement` in the range is in the counts. Columns by the table's name: a select may call something of its own `at`. */
-export function isVisible(range: Minutes): string {
-  return `(empty(restatement.rows) OR (restatement.minute, restatement.at, restatement.job) IN (
+export function isVisible(range: Minutes): Sql {
+  return sql`(empty(restatement.rows) OR (restatement.minute, restatement.at, restatement.job) IN (
     SELECT minute, at, job FROM recounted_minute WHERE ${inMinutes(range)}
   ))`;
 }
 
-function inMinutes({ from, to }: Minutes): string {
-  const at = (ms: number) =>
-    `toDateTime(${integer(Math.max(0, Math.min(2 ** 32 - 1, Math.floor(ms / 1_000))))}, 'UTC')`;
-  return `minute >= ${at(from)} AND minute < ${at(to)}`;
+function inMinutes({ from, to }: Minutes): Sql {
+  const at = (ms: number) => sql`toDateTime(${Math.max(0, Math.min(2 ** 32 - 1, Math.floor(ms / 1_000)))}, 'UTC')`;
+  return sql`minute >= ${at(from)} AND minute < ${at(to)}`;
 }
