@@ -27,12 +27,22 @@ interface Minutes {
 
 export interface StatedRange extends Minutes, Stated {}
 
+/** Of a range, as they were asked for at one moment. */
+export interface Recounts {
+  readonly visible: number;
+  /** Of those. */
+  readonly unsettled: number;
+}
+
 export interface StatedReading {
+  /** (1) above, for who asks something else at the same time. */
+  recounts(range: Minutes): Promise<Recounts>;
   /**
    * Reads what is visible of the range at one moment. `read` is called again where a recount became visible meanwhile.
+   * `before`: what `recounts` has said of the range just now.
    * @throws Retryable
    */
-  at<T>(range: Minutes, read: (stated: Stated) => Promise<T>): Promise<T>;
+  at<T>(range: Minutes, read: (stated: Stated) => Promise<T>, before?: Recounts): Promise<T>;
   /** The same for a read that goes on for long, of what was there when it began: `begin` ends once that is so. */
   begin<T>(range: Minutes, begin: (stated: Stated) => Promise<T>, giveUp: (begun: T) => Promise<void>): Promise<T>;
 }
@@ -41,18 +51,23 @@ export function createStatedReading(
   clickhouse: ClickHouse,
   { timeoutMs }: { readonly timeoutMs: number },
 ): StatedReading {
-  const recountsOf = async (range: Minutes): Promise<{ readonly visible: number; readonly unsettled: number }> => {
-    const [row] = await clickhouse.query<{ visible: number; unsettled: number }>(
+  const recounts: StatedReading['recounts'] = async range => {
+    const [row] = await clickhouse.query<Recounts>(
       ...statement`SELECT count() AS visible, countIf(settled = 0) AS unsettled FROM recounted_minute FINAL
         WHERE cells > 0 AND ${inMinutes(range)} ${settingsOf(1, timeoutMs)}`,
     );
     return row ?? { visible: 0, unsettled: 0 };
   };
-  const begin: StatedReading['begin'] = async (range, start, giveUp) => {
-    let before = await recountsOf(range);
+  const beginAfter = async <T>(
+    known: Recounts,
+    range: Minutes,
+    start: (stated: Stated) => Promise<T>,
+    giveUp: (begun: T) => Promise<void>,
+  ): Promise<T> => {
+    let before = known;
     for (let i = 0; i < maxReadings; i++) {
       const found = await start({ isSettled: before.unsettled === 0 });
-      const after = await recountsOf(range);
+      const after = await recounts(range);
       if (after.visible === before.visible) return found;
       await giveUp(found);
       before = after;
@@ -60,8 +75,10 @@ export function createStatedReading(
     throw new Retryable('the counts are being restated');
   };
   return {
-    begin,
-    at: (range, read) => begin(range, read, async () => undefined),
+    recounts,
+    begin: async (range, begin, giveUp) => await beginAfter(await recounts(range), range, begin, giveUp),
+    at: async (range, read, before) =>
+      await beginAfter(before ?? (await recounts(range)), range, read, async () => undefined),
   };
 }
 
