@@ -96,6 +96,8 @@ function clientOf(config: ClickHouseConfig, database: string, connections: numbe
     database,
     request_timeout: requestTimeoutMs,
     max_open_connections: connections,
+    // Long lists of ads would make addresses that servers and what stands before them refuse.
+    use_multipart_params_auto: true,
     // Failures are thrown, and logged by whom they concern.
     log: { level: ClickHouseLogLevel.OFF },
     keep_alive: { enabled: true, idle_socket_ttl: 2_500 },

@@ -9,7 +9,7 @@ import type { WatchdogData } from './watchdog.ts';
 import { type Turn, WatchdogClock } from './watchdog-clock.ts';
 
 const { shared, stallMs, turnMs, service }: WatchdogData = workerData;
-const words = new Int32Array(shared);
+const beats = new Int32Array(shared);
 const clock = new WatchdogClock(turnMs, turn());
 let ranMsAtBeat = threadTimes().ranMs;
 
@@ -20,7 +20,7 @@ const watching = setInterval(() => {
 }, turnMs);
 
 function turn(): Turn {
-  return { nowMs: performance.now(), beats: Atomics.load(words, 0), waitedMs: threadTimes().waitedMs };
+  return { nowMs: performance.now(), beats: Atomics.load(beats, 0), waitedMs: threadTimes().waitedMs };
 }
 
 function end(stoodMs: number): void {

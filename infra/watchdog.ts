@@ -15,15 +15,12 @@ export const stallSignal = 'SIGALRM';
 export const stallExitCode = 142;
 
 export interface WatchdogData {
-  /** One Int32, which grows as long as the event loop moves. */
+  /** An Int32 that grows as long as the event loop moves. */
   readonly shared: SharedArrayBuffer;
   readonly stallMs: number;
   readonly turnMs: number;
   readonly service: string;
 }
-
-const shared = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
-const words = new Int32Array(shared);
 
 export function startWatchdog(log: Logger, stallMs: number): void {
   // Who stands at a breakpoint means it.
@@ -34,7 +31,9 @@ export function startWatchdog(log: Logger, stallMs: number): void {
   if (process.pid === 1)
     log.warn('first process of its container: the kernel keeps it from its watchdog, start it under an init');
   const turnMs = Math.min(1_000, stallMs / 10);
-  setInterval(() => Atomics.add(words, 0, 1), turnMs / 2).unref();
+  const shared = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+  const beats = new Int32Array(shared);
+  setInterval(() => Atomics.add(beats, 0, 1), turnMs / 2).unref();
   const workerData: WatchdogData = { shared, stallMs, turnMs, service: String(log.bindings()['service']) };
   const thread = new Worker(new URL('./watchdog-thread.ts', import.meta.url), {
     workerData,

@@ -1,4 +1,4 @@
-/** How many exports run: beyond a small number the engine would be busy with nothing else. */
+/** How many exports run: beyond a small number ClickHouse would be busy with nothing else. */
 import { Readable } from 'node:stream';
 import { Problem } from '../../infra/http.ts';
 import { exportBytes, exportsRunning } from './metrics.ts';

@@ -1,4 +1,5 @@
 /** The table of stored filters. */
+import { type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { settingsOf } from '../read-settings.ts';
 import { type FilterDefinition, storedDefinition } from './filter-definition.ts';
@@ -17,17 +18,16 @@ export type FilterStore = ReturnType<typeof createFilterStore>;
 export const maxFilters = 10_000;
 
 export function createFilterStore(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
-  const rows = async (where: string, limit: number, params: Record<string, unknown>) =>
+  const rows = async (where: Sql, limit: number) =>
     await clickhouse.query<FilterRow>(
-      `SELECT id, definition, deleted, toUnixTimestamp64Milli(created) AS created_at,
+      ...statement`SELECT id, definition, deleted, toUnixTimestamp64Milli(created) AS created_at,
          toUnixTimestamp64Milli(updated) AS updated_at, seq
        FROM (
          SELECT id, definition, deleted, created_at AS created, updated_at AS updated, seq FROM stored_filter FINAL
-         WHERE ${where} ORDER BY id LIMIT {limit:UInt32}
+         WHERE ${where} ORDER BY id LIMIT ${limit}
        ) ORDER BY id ${settingsOf(limit, timeoutMs)}`,
-      { ...params, limit },
     );
-  const current = async (id: string) => (await rows('id = {id:String}', 1, { id }))[0];
+  const current = async (id: string) => (await rows(sql`id = ${id}`, 1))[0];
   return {
     async get(id: string): Promise<StoredFilter | undefined> {
       const row = await current(id);
@@ -36,13 +36,13 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs }: { reado
 
     /** In the order of ids, those after `after`. */
     async list(after: string, limit: number): Promise<StoredFilter[]> {
-      return (await rows('deleted = 0 AND id > {after:String}', limit, { after })).map(filterOf);
+      return (await rows(sql`deleted = 0 AND id > ${after}`, limit)).map(filterOf);
     },
 
     /** Ids that are or were taken. */
     async count(): Promise<number> {
       const [row] = await clickhouse.query<{ n: number }>(
-        `SELECT count() AS n FROM stored_filter FINAL ${settingsOf(1, timeoutMs)}`,
+        ...statement`SELECT count() AS n FROM stored_filter FINAL ${settingsOf(1, timeoutMs)}`,
       );
       return row?.n ?? 0;
     },

@@ -16,9 +16,10 @@ import type {
   RestatementReason,
   RestatementRow,
 } from '../../aggregator/restatement.ts';
+import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { Retryable } from '../../infra/errors.ts';
-import { integer, settingsOf } from '../read-settings.ts';
+import { settingsOf } from '../read-settings.ts';
 import { restatedColumns } from '../stated-rows.ts';
 
 export interface Restating {
@@ -89,23 +90,27 @@ export async function applyChanges(
  * @throws Retryable where rows that were staged are not there (yet): a replica may lag
  */
 export async function settle(clickhouse: ClickHouse, span = always): Promise<void> {
-  const open = `settled = 0 AND ${withinSpan(span)}`;
+  const open = sql`settled = 0 AND ${withinSpan(span)}`;
   const minutes = await clickhouse.query<RecountedMinuteRow>(
-    `SELECT toUnixTimestamp(minute) AS minute, toUnixTimestamp64Milli(at) AS at, job, cells, read_until, settled
+    ...statement`SELECT toUnixTimestamp(minute) AS minute, toUnixTimestamp64Milli(at) AS at, job, cells, read_until, settled
      FROM (SELECT * FROM recounted_minute FINAL WHERE ${open}) ${settingsOf(0, timeoutMs)}`,
   );
   if (minutes.length === 0) return;
-  const rows = `restatement FINAL WHERE notEmpty(rows) AND ${withinSpan(spanOf(minutes))}
+  const rowsOf = (
+    arrayJoin: Sql,
+  ) => sql`restatement FINAL ${arrayJoin} WHERE notEmpty(rows) AND ${withinSpan(spanOf(minutes))}
     AND (minute, at, job) IN (SELECT minute, at, job FROM recounted_minute FINAL WHERE ${open})`;
-  const [found] = await clickhouse.query<{ n: number }>(`SELECT count() AS n FROM ${rows} ${settingsOf(1, timeoutMs)}`);
+  const [found] = await clickhouse.query<{ n: number }>(
+    ...statement`SELECT count() AS n FROM ${rowsOf(noSql)} ${settingsOf(1, timeoutMs)}`,
+  );
   const expected = minutes.reduce((sum, { cells }) => sum + cells, 0);
   if (found?.n !== expected) {
     throw new Retryable(`${expected} changes are visible, ${found?.n ?? 0} of them are in table restatement`);
   }
   await clickhouse.command(
-    `INSERT INTO ad_minute (minute, ad_id, country, partition, version, clicks, duplicates, late)
-     SELECT ${restatedColumns} FROM ${rows.replace('FINAL', 'FINAL ARRAY JOIN rows AS restated')}
-     ${settingsOf(0, timeoutMs)}, max_partitions_per_insert_block=1000`,
+    ...statement`INSERT INTO ad_minute (minute, ad_id, country, partition, version, clicks, duplicates, late)
+     SELECT ${restatedColumns} FROM ${rowsOf(sql`ARRAY JOIN rows AS restated`)}
+     ${settingsOf(0, timeoutMs, { max_partitions_per_insert_block: 1_000 })}`,
   );
   await sayThatSettled(clickhouse, minutes);
 }
@@ -164,6 +169,6 @@ function spanOf(rows: readonly Pick<RecountedMinuteRow, 'minute'>[]): Span {
   return { first: Math.min(...minutes), last: Math.max(...minutes) };
 }
 
-function withinSpan({ first, last }: Span): string {
-  return `minute >= toDateTime(${integer(first)}, 'UTC') AND minute <= toDateTime(${integer(last)}, 'UTC')`;
+function withinSpan({ first, last }: Span): Sql {
+  return sql`minute >= toDateTime(${first}, 'UTC') AND minute <= toDateTime(${last}, 'UTC')`;
 }

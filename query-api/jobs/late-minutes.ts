@@ -6,9 +6,10 @@
  * A job that is open only holds its lines, so that they are not recounted twice at a time, and one that has failed does
  * so for a pause, so that a job which always fails neither runs without end nor is forgotten.
  */
+import { sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { arrivedSince, lateLines } from '../late-clicks.ts';
-import { integer, settingsOf } from '../read-settings.ts';
+import { settingsOf } from '../read-settings.ts';
 import type { Job } from './job.ts';
 
 export interface LateMinute {
@@ -45,13 +46,13 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
 
   /** Those that a job holds come last: however many they are, they do not hide the others. */
   const uncounted = (from: number, to: number): Promise<UncountedMinute[]> => {
-    const arrival = `fromUnixTimestamp64Milli(toInt64(${integer(arrivedSince(now()))}), 'UTC')`;
+    const arrival = sql`fromUnixTimestamp64Milli(${arrivedSince(now())}, 'UTC')`;
     return clickhouse.query(
-      `SELECT late.day AS day, late.minute AS minute, late.total AS lines, seen.seen_lines AS taken_lines,
+      ...statement`SELECT late.day AS day, late.minute AS minute, late.total AS lines, seen.seen_lines AS taken_lines,
          seen.job_state AS state, seen.job_updated AS updated_at
        FROM (
          SELECT day, minute_ms AS minute, count() AS total FROM ${lateLines(now())}
-         WHERE minute_ms >= ${integer(from)} AND minute_ms < ${integer(to)}
+         WHERE minute_ms >= ${from} AND minute_ms < ${to}
          GROUP BY day, minute_ms HAVING countIf(waits) > 0
        ) AS late
        LEFT JOIN (
@@ -69,7 +70,7 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
          ) AS jobs ON recounted.seen_job = jobs.id
        ) AS seen ON late.day = seen.seen_day AND late.minute = seen.seen_minute_ms
        ORDER BY seen.job_state IN ('queued', 'running', 'failed'), minute, day
-       LIMIT ${minutesPerJob} ${settingsOf(minutesPerJob, timeoutMs)}, join_use_nulls=0`,
+       LIMIT ${minutesPerJob} ${settingsOf(minutesPerJob, timeoutMs, { join_use_nulls: 0 })}`,
     );
   };
   const hasFailedLately = ({ state, updated_at }: UncountedMinute) =>

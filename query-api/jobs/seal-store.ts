@@ -1,6 +1,7 @@
 /** Table `conservation_seal`: what rows of closed stretches add up to. */
+import { statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
-import { integer, settingsOf } from '../read-settings.ts';
+import { settingsOf } from '../read-settings.ts';
 
 export interface Seal {
   readonly source: 'ad_minute' | 'quarantine';
@@ -34,7 +35,7 @@ export function createSealStore(clickhouse: ClickHouse, now: () => number) {
     /** By partition. */
     async totals(): Promise<Map<number, Sealed>> {
       const rows = await clickhouse.query<Sealed & { partition: number }>(
-        `SELECT partition, sum(counted) AS counted, sum(duplicates) AS duplicates, sum(quarantined) AS quarantined,
+        ...statement`SELECT partition, sum(counted) AS counted, sum(duplicates) AS duplicates, sum(quarantined) AS quarantined,
            maxIf(until, source = 'quarantine') AS offset, maxIf(until, source = 'ad_minute') * 1000 AS time
          FROM (SELECT * FROM conservation_seal FINAL) GROUP BY partition ${settingsOf(65_536, timeoutMs)}`,
       );
@@ -51,7 +52,7 @@ export function createSealStore(clickhouse: ClickHouse, now: () => number) {
     /** The stretch that was looked at longest ago, of those whose rows are kept: an hour of all partitions, or offsets of one. */
     async stalest(): Promise<Seal[]> {
       return await clickhouse.query(
-        `SELECT source, partition, since, until, counted, duplicates, quarantined, toUnixTimestamp(kept) AS kept_until
+        ...statement`SELECT source, partition, since, until, counted, duplicates, quarantined, toUnixTimestamp(kept) AS kept_until
          FROM (
            SELECT source, partition, since, until, counted, duplicates, quarantined, kept_until AS kept,
              source = 'ad_minute' ? 0 : partition + 1 AS stretch
@@ -59,7 +60,7 @@ export function createSealStore(clickhouse: ClickHouse, now: () => number) {
          )
          WHERE (source, stretch, since) = (
            SELECT source, source = 'ad_minute' ? 0 : partition + 1 AS stretch, since FROM conservation_seal FINAL
-           WHERE source != 'accepted' AND kept_until > toDateTime(${integer(Math.floor(now() / 1_000))}, 'UTC')
+           WHERE source != 'accepted' AND kept_until > toDateTime(${Math.floor(now() / 1_000)}, 'UTC')
            ORDER BY at, source, stretch, since LIMIT 1
          )
          ORDER BY partition ${settingsOf(65_536, timeoutMs)}`,

@@ -6,6 +6,7 @@
  * is told and not made, is passed over; a stretch whose minutes are restated again and again has a bounded number of turns.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { messageOf } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
@@ -147,7 +148,7 @@ function newStretch(until: number) {
 async function firstMinute(clickhouse: ClickHouse, since: number): Promise<number | undefined> {
   const at = Math.max(0, Math.floor(since / 1_000));
   const [row] = await clickhouse.query<{ at: number }>(
-    `SELECT toUnixTimestamp(minute) * 1000 AS at FROM ad_minute WHERE minute >= toDateTime(${at}, 'UTC')
+    ...statement`SELECT toUnixTimestamp(minute) * 1000 AS at FROM ad_minute WHERE minute >= toDateTime(${at}, 'UTC')
      ORDER BY minute LIMIT 1 ${settingsOf(1, timeoutMs)}`,
   );
   return row?.at;

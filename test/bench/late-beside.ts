@@ -1,6 +1,6 @@
 /**
  * How long late clicks wait beside a long job: `node test/bench/late-beside.ts [--perMinute 1500] [--replays 0] [--late 3]`.
- * On the embedded engine, with a day of raw clicks and their counts in it. Replays of the whole
+ * On a ClickHouse of its own, with a day of raw clicks and their counts in it. Replays of the whole
  * day, as many as told, and a reconciliation of it are asked for; then late clicks of another day come, one minute of them a round, and each round
  * tells how long it took until they were counted. Without the broker: what is measured is the order of jobs.
  */

@@ -1,4 +1,4 @@
-/** The dashboard in a real browser, on the real engine with traffic in it: looks, reads, filters, replays. */
+/** The dashboard in a real browser, on a real ClickHouse with traffic in it: looks, reads, filters, replays. */
 
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';

@@ -866,10 +866,29 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/apply-changes.test.ts',
   },
   {
+    name: 'value-in-the-text',
+    bug: 'a text stands in the SQL, in quotes that it may close',
+    file: 'infra/clickhouse/sql.ts',
+    edits: [
+      [
+        "return new Sql(['', ''], [value]);",
+        `return typeof value === 'string' ? new Sql(["'" + value + "'"], []) : new Sql(['', ''], [value]);`,
+      ],
+    ],
+    unit: 'test/unit/infra/sql.test.ts',
+  },
+  {
+    name: 'list-in-one-parameter',
+    bug: 'a long list of ads is sent in one parameter, which a server refuses',
+    file: 'infra/clickhouse/sql.ts',
+    edits: [['if (bytes + more > mostBytes)', 'if (parts.length === 0)']],
+    unit: 'test/unit/infra/sql.test.ts',
+  },
+  {
     name: 'told-is-visible',
     bug: 'changes that are told are taken for visible: a number is called restated before it is',
     file: 'query-api/stated-rows.ts',
-    edits: [['return `(empty(restatement.rows) OR', 'return `(1 OR']],
+    edits: [['return sql`(empty(restatement.rows) OR', 'return sql`(1 OR']],
     integration: 'test/integration/clickhouse/restated-at-once.test.ts',
   },
   {

@@ -1,5 +1,5 @@
 /**
- * What the fakes and the real broker and engine must have in common: run against both, so that the fakes cannot lie.
+ * What the fakes and the real broker and ClickHouse must have in common: run against both, so that the fakes cannot lie.
  * Everything goes through the adapters in `infra/`, as in the processes.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

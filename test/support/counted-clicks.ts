@@ -1,4 +1,4 @@
-/** The query API over a real engine that holds clicks, raw and counted, as sinks would have left them at a fixed time. */
+/** The query API over a real ClickHouse that holds clicks, raw and counted, as sinks would have left them at a fixed time. */
 import type { LightMyRequestResponse } from 'fastify';
 import { pino } from 'pino';
 import type { AdMinuteRow } from '../../aggregator/ad-minute.ts';

@@ -1,4 +1,4 @@
-/** Rows against counters on the real engine: rows of the real core, inserted as the sink does, and then tampered with. */
+/** Rows against counters on a real ClickHouse: rows of the real core, inserted as the sink does, and then tampered with. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** What the real engine takes of another release's rows: objects with more or fewer fields, and never another array. */
+/** What a real ClickHouse takes of another release's rows: objects with more or fewer fields, and never another array. */
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RefusedRows } from '../../../infra/errors.ts';

@@ -1,4 +1,4 @@
-/** The order of jobs and of late minutes on the real engine: what its statements say of rows that were put there. */
+/** The order of jobs and of late minutes on a real ClickHouse: what its statements say of rows that were put there. */
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../infra/config.ts';

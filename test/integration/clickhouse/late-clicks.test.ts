@@ -1,4 +1,4 @@
-/** Which late clicks wait, and which are in no count, found in the rows of the real engine whatever jobs there are. */
+/** Which late clicks wait, and which are in no count, found in the rows of a real ClickHouse whatever jobs there are. */
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** The export of quarantined lines over real sockets, from the real engine. */
+/** The export of quarantined lines over real sockets, from a real ClickHouse. */
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';

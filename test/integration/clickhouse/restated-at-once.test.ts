@@ -1,4 +1,4 @@
-/** All that a job changes in a minute is seen at once, by every answer, on the real engine: at each step of a job, and while readers ask without pause. */
+/** All that a job changes in a minute is seen at once, by every answer, on a real ClickHouse: at each step of a job, and while readers ask without pause. */
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AdMinuteRow } from '../../../aggregator/ad-minute.ts';

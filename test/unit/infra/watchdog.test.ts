@@ -33,7 +33,7 @@ describe('the watchdog', () => {
     });
   });
 
-  it('ends a process that waits in native code beyond the limit, and no sooner', async () => {
+  it('ends a process that waits in native code for longer than the limit, and not for less', async () => {
     await using service = await startAlone('test/support/slow-server.ts', 'PORT', limit);
     await service.ready();
     const first = service.pid;

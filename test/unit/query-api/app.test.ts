@@ -32,14 +32,19 @@ const progress = (partition: number, fields: Partial<Progress> = {}): Progress =
   ...fields,
 });
 
-/** Answers each table's queries with `tables[name]`, and remembers the order they came in. */
+/** Answers each table's queries with `tables[name]`, and remembers them: those together that run at the same time. */
 function fakeClickHouse(tables: Record<string, () => unknown[]>) {
-  const asked: string[] = [];
+  const asked: string[][] = [];
+  let running = 0;
   const clickhouse: ClickHouse = {
     async query<T>(sql: string) {
       const table = /FROM (\w+)/.exec(sql)?.[1] ?? '';
-      asked.push(table);
-      return (tables[table]?.() ?? []) as T[];
+      if (running++ === 0) asked.push([]);
+      asked.at(-1)?.push(table);
+      const answer = (tables[table]?.() ?? []) as T[];
+      await new Promise(resolve => setImmediate(resolve));
+      running--;
+      return answer;
     },
     queryLines: () => Promise.resolve(new Uint8Array()),
     command: () => Promise.resolve(),
@@ -105,12 +110,14 @@ describe('the order of reading', () => {
     [`/v1/ads/series?user_id=u&${minute}`, 'click_raw'],
     [`/v1/ads/countries?uniques=true&${minute}`, 'click_raw'],
   ])(
-    'is progress and late clicks first, then counts and what was restated between two looks at recounts: %s',
+    'is all that has to be known before, then counts and what was restated, then recounts once more: %s',
     async (url, table) => {
       const { get, asked } = await app(everywhere);
       await get(url);
-      expect(asked).toEqual([
-        ...['partition_progress', 'quarantine', 'recounted_minute', table, 'restatement', 'recounted_minute'],
+      expect(asked.map(together => together.toSorted())).toEqual([
+        ['partition_progress', 'quarantine', 'recounted_minute'],
+        [table, 'restatement'],
+        ['recounted_minute'],
       ]);
     },
   );
@@ -138,8 +145,8 @@ describe('as_of', () => {
     ];
     const { get, asked } = await app({ ...everywhere, ad_minute_by_ad: () => [answers.shift()] });
     expect((await get(url)).body).toMatchObject({ count: 10, late: 0, state: 'final' });
-    const reading = ['recounted_minute', 'ad_minute_by_ad', 'ad_minute_by_ad', 'restatement', 'recounted_minute'];
-    expect(asked).toEqual(['partition_progress', 'quarantine', ...reading]);
+    const [, counts, after] = asked.map(together => together.toSorted());
+    expect([counts, after]).toEqual([['ad_minute_by_ad', 'ad_minute_by_ad', 'restatement'], ['recounted_minute']]);
   });
 });
 
