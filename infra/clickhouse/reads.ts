@@ -22,7 +22,8 @@ import { createPlaces, type PlaceLimits, type Places } from './places.ts';
  * `raw`: what grows with clicks rather than with counts. `jobs`: of the process itself, which waits as long as it takes.
  * Whatever health and metrics read is of `operations`.
  */
-export type ReadKind = 'counts' | 'raw' | 'jobs' | 'operations';
+export type ReadKind = (typeof readKinds)[number];
+const readKinds = ['counts', 'raw', 'jobs', 'operations'] as const;
 
 /** To be sent with a statement. */
 export interface Sent {
@@ -52,6 +53,11 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads }: Re
       onWaiting: change => readsWaiting.inc({ kind }, change),
       onRefused: why => readsRefused.inc({ kind, why }),
     });
+  // What never happened shows as 0, not as nothing.
+  for (const kind of readKinds) {
+    for (const why of ['full', 'share', 'waited'] as const) readsRefused.inc({ kind, why }, 0);
+    for (const why of ['gone', 'late'] as const) readsCancelled.inc({ kind, why }, 0);
+  }
   const places = {
     counts: placesOf('counts'),
     raw: placesOf('raw'),
@@ -61,7 +67,10 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads }: Re
   const sentFor = (kind: ReadKind, signal: AbortSignal | undefined): Sent => ({
     query_id: randomUUID(),
     ...(signal && { abort_signal: signal }),
-    clickhouse_settings: { ...whoGoesEndsIt, ...(kind === 'counts' || kind === 'operations' ? first : behind(rawThreads)) },
+    clickhouse_settings: {
+      ...whoGoesEndsIt,
+      ...(kind === 'counts' || kind === 'operations' ? first : behind(rawThreads)),
+    },
   });
   /** What to throw of a failed read; `isRunning`: the server may still be at it. */
   const failureOf = (error: unknown, kind: ReadKind, asker: Asker | undefined) => {

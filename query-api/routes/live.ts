@@ -12,7 +12,13 @@ export function routeLive(http: Http, { live, clients, listenersOf }: RouteDeps)
     const stream = await listenersOf(client, () => {
       const opened = live.open(client.network, request.headers['last-event-id'] ?? request.query.last_event_id);
       if (opened) return opened;
-      throw new Problem(503, 'too_many_listeners', 'as many clients listen as may (QUERY_API_LIVE_MAX_CLIENTS): try again', {}, 10);
+      throw new Problem(
+        503,
+        'too_many_listeners',
+        'as many clients listen as may (QUERY_API_LIVE_MAX_CLIENTS): try again',
+        {},
+        10,
+      );
     });
     reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no');
     reply.type('text/event-stream; charset=utf-8');

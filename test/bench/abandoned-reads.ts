@@ -87,8 +87,12 @@ async function measure(): Promise<void> {
     if ((JSON.parse(body) as { count: number }).count !== expected) throw new Error(`not the true count: ${body}`);
     const [p50, p99] = [percentile(ms, 0.5), percentile(ms, 0.99)];
     const isQuiet = Number.isNaN(quiet.p99);
-    rows.push(rowOf(`count of one ad, ${name}, p50`, p50, 'ms', isQuiet ? undefined : { name: 'without', value: quiet.p50 }));
-    rows.push(rowOf(`count of one ad, ${name}, p99`, p99, 'ms', isQuiet ? undefined : { name: 'without', value: quiet.p99 }));
+    rows.push(
+      rowOf(`count of one ad, ${name}, p50`, p50, 'ms', isQuiet ? undefined : { name: 'without', value: quiet.p50 }),
+    );
+    rows.push(
+      rowOf(`count of one ad, ${name}, p99`, p99, 'ms', isQuiet ? undefined : { name: 'without', value: quiet.p99 }),
+    );
     console.log(`${name}: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms, longest ${ms.at(-1)?.toFixed(1)} ms`);
     if (isQuiet) quiet = { p50, p99 };
   };
@@ -150,7 +154,9 @@ function beClients(): void {
     } else if ('others' in order) {
       stop = new AbortController();
       told = { asked: 0, hungUp: 0, answers: {} };
-      const runs = Array.from({ length: order.others }, (_, i) => beOther(order, `127.0.1.${i + 1}`, stop.signal, told));
+      const runs = Array.from({ length: order.others }, (_, i) =>
+        beOther(order, `127.0.1.${i + 1}`, stop.signal, told),
+      );
       all = Promise.all(runs);
     } else {
       stop.abort();

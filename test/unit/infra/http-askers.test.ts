@@ -80,7 +80,8 @@ describe('what is done for a request', () => {
 
   it('is over when its client goes, also where it had sent a body', async () => {
     const { seen, why, ask } = await start();
-    const head = 'POST /work HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n';
+    const head =
+      'POST /work HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n';
     const leaving = ask(head);
     // In a piece of its own: it comes in the name of the socket.
     await sleep(20);
