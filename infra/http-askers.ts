@@ -19,7 +19,7 @@ export interface AnswerLimits {
 export function followAskers(http: Http, clients: Clients, { timeoutMs, setting }: AnswerLimits): void {
   const deadlines = new WeakMap<IncomingMessage, NodeJS.Timeout>();
 
-  // Not earlier: a body that is read in between would lose it, as its pieces come in the name of the socket.
+  // When the request is here whole: how long that may take is limited apart (http.ts).
   http.addHook('preValidation', ({ raw, routeOptions }, { raw: response }, done) => {
     const end = new AbortController();
     const tooLate = () =>

@@ -1378,11 +1378,11 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/infra/asking.test.ts',
   },
   {
-    name: 'body-loses-its-asker',
-    bug: 'a request is tied to its work before its body is read, whose pieces come in the name of the socket',
-    file: 'infra/http-askers.ts',
-    edits: [["http.addHook('preValidation',", "http.addHook('onRequest',"]],
-    unit: 'test/unit/infra/http-askers.test.ts',
+    name: 'live-ends-with-the-first',
+    bug: 'who listens first is who all events are read for: when he goes, the others get none',
+    file: 'query-api/live/live-feed.ts',
+    edits: [['running ??= forNobody(run)', 'running ??= run()']],
+    unit: 'test/unit/query-api/live/live-feed.test.ts',
   },
   {
     name: 'line-without-turns',

@@ -83,7 +83,7 @@ describe('what is done for a request', () => {
     const head =
       'POST /work HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n';
     const leaving = ask(head);
-    // In a piece of its own: it comes in the name of the socket.
+    // In a piece of its own, later than the rest.
     await sleep(20);
     leaving.send('{}');
     await eventually('it is at it', () => seen.length === 1);

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
+import { askedBy, currentAsker } from '../../../../infra/asking.ts';
 import { Retryable } from '../../../../infra/errors.ts';
 import { createLiveFeed, type LiveFeed, type LiveFeedDeps } from '../../../../query-api/live/live-feed.ts';
 import type { LiveReading } from '../../../../query-api/live/live-reading.ts';
@@ -135,6 +136,21 @@ describe('the live feed', () => {
     };
     const found = await messages(open({ read }).feed.open('a', undefined), 3);
     expect(found.map(({ event, id }) => event ?? id?.replace(/.*-/, ''))).toEqual(['unavailable', 'unavailable', '1']);
+  });
+
+  it('reads for all, not for who happened to be first', async () => {
+    const askers: unknown[] = [];
+    const read = async () => {
+      askers.push(currentAsker());
+      return reading;
+    };
+    const { feed } = open({ read });
+    const first = { signal: new AbortController().signal, client: 'a', isOperation: false };
+    await messages(
+      askedBy(first, () => feed.open('a', undefined)),
+      2,
+    );
+    expect(new Set(askers)).toEqual(new Set([undefined]));
   });
 
   it('lets everybody go when it is closed', async () => {
