@@ -36,6 +36,27 @@ export function forNobody<T>(work: () => T): T {
   return storage.run(undefined, work);
 }
 
+/** Waits for something that goes on for others, as long as who asks now does. */
+export async function whileAsked<T>(
+  work: Promise<T>,
+  onLeave: (reason: unknown) => void = () => undefined,
+): Promise<T> {
+  const signal = currentAsker()?.signal;
+  if (signal === undefined) return await work;
+  signal.throwIfAborted();
+  const { promise: gone, reject } = Promise.withResolvers<never>();
+  const leave = () => {
+    onLeave(signal.reason);
+    reject(signal.reason);
+  };
+  signal.addEventListener('abort', leave, { once: true });
+  try {
+    return await Promise.race([work, gone]);
+  } finally {
+    signal.removeEventListener('abort', leave);
+  }
+}
+
 /** The same pieces, each of them taken in the name of who asks now. */
 export function keepingAsker<T>(pieces: AsyncIterable<T>): AsyncIterableIterator<T> {
   const within = AsyncLocalStorage.snapshot();
@@ -76,21 +97,11 @@ export function shared<T>(work: () => Promise<T>): Shared<T> {
       return end.signal.aborted;
     },
     async join() {
-      const signal = currentAsker()?.signal;
-      signal?.throwIfAborted();
       waiting++;
-      const { promise: gone, reject } = Promise.withResolvers<never>();
-      const leave = () => {
+      return await whileAsked(result, reason => {
         waiting--;
-        if (waiting === 0) end.abort(signal?.reason);
-        reject(signal?.reason);
-      };
-      signal?.addEventListener('abort', leave, { once: true });
-      try {
-        return await Promise.race([result, gone]);
-      } finally {
-        signal?.removeEventListener('abort', leave);
-      }
+        if (waiting === 0) end.abort(reason);
+      });
     },
   };
 }

@@ -6,7 +6,7 @@
  *
  * A line is not yet a click more: some are copies of counted clicks, which only the recount can tell.
  */
-import { forNobody } from '../infra/asking.ts';
+import { forNobody, whileAsked } from '../infra/asking.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { inTime } from './in-time.ts';
 import { rawSince } from './jobs/raw-retention.ts';
@@ -71,7 +71,7 @@ export function createLateClicks({ clickhouse, now, keepMs = 1_000, patienceMs =
     if (known && now() < known.until) return known.value;
     // For all who will ask, so it does not end with who happens to be first.
     asking ??= forNobody(ask);
-    if (known === undefined || now() > known.askedAt + oldestMs) return await asking;
+    if (known === undefined || now() > known.askedAt + oldestMs) return await whileAsked(asking);
     const { value } = known;
     return await inTime(asking, patienceMs).catch(() => value);
   };

@@ -53,6 +53,10 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads }: Re
       onWaiting: change => readsWaiting.inc({ kind }, change),
       onRefused: why => readsRefused.inc({ kind, why }),
     });
+  const turns: Readonly<Record<ReadKind, ClickHouseSettings>> = {
+    ...{ counts: first, operations: first, jobs: {} },
+    raw: { ...behind, max_threads: rawThreads },
+  };
   // What never happened shows as 0, not as nothing.
   for (const kind of readKinds) {
     for (const why of ['full', 'share', 'waited'] as const) readsRefused.inc({ kind, why }, 0);
@@ -67,10 +71,7 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads }: Re
   const sentFor = (kind: ReadKind, signal: AbortSignal | undefined): Sent => ({
     query_id: randomUUID(),
     ...(signal && { abort_signal: signal }),
-    clickhouse_settings: {
-      ...whoGoesEndsIt,
-      ...(kind === 'counts' || kind === 'operations' ? first : behind(rawThreads)),
-    },
+    clickhouse_settings: { ...whoGoesEndsIt, ...turns[kind] },
   });
   /** What to throw of a failed read; `isRunning`: the server may still be at it. */
   const failureOf = (error: unknown, kind: ReadKind, asker: Asker | undefined) => {
@@ -126,7 +127,8 @@ const names: Readonly<Record<ReadKind, string>> = {
 /** The server looks after the connections of those statements only that can change nothing. */
 const whoGoesEndsIt: ClickHouseSettings = { readonly: '2', cancel_http_readonly_queries_on_client_close: 1 };
 const first: ClickHouseSettings = { priority: '1' };
-const behind = (threads: number): ClickHouseSettings => ({ priority: '2', max_threads: threads });
+/** It stops between blocks of rows while others go first, but not for ever: then it would only be in their way longer. */
+const behind: ClickHouseSettings = { priority: '2', low_priority_query_wait_time_ms: '100' };
 
 /**
  * Resolves when the server has ended the statement, or does not answer. Never rejects. One that is on its way is not
