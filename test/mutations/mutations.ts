@@ -1403,7 +1403,14 @@ export const mutations: readonly Mutation[] = [
     bug: 'exports that are hardly taken keep everybody else from exporting',
     file: 'query-api/exports/export-slots.ts',
     edits: [['>= limit && !makeRoom()', '>= limit']],
-    integration: 'test/integration/clickhouse/reads-that-end.test.ts',
+    unit: 'test/unit/query-api/exports/export-slots.test.ts',
+  },
+  {
+    name: 'export-goes-on-untaken',
+    bug: 'an export that nobody takes is read, and has its place, until its time is over',
+    file: 'query-api/exports/export-slots.ts',
+    edits: [["if (one.pace.isSlowOver(patienceSeconds)) cut(one, 'slow');", '']],
+    unit: 'test/unit/query-api/exports/export-slots.test.ts',
   },
 ];
 
