@@ -1,11 +1,10 @@
 /** The query API: counts, top lists, series and the state of the pipeline over HTTP, and jobs that recount. */
 import cors from '@fastify/cors';
 import swaggerUi from '@fastify/swagger-ui';
-import { codeOf } from '../infra/clickhouse/errors.ts';
-import type { ClickHouse } from '../infra/clickhouse.ts';
+import { type ClickHouse, readingAs } from '../infra/clickhouse.ts';
 import { clientSlots } from '../infra/client-slots.ts';
 import { Retryable } from '../infra/errors.ts';
-import { createHttp, type Http, type HttpOptions, Problem, refuseOtherMethods } from '../infra/http.ts';
+import { createHttp, type Http, type HttpOptions, refuseOtherMethods } from '../infra/http.ts';
 import { type Clients, createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
@@ -62,6 +61,7 @@ import { routeRestatements } from './routes/restatements.ts';
 import { routeSeries } from './routes/series.ts';
 import { routeStatus } from './routes/status.ts';
 import { createStatedReading } from './stated-rows.ts';
+import { asUnavailable } from './unavailable.ts';
 
 export interface QueryApiDeps {
   readonly config: QueryApiConfig;
@@ -121,6 +121,7 @@ export async function buildQueryApi({
     }),
     operationsPort: config.QUERY_API_OPS_PORT,
     servesPages: true,
+    answers: { timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS' },
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
     beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, lateClicks, now }),
     life,
@@ -153,6 +154,7 @@ function routeDepsOf({
 }: Omit<Required<QueryApiDeps>, 'readiness' | 'life'> &
   Pick<RouteDeps, 'lateClicks'> & { readonly clients: Clients }): RouteDeps {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
+  const ofRaw = readingAs('raw', clickhouse);
   const queries = createQueries(clickhouse, timeouts);
   const rawCoverage = createRawCoverage({
     ...{ progress: queries.progress, sinkPositions: pipeline.sinkPositions, now },
@@ -175,13 +177,17 @@ function routeDepsOf({
   });
   return {
     ...counts,
-    raw: createRawQueries(clickhouse, timeouts),
+    raw: createRawQueries(ofRaw, timeouts),
     rawCoverage,
     filters: createFilterStore(clickhouse, timeouts),
     tops: createTopQueries(clickhouse, createBlockDirectory(clickhouse, timeouts), timeouts),
     history: createHistoryQueries(clickhouse, timeouts),
-    exports: createExportQueries(clickhouse, { ...timeouts, exportTimeoutMs: config.EXPORT_TIMEOUT_MS }),
-    exportSlots: createExportSlots(config.EXPORT_MAX_RUNNING),
+    exports: createExportQueries(ofRaw, { ...timeouts, exportTimeoutMs: config.EXPORT_TIMEOUT_MS }),
+    exportSlots: createExportSlots({
+      limit: config.EXPORT_MAX_RUNNING,
+      minBytesPerSecond: config.EXPORT_MIN_BYTES_PER_SECOND,
+    }),
+    exportMinBytesPerSecond: config.EXPORT_MIN_BYTES_PER_SECOND,
     exportsOf: clientSlots({
       maxPerClient: config.EXPORT_MAX_RUNNING_PER_CLIENT,
       ...{ code: 'client_exports', what: 'exports', setting: 'EXPORT_MAX_RUNNING_PER_CLIENT', retryAfterS: 10 },
@@ -191,8 +197,8 @@ function routeDepsOf({
       ...{ code: 'client_listeners', what: 'listeners', setting: 'QUERY_API_LIVE_MAX_PER_CLIENT', retryAfterS: 10 },
     }),
     exportMaxRows: config.EXPORT_MAX_ROWS,
-    quarantine: createQuarantineQueries(clickhouse, timeouts),
-    audit: createAuditQueries(clickhouse, timeouts),
+    quarantine: createQuarantineQueries(ofRaw, timeouts),
+    audit: createAuditQueries(ofRaw, timeouts),
     askedJobs: createAskedJobs(jobs, config.JOBS_MAX_OPEN),
     ...{ clients, jobs, live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
@@ -237,30 +243,6 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   routeExports(http, deps);
   routeLive(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
-}
-
-/** ClickHouse away or busy is 503; a query that ran out of time may do better with less to read. */
-function asUnavailable(error: unknown): unknown {
-  if (!(error instanceof Retryable)) return error;
-  if (codeOf(error) === 'TIMEOUT_EXCEEDED') {
-    return new Problem(
-      503,
-      'query_timeout',
-      'the database took too long: ask for a shorter range, or try again',
-      {},
-      5,
-    );
-  }
-  if (codeOf(error) === 'MEMORY_LIMIT_EXCEEDED') {
-    return new Problem(
-      503,
-      'query_memory',
-      'the database needs too much memory: ask for a shorter range or fewer ads',
-      {},
-      5,
-    );
-  }
-  return new Problem(503, 'unavailable', 'the database cannot answer at the moment: try again', {}, 1);
 }
 
 async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: QueryApiConfig): Promise<void> {

@@ -31,7 +31,51 @@ export const QueryApiConfig = Type.Object({
     default: 3,
     minimum: 1,
     maximum: 64,
-    description: 'reads of ClickHouse that run at the same time; further ones wait',
+    description: 'reads of counts in ClickHouse that run at the same time; further ones wait',
+  }),
+  QUERY_RAW_READERS: Type.Integer({
+    default: 2,
+    minimum: 1,
+    maximum: 64,
+    description:
+      'reads of raw clicks (`user_id`, `ip`, `uniques`, where a click went, quarantine) that run at the same time, beside those of counts; further ones wait',
+  }),
+  QUERY_RAW_READERS_PER_CLIENT: Type.Integer({
+    default: 1,
+    minimum: 1,
+    maximum: 64,
+    description: 'of these, those of one client address (of IPv6: a /64); further ones wait',
+  }),
+  QUERY_RAW_THREADS: Type.Integer({
+    default: 1,
+    minimum: 1,
+    maximum: 256,
+    description: 'cores of ClickHouse that one read of raw clicks may use; they stand back while counts are read',
+  }),
+  QUERY_MAX_WAITING: Type.Integer({
+    default: 128,
+    minimum: 1,
+    maximum: 10_000,
+    description: 'reads of counts, and as many of raw clicks, that may wait for their turn; beyond: 503',
+  }),
+  QUERY_MAX_WAITING_PER_CLIENT: Type.Integer({
+    default: 64,
+    minimum: 1,
+    maximum: 10_000,
+    description: 'of these, those of one client address (of IPv6: a /64); beyond: 429',
+  }),
+  QUERY_QUEUE_TIMEOUT_MS: Type.Integer({
+    default: 10_000,
+    minimum: 1,
+    maximum: 60_000,
+    description: 'ms a read may wait for its turn; beyond: 503 with Retry-After',
+  }),
+  QUERY_ANSWER_TIMEOUT_MS: Type.Integer({
+    default: 30_000,
+    minimum: 100,
+    maximum: 60_000,
+    description:
+      'ms until an answer begins, whatever it has to read and to wait for; beyond: 503 with Retry-After, and its reads are ended',
   }),
   JOBS_ENABLED: Type.Boolean({
     default: true,
@@ -78,6 +122,13 @@ export const QueryApiConfig = Type.Object({
     maximum: 86_400_000,
     description: 'ms one bulk export may take, with a client that takes its rows; beyond, it breaks off',
   }),
+  EXPORT_MIN_BYTES_PER_SECOND: Type.Integer({
+    default: 32_768,
+    minimum: 0,
+    maximum: 1_000_000_000,
+    description:
+      'bytes of an export (of quarantine, too) that its client must take, over 30 s in which there are some to take; below, it is cut off, and after 5 s already where another waits for its place; 0: no limit',
+  }),
   QUERY_API_RATE_LIMIT_PER_MINUTE: Type.Integer({
     default: 30_000,
     minimum: 0,
@@ -122,6 +173,19 @@ export const QueryApiConfig = Type.Object({
   }),
 });
 export type QueryApiConfig = Static<typeof QueryApiConfig>;
+
+/** What reads may take, as `openClickHouse` wants it. */
+export function readLimitsOf(config: QueryApiConfig) {
+  return {
+    readers: config.QUERY_READERS,
+    rawReaders: config.QUERY_RAW_READERS,
+    rawReadersPerClient: config.QUERY_RAW_READERS_PER_CLIENT,
+    rawThreads: config.QUERY_RAW_THREADS,
+    mostWaiting: config.QUERY_MAX_WAITING,
+    mostWaitingPerClient: config.QUERY_MAX_WAITING_PER_CLIENT,
+    queueTimeoutMs: config.QUERY_QUEUE_TIMEOUT_MS,
+  };
+}
 
 /** @throws ConfigError */
 export function trustedProxiesOf({

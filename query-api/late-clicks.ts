@@ -6,6 +6,7 @@
  *
  * A line is not yet a click more: some are copies of counted clicks, which only the recount can tell.
  */
+import { forNobody, whileAsked } from '../infra/asking.ts';
 import { type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { inTime } from './in-time.ts';
@@ -70,8 +71,9 @@ export function createLateClicks({ clickhouse, now, keepMs = 1_000, patienceMs =
   };
   return async (): Promise<LateClicks> => {
     if (known && now() < known.until) return known.value;
-    asking ??= ask();
-    if (known === undefined || now() > known.askedAt + oldestMs) return await asking;
+    // For all who will ask, so it does not end with who happens to be first.
+    asking ??= forNobody(ask);
+    if (known === undefined || now() > known.askedAt + oldestMs) return await whileAsked(asking);
     const { value } = known;
     return await inTime(asking, patienceMs).catch(() => value);
   };

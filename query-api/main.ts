@@ -1,5 +1,5 @@
 /** The query API as a process of its own. */
-import { openClickHouse } from '../infra/clickhouse.ts';
+import { openClickHouse, readingAs } from '../infra/clickhouse.ts';
 import { loadConfig, printable } from '../infra/config.ts';
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
@@ -10,7 +10,7 @@ import { names } from '../infra/topics.ts';
 import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from './app.ts';
-import { QueryApiConfig, trustedProxiesOf } from './config.ts';
+import { QueryApiConfig, readLimitsOf, trustedProxiesOf } from './config.ts';
 import { openConservationWatch } from './jobs/conservation-watch.ts';
 import { openJobs } from './jobs/open-jobs.ts';
 import { partitionsOver } from './partitions.ts';
@@ -22,12 +22,13 @@ await runProcess(log, async (stop, life) => {
   const config = loadConfig(QueryApiConfig);
   trustedProxiesOf(config);
   log.info({ config: printable(config) }, 'configuration');
-  await using clickhouse = openClickHouse(config, { readers: config.QUERY_READERS });
+  await using clickhouse = openClickHouse(config, readLimitsOf(config));
+  const ofJobs = readingAs('jobs', clickhouse);
   const asked = { kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX) };
   const terms = hotAdTermsOf(config);
   await using record = followPartitions({ ...asked, terms, log });
   await using pipeline = pipelineOf({ ...asked, partitions: record });
-  await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
+  await using conservation = openConservationWatch({ config, clickhouse: ofJobs, pipeline, now: Date.now, log });
   const rowsChecked = conservation.latest;
   const http = await buildQueryApi({
     ...{ config, clickhouse, log, now: Date.now, pipeline, rowsChecked },
@@ -37,7 +38,7 @@ await runProcess(log, async (stop, life) => {
     life,
   });
   await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
-  await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });
+  await using _jobs = openJobs({ config, clickhouse: ofJobs, pipeline, now: Date.now, log });
   const url = await listen(http, config.HOST, config.QUERY_API_PORT);
   log.info({ url }, 'query API listens');
   await aborted(stop);

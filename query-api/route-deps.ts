@@ -40,6 +40,7 @@ export interface RouteDeps {
   /** Of one client; before those of all. */
   readonly exportsOf: ClientSlots;
   readonly exportMaxRows: number;
+  readonly exportMinBytesPerSecond: number;
   readonly quarantine: QuarantineQueries;
   readonly restatements: RestatementQueries;
   readonly audit: AuditQueries;

@@ -43,6 +43,7 @@ const parts: Readonly<Record<string, Part>> = {
   pipeline: { file: 'pipeline.ts', full: [] },
   restore: { file: 'restore.ts', full: [] },
   live: { file: 'live.ts', full: [] },
+  'abandoned reads': { file: 'abandoned-reads.ts', full: [] },
 };
 if (options.help) {
   console.log(`npm run bench -- [options]

@@ -1362,6 +1362,75 @@ export const mutations: readonly Mutation[] = [
     ],
     unit: 'test/unit/ingest/fair-turns.test.ts',
   },
+  {
+    name: 'abandoned-read-goes-on',
+    bug: 'a read is neither cut off nor ended in the server when its client goes',
+    file: 'infra/clickhouse/reads.ts',
+    edits: [
+      ['...(signal && { abort_signal: signal }),', ''],
+      ['void end(control, sent.query_id).finally(giveBack);', 'giveBack();'],
+    ],
+    integration: 'test/integration/clickhouse/reads-that-end.test.ts',
+  },
+  {
+    name: 'place-free-before-the-server',
+    bug: 'the place of an abandoned read is free before the server has ended it: who asks and goes starts as many as he likes',
+    file: 'infra/clickhouse/reads.ts',
+    edits: [
+      ['if (isRunning) void end(control, sent.query_id).finally(giveBack);\n        else giveBack();', 'giveBack();'],
+      ['...whoGoesEndsIt,', ''],
+    ],
+    integration: 'test/integration/clickhouse/reads-that-end.test.ts',
+  },
+  {
+    name: 'raw-in-the-places-of-counts',
+    bug: 'raw reads take the places of counts',
+    file: 'infra/clickhouse/reads.ts',
+    edits: [['await places[kind].take(asker)', "await places[kind === 'raw' ? 'counts' : kind].take(asker)"]],
+    integration: 'test/integration/clickhouse/reads-that-end.test.ts',
+  },
+  {
+    name: 'shared-answer-ends-with-the-first',
+    bug: 'what several clients wait for is given up when the first of them goes',
+    file: 'infra/asking.ts',
+    edits: [['if (waiting === 0) end.abort', 'if (waiting >= 0) end.abort']],
+    unit: 'test/unit/infra/asking.test.ts',
+  },
+  {
+    name: 'live-ends-with-the-first',
+    bug: 'who listens first is who all events are read for: when he goes, the others get none',
+    file: 'query-api/live/live-feed.ts',
+    edits: [['running ??= forNobody(run)', 'running ??= run()']],
+    unit: 'test/unit/query-api/live/live-feed.test.ts',
+  },
+  {
+    name: 'line-without-turns',
+    bug: 'who waits for a place waits behind all that another client has asked for',
+    file: 'infra/clickhouse/places.ts',
+    edits: [['lines.delete(client);\n      lines.set(client, line);', '']],
+    unit: 'test/unit/infra/places.test.ts',
+  },
+  {
+    name: 'listeners-keep-their-places',
+    bug: 'clients that came first keep everybody else from listening',
+    file: 'query-api/live/subscribers.ts',
+    edits: [['subscribers.size >= maxClients && !makeRoomFor(client)', 'subscribers.size >= maxClients']],
+    unit: 'test/unit/query-api/live/subscribers.test.ts',
+  },
+  {
+    name: 'trickled-exports-keep-their-places',
+    bug: 'exports that are hardly taken keep everybody else from exporting',
+    file: 'query-api/exports/export-slots.ts',
+    edits: [['>= limit && !makeRoom()', '>= limit']],
+    unit: 'test/unit/query-api/exports/export-slots.test.ts',
+  },
+  {
+    name: 'export-goes-on-untaken',
+    bug: 'an export that nobody takes is read, and has its place, until its time is over',
+    file: 'query-api/exports/export-slots.ts',
+    edits: [["if (one.pace.isSlowOver(patienceSeconds)) cut(one, 'slow');", '']],
+    unit: 'test/unit/query-api/exports/export-slots.test.ts',
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {
