@@ -35,6 +35,27 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: 'throttled-request-forgotten',
+    bug: 'nobody looks after a request that waits until the broker throttles no more: it waits for ever',
+    file: 'infra/kafka/quiet-connections.ts',
+    unit: 'test/unit/infra/kafka/quiet-connections.test.ts',
+    edits: [['this.pending.length === 0 ||', 'this.pending.length >= 0 ||']],
+  },
+  {
+    name: 'idle-connection-awake',
+    bug: 'a connection looks after waiting requests though none waits, as kafkajs does: each process is woken 750 times a second at rest',
+    file: 'infra/kafka/quiet-connections.ts',
+    unit: 'test/unit/infra/kafka/quiet-connections.test.ts',
+    edits: [['if (this.pending.length === 0 || this.throttleCheckTimeoutId', 'if (this.throttleCheckTimeoutId']],
+  },
+  {
+    name: 'overdue-after-first-connection',
+    bug: 'the timer for overdue answers ends with the first connection that closes: the others wait for ever',
+    file: 'infra/kafka/quiet-connections.ts',
+    unit: 'test/unit/infra/kafka/quiet-connections.test.ts',
+    edits: [['  if (watched.size > 0) return;\n', '']],
+  },
+  {
     name: 'fetch-before-fence',
     bug: 'the committed offset is read before the former owner is fenced, whose commit may still arrive',
     file: 'aggregator/task.ts',
