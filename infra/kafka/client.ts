@@ -11,6 +11,7 @@ import type { BrokerRequests } from './broker-requests.ts';
 import { createSocket } from './framed-socket.ts';
 import { openKafkaJsRequests } from './kafkajs-requests.ts';
 import './group-membership.ts';
+import './idle-fetches.ts';
 import './quiet-connections.ts';
 import './request-frame.ts';
 

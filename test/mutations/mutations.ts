@@ -35,6 +35,13 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: 'idle-fetch-waits-for-bytes',
+    bug: 'at rest a fetch waits for half a second also when a click has come in, as it is less than the bytes under load',
+    file: 'infra/kafka/idle-fetches.ts',
+    unit: 'test/unit/infra/kafka/idle-fetches.test.ts',
+    edits: [['minBytes: 1, ', 'minBytes: asked.minBytes, ']],
+  },
+  {
     name: 'throttled-request-forgotten',
     bug: 'nobody looks after a request that waits until the broker throttles no more: it waits for ever',
     file: 'infra/kafka/quiet-connections.ts',
