@@ -7,6 +7,7 @@ import { takeRestartCounts } from './child-restarts.ts';
 import { loadConfig, ProcessConfig } from './config.ts';
 import { ConfigError, messageOf, Retryable } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
+import { handBackMemoryWhenIdle } from './idle-memory.ts';
 import { beginLife, crashTimeoutMs, type Life } from './life.ts';
 import type { Logger } from './log.ts';
 import { startWatchdog } from './watchdog.ts';
@@ -40,6 +41,7 @@ export async function runProcess(
   setFlagsFromString('--external-memory-accounted-in-global-limit');
   const config = loadOrExit(log, env);
   startWatchdog(log, config.EVENT_LOOP_STALL_MS);
+  handBackMemoryWhenIdle();
   takeRestartCounts(String(log.bindings()['service']));
   const { life, leave } = beginLife(config, () => endInTime(log, config.DRAIN_TIMEOUT_MS + addedDrainMs));
   let toldAt: number | undefined;

@@ -35,6 +35,20 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: 'collects-under-load',
+    bug: 'everything is collected while clicks come in: each time they wait for tens of milliseconds',
+    file: 'infra/idle-memory.ts',
+    unit: 'test/unit/infra/idle-memory.test.ts',
+    edits: [['utilization < idleUtilization ? idleFor + 1 : 0', 'utilization < 1 ? idleFor + 1 : 0']],
+  },
+  {
+    name: 'collects-a-large-heap',
+    bug: 'a large heap is looked through at rest: the first click after a pause waits for a second',
+    file: 'infra/idle-memory.ts',
+    unit: 'test/unit/infra/idle-memory.test.ts',
+    edits: [['&& heapUsedMb <= largestHeapMb ', '']],
+  },
+  {
     name: 'idle-fetch-waits-for-bytes',
     bug: 'at rest a fetch waits for half a second also when a click has come in, as it is less than the bytes under load',
     file: 'infra/kafka/idle-fetches.ts',
