@@ -24,6 +24,8 @@ export interface CountingSystem extends AsyncDisposable {
   caughtUp(): Promise<void>;
   /** Raw clicks that a query would find; undefined while it is down. */
   rawRows(): Promise<number | undefined>;
+  /** What has been inserted into raw and counts, as something that differs after each insert; undefined while it is down. */
+  inserts(): Promise<string | undefined>;
   killAndStart(): Promise<void>;
   /** CPU seconds of what runs, by part. */
   cpu(): Readonly<Record<string, number>>;
@@ -47,9 +49,9 @@ const limitMs = 600_000;
 const memoryMb = 8_192;
 /**
  * A consumer that was killed holds its partitions for so long; librdkafka's own 45 s would only make the wait longer.
- * It is that of our aggregator; the sink has 30 s.
+ * It is that of our aggregator; that of the sink, 30 s, is made the same.
  */
-const engineSessionMs = 6_000;
+const sessionMs = 6_000;
 
 export interface EngineSettings {
   readonly ids: Ids;
@@ -61,7 +63,7 @@ export async function startKafkaEngine(backlog: Backlog, settings: EngineSetting
   const { brokers, names } = backlog;
   const group = `kafka-engine-${Date.now()}`;
   const server = await openServer({
-    kafka: { auto_offset_reset: 'earliest', session_timeout_ms: engineSessionMs },
+    kafka: { auto_offset_reset: 'earliest', session_timeout_ms: sessionMs },
     // A server's default; `clickhouse local`, which ours is, has none.
     background_message_broker_schedule_pool_size: 16,
   });
@@ -71,6 +73,7 @@ export async function startKafkaEngine(backlog: Backlog, settings: EngineSetting
   return {
     caughtUp: () => caughtUp(backlog, group, [names.topic('clicks')], { service: { logs }, limitMs }),
     rawRows: () => server.countOf('engine_raw'),
+    inserts: () => server.insertsOf(['engine_raw', 'engine_ad_minute']),
     async killAndStart() {
       await server.kill();
       await server.start();
@@ -107,7 +110,7 @@ export async function startOurs(backlog: Backlog, { partitions }: Workload): Pro
   await ensureTopics(kafka, names, partitions);
   const server = await openServer();
   await createTables({ ...server.env });
-  const env = { ...backlog.env, ...server.env, LOG_LEVEL: 'warn' };
+  const env = { ...backlog.env, ...server.env, LOG_LEVEL: 'warn', SINK_SESSION_TIMEOUT_MS: String(sessionMs) };
   const start = () =>
     Promise.all([
       startService('aggregator/main.ts', 'AGGREGATOR_PORT', env),
@@ -122,6 +125,7 @@ export async function startOurs(backlog: Backlog, { partitions }: Workload): Pro
       await Promise.all([raw, caughtUp(backlog, names.aggregateSinkGroup, outputs, { service: sink, limitMs })]);
     },
     rawRows: () => server.countOf('click_raw'),
+    inserts: () => server.insertsOf(['click_raw', 'ad_minute', 'ad_minute_by_ad']),
     async killAndStart() {
       await Promise.all([server.kill(), ...services.map(service => service.kill())]);
       await server.start();
@@ -174,6 +178,17 @@ async function openServer(more: ServerSettings = {}) {
     async countOf(table: string): Promise<number | undefined> {
       const rows = await clickhouse.query<{ n: number }>(`SELECT count() AS n FROM ${table}`).catch(() => []);
       return rows[0]?.n;
+    },
+    /** Block numbers grow with inserts, and not with merges. */
+    async insertsOf(tables: readonly string[]): Promise<string | undefined> {
+      const blocks = await clickhouse
+        .query(
+          `SELECT table, partition, max(max_block_number) AS last FROM system.parts
+           WHERE database = currentDatabase() AND table IN (${tables.map(table => `'${table}'`).join(', ')})
+           GROUP BY table, partition ORDER BY table, partition`,
+        )
+        .catch(() => undefined);
+      return blocks && JSON.stringify(blocks);
     },
     async rawOf(table: string, final: '' | 'FINAL') {
       const [row] = await clickhouse.query<{ raw: number; distinctRaw: number }>(

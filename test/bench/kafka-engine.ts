@@ -119,12 +119,16 @@ async function measure(name: string, start: () => Promise<CountingSystem>): Prom
   return result;
 }
 
-/** Kills it as often as asked, spread over the log and over what it does just then. */
+/**
+ * Kills it as often as asked, spread over the log: in turns at any moment, and at the worst one, just when something has
+ * been inserted.
+ */
 async function measureKilled(name: string, start: () => Promise<CountingSystem>): Promise<Difference> {
   await using system = await start();
   for (let kill = 1; kill <= kills; kill++) {
-    await untilStored(system, (clicks * kill) / (kills + 1));
-    await sleep(((kill * 377) % 1_000) * 0.8);
+    await untilStored(system, (clicks * (kill - 1)) / (kills + 1));
+    if (kill % 2 === 0) await sleep(((kill * 377) % 1_000) * 2);
+    else await untilInserted(system);
     await system.killAndStart();
   }
   await system.caughtUp();
@@ -137,6 +141,17 @@ async function measureKilled(name: string, start: () => Promise<CountingSystem>)
 async function untilStored(system: CountingSystem, rows: number): Promise<void> {
   for (const deadline = Date.now() + 300_000; ((await system.rawRows()) ?? 0) < rows; await sleep(20))
     if (Date.now() > deadline) throw new Error(`not ${rows} raw clicks within 300 s`);
+}
+
+async function untilInserted(system: CountingSystem): Promise<void> {
+  const before = await system.inserts();
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(2)) {
+    const now = await system.inserts();
+    if (now !== undefined && now !== before) return;
+    if (((await system.rawRows()) ?? 0) >= clicks)
+      throw new Error('all is stored before the last kill: take more clicks');
+  }
+  throw new Error('nothing was inserted within 60 s');
 }
 
 /** When the server last used more than a tenth of a core: seen two seconds later. */
