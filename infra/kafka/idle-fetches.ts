@@ -3,7 +3,7 @@
  * at most for its owner's time, and costs reader and broker a tenth of a percent of a core at one a second, however little
  * it brings. Under load the bytes are there; at rest the time alone counts, and six readers that each wait a tenth to a
  * quarter of a second take several percent of a core to read nothing. So after an answer without any record the next fetch
- * waits for half a second, and for one byte: what comes in meanwhile is there sooner than by the owner's time. After the
+ * waits for a second, and for one byte: what comes in meanwhile is there sooner than by the owner's time. After the
  * first record the owner's terms hold again.
  *
  * Not longer than that: requests of a connection are answered in turn, so a heartbeat, a commit or leaving the group may
@@ -26,7 +26,7 @@ interface Asked {
   readonly minBytes: number;
 }
 
-const idleWaitMs = 500;
+const idleWaitMs = 1_000;
 
 const require = createRequire(import.meta.url);
 const Broker: { readonly prototype: FetchingBroker } = require('kafkajs/src/broker/index.js');

@@ -50,7 +50,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'idle-fetch-waits-for-bytes',
-    bug: 'at rest a fetch waits for half a second also when a click has come in, as it is less than the bytes under load',
+    bug: 'at rest a fetch waits for a second also when a click has come in, as it is less than the bytes under load',
     file: 'infra/kafka/idle-fetches.ts',
     unit: 'test/unit/infra/kafka/idle-fetches.test.ts',
     edits: [['minBytes: 1, ', 'minBytes: asked.minBytes, ']],

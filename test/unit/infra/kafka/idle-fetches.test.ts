@@ -29,7 +29,7 @@ async function termsOf(incoming: readonly unknown[][], given: object = owners): 
 }
 
 it('waits for longer after a fetch that found nothing, but for the first byte', async () => {
-  const idle = { maxWaitTime: 500, minBytes: 1, topics: [] };
+  const idle = { maxWaitTime: 1_000, minBytes: 1, topics: [] };
   expect(await termsOf([[], [], []])).toEqual([owners, idle, idle]);
 });
 
