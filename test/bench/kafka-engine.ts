@@ -194,7 +194,8 @@ function told({ rawDoubled, rawLost, counts, cellsOff }: Difference): string {
 
 function report(): void {
   const of = (name: string, value: (run: Run) => number) => median(runs.filter(r => r.name === name).map(value));
-  const rows = Object.keys(systems).flatMap(name => {
+  const measured = Object.keys(systems).filter(name => runs.some(run => run.name === name));
+  const rows = measured.flatMap(name => {
     const beside = (value: (run: Run) => number) =>
       name === ours ? undefined : { name: ours, value: of(ours, value) };
     return [
