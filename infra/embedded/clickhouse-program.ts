@@ -8,7 +8,7 @@
  */
 import { createRequire } from 'node:module';
 import { DataType, load, open } from 'ffi-rs';
-import { exitCodes } from '../process.ts';
+import { exitCodes } from '../exit-codes.ts';
 
 const packages: Readonly<Record<string, string>> = {
   'darwin-arm64': '@chdb/lib-darwin-arm64',

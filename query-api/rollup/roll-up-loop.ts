@@ -21,6 +21,9 @@ import { blocksDue } from './metrics.ts';
 import { type AdsListed, createRollUp } from './roll-up.ts';
 import { createTopQueries } from './top-queries.ts';
 
+/** A minute becomes final once a minute; who found nothing for some turns looks less often, as each asks ClickHouse a few times. */
+const mostPauses = 4;
+
 export interface RollUpLoopDeps {
   readonly clickhouse: ClickHouse;
   /** Epoch ms. */
@@ -45,6 +48,7 @@ export function createRollUpLoop({ clickhouse, now, log, pauseMs = 1_000, listed
   let stretch = newStretch(Number.POSITIVE_INFINITY);
   let sweepAt = 0;
   let running = Promise.resolve();
+  let idleTurns = 0;
 
   const dueOf = async (range: TimeRange): Promise<Due[]> => {
     const { rows, told } = await directory.read({ from: range.from - lookBackMs, to: range.to });
@@ -108,7 +112,9 @@ export function createRollUpLoop({ clickhouse, now, log, pauseMs = 1_000, listed
       } catch (error) {
         if (!closing.signal.aborted) log.warn({ why: messageOf(error) }, 'top lists and hours are not worked out');
       }
-      if (done === 0) await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      idleTurns = done === 0 ? idleTurns + 1 : 0;
+      const restMs = Math.min(idleTurns, mostPauses) * pauseMs;
+      if (done === 0) await sleep(restMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
   };
 
