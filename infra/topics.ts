@@ -5,10 +5,12 @@
  * how many partitions clicks are spread, and which ads are split over them (ingest/hot-ads/); every process reads it from
  * its beginning.
  */
-export type TopicName = 'clicks' | 'aggregates' | 'quarantine' | 'hot-ads';
+export type TopicName = 'clicks' | 'aggregates' | 'quarantine' | 'hot-ads' | 'job-requests' | 'job-results';
 
 const dayMs = 24 * 3_600_000;
 const weekMs = 7 * dayMs;
+/** As long as the tables keep what came from there. */
+const tablesMs = 400 * dayMs;
 
 /** Settings of the broker's topics; times in ms. LogAppendTime makes the append time a fact of the log. */
 export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, string>>>> = {
@@ -33,10 +35,20 @@ export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, s
     'min.cleanable.dirty.ratio': '0.1',
     'delete.retention.ms': `${dayMs}`,
   },
+  'job-requests': { 'message.timestamp.type': 'LogAppendTime', 'retention.ms': `${tablesMs}` },
+  'job-results': {
+    'message.timestamp.type': 'LogAppendTime',
+    'retention.ms': `${tablesMs}`,
+    'max.message.bytes': `${8 << 20}`,
+  },
 };
 
 /** Of the topics that are one log, however many partitions the others have. */
-export const fixedPartitions: Readonly<Partial<Record<TopicName, number>>> = { 'hot-ads': 1 };
+export const fixedPartitions: Readonly<Partial<Record<TopicName, number>>> = {
+  'hot-ads': 1,
+  'job-requests': 1,
+  'job-results': 1,
+};
 
 export const topicNames = Object.keys(topicSettings) as readonly TopicName[];
 
@@ -51,6 +63,10 @@ export function names(prefix: string) {
     aggregateSinkGroup: `${prefix}sink-aggregates`,
     /** One per input partition: whoever owns the partition fences its former owner. */
     transactionalId: (partition: number) => `${prefix}aggregator-${partition}`,
+    /** Whose member that has the one partition of `job-requests` runs the jobs. */
+    jobRunnerGroup: `${prefix}job-runner`,
+    /** Whoever opens it fences all earlier job runners. */
+    jobRunnerId: `${prefix}job-runner`,
   };
 }
 export type Names = ReturnType<typeof names>;

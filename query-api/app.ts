@@ -24,7 +24,9 @@ import { createGroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import { inTime } from './in-time.ts';
 import { createAskedJobs } from './jobs/asked-jobs.ts';
+import { createConservationStore } from './jobs/conservation-store.ts';
 import { createJobStore } from './jobs/job-store.ts';
+import { createRunnerStore } from './jobs/runner-store.ts';
 import { createLateClicks } from './late-clicks.ts';
 import { createLiveFeed } from './live/live-feed.ts';
 import { readLive } from './live/live-reading.ts';
@@ -74,8 +76,6 @@ export interface QueryApiDeps {
   readonly routing?: () => Promise<Routing>;
   /** Where it is left out, nobody can be asked. */
   readonly partitions?: Partitions;
-  /** Where this process compares rows with counters. */
-  readonly rowsChecked?: RouteDeps['rowsChecked'];
   /** What else this process needs to be ready, where it does more than answer. */
   readonly readiness?: HttpOptions['readiness'];
   readonly life?: Life;
@@ -89,7 +89,6 @@ export async function buildQueryApi({
   pipeline,
   routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
   partitions = { read: unasked, grow: unasked },
-  rowsChecked = () => undefined,
   readiness,
   life,
 }: QueryApiDeps): Promise<Http> {
@@ -128,7 +127,7 @@ export async function buildQueryApi({
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   const own = { config, clients, clickhouse, log, now, pipeline: patient, lateClicks };
-  const deps = routeDepsOf({ ...own, routing, partitions, rowsChecked });
+  const deps = routeDepsOf({ ...own, routing, partitions });
   // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
   onDrain(http, () => deps.live[Symbol.asyncDispose]());
   http.addHook('preClose', async () => {
@@ -148,7 +147,6 @@ function routeDepsOf({
   pipeline,
   routing,
   partitions,
-  rowsChecked,
   lateClicks,
 }: Omit<Required<QueryApiDeps>, 'readiness' | 'life'> &
   Pick<RouteDeps, 'lateClicks'> & { readonly clients: Clients }): RouteDeps {
@@ -194,7 +192,9 @@ function routeDepsOf({
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
     askedJobs: createAskedJobs(jobs, config.JOBS_MAX_OPEN),
-    ...{ clients, jobs, live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
+    ...{ clients, jobs, live, logEnds, routing: routingInTime, partitions, now },
+    conservation: createConservationStore(clickhouse, timeouts),
+    runners: createRunnerStore(clickhouse, timeouts),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };
 }

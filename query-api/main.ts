@@ -1,4 +1,4 @@
-/** The query API as a process of its own. */
+/** The query API. Several of them may run. */
 import { openClickHouse } from '../infra/clickhouse.ts';
 import { loadConfig, printable } from '../infra/config.ts';
 import { listen } from '../infra/http.ts';
@@ -11,8 +11,6 @@ import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from './app.ts';
 import { QueryApiConfig, trustedProxiesOf } from './config.ts';
-import { openConservationWatch } from './jobs/conservation-watch.ts';
-import { openJobs } from './jobs/open-jobs.ts';
 import { partitionsOver } from './partitions.ts';
 import { pipelineOf } from './pipeline.ts';
 
@@ -27,17 +25,14 @@ await runProcess(log, async (stop, life) => {
   const terms = hotAdTermsOf(config);
   await using record = followPartitions({ ...asked, terms, log });
   await using pipeline = pipelineOf({ ...asked, partitions: record });
-  await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
-  const rowsChecked = conservation.latest;
   const http = await buildQueryApi({
-    ...{ config, clickhouse, log, now: Date.now, pipeline, rowsChecked },
+    ...{ config, clickhouse, log, now: Date.now, pipeline },
     routing: pipeline.routing,
     partitions: partitionsOver({ ...asked, terms, record, log }),
     readiness: { hotAds: () => record.book.check(), partitions: record.check },
     life,
   });
   await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
-  await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });
   const url = await listen(http, config.HOST, config.QUERY_API_PORT);
   log.info({ url }, 'query API listens');
   await aborted(stop);

@@ -2,7 +2,8 @@
 import { partitionsAt } from '../ingest/hot-ads/partition-rule.ts';
 import { finalityOf } from './finality.ts';
 import type { Routing } from './hot-ad-rules.ts';
-import type { RowsChecked } from './jobs/conservation-watch.ts';
+import type { RowsChecked } from './jobs/conservation-store.ts';
+import { type JobRunner, silentAfterMs } from './jobs/runner-store.ts';
 import type { LateClicks } from './late-clicks.ts';
 import { isoOf, isoOrNull } from './parameters.ts';
 import type { Progress } from './queries.ts';
@@ -19,7 +20,7 @@ export function statusOf(
   now: number,
 ) {
   const { watermark, finalUntil } = finalityOf(progress);
-  const uncounted = rowsChecked?.uncounted?.reduce((sum, { clicks }) => sum + clicks, 0) ?? null;
+  const uncounted = rowsChecked?.uncounted ?? null;
   const known = new Map(progress.map(row => [row.partition, row]));
   const partitions = [...new Set([...known.keys(), ...(endOffsets?.keys() ?? [])])]
     .sort((a, b) => a - b)
@@ -113,6 +114,13 @@ function rowsStatus({ checkedAt, differences }: RowsChecked) {
     difference: differences.reduce((sum, { difference }) => sum + Math.abs(difference), 0),
     differences: [...differences],
   };
+}
+
+/** Who runs the jobs, or that nobody does. */
+export function runnerStatus(runner: JobRunner | undefined, now: number) {
+  if (runner === undefined) return null;
+  const { instance, since, seenAt } = runner;
+  return { instance, since: isoOf(since), seen_at: isoOf(seenAt), runs: now - seenAt <= silentAfterMs };
 }
 
 /** Late clicks that wait for their restatement. */

@@ -1,11 +1,11 @@
-/** Jobs, put together, and what is worked out beforehand: the loops that run in the one process that has the jobs. */
+/** Jobs, put together, and what is worked out beforehand: the loops that run for one term of office. */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { Logger } from '../../infra/log.ts';
-import type { QueryApiConfig } from '../config.ts';
 import type { Routing } from '../hot-ad-rules.ts';
 import { createQueries } from '../queries.ts';
 import { createRollUpLoop } from '../rollup/roll-up-loop.ts';
 import { settle } from './apply-changes.ts';
+import type { JobsConfig } from './config.ts';
 import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './id-rule.ts';
 import type { Job } from './job.ts';
 import { createJobLoop } from './job-loop.ts';
@@ -20,7 +20,7 @@ import { createRecountQueries } from './recount-queries.ts';
 import { createWorkFinder } from './work-finder.ts';
 
 export interface JobsDeps {
-  readonly config: QueryApiConfig;
+  readonly config: Pick<JobsConfig, 'QUERY_TIMEOUT_MS' | 'RECONCILE_REPAIR'>;
   readonly clickhouse: ClickHouse;
   readonly pipeline: RawLog & { routing?(): Promise<Pick<Routing, 'partitionRules'>> };
   readonly now: () => number;
@@ -29,7 +29,7 @@ export interface JobsDeps {
   readonly pace?: { readonly turnMs?: number; readonly pageRows?: number };
 }
 
-/** Starts to run jobs, if the configuration says so, until it is disposed of. */
+/** Starts to run jobs, until it is disposed of. */
 export function openJobs({ config, clickhouse, pipeline, now, log, pace = {} }: JobsDeps): AsyncDisposable {
   const timeoutMs = config.QUERY_TIMEOUT_MS;
   const store = createJobStore(clickhouse, { timeoutMs, now });
@@ -64,10 +64,8 @@ export function openJobs({ config, clickhouse, pipeline, now, log, pace = {} }: 
     },
   });
   const rollUps = createRollUpLoop({ clickhouse, now, log });
-  if (config.JOBS_ENABLED) {
-    loop.start();
-    rollUps.start();
-  }
+  loop.start();
+  rollUps.start();
   return {
     async [Symbol.asyncDispose]() {
       await Promise.all([loop[Symbol.asyncDispose](), rollUps[Symbol.asyncDispose]()]);
