@@ -24,6 +24,7 @@ import { createGroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import { inTime } from './in-time.ts';
 import { createAskedJobs } from './jobs/asked-jobs.ts';
+import { createJobRequests } from './jobs/job-requests.ts';
 import { createJobStore } from './jobs/job-store.ts';
 import { createLateClicks } from './late-clicks.ts';
 import { createLiveFeed } from './live/live-feed.ts';
@@ -37,6 +38,7 @@ import { createQuarantineQueries } from './quarantine-queries.ts';
 import { createQueries } from './queries.ts';
 import { createRawCoverage } from './raw-coverage.ts';
 import { createRawQueries } from './raw-queries.ts';
+import type { RequestLog } from './request-log.ts';
 import { createRestatementQueries } from './restatement-queries.ts';
 import { createBlockDirectory } from './rollup/block-directory.ts';
 import { createHistoryQueries } from './rollup/history-queries.ts';
@@ -72,6 +74,8 @@ export interface QueryApiDeps {
   readonly pipeline: Pipeline;
   /** Which ads are split, over how many partitions; where it is left out, none and nothing recorded. */
   readonly routing?: () => Promise<Routing>;
+  /** What people ask for and store; where it is left out, nobody can be asked. */
+  readonly requests?: RequestLog;
   /** Where it is left out, nobody can be asked. */
   readonly partitions?: Partitions;
   /** Where this process compares rows with counters. */
@@ -88,6 +92,7 @@ export async function buildQueryApi({
   now,
   pipeline,
   routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
+  requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
   partitions = { read: unasked, grow: unasked },
   rowsChecked = () => undefined,
   readiness,
@@ -128,7 +133,7 @@ export async function buildQueryApi({
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   const own = { config, clients, clickhouse, log, now, pipeline: patient, lateClicks };
-  const deps = routeDepsOf({ ...own, routing, partitions, rowsChecked });
+  const deps = routeDepsOf({ ...own, routing, requests, partitions, rowsChecked });
   // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
   onDrain(http, () => deps.live[Symbol.asyncDispose]());
   http.addHook('preClose', async () => {
@@ -147,6 +152,7 @@ function routeDepsOf({
   now,
   pipeline,
   routing,
+  requests,
   partitions,
   rowsChecked,
   lateClicks,
@@ -165,6 +171,7 @@ function routeDepsOf({
     lateClicks,
   };
   const jobs = createJobStore(clickhouse, { ...timeouts, now });
+  const jobRequests = createJobRequests(requests, jobs);
   const logEnds = logEndsOf(pipeline);
   const routingInTime = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
   const live = createLiveFeed({
@@ -177,7 +184,7 @@ function routeDepsOf({
     ...counts,
     raw: createRawQueries(clickhouse, timeouts),
     rawCoverage,
-    filters: createFilterStore(clickhouse, timeouts),
+    filters: createFilterStore(clickhouse, { ...timeouts, requests }),
     tops: createTopQueries(clickhouse, createBlockDirectory(clickhouse, timeouts), timeouts),
     history: createHistoryQueries(clickhouse, timeouts),
     exports: createExportQueries(clickhouse, { ...timeouts, exportTimeoutMs: config.EXPORT_TIMEOUT_MS }),
@@ -193,8 +200,8 @@ function routeDepsOf({
     exportMaxRows: config.EXPORT_MAX_ROWS,
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
-    askedJobs: createAskedJobs(jobs, config.JOBS_MAX_OPEN),
-    ...{ clients, jobs, live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
+    askedJobs: createAskedJobs({ ...jobs, ...jobRequests }, config.JOBS_MAX_OPEN),
+    ...{ clients, jobs, jobRequests, live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };
 }

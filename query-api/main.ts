@@ -13,8 +13,10 @@ import { buildQueryApi } from './app.ts';
 import { QueryApiConfig, trustedProxiesOf } from './config.ts';
 import { openConservationWatch } from './jobs/conservation-watch.ts';
 import { openJobs } from './jobs/open-jobs.ts';
+import { reopenedJobLog } from './jobs/reopened-job-log.ts';
 import { partitionsOver } from './partitions.ts';
 import { pipelineOf } from './pipeline.ts';
+import { openRequestLog } from './request-log.ts';
 
 const log = createLog('query-api', process.env['LOG_LEVEL'] ?? 'info');
 
@@ -27,17 +29,19 @@ await runProcess(log, async (stop, life) => {
   const terms = hotAdTermsOf(config);
   await using record = followPartitions({ ...asked, terms, log });
   await using pipeline = pipelineOf({ ...asked, partitions: record });
-  await using conservation = openConservationWatch({ config, clickhouse, pipeline, now: Date.now, log });
+  await using requests = openRequestLog(asked.kafka, asked.names);
+  await using jobLog = reopenedJobLog({ ...asked, clickhouse, now: Date.now });
+  await using conservation = openConservationWatch({ config, clickhouse, pipeline, jobLog, now: Date.now, log });
   const rowsChecked = conservation.latest;
   const http = await buildQueryApi({
-    ...{ config, clickhouse, log, now: Date.now, pipeline, rowsChecked },
+    ...{ config, clickhouse, log, now: Date.now, pipeline, requests, rowsChecked },
     routing: pipeline.routing,
     partitions: partitionsOver({ ...asked, terms, record, log }),
     readiness: { hotAds: () => record.book.check(), partitions: record.check },
     life,
   });
   await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
-  await using _jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });
+  await using _jobs = openJobs({ config, clickhouse, jobLog, requests, pipeline, now: Date.now, log });
   const url = await listen(http, config.HOST, config.QUERY_API_PORT);
   log.info({ url }, 'query API listens');
   await aborted(stop);

@@ -9,6 +9,7 @@ import type { GroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import type { AskedJobs } from './jobs/asked-jobs.ts';
 import type { RowsChecked } from './jobs/conservation-watch.ts';
+import type { JobRequests } from './jobs/job-requests.ts';
 import type { JobStore } from './jobs/job-store.ts';
 import type { LateClicks } from './late-clicks.ts';
 import type { LiveFeed } from './live/live-feed.ts';
@@ -45,6 +46,7 @@ export interface RouteDeps {
   readonly audit: AuditQueries;
   readonly jobs: JobStore;
   readonly askedJobs: AskedJobs;
+  readonly jobRequests: Pick<JobRequests, 'cancel'>;
   /** Undefined where this process has made none. */
   readonly rowsChecked: () => RowsChecked | undefined;
   readonly clients: Clients;

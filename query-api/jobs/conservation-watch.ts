@@ -10,6 +10,7 @@ import { keyOf } from './conservation.ts';
 import { type ConservationCheck, createConservationCheck, type Finding } from './conservation-check.ts';
 import { createConservationQueries } from './conservation-queries.ts';
 import { idsPerAdEverywhereFrom } from './id-rule.ts';
+import type { JobLog } from './job-log.ts';
 import { conservationCheckedAt, conservationDifference, uncountedClicks } from './metrics.ts';
 import { createSealStore } from './seal-store.ts';
 import { createUncountedCheck, type UncountedCheck, type UncountedClicks } from './uncounted-clicks.ts';
@@ -38,6 +39,7 @@ export interface ConservationWatchDeps {
   readonly config: QueryApiConfig;
   readonly clickhouse: ClickHouse;
   readonly pipeline: Pick<Pipeline, 'sinkPositions'>;
+  readonly jobLog: JobLog;
   readonly now: () => number;
   readonly log: Logger;
 }
@@ -47,6 +49,7 @@ export function openConservationWatch({
   config,
   clickhouse,
   pipeline,
+  jobLog,
   now,
   log,
 }: ConservationWatchDeps): ConservationWatch {
@@ -56,7 +59,7 @@ export function openConservationWatch({
   const { progress } = createQueries(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS });
   const check = createConservationCheck({
     queries: createConservationQueries(clickhouse),
-    store: createSealStore(clickhouse, now),
+    store: createSealStore({ clickhouse, jobLog, now }),
     ...{ progress, pipeline, now, log, closing: closing.signal },
   });
   const uncounted = createUncountedCheck({
