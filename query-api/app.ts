@@ -25,6 +25,7 @@ import type { Routing } from './hot-ad-rules.ts';
 import { inTime } from './in-time.ts';
 import { createAskedJobs } from './jobs/asked-jobs.ts';
 import { createConservationStore } from './jobs/conservation-store.ts';
+import { createJobRequests } from './jobs/job-requests.ts';
 import { createJobStore } from './jobs/job-store.ts';
 import { createRunnerStore } from './jobs/runner-store.ts';
 import { createLateClicks } from './late-clicks.ts';
@@ -39,6 +40,7 @@ import { createQuarantineQueries } from './quarantine-queries.ts';
 import { createQueries } from './queries.ts';
 import { createRawCoverage } from './raw-coverage.ts';
 import { createRawQueries } from './raw-queries.ts';
+import type { RequestLog } from './request-log.ts';
 import { createRestatementQueries } from './restatement-queries.ts';
 import { createBlockDirectory } from './rollup/block-directory.ts';
 import { createHistoryQueries } from './rollup/history-queries.ts';
@@ -74,6 +76,8 @@ export interface QueryApiDeps {
   readonly pipeline: Pipeline;
   /** Which ads are split, over how many partitions; where it is left out, none and nothing recorded. */
   readonly routing?: () => Promise<Routing>;
+  /** What people ask for and store; where it is left out, nobody can be asked. */
+  readonly requests?: RequestLog;
   /** Where it is left out, nobody can be asked. */
   readonly partitions?: Partitions;
   /** What else this process needs to be ready, where it does more than answer. */
@@ -88,6 +92,7 @@ export async function buildQueryApi({
   now,
   pipeline,
   routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
+  requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
   partitions = { read: unasked, grow: unasked },
   readiness,
   life,
@@ -127,7 +132,7 @@ export async function buildQueryApi({
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   const own = { config, clients, clickhouse, log, now, pipeline: patient, lateClicks };
-  const deps = routeDepsOf({ ...own, routing, partitions });
+  const deps = routeDepsOf({ ...own, routing, requests, partitions });
   // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
   onDrain(http, () => deps.live[Symbol.asyncDispose]());
   http.addHook('preClose', async () => {
@@ -146,6 +151,7 @@ function routeDepsOf({
   now,
   pipeline,
   routing,
+  requests,
   partitions,
   lateClicks,
 }: Omit<Required<QueryApiDeps>, 'readiness' | 'life'> &
@@ -163,6 +169,7 @@ function routeDepsOf({
     lateClicks,
   };
   const jobs = createJobStore(clickhouse, { ...timeouts, now });
+  const jobRequests = createJobRequests(requests, jobs);
   const logEnds = logEndsOf(pipeline);
   const routingInTime = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
   const live = createLiveFeed({
@@ -175,7 +182,7 @@ function routeDepsOf({
     ...counts,
     raw: createRawQueries(clickhouse, timeouts),
     rawCoverage,
-    filters: createFilterStore(clickhouse, timeouts),
+    filters: createFilterStore(clickhouse, { ...timeouts, requests }),
     tops: createTopQueries(clickhouse, createBlockDirectory(clickhouse, timeouts), timeouts),
     history: createHistoryQueries(clickhouse, timeouts),
     exports: createExportQueries(clickhouse, { ...timeouts, exportTimeoutMs: config.EXPORT_TIMEOUT_MS }),
@@ -191,8 +198,8 @@ function routeDepsOf({
     exportMaxRows: config.EXPORT_MAX_ROWS,
     quarantine: createQuarantineQueries(clickhouse, timeouts),
     audit: createAuditQueries(clickhouse, timeouts),
-    askedJobs: createAskedJobs(jobs, config.JOBS_MAX_OPEN),
-    ...{ clients, jobs, live, logEnds, routing: routingInTime, partitions, now },
+    askedJobs: createAskedJobs({ ...jobs, ...jobRequests }, config.JOBS_MAX_OPEN),
+    ...{ clients, jobs, jobRequests, live, logEnds, routing: routingInTime, partitions, now },
     conservation: createConservationStore(clickhouse, timeouts),
     runners: createRunnerStore(clickhouse, timeouts),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),

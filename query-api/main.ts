@@ -13,6 +13,7 @@ import { buildQueryApi } from './app.ts';
 import { QueryApiConfig, trustedProxiesOf } from './config.ts';
 import { partitionsOver } from './partitions.ts';
 import { pipelineOf } from './pipeline.ts';
+import { openRequestLog } from './request-log.ts';
 
 const log = createLog('query-api', process.env['LOG_LEVEL'] ?? 'info');
 
@@ -25,8 +26,9 @@ await runProcess(log, async (stop, life) => {
   const terms = hotAdTermsOf(config);
   await using record = followPartitions({ ...asked, terms, log });
   await using pipeline = pipelineOf({ ...asked, partitions: record });
+  await using requests = openRequestLog(asked.kafka, asked.names);
   const http = await buildQueryApi({
-    ...{ config, clickhouse, log, now: Date.now, pipeline },
+    ...{ config, clickhouse, log, now: Date.now, pipeline, requests },
     routing: pipeline.routing,
     partitions: partitionsOver({ ...asked, terms, record, log }),
     readiness: { hotAds: () => record.book.check(), partitions: record.check },

@@ -1,9 +1,10 @@
 /** Pure: from the rows of `partition_progress` and the ends of the log to what GET /v1/status tells. */
+import type { JobRunnerRow } from '../aggregator/job-records.ts';
 import { partitionsAt } from '../ingest/hot-ads/partition-rule.ts';
 import { finalityOf } from './finality.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import type { RowsChecked } from './jobs/conservation-store.ts';
-import { type JobRunner, silentAfterMs } from './jobs/runner-store.ts';
+import { silentAfterMs } from './jobs/runner-store.ts';
 import type { LateClicks } from './late-clicks.ts';
 import { isoOf, isoOrNull } from './parameters.ts';
 import type { Progress } from './queries.ts';
@@ -117,10 +118,10 @@ function rowsStatus({ checkedAt, differences }: RowsChecked) {
 }
 
 /** Who runs the jobs, or that nobody does. */
-export function runnerStatus(runner: JobRunner | undefined, now: number) {
+export function runnerStatus(runner: JobRunnerRow | undefined, now: number) {
   if (runner === undefined) return null;
-  const { instance, since, seenAt } = runner;
-  return { instance, since: isoOf(since), seen_at: isoOf(seenAt), runs: now - seenAt <= silentAfterMs };
+  const { host, since, seen_at } = runner;
+  return { host, since: isoOf(since), seen_at: isoOf(seen_at), runs: now - seen_at <= silentAfterMs };
 }
 
 /** Late clicks that wait for their restatement. */

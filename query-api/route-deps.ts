@@ -9,6 +9,7 @@ import type { GroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import type { AskedJobs } from './jobs/asked-jobs.ts';
 import type { ConservationStore } from './jobs/conservation-store.ts';
+import type { JobRequests } from './jobs/job-requests.ts';
 import type { JobStore } from './jobs/job-store.ts';
 import type { RunnerStore } from './jobs/runner-store.ts';
 import type { LateClicks } from './late-clicks.ts';
@@ -48,6 +49,7 @@ export interface RouteDeps {
   readonly askedJobs: AskedJobs;
   readonly conservation: ConservationStore;
   readonly runners: RunnerStore;
+  readonly jobRequests: Pick<JobRequests, 'cancel'>;
   readonly clients: Clients;
   readonly live: LiveFeed;
   /** Of one client; before those of all. */

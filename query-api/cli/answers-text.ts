@@ -59,9 +59,9 @@ function lateText({ late, conservation: { uncounted } }: AnswerOf<'getStatus'>, 
 /** Who restates, replays and reconciles. */
 function runnerText(runner: AnswerOf<'getStatus'>['job_runner'], style: Style): string {
   if (runner === null) return style.bad('NOBODY has run them yet');
-  const { instance, since, seen_at, runs } = runner;
-  if (runs) return `run by ${instance} since ${shortTime(since)}`;
-  return `${style.bad('NOBODY runs them')}: ${instance} was last heard of ${shortTime(seen_at)}`;
+  const { host, since, seen_at, runs } = runner;
+  if (runs) return `run by ${host} since ${shortTime(since)}`;
+  return `${style.bad('NOBODY runs them')}: ${host} was last heard of ${shortTime(seen_at)}`;
 }
 
 /** Beside a state: what is known to be missing. */

@@ -1089,7 +1089,7 @@ export interface Operations {
       };
       /** who restates late clicks, replays and reconciles; null: nobody has yet. Where it ends, another that is there takes over within ten seconds */
       readonly job_runner: {
-        /** host and port of the process */ readonly instance: string;
+        /** host and port of the process */ readonly host: string;
         /** since when it runs the jobs */
         readonly since: string;
         /** when it has last said so */

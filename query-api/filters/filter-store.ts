@@ -1,6 +1,11 @@
-/** The table of stored filters. */
+/**
+ * Stored filters: read from their table, and changed through the log, whose order decides between two who change one at the
+ * same time (aggregator/job-records.ts).
+ */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { settingsOf } from '../read-settings.ts';
+import type { RequestLog } from '../request-log.ts';
+import { untilVisible } from '../until-visible.ts';
 import { type FilterDefinition, storedDefinition } from './filter-definition.ts';
 
 export interface StoredFilter {
@@ -16,7 +21,12 @@ export type FilterStore = ReturnType<typeof createFilterStore>;
 /** A deleted one leaves a row behind, so these count, too: a bound on what strangers can fill the table with. */
 export const maxFilters = 10_000;
 
-export function createFilterStore(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
+export interface FilterStoreOptions {
+  readonly timeoutMs: number;
+  readonly requests: RequestLog;
+}
+
+export function createFilterStore(clickhouse: ClickHouse, { timeoutMs, requests }: FilterStoreOptions) {
   const rows = async (where: string, limit: number, params: Record<string, unknown>) =>
     await clickhouse.query<FilterRow>(
       `SELECT id, definition, deleted, toUnixTimestamp64Milli(created) AS created_at,
@@ -28,6 +38,19 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs }: { reado
       { ...params, limit },
     );
   const current = async (id: string) => (await rows('id = {id:String}', 1, { id }))[0];
+  /** Who asks by it next gets what he has put, whichever query API he asks. @throws Retryable */
+  const change = async (row: ChangedFilter) => {
+    await requests.append('filter', [{ ...row, logged: 1 }]);
+    await untilVisible(`filter ${row.id}`, visibleWithinMs, async () => {
+      const found = await current(row.id);
+      return (
+        found !== undefined &&
+        found.updated_at === row.updated_at &&
+        found.deleted === row.deleted &&
+        found.definition === row.definition
+      );
+    });
+  };
   return {
     async get(id: string): Promise<StoredFilter | undefined> {
       const row = await current(id);
@@ -47,26 +70,30 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs }: { reado
       return row?.n ?? 0;
     },
 
-    /** The row's seq is the time, so that the later of two writers wins, and never falls back behind the row it replaces. */
+    /** @throws Retryable: it may be there all the same, or come; to put it again does no harm */
     async put(id: string, definition: FilterDefinition, at: number): Promise<StoredFilter> {
       const before = await current(id);
       const createdAt = before?.deleted === 0 ? before.created_at : at;
-      const row = { id, definition: JSON.stringify(definition), deleted: 0, created_at: createdAt, updated_at: at };
-      await clickhouse.insert('stored_filter', JSON.stringify({ ...row, seq: Math.max(at, (before?.seq ?? 0) + 1) }));
+      const text = JSON.stringify(definition);
+      await change({ id, definition: text, deleted: 0, created_at: createdAt, updated_at: at });
       return { id, definition, createdAt, updatedAt: at };
     },
 
-    /** What it was; undefined: there was none. */
+    /** What it was; undefined: there was none. @throws Retryable likewise */
     async remove(id: string, at: number): Promise<StoredFilter | undefined> {
       const before = await current(id);
       if (before?.deleted !== 0) return undefined;
-      const removed = filterOf(before);
-      const row = { ...before, deleted: 1, updated_at: at, seq: Math.max(at, before.seq + 1) };
-      await clickhouse.insert('stored_filter', JSON.stringify(row));
-      return removed;
+      const { definition, created_at } = before;
+      await change({ id, definition, deleted: 1, created_at, updated_at: at });
+      return filterOf(before);
     },
   };
 }
+
+const visibleWithinMs = 5_000;
+
+/** `seq` it gets from its place in the log. */
+type ChangedFilter = Omit<FilterRow, 'seq'>;
 
 interface FilterRow {
   readonly id: string;

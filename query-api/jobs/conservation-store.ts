@@ -28,8 +28,8 @@ export function createConservationStore(
   return {
     async latest() {
       const [row] = await clickhouse.query<Omit<ReturnType<typeof rowOf>, 'at'>>(
-        `SELECT toUnixTimestamp64Milli(checked_at) AS checked_at, differences, uncounted
-         FROM (SELECT * FROM conservation_check ORDER BY at DESC LIMIT 1) ${settingsOf(1, timeoutMs)}`,
+        `SELECT toUnixTimestamp64Milli(c.checked_at) AS checked_at, differences, uncounted
+         FROM (SELECT * FROM conservation_check ORDER BY at DESC LIMIT 1) AS c ${settingsOf(1, timeoutMs)}`,
       );
       if (row === undefined) return undefined;
       return {

@@ -23,7 +23,7 @@ export interface ConservationWatchDeps {
   readonly config: Pick<JobsConfig, 'CONSERVATION_INTERVAL_MS' | 'QUERY_TIMEOUT_MS'>;
   readonly clickhouse: ClickHouse;
   readonly pipeline: Pick<Pipeline, 'sinkPositions'>;
-  readonly jobLog: Pick<JobLog, 'write'>;
+  readonly jobLog: JobLog;
   readonly now: () => number;
   readonly log: Logger;
 }
@@ -43,7 +43,7 @@ export function openConservationWatch({
   const { progress } = createQueries(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS });
   const check = createConservationCheck({
     queries: createConservationQueries(clickhouse),
-    store: createSealStore(clickhouse, now),
+    store: createSealStore({ clickhouse, jobLog, now }),
     ...{ progress, pipeline, now, log, closing: closing.signal },
   });
   const uncounted = createUncountedCheck({

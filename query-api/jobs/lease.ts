@@ -65,7 +65,7 @@ export async function openLease(deps: LeaseDeps): Promise<Lease> {
   };
 
   const consumer = await openGroupConsumer(kafka, {
-    group: names.jobRunnerGroup,
+    group: names.jobRunner,
     topics: [topic],
     isolation: 'read_uncommitted',
     sessionTimeoutMs,
@@ -111,10 +111,7 @@ interface Tenure {
   check(): void;
 }
 
-function openTenure(
-  { beginTerm, work, log, pauseMs = 3_000 }: LeaseDeps,
-  confirm: () => Promise<void>,
-): Tenure {
+function openTenure({ beginTerm, work, log, pauseMs = 3_000 }: LeaseDeps, confirm: () => Promise<void>): Tenure {
   const over = new AbortController();
   let trouble: string | undefined = 'it has just got it';
   const serve = async () => {

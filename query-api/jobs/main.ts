@@ -14,6 +14,7 @@ import { names as namesOf } from '../../infra/topics.ts';
 import { followPartitions } from '../../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../../ingest/hot-ads/rule.ts';
 import { pipelineOf } from '../pipeline.ts';
+import { openRequestLog } from '../request-log.ts';
 import { JobsConfig } from './config.ts';
 import { openConservationWatch } from './conservation-watch.ts';
 import { openJobLog } from './job-log.ts';
@@ -36,6 +37,7 @@ await runProcess(log, async (stop, life) => {
   await using clickhouse = openClickHouse(config, { readers });
   await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log });
   await using pipeline = pipelineOf({ kafka, names, partitions });
+  await using requests = openRequestLog(kafka, names);
   await using probe = topicProbe(kafka, names.topic('job-requests'));
   let running: Lease | undefined;
   const checkLease = () => {
@@ -61,21 +63,21 @@ await runProcess(log, async (stop, life) => {
   const url = await listen(http, config.HOST, config.JOBS_PORT);
   await partitions.ready(stop);
   if (stop.aborted) return;
-  const deps = { config, clickhouse, pipeline, now: Date.now, log };
+  const deps = { config, clickhouse, pipeline, requests, now: Date.now, log };
   const work = ({ log: jobLog }: Term): AsyncDisposable => {
     const open = new AsyncDisposableStack();
     open.use(openConservationWatch({ ...deps, jobLog }));
-    open.use(openJobs(deps));
+    open.use(openJobs({ ...deps, jobLog }));
     return open;
   };
   const term = {
     openLog: () => openJobLog(kafka, names),
     runners: createRunnerStore(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS }),
-    instance: `${hostname()}:${new URL(url).port}`,
+    host: `${hostname()}:${new URL(url).port}`,
     now: Date.now,
   };
   // Who has the port is the only one of this name: the member it finds in the group is dead.
-  await forgetFormerMember(kafka, names.jobRunnerGroup, { clientId, port: config.JOBS_PORT, log });
+  await forgetFormerMember(kafka, names.jobRunner, { clientId, port: config.JOBS_PORT, log });
   await using lease = await retrying('join group', log, stop, () =>
     openLease({
       ...{ kafka, names, sessionTimeoutMs: config.JOBS_SESSION_TIMEOUT_MS },

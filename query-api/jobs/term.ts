@@ -14,17 +14,19 @@
  * While it lasts, the term says so every half minute: whoever looks at the table can tell a runner with nothing to do from
  * none. A term that is at rest learns from that, too, that it is over.
  */
+import { randomUUID } from 'node:crypto';
+import type { JobRunnerRow } from '../../aggregator/job-records.ts';
 import { Fenced, Retryable } from '../../infra/errors.ts';
 import { pause } from '../../infra/pause.ts';
-import type { JobEntry, JobLog } from './job-log.ts';
-import type { JobRunner, RunnerStore } from './runner-store.ts';
+import type { JobEntry, JobLog, OpenedJobLog } from './job-log.ts';
+import type { RunnerStore } from './runner-store.ts';
 
 export interface TermDeps {
   /** Fences all earlier ones. */
-  readonly openLog: () => Promise<JobLog>;
+  readonly openLog: () => Promise<OpenedJobLog>;
   readonly runners: Pick<RunnerStore, 'latest'>;
-  /** Which process this is, for people. */
-  readonly instance: string;
+  /** Host and port of this process, for people. */
+  readonly host: string;
   /** Epoch ms. */
   readonly now: () => number;
   readonly renewMs?: number;
@@ -36,7 +38,7 @@ export interface Term extends AsyncDisposable {
   /** Epoch ms, and greater than that of any term before. */
   readonly since: number;
   /** @throws Fenced once the term is over */
-  readonly log: Pick<JobLog, 'write'>;
+  readonly log: JobLog;
   /** Fires when it is over; its reason says why. */
   readonly ended: AbortSignal;
 }
@@ -47,7 +49,7 @@ export interface Term extends AsyncDisposable {
 export async function beginTerm(deps: TermDeps, over: AbortSignal): Promise<Term> {
   await using opening = new AsyncDisposableStack();
   const log = opening.use(await deps.openLog());
-  const since = await announce(log, deps, over);
+  const row = await announce(log, deps, over);
   const failed = new AbortController();
   const ended = AbortSignal.any([over, failed.signal]);
   const write = async (entries: readonly JobEntry[]) => {
@@ -59,10 +61,10 @@ export async function beginTerm(deps: TermDeps, over: AbortSignal): Promise<Term
       throw error;
     }
   };
-  const renewing = renew({ ...deps, since, write, ended });
+  const renewing = renew({ ...deps, row, write, ended });
   const opened = opening.move();
   return {
-    since,
+    since: row.since,
     log: { write },
     ended,
     async [Symbol.asyncDispose]() {
@@ -74,18 +76,24 @@ export async function beginTerm(deps: TermDeps, over: AbortSignal): Promise<Term
 }
 
 /** Resolves once ClickHouse shows this term as the latest: with that, all that former ones have committed. */
-async function announce(log: JobLog, deps: TermDeps, over: AbortSignal): Promise<number> {
-  const { runners, instance, now, patienceMs = 20_000 } = deps;
+async function announce(log: JobLog, deps: TermDeps, over: AbortSignal): Promise<JobRunnerRow> {
+  const { runners, host, now, patienceMs = 20_000 } = deps;
   for (;;) {
     // A clock may be behind that of a former runner; and of that one's term, this may not know yet.
     const since = Math.max(now(), ((await runners.latest())?.since ?? 0) + 1);
-    await log.write([{ kind: 'job-runner', rows: [rowOf({ since, instance, seenAt: now() })] }]);
+    const row = { since, instance: randomUUID(), host, seen_at: now() };
+    await log.write([{ kind: 'job-runner', rows: [row] }]);
     const shown = await untilShown(since, deps, over, performance.now() + patienceMs);
-    if (shown.since === since && shown.instance === instance) return since;
+    if (shown.instance === row.instance) return row;
   }
 }
 
-async function untilShown(since: number, { runners }: TermDeps, over: AbortSignal, until: number): Promise<JobRunner> {
+async function untilShown(
+  since: number,
+  { runners }: TermDeps,
+  over: AbortSignal,
+  until: number,
+): Promise<JobRunnerRow> {
   for (;;) {
     over.throwIfAborted();
     const latest = await runners.latest();
@@ -100,21 +108,16 @@ async function untilShown(since: number, { runners }: TermDeps, over: AbortSigna
 const pollMs = 50;
 
 interface Renewed extends TermDeps {
-  readonly since: number;
+  readonly row: JobRunnerRow;
   readonly write: JobLog['write'];
   readonly ended: AbortSignal;
 }
 
-async function renew({ since, instance, now, write, ended, renewMs = 30_000 }: Renewed): Promise<void> {
+async function renew({ row, now, write, ended, renewMs = 30_000 }: Renewed): Promise<void> {
   for (;;) {
     await pause(renewMs, ended);
     if (ended.aborted) return;
     // A failure has ended the term.
-    await write([{ kind: 'job-runner', rows: [rowOf({ since, instance, seenAt: now() })] }]).catch(() => undefined);
+    await write([{ kind: 'job-runner', rows: [{ ...row, seen_at: now() }] }]).catch(() => undefined);
   }
-}
-
-/** A row of table `job_runner`. */
-function rowOf({ since, instance, seenAt }: JobRunner) {
-  return { since, instance, seen_at: seenAt };
 }

@@ -127,7 +127,8 @@ const schema = {
               'accepted clicks that are in raw and in no count 15 minutes after they came too late: 0 as long as restatements are made; null: the job runner has not looked for any',
             ),
             rows: Type.Union([RowsStatus, Type.Null()], {
-              description: 'the same of the rows in ClickHouse, as the job runner last found; null: it has not compared them',
+              description:
+                'the same of the rows in ClickHouse, as the job runner last found; null: it has not compared them',
             }),
           },
           { additionalProperties: false },
@@ -147,7 +148,7 @@ const schema = {
           [
             Type.Object(
               {
-                instance: Type.String({ description: 'host and port of the process' }),
+                host: Type.String({ description: 'host and port of the process' }),
                 since: timeField('since when it runs the jobs'),
                 seen_at: timeField('when it has last said so'),
                 runs: Type.Boolean({ description: 'false: it has been silent since, and nobody runs jobs' }),

@@ -3,11 +3,11 @@
  * pace, and virtual time. What stands for the jobs is small: it counts late clicks, in restatements that say what was
  * before and what is after, as the real ones do. The seed decides traffic, delays, faults, and who is killed or paused.
  */
+import type { JobRunnerRow } from '../../aggregator/job-records.ts';
 import { pause } from '../../infra/pause.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { openJobLog } from '../../query-api/jobs/job-log.ts';
 import { openLease } from '../../query-api/jobs/lease.ts';
-import type { JobRunner } from '../../query-api/jobs/runner-store.ts';
 import { beginTerm, type Term } from '../../query-api/jobs/term.ts';
 import { type CommittedTransaction, FakeBroker } from './fake-broker.ts';
 import { fakeKafka, type Network } from './fake-kafka.ts';
@@ -47,16 +47,15 @@ interface Line {
 
 /** What the tables show: a prefix of the log. */
 class View {
-  runner: JobRunner | undefined;
+  runner: JobRunnerRow | undefined;
   count = 0;
   readonly counted = new Set<number>();
   readonly jobs = new Set<string>();
 
   apply({ kind, row }: Line): void {
     if (kind === 'job-runner') {
-      const { since, instance, seen_at } = row as { since: number; instance: string; seen_at: number };
-      const latest = this.runner ?? { since: 0, instance: '', seenAt: 0 };
-      if (since >= latest.since) this.runner = { since, instance, seenAt: seen_at };
+      const said = row as JobRunnerRow;
+      if (said.since >= (this.runner?.since ?? 0)) this.runner = said;
     } else if (kind === 'restatement') {
       const { after, clicks } = row as Restated;
       this.count = after;
@@ -127,7 +126,7 @@ export class JobsWorld {
     for (const runner of this.runners) runner.start();
     this.#every('broker expires', second, second, () => this.broker.expire());
     this.#every('sink', 20, 400, () => this.#follow());
-    this.#every('late clicks', 300, 4 * second, () => weather.isCalm || (this.#arrived += random.between(1, 3)));
+    this.#every('late clicks', 300, 4 * second, () => this.#arrive());
     this.#every('disturbance', second, 12 * second, () => weather.isCalm || this.#disturb());
     await time.run(start + random.between(60, 240) * second, () => this.violation !== undefined);
     weather.isCalm = true;
@@ -146,12 +145,16 @@ export class JobsWorld {
     };
   }
 
+  #arrive(): void {
+    if (!this.weather.isCalm) this.#arrived += this.random.between(1, 3);
+  }
+
   #disturb(): void {
     const { random, weather } = this;
     const which = random.pick(['crash', 'crash', 'pause', 'pause', 'stop', 'rebalance', 'sink away'] as const);
     weather.hit(`disturbance: ${which}`);
     const runner = random.pick(this.runners);
-    if (which === 'rebalance') this.broker.rebalance(names.jobRunnerGroup);
+    if (which === 'rebalance') this.broker.rebalance(names.jobRunner);
     else if (which === 'sink away') this.#sinkAwayUntil = this.time.now + random.between(1, 30) * second;
     else runner[which]();
   }
@@ -205,10 +208,7 @@ export class JobsWorld {
     return await openLease({
       ...{ kafka, names, sessionTimeoutMs, log, onCrash },
       beginTerm: over =>
-        beginTerm(
-          { openLog: () => openJobLog(kafka, names), runners, instance: name, now: () => this.time.now },
-          over,
-        ),
+        beginTerm({ openLog: () => openJobLog(kafka, names), runners, host: name, now: () => this.time.now }, over),
       work: term => this.#work(name, network, term),
     });
   }

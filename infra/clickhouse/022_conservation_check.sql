@@ -1,16 +1,3 @@
--- Who runs the jobs: one row a term of office, said again every half minute while it lasts. That the latest term is shown tells its runner that all
--- that former ones have committed is shown, too.
--- Engine: ReplacingMergeTree(seen_at); key: (since, instance). A repeated row says the same, a stale one loses.
-CREATE TABLE IF NOT EXISTS job_runner
-(
-    since    DateTime64(3, 'UTC') COMMENT 'greater than that of any term before',
-    instance String COMMENT 'host and port of the process',
-    seen_at  DateTime64(3, 'UTC') COMMENT 'it has said then that it is there'
-)
-ENGINE = ReplacingMergeTree(seen_at)
-ORDER BY (since, instance)
-TTL toDateTime(seen_at) + INTERVAL 400 DAY;
-
 -- What each comparison of rows with counters, and of raw clicks with counts, has found: the latest is what GET /v1/status tells.
 -- Engine: ReplacingMergeTree; key: at. Only one process compares at a time, and a repeated row says the same.
 CREATE TABLE IF NOT EXISTS conservation_check

@@ -1,0 +1,42 @@
+/** How who runs the jobs writes, and sees to it that he reads what he has written. */
+import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { settingsOf } from '../read-settings.ts';
+import { untilVisible } from '../until-visible.ts';
+import type { Job } from './job.ts';
+import type { JobEntry, JobLog } from './job-log.ts';
+import { jobRowOf } from './job-store.ts';
+
+export interface JobWriter {
+  /** The job as it stands now, and what it says besides: visible together, in this order, or never. @throws Fenced */
+  save(job: Job, said?: readonly JobEntry[]): Promise<void>;
+  /**
+   * Resolves once ClickHouse shows all that was saved here. The row of the job that was saved last is enough: it stands behind
+   * everything else, and a sink inserts in the order of the log (aggregator/job-records.ts).
+   * @throws Retryable
+   */
+  caughtUp(): Promise<void>;
+}
+
+export function createJobWriter(log: JobLog, clickhouse: Pick<ClickHouse, 'query'>, waitMs = 20_000): JobWriter {
+  let last: Pick<Job, 'id' | 'seq'> | undefined;
+  return {
+    async save(job, said = []) {
+      await log.write([...said, { kind: 'job', rows: [jobRowOf(job)] }]);
+      last = job;
+    },
+    async caughtUp() {
+      if (last === undefined) return;
+      const { id, seq } = last;
+      await untilVisible(`job ${id}`, waitMs, async () => {
+        const [row] = await clickhouse.query<{ newest: number }>(
+          `SELECT max(seq) AS newest FROM replay_job WHERE id = {id:String} ${settingsOf(1, timeoutMs)}`,
+          { id },
+        );
+        return (row?.newest ?? 0) >= seq;
+      });
+      if (last?.id === id && last.seq === seq) last = undefined;
+    },
+  };
+}
+
+const timeoutMs = 5_000;
