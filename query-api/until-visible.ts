@@ -2,8 +2,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Retryable } from '../infra/errors.ts';
 
+export interface Patience {
+  readonly withinMs: number;
+  readonly pollMs?: number;
+}
+
 /** @throws Retryable after `withinMs`, or where ClickHouse does not answer */
-export async function untilVisible(what: string, withinMs: number, isVisible: () => Promise<boolean>): Promise<void> {
+export async function untilVisible(
+  what: string,
+  { withinMs, pollMs = 50 }: Patience,
+  isVisible: () => Promise<boolean>,
+): Promise<void> {
   const until = performance.now() + withinMs;
   while (!(await isVisible())) {
     if (performance.now() >= until)
@@ -11,5 +20,3 @@ export async function untilVisible(what: string, withinMs: number, isVisible: ()
     await sleep(pollMs);
   }
 }
-
-const pollMs = 50;

@@ -41,7 +41,7 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs, requests 
   /** Who asks by it next gets what he has put, whichever query API he asks. @throws Retryable */
   const change = async (row: ChangedFilter) => {
     await requests.append('filter', [{ ...row, logged: 1 }]);
-    await untilVisible(`filter ${row.id}`, visibleWithinMs, async () => {
+    await untilVisible(`filter ${row.id}`, { withinMs: 5_000 }, async () => {
       const found = await current(row.id);
       return (
         found !== undefined &&
@@ -89,8 +89,6 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs, requests 
     },
   };
 }
-
-const visibleWithinMs = 5_000;
 
 /** `seq` it gets from its place in the log. */
 type ChangedFilter = Omit<FilterRow, 'seq'>;

@@ -7,7 +7,7 @@ import { hostname } from 'node:os';
 import type { JobRunnerRow } from '../../aggregator/job-records.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { settingsOf } from '../read-settings.ts';
-import { untilVisible } from '../until-visible.ts';
+import { type Patience, untilVisible } from '../until-visible.ts';
 import type { JobLog } from './job-log.ts';
 
 /** @throws Fenced, Retryable */
@@ -15,10 +15,11 @@ export async function beginTerm(
   jobLog: JobLog,
   clickhouse: Pick<ClickHouse, 'query'>,
   now: () => number,
+  patience: Patience = { withinMs: 20_000 },
 ): Promise<void> {
   const row: JobRunnerRow = { since: now(), instance: randomUUID(), host: hostname() };
   await jobLog.write([{ kind: 'job-runner', rows: [row] }]);
-  await untilVisible('the term of office', waitMs, async () => {
+  await untilVisible('the term of office', patience, async () => {
     const found = await clickhouse.query(
       `SELECT instance FROM job_runner WHERE instance = {instance:String} LIMIT 1 ${settingsOf(1, timeoutMs)}`,
       { instance: row.instance },
@@ -27,5 +28,4 @@ export async function beginTerm(
   });
 }
 
-const waitMs = 20_000;
 const timeoutMs = 5_000;

@@ -35,6 +35,7 @@ function world(given: Partial<JobLoopDeps> = {}, stepMs = 5) {
   const done: { id: string; minute: number }[] = [];
   const store = {
     save: async (job: Job) => void jobs.set(job.id, job),
+    caughtUp: async () => undefined,
     get: async (id: string) => jobs.get(id),
     open: async () => [...jobs.values()].filter(({ state }) => state === 'queued' || state === 'running'),
     cancelled: async (ids: readonly string[]) => new Set(ids.filter(id => cancelled.has(id))),
@@ -120,6 +121,7 @@ describe('the loop of jobs', () => {
     const loop = createJobLoop({
       store: {
         save: async job => void w.jobs.set(job.id, job),
+        caughtUp: async () => undefined,
         get: async id => w.jobs.get(id),
         open: async () => [...w.jobs.values()].filter(({ state }) => state === 'queued' || state === 'running'),
         cancelled: async () => new Set(),
