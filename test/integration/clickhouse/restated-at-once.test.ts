@@ -104,7 +104,11 @@ interface Seen {
   readonly state: string;
 }
 
-const get = async (url: string) => (await http.inject(url)).json();
+const get = async (url: string) => {
+  const { statusCode, body } = await http.inject(url);
+  if (statusCode !== 200) throw new Error(`${url}: ${statusCode} ${body}`);
+  return JSON.parse(body);
+};
 const minute = `from=${start}&to=${start + minuteMs}`;
 const bothMinutes = `from=${start}&to=${start + 2 * minuteMs}`;
 
