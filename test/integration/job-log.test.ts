@@ -190,7 +190,7 @@ describe('what people ask for', () => {
     await sink.stop();
     const filters = createFilterStore(clickhouse, { timeoutMs: 9_000, requests });
     await expect(filters.put('late', { countries: { in: ['KR'] } }, 7)).rejects.toThrow(
-      'filter late is in the log, and not in ClickHouse after 5000 ms: is a sink running?',
+      'id "late": what you have asked for is written, and not to be seen yet: ask for the same again, which does no harm',
     );
     sink = await startSink(server);
     await eventually('filter', async () => (await filters.get('late'))?.definition);
