@@ -64,10 +64,11 @@ export const jobRecordFormats: Readonly<Record<string, readonly number[]>> = Obj
 /**
  * `seq` of a stored filter that stands in the log at `offset`: of two changes the later in the log holds, in every table that
  * is filled from it, whatever the clocks of those who wrote them. Compaction keeps the same one. More than any `seq` of
- * before, which were times.
+ * before, which were times; and between two there is room for those that a release of before gives when it has come back,
+ * each one more than the last. Exact as a number up to 100 billion changes.
  */
 export function filterSeqAt(offset: number): number {
-  return 2 ** 50 + offset;
+  return 2 ** 50 + offset * 2 ** 16;
 }
 
 /** A row of table `job_runner`: a process has begun to run the jobs, or runs them still. */

@@ -6,7 +6,7 @@
  * its beginning.
  *
  * `job-results` and `seals` are written by whoever runs the jobs, in his transactions, and by nobody else. What people ask
- * for cannot stand there, as any process may write it at any time: jobs and their cancellations in `job-requests` (whose
+ * for cannot stand there, as it has many writers: jobs and their cancellations in `job-requests` (whose
  * partition is also what the runners share out among themselves: who has it runs the jobs), `filters`, and differences
  * written off in `write-offs`. Where records have keys, the last of a key is kept for ever.
  */

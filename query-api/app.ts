@@ -267,7 +267,7 @@ function asUnavailable(error: unknown): unknown {
       5,
     );
   }
-  return new Problem(503, 'unavailable', 'the database cannot answer at the moment: try again', {}, 1);
+  return new Problem(503, 'unavailable', 'the database, or the log, cannot answer at the moment: try again', {}, 1);
 }
 
 async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: QueryApiConfig): Promise<void> {

@@ -3,6 +3,8 @@
  * same time (aggregator/job-records.ts).
  */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { Retryable } from '../../infra/errors.ts';
+import { Problem } from '../../infra/http.ts';
 import { settingsOf } from '../read-settings.ts';
 import type { RequestLog } from '../request-log.ts';
 import { untilVisible } from '../until-visible.ts';
@@ -38,19 +40,26 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs, requests 
       { ...params, limit },
     );
   const current = async (id: string) => (await rows('id = {id:String}', 1, { id }))[0];
-  /** Who asks by it next gets what he has put, whichever query API he asks. @throws Retryable */
+  /** Who asks by it next gets what he has put, whichever query API he asks. @throws Retryable, Problem */
   const change = async (row: ChangedFilter) => {
     await requests.append('filter', [{ ...row, logged: 1 }]);
-    await untilVisible(`filter ${row.id}`, visibleWithinMs, async () => {
-      const found = await current(row.id);
-      return (
-        found !== undefined &&
-        found.updated_at === row.updated_at &&
-        found.deleted === row.deleted &&
-        found.definition === row.definition
-      );
+    await shown(row).catch(error => {
+      if (!(error instanceof Retryable)) throw error;
+      const doing = `id "${row.id}": what you have asked for is written, and not to be seen yet`;
+      throw new Problem(503, 'unavailable', `${doing}: ask for the same again, which does no harm`, {}, 1);
     });
   };
+  const shown = ({ id, definition, deleted, updated_at }: ChangedFilter) =>
+    untilVisible(`filter ${id}`, { withinMs: 5_000 }, async () => {
+      // Without FINAL: somebody else's may have replaced it already.
+      const found = await clickhouse.query(
+        `SELECT id FROM stored_filter WHERE id = {id:String} AND definition = {definition:String}
+           AND deleted = {deleted:UInt8} AND updated_at = fromUnixTimestamp64Milli({updated_at:Int64}, 'UTC') LIMIT 1
+         ${settingsOf(1, timeoutMs)}`,
+        { id, definition, deleted, updated_at },
+      );
+      return found.length > 0;
+    });
   return {
     async get(id: string): Promise<StoredFilter | undefined> {
       const row = await current(id);
@@ -70,7 +79,7 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs, requests 
       return row?.n ?? 0;
     },
 
-    /** @throws Retryable: it may be there all the same, or come; to put it again does no harm */
+    /** @throws Retryable, Problem: it may be there all the same, or come; to put it again does no harm */
     async put(id: string, definition: FilterDefinition, at: number): Promise<StoredFilter> {
       const before = await current(id);
       const createdAt = before?.deleted === 0 ? before.created_at : at;
@@ -79,7 +88,7 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs, requests 
       return { id, definition, createdAt, updatedAt: at };
     },
 
-    /** What it was; undefined: there was none. @throws Retryable likewise */
+    /** What it was; undefined: there was none. @throws Retryable, Problem likewise */
     async remove(id: string, at: number): Promise<StoredFilter | undefined> {
       const before = await current(id);
       if (before?.deleted !== 0) return undefined;
@@ -89,8 +98,6 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs, requests 
     },
   };
 }
-
-const visibleWithinMs = 5_000;
 
 /** `seq` it gets from its place in the log. */
 type ChangedFilter = Omit<FilterRow, 'seq'>;

@@ -49,7 +49,7 @@ async function takeOver(
       { limit: pageRows },
     );
     await write(rows);
-    await untilVisible(`what was in ${table}`, waitMs, async () => (await left()) <= before - rows.length);
+    await untilVisible(`what was in ${table}`, patience, async () => (await left()) <= before - rows.length);
     log.info({ table, rows: rows.length }, 'rows of before are in the log now');
   }
 }
@@ -101,7 +101,7 @@ async function settle({ clickhouse, jobLog, log }: FormerRowsDeps): Promise<void
       );
     };
     const before = await unsettled();
-    await untilVisible('a restatement', waitMs, async () => {
+    await untilVisible('a restatement', patience, async () => {
       const now = await unsettled();
       return now === 0 || now <= before - minutes.length;
     });
@@ -119,7 +119,7 @@ interface UnsettledMinute {
 
 const minutesAtOnce = 20;
 const timeoutMs = 60_000;
-const waitMs = 20_000;
+const patience = { withinMs: 20_000 };
 
 async function countOf(
   clickhouse: Pick<ClickHouse, 'query'>,

@@ -1,7 +1,7 @@
 /** Jobs, and their cancellations, as people ask for them: into the log, then wait a moment until everybody can see them. */
 import { Retryable } from '../../infra/errors.ts';
 import type { RequestLog } from '../request-log.ts';
-import { untilVisible } from '../until-visible.ts';
+import { type Patience, untilVisible } from '../until-visible.ts';
 import type { Job } from './job.ts';
 import { type JobStore, jobRowOf } from './job-store.ts';
 
@@ -15,12 +15,12 @@ export interface JobRequests {
 export function createJobRequests(
   requests: RequestLog,
   store: Pick<JobStore, 'get' | 'cancelled'>,
-  waitMs = 5_000,
+  patience: Patience = { withinMs: 5_000 },
 ): JobRequests {
   /** What is in the log comes, sooner or later; to ask once more would make a second job. */
   const shown = async (what: string, isVisible: () => Promise<boolean>) => {
     try {
-      await untilVisible(what, waitMs, isVisible);
+      await untilVisible(what, patience, isVisible);
     } catch (error) {
       if (!(error instanceof Retryable)) throw error;
     }

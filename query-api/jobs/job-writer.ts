@@ -1,7 +1,7 @@
 /** How who runs the jobs writes, and sees to it that he reads what he has written. */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { settingsOf } from '../read-settings.ts';
-import { untilVisible } from '../until-visible.ts';
+import { type Patience, untilVisible } from '../until-visible.ts';
 import type { Job } from './job.ts';
 import type { JobEntry, JobLog } from './job-log.ts';
 import { jobRowOf } from './job-store.ts';
@@ -17,7 +17,11 @@ export interface JobWriter {
   caughtUp(): Promise<void>;
 }
 
-export function createJobWriter(log: JobLog, clickhouse: Pick<ClickHouse, 'query'>, waitMs = 20_000): JobWriter {
+export function createJobWriter(
+  log: JobLog,
+  clickhouse: Pick<ClickHouse, 'query'>,
+  patience = sinkPatience,
+): JobWriter {
   let last: Pick<Job, 'id' | 'seq'> | undefined;
   return {
     async save(job, said = []) {
@@ -27,7 +31,7 @@ export function createJobWriter(log: JobLog, clickhouse: Pick<ClickHouse, 'query
     async caughtUp() {
       if (last === undefined) return;
       const { id, seq } = last;
-      await untilVisible(`job ${id}`, waitMs, async () => {
+      await untilVisible(`job ${id}`, patience, async () => {
         const [row] = await clickhouse.query<{ newest: number }>(
           `SELECT max(seq) AS newest FROM replay_job WHERE id = {id:String} ${settingsOf(1, timeoutMs)}`,
           { id },
@@ -39,4 +43,6 @@ export function createJobWriter(log: JobLog, clickhouse: Pick<ClickHouse, 'query
   };
 }
 
+/** As long as a sink may need to come back. */
+const sinkPatience: Patience = { withinMs: 20_000 };
 const timeoutMs = 5_000;

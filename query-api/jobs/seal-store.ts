@@ -66,7 +66,7 @@ export function createSealStore({ clickhouse, jobLog, now }: SealStoreDeps) {
       await jobLog.write([{ kind: 'seal', rows: seals.map(seal => ({ ...seal, at, logged: 1 })) }]);
       const saved = `uniqExact(source, partition, since) AS n FROM conservation_seal
         WHERE at = fromUnixTimestamp64Milli(toInt64(${integer(at)}), 'UTC')`;
-      await untilVisible('a seal', waitMs, async () => (await one(saved)) >= seals.length);
+      await untilVisible('a seal', { withinMs: 20_000 }, async () => (await one(saved)) >= seals.length);
     },
 
     /** The stretch that was looked at longest ago, of those whose rows are kept: an hour of all partitions, or offsets of one. */
@@ -90,4 +90,3 @@ export function createSealStore({ clickhouse, jobLog, now }: SealStoreDeps) {
 }
 
 const timeoutMs = 20_000;
-const waitMs = 20_000;

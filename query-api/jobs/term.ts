@@ -16,22 +16,25 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { JobRunnerRow } from '../../aggregator/job-records.ts';
-import { Fenced, Retryable } from '../../infra/errors.ts';
+import { Fenced } from '../../infra/errors.ts';
 import { pause } from '../../infra/pause.ts';
+import { type Patience, untilVisible } from '../until-visible.ts';
 import type { JobEntry, JobLog, OpenedJobLog } from './job-log.ts';
 import type { RunnerStore } from './runner-store.ts';
 
-export interface TermDeps {
-  /** Fences all earlier ones. */
-  readonly openLog: () => Promise<OpenedJobLog>;
+export interface AnnounceDeps {
   readonly runners: Pick<RunnerStore, 'latest'>;
   /** Host and port of this process, for people. */
   readonly host: string;
   /** Epoch ms. */
   readonly now: () => number;
+  readonly patience?: Patience;
+}
+
+export interface TermDeps extends AnnounceDeps {
+  /** Fences all earlier ones. */
+  readonly openLog: () => Promise<OpenedJobLog>;
   readonly renewMs?: number;
-  /** For what is announced to become visible. */
-  readonly patienceMs?: number;
 }
 
 export interface Term extends AsyncDisposable {
@@ -49,7 +52,7 @@ export interface Term extends AsyncDisposable {
 export async function beginTerm(deps: TermDeps, over: AbortSignal): Promise<Term> {
   await using opening = new AsyncDisposableStack();
   const log = opening.use(await deps.openLog());
-  const row = await announce(log, deps, over);
+  const row = await announceTerm(log, deps, over);
   const failed = new AbortController();
   const ended = AbortSignal.any([over, failed.signal]);
   const write = async (entries: readonly JobEntry[]) => {
@@ -75,37 +78,28 @@ export async function beginTerm(deps: TermDeps, over: AbortSignal): Promise<Term
   };
 }
 
-/** Resolves once ClickHouse shows this term as the latest: with that, all that former ones have committed. */
-async function announce(log: JobLog, deps: TermDeps, over: AbortSignal): Promise<JobRunnerRow> {
-  const { runners, host, now, patienceMs = 20_000 } = deps;
-  for (;;) {
-    // A clock may be behind that of a former runner; and of that one's term, this may not know yet.
-    const since = Math.max(now(), ((await runners.latest())?.since ?? 0) + 1);
-    const row = { since, instance: randomUUID(), host, seen_at: now() };
-    await log.write([{ kind: 'job-runner', rows: [row] }]);
-    const shown = await untilShown(since, deps, over, performance.now() + patienceMs);
-    if (shown.instance === row.instance) return row;
-  }
-}
-
-async function untilShown(
-  since: number,
-  { runners }: TermDeps,
-  over: AbortSignal,
-  until: number,
+/**
+ * Resolves once ClickHouse shows this term as the latest: with that, all that former ones have committed.
+ * @throws Fenced, Retryable
+ */
+export async function announceTerm(
+  log: JobLog,
+  { runners, host, now, patience = { withinMs: 20_000 } }: AnnounceDeps,
+  over?: AbortSignal,
 ): Promise<JobRunnerRow> {
   for (;;) {
-    over.throwIfAborted();
-    const latest = await runners.latest();
-    if (latest !== undefined && latest.since >= since) return latest;
-    if (performance.now() > until) {
-      throw new Retryable('ClickHouse does not show the term that was announced in topic job-results: see the sink');
-    }
-    await pause(pollMs, over);
+    let latest = await runners.latest();
+    // A clock may be behind that of a former runner; and of that one's term, this may not know yet.
+    const row = { since: Math.max(now(), (latest?.since ?? 0) + 1), instance: randomUUID(), host, seen_at: now() };
+    await log.write([{ kind: 'job-runner', rows: [row] }]);
+    await untilVisible('the term of office', patience, async () => {
+      over?.throwIfAborted();
+      latest = await runners.latest();
+      return (latest?.since ?? 0) >= row.since;
+    });
+    if (latest?.instance === row.instance) return row;
   }
 }
-
-const pollMs = 50;
 
 interface Renewed extends TermDeps {
   readonly row: JobRunnerRow;

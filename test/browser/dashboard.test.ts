@@ -20,6 +20,7 @@ import {
   progressRows,
   traced,
 } from '../support/dashboard-data.ts';
+import { logInto } from '../support/log-into.ts';
 import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 import { desktop, isTour, phone, type Visitor, visit } from '../support/visitor.ts';
 import { eventually } from '../support/wait.ts';
@@ -57,7 +58,14 @@ beforeAll(async () => {
     rawPositions: async () => offsets(1_000),
     sinkPositions: async () => [],
   };
-  const deps = { config: loadConfig(QueryApiConfig, {}), clickhouse, log, now: Date.now, pipeline };
+  const deps = {
+    config: loadConfig(QueryApiConfig, {}),
+    clickhouse,
+    log,
+    now: Date.now,
+    pipeline,
+    ...logInto(clickhouse),
+  };
   const http: Http = await buildQueryApi({ ...deps, rowsChecked: () => rowsChecked });
   stack.defer(() => http.close());
   stack.use(openJobs(deps));

@@ -24,7 +24,8 @@ const task = 'aggregator/task.ts';
 const writer = 'infra/kafka/transactional-producer.ts';
 const inserter = 'aggregator/sink/batch-inserter.ts';
 const clickLog = 'ingest/click-log.ts';
-const changes = 'query-api/jobs/apply-changes.ts';
+const jobWriter = 'query-api/jobs/job-writer.ts';
+const saving = "await log.write([...said, { kind: 'job', rows: [jobRowOf(job)] }]);";
 
 export const stepPoints: readonly StepPoint[] = [
   before('ingest: before produce', clickLog, 'batch = this.#buffer.take(number);'),
@@ -33,7 +34,11 @@ export const stepPoints: readonly StepPoint[] = [
 
   before('aggregator: assigned', 'aggregator/task-group.ts', 'const mine = new Set(assigned.get(topic) ?? []);'),
   before('aggregator: before fence', task, 'this.#writer = await this.#ports.openWriter();'),
-  before('aggregator: in the fence', writer, 'return producerOf(requests, { transactionalId, ...identity });'),
+  before(
+    'aggregator: in the fence',
+    writer,
+    'return producerOf(requests, { transactionalId, ...identity }, limits.patienceMs);',
+  ),
   after('aggregator: fenced, nothing fetched', task, 'this.#writer = await this.#ports.openWriter();'),
   after(
     'aggregator: fetched, nothing read',
@@ -69,11 +74,9 @@ export const stepPoints: readonly StepPoint[] = [
   before('sink: inserted, offset not committed', inserter, 'await commitAll(taken);'),
   after('sink: offset committed', inserter, 'await commitAll(taken);'),
 
-  before('restatement: nothing written', changes, "await insertRows(clickhouse, 'restatement', rows);"),
-  before('restatement: told, not visible', changes, "await insertRows(clickhouse, 'recounted_minute', visible);"),
-  after('restatement: visible, not settled', changes, "await insertRows(clickhouse, 'recounted_minute', visible);"),
-  before('restatement: visible, not copied', changes, 'await clickhouse.command('),
-  before('restatement: copied, not settled', changes, 'await sayThatSettled(clickhouse, minutes);'),
+  before('restatement: nothing said', jobWriter, saving),
+  during('restatement: in the transaction', jobWriter, saving),
+  after('restatement: committed, not noted', jobWriter, saving),
 ];
 
 export function stepPointNamed(name: string): StepPoint {

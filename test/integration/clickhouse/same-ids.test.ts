@@ -9,6 +9,7 @@ import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { openJobs } from '../../../query-api/jobs/open-jobs.ts';
 import { click } from '../../support/clicks.ts';
+import { logInto, type TestLog } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
 
@@ -21,6 +22,7 @@ const jobTables = ['replay_job', 'replay_diff', 'minute_recount'];
 
 let engine: TemporaryClickHouse;
 let http: Http;
+let toLog: TestLog;
 let jobs: AsyncDisposable | undefined;
 const pipeline = {
   endOffsets: async () => new Map([[0, 100]]),
@@ -33,8 +35,11 @@ beforeAll(async () => {
   await migrate(engine.clickhouse, log);
   await engine.clickhouse.command('SYSTEM STOP MERGES');
   const config = loadConfig(QueryApiConfig, {});
+  toLog = logInto(engine.clickhouse);
   const routing = async () => ({ rules: [], partitionRules: [] });
-  http = await buildQueryApi({ config, clickhouse: engine.clickhouse, log, now: Date.now, pipeline, routing });
+  const { requests } = toLog;
+  const deps = { clickhouse: engine.clickhouse, log, now: Date.now, pipeline, routing, requests };
+  http = await buildQueryApi({ config, ...deps });
 });
 beforeEach(async () => {
   for (const table of [...tables, ...jobTables]) await engine.clickhouse.command(`TRUNCATE TABLE ${table}`);
@@ -86,7 +91,7 @@ async function call(method: 'GET' | 'POST', url: string, payload?: object) {
 async function run(path: 'replays' | 'reconciliations', more: object = {}) {
   jobs ??= openJobs({
     ...{ config: loadConfig(QueryApiConfig, {}), clickhouse: engine.clickhouse, pipeline },
-    ...{ now: Date.now, log },
+    ...{ now: Date.now, log, ...toLog },
   });
   const { body } = await call('POST', `/v1/${path}`, { from: start, to: end, ...more });
   return await eventually(
