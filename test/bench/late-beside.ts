@@ -12,6 +12,7 @@ import { migrate } from '../../infra/migrate.ts';
 import { formatLine } from '../../ingest/click.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
+import { JobsConfig } from '../../query-api/jobs/config.ts';
 import { openJobs } from '../../query-api/jobs/open-jobs.ts';
 import { click } from '../support/clicks.ts';
 import { logInto } from '../support/log-into.ts';
@@ -48,7 +49,15 @@ const begunAt = Date.now();
 const range = { from: day, to: day + dayMs };
 for (let i = 0; i < Number(values.replays); i++) await post('/v1/replays', range);
 const reconciliation = await post('/v1/reconciliations', range);
-const jobs = openJobs({ config, clickhouse, jobLog, requests, pipeline, now: Date.now, log });
+const jobs = openJobs({
+  config: loadConfig(JobsConfig, {}),
+  clickhouse,
+  jobLog,
+  requests,
+  pipeline,
+  now: Date.now,
+  log,
+});
 await sleep(3_000);
 for (let round = 0; round < Number(values.late); round++) {
   const minute = day - 2 * dayMs + round * minuteMs;

@@ -12,6 +12,7 @@ import { migrate } from '../../../infra/migrate.ts';
 import { type Click, formatLine, partitionOf } from '../../../ingest/click.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
+import { JobsConfig } from '../../../query-api/jobs/config.ts';
 import { newJob } from '../../../query-api/jobs/job.ts';
 import { createLateMinutes } from '../../../query-api/jobs/late-minutes.ts';
 import { type JobsDeps, openJobs } from '../../../query-api/jobs/open-jobs.ts';
@@ -118,7 +119,7 @@ async function final(until: number): Promise<void> {
 }
 
 function startJobs(env: Record<string, string> = {}, pace: JobsDeps['pace'] = {}): void {
-  const config = loadConfig(QueryApiConfig, env);
+  const config = loadConfig(JobsConfig, env);
   jobs = openJobs({ config, clickhouse: engine.clickhouse, ...toLog, pipeline, now: Date.now, log, pace });
 }
 

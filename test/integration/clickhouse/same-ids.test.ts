@@ -7,6 +7,7 @@ import { migrate } from '../../../infra/migrate.ts';
 import { type Click, formatLine } from '../../../ingest/click.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
+import { JobsConfig } from '../../../query-api/jobs/config.ts';
 import { openJobs } from '../../../query-api/jobs/open-jobs.ts';
 import { click } from '../../support/clicks.ts';
 import { logInto, type TestLog } from '../../support/log-into.ts';
@@ -90,7 +91,7 @@ async function call(method: 'GET' | 'POST', url: string, payload?: object) {
 /** Posts the job, and resolves to how it ended. */
 async function run(path: 'replays' | 'reconciliations', more: object = {}) {
   jobs ??= openJobs({
-    ...{ config: loadConfig(QueryApiConfig, {}), clickhouse: engine.clickhouse, pipeline },
+    ...{ config: loadConfig(JobsConfig, {}), clickhouse: engine.clickhouse, pipeline },
     ...{ now: Date.now, log, ...toLog },
   });
   const { body } = await call('POST', `/v1/${path}`, { from: start, to: end, ...more });
