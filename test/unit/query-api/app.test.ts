@@ -11,6 +11,7 @@ import { GrowthRefused } from '../../../ingest/hot-ads/grow-partitions.ts';
 import { buildQueryApi, type QueryApiDeps } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import type { Progress } from '../../../query-api/queries.ts';
+import { logInto } from '../../support/log-into.ts';
 
 const now = Date.parse('2025-11-22T08:26:40.123Z');
 const minute = 'from=2025-11-22T08:00:00Z&to=2025-11-22T08:01:00Z';
@@ -350,9 +351,12 @@ describe('DELETE /v1/replays/{id}', () => {
       {
         clickhouse: {
           ...clickhouse,
-          query: async <T>(sql: string) => (sql.includes('replay_job') ? [row] : []) as T[],
-          insert: async table => void written.push(table),
+          query: async <T>(sql: string) => {
+            if (sql.includes('replay_cancellation')) return written.map(() => ({ job: id })) as T[];
+            return (sql.includes('replay_job') ? [row] : []) as T[];
+          },
         },
+        requests: logInto({ insert: async table => void written.push(table) }).requests,
       },
     );
     const { statusCode, body } = await running.inject({ method: 'DELETE', url: `/v1/replays/${id}` });
