@@ -15,6 +15,8 @@ export interface VictimOptions {
   readonly main: string;
   readonly port: number;
   readonly env: Readonly<Record<string, string>>;
+  /** Of a SIGSTOP; left out: `zombieMs`. */
+  readonly stoppedMs?: number;
   /** For the step-points' messages. */
   readonly scratch: string;
   /** The fault of the next life; undefined: none. */
@@ -187,7 +189,7 @@ class Child implements Victim {
     if (hasHit()) {
       onHit(plan);
       if (plan.action === 'stop') {
-        await Promise.race([sleep(zombieMs), exited]);
+        await Promise.race([sleep(this.#options.stoppedMs ?? zombieMs), exited]);
         child.kill('SIGCONT');
       }
       if (plan.action !== 'kill') await Promise.race([sleep(aftermathMs), exited]);
@@ -210,6 +212,7 @@ async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Pro
 
 function portKeyOf(main: string): string {
   if (main.startsWith('ingest/')) return 'INGEST_PORT';
+  if (main.startsWith('query-api/jobs/')) return 'JOBS_PORT';
   return main.startsWith('aggregator/') ? 'AGGREGATOR_PORT' : 'QUERY_API_PORT';
 }
 
