@@ -103,6 +103,7 @@ export async function openLease(deps: LeaseDeps): Promise<Lease> {
 }
 
 const office = 0;
+const askAgainMs = 500;
 
 /** The time from one assignment to its revocation: a term, or several that follow each other. */
 interface Tenure {
@@ -114,8 +115,11 @@ interface Tenure {
 function openTenure({ beginTerm, work, log, pauseMs = 3_000 }: LeaseDeps, confirm: () => Promise<void>): Tenure {
   const over = new AbortController();
   let trouble: string | undefined = 'it has just got it';
+  let isConfirmed = false;
   const serve = async () => {
+    isConfirmed = false;
     await confirm();
+    isConfirmed = true;
     await using term = await beginTerm(over.signal);
     await using _work = work(term);
     trouble = undefined;
@@ -136,8 +140,8 @@ function openTenure({ beginTerm, work, log, pauseMs = 3_000 }: LeaseDeps, confir
         trouble = messageOf(error);
         log.warn({ why: trouble }, 'no term of the job runner: another is to begin');
       }
-      // Long enough to hear by a heartbeat that the office is another's.
-      await pause(pauseMs, over.signal);
+      // Who has fenced waits long enough to hear by a heartbeat that the office is another's; to ask costs nobody anything.
+      await pause(isConfirmed ? pauseMs : askAgainMs, over.signal);
     }
   };
   return {

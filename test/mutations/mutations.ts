@@ -1427,6 +1427,69 @@ export const mutations: readonly Mutation[] = [
     ],
     unit: 'test/unit/ingest/fair-turns.test.ts',
   },
+  {
+    name: 'lease-without-fence',
+    bug: 'job runners have a transactional id each: one that was paused goes on writing beside its successor',
+    file: 'query-api/jobs/job-log.ts',
+    edits: [
+      [
+        'await openTransactionalProducer(kafka, names.jobRunner, limits)',
+        'await openTransactionalProducer(kafka, names.jobRunner + Math.random(), limits)',
+      ],
+    ],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'job-runner-reads-before-it-fences',
+    bug: 'a term reads before it has fenced the runner before it, whose commit may still come: a click is restated twice',
+    file: 'query-api/jobs/term.ts',
+    edits: [
+      [
+        'const log = opening.use(await deps.openLog());\n  const row = await announceTerm(log, deps, over);',
+        `const row = { since: deps.now(), instance: randomUUID(), host: deps.host, seen_at: deps.now() };
+  const fence = async () => {
+    const opened = await deps.openLog();
+    await opened.write([{ kind: 'job-runner', rows: [row] }]);
+    return opened;
+  };
+  let fenced: Promise<OpenedJobLog> | undefined;
+  const log = opening.use({
+    write: async (entries: readonly JobEntry[]) => (await (fenced ??= fence())).write(entries),
+    [Symbol.asyncDispose]: async () => (await fenced)?.[Symbol.asyncDispose](),
+  });`,
+      ],
+    ],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'term-reads-before-it-is-shown',
+    bug: 'a term begins once it is announced, before ClickHouse shows what runners before have committed',
+    file: 'query-api/jobs/term.ts',
+    edits: [
+      ['return (latest?.since ?? 0) >= row.since;', 'return true;'],
+      ['if (latest?.instance === row.instance) return row;', 'return row;'],
+    ],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'job-done-before-its-results-are-committed',
+    bug: 'what a job says is written in transactions of its own, its end first: a kill in between leaves clicks uncounted',
+    file: 'query-api/jobs/job-log.ts',
+    edits: [
+      [
+        'before.then(() => producer.commit({ sends }));',
+        'before.then(async () => { for (const entry of [...entries].reverse()) await producer.commit({ sends: transactionSends([entry], names) }); });',
+      ],
+    ],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'fenced-and-in-office',
+    bug: 'a job runner whose write was refused goes on as if it had the office, and begins no other term',
+    file: 'query-api/jobs/term.ts',
+    edits: [['      failed.abort(error);\n', '']],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

@@ -116,6 +116,24 @@ export class JobsWorld {
     });
   }
 
+  /** In calm weather, how long it takes until another is in office where the one that has it is struck, ms. */
+  async succession(how: 'crash' | 'pause' | 'stop'): Promise<number> {
+    using _ = this.time.install();
+    const { time, view } = this;
+    this.weather.isCalm = true;
+    for (const runner of this.runners) runner.start();
+    this.#every('broker expires', second, second, () => this.broker.expire());
+    this.#every('sink', 20, 400, () => this.#follow());
+    await time.run(time.now + 60 * second, () => view.runner !== undefined && this.#terms > 0);
+    const first = view.runner;
+    const struck = this.runners.find(({ name }) => name === first?.host);
+    const struckAt = time.now;
+    if (how === 'pause') struck?.pause(60 * second);
+    else struck?.[how]();
+    await time.run(struckAt + 60 * second, () => view.runner?.since !== first?.since);
+    return time.now - struckAt;
+  }
+
   fail(what: string): void {
     this.violation ??= what;
   }

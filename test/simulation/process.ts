@@ -68,14 +68,13 @@ export class Process {
   }
 
   /** SIGSTOP, and SIGCONT some time later: perhaps after its session has ended. */
-  pause(): void {
+  pause(ms?: number): void {
     const life = this.#life;
     const { time, random } = this.#world;
     if (life === undefined || life.paused || !life.alive) return;
     time.pause(life);
-    time.after(random.between(200, random.pick([2_000, 15_000, 28_000, 45_000])), undefined, 'resume', () =>
-      time.resume(life),
-    );
+    const pausedMs = ms ?? random.between(200, random.pick([2_000, 15_000, 28_000, 45_000]));
+    time.after(pausedMs, undefined, 'resume', () => time.resume(life));
   }
 
   /** SIGTERM */
