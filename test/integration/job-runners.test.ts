@@ -19,6 +19,11 @@ interface Runner {
   readonly runs: boolean;
 }
 
+interface Status {
+  readonly job_runner: Runner | null;
+  readonly conservation: { readonly rows: { readonly difference: number } | null };
+}
+
 interface Restatement {
   readonly before: number;
   readonly after: number;
@@ -88,6 +93,17 @@ describe('job runners', () => {
       await metricOf(other, 'adclicks_job_runner_in_office'),
     ]).toEqual([1, 0]);
     expect((await runnerNow())?.runs).toBe(true);
+  });
+
+  it('are told by each of several query APIs, and what they compared as well', async () => {
+    await using another = await startService('query-api/main.ts', 'QUERY_API_PORT', pipeline.env);
+    await another.ready();
+    const told = async (url: string) => {
+      const { job_runner, conservation } = (await (await fetch(`${url}/v1/status`)).json()) as Status;
+      return { since: job_runner?.since, isCompared: conservation.rows?.difference === 0 };
+    };
+    await eventually('rows compared', async () => (await told(another.url)).isCompared);
+    expect(await told(another.url)).toEqual(await told(pipeline.queryApi.url));
   });
 
   it('restate late clicks once', { timeout: 180_000 }, () => restatesOne());

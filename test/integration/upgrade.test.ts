@@ -45,6 +45,7 @@ type Version = 'before' | 'this' | 'later';
 const programs = {
   sink: ['aggregator/sink-main.ts', 'SINK_PORT'],
   queryApi: ['query-api/main.ts', 'QUERY_API_PORT'],
+  jobs: ['query-api/jobs/main.ts', 'JOBS_PORT'],
   aggregator: ['aggregator/main.ts', 'AGGREGATOR_PORT'],
   ingest: ['ingest/main.ts', 'INGEST_PORT'],
 } as const;
@@ -193,10 +194,14 @@ it(`counts each click once while ${previousRelease.version} and ${release} take 
     sink = next;
     await counts(queryApi, 300, `after the sink is of the release ${version}`);
   };
+  // The release before runs jobs in its query API, which must not do so beside a job runner.
+  let jobs: Service | undefined;
   const replaceQueryApi = async (version: Version) => {
+    if (jobs) expect(await jobs.stop()).toBe(0);
     const next = await pipeline.start('queryApi', version);
     expect(await queryApi.stop()).toBe(0);
     queryApi = next;
+    jobs = version === 'before' ? undefined : await pipeline.start('jobs', version);
     await counts(queryApi, 300, `after the query API is of the release ${version}`);
   };
   // The release before inserts what is stored by itself; this one brings it into the log, however often they take turns.
@@ -243,7 +248,7 @@ it(`counts each click once while ${previousRelease.version} and ${release} take 
   }
   expect(await Promise.all(['first', 'replaced'].map(id => filterAt(queryApi, id)))).toEqual([['KR'], ['US']]);
   expect(await filterAt(queryApi, 'replaced', ['BR'])).toEqual(['BR']);
-  await Promise.all([aggregator, sink, queryApi, ...ingests].map(service => service.stop()));
+  await Promise.all([aggregator, sink, queryApi, jobs, ...ingests].map(service => service?.stop()));
 
   const cells = await clickhouse.query<{ ad_id: string; m: number; n: number }>(
     'SELECT ad_id, toUnixTimestamp(minute) AS m, sum(clicks) AS n FROM ad_minute FINAL GROUP BY ad_id, m',
