@@ -50,6 +50,20 @@ it.each([
   },
 );
 
+it('is ready where it works or waits for the lease, and says why it does neither', async () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const well = await new JobsWorld(seed).readiness(true);
+    expect(well.length).toBeGreaterThan(1);
+    expect(well.filter(said => said !== '')).toEqual([]);
+    const said = await new JobsWorld(seed).readiness(false);
+    const [why, ...others] = said.filter(each => each !== '');
+    expect(why).toMatch(
+      /^it has the lease of the job runner, but no term: .* not in ClickHouse .* is a sink running\?$/,
+    );
+    expect(others).toEqual([]);
+  }
+});
+
 it('takes the same course for the same seed', async () => {
   const [first, second] = [await simulateJobs(4), await simulateJobs(4)];
   expect({ ...second, hits: [...second.hits] }).toEqual({ ...first, hits: [...first.hits] });

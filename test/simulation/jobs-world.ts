@@ -4,10 +4,11 @@
  * before and what is after, as the real ones do. The seed decides traffic, delays, faults, and who is killed or paused.
  */
 import type { JobRunnerRow } from '../../aggregator/job-records.ts';
+import { messageOf } from '../../infra/errors.ts';
 import { pause } from '../../infra/pause.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { openJobLog } from '../../query-api/jobs/job-log.ts';
-import { openLease } from '../../query-api/jobs/lease.ts';
+import { type Lease, openLease } from '../../query-api/jobs/lease.ts';
 import { beginTerm, type Term } from '../../query-api/jobs/term.ts';
 import { type CommittedTransaction, FakeBroker } from './fake-broker.ts';
 import { fakeKafka, type Network } from './fake-kafka.ts';
@@ -76,6 +77,8 @@ export class JobsWorld {
   readonly broker: FakeBroker;
   readonly view = new View();
   readonly runners: Process[];
+  /** By runner, of its latest life. */
+  readonly leases = new Map<string, Lease>();
   violation: string | undefined;
   #arrived = 0;
   #position = 0;
@@ -132,6 +135,23 @@ export class JobsWorld {
     else struck?.[how]();
     await time.run(struckAt + 60 * second, () => view.runner?.since !== first?.since);
     return time.now - struckAt;
+  }
+
+  /** In calm weather, without a sink: what each runner says of itself after a while; '' where it is well. */
+  async readiness(hasSink: boolean): Promise<string[]> {
+    using _ = this.time.install();
+    this.weather.isCalm = true;
+    for (const runner of this.runners) runner.start();
+    if (hasSink) this.#every('sink', 20, 400, () => this.#follow());
+    await this.time.run(this.time.now + 40 * second);
+    return [...this.leases.values()].map(lease => {
+      try {
+        lease.check();
+        return '';
+      } catch (error) {
+        return messageOf(error);
+      }
+    });
   }
 
   fail(what: string): void {
@@ -223,12 +243,14 @@ export class JobsWorld {
     const kafka = fakeKafka(this.broker, network);
     const { view } = this;
     const runners = { latest: () => network.call('query', () => view.runner) };
-    return await openLease({
+    const lease = await openLease({
       ...{ kafka, names, sessionTimeoutMs, log, onCrash },
       beginTerm: over =>
         beginTerm({ openLog: () => openJobLog(kafka, names), runners, host: name, now: () => this.time.now }, over),
       work: term => this.#work(name, network, term),
     });
+    this.leases.set(name, lease);
+    return lease;
   }
 
   /** As the job loop does: looks for work, does it, says what came of it, and waits until that can be read. */
