@@ -173,6 +173,8 @@ describe('the loop of jobs', () => {
       log: pino({ level: 'silent' }),
       findWork: async () => undefined,
       run: async running => {
+        // Whoever runs it without end comes to no end here either, and lets the test say so.
+        await sleep(1);
         w.done.push({ id: running.id, minute: running.position });
         const next = { ...running, position: running.position + minuteMs, seq: running.seq + 1 };
         w.jobs.set(next.id, next);
@@ -182,7 +184,7 @@ describe('the loop of jobs', () => {
     });
     loops.push(loop);
     loop.start();
-    await eventually('done', () => shown.get(job)?.state === 'done');
+    await eventually('done', () => shown.get(job)?.state === 'done' || w.done.length > 100);
     expect(w.minutesOf(job)).toEqual(range(w.jobs.get(job)));
     // One row of the beginning, one of each minute, one of the end.
     expect(w.jobs.get(job)?.seq).toBe(8);
