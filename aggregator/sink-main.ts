@@ -53,7 +53,7 @@ await runProcess(log, async (stop, life) => {
   await partitions.ready(stop);
   if (stop.aborted) return;
   // Who has the port is the only one of this name: the member it finds in the group is dead.
-  for (const group of [names.rawSinkGroup, names.aggregateSinkGroup])
+  for (const group of [names.rawSinkGroup, names.aggregateSinkGroup, names.resultSinkGroup])
     await forgetFormerMember(kafka, group, { clientId, port: config.SINK_PORT, log });
   await using sink = await retrying('join groups', log, stop, () => openSink(deps));
   running = sink;

@@ -62,7 +62,7 @@ export interface ClickHouse extends AsyncDisposable {
 }
 
 export interface ClickHouseOptions {
-  /** Reads of counts that may run at the same time. */
+  /** Reads of counts that may run at the same time, and as many of jobs. */
   readonly readers: number;
   /** The same of raw clicks, and of these one client's. */
   readonly rawReaders?: number;
@@ -81,16 +81,16 @@ export function openClickHouse(config: ClickHouseConfig, options: ClickHouseOpti
   const { readers, rawReaders = 2, rawReadersPerClient = 1, rawThreads = 1 } = options;
   const { mostWaiting = 128, mostWaitingPerClient = 64, queueTimeoutMs: waitMs = 10_000 } = options;
   const database = config.CLICKHOUSE_DATABASE;
-  const client = clientOf(config, database, readers + rawReaders + 2 * apartPlaces + mostOthers);
+  const client = clientOf(config, database, 2 * readers + rawReaders + operationPlaces + mostOthers);
   const control = clientOf(config, database, mostControl, controlTimeoutMs);
   const waiting = { mostWaiting, mostWaitingPerClient, waitMs };
-  const apart = { ...waiting, places: apartPlaces, perClient: apartPlaces };
+  const counts = { ...waiting, places: readers, perClient: readers };
   const reads = createReads(control, {
     kinds: {
-      counts: { ...waiting, places: readers, perClient: readers },
+      counts,
       raw: { ...waiting, places: rawReaders, perClient: rawReadersPerClient },
-      jobs: apart,
-      operations: apart,
+      jobs: counts,
+      operations: { ...waiting, places: operationPlaces, perClient: operationPlaces },
     },
     rawThreads,
   });
@@ -129,8 +129,8 @@ export function readingAs(kind: ReadKind, clickhouse: ClickHouse): ClickHouse {
   };
 }
 
-/** Of jobs, and of health and metrics. */
-const apartPlaces = 2;
+/** Of health and metrics. */
+const operationPlaces = 2;
 /** Inserts, commands and streams at the same time: these never wait for a read. */
 const mostOthers = 32;
 /** Pings, and statements that end others: these wait for nothing else. */

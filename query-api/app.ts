@@ -23,7 +23,10 @@ import { createGroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import { inTime } from './in-time.ts';
 import { createAskedJobs } from './jobs/asked-jobs.ts';
+import { createConservationStore } from './jobs/conservation-store.ts';
+import { createJobRequests } from './jobs/job-requests.ts';
 import { createJobStore } from './jobs/job-store.ts';
+import { createRunnerStore } from './jobs/runner-store.ts';
 import { createLateClicks } from './late-clicks.ts';
 import { createLiveFeed } from './live/live-feed.ts';
 import { readLive } from './live/live-reading.ts';
@@ -36,6 +39,7 @@ import { createQuarantineQueries } from './quarantine-queries.ts';
 import { createQueries } from './queries.ts';
 import { createRawCoverage } from './raw-coverage.ts';
 import { createRawQueries } from './raw-queries.ts';
+import type { RequestLog } from './request-log.ts';
 import { createRestatementQueries } from './restatement-queries.ts';
 import { createBlockDirectory } from './rollup/block-directory.ts';
 import { createHistoryQueries } from './rollup/history-queries.ts';
@@ -72,10 +76,10 @@ export interface QueryApiDeps {
   readonly pipeline: Pipeline;
   /** Which ads are split, over how many partitions; where it is left out, none and nothing recorded. */
   readonly routing?: () => Promise<Routing>;
+  /** What people ask for and store; where it is left out, nobody can be asked. */
+  readonly requests?: RequestLog;
   /** Where it is left out, nobody can be asked. */
   readonly partitions?: Partitions;
-  /** Where this process compares rows with counters. */
-  readonly rowsChecked?: RouteDeps['rowsChecked'];
   /** What else this process needs to be ready, where it does more than answer. */
   readonly readiness?: HttpOptions['readiness'];
   readonly life?: Life;
@@ -88,8 +92,8 @@ export async function buildQueryApi({
   now,
   pipeline,
   routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
+  requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
   partitions = { read: unasked, grow: unasked },
-  rowsChecked = () => undefined,
   readiness,
   life,
 }: QueryApiDeps): Promise<Http> {
@@ -129,7 +133,7 @@ export async function buildQueryApi({
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   const own = { config, clients, clickhouse, log, now, pipeline: patient, lateClicks };
-  const deps = routeDepsOf({ ...own, routing, partitions, rowsChecked });
+  const deps = routeDepsOf({ ...own, routing, requests, partitions });
   // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
   onDrain(http, () => deps.live[Symbol.asyncDispose]());
   http.addHook('preClose', async () => {
@@ -148,8 +152,8 @@ function routeDepsOf({
   now,
   pipeline,
   routing,
+  requests,
   partitions,
-  rowsChecked,
   lateClicks,
 }: Omit<Required<QueryApiDeps>, 'readiness' | 'life'> &
   Pick<RouteDeps, 'lateClicks'> & { readonly clients: Clients }): RouteDeps {
@@ -167,6 +171,7 @@ function routeDepsOf({
     lateClicks,
   };
   const jobs = createJobStore(clickhouse, { ...timeouts, now });
+  const jobRequests = createJobRequests(requests, jobs);
   const logEnds = logEndsOf(pipeline);
   const routingInTime = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
   const live = createLiveFeed({
@@ -179,7 +184,7 @@ function routeDepsOf({
     ...counts,
     raw: createRawQueries(ofRaw, timeouts),
     rawCoverage,
-    filters: createFilterStore(clickhouse, timeouts),
+    filters: createFilterStore(clickhouse, { ...timeouts, requests }),
     tops: createTopQueries(clickhouse, createBlockDirectory(clickhouse, timeouts), timeouts),
     history: createHistoryQueries(clickhouse, timeouts),
     exports: createExportQueries(ofRaw, { ...timeouts, exportTimeoutMs: config.EXPORT_TIMEOUT_MS }),
@@ -199,8 +204,10 @@ function routeDepsOf({
     exportMaxRows: config.EXPORT_MAX_ROWS,
     quarantine: createQuarantineQueries(ofRaw, timeouts),
     audit: createAuditQueries(ofRaw, timeouts),
-    askedJobs: createAskedJobs(jobs, config.JOBS_MAX_OPEN),
-    ...{ clients, jobs, live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
+    askedJobs: createAskedJobs({ ...jobs, ...jobRequests }, config.JOBS_MAX_OPEN),
+    ...{ clients, jobs, jobRequests, live, logEnds, routing: routingInTime, partitions, now },
+    conservation: createConservationStore(clickhouse, timeouts),
+    runners: createRunnerStore(clickhouse, timeouts),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };
 }

@@ -77,26 +77,11 @@ export const QueryApiConfig = Type.Object({
     description:
       'ms until an answer begins, whatever it has to read and to wait for; beyond: 503 with Retry-After, and its reads are ended',
   }),
-  JOBS_ENABLED: Type.Boolean({
-    default: true,
-    description: 'run jobs (restatement, replay, reconciliation) in this process; exactly one of a deployment should',
-  }),
   JOBS_MAX_OPEN: Type.Integer({
     default: 20,
     minimum: 1,
     maximum: 100,
     description: 'replays, and as many reconciliations, that were asked for and wait or run; beyond: 429',
-  }),
-  CONSERVATION_INTERVAL_MS: Type.Integer({
-    default: 60_000,
-    minimum: 1_000,
-    maximum: 3_600_000,
-    description:
-      'ms between two comparisons of the rows in ClickHouse with the counters, in the process that runs jobs',
-  }),
-  RECONCILE_REPAIR: Type.Boolean({
-    default: false,
-    description: 'restate minutes in which a reconciliation finds drift, from raw clicks',
   }),
   EXPORT_MAX_RUNNING: Type.Integer({
     default: 2,

@@ -1,5 +1,5 @@
-/** The query API as a process of its own. */
-import { openClickHouse, readingAs } from '../infra/clickhouse.ts';
+/** The query API. Several of them may run. */
+import { openClickHouse } from '../infra/clickhouse.ts';
 import { loadConfig, printable } from '../infra/config.ts';
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
@@ -11,10 +11,9 @@ import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from './app.ts';
 import { QueryApiConfig, readLimitsOf, trustedProxiesOf } from './config.ts';
-import { openConservationWatch } from './jobs/conservation-watch.ts';
-import { openJobs } from './jobs/open-jobs.ts';
 import { partitionsOver } from './partitions.ts';
 import { pipelineOf } from './pipeline.ts';
+import { openRequestLog } from './request-log.ts';
 
 const log = createLog('query-api', process.env['LOG_LEVEL'] ?? 'info');
 
@@ -23,22 +22,19 @@ await runProcess(log, async (stop, life) => {
   trustedProxiesOf(config);
   log.info({ config: printable(config) }, 'configuration');
   await using clickhouse = openClickHouse(config, readLimitsOf(config));
-  const ofJobs = readingAs('jobs', clickhouse);
   const asked = { kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX) };
   const terms = hotAdTermsOf(config);
   await using record = followPartitions({ ...asked, terms, log });
   await using pipeline = pipelineOf({ ...asked, partitions: record });
-  await using conservation = openConservationWatch({ config, clickhouse: ofJobs, pipeline, now: Date.now, log });
-  const rowsChecked = conservation.latest;
+  await using requests = openRequestLog(asked.kafka, asked.names);
   const http = await buildQueryApi({
-    ...{ config, clickhouse, log, now: Date.now, pipeline, rowsChecked },
+    ...{ config, clickhouse, log, now: Date.now, pipeline, requests },
     routing: pipeline.routing,
     partitions: partitionsOver({ ...asked, terms, record, log }),
     readiness: { hotAds: () => record.book.check(), partitions: record.check },
     life,
   });
   await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
-  await using _jobs = openJobs({ config, clickhouse: ofJobs, pipeline, now: Date.now, log });
   const url = await listen(http, config.HOST, config.QUERY_API_PORT);
   log.info({ url }, 'query API listens');
   await aborted(stop);

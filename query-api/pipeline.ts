@@ -45,6 +45,7 @@ export function pipelineOf({ kafka, names, partitions }: PipelineDeps): AskedPip
         { group: names.rawSinkGroup, topicName: 'clicks' },
         { group: names.aggregateSinkGroup, topicName: 'aggregates' },
         { group: names.aggregateSinkGroup, topicName: 'quarantine' },
+        { group: names.resultSinkGroup, topicName: 'job-results' },
       ] as const;
       return (
         await Promise.all(legs.map(leg => positionsOf(open, { ...leg, topic: names.topic(leg.topicName) })))

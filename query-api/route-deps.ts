@@ -8,8 +8,10 @@ import type { FilterStore } from './filters/filter-store.ts';
 import type { GroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import type { AskedJobs } from './jobs/asked-jobs.ts';
-import type { RowsChecked } from './jobs/conservation-watch.ts';
+import type { ConservationStore } from './jobs/conservation-store.ts';
+import type { JobRequests } from './jobs/job-requests.ts';
 import type { JobStore } from './jobs/job-store.ts';
+import type { RunnerStore } from './jobs/runner-store.ts';
 import type { LateClicks } from './late-clicks.ts';
 import type { LiveFeed } from './live/live-feed.ts';
 import type { LogEnds } from './log-ends.ts';
@@ -46,8 +48,9 @@ export interface RouteDeps {
   readonly audit: AuditQueries;
   readonly jobs: JobStore;
   readonly askedJobs: AskedJobs;
-  /** Undefined where this process has made none. */
-  readonly rowsChecked: () => RowsChecked | undefined;
+  readonly conservation: ConservationStore;
+  readonly runners: RunnerStore;
+  readonly jobRequests: Pick<JobRequests, 'cancel'>;
   readonly clients: Clients;
   readonly live: LiveFeed;
   /** Of one client; before those of all. */

@@ -25,7 +25,7 @@ export function asUnavailable(error: unknown): unknown {
       5,
     );
   }
-  return new Problem(503, 'unavailable', 'the database cannot answer at the moment: try again', {}, 1);
+  return new Problem(503, 'unavailable', 'the database, or the log, cannot answer at the moment: try again', {}, 1);
 }
 
 /** The names of settings are in it, for whoever runs the service and reads what users report. */

@@ -34,6 +34,7 @@ const contracts = [
   'ingest/hot-ads/partition-comparison.ts',
   'ingest/hot-ads/grow-partitions.ts',
   'aggregator/ad-minute.ts',
+  'aggregator/job-records.ts',
   'aggregator/restatement.ts',
   // A recount is the core's work, but only the room that asks the store can read the raw clicks for it.
   'aggregator/replay/recount-thread.ts',
@@ -91,6 +92,19 @@ describe('the house', () => {
     const users = imports.filter(({ to }) => to === name || to.startsWith(`${name}/`));
     expect(users.length).toBeGreaterThan(0);
     expect(users.filter(({ from }) => !adapter.test(from)).map(show)).toEqual([]);
+  });
+
+  it('fills ClickHouse out of the log alone: a sink inserts, and what ClickHouse works out of its own rows', () => {
+    const inserting = sources.filter(file => /\.insert\(|INSERT INTO/.test(textOf(file)));
+    const sink = inserting.filter(file => file.startsWith('aggregator/sink/'));
+    expect(sink.length).toBeGreaterThan(0);
+    expect(inserting.filter(file => !sink.includes(file))).toEqual([
+      // The statement itself, and which migrations are applied.
+      'infra/clickhouse.ts',
+      'infra/migrate.ts',
+      // Derived from ad_minute, by whoever runs the jobs.
+      'query-api/rollup/roll-up.ts',
+    ]);
   });
 
   it('has no cycles of imports', () => {

@@ -1,4 +1,7 @@
-/** Copies the topics into ClickHouse: `clicks` into click_raw, `aggregates` and `quarantine` into their tables. */
+/**
+ * Copies the topics into ClickHouse: `clicks` into click_raw, `aggregates` and `quarantine` into their tables, and what jobs
+ * and people say into theirs. Nothing else inserts (infra/decisions/025).
+ */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { Corrupt, messageOf, RefusedRows } from '../../infra/errors.ts';
 import { openAdmin } from '../../infra/kafka/admin.ts';
@@ -17,6 +20,7 @@ import { KnownRecords } from './known-records.ts';
 import { halted, position } from './metrics.ts';
 import { rawRows } from './raw-rows.ts';
 import { insertAllButRefused } from './refused-rows.ts';
+import { resultContract, resultRows } from './result-rows.ts';
 import { SinkPositions } from './sink-positions.ts';
 
 export interface SinkDeps {
@@ -37,7 +41,7 @@ export interface Sink extends AsyncDisposable {
 export async function openSink(deps: SinkDeps): Promise<Sink> {
   const { names, clickhouse, log } = deps;
   await using opening = new AsyncDisposableStack();
-  const raw = await openLeg(deps, {
+  const rawLeg: LegOptions = {
     group: names.rawSinkGroup,
     topics: [names.topic('clicks')],
     isolation: 'read_uncommitted',
@@ -45,9 +49,8 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     rowsOf: ({ partition, records }) => new Map([['click_raw', rawRows(partition, records)]]),
     intervalMs: deps.config.SINK_RAW_INTERVAL_MS,
     onRefused: batch => insertAllButRefused(clickhouse, batch, log),
-  });
-  opening.use(raw);
-  const aggregates = await openLeg(deps, {
+  };
+  const aggregateLeg: LegOptions = {
     group: names.aggregateSinkGroup,
     topics: [names.topic('aggregates'), names.topic('quarantine')],
     isolation: 'read_committed',
@@ -55,26 +58,41 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     rowsOf: aggregateRows,
     // People wait to see counts.
     intervalMs: 0,
-    onRefused: batch => insertWhole(clickhouse, batch),
-  });
-  opening.use(aggregates);
-  const legs = opening.move();
+    onRefused: batch => insertWhole(clickhouse, batch, aggregateRows),
+  };
+  const resultLeg: LegOptions = {
+    group: names.resultSinkGroup,
+    topics: (['job-results', 'job-requests', 'seals', 'filters', 'write-offs'] as const).map(names.topic),
+    isolation: 'read_committed',
+    contract: resultContract,
+    rowsOf: resultRows,
+    // Whoever has said it waits to see it.
+    intervalMs: 0,
+    onRefused: batch => insertWhole(clickhouse, batch, resultRows),
+  };
+  const legs: Sink[] = [];
+  for (const leg of [rawLeg, aggregateLeg, resultLeg]) legs.push(opening.use(await openLeg(deps, leg)));
+  const opened = opening.move();
   return {
     check() {
-      for (const leg of [raw, aggregates]) leg.check();
+      for (const leg of legs) leg.check();
     },
-    [Symbol.asyncDispose]: () => legs[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
 }
 
 /**
- * A batch that may be to blame for what the store has refused. Only the aggregator writes such rows, and to leave one out
+ * A batch that may be to blame for what the store has refused. Only processes of ours write such rows, and to leave one out
  * would be a wrong count: if it is, its partition stands.
  */
-async function insertWhole(clickhouse: ClickHouse, batch: FetchedBatch): Promise<void> {
+async function insertWhole(
+  clickhouse: ClickHouse,
+  batch: FetchedBatch,
+  rowsOf: (batch: FetchedBatch) => TableRows,
+): Promise<void> {
   const { topic, partition, fetchedOffset, nextOffset } = batch;
   try {
-    for (const [table, pieces] of aggregateRows(batch)) {
+    for (const [table, pieces] of rowsOf(batch)) {
       for (const rows of byForm(pieces)) await clickhouse.insert(table, Buffer.concat(rows));
     }
   } catch (error) {

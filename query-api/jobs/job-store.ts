@@ -1,5 +1,6 @@
 /**
- * The tables of jobs. A job's row is written by whoever creates it and then only by whoever runs it.
+ * The tables of jobs, as they are read. A job's row is said by whoever creates it (job-requests.ts, job-writer.ts) and then
+ * only by who runs the jobs.
  *
  * Jobs are kept for 400 days, and a pipeline makes thousands a day where clicks keep coming late. So what is asked every
  * half second looks only at ids (they begin with the time) of the days that a job can still run for, and a list reads
@@ -69,10 +70,6 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
     return rows.map(jobOf);
   };
   return {
-    async save(job: Job): Promise<void> {
-      await clickhouse.insert('replay_job', JSON.stringify(rowOf(job)));
-    },
-
     async get(id: string, kinds: readonly JobKind[]): Promise<Job | undefined> {
       const [job] = await jobs(sql`id = ${id} AND kind IN ${kinds}`, sql`id`, 1);
       return job;
@@ -172,10 +169,6 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
       );
     },
 
-    async cancel(id: string, at: number): Promise<void> {
-      await clickhouse.insert('replay_cancellation', JSON.stringify({ job: id, at }));
-    },
-
     /** Those of `ids` that are to be ended. */
     async cancelled(ids: readonly string[]): Promise<ReadonlySet<string>> {
       if (ids.length === 0) return new Set();
@@ -259,7 +252,8 @@ function jobOf(row: JobRow): Job {
   };
 }
 
-function rowOf(job: Job) {
+/** A row of table `replay_job`, on its way through the log. */
+export function jobRowOf(job: Job) {
   const { id, kind, reason, state, result, error, seq } = job;
   return {
     ...{ id, kind, reason, state, result, error, seq },
@@ -274,5 +268,6 @@ function rowOf(job: Job) {
     cells_changed: job.cellsChanged,
     created_at: job.createdAt,
     updated_at: job.updatedAt,
+    logged: 1,
   };
 }

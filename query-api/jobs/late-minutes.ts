@@ -11,6 +11,7 @@ import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { arrivedSince, lateLines } from '../late-clicks.ts';
 import { settingsOf } from '../read-settings.ts';
 import type { Job } from './job.ts';
+import type { JobEntry } from './job-log.ts';
 
 export interface LateMinute {
   /** Days since 1970, of arrival. */
@@ -25,8 +26,8 @@ export interface LateMinutes {
   due(finalUntil: number, rawSince: number): Promise<LateMinute[]>;
   /** All that are not counted but will be soon, of minutes in [from, to): without those of a job that has just failed. */
   pending(from: number, to: number): Promise<LateMinute[]>;
-  /** They are part of a job now; of rows that say the same number of lines the last one holds. */
-  taken(minutes: readonly LateMinute[], job: string): Promise<void>;
+  /** What says that they are part of a job now; of rows that say the same number of lines the last one holds. */
+  taken(minutes: readonly LateMinute[], job: string): JobEntry;
 }
 
 export interface LateMinutesOptions {
@@ -97,13 +98,17 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
         return at - known.changedAt >= quietMs || at - known.since >= longestWaitMs;
       });
     },
-    async taken(minutes, job) {
+    taken(minutes, job) {
       const at = Math.floor(now() / 1_000);
-      const rows = minutes.map(({ day, minute, lines }) =>
-        JSON.stringify({ day: dateOf(day), minute: minute / 1_000, lines, job, at }),
-      );
-      await clickhouse.insert('minute_recount', rows.join('\n'));
       for (const minute of minutes) waiting.delete(keyOf(minute));
+      const rows = minutes.map(({ day, minute, lines }) => ({
+        day: dateOf(day),
+        minute: minute / 1_000,
+        lines,
+        job,
+        at,
+      }));
+      return { kind: 'minute-recount', rows };
     },
   };
 }

@@ -1,7 +1,9 @@
 /** Table `conservation_seal`: what rows of closed stretches add up to. */
-import { statement } from '../../infra/clickhouse/sql.ts';
+import { type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { settingsOf } from '../read-settings.ts';
+import { untilVisible } from '../until-visible.ts';
+import type { JobLog } from './job-log.ts';
 
 export interface Seal {
   readonly source: 'ad_minute' | 'quarantine';
@@ -30,7 +32,18 @@ export interface Sealed {
 
 export type SealStore = ReturnType<typeof createSealStore>;
 
-export function createSealStore(clickhouse: ClickHouse, now: () => number) {
+export interface SealStoreDeps {
+  readonly clickhouse: ClickHouse;
+  readonly jobLog: JobLog;
+  /** Epoch ms. */
+  readonly now: () => number;
+}
+
+export function createSealStore({ clickhouse, jobLog, now }: SealStoreDeps) {
+  const one = async (found: Sql) => {
+    const [row] = await clickhouse.query<{ n: number }>(...statement`SELECT ${found} ${settingsOf(1, timeoutMs)}`);
+    return row?.n ?? 0;
+  };
   return {
     /** By partition. */
     async totals(): Promise<Map<number, Sealed>> {
@@ -42,11 +55,19 @@ export function createSealStore(clickhouse: ClickHouse, now: () => number) {
       return new Map(rows.map(({ partition, ...sealed }) => [partition, sealed]));
     },
 
-    /** In one block: of an hour all partitions are sealed, or none. */
+    /**
+     * In one transaction; resolves once they are all to be read. A seal is later than all that are there, whatever the clock
+     * says: so of a stretch ClickHouse keeps the one that compaction keeps.
+     * @throws Fenced, Retryable
+     */
     async save(seals: readonly Seal[]): Promise<void> {
       if (seals.length === 0) return;
-      const at = now();
-      await clickhouse.insert('conservation_seal', seals.map(seal => JSON.stringify({ ...seal, at })).join('\n'));
+      const newest = await one(sql`toUnixTimestamp64Milli(max(at)) AS n FROM conservation_seal`);
+      const at = Math.max(now(), newest + 1);
+      await jobLog.write([{ kind: 'seal', rows: seals.map(seal => ({ ...seal, at, logged: 1 })) }]);
+      const saved = sql`uniqExact(source, partition, since) AS n FROM conservation_seal
+        WHERE at = fromUnixTimestamp64Milli(${at}, 'UTC')`;
+      await untilVisible('a seal', { withinMs: 20_000 }, async () => (await one(saved)) >= seals.length);
     },
 
     /** The stretch that was looked at longest ago, of those whose rows are kept: an hour of all partitions, or offsets of one. */

@@ -12,8 +12,10 @@ import { migrate } from '../../infra/migrate.ts';
 import { formatLine } from '../../ingest/click.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
+import { JobsConfig } from '../../query-api/jobs/config.ts';
 import { openJobs } from '../../query-api/jobs/open-jobs.ts';
 import { click } from '../support/clicks.ts';
+import { logInto } from '../support/log-into.ts';
 import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 
 const { values } = parseArgs({
@@ -41,12 +43,21 @@ const pipeline = {
   rawPositions: async () => new Map(Array.from({ length: partitions }, (_, partition) => [partition, 100])),
 };
 const config = loadConfig(QueryApiConfig, {});
-const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, pipeline });
+const { jobLog, requests } = logInto(clickhouse);
+const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, pipeline, requests });
 const begunAt = Date.now();
 const range = { from: day, to: day + dayMs };
 for (let i = 0; i < Number(values.replays); i++) await post('/v1/replays', range);
 const reconciliation = await post('/v1/reconciliations', range);
-const jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });
+const jobs = openJobs({
+  config: loadConfig(JobsConfig, {}),
+  clickhouse,
+  jobLog,
+  requests,
+  pipeline,
+  now: Date.now,
+  log,
+});
 await sleep(3_000);
 for (let round = 0; round < Number(values.late); round++) {
   const minute = day - 2 * dayMs + round * minuteMs;

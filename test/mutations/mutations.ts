@@ -105,12 +105,12 @@ export const mutations: readonly Mutation[] = [
     file: 'infra/kafka/transactional-producer.ts',
     edits: [
       [
-        'producerOf(requests, { transactionalId, ...identity })',
-        'producerOf(requests, { transactionalId, ...identity }, kafka)',
+        'producerOf(requests, { transactionalId, ...identity }, limits.patienceMs)',
+        'producerOf(requests, { transactionalId, ...identity }, limits.patienceMs, kafka)',
       ],
       [
-        'identity: TransactionalIdentity): TransactionalProducer {',
-        'identity: TransactionalIdentity, kafka: KafkaClient): TransactionalProducer {',
+        'patienceMs: number,\n): TransactionalProducer {',
+        'patienceMs: number,\n  kafka: KafkaClient,\n): TransactionalProducer {',
       ],
       ['failed ??= error;', 'return await (await openTransactionalProducer(kafka, transactionalId)).commit(content);'],
     ],
@@ -766,7 +766,10 @@ export const mutations: readonly Mutation[] = [
     bug: 'rows that the store refuses are tried again and again, with those of other partitions, without a word',
     file: 'aggregator/sink/sink.ts',
     edits: [
-      ['onRefused: batch => insertWhole(clickhouse, batch),', 'onRefused: (_batch, error) => Promise.reject(error),'],
+      [
+        'onRefused: batch => insertWhole(clickhouse, batch, aggregateRows),',
+        'onRefused: (_batch, error) => Promise.reject(error),',
+      ],
     ],
     unit: 'test/simulation/unknown-format.test.ts',
   },
@@ -884,28 +887,112 @@ export const mutations: readonly Mutation[] = [
         'let readUntil = new Map<number, number>();',
       ],
       [
-        'const restater = createRestater({ clickhouse, job: asked.id, reason: reasonOf(asked), readUntil, now });',
-        'let restater = createRestater({ clickhouse, job: asked.id, reason: reasonOf(asked), readUntil, now });',
+        'const restater = createRestater({ job: asked.id, reason: reasonOf(asked), readUntil, now });',
+        'let restater = createRestater({ job: asked.id, reason: reasonOf(asked), readUntil, now });',
       ],
       [
-        'await recordDiff(clickhouse, changes, { job: job.id, at: now() });',
-        'readUntil = new Map(await deps.rawPositions()); restater = createRestater({ clickhouse, job: asked.id, reason: reasonOf(asked), readUntil, now });',
+        'for (const change of changes) found.push(change);',
+        'readUntil = new Map(await deps.rawPositions()); restater = createRestater({ job: asked.id, reason: reasonOf(asked), readUntil, now }); found.push(...changes);',
       ],
     ],
     integration: 'test/integration/clickhouse/late-clicks.test.ts',
   },
   {
     name: 'visible-before-it-is-told',
-    bug: 'a minute is made visible before all of its changes are written: a reader sees some of them',
-    file: 'query-api/jobs/apply-changes.ts',
+    bug: 'a minute is made visible before all of its changes are inserted: a reader sees some of them',
+    file: 'aggregator/job-records.ts',
     edits: [
-      ["      await insertRows(clickhouse, 'restatement', rows);\n", ''],
+      ["  { kind: 'restatement', table: 'restatement' },\n", ''],
       [
-        'settled: n === 0 ? 1 : 0 });\n      }',
-        "settled: n === 0 ? 1 : 0 });\n      }\n      await insertRows(clickhouse, 'recounted_minute', staged);\n      await insertRows(clickhouse, 'restatement', rows);",
+        "  { kind: 'recounted-minute', table: 'recounted_minute' },\n",
+        "  { kind: 'recounted-minute', table: 'recounted_minute' },\n  { kind: 'restatement', table: 'restatement' },\n",
       ],
     ],
-    unit: 'test/unit/query-api/apply-changes.test.ts',
+    unit: 'test/simulation/restated-at-once.test.ts',
+  },
+  {
+    name: 'settled-before-it-is-copied',
+    bug: 'a minute is called settled before its counts are inserted: a reader takes the old ones',
+    file: 'aggregator/job-records.ts',
+    edits: [
+      ["  { kind: 'settled-minute', table: 'recounted_minute' },\n", ''],
+      [
+        "  { kind: 'ad-minute', table: 'ad_minute' },\n",
+        "  { kind: 'settled-minute', table: 'recounted_minute' },\n  { kind: 'ad-minute', table: 'ad_minute' },\n",
+      ],
+    ],
+    unit: 'test/simulation/restated-at-once.test.ts',
+  },
+  {
+    name: 'job-before-its-results',
+    bug: "the sink inserts a job's row first: whoever sees it does not see what the job has said",
+    file: 'aggregator/job-records.ts',
+    edits: [
+      ["  { kind: 'job', table: 'replay_job' },\n", ''],
+      [
+        "  { kind: 'diff', table: 'replay_diff' },\n",
+        "  { kind: 'job', table: 'replay_job' },\n  { kind: 'diff', table: 'replay_diff' },\n",
+      ],
+    ],
+    unit: 'test/simulation/restated-at-once.test.ts',
+  },
+  {
+    name: 'term-before-former-results',
+    bug: 'the sink inserts the row of a term first: a new runner reads before it sees what the one before has committed',
+    file: 'aggregator/job-records.ts',
+    edits: [
+      ["  { kind: 'job-runner', table: 'job_runner' },\n", ''],
+      [
+        "  { kind: 'diff', table: 'replay_diff' },\n",
+        "  { kind: 'job-runner', table: 'job_runner' },\n  { kind: 'diff', table: 'replay_diff' },\n",
+      ],
+    ],
+    unit: 'test/simulation/restated-at-once.test.ts',
+  },
+  {
+    name: 'results-before-their-commit',
+    bug: 'the sink reads what jobs say before it is committed: what a fenced runner has left behind becomes visible',
+    file: 'aggregator/sink/sink.ts',
+    edits: [
+      [
+        "'write-offs'] as const).map(names.topic),\n    isolation: 'read_committed',",
+        "'write-offs'] as const).map(names.topic),\n    isolation: 'read_uncommitted',",
+      ],
+    ],
+    integration: 'test/integration/job-log.test.ts',
+  },
+  {
+    name: 'job-told-before-its-results',
+    bug: 'a job is said to be as far, or done, in a transaction before that of what it has found',
+    file: 'query-api/jobs/job-writer.ts',
+    edits: [
+      [
+        "await log.write([...said, { kind: 'job', rows: [jobRowOf(job)] }]);",
+        "await log.write([{ kind: 'job', rows: [jobRowOf(job)] }]); await log.write(said);",
+      ],
+    ],
+    unit: 'test/unit/query-api/job-log.test.ts',
+  },
+  {
+    name: 'job-told-before-its-commit',
+    bug: 'a job is taken for saved before its transaction is committed',
+    file: 'query-api/jobs/job-writer.ts',
+    edits: [['await log.write([...said,', 'void log.write([...said,']],
+    unit: 'test/unit/query-api/job-log.test.ts',
+  },
+  {
+    name: 'reads-before-its-own-writes',
+    bug: 'a turn begins before ClickHouse shows what the one before has said: a job that is done runs once more',
+    file: 'query-api/jobs/job-loop.ts',
+    edits: [['await store.caughtUp();\n  const progress', 'const progress']],
+    unit: 'test/unit/query-api/job-loop.test.ts',
+  },
+  {
+    name: 'filters-by-the-clock',
+    bug: 'of two changes of a filter the one with the later clock holds, and compaction keeps the other',
+    file: 'aggregator/sink/result-rows.ts',
+    edits: [['seq: filterSeqAt(offset)', 'seq: JSON.parse(value.toString()).updated_at']],
+    integration: 'test/integration/job-log.test.ts',
   },
   {
     name: 'value-in-the-text',
@@ -954,10 +1041,10 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'never-settled',
-    bug: 'a process begins a job without settling what another left: it states the same change a second time',
-    file: 'query-api/jobs/apply-changes.ts',
-    edits: [['if (minutes.length === 0) return;', 'if (span === always || minutes.length === 0) return;']],
-    unit: 'test/simulation/restated-at-once.test.ts',
+    bug: 'a runner begins without settling what a release before has left: it states the same change a second time',
+    file: 'query-api/jobs/former-rows.ts',
+    edits: [['if (minutes.length === 0) return;', 'if (minutes.length >= 0) return;']],
+    integration: 'test/integration/clickhouse/restated-at-once.test.ts',
   },
   {
     name: 'restated-while-read',
@@ -1472,6 +1559,69 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/exports/export-slots.ts',
     edits: [["if (one.pace.isSlowOver(patienceSeconds)) cut(one, 'slow');", '']],
     unit: 'test/unit/query-api/exports/export-slots.test.ts',
+  },
+  {
+    name: 'lease-without-fence',
+    bug: 'job runners have a transactional id each: one that was paused goes on writing beside its successor',
+    file: 'query-api/jobs/job-log.ts',
+    edits: [
+      [
+        'await openTransactionalProducer(kafka, names.jobRunner, limits)',
+        'await openTransactionalProducer(kafka, names.jobRunner + Math.random(), limits)',
+      ],
+    ],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'job-runner-reads-before-it-fences',
+    bug: 'a term reads before it has fenced the runner before it, whose commit may still come: a click is restated twice',
+    file: 'query-api/jobs/term.ts',
+    edits: [
+      [
+        'const log = opening.use(await deps.openLog());\n  const row = await announceTerm(log, deps, over);',
+        `const row = { since: deps.now(), instance: randomUUID(), host: deps.host, seen_at: deps.now() };
+  const fence = async () => {
+    const opened = await deps.openLog();
+    await opened.write([{ kind: 'job-runner', rows: [row] }]);
+    return opened;
+  };
+  let fenced: Promise<OpenedJobLog> | undefined;
+  const log = opening.use({
+    write: async (entries: readonly JobEntry[]) => (await (fenced ??= fence())).write(entries),
+    [Symbol.asyncDispose]: async () => (await fenced)?.[Symbol.asyncDispose](),
+  });`,
+      ],
+    ],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'term-reads-before-it-is-shown',
+    bug: 'a term begins once it is announced, before ClickHouse shows what runners before have committed',
+    file: 'query-api/jobs/term.ts',
+    edits: [
+      ['return (latest?.since ?? 0) >= row.since;', 'return true;'],
+      ['if (latest?.instance === row.instance) return row;', 'return row;'],
+    ],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'job-done-before-its-results-are-committed',
+    bug: 'what a job says is written in transactions of its own, its end first: a kill in between leaves clicks uncounted',
+    file: 'query-api/jobs/job-log.ts',
+    edits: [
+      [
+        'before.then(() => producer.commit({ sends }));',
+        'before.then(async () => { for (const entry of [...entries].reverse()) await producer.commit({ sends: transactionSends([entry], names) }); });',
+      ],
+    ],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'fenced-and-in-office',
+    bug: 'a job runner whose write was refused goes on as if it had the office, and begins no other term',
+    file: 'query-api/jobs/term.ts',
+    edits: [['      failed.abort(error);\n', '']],
+    unit: 'test/simulation/job-lease.test.ts',
   },
 ];
 

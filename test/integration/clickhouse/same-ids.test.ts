@@ -7,8 +7,10 @@ import { migrate } from '../../../infra/migrate.ts';
 import { type Click, formatLine } from '../../../ingest/click.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
+import { JobsConfig } from '../../../query-api/jobs/config.ts';
 import { openJobs } from '../../../query-api/jobs/open-jobs.ts';
 import { click } from '../../support/clicks.ts';
+import { logInto, type TestLog } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
 
@@ -21,6 +23,7 @@ const jobTables = ['replay_job', 'replay_diff', 'minute_recount'];
 
 let engine: TemporaryClickHouse;
 let http: Http;
+let toLog: TestLog;
 let jobs: AsyncDisposable | undefined;
 const pipeline = {
   endOffsets: async () => new Map([[0, 100]]),
@@ -33,8 +36,11 @@ beforeAll(async () => {
   await migrate(engine.clickhouse, log);
   await engine.clickhouse.command('SYSTEM STOP MERGES');
   const config = loadConfig(QueryApiConfig, {});
+  toLog = logInto(engine.clickhouse);
   const routing = async () => ({ rules: [], partitionRules: [] });
-  http = await buildQueryApi({ config, clickhouse: engine.clickhouse, log, now: Date.now, pipeline, routing });
+  const { requests } = toLog;
+  const deps = { clickhouse: engine.clickhouse, log, now: Date.now, pipeline, routing, requests };
+  http = await buildQueryApi({ config, ...deps });
 });
 beforeEach(async () => {
   for (const table of [...tables, ...jobTables]) await engine.clickhouse.command(`TRUNCATE TABLE ${table}`);
@@ -85,8 +91,8 @@ async function call(method: 'GET' | 'POST', url: string, payload?: object) {
 /** Posts the job, and resolves to how it ended. */
 async function run(path: 'replays' | 'reconciliations', more: object = {}) {
   jobs ??= openJobs({
-    ...{ config: loadConfig(QueryApiConfig, {}), clickhouse: engine.clickhouse, pipeline },
-    ...{ now: Date.now, log },
+    ...{ config: loadConfig(JobsConfig, {}), clickhouse: engine.clickhouse, pipeline },
+    ...{ now: Date.now, log, ...toLog },
   });
   const { body } = await call('POST', `/v1/${path}`, { from: start, to: end, ...more });
   return await eventually(
