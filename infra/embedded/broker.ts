@@ -83,8 +83,9 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 
 /**
  * The heap grows when it must, up to its limit; what has been touched once stays resident. By default Java begins with a
- * 64th of the machine's memory and lets new objects fill most of that before it looks which of them are needed: 110 MB at
- * rest, instead of 50. (Its serial collector is as good as the default one here: test/bench/RESULTS.md.)
+ * 64th of the machine's memory and lets new objects fill most of that before it looks which of them are needed. So, and
+ * with fewer arenas, a broker at rest has 236 MB instead of 325. (The serial collector is as good as the default one here:
+ * test/bench/RESULTS.md.)
  */
 function heapOf(mostMb: number): string[] {
   const newMb = Math.max(32, Math.floor(mostMb / 16));
