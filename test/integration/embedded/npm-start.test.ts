@@ -171,7 +171,7 @@ interface Start {
 }
 
 function spawnMain(env: NodeJS.ProcessEnv): Start {
-  const program = join(import.meta.dirname, '../../../infra/embedded/main.ts');
+  const program = join(import.meta.dirname, '../../../infra/embedded/npm-start.ts');
   const child = spawn(process.execPath, [program], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
