@@ -8,20 +8,24 @@
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouse } from './clickhouse.ts';
-import { ConfigError, Corrupt, messageOf } from './errors.ts';
+import { ConfigError, Corrupt } from './errors.ts';
 import type { Logger } from './log.ts';
 
 /** @throws ConfigError where an applied file has changed, Corrupt where a table cannot take repeated rows */
 export async function migrate(clickhouse: ClickHouse, log: Logger, directory: URL = migrationDirectory): Promise<void> {
   await clickhouse.command(ledger);
-  const applied = await appliedTo(clickhouse);
+  const applied = new Map(
+    (await clickhouse.query<Applied>(`SELECT version, name, checksum FROM schema_migration FINAL`)).map(row => [
+      row.version,
+      row,
+    ]),
+  );
   const files = migrationsIn(directory);
   for (const file of files) {
     const before = applied.get(file.version);
     if (before) assertUnchanged(file, before);
-    else await applyBesideOthers(clickhouse, file, log);
+    else await apply(clickhouse, file, log);
   }
   await assertEngines(clickhouse, [ledger, ...files.map(file => file.sql)].flatMap(tablesOf));
 }
@@ -83,28 +87,6 @@ function assertUnchanged(file: Migration, applied: Applied): void {
   );
 }
 
-async function appliedTo(clickhouse: ClickHouse): Promise<Map<number, Applied>> {
-  const rows = await clickhouse.query<Applied>('SELECT version, name, checksum FROM schema_migration FINAL');
-  return new Map(rows.map(row => [row.version, row]));
-}
-
-/** What another process does with the same tables may fail a statement: then the file is begun again, unless that one has recorded it. */
-async function applyBesideOthers(clickhouse: ClickHouse, file: Migration, log: Logger): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await apply(clickhouse, file, log);
-    } catch (error) {
-      if (attempt === mostAttempts) throw error;
-      log.warn({ migration: file.name, why: messageOf(error) }, 'migration is begun again');
-      await sleep(retryMs);
-      if ((await appliedTo(clickhouse)).has(file.version)) return;
-    }
-  }
-}
-
-const mostAttempts = 3;
-const retryMs = 500;
-
 async function apply(clickhouse: ClickHouse, file: Migration, log: Logger): Promise<void> {
   for (const statement of statementsOf(file.sql)) await clickhouse.command(statement);
   const row = { version: file.version, name: file.name, checksum: file.checksum, applied_at: Date.now() };
@@ -130,9 +112,6 @@ async function assertEngines(clickhouse: ClickHouse, expected: readonly string[]
   if (missing.length > 0) throw new Corrupt(`after all migrations these tables are not there: ${missing.join(', ')}`);
 }
 
-/** That a file makes and leaves there. */
 function tablesOf(sql: string): string[] {
-  const namesIn = (pattern: RegExp) => [...sql.matchAll(pattern)].map(match => match[1] ?? '');
-  const dropped = new Set(namesIn(/^DROP TABLE IF EXISTS (\w+)/gm));
-  return namesIn(/^\s*CREATE TABLE IF NOT EXISTS (\w+)/gm).filter(name => !dropped.has(name));
+  return [...sql.matchAll(/^\s*CREATE TABLE IF NOT EXISTS (\w+)/gm)].map(match => match[1] ?? '');
 }
