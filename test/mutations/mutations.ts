@@ -724,7 +724,10 @@ export const mutations: readonly Mutation[] = [
     bug: 'rows that the store refuses are tried again and again, with those of other partitions, without a word',
     file: 'aggregator/sink/sink.ts',
     edits: [
-      ['onRefused: batch => insertWhole(clickhouse, batch, aggregateRows),', 'onRefused: (_batch, error) => Promise.reject(error),'],
+      [
+        'onRefused: batch => insertWhole(clickhouse, batch, aggregateRows),',
+        'onRefused: (_batch, error) => Promise.reject(error),',
+      ],
     ],
     unit: 'test/simulation/unknown-format.test.ts',
   },
