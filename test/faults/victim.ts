@@ -213,6 +213,7 @@ async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Pro
 function portKeyOf(main: string): string {
   if (main.startsWith('ingest/')) return 'INGEST_PORT';
   if (main.startsWith('query-api/jobs/')) return 'JOBS_PORT';
+  if (main === 'aggregator/sink-main.ts') return 'SINK_PORT';
   return main.startsWith('aggregator/') ? 'AGGREGATOR_PORT' : 'QUERY_API_PORT';
 }
 
