@@ -210,11 +210,19 @@ async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Pro
   clearTimeout(force);
 }
 
+/** By the program a process runs. */
+const portKeys: Readonly<Record<string, string>> = {
+  'ingest/main.ts': 'INGEST_PORT',
+  'aggregator/main.ts': 'AGGREGATOR_PORT',
+  'aggregator/sink-main.ts': 'SINK_PORT',
+  'query-api/main.ts': 'QUERY_API_PORT',
+  'query-api/jobs/main.ts': 'JOBS_PORT',
+};
+
 function portKeyOf(main: string): string {
-  if (main.startsWith('ingest/')) return 'INGEST_PORT';
-  if (main.startsWith('query-api/jobs/')) return 'JOBS_PORT';
-  if (main === 'aggregator/sink-main.ts') return 'SINK_PORT';
-  return main.startsWith('aggregator/') ? 'AGGREGATOR_PORT' : 'QUERY_API_PORT';
+  const key = portKeys[main];
+  if (key === undefined) throw new Error(`${main}: no port key is known for this program`);
+  return key;
 }
 
 function lastLine(log: string): string {
