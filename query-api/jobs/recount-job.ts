@@ -49,6 +49,8 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
   const save = async (as: Partial<Job> = {}) => {
     const said: JobEntry[] = [diffOf(found, { job: job.id, at: now() }), ...restater.take()];
     const next = { ...job, ...as, updatedAt: now(), seq: job.seq + 1 };
+    // No faster than a sink brings it, and readers can follow: at most one transaction is on its way.
+    await store.caughtUp();
     await store.save(next, said);
     if (job.apply) restatedCells.inc({ reason: reasonOf(job) }, found.length);
     job = next;
