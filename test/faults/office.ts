@@ -1,4 +1,7 @@
-/** Watches who has the office of the job runner, as the status tells, and how soon one that was struck is succeeded. */
+/**
+ * Watches who has the office of the job runner, as the status tells, and how soon one that was struck is succeeded: while the
+ * other runner, brokers, sink and database are well. So it ends with the storm, after which the sink is killed.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultPlan } from './fault-book.ts';
 
@@ -41,8 +44,12 @@ export function watchOffice(queryApiUrl: () => string): OfficeWatch {
   return {
     struck(url, { step, action }) {
       const isInOffice = seen?.host.endsWith(`:${new URL(url).port}`);
-      // Who waits for the lease is succeeded by nobody; all other step-points are those of who has it.
-      if (step.endsWith('anywhere') && !isInOffice) return;
+      // Who waits for the lease is succeeded by nobody (all other step-points are those of who has it); and while it is away,
+      // nobody is there who could succeed the other: that time says nothing.
+      if (step.endsWith('anywhere') && !isInOffice) {
+        struckAt = undefined;
+        return;
+      }
       // A second blow meanwhile strikes the successor: what counts begins with it.
       struckAt = { at: Date.now(), by: `${action} at "${step}"` };
     },

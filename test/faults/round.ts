@@ -223,6 +223,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   ]);
   clearInterval(progress);
   isStorm = false;
+  const succession = await office.stop();
   const stormSeconds = seconds(Date.now() - stormAt);
   say(`${goal.name}: storm over, ${shown(book, stage)}`);
   await broker.start();
@@ -254,7 +255,6 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   violations.push(...checkAll(clicks, evidence, seen, goal.guarantee === 'exactly_once'));
   violations.push(...oneRunner(await readCommitted(broker.direct, names.topic('job-results'))));
   violations.push(...missing(goal, book, stage));
-  const succession = await office.stop();
   if (goal.replays) {
     notes.push(succession.note);
     violations.push(...succession.violations);
