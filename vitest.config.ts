@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-// Each file is a process of its own (forks): the embedded engine allows one data directory per process.
+// Each file is a process of its own (forks): one that ends takes its servers with it, and no other.
 const shared = { pool: 'forks' as const, fileParallelism: true };
 
 export default defineConfig({
@@ -21,7 +21,7 @@ export default defineConfig({
           ...shared,
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          // Each brings up a broker and an engine, and there may be two cores; but they mostly wait.
+          // Each brings up a broker and a ClickHouse, and there may be two cores; but they mostly wait.
           maxWorkers: 2,
           testTimeout: 120_000,
           hookTimeout: 120_000,

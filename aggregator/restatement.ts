@@ -33,6 +33,11 @@ export interface CellChange {
   readonly rows: readonly Omit<AdMinuteRow, 'minute' | 'ad_id' | 'country' | 'version'>[];
 }
 
+/** A row of `ad_minute` that a recount has found, its version as JSON takes it (`versionOf`). */
+export interface RestatedRow extends Omit<AdMinuteRow, 'version'> {
+  readonly version: string;
+}
+
 /** A row of table `restatement`. */
 export interface RestatementRow extends CellChange {
   readonly job: string;

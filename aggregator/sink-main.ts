@@ -61,7 +61,7 @@ await runProcess(log, async (stop, life) => {
       ...{ kafka, clickhouse, names, config, log, topology, of: node, onCrash: crash },
       // Who has the port is the only one of this name: the member it finds in a group is dead.
       async beforeJoining({ inGroups }) {
-        for (const group of [names.rawSinkGroup, names.aggregateSinkGroup])
+        for (const group of [names.rawSinkGroup, names.aggregateSinkGroup, names.resultSinkGroup])
           await forgetFormerMember(kafka, names.groupAt(group, inGroups), { clientId, port: config.SINK_PORT, log });
       },
     });

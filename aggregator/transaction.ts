@@ -1,17 +1,12 @@
 /** What one commit of a partition writes: the core's output as Kafka records, with its checkpoint beside the offset. */
-import type { OutgoingRecord } from '../infra/kafka/outgoing-record.ts';
 import { formatHeader } from '../infra/kafka/record-contract.ts';
+import { type BinaryRecord, sendsOf } from '../infra/kafka/sends.ts';
 import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
 import type { Names } from '../infra/topics.ts';
 import { type ProgressRow, type QuarantineRow, recordKinds, rowFormat } from './ad-minute.ts';
 import { encodeCheckpoint } from './commit-metadata.ts';
 import type { Output } from './core/partition-aggregator.ts';
 
-/**
- * kafkajs makes one record batch of what one send has for a partition: this keeps it far below `max.message.bytes`, and
- * the request just below a power of two, to which kafkajs rounds up its buffers.
- */
-const sendBytes = (2 << 20) - (32 << 10);
 const recordBytes = 256 << 10;
 
 /** `partitions`: over how many the clicks up to the output's watermark may be spread. */
@@ -35,10 +30,6 @@ export function transactionOf(partition: number, names: Names, output: Output, p
   };
 }
 
-interface BinaryRecord extends OutgoingRecord {
-  readonly value: Buffer;
-}
-
 function record(partition: number, kind: string, value: Buffer): BinaryRecord {
   return { partition, value, headers: { kind, ...formatHeader(rowFormat) } };
 }
@@ -55,19 +46,4 @@ function linesOf(rows: readonly QuarantineRow[]): Buffer[] {
   }
   if (lines !== '') values.push(Buffer.from(lines));
   return values;
-}
-
-/** Splits records into sends of at most `sendBytes`, or of one record, in order. */
-function sendsOf(topic: string, records: readonly BinaryRecord[]) {
-  const sends: { topic: string; records: BinaryRecord[] }[] = [];
-  let bytes = Number.POSITIVE_INFINITY;
-  for (const next of records) {
-    if (bytes + next.value.length > sendBytes) {
-      sends.push({ topic, records: [] });
-      bytes = 0;
-    }
-    sends.at(-1)?.records.push(next);
-    bytes += next.value.length;
-  }
-  return sends;
 }

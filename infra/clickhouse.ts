@@ -8,7 +8,7 @@ import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickh
 import { type Disk, disksSql } from './clickhouse/disks.ts';
 import { codeOf, translate } from './clickhouse/errors.ts';
 import { formatOf, insertSettingsOf, withoutBlankLines } from './clickhouse/insert.ts';
-import { createPlaces } from './clickhouse/places.ts';
+import { createReads, type ReadKind, type Sent } from './clickhouse/reads.ts';
 import { type ClickHouseConfig, withoutUserInfo } from './config.ts';
 import { ConfigError } from './errors.ts';
 
@@ -17,18 +17,27 @@ export type StreamFormat = 'CSV' | 'JSONEachRow' | 'Parquet';
 
 export type Params = Readonly<Record<string, unknown>>;
 
+export interface ReadOptions {
+  /** What it counts for (clickhouse/reads.ts); left out: counts. */
+  readonly kind?: ReadKind;
+}
+
+/**
+ * Reads end in the server as soon as whoever asked for them has gone (asking.ts), or takes no more of a stream; what is
+ * written is written. Reads wait for a place, and not for ever: they may also throw Unserved.
+ */
 export interface ClickHouse extends AsyncDisposable {
   /**
    * Rows of a read, one object each. `params` are bound as `{name:Type}`; the SQL carries its own SETTINGS, and no
    * FORMAT. 64-bit integers come as numbers: the reader sees to it that they stay below 2^53.
    * @throws Retryable
    */
-  query<T>(sql: string, params?: Params): Promise<T[]>;
+  query<T>(sql: string, params?: Params, options?: ReadOptions): Promise<T[]>;
   /**
    * The rows as lines of JSON, for who reads many: no object is made of them.
    * @throws Retryable
    */
-  queryLines(sql: string, params?: Params): Promise<Uint8Array>;
+  queryLines(sql: string, params?: Params, options?: ReadOptions): Promise<Uint8Array>;
   /** @throws Retryable */
   command(sql: string, params?: Params): Promise<void>;
   /**
@@ -36,7 +45,7 @@ export interface ClickHouse extends AsyncDisposable {
    * taking them ends the read. The SQL has its own SETTINGS and no FORMAT.
    * @throws Retryable, also between two pieces
    */
-  stream(sql: string, format: StreamFormat, params?: Params): AsyncIterable<Uint8Array>;
+  stream(sql: string, format: StreamFormat, params?: Params, options?: ReadOptions): AsyncIterable<Uint8Array>;
   /**
    * Inserts lines of JSON, either all objects or all arrays of the values of all columns in the table's order. An insert
    * that failed may be there none, in part or whole: send the same rows again.
@@ -53,40 +62,90 @@ export interface ClickHouse extends AsyncDisposable {
 }
 
 export interface ClickHouseOptions {
-  /** Reads that may run at the same time. */
+  /** Reads of counts that may run at the same time, and as many of jobs. */
   readonly readers: number;
+  /** The same of raw clicks, and of these one client's. */
+  readonly rawReaders?: number;
+  readonly rawReadersPerClient?: number;
+  /** Cores for each of these. */
+  readonly rawThreads?: number;
+  /** Reads of each kind that may wait for a place, and of these one client's. */
+  readonly mostWaiting?: number;
+  readonly mostWaitingPerClient?: number;
+  /** How long. */
+  readonly queueTimeoutMs?: number;
 }
 
 /** The server is not contacted yet. @throws ConfigError where CLICKHOUSE_URL is no URL */
-export function openClickHouse(config: ClickHouseConfig, { readers }: ClickHouseOptions): ClickHouse {
-  const client = clientOf(config, config.CLICKHOUSE_DATABASE, readers + mostOthers);
-  const reads = createPlaces('ClickHouse, query', readers, mostWaiting);
+export function openClickHouse(config: ClickHouseConfig, options: ClickHouseOptions): ClickHouse {
+  const { readers, rawReaders = 2, rawReadersPerClient = 1, rawThreads = 1 } = options;
+  const { mostWaiting = 128, mostWaitingPerClient = 64, queueTimeoutMs: waitMs = 10_000 } = options;
+  const database = config.CLICKHOUSE_DATABASE;
+  const client = clientOf(config, database, 2 * readers + rawReaders + operationPlaces + mostOthers);
+  const control = clientOf(config, database, mostControl, controlTimeoutMs);
+  const waiting = { mostWaiting, mostWaitingPerClient, waitMs };
+  const counts = { ...waiting, places: readers, perClient: readers };
+  const reads = createReads(control, {
+    kinds: {
+      counts,
+      raw: { ...waiting, places: rawReaders, perClient: rawReadersPerClient },
+      jobs: counts,
+      operations: { ...waiting, places: operationPlaces, perClient: operationPlaces },
+    },
+    rawThreads,
+  });
   const write = (work: () => Promise<unknown>) => withDatabase(config, work);
   return {
-    query: (sql, params) => reads.run(() => rowsOf(client, sql, params)),
-    queryLines: (sql, params) => reads.run(() => linesOf(client, sql, params)),
+    query: (sql, params, { kind = 'counts' } = {}) => reads.run(kind, sent => rowsOf(client, sql, params, sent)),
+    queryLines: (sql, params, { kind = 'counts' } = {}) => reads.run(kind, sent => linesOf(client, sql, params, sent)),
     command: (sql, params) => write(() => run(client, sql, params)),
-    stream: (sql, format, params) => piecesOf(client, `${sql} FORMAT ${format}`, params),
+    stream: (sql, format, params, { kind = 'raw' } = {}) =>
+      reads.stream(kind, sent => piecesOf(client, `${sql} FORMAT ${format}`, params, sent)),
     async insert(table, lines) {
       const rows = withoutBlankLines(Buffer.isBuffer(lines) ? lines : Buffer.from(lines));
       if (rows.length === 0) return;
       await write(() => insert(client, table, rows));
     },
-    ping: () => ping(client),
-    disks: () => rowsOf<Disk>(client, disksSql),
-    [Symbol.asyncDispose]: () => client.close(),
+    ping: () => ping(control),
+    disks: () => reads.run('operations', sent => rowsOf<Disk>(client, disksSql, {}, sent)),
+    async [Symbol.asyncDispose]() {
+      await client.close();
+      await control.close();
+    },
   };
 }
 
-/** Reads that wait for a place; beyond, the server is overloaded and who asks is told at once. */
-const mostWaiting = 128;
-/** Inserts, commands, streams and pings at the same time: these never wait for a read. */
+/** The same database, where whatever is read without saying more is of that kind. */
+export function readingAs(kind: ReadKind, clickhouse: ClickHouse): ClickHouse {
+  return {
+    query: (sql, params, options) => clickhouse.query(sql, params, { kind, ...options }),
+    queryLines: (sql, params, options) => clickhouse.queryLines(sql, params, { kind, ...options }),
+    stream: (sql, format, params, options) => clickhouse.stream(sql, format, params, { kind, ...options }),
+    command: (sql, params) => clickhouse.command(sql, params),
+    insert: (table, lines) => clickhouse.insert(table, lines),
+    ping: () => clickhouse.ping(),
+    disks: () => clickhouse.disks(),
+    [Symbol.asyncDispose]: () => clickhouse[Symbol.asyncDispose](),
+  };
+}
+
+/** Of health and metrics. */
+const operationPlaces = 2;
+/** Inserts, commands and streams at the same time: these never wait for a read. */
 const mostOthers = 32;
+/** Pings, and statements that end others: these wait for nothing else. */
+const mostControl = 16;
+const controlTimeoutMs = 5_000;
 
 /** Longer than any statement of ours takes; reads carry a shorter `max_execution_time` of their own. */
 const requestTimeoutMs = 60_000;
 
-function clientOf(config: ClickHouseConfig, database: string, connections: number): ClickHouseClient {
+function clientOf(
+  config: ClickHouseConfig,
+  database: string,
+  connections: number,
+  timeoutMs = requestTimeoutMs,
+): ClickHouseClient {
   if (!URL.canParse(config.CLICKHOUSE_URL))
     throw new ConfigError(`CLICKHOUSE_URL="${withoutUserInfo(config.CLICKHOUSE_URL)}": is not a URL`);
   return createClient({
@@ -94,8 +153,10 @@ function clientOf(config: ClickHouseConfig, database: string, connections: numbe
     username: config.CLICKHOUSE_USER,
     password: config.CLICKHOUSE_PASSWORD,
     database,
-    request_timeout: requestTimeoutMs,
+    request_timeout: timeoutMs,
     max_open_connections: connections,
+    // Long lists of ads would make addresses that servers and what stands before them refuse.
+    use_multipart_params_auto: true,
     // Failures are thrown, and logged by whom they concern.
     log: { level: ClickHouseLogLevel.OFF },
     keep_alive: { enabled: true, idle_socket_ttl: 2_500 },
@@ -118,28 +179,25 @@ async function withDatabase(config: ClickHouseConfig, work: () => Promise<unknow
   }
 }
 
-async function rowsOf<T>(client: ClickHouseClient, sql: string, params: Params = {}): Promise<T[]> {
-  try {
-    const result = await client.query({ query: sql, query_params: { ...params }, format: 'JSONEachRow' });
-    return await result.json<T>();
-  } catch (error) {
-    throw translate(error, 'query');
-  }
+async function rowsOf<T>(client: ClickHouseClient, sql: string, params: Params = {}, sent: Sent): Promise<T[]> {
+  const result = await client.query({ query: sql, query_params: { ...params }, format: 'JSONEachRow', ...sent });
+  return await result.json<T>();
 }
 
-async function linesOf(client: ClickHouseClient, sql: string, params?: Params): Promise<Uint8Array> {
+async function linesOf(client: ClickHouseClient, sql: string, params: Params | undefined, sent: Sent) {
   const pieces: Uint8Array[] = [];
-  for await (const piece of piecesOf(client, `${sql} FORMAT JSONEachRow`, params)) pieces.push(piece);
+  for await (const piece of piecesOf(client, `${sql} FORMAT JSONEachRow`, params, sent)) pieces.push(piece);
   return Buffer.concat(pieces);
 }
 
-async function* piecesOf(client: ClickHouseClient, query: string, params: Params = {}): AsyncGenerator<Uint8Array> {
-  try {
-    const { stream } = await client.exec({ query, query_params: { ...params } });
-    yield* stream;
-  } catch (error) {
-    throw translate(error, 'query');
-  }
+async function* piecesOf(
+  client: ClickHouseClient,
+  query: string,
+  params: Params = {},
+  sent: Sent,
+): AsyncGenerator<Uint8Array> {
+  const { stream } = await client.exec({ query, query_params: { ...params }, ...sent });
+  yield* stream;
 }
 
 async function insert(client: ClickHouseClient, table: string, rows: Buffer): Promise<void> {

@@ -10,6 +10,7 @@
  * Millions of rows are written by ClickHouse, three times as fast as JavaScript would, and short lists by JavaScript. The
  * expression and the functions are made of the same pattern, and a test holds the bytes of both equal on a real store.
  */
+import { type Sql, sql } from './clickhouse/sql.ts';
 
 const first = [..."=+-@＝＋－＠\t\r\n'"];
 /** JavaScript and RE2, which ClickHouse matches with, take it alike. */
@@ -37,14 +38,10 @@ export function unmarked(cell: string): string {
  * `marked` of a column of type String, for SQL whose result ClickHouse writes as CSV. Nearly all texts are told by their
  * first byte, and only the others are matched: exports keep their speed (test/bench/export-csv.ts).
  */
-export function markedColumn(column: string): string {
-  const bytes = new Set(first.map(character => Buffer.from(character)[0]));
-  const isFound = `ascii(${column}) IN (${[...bytes].join(', ')}) AND match(${column}, unhex('${hexOf(`^${pattern}`)}'))`;
-  return `concat(if(${isFound}, unhex('${hexOf("'")}'), ''), ${column})`;
-}
-
-function hexOf(text: string): string {
-  return Buffer.from(text).toString('hex');
+export function markedColumn(column: Sql): Sql {
+  const bytes = [...new Set(first.map(character => Buffer.from(character)[0] ?? 0))];
+  const isFound = sql`ascii(${column}) IN ${bytes} AND match(${column}, ${`^${pattern}`})`;
+  return sql`concat(if(${isFound}, ${"'"}, ''), ${column})`;
 }
 
 function cellOf(value: CsvValue): string {

@@ -5,7 +5,21 @@
 
 /** The other side is away or busy: the same work may be tried again after a pause. */
 export class Retryable extends Error {
-  override readonly name = 'Retryable';
+  override readonly name: string = 'Retryable';
+}
+
+/**
+ * Not done, as nobody waits for it any more (`gone`), it took too long (`late`), or too many others want the same:
+ * all of them together (`full`), those of the same client (`share`), or so many that its turn did not come (`waited`).
+ */
+export class Unserved extends Retryable {
+  override readonly name = 'Unserved';
+  readonly why: 'gone' | 'late' | 'full' | 'share' | 'waited';
+
+  constructor(why: Unserved['why'], message: string) {
+    super(message);
+    this.why = why;
+  }
 }
 
 /** Another owner has taken over, or the outcome of a transaction is unknown: drop the task's state and start it anew. */

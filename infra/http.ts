@@ -6,6 +6,7 @@ import helmet from '@fastify/helmet';
 import swagger from '@fastify/swagger';
 import { type FastifyBaseLogger, type FastifyError, fastify, LogController } from 'fastify';
 import type { ProcessConfig } from './config.ts';
+import { followAskers } from './http-askers.ts';
 import { type Clients, createClients } from './http-clients.ts';
 import { answerClientError, limitConnections } from './http-connections.ts';
 import { drainable } from './http-drain.ts';
@@ -42,6 +43,8 @@ export interface HttpOptions extends Operations {
   readonly operationsPort?: number;
   /** It serves pages to browsers: all of helmet's headers. Others, whose answers are data, only forbid to guess their type. */
   readonly servesPages: boolean;
+  /** Where what an answer needs is given up with it (http-askers.ts): when it must have begun, and the setting's name. */
+  readonly answers?: { readonly timeoutMs: number; readonly setting: string };
   /** Of the process: by it the server knows when to leave, and how long it may take. */
   readonly life?: Life | undefined;
 }
@@ -62,6 +65,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   http.addHook('onResponse', measureRequest);
   const checkHost = createHostCheck(config);
   guardRequests(http, { checkHost, clients, rateLimit });
+  if (options.answers) followAskers(http, clients, options.answers);
   if (options.servesPages) await protectPages(http, clients);
   await http.register(swagger, {
     openapi: {
@@ -137,6 +141,7 @@ function operateApart(service: Http, options: HttpOptions, operated: OperatedSer
   limitConnections(http.server, clients, options.config);
   http.addHook('onResponse', measureRequest);
   guardRequests(http, { checkHost: createHostCheck(options.config), clients });
+  if (options.answers) followAskers(http, clients, options.answers);
   routeOperations(http, operated);
   service.addHook('onClose', () => http.close());
   operationsOf.set(service, { http, port });

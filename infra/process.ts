@@ -1,17 +1,16 @@
 /**
- * The life of one process: load, run until told to stop, close in reverse order of opening, exit with a telling code.
- * Exit codes: 0 asked to stop, and drained · 78 (EX_CONFIG) what the user configured cannot work · 1 anything else.
- * A process whose event loop stands still does not get as far: its watchdog ends it, see infra/watchdog.ts.
+ * The life of one process: load, run until told to stop, close in reverse order of opening, exit with a telling code
+ * (exit-codes.ts). A process whose event loop stands still does not get as far: its watchdog ends it, see infra/watchdog.ts.
  */
 import { setFlagsFromString } from 'node:v8';
 import { takeRestartCounts } from './child-restarts.ts';
 import { loadConfig, ProcessConfig } from './config.ts';
 import { ConfigError, messageOf, Retryable } from './errors.ts';
+import { exitCodes } from './exit-codes.ts';
+import { handBackMemoryWhenIdle } from './idle-memory.ts';
 import { beginLife, crashTimeoutMs, type Life } from './life.ts';
 import type { Logger } from './log.ts';
 import { startWatchdog } from './watchdog.ts';
-
-export const exitCodes = { ok: 0, failure: 1, config: 78 } as const;
 
 export interface ProcessOptions {
   readonly env?: NodeJS.ProcessEnv;
@@ -42,6 +41,7 @@ export async function runProcess(
   setFlagsFromString('--external-memory-accounted-in-global-limit');
   const config = loadOrExit(log, env);
   startWatchdog(log, config.EVENT_LOOP_STALL_MS);
+  handBackMemoryWhenIdle();
   takeRestartCounts(String(log.bindings()['service']));
   const { life, leave } = beginLife(config, () => endInTime(log, config.DRAIN_TIMEOUT_MS + addedDrainMs));
   let toldAt: number | undefined;

@@ -1,14 +1,43 @@
 /**
- * The topics, in one table. Partition p of `aggregates` and `quarantine` is written only by the task that reads
+ * The topics, in one table: whatever stands in ClickHouse came out of one of them by a sink. Partition p of `aggregates` and `quarantine` is written only by the task that reads
  * partition p of `clicks`: so a transactional topic has one transactional writer per partition (which kafkajs'
  * read_committed filter needs), and `clicks`, written outside transactions, holds no control markers. `hot-ads` says over
  * how many partitions clicks are spread, and which ads are split over them (ingest/hot-ads/); every process reads it from
  * its beginning.
+ *
+ * `job-results` and `seals` are written by whoever runs the jobs, in his transactions, and by nobody else. What people ask
+ * for cannot stand there, as it has many writers: jobs and their cancellations in `job-requests` (whose
+ * partition is also what the runners share out among themselves: who has it runs the jobs), `filters`, and differences
+ * written off in `write-offs`. Where records have keys, the last of a key is kept for ever.
  */
-export type TopicName = 'clicks' | 'aggregates' | 'quarantine' | 'hot-ads';
+export type TopicName =
+  | 'clicks'
+  | 'aggregates'
+  | 'quarantine'
+  | 'hot-ads'
+  | 'job-requests'
+  | 'job-results'
+  | 'seals'
+  | 'filters'
+  | 'write-offs';
 
 const dayMs = 24 * 3_600_000;
 const weekMs = 7 * dayMs;
+
+/** As long as the tables keep what jobs have done. A record is a transaction's share of it, 256 KB, seldom more. */
+const jobsKept = {
+  'message.timestamp.type': 'LogAppendTime',
+  'retention.ms': `${400 * dayMs}`,
+  'max.message.bytes': `${8 << 20}`,
+};
+
+/** State: the last of each key, for ever. Whoever fills a table with it needs no record before that. */
+const stateKept = {
+  'message.timestamp.type': 'LogAppendTime',
+  'cleanup.policy': 'compact',
+  'segment.ms': `${dayMs}`,
+  'min.cleanable.dirty.ratio': '0.1',
+};
 
 /** Settings of the broker's topics; times in ms. LogAppendTime makes the append time a fact of the log. */
 export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, string>>>> = {
@@ -33,10 +62,22 @@ export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, s
     'min.cleanable.dirty.ratio': '0.1',
     'delete.retention.ms': `${dayMs}`,
   },
+  'job-requests': jobsKept,
+  'job-results': jobsKept,
+  seals: stateKept,
+  filters: stateKept,
+  'write-offs': stateKept,
 };
 
 /** Of the topics that are one log, however many partitions the others have. */
-export const fixedPartitions: Readonly<Partial<Record<TopicName, number>>> = { 'hot-ads': 1 };
+export const fixedPartitions: Readonly<Partial<Record<TopicName, number>>> = {
+  'hot-ads': 1,
+  'job-requests': 1,
+  'job-results': 1,
+  seals: 1,
+  filters: 1,
+  'write-offs': 1,
+};
 
 export const topicNames = Object.keys(topicSettings) as readonly TopicName[];
 
@@ -51,6 +92,9 @@ export function names(prefix: string) {
     aggregateSinkGroup: `${prefix}sink-aggregates`,
     /** A sink's group, of one of several ClickHouse nodes: each node reads the topics for itself. */
     groupAt: (group: string, node: string | undefined) => (node === undefined ? group : `${group}-${node}`),
+    resultSinkGroup: `${prefix}sink-results`,
+    /** The transactional id of whoever runs the jobs, and the group whose member does. */
+    jobRunner: `${prefix}job-runner`,
     /** One per input partition: whoever owns the partition fences its former owner. */
     transactionalId: (partition: number) => `${prefix}aggregator-${partition}`,
   };

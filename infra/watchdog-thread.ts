@@ -9,18 +9,18 @@ import type { WatchdogData } from './watchdog.ts';
 import { type Turn, WatchdogClock } from './watchdog-clock.ts';
 
 const { shared, stallMs, turnMs, service }: WatchdogData = workerData;
-const words = new Int32Array(shared);
+const beats = new Int32Array(shared);
 const clock = new WatchdogClock(turnMs, turn());
 let ranMsAtBeat = threadTimes().ranMs;
 
 const watching = setInterval(() => {
   const stoodMs = clock.stoodMs(turn());
   if (stoodMs === 0) ranMsAtBeat = threadTimes().ranMs;
-  if (stoodMs >= Math.max(stallMs, Atomics.load(words, 1))) end(Math.round(stoodMs));
+  if (stoodMs >= stallMs) end(Math.round(stoodMs));
 }, turnMs);
 
 function turn(): Turn {
-  return { nowMs: performance.now(), beats: Atomics.load(words, 0), waitedMs: threadTimes().waitedMs };
+  return { nowMs: performance.now(), beats: Atomics.load(beats, 0), waitedMs: threadTimes().waitedMs };
 }
 
 function end(stoodMs: number): void {

@@ -15,20 +15,11 @@ export const stallSignal = 'SIGALRM';
 export const stallExitCode = 142;
 
 export interface WatchdogData {
-  /** Two Int32: one that grows as long as the event loop moves; ms it may stand still beyond the setting, mostly 0. */
+  /** An Int32 that grows as long as the event loop moves. */
   readonly shared: SharedArrayBuffer;
   readonly stallMs: number;
   readonly turnMs: number;
   readonly service: string;
-}
-
-const shared = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT);
-const words = new Int32Array(shared);
-
-/** Until it is disposed of, the event loop may stand still for `ms`: for native work that cannot be done elsewhere. */
-export function allowStall(ms: number): Disposable {
-  Atomics.store(words, 1, ms);
-  return { [Symbol.dispose]: () => void Atomics.store(words, 1, 0) };
 }
 
 export function startWatchdog(log: Logger, stallMs: number): void {
@@ -40,13 +31,17 @@ export function startWatchdog(log: Logger, stallMs: number): void {
   if (process.pid === 1)
     log.warn('first process of its container: the kernel keeps it from its watchdog, start it under an init');
   const turnMs = Math.min(1_000, stallMs / 10);
-  setInterval(() => Atomics.add(words, 0, 1), turnMs / 2).unref();
+  const shared = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+  const beats = new Int32Array(shared);
+  setInterval(() => Atomics.add(beats, 0, 1), turnMs / 2).unref();
+  const compiled = process.env['NODE_COMPILE_CACHE'];
   const workerData: WatchdogData = { shared, stallMs, turnMs, service: String(log.bindings()['service']) };
   const thread = new Worker(new URL('./watchdog-thread.ts', import.meta.url), {
     workerData,
     name: 'watchdog',
-    // Nothing that was planned for the process concerns this thread.
-    ...{ execArgv: [], env: {} },
+    // Nothing that was planned for the process concerns this thread, but what it was compiled to: to strip its types anew
+    // takes 11 MB, which stay.
+    ...{ execArgv: [], env: compiled === undefined ? {} : { NODE_COMPILE_CACHE: compiled } },
     resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
   });
   thread.unref();

@@ -1,11 +1,10 @@
 /** The query API: counts, top lists, series and the state of the pipeline over HTTP, and jobs that recount. */
 import cors from '@fastify/cors';
 import swaggerUi from '@fastify/swagger-ui';
-import { codeOf } from '../infra/clickhouse/errors.ts';
-import type { ClickHouse } from '../infra/clickhouse.ts';
+import { type ClickHouse, readingAs } from '../infra/clickhouse.ts';
 import { clientSlots } from '../infra/client-slots.ts';
 import { Retryable } from '../infra/errors.ts';
-import { createHttp, type Http, type HttpOptions, Problem, refuseOtherMethods } from '../infra/http.ts';
+import { createHttp, type Http, type HttpOptions, refuseOtherMethods } from '../infra/http.ts';
 import { type Clients, createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
@@ -24,7 +23,10 @@ import { createGroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import { inTime } from './in-time.ts';
 import { createAskedJobs } from './jobs/asked-jobs.ts';
+import { createConservationStore } from './jobs/conservation-store.ts';
+import { createJobRequests } from './jobs/job-requests.ts';
 import { createJobStore } from './jobs/job-store.ts';
+import { createRunnerStore } from './jobs/runner-store.ts';
 import { createLateClicks } from './late-clicks.ts';
 import { createLiveFeed } from './live/live-feed.ts';
 import { readLive } from './live/live-reading.ts';
@@ -39,7 +41,9 @@ import { createRawCoverage } from './raw-coverage.ts';
 import { createRawQueries } from './raw-queries.ts';
 import { failOver } from './replicas/failover.ts';
 import type { StoreNodes } from './replicas/nodes-status.ts';
+import { createReplicaCheckStore } from './replicas/replica-check-store.ts';
 import { oneReplica, type Replicas } from './replicas/replicas.ts';
+import type { RequestLog } from './request-log.ts';
 import { createRestatementQueries } from './restatement-queries.ts';
 import { createBlockDirectory } from './rollup/block-directory.ts';
 import { createHistoryQueries } from './rollup/history-queries.ts';
@@ -65,6 +69,7 @@ import { routeRestatements } from './routes/restatements.ts';
 import { routeSeries } from './routes/series.ts';
 import { routeStatus } from './routes/status.ts';
 import { createStatedReading } from './stated-rows.ts';
+import { asUnavailable } from './unavailable.ts';
 
 export interface QueryApiDeps {
   readonly config: QueryApiConfig;
@@ -79,10 +84,10 @@ export interface QueryApiDeps {
   readonly pipeline: Pipeline;
   /** Which ads are split, over how many partitions; where it is left out, none and nothing recorded. */
   readonly routing?: () => Promise<Routing>;
+  /** What people ask for and store; where it is left out, nobody can be asked. */
+  readonly requests?: RequestLog;
   /** Where it is left out, nobody can be asked. */
   readonly partitions?: Partitions;
-  /** Where this process compares rows with counters. */
-  readonly rowsChecked?: RouteDeps['rowsChecked'];
   /** What else this process needs to be ready, where it does more than answer. */
   readonly readiness?: HttpOptions['readiness'];
   readonly life?: Life;
@@ -92,13 +97,13 @@ export async function buildQueryApi({
   config,
   clickhouse,
   replicas = oneReplica('clickhouse', clickhouse),
-  nodes = { list: [{ name: 'clickhouse', shard: 0 }], reports: () => [], checked: () => undefined },
+  nodes = { list: [{ name: 'clickhouse', shard: 0 }], reports: () => [] },
   log,
   now,
   pipeline,
   routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
+  requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
   partitions = { read: unasked, grow: unasked },
-  rowsChecked = () => undefined,
   readiness,
   life,
 }: QueryApiDeps): Promise<Http> {
@@ -131,6 +136,7 @@ export async function buildQueryApi({
     }),
     operationsPort: config.QUERY_API_OPS_PORT,
     servesPages: true,
+    answers: { timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS' },
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
     beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, nodes, lateClicks, now }),
     life,
@@ -138,7 +144,7 @@ export async function buildQueryApi({
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   const own = { config, clients, clickhouse, replicas, nodes, log, now, pipeline: patient, lateClicks };
-  const deps = routeDepsOf({ ...own, routing, partitions, rowsChecked });
+  const deps = routeDepsOf({ ...own, routing, requests, partitions });
   // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
   onDrain(http, () => deps.live[Symbol.asyncDispose]());
   http.addHook('preClose', async () => {
@@ -159,12 +165,13 @@ function routeDepsOf({
   now,
   pipeline,
   routing,
+  requests,
   partitions,
-  rowsChecked,
   lateClicks,
 }: Omit<Required<QueryApiDeps>, 'readiness' | 'life'> &
   Pick<RouteDeps, 'lateClicks'> & { readonly clients: Clients }): RouteDeps {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
+  const ofRaw = readingAs('raw', clickhouse);
   const queries = createQueries(clickhouse, timeouts);
   const coverage = replicas.each(() =>
     createRawCoverage({ progress: queries.progress, sinkPositions: pipeline.sinkPositions, now }),
@@ -177,6 +184,7 @@ function routeDepsOf({
     lateClicks,
   };
   const jobs = createJobStore(clickhouse, { ...timeouts, now });
+  const jobRequests = createJobRequests(requests, jobs);
   const logEnds = logEndsOf(pipeline);
   const routingInTime = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
   const live = createLiveFeed({
@@ -187,13 +195,17 @@ function routeDepsOf({
   });
   return {
     ...counts,
-    raw: createRawQueries(clickhouse, timeouts),
+    raw: createRawQueries(ofRaw, timeouts),
     rawCoverage: { until: () => coverage().until() },
-    filters: createFilterStore(clickhouse, timeouts),
+    filters: createFilterStore(clickhouse, { ...timeouts, requests }),
     tops: createTopQueries(clickhouse, createBlockDirectory(clickhouse, timeouts), timeouts),
     history: createHistoryQueries(clickhouse, timeouts),
-    exports: createExportQueries(clickhouse, { ...timeouts, exportTimeoutMs: config.EXPORT_TIMEOUT_MS }),
-    exportSlots: createExportSlots(config.EXPORT_MAX_RUNNING),
+    exports: createExportQueries(ofRaw, { ...timeouts, exportTimeoutMs: config.EXPORT_TIMEOUT_MS }),
+    exportSlots: createExportSlots({
+      limit: config.EXPORT_MAX_RUNNING,
+      minBytesPerSecond: config.EXPORT_MIN_BYTES_PER_SECOND,
+    }),
+    exportMinBytesPerSecond: config.EXPORT_MIN_BYTES_PER_SECOND,
     exportsOf: clientSlots({
       maxPerClient: config.EXPORT_MAX_RUNNING_PER_CLIENT,
       ...{ code: 'client_exports', what: 'exports', setting: 'EXPORT_MAX_RUNNING_PER_CLIENT', retryAfterS: 10 },
@@ -203,11 +215,14 @@ function routeDepsOf({
       ...{ code: 'client_listeners', what: 'listeners', setting: 'QUERY_API_LIVE_MAX_PER_CLIENT', retryAfterS: 10 },
     }),
     exportMaxRows: config.EXPORT_MAX_ROWS,
-    quarantine: createQuarantineQueries(clickhouse, timeouts),
-    audit: createAuditQueries(clickhouse, timeouts),
-    askedJobs: createAskedJobs(jobs, config.JOBS_MAX_OPEN),
+    quarantine: createQuarantineQueries(ofRaw, timeouts),
+    audit: createAuditQueries(ofRaw, timeouts),
+    askedJobs: createAskedJobs({ ...jobs, ...jobRequests }, config.JOBS_MAX_OPEN),
     ...{ replicas, nodes, nodePositions: pipeline.nodePositions },
-    ...{ clients, jobs, live, logEnds, routing: routingInTime, partitions, now, rowsChecked },
+    ...{ clients, jobs, jobRequests, live, logEnds, routing: routingInTime, partitions, now },
+    conservation: createConservationStore(clickhouse, timeouts),
+    replicaChecks: createReplicaCheckStore(clickhouse, timeouts),
+    runners: createRunnerStore(clickhouse, timeouts),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
   };
 }
@@ -251,30 +266,6 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   routeExports(http, deps);
   routeLive(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
-}
-
-/** ClickHouse away or busy is 503; a query that ran out of time may do better with less to read. */
-function asUnavailable(error: unknown): unknown {
-  if (!(error instanceof Retryable)) return error;
-  if (codeOf(error) === 'TIMEOUT_EXCEEDED') {
-    return new Problem(
-      503,
-      'query_timeout',
-      'the database took too long: ask for a shorter range, or try again',
-      {},
-      5,
-    );
-  }
-  if (codeOf(error) === 'MEMORY_LIMIT_EXCEEDED') {
-    return new Problem(
-      503,
-      'query_memory',
-      'the database needs too much memory: ask for a shorter range or fewer ads',
-      {},
-      5,
-    );
-  }
-  return new Problem(503, 'unavailable', 'the database cannot answer at the moment: try again', {}, 1);
 }
 
 async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: QueryApiConfig): Promise<void> {

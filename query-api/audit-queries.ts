@@ -1,4 +1,5 @@
 /** Where one click went: all that raw and quarantine hold of an event id. Rules as in queries.ts. */
+import { noSql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import type { QuarantineSample } from './quarantine-queries.ts';
 import { settingsOf } from './read-settings.ts';
@@ -39,25 +40,21 @@ export const copiesListed = { ofAd: 100, ofAll: 1_000 };
 
 export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
   // One more of each than is listed tells whether there are more.
-  const most = `LIMIT ${copiesListed.ofAd + 1} BY ad_id LIMIT ${copiesListed.ofAll + 1}`;
-  const settings = `${settingsOf(copiesListed.ofAll + 1, timeoutMs)}, use_skip_indexes=1`;
-  const isAsked = (adId: string | undefined) =>
-    `event_id = {event_id:String} ${adId === undefined ? '' : 'AND ad_id = {ad_id:String}'}`;
-  const bound = (eventId: string, adId: string | undefined) => {
-    return { event_id: eventId, ...(adId === undefined ? {} : { ad_id: adId }) };
-  };
+  const most = sql`LIMIT ${copiesListed.ofAd + 1} BY ad_id LIMIT ${copiesListed.ofAll + 1}`;
+  const settings = settingsOf(copiesListed.ofAll + 1, timeoutMs, { use_skip_indexes: 1 });
+  const isAsked = (eventId: string, adId: string | undefined) =>
+    sql`event_id = ${eventId} ${adId === undefined ? noSql : sql`AND ad_id = ${adId}`}`;
   return {
     /** Oldest first. Copies of a row are equal, so DISTINCT does what FINAL would, and lets the index by event id work. */
     async rawClicks(eventId: string, adId?: string): Promise<Found<RawClick>> {
       return cut(
         await clickhouse.query<RawClick>(
-          `SELECT click_id, ad_id, country, toUnixTimestamp64Milli(clicked) AS clicked_at,
+          ...statement`SELECT click_id, ad_id, country, toUnixTimestamp64Milli(clicked) AS clicked_at,
              toUnixTimestamp64Milli(received) AS received_at
            FROM (
              SELECT DISTINCT click_id, ad_id, country, clicked_at AS clicked, received_at AS received
-             FROM click_raw WHERE ${isAsked(adId)}
+             FROM click_raw WHERE ${isAsked(eventId, adId)}
            ) ORDER BY received, click_id ${most} ${settings}`,
-          bound(eventId, adId),
         ),
       );
     },
@@ -65,13 +62,12 @@ export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { read
     async quarantinedLines(eventId: string, adId?: string): Promise<Found<QuarantinedLine>> {
       return cut(
         await clickhouse.query<QuarantinedLine>(
-          `SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
+          ...statement`SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
              clicked_at, JSONExtractString(raw, 'click_id') AS click_id
            FROM (
              SELECT DISTINCT partition, offset, line, reason, detail, appended_at AS appended, ad_id, clicked_at, raw
-             FROM quarantine WHERE ${isAsked(adId)}
+             FROM quarantine WHERE ${isAsked(eventId, adId)}
            ) ORDER BY appended, partition, offset, line ${most} ${settings}`,
-          bound(eventId, adId),
         ),
       );
     },
@@ -80,23 +76,21 @@ export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { read
     async restatements(adIds: readonly string[], minutes: readonly number[]): Promise<Restating[]> {
       if (adIds.length === 0) return [];
       return await clickhouse.query(
-        `SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, job, before, after,
+        ...statement`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, job, before, after,
            toUnixTimestamp64Milli(t) AS at
          FROM (
            SELECT minute AS m, ad_id, country, job, before, after, at AS t FROM restatement FINAL
-           WHERE toUnixTimestamp(minute) IN {minutes:Array(UInt32)} AND ad_id IN {ad_ids:Array(String)}
-             AND minute >= toDateTime({from_s:UInt32}, 'UTC') AND minute <= toDateTime({to_s:UInt32}, 'UTC')
+           WHERE toUnixTimestamp(minute) IN ${minutes.map(secondsOf)} AND ad_id IN ${adIds}
+             AND minute >= toDateTime(${secondsOf(Math.min(...minutes))}, 'UTC') AND minute <= toDateTime(${secondsOf(Math.max(...minutes))}, 'UTC')
            ORDER BY at LIMIT ${restatementsRead}
          ) ORDER BY t ${settingsOf(restatementsRead, timeoutMs)}`,
-        {
-          ad_ids: adIds,
-          minutes: minutes.map(minute => minute / 1_000),
-          from_s: Math.min(...minutes) / 1_000,
-          to_s: Math.max(...minutes) / 1_000,
-        },
       );
     },
   };
+}
+
+function secondsOf(ms: number): number {
+  return ms / 1_000;
 }
 
 /** Every cell of a click's ad and minute has a few at most. */

@@ -35,8 +35,10 @@ export function withPrevious(range: TimeRange, before: TimeRange | undefined): T
 
 /** Sums of a range before, as they stand in an answer. */
 export async function readPrevious(deps: ReadDeps, wanted: Wanted, told: Finality, waiting: LateClicks) {
-  const { rows, finality } = await readTotals(deps, { ...wanted, uniques: false }, told);
-  const restated = await deps.groups.restatedSteps(wanted.adIds, stepsMs.day, selectionOf(wanted));
+  const [{ rows, finality }, restated] = await Promise.all([
+    readTotals(deps, { ...wanted, uniques: false }, told),
+    deps.groups.restatedSteps(wanted.adIds, stepsMs.day, selectionOf(wanted)),
+  ]);
   const { count = 0, duplicates = 0, late = 0 } = rows[0] ?? {};
   return {
     from: isoOf(wanted.from),
@@ -80,8 +82,10 @@ export async function readPreviousRanks(
   told: Finality,
   late: LateClicks,
 ) {
-  const { rows, finality } = await readRanks(deps, adIds, { ...wanted, uniques: false }, told);
-  const restated = await deps.groups.restatedSteps([], stepsMs.day, selectionOf(wanted));
+  const [{ rows, finality }, restated] = await Promise.all([
+    readRanks(deps, adIds, { ...wanted, uniques: false }, told),
+    deps.groups.restatedSteps([], stepsMs.day, selectionOf(wanted)),
+  ]);
   return {
     range: {
       from: isoOf(wanted.from),

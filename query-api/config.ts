@@ -31,7 +31,7 @@ export const QueryApiConfig = Type.Object({
     default: 3,
     minimum: 1,
     maximum: 64,
-    description: 'reads of ClickHouse that run at the same time; further ones wait',
+    description: 'reads of counts in a ClickHouse node that run at the same time; further ones wait',
   }),
   REPLICA_MAX_LAG_MS: Type.Integer({
     default: 10_000,
@@ -40,33 +40,55 @@ export const QueryApiConfig = Type.Object({
     description:
       'ms that a ClickHouse node may be behind the furthest of its shard and still be read; where none is that far: 503',
   }),
-  REPLICA_CHECK_INTERVAL_MS: Type.Integer({
-    default: 60_000,
-    minimum: 1_000,
-    maximum: 86_400_000,
+  QUERY_RAW_READERS: Type.Integer({
+    default: 2,
+    minimum: 1,
+    maximum: 64,
     description:
-      'ms between two comparisons of the ClickHouse nodes of a shard, an hour or three at a time, in the process that runs jobs',
+      'reads of raw clicks (`user_id`, `ip`, `uniques`, where a click went, quarantine) that run at the same time, beside those of counts; further ones wait',
   }),
-  JOBS_ENABLED: Type.Boolean({
-    default: true,
-    description: 'run jobs (restatement, replay, reconciliation) in this process; exactly one of a deployment should',
+  QUERY_RAW_READERS_PER_CLIENT: Type.Integer({
+    default: 1,
+    minimum: 1,
+    maximum: 64,
+    description: 'of these, those of one client address (of IPv6: a /64); further ones wait',
+  }),
+  QUERY_RAW_THREADS: Type.Integer({
+    default: 1,
+    minimum: 1,
+    maximum: 256,
+    description: 'cores of ClickHouse that one read of raw clicks may use; they stand back while counts are read',
+  }),
+  QUERY_MAX_WAITING: Type.Integer({
+    default: 128,
+    minimum: 1,
+    maximum: 10_000,
+    description: 'reads of counts, and as many of raw clicks, that may wait for their turn; beyond: 503',
+  }),
+  QUERY_MAX_WAITING_PER_CLIENT: Type.Integer({
+    default: 64,
+    minimum: 1,
+    maximum: 10_000,
+    description: 'of these, those of one client address (of IPv6: a /64); beyond: 429',
+  }),
+  QUERY_QUEUE_TIMEOUT_MS: Type.Integer({
+    default: 10_000,
+    minimum: 1,
+    maximum: 60_000,
+    description: 'ms a read may wait for its turn; beyond: 503 with Retry-After',
+  }),
+  QUERY_ANSWER_TIMEOUT_MS: Type.Integer({
+    default: 30_000,
+    minimum: 100,
+    maximum: 60_000,
+    description:
+      'ms until an answer begins, whatever it has to read and to wait for; beyond: 503 with Retry-After, and its reads are ended',
   }),
   JOBS_MAX_OPEN: Type.Integer({
     default: 20,
     minimum: 1,
     maximum: 100,
     description: 'replays, and as many reconciliations, that were asked for and wait or run; beyond: 429',
-  }),
-  CONSERVATION_INTERVAL_MS: Type.Integer({
-    default: 60_000,
-    minimum: 1_000,
-    maximum: 3_600_000,
-    description:
-      'ms between two comparisons of the rows in ClickHouse with the counters, in the process that runs jobs',
-  }),
-  RECONCILE_REPAIR: Type.Boolean({
-    default: false,
-    description: 'restate minutes in which a reconciliation finds drift, from raw clicks',
   }),
   EXPORT_MAX_RUNNING: Type.Integer({
     default: 2,
@@ -91,6 +113,13 @@ export const QueryApiConfig = Type.Object({
     minimum: 1_000,
     maximum: 86_400_000,
     description: 'ms one bulk export may take, with a client that takes its rows; beyond, it breaks off',
+  }),
+  EXPORT_MIN_BYTES_PER_SECOND: Type.Integer({
+    default: 32_768,
+    minimum: 0,
+    maximum: 1_000_000_000,
+    description:
+      'bytes of an export (of quarantine, too) that its client must take, over 30 s in which there are some to take; below, it is cut off, and after 5 s already where another waits for its place; 0: no limit',
   }),
   QUERY_API_RATE_LIMIT_PER_MINUTE: Type.Integer({
     default: 30_000,
@@ -136,6 +165,19 @@ export const QueryApiConfig = Type.Object({
   }),
 });
 export type QueryApiConfig = Static<typeof QueryApiConfig>;
+
+/** What reads may take, as `openClickHouse` wants it. */
+export function readLimitsOf(config: QueryApiConfig) {
+  return {
+    readers: config.QUERY_READERS,
+    rawReaders: config.QUERY_RAW_READERS,
+    rawReadersPerClient: config.QUERY_RAW_READERS_PER_CLIENT,
+    rawThreads: config.QUERY_RAW_THREADS,
+    mostWaiting: config.QUERY_MAX_WAITING,
+    mostWaitingPerClient: config.QUERY_MAX_WAITING_PER_CLIENT,
+    queueTimeoutMs: config.QUERY_QUEUE_TIMEOUT_MS,
+  };
+}
 
 /** @throws ConfigError */
 export function trustedProxiesOf({

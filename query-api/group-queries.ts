@@ -1,10 +1,9 @@
 /** SQL over one ad, several or all of them: sums, series, countries, search. Rules as in queries.ts. */
+import { noSql, type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import {
   type AdCursor,
   beyond,
-  bound,
-  boundAfter,
   type Counts,
   noClicks,
   type Selection,
@@ -45,8 +44,7 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
   return {
     async totals(adIds: AdIds, selection: StatedSelection): Promise<Counts> {
       const [row] = await clickhouse.query<Counts>(
-        `SELECT ${sums} FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)} ${settings(1)}`,
-        bound(selection),
+        ...statement`SELECT ${sums} FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)} ${settings(1)}`,
       );
       return row ?? noClicks;
     },
@@ -54,10 +52,9 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
     /** Sums per step, of each ad that is named or of all together; steps without rows are left out. */
     async series(adIds: AdIds, step: Step, selection: StatedSelection): Promise<SeriesRow[]> {
       return await clickhouse.query(
-        `SELECT ${nameOf(adIds)} AS ad_id, ${startOf('minute', step)} AS start, ${sums}
+        ...statement`SELECT ${nameOf(adIds)} AS ad_id, ${startOf(sql`minute`, step)} AS start, ${sums}
          FROM ${await rows.of(adIds, selection, { hours: isOfHours(step) })} WHERE ${within(selection)}
          GROUP BY ad_id, start ORDER BY ad_id, start ${settings(rowsOf(adIds, step, selection))}`,
-        bound(selection),
       );
     },
 
@@ -68,31 +65,28 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
       selection: Selection,
     ): Promise<{ readonly ad_id: string; readonly start: number }[]> {
       return await clickhouse.query(
-        `SELECT DISTINCT ${nameOf(adIds)} AS ad_id, ${startOf('minute', step)} AS start FROM restatement FINAL
+        ...statement`SELECT DISTINCT ${nameOf(adIds)} AS ad_id, ${startOf(sql`minute`, step)} AS start FROM restatement FINAL
          WHERE ${among(adIds)} ${within(selection)} AND ${isVisible(selection)}
          ${settings(rowsOf(adIds, step, selection))}`,
-        boundTo(adIds, selection),
       );
     },
 
     /** By clicks, then by name. */
     async countries(adIds: AdIds, selection: StatedSelection): Promise<(Counts & { readonly country: string })[]> {
       return await clickhouse.query(
-        `SELECT country, ${sums} FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)}
+        ...statement`SELECT country, ${sums} FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)}
          GROUP BY country HAVING count > 0 OR duplicates > 0
          ORDER BY count DESC, country LIMIT ${countriesListed} ${settings(countriesListed)}`,
-        bound(selection),
       );
     },
 
     /** Places of some ads in the top list of all; those without clicks have none. */
     async ranks(adIds: AdIds, selection: StatedSelection): Promise<AdRank[]> {
       return await clickhouse.query(
-        `SELECT ad_id, count, rank FROM (
+        ...statement`SELECT ad_id, count, rank FROM (
            SELECT ad_id, sum(clicks) AS count, row_number() OVER (ORDER BY sum(clicks) DESC, ad_id) AS rank
            FROM ${await rows.ofPrefix('', selection)} WHERE ${within(selection)} GROUP BY ad_id HAVING count > 0
-         ) WHERE ad_id IN {ad_ids:Array(String)} ${settings(adIds.length)}`,
-        { ...bound(selection), ad_ids: adIds },
+         ) WHERE ad_id IN ${adIds} ${settings(adIds.length)}`,
       );
     },
 
@@ -104,10 +98,9 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
       after?: AdCursor,
     ): Promise<{ readonly ad_id: string; readonly count: number }[]> {
       return await clickhouse.query(
-        `SELECT ad_id, sum(clicks) AS count FROM ${await rows.ofPrefix(prefix, selection)}
-         GROUP BY ad_id ${after === undefined ? '' : `HAVING ${beyond}`}
-         ORDER BY count DESC, ad_id LIMIT {limit:UInt32} ${settings(limit)}`,
-        { ...boundAfter(after), limit },
+        ...statement`SELECT ad_id, sum(clicks) AS count FROM ${await rows.ofPrefix(prefix, selection)}
+         GROUP BY ad_id ${after === undefined ? noSql : sql`HAVING ${beyond(after)}`}
+         ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
       );
     },
   };
@@ -118,16 +111,12 @@ function isOfHours(step: Step): boolean {
   return typeof step === 'number' ? step % hourMs === 0 : step.every(start => start % hourMs === 0);
 }
 
-function nameOf(adIds: AdIds): string {
-  return adIds.length === 0 ? `''` : 'ad_id';
+function nameOf(adIds: AdIds): Sql {
+  return adIds.length === 0 ? sql`''` : sql`ad_id`;
 }
 
-function among(adIds: AdIds): string {
-  return adIds.length === 0 ? '' : 'ad_id IN {ad_ids:Array(String)} AND';
-}
-
-function boundTo(adIds: AdIds, selection: Selection): Record<string, unknown> {
-  return adIds.length === 0 ? bound(selection) : { ...bound(selection), ad_ids: adIds };
+function among(adIds: AdIds): Sql {
+  return adIds.length === 0 ? noSql : sql`ad_id IN ${adIds} AND`;
 }
 
 function rowsOf(adIds: AdIds, step: Step, selection: Selection): number {

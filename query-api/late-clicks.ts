@@ -6,11 +6,13 @@
  *
  * A line is not yet a click more: some are copies of counted clicks, which only the recount can tell.
  */
+import { forNobody, whileAsked } from '../infra/asking.ts';
+import { type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { inTime } from './in-time.ts';
 import { rawSince } from './jobs/raw-retention.ts';
 import type { TimeRange } from './queries.ts';
-import { integer, settingsOf } from './read-settings.ts';
+import { settingsOf } from './read-settings.ts';
 import { minuteMs } from './time-range.ts';
 
 /** Those that wait, as they were read. */
@@ -43,14 +45,15 @@ export function createLateClicks({ clickhouse, now, keepMs = 1_000, patienceMs =
   const read = async (): Promise<LateClicks> => {
     const lines = lateLines(now());
     const rows = await clickhouse.query<WaitingRow>(
-      `SELECT minute_ms AS minute, ad_id, count() AS clicks, toUnixTimestamp64Milli(min(appended)) AS since
+      ...statement`SELECT minute_ms AS minute, ad_id, count() AS clicks, toUnixTimestamp64Milli(min(appended)) AS since
        FROM ${lines} WHERE waits GROUP BY minute_ms, ad_id ORDER BY minute_ms, ad_id LIMIT ${pairsKept + 1}
-       ${settingsOf(pairsKept + 1, timeoutMs)}, join_use_nulls=0`,
+       ${settingsOf(pairsKept + 1, timeoutMs, { join_use_nulls: 0 })}`,
     );
     if (rows.length <= pairsKept) return lateClicksOf(rows);
     const minutes = await clickhouse.query<WaitingRow>(
-      `SELECT minute_ms AS minute, '' AS ad_id, count() AS clicks, toUnixTimestamp64Milli(min(appended)) AS since
-       FROM ${lines} WHERE waits GROUP BY minute_ms ORDER BY minute_ms ${settingsOf(0, timeoutMs)}, join_use_nulls=0`,
+      ...statement`SELECT minute_ms AS minute, '' AS ad_id, count() AS clicks, toUnixTimestamp64Milli(min(appended)) AS since
+       FROM ${lines} WHERE waits GROUP BY minute_ms ORDER BY minute_ms
+       ${settingsOf(0, timeoutMs, { join_use_nulls: 0 })}`,
     );
     return lateClicksOf(minutes);
   };
@@ -68,8 +71,9 @@ export function createLateClicks({ clickhouse, now, keepMs = 1_000, patienceMs =
   };
   return async (): Promise<LateClicks> => {
     if (known && now() < known.until) return known.value;
-    asking ??= ask();
-    if (known === undefined || now() > known.askedAt + oldestMs) return await asking;
+    // For all who will ask, so it does not end with who happens to be first.
+    asking ??= forNobody(ask);
+    if (known === undefined || now() > known.askedAt + oldestMs) return await whileAsked(asking);
     const { value } = known;
     return await inTime(asking, patienceMs).catch(() => value);
   };
@@ -109,21 +113,21 @@ export function lateClicksOf(rows: readonly WaitingRow[]): LateClicks {
  * SQL: lines that came too late, with the columns minute_ms, ad_id, day (of arrival), appended, and whether each `waits`.
  * Not those of minutes that cannot be recounted any more, which ingest does not take. Needs join_use_nulls=0.
  */
-export function lateLines(now: number): string {
+export function lateLines(now: number): Sql {
   const oldest = rawSince(now);
-  return `(
+  return sql`(
     SELECT late.minute_ms AS minute_ms, late.ad_id AS ad_id, late.day AS day, late.appended AS appended,
       recounted.until[late.partition] <= late.offset AS waits
     FROM (
       SELECT intDiv(clicked_at, ${minuteMs}) * ${minuteMs} AS minute_ms, ad_id, partition, offset,
         toRelativeDayNum(appended_at) AS day, appended_at AS appended
       FROM quarantine FINAL
-      WHERE reason = 'too_late' AND clicked_at >= ${integer(oldest)}
-        AND appended_at >= fromUnixTimestamp64Milli(toInt64(${integer(arrivedSince(now))}), 'UTC')
+      WHERE reason = 'too_late' AND clicked_at >= ${oldest}
+        AND appended_at >= fromUnixTimestamp64Milli(${arrivedSince(now)}, 'UTC')
     ) AS late
     LEFT JOIN (
       SELECT toInt64(toUnixTimestamp(minute)) * 1000 AS recounted_ms, maxMap(read_until) AS until
-      FROM recounted_minute WHERE minute >= toDateTime(${integer(oldest / 1_000)}, 'UTC') AND notEmpty(read_until)
+      FROM recounted_minute WHERE minute >= toDateTime(${oldest / 1_000}, 'UTC') AND notEmpty(read_until)
       GROUP BY recounted_ms
     ) AS recounted ON late.minute_ms = recounted.recounted_ms
   )`;

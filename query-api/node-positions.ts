@@ -2,12 +2,21 @@
 import { heldBy } from '../aggregator/sink/held-offsets.ts';
 import type { SinkNode } from '../aggregator/sink/node.ts';
 import type { Admin } from '../infra/kafka/admin.ts';
-import type { Names } from '../infra/topics.ts';
+import type { Names, TopicName } from '../infra/topics.ts';
 import type { NodePosition } from './counted-log.ts';
 
 export interface FollowedNode extends Pick<SinkNode, 'name' | 'inGroups' | 'holds'> {
   /** Of its tables; undefined: not known, as where the node is away. */
   incarnation(): Promise<string | undefined>;
+}
+
+/** What jobs and people say: one log each, which every node has whole. */
+export const saidTopics = ['job-results', 'job-requests', 'seals', 'filters', 'write-offs'] as const;
+
+interface Leg {
+  readonly group: string;
+  readonly topicName: TopicName;
+  readonly isWhole?: boolean;
 }
 
 /**
@@ -19,13 +28,14 @@ export async function nodePositions(
   names: Names,
   nodes: readonly FollowedNode[],
 ): Promise<NodePosition[]> {
-  const legs = [
+  const legs: readonly Leg[] = [
     { group: names.rawSinkGroup, topicName: 'clicks' },
     { group: names.aggregateSinkGroup, topicName: 'aggregates' },
     { group: names.aggregateSinkGroup, topicName: 'quarantine' },
-  ] as const;
+    ...saidTopics.map(topicName => ({ group: names.resultSinkGroup, topicName, isWhole: true })),
+  ];
   const found = await Promise.all(
-    legs.map(async ({ group, topicName }) => {
+    legs.map(async ({ group, topicName, isWhole }) => {
       const topic = names.topic(topicName);
       // The ends first: whatever is committed meanwhile only makes the lag smaller.
       const ranges = await admin.ranges(topic);
@@ -35,7 +45,7 @@ export async function nodePositions(
           const commits = await admin.commits(leg.group, topic);
           const incarnation = await node.incarnation();
           return [...ranges]
-            .filter(([partition]) => node.holds(partition))
+            .filter(([partition]) => isWhole || node.holds(partition))
             .map(([partition, { start, end }]): NodePosition => {
               const commit = commits.get(partition);
               const held =

@@ -1,8 +1,10 @@
 /** Pure: from the rows of `partition_progress` and the ends of the log to what GET /v1/status tells. */
+import type { JobRunnerRow } from '../aggregator/job-records.ts';
 import { partitionsAt } from '../ingest/hot-ads/partition-rule.ts';
 import { finalityOf } from './finality.ts';
 import type { Routing } from './hot-ad-rules.ts';
-import type { RowsChecked } from './jobs/conservation-watch.ts';
+import type { RowsChecked } from './jobs/conservation-store.ts';
+import { silentAfterMs } from './jobs/runner-store.ts';
 import type { LateClicks } from './late-clicks.ts';
 import { isoOf, isoOrNull } from './parameters.ts';
 import type { Progress } from './queries.ts';
@@ -19,7 +21,7 @@ export function statusOf(
   now: number,
 ) {
   const { watermark, finalUntil } = finalityOf(progress);
-  const uncounted = rowsChecked?.uncounted?.reduce((sum, { clicks }) => sum + clicks, 0) ?? null;
+  const uncounted = rowsChecked?.uncounted ?? null;
   const known = new Map(progress.map(row => [row.partition, row]));
   const partitions = [...new Set([...known.keys(), ...(endOffsets?.keys() ?? [])])]
     .sort((a, b) => a - b)
@@ -113,6 +115,13 @@ function rowsStatus({ checkedAt, differences }: RowsChecked) {
     difference: differences.reduce((sum, { difference }) => sum + Math.abs(difference), 0),
     differences: [...differences],
   };
+}
+
+/** Who runs the jobs, or that nobody does. */
+export function runnerStatus(runner: JobRunnerRow | undefined, now: number) {
+  if (runner === undefined) return null;
+  const { host, since, seen_at } = runner;
+  return { host, since: isoOf(since), seen_at: isoOf(seen_at), runs: now - seen_at <= silentAfterMs };
 }
 
 /** Late clicks that wait for their restatement. */

@@ -1,5 +1,6 @@
 /** SQL of what was not counted: the lines themselves, newest first. Rules as in queries.ts. */
 import type { QuarantineRow } from '../aggregator/ad-minute.ts';
+import { joined, noSql, type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { settingsOf } from './read-settings.ts';
 
@@ -38,77 +39,62 @@ export function createQuarantineQueries(clickhouse: ClickHouse, { timeoutMs }: {
       after?: readonly [number, number, number, number],
     ): Promise<QuarantineSample[]> {
       return await clickhouse.query(
-        `SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
+        ...statement`SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
            event_id, clicked_at, substringUTF8(raw, 1, ${rawShown}) AS raw
          FROM (
            SELECT partition, offset, line, reason, detail, appended_at AS appended, ad_id, event_id, clicked_at, raw
-           FROM quarantine FINAL WHERE ${matching(filter)} ${after === undefined ? '' : `AND ${older}`}
-           ORDER BY appended_at DESC, partition, offset DESC, line DESC LIMIT {limit:UInt32}
+           FROM quarantine FINAL WHERE ${matching(filter)} ${after === undefined ? noSql : sql`AND ${older(after)}`}
+           ORDER BY appended_at DESC, partition, offset DESC, line DESC LIMIT ${limit}
          ) ORDER BY appended DESC, partition, offset DESC, line DESC ${settingsOf(limit, timeoutMs)}`,
-        { ...boundTo(filter), ...boundAfter(after), limit },
       );
     },
 
     /** The lines after `last`, oldest first, as they are ordered by `appended_at`, partition, offset and line; none: the end. */
     async page(filter: ExportFilter, last: QuarantineSample | undefined): Promise<QuarantineSample[]> {
-      const order = 'appended, partition, offset, line';
+      const order = sql`appended, partition, offset, line`;
       const after =
         last === undefined
-          ? ''
-          : `AND (appended_at, partition, offset, line) > (fromUnixTimestamp64Milli({at:Int64}, 'UTC'),
-               {partition:UInt16}, {offset:UInt64}, {line:UInt32})`;
+          ? noSql
+          : sql`AND (appended_at, partition, offset, line) > (fromUnixTimestamp64Milli(${last.appended_at}, 'UTC'),
+               ${last.partition}, ${last.offset}, ${last.line})`;
       return await clickhouse.query(
-        `SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
+        ...statement`SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
            event_id, clicked_at, raw
          FROM (
            SELECT *, sum(length(raw)) OVER (ORDER BY ${order} ROWS UNBOUNDED PRECEDING) AS bytes
            FROM (
              SELECT partition, offset, line, reason, detail, appended_at AS appended, ad_id, event_id, clicked_at, raw
              FROM quarantine FINAL WHERE ${matching(filter)}
-               AND appended_at >= fromUnixTimestamp64Milli({from:Int64}, 'UTC')
-               AND appended_at < fromUnixTimestamp64Milli({to:Int64}, 'UTC') ${after}
+               AND appended_at >= fromUnixTimestamp64Milli(${filter.from}, 'UTC')
+               AND appended_at < fromUnixTimestamp64Milli(${filter.to}, 'UTC') ${after}
              ORDER BY appended_at, partition, offset, line LIMIT ${pageLines}
            )
          ) WHERE bytes - length(raw) < ${pageBytes} ORDER BY ${order} ${settingsOf(pageLines, timeoutMs)}`,
-        {
-          ...boundTo(filter),
-          ...{ from: filter.from, to: filter.to },
-          ...(last && { at: last.appended_at, partition: last.partition, offset: last.offset, line: last.line }),
-        },
       );
     },
 
     async byReason(filter: Pick<QuarantineFilter, 'adId'>): Promise<{ reason: string; lines: number }[]> {
       const all = { ...filter, reason: undefined };
       return await clickhouse.query(
-        `SELECT reason, count() AS lines FROM quarantine FINAL WHERE ${matching(all)}
+        ...statement`SELECT reason, count() AS lines FROM quarantine FINAL WHERE ${matching(all)}
          GROUP BY reason ORDER BY lines DESC, reason ${settingsOf(reasonsListed, timeoutMs)}`,
-        boundTo(all),
       );
     },
   };
 }
 
 /** All copies of a line are equal, so a filter on any column keeps all of them or none. */
-function matching({ reason, adId }: QuarantineFilter): string {
+function matching({ reason, adId }: QuarantineFilter): Sql {
   const conditions = [
-    ...(reason === undefined ? [] : ['reason = {reason:String}']),
-    ...(adId === undefined ? [] : ['ad_id = {ad_id:String}']),
+    ...(reason === undefined ? [] : [sql`reason = ${reason}`]),
+    ...(adId === undefined ? [] : [sql`ad_id = ${adId}`]),
   ];
-  return conditions.join(' AND ') || '1';
-}
-
-function boundTo({ reason, adId }: QuarantineFilter): Record<string, unknown> {
-  return { ...(reason === undefined ? {} : { reason }), ...(adId === undefined ? {} : { ad_id: adId }) };
+  return conditions.length === 0 ? sql`1` : joined(conditions, ' AND ');
 }
 
 /** Newest first, and among those of one moment by partition. */
-const older = `(appended_at < fromUnixTimestamp64Milli({after_at:Int64}, 'UTC')
-  OR (appended_at = fromUnixTimestamp64Milli({after_at:Int64}, 'UTC') AND (partition > {after_partition:UInt64}
-    OR (partition = {after_partition:UInt64} AND (offset, line) < ({after_offset:UInt64}, {after_line:UInt64})))))`;
-
-function boundAfter(after: readonly [number, number, number, number] | undefined): Record<string, unknown> {
-  if (after === undefined) return {};
-  const [after_at, after_partition, after_offset, after_line] = after;
-  return { after_at, after_partition, after_offset, after_line };
+function older([at, partition, offset, line]: readonly [number, number, number, number]): Sql {
+  const moment = sql`fromUnixTimestamp64Milli(${at}, 'UTC')`;
+  return sql`(appended_at < ${moment} OR (appended_at = ${moment} AND (partition > ${partition}
+    OR (partition = ${partition} AND (offset, line) < (${offset}, ${line})))))`;
 }

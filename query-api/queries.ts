@@ -1,11 +1,12 @@
 /**
- * The only SQL of this room. Values are bound, never written into the text.
+ * SQL of counts by minute and of progress.
  *
  * Every read says FINAL: a key has as many rows as it was inserted, and only the highest version counts. All copies of
  * a key lie in one partition of the table (its date is a function of the key, or stands fast with it), so partitions
  * need not be merged with each other. Filters name columns of the sorting key only, which all copies share: a filter
  * on anything else could drop the current version and let an older one through.
  */
+import { noSql, type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import type { CountryLists } from './filters/click-filter.ts';
 import { settingsOf } from './read-settings.ts';
@@ -66,16 +67,15 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
       after?: AdCursor,
     ): Promise<{ ad_id: string; count: number }[]> {
       return await clickhouse.query(
-        `SELECT ad_id, sum(clicks) AS count FROM ${statedRows('ad_minute', within(selection), selection)}
-         GROUP BY ad_id HAVING count > 0 ${after === undefined ? '' : `AND ${beyond}`}
-         ORDER BY count DESC, ad_id LIMIT {limit:UInt32} ${settings(limit)}`,
-        { limit, ...bound(selection), ...boundAfter(after) },
+        ...statement`SELECT ad_id, sum(clicks) AS count FROM ${statedRows('ad_minute', within(selection), selection)}
+         GROUP BY ad_id HAVING count > 0 ${after === undefined ? noSql : sql`AND ${beyond(after)}`}
+         ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
       );
     },
 
     async progress(): Promise<Progress[]> {
       return await clickhouse.query(
-        `SELECT partition, partitions, position, received, counted, duplicates, quarantined,
+        ...statement`SELECT partition, partitions, position, received, counted, duplicates, quarantined,
            acknowledged, missing, ids_per_ad_from,
            toUnixTimestamp64Milli(watermark) AS watermark,
            toUnixTimestamp64Milli(final_until) AS final_until,
@@ -87,7 +87,7 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
     /** Missing lines that a person has written off, by partition. */
     async writtenOff(): Promise<Map<number, number>> {
       const rows = await clickhouse.query<{ partition: number; missing: number }>(
-        `SELECT partition, sum(missing) AS missing FROM conservation_seal FINAL WHERE source = 'accepted'
+        ...statement`SELECT partition, sum(missing) AS missing FROM conservation_seal FINAL WHERE source = 'accepted'
          GROUP BY partition ${settings(65_536)}`,
       );
       return new Map(rows.map(row => [row.partition, row.missing]));
@@ -96,7 +96,7 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
     /** Lines that were not counted and are still kept. */
     async quarantineByReason(): Promise<{ reason: string; lines: number }[]> {
       return await clickhouse.query(
-        `SELECT reason, count() AS lines FROM quarantine FINAL GROUP BY reason ORDER BY reason ${settings(1_000)}`,
+        ...statement`SELECT reason, count() AS lines FROM quarantine FINAL GROUP BY reason ORDER BY reason ${settings(1_000)}`,
       );
     },
   };
@@ -104,25 +104,17 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
 
 export const noClicks: Counts = { count: 0, duplicates: 0, late: 0 };
 
-export const sums = 'sum(clicks) AS count, sum(duplicates) AS duplicates, sum(late) AS late';
+export const sums = sql`sum(clicks) AS count, sum(duplicates) AS duplicates, sum(late) AS late`;
 
-export function within({ country }: Selection): string {
-  const range = `minute >= toDateTime({from_s:UInt32}, 'UTC') AND minute < toDateTime({to_s:UInt32}, 'UTC')`;
+export function within({ from, to, country }: Selection): Sql {
+  const range = sql`minute >= toDateTime(${from / 1_000}, 'UTC') AND minute < toDateTime(${to / 1_000}, 'UTC')`;
   if (country === undefined) return range;
-  if (typeof country === 'string') return `${range} AND country = {country:String}`;
-  const listed = country.in ? ' AND country IN {country_in:Array(String)}' : '';
-  return `${range}${listed} AND country NOT IN {country_out:Array(String)}`;
+  if (typeof country === 'string') return sql`${range} AND country = ${country}`;
+  const listed = country.in ? sql`AND country IN ${country.in}` : noSql;
+  return sql`${range} ${listed} AND country NOT IN ${country.out}`;
 }
 
-export function bound({ from, to, country }: Selection): Record<string, unknown> {
-  const range = { from_s: from / 1_000, to_s: to / 1_000 };
-  if (country === undefined) return range;
-  if (typeof country === 'string') return { ...range, country };
-  return { ...range, ...(country.in ? { country_in: country.in } : {}), country_out: country.out };
-}
-
-export const beyond = '(count < {after_count:UInt64} OR (count = {after_count:UInt64} AND ad_id > {after_ad:String}))';
-
-export function boundAfter(after: AdCursor | undefined): Record<string, unknown> {
-  return after === undefined ? {} : { after_count: after.count, after_ad: after.adId };
+/** For HAVING. */
+export function beyond({ count, adId }: AdCursor): Sql {
+  return sql`(count < ${count} OR (count = ${count} AND ad_id > ${adId}))`;
 }

@@ -1,6 +1,5 @@
 /**
- * SQL that counts clicks from `click_raw`, for what `ad_minute` cannot tell: users, addresses. No bound parameters, as
- * these reads may be long (`jobs/recount-queries.ts`).
+ * SQL that counts clicks from `click_raw`, for what `ad_minute` cannot tell: users, addresses.
  *
  * A click is an event id of its ad and minute, and what is said of it is what its first copy says, so that each click
  * is in exactly one country and of at most one user, whatever its copies say.
@@ -13,13 +12,14 @@
  * a sum in which each counts with a 64 bit hash of its own (sums and products go round): others add up to the same by a
  * chance of 2^-64.
  */
+import { noSql, type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import type { ClickFilter } from './filters/click-filter.ts';
 import { conditionOf } from './filters/filter-sql.ts';
 import type { AdIds, AdRank } from './group-queries.ts';
 import { clickedWithin, minuteWithin } from './jobs/recount-queries.ts';
 import type { AdCursor } from './queries.ts';
-import { integer, literal, settingsOf } from './read-settings.ts';
+import { settingsOf } from './read-settings.ts';
 import { type StatedRange, statedRows } from './stated-rows.ts';
 import { type Step, startOf, stepsIn } from './step.ts';
 
@@ -53,11 +53,11 @@ export interface ExactUsers {
 export type RawQueries = ReturnType<typeof createRawQueries>;
 
 export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
-  const settings = (rows: number) => `${settingsOf(rows, timeoutMs)}, max_memory_usage=${maxMemoryBytes}`;
+  const settings = (rows: number) => settingsOf(rows, timeoutMs, { max_memory_usage: maxMemoryBytes });
   return {
     async totals(selection: RawSelection): Promise<RawCounts & Compared> {
       const [row] = await clickhouse.query<RawCounts & Compared>(
-        `${groupsBy(`''`, selection)} SELECT count, duplicates, users, differs FROM groups ${settings(1)}`,
+        ...statement`${groupsBy(keys.all, selection)} SELECT count, duplicates, users, differs FROM groups ${settings(1)}`,
       );
       return row ?? { count: 0, duplicates: 0, users: 0, differs: 0 };
     },
@@ -68,9 +68,9 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
       step: Step,
     ): Promise<(RawCounts & Compared & { readonly ad_id: string; readonly start: number })[]> {
       const names = Math.max(1, selection.adIds.length);
-      const key = `(${selection.adIds.length === 0 ? `''` : 'ad'}, ${startOf('m', step)})`;
+      const key = sql`(${selection.adIds.length === 0 ? sql`''` : sql`ad`}, ${startOf(sql`m`, step)})`;
       return await clickhouse.query(
-        `${groupsBy(key, selection)}
+        ...statement`${groupsBy(key, selection)}
          SELECT key.1 AS ad_id, key.2 AS start, count, duplicates, users, differs FROM groups
          ORDER BY ad_id, start ${settings(names * stepsIn(selection, step))}`,
       );
@@ -83,8 +83,8 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
       after?: AdCursor,
     ): Promise<Compared & { readonly ads: (RawCounts & { readonly ad_id: string })[] }> {
       const [row] = await clickhouse.query<Compared & { readonly top: [number, string, number, number][] }>(
-        `${groupsBy('ad', selection)}
-         SELECT groupArraySortedIf(${integer(limit)})(
+        ...statement`${groupsBy(keys.ad, selection)}
+         SELECT groupArraySortedIf(${limit})(
              (-toInt64(count), key, duplicates, users), count > 0 ${beyond(after)}
            ) AS top, max(groups.differs) AS differs
          FROM groups ${settings(1)}`,
@@ -96,9 +96,9 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
     /** Places of some ads in the top list of the selection; those without clicks have none. */
     async ranks(adIds: AdIds, selection: RawSelection): Promise<Compared & { readonly ranks: readonly AdRank[] }> {
       const [row] = await clickhouse.query<Compared & { readonly found: [string, number, number][] }>(
-        `${groupsBy('ad', selection)},
+        ...statement`${groupsBy(keys.ad, selection)},
          ranked AS (SELECT key, count, differs, row_number() OVER (ORDER BY count DESC, key) AS rank FROM groups)
-         SELECT groupArrayIf((key, count, rank), count > 0 AND key IN (${adIds.map(literal)})) AS found,
+         SELECT groupArrayIf((key, count, rank), count > 0 AND key IN ${adIds}) AS found,
            max(ranked.differs) AS differs
          FROM ranked ${settings(1)}`,
       );
@@ -111,7 +111,7 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
       selection: RawSelection,
     ): Promise<Compared & { readonly countries: (RawCounts & { readonly country: string })[] }> {
       const rows = await clickhouse.query<RawCounts & Compared & { readonly country: string }>(
-        `${groupsBy('of_country', selection)}
+        ...statement`${groupsBy(keys.country, selection)}
          SELECT key AS country, count, duplicates, users, differs FROM groups
          ORDER BY count DESC, country ${settings(maxCountries)}`,
       );
@@ -121,15 +121,18 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
 
     /** Memory grows with the users: ask where an estimate says that they are not too many. */
     async exactUsers(by: 'ad' | 'country' | 'all', selection: RawSelection): Promise<ExactUsers[]> {
-      const name = { all: `''`, ad: 'ad', country: 'of_country' }[by];
+      const name = keys[by];
       return await clickhouse.query(
-        `${clicksOf(selection, { country: by === 'country', user: true })}
+        ...statement`${clicksOf(selection, { country: by === 'country', user: true })}
          SELECT ${name} AS name, uniqExactIf(of_user, of_user != '') AS users, count() AS count
          FROM clicks WHERE hit GROUP BY name ${settings(Math.max(maxCountries, selection.adIds.length))}`,
       );
     },
   };
 }
+
+/** What clicks are grouped by. */
+const keys = { all: sql`''`, ad: sql`ad`, country: sql`of_country` };
 
 /** Bytes of one read; where one needs more, the answer says to ask for less. */
 const maxMemoryBytes = 2 ** 30;
@@ -143,56 +146,56 @@ interface Needed {
 }
 
 /** `clicks`: each click once, by minute (m) and ad, with `hit`, whether the filter takes it. */
-function clicksOf({ adIds, filter, ...range }: RawSelection, { country, user }: Needed): string {
-  return `
+function clicksOf({ adIds, filter, ...range }: RawSelection, { country, user }: Needed): Sql {
+  return sql`
     WITH clicks AS (
       SELECT toStartOfMinute(clicked_at) AS m, ad_id AS ad, count() AS copies,
         argMin(toUInt8(${conditionOf(filter)}), ${received}) AS hit
-        ${country ? `, argMin(toString(click_raw.country), ${received}) AS of_country` : ''}
-        ${user ? `, argMin(click_raw.user_id, ${received}) AS of_user` : ''}
+        ${country ? sql`, argMin(toString(click_raw.country), ${received}) AS of_country` : noSql}
+        ${user ? sql`, argMin(click_raw.user_id, ${received}) AS of_user` : noSql}
       FROM click_raw FINAL WHERE ${clickedWithin(range)} ${among(adIds)}
       GROUP BY toStartOfMinute(clicked_at), ad_id, sipHash128(event_id)
     )`;
 }
 
 /** One number that orders copies by their receipt, those of the same ms in any order that stays. */
-const received = 'toUInt64(toUnixTimestamp64Milli(received_at)) * 1048576 + sipHash64(click_id) % 1048576';
+const received = sql`toUInt64(toUnixTimestamp64Milli(received_at)) * 1048576 + sipHash64(click_id) % 1048576`;
 
 /** `groups`: clicks by a key made of m, ad and of_country, also where the filter takes none of them. */
-function groupsBy(key: string, selection: RawSelection): string {
+function groupsBy(key: Sql, selection: RawSelection): Sql {
   const { adIds, uniques } = selection;
-  const needed = { country: key === 'of_country', user: uniques };
-  const users = (user: string, isOne: string) => (uniques ? `, uniqCombined64StateIf(${user}, ${isOne}) AS u` : '');
-  return `${clicksOf(selection, needed)},
+  const needed = { country: key === keys.country, user: uniques };
+  const users = (user: Sql, isOne: Sql) => (uniques ? sql`, uniqCombined64StateIf(${user}, ${isOne}) AS u` : noSql);
+  return sql`${clicksOf(selection, needed)},
     both AS (
       SELECT ${key} AS key, countIf(hit) AS n, sumIf(toUInt64(copies - 1), hit) AS d, sum(sipHash64(m, ad)) AS raw_sum,
-        toUInt64(0) AS stated_sum ${users('of_user', `hit AND of_user != ''`)}
+        toUInt64(0) AS stated_sum ${users(sql`of_user`, sql`hit AND of_user != ''`)}
       FROM clicks GROUP BY key
       UNION ALL
       SELECT ${key} AS key, toUInt64(0) AS n, toUInt64(0) AS d, toUInt64(0) AS raw_sum,
-        sum(sipHash64(m, ad) * stated) AS stated_sum ${users(`''`, '0')}
+        sum(sipHash64(m, ad) * stated) AS stated_sum ${users(sql`''`, sql`0`)}
       FROM (
         SELECT minute AS m, ad_id AS ad, toString(country) AS of_country, clicks AS stated
         FROM ${statedRows(
           adIds.length === 0 ? 'ad_minute' : 'ad_minute_by_ad',
-          `${minuteWithin(selection)} ${among(adIds)}`,
+          sql`${minuteWithin(selection)} ${among(adIds)}`,
           selection,
         )}
       ) GROUP BY key
     ),
     groups AS (
-      SELECT key, sum(n) AS count, sum(d) AS duplicates, ${uniques ? 'uniqCombined64Merge(u)' : '0'} AS users,
+      SELECT key, sum(n) AS count, sum(d) AS duplicates, ${uniques ? sql`uniqCombined64Merge(u)` : sql`0`} AS users,
         sum(raw_sum) != sum(stated_sum) AS differs
       FROM both GROUP BY key
     )`;
 }
 
-function among(adIds: AdIds): string {
-  return adIds.length === 0 ? '' : `AND ad_id IN (${adIds.map(literal)})`;
+function among(adIds: AdIds): Sql {
+  return adIds.length === 0 ? noSql : sql`AND ad_id IN ${adIds}`;
 }
 
-function beyond(after: AdCursor | undefined): string {
-  if (after === undefined) return '';
-  const count = integer(after.count);
-  return `AND (count < ${count} OR (count = ${count} AND key > ${literal(after.adId)}))`;
+function beyond(after: AdCursor | undefined): Sql {
+  if (after === undefined) return noSql;
+  const { count, adId } = after;
+  return sql`AND (count < ${count} OR (count = ${count} AND key > ${adId}))`;
 }

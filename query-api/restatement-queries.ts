@@ -1,7 +1,8 @@
 /** What has been restated: the history of final counts. Rules as in queries.ts. */
 import type { RestatementReason } from '../aggregator/restatement.ts';
+import { noSql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
-import { bound, type Selection, type StatedSelection, within } from './queries.ts';
+import { type Selection, type StatedSelection, within } from './queries.ts';
 import { settingsOf } from './read-settings.ts';
 import { isVisible, statedRows } from './stated-rows.ts';
 
@@ -39,19 +40,14 @@ export type RestatementQueries = ReturnType<typeof createRestatementQueries>;
 
 export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
   const settings = (rows: number) => settingsOf(rows, timeoutMs);
-  const ofAd = (adId: string | undefined) => (adId === undefined ? '' : 'AND ad_id = {ad_id:String}');
+  const ofAd = (adId: string | undefined) => (adId === undefined ? noSql : sql`AND ad_id = ${adId}`);
   return {
     /** Whether any count of the selection was restated, up to `until` (epoch ms) if it is given. */
     async isRestated(selection: Selection, adId?: string, until?: number): Promise<boolean> {
       const rows = await clickhouse.query(
-        `SELECT 1 AS found FROM restatement FINAL WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)}
-           ${until === undefined ? '' : `AND at <= fromUnixTimestamp64Milli({until:Int64}, 'UTC')`}
+        ...statement`SELECT 1 AS found FROM restatement FINAL WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)}
+           ${until === undefined ? noSql : sql`AND at <= fromUnixTimestamp64Milli(${until}, 'UTC')`}
          LIMIT 1 ${settings(1)}`,
-        {
-          ...bound(selection),
-          ...(adId === undefined ? {} : { ad_id: adId }),
-          ...(until === undefined ? {} : { until }),
-        },
       );
       return rows.length > 0;
     },
@@ -62,10 +58,10 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
      * failed in between it may never be, so what cells have now is read along with it.
      */
     async addedSince(adId: string, selection: StatedSelection, asOf: number): Promise<UndoneCounts> {
-      const ours = `${within(selection)} ${ofAd(adId)}`;
-      const since = `${ours} AND at > fromUnixTimestamp64Milli({as_of:Int64}, 'UTC') AND ${isVisible(selection)}`;
+      const ours = sql`${within(selection)} ${ofAd(adId)}`;
+      const since = sql`${ours} AND at > fromUnixTimestamp64Milli(${asOf}, 'UTC') AND ${isVisible(selection)}`;
       const [row] = await clickhouse.query<UndoneCounts>(
-        `SELECT sum(toInt64(clicks_now) - toInt64(clicks_then)) AS count,
+        ...statement`SELECT sum(toInt64(clicks_now) - toInt64(clicks_then)) AS count,
            sum(toInt64(duplicates_now) - toInt64(duplicates_then)) AS duplicates,
            sum(arraySum(step -> if(step.1 <= bitShiftRight(version_now, 48), step.2, 0), steps)) AS late
          FROM (
@@ -81,7 +77,6 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
              groupArray((revision, greatest(0, toInt64(after) - toInt64(before)))) AS steps
            FROM restatement FINAL WHERE ${since} GROUP BY minute, country
          ) AS told USING (minute, country) ${settings(1)}`,
-        { ...bound(selection), ad_id: adId, as_of: asOf },
       );
       return row ?? { count: 0, duplicates: 0, late: 0 };
     },
@@ -89,16 +84,15 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
     /** Those made after `since` (epoch ms), the latest `limit` of them, oldest first. Raw clicks, and so restatements, go back 35 days. */
     async since(since: number, limit: number): Promise<TimedRestatement[]> {
       return await clickhouse.query(
-        `SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, revision, job, reason, before, after,
+        ...statement`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, revision, job, reason, before, after,
            toUnixTimestamp64Milli(t) AS at
          FROM (
            SELECT minute AS m, ad_id, country, revision, job, reason, before, after, at AS t FROM restatement FINAL
-           WHERE at > fromUnixTimestamp64Milli({since:Int64}, 'UTC')
-             AND minute > fromUnixTimestamp64Milli({since:Int64}, 'UTC') - INTERVAL 40 DAY
+           WHERE at > fromUnixTimestamp64Milli(${since}, 'UTC')
+             AND minute > fromUnixTimestamp64Milli(${since}, 'UTC') - INTERVAL 40 DAY
              AND ${isVisible({ from: since - 41 * dayMs, to: since + 41 * dayMs })}
-           ORDER BY at DESC, minute DESC, ad_id DESC, country DESC LIMIT {limit:UInt32}
+           ORDER BY at DESC, minute DESC, ad_id DESC, country DESC LIMIT ${limit}
          ) ORDER BY t, m, ad_id, country ${settings(limit)}`,
-        { since, limit },
       );
     },
 
@@ -111,22 +105,14 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
     ): Promise<Restatement[]> {
       const from = after ?? { minute: 0, country: '', revision: 0 };
       return await clickhouse.query(
-        `SELECT toUnixTimestamp(m) * 1000 AS minute, country, revision, job, reason, before, after,
+        ...statement`SELECT toUnixTimestamp(m) * 1000 AS minute, country, revision, job, reason, before, after,
            toUnixTimestamp64Milli(t) AS at
          FROM (
            SELECT minute AS m, country, revision, job, reason, before, after, at AS t FROM restatement FINAL
            WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)}
-             AND (toUnixTimestamp(minute), country, revision) > ({m:UInt32}, {c:String}, {r:UInt16})
-           ORDER BY minute, country, revision LIMIT {limit:UInt32}
+             AND (toUnixTimestamp(minute), country, revision) > (${Math.floor(from.minute / 1_000)}, ${from.country}, ${from.revision})
+           ORDER BY minute, country, revision LIMIT ${limit}
          ) ORDER BY m, country, revision ${settings(limit)}`,
-        {
-          ...bound(selection),
-          ad_id: adId,
-          m: Math.floor(from.minute / 1_000),
-          c: from.country,
-          r: from.revision,
-          limit,
-        },
       );
     },
   };

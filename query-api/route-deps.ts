@@ -9,8 +9,10 @@ import type { FilterStore } from './filters/filter-store.ts';
 import type { GroupQueries } from './group-queries.ts';
 import type { Routing } from './hot-ad-rules.ts';
 import type { AskedJobs } from './jobs/asked-jobs.ts';
-import type { RowsChecked } from './jobs/conservation-watch.ts';
+import type { ConservationStore } from './jobs/conservation-store.ts';
+import type { JobRequests } from './jobs/job-requests.ts';
 import type { JobStore } from './jobs/job-store.ts';
+import type { RunnerStore } from './jobs/runner-store.ts';
 import type { LateClicks } from './late-clicks.ts';
 import type { LiveFeed } from './live/live-feed.ts';
 import type { LogEnds } from './log-ends.ts';
@@ -20,6 +22,7 @@ import type { Queries } from './queries.ts';
 import type { RawCoverage } from './raw-coverage.ts';
 import type { RawQueries } from './raw-queries.ts';
 import type { StoreNodes } from './replicas/nodes-status.ts';
+import type { ReplicaCheckStore } from './replicas/replica-check-store.ts';
 import type { Replicas } from './replicas/replicas.ts';
 import type { RestatementQueries } from './restatement-queries.ts';
 import type { HistoryQueries } from './rollup/history-queries.ts';
@@ -47,13 +50,16 @@ export interface RouteDeps {
   /** Of one client; before those of all. */
   readonly exportsOf: ClientSlots;
   readonly exportMaxRows: number;
+  readonly exportMinBytesPerSecond: number;
   readonly quarantine: QuarantineQueries;
   readonly restatements: RestatementQueries;
   readonly audit: AuditQueries;
   readonly jobs: JobStore;
   readonly askedJobs: AskedJobs;
-  /** Undefined where this process has made none. */
-  readonly rowsChecked: () => RowsChecked | undefined;
+  readonly conservation: ConservationStore;
+  readonly replicaChecks: ReplicaCheckStore;
+  readonly runners: RunnerStore;
+  readonly jobRequests: Pick<JobRequests, 'cancel'>;
   readonly clients: Clients;
   readonly live: LiveFeed;
   /** Of one client; before those of all. */

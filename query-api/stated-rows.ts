@@ -8,9 +8,10 @@
  * can have had rows of no other, and everything read is of one moment, from however many statements and tables. Otherwise
  * all of it is read once more.
  */
+import { named, type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { Retryable } from '../infra/errors.ts';
-import { integer, settingsOf } from './read-settings.ts';
+import { settingsOf } from './read-settings.ts';
 
 /** What is known of the recounts of a range. */
 export interface Stated {
@@ -26,12 +27,22 @@ interface Minutes {
 
 export interface StatedRange extends Minutes, Stated {}
 
+/** Of a range, as they were asked for at one moment. */
+export interface Recounts {
+  readonly visible: number;
+  /** Of those. */
+  readonly unsettled: number;
+}
+
 export interface StatedReading {
+  /** (1) above, for who asks something else at the same time. */
+  recounts(range: Minutes): Promise<Recounts>;
   /**
    * Reads what is visible of the range at one moment. `read` is called again where a recount became visible meanwhile.
+   * `before`: what `recounts` has said of the range just now.
    * @throws Retryable
    */
-  at<T>(range: Minutes, read: (stated: Stated) => Promise<T>): Promise<T>;
+  at<T>(range: Minutes, read: (stated: Stated) => Promise<T>, before?: Recounts): Promise<T>;
   /** The same for a read that goes on for long, of what was there when it began: `begin` ends once that is so. */
   begin<T>(range: Minutes, begin: (stated: Stated) => Promise<T>, giveUp: (begun: T) => Promise<void>): Promise<T>;
 }
@@ -40,18 +51,23 @@ export function createStatedReading(
   clickhouse: ClickHouse,
   { timeoutMs }: { readonly timeoutMs: number },
 ): StatedReading {
-  const recountsOf = async (range: Minutes): Promise<{ readonly visible: number; readonly unsettled: number }> => {
-    const [row] = await clickhouse.query<{ visible: number; unsettled: number }>(
-      `SELECT count() AS visible, countIf(settled = 0) AS unsettled FROM recounted_minute FINAL
-       WHERE cells > 0 AND ${inMinutes(range)} ${settingsOf(1, timeoutMs)}`,
+  const recounts: StatedReading['recounts'] = async range => {
+    const [row] = await clickhouse.query<Recounts>(
+      ...statement`SELECT count() AS visible, countIf(settled = 0) AS unsettled FROM recounted_minute FINAL
+        WHERE cells > 0 AND ${inMinutes(range)} ${settingsOf(1, timeoutMs)}`,
     );
     return row ?? { visible: 0, unsettled: 0 };
   };
-  const begin: StatedReading['begin'] = async (range, start, giveUp) => {
-    let before = await recountsOf(range);
+  const beginAfter = async <T>(
+    known: Recounts,
+    range: Minutes,
+    start: (stated: Stated) => Promise<T>,
+    giveUp: (begun: T) => Promise<void>,
+  ): Promise<T> => {
+    let before = known;
     for (let i = 0; i < maxReadings; i++) {
       const found = await start({ isSettled: before.unsettled === 0 });
-      const after = await recountsOf(range);
+      const after = await recounts(range);
       if (after.visible === before.visible) return found;
       await giveUp(found);
       before = after;
@@ -59,8 +75,10 @@ export function createStatedReading(
     throw new Retryable('the counts are being restated');
   };
   return {
-    begin,
-    at: (range, read) => begin(range, read, async () => undefined),
+    recounts,
+    begin: async (range, begin, giveUp) => await beginAfter(await recounts(range), range, begin, giveUp),
+    at: async (range, read, before) =>
+      await beginAfter(before ?? (await recounts(range)), range, read, async () => undefined),
   };
 }
 
@@ -73,13 +91,13 @@ const maxReadings = 20;
  */
 export function statedRows(
   table: 'ad_minute' | 'ad_minute_by_ad',
-  where: string,
+  where: Sql,
   { from, to, isSettled }: StatedRange,
-): string {
-  const columns = 'minute, ad_id, country, partition, version, clicks, duplicates, late';
-  const counted = `SELECT ${columns} FROM ${table} FINAL WHERE ${where}`;
-  if (isSettled) return `(${counted})`;
-  return `(
+): Sql {
+  const counted = sql`SELECT minute, ad_id, country, partition, version, clicks, duplicates, late
+    FROM ${named(table)} FINAL WHERE ${where}`;
+  if (isSettled) return sql`(${counted})`;
+  return sql`(
     SELECT minute, ad_id, country, partition, newest.1 AS version, newest.2 AS clicks, newest.3 AS duplicates,
       newest.4 AS late
     FROM (
@@ -95,19 +113,18 @@ export function statedRows(
 }
 
 /** A row of `ad_minute` out of one of `restatement` and one of its `rows`; the version as `aggregator/restatement.ts` has it. */
-export const restatedColumns = `minute, ad_id, country, restated.1 AS partition,
+export const restatedColumns = sql`minute, ad_id, country, restated.1 AS partition,
   bitOr(bitShiftLeft(toUInt64(revision), 48), toUInt64(toUnixTimestamp64Milli(at))) AS version,
   restated.2 AS clicks, restated.3 AS duplicates, restated.4 AS late`;
 
 /** SQL: whether a row of `restatement` in the range is in the counts. Columns by the table's name: a select may call something of its own `at`. */
-export function isVisible(range: Minutes): string {
-  return `(empty(restatement.rows) OR (restatement.minute, restatement.at, restatement.job) IN (
+export function isVisible(range: Minutes): Sql {
+  return sql`(empty(restatement.rows) OR (restatement.minute, restatement.at, restatement.job) IN (
     SELECT minute, at, job FROM recounted_minute WHERE ${inMinutes(range)}
   ))`;
 }
 
-function inMinutes({ from, to }: Minutes): string {
-  const at = (ms: number) =>
-    `toDateTime(${integer(Math.max(0, Math.min(2 ** 32 - 1, Math.floor(ms / 1_000))))}, 'UTC')`;
-  return `minute >= ${at(from)} AND minute < ${at(to)}`;
+function inMinutes({ from, to }: Minutes): Sql {
+  const at = (ms: number) => sql`toDateTime(${Math.max(0, Math.min(2 ** 32 - 1, Math.floor(ms / 1_000)))}, 'UTC')`;
+  return sql`minute >= ${at(from)} AND minute < ${at(to)}`;
 }

@@ -1,18 +1,18 @@
 /** Pure: the steps of a series, as SQL finds them and as they follow each other. */
+import { type Sql, sql } from '../infra/clickhouse/sql.ts';
 import type { TimeRange } from './queries.ts';
-import { integer } from './read-settings.ts';
 
 /** Its length in ms, on the clock of UTC; or where each step of the range begins, epoch ms in order. */
 export type Step = number | readonly number[];
 
 /** SQL: begin of the step that holds a minute, epoch ms. */
-export function startOf(minute: string, step: Step): string {
+export function startOf(minute: Sql, step: Step): Sql {
   if (typeof step !== 'number') {
-    const starts = step.map(start => integer(start / 1_000));
-    return `toInt64(roundDown(toUInt32(toUnixTimestamp(${minute})), [${starts}])) * 1000`;
+    const starts = step.map(start => start / 1_000);
+    return sql`toInt64(roundDown(toInt64(toUnixTimestamp(${minute})), ${starts})) * 1000`;
   }
-  const seconds = integer(step / 1_000);
-  return `toInt64(intDiv(toUnixTimestamp(${minute}), ${seconds})) * ${seconds} * 1000`;
+  const seconds = step / 1_000;
+  return sql`toInt64(intDiv(toUnixTimestamp(${minute}), ${seconds})) * ${seconds} * 1000`;
 }
 
 /** At most; a range need not lie on borders. */

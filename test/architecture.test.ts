@@ -2,6 +2,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { parseAst } from 'vitest/node';
 import { generatedPath } from './support/client-text.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -33,11 +34,12 @@ const contracts = [
   'ingest/hot-ads/partition-comparison.ts',
   'ingest/hot-ads/grow-partitions.ts',
   'aggregator/ad-minute.ts',
+  'aggregator/job-records.ts',
   'aggregator/restatement.ts',
   // What a sink has committed for a node, and how far that is.
   'aggregator/sink/node.ts',
   'aggregator/sink/held-offsets.ts',
-  // A recount is the core's work, but only the room that owns the engine can read the raw clicks for it.
+  // A recount is the core's work, but only the room that asks the store can read the raw clicks for it.
   'aggregator/replay/recount-thread.ts',
 ];
 
@@ -95,6 +97,20 @@ describe('the house', () => {
     expect(users.filter(({ from }) => !adapter.test(from)).map(show)).toEqual([]);
   });
 
+  it('fills ClickHouse out of the log alone: a sink inserts, and what ClickHouse works out of its own rows', () => {
+    const inserting = sources.filter(file => /\.insert\(|INSERT INTO/.test(textOf(file)));
+    const sink = inserting.filter(file => file.startsWith('aggregator/sink/'));
+    expect(sink.length).toBeGreaterThan(0);
+    expect(inserting.filter(file => !sink.includes(file))).toEqual([
+      // The statement itself, which life of a node its tables are of, and which migrations are applied.
+      'infra/clickhouse.ts',
+      'infra/clickhouse/incarnation.ts',
+      'infra/migrate.ts',
+      // Derived from ad_minute, by whoever runs the jobs.
+      'query-api/rollup/roll-up.ts',
+    ]);
+  });
+
   it('has no cycles of imports', () => {
     const next = new Map(
       sources.map(file => [
@@ -140,6 +156,14 @@ describe('the house', () => {
     expect(scripts.filter(file => textOf(file).split('\n').length > 320)).toEqual([]);
   });
 
+  it('puts no value into SQL: what is filled in is bound, by one of two tags', () => {
+    expect(sources.filter(file => !sqlOfNames.has(file)).flatMap(file => filledInSql(file))).toEqual([]);
+    expect(filledInSql('a.ts', 'const a = `SELECT 1 WHERE b = \x24{c}`')).toEqual(['a.ts: SELECT 1 WHERE b = {…}']);
+    expect(filledInSql('a.ts', "f('SELECT 1 FROM ' + t)")).toEqual(['a.ts: SELECT 1 FROM ']);
+    expect(filledInSql('a.ts', "f('WHERE b IN ?'.replace('?', c))")).toEqual(['a.ts: WHERE b IN ?']);
+    expect(filledInSql('a.ts', "const a = sql`WHERE b = \x24{c as string}`; f('SELECT 1')")).toEqual([]);
+  });
+
   it('has no holes in its types and leaves nothing to do', () => {
     const hole = /\bas any\b|<any>|@ts-ignore|@ts-expect-error|@ts-nocheck|biome-ignore|\b(TODO|FIXME|XXX)\b/;
     const self = 'test/architecture.test.ts';
@@ -156,6 +180,42 @@ describe('the house', () => {
     expect({ unmapped, gone }).toEqual({ unmapped: [], gone: [] });
   });
 });
+
+/** SQL of a file that is put together in any other way than by `sql` and `statement` of infra/clickhouse/sql.ts. */
+function filledInSql(file: string, text = textOf(file)): string[] {
+  const found: string[] = [];
+  const isSql = (part: string) =>
+    /\b(SELECT|FROM|WHERE|INSERT INTO|VALUES|HAVING|(GROUP|ORDER) BY|LIMIT|SETTINGS|AND|OR|IN)\b/.test(part);
+  const visit = (node: AstNode, parent?: AstNode): void => {
+    if (node.type === 'TemplateLiteral' && node.expressions?.length && !boundBy.has(parent?.tag?.name ?? '')) {
+      const whole = node.quasis?.map(({ value }) => value.raw).join('{…}') ?? '';
+      if (isSql(whole)) found.push(`${file}: ${whole}`);
+    }
+    const isChanged = parent?.type === 'BinaryExpression' || parent?.type === 'MemberExpression';
+    if (isChanged && node.type === 'Literal' && typeof node.value === 'string' && isSql(node.value))
+      found.push(`${file}: ${node.value}`);
+    for (const child of Object.values(node).flat()) if (isNode(child)) visit(child, node);
+  };
+  visit(parseAst(text, { lang: 'ts' }) as unknown as AstNode);
+  return found;
+}
+
+const boundBy = new Set(['sql', 'statement']);
+
+interface AstNode {
+  readonly type: string;
+  readonly tag?: { readonly name?: string };
+  readonly value?: unknown;
+  readonly expressions?: readonly unknown[];
+  readonly quasis?: readonly { readonly value: { readonly raw: string } }[];
+}
+
+function isNode(value: unknown): value is AstNode {
+  return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
+}
+
+/** Whose statements are filled in with names of tables, databases and formats of ours. */
+const sqlOfNames = new Set(['infra/clickhouse.ts', 'infra/migrate.ts']);
 
 function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/.*$/gm, '');

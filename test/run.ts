@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { ensureBrokerJars } from '../infra/embedded/broker-jars.ts';
 import { findJava } from '../infra/embedded/java.ts';
-import { exitCodes } from '../infra/process.ts';
+import { exitCodes } from '../infra/exit-codes.ts';
 import { couldNotRun } from './schemathesis/schemathesis.ts';
 
 const root = join(import.meta.dirname, '..');

@@ -17,8 +17,8 @@ import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { Logger } from '../../infra/log.ts';
 import { insertRetries, insertSeconds, rowBytes } from './metrics.ts';
 
-/** NDJSON pieces by table, in the order of insertion. */
-export type TableRows = ReadonlyMap<string, readonly Buffer[]>;
+/** Tables and NDJSON pieces of their rows, in the order of insertion. Of one leg, always the same tables. */
+export type TableRows = Iterable<readonly [table: string, rows: readonly Buffer[]]>;
 
 export interface BatchInserterOptions {
   readonly clickhouse: ClickHouse;
@@ -47,7 +47,7 @@ export interface BatchInserter {
 
 interface Piece {
   readonly batch: FetchedBatch;
-  readonly rows: TableRows;
+  readonly rows: readonly (readonly [table: string, rows: readonly Buffer[]])[];
   readonly done: PromiseWithResolvers<void>;
   readonly bytes: number;
   abandoned: boolean;
@@ -103,8 +103,8 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
   };
 
   const insertAll = async (taken: readonly Piece[]) => {
-    for (const table of taken[0]?.rows.keys() ?? []) {
-      for (const rows of byForm(taken.flatMap(({ rows }) => rows.get(table) ?? [])))
+    for (const [step, [table]] of (taken[0]?.rows ?? []).entries()) {
+      for (const rows of byForm(taken.flatMap(piece => piece.rows[step]?.[1] ?? [])))
         await insertTable(table, joined(rows));
     }
   };
@@ -181,8 +181,9 @@ export function createBatchInserter(options: BatchInserterOptions): BatchInserte
     close() {
       closing.abort();
     },
-    async insert(batch, rows) {
-      const buffers = [...rows.values()].flat();
+    async insert(batch, given) {
+      const rows = [...given];
+      const buffers = rows.flatMap(([, pieces]) => pieces);
       const piece: Piece = {
         ...{ batch, rows, done: Promise.withResolvers<void>(), abandoned: false },
         bytes: buffers.reduce((sum, buffer) => sum + buffer.length, 0),

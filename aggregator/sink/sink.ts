@@ -1,4 +1,7 @@
-/** Copies the topics into a ClickHouse node: `clicks` into click_raw, `aggregates` and `quarantine` into their tables. */
+/**
+ * Copies the topics into a ClickHouse node: `clicks` into click_raw, `aggregates` and `quarantine` into their tables, and what
+ * jobs and people say into theirs. Nothing else inserts (infra/decisions/025).
+ */
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { Corrupt, messageOf, RefusedRows } from '../../infra/errors.ts';
 import { openAdmin } from '../../infra/kafka/admin.ts';
@@ -19,6 +22,7 @@ import { halted, position } from './metrics.ts';
 import type { SinkNode } from './node.ts';
 import { rawRows } from './raw-rows.ts';
 import { insertAllButRefused } from './refused-rows.ts';
+import { resultContract, resultRows } from './result-rows.ts';
 import { SinkPositions } from './sink-positions.ts';
 
 export interface SinkDeps {
@@ -40,7 +44,7 @@ export interface Sink extends AsyncDisposable {
 export async function openSink(deps: SinkDeps): Promise<Sink> {
   const { names, clickhouse, log, node } = deps;
   await using opening = new AsyncDisposableStack();
-  const raw = await openLeg(deps, {
+  const rawLeg: LegOptions = {
     group: names.groupAt(names.rawSinkGroup, node.inGroups),
     topics: [names.topic('clicks')],
     isolation: 'read_uncommitted',
@@ -48,9 +52,8 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     rowsOf: ({ partition, records }) => new Map([['click_raw', rawRows(partition, records)]]),
     intervalMs: deps.config.SINK_RAW_INTERVAL_MS,
     onRefused: batch => insertAllButRefused(clickhouse, batch, log),
-  });
-  opening.use(raw);
-  const aggregates = await openLeg(deps, {
+  };
+  const aggregateLeg: LegOptions = {
     group: names.groupAt(names.aggregateSinkGroup, node.inGroups),
     topics: [names.topic('aggregates'), names.topic('quarantine')],
     isolation: 'read_committed',
@@ -58,26 +61,44 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     rowsOf: aggregateRows,
     // People wait to see counts.
     intervalMs: 0,
-    onRefused: batch => insertWhole(clickhouse, batch),
-  });
-  opening.use(aggregates);
-  const legs = opening.move();
+    onRefused: batch => insertWhole(clickhouse, batch, aggregateRows),
+  };
+  const resultRowsOf = (batch: FetchedBatch) => resultRows(batch, node.holds);
+  const resultLeg: LegOptions = {
+    group: names.groupAt(names.resultSinkGroup, node.inGroups),
+    topics: (['job-results', 'job-requests', 'seals', 'filters', 'write-offs'] as const).map(names.topic),
+    isolation: 'read_committed',
+    contract: resultContract,
+    rowsOf: resultRowsOf,
+    // One log each, for all shards: of counts in it, a node takes those of its shard.
+    reads: () => true,
+    // Whoever has said it waits to see it.
+    intervalMs: 0,
+    onRefused: batch => insertWhole(clickhouse, batch, resultRowsOf),
+  };
+  const legs: Sink[] = [];
+  for (const leg of [rawLeg, aggregateLeg, resultLeg]) legs.push(opening.use(await openLeg(deps, leg)));
+  const opened = opening.move();
   return {
     check() {
-      for (const leg of [raw, aggregates]) leg.check();
+      for (const leg of legs) leg.check();
     },
-    [Symbol.asyncDispose]: () => legs[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
 }
 
 /**
- * A batch that may be to blame for what the store has refused. Only the aggregator writes such rows, and to leave one out
+ * A batch that may be to blame for what the store has refused. Only processes of ours write such rows, and to leave one out
  * would be a wrong count: if it is, its partition stands.
  */
-async function insertWhole(clickhouse: ClickHouse, batch: FetchedBatch): Promise<void> {
+async function insertWhole(
+  clickhouse: ClickHouse,
+  batch: FetchedBatch,
+  rowsOf: (batch: FetchedBatch) => TableRows,
+): Promise<void> {
   const { topic, partition, fetchedOffset, nextOffset } = batch;
   try {
-    for (const [table, pieces] of aggregateRows(batch)) {
+    for (const [table, pieces] of rowsOf(batch)) {
       for (const rows of byForm(pieces)) await clickhouse.insert(table, Buffer.concat(rows));
     }
   } catch (error) {

@@ -1,39 +1,128 @@
-/** At most so many at a time; others wait in line, and the line has an end. First come, first served. */
-import { Retryable } from '../errors.ts';
+/**
+ * At most so many at a time; others wait in line. The line has an end, in all and for each client, and nobody stands in
+ * it for longer than `waitMs`: an answer that says "later" is worth more than one that comes when nobody waits for it.
+ *
+ * Clients take turns, whoever of them has the most in line; of one client, first come is first served. Of the places
+ * one client may have a part, so that what it asks for, however long that takes, leaves the others some.
+ */
+import type { Asker } from '../asking.ts';
+import { Unserved } from '../errors.ts';
 
-export interface Places {
-  /** @throws Retryable at once where too many wait already; otherwise what `work` throws */
-  run<T>(work: () => Promise<T>): Promise<T>;
+export interface PlaceLimits {
+  readonly places: number;
+  /** Of these, one client's. */
+  readonly perClient: number;
+  readonly mostWaiting: number;
+  /** Of these, one client's. */
+  readonly mostWaitingPerClient: number;
+  /** Of requests; the process itself waits as long as it takes. */
+  readonly waitMs: number;
 }
 
-/** `what` waits, for errors. */
-export function createPlaces(what: string, places: number, mostWaiting: number): Places {
-  const waiting: (() => void)[] = [];
-  let free = places;
+export interface PlaceEvents {
+  /** A place is taken (1) or free again (-1). */
+  onRunning(change: 1 | -1): void;
+  onWaiting(change: 1 | -1): void;
+  onRefused(why: Unserved['why']): void;
+}
 
-  const take = async () => {
-    if (free > 0) {
-      free--;
+export interface Places {
+  /**
+   * Resolves when there is a place; who has it gives it back, once.
+   * @throws Unserved where the line is full, or before its turn has come; what `asker.signal` says where he has gone
+   */
+  take(asker: Asker | undefined): Promise<() => void>;
+}
+
+interface Waiting {
+  readonly give: () => void;
+}
+
+/** `what` is named in errors, as `reads of counts`. */
+export function createPlaces(what: string, limits: PlaceLimits, events: PlaceEvents): Places {
+  const { places, perClient, mostWaiting, mostWaitingPerClient, waitMs } = limits;
+  /** By client, in the order of their turns. */
+  const lines = new Map<string, Set<Waiting>>();
+  const running = new Map<string, number>();
+  let free = places;
+  let waiting = 0;
+
+  const hasPlaceFor = (client: string) => free > 0 && (running.get(client) ?? 0) < perClient;
+  const begin = (client: string) => {
+    free--;
+    running.set(client, (running.get(client) ?? 0) + 1);
+    events.onRunning(1);
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      free++;
+      const left = (running.get(client) ?? 1) - 1;
+      if (left > 0) running.set(client, left);
+      else running.delete(client);
+      events.onRunning(-1);
+      giveNext();
+    };
+  };
+  const giveNext = () => {
+    for (const [client, line] of lines) {
+      if (!hasPlaceFor(client)) continue;
+      const [first] = line;
+      // Behind the others, for the next turn.
+      lines.delete(client);
+      lines.set(client, line);
+      first?.give();
       return;
     }
-    if (waiting.length >= mostWaiting) throw new Retryable(`${what}: ${mostWaiting} are waiting already`);
-    await new Promise<void>(resolve => waiting.push(resolve));
   };
-  // The place goes to who has waited longest, or nobody comes in between.
-  const giveBack = () => {
-    const next = waiting.shift();
-    if (next) next();
-    else free++;
+  const refuse = (why: Unserved['why'], message: string): Unserved => {
+    events.onRefused(why);
+    return new Unserved(why, message);
+  };
+
+  const wait = (client: string, asker: Asker | undefined): Promise<() => void> => {
+    const line = lines.get(client) ?? new Set<Waiting>();
+    const isRequest = asker !== undefined && !asker.isProcess;
+    if (waiting >= mostWaiting) throw refuse('full', `${mostWaiting} ${what} are waiting, which is the limit`);
+    if (isRequest && line.size >= mostWaitingPerClient)
+      throw refuse('share', `${mostWaitingPerClient} ${what} of ${client} are waiting, which is the limit of a client`);
+    lines.set(client, line);
+    const { promise, resolve, reject } = Promise.withResolvers<() => void>();
+    const leave = () => {
+      clearTimeout(timer);
+      asker?.signal.removeEventListener('abort', gone);
+      line.delete(one);
+      if (line.size === 0) lines.delete(client);
+      waiting--;
+      events.onWaiting(-1);
+    };
+    const one: Waiting = {
+      give() {
+        leave();
+        resolve(begin(client));
+      },
+    };
+    const gone = () => {
+      leave();
+      reject(asker?.signal.reason);
+    };
+    const tooLong = () => {
+      leave();
+      reject(refuse('waited', `no turn among the ${what} within ${waitMs} ms`));
+    };
+    const timer = isRequest ? setTimeout(tooLong, waitMs) : undefined;
+    asker?.signal.addEventListener('abort', gone, { once: true });
+    line.add(one);
+    waiting++;
+    events.onWaiting(1);
+    return promise;
   };
 
   return {
-    async run(work) {
-      await take();
-      try {
-        return await work();
-      } finally {
-        giveBack();
-      }
+    async take(asker) {
+      asker?.signal.throwIfAborted();
+      const client = asker?.client ?? '';
+      return hasPlaceFor(client) ? begin(client) : await wait(client, asker);
     },
   };
 }

@@ -82,6 +82,8 @@ export function serverSettings({ host, port, controllerPort }: BrokerAddress, lo
     // How long a killed broker's registration outlives it: the restarted one waits for that.
     'broker.session.timeout.ms': 3_000,
     'broker.heartbeat.interval.ms': 500,
+    // Twice a second, by default, a controller with nothing to say says so, to nobody.
+    'metadata.max.idle.interval.ms': 60_000,
 
     'message.max.bytes': maxRecordBatchBytes,
     'replica.fetch.max.bytes': maxRecordBatchBytes,

@@ -58,21 +58,12 @@ export interface ServerLimits {
   readonly memoryMb: number;
 }
 
+/** By name, as in the server's configuration file. */
+export type ServerSettings = Readonly<Record<string, Element>>;
+
 /** Written anew at each start: an upgrade of ours takes effect, and so does another password. */
-export function writeServerSettings(files: ClickHouseFiles, password: string, { memoryMb }: ServerLimits): void {
-  writeFileSync(
-    files.config,
-    xml({
-      logger: { level: 'error', console: 0, errorlog: files.errorLog, size: '10M', count: 3 },
-      users_config: files.users,
-      max_server_memory_usage: memoryMb * 1_048_576,
-      // A cache of this size serves one machine; the default is a share of a large server's memory.
-      mark_cache_size: 128 << 20,
-      uncompressed_cache_size: 0,
-      keep_alive_timeout: 3,
-      shutdown_wait_unfinished: 1,
-    }),
-  );
+export function writeServerSettings(files: ClickHouseFiles, password: string, settings: ServerSettings): void {
+  writeFileSync(files.config, xml(settings));
   const fromThisMachine = { ip: ['127.0.0.1', '::1'] };
   writeFileSync(
     files.users,
@@ -103,6 +94,25 @@ export function writeServerSettings(files: ClickHouseFiles, password: string, { 
 }
 
 const tenYearsSeconds = 315_360_000;
+
+export function serverSettings(files: ClickHouseFiles, { memoryMb }: ServerLimits): ServerSettings {
+  return {
+    logger: { level: 'error', console: 0, errorlog: files.errorLog, size: '10M', count: 3 },
+    users_config: files.users,
+    max_server_memory_usage: memoryMb * 1_048_576,
+    // A cache of this size serves one machine; the default is a share of a large server's memory.
+    mark_cache_size: 128 << 20,
+    uncompressed_cache_size: 0,
+    keep_alive_timeout: 3,
+    shutdown_wait_unfinished: 1,
+    // What wakes a server that has nothing to do: whether its files have changed (they are written before each start), what
+    // its memory really is, and a sampling profiler that nobody reads.
+    config_reload_interval_ms: 3_600_000,
+    memory_worker_period_ms: 500,
+    global_profiler_real_time_period_ns: 0,
+    global_profiler_cpu_time_period_ns: 0,
+  };
+}
 
 type Element = string | number | { readonly [name: string]: Element | readonly Element[] };
 

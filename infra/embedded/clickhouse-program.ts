@@ -1,14 +1,14 @@
 /**
  * Runs a ClickHouse server in this process, until standard input ends: `node clickhouse-program.ts <arguments>`.
  *
- * The library that serves as an engine elsewhere (`libchdb`) is the whole of `clickhouse local`, which can listen. It is
+ * The library `libchdb` is the whole of `clickhouse local`, which can listen. It is
  * called by its function for command lines, which returns when the last statement has ended, so nothing of Node runs here
  * meanwhile: no timer, no signal handler. That the last statement reads standard input is what ties the server to its
  * parent: when that closes the pipe, or is killed, the server shuts down in good order by itself.
  */
 import { createRequire } from 'node:module';
 import { DataType, load, open } from 'ffi-rs';
-import { exitCodes } from '../process.ts';
+import { exitCodes } from '../exit-codes.ts';
 
 const packages: Readonly<Record<string, string>> = {
   'darwin-arm64': '@chdb/lib-darwin-arm64',

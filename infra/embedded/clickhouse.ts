@@ -12,6 +12,8 @@ import {
   clickHouseFiles,
   clickHouseUser,
   passwordOf,
+  type ServerSettings,
+  serverSettings,
   startStatements,
   writeServerSettings,
 } from './clickhouse-files.ts';
@@ -25,6 +27,8 @@ export interface ClickHouseOptions {
   readonly memoryMb: number;
   /** Empty: the one that is kept in DATA_DIR, made at the first start. */
   readonly password?: string;
+  /** The server's settings, given ours. */
+  readonly settings?: (ours: ServerSettings) => ServerSettings;
   /** Gives up the start: the server is ended, the promise rejected. */
   readonly signal?: AbortSignal;
 }
@@ -66,7 +70,8 @@ export async function startClickHouse(options: ClickHouseOptions): Promise<Click
   await requireFreePort(clickHouseHost, httpPort, 'CLICKHOUSE_HTTP_PORT');
   await requireFreePort(clickHouseHost, tcpPort, 'CLICKHOUSE_TCP_PORT');
   const env = clickHouseEnv(dataDir, httpPort, password);
-  writeServerSettings(files, env.CLICKHOUSE_PASSWORD, { memoryMb });
+  const ours = serverSettings(files, { memoryMb });
+  writeServerSettings(files, env.CLICKHOUSE_PASSWORD, options.settings?.(ours) ?? ours);
 
   const server = await spawnServer(files, httpPort, tcpPort);
   const ended = server.exited.then(() => {

@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import { AggregatorConfig, SinkConfig } from '../../aggregator/config.ts';
 import { IngestConfig } from '../../ingest/config.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
+import { JobsConfig } from '../../query-api/jobs/config.ts';
 import { ClickHouseConfig, KafkaConfig, loadConfig, ProcessConfig } from '../config.ts';
 import { createLog } from '../log.ts';
 import { aborted, runProcess } from '../process.ts';
@@ -20,6 +21,7 @@ const groups = {
   'Query API': QueryApiConfig,
   Aggregator: AggregatorConfig,
   Sink: SinkConfig,
+  'Job runner': JobsConfig,
   Kafka: KafkaConfig,
   ClickHouse: ClickHouseConfig,
   'Embedded broker and supervisor': EmbeddedConfig,
@@ -30,6 +32,7 @@ const StartConfig = Type.Object({
   ...QueryApiConfig.properties,
   ...AggregatorConfig.properties,
   ...SinkConfig.properties,
+  ...JobsConfig.properties,
   ...EmbeddedConfig.properties,
 });
 

@@ -52,7 +52,7 @@ export function clickHouseChild(
   };
 }
 
-/** Stages: the sink takes what the aggregators write, these take what ingest writes. */
+/** Stages: the sink takes what the aggregators and the job runner write, the aggregators what ingest writes. */
 export function serviceStages(
   dataDir: string,
   env: NodeJS.ProcessEnv,
@@ -77,9 +77,12 @@ export function serviceStages(
       service('query-api', 'query-api/main.ts', ports.queryApi, 'QUERY_API_PORT', ports.queryApiOps),
       service('sink', 'aggregator/sink-main.ts', ports.sink, 'SINK_PORT'),
     ],
-    ports.aggregators.map((port, i) => {
-      return service(several ? `aggregator-${i + 1}` : 'aggregator', 'aggregator/main.ts', port, 'AGGREGATOR_PORT');
-    }),
+    [
+      ...ports.aggregators.map((port, i) => {
+        return service(several ? `aggregator-${i + 1}` : 'aggregator', 'aggregator/main.ts', port, 'AGGREGATOR_PORT');
+      }),
+      service('jobs', 'query-api/jobs/main.ts', ports.jobs, 'JOBS_PORT'),
+    ],
     [service('ingest', 'ingest/main.ts', ports.ingest, 'INGEST_PORT', ports.ingestOps)],
   ];
 }

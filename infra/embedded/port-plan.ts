@@ -8,6 +8,7 @@ export interface WantedPorts {
   readonly INGEST_PORT: number;
   readonly QUERY_API_PORT: number;
   readonly SINK_PORT: number;
+  readonly JOBS_PORT: number;
   /** 0: no other than the service's own. */
   readonly INGEST_OPS_PORT: number;
   readonly QUERY_API_OPS_PORT: number;
@@ -23,6 +24,7 @@ export interface PortPlan {
   readonly ingest: number;
   readonly queryApi: number;
   readonly sink: number;
+  readonly jobs: number;
   /** Where their health is asked for. */
   readonly ingestOps: number;
   readonly queryApiOps: number;
@@ -58,6 +60,7 @@ export async function planPorts(wanted: WantedPorts, embedded: Embedded): Promis
   const ingest = await take('INGEST_PORT', wanted.INGEST_PORT);
   const queryApi = await take('QUERY_API_PORT', wanted.QUERY_API_PORT);
   const sink = await take('SINK_PORT', wanted.SINK_PORT);
+  const jobs = await take('JOBS_PORT', wanted.JOBS_PORT);
   const opsOf = async (variable: 'INGEST_OPS_PORT' | 'QUERY_API_OPS_PORT', own: number) =>
     wanted[variable] === 0 ? own : await take(variable, wanted[variable]);
   const ingestOps = await opsOf('INGEST_OPS_PORT', ingest);
@@ -73,5 +76,5 @@ export async function planPorts(wanted: WantedPorts, embedded: Embedded): Promis
         tcp: await take('CLICKHOUSE_TCP_PORT', wanted.CLICKHOUSE_TCP_PORT, clickHouseHost),
       }
     : undefined;
-  return { ingest, queryApi, sink, ingestOps, queryApiOps, aggregators, kafka, clickHouse };
+  return { ingest, queryApi, sink, jobs, ingestOps, queryApiOps, aggregators, kafka, clickHouse };
 }

@@ -1,6 +1,6 @@
 /** What follows from the end of a child nobody asked to end. Pure: the supervisor acts. */
 import type { RestartReason } from '../child-restarts.ts';
-import { exitCodes } from '../process.ts';
+import { exitCodes } from '../exit-codes.ts';
 import { stallExitCode, stallSignal } from '../watchdog.ts';
 import type { Exit } from './service.ts';
 

@@ -39,7 +39,7 @@ export interface ServiceOptions {
 }
 
 export async function startService({ program, env, onLine }: ServiceOptions): Promise<Running> {
-  // kafkajs sets a timer to a negative time whenever a broker does not throttle it; the timer fires at once, as meant.
+  // kafkajs' timers have had times in the past: the one that is known is mended (infra/kafka/quiet-connections.ts).
   const flags = ['--disable-warning=TimeoutNegativeWarning'];
   const child = spawn(process.execPath, [...flags, program], {
     env: { NODE_COMPILE_CACHE: compileCache, ...env },

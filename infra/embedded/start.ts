@@ -103,7 +103,8 @@ async function createTables({ settings, log, say }: Start, url: ClickHouseEnv): 
   say('creating tables');
   await using clickhouse = openClickHouse({ ...settings, ...url }, { readers: 1 });
   try {
-    await migrate(clickhouse, log);
+    // "creating tables" has said it to who looks at a terminal.
+    await migrate(clickhouse, log.child({}, { level: 'warn' }));
   } catch (error) {
     if (!(error instanceof Retryable)) throw error;
     throw new ConfigError(`CLICKHOUSE_URL=${withoutUserInfo(url.CLICKHOUSE_URL)}: ${messageOf(error)}`, {

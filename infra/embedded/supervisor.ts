@@ -6,8 +6,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RestartCounts, type RestartReason, restartReasons } from '../child-restarts.ts';
 import { ConfigError, messageOf } from '../errors.ts';
+import { exitCodes } from '../exit-codes.ts';
 import type { Logger } from '../log.ts';
-import { exitCodes } from '../process.ts';
 import { watchHealth } from './health-watch.ts';
 import { reactionTo, restartReasonOf } from './restart-policy.ts';
 import type { Exit, Running } from './service.ts';

@@ -11,6 +11,8 @@ import type { BrokerRequests } from './broker-requests.ts';
 import { createSocket } from './framed-socket.ts';
 import { openKafkaJsRequests } from './kafkajs-requests.ts';
 import './group-membership.ts';
+import './idle-fetches.ts';
+import './quiet-connections.ts';
 import './request-frame.ts';
 
 // Not imported: what takes the place of its functions has to be there first.

@@ -40,7 +40,7 @@ const { KafkaJSNoBrokerAvailableError }: { KafkaJSNoBrokerAvailableError: new ()
   require('kafkajs/src/errors.js');
 
 /** How soon a loop is made for a broker that has come. */
-const lookEveryMs = 100;
+const lookEveryMs = 250;
 const emptyRoundMs = 20;
 
 export function createFetchLoop<Batch extends Fetched>(options: FetchLoopOptions<Batch>): FetchLoop {

@@ -1,5 +1,6 @@
 /**
- * The transactional producer of one task, for one term of ownership. It lives until its first failure.
+ * The transactional producer of one task, or of who runs the jobs, for one term of ownership. It lives until its first
+ * failure.
  *
  * Opening it fences: InitProducerId ends every former owner's transaction and its right to write, and answers only when that
  * is done. Then, per transaction: the partitions are added to it, the records appended (partition-sender.ts), the offset
@@ -16,13 +17,17 @@ import type { BrokerRequests, TopicPartition, TransactionalIdentity } from './br
 import type { KafkaClient } from './client.ts';
 import type { Committed } from './committed.ts';
 import { translate, typeOf } from './errors.ts';
-import type { OutgoingRecord } from './outgoing-record.ts';
 import { Sender } from './partition-sender.ts';
 import { sendAll } from './producer.ts';
+import type { Send } from './sends.ts';
 
 /** One element of `sends` is one record batch per partition: keep it well below the topics' `max.message.bytes`. */
-export interface TransactionContent {
-  readonly sends: readonly { readonly topic: string; readonly records: readonly OutgoingRecord[] }[];
+export interface TransactionRecords {
+  readonly sends: readonly Send[];
+}
+
+/** Records, and how far they are the outcome of what `group` has read. */
+export interface TransactionContent extends TransactionRecords {
   readonly group: string;
   readonly topic: string;
   readonly partition: number;
@@ -31,48 +36,61 @@ export interface TransactionContent {
 
 export interface TransactionalProducer extends AsyncDisposable {
   /**
-   * Records and offset, or neither.
+   * Records, and the offset where there is one, or nothing of it.
    * @throws Fenced, always: whatever went wrong, the outcome is for the broker to tell
    */
-  commit(content: TransactionContent): Promise<void>;
+  commit(content: TransactionContent | TransactionRecords): Promise<void>;
 }
 
-/** The brokers end a transaction that lasts longer. */
-const transactionTimeoutMs = 10_000;
-/** For all of a transaction but its end. */
-const patienceMs = 8_000;
+export interface TransactionLimits {
+  /** The brokers end a transaction that lasts longer. */
+  readonly timeoutMs: number;
+  /** For all of a transaction but its end. */
+  readonly patienceMs: number;
+}
+
+const taskLimits: TransactionLimits = { timeoutMs: 10_000, patienceMs: 8_000 };
 
 /** Opens the producer and fences every earlier one with the same id. Only afterwards may committed offsets be read. */
 export async function openTransactionalProducer(
   kafka: KafkaClient,
   transactionalId: string,
+  limits = taskLimits,
 ): Promise<TransactionalProducer> {
   const requests = kafka.brokerRequests();
   try {
-    const identity = await patiently(deadline(), () =>
-      requests.initTransactions(transactionalId, transactionTimeoutMs),
+    const identity = await patiently(performance.now() + limits.patienceMs, () =>
+      requests.initTransactions(transactionalId, limits.timeoutMs),
     );
-    return producerOf(requests, { transactionalId, ...identity });
+    return producerOf(requests, { transactionalId, ...identity }, limits.patienceMs);
   } catch (error) {
     await requests[Symbol.asyncDispose]();
     throw translate(error, `fence ${transactionalId}`);
   }
 }
 
-function producerOf(requests: BrokerRequests, identity: TransactionalIdentity): TransactionalProducer {
+function producerOf(
+  requests: BrokerRequests,
+  identity: TransactionalIdentity,
+  patienceMs: number,
+): TransactionalProducer {
   const { transactionalId } = identity;
   const transaction = { transactionalId, identity };
   const sender = new Sender(requests, { acks: -1, timeoutMs: patienceMs, transaction });
   let failed: unknown;
 
-  const write = async ({ sends, group, topic, partition, commit }: TransactionContent) => {
-    const untilMs = deadline();
+  const write = async (content: TransactionContent | TransactionRecords) => {
+    const untilMs = performance.now() + patienceMs;
+    const { sends } = content;
     const partitions = partitionsOf(sends);
     if (partitions.length > 0) await patiently(untilMs, () => requests.addPartitions(identity, partitions));
     const sendBatch = sender.send.bind(sender);
     await Promise.all(sends.map(({ topic, records }) => sendAll(sendBatch, topic, records)));
-    await patiently(untilMs, () => requests.addOffsets(identity, group));
-    await patiently(untilMs, () => requests.commitOffset(identity, group, { topic, partition }, commit));
+    if ('group' in content) {
+      const { group, topic, partition, commit } = content;
+      await patiently(untilMs, () => requests.addOffsets(identity, group));
+      await patiently(untilMs, () => requests.commitOffset(identity, group, { topic, partition }, commit));
+    }
     await requests.endTransaction(identity, 'commit');
   };
   return {
@@ -92,7 +110,7 @@ function producerOf(requests: BrokerRequests, identity: TransactionalIdentity): 
   };
 }
 
-function partitionsOf(sends: TransactionContent['sends']): TopicPartition[] {
+function partitionsOf(sends: readonly Send[]): TopicPartition[] {
   return sends
     .flatMap(({ topic, records }) =>
       [...new Set(records.map(({ partition }) => partition))].map(partition => ({ topic, partition })),
@@ -101,10 +119,6 @@ function partitionsOf(sends: TransactionContent['sends']): TopicPartition[] {
       ({ topic, partition }, i, all) =>
         all.findIndex(each => each.topic === topic && each.partition === partition) === i,
     );
-}
-
-function deadline(): number {
-  return performance.now() + patienceMs;
 }
 
 /** The next transaction often meets CONCURRENT_TRANSACTIONS while the broker writes the markers of the last one. */

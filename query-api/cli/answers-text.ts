@@ -17,6 +17,7 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
     ['acknowledged', acknowledgedText(sums, style)],
     ['rows', rowsText(sums.rows, style)],
     ['late clicks', lateText(status, style)],
+    ['jobs', runnerText(status.job_runner, style)],
     ['quarantine', quarantine.join(', ') || 'empty'],
     ['hot ads', hotAdsText(status.hot_ads)],
   ]);
@@ -54,6 +55,14 @@ function lateText({ late, conservation: { uncounted } }: AnswerOf<'getStatus'>, 
   const lost = (uncounted ?? 0) > 0 ? `  ${style.bad(`${n(uncounted ?? 0)} in NO COUNT`)}` : '';
   if (late.clicks === 0) return `none waits${lost}`;
   return `${n(late.clicks)} clicks of ${n(late.minutes)} minutes wait for restatement, since ${shortTime(late.since)}${lost}`;
+}
+
+/** Who restates, replays and reconciles. */
+function runnerText(runner: AnswerOf<'getStatus'>['job_runner'], style: Style): string {
+  if (runner === null) return style.bad('NOBODY has run them yet');
+  const { host, since, seen_at, runs } = runner;
+  if (runs) return `run by ${host} since ${shortTime(since)}`;
+  return `${style.bad('NOBODY runs them')}: ${host} was last heard of ${shortTime(seen_at)}`;
 }
 
 /** Beside a state: what is known to be missing. */

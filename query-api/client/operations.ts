@@ -1050,9 +1050,9 @@ export interface Operations {
         readonly unread_records: number | null;
         /** in each partition: acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, no line is missing that is not written off, and no accepted click is `uncounted` */
         readonly balanced: boolean;
-        /** accepted clicks that are in raw and in no count 15 minutes after they came too late: 0 as long as restatements are made; null: this process has not looked for any */
+        /** accepted clicks that are in raw and in no count 15 minutes after they came too late: 0 as long as restatements are made; null: the job runner has not looked for any */
         readonly uncounted: number | null;
-        /** the same of the rows in ClickHouse; null: this process has not compared them */
+        /** the same of the rows in ClickHouse, as the job runner last found; null: it has not compared them */
         readonly rows: {
           readonly checked_at: string | null;
           /** lines that differ, over all partitions: 0 as long as every line is there, once */
@@ -1109,11 +1109,21 @@ export interface Operations {
           readonly lag_records: number;
         }[];
       }[];
-      /** whether the nodes of a shard are equal; null: this process does not compare them */
+      /** whether the nodes of a shard are equal, as whoever runs the jobs has found; null: there is one */
       readonly replicas: {
         /** when nodes were last compared; null: not yet */ readonly checked_at: string | null;
         /** hours of partitions in which nodes of a shard differ: 0 as long as each row is in each of them */
         readonly differences: number;
+      } | null;
+      /** who restates late clicks, replays and reconciles; null: nobody has yet. Where it ends, another that is there takes over within ten seconds */
+      readonly job_runner: {
+        /** host and port of the process */ readonly host: string;
+        /** since when it runs the jobs */
+        readonly since: string;
+        /** when it has last said so */
+        readonly seen_at: string;
+        /** false: it has been silent since, and nobody runs jobs */
+        readonly runs: boolean;
       } | null;
       /** lines in quarantine that are still kept, by reason */
       readonly quarantine: { readonly [key: string]: number };

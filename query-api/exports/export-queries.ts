@@ -1,10 +1,11 @@
 /** SQL of bulk exports: long reads in the order of the tables, so that nothing has to be sorted or kept. */
+import { joined, named, noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { markedColumn } from '../../infra/csv.ts';
 import { clickColumns } from '../../ingest/feed/exported-columns.ts';
 import type { TimeRange } from '../queries.ts';
-import { integer, settingsOf } from '../read-settings.ts';
-import { inRanges, literal } from '../rollup/rolled-sql.ts';
+import { settingsOf } from '../read-settings.ts';
+import { inRanges } from '../rollup/rolled-sql.ts';
 import { type Stated, statedRows } from '../stated-rows.ts';
 import { headOf, type RowFormat } from './row-format.ts';
 
@@ -24,16 +25,15 @@ export interface ExportOptions {
 }
 
 export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportTimeoutMs }: ExportOptions) {
-  async function* stream(sql: string, format: RowFormat, columns: readonly string[]): AsyncGenerator<Uint8Array> {
+  async function* stream(rows: Sql, format: RowFormat, columns: readonly string[]): AsyncGenerator<Uint8Array> {
     if (format === 'csv') yield Buffer.from(headOf(columns));
-    yield* clickhouse.stream(
-      `${sql} ${settingsOf(0, exportTimeoutMs)}, max_threads=1, max_block_size=8192, date_time_output_format='iso'`,
-      streamFormats[format],
-    );
+    const settings = settingsOf(0, exportTimeoutMs, { max_threads: 1, max_block_size: 8_192 });
+    const [text, params] = statement`${rows} ${settings}, date_time_output_format='iso'`;
+    yield* clickhouse.stream(text, streamFormats[format], params);
   }
-  const counted = async (table: string, where: string): Promise<number> => {
+  const counted = async (table: string, where: Sql): Promise<number> => {
     const [row] = await clickhouse.query<{ n: number }>(
-      `SELECT count() AS n FROM ${table} WHERE ${where} ${settingsOf(1, timeoutMs)}`,
+      ...statement`SELECT count() AS n FROM ${named(table)} WHERE ${where} ${settingsOf(1, timeoutMs)}`,
     );
     return row?.n ?? 0;
   };
@@ -46,18 +46,21 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
       format: RowFormat,
     ): AsyncIterable<Uint8Array> {
       const isNamed = selection.adIds.length > 0;
-      const order = isNamed ? ['ad_id', 'minute', 'country', 'partition'] : ['minute', 'ad_id', 'country', 'partition'];
+      const order = isNamed ? sql`ad_id, minute, country, partition` : sql`minute, ad_id, country, partition`;
+      const toldOrder = isNamed
+        ? sql`told.ad_id, told.minute, told.country, told.partition`
+        : sql`told.minute, told.ad_id, told.country, told.partition`;
       return stream(
-        `SELECT minute, ${textAs(format, 'ad_id')}, ${textAs(format, 'country')}, partition, clicks, duplicates, late,
+        sql`SELECT minute, ${textAs(format, 'ad_id')}, ${textAs(format, 'country')}, partition, clicks, duplicates, late,
            revision,
-           multiIf(toUnixTimestamp(minute) + 60 > ${integer(Math.floor((finalUntil ?? 0) / 1_000))}, 'provisional',
+           multiIf(toUnixTimestamp(minute) + 60 > ${Math.floor((finalUntil ?? 0) / 1_000)}, 'provisional',
              revision > 0, 'restated', 'final') AS state
          FROM (
            SELECT minute, ad_id, country, partition, clicks, duplicates, late,
              toUInt16(bitShiftRight(version, 48)) AS revision
-           FROM ${statedRows(tableOf(selection), minutesWhere(selection), selection)} ORDER BY ${order.join(', ')}
+           FROM ${statedRows(tableOf(selection), minutesWhere(selection), selection)} ORDER BY ${order}
          ) AS told
-         WHERE clicks > 0 OR duplicates > 0 ORDER BY ${order.map(column => `told.${column}`).join(', ')}`,
+         WHERE clicks > 0 OR duplicates > 0 ORDER BY ${toldOrder}`,
         format,
         minuteColumns,
       );
@@ -68,9 +71,11 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
 
     /** All accepted clicks, copies too. */
     clicks(selection: ExportSelection, format: RowFormat): AsyncIterable<Uint8Array> {
-      const columns = clickColumns.map(column => (timesOfClick.includes(column) ? column : textAs(format, column)));
+      const columns = clickColumns.map(column =>
+        timesOfClick.includes(column) ? named(column) : textAs(format, column),
+      );
       return stream(
-        `SELECT ${columns.join(', ')}
+        sql`SELECT ${joined(columns, ', ')}
          FROM (
            SELECT * FROM click_raw FINAL WHERE ${clicksWhere(selection)}
            ORDER BY toStartOfMinute(clicked_at), ad_id, click_id
@@ -93,26 +98,26 @@ const streamFormats = { csv: 'CSV', ndjson: 'JSONEachRow', parquet: 'Parquet' } 
  * A column as the format has it: marked in CSV. Also ids that have to have a pattern, as raw is what anybody has written
  * into the log. Whoever sorts by the column names its table: its own name is that of the marked text.
  */
-function textAs(format: RowFormat, column: string): string {
-  const text = `${column}::String`;
-  return `${format === 'csv' ? markedColumn(text) : text} AS ${column}`;
+function textAs(format: RowFormat, column: string): Sql {
+  const text = sql`${named(column)}::String`;
+  return sql`${format === 'csv' ? markedColumn(text) : text} AS ${named(column)}`;
 }
 
 function tableOf({ adIds }: ExportSelection): 'ad_minute' | 'ad_minute_by_ad' {
   return adIds.length === 0 ? 'ad_minute' : 'ad_minute_by_ad';
 }
 
-function minutesWhere(selection: ExportSelection): string {
+function minutesWhere(selection: ExportSelection): Sql {
   const { country } = selection;
-  return `${inRanges('minute', [selection])} ${amongAds(selection)}
-    ${country === undefined ? '' : `AND country = ${literal(country)}`}`;
+  return sql`${inRanges(sql`minute`, [selection])} ${amongAds(selection)}
+    ${country === undefined ? noSql : sql`AND country = ${country}`}`;
 }
 
-function clicksWhere(selection: ExportSelection): string {
-  return `${inRanges('toStartOfMinute(clicked_at)', [selection])} AND ${inRanges('clicked_at', [selection])}
+function clicksWhere(selection: ExportSelection): Sql {
+  return sql`${inRanges(sql`toStartOfMinute(clicked_at)`, [selection])} AND ${inRanges(sql`clicked_at`, [selection])}
     ${amongAds(selection)}`;
 }
 
-function amongAds({ adIds }: ExportSelection): string {
-  return adIds.length === 0 ? '' : `AND ad_id IN (${adIds.map(literal).join(', ')})`;
+function amongAds({ adIds }: ExportSelection): Sql {
+  return adIds.length === 0 ? noSql : sql`AND ad_id IN ${adIds}`;
 }

@@ -1,33 +1,41 @@
 /**
- * A filter as SQL over `country`, `user_id` and `ip` of a click. It stands in long reads, so the text holds integers
- * and hexadecimal digits only (`read-settings.ts`).
+ * A filter as SQL over `country`, `user_id` and `ip` of a click.
  *
  * An address is compared by what it means, not by its letters: `2001:DB8::1` is `2001:db8:0::1`. A click without user
  * or address, or with one that is no address, matches no list.
  */
-import { integer, literal } from '../read-settings.ts';
+import { joined, noSql, type Sql, sql } from '../../infra/clickhouse/sql.ts';
 import type { AddressRange, ClickFilter, Condition } from './click-filter.ts';
 
-export function conditionOf(filter: ClickFilter): string {
-  return filter.map(condition => `(${sideOf(condition)}${matchOf(condition)})`).join(' AND ') || '1';
+export function conditionOf(filter: ClickFilter): Sql {
+  if (filter.length === 0) return sql`1`;
+  const each = filter.map(condition => sql`(${sideOf(condition)} ${matchOf(condition)})`);
+  return joined(each, ' AND ');
 }
 
-function sideOf({ side }: Condition): string {
-  return side === 'in' ? '' : 'NOT ';
+function sideOf({ side }: Condition): Sql {
+  return side === 'in' ? noSql : sql`NOT`;
 }
 
-function matchOf(condition: Condition): string {
-  if (condition.list.length === 0) return '0';
+function matchOf(condition: Condition): Sql {
+  if (condition.list.length === 0) return sql`0`;
   switch (condition.kind) {
     case 'country':
-      return `country IN (${condition.list.map(literal)})`;
+      return sql`country IN ${condition.list}`;
     case 'user':
-      return `(user_id != '' AND (${condition.list.map(pattern => `user_id LIKE ${literal(pattern)}`).join(' OR ')}))`;
+      return sql`(user_id != '' AND (${anyOf(condition.list.map(pattern => sql`user_id LIKE ${pattern}`))}))`;
     case 'ip':
-      return `arrayExists(r -> toIPv6OrNull(ip) >= r.1 AND toIPv6OrNull(ip) <= r.2, [${condition.list.map(rangeOf)}])`;
+      return sql`arrayExists(r -> toIPv6OrNull(ip) >= r.1 AND toIPv6OrNull(ip) <= r.2, [${rangesOf(condition.list)}])`;
   }
 }
 
-function rangeOf({ address, prefix }: AddressRange): string {
-  return `IPv6CIDRToRange(toIPv6(${literal(address)}), toUInt8(${integer(prefix)}))`;
+function anyOf(conditions: readonly Sql[]): Sql {
+  return joined(conditions, ' OR ');
+}
+
+function rangesOf(networks: readonly AddressRange[]): Sql {
+  return joined(
+    networks.map(({ address, prefix }) => sql`IPv6CIDRToRange(toIPv6(${address}), toUInt8(${prefix}))`),
+    ', ',
+  );
 }

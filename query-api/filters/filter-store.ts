@@ -1,6 +1,14 @@
-/** The table of stored filters. */
+/**
+ * Stored filters: read from their table, and changed through the log, whose order decides between two who change one at the
+ * same time (aggregator/job-records.ts).
+ */
+import { type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { Retryable } from '../../infra/errors.ts';
+import { Problem } from '../../infra/http.ts';
 import { settingsOf } from '../read-settings.ts';
+import type { RequestLog } from '../request-log.ts';
+import { untilVisible } from '../until-visible.ts';
 import { type FilterDefinition, storedDefinition } from './filter-definition.ts';
 
 export interface StoredFilter {
@@ -16,18 +24,40 @@ export type FilterStore = ReturnType<typeof createFilterStore>;
 /** A deleted one leaves a row behind, so these count, too: a bound on what strangers can fill the table with. */
 export const maxFilters = 10_000;
 
-export function createFilterStore(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
-  const rows = async (where: string, limit: number, params: Record<string, unknown>) =>
+export interface FilterStoreOptions {
+  readonly timeoutMs: number;
+  readonly requests: RequestLog;
+}
+
+export function createFilterStore(clickhouse: ClickHouse, { timeoutMs, requests }: FilterStoreOptions) {
+  const rows = async (where: Sql, limit: number) =>
     await clickhouse.query<FilterRow>(
-      `SELECT id, definition, deleted, toUnixTimestamp64Milli(created) AS created_at,
+      ...statement`SELECT id, definition, deleted, toUnixTimestamp64Milli(created) AS created_at,
          toUnixTimestamp64Milli(updated) AS updated_at, seq
        FROM (
          SELECT id, definition, deleted, created_at AS created, updated_at AS updated, seq FROM stored_filter FINAL
-         WHERE ${where} ORDER BY id LIMIT {limit:UInt32}
+         WHERE ${where} ORDER BY id LIMIT ${limit}
        ) ORDER BY id ${settingsOf(limit, timeoutMs)}`,
-      { ...params, limit },
     );
-  const current = async (id: string) => (await rows('id = {id:String}', 1, { id }))[0];
+  const current = async (id: string) => (await rows(sql`id = ${id}`, 1))[0];
+  /** Who asks by it next gets what he has put, whichever query API he asks. @throws Retryable, Problem */
+  const change = async (row: ChangedFilter) => {
+    await requests.append('filter', [{ ...row, logged: 1 }]);
+    await shown(row).catch(error => {
+      if (!(error instanceof Retryable)) throw error;
+      const doing = `id "${row.id}": what you have asked for is written, and not to be seen yet`;
+      throw new Problem(503, 'unavailable', `${doing}: ask for the same again, which does no harm`, {}, 1);
+    });
+  };
+  const shown = ({ id, definition, deleted, updated_at }: ChangedFilter) =>
+    untilVisible(`filter ${id}`, { withinMs: 5_000 }, async () => {
+      // Without FINAL: somebody else's may have replaced it already.
+      const found = await clickhouse.query(
+        ...statement`SELECT id FROM stored_filter WHERE id = ${id} AND definition = ${definition} AND deleted = ${deleted}
+           AND updated_at = fromUnixTimestamp64Milli(${updated_at}, 'UTC') LIMIT 1 ${settingsOf(1, timeoutMs)}`,
+      );
+      return found.length > 0;
+    });
   return {
     async get(id: string): Promise<StoredFilter | undefined> {
       const row = await current(id);
@@ -36,37 +66,39 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs }: { reado
 
     /** In the order of ids, those after `after`. */
     async list(after: string, limit: number): Promise<StoredFilter[]> {
-      return (await rows('deleted = 0 AND id > {after:String}', limit, { after })).map(filterOf);
+      return (await rows(sql`deleted = 0 AND id > ${after}`, limit)).map(filterOf);
     },
 
     /** Ids that are or were taken. */
     async count(): Promise<number> {
       const [row] = await clickhouse.query<{ n: number }>(
-        `SELECT count() AS n FROM stored_filter FINAL ${settingsOf(1, timeoutMs)}`,
+        ...statement`SELECT count() AS n FROM stored_filter FINAL ${settingsOf(1, timeoutMs)}`,
       );
       return row?.n ?? 0;
     },
 
-    /** The row's seq is the time, so that the later of two writers wins, and never falls back behind the row it replaces. */
+    /** @throws Retryable, Problem: it may be there all the same, or come; to put it again does no harm */
     async put(id: string, definition: FilterDefinition, at: number): Promise<StoredFilter> {
       const before = await current(id);
       const createdAt = before?.deleted === 0 ? before.created_at : at;
-      const row = { id, definition: JSON.stringify(definition), deleted: 0, created_at: createdAt, updated_at: at };
-      await clickhouse.insert('stored_filter', JSON.stringify({ ...row, seq: Math.max(at, (before?.seq ?? 0) + 1) }));
+      const text = JSON.stringify(definition);
+      await change({ id, definition: text, deleted: 0, created_at: createdAt, updated_at: at });
       return { id, definition, createdAt, updatedAt: at };
     },
 
-    /** What it was; undefined: there was none. */
+    /** What it was; undefined: there was none. @throws Retryable, Problem likewise */
     async remove(id: string, at: number): Promise<StoredFilter | undefined> {
       const before = await current(id);
       if (before?.deleted !== 0) return undefined;
-      const removed = filterOf(before);
-      const row = { ...before, deleted: 1, updated_at: at, seq: Math.max(at, before.seq + 1) };
-      await clickhouse.insert('stored_filter', JSON.stringify(row));
-      return removed;
+      const { definition, created_at } = before;
+      await change({ id, definition, deleted: 1, created_at, updated_at: at });
+      return filterOf(before);
     },
   };
 }
+
+/** `seq` it gets from its place in the log. */
+type ChangedFilter = Omit<FilterRow, 'seq'>;
 
 interface FilterRow {
   readonly id: string;

@@ -6,6 +6,7 @@
  */
 import { Problem } from '../../infra/http.ts';
 import type { Job } from './job.ts';
+import type { JobRequests } from './job-requests.ts';
 import type { JobStore } from './job-store.ts';
 
 export interface AskedJobs {
@@ -13,7 +14,10 @@ export interface AskedJobs {
   take(job: Job): Promise<void>;
 }
 
-export function createAskedJobs(store: Pick<JobStore, 'openAsked' | 'save'>, limit: number): AskedJobs {
+export function createAskedJobs(
+  store: Pick<JobStore, 'openAsked'> & Pick<JobRequests, 'save'>,
+  limit: number,
+): AskedJobs {
   let before: Promise<unknown> = Promise.resolve();
 
   const takeOne = async (job: Job) => {

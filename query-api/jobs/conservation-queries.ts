@@ -1,7 +1,8 @@
-/** What the comparison of rows with counters reads. Without bound parameters, as in recount-queries.ts. */
+/** What the comparison of rows with counters reads. */
+import { joined, named, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
-import { integer, settingsOf } from '../read-settings.ts';
+import { settingsOf } from '../read-settings.ts';
 import type { RowSums } from './conservation.ts';
 import { minuteWithin } from './recount-queries.ts';
 
@@ -30,10 +31,10 @@ export function createConservationQueries(clickhouse: ClickHouse) {
      */
     async liveRows(range: TimeRange): Promise<(RowSums & { partition: number; untold: number })[]> {
       const live = (stated: 'clicks' | 'duplicates', before: 'before' | 'before_duplicates') =>
-        `sum(multiIf(revision = 0, ${stated}, notEmpty(stated),
-           arraySum(s -> if(s.partition = part, s.${stated}, 0), stated), clicks > 0 OR after = 0, ${before}, 0))`;
+        sql`sum(multiIf(revision = 0, ${named(stated)}, notEmpty(stated),
+           arraySum(s -> if(s.partition = part, ${named(`s.${stated}`)}, 0), stated), clicks > 0 OR after = 0, ${named(before)}, 0))`;
       return await clickhouse.query(
-        `SELECT part AS partition, ${live('clicks', 'before')} AS counted,
+        ...statement`SELECT part AS partition, ${live('clicks', 'before')} AS counted,
            ${live('duplicates', 'before_duplicates')} AS duplicates,
            maxIf(version, revision = 0) AS version, countIf(revision > 0 AND is_told = 0) AS untold
          FROM (
@@ -52,7 +53,7 @@ export function createConservationQueries(clickhouse: ClickHouse) {
     /** The first minute in the range that has rows, epoch ms. */
     async firstMinute(range: TimeRange): Promise<number | undefined> {
       const [row] = await clickhouse.query<{ at: number; n: number }>(
-        `SELECT toUnixTimestamp(min(minute)) * 1000 AS at, count() AS n FROM ad_minute
+        ...statement`SELECT toUnixTimestamp(min(minute)) * 1000 AS at, count() AS n FROM ad_minute
          WHERE ${minuteWithin(range)} ${settings(1)}`,
       );
       return row && row.n > 0 ? row.at : undefined;
@@ -63,13 +64,12 @@ export function createConservationQueries(clickhouse: ClickHouse) {
       const wanted = ranges.filter(({ since, until }) => since < until);
       if (wanted.length === 0) return new Map();
       const within = wanted.map(
-        ({ partition, since, until }) =>
-          `(partition = ${integer(partition)} AND offset >= ${integer(since)} AND offset < ${integer(until)})`,
+        ({ partition, since, until }) => sql`(partition = ${partition} AND offset >= ${since} AND offset < ${until})`,
       );
       const rows = await clickhouse.query<QuarantinedLines & { partition: number }>(
-        `SELECT partition, countIf(reason != 'refused') AS lines,
+        ...statement`SELECT partition, countIf(reason != 'refused') AS lines,
            toUnixTimestamp64Milli(minIf(appended_at, reason != 'refused')) AS oldest
-         FROM quarantine FINAL WHERE ${within.join(' OR ')} GROUP BY partition ${settings(65_536)}`,
+         FROM quarantine FINAL WHERE ${joined(within, ' OR ')} GROUP BY partition ${settings(65_536)}`,
       );
       return new Map(rows.map(({ partition, ...lines }) => [partition, lines]));
     },
@@ -77,8 +77,8 @@ export function createConservationQueries(clickhouse: ClickHouse) {
 }
 
 /** One thread, as in recounts: live counting needs the rest. */
-function settings(maxResultRows: number): string {
-  return `${settingsOf(maxResultRows, timeoutMs)}, max_threads=1, join_use_nulls=0`;
+function settings(maxResultRows: number): Sql {
+  return settingsOf(maxResultRows, timeoutMs, { max_threads: 1, join_use_nulls: 0 });
 }
 
 const timeoutMs = 20_000;

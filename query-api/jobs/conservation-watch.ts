@@ -1,79 +1,75 @@
-/** Compares rows with counters every minute or so, and raw clicks with counts, and alarms where they do not agree. */
+/**
+ * Compares rows with counters every minute or so, and raw clicks with counts, alarms where they do not agree, and says in
+ * the job log what it has found: so every query API can tell.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import { readingAs } from '../../infra/clickhouse.ts';
 import { messageOf } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
-import type { QueryApiConfig } from '../config.ts';
 import type { Pipeline } from '../counted-log.ts';
 import { createQueries } from '../queries.ts';
+import type { OpenReplicas } from '../replicas/open-replicas.ts';
+import { turnsOn } from '../replicas/turns.ts';
+import type { JobsConfig } from './config.ts';
 import { keyOf } from './conservation.ts';
 import { type ConservationCheck, createConservationCheck, type Finding } from './conservation-check.ts';
 import { createConservationQueries } from './conservation-queries.ts';
+import { type RowsChecked, rowOf } from './conservation-store.ts';
 import { idsPerAdEverywhereFrom } from './id-rule.ts';
+import type { JobLog } from './job-log.ts';
 import { conservationCheckedAt, conservationDifference, uncountedClicks } from './metrics.ts';
 import { createSealStore } from './seal-store.ts';
 import { createUncountedCheck, type UncountedCheck, type UncountedClicks } from './uncounted-clicks.ts';
 
-export interface ConservationWatch extends AsyncDisposable {
-  /** Undefined before the first comparison, and where this process makes none. */
-  latest(): RowsChecked | undefined;
-}
-
-/** The last comparison of the rows in ClickHouse with the counters. */
-export interface RowsChecked {
-  /** When something was known of every partition, epoch ms; undefined: not yet. */
-  readonly checkedAt: number | undefined;
-  readonly differences: readonly {
-    readonly partition: number;
-    readonly outcome: 'received' | 'counted' | 'duplicates' | 'quarantined';
-    readonly expected: number;
-    readonly found: number;
-    readonly difference: number;
-  }[];
-  /** Accepted clicks that are in no count, long after they came too late; undefined: not looked for yet. */
-  readonly uncounted?: readonly UncountedClicks[] | undefined;
-}
-
 export interface ConservationWatchDeps {
-  readonly config: QueryApiConfig;
-  readonly clickhouse: ClickHouse;
-  readonly pipeline: Pick<Pipeline, 'sinkPositions'>;
+  readonly config: Pick<JobsConfig, 'CONSERVATION_INTERVAL_MS' | 'QUERY_TIMEOUT_MS'>;
+  readonly store: Pick<OpenReplicas, 'replicas'>;
+  readonly pipeline: Pick<Pipeline, 'sinkPositions' | 'nodePositions'>;
+  readonly jobLog: JobLog;
   readonly now: () => number;
   readonly log: Logger;
 }
 
-/** Starts to watch, if the configuration says so, until it is disposed of. */
+/** Watches until it is disposed of. */
 export function openConservationWatch({
   config,
-  clickhouse,
+  store: { replicas },
   pipeline,
+  jobLog,
   now,
   log,
-}: ConservationWatchDeps): ConservationWatch {
+}: ConservationWatchDeps): AsyncDisposable {
   const intervalMs = config.CONSERVATION_INTERVAL_MS;
+  const clickhouse = readingAs('jobs', replicas.clickhouse);
+  const turns = turnsOn({ replicas, pipeline });
   const closing = new AbortController();
   const books = createBooks(now, log);
   const { progress } = createQueries(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS });
-  const check = createConservationCheck({
-    queries: createConservationQueries(clickhouse),
-    store: createSealStore(clickhouse, now),
-    ...{ progress, pipeline, now, log, closing: closing.signal },
-  });
-  const uncounted = createUncountedCheck({
-    ...{ clickhouse, now },
-    idsPerAdFrom: async () => idsPerAdEverywhereFrom(await progress()),
-  });
+  // What is suspected of one node another does not confirm.
+  const checkOf = replicas.each(() =>
+    createConservationCheck({
+      queries: createConservationQueries(clickhouse),
+      store: createSealStore({ clickhouse, jobLog, now }),
+      ...{ progress, pipeline, now, log, closing: closing.signal },
+    }),
+  );
+  const uncountedOf = replicas.each(() =>
+    createUncountedCheck({
+      ...{ clickhouse, now },
+      idsPerAdFrom: async () => idsPerAdEverywhereFrom(await progress()),
+    }),
+  );
   const watch = async () => {
     while (!closing.signal.aborted) {
-      const isComplete = await compare(check, books, log, closing.signal);
-      await lookForUncounted(uncounted, books, log, closing.signal);
+      const isComplete = await compare(() => turns(() => checkOf()()), books, log, closing.signal);
+      await lookForUncounted({ run: () => turns(() => uncountedOf().run()) }, books, log, closing.signal);
+      await say(books, jobLog, now(), log, closing.signal);
       const pauseMs = isComplete ? intervalMs : Math.min(intervalMs, untoldPauseMs);
       await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
   };
-  const watching = config.JOBS_ENABLED ? watch() : Promise.resolve();
+  const watching = watch();
   return {
-    latest: books.latest,
     async [Symbol.asyncDispose]() {
       closing.abort();
       await watching;
@@ -100,6 +96,22 @@ async function lookForUncounted(check: UncountedCheck, books: Books, log: Logger
     books.enterUncounted(await check.run());
   } catch (error) {
     if (!closing.aborted) log.warn({ why: messageOf(error) }, 'clicks in no count not looked for');
+  }
+}
+
+async function say(
+  books: Books,
+  jobLog: Pick<JobLog, 'write'>,
+  at: number,
+  log: Logger,
+  closing: AbortSignal,
+): Promise<void> {
+  const known = books.latest();
+  if (known === undefined || closing.aborted) return;
+  try {
+    await jobLog.write([{ kind: 'conservation-check', rows: [rowOf(known, at)] }]);
+  } catch (error) {
+    if (!closing.aborted) log.warn({ why: messageOf(error) }, 'what was compared is not said');
   }
 }
 
@@ -142,7 +154,7 @@ export function createBooks(now: () => number, log: Logger) {
     latest(): RowsChecked | undefined {
       if (checkedAt === undefined && findings.size === 0 && uncounted === undefined) return undefined;
       const differences = [...findings.values()].filter(({ difference }) => difference !== 0);
-      return { checkedAt, differences, uncounted };
+      return { checkedAt, differences, uncounted: uncounted && clicksIn(uncounted) };
     },
   };
 }

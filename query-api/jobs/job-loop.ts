@@ -9,19 +9,21 @@
  * that has met nothing but trouble for hours, or cannot be done, is `failed` and says why.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf, Retryable } from '../../infra/errors.ts';
+import { Fenced, messageOf, Retryable } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
 import { finalityOf, partitionsOf } from '../finality.ts';
 import type { Progress } from '../queries.ts';
+import { plainTurns, type Turns } from '../replicas/turns.ts';
 import type { Job } from './job.ts';
 import type { JobStore } from './job-store.ts';
 import { createJobTurns, type JobTurns, laneOf } from './job-turns.ts';
+import type { JobWriter } from './job-writer.ts';
 import { jobsEnded } from './metrics.ts';
 import type { RawGate } from './raw-gate.ts';
 import { isRawKept, recountableDays } from './raw-retention.ts';
 
 export interface JobLoopDeps {
-  readonly store: Pick<JobStore, 'open' | 'cancelled' | 'get' | 'save'>;
+  readonly store: Pick<JobStore, 'open' | 'cancelled' | 'get'> & JobWriter;
   readonly gate: RawGate;
   readonly progress: () => Promise<readonly Progress[]>;
   readonly now: () => number;
@@ -29,6 +31,10 @@ export interface JobLoopDeps {
   /** Makes jobs that are due by themselves; `open` are those that wait or run. */
   readonly findWork: (finalUntil: number, open: readonly Job[]) => Promise<void>;
   readonly run: (job: Job, partitions: number) => Promise<Job>;
+  /** Around each turn: of what it reads. */
+  readonly reading?: Turns;
+  /** To be done before the first turn, as often as it takes. */
+  readonly begin?: () => Promise<void>;
   readonly turns?: JobTurns;
   readonly pauseMs?: number;
   readonly turnMs?: number;
@@ -48,23 +54,38 @@ export function createJobLoop(given: JobLoopDeps): JobLoop {
   const { pauseMs = 500, turnMs = 5_000 } = given;
   const closing = new AbortController();
   const deps = {
-    ...{ turns: createJobTurns(), restMs: 5_000, giveUpMs: 6 * 3_600_000, troubles: new Map<string, Trouble>() },
+    ...{
+      reading: plainTurns,
+      begin: () => Promise.resolve(),
+      turns: createJobTurns(),
+      restMs: 5_000,
+      giveUpMs: 6 * 3_600_000,
+      troubles: new Map<string, Trouble>(),
+    },
     ...given,
   };
   let turnEndsAt = 0;
+  let idleTurns = 0;
   let running = Promise.resolve();
   const begins = (job: Job) => {
     turnEndsAt = laneOf(job) === 'late' ? Number.POSITIVE_INFINITY : performance.now() + turnMs;
   };
   const loop = async () => {
+    let isBegun = false;
     while (!closing.signal.aborted) {
       let worked = false;
       try {
-        worked = await turn(deps, begins);
+        worked = await deps.reading(async () => {
+          if (!isBegun) await deps.begin();
+          isBegun = true;
+          return await turn(deps, begins);
+        });
       } catch (error) {
         if (!closing.signal.aborted) deps.log.warn({ why: messageOf(error) }, 'jobs wait');
       }
-      if (!worked) await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      idleTurns = worked ? 0 : idleTurns + 1;
+      const restMs = Math.min(idleTurns, mostPauses) * pauseMs;
+      if (!worked) await sleep(restMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
   };
   return {
@@ -82,6 +103,9 @@ export function createJobLoop(given: JobLoopDeps): JobLoop {
   };
 }
 
+/** Who has found nothing to do for some turns looks less often: a turn asks ClickHouse four or five times. */
+const mostPauses = 4;
+
 /** Of a job: how often in a row the store or the broker did not answer it, and since when. */
 interface Trouble {
   readonly times: number;
@@ -94,6 +118,8 @@ type TurnDeps = JobLoopDeps &
 /** Looks at what there is to do, and has one job do some of it; true if something was done. */
 async function turn(deps: TurnDeps, begins: (job: Job) => void): Promise<boolean> {
   const { store, gate, turns, now, log } = deps;
+  // What the turn before has written would be found as it was before that: a job that is done, changes to be made.
+  await store.caughtUp();
   const progress = await deps.progress();
   const { finalUntil } = finalityOf(progress);
   if (finalUntil === null) return false;
@@ -157,6 +183,8 @@ async function runOne(job: Job, partitions: number, deps: TurnDeps): Promise<boo
     if (after.position < after.to) return after.position > job.position;
     await end(after, { state: 'done' }, deps);
   } catch (error) {
+    // Not the job's fault: the term is over.
+    if (error instanceof Fenced) throw error;
     const since = deps.troubles.get(job.id)?.since ?? now();
     const giveUpMs = laneOf(job) === 'late' ? deps.giveUpMs / 6 : deps.giveUpMs;
     if (error instanceof Retryable && now() - since < giveUpMs) throw error;
@@ -174,7 +202,9 @@ async function end(
   { store, now, log }: JobLoopDeps,
 ): Promise<void> {
   // Ahead of whatever the run has saved meanwhile.
-  const latest = (await store.get(job.id, [job.kind])) ?? job;
+  await store.caughtUp();
+  const saved = await store.get(job.id, [job.kind]);
+  const latest = saved !== undefined && saved.seq > job.seq ? saved : job;
   const ended = { ...latest, ...how, updatedAt: now(), seq: latest.seq + 1 };
   await store.save(ended);
   jobsEnded.inc({ kind: job.kind, state: how.state });

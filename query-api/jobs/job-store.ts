@@ -1,10 +1,12 @@
 /**
- * The tables of jobs. A job's row is written by whoever creates it and then only by whoever runs it.
+ * The tables of jobs, as they are read. A job's row is said by whoever creates it (job-requests.ts, job-writer.ts) and then
+ * only by who runs the jobs.
  *
  * Jobs are kept for 400 days, and a pipeline makes thousands a day where clicks keep coming late. So what is asked every
  * half second looks only at ids (they begin with the time) of the days that a job can still run for, and a list reads
  * whole rows of its page alone.
  */
+import { type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { settingsOf } from '../read-settings.ts';
 import { firstJobIdAt, type Job, type JobKind, jobKinds } from './job.ts';
@@ -60,21 +62,16 @@ export interface JobStoreOptions {
 
 export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.now }: JobStoreOptions) {
   const settings = (rows: number) => settingsOf(rows, timeoutMs);
-  const jobs = async (where: string, order: string, limit: number, params: Record<string, unknown> = {}) => {
+  const jobs = async (where: Sql, order: Sql, limit: number) => {
     const rows = await clickhouse.query<JobRow>(
-      `SELECT ${columns} FROM (SELECT * FROM replay_job FINAL WHERE ${where})
-       ORDER BY ${order} LIMIT {limit:UInt32} ${settings(limit)}`,
-      { ...params, limit },
+      ...statement`SELECT ${columns} FROM (SELECT * FROM replay_job FINAL WHERE ${where})
+       ORDER BY ${order} LIMIT ${limit} ${settings(limit)}`,
     );
     return rows.map(jobOf);
   };
   return {
-    async save(job: Job): Promise<void> {
-      await clickhouse.insert('replay_job', JSON.stringify(rowOf(job)));
-    },
-
     async get(id: string, kinds: readonly JobKind[]): Promise<Job | undefined> {
-      const [job] = await jobs('id = {id:String} AND kind IN {kinds:Array(String)}', 'id', 1, { id, kinds });
+      const [job] = await jobs(sql`id = ${id} AND kind IN ${kinds}`, sql`id`, 1);
       return job;
     },
 
@@ -83,15 +80,15 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
      * moves, so it may stand on two pages, or on a page that was read before.
      */
     async list(kinds: readonly JobKind[], after: JobPlace | undefined, limit: number): Promise<Job[]> {
+      const place = after?.rank ?? 0;
       return await jobs(
-        `id IN (
-           SELECT id FROM (SELECT id, ${rank} AS place FROM replay_job FINAL WHERE kind IN {kinds:Array(String)})
-           WHERE place > {place:UInt8} OR (place = {place:UInt8} AND id < {before:String})
-           ORDER BY place, id DESC LIMIT {limit:UInt32}
-         )`,
-        `${rank}, id DESC`,
+        sql`id IN (
+          SELECT id FROM (SELECT id, ${rank} AS place FROM replay_job FINAL WHERE kind IN ${kinds})
+          WHERE place > ${place} OR (place = ${place} AND id < ${after?.id ?? 'a'})
+          ORDER BY place, id DESC LIMIT ${limit}
+        )`,
+        sql`${rank}, id DESC`,
         limit,
-        { kinds, place: after?.rank ?? 0, before: after?.id ?? 'a' },
       );
     },
 
@@ -102,54 +99,50 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
      */
     async open(limit: number): Promise<Job[]> {
       return await jobs(
-        `id >= {since:String} AND ${isOpen} AND kind IN {known:Array(String)}`,
-        `reason = 'late' DESC, reason IN ('hourly', 'reconcile') DESC, created_at, id`,
+        sql`id >= ${firstJobIdAt(now() - openForMs)} AND ${isOpen} AND kind IN ${jobKinds}`,
+        sql`reason = 'late' DESC, reason IN ('hourly', 'reconcile') DESC, created_at, id`,
         limit,
-        { since: firstJobIdAt(now() - openForMs), known: jobKinds },
       );
     },
 
     /** How many that people have asked for wait or run. */
     async openAsked(kind: JobKind): Promise<number> {
       const [row] = await clickhouse.query<{ n: number }>(
-        `SELECT count() AS n FROM (SELECT state, kind, reason FROM replay_job FINAL WHERE id >= {since:String})
-         WHERE ${isOpen} AND kind = {kind:String} AND reason IN ('replay', 'asked') ${settings(1)}`,
-        { kind, since: firstJobIdAt(now() - openForMs) },
+        ...statement`SELECT count() AS n FROM (SELECT state, kind, reason FROM replay_job FINAL WHERE id >= ${firstJobIdAt(now() - openForMs)})
+         WHERE ${isOpen} AND kind = ${kind} AND reason IN ('replay', 'asked') ${settings(1)}`,
       );
       return row?.n ?? 0;
     },
 
     /** The latest of the hourly reconciliations. */
     async lastHourly(): Promise<Job | undefined> {
-      const [job] = await jobs(`kind = 'reconcile' AND reason = 'hourly'`, 'to_minute DESC', 1);
+      const [job] = await jobs(sql`kind = 'reconcile' AND reason = 'hourly'`, sql`to_minute DESC`, 1);
       return job;
     },
 
     /** Hours from `since` on (epoch ms) whose reconciliations have all failed; the one longest without another first. */
     async failedHours(since: number): Promise<FailedHour[]> {
       return await clickhouse.query(
-        `SELECT from_s * 1000 AS \`from\`, attempts, ended_at
+        ...statement`SELECT from_s * 1000 AS \`from\`, attempts, ended_at
          FROM (
            SELECT toUnixTimestamp(from_minute) AS from_s, count() AS attempts,
              toUnixTimestamp64Milli(max(updated_at)) AS ended_at, countIf(state NOT IN ('failed', 'cancelled')) AS others
            FROM (
              SELECT from_minute, updated_at, state FROM replay_job FINAL
-             WHERE id >= {id:String} AND kind = 'reconcile' AND reason = 'hourly'
+             WHERE id >= ${firstJobIdAt(since)} AND kind = 'reconcile' AND reason = 'hourly'
            )
-           WHERE from_minute >= toDateTime({since:UInt32}, 'UTC') GROUP BY from_minute
+           WHERE from_minute >= toDateTime(${Math.floor(since / 1_000)}, 'UTC') GROUP BY from_minute
          ) WHERE others = 0 ORDER BY ended_at LIMIT 1000 ${settings(1_000)}`,
-        { id: firstJobIdAt(since), since: Math.floor(since / 1_000) },
       );
     },
 
     /** Minutes (epoch ms) that the latest failed restatements of late clicks, made from `since` on, have not come to. */
     async failedLateMinutes(since: number): Promise<number[]> {
       const rows = await clickhouse.query<{ minutes_s: readonly number[] }>(
-        `SELECT arrayMap(m -> toUnixTimestamp(m), arrayFilter(m -> m >= position, minutes)) AS minutes_s
+        ...statement`SELECT arrayMap(m -> toUnixTimestamp(m), arrayFilter(m -> m >= position, minutes)) AS minutes_s
          FROM replay_job FINAL
-         WHERE id >= {since:String} AND kind = 'restate' AND reason = 'late' AND state = 'failed'
+         WHERE id >= ${firstJobIdAt(since)} AND kind = 'restate' AND reason = 'late' AND state = 'failed'
          ORDER BY id DESC LIMIT 100 ${settings(100)}`,
-        { since: firstJobIdAt(since) },
       );
       return rows.flatMap(row => row.minutes_s.map(s => s * 1_000));
     },
@@ -160,55 +153,49 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
      */
     async unrepaired(since: number, limit: number): Promise<Unrepaired[]> {
       return await clickhouse.query(
-        `SELECT found.id AS id, repairs.attempts AS attempts, repairs.ended_at AS ended_at
+        ...statement`SELECT found.id AS id, repairs.attempts AS attempts, repairs.ended_at AS ended_at
          FROM (
            SELECT id FROM replay_job FINAL
-           WHERE id >= {since:String} AND kind = 'reconcile' AND state = 'done' AND cells_changed > 0
-             AND to_minute > toDateTime({until:UInt32}, 'UTC')
+           WHERE id >= ${firstJobIdAt(since)} AND kind = 'reconcile' AND state = 'done' AND cells_changed > 0
+             AND to_minute > toDateTime(${Math.floor(since / 1_000)}, 'UTC')
          ) AS found
          LEFT JOIN (
            SELECT JSONExtractString(result, 'repairs') AS of, count() AS attempts,
              toUnixTimestamp64Milli(max(updated_at)) AS ended_at, countIf(state NOT IN ('failed', 'cancelled')) AS others
-           FROM replay_job FINAL WHERE id >= {since:String} AND kind = 'restate' AND reason = 'reconcile' GROUP BY of
+           FROM replay_job FINAL WHERE id >= ${firstJobIdAt(since)} AND kind = 'restate' AND reason = 'reconcile' GROUP BY of
          ) AS repairs ON repairs.of = found.id
-         WHERE repairs.others = 0 ORDER BY ended_at, id LIMIT {limit:UInt32} ${settings(limit)}, join_use_nulls=0`,
-        { since: firstJobIdAt(since), until: Math.floor(since / 1_000), limit },
+         WHERE repairs.others = 0 ORDER BY ended_at, id LIMIT ${limit}
+         ${settings(limit)}, join_use_nulls=0`,
       );
-    },
-
-    async cancel(id: string, at: number): Promise<void> {
-      await clickhouse.insert('replay_cancellation', JSON.stringify({ job: id, at }));
     },
 
     /** Those of `ids` that are to be ended. */
     async cancelled(ids: readonly string[]): Promise<ReadonlySet<string>> {
       if (ids.length === 0) return new Set();
       const rows = await clickhouse.query<{ job: string }>(
-        `SELECT job FROM replay_cancellation FINAL WHERE job IN {ids:Array(String)} ${settings(ids.length)}`,
-        { ids },
+        ...statement`SELECT job FROM replay_cancellation FINAL WHERE job IN ${ids} ${settings(ids.length)}`,
       );
       return new Set(rows.map(({ job }) => job));
     },
 
     /** In the order of minute, ad and country. */
     async diff(id: string, after: DiffCursor, limit: number): Promise<DiffRow[]> {
+      const minute = sql`toDateTime(${Math.floor(after.minute / 1_000)}, 'UTC')`;
       return await clickhouse.query(
-        `SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, before, after
+        ...statement`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, before, after
          FROM (
            SELECT minute AS m, ad_id, country, before, after FROM replay_diff FINAL
-           WHERE job = {id:String} AND (minute > toDateTime({m:UInt32}, 'UTC') OR (minute = toDateTime({m:UInt32}, 'UTC')
-             AND (ad_id > {ad:String} OR (ad_id = {ad:String} AND country > {country:String}))))
-           ORDER BY job, minute, ad_id, country LIMIT {limit:UInt32}
+           WHERE job = ${id} AND (minute > ${minute} OR (minute = ${minute}
+             AND (ad_id > ${after.adId} OR (ad_id = ${after.adId} AND country > ${after.country}))))
+           ORDER BY job, minute, ad_id, country LIMIT ${limit}
          ) ORDER BY m, ad_id, country ${settings(limit)}`,
-        { id, m: Math.floor(after.minute / 1_000), ad: after.adId, country: after.country, limit },
       );
     },
 
     async diffTotals(id: string): Promise<{ cells: number; before: number; after: number }> {
       const [row] = await clickhouse.query<{ cells: number; before: number; after: number }>(
-        `SELECT count() AS cells, sum(b) AS before, sum(a) AS after
-         FROM (SELECT before AS b, after AS a FROM replay_diff FINAL WHERE job = {id:String}) ${settings(1)}`,
-        { id },
+        ...statement`SELECT count() AS cells, sum(b) AS before, sum(a) AS after
+         FROM (SELECT before AS b, after AS a FROM replay_diff FINAL WHERE job = ${id}) ${settings(1)}`,
       );
       return row ?? { cells: 0, before: 0, after: 0 };
     },
@@ -217,11 +204,11 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
 
 /** Longer than raw clicks are kept: whatever is older can do nothing any more. */
 const openForMs = 40 * 86_400_000;
-const isOpen = `state IN ('queued', 'running')`;
+const isOpen = sql`state IN ('queued', 'running')`;
 /** SQL of `rankOf`. */
-const rank = `toUInt8(multiIf(state = 'running', 0, state = 'queued', 1, 2))`;
+const rank = sql`toUInt8(multiIf(state = 'running', 0, state = 'queued', 1, 2))`;
 
-const columns = `id, kind, reason, apply, toUnixTimestamp(from_minute) AS from_s, toUnixTimestamp(to_minute) AS to_s,
+const columns = sql`id, kind, reason, apply, toUnixTimestamp(from_minute) AS from_s, toUnixTimestamp(to_minute) AS to_s,
   arrayMap(m -> toUnixTimestamp(m), minutes) AS minutes_s, state, toUnixTimestamp(position) AS position_s,
   minutes_done, minutes_total, clicks_read, cells_changed, result, error,
   toUnixTimestamp64Milli(created_at) AS created_ms, toUnixTimestamp64Milli(updated_at) AS updated_ms, seq`;
@@ -265,7 +252,8 @@ function jobOf(row: JobRow): Job {
   };
 }
 
-function rowOf(job: Job) {
+/** A row of table `replay_job`, on its way through the log. */
+export function jobRowOf(job: Job) {
   const { id, kind, reason, state, result, error, seq } = job;
   return {
     ...{ id, kind, reason, state, result, error, seq },
@@ -280,5 +268,6 @@ function rowOf(job: Job) {
     cells_changed: job.cellsChanged,
     created_at: job.createdAt,
     updated_at: job.updatedAt,
+    logged: 1,
   };
 }

@@ -6,10 +6,12 @@
  * A job that is open only holds its lines, so that they are not recounted twice at a time, and one that has failed does
  * so for a pause, so that a job which always fails neither runs without end nor is forgotten.
  */
+import { sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { arrivedSince, lateLines } from '../late-clicks.ts';
-import { integer, settingsOf } from '../read-settings.ts';
+import { settingsOf } from '../read-settings.ts';
 import type { Job } from './job.ts';
+import type { JobEntry } from './job-log.ts';
 
 export interface LateMinute {
   /** Days since 1970, of arrival. */
@@ -24,8 +26,8 @@ export interface LateMinutes {
   due(finalUntil: number, rawSince: number): Promise<LateMinute[]>;
   /** All that are not counted but will be soon, of minutes in [from, to): without those of a job that has just failed. */
   pending(from: number, to: number): Promise<LateMinute[]>;
-  /** They are part of a job now; of rows that say the same number of lines the last one holds. */
-  taken(minutes: readonly LateMinute[], job: string): Promise<void>;
+  /** What says that they are part of a job now; of rows that say the same number of lines the last one holds. */
+  taken(minutes: readonly LateMinute[], job: string): JobEntry;
 }
 
 export interface LateMinutesOptions {
@@ -45,13 +47,13 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
 
   /** Those that a job holds come last: however many they are, they do not hide the others. */
   const uncounted = (from: number, to: number): Promise<UncountedMinute[]> => {
-    const arrival = `fromUnixTimestamp64Milli(toInt64(${integer(arrivedSince(now()))}), 'UTC')`;
+    const arrival = sql`fromUnixTimestamp64Milli(${arrivedSince(now())}, 'UTC')`;
     return clickhouse.query(
-      `SELECT late.day AS day, late.minute AS minute, late.total AS lines, seen.seen_lines AS taken_lines,
+      ...statement`SELECT late.day AS day, late.minute AS minute, late.total AS lines, seen.seen_lines AS taken_lines,
          seen.job_state AS state, seen.job_updated AS updated_at
        FROM (
          SELECT day, minute_ms AS minute, count() AS total FROM ${lateLines(now())}
-         WHERE minute_ms >= ${integer(from)} AND minute_ms < ${integer(to)}
+         WHERE minute_ms >= ${from} AND minute_ms < ${to}
          GROUP BY day, minute_ms HAVING countIf(waits) > 0
        ) AS late
        LEFT JOIN (
@@ -69,7 +71,7 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
          ) AS jobs ON recounted.seen_job = jobs.id
        ) AS seen ON late.day = seen.seen_day AND late.minute = seen.seen_minute_ms
        ORDER BY seen.job_state IN ('queued', 'running', 'failed'), minute, day
-       LIMIT ${minutesPerJob} ${settingsOf(minutesPerJob, timeoutMs)}, join_use_nulls=0`,
+       LIMIT ${minutesPerJob} ${settingsOf(minutesPerJob, timeoutMs, { join_use_nulls: 0 })}`,
     );
   };
   const hasFailedLately = ({ state, updated_at }: UncountedMinute) =>
@@ -96,13 +98,17 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
         return at - known.changedAt >= quietMs || at - known.since >= longestWaitMs;
       });
     },
-    async taken(minutes, job) {
+    taken(minutes, job) {
       const at = Math.floor(now() / 1_000);
-      const rows = minutes.map(({ day, minute, lines }) =>
-        JSON.stringify({ day: dateOf(day), minute: minute / 1_000, lines, job, at }),
-      );
-      await clickhouse.insert('minute_recount', rows.join('\n'));
       for (const minute of minutes) waiting.delete(keyOf(minute));
+      const rows = minutes.map(({ day, minute, lines }) => ({
+        day: dateOf(day),
+        minute: minute / 1_000,
+        lines,
+        job,
+        at,
+      }));
+      return { kind: 'minute-recount', rows };
     },
   };
 }

@@ -11,10 +11,11 @@
  *   waits for ever. By the second, whoever scatters single clicks over as many ads as minutes does not stand before those who
  *   have lost many to a break in their connection.
  */
+import { statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { messageOf } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
-import { integer, settingsOf } from '../read-settings.ts';
+import { settingsOf } from '../read-settings.ts';
 import { minuteMs } from '../time-range.ts';
 import type { LateMinute } from './late-minutes.ts';
 
@@ -39,7 +40,7 @@ export function createLateQueue(options: LateQueueOptions): LateQueue {
   const find = async (minutes: readonly number[]) => {
     const begun = performance.now();
     order = new Map(
-      fairOrder(await clickhouse.query<WaitingMinute>(waitingSql(minutes, timeoutMs))).map((m, i) => [m, i]),
+      fairOrder(await clickhouse.query<WaitingMinute>(...waitingSql(minutes, timeoutMs))).map((m, i) => [m, i]),
     );
     // Several jobs go by one order where it takes long to find; minutes that come meanwhile stand behind.
     orderedUntil = now() + 10 * (performance.now() - begun);
@@ -88,29 +89,28 @@ export function fairOrder(waiting: readonly WaitingMinute[]): number[] {
 }
 
 /**
- * `minutes` in order. They stand in the text as a mark for each minute from the first to the last: at most one for every
- * minute that raw is kept for, where their numbers might be more text than a statement can have.
+ * `minutes` in order. They are sent as a mark for each minute from the first to the last: at most one for every minute
+ * that raw is kept for, where their numbers might be more than a server takes.
  */
-function waitingSql(minutes: readonly number[], timeoutMs: number): string {
+function waitingSql(minutes: readonly number[], timeoutMs: number): ReturnType<typeof statement> {
   const [first = 0, last = 0] = [minutes[0], minutes.at(-1)];
   const marked = new Set(minutes);
   const marks = Array.from({ length: (last - first) / minuteMs + 1 }, (_, i) =>
     marked.has(first + i * minuteMs) ? 1 : 0,
   );
-  return `SELECT minute, min(place) AS place, sum(lines) AS lines, toUnixTimestamp64Milli(min(came)) AS since
+  return statement`SELECT minute, min(place) AS place, sum(lines) AS lines, toUnixTimestamp64Milli(min(came)) AS since
     FROM (
       SELECT minute, lines, came, row_number() OVER (PARTITION BY ad_id ORDER BY came, minute) AS place
       FROM (
         SELECT intDiv(clicked_at, ${minuteMs}) * ${minuteMs} AS minute, ad_id, count() AS lines, min(appended_at) AS came
         FROM quarantine FINAL
-        WHERE reason = 'too_late' AND clicked_at >= ${integer(first)} AND clicked_at < ${integer(last + minuteMs)}
-          AND substring('${marks.join('')}', intDiv(clicked_at - ${integer(first)}, ${minuteMs}) + 1, 1) = '1'
+        WHERE reason = 'too_late' AND clicked_at >= ${first} AND clicked_at < ${last + minuteMs}
+          AND substring(${marks.join('')}, intDiv(clicked_at - ${first}, ${minuteMs}) + 1, 1) = '1'
         GROUP BY minute, ad_id
       )
     )
     GROUP BY minute
-    ${settingsOf(minutes.length, timeoutMs)}, max_bytes_before_external_group_by=${spillBytes},
-      max_bytes_before_external_sort=${spillBytes}`;
+    ${settingsOf(minutes.length, timeoutMs, spilling)}`;
 }
 
-const spillBytes = 268_435_456;
+const spilling = { max_bytes_before_external_group_by: 268_435_456, max_bytes_before_external_sort: 268_435_456 };

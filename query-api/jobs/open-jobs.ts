@@ -1,15 +1,20 @@
-/** Jobs, put together, and what is worked out beforehand: the loops that run in the one process that has the jobs. */
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+/** Jobs, put together, and what is worked out beforehand: the loops that run for one term of office. */
+import { readingAs } from '../../infra/clickhouse.ts';
 import type { Logger } from '../../infra/log.ts';
-import type { QueryApiConfig } from '../config.ts';
 import type { Routing } from '../hot-ad-rules.ts';
 import { createQueries } from '../queries.ts';
+import type { OpenReplicas } from '../replicas/open-replicas.ts';
+import { turnsOn } from '../replicas/turns.ts';
+import type { RequestLog } from '../request-log.ts';
 import { createRollUpLoop } from '../rollup/roll-up-loop.ts';
-import { settle } from './apply-changes.ts';
+import type { JobsConfig } from './config.ts';
+import { takeOverFormerRows } from './former-rows.ts';
 import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './id-rule.ts';
 import type { Job } from './job.ts';
+import type { JobLog } from './job-log.ts';
 import { createJobLoop } from './job-loop.ts';
 import { createJobStore } from './job-store.ts';
+import { createJobWriter } from './job-writer.ts';
 import { createLateMinutes } from './late-minutes.ts';
 import { createLateQueue } from './late-queue.ts';
 import { createRawGate, type RawLog } from './raw-gate.ts';
@@ -20,8 +25,10 @@ import { createRecountQueries } from './recount-queries.ts';
 import { createWorkFinder } from './work-finder.ts';
 
 export interface JobsDeps {
-  readonly config: QueryApiConfig;
-  readonly clickhouse: ClickHouse;
+  readonly config: Pick<JobsConfig, 'QUERY_TIMEOUT_MS' | 'RECONCILE_REPAIR'>;
+  readonly store: Pick<OpenReplicas, 'replicas' | 'nodes'>;
+  readonly jobLog: JobLog;
+  readonly requests: RequestLog;
   readonly pipeline: RawLog & { routing?(): Promise<Pick<Routing, 'partitionRules'>> };
   readonly now: () => number;
   readonly log: Logger;
@@ -29,10 +36,12 @@ export interface JobsDeps {
   readonly pace?: { readonly turnMs?: number; readonly pageRows?: number };
 }
 
-/** Starts to run jobs, if the configuration says so, until it is disposed of. */
-export function openJobs({ config, clickhouse, pipeline, now, log, pace = {} }: JobsDeps): AsyncDisposable {
+/** Starts to run jobs, until it is disposed of. */
+export function openJobs(deps: JobsDeps): AsyncDisposable {
+  const { config, store: of, jobLog, requests, pipeline, now, log, pace = {} } = deps;
   const timeoutMs = config.QUERY_TIMEOUT_MS;
-  const store = createJobStore(clickhouse, { timeoutMs, now });
+  const clickhouse = readingAs('jobs', of.replicas.clickhouse);
+  const store = { ...createJobStore(clickhouse, { timeoutMs, now }), ...createJobWriter(jobLog, clickhouse) };
   const lateMinutes = createLateMinutes({ clickhouse, now, timeoutMs: 20_000 });
   const lateQueue = createLateQueue({ clickhouse, now, log });
   const queries = createRecountQueries(clickhouse);
@@ -43,34 +52,37 @@ export function openJobs({ config, clickhouse, pipeline, now, log, pace = {} }: 
   const mayGoOn = (job: Job) => loop.mayGoOn(job);
   const { turnMs, pageRows } = pace;
   const recounting = {
-    ...{ clickhouse, store, queries, now, partitionRules, idsPerAdFrom, mayGoOn },
+    ...{ store, queries, now, partitionRules, idsPerAdFrom, mayGoOn },
     rawPositions: pipeline.rawPositions,
     ...(pageRows ? { pageRows } : {}),
   };
+  // What one node has in raw another may lack.
+  const gate = of.replicas.each(() => createRawGate(pipeline));
   const loop = createJobLoop({
     ...(turnMs === undefined ? {} : { turnMs }),
     store,
-    gate: createRawGate(pipeline),
+    reading: turnsOn({ replicas: of.replicas, pipeline }),
+    gate: { passed: (open, progressed) => gate().passed(open, progressed) },
     progress,
     now,
     log,
     findWork: createWorkFinder({ store, lateMinutes, lateQueue, repairs: config.RECONCILE_REPAIR, now, log }),
+    begin: () => takeOverFormerRows({ clickhouse, jobLog, requests, log }),
     async run(job, partitions) {
-      // What a process has left half done would be taken for a difference.
-      await settle(clickhouse);
       return job.kind === 'reconcile'
         ? await runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn })
         : await runRecount(job, partitions, recounting);
     },
   });
-  const rollUps = createRollUpLoop({ clickhouse, now, log });
-  if (config.JOBS_ENABLED) {
-    loop.start();
-    rollUps.start();
-  }
+  // Each node works them out of its own rows.
+  const rollUps = of.nodes.map(({ name, clickhouse: own }) =>
+    createRollUpLoop({ clickhouse: readingAs('jobs', own), now, log: log.child({ node: name }) }),
+  );
+  loop.start();
+  for (const rollUp of rollUps) rollUp.start();
   return {
     async [Symbol.asyncDispose]() {
-      await Promise.all([loop[Symbol.asyncDispose](), rollUps[Symbol.asyncDispose]()]);
+      await Promise.all([loop, ...rollUps].map(one => one[Symbol.asyncDispose]()));
     },
   };
 }

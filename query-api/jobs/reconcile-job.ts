@@ -3,13 +3,13 @@ import type { Logger } from '../../infra/log.ts';
 import type { TimeRange } from '../queries.ts';
 import { minuteMs } from '../time-range.ts';
 import type { Job } from './job.ts';
-import type { JobStore } from './job-store.ts';
+import type { JobWriter } from './job-writer.ts';
 import type { LateMinutes } from './late-minutes.ts';
 import { conflicts, drift, driftingCells, reconciledCells, reconciledUntil } from './metrics.ts';
 import { type AdDrift, adsReported, type Reconciled, type Reconciliation } from './reconciliation.ts';
 
 export interface ReconcileJobDeps {
-  readonly store: Pick<JobStore, 'save'>;
+  readonly store: Pick<JobWriter, 'save'>;
   readonly reconciliation: Reconciliation;
   readonly lateMinutes: Pick<LateMinutes, 'pending'>;
   readonly now: () => number;

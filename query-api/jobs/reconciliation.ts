@@ -6,6 +6,7 @@
  * In minutes from before ids were per ad (id-rule.ts), an id that stands under several ads is a conflict, too: the stream
  * has counted it for one of them, which SQL cannot tell, so a difference that such ids explain is no drift.
  */
+import { type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
 import { settingsOf } from '../read-settings.ts';
@@ -37,7 +38,7 @@ export type Reconciliation = ReturnType<typeof createReconciliation>;
 export function createReconciliation(clickhouse: ClickHouse, idsPerAdFrom: () => Promise<number>) {
   const rawRows = async (range: TimeRange) => {
     const [row] = await clickhouse.query<{ n: number }>(
-      `SELECT count() AS n FROM click_raw WHERE ${clickedWithin(range)} ${settingsOf(1, timeoutMs)}`,
+      ...statement`SELECT count() AS n FROM click_raw WHERE ${clickedWithin(range)} ${settingsOf(1, timeoutMs)}`,
     );
     return row?.n ?? 0;
   };
@@ -54,7 +55,7 @@ export function createReconciliation(clickhouse: ClickHouse, idsPerAdFrom: () =>
     async compare(range: TimeRange): Promise<Reconciled> {
       const cells = cellsOf(range, await idsPerAdFrom());
       const [totals] = await clickhouse.query<Pick<Reconciled, 'cells' | 'differing' | 'conflicts'>>(
-        `WITH ${cells}
+        ...statement`WITH ${cells}
          SELECT count() AS cells, countIf(${differs}) AS differing,
            sum(torn) + (SELECT count() FROM shared_ids) AS conflicts
          FROM cells ${settingsOf(1, timeoutMs)}`,
@@ -62,7 +63,7 @@ export function createReconciliation(clickhouse: ClickHouse, idsPerAdFrom: () =>
       const found = totals ?? { cells: 0, differing: 0, conflicts: 0 };
       if (found.differing === 0) return { ...found, ads: [], minutes: [] };
       const ads = await clickhouse.query<AdDrift>(
-        `WITH ${cells}
+        ...statement`WITH ${cells}
          SELECT ad_id, cells, counted, raw FROM (
            SELECT ad AS ad_id, count() AS cells, sum(counted_clicks) AS counted, sum(raw_clicks) AS raw,
              abs(toInt64(raw) - toInt64(counted)) AS size
@@ -70,7 +71,7 @@ export function createReconciliation(clickhouse: ClickHouse, idsPerAdFrom: () =>
          ) ${settingsOf(adsReported, timeoutMs)}`,
       );
       const minutes = await clickhouse.query<{ at: number }>(
-        `WITH ${cells}
+        ...statement`WITH ${cells}
          SELECT DISTINCT toUnixTimestamp(m) * 1000 AS at FROM cells WHERE ${differs} ORDER BY at
          ${settingsOf(60, timeoutMs)}`,
       );
@@ -85,12 +86,12 @@ export const adsReported = 100;
 const stepRows = 500_000;
 const timeoutMs = 120_000;
 
-const differs = 'raw_clicks < counted_clicks OR raw_clicks > counted_clicks + shared';
+const differs = sql`raw_clicks < counted_clicks OR raw_clicks > counted_clicks + shared`;
 
 /** Copies of a row do no harm to distinct ids, so raw is read without FINAL. */
-function cellsOf(range: TimeRange, idsPerAdFrom: number): string {
+function cellsOf(range: TimeRange, idsPerAdFrom: number): Sql {
   const older = { from: range.from, to: Math.max(range.from, Math.min(range.to, idsPerAdFrom)) };
-  return `
+  return sql`
     shared_ids AS (
       SELECT toStartOfMinute(clicked_at) AS at, event_id AS id FROM click_raw
       WHERE ${clickedWithin(older)} GROUP BY at, id HAVING uniqExact(ad_id) > 1

@@ -1,20 +1,20 @@
 /** Runs a replay or a restatement from where it stands to its end, or until it has to make way. */
 import { randomInt } from 'node:crypto';
-import type { RestatementReason } from '../../aggregator/restatement.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { CellChange, RestatementReason } from '../../aggregator/restatement.ts';
 import type { PartitionRule } from '../../ingest/hot-ads/partition-rule.ts';
 import type { TimeRange } from '../queries.ts';
 import { minuteMs } from '../time-range.ts';
-import { createRestater, recordDiff } from './apply-changes.ts';
+import { createRestater, diffOf } from './apply-changes.ts';
 import type { Job } from './job.ts';
+import type { JobEntry } from './job-log.ts';
 import type { JobStore } from './job-store.ts';
+import type { JobWriter } from './job-writer.ts';
 import { recountedClicks, restatedCells } from './metrics.ts';
 import type { RecountQueries } from './recount-queries.ts';
 import { recountSteps } from './recount-steps.ts';
 
 export interface RecountJobDeps {
-  readonly clickhouse: ClickHouse;
-  readonly store: JobStore;
+  readonly store: Pick<JobStore, 'diffTotals'> & JobWriter;
   readonly queries: RecountQueries;
   readonly now: () => number;
   /** Over how many partitions the clicks of which minute are spread. @throws Retryable */
@@ -28,46 +28,54 @@ export interface RecountJobDeps {
   readonly pageRows?: number;
 }
 
-/** The job as it stands after the run, saved; it is done if its position is its end. */
+/**
+ * The job as it stands after the run, saved; it is done if its position is its end. What it has found and where it stands are
+ * one transaction, so a job that is interrupted goes on right behind what it has changed, and has said that it is done only
+ * with all it has done.
+ */
 export async function runRecount(asked: Job, partitions: number, deps: RecountJobDeps): Promise<Job> {
-  const { clickhouse, store, queries, now, mayGoOn, pageRows } = deps;
+  const { store, queries, now, mayGoOn, pageRows } = deps;
   const hashSeed = randomInt(2 ** 32);
   const partitionRules = await deps.partitionRules();
   const idsPerAdFrom = await deps.idsPerAdFrom();
   // Before any click is read: what is said of them holds for all that raw had by then.
   const readUntil = asked.apply ? await deps.rawPositions() : new Map<number, number>();
-  const restater = createRestater({ clickhouse, job: asked.id, reason: reasonOf(asked), readUntil, now });
+  const restater = createRestater({ job: asked.id, reason: reasonOf(asked), readUntil, now });
   const rules = { partitionRules, idsPerAdFrom };
   const options = { queries, partitions, ...rules, hashSeed, ...(pageRows === undefined ? {} : { pageRows }) };
   let job = asked;
+  let found: CellChange[] = [];
   let savedAt = now();
+  const save = async (as: Partial<Job> = {}) => {
+    const said: JobEntry[] = [diffOf(found, { job: job.id, at: now() }), ...restater.take()];
+    const next = { ...job, ...as, updatedAt: now(), seq: job.seq + 1 };
+    // No faster than a sink brings it, and readers can follow: at most one transaction is on its way.
+    await store.caughtUp();
+    await store.save(next, said);
+    if (job.apply) restatedCells.inc({ reason: reasonOf(job) }, found.length);
+    job = next;
+    found = [];
+    savedAt = now();
+  };
   for await (const { until, lines, changes } of recountSteps(rangesOf(job), options)) {
-    await recordDiff(clickhouse, changes, { job: job.id, at: now() });
-    if (job.apply) {
-      await restater.stage(changes, listedIn(job, until));
-      restatedCells.inc({ reason: reasonOf(job) }, changes.length);
-    }
+    for (const change of changes) found.push(change);
+    if (job.apply) restater.stage(changes, listedIn(job, until));
     recountedClicks.inc(lines);
     job = { ...job, position: until, minutesDone: doneAt(job, until), clicksRead: job.clicksRead + lines };
-    if (now() - savedAt < saveIntervalMs) continue;
-    savedAt = now();
-    await restater.publish();
-    job = await saved(job, deps);
+    if (now() - savedAt < saveIntervalMs && found.length < mostChanges) continue;
+    await save();
     if (!(await mayGoOn(job))) return job;
   }
-  await restater.publish();
+  await save({ position: job.to, minutesDone: job.minutesTotal });
+  await store.caughtUp();
   const { cells } = await store.diffTotals(job.id);
-  return await saved({ ...job, position: job.to, minutesDone: job.minutesTotal, cellsChanged: cells }, deps);
+  return { ...job, cellsChanged: cells };
 }
 
 /** How often changes become visible. A job that is interrupted repeats at most this much. */
 const saveIntervalMs = 500;
-
-async function saved(job: Job, { store, now }: RecountJobDeps): Promise<Job> {
-  const next = { ...job, updatedAt: now(), seq: job.seq + 1 };
-  await store.save(next);
-  return next;
-}
+/** In memory, and in one transaction, unless a step has more. */
+const mostChanges = 100_000;
 
 function reasonOf({ reason }: Job): RestatementReason {
   return reason === 'late' || reason === 'reconcile' ? reason : 'replay';

@@ -1,11 +1,8 @@
-/**
- * What a recount reads. These reads are long, and the embedded engine runs statements with bound parameters one after
- * the other in the whole process, so theirs have none, or every answer of the API would wait for them: the text holds
- * integers, checked to be such, and otherwise hexadecimal digits (`unhex`), which can close no quote.
- */
+/** What a recount reads. */
+import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
-import { integer, literal, settingsOf } from '../read-settings.ts';
+import { settingsOf } from '../read-settings.ts';
 
 /** The last line read: its place in the primary key of `click_raw`. */
 export interface Cursor {
@@ -26,32 +23,32 @@ export function createRecountQueries(clickhouse: ClickHouse) {
      */
     async rawPage(range: TimeRange, cursor: Cursor | undefined, limit: number): Promise<Uint8Array> {
       return await clickhouse.queryLines(
-        `SELECT click_id, event_id, ad_id, toUnixTimestamp64Milli(at) AS clicked_at, 0 AS received_at,
+        ...statement`SELECT click_id, event_id, ad_id, toUnixTimestamp64Milli(at) AS clicked_at, 0 AS received_at,
            country
          FROM (
            SELECT click_id, event_id, ad_id, clicked_at AS at, country FROM click_raw FINAL
            WHERE ${clickedWithin({ from: cursor?.minute ?? range.from, to: range.to })} ${after(cursor)}
-           ORDER BY toStartOfMinute(click_raw.clicked_at), ad_id, click_id LIMIT ${integer(limit)}
-         ) ${settingsOf(limit, timeoutMs)}, output_format_json_escape_forward_slashes=0, max_threads=1`,
+           ORDER BY toStartOfMinute(click_raw.clicked_at), ad_id, click_id LIMIT ${limit}
+         ) ${settingsOf(limit, timeoutMs, { output_format_json_escape_forward_slashes: 0, max_threads: 1 })}`,
       );
     },
 
     /** All rows of `ad_minute` of the range, as `StatedRow`. */
     async stated(range: TimeRange): Promise<Uint8Array> {
       return await clickhouse.queryLines(
-        `SELECT toUnixTimestamp(m) AS minute, ad_id, country, partition, revision, clicks, duplicates, late
+        ...statement`SELECT toUnixTimestamp(m) AS minute, ad_id, country, partition, revision, clicks, duplicates, late
          FROM (
            SELECT minute AS m, ad_id, country, partition, toUInt16(bitShiftRight(version, 48)) AS revision,
              clicks, duplicates, late
            FROM ad_minute FINAL WHERE ${minuteWithin(range)}
-         ) ${settingsOf(0, timeoutMs)}, max_threads=1`,
+         ) ${settingsOf(0, timeoutMs, { max_threads: 1 })}`,
       );
     },
 
     /** About how many rows `stated` would have; at least as many. */
     async statedRows(range: TimeRange): Promise<number> {
       const [row] = await clickhouse.query<{ n: number }>(
-        `SELECT count() AS n FROM ad_minute WHERE ${minuteWithin(range)} ${settingsOf(1, timeoutMs)}`,
+        ...statement`SELECT count() AS n FROM ad_minute WHERE ${minuteWithin(range)} ${settingsOf(1, timeoutMs)}`,
       );
       return row?.n ?? 0;
     },
@@ -61,19 +58,19 @@ export function createRecountQueries(clickhouse: ClickHouse) {
 /** A page is small, but the machine may be busy with clicks, which go first. */
 const timeoutMs = 60_000;
 
-export function clickedWithin({ from, to }: TimeRange): string {
-  const at = (ms: number) => `fromUnixTimestamp64Milli(toInt64(${integer(ms)}), 'UTC')`;
-  return `clicked_at >= ${at(from)} AND clicked_at < ${at(to)}`;
+export function clickedWithin({ from, to }: TimeRange): Sql {
+  const at = (ms: number) => sql`fromUnixTimestamp64Milli(${ms}, 'UTC')`;
+  return sql`clicked_at >= ${at(from)} AND clicked_at < ${at(to)}`;
 }
 
-export function minuteWithin({ from, to }: TimeRange): string {
-  const at = (ms: number) => `toDateTime(${integer(ms / 1_000)}, 'UTC')`;
-  return `minute >= ${at(from)} AND minute < ${at(to)}`;
+export function minuteWithin({ from, to }: TimeRange): Sql {
+  const at = (ms: number) => sql`toDateTime(${ms / 1_000}, 'UTC')`;
+  return sql`minute >= ${at(from)} AND minute < ${at(to)}`;
 }
 
-function after(cursor: Cursor | undefined): string {
-  if (cursor === undefined) return '';
-  const adId = literal(cursor.adId);
-  return `AND (clicked_at >= fromUnixTimestamp64Milli(toInt64(${integer(cursor.minute + 60_000)}), 'UTC')
-    OR ad_id > ${adId} OR (ad_id = ${adId} AND click_id > ${literal(cursor.clickId)}))`;
+function after(cursor: Cursor | undefined): Sql {
+  if (cursor === undefined) return noSql;
+  const { minute, adId, clickId } = cursor;
+  return sql`AND (clicked_at >= fromUnixTimestamp64Milli(${minute + 60_000}, 'UTC')
+    OR ad_id > ${adId} OR (ad_id = ${adId} AND click_id > ${clickId}))`;
 }

@@ -1,6 +1,9 @@
 /** Table `conservation_seal`: what rows of closed stretches add up to. */
+import { type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
-import { integer, settingsOf } from '../read-settings.ts';
+import { settingsOf } from '../read-settings.ts';
+import { untilVisible } from '../until-visible.ts';
+import type { JobLog } from './job-log.ts';
 
 export interface Seal {
   readonly source: 'ad_minute' | 'quarantine';
@@ -29,29 +32,48 @@ export interface Sealed {
 
 export type SealStore = ReturnType<typeof createSealStore>;
 
-export function createSealStore(clickhouse: ClickHouse, now: () => number) {
+export interface SealStoreDeps {
+  readonly clickhouse: ClickHouse;
+  readonly jobLog: JobLog;
+  /** Epoch ms. */
+  readonly now: () => number;
+}
+
+export function createSealStore({ clickhouse, jobLog, now }: SealStoreDeps) {
+  const one = async (found: Sql) => {
+    const [row] = await clickhouse.query<{ n: number }>(...statement`SELECT ${found} ${settingsOf(1, timeoutMs)}`);
+    return row?.n ?? 0;
+  };
   return {
     /** By partition. */
     async totals(): Promise<Map<number, Sealed>> {
       const rows = await clickhouse.query<Sealed & { partition: number }>(
-        `SELECT partition, sum(counted) AS counted, sum(duplicates) AS duplicates, sum(quarantined) AS quarantined,
+        ...statement`SELECT partition, sum(counted) AS counted, sum(duplicates) AS duplicates, sum(quarantined) AS quarantined,
            maxIf(until, source = 'quarantine') AS offset, maxIf(until, source = 'ad_minute') * 1000 AS time
          FROM (SELECT * FROM conservation_seal FINAL) GROUP BY partition ${settingsOf(65_536, timeoutMs)}`,
       );
       return new Map(rows.map(({ partition, ...sealed }) => [partition, sealed]));
     },
 
-    /** In one block: of an hour all partitions are sealed, or none. */
+    /**
+     * In one transaction; resolves once they are all to be read. A seal is later than all that are there, whatever the clock
+     * says: so of a stretch ClickHouse keeps the one that compaction keeps.
+     * @throws Fenced, Retryable
+     */
     async save(seals: readonly Seal[]): Promise<void> {
       if (seals.length === 0) return;
-      const at = now();
-      await clickhouse.insert('conservation_seal', seals.map(seal => JSON.stringify({ ...seal, at })).join('\n'));
+      const newest = await one(sql`toUnixTimestamp64Milli(max(at)) AS n FROM conservation_seal`);
+      const at = Math.max(now(), newest + 1);
+      await jobLog.write([{ kind: 'seal', rows: seals.map(seal => ({ ...seal, at, logged: 1 })) }]);
+      const saved = sql`uniqExact(source, partition, since) AS n FROM conservation_seal
+        WHERE at = fromUnixTimestamp64Milli(${at}, 'UTC')`;
+      await untilVisible('a seal', { withinMs: 20_000 }, async () => (await one(saved)) >= seals.length);
     },
 
     /** The stretch that was looked at longest ago, of those whose rows are kept: an hour of all partitions, or offsets of one. */
     async stalest(): Promise<Seal[]> {
       return await clickhouse.query(
-        `SELECT source, partition, since, until, counted, duplicates, quarantined, toUnixTimestamp(kept) AS kept_until
+        ...statement`SELECT source, partition, since, until, counted, duplicates, quarantined, toUnixTimestamp(kept) AS kept_until
          FROM (
            SELECT source, partition, since, until, counted, duplicates, quarantined, kept_until AS kept,
              source = 'ad_minute' ? 0 : partition + 1 AS stretch
@@ -59,7 +81,7 @@ export function createSealStore(clickhouse: ClickHouse, now: () => number) {
          )
          WHERE (source, stretch, since) = (
            SELECT source, source = 'ad_minute' ? 0 : partition + 1 AS stretch, since FROM conservation_seal FINAL
-           WHERE source != 'accepted' AND kept_until > toDateTime(${integer(Math.floor(now() / 1_000))}, 'UTC')
+           WHERE source != 'accepted' AND kept_until > toDateTime(${Math.floor(now() / 1_000)}, 'UTC')
            ORDER BY at, source, stretch, since LIMIT 1
          )
          ORDER BY partition ${settingsOf(65_536, timeoutMs)}`,

@@ -8,10 +8,11 @@
  * Lines are looked at by the hour in which they came: the last hours and those in which something was found each time, the
  * others in turn, so that a look is short however many lines there are.
  */
+import { sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { arrivedSince } from '../late-clicks.ts';
 import type { TimeRange } from '../queries.ts';
-import { integer, settingsOf } from '../read-settings.ts';
+import { settingsOf } from '../read-settings.ts';
 import { rawSince } from './raw-retention.ts';
 
 /** Of one ad and minute. */
@@ -62,7 +63,7 @@ export function createUncountedCheck({
       const others = all.filter(hour => !always.includes(hour)).sort((a, b) => rank(a) - rank(b) || b - a);
       for (const hour of [...always, ...others].slice(0, hoursPerRun)) {
         const arrival = { from: hour, to: Math.min(hour + hourMs, until) };
-        const found = await clickhouse.query<UncountedClicks>(uncountedIn(arrival, since));
+        const found = await clickhouse.query<UncountedClicks>(...uncountedIn(arrival, since));
         hours.set(hour, { lookedAt: at, found });
       }
       const pairs = [...hours.values()].flatMap(({ found }) =>
@@ -86,11 +87,11 @@ function hoursBetween(from: number, to: number): number[] {
 }
 
 /** Lines that came in `arrival` (epoch ms). Copies of a row do no harm to distinct ids and lines, so they are read without FINAL. */
-function uncountedIn({ from, to }: TimeRange, since: number): string {
-  const at = (ms: number) => `fromUnixTimestamp64Milli(toInt64(${integer(ms)}), 'UTC')`;
-  const late = `reason = 'too_late' AND clicked_at >= ${integer(since)}`;
-  const minute = `toDateTime(intDiv(clicked_at, 60000) * 60, 'UTC')`;
-  return `
+function uncountedIn({ from, to }: TimeRange, since: number): ReturnType<typeof statement> {
+  const at = (ms: number) => sql`fromUnixTimestamp64Milli(${ms}, 'UTC')`;
+  const late = sql`reason = 'too_late' AND clicked_at >= ${since}`;
+  const minute = sql`toDateTime(intDiv(clicked_at, 60000) * 60, 'UTC')`;
+  return statement`
     WITH late AS (
       SELECT DISTINCT ${minute} AS m, ad_id AS ad FROM quarantine
       WHERE ${late} AND appended_at >= ${at(from)} AND appended_at < ${at(to)}
@@ -110,6 +111,6 @@ function uncountedIn({ from, to }: TimeRange, since: number): string {
     SELECT toUnixTimestamp(rm) * 1000 AS minute, rad AS ad_id, raw_clicks AS raw, stated_clicks AS counted,
       toInt64(raw_clicks) - toInt64(stated_clicks) - toInt64(fresh_lines) AS clicks
     FROM received LEFT JOIN stated ON rm = sm AND rad = sad LEFT JOIN fresh ON rm = fm AND rad = fad
-    WHERE clicks > 0 ORDER BY clicks DESC LIMIT ${pairsPerHour} ${settingsOf(pairsPerHour, timeoutMs)}, join_use_nulls=0,
-      max_threads=1`;
+    WHERE clicks > 0 ORDER BY clicks DESC LIMIT ${pairsPerHour} 
+    ${settingsOf(pairsPerHour, timeoutMs, { join_use_nulls: 0, max_threads: 1 })}`;
 }

@@ -9,13 +9,15 @@ import { minuteMs } from '../time-range.ts';
 import { type Job, newJob } from './job.ts';
 import type { Attempts, JobStore } from './job-store.ts';
 import { laneOf } from './job-turns.ts';
+import type { JobWriter } from './job-writer.ts';
 import type { LateMinute, LateMinutes } from './late-minutes.ts';
 import type { LateQueue } from './late-queue.ts';
 import { rawSince } from './raw-retention.ts';
 import { resultOf } from './reconcile-job.ts';
 
 export interface WorkFinderDeps {
-  readonly store: Pick<JobStore, 'save' | 'get' | 'lastHourly' | 'failedHours' | 'failedLateMinutes' | 'unrepaired'>;
+  readonly store: Pick<JobStore, 'get' | 'lastHourly' | 'failedHours' | 'failedLateMinutes' | 'unrepaired'> &
+    Pick<JobWriter, 'save'>;
   readonly lateMinutes: LateMinutes;
   readonly lateQueue: LateQueue;
   /** Whether drift that is found is to be restated. */
@@ -43,9 +45,7 @@ export function createWorkFinder(deps: WorkFinderDeps): WorkFinder {
     const minutes = [...new Set(taken.map(({ minute }) => minute))].sort((a, b) => a - b);
     const [from = 0, to = 0] = [minutes[0], (minutes.at(-1) ?? 0) + minuteMs];
     const job = newJob({ kind: 'restate', reason: 'late', apply: true, from, to, minutes }, now());
-    // The job first: if this process ends in between, the minutes are found, and recounted, once more.
-    await store.save(job);
-    await lateMinutes.taken(taken, job.id);
+    await store.save(job, [lateMinutes.taken(taken, job.id)]);
     const lines = taken.reduce((sum, late) => sum + late.lines, 0);
     log.info({ job: job.id, minutes: minutes.length, lines }, 'late clicks: minutes are to be restated');
   };

@@ -7,6 +7,7 @@
  */
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { forNobody } from '../../infra/asking.ts';
 import { messageOf } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { LogEnds } from '../log-ends.ts';
@@ -20,8 +21,8 @@ import { liveClients, liveLeft } from './metrics.ts';
 import { createSubscribers } from './subscribers.ts';
 
 export interface LiveFeed extends AsyncDisposable {
-  /** Events from now on, after those since `lastEventId` where they are still known. Undefined: too many listen already. */
-  open(lastEventId: string | undefined): Readable | undefined;
+  /** Events from now on, after those since `lastEventId` where they are still known. Undefined: too many listen already, none of whom has to make room for this client. */
+  open(client: string, lastEventId: string | undefined): Readable | undefined;
 }
 
 export interface LiveFeedDeps {
@@ -44,6 +45,9 @@ const eventsKept = 60;
 /** A restatement bears the time of its making, and can be read a little later. */
 const restatedOverlapMs = 30_000;
 
+/** One that has taken nothing for so long is not there any more, or does not listen. */
+const maxBehindMs = 30_000;
+
 /** What proxies and clients take for a sign of life while no event comes. */
 const heartbeatMs = 10_000;
 
@@ -51,7 +55,8 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
   const { now, maxClients, maxBufferBytes, intervalMs = 1_000, lingerMs = 30_000 } = deps;
   const ring = createEventRing(now().toString(36), { maxEvents: eventsKept, maxBytes: maxBufferBytes / 2 });
   const subscribers = createSubscribers({
-    maxBufferBytes,
+    ...{ maxClients, maxBufferBytes, maxBehindMs, now },
+    farewell: message({ reason: 'room' }, { event: 'closing' }),
     onLeave(why) {
       liveLeft.inc({ why });
       liveClients.dec();
@@ -83,14 +88,16 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     ring.after(lastEventId)?.map(event => event.bytes) ?? [message({ reason: 'unknown_id' }, { event: 'reset' })];
 
   return {
-    open(lastEventId) {
-      if (subscribers.size >= maxClients || stop.signal.aborted) return undefined;
+    open(client, lastEventId) {
+      if (stop.signal.aborted) return undefined;
       const latest = running ? ring.latest() : undefined;
       const first = lastEventId === undefined ? [] : missed(lastEventId);
       const isFresh = lastEventId === undefined || ring.after(lastEventId) === undefined;
+      const stream = subscribers.add(client, [retryHint, ...first, ...(isFresh && latest ? [latest.bytes] : [])]);
+      if (stream === undefined) return undefined;
       liveClients.inc();
-      const stream = subscribers.add([retryHint, ...first, ...(isFresh && latest ? [latest.bytes] : [])]);
-      running ??= run();
+      // It reads for all, and goes on when the first of them has gone.
+      running ??= forNobody(run);
       return stream;
     },
     async [Symbol.asyncDispose]() {

@@ -6,7 +6,7 @@ import { isoOf } from '../parameters.ts';
 import type { Progress, Queries } from '../queries.ts';
 import type { RestatementQueries, TimedRestatement } from '../restatement-queries.ts';
 import { pointsOf } from '../series-points.ts';
-import type { StatedReading } from '../stated-rows.ts';
+import type { Stated, StatedReading } from '../stated-rows.ts';
 import { minuteMs } from '../time-range.ts';
 import type { LiveEvent } from './live-event.ts';
 
@@ -31,18 +31,19 @@ export async function readLive(
 ): Promise<LiveReading> {
   const current = Math.floor(now / minuteMs) * minuteMs;
   const range = { from: current - 4 * minuteMs, to: current + minuteMs, country: undefined };
-  const [progress, late] = await Promise.all([queries.progress(), lateClicks()]);
-  const { rows, currentTop, lastTop, steps } = await stated.at(range, async known => {
+  const [progress, late, recounts] = await Promise.all([queries.progress(), lateClicks(), stated.recounts(range)]);
+  const read = async (known: Stated) => {
     const topOf = (start: number) =>
       queries.popularAds(adsListed, { ...known, from: start, to: start + minuteMs, country: undefined });
-    const [series, ofCurrent, ofLast] = await Promise.all([
+    const [series, ofCurrent, ofLast, restatedSteps] = await Promise.all([
       groups.series([], minuteMs, { ...range, ...known }),
       topOf(current),
       topOf(current - minuteMs),
+      groups.restatedSteps([], minuteMs, range),
     ]);
-    const restatedSteps = await groups.restatedSteps([], minuteMs, range);
     return { rows: series, currentTop: ofCurrent, lastTop: ofLast, steps: restatedSteps };
-  });
+  };
+  const { rows, currentTop, lastTop, steps } = await stated.at(range, read, recounts);
   const told = await restatements.since(restatedSince, changesListed);
   const finality = finalityOf(progress);
   const restated = new Set(steps.map(step => step.start));

@@ -1,5 +1,5 @@
 /**
- * Compares the nodes hour by hour, for as long as the process runs: each turn the hour that has ended last, the hours that
+ * Compares the nodes hour by hour, for as long as a term of the job runner lasts: each turn the hour that has ended last, the hours that
  * differed, and one more, from now backwards through all that is kept; then from now again. So a row that came in wrong is
  * found within an interval or two, and one that was changed later once the turn comes to its hour: 35 days of hours, and
  * the days before that, take 20 hours at a turn a minute.
@@ -9,35 +9,30 @@ import { messageOf } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { TimeRange } from '../queries.ts';
 import { checkedAt, differences } from './metrics.ts';
-import type { Difference, ReplicaFindings } from './replica-check.ts';
-import { comparedTables, keyOf } from './replica-digests.ts';
+import type { ReplicaFindings } from './replica-check.ts';
+import { type Bucket, comparedTables, keyOf } from './replica-digests.ts';
 
 export interface CheckLoopDeps {
   readonly check: (range: TimeRange) => Promise<ReplicaFindings>;
+  /** What was found by who compared before. */
+  readonly before?: () => Promise<readonly Bucket[]>;
+  /** After each turn; at `at`, epoch ms. */
+  readonly onChecked?: (differences: readonly Bucket[], at: number) => Promise<unknown>;
   readonly intervalMs: number;
   /** Epoch ms. */
   readonly now: () => number;
   readonly log: Logger;
 }
 
-export interface CheckLoop extends AsyncDisposable {
-  latest(): ReplicasChecked;
-}
-
-export interface ReplicasChecked {
-  /** The last comparison, epoch ms; undefined: none yet. */
-  readonly checkedAt: number | undefined;
-  readonly differences: readonly Difference[];
-}
-
-export function openCheckLoop({ check, intervalMs, now, log }: CheckLoopDeps): CheckLoop {
+export function openCheckLoop(deps: CheckLoopDeps): AsyncDisposable {
+  const { check, before: foundBefore = none, onChecked = none, intervalMs, now, log } = deps;
   const closing = new AbortController();
-  const found = new Map<string, Difference>();
-  let last: number | undefined;
+  const found = new Map<string, Bucket>();
+  let isBegun = false;
   let sweep: TimeRange | undefined;
 
   const enter = (range: TimeRange, findings: ReplicaFindings) => {
-    const isIn = ({ hour }: Difference) => hour === 0 || (hour >= range.from && hour < range.to);
+    const isIn = ({ hour }: Bucket) => hour === 0 || (hour >= range.from && hour < range.to);
     const before = [...found].filter(([, difference]) => isIn(difference));
     const differing = new Set(findings.differences.map(keyOf));
     for (const [key, { table, hour }] of before) {
@@ -54,9 +49,16 @@ export function openCheckLoop({ check, intervalMs, now, log }: CheckLoopDeps): C
         );
       found.set(keyOf(difference), difference);
     }
+    tell();
+  };
+  const tell = () => {
+    for (const { table } of comparedTables)
+      differences.set({ table }, [...found.values()].filter(difference => difference.table === table).length);
   };
 
   const turn = async () => {
+    if (!isBegun) for (const place of await foundBefore()) found.set(keyOf(place), place);
+    isBegun = true;
     const at = now();
     sweep = nextSweep(sweep, at);
     const hour = Math.floor(at / hourMs) * hourMs;
@@ -65,10 +67,9 @@ export function openCheckLoop({ check, intervalMs, now, log }: CheckLoopDeps): C
       closing.signal.throwIfAborted();
       enter(range, await check(range));
     }
-    last = now();
+    const last = now();
     checkedAt.set(last / 1_000);
-    for (const { table } of comparedTables)
-      differences.set({ table }, [...found.values()].filter(difference => difference.table === table).length);
+    await onChecked([...found.values()], last);
   };
 
   const run = async () => {
@@ -82,14 +83,16 @@ export function openCheckLoop({ check, intervalMs, now, log }: CheckLoopDeps): C
   const running = run();
 
   return {
-    latest: () => ({ checkedAt: last, differences: [...found.values()] }),
     async [Symbol.asyncDispose]() {
       closing.abort();
       await running;
+      // Of what differs the next one tells.
+      differences.reset();
     },
   };
 }
 
+const none = async () => [];
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 /** Of hours that differed, so that a turn has an end. */

@@ -30,7 +30,14 @@ async function main(): Promise<number> {
   const config = loadConfig(QueryApiConfig);
   const asked = { kafka: createKafka(config, 'check-replicas', log), names: names(config.TOPIC_PREFIX) };
   await using record = followPartitions({ ...asked, terms: hotAdTermsOf(config), log });
-  await using store = openReplicas({ ...asked, config, readers: 1, partitions: record, now: Date.now, log });
+  await using store = openReplicas({
+    ...asked,
+    config,
+    limits: { readers: 1 },
+    partitions: record,
+    now: Date.now,
+    log,
+  });
   const { replicas, nodes, pipeline } = store;
   if (!replicas.areSeveral) throw new ConfigError('CLICKHOUSE_URL has one node: there is nothing to compare it with');
   await store.looked;

@@ -1,34 +1,50 @@
 /** The comparison of replicas, put together: of each shard that has several nodes. */
 import { openCluster } from '../../infra/clickhouse/cluster.ts';
+import { readingAs } from '../../infra/clickhouse.ts';
 import { Retryable } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
-import type { QueryApiConfig } from '../config.ts';
 import type { Pipeline } from '../counted-log.ts';
+import type { JobsConfig } from '../jobs/config.ts';
+import type { JobLog } from '../jobs/job-log.ts';
 import type { TimeRange } from '../queries.ts';
-import { openCheckLoop, type ReplicasChecked } from './check-loop.ts';
+import { openCheckLoop } from './check-loop.ts';
 import { untilLevel } from './level.ts';
-import { differences } from './metrics.ts';
 import type { OpenReplicas } from './open-replicas.ts';
 import { type CheckedNode, checkReplicas, type ReplicaFindings } from './replica-check.ts';
-import { comparedTables } from './replica-digests.ts';
+import { createReplicaCheckStore, replicaCheckRow } from './replica-check-store.ts';
 
-/** Compares from time to time, where there is something to compare and this process is the one that has the jobs. */
-export function openReplicaChecks(
-  { replicas, pipeline }: Pick<OpenReplicas, 'replicas' | 'pipeline'>,
-  config: QueryApiConfig,
-  now: () => number,
-  log: Logger,
-): AsyncDisposable & { latest(): ReplicasChecked | undefined } {
-  for (const { table } of comparedTables) differences.set({ table }, 0);
-  if (!replicas.areSeveral || !config.JOBS_ENABLED)
-    return { latest: () => undefined, [Symbol.asyncDispose]: async () => undefined };
+export interface ReplicaChecksDeps {
+  readonly config: JobsConfig;
+  readonly store: Pick<OpenReplicas, 'replicas'>;
+  readonly pipeline: ReplicaComparisonDeps['pipeline'];
+  readonly jobLog: Pick<JobLog, 'write'>;
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** Compares from time to time, where there is something to compare, and says in the job log what it has found. */
+export function openReplicaChecks({
+  config,
+  store: { replicas },
+  pipeline,
+  jobLog,
+  now,
+  log,
+}: ReplicaChecksDeps): AsyncDisposable {
+  if (!replicas.areSeveral) return { [Symbol.asyncDispose]: async () => undefined };
   const closing = new AbortController();
-  // Long reads: those of users, and looks, must not wait behind them.
+  // Long reads: those of jobs, and looks, must not wait behind them.
   const cluster = openCluster(config, { readers: 1 });
-  const check = replicaComparison({ nodes: cluster.nodes, pipeline, now, signal: closing.signal });
-  const loop = openCheckLoop({ check, intervalMs: config.REPLICA_CHECK_INTERVAL_MS, now, log });
+  const nodes = cluster.nodes.map(node => ({ ...node, clickhouse: readingAs('jobs', node.clickhouse) }));
+  const said = createReplicaCheckStore(readingAs('jobs', replicas.clickhouse), { timeoutMs: config.QUERY_TIMEOUT_MS });
+  const loop = openCheckLoop({
+    check: replicaComparison({ nodes, pipeline, now, signal: closing.signal }),
+    before: async () => (await said.latest())?.places ?? [],
+    onChecked: (differences, at) => jobLog.write([{ kind: 'replica-check', rows: [replicaCheckRow(differences, at)] }]),
+    intervalMs: config.REPLICA_CHECK_INTERVAL_MS,
+    ...{ now, log },
+  });
   return {
-    latest: loop.latest,
     async [Symbol.asyncDispose]() {
       closing.abort();
       await loop[Symbol.asyncDispose]();

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import type { NodePosition } from '../counted-log.ts';
 import { countField, isoOf, isoOrNull, timeField } from '../parameters.ts';
-import type { ReplicasChecked } from './check-loop.ts';
+import type { ReplicasChecked } from './replica-check-store.ts';
 import type { NodeReport } from './replica-watch.ts';
 
 /** What this process knows of them. */
@@ -10,8 +10,6 @@ export interface StoreNodes {
   readonly list: readonly { readonly name: string; readonly shard: number }[];
   /** Empty: there is one. */
   reports(): readonly NodeReport[];
-  /** Undefined: this process compares none. */
-  checked(): ReplicasChecked | undefined;
 }
 
 export const NodeStatus = Type.Object(
@@ -58,11 +56,9 @@ export const ReplicasStatus = Type.Object(
   { additionalProperties: false },
 );
 
-export function replicasStatus({ checked }: StoreNodes) {
-  const found = checked();
-  return found === undefined
-    ? null
-    : { checked_at: isoOrNull(found.checkedAt ?? null), differences: found.differences.length };
+/** Undefined: nothing was said yet. */
+export function replicasStatus(found: ReplicasChecked | undefined) {
+  return { checked_at: isoOrNull(found?.checkedAt ?? null), differences: found?.differences ?? 0 };
 }
 
 export function nodesStatus({ list, reports }: StoreNodes, positions: readonly NodePosition[]) {

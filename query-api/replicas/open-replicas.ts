@@ -2,6 +2,7 @@
 import { sinkNode } from '../../aggregator/sink/node.ts';
 import { type Cluster, type ClusterNode, openCluster } from '../../infra/clickhouse/cluster.ts';
 import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
+import { type ClickHouseOptions, readingAs } from '../../infra/clickhouse.ts';
 import type { ClickHouseConfig } from '../../infra/config.ts';
 import { ConfigError } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
@@ -25,16 +26,16 @@ export interface OpenReplicas extends AsyncDisposable {
 
 export interface OpenReplicasDeps extends Omit<PipelineDeps, 'nodes' | 'node'> {
   readonly config: ClickHouseConfig & { readonly REPLICA_MAX_LAG_MS: number };
-  /** Reads of one node that may run at the same time. */
-  readonly readers: number;
+  /** Of each node: each has places of its own. */
+  readonly limits: ClickHouseOptions;
   readonly now: () => number;
   readonly log: Logger;
 }
 
 /** @throws ConfigError for a topology that cannot be read */
-export function openReplicas({ config, readers, now, log, ...asked }: OpenReplicasDeps): OpenReplicas {
+export function openReplicas({ config, limits, now, log, ...asked }: OpenReplicasDeps): OpenReplicas {
   const opened = new AsyncDisposableStack();
-  const cluster = opened.use(openCluster(config, { readers }));
+  const cluster = opened.use(openCluster(config, limits));
   refuseShards(cluster);
   for (const { name } of cluster.nodes) failovers.inc({ from: name }, 0);
   const followed = (incarnation: (name: string) => Promise<string | undefined>) =>
@@ -65,7 +66,7 @@ export function openReplicas({ config, readers, now, log, ...asked }: OpenReplic
   const watch = opened.use(
     watchReplicas({
       nodes: cluster.nodes.map(({ name, clickhouse }, i) => {
-        return { name, clickhouse, probe: probes.nodes[i]?.clickhouse ?? clickhouse };
+        return { name, clickhouse, probe: readingAs('operations', probes.nodes[i]?.clickhouse ?? clickhouse) };
       }),
       positions: pipeline.nodePositions,
       maxLagMs: config.REPLICA_MAX_LAG_MS,

@@ -1,7 +1,8 @@
 /** What a node's rows add up to, by hour and partition of the log: equal for equal rows, in whatever order and parts they lie. */
+import { named, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
-import { integer } from '../read-settings.ts';
+import { settingsOf } from '../read-settings.ts';
 
 export interface Digest {
   readonly rows: number;
@@ -43,6 +44,9 @@ export const comparedTables: readonly ComparedTable[] = [
   { table: 'replay_diff', time: 'at', keptDays: 35 },
   { table: 'replay_job', time: 'created_at', keptDays: 400 },
   { table: 'replay_cancellation', time: 'at', keptDays: 400 },
+  { table: 'conservation_check', time: 'at', keptDays: 400 },
+  { table: 'replica_check', time: 'at', keptDays: 400 },
+  { table: 'job_runner', time: 'since', keptDays: 400 },
   { table: 'conservation_seal' },
   { table: 'stored_filter' },
 ];
@@ -94,16 +98,17 @@ async function sumsOf(
   { table, time, partition }: ComparedTable,
   { from, to }: TimeRange,
 ): Promise<Sums[]> {
-  const hour = time === undefined ? '0' : `toInt64(toUnixTimestamp(toStartOfHour(toDateTime(${time}, 'UTC')))) * 1000`;
-  const at = (ms: number) => `fromUnixTimestamp64Milli(toInt64(${integer(Math.max(0, Math.floor(ms)))}), 'UTC')`;
-  const within = time === undefined ? '1' : `${time} >= ${at(from)} AND ${time} < ${at(to)}`;
+  const at = (ms: number) => sql`fromUnixTimestamp64Milli(${Math.max(0, Math.floor(ms))}, 'UTC')`;
+  const when = time === undefined ? undefined : named(time);
+  const hour = when ? sql`toInt64(toUnixTimestamp(toStartOfHour(toDateTime(${when}, 'UTC')))) * 1000` : sql`0`;
+  const within = when ? sql`${when} >= ${at(from)} AND ${when} < ${at(to)}` : sql`1`;
+  const inPartition = partition === undefined ? sql`-1` : sql`toInt32(${named(partition)})`;
   return await clickhouse.query<Sums>(
     // Two sums of different hashes: rows that differ would have to do so twice in the same way.
-    `SELECT ${hour} AS hour, ${partition === undefined ? '-1' : `toInt32(${partition})`} AS in_partition, count() AS n,
+    ...statement`SELECT ${hour} AS hour, ${inPartition} AS in_partition, count() AS n,
        toString(sum(sipHash64(*))) AS sip, toString(sum(cityHash64(*))) AS city
-     FROM ${table} FINAL WHERE ${within} GROUP BY hour, in_partition
-     SETTINGS do_not_merge_across_partitions_select_final=1, output_format_json_quote_64bit_integers=0,
-       max_threads=1, max_execution_time=55`,
+     FROM ${named(table)} FINAL WHERE ${within} GROUP BY hour, in_partition
+     ${settingsOf(0, 55_000, { max_threads: 1 })}`,
   );
 }
 

@@ -9,6 +9,7 @@
  * topology that may is taken.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { askedBy } from '../../infra/asking.ts';
 import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { messageOf, Retryable } from '../../infra/errors.ts';
@@ -87,7 +88,11 @@ export function watchReplicas(deps: ReplicaWatchDeps): ReplicaWatch {
 
   const probe = async (of: Known) => {
     try {
-      const found = await inTime(incarnationOf(of.node.probe));
+      const asker = { signal: AbortSignal.timeout(lookMs), client: '', isOperation: true };
+      const found = await inTime(
+        askedBy(asker, () => incarnationOf(of.node.probe)),
+        lookMs,
+      );
       if (found === undefined) throw new Retryable('it has no tables yet');
       of.incarnation = found;
       of.why = undefined;
@@ -196,6 +201,8 @@ export function watchReplicas(deps: ReplicaWatchDeps): ReplicaWatch {
 }
 
 const none: ReadonlySet<string> = new Set();
+/** Who does not answer for so long is away: a look that hangs ends in the server, too. */
+const lookMs = 2_000;
 
 function firstKnown(node: WatchedNode, at: number): Known {
   const listeners = new Set<(why: Error) => void>();

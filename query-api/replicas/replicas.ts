@@ -1,14 +1,16 @@
 /**
  * The nodes of a shard as one store to read. All that is read within one `reading` is read from one node, so no answer
- * mixes what two of them have; who asks for rows need not know that there are several.
+ * mixes what two of them have; who asks for rows need not know that there are several. When the node goes, all its reads
+ * reject, and with them the work, which nobody has to give up while it goes on.
  *
  * Where there is one node, nothing stands in between.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { type Asker, askedBy, currentAsker, whileAsked } from '../../infra/asking.ts';
 import type { Disk } from '../../infra/clickhouse/disks.ts';
 import { codeOf } from '../../infra/clickhouse/errors.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
-import { messageOf, Retryable } from '../../infra/errors.ts';
+import { messageOf, Retryable, Unserved } from '../../infra/errors.ts';
 import { inTime } from '../in-time.ts';
 import type { ReplicaWatch, WatchedNode } from './replica-watch.ts';
 
@@ -21,7 +23,10 @@ export interface Replicas {
    * What `make` makes, once for each node: of what is kept between readings, each node has its own.
    */
   each<T>(make: () => T): () => T;
-  /** `work` is given up as soon as it is known that its node does not answer. @throws Retryable where no other than `without` may be read */
+  /**
+   * `work` reads one node; its reads reject as soon as it is known that this node does not answer.
+   * @throws Retryable where no other than `without` may be read
+   */
   reading<T>(work: () => Promise<T>, without?: ReadonlySet<string>): Promise<T>;
   /** Whether there is another one to try where one fails. */
   readonly areSeveral: boolean;
@@ -49,13 +54,14 @@ export function replicasOf(watch: ReplicaWatch): Replicas {
   return {
     clickhouse: {
       // Promises reject, also where no node may be read.
-      query: async (sql, params) => await current().clickhouse.query(sql, params),
-      queryLines: async (sql, params) => await current().clickhouse.queryLines(sql, params),
-      command: async (sql, params) => await current().clickhouse.command(sql, params),
-      insert: async (table, lines) => await current().clickhouse.insert(table, lines),
+      query: async (sql, params, options) => await whileAsked(current().clickhouse.query(sql, params, options)),
+      queryLines: async (sql, params, options) =>
+        await whileAsked(current().clickhouse.queryLines(sql, params, options)),
+      command: unwritten,
+      insert: unwritten,
       ping: async () => await current().clickhouse.ping(),
       disks: async () => await disksOf(watch.nodes),
-      stream: (sql, format, params) => current().clickhouse.stream(sql, format, params),
+      stream: (sql, format, params, options) => current().clickhouse.stream(sql, format, params, options),
       [Symbol.asyncDispose]: async () => undefined,
     },
     node: () => current().name,
@@ -71,10 +77,10 @@ export function replicasOf(watch: ReplicaWatch): Replicas {
     async reading(work, without) {
       await watch.looked;
       const node = await patientlyChosen(watch, without);
-      const { promise: gone, reject } = Promise.withResolvers<never>();
-      const forget = watch.onGone(node.name, reject);
+      const gone = new AbortController();
+      const forget = watch.onGone(node.name, why => gone.abort(why));
       try {
-        return await Promise.race([chosen.run(node, work), gone]);
+        return await askedBy(untilGone(gone.signal), () => chosen.run(node, work));
       } catch (error) {
         if (isNodesFault(error)) watch.suspect(node.name, messageOf(error));
         throw error;
@@ -85,6 +91,18 @@ export function replicasOf(watch: ReplicaWatch): Replicas {
     areSeveral: true,
     isNodesFault,
   };
+}
+
+/** What one node were given, the others would lack. */
+async function unwritten(): Promise<never> {
+  throw new Error('rows come out of the log, by a sink of each node');
+}
+
+/** Who asks now, or the process itself, and not for longer than the node is there. */
+function untilGone(gone: AbortSignal): Asker {
+  const asker = currentAsker();
+  if (asker === undefined) return { client: '', isOperation: false, isProcess: true, signal: gone };
+  return { ...asker, signal: AbortSignal.any([asker.signal, gone]) };
 }
 
 /** Where none may be read, one may have come back since the last look. */
@@ -108,8 +126,8 @@ async function disksOf(nodes: readonly WatchedNode[]): Promise<Disk[]> {
 
 /** What is as heavy on another node, or is no error of any, is told to who asked. */
 function isNodesFault(error: unknown): boolean {
-  // What has no cause was never sent: too many wait here.
-  if (!(error instanceof Retryable) || error.cause === undefined) return false;
+  // Too many wait here, or nobody does any more; and what has no cause was never sent.
+  if (!(error instanceof Retryable) || error instanceof Unserved || error.cause === undefined) return false;
   return !heavy.has(codeOf(error) ?? '');
 }
 

@@ -1,4 +1,5 @@
 /** Which blocks there are, and how a range is read with them. */
+import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
 import { settingsOf } from '../read-settings.ts';
@@ -20,16 +21,16 @@ export interface Directory {
 export type BlockDirectory = ReturnType<typeof createBlockDirectory>;
 
 export function createBlockDirectory(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
-  const settings = `${settingsOf(2_000_000, timeoutMs)}`;
+  const settings = settingsOf(2_000_000, timeoutMs);
 
   /** Rows of all windows that end in (from, to], and what was restated in [from, to). */
-  const read = async ({ from, to }: TimeRange, among: string): Promise<Directory> => {
+  const read = async ({ from, to }: TimeRange, among: Sql): Promise<Directory> => {
     const rows = await clickhouse.query<{ window: number; at: number; n: number }>(
-      `SELECT window, toUnixTimestamp(ends) * 1000 AS at, restatements AS n
+      ...statement`SELECT window, toUnixTimestamp(ends) * 1000 AS at, restatements AS n
        FROM most_clicked_ads FINAL WHERE ${among}
        UNION ALL
        SELECT toUInt16(0) AS window, toUnixTimestamp(minute) * 1000 AS at, count() AS n
-       FROM restatement FINAL WHERE ${inRanges('minute', [{ from, to }])} AND ${isVisible({ from, to })}
+       FROM restatement FINAL WHERE ${inRanges(sql`minute`, [{ from, to }])} AND ${isVisible({ from, to })}
        GROUP BY minute ${settings}`,
     );
     return {
@@ -40,18 +41,18 @@ export function createBlockDirectory(clickhouse: ClickHouse, { timeoutMs }: { re
 
   return {
     read: (range: TimeRange) =>
-      read(range, inRanges('ends', [{ from: range.from + minuteMs, to: range.to + minuteMs }])),
+      read(range, inRanges(sql`ends`, [{ from: range.from + minuteMs, to: range.to + minuteMs }])),
 
     async plan(range: TimeRange, { hours }: PlanOptions): Promise<Plan> {
       if (range.to - range.from <= minuteMs) return { hours: [], minutes: [], rest: [range] };
       const minutes = hours ? edgesOf(range) : [range];
       const ended = (ranges: readonly TimeRange[]) =>
         inRanges(
-          'ends',
+          sql`ends`,
           ranges.map(({ from, to }) => ({ from: from + minuteMs, to: to + minuteMs })),
         );
-      const wholeHours = hours ? `OR (window = 60 AND toMinute(ends) = 0 AND ${ended([range])})` : '';
-      const { rows, told } = await read(range, `((window = 1 AND ${ended(minutes)}) ${wholeHours})`);
+      const wholeHours = hours ? sql`OR (window = 60 AND toMinute(ends) = 0 AND ${ended([range])})` : noSql;
+      const { rows, told } = await read(range, sql`((window = 1 AND ${ended(minutes)}) ${wholeHours})`);
       return planOf(range, usableBlocks(rows, told));
     },
   };

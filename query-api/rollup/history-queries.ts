@@ -1,7 +1,8 @@
 /** The top list at a moment, as it was worked out once its window was final. */
+import { sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
-import { integer, settingsOf } from '../read-settings.ts';
+import { settingsOf } from '../read-settings.ts';
 import { isVisible } from '../stated-rows.ts';
 import type { WindowMinutes } from './due-blocks.ts';
 import { inRanges } from './rolled-sql.ts';
@@ -20,11 +21,11 @@ export function createHistoryQueries(clickhouse: ClickHouse, { timeoutMs }: { re
     /** Undefined where there is none that knows of all restatements. */
     async mostClicked(window: WindowMinutes, range: TimeRange, limit: number): Promise<StoredTop | undefined> {
       const [row] = await clickhouse.query<{ top: [string, number][]; others: number }>(
-        `SELECT arraySlice(ads, 1, ${integer(limit)})::Array(Tuple(String, UInt64)) AS top, others
+        ...statement`SELECT arraySlice(ads, 1, ${limit})::Array(Tuple(String, UInt64)) AS top, others
          FROM most_clicked_ads FINAL
-         WHERE window = ${integer(window)} AND ends = toDateTime(${integer(range.to / 1_000)}, 'UTC')
+         WHERE window = ${window} AND ends = toDateTime(${range.to / 1_000}, 'UTC')
            AND restatements = (
-             SELECT count() FROM restatement FINAL WHERE ${inRanges('minute', [range])} AND ${isVisible(range)}
+             SELECT count() FROM restatement FINAL WHERE ${inRanges(sql`minute`, [range])} AND ${isVisible(range)}
            )
          ${settingsOf(1, timeoutMs)}`,
       );

@@ -6,6 +6,7 @@
  * is told and not made, is passed over; a stretch whose minutes are restated again and again has a bounded number of turns.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { messageOf } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
@@ -19,6 +20,9 @@ import { type Due, dueBlocks, lookBackMs } from './due-blocks.ts';
 import { blocksDue } from './metrics.ts';
 import { type AdsListed, createRollUp } from './roll-up.ts';
 import { createTopQueries } from './top-queries.ts';
+
+/** A minute becomes final once a minute; who found nothing for some turns looks less often, as each asks ClickHouse a few times. */
+const mostPauses = 4;
 
 export interface RollUpLoopDeps {
   readonly clickhouse: ClickHouse;
@@ -44,6 +48,7 @@ export function createRollUpLoop({ clickhouse, now, log, pauseMs = 1_000, listed
   let stretch = newStretch(Number.POSITIVE_INFINITY);
   let sweepAt = 0;
   let running = Promise.resolve();
+  let idleTurns = 0;
 
   const dueOf = async (range: TimeRange): Promise<Due[]> => {
     const { rows, told } = await directory.read({ from: range.from - lookBackMs, to: range.to });
@@ -107,7 +112,9 @@ export function createRollUpLoop({ clickhouse, now, log, pauseMs = 1_000, listed
       } catch (error) {
         if (!closing.signal.aborted) log.warn({ why: messageOf(error) }, 'top lists and hours are not worked out');
       }
-      if (done === 0) await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      idleTurns = done === 0 ? idleTurns + 1 : 0;
+      const restMs = Math.min(idleTurns, mostPauses) * pauseMs;
+      if (done === 0) await sleep(restMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
   };
 
@@ -147,7 +154,7 @@ function newStretch(until: number) {
 async function firstMinute(clickhouse: ClickHouse, since: number): Promise<number | undefined> {
   const at = Math.max(0, Math.floor(since / 1_000));
   const [row] = await clickhouse.query<{ at: number }>(
-    `SELECT toUnixTimestamp(minute) * 1000 AS at FROM ad_minute WHERE minute >= toDateTime(${at}, 'UTC')
+    ...statement`SELECT toUnixTimestamp(minute) * 1000 AS at FROM ad_minute WHERE minute >= toDateTime(${at}, 'UTC')
      ORDER BY minute LIMIT 1 ${settingsOf(1, timeoutMs)}`,
   );
   return row?.at;

@@ -5,9 +5,10 @@
  * for later; one that is told meanwhile makes the number differ, and the block due again. Nothing is kept in memory,
  * and no clock is asked: the number is the version, too.
  */
+import { sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
-import { integer, settingsOf } from '../read-settings.ts';
+import { settingsOf } from '../read-settings.ts';
 import { isVisible } from '../stated-rows.ts';
 import { minuteMs } from '../time-range.ts';
 import { isWholeHour } from './blocks.ts';
@@ -35,18 +36,19 @@ const adsListed: AdsListed = { minute: 1_000, hour: 5_000, window: 100 };
 export type RollUp = (due: readonly Due[]) => Promise<number>;
 
 export function createRollUp({ clickhouse, tops, listed = adsListed }: RollUpDeps): RollUp {
-  const settings = `${settingsOf(0, timeoutMs)}, max_threads=1`;
+  const settings = settingsOf(0, timeoutMs, { max_threads: 1 });
+  const boundedSettings = settingsOf(0, timeoutMs, { max_threads: 1, ...boundedMemory });
 
   const isApplied = async (range: TimeRange): Promise<boolean> => {
     const [row] = await clickhouse.query<{ n: number }>(
-      `SELECT countIf(applied < revised) AS n
+      ...statement`SELECT countIf(applied < revised) AS n
        FROM (
          SELECT minute, ad_id, country, max(revision) AS revised FROM restatement FINAL
-         WHERE ${inRanges('minute', [range])} AND ${isVisible(range)} GROUP BY minute, ad_id, country
+         WHERE ${inRanges(sql`minute`, [range])} AND ${isVisible(range)} GROUP BY minute, ad_id, country
        ) AS told
        LEFT JOIN (
          SELECT minute, ad_id, country, max(bitShiftRight(version, 48)) AS applied FROM ad_minute FINAL
-         WHERE ${inRanges('minute', [range])} GROUP BY minute, ad_id, country
+         WHERE ${inRanges(sql`minute`, [range])} GROUP BY minute, ad_id, country
        ) AS stated USING (minute, ad_id, country) ${settings}, join_use_nulls=0`,
     );
     return row?.n === 0;
@@ -54,14 +56,14 @@ export function createRollUp({ clickhouse, tops, listed = adsListed }: RollUpDep
 
   /** A minute or a whole hour, in one row: it is there as a whole or not at all. */
   const listAds = async (block: Due, range: TimeRange, most: number): Promise<void> => {
-    const rows = `ad_minute FINAL WHERE ${inRanges('minute', [range])}`;
+    const rows = sql`ad_minute FINAL WHERE ${inRanges(sql`minute`, [range])}`;
     await clickhouse.command(
-      `INSERT INTO most_clicked_ads (window, ends, ads, others, counts, restatements)
+      ...statement`INSERT INTO most_clicked_ads (window, ends, ads, others, counts, restatements)
        WITH (
          SELECT arraySort(ad -> (-toInt64(ad.2), ad.1), groupArray((ad_id, total)))
          FROM (
            SELECT ad_id, sum(clicks) AS total FROM ${rows}
-           GROUP BY ad_id HAVING total > 0 ORDER BY total DESC, ad_id LIMIT ${integer(most + 1)}
+           GROUP BY ad_id HAVING total > 0 ORDER BY total DESC, ad_id LIMIT ${most + 1}
          )
        ) AS top, (
          SELECT arraySort(groupArray((name, n, copies, lates)))
@@ -70,19 +72,19 @@ export function createRollUp({ clickhouse, tops, listed = adsListed }: RollUpDep
            FROM ${rows} GROUP BY name
          )
        ) AS sums
-       SELECT ${integer(block.window)}, toDateTime(${integer(block.ends / 1_000)}, 'UTC'),
-         arraySlice(top, 1, ${integer(most)}), if(length(top) > ${integer(most)}, top[-1].2, 0), sums,
-         ${integer(block.restatements)} ${settings}, ${boundedMemory}`,
+       SELECT ${block.window}, toDateTime(${block.ends / 1_000}, 'UTC'),
+         arraySlice(top, 1, ${most}), if(length(top) > ${most}, top[-1].2, 0), sums,
+         ${block.restatements} ${boundedSettings}`,
     );
   };
 
   const rollUpHour = async ({ restatements }: Due, range: TimeRange): Promise<void> => {
     await clickhouse.command(
-      `INSERT INTO ad_hour (hour, ad_id, country, restatements, clicks, duplicates, late)
-       SELECT toDateTime(${integer(range.from / 1_000)}, 'UTC'), ad_id, country, ${integer(restatements)},
+      ...statement`INSERT INTO ad_hour (hour, ad_id, country, restatements, clicks, duplicates, late)
+       SELECT toDateTime(${range.from / 1_000}, 'UTC'), ad_id, country, ${restatements},
          sum(clicks), sum(duplicates), sum(late)
-       FROM ad_minute FINAL WHERE ${inRanges('minute', [range])}
-       GROUP BY ad_id, country ${settings}, ${boundedMemory}`,
+       FROM ad_minute FINAL WHERE ${inRanges(sql`minute`, [range])}
+       GROUP BY ad_id, country ${boundedSettings}`,
     );
   };
 
@@ -122,4 +124,4 @@ const timeoutMs = 60_000;
 /** What was told by the time a block became due was in `ad_minute`. */
 const applied = { isSettled: true };
 /** An hour at 10,000 clicks/s has some millions of (ad, country): beyond this they go to disk. */
-const boundedMemory = 'max_bytes_before_external_group_by=400000000, max_bytes_ratio_before_external_group_by=0';
+const boundedMemory = { max_bytes_before_external_group_by: 400_000_000, max_bytes_ratio_before_external_group_by: 0 };

@@ -1,8 +1,9 @@
 /** Where sums are read from: what is worked out beforehand as far as it is, and the rows of minutes for the rest. */
+import { type Sql, sql } from '../../infra/clickhouse/sql.ts';
 import type { StatedRange } from '../stated-rows.ts';
 import { stepsMs } from '../time-range.ts';
 import type { BlockDirectory, PlanOptions } from './block-directory.ts';
-import { literal, rowsOfAds, sumsOfAll } from './rolled-sql.ts';
+import { rowsOfAds, sumsOfAll } from './rolled-sql.ts';
 
 export type RolledRows = ReturnType<typeof createRolledRows>;
 
@@ -12,17 +13,17 @@ export function createRolledRows(directory: BlockDirectory) {
      * A table expression with the columns minute, country, clicks, duplicates, late, and ad_id where ads are named. An
      * hour that is one row has its begin as `minute`: with `hours` false there are none.
      */
-    async of(adIds: readonly string[], range: StatedRange, { hours }: PlanOptions): Promise<string> {
+    async of(adIds: readonly string[], range: StatedRange, { hours }: PlanOptions): Promise<Sql> {
       if (adIds.length === 0) return sumsOfAll(await directory.plan(range, { hours }), range);
-      const among = `ad_id IN (${adIds.map(literal).join(', ')})`;
+      const among = sql`ad_id IN ${adIds}`;
       // A day of one ad is read from its minutes in no time.
       const isLong = hours && range.to - range.from > stepsMs.day;
       return rowsOfAds(isLong ? await directory.plan(range, { hours }) : unplanned(range), range, among, true);
     },
 
-    async ofPrefix(prefix: string, range: StatedRange): Promise<string> {
+    async ofPrefix(prefix: string, range: StatedRange): Promise<Sql> {
       const plan = await directory.plan(range, { hours: true });
-      return rowsOfAds(plan, range, `startsWith(ad_id, ${literal(prefix)})`, prefix !== '');
+      return rowsOfAds(plan, range, sql`startsWith(ad_id, ${prefix})`, prefix !== '');
     },
   };
 }

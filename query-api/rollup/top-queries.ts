@@ -2,13 +2,14 @@
  * The ads with the most clicks of a range, exact and fast: from the lists of its minutes and hours where these can tell,
  * otherwise from the rows of all ads.
  */
+import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
-import type { AdCursor, Selection, StatedSelection } from '../queries.ts';
-import { integer, settingsOf } from '../read-settings.ts';
+import { type AdCursor, beyond, type Selection, type StatedSelection } from '../queries.ts';
+import { settingsOf } from '../read-settings.ts';
 import { type StatedRange, statedRows } from '../stated-rows.ts';
 import type { BlockDirectory } from './block-directory.ts';
 import type { Plan } from './blocks.ts';
-import { blocksWithin, inRanges, literal, rowsOfAds } from './rolled-sql.ts';
+import { blocksWithin, inRanges, rowsOfAds } from './rolled-sql.ts';
 import { type AdCount, type Listed, settle, topOf } from './threshold.ts';
 
 export type TopQueries = ReturnType<typeof createTopQueries>;
@@ -26,19 +27,20 @@ export function createTopQueries(
   directory: BlockDirectory,
   { timeoutMs, maxThreads, depthOf = limit => 4 * limit + 100 }: TopOptions,
 ) {
-  const threads = maxThreads === undefined ? '' : `, max_threads=${maxThreads}`;
-  const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs) + threads;
+  const threads = maxThreads === undefined ? {} : { max_threads: maxThreads };
+  const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs, threads);
 
   const fromRows = async (
     limit: number,
     plan: Plan,
     range: StatedRange,
-    among: string,
+    among: Sql,
     after?: AdCursor,
   ): Promise<AdCount[]> =>
     await clickhouse.query(
-      `SELECT ad_id, sum(clicks) AS count FROM ${rowsOfAds(plan, range, among, false)}
-       GROUP BY ad_id HAVING count > 0 ${after === undefined ? '' : `AND ${behind(after)}`} ORDER BY count DESC, ad_id LIMIT ${integer(limit)} ${settings(limit)}`,
+      ...statement`SELECT ad_id, sum(clicks) AS count FROM ${rowsOfAds(plan, range, among, false)}
+        GROUP BY ad_id HAVING count > 0 ${after === undefined ? noSql : sql`AND ${beyond(after)}`}
+        ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
     );
 
   /**
@@ -47,26 +49,26 @@ export function createTopQueries(
    */
   const candidates = async (limit: number, depth: number, plan: Plan, range: StatedRange): Promise<Listed[]> =>
     await clickhouse.query(
-      `SELECT ad_id, sum(clicks) AS listed, sum(bound) AS bounds
+      ...statement`SELECT ad_id, sum(clicks) AS listed, sum(bound) AS bounds
        FROM (
          SELECT ad.1 AS ad_id, ad.2 AS clicks,
-           if(length(ads) > ${integer(depth)}, ads[${integer(depth + 1)}].2, others) AS bound
+           if(length(ads) > ${depth}, ads[${depth + 1}].2, others) AS bound
          FROM most_clicked_ads FINAL
-         ARRAY JOIN arrayPushBack(arraySlice(ads, 1, ${integer(depth)}), ('', toUInt64(0))) AS ad
+         ARRAY JOIN arrayPushBack(arraySlice(ads, 1, ${depth}), ('', toUInt64(0))) AS ad
          WHERE ${blocksWithin(plan)}
          UNION ALL
          SELECT ad_id, clicks, toUInt64(0) AS bound
-         FROM ${statedRows('ad_minute', inRanges('minute', plan.rest), range)}
+         FROM ${statedRows('ad_minute', inRanges(sql`minute`, plan.rest), range)}
        )
        GROUP BY ad_id ORDER BY ad_id = '' DESC, toInt64(listed) - toInt64(bounds) DESC, ad_id
-       LIMIT ${integer(limit + 1)} ${settings(limit + 1)}`,
+       LIMIT ${limit + 1} ${settings(limit + 1)}`,
     );
 
   const lookUp = async (adIds: readonly string[], plan: Plan, range: StatedRange): Promise<AdCount[]> => {
     if (adIds.length === 0) return [];
-    const among = `ad_id IN (${adIds.map(literal).join(', ')})`;
+    const rows = rowsOfAds(plan, range, sql`ad_id IN ${adIds}`, true);
     return await clickhouse.query(
-      `SELECT ad_id, sum(clicks) AS count FROM ${rowsOfAds(plan, range, among, true)} GROUP BY ad_id ${settings(adIds.length)}`,
+      ...statement`SELECT ad_id, sum(clicks) AS count FROM ${rows} GROUP BY ad_id ${settings(adIds.length)}`,
     );
   };
 
@@ -102,13 +104,9 @@ export function createTopQueries(
 
 const wholeLists = 1_000_000;
 
-function behind({ count, adId }: AdCursor): string {
-  return `(count < ${integer(count)} OR (count = ${integer(count)} AND ad_id > ${literal(adId)}))`;
-}
-
-function ofCountries({ country }: Selection): string {
-  if (country === undefined) return '1';
-  if (typeof country === 'string') return `country = ${literal(country)}`;
-  const among = (names: readonly string[]) => `(${["''", ...names.map(literal)].join(', ')})`;
-  return `${country.in ? `country IN ${among(country.in)} AND ` : ''}country NOT IN ${among(country.out)}`;
+function ofCountries({ country }: Selection): Sql {
+  if (country === undefined) return sql`1`;
+  if (typeof country === 'string') return sql`country = ${country}`;
+  const isOut = sql`country NOT IN ${country.out}`;
+  return country.in ? sql`country IN ${country.in} AND ${isOut}` : isOut;
 }

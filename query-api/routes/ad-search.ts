@@ -2,7 +2,8 @@
 import { Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
 import { cursorParameter, nextCursorField, pageOf } from '../cursor.ts';
-import { finalityOf, stateAt } from '../finality.ts';
+import { stateAt } from '../finality.ts';
+import { knownBefore } from '../known-before.ts';
 import {
   countField,
   isoOf,
@@ -16,30 +17,33 @@ import {
 } from '../parameters.ts';
 import { rankingCursorsOf } from '../ranking-cursor.ts';
 import type { RouteDeps } from '../route-deps.ts';
+import type { Stated } from '../stated-rows.ts';
 import { rangeOf, searchRangeOf } from '../time-range.ts';
 
 const cursors = rankingCursorsOf('ads');
 
 export function routeAdSearch(http: Http, deps: RouteDeps): void {
-  const { queries, groups, tops, restatements, stated, lateClicks, rules } = deps;
+  const { groups, tops, restatements, stated, rules } = deps;
   http.get('/v1/ads', { schema }, async (request, reply) => {
     const { limit = 20, cursor, ...question } = request.query;
     const { prefix = '' } = question;
     const asked = question.from !== undefined || question.to !== undefined;
     const place = cursors.read(cursor, question, rules());
     const range = place?.range ?? (asked ? rangeOf(question, rules()) : searchRangeOf(rules()));
-    const finality = finalityOf(await queries.progress());
+    const { finality, late, recounts } = await knownBefore(deps, range);
     // Of all ads, as the state is.
-    const pendingLate = (await lateClicks()).of([])(range);
-    const { ads, state } = await stated.at(range, async known => {
+    const pendingLate = late.of([])(range);
+    const read = async (known: Stated) => {
       const selection = { ...range, ...known, country: undefined };
-      const found =
+      const [found, isRestated] = await Promise.all([
         prefix === ''
-          ? await tops.popularAds(limit + 1, selection, place?.after)
-          : await groups.adsByPrefix(prefix, limit + 1, selection, place?.after);
-      const isRestated = stateAt(finality, range.to) === 'final' && (await restatements.isRestated(selection));
+          ? tops.popularAds(limit + 1, selection, place?.after)
+          : groups.adsByPrefix(prefix, limit + 1, selection, place?.after),
+        stateAt(finality, range.to) === 'final' && restatements.isRestated(selection),
+      ]);
       return { ads: found, state: stateAt(finality, range.to, isRestated) };
-    });
+    };
+    const { ads, state } = await stated.at(range, read, recounts);
     reply.header('cache-control', 'no-cache');
     const page = pageOf(ads, limit, last => cursors.write(range, { rank: 0, ...last }, question));
     return {

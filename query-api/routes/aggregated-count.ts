@@ -3,7 +3,8 @@ import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../infra/http.ts';
 import { compareParameter, previousField, previousRange, readPrevious, withPrevious } from '../comparison.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
-import { type Finality, finalityOf, stateAt } from '../finality.ts';
+import { type Finality, stateAt } from '../finality.ts';
+import { knownBefore } from '../known-before.ts';
 import {
   AdIdParams,
   anyCountFields,
@@ -28,11 +29,12 @@ import {
 } from '../readings.ts';
 import type { UndoneCounts } from '../restatement-queries.ts';
 import type { RouteDeps } from '../route-deps.ts';
+import type { Stated } from '../stated-rows.ts';
 import { invalid, momentOf, rangeOf } from '../time-range.ts';
 import { uniquesField, uniquesParameter } from '../uniques.ts';
 
 export function routeAggregatedCount(http: Http, deps: RouteDeps): void {
-  const { queries, restatements, filters, stated, lateClicks, rules } = deps;
+  const { restatements, filters, stated, rules } = deps;
   http.get('/v1/ads/:ad_id/aggregated_count', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { uniques = false, compare } = request.query;
@@ -42,17 +44,17 @@ export function routeAggregatedCount(http: Http, deps: RouteDeps): void {
     const before = compare && previousRange(range);
     if (isFromRaw(asked)) checkRaw(before ?? range, rules());
     if (asOf !== undefined) checkUndoing(request.query.as_of, asked, compare);
-    const told = finalityOf(await queries.progress());
-    const late = await lateClicks();
+    const whole = withPrevious(range, before);
+    const { finality: told, late, recounts } = await knownBefore(deps, whole);
     const pendingLate = late.of([ad_id])(range);
-    return await stated.at(withPrevious(range, before), async known => {
+    const read = async (known: Stated) => {
       const wanted = { ...asked, ...known };
-      const { rows, source, finality } =
-        asOf === undefined ? await readTotals(deps, wanted, told) : await readTotalsAsOf(asOf, deps, wanted, told);
+      const [{ rows, source, finality }, previous, isRestated] = await Promise.all([
+        asOf === undefined ? readTotals(deps, wanted, told) : readTotalsAsOf(asOf, deps, wanted, told),
+        before && readPrevious(deps, { ...wanted, ...before }, told, late),
+        stateAt(told, range.to) === 'final' && restatements.isRestated(selectionOf(wanted), ad_id, asOf),
+      ]);
       const counts = rows[0] ?? noCounts;
-      const previous = before && (await readPrevious(deps, { ...wanted, ...before }, told, late));
-      const isFinal = stateAt(finality, range.to) === 'final';
-      const isRestated = isFinal && (await restatements.isRestated(selectionOf(wanted), ad_id, asOf));
       const state = stateAt(finality, range.to, isRestated);
       setCaching(reply, { state, pendingLate }, request.query);
       return {
@@ -68,7 +70,8 @@ export function routeAggregatedCount(http: Http, deps: RouteDeps): void {
         watermark: isoOrNull(finality.watermark),
         ...(previous === undefined ? {} : { previous }),
       };
-    });
+    };
+    return await stated.at(whole, read, recounts);
   });
 }
 
@@ -92,8 +95,10 @@ async function readTotalsAsOf(
   told: Finality,
 ): Promise<Reading<ReadCounts>> {
   const [adId = ''] = wanted.adIds;
-  const added = await deps.restatements.addedSince(adId, selectionOf(wanted), asOf);
-  const reading = await readTotals(deps, wanted, told);
+  const [added, reading] = await Promise.all([
+    deps.restatements.addedSince(adId, selectionOf(wanted), asOf),
+    readTotals(deps, wanted, told),
+  ]);
   return { ...reading, rows: [without(reading.rows[0] ?? noCounts, added)] };
 }
 

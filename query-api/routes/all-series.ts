@@ -3,7 +3,8 @@ import { Type } from 'typebox';
 import { type Http, Problem, ProblemSchema } from '../../infra/http.ts';
 import { compareParameter, previousField, previousRange, readPrevious, withPrevious } from '../comparison.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
-import { finalityOf, stateAt } from '../finality.ts';
+import { stateAt } from '../finality.ts';
+import { knownBefore } from '../known-before.ts';
 import {
   adIdsParameter,
   anyCountFields,
@@ -23,11 +24,12 @@ import {
 import { isFromRaw, type ReadPoint, readSeries, selectionOf, sourceField } from '../readings.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import { pointsOfReading, SeriesPoint } from '../series-points.ts';
+import type { Stated } from '../stated-rows.ts';
 import { stepsOf } from '../step.ts';
 import { stepsOfRange } from '../time-zone.ts';
 
 export function routeAllSeries(http: Http, deps: RouteDeps): void {
-  const { queries, groups, filters, stated, lateClicks, rules } = deps;
+  const { groups, filters, stated, rules } = deps;
   http.get('/v1/ads/series', { schema }, async (request, reply) => {
     const { granularity = 'minute', timezone, compare, ad_id: named = [] } = request.query;
     const adIds = [...new Set(named)];
@@ -37,15 +39,19 @@ export function routeAllSeries(http: Http, deps: RouteDeps): void {
     const asked = { ...range, adIds, filter: await filterOf(request.query, filters), uniques: false };
     const before = compare && previousRange(range);
     if (isFromRaw(asked)) checkRaw(before ?? range, rules());
-    const told = finalityOf(await queries.progress());
-    const late = await lateClicks();
+    const whole = withPrevious(range, before);
+    const { finality: told, late, recounts } = await knownBefore(deps, whole);
     const pendingLate = late.of(adIds)(range);
-    const { rows, source, finality, previous, steps } = await stated.at(withPrevious(range, before), async known => {
+    const read = async (known: Stated) => {
       const wanted = { ...asked, ...known };
-      const reading = await readSeries(deps, step, wanted, told);
-      const earlier = before && (await readPrevious(deps, { ...wanted, ...before }, told, late));
-      return { ...reading, previous: earlier, steps: await groups.restatedSteps(adIds, step, selectionOf(wanted)) };
-    });
+      const [reading, earlier, steps] = await Promise.all([
+        readSeries(deps, step, wanted, told),
+        before && readPrevious(deps, { ...wanted, ...before }, told, late),
+        groups.restatedSteps(adIds, step, selectionOf(wanted)),
+      ]);
+      return { ...reading, previous: earlier, steps };
+    };
+    const { rows, source, finality, previous, steps } = await stated.at(whole, read, recounts);
     const rowsOf = Map.groupBy(rows, row => row.ad_id);
     const restatedOf = Map.groupBy(steps, row => row.ad_id);
     const state = stateAt(finality, range.to, restatedOf.size > 0);

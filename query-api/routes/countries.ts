@@ -2,7 +2,8 @@
 import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../infra/http.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
-import { finalityOf, stateAt } from '../finality.ts';
+import { stateAt } from '../finality.ts';
+import { knownBefore } from '../known-before.ts';
 import {
   adIdsParameter,
   anyCountFields,
@@ -18,25 +19,28 @@ import {
 } from '../parameters.ts';
 import { isFromRaw, readCountries, selectionOf, sourceField } from '../readings.ts';
 import type { RouteDeps } from '../route-deps.ts';
+import type { Stated } from '../stated-rows.ts';
 import { rangeOf, stepsMs } from '../time-range.ts';
 import { uniquesField, uniquesParameter } from '../uniques.ts';
 
 export function routeCountries(http: Http, deps: RouteDeps): void {
-  const { queries, groups, filters, stated, lateClicks, rules } = deps;
+  const { groups, filters, stated, rules } = deps;
   http.get('/v1/ads/countries', { schema }, async (request, reply) => {
     const { ad_id: adIds = [], uniques = false } = request.query;
     const range = rangeOf(request.query, rules());
     const asked = { ...range, adIds, filter: await filterOf(request.query, filters), uniques };
     if (isFromRaw(asked)) checkRaw(range, rules());
-    const told = finalityOf(await queries.progress());
-    const pendingLate = (await lateClicks()).of(adIds)(range);
-    const { countries, source, finality, state } = await stated.at(range, async known => {
+    const { finality: told, late, recounts } = await knownBefore(deps, range);
+    const pendingLate = late.of(adIds)(range);
+    const read = async (known: Stated) => {
       const wanted = { ...asked, ...known };
-      const { rows, ...reading } = await readCountries(deps, wanted, told);
-      const isFinal = stateAt(reading.finality, range.to) === 'final';
-      const isRestated = isFinal && (await groups.restatedSteps(adIds, stepsMs.day, selectionOf(wanted))).length > 0;
-      return { ...reading, countries: rows, state: stateAt(reading.finality, range.to, isRestated) };
-    });
+      const [{ rows, ...reading }, steps] = await Promise.all([
+        readCountries(deps, wanted, told),
+        stateAt(told, range.to) === 'final' ? groups.restatedSteps(adIds, stepsMs.day, selectionOf(wanted)) : [],
+      ]);
+      return { ...reading, countries: rows, state: stateAt(reading.finality, range.to, steps.length > 0) };
+    };
+    const { countries, source, finality, state } = await stated.at(range, read, recounts);
     setCaching(reply, { state, pendingLate }, request.query);
     return {
       from: isoOf(range.from),

@@ -1,7 +1,8 @@
 /** GET /v1/exports/…: all rows of a range, streamed as CSV, NDJSON or one Parquet file. */
+import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type TSchema, Type } from 'typebox';
-import type { Http } from '../../infra/http.ts';
+import { type Http, Problem } from '../../infra/http.ts';
 import type { ExportSelection } from '../exports/export-queries.ts';
 import { acceptedFormat, mediaTypes, type RowFormat } from '../exports/row-format.ts';
 import { finalityOf } from '../finality.ts';
@@ -25,6 +26,12 @@ export function routeExports(http: Http, deps: RouteDeps): void {
   const check = (rows: number, to: string | undefined) => {
     if (rows > exportMaxRows) throw invalid('to', to, `must leave at most ${exportMaxRows} rows (leaves ${rows})`);
   };
+  const open = (request: FastifyRequest, begin: () => AsyncIterable<Uint8Array>): Promise<Readable> =>
+    exportsOf(clients.of(request.raw), async () => {
+      const opened = await exportSlots.open(begin, why => request.log.warn({ why }, 'export cut off'));
+      if (opened) return opened;
+      throw new Problem(503, 'exports_busy', 'as many exports run as may (EXPORT_MAX_RUNNING): try again', {}, 10);
+    });
 
   http.get('/v1/exports/ad_minutes', { schema: minutesSchema }, async (request, reply) => {
     const { ad_id: adIds = [], country, to } = request.query;
@@ -37,10 +44,8 @@ export function routeExports(http: Http, deps: RouteDeps): void {
     if (watermark !== null) reply.header('x-watermark', isoOf(watermark));
     if (finalUntil !== null) reply.header('x-final-until', isoOf(finalUntil));
     reply.header('x-pending-late', pendingLate);
-    const rows = await exportsOf(clients.of(request.raw), () =>
-      exportSlots.open(() =>
-        readAtOnce(stated, selection, known => exports.adMinutes({ ...selection, ...known }, finalUntil, format)),
-      ),
+    const rows = await open(request, () =>
+      readAtOnce(stated, selection, known => exports.adMinutes({ ...selection, ...known }, finalUntil, format)),
     );
     return sendAs(reply, 'ad_minutes', selection, format).send(rows);
   });
@@ -50,9 +55,7 @@ export function routeExports(http: Http, deps: RouteDeps): void {
     const selection = { ...rangeOf(request.query, rules()), country: undefined, adIds };
     const format = formatOf(request, request.query.format);
     check(await exports.clickRows(selection), to);
-    const rows = await exportsOf(clients.of(request.raw), () =>
-      exportSlots.open(() => exports.clicks(selection, format)),
-    );
+    const rows = await open(request, () => exports.clicks(selection, format));
     return sendAs(reply, 'clicks', selection, format).send(rows);
   });
 }

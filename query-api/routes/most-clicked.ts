@@ -1,7 +1,8 @@
 /** GET /v1/ads/most_clicked: the top list as it stood at a moment. */
 import { Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
-import { finalityOf, stateAt } from '../finality.ts';
+import { stateAt } from '../finality.ts';
+import { knownBefore } from '../known-before.ts';
 import {
   countField,
   isoOf,
@@ -15,25 +16,29 @@ import {
 } from '../parameters.ts';
 import { windows } from '../rollup/due-blocks.ts';
 import type { RouteDeps } from '../route-deps.ts';
+import type { Stated } from '../stated-rows.ts';
 import { minuteMs, momentOf } from '../time-range.ts';
 
 export function routeMostClicked(http: Http, deps: RouteDeps): void {
-  const { queries, history, tops, restatements, stated, lateClicks, rules } = deps;
+  const { history, tops, restatements, stated, rules } = deps;
   http.get('/v1/ads/most_clicked', { schema }, async (request, reply) => {
     const { at: asked, window = 1, count = 100 } = request.query;
     const at = momentOf('at', asked, rules()) ?? rules().now;
     const to = at - (at % minuteMs);
     const range = { from: Math.max(0, to - window * minuteMs), to };
-    const finality = finalityOf(await queries.progress());
-    const pendingLate = (await lateClicks()).of([])(range);
-    const { ads, isStored, state } = await stated.at(range, async known => {
+    const { finality, late, recounts } = await knownBefore(deps, range);
+    const pendingLate = late.of([])(range);
+    const read = async (known: Stated) => {
       const selection = { ...range, ...known, country: undefined };
-      const found = await history.mostClicked(window, range, count);
+      const [found, isRestated] = await Promise.all([
+        history.mostClicked(window, range, count),
+        stateAt(finality, to) === 'final' && restatements.isRestated(selection),
+      ]);
       const isWhole = found?.isWhole === true;
       const listed = isWhole ? found.ads : await tops.popularAds(count, selection);
-      const isRestated = stateAt(finality, to) === 'final' && (await restatements.isRestated(selection));
       return { ads: listed, isStored: isWhole, state: stateAt(finality, to, isRestated) };
-    });
+    };
+    const { ads, isStored, state } = await stated.at(range, read, recounts);
     setCaching(reply, { state, pendingLate }, { from: asked });
     return {
       at: isoOf(at),

@@ -11,7 +11,8 @@ import {
 } from '../comparison.ts';
 import { cursorParameter, nextCursorField, pageOf } from '../cursor.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
-import { finalityOf, stateAt } from '../finality.ts';
+import { stateAt } from '../finality.ts';
+import { knownBefore } from '../known-before.ts';
 import {
   countField,
   isoOf,
@@ -27,13 +28,14 @@ import {
 import { rankingCursorsOf } from '../ranking-cursor.ts';
 import { isFromRaw, readPopularAds, selectionOf, sourceField } from '../readings.ts';
 import type { RouteDeps } from '../route-deps.ts';
+import type { Stated } from '../stated-rows.ts';
 import { windowOf } from '../time-range.ts';
 import { uniquesField, uniquesParameter } from '../uniques.ts';
 
 const cursors = rankingCursorsOf('popular_ads');
 
 export function routePopularAds(http: Http, deps: RouteDeps): void {
-  const { queries, restatements, filters, stated, lateClicks, rules } = deps;
+  const { restatements, filters, stated, rules } = deps;
   http.get('/v1/ads/popular_ads', { schema }, async (request, reply) => {
     const { count = 100, cursor, uniques = false, compare, ...question } = request.query;
     const place = cursors.read(cursor, question, rules());
@@ -41,18 +43,20 @@ export function routePopularAds(http: Http, deps: RouteDeps): void {
     const asked = { ...range, adIds: [], filter: await filterOf(question, filters), uniques };
     const before = compare && previousRange(range);
     if (isFromRaw(asked)) checkRaw(before ?? range, rules());
-    const told = finalityOf(await queries.progress());
-    const late = await lateClicks();
+    const whole = withPrevious(range, before);
+    const { finality: told, late, recounts } = await knownBefore(deps, whole);
     const pendingLate = late.of([])(range);
-    const { rows, source, finality, previous, state } = await stated.at(withPrevious(range, before), async known => {
+    const read = async (known: Stated) => {
       const wanted = { ...asked, ...known };
-      const found = await readPopularAds(deps, count + 1, wanted, told, place?.after);
+      const [found, isRestated] = await Promise.all([
+        readPopularAds(deps, count + 1, wanted, told, place?.after),
+        stateAt(told, range.to) === 'final' && restatements.isRestated(selectionOf(wanted)),
+      ]);
       const listed = found.rows.slice(0, count).map(ad => ad.ad_id);
       const ranks = before && (await readPreviousRanks(deps, listed, { ...wanted, ...before }, told, late));
-      const isFinal = stateAt(found.finality, range.to) === 'final';
-      const isRestated = isFinal && (await restatements.isRestated(selectionOf(wanted)));
       return { ...found, previous: ranks, state: stateAt(found.finality, range.to, isRestated) };
-    });
+    };
+    const { rows, source, finality, previous, state } = await stated.at(whole, read, recounts);
     // A cursor names the minutes, too.
     setCaching(reply, { state, pendingLate }, place ? { ...question, from: isoOf(range.from) } : question);
     const ranked = rows.map((ad, i) => ({ rank: (place?.after.rank ?? 0) + i + 1, ...ad }));

@@ -19,9 +19,10 @@ const formats = {
   csv: { type: 'text/csv; charset=utf-8', head: csvHead, row: (line: QuarantineSample) => csvRow(shown(line)) },
 } as const;
 
-export function routeQuarantineExport(http: Http, { clients, exportsOf, quarantine, now, rules }: RouteDeps): void {
-  const exports = createQuarantineExports(quarantine);
-  http.addHook('preClose', async () => exports.close());
+export function routeQuarantineExport(http: Http, deps: RouteDeps): void {
+  const { clients, exportsOf, exportMinBytesPerSecond: minBytesPerSecond, quarantine, now, rules } = deps;
+  const exports = createQuarantineExports(quarantine, { ...exportLimits, minBytesPerSecond });
+  http.addHook('preClose', exports.close);
   http.get('/v1/quarantine/export', { schema, exposeHeadRoute: false }, async (request, reply) => {
     const { reason, ad_id: adId, from, to, format = accepted(request.headers.accept) } = request.query;
     const filter = { reason, adId, ...spanOf({ from, to }, rules()) };
@@ -54,7 +55,7 @@ const schema = {
   tags: ['pipeline'],
   operationId: 'exportQuarantine',
   summary: 'All lines that were not counted, whole, oldest first',
-  description: `NDJSON, or CSV where \`format\` or \`Accept\` asks for it; in CSV, a text that a spreadsheet would run gets an apostrophe before it, by the rule for all CSV (\`GET /v1/exports/clicks\`). Read page by page as the client takes it. After ${limitMinutes} minutes it is cut off without the end of a chunked answer, which clients report: go on with \`from\` = \`appended_at\` of the last line; \`partition\`, \`offset\` and \`line\` tell those that come twice.`,
+  description: `NDJSON, or CSV where \`format\` or \`Accept\` asks for it; in CSV, a text that a spreadsheet would run gets an apostrophe before it, by the rule for all CSV (\`GET /v1/exports/clicks\`). Read page by page as the client takes it. After ${limitMinutes} minutes it is cut off without the end of a chunked answer, which clients report, and so it is where its client takes too little (EXPORT_MIN_BYTES_PER_SECOND): go on with \`from\` = \`appended_at\` of the last line; \`partition\`, \`offset\` and \`line\` tell those that come twice.`,
   querystring: Type.Object(
     {
       ...quarantineParameters,

@@ -36,7 +36,7 @@ const cursors = cursorsOf(
   ]),
 );
 
-export function routeReplays(http: Http, { queries, jobs, askedJobs, now, rules }: RouteDeps): void {
+export function routeReplays(http: Http, { queries, jobs, askedJobs, jobRequests, now, rules }: RouteDeps): void {
   http.post('/v1/replays', { schema: startSchema }, async (request, reply) => {
     const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
     const job = newJob({ kind: 'replay', reason: 'replay', apply: request.body.apply ?? false, ...range }, now());
@@ -67,7 +67,7 @@ export function routeReplays(http: Http, { queries, jobs, askedJobs, now, rules 
     const { id } = request.params;
     const job = existing(await jobs.get(id, kinds), id);
     if (job.kind === 'restate') throw notCancellable(job);
-    if (isOpen(job)) await jobs.cancel(id, now());
+    if (isOpen(job)) await jobRequests.cancel(id, now());
     reply.code(202);
     return shownJob(job);
   });

@@ -2,7 +2,8 @@
 import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../infra/http.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
-import { finalityOf, stateAt } from '../finality.ts';
+import { stateAt } from '../finality.ts';
+import { knownBefore } from '../known-before.ts';
 import {
   AdIdParams,
   GranularityParameter,
@@ -21,24 +22,29 @@ import {
 import { isFromRaw, readSeries, selectionOf, sourceField } from '../readings.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import { pointsOfReading, SeriesPoint } from '../series-points.ts';
+import type { Stated } from '../stated-rows.ts';
 import { stepsOfRange } from '../time-zone.ts';
 
 export function routeSeries(http: Http, deps: RouteDeps): void {
-  const { queries, groups, filters, stated, lateClicks, rules } = deps;
+  const { groups, filters, stated, rules } = deps;
   http.get('/v1/ads/:ad_id/series', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { granularity = 'minute', timezone } = request.query;
     const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
     const asked = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques: false };
     if (isFromRaw(asked)) checkRaw(range, rules());
-    const told = finalityOf(await queries.progress());
-    const lateIn = (await lateClicks()).of([ad_id]);
-    const { rows, source, finality, steps } = await stated.at(range, async known => {
+    const { finality: told, late, recounts } = await knownBefore(deps, range);
+    const lateIn = late.of([ad_id]);
+    const read = async (known: Stated) => {
       const wanted = { ...asked, ...known };
-      const reading = await readSeries(deps, step, wanted, told);
-      // A series that is not final as a whole may have points that are.
-      return { ...reading, steps: await groups.restatedSteps([ad_id], step, selectionOf(wanted)) };
-    });
+      const [reading, steps] = await Promise.all([
+        readSeries(deps, step, wanted, told),
+        // A series that is not final as a whole may have points that are.
+        groups.restatedSteps([ad_id], step, selectionOf(wanted)),
+      ]);
+      return { ...reading, steps };
+    };
+    const { rows, source, finality, steps } = await stated.at(range, read, recounts);
     const restated = new Set(steps.map(({ start }) => start));
     const state = stateAt(finality, range.to, restated.size > 0);
     const pendingLate = lateIn(range);

@@ -4,35 +4,42 @@ import type { Http } from '../../infra/http.ts';
 import { cached } from '../cached.ts';
 import { partitionsOf } from '../finality.ts';
 import { countField, problems, timeField } from '../parameters.ts';
-import { hotAdsOf, statusOf, waitingStatus } from '../pipeline-status.ts';
+import { hotAdsOf, runnerStatus, statusOf, waitingStatus } from '../pipeline-status.ts';
 import { NodeStatus, nodesStatus, ReplicasStatus, replicasStatus } from '../replicas/nodes-status.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
 export function routeStatus(http: Http, deps: RouteDeps): void {
-  const { replicas, nodes, nodePositions, queries, lateClicks, logEnds, routing, rowsChecked, now } = deps;
+  const { replicas, nodes, nodePositions, queries, lateClicks, logEnds, routing, now } = deps;
   const kept = replicas.each(() => ({
     quarantine: cached(() => queries.quarantineByReason(), 5_000, now),
     writtenOff: cached(() => queries.writtenOff(), 5_000, now),
+    checked: cached(() => deps.conservation.latest(), 500, now),
+    compared: cached(() => deps.replicaChecks.latest(), 500, now),
+    runner: cached(() => deps.runners.latest(), 500, now),
   }));
   http.get('/v1/status', { schema }, async (_request, reply) => {
     const progress = await queries.progress();
-    const { quarantine, writtenOff } = kept();
-    const [ends, known, reasons, off, late, positions] = await Promise.all([
+    const { quarantine, writtenOff, checked, compared, runner } = kept();
+    const [ends, known, reasons, off, late, positions, rowsChecked, inOffice, replicasChecked] = await Promise.all([
       logEnds(),
       routing(),
       quarantine(),
       writtenOff(),
       lateClicks(),
       nodePositions?.().catch(() => []) ?? [],
+      checked(),
+      runner(),
+      replicas.areSeveral ? compared() : undefined,
     ]);
     const unrecorded = partitionsOf(progress) || (ends?.size ?? 0);
     reply.header('cache-control', 'no-cache');
     return {
-      ...statusOf(progress, ends, rowsChecked(), off, now()),
+      ...statusOf(progress, ends, rowsChecked, off, now()),
       hot_ads: known ? hotAdsOf(known, unrecorded, now()) : null,
       late: waitingStatus(late),
       nodes: nodesStatus(nodes, positions),
-      replicas: replicasStatus(nodes),
+      replicas: replicas.areSeveral ? replicasStatus(replicasChecked) : null,
+      job_runner: runnerStatus(inOffice, now()),
       quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),
     };
   });
@@ -108,7 +115,7 @@ const schema = {
   operationId: 'getStatus',
   summary: 'How far each partition is counted, and whether every line is accounted for',
   description:
-    'Of each partition of the log: position, lag in records and in event time, and the sums acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined. Of the rows in ClickHouse the same, where this process compares them.',
+    'Of each partition of the log: position, lag in records and in event time, and the sums acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined. Of the rows in ClickHouse the same, as the job runner has compared them.',
   querystring: Type.Object({}, { additionalProperties: false }),
   response: {
     200: Type.Object(
@@ -126,10 +133,11 @@ const schema = {
                 'in each partition: acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, no line is missing that is not written off, and no accepted click is `uncounted`',
             }),
             uncounted: integerOrNull(
-              'accepted clicks that are in raw and in no count 15 minutes after they came too late: 0 as long as restatements are made; null: this process has not looked for any',
+              'accepted clicks that are in raw and in no count 15 minutes after they came too late: 0 as long as restatements are made; null: the job runner has not looked for any',
             ),
             rows: Type.Union([RowsStatus, Type.Null()], {
-              description: 'the same of the rows in ClickHouse; null: this process has not compared them',
+              description:
+                'the same of the rows in ClickHouse, as the job runner last found; null: it has not compared them',
             }),
           },
           { additionalProperties: false },
@@ -147,8 +155,26 @@ const schema = {
         ),
         nodes: Type.Array(NodeStatus, { description: 'of ClickHouse; each holds all of its shard’s part of the log' }),
         replicas: Type.Union([ReplicasStatus, Type.Null()], {
-          description: 'whether the nodes of a shard are equal; null: this process does not compare them',
+          description: 'whether the nodes of a shard are equal, as whoever runs the jobs has found; null: there is one',
         }),
+        job_runner: Type.Union(
+          [
+            Type.Object(
+              {
+                host: Type.String({ description: 'host and port of the process' }),
+                since: timeField('since when it runs the jobs'),
+                seen_at: timeField('when it has last said so'),
+                runs: Type.Boolean({ description: 'false: it has been silent since, and nobody runs jobs' }),
+              },
+              { additionalProperties: false },
+            ),
+            Type.Null(),
+          ],
+          {
+            description:
+              'who restates late clicks, replays and reconciles; null: nobody has yet. Where it ends, another that is there takes over within ten seconds',
+          },
+        ),
         quarantine: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), {
           description: 'lines in quarantine that are still kept, by reason',
         }),

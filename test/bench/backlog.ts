@@ -17,7 +17,10 @@ export interface Backlog extends AsyncDisposable {
   readonly names: Names;
   /** What a service needs to find it. */
   readonly env: Readonly<Record<string, string>>;
+  /** Distinct clicks, without late ones. */
   readonly truth: Cells;
+  /** Clicks that come so late that nobody waits for them; only the kit's generator makes some. */
+  readonly late: Cells;
 }
 
 /**
@@ -44,9 +47,9 @@ export async function openBacklog(
   const prefix = `bench-${Date.now()}-`;
   const names = namesOf(prefix);
   await ensureTopics(kafka, names, workload.partitions);
-  const truth =
+  const { truth, late } =
     kit === undefined
-      ? await fill(kafka, names.topic('clicks'), workload)
+      ? { truth: await fill(kafka, names.topic('clicks'), workload), late: new Map<string, number>() }
       : await fillByKit(kit, brokers, names.topic('clicks'), workload);
   console.log(
     `${workload.clicks} clicks in ${truth.size} cells (ad, minute), ${workload.lines} a record, ${workload.ads} ads`,
@@ -59,6 +62,7 @@ export async function openBacklog(
     names,
     env: { KAFKA_BROKERS: brokers, TOPIC_PREFIX: prefix },
     truth,
+    late,
     [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
   };
 }
@@ -68,7 +72,7 @@ export async function caughtUp(
   { kafka, admin }: Backlog,
   group: string,
   topics: readonly string[],
-  { service, limitMs }: { service: Service; limitMs: number },
+  { service, limitMs }: { service: Pick<Service, 'logs'>; limitMs: number },
 ): Promise<void> {
   const deadline = Date.now() + limitMs;
   const ends = await Promise.all(topics.map(async topic => [topic, await admin.endOffsets(topic)] as const));

@@ -24,18 +24,20 @@ export interface PipelineCost {
   readonly aggregator: number;
   readonly sink: number;
   readonly queryApi: number;
+  readonly jobs: number;
   readonly clickHouse: number;
   readonly broker: number;
 }
 
 /** CPU seconds so far. */
-export function cpuOf({ ingest, aggregator, sink, queryApi, clickHouse, broker }: TestPipeline): PipelineCost {
+export function cpuOf({ ingest, aggregator, sink, queryApi, jobs, clickHouse, broker }: TestPipeline): PipelineCost {
   const seconds = (pid: number) => costOf(pid).cpuSeconds;
   return {
     ingest: seconds(ingest.pid),
     aggregator: seconds(aggregator.pid),
     sink: seconds(sink.pid),
     queryApi: seconds(queryApi.pid),
+    jobs: seconds(jobs.pid),
     clickHouse: seconds(clickHouse.pid),
     broker: seconds(broker.pid),
   };

@@ -1,9 +1,10 @@
 /**
  * How long late clicks wait beside a long job: `node test/bench/late-beside.ts [--perMinute 1500] [--replays 0] [--late 3]`.
- * On the embedded engine, with a day of raw clicks and their counts in it. Replays of the whole
+ * On a ClickHouse of its own, with a day of raw clicks and their counts in it. Replays of the whole
  * day, as many as told, and a reconciliation of it are asked for; then late clicks of another day come, one minute of them a round, and each round
  * tells how long it took until they were counted. Without the broker: what is measured is the order of jobs.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
@@ -12,8 +13,11 @@ import { migrate } from '../../infra/migrate.ts';
 import { formatLine } from '../../ingest/click.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
+import { JobsConfig } from '../../query-api/jobs/config.ts';
 import { openJobs } from '../../query-api/jobs/open-jobs.ts';
 import { click } from '../support/clicks.ts';
+import { logInto } from '../support/log-into.ts';
+import { oneNode } from '../support/one-node.ts';
 import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 
 const { values } = parseArgs({
@@ -41,12 +45,21 @@ const pipeline = {
   rawPositions: async () => new Map(Array.from({ length: partitions }, (_, partition) => [partition, 100])),
 };
 const config = loadConfig(QueryApiConfig, {});
-const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, pipeline });
+const { jobLog, requests } = logInto(clickhouse);
+const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, pipeline, requests });
 const begunAt = Date.now();
 const range = { from: day, to: day + dayMs };
 for (let i = 0; i < Number(values.replays); i++) await post('/v1/replays', range);
 const reconciliation = await post('/v1/reconciliations', range);
-const jobs = openJobs({ config, clickhouse, pipeline, now: Date.now, log });
+const jobs = openJobs({
+  config: loadConfig(JobsConfig, {}),
+  store: oneNode(clickhouse),
+  jobLog,
+  requests,
+  pipeline,
+  now: Date.now,
+  log,
+});
 await sleep(3_000);
 for (let round = 0; round < Number(values.late); round++) {
   const minute = day - 2 * dayMs + round * minuteMs;

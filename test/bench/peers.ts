@@ -24,18 +24,25 @@ export function copyKit(kitDir: string, workDir: string): string {
 
 const run = promisify(execFile);
 
-/** Fills the topic with the clicks that the peers are given too (late ones included), and returns what is to be counted. */
+/** Fills the topic with the clicks that the peers are given too (late ones included), and returns what is to be counted, and what is late. */
 export async function fillByKit(
   kit: string,
   brokers: string,
   topic: string,
-  { clicks, lines, ads, minutes, partitions }: Workload,
-): Promise<Cells> {
+  { clicks, lines, ads, minutes, partitions, begin }: Workload,
+): Promise<{ truth: Cells; late: Cells }> {
   await run('go', ['build', '-o', 'bin/', './gen'], { cwd: kit });
-  const truth = join(kit, 'truth.csv');
-  const given = { brokers, topic, events: clicks, lines, partitions, ads, minutes, truth };
+  const files = { truth: join(kit, 'truth.csv'), 'late-truth': join(kit, 'late.csv') };
+  const start = begin === undefined ? {} : { start: begin };
+  const given = { brokers, topic, events: clicks, lines, partitions, ads, minutes, ...start, ...files };
   await run(join(kit, 'bin/gen'), flagsOf(given), { timeout: 900_000 });
-  const rows = readFileSync(truth, 'utf8').trimEnd().split('\n');
+  return { truth: cellsIn(files.truth), late: cellsIn(files['late-truth']) };
+}
+
+function cellsIn(csv: string): Cells {
+  const rows = readFileSync(csv, 'utf8')
+    .split('\n')
+    .filter(row => row !== '');
   return new Map(
     rows.map(row => {
       const [adId, minute, count] = row.split(',');

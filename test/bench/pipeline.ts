@@ -63,7 +63,7 @@ async function sustained(): Promise<BenchRow[]> {
   const after = cpuOf(pipeline);
   const clicks = load.posted - postedBefore;
   const cpu = (name: keyof typeof after) => ((after[name] - before[name]) / clicks) * 1e6;
-  const names = ['ingest', 'aggregator', 'sink', 'queryApi', 'clickHouse', 'broker'] as const;
+  const names = ['ingest', 'aggregator', 'sink', 'queryApi', 'jobs', 'clickHouse', 'broker'] as const;
   const half = Math.floor(behind.length / 2);
   const title = `pipeline, ${rate} clicks/s asked for ${seconds} s`;
   return [
@@ -80,7 +80,7 @@ async function sustained(): Promise<BenchRow[]> {
       'CPU s per million',
     ),
     ...names.map(name => rowOf(`pipeline, CPU, ${name}`, cpu(name), 'CPU s per million')),
-    ...(['ingest', 'aggregator', 'sink', 'queryApi', 'clickHouse'] as const).map(name =>
+    ...(['ingest', 'aggregator', 'sink', 'queryApi', 'jobs', 'clickHouse'] as const).map(name =>
       rowOf(`pipeline, peak memory, ${name}`, costOf(pipeline[name].pid).peakMb, 'MB'),
     ),
   ];

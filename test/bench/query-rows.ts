@@ -1,7 +1,7 @@
 /**
  * Count rows as a day or more of clicks leaves them, with a truth in closed form: of every minute slot `r` is one row.
  * The first slots are the same hot ads in eight countries each, every minute, with clicks as 1/rank; the others go round
- * the long tail, ad after ad. Made inside the engine, which takes a minute for 20 million rows.
+ * the long tail, ad after ad. Made inside ClickHouse, which takes a minute for 20 million rows.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
@@ -60,7 +60,7 @@ export function minuteTotal(plan: RowPlan, minute: number): number {
   return total;
 }
 
-/** Half an hour at a time (a view fills `ad_minute_by_ad`), and waits until the engine has merged what it would. */
+/** Half an hour at a time (a view fills `ad_minute_by_ad`), and waits until ClickHouse has merged what it would. */
 export async function fillRows(clickhouse: ClickHouse, plan: RowPlan): Promise<void> {
   for (let minute = 0; minute < plan.minutes; minute += minutesPerInsert) {
     const minutes = Math.min(minutesPerInsert, plan.minutes - minute);

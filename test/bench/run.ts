@@ -35,6 +35,9 @@ const parts: Readonly<Record<string, Part>> = {
     file: 'aggregate.ts',
     full: [...runs, '--lines', '1', ...(options.peers === '' ? [] : ['--peers', options.peers, '--only', 'flink'])],
   },
+  ...(options.peers !== '' && {
+    'kafka engine': { file: 'kafka-engine.ts', full: [...runs, '--peers', options.peers] },
+  }),
   ingest: { file: 'ingest.ts', full: runs, quick: ['--seconds', '2', '--runs', '1'] },
   bombs: { file: 'bombs.ts', full: runs },
   store: { file: 'store.ts', full: runs },
@@ -43,13 +46,16 @@ const parts: Readonly<Record<string, Part>> = {
   pipeline: { file: 'pipeline.ts', full: [] },
   restore: { file: 'restore.ts', full: [] },
   live: { file: 'live.ts', full: [] },
+  'abandoned reads': { file: 'abandoned-reads.ts', full: [] },
+  'at rest': { file: 'at-rest.ts', full: [] },
 };
 if (options.help) {
   console.log(`npm run bench -- [options]
   --only A,B   of: ${Object.keys(parts).join('; ')}
   --quick      under a minute: only what shows that something has become slow, beside a yardstick of the same run
   --runs N     paired runs of each; told is the median (3)
-  --peers DIR  the peers kit (PEERS_DIR): Flink, Kafka Streams and a scanner on the same broker and topic
+  --peers DIR  the peers kit (PEERS_DIR): Flink, Kafka Streams and a scanner on the same broker and topic; and
+               ClickHouse's own Kafka engine, also after kill -9
   --json FILE  an array of {name, value, unit, ratio_to, ratio}
 Nothing else should run on the machine. The whole takes about an hour.`);
   process.exit(0);

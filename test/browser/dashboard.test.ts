@@ -1,4 +1,4 @@
-/** The dashboard in a real browser, on the real engine with traffic in it: looks, reads, filters, replays. */
+/** The dashboard in a real browser, on a real ClickHouse with traffic in it: looks, reads, filters, replays. */
 
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
@@ -9,7 +9,8 @@ import { type Http, listen } from '../../infra/http.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
-import type { RowsChecked } from '../../query-api/jobs/conservation-watch.ts';
+import { JobsConfig } from '../../query-api/jobs/config.ts';
+import { type RowsChecked, rowOf } from '../../query-api/jobs/conservation-store.ts';
 import { openJobs } from '../../query-api/jobs/open-jobs.ts';
 import { openBrowser } from '../support/browser.ts';
 import {
@@ -20,6 +21,8 @@ import {
   progressRows,
   traced,
 } from '../support/dashboard-data.ts';
+import { logInto, type TestLog } from '../support/log-into.ts';
+import { oneNode } from '../support/one-node.ts';
 import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 import { desktop, isTour, phone, type Visitor, visit } from '../support/visitor.ts';
 import { eventually } from '../support/wait.ts';
@@ -31,7 +34,7 @@ let url: string;
 let data: DashboardData;
 let visitor: Visitor | undefined;
 const rowsAgree: RowsChecked = { checkedAt: Date.now(), differences: [] };
-let rowsChecked: RowsChecked | undefined = rowsAgree;
+let said: TestLog;
 let missing = 0;
 
 beforeAll(async () => {
@@ -57,20 +60,50 @@ beforeAll(async () => {
     rawPositions: async () => offsets(1_000),
     sinkPositions: async () => [],
   };
-  const deps = { config: loadConfig(QueryApiConfig, {}), clickhouse, log, now: Date.now, pipeline };
-  const http: Http = await buildQueryApi({ ...deps, rowsChecked: () => rowsChecked });
+  said = logInto(clickhouse);
+  const deps = {
+    config: loadConfig(QueryApiConfig, {}),
+    clickhouse,
+    log,
+    now: Date.now,
+    pipeline,
+    ...said,
+  };
+  const http: Http = await buildQueryApi(deps);
   stack.defer(() => http.close());
-  stack.use(openJobs(deps));
+  stack.use(openJobs({ ...deps, store: oneNode(clickhouse), config: loadConfig(JobsConfig, {}) }));
   url = await listen(http, '127.0.0.1', 0);
+  await check(rowsAgree);
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
 afterEach(async () => {
   await visitor?.[Symbol.asyncDispose]();
   visitor = undefined;
-  rowsChecked = rowsAgree;
+  await check(rowsAgree);
   missing = 0;
 });
+
+/** As the job runner says what it has found. */
+async function check(checked: RowsChecked): Promise<void> {
+  await said.jobLog.write([{ kind: 'conservation-check', rows: [rowOf(checked, Date.now())] }]);
+  const checkedAt = checked.checkedAt === undefined ? null : new Date(checked.checkedAt).toISOString();
+  await eventually('the status tells', async () => {
+    const { conservation } = (await (await fetch(`${url}/v1/status`)).json()) as Status;
+    const { rows, uncounted } = conservation;
+    const differs = checked.differences.length > 0;
+    return (
+      rows?.checked_at === checkedAt && rows.difference > 0 === differs && uncounted === (checked.uncounted ?? null)
+    );
+  });
+}
+
+interface Status {
+  readonly conservation: {
+    readonly rows: { readonly checked_at: string | null; readonly difference: number } | null;
+    readonly uncounted: number | null;
+  };
+}
 
 async function look(path: string, options: Parameters<typeof visit>[2] = {}): Promise<Page> {
   visitor = await visit(browser, url, options);
@@ -314,11 +347,10 @@ describe('operations', () => {
       'not compared yet',
       'Balanced',
     ],
-    ['are compared elsewhere', undefined, 'unknown', 'not compared by this process', 'Balanced'],
-  ] satisfies [string, RowsChecked | undefined, string, string, string][])(
+  ] satisfies [string, RowsChecked, string, string, string][])(
     'says whether rows and counters agree: they %s',
     async (_, checked, state, text, tile) => {
-      rowsChecked = checked;
+      await check(checked);
       const page = await look('/?view=operations');
       const line = page.locator('[data-rows]');
       await line.waitFor();
@@ -334,8 +366,7 @@ describe('operations', () => {
 
 describe('late clicks', () => {
   it('that are in no count are told on the view Operations, which then says that it does not add up', async () => {
-    const uncounted = [{ minute: data.driftMinute, ad_id: drift.adId, raw: 9, counted: 4, clicks: 5 }];
-    rowsChecked = { ...rowsAgree, uncounted };
+    await check({ ...rowsAgree, uncounted: 5 });
     const page = await look('/?view=operations');
     const line = page.locator('[data-late]');
     await line.waitFor();

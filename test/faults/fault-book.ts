@@ -23,7 +23,7 @@ export interface FaultGoal {
   readonly kills: number;
   readonly zombies: number;
   readonly lostAnswers: number;
-  /** Only step-points whose name begins so; empty: all but those of restatements, which take their time. */
+  /** Only step-points whose name begins so, or so (comma-separated); empty: all but those of restatements, which take their time. */
   readonly only: string;
 }
 
@@ -34,7 +34,8 @@ export function createFaultBook(goal: FaultGoal, isLoaded: () => boolean): Fault
   const count = (action: Action) =>
     [...hits].reduce((sum, [key, hit]) => sum + (key.endsWith(`, ${action}`) ? hit : 0), 0);
   const goals: Record<Action, number> = { kill: goal.kills, stop: goal.zombies, fail: goal.lostAnswers };
-  const isMeant = (name: string) => (goal.only === '' ? !name.startsWith('restatement') : name.startsWith(goal.only));
+  const isMeant = (name: string) =>
+    goal.only === '' ? !name.startsWith('restatement') : goal.only.split(',').some(begin => name.startsWith(begin));
   return {
     hits,
     count,

@@ -12,6 +12,7 @@ const calm: Omit<RoundGoal, 'name'> = {
   joins: 0,
   awayMs: 0,
   diskFullMs: 0,
+  replays: false,
   guarantee: 'exactly_once',
   longestStormMs: 15 * 60_000,
 };
@@ -33,6 +34,7 @@ export const fullRounds: readonly RoundGoal[] = [
   { ...calm, name: 'kill -9', kills: 220, lostAnswers: 10, cuts: 30 },
   { ...calm, name: 'zombies', zombies: 50, kills: 20, cuts: 30 },
   { ...calm, name: 'restatement', kills: 4, zombies: 1, only: 'restatement' },
+  { ...calm, name: 'job runners', kills: 40, zombies: 20, only: 'jobs,restatement', replays: true },
   { ...calm, name: 'cut replies', kills: 20, cuts: 80 },
   { ...calm, name: 'broker', bounces: 30, kills: 30, cuts: 30 },
   {

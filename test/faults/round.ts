@@ -12,13 +12,16 @@ import { createProducer } from '../../infra/kafka/producer.ts';
 import { createLog } from '../../infra/log.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { createTables } from '../support/clickhouse.ts';
+import { readCommitted } from '../support/read-committed.ts';
 import { type BenchBroker, startBenchBroker } from './bench-broker.ts';
 import { checkAll, storedIsDurable } from './checks.ts';
 import { startDatabase } from './database.ts';
 import { gather } from './evidence.ts';
 import { createFaultBook, type FaultBook, type FaultGoal } from './fault-book.ts';
+import { oneRunner } from './job-results.ts';
 import { openLedger, readLedger } from './ledger.ts';
 import { type Load, startLoad } from './load.ts';
+import { watchOffice } from './office.ts';
 import { poison } from './poison.ts';
 import { quietPort } from './quiet-port.ts';
 import { startReader } from './reader.ts';
@@ -40,6 +43,8 @@ export interface RoundGoal extends FaultGoal {
   readonly awayMs: number;
   /** The store's disk is full for so long, once; 0: not. Needs the right to mount a tmpfs. */
   readonly diskFullMs: number;
+  /** Replays of the last hours are asked for, and applied, all the while. */
+  readonly replays: boolean;
   readonly guarantee: 'exactly_once' | 'at_least_once';
   /** The storm ends then, even if not all has struck. */
   readonly longestStormMs: number;
@@ -81,12 +86,15 @@ export interface Stage {
   readonly load: Load;
   readonly dataDir: string;
   readonly newAggregator: () => Promise<Victim>;
+  readonly queryApiUrl: string;
   readonly poison: (serial: number) => Promise<number>;
   readonly note: (text: string) => void;
   /** Counts a fault that struck while clicks were on their way. */
   readonly struck: (what: string) => boolean;
   readonly count: (what: string) => number;
   readonly isOver: () => boolean;
+  /** What is to strike at step-points has. */
+  readonly hasStruck: () => boolean;
   /** Resolves when no process is being killed any more and clicks are being acknowledged. */
   readonly calmed: () => Promise<void>;
 }
@@ -98,6 +106,7 @@ const mains: Readonly<Record<Role, string>> = {
   aggregator: 'aggregator/main.ts',
   sink: 'aggregator/sink-main.ts',
   'query-api': 'query-api/main.ts',
+  jobs: 'query-api/jobs/main.ts',
 };
 
 export async function runRound(goal: RoundGoal, scratch: string, say: (line: string) => void): Promise<RoundReport> {
@@ -135,26 +144,34 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   const database = stack.use(await startDatabase(dataDir));
   await createTables({ ...database.env });
   const env = { ...envOf(goal, broker.proxied), ...database.env };
+  const office = watchOffice(() => queryApi.url);
   const victimOf = async (name: string, role: Role): Promise<Victim> => {
+    const port = await quietPort();
     return startVictim({
       name,
       main: mains[role],
-      port: await quietPort(),
+      port,
       env,
       scratch,
       plan: () => (isStorm ? book.next(role) : undefined),
-      onHit: plan => void book.struck(plan),
+      // Longer than the session of the job runner, and until another is in office.
+      ...(role === 'jobs' ? { stoppedMs: 14_000 } : {}),
+      onHit(plan) {
+        if (role === 'jobs') office.struck(`http://127.0.0.1:${port}`, plan);
+        book.struck(plan);
+      },
       onExit: reason => exits.push(reason),
     });
   };
   const queryApi = stack.use(await victimOf('query-api', 'query-api'));
   const sink = stack.use(await victimOf('sink', 'sink'));
+  const runners = [stack.use(await victimOf('jobs-1', 'jobs')), stack.use(await victimOf('jobs-2', 'jobs'))];
   const aggregators = [
     stack.use(await victimOf('aggregator-1', 'aggregator')),
     stack.use(await victimOf('aggregator-2', 'aggregator')),
   ];
   const ingests = [stack.use(await victimOf('ingest-1', 'ingest')), stack.use(await victimOf('ingest-2', 'ingest'))];
-  const victims = [queryApi, sink, ...aggregators, ...ingests];
+  const victims = [queryApi, sink, ...runners, ...aggregators, ...ingests];
   const httpCutters: ReplyCutter[] = [];
   for (const ingest of ingests) {
     httpCutters.push(stack.use(await openReplyCutter('http', await quietPort(), Number(new URL(ingest.url).port))));
@@ -180,6 +197,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
     load,
     dataDir,
     newAggregator: () => victimOf('aggregator-3', 'aggregator'),
+    queryApiUrl: queryApi.url,
     poison: serial => poison(producer, names.topic('clicks'), partitions, serial),
     note: text => notes.push(text),
     struck(what) {
@@ -189,6 +207,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
     },
     count: what => others.get(what) ?? 0,
     isOver: () => Date.now() > stormAt + goal.longestStormMs,
+    hasStruck: () => hasStruck(book, goal),
     async calmed() {
       await untilStruck(book, goal, stage);
       for (const victim of victims) await victim.ready(60_000);
@@ -204,6 +223,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   ]);
   clearInterval(progress);
   isStorm = false;
+  const succession = await office.stop();
   const stormSeconds = seconds(Date.now() - stormAt);
   say(`${goal.name}: storm over, ${shown(book, stage)}`);
   await broker.start();
@@ -224,7 +244,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   if (rest.problem !== undefined) violations.push(`I8 comes to rest: ${rest.problem}\n${logsOf(victims)}`);
   violations.push(...(await recountAll(queryApi.url, lateMinute - 60_000, rest.finalUntil)));
   violations.push(...(await booksBalance(queryApi.url)));
-  const alarm = /^.*rows DIFFER from counters.*$/m.exec(queryApi.logs())?.[0];
+  const alarm = /^.*rows DIFFER from counters.*$/m.exec(runners.map(runner => runner.logs()).join('\n'))?.[0];
   if (alarm !== undefined) violations.push(`I5 false alarm: ${alarm}`);
   say(`${goal.name}: at rest ${seconds(Date.now() - healedAt)} s after the storm`);
 
@@ -233,7 +253,12 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   const evidence = await gather(source);
   const clicks = readLedger(ledgerFile);
   violations.push(...checkAll(clicks, evidence, seen, goal.guarantee === 'exactly_once'));
+  violations.push(...oneRunner(await readCommitted(broker.direct, names.topic('job-results'))));
   violations.push(...missing(goal, book, stage));
+  if (goal.replays) {
+    notes.push(succession.note);
+    violations.push(...succession.violations);
+  }
   const fates = [...clicks.values()].map(({ fate }) => fate);
   return {
     name: goal.name,
@@ -278,9 +303,13 @@ function envOf({ guarantee }: RoundGoal, brokers: string): Record<string, string
 }
 
 async function untilStruck(book: FaultBook, goal: RoundGoal, stage: Stage): Promise<void> {
-  const isDone = () =>
-    book.count('kill') >= goal.kills && book.count('stop') >= goal.zombies && book.count('fail') >= goal.lostAnswers;
-  while (!isDone() && !stage.isOver()) await sleep(200);
+  while (!hasStruck(book, goal) && !stage.isOver()) await sleep(200);
+}
+
+function hasStruck(book: FaultBook, goal: RoundGoal): boolean {
+  return (
+    book.count('kill') >= goal.kills && book.count('stop') >= goal.zombies && book.count('fail') >= goal.lostAnswers
+  );
 }
 
 /** A fault that did not strike proves nothing: the round does not count. */

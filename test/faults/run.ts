@@ -1,5 +1,5 @@
 /**
- * The fault bench on real processes, a real broker (or three) and a real engine:
+ * The fault bench on real processes, a real broker (or three) and a real ClickHouse:
  *
  *     npm run faults -- [--short] [--rounds "kill -9,broker" | --rounds cluster] [--report FILE [--mutations FILE]] [--keep]
  *

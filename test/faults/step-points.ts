@@ -5,7 +5,7 @@
  */
 import type { SourceEdit } from '../mutations/mutations.ts';
 
-export type Role = 'ingest' | 'aggregator' | 'sink' | 'query-api';
+export type Role = 'ingest' | 'aggregator' | 'sink' | 'query-api' | 'jobs';
 
 /** kill: SIGKILL to itself; stop: SIGSTOP; fail: an error is thrown there, as if the answer had been lost. */
 export type Action = 'kill' | 'stop' | 'fail';
@@ -16,7 +16,9 @@ export interface StepPoint extends SourceEdit {
   readonly actions: readonly Action[];
 }
 
-const rolesByPrefix: Readonly<Record<string, Role>> = { ingest: 'ingest', aggregator: 'aggregator', sink: 'sink' };
+const rolesByPrefix: Readonly<Record<string, Role>> = {
+  ...{ ingest: 'ingest', aggregator: 'aggregator', sink: 'sink', jobs: 'jobs', restatement: 'jobs' },
+};
 
 const killOrStop: readonly Action[] = ['kill', 'stop'];
 
@@ -24,7 +26,11 @@ const task = 'aggregator/task.ts';
 const writer = 'infra/kafka/transactional-producer.ts';
 const inserter = 'aggregator/sink/batch-inserter.ts';
 const clickLog = 'ingest/click-log.ts';
-const changes = 'query-api/jobs/apply-changes.ts';
+const term = 'query-api/jobs/term.ts';
+const fencing = 'const log = opening.use(await deps.openLog());';
+const announcing = "await log.write([{ kind: 'job-runner', rows: [row] }]);";
+const jobWriter = 'query-api/jobs/job-writer.ts';
+const saving = "await log.write([...said, { kind: 'job', rows: [jobRowOf(job)] }]);";
 
 export const stepPoints: readonly StepPoint[] = [
   before('ingest: before produce', clickLog, 'batch = this.#buffer.take(number);'),
@@ -33,7 +39,11 @@ export const stepPoints: readonly StepPoint[] = [
 
   before('aggregator: assigned', 'aggregator/task-group.ts', 'const mine = new Set(assigned.get(topic) ?? []);'),
   before('aggregator: before fence', task, 'this.#writer = await this.#ports.openWriter();'),
-  before('aggregator: in the fence', writer, 'return producerOf(requests, { transactionalId, ...identity });'),
+  before(
+    'aggregator: in the fence',
+    writer,
+    'return producerOf(requests, { transactionalId, ...identity }, limits.patienceMs);',
+  ),
   after('aggregator: fenced, nothing fetched', task, 'this.#writer = await this.#ports.openWriter();'),
   after(
     'aggregator: fetched, nothing read',
@@ -69,11 +79,15 @@ export const stepPoints: readonly StepPoint[] = [
   before('sink: inserted, offset not committed', inserter, 'await commitAll(taken);'),
   after('sink: offset committed', inserter, 'await commitAll(taken);'),
 
-  before('restatement: nothing written', changes, "await insertRows(clickhouse, 'restatement', rows);"),
-  before('restatement: told, not visible', changes, "await insertRows(clickhouse, 'recounted_minute', visible);"),
-  after('restatement: visible, not settled', changes, "await insertRows(clickhouse, 'recounted_minute', visible);"),
-  before('restatement: visible, not copied', changes, 'await clickhouse.command('),
-  before('restatement: copied, not settled', changes, 'await sayThatSettled(clickhouse, minutes);'),
+  before('jobs: has the lease, before fence', term, fencing),
+  after('jobs: fenced, not announced', term, fencing),
+  during('jobs: announcing its term', term, announcing),
+  after('jobs: announced, not shown', term, announcing),
+  before('jobs: its term is shown, nothing read', term, 'const failed = new AbortController();'),
+
+  before('restatement: nothing said', jobWriter, saving),
+  during('restatement: in the transaction', jobWriter, saving),
+  after('restatement: committed, not noted', jobWriter, saving),
 ];
 
 export function stepPointNamed(name: string): StepPoint {

@@ -7,7 +7,7 @@ import { httpReply } from './tcp-proxy.ts';
 
 export type Disturbance = (stage: Stage) => Promise<void>;
 
-export const disturbances: readonly Disturbance[] = [bounces, links, members, records, diskAndBrokersAway];
+export const disturbances: readonly Disturbance[] = [bounces, links, members, records, replays, diskAndBrokersAway];
 
 /** The broker, killed and stopped in turn. */
 async function bounces({ goal, broker, isOver, struck, count }: Stage): Promise<void> {
@@ -104,6 +104,19 @@ async function records({ goal, poison, isOver, struck, count }: Stage): Promise<
     const sent = await poison(serial).catch(() => 0);
     for (let i = 0; i < sent; i++) struck('poison');
     await sleep(500);
+  }
+}
+
+/** As people ask for them: of three hours, now and then, as many as are taken. */
+async function replays({ goal, queryApiUrl, isOver, hasStruck, struck }: Stage): Promise<void> {
+  if (!goal.replays) return;
+  while (!hasStruck() && !isOver()) {
+    await sleep(2_000);
+    const to = Date.now() - (Date.now() % 60_000) - 10 * 60_000;
+    const body = JSON.stringify({ from: to - 4 * 3_600_000, to, apply: true });
+    const headers = { 'content-type': 'application/json' };
+    const asked = await fetch(`${queryApiUrl}/v1/replays`, { method: 'POST', headers, body }).catch(() => undefined);
+    if (asked?.status === 202) struck('replay asked for');
   }
 }
 

@@ -15,6 +15,8 @@ export interface VictimOptions {
   readonly main: string;
   readonly port: number;
   readonly env: Readonly<Record<string, string>>;
+  /** Of a SIGSTOP; left out: `zombieMs`. */
+  readonly stoppedMs?: number;
   /** For the step-points' messages. */
   readonly scratch: string;
   /** The fault of the next life; undefined: none. */
@@ -187,7 +189,7 @@ class Child implements Victim {
     if (hasHit()) {
       onHit(plan);
       if (plan.action === 'stop') {
-        await Promise.race([sleep(zombieMs), exited]);
+        await Promise.race([sleep(this.#options.stoppedMs ?? zombieMs), exited]);
         child.kill('SIGCONT');
       }
       if (plan.action !== 'kill') await Promise.race([sleep(aftermathMs), exited]);
@@ -208,9 +210,19 @@ async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Pro
   clearTimeout(force);
 }
 
+/** By the program a process runs. */
+const portKeys: Readonly<Record<string, string>> = {
+  'ingest/main.ts': 'INGEST_PORT',
+  'aggregator/main.ts': 'AGGREGATOR_PORT',
+  'aggregator/sink-main.ts': 'SINK_PORT',
+  'query-api/main.ts': 'QUERY_API_PORT',
+  'query-api/jobs/main.ts': 'JOBS_PORT',
+};
+
 function portKeyOf(main: string): string {
-  if (main.startsWith('ingest/')) return 'INGEST_PORT';
-  return main.startsWith('aggregator/') ? 'AGGREGATOR_PORT' : 'QUERY_API_PORT';
+  const key = portKeys[main];
+  if (key === undefined) throw new Error(`${main}: no port key is known for this program`);
+  return key;
 }
 
 function lastLine(log: string): string {

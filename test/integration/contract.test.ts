@@ -16,7 +16,7 @@ describeBroker('the real broker', async () => {
   return { kafka, [Symbol.asyncDispose]: () => broker[Symbol.asyncDispose]() };
 });
 
-describeStore('the real engine', async () => {
+describeStore('the real ClickHouse', async () => {
   const { clickhouse, ...engine } = await openTemporaryClickHouse();
   await migrate(clickhouse, log);
   const settings = 'SETTINGS output_format_json_quote_64bit_integers=0';

@@ -15,13 +15,16 @@ const maxBufferBytes = 2 * event.length;
 
 it('cuts off a client that does not read, and goes on with those that do', async () => {
   const left: string[] = [];
-  const subscribers = createSubscribers({ maxBufferBytes, onLeave: why => left.push(why) });
+  const subscribers = createSubscribers({
+    ...{ maxClients: 10, maxBufferBytes, maxBehindMs: 600_000, now: Date.now, farewell: Buffer.from('bye') },
+    onLeave: why => left.push(why),
+  });
   const http = await createHttp({
     ...{ title: 'test', description: '', log: pino({ level: 'silent' }), bodyLimitBytes: 1_024 },
     ...{ config: loadConfig(ProcessConfig, {}), servesPages: false, readiness: {} },
   });
   http.get('/live', { exposeHeadRoute: false }, (_request, reply) =>
-    reply.send(subscribers.add([Buffer.from('first')])),
+    reply.send(subscribers.add('a', [Buffer.from('first')])),
   );
   const url = new URL(await listen(http, '127.0.0.1', 0));
 

@@ -1,4 +1,4 @@
-/** A thousand listeners of one process, over real sockets, on what the real engine says. */
+/** A thousand listeners of one process, over real sockets, on what a real ClickHouse says. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { pino } from 'pino';

@@ -17,6 +17,7 @@ const services = () => ({
   aggregator: pipeline.aggregator,
   sink: pipeline.sink,
   'query-api': pipeline.queryApi,
+  jobs: pipeline.jobs,
 });
 
 beforeAll(async () => {
@@ -136,7 +137,7 @@ describe('metrics', () => {
 });
 
 describe('log lines', () => {
-  it.each(['ingest', 'aggregator', 'sink', 'query-api'] as const)(
+  it.each(['ingest', 'aggregator', 'sink', 'query-api', 'jobs'] as const)(
     'of %s are JSON with level, time, service and message',
     name => {
       const lines = services()[name].logs().trim().split('\n');

@@ -194,9 +194,9 @@ describe('pipeline', () => {
       const found = [...text.matchAll(/^adclicks_(lag_records|sink_lag_records)\{(.*)\} (.*)$/gm)];
       return found.length > 0 && found.every(([, , , value]) => value === '0') && found;
     });
-    const topics = lags.map(([, name, labels]) => /topic="(\w+)"/.exec(labels ?? '')?.[1] ?? name);
-    const each = ['aggregates', 'clicks', 'lag_records', 'quarantine'];
-    expect(topics.sort()).toEqual(each.flatMap(topic => [topic, topic, topic, topic]));
+    const topics = lags.map(([, name, labels]) => /topic="([\w-]+)"/.exec(labels ?? '')?.[1] ?? name);
+    const each = ['aggregates', 'clicks', 'lag_records', 'quarantine'].flatMap(topic => [topic, topic, topic, topic]);
+    expect(topics.sort()).toEqual([...each, 'job-results'].sort());
   });
 
   it('turns a minute final without further clicks, counts late clicks until then, and none after', async () => {

@@ -1,10 +1,10 @@
 /** Two ClickHouse nodes that are two shards: each gets its partitions of the log, and nobody tells half as all. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
+import { exitCodes } from '../../infra/exit-codes.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createLog } from '../../infra/log.ts';
-import { exitCodes } from '../../infra/process.ts';
 import { names } from '../../infra/topics.ts';
 import { startTestBroker } from '../support/broker.ts';
 import { type ClickHouseNode, nodeAccess, startClickHouseNode } from '../support/clickhouse-node.ts';

@@ -35,6 +35,48 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: 'collects-under-load',
+    bug: 'everything is collected while clicks come in: each time they wait for tens of milliseconds',
+    file: 'infra/idle-memory.ts',
+    unit: 'test/unit/infra/idle-memory.test.ts',
+    edits: [['utilization < idleUtilization ? idleFor + 1 : 0', 'utilization < 1 ? idleFor + 1 : 0']],
+  },
+  {
+    name: 'collects-a-large-heap',
+    bug: 'a large heap is looked through at rest: the first click after a pause waits for a second',
+    file: 'infra/idle-memory.ts',
+    unit: 'test/unit/infra/idle-memory.test.ts',
+    edits: [['&& heapUsedMb <= largestHeapMb ', '']],
+  },
+  {
+    name: 'idle-fetch-waits-for-bytes',
+    bug: 'at rest a fetch waits for a second also when a click has come in, as it is less than the bytes under load',
+    file: 'infra/kafka/idle-fetches.ts',
+    unit: 'test/unit/infra/kafka/idle-fetches.test.ts',
+    edits: [['minBytes: 1, ', 'minBytes: asked.minBytes, ']],
+  },
+  {
+    name: 'throttled-request-forgotten',
+    bug: 'nobody looks after a request that waits until the broker throttles no more: it waits for ever',
+    file: 'infra/kafka/quiet-connections.ts',
+    unit: 'test/unit/infra/kafka/quiet-connections.test.ts',
+    edits: [['this.pending.length === 0 ||', 'this.pending.length >= 0 ||']],
+  },
+  {
+    name: 'idle-connection-awake',
+    bug: 'a connection looks after waiting requests though none waits, as kafkajs does: each process is woken 750 times a second at rest',
+    file: 'infra/kafka/quiet-connections.ts',
+    unit: 'test/unit/infra/kafka/quiet-connections.test.ts',
+    edits: [['if (this.pending.length === 0 || this.throttleCheckTimeoutId', 'if (this.throttleCheckTimeoutId']],
+  },
+  {
+    name: 'overdue-after-first-connection',
+    bug: 'the timer for overdue answers ends with the first connection that closes: the others wait for ever',
+    file: 'infra/kafka/quiet-connections.ts',
+    unit: 'test/unit/infra/kafka/quiet-connections.test.ts',
+    edits: [['  if (watched.size > 0) return;\n', '']],
+  },
+  {
     name: 'fetch-before-fence',
     bug: 'the committed offset is read before the former owner is fenced, whose commit may still arrive',
     file: 'aggregator/task.ts',
@@ -63,12 +105,12 @@ export const mutations: readonly Mutation[] = [
     file: 'infra/kafka/transactional-producer.ts',
     edits: [
       [
-        'producerOf(requests, { transactionalId, ...identity })',
-        'producerOf(requests, { transactionalId, ...identity }, kafka)',
+        'producerOf(requests, { transactionalId, ...identity }, limits.patienceMs)',
+        'producerOf(requests, { transactionalId, ...identity }, limits.patienceMs, kafka)',
       ],
       [
-        'identity: TransactionalIdentity): TransactionalProducer {',
-        'identity: TransactionalIdentity, kafka: KafkaClient): TransactionalProducer {',
+        'patienceMs: number,\n): TransactionalProducer {',
+        'patienceMs: number,\n  kafka: KafkaClient,\n): TransactionalProducer {',
       ],
       ['failed ??= error;', 'return await (await openTransactionalProducer(kafka, transactionalId)).commit(content);'],
     ],
@@ -724,7 +766,10 @@ export const mutations: readonly Mutation[] = [
     bug: 'rows that the store refuses are tried again and again, with those of other partitions, without a word',
     file: 'aggregator/sink/sink.ts',
     edits: [
-      ['onRefused: batch => insertWhole(clickhouse, batch),', 'onRefused: (_batch, error) => Promise.reject(error),'],
+      [
+        'onRefused: batch => insertWhole(clickhouse, batch, aggregateRows),',
+        'onRefused: (_batch, error) => Promise.reject(error),',
+      ],
     ],
     unit: 'test/simulation/unknown-format.test.ts',
   },
@@ -842,34 +887,137 @@ export const mutations: readonly Mutation[] = [
         'let readUntil = new Map<number, number>();',
       ],
       [
-        'const restater = createRestater({ clickhouse, job: asked.id, reason: reasonOf(asked), readUntil, now });',
-        'let restater = createRestater({ clickhouse, job: asked.id, reason: reasonOf(asked), readUntil, now });',
+        'const restater = createRestater({ job: asked.id, reason: reasonOf(asked), readUntil, now });',
+        'let restater = createRestater({ job: asked.id, reason: reasonOf(asked), readUntil, now });',
       ],
       [
-        'await recordDiff(clickhouse, changes, { job: job.id, at: now() });',
-        'readUntil = new Map(await deps.rawPositions()); restater = createRestater({ clickhouse, job: asked.id, reason: reasonOf(asked), readUntil, now });',
+        'for (const change of changes) found.push(change);',
+        'readUntil = new Map(await deps.rawPositions()); restater = createRestater({ job: asked.id, reason: reasonOf(asked), readUntil, now }); found.push(...changes);',
       ],
     ],
     integration: 'test/integration/clickhouse/late-clicks.test.ts',
   },
   {
     name: 'visible-before-it-is-told',
-    bug: 'a minute is made visible before all of its changes are written: a reader sees some of them',
-    file: 'query-api/jobs/apply-changes.ts',
+    bug: 'a minute is made visible before all of its changes are inserted: a reader sees some of them',
+    file: 'aggregator/job-records.ts',
     edits: [
-      ["      await insertRows(clickhouse, 'restatement', rows);\n", ''],
+      ["  { kind: 'restatement', table: 'restatement' },\n", ''],
       [
-        'settled: n === 0 ? 1 : 0 });\n      }',
-        "settled: n === 0 ? 1 : 0 });\n      }\n      await insertRows(clickhouse, 'recounted_minute', staged);\n      await insertRows(clickhouse, 'restatement', rows);",
+        "  { kind: 'recounted-minute', table: 'recounted_minute' },\n",
+        "  { kind: 'recounted-minute', table: 'recounted_minute' },\n  { kind: 'restatement', table: 'restatement' },\n",
       ],
     ],
-    unit: 'test/unit/query-api/apply-changes.test.ts',
+    unit: 'test/simulation/restated-at-once.test.ts',
+  },
+  {
+    name: 'settled-before-it-is-copied',
+    bug: 'a minute is called settled before its counts are inserted: a reader takes the old ones',
+    file: 'aggregator/job-records.ts',
+    edits: [
+      ["  { kind: 'settled-minute', table: 'recounted_minute' },\n", ''],
+      [
+        "  { kind: 'ad-minute', table: 'ad_minute' },\n",
+        "  { kind: 'settled-minute', table: 'recounted_minute' },\n  { kind: 'ad-minute', table: 'ad_minute' },\n",
+      ],
+    ],
+    unit: 'test/simulation/restated-at-once.test.ts',
+  },
+  {
+    name: 'job-before-its-results',
+    bug: "the sink inserts a job's row first: whoever sees it does not see what the job has said",
+    file: 'aggregator/job-records.ts',
+    edits: [
+      ["  { kind: 'job', table: 'replay_job' },\n", ''],
+      [
+        "  { kind: 'diff', table: 'replay_diff' },\n",
+        "  { kind: 'job', table: 'replay_job' },\n  { kind: 'diff', table: 'replay_diff' },\n",
+      ],
+    ],
+    unit: 'test/simulation/restated-at-once.test.ts',
+  },
+  {
+    name: 'term-before-former-results',
+    bug: 'the sink inserts the row of a term first: a new runner reads before it sees what the one before has committed',
+    file: 'aggregator/job-records.ts',
+    edits: [
+      ["  { kind: 'job-runner', table: 'job_runner' },\n", ''],
+      [
+        "  { kind: 'diff', table: 'replay_diff' },\n",
+        "  { kind: 'job-runner', table: 'job_runner' },\n  { kind: 'diff', table: 'replay_diff' },\n",
+      ],
+    ],
+    unit: 'test/simulation/restated-at-once.test.ts',
+  },
+  {
+    name: 'results-before-their-commit',
+    bug: 'the sink reads what jobs say before it is committed: what a fenced runner has left behind becomes visible',
+    file: 'aggregator/sink/sink.ts',
+    edits: [
+      [
+        "'write-offs'] as const).map(names.topic),\n    isolation: 'read_committed',",
+        "'write-offs'] as const).map(names.topic),\n    isolation: 'read_uncommitted',",
+      ],
+    ],
+    integration: 'test/integration/job-log.test.ts',
+  },
+  {
+    name: 'job-told-before-its-results',
+    bug: 'a job is said to be as far, or done, in a transaction before that of what it has found',
+    file: 'query-api/jobs/job-writer.ts',
+    edits: [
+      [
+        "await log.write([...said, { kind: 'job', rows: [jobRowOf(job)] }]);",
+        "await log.write([{ kind: 'job', rows: [jobRowOf(job)] }]); await log.write(said);",
+      ],
+    ],
+    unit: 'test/unit/query-api/job-log.test.ts',
+  },
+  {
+    name: 'job-told-before-its-commit',
+    bug: 'a job is taken for saved before its transaction is committed',
+    file: 'query-api/jobs/job-writer.ts',
+    edits: [['await log.write([...said,', 'void log.write([...said,']],
+    unit: 'test/unit/query-api/job-log.test.ts',
+  },
+  {
+    name: 'reads-before-its-own-writes',
+    bug: 'a turn begins before ClickHouse shows what the one before has said: a job that is done runs once more',
+    file: 'query-api/jobs/job-loop.ts',
+    edits: [['await store.caughtUp();\n  const progress', 'const progress']],
+    unit: 'test/unit/query-api/job-loop.test.ts',
+  },
+  {
+    name: 'filters-by-the-clock',
+    bug: 'of two changes of a filter the one with the later clock holds, and compaction keeps the other',
+    file: 'aggregator/sink/result-rows.ts',
+    edits: [['seq: filterSeqAt(offset)', 'seq: JSON.parse(value.toString()).updated_at']],
+    integration: 'test/integration/job-log.test.ts',
+  },
+  {
+    name: 'value-in-the-text',
+    bug: 'a text stands in the SQL, in quotes that it may close',
+    file: 'infra/clickhouse/sql.ts',
+    edits: [
+      [
+        "return new Sql(['', ''], [value]);",
+        `return typeof value === 'string' ? new Sql(["'" + value + "'"], []) : new Sql(['', ''], [value]);`,
+      ],
+    ],
+    unit: 'test/unit/infra/sql.test.ts',
+  },
+  {
+    name: 'list-in-one-parameter',
+    bug: 'a long list of ads is sent in one parameter, which a server refuses',
+    file: 'infra/clickhouse/sql.ts',
+    edits: [['if (bytes + more > mostBytes)', 'if (parts.length === 0)']],
+    unit: 'test/unit/infra/sql.test.ts',
   },
   {
     name: 'told-is-visible',
     bug: 'changes that are told are taken for visible: a number is called restated before it is',
     file: 'query-api/stated-rows.ts',
-    edits: [['return `(empty(restatement.rows) OR', 'return `(1 OR']],
+    edits: [['return sql`(empty(restatement.rows) OR', 'return sql`(1 OR']],
     integration: 'test/integration/clickhouse/restated-at-once.test.ts',
   },
   {
@@ -893,10 +1041,10 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'never-settled',
-    bug: 'a process begins a job without settling what another left: it states the same change a second time',
-    file: 'query-api/jobs/apply-changes.ts',
-    edits: [['if (minutes.length === 0) return;', 'if (span === always || minutes.length === 0) return;']],
-    unit: 'test/simulation/restated-at-once.test.ts',
+    bug: 'a runner begins without settling what a release before has left: it states the same change a second time',
+    file: 'query-api/jobs/former-rows.ts',
+    edits: [['if (minutes.length === 0) return;', 'if (minutes.length >= 0) return;']],
+    integration: 'test/integration/clickhouse/restated-at-once.test.ts',
   },
   {
     name: 'restated-while-read',
@@ -1382,8 +1530,79 @@ export const mutations: readonly Mutation[] = [
     name: 'waits-for-a-node-that-hangs',
     bug: 'a request waits for a node that hangs, for as long as that takes',
     file: 'query-api/replicas/replicas.ts',
-    edits: [['await Promise.race([chosen.run(node, work), gone])', 'await Promise.race([chosen.run(node, work)])']],
+    edits: [['askedBy(untilGone(gone.signal), ', 'askedBy(untilGone(new AbortController().signal), ']],
     unit: 'test/unit/query-api/replicas/replicas.test.ts',
+  },
+  {
+    name: 'given-up-turn-goes-on',
+    bug: 'work whose node has gone is given up, but goes on beside the next attempt: a job restates a click twice',
+    file: 'query-api/replicas/replicas.ts',
+    edits: [
+      [
+        'return await askedBy(untilGone(gone.signal), () => chosen.run(node, work));',
+        `return await askedBy(untilGone(gone.signal), () => {
+          const { promise, reject } = Promise.withResolvers<never>();
+          gone.signal.addEventListener('abort', () => reject(gone.signal.reason));
+          return Promise.race([chosen.run(node, work), promise]);
+        });`,
+      ],
+    ],
+    unit: 'test/unit/query-api/replicas/replicas.test.ts',
+  },
+  {
+    name: 'seen-on-another-node',
+    bug: 'what one node has shown to who runs the jobs is taken for seen on the next: a job reads what was there before its own writes',
+    file: 'query-api/replicas/turns.ts',
+    edits: [['if (node !== seenOn) {', 'if (seenOn === undefined) {']],
+    unit: 'test/unit/query-api/replicas/turns.test.ts',
+  },
+  {
+    name: 'seals-not-waited-for',
+    bug: 'who goes over to another node waits for job results there, and for nothing else that was said',
+    file: 'query-api/replicas/turns.ts',
+    edits: [
+      ['saidTopics.some(said => said === topicName)', "topicName === 'job-results'"],
+      ['own.length < saidTopics.length', 'own.length < 1'],
+    ],
+    unit: 'test/unit/query-api/replicas/turns.test.ts',
+  },
+  {
+    name: 'restated-counts-of-all-shards',
+    bug: 'a node takes the restated counts of all shards: summed over shards they count more than once',
+    file: 'aggregator/sink/result-rows.ts',
+    edits: [["kind === 'ad-minute' && !holds(", "kind === 'ad-minute' && Number.isNaN("]],
+    unit: 'test/unit/aggregator/result-rows.test.ts',
+  },
+  {
+    name: 'unserved-asked-of-another-node',
+    bug: 'a read that has had no place, or was given up, counts as its node’s failure: the others get all that one has refused',
+    file: 'query-api/replicas/replicas.ts',
+    edits: [['error instanceof Unserved || error.cause === undefined', 'false']],
+    unit: 'test/unit/query-api/replicas/replicas.test.ts',
+  },
+  {
+    name: 'kinds-forgotten-between-nodes',
+    bug: 'where there are several nodes, raw reads take the places of counts',
+    file: 'query-api/replicas/replicas.ts',
+    edits: [
+      [
+        'whileAsked(current().clickhouse.query(sql, params, options))',
+        'whileAsked(current().clickhouse.query(sql, params))',
+      ],
+    ],
+    unit: 'test/unit/query-api/replicas/replicas.test.ts',
+  },
+  {
+    name: 'difference-forgotten-with-its-finder',
+    bug: 'a runner of jobs that succeeds another says that replicas are equal until it has come around again',
+    file: 'query-api/replicas/check-loop.ts',
+    edits: [
+      [
+        'if (!isBegun) for (const place of await foundBefore()) found.set(keyOf(place), place);',
+        'if (!isBegun) await foundBefore();',
+      ],
+    ],
+    unit: 'test/unit/query-api/replicas/check-loop.test.ts',
   },
   {
     name: 'foreign-partition-inserted',
@@ -1408,6 +1627,138 @@ export const mutations: readonly Mutation[] = [
       ['sum(cityHash64(*))', "sum(cityHash64(* EXCEPT('^user_id$')))"],
     ],
     integration: 'test/integration/clickhouse/replica-check.test.ts',
+  },
+  {
+    name: 'abandoned-read-goes-on',
+    bug: 'a read is neither cut off nor ended in the server when its client goes',
+    file: 'infra/clickhouse/reads.ts',
+    edits: [
+      ['...(signal && { abort_signal: signal }),', ''],
+      ['void end(control, sent.query_id).finally(giveBack);', 'giveBack();'],
+    ],
+    integration: 'test/integration/clickhouse/reads-that-end.test.ts',
+  },
+  {
+    name: 'place-free-before-the-server',
+    bug: 'the place of an abandoned read is free before the server has ended it: who asks and goes starts as many as he likes',
+    file: 'infra/clickhouse/reads.ts',
+    edits: [
+      ['if (isRunning) void end(control, sent.query_id).finally(giveBack);\n        else giveBack();', 'giveBack();'],
+      ['...whoGoesEndsIt,', ''],
+    ],
+    integration: 'test/integration/clickhouse/reads-that-end.test.ts',
+  },
+  {
+    name: 'raw-in-the-places-of-counts',
+    bug: 'raw reads take the places of counts',
+    file: 'infra/clickhouse/reads.ts',
+    edits: [['await places[kind].take(asker)', "await places[kind === 'raw' ? 'counts' : kind].take(asker)"]],
+    integration: 'test/integration/clickhouse/reads-that-end.test.ts',
+  },
+  {
+    name: 'shared-answer-ends-with-the-first',
+    bug: 'what several clients wait for is given up when the first of them goes',
+    file: 'infra/asking.ts',
+    edits: [['if (waiting === 0) end.abort', 'if (waiting >= 0) end.abort']],
+    unit: 'test/unit/infra/asking.test.ts',
+  },
+  {
+    name: 'live-ends-with-the-first',
+    bug: 'who listens first is who all events are read for: when he goes, the others get none',
+    file: 'query-api/live/live-feed.ts',
+    edits: [['running ??= forNobody(run)', 'running ??= run()']],
+    unit: 'test/unit/query-api/live/live-feed.test.ts',
+  },
+  {
+    name: 'line-without-turns',
+    bug: 'who waits for a place waits behind all that another client has asked for',
+    file: 'infra/clickhouse/places.ts',
+    edits: [['lines.delete(client);\n      lines.set(client, line);', '']],
+    unit: 'test/unit/infra/places.test.ts',
+  },
+  {
+    name: 'listeners-keep-their-places',
+    bug: 'clients that came first keep everybody else from listening',
+    file: 'query-api/live/subscribers.ts',
+    edits: [['subscribers.size >= maxClients && !makeRoomFor(client)', 'subscribers.size >= maxClients']],
+    unit: 'test/unit/query-api/live/subscribers.test.ts',
+  },
+  {
+    name: 'trickled-exports-keep-their-places',
+    bug: 'exports that are hardly taken keep everybody else from exporting',
+    file: 'query-api/exports/export-slots.ts',
+    edits: [['>= limit && !makeRoom()', '>= limit']],
+    unit: 'test/unit/query-api/exports/export-slots.test.ts',
+  },
+  {
+    name: 'export-goes-on-untaken',
+    bug: 'an export that nobody takes is read, and has its place, until its time is over',
+    file: 'query-api/exports/export-slots.ts',
+    edits: [["if (one.pace.isSlowOver(patienceSeconds)) cut(one, 'slow');", '']],
+    unit: 'test/unit/query-api/exports/export-slots.test.ts',
+  },
+  {
+    name: 'lease-without-fence',
+    bug: 'job runners have a transactional id each: one that was paused goes on writing beside its successor',
+    file: 'query-api/jobs/job-log.ts',
+    edits: [
+      [
+        'await openTransactionalProducer(kafka, names.jobRunner, limits)',
+        'await openTransactionalProducer(kafka, names.jobRunner + Math.random(), limits)',
+      ],
+    ],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'job-runner-reads-before-it-fences',
+    bug: 'a term reads before it has fenced the runner before it, whose commit may still come: a click is restated twice',
+    file: 'query-api/jobs/term.ts',
+    edits: [
+      [
+        'const log = opening.use(await deps.openLog());\n  const row = await announceTerm(log, deps, over);',
+        `const row = { since: deps.now(), instance: randomUUID(), host: deps.host, seen_at: deps.now() };
+  const fence = async () => {
+    const opened = await deps.openLog();
+    await opened.write([{ kind: 'job-runner', rows: [row] }]);
+    return opened;
+  };
+  let fenced: Promise<OpenedJobLog> | undefined;
+  const log = opening.use({
+    write: async (entries: readonly JobEntry[]) => (await (fenced ??= fence())).write(entries),
+    [Symbol.asyncDispose]: async () => (await fenced)?.[Symbol.asyncDispose](),
+  });`,
+      ],
+    ],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'term-reads-before-it-is-shown',
+    bug: 'a term begins once it is announced, before ClickHouse shows what runners before have committed',
+    file: 'query-api/jobs/term.ts',
+    edits: [
+      ['return (latest?.since ?? 0) >= row.since;', 'return true;'],
+      ['if (latest?.instance === row.instance) return row;', 'return row;'],
+    ],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'job-done-before-its-results-are-committed',
+    bug: 'what a job says is written in transactions of its own, its end first: a kill in between leaves clicks uncounted',
+    file: 'query-api/jobs/job-log.ts',
+    edits: [
+      [
+        'before.then(() => producer.commit({ sends }));',
+        'before.then(async () => { for (const entry of [...entries].reverse()) await producer.commit({ sends: transactionSends([entry], names) }); });',
+      ],
+    ],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'fenced-and-in-office',
+    bug: 'a job runner whose write was refused goes on as if it had the office, and begins no other term',
+    file: 'query-api/jobs/term.ts',
+    edits: [['      failed.abort(error);\n', '']],
+    unit: 'test/simulation/job-lease.test.ts',
   },
 ];
 

@@ -1,5 +1,5 @@
 /**
- * Both services on a real broker and a real engine, asked whatever their documents allow, and much that they do not:
+ * Both services on a real broker and a real ClickHouse, asked whatever their documents allow, and much that they do not:
  *
  *     npm run schemathesis -- [--examples 1000] [--seed 1] [--only query-api|ingest]
  *

@@ -1,5 +1,5 @@
 /**
- * What the fakes and the real broker and engine must have in common: run against both, so that the fakes cannot lie.
+ * What the fakes and the real broker and ClickHouse must have in common: run against both, so that the fakes cannot lie.
  * Everything goes through the adapters in `infra/`, as in the processes.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -67,6 +67,22 @@ export function describeBroker(title: string, open: () => Promise<BrokerUnderTes
       await writer.commit(contentOf(names, 9, 'c'));
       await becomes(commit, { offset: 9, metadata: 'metadata of 9' });
       await becomes(async () => (await read('read_committed')).values, ['a', 'b', 'c']);
+    });
+
+    it('commits records of several sends without an offset as well, in their order, and fences who came before', async () => {
+      const { kafka, names, commit, read, id } = await setUp();
+      await using former = await openTransactionalProducer(kafka, id);
+      const said = (...values: string[]) => {
+        const send = (value: string) => contentOf(names, 0, value).sends;
+        return { sends: values.flatMap(send) };
+      };
+      await former.commit(said('a', 'b', 'c'));
+      await becomes(async () => (await read('read_committed')).values, ['a', 'b', 'c']);
+      await using writer = await openTransactionalProducer(kafka, id, { timeoutMs: 60_000, patienceMs: 50_000 });
+      await expect(former.commit(said('zombie'))).rejects.toBeInstanceOf(Fenced);
+      await writer.commit(said('d'));
+      await becomes(async () => (await read('read_committed')).values, ['a', 'b', 'c', 'd']);
+      expect(await commit()).toBeUndefined();
     });
 
     it('hides what is aborted from readers of committed records, and lets them pass over it', async () => {

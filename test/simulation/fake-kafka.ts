@@ -28,7 +28,8 @@ export type Operation =
   | 'join'
   | 'heartbeat'
   | 'leave'
-  | 'insert';
+  | 'insert'
+  | 'query';
 
 /** What lies between a process and the broker or the store. */
 export interface Network {

@@ -115,7 +115,7 @@ function parse(table: string, line: string): Row {
   const isRefused = typeof row['ad_id'] !== 'string' || row['ad_id'] === refusedAd;
   if (table === 'click_raw' && isRefused) throw new RefusedRows('a value of the wrong type');
   if (table === 'ad_minute' && Array.isArray(parsed) && parsed.length !== 8) throw new RefusedRows('not its columns');
-  // The engine takes a 64-bit integer as text too.
+  // ClickHouse takes a 64-bit integer as text too.
   return typeof row['version'] === 'string' ? { ...row, version: Number(row['version']) } : row;
 }
 

@@ -14,14 +14,15 @@ import type { Logger } from '../../infra/log.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { ackHeader } from '../../ingest/ack-chain.ts';
 import { Checkers, type Violation } from './checkers.ts';
-import { BrokerError, FakeBroker } from './fake-broker.ts';
-import { fakeKafka, type Network, type Operation } from './fake-kafka.ts';
+import { FakeBroker } from './fake-broker.ts';
+import { fakeKafka, type Network } from './fake-kafka.ts';
 import { FakeStore, fakeClickHouse } from './fake-store.ts';
+import { Process } from './process.ts';
 import { replayProblem } from './replay-check.ts';
 import { Routing } from './routing.ts';
 import type { SeededRandom } from './seeded-random.ts';
 import { Traffic } from './traffic.ts';
-import { Life, VirtualTime } from './virtual-time.ts';
+import { VirtualTime } from './virtual-time.ts';
 import { Weather } from './weather.ts';
 import { Writers } from './writers.ts';
 
@@ -100,9 +101,19 @@ export class World {
     this.writers = new Writers(random, start);
     this.traffic = new Traffic({ ...this.settings, ads: random.between(1, 12) }, random);
     this.processes = [
-      ...Array.from({ length: aggregators }, (_, i) => new Process(this, `aggregator-${i}`, openAggregator)),
-      ...Array.from({ length: sinks }, (_, i) => new Process(this, `sink-${i}`, openSinks)),
+      ...Array.from({ length: aggregators }, (_, i) => this.#process(`aggregator-${i}`, openAggregator)),
+      ...Array.from({ length: sinks }, (_, i) => this.#process(`sink-${i}`, openSinks)),
     ];
+  }
+
+  #process(name: string, open: Open): Process {
+    const surroundings = {
+      ...{ time: this.time, random: this.random, weather: this.weather },
+      delay: () => this.delay(),
+      // The watchdog is for what nobody has thought of: known are a call without an answer, a slow machine.
+      onStall: (why: string) => this.checkers.fail('nothing stalls', why),
+    };
+    return new Process(surroundings, name, (...given) => open(this, ...given));
   }
 
   /** Storm, then calm. */
@@ -438,170 +449,6 @@ function settingsOf(random: SeededRandom) {
 
 type Open = (world: World, network: Network, onCrash: (error: Error) => void, log: Logger) => Promise<AsyncDisposable>;
 
-/** A process and its supervisor, which starts it again whenever it ends. */
-class Process {
-  readonly name: string;
-  state: 'up' | 'down' | 'stopping' = 'down';
-  readonly #world: World;
-  readonly #open: Open;
-  #life: Life | undefined;
-  #opened: AsyncDisposable | undefined;
-  #starts = 0;
-  /** Until then standing still has a known reason. */
-  #excusedUntil = 0;
-  /** Some machines are slow. */
-  #slowness = 1;
-
-  constructor(world: World, name: string, open: Open) {
-    this.#world = world;
-    this.name = name;
-    this.#open = open;
-  }
-
-  start(): void {
-    const life = new Life(`${this.name}.${++this.#starts}`);
-    this.#life = life;
-    this.#opened = undefined;
-    this.#slowness = !this.#world.weather.isCalm && this.#world.random.chance(0.1) ? 20 : 1;
-    this.#excusedUntil = this.#slowness === 1 ? 0 : Number.POSITIVE_INFINITY;
-    this.state = 'up';
-    const { time } = this.#world;
-    const end = (error: unknown) => {
-      if (life !== this.#life || !life.alive) return;
-      time.note(`${life.name} ends: ${error}`);
-      // The watchdog is for what nobody has thought of: known are a call without an answer, a slow machine.
-      if (String(error).includes('stalled') && time.now > this.#excusedUntil) {
-        this.#world.checkers.fail('nothing stalls', `${error}`);
-      }
-      this.crash();
-    };
-    time.after(0, life, 'starts', () => {
-      this.#open(this.#world, this.#networkOf(life), end, logOf(time, life)).then(opened => {
-        this.#opened = opened;
-      }, end);
-    });
-  }
-
-  /** kill -9 */
-  crash(): void {
-    if (this.#life) this.#world.time.kill(this.#life);
-    this.#restartLater();
-  }
-
-  /** SIGSTOP, and SIGCONT some time later: perhaps after its session has ended. */
-  pause(): void {
-    const life = this.#life;
-    const { time, random } = this.#world;
-    if (life === undefined || life.paused || !life.alive) return;
-    time.pause(life);
-    time.after(random.between(200, random.pick([2_000, 15_000, 28_000, 45_000])), undefined, 'resume', () =>
-      time.resume(life),
-    );
-  }
-
-  /** SIGTERM */
-  stop(): void {
-    const { time } = this.#world;
-    const [life, opened] = [this.#life, this.#opened];
-    if (opened === undefined || life === undefined || this.state !== 'up') return;
-    this.state = 'stopping';
-    const ended = () => {
-      if (life !== this.#life || !life.alive) return;
-      time.kill(life);
-      this.#restartLater();
-    };
-    time.after(0, life, 'SIGTERM', () => void opened[Symbol.asyncDispose]().then(ended, ended));
-    time.after(10 * second, undefined, 'SIGKILL', ended);
-  }
-
-  heal(): void {
-    this.#slowness = 1;
-    if (this.#life?.paused) this.#world.time.resume(this.#life);
-  }
-
-  #restartLater(): void {
-    if (this.state === 'down') return;
-    this.state = 'down';
-    const { time, random } = this.#world;
-    time.after(random.between(100, 8 * second), undefined, `${this.name} is started again`, () => this.start());
-  }
-
-  #networkOf(life: Life): Network {
-    const world = this.#world;
-    const { time, random } = world;
-    return {
-      call: (operation, effect) => this.#call(life, operation, effect),
-      bind: callback => () => void time.after(0, life, 'woken', callback),
-      chance: probability => random.chance(probability),
-      fetchSize: () => random.pick([1, 5, 50, 500]),
-      longPollMs: 4 * second,
-    };
-  }
-
-  #call<T>(life: Life, operation: Operation, effect: () => T): Promise<T> {
-    const { time, random, weather } = this.#world;
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const delay = () => this.#slowness * this.#world.delay();
-    const fate = life.alive ? weather.fateOf(operation) : undefined;
-    const giveUp = random.between(second, 4 * second);
-    const arrive = (after: number, answer: (work: () => void) => void) => {
-      time.after(after, undefined, `${operation} of ${life.name}`, () => {
-        const done = attempt(effect);
-        if ('error' in done && done.error instanceof BrokerError) weather.hit(`broker says ${done.error.type}`);
-        answer(() => ('error' in done ? reject(done.error) : resolve(done.value)));
-      });
-    };
-    const answered = (work: () => void) => void time.after(delay(), life, `${operation} answered`, work);
-    const timeOut = () =>
-      time.after(giveUp, life, `${operation} timed out`, () => reject(new BrokerError('REQUEST_TIMED_OUT')));
-    if (fate === 'lost' || fate === 'unanswered' || fate === 'late') this.#excusedUntil = time.now + 2 * 60 * second;
-    switch (fate) {
-      case undefined:
-        arrive(delay(), answered);
-        break;
-      case 'refused':
-        time.after(delay(), life, `${operation} refused`, () => reject(new Error('connect ECONNREFUSED')));
-        break;
-      case 'lost':
-        timeOut();
-        break;
-      case 'unanswered':
-        arrive(delay(), () => {});
-        timeOut();
-        break;
-      case 'late':
-        arrive(giveUp + random.between(0, random.pick([500, 5_000, 40_000])), () => {});
-        timeOut();
-        break;
-      case 'crash before':
-        this.crash();
-        break;
-      case 'crash after':
-        arrive(delay(), () => this.#life === life && life.alive && this.crash());
-        break;
-      case 'pause before':
-        this.pause();
-        time.after(0, life, 'sends', () => arrive(delay(), answered));
-        break;
-      case 'pause after':
-        arrive(delay(), work => {
-          if (this.#life === life) this.pause();
-          answered(work);
-        });
-        break;
-    }
-    return promise;
-  }
-}
-
-function attempt<T>(effect: () => T): { readonly value: T } | { readonly error: unknown } {
-  try {
-    return { value: effect() };
-  } catch (error) {
-    return { error };
-  }
-}
-
 const openAggregator: Open = (world, network, onCrash, log) => {
   const { settings, broker, random } = world;
   const follower = world.routing.follower();
@@ -642,17 +489,6 @@ const openSinks: Open = async (world, network, onCrash, log) => {
     onCrash,
   });
 };
-
-/** Into the trace, where there is one. */
-function logOf(time: VirtualTime, life: Life): Logger {
-  const line = (fields: object, message: string) => {
-    if (time.trace) time.trace(`${' '.repeat(9)} ${life.name} says ${message} ${JSON.stringify(fields)}`);
-  };
-  // At level debug records pass through more hands (aggregator/record-traces.ts), which must let each of them through.
-  const isLevelEnabled = () => true;
-  const log = { debug: line, info: line, warn: line, error: line, isLevelEnabled, child: () => log };
-  return log as unknown as Logger;
-}
 
 export async function simulate(seed: number, trace?: (line: string) => void): Promise<Outcome> {
   const world = new World(seed, { seed });

@@ -5,6 +5,7 @@ import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../../infra/config
 import { EmbeddedConfig } from '../../infra/embedded/config.ts';
 import { IngestConfig } from '../../ingest/config.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
+import { JobsConfig } from '../../query-api/jobs/config.ts';
 
 const groups: readonly (readonly [string, TObject])[] = [
   ['every process', ProcessConfig],
@@ -15,6 +16,7 @@ const groups: readonly (readonly [string, TObject])[] = [
   ['aggregator', AggregatorConfig],
   ['sink', SinkConfig],
   ['query API', QueryApiConfig],
+  ['job runner', JobsConfig],
 ];
 
 /** One row per variable, under the first group that has it. */

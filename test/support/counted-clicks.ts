@@ -1,4 +1,4 @@
-/** The query API over a real engine that holds clicks, raw and counted, as sinks would have left them at a fixed time. */
+/** The query API over a real ClickHouse that holds clicks, raw and counted, as sinks would have left them at a fixed time. */
 import type { LightMyRequestResponse } from 'fastify';
 import { pino } from 'pino';
 import type { AdMinuteRow } from '../../aggregator/ad-minute.ts';
@@ -10,6 +10,7 @@ import type { HotAdRule } from '../../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
 import type { SinkPosition } from '../../query-api/counted-log.ts';
+import { logInto } from './log-into.ts';
 import { openTemporaryClickHouse } from './temporary-clickhouse.ts';
 
 export type CountedClicks = Awaited<ReturnType<typeof openCountedClicks>>;
@@ -31,6 +32,7 @@ export async function openCountedClicks(
     sinkPositions: async () => [...sinkPositions()],
   };
   const config = loadConfig(QueryApiConfig, env);
+  const { requests } = logInto(engine.clickhouse);
   const appAt = (time: number): Promise<Http> =>
     buildQueryApi({
       config,
@@ -38,6 +40,7 @@ export async function openCountedClicks(
       log,
       now: () => time,
       pipeline,
+      requests,
       routing: async () => ({ rules: rules(), partitionRules: [] }),
     });
   const http = await appAt(now);

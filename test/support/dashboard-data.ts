@@ -2,9 +2,9 @@
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { type Click, formatLine, partitionOf } from '../../ingest/click.ts';
 import { newJob } from '../../query-api/jobs/job.ts';
-import { createJobStore } from '../../query-api/jobs/job-store.ts';
 import { SeededRandom } from '../simulation/seeded-random.ts';
 import { click } from './clicks.ts';
+import { jobsIn } from './log-into.ts';
 
 export const partitions = 4;
 const minuteMs = 60_000;
@@ -55,7 +55,7 @@ export async function fillDashboard(clickhouse: ClickHouse, now: number): Promis
   const from = minuteOf(now - 30 * minuteMs);
   const recounted = { from, to: from + minuteMs, minutes: [from] };
   const job = newJob({ kind: 'restate', reason: 'late', apply: true, ...recounted }, now - 25 * minuteMs);
-  await createJobStore(clickhouse, { timeoutMs: 9_000 }).save({
+  await jobsIn(clickhouse).save({
     ...job,
     state: 'done',
     position: job.to,

@@ -1,4 +1,4 @@
-/** The whole pipeline for one test file, on a real broker and a real ClickHouse: ingest, aggregator, sink and query API as processes. */
+/** The whole pipeline for one test file, on a real broker and a real ClickHouse: ingest, aggregator, sink, query API and job runner as processes. */
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
@@ -15,13 +15,16 @@ const ownClickHouse: TestClickHouse = { env: {}, pid: 0, [Symbol.asyncDispose]: 
 
 export interface TestPipeline extends AsyncDisposable {
   readonly broker: TestBroker;
+  /** With which its processes were started. */
+  readonly env: Readonly<Record<string, string>>;
   readonly ingest: Service;
   readonly sink: Service;
   readonly queryApi: Service;
   readonly clickHouse: TestClickHouse;
   readonly aggregator: Service;
+  readonly jobs: Service;
   /** Starts one of them again, as the supervisor would. */
-  restart(name: 'ingest' | 'sink' | 'queryApi' | 'aggregator'): Promise<Service>;
+  restart(name: 'ingest' | 'sink' | 'queryApi' | 'aggregator' | 'jobs'): Promise<Service>;
   post(clicks: unknown, headers?: Record<string, string>): Promise<{ status: number; body: Record<string, unknown> }>;
   get<T = Record<string, unknown>>(path: string): Promise<T>;
 }
@@ -50,12 +53,14 @@ export async function startTestPipeline(given: Readonly<Record<string, string>> 
     queryApi: ['query-api/main.ts', 'QUERY_API_PORT'],
     aggregator: ['aggregator/main.ts', 'AGGREGATOR_PORT'],
     ingest: ['ingest/main.ts', 'INGEST_PORT'],
+    jobs: ['query-api/jobs/main.ts', 'JOBS_PORT'],
   } as const;
   const ports = {
     sink: await freePort(),
     queryApi: await freePort(),
     aggregator: await freePort(),
     ingest: await freePort(),
+    jobs: await freePort(),
   };
   const start = async (name: keyof typeof mains) => {
     const [main, portKey] = mains[name];
@@ -66,11 +71,13 @@ export async function startTestPipeline(given: Readonly<Record<string, string>> 
     queryApi: await start('queryApi'),
     aggregator: await start('aggregator'),
     ingest: await start('ingest'),
+    jobs: await start('jobs'),
   };
   await Promise.all(Object.values(services).map(service => service.ready(60_000)));
 
   return {
     broker,
+    env,
     clickHouse: clickhouse,
     get ingest() {
       return services.ingest;
@@ -83,6 +90,9 @@ export async function startTestPipeline(given: Readonly<Record<string, string>> 
     },
     get aggregator() {
       return services.aggregator;
+    },
+    get jobs() {
+      return services.jobs;
     },
     async restart(name) {
       services[name] = await start(name);

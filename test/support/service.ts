@@ -23,6 +23,12 @@ export interface Service extends AsyncDisposable {
   stop(): Promise<number | null>;
 }
 
+/** A test that has run out of time disposes of nothing: what it started ends with it all the same. */
+const alive = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of alive) child.kill('SIGKILL');
+});
+
 /** `main` is a path in the repository, or one of another release, `portKey` the variable that takes its port: that of `env`, or a free one. */
 export async function startService(
   main: string,
@@ -51,9 +57,12 @@ export async function startService(
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    const launched = child;
+    alive.add(launched);
     child.stdout?.on('data', keep);
     child.stderr?.on('data', keep);
     child.once('exit', (code, signal) => {
+      alive.delete(launched);
       const endedItself = signal === stallSignal || (code === 1 && log.includes('stalled: '));
       if (endedItself) launch();
       else ended.resolve(code);

@@ -11,7 +11,6 @@ import { createHttp, listen } from '../../infra/http.ts';
 import { closeHttp, onDrain } from '../../infra/http-drain.ts';
 import { createLog } from '../../infra/log.ts';
 import { aborted, runProcess } from '../../infra/process.ts';
-import { allowStall } from '../../infra/watchdog.ts';
 
 const log = createLog('slow', 'info');
 
@@ -50,9 +49,8 @@ await runProcess(log, async (stop, life) => {
     setTimeout(spin, 10);
     return { done: true };
   });
-  const block = Type.Object({ ms: Type.Integer(), allowedMs: Type.Integer() });
+  const block = Type.Object({ ms: Type.Integer() });
   http.post('/block', { schema: { body: block } }, async ({ body }) => {
-    using _ = allowStall(body.allowedMs);
     // As a call into a native library that takes its time.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, body.ms);
     return { done: true };

@@ -237,7 +237,7 @@ function rowsLine(rows) {
 function rowsState(rows) {
   if (rows?.difference > 0) return ['differs', 'bad', `differ by ${counted(rows.difference, 'line', 'lines')}`];
   if (rows?.checked_at) return ['ok', 'good', 'agree in every partition'];
-  return ['unknown', 'warn', rows === null ? 'not compared by this process' : 'not compared yet'];
+  return ['unknown', 'warn', 'not compared yet'];
 }
 
 const differenceColumns = [

@@ -86,7 +86,8 @@ export async function openClusterStage(options: StageOptions): Promise<ClusterSt
   ];
   const queryApi = withStore ? await victimOf('query-api', 'query-api/main.ts') : undefined;
   const sink = withStore ? await victimOf('sink', 'aggregator/sink-main.ts') : undefined;
-  const victims = [...ingests, ...aggregators, ...[queryApi, sink].filter(victim => victim !== undefined)];
+  const jobs = withStore ? await victimOf('jobs', 'query-api/jobs/main.ts') : undefined;
+  const victims = [...ingests, ...aggregators, ...[queryApi, sink, jobs].filter(victim => victim !== undefined)];
   for (const victim of victims) await victim.ready(90_000);
 
   const topics = [...topicNames.map(names.topic), '__consumer_offsets', '__transaction_state'];

@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { statement } from '../../../infra/clickhouse/sql.ts';
 import type { Click } from '../../../ingest/click.ts';
 import type { HotAdRule } from '../../../ingest/hot-ads/rule.ts';
 import { conditionsOf } from '../../../query-api/filters/filter-definition.ts';
@@ -325,8 +326,8 @@ describe('a network', () => {
         for (const [address, bits] of networks) list.addSubnet(address, bits, address.includes(':') ? 'ipv6' : 'ipv4');
         const filter = conditionsOf({ ips: { in: networks.map(([address, bits]) => `${address}/${bits}`) } });
         const rows = await store.engine.clickhouse.query<{ ip: string; hit: number }>(
-          `SELECT ip, toUInt8(${conditionOf(filter)}) AS hit FROM (SELECT arrayJoin({ips:Array(String)}) AS ip)`,
-          { ips: [...ips, '', 'no address'] },
+          ...statement`SELECT ip, toUInt8(${conditionOf(filter)}) AS hit
+            FROM (SELECT arrayJoin(${[...ips, '', 'no address']}) AS ip)`,
         );
         const expected = (ip: string) => isIP(ip) !== 0 && list.check(ip, isIP(ip) === 6 ? 'ipv6' : 'ipv4');
         expect(rows.map(({ ip, hit }) => [ip, hit === 1])).toEqual(rows.map(({ ip }) => [ip, expected(ip)]));

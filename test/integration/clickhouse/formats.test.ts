@@ -1,10 +1,10 @@
-/** What the real engine takes of another release's rows: objects with more or fewer fields, and never another array. */
+/** What a real ClickHouse takes of another release's rows: objects with more or fewer fields, and never another array. */
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RefusedRows } from '../../../infra/errors.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { newJob } from '../../../query-api/jobs/job.ts';
-import { createJobStore } from '../../../query-api/jobs/job-store.ts';
+import { jobsIn } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 let engine: TemporaryClickHouse;
@@ -47,7 +47,7 @@ describe('the store', () => {
   });
 
   it('leaves jobs of a kind that is not known to the release that knows it', async () => {
-    const store = createJobStore(engine.clickhouse, { timeoutMs: 5_000 });
+    const store = jobsIn(engine.clickhouse);
     const asked = { reason: 'asked', apply: true, from: 0, to: 60_000 } as const;
     const now = Date.now();
     const known = newJob({ kind: 'replay', ...asked }, now);

@@ -1,4 +1,4 @@
-/** The order of jobs and of late minutes on the real engine: what its statements say of rows that were put there. */
+/** The order of jobs and of late minutes on a real ClickHouse: what its statements say of rows that were put there. */
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../infra/config.ts';
@@ -8,9 +8,9 @@ import { type Click, formatLine } from '../../../ingest/click.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { type Job, newJob } from '../../../query-api/jobs/job.ts';
-import { createJobStore, type JobStore } from '../../../query-api/jobs/job-store.ts';
 import { createLateQueue } from '../../../query-api/jobs/late-queue.ts';
 import { click } from '../../support/clicks.ts';
+import { jobsIn } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const log = pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' });
@@ -21,13 +21,13 @@ const midnight = Math.floor(Date.now() / dayMs) * dayMs;
 const [start, end] = [midnight - 2 * minuteMs, midnight + 2 * minuteMs];
 
 let engine: TemporaryClickHouse;
-let store: JobStore;
+let store: ReturnType<typeof jobsIn>;
 let http: Http;
 
 beforeAll(async () => {
   engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, log);
-  store = createJobStore(engine.clickhouse, { timeoutMs: 9_000 });
+  store = jobsIn(engine.clickhouse);
   const pipeline = { endOffsets: async () => new Map<number, number>(), sinkPositions: async () => [] };
   const deps = { clickhouse: engine.clickhouse, log, now: Date.now, pipeline };
   http = await buildQueryApi({ config: loadConfig(QueryApiConfig, {}), ...deps });

@@ -1,4 +1,5 @@
-/** Restatement, replay, reconciliation and audit on the real engine, with the real core in its thread. */
+/** Restatement, replay, reconciliation and audit on a real ClickHouse, with the real core in its thread. */
+
 import { execFile } from 'node:child_process';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -12,14 +13,16 @@ import { migrate } from '../../../infra/migrate.ts';
 import { type Click, formatLine, partitionOf } from '../../../ingest/click.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
+import { JobsConfig } from '../../../query-api/jobs/config.ts';
 import { newJob } from '../../../query-api/jobs/job.ts';
-import { createJobStore } from '../../../query-api/jobs/job-store.ts';
 import { createLateMinutes } from '../../../query-api/jobs/late-minutes.ts';
 import { type JobsDeps, openJobs } from '../../../query-api/jobs/open-jobs.ts';
 import { createRecountQueries } from '../../../query-api/jobs/recount-queries.ts';
 import { recountSteps } from '../../../query-api/jobs/recount-steps.ts';
 import { adclicks } from '../../support/adclicks.ts';
 import { click } from '../../support/clicks.ts';
+import { jobsIn, logInto, type TestLog } from '../../support/log-into.ts';
+import { oneNode } from '../../support/one-node.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
 
@@ -45,6 +48,7 @@ const tables = [
 
 let engine: TemporaryClickHouse;
 let http: Http;
+let toLog: TestLog;
 let rawAt: number;
 let jobs: AsyncDisposable | undefined;
 
@@ -59,8 +63,10 @@ beforeAll(async () => {
   await migrate(engine.clickhouse, log);
   // What merges do in the background must not decide a test: every copy stays where it is.
   await engine.clickhouse.command('SYSTEM STOP MERGES');
+  toLog = logInto(engine.clickhouse);
+  const { requests } = toLog;
   const deps = { config: loadConfig(QueryApiConfig, {}), clickhouse: engine.clickhouse, log, now: Date.now, pipeline };
-  http = await buildQueryApi(deps);
+  http = await buildQueryApi({ ...deps, requests });
 });
 beforeEach(async () => {
   rawAt = 100;
@@ -115,8 +121,8 @@ async function final(until: number): Promise<void> {
 }
 
 function startJobs(env: Record<string, string> = {}, pace: JobsDeps['pace'] = {}): void {
-  const config = loadConfig(QueryApiConfig, env);
-  jobs = openJobs({ config, clickhouse: engine.clickhouse, pipeline, now: Date.now, log, pace });
+  const config = loadConfig(JobsConfig, env);
+  jobs = openJobs({ config, store: oneNode(engine.clickhouse), ...toLog, pipeline, now: Date.now, log, pace });
 }
 
 async function call(method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object) {
@@ -463,7 +469,7 @@ describe('late clicks', () => {
     const [pauseMs, quietMs] = [600_000, 0];
     let time = Date.now();
     const late = createLateMinutes({ clickhouse: engine.clickhouse, now: () => time, timeoutMs: 9_000, quietMs });
-    const store = createJobStore(engine.clickhouse, { timeoutMs: 9_000 });
+    const store = jobsIn(engine.clickhouse);
     const due = async (afterMs: number) => {
       time += afterMs;
       return await late.due(end, start - minuteMs);
@@ -471,8 +477,7 @@ describe('late clicks', () => {
     const range = { from: start, to: start + minuteMs, minutes: [start] };
     const endJob = async (state: 'failed' | 'done') => {
       const job = newJob({ kind: 'restate', reason: 'late', apply: true, ...range }, time);
-      await store.save(job);
-      await late.taken(await due(0), job.id);
+      await store.save(job, [late.taken(await due(0), job.id)]);
       expect(await due(2 * pauseMs)).toEqual([]);
       await store.save({ ...job, state, updatedAt: time, seq: 2 });
     };
@@ -491,17 +496,16 @@ describe('late clicks', () => {
 
   it('are due again at once when their job was cancelled, or its row is gone', async () => {
     const late = createLateMinutes({ clickhouse: engine.clickhouse, now: Date.now, timeoutMs: 9_000, quietMs: 0 });
-    const store = createJobStore(engine.clickhouse, { timeoutMs: 9_000 });
+    const store = jobsIn(engine.clickhouse);
     const range = { from: start, to: start + minuteMs, minutes: [start] };
     const due = () => late.due(end, start - minuteMs);
     const pending = () => late.pending(start, end);
     const found = [{ minute: start, lines: 1 }];
     await tooLate([click({ clickedAt: start })]);
-    await late.taken(await due(), '01KZZZZZZZZZZZZZZZZZZZZZZA');
+    await toLog.jobLog.write([late.taken(await due(), '01KZZZZZZZZZZZZZZZZZZZZZZA')]);
     expect(await due()).toMatchObject(found);
     const job = newJob({ kind: 'restate', reason: 'late', apply: true, ...range }, Date.now());
-    await store.save(job);
-    await late.taken(await due(), job.id);
+    await store.save(job, [late.taken(await due(), job.id)]);
     expect([await due(), await pending()]).toMatchObject([[], found]);
     await store.save({ ...job, state: 'cancelled', seq: 2 });
     expect([await due(), await pending()]).toMatchObject([found, found]);

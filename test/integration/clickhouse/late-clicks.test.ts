@@ -1,4 +1,4 @@
-/** Which late clicks wait, and which are in no count, found in the rows of the real engine whatever jobs there are. */
+/** Which late clicks wait, and which are in no count, found in the rows of a real ClickHouse whatever jobs there are. */
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -7,12 +7,12 @@ import { migrate, statementsOf } from '../../../infra/migrate.ts';
 import { type Click, formatLine } from '../../../ingest/click.ts';
 import { createRestater } from '../../../query-api/jobs/apply-changes.ts';
 import { newJob } from '../../../query-api/jobs/job.ts';
-import { createJobStore } from '../../../query-api/jobs/job-store.ts';
 import { runRecount } from '../../../query-api/jobs/recount-job.ts';
 import { createRecountQueries } from '../../../query-api/jobs/recount-queries.ts';
 import { createUncountedCheck } from '../../../query-api/jobs/uncounted-clicks.ts';
 import { createLateClicks } from '../../../query-api/late-clicks.ts';
 import { click } from '../../support/clicks.ts';
+import { jobsIn, logInto } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const minuteMs = 60_000;
@@ -67,17 +67,11 @@ const late = (adId: string, fields: Partial<Click> = {}) => click({ adId, clicke
 /** A recount of the minute that has read raw up to `offset` of partition 2, and finds so many clicks of ad `a`. */
 async function recount(offset: number, clicks: number, before = 0): Promise<void> {
   const readUntil = new Map([[2, offset]]);
-  const restater = createRestater({
-    clickhouse: engine.clickhouse,
-    job: 'j',
-    reason: 'late',
-    readUntil,
-    now: () => now,
-  });
+  const restater = createRestater({ job: 'j', reason: 'late', readUntil, now: () => now });
   const cell = { minute: start / 1_000, ad_id: 'a', country: 'KR', partition: 2, clicks, duplicates: 0 };
   const change = changeOf(cell, [{ ...cell, clicks: before, late: 0, revision: 0 }]);
-  await restater.stage(change ? [change] : [], [start]);
-  await restater.publish();
+  restater.stage(change ? [change] : [], [start]);
+  await logInto(engine.clickhouse).jobLog.write(restater.take());
 }
 
 const waiting = async (at = now) => await createLateClicks({ clickhouse: engine.clickhouse, now: () => at })();
@@ -108,8 +102,8 @@ describe('late clicks', () => {
     const queries = createRecountQueries(engine.clickhouse);
     const job = newJob({ kind: 'restate', reason: 'late', apply: true, ...range, minutes: [start] }, now);
     await runRecount(job, 4, {
-      ...{ clickhouse: engine.clickhouse, now: () => now, mayGoOn: async () => true },
-      store: createJobStore(engine.clickhouse, { timeoutMs: 9_000 }),
+      ...{ now: () => now, mayGoOn: async () => true },
+      store: jobsIn(engine.clickhouse),
       queries: {
         ...queries,
         async stated(asked) {

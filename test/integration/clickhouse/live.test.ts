@@ -1,4 +1,4 @@
-/** GET /v1/live over real sockets, on the real engine. */
+/** GET /v1/live over real sockets, on a real ClickHouse. */
 import { type ClientRequest, get, type IncomingMessage } from 'node:http';
 import { pino } from 'pino';
 import { Value } from 'typebox/value';

@@ -5,8 +5,8 @@ import type { Http } from '../../../infra/http.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
-import { applyChanges } from '../../../query-api/jobs/apply-changes.ts';
 import { createRollUpLoop, type RollUpLoop } from '../../../query-api/rollup/roll-up-loop.ts';
+import { restateIn } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const log = pino({ level: 'silent' });
@@ -109,12 +109,7 @@ describe('GET /v1/ads/most_clicked', () => {
     const [before, after] = [clicks(2, 2), clicks(2, 2) + 50];
     const change = { ...cell, before, after, before_duplicates: 0, after_duplicates: 0 };
     const rows = [{ partition: 0, clicks: after, duplicates: 0, late: 50 }];
-    await applyChanges(engine.clickhouse, [{ ...change, rows }], {
-      job: 'j',
-      reason: 'late',
-      at: now,
-      readUntil: new Map(),
-    });
+    await restateIn(engine.clickhouse, [{ ...change, rows }], { job: 'j', reason: 'late', at: now });
     for (const source of ['computed', 'stored']) {
       for (const [end, window] of [
         [3, 1],

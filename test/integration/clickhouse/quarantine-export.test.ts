@@ -1,4 +1,4 @@
-/** The export of quarantined lines over real sockets, from the real engine. */
+/** The export of quarantined lines over real sockets, from a real ClickHouse. */
 import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -13,7 +13,7 @@ import { type Http, listen } from '../../../infra/http.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
-import { createQuarantineExports } from '../../../query-api/quarantine-export.ts';
+import { createQuarantineExports, exportLimits } from '../../../query-api/quarantine-export.ts';
 import { csvHead, csvRow, type QuarantineLine, shown } from '../../../query-api/quarantine-line.ts';
 import { createQuarantineQueries, pageLines } from '../../../query-api/quarantine-queries.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
@@ -160,7 +160,7 @@ describe('an export', () => {
       read++;
       return queries.page(filter, last);
     };
-    const exports = createQuarantineExports({ page });
+    const exports = createQuarantineExports({ page }, { ...exportLimits, minBytesPerSecond: 0 });
     const stream = await exports.open(everything, plain, () => undefined);
     const pieces = stream?.[Symbol.asyncIterator]();
     await pieces?.next();
@@ -187,7 +187,7 @@ describe('an export', () => {
 
   it('that is not taken in time is cut off, so that the client knows it is not whole', async () => {
     const queries = createQuarantineQueries(engine.clickhouse, { timeoutMs: 10_000 });
-    const exports = createQuarantineExports(queries, { maxMs: 100, maxOpen: 1 });
+    const exports = createQuarantineExports(queries, { maxMs: 100, maxOpen: 1, minBytesPerSecond: 0 });
     const cut: string[] = [];
     const stream = await exports.open(everything, plain, why => cut.push(why));
     expect(await exports.open(everything, plain, () => undefined)).toBeUndefined();

@@ -360,7 +360,7 @@ describe('GET /v1/status', () => {
 });
 
 describe('GET /readyz', () => {
-  it('asks the engine', async () => {
+  it('asks ClickHouse', async () => {
     expect(await get('/readyz')).toEqual({ status: 200, body: { status: 'ready' } });
   });
 });

@@ -4,10 +4,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { CellChange } from '../../../aggregator/restatement.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { createGroupQueries, type GroupQueries } from '../../../query-api/group-queries.ts';
-import { applyChanges } from '../../../query-api/jobs/apply-changes.ts';
 import { type BlockDirectory, createBlockDirectory } from '../../../query-api/rollup/block-directory.ts';
 import { createRollUpLoop, type RollUpLoop } from '../../../query-api/rollup/roll-up-loop.ts';
 import { createTopQueries, type TopQueries } from '../../../query-api/rollup/top-queries.ts';
+import { restateIn } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const minuteMs = 60_000;
@@ -97,12 +97,7 @@ function changeOf(cell: Cell, after: number): CellChange {
 }
 
 async function restate(cell: Cell, after: number): Promise<void> {
-  await applyChanges(engine.clickhouse, [changeOf(cell, after)], {
-    job: 'j',
-    reason: 'late',
-    at: Date.now(),
-    readUntil: new Map(),
-  });
+  await restateIn(engine.clickhouse, [changeOf(cell, after)], { job: 'j', reason: 'late', at: Date.now() });
   cell.clicks = after;
   cell.revision++;
 }

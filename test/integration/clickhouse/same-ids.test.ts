@@ -1,4 +1,5 @@
 /** One event id under several ads: each has a click of its own, whoever counts, recounts, compares or looks it up. */
+
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../infra/config.ts';
@@ -7,8 +8,11 @@ import { migrate } from '../../../infra/migrate.ts';
 import { type Click, formatLine } from '../../../ingest/click.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
+import { JobsConfig } from '../../../query-api/jobs/config.ts';
 import { openJobs } from '../../../query-api/jobs/open-jobs.ts';
 import { click } from '../../support/clicks.ts';
+import { logInto, type TestLog } from '../../support/log-into.ts';
+import { oneNode } from '../../support/one-node.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
 
@@ -21,6 +25,7 @@ const jobTables = ['replay_job', 'replay_diff', 'minute_recount'];
 
 let engine: TemporaryClickHouse;
 let http: Http;
+let toLog: TestLog;
 let jobs: AsyncDisposable | undefined;
 const pipeline = {
   endOffsets: async () => new Map([[0, 100]]),
@@ -33,8 +38,11 @@ beforeAll(async () => {
   await migrate(engine.clickhouse, log);
   await engine.clickhouse.command('SYSTEM STOP MERGES');
   const config = loadConfig(QueryApiConfig, {});
+  toLog = logInto(engine.clickhouse);
   const routing = async () => ({ rules: [], partitionRules: [] });
-  http = await buildQueryApi({ config, clickhouse: engine.clickhouse, log, now: Date.now, pipeline, routing });
+  const { requests } = toLog;
+  const deps = { clickhouse: engine.clickhouse, log, now: Date.now, pipeline, routing, requests };
+  http = await buildQueryApi({ config, ...deps });
 });
 beforeEach(async () => {
   for (const table of [...tables, ...jobTables]) await engine.clickhouse.command(`TRUNCATE TABLE ${table}`);
@@ -85,8 +93,8 @@ async function call(method: 'GET' | 'POST', url: string, payload?: object) {
 /** Posts the job, and resolves to how it ended. */
 async function run(path: 'replays' | 'reconciliations', more: object = {}) {
   jobs ??= openJobs({
-    ...{ config: loadConfig(QueryApiConfig, {}), clickhouse: engine.clickhouse, pipeline },
-    ...{ now: Date.now, log },
+    ...{ config: loadConfig(JobsConfig, {}), store: oneNode(engine.clickhouse), pipeline },
+    ...{ now: Date.now, log, ...toLog },
   });
   const { body } = await call('POST', `/v1/${path}`, { from: start, to: end, ...more });
   return await eventually(

@@ -53,7 +53,7 @@ const exception = (code: number, type: string) => (_request: Received, response:
 };
 
 describe('a statement to a server', () => {
-  it('carries user, password and database, binds values outside the SQL, and sends no settings beside it', async () => {
+  it('carries user, password and database, binds values outside the SQL, and beside it what a read may do and whose turn it is', async () => {
     const { clickhouse, received } = await connectTo((_request, response) => response.end('{"n":9007199254740991}\n'));
     const rows = await clickhouse.query('SELECT n FROM t WHERE a = {a:String} SETTINGS max_result_rows=1', {
       a: "x'y",
@@ -64,7 +64,10 @@ describe('a statement to a server', () => {
       'SELECT n FROM t WHERE a = {a:String} SETTINGS max_result_rows=1 \nFORMAT JSONEachRow',
     );
     const { query_id: _, ...parameters } = Object.fromEntries(received[0]?.url.searchParams ?? []);
-    expect(parameters).toEqual({ database: 'clicks', param_a: String.raw`x\'y` });
+    expect(parameters).toEqual({
+      ...{ database: 'clicks', param_a: String.raw`x\'y` },
+      ...{ readonly: '2', cancel_http_readonly_queries_on_client_close: '1', priority: '1' },
+    });
   });
 
   it('that inserts has its settings in the SQL, and the rows as the body', async () => {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { codeOf } from '../../../infra/clickhouse/errors.ts';
+import { statement } from '../../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { RefusedRows, Retryable } from '../../../infra/errors.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
@@ -76,6 +77,26 @@ describe('rows', () => {
     await clickhouse.insert('days', lines(...Array.from({ length: 1_200 }, (_, day) => ({ day }))));
     expect(await clickhouse.query('SELECT count() AS days FROM days')).toEqual([{ days: 1_200 }]);
   });
+});
+
+describe('values', () => {
+  it('may be a list that is too long for one parameter, and for an address', async () => {
+    const list = Array.from({ length: 9_000 }, (_, i) => `'ad\\ ${'한'.repeat(30)}${i}`);
+    const [row] = await clickhouse.query(
+      ...statement`SELECT toUInt32(length(${list})) AS n, ${list[8_999] ?? ''} IN ${list} AS last`,
+    );
+    expect(row).toEqual({ n: 9_000, last: 1 });
+  });
+
+  it.each(["' OR 1 = 1 --", '\\', "\\'", '{p0:String}', '\0\t\r\n', '한국 ＝', '%27'])(
+    'are what they are: %j',
+    async text => {
+      const found = await clickhouse.query(
+        ...statement`SELECT ${text} AS told, [${text}] = ${[text]} AS same, ${7} AS n`,
+      );
+      expect(found).toEqual([{ told: text, same: 1, n: 7 }]);
+    },
+  );
 });
 
 describe('rows from outside', () => {

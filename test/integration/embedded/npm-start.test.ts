@@ -43,6 +43,18 @@ describe('npm start', () => {
     await main.says(/"child":"ingest".*"signal":"SIGKILL","startsAgainInMs":250/);
     await vi.waitFor(async () => expect(await postClick(ingestUrl)).toBe(202), { timeout: 20_000, interval: 100 });
 
+    const queryApiUrl = /query API +(http:\S+)\/docs/.exec(main.output())?.[1] ?? '';
+    const runner = async () => {
+      const { job_runner } = (await (await fetch(`${queryApiUrl}/v1/status`)).json()) as {
+        job_runner: { since: string };
+      };
+      return job_runner.since;
+    };
+    const before = await runner();
+    process.kill(pidIn(join(dataDir, 'children', 'jobs')), 'SIGKILL');
+    await main.says(/"child":"jobs".*"signal":"SIGKILL","startsAgainInMs":250/);
+    await vi.waitFor(async () => expect((await runner()) > before).toBe(true), { timeout: 30_000, interval: 100 });
+
     const broker = pidIn(join(dataDir, 'kafka', 'broker.pid'));
     const all = [...pids(), broker];
     const askedAt = performance.now();
@@ -58,7 +70,7 @@ describe('npm start', () => {
     const first = start(ports);
     await first.says(/ready in/);
     const broker = pidIn(join(dataDir, 'kafka', 'broker.pid'));
-    const children = ['sink', 'query-api', 'clickhouse'].map(name => pidIn(join(dataDir, 'children', name)));
+    const children = ['sink', 'query-api', 'jobs', 'clickhouse'].map(name => pidIn(join(dataDir, 'children', name)));
     first.child.kill('SIGKILL');
     await first.ended;
 
@@ -80,6 +92,7 @@ describe('npm start', () => {
     'QUERY_API_PORT',
     'AGGREGATOR_PORT',
     'SINK_PORT',
+    'JOBS_PORT',
     'KAFKA_PORT',
     'CLICKHOUSE_HTTP_PORT',
     'CLICKHOUSE_TCP_PORT',
@@ -145,6 +158,7 @@ const anyPorts = {
   KAFKA_PORT: '0',
   KAFKA_HEAP_MB: '256',
   SINK_PORT: '0',
+  JOBS_PORT: '0',
   CLICKHOUSE_HTTP_PORT: '0',
   CLICKHOUSE_TCP_PORT: '0',
 };
@@ -157,7 +171,7 @@ interface Start {
 }
 
 function spawnMain(env: NodeJS.ProcessEnv): Start {
-  const program = join(import.meta.dirname, '../../../infra/embedded/main.ts');
+  const program = join(import.meta.dirname, '../../../infra/embedded/npm-start.ts');
   const child = spawn(process.execPath, [program], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -32,7 +32,7 @@ describe('the flags of npm start', () => {
   });
 
   it('stand in the help exactly once, for every process it starts, with description and default', async () => {
-    const main = join(import.meta.dirname, '../../../infra/embedded/main.ts');
+    const main = join(import.meta.dirname, '../../../infra/embedded/npm-start.ts');
     const { stdout } = await promisify(execFile)(process.execPath, [main, '--help']);
     const help = stdout.replaceAll(/\s+/g, ' ');
     for (const [key, { description, default: byDefault }] of Object.entries(properties)) {

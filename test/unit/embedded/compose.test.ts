@@ -6,6 +6,7 @@ import { AggregatorConfig, SinkConfig } from '../../../aggregator/config.ts';
 import { EmbeddedConfig } from '../../../infra/embedded/config.ts';
 import { IngestConfig } from '../../../ingest/config.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
+import { JobsConfig } from '../../../query-api/jobs/config.ts';
 
 interface Service {
   readonly command?: readonly string[];
@@ -23,7 +24,7 @@ const compose: { services: Record<string, Service> } = parse(readFileSync(join(r
 });
 const services = Object.entries(compose.services);
 const ours = services.filter(([, { command }]) => command !== undefined);
-const schemas = [IngestConfig, QueryApiConfig, AggregatorConfig, SinkConfig, EmbeddedConfig];
+const schemas = [IngestConfig, QueryApiConfig, AggregatorConfig, SinkConfig, JobsConfig, EmbeddedConfig];
 const keys = new Set(schemas.flatMap(schema => Object.keys(schema.properties)));
 
 describe('compose.yml', () => {

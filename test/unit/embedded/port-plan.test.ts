@@ -4,7 +4,7 @@ import { freePort } from '../../../infra/embedded/ports.ts';
 
 const wanted = {
   ...{ HOST: '127.0.0.1', INGEST_PORT: 0, QUERY_API_PORT: 0, INGEST_OPS_PORT: 0, QUERY_API_OPS_PORT: 0 },
-  ...{ SINK_PORT: 0, AGGREGATOR_PORT: 0, AGGREGATORS: 2, KAFKA_PORT: 0 },
+  ...{ SINK_PORT: 0, JOBS_PORT: 0, AGGREGATOR_PORT: 0, AGGREGATORS: 2, KAFKA_PORT: 0 },
   ...{ CLICKHOUSE_HTTP_PORT: 0, CLICKHOUSE_TCP_PORT: 0 },
 };
 

@@ -1,9 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { changeOf } from '../../../aggregator/replay/cell-change.ts';
-import type { CellChange, RecountedMinuteRow, RestatementRow } from '../../../aggregator/restatement.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
-import { Retryable } from '../../../infra/errors.ts';
-import { createRestater, settle } from '../../../query-api/jobs/apply-changes.ts';
+import { type CellChange, versionOf } from '../../../aggregator/restatement.ts';
+import { createRestater, diffOf } from '../../../query-api/jobs/apply-changes.ts';
 
 /** A cell of an ad that was split, counted one too low. */
 function changeAt(minute: number, partitions = 12): CellChange {
@@ -14,85 +12,49 @@ function changeAt(minute: number, partitions = 12): CellChange {
   return changeOf(cell, stated)!;
 }
 
-/** A store that tells what is asked of it, in order; `lost`: rows of restatement that it does not show. */
-function storeWith({ lost = 0 } = {}) {
-  const asked: string[] = [];
-  const minutes = new Map<number, RecountedMinuteRow>();
-  const restated: RestatementRow[] = [];
-  const clickhouse = {
-    async insert(table: string, ndjson: string) {
-      const rows = ndjson.split('\n').map(line => JSON.parse(line));
-      asked.push(`insert ${table} ${rows.length}`);
-      if (table === 'recounted_minute') for (const row of rows) minutes.set(row.minute, row);
-      else restated.push(...rows);
-    },
-    async query(sql: string) {
-      const open = [...minutes.values()].filter(({ settled }) => settled === 0);
-      if (!sql.includes('count()')) return open;
-      const visible = new Set(open.map(({ minute }) => minute));
-      return [{ n: restated.filter(({ minute }) => visible.has(minute)).length - lost }];
-    },
-    async command(sql: string) {
-      asked.push(sql.trim().split(' (')[0] ?? '');
-    },
-  } as unknown as ClickHouse;
-  return { clickhouse, asked, minutes, restated };
-}
-
-const restaterOf = (clickhouse: ClickHouse) =>
-  createRestater({ clickhouse, job: 'j', reason: 'late', readUntil: new Map([[3, 70]]), now: () => 5 });
+const restaterOf = () => createRestater({ job: 'j', reason: 'late', readUntil: new Map([[3, 70]]), now: () => 5 });
 
 describe('what a recount has found', () => {
-  it('is told whole before it becomes visible, and copied into the counts after that', async () => {
-    const { clickhouse, asked, minutes, restated } = storeWith();
-    const restater = restaterOf(clickhouse);
+  it('is told whole before it becomes visible, and copied into the counts after that', () => {
+    const restater = restaterOf();
     const changes = [changeAt(60), changeAt(60), changeAt(120)];
-    await restater.stage(changes, []);
-    expect(asked).toEqual(['insert restatement 3']);
-    await restater.publish();
-    expect(asked.slice(1)).toEqual(['insert recounted_minute 2', 'INSERT INTO ad_minute', 'insert recounted_minute 2']);
-    expect([...minutes.values()]).toEqual([
-      { minute: 60, at: 5, job: 'j', cells: 2, read_until: { 3: 70 }, settled: 1 },
-      { minute: 120, at: 5, job: 'j', cells: 1, read_until: { 3: 70 }, settled: 1 },
-    ]);
-    expect(restated[0]).toEqual({ ...changes[0], job: 'j', reason: 'late', at: 5 });
-    await restater.publish();
-    expect(asked.length).toBe(4);
-  });
-
-  it('says of a minute without changes how far it was read, and copies nothing', async () => {
-    const { clickhouse, asked, minutes } = storeWith();
-    const restater = restaterOf(clickhouse);
-    await restater.stage([], [180_000]);
-    await restater.publish();
-    expect(asked).toEqual(['insert recounted_minute 1']);
-    expect(minutes.get(180)).toMatchObject({ cells: 0, read_until: { 3: 70 }, settled: 1 });
-  });
-
-  it('stays as it is where rows that were told are not to be seen, and is copied when they are', async () => {
-    const { clickhouse, asked, minutes } = storeWith({ lost: 1 });
-    const restater = restaterOf(clickhouse);
-    await restater.stage([changeAt(60)], []);
-    await expect(restater.publish()).rejects.toBeInstanceOf(Retryable);
-    await expect(settle(clickhouse)).rejects.toBeInstanceOf(Retryable);
-    expect(asked).toEqual(['insert restatement 1', 'insert recounted_minute 1']);
-    expect(minutes.get(60)?.settled).toBe(0);
-  });
-
-  it('is written in parts that a store takes, a minute always with one row', async () => {
-    const { clickhouse, asked, minutes } = storeWith();
-    const restater = restaterOf(clickhouse);
-    await restater.stage(
-      Array.from({ length: 60_000 }, (_, i) => changeAt(60 * (i % 600), 1)),
-      [],
+    restater.stage(changes, []);
+    const said = restater.take();
+    expect(said.map(({ kind }) => kind)).toEqual(['restatement', 'recounted-minute', 'ad-minute', 'settled-minute']);
+    const [restatement, recounted, counts, settled] = said.map(({ rows }) => rows);
+    const at = 5;
+    expect(restatement).toEqual(changes.map(change => ({ ...change, job: 'j', reason: 'late', at })));
+    const minutes = [
+      { minute: 60, at, job: 'j', cells: 2, read_until: { 3: 70 }, settled: 0 },
+      { minute: 120, at, job: 'j', cells: 1, read_until: { 3: 70 }, settled: 0 },
+    ];
+    expect(recounted).toEqual(minutes);
+    expect(settled).toEqual(minutes.map(minute => ({ ...minute, settled: 1 })));
+    expect(counts?.length).toBe(36);
+    expect(counts?.slice(0, 12)).toEqual(
+      changes[0]?.rows.map(row => ({ minute: 60, ad_id: 'ad-hot', country: 'KR', version: versionOf(1, at), ...row })),
     );
-    await restater.publish();
-    expect(asked.slice(0, 3)).toEqual([
-      'insert restatement 50000',
-      'insert restatement 10000',
-      'insert recounted_minute 500',
-    ]);
-    expect(minutes.size).toBe(600);
-    expect([...minutes.values()].every(({ cells, settled }) => cells === 100 && settled === 1)).toBe(true);
+    // Of another moment, though the clock stands.
+    restater.stage([changeAt(60)], []);
+    expect(restater.take()[1]?.rows).toMatchObject([{ minute: 60, at: 6 }]);
+    expect(restater.take().flatMap(({ rows }) => rows)).toEqual([]);
+  });
+
+  it('says of a minute without changes how far it was read, and copies nothing', () => {
+    const restater = restaterOf();
+    restater.stage([], [180_000]);
+    const rows = Object.fromEntries(restater.take().map(entry => [entry.kind, entry.rows]));
+    expect(rows).toMatchObject({
+      restatement: [],
+      'recounted-minute': [],
+      'ad-minute': [],
+      'settled-minute': [{ minute: 180, cells: 0, read_until: { 3: 70 }, settled: 1 }],
+    });
+  });
+
+  it('is told to who asks about the job, whether it is to be changed or not', () => {
+    const { before, after } = changeAt(60);
+    const row = { job: 'j', minute: 60, ad_id: 'ad-hot', country: 'KR', before, after, at: 7 };
+    expect(diffOf([changeAt(60)], { job: 'j', at: 7_900 })).toEqual({ kind: 'diff', rows: [row] });
   });
 });

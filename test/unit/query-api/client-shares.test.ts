@@ -34,9 +34,19 @@ describe('listeners of one client', () => {
     const third = get(url, '/v1/live', '127.0.0.2');
     expect(await third.problem()).toMatchObject({ status: 429, code: 'client_listeners' });
     expect(await get(url, '/v1/live', '127.0.0.3').status()).toBe(200);
-    expect(await get(url, '/v1/live', '127.0.0.4').problem()).toMatchObject({ code: 'too_many_listeners' });
+    expect(await get(url, '/v1/live', '127.0.0.3').problem()).toMatchObject({ code: 'too_many_listeners' });
     mine[0]?.[Symbol.dispose]();
     await eventually('there is room', async () => (await get(url, '/v1/live', '127.0.0.2').status()) === 200);
+  });
+
+  it('make room for one who has none, and are told to come back', async () => {
+    const url = await start({ QUERY_API_LIVE_MAX_PER_CLIENT: '2', QUERY_API_LIVE_MAX_CLIENTS: '2' });
+    const [oldest, other] = [get(url, '/v1/live', '127.0.0.2'), get(url, '/v1/live', '127.0.0.2')];
+    expect(await Promise.all([oldest.status(), other.status()])).toEqual([200, 200]);
+    expect(await get(url, '/v1/live', '127.0.0.3').status()).toBe(200);
+    await eventually('it is told', () => oldest.received.includes('event: closing\ndata: {"reason":"room"}'));
+    expect(other.received).not.toContain('closing');
+    expect(await get(url, '/v1/live', '127.0.0.4').problem()).toMatchObject({ code: 'too_many_listeners' });
   });
 });
 

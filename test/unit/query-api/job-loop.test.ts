@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Retryable } from '../../../infra/errors.ts';
+import { Fenced, Retryable } from '../../../infra/errors.ts';
 import { type Job, newJob } from '../../../query-api/jobs/job.ts';
 import { createJobLoop, type JobLoop, type JobLoopDeps } from '../../../query-api/jobs/job-loop.ts';
 import { eventually } from '../../support/wait.ts';
@@ -35,6 +35,7 @@ function world(given: Partial<JobLoopDeps> = {}, stepMs = 5) {
   const done: { id: string; minute: number }[] = [];
   const store = {
     save: async (job: Job) => void jobs.set(job.id, job),
+    caughtUp: async () => undefined,
     get: async (id: string) => jobs.get(id),
     open: async () => [...jobs.values()].filter(({ state }) => state === 'queued' || state === 'running'),
     cancelled: async (ids: readonly string[]) => new Set(ids.filter(id => cancelled.has(id))),
@@ -120,6 +121,7 @@ describe('the loop of jobs', () => {
     const loop = createJobLoop({
       store: {
         save: async job => void w.jobs.set(job.id, job),
+        caughtUp: async () => undefined,
         get: async id => w.jobs.get(id),
         open: async () => [...w.jobs.values()].filter(({ state }) => state === 'queued' || state === 'running'),
         cancelled: async () => new Set(),
@@ -148,6 +150,59 @@ describe('the loop of jobs', () => {
     const w = world({ findWork: () => Promise.reject(new Retryable('the scan takes too long')) });
     const job = w.add(asked(2));
     w.startLoop();
+    await eventually('done', () => w.stateOf(job) === 'done');
+  });
+
+  it('reads what it has written: no job is run once more, though ClickHouse shows it later', async () => {
+    const w = world();
+    const job = w.add(asked(5));
+    const shown = new Map(w.jobs);
+    const loop = createJobLoop({
+      store: {
+        save: async saved => void w.jobs.set(saved.id, saved),
+        caughtUp: async () => {
+          for (const [id, saved] of w.jobs) shown.set(id, saved);
+        },
+        get: async id => shown.get(id),
+        open: async () => [...shown.values()].filter(({ state }) => state === 'queued' || state === 'running'),
+        cancelled: async () => new Set(),
+      },
+      gate: { passed: async open => new Set(open) },
+      progress: async () => progress,
+      now: () => now,
+      log: pino({ level: 'silent' }),
+      findWork: async () => undefined,
+      run: async running => {
+        // Whoever runs it without end comes to no end here either, and lets the test say so.
+        await sleep(1);
+        w.done.push({ id: running.id, minute: running.position });
+        const next = { ...running, position: running.position + minuteMs, seq: running.seq + 1 };
+        w.jobs.set(next.id, next);
+        return next;
+      },
+      ...{ pauseMs: 1, restMs: 0 },
+    });
+    loops.push(loop);
+    loop.start();
+    await eventually('done', () => shown.get(job)?.state === 'done' || w.done.length > 100);
+    expect(w.minutesOf(job)).toEqual(range(w.jobs.get(job)));
+    // One row of the beginning, one of each minute, one of the end.
+    expect(w.jobs.get(job)?.seq).toBe(8);
+  });
+
+  it('does not fail a job because its own term of office is over', async () => {
+    let isFenced = true;
+    const w = world({
+      run: async running => {
+        if (isFenced) throw new Fenced('another runner has the office');
+        return { ...running, position: running.to };
+      },
+    });
+    const job = w.add(asked(5));
+    w.startLoop();
+    await eventually('it runs', () => w.stateOf(job) === 'running');
+    await sleep(20);
+    isFenced = false;
     await eventually('done', () => w.stateOf(job) === 'done');
   });
 

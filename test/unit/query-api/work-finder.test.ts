@@ -47,9 +47,10 @@ function world({ repairs = false, due = [] as LateMinute[], minutesPerJob = 100 
   const lateMinutes = {
     due: async () => state.due,
     pending: async () => [],
-    taken: async (minutes: readonly LateMinute[]) => {
+    taken: (minutes: readonly LateMinute[]) => {
       taken.push(...minutes);
       state.due = state.due.filter(one => !minutes.includes(one));
+      return { kind: 'minute-recount', rows: [] } as const;
     },
   };
   const lateQueue = { next: async (of: readonly LateMinute[]) => of.slice(0, minutesPerJob) };

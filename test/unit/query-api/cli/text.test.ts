@@ -143,7 +143,9 @@ describe('text for people', () => {
       conservation: { ...sums, unread_records: 5, balanced: true, uncounted: 0, rows },
       late: { clicks: 0, minutes: 0, since: null },
       hot_ads: [{ ad_id: 'ad-hot', from: minute.from, until: minute.to, partitions: 4 }],
-      ...{ nodes: [], replicas: null, quarantine: { future: 1 } },
+      ...{ nodes: [], replicas: null },
+      job_runner: { host: 'a:8084', since: minute.from, seen_at: minute.to, runs: true },
+      quarantine: { future: 1 },
     };
     const text = statusText(status, bare);
     expect(text).toContain('12 received = 9 counted + 2 duplicates + 1 quarantined  balanced');
@@ -152,18 +154,24 @@ describe('text for people', () => {
     expect(text).toMatch(/ 0 +40 +5 +3\.2 s +2025-11-22T08:27Z +12 +9 +2 +1 +0\n$/);
     expect(text).toContain('10 - 0 missing + 2 others = 12 received  none missing');
     expect(text).toContain('none waits');
+    expect(text).toContain('run by a:8084 since 2025-11-22T08:26Z');
     const lost = { acknowledged: 14, missing: 4, written_off: 1, uncounted: 6 };
     const late = { clicks: 7, minutes: 2, since: minute.from };
+    const silent = { ...status.job_runner, runs: false };
     const wrong = {
       ...{ ...status.conservation, ...lost, unread_records: null, balanced: false },
       rows: { ...rows, difference: 3 },
     };
-    const bad = statusText({ ...status, conservation: wrong, late, hot_ads: null, quarantine: {} }, bare);
+    const bad = statusText(
+      { ...status, conservation: wrong, late, hot_ads: null, job_runner: silent, quarantine: {} },
+      bare,
+    );
     for (const words of [
       'NOT balanced',
       '14 - 4 missing + 2 others = 12 received  4 MISSING (1 written off)',
       '3 lines DIFFER',
       '7 clicks of 2 minutes wait for restatement, since 2025-11-22T08:26Z  6 in NO COUNT',
+      'NOBODY runs them: a:8084 was last heard of 2025-11-22T08:27Z',
       'Kafka does not answer',
       'empty',
     ])

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
+import { askedBy, currentAsker } from '../../../../infra/asking.ts';
 import { Retryable } from '../../../../infra/errors.ts';
 import { createLiveFeed, type LiveFeed, type LiveFeedDeps } from '../../../../query-api/live/live-feed.ts';
 import type { LiveReading } from '../../../../query-api/live/live-reading.ts';
@@ -58,7 +59,7 @@ async function messages(stream: Readable | undefined, count: number): Promise<Re
 describe('the live feed', () => {
   it('reads once for however many listen', async () => {
     const { feed, reads } = open({ maxClients: 1_000, intervalMs: 300 });
-    const streams = Array.from({ length: 1_000 }, () => feed.open(undefined));
+    const streams = Array.from({ length: 1_000 }, () => feed.open('a', undefined));
     const all = await Promise.all(streams.map(stream => messages(stream, 1)));
     expect(new Set(all.map(([first]) => first?.['id'])).size).toBe(1);
     expect(reads()).toBeLessThan(1_000);
@@ -67,7 +68,7 @@ describe('the live feed', () => {
   it('reads nothing before anybody listens, and stops some time after the last has left', async () => {
     const { feed, reads } = open();
     expect(reads()).toBe(0);
-    const stream = feed.open(undefined);
+    const stream = feed.open('a', undefined);
     await messages(stream, 1);
     stream?.destroy();
     await sleep(400);
@@ -78,43 +79,43 @@ describe('the live feed', () => {
 
   it('goes on after the last event that a client had', async () => {
     const { feed } = open();
-    const stream = feed.open(undefined);
+    const stream = feed.open('a', undefined);
     const [first] = await messages(stream, 3);
-    const back = feed.open(first?.['id']);
+    const back = feed.open('a', first?.['id']);
     const [second, third] = await messages(back, 2);
     expect([second?.['id'], third?.['id']]).toEqual([2, 3].map(n => first?.['id']?.replace(/\d+$/, String(n))));
   });
 
   it('tells a client that it has missed something where the last event is not known', async () => {
     const { feed } = open();
-    await messages(feed.open(undefined), 1);
-    const [reset, next] = await messages(feed.open('long-1'), 2);
+    await messages(feed.open('a', undefined), 1);
+    const [reset, next] = await messages(feed.open('a', 'long-1'), 2);
     expect(reset).toMatchObject({ event: 'reset' });
     expect(next?.['id']).toMatch(/-\d+$/);
   });
 
   it('lets no more in than may listen, and the next one as soon as one has left', async () => {
     const { feed } = open({ maxClients: 1 });
-    const stream = feed.open(undefined);
-    expect(feed.open(undefined)).toBeUndefined();
+    const stream = feed.open('a', undefined);
+    expect(feed.open('a', undefined)).toBeUndefined();
     stream?.destroy();
     await sleep(5);
-    expect(feed.open(undefined)).toBeDefined();
+    expect(feed.open('a', undefined)).toBeDefined();
   });
 
   it('tells who listens that it closes, and ends: nothing comes after that', async () => {
     const { feed } = open();
-    const stream = feed.open(undefined);
+    const stream = feed.open('a', undefined);
     await messages(stream, 1);
     const rest = stream?.toArray();
     await feed[Symbol.asyncDispose]();
     expect(String((await rest)?.at(-1))).toBe('event: closing\ndata: {"reason":"stopping"}\n\n');
-    expect(feed.open(undefined)).toBeUndefined();
+    expect(feed.open('a', undefined)).toBeUndefined();
   });
 
   it('says that Kafka is away, and goes on', async () => {
     const { feed } = open({ logEnds: async () => undefined });
-    const [message] = await messages(feed.open(undefined), 1);
+    const [message] = await messages(feed.open('a', undefined), 1);
     expect(JSON.parse(message?.['data'] ?? '')).toMatchObject({ kafka: 'away', lag_records: null });
   });
 
@@ -122,7 +123,7 @@ describe('the live feed', () => {
     let asked = 0;
     const logEnds = () => (asked++ === 0 ? Promise.resolve(new Map([[0, 7]])) : new Promise<never>(() => undefined));
     const { feed } = open({ logEnds });
-    const [, , third] = await messages(feed.open(undefined), 3);
+    const [, , third] = await messages(feed.open('a', undefined), 3);
     expect(JSON.parse(third?.['data'] ?? '')).toMatchObject({ kafka: 'up' });
   });
 
@@ -133,16 +134,31 @@ describe('the live feed', () => {
       if (reads < 3) throw new Retryable('away');
       return reading;
     };
-    const found = await messages(open({ read }).feed.open(undefined), 3);
+    const found = await messages(open({ read }).feed.open('a', undefined), 3);
     expect(found.map(({ event, id }) => event ?? id?.replace(/.*-/, ''))).toEqual(['unavailable', 'unavailable', '1']);
+  });
+
+  it('reads for all, not for who happened to be first', async () => {
+    const askers: unknown[] = [];
+    const read = async () => {
+      askers.push(currentAsker());
+      return reading;
+    };
+    const { feed } = open({ read });
+    const first = { signal: new AbortController().signal, client: 'a', isOperation: false };
+    await messages(
+      askedBy(first, () => feed.open('a', undefined)),
+      2,
+    );
+    expect(new Set(askers)).toEqual(new Set([undefined]));
   });
 
   it('lets everybody go when it is closed', async () => {
     const { feed } = open();
-    const stream = feed.open(undefined);
+    const stream = feed.open('a', undefined);
     stream?.resume();
     await feed[Symbol.asyncDispose]();
     if (stream && !stream.readableEnded) await once(stream, 'end');
-    expect(feed.open(undefined)).toBeUndefined();
+    expect(feed.open('a', undefined)).toBeUndefined();
   });
 });

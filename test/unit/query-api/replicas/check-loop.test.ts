@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { TimeRange } from '../../../../query-api/queries.ts';
 import { nextSweep, openCheckLoop } from '../../../../query-api/replicas/check-loop.ts';
 import type { ReplicaFindings } from '../../../../query-api/replicas/replica-check.ts';
+import type { Bucket } from '../../../../query-api/replicas/replica-digests.ts';
 
 const now = Date.parse('2025-11-22T08:26:40Z');
 const hour = 3_600_000;
@@ -38,35 +39,60 @@ describe('the hours that are compared', () => {
         ['b', { rows: 2, hash: '2' }],
       ]),
     };
-    await using loop = openCheckLoop({
+    let told: readonly Bucket[] | undefined;
+    await using _loop = openCheckLoop({
       ...{ intervalMs: 1, now: () => now, log: pino({ level: 'silent' }) },
+      onChecked: async differences => {
+        told = differences;
+      },
       async check(range): Promise<ReplicaFindings> {
         asked.push(range);
         const isIn = bad >= range.from && bad < range.to && !isEqual;
         return { differences: isIn ? [difference] : [], rows: 1, buckets: 1, unsettled: 0 };
       },
     });
-    await vi.waitFor(() => expect(loop.latest().differences).toEqual([difference]));
+    await vi.waitFor(() => expect(told).toEqual([difference]));
     const before = asked.length;
     await vi.waitFor(() => expect(asked.slice(before)).toContainEqual({ from: bad, to: bad + hour }));
     expect(asked.slice(before)).toContainEqual({ from: at(-1), to: at(0) });
     isEqual = true;
-    await vi.waitFor(() => expect(loop.latest().differences).toEqual([]));
+    await vi.waitFor(() => expect(told).toEqual([]));
   });
 
   it('differ on while what is compared will not come to rest, or a node does not answer', async () => {
     let turn = 0;
     const difference = { table: 'stored_filter', hour: 0, partition: -1, found: new Map() };
-    await using loop = openCheckLoop({
+    let told: readonly Bucket[] | undefined;
+    await using _loop = openCheckLoop({
       ...{ intervalMs: 1, now: () => now, log: pino({ level: 'silent' }) },
+      onChecked: async differences => {
+        told = differences;
+      },
       async check(): Promise<ReplicaFindings> {
         turn++;
         if (turn === 1) return { differences: [difference], rows: 1, buckets: 1, unsettled: 0 };
-        if (turn % 2 === 0) throw new Error('a node is away');
+        if (turn % 5 === 0) throw new Error('a node is away');
         return { differences: [], rows: 1, buckets: 1, unsettled: 1 };
       },
     });
-    await vi.waitFor(() => expect(turn).toBeGreaterThan(10));
-    expect(loop.latest().differences).toEqual([difference]);
+    await vi.waitFor(() => expect(turn).toBeGreaterThan(20));
+    expect(told).toEqual([difference]);
+  });
+
+  it('are first those in which a runner before has found a difference', async () => {
+    const asked: TimeRange[] = [];
+    const told: (readonly Bucket[])[] = [];
+    const old: Bucket = { table: 'click_raw', hour: at(-500), partition: -1 };
+    await using _loop = openCheckLoop({
+      ...{ intervalMs: 1, now: () => now, log: pino({ level: 'silent' }), before: async () => [old] },
+      onChecked: async differences => told.push(differences),
+      async check(range): Promise<ReplicaFindings> {
+        asked.push(range);
+        return { differences: [], rows: 1, buckets: 1, unsettled: 0 };
+      },
+    });
+    await vi.waitFor(() => expect(told).not.toEqual([]));
+    expect(asked.slice(0, 3)).toContainEqual({ from: old.hour, to: old.hour + hour });
+    expect(told[0]).toEqual([]);
   });
 });

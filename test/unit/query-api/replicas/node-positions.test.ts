@@ -57,3 +57,15 @@ it('of a node that does not say which life of it this is are as they were commit
   const admin = adminWith({ 'p-sink-raw-a': 'x@3' });
   expect(await clicks(admin, of('a', 0, undefined))).toEqual([['a', 'p-sink-raw-a', 0, 0, 90, 100]]);
 });
+
+it('of what jobs and people say are of all nodes, whatever their shard', async () => {
+  const admin = adminWith({ 'p-sink-results-a': 'x@0', 'p-sink-results-b': 'y@0' });
+  const positions = await nodePositions(admin, names, [of('a', 0, 'x'), of('b', 1, 'y')]);
+  const seals = positions.filter(({ topicName }) => topicName === 'seals');
+  expect(seals.map(({ node, partition, position }) => [node, partition, position])).toEqual([
+    ['a', 0, 90],
+    ['a', 1, 91],
+    ['b', 0, 90],
+    ['b', 1, 91],
+  ]);
+});

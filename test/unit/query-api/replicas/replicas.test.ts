@@ -2,9 +2,10 @@
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ClickHouse } from '../../../../infra/clickhouse.ts';
+import { askedBy, currentAsker } from '../../../../infra/asking.ts';
+import { type ClickHouse, type Params, type ReadOptions, readingAs } from '../../../../infra/clickhouse.ts';
 import { loadConfig, ProcessConfig } from '../../../../infra/config.ts';
-import { Retryable } from '../../../../infra/errors.ts';
+import { Retryable, Unserved } from '../../../../infra/errors.ts';
 import { createHttp, type Http } from '../../../../infra/http.ts';
 import type { NodePosition } from '../../../../query-api/counted-log.ts';
 import { failOver } from '../../../../query-api/replicas/failover.ts';
@@ -24,6 +25,7 @@ class Node {
   probeFails = false;
   incarnation: string;
   reads = 0;
+  readonly options: (ReadOptions | undefined)[] = [];
 
   constructor(name: string) {
     this.name = name;
@@ -31,15 +33,20 @@ class Node {
   }
 
   get watched() {
-    const read = async () => {
+    const read = async (_sql: string, _params?: Params, options?: ReadOptions) => {
       this.reads++;
+      this.options.push(options);
       return this.failure ? await this.failure() : [{ name: this.name }];
     };
     const probe = async () => {
       if (this.probeFails) throw away();
       return [{ name: this.incarnation }];
     };
-    const clickhouse = { query: read } as unknown as ClickHouse;
+    const stream = async function* (_sql: string, _format: string, params?: Params, options?: ReadOptions) {
+      await read('', params, options);
+      yield Buffer.from('');
+    };
+    const clickhouse = { query: read, queryLines: read, stream } as unknown as ClickHouse;
     return { name: this.name, clickhouse, probe: { query: probe } as unknown as ClickHouse };
   }
 
@@ -139,6 +146,59 @@ describe('the replica that is read', () => {
     expect(read).toEqual([[{ name: 'a' }], [{ name: 'a' }], 'a']);
   });
 
+  it('is asked with the kind of each read', async () => {
+    const a = new Node('a');
+    const { replicas } = await open(a, new Node('b'));
+    const raw = readingAs('raw', replicas.clickhouse);
+    await replicas.reading(async () => {
+      await raw.query('SELECT');
+      await raw.queryLines('SELECT');
+      for await (const _ of raw.stream('SELECT', 'CSV'));
+    });
+    expect(a.options).toEqual([{ kind: 'raw' }, { kind: 'raw' }, { kind: 'raw' }]);
+  });
+
+  it('is given no rows: the other would lack them', async () => {
+    const { replicas } = await open(new Node('a'), new Node('b'));
+    await expect(replicas.clickhouse.insert('ad_minute', '{}')).rejects.toThrow(/out of the log/);
+    await expect(replicas.clickhouse.command('OPTIMIZE TABLE ad_minute')).rejects.toThrow(/out of the log/);
+  });
+
+  it('that goes ends the work that reads it: it is over when that is told, and goes on nowhere', async () => {
+    const [a, b] = [new Node('a'), new Node('b')];
+    const { watch, replicas } = await open(a, b);
+    a.failure = () => new Promise(() => undefined);
+    const events: string[] = [];
+    const reading = replicas.reading(async () => {
+      for (const which of ['first', 'second']) {
+        await replicas.clickhouse.query('SELECT').catch(() => events.push(`the ${which} read rejects`));
+        await new Promise(resolve => setTimeout(resolve, 20));
+      }
+      throw new Retryable('the work ends');
+    });
+    reading.catch(() => events.push('told'));
+    a.probeFails = true;
+    await until(watch, 'a', 'away');
+    await expect(reading).rejects.toThrow('the work ends');
+    expect(events).toEqual(['the first read rejects', 'the second read rejects', 'told']);
+  });
+
+  it('is read for who asks, as long as he does; and for the process itself, which waits in no line for long', async () => {
+    const { replicas } = await open(new Node('a'), new Node('b'));
+    const end = new AbortController();
+    const asker = { signal: end.signal, client: '192.0.2.1', isOperation: false };
+    const gone = new Unserved('gone', 'the client has gone');
+    await askedBy(asker, () =>
+      replicas.reading(async () => {
+        expect(currentAsker()).toMatchObject({ client: '192.0.2.1', isOperation: false });
+        expect(currentAsker()?.isProcess).toBeUndefined();
+        end.abort(gone);
+        await expect(replicas.clickhouse.query('SELECT')).rejects.toBe(gone);
+      }),
+    );
+    await replicas.reading(async () => expect(currentAsker()?.isProcess).toBe(true));
+  });
+
   it('is none while nothing is known of how far they are', async () => {
     const { replicas } = await open(new Node('a'), new Node('b'), () => Promise.reject(new Error('no broker')));
     await expect(nameRead(replicas)).rejects.toThrow(Retryable);
@@ -211,6 +271,18 @@ describe('a request', () => {
     await get('/read');
     expect(b.reads).toBe(0);
   });
+
+  it.each(['waited', 'full', 'share', 'late', 'gone'] as const)(
+    'that has no place here, or nobody who waits for it (%s), is not asked of another',
+    async why => {
+      const [a, b] = [new Node('a'), new Node('b')];
+      const { replicas } = await serve(a, b);
+      a.failure = () => Promise.reject(new Unserved(why, 'no place'));
+      await get('/read');
+      expect(b.reads).toBe(0);
+      expect(replicas.node()).toBe('a');
+    },
+  );
 
   it('has all rows of a long answer from the replica it began with', async () => {
     const [a, b] = [new Node('a'), new Node('b')];

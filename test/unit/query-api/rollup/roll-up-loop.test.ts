@@ -37,12 +37,12 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
       };
       return answer() as T[];
     },
-    async command(sql: string) {
-      const [, window, ends] = /SELECT (\d+), toDateTime\((\d+), 'UTC'\),/.exec(sql) ?? [];
-      if (window === undefined) return;
-      const at = Number(ends) * 1_000;
-      if (window === '1' && fails(at)) throw new Error('takes too long');
-      make(Number(window), at);
+    async command(sql, params = {}) {
+      const [, window, ends] = /SELECT {(\w+):Int64}, toDateTime\({(\w+):Int64}, 'UTC'\),/.exec(sql) ?? [];
+      if (window === undefined || ends === undefined) return;
+      const at = Number(params[ends]) * 1_000;
+      if (params[window] === 1 && fails(at)) throw new Error('takes too long');
+      make(Number(params[window]), at);
     },
     insert: async (_table, ndjson) => {
       for (const line of String(ndjson).split('\n').filter(Boolean)) {

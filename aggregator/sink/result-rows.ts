@@ -1,0 +1,45 @@
+/** The rows of ClickHouse's tables in records of what jobs and people say (job-records.ts), in the order of insertion. */
+import { Corrupt } from '../../infra/errors.ts';
+import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
+import type { LogRecord } from '../../infra/kafka/record-batch.ts';
+import { recordContract } from '../../infra/kafka/record-contract.ts';
+import { filterSeqAt, jobRecordFormats, rowSteps } from '../job-records.ts';
+import type { TableRows } from './batch-inserter.ts';
+
+/** What this release reads of these topics. */
+export const resultContract = recordContract(jobRecordFormats);
+
+/**
+ * Of records that are known. Of restated counts those alone whose partition of `clicks` the node `holds`; the rest of what is
+ * said every node has.
+ * @throws Corrupt for one without rows, or for counts that do not say of which partition they are
+ */
+export function resultRows(
+  { topic, partition, records }: Pick<FetchedBatch, 'topic' | 'partition' | 'records'>,
+  holds: (partition: number) => boolean,
+): TableRows {
+  const rowsOf = new Map<string, Buffer[]>(rowSteps.map(({ kind }) => [kind, []]));
+  for (const { offset, headers, value } of records) {
+    const kind = String(headers?.['kind']);
+    const rows = rowsOf.get(kind);
+    const place = `${topic}[${partition}], offset ${offset}`;
+    if (value === null || rows === undefined) throw new Corrupt(`${place}: holds no rows`);
+    if (kind === 'ad-minute' && !holds(countedPartition(headers, place))) continue;
+    rows.push(kind === 'filter' ? filterRowAt(offset, value, place) : value);
+  }
+  return rowSteps.map(({ kind, table }) => [table, rowsOf.get(kind) ?? []]);
+}
+
+function countedPartition(headers: LogRecord['headers'], place: string): number {
+  const said = String(headers?.['partition']);
+  if (!/^\d+$/.test(said)) throw new Corrupt(`${place}: header partition="${said}" is no partition of clicks`);
+  return Number(said);
+}
+
+function filterRowAt(offset: number, value: Buffer, place: string): Buffer {
+  try {
+    return Buffer.from(`${JSON.stringify({ ...JSON.parse(value.toString()), seq: filterSeqAt(offset) })}\n`);
+  } catch (error) {
+    throw new Corrupt(`${place}: is no stored filter`, { cause: error });
+  }
+}

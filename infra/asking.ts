@@ -1,0 +1,111 @@
+/**
+ * For whom something is being done. A request's life has to reach its statements in the database through a dozen calls
+ * that have nothing to do with it, so it is not handed on as an argument but stands beside the work, in what Node keeps
+ * for asynchronous calls: whoever sends a statement looks here (infra/clickhouse.ts).
+ *
+ * Three traps, which this file is there for. What goes on after a request, for others, must not begin inside it:
+ * `forNobody`. What several wait for lives as long as one of them does: `shared`. An iterator runs in the name of who
+ * takes its pieces, which is a socket that has drained: `keepingAsker`.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setMaxListeners } from 'node:events';
+
+export interface Asker {
+  /** Aborted once nobody waits any more, or nobody is to wait any longer. Its reason is the error that says so. */
+  readonly signal: AbortSignal;
+  /** Whose share it counts for. */
+  readonly client: string;
+  /** Health, readiness or metrics: never behind users. */
+  readonly isOperation: boolean;
+  /** The process itself, whose work can be given up: it waits for its turn as long as that takes. */
+  readonly isProcess?: boolean;
+}
+
+const storage = new AsyncLocalStorage<Asker | undefined>();
+
+/** Undefined: the process itself, which nobody can leave alone. */
+export function currentAsker(): Asker | undefined {
+  return storage.getStore();
+}
+
+export function askedBy<T>(asker: Asker, work: () => T): T {
+  setMaxListeners(0, asker.signal);
+  return storage.run(asker, work);
+}
+
+/** What goes on for others, whoever happens to set it off. */
+export function forNobody<T>(work: () => T): T {
+  return storage.run(undefined, work);
+}
+
+/** Waits for something that goes on for others, as long as who asks now does. */
+export async function whileAsked<T>(
+  work: Promise<T>,
+  onLeave: (reason: unknown) => void = () => undefined,
+): Promise<T> {
+  const signal = currentAsker()?.signal;
+  if (signal === undefined) return await work;
+  // It may fail when nobody waits for it any more.
+  work.catch(() => undefined);
+  signal.throwIfAborted();
+  const { promise: gone, reject } = Promise.withResolvers<never>();
+  const leave = () => {
+    onLeave(signal.reason);
+    reject(signal.reason);
+  };
+  signal.addEventListener('abort', leave, { once: true });
+  try {
+    return await Promise.race([work, gone]);
+  } finally {
+    signal.removeEventListener('abort', leave);
+  }
+}
+
+/** The same pieces, each of them taken in the name of who asks now. */
+export function keepingAsker<T>(pieces: AsyncIterable<T>): AsyncIterableIterator<T> {
+  const within = AsyncLocalStorage.snapshot();
+  const iterator = within(() => pieces[Symbol.asyncIterator]());
+  const done = { done: true, value: undefined } as const;
+  return {
+    next: () => within(() => iterator.next()),
+    return: value => within(async () => (await iterator.return?.(value)) ?? done),
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}
+
+export interface Shared<T> {
+  /** Nobody waits, so it was given up: who comes now has to begin anew. */
+  readonly isGivenUp: boolean;
+  /** Waits as long as who asks now does. */
+  join(): Promise<T>;
+  /** Resolves when it has ended, however it did. */
+  readonly ended: Promise<void>;
+}
+
+/** One piece of work for all who join it: it is given up when the last of them has gone, and not before. */
+export function shared<T>(work: () => Promise<T>): Shared<T> {
+  const first = currentAsker();
+  const end = new AbortController();
+  const asker = { client: '', isOperation: false, ...first, signal: end.signal };
+  const result = askedBy(asker, work);
+  const ended = result.then(
+    () => undefined,
+    () => undefined,
+  );
+  let waiting = 0;
+  return {
+    ended,
+    get isGivenUp() {
+      return end.signal.aborted;
+    },
+    async join() {
+      waiting++;
+      return await whileAsked(result, reason => {
+        waiting--;
+        if (waiting === 0) end.abort(reason);
+      });
+    },
+  };
+}

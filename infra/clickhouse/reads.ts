@@ -1,0 +1,157 @@
+/**
+ * How a read gets a place, what it may take of the server, and how it ends there.
+ *
+ * Reads of counts are short and what everybody waits for. Raw reads take seconds, so they have places of their own, fewer
+ * cores, and stand back in the server while counts are read. Health and metrics never wait for any of them.
+ *
+ * A read ends in the server when nobody waits for it any more (asking.ts): its connection is closed and it is killed, and
+ * its place is free only when the server has said that it is over. A place that was free before that would let those who
+ * ask and go, ask and go, start as many reads as they like. To close the connection alone is not enough: the server
+ * looks at it only where it makes progress, and does not at all unless it is told to.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client';
+import { type Asker, currentAsker } from '../asking.ts';
+import { Unserved } from '../errors.ts';
+import { codeOf, translate } from './errors.ts';
+import { readsCancelled, readsRefused, readsRunning, readsWaiting } from './metrics.ts';
+import { createPlaces, type PlaceLimits, type Places } from './places.ts';
+
+/**
+ * `raw`: what grows with clicks rather than with counts. `jobs`: of the process itself, which waits as long as it takes.
+ * Whatever health and metrics read is of `operations`.
+ */
+export type ReadKind = (typeof readKinds)[number];
+const readKinds = ['counts', 'raw', 'jobs', 'operations'] as const;
+
+/** To be sent with a statement. */
+export interface Sent {
+  readonly query_id: string;
+  readonly abort_signal?: AbortSignal;
+  readonly clickhouse_settings: ClickHouseSettings;
+}
+
+export interface ReadLimits {
+  readonly kinds: Readonly<Record<ReadKind, PlaceLimits>>;
+  /** Cores that one raw read may have. */
+  readonly rawThreads: number;
+}
+
+export interface Reads {
+  /** @throws Retryable, or what `currentAsker().signal` says */
+  run<T>(kind: ReadKind, read: (sent: Sent) => Promise<T>): Promise<T>;
+  /** Without a place: who streams sees to it that not too many do. */
+  stream(kind: ReadKind, read: (sent: Sent) => AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
+}
+
+/** `control`: for statements that end others, which must not wait for those. */
+export function createReads(control: ClickHouseClient, { kinds, rawThreads }: ReadLimits): Reads {
+  const placesOf = (kind: ReadKind): Places =>
+    createPlaces(names[kind], kinds[kind], {
+      onRunning: change => readsRunning.inc({ kind }, change),
+      onWaiting: change => readsWaiting.inc({ kind }, change),
+      onRefused: why => readsRefused.inc({ kind, why }),
+    });
+  const turns: Readonly<Record<ReadKind, ClickHouseSettings>> = {
+    ...{ counts: first, operations: first, jobs: {} },
+    raw: { ...behind, max_threads: rawThreads },
+  };
+  // What never happened shows as 0, not as nothing.
+  for (const kind of readKinds) {
+    for (const why of ['full', 'share', 'waited'] as const) readsRefused.inc({ kind, why }, 0);
+    for (const why of ['gone', 'late'] as const) readsCancelled.inc({ kind, why }, 0);
+  }
+  const places = {
+    counts: placesOf('counts'),
+    raw: placesOf('raw'),
+    jobs: placesOf('jobs'),
+    operations: placesOf('operations'),
+  };
+  const sentFor = (kind: ReadKind, signal: AbortSignal | undefined): Sent => ({
+    query_id: randomUUID(),
+    ...(signal && { abort_signal: signal }),
+    clickhouse_settings: { ...whoGoesEndsIt, ...turns[kind] },
+  });
+  /** What to throw of a failed read; `isRunning`: the server may still be at it. */
+  const failureOf = (error: unknown, kind: ReadKind, asker: Asker | undefined) => {
+    if (!asker?.signal.aborted) return { failure: translate(error, 'query'), isRunning: codeOf(error) === undefined };
+    const failure: unknown = asker.signal.reason;
+    if (failure instanceof Unserved) readsCancelled.inc({ kind, why: failure.why });
+    return { failure, isRunning: true };
+  };
+
+  return {
+    async run(asked, read) {
+      const asker = currentAsker();
+      const kind = asker?.isOperation ? 'operations' : asked;
+      const giveBack = await places[kind].take(asker);
+      const sent = sentFor(kind, asker?.signal);
+      try {
+        const result = await read(sent);
+        giveBack();
+        return result;
+      } catch (error) {
+        const { failure, isRunning } = failureOf(error, kind, asker);
+        if (isRunning) void end(control, sent.query_id).finally(giveBack);
+        else giveBack();
+        throw failure;
+      }
+    },
+
+    async *stream(kind, read) {
+      const asker = currentAsker();
+      const sent = sentFor(kind, asker?.signal);
+      let isOver = false;
+      try {
+        yield* read(sent);
+        isOver = true;
+      } catch (error) {
+        const { failure, isRunning } = failureOf(error, kind, asker);
+        isOver = !isRunning;
+        throw failure;
+      } finally {
+        if (!isOver) void end(control, sent.query_id);
+      }
+    },
+  };
+}
+
+const names: Readonly<Record<ReadKind, string>> = {
+  counts: 'reads of counts',
+  raw: 'reads of raw clicks',
+  jobs: 'reads of jobs',
+  operations: 'reads for health and metrics',
+};
+
+/** The server looks after the connections of those statements only that can change nothing. */
+const whoGoesEndsIt: ClickHouseSettings = { readonly: '2', cancel_http_readonly_queries_on_client_close: 1 };
+const first: ClickHouseSettings = { priority: '1' };
+/** It stops between blocks of rows while others go first, but not for ever: then it would only be in their way longer. */
+const behind: ClickHouseSettings = { priority: '2', low_priority_query_wait_time_ms: '100' };
+
+/**
+ * Resolves when the server has ended the statement, or does not answer. Never rejects. One that is on its way is not
+ * known there yet, so it is looked for twice.
+ */
+async function end(control: ClickHouseClient, id: string): Promise<void> {
+  try {
+    if ((await kill(control, id)) === 0) {
+      await sleep(againMs);
+      await kill(control, id);
+    }
+  } catch {
+    // The server is away, or has its own limit for statements: it ends them when it finds their connection closed.
+  }
+}
+
+const againMs = 100;
+
+async function kill(control: ClickHouseClient, id: string): Promise<number> {
+  const killed = await control.query({
+    query: 'KILL QUERY WHERE query_id = {id:String} SYNC',
+    query_params: { id },
+    format: 'JSONEachRow',
+  });
+  return (await killed.json()).length;
+}

@@ -1,0 +1,72 @@
+/**
+ * A process that has become idle hands back the memory that it no longer needs. V8 does so only for who goes on
+ * allocating: what starting or a busy hour has left behind, half of all that a small process has, would stay with it for
+ * as long as nothing happens. So once the event loop has had next to nothing to do for twenty seconds, everything is
+ * collected, which takes some tens of ms; and once more only where the heap has grown since. A large heap is left alone:
+ * to look through it would hold up the first click after the pause.
+ */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+/** What is known of the last ten seconds, or so. */
+export interface Reading {
+  /** Part of the time in which the event loop was busy: 0 to 1. */
+  readonly utilization: number;
+  readonly heapUsedMb: number;
+  readonly heapTotalMb: number;
+}
+
+const readEveryMs = 10_000;
+const idleReadings = 2;
+const idleUtilization = 0.05;
+const largestHeapMb = 96;
+/** Less is not worth the while. */
+const growthMb = 12;
+
+export function createIdleJudge() {
+  let idleFor = 0;
+  let keptMb = 0;
+  return {
+    /** Whether it is time to collect everything. */
+    isDue({ utilization, heapUsedMb, heapTotalMb }: Reading): boolean {
+      idleFor = utilization < idleUtilization ? idleFor + 1 : 0;
+      return idleFor >= idleReadings && heapUsedMb <= largestHeapMb && heapTotalMb >= keptMb + growthMb;
+    },
+    /** What was left of the heap. */
+    collected(heapTotalMb: number): void {
+      keptMb = heapTotalMb;
+    },
+  };
+}
+
+/** Does not keep the process alive. */
+export function handBackMemoryWhenIdle(): void {
+  const judge = createIdleJudge();
+  let before = performance.eventLoopUtilization();
+  const timer = setInterval(() => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    if (!judge.isDue({ utilization, ...heap() })) return;
+    collectEverything();
+    judge.collected(heap().heapTotalMb);
+  }, readEveryMs);
+  timer.unref();
+}
+
+function heap(): { readonly heapUsedMb: number; readonly heapTotalMb: number } {
+  const { heapUsed, heapTotal } = process.memoryUsage();
+  return { heapUsedMb: heapUsed / 2 ** 20, heapTotalMb: heapTotal / 2 ** 20 };
+}
+
+let collect: ((how: object) => void) | undefined;
+
+/** V8 shows its collector to a context that is made under this flag, and to no code of ours besides. */
+function collectEverything(): void {
+  if (collect === undefined) {
+    setFlagsFromString('--expose-gc');
+    collect = runInNewContext('gc') as (how: object) => void;
+    setFlagsFromString('--no-expose-gc');
+  }
+  collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+}

@@ -1,0 +1,44 @@
+/** Settings of the job runner. README's table comes from here. */
+import { type Static, Type } from 'typebox';
+import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../../infra/config.ts';
+import { HotAdConfig } from '../../ingest/hot-ads/rule.ts';
+import { QueryApiConfig } from '../config.ts';
+
+export const JobsConfig = Type.Object({
+  ...ProcessConfig.properties,
+  ...KafkaConfig.properties,
+  ...HotAdConfig.properties,
+  ...ClickHouseConfig.properties,
+  QUERY_TIMEOUT_MS: QueryApiConfig.properties.QUERY_TIMEOUT_MS,
+  REPLICA_MAX_LAG_MS: QueryApiConfig.properties.REPLICA_MAX_LAG_MS,
+  JOBS_PORT: Type.Integer({
+    default: 8084,
+    minimum: 0,
+    maximum: 65_535,
+    description: 'port of the job runner’s health and metrics; 0 takes a free one',
+  }),
+  JOBS_SESSION_TIMEOUT_MS: Type.Integer({
+    default: 6_000,
+    minimum: 1_000,
+    maximum: 300_000,
+    description:
+      'ms without a sign of life after which another job runner takes over; the broker takes no less than its `group.min.session.timeout.ms`',
+  }),
+  CONSERVATION_INTERVAL_MS: Type.Integer({
+    default: 60_000,
+    minimum: 1_000,
+    maximum: 3_600_000,
+    description: 'ms between two comparisons of the rows in ClickHouse with the counters',
+  }),
+  REPLICA_CHECK_INTERVAL_MS: Type.Integer({
+    default: 60_000,
+    minimum: 1_000,
+    maximum: 86_400_000,
+    description: 'ms between two comparisons of the ClickHouse nodes of a shard, an hour or three at a time',
+  }),
+  RECONCILE_REPAIR: Type.Boolean({
+    default: false,
+    description: 'restate minutes in which a reconciliation finds drift, from raw clicks',
+  }),
+});
+export type JobsConfig = Static<typeof JobsConfig>;

@@ -1,0 +1,49 @@
+import { createRequire } from 'node:module';
+import { expect, it } from 'vitest';
+
+interface Broker {
+  fetch(asked: object): Promise<unknown>;
+}
+const { prototype }: { readonly prototype: Broker } = createRequire(import.meta.url)('kafkajs/src/broker/index.js');
+
+let asked: object[] = [];
+let messages: unknown[] = [];
+prototype.fetch = async given => {
+  asked.push(given);
+  if (messages[0] instanceof Error) throw messages[0];
+  return { responses: [{ topicName: 'clicks', partitions: [{ messages: [] }, { messages }] }] };
+};
+await import('../../../../infra/kafka/idle-fetches.ts');
+
+const owners = { maxWaitTime: 100, minBytes: 65_536, topics: [] };
+
+/** The terms of the fetches that are made while these come in. */
+async function termsOf(incoming: readonly unknown[][], given: object = owners): Promise<object[]> {
+  const broker: Broker = Object.create(prototype);
+  asked = [];
+  for (const brought of incoming) {
+    messages = brought;
+    await broker.fetch(given).catch(() => undefined);
+  }
+  return asked;
+}
+
+it('waits for longer after a fetch that found nothing, but for the first byte', async () => {
+  const idle = { maxWaitTime: 1_000, minBytes: 1, topics: [] };
+  expect(await termsOf([[], [], []])).toEqual([owners, idle, idle]);
+});
+
+it('fetches on its owner’s terms again as soon as something came', async () => {
+  const [, , afterRecords] = await termsOf([[], ['record'], ['record']]);
+  expect(afterRecords).toEqual(owners);
+});
+
+it('keeps its owner’s terms while records come, and after a fetch that failed', async () => {
+  expect(await termsOf([['record'], ['record']])).toEqual([owners, owners]);
+  expect(await termsOf([[], [new Error('broker away')], ['record']])).toEqual([owners, expect.anything(), owners]);
+});
+
+it('never waits for a shorter time than its owner', async () => {
+  const patient = { maxWaitTime: 2_000, minBytes: 1, topics: [] };
+  expect(await termsOf([[], []], patient)).toEqual([patient, patient]);
+});

@@ -1,0 +1,101 @@
+import { describe, expect, it } from 'vitest';
+import { Retryable } from '../../../../infra/errors.ts';
+import type { NodePosition } from '../../../../query-api/counted-log.ts';
+import { saidTopics } from '../../../../query-api/node-positions.ts';
+import { turnsOn } from '../../../../query-api/replicas/turns.ts';
+
+/** Two nodes, of which `read` is read, and how far each has come in what jobs and people say. */
+function world() {
+  const state = { read: 'a', end: 10, at: { a: 10, b: 10 } as Record<string, number>, asked: 0 };
+  const nodePositions = async (): Promise<NodePosition[]> => {
+    state.asked++;
+    return ['a', 'b'].flatMap(node => [
+      ...saidTopics.map(topicName => {
+        const position = topicName === 'seals' ? (state.at[node] ?? 0) : state.end;
+        return {
+          ...{ node, group: 'g', topic: topicName, topicName, partition: 0 },
+          from: 0,
+          position,
+          end: state.end,
+        };
+      }),
+      // Never level, as clicks come all the time.
+      {
+        ...{ node, group: 'g', topic: 'clicks', topicName: 'clicks' as const, partition: 0 },
+        from: 0,
+        position: 1,
+        end: 9,
+      },
+    ]);
+  };
+  const replicas = {
+    areSeveral: true,
+    node: () => state.read,
+    reading: <T>(work: () => Promise<T>) => work(),
+  };
+  const turns = turnsOn({ replicas, pipeline: { nodePositions }, patience: { withinMs: 50, pollMs: 1 } });
+  return { state, turns, replicas };
+}
+const later = (work: () => void) => setTimeout(work, 10);
+
+describe('a turn', () => {
+  it('begins on a node that has all that was said', async () => {
+    const { state, turns } = world();
+    state.at['a'] = 7;
+    later(() => {
+      state.at['a'] = 10;
+    });
+    expect(await turns(async () => state.at['a'])).toBe(10);
+  });
+
+  it('does not take for seen on one node what another has shown', async () => {
+    const { state, turns } = world();
+    await turns(async () => undefined);
+    state.read = 'b';
+    state.end = 12;
+    state.at['b'] = 10;
+    later(() => {
+      state.at['b'] = 12;
+    });
+    expect(await turns(async () => state.at['b'])).toBe(12);
+  });
+
+  it('does not take for seen what a node had shown before another was read', async () => {
+    const { state, turns } = world();
+    for (const node of ['a', 'b']) {
+      state.read = node;
+      await turns(async () => undefined);
+    }
+    state.end = 12;
+    state.read = 'a';
+    later(() => {
+      state.at['a'] = 12;
+    });
+    expect(await turns(async () => state.at['a'])).toBe(12);
+  });
+
+  it('does not begin on one that stays behind, and the next one looks again', async () => {
+    const { state, turns } = world();
+    state.at['a'] = 7;
+    let begun = 0;
+    const turn = async () => ++begun;
+    await expect(turns(turn)).rejects.toThrow(/what was said before, on a, is in the log, and not in ClickHouse/);
+    await expect(turns(turn)).rejects.toThrow(Retryable);
+    expect(begun).toBe(0);
+  });
+
+  it('asks Kafka for nothing while it stays on its node, nor where there is one', async () => {
+    const { state, turns, replicas } = world();
+    await turns(async () => undefined);
+    const { asked } = state;
+    for (let i = 0; i < 3; i++) await turns(async () => undefined);
+    await turnsOn({ replicas: { ...replicas, areSeveral: false }, pipeline: {} })(async () => undefined);
+    expect(state.asked).toBe(asked);
+  });
+
+  it('does not begin where nothing is known of the sink of its node', async () => {
+    const { replicas } = world();
+    const turns = turnsOn({ replicas, pipeline: { nodePositions: async () => [] } });
+    await expect(turns(async () => 'begun')).rejects.toThrow(Retryable);
+  });
+});
