@@ -46,7 +46,9 @@ export function openReplicas({ config, limits, now, log, ...asked }: OpenReplica
 
   const [first] = cluster.nodes;
   if (cluster.nodes.length === 1) {
-    const incarnation = cached(() => inTime(incarnationOf(first.clickhouse)).catch(() => undefined), 5_000, now);
+    // Not behind users: what is told of raw clicks depends on it.
+    const own = readingAs('operations', first.clickhouse);
+    const incarnation = cached(() => inTime(incarnationOf(own)).catch(() => undefined), 5_000, now);
     const nodes = followed(incarnation);
     const pipeline = opened.use(pipelineOf({ ...asked, nodes, node: () => only(nodes, first.name) }));
     const replicas = oneReplica(first.name, first.clickhouse);

@@ -1,4 +1,4 @@
-/** Two ClickHouse nodes of one shard, filled from one log, read as one store. */
+/** Two ClickHouse nodes of one shard, filled from one log, read as one store, by query API and job runner. */
 import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -19,7 +19,7 @@ beforeAll(async () => {
   pipeline = await startTestPipeline({
     ...nodeAccess,
     CLICKHOUSE_URL: nodes.map(({ url }) => url).join(','),
-    JOBS_ENABLED: 'false',
+    REPLICA_CHECK_INTERVAL_MS: '1000',
     OUT_OF_ORDERNESS_MS: '1000',
     ALLOWED_LATENESS_MS: '1000',
   });
@@ -30,7 +30,9 @@ afterAll(async () => {
 });
 
 /** Progress goes on by itself, in one a moment before it does in the other. */
-const tables = ['click_raw', 'ad_minute', 'ad_minute_by_ad', 'quarantine'] as const;
+const counted = ['click_raw', 'ad_minute', 'ad_minute_by_ad', 'quarantine'] as const;
+const said = ['restatement', 'recounted_minute', 'minute_recount', 'replay_job', 'stored_filter'] as const;
+const tables = [...counted, ...said] as const;
 
 /** All rows of a table as FINAL has them. */
 async function rowsIn(node: ClickHouseNode, table: string): Promise<string> {
@@ -91,6 +93,14 @@ async function rawIn(node: ClickHouseNode): Promise<number> {
 
 async function totalOf(node: ClickHouseNode): Promise<number> {
   const [row] = await node.clickhouse.query<{ n: number }>('SELECT sum(clicks) AS n FROM ad_minute FINAL');
+  return row?.n ?? 0;
+}
+
+/** Of what was restated, how many clicks more there are. */
+async function restatedIn(node: ClickHouseNode): Promise<number> {
+  const [row] = await node.clickhouse.query<{ n: number }>(
+    'SELECT sum(toInt64(after) - toInt64(before)) AS n FROM restatement FINAL',
+  );
   return row?.n ?? 0;
 }
 
@@ -172,6 +182,36 @@ describe('two replicas', () => {
     expect(answers).toBeGreaterThan(20);
   });
 
+  it('are what the job runner reads, one after the other: late clicks are restated once, and in both', async () => {
+    const minute = past - 60_000;
+    let late = 0;
+    const postLate = async (clicks: number) => {
+      const batch = Array.from({ length: clicks }, (_, i) => ({
+        ...{ ad_id: 'late', event_id: `late-${late + i}`, clicked_at: minute + late + i },
+      }));
+      expect((await pipeline.post(batch)).status).toBe(202);
+      late += clicks;
+      posted += clicks;
+    };
+    for (const away of nodes) {
+      await mayBothBeRead();
+      await postLate(20);
+      await away.kill();
+      const other = nodes.find(node => node !== away) ?? away;
+      await eventually('restated', async () => (await restatedIn(other)) === late, 90_000);
+      await away.start();
+    }
+    for (const node of nodes) {
+      await holdsAll(node);
+      await eventually('restated', async () => (await restatedIn(node)) === late);
+    }
+    for (const table of tables) await areEqualIn(table);
+    const { count } = await pipeline.get<{ count: number }>(
+      `/v1/ads/late/aggregated_count?from=${minute}&to=${minute + 60_000}`,
+    );
+    expect(count).toBe(late);
+  }, 300_000);
+
   it('fills one that was emptied from the log, until it is equal row by row, while reads go on', async () => {
     await mayBothBeRead();
     const reader = readOn();
@@ -211,6 +251,35 @@ describe('two replicas', () => {
     await mayBothBeRead();
     for (const node of nodes) await holdsAll(node);
     for (const table of tables) await areEqualIn(table);
+  });
+
+  it('are compared by the job runner, and every query API tells', async () => {
+    const body = JSON.stringify({ countries: { in: ['KR'] } });
+    const headers = { 'content-type': 'application/json' };
+    const put = await fetch(`${pipeline.queryApi.url}/v1/filters/one`, { method: 'PUT', headers, body });
+    expect(put.status).toBe(200);
+    const compared = async () => {
+      const { replicas } = await pipeline.get<{ replicas: { checked_at: string | null; differences: number } }>(
+        '/v1/status',
+      );
+      return replicas;
+    };
+    await areEqualIn('stored_filter');
+    await eventually('compared', async () => {
+      const { checked_at, differences } = await compared();
+      return checked_at !== null && differences === 0;
+    });
+    const alter = (definition: string) =>
+      nodes[1].clickhouse.command(
+        `ALTER TABLE stored_filter UPDATE definition = '${definition}' WHERE id = 'one' SETTINGS mutations_sync=1`,
+      );
+    const [{ definition } = { definition: '' }] = await nodes[1].clickhouse.query<{ definition: string }>(
+      "SELECT definition FROM stored_filter WHERE id = 'one'",
+    );
+    await alter('{}');
+    await eventually('the difference is told', async () => (await compared()).differences === 1, 60_000);
+    await alter(definition);
+    await eventually('they agree again', async () => (await compared()).differences === 0, 60_000);
   });
 
   it('are compared by hand', async () => {

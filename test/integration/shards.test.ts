@@ -68,8 +68,11 @@ it('hold each click in one shard, that of its partition', async () => {
   expect(progress).toEqual([{ partition: 1 }, { partition: 3 }]);
 });
 
-it('are refused by a query API, in one line', async () => {
-  await using queryApi = await startService('query-api/main.ts', 'QUERY_API_PORT', env);
-  await expect(queryApi.ready(60_000)).rejects.toThrow(/CLICKHOUSE_URL has 2 shards: sinks can fill them, but/);
-  expect(await queryApi.stop()).toBe(exitCodes.config);
+it.each([
+  ['query API', 'query-api/main.ts', 'QUERY_API_PORT'],
+  ['job runner', 'query-api/jobs/main.ts', 'JOBS_PORT'],
+] as const)('are refused by a %s, in one line', async (_, main, port) => {
+  await using service = await startService(main, port, env);
+  await expect(service.ready(60_000)).rejects.toThrow(/CLICKHOUSE_URL has 2 shards: sinks can fill them, but/);
+  expect(await service.stop()).toBe(exitCodes.config);
 });
