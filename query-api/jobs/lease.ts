@@ -138,7 +138,9 @@ function openTenure({ beginTerm, work, log, pauseMs = 3_000 }: LeaseDeps, confir
         if (error instanceof Fenced) termsFenced.inc();
         if (over.signal.aborted) return;
         trouble = messageOf(error);
-        log.warn({ why: trouble }, 'no term of the job runner: another is to begin');
+        // Who has just been given the lease is often not known to the coordinator yet, and asks again.
+        const level = isConfirmed ? 'warn' : 'info';
+        log[level]({ why: trouble }, 'no term of the job runner: another is to begin');
       }
       // Who has fenced waits long enough to hear by a heartbeat that the office is another's; to ask costs nobody anything.
       await pause(isConfirmed ? pauseMs : askAgainMs, over.signal);

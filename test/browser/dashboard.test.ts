@@ -80,8 +80,8 @@ afterAll(() => stack[Symbol.asyncDispose]());
 afterEach(async () => {
   await visitor?.[Symbol.asyncDispose]();
   visitor = undefined;
-  await check(rowsAgree);
   missing = 0;
+  await check(rowsAgree);
 });
 
 /** As the job runner says what it has found. */
@@ -91,6 +91,7 @@ async function check(checked: RowsChecked): Promise<void> {
   await eventually('the status tells', async () => {
     const { conservation } = (await (await fetch(`${url}/v1/status`)).json()) as Status;
     const { rows, uncounted } = conservation;
+    if (conservation.missing !== missing) return false;
     const differs = checked.differences.length > 0;
     return (
       rows?.checked_at === checkedAt && rows.difference > 0 === differs && uncounted === (checked.uncounted ?? null)
@@ -102,6 +103,7 @@ interface Status {
   readonly conservation: {
     readonly rows: { readonly checked_at: string | null; readonly difference: number } | null;
     readonly uncounted: number | null;
+    readonly missing: number;
   };
 }
 
