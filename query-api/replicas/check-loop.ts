@@ -87,12 +87,19 @@ export function openCheckLoop(deps: CheckLoopDeps): AsyncDisposable {
       closing.abort();
       await running;
       // Of what differs the next one tells.
-      differences.reset();
+      tellNone();
     },
   };
 }
 
 const none = async () => [];
+
+/** What never happened shows as 0, not as nothing. */
+function tellNone(): void {
+  for (const { table } of comparedTables) differences.set({ table }, 0);
+}
+tellNone();
+
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 /** Of hours that differed, so that a turn has an end. */

@@ -4,7 +4,6 @@
  * day, as many as told, and a reconciliation of it are asked for; then late clicks of another day come, one minute of them a round, and each round
  * tells how long it took until they were counted. Without the broker: what is measured is the order of jobs.
  */
-
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';

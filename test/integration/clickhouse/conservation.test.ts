@@ -1,5 +1,4 @@
 /** Rows against counters on a real ClickHouse: rows of the real core, inserted as the sink does, and then tampered with. */
-
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';

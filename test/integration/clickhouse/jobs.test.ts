@@ -1,5 +1,4 @@
 /** Restatement, replay, reconciliation and audit on a real ClickHouse, with the real core in its thread. */
-
 import { execFile } from 'node:child_process';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';

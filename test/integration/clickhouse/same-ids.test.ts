@@ -1,5 +1,4 @@
 /** One event id under several ads: each has a click of its own, whoever counts, recounts, compares or looks it up. */
-
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../infra/config.ts';
