@@ -43,6 +43,8 @@ export async function whileAsked<T>(
 ): Promise<T> {
   const signal = currentAsker()?.signal;
   if (signal === undefined) return await work;
+  // It may fail when nobody waits for it any more.
+  work.catch(() => undefined);
   signal.throwIfAborted();
   const { promise: gone, reject } = Promise.withResolvers<never>();
   const leave = () => {

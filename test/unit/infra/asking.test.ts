@@ -1,6 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { type Asker, askedBy, currentAsker, forNobody, keepingAsker, shared } from '../../../infra/asking.ts';
+import {
+  type Asker,
+  askedBy,
+  currentAsker,
+  forNobody,
+  keepingAsker,
+  shared,
+  whileAsked,
+} from '../../../infra/asking.ts';
 import { cached } from '../../../query-api/cached.ts';
 
 function asker(client: string) {
@@ -84,6 +92,20 @@ describe('work for several', () => {
     expect(await answer).toBe('done');
     a.leave();
     expect(isAbandoned()).toBe(false);
+  });
+});
+
+describe('what goes on for others', () => {
+  it('may fail after who asked has gone, and ends no process', async () => {
+    const { asker: a, leave } = asker('a');
+    const unheard: unknown[] = [];
+    const hear = (reason: unknown) => unheard.push(reason);
+    process.on('unhandledRejection', hear);
+    leave();
+    await expect(askedBy(a, () => whileAsked(Promise.reject(new Error('away'))))).rejects.toThrow('a has gone');
+    await sleep(1);
+    process.off('unhandledRejection', hear);
+    expect(unheard).toEqual([]);
   });
 });
 
