@@ -1,9 +1,9 @@
 /**
- * The topics, in one table: whatever stands in ClickHouse came out of one of them by a sink. Partition p of `aggregates` and `quarantine` is written only by the task that reads
- * partition p of `clicks`: so a transactional topic has one transactional writer per partition (which kafkajs'
- * read_committed filter needs), and `clicks`, written outside transactions, holds no control markers. `hot-ads` says over
- * how many partitions clicks are spread, and which ads are split over them (ingest/hot-ads/); every process reads it from
- * its beginning.
+ * The topics, in one table: whatever stands in ClickHouse came out of one of them by a sink. Partition p of `aggregates`
+ * and `quarantine` is written only by the task that reads partition p of `clicks`: so a transactional topic has one
+ * transactional writer per partition (which kafkajs' read_committed filter needs), and `clicks`, written outside
+ * transactions, holds no control markers. `hot-ads` says over how many partitions clicks are spread, and which ads are
+ * split over them (ingest/hot-ads/); every process reads it from its beginning.
  *
  * `job-results` and `seals` are written by whoever runs the jobs, in his transactions, and by nobody else. What people ask
  * for cannot stand there, as it has many writers: jobs and their cancellations in `job-requests` (whose

@@ -1,21 +1,14 @@
 /** Table `conservation_seal`: what rows of closed stretches add up to. */
+import type { SealRow } from '../../aggregator/job-records.ts';
 import { type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { settingsOf } from '../read-settings.ts';
 import { untilVisible } from '../until-visible.ts';
 import type { JobLog } from './job-log.ts';
 
-export interface Seal {
+/** One of the job runner's own: what a person writes off is none. */
+export interface Seal extends Omit<SealRow, 'missing' | 'note' | 'at'> {
   readonly source: 'ad_minute' | 'quarantine';
-  readonly partition: number;
-  /** Begin of the hour in epoch s, or the first offset. */
-  readonly since: number;
-  /** Exclusive. */
-  readonly until: number;
-  readonly counted: number;
-  readonly duplicates: number;
-  readonly quarantined: number;
-  /** Epoch s. */
   readonly kept_until: number;
 }
 
