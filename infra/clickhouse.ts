@@ -4,11 +4,13 @@
  */
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client';
+import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client';
 import { type Disk, disksSql } from './clickhouse/disks.ts';
 import { codeOf, translate } from './clickhouse/errors.ts';
-import { formatOf, insertSettingsOf, withoutBlankLines } from './clickhouse/insert.ts';
+import { formatOf, insertSettingsIn, withoutBlankLines } from './clickhouse/insert.ts';
 import { createReads, type ReadKind, type Sent } from './clickhouse/reads.ts';
+import { commandConsistency, readConsistency, type TableEngine, tableEngineOf } from './clickhouse/table-engine.ts';
+import { databaseStatement } from './clickhouse/table-statements.ts';
 import { type ClickHouseConfig, withoutUserInfo } from './config.ts';
 import { ConfigError } from './errors.ts';
 
@@ -27,6 +29,8 @@ export interface ReadOptions {
  * written is written. Reads wait for a place, and not for ever: they may also throw Unserved.
  */
 export interface ClickHouse extends AsyncDisposable {
+  /** How its tables are made; left out where none are. */
+  readonly tables?: TableEngine;
   /**
    * Rows of a read, one object each. `params` are bound as `{name:Type}`; the SQL carries its own SETTINGS, and no
    * FORMAT. 64-bit integers come as numbers: the reader sees to it that they stay below 2^53.
@@ -76,11 +80,14 @@ export interface ClickHouseOptions {
   readonly queueTimeoutMs?: number;
 }
 
-/** The server is not contacted yet. @throws ConfigError where CLICKHOUSE_URL is no URL */
+/** The server is not contacted yet. @throws ConfigError where CLICKHOUSE_URL is no URL, or tables cannot be made like that */
 export function openClickHouse(config: ClickHouseConfig, options: ClickHouseOptions): ClickHouse {
   const { readers, rawReaders = 2, rawReadersPerClient = 1, rawThreads = 1 } = options;
   const { mostWaiting = 128, mostWaitingPerClient = 64, queueTimeoutMs: waitMs = 10_000 } = options;
   const database = config.CLICKHOUSE_DATABASE;
+  const tables = tableEngineOf(config);
+  const insertSettings = insertSettingsIn(tables);
+  const commandSettings = commandConsistency(tables);
   const client = clientOf(config, database, 2 * readers + rawReaders + operationPlaces + mostOthers);
   const control = clientOf(config, database, mostControl, controlTimeoutMs);
   const waiting = { mostWaiting, mostWaitingPerClient, waitMs };
@@ -93,18 +100,28 @@ export function openClickHouse(config: ClickHouseConfig, options: ClickHouseOpti
       operations: { ...waiting, places: operationPlaces, perClient: operationPlaces },
     },
     rawThreads,
+    settings: readConsistency(tables),
   });
-  const write = (work: () => Promise<unknown>) => withDatabase(config, work);
+  const createDatabase = async () => {
+    const outside = clientOf(config, 'default', 1);
+    try {
+      await run(outside, databaseStatement(database, tables), {}, commandSettings);
+    } finally {
+      await outside.close();
+    }
+  };
+  const write = (work: () => Promise<unknown>) => withDatabase(createDatabase, work);
   return {
+    tables,
     query: (sql, params, { kind = 'counts' } = {}) => reads.run(kind, sent => rowsOf(client, sql, params, sent)),
     queryLines: (sql, params, { kind = 'counts' } = {}) => reads.run(kind, sent => linesOf(client, sql, params, sent)),
-    command: (sql, params) => write(() => run(client, sql, params)),
+    command: (sql, params) => write(() => run(client, sql, params, commandSettings)),
     stream: (sql, format, params, { kind = 'raw' } = {}) =>
       reads.stream(kind, sent => piecesOf(client, `${sql} FORMAT ${format}`, params, sent)),
     async insert(table, lines) {
       const rows = withoutBlankLines(Buffer.isBuffer(lines) ? lines : Buffer.from(lines));
       if (rows.length === 0) return;
-      await write(() => insert(client, table, rows));
+      await write(() => insert(client, table, insertSettings(table), rows));
     },
     ping: () => ping(control),
     disks: () => reads.run('operations', sent => rowsOf<Disk>(client, disksSql, {}, sent)),
@@ -118,6 +135,7 @@ export function openClickHouse(config: ClickHouseConfig, options: ClickHouseOpti
 /** The same database, where whatever is read without saying more is of that kind. */
 export function readingAs(kind: ReadKind, clickhouse: ClickHouse): ClickHouse {
   return {
+    ...(clickhouse.tables && { tables: clickhouse.tables }),
     query: (sql, params, options) => clickhouse.query(sql, params, { kind, ...options }),
     queryLines: (sql, params, options) => clickhouse.queryLines(sql, params, { kind, ...options }),
     stream: (sql, format, params, options) => clickhouse.stream(sql, format, params, { kind, ...options }),
@@ -164,17 +182,12 @@ function clientOf(
 }
 
 /** A server refuses every statement of a client whose database is not there yet, even its creation. */
-async function withDatabase(config: ClickHouseConfig, work: () => Promise<unknown>): Promise<void> {
+async function withDatabase(create: () => Promise<void>, work: () => Promise<unknown>): Promise<void> {
   try {
     await work();
   } catch (error) {
     if (codeOf(error) !== 'UNKNOWN_DATABASE') throw error;
-    const client = clientOf(config, 'default', 1);
-    try {
-      await run(client, `CREATE DATABASE IF NOT EXISTS ${config.CLICKHOUSE_DATABASE}`);
-    } finally {
-      await client.close();
-    }
+    await create();
     await work();
   }
 }
@@ -200,8 +213,8 @@ async function* piecesOf(
   yield* stream;
 }
 
-async function insert(client: ClickHouseClient, table: string, rows: Buffer): Promise<void> {
-  const query = `INSERT INTO ${table} SETTINGS ${insertSettingsOf(table)} FORMAT ${formatOf(rows)}`;
+async function insert(client: ClickHouseClient, table: string, settings: string, rows: Buffer): Promise<void> {
+  const query = `INSERT INTO ${table} SETTINGS ${settings} FORMAT ${formatOf(rows)}`;
   try {
     const { stream } = await client.exec({ query, values: Readable.from([rows], { objectMode: false }) });
     await finished(stream.resume());
@@ -210,9 +223,14 @@ async function insert(client: ClickHouseClient, table: string, rows: Buffer): Pr
   }
 }
 
-async function run(client: ClickHouseClient, sql: string, params: Params = {}): Promise<void> {
+async function run(
+  client: ClickHouseClient,
+  sql: string,
+  params: Params | undefined,
+  clickhouse_settings: ClickHouseSettings,
+): Promise<void> {
   try {
-    await client.command({ query: sql, query_params: { ...params } });
+    await client.command({ query: sql, query_params: { ...params }, clickhouse_settings });
   } catch (error) {
     throw translate(error, 'command');
   }

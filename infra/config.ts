@@ -74,6 +74,18 @@ export const ClickHouseConfig = Type.Object({
     pattern: '^[A-Za-z_][A-Za-z0-9_]{0,63}$',
     description: 'ClickHouse database',
   }),
+  CLICKHOUSE_TABLE_ENGINE: Type.String({
+    default: '',
+    maxLength: 500,
+    description:
+      "how tables are made where the servers keep replicas themselves: `Replicated` or `Shared`, alone or with path and replica, `Replicated('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')` ([a cluster that replicates itself](#a-cluster-that-replicates-itself)); the same for all processes",
+  }),
+  CLICKHOUSE_CLUSTER: Type.String({
+    default: '',
+    maxLength: 128,
+    description:
+      'with CLICKHOUSE_TABLE_ENGINE: the cluster whose servers all get the tables (`ON CLUSTER`); empty where the database is of the `Replicated` engine, and for the cloud service',
+  }),
 });
 export type ClickHouseConfig = Static<typeof ClickHouseConfig>;
 

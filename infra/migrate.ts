@@ -5,17 +5,26 @@
  *
  * A migration only adds (tables, columns with a default, rows, indexes, views), so the release before runs on what a newer one
  * has migrated, and passes over files that it does not have. `ad_minute` gains no columns (aggregator/ad-minute.ts).
+ *
+ * What a cluster needs beyond the files is added as they are sent (clickhouse/table-statements.ts).
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { beginIncarnation } from './clickhouse/incarnation.ts';
+import { beginIncarnation, incarnationOf } from './clickhouse/incarnation.ts';
+import { plainTables, type TableEngine } from './clickhouse/table-engine.ts';
+import { tableStatement } from './clickhouse/table-statements.ts';
 import type { ClickHouse } from './clickhouse.ts';
 import { ConfigError, Corrupt } from './errors.ts';
 import type { Logger } from './log.ts';
 
-/** @throws ConfigError where an applied file has changed, Corrupt where a table cannot take repeated rows */
+/**
+ * @throws ConfigError where an applied file has changed, or tables are not made as configured; Corrupt where a table
+ *   cannot take repeated rows
+ */
 export async function migrate(clickhouse: ClickHouse, log: Logger, directory: URL = migrationDirectory): Promise<void> {
-  await clickhouse.command(ledger);
+  const { tables = plainTables } = clickhouse;
+  // Where it is there, nobody is told to make it: a server of the cluster may be away.
+  if ((await incarnationOf(clickhouse)) === undefined) await clickhouse.command(tableStatement(ledger, tables));
   const applied = new Map(
     (await clickhouse.query<Applied>(`SELECT version, name, checksum FROM schema_migration FINAL`)).map(row => [
       row.version,
@@ -27,9 +36,9 @@ export async function migrate(clickhouse: ClickHouse, log: Logger, directory: UR
   for (const file of files) {
     const before = applied.get(file.version);
     if (before) assertUnchanged(file, before);
-    else await apply(clickhouse, file, log);
+    else await apply(clickhouse, file, tables, log);
   }
-  await assertEngines(clickhouse, [ledger, ...files.map(file => file.sql)].flatMap(tablesOf));
+  await assertEngines(clickhouse, tables, [ledger, ...files.map(file => file.sql)].flatMap(tablesOf));
 }
 
 export interface Migration {
@@ -89,26 +98,37 @@ function assertUnchanged(file: Migration, applied: Applied): void {
   );
 }
 
-async function apply(clickhouse: ClickHouse, file: Migration, log: Logger): Promise<void> {
-  for (const statement of statementsOf(file.sql)) await clickhouse.command(statement);
+async function apply(clickhouse: ClickHouse, file: Migration, tables: TableEngine, log: Logger): Promise<void> {
+  for (const statement of statementsOf(file.sql)) await clickhouse.command(tableStatement(statement, tables));
   const row = { version: file.version, name: file.name, checksum: file.checksum, applied_at: Date.now() };
   await clickhouse.insert('schema_migration', JSON.stringify(row));
   log.info({ migration: file.name }, 'migration applied');
 }
 
-/** Every table takes rows more than once, so an engine that keeps copies would count clicks twice. */
-async function assertEngines(clickhouse: ClickHouse, expected: readonly string[]): Promise<void> {
+/**
+ * Every table takes rows more than once, so an engine that keeps copies would count clicks twice. And where servers keep
+ * replicas themselves, a reader must know (clickhouse/table-engine.ts), or it may see progress without rows.
+ */
+async function assertEngines(
+  clickhouse: ClickHouse,
+  { prefix }: TableEngine,
+  expected: readonly string[],
+): Promise<void> {
   const tables = await clickhouse.query<{ name: string; engine: string }>(
     `SELECT name, engine FROM system.tables
      WHERE database = currentDatabase() AND is_temporary = 0 AND name IN {tables:Array(String)} ORDER BY name`,
     { tables: expected },
   );
   for (const { name, engine } of tables) {
-    if (!/^(Replicated|Shared)?ReplacingMergeTree$/.test(engine)) {
+    const [is, kept] = /^(Replicated|Shared|)ReplacingMergeTree$/.exec(engine) ?? [];
+    if (is === undefined)
       throw new Corrupt(
         `table ${name} has engine ${engine}, which would keep repeated rows: it must be ReplacingMergeTree`,
       );
-    }
+    if (kept !== prefix)
+      throw new ConfigError(
+        `CLICKHOUSE_TABLE_ENGINE="${prefix}": table ${name} has engine ${engine}: set it to ${kept || 'nothing'}, or make the tables anew`,
+      );
   }
   const missing = expected.filter(name => !tables.some(table => table.name === name));
   if (missing.length > 0) throw new Corrupt(`after all migrations these tables are not there: ${missing.join(', ')}`);

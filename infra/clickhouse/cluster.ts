@@ -1,6 +1,7 @@
 /** The ClickHouse servers of a topology, each with a client of its own. None is contacted yet. */
 import { type ClickHouse, type ClickHouseOptions, openClickHouse } from '../clickhouse.ts';
 import type { ClickHouseConfig } from '../config.ts';
+import { assertOneAddressEach, tableEngineOf } from './table-engine.ts';
 import { type Topology, type TopologyNode, topologyOf } from './topology.ts';
 
 export interface ClusterNode extends Pick<TopologyNode, 'name' | 'shard'> {
@@ -13,9 +14,11 @@ export interface Cluster extends AsyncDisposable {
   readonly nodes: readonly [ClusterNode, ...ClusterNode[]];
 }
 
-/** @throws ConfigError where CLICKHOUSE_URL is no topology */
+/** @throws ConfigError where CLICKHOUSE_URL is no topology, or not one for tables as they are made */
 export function openCluster(config: ClickHouseConfig, options: ClickHouseOptions): Cluster {
-  return openNodes(topologyOf(config), config, options);
+  const topology = topologyOf(config);
+  assertOneAddressEach(topology, tableEngineOf(config));
+  return openNodes(topology, config, options);
 }
 
 function openNodes(topology: Topology, config: ClickHouseConfig, options: ClickHouseOptions): Cluster {

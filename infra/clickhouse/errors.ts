@@ -26,6 +26,7 @@ export function codeOf(error: unknown): string | undefined {
 const passing: ReadonlySet<string> = new Set([
   'ABORTED',
   'ALL_CONNECTION_TRIES_FAILED',
+  'CANNOT_ASSIGN_ALTER',
   'CANNOT_SCHEDULE_TASK',
   'KEEPER_EXCEPTION',
   'MEMORY_LIMIT_EXCEEDED',
@@ -34,6 +35,7 @@ const passing: ReadonlySet<string> = new Set([
   'NO_ZOOKEEPER',
   'NOT_ENOUGH_SPACE',
   'QUERY_WAS_CANCELLED',
+  'REPLICA_IS_NOT_IN_QUORUM',
   'SOCKET_TIMEOUT',
   'TABLE_IS_READ_ONLY',
   'TIMEOUT_EXCEEDED',

@@ -1,5 +1,6 @@
 /** What an insert means, and what lines it may hold. */
 import { RefusedRows } from '../errors.ts';
+import { insertConsistency, type TableEngine } from './table-engine.ts';
 
 /**
  * Every default that decides what an insert means is pinned, since they drift between releases. One click with a wild
@@ -27,16 +28,18 @@ const insertSettings: Readonly<Record<string, number | string>> = {
   throw_on_max_partitions_per_insert_block: 0,
 };
 
-const insertSettingsSql = Object.entries(insertSettings)
-  .map(([name, value]) => `${name}=${typeof value === 'string' ? `'${value}'` : value}`)
-  .join(', ');
+const listOf = (settings: Readonly<Record<string, number | string>>) =>
+  Object.entries(settings)
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? `'${value}'` : value}`)
+    .join(', ');
 
 /**
  * Raw clicks seldom repeat within an insert: to look for those that do costs a tenth of it, and every merge and every
  * read looks for them anyway. Of counts several versions come together where a backlog is inserted, and the last is enough.
  */
-export function insertSettingsOf(table: string): string {
-  return `${insertSettingsSql}, optimize_on_insert=${table === 'click_raw' ? 0 : 1}`;
+export function insertSettingsIn(engine: TableEngine): (table: string) => string {
+  const list = listOf({ ...insertSettings, ...insertConsistency(engine) });
+  return table => `${list}, optimize_on_insert=${table === 'click_raw' ? 0 : 1}`;
 }
 
 /**

@@ -36,6 +36,8 @@ export interface ReadLimits {
   readonly kinds: Readonly<Record<ReadKind, PlaceLimits>>;
   /** Cores that one raw read may have. */
   readonly rawThreads: number;
+  /** What every read carries besides (table-engine.ts). */
+  readonly settings?: ClickHouseSettings;
 }
 
 export interface Reads {
@@ -46,7 +48,7 @@ export interface Reads {
 }
 
 /** `control`: for statements that end others, which must not wait for those. */
-export function createReads(control: ClickHouseClient, { kinds, rawThreads }: ReadLimits): Reads {
+export function createReads(control: ClickHouseClient, { kinds, rawThreads, settings }: ReadLimits): Reads {
   const placesOf = (kind: ReadKind): Places =>
     createPlaces(names[kind], kinds[kind], {
       onRunning: change => readsRunning.inc({ kind }, change),
@@ -71,7 +73,7 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads }: Re
   const sentFor = (kind: ReadKind, signal: AbortSignal | undefined): Sent => ({
     query_id: randomUUID(),
     ...(signal && { abort_signal: signal }),
-    clickhouse_settings: { ...whoGoesEndsIt, ...turns[kind] },
+    clickhouse_settings: { ...whoGoesEndsIt, ...settings, ...turns[kind] },
   });
   /** What to throw of a failed read; `isRunning`: the server may still be at it. */
   const failureOf = (error: unknown, kind: ReadKind, asker: Asker | undefined) => {

@@ -1,5 +1,6 @@
 /** Brings the pipeline up step by step, and says each step. */
 import { once } from 'node:events';
+import { tableEngineOf } from '../clickhouse/table-engine.ts';
 import { nodesOf, topologyOf } from '../clickhouse/topology.ts';
 import { openClickHouse } from '../clickhouse.ts';
 import { type ClickHouseConfig, type KafkaConfig, withoutUserInfo } from '../config.ts';
@@ -51,6 +52,10 @@ export interface Started {
 export async function startPipeline(start: Start): Promise<Started> {
   const { env, settings, supervisor, log, stop } = start;
   const { DATA_DIR, HOST } = settings;
+  if (tableEngineOf(settings).prefix !== '' && !env['CLICKHOUSE_URL'])
+    throw new ConfigError(
+      `CLICKHOUSE_TABLE_ENGINE="${settings.CLICKHOUSE_TABLE_ENGINE}": needs CLICKHOUSE_URL, as the server that \`npm start\` brings has no replicas`,
+    );
   await endOrphans(DATA_DIR, settings.DRAIN_DELAY_MS + settings.DRAIN_TIMEOUT_MS, log);
   await endOrphanBroker(DATA_DIR, log);
   const ports = await planPorts(settings, { broker: !env['KAFKA_BROKERS'], clickHouse: !env['CLICKHOUSE_URL'] });

@@ -1,0 +1,114 @@
+/**
+ * How tables are made on servers that keep replicas equal by themselves: a replicated cluster with Keeper, or the cloud
+ * service. Without these settings they are plain, and replicas are nodes with sinks of their own (decision 030).
+ *
+ * Such a cluster is one node to us, so what is promised of one node has to hold of it, whichever of its servers answers:
+ * progress is visible only where the rows are that it covers, and what an insert has acknowledged outlives the server that
+ * took it. The settings that this takes are sent with every statement (decision 034).
+ */
+import type { ClickHouseSettings } from '@clickhouse/client';
+import type { ClickHouseConfig } from '../config.ts';
+import { ConfigError } from '../errors.ts';
+import type { Topology } from './topology.ts';
+
+export interface TableEngine {
+  /** In front of the name of a table's engine; '': plain tables. */
+  readonly prefix: '' | 'Replicated' | 'Shared';
+  /** What comes before the engine's own arguments: none is the server's default. */
+  readonly replication: readonly [] | readonly [path: string, replica: string];
+  /** All servers of which get a statement that makes or alters a table. */
+  readonly cluster: string | undefined;
+}
+
+export const plainTables: TableEngine = { prefix: '', replication: [], cluster: undefined };
+
+type Settings = Pick<ClickHouseConfig, 'CLICKHOUSE_TABLE_ENGINE' | 'CLICKHOUSE_CLUSTER'>;
+
+/** @throws ConfigError */
+export function tableEngineOf({ CLICKHOUSE_TABLE_ENGINE: engine, CLICKHOUSE_CLUSTER: name }: Settings): TableEngine {
+  const cluster = name === '' ? undefined : name;
+  if (cluster !== undefined && !/^[A-Za-z0-9_.{}-]{1,128}$/.test(cluster))
+    throw new ConfigError(
+      `CLICKHOUSE_CLUSTER="${cluster}": must be the name of a cluster (letters, digits, "_", "." and "-"), or a macro such as {cluster}`,
+    );
+  if (engine === '') {
+    if (cluster === undefined) return plainTables;
+    throw new ConfigError(
+      `CLICKHOUSE_CLUSTER="${cluster}": needs CLICKHOUSE_TABLE_ENGINE, as plain tables on several servers would each hold other rows`,
+    );
+  }
+  const [, prefix, path, replica] =
+    /^(Replicated|Shared)(?:\(\s*'([^'\\]*)'\s*,\s*'([^'\\]*)'\s*\))?$/.exec(engine.trim()) ?? [];
+  const fault = (rule: string) => new ConfigError(`CLICKHOUSE_TABLE_ENGINE="${engine}": ${rule}`);
+  if (prefix !== 'Replicated' && prefix !== 'Shared')
+    throw fault(
+      "must be Replicated or Shared, alone or with a path and a replica's name, such as " +
+        "Replicated('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')",
+    );
+  if (path === undefined || replica === undefined) return { prefix, replication: [], cluster };
+  if (!/^(\w+:)?\/./.test(path)) throw fault('the path must begin with "/"');
+  if (!/\{(table|uuid)\}/.test(path)) throw fault('the path must hold {table} or {uuid}, or all tables would be one');
+  if (path.includes('{replica}')) throw fault('the path must not hold {replica}, or no server would have a replica');
+  if (!/\{\w+\}/.test(replica))
+    throw fault("the replica's name must hold a macro such as {replica}, as all servers get the same statement");
+  return { prefix, replication: [path, replica], cluster };
+}
+
+/**
+ * Where servers keep replicas themselves, a shard has one address: its sink fills all of them.
+ * @throws ConfigError
+ */
+export function assertOneAddressEach(topology: Topology, { prefix, replication: [path] }: TableEngine): void {
+  if (prefix === '') return;
+  const several = topology.find(nodes => nodes.length > 1);
+  if (several !== undefined)
+    throw new ConfigError(
+      `CLICKHOUSE_URL: names ${several.length} nodes of a shard (${several.map(({ name }) => name).join(', ')}), and must name one ` +
+        'where CLICKHOUSE_TABLE_ENGINE is set: the servers behind it keep replicas themselves',
+    );
+  if (topology.length > 1 && path !== undefined && !path.includes('{shard}'))
+    throw new ConfigError(
+      `CLICKHOUSE_TABLE_ENGINE: the path "${path}" must hold {shard}, as CLICKHOUSE_URL has ${topology.length} shards, which would get each other's rows`,
+    );
+}
+
+/**
+ * An insert is over when a majority of the replicas has the rows, and the next one begins after it, so that one of those
+ * has all. It fails before its sender gives up waiting. Of the shared engine every insert is of that kind.
+ */
+export function insertConsistency({ prefix }: TableEngine): Readonly<Record<string, number | string>> {
+  if (prefix === '') return {};
+  // A block that was there before is no less true than another: what is repeated replaces itself, as in plain tables.
+  const asPlain = { insert_deduplicate: 0, deduplicate_blocks_in_dependent_materialized_views: 0 };
+  if (prefix === 'Shared') return asPlain;
+  return {
+    ...asPlain,
+    insert_quorum: 'auto',
+    insert_quorum_parallel: 0,
+    insert_quorum_timeout: 45_000,
+    max_insert_threads: 1,
+  };
+}
+
+/** A replica that lacks what has been acknowledged refuses to answer: the read fails, to be tried again. */
+export function readConsistency({ prefix }: TableEngine): ClickHouseSettings {
+  return prefix === '' ? {} : { select_sequential_consistency: '1' };
+}
+
+/**
+ * Of statements that are neither: migrations, and inserts of what is read in the server. A column is there when every
+ * replica has it: one that did not would take rows and leave the column out, as it takes those of later releases.
+ */
+export function commandConsistency(engine: TableEngine): ClickHouseSettings {
+  if (engine.prefix === '') return {};
+  return {
+    ...(Object.fromEntries(
+      Object.entries(insertConsistency(engine)).map(([name, value]) => [name, `${value}`]),
+    ) as ClickHouseSettings),
+    ...readConsistency(engine),
+    alter_sync: '2',
+    replication_wait_for_inactive_replica_timeout: '45',
+    distributed_ddl_task_timeout: '45',
+    distributed_ddl_output_mode: 'throw',
+  };
+}
