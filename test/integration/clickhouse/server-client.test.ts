@@ -21,6 +21,7 @@ afterEach(async () => {
 
 async function connectTo(
   answer: (request: Received, response: ServerResponse) => void,
+  more: Readonly<Record<string, string>> = {},
 ): Promise<{ clickhouse: ClickHouse; received: Received[] }> {
   const received: Received[] = [];
   server = createServer(async (request: IncomingMessage, response) => {
@@ -42,6 +43,7 @@ async function connectTo(
     CLICKHOUSE_USER: 'me',
     CLICKHOUSE_PASSWORD: 'pw',
     CLICKHOUSE_DATABASE: 'clicks',
+    ...more,
   };
   clickhouse = openClickHouse(loadConfig(ClickHouseConfig, env), { readers: 2 });
   return { clickhouse, received };
@@ -98,6 +100,95 @@ describe('a statement to a server', () => {
       [null, 'CREATE DATABASE IF NOT EXISTS clicks'],
       ['clicks', 'CREATE TABLE t'],
     ]);
+  });
+});
+
+describe('a statement to a cluster that replicates itself', () => {
+  const Replicated = { CLICKHOUSE_TABLE_ENGINE: 'Replicated', CLICKHOUSE_CLUSTER: 'main' };
+  const Shared = { CLICKHOUSE_TABLE_ENGINE: 'Shared' };
+  const settingsOf = ({ url }: Received) => {
+    const about = ['query_id', 'query', 'database', 'default_format', 'priority', 'max_threads'];
+    const all = [...url.searchParams].filter(([name]) => !about.includes(name) && !name.startsWith('param_'));
+    return Object.fromEntries(all);
+  };
+  const insertSettingsIn = ({ url }: Received) => {
+    const [, list = ''] = / SETTINGS (.*) FORMAT /.exec(url.searchParams.get('query') ?? '') ?? [];
+    return Object.fromEntries(list.split(', ').map(setting => setting.split('=')));
+  };
+  const readOnly = { readonly: '2', cancel_http_readonly_queries_on_client_close: '1' };
+  const byMajority = {
+    ...{
+      insert_quorum: "'auto'",
+      insert_quorum_parallel: '0',
+      insert_quorum_timeout: '45000',
+      max_insert_threads: '1',
+    },
+  };
+  const nothingDropped = { insert_deduplicate: '0', deduplicate_blocks_in_dependent_materialized_views: '0' };
+
+  it.each([
+    ['replicated tables', Replicated],
+    ['the cloud service', Shared],
+  ])('reads of %s only what has been acknowledged, whoever answers', async (_, engine) => {
+    const { clickhouse, received } = await connectTo((_request, response) => response.end('{}'), engine);
+    await clickhouse.query('SELECT 1');
+    await clickhouse.queryLines('SELECT 1', {}, { kind: 'raw' });
+    for await (const _piece of clickhouse.stream('SELECT 1', 'CSV'));
+    expect(received).toHaveLength(3);
+    for (const each of received) {
+      expect(settingsOf(each)).toMatchObject({ ...readOnly, select_sequential_consistency: '1' });
+    }
+  });
+
+  it('inserts into a majority of the replicas, one insert after the other, and drops no block that was there before', async () => {
+    const { clickhouse, received } = await connectTo((_request, response) => response.end(), Replicated);
+    await clickhouse.insert('t', '{}');
+    expect(insertSettingsIn(received[0]!)).toMatchObject({ ...byMajority, ...nothingDropped, async_insert: '0' });
+  });
+
+  it('leaves the majority to the cloud service, whose inserts are all of that kind', async () => {
+    const { clickhouse, received } = await connectTo((_request, response) => response.end(), Shared);
+    await clickhouse.insert('t', '{}');
+    expect(insertSettingsIn(received[0]!)).toMatchObject(nothingDropped);
+    expect(Object.keys(insertSettingsIn(received[0]!)).filter(name => name.includes('quorum'))).toEqual([]);
+  });
+
+  it('that alters is over when all replicas have it; one that inserts what it reads, as an insert and a read', async () => {
+    const { clickhouse, received } = await connectTo((_request, response) => response.end(), Replicated);
+    await clickhouse.command('ALTER TABLE t ADD COLUMN a String');
+    expect(settingsOf(received[0]!)).toEqual({
+      ...byMajority,
+      ...{ insert_quorum: 'auto', ...nothingDropped, select_sequential_consistency: '1' },
+      ...{ alter_sync: '2', replication_wait_for_inactive_replica_timeout: '45' },
+      ...{ distributed_ddl_task_timeout: '45', distributed_ddl_output_mode: 'throw' },
+    });
+  });
+
+  it('is sent without any of that where tables are plain', async () => {
+    const { clickhouse, received } = await connectTo((_request, response) => response.end('{}'));
+    await clickhouse.command('ALTER TABLE t');
+    await clickhouse.query('SELECT 1');
+    expect(received.map(settingsOf)).toEqual([{}, readOnly]);
+  });
+
+  it('creates the database on every server', async () => {
+    let exists = false;
+    const { clickhouse, received } = await connectTo((request, response) => {
+      if (request.body.startsWith('CREATE DATABASE')) exists = true;
+      if (!exists) return exception(81, 'UNKNOWN_DATABASE')(request, response);
+      response.end();
+    }, Replicated);
+    await clickhouse.command('CREATE TABLE t');
+    expect(received[1]?.body.trim()).toBe("CREATE DATABASE IF NOT EXISTS clicks ON CLUSTER 'main'");
+  });
+
+  it.each([
+    [289, 'REPLICA_IS_NOT_IN_QUORUM'],
+    [517, 'CANNOT_ASSIGN_ALTER'],
+  ])('that is answered with %i %s is worth trying again', async (code, type) => {
+    const { clickhouse } = await connectTo(exception(code, type), Replicated);
+    await expect(clickhouse.query('SELECT 1')).rejects.toBeInstanceOf(Retryable);
+    await expect(clickhouse.command('ALTER TABLE t')).rejects.toBeInstanceOf(Retryable);
   });
 });
 
