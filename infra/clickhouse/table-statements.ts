@@ -12,7 +12,7 @@ export function tableStatement(statement: string, tables: TableEngine): string {
   if (tables.prefix === '') return statement;
   const bare = withoutQuoted(statement);
   // Rows find their way to the other servers.
-  if (/^\s*INSERT INTO\s/.test(bare)) return statement;
+  if (/^\s*INSERT\s+INTO\s/.test(bare)) return statement;
   const head = heads.exec(bare);
   if (head === null) throw unknown(statement);
   const [, kind] = head;

@@ -128,18 +128,22 @@ describe('npm start', () => {
     expect(fatal).toMatch(/^disk full: \d+ MB are free for DATA_DIR=/);
   });
 
-  it.each([{ PARTITIONS: '0' }, { OUT_OF_ORDERNESS_MS: 'soon' }, { LOG_LEVEL: 'loud' }])(
-    'refuses %o, naming it',
-    async env => {
-      const { code, fatal } = await outcome(start(env));
-      expect(code).toBe(78);
-      expect(fatal).toContain(
-        Object.entries(env)
-          .map(([key, text]) => `${key}="${text}"`)
-          .join(),
-      );
-    },
-  );
+  it.each([
+    { PARTITIONS: '0' },
+    { OUT_OF_ORDERNESS_MS: 'soon' },
+    { LOG_LEVEL: 'loud' },
+    { CLICKHOUSE_TABLE_ENGINE: 'MergeTree' },
+    // Its own server has no replicas.
+    { CLICKHOUSE_TABLE_ENGINE: 'Replicated' },
+  ])('refuses %o, naming it', async env => {
+    const { code, fatal } = await outcome(start(env));
+    expect(code).toBe(78);
+    expect(fatal).toContain(
+      Object.entries(env)
+        .map(([key, text]) => `${key}="${text}"`)
+        .join(),
+    );
+  });
 
   it('ends on Ctrl-C while it starts, with nothing left', async () => {
     const main = start();
