@@ -20,6 +20,7 @@ import { acksOf } from '../ingest/ack-chain.ts';
 import { clickContract } from '../ingest/click-records.ts';
 import { commitDueAfterMs } from './commit-pace.ts';
 import { PartitionAggregator } from './core/partition-aggregator.ts';
+import { createIdleTicks, type IdleTicks } from './idle-ticks.ts';
 import * as metrics from './metrics.ts';
 import { startingCheckpoint } from './starting-checkpoint.ts';
 import type { TaskPorts, TaskSettings, TaskWriter } from './task-ports.ts';
@@ -53,8 +54,7 @@ export class PartitionTask {
   #hasCaughtUp = false;
   #commit: Promise<void> | undefined;
   #lastCommitAt = 0;
-  #watermarkMovedAt = 0;
-  #ticking = false;
+  readonly #ticks: IdleTicks;
   /** Since a commit has succeeded, or since the task began. */
   restarts = 0;
   /** Lines after which a commit is made at once. */
@@ -67,6 +67,7 @@ export class PartitionTask {
     this.#mostLines = settings.commitMaxLines;
     this.#ports = ports;
     this.#log = log.child({ partition: this.partition });
+    this.#ticks = createIdleTicks(settings.tickIntervalMs, () => ports.appendTick(), this.#log);
   }
 
   get state(): TaskState {
@@ -121,7 +122,7 @@ export class PartitionTask {
     }
     aggregator.skipTo(batch.nextOffset);
     if (this.#state === 'restoring' && aggregator.position >= this.#committedOffset) this.#endRestore(aggregator);
-    if (aggregator.watermark > watermark) this.#watermarkMovedAt = this.#ports.now();
+    if (aggregator.watermark > watermark) this.#ticks.watermarkMoved(this.#ports.now());
     this.onTimer();
   }
 
@@ -153,10 +154,15 @@ export class PartitionTask {
 
   /** To be called every few tens of ms: commits and ticks when they are due. */
   onTimer(): void {
-    if (this.#state !== 'running') return;
+    const aggregator = this.#aggregator;
+    if (this.#state !== 'running' || aggregator === undefined) return;
     const now = this.#ports.now();
     if (this.#commit === undefined && now - this.#lastCommitAt >= this.#commitDueAfterMs()) void this.#commitNow();
-    if (now - this.#watermarkMovedAt >= this.#settings.tickIntervalMs) void this.#tick(now);
+    void this.#ticks.onTimer(now, () => ({
+      isAtEnd: aggregator.position >= this.#highWatermark,
+      watermark: aggregator.watermark,
+      openWindows: aggregator.state.windows,
+    }));
   }
 
   /** After a rebalance that left the partition here: positions and pauses were forgotten, the state was not. */
@@ -192,7 +198,6 @@ export class PartitionTask {
     this.#committedOffset = committed?.offset ?? checkpoint.restoreFrom;
     this.#highWatermark = range.end;
     this.#lastCommitAt = this.#ports.now();
-    this.#watermarkMovedAt = this.#ports.now();
     this.#state = 'restoring';
     this.#log.info(
       { restoreFrom: checkpoint.restoreFrom, committed: this.#committedOffset, end: range.end },
@@ -204,7 +209,7 @@ export class PartitionTask {
   #endRestore(aggregator: PartitionAggregator): void {
     aggregator.restored();
     this.#state = 'running';
-    this.#watermarkMovedAt = this.#ports.now();
+    this.#ticks.begin(this.#ports.now());
     metrics.restored(this.#topic, this.partition, aggregator);
     this.#log.info(
       { position: aggregator.position, watermark: aggregator.watermark, ...aggregator.state },
@@ -286,22 +291,6 @@ export class PartitionTask {
     try {
       this.#ports.pause();
     } catch {} // No member of its group now: what it fetches until the next rebalance is dropped.
-  }
-
-  /** Only from the end of the log: a tick says that nothing older stands before it. */
-  async #tick(now: number): Promise<void> {
-    const aggregator = this.#aggregator;
-    if (this.#ticking || aggregator === undefined || aggregator.position < this.#highWatermark) return;
-    this.#ticking = true;
-    this.#watermarkMovedAt = now;
-    try {
-      await this.#ports.appendTick();
-      metrics.ticks.inc();
-    } catch (error) {
-      this.#log.warn({ why: messageOf(error) }, 'tick not appended');
-    } finally {
-      this.#ticking = false;
-    }
   }
 
   /** A method, so that the compiler knows `#state` may have changed while something was awaited. */

@@ -270,6 +270,20 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: 'tick-at-any-moment',
+    bug: 'a partition at rest gets its ticks at even distances, and a minute that has ended waits for the next',
+    file: 'aggregator/idle-ticks.ts',
+    edits: [['    return minuteHasEnded || sinceMovedMs', '    return sinceMovedMs']],
+    unit: 'test/unit/aggregator/idle-ticks.test.ts',
+  },
+  {
+    name: 'tick-as-if-at-rest',
+    bug: 'a partition that is counted anew believes its watermark to be as old as its own start, and leaves out its first tick',
+    file: 'aggregator/idle-ticks.ts',
+    edits: [['openWindows > 0 || !hasTicked', 'openWindows > 0']],
+    unit: 'test/unit/aggregator/idle-ticks.test.ts',
+  },
+  {
     name: 'watermark-ahead',
     bug: 'a wrong clock moves the watermark beyond the append time',
     file: 'aggregator/core/watermark.ts',
