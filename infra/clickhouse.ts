@@ -9,6 +9,7 @@ import { type Disk, disksSql } from './clickhouse/disks.ts';
 import { codeOf, translate } from './clickhouse/errors.ts';
 import { formatOf, insertSettingsOf, withoutBlankLines } from './clickhouse/insert.ts';
 import { createReads, type ReadKind, type Sent } from './clickhouse/reads.ts';
+import { mostOfTicket } from './clickhouse/tickets.ts';
 import { type ClickHouseConfig, withoutUserInfo } from './config.ts';
 import { ConfigError } from './errors.ts';
 
@@ -81,7 +82,8 @@ export function openClickHouse(config: ClickHouseConfig, options: ClickHouseOpti
   const { readers, rawReaders = 2, rawReadersPerClient = 1, rawThreads = 1 } = options;
   const { mostWaiting = 128, mostWaitingPerClient = 64, queueTimeoutMs: waitMs = 10_000 } = options;
   const database = config.CLICKHOUSE_DATABASE;
-  const client = clientOf(config, database, 2 * readers + rawReaders + operationPlaces + mostOthers);
+  const ofReads = 2 * readers + rawReaders * mostOfTicket + operationPlaces;
+  const client = clientOf(config, database, ofReads + mostOthers);
   const control = clientOf(config, database, mostControl, controlTimeoutMs);
   const waiting = { mostWaiting, mostWaitingPerClient, waitMs };
   const counts = { ...waiting, places: readers, perClient: readers };
