@@ -40,8 +40,8 @@ export function followAskers(http: Http, clients: Clients, { timeoutMs, setting,
     unanswered.set(raw, { deadline, answered });
     const gone = () => {
       clearTimeout(deadline);
-      answered?.abort();
-      end.abort(new Unserved('gone', 'the client has gone'));
+      answered?.abort(isAnswered);
+      end.abort(hasGone);
     };
     if (response.destroyed) gone();
     else response.once('close', gone);
@@ -53,7 +53,11 @@ export function followAskers(http: Http, clients: Clients, { timeoutMs, setting,
   http.addHook('onSend', ({ raw }, _reply, _payload, done) => {
     const { deadline, answered } = unanswered.get(raw) ?? {};
     clearTimeout(deadline);
-    answered?.abort();
+    answered?.abort(isAnswered);
     done();
   });
 }
+
+/** The same for all: every request ends so, and to make an error for each costs more than the rest of this. */
+const hasGone = new Unserved('gone', 'the client has gone');
+const isAnswered = 'answered';

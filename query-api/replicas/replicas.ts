@@ -86,7 +86,7 @@ export function replicasOf(watch: ReplicaWatch): Replicas {
         throw error;
       } finally {
         forget();
-        over.abort();
+        over.abort('the reading is over');
       }
     },
     areSeveral: true,

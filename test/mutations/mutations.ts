@@ -1687,7 +1687,12 @@ export const mutations: readonly Mutation[] = [
     name: 'ticket-until-the-answer-is-taken',
     bug: 'a request has its place until its client has taken the answer: two that take none keep everybody from raw clicks',
     file: 'infra/http-askers.ts',
-    edits: [['clearTimeout(deadline);\n    answered?.abort();\n    done();', 'clearTimeout(deadline);\n    done();']],
+    edits: [
+      [
+        'clearTimeout(deadline);\n    answered?.abort(isAnswered);\n    done();',
+        'clearTimeout(deadline);\n    done();',
+      ],
+    ],
     unit: 'test/unit/infra/http-askers.test.ts',
   },
   {
@@ -1713,7 +1718,7 @@ export const mutations: readonly Mutation[] = [
     name: 'ticket-kept-at-the-node-before',
     bug: 'a request that goes on at another node keeps its place at the first',
     file: 'query-api/replicas/replicas.ts',
-    edits: [['over.abort();', '']],
+    edits: [["over.abort('the reading is over');", '']],
     unit: 'test/unit/query-api/replicas/replicas.test.ts',
   },
   {
