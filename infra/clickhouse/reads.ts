@@ -146,8 +146,11 @@ const names: Readonly<Record<ReadKind, string>> = {
 /** The server looks after the connections of those statements only that can change nothing. */
 const whoGoesEndsIt: ClickHouseSettings = { readonly: '2', cancel_http_readonly_queries_on_client_close: 1 };
 const first: ClickHouseSettings = { priority: '1' };
-/** It stops between blocks of rows while others go first, but not for ever: then it would only be in their way longer. */
-const behind: ClickHouseSettings = { priority: '2', low_priority_query_wait_time_ms: '100' };
+/**
+ * It stops between blocks of rows while others go first, but not for ever: then it would only be in their way longer. Within
+ * a block the system lets others go first, where the server may ask for that (CAP_SYS_NICE; else nothing comes of it).
+ */
+const behind: ClickHouseSettings = { priority: '2', low_priority_query_wait_time_ms: '100', os_thread_priority: '10' };
 
 /**
  * Resolves when the server has ended the statement, or does not answer. Never rejects. One that is on its way is not

@@ -141,12 +141,17 @@ describe('a request for raw clicks', () => {
     other.begin(() => server.read('count'));
     await settled();
     const standing = (name: string) => {
-      const { priority, max_threads } = server.running.get(name)?.sent.clickhouse_settings ?? {};
-      return { priority, max_threads };
+      const {
+        priority,
+        max_threads,
+        os_thread_priority: nice,
+      } = server.running.get(name)?.sent.clickhouse_settings ?? {};
+      return { priority, max_threads, nice };
     };
-    expect(standing('progress')).toEqual({ priority: '2', max_threads: 1 });
-    expect(standing('clicks')).toEqual({ priority: '2', max_threads: 1 });
-    expect(standing('count')).toEqual({ priority: '1', max_threads: undefined });
+    const behind = { priority: '2', max_threads: 1, nice: '10' };
+    expect(standing('progress')).toEqual(behind);
+    expect(standing('clicks')).toEqual(behind);
+    expect(standing('count')).toEqual({ priority: '1', max_threads: undefined, nice: undefined });
     for (const name of ['progress', 'clicks', 'count']) await server.answer(name);
     await a.answered();
   });
