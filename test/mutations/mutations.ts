@@ -1653,7 +1653,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'raw reads take the places of counts',
     file: 'infra/clickhouse/reads.ts',
     edits: [['createTickets(places.raw)', 'createTickets(places.counts)']],
-    integration: 'test/integration/clickhouse/reads-that-end.test.ts',
+    unit: 'test/unit/infra/clickhouse/tickets.test.ts',
   },
   {
     name: 'ticket-for-raw-reads-alone',
