@@ -19,6 +19,11 @@ export interface Asker {
   readonly isOperation: boolean;
   /** The process itself, whose work can be given up: it waits for its turn as long as that takes. */
   readonly isProcess?: boolean;
+  /**
+   * It asks for raw clicks: all that is read for it stands in line once, and has one place (clickhouse/tickets.ts). Aborted
+   * once its answer is made, or will not be.
+   */
+  readonly ticket?: AbortSignal;
 }
 
 const storage = new AsyncLocalStorage<Asker | undefined>();
@@ -84,11 +89,15 @@ export interface Shared<T> {
   readonly ended: Promise<void>;
 }
 
-/** One piece of work for all who join it: it is given up when the last of them has gone, and not before. */
+/**
+ * One piece of work for all who join it: it is given up when the last of them has gone, and not before. It has no ticket,
+ * whoever began it: others must not stand in a line that only the first of them has to stand in. So nothing that several
+ * may wait for reads raw clicks.
+ */
 export function shared<T>(work: () => Promise<T>): Shared<T> {
-  const first = currentAsker();
+  const { client = '', isOperation = false, isProcess = false } = currentAsker() ?? {};
   const end = new AbortController();
-  const asker = { client: '', isOperation: false, ...first, signal: end.signal };
+  const asker = { client, isOperation, isProcess, signal: end.signal };
   const result = askedBy(asker, work);
   const ended = result.then(
     () => undefined,

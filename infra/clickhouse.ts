@@ -11,6 +11,7 @@ import { formatOf, insertSettingsIn, withoutBlankLines } from './clickhouse/inse
 import { createReads, type ReadKind, type Sent } from './clickhouse/reads.ts';
 import { commandConsistency, readConsistency, type TableEngine, tableEngineOf } from './clickhouse/table-engine.ts';
 import { databaseStatement } from './clickhouse/table-statements.ts';
+import { mostOfTicket } from './clickhouse/tickets.ts';
 import { type ClickHouseConfig, withoutUserInfo } from './config.ts';
 import { ConfigError } from './errors.ts';
 
@@ -88,7 +89,8 @@ export function openClickHouse(config: ClickHouseConfig, options: ClickHouseOpti
   const tables = tableEngineOf(config);
   const insertSettings = insertSettingsIn(tables);
   const commandSettings = commandConsistency(tables);
-  const client = clientOf(config, database, 2 * readers + rawReaders + operationPlaces + mostOthers);
+  const ofReads = 2 * readers + rawReaders * mostOfTicket + operationPlaces;
+  const client = clientOf(config, database, ofReads + mostOthers);
   const control = clientOf(config, database, mostControl, controlTimeoutMs);
   const waiting = { mostWaiting, mostWaitingPerClient, waitMs };
   const counts = { ...waiting, places: readers, perClient: readers };

@@ -6,7 +6,7 @@ import helmet from '@fastify/helmet';
 import swagger from '@fastify/swagger';
 import { type FastifyBaseLogger, type FastifyError, fastify, LogController } from 'fastify';
 import type { ProcessConfig } from './config.ts';
-import { followAskers } from './http-askers.ts';
+import { type AnswerLimits, followAskers } from './http-askers.ts';
 import { type Clients, createClients } from './http-clients.ts';
 import { answerClientError, limitConnections } from './http-connections.ts';
 import { drainable } from './http-drain.ts';
@@ -43,8 +43,8 @@ export interface HttpOptions extends Operations {
   readonly operationsPort?: number;
   /** It serves pages to browsers: all of helmet's headers. Others, whose answers are data, only forbid to guess their type. */
   readonly servesPages: boolean;
-  /** Where what an answer needs is given up with it (http-askers.ts): when it must have begun, and the setting's name. */
-  readonly answers?: { readonly timeoutMs: number; readonly setting: string };
+  /** Where what an answer needs is given up with it. */
+  readonly answers?: AnswerLimits;
   /** Of the process: by it the server knows when to leave, and how long it may take. */
   readonly life?: Life | undefined;
 }

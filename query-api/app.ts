@@ -39,6 +39,7 @@ import { createQuarantineQueries } from './quarantine-queries.ts';
 import { createQueries } from './queries.ts';
 import { createRawCoverage } from './raw-coverage.ts';
 import { createRawQueries } from './raw-queries.ts';
+import { asksForRaw } from './raw-requests.ts';
 import { failOver } from './replicas/failover.ts';
 import type { StoreNodes } from './replicas/nodes-status.ts';
 import { createReplicaCheckStore } from './replicas/replica-check-store.ts';
@@ -136,7 +137,7 @@ export async function buildQueryApi({
     }),
     operationsPort: config.QUERY_API_OPS_PORT,
     servesPages: true,
-    answers: { timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS' },
+    answers: { timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS', isRaw: asksForRaw },
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
     beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, nodes, lateClicks, now }),
     life,

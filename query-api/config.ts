@@ -45,7 +45,7 @@ export const QueryApiConfig = Type.Object({
     minimum: 1,
     maximum: 64,
     description:
-      'reads of raw clicks (`user_id`, `ip`, `uniques`, where a click went, quarantine) that run at the same time, beside those of counts; further ones wait',
+      'requests for raw clicks (`user_id`, `ip`, `filter`, `uniques`, where a click went, quarantine) that a ClickHouse node works for at the same time, beside reads of counts; further ones wait',
   }),
   QUERY_RAW_READERS_PER_CLIENT: Type.Integer({
     default: 1,
@@ -57,13 +57,13 @@ export const QueryApiConfig = Type.Object({
     default: 1,
     minimum: 1,
     maximum: 256,
-    description: 'cores of ClickHouse that one read of raw clicks may use; they stand back while counts are read',
+    description: 'cores of ClickHouse that one read for such a request may use; they stand back while counts are read',
   }),
   QUERY_MAX_WAITING: Type.Integer({
     default: 128,
     minimum: 1,
     maximum: 10_000,
-    description: 'reads of counts, and as many of raw clicks, that may wait for their turn; beyond: 503',
+    description: 'reads of counts, and as many requests for raw clicks, that may wait for their turn; beyond: 503',
   }),
   QUERY_MAX_WAITING_PER_CLIENT: Type.Integer({
     default: 64,

@@ -2,7 +2,8 @@
  * How a read gets a place, what it may take of the server, and how it ends there.
  *
  * Reads of counts are short and what everybody waits for. Raw reads take seconds, so they have places of their own, fewer
- * cores, and stand back in the server while counts are read. Health and metrics never wait for any of them.
+ * cores, and stand back in the server while counts are read; and so does whatever else is read for who asks for raw clicks,
+ * under one place of his (tickets.ts). Health and metrics never wait for any of them.
  *
  * A read ends in the server when nobody waits for it any more (asking.ts): its connection is closed and it is killed, and
  * its place is free only when the server has said that it is over. A place that was free before that would let those who
@@ -17,6 +18,7 @@ import { Unserved } from '../errors.ts';
 import { codeOf, translate } from './errors.ts';
 import { readsCancelled, readsRefused, readsRunning, readsWaiting } from './metrics.ts';
 import { createPlaces, type PlaceLimits, type Places } from './places.ts';
+import { createTickets } from './tickets.ts';
 
 /**
  * `raw`: what grows with clicks rather than with counts. `jobs`: of the process itself, which waits as long as it takes.
@@ -70,6 +72,17 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads, sett
     jobs: placesOf('jobs'),
     operations: placesOf('operations'),
   };
+  const tickets = createTickets(places.raw);
+  /**
+   * A raw read without a ticket has a place to itself: of a request that nobody has said so of, of pages that are read after
+   * their answer has begun.
+   */
+  const placeFor = async (kind: ReadKind, isRaw: boolean, asker: Asker | undefined) => {
+    const ticket = kind === 'raw' ? asker?.ticket : undefined;
+    return asker === undefined || ticket === undefined || ticket.aborted
+      ? await places[kind].take(asker)
+      : await tickets.take(ticket, asker, isRaw);
+  };
   const sentFor = (kind: ReadKind, signal: AbortSignal | undefined): Sent => ({
     query_id: randomUUID(),
     ...(signal && { abort_signal: signal }),
@@ -86,8 +99,8 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads, sett
   return {
     async run(asked, read) {
       const asker = currentAsker();
-      const kind = asker?.isOperation ? 'operations' : asked;
-      const giveBack = await places[kind].take(asker);
+      const kind = kindFor(asked, asker);
+      const giveBack = await placeFor(kind, asked === 'raw', asker);
       const sent = sentFor(kind, asker?.signal);
       try {
         const result = await read(sent);
@@ -119,6 +132,12 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads, sett
   };
 }
 
+/** In whose places, and how in the server. */
+function kindFor(asked: ReadKind, asker: Asker | undefined): ReadKind {
+  if (asker?.isOperation) return 'operations';
+  return asked === 'counts' && asker?.ticket !== undefined ? 'raw' : asked;
+}
+
 const names: Readonly<Record<ReadKind, string>> = {
   counts: 'reads of counts',
   raw: 'reads of raw clicks',
@@ -129,8 +148,11 @@ const names: Readonly<Record<ReadKind, string>> = {
 /** The server looks after the connections of those statements only that can change nothing. */
 const whoGoesEndsIt: ClickHouseSettings = { readonly: '2', cancel_http_readonly_queries_on_client_close: 1 };
 const first: ClickHouseSettings = { priority: '1' };
-/** It stops between blocks of rows while others go first, but not for ever: then it would only be in their way longer. */
-const behind: ClickHouseSettings = { priority: '2', low_priority_query_wait_time_ms: '100' };
+/**
+ * It stops between blocks of rows while others go first, but not for ever: then it would only be in their way longer. Within
+ * a block the system lets others go first, where the server may ask for that (CAP_SYS_NICE; else nothing comes of it).
+ */
+const behind: ClickHouseSettings = { priority: '2', low_priority_query_wait_time_ms: '100', os_thread_priority: '10' };
 
 /**
  * Resolves when the server has ended the statement, or does not answer. Never rejects. One that is on its way is not

@@ -1,6 +1,6 @@
 /** SQL of bulk exports: long reads in the order of the tables, so that nothing has to be sorted or kept. */
 import { joined, named, noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse, ReadOptions } from '../../infra/clickhouse.ts';
 import { markedColumn } from '../../infra/csv.ts';
 import { clickColumns } from '../../ingest/feed/exported-columns.ts';
 import type { TimeRange } from '../queries.ts';
@@ -31,10 +31,10 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
     const [text, params] = statement`${rows} ${settings}, date_time_output_format='iso'`;
     yield* clickhouse.stream(text, streamFormats[format], params);
   }
-  const counted = async (table: string, where: Sql): Promise<number> => {
-    const [row] = await clickhouse.query<{ n: number }>(
-      ...statement`SELECT count() AS n FROM ${named(table)} WHERE ${where} ${settingsOf(1, timeoutMs)}`,
-    );
+  const counted = async (table: string, where: Sql, of: ReadOptions): Promise<number> => {
+    const [text, params] =
+      statement`SELECT count() AS n FROM ${named(table)} WHERE ${where} ${settingsOf(1, timeoutMs)}`;
+    const [row] = await clickhouse.query<{ n: number }>(text, params, of);
     return row?.n ?? 0;
   };
 
@@ -67,7 +67,8 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
     },
 
     /** About how many; at least as many. */
-    adMinuteRows: (selection: ExportSelection) => counted(tableOf(selection), minutesWhere(selection)),
+    adMinuteRows: (selection: ExportSelection) =>
+      counted(tableOf(selection), minutesWhere(selection), { kind: 'counts' }),
 
     /** All accepted clicks, copies too. */
     clicks(selection: ExportSelection, format: RowFormat): AsyncIterable<Uint8Array> {
@@ -85,7 +86,7 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
       );
     },
 
-    clickRows: (selection: ExportSelection) => counted('click_raw', clicksWhere(selection)),
+    clickRows: (selection: ExportSelection) => counted('click_raw', clicksWhere(selection), { kind: 'raw' }),
   };
 }
 

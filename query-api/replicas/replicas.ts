@@ -77,15 +77,16 @@ export function replicasOf(watch: ReplicaWatch): Replicas {
     async reading(work, without) {
       await watch.looked;
       const node = await patientlyChosen(watch, without);
-      const gone = new AbortController();
+      const [gone, over] = [new AbortController(), new AbortController()];
       const forget = watch.onGone(node.name, why => gone.abort(why));
       try {
-        return await askedBy(untilGone(gone.signal), () => chosen.run(node, work));
+        return await askedBy(untilGone(gone.signal, over.signal), () => chosen.run(node, work));
       } catch (error) {
         if (isNodesFault(error)) watch.suspect(node.name, messageOf(error));
         throw error;
       } finally {
         forget();
+        over.abort('the reading is over');
       }
     },
     areSeveral: true,
@@ -98,11 +99,16 @@ async function unwritten(): Promise<never> {
   throw new Error('rows come out of the log, by a sink of each node');
 }
 
-/** Who asks now, or the process itself, and not for longer than the node is there. */
-function untilGone(gone: AbortSignal): Asker {
+/**
+ * Who asks now, or the process itself, and not for longer than the node is there. The places of the node are its own, so
+ * whoever asks another one leaves his here: when this reading is over, whatever becomes of the request.
+ */
+function untilGone(gone: AbortSignal, over: AbortSignal): Asker {
   const asker = currentAsker();
   if (asker === undefined) return { client: '', isOperation: false, isProcess: true, signal: gone };
-  return { ...asker, signal: AbortSignal.any([asker.signal, gone]) };
+  const { ticket } = asker;
+  const own = { ...asker, signal: AbortSignal.any([asker.signal, gone]) };
+  return ticket === undefined ? own : { ...own, ticket: AbortSignal.any([ticket, over]) };
 }
 
 /** Where none may be read, one may have come back since the last look. */

@@ -6,6 +6,7 @@
  */
 import { fork } from 'node:child_process';
 import { Agent, get } from 'node:http';
+import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { openClickHouse } from '../../infra/clickhouse.ts';
@@ -19,6 +20,7 @@ import { QueryApiConfig, readLimitsOf } from '../../query-api/config.ts';
 import { startTestClickHouse } from '../support/clickhouse.ts';
 import { storeClicks } from '../support/stored-clicks.ts';
 import { type BenchRow, percentile, rowOf, tell } from './bench-row.ts';
+import { costOf } from './process-cost.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -82,8 +84,19 @@ async function measure(): Promise<void> {
     });
   const rows: BenchRow[] = [];
   let quiet = { p50: Number.NaN, p99: Number.NaN };
+  /** CPU seconds of each process so far. */
+  const costs = () =>
+    Object.entries({ api: process.pid, clickhouse: server.pid, asker: asker.pid, others: others.pid }).map(
+      ([name, pid = 0]) => ({ name, seconds: costOf(pid).cpuSeconds }),
+    );
   const counts = async (name: string) => {
+    const [before, begun] = [costs(), performance.now()];
     const { ms = [], body = '' } = await tellTo(asker, { ask: count, requests: Number(options.requests) });
+    const seconds = (performance.now() - begun) / 1_000;
+    const shares = costs().map(
+      (cost, i) => `${cost.name} ${((cost.seconds - (before[i]?.seconds ?? 0)) / seconds).toFixed(2)}`,
+    );
+    console.log(`${name}: cores ${shares.join(', ')}; load of the machine ${loadavg()[0]?.toFixed(1)}`);
     if ((JSON.parse(body) as { count: number }).count !== expected) throw new Error(`not the true count: ${body}`);
     const [p50, p99] = [percentile(ms, 0.5), percentile(ms, 0.99)];
     const isQuiet = Number.isNaN(quiet.p99);

@@ -169,6 +169,22 @@ describe('while raw reads have all their places', () => {
     for (const connection of [...first, ...line]) connection[Symbol.dispose]();
   });
 
+  it('who asks for raw clicks, and goes, has nothing in the line of counts', async () => {
+    await start({ QUERY_READERS: '1', QUERY_RAW_READERS: '1' });
+    const ended = () => told(readsCancelled, { kind: 'counts', why: 'gone' });
+    const before = await ended();
+    ask(rawRead);
+    await eventually('the place is taken', async () => (await running()) === 1);
+    for (let round = 0; round < 10; round++) {
+      const all = Array.from({ length: 10 }, (_, i) => ask(rawRead, 3 + i));
+      await eventually('all of them wait for it', async () => (await waiting()) === 10);
+      expect(await ask(countRead, 20).status()).toBe(200);
+      for (const connection of all) connection[Symbol.dispose]();
+      await eventually('none of them waits', async () => (await waiting()) === 0);
+    }
+    expect((await ended()) - before).toBe(0);
+  });
+
   it('a place in the line lasts so long', async () => {
     await start({ QUERY_QUEUE_TIMEOUT_MS: '200' });
     ask(rawRead);

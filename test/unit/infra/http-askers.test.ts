@@ -30,7 +30,7 @@ async function start(timeoutMs = 10_000) {
     ...{ title: 'test', description: '', log: pino({ level: 'silent' }), bodyLimitBytes: 100_000 },
     ...{ config: loadConfig(ProcessConfig, {}), servesPages: false },
     readiness: { seen: () => void seen.push(currentAsker()) },
-    answers: { timeoutMs, setting: 'THE_TIMEOUT_MS' },
+    answers: { timeoutMs, setting: 'THE_TIMEOUT_MS', isRaw: ({ url }) => url.includes('raw') },
   });
   const work = async () => {
     await sleep(1);
@@ -49,6 +49,14 @@ async function start(timeoutMs = 10_000) {
     scope.get('/short', async () => {
       seen.push(currentAsker());
       return 'done';
+    });
+    scope.get('/large', async () => {
+      seen.push(currentAsker());
+      return 'x'.repeat(1 << 26);
+    });
+    scope.get('/wrong', async () => {
+      seen.push(currentAsker());
+      throw new Error('wrong');
     });
     scope.get('/stream', (_request, reply) => {
       seen.push(currentAsker());
@@ -117,6 +125,36 @@ describe('what is done for a request', () => {
     await eventually('it is over', () => why(0) === 'gone');
     connection.send('GET /short HTTP/1.1\r\nhost: localhost\r\n\r\n');
     await eventually('the next is another', () => seen.length === 2 && seen[1] !== seen[0]);
+  });
+
+  it('has a ticket where it asks for raw clicks, and none where it does not', async () => {
+    const { seen, get } = await start();
+    get('/work?raw');
+    get('/work');
+    await eventually('both are at it', () => seen.length === 2);
+    expect(seen.map(asker => asker?.ticket?.aborted).sort()).toEqual([false, undefined]);
+  });
+
+  it.each(['/large?raw', '/stream?raw'])('has it until its answer is made, however that is taken: %s', async path => {
+    const { seen, get } = await start();
+    get(path).socket.pause();
+    await eventually('its ticket is over', () => seen[0]?.ticket?.aborted === true);
+    expect(seen[0]?.signal.aborted).toBe(false);
+  });
+
+  it('has it until its client goes', async () => {
+    const { seen, get } = await start();
+    const leaving = get('/work?raw');
+    await eventually('it is at it', () => seen.length === 1);
+    expect(seen[0]?.ticket?.aborted).toBe(false);
+    leaving[Symbol.dispose]();
+    await eventually('its ticket is over', () => seen[0]?.ticket?.aborted === true);
+  });
+
+  it('has it no longer where what was done for it has failed', async () => {
+    const { seen, get } = await start();
+    expect(await get('/wrong?raw').status()).toBe(500);
+    expect(seen[0]?.ticket?.aborted).toBe(true);
   });
 
   it('is known to be of health and metrics, where it is', async () => {

@@ -199,6 +199,27 @@ describe('the replica that is read', () => {
     await replicas.reading(async () => expect(currentAsker()?.isProcess).toBe(true));
   });
 
+  it('has a place of who asks for raw clicks no longer than it is read for him', async () => {
+    const { replicas } = await open(new Node('a'), new Node('b'));
+    const answered = new AbortController();
+    const asker = { signal: new AbortController().signal, client: 'a', isOperation: false, ticket: answered.signal };
+    const ticketAt = async () => await replicas.reading(async () => currentAsker()?.ticket);
+    const [first, second] = await askedBy(asker, async () => {
+      const of = await ticketAt();
+      expect(of?.aborted).toBe(true);
+      const next = await replicas.reading(async () => {
+        const own = currentAsker()?.ticket;
+        expect(own?.aborted).toBe(false);
+        answered.abort();
+        expect(own?.aborted).toBe(true);
+        return own;
+      });
+      return [of, next];
+    });
+    expect(second).not.toBe(first);
+    expect(await replicas.reading(async () => currentAsker()?.ticket)).toBeUndefined();
+  });
+
   it('is none while nothing is known of how far they are', async () => {
     const { replicas } = await open(new Node('a'), new Node('b'), () => Promise.reject(new Error('no broker')));
     await expect(nameRead(replicas)).rejects.toThrow(Retryable);
