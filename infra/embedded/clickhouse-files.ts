@@ -103,7 +103,9 @@ export function serverSettings(files: ClickHouseFiles, { memoryMb }: ServerLimit
     // A cache of this size serves one machine; the default is a share of a large server's memory.
     mark_cache_size: 128 << 20,
     uncompressed_cache_size: 0,
-    keep_alive_timeout: 3,
+    // Well above the 2.5 s for which its clients keep a connection (clickhouse.ts): a client counts from when it has seen
+    // the answer, which on a busy machine is later, and would send a read into a connection that was just closed.
+    keep_alive_timeout: 10,
     shutdown_wait_unfinished: 1,
     // What wakes a server that has nothing to do: whether its files have changed (they are written before each start), what
     // its memory really is, and a sampling profiler that nobody reads.
