@@ -74,7 +74,16 @@ export async function openShardedClickHouse(now: number): Promise<ShardedClickHo
       watchReplicas({
         ...{ nodes: [watched], shard: { shard, of: nodes.length }, maxLagMs: 60_000, now: Date.now, log },
         positions: async () => [
-          { node: name, group: 'g', topic: 'clicks', topicName: 'clicks', partition: shard, position: 1, from: 0, end: 1 },
+          {
+            node: name,
+            group: 'g',
+            topic: 'clicks',
+            topicName: 'clicks',
+            partition: shard,
+            position: 1,
+            from: 0,
+            end: 1,
+          },
         ],
       }),
     );
@@ -102,7 +111,10 @@ export async function openShardedClickHouse(now: number): Promise<ShardedClickHo
       const lines = (of: readonly Click[]) => of.map(formatLine).join('\n');
       await whole.clickhouse.insert('click_raw', lines(clicks));
       for (const [shard, { clickhouse }] of nodes.entries())
-        await clickhouse.insert('click_raw', lines(clicks.filter(({ partition }) => partition % nodes.length === shard)));
+        await clickhouse.insert(
+          'click_raw',
+          lines(clicks.filter(({ partition }) => partition % nodes.length === shard)),
+        );
     },
     insertParts: (table, rows) => insert(table, rows.map(row => JSON.stringify(row)).join('\n')),
     [Symbol.asyncDispose]: () => stack[Symbol.asyncDispose](),

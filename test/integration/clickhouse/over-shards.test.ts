@@ -123,7 +123,7 @@ const asked: Record<string, readonly string[]> = {
   getSeries: [
     `/v1/ads/hot-1/series?${final}&granularity=minute`,
     `/v1/ads/hot-1/series?${hour}&granularity=hour`,
-    `/v1/ads/ad-5/series?${hour}&granularity=hour&uniques=true`,
+    `/v1/ads/ad-5/series?${final}&granularity=minute&user_id=u3`,
   ],
   getAllSeries: [`/v1/ads/series?${all}`, `/v1/ads/series?${final}&ad_id=hot-1&ad_id=ad-2`],
   getCountries: [`/v1/ads/countries?${final}`, `/v1/ads/countries?${final}&uniques=true&ad_id=hot-2`],
@@ -231,7 +231,9 @@ describe('over two shards', () => {
     const [first, second] = store.nodes;
     const rowsOf = (kind: string) => entries.filter(entry => entry.kind === kind).flatMap(({ rows }) => rows);
     const insert = async (node: typeof first, table: string, rows: readonly object[], shard?: number) => {
-      const own = rows.filter(row => shard === undefined || ('partition' in row && Number(row.partition) % 2 === shard));
+      const own = rows.filter(
+        row => shard === undefined || ('partition' in row && Number(row.partition) % 2 === shard),
+      );
       await node.clickhouse.insert(table, own.map(row => JSON.stringify(row)).join('\n'));
     };
     const bring = async (node: typeof first, shard?: number) => {
