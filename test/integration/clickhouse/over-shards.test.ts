@@ -196,7 +196,7 @@ describe('over two shards', () => {
 
   it('an ad whose clicks lie in both is first by its whole count', async () => {
     const [, shards] = await answersOf(`/v1/ads/popular_ads?count=2&${final}`);
-    const { ads } = shards?.body as { ads: { ad_id: string; count: number }[] };
+    const { ads } = (shards?.body ?? {}) as { ads: { ad_id: string; count: number }[] };
     expect(ads.map(({ ad_id }) => ad_id).toSorted()).toEqual(hot);
     expect(ads[0]?.count).toBeGreaterThan(300);
   });
