@@ -63,8 +63,8 @@ export function overShards(nodes: readonly [ShardNode, ...ShardNode[]], access: 
   return {
     query: (sql, params, options) => clickhouse.query<never>(over(sql), params, options).catch(thrown(told)),
     queryLines: (sql, params, options) => clickhouse.queryLines(over(sql), params, options).catch(thrown(told)),
-    command: (sql, params) => clickhouse.command(sql, params),
-    insert: (table, lines) => clickhouse.insert(table, lines),
+    command: onlyRead,
+    insert: onlyRead,
     async ping() {
       await Promise.all(nodes.map(node => node.clickhouse.ping()));
     },
@@ -78,6 +78,10 @@ export function overShards(nodes: readonly [ShardNode, ...ShardNode[]], access: 
     },
     [Symbol.asyncDispose]: async () => undefined,
   };
+}
+
+async function onlyRead(): Promise<never> {
+  throw new Error('several shards are read together, and written each for itself');
 }
 
 /** A node does not answer, or not the one that reads it for others. */

@@ -1,4 +1,5 @@
 /** Two shards of two ClickHouse nodes each, filled from one log: each node gets its partitions, and all are read as one store. */
+import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClickHouseNode, nodeAccess, startClickHouseNode } from '../support/clickhouse-node.ts';
@@ -21,6 +22,8 @@ beforeAll(async () => {
   });
 }, 180_000);
 afterAll(async () => {
+  writeFileSync('/tmp/s/shx/api.log', pipeline?.queryApi.logs() ?? '');
+  writeFileSync('/tmp/s/shx/jobs.log', pipeline?.jobs.logs() ?? '');
   await pipeline?.[Symbol.asyncDispose]();
   for (const node of shards?.flat() ?? []) await node[Symbol.asyncDispose]();
 });
@@ -51,12 +54,12 @@ interface Totals {
 
 /** Of all ads; throws where it is not answered. */
 async function totals(): Promise<Totals> {
-  const { points, state, pending_late } = await pipeline.get<{
-    points: { count: number }[];
+  const { series, state, pending_late } = await pipeline.get<{
+    series: { count: number }[];
     state: string;
     pending_late: number;
   }>(`/v1/ads/series?${range}&granularity=minute`);
-  return { state, pending: pending_late, total: points.reduce((sum, { count }) => sum + count, 0) };
+  return { state, pending: pending_late, total: series.reduce((sum, { count }) => sum + count, 0) };
 }
 
 async function partitionsIn({ clickhouse }: ClickHouseNode): Promise<number[]> {
