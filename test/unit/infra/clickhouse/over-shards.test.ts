@@ -48,7 +48,7 @@ describe('a statement over two shards', () => {
     await clickhouse.query(text, params);
     expect(asked).toEqual([
       `SELECT ad_minute.clicks FROM remote('a:9000,b:9000', 'db', 'ad_minute', 'me', 'it\\'s\\\\ secret') AS ad_minute FINAL
-      LEFT JOIN restatement ON 1 WHERE ad_id = {p0:String} SETTINGS max_threads=1, prefer_global_in_and_join=1`,
+      LEFT JOIN restatement ON 1 WHERE ad_id = {p0:String} SETTINGS max_threads=1, prefer_global_in_and_join=1, skip_unavailable_shards=0`,
     ]);
   });
 
@@ -96,6 +96,15 @@ describe('a node that another does not reach', () => {
     expect(await clickhouse.query('SELECT 1').catch(found => found)).toBe(error);
   });
 
+  it('has no password in what is told, whatever the server quotes', async () => {
+    const quoted = String.raw`Syntax error: failed at remote('a:9000,b:9000', 'db', 'x', 'me', 'it\'s\\ secret') FINALLY`;
+    const { clickhouse } = world(() => said('SYNTAX_ERROR', quoted, false));
+    const failure: Error = await clickhouse.query('SELECT 1').catch(error => error);
+    for (const text of [failure.message, failure.stack, String(failure.cause), (failure.cause as Error).stack])
+      expect(text).not.toContain('secret');
+    expect(failure.message).toContain("'me', '[HIDDEN]') FINALLY");
+  });
+
   it('is found before it is read: another server at its address is no shard', async () => {
     const same = world(undefined, [{ name: 'life of b' }]);
     await checkReached(same.nodes, access, name => `life of ${name}`);
@@ -116,6 +125,8 @@ describe('how nodes read each other', () => {
 
   it('is the same for all, as one statement names it', () => {
     expect(of('http://a;http://b')).toEqual({ database: 'default', user: 'me', password: 'pw', isTls: false });
+    const { password } = remoteAccess({ ...loadConfig(ClickHouseConfig, {}), CLICKHOUSE_PASSWORD: '50%41' });
+    expect(password).toBe('50%41');
     expect(of('https://u:p%2F@a;https://u:p%2F@b')).toEqual({
       ...{ database: 'default', user: 'u', password: 'p/', isTls: true },
     });
