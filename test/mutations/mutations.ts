@@ -1670,6 +1670,13 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/replicas/sharded-replicas.test.ts',
   },
   {
+    name: 'failure-of-another-node',
+    bug: 'a node of the second shard does not answer, and that of the first is given up for it',
+    file: 'query-api/replicas/replicas.ts',
+    edits: [['nodes.map(blamed) : nodes', 'nodes : nodes']],
+    unit: 'test/unit/query-api/replicas/sharded-replicas.test.ts',
+  },
+  {
     name: 'one-node-asked-for-recounts',
     bug: 'only one shard is asked which restatements are visible: half of one is told as the count',
     file: 'query-api/stated-rows.ts',

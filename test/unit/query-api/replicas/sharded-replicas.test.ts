@@ -19,10 +19,11 @@ afterEach(async () => {
   for (const one of opened.splice(0)) await one[Symbol.asyncDispose]();
 });
 
-/** Nodes a1, a2 and b1, b2: of `down` no look succeeds, of `unreached` the nodes of shard a get no answer. */
+/** Nodes a1, a2 and b1, b2: of `down` no look succeeds, of `unreached` the nodes of shard a get no answer, of `refusing` we. */
 async function open() {
   const down = new Set<string>();
   const unreached = new Set<string>();
+  const refusing = new Set<string>();
   const strays = new Map<string, number>();
   const node = (name: string) => {
     const probe = async (text: string) => {
@@ -30,7 +31,11 @@ async function open() {
       if (!text.includes('partition_progress')) return [{ name: `life of ${name}` }];
       return strays.has(name) ? [{ partition: strays.get(name) }] : [];
     };
-    const clickhouse = { query: async () => [] } as unknown as ClickHouse;
+    const query = async () => {
+      if (refusing.has(name)) throw new Retryable(`${name} refuses`, { cause: new Error('ECONNREFUSED') });
+      return [{ read: name }];
+    };
+    const clickhouse = { query } as unknown as ClickHouse;
     return { name, tcp: `${name}:9000`, clickhouse, probe: { query: probe } as unknown as ClickHouse };
   };
   const watches = ['a', 'b'].map((shard, i) => {
@@ -59,7 +64,7 @@ async function open() {
     check: async () => undefined,
   });
   const read = () => replicas.reading(() => replicas.clickhouse.query<{ read: string }>('SELECT'));
-  return { replicas, watches, down, unreached, strays, read };
+  return { replicas, watches, down, unreached, refusing, strays, read };
 }
 
 async function until(isSo: () => boolean): Promise<void> {
@@ -115,19 +120,29 @@ describe('of two shards', () => {
   });
 
   it('an answer is made again with another node where one is not reached, and names the shard that has none', async () => {
-    const { replicas, unreached } = await open();
+    const { replicas, unreached, refusing } = await open();
     const http = await createHttp({
       ...{ title: 't', description: 'd', log, bodyLimitBytes: 1_000, config: loadConfig(ProcessConfig, {}) },
       ...{ servesPages: false, readiness: {} },
     });
     opened.push({ [Symbol.asyncDispose]: () => http.close() });
-    http.setErrorHandler(error => {
-      throw asUnavailable(error);
+    await http.register(async scope => {
+      scope.setErrorHandler(error => {
+        throw asUnavailable(error);
+      });
+      failOver(scope, replicas);
+      scope.get('/read', async () => await replicas.clickhouse.query('SELECT'));
+      scope.get('/each', async () => {
+        return await Promise.all(replicas.nodes().map(({ clickhouse }) => clickhouse.query('SELECT')));
+      });
     });
-    failOver(http, replicas);
-    http.get('/read', async () => await replicas.clickhouse.query('SELECT'));
+    refusing.add('b1');
+    expect((await http.inject('/each')).json()).toEqual([[{ read: 'a1' }], [{ read: 'b2' }]]);
+    refusing.clear();
+    refusing.add('b2').add('a1');
+    expect((await http.inject('/each')).json()).toEqual([[{ read: 'a2' }], [{ read: 'b1' }]]);
     unreached.add('b1');
-    expect((await http.inject('/read')).json()).toEqual([{ read: 'a1+b2' }]);
+    expect((await http.inject('/read')).json()).toEqual([{ read: 'a2+b2' }]);
     unreached.add('b2');
     const answer = await http.inject('/read');
     expect([answer.statusCode, answer.headers['retry-after']]).toEqual([503, '2']);
