@@ -11,6 +11,8 @@ export interface ClickHouseNode extends AsyncDisposable {
   /** `host:port`, as topologies name it. */
   readonly name: string;
   readonly url: string;
+  /** As it stands in a topology of several shards, whose nodes read each other. */
+  readonly urlInShards: string;
   readonly clickhouse: ClickHouse;
   signal(name: NodeJS.Signals): void;
   /** SIGKILL, and waits for the end. */
@@ -49,6 +51,7 @@ export async function startClickHouseNode(): Promise<ClickHouseNode> {
   return {
     name: new URL(url).host,
     url,
+    urlInShards: `${url}?tcp=${tcpPort}`,
     clickhouse,
     dataDir,
     signal: name => void (server && process.kill(server.pid, name)),
