@@ -141,7 +141,7 @@ async function measure(): Promise<void> {
 /** Reads of raw clicks that the server is at. */
 async function running(clickhouse: ReturnType<typeof openClickHouse>): Promise<number> {
   const [row] = await clickhouse.query<{ n: number }>(
-    "SELECT count()::UInt32 AS n FROM system.processes WHERE query LIKE '%FROM click_raw FINAL%' AND query NOT LIKE '%system.processes%'",
+    "SELECT count()::UInt32 AS n FROM system.processes WHERE query LIKE '%FROM click_raw%' AND query NOT LIKE '%system.processes%'",
   );
   return row?.n ?? 0;
 }

@@ -74,7 +74,7 @@ function ask(path: string, client = 2): RawConnection {
 }
 
 /** Reads of raw clicks in the server. */
-async function running(what = 'FROM click_raw FINAL'): Promise<number> {
+async function running(what = 'FROM click_raw'): Promise<number> {
   const [row] = await watcher.query<{ n: number }>(
     `SELECT count()::UInt32 AS n FROM system.processes
      WHERE query LIKE concat('%', {what:String}, '%') AND query NOT LIKE '%system.processes%'`,
