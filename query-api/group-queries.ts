@@ -106,9 +106,12 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
   };
 }
 
-/** Whether no step begins within an hour of UTC, as some of local time do. */
+/**
+ * Whether no step begins within an hour of UTC, as some of local time do. The first may: it begins with the range, and an
+ * hour that the range cuts is read from its minutes.
+ */
 function isOfHours(step: Step): boolean {
-  return typeof step === 'number' ? step % hourMs === 0 : step.every(start => start % hourMs === 0);
+  return typeof step === 'number' ? step % hourMs === 0 : step.slice(1).every(start => start % hourMs === 0);
 }
 
 function nameOf(adIds: AdIds): Sql {
