@@ -25,7 +25,8 @@ export const QueryApiConfig = Type.Object({
     default: 44_820,
     minimum: 1,
     maximum: 600_000,
-    description: 'minutes one request may ask for (default: 31 days and three hours, for a month in which clocks are put back); beyond: 400',
+    description:
+      'minutes one request may ask for (default: 31 days and three hours, for a month in which clocks are put back); beyond: 400',
   }),
   QUERY_READERS: Type.Integer({
     default: 3,

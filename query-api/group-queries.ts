@@ -34,6 +34,11 @@ export interface AdRank {
   readonly rank: number;
 }
 
+export interface AdFound {
+  readonly ad_id: string;
+  readonly count: number;
+}
+
 export type GroupQueries = ReturnType<typeof createGroupQueries>;
 
 export const countriesListed = 300;
@@ -41,6 +46,12 @@ export const countriesListed = 300;
 export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);
   const rows = createRolledRows(createBlockDirectory(clickhouse, { timeoutMs }));
+  const ads = async (from: Sql, where: Sql, limit: number, after: AdCursor | undefined): Promise<AdFound[]> =>
+    await clickhouse.query(
+      ...statement`SELECT ad_id, sum(clicks) AS count FROM ${from} WHERE ${where}
+       GROUP BY ad_id ${after === undefined ? noSql : sql`HAVING ${beyond(after)}`}
+       ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
+    );
   return {
     async totals(adIds: AdIds, selection: StatedSelection): Promise<Counts> {
       const [row] = await clickhouse.query<Counts>(
@@ -91,17 +102,18 @@ export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { read
     },
 
     /** Ads whose id begins so, by clicks, then by ad_id. */
-    async adsByPrefix(
-      prefix: string,
+    async adsByPrefix(prefix: string, limit: number, selection: StatedSelection, after?: AdCursor): Promise<AdFound[]> {
+      return await ads(await rows.ofPrefix(prefix, selection), sql`1`, limit, after);
+    },
+
+    /** Ads in whose id both stand, `text` in capital or small letters anywhere in it; in the same order. */
+    async adsByText(
+      { prefix, text }: { readonly prefix: string; readonly text: string },
       limit: number,
       selection: StatedSelection,
       after?: AdCursor,
-    ): Promise<{ readonly ad_id: string; readonly count: number }[]> {
-      return await clickhouse.query(
-        ...statement`SELECT ad_id, sum(clicks) AS count FROM ${await rows.ofPrefix(prefix, selection)}
-         GROUP BY ad_id ${after === undefined ? noSql : sql`HAVING ${beyond(after)}`}
-         ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
-      );
+    ): Promise<AdFound[]> {
+      return await ads(await rows.ofText(text, selection), sql`startsWith(ad_id, ${prefix})`, limit, after);
     },
   };
 }

@@ -37,8 +37,7 @@ export function stepsOfRange(
   const isAsked = asked.from !== undefined || asked.to !== undefined;
   // A month in which the clock is put back is an hour longer than its days.
   const longer = { ...rules, maxMinutes: rules.maxMinutes + (granularity === 'day' ? 180 : 0) };
-  const range =
-    isAsked || zone === utc ? seriesRangeOf(asked, granularity, longer) : lastIn(granularity, zone, rules);
+  const range = isAsked || zone === utc ? seriesRangeOf(asked, granularity, longer) : lastIn(granularity, zone, rules);
   const stepMs = stepsMs[granularity];
   const isWhole = range.from % stepMs === 0 && range.to % stepMs === 0;
   if (zone === utc && isWhole) return { range, step: stepMs };

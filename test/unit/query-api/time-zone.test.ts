@@ -155,27 +155,35 @@ describe('the range of a series in a zone', () => {
     );
   });
 
-  it.each([undefined, ...zones])('in %s is the minutes asked for, cut where hours and days begin and nowhere else', zone => {
-    fc.assert(
-      fc.property(
-        fc.constantFrom('hour' as const, 'day' as const),
-        fc.integer({ min: at('2005-01-01T00:00:00Z') / minuteMs, max: at('2040-01-01T00:00:00Z') / minuteMs }),
-        fc.integer({ min: 1, max: 44_640 }),
-        (granularity, fromMinute, length) => {
-          const [from, to] = [fromMinute * minuteMs, (fromMinute + length) * minuteMs];
-          const { range, step } = stepsOfRange({ from: `${from}`, to: `${to}` }, granularity, zone, rules);
-          expect(range).toEqual({ from, to });
-          const borders = bordersIn(range, granularity, zoneOf(zone ?? 'UTC'));
-          const cuts = [...new Set([from, ...borders, to])];
-          expect(stepsOf(range, step)).toEqual(cuts.slice(1).map((end, i) => ({ from: cuts[i], to: end })));
-        },
-      ),
-      { numRuns: 25 },
-    );
-  });
+  it.each([undefined, ...zones])(
+    'in %s is the minutes asked for, cut where hours and days begin and nowhere else',
+    zone => {
+      fc.assert(
+        fc.property(
+          fc.constantFrom('hour' as const, 'day' as const),
+          fc.integer({ min: at('2005-01-01T00:00:00Z') / minuteMs, max: at('2040-01-01T00:00:00Z') / minuteMs }),
+          fc.integer({ min: 1, max: 44_640 }),
+          (granularity, fromMinute, length) => {
+            const [from, to] = [fromMinute * minuteMs, (fromMinute + length) * minuteMs];
+            const { range, step } = stepsOfRange({ from: `${from}`, to: `${to}` }, granularity, zone, rules);
+            expect(range).toEqual({ from, to });
+            const borders = bordersIn(range, granularity, zoneOf(zone ?? 'UTC'));
+            const cuts = [...new Set([from, ...borders, to])];
+            expect(stepsOf(range, step)).toEqual(cuts.slice(1).map((end, i) => ({ from: cuts[i], to: end })));
+          },
+        ),
+        { numRuns: 25 },
+      );
+    },
+  );
 
   it.each([
-    [{ from: '2025-11-22T00:00:30Z', to: '2025-11-22T15:00:00Z' }, 'day', 'Asia/Seoul', /^from: must be a whole minute/],
+    [
+      { from: '2025-11-22T00:00:30Z', to: '2025-11-22T15:00:00Z' },
+      'day',
+      'Asia/Seoul',
+      /^from: must be a whole minute/,
+    ],
     [
       {},
       'day',
