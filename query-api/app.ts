@@ -69,7 +69,7 @@ import { routeReplays } from './routes/replays.ts';
 import { routeRestatements } from './routes/restatements.ts';
 import { routeSeries } from './routes/series.ts';
 import { routeStatus } from './routes/status.ts';
-import { createStallWatch } from './stall-watch.ts';
+import { createStallWatch } from './stalled-partitions.ts';
 import { createStatedReading } from './stated-rows.ts';
 import { asUnavailable } from './unavailable.ts';
 

@@ -8,7 +8,7 @@ import { silentAfterMs } from './jobs/runner-store.ts';
 import type { LateClicks } from './late-clicks.ts';
 import { isoOf, isoOrNull } from './parameters.ts';
 import type { Progress } from './queries.ts';
-import type { Stall } from './stall-watch.ts';
+import type { Stall } from './stalled-partitions.ts';
 
 /**
  * `endOffsets` is undefined where Kafka does not answer: then nothing is said about what is unread. `writtenOff`: lines

@@ -27,7 +27,7 @@ import type { Replicas } from './replicas/replicas.ts';
 import type { RestatementQueries } from './restatement-queries.ts';
 import type { HistoryQueries } from './rollup/history-queries.ts';
 import type { TopQueries } from './rollup/top-queries.ts';
-import type { StallWatch } from './stall-watch.ts';
+import type { StallWatch } from './stalled-partitions.ts';
 import type { StatedReading } from './stated-rows.ts';
 import type { RangeRules } from './time-range.ts';
 

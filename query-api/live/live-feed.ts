@@ -13,7 +13,7 @@ import type { Logger } from '../../infra/log.ts';
 import type { LogEnds } from '../log-ends.ts';
 import { isoOf } from '../parameters.ts';
 import { statusOf } from '../pipeline-status.ts';
-import { createStallWatch, type Stall, type StallWatch } from '../stall-watch.ts';
+import { createStallWatch, type Stall, type StallWatch } from '../stalled-partitions.ts';
 import { createEventRing } from './event-ring.ts';
 import { createLiveDeltas, type LiveDeltas } from './live-deltas.ts';
 import type { LiveEvent } from './live-event.ts';

@@ -7,7 +7,7 @@ import { countField, problems, timeField } from '../parameters.ts';
 import { hotAdsOf, runnerStatus, statusOf, waitingStatus } from '../pipeline-status.ts';
 import { NodeStatus, nodesStatus, ReplicasStatus, replicasStatus } from '../replicas/nodes-status.ts';
 import type { RouteDeps } from '../route-deps.ts';
-import { stillMs } from '../stall-watch.ts';
+import { stillMs } from '../stalled-partitions.ts';
 
 export function routeStatus(http: Http, deps: RouteDeps): void {
   const { replicas, nodes, nodePositions, queries, stalls, lateClicks, logEnds, routing, now, wait } = deps;
