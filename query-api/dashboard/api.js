@@ -9,6 +9,11 @@ export async function get(path, query = {}, signal = undefined) {
   return await answerOf(await reach(text ? `${path}?${text}` : path, { signal }));
 }
 
+/** As it is, whatever it is. */
+export async function getText(path, signal) {
+  return await (await reach(path, { signal })).text();
+}
+
 export async function post(path, body) {
   const headers = { 'content-type': 'application/json' };
   return await answerOf(await reach(path, { method: 'POST', headers, body: JSON.stringify(body) }));

@@ -52,6 +52,7 @@ export function createChart({ label }) {
     clear() {
       tip.hidden = true;
       set({ ...shown, points: [] });
+      box.setAttribute('aria-label', `${label}: not known yet`);
     },
     stale: isStale => box.toggleAttribute('data-stale', isStale),
     close() {

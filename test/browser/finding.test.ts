@@ -135,9 +135,12 @@ describe('an ad with late clicks', () => {
       { reason: 'future', lines: 3, restated: 0, waiting: 0, not_counted: 3 },
     ]);
     await page.getByText('1,198 changes of final counts in the range, +1,342 clicks').waitFor();
-    await page.getByText('The newest 200 of 1,198.').waitFor();
-    const newest = page.locator('[aria-label="Restatements"] tbody tr').first();
+    await page.getByText('The newest 200 of 1,198').waitFor();
+    const newest = page.locator('section[aria-label="Restatements"] tbody tr').first();
     expect(await newest.textContent()).toContain('2,2322,233+1');
+    await page.locator('section[aria-label="Restatements"]').getByRole('button', { name: 'Show more' }).click();
+    const rows = page.locator('section[aria-label="Restatements"] tbody tr');
+    await eventually('all of them', async () => (await rows.count()) === changes);
   });
 
   it('lists the lines of each kind, and only those, by what is in the address', async () => {

@@ -46,8 +46,10 @@ export function createCard({
   };
   const show = content => {
     delete body.dataset.busy;
-    // A chart keeps its place: taking it out and in again would make it anew.
-    if (body.childElementCount !== 1 || body.firstElementChild !== content) body.replaceChildren(...[content].flat());
+    const nodes = [content].flat().filter(Boolean);
+    // What is equal stays where it is, and the keyboard's focus in it; a chart taken out and in again would be made anew.
+    const isThere = (node, i) => node.isEqualNode(body.childNodes[i] ?? null);
+    if (nodes.length !== body.childNodes.length || !nodes.every(isThere)) body.replaceChildren(...nodes);
     take?.look();
   };
   const succeed = content => {

@@ -1,4 +1,5 @@
 /** Health of each part, by what it does: an aggregator whose partitions move is alive, whatever its process says. */
+import { get, getText } from '../api.js';
 import { h } from '../dom.js';
 import { bytes, counted, duration } from '../format.js';
 import { isFresh } from '../live.js';
@@ -68,14 +69,19 @@ function pair([name, ok, text]) {
   return [h('dt', {}, mark, name), h('dd', {}, unseen, text)];
 }
 
+/** What is not ready is told with a status of its own. */
 async function readiness(signal) {
-  const response = await fetch('/readyz', { signal, cache: 'no-store' });
-  const body = await response.json();
-  return { failed: body.failed ?? {} };
+  try {
+    await get('/readyz', {}, signal);
+    return { failed: {} };
+  } catch (error) {
+    if (error.body?.failed) return { failed: error.body.failed };
+    throw error;
+  }
 }
 
 /** Samples without labels, by name. */
 async function processMetrics(signal) {
-  const text = await (await fetch('/metrics', { signal, cache: 'no-store' })).text();
+  const text = await getText('/metrics', signal);
   return new Map([...text.matchAll(/^([a-z0-9_]+) ([0-9.e+-]+)$/gm)].map(([, name, value]) => [name, Number(value)]));
 }

@@ -54,7 +54,10 @@ export function createOutcomeChoice() {
   };
 }
 
-/** Under a list that does not show all. */
-export function ofAll(shown, all) {
-  return shown < all ? h('p', { class: 'notice' }, `The newest ${number(shown)} of ${number(all)}.`) : '';
+/** Under a list that does not show all; `more()`: where more may be shown. */
+export function ofAll(shown, all, more) {
+  if (shown >= all) return '';
+  const text = `The newest ${number(shown)} of ${number(all)}, on the clipboard and in the file, too.`;
+  const button = more && h('button', { type: 'button', class: 'link', onclick: more }, 'Show more');
+  return h('p', { class: 'notice' }, text, ' ', button);
 }

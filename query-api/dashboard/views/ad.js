@@ -74,6 +74,7 @@ export function mount(root) {
     },
   });
 
+  let [changesShown, linesShown] = [200, 50];
   const restatements = createCard({
     title: 'Restatements',
     width: 'w6',
@@ -82,7 +83,7 @@ export function mount(root) {
     takes: 'ad-restatements',
     empty: () => `No final count of this ad${ofCountry(address)} was changed in the range.`,
     async load(signal) {
-      const query = { ...queryOf(range()), country: address.country, order: 'newest', limit: 200 };
+      const query = { ...queryOf(range()), country: address.country, order: 'newest', limit: changesShown };
       const answer = await get(`/v1/ads/${encodeURIComponent(address.ad)}/restatements`, query, signal);
       const { total, restatements: rows } = answer;
       tiles.count('restated', total.added, counted(total.changes, 'change of a count', 'changes of counts'), signed);
@@ -90,7 +91,10 @@ export function mount(root) {
         `${counted(total.changes, 'change', 'changes')} of final counts in the range, ${signed(total.added)} clicks${address.filter ? ', whatever the filter' : ''}`,
       );
       if (rows.length === 0) return undefined;
-      return [tableOf('Restatements', restatementColumns, rows), ofAll(rows.length, total.changes)];
+      return [
+        tableOf('Restatements', restatementColumns, rows),
+        ofAll(rows.length, total.changes, changesShown < 10_000 && moreChanges),
+      ];
     },
   });
 
@@ -109,7 +113,13 @@ export function mount(root) {
         : 'Every line of this ad in the range was counted when it came.',
     async load(signal) {
       const { from, to } = range();
-      const query = { ad_id: address.ad, clicked_from: from, clicked_to: to, outcome: address.outcome, limit: 50 };
+      const query = {
+        ad_id: address.ad,
+        clicked_from: from,
+        clicked_to: to,
+        outcome: address.outcome,
+        limit: linesShown,
+      };
       const { reasons, lines } = await get('/v1/quarantine', query, signal);
       const sums = sumsOf(reasons);
       const uncounted = reasons.filter(row => row.not_counted > 0);
@@ -122,12 +132,23 @@ export function mount(root) {
       quarantine.note(`of clicks in the range and all countries: ${counted(sums.lines, 'line', 'lines')}`);
       if (lines.length === 0) return undefined;
       const all = address.outcome ? sums[address.outcome] : sums.lines;
-      return [tableOf('Lines in quarantine', quarantineColumns(address), lines), ofAll(lines.length, all)];
+      return [
+        tableOf('Lines in quarantine', quarantineColumns(address), lines),
+        ofAll(lines.length, all, linesShown < 1_000 && moreLines),
+      ];
     },
   });
   const countries = createCountries({
     ...{ address: () => address, offer: codes => filter.offer(codes), adId: () => address.ad, width: 'w12' },
   });
+  function moreChanges() {
+    changesShown = Math.min(10_000, changesShown * 10);
+    restatements.refresh({ isNews: true });
+  }
+  function moreLines() {
+    linesShown = Math.min(1_000, linesShown * 10);
+    quarantine.refresh({ isNews: true });
+  }
   const trail = createClickTrail();
 
   const details = h(
