@@ -369,6 +369,7 @@ describe('GET /v1/status', () => {
       watermark_age_ms: 15_000,
       appended_at: '2025-11-22T08:03:19.000Z',
       final_until: '2025-11-22T08:02:00.000Z',
+      stalled_since: null,
       received: 36,
       counted: 33,
       duplicates: 1,
