@@ -3,6 +3,8 @@
  * Listeners get each event; those who come later get the latest at once. Where no event comes for longer than three take,
  * that is told, too: a stream that is open says nothing by itself of a store that hangs.
  */
+import { hearTime } from './clock.js';
+
 const listeners = new Set();
 let source;
 let lastId;
@@ -48,6 +50,7 @@ function open() {
     lastId = message.lastEventId;
     heardAt = performance.now();
     latest = JSON.parse(message.data);
+    hearTime(Date.parse(latest.at));
     tell(latest.kafka === 'up' ? 'live' : 'away', latest);
   };
   source.addEventListener('unavailable', () => tell('down'));

@@ -2,6 +2,7 @@
  * A range of the address → from, to and granularity. It is exact to the minute, whatever the length of a bar: the first
  * and the last bar may be parts of an hour or a day. Days and months are those of the viewer's zone.
  */
+import { serverTime } from './clock.js';
 import { dateAt, startOfDay } from './zone.js';
 
 const minute = 60_000;
@@ -28,7 +29,7 @@ export const calendar = {
 export const standard = '1h';
 
 /** `from`, `to`: epoch ms, whole minutes. `isMoving`: it ends now, and goes on with the clock. */
-export function rangeOf({ range = standard, from, to }, zone, now = Date.now()) {
+export function rangeOf({ range = standard, from, to }, zone, now = serverTime()) {
   const given = [Date.parse(from ?? ''), Date.parse(to ?? '')];
   if (given.every(Number.isFinite) && given[0] < given[1]) {
     return ranged(Math.floor(given[0] / minute) * minute, Math.ceil(given[1] / minute) * minute, false);

@@ -168,6 +168,22 @@ describe('a store that hangs', () => {
   });
 });
 
+describe('a viewer whose clock is wrong by twenty minutes', () => {
+  it('sees the last hour of the server all the same, and it goes on', async () => {
+    const page = await arrive('/', opened => opened.clock.install({ time: Date.now() - 20 * minuteMs }));
+    await page.locator('#pulse[data-state="live"]').waitFor();
+    const last = async () => {
+      const url = await page.waitForRequest('**/v1/ads/series*', { timeout: 60_000 }).then(request => request.url());
+      return Number(new URL(url).searchParams.get('to'));
+    };
+    await eventually(
+      'the hour of the server',
+      async () => Math.abs((await last()) - Date.now()) < 2 * minuteMs,
+      60_000,
+    );
+  });
+});
+
 describe('an aggregator that stops', () => {
   it('is told in red words on every view, with since when, and `adclicks status` ends with 3', async () => {
     const at = Date.now() - 7 * minuteMs;

@@ -1,6 +1,7 @@
 /** The top list of the running minute, of the last one, or of the range. */
 import { filterOf, hrefOf, isFiltered } from '../address.js';
 import { get } from '../api.js';
+import { serverTime } from '../clock.js';
 import { h } from '../dom.js';
 import { shownZone } from '../format.js';
 import { isFresh } from '../live.js';
@@ -68,7 +69,7 @@ export function createTops(address) {
 }
 
 function minuteOf(of) {
-  const current = Math.floor(Date.now() / 60_000) * 60_000;
+  const current = Math.floor(serverTime() / 60_000) * 60_000;
   const from = of === 'current' ? current : current - 60_000;
   return queryOf({ from, to: from + 60_000 });
 }

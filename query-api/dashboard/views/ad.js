@@ -3,6 +3,7 @@
 import { filterOf, go, hrefOf } from '../address.js';
 import { get } from '../api.js';
 import { createChart, legend } from '../chart.js';
+import { serverTime } from '../clock.js';
 import { h } from '../dom.js';
 import { counted, number, shortTime, shownZone, signed, timeElement } from '../format.js';
 import { createAdSearch } from '../parts/ad-search.js';
@@ -212,7 +213,7 @@ export function mount(root) {
 
 /** Of an ad without clicks in the range: whether it has any at all, as far as one request may look back. */
 async function neverSeen(ad, signal) {
-  const now = Math.floor(Date.now() / 60_000) * 60_000 + 60_000;
+  const now = Math.floor(serverTime() / 60_000) * 60_000 + 60_000;
   const span = { from: now - 31 * dayMs, to: now };
   const { count, duplicates } = await get(`/v1/ads/${encodeURIComponent(ad)}/aggregated_count`, queryOf(span), signal);
   if (count + duplicates === 0)

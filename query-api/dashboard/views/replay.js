@@ -2,6 +2,7 @@
 
 import { go, hrefOf } from '../address.js';
 import { get, post } from '../api.js';
+import { serverTime } from '../clock.js';
 import { h } from '../dom.js';
 import { number, signed, timeElement } from '../format.js';
 import { createCard } from '../parts/card.js';
@@ -90,7 +91,7 @@ const mostJobs = 400;
 
 /** Which minutes, and whether to recount or to compare. Nothing it starts changes a count. */
 function createStartForm(onStart) {
-  const now = Math.floor(Date.now() / 60_000) * 60_000;
+  const now = Math.floor(serverTime() / 60_000) * 60_000;
   const from = createMomentField('from', 'From');
   const to = createMomentField('to', 'to');
   from.set(now - 65 * 60_000);
