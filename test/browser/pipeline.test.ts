@@ -71,7 +71,7 @@ describe('the live view', { timeout: 240_000 }, () => {
 
     await visitor.goto('/?view=ad&ad=ad-late&event=late-1');
     await visitor.page.locator('#trail .tag', { hasText: 'restated' }).waitFor();
-    await visitor.page.locator('[aria-label="Lines in quarantine"]', { hasText: 'too_late' }).waitFor();
+    await visitor.page.locator('[aria-label="Lines in quarantine"]', { hasText: 'too late' }).waitFor();
     expect(visitor.complaints).toEqual([]);
   });
 

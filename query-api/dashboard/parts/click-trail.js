@@ -5,6 +5,7 @@ import { get } from '../api.js';
 import { h } from '../dom.js';
 import { timeElement } from '../format.js';
 import { createCard } from './card.js';
+import { reasonText } from './outcomes.js';
 import { stateMark } from './state-mark.js';
 import { tableOf } from './table.js';
 
@@ -73,7 +74,7 @@ const columns = [
     value: copy => copy.outcome,
     cell: copy => h('span', { class: `tag ${kinds[copy.outcome]}` }, copy.outcome),
   },
-  { head: 'Why', value: copy => copy.reason },
+  { head: 'Why', value: copy => copy.reason, cell: copy => reasonText(copy.reason ?? '') },
   {
     head: 'Ad',
     value: copy => copy.ad_id,

@@ -17,6 +17,9 @@ export const outcomes = {
   not_counted: { text: 'not counted', mark: 'bad', title: 'It is in no count, and will be in none.' },
 };
 
+/** Reasons are words of the API: they are shown as words. */
+export const reasonText = reason => reason.replaceAll('_', ' ');
+
 export function outcomeMark(outcome) {
   const { text, mark, title } = outcomes[outcome];
   return h('span', { class: `tag ${mark}`, title }, text);

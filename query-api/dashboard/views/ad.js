@@ -13,7 +13,7 @@ import { createClickTrail } from '../parts/click-trail.js';
 import { comparison } from '../parts/comparison.js';
 import { createCountries } from '../parts/countries.js';
 import { createCountryFilter } from '../parts/country-filter.js';
-import { createOutcomeChoice, ofAll, outcomeMark, sumsOf } from '../parts/outcomes.js';
+import { createOutcomeChoice, ofAll, outcomeMark, reasonText, sumsOf } from '../parts/outcomes.js';
 import { createRangeBar } from '../parts/range-bar.js';
 import { stateMark } from '../parts/state-mark.js';
 import { createStoredFilter } from '../parts/stored-filter.js';
@@ -127,7 +127,8 @@ export function mount(root) {
       tiles.count(
         'never',
         sums.not_counted,
-        uncounted.map(row => `${number(row.not_counted)} ${row.reason}`).join(', ') || 'no line, of all countries',
+        uncounted.map(row => `${number(row.not_counted)} ${reasonText(row.reason)}`).join(', ') ||
+          'no line, of all countries',
       );
       outcomeChoice.show(address.outcome, sums);
       quarantine.note(`of clicks in the range and all countries: ${counted(sums.lines, 'line', 'lines')}`);
@@ -249,7 +250,7 @@ function quarantineColumns(address) {
   return [
     { head: 'Arrived', value: row => row.appended_at, cell: row => timeElement(row.appended_at) },
     { head: 'Clicked', value: row => row.clicked_at, cell: row => timeElement(row.clicked_at) },
-    { head: 'Why', value: row => row.reason },
+    { head: 'Why', value: row => row.reason, cell: row => reasonText(row.reason) },
     { head: 'Now', value: row => row.outcome, cell: row => outcomeMark(row.outcome) },
     {
       head: 'Event',

@@ -8,7 +8,7 @@ import { isFresh, listen } from '../live.js';
 import { createCard } from '../parts/card.js';
 import { createConservation } from '../parts/conservation.js';
 import { createHealth } from '../parts/health.js';
-import { createOutcomeChoice, ofAll, outcomeMark, sumsOf } from '../parts/outcomes.js';
+import { createOutcomeChoice, ofAll, outcomeMark, reasonText, sumsOf } from '../parts/outcomes.js';
 import { tableOf } from '../parts/table.js';
 import { createTiles } from '../parts/tiles.js';
 import { createZonePicker } from '../parts/zone-picker.js';
@@ -65,7 +65,7 @@ export function mount(root) {
             'aria-pressed': String(name === address.reason),
             onclick: () => go({ reason: name }),
           },
-          `${name ?? 'all'} ${number(count)}`,
+          `${reasonText(name ?? 'all')} ${number(count)}`,
         );
       const all = sumsOf(reasons).lines;
       reasonChoice.replaceChildren(choice(undefined, all), ...reasons.map(row => choice(row.reason, row.lines)));
@@ -140,7 +140,7 @@ function showTiles(tiles, { final_until, conservation, quarantine, partitions, w
   tiles.count('unread', unread, unread === null ? 'Kafka does not answer' : 'in Kafka');
   const reasons = Object.entries(quarantine);
   const lines = reasons.reduce((sum, [, count]) => sum + count, 0);
-  const text = reasons.map(([reason, count]) => `${number(count)} ${reason}`).join(', ');
+  const text = reasons.map(([reason, count]) => `${number(count)} ${reasonText(reason)}`).join(', ');
   tiles.count('quarantined', lines, text || 'none');
   const differs = rows !== null && rows.difference > 0;
   const asRows = differs ? 'rows differ' : rows?.checked_at ? 'also as rows' : 'rows not compared yet';
@@ -209,7 +209,7 @@ const partitionColumns = [
 
 const lineColumns = [
   { head: 'Arrived', value: row => row.appended_at, cell: row => timeElement(row.appended_at) },
-  { head: 'Why', value: row => row.reason },
+  { head: 'Why', value: row => row.reason, cell: row => reasonText(row.reason) },
   { head: 'Now', value: row => row.outcome, cell: row => outcomeMark(row.outcome) },
   { head: 'Detail', isWide: true, value: row => row.detail },
   {
