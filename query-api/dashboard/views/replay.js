@@ -4,7 +4,7 @@ import { go, hrefOf } from '../address.js';
 import { get, post } from '../api.js';
 import { serverTime } from '../clock.js';
 import { h } from '../dom.js';
-import { number, signed, timeElement } from '../format.js';
+import { counted, number, signed, timeElement } from '../format.js';
 import { createCard } from '../parts/card.js';
 import { createJobCard } from '../parts/job-card.js';
 import { createMomentField } from '../parts/moment-field.js';
@@ -179,7 +179,15 @@ const replayColumns = address => [
   { head: 'Differ', isNumber: true, value: job => job.cells_changed },
 ];
 
-const driftOf = job => job.result.drift.reduce((sum, ad) => sum + ad.drift, 0);
+/** The API tells the ads with the largest drift: where there may be more, their sum is not that of all. */
+const adsTold = 100;
+const driftOf = ({ result }) =>
+  result.drift.length < adsTold ? result.drift.reduce((sum, ad) => sum + ad.drift, 0) : null;
+
+function driftText(drift, differing) {
+  const counts = counted(differing, 'count', 'counts');
+  return drift === null ? `in ${counts} of ${adsTold} ads or more` : `${signed(drift)} in ${counts}`;
+}
 
 const reconciliationColumns = [
   askedAt,
@@ -197,7 +205,7 @@ const reconciliationColumns = [
       return h(
         'span',
         { class: differing === 0 ? 'tag good' : 'tag bad' },
-        differing === 0 ? 'none' : `${signed(driftOf(job))} in ${number(differing)}`,
+        differing === 0 ? 'none' : driftText(driftOf(job), differing),
       );
     },
   },
