@@ -146,7 +146,7 @@ describe('a store that hangs', () => {
   it('is told within seconds, and what came live is marked, until it goes on', async () => {
     const page = await arrive('/');
     await page.locator('#pulse[data-state="live"]').waitFor();
-    await filled(page, 'rate');
+    for (const name of ['rate', 'count']) await filled(page, name);
     server.signal('SIGSTOP');
     const news = page.locator('#news');
     await news.getByText('Nothing new has come from the query API for more than three seconds.').waitFor();
