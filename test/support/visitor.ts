@@ -59,6 +59,11 @@ export async function visit(browser: Browser, url: string, options: BrowserConte
     if (!['error', 'warning'].includes(message.type())) return;
     complaints.push(`${message.text()} ${message.location().url}`.trim());
   });
+  page.on('response', async response => {
+    if (response.status() < 500) return;
+    const text = await response.text().catch(() => 'nothing');
+    console.log(`${response.status()} of ${response.url()}: ${text}`);
+  });
   page.on('pageerror', error => complaints.push(String(error.stack ?? error)));
   page.on('request', request => {
     if (!request.url().startsWith(url)) complaints.push(`asked for ${request.url()}`);

@@ -185,8 +185,8 @@ export function mount(root) {
     if (address.ad) for (const card of cards) card.refresh();
   };
   const stop = every(5_000, () => range().isMoving && refresh());
-  // Other minutes change only by restatements.
-  const stopRarely = every(30_000, () => !range().isMoving && refresh());
+  // Other minutes change only by restatements, and what failed may be well again.
+  const stopRarely = every(15_000, () => !range().isMoving && refresh());
   return {
     update(next) {
       address = next;

@@ -104,16 +104,8 @@ export function mount(root) {
     if (!merged || event.changes.length > 0 || event.pending_late !== pendingLate) chartCard.refresh({ isNews: true });
     pendingLate = event.pending_late;
   });
-  // What is not told live is asked for again now and then.
+  // What is not told live is asked for again now and then: minutes that are over are restated, and what failed may be well again.
   const stop = every(15_000, () => {
-    if (!rangeOf(address, shownZone()).isMoving) return;
-    chartCard.refresh();
-    countries.refresh();
-    tops.refresh();
-  });
-  // Other minutes change only by restatements.
-  const stopRarely = every(60_000, () => {
-    if (rangeOf(address, shownZone()).isMoving) return;
     chartCard.refresh();
     countries.refresh();
     tops.refresh();
@@ -148,7 +140,6 @@ export function mount(root) {
     close() {
       stopListening();
       stop();
-      stopRarely();
       for (const card of [chartCard, countries, tops]) card.close();
       chart.close();
     },
