@@ -132,7 +132,6 @@ describe.each(zones)('in %s', zone => {
     const rows = await page.locator('details.table tbody tr td:nth-child(2)').allTextContents();
     const first = rows.at(-1);
     expect(first).toBe(clicksIn(from, from + 50 * minuteMs).toLocaleString('en-GB'));
-    expect(visitor?.complaints).toEqual([]);
   });
 });
 
@@ -178,7 +177,6 @@ describe('the zone', () => {
     await page.getByRole('combobox', { name: 'Times in' }).selectOption('');
     expect(new URL(page.url()).searchParams.get('zone')).toBeNull();
     expect(await visitor?.barriers()).toEqual([]);
-    expect(visitor?.complaints).toEqual([]);
   });
 
   it('has times that come twice and times that are left out: the one is asked for, the other refused', async () => {
