@@ -1,4 +1,5 @@
 /** The query API: counts, top lists, series and the state of the pipeline over HTTP, and jobs that recount. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import cors from '@fastify/cors';
 import swaggerUi from '@fastify/swagger-ui';
 import { type ClickHouse, readingAs } from '../infra/clickhouse.ts';
@@ -69,6 +70,7 @@ import { routeReplays } from './routes/replays.ts';
 import { routeRestatements } from './routes/restatements.ts';
 import { routeSeries } from './routes/series.ts';
 import { routeStatus } from './routes/status.ts';
+import { createStallWatch } from './stalled-partitions.ts';
 import { createStatedReading } from './stated-rows.ts';
 import { asUnavailable } from './unavailable.ts';
 
@@ -92,6 +94,7 @@ export interface QueryApiDeps {
   /** What else this process needs to be ready, where it does more than answer. */
   readonly readiness?: HttpOptions['readiness'];
   readonly life?: Life;
+  readonly wait?: RouteDeps['wait'];
 }
 
 export async function buildQueryApi({
@@ -107,6 +110,7 @@ export async function buildQueryApi({
   partitions = { read: unasked, grow: unasked },
   readiness,
   life,
+  wait = sleep,
 }: QueryApiDeps): Promise<Http> {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
   const queries = createQueries(clickhouse, timeouts);
@@ -145,7 +149,7 @@ export async function buildQueryApi({
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   const own = { config, clients, clickhouse, replicas, nodes, log, now, pipeline: patient, lateClicks };
-  const deps = routeDepsOf({ ...own, routing, requests, partitions });
+  const deps = routeDepsOf({ ...own, routing, requests, partitions, wait });
   // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
   onDrain(http, () => deps.live[Symbol.asyncDispose]());
   http.addHook('preClose', async () => {
@@ -169,6 +173,7 @@ function routeDepsOf({
   requests,
   partitions,
   lateClicks,
+  wait,
 }: Omit<Required<QueryApiDeps>, 'readiness' | 'life'> &
   Pick<RouteDeps, 'lateClicks'> & { readonly clients: Clients }): RouteDeps {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
@@ -188,10 +193,12 @@ function routeDepsOf({
   const jobs = createJobStore(clickhouse, { ...timeouts, now });
   const jobRequests = createJobRequests(requests, jobs);
   const logEnds = logEndsOf(pipeline);
+  const stallWatch = replicas.each(() => createStallWatch(now));
+  const stalls: RouteDeps['stalls'] = progress => stallWatch()(progress);
   const routingInTime = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
   const live = createLiveFeed({
     read: (at, restatedSince) => replicas.reading(() => readLive(counts, at, restatedSince)),
-    ...{ logEnds, now, log },
+    ...{ logEnds, stalls, now, log },
     maxClients: config.QUERY_API_LIVE_MAX_CLIENTS,
     maxBufferBytes: config.QUERY_API_LIVE_BUFFER_BYTES,
   });
@@ -217,15 +224,16 @@ function routeDepsOf({
       ...{ code: 'client_listeners', what: 'listeners', setting: 'QUERY_API_LIVE_MAX_PER_CLIENT', retryAfterS: 10 },
     }),
     exportMaxRows: config.EXPORT_MAX_ROWS,
-    quarantine: createQuarantineQueries(ofRaw, timeouts),
+    quarantine: createQuarantineQueries(ofRaw, { ...timeouts, now }),
     audit: createAuditQueries(ofRaw, timeouts),
     askedJobs: createAskedJobs({ ...jobs, ...jobRequests }, config.JOBS_MAX_OPEN),
     ...{ replicas, nodes, nodePositions: pipeline.nodePositions },
-    ...{ clients, jobs, jobRequests, live, logEnds, routing: routingInTime, partitions, now },
+    ...{ clients, jobs, jobRequests, live, logEnds, stalls, routing: routingInTime, partitions, now },
     conservation: createConservationStore(clickhouse, timeouts),
     replicaChecks: createReplicaCheckStore(clickhouse, timeouts),
     runners: createRunnerStore(clickhouse, timeouts),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
+    wait,
   };
 }
 

@@ -22,10 +22,11 @@ export const QueryApiConfig = Type.Object({
     description: 'ms one read of ClickHouse may take (`max_execution_time`); beyond: 503',
   }),
   QUERY_MAX_RANGE_MINUTES: Type.Integer({
-    default: 44_640,
+    default: 44_820,
     minimum: 1,
     maximum: 600_000,
-    description: 'minutes one request may ask for (default: 31 days); beyond: 400',
+    description:
+      'minutes one request may ask for (default: 31 days and three hours, for a month in which clocks are put back); beyond: 400',
   }),
   QUERY_READERS: Type.Integer({
     default: 3,

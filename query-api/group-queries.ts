@@ -34,6 +34,11 @@ export interface AdRank {
   readonly rank: number;
 }
 
+export interface AdFound {
+  readonly ad_id: string;
+  readonly count: number;
+}
+
 export type GroupQueries = ReturnType<typeof createGroupQueries>;
 
 export const countriesListed = 300;
@@ -42,6 +47,12 @@ export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirecto
   const { timeoutMs } = options;
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);
   const rows = createRolledRows(createBlockDirectory(clickhouse, options));
+  const ads = async (from: Sql, where: Sql, limit: number, after: AdCursor | undefined): Promise<AdFound[]> =>
+    await clickhouse.query(
+      ...statement`SELECT ad_id, sum(clicks) AS count FROM ${from} WHERE ${where}
+       GROUP BY ad_id ${after === undefined ? noSql : sql`HAVING ${beyond(after)}`}
+       ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
+    );
   return {
     async totals(adIds: AdIds, selection: StatedSelection): Promise<Counts> {
       const [row] = await clickhouse.query<Counts>(
@@ -92,24 +103,28 @@ export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirecto
     },
 
     /** Ads whose id begins so, by clicks, then by ad_id. */
-    async adsByPrefix(
-      prefix: string,
+    async adsByPrefix(prefix: string, limit: number, selection: StatedSelection, after?: AdCursor): Promise<AdFound[]> {
+      return await ads(await rows.ofPrefix(prefix, selection), sql`1`, limit, after);
+    },
+
+    /** Ads in whose id both stand, `text` in capital or small letters anywhere in it; in the same order. */
+    async adsByText(
+      { prefix, text }: { readonly prefix: string; readonly text: string },
       limit: number,
       selection: StatedSelection,
       after?: AdCursor,
-    ): Promise<{ readonly ad_id: string; readonly count: number }[]> {
-      return await clickhouse.query(
-        ...statement`SELECT ad_id, sum(clicks) AS count FROM ${await rows.ofPrefix(prefix, selection)}
-         GROUP BY ad_id ${after === undefined ? noSql : sql`HAVING ${beyond(after)}`}
-         ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
-      );
+    ): Promise<AdFound[]> {
+      return await ads(await rows.ofText(text, selection), sql`startsWith(ad_id, ${prefix})`, limit, after);
     },
   };
 }
 
-/** Whether no step begins within an hour of UTC, as some of local time do. */
+/**
+ * Whether no step begins within an hour of UTC, as some of local time do. The first may: it begins with the range, and an
+ * hour that the range cuts is read from its minutes.
+ */
 function isOfHours(step: Step): boolean {
-  return typeof step === 'number' ? step % hourMs === 0 : step.every(start => start % hourMs === 0);
+  return typeof step === 'number' ? step % hourMs === 0 : step.slice(1).every(start => start % hourMs === 0);
 }
 
 function nameOf(adIds: AdIds): Sql {

@@ -42,7 +42,8 @@ export const adIdsParameter = Type.Optional(
 export const GranularityParameter = Type.Enum(['minute', 'hour', 'day'], {
   type: 'string',
   default: 'minute',
-  description: 'length of a point; from and to lie on its borders, in UTC or in the time zone asked for',
+  description:
+    'length of a point, by the clock of UTC or of the time zone asked for. A range need not lie on its borders: the first point begins with the range, the last one ends with it',
 });
 
 export const timezoneParameter = Type.Optional(

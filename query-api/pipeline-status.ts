@@ -8,18 +8,22 @@ import { silentAfterMs } from './jobs/runner-store.ts';
 import type { LateClicks } from './late-clicks.ts';
 import { isoOf, isoOrNull } from './parameters.ts';
 import type { Progress } from './queries.ts';
+import type { Stall } from './stalled-partitions.ts';
 
 /**
  * `endOffsets` is undefined where Kafka does not answer: then nothing is said about what is unread. `writtenOff`: lines
- * that were acknowledged and lost, and that a person has looked into, by partition.
+ * that were acknowledged and lost, and that a person has looked into, by partition. `stalled`: partitions that are not
+ * being counted.
  */
 export function statusOf(
   progress: readonly Progress[],
   endOffsets: ReadonlyMap<number, number> | undefined,
   rowsChecked: RowsChecked | undefined,
   writtenOff: ReadonlyMap<number, number>,
+  stalled: readonly Stall[],
   now: number,
 ) {
+  const since = new Map(stalled.map(stall => [stall.partition, stall.since]));
   const { watermark, finalUntil } = finalityOf(progress);
   const uncounted = rowsChecked?.uncounted ?? null;
   const known = new Map(progress.map(row => [row.partition, row]));
@@ -27,7 +31,8 @@ export function statusOf(
     .sort((a, b) => a - b)
     .map(partition => {
       const row = known.get(partition) ?? { ...nothingCounted, partition };
-      return partitionStatus(row, endOffsets?.get(partition), writtenOff.get(partition) ?? 0, now);
+      const told = partitionStatus(row, endOffsets?.get(partition), writtenOff.get(partition) ?? 0, now);
+      return { ...told, stalled_since: isoOrNull(since.get(partition) ?? null) };
     });
   const total = (field: SummedField) => partitions.reduce((sum, row) => sum + row[field], 0);
   return {

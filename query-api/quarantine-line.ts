@@ -4,7 +4,7 @@ import { csvLine } from '../infra/csv.ts';
 import { quarantineColumns } from '../ingest/feed/exported-columns.ts';
 import { headOf } from './exports/row-format.ts';
 import { isoOf, timeField } from './parameters.ts';
-import type { QuarantineSample } from './quarantine-queries.ts';
+import { lineOutcomes, type QuarantineSample } from './quarantine-queries.ts';
 
 /** `raw` describes how much of the line is told. */
 export function quarantineLine<Raw extends TSchema>(raw: Raw) {
@@ -24,6 +24,12 @@ export function quarantineLine<Raw extends TSchema>(raw: Raw) {
     { additionalProperties: false },
   );
 }
+
+export const outcomeField = Type.Enum([...lineOutcomes], {
+  type: 'string',
+  description:
+    'what has become of it: `restated`: it came too late, and a restatement has counted it since, or found that it is a copy; `waiting`: it waits for its restatement; `not_counted`: it is in no count, and will be in none',
+});
 
 export const WholeLine = quarantineLine(Type.String({ description: 'the line as it came, whole' }));
 export type QuarantineLine = Static<typeof WholeLine>;

@@ -30,6 +30,15 @@ export interface RestatementCursor {
   readonly revision: number;
 }
 
+/** Of oldest or newest minutes first. */
+export type RestatementOrder = 'oldest' | 'newest';
+
+export interface RestatementTotal {
+  readonly changes: number;
+  /** Clicks: what they have added, less what they have taken away. */
+  readonly added: number;
+}
+
 export interface UndoneCounts {
   readonly count: number;
   readonly duplicates: number;
@@ -96,23 +105,37 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
       );
     },
 
-    /** Of one ad, in the order of minute, country and revision. */
+    /** Of one ad, all that are in the selection. */
+    async totalOfAd(adId: string, selection: Selection): Promise<RestatementTotal> {
+      const [row] = await clickhouse.query<RestatementTotal>(
+        ...statement`SELECT count() AS changes, sum(toInt64(after) - toInt64(before)) AS added FROM restatement FINAL
+         WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)} ${settings(1)}`,
+      );
+      return row ?? { changes: 0, added: 0 };
+    },
+
+    /** Of one ad, in the order of minute, country and revision, or the other way round. */
     async ofAd(
       adId: string,
       selection: Selection,
       after: RestatementCursor | undefined,
       limit: number,
+      order: RestatementOrder = 'oldest',
     ): Promise<Restatement[]> {
-      const from = after ?? { minute: 0, country: '', revision: 0 };
+      const isNewest = order === 'newest';
+      const direction = isNewest ? sql`DESC` : sql`ASC`;
+      const place = (at: RestatementCursor) => sql`(${Math.floor(at.minute / 1_000)}, ${at.country}, ${at.revision})`;
+      const key = sql`(toUnixTimestamp(minute), country, revision)`;
+      const beyondLast =
+        after === undefined ? noSql : isNewest ? sql`AND ${key} < ${place(after)}` : sql`AND ${key} > ${place(after)}`;
       return await clickhouse.query(
         ...statement`SELECT toUnixTimestamp(m) * 1000 AS minute, country, revision, job, reason, before, after,
            toUnixTimestamp64Milli(t) AS at
          FROM (
            SELECT minute AS m, country, revision, job, reason, before, after, at AS t FROM restatement FINAL
-           WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)}
-             AND (toUnixTimestamp(minute), country, revision) > (${Math.floor(from.minute / 1_000)}, ${from.country}, ${from.revision})
-           ORDER BY minute, country, revision LIMIT ${limit}
-         ) ORDER BY m, country, revision ${settings(limit)}`,
+           WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)} ${beyondLast}
+           ORDER BY minute ${direction}, country ${direction}, revision ${direction} LIMIT ${limit}
+         ) ORDER BY m ${direction}, country ${direction}, revision ${direction} ${settings(limit)}`,
       );
     },
   };

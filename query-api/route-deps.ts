@@ -27,6 +27,7 @@ import type { Replicas } from './replicas/replicas.ts';
 import type { RestatementQueries } from './restatement-queries.ts';
 import type { HistoryQueries } from './rollup/history-queries.ts';
 import type { TopQueries } from './rollup/top-queries.ts';
+import type { StallWatch } from './stalled-partitions.ts';
 import type { StatedReading } from './stated-rows.ts';
 import type { RangeRules } from './time-range.ts';
 
@@ -36,6 +37,8 @@ export interface RouteDeps {
   readonly nodes: StoreNodes;
   readonly nodePositions: Pipeline['nodePositions'];
   readonly queries: Queries;
+  /** Called with each progress that is read of the pipeline's state. */
+  readonly stalls: StallWatch;
   readonly stated: StatedReading;
   /** Read before counts. */
   readonly lateClicks: () => Promise<LateClicks>;
@@ -71,4 +74,5 @@ export interface RouteDeps {
   /** Epoch ms. */
   readonly now: () => number;
   readonly rules: () => RangeRules;
+  readonly wait: (ms: number) => Promise<unknown>;
 }

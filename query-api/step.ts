@@ -2,7 +2,7 @@
 import { type Sql, sql } from '../infra/clickhouse/sql.ts';
 import type { TimeRange } from './queries.ts';
 
-/** Its length in ms, on the clock of UTC; or where each step of the range begins, epoch ms in order. */
+/** Its length in ms, on the clock of UTC; or where each step of the range begins, epoch ms in order, the first with the range. */
 export type Step = number | readonly number[];
 
 /** SQL: begin of the step that holds a minute, epoch ms. */

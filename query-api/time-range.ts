@@ -1,4 +1,4 @@
-/** From query parameters to a half-open range of whole minutes (or hours, or days) in UTC. */
+/** From query parameters to a half-open range of whole minutes. */
 import { Problem } from '../infra/http.ts';
 import { shown } from '../infra/problem.ts';
 import { parseTime } from '../ingest/click.ts';
@@ -20,9 +20,9 @@ export const minuteMs = 60_000;
 export const stepsMs = { minute: minuteMs, hour: 60 * minuteMs, day: 1_440 * minuteMs } as const;
 export type Granularity = keyof typeof stepsMs;
 
-/** `from` and `to` as given; without both, the last full minute. */
-export function rangeOf(asked: AskedRange, rules: RangeRules): TimeRange {
-  return given(asked, 'minute', rules) ?? lastMinutes(1, rules);
+/** `from` and `to` as given; without both, the last full minute. `fields`: what the parameters are called. */
+export function rangeOf(asked: AskedRange, rules: RangeRules, fields = { from: 'from', to: 'to' }): TimeRange {
+  return given(asked, rules, fields) ?? lastMinutes(1, rules);
 }
 
 /** The last `minutes` full minutes, or `from` and `to`, but not both. */
@@ -34,9 +34,9 @@ export function windowOf(asked: AskedRange & { readonly window?: number | undefi
   return lastMinutes(asked.window, rules);
 }
 
-/** `from` and `to`, on borders of the granularity; without both, so many units up to the last full minute, or with the running hour or day. */
+/** `from` and `to`, whatever the granularity; without both, so many units up to the last full minute, or with the running hour or day of UTC. */
 export function seriesRangeOf(asked: AskedRange, granularity: Granularity, rules: RangeRules): TimeRange {
-  const range = given(asked, granularity, rules);
+  const range = given(asked, rules);
   if (range) return range;
   const step = stepsMs[granularity];
   const to = granularity === 'minute' ? floorTo(rules.now, step) : floorTo(rules.now, step) + step;
@@ -81,16 +81,20 @@ function lastMinutes(minutes: number, { now, maxMinutes }: RangeRules): TimeRang
   return { from: to - minutes * minuteMs, to };
 }
 
-function given(asked: AskedRange, granularity: Granularity, { maxMinutes }: RangeRules): TimeRange | undefined {
+function given(
+  asked: AskedRange,
+  { maxMinutes }: RangeRules,
+  fields = { from: 'from', to: 'to' },
+): TimeRange | undefined {
   if (asked.from === undefined && asked.to === undefined) return undefined;
-  if (asked.to === undefined) throw absent('to', 'is required beside from');
-  if (asked.from === undefined) throw absent('from', 'is required beside to');
-  const from = timeOf('from', asked.from, granularity);
-  const to = timeOf('to', asked.to, granularity);
-  if (from >= to) throw invalid('from', asked.from, `must be before to (given "${asked.to}")`);
+  if (asked.to === undefined) throw absent(fields.to, `is required beside ${fields.from}`);
+  if (asked.from === undefined) throw absent(fields.from, `is required beside ${fields.to}`);
+  const from = timeOf(fields.from, asked.from);
+  const to = timeOf(fields.to, asked.to);
+  if (from >= to) throw invalid(fields.from, asked.from, `must be before ${fields.to} (given "${asked.to}")`);
   const minutes = (to - from) / minuteMs;
   if (minutes > maxMinutes)
-    throw invalid('to', asked.to, `must be at most ${maxMinutes} minutes after from (is ${minutes})`);
+    throw invalid(fields.to, asked.to, `must be at most ${maxMinutes} minutes after ${fields.from} (is ${minutes})`);
   return { from, to };
 }
 
@@ -101,10 +105,10 @@ function parsed(field: string, text: string): number {
   return at;
 }
 
-function timeOf(field: 'from' | 'to', text: string, granularity: Granularity): number {
+function timeOf(field: string, text: string): number {
   const at = parsed(field, text);
   if (at > endOfTimeMs) throw invalid(field, text, `must not be after ${new Date(endOfTimeMs).toISOString()}`);
-  if (at % stepsMs[granularity] !== 0) throw invalid(field, text, `must be a whole ${granularity} in UTC`);
+  if (at % minuteMs !== 0) throw invalid(field, text, 'must be a whole minute in UTC');
   return at;
 }
 

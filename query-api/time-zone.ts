@@ -5,6 +5,9 @@
  * A step begins at each whole local hour, and where the clock is changed (a zone that is put back by half an hour has
  * two half hours then). A day begins when its date is first reached: at midnight, or where there is none, when the
  * clock passes over it; if the clock is put back over midnight, the day goes on.
+ *
+ * A range is the minutes that were asked for, never widened to borders: its first step begins with the range, and its
+ * last one ends with it.
  */
 import type { TimeRange } from './queries.ts';
 import type { Step } from './step.ts';
@@ -22,33 +25,27 @@ import {
 /** Offset from UTC in ms at a time in epoch ms. */
 export type Zone = (at: number) => number;
 
-/** A range on borders of the granularity, and its steps, by the clock of a zone; undefined: UTC. */
+/** A range, and its steps by the clock of a zone; undefined: UTC. */
 export function stepsOfRange(
   asked: AskedRange,
   granularity: Granularity,
   timezone: string | undefined,
   rules: RangeRules,
 ): { readonly range: TimeRange; readonly step: Step } {
-  const zone = timezone === undefined ? undefined : zoneOf(timezone);
-  if (!timezone || !zone || granularity === 'minute') {
-    return { range: seriesRangeOf(asked, granularity, rules), step: stepsMs[granularity] };
-  }
+  const zone = timezone === undefined ? utc : zoneOf(timezone);
+  if (granularity === 'minute') return { range: seriesRangeOf(asked, granularity, rules), step: minuteMs };
   const isAsked = asked.from !== undefined || asked.to !== undefined;
   // A month in which the clock is put back is an hour longer than its days.
   const longer = { ...rules, maxMinutes: rules.maxMinutes + (granularity === 'day' ? 180 : 0) };
-  const range = isAsked ? seriesRangeOf(asked, 'minute', longer) : lastIn(granularity, zone, rules);
-  const borders = bordersIn(range, granularity, zone);
-  for (const field of ['from', 'to'] as const) {
-    if (!borders.includes(range[field])) {
-      throw invalid(
-        field,
-        asked[field],
-        `must be where ${granularity === 'day' ? 'a day' : 'an hour'} begins in ${timezone}`,
-      );
-    }
-  }
-  return { range, step: borders.slice(0, -1) };
+  const range = isAsked || zone === utc ? seriesRangeOf(asked, granularity, longer) : lastIn(granularity, zone, rules);
+  const stepMs = stepsMs[granularity];
+  const isWhole = range.from % stepMs === 0 && range.to % stepMs === 0;
+  if (zone === utc && isWhole) return { range, step: stepMs };
+  const within = bordersIn(range, granularity, zone).filter(at => at > range.from && at < range.to);
+  return { range, step: [range.from, ...within] };
 }
+
+const utc: Zone = () => 0;
 
 /** The running step and those before it. */
 function lastIn(granularity: 'hour' | 'day', zone: Zone, rules: RangeRules): TimeRange {

@@ -17,6 +17,7 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
     ['acknowledged', acknowledgedText(sums, style)],
     ['rows', rowsText(sums.rows, style)],
     ['late clicks', lateText(status, style)],
+    ['stalled', stalledText(partitions, style)],
     ['jobs', runnerText(status.job_runner, style)],
     ['quarantine', quarantine.join(', ') || 'empty'],
     ['hot ads', hotAdsText(status.hot_ads)],
@@ -55,6 +56,13 @@ function lateText({ late, conservation: { uncounted } }: AnswerOf<'getStatus'>, 
   const lost = (uncounted ?? 0) > 0 ? `  ${style.bad(`${n(uncounted ?? 0)} in NO COUNT`)}` : '';
   if (late.clicks === 0) return `none waits${lost}`;
   return `${n(late.clicks)} clicks of ${n(late.minutes)} minutes wait for restatement, since ${shortTime(late.since)}${lost}`;
+}
+
+/** Partitions that nobody counts. */
+function stalledText(partitions: AnswerOf<'getStatus'>['partitions'], style: Style): string {
+  const stalled = partitions.filter(({ stalled_since }) => stalled_since !== null);
+  const text = stalled.map(row => `partition ${row.partition} since ${shortTime(row.stalled_since)}`);
+  return stalled.length === 0 ? 'none' : style.bad(`NOT COUNTED: ${text.join(', ')}`);
 }
 
 /** Who restates, replays and reconciles. */

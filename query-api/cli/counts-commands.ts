@@ -31,12 +31,15 @@ interface SeriesOptions extends RangeOptions {
 
 export function statusCommand(): Command {
   return withService(new Command('status'))
-    .description('How far each partition is counted, and whether every line is accounted for (exit code 3: it is not).')
+    .description(
+      'How far each partition is counted, and whether every line is accounted for (exit code 3: it is not, or a partition has stalled).',
+    )
     .action(async (given: ServiceOptions) => {
       const status = await clientOf(given).ask('getStatus');
       show(status, given, statusText);
       const { balanced, rows } = status.conservation;
-      if (!balanced || (rows?.difference ?? 0) > 0) process.exitCode = exitCodes.differs;
+      const isStalled = status.partitions.some(({ stalled_since }) => stalled_since !== null);
+      if (!balanced || (rows?.difference ?? 0) > 0 || isStalled) process.exitCode = exitCodes.differs;
     });
 }
 

@@ -3,14 +3,16 @@ import type { AnswerOf } from '../client/client.ts';
 import { type Style, shortDuration, shortTime } from './style.ts';
 
 export function liveText(event: AnswerOf<'listen'>, style: Style): string {
-  const { at, clicks_per_second, lag_records, watermark_age_ms, totals, pending_late, current, changes } = event;
+  const { at, clicks_per_second, lag_records, watermark_age_ms, totals, pending_late, stalled, current, changes } =
+    event;
   const top = current.ads.slice(0, 3).map(({ ad_id, count }) => `${ad_id} ${style.count(count)}`);
   const line = [
     at.slice(11, 19),
     `${style.count(Math.round(clicks_per_second))}/s`,
     `${style.count(totals.counted)} counted`,
-    lag_records === null ? style.bad('Kafka is away') : `${style.count(lag_records)} unread`,
+    lag_records === null ? style.bad('Kafka does not answer') : `${style.count(lag_records)} unread`,
     `${shortDuration(watermark_age_ms)} behind`,
+    ...stalled.map(({ partition, since }) => style.bad(`partition ${partition} NOT COUNTED since ${shortTime(since)}`)),
     ...(pending_late > 0 ? [`${style.count(pending_late)} late clicks wait`] : []),
     top.length === 0 ? 'no clicks in this minute' : `top ${top.join(', ')}`,
   ].join('  ');

@@ -40,7 +40,7 @@ const program = new Command('adclicks')
   .addHelpText(
     'after',
     `
-Exit codes: 0 well, 1 failed, 2 wrong usage, 3 differs (a dry replay, a reconciliation, a status that does not balance).
+Exit codes: 0 well, 1 failed, 2 wrong usage, 3 differs (a dry replay, a reconciliation, a status that does not balance, or with a stalled partition).
 ADCLICKS_QUERY_API_URL and ADCLICKS_INGEST_URL stand for --url and --ingest-url.
 
 Examples:

@@ -208,12 +208,14 @@ export interface Operations {
       readonly raw: string;
     };
   };
-  /** Ads whose id begins so, with their clicks (without from and to: in the last 24 hours) */
+  /** Ads whose id begins so, or has this in it, with their clicks (without from and to: in the last 24 hours) */
   readonly findAds: {
     readonly input: {
       readonly query?:
         | {
             /** how the id begins; capital letters are others than small ones */ readonly prefix?: string | undefined;
+            /** what stands anywhere in the id, in capital or small letters */
+            readonly contains?: string | undefined;
             /** ads of a page */
             readonly limit?: number | undefined;
             /** `next_cursor` of the page before, with the same other parameters */
@@ -227,6 +229,8 @@ export interface Operations {
     };
     readonly answer: {
       /** as asked for */ readonly prefix: string;
+      /** as asked for */
+      readonly contains?: string;
       /** begin, inclusive */
       readonly from: string;
       /** end, exclusive */
@@ -336,7 +340,7 @@ export interface Operations {
       readonly query?:
         | {
             /** the ads, one `ad_id=` each, at most 20; none: all */ readonly ad_id?: readonly string[] | undefined;
-            /** length of a point; from and to lie on its borders, in UTC or in the time zone asked for */
+            /** length of a point, by the clock of UTC or of the time zone asked for. A range need not lie on its borders: the first point begins with the range, the last one ends with it */
             readonly granularity?: 'minute' | 'hour' | 'day' | undefined;
             /** IANA time zone by whose clock hours and days begin (default: UTC); a day may have 23 or 25 hours. Times are told in UTC all the same */
             readonly timezone?: string | undefined;
@@ -361,7 +365,7 @@ export interface Operations {
       /** begin, inclusive */ readonly from: string;
       /** end, exclusive */
       readonly to: string;
-      /** length of a point; from and to lie on its borders, in UTC or in the time zone asked for */
+      /** length of a point, by the clock of UTC or of the time zone asked for. A range need not lie on its borders: the first point begins with the range, the last one ends with it */
       readonly granularity: 'minute' | 'hour' | 'day';
       /** as asked for */
       readonly timezone?: string;
@@ -703,7 +707,7 @@ export interface Operations {
       };
     };
   };
-  /** Lines that were not counted: how many by reason, and the newest of them */
+  /** Lines that were set aside when they came: how many by reason and by what has become of them, and the newest */
   readonly getQuarantine: {
     readonly input: {
       readonly query?:
@@ -711,6 +715,12 @@ export interface Operations {
             /** only lines with this reason: `malformed`, `future`, `too_late` */ readonly reason?: string | undefined;
             /** only of this ad */
             readonly ad_id?: string | undefined;
+            /** what has become of it: `restated`: it came too late, and a restatement has counted it since, or found that it is a copy; `waiting`: it waits for its restatement; `not_counted`: it is in no count, and will be in none */
+            readonly outcome?: 'restated' | 'waiting' | 'not_counted' | undefined;
+            /** only clicks of this minute or later ones, by `clicked_at`: RFC 3339 with zone, or epoch milliseconds */
+            readonly clicked_from?: string | undefined;
+            /** only clicks of minutes before this one: as `clicked_from` */
+            readonly clicked_to?: string | undefined;
             /** lines of a page */
             readonly limit?: number | undefined;
             /** `next_cursor` of the page before, with the same other parameters */
@@ -721,11 +731,17 @@ export interface Operations {
     readonly answer: {
       /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
       readonly watermark: string | null;
-      /** most lines first, whatever `reason` was asked for */
+      /** most lines first, whatever `reason` and `outcome` were asked for */
       readonly reasons: readonly {
         readonly reason: string;
         /** lines that are still kept */
         readonly lines: number;
+        /** those of them that a restatement has counted since, or found to be copies */
+        readonly restated: number;
+        /** those that wait for their restatement */
+        readonly waiting: number;
+        /** those that are in no count, and will be in none */
+        readonly not_counted: number;
       }[];
       /** newest first */
       readonly lines: readonly {
@@ -747,6 +763,8 @@ export interface Operations {
         readonly clicked_at: string | null;
         /** the line as it came, its first 2000 characters */
         readonly raw: string;
+        /** what has become of it: `restated`: it came too late, and a restatement has counted it since, or found that it is a copy; `waiting`: it waits for its restatement; `not_counted`: it is in no count, and will be in none */
+        readonly outcome: 'restated' | 'waiting' | 'not_counted';
       }[];
       /** `cursor` of the next page; null: this is the last */
       readonly next_cursor: string | null;
@@ -885,6 +903,8 @@ export interface Operations {
             readonly to?: string | undefined;
             /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
             readonly country?: string | undefined;
+            /** which minutes come first; those of one minute in the order of country and revision, or that reversed */
+            readonly order?: 'oldest' | 'newest' | undefined;
             /** rows of a page */
             readonly limit?: number | undefined;
             /** `next_cursor` of the page before, with the same other parameters */
@@ -900,7 +920,12 @@ export interface Operations {
       readonly to: string;
       /** as asked for */
       readonly country?: string;
-      /** in the order of minute, country and revision */
+      readonly total: {
+        /** changes of the range, on whichever page they stand */ readonly changes: number;
+        /** clicks that they have added, less those that they have taken away */
+        readonly added: number;
+      };
+      /** in the order of minute, country and revision, or with `order=newest` in that reversed */
       readonly restatements: readonly {
         /** the minute */ readonly minute: string;
         readonly country: string;
@@ -929,7 +954,7 @@ export interface Operations {
       };
       readonly query?:
         | {
-            /** length of a point; from and to lie on its borders, in UTC or in the time zone asked for */
+            /** length of a point, by the clock of UTC or of the time zone asked for. A range need not lie on its borders: the first point begins with the range, the last one ends with it */
             readonly granularity?: 'minute' | 'hour' | 'day' | undefined;
             /** IANA time zone by whose clock hours and days begin (default: UTC); a day may have 23 or 25 hours. Times are told in UTC all the same */
             readonly timezone?: string | undefined;
@@ -954,7 +979,7 @@ export interface Operations {
       readonly from: string;
       /** end, exclusive */
       readonly to: string;
-      /** length of a point; from and to lie on its borders, in UTC or in the time zone asked for */
+      /** length of a point, by the clock of UTC or of the time zone asked for. A range need not lie on its borders: the first point begins with the range, the last one ends with it */
       readonly granularity: 'minute' | 'hour' | 'day';
       /** as asked for */
       readonly timezone?: string;
@@ -1011,6 +1036,7 @@ export interface Operations {
         readonly watermark_age_ms: number | null;
         readonly appended_at: string | null;
         readonly final_until: string | null;
+        readonly stalled_since: string | null;
         /** lines since the beginning of the log */
         readonly received: number;
         /** distinct clicks among them */
@@ -1326,6 +1352,12 @@ export interface Operations {
       readonly final_until: string | null;
       /** records of the log that are not counted yet; null: Kafka did not answer */
       readonly lag_records: number | null;
+      /** partitions that are not being counted */
+      readonly stalled: readonly {
+        readonly partition: number;
+        /** when the broker took its last counted record */
+        readonly since: string;
+      }[];
       /** distinct clicks counted, of the last 5 seconds */
       readonly clicks_per_second: number;
       readonly totals: {

@@ -1,6 +1,6 @@
 /** What is looked at, in the query string: any view can be shared, and Back goes back. */
 
-const keys = ['view', 'ad', 'range', 'from', 'to', 'country', 'filter', 'event', 'reason', 'job'];
+const keys = ['view', 'ad', 'range', 'from', 'to', 'zone', 'country', 'filter', 'event', 'reason', 'outcome', 'job'];
 
 export const views = ['overview', 'ad', 'operations', 'replay'];
 
@@ -20,10 +20,12 @@ export function isFiltered({ country, filter }) {
   return Boolean(country || filter);
 }
 
+/** The zone that was chosen stays, where the address does not name one. */
 export function hrefOf(address) {
   const query = new URLSearchParams();
+  const whole = 'zone' in address ? address : { ...address, zone: readAddress().zone };
   for (const key of keys) {
-    const value = address[key];
+    const value = whole[key];
     if (value && !(key === 'view' && value === 'overview')) query.set(key, value);
   }
   const text = query.toString();
@@ -36,4 +38,9 @@ export function go(changes, { replace = false } = {}) {
   if (href === location.pathname + location.search) return;
   history[replace ? 'replaceState' : 'pushState'](null, '', href);
   dispatchEvent(new Event('address'));
+}
+
+/** Looks at other minutes, in whole ones, epoch ms. */
+export function zoomTo(from, to) {
+  go({ range: undefined, from: new Date(from).toISOString(), to: new Date(to).toISOString() });
 }

@@ -1,23 +1,33 @@
-/** Clicks over time as bars. How final each is shows in its form, too: solid, hatched, or with a dot on top. */
+/**
+ * Clicks over time as bars. How final each is shows in its form, too: solid, hatched, or with a dot on top. A bar that is
+ * clicked, and a span that is drawn with the mouse, are looked at closer; the table below does the same for a keyboard.
+ */
+
+import { zoomTo } from './address.js';
+import { barsOf, dotRestated, hatch, spanned } from './chart-bars.js';
 import { h } from './dom.js';
-import { compact, local, number, utc } from './format.js';
-import { stateMark, words } from './parts/state-mark.js';
+import { compact, local, number, shownZone, utc } from './format.js';
+import { stateMark, stateText, words } from './parts/state-mark.js';
+import { giveRows } from './parts/take.js';
 import uPlot from './uplot/uPlot.esm.js';
 
 const states = ['final', 'provisional', 'restated'];
+const nothing = { points: [], from: 0, to: 60_000 };
+const minuteMs = 60_000;
 
 /** `label`: what the bars are, for who cannot see them. */
-export function createChart({ label, isSmall = false }) {
-  const box = h('div', { class: isSmall ? 'chart small' : 'chart', role: 'img', 'aria-label': label });
+export function createChart({ label }) {
+  const box = h('div', { class: 'chart', role: 'img', 'aria-label': label });
   const tip = h('div', { class: 'tip', hidden: true });
   let plot;
-  let shown = { points: [], from: 0, to: 0, step: 60_000 };
+  let shown = nothing;
 
   const draw = () => {
     if (box.clientWidth === 0) return;
     plot?.destroy();
     const size = { width: box.clientWidth, height: box.clientHeight };
     plot = new uPlot({ ...size, ...optionsOf(() => shown, tip) }, dataOf(shown), box);
+    letZoom(plot, () => shown);
     box.append(tip);
   };
   const resize = new ResizeObserver(() => {
@@ -28,16 +38,23 @@ export function createChart({ label, isSmall = false }) {
   document.addEventListener('theme', draw);
 
   const table = tableOf(() => shown.points);
+  const set = next => {
+    shown = next;
+    box.setAttribute('aria-label', `${label}: ${summaryOf(next.points)}`);
+    table.refresh();
+    if (plot) plot.setData(dataOf(shown));
+    else draw();
+  };
   return {
-    element: h('figure', {}, box, table.element),
-    /** `points` as the API gives them; `from`, `to`, `step` in ms. */
-    show(next) {
-      shown = next;
-      box.setAttribute('aria-label', `${label}: ${summaryOf(next.points)}`);
-      table.refresh();
-      if (plot) plot.setData(dataOf(shown));
-      else draw();
+    element: giveRows(h('figure', {}, box, table.element), () => rowsOf(shown.points)),
+    /** `points` as the API gives them; `from` and `to` of the range in ms. */
+    show: ({ points, from, to }) => set({ points: spanned(points, to), from, to }),
+    clear() {
+      tip.hidden = true;
+      set({ ...shown, points: [] });
+      box.setAttribute('aria-label', `${label}: not known yet`);
     },
+    stale: isStale => box.toggleAttribute('data-stale', isStale),
     close() {
       resize.disconnect();
       document.removeEventListener('theme', draw);
@@ -52,7 +69,7 @@ export function legend() {
 }
 
 function dataOf({ points }) {
-  const starts = points.map(point => Date.parse(point.start) / 1_000);
+  const starts = points.map(point => point.from / 1_000);
   return [starts, ...states.map(state => points.map(point => (point.state === state ? point.count : null)))];
 }
 
@@ -63,18 +80,18 @@ function optionsOf(shown, tip) {
     grid: { stroke: colour('grid'), width: 1 },
     ticks: { show: false },
   };
-  const bars = uPlot.paths.bars({ size: [0.78, 64], align: 1, radius: 0.12 });
   const seriesOf = state => ({
     stroke: state === 'provisional' ? colour('provisional') : undefined,
     width: state === 'provisional' ? 1 : 0,
     fill: state === 'provisional' ? hatch(colour('provisional')) : colour(state),
-    paths: bars,
+    paths: barsOf(shown),
     points: { show: false },
   });
   return {
     legend: { show: false },
     padding: [10, 16, 0, 0],
-    cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
+    tzDate: at => uPlot.tzDate(new Date(at * 1_000), shownZone()),
+    cursor: { y: false, drag: { x: true, y: false, setScale: false, dist: 6 }, points: { show: false } },
     scales: {
       x: { time: true, range: () => [shown().from / 1_000, shown().to / 1_000] },
       y: { range: (_plot, _min, max) => [0, Math.max(5, (max ?? 0) * 1.1)] },
@@ -84,7 +101,11 @@ function optionsOf(shown, tip) {
       { ...axis, size: 52, values: (_plot, values) => values.map(value => (value % 1 === 0 ? compact(value) : '')) },
     ],
     series: [{}, ...states.map(seriesOf)],
-    hooks: { draw: [plot => dotRestated(plot, shown())], setCursor: [plot => showTip(plot, shown(), tip)] },
+    hooks: {
+      draw: [plot => dotRestated(plot, shown().points, colour('restated'))],
+      setCursor: [plot => showTip(plot, shown(), tip)],
+      setSelect: [plot => zoomToSpan(plot, shown())],
+    },
   };
 }
 
@@ -101,63 +122,71 @@ function colour(name) {
 function timeLabels(_plot, splits, _axis, _space, step) {
   let before = '';
   return splits.map(at => {
-    const date = new Date(at * 1_000);
-    const day = date.toLocaleDateString(undefined, { month: 'short', day: 'numeric' });
+    const day = local(at * 1_000, 'date');
     if (step >= 86_400) return day;
     const isNewDay = before !== '' && before !== day;
     before = day;
-    return isNewDay ? day : local(date, 'clock');
+    return isNewDay ? day : local(at * 1_000, 'clock');
   });
 }
 
-/** Lines from edge to edge of a tile, so that they join across the bar. */
-function hatch(colour) {
-  const size = 6 * devicePixelRatio;
-  const tile = Object.assign(document.createElement('canvas'), { width: size, height: size });
-  const pen = tile.getContext('2d');
-  pen.strokeStyle = colour;
-  pen.lineWidth = 1.5 * devicePixelRatio;
-  for (const shift of [-size, 0, size]) {
-    pen.moveTo(shift, size);
-    pen.lineTo(shift + size, 0);
-  }
-  pen.stroke();
-  return pen.createPattern(tile, 'repeat');
+function pointAt(plot, { points }, left) {
+  const at = left < 0 ? Number.NaN : plot.posToVal(left, 'x') * 1_000;
+  return points.find(({ from, until }) => at >= from && at < until);
 }
 
-/** For those who do not tell the colours apart. */
-function dotRestated(plot, { points, step }) {
-  const { ctx } = plot;
-  ctx.save();
-  ctx.fillStyle = colour('restated');
-  for (const { start, count, state } of points) {
-    if (state !== 'restated') continue;
-    const x = plot.valToPos((Date.parse(start) + step * 0.39) / 1_000, 'x', true);
-    const y = plot.valToPos(count, 'y', true) - 7 * devicePixelRatio;
-    ctx.beginPath();
-    ctx.arc(x, y, 2.5 * devicePixelRatio, 0, 2 * Math.PI);
-    ctx.fill();
-  }
-  ctx.restore();
+/** A click is no drag that ends where it began. */
+function letZoom(plot, shown) {
+  let downAt;
+  plot.over.addEventListener('pointerdown', event => {
+    downAt = event.clientX;
+  });
+  plot.over.addEventListener('click', event => {
+    if (downAt === undefined || Math.abs(event.clientX - downAt) > 5) return;
+    const point = pointAt(plot, shown(), event.offsetX);
+    if (point) zoomTo(point.from, point.until);
+  });
 }
 
-function showTip(plot, { points, step }, tip) {
+function zoomToSpan(plot, { from, to }) {
+  const { left, width } = plot.select;
+  if (width === 0) return;
+  const [begin, end] = [left, left + width].map(at => plot.posToVal(at, 'x') * 1_000);
+  plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  const start = Math.max(from, Math.floor(begin / minuteMs) * minuteMs);
+  zoomTo(start, Math.max(start + minuteMs, Math.min(to, Math.ceil(end / minuteMs) * minuteMs)));
+}
+
+function showTip(plot, shown, tip) {
   const { left } = plot.cursor;
-  const at = left < 0 ? undefined : plot.posToVal(left, 'x') * 1_000;
-  const point = points.find(({ start }) => at >= Date.parse(start) && at < Date.parse(start) + step);
+  const point = pointAt(plot, shown, left);
   tip.hidden = !point;
   if (!point) return;
-  const time = Date.parse(point.start);
   tip.replaceChildren(
-    h('div', {}, local(time, 'day')),
-    h('div', { class: 'muted' }, utc(time)),
+    h('div', {}, spanText(point)),
+    h('div', { class: 'muted' }, utc(point.from)),
     h('div', {}, h('b', {}, number(point.count)), ' clicks'),
-    h('div', { class: 'muted' }, `${number(point.duplicates)} copies, ${number(point.late)} late`),
-    stateMark(point.state, point.pending_late),
+    h('div', { class: 'muted' }, `${number(point.duplicates)} duplicates, ${number(point.late)} late`),
+    stateText(point.state, point.pending_late),
   );
   const x = left + plot.over.offsetLeft;
   const shift = x > plot.width / 2 ? x - tip.offsetWidth - 14 : x + 14;
   tip.style.transform = `translate(${Math.round(shift)}px, 8px)`;
+}
+
+/** A minute by its begin, what is longer by its end, too. */
+function spanText({ from, until }) {
+  return until - from <= minuteMs ? local(from, 'day') : `${local(from, 'day')} – ${local(until, 'day')}`;
+}
+
+function rowsOf(points) {
+  return {
+    columns: ['from', 'to', 'clicks', 'duplicates', 'late', 'state', 'late clicks waiting'],
+    rows: points.map(({ from, until, count, duplicates, late, state, pending_late }) => [
+      ...[from, until].map(ms => new Date(ms).toISOString()),
+      ...[count, duplicates, late, state, pending_late],
+    ]),
+  };
 }
 
 /** The same for those who cannot see the bars; it is only made while it is open. */
@@ -168,12 +197,20 @@ function tableOf(points) {
       h(
         'tr',
         {},
-        h('td', {}, h('time', { title: utc(Date.parse(point.start)) }, local(point.start, 'day'))),
+        h(
+          'td',
+          {},
+          h(
+            'button',
+            { type: 'button', class: 'link', onclick: () => zoomTo(point.from, point.until) },
+            h('time', { datetime: point.start, title: utc(point.from) }, spanText(point)),
+          ),
+        ),
         ...[point.count, point.duplicates, point.late].map(value => h('td', { class: 'num' }, number(value))),
         h('td', {}, stateMark(point.state, point.pending_late)),
       ),
     );
-    const heads = ['Time', 'Clicks', 'Copies', 'Late', 'State'];
+    const heads = ['Time', 'Clicks', 'Duplicates', 'Late', 'State'];
     const head = heads.map((text, i) => h('th', { scope: 'col', class: i > 0 && i < 4 ? 'num' : undefined }, text));
     body.replaceChildren(h('table', {}, h('thead', {}, h('tr', {}, head)), h('tbody', {}, rows.reverse())));
   };

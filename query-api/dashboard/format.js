@@ -1,25 +1,32 @@
-/** Numbers and times as people read them: in the viewer's language and zone, with UTC on hover. */
+/** Numbers and times as people read them: in the viewer's language and in the zone that is looked at, with UTC on hover. */
 import { h } from './dom.js';
+import { dateAt, ownZone, wallTime } from './zone.js';
 
 const whole = new Intl.NumberFormat();
 const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
 const oneDigit = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
-const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
-const seconds = new Intl.DateTimeFormat(undefined, {
-  hour: '2-digit',
-  minute: '2-digit',
-  second: '2-digit',
-  hourCycle: 'h23',
-});
-const dayAndClock = new Intl.DateTimeFormat(undefined, {
-  month: 'short',
-  day: 'numeric',
-  hour: '2-digit',
-  minute: '2-digit',
-  hourCycle: 'h23',
-});
 
-export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+let zone = ownZone;
+let clocks = clocksOf(zone);
+
+/** The zone that all times are shown in from now on. */
+export function showTimesIn(name) {
+  zone = name;
+  clocks = clocksOf(name);
+}
+
+export const shownZone = () => zone;
+
+function clocksOf(timeZone) {
+  const clock = { timeZone, hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
+  const date = { timeZone, month: 'short', day: 'numeric' };
+  return {
+    clock: new Intl.DateTimeFormat(undefined, clock),
+    seconds: new Intl.DateTimeFormat(undefined, { ...clock, second: '2-digit' }),
+    day: new Intl.DateTimeFormat(undefined, { ...date, ...clock }),
+    date: new Intl.DateTimeFormat(undefined, date),
+  };
+}
 
 /** null: not known. */
 export const number = value => (value === null ? '–' : whole.format(value));
@@ -28,25 +35,25 @@ export const signed = value => `${value > 0 ? '+' : value < 0 ? '−' : '±'}${w
 export const counted = (value, one, many) => `${whole.format(value)} ${value === 1 ? one : many}`;
 export const utc = time => `${new Date(time).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
-/** `at`: ISO or epoch ms; `form`: 'clock', 'seconds' or 'day'. */
+/** `at`: ISO or epoch ms; `form`: 'clock', 'seconds', 'day' (with the clock) or 'date'. */
 export function local(at, form = 'clock') {
-  return { clock, seconds, day: dayAndClock }[form].format(new Date(at));
+  return clocks[form].format(new Date(at));
 }
 
 /** With the day where it is not today. */
 export function shortTime(at) {
-  const date = new Date(at);
-  return date.toDateString() === new Date().toDateString() ? clock.format(date) : dayAndClock.format(date);
+  const ofDay = time => JSON.stringify(dateAt(time, zone));
+  return local(at, ofDay(new Date(at)) === ofDay(Date.now()) ? 'clock' : 'day');
 }
 
 export function timeElement(at, form) {
-  if (at === null || at === undefined) return h('span', { class: 'muted' }, 'unknown');
+  if (at === null || at === undefined) return h('span', { class: 'muted' }, 'not known');
   const text = form ? local(at, form) : shortTime(at);
   return h('time', { datetime: new Date(at).toISOString(), title: utc(at) }, text);
 }
 
 export function duration(ms) {
-  if (ms === null || ms === undefined) return 'unknown';
+  if (ms === null || ms === undefined) return 'not known';
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
   if (ms < 120_000) return `${oneDigit.format(ms / 1_000)} s`;
   if (ms < 7_200_000) return `${oneDigit.format(ms / 60_000)} min`;
@@ -59,8 +66,7 @@ export function bytes(count) {
 
 /** For `<input type="datetime-local">`. */
 export function inputTime(ms) {
-  const date = new Date(ms);
-  return new Date(ms - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  return wallTime(ms, zone);
 }
 
 const countryNames = new Intl.DisplayNames(undefined, { type: 'region', fallback: 'code' });

@@ -1,34 +1,59 @@
-/** A range of the address → from, to and granularity of a series. */
+/**
+ * A range of the address → from, to and granularity. It is exact to the minute, whatever the length of a bar: the first
+ * and the last bar may be parts of an hour or a day. Days and months are those of the viewer's zone.
+ */
+import { serverTime } from './clock.js';
+import { dateAt, startOfDay } from './zone.js';
+
 const minute = 60_000;
 const hour = 60 * minute;
 const day = 24 * hour;
 
-export const presets = { '15m': 15 * minute, '1h': hour, '6h': 6 * hour, '24h': day, '7d': 7 * day, '31d': 31 * day };
-export const stepMs = { minute, hour, day };
+/** Up to now. */
+export const lengths = { '15m': 15 * minute, '1h': hour, '6h': 6 * hour, '24h': day, '7d': 7 * day, '31d': 31 * day };
 
-/** `from`, `to`: epoch ms on borders of the granularity. `isMoving`: it ends now, and goes on with the clock. */
-export function rangeOf({ range = '1h', from, to }, now = Date.now()) {
+/** By the calendar. */
+export const calendar = {
+  today: { text: 'Today', of: date => [date, undefined] },
+  yesterday: { text: 'Yesterday', of: date => [{ ...date, day: date.day - 1 }, date] },
+  month: { text: 'This month', of: date => [{ ...date, day: 1 }, undefined] },
+  'last-month': {
+    text: 'Last month',
+    of: date => [
+      { ...date, month: date.month - 1, day: 1 },
+      { ...date, day: 1 },
+    ],
+  },
+};
+
+export const standard = '1h';
+
+/** `from`, `to`: epoch ms, whole minutes. `isMoving`: it ends now, and goes on with the clock. */
+export function rangeOf({ range = standard, from, to }, zone, now = serverTime()) {
   const given = [Date.parse(from ?? ''), Date.parse(to ?? '')];
   if (given.every(Number.isFinite) && given[0] < given[1]) {
-    const granularity = granularityOf(given[1] - given[0]);
-    const step = stepMs[granularity];
-    return { from: floor(given[0], step), to: ceil(given[1], step), granularity, isMoving: false };
+    return ranged(Math.floor(given[0] / minute) * minute, Math.ceil(given[1] / minute) * minute, false);
   }
-  const length = presets[range] ?? presets['1h'];
-  const granularity = granularityOf(length);
-  const step = stepMs[granularity];
-  const end = floor(now, step) + step;
-  return { from: end - length, to: end, granularity, isMoving: true };
+  // With the running minute.
+  const end = Math.floor(now / minute) * minute + minute;
+  const named = calendar[range];
+  if (named) {
+    const [first, last] = named.of(dateAt(now, zone));
+    return ranged(startOfDay(first, zone), last ? startOfDay(last, zone) : end, last === undefined);
+  }
+  return ranged(end - (lengths[range] ?? lengths[standard]), end, true);
 }
 
 export function queryOf({ from, to }) {
   return { from: String(from), to: String(to) };
 }
 
-function granularityOf(length) {
-  if (length <= 6 * hour) return 'minute';
-  return length <= 7 * day ? 'hour' : 'day';
+function ranged(from, to, isMoving) {
+  return { from, to, granularity: granularityOf(to - from), isMoving };
 }
 
-const floor = (ms, step) => Math.floor(ms / step) * step;
-const ceil = (ms, step) => Math.ceil(ms / step) * step;
+/** A week in which clocks are put back is a week. */
+function granularityOf(length) {
+  if (length <= 6 * hour) return 'minute';
+  return length <= 7 * day + 3 * hour ? 'hour' : 'day';
+}

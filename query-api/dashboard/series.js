@@ -1,6 +1,7 @@
 /** A series that goes on with live events: the latest minutes, what became final, what was restated (its count is asked for again, as is how many late clicks wait). */
 const minuteMs = 60_000;
 
+/** Undefined where minutes are missing of which neither the series nor the event tells: they have to be asked for. */
 export function mergeLive({ points, previous }, event, range) {
   const known = new Map(points.map(point => [point.start, point]));
   for (const point of event.minutes) known.set(point.start, point);
@@ -9,14 +10,8 @@ export function mergeLive({ points, previous }, event, range) {
   const next = [];
   for (let at = range.from; at < range.to; at += minuteMs) {
     const start = new Date(at).toISOString();
-    const point = known.get(start) ?? {
-      start,
-      count: 0,
-      duplicates: 0,
-      late: 0,
-      state: 'provisional',
-      pending_late: 0,
-    };
+    const point = known.get(start);
+    if (point === undefined) return undefined;
     const isRestated = restated.has(start) || point.state === 'restated';
     const state = at + minuteMs > finalUntil ? 'provisional' : isRestated ? 'restated' : 'final';
     next.push({ ...point, state });

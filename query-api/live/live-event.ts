@@ -51,6 +51,13 @@ export const LiveEvent = Type.Object(
     watermark_age_ms: integerOrNull('lag in event time'),
     final_until: orNull('minutes that end at or before this are final'),
     lag_records: integerOrNull('records of the log that are not counted yet; null: Kafka did not answer'),
+    stalled: Type.Array(
+      Type.Object(
+        { partition: Type.Integer(), since: timeField('when the broker took its last counted record') },
+        closed,
+      ),
+      { description: 'partitions that are not being counted' },
+    ),
     clicks_per_second: Type.Number({ minimum: 0, description: 'distinct clicks counted, of the last 5 seconds' }),
     totals: Type.Object(
       {

@@ -13,6 +13,7 @@ import type { Logger } from '../../infra/log.ts';
 import type { LogEnds } from '../log-ends.ts';
 import { isoOf } from '../parameters.ts';
 import { statusOf } from '../pipeline-status.ts';
+import { createStallWatch, type Stall, type StallWatch } from '../stalled-partitions.ts';
 import { createEventRing } from './event-ring.ts';
 import { createLiveDeltas, type LiveDeltas } from './live-deltas.ts';
 import type { LiveEvent } from './live-event.ts';
@@ -29,6 +30,8 @@ export interface LiveFeedDeps {
   /** Epoch ms. */
   readonly read: (now: number, restatedSince: number) => Promise<LiveReading>;
   readonly logEnds: LogEnds;
+  /** Left out: one of its own. */
+  readonly stalls?: StallWatch;
   /** Epoch ms. */
   readonly now: () => number;
   readonly log: Logger;
@@ -112,7 +115,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
 type Outcome = { readonly ok: true; readonly event: LiveEvent } | { readonly ok: false; readonly trouble: object };
 
 /** Reads once. What fails is told and tried again: a listener is there to see that, too. */
-function createStep({ read, logEnds, now, log }: LiveFeedDeps): () => Promise<Outcome> {
+function createStep({ read, logEnds, now, log, stalls = createStallWatch(now) }: LiveFeedDeps): () => Promise<Outcome> {
   const deltas = createLiveDeltas();
   let ends: { readonly known: Awaited<ReturnType<LogEnds>> } | undefined;
   let wasOk = true;
@@ -125,7 +128,7 @@ function createStep({ read, logEnds, now, log }: LiveFeedDeps): () => Promise<Ou
       const reading = await read(at, at - restatedOverlapMs);
       if (!ends) await asked;
       wasOk = true;
-      return { ok: true, event: eventOf(reading, ends?.known, deltas, at) };
+      return { ok: true, event: eventOf(reading, ends?.known, stalls(reading.progress).stalled, deltas, at) };
     } catch (error) {
       if (wasOk) log.warn({ reason: messageOf(error) }, 'live: the database does not answer');
       wasOk = false;
@@ -137,16 +140,25 @@ function createStep({ read, logEnds, now, log }: LiveFeedDeps): () => Promise<Ou
 function eventOf(
   { progress, restatements, pending_late, minutes, current, last }: LiveReading,
   ends: Awaited<ReturnType<LogEnds>>,
+  stalled: readonly Stall[],
   deltas: LiveDeltas,
   at: number,
 ): LiveEvent {
-  const { watermark, watermark_age_ms, final_until, conservation } = statusOf(progress, ends, undefined, new Map(), at);
+  const { watermark, watermark_age_ms, final_until, conservation } = statusOf(
+    progress,
+    ends,
+    undefined,
+    new Map(),
+    [],
+    at,
+  );
   const { received, counted, duplicates, quarantined, unread_records } = conservation;
   return {
     at: isoOf(at),
     kafka: ends ? 'up' : 'away',
     ...{ watermark, watermark_age_ms, final_until },
     lag_records: unread_records,
+    stalled: stalled.map(({ partition, since }) => ({ partition, since: isoOf(since) })),
     clicks_per_second: deltas.rate(at, counted),
     totals: { received, counted, duplicates, quarantined },
     ...{ pending_late, minutes, current, last },

@@ -25,6 +25,12 @@ export function createRolledRows(directory: BlockDirectory) {
       const plan = await directory.plan(range, { hours: true });
       return rowsOfAds(plan, range, sql`startsWith(ad_id, ${prefix})`, prefix !== '');
     },
+
+    /** Of ads in whose id the text stands, in capital or small letters. */
+    async ofText(text: string, range: StatedRange): Promise<Sql> {
+      const plan = await directory.plan(range, { hours: true });
+      return rowsOfAds(plan, range, sql`positionCaseInsensitive(ad_id, ${text}) > 0`, false);
+    },
   };
 }
 

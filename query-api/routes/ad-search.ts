@@ -1,4 +1,4 @@
-/** GET /v1/ads: which ads there are, by the beginning of their id. */
+/** GET /v1/ads: which ads there are, by the beginning of their id, or by what stands in it. */
 import { Type } from 'typebox';
 import type { Http } from '../../infra/http.ts';
 import { cursorParameter, nextCursorField, pageOf } from '../cursor.ts';
@@ -26,7 +26,7 @@ export function routeAdSearch(http: Http, deps: RouteDeps): void {
   const { groups, tops, restatements, stated, rules } = deps;
   http.get('/v1/ads', { schema }, async (request, reply) => {
     const { limit = 20, cursor, ...question } = request.query;
-    const { prefix = '' } = question;
+    const { prefix = '', contains: text = '' } = question;
     const asked = question.from !== undefined || question.to !== undefined;
     const place = cursors.read(cursor, question, rules());
     const range = place?.range ?? (asked ? rangeOf(question, rules()) : searchRangeOf(rules()));
@@ -36,9 +36,11 @@ export function routeAdSearch(http: Http, deps: RouteDeps): void {
     const read = async (known: Stated) => {
       const selection = { ...range, ...known, country: undefined };
       const [found, isRestated] = await Promise.all([
-        prefix === ''
-          ? tops.popularAds(limit + 1, selection, place?.after)
-          : groups.adsByPrefix(prefix, limit + 1, selection, place?.after),
+        text !== ''
+          ? groups.adsByText({ prefix, text }, limit + 1, selection, place?.after)
+          : prefix !== ''
+            ? groups.adsByPrefix(prefix, limit + 1, selection, place?.after)
+            : tops.popularAds(limit + 1, selection, place?.after),
         stateAt(finality, range.to) === 'final' && restatements.isRestated(selection),
       ]);
       return { ads: found, state: stateAt(finality, range.to, isRestated) };
@@ -48,6 +50,7 @@ export function routeAdSearch(http: Http, deps: RouteDeps): void {
     const page = pageOf(ads, limit, last => cursors.write(range, { rank: 0, ...last }, question));
     return {
       prefix,
+      ...(text === '' ? {} : { contains: text }),
       from: isoOf(range.from),
       to: isoOf(range.to),
       state,
@@ -62,7 +65,7 @@ export function routeAdSearch(http: Http, deps: RouteDeps): void {
 const schema = {
   tags: ['ads'],
   operationId: 'findAds',
-  summary: 'Ads whose id begins so, with their clicks (without from and to: in the last 24 hours)',
+  summary: 'Ads whose id begins so, or has this in it, with their clicks (without from and to: in the last 24 hours)',
   description: 'Only ads that were clicked in the range are found.',
   querystring: Type.Object(
     {
@@ -72,6 +75,13 @@ const schema = {
           default: '',
           description: 'how the id begins; capital letters are others than small ones',
           examples: ['ad-4'],
+        }),
+      ),
+      contains: Type.Optional(
+        Type.String({
+          pattern: '^[A-Za-z0-9._:-]{0,128}$',
+          description: 'what stands anywhere in the id, in capital or small letters',
+          examples: ['banner'],
         }),
       ),
       limit: Type.Optional(Type.Integer({ default: 20, minimum: 1, maximum: 1_000, description: 'ads of a page' })),
@@ -84,6 +94,7 @@ const schema = {
     200: Type.Object(
       {
         prefix: Type.String({ description: 'as asked for' }),
+        contains: Type.Optional(Type.String({ description: 'as asked for' })),
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive'),
         state: stateField,

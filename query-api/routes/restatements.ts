@@ -29,14 +29,18 @@ export function routeRestatements(http: Http, { restatements, rules }: RouteDeps
   http.get('/v1/ads/:ad_id/restatements', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { limit = 100, cursor, ...asked } = request.query;
-    const { country } = asked;
+    const { country, order } = asked;
     const question = { ...asked, ad_id };
     // Without from and to: the last 31 days; clicks come late, so the last minute would say nothing.
     const isAsked = asked.from !== undefined || asked.to !== undefined;
     const range = seriesRangeOf(asked, isAsked ? 'minute' : 'day', rules());
     const [minute, inCountry, revision] = cursors.read(cursor, question) ?? [];
     const after = minute === undefined ? undefined : { minute, country: inCountry ?? '', revision: revision ?? 0 };
-    const rows = await restatements.ofAd(ad_id, { ...range, country }, after, limit + 1);
+    const selection = { ...range, country };
+    const [total, rows] = await Promise.all([
+      restatements.totalOfAd(ad_id, selection),
+      restatements.ofAd(ad_id, selection, after, limit + 1, order),
+    ]);
     const page = pageOf(rows, limit, last => cursors.write([last.minute, last.country, last.revision], question));
     reply.header('cache-control', 'no-cache');
     return {
@@ -44,6 +48,7 @@ export function routeRestatements(http: Http, { restatements, rules }: RouteDeps
       from: isoOf(range.from),
       to: isoOf(range.to),
       ...(country === undefined ? {} : { country }),
+      total,
       restatements: page.rows.map(row => ({ ...row, minute: isoOf(row.minute), at: isoOf(row.at) })),
       next_cursor: page.next_cursor,
     };
@@ -61,6 +66,14 @@ const schema = {
     {
       ...rangeParameters,
       country: countryParameter,
+      order: Type.Optional(
+        Type.Enum(['oldest', 'newest'], {
+          type: 'string',
+          default: 'oldest',
+          description:
+            'which minutes come first; those of one minute in the order of country and revision, or that reversed',
+        }),
+      ),
       limit: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 10_000, description: 'rows of a page' })),
       cursor: cursorParameter,
     },
@@ -73,6 +86,13 @@ const schema = {
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive'),
         country: Type.Optional(Type.String({ description: 'as asked for' })),
+        total: Type.Object(
+          {
+            changes: countField('changes of the range, on whichever page they stand'),
+            added: Type.Integer({ description: 'clicks that they have added, less those that they have taken away' }),
+          },
+          { additionalProperties: false },
+        ),
         restatements: Type.Array(
           Type.Object(
             {
@@ -87,7 +107,7 @@ const schema = {
             },
             { additionalProperties: false },
           ),
-          { description: 'in the order of minute, country and revision' },
+          { description: 'in the order of minute, country and revision, or with `order=newest` in that reversed' },
         ),
         next_cursor: nextCursorField,
       },

@@ -2054,6 +2054,84 @@ export const mutations: readonly Mutation[] = [
     edits: [['      failed.abort(error);\n', '']],
     unit: 'test/simulation/job-lease.test.ts',
   },
+  {
+    name: 'refresh-aborts-itself',
+    bug: 'the dashboard gives up an answer that is on its way for the same question again: a store slower than a timer shows nothing',
+    file: 'query-api/dashboard/asking.js',
+    edits: [['      if (running) isWantedAgain ||= isNews;\n      else ask();', '      giveUp();\n      ask();']],
+    unit: 'test/unit/query-api/dashboard/asking.test.ts',
+  },
+  {
+    name: 'old-answer-under-a-new-question',
+    bug: 'the dashboard shows an answer to the question before: numbers of one range under another',
+    file: 'query-api/dashboard/asking.js',
+    edits: [['if (!own.signal.aborted) on.answer(content);', 'on.answer(content);']],
+    unit: 'test/unit/query-api/dashboard/asking.test.ts',
+  },
+  {
+    name: 'range-widened-to-hours',
+    bug: 'the dashboard widens a range to whole hours of UTC, and shows clicks that nobody has asked for',
+    file: 'query-api/dashboard/range.js',
+    edits: [
+      [
+        'return ranged(Math.floor(given[0] / minute) * minute, Math.ceil(given[1] / minute) * minute, false);',
+        'return ranged(Math.floor(given[0] / hour) * hour, Math.ceil(given[1] / hour) * hour, false);',
+      ],
+    ],
+    unit: 'test/unit/query-api/dashboard/range.test.ts',
+  },
+  {
+    name: 'days-of-24-hours',
+    bug: 'a day of the dashboard ends 24 hours after it began, also where clocks are changed',
+    file: 'query-api/dashboard/range.js',
+    edits: [
+      [
+        'return ranged(startOfDay(first, zone), last ? startOfDay(last, zone) : end, last === undefined);',
+        'return ranged(startOfDay(first, zone), last ? startOfDay(first, zone) + day : end, last === undefined);',
+      ],
+    ],
+    unit: 'test/unit/query-api/dashboard/range.test.ts',
+  },
+  {
+    name: 'day-by-the-offset-of-now',
+    bug: 'where a day begins is worked out by the offset of another moment: an hour off on days of a change',
+    file: 'query-api/dashboard/zone.js',
+    edits: [
+      [
+        '    const at = Math.max(from, midnight - offset);\n    if (at < to) return at;',
+        '    return midnight - offset + 0 * (from + to);',
+      ],
+    ],
+    unit: 'test/unit/query-api/dashboard/range.test.ts',
+  },
+  {
+    name: 'missing-minutes-as-zeroes',
+    bug: 'minutes that a live event does not tell are shown as having had no clicks',
+    file: 'query-api/dashboard/series.js',
+    edits: [['if (point === undefined) return undefined;', 'if (point === undefined) continue;']],
+    unit: 'test/unit/query-api/dashboard/series.test.ts',
+  },
+  {
+    name: 'series-cut-at-borders',
+    bug: 'the first point of a series begins at the hour before the range, so its bars say more than the range has',
+    file: 'query-api/time-zone.ts',
+    edits: [['return { range, step: [range.from, ...within] };', 'return { range, step: within };']],
+    unit: 'test/unit/query-api/time-zone.test.ts',
+  },
+  {
+    name: 'stopped-partition-is-young',
+    bug: 'a partition that nobody counts is not told as stalled',
+    file: 'query-api/stalled-partitions.ts',
+    edits: [['at - row.appended_at > oldMs', 'at - row.appended_at > 1_000 * oldMs']],
+    unit: 'test/unit/query-api/stalled-partitions.test.ts',
+  },
+  {
+    name: 'catching-up-is-stalled',
+    bug: 'a partition that is being caught up with is told as stalled',
+    file: 'query-api/stalled-partitions.ts',
+    edits: [['known?.position === position ? known : { position, at }', 'known ?? { position, at }']],
+    unit: 'test/unit/query-api/stalled-partitions.test.ts',
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

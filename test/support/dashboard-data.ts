@@ -63,6 +63,10 @@ export async function fillDashboard(clickhouse: ClickHouse, now: number): Promis
   });
   const seen = { day: dayOf(now), minute: from / 1_000, lines: 1_000, job: job.id, at: Math.floor(now / 1_000) };
   await insert('minute_recount', [seen]);
+  const read_until = Object.fromEntries(Array.from({ length: partitions }, (_, partition) => [partition, 2_000]));
+  await insert('recounted_minute', [
+    { minute: from / 1_000, at: now - 20 * minuteMs, job: job.id, cells: 0, read_until, settled: 1 },
+  ]);
   await insertDrift(clickhouse, driftMinute);
   const counted = cells.reduce((sum, cell) => sum + cell.clicks, 0);
   const duplicates = cells.reduce((sum, cell) => sum + cell.duplicates, 0);

@@ -56,7 +56,13 @@ export async function visit(browser: Browser, url: string, options: BrowserConte
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('console', message => {
-    if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
+    if (!['error', 'warning'].includes(message.type())) return;
+    complaints.push(`${message.text()} ${message.location().url}`.trim());
+  });
+  page.on('response', async response => {
+    if (response.status() < 500) return;
+    const text = await response.text().catch(() => 'nothing');
+    console.log(`${response.status()} of ${response.url()}: ${text}`);
   });
   page.on('pageerror', error => complaints.push(String(error.stack ?? error)));
   page.on('request', request => {

@@ -1,15 +1,17 @@
-/** Finds an ad by the beginning of its id: a combobox as WAI-ARIA has it. */
+/** Finds an ad by any part of its id, among those with clicks in the range: a combobox as WAI-ARIA has it. */
 import { get } from '../api.js';
 import { h } from '../dom.js';
 import { number } from '../format.js';
 
-export function createAdSearch(onChoose) {
+/** `range()` → `from` and `to` of the query. */
+export function createAdSearch(onChoose, range) {
   const list = h('ul', { id: 'ads', role: 'listbox', 'aria-label': 'Ads', hidden: true });
+  const news = h('p', { class: 'notice', role: 'status', hidden: true });
   const input = h('input', {
     type: 'search',
     name: 'ad',
-    placeholder: 'Find an ad by its id…',
-    'aria-label': 'Find an ad by its id',
+    placeholder: 'Find an ad by a part of its id…',
+    'aria-label': 'Find an ad by a part of its id',
     role: 'combobox',
     autocomplete: 'off',
     spellcheck: 'false',
@@ -24,11 +26,13 @@ export function createAdSearch(onChoose) {
 
   const close = () => {
     list.hidden = true;
+    news.hidden = true;
     at = -1;
     input.setAttribute('aria-expanded', 'false');
     input.removeAttribute('aria-activedescendant');
   };
   const choose = ad => {
+    asked?.abort();
     close();
     if (ad !== '') onChoose(ad);
   };
@@ -37,6 +41,10 @@ export function createAdSearch(onChoose) {
     for (const [i, item] of [...list.children].entries()) item.setAttribute('aria-selected', String(i === at));
     list.children[at]?.scrollIntoView({ block: 'nearest' });
     if (at >= 0) input.setAttribute('aria-activedescendant', `ads-${at}`);
+  };
+  const tell = text => {
+    news.textContent = text;
+    news.hidden = text === '';
   };
   const show = ads => {
     found = ads;
@@ -52,16 +60,19 @@ export function createAdSearch(onChoose) {
     at = -1;
     list.hidden = items.length === 0;
     input.setAttribute('aria-expanded', String(items.length > 0));
+    tell(items.length > 0 ? '' : 'No ad with clicks in this range has that in its id.');
   };
   const search = async () => {
     asked?.abort();
     asked = new AbortController();
     const { signal } = asked;
     try {
-      const { ads } = await get('/v1/ads', { prefix: input.value.trim(), limit: 12 }, signal);
+      const { ads } = await get('/v1/ads', { contains: input.value.trim(), ...range(), limit: 12 }, signal);
       if (!signal.aborted && document.activeElement === input) show(ads);
-    } catch {
-      if (!signal.aborted) close();
+    } catch (error) {
+      if (signal.aborted) return;
+      close();
+      tell(`Ads could not be searched: ${error.message}`);
     }
   };
 
@@ -80,5 +91,5 @@ export function createAdSearch(onChoose) {
     } else if (event.key === 'Enter') choose(found[at]?.ad_id ?? input.value.trim());
     else if (event.key === 'Escape') close();
   });
-  return { element: h('div', { class: 'suggest' }, input, list), show: ad => (input.value = ad ?? '') };
+  return { element: h('div', { class: 'suggest' }, input, list, news), show: ad => (input.value = ad ?? '') };
 }

@@ -5,6 +5,7 @@ import { get } from '../api.js';
 import { h } from '../dom.js';
 import { timeElement } from '../format.js';
 import { createCard } from './card.js';
+import { reasonText } from './outcomes.js';
 import { stateMark } from './state-mark.js';
 import { tableOf } from './table.js';
 
@@ -12,6 +13,7 @@ const kinds = { counted: 'good', restated: 'warn', duplicate: '', quarantined: '
 
 export function createClickTrail() {
   let eventId;
+  let isAsked = false;
   const input = h('input', {
     name: 'event',
     placeholder: 'event_id',
@@ -27,7 +29,7 @@ export function createClickTrail() {
       class: 'line',
       onsubmit(event) {
         event.preventDefault();
-        if (input.value.trim() === eventId) card.refresh();
+        if (input.value.trim() === eventId) card.renew();
         else go({ event: input.value.trim() });
       },
     },
@@ -36,17 +38,18 @@ export function createClickTrail() {
   );
   const card = createCard({
     title: 'Where did my click go',
-    note: 'each accepted copy of an event_id, ad by ad',
+    note: 'each accepted line with an event_id, ad by ad',
     actions: [form],
     isFlush: true,
+    takes: 'click-trail',
     async load(signal) {
       if (!eventId) return h('p', { class: 'notice' }, 'Give the event_id that the click was posted with.');
       const { ads, copies, is_complete } = await get(`/v1/clicks/${encodeURIComponent(eventId)}`, {}, signal);
       const told = [
         ...(ads.length > 1 ? [`${ads.length} ads have this id: each has a click of its own.`] : []),
-        ...(is_complete ? [] : ['There are more copies than are listed.']),
+        ...(is_complete ? [] : ['There are more lines with this id than are listed.']),
       ];
-      const table = tableOf('Copies of the click', columns, copies);
+      const table = tableOf('Lines of the click', columns, copies);
       return told.length === 0 ? table : h('div', {}, h('p', { class: 'notice' }, told.join(' ')), table);
     },
   });
@@ -56,10 +59,11 @@ export function createClickTrail() {
   return {
     element,
     show(next) {
-      if (next === eventId && eventId !== undefined) return;
+      if (isAsked && next === eventId) return;
+      isAsked = true;
       eventId = next;
       input.value = next ?? '';
-      card.refresh();
+      card.renew();
     },
   };
 }
@@ -67,19 +71,29 @@ export function createClickTrail() {
 const columns = [
   {
     head: 'Outcome',
+    value: copy => copy.outcome,
     cell: copy => h('span', { class: `tag ${kinds[copy.outcome]}` }, copy.outcome),
   },
-  { head: 'Why', cell: copy => copy.reason ?? '' },
-  { head: 'Ad', cell: copy => h('a', { class: 'mono', href: hrefOf({ view: 'ad', ad: copy.ad_id }) }, copy.ad_id) },
-  { head: 'Country', cell: copy => copy.country },
-  { head: 'Clicked', cell: copy => timeElement(copy.clicked_at, 'seconds') },
-  { head: 'Received', cell: copy => timeElement(copy.received_at, 'seconds') },
-  { head: 'Minute', cell: copy => [timeElement(copy.minute), ' ', stateMark(copy.state)] },
-  { head: 'Partition', isNumber: true, cell: copy => String(copy.partition ?? '') },
+  { head: 'Why', value: copy => copy.reason, cell: copy => reasonText(copy.reason ?? '') },
+  {
+    head: 'Ad',
+    value: copy => copy.ad_id,
+    cell: copy => h('a', { class: 'mono', href: hrefOf({ view: 'ad', ad: copy.ad_id }) }, copy.ad_id),
+  },
+  { head: 'Country', value: copy => copy.country },
+  { head: 'Clicked', value: copy => copy.clicked_at, cell: copy => timeElement(copy.clicked_at, 'seconds') },
+  { head: 'Received', value: copy => copy.received_at, cell: copy => timeElement(copy.received_at, 'seconds') },
+  {
+    head: 'Minute',
+    value: copy => copy.minute,
+    cell: copy => [timeElement(copy.minute), ' ', stateMark(copy.state)],
+  },
+  { head: 'Partition', isNumber: true, value: copy => copy.partition },
   {
     head: 'Job',
+    value: copy => copy.job,
     cell: copy =>
       copy.job ? h('a', { href: hrefOf({ view: 'replay', job: copy.job }) }, `…${copy.job.slice(-6)}`) : '',
   },
-  { head: 'click_id', cell: copy => h('code', {}, copy.click_id) },
+  { head: 'click_id', value: copy => copy.click_id, cell: copy => h('code', {}, copy.click_id) },
 ];

@@ -1,13 +1,15 @@
-/** Who is well, by what they do: an aggregator whose watermark moves is alive, whatever its process says. */
+/** Health of each part, by what it does: an aggregator whose partitions move is alive, whatever its process says. */
+import { get, getText } from '../api.js';
 import { h } from '../dom.js';
-import { bytes, duration } from '../format.js';
+import { bytes, counted, duration } from '../format.js';
+import { isFresh } from '../live.js';
 import { createCard } from './card.js';
 
 export function createHealth() {
   let live = { event: undefined, state: 'connecting' };
   const card = createCard({
     title: 'Health',
-    note: 'by what each does',
+    note: 'by what each part does',
     async load(signal) {
       const startedAt = performance.now();
       const [ready, metrics] = await Promise.all([readiness(signal), processMetrics(signal)]);
@@ -16,27 +18,21 @@ export function createHealth() {
     },
   });
   return {
-    element: card.element,
-    refresh: card.refresh,
+    ...card,
     live(event, state) {
       live = { event: event ?? live.event, state };
     },
   };
 }
 
-/** `[name, ok, text]`; ok: true, false, or 'wait'. */
+/** `[name, ok, text]`; ok: true, false, or 'wait': not known now. */
 function linesOf({ failed }, metrics, tookMs, { event, state }) {
-  const behind = event?.watermark_age_ms ?? null;
-  const counts = behind === null ? 'wait' : behind < stalledMs;
+  const known = isFresh(state) ? event : undefined;
   return [
-    [
-      'Kafka',
-      event ? event.kafka === 'up' : 'wait',
-      event ? (event.kafka === 'up' ? 'answers' : 'does not answer') : 'not known',
-    ],
-    ['Aggregator', counts, watermarkText(behind)],
+    ['Kafka', ...kafkaText(known)],
+    ['Aggregator', ...aggregatorText(known)],
     ['Sink', !failed.sink, failed.sink ?? 'writes'],
-    ['ClickHouse', !failed.clickhouse && state !== 'down', failed.clickhouse ?? 'answers'],
+    ['ClickHouse', ...storeText(failed, state)],
     ['Query API', true, `answers in ${duration(tookMs)}`],
     ['… running for', undefined, duration(Date.now() - 1_000 * (metrics.get('process_start_time_seconds') ?? 0))],
     ['… memory', undefined, bytes(metrics.get('process_resident_memory_bytes') ?? 0)],
@@ -45,28 +41,47 @@ function linesOf({ failed }, metrics, tookMs, { event, state }) {
   ];
 }
 
-function watermarkText(behind) {
-  if (behind === null) return 'not known';
-  return behind < stalledMs ? 'watermark moves' : `watermark ${duration(behind)} behind`;
+function kafkaText(event) {
+  if (!event) return ['wait', 'not known now'];
+  return event.kafka === 'up' ? [true, 'answers'] : [false, 'does not answer'];
 }
 
-/** An idle partition gets a tick within seconds, so a watermark this far behind has stopped or is catching up. */
-const stalledMs = 90_000;
+function storeText({ clickhouse }, state) {
+  if (clickhouse || state === 'down') return [false, clickhouse ?? 'does not answer'];
+  return isFresh(state) ? [true, 'answers'] : ['wait', 'not known now'];
+}
+
+function aggregatorText(event) {
+  if (!event || event.watermark_age_ms === null) return ['wait', 'not known now'];
+  const { stalled, watermark_age_ms: behind } = event;
+  if (stalled.length > 0)
+    return [false, counted(stalled.length, 'partition is not counted', 'partitions are not counted')];
+  return behind < behindAfterMs ? [true, 'counts all partitions'] : ['wait', `counts, ${duration(behind)} behind`];
+}
+
+/** An idle partition gets a tick within seconds, so a watermark this far behind is being caught up with. */
+const behindAfterMs = 90_000;
 
 function pair([name, ok, text]) {
   const mark = ok === undefined ? '' : h('span', { class: 'dot', 'data-ok': String(ok), 'aria-hidden': 'true' });
-  const unseen = ok === undefined ? '' : h('span', { class: 'unseen' }, ok === true ? 'well: ' : 'not well: ');
+  const words = { true: 'good: ', false: 'bad: ', wait: 'not known: ' };
+  const unseen = ok === undefined ? '' : h('span', { class: 'unseen' }, words[String(ok)]);
   return [h('dt', {}, mark, name), h('dd', {}, unseen, text)];
 }
 
+/** What is not ready is told with a status of its own. */
 async function readiness(signal) {
-  const response = await fetch('/readyz', { signal, cache: 'no-store' });
-  const body = await response.json();
-  return { failed: body.failed ?? {} };
+  try {
+    await get('/readyz', {}, signal);
+    return { failed: {} };
+  } catch (error) {
+    if (error.body?.failed) return { failed: error.body.failed };
+    throw error;
+  }
 }
 
 /** Samples without labels, by name. */
 async function processMetrics(signal) {
-  const text = await (await fetch('/metrics', { signal, cache: 'no-store' })).text();
+  const text = await getText('/metrics', signal);
   return new Map([...text.matchAll(/^([a-z0-9_]+) ([0-9.e+-]+)$/gm)].map(([, name, value]) => [name, Number(value)]));
 }

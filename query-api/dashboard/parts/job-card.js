@@ -4,28 +4,29 @@ import { go } from '../address.js';
 import { get, post, remove } from '../api.js';
 import { h } from '../dom.js';
 import { counted, number, signed, timeElement } from '../format.js';
+import { every } from '../poll.js';
 import { createCard } from './card.js';
 import { tableOf } from './table.js';
 
 export function createJobCard({ onChange }) {
   let id;
-  let timer;
-  let wasOpen = false;
+  // Also after a failure: what was open goes on, whether its answer comes or not.
+  let isWatched = false;
   const card = createCard({
     title: 'Recount',
     isFlush: true,
+    takes: 'recount',
     async load(signal) {
       const job = await get(`/v1/replays/${id}`, { limit: 200 }, signal);
       const isOpen = job.state === 'queued' || job.state === 'running';
-      clearTimeout(timer);
-      if (isOpen) timer = setTimeout(card.refresh, 700);
-      else if (wasOpen) onChange();
-      wasOpen = isOpen;
+      if (isWatched && !isOpen) onChange();
+      isWatched = isOpen;
       card.note(`${job.id}, ${job.apply ? 'applied' : 'dry run'}`);
       return [progressOf(job, isOpen), isOpen ? '' : outcomeOf(job)];
     },
   });
   card.element.hidden = true;
+  const stop = every(700, () => isWatched && card.refresh());
 
   return {
     element: card.element,
@@ -34,12 +35,11 @@ export function createJobCard({ onChange }) {
       id = next;
       card.element.hidden = next === undefined;
       if (isSame && next !== undefined) return;
-      clearTimeout(timer);
-      wasOpen = false;
-      if (next !== undefined) card.refresh();
+      isWatched = false;
+      if (next !== undefined) card.renew();
     },
     close() {
-      clearTimeout(timer);
+      stop();
       card.close();
     },
   };
@@ -56,13 +56,23 @@ function progressOf(job, isOpen) {
     // A restatement is never cancelled: the API refuses it.
     isOpen &&
       job.kind === 'replay' &&
-      h('button', { type: 'button', onclick: () => remove(`/v1/replays/${job.id}`) }, 'Cancel'),
+      h('button', { type: 'button', onclick: event => cancel(job, event.currentTarget) }, 'Cancel'),
     isOpen && h('progress', { max: Math.max(1, total), value: done, 'aria-label': 'Minutes recounted' }),
   );
 }
 
+async function cancel(job, button) {
+  button.disabled = true;
+  try {
+    await remove(`/v1/replays/${job.id}`);
+  } catch (error) {
+    button.replaceWith(h('span', { class: 'bad-text', role: 'alert' }, error.message));
+  }
+}
+
 function outcomeOf(job) {
-  if (job.state === 'failed') return h('p', { class: 'notice bad', role: 'alert' }, job.error ?? 'It failed.');
+  if (job.state === 'failed') return h('p', { class: 'notice bad', role: 'alert' }, job.error ?? 'The recount failed.');
+  if (job.state === 'cancelled') return h('p', { class: 'notice' }, 'The recount was cancelled before its end.');
   const { cells, before, after, rows, next } = job.diff;
   if (cells === 0) return h('p', { class: 'notice' }, 'Nothing differs: the counts are what raw clicks say.');
   const sum = `${counted(cells, 'count differs', 'counts differ')}: ${number(before)} → ${number(after)} clicks (${signed(after - before)})`;
@@ -83,12 +93,17 @@ function outcomeOf(job) {
 }
 
 const diffColumns = [
-  { head: 'Minute', cell: row => timeElement(row.minute) },
-  { head: 'Ad', cell: row => h('span', { class: 'mono' }, row.ad_id) },
-  { head: 'Country', cell: row => row.country },
-  { head: 'Counted', isNumber: true, cell: row => number(row.before) },
-  { head: 'Recounted', isNumber: true, cell: row => number(row.after) },
-  { head: 'Change', isNumber: true, cell: row => h('b', {}, signed(row.after - row.before)) },
+  { head: 'Minute', value: row => row.minute, cell: row => timeElement(row.minute) },
+  { head: 'Ad', value: row => row.ad_id, cell: row => h('span', { class: 'mono' }, row.ad_id) },
+  { head: 'Country', value: row => row.country },
+  { head: 'Counted', isNumber: true, value: row => row.before },
+  { head: 'Recounted', isNumber: true, value: row => row.after },
+  {
+    head: 'Change',
+    isNumber: true,
+    value: row => row.after - row.before,
+    cell: row => h('b', {}, signed(row.after - row.before)),
+  },
 ];
 
 /** It changes what advertisers are billed by, so it is asked once more. */

@@ -1,61 +1,64 @@
-/** Which range: the last so long, or from and to. */
-import { go } from '../address.js';
+/** Which range: the last so long, a day or a month of the calendar, or from and to. */
+import { go, zoomTo } from '../address.js';
 import { h } from '../dom.js';
-import { inputTime } from '../format.js';
-import { presets, rangeOf } from '../range.js';
+import { shownZone } from '../format.js';
+import { calendar, lengths, rangeOf, standard } from '../range.js';
+import { createMomentField } from './moment-field.js';
 
 export function createRangeBar() {
-  const buttons = Object.keys(presets).map(name =>
-    h('button', { type: 'button', 'data-range': name, onclick: () => choose(name) }, name),
-  );
+  const button = (name, text) => h('button', { type: 'button', 'data-range': name, onclick: () => choose(name) }, text);
+  const short = Object.keys(lengths).map(name => button(name, name));
+  const named = Object.entries(calendar).map(([name, { text }]) => button(name, text));
   const custom = h(
     'button',
     { type: 'button', 'data-range': 'custom', 'aria-expanded': 'false', onclick: toggle },
     'Custom',
   );
-  const from = h('input', { type: 'datetime-local', name: 'from', required: true });
-  const to = h('input', { type: 'datetime-local', name: 'to', required: true });
+  const from = createMomentField('from', 'From');
+  const to = createMomentField('to', 'to');
   const form = h(
     'form',
-    { class: 'line', hidden: true, onsubmit: submit },
-    h('label', { class: 'field' }, 'From', from),
-    h('label', { class: 'field' }, 'to', to),
+    { class: 'line', hidden: true, novalidate: true, onsubmit: submit },
+    from.element,
+    to.element,
     h('button', {}, 'Show'),
   );
 
   function choose(name) {
     form.hidden = true;
-    go({ range: name === '1h' ? undefined : name, from: undefined, to: undefined });
+    custom.setAttribute('aria-expanded', 'false');
+    go({ range: name === standard ? undefined : name, from: undefined, to: undefined });
   }
   function toggle() {
     form.hidden = !form.hidden;
     custom.setAttribute('aria-expanded', String(!form.hidden));
-    if (!form.hidden) from.focus();
+    if (!form.hidden) from.input.focus();
   }
   function submit(event) {
     event.preventDefault();
-    const [begin, end] = [new Date(from.value), new Date(to.value)];
-    to.setCustomValidity(begin < end ? '' : 'must be after the begin');
-    if (!to.reportValidity()) return;
-    go({ range: undefined, from: begin.toISOString(), to: end.toISOString() });
+    const begin = from.value();
+    const end = begin === undefined ? undefined : to.value();
+    if (end === undefined) return;
+    if (begin < end) zoomTo(begin, end);
+    else to.refuse('The end must be after the begin.');
   }
-  to.addEventListener('input', () => to.setCustomValidity(''));
 
   return {
     element: h(
       'div',
-      { class: 'line' },
-      h('div', { class: 'choices', role: 'group', 'aria-label': 'Range' }, buttons, custom),
+      { class: 'line ranges' },
+      h('div', { class: 'choices', role: 'group', 'aria-label': 'Range up to now' }, short),
+      h('div', { class: 'choices', role: 'group', 'aria-label': 'Range of the calendar' }, named, custom),
     ),
     form,
     show(address) {
-      const range = rangeOf(address);
-      const current = range.isMoving ? (address.range ?? '1h') : 'custom';
-      for (const button of [...buttons, custom]) {
-        button.setAttribute('aria-pressed', String(button.dataset.range === current));
+      const range = rangeOf(address, shownZone());
+      const current = address.from && address.to ? 'custom' : (address.range ?? standard);
+      for (const one of [...short, ...named, custom]) {
+        one.setAttribute('aria-pressed', String(one.dataset.range === current));
       }
-      from.value = inputTime(range.from);
-      to.value = inputTime(range.to);
+      from.set(range.from);
+      to.set(range.to);
     },
   };
 }

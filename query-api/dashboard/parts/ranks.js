@@ -1,21 +1,23 @@
 /** A top list whose rows move to their new places. */
 import { h, setText } from '../dom.js';
 import { number } from '../format.js';
+import { giveRows } from './take.js';
 
-/** `hrefOf(key)`: where a name leads; `nameOf(key)`: what is shown for it. */
-export function createRanks({ label, hrefOf, nameOf = key => key, isMono = false }) {
+/** `hrefOf(key)`: where a name leads; `nameOf(key)`: what is shown for it; `columns`: what its key and count are. */
+export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMono = false }) {
   const list = h('ol', { class: 'ranks', 'aria-label': label });
   const rows = new Map();
+  let shown = [];
+  giveRows(list, () => ({
+    columns: ['rank', ...columns],
+    rows: shown.map(({ key, count }, i) => [i + 1, key, count]),
+  }));
   const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
   const rowOf = key => {
     const parts = {
       rank: h('span', { class: 'rank' }),
-      name: h(hrefOf ? 'a' : 'span', {
-        class: `name ${isMono ? 'mono' : ''}`,
-        href: hrefOf?.(key),
-        title: nameOf(key),
-      }),
+      name: h(hrefOf ? 'a' : 'span', { class: `name ${isMono ? 'mono' : ''}`, title: nameOf(key) }),
       count: h('span', { class: 'count' }),
       more: h('span', { class: 'more' }),
     };
@@ -25,8 +27,9 @@ export function createRanks({ label, hrefOf, nameOf = key => key, isMono = false
 
   return {
     element: list,
-    /** `items`: `{ key, count, more? }`, in order. */
-    show(items) {
+    /** `items`: `{ key, count, more?, isChosen? }`, in order; `all` of them, where not all are shown. */
+    show(items, all = items) {
+      shown = all;
       const wasAt = new Map([...rows].map(([key, row]) => [key, row.element.offsetTop]));
       const most = Math.max(1, ...items.map(item => item.count));
       const kept = new Set(items.map(item => item.key));
@@ -35,12 +38,16 @@ export function createRanks({ label, hrefOf, nameOf = key => key, isMono = false
         row.element.remove();
         rows.delete(key);
       }
-      for (const [i, { key, count, more = '' }] of items.entries()) {
+      for (const [i, { key, count, more = '', isChosen = false }] of items.entries()) {
         const row = rows.get(key) ?? rowOf(key);
         rows.set(key, row);
         setText(row.rank, String(i + 1));
         setText(row.count, number(count));
         setText(row.more, more);
+        // Where it leads changes with what is looked at.
+        if (hrefOf) row.name.setAttribute('href', hrefOf(key));
+        if (isChosen) row.name.setAttribute('aria-current', 'true');
+        else row.name.removeAttribute('aria-current');
         row.element.style.setProperty('--share', (count / most).toFixed(3));
         if (list.children[i] !== row.element) list.insertBefore(row.element, list.children[i] ?? null);
       }

@@ -1,95 +1,156 @@
-/** One ad: its series, how its final counts were changed, where its late clicks and copies went, and one click's trail. */
+/** One ad: its series, how its final counts were changed, what became of its late clicks, and one click's trail. Without an ad: all of them. */
 
 import { filterOf, go, hrefOf } from '../address.js';
 import { get } from '../api.js';
 import { createChart, legend } from '../chart.js';
+import { serverTime } from '../clock.js';
 import { h } from '../dom.js';
-import { compact, counted, number, shortTime, signed, timeElement } from '../format.js';
+import { counted, number, shortTime, shownZone, signed, timeElement } from '../format.js';
 import { createAdSearch } from '../parts/ad-search.js';
+import { createAdsList } from '../parts/ads-list.js';
 import { createCard } from '../parts/card.js';
 import { createClickTrail } from '../parts/click-trail.js';
+import { comparison } from '../parts/comparison.js';
+import { createCountries } from '../parts/countries.js';
 import { createCountryFilter } from '../parts/country-filter.js';
+import { createOutcomeChoice, ofAll, outcomeMark, reasonText, sumsOf } from '../parts/outcomes.js';
 import { createRangeBar } from '../parts/range-bar.js';
 import { stateMark } from '../parts/state-mark.js';
 import { createStoredFilter } from '../parts/stored-filter.js';
 import { tableOf } from '../parts/table.js';
 import { createTiles } from '../parts/tiles.js';
-import { queryOf, rangeOf, stepMs } from '../range.js';
+import { createZonePicker } from '../parts/zone-picker.js';
+import { every } from '../poll.js';
+import { queryOf, rangeOf } from '../range.js';
+
+const dayMs = 86_400_000;
 
 export function mount(root) {
   let address = {};
+  const range = () => rangeOf(address, shownZone());
   const rangeBar = createRangeBar();
+  const zonePicker = createZonePicker();
   const filter = createCountryFilter();
   const storedFilter = createStoredFilter();
-  const search = createAdSearch(ad => go({ ad }));
+  const search = createAdSearch(
+    ad => go({ ad }),
+    () => queryOf(range()),
+  );
+  const list = createAdsList();
   const heading = h('h1', {}, 'One ad');
   const tiles = createTiles('In the range', {
     count: 'Clicks',
-    before: 'Range before',
-    duplicates: 'Copies not counted',
-    late: 'Late, still counted',
-    tooLate: 'Too late, in quarantine',
-    restated: 'Added by restatement',
+    duplicates: 'Duplicates, not counted',
+    late: 'Late, counted at once',
+    restated: 'Added by restatements',
+    waiting: 'Late, waiting',
+    never: 'In no count',
   });
 
   const chart = createChart({ label: 'Clicks of the ad over time' });
   const chartCard = createCard({
     title: 'Clicks',
     actions: [legend()],
+    fills: [tiles.part(['count', 'duplicates', 'late', 'waiting']), chart],
+    holds: chart.element,
+    takes: 'ad-clicks',
     async load(signal) {
-      const range = rangeOf(address);
-      const query = { ad_id: address.ad, ...queryOf(range), granularity: range.granularity, ...filterOf(address) };
+      const { from, to, granularity } = range();
+      const query = { ...queryOf({ from, to }), granularity, timezone: shownZone(), ...filterOf(address) };
       const { series, previous, state, pending_late } = await get(
         '/v1/ads/series',
-        { ...query, compare: 'previous' },
+        { ad_id: address.ad, ...query, compare: 'previous' },
         signal,
       );
       const [{ points, count, duplicates, late }] = series;
-      chart.show({ points, from: range.from, to: range.to, step: stepMs[range.granularity] });
-      chartCard.note(`per ${range.granularity}, ${shortTime(range.from)} to ${shortTime(range.to)}`);
-      tiles.set('count', compact(count), [stateMark(state, pending_late)]);
-      tiles.set('before', compact(previous.count), [stateMark(previous.state, previous.pending_late)]);
-      tiles.set('duplicates', compact(duplicates), 'same click again');
-      tiles.set('late', compact(late), late === null ? 'not told by raw clicks' : 'came after their minute closed');
+      const unseen = count === 0 && (await neverSeen(address.ad, signal));
+      chart.show({ points, from, to });
+      chartCard.note(`per ${granularity}, ${shortTime(from)} to ${shortTime(to)}`);
+      const before = unseen ? h('span', { class: 'bad-text' }, unseen) : comparison(count, previous);
+      tiles.count('count', count, [stateMark(state, pending_late), before]);
+      tiles.count('duplicates', duplicates, 'the same click once more');
+      tiles.count('late', late, late === null ? 'Raw clicks do not tell it.' : 'came after their minute had closed');
+      tiles.count('waiting', pending_late, 'for their restatement, of all countries');
       return chart.element;
     },
   });
 
+  let [changesShown, linesShown] = [200, 50];
   const restatements = createCard({
     title: 'Restatements',
-    note: 'changes of final counts in the range',
     width: 'w6',
     isFlush: true,
-    empty: 'No final count of this ad was changed in the range.',
+    fills: [tiles.part(['restated'])],
+    takes: 'ad-restatements',
+    empty: () => `No final count of this ad${ofCountry(address)} was changed in the range.`,
     async load(signal) {
-      const range = rangeOf(address);
-      // Whole minutes, whatever the chart shows.
-      const query = { ...queryOf(range), country: address.country, limit: 200 };
+      const query = { ...queryOf(range()), country: address.country, order: 'newest', limit: changesShown };
       const answer = await get(`/v1/ads/${encodeURIComponent(address.ad)}/restatements`, query, signal);
-      const rows = answer.restatements.toReversed();
-      const added = rows.reduce((sum, row) => sum + row.after - row.before, 0);
-      tiles.set('restated', signed(added), counted(rows.length, 'change', 'changes'));
-      return rows.length === 0 ? undefined : tableOf('Restatements', restatementColumns, rows);
+      const { total, restatements: rows } = answer;
+      tiles.count('restated', total.added, counted(total.changes, 'change of a count', 'changes of counts'), signed);
+      restatements.note(
+        `${counted(total.changes, 'change', 'changes')} of final counts in the range, ${signed(total.added)} clicks${address.filter ? ', whatever the filter' : ''}`,
+      );
+      if (rows.length === 0) return undefined;
+      return [
+        tableOf('Restatements', restatementColumns, rows),
+        ofAll(rows.length, total.changes, changesShown < 10_000 && moreChanges),
+      ];
     },
   });
 
+  const outcomeChoice = createOutcomeChoice();
   const quarantine = createCard({
-    title: 'Not counted',
-    note: 'lines of this ad in quarantine, newest first, all times',
+    title: 'Late and refused',
+    note: 'lines of this ad that were not counted when they came',
     width: 'w6',
     isFlush: true,
-    empty: 'No line of this ad is in quarantine.',
+    actions: [outcomeChoice.element],
+    fills: [tiles.part(['never'])],
+    takes: 'ad-quarantine',
+    empty: () =>
+      address.outcome
+        ? 'No such line of this ad in the range.'
+        : 'Every line of this ad in the range was counted when it came.',
     async load(signal) {
-      const { reasons, lines } = await get('/v1/quarantine', { ad_id: address.ad, limit: 50 }, signal);
-      const tooLate = reasons.find(({ reason }) => reason === 'too_late')?.lines ?? 0;
-      tiles.set(
-        'tooLate',
-        compact(tooLate),
-        reasons.map(row => `${number(row.lines)} ${row.reason}`).join(', ') || 'none',
+      const { from, to } = range();
+      const query = {
+        ad_id: address.ad,
+        clicked_from: from,
+        clicked_to: to,
+        outcome: address.outcome,
+        limit: linesShown,
+      };
+      const { reasons, lines } = await get('/v1/quarantine', query, signal);
+      const sums = sumsOf(reasons);
+      const uncounted = reasons.filter(row => row.not_counted > 0);
+      tiles.count(
+        'never',
+        sums.not_counted,
+        uncounted.map(row => `${number(row.not_counted)} ${reasonText(row.reason)}`).join(', ') ||
+          'no line, of all countries',
       );
-      return lines.length === 0 ? undefined : tableOf('Lines in quarantine', quarantineColumns(address), lines);
+      outcomeChoice.show(address.outcome, sums);
+      quarantine.note(`of clicks in the range and all countries: ${counted(sums.lines, 'line', 'lines')}`);
+      if (lines.length === 0) return undefined;
+      const all = address.outcome ? sums[address.outcome] : sums.lines;
+      return [
+        tableOf('Lines in quarantine', quarantineColumns(address), lines),
+        ofAll(lines.length, all, linesShown < 1_000 && moreLines),
+      ];
     },
   });
+  const countries = createCountries({
+    ...{ address: () => address, offer: codes => filter.offer(codes), adId: () => address.ad, width: 'w12' },
+  });
+  function moreChanges() {
+    changesShown = Math.min(10_000, changesShown * 10);
+    restatements.refresh({ isNews: true });
+  }
+  function moreLines() {
+    linesShown = Math.min(1_000, linesShown * 10);
+    quarantine.refresh({ isNews: true });
+  }
   const trail = createClickTrail();
 
   const details = h(
@@ -99,8 +160,9 @@ export function mount(root) {
     chartCard.element,
     restatements.element,
     quarantine.element,
+    countries.element,
   );
-  const invitation = h('p', { class: 'card notice' }, 'Find an ad by its id, or choose one of the top list.');
+  const all = h('div', { class: 'grid' }, list.element);
   root.append(
     h(
       'div',
@@ -109,67 +171,92 @@ export function mount(root) {
       search.element,
       filter.element,
       storedFilter.element,
+      zonePicker.element,
       rangeBar.element,
       rangeBar.form,
     ),
-    invitation,
+    all,
     details,
     trail.element,
   );
 
+  const cards = [chartCard, restatements, quarantine, countries];
   const refresh = () => {
-    if (!address.ad) return;
-    for (const card of [chartCard, restatements, quarantine]) card.refresh();
+    if (address.ad) for (const card of cards) card.refresh();
   };
-  const timer = setInterval(() => {
-    if (!document.hidden && rangeOf(address).isMoving) refresh();
-  }, 5_000);
+  const stop = every(5_000, () => range().isMoving && refresh());
+  // Other minutes change only by restatements, and what failed may be well again.
+  const stopRarely = every(15_000, () => !range().isMoving && refresh());
   return {
     update(next) {
       address = next;
       heading.textContent = next.ad ?? 'One ad';
       search.show(next.ad);
       rangeBar.show(next);
+      zonePicker.show(next);
       filter.show(next);
       storedFilter.show(next);
-      invitation.hidden = Boolean(next.ad);
+      all.hidden = Boolean(next.ad);
       details.hidden = !next.ad;
-      refresh();
+      if (next.ad) for (const card of cards) card.renew();
+      else list.show(next);
       trail.show(next.event);
-      if (next.ad) {
-        get('/v1/ads/countries', { ad_id: next.ad, ...queryOf(rangeOf(next)) }).then(
-          ({ countries }) => filter.offer(countries.map(row => row.country)),
-          () => undefined,
-        );
-      }
     },
     close() {
-      clearInterval(timer);
+      stop();
+      stopRarely();
+      for (const card of cards) card.close();
+      list.close();
       chart.close();
     },
   };
 }
 
+/** Of an ad without clicks in the range: whether it has any at all, as far as one request may look back. */
+async function neverSeen(ad, signal) {
+  const now = Math.floor(serverTime() / 60_000) * 60_000 + 60_000;
+  const span = { from: now - 31 * dayMs, to: now };
+  const { count, duplicates } = await get(`/v1/ads/${encodeURIComponent(ad)}/aggregated_count`, queryOf(span), signal);
+  if (count + duplicates === 0)
+    return 'No clicks yet: none in the last 31 days. See whether the id is spelled as it was posted.';
+  return `None in the range; ${number(count)} in the last 31 days.`;
+}
+
+function ofCountry({ country }) {
+  return country ? ` in ${country}` : '';
+}
+
 const restatementColumns = [
-  { head: 'Minute', cell: row => timeElement(row.minute) },
-  { head: 'Country', cell: row => row.country },
-  { head: 'Before', isNumber: true, cell: row => number(row.before) },
-  { head: 'After', isNumber: true, cell: row => number(row.after) },
-  { head: 'Change', isNumber: true, cell: row => h('b', {}, signed(row.after - row.before)) },
-  { head: 'Why', cell: row => h('span', { class: 'tag warn' }, row.reason) },
-  { head: 'When', cell: row => timeElement(row.at) },
-  { head: 'Job', cell: row => h('a', { href: hrefOf({ view: 'replay', job: row.job }) }, `…${row.job.slice(-6)}`) },
+  { head: 'Minute', value: row => row.minute, cell: row => timeElement(row.minute) },
+  { head: 'Country', value: row => row.country },
+  { head: 'Before', isNumber: true, value: row => row.before },
+  { head: 'After', isNumber: true, value: row => row.after },
+  {
+    head: 'Change',
+    isNumber: true,
+    value: row => row.after - row.before,
+    cell: row => h('b', {}, signed(row.after - row.before)),
+  },
+  { head: 'Why', value: row => row.reason, cell: row => h('span', { class: 'tag warn' }, row.reason) },
+  { head: 'When', value: row => row.at, cell: row => timeElement(row.at) },
+  {
+    head: 'Job',
+    value: row => row.job,
+    cell: row => h('a', { href: hrefOf({ view: 'replay', job: row.job }) }, `…${row.job.slice(-6)}`),
+  },
 ];
 
 function quarantineColumns(address) {
   return [
-    { head: 'Came', cell: row => timeElement(row.appended_at) },
-    { head: 'Clicked', cell: row => timeElement(row.clicked_at) },
-    { head: 'Why', cell: row => h('span', { class: 'tag bad' }, row.reason) },
+    { head: 'Arrived', value: row => row.appended_at, cell: row => timeElement(row.appended_at) },
+    { head: 'Clicked', value: row => row.clicked_at, cell: row => timeElement(row.clicked_at) },
+    { head: 'Why', value: row => row.reason, cell: row => reasonText(row.reason) },
+    { head: 'Now', value: row => row.outcome, cell: row => outcomeMark(row.outcome) },
     {
       head: 'Event',
+      value: row => row.event_id,
       cell: row =>
-        h('a', { class: 'mono', href: hrefOf({ ...address, event: row.event_id }) }, row.event_id || 'unknown'),
+        h('a', { class: 'mono', href: hrefOf({ ...address, event: row.event_id }) }, row.event_id || 'not readable'),
     },
   ];
 }

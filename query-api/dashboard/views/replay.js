@@ -2,80 +2,86 @@
 
 import { go, hrefOf } from '../address.js';
 import { get, post } from '../api.js';
+import { serverTime } from '../clock.js';
 import { h } from '../dom.js';
-import { inputTime, number, signed, timeElement } from '../format.js';
+import { counted, number, signed, timeElement } from '../format.js';
 import { createCard } from '../parts/card.js';
 import { createJobCard } from '../parts/job-card.js';
+import { createMomentField } from '../parts/moment-field.js';
 import { tableOf } from '../parts/table.js';
+import { createZonePicker } from '../parts/zone-picker.js';
+import { every } from '../poll.js';
 
 export function mount(root) {
   let address = {};
+  const zonePicker = createZonePicker();
   const replays = createJobsCard({
     title: 'Replays and restatements',
     note: 'recounts of final minutes from raw clicks; what runs comes first',
-    empty: 'None yet. Late clicks start one by themselves.',
+    empty: 'There has been none yet. Late clicks start one by themselves.',
     path: '/v1/replays',
+    takes: 'replays',
     jobsOf: answer => answer.replays,
     tableOf: jobs => tableOf('Replays', replayColumns(address), jobs),
   });
   const reconciliations = createJobsCard({
     title: 'Reconciliations',
     note: 'final counts against raw clicks, in SQL; one by itself for each final hour',
-    empty: 'None yet.',
+    empty: 'There has been none yet.',
     path: '/v1/reconciliations',
+    takes: 'reconciliations',
     jobsOf: answer => answer.reconciliations,
     tableOf: jobs => tableOf('Reconciliations', reconciliationColumns, jobs),
   });
-  const job = createJobCard({ onChange: () => replays.refresh() });
+  const job = createJobCard({ onChange: () => replays.refresh({ isNews: true }) });
   const start = createStartForm(() => {
-    replays.refresh();
-    reconciliations.refresh();
+    replays.refresh({ isNews: true });
+    reconciliations.refresh({ isNews: true });
   });
 
   root.append(
-    h('div', { class: 'top' }, h('h1', {}, 'Replay & reconcile')),
+    h('div', { class: 'top' }, h('h1', {}, 'Replay & reconcile'), zonePicker.element),
     h('div', { class: 'grid' }, start.element, job.element, replays.element, reconciliations.element),
   );
-  const timer = setInterval(() => {
-    if (document.hidden) return;
+  const stop = every(3_000, () => {
     replays.refresh();
     reconciliations.refresh();
-  }, 3_000);
+  });
   return {
     update(next) {
       address = next;
-      replays.refresh();
+      zonePicker.show(next);
+      replays.refresh({ isNews: true });
       reconciliations.refresh();
       job.show(next.job);
     },
     close() {
-      clearInterval(timer);
-      job.close();
+      stop();
+      for (const card of [replays, reconciliations, job]) card.close();
     },
   };
 }
 
 /** A list of jobs from its beginning, where the open ones stand, as far as it was asked for. */
-function createJobsCard({ title, note, empty, path, jobsOf, tableOf: table }) {
+function createJobsCard({ title, note, empty, path, takes, jobsOf, tableOf: table }) {
   let shown = jobsPerPage;
   const more = h('button', { type: 'button', class: 'link', onclick: showMore, hidden: true }, 'show more');
   const card = createCard({
-    title,
-    note,
-    empty,
-    width: 'w6',
-    isFlush: true,
-    actions: [more],
+    ...{ title, note, empty, takes, width: 'w6', isFlush: true, actions: [more] },
     async load(signal) {
       const answer = await get(path, { limit: shown }, signal);
       const jobs = jobsOf(answer);
-      more.hidden = answer.next_cursor === null || shown >= mostJobs;
-      return jobs.length === 0 ? undefined : table(jobs);
+      const isCut = answer.next_cursor !== null;
+      more.hidden = !isCut || shown >= mostJobs;
+      if (jobs.length === 0) return undefined;
+      return isCut
+        ? [table(jobs), h('p', { class: 'notice' }, `The first ${number(jobs.length)}: there are more.`)]
+        : table(jobs);
     },
   });
   function showMore() {
     shown = Math.min(shown * 2, mostJobs);
-    card.refresh();
+    card.refresh({ isNews: true });
   }
   return card;
 }
@@ -85,44 +91,48 @@ const mostJobs = 400;
 
 /** Which minutes, and whether to recount or to compare. Nothing it starts changes a count. */
 function createStartForm(onStart) {
-  const now = Math.floor(Date.now() / 60_000) * 60_000;
-  const from = h('input', {
-    type: 'datetime-local',
-    name: 'from',
-    required: true,
-    value: inputTime(now - 65 * 60_000),
-  });
-  const to = h('input', { type: 'datetime-local', name: 'to', required: true, value: inputTime(now - 5 * 60_000) });
+  const now = Math.floor(serverTime() / 60_000) * 60_000;
+  const from = createMomentField('from', 'From');
+  const to = createMomentField('to', 'to');
+  from.set(now - 65 * 60_000);
+  to.set(now - 5 * 60_000);
   const message = h('div', { role: 'status' });
   const form = h(
     'form',
-    { class: 'line', onsubmit: submit },
-    h('label', { class: 'field' }, 'From', from),
-    h('label', { class: 'field' }, 'to', to),
+    { class: 'line', novalidate: true, onsubmit: submit },
+    from.element,
+    to.element,
     h('button', { class: 'main', value: 'replays' }, 'Recount (dry run)'),
     h('button', { value: 'reconciliations' }, 'Reconcile'),
     h('button', { type: 'button', onclick: untilFinal, class: 'link' }, 'last final hour'),
   );
+  const fail = error => message.replaceChildren(h('p', { class: 'notice bad', role: 'alert' }, error.message));
 
   async function untilFinal() {
-    const { final_until } = await get('/v1/status');
-    if (!final_until) return message.replaceChildren(h('span', { class: 'muted' }, 'Nothing is final yet.'));
-    const end = Math.floor(Date.parse(final_until) / 60_000) * 60_000;
-    from.value = inputTime(end - 3_600_000);
-    to.value = inputTime(end);
+    try {
+      const { final_until } = await get('/v1/status');
+      if (!final_until) return message.replaceChildren(h('span', { class: 'muted' }, 'Nothing is final yet.'));
+      const end = Math.floor(Date.parse(final_until) / 60_000) * 60_000;
+      from.set(end - 3_600_000);
+      to.set(end);
+    } catch (error) {
+      fail(error);
+    }
   }
   async function submit(event) {
     event.preventDefault();
     const path = event.submitter?.value ?? 'replays';
-    const body = { from: new Date(from.value).toISOString(), to: new Date(to.value).toISOString() };
+    const begin = from.value();
+    const end = begin === undefined ? undefined : to.value();
+    if (end === undefined) return;
     message.replaceChildren();
     try {
-      const job = await post(`/v1/${path}`, body);
+      const job = await post(`/v1/${path}`, { from: new Date(begin).toISOString(), to: new Date(end).toISOString() });
       if (path === 'replays') go({ job: job.id });
       else message.replaceChildren(h('span', { class: 'muted' }, 'The reconciliation is queued.'));
       onStart();
     } catch (error) {
-      message.replaceChildren(h('p', { class: 'notice bad', role: 'alert' }, error.message));
+      fail(error);
     }
   }
   const card = createCard({
@@ -135,48 +145,67 @@ function createStartForm(onStart) {
 
 const kindTags = { done: 'good', failed: 'bad', cancelled: 'bad', running: 'warn', queued: '' };
 
-function range(job) {
-  return [timeElement(job.from), ' – ', timeElement(job.to)];
-}
+const minutesOf = {
+  head: 'Minutes',
+  value: job => `${job.from}/${job.to}`,
+  cell: job => [timeElement(job.from), ' – ', timeElement(job.to)],
+};
 
-function jobState(job) {
-  return h('span', { class: `tag ${kindTags[job.state]}` }, job.state);
-}
+const stateOfJob = {
+  head: 'State',
+  value: job => job.state,
+  cell: job => h('span', { class: `tag ${kindTags[job.state]}` }, job.state),
+};
+
+const askedAt = { head: 'Asked for', value: job => job.created_at, cell: job => timeElement(job.created_at) };
+
+const reasonOf = job => (job.reason === 'replay' ? 'replay' : `restate: ${job.reason}`);
 
 const replayColumns = address => [
-  { head: 'Asked for', cell: job => timeElement(job.created_at) },
+  askedAt,
   {
     head: 'Job',
+    value: reasonOf,
     cell: job =>
       h(
         'a',
         { href: hrefOf({ ...address, job: job.id }), 'aria-current': job.id === address.job ? 'true' : undefined },
-        `${job.reason === 'replay' ? 'replay' : `restate: ${job.reason}`}`,
+        reasonOf(job),
       ),
   },
-  { head: 'Minutes', cell: range },
-  { head: 'State', cell: jobState },
-  { head: 'Applied', cell: job => (job.apply ? 'yes' : 'dry run') },
-  { head: 'Differ', isNumber: true, cell: job => number(job.cells_changed) },
+  minutesOf,
+  stateOfJob,
+  { head: 'Applied', value: job => (job.apply ? 'yes' : 'dry run') },
+  { head: 'Differ', isNumber: true, value: job => job.cells_changed },
 ];
 
+/** The API tells the ads with the largest drift: where there may be more, their sum is not that of all. */
+const adsTold = 100;
+const driftOf = ({ result }) =>
+  result.drift.length < adsTold ? result.drift.reduce((sum, ad) => sum + ad.drift, 0) : null;
+
+function driftText(drift, differing) {
+  const counts = counted(differing, 'count', 'counts');
+  return drift === null ? `in ${counts} of ${adsTold} ads or more` : `${signed(drift)} in ${counts}`;
+}
+
 const reconciliationColumns = [
-  { head: 'Asked for', cell: job => timeElement(job.created_at) },
-  { head: 'Why', cell: job => job.reason },
-  { head: 'Minutes', cell: range },
-  { head: 'State', cell: jobState },
-  { head: 'Compared', isNumber: true, cell: job => number(job.result.cells_compared) },
+  askedAt,
+  { head: 'Why', value: job => job.reason },
+  minutesOf,
+  stateOfJob,
+  { head: 'Compared', isNumber: true, value: job => job.result.cells_compared },
   {
     head: 'Drift',
     isNumber: true,
+    value: job => (job.state === 'done' ? driftOf(job) : null),
     cell: job => {
-      const drift = job.result.drift.reduce((sum, ad) => sum + ad.drift, 0);
       const { cells_differing: differing } = job.result;
       if (job.state !== 'done') return '';
       return h(
         'span',
         { class: differing === 0 ? 'tag good' : 'tag bad' },
-        differing === 0 ? 'none' : `${signed(drift)} in ${number(differing)}`,
+        differing === 0 ? 'none' : driftText(driftOf(job), differing),
       );
     },
   },

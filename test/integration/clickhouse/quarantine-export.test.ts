@@ -154,7 +154,7 @@ describe('an export', () => {
   });
 
   it('reads on only as it is taken: a page, and a piece of the next', async () => {
-    const queries = createQuarantineQueries(engine.clickhouse, { timeoutMs: 10_000 });
+    const queries = createQuarantineQueries(engine.clickhouse, { timeoutMs: 10_000, now: Date.now });
     let read = 0;
     const page: typeof queries.page = (filter, last) => {
       read++;
@@ -186,7 +186,7 @@ describe('an export', () => {
   });
 
   it('that is not taken in time is cut off, so that the client knows it is not whole', async () => {
-    const queries = createQuarantineQueries(engine.clickhouse, { timeoutMs: 10_000 });
+    const queries = createQuarantineQueries(engine.clickhouse, { timeoutMs: 10_000, now: Date.now });
     const exports = createQuarantineExports(queries, { maxMs: 100, maxOpen: 1, minBytesPerSecond: 0 });
     const cut: string[] = [];
     const stream = await exports.open(everything, plain, why => cut.push(why));

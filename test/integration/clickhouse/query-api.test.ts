@@ -72,7 +72,7 @@ beforeAll(async () => {
     raw: '{}',
   };
   const quarantined = [
-    { ...line, offset: 1, reason: 'too_late' },
+    { ...line, offset: 1, reason: 'too_late', clicked_at: now - 3_600_000 },
     { ...line, offset: 2, reason: 'malformed', ad_id: '', raw: 'no json' },
   ];
   await engine.clickhouse.insert('quarantine', quarantined.map(row => JSON.stringify(row)).join('\n'));
@@ -300,8 +300,8 @@ describe('GET /v1/quarantine', () => {
     expect(body).toMatchObject({
       watermark: '2025-11-22T08:03:00.000Z',
       reasons: [
-        { reason: 'malformed', lines: 1 },
-        { reason: 'too_late', lines: 1 },
+        { reason: 'malformed', lines: 1, restated: 0, waiting: 0, not_counted: 1 },
+        { reason: 'too_late', lines: 1, restated: 0, waiting: 1, not_counted: 0 },
       ],
     });
     expect(body.lines).toEqual([
@@ -316,14 +316,34 @@ describe('GET /v1/quarantine', () => {
         event_id: 'e',
         clicked_at: null,
         raw: 'no json',
+        outcome: 'not_counted',
       },
     ]);
   });
 
   it('can be of one ad', async () => {
     const { body } = await get('/v1/quarantine?ad_id=a&limit=1');
-    expect(body.reasons).toEqual([{ reason: 'too_late', lines: 1 }]);
+    expect(body.reasons).toEqual([{ reason: 'too_late', lines: 1, restated: 0, waiting: 1, not_counted: 0 }]);
     expect(body.lines.map((line: { offset: number }) => line.offset)).toEqual([1]);
+  });
+
+  it.each([
+    ['outcome=not_counted', [2]],
+    ['outcome=waiting', [1]],
+    ['outcome=restated', []],
+  ])('can be of what has become of lines: %s', async (outcome, offsets) => {
+    const { body } = await get(`/v1/quarantine?${outcome}`);
+    expect(body.lines.map((line: { offset: number }) => line.offset)).toEqual(offsets);
+    // The sums are those of all.
+    expect(body.reasons).toHaveLength(2);
+  });
+
+  it('can be of the clicks of a range, of which both ends are given', async () => {
+    const of = async (range: string) => (await get(`/v1/quarantine?${range}`)).body;
+    const hour = await of('clicked_from=2025-11-22T07:00:00Z&clicked_to=2025-11-22T09:00:00Z');
+    expect(hour.reasons.map((row: { reason: string }) => row.reason)).toEqual(['too_late']);
+    expect((await of('clicked_from=2025-11-21T07:00:00Z&clicked_to=2025-11-21T09:00:00Z')).reasons).toEqual([]);
+    expect((await of('clicked_from=2025-11-21T07:00:00Z')).detail).toBe('clicked_to: is required beside clicked_from');
   });
 });
 
@@ -349,6 +369,7 @@ describe('GET /v1/status', () => {
       watermark_age_ms: 15_000,
       appended_at: '2025-11-22T08:03:19.000Z',
       final_until: '2025-11-22T08:02:00.000Z',
+      stalled_since: null,
       received: 36,
       counted: 33,
       duplicates: 1,

@@ -7,6 +7,7 @@ import { createGroupQueries, type GroupQueries } from '../../../query-api/group-
 import { type BlockDirectory, createBlockDirectory } from '../../../query-api/rollup/block-directory.ts';
 import { createRollUpLoop, type RollUpLoop } from '../../../query-api/rollup/roll-up-loop.ts';
 import { createTopQueries, type TopQueries } from '../../../query-api/rollup/top-queries.ts';
+import { stepsOfRange } from '../../../query-api/time-zone.ts';
 import { restateIn } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
@@ -149,9 +150,18 @@ async function expectTruth(cells: readonly Cell[], range: Range, limit: number):
   expect(new Map(series.map(row => [(row.start - start) / hourMs, row.count]))).toEqual(
     new Map(hours.map(({ key, count }) => [Number(key), count])),
   );
+  // Of exactly the minutes asked for, the first and the last step are parts of an hour.
+  const asked = { from: `${range.from}`, to: `${range.to}` };
+  const { step } = stepsOfRange(asked, 'hour', 'UTC', { now: range.to, maxMinutes: 44_820 });
+  const pieces = await groups.series([], step, range);
+  expect(new Map(pieces.filter(row => row.count > 0).map(row => [row.start, row.count]))).toEqual(
+    new Map(hours.map(({ key, count }) => [Math.max(range.from, start + Number(key) * hourMs), count])),
+  );
   const byMinute = (await groups.series([], minuteMs, range)).reduce((sum, row) => sum + row.count, 0);
   expect(byMinute).toBe(all);
-  expect(await groups.adsByPrefix('ad-1', limit, { ...range, country: undefined })).toEqual(
+  const ofText = await groups.adsByText({ prefix: 'a', text: 'D-1' }, limit, { ...range, country: undefined });
+  expect(ofText).toEqual(await groups.adsByPrefix('ad-1', limit, { ...range, country: undefined }));
+  expect(ofText).toEqual(
     sumsBy(
       within(cells, { ...range, country: undefined }).filter(cell => cell.ad_id.startsWith('ad-1')),
       ({ ad_id }) => ad_id,

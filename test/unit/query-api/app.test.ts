@@ -82,6 +82,7 @@ async function app(
     log,
     now: () => now,
     pipeline,
+    wait: async () => undefined,
     ...deps,
   });
   const running = http;

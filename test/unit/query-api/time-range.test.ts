@@ -110,17 +110,15 @@ describe('the range of a series', () => {
     expect(seriesRangeOf({}, granularity, rules)).toEqual({ from: at(from), to: at(to) });
   });
 
-  it('lies on borders of its granularity', () => {
-    const asked = { from: '2025-11-22T08:30:00Z', to: '2025-11-22T10:00:00Z' };
-    expect(problemOf(() => seriesRangeOf(asked, 'hour', rules))).toBe(
-      'from: must be a whole hour in UTC (given "2025-11-22T08:30:00Z")',
-    );
-    expect(problemOf(() => seriesRangeOf({ from: '0', to: '3600000' }, 'day', rules))).toMatch(
-      /^to: must be a whole day in UTC/,
+  it.each<Granularity>(['minute', 'hour', 'day'])('by %s is exactly the minutes asked for', granularity => {
+    const asked = { from: '2025-11-22T08:31:00Z', to: '2025-11-22T10:07:00Z' };
+    expect(seriesRangeOf(asked, granularity, rules)).toEqual({ from: at(asked.from), to: at(asked.to) });
+    expect(problemOf(() => seriesRangeOf({ ...asked, to: '2025-11-22T10:07:30Z' }, granularity, rules))).toBe(
+      'to: must be a whole minute in UTC (given "2025-11-22T10:07:30Z")',
     );
   });
 
-  it('is made of whole steps within the limit, whatever is asked for', () => {
+  it('is of whole minutes, and of whole steps where none is asked for, within the limit', () => {
     const granularity = fc.constantFrom<Granularity>('minute', 'hour', 'day');
     const minute = fc.integer({ min: 0, max: 200_000 }).map(n => n * 60_000);
     fc.assert(
@@ -133,7 +131,9 @@ describe('the range of a series', () => {
           try {
             const { from, to } = seriesRangeOf(asked, step, { now, maxMinutes });
             expect(from).toBeLessThan(to);
-            expect([from % stepsMs[step], to % stepsMs[step]]).toEqual([0, 0]);
+            const unit = given ? stepsMs.minute : stepsMs[step];
+            expect([from % unit, to % unit]).toEqual([0, 0]);
+            if (given) expect([from, to]).toEqual(given);
             expect(to - from).toBeLessThanOrEqual(maxMinutes * 60_000);
           } catch (error) {
             if (!(error instanceof Problem)) throw error;

@@ -135,7 +135,7 @@ describe('text for people', () => {
     const sums = { received: 12, counted: 9, duplicates: 2, quarantined: 1, ...acks };
     const partition = {
       ...{ partition: 0, position: 40, end_offset: 45, lag_records: 5, watermark, watermark_age_ms: 3_200 },
-      ...{ appended_at: watermark, final_until: minute.to, ...sums, balance: 0 },
+      ...{ appended_at: watermark, final_until: minute.to, stalled_since: null, ...sums, balance: 0 },
     };
     const rows = { checked_at: minute.to, difference: 0, differences: [] };
     const status = {
@@ -163,7 +163,10 @@ describe('text for people', () => {
       rows: { ...rows, difference: 3 },
     };
     const bad = statusText(
-      { ...status, conservation: wrong, late, hot_ads: null, job_runner: silent, quarantine: {} },
+      {
+        ...{ ...status, conservation: wrong, late, hot_ads: null, job_runner: silent, quarantine: {} },
+        partitions: [{ ...partition, stalled_since: minute.from }],
+      },
       bare,
     );
     for (const words of [
@@ -173,6 +176,7 @@ describe('text for people', () => {
       '7 clicks of 2 minutes wait for restatement, since 2025-11-22T08:26Z  6 in NO COUNT',
       'NOBODY runs them: a:8084 was last heard of 2025-11-22T08:27Z',
       'Kafka does not answer',
+      'NOT COUNTED: partition 0 since 2025-11-22T08:26Z',
       'empty',
     ])
       expect(bad).toContain(words);
@@ -246,6 +250,7 @@ describe('text for people', () => {
     };
     const event = {
       ...{ at: watermark, kafka: 'up' as const, watermark, watermark_age_ms: 900, final_until: null, lag_records: 0 },
+      stalled: [],
       ...{ clicks_per_second: 2.4, totals: { received: 1, counted: 1, duplicates: 0, quarantined: 0 } },
       ...{ pending_late: 0, minutes: [], current: top, last: top, changes: [change] },
     };
@@ -253,7 +258,9 @@ describe('text for people', () => {
       '08:29:31  2/s  1 counted  0 unread  900 ms behind  top a 5\n' +
         '08:29:31  restated  2025-11-22T08:26Z a KR: 1 → 2 (late, job 01K)\n',
     );
-    expect(liveText({ ...event, lag_records: null }, bare)).toContain('Kafka is away');
+    expect(liveText({ ...event, lag_records: null }, bare)).toContain('Kafka does not answer');
+    const stalled = [{ partition: 3, since: minute.from }];
+    expect(liveText({ ...event, stalled }, bare)).toContain('  partition 3 NOT COUNTED since 2025-11-22T08:26Z  ');
     expect(liveText({ ...event, pending_late: 4 }, bare)).toContain('  4 late clicks wait  ');
   });
 });

@@ -1,0 +1,12 @@
+/** A count against that of as long a range right before, which is told exactly. */
+import { h } from '../dom.js';
+import { number } from '../format.js';
+
+export function comparison(count, previous) {
+  if (!previous) return '';
+  const before = `${number(previous.count)} in the range before`;
+  if (previous.count === 0) return h('span', {}, before);
+  const by = (100 * (count - previous.count)) / previous.count;
+  const text = `${by >= 0 ? '+' : '−'}${Math.abs(by).toFixed(1)} %`;
+  return h('span', {}, h('span', { class: by < 0 ? 'down' : 'up' }, text), ` on ${before}`);
+}

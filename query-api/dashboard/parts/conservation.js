@@ -1,0 +1,116 @@
+/** Whether everything is accounted for: received = counted + duplicates + quarantined, from what clients were told to the rows in the store. */
+import { h } from '../dom.js';
+import { counted, number, signed, timeElement } from '../format.js';
+import { createCard } from './card.js';
+import { tableOf } from './table.js';
+
+export function createConservation() {
+  const card = createCard({
+    title: 'Conservation',
+    note: 'lines since the beginning of the log: each is counted, a duplicate, or in quarantine',
+    takes: 'conservation-differences',
+  });
+  const body = card.element.lastElementChild;
+  const term = (value, name) => h('div', {}, h('b', {}, value), h('span', {}, name));
+  const sign = text => h('i', {}, text);
+  return {
+    element: card.element,
+    clear: () => body.replaceChildren(),
+    stale: isStale => body.toggleAttribute('data-stale', isStale),
+    show({ unread_records, balanced, rows, uncounted, ...lines }, late) {
+      body.replaceChildren(
+        h(
+          'div',
+          { class: 'equation' },
+          term(number(lines.received), 'received'),
+          sign(balanced ? '=' : '≠'),
+          term(number(lines.counted), 'counted'),
+          sign('+'),
+          term(number(lines.duplicates), 'duplicates'),
+          sign('+'),
+          term(number(lines.quarantined), 'quarantined'),
+          h(
+            'span',
+            { class: balanced ? 'tag good' : 'tag bad' },
+            balanced ? 'true for every partition' : 'not true for every partition',
+          ),
+          h(
+            'span',
+            { class: 'muted' },
+            unread_records === null ? 'unread: not known' : `${number(unread_records)} records unread`,
+          ),
+        ),
+        acknowledgedLine(lines),
+        lateLine(late, uncounted),
+        rowsLine(rows),
+        ...(rows?.differences.length ? [tableOf('Lines that differ', differenceColumns, rows.differences)] : []),
+      );
+      card.look();
+    },
+  };
+}
+
+/**
+ * What ingest has answered with 202, against what is in the log. The newest lines, those of other producers and those of
+ * sends that failed are in the log without a word about them.
+ */
+function acknowledgedLine({ acknowledged, unacknowledged, missing, written_off }) {
+  const open = missing - written_off;
+  const [state, mark, text] =
+    missing === 0
+      ? ['ok', 'good', 'none is missing']
+      : [open > 0 ? 'missing' : 'written-off', open > 0 ? 'bad' : 'warn', `${counted(missing, 'is', 'are')} missing`];
+  return h(
+    'p',
+    { class: 'rows', 'data-acknowledged': state },
+    h('span', {}, `${number(acknowledged)} clicks acknowledged to clients`),
+    h('span', { class: `tag ${mark}` }, text),
+    h('span', { class: 'muted' }, `${number(unacknowledged)} more received`),
+    written_off > 0 ? h('span', { class: 'muted' }, `${number(written_off)} written off`) : '',
+  );
+}
+
+/** Clicks that came too late: those that wait for their restatement, and those that it seems nobody will count. */
+function lateLine({ clicks, minutes, since }, uncounted) {
+  const [state, mark, text] =
+    uncounted > 0
+      ? ['uncounted', 'bad', `${counted(uncounted, 'is', 'are')} in no count`]
+      : clicks > 0
+        ? ['waiting', 'warn', `${counted(clicks, 'click waits', 'clicks wait')} for restatement`]
+        : ['ok', 'good', 'none waits'];
+  return h(
+    'p',
+    { class: 'rows', 'data-late': state },
+    h('span', {}, 'Clicks that came too late'),
+    h('span', { class: `tag ${mark}` }, text),
+    clicks > 0
+      ? h('span', { class: 'muted' }, `of ${counted(minutes, 'minute', 'minutes')}, since `, timeElement(since))
+      : '',
+  );
+}
+
+/** The same of the rows in ClickHouse, which are what is billed by. `rows`: null where this process compares none. */
+function rowsLine(rows) {
+  const [state, mark, text] = rowsState(rows);
+  return h(
+    'p',
+    { class: 'rows', 'data-rows': state },
+    h('span', {}, 'Rows in ClickHouse against these counters'),
+    h('span', { class: `tag ${mark}` }, text),
+    rows?.checked_at ? h('span', { class: 'muted' }, 'compared ', timeElement(rows.checked_at, 'seconds')) : '',
+  );
+}
+
+function rowsState(rows) {
+  if (rows?.difference > 0) return ['differs', 'bad', `differ by ${counted(rows.difference, 'line', 'lines')}`];
+  if (rows?.checked_at) return ['ok', 'good', 'agree in every partition'];
+  return ['unknown', 'warn', 'not compared yet'];
+}
+
+const differenceColumns = [
+  { head: 'Partition', value: row => row.partition },
+  { head: 'Outcome', value: row => row.outcome },
+  { head: 'Counted', isNumber: true, value: row => row.expected },
+  { head: 'Found as rows', isNumber: true, value: row => row.found },
+  { head: 'Difference', isNumber: true, value: row => row.difference, cell: row => signed(row.difference) },
+];

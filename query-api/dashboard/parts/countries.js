@@ -1,0 +1,51 @@
+/** Clicks of the range by country. One that is clicked is the only one looked at, until it is clicked again. */
+import { hrefOf } from '../address.js';
+import { get } from '../api.js';
+import { h } from '../dom.js';
+import { countryName, number, shownZone } from '../format.js';
+import { queryOf, rangeOf } from '../range.js';
+import { createCard } from './card.js';
+import { createRanks } from './ranks.js';
+
+const listed = 12;
+
+/** `address()`: what is looked at; `offer(codes)`: countries that there are clicks from; `adId()`: of one ad only. */
+export function createCountries({ address, offer, adId = () => undefined, width = 'w4' }) {
+  let areAll = false;
+  const ranks = createRanks({
+    label: 'Clicks by country',
+    columns: ['country', 'clicks'],
+    nameOf: countryName,
+    hrefOf: country => hrefOf({ ...address(), country: address().country === country ? undefined : country }),
+  });
+  const more = h('button', { type: 'button', class: 'link', hidden: true, onclick: showAll }, 'all');
+  const card = createCard({
+    title: 'Countries',
+    note: 'choose one to see only its clicks',
+    width,
+    isFlush: true,
+    takes: 'countries',
+    actions: [more],
+    empty: 'No clicks in this range.',
+    async load(signal) {
+      const query = { ...queryOf(rangeOf(address(), shownZone())), filter: address().filter, ad_id: adId() };
+      const { countries } = await get('/v1/ads/countries', query, signal);
+      offer(countries.map(row => row.country));
+      const all = countries.reduce((sum, row) => sum + row.count, 0);
+      const share = count => `${((100 * count) / Math.max(1, all)).toFixed(1)} %`;
+      const items = countries.map(({ country, count }) => ({
+        ...{ key: country, count, more: share(count) },
+        isChosen: country === address().country,
+      }));
+      more.hidden = items.length <= listed;
+      more.textContent = areAll ? `first ${listed}` : `all ${number(items.length)}`;
+      ranks.show(areAll ? items : items.slice(0, listed), items);
+      return items.length === 0 ? undefined : ranks.element;
+    },
+  });
+  function showAll() {
+    areAll = !areAll;
+    card.refresh({ isNews: true });
+  }
+  return card;
+}

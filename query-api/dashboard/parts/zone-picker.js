@@ -1,0 +1,26 @@
+/** Whose clock is shown, and where days and hours begin: mine, UTC, or any zone. */
+import { go } from '../address.js';
+import { h } from '../dom.js';
+import { offsetText, ownZone, zoneNames } from '../zone.js';
+
+export function createZonePicker() {
+  const select = h('select', { name: 'zone', onchange: () => go({ zone: select.value || undefined }) });
+  const fill = zone => {
+    const named = name => h('option', { value: name }, name.replaceAll('_', ' '));
+    const others = zoneNames().filter(name => name !== 'UTC');
+    if (!others.includes(zone) && zone !== 'UTC') others.unshift(zone);
+    select.replaceChildren(
+      h('option', { value: '' }, `mine (${ownZone.replaceAll('_', ' ')})`),
+      h('option', { value: 'UTC' }, 'UTC'),
+      h('optgroup', { label: 'Any' }, others.map(named)),
+    );
+  };
+  return {
+    element: h('label', { class: 'field' }, 'Times in', select),
+    show({ zone }) {
+      if (select.childElementCount === 0) fill(zone ?? ownZone);
+      select.value = zone ?? '';
+      select.title = offsetText(Date.now(), zone ?? ownZone);
+    },
+  };
+}

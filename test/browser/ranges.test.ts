@@ -1,0 +1,198 @@
+/** What the dashboard shows for a range is what the API counts for exactly those minutes, by the clock of any zone. */
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { bordersIn, zoneOf } from '../../query-api/time-zone.ts';
+import { openBrowser } from '../support/browser.ts';
+import { type DashboardServer, startDashboard } from '../support/dashboard-server.ts';
+import { type Visitor, visit } from '../support/visitor.ts';
+import { eventually } from '../support/wait.ts';
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+const dayMs = 24 * hourMs;
+const now = Math.floor(Date.now() / minuteMs) * minuteMs;
+const ad = 'ad-zone';
+const changing = ['America/New_York', 'Australia/Lord_Howe'] as const;
+const zones = ['Asia/Kolkata', ...changing, 'UTC'] as const;
+
+/** The latest day before yesterday on which the clock of the zone was changed. */
+function changedDay(zone: string): { readonly from: number; readonly to: number } {
+  const borders = bordersIn({ from: now - 250 * dayMs, to: now - 3 * dayMs }, 'day', zoneOf(zone));
+  const at = borders.findLastIndex((border, i) => i > 0 && border - (borders[i - 1] ?? 0) !== dayMs);
+  return { from: borders[at - 1] ?? 0, to: borders[at] ?? 0 };
+}
+
+const changed = new Map<string, { readonly from: number; readonly to: number }>(
+  changing.map(zone => [zone, changedDay(zone)]),
+);
+
+/** One cell a minute, and another number in each minute of a week: a range that is off by a minute shows. */
+const clicksAt = (minute: number) => 3 + ((minute / minuteMs) % 11);
+const minutes = new Set<number>();
+for (const { from, to } of [{ from: now - 3 * dayMs, to: now }, ...changed.values()]) {
+  for (let minute = from - 2 * hourMs; minute < to + 2 * hourMs; minute += minuteMs) minutes.add(minute);
+}
+function clicksIn(from: number, to: number): number {
+  let sum = 0;
+  for (const minute of minutes) if (minute >= from && minute < to) sum += clicksAt(minute);
+  return sum;
+}
+
+const stack = new AsyncDisposableStack();
+let browser: Browser;
+let server: DashboardServer;
+let visitor: Visitor | undefined;
+
+beforeAll(async () => {
+  browser = await openBrowser();
+  stack.defer(() => browser.close());
+  server = stack.use(await startDashboard());
+  const rows = [...minutes].map(minute => ({
+    ...{ minute: minute / 1_000, ad_id: ad, country: 'IN', partition: 0, version: 10 },
+    ...{ clicks: clicksAt(minute), duplicates: 1, late: 0 },
+  }));
+  await server.insert('ad_minute', rows);
+  await server.insert('ad_minute_by_ad', rows);
+  server.startCounting();
+});
+afterAll(() => stack[Symbol.asyncDispose]());
+afterEach(async () => {
+  await visitor?.[Symbol.asyncDispose]();
+  visitor = undefined;
+});
+
+async function look(path: string, timezoneId: string): Promise<Page> {
+  visitor = await visit(browser, server.url, { timezoneId });
+  await visitor.goto(path);
+  return visitor.page;
+}
+
+/** The exact number of a tile; undefined while there is none. */
+async function exact(page: Page, name: string): Promise<number | undefined> {
+  const told = page.locator(`[data-exact="${name}"]:not([hidden]) button`);
+  return (await told.count()) === 1 ? Number(await told.getAttribute('data-value')) : undefined;
+}
+
+const shows = (page: Page, name: string, count: number) =>
+  eventually(`${name} is ${count}`, async () => (await exact(page, name)) === count);
+
+async function bars(page: Page): Promise<number> {
+  const table = page.locator('details.table');
+  if (!(await table.getAttribute('open').then(open => open !== null))) await page.getByText('As a table').click();
+  await table.locator('tbody tr').first().waitFor();
+  return await table.locator('tbody tr').count();
+}
+
+interface Range {
+  readonly from: string;
+  readonly to: string;
+}
+const api = (query: Record<string, string | number>) =>
+  server.get<Range & { count: number }>(`/v1/ads/${ad}/aggregated_count`, query);
+
+/** `from` and `to` of the answer that the page was last given. */
+async function asked(page: Page, act: () => Promise<unknown>): Promise<{ from: number; to: number; timezone: string }> {
+  const [request] = await Promise.all([page.waitForRequest('**/v1/ads/series*'), act()]);
+  const query = new URL(request.url()).searchParams;
+  return { from: Number(query.get('from')), to: Number(query.get('to')), timezone: query.get('timezone') ?? '' };
+}
+
+describe.each(zones)('in %s', zone => {
+  it('“Yesterday” is the day of that calendar, on the overview and for one ad, to the click', async () => {
+    const page = await look('/', zone);
+    const { from, to, timezone } = await asked(page, () => page.getByRole('button', { name: 'Yesterday' }).click());
+    const borders = bordersIn({ from: now - 3 * dayMs, to: now }, 'day', zoneOf(zone));
+    // The day may end while this runs.
+    expect(borders).toContain(from);
+    expect([from, to]).toEqual(borders.slice(borders.indexOf(from), borders.indexOf(from) + 2));
+    expect(zoneOf(timezone)(from)).toBe(zoneOf(zone)(from));
+    const { count } = await api({ from, to });
+    expect(count).toBe(clicksIn(from, to));
+    await shows(page, 'count', count);
+    expect(await bars(page)).toBe(bordersIn({ from, to }, 'hour', zoneOf(zone)).length - 1);
+    await page.goto(`/?view=ad&ad=${ad}&range=yesterday`);
+    await shows(page, 'count', count);
+    const country = page.getByRole('list', { name: 'Clicks by country' }).locator('.count');
+    expect(await country.textContent()).toBe(count.toLocaleString('en-GB'));
+  });
+
+  it('from 7:10 for seven hours and a half stays those minutes, though it is shown by the hour', async () => {
+    const page = await look('/', zone);
+    const [day = ''] = new Date(now - dayMs + zoneOf(zone)(now - dayMs)).toISOString().split('T');
+    await page.getByRole('button', { name: 'Custom' }).click();
+    await page.getByLabel('From').fill(`${day}T07:10`);
+    await page.getByLabel('to', { exact: true }).fill(`${day}T14:40`);
+    const { from, to } = await asked(page, () => page.getByRole('button', { name: 'Show' }).click());
+    expect(to - from).toBe(7.5 * hourMs);
+    expect(new Date(from + zoneOf(zone)(from)).toISOString()).toBe(`${day}T07:10:00.000Z`);
+    await shows(page, 'count', clicksIn(from, to));
+    expect((await api({ from, to })).count).toBe(clicksIn(from, to));
+    expect(await bars(page)).toBe(8);
+    // The bars are the parts of hours that they are.
+    const rows = await page.locator('details.table tbody tr td:nth-child(2)').allTextContents();
+    const first = rows.at(-1);
+    expect(first).toBe(clicksIn(from, from + 50 * minuteMs).toLocaleString('en-GB'));
+  });
+});
+
+describe.each(changing)('on the day on which clocks are changed in %s', zone => {
+  it('shows as many hours as it has, and all of its clicks', async () => {
+    const { from, to } = changed.get(zone) ?? { from: 0, to: 0 };
+    const iso = (ms: number) => encodeURIComponent(new Date(ms).toISOString());
+    const page = await look(`/?from=${iso(from)}&to=${iso(to)}`, zone);
+    await shows(page, 'count', clicksIn(from, to));
+    expect((await api({ from, to })).count).toBe(clicksIn(from, to));
+    const { series } = await server.get<{ series: { points: { start: string }[] }[] }>('/v1/ads/series', {
+      ...{ from, to, granularity: 'hour', timezone: zone },
+    });
+    const points = series[0]?.points ?? [];
+    expect(points.length).toBe(bordersIn({ from, to }, 'hour', zoneOf(zone)).length - 1);
+    expect(await bars(page)).toBe(points.length);
+    const times = await page.locator('details.table tbody time').all();
+    const starts = await Promise.all(times.map(time => time.getAttribute('datetime')));
+    expect(starts).toEqual(points.map(point => point.start).toReversed());
+  });
+});
+
+describe('the zone', () => {
+  it('is the viewer’s, and can be another one: all times, days and numbers go with it, and it stays in the address', async () => {
+    const page = await look('/?range=yesterday', 'Europe/Berlin');
+    const day = (zone: string) => {
+      const [from = 0, to = 0] = bordersIn({ from: now - 3 * dayMs, to: now }, 'day', zoneOf(zone)).slice(-2);
+      return clicksIn(from, to);
+    };
+    await shows(page, 'count', day('Europe/Berlin'));
+    const picker = page.getByRole('combobox', { name: 'Times in' });
+    expect(await picker.inputValue()).toBe('');
+    for (const zone of ['UTC', 'Asia/Kolkata']) {
+      await picker.selectOption(zone);
+      expect(new URL(page.url()).searchParams.get('zone')).toBe(zone);
+      await shows(page, 'count', day(zone));
+      await page.getByText(`Times in ${zone}, UTC+0`).waitFor();
+    }
+    await page.getByRole('link', { name: 'One ad' }).click();
+    expect(new URL(page.url()).searchParams.get('zone')).toBe('Asia/Kolkata');
+    await page.reload();
+    expect(await page.getByRole('combobox', { name: 'Times in' }).inputValue()).toBe('Asia/Kolkata');
+    await page.getByRole('combobox', { name: 'Times in' }).selectOption('');
+    expect(new URL(page.url()).searchParams.get('zone')).toBeNull();
+    expect(await visitor?.barriers()).toEqual([]);
+  });
+
+  it('has times that come twice and times that are left out: the one is asked for, the other refused', async () => {
+    const page = await look('/?zone=America/New_York', 'Europe/Berlin');
+    await page.getByRole('button', { name: 'Custom' }).click();
+    const from = page.getByLabel('From');
+    await from.fill('2025-11-02T01:30');
+    await page.getByLabel('to', { exact: true }).fill('2025-11-02T03:30');
+    const which = page.getByRole('combobox', { name: 'Which of the two times, at the begin' });
+    expect(await which.locator('option').allTextContents()).toEqual(['UTC−04:00', 'UTC−05:00']);
+    await which.selectOption('UTC−05:00');
+    const { from: begin } = await asked(page, () => page.getByRole('button', { name: 'Show' }).click());
+    expect(new Date(begin).toISOString()).toBe('2025-11-02T06:30:00.000Z');
+    await from.fill('2025-03-09T02:30');
+    await page.getByRole('button', { name: 'Show' }).click();
+    const said = await page.evaluate<string>('document.querySelector("input[name=from]").validationMessage');
+    expect(said).toContain('There is no such time in America/New_York');
+  });
+});

@@ -1,0 +1,157 @@
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { stepsOf } from '../../../../query-api/step.ts';
+import { bordersIn, stepsOfRange, zoneOf } from '../../../../query-api/time-zone.ts';
+
+interface Range {
+  readonly from: number;
+  readonly to: number;
+  readonly granularity: 'minute' | 'hour' | 'day';
+  readonly isMoving: boolean;
+}
+type Address = Readonly<Record<string, string | undefined>>;
+interface Modules {
+  rangeOf(address: Address, zone: string, now?: number): Range;
+  startOfDay(date: { year: number; month: number; day: number }, zone: string): number;
+  dateAt(at: number, zone: string): { year: number; month: number; day: number };
+  wallTime(at: number, zone: string): string;
+  momentsOf(text: string, zone: string): number[];
+  offsetText(at: number, zone: string): string;
+  zoneNames(): string[];
+}
+
+/** As a browser loads them: plain modules, without types. */
+const pages = join(import.meta.dirname, '../../../../query-api/dashboard');
+const load = async (name: string): Promise<Partial<Modules>> => await import(join(pages, name));
+const { rangeOf, startOfDay, dateAt, wallTime, momentsOf, offsetText, zoneNames } = {
+  ...(await load('zone.js')),
+  ...(await load('range.js')),
+} as Modules;
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+const at = (text: string) => Date.parse(text);
+const rules = { now: at('2030-01-01T00:00:00Z'), maxMinutes: 44_820 };
+const zones = [
+  ...['UTC', 'Asia/Kolkata', 'Asia/Kathmandu', 'America/New_York', 'America/St_Johns', 'Australia/Lord_Howe'],
+  ...['Europe/Berlin', 'Africa/Cairo', 'Africa/Casablanca', 'Pacific/Apia', 'America/Sao_Paulo', 'Antarctica/Troll'],
+];
+const anyTime = fc.integer({ min: at('2005-01-01T00:00:00Z') / minuteMs, max: at('2030-01-01T00:00:00Z') / minuteMs });
+
+describe.each(zones)('in %s', zone => {
+  it('a day of the calendar is from one border of days to the next, as the server has them', () => {
+    fc.assert(
+      fc.property(anyTime, minute => {
+        const now = minute * minuteMs;
+        const { from, to } = rangeOf({ range: 'yesterday' }, zone, now);
+        const borders = bordersIn({ from: now - 3 * 24 * hourMs, to: now }, 'day', zoneOf(zone));
+        expect([from, to]).toEqual(borders.slice(-2));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('what the server answers for a day or a month of the calendar are its hours or days, whole', () => {
+    fc.assert(
+      fc.property(anyTime, fc.constantFrom('yesterday', 'last-month'), (minute, name) => {
+        const { from, to, granularity } = rangeOf({ range: name }, zone, minute * minuteMs);
+        const { range, step } = stepsOfRange({ from: `${from}`, to: `${to}` }, granularity, zone, rules);
+        expect(range).toEqual({ from, to });
+        if (granularity === 'minute') throw new Error('a day is not shown by the minute');
+        const borders = bordersIn(range, granularity, zoneOf(zone));
+        expect([borders[0], borders.at(-1)]).toEqual([from, to]);
+        expect(stepsOf(range, step).map(one => one.from)).toEqual(borders.slice(0, -1));
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it('a range up to now ends with the running minute, and has its length to the minute', () => {
+    fc.assert(
+      fc.property(anyTime, fc.constantFrom('15m', '1h', '6h', '24h', '7d', '31d'), (minute, range) => {
+        const now = minute * minuteMs + 23_456;
+        const { from, to, isMoving } = rangeOf({ range }, zone, now);
+        expect([to - now > 0, to - now <= minuteMs, isMoving]).toEqual([true, true, true]);
+        const [, count, unit] = /^(\d+)([mhd])$/.exec(range) ?? [];
+        expect(to - from).toBe(Number(count) * { m: minuteMs, h: hourMs, d: 24 * hourMs }[unit as 'm' | 'h' | 'd']);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('a moment is found again by what the clock shows, and no clock shows a moment that is not', () => {
+    fc.assert(
+      fc.property(anyTime, minute => {
+        const moments = momentsOf(wallTime(minute * minuteMs, zone), zone);
+        expect(moments).toContain(minute * minuteMs);
+        for (const moment of moments) expect(wallTime(moment, zone)).toBe(wallTime(minute * minuteMs, zone));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('a day begins on its date, and a minute before is another one', () => {
+    fc.assert(
+      fc.property(anyTime, minute => {
+        const date = dateAt(minute * minuteMs, zone);
+        const start = startOfDay(date, zone);
+        expect(start).toBeLessThanOrEqual(minute * minuteMs);
+        expect(dateAt(start, zone)).toEqual(date);
+        expect(dateAt(start - minuteMs, zone)).not.toEqual(date);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe('a range', () => {
+  it.each([
+    ['2026-03-01T10:07:00Z', '2026-03-01T18:31:00Z', 'hour'],
+    ['2026-03-01T10:07:00Z', '2026-03-20T18:31:00Z', 'day'],
+    ['2026-03-01T10:07:00Z', '2026-03-01T10:08:00Z', 'minute'],
+  ])('from %s to %s stays so, though it is shown by the %s', (from, to, granularity) => {
+    const range = rangeOf({ from, to }, 'Asia/Kolkata');
+    expect(range).toEqual({ from: at(from), to: at(to), granularity, isMoving: false });
+  });
+
+  it.each([
+    ['America/New_York', '2025-11-03T12:00:00Z', 25],
+    ['America/New_York', '2025-03-10T12:00:00Z', 23],
+    ['Australia/Lord_Howe', '2025-10-06T05:00:00Z', 23.5],
+    ['Australia/Lord_Howe', '2025-04-07T05:00:00Z', 24.5],
+    ['Asia/Kolkata', '2025-11-03T12:00:00Z', 24],
+  ])('of yesterday in %s, asked on %s, has %d hours', (zone, now, hours) => {
+    const { from, to } = rangeOf({ range: 'yesterday' }, zone, at(now));
+    expect((to - from) / hourMs).toBe(hours);
+  });
+
+  it('of last month is that month, also in January, and an hour longer where clocks are put back', () => {
+    const kolkata = rangeOf({ range: 'last-month' }, 'Asia/Kolkata', at('2026-01-01T00:00:00Z'));
+    expect(kolkata).toMatchObject({ from: at('2025-12-01T00:00:00+05:30'), to: at('2026-01-01T00:00:00+05:30') });
+    const berlin = rangeOf({ range: 'last-month' }, 'Europe/Berlin', at('2025-11-15T00:00:00Z'));
+    expect((berlin.to - berlin.from) / hourMs).toBe(31 * 24 + 1);
+  });
+});
+
+describe('a time on the clock of a zone', () => {
+  it('that comes twice is two moments, and one that is left out is none', () => {
+    expect(momentsOf('2025-11-02T01:30', 'America/New_York').map(moment => new Date(moment).toISOString())).toEqual([
+      '2025-11-02T05:30:00.000Z',
+      '2025-11-02T06:30:00.000Z',
+    ]);
+    expect(momentsOf('2025-03-09T02:30', 'America/New_York')).toEqual([]);
+    expect(momentsOf('2025-10-05T02:15', 'Australia/Lord_Howe')).toEqual([]);
+    expect(momentsOf('', 'UTC')).toEqual([]);
+  });
+
+  it('is told with its offset', () => {
+    expect(offsetText(at('2025-11-02T05:30:00Z'), 'America/New_York')).toBe('UTC−04:00');
+    expect(offsetText(at('2025-11-02T06:30:00Z'), 'Asia/Kolkata')).toBe('UTC+05:30');
+  });
+
+  it('can be that of any zone, by the names of today', () => {
+    expect(zoneNames()).toEqual(expect.arrayContaining(['UTC', 'Asia/Kolkata', 'Australia/Lord_Howe']));
+    expect(zoneNames()).not.toContain('Asia/Calcutta');
+  });
+});

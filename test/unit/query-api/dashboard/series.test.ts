@@ -1,0 +1,41 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+interface Point {
+  readonly start: string;
+  readonly count: number;
+  readonly state: string;
+}
+interface Merged {
+  readonly points: readonly Point[];
+}
+const path = join(import.meta.dirname, '../../../../query-api/dashboard/series.js');
+const { mergeLive }: { mergeLive(series: Merged, event: object, range: object): Merged | undefined } = await import(
+  path
+);
+
+const minuteMs = 60_000;
+const start = Date.parse('2026-03-01T10:00:00Z');
+const iso = (minute: number) => new Date(start + minute * minuteMs).toISOString();
+const point = (minute: number, count = minute): Point => ({ start: iso(minute), count, state: 'provisional' });
+const eventOf = (minutes: readonly Point[], finalUntil: number, changed: readonly number[] = []) => ({
+  ...{ minutes, final_until: iso(finalUntil), changes: changed.map(minute => ({ minute: iso(minute) })) },
+});
+const range = (from: number, to: number) => ({ from: start + from * minuteMs, to: start + to * minuteMs });
+
+describe('a series that goes on with live events', () => {
+  it('takes the newest minutes from the event, and says of each how final it is', () => {
+    const series = { points: [point(0), point(1), point(2)] };
+    const merged = mergeLive(series, eventOf([point(2, 9), point(3)], 2, [1]), range(1, 4));
+    expect(merged?.points).toEqual([
+      { ...point(1), state: 'restated' },
+      { ...point(2, 9), state: 'provisional' },
+      point(3),
+    ]);
+  });
+
+  it('is asked for anew where minutes are missing that neither tells: they are never shown as zeroes', () => {
+    const series = { points: [point(0), point(1)] };
+    expect(mergeLive(series, eventOf([point(8), point(9)], 0), range(0, 10))).toBeUndefined();
+  });
+});
