@@ -101,9 +101,15 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads, sett
       const asker = currentAsker();
       const kind = kindFor(asked, asker);
       const giveBack = await placeFor(kind, asked === 'raw', asker);
-      const sent = sentFor(kind, asker?.signal);
+      let sent = sentFor(kind, asker?.signal);
+      const again = (error: unknown) => {
+        if (!isReset(error) || asker?.signal.aborted) throw error;
+        void end(control, sent.query_id);
+        sent = sentFor(kind, asker?.signal);
+        return read(sent);
+      };
       try {
-        const result = await read(sent);
+        const result = await read(sent).catch(again);
         giveBack();
         return result;
       } catch (error) {
@@ -153,6 +159,14 @@ const first: ClickHouseSettings = { priority: '1' };
  * a block the system lets others go first, where the server may ask for that (CAP_SYS_NICE; else nothing comes of it).
  */
 const behind: ClickHouseSettings = { priority: '2', low_priority_query_wait_time_ms: '100', os_thread_priority: '10' };
+
+/**
+ * A server closes connections that were idle for some seconds, or the moment it is told to stop, and does not say so
+ * beforehand: a read that was just sent into one has been read by nobody, and is sent once more, over another.
+ */
+function isReset(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+}
 
 /**
  * Resolves when the server has ended the statement, or does not answer. Never rejects. One that is on its way is not

@@ -270,6 +270,13 @@ export const mutations: readonly Mutation[] = [
     ],
   },
   {
+    name: 'reset-told',
+    bug: 'a read that was sent into a connection just closed by the server is answered with 503',
+    file: 'infra/clickhouse/reads.ts',
+    edits: [['await read(sent).catch(again)', 'await read(sent)']],
+    unit: 'test/unit/infra/clickhouse/closed-connections.test.ts',
+  },
+  {
     name: 'tick-at-any-moment',
     bug: 'a partition at rest gets its ticks at even distances, and a minute that has ended waits for the next',
     file: 'aggregator/idle-ticks.ts',
