@@ -8,6 +8,7 @@ import { ClickLines } from '../../../ingest/click-lines.ts';
 import { createPlainClicks } from '../../../ingest/plain-click.ts';
 
 const receivedAt = Date.parse('2026-03-01T12:00:00.500Z');
+const posting = { receivedAt, isStrict: false };
 const clickId = 'C'.repeat(26);
 
 /** Lines without what is by chance in them. */
@@ -153,8 +154,8 @@ describe('a body', () => {
         const lines = clicks.flatMap(expected);
         const bad = clicks.flatMap((click, index) => (expected(click).length === 0 ? [index] : []));
         for (const batch of [
-          () => whole(parser.ndjson(Buffer.from(texts.join('\r\n')), receivedAt)),
-          () => whole(parser.json(Buffer.from(` [${texts.join(',')}\n] `), receivedAt)),
+          () => whole(parser.ndjson(Buffer.from(texts.join('\r\n')), posting)),
+          () => whole(parser.json(Buffer.from(` [${texts.join(',')}\n] `), posting)),
         ]) {
           const { lines: got, rejected } = batch();
           expect(linesOf({ lines: got })).toEqual(lines);
@@ -177,11 +178,11 @@ describe('a body', () => {
         for (const [at, byte] of changes) body[at] = byte;
         const json = parsed(body);
         if (json === undefined) {
-          expect(() => whole(parser.json(body, receivedAt))).toThrow('not JSON');
+          expect(() => whole(parser.json(body, posting))).toThrow('not JSON');
           return;
         }
         const clicks = Array.isArray(json) ? json : [json];
-        expect(linesOf(whole(parser.json(body, receivedAt)))).toEqual(clicks.flatMap(expected));
+        expect(linesOf(whole(parser.json(body, posting)))).toEqual(clicks.flatMap(expected));
       }),
       { numRuns: 5_000 },
     );
@@ -191,10 +192,10 @@ describe('a body', () => {
     const few = createClickParser(2);
     const [plain, odd] = ['{"ad_id":"a"}', '{"ad_id":"a","x":1}'];
     for (const each of [plain, odd]) {
-      expect(whole(few.ndjson(Buffer.from(`${each}\n\n${each}\n \n`), receivedAt)).lines.count).toBe(2);
-      expect(whole(few.json(Buffer.from(`[${each},${each}]`), receivedAt)).lines.count).toBe(2);
-      expect(() => whole(few.ndjson(Buffer.from(`${each}\n${each}\n${each}`), receivedAt))).toThrow('at most 2');
-      expect(() => whole(few.json(Buffer.from(`[${each},${each},${each}]`), receivedAt))).toThrow('at most 2');
+      expect(whole(few.ndjson(Buffer.from(`${each}\n\n${each}\n \n`), posting)).lines.count).toBe(2);
+      expect(whole(few.json(Buffer.from(`[${each},${each}]`), posting)).lines.count).toBe(2);
+      expect(() => whole(few.ndjson(Buffer.from(`${each}\n${each}\n${each}`), posting))).toThrow('more than 2 clicks');
+      expect(() => whole(few.json(Buffer.from(`[${each},${each},${each}]`), posting))).toThrow('more than 2 clicks');
     }
   });
 
@@ -204,7 +205,7 @@ describe('a body', () => {
       Buffer.from([0xff]),
       Buffer.from('"}\n{"ad_id":"c"}'),
     ]);
-    const { lines, rejected } = whole(parser.ndjson(body, receivedAt));
+    const { lines, rejected } = whole(parser.ndjson(body, posting));
     expect([lines.clickOf(0).adId, lines.clickOf(1).adId, lines.count]).toEqual(['a', 'c', 2]);
     expect(rejected.map(({ index, code }) => [index, code])).toEqual([
       [1, 'invalid_json'],
