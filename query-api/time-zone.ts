@@ -6,13 +6,13 @@
  * two half hours then). A day begins when its date is first reached: at midnight, or where there is none, when the
  * clock passes over it; if the clock is put back over midnight, the day goes on.
  */
+import { invalid } from '../infra/problem.ts';
 import type { TimeRange } from './queries.ts';
 import type { Step } from './step.ts';
 import {
   type AskedRange,
   defaultUnitsOf,
   type Granularity,
-  invalid,
   minuteMs,
   type RangeRules,
   seriesRangeOf,

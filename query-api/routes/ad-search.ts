@@ -1,5 +1,7 @@
 /** GET /v1/ads: which ads there are, by the beginning of their id. */
+
 import { Type } from 'typebox';
+import { explained } from '../../infra/broken-rule.ts';
 import type { Http } from '../../infra/http.ts';
 import { cursorParameter, nextCursorField, pageOf } from '../cursor.ts';
 import { stateAt } from '../finality.ts';
@@ -68,7 +70,7 @@ const schema = {
     {
       prefix: Type.Optional(
         Type.String({
-          pattern: '^[A-Za-z0-9._:-]{0,128}$',
+          pattern: explained(/^[A-Za-z0-9._:-]{0,128}$/, 'up to 128 of A-Z a-z 0-9 . _ : -').source,
           default: '',
           description: 'how the id begins; capital letters are others than small ones',
           examples: ['ad-4'],

@@ -1,5 +1,7 @@
 /** GET /v1/quarantine: what was not counted, by reason, with the newest lines of each. */
+
 import { Type } from 'typebox';
+import { explained } from '../../infra/broken-rule.ts';
 import type { Http } from '../../infra/http.ts';
 import { adIdPattern } from '../../ingest/click.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../cursor.ts';
@@ -40,7 +42,7 @@ export function routeQuarantine(http: Http, { queries, quarantine }: RouteDeps):
 export const quarantineParameters = {
   reason: Type.Optional(
     Type.String({
-      pattern: '^[a-z_]{1,40}$',
+      pattern: explained(/^[a-z_]{1,40}$/, 'a reason, like too_late: small letters and _').source,
       description: 'only lines with this reason: `malformed`, `future`, `too_late`',
       examples: ['too_late'],
     }),

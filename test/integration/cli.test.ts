@@ -202,7 +202,7 @@ describe('adclicks', () => {
     expect(usage).toMatchObject({
       code: 2,
       stdout: '',
-      stderr: expect.stringMatching(/^adclicks top: 400 from: must be .*"yesterday"\)\n$/),
+      stderr: expect.stringMatching(/^adclicks top: from is "yesterday", but must be .*\n$/),
     });
     expect(await run('count')).toMatchObject({ code: 2, stdout: '' });
     expect(await run('replay', '--job', '0'.repeat(26))).toMatchObject({

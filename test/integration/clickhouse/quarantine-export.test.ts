@@ -137,9 +137,9 @@ describe('an export', () => {
       expect([response.statusCode, response.headers['content-type']]).toEqual([400, 'application/problem+json']);
       return JSON.parse(await text(response)).detail;
     };
-    expect(await detailOf('?format=xml')).toContain('format "xml": must be equal to one of the allowed values');
-    expect(await detailOf('?from=yesterday')).toContain('from: must be an RFC 3339 time');
-    expect(await detailOf(`?from=${now}`)).toContain('from: must be before to and before now');
+    expect(await detailOf('?format=xml')).toContain('format is "xml", but must be ');
+    expect(await detailOf('?from=yesterday')).toContain('from is "yesterday", but must be a time');
+    expect(await detailOf(`?from=${now}`)).toContain(', but must be before to and before now');
     expect(await detailOf('?limit=5')).toContain('limit "5"');
   });
 

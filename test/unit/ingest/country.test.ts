@@ -11,8 +11,9 @@ describe('countries', () => {
     expect(isoCountries.filter(code => names.of(code) === undefined)).toEqual([]);
     const others = pairs.filter(code => !isoCountries.includes(code) && names.of(code) !== undefined);
     // Taken back, kept from use, or not ISO's: all that Unicode has a name for beside them.
-    const known =
-      'AC AN BU CP CQ CS DD DG DY EA EU EZ FX HV IC NH QO RH SU TA TP UK UN VD XA XB XK YD YU ZR ZZ'.split(' ');
+    const known = 'AC AN BU CP CQ CS DD DG DY EA EU EZ FX HV IC NH QO RH SU TA TP UK UN VD XA XB XK YD YU ZR ZZ'.split(
+      ' ',
+    );
     expect(others.filter(code => !known.includes(code))).toEqual([]);
   });
 
