@@ -68,10 +68,16 @@ const time = fc.oneof(
 );
 const given = fc.record(
   {
-    ad_id: fc.oneof({ weight: 6, arbitrary: fc.constantFrom('ad_1', 'a.b:c-d', 'A'.repeat(128)) }, anything),
-    event_id: fc.oneof({ weight: 4, arbitrary: plainText }, anything),
+    ad_id: fc.oneof(
+      { weight: 6, arbitrary: fc.constantFrom('ad_1', 'a.b:c-d', 'A'.repeat(128), '.', '..', '...') },
+      anything,
+    ),
+    event_id: fc.oneof({ weight: 4, arbitrary: fc.oneof(plainText, fc.constantFrom('.', '..')) }, anything),
     clicked_at: fc.oneof({ weight: 4, arbitrary: time }, anything),
-    country: fc.oneof({ weight: 4, arbitrary: fc.constantFrom('KR', 'US', 'us', 'K', 'KRX') }, anything),
+    country: fc.oneof(
+      { weight: 4, arbitrary: fc.constantFrom('KR', 'US', 'us', 'UK', 'QQ', 'T1', 'K', 'KRX') },
+      anything,
+    ),
     user_id: fc.oneof({ weight: 4, arbitrary: plainText }, anything),
     ip: fc.oneof(
       { weight: 4, arbitrary: fc.constantFrom('203.0.113.7', '2001:db8::1', 'fe80::1%eth0', '1.2.3') },
@@ -114,6 +120,10 @@ describe('a click taken over as bytes', () => {
   it.each([
     ['an escape', '{"ad_id":"ad_1","user_id":"\\u0041"}'],
     ['a letter beyond ASCII', '{"ad_id":"ad_1","user_id":"é"}'],
+    ['a country that there is not', '{"ad_id":"ad_1","country":"QQ"}'],
+    ['a country by its other code', '{"ad_id":"ad_1","country":"UK"}'],
+    ['an ad that no address can name', '{"ad_id":".."}'],
+    ['an event id that no address can name', '{"ad_id":"ad_1","clicked_at":1772366400400,"event_id":"."}'],
     ['a field twice', '{"ad_id":"ad_1","ad_id":"ad_2"}'],
     ['a field that is not known', '{"ad_id":"ad_1","ad_i":"x"}'],
     ['an id and no time', '{"ad_id":"ad_1","event_id":"e"}'],

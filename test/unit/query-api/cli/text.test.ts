@@ -40,7 +40,7 @@ describe('a table', () => {
 });
 
 describe('times', () => {
-  it('are printed as any service takes them, and as any option of these commands does', () => {
+  it('are printed so that each service and each option of these commands takes them', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 4_294_900_000_000 }), ms => {
         const text = shortTime(new Date(ms).toISOString());
