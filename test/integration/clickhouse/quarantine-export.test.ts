@@ -140,7 +140,7 @@ describe('an export', () => {
     expect(await detailOf('?format=xml')).toContain('format is "xml", but must be ');
     expect(await detailOf('?from=yesterday')).toContain('from is "yesterday", but must be a time');
     expect(await detailOf(`?from=${now}`)).toContain(', but must be before to and before now');
-    expect(await detailOf('?limit=5')).toContain('limit "5"');
+    expect(await detailOf('?limit=5')).toContain('limit is "5", but there is no such parameter here');
   });
 
   it('ends with its client, whose place is free again', async () => {
