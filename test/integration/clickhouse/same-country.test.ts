@@ -52,7 +52,7 @@ describe('who asks for a country by any of its codes', () => {
 
   it.each(asked)('is given all of its rows as a file, each with the code that it has: %s', async (country, count) => {
     const { body } = await store.http
-      .inject(`/v1/exports/ad-minutes?${range}&country=${country}&format=ndjson`)
+      .inject(`/v1/exports/ad_minutes?${range}&country=${country}&format=ndjson`)
       .then(answer => ({ body: answer.body }));
     const rows = body
       .split('\n')
