@@ -4,6 +4,7 @@
  */
 import { type Static, type TObject, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
+import { explained, ruleOf } from './broken-rule.ts';
 import { ConfigError } from './errors.ts';
 
 /**
@@ -20,9 +21,10 @@ export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv 
   const first = Value.Errors(schema, config)[0];
   if (first === undefined) return config as Static<T>;
   const key = first.instancePath.slice(1);
-  if (key === '') throw new ConfigError(`configuration: ${first.message}`);
+  const rule = ruleOf(first, choicesOf(schema.properties[key]));
+  if (key === '') throw new ConfigError(`configuration: ${rule}`);
   const shown = isSecret(key) ? '***' : JSON.stringify(withoutUserInfo(env[key] ?? null));
-  throw new ConfigError(`${key}=${shown}: ${first.message}`);
+  throw new ConfigError(`${key}=${shown}: ${rule}`);
 }
 
 /** The configuration as it may be logged: secrets masked. */
@@ -41,7 +43,7 @@ export function withoutUserInfo<T>(value: T): T | string {
 export const KafkaConfig = Type.Object({
   KAFKA_BROKERS: Type.String({
     default: '127.0.0.1:9092',
-    pattern: '^[^,:\\s]+:\\d+(,[^,:\\s]+:\\d+)*$',
+    pattern: explained(/^[^,:\s]+:\d+(,[^,:\s]+:\d+)*$/, 'host:port, or several with commas between them').source,
     description: 'Kafka bootstrap brokers, `host:port[,host:port…]`; setting it makes `npm start` use that cluster',
   }),
   KAFKA_TLS: Type.Boolean({ default: false, description: 'connect to Kafka with TLS (system CAs)' }),
@@ -53,7 +55,7 @@ export const KafkaConfig = Type.Object({
   KAFKA_PASSWORD: Type.String({ default: '', description: 'SASL password (secret, never logged)' }),
   TOPIC_PREFIX: Type.String({
     default: '',
-    pattern: '^[A-Za-z0-9._-]{0,64}$',
+    pattern: explained(/^[A-Za-z0-9._-]{0,64}$/, 'up to 64 of A-Z a-z 0-9 . _ -').source,
     description: 'prefix of all topic, group and transactional ids: several pipelines on one cluster',
   }),
 });
@@ -71,7 +73,7 @@ export const ClickHouseConfig = Type.Object({
   CLICKHOUSE_PASSWORD: Type.String({ default: '', description: 'ClickHouse password (secret, never logged)' }),
   CLICKHOUSE_DATABASE: Type.String({
     default: 'default',
-    pattern: '^[A-Za-z_][A-Za-z0-9_]{0,63}$',
+    pattern: explained(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, '1 to 64 of A-Z a-z 0-9 _, no digit first').source,
     description: 'ClickHouse database',
   }),
   CLICKHOUSE_TABLE_ENGINE: Type.String({
@@ -137,6 +139,12 @@ export const ProcessConfig = Type.Object({
   }),
 });
 export type ProcessConfig = Static<typeof ProcessConfig>;
+
+/** The values, where it is one of several. */
+function choicesOf(schema: TSchema | undefined): readonly unknown[] | undefined {
+  const { anyOf } = (schema ?? {}) as { anyOf?: readonly { const?: unknown }[] };
+  return anyOf?.map(choice => choice.const);
+}
 
 function isSecret(key: string): boolean {
   return /PASSWORD|SECRET|TOKEN/.test(key);

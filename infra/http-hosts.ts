@@ -6,6 +6,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
+import { brokenRule } from './broken-rule.ts';
 import { plainAddress } from './client-network.ts';
 import { ConfigError } from './errors.ts';
 import { Problem } from './problem.ts';
@@ -70,5 +71,5 @@ function unknownHost(host: string): Problem {
   const value = host.length > 100 ? `${host.slice(0, 100)}…` : host;
   const rule =
     'must be localhost, 127.0.0.1, [::1], the address that the server listens on, or be named in ALLOWED_HOSTS';
-  return new Problem(421, 'unknown_host', `host ${JSON.stringify(value)}: ${rule}`, { field: 'host', value, rule });
+  return new Problem(421, 'unknown_host', brokenRule('host', value, rule), { field: 'host', value, rule });
 }

@@ -1,6 +1,7 @@
 /** Errors as clients see them: RFC 9457 problem details, which name field, value and rule. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { brokenRule, ruleOf, shown } from './broken-rule.ts';
 import { countRefusal } from './http-refusals.ts';
 
 /** An error for the client: thrown by handlers, sent as `application/problem+json`. */
@@ -41,10 +42,11 @@ export const ProblemSchema = Type.Object(
         title: 'Bad Request',
         status: 400,
         code: 'invalid_parameter',
-        detail: 'from: must be a whole minute in UTC (given "2025-11-22T08:26:30Z")',
+        detail:
+          'from is "2025-11-22T08:26:30Z", but must be a whole minute in UTC, as 2025-11-22T08:26:00Z and 2025-11-22T08:27:00Z are',
         field: 'from',
         value: '2025-11-22T08:26:30Z',
-        rule: 'must be a whole minute in UTC',
+        rule: 'must be a whole minute in UTC, as 2025-11-22T08:26:00Z and 2025-11-22T08:27:00Z are',
       },
     ],
   },
@@ -59,14 +61,31 @@ export function asProblem(error: FastifyError | Problem, request: FastifyRequest
     const detail = 'the server failed to answer; the log has the reason, under the trace_id';
     return new Problem(500, 'internal', detail, { trace_id: request.id });
   }
-  return new Problem(
-    status,
-    (error.code ?? 'bad_request').toLowerCase().replace(/^fst_err_(ctp_)?/, ''),
-    error.message,
-  );
+  const code = (error.code ?? 'bad_request').toLowerCase().replace(/^fst_err_(ctp_)?/, '');
+  return new Problem(status, code, sentences[code]?.(request) ?? error.message);
 }
 
-/** `count "x": must be integer`: field, value and rule. */
+/** Instead of fastify's own words. */
+const sentences: Readonly<Record<string, (request: FastifyRequest) => string>> = {
+  invalid_media_type: ({ headers }) => brokenRule('content-type', headers['content-type'], 'must be application/json'),
+  empty_json_body: () => 'the body is empty, but must be JSON: send one, or none and no content-type',
+  invalid_json_body: () => 'the body is not JSON in UTF-8, but must be',
+  body_too_large: ({ routeOptions }) => `the body is too large, but must have at most ${routeOptions.bodyLimit} bytes`,
+  invalid_content_length: () => 'the body is not as long as content-length says, but must be: send it again, whole',
+  bad_url: ({ url }) => brokenRule('the address', url, 'must be percent-encoded UTF-8', 'a % itself is written %25'),
+};
+
+/** @throws never: for whoever finds that a value breaks a rule that no schema knows. `advice`: what to do. */
+export function invalid(field: string, value: unknown, rule: string, advice?: string): Problem {
+  const text = shown(value);
+  return new Problem(400, 'invalid_parameter', brokenRule(field, value, rule, advice), {
+    field,
+    ...(value === undefined ? {} : { value: text.endsWith('…') ? text : value }),
+    rule,
+  });
+}
+
+/** What a schema has found: `count is "x", but must be a whole number`. */
 function invalidParameter(error: FastifyError, request: FastifyRequest): Problem {
   const [first] = error.validation ?? [];
   if (!first) return new Problem(400, 'invalid_parameter', error.message);
@@ -74,18 +93,17 @@ function invalidParameter(error: FastifyError, request: FastifyRequest): Problem
   const absent = keyword === 'required' ? params['missingProperty'] : undefined;
   const unknown = keyword === 'additionalProperties' ? params['additionalProperty'] : undefined;
   const path = [...instancePath.split('/').filter(Boolean), absent ?? unknown].filter(key => typeof key === 'string');
-  const field = path.join('.');
-  const allowed = keyword === 'enum' ? `: ${String(params['allowedValues'])}` : '';
-  const rule = `${first.message ?? 'is not valid'}${allowed}`;
-  if (absent !== undefined) return new Problem(400, 'invalid_parameter', `${field}: ${rule}`, { field, rule });
+  const field = path.join('.') || (error.validationContext === 'body' ? 'the body' : 'the request');
   const value = valueAt(request, error.validationContext, path);
-  const text = shown(value);
-  return new Problem(400, 'invalid_parameter', `${field} ${text}: ${rule}`, {
-    field,
-    value: text.length < shownCharacters ? value : text,
-    rule,
-  });
+  if (unknown !== undefined) return invalid(field, value, unknownRule(error.validationContext), unknownAdvice);
+  return invalid(field, absent === undefined ? value : undefined, ruleOf(first));
 }
+
+function unknownRule(context: string | undefined): string {
+  return `there is no such ${context === 'body' ? 'field' : 'parameter'} here`;
+}
+
+const unknownAdvice = 'look how it is written, or leave it out';
 
 function valueAt(
   { query, params, body, headers }: FastifyRequest,
@@ -96,14 +114,6 @@ function valueAt(
   for (const key of path) at = typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined;
   return at;
 }
-
-/** A refusal must not send back what may be very long. */
-export function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? '';
-  return text.length > shownCharacters ? `${text.slice(0, shownCharacters)}…` : text;
-}
-
-const shownCharacters = 60;
 
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   countRefusal(problem.code);

@@ -6,6 +6,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { brokenRule, shown } from '../infra/broken-rule.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
 import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
@@ -15,9 +16,11 @@ import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
 import { type TraceContext, traceContextOf } from '../infra/trace-context.ts';
 import { type ClickBatch, maxRejectionsTold } from './click-batch.ts';
-import { ClickBody } from './click-body.ts';
+import { optionalFields } from './click-body.ts';
 import { createClickJudge } from './click-judge.ts';
 import type { ClickLog } from './click-log.ts';
+import { maxFieldsTold, maxNameLength } from './click-notes.ts';
+import { ClickBody } from './click-schema.ts';
 import { type IngestConfig, trustedProxiesOf } from './config.ts';
 import { createBodyReader } from './request-body.ts';
 import { createWaitingClicks, type WaitingClicks } from './waiting-clicks.ts';
@@ -93,11 +96,12 @@ export async function buildIngestApp({
       // One was taken when the request came; what its body costs to judge, whatever is in it, is taken before.
       const costKib = Math.max(request.body.reduce((sum, piece) => sum + piece.length, 0) >> 10, 1);
       rateLimit.charge(client, costKib - 1);
-      const { taken } = await judge(client, request.body, format, now(), batch => {
+      const { isStrict, unknown } = askedOf(request.query);
+      const { taken } = await judge(client, request.body, format, { receivedAt: now(), isStrict }, batch => {
         rateLimit.charge(client, Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0));
         // While the clicks wait for Kafka, their lines count as buffered; the body must not stay in memory beside them.
         request.body = undefined;
-        return accept({ clickLog, waiting, client, trace }, batch);
+        return accept({ clickLog, waiting, client, trace, unknown }, batch);
       });
       const answer = await taken;
       request.log.debug({ accepted: answer.accepted, rejected: answer.rejected_total }, 'clicks accepted');
@@ -113,9 +117,13 @@ interface Accepting {
   readonly waiting: WaitingClicks;
   readonly client: Client;
   readonly trace: TraceContext | undefined;
+  /** Parameters of the address that there are not, with their `?`. */
+  readonly unknown: readonly string[];
 }
 
-async function accept({ clickLog, waiting, client, trace }: Accepting, { lines, rejected, rejectedTotal }: ClickBatch) {
+async function accept({ clickLog, waiting, client, trace, unknown }: Accepting, batch: ClickBatch) {
+  const { lines, rejected, rejectedTotal, ignoredFields, warnings } = batch;
+  const ignored_fields = [...ignoredFields, ...unknown];
   if (rejectedTotal > 0) outcomes.inc({ outcome: 'rejected' }, rejectedTotal);
   const accepted = lines.count;
   if (accepted === 0) {
@@ -124,7 +132,7 @@ async function accept({ clickLog, waiting, client, trace }: Accepting, { lines, 
       400,
       'no_valid_click',
       first ? `no click is valid; the first: ${first.message}` : 'the body holds no click',
-      { rejected, rejected_total: rejectedTotal },
+      { rejected, rejected_total: rejectedTotal, ignored_fields },
     );
   }
   try {
@@ -136,7 +144,29 @@ async function accept({ clickLog, waiting, client, trace }: Accepting, { lines, 
     throw error instanceof Problem ? error : unavailable(error);
   }
   outcomes.inc({ outcome: 'accepted' }, accepted);
-  return { accepted, rejected: [...rejected], rejected_total: rejectedTotal };
+  for (const { field, clicks } of warnings) droppedFields.inc({ field }, clicks);
+  return {
+    accepted,
+    rejected: [...rejected],
+    rejected_total: rejectedTotal,
+    ignored_fields,
+    warnings: [...warnings],
+  };
+}
+
+/** @throws Problem */
+function askedOf(query: unknown): { isStrict: boolean; unknown: string[] } {
+  const { strict, ...others } = query as Record<string, unknown>;
+  const unknown = Object.keys(others)
+    .slice(0, maxFieldsTold)
+    .map(name => `?${name.slice(0, maxNameLength).toWellFormed()}`);
+  if (strict !== undefined && strict !== 'true' && strict !== 'false') {
+    const rule = 'must be true or false';
+    throw new Problem(400, 'invalid_parameter', brokenRule('strict', strict, rule), { field: 'strict', rule });
+  }
+  if (strict !== 'true' || unknown.length === 0) return { isStrict: strict === 'true', unknown };
+  const rule = 'is no parameter here, and ?strict=true refuses those: the only one is strict';
+  throw new Problem(400, 'invalid_parameter', `${shown(unknown[0])} ${rule}`);
 }
 
 function isPieces(body: unknown): body is readonly Buffer[] {
@@ -152,11 +182,23 @@ function takeBytes(http: Http, config: IngestConfig, clients: Clients): void {
     minBytesPerSecond: config.INGEST_MIN_BODY_BYTES_PER_SECOND,
   });
   http.removeAllContentTypeParsers();
-  // navigator.sendBeacon can send text/plain without asking the server first: its lines are NDJSON.
-  http.addContentTypeParser(
-    ['application/json', 'application/x-ndjson', 'text/plain'],
-    (request: FastifyRequest, stream: Readable) => readBody(clients.of(request.raw), request.headers, stream),
+  http.addContentTypeParser(['application/json', ...ndjsonTypes], (request: FastifyRequest, stream: Readable) =>
+    readBody(clients.of(request.raw), request.headers, stream),
   );
+  http.addContentTypeParser('*', ({ headers }: FastifyRequest, _stream: Readable, done: (error: Problem) => void) =>
+    done(otherType(headers['content-type'])),
+  );
+}
+
+/** One format of many names. navigator.sendBeacon can send text/plain without asking the server first. */
+const ndjsonTypes = [
+  ...['x-ndjson', 'ndjson', 'jsonl', 'x-jsonl', 'jsonlines', 'x-jsonlines'].map(name => `application/${name}`),
+  'text/plain',
+];
+
+function otherType(given: string | undefined): Problem {
+  const rule = 'must be application/json, or application/x-ndjson for a click per line';
+  return new Problem(415, 'unsupported_media_type', brokenRule('content-type', given, rule));
 }
 
 function isJson(contentType: string | undefined): boolean {
@@ -173,14 +215,26 @@ function unavailable(reason: Retryable): Problem {
   );
 }
 
-const ndjson = Type.String({ description: 'one click, as in application/json, per line; blank lines are skipped' });
+const ndjson = Type.String({
+  description:
+    'one click, as in application/json, per line; blank lines are skipped. `application/ndjson`, `application/jsonl`, `application/jsonlines` and `text/plain` are the same',
+});
 
 const routeSchema = {
   tags: ['clicks'],
   operationId: 'postClicks',
   summary: 'Post one click or many',
   description:
-    'Content-Encoding: gzip is understood. Each click is judged alone; what is accepted is in the log before the answer is sent.',
+    'UTF-8, with a byte order mark or without; Content-Encoding gzip (or x-gzip) is understood. Each click is judged alone; what is accepted is in the log before the answer is sent. A click is refused where its ad_id, event_id or clicked_at breaks a rule; `country`, `user_id` and `ip` that break one are left out, and the click counts.',
+  querystring: Type.Object({
+    strict: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'refuse clicks with fields that are not known, and those of which a field would be left out (see `ignored_fields` and `warnings`)',
+      }),
+    ),
+  }),
   body: {
     content: {
       'application/json': { schema: Type.Union([ClickBody, Type.Array(ClickBody, { minItems: 1 })]) },
@@ -199,13 +253,25 @@ const routeSchema = {
             }),
             code: Type.String({
               description:
-                'invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, too_old or too_far_ahead',
+                'invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, unknown_field, too_old or too_far_ahead',
             }),
             message: Type.String({ description: 'names field, value and rule' }),
           }),
           { description: `the first ${maxRejectionsTold} of them, in the order of the clicks` },
         ),
         rejected_total: Type.Integer({ description: 'clicks that are rejected, with those that are only counted' }),
+        ignored_fields: Type.Array(Type.String(), {
+          description: `names of fields that no click has, and so were ignored, of all clicks together: the first ${maxFieldsTold}, each cut after ${maxNameLength} characters; likewise of parameters, with a \`?\``,
+        }),
+        warnings: Type.Array(
+          Type.Object({
+            field: Type.String({ description: `${optionalFields.join(', ')}` }),
+            clicks: Type.Integer({ description: 'that count without it' }),
+            index: Type.Integer({ description: 'of the first of them, as in `rejected`' }),
+            message: Type.String({ description: 'what is wrong with that one' }),
+          }),
+          { description: 'fields that broke a rule and were left out of clicks that are accepted; each field once' },
+        ),
       },
       { description: 'At least one click is accepted' },
     ),
@@ -218,4 +284,10 @@ const routeSchema = {
 };
 
 const outcomes = counter('clicks_total', 'Clicks posted', ['outcome']);
+const droppedFields = counter(
+  'click_fields_dropped_total',
+  'Fields left out of accepted clicks, as they broke a rule',
+  ['field'],
+);
+for (const field of optionalFields) droppedFields.inc({ field }, 0);
 for (const outcome of ['accepted', 'rejected', 'unavailable']) outcomes.inc({ outcome }, 0);

@@ -11,10 +11,12 @@
  * is merged, so no input can reach a prototype.
  */
 import { isUtf8 } from 'node:buffer';
+import { shown } from '../infra/broken-rule.ts';
 import { Problem } from '../infra/http.ts';
-import { parseClick, type RejectCode, reject, type Verdict } from './click-body.ts';
+import { parseClick, type RejectCode, reject, unknownFieldsOf, type Verdict } from './click-body.ts';
 import { createClickIdMint, createClickIdWriter } from './click-id.ts';
 import { ClickLines } from './click-lines.ts';
+import { ClickNotes, type Warning } from './click-notes.ts';
 import { JsonExtent } from './json-extent.ts';
 import { createPlainClicks } from './plain-click.ts';
 
@@ -31,6 +33,17 @@ export interface ClickBatch {
   /** The first of them: an answer must not be many times what was posted. */
   readonly rejected: readonly Rejected[];
   readonly rejectedTotal: number;
+  /** Names of fields that no click has, the first of them. */
+  readonly ignoredFields: readonly string[];
+  /** Fields that were left out of clicks that count all the same. */
+  readonly warnings: readonly Warning[];
+}
+
+export interface Posting {
+  /** Epoch ms. */
+  readonly receivedAt: number;
+  /** Refuses clicks of which something would be ignored or left out. */
+  readonly isStrict: boolean;
 }
 
 /** Work in slices of a millisecond or so: after each it can be left alone for any time. */
@@ -39,9 +52,9 @@ export type Slices<T> = Generator<void, T>;
 /** One body at a time: the next may be begun when the last is done, or left for good. */
 export interface ClickParser {
   /** One click, or an array of clicks. @throws Problem 400, 413 */
-  json(body: Buffer, receivedAt: number): Slices<ClickBatch>;
+  json(body: Buffer, posting: Posting): Slices<ClickBatch>;
   /** One click per line; blank lines are skipped. @throws Problem 413 */
-  ndjson(body: Buffer, receivedAt: number): Slices<ClickBatch>;
+  ndjson(body: Buffer, posting: Posting): Slices<ClickBatch>;
 }
 
 /** So many rejections are told in full, the others only counted. */
@@ -63,6 +76,7 @@ export function createClickParser(maxItems: number): ClickParser {
   const extent = new JsonExtent();
   let rejected: Rejected[] = [];
   let rejectedTotal = 0;
+  const notes = new ClickNotes();
   /** Done in this slice. */
   let work = 0;
 
@@ -70,32 +84,40 @@ export function createClickParser(maxItems: number): ClickParser {
     lines.clear();
     rejected = [];
     rejectedTotal = 0;
+    notes.clear();
     work = 0;
   };
-  const batch = (): ClickBatch => ({ lines, rejected, rejectedTotal });
+  const batch = (): ClickBatch => {
+    const { ignoredFields, warnings } = notes;
+    return { lines, rejected, rejectedTotal, ignoredFields, warnings };
+  };
   const isSliceDone = () => {
     if (work < sliceWork) return false;
     work = 0;
     return true;
   };
   const add = (verdict: Verdict, index: number) => {
+    notes.warn(index, verdict);
     if (verdict.ok) lines.add(verdict.click);
     else if (++rejectedTotal <= maxRejectionsTold) {
       rejected.push({ index, code: verdict.code, message: verdict.message });
     }
   };
   /** Of a click that is not plain, of which `extent` has seen the whole or all up to an error. */
-  const parse = (click: Buffer, receivedAt: number): Verdict => {
+  const parse = (click: Buffer, { receivedAt, isStrict }: Posting): Verdict => {
     if (click.length > maxClickBytes) return tooLarge(click.length);
     work += parsedWork + parsedByteWork * click.length;
     if (extent.deepest > maxClickDepth) return tooDeep;
     const text = decoded(click);
     const json = text === undefined ? undefined : parseJson(text);
-    return json === undefined ? notJson : parseClick(json, receivedAt, mintClickId(receivedAt));
+    if (json === undefined) return notJson;
+    notes.ignore(json);
+    const verdict = parseClick(json, receivedAt, mintClickId(receivedAt));
+    return isStrict ? strictly(verdict, json) : verdict;
   };
   /** In a body of JSON what is no JSON spoils all. */
-  const addElement = (click: Buffer, receivedAt: number, index: number) => {
-    const verdict = parse(click, receivedAt);
+  const addElement = (click: Buffer, posting: Posting, index: number) => {
+    const verdict = parse(click, posting);
     if (verdict === notJson) throw bodyNotJson();
     add(verdict, index);
   };
@@ -111,8 +133,8 @@ export function createClickParser(maxItems: number): ClickParser {
     }
   }
   /** Behind the element at `start`, which is added. */
-  function* behindElement(body: Buffer, start: number, receivedAt: number, index: number): Slices<number> {
-    const plainEnd = takePlain(body, start, body.length, receivedAt, lines);
+  function* behindElement(body: Buffer, start: number, posting: Posting, index: number): Slices<number> {
+    const plainEnd = takePlain(body, start, body.length, posting.receivedAt, lines);
     if (plainEnd !== -1) {
       const at = yield* behindSpace(body, plainEnd);
       if (body[at] === comma || body[at] === closingBracket) return at;
@@ -124,21 +146,22 @@ export function createClickParser(maxItems: number): ClickParser {
       yield;
     }
     work += extent.at - start;
-    addElement(body.subarray(start, extent.at), receivedAt, index);
+    addElement(body.subarray(start, extent.at), posting, index);
     return extent.at;
   }
 
   return {
-    *json(body, receivedAt) {
+    *json(body, posting) {
       begin();
-      const start = yield* behindSpace(body, 0);
+      const { receivedAt } = posting;
+      const start = yield* behindSpace(body, behindMark(body, 0));
       if (body[start] !== openingBracket) {
         const plainEnd = takePlain(body, start, body.length, receivedAt, lines);
         if (plainEnd !== -1 && (yield* behindSpace(body, plainEnd)) === body.length) return batch();
         if (plainEnd !== -1) lines.dropLast();
         extent.begin(start);
         extent.run(body, Math.min(start + maxClickBytes, body.length));
-        addElement(body.subarray(start), receivedAt, 0);
+        addElement(body.subarray(start), posting, 0);
         return batch();
       }
       let at = yield* behindSpace(body, start + 1);
@@ -151,7 +174,7 @@ export function createClickParser(maxItems: number): ClickParser {
         const plainEnd = takePlain(body, elementStart, body.length, receivedAt, lines);
         const isAlone = plainEnd !== -1 && (body[plainEnd] === comma || body[plainEnd] === closingBracket);
         if (plainEnd !== -1 && !isAlone) lines.dropLast();
-        at = isAlone ? plainEnd : yield* behindElement(body, elementStart, receivedAt, index);
+        at = isAlone ? plainEnd : yield* behindElement(body, elementStart, posting, index);
         work += at - elementStart;
         if (isSliceDone()) yield;
       }
@@ -159,8 +182,9 @@ export function createClickParser(maxItems: number): ClickParser {
       return batch();
     },
 
-    *ndjson(body, receivedAt) {
+    *ndjson(body, posting) {
       begin();
+      const { receivedAt } = posting;
       let [index, oddBlankLines] = [0, 0];
       for (let start = 0, end = 0; start < body.length; start = end + 1) {
         if (isSliceDone()) yield;
@@ -178,16 +202,18 @@ export function createClickParser(maxItems: number): ClickParser {
           continue;
         }
         if (behind !== -1) lines.dropLast();
-        const line = body.subarray(start, end);
+        // Files that are put together have the mark between them.
+        const clickStart = behindMark(body, start);
+        const line = body.subarray(clickStart, end);
         // Unicode has more spaces than JSON. Such lines are blank, but each costs as much as a click, and counts as one.
-        if (!isLong && body[start] !== openingBrace && decoded(line)?.trim() === '') {
+        if (!isLong && body[clickStart] !== openingBrace && decoded(line)?.trim() === '') {
           oddBlankLines++;
           work += parsedWork;
           continue;
         }
-        extent.begin(start);
+        extent.begin(clickStart);
         if (!isLong) extent.run(body, end);
-        add(parse(line, receivedAt), index++);
+        add(parse(line, posting), index++);
       }
       return batch();
     },
@@ -214,19 +240,41 @@ function afterSpace(body: Buffer, at: number, end: number): number {
   return at;
 }
 
+/** Behind a byte order mark, with which programs on Windows begin what is UTF-8. */
+function behindMark(body: Buffer, at: number): number {
+  return body[at] === 0xef && body[at + 1] === 0xbb && body[at + 2] === 0xbf ? at + 3 : at;
+}
+
+/** Refuses what would be ignored or left out. */
+function strictly(verdict: Verdict, json: unknown): Verdict {
+  if (!verdict.ok) return verdict;
+  const [unknown] = unknownFieldsOf(json);
+  if (unknown !== undefined) {
+    const rule = 'is not a field of a click, and ?strict=true refuses those: leave it out, or post without strict';
+    return reject('unknown_field', `${shown(unknown)} ${rule}`);
+  }
+  const [dropped] = verdict.dropped ?? [];
+  return dropped ? reject('invalid_field', dropped.problem) : verdict;
+}
+
 const [comma, newline, openingBrace, openingBracket, closingBracket] = [0x2c, 0x0a, 0x7b, 0x5b, 0x5d];
 const isSpace = Uint8Array.from({ length: 256 }, (_, byte) => Number([0x20, 0x09, 0x0a, 0x0d].includes(byte)));
 const notJson: Verdict = reject('invalid_json', 'the line is not JSON in UTF-8');
-const tooDeep: Verdict = reject('too_deep', `click: must nest at most ${maxClickDepth} deep`);
+const tooDeep: Verdict = reject('too_deep', `the click nests too deep, but must nest at most ${maxClickDepth} deep`);
 
 function tooLarge(bytes: number): Verdict {
-  return reject('too_large', `click of ${bytes} bytes: must be at most ${maxClickBytes} bytes`);
+  return reject('too_large', `the click has ${bytes} bytes, but must have at most ${maxClickBytes}`);
 }
 
 function bodyNotJson(): Problem {
-  return new Problem(400, 'invalid_json', 'the body is not JSON in UTF-8');
+  const advice = 'post one click, or an array of clicks, or application/x-ndjson with a click per line';
+  return new Problem(400, 'invalid_json', `the body is not JSON in UTF-8: ${advice}`);
 }
 
 function tooMany(maxItems: number): Problem {
-  return new Problem(413, 'too_many_clicks', `a request may hold at most ${maxItems} clicks`);
+  return new Problem(
+    413,
+    'too_many_clicks',
+    `the body holds more than ${maxItems} clicks, the most that one may: post several`,
+  );
 }

@@ -1,13 +1,17 @@
 /**
  * What clients post, and the verdict on it. The rules are written by hand rather than left to a schema validator: a
  * batch holds thousands of clicks, every refusal must name field, value and rule, and some rules need the time of
- * receipt. `ClickBody` documents the same rules for OpenAPI; it does not check anything.
+ * receipt. `ClickBody` (click-schema.ts) documents the same rules for OpenAPI; it does not check anything.
  *
- * Unknown fields are ignored. `click_id` and `received_at` are ours: a client cannot set them.
+ * `ad_id`, `event_id` and `clicked_at` are what a click is: where one of them breaks a rule, the click is refused. The
+ * other fields tell more about it: one that breaks a rule is left out, with a word in the answer, and the click counts
+ * (infra/decisions/033). What is kept follows from what was posted alone, so copies of a click stay equal. Empty text and
+ * null mean that a field is not given. `click_id` and `received_at` are ours: a client cannot set them.
  */
 import { isIP } from 'node:net';
-import { type Static, type TSchema, Type } from 'typebox';
-import { adIdPattern, type Click, countryPattern, isText, limits, parseTime, unknownCountry } from './click.ts';
+import { brokenRule } from '../infra/broken-rule.ts';
+import { adIdPattern, type Click, isDotSegment, isText, limits, parseTime } from './click.ts';
+import { countryOf, unknownCountry } from './country.ts';
 
 export type RejectCode =
   | 'invalid_json'
@@ -16,47 +20,63 @@ export type RejectCode =
   | 'not_an_object'
   | 'missing_field'
   | 'invalid_field'
+  | 'unknown_field'
   | 'too_old'
   | 'too_far_ahead';
 
+/** Fields without which a click is the same. */
+export const optionalFields = ['country', 'user_id', 'ip'] as const;
+export type OptionalField = (typeof optionalFields)[number];
+
+export interface DroppedField {
+  readonly field: OptionalField;
+  /** What is wrong with it. */
+  readonly problem: string;
+  /** What became of the click. */
+  readonly outcome: string;
+}
+
 export type Verdict =
-  | { readonly ok: true; readonly click: Click }
+  | { readonly ok: true; readonly click: Click; readonly dropped?: readonly DroppedField[] | undefined }
   | { readonly ok: false; readonly code: RejectCode; readonly message: string };
 
-/** `receivedAt` in epoch ms; `clickId` stands in for an `event_id` that is not given. `null` counts as not given. */
+/** `receivedAt` in epoch ms; `clickId` stands in for an `event_id` that is not given. */
 export function parseClick(input: unknown, receivedAt: number, clickId: string): Verdict {
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-    return reject('not_an_object', `click ${shown(input)}: must be a JSON object`);
-  }
-  const { ad_id: adId, event_id, clicked_at, country, user_id: userId, ip }: Posted = input;
-  if (adId === undefined || adId === null) return reject('missing_field', 'ad_id: must be given');
+  if (!isFields(input)) return reject('not_an_object', brokenRule('the click', input, 'must be a JSON object'));
+  const adId = given(input.ad_id);
+  if (adId === undefined) return missing('ad_id', 'must be');
   if (typeof adId !== 'string' || !adIdPattern.test(adId))
-    return invalid('ad_id', adId, '1 to 128 of A-Z a-z 0-9 . _ : -');
-  const eventId = event_id ?? clickId;
+    return invalid('ad_id', adId, 'must be 1 to 128 of A-Z a-z 0-9 . _ : -');
+  if (isDotSegment(adId)) return invalid('ad_id', adId, dotRule);
+
+  const givenId = given(input.event_id);
+  const eventId = givenId ?? clickId;
   if (!isText(eventId, limits.eventIdLength)) return invalid('event_id', eventId, textRule(limits.eventIdLength));
+  if (isDotSegment(eventId)) return invalid('event_id', eventId, dotRule);
 
+  const posted = given(input.clicked_at);
   let clickedAt: number | undefined = receivedAt;
-  if (clicked_at !== undefined && clicked_at !== null) {
-    clickedAt = parseTime(clicked_at);
-    if (clickedAt === undefined) return invalid('clicked_at', clicked_at, timeRule);
+  if (posted !== undefined) {
+    clickedAt = parseTime(posted);
+    if (clickedAt === undefined) return invalid('clicked_at', posted, timeRule);
     if (clickedAt < receivedAt - limits.maxAgeMs)
-      return reject('too_old', `clicked_at ${shown(clicked_at)}: must be at most 7 days ago`);
+      return reject('too_old', brokenRule('clicked_at', posted, 'must be at most 7 days ago', secondsAdvice(posted)));
     if (clickedAt > receivedAt + limits.maxAheadMs) {
-      return reject(
-        'too_far_ahead',
-        `clicked_at ${shown(clicked_at)}: must be at most 5 minutes ahead of ${iso(receivedAt)}`,
-      );
+      const rule = `must be at most 5 minutes ahead of ${iso(receivedAt)}`;
+      return reject('too_far_ahead', brokenRule('clicked_at', posted, rule, secondsAdvice(posted)));
     }
-  } else if (event_id !== undefined && event_id !== null) {
-    return reject('missing_field', 'clicked_at: must be given where event_id is, as copies of one click share both');
+  } else if (givenId !== undefined) {
+    return missing('clicked_at', 'must be where event_id is, as copies of one click share both');
   }
 
-  const countryCode = countryOf(country);
-  if (countryCode === undefined) return invalid('country', country, 'two letters (ISO 3166-1 alpha-2)');
-  if (userId !== undefined && userId !== null && !isText(userId, limits.userIdLength)) {
-    return invalid('user_id', userId, textRule(limits.userIdLength));
-  }
-  if (ip !== undefined && ip !== null && !isAddress(ip)) return invalid('ip', ip, 'an IPv4 or IPv6 address');
+  const dropped: DroppedField[] = [];
+  const country = countryFrom(given(input.country), dropped);
+  const userId = given(input.user_id);
+  const ip = given(input.ip);
+  const isUser = userId === undefined || isText(userId, limits.userIdLength);
+  if (!isUser) drop(dropped, 'user_id', userId, textRule(limits.userIdLength));
+  const isIp = ip === undefined || isAddress(ip);
+  if (!isIp) drop(dropped, 'ip', ip, 'must be an IPv4 or IPv6 address alone');
   return {
     ok: true,
     click: {
@@ -65,43 +85,30 @@ export function parseClick(input: unknown, receivedAt: number, clickId: string):
       adId,
       clickedAt,
       receivedAt,
-      country: countryCode,
-      userId: userId ?? undefined,
-      ip: ip ?? undefined,
+      country,
+      userId: isUser ? userId : undefined,
+      ip: isIp ? ip : undefined,
     },
+    ...(dropped.length > 0 ? { dropped } : {}),
   };
+}
+
+/** Names of fields that no click has, in the order in which they were posted. */
+export function unknownFieldsOf(input: unknown): string[] {
+  const unknown: string[] = [];
+  // Of what JSON.parse made: nothing is inherited. It makes no list where all are known, as nearly always.
+  if (isFields(input)) for (const name in input) if (!knownFields.has(name)) unknown.push(name);
+  return unknown;
 }
 
 export function reject(code: RejectCode, message: string): Verdict & { ok: false } {
   return { ok: false, code, message };
 }
 
-/** A field that may be left out, or be null, which means the same. */
-function maybe<T extends TSchema[]>(types: [...T], description: string) {
-  return Type.Optional(Type.Union([...types, Type.Null()], { description }));
+/** A zone (`fe80::1%eth0`) means something on one machine only. */
+export function isAddress(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= limits.ipLength && isIP(value) !== 0 && !value.includes('%');
 }
-
-export const ClickBody = Type.Object(
-  {
-    ad_id: Type.String({ pattern: adIdPattern.source, description: 'the ad that was clicked' }),
-    clicked_at: maybe(
-      [Type.String({ format: 'date-time' }), Type.Integer({ minimum: 0 })],
-      'RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt',
-    ),
-    event_id: maybe(
-      [Type.String({ minLength: 1, maxLength: limits.eventIdLength })],
-      'with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once',
-    ),
-    country: maybe([Type.String({ pattern: '^[A-Za-z]{2}$' })], 'ISO 3166-1 alpha-2; ZZ, the default: unknown'),
-    user_id: maybe([Type.String({ minLength: 1, maxLength: limits.userIdLength })], 'whoever clicked'),
-    ip: maybe([Type.String({ maxLength: limits.ipLength })], 'IPv4 or IPv6 address of whoever clicked'),
-  },
-  {
-    description: 'a click',
-    examples: [{ ad_id: 'ad-42', event_id: 'b3c1', clicked_at: '2026-01-01T12:00:00.123Z', country: 'KR' }],
-  },
-);
-export type ClickBody = Static<typeof ClickBody>;
 
 /** Fields of an object of which nothing is known yet. */
 interface Posted {
@@ -113,36 +120,52 @@ interface Posted {
   readonly ip?: unknown;
 }
 
-const timeRule = 'RFC 3339 with a zone (2026-01-01T12:00:00.123Z) or an integer of epoch ms';
+const knownFields: ReadonlySet<string> = new Set(['ad_id', 'event_id', 'clicked_at', ...optionalFields]);
+
+function isFields(input: unknown): input is Posted {
+  return typeof input === 'object' && input !== null && !Array.isArray(input);
+}
+
+/** Undefined where the field is empty. */
+function given(value: unknown): unknown {
+  return value === null || value === '' ? undefined : value;
+}
+
+function countryFrom(value: unknown, dropped: DroppedField[]): string {
+  if (value === undefined) return unknownCountry;
+  const country = typeof value === 'string' ? countryOf(value) : undefined;
+  if (country === undefined) drop(dropped, 'country', value, 'must be a country of ISO 3166-1 alpha-2, like KR');
+  return country ?? unknownCountry;
+}
+
+function drop(dropped: DroppedField[], field: OptionalField, value: unknown, rule: string): void {
+  const outcome =
+    field === 'country' ? `the click counts, as of ${unknownCountry} (unknown)` : 'the click counts without it';
+  dropped.push({ field, problem: brokenRule(field, value, rule), outcome });
+}
+
+const timeRule = 'must be RFC 3339 with a zone (2026-01-01T12:00:00.123Z) or an integer of epoch ms';
+const dotRule = 'must not be . or .., which no address can name';
 
 function textRule(maxLength: number): string {
-  return `text of 1 to ${maxLength} characters without control characters`;
+  return `must be text of 1 to ${maxLength} characters (Unicode code points) without control characters`;
 }
 
 function invalid(field: string, value: unknown, rule: string): Verdict {
-  return reject('invalid_field', `${field} ${shown(value)}: must be ${rule}`);
+  return reject('invalid_field', brokenRule(field, value, rule));
 }
 
-/** The value as JSON, shortened: a refusal must not send back what may be megabytes. */
-function shown(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
-  if (Array.isArray(value)) return '[…]';
-  if (typeof value === 'object' && value !== null) return '{…}';
-  return String(value);
+function missing(field: string, rule: string): Verdict {
+  return reject('missing_field', brokenRule(field, undefined, rule));
+}
+
+/** Many programs count in seconds: then what is 1970, or the year 50,000, is what was meant. */
+function secondsAdvice(value: unknown): string | undefined {
+  if (typeof value !== 'number') return undefined;
+  if (value < 1e11) return 'it looks like seconds, and milliseconds are meant';
+  return value > 1e14 ? 'it looks like microseconds, and milliseconds are meant' : undefined;
 }
 
 function iso(timeMs: number): string {
   return new Date(timeMs).toISOString();
-}
-
-function countryOf(value: unknown): string | undefined {
-  if (value === undefined || value === null) return unknownCountry;
-  if (typeof value !== 'string') return undefined;
-  if (countryPattern.test(value)) return value;
-  return /^[A-Za-z]{2}$/.test(value) ? value.toUpperCase() : undefined;
-}
-
-/** A zone (`fe80::1%eth0`) means something on one machine only. */
-export function isAddress(value: unknown): value is string {
-  return typeof value === 'string' && value.length <= limits.ipLength && isIP(value) !== 0 && !value.includes('%');
 }

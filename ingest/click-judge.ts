@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises';
 import { Problem } from '../infra/http.ts';
 import type { Client } from '../infra/http-clients.ts';
 import { clientBusy } from './body-budget.ts';
-import { type ClickBatch, type ClickParser, createClickParser, type Slices } from './click-batch.ts';
+import { type ClickBatch, type ClickParser, createClickParser, type Posting, type Slices } from './click-batch.ts';
 import { fairTurns } from './fair-turns.ts';
 import { createBodyJoiner } from './request-body.ts';
 
@@ -31,7 +31,7 @@ export interface ClickJudge {
     client: Client,
     pieces: readonly Buffer[],
     format: keyof ClickParser,
-    receivedAt: number,
+    posting: Posting,
     take: (batch: ClickBatch) => Promise<T>,
   ): Promise<{ readonly taken: Promise<T> }>;
 }
@@ -52,10 +52,10 @@ export function createClickJudge({
   let waitingBytes = 0;
 
   return {
-    async judge(client, pieces, format, receivedAt, take) {
+    async judge(client, pieces, format, posting, take) {
       const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
       if (bytes <= smallBodyBytes) {
-        const slices = small.parser[format](small.join(pieces), receivedAt);
+        const slices = small.parser[format](small.join(pieces), posting);
         for (;;) {
           const { done, value } = slices.next();
           if (done) return { taken: take(value) };
@@ -68,7 +68,7 @@ export function createClickJudge({
       client.heldBytes += bytes;
       return await inTurn(client, async () => {
         try {
-          const slices = large.parser[format](large.join(pieces), receivedAt);
+          const slices = large.parser[format](large.join(pieces), posting);
           return { taken: take(await finished(slices, othersTurn)) };
         } finally {
           waitingBytes -= bytes;

@@ -10,18 +10,21 @@
  * the click; `event_id` alone is nobody's, as clients of two ads may give the same. It is the client's idempotency key:
  * copies of one click share both and its `clicked_at`. Times are epoch ms, UTC.
  */
+import { explained } from '../infra/broken-rule.ts';
+
 export interface Click {
   readonly clickId: string;
   readonly eventId: string;
   readonly adId: string;
   readonly clickedAt: number;
   readonly receivedAt: number;
-  /** ISO 3166-1 alpha-2; `ZZ` = unknown. */
+  /** As `country.ts` says; `ZZ`: unknown. */
   readonly country: string;
   readonly userId?: string | undefined;
   readonly ip?: string | undefined;
 }
 
+/** Lengths are in Unicode code points, of which an emoji may be one or several; addresses and ids of ads have bytes alone. */
 export const limits = {
   adIdLength: 128,
   eventIdLength: 128,
@@ -33,9 +36,17 @@ export const limits = {
   maxAheadMs: 5 * 60_000,
 } as const;
 
-export const unknownCountry = 'ZZ';
-export const adIdPattern = /^[A-Za-z0-9._:-]{1,128}$/;
-export const countryPattern = /^[A-Z]{2}$/;
+export const adIdPattern = explained(/^[A-Za-z0-9._:-]{1,128}$/, '1 to 128 of A-Z a-z 0-9 . _ : -');
+/** As rows may have one; what is posted has to name a country (`country.ts`). */
+export const countryPattern = explained(/^[A-Z]{2}$/, 'two capital letters');
+
+/**
+ * A part of an address that no client can ask for: each takes it for a step in the path, written `%2E` too. Ingest takes
+ * no such id; a line that another producer wrote may have one.
+ */
+export function isDotSegment(id: string): boolean {
+  return id === '.' || id === '..';
+}
 
 /** The canonical line, without a newline. */
 export function formatLine(click: Click): string {
@@ -78,15 +89,26 @@ export function isFuture(clickedAt: number, appendedAt: number): boolean {
   return clickedAt > appendedAt + limits.maxAheadMs;
 }
 
-/** 1 to `maxLength` characters, no control characters, no half surrogate pair (it has no UTF-8 form). */
+/**
+ * 1 to `maxLength` Unicode code points, as JSON Schema counts the length of a text; no control characters, no half
+ * surrogate pair (it has no UTF-8 form).
+ */
 export function isText(value: unknown, maxLength: number): value is string {
   return (
     typeof value === 'string' &&
     value.length >= 1 &&
-    value.length <= maxLength &&
+    isNoLonger(value, maxLength) &&
     !/[\u0000-\u001f\u007f]/.test(value) &&
     value.isWellFormed()
   );
+}
+
+function isNoLonger(text: string, maxLength: number): boolean {
+  if (text.length <= maxLength) return true;
+  if (text.length > 2 * maxLength) return false;
+  let codePoints = 0;
+  for (const _ of text) codePoints++;
+  return codePoints <= maxLength;
 }
 
 /**

@@ -4,10 +4,11 @@
  * between the tokens at most. It writes the canonical line that `parseClick` (`click-body.ts`) and `formatLine` come to,
  * or leaves the click to them: whatever is odd or wrong in it, they have the verdict.
  */
-import { adIdPattern, limits, parseTime, unknownCountry } from './click.ts';
+import { adIdPattern, limits, parseTime } from './click.ts';
 import { isAddress } from './click-body.ts';
 import { type ClickIdWriter, clickIdLength } from './click-id.ts';
 import type { ClickLines } from './click-lines.ts';
+import { isCountry, unknownCountry } from './country.ts';
 
 /**
  * The click that begins at `start` of `source`, if it ends before `end`: its line is added to `lines`.
@@ -57,10 +58,11 @@ export function createPlainClicks(writeClickId: ClickIdWriter): TakePlainClick {
         if (source[valueEnd] !== quote || valueEnd === valueStart) return -1;
         at = valueEnd + 1;
         if (field === fields.adId) {
-          if (adEnd !== 0 || !isAdId(source, valueStart, valueEnd)) return -1;
+          if (adEnd !== 0 || !isAdId(source, valueStart, valueEnd) || isDots(source, valueStart, valueEnd)) return -1;
           [adStart, adEnd] = [valueStart, valueEnd];
         } else if (field === fields.eventId) {
           if (eventEnd !== 0 || valueEnd - valueStart > limits.eventIdLength) return -1;
+          if (isDots(source, valueStart, valueEnd)) return -1;
           [eventStart, eventEnd] = [valueStart, valueEnd];
         } else if (field === fields.clickedAt) {
           const parsed = parseTime(source.toString('latin1', valueStart, valueEnd));
@@ -69,7 +71,7 @@ export function createPlainClicks(writeClickId: ClickIdWriter): TakePlainClick {
           timeEnd = at;
         } else if (field === fields.country) {
           if (countryEnd !== 0 || valueEnd - valueStart !== 2) return -1;
-          if (!isUpper(source[valueStart]!) || !isUpper(source[valueStart + 1]!)) return -1;
+          if (!isCountry(source[valueStart]!, source[valueStart + 1]!)) return -1;
           [countryStart, countryEnd] = [valueStart, valueEnd];
         } else if (field === fields.userId) {
           if (userEnd !== 0 || valueEnd - valueStart > limits.userIdLength) return -1;
@@ -144,7 +146,7 @@ const mostBlanks = 256;
 const mostTextLength = Math.max(limits.adIdLength, limits.eventIdLength, limits.userIdLength, limits.ipLength);
 
 const [quote, comma, colon, brace, closingBrace] = [0x22, 0x2c, 0x3a, 0x7b, 0x7d];
-const [blank, backslash, zero] = [0x20, 0x5c, 0x30];
+const [blank, backslash, zero, dot] = [0x20, 0x5c, 0x30, 0x2e];
 
 const adIdBytes = Uint8Array.from({ length: 256 }, (_, byte) => Number(adIdPattern.test(String.fromCharCode(byte))));
 
@@ -199,8 +201,9 @@ function isDigit(byte: number): boolean {
   return byte >= zero && byte <= 0x39;
 }
 
-function isUpper(byte: number): boolean {
-  return byte >= 0x41 && byte <= 0x5a;
+/** See `isDotSegment`. */
+function isDots(source: Buffer, start: number, end: number): boolean {
+  return end - start <= 2 && source[start] === dot && source[end - 1] === dot;
 }
 
 function put(text: Buffer, target: Buffer, at: number): number {

@@ -7,7 +7,8 @@
  * fields as they like and leave out all but `ad_id` and `clicked_at`. The fast path accepts only lines on which both
  * agree, and leaves everything else to the slow one.
  */
-import { adIdPattern, type Click, countryPattern, isText, limits, parseTime, unknownCountry } from './click.ts';
+import { adIdPattern, type Click, countryPattern, isText, limits, parseTime } from './click.ts';
+import { unknownCountry } from './country.ts';
 
 /** Walks over the lines of one record after another. After `next()` its fields tell the current line. */
 export class RecordReader {

@@ -10,6 +10,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { gunzip, gunzipSync, type ZlibOptions } from 'node:zlib';
+import { brokenRule } from '../infra/broken-rule.ts';
 import { Problem } from '../infra/http.ts';
 import type { Client } from '../infra/http-clients.ts';
 import { BodyBudget, type BodyBudgetOptions, type BodyUnderWay } from './body-budget.ts';
@@ -56,13 +57,18 @@ export function createBodyJoiner(): (pieces: readonly Buffer[]) => Buffer {
 }
 
 function encodingOf(headers: IncomingHttpHeaders): 'identity' | 'gzip' {
-  const encoding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase();
-  if (encoding === 'identity' || encoding === 'gzip') return encoding;
-  throw new Problem(
-    415,
-    'unsupported_encoding',
-    `content-encoding ${JSON.stringify(encoding.slice(0, 40))}: must be gzip or identity`,
-  );
+  const given = headers['content-encoding'] ?? '';
+  switch (given.trim().toLowerCase()) {
+    case '':
+    case 'identity':
+      return 'identity';
+    // The same by another name, as HTTP has it (RFC 9110, 8.4.1.3).
+    case 'gzip':
+    case 'x-gzip':
+      return 'gzip';
+    default:
+      throw new Problem(415, 'unsupported_encoding', brokenRule('content-encoding', given, 'must be gzip or identity'));
+  }
 }
 
 interface Collecting {

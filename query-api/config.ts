@@ -1,5 +1,7 @@
 /** Configuration of the query API: key, type, default, bounds and documentation in one place. README's table comes from here. */
+
 import { type Static, Type } from 'typebox';
+import { explained } from '../infra/broken-rule.ts';
 import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts';
 import { HotAdConfig } from '../ingest/hot-ads/rule.ts';
@@ -156,7 +158,10 @@ export const QueryApiConfig = Type.Object({
   }),
   QUERY_API_CORS_ORIGIN: Type.String({
     default: '',
-    pattern: '^(\\*|(https?://[^,\\s/]+)(,https?://[^,\\s/]+)*)?$',
+    pattern: explained(
+      /^(\*|(https?:\/\/[^,\s/]+)(,https?:\/\/[^,\s/]+)*)?$/,
+      'empty, *, or origins like https://a.example with commas between them',
+    ).source,
     description:
       'origins whose pages may call the API: comma-separated `http(s)://host[:port]`, or `*`; empty: none but its own',
   }),

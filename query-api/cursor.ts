@@ -2,10 +2,11 @@
  * Where a page ended, as a text that a client hands back and need not understand. It names what it is a cursor of and
  * the question it belongs to, so that one of another list, or of the same list with other filters, is refused.
  */
+
 import { createHash } from 'node:crypto';
 import { type Static, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
-import { invalid } from './time-range.ts';
+import { invalid } from '../infra/problem.ts';
 
 export const cursorParameter = Type.Optional(
   Type.String({ maxLength: 1_000, description: '`next_cursor` of the page before, with the same other parameters' }),
@@ -33,10 +34,16 @@ export function cursorsOf<T extends TSchema>(list: string, shape: T): CursorCode
     read(text, question) {
       if (text === undefined) return undefined;
       const whole = parsed(text);
-      if (!Value.Check(Whole, whole)) throw invalid('cursor', text, 'must be `next_cursor` of the page before');
+      if (!Value.Check(Whole, whole))
+        throw invalid('cursor', text, 'must be `next_cursor` of the page before', 'begin with no cursor');
       const [, asked, place] = whole as [string, string, Static<T>];
       if (asked === digestOf(question)) return place;
-      throw invalid('cursor', text, 'belongs to a list that was asked for with other parameters');
+      throw invalid(
+        'cursor',
+        text,
+        'must belong to the list that is asked for',
+        'give the parameters of the page before',
+      );
     },
   };
 }

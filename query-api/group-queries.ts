@@ -5,6 +5,7 @@ import {
   type AdCursor,
   beyond,
   type Counts,
+  countryName,
   noClicks,
   type Selection,
   type StatedSelection,
@@ -86,9 +87,11 @@ export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirecto
     /** By clicks, then by name. */
     async countries(adIds: AdIds, selection: StatedSelection): Promise<(Counts & { readonly country: string })[]> {
       return await clickhouse.query(
-        ...statement`SELECT country, ${sums} FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)}
-         GROUP BY country HAVING count > 0 OR duplicates > 0
-         ORDER BY count DESC, country LIMIT ${countriesListed} ${settings(countriesListed)}`,
+        ...statement`SELECT name AS country, count, duplicates, late FROM (
+           SELECT ${countryName(sql`country`)} AS name, ${sums}
+           FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)}
+           GROUP BY name HAVING count > 0 OR duplicates > 0
+         ) ORDER BY count DESC, country LIMIT ${countriesListed} ${settings(countriesListed)}`,
       );
     },
 

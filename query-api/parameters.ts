@@ -1,9 +1,12 @@
 /** Parameters and response fields that several routes share: validation, types and documentation in one place. */
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
+import { explained } from '../infra/broken-rule.ts';
 import { ProblemSchema } from '../infra/http.ts';
-import { adIdPattern, countryPattern } from '../ingest/click.ts';
+import { adIdPattern } from '../ingest/click.ts';
+import { sameCountry } from '../ingest/country.ts';
 import type { State } from './finality.ts';
+import type { Selection } from './queries.ts';
 import type { AskedRange } from './time-range.ts';
 
 export const AdIdParams = Type.Object({
@@ -20,13 +23,27 @@ export const rangeParameters = {
   to: Type.Optional(Type.String({ description: 'end, exclusive: as `from`', examples: ['2025-11-22T08:27:00Z'] })),
 };
 
+/** Rows of earlier releases have any two letters. */
+export const askedCountryPattern = explained(
+  /^[A-Za-z][A-Za-z0-9]$/,
+  'two letters, as ISO 3166-1 alpha-2 has them, or ZZ for unknown',
+);
+
 export const countryParameter = Type.Optional(
   Type.String({
-    pattern: countryPattern.source,
-    description: 'only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown)',
+    pattern: askedCountryPattern.source,
+    description:
+      'only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them',
     examples: ['KR'],
   }),
 );
+
+/** Of a selection that is not made by a filter: every code under which the country stands in rows. */
+export function askedCountry(country: string | undefined): Selection['country'] {
+  if (country === undefined) return undefined;
+  const codes = sameCountry(country);
+  return codes.length === 1 ? codes[0] : { in: codes, out: [] };
+}
 
 /** Ads that one request may name. */
 export const maxAds = 20;

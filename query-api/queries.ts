@@ -9,6 +9,7 @@
 import { sharded } from '../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
+import { formerCodes } from '../ingest/country.ts';
 import type { CountryLists } from './filters/click-filter.ts';
 import { settingsOf } from './read-settings.ts';
 import { type Stated, statedRows } from './stated-rows.ts';
@@ -113,6 +114,11 @@ export function within({ from, to, country }: Selection): Sql {
   if (typeof country === 'string') return sql`${range} AND country = ${country}`;
   const listed = country.in ? sql`AND country IN ${country.in}` : noSql;
   return sql`${range} ${listed} AND country NOT IN ${country.out}`;
+}
+
+/** Codes of one country in rows of earlier releases, as the one that is written now. */
+export function countryName(code: Sql): Sql {
+  return sql`transform(toString(${code}), ${[...formerCodes.keys()]}, ${[...formerCodes.values()]}, toString(${code}))`;
 }
 
 /** For HAVING. */

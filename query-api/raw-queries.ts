@@ -19,7 +19,7 @@ import type { ClickFilter } from './filters/click-filter.ts';
 import { conditionOf } from './filters/filter-sql.ts';
 import type { AdIds, AdRank } from './group-queries.ts';
 import { clickedWithin, minuteWithin } from './jobs/recount-queries.ts';
-import type { AdCursor } from './queries.ts';
+import { type AdCursor, countryName } from './queries.ts';
 import { settingsOf } from './read-settings.ts';
 import { type StatedRange, statedRows } from './stated-rows.ts';
 import { type Step, startOf, stepsIn } from './step.ts';
@@ -152,7 +152,7 @@ function clicksOf({ adIds, filter, ...range }: RawSelection, { country, user }: 
     WITH clicks AS (
       SELECT toStartOfMinute(clicked_at) AS m, ad_id AS ad, count() AS copies,
         argMin(toUInt8(${conditionOf(filter)}), ${received}) AS hit
-        ${country ? sql`, argMin(toString(click_raw.country), ${received}) AS of_country` : noSql}
+        ${country ? sql`, argMin(${countryName(sql`click_raw.country`)}, ${received}) AS of_country` : noSql}
         ${user ? sql`, argMin(click_raw.user_id, ${received}) AS of_user` : noSql}
       FROM ${sharded('click_raw')} FINAL WHERE ${clickedWithin(range)} ${among(adIds)}
       GROUP BY toStartOfMinute(clicked_at), ad_id, sipHash128(event_id)
@@ -176,7 +176,7 @@ function groupsBy(key: Sql, selection: RawSelection): Sql {
       SELECT ${key} AS key, toUInt64(0) AS n, toUInt64(0) AS d, toUInt64(0) AS raw_sum,
         sum(sipHash64(m, ad) * stated) AS stated_sum ${users(sql`''`, sql`0`)}
       FROM (
-        SELECT minute AS m, ad_id AS ad, toString(country) AS of_country, clicks AS stated
+        SELECT minute AS m, ad_id AS ad, ${countryName(sql`country`)} AS of_country, clicks AS stated
         FROM ${statedRows(
           adIds.length === 0 ? 'ad_minute' : 'ad_minute_by_ad',
           sql`${minuteWithin(selection)} ${among(adIds)}`,

@@ -1,6 +1,6 @@
 /** From query parameters to a half-open range of whole minutes. */
-import { Problem } from '../infra/http.ts';
-import { shown } from '../infra/problem.ts';
+import { shown } from '../infra/broken-rule.ts';
+import { invalid } from '../infra/problem.ts';
 import { parseTime } from '../ingest/click.ts';
 import type { TimeRange } from './queries.ts';
 
@@ -29,7 +29,7 @@ export function rangeOf(asked: AskedRange, rules: RangeRules, fields = { from: '
 export function windowOf(asked: AskedRange & { readonly window?: number | undefined }, rules: RangeRules): TimeRange {
   if (asked.window === undefined) return rangeOf(asked, rules);
   if (asked.from !== undefined || asked.to !== undefined) {
-    throw invalid('window', asked.window, 'cannot stand beside from and to: give the one or the others');
+    throw invalid('window', asked.window, 'cannot stand beside from and to', 'give the one or the others');
   }
   return lastMinutes(asked.window, rules);
 }
@@ -76,7 +76,7 @@ const defaultUnits = { minute: 60, hour: 24, day: 31 } as const satisfies Record
 const endOfTimeMs = floorTo(2 ** 32 * 1_000, stepsMs.day);
 
 function lastMinutes(minutes: number, { now, maxMinutes }: RangeRules): TimeRange {
-  if (minutes > maxMinutes) throw invalid('window', minutes, `must be at most ${maxMinutes} minutes`);
+  if (minutes > maxMinutes) throw invalid('window', minutes, `must be at most ${lengthOf(maxMinutes)}`);
   const to = floorTo(now, minuteMs);
   return { from: to - minutes * minuteMs, to };
 }
@@ -87,28 +87,35 @@ function given(
   fields = { from: 'from', to: 'to' },
 ): TimeRange | undefined {
   if (asked.from === undefined && asked.to === undefined) return undefined;
-  if (asked.to === undefined) throw absent(fields.to, `is required beside ${fields.from}`);
-  if (asked.from === undefined) throw absent(fields.from, `is required beside ${fields.to}`);
+  if (asked.to === undefined) throw invalid(fields.to, undefined, `must be, beside ${fields.from}`);
+  if (asked.from === undefined) throw invalid(fields.from, undefined, `must be, beside ${fields.to}`);
   const from = timeOf(fields.from, asked.from);
   const to = timeOf(fields.to, asked.to);
-  if (from >= to) throw invalid(fields.from, asked.from, `must be before ${fields.to} (given "${asked.to}")`);
+  if (from >= to) throw invalid(fields.from, asked.from, `must be before ${fields.to}, which is ${shown(asked.to)}`);
   const minutes = (to - from) / minuteMs;
-  if (minutes > maxMinutes)
-    throw invalid(fields.to, asked.to, `must be at most ${maxMinutes} minutes after ${fields.from} (is ${minutes})`);
+  if (minutes > maxMinutes) {
+    const rule = `must be at most ${lengthOf(maxMinutes)} after ${fields.from}, and is ${lengthOf(minutes)} after it`;
+    throw invalid(fields.to, asked.to, rule, 'ask for a shorter range, or for several');
+  }
   return { from, to };
 }
 
 function parsed(field: string, text: string): number {
   const at = parseTime(/^\d+$/.test(text) ? Number(text) : text);
   if (at === undefined)
-    throw invalid(field, text, 'must be an RFC 3339 time with zone (in a URL, + is written %2B) or epoch milliseconds');
+    throw invalid(field, text, timeRule, text.includes(' ') ? 'in an address + is written %2B' : undefined);
   return at;
 }
+
+const timeRule = 'must be a time with its zone, like 2026-01-01T12:00:00Z (RFC 3339), or epoch milliseconds';
 
 function timeOf(field: string, text: string): number {
   const at = parsed(field, text);
   if (at > endOfTimeMs) throw invalid(field, text, `must not be after ${new Date(endOfTimeMs).toISOString()}`);
-  if (at % minuteMs !== 0) throw invalid(field, text, 'must be a whole minute in UTC');
+  if (at % minuteMs !== 0) {
+    const [before, after] = [floorTo(at, minuteMs), floorTo(at, minuteMs) + minuteMs].map(secondsOf);
+    throw invalid(field, text, `must be a whole minute in UTC, as ${before} and ${after} are`);
+  }
   return at;
 }
 
@@ -116,15 +123,13 @@ function floorTo(ms: number, stepMs: number): number {
   return Math.floor(ms / stepMs) * stepMs;
 }
 
-export function invalid(field: string, value: unknown, rule: string): Problem {
-  const text = shown(value);
-  return new Problem(400, 'invalid_parameter', `${field}: ${rule} (given ${text})`, {
-    field,
-    value: text.endsWith('…') ? text : value,
-    rule,
-  });
+/** 45 minutes, 36 hours, 31 days: in the largest unit that is whole. */
+function lengthOf(minutes: number): string {
+  if (minutes % 1_440 === 0 && minutes > 1_440) return `${minutes / 1_440} days`;
+  if (minutes % 60 === 0 && minutes > 60) return `${minutes / 60} hours`;
+  return `${minutes} minutes`;
 }
 
-function absent(field: string, rule: string): Problem {
-  return new Problem(400, 'invalid_parameter', `${field}: ${rule}`, { field, rule });
+function secondsOf(ms: number): string {
+  return new Date(ms).toISOString().replace('.000Z', 'Z');
 }

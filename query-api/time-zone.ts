@@ -9,13 +9,13 @@
  * A range is the minutes that were asked for, never widened to borders: its first step begins with the range, and its
  * last one ends with it.
  */
+import { invalid } from '../infra/problem.ts';
 import type { TimeRange } from './queries.ts';
 import type { Step } from './step.ts';
 import {
   type AskedRange,
   defaultUnitsOf,
   type Granularity,
-  invalid,
   minuteMs,
   type RangeRules,
   seriesRangeOf,

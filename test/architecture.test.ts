@@ -19,6 +19,7 @@ const isMain = (file: string) => /(^|[/-])main\.ts$/.test(file);
 /** What another room may import: shapes, and how they are read. */
 const contracts = [
   'ingest/click.ts',
+  'ingest/country.ts',
   'ingest/ack-chain.ts',
   'ingest/click-records.ts',
   'ingest/record-reader.ts',

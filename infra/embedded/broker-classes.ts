@@ -10,20 +10,22 @@ import type { Logger } from '../log.ts';
 import { startBroker } from './broker.ts';
 import { classArchiveIn } from './broker-files.ts';
 import { freePort } from './ports.ts';
+import type { StartLimits } from './start-wait.ts';
 
-export interface ArchiveOptions {
+export interface ArchiveOptions extends StartLimits {
   readonly java: string;
   readonly jars: string;
   readonly log: Logger;
   /** Called before the archive is made, with a line for the user. */
   readonly onMake: (message: string) => void;
-  readonly signal?: AbortSignal;
 }
 
-const dumpTimeoutMs = 30_000;
+/** On a busy machine it takes its time, and to end it then would make all that was done for nothing. */
+const dumpTimeoutMs = 300_000;
 
 /** Makes the archive where there is none yet. Without one a broker starts as well, only later: failing is no error. */
-export async function ensureClassArchive({ java, jars, log, onMake, signal }: ArchiveOptions): Promise<void> {
+export async function ensureClassArchive(given: ArchiveOptions): Promise<void> {
+  const { java, jars, log, onMake, timeoutMs, say, signal } = given;
   const archive = classArchiveIn(jars);
   if (existsSync(archive)) return;
   onMake('preparing quick starts of the broker (once)…');
@@ -32,7 +34,7 @@ export async function ensureClassArchive({ java, jars, log, onMake, signal }: Ar
   try {
     const jvmFlags = [`-XX:ArchiveClassesAtExit=${draft}`];
     const options = { dataDir, host: '127.0.0.1', port: await freePort(), heapMb: 256, java, jars, log, jvmFlags };
-    const broker = await startBroker(signal ? { ...options, signal } : options);
+    const broker = await startBroker({ ...options, timeoutMs, say, signal });
     await broker.stop(dumpTimeoutMs);
     const { signal: killedBy } = await broker.exited;
     if (killedBy === null) renameSync(draft, archive);

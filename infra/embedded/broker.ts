@@ -6,7 +6,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { KafkaConfig, loadConfig } from '../config.ts';
 import { createKafka } from '../kafka/client.ts';
 import type { Logger } from '../log.ts';
@@ -23,8 +22,10 @@ import { formatOnce } from './broker-storage.ts';
 import { endOrphanBroker } from './orphans.ts';
 import { answers, freePort, requireFreePort } from './ports.ts';
 import { type Exit, type Running, stopProcess } from './service.ts';
+import { type StartLimits, untilStarted } from './start-wait.ts';
 
-export interface BrokerOptions {
+/** `signal` gives up the start: the broker is ended, the promise rejected. */
+export interface BrokerOptions extends StartLimits {
   readonly dataDir: string;
   readonly host: string;
   readonly port: number;
@@ -37,8 +38,6 @@ export interface BrokerOptions {
   readonly jvmFlags?: readonly string[];
   /** The broker's settings, given ours. */
   readonly settings?: (ours: BrokerSettings) => BrokerSettings;
-  /** Gives up the start: the broker is ended, the promise rejected. */
-  readonly signal?: AbortSignal;
 }
 
 /** Ending it by force costs no acknowledged record: the operating system has them all. */
@@ -46,7 +45,6 @@ export interface Broker extends Running, AsyncDisposable {
   readonly brokers: string;
 }
 
-const startTimeoutMs = 60_000;
 const stopTimeoutMs = 6_000;
 
 /**
@@ -71,7 +69,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     throw startFailure(files);
   });
   try {
-    await Promise.race([untilReady(options), failed]);
+    await Promise.race([untilReady(options, broker.pid, files), failed]);
   } catch (error) {
     failed.catch(() => undefined);
     await broker.stop(stopTimeoutMs);
@@ -131,16 +129,14 @@ function runningBroker(child: ChildProcess, brokers: string, files: BrokerFiles)
   return { brokers, pid, exited, stop, [Symbol.asyncDispose]: () => stop(stopTimeoutMs) };
 }
 
-async function untilReady({ host, port, log, signal }: BrokerOptions): Promise<void> {
+async function untilReady(options: BrokerOptions, pid: number, { brokerLog, console }: BrokerFiles): Promise<void> {
+  const { host, port, log, timeoutMs, say, signal } = options;
   const config = loadConfig(KafkaConfig, { KAFKA_BROKERS: `${host}:${port}` });
   const quiet = log.child({}, { level: 'silent' });
-  const deadline = performance.now() + startTimeoutMs;
-  while (performance.now() < deadline) {
-    signal?.throwIfAborted();
-    if ((await answers(host, port)) && (await servesMetadata(createKafka(config, 'readiness', quiet)))) return;
-    await sleep(25);
-  }
-  throw new Error(`the embedded broker did not answer within ${startTimeoutMs / 1_000} s`);
+  await untilStarted({
+    ...{ name: 'the Kafka broker', pid, logs: [brokerLog, console], timeoutMs, say, signal },
+    isReady: async () => (await answers(host, port)) && (await servesMetadata(createKafka(config, 'readiness', quiet))),
+  });
 }
 
 async function servesMetadata(kafka: ReturnType<typeof createKafka>): Promise<boolean> {

@@ -5,7 +5,6 @@
 import { spawn } from 'node:child_process';
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ConfigError, messageOf } from '../errors.ts';
 import {
   type ClickHouseFiles,
@@ -19,9 +18,11 @@ import {
 } from './clickhouse-files.ts';
 import { freePort, requireFreePort } from './ports.ts';
 import { compileCache, type Exit, type Running } from './service.ts';
+import { type StartLimits, untilStarted } from './start-wait.ts';
 import { openTcpRelay } from './tcp-relay.ts';
 
-export interface ClickHouseOptions {
+/** `signal` gives up the start: the server is ended, the promise rejected. */
+export interface ClickHouseOptions extends StartLimits {
   readonly dataDir: string;
   readonly httpPort: number;
   readonly tcpPort: number;
@@ -30,8 +31,6 @@ export interface ClickHouseOptions {
   readonly password?: string;
   /** The server's settings, given ours. */
   readonly settings?: (ours: ServerSettings) => ServerSettings;
-  /** Gives up the start: the server is ended, the promise rejected. */
-  readonly signal?: AbortSignal;
 }
 
 export interface ClickHouseServer extends Running, AsyncDisposable {
@@ -56,7 +55,6 @@ export function clickHouseEnv(dataDir: string, httpPort: number, password = ''):
   };
 }
 
-const startTimeoutMs = 120_000;
 const stopTimeoutMs = 15_000;
 
 /**
@@ -65,7 +63,7 @@ const stopTimeoutMs = 15_000;
  *   does not come up
  */
 export async function startClickHouse(options: ClickHouseOptions): Promise<ClickHouseServer> {
-  const { dataDir, httpPort, tcpPort, memoryMb, password = '', signal } = options;
+  const { dataDir, httpPort, tcpPort, memoryMb, password = '' } = options;
   requireWritable(resolve(dataDir, 'clickhouse'));
   const files = clickHouseFiles(dataDir);
   await requireFreePort(clickHouseHost, httpPort, 'CLICKHOUSE_HTTP_PORT');
@@ -91,7 +89,7 @@ export async function startClickHouse(options: ClickHouseOptions): Promise<Click
   });
   ended.catch(() => undefined);
   try {
-    await Promise.race([untilItAnswers(env.CLICKHOUSE_URL, signal), ended]);
+    await Promise.race([untilItAnswers(env.CLICKHOUSE_URL, server.pid, files, options), ended]);
     relay = await openTcpRelay(clickHouseHost, tcpPort, nativePort);
   } catch (error) {
     await stop(stopTimeoutMs);
@@ -133,15 +131,19 @@ async function spawnServer(files: ClickHouseFiles, httpPort: number, tcpPort: nu
   };
 }
 
-async function untilItAnswers(url: string, signal: AbortSignal | undefined): Promise<void> {
-  const deadline = performance.now() + startTimeoutMs;
-  while (performance.now() < deadline) {
-    signal?.throwIfAborted();
-    const answer = await fetch(`${url}/ping`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined);
-    if (answer?.ok) return;
-    await sleep(20);
-  }
-  throw new Error(`the embedded ClickHouse did not answer within ${startTimeoutMs / 1_000} s`);
+async function untilItAnswers(
+  url: string,
+  pid: number,
+  { errorLog, console }: ClickHouseFiles,
+  { timeoutMs, say, signal }: StartLimits,
+): Promise<void> {
+  await untilStarted({
+    ...{ name: 'ClickHouse', pid, logs: [errorLog, console], timeoutMs, say, signal },
+    isReady: async () => {
+      const answer = await fetch(`${url}/ping`, { signal: AbortSignal.timeout(5_000) }).catch(() => undefined);
+      return answer?.ok === true;
+    },
+  });
 }
 
 function requireWritable(directory: string): void {

@@ -1,5 +1,6 @@
 /** Configuration of `npm start` beyond that of the processes it starts. */
 import { type Static, Type } from 'typebox';
+import { defaultStartTimeoutMs } from './start-wait.ts';
 
 export const EmbeddedConfig = Type.Object({
   DATA_DIR: Type.String({
@@ -56,6 +57,13 @@ export const EmbeddedConfig = Type.Object({
     minimum: 0,
     maximum: 1_048_576,
     description: 'MB that must be free under `DATA_DIR` at a start',
+  }),
+  START_TIMEOUT_MS: Type.Integer({
+    default: defaultStartTimeoutMs,
+    minimum: 10_000,
+    maximum: 86_400_000,
+    description:
+      'ms that the embedded broker, the embedded ClickHouse, and making topics and tables may each take, as long as they get on; beyond, `npm start` ends and says what was slow. One that has neither CPU time nor a word for 2 minutes is given up before',
   }),
   CHILD_SILENCE_MS: Type.Integer({
     default: 60_000,

@@ -5,6 +5,8 @@ import { promisify } from 'node:util';
 import { ConfigError } from '../errors.ts';
 
 const minMajor = 17;
+/** A JVM that takes so long to say its version is there all the same: the machine is busy. */
+const versionTimeoutMs = 300_000;
 
 /** @throws ConfigError saying what was found and how to get what is needed */
 export async function findJava(env: NodeJS.ProcessEnv = process.env): Promise<string> {
@@ -34,7 +36,7 @@ export function javaVersionIn(output: string): string | undefined {
 
 async function versionOf(java: string, env: NodeJS.ProcessEnv): Promise<string | undefined> {
   try {
-    const { stdout, stderr } = await promisify(execFile)(java, ['-version'], { env, timeout: 10_000 });
+    const { stdout, stderr } = await promisify(execFile)(java, ['-version'], { env, timeout: versionTimeoutMs });
     return javaVersionIn(`${stderr}${stdout}`);
   } catch {
     return undefined;

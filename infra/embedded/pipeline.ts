@@ -16,13 +16,19 @@ export interface BrokerPrograms {
   readonly jars: string;
 }
 
-export function brokerChild(settings: EmbeddedConfig, port: number, programs: BrokerPrograms, log: Logger): ChildSpec {
-  const { DATA_DIR: dataDir, KAFKA_HEAP_MB: heapMb, MIN_FREE_DISK_MB } = settings;
+export function brokerChild(
+  settings: EmbeddedConfig,
+  port: number,
+  programs: BrokerPrograms,
+  log: Logger,
+  say: (line: string) => void,
+): ChildSpec {
+  const { DATA_DIR: dataDir, KAFKA_HEAP_MB: heapMb, MIN_FREE_DISK_MB, START_TIMEOUT_MS: timeoutMs } = settings;
   return {
     name: 'broker',
     async start(signal) {
       await requireFreeDisk(dataDir, MIN_FREE_DISK_MB);
-      return startBroker({ dataDir, host: brokerHost, port, heapMb, ...programs, log, signal });
+      return startBroker({ dataDir, host: brokerHost, port, heapMb, ...programs, log, timeoutMs, say, signal });
     },
   };
 }
@@ -30,19 +36,21 @@ export function brokerChild(settings: EmbeddedConfig, port: number, programs: Br
 export function clickHouseChild(
   settings: EmbeddedConfig & ClickHouseConfig,
   ports: { readonly http: number; readonly tcp: number },
+  say: (line: string) => void,
 ): ChildSpec {
   const {
     DATA_DIR: dataDir,
     CLICKHOUSE_MEMORY_MB: memoryMb,
     CLICKHOUSE_PASSWORD: password,
     MIN_FREE_DISK_MB,
+    START_TIMEOUT_MS: timeoutMs,
   } = settings;
   return {
     name: 'clickhouse',
     async start(signal) {
       await requireFreeDisk(dataDir, MIN_FREE_DISK_MB);
       const running = await startClickHouse({
-        ...{ dataDir, memoryMb, password, signal },
+        ...{ dataDir, memoryMb, password, timeoutMs, say, signal },
         httpPort: ports.http,
         tcpPort: ports.tcp,
       });

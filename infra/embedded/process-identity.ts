@@ -41,6 +41,14 @@ function startTimeOf(pid: number): string | undefined {
   return `${read('/proc/sys/kernel/random/boot_id')?.trim() ?? ''}/${ticksSinceBoot}`;
 }
 
+/** CPU time that it has had, in whatever unit: two texts are equal only if it had none in between. */
+export function cpuTimeOf(pid: number): string | undefined {
+  const stat = read(`/proc/${pid}/stat`);
+  if (stat === undefined) return ps(pid, 'time=');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return `${fields[11]} ${fields[12]}`;
+}
+
 /** The arguments, separated by spaces; undefined when there is no such process. */
 export function commandLineOf(pid: number): string | undefined {
   return read(`/proc/${pid}/cmdline`)?.replaceAll('\0', ' ') ?? ps(pid, 'command=');

@@ -1,6 +1,7 @@
 /** Waits for a process' `/readyz`, and says what it waits for while it does. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../errors.ts';
+import { busyness } from './start-wait.ts';
 
 const pauseMs = 50;
 const reportEveryMs = 5_000;
@@ -18,14 +19,14 @@ export async function untilServiceReady(
     signal.throwIfAborted();
     if (performance.now() < nextReport) continue;
     nextReport += reportEveryMs;
-    say(`still waiting for ${name}: ${missing}`);
+    say(`still waiting for ${name}${busyness()}: ${missing}`);
   }
 }
 
 /** Undefined when it is ready, else what it says it lacks. */
 async function missingFrom(url: string, signal: AbortSignal): Promise<string | undefined> {
   try {
-    const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.any([signal, AbortSignal.timeout(2_000)]) });
+    const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]) });
     const body = await answer.text();
     return answer.ok ? undefined : `${answer.status} ${body.slice(0, 200)}`;
   } catch (error) {

@@ -23,6 +23,7 @@ import { endOrphanBroker, endOrphans } from './orphans.ts';
 import { brokerChild, clickHouseChild, type ServiceSpec, serviceStages } from './pipeline.ts';
 import { brokerHost, type PortPlan, planPorts, type WantedPorts } from './port-plan.ts';
 import { untilServiceReady } from './readiness.ts';
+import { askedPatiently } from './start-wait.ts';
 import type { Supervisor } from './supervisor.ts';
 
 export interface Start {
@@ -63,7 +64,11 @@ export async function startPipeline(start: Start): Promise<Started> {
 
   const [brokers, clickHouse] = await Promise.all([brokersFor(start, ports), clickHouseFor(start, ports)]);
   const serviceEnv = { ...env, ...clickHouse, KAFKA_BROKERS: brokers, LOG_LEVEL: env['LOG_LEVEL'] || 'warn' };
-  await Promise.all([createTopics(start, brokers), createTables(start, clickHouse)]);
+  const patience = {
+    topics: ports.kafka === undefined ? 0 : settings.START_TIMEOUT_MS,
+    tables: ports.clickHouse === undefined ? 0 : settings.START_TIMEOUT_MS,
+  };
+  await Promise.all([createTopics(start, brokers, patience.topics), createTables(start, clickHouse, patience.tables)]);
   stop.throwIfAborted();
   const urlOf = (port: number) => `http://${reachable(HOST)}:${port}`;
   const stages = serviceStages(DATA_DIR, serviceEnv, ports, urlOf, linePrinter(process.stdout));
@@ -84,9 +89,10 @@ async function brokersFor({ env, settings, supervisor, log, say, stop }: Start, 
   if (ports.kafka === undefined) return settings.KAFKA_BROKERS;
   const java = await findJava(env);
   const jars = await ensureBrokerJars({ onFetch: say, env });
-  await ensureClassArchive({ java, jars, log, onMake: say, signal: stop });
+  const timeoutMs = settings.START_TIMEOUT_MS;
+  await ensureClassArchive({ java, jars, log, onMake: say, timeoutMs, say, signal: stop });
   say(`starting the Kafka broker on ${brokerHost}:${ports.kafka}`);
-  await supervisor.run([brokerChild(settings, ports.kafka, { java, jars }, log)]);
+  await supervisor.run([brokerChild(settings, ports.kafka, { java, jars }, log, say)]);
   return `${brokerHost}:${ports.kafka}`;
 }
 
@@ -95,11 +101,12 @@ async function clickHouseFor({ settings, supervisor, say }: Start, ports: PortPl
   const { CLICKHOUSE_URL, CLICKHOUSE_USER, CLICKHOUSE_PASSWORD, DATA_DIR } = settings;
   if (ports.clickHouse === undefined) return { CLICKHOUSE_URL, CLICKHOUSE_USER, CLICKHOUSE_PASSWORD };
   say(`starting ClickHouse on ${clickHouseHost}:${ports.clickHouse.http}`);
-  await supervisor.run([clickHouseChild(settings, ports.clickHouse)]);
+  await supervisor.run([clickHouseChild(settings, ports.clickHouse, say)]);
   return clickHouseEnv(DATA_DIR, ports.clickHouse.http, CLICKHOUSE_PASSWORD);
 }
 
-async function createTables({ settings, log, say }: Start, url: ClickHouseEnv): Promise<void> {
+/** `timeoutMs`: how long a server that is slow is asked again; one of the user's own that does not answer is told at once. */
+async function createTables({ settings, log, say, stop }: Start, url: ClickHouseEnv, timeoutMs: number): Promise<void> {
   const nodes = nodesOf(topologyOf({ ...settings, ...url })).length;
   if (nodes > 1)
     throw new ConfigError(
@@ -109,7 +116,9 @@ async function createTables({ settings, log, say }: Start, url: ClickHouseEnv): 
   await using clickhouse = openClickHouse({ ...settings, ...url }, { readers: 1 });
   try {
     // "creating tables" has said it to who looks at a terminal.
-    await migrate(clickhouse, log.child({}, { level: 'warn' }));
+    await askedPatiently('creating tables', { timeoutMs, say, signal: stop }, () =>
+      migrate(clickhouse, log.child({}, { level: 'warn' })),
+    );
   } catch (error) {
     if (!(error instanceof Retryable)) throw error;
     throw new ConfigError(`CLICKHOUSE_URL=${withoutUserInfo(url.CLICKHOUSE_URL)}: ${messageOf(error)}`, {
@@ -128,11 +137,13 @@ function signInAt(
   return `http://${clickHouseHost}:${clickHouse.http}/play, native port ${clickHouse.tcp}, user ${clickHouseUser}, password ${password}`;
 }
 
-async function createTopics({ settings, log, say }: Start, brokers: string): Promise<void> {
+async function createTopics({ settings, log, say, stop }: Start, brokers: string, timeoutMs: number): Promise<void> {
   say('creating topics');
   const kafka = createKafka({ ...settings, KAFKA_BROKERS: brokers }, 'start', log);
   try {
-    await ensureTopics(kafka, names(settings.TOPIC_PREFIX), settings.PARTITIONS);
+    await askedPatiently('creating topics', { timeoutMs, say, signal: stop }, () =>
+      ensureTopics(kafka, names(settings.TOPIC_PREFIX), settings.PARTITIONS),
+    );
   } catch (error) {
     if (!(error instanceof Retryable)) throw error;
     throw new ConfigError(`KAFKA_BROKERS=${brokers}: ${messageOf(error)}`, { cause: error });

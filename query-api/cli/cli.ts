@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { ConfigError, messageOf } from '../../infra/errors.ts';
 import { type Client, createClient, defaultUrls } from '../client/client.ts';
-import { ProblemError, Unreachable } from '../client/problem-error.ts';
+import { InvalidInput, ProblemError, Unreachable } from '../client/problem-error.ts';
 import { type Style, styleFor } from './style.ts';
 
 /** `differs`: all went well, and what was compared is not equal. */
@@ -33,11 +33,43 @@ export function ingestUrlOption(): Option {
 
 export function withRange(command: Command): Command {
   return command
-    .option('--from <time>', 'begin, inclusive: RFC 3339, seconds may be left out, or epoch ms; a whole minute', timeOf)
-    .option('--to <time>', 'end, exclusive', timeOf);
+    .option(
+      '--from <time>',
+      'begin, inclusive: RFC 3339, seconds may be left out, or epoch ms; within a minute: its begin',
+      minuteOf('--from'),
+    )
+    .option('--to <time>', 'end, exclusive; within a minute: its end', minuteOf('--to'));
 }
 
-/** As these commands print times: `2025-11-22T08:26Z` → `2025-11-22T08:26:00Z`, which RFC 3339 asks for. */
+/**
+ * Counts are by the minute, and what these commands print has seconds. So a time within a minute stands for all of it,
+ * which is said on standard error. What is no time is left to the service, which says so.
+ */
+export function minuteOf(option: '--from' | '--to', say = sayOnStderr): (text: string) => string {
+  return text => {
+    const time = timeOf(text);
+    const at = /^\d+$/.test(time)
+      ? Number(time)
+      : /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:\d\d)$/i.test(time)
+        ? Date.parse(time)
+        : Number.NaN;
+    if (!(Math.abs(at) <= lastTimeMs) || at % minuteMs === 0) return time;
+    const whole = new Date((option === '--from' ? Math.floor(at / minuteMs) : Math.ceil(at / minuteMs)) * minuteMs);
+    const taken = whole.toISOString().replace('.000Z', 'Z');
+    say(`adclicks: ${option} ${text} lies within a minute: ${taken} is taken\n`);
+    return taken;
+  };
+}
+
+const minuteMs = 60_000;
+/** Of `Date`. */
+const lastTimeMs = 8_640_000_000_000_000 - minuteMs;
+
+function sayOnStderr(line: string): void {
+  process.stderr.write(line);
+}
+
+/** As people write times: `2025-11-22T08:26Z` → `2025-11-22T08:26:00Z`, which RFC 3339 asks for. */
 export function timeOf(text: string): string {
   return text.replace(/^(\d{4}-\d\d-\d\dT\d\d:\d\d)(Z|[+-]\d\d:\d\d)$/i, '$1:00$2');
 }
@@ -59,8 +91,10 @@ export function terminalStyle(): Style {
 export function failureOf(error: unknown): { message: string; code: number } {
   if (error instanceof ProblemError) {
     const { status, message } = error;
-    return { message: `${status} ${message}`, code: status === 400 ? exitCodes.usage : exitCodes.failed };
+    if (status === 400) return { message, code: exitCodes.usage };
+    return { message: `${status} ${message}`, code: exitCodes.failed };
   }
+  if (error instanceof InvalidInput) return { message: error.message, code: exitCodes.usage };
   if (error instanceof Unreachable) return { message: `${error.message}: is it running?`, code: exitCodes.failed };
   const code = error instanceof ConfigError ? exitCodes.usage : exitCodes.failed;
   const isOurFault = error instanceof Error && !(error instanceof ConfigError) && !('syscall' in error);

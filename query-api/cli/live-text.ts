@@ -7,7 +7,7 @@ export function liveText(event: AnswerOf<'listen'>, style: Style): string {
     event;
   const top = current.ads.slice(0, 3).map(({ ad_id, count }) => `${ad_id} ${style.count(count)}`);
   const line = [
-    at.slice(11, 19),
+    shortTime(at),
     `${style.count(Math.round(clicks_per_second))}/s`,
     `${style.count(totals.counted)} counted`,
     lag_records === null ? style.bad('Kafka does not answer') : `${style.count(lag_records)} unread`,
@@ -18,7 +18,7 @@ export function liveText(event: AnswerOf<'listen'>, style: Style): string {
   ].join('  ');
   const restated = changes.map(({ minute, ad_id, country, before, after, reason, job }) => {
     const change = `${shortTime(minute)} ${ad_id} ${country}: ${style.count(before)} → ${style.count(after)}`;
-    return `${at.slice(11, 19)}  ${style.state('restated')}  ${change} (${reason}, job ${job})\n`;
+    return `${shortTime(at)}  ${style.state('restated')}  ${change} (${reason}, job ${job})\n`;
   });
   return `${line}\n${restated.join('')}`;
 }

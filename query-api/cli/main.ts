@@ -1,22 +1,34 @@
 /** `adclicks`: the pipeline from a command line, for people and for programs. */
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../../infra/errors.ts';
-import { feedCommand, feedFailure } from '../../ingest/feed/command.ts';
-import { parseMap } from '../../ingest/feed/csv-rows.ts';
-import { createPoster } from '../../ingest/feed/poster.ts';
 import { exitCodes, failureOf } from './cli.ts';
-import { countCommand, seriesCommand, statusCommand, tailCommand, topCommand } from './counts-commands.ts';
-import { jobsCommand, reconcileCommand, replayCommand } from './job-commands.ts';
-import { partitionsCommand } from './partitions-command.ts';
-import { type PostLines, quarantineCommand } from './quarantine-commands.ts';
+import type { PostLines } from './quarantine-commands.ts';
 
-const stop = new AbortController();
+/** In the order of the help. Each is loaded where it is asked for: what one needs the others do not wait for. */
+const commands = {
+  status: async () => (await import('./counts-commands.ts')).statusCommand(),
+  top: async () => (await import('./counts-commands.ts')).topCommand(),
+  count: async () => (await import('./counts-commands.ts')).countCommand(),
+  series: async () => (await import('./counts-commands.ts')).seriesCommand(),
+  tail: async () => (await import('./counts-commands.ts')).tailCommand(),
+  feed: async () => (await import('../../ingest/feed/command.ts')).feedCommand(),
+  replay: async () => (await import('./job-commands.ts')).replayCommand(),
+  reconcile: async () => (await import('./job-commands.ts')).reconcileCommand(),
+  jobs: async () => (await import('./job-commands.ts')).jobsCommand(),
+  partitions: async () => (await import('./partitions-command.ts')).partitionsCommand(),
+  quarantine: async () => {
+    const { quarantineCommand } = await import('./quarantine-commands.ts');
+    const { parseMap } = await import('../../ingest/feed/csv-rows.ts');
+    return quarantineCommand({ postLines, parseMap });
+  },
+} as const satisfies Readonly<Record<string, () => Promise<Command>>>;
 
 const postLines: PostLines = async (url, lines) => {
+  const { createPoster } = await import('../../ingest/feed/poster.ts');
   const post = createPoster({
     url,
     giveUpAfterMs: 60_000,
-    stop: stop.signal,
+    stop: new AbortController().signal,
     onRetry: (reason, pauseMs) => {
       process.stderr.write(`${reason}; again in ${(pauseMs / 1_000).toFixed(1)} s\n`);
     },
@@ -26,17 +38,6 @@ const postLines: PostLines = async (url, lines) => {
 
 const program = new Command('adclicks')
   .description('Ad click counts from the command line: what is counted, how final it is, and what was not.')
-  .addCommand(statusCommand())
-  .addCommand(topCommand())
-  .addCommand(countCommand())
-  .addCommand(seriesCommand())
-  .addCommand(tailCommand())
-  .addCommand(feedCommand())
-  .addCommand(replayCommand())
-  .addCommand(reconcileCommand())
-  .addCommand(jobsCommand())
-  .addCommand(partitionsCommand())
-  .addCommand(quarantineCommand({ postLines, parseMap }))
   .addHelpText(
     'after',
     `
@@ -49,6 +50,7 @@ Examples:
   adclicks tail
   adclicks quarantine retry --reason future`,
   );
+for (const load of askedFor(process.argv.slice(2))) program.addCommand(await load());
 
 // Whoever reads may have heard enough: `adclicks tail | head`.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
@@ -61,13 +63,14 @@ program.hook('preAction', (_program, action) => {
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = codeOf(error);
+  process.exitCode = await codeOf(error);
 }
 
-function codeOf(error: unknown): number {
+async function codeOf(error: unknown): Promise<number> {
   // Commander has already said what is wrong, or shown its help.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   if (current === 'feed') {
+    const { feedFailure } = await import('../../ingest/feed/command.ts');
     process.stderr.write(`adclicks ${feedFailure(error)}\n`);
     return error instanceof ConfigError ? exitCodes.usage : exitCodes.failed;
   }
@@ -78,4 +81,12 @@ function codeOf(error: unknown): number {
 
 function everyCommand(command: Command): Command[] {
   return [command, ...command.commands.flatMap(everyCommand)];
+}
+
+/** The one that is named, or all: then the help lists them, or it is told which one may be meant. */
+function askedFor(words: readonly string[]): readonly (() => Promise<Command>)[] {
+  const [name, subject = ''] = words.filter(word => !word.startsWith('-'));
+  const asked = name === 'help' ? subject : name;
+  const found = Object.entries(commands).find(([command]) => command === asked);
+  return found ? [found[1]] : Object.values(commands);
 }

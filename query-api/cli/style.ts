@@ -27,9 +27,9 @@ export function styleFor({ isTerminal, hasColour }: { isTerminal: boolean; hasCo
   };
 }
 
-/** `2025-11-22T08:26:00.000Z` → `2025-11-22T08:26Z`: no more digits than say something. */
+/** `2025-11-22T08:26:00.000Z` → `2025-11-22T08:26:00Z`: what is printed may be handed to any service as it stands. */
 export function shortTime(iso: string | null): string {
-  return iso === null ? '-' : iso.replace(/(\.000)?Z$/, 'Z').replace(/(T\d\d:\d\d):00Z$/, '$1Z');
+  return iso === null ? '-' : iso.replace(/\.000Z$/, 'Z');
 }
 
 /** 950 ms, 3.2 s, 4.5 min, 3.0 h, 2.1 d. */

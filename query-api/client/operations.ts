@@ -78,9 +78,9 @@ export interface Operations {
     readonly answer: {
       readonly id: string;
       readonly countries?: {
-        /** only clicks whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+        /** only clicks whose country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown) is one of these */
         readonly in?: readonly string[];
-        /** no click whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+        /** no click whose country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown) is one of these */
         readonly out?: readonly string[];
       };
       readonly ips?: {
@@ -111,7 +111,7 @@ export interface Operations {
             readonly from?: string | undefined;
             /** end, exclusive: as `from` */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
+            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
             readonly country?: string | undefined;
             /** the ads, one `ad_id=` each, at most 20; none: all */
             readonly ad_id?: readonly string[] | undefined;
@@ -263,7 +263,7 @@ export interface Operations {
             readonly from?: string | undefined;
             /** end, exclusive: as `from` */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
+            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
             readonly country?: string | undefined;
             /** only clicks of this user; answered from raw clicks, which are kept 35 days */
             readonly user_id?: string | undefined;
@@ -348,7 +348,7 @@ export interface Operations {
             readonly from?: string | undefined;
             /** end, exclusive: as `from` */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
+            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
             readonly country?: string | undefined;
             /** only clicks of this user; answered from raw clicks, which are kept 35 days */
             readonly user_id?: string | undefined;
@@ -480,7 +480,7 @@ export interface Operations {
             readonly from?: string | undefined;
             /** end, exclusive: as `from` */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
+            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
             readonly country?: string | undefined;
             /** only clicks of this user; answered from raw clicks, which are kept 35 days */
             readonly user_id?: string | undefined;
@@ -541,9 +541,9 @@ export interface Operations {
     readonly answer: {
       readonly id: string;
       readonly countries?: {
-        /** only clicks whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+        /** only clicks whose country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown) is one of these */
         readonly in?: readonly string[];
-        /** no click whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+        /** no click whose country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown) is one of these */
         readonly out?: readonly string[];
       };
       readonly ips?: {
@@ -637,7 +637,7 @@ export interface Operations {
             readonly from?: string | undefined;
             /** end, exclusive: as `from` */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
+            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
             readonly country?: string | undefined;
             /** only clicks of this user; answered from raw clicks, which are kept 35 days */
             readonly user_id?: string | undefined;
@@ -901,7 +901,7 @@ export interface Operations {
             readonly from?: string | undefined;
             /** end, exclusive: as `from` */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
+            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
             readonly country?: string | undefined;
             /** which minutes come first; those of one minute in the order of country and revision, or that reversed */
             readonly order?: 'oldest' | 'newest' | undefined;
@@ -962,7 +962,7 @@ export interface Operations {
             readonly from?: string | undefined;
             /** end, exclusive: as `from` */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, ZZ: unknown) */
+            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
             readonly country?: string | undefined;
             /** only clicks of this user; answered from raw clicks, which are kept 35 days */
             readonly user_id?: string | undefined;
@@ -1195,9 +1195,9 @@ export interface Operations {
       readonly filters: readonly {
         readonly id: string;
         readonly countries?: {
-          /** only clicks whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+          /** only clicks whose country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown) is one of these */
           readonly in?: readonly string[];
-          /** no click whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+          /** no click whose country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown) is one of these */
           readonly out?: readonly string[];
         };
         readonly ips?: {
@@ -1435,31 +1435,39 @@ export interface Operations {
   /** Post one click or many */
   readonly postClicks: {
     readonly input: {
+      readonly query?:
+        | {
+            /** refuse clicks with fields that are not known, and those of which a field would be left out (see `ignored_fields` and `warnings`) */
+            readonly strict?: boolean | undefined;
+          }
+        | undefined;
       readonly body:
         | {
-            /** the ad that was clicked */ readonly ad_id: string;
+            /** the ad that was clicked: 1 to 128 of `A-Z a-z 0-9 . _ : -`, but not `.` or `..` */
+            readonly ad_id: string;
             /** RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt */
             readonly clicked_at?: string | number | null | undefined;
-            /** with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once */
+            /** with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once. 1 to 128 Unicode code points, no control characters, not `.` or `..` */
             readonly event_id?: string | null | undefined;
-            /** ISO 3166-1 alpha-2; ZZ, the default: unknown */
+            /** ISO 3166-1 alpha-2, in capitals or not; `UK` is GB; `XK`, `EU` and `AP` are kept; `XX`, `T1`, `A1`, `A2`, `O1` and ZZ, the default: unknown, counted as ZZ */
             readonly country?: string | null | undefined;
-            /** whoever clicked */
+            /** whoever clicked: 1 to 128 Unicode code points, no control characters */
             readonly user_id?: string | null | undefined;
-            /** IPv4 or IPv6 address of whoever clicked */
+            /** IPv4 or IPv6 address of whoever clicked, without port, zone or brackets */
             readonly ip?: string | null | undefined;
           }
         | readonly {
-            /** the ad that was clicked */ readonly ad_id: string;
+            /** the ad that was clicked: 1 to 128 of `A-Z a-z 0-9 . _ : -`, but not `.` or `..` */
+            readonly ad_id: string;
             /** RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt */
             readonly clicked_at?: string | number | null | undefined;
-            /** with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once */
+            /** with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once. 1 to 128 Unicode code points, no control characters, not `.` or `..` */
             readonly event_id?: string | null | undefined;
-            /** ISO 3166-1 alpha-2; ZZ, the default: unknown */
+            /** ISO 3166-1 alpha-2, in capitals or not; `UK` is GB; `XK`, `EU` and `AP` are kept; `XX`, `T1`, `A1`, `A2`, `O1` and ZZ, the default: unknown, counted as ZZ */
             readonly country?: string | null | undefined;
-            /** whoever clicked */
+            /** whoever clicked: 1 to 128 Unicode code points, no control characters */
             readonly user_id?: string | null | undefined;
-            /** IPv4 or IPv6 address of whoever clicked */
+            /** IPv4 or IPv6 address of whoever clicked, without port, zone or brackets */
             readonly ip?: string | null | undefined;
           }[];
     };
@@ -1468,13 +1476,25 @@ export interface Operations {
       /** the first 100 of them, in the order of the clicks */
       readonly rejected: readonly {
         /** of the click in the array, or of its line among those not blank, from 0 */ readonly index: number;
-        /** invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, too_old or too_far_ahead */
+        /** invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, unknown_field, too_old or too_far_ahead */
         readonly code: string;
         /** names field, value and rule */
         readonly message: string;
       }[];
       /** clicks that are rejected, with those that are only counted */
       readonly rejected_total: number;
+      /** names of fields that no click has, and so were ignored, of all clicks together: the first 20, each cut after 64 characters; likewise of parameters, with a `?` */
+      readonly ignored_fields: readonly string[];
+      /** fields that broke a rule and were left out of clicks that are accepted; each field once */
+      readonly warnings: readonly {
+        /** country, user_id, ip */ readonly field: string;
+        /** that count without it */
+        readonly clicks: number;
+        /** of the first of them, as in `rejected` */
+        readonly index: number;
+        /** what is wrong with that one */
+        readonly message: string;
+      }[];
     };
   };
   /** Store a filter, or replace it: all of it */
@@ -1487,9 +1507,9 @@ export interface Operations {
       readonly body: {
         readonly countries?:
           | {
-              /** only clicks whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+              /** only clicks whose country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown) is one of these */
               readonly in?: readonly string[] | undefined;
-              /** no click whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+              /** no click whose country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown) is one of these */
               readonly out?: readonly string[] | undefined;
             }
           | undefined;
@@ -1514,9 +1534,9 @@ export interface Operations {
     readonly answer: {
       readonly id: string;
       readonly countries?: {
-        /** only clicks whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+        /** only clicks whose country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown) is one of these */
         readonly in?: readonly string[];
-        /** no click whose country (ISO 3166-1 alpha-2, ZZ: unknown) is one of these */
+        /** no click whose country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown) is one of these */
         readonly out?: readonly string[];
       };
       readonly ips?: {

@@ -36,6 +36,11 @@ export class Unreachable extends Error {
   override readonly name = 'Unreachable';
 }
 
+/** What was given leads to no request: no service was asked. */
+export class InvalidInput extends TypeError {
+  override readonly name = 'InvalidInput';
+}
+
 /** Of an answer that is no success. What stands between client and service may answer with something else than a problem. */
 export async function problemErrorOf(response: Response): Promise<ProblemError> {
   const text = await response.text();

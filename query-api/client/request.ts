@@ -1,5 +1,6 @@
 /** Pure: an operation and its input → the request for it. */
 import type { Place } from './operations.ts';
+import { InvalidInput } from './problem-error.ts';
 
 export interface Input {
   readonly params?: Readonly<Record<string, string>> | undefined;
@@ -9,12 +10,14 @@ export interface Input {
 
 type QueryValue = string | number | boolean | readonly (string | number)[] | undefined;
 
-/** `base`: the service's URL; a path in it stays, as of a gateway. @throws TypeError where a parameter is missing */
+/** `base`: the service's URL; a path in it stays, as of a gateway. @throws InvalidInput where a parameter can be in no path */
 export function requestOf(base: string, place: Place, input: Input): { url: string; init: RequestInit } {
   const path = place.path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = input.params?.[name];
-    // An empty parameter would lead to another path.
-    if (value === undefined || value === '') throw new TypeError(`${name}: must be given`);
+    // Each of these would lead to another path, written in any way.
+    if (value === undefined || value === '') throw new InvalidInput(`${name} is not given, but must be`);
+    if (value === '.' || value === '..')
+      throw new InvalidInput(`${name} is "${value}", but must not be . or .., which no address can name`);
     return encodeURIComponent(value);
   });
   const query = queryOf(input.query ?? {});

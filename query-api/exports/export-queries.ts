@@ -13,7 +13,8 @@ import { headOf, type RowFormat } from './row-format.ts';
 export type ExportQueries = ReturnType<typeof createExportQueries>;
 
 export interface ExportSelection extends TimeRange {
-  readonly country: string | undefined;
+  /** Codes under which it stands; empty: all. */
+  readonly countries: readonly string[];
   /** Empty: all. */
   readonly adIds: readonly string[];
 }
@@ -110,9 +111,9 @@ function tableOf({ adIds }: ExportSelection): 'ad_minute' | 'ad_minute_by_ad' {
 }
 
 function minutesWhere(selection: ExportSelection): Sql {
-  const { country } = selection;
+  const { countries } = selection;
   return sql`${inRanges(sql`minute`, [selection])} ${amongAds(selection)}
-    ${country === undefined ? noSql : sql`AND country = ${country}`}`;
+    ${countries.length === 0 ? noSql : sql`AND country IN ${countries}`}`;
 }
 
 function clicksWhere(selection: ExportSelection): Sql {

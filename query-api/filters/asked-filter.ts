@@ -1,16 +1,23 @@
 /** `country`, `user_id`, `ip` and `filter` of a request → the filter they are together. */
+
 import { Type } from 'typebox';
+import { brokenRule, explained } from '../../infra/broken-rule.ts';
 import { Problem } from '../../infra/http.ts';
+import { invalid } from '../../infra/problem.ts';
 import { isText, limits } from '../../ingest/click.ts';
+import { sameCountry } from '../../ingest/country.ts';
 import { rawSince, recountableDays } from '../jobs/raw-retention.ts';
 import { countryParameter } from '../parameters.ts';
 import type { TimeRange } from '../queries.ts';
-import { invalid, type RangeRules } from '../time-range.ts';
+import type { RangeRules } from '../time-range.ts';
 import { type ClickFilter, type Condition, exactly } from './click-filter.ts';
-import { addressRangeOf, conditionsOf } from './filter-definition.ts';
+import { addressRangeOf, conditionsOf, textRule } from './filter-definition.ts';
 import type { FilterStore } from './filter-store.ts';
 
-export const filterIdPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+export const filterIdPattern = explained(
+  /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+  '1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit first',
+);
 
 export const filterParameters = {
   country: countryParameter,
@@ -66,20 +73,21 @@ export function shownFilter({ country, user_id, ip, filter }: AskedFilter) {
 export async function filterOf(asked: AskedFilter, filters: Pick<FilterStore, 'get'>): Promise<ClickFilter> {
   const conditions: Condition[] = [];
   const { country, user_id: userId, ip, filter: id } = asked;
-  if (country !== undefined) conditions.push({ kind: 'country', side: 'in', list: [country] });
+  if (country !== undefined) conditions.push({ kind: 'country', side: 'in', list: sameCountry(country) });
   if (userId !== undefined) {
-    if (!isText(userId, limits.userIdLength)) throw invalid('user_id', userId, 'must not hold control characters');
+    if (!isText(userId, limits.userIdLength)) throw invalid('user_id', userId, textRule);
     conditions.push({ kind: 'user', side: 'in', list: [exactly(userId)] });
   }
   if (ip !== undefined) {
     const address = ip.includes('/') ? undefined : addressRangeOf(ip);
-    if (!address) throw invalid('ip', ip, 'must be an IPv4 or IPv6 address');
+    if (!address) throw invalid('ip', ip, 'must be an IPv4 or IPv6 address', 'for a network, store a filter');
     conditions.push({ kind: 'ip', side: 'in', list: [address] });
   }
   if (id === undefined) return conditions;
   const stored = await filters.get(id);
   if (stored) return [...conditions, ...conditionsOf(stored.definition)];
-  throw new Problem(404, 'not_found', `filter: there is no stored filter ${JSON.stringify(id)}`);
+  const advice = 'GET /v1/filters lists them';
+  throw new Problem(404, 'not_found', brokenRule('filter', id, 'there is no stored filter of this name', advice));
 }
 
 /** @throws Problem where the clicks of the range are not all kept any more */
@@ -88,6 +96,7 @@ export function checkRaw({ from }: TimeRange, { now }: RangeRules): void {
   throw invalid(
     'from',
     new Date(from).toISOString(),
-    `must be at most ${recountableDays} days ago where raw clicks are asked (user_id, ip, uniques, or a filter by them): older ones are not kept`,
+    `must be at most ${recountableDays} days ago where raw clicks are asked (user_id, ip, uniques, or a filter by them)`,
+    'older ones are not kept',
   );
 }

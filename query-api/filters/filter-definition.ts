@@ -3,8 +3,11 @@ import { isIP } from 'node:net';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { Problem } from '../../infra/http.ts';
+import { invalid } from '../../infra/problem.ts';
 import { release } from '../../infra/release.ts';
-import { countryPattern, isText, limits } from '../../ingest/click.ts';
+import { isText, limits } from '../../ingest/click.ts';
+import { countryCode, sameCountry } from '../../ingest/country.ts';
+import { askedCountryPattern } from '../parameters.ts';
 import { type AddressRange, type ClickFilter, type Condition, likeOf } from './click-filter.ts';
 
 /** Entries of one list. */
@@ -25,7 +28,9 @@ const lists = (entry: string, items: { readonly pattern?: string; readonly maxLe
 
 export const FilterDefinition = Type.Object(
   {
-    countries: lists('country (ISO 3166-1 alpha-2, ZZ: unknown)', { pattern: countryPattern.source }),
+    countries: lists('country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown)', {
+      pattern: askedCountryPattern.source,
+    }),
     ips: lists('address or network (CIDR)', { maxLength: limits.ipLength + 4 }),
     user_ids: lists('user id (`*` stands for any characters)', { maxLength: limits.userIdLength }),
   },
@@ -51,11 +56,20 @@ export function storedDefinition(id: string, text: string): FilterDefinition {
   throw new Problem(503, 'unknown_format', `stored filter "${id}": ${rule}`);
 }
 
+/** As it is stored: releases before this one know capitals alone, and codes without digits. */
+export function normalDefinition(definition: FilterDefinition): FilterDefinition {
+  const { countries } = definition;
+  if (countries === undefined) return definition;
+  const normal = (list: readonly string[] | undefined) => list && [...new Set(list.map(countryCode))];
+  const [inside, outside] = [normal(countries.in), normal(countries.out)];
+  return { ...definition, countries: { ...(inside && { in: inside }), ...(outside && { out: outside }) } };
+}
+
 /** @throws Problem that names what is wrong beyond the schema */
 export function conditionsOf({ countries, ips, user_ids }: FilterDefinition): ClickFilter {
   const conditions: Condition[] = [];
   for (const side of ['in', 'out'] as const) {
-    if (countries?.[side]) conditions.push({ kind: 'country', side, list: countries[side] });
+    if (countries?.[side]) conditions.push({ kind: 'country', side, list: countries[side].flatMap(sameCountry) });
     if (ips?.[side]) {
       const list = ips[side].map((text, i) => addressRangeOf(text) ?? refuse(`ips.${side}.${i}`, text, addressRule));
       conditions.push({ kind: 'ip', side, list });
@@ -81,8 +95,8 @@ export function addressRangeOf(text: string): AddressRange | undefined {
 }
 
 const addressRule = 'must be an IPv4 or IPv6 address, or a network such as 10.0.0.0/8';
-const textRule = `must be 1 to ${limits.userIdLength} characters without control characters`;
+export const textRule = `must be 1 to ${limits.userIdLength} characters (Unicode code points) without control characters`;
 
 function refuse(field: string, value: string, rule: string): never {
-  throw new Problem(400, 'invalid_parameter', `${field} ${JSON.stringify(value)}: ${rule}`);
+  throw invalid(field, value, rule);
 }

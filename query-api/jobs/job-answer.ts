@@ -1,11 +1,14 @@
 /** What routes of jobs share: what may be asked for, and how a job is shown. */
+
 import { type Static, Type } from 'typebox';
+import { brokenRule } from '../../infra/broken-rule.ts';
 import { Problem, ProblemSchema } from '../../infra/http.ts';
+import { invalid } from '../../infra/problem.ts';
 import { cursorParameter, cursorsOf, pageOf } from '../cursor.ts';
 import type { Finality } from '../finality.ts';
 import { countField, isoOf, problems, timeField } from '../parameters.ts';
 import type { TimeRange } from '../queries.ts';
-import { invalid, type RangeRules, rangeOf } from '../time-range.ts';
+import { type RangeRules, rangeOf } from '../time-range.ts';
 import { type Job, type JobKind, jobIdPattern } from './job.ts';
 import { type JobStore, rankOf } from './job-store.ts';
 import { rawSince, recountableDays } from './raw-retention.ts';
@@ -61,17 +64,18 @@ export function askedRange(
 ): TimeRange {
   const range = rangeOf({ from: String(body.from), to: String(body.to) }, rules);
   if (range.from < rawSince(rules.now)) {
-    throw invalid('from', body.from, `must be at most ${recountableDays} days ago: older raw clicks are not kept`);
+    throw invalid('from', body.from, `must be at most ${recountableDays} days ago`, 'older raw clicks are not kept');
   }
   if (finalUntil !== null && range.to <= finalUntil) return range;
   const until = finalUntil === null ? 'nothing is final yet' : `the counts are final until ${isoOf(finalUntil)}`;
-  throw new Problem(409, 'not_final', `to: ${until} (given ${JSON.stringify(body.to)})`);
+  const rule = `must not lie beyond what is final, and ${until}`;
+  throw new Problem(409, 'not_final', brokenRule('to', body.to, rule, 'ask for less, or wait'));
 }
 
 /** @throws Problem where there is none */
 export function existing(job: Job | undefined, id: string): Job {
   if (job) return job;
-  throw new Problem(404, 'not_found', `id "${id}": there is no such job`);
+  throw new Problem(404, 'not_found', brokenRule('id', id, 'there is no such job'));
 }
 
 export const JobSchema = Type.Object(

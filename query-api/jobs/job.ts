@@ -1,6 +1,8 @@
 /** A job: what was asked for, how far it is, how it ended. */
+
 import { randomBytes } from 'node:crypto';
 import type { RestatementReason } from '../../aggregator/restatement.ts';
+import { explained } from '../../infra/broken-rule.ts';
 
 export const jobKinds = ['replay', 'restate', 'reconcile'] as const;
 export type JobKind = (typeof jobKinds)[number];
@@ -56,7 +58,7 @@ export function newJob(
   };
 }
 
-export const jobIdPattern = /^[0-9A-HJKMNP-TV-Z]{26}$/;
+export const jobIdPattern = explained(/^[0-9A-HJKMNP-TV-Z]{26}$/, 'the id of a job: 26 capital letters and digits');
 
 /** A ULID: 48 bits of time, 80 of chance, in Crockford's base 32. */
 function mintId(now: number): string {

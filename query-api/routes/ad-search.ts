@@ -1,5 +1,6 @@
 /** GET /v1/ads: which ads there are, by the beginning of their id, or by what stands in it. */
 import { Type } from 'typebox';
+import { explained } from '../../infra/broken-rule.ts';
 import type { Http } from '../../infra/http.ts';
 import { cursorParameter, nextCursorField, pageOf } from '../cursor.ts';
 import { stateAt } from '../finality.ts';
@@ -71,7 +72,7 @@ const schema = {
     {
       prefix: Type.Optional(
         Type.String({
-          pattern: '^[A-Za-z0-9._:-]{0,128}$',
+          pattern: explained(/^[A-Za-z0-9._:-]{0,128}$/, 'up to 128 of A-Z a-z 0-9 . _ : -').source,
           default: '',
           description: 'how the id begins; capital letters are others than small ones',
           examples: ['ad-4'],

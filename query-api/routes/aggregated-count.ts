@@ -1,6 +1,8 @@
 /** GET /v1/ads/{ad_id}/aggregated_count: one ad's clicks in a range of minutes. */
+
 import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../infra/http.ts';
+import { invalid } from '../../infra/problem.ts';
 import { compareParameter, previousField, previousRange, readPrevious, withPrevious } from '../comparison.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
 import { type Finality, stateAt } from '../finality.ts';
@@ -30,7 +32,7 @@ import {
 import type { UndoneCounts } from '../restatement-queries.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import type { Stated } from '../stated-rows.ts';
-import { invalid, momentOf, rangeOf } from '../time-range.ts';
+import { momentOf, rangeOf } from '../time-range.ts';
 import { uniquesField, uniquesParameter } from '../uniques.ts';
 
 export function routeAggregatedCount(http: Http, deps: RouteDeps): void {
@@ -83,8 +85,9 @@ function checkUndoing(
   wanted: Pick<Wanted, 'filter' | 'uniques'>,
   compare: string | undefined,
 ): void {
-  if (isFromRaw(wanted)) throw invalid('as_of', text, 'cannot stand beside user_id, ip, uniques, or a filter by them');
-  if (compare) throw invalid('as_of', text, 'cannot stand beside compare');
+  if (isFromRaw(wanted))
+    throw invalid('as_of', text, 'cannot stand beside user_id, ip, uniques, or a filter by them', 'leave one out');
+  if (compare) throw invalid('as_of', text, 'cannot stand beside compare', 'leave one out');
 }
 
 /** As they were before later restatements. */

@@ -1,6 +1,8 @@
 /** GET /v1/ads/series: clicks over time, of all ads together or of a few side by side. */
+
 import { Type } from 'typebox';
-import { type Http, Problem, ProblemSchema } from '../../infra/http.ts';
+import { type Http, ProblemSchema } from '../../infra/http.ts';
+import { invalid } from '../../infra/problem.ts';
 import { compareParameter, previousField, previousRange, readPrevious, withPrevious } from '../comparison.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
 import { stateAt } from '../finality.ts';
@@ -35,7 +37,7 @@ export function routeAllSeries(http: Http, deps: RouteDeps): void {
     const adIds = [...new Set(named)];
     const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
     const names = adIds.length === 0 ? [''] : adIds;
-    checkSize(names.length * stepsOf(range, step).length);
+    checkSize(names.length * stepsOf(range, step).length, granularity);
     const asked = { ...range, adIds, filter: await filterOf(request.query, filters), uniques: false };
     const before = compare && previousRange(range);
     if (isFromRaw(asked)) checkRaw(before ?? range, rules());
@@ -83,13 +85,10 @@ export function routeAllSeries(http: Http, deps: RouteDeps): void {
 /** Points in one answer; each is about 100 bytes of JSON. */
 const maxPoints = 100_000;
 
-function checkSize(points: number): void {
+function checkSize(points: number, granularity: string): void {
   if (points <= maxPoints) return;
-  throw new Problem(
-    400,
-    'invalid_parameter',
-    `granularity: must give at most ${maxPoints} points for the range and ads asked for (gives ${points})`,
-  );
+  const rule = `must give at most ${maxPoints} points for the range and ads asked for, and gives ${points}`;
+  throw invalid('granularity', granularity, rule, 'ask for longer steps, a shorter range or fewer ads');
 }
 
 function summed(rows: readonly ReadPoint[], source: 'counts' | 'raw') {

@@ -1,5 +1,6 @@
 /** GET /v1/clicks/{event_id}: where did my click go. */
 import { Type } from 'typebox';
+import { brokenRule } from '../../infra/broken-rule.ts';
 import { type Http, Problem, ProblemSchema } from '../../infra/http.ts';
 import { adIdPattern, limits } from '../../ingest/click.ts';
 import { copiesListed, type QuarantinedLine, type RawClick, type Restating } from '../audit-queries.ts';
@@ -20,8 +21,9 @@ export function routeClickAudit(http: Http, deps: RouteDeps): void {
     const quarantined = await audit.quarantinedLines(event_id, ad_id);
     reply.header('cache-control', 'no-cache');
     if (raw.rows.length + quarantined.rows.length === 0) {
-      const asked = `event_id "${event_id}"${ad_id === undefined ? '' : `, ad_id "${ad_id}"`}`;
-      throw new Problem(404, 'not_found', `${asked}: no click with this id was accepted, or it is no longer kept`);
+      const ofAd = ad_id === undefined ? '' : ` of ad ${ad_id}`;
+      const rule = `no click${ofAd} with this id was accepted, or it is no longer kept`;
+      throw new Problem(404, 'not_found', brokenRule('event_id', event_id, rule));
     }
     const restated = await restatementsOf(raw.rows, quarantined.rows, deps);
     const place = await placing(event_id, partitionsOf(progress), deps);

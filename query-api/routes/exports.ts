@@ -1,8 +1,11 @@
 /** GET /v1/exports/…: all rows of a range, streamed as CSV, NDJSON or one Parquet file. */
+
 import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type TSchema, Type } from 'typebox';
 import { type Http, Problem } from '../../infra/http.ts';
+import { invalid } from '../../infra/problem.ts';
+import { sameCountry } from '../../ingest/country.ts';
 import type { ExportSelection } from '../exports/export-queries.ts';
 import { acceptedFormat, mediaTypes, type RowFormat } from '../exports/row-format.ts';
 import { finalityOf } from '../finality.ts';
@@ -19,12 +22,13 @@ import {
 import type { TimeRange } from '../queries.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import type { Stated, StatedReading } from '../stated-rows.ts';
-import { invalid, rangeOf } from '../time-range.ts';
+import { rangeOf } from '../time-range.ts';
 
 export function routeExports(http: Http, deps: RouteDeps): void {
   const { clients, queries, exports, exportsOf, exportSlots, exportMaxRows, stated, lateClicks, rules } = deps;
   const check = (rows: number, to: string | undefined) => {
-    if (rows > exportMaxRows) throw invalid('to', to, `must leave at most ${exportMaxRows} rows (leaves ${rows})`);
+    if (rows > exportMaxRows)
+      throw invalid('to', to, `must leave at most ${exportMaxRows} rows, and leaves ${rows}`, 'export a shorter range');
   };
   const open = (request: FastifyRequest, begin: () => AsyncIterable<Uint8Array>): Promise<Readable> =>
     exportsOf(clients.of(request.raw), async () => {
@@ -35,7 +39,8 @@ export function routeExports(http: Http, deps: RouteDeps): void {
 
   http.get('/v1/exports/ad_minutes', { schema: minutesSchema }, async (request, reply) => {
     const { ad_id: adIds = [], country, to } = request.query;
-    const selection = { ...rangeOf(request.query, rules()), country, adIds };
+    const countries = country === undefined ? [] : sameCountry(country);
+    const selection = { ...rangeOf(request.query, rules()), countries, adIds };
     const format = formatOf(request, request.query.format);
     // Before the rows are read: they only become newer.
     const { finalUntil, watermark } = finalityOf(await queries.progress());
@@ -52,7 +57,7 @@ export function routeExports(http: Http, deps: RouteDeps): void {
 
   http.get('/v1/exports/clicks', { schema: clicksSchema }, async (request, reply) => {
     const { ad_id: adIds = [], to } = request.query;
-    const selection = { ...rangeOf(request.query, rules()), country: undefined, adIds };
+    const selection = { ...rangeOf(request.query, rules()), countries: [], adIds };
     const format = formatOf(request, request.query.format);
     check(await exports.clickRows(selection), to);
     const rows = await open(request, () => exports.clicks(selection, format));

@@ -2,11 +2,13 @@
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
+import { brokenRule, ruleOf } from '../../infra/broken-rule.ts';
 import { type Http, Problem, ProblemSchema } from '../../infra/http.ts';
+import { invalid } from '../../infra/problem.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../cursor.ts';
 import { filterIdPattern } from '../filters/asked-filter.ts';
 import { needsRaw } from '../filters/click-filter.ts';
-import { conditionsOf, FilterDefinition } from '../filters/filter-definition.ts';
+import { conditionsOf, FilterDefinition, normalDefinition } from '../filters/filter-definition.ts';
 import { maxFilters, type StoredFilter } from '../filters/filter-store.ts';
 import { isoOf, problems, timeField } from '../parameters.ts';
 import { sourceField } from '../readings.ts';
@@ -34,9 +36,13 @@ export function routeFilters(http: Http, { filters, now }: RouteDeps): void {
     // Whoever asks by it must not be the first to hear that it is wrong.
     conditionsOf(request.body);
     if (!(await filters.get(id)) && (await filters.count()) >= maxFilters) {
-      throw new Problem(409, 'too_many_filters', `id "${id}": ${maxFilters} ids are taken or were: use one again`);
+      throw new Problem(
+        409,
+        'too_many_filters',
+        brokenRule('id', id, `must be one that was used before, as ${maxFilters} are: put or delete another`),
+      );
     }
-    return shown(await filters.put(id, request.body, now()));
+    return shown(await filters.put(id, normalDefinition(request.body), now()));
   });
 
   http.delete('/v1/filters/:id', { schema: deleteSchema }, async request => {
@@ -52,17 +58,13 @@ async function refuseOtherTypes({ body }: FastifyRequest): Promise<void> {
   const path = wrong.instancePath.split('/').filter(Boolean);
   let value: unknown = body;
   for (const key of path) value = typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
-  const field = path.join('.') || 'body';
-  const shownValue = JSON.stringify(value)?.slice(0, 60) ?? 'nothing';
-  throw new Problem(400, 'invalid_parameter', `${field} ${shownValue}: ${wrong.message}`, {
-    field,
-    rule: wrong.message,
-  });
+  const field = path.join('.') || 'the body';
+  throw invalid(field, value, ruleOf(wrong));
 }
 
 function existing(filter: StoredFilter | undefined, id: string): StoredFilter {
   if (filter) return filter;
-  throw new Problem(404, 'not_found', `id "${id}": there is no such filter`);
+  throw new Problem(404, 'not_found', brokenRule('id', id, 'there is no such filter', 'GET /v1/filters lists them'));
 }
 
 function shown({ id, definition, createdAt, updatedAt }: StoredFilter) {

@@ -1,5 +1,6 @@
 /** GET /v1/quarantine: what was set aside, by reason and by what has become of it, with the newest lines. */
 import { Type } from 'typebox';
+import { explained } from '../../infra/broken-rule.ts';
 import type { Http } from '../../infra/http.ts';
 import { adIdPattern } from '../../ingest/click.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../cursor.ts';
@@ -45,7 +46,7 @@ const clickedFields = { from: 'clicked_from', to: 'clicked_to' } as const;
 export const quarantineParameters = {
   reason: Type.Optional(
     Type.String({
-      pattern: '^[a-z_]{1,40}$',
+      pattern: explained(/^[a-z_]{1,40}$/, 'a reason, like too_late: small letters and _').source,
       description: 'only lines with this reason: `malformed`, `future`, `too_late`',
       examples: ['too_late'],
     }),

@@ -1,5 +1,7 @@
 /** POST, GET and DELETE /v1/replays: recounts of final minutes from raw clicks, as jobs. */
+
 import { Type } from 'typebox';
+import { brokenRule } from '../../infra/broken-rule.ts';
 import { type Http, Problem } from '../../infra/http.ts';
 import { adIdPattern, countryPattern } from '../../ingest/click.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../cursor.ts';
@@ -84,7 +86,12 @@ function notCancellable({ id, reason }: Job): Problem {
   return new Problem(
     409,
     'not_cancellable',
-    `id "${id}": must be a replay (is a restatement, which puts ${why}, and is never cancelled). Wait until it is done: GET /v1/replays/${id} tells how far it is`,
+    brokenRule(
+      'id',
+      id,
+      `must be a replay, and is a restatement, which puts ${why} and is never cancelled`,
+      `wait until it is done, as GET /v1/replays/${id} tells`,
+    ),
   );
 }
 

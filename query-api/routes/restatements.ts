@@ -5,6 +5,7 @@ import { countryPattern } from '../../ingest/click.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../cursor.ts';
 import {
   AdIdParams,
+  askedCountry,
   countField,
   countryParameter,
   isoOf,
@@ -36,7 +37,7 @@ export function routeRestatements(http: Http, { restatements, rules }: RouteDeps
     const range = seriesRangeOf(asked, isAsked ? 'minute' : 'day', rules());
     const [minute, inCountry, revision] = cursors.read(cursor, question) ?? [];
     const after = minute === undefined ? undefined : { minute, country: inCountry ?? '', revision: revision ?? 0 };
-    const selection = { ...range, country };
+    const selection = { ...range, country: askedCountry(country) };
     const [total, rows] = await Promise.all([
       restatements.totalOfAd(ad_id, selection),
       restatements.ofAd(ad_id, selection, after, limit + 1, order),

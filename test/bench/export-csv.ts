@@ -23,7 +23,7 @@ const { values: options } = parseArgs({
 const rows = Number(options.rows);
 const minutes = 60;
 const to = Math.floor(Date.now() / 60_000) * 60_000;
-const selection = { from: to - minutes * 60_000, to, country: undefined, adIds: [] };
+const selection = { from: to - minutes * 60_000, to, countries: [], adIds: [] };
 
 await using engine = await openTemporaryClickHouse();
 const { clickhouse } = engine;

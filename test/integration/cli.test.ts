@@ -190,6 +190,24 @@ describe('adclicks', () => {
     ]);
   });
 
+  it('takes every time that it prints, as each of its options and as the services do', async () => {
+    const printed = await Promise.all([run('status'), run('count', 'cli-a', ...range), run('jobs'), run('partitions')]);
+    const times = new Set(printed.flatMap(({ stdout }) => stdout.match(/\d{4}-\d\d-\d\dT[\d:.]+Z/g) ?? []));
+    expect(times.size).toBeGreaterThan(2);
+    for (const time of times) {
+      const to = new Date(Date.parse(time) + minuteMs).toISOString();
+      for (const args of [['count', 'cli-a'], ['top'], ['series', 'cli-a']]) {
+        const { code, stderr } = await run(...args, '--from', time, '--to', to);
+        expect([code, stderr.replaceAll(/^adclicks: --\w+ \S+ lies within a minute: \S+ is taken\n/gm, '')]).toEqual([
+          0,
+          '',
+        ]);
+      }
+      const asked = await fetch(`${pipeline.queryApi.url}/v1/ads/cli-a/aggregated_count?as_of=${time}`);
+      expect(asked.status).toBe(Date.parse(time) > Date.now() ? 400 : 200);
+    }
+  });
+
   it('says in one line what is wrong, and ends with a code that tells it', async () => {
     const nowhere = `http://127.0.0.1:${await freePort()}`;
     const away = await run('status', '--url', nowhere);
@@ -202,7 +220,7 @@ describe('adclicks', () => {
     expect(usage).toMatchObject({
       code: 2,
       stdout: '',
-      stderr: expect.stringMatching(/^adclicks top: 400 from: must be .*"yesterday"\)\n$/),
+      stderr: expect.stringMatching(/^adclicks top: from is "yesterday", but must be .*\n$/),
     });
     expect(await run('count')).toMatchObject({ code: 2, stdout: '' });
     expect(await run('replay', '--job', '0'.repeat(26))).toMatchObject({

@@ -55,7 +55,10 @@ describe('pipeline', () => {
   it('counts a posted click once, copies and all, within seconds', async () => {
     const at = Date.now();
     const click = { ad_id: 'ad-once', event_id: 'e-1', clicked_at: at, country: 'KR' };
-    expect(await pipeline.post(click)).toEqual({ status: 202, body: { accepted: 1, rejected: [], rejected_total: 0 } });
+    expect(await pipeline.post(click)).toEqual({
+      status: 202,
+      body: { accepted: 1, rejected: [], rejected_total: 0, ignored_fields: [], warnings: [] },
+    });
     expect((await pipeline.post([click, { ...click, event_id: 'e-2' }])).status).toBe(202);
     const answer = await counted('ad-once', minuteOf(at), 2);
     expect(answer).toMatchObject({ duplicates: 1, state: 'provisional' });

@@ -619,7 +619,7 @@ export const mutations: readonly Mutation[] = [
     file: 'ingest/plain-click.ts',
     edits: [
       [
-        'if (adEnd !== 0 || !isAdId(source, valueStart, valueEnd)) return -1;',
+        'if (adEnd !== 0 || !isAdId(source, valueStart, valueEnd) || isDots(source, valueStart, valueEnd)) return -1;',
         'if (!isAdId(source, valueStart, valueEnd)) return -1;\n          if (adEnd === 0)',
       ],
     ],
@@ -1484,8 +1484,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'refusal-sends-all-back',
     bug: 'a refusal sends back what was refused, twice, however long it is',
-    file: 'query-api/time-range.ts',
-    edits: [['const text = shown(value);', 'const text = JSON.stringify(value);']],
+    file: 'infra/broken-rule.ts',
+    edits: [['return text.length > shownCharacters ?', 'return text.length > 1e9 ?']],
     unit: 'test/unit/query-api/refusal-sizes.test.ts',
   },
   {
@@ -2138,6 +2138,140 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/stalled-partitions.ts',
     edits: [['known?.position === position ? known : { position, at }', 'known ?? { position, at }']],
     unit: 'test/unit/query-api/stalled-partitions.test.ts',
+  },
+  {
+    name: 'optional-field-costs-the-click',
+    bug: 'an address with a port costs the whole click, which an advertiser pays for',
+    file: 'ingest/click-body.ts',
+    unit: 'test/unit/ingest/click-body.test.ts',
+    edits: [["if (!isIp) drop(dropped, 'ip', ip,", "if (!isIp) return invalid('ip', ip,"]],
+  },
+  {
+    name: 'bad-event-id-left-out',
+    bug: 'an event id that breaks a rule is left out like an address: each copy of the click counts',
+    file: 'ingest/click-body.ts',
+    unit: 'test/unit/ingest/click-body.test.ts',
+    edits: [
+      [
+        'const eventId = givenId ?? clickId;',
+        'const eventId = isText(givenId, limits.eventIdLength) ? givenId : clickId;',
+      ],
+    ],
+  },
+  {
+    name: 'any-two-letters-are-a-country',
+    bug: 'clicks that are taken over as bytes bring any two letters as their country, as parsed ones do not',
+    file: 'ingest/plain-click.ts',
+    unit: 'test/unit/ingest/click-batch.test.ts',
+    edits: [['if (!isCountry(source[valueStart]!, source[valueStart + 1]!)) return -1;', '']],
+  },
+  {
+    name: 'country-by-odd-capitals',
+    bug: 'a letter beyond ASCII becomes a capital of ASCII: a dotless i makes Indonesia of what is none',
+    file: 'ingest/country.ts',
+    unit: 'test/unit/ingest/country.test.ts',
+    edits: [
+      [
+        'if (!/^[A-Za-z][A-Za-z0-9]$/.test(text)) return undefined;',
+        'if (text.toUpperCase().length !== 2) return undefined;',
+      ],
+    ],
+  },
+  {
+    name: 'former-codes-not-found',
+    bug: 'who asks for GB is not given the clicks that were counted as UK before',
+    file: 'ingest/country.ts',
+    unit: 'test/unit/ingest/country.test.ts',
+    edits: [['(of === country ? [code] : [])', '(of === code ? [code] : [])']],
+  },
+  {
+    name: 'length-in-utf-16',
+    bug: 'texts are measured in UTF-16: an id of 100 emoji is too long for 128 characters',
+    file: 'ingest/click.ts',
+    unit: 'test/unit/ingest/click-body.test.ts',
+    edits: [['return codePoints <= maxLength;', 'return text.length <= maxLength;']],
+  },
+  {
+    name: 'mark-costs-the-first-line',
+    bug: 'a byte order mark before a body, or between two files in it, costs the click behind it',
+    file: 'ingest/click-batch.ts',
+    unit: 'test/unit/ingest/told-in-answers.test.ts',
+    edits: [['body[at + 2] === 0xbf ? at + 3 : at', 'body[at + 2] === 0xbf ? at : at']],
+  },
+  {
+    name: 'unknown-fields-unsaid',
+    bug: 'fields that no click has vanish without a word',
+    file: 'ingest/click-batch.ts',
+    unit: 'test/unit/ingest/told-in-answers.test.ts',
+    edits: [['notes.ignore(json);', '']],
+  },
+  {
+    name: 'notes-of-the-request-before',
+    bug: 'an answer tells of fields that another client has posted',
+    file: 'ingest/click-batch.ts',
+    unit: 'test/unit/ingest/told-in-answers.test.ts',
+    edits: [['notes.clear();', '']],
+  },
+  {
+    name: 'names-without-number',
+    bug: 'an answer names as many unknown fields as somebody posts',
+    file: 'ingest/click-notes.ts',
+    unit: 'test/unit/ingest/told-in-answers.test.ts',
+    edits: [['if (this.#ignored.size === maxFieldsTold) return;', '']],
+  },
+  {
+    name: 'strict-takes-all',
+    bug: 'who asks for strict is told what was left out when it is too late',
+    file: 'ingest/click-batch.ts',
+    unit: 'test/unit/ingest/told-in-answers.test.ts',
+    edits: [
+      [
+        'return isStrict ? strictly(verdict, json) : verdict;',
+        'return isStrict && !verdict.ok ? strictly(verdict, json) : verdict;',
+      ],
+    ],
+  },
+  {
+    name: 'schema-words-to-people',
+    bug: 'people are told what a validator says to its author: must NOT have additional properties',
+    file: 'infra/problem.ts',
+    unit: 'test/unit/error-sentences.test.ts',
+    edits: [['ruleOf(first))', "first.message ?? 'is wrong')"]],
+  },
+  {
+    name: 'dots-lead-elsewhere',
+    bug: 'the client asks for the click "..", and is given what another address answers',
+    file: 'query-api/client/request.ts',
+    unit: 'test/unit/query-api/client/client.test.ts',
+    edits: [["if (value === '.' || value === '..')", "if (value === '.' && value === '..')"]],
+  },
+  {
+    name: 'times-without-seconds',
+    bug: 'adclicks prints times that no service takes',
+    file: 'query-api/cli/style.ts',
+    unit: 'test/unit/query-api/cli/text.test.ts',
+    edits: [["iso.replace(/\\.000Z$/, 'Z')", "iso.replace(/(:00)?\\.000Z$/, 'Z')"]],
+  },
+  {
+    name: 'range-cut-short',
+    bug: 'an end within a minute is taken for the begin of that minute: its clicks are missing from the count',
+    file: 'query-api/cli/cli.ts',
+    unit: 'test/unit/query-api/cli/text.test.ts',
+    edits: [['Math.ceil(at / minuteMs)', 'Math.floor(at / minuteMs)']],
+  },
+  {
+    name: 'slow-start-is-ended',
+    bug: 'a broker that works on a busy machine is ended for being slow, and begins anew',
+    file: 'infra/embedded/start-wait.ts',
+    unit: 'test/unit/embedded/start-wait.test.ts',
+    edits: [['if (signs === undefined || signs !== seen) stoodMs = 0;', '']],
+  },
+  {
+    name: 'dead-start-is-waited-for',
+    bug: 'npm start waits to the limit for a broker that does nothing any more',
+    file: 'infra/embedded/start-wait.ts',
+    unit: 'test/unit/embedded/start-wait.test.ts',
+    edits: [['if (stoodMs >= standstillMs)', 'if (stoodMs >= 1e9)']],
   },
 ];
 

@@ -127,7 +127,7 @@ function typeOf(schema: Schema, isInput = false): string {
   if (schema.$ref === '#/components/schemas/Problem') return 'Problem';
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum) return schema.enum.map(value => JSON.stringify(value)).join(' | ');
-  if (schema.anyOf) return schema.anyOf.map(choice => typeOf(choice, isInput)).join(' | ');
+  if (schema.anyOf) return choicesOf(schema.anyOf, isInput);
   switch (schema.type) {
     case 'string':
     case 'boolean':
@@ -145,6 +145,12 @@ function typeOf(schema: Schema, isInput = false): string {
     default:
       throw new Error(`no type is known for ${JSON.stringify(schema)}`);
   }
+}
+
+/** A choice without a type is what a service puts up with; it is not what to give it. */
+function choicesOf(choices: readonly Schema[], isInput: boolean): string {
+  const named = choices.filter(choice => !isInput || Object.keys(choice).some(key => key !== 'description'));
+  return [...new Set(named.map(choice => typeOf(choice, isInput)))].filter(type => type !== '""').join(' | ');
 }
 
 function objectType(schema: Schema, isInput: boolean): string {

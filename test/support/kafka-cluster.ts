@@ -103,7 +103,7 @@ export async function startKafkaCluster(options: ClusterOptions = {}): Promise<K
   }
   const direct = ids.map(id => `${host}:${frontOf(id, 'DIRECT')}`).join(',');
   const control = stack.use(await openClusterControl({ java, jars, brokers: direct }));
-  const inSync = async (topics: readonly string[], timeoutMs = 60_000) => {
+  const inSync = async (topics: readonly string[], timeoutMs = 110_000) => {
     let last = '';
     await eventually(
       'all brokers and replicas in sync',

@@ -77,7 +77,7 @@ export async function startService(
       return child.pid ?? 0;
     },
     logs: () => log,
-    ready: (timeoutMs = 30_000) =>
+    ready: (timeoutMs = 100_000) =>
       untilReady(
         () => child,
         url,

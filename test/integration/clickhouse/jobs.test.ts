@@ -225,11 +225,11 @@ describe('a replay', () => {
     const old = start - 40 * 86_400_000;
     expect(await ask({ from: old, to: old + minuteMs })).toMatchObject({
       status: 400,
-      detail: expect.stringMatching(/^from: must be at most 34 days/),
+      detail: expect.stringMatching(/^from is .*, but must be at most 34 days/),
     });
     expect(await ask({ from: start + 1, to: end })).toMatchObject({
       status: 400,
-      detail: expect.stringMatching(/^from: /),
+      detail: expect.stringMatching(/^from is .*, but must be a whole minute/),
     });
     expect(await ask({ from: start })).toMatchObject({ status: 400, detail: expect.stringMatching(/^to/) });
     expect(await ask({ from: start, to: end, aply: true })).toMatchObject({
@@ -349,9 +349,9 @@ describe('npm run replay', () => {
     const applied = JSON.parse((await run(...range, '--apply', '--json')).stdout);
     expect(applied).toMatchObject({ state: 'done', apply: true, diff: { cells: 2 } });
     expect(await countOf('ad_1')).toMatchObject({ count: 1, state: 'restated' });
-    expect(await run('--from', `${start + 1}`, '--to', `${end}`)).toMatchObject({
+    expect(await run('--from', 'yesterday', '--to', `${end}`)).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/^replay: 400 from: must be a whole minute/),
+      stderr: expect.stringMatching(/^replay: from is "yesterday", but must be a time/),
     });
   });
 });
@@ -630,7 +630,7 @@ describe('as_of', () => {
     expect(await countOf('ad_1', `&as_of=${before}`)).toMatchObject({ count: 1, late: 0, state: 'final' });
     expect(await countOf('ad_1', `&as_of=${Date.now()}`)).toMatchObject({ count: 2, late: 1, state: 'restated' });
     expect((await countOf('ad_1', `&as_of=${Date.now() + 60_000}`)).detail).toMatch(
-      /^as_of: must not lie in the future/,
+      /^as_of is .*, but must not lie in the future/,
     );
   });
 });

@@ -134,7 +134,7 @@ describe('GET /v1/ads/most_clicked', () => {
   it.each([
     ['window=7', 'window "7"'],
     [`at=${now + 60_000}`, 'at: must not lie in the future'],
-    ['at=yesterday', 'at: must be an RFC 3339 time'],
+    ['at=yesterday', 'at is "yesterday", but must be a time'],
     ['count=101', 'count "101"'],
   ])('names what is wrong: %s', async (query, detail) => {
     const { status, body } = await get(query);

@@ -137,10 +137,10 @@ describe('an export', () => {
       expect([response.statusCode, response.headers['content-type']]).toEqual([400, 'application/problem+json']);
       return JSON.parse(await text(response)).detail;
     };
-    expect(await detailOf('?format=xml')).toContain('format "xml": must be equal to one of the allowed values');
-    expect(await detailOf('?from=yesterday')).toContain('from: must be an RFC 3339 time');
-    expect(await detailOf(`?from=${now}`)).toContain('from: must be before to and before now');
-    expect(await detailOf('?limit=5')).toContain('limit "5"');
+    expect(await detailOf('?format=xml')).toContain('format is "xml", but must be ');
+    expect(await detailOf('?from=yesterday')).toContain('from is "yesterday", but must be a time');
+    expect(await detailOf(`?from=${now}`)).toContain(', but must be before to and before now');
+    expect(await detailOf('?limit=5')).toContain('limit is "5", but there is no such parameter here');
   });
 
   it('ends with its client, whose place is free again', async () => {

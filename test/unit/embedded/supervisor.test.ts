@@ -32,8 +32,8 @@ describe('the supervisor', () => {
     const supervisor = createSupervisor(silent, new AbortController().signal);
     const child = fakeChild('ingest');
     await supervisor.run([child.spec]);
-    child.end({ code: 78, signal: null, reason: 'INGEST_PORT="x": must be integer' });
-    await expect(supervisor.givenUp).rejects.toEqual(new ConfigError('INGEST_PORT="x": must be integer'));
+    child.end({ code: 78, signal: null, reason: 'INGEST_PORT="x": must be a whole number' });
+    await expect(supervisor.givenUp).rejects.toEqual(new ConfigError('INGEST_PORT="x": must be a whole number'));
     expect(child.starts).toBe(1);
   });
 

@@ -136,7 +136,7 @@ describe('POST /v1/clicks', () => {
     expect(answer.status).toBe(202);
     expect(answer.body.accepted).toBe(2);
     expect(answer.body.rejected).toEqual([
-      { index: 1, code: 'invalid_field', message: expect.stringContaining('ad_id "?"') },
+      { index: 1, code: 'invalid_field', message: expect.stringContaining('ad_id is "?"') },
       { index: 2, code: 'not_an_object', message: expect.any(String) },
       { index: 3, code: 'missing_field', message: expect.stringContaining('clicked_at') },
     ]);

@@ -8,6 +8,7 @@ import { ClickLines } from '../../../ingest/click-lines.ts';
 import { createPlainClicks } from '../../../ingest/plain-click.ts';
 
 const receivedAt = Date.parse('2026-03-01T12:00:00.500Z');
+const posting = { receivedAt, isStrict: false };
 const clickId = 'C'.repeat(26);
 
 /** Lines without what is by chance in them. */
@@ -67,10 +68,16 @@ const time = fc.oneof(
 );
 const given = fc.record(
   {
-    ad_id: fc.oneof({ weight: 6, arbitrary: fc.constantFrom('ad_1', 'a.b:c-d', 'A'.repeat(128)) }, anything),
-    event_id: fc.oneof({ weight: 4, arbitrary: plainText }, anything),
+    ad_id: fc.oneof(
+      { weight: 6, arbitrary: fc.constantFrom('ad_1', 'a.b:c-d', 'A'.repeat(128), '.', '..', '...') },
+      anything,
+    ),
+    event_id: fc.oneof({ weight: 4, arbitrary: fc.oneof(plainText, fc.constantFrom('.', '..')) }, anything),
     clicked_at: fc.oneof({ weight: 4, arbitrary: time }, anything),
-    country: fc.oneof({ weight: 4, arbitrary: fc.constantFrom('KR', 'US', 'us', 'K', 'KRX') }, anything),
+    country: fc.oneof(
+      { weight: 4, arbitrary: fc.constantFrom('KR', 'US', 'us', 'UK', 'QQ', 'T1', 'K', 'KRX') },
+      anything,
+    ),
     user_id: fc.oneof({ weight: 4, arbitrary: plainText }, anything),
     ip: fc.oneof(
       { weight: 4, arbitrary: fc.constantFrom('203.0.113.7', '2001:db8::1', 'fe80::1%eth0', '1.2.3') },
@@ -113,6 +120,10 @@ describe('a click taken over as bytes', () => {
   it.each([
     ['an escape', '{"ad_id":"ad_1","user_id":"\\u0041"}'],
     ['a letter beyond ASCII', '{"ad_id":"ad_1","user_id":"é"}'],
+    ['a country that there is not', '{"ad_id":"ad_1","country":"QQ"}'],
+    ['a country by its other code', '{"ad_id":"ad_1","country":"UK"}'],
+    ['an ad that no address can name', '{"ad_id":".."}'],
+    ['an event id that no address can name', '{"ad_id":"ad_1","clicked_at":1772366400400,"event_id":"."}'],
     ['a field twice', '{"ad_id":"ad_1","ad_id":"ad_2"}'],
     ['a field that is not known', '{"ad_id":"ad_1","ad_i":"x"}'],
     ['an id and no time', '{"ad_id":"ad_1","event_id":"e"}'],
@@ -153,8 +164,8 @@ describe('a body', () => {
         const lines = clicks.flatMap(expected);
         const bad = clicks.flatMap((click, index) => (expected(click).length === 0 ? [index] : []));
         for (const batch of [
-          () => whole(parser.ndjson(Buffer.from(texts.join('\r\n')), receivedAt)),
-          () => whole(parser.json(Buffer.from(` [${texts.join(',')}\n] `), receivedAt)),
+          () => whole(parser.ndjson(Buffer.from(texts.join('\r\n')), posting)),
+          () => whole(parser.json(Buffer.from(` [${texts.join(',')}\n] `), posting)),
         ]) {
           const { lines: got, rejected } = batch();
           expect(linesOf({ lines: got })).toEqual(lines);
@@ -177,11 +188,11 @@ describe('a body', () => {
         for (const [at, byte] of changes) body[at] = byte;
         const json = parsed(body);
         if (json === undefined) {
-          expect(() => whole(parser.json(body, receivedAt))).toThrow('not JSON');
+          expect(() => whole(parser.json(body, posting))).toThrow('not JSON');
           return;
         }
         const clicks = Array.isArray(json) ? json : [json];
-        expect(linesOf(whole(parser.json(body, receivedAt)))).toEqual(clicks.flatMap(expected));
+        expect(linesOf(whole(parser.json(body, posting)))).toEqual(clicks.flatMap(expected));
       }),
       { numRuns: 5_000 },
     );
@@ -191,10 +202,10 @@ describe('a body', () => {
     const few = createClickParser(2);
     const [plain, odd] = ['{"ad_id":"a"}', '{"ad_id":"a","x":1}'];
     for (const each of [plain, odd]) {
-      expect(whole(few.ndjson(Buffer.from(`${each}\n\n${each}\n \n`), receivedAt)).lines.count).toBe(2);
-      expect(whole(few.json(Buffer.from(`[${each},${each}]`), receivedAt)).lines.count).toBe(2);
-      expect(() => whole(few.ndjson(Buffer.from(`${each}\n${each}\n${each}`), receivedAt))).toThrow('at most 2');
-      expect(() => whole(few.json(Buffer.from(`[${each},${each},${each}]`), receivedAt))).toThrow('at most 2');
+      expect(whole(few.ndjson(Buffer.from(`${each}\n\n${each}\n \n`), posting)).lines.count).toBe(2);
+      expect(whole(few.json(Buffer.from(`[${each},${each}]`), posting)).lines.count).toBe(2);
+      expect(() => whole(few.ndjson(Buffer.from(`${each}\n${each}\n${each}`), posting))).toThrow('more than 2 clicks');
+      expect(() => whole(few.json(Buffer.from(`[${each},${each},${each}]`), posting))).toThrow('more than 2 clicks');
     }
   });
 
@@ -204,7 +215,7 @@ describe('a body', () => {
       Buffer.from([0xff]),
       Buffer.from('"}\n{"ad_id":"c"}'),
     ]);
-    const { lines, rejected } = whole(parser.ndjson(body, receivedAt));
+    const { lines, rejected } = whole(parser.ndjson(body, posting));
     expect([lines.clickOf(0).adId, lines.clickOf(1).adId, lines.count]).toEqual(['a', 'c', 2]);
     expect(rejected.map(({ index, code }) => [index, code])).toEqual([
       [1, 'invalid_json'],

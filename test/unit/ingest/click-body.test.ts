@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseClick } from '../../../ingest/click-body.ts';
+import { isoCountries } from '../../../ingest/country.ts';
 
 const receivedAt = Date.parse('2026-03-01T12:00:00.000Z');
 const clickId = '01KABCDEFGHJKMNPQRSTVWXYZ0';
@@ -53,8 +54,66 @@ describe('parseClick', () => {
     });
   });
 
-  it('treats null as not given', () => {
-    expect(codeOf({ ad_id: 'a', event_id: null, clicked_at: null, country: null, user_id: null, ip: null })).toBe('ok');
+  it.each([null, ''])('takes %j for not given', empty => {
+    const given = { event_id: empty, clicked_at: empty, country: empty, user_id: empty, ip: empty };
+    expect(parse({ ad_id: 'a', ...given })).toEqual(parse({ ad_id: 'a' }));
+    expect(parse({ ad_id: empty })).toMatchObject({ message: 'ad_id is not given, but must be' });
+    const click = { ad_id: 'a', event_id: 'e' };
+    expect(codeOf({ ...click, clicked_at: empty })).toBe('missing_field');
+  });
+
+  it.each([
+    ['an address with its port', { ip: '203.0.113.9:4711' }],
+    ['an address with a zone', { ip: 'fe80::1%eth0' }],
+    ['an address that is none', { ip: '256.0.0.1' }],
+    ['an address that is an object', { ip: { toString: 1 } }],
+    ['a user that is a number', { user_id: 7 }],
+    ['a user that is too long', { user_id: 'u'.repeat(129) }],
+    ['half a character', { user_id: '\ud800' }],
+    ['a country of three letters', { country: 'KOR' }],
+    ['a country that there is not', { country: 'QQ' }],
+    ['a letter whose capitals are a country', { country: 'ß' }],
+    ['letters whose capitals are a country', { country: '\u0131d' }],
+    ['a country that is a number', { country: 41 }],
+  ])('leaves out %s, says so, and the click counts', (_what, bad) => {
+    const click = { ad_id: 'a', event_id: 'e', clicked_at: receivedAt, country: 'KR', user_id: 'u', ip: '::1' };
+    const [field = ''] = Object.keys(bad);
+    const without = parse({ ...click, [field]: null });
+    const verdict = parse({ ...click, ...bad });
+    expect(verdict).toEqual({ ...without, dropped: [expect.objectContaining({ field })] });
+    const [dropped] = (verdict.ok && verdict.dropped) || [];
+    expect(dropped?.problem.startsWith(`${field} is ${JSON.stringify(Object.values(bad)[0]).slice(0, 50)}`)).toBe(true);
+  });
+
+  it('leaves out the same of every copy', () => {
+    const [one, other] = [receivedAt, receivedAt + 60_000].map(at => {
+      return parseClick({ ad_id: 'a', event_id: 'e', clicked_at: receivedAt, ip: 'x', country: 'q' }, at, clickId);
+    });
+    expect({ ...(other?.ok ? other.click : {}), receivedAt }).toEqual(one?.ok ? one.click : undefined);
+  });
+
+  it.each(['.', '..'])('refuses %s as an id, as no address can name it', id => {
+    expect(parse({ ad_id: id })).toMatchObject({
+      code: 'invalid_field',
+      message: expect.stringContaining('ad_id is "'),
+    });
+    expect(codeOf({ ad_id: 'a', event_id: id, clicked_at: receivedAt })).toBe('invalid_field');
+    expect(codeOf({ ad_id: `a${id}`, event_id: `${id}.`.padEnd(3, '.'), clicked_at: receivedAt })).toBe('ok');
+  });
+
+  it('counts the length of a text in Unicode code points', () => {
+    const emoji = '\u{1f600}';
+    expect(codeOf({ ad_id: 'a', event_id: emoji.repeat(100), clicked_at: receivedAt })).toBe('ok');
+    expect(codeOf({ ad_id: 'a', event_id: emoji.repeat(128), clicked_at: receivedAt })).toBe('ok');
+    expect(codeOf({ ad_id: 'a', event_id: emoji.repeat(129), clicked_at: receivedAt })).toBe('invalid_field');
+    expect(codeOf({ ad_id: 'a', event_id: `${emoji.repeat(127)}ab`, clicked_at: receivedAt })).toBe('invalid_field');
+  });
+
+  it.each([
+    [receivedAt / 1_000, 'it looks like seconds'],
+    [receivedAt * 1_000, 'it looks like microseconds'],
+  ])('says of %d that it has another unit', (clicked_at, advice) => {
+    expect(parse({ ad_id: 'a', clicked_at })).toMatchObject({ message: expect.stringContaining(advice) });
   });
 
   it('ignores unknown fields and never lets a client set click_id or received_at', () => {
@@ -87,7 +146,9 @@ describe('parseClick', () => {
   });
 
   it('names field, value and rule', () => {
-    expect(parse({ ad_id: 'a b' })).toMatchObject({ message: 'ad_id "a b": must be 1 to 128 of A-Z a-z 0-9 . _ : -' });
+    expect(parse({ ad_id: 'a b' })).toMatchObject({
+      message: 'ad_id is "a b", but must be 1 to 128 of A-Z a-z 0-9 . _ : -',
+    });
   });
 
   it('shortens what it shows of a value', () => {
@@ -100,21 +161,14 @@ describe('parseClick', () => {
     ['text', 'not_an_object'],
     [[{ ad_id: 'a' }], 'not_an_object'],
     [{}, 'missing_field'],
-    [{ ad_id: '' }, 'invalid_field'],
+    [{ ad_id: '' }, 'missing_field'],
     [{ ad_id: 7 }, 'invalid_field'],
     [{ ad_id: 'x'.repeat(129) }, 'invalid_field'],
     [{ ad_id: 'a', clicked_at: 'yesterday' }, 'invalid_field'],
     [{ ad_id: 'a', clicked_at: `${receivedAt}` }, 'invalid_field'],
     [{ ad_id: 'a', clicked_at: receivedAt + 0.5 }, 'invalid_field'],
-    [{ ad_id: 'a', clicked_at: receivedAt, event_id: '' }, 'invalid_field'],
     [{ ad_id: 'a', clicked_at: receivedAt, event_id: 'a\nb' }, 'invalid_field'],
     [{ ad_id: 'a', clicked_at: receivedAt, event_id: '\ud800' }, 'invalid_field'],
-    [{ ad_id: 'a', country: 'KOR' }, 'invalid_field'],
-    [{ ad_id: 'a', country: 'ß' }, 'invalid_field'],
-    [{ ad_id: 'a', user_id: 'u'.repeat(129) }, 'invalid_field'],
-    [{ ad_id: 'a', ip: '256.0.0.1' }, 'invalid_field'],
-    [{ ad_id: 'a', ip: 'fe80::1%eth0' }, 'invalid_field'],
-    [{ ad_id: 'a', ip: { toString: 1 } }, 'invalid_field'],
   ])('judges %j as %s', (input, code) => {
     expect(codeOf(input)).toBe(code);
   });
@@ -122,7 +176,9 @@ describe('parseClick', () => {
   it('accepts exactly what the rules allow', () => {
     fc.assert(
       fc.property(postedClicks, posted => {
-        expect(parse(posted).ok).toBe(obeysTheRules(posted));
+        const verdict = parse(posted);
+        expect(verdict.ok).toBe(obeysTheRules(posted));
+        if (verdict.ok) expect(keptOf(verdict.click)).toEqual(keptBy(posted));
       }),
       { numRuns: 3_000 },
     );
@@ -141,7 +197,8 @@ interface Posted {
 const texts = fc.oneof(
   fc.string({ minLength: 1, maxLength: 20 }),
   fc.string({ unit: 'binary', maxLength: 130 }),
-  fc.constantFrom('', 'a\u0000', '\udc00x'),
+  fc.constantFrom('', 'a\u0000', '\udc00x', '.', '..', '...'),
+  fc.string({ unit: fc.constantFrom('\u{1f600}', 'a'), minLength: 120, maxLength: 135 }),
 );
 const junk = fc.constantFrom<unknown>(0, true, {}, [], '');
 const often = (good: fc.Arbitrary<unknown>, bad: fc.Arbitrary<unknown> = junk) =>
@@ -157,7 +214,7 @@ const postedClicks: fc.Arbitrary<Posted> = fc.record(
         times.map(ms => new Date(ms).toISOString()),
       ),
     ),
-    country: often(fc.stringMatching(/^[A-Za-z]{2}$/), texts),
+    country: often(fc.oneof(fc.stringMatching(/^[A-Za-z]{2}$/), fc.constantFrom('uk', 'T1', 'a2', 'XX', 'xk')), texts),
     user_id: often(texts),
     ip: often(fc.oneof(fc.ipV4(), fc.ipV6()), texts),
   },
@@ -165,21 +222,35 @@ const postedClicks: fc.Arbitrary<Posted> = fc.record(
 );
 
 /** The rules of the API, said again in the plainest way. */
-function obeysTheRules({ ad_id, event_id, clicked_at, country, user_id, ip }: Posted): boolean {
-  const isPlainText = (value: unknown) =>
-    typeof value === 'string' &&
-    value.length >= 1 &&
-    value.length <= 128 &&
-    value.isWellFormed() &&
-    [...value].every(c => c >= ' ' && c !== '\u007f');
-  if (typeof ad_id !== 'string' || !/^[A-Za-z0-9._:-]{1,128}$/.test(ad_id)) return false;
-  if (event_id !== undefined && (!isPlainText(event_id) || clicked_at === undefined)) return false;
-  if (clicked_at !== undefined) {
-    const at = typeof clicked_at === 'string' && clicked_at !== '' ? Date.parse(clicked_at) : clicked_at;
-    if (typeof at !== 'number' || at < receivedAt - 7 * 24 * 60 * minuteMs || at > receivedAt + 5 * minuteMs)
-      return false;
-  }
-  if (country !== undefined && (typeof country !== 'string' || !/^[A-Za-z]{2}$/.test(country))) return false;
-  if (user_id !== undefined && !isPlainText(user_id)) return false;
-  return ip === undefined || (typeof ip === 'string' && isIP(ip) !== 0 && !ip.includes('%'));
+function obeysTheRules({ ad_id, event_id, clicked_at }: Posted): boolean {
+  if (typeof ad_id !== 'string' || !/^[A-Za-z0-9._:-]{1,128}$/.test(ad_id) || isDots(ad_id)) return false;
+  if (isGiven(event_id) && (!isPlainText(event_id) || isDots(event_id) || !isGiven(clicked_at))) return false;
+  if (!isGiven(clicked_at)) return true;
+  const at = typeof clicked_at === 'string' ? Date.parse(clicked_at) : clicked_at;
+  return typeof at === 'number' && at >= receivedAt - 7 * 24 * 60 * minuteMs && at <= receivedAt + 5 * minuteMs;
 }
+
+/** What a click keeps beside what it is. */
+function keptBy({ country, user_id, ip }: Posted) {
+  const codes: Record<string, string> = { UK: 'GB', T1: 'ZZ', A1: 'ZZ', A2: 'ZZ', O1: 'ZZ', XX: 'ZZ' };
+  const isAscii = typeof country === 'string' && /^[\x00-\x7f]*$/.test(country);
+  const code = isAscii ? (codes[country.toUpperCase()] ?? country.toUpperCase()) : '';
+  return {
+    country: [...isoCountries, 'XK', 'EU', 'AP'].includes(code) ? code : 'ZZ',
+    userId: isGiven(user_id) && isPlainText(user_id) ? user_id : undefined,
+    ip: typeof ip === 'string' && isIP(ip) !== 0 && !ip.includes('%') ? ip : undefined,
+  };
+}
+
+function keptOf({ country, userId, ip }: { country: string; userId?: string | undefined; ip?: string | undefined }) {
+  return { country, userId, ip };
+}
+
+const isGiven = (value: unknown) => value !== undefined && value !== null && value !== '';
+const isDots = (value: unknown) => value === '.' || value === '..';
+const isPlainText = (value: unknown) =>
+  typeof value === 'string' &&
+  [...value].length >= 1 &&
+  [...value].length <= 128 &&
+  value.isWellFormed() &&
+  [...value].every(c => c >= ' ' && c !== '\u007f');

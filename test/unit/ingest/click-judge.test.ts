@@ -4,6 +4,7 @@ import { createClickJudge, smallBodyBytes } from '../../../ingest/click-judge.ts
 import { clicksOf } from '../../support/clicks.ts';
 
 const receivedAt = Date.parse('2026-03-01T12:00:00Z');
+const posting = { receivedAt, isStrict: false };
 const mib = 1 << 20;
 const one = new Client('192.0.2.1');
 
@@ -19,7 +20,7 @@ function setUp(maxWaitingBytes = 64 * mib, clientBudgetBytes = 64 * mib) {
   const done: string[] = [];
   /** Resolves to the ads that were accepted. */
   const post = async (name: string, body: string, client = one) => {
-    const { taken } = await judge(client, [Buffer.from(body)], 'ndjson', receivedAt, batch =>
+    const { taken } = await judge(client, [Buffer.from(body)], 'ndjson', posting, batch =>
       Promise.resolve(clicksOf(batch.lines).map(({ adId }) => adId)),
     );
     done.push(name);
@@ -97,7 +98,7 @@ describe('judging a body', () => {
       Buffer.from(text.padEnd(2 * smallBodyBytes)),
     );
     const takes = bodies.map((body, i) =>
-      judge(one, [body], 'json', receivedAt, ({ lines }) =>
+      judge(one, [body], 'json', posting, ({ lines }) =>
         i === 1 ? Promise.reject(new Error('full')) : Promise.resolve(lines.count),
       ).then(({ taken }) => taken),
     );
@@ -112,9 +113,9 @@ describe('judging a body', () => {
   it('waits for what is done with a batch without keeping the next one waiting', async () => {
     const { judge } = createClickJudge({ maxItems: 10, maxWaitingBytes: mib, clientBudgetBytes: mib });
     const body = Buffer.from('{"ad_id":"a"}'.padEnd(2 * smallBodyBytes));
-    const never = await judge(one, [body], 'json', receivedAt, () => new Promise<never>(() => undefined));
+    const never = await judge(one, [body], 'json', posting, () => new Promise<never>(() => undefined));
     expect(never.taken).toBeInstanceOf(Promise);
-    const next = await judge(one, [body], 'json', receivedAt, ({ lines }) => Promise.resolve(lines.count));
+    const next = await judge(one, [body], 'json', posting, ({ lines }) => Promise.resolve(lines.count));
     expect(await next.taken).toBe(1);
   });
 });

@@ -14,6 +14,7 @@ import {
 } from '../../../ingest/click-batch.ts';
 
 const receivedAt = Date.parse('2026-03-01T12:00:00Z');
+const posting = { receivedAt, isStrict: false };
 const mib = 1 << 20;
 const repeated = (text: string, bytes = 4 * mib) => text.repeat(Math.floor(bytes / Buffer.byteLength(text)));
 const listed = (text: string, bytes?: number) => `[${repeated(`${text},`, bytes)}${text}]`;
@@ -68,7 +69,7 @@ describe('a body that is made to take long', () => {
     ['long digits', 'json', `[{"ad_id":"x","clicked_at":${'1'.repeat(4 * mib)}}]`, 'too_large'],
   ];
   it.each(bodies)('is bounded between two turns of the event loop: %s', (_what, format, body, code) => {
-    const { batch, problem, count, most } = run(createClickParser(10_000)[format](Buffer.from(body), receivedAt));
+    const { batch, problem, count, most } = run(createClickParser(10_000)[format](Buffer.from(body), posting));
     const outcome = batch?.lines.count ? `accepted ${batch.lines.count}` : batch?.rejected[0]?.code;
     expect(outcome ?? Reflect.get(Object(problem), 'code')).toBe(code);
     expect(most.calls).toBeLessThanOrEqual(256);
@@ -79,17 +80,17 @@ describe('a body that is made to take long', () => {
   });
 
   it('is left to others after each quarter of a MiB of blank lines, or of plain clicks', () => {
-    const blank = run(createClickParser(10_000).ndjson(Buffer.from(repeated('\n')), receivedAt));
+    const blank = run(createClickParser(10_000).ndjson(Buffer.from(repeated('\n')), posting));
     expect(blank.count).toBeGreaterThanOrEqual(16);
     const clicks = `{"ad_id":"x","user_id":"${'u'.repeat(100)}"}\n`.repeat(9_000);
-    const plain = run(createClickParser(10_000).ndjson(Buffer.from(clicks), receivedAt));
+    const plain = run(createClickParser(10_000).ndjson(Buffer.from(clicks), posting));
     expect(plain.count).toBeGreaterThanOrEqual(4);
     expect([plain.batch?.lines.count, plain.most.calls]).toEqual([9_000, 0]);
   });
 
   it('is done in one slice where it is an ordinary batch', () => {
     const clicks = '{"ad_id":"x","user_id":"u"}\n'.repeat(1_000);
-    expect(run(createClickParser(10_000).ndjson(Buffer.from(clicks), receivedAt)).count).toBe(1);
+    expect(run(createClickParser(10_000).ndjson(Buffer.from(clicks), posting)).count).toBe(1);
   });
 });
 
@@ -102,19 +103,19 @@ describe('a click that is too large or too deep', () => {
     ['ndjson', clicks.join('\n')],
     ['json', `[${clicks.join(' , ')}]`],
   ] as const)('is rejected alone, by its index and the rule: %s', (format, body) => {
-    const { batch } = run(createClickParser(10)[format](Buffer.from(body), receivedAt));
+    const { batch } = run(createClickParser(10)[format](Buffer.from(body), posting));
     expect([batch?.lines.count, batch?.rejectedTotal]).toEqual([2, 2]);
     const bytes = batch?.rejected[0]?.message.match(/\d+/)?.[0];
     expect(Number(bytes)).toBeGreaterThan(maxClickBytes);
     expect(batch?.rejected).toEqual([
-      { index: 1, code: 'too_large', message: `click of ${bytes} bytes: must be at most 65536 bytes` },
-      { index: 2, code: 'too_deep', message: 'click: must nest at most 64 deep' },
+      { index: 1, code: 'too_large', message: `the click has ${bytes} bytes, but must have at most 65536` },
+      { index: 2, code: 'too_deep', message: 'the click nests too deep, but must nest at most 64 deep' },
     ]);
   });
 
   it('is taken where it is just as large, and as deep, as it may be', () => {
     const body = Buffer.from([large(maxClickBytes), deep(maxClickDepth)].join('\n'));
-    const { batch } = run(createClickParser(10).ndjson(body, receivedAt));
+    const { batch } = run(createClickParser(10).ndjson(body, posting));
     expect([batch?.lines.count, batch?.rejectedTotal]).toEqual([2, 0]);
   });
 });
@@ -122,7 +123,7 @@ describe('a click that is too large or too deep', () => {
 describe('rejections', () => {
   it('are told up to a number, the first of them, and all are counted', () => {
     const body = Buffer.from('{}\n{"ad_id":"x"}\n'.repeat(1_000));
-    const { batch } = run(createClickParser(10_000).ndjson(body, receivedAt));
+    const { batch } = run(createClickParser(10_000).ndjson(body, posting));
     expect([batch?.lines.count, batch?.rejectedTotal]).toEqual([1_000, 1_000]);
     expect(batch?.rejected.map(({ index }) => index)).toEqual(
       Array.from({ length: maxRejectionsTold }, (_, i) => 2 * i),

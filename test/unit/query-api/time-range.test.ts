@@ -36,29 +36,38 @@ describe('a range of minutes', () => {
   });
 
   it.each([
-    [{ from: '2025-11-22T08:00:00Z' }, 'to: is required beside from'],
-    [{ to: '2025-11-22T08:00:00Z' }, 'from: is required beside to'],
+    [{ from: '2025-11-22T08:00:00Z' }, 'to is not given, but must be, beside from'],
+    [{ to: '2025-11-22T08:00:00Z' }, 'from is not given, but must be, beside to'],
     [
       { from: 'yesterday', to: '0' },
-      'from: must be an RFC 3339 time with zone (in a URL, + is written %2B) or epoch milliseconds (given "yesterday")',
+      'from is "yesterday", but must be a time with its zone, like 2026-01-01T12:00:00Z (RFC 3339), or epoch milliseconds',
     ],
-    [{ from: '2025-11-22T08:00:00', to: '0' }, /^from: must be an RFC 3339 time with zone/],
+    [{ from: '2025-11-22T08:00:00', to: '0' }, /^from is .*, but must be a time with its zone/],
     [{ from: '2025-11-22T08:00:00 09:00', to: '0' }, /%2B/],
-    [{ from: '', to: '0' }, /^from: .*\(given ""\)$/],
-    [{ from: '-60000', to: '0' }, /^from: must be an RFC 3339/],
+    [{ from: '', to: '0' }, /^from is "", but/],
+    [{ from: '-60000', to: '0' }, /^from is .*, but must be a time with its zone/],
     [
       { from: '2025-11-22T08:00:30Z', to: '2025-11-22T08:10:00Z' },
-      'from: must be a whole minute in UTC (given "2025-11-22T08:00:30Z")',
+      'from is "2025-11-22T08:00:30Z", but must be a whole minute in UTC, as 2025-11-22T08:00:00Z and 2025-11-22T08:01:00Z are',
     ],
     [
       { from: '2025-11-22T08:00:00Z', to: '2025-11-22T08:10:00.001Z' },
-      'to: must be a whole minute in UTC (given "2025-11-22T08:10:00.001Z")',
+      'to is "2025-11-22T08:10:00.001Z", but must be a whole minute in UTC, as 2025-11-22T08:10:00Z and 2025-11-22T08:11:00Z are',
     ],
-    [{ from: '2025-11-22T08:00:00Z', to: '2025-11-22T08:00:00Z' }, /^from: must be before to/],
-    [{ from: '2025-11-22T08:01:00Z', to: '2025-11-22T08:00:00Z' }, /^from: must be before to/],
-    [{ from: '0', to: '2678460000' }, 'to: must be at most 44640 minutes after from (is 44641) (given "2678460000")'],
-    [{ from: '9007199254740960000', to: '0' }, /^from: must be an RFC 3339/],
-    [{ from: '4294944060000', to: '4294944120000' }, /^from: must not be after 2106-02-07/],
+    [
+      { from: '2025-11-22T08:00:00Z', to: '2025-11-22T08:00:00Z' },
+      /^from is .*, but must be before to, which is "2025-11-22T08:00:00Z"$/,
+    ],
+    [
+      { from: '2025-11-22T08:01:00Z', to: '2025-11-22T08:00:00Z' },
+      /^from is .*, but must be before to, which is "2025-11-22T08:00:00Z"$/,
+    ],
+    [
+      { from: '0', to: '2678460000' },
+      'to is "2678460000", but must be at most 31 days after from, and is 44641 minutes after it: ask for a shorter range, or for several',
+    ],
+    [{ from: '9007199254740960000', to: '0' }, /^from is .*, but must be a time with its zone/],
+    [{ from: '4294944060000', to: '4294944120000' }, /^from is .*, but must not be after 2106-02-07/],
   ])('refuses %j', (asked, message) => {
     expect(problemOf(() => rangeOf(asked, rules))).toMatch(message);
   });
@@ -78,14 +87,12 @@ describe('a window', () => {
 
   it('may not stand beside from or to', () => {
     expect(problemOf(() => windowOf({ window: 5, to: '60000' }, rules))).toBe(
-      'window: cannot stand beside from and to: give the one or the others (given 5)',
+      'window is 5, but cannot stand beside from and to: give the one or the others',
     );
   });
 
   it('has the same limit as a range', () => {
-    expect(problemOf(() => windowOf({ window: 44_641 }, rules))).toBe(
-      'window: must be at most 44640 minutes (given 44641)',
-    );
+    expect(problemOf(() => windowOf({ window: 44_641 }, rules))).toBe('window is 44641, but must be at most 31 days');
   });
 
   it.each([1, 2, 60, 1_440, 44_640])('of %i minutes equals from and to of as many, whatever the time is', window => {
@@ -114,7 +121,7 @@ describe('the range of a series', () => {
     const asked = { from: '2025-11-22T08:31:00Z', to: '2025-11-22T10:07:00Z' };
     expect(seriesRangeOf(asked, granularity, rules)).toEqual({ from: at(asked.from), to: at(asked.to) });
     expect(problemOf(() => seriesRangeOf({ ...asked, to: '2025-11-22T10:07:30Z' }, granularity, rules))).toBe(
-      'to: must be a whole minute in UTC (given "2025-11-22T10:07:30Z")',
+      'to is "2025-11-22T10:07:30Z", but must be a whole minute in UTC, as 2025-11-22T10:07:00Z and 2025-11-22T10:08:00Z are',
     );
   });
 

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parseTime } from '../../../../ingest/click.ts';
 import { countsText, seriesText, statusText, topText } from '../../../../query-api/cli/answers-text.ts';
-import { timeOf } from '../../../../query-api/cli/cli.ts';
+import { minuteOf, timeOf } from '../../../../query-api/cli/cli.ts';
 import { jobsText, reconciliationText, replayText } from '../../../../query-api/cli/jobs-text.ts';
 import { liveText } from '../../../../query-api/cli/live-text.ts';
 import { nodesText } from '../../../../query-api/cli/nodes-text.ts';
@@ -39,8 +40,38 @@ describe('a table', () => {
 });
 
 describe('times', () => {
-  it('are taken as they are printed, without seconds', () => {
-    expect(timeOf(shortTime('2025-11-22T08:26:00.000Z'))).toBe('2025-11-22T08:26:00Z');
+  it('are printed so that each service and each option of these commands takes them', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 4_294_900_000_000 }), ms => {
+        const text = shortTime(new Date(ms).toISOString());
+        expect(parseTime(text)).toBe(ms);
+        expect(timeOf(text)).toBe(text);
+        const said: string[] = [];
+        const [from, to] = (['--from', '--to'] as const).map(option => {
+          return parseTime(minuteOf(option, line => said.push(line))(text)) ?? Number.NaN;
+        });
+        const minuteMs = 60_000;
+        expect([from, to]).toEqual([ms - (ms % minuteMs), Math.ceil(ms / minuteMs) * minuteMs]);
+        expect(said).toHaveLength(ms % minuteMs === 0 ? 0 : 2);
+      }),
+    );
+  });
+
+  it('within a minute stand for all of it, which is said, and what is no time is handed on', () => {
+    const said: string[] = [];
+    const from = minuteOf('--from', line => said.push(line));
+    expect(from('2025-11-22T17:26:31+09:00')).toBe('2025-11-22T08:26:00Z');
+    expect(from('1763800000001')).toBe('2025-11-22T08:26:00Z');
+    expect(said[0]).toBe(
+      'adclicks: --from 2025-11-22T17:26:31+09:00 lies within a minute: 2025-11-22T08:26:00Z is taken\n',
+    );
+    for (const text of ['yesterday', '', '-1', '2025-11-22', '2025-11-22T08:26:31', '99999999999999999999', 'NaN'])
+      expect(from(text)).toBe(text);
+    expect(said).toHaveLength(2);
+  });
+
+  it('may be given without seconds', () => {
+    expect(timeOf('2025-11-22T08:26Z')).toBe('2025-11-22T08:26:00Z');
     expect(timeOf('2025-11-22T17:26+09:00')).toBe('2025-11-22T17:26:00+09:00');
     for (const text of ['2025-11-22T08:26:01.500Z', '1763800000000', 'yesterday']) expect(timeOf(text)).toBe(text);
   });
@@ -59,7 +90,7 @@ describe('text for people', () => {
 
   it('shows a top list, bare for a pipe', () => {
     expect(topText(top, bare)).toBe(
-      '2025-11-22T08:26Z to 2025-11-22T08:27Z  final  watermark 2025-11-22T08:29:31.204Z\n' +
+      '2025-11-22T08:26:00Z to 2025-11-22T08:27:00Z  final  watermark 2025-11-22T08:29:31.204Z\n' +
         'rank  ad     clicks\n' +
         '   1  ad-42    1234\n',
     );
@@ -85,7 +116,7 @@ describe('text for people', () => {
     };
     const waiting = { ...count, ad_id: 'ad-b', state: 'final' as const, pending_late: 3 };
     expect(countsText([count, waiting], bare)).toBe(
-      '2025-11-22T08:26Z to 2025-11-22T08:27Z  watermark 2025-11-22T08:29:31.204Z\n' +
+      '2025-11-22T08:26:00Z to 2025-11-22T08:27:00Z  watermark 2025-11-22T08:29:31.204Z\n' +
         'ad    clicks  duplicates  late  state\n' +
         'a          5           2     1  restated\n' +
         'ad-b       5           2     1  final  3 late clicks wait\n',
@@ -106,9 +137,9 @@ describe('text for people', () => {
     );
     expect(text).toMatch(/^[^\n]* provisional {2}2 late clicks wait/);
     expect(text.split('\n').slice(1)).toEqual([
-      'minute             a  b  state',
-      '2025-11-22T08:26Z  7  0  provisional  2 late clicks wait',
-      'total              7  7  provisional',
+      'minute                a  b  state',
+      '2025-11-22T08:26:00Z  7  0  provisional  2 late clicks wait',
+      'total                 7  7  provisional',
       '',
     ]);
   });
@@ -121,10 +152,10 @@ describe('text for people', () => {
       { ...node, node: 'b:8123', state: 'away' as const, why: 'connect ECONNREFUSED', lag_ms: null, topics: [] },
     ];
     expect(nodesText({ nodes, replicas: { checked_at: minute.to, differences: 2 } }, bare).split('\n')).toEqual([
-      'node    shard  state    since              behind  clicks, lag  why',
-      'a:8123  0      reading  2025-11-22T08:26Z    0 ms      1200, 3',
-      'b:8123  0      away     2025-11-22T08:26Z       ?            -  connect ECONNREFUSED',
-      'replicas 2 hours DIFFER, compared 2025-11-22T08:27Z',
+      'node    shard  state    since                 behind  clicks, lag  why',
+      'a:8123  0      reading  2025-11-22T08:26:00Z    0 ms      1200, 3',
+      'b:8123  0      away     2025-11-22T08:26:00Z       ?            -  connect ECONNREFUSED',
+      'replicas 2 hours DIFFER, compared 2025-11-22T08:27:00Z',
       '',
     ]);
     expect(nodesText({ nodes: nodes.slice(0, 1), replicas: null }, bare)).toBe('');
@@ -149,12 +180,12 @@ describe('text for people', () => {
     };
     const text = statusText(status, bare);
     expect(text).toContain('12 received = 9 counted + 2 duplicates + 1 quarantined  balanced');
-    expect(text).toContain('no difference, compared 2025-11-22T08:27Z');
-    expect(text).toContain('ad-hot over 4 partitions 2025-11-22T08:26Z to 2025-11-22T08:27Z');
-    expect(text).toMatch(/ 0 +40 +5 +3\.2 s +2025-11-22T08:27Z +12 +9 +2 +1 +0\n$/);
+    expect(text).toContain('no difference, compared 2025-11-22T08:27:00Z');
+    expect(text).toContain('ad-hot over 4 partitions 2025-11-22T08:26:00Z to 2025-11-22T08:27:00Z');
+    expect(text).toMatch(/ 0 +40 +5 +3\.2 s +2025-11-22T08:27:00Z +12 +9 +2 +1 +0\n$/);
     expect(text).toContain('10 - 0 missing + 2 others = 12 received  none missing');
     expect(text).toContain('none waits');
-    expect(text).toContain('run by a:8084 since 2025-11-22T08:26Z');
+    expect(text).toContain('run by a:8084 since 2025-11-22T08:26:00Z');
     const lost = { acknowledged: 14, missing: 4, written_off: 1, uncounted: 6 };
     const late = { clicks: 7, minutes: 2, since: minute.from };
     const silent = { ...status.job_runner, runs: false };
@@ -173,8 +204,8 @@ describe('text for people', () => {
       'NOT balanced',
       '14 - 4 missing + 2 others = 12 received  4 MISSING (1 written off)',
       '3 lines DIFFER',
-      '7 clicks of 2 minutes wait for restatement, since 2025-11-22T08:26Z  6 in NO COUNT',
-      'NOBODY runs them: a:8084 was last heard of 2025-11-22T08:27Z',
+      '7 clicks of 2 minutes wait for restatement, since 2025-11-22T08:26:00Z  6 in NO COUNT',
+      'NOBODY runs them: a:8084 was last heard of 2025-11-22T08:27:00Z',
       'Kafka does not answer',
       'NOT COUNTED: partition 0 since 2025-11-22T08:26Z',
       'empty',
@@ -255,8 +286,8 @@ describe('text for people', () => {
       ...{ pending_late: 0, minutes: [], current: top, last: top, changes: [change] },
     };
     expect(liveText(event, bare)).toBe(
-      '08:29:31  2/s  1 counted  0 unread  900 ms behind  top a 5\n' +
-        '08:29:31  restated  2025-11-22T08:26Z a KR: 1 → 2 (late, job 01K)\n',
+      '2025-11-22T08:29:31.204Z  2/s  1 counted  0 unread  900 ms behind  top a 5\n' +
+        '2025-11-22T08:29:31.204Z  restated  2025-11-22T08:26:00Z a KR: 1 → 2 (late, job 01K)\n',
     );
     expect(liveText({ ...event, lag_records: null }, bare)).toContain('Kafka does not answer');
     const stalled = [{ partition: 3, since: minute.from }];
@@ -279,7 +310,7 @@ it('says over how many partitions clicks are spread, from when on, and what topi
   ).toEqual([
     'now       4 partitions',
     'recorded  4 from the beginning',
-    'grown     12 from 2025-11-22T08:26Z (event time)',
+    'grown     12 from 2025-11-22T08:26:00Z (event time)',
     'topics    agree',
     '',
     'topic       partitions',
@@ -293,7 +324,7 @@ it('says over how many partitions clicks are spread, from when on, and what topi
 
 it('shortens times and durations without losing what they say', () => {
   expect([minute.from, '2025-11-22T08:26:30.000Z', watermark, null].map(shortTime)).toEqual([
-    '2025-11-22T08:26Z',
+    '2025-11-22T08:26:00Z',
     '2025-11-22T08:26:30Z',
     watermark,
     '-',

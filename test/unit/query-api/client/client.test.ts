@@ -41,7 +41,11 @@ describe('a call', () => {
 
   it('refuses an empty parameter, which would lead to another operation', async () => {
     const { client, asked } = setUp([status]);
-    await expect(client.ask('getClick', { params: { event_id: '' } })).rejects.toThrow('event_id: must be given');
+    for (const id of ['.', '..'])
+      await expect(client.ask('getClick', { params: { event_id: id } })).rejects.toThrow('which no address can name');
+    await expect(client.ask('getClick', { params: { event_id: '' } })).rejects.toThrow(
+      'event_id is not given, but must be',
+    );
     expect(asked).toEqual([]);
   });
 

@@ -1,0 +1,114 @@
+/**
+ * Waits until a program that was started answers: as long as it gets on with it, up to a limit that the user sets. On a
+ * busy machine a broker that starts in 3 s takes minutes, and to end it for that would begin them anew.
+ *
+ * It gets on while it has CPU time or writes to its logs. Time in which this process itself had no turn does not count as
+ * standing still. Meanwhile is said every few seconds what is waited for, and what may be the reason.
+ */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { availableParallelism, loadavg } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf, Retryable } from '../errors.ts';
+import { cpuTimeOf } from './process-identity.ts';
+
+export interface StartLimits {
+  /** ms the whole start may take; START_TIMEOUT_MS. */
+  readonly timeoutMs?: number | undefined;
+  /** Tells the user a step. */
+  readonly say?: ((line: string) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface StartedProgram extends StartLimits {
+  /** As people call it. */
+  readonly name: string;
+  readonly pid: number;
+  /** Files that it writes while it starts, the most telling first. */
+  readonly logs: readonly string[];
+  readonly isReady: () => Promise<boolean>;
+  /** For tests. */
+  readonly pauseMs?: number;
+  readonly reportEveryMs?: number;
+  readonly standstillMs?: number;
+}
+
+export const defaultStartTimeoutMs = 900_000;
+
+/** Resolves when it is ready. @throws Error with its last words; the signal's reason where it fires */
+export async function untilStarted(program: StartedProgram): Promise<void> {
+  const { name, isReady, signal, say, timeoutMs = defaultStartTimeoutMs } = program;
+  const { pauseMs = 25, reportEveryMs = 5_000, standstillMs = 120_000 } = program;
+  const startedAt = performance.now();
+  let stoodMs = 0;
+  let seen = signsOfLife(program);
+  let lookedAt = startedAt;
+  let reportAt = startedAt + reportEveryMs;
+  for (let turnAt = startedAt; ; ) {
+    signal?.throwIfAborted();
+    if (await isReady()) return;
+    await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    const now = performance.now();
+    stoodMs += Math.min(now - turnAt, longestTurnMs);
+    turnAt = now;
+    // The logs and the books of the system are not looked at in each of these short turns.
+    if (now - lookedAt >= Math.min(1_000, standstillMs / 4)) {
+      lookedAt = now;
+      const signs = signsOfLife(program);
+      if (signs === undefined || signs !== seen) stoodMs = 0;
+      seen = signs;
+    }
+    const tookS = ((now - startedAt) / 1_000).toFixed(0);
+    if (now - startedAt >= timeoutMs)
+      throw new Error(`${name} did not answer within ${timeoutMs / 1_000} s (START_TIMEOUT_MS)${lastWords(program)}`);
+    if (stoodMs >= standstillMs)
+      throw new Error(`${name} has not got on with its start for ${standstillMs / 1_000} s${lastWords(program)}`);
+    if (now < reportAt) continue;
+    reportAt = now + reportEveryMs;
+    say?.(`still waiting for ${name}, for ${tookS} s${busyness()}${lastWords(program)}`);
+  }
+}
+
+/**
+ * What is asked of a program of ours that has just started, and that may take its time: asked again while it does.
+ * @throws what `work` throws, if it is something else, or at the end of the time
+ */
+export async function askedPatiently<T>(
+  doing: string,
+  { timeoutMs = defaultStartTimeoutMs, say, signal }: StartLimits,
+  work: () => Promise<T>,
+  pauseMs = 1_000,
+): Promise<T> {
+  for (const startedAt = performance.now(); ; ) {
+    try {
+      return await work();
+    } catch (error) {
+      const tookMs = performance.now() - startedAt;
+      if (!(error instanceof Retryable) || signal?.aborted || tookMs >= timeoutMs) throw error;
+      say?.(`still ${doing}, for ${(tookMs / 1_000).toFixed(0)} s${busyness()}: ${messageOf(error)}`);
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+const longestTurnMs = 2_000;
+
+/** Undefined where the system does not tell: then only the limit of the whole start holds. */
+function signsOfLife({ pid, logs }: StartedProgram): string | undefined {
+  const cpuTime = cpuTimeOf(pid);
+  if (cpuTime === undefined) return undefined;
+  return [cpuTime, ...logs.map(log => statSync(log, { throwIfNoEntry: false })?.size ?? 0)].join(' ');
+}
+
+/** Nothing where the machine has time for what runs on it. */
+export function busyness(load = loadavg()[0] ?? 0, cores = availableParallelism()): string {
+  if (load <= 2 * cores) return '';
+  return ` (the machine is busy: ${load.toFixed(0)} processes want its ${cores} cores)`;
+}
+
+function lastWords({ logs }: StartedProgram): string {
+  for (const log of logs) {
+    const last = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n').at(-1) : '';
+    if (last) return `; it last said: ${last.trim().slice(0, 160)} (see ${log})`;
+  }
+  return '';
+}

@@ -1,0 +1,62 @@
+/**
+ * What is said of a request's clicks besides which were rejected: fields that no click has, which are ignored, and fields
+ * that were left out as they broke a rule. Both are told once for the whole request, within bounds: an answer must not
+ * be many times what was posted. A request of plain clicks (`plain-click.ts`) has neither, and nothing here is asked.
+ */
+import { type OptionalField, optionalFields, unknownFieldsOf, type Verdict } from './click-body.ts';
+
+export interface Warning {
+  readonly field: OptionalField;
+  /** That lost this field. */
+  readonly clicks: number;
+  /** Of the first of them, as `Rejected` has it; and what is wrong with it. */
+  readonly index: number;
+  readonly message: string;
+}
+
+/** So many names are told, and of each so many characters. */
+export const maxFieldsTold = 20;
+export const maxNameLength = 64;
+
+export class ClickNotes {
+  readonly #ignored = new Set<string>();
+  readonly #warnings = new Map<OptionalField, Warning>();
+
+  clear(): void {
+    this.#ignored.clear();
+    this.#warnings.clear();
+  }
+
+  /** Of every click, also of one that is refused: `ad_id: is not given` is often `adId: is ignored`. */
+  ignore(click: unknown): void {
+    for (const name of unknownFieldsOf(click)) {
+      if (this.#ignored.size === maxFieldsTold) return;
+      this.#ignored.add(shortened(name));
+    }
+  }
+
+  warn(index: number, verdict: Verdict): void {
+    if (!verdict.ok) return;
+    for (const { field, problem, outcome } of verdict.dropped ?? []) {
+      const before = this.#warnings.get(field);
+      this.#warnings.set(
+        field,
+        before
+          ? { ...before, clicks: before.clicks + 1 }
+          : { field, clicks: 1, index, message: `${problem}: ${outcome}` },
+      );
+    }
+  }
+
+  get ignoredFields(): readonly string[] {
+    return [...this.#ignored];
+  }
+
+  get warnings(): readonly Warning[] {
+    return optionalFields.flatMap(field => this.#warnings.get(field) ?? []);
+  }
+}
+
+function shortened(name: string): string {
+  return name.length > maxNameLength ? `${name.slice(0, maxNameLength).toWellFormed()}…` : name.toWellFormed();
+}

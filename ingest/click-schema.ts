@@ -1,0 +1,54 @@
+/**
+ * A posted click as OpenAPI documents it. Nothing is checked by it: the rules are in `click-body.ts`, and a property test
+ * holds the two equal. What a field may be besides, as it is then left out, is said too.
+ */
+import { type Static, type TSchema, Type } from 'typebox';
+import { adIdPattern, limits } from './click.ts';
+
+const empty = Type.Literal('', { description: 'not given' });
+const leftOut = Type.Unknown({ description: 'anything else is left out, with a word in `warnings`' });
+
+/** A field that may be left out, or be null or empty, which means the same. */
+function maybe<T extends TSchema[]>(types: [...T], description: string) {
+  return Type.Optional(Type.Union([...types, empty, Type.Null()], { description }));
+}
+
+/** One that is left out where it breaks a rule: the click counts. */
+function extra<T extends TSchema>(type: T, description: string) {
+  return Type.Optional(Type.Union([type, empty, Type.Null(), leftOut], { description }));
+}
+
+export const ClickBody = Type.Object(
+  {
+    ad_id: Type.String({
+      pattern: `^(?!\\.\\.?$)${adIdPattern.source.slice(1)}`,
+      description: 'the ad that was clicked: 1 to 128 of `A-Z a-z 0-9 . _ : -`, but not `.` or `..`',
+    }),
+    clicked_at: maybe(
+      [Type.String({ format: 'date-time' }), Type.Integer({ minimum: 0 })],
+      'RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt',
+    ),
+    event_id: maybe(
+      [Type.String({ minLength: 1, maxLength: limits.eventIdLength })],
+      `with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once. 1 to ${limits.eventIdLength} Unicode code points, no control characters, not \`.\` or \`..\``,
+    ),
+    country: extra(
+      Type.String({ pattern: '^[A-Za-z][A-Za-z0-9]$' }),
+      'ISO 3166-1 alpha-2, in capitals or not; `UK` is GB; `XK`, `EU` and `AP` are kept; `XX`, `T1`, `A1`, `A2`, `O1` and ZZ, the default: unknown, counted as ZZ',
+    ),
+    user_id: extra(
+      Type.String({ minLength: 1, maxLength: limits.userIdLength }),
+      `whoever clicked: 1 to ${limits.userIdLength} Unicode code points, no control characters`,
+    ),
+    ip: extra(
+      Type.String({ maxLength: limits.ipLength }),
+      'IPv4 or IPv6 address of whoever clicked, without port, zone or brackets',
+    ),
+  },
+  {
+    description:
+      'a click. Fields that are not named here are ignored, and named in the answer (`ignored_fields`), or refused with `?strict=true`',
+    examples: [{ ad_id: 'ad-42', event_id: 'b3c1', clicked_at: '2026-01-01T12:00:00.123Z', country: 'KR' }],
+  },
+);
+export type ClickBody = Static<typeof ClickBody>;
