@@ -207,7 +207,7 @@ describe('text for people', () => {
       '7 clicks of 2 minutes wait for restatement, since 2025-11-22T08:26:00Z  6 in NO COUNT',
       'NOBODY runs them: a:8084 was last heard of 2025-11-22T08:27:00Z',
       'Kafka does not answer',
-      'NOT COUNTED: partition 0 since 2025-11-22T08:26Z',
+      'NOT COUNTED: partition 0 since 2025-11-22T08:26:00Z',
       'empty',
     ])
       expect(bad).toContain(words);
@@ -291,7 +291,7 @@ describe('text for people', () => {
     );
     expect(liveText({ ...event, lag_records: null }, bare)).toContain('Kafka does not answer');
     const stalled = [{ partition: 3, since: minute.from }];
-    expect(liveText({ ...event, stalled }, bare)).toContain('  partition 3 NOT COUNTED since 2025-11-22T08:26Z  ');
+    expect(liveText({ ...event, stalled }, bare)).toContain('  partition 3 NOT COUNTED since 2025-11-22T08:26:00Z  ');
     expect(liveText({ ...event, pending_late: 4 }, bare)).toContain('  4 late clicks wait  ');
   });
 });
