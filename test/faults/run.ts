@@ -65,6 +65,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'adclicks-faults-'));
 const reports: RoundReport[] = [];
 const clusterReports: ClusterReport[] = [];
 const nodesReports: NodesReport[] = [];
+const notRunOnNodes: string[] = [];
 const notRun: string[] = [];
 const command = `npm run faults${process.argv.slice(2).length > 0 ? ` -- ${process.argv.slice(2).join(' ')}` : ''}`;
 /** After each round: who ends the bench half-way has what was run until then. */
@@ -75,7 +76,8 @@ function writeReport(): void {
   // Rounds of one kind leave the sections of the others as they are.
   const isNew = clusterReports.length > 0 || notRun.length > 0;
   const onThree = isNew ? clusterSectionOf(clusterReports, notRun, command) : sectionIn(before, sectionTitle);
-  const onSeveral = nodesReports.length > 0 ? nodesSectionOf(nodesReports, command) : sectionIn(before, nodesTitle);
+  const onSeveral =
+    nodesReports.length > 0 ? nodesSectionOf(nodesReports, notRunOnNodes, command) : sectionIn(before, nodesTitle);
   writeFileSync(values.report, withSection(withSection(whole, onThree), onSeveral));
 }
 
@@ -103,7 +105,10 @@ for (const [index, round] of onClusters.entries()) {
 }
 for (const [index, round] of onNodes.entries()) {
   const canFill = round.diskFullMs === 0 || (await canMountSmallDisk());
-  if (!canFill) console.log('NOT RUN: disk full (it needs the right to mount a tmpfs)');
+  if (!canFill) {
+    notRunOnNodes.push(`disk full, of ${round.name} (it needs the right to mount a tmpfs)`);
+    console.log(`NOT RUN: ${notRunOnNodes.at(-1)}`);
+  }
   const directory = join(scratch, `nodes-${index}`);
   const report = await runNodesRound(canFill ? round : { ...round, diskFullMs: 0 }, directory, line =>
     console.log(line),

@@ -23,7 +23,7 @@ export function nodesSummaryOf(report: NodesReport): string {
   ].join('\n');
 }
 
-export function nodesSectionOf(reports: readonly NodesReport[], command: string): string {
+export function nodesSectionOf(reports: readonly NodesReport[], notRun: readonly string[], command: string): string {
   const broken = reports.flatMap(({ round, violations }) => violations.map(text => `- ${round.name}: ${text}`));
   return `${nodesTitle}
 
@@ -32,7 +32,7 @@ ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC · \`${command}\`
 **${broken.length === 0 ? '0 lost, 0 doubled, every promise held' : `${broken.length} promises BROKEN`}**. One broker, one ingest, one aggregator, two sinks for all nodes, two query APIs, two job runners; every node is an
 embedded server with a limit of 1 GB.
 ${broken.length === 0 ? '' : `\n${broken.join('\n')}\n`}
-${reports.map(partOf).join('\n')}
+${notRun.map(text => `NOT RUN: ${text}\n`).join('')}${reports.map(partOf).join('\n')}
 ### What each check would not see
 
 ${blindSpots.map(([check, blind]) => `- **${check}** ${blind}`).join('\n')}
@@ -41,7 +41,7 @@ ${blindSpots.map(([check, blind]) => `- **${check}** ${blind}`).join('\n')}
 
 function partOf(report: NodesReport): string {
   const { round, storm, read, residentMb } = report;
-  const kinds = ['node killed', 'node killed, any', 'node killed with its shard', 'all nodes killed at the end'];
+  const kinds = ['node killed', 'node killed, any', 'node killed with its shard'];
   const kills = kinds.reduce((sum, kind) => sum + (storm.struck.get(kind) ?? 0), 0);
   const answers = [...read.phases.values()].reduce((sum, of) => sum + of.answers, 0);
   const latencies = read.latencies.toSorted((a, b) => a - b);
