@@ -197,8 +197,9 @@ function seriesOf(ad: string, from: number, to: number): Question {
 }
 
 function lastMinutes(): [from: number, to: number] {
-  const now = Date.now() - (Date.now() % minuteMs);
-  return [now - 4 * minuteMs, now + minuteMs];
+  const now = Date.now();
+  const minute = now - (now % minuteMs);
+  return [minute - 4 * minuteMs, minute + minuteMs];
 }
 
 /** The running one and the four before, each as often. */

@@ -59,7 +59,7 @@ export async function runNodesRound(
   };
 
   const mayRefuse = weather.mayRefuse();
-  weather.enter('all killed');
+  weather.enter('all killed, no sink');
   await attempt('I10', async () => {
     for (const sink of stage.sinks) await sink.down('SIGKILL');
     await Promise.all(nodes.map(node => node.kill()));
@@ -124,7 +124,7 @@ async function restIn({ queryApis, lateMinutes }: NodesStage): Promise<string[]>
 async function checkerOf({ env }: NodesStage): Promise<string> {
   const program = join(import.meta.dirname, '../../../query-api/replicas/check-main.ts');
   const { stdout } = await promisify(execFile)(process.execPath, [program], {
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH: process.env['PATH'], ...env, LOG_LEVEL: 'error' },
   });
   return stdout.trim();
 }

@@ -125,7 +125,8 @@ export async function openNodesStage(round: NodesRound, scratch: string): Promis
   const ledgerFile = join(scratch, 'ledger.jsonl');
   const truth = stack.use(keepTruth(openLedger(ledgerFile), lateness));
   const load = startLoad({ urls: [ingest.url], ledger: truth, name: 'ad', clients: round.clients, pauseMs: 250 });
-  const longAgo = Date.now() - (Date.now() % minuteMs) - 180 * minuteMs;
+  const now = Date.now();
+  const longAgo = now - (now % minuteMs) - 180 * minuteMs;
   const lateMinutes = [0, 1, 2, 3].map(i => longAgo + i * minuteMs);
   const weather = createWeather();
   await sleep(3_000);

@@ -270,7 +270,8 @@ function askForJobs({ stage, struck }: Storm) {
   const running = (async () => {
     for (let turn = 0; !isOver; turn++) {
       await sleep(5_000);
-      const to = Date.now() - (Date.now() % 60_000) - 10 * 60_000;
+      const now = Date.now();
+      const to = now - (now % 60_000) - 10 * 60_000;
       const [path, more] = turn % 2 === 0 ? ['replays', { apply: true }] : ['reconciliations', {}];
       const asked = await fetch(`${queryApis[turn % queryApis.length]!.url}/v1/${path}`, {
         method: 'POST',
