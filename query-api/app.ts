@@ -171,6 +171,7 @@ function routeDepsOf({
 }: Omit<Required<QueryApiDeps>, 'readiness' | 'life'> &
   Pick<RouteDeps, 'lateClicks'> & { readonly clients: Clients }): RouteDeps {
   const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
+  const blocks = { ...timeouts, shards: replicas.shards };
   const ofRaw = readingAs('raw', clickhouse);
   const queries = createQueries(clickhouse, timeouts);
   const coverage = replicas.each(() =>
@@ -178,9 +179,9 @@ function routeDepsOf({
   );
   const counts = {
     queries: { ...queries, progress: () => coverage().telling(queries.progress)() },
-    groups: createGroupQueries(clickhouse, timeouts),
+    groups: createGroupQueries(clickhouse, blocks),
     restatements: createRestatementQueries(clickhouse, timeouts),
-    stated: createStatedReading(clickhouse, timeouts),
+    stated: createStatedReading(clickhouse, { ...timeouts, nodes: replicas.nodes }),
     lateClicks,
   };
   const jobs = createJobStore(clickhouse, { ...timeouts, now });
@@ -198,8 +199,8 @@ function routeDepsOf({
     raw: createRawQueries(ofRaw, timeouts),
     rawCoverage: { until: () => coverage().until() },
     filters: createFilterStore(clickhouse, { ...timeouts, requests }),
-    tops: createTopQueries(clickhouse, createBlockDirectory(clickhouse, timeouts), timeouts),
-    history: createHistoryQueries(clickhouse, timeouts),
+    tops: createTopQueries(clickhouse, createBlockDirectory(clickhouse, blocks), timeouts),
+    history: createHistoryQueries(clickhouse, blocks),
     exports: createExportQueries(ofRaw, { ...timeouts, exportTimeoutMs: config.EXPORT_TIMEOUT_MS }),
     exportSlots: createExportSlots({
       limit: config.EXPORT_MAX_RUNNING,

@@ -1,4 +1,5 @@
 /** Where one click went: all that raw and quarantine hold of an event id. Rules as in queries.ts. */
+import { sharded } from '../infra/clickhouse/sharded-tables.ts';
 import { noSql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import type { QuarantineSample } from './quarantine-queries.ts';
@@ -53,7 +54,7 @@ export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { read
              toUnixTimestamp64Milli(received) AS received_at
            FROM (
              SELECT DISTINCT click_id, ad_id, country, clicked_at AS clicked, received_at AS received
-             FROM click_raw WHERE ${isAsked(eventId, adId)}
+             FROM ${sharded('click_raw')} WHERE ${isAsked(eventId, adId)}
            ) ORDER BY received, click_id ${most} ${settings}`,
         ),
       );
@@ -66,7 +67,7 @@ export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { read
              clicked_at, JSONExtractString(raw, 'click_id') AS click_id
            FROM (
              SELECT DISTINCT partition, offset, line, reason, detail, appended_at AS appended, ad_id, clicked_at, raw
-             FROM quarantine WHERE ${isAsked(eventId, adId)}
+             FROM ${sharded('quarantine')} WHERE ${isAsked(eventId, adId)}
            ) ORDER BY appended, partition, offset, line ${most} ${settings}`,
         ),
       );

@@ -27,10 +27,16 @@ export interface Finality {
   readonly finalUntil: number | null;
 }
 
-export function finalityOf(progress: readonly Progress[]): Finality {
+/** `isAsked`: where those of some partitions are wanted alone. */
+export function finalityOf(
+  progress: readonly Progress[],
+  isAsked: (partition: number) => boolean = () => true,
+): Finality {
   // Each of them, not as many: a partition beyond, new and not in use yet, tells nothing in the place of another.
-  const present = new Set(progress.map(row => row.partition).filter(partition => partition < partitionsOf(progress)));
-  if (present.size === 0 || present.size < partitionsOf(progress)) return { watermark: null, finalUntil: null };
+  const wanted = Array.from({ length: partitionsOf(progress) }, (_, partition) => partition).filter(isAsked);
+  const present = new Set(progress.map(row => row.partition));
+  if (wanted.length === 0 || !wanted.every(partition => present.has(partition)))
+    return { watermark: null, finalUntil: null };
   // 0 stands for "not known yet" in both columns.
   return {
     watermark: Math.min(...progress.map(row => row.watermark)) || null,

@@ -12,7 +12,7 @@ import {
   within,
 } from './queries.ts';
 import { settingsOf } from './read-settings.ts';
-import { createBlockDirectory } from './rollup/block-directory.ts';
+import { type BlockDirectoryOptions, createBlockDirectory } from './rollup/block-directory.ts';
 import { hourMs } from './rollup/blocks.ts';
 import { createRolledRows } from './rollup/rolled-rows.ts';
 import { isVisible } from './stated-rows.ts';
@@ -38,9 +38,10 @@ export type GroupQueries = ReturnType<typeof createGroupQueries>;
 
 export const countriesListed = 300;
 
-export function createGroupQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
+export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirectoryOptions) {
+  const { timeoutMs } = options;
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);
-  const rows = createRolledRows(createBlockDirectory(clickhouse, { timeoutMs }));
+  const rows = createRolledRows(createBlockDirectory(clickhouse, options));
   return {
     async totals(adIds: AdIds, selection: StatedSelection): Promise<Counts> {
       const [row] = await clickhouse.query<Counts>(

@@ -7,6 +7,7 @@
  * A line is not yet a click more: some are copies of counted clicks, which only the recount can tell.
  */
 import { forNobody, whileAsked } from '../infra/asking.ts';
+import { sharded } from '../infra/clickhouse/sharded-tables.ts';
 import { type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { inTime } from './in-time.ts';
@@ -121,7 +122,7 @@ export function lateLines(now: number): Sql {
     FROM (
       SELECT intDiv(clicked_at, ${minuteMs}) * ${minuteMs} AS minute_ms, ad_id, partition, offset,
         toRelativeDayNum(appended_at) AS day, appended_at AS appended
-      FROM quarantine FINAL
+      FROM ${sharded('quarantine')} FINAL
       WHERE reason = 'too_late' AND clicked_at >= ${oldest}
         AND appended_at >= fromUnixTimestamp64Milli(${arrivedSince(now)}, 'UTC')
     ) AS late

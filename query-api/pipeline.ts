@@ -13,8 +13,8 @@ export interface PipelineDeps {
   readonly names: Names;
   readonly partitions: Pick<PartitionRecord, 'book' | 'readToEnd'>;
   readonly nodes: readonly FollowedNode[];
-  /** The one that is read here and now. */
-  readonly node: () => FollowedNode;
+  /** Those that are read here and now: one of each shard. */
+  readonly read: () => readonly FollowedNode[];
 }
 
 export interface AskedPipeline extends RawLog, AsyncDisposable {
@@ -23,7 +23,7 @@ export interface AskedPipeline extends RawLog, AsyncDisposable {
   nodePositions(): ReturnType<typeof nodePositions>;
 }
 
-export function pipelineOf({ kafka, names, partitions, nodes, node }: PipelineDeps): AskedPipeline {
+export function pipelineOf({ kafka, names, partitions, nodes, read }: PipelineDeps): AskedPipeline {
   const topic = names.topic('clicks');
   let admin: Promise<Admin> | undefined;
   const forget = () => {
@@ -41,13 +41,15 @@ export function pipelineOf({ kafka, names, partitions, nodes, node }: PipelineDe
       return await (await connected()).endOffsets(topic);
     },
     async rawPositions() {
-      const asked = node();
+      const asked = read();
       // A node that was emptied has little of what was once committed for it: a recount would miss clicks.
-      if ((await asked.incarnation()) === undefined) throw new Retryable(`${asked.name}: not known what it holds`);
-      const raw = (await positionsOf([asked])).filter(({ topicName }) => topicName === 'clicks');
+      for (const { name, incarnation } of asked)
+        if ((await incarnation()) === undefined) throw new Retryable(`${name}: not known what it holds`);
+      // Each holds partitions of its own.
+      const raw = (await positionsOf(asked)).filter(({ topicName }) => topicName === 'clicks');
       return new Map(raw.map(({ partition, position }) => [partition, position]));
     },
-    sinkPositions: async () => await positionsOf([node()]),
+    sinkPositions: async () => await positionsOf(read()),
     nodePositions: () => positionsOf(nodes),
     async [Symbol.asyncDispose]() {
       await admin?.then(

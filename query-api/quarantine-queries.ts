@@ -1,5 +1,6 @@
 /** SQL of what was not counted: the lines themselves, newest first. Rules as in queries.ts. */
 import type { QuarantineRow } from '../aggregator/ad-minute.ts';
+import { sharded } from '../infra/clickhouse/sharded-tables.ts';
 import { joined, noSql, type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { settingsOf } from './read-settings.ts';
@@ -43,7 +44,7 @@ export function createQuarantineQueries(clickhouse: ClickHouse, { timeoutMs }: {
            event_id, clicked_at, substringUTF8(raw, 1, ${rawShown}) AS raw
          FROM (
            SELECT partition, offset, line, reason, detail, appended_at AS appended, ad_id, event_id, clicked_at, raw
-           FROM quarantine FINAL WHERE ${matching(filter)} ${after === undefined ? noSql : sql`AND ${older(after)}`}
+           FROM ${sharded('quarantine')} FINAL WHERE ${matching(filter)} ${after === undefined ? noSql : sql`AND ${older(after)}`}
            ORDER BY appended_at DESC, partition, offset DESC, line DESC LIMIT ${limit}
          ) ORDER BY appended DESC, partition, offset DESC, line DESC ${settingsOf(limit, timeoutMs)}`,
       );
@@ -64,7 +65,7 @@ export function createQuarantineQueries(clickhouse: ClickHouse, { timeoutMs }: {
            SELECT *, sum(length(raw)) OVER (ORDER BY ${order} ROWS UNBOUNDED PRECEDING) AS bytes
            FROM (
              SELECT partition, offset, line, reason, detail, appended_at AS appended, ad_id, event_id, clicked_at, raw
-             FROM quarantine FINAL WHERE ${matching(filter)}
+             FROM ${sharded('quarantine')} FINAL WHERE ${matching(filter)}
                AND appended_at >= fromUnixTimestamp64Milli(${filter.from}, 'UTC')
                AND appended_at < fromUnixTimestamp64Milli(${filter.to}, 'UTC') ${after}
              ORDER BY appended_at, partition, offset, line LIMIT ${pageLines}
@@ -76,7 +77,7 @@ export function createQuarantineQueries(clickhouse: ClickHouse, { timeoutMs }: {
     async byReason(filter: Pick<QuarantineFilter, 'adId'>): Promise<{ reason: string; lines: number }[]> {
       const all = { ...filter, reason: undefined };
       return await clickhouse.query(
-        ...statement`SELECT reason, count() AS lines FROM quarantine FINAL WHERE ${matching(all)}
+        ...statement`SELECT reason, count() AS lines FROM ${sharded('quarantine')} FINAL WHERE ${matching(all)}
          GROUP BY reason ORDER BY lines DESC, reason ${settingsOf(reasonsListed, timeoutMs)}`,
       );
     },

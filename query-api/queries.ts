@@ -6,6 +6,7 @@
  * need not be merged with each other. Filters name columns of the sorting key only, which all copies share: a filter
  * on anything else could drop the current version and let an older one through.
  */
+import { sharded } from '../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import type { CountryLists } from './filters/click-filter.ts';
@@ -80,7 +81,7 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
            toUnixTimestamp64Milli(watermark) AS watermark,
            toUnixTimestamp64Milli(final_until) AS final_until,
            toUnixTimestamp64Milli(appended_at) AS appended_at
-         FROM partition_progress FINAL ORDER BY partition ${settings(65_536)}`,
+         FROM ${sharded('partition_progress')} FINAL ORDER BY partition ${settings(65_536)}`,
       );
     },
 
@@ -96,7 +97,7 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
     /** Lines that were not counted and are still kept. */
     async quarantineByReason(): Promise<{ reason: string; lines: number }[]> {
       return await clickhouse.query(
-        ...statement`SELECT reason, count() AS lines FROM quarantine FINAL GROUP BY reason ORDER BY reason ${settings(1_000)}`,
+        ...statement`SELECT reason, count() AS lines FROM ${sharded('quarantine')} FINAL GROUP BY reason ORDER BY reason ${settings(1_000)}`,
       );
     },
   };

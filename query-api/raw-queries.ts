@@ -12,6 +12,7 @@
  * a sum in which each counts with a 64 bit hash of its own (sums and products go round): others add up to the same by a
  * chance of 2^-64.
  */
+import { sharded } from '../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import type { ClickFilter } from './filters/click-filter.ts';
@@ -153,7 +154,7 @@ function clicksOf({ adIds, filter, ...range }: RawSelection, { country, user }: 
         argMin(toUInt8(${conditionOf(filter)}), ${received}) AS hit
         ${country ? sql`, argMin(toString(click_raw.country), ${received}) AS of_country` : noSql}
         ${user ? sql`, argMin(click_raw.user_id, ${received}) AS of_user` : noSql}
-      FROM click_raw FINAL WHERE ${clickedWithin(range)} ${among(adIds)}
+      FROM ${sharded('click_raw')} FINAL WHERE ${clickedWithin(range)} ${among(adIds)}
       GROUP BY toStartOfMinute(clicked_at), ad_id, sipHash128(event_id)
     )`;
 }

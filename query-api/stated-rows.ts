@@ -7,10 +7,17 @@
  * long as one of those recounts is not settled, and (3) asks again. If none has become visible in between, `ad_minute`
  * can have had rows of no other, and everything read is of one moment, from however many statements and tables. Otherwise
  * all of it is read once more.
+ *
+ * Where counts are read from several shards, a recount becomes visible in each of their nodes at a moment of its own, and
+ * its rows of `ad_minute` after that, in that node. So all of them are asked, before and after: an answer is given only if
+ * all show the same recounts of the range, and the same ones afterwards. Then no node can have had rows of another, and
+ * `restatement` of any of them has the rows of all that are visible.
  */
-import { named, type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
+import { sharded } from '../infra/clickhouse/sharded-tables.ts';
+import { noSql, type Sql, sql, statement } from '../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../infra/clickhouse.ts';
 import { Retryable } from '../infra/errors.ts';
+import { pause } from '../infra/pause.ts';
 import { settingsOf } from './read-settings.ts';
 
 /** What is known of the recounts of a range. */
@@ -30,8 +37,10 @@ export interface StatedRange extends Minutes, Stated {}
 /** Of a range, as they were asked for at one moment. */
 export interface Recounts {
   readonly visible: number;
-  /** Of those. */
+  /** Of those; the most that any node has. */
   readonly unsettled: number;
+  /** Which they are, where several nodes are asked. Undefined there: they show different ones. */
+  readonly which?: string | undefined;
 }
 
 export interface StatedReading {
@@ -47,16 +56,44 @@ export interface StatedReading {
   begin<T>(range: Minutes, begin: (stated: Stated) => Promise<T>, giveUp: (begun: T) => Promise<void>): Promise<T>;
 }
 
+export interface StatedReadingOptions {
+  readonly timeoutMs: number;
+  /** Those that counts are read from, one of each shard. Left out: one. */
+  readonly nodes?: () => readonly { readonly clickhouse: Pick<ClickHouse, 'query'> }[];
+  readonly pauseMs?: number;
+}
+
 export function createStatedReading(
   clickhouse: ClickHouse,
-  { timeoutMs }: { readonly timeoutMs: number },
+  { timeoutMs, nodes = () => [{ clickhouse }], pauseMs = 50 }: StatedReadingOptions,
 ): StatedReading {
-  const recounts: StatedReading['recounts'] = async range => {
-    const [row] = await clickhouse.query<Recounts>(
-      ...statement`SELECT count() AS visible, countIf(settled = 0) AS unsettled FROM recounted_minute FINAL
+  const recountsIn = async (of: Pick<ClickHouse, 'query'>, range: Minutes, which: Sql): Promise<Recounts> => {
+    const [row] = await of.query<Recounts>(
+      ...statement`SELECT count() AS visible, countIf(settled = 0) AS unsettled ${which} FROM recounted_minute FINAL
         WHERE cells > 0 AND ${inMinutes(range)} ${settingsOf(1, timeoutMs)}`,
     );
     return row ?? { visible: 0, unsettled: 0 };
+  };
+  const recounts: StatedReading['recounts'] = async range => {
+    const asked = nodes();
+    if (asked.length === 1) return await recountsIn(clickhouse, range, noSql);
+    const each = await Promise.all(asked.map(node => recountsIn(node.clickhouse, range, whichOf)));
+    const [first = { visible: 0, unsettled: 0 }, ...others] = each;
+    const areSame = others.every(({ which }) => which === first.which);
+    return {
+      visible: first.visible,
+      unsettled: Math.max(...each.map(({ unsettled }) => unsettled)),
+      which: areSame ? first.which : undefined,
+    };
+  };
+  const differ = (found: Recounts) => nodes().length > 1 && found.which === undefined;
+  const agreed = async (known: Recounts, range: Minutes): Promise<Recounts> => {
+    let found = known;
+    for (let i = 0; i < maxWaits && differ(found); i++) {
+      await pause(pauseMs);
+      found = await recounts(range);
+    }
+    return found;
   };
   const beginAfter = async <T>(
     known: Recounts,
@@ -64,13 +101,13 @@ export function createStatedReading(
     start: (stated: Stated) => Promise<T>,
     giveUp: (begun: T) => Promise<void>,
   ): Promise<T> => {
-    let before = known;
-    for (let i = 0; i < maxReadings; i++) {
+    let before = await agreed(known, range);
+    for (let i = 0; i < maxReadings && !differ(before); i++) {
       const found = await start({ isSettled: before.unsettled === 0 });
       const after = await recounts(range);
-      if (after.visible === before.visible) return found;
+      if (!differ(after) && after.visible === before.visible && after.which === before.which) return found;
       await giveUp(found);
-      before = after;
+      before = await agreed(after, range);
     }
     throw new Retryable('the counts are being restated');
   };
@@ -84,6 +121,11 @@ export function createStatedReading(
 
 /** Recounts become visible several minutes at a time, at most twice a second. */
 const maxReadings = 20;
+/** Sinks of several nodes are some tenths of a second apart, as long as none of them is behind. */
+const maxWaits = 40;
+
+/** One number of all that are visible. They are never taken back, but expire, in each node when it merges. */
+const whichOf = sql`, toString(groupBitXorIf(sipHash64(minute, at, job), minute > now() - INTERVAL 300 DAY)) AS which`;
 
 /**
  * A table expression: rows as they are stated, with the columns of `ad_minute`. `where` names minute, ad_id and country
@@ -95,7 +137,7 @@ export function statedRows(
   { from, to, isSettled }: StatedRange,
 ): Sql {
   const counted = sql`SELECT minute, ad_id, country, partition, version, clicks, duplicates, late
-    FROM ${named(table)} FINAL WHERE ${where}`;
+    FROM ${sharded(table)} FINAL WHERE ${where}`;
   if (isSettled) return sql`(${counted})`;
   return sql`(
     SELECT minute, ad_id, country, partition, newest.1 AS version, newest.2 AS clicks, newest.3 AS duplicates,

@@ -2,6 +2,7 @@
 import { codeOf } from '../infra/clickhouse/errors.ts';
 import { Retryable, Unserved } from '../infra/errors.ts';
 import { Problem } from '../infra/http.ts';
+import { NoReplica } from './replicas/shard.ts';
 
 /** ClickHouse away or busy is 503; a query that ran out of time may do better with less to read. Others stay as they are. */
 export function asUnavailable(error: unknown): unknown {
@@ -23,6 +24,17 @@ export function asUnavailable(error: unknown): unknown {
       'the database needs too much memory: ask for a shorter range or fewer ads',
       {},
       5,
+    );
+  }
+  if (error instanceof NoReplica && error.shard.of > 1) {
+    const { shard, of } = error.shard;
+    // Half of the clicks is no answer. Which nodes these are tells /v1/status.
+    return new Problem(
+      503,
+      'shard_unavailable',
+      `shard ${shard} of ${of} cannot be read at the moment: try again`,
+      {},
+      2,
     );
   }
   return new Problem(503, 'unavailable', 'the database, or the log, cannot answer at the moment: try again', {}, 1);

@@ -3,7 +3,7 @@ import { type ClickHouse, type ClickHouseOptions, openClickHouse } from '../clic
 import type { ClickHouseConfig } from '../config.ts';
 import { type Topology, type TopologyNode, topologyOf } from './topology.ts';
 
-export interface ClusterNode extends Pick<TopologyNode, 'name' | 'shard'> {
+export interface ClusterNode extends Pick<TopologyNode, 'name' | 'shard' | 'tcp'> {
   readonly clickhouse: ClickHouse;
 }
 
@@ -20,9 +20,9 @@ export function openCluster(config: ClickHouseConfig, options: ClickHouseOptions
 
 function openNodes(topology: Topology, config: ClickHouseConfig, options: ClickHouseOptions): Cluster {
   const shards = topology.map(nodes =>
-    nodes.map(({ name, shard, url, user, password }): ClusterNode => {
+    nodes.map(({ name, shard, url, user, password, tcp }): ClusterNode => {
       const own = { ...config, CLICKHOUSE_URL: url, CLICKHOUSE_USER: user, CLICKHOUSE_PASSWORD: password };
-      return { name, shard, clickhouse: openClickHouse(own, options) };
+      return { name, shard, tcp, clickhouse: openClickHouse(own, options) };
     }),
   );
   const [first, ...others] = shards.flat();

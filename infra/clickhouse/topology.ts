@@ -18,6 +18,8 @@ export interface TopologyNode {
   readonly url: string;
   readonly user: string;
   readonly password: string;
+  /** `host:port` of ClickHouse's own protocol, as the other nodes reach it: they read each other where there are several shards. */
+  readonly tcp: string;
 }
 
 /** By shard, in their order. None is empty. */
@@ -27,7 +29,7 @@ type Access = Pick<ClickHouseConfig, 'CLICKHOUSE_URL' | 'CLICKHOUSE_USER' | 'CLI
 
 /**
  * `CLICKHOUSE_URL` is a URL, or several: nodes of one shard with commas between them, shards with semicolons; or
- * `file:///…/topology.json`, which says the same (`parseTopologyFile`).
+ * `file:///…/topology.json`, which says the same (`parseTopologyFile`). A URL may end in `?tcp=port` or `?tcp=host:port`.
  * @throws ConfigError
  */
 export function topologyOf(config: Access, readFile: (path: string) => string = readText): Topology {
@@ -47,7 +49,7 @@ export function nodesOf(topology: Topology): readonly TopologyNode[] {
 function parseUrls(text: string, access: Access): Topology {
   const setting = `CLICKHOUSE_URL="${withoutUserInfo(text)}"`;
   // One address is passed on as it is: what else it may bear is the client's matter.
-  const shards = text.split(';').map(shard => shard.split(',').map(url => ({ url: url.trim() })));
+  const shards = text.split(';').map(shard => shard.split(',').map(url => withoutTcp(url.trim())));
   return checked(shards, setting, access);
 }
 
@@ -59,12 +61,13 @@ const FileNode = Type.Union([
       name: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._:-]{1,100}$' })),
       user: Type.Optional(Type.String()),
       password: Type.Optional(Type.String()),
+      tcp: Type.Optional(Type.Union([Type.Integer(), Type.String()])),
     },
     { additionalProperties: false },
   ),
 ]);
 
-/** `{"shards": [{"replicas": ["http://a:8123", {"url": "http://b:8123", "name": "b", "user": "u", "password": "p"}]}]}` */
+/** `{"shards": [{"replicas": ["http://a:8123", {"url": "http://b:8123", "name": "b", "user": "u", "password": "p", "tcp": 9000}]}]}` */
 const File = Type.Object(
   { shards: Type.Array(Type.Object({ replicas: Type.Array(FileNode) }, { additionalProperties: false })) },
   { additionalProperties: false },
@@ -81,7 +84,9 @@ function parseTopologyFile(text: string, where: string, access: Access): Topolog
   const [wrong] = Value.Errors(File, content);
   if (wrong !== undefined) throw new ConfigError(`${setting}: ${wrong.instancePath || '/'} ${wrong.message}`);
   const { shards } = content as Static<typeof File>;
-  const given = shards.map(({ replicas }) => replicas.map(node => (typeof node === 'string' ? { url: node } : node)));
+  const given = shards.map(({ replicas }) =>
+    replicas.map(node => (typeof node === 'string' ? withoutTcp(node) : node)),
+  );
   return checked(given, setting, access);
 }
 
@@ -94,15 +99,18 @@ function checked(shards: readonly (readonly Given[])[], setting: string, access:
       throw new ConfigError(`${setting}: shard ${shard + 1} of ${shards.length} is empty`);
     return nodes.map((node): TopologyNode => {
       const { url, user = access.CLICKHOUSE_USER, password = access.CLICKHOUSE_PASSWORD } = node;
-      return { name: node.name ?? hostOf(url, setting), shard, url, user, password };
+      const host = hostOf(url, setting);
+      const name = node.name ?? host;
+      return { name, shard, url, user, password, tcp: tcpOf(node, name, setting) };
     });
   });
-  for (const what of ['name', 'url'] as const) {
+  // Two that are one would be read as two.
+  for (const what of topology.length > 1 ? (['name', 'url', 'tcp'] as const) : (['name', 'url'] as const)) {
     const seen = new Set<string>();
     for (const node of topology.flat()) {
       if (seen.has(node[what]))
         throw new ConfigError(
-          `${setting}: ${withoutUserInfo(node[what])} is there twice: a node belongs to one shard, once`,
+          `${setting}: ${what === 'tcp' ? 'tcp=' : ''}${withoutUserInfo(node[what])} is there twice: a node belongs to one shard, once`,
         );
       seen.add(node[what]);
     }
@@ -115,6 +123,25 @@ function hostOf(text: string, setting: string): string {
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '')
     throw new ConfigError(`${setting}: "${withoutUserInfo(text)}" is not a URL such as http://host:8123`);
   return `${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`;
+}
+
+/** The client of a node refuses what it does not know in its URL. */
+function withoutTcp(url: string): Given {
+  const [said, tcp] = /[?&]tcp=([^&#]*)/.exec(url) ?? [];
+  if (said === undefined || tcp === undefined) return { url };
+  const rest = url.replace(said, '');
+  return { url: said.startsWith('?') ? rest.replace('&', '?') : rest, tcp };
+}
+
+/** By default the URL's host at ClickHouse's own port, with TLS where the URL has it. */
+function tcpOf({ url, tcp }: Given, name: string, setting: string): string {
+  const { hostname, protocol } = new URL(url);
+  const given = String(tcp ?? (protocol === 'https:' ? 9440 : 9000));
+  const address = /^\d+$/.test(given) ? `${hostname}:${given}` : given;
+  const port = Number(/^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(address)?.[1]);
+  if (tcp !== undefined && !(port > 0 && port < 65_536))
+    throw new ConfigError(`${setting}: tcp=${given} of ${name}: must be a port, or host:port as other nodes reach it`);
+  return address;
 }
 
 function pathOf(url: string): string {

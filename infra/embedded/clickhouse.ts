@@ -17,8 +17,9 @@ import {
   startStatements,
   writeServerSettings,
 } from './clickhouse-files.ts';
-import { requireFreePort } from './ports.ts';
+import { freePort, requireFreePort } from './ports.ts';
 import { compileCache, type Exit, type Running } from './service.ts';
+import { openTcpRelay } from './tcp-relay.ts';
 
 export interface ClickHouseOptions {
   readonly dataDir: string;
@@ -73,18 +74,30 @@ export async function startClickHouse(options: ClickHouseOptions): Promise<Click
   const ours = serverSettings(files, { memoryMb });
   writeServerSettings(files, env.CLICKHOUSE_PASSWORD, options.settings?.(ours) ?? ours);
 
-  const server = await spawnServer(files, httpPort, tcpPort);
+  const nativePort = await freePort();
+  const server = await spawnServer(files, httpPort, nativePort);
+  let relay: AsyncDisposable | undefined;
+  // It has nothing to stand before then, and whoever starts the next server wants its port.
+  const exited = server.exited.then(async exit => {
+    await relay?.[Symbol.asyncDispose]();
+    return exit;
+  });
+  const stop = async (timeoutMs: number) => {
+    await server.stop(timeoutMs);
+    await exited;
+  };
   const ended = server.exited.then(() => {
     throw startFailure(files);
   });
   ended.catch(() => undefined);
   try {
     await Promise.race([untilItAnswers(env.CLICKHOUSE_URL, signal), ended]);
+    relay = await openTcpRelay(clickHouseHost, tcpPort, nativePort);
   } catch (error) {
-    await server.stop(stopTimeoutMs);
+    await stop(stopTimeoutMs);
     throw error;
   }
-  return { ...server, env, [Symbol.asyncDispose]: () => server.stop(stopTimeoutMs) };
+  return { ...server, exited, stop, env, [Symbol.asyncDispose]: () => stop(stopTimeoutMs) };
 }
 
 async function spawnServer(files: ClickHouseFiles, httpPort: number, tcpPort: number): Promise<Running> {

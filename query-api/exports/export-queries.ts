@@ -1,4 +1,5 @@
 /** SQL of bulk exports: long reads in the order of the tables, so that nothing has to be sorted or kept. */
+import { type ShardedTable, sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { joined, named, noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { markedColumn } from '../../infra/csv.ts';
@@ -31,9 +32,9 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
     const [text, params] = statement`${rows} ${settings}, date_time_output_format='iso'`;
     yield* clickhouse.stream(text, streamFormats[format], params);
   }
-  const counted = async (table: string, where: Sql): Promise<number> => {
+  const counted = async (table: ShardedTable, where: Sql): Promise<number> => {
     const [row] = await clickhouse.query<{ n: number }>(
-      ...statement`SELECT count() AS n FROM ${named(table)} WHERE ${where} ${settingsOf(1, timeoutMs)}`,
+      ...statement`SELECT count() AS n FROM ${sharded(table)} WHERE ${where} ${settingsOf(1, timeoutMs)}`,
     );
     return row?.n ?? 0;
   };
@@ -77,7 +78,7 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
       return stream(
         sql`SELECT ${joined(columns, ', ')}
          FROM (
-           SELECT * FROM click_raw FINAL WHERE ${clicksWhere(selection)}
+           SELECT * FROM ${sharded('click_raw')} FINAL WHERE ${clicksWhere(selection)}
            ORDER BY toStartOfMinute(clicked_at), ad_id, click_id
          )`,
         format,

@@ -1,4 +1,5 @@
 /** What the comparison of rows with counters reads. */
+import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { joined, named, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
@@ -40,7 +41,7 @@ export function createConservationQueries(clickhouse: ClickHouse) {
          FROM (
            SELECT minute, ad_id, country, partition AS part, version, bitShiftRight(version, 48) AS revision, clicks,
              duplicates
-           FROM ad_minute FINAL WHERE ${minuteWithin(range)}
+           FROM ${sharded('ad_minute')} FINAL WHERE ${minuteWithin(range)}
          ) AS counts
          LEFT JOIN (
            SELECT minute, ad_id, country, stated, before, before_duplicates, after, 1 AS is_told
@@ -53,7 +54,7 @@ export function createConservationQueries(clickhouse: ClickHouse) {
     /** The first minute in the range that has rows, epoch ms. */
     async firstMinute(range: TimeRange): Promise<number | undefined> {
       const [row] = await clickhouse.query<{ at: number; n: number }>(
-        ...statement`SELECT toUnixTimestamp(min(minute)) * 1000 AS at, count() AS n FROM ad_minute
+        ...statement`SELECT toUnixTimestamp(min(minute)) * 1000 AS at, count() AS n FROM ${sharded('ad_minute')}
          WHERE ${minuteWithin(range)} ${settings(1)}`,
       );
       return row && row.n > 0 ? row.at : undefined;
@@ -69,7 +70,7 @@ export function createConservationQueries(clickhouse: ClickHouse) {
       const rows = await clickhouse.query<QuarantinedLines & { partition: number }>(
         ...statement`SELECT partition, countIf(reason != 'refused') AS lines,
            toUnixTimestamp64Milli(minIf(appended_at, reason != 'refused')) AS oldest
-         FROM quarantine FINAL WHERE ${joined(within, ' OR ')} GROUP BY partition ${settings(65_536)}`,
+         FROM ${sharded('quarantine')} FINAL WHERE ${joined(within, ' OR ')} GROUP BY partition ${settings(65_536)}`,
       );
       return new Map(rows.map(({ partition, ...lines }) => [partition, lines]));
     },

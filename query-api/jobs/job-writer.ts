@@ -22,6 +22,7 @@ export function createJobWriter(
   log: JobLog,
   clickhouse: Pick<ClickHouse, 'query'>,
   patience = sinkPatience,
+  nodes: () => readonly { readonly clickhouse: Pick<ClickHouse, 'query'> }[] = () => [{ clickhouse }],
 ): JobWriter {
   let last: Pick<Job, 'id' | 'seq'> | undefined;
   return {
@@ -33,10 +34,10 @@ export function createJobWriter(
       if (last === undefined) return;
       const { id, seq } = last;
       await untilVisible(`job ${id}`, patience, async () => {
-        const [row] = await clickhouse.query<{ newest: number }>(
-          ...statement`SELECT max(seq) AS newest FROM replay_job WHERE id = ${id} ${settingsOf(1, timeoutMs)}`,
-        );
-        return (row?.newest ?? 0) >= seq;
+        const asked = statement`SELECT max(seq) AS newest FROM replay_job WHERE id = ${id} ${settingsOf(1, timeoutMs)}`;
+        // What one shard's node shows says nothing of the rows of another's.
+        const each = await Promise.all(nodes().map(node => node.clickhouse.query<{ newest: number }>(...asked)));
+        return each.every(([row]) => (row?.newest ?? 0) >= seq);
       });
       if (last?.id === id && last.seq === seq) last = undefined;
     },

@@ -11,6 +11,7 @@
  *   waits for ever. By the second, whoever scatters single clicks over as many ads as minutes does not stand before those who
  *   have lost many to a break in their connection.
  */
+import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { messageOf } from '../../infra/errors.ts';
@@ -103,7 +104,7 @@ function waitingSql(minutes: readonly number[], timeoutMs: number): ReturnType<t
       SELECT minute, lines, came, row_number() OVER (PARTITION BY ad_id ORDER BY came, minute) AS place
       FROM (
         SELECT intDiv(clicked_at, ${minuteMs}) * ${minuteMs} AS minute, ad_id, count() AS lines, min(appended_at) AS came
-        FROM quarantine FINAL
+        FROM ${sharded('quarantine')} FINAL
         WHERE reason = 'too_late' AND clicked_at >= ${first} AND clicked_at < ${last + minuteMs}
           AND substring(${marks.join('')}, intDiv(clicked_at - ${first}, ${minuteMs}) + 1, 1) = '1'
         GROUP BY minute, ad_id

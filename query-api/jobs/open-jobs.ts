@@ -26,7 +26,9 @@ import { createWorkFinder } from './work-finder.ts';
 
 export interface JobsDeps {
   readonly config: Pick<JobsConfig, 'QUERY_TIMEOUT_MS' | 'RECONCILE_REPAIR'>;
-  readonly store: Pick<OpenReplicas, 'replicas' | 'nodes'>;
+  readonly store: Pick<OpenReplicas, 'replicas'> & {
+    readonly nodes: readonly Pick<OpenReplicas['nodes'][number], 'name' | 'shard' | 'clickhouse'>[];
+  };
   readonly jobLog: JobLog;
   readonly requests: RequestLog;
   readonly pipeline: RawLog & { routing?(): Promise<Pick<Routing, 'partitionRules'>> };
@@ -41,7 +43,11 @@ export function openJobs(deps: JobsDeps): AsyncDisposable {
   const { config, store: of, jobLog, requests, pipeline, now, log, pace = {} } = deps;
   const timeoutMs = config.QUERY_TIMEOUT_MS;
   const clickhouse = readingAs('jobs', of.replicas.clickhouse);
-  const store = { ...createJobStore(clickhouse, { timeoutMs, now }), ...createJobWriter(jobLog, clickhouse) };
+  const nodes = () => of.replicas.nodes().map(node => ({ clickhouse: readingAs('jobs', node.clickhouse) }));
+  const store = {
+    ...createJobStore(clickhouse, { timeoutMs, now }),
+    ...createJobWriter(jobLog, clickhouse, undefined, nodes),
+  };
   const lateMinutes = createLateMinutes({ clickhouse, now, timeoutMs: 20_000 });
   const lateQueue = createLateQueue({ clickhouse, now, log });
   const queries = createRecountQueries(clickhouse);
@@ -75,8 +81,11 @@ export function openJobs(deps: JobsDeps): AsyncDisposable {
     },
   });
   // Each node works them out of its own rows.
-  const rollUps = of.nodes.map(({ name, clickhouse: own }) =>
-    createRollUpLoop({ clickhouse: readingAs('jobs', own), now, log: log.child({ node: name }) }),
+  const rollUps = of.nodes.map(({ name, shard, clickhouse: own }) =>
+    createRollUpLoop({
+      ...{ clickhouse: readingAs('jobs', own), now, log: log.child({ node: name }) },
+      shard: { shard, of: of.replicas.shards },
+    }),
   );
   loop.start();
   for (const rollUp of rollUps) rollUp.start();

@@ -6,6 +6,7 @@
  * In minutes from before ids were per ad (id-rule.ts), an id that stands under several ads is a conflict, too: the stream
  * has counted it for one of them, which SQL cannot tell, so a difference that such ids explain is no drift.
  */
+import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
@@ -38,7 +39,7 @@ export type Reconciliation = ReturnType<typeof createReconciliation>;
 export function createReconciliation(clickhouse: ClickHouse, idsPerAdFrom: () => Promise<number>) {
   const rawRows = async (range: TimeRange) => {
     const [row] = await clickhouse.query<{ n: number }>(
-      ...statement`SELECT count() AS n FROM click_raw WHERE ${clickedWithin(range)} ${settingsOf(1, timeoutMs)}`,
+      ...statement`SELECT count() AS n FROM ${sharded('click_raw')} WHERE ${clickedWithin(range)} ${settingsOf(1, timeoutMs)}`,
     );
     return row?.n ?? 0;
   };
@@ -93,7 +94,7 @@ function cellsOf(range: TimeRange, idsPerAdFrom: number): Sql {
   const older = { from: range.from, to: Math.max(range.from, Math.min(range.to, idsPerAdFrom)) };
   return sql`
     shared_ids AS (
-      SELECT toStartOfMinute(clicked_at) AS at, event_id AS id FROM click_raw
+      SELECT toStartOfMinute(clicked_at) AS at, event_id AS id FROM ${sharded('click_raw')}
       WHERE ${clickedWithin(older)} GROUP BY at, id HAVING uniqExact(ad_id) > 1
     ),
     recounted AS (
@@ -101,11 +102,11 @@ function cellsOf(range: TimeRange, idsPerAdFrom: number): Sql {
         countIf(is_torn) AS torn_n
       FROM (
         SELECT toStartOfMinute(clicked_at) AS at, ad_id AS ad, event_id AS id, min(country) != max(country) AS is_torn
-        FROM click_raw WHERE ${clickedWithin(range)} GROUP BY at, ad, id
+        FROM ${sharded('click_raw')} WHERE ${clickedWithin(range)} GROUP BY at, ad, id
       ) GROUP BY rm, rad
     ),
     stated AS (
-      SELECT minute AS sm, ad_id AS sad, sum(clicks) AS stated_n FROM ad_minute FINAL
+      SELECT minute AS sm, ad_id AS sad, sum(clicks) AS stated_n FROM ${sharded('ad_minute')} FINAL
       WHERE ${minuteWithin(range)} GROUP BY sm, sad
     ),
     cells AS (

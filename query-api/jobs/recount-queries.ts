@@ -1,4 +1,5 @@
 /** What a recount reads. */
+import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
@@ -26,7 +27,7 @@ export function createRecountQueries(clickhouse: ClickHouse) {
         ...statement`SELECT click_id, event_id, ad_id, toUnixTimestamp64Milli(at) AS clicked_at, 0 AS received_at,
            country
          FROM (
-           SELECT click_id, event_id, ad_id, clicked_at AS at, country FROM click_raw FINAL
+           SELECT click_id, event_id, ad_id, clicked_at AS at, country FROM ${sharded('click_raw')} FINAL
            WHERE ${clickedWithin({ from: cursor?.minute ?? range.from, to: range.to })} ${after(cursor)}
            ORDER BY toStartOfMinute(click_raw.clicked_at), ad_id, click_id LIMIT ${limit}
          ) ${settingsOf(limit, timeoutMs, { output_format_json_escape_forward_slashes: 0, max_threads: 1 })}`,
@@ -40,7 +41,7 @@ export function createRecountQueries(clickhouse: ClickHouse) {
          FROM (
            SELECT minute AS m, ad_id, country, partition, toUInt16(bitShiftRight(version, 48)) AS revision,
              clicks, duplicates, late
-           FROM ad_minute FINAL WHERE ${minuteWithin(range)}
+           FROM ${sharded('ad_minute')} FINAL WHERE ${minuteWithin(range)}
          ) ${settingsOf(0, timeoutMs, { max_threads: 1 })}`,
       );
     },
@@ -48,7 +49,7 @@ export function createRecountQueries(clickhouse: ClickHouse) {
     /** About how many rows `stated` would have; at least as many. */
     async statedRows(range: TimeRange): Promise<number> {
       const [row] = await clickhouse.query<{ n: number }>(
-        ...statement`SELECT count() AS n FROM ad_minute WHERE ${minuteWithin(range)} ${settingsOf(1, timeoutMs)}`,
+        ...statement`SELECT count() AS n FROM ${sharded('ad_minute')} WHERE ${minuteWithin(range)} ${settingsOf(1, timeoutMs)}`,
       );
       return row?.n ?? 0;
     },

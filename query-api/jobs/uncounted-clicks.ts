@@ -8,6 +8,7 @@
  * Lines are looked at by the hour in which they came: the last hours and those in which something was found each time, the
  * others in turn, so that a look is short however many lines there are.
  */
+import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { arrivedSince } from '../late-clicks.ts';
@@ -93,19 +94,19 @@ function uncountedIn({ from, to }: TimeRange, since: number): ReturnType<typeof 
   const minute = sql`toDateTime(intDiv(clicked_at, 60000) * 60, 'UTC')`;
   return statement`
     WITH late AS (
-      SELECT DISTINCT ${minute} AS m, ad_id AS ad FROM quarantine
+      SELECT DISTINCT ${minute} AS m, ad_id AS ad FROM ${sharded('quarantine')}
       WHERE ${late} AND appended_at >= ${at(from)} AND appended_at < ${at(to)}
     ),
     fresh AS (
-      SELECT ${minute} AS fm, ad_id AS fad, uniqExact(partition, offset, line) AS fresh_lines FROM quarantine
+      SELECT ${minute} AS fm, ad_id AS fad, uniqExact(partition, offset, line) AS fresh_lines FROM ${sharded('quarantine')}
       WHERE ${late} AND appended_at >= ${at(to)} AND (${minute}, ad_id) IN (SELECT m, ad FROM late) GROUP BY fm, fad
     ),
     stated AS (
-      SELECT minute AS sm, ad_id AS sad, sum(clicks) AS stated_clicks FROM ad_minute FINAL
+      SELECT minute AS sm, ad_id AS sad, sum(clicks) AS stated_clicks FROM ${sharded('ad_minute')} FINAL
       WHERE (minute, ad_id) IN (SELECT m, ad FROM late) GROUP BY sm, sad
     ),
     received AS (
-      SELECT toStartOfMinute(clicked_at) AS rm, ad_id AS rad, uniqExact(event_id) AS raw_clicks FROM click_raw
+      SELECT toStartOfMinute(clicked_at) AS rm, ad_id AS rad, uniqExact(event_id) AS raw_clicks FROM ${sharded('click_raw')}
       WHERE (toStartOfMinute(clicked_at), ad_id) IN (SELECT m, ad FROM late) GROUP BY rm, rad
     )
     SELECT toUnixTimestamp(rm) * 1000 AS minute, rad AS ad_id, raw_clicks AS raw, stated_clicks AS counted,

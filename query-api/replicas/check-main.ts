@@ -14,6 +14,7 @@ import { hotAdTermsOf } from '../../ingest/hot-ads/rule.ts';
 import { QueryApiConfig } from '../config.ts';
 import { replicaComparison } from './check-replicas.ts';
 import { openReplicas } from './open-replicas.ts';
+import { hasReplicas } from './shard.ts';
 
 const log = createLog('check-replicas', process.env['LOG_LEVEL'] ?? 'warn');
 try {
@@ -38,8 +39,9 @@ async function main(): Promise<number> {
     now: Date.now,
     log,
   });
-  const { replicas, nodes, pipeline } = store;
-  if (!replicas.areSeveral) throw new ConfigError('CLICKHOUSE_URL has one node: there is nothing to compare it with');
+  const { nodes, pipeline } = store;
+  if (!hasReplicas(nodes))
+    throw new ConfigError('CLICKHOUSE_URL has one node of each shard: there is nothing to compare it with');
   await store.looked;
   const { differences, rows, buckets, unsettled } = await replicaComparison({ nodes, pipeline, now: Date.now })(range);
   for (const { table, hour, partition, found } of differences) {

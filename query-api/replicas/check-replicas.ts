@@ -12,10 +12,11 @@ import { untilLevel } from './level.ts';
 import type { OpenReplicas } from './open-replicas.ts';
 import { type CheckedNode, checkReplicas, type ReplicaFindings } from './replica-check.ts';
 import { createReplicaCheckStore, replicaCheckRow } from './replica-check-store.ts';
+import { hasReplicas } from './shard.ts';
 
 export interface ReplicaChecksDeps {
   readonly config: JobsConfig;
-  readonly store: Pick<OpenReplicas, 'replicas'>;
+  readonly store: Pick<OpenReplicas, 'replicas' | 'nodes'>;
   readonly pipeline: ReplicaComparisonDeps['pipeline'];
   readonly jobLog: Pick<JobLog, 'write'>;
   readonly now: () => number;
@@ -25,20 +26,20 @@ export interface ReplicaChecksDeps {
 /** Compares from time to time, where there is something to compare, and says in the job log what it has found. */
 export function openReplicaChecks({
   config,
-  store: { replicas },
+  store: { replicas, nodes },
   pipeline,
   jobLog,
   now,
   log,
 }: ReplicaChecksDeps): AsyncDisposable {
-  if (!replicas.areSeveral) return { [Symbol.asyncDispose]: async () => undefined };
+  if (!hasReplicas(nodes)) return { [Symbol.asyncDispose]: async () => undefined };
   const closing = new AbortController();
   // Long reads: those of jobs, and looks, must not wait behind them.
   const cluster = openCluster(config, { readers: 1 });
-  const nodes = cluster.nodes.map(node => ({ ...node, clickhouse: readingAs('jobs', node.clickhouse) }));
+  const compared = cluster.nodes.map(node => ({ ...node, clickhouse: readingAs('jobs', node.clickhouse) }));
   const said = createReplicaCheckStore(readingAs('jobs', replicas.clickhouse), { timeoutMs: config.QUERY_TIMEOUT_MS });
   const loop = openCheckLoop({
-    check: replicaComparison({ nodes, pipeline, now, signal: closing.signal }),
+    check: replicaComparison({ nodes: compared, pipeline, now, signal: closing.signal }),
     before: async () => (await said.latest())?.places ?? [],
     onChecked: (differences, at) => jobLog.write([{ kind: 'replica-check', rows: [replicaCheckRow(differences, at)] }]),
     intervalMs: config.REPLICA_CHECK_INTERVAL_MS,

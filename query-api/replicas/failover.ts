@@ -1,12 +1,12 @@
 /**
- * Answers a request from one replica, and from another if that one fails before the answer has begun: the handler is run
+ * Answers a request from one replica of each shard, and from another if one fails before the answer has begun: the handler is run
  * again. For reads alone; what changes something is asked for once.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { messageOf } from '../../infra/errors.ts';
 import type { Http } from '../../infra/http.ts';
 import { failovers } from './metrics.ts';
-import type { Replicas } from './replicas.ts';
+import { nodeAtFault, type Replicas } from './replicas.ts';
 
 /** Of all routes that are added to `http` after this. */
 export function failOver(http: Http, replicas: Replicas): void {
@@ -29,9 +29,9 @@ async function answered(
 ): Promise<unknown> {
   const failed = new Set<string>();
   for (;;) {
-    let node = '';
+    let read: ReturnType<Replicas['nodes']> = [];
     const work = () => {
-      node = replicas.node();
+      read = replicas.nodes();
       return handle();
     };
     try {
@@ -40,6 +40,9 @@ async function answered(
       // Whoever waits for the rest of an answer is to learn at once that it does not come.
       if (reply.raw.headersSent) reply.raw.destroy();
       if (!isRead || reply.sent || reply.raw.destroyed || !replicas.isNodesFault(error)) throw error;
+      const node = nodeAtFault(error, read);
+      // Tried already, or none: it would go on for ever.
+      if (failed.has(node) || node === '') throw error;
       failed.add(node);
       failovers.inc({ from: node });
       request.log.warn({ node, why: messageOf(error), url: request.url }, 'another ClickHouse node is asked');

@@ -1,10 +1,10 @@
 /** The ClickHouse nodes that this process reads, and how far their sinks are. */
 import { sinkNode } from '../../aggregator/sink/node.ts';
-import { type Cluster, type ClusterNode, openCluster } from '../../infra/clickhouse/cluster.ts';
+import { type ClusterNode, openCluster } from '../../infra/clickhouse/cluster.ts';
 import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
+import { checkReached, overShards, remoteAccess } from '../../infra/clickhouse/over-shards.ts';
 import { type ClickHouseOptions, readingAs } from '../../infra/clickhouse.ts';
 import type { ClickHouseConfig } from '../../infra/config.ts';
-import { ConfigError } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
 import { cached } from '../cached.ts';
 import { inTime } from '../in-time.ts';
@@ -12,7 +12,7 @@ import type { FollowedNode } from '../node-positions.ts';
 import { type AskedPipeline, type PipelineDeps, pipelineOf } from '../pipeline.ts';
 import { failovers } from './metrics.ts';
 import { type NodeReport, watchReplicas } from './replica-watch.ts';
-import { oneReplica, type Replicas, replicasOf } from './replicas.ts';
+import { oneReplica, type Replicas, replicasOf, type Shards } from './replicas.ts';
 
 export interface OpenReplicas extends AsyncDisposable {
   readonly replicas: Replicas;
@@ -24,7 +24,7 @@ export interface OpenReplicas extends AsyncDisposable {
   readonly looked: Promise<void>;
 }
 
-export interface OpenReplicasDeps extends Omit<PipelineDeps, 'nodes' | 'node'> {
+export interface OpenReplicasDeps extends Omit<PipelineDeps, 'nodes' | 'read'> {
   readonly config: ClickHouseConfig & { readonly REPLICA_MAX_LAG_MS: number };
   /** Of each node: each has places of its own. */
   readonly limits: ClickHouseOptions;
@@ -36,7 +36,6 @@ export interface OpenReplicasDeps extends Omit<PipelineDeps, 'nodes' | 'node'> {
 export function openReplicas({ config, limits, now, log, ...asked }: OpenReplicasDeps): OpenReplicas {
   const opened = new AsyncDisposableStack();
   const cluster = opened.use(openCluster(config, limits));
-  refuseShards(cluster);
   for (const { name } of cluster.nodes) failovers.inc({ from: name }, 0);
   const followed = (incarnation: (name: string) => Promise<string | undefined>) =>
     cluster.nodes.map((node): FollowedNode => {
@@ -50,7 +49,7 @@ export function openReplicas({ config, limits, now, log, ...asked }: OpenReplica
     const own = readingAs('operations', first.clickhouse);
     const incarnation = cached(() => inTime(incarnationOf(own)).catch(() => undefined), 5_000, now);
     const nodes = followed(incarnation);
-    const pipeline = opened.use(pipelineOf({ ...asked, nodes, node: () => only(nodes, first.name) }));
+    const pipeline = opened.use(pipelineOf({ ...asked, nodes, read: () => nodes }));
     const replicas = oneReplica(first.name, first.clickhouse);
     return {
       replicas,
@@ -63,20 +62,31 @@ export function openReplicas({ config, limits, now, log, ...asked }: OpenReplica
   }
 
   const probes = opened.use(openCluster(config, { readers: 1 }));
-  const nodes = followed(async name => watch.incarnation(name));
-  const pipeline = opened.use(pipelineOf({ ...asked, nodes, node: () => only(nodes, replicas.node()) }));
-  const watch = opened.use(
-    watchReplicas({
-      nodes: cluster.nodes.map(({ name, clickhouse }, i) => {
-        return { name, clickhouse, probe: readingAs('operations', probes.nodes[i]?.clickhouse ?? clickhouse) };
+  const nodes = followed(async name => incarnation(name));
+  const read = () => replicas.nodes().map(({ name }) => only(nodes, name));
+  const pipeline = opened.use(pipelineOf({ ...asked, nodes, read }));
+  // One question for all shards.
+  const positions = cached(pipeline.nodePositions, 500, now);
+  const watchShard = (of: readonly ClusterNode[], shard: number) =>
+    opened.use(
+      watchReplicas({
+        nodes: of.map(({ name, tcp, clickhouse }) => {
+          const own = probes.nodes.find(node => node.name === name)?.clickhouse ?? clickhouse;
+          return { name, tcp, clickhouse, probe: readingAs('operations', own) };
+        }),
+        shard: { shard, of: cluster.shards.length },
+        ...{ positions, now, log },
+        maxLagMs: config.REPLICA_MAX_LAG_MS,
       }),
-      positions: pipeline.nodePositions,
-      maxLagMs: config.REPLICA_MAX_LAG_MS,
-      ...{ now, log },
-    }),
-  );
-  const replicas = replicasOf(watch);
-  const { reports, looked } = watch;
+    );
+  const [firstWatch, ...others] = cluster.shards.map(watchShard);
+  if (firstWatch === undefined) throw new RangeError('a topology has a shard');
+  const watches = [firstWatch, ...others] as const;
+  const incarnation = (name: string) =>
+    watches.map(watch => watch.incarnation(name)).find(found => found !== undefined);
+  const replicas = replicasOf(watches, cluster.shards.length > 1 ? shardsOf(config, incarnation) : undefined);
+  const reports = () => watches.flatMap(watch => watch.reports());
+  const looked = Promise.all(watches.map(watch => watch.looked)).then(() => undefined);
   return {
     replicas,
     pipeline,
@@ -87,17 +97,23 @@ export function openReplicas({ config, limits, now, log, ...asked }: OpenReplica
   };
 }
 
-/** One answer over several shards is not built: half of the clicks would be told as all. */
-function refuseShards({ shards }: Cluster): void {
-  if (shards.length > 1)
-    throw new ConfigError(
-      `CLICKHOUSE_URL has ${shards.length} shards: sinks can fill them, but this release reads from one shard only ` +
-        '(separate nodes with commas to have replicas of one shard)',
-    );
-}
-
 function only(nodes: readonly FollowedNode[], name: string): FollowedNode {
   const found = nodes.find(node => node.name === name);
   if (found === undefined) throw new RangeError(`no node ${name}`);
   return found;
+}
+
+/** That they find each other is asked once for each choice of nodes, and again when one of them was emptied. */
+export function shardsOf(config: ClickHouseConfig, incarnationOf: (name: string) => string | undefined): Shards {
+  const access = remoteAccess(config);
+  const checked = new Set<string>();
+  return {
+    over: nodes => overShards(nodes, access),
+    async check(nodes) {
+      const key = nodes.map(({ name }) => `${name} ${incarnationOf(name)}`).join();
+      if (checked.has(key)) return;
+      await checkReached(nodes, access, incarnationOf);
+      checked.add(key);
+    },
+  };
 }

@@ -11,15 +11,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { askedBy } from '../../infra/asking.ts';
 import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
+import { NodeUnreached } from '../../infra/clickhouse/over-shards.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { messageOf, Retryable } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { NodePosition } from '../counted-log.ts';
 import { inTime } from '../in-time.ts';
 import { createCatchingUp } from './catching-up.ts';
+import { type InShards, NoReplica, oneShard, strayPartition } from './shard.ts';
 
 export interface WatchedNode {
   readonly name: string;
+  /** As other nodes reach it. */
+  readonly tcp: string;
   /** For who reads. */
   readonly clickhouse: ClickHouse;
   /** For looking, so that no look waits behind readers. */
@@ -42,7 +46,7 @@ export interface NodeReport {
 
 export interface ReplicaWatch extends AsyncDisposable {
   readonly nodes: readonly WatchedNode[];
-  /** The one to read now. @throws Retryable where none may be read */
+  /** The one to read now. @throws NoReplica where none may be read */
   choose(without?: ReadonlySet<string>): WatchedNode;
   /** Who reads has found that it does not answer: it is not chosen until a look finds that it does. */
   suspect(name: string, why: string): void;
@@ -59,6 +63,8 @@ export interface ReplicaWatch extends AsyncDisposable {
 export interface ReplicaWatchDeps {
   /** Of one shard. */
   readonly nodes: readonly WatchedNode[];
+  /** Which; left out: there is one. */
+  readonly shard?: InShards;
   /** @throws where Kafka does not answer: then what was known holds */
   readonly positions: () => Promise<readonly NodePosition[]>;
   readonly maxLagMs: number;
@@ -80,7 +86,9 @@ interface Known {
 }
 
 export function watchReplicas(deps: ReplicaWatchDeps): ReplicaWatch {
-  const { nodes, positions, maxLagMs, now, log, everyMs = 1_000 } = deps;
+  const { nodes, shard = oneShard, maxLagMs, now, log, everyMs = 1_000 } = deps;
+  const names = new Set(nodes.map(({ name }) => name));
+  const positions = async () => (await deps.positions()).filter(({ node }) => names.has(node));
   const known = new Map(nodes.map(node => [node.name, firstKnown(node, now())]));
   const lags = createCatchingUp();
   const closing = new AbortController();
@@ -94,11 +102,13 @@ export function watchReplicas(deps: ReplicaWatchDeps): ReplicaWatch {
         lookMs,
       );
       if (found === undefined) throw new Retryable('it has no tables yet');
+      const stray = await askedBy(asker, () => strayPartition(of.node.probe, shard));
+      if (stray !== undefined) throw new Retryable(stray);
       of.incarnation = found;
       of.why = undefined;
     } catch (error) {
       of.why = messageOf(error);
-      const gone = new Retryable(`${of.node.name} is away: ${of.why}`, { cause: error });
+      const gone = new NodeUnreached(of.node.name, `${of.node.name} is away: ${of.why}`, error);
       for (const listener of [...of.listeners]) listener(gone);
     }
   };
@@ -166,8 +176,7 @@ export function watchReplicas(deps: ReplicaWatchDeps): ReplicaWatch {
       const may = (of: Known | undefined): of is Known => of !== undefined && !without.has(of.node.name) && mayRead(of);
       const kept = known.get(reading ?? '');
       const chosen = may(kept) ? kept : [...known.values()].find(may);
-      if (chosen === undefined)
-        throw new Retryable(`no ClickHouse node can be read: ${reasons(known.values(), lags.lagMs)}`);
+      if (chosen === undefined) throw new NoReplica(shard, reasons(known.values(), lags.lagMs));
       if (reading !== chosen.node.name) {
         log.info({ node: chosen.node.name, before: reading }, 'read from now on');
         reading = chosen.node.name;

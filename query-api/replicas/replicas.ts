@@ -1,7 +1,7 @@
 /**
- * The nodes of a shard as one store to read. All that is read within one `reading` is read from one node, so no answer
- * mixes what two of them have; who asks for rows need not know that there are several. When the node goes, all its reads
- * reject, and with them the work, which nobody has to give up while it goes on.
+ * The nodes as one store to read: one of each shard. All that is read within one `reading` is read from the same nodes, so no
+ * answer mixes what two of a shard have; who asks for rows need not know that there are several. When one of them goes, all
+ * reads reject, and with them the work, which nobody has to give up while it goes on.
  *
  * Where there is one node, nothing stands in between.
  */
@@ -9,48 +9,76 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Asker, askedBy, currentAsker, whileAsked } from '../../infra/asking.ts';
 import type { Disk } from '../../infra/clickhouse/disks.ts';
 import { codeOf } from '../../infra/clickhouse/errors.ts';
+import { NodeUnreached, type ShardNode } from '../../infra/clickhouse/over-shards.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { messageOf, Retryable, Unserved } from '../../infra/errors.ts';
 import { inTime } from '../in-time.ts';
 import type { ReplicaWatch, WatchedNode } from './replica-watch.ts';
 
+/** One of each shard, in their order. */
+type OneOfEach = readonly [WatchedNode, ...WatchedNode[]];
+
 export interface Replicas {
-  /** What is read within a `reading` is of its node; else of the one to be read at that moment. @throws Retryable where none may be read */
+  /** What is read within a `reading` is of its nodes; else of those to be read at that moment. @throws Retryable where none may be read */
   readonly clickhouse: ClickHouse;
-  /** The name of that node. */
-  node(): string;
+  /** Those nodes, one of each shard. The first is asked for what every node has whole. */
+  nodes(): readonly Pick<ShardNode, 'name' | 'clickhouse'>[];
   /**
-   * What `make` makes, once for each node: of what is kept between readings, each node has its own.
+   * What `make` makes, once for each choice of nodes: of what is kept between readings, each has its own.
    */
   each<T>(make: () => T): () => T;
   /**
-   * `work` reads one node; its reads reject as soon as it is known that this node does not answer.
+   * `work` reads the same nodes; its reads reject as soon as it is known that one of these does not answer.
    * @throws Retryable where no other than `without` may be read
    */
   reading<T>(work: () => Promise<T>, without?: ReadonlySet<string>): Promise<T>;
-  /** Whether there is another one to try where one fails. */
+  /** Whether there is another one to try where one fails, or one has to be chosen at all. */
   readonly areSeveral: boolean;
+  readonly shards: number;
   /** Whether another node may do better than the one that has failed so. */
   isNodesFault(error: unknown): boolean;
 }
 
+/** Several shards as one store. */
+export interface Shards {
+  over(nodes: OneOfEach): ClickHouse;
+  /** Rejects where the first of them does not find the others. */
+  check(nodes: OneOfEach): Promise<void>;
+}
+
 export function oneReplica(name: string, clickhouse: ClickHouse): Replicas {
+  const nodes = [{ name, clickhouse }];
   return {
     clickhouse,
-    node: () => name,
+    nodes: () => nodes,
     each(make) {
       const made = make();
       return () => made;
     },
     reading: work => work(),
     areSeveral: false,
+    shards: 1,
     isNodesFault: () => false,
   };
 }
 
-export function replicasOf(watch: ReplicaWatch): Replicas {
-  const chosen = new AsyncLocalStorage<WatchedNode>();
-  const current = () => chosen.getStore() ?? watch.choose();
+interface Chosen {
+  readonly key: string;
+  readonly nodes: OneOfEach;
+  readonly clickhouse: ClickHouse;
+}
+
+/** `watches`: of each shard. `shards`: where there are several. */
+export function replicasOf(watches: readonly [ReplicaWatch, ...ReplicaWatch[]], shards?: Shards): Replicas {
+  const chosen = new AsyncLocalStorage<Chosen>();
+  const choices = new Map<string, Chosen>();
+  const choiceOf = (nodes: OneOfEach): Chosen => {
+    const key = nodes.map(({ name }) => name).join('+');
+    const known = choices.get(key) ?? { key, nodes, clickhouse: shards?.over(nodes) ?? nodes[0].clickhouse };
+    choices.set(key, known);
+    return known;
+  };
+  const current = () => chosen.getStore() ?? choiceOf(ofEach(watches, watch => watch.choose()));
   return {
     clickhouse: {
       // Promises reject, also where no node may be read.
@@ -60,37 +88,57 @@ export function replicasOf(watch: ReplicaWatch): Replicas {
       command: unwritten,
       insert: unwritten,
       ping: async () => await current().clickhouse.ping(),
-      disks: async () => await disksOf(watch.nodes),
+      disks: async () => await disksOf(watches.flatMap(({ nodes }) => nodes)),
       stream: (sql, format, params, options) => current().clickhouse.stream(sql, format, params, options),
       [Symbol.asyncDispose]: async () => undefined,
     },
-    node: () => current().name,
+    nodes: () => current().nodes,
     each<T>(make: () => T) {
       const made = new Map<string, T>();
       return () => {
-        const { name } = current();
-        const own = made.get(name) ?? make();
-        made.set(name, own);
+        const { key } = current();
+        const own = made.get(key) ?? make();
+        made.set(key, own);
         return own;
       };
     },
     async reading(work, without) {
-      await watch.looked;
-      const node = await patientlyChosen(watch, without);
+      await Promise.all(watches.map(({ looked }) => looked));
+      const nodes = await Promise.all(watches.map(watch => patientlyChosen(watch, without)));
+      const choice = choiceOf(ofEach(watches, (_, i) => nodes[i] as WatchedNode));
       const gone = new AbortController();
-      const forget = watch.onGone(node.name, why => gone.abort(why));
+      const forget = watches.map((watch, i) => watch.onGone(nodes[i]?.name ?? '', why => gone.abort(why)));
       try {
-        return await askedBy(untilGone(gone.signal), () => chosen.run(node, work));
+        return await askedBy(untilGone(gone.signal), async () => {
+          await shards?.check(choice.nodes);
+          return await chosen.run(choice, work);
+        });
       } catch (error) {
-        if (isNodesFault(error)) watch.suspect(node.name, messageOf(error));
+        if (isNodesFault(error)) {
+          const at = nodeAtFault(error, choice.nodes);
+          for (const watch of watches) watch.suspect(at, messageOf(error));
+        }
         throw error;
       } finally {
-        forget();
+        for (const each of forget) each();
       }
     },
     areSeveral: true,
+    shards: watches.length,
     isNodesFault,
   };
+}
+
+/** Of the nodes that a reading has failed on, the one that is not to be read again at once. */
+export function nodeAtFault(error: unknown, nodes: readonly { readonly name: string }[]): string {
+  return error instanceof NodeUnreached ? error.node : (nodes[0]?.name ?? '');
+}
+
+function ofEach(
+  [first, ...others]: readonly [ReplicaWatch, ...ReplicaWatch[]],
+  nodeOf: (watch: ReplicaWatch, i: number) => WatchedNode,
+): OneOfEach {
+  return [nodeOf(first, 0), ...others.map((watch, i) => nodeOf(watch, i + 1))];
 }
 
 /** What one node were given, the others would lack. */

@@ -1,6 +1,6 @@
 /**
- * The turns of a loop that reads, and then writes into the log what follows from it. A turn reads one node from its beginning
- * to its end, and none begins on a node that lacks anything of what jobs and people had said when it began.
+ * The turns of a loop that reads, and then writes into the log what follows from it. A turn reads one node of each shard from its
+ * beginning to its end, and none begins on nodes of which one lacks anything of what jobs and people had said when it began.
  *
  * That another node has shown it says nothing of this one. So the first turn of a loop on a node, after another or
  * after none, begins with a wait: until the node's sink has committed all that these topics hold. From then on the loop
@@ -22,7 +22,7 @@ export type Turns = <T>(turn: () => Promise<T>) => Promise<T>;
 export const plainTurns: Turns = turn => turn();
 
 export interface TurnsDeps {
-  readonly replicas: Pick<Replicas, 'areSeveral' | 'reading' | 'node'>;
+  readonly replicas: Pick<Replicas, 'areSeveral' | 'reading'> & { nodes(): readonly { readonly name: string }[] };
   readonly pipeline: Pick<Pipeline, 'nodePositions'>;
   readonly patience?: Patience;
 }
@@ -32,11 +32,11 @@ export function turnsOn({ replicas, pipeline, patience = sinkPatience }: TurnsDe
   let seenOn: string | undefined;
   return turn =>
     replicas.reading(async () => {
-      const node = replicas.node();
-      if (node !== seenOn) {
+      const nodes = replicas.nodes().map(({ name }) => name);
+      if (nodes.join() !== seenOn) {
         seenOn = undefined;
-        await untilAllIsOn(node, pipeline, patience);
-        seenOn = node;
+        await untilAllIsOn(nodes, pipeline, patience);
+        seenOn = nodes.join();
       }
       return await turn();
     });
@@ -45,15 +45,20 @@ export function turnsOn({ replicas, pipeline, patience = sinkPatience }: TurnsDe
 /** As long as a sink may need to come back. */
 const sinkPatience: Patience = { withinMs: 20_000, pollMs: 250 };
 
-async function untilAllIsOn(node: string, pipeline: TurnsDeps['pipeline'], patience: Patience): Promise<void> {
+async function untilAllIsOn(
+  nodes: readonly string[],
+  pipeline: TurnsDeps['pipeline'],
+  patience: Patience,
+): Promise<void> {
   const said = async () => {
     const positions = (await pipeline.nodePositions?.()) ?? [];
-    const own = positions.filter(at => at.node === node && isSaid(at));
-    if (own.length < saidTopics.length) throw new Retryable(`${node}: not known how far its sink is`);
+    const own = positions.filter(at => nodes.includes(at.node) && isSaid(at));
+    if (own.length < nodes.length * saidTopics.length)
+      throw new Retryable(`${nodes.join(', ')}: not known how far their sinks are`);
     return own;
   };
   const ends = new Map((await said()).map(({ topic, end }) => [topic, end]));
-  await untilVisible(`what was said before, on ${node},`, patience, async () =>
+  await untilVisible(`what was said before, on ${nodes.join(', ')},`, patience, async () =>
     (await said()).every(({ topic, position }) => position >= (ends.get(topic) ?? 0)),
   );
 }

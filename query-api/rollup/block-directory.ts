@@ -1,4 +1,5 @@
 /** Which blocks there are, and how a range is read with them. */
+import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
@@ -20,14 +21,20 @@ export interface Directory {
 
 export type BlockDirectory = ReturnType<typeof createBlockDirectory>;
 
-export function createBlockDirectory(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
+export interface BlockDirectoryOptions {
+  readonly timeoutMs: number;
+  /** That `clickhouse` reads. */
+  readonly shards?: number;
+}
+
+export function createBlockDirectory(clickhouse: ClickHouse, { timeoutMs, shards = 1 }: BlockDirectoryOptions) {
   const settings = settingsOf(2_000_000, timeoutMs);
 
   /** Rows of all windows that end in (from, to], and what was restated in [from, to). */
   const read = async ({ from, to }: TimeRange, among: Sql): Promise<Directory> => {
     const rows = await clickhouse.query<{ window: number; at: number; n: number }>(
       ...statement`SELECT window, toUnixTimestamp(ends) * 1000 AS at, restatements AS n
-       FROM most_clicked_ads FINAL WHERE ${among}
+       FROM ${sharded('most_clicked_ads')} FINAL WHERE ${among}
        UNION ALL
        SELECT toUInt16(0) AS window, toUnixTimestamp(minute) * 1000 AS at, count() AS n
        FROM restatement FINAL WHERE ${inRanges(sql`minute`, [{ from, to }])} AND ${isVisible({ from, to })}
@@ -53,7 +60,7 @@ export function createBlockDirectory(clickhouse: ClickHouse, { timeoutMs }: { re
         );
       const wholeHours = hours ? sql`OR (window = 60 AND toMinute(ends) = 0 AND ${ended([range])})` : noSql;
       const { rows, told } = await read(range, sql`((window = 1 AND ${ended(minutes)}) ${wholeHours})`);
-      return planOf(range, usableBlocks(rows, told));
+      return planOf(range, usableBlocks(rows, told, shards));
     },
   };
 }

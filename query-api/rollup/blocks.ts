@@ -40,21 +40,27 @@ export function isWholeHour({ window, ends }: Pick<BlockRow, 'window' | 'ends'>)
   return window === 60 && ends % hourMs === 0;
 }
 
-/** Those that know of all restatements. Of windows of 60 minutes only whole hours are blocks. */
-export function usableBlocks(rows: readonly BlockRow[], told: readonly Told[]): Blocks {
+/**
+ * Those that know of all restatements. Of windows of 60 minutes only whole hours are blocks. A block has a row of each
+ * shard, as each works out what its own clicks add up to.
+ */
+export function usableBlocks(rows: readonly BlockRow[], told: readonly Told[], shards = 1): Blocks {
   const ofMinute = new Map(told.map(({ minute, restatements }) => [minute, restatements]));
   const ofHour = new Map<number, number>();
   for (const { minute, restatements } of told) {
     const hour = minute - (minute % hourMs);
     ofHour.set(hour, (ofHour.get(hour) ?? 0) + restatements);
   }
-  const [hours, minutes] = [new Set<number>(), new Set<number>()];
+  const [hours, minutes] = [new Map<number, number>(), new Map<number, number>()];
+  const add = (found: Map<number, number>, start: number) => found.set(start, (found.get(start) ?? 0) + 1);
   for (const row of rows) {
     const start = row.ends - row.window * minuteMs;
-    if (row.window === 1 && row.restatements === (ofMinute.get(start) ?? 0)) minutes.add(start);
-    if (isWholeHour(row) && row.restatements === (ofHour.get(start) ?? 0)) hours.add(start);
+    if (row.window === 1 && row.restatements === (ofMinute.get(start) ?? 0)) add(minutes, start);
+    if (isWholeHour(row) && row.restatements === (ofHour.get(start) ?? 0)) add(hours, start);
   }
-  return { hours, minutes };
+  const whole = (found: ReadonlyMap<number, number>) =>
+    new Set([...found].filter(([, n]) => n === shards).map(([start]) => start));
+  return { hours: whole(hours), minutes: whole(minutes) };
 }
 
 export function planOf({ from, to }: TimeRange, { hours, minutes }: Blocks): Plan {

@@ -6,6 +6,7 @@
  * is told and not made, is passed over; a stretch whose minutes are restated again and again has a bounded number of turns.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { messageOf } from '../../infra/errors.ts';
@@ -13,6 +14,7 @@ import type { Logger } from '../../infra/log.ts';
 import { finalityOf } from '../finality.ts';
 import { createQueries, type TimeRange } from '../queries.ts';
 import { settingsOf } from '../read-settings.ts';
+import { holds, type InShards, oneShard } from '../replicas/shard.ts';
 import { minuteMs } from '../time-range.ts';
 import { createBlockDirectory } from './block-directory.ts';
 import { hourMs } from './blocks.ts';
@@ -31,6 +33,8 @@ export interface RollUpLoopDeps {
   readonly log: Logger;
   readonly pauseMs?: number;
   readonly listed?: AdsListed;
+  /** Whose clicks `clickhouse` has; left out: there is one shard. */
+  readonly shard?: InShards;
 }
 
 export interface RollUpLoop extends AsyncDisposable {
@@ -39,11 +43,18 @@ export interface RollUpLoop extends AsyncDisposable {
   turn(): Promise<number>;
 }
 
-export function createRollUpLoop({ clickhouse, now, log, pauseMs = 1_000, listed }: RollUpLoopDeps): RollUpLoop {
+export function createRollUpLoop({
+  clickhouse,
+  now,
+  log,
+  pauseMs = 1_000,
+  listed,
+  shard = oneShard,
+}: RollUpLoopDeps): RollUpLoop {
   const closing = new AbortController();
   const directory = createBlockDirectory(clickhouse, { timeoutMs });
   const tops = createTopQueries(clickhouse, directory, { timeoutMs, maxThreads: 1 });
-  const rollUp = createRollUp({ clickhouse, tops, ...(listed && { listed }) });
+  const rollUp = createRollUp({ clickhouse, tops, shard, ...(listed && { listed }) });
   const { progress } = createQueries(clickhouse, { timeoutMs });
   let stretch = newStretch(Number.POSITIVE_INFINITY);
   let sweepAt = 0;
@@ -79,7 +90,10 @@ export function createRollUpLoop({ clickhouse, now, log, pauseMs = 1_000, listed
   };
 
   const turn = async (): Promise<number> => {
-    const finalUntil = floorTo(finalityOf(await progress()).finalUntil ?? 0, minuteMs);
+    const finalUntil = floorTo(
+      finalityOf(await progress(), partition => holds(shard, partition)).finalUntil ?? 0,
+      minuteMs,
+    );
     const first = await firstMinute(clickhouse, finalUntil - reachMs);
     if (first === undefined || first >= finalUntil) return 0;
     const recent = Math.max(first, finalUntil - recentMs);
@@ -154,7 +168,7 @@ function newStretch(until: number) {
 async function firstMinute(clickhouse: ClickHouse, since: number): Promise<number | undefined> {
   const at = Math.max(0, Math.floor(since / 1_000));
   const [row] = await clickhouse.query<{ at: number }>(
-    ...statement`SELECT toUnixTimestamp(minute) * 1000 AS at FROM ad_minute WHERE minute >= toDateTime(${at}, 'UTC')
+    ...statement`SELECT toUnixTimestamp(minute) * 1000 AS at FROM ${sharded('ad_minute')} WHERE minute >= toDateTime(${at}, 'UTC')
      ORDER BY minute LIMIT 1 ${settingsOf(1, timeoutMs)}`,
   );
   return row?.at;

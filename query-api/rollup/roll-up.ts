@@ -5,10 +5,12 @@
  * for later; one that is told meanwhile makes the number differ, and the block due again. Nothing is kept in memory,
  * and no clock is asked: the number is the version, too.
  */
-import { sql, statement } from '../../infra/clickhouse/sql.ts';
+import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
+import { noSql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { TimeRange } from '../queries.ts';
 import { settingsOf } from '../read-settings.ts';
+import { type InShards, oneShard } from '../replicas/shard.ts';
 import { isVisible } from '../stated-rows.ts';
 import { minuteMs } from '../time-range.ts';
 import { isWholeHour } from './blocks.ts';
@@ -21,6 +23,8 @@ export interface RollUpDeps {
   readonly clickhouse: ClickHouse;
   readonly tops: TopQueries;
   readonly listed?: AdsListed;
+  /** Whose clicks `clickhouse` has; left out: there is one shard. */
+  readonly shard?: InShards;
 }
 
 /** How many ads a row names, by kind of block. Minutes and hours are what longer ranges are answered from. */
@@ -35,19 +39,23 @@ const adsListed: AdsListed = { minute: 1_000, hour: 5_000, window: 100 };
 /** Works out what is due, in that order; how many blocks it were, without those that wait for a restatement. */
 export type RollUp = (due: readonly Due[]) => Promise<number>;
 
-export function createRollUp({ clickhouse, tops, listed = adsListed }: RollUpDeps): RollUp {
+export function createRollUp({ clickhouse, tops, listed = adsListed, shard = oneShard }: RollUpDeps): RollUp {
   const settings = settingsOf(0, timeoutMs, { max_threads: 1 });
   const boundedSettings = settingsOf(0, timeoutMs, { max_threads: 1, ...boundedMemory });
+
+  // Of a cell whose clicks lie elsewhere there is nothing here to wait for.
+  const ofShard =
+    shard.of === 1 ? noSql : sql`AND arrayExists(r -> r.partition % ${shard.of} = ${shard.shard}, restatement.rows)`;
 
   const isApplied = async (range: TimeRange): Promise<boolean> => {
     const [row] = await clickhouse.query<{ n: number }>(
       ...statement`SELECT countIf(applied < revised) AS n
        FROM (
          SELECT minute, ad_id, country, max(revision) AS revised FROM restatement FINAL
-         WHERE ${inRanges(sql`minute`, [range])} AND ${isVisible(range)} GROUP BY minute, ad_id, country
+         WHERE ${inRanges(sql`minute`, [range])} AND ${isVisible(range)} ${ofShard} GROUP BY minute, ad_id, country
        ) AS told
        LEFT JOIN (
-         SELECT minute, ad_id, country, max(bitShiftRight(version, 48)) AS applied FROM ad_minute FINAL
+         SELECT minute, ad_id, country, max(bitShiftRight(version, 48)) AS applied FROM ${sharded('ad_minute')} FINAL
          WHERE ${inRanges(sql`minute`, [range])} GROUP BY minute, ad_id, country
        ) AS stated USING (minute, ad_id, country) ${settings}, join_use_nulls=0`,
     );
@@ -56,7 +64,7 @@ export function createRollUp({ clickhouse, tops, listed = adsListed }: RollUpDep
 
   /** A minute or a whole hour, in one row: it is there as a whole or not at all. */
   const listAds = async (block: Due, range: TimeRange, most: number): Promise<void> => {
-    const rows = sql`ad_minute FINAL WHERE ${inRanges(sql`minute`, [range])}`;
+    const rows = sql`${sharded('ad_minute')} FINAL WHERE ${inRanges(sql`minute`, [range])}`;
     await clickhouse.command(
       ...statement`INSERT INTO most_clicked_ads (window, ends, ads, others, counts, restatements)
        WITH (
@@ -83,7 +91,7 @@ export function createRollUp({ clickhouse, tops, listed = adsListed }: RollUpDep
       ...statement`INSERT INTO ad_hour (hour, ad_id, country, restatements, clicks, duplicates, late)
        SELECT toDateTime(${range.from / 1_000}, 'UTC'), ad_id, country, ${restatements},
          sum(clicks), sum(duplicates), sum(late)
-       FROM ad_minute FINAL WHERE ${inRanges(sql`minute`, [range])}
+       FROM ${sharded('ad_minute')} FINAL WHERE ${inRanges(sql`minute`, [range])}
        GROUP BY ad_id, country ${boundedSettings}`,
     );
   };

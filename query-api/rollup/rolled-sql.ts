@@ -1,4 +1,5 @@
 /** Pieces of SQL that read a range as planned: hours and minutes that are worked out, and the rows of the rest. */
+import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { joined, type Sql, sql } from '../../infra/clickhouse/sql.ts';
 import type { TimeRange } from '../queries.ts';
 import { type StatedRange, statedRows } from '../stated-rows.ts';
@@ -26,7 +27,7 @@ export function sumsOfAll(plan: Plan, range: StatedRange): Sql {
     plan.hours.length + plan.minutes.length > 0 &&
       sql`SELECT ends - window * 60 AS minute, told.1 AS country, told.2 AS clicks,
          told.3 AS duplicates, told.4 AS late
-       FROM most_clicked_ads FINAL ARRAY JOIN counts AS told WHERE ${blocksWithin(plan)}`,
+       FROM ${sharded('most_clicked_ads')} FINAL ARRAY JOIN counts AS told WHERE ${blocksWithin(plan)}`,
     plan.rest.length > 0 &&
       sql`SELECT minute, country::String AS country, clicks, duplicates, late
        FROM ${statedRows('ad_minute', inRanges(sql`minute`, plan.rest), range)}`,
@@ -42,7 +43,7 @@ export function rowsOfAds({ hours, minutes, rest }: Plan, range: StatedRange, am
   const single = [...minutes, ...rest];
   return unionOf([
     hours.length > 0 &&
-      sql`SELECT hour AS minute, ${columns} FROM ad_hour FINAL WHERE ${among} AND ${inRanges(sql`hour`, hours)}`,
+      sql`SELECT hour AS minute, ${columns} FROM ${sharded('ad_hour')} FINAL WHERE ${among} AND ${inRanges(sql`hour`, hours)}`,
     single.length > 0 &&
       sql`SELECT minute, ${columns}
         FROM ${statedRows(isFew ? 'ad_minute_by_ad' : 'ad_minute', sql`${among} AND ${inRanges(sql`minute`, single)}`, range)}`,

@@ -2,6 +2,7 @@
  * The ads with the most clicks of a range, exact and fast: from the lists of its minutes and hours where these can tell,
  * otherwise from the rows of all ads.
  */
+import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { type AdCursor, beyond, type Selection, type StatedSelection } from '../queries.ts';
@@ -53,7 +54,7 @@ export function createTopQueries(
        FROM (
          SELECT ad.1 AS ad_id, ad.2 AS clicks,
            if(length(ads) > ${depth}, ads[${depth + 1}].2, others) AS bound
-         FROM most_clicked_ads FINAL
+         FROM ${sharded('most_clicked_ads')} FINAL
          ARRAY JOIN arrayPushBack(arraySlice(ads, 1, ${depth}), ('', toUInt64(0))) AS ad
          WHERE ${blocksWithin(plan)}
          UNION ALL

@@ -6,6 +6,7 @@ import { partitionsOf } from '../finality.ts';
 import { countField, problems, timeField } from '../parameters.ts';
 import { hotAdsOf, runnerStatus, statusOf, waitingStatus } from '../pipeline-status.ts';
 import { NodeStatus, nodesStatus, ReplicasStatus, replicasStatus } from '../replicas/nodes-status.ts';
+import { hasReplicas } from '../replicas/shard.ts';
 import type { RouteDeps } from '../route-deps.ts';
 
 export function routeStatus(http: Http, deps: RouteDeps): void {
@@ -29,7 +30,7 @@ export function routeStatus(http: Http, deps: RouteDeps): void {
       nodePositions?.().catch(() => []) ?? [],
       checked(),
       runner(),
-      replicas.areSeveral ? compared() : undefined,
+      hasReplicas(nodes.list) ? compared() : undefined,
     ]);
     const unrecorded = partitionsOf(progress) || (ends?.size ?? 0);
     reply.header('cache-control', 'no-cache');
@@ -38,7 +39,7 @@ export function routeStatus(http: Http, deps: RouteDeps): void {
       hot_ads: known ? hotAdsOf(known, unrecorded, now()) : null,
       late: waitingStatus(late),
       nodes: nodesStatus(nodes, positions),
-      replicas: replicas.areSeveral ? replicasStatus(replicasChecked) : null,
+      replicas: hasReplicas(nodes.list) ? replicasStatus(replicasChecked) : null,
       job_runner: runnerStatus(inOffice, now()),
       quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),
     };

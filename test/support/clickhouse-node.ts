@@ -11,6 +11,8 @@ export interface ClickHouseNode extends AsyncDisposable {
   /** `host:port`, as topologies name it. */
   readonly name: string;
   readonly url: string;
+  /** As it stands in a topology of several shards, whose nodes read each other. */
+  readonly urlInShards: string;
   readonly clickhouse: ClickHouse;
   signal(name: NodeJS.Signals): void;
   /** Resident memory, MB; 0: it does not run. */
@@ -59,6 +61,7 @@ export async function startClickHouseNode(options: NodeOptions = {}): Promise<Cl
   return {
     name: new URL(url).host,
     url,
+    urlInShards: `${url}?tcp=${tcpPort}`,
     clickhouse,
     dataDir,
     signal: name => void (server && process.kill(server.pid, name)),

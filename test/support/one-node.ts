@@ -4,5 +4,8 @@ import type { OpenReplicas } from '../../query-api/replicas/open-replicas.ts';
 import { oneReplica } from '../../query-api/replicas/replicas.ts';
 
 export function oneNode(clickhouse: ClickHouse): Pick<OpenReplicas, 'replicas' | 'nodes'> {
-  return { replicas: oneReplica('clickhouse', clickhouse), nodes: [{ name: 'clickhouse', shard: 0, clickhouse }] };
+  return {
+    replicas: oneReplica('clickhouse', clickhouse),
+    nodes: [{ name: 'clickhouse', shard: 0, tcp: '', clickhouse }],
+  };
 }

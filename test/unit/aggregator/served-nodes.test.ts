@@ -6,7 +6,7 @@ import { ConfigError } from '../../../infra/errors.ts';
 
 const node = (name: string): ClusterNode => {
   const clickhouse = { ping: () => Promise.reject(new Error(`${name} is away`)) } as unknown as ClickHouse;
-  return { name, shard: 0, clickhouse };
+  return { name, shard: 0, tcp: '', clickhouse };
 };
 const cluster: { nodes: [ClusterNode, ...ClusterNode[]] } = { nodes: [node('a:1'), node('b:1')] };
 

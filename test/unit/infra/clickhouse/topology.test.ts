@@ -14,7 +14,7 @@ const file = 'file:///etc/topology.json';
 
 describe('a topology of ClickHouse', () => {
   it('is one node where one address is given', () => {
-    const node = { name: 'ch:8123', shard: 0, url: 'http://ch:8123', user: 'me', password: 'pw' };
+    const node = { name: 'ch:8123', shard: 0, url: 'http://ch:8123', user: 'me', password: 'pw', tcp: 'ch:9000' };
     expect(parse('http://ch:8123')).toEqual([[node]]);
   });
 
@@ -39,10 +39,10 @@ describe('a topology of ClickHouse', () => {
     const topology = parse(file, { shards: [{ replicas: ['http://a:1', named] }, { replicas: ['http://b:1'] }] });
     expect(topology).toEqual([
       [
-        { name: 'a:1', shard: 0, url: 'http://a:1', user: 'me', password: 'pw' },
-        { ...named, shard: 0 },
+        { name: 'a:1', shard: 0, url: 'http://a:1', user: 'me', password: 'pw', tcp: 'a:9000' },
+        { ...named, shard: 0, tcp: '10.0.0.2:9000' },
       ],
-      [{ name: 'b:1', shard: 1, url: 'http://b:1', user: 'me', password: 'pw' }],
+      [{ name: 'b:1', shard: 1, url: 'http://b:1', user: 'me', password: 'pw', tcp: 'b:9000' }],
     ]);
   });
 

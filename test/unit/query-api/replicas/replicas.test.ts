@@ -47,7 +47,7 @@ class Node {
       yield Buffer.from('');
     };
     const clickhouse = { query: read, queryLines: read, stream } as unknown as ClickHouse;
-    return { name: this.name, clickhouse, probe: { query: probe } as unknown as ClickHouse };
+    return { name: this.name, tcp: `${this.name}:9000`, clickhouse, probe: { query: probe } as unknown as ClickHouse };
   }
 
   get at(): NodePosition {
@@ -69,7 +69,7 @@ async function open(a: Node, b: Node, kafka: () => Promise<readonly NodePosition
   });
   opened.push(watch);
   await watch.looked;
-  return { watch, replicas: replicasOf(watch) };
+  return { watch, replicas: replicasOf([watch]) };
 }
 
 const nameRead = async (replicas: Replicas) => {
@@ -136,7 +136,7 @@ describe('the replica that is read', () => {
   it('is the same for all that one reading reads, however long it takes and whatever is preferred meanwhile', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     const { watch, replicas } = await open(a, b);
-    const kept = replicas.each(() => ({ of: replicas.node() }));
+    const kept = replicas.each(() => ({ of: replicas.nodes()[0]?.name }));
     const read = await replicas.reading(async () => {
       const first = await replicas.clickhouse.query('SELECT');
       watch.suspect('a', 'another reading has failed');
@@ -280,7 +280,7 @@ describe('a request', () => {
       a.failure = () => Promise.reject(new Unserved(why, 'no place'));
       await get('/read');
       expect(b.reads).toBe(0);
-      expect(replicas.node()).toBe('a');
+      expect(replicas.nodes().map(({ name }) => name)).toEqual(['a']);
     },
   );
 

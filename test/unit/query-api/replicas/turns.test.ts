@@ -30,7 +30,7 @@ function world() {
   };
   const replicas = {
     areSeveral: true,
-    node: () => state.read,
+    nodes: () => [{ name: state.read }],
     reading: <T>(work: () => Promise<T>) => work(),
   };
   const turns = turnsOn({ replicas, pipeline: { nodePositions }, patience: { withinMs: 50, pollMs: 1 } });

@@ -1,0 +1,180 @@
+/**
+ * One node of each shard, read as one store. The first of them is asked; where a statement names a sharded table
+ * (sharded-tables.ts), it reads the FINAL rows of each of the nodes, and merges whole groups of them, so sums, top lists
+ * and states of distinct users are what one node with all rows would say. What every node has whole it reads from itself.
+ *
+ * There is no partial answer: where a node does not answer, the statement fails.
+ */
+import type { ClickHouse } from '../clickhouse.ts';
+import type { ClickHouseConfig } from '../config.ts';
+import { ConfigError, messageOf, Retryable, Unserved } from '../errors.ts';
+import type { ClusterNode } from './cluster.ts';
+import { codeOf } from './errors.ts';
+import { inPlaceOfSharded } from './sharded-tables.ts';
+import { nodesOf, topologyOf } from './topology.ts';
+
+export type ShardNode = Pick<ClusterNode, 'name' | 'tcp' | 'clickhouse'>;
+
+/** How nodes read each other. */
+export interface RemoteAccess {
+  readonly database: string;
+  readonly user: string;
+  readonly password: string;
+  readonly isTls: boolean;
+}
+
+/** @throws ConfigError where it is not the same for all nodes: a statement names one for all of them */
+export function remoteAccess(config: ClickHouseConfig): RemoteAccess {
+  const all = nodesOf(topologyOf(config)).map(({ url, user, password }): RemoteAccess => {
+    const { protocol, username, password: inUrl } = new URL(url);
+    const own = username === '' ? { user, password } : { user: username, password: inUrl };
+    return {
+      database: config.CLICKHOUSE_DATABASE,
+      user: decodeURIComponent(own.user),
+      password: decodeURIComponent(own.password),
+      isTls: protocol === 'https:',
+    };
+  });
+  const [first = {} as never, ...others] = all;
+  for (const what of ['user', 'password', 'isTls'] as const) {
+    if (others.some(other => other[what] !== first[what]))
+      throw new ConfigError(
+        `CLICKHOUSE_URL has several shards, whose nodes read each other: they must all have the same ${names[what]}`,
+      );
+  }
+  return first;
+}
+
+const names = { user: 'user', password: 'password', isTls: 'protocol (http or https)' } as const;
+
+/** `nodes`: one of each shard, in their order. */
+export function overShards(nodes: readonly [ShardNode, ...ShardNode[]], access: RemoteAccess): ClickHouse {
+  const [first, ...others] = nodes;
+  const { clickhouse } = first;
+  const source = (table: string) => `${remote(nodes, table, access)} AS ${table}`;
+  const over = (statement: string) => {
+    const text = inPlaceOfSharded(statement, source);
+    if (text === statement) return statement;
+    // Every statement ends with its settings (query-api/read-settings.ts). Without this one each node would ask all others
+    // for what stands in IN and JOIN.
+    return `${text}, prefer_global_in_and_join=1`;
+  };
+  const told = (error: unknown) => blaming(others, error);
+  return {
+    query: (sql, params, options) => clickhouse.query<never>(over(sql), params, options).catch(thrown(told)),
+    queryLines: (sql, params, options) => clickhouse.queryLines(over(sql), params, options).catch(thrown(told)),
+    command: (sql, params) => clickhouse.command(sql, params),
+    insert: (table, lines) => clickhouse.insert(table, lines),
+    async ping() {
+      await Promise.all(nodes.map(node => node.clickhouse.ping()));
+    },
+    disks: () => clickhouse.disks(),
+    async *stream(sql, format, params, options) {
+      try {
+        yield* clickhouse.stream(over(sql), format, params, options);
+      } catch (error) {
+        throw told(error);
+      }
+    },
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+/** A node does not answer, or not the one that reads it for others. */
+export class NodeUnreached extends Retryable {
+  readonly node: string;
+
+  constructor(node: string, message: string, cause: unknown) {
+    super(message, { cause });
+    this.node = node;
+  }
+}
+
+/**
+ * Resolves where the first node finds each of the others at its address, and not some other server: that would be read, and
+ * rows told twice or not at all. By their incarnations, as they were found under their URLs.
+ * @throws Retryable
+ */
+export async function checkReached(
+  nodes: readonly [ShardNode, ...ShardNode[]],
+  access: RemoteAccess,
+  incarnationOf: (name: string) => string | undefined,
+): Promise<void> {
+  const [first, ...others] = nodes;
+  for (const other of others) {
+    const [row] = await first.clickhouse
+      .query<{ name: string }>(
+        `SELECT name FROM ${remote([other], 'schema_migration', access)} FINAL WHERE version = 0 SETTINGS max_execution_time=5`,
+      )
+      .catch(thrown(error => blaming([other], error)))
+      .catch(thrown(error => (error instanceof Retryable && error.cause ? askedInVain(first, error) : error)));
+    if ((row?.name ?? '') === (incarnationOf(other.name) ?? '')) continue;
+    const cause = new Error('another incarnation');
+    throw new NodeUnreached(
+      other.name,
+      `${first.name} finds another server than ${other.name} at tcp=${other.tcp}`,
+      cause,
+    );
+  }
+}
+
+function remote(nodes: readonly ShardNode[], table: string, { database, user, password, isTls }: RemoteAccess): string {
+  const addresses = nodes.map(({ tcp }) => tcp).join(',');
+  const quoted = [addresses, database, table, user, password].map(literal).join(', ');
+  return `${isTls ? 'remoteSecure' : 'remote'}(${quoted})`;
+}
+
+function literal(text: string): string {
+  return `'${text.replace(/[\\']/g, '\\$&')}'`;
+}
+
+function thrown(told: (error: unknown) => unknown) {
+  return (error: unknown): never => {
+    throw told(error);
+  };
+}
+
+/** Whether it is another node that the one that was asked could not read. */
+function blaming(others: readonly ShardNode[], error: unknown): unknown {
+  const code = codeOf(error);
+  if (code === undefined || error instanceof NodeUnreached || error instanceof Unserved) return error;
+  const text = messageOf(error);
+  const named = others.find(({ tcp }) => text.includes(tcp));
+  // What another node has answered with is told as the first one's own, with the address it came from.
+  if (!links.has(code)) return named && away.has(code) ? unreached(named, error) : error;
+  const blamed = named ?? others[0];
+  return blamed === undefined ? error : unreached(blamed, error);
+}
+
+function askedInVain({ name }: ShardNode, error: Retryable): unknown {
+  return error instanceof NodeUnreached || error instanceof Unserved
+    ? error
+    : new NodeUnreached(name, error.message, error);
+}
+
+function unreached({ name, tcp }: ShardNode, error: unknown): NodeUnreached {
+  return new NodeUnreached(name, `${name} is not reached at tcp=${tcp}: ${messageOf(error)}`, error);
+}
+
+/** What ClickHouse says where a connection to another server fails, or is not let in. */
+const links: ReadonlySet<string> = new Set([
+  'ALL_CONNECTION_TRIES_FAILED',
+  'ATTEMPT_TO_READ_AFTER_EOF',
+  'CANNOT_READ_ALL_DATA',
+  'CANNOT_READ_FROM_SOCKET',
+  'CANNOT_WRITE_TO_SOCKET',
+  'DNS_ERROR',
+  'NETWORK_ERROR',
+  'SOCKET_TIMEOUT',
+  'UNEXPECTED_PACKET_FROM_SERVER',
+  'UNKNOWN_PACKET_FROM_SERVER',
+]);
+
+/** What a node says that cannot be read now. */
+const away: ReadonlySet<string> = new Set([
+  'AUTHENTICATION_FAILED',
+  'REQUIRED_PASSWORD',
+  'TABLE_IS_DROPPED',
+  'UNKNOWN_DATABASE',
+  'UNKNOWN_TABLE',
+]);

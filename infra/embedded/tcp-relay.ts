@@ -1,0 +1,42 @@
+/**
+ * Stands before the native port of the embedded ClickHouse and lets nobody break off a connection to it. The server is
+ * `clickhouse local` (clickhouse-program.ts), which ends itself as soon as it finds such a connection reset: by a client
+ * that was killed, or by another node that reads it and has been told to cancel. A server of one's own only logs that.
+ *
+ * So when a client goes, however it does, the server is told that no more comes, and what it still sends is taken and
+ * dropped until it closes.
+ */
+import { connect, createServer, type Socket } from 'node:net';
+import { promisify } from 'node:util';
+
+/** @throws where the port is taken */
+export async function openTcpRelay(host: string, port: number, serverPort: number): Promise<AsyncDisposable> {
+  const open = new Set<Socket>();
+  const relay = createServer({ allowHalfOpen: true }, client => {
+    const server = connect({ host, port: serverPort, allowHalfOpen: true });
+    for (const socket of [client, server]) {
+      socket.setNoDelay(true);
+      open.add(socket);
+      socket.on('close', () => open.delete(socket));
+    }
+    client.on('error', () => undefined);
+    client.on('close', () => {
+      server.unpipe(client);
+      server.resume();
+      server.end();
+    });
+    // Gone or not there: then the client is not to wait.
+    server.on('error', () => client.destroy());
+    server.on('close', () => client.destroy());
+    client.pipe(server);
+    server.pipe(client);
+  });
+  await new Promise<void>((resolve, reject) => relay.once('error', reject).listen(port, host, resolve));
+  return {
+    async [Symbol.asyncDispose]() {
+      const closed = promisify(relay.close.bind(relay))();
+      for (const socket of open) socket.destroy();
+      await closed;
+    },
+  };
+}
