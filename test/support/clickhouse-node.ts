@@ -82,7 +82,7 @@ export async function startClickHouseNode(options: NodeOptions = {}): Promise<Cl
     async [Symbol.asyncDispose]() {
       await clickhouse[Symbol.asyncDispose]();
       await kill();
-      rmSync(dataDir, { recursive: true, force: true });
+      if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
     },
   };
 }

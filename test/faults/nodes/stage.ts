@@ -88,6 +88,7 @@ export async function openNodesStage(round: NodesRound, scratch: string): Promis
     shards.push(own);
   }
   const nodes = shards.flat();
+  const addressOf = ({ url, urlInShards }: ClickHouseNode) => (round.shards > 1 ? urlInShards : url);
   // A stopped one does not see its parent go.
   const onExit = () => {
     for (const node of nodes) node.signal('SIGKILL');
@@ -97,7 +98,7 @@ export async function openNodesStage(round: NodesRound, scratch: string): Promis
 
   const env = {
     ...envOf(broker.direct),
-    CLICKHOUSE_URL: shards.map(own => own.map(({ url }) => url).join()).join(';'),
+    CLICKHOUSE_URL: shards.map(own => own.map(addressOf).join()).join(';'),
   };
   const exits: string[] = [];
   const victimOf = async (name: string, role: keyof typeof mains) =>
