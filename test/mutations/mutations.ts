@@ -1520,6 +1520,25 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/replicas/replicas.test.ts',
   },
   {
+    name: 'replica-per-statement',
+    bug: 'each statement takes any node that may be read: an answer mixes several',
+    file: 'query-api/replicas/replicas.ts',
+    edits: [
+      [
+        'chosen.getStore() ?? choiceOf(ofEach(watches, watch => watch.choose()))',
+        `choiceOf(ofEach(watches, watch => {
+          const { name } = watch.nodes[Math.floor(Math.random() * watch.nodes.length)] as WatchedNode;
+          try {
+            return watch.choose(new Set([name]));
+          } catch {
+            return watch.choose();
+          }
+        }))`,
+      ],
+    ],
+    unit: 'test/unit/query-api/replicas/replicas.test.ts',
+  },
+  {
     name: 'changes-asked-for-twice',
     bug: 'a request that changes something is done again on another node, though the first may have done it',
     file: 'query-api/replicas/failover.ts',
