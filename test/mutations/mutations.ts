@@ -1506,6 +1506,13 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/replicas/catching-up.test.ts',
   },
   {
+    name: 'standstill-counts-as-lag',
+    bug: 'replicas fall behind each other while nothing comes in: without a sink, none is read after ten seconds',
+    file: 'query-api/replicas/catching-up.ts',
+    edits: [['if (last === undefined || !hasPassed(last.furthest, furthest)) {', '{']],
+    unit: 'test/unit/query-api/replicas/catching-up.test.ts',
+  },
+  {
     name: 'incomplete-replica-is-read',
     bug: 'a node that was filled from a log that had lost its beginning is read: counts of before are 0, and final',
     file: 'query-api/replicas/replica-watch.ts',

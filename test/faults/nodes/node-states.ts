@@ -15,6 +15,9 @@ interface NodeState {
   readonly lag_ms: number | null;
 }
 
+/** Half of what is put up with. */
+const steadyLagMs = 5_000;
+
 /** @throws where it answers anything but a status */
 export async function nodeStates({ url }: Api): Promise<readonly NodeState[]> {
   const response = await fetch(`${url}/v1/status`, { signal: AbortSignal.timeout(10_000) });
@@ -22,7 +25,10 @@ export async function nodeStates({ url }: Api): Promise<readonly NodeState[]> {
   return ((await response.json()) as { nodes: NodeState[] }).nodes;
 }
 
-/** Resolves, to the ms it took, when every query API reads each of them, or would. @throws after a generous time */
+/**
+ * Resolves, to the ms it took, when every query API reads each of them, or would, and none is about to be too far behind.
+ * @throws after a generous time
+ */
 export async function untilRead(
   apis: readonly Api[],
   nodes: readonly NamedNode[],
@@ -65,6 +71,6 @@ export function watchLags(apis: readonly Api[], without: readonly NamedNode[]) {
   };
 }
 
-function isRead({ state }: NodeState): boolean {
-  return state === 'reading' || state === 'ready';
+function isRead({ state, lag_ms }: NodeState): boolean {
+  return (state === 'reading' || state === 'ready') && (lag_ms ?? Number.POSITIVE_INFINITY) <= steadyLagMs;
 }
