@@ -51,14 +51,14 @@ export async function untilRead(
   }
 }
 
-/** Until it is stopped: how far any node but these was behind at most, ms, as long as it was known. */
-export function watchLags(apis: readonly Api[], without: readonly NamedNode[]) {
+/** Until it is stopped: how far any of these nodes was behind at most, ms, as long as it was known. */
+export function watchLags(apis: readonly Api[], nodes: readonly NamedNode[]) {
   let [most, isOver] = [0, false];
   const running = (async () => {
     while (!isOver) {
       const all = await Promise.all(apis.map(nodeStates)).catch(() => []);
       for (const { node, state, lag_ms } of all.flat())
-        if (state !== 'away' && without.every(({ name }) => name !== node)) most = Math.max(most, lag_ms ?? 0);
+        if (state !== 'away' && nodes.some(({ name }) => name === node)) most = Math.max(most, lag_ms ?? 0);
       await sleep(500);
     }
   })();

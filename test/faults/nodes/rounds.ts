@@ -17,6 +17,8 @@ export interface NodesRound {
   readonly pauses: number;
   /** Each shard is without any node for so long. */
   readonly darkMs: number;
+  /** No sink runs for so long, which is longer than a replica may be behind. */
+  readonly sinklessMs: number;
   /** So many nodes lose their directory. */
   readonly rebuilds: number;
   /** Clients that post. */
@@ -28,12 +30,19 @@ export const nodesRounds: readonly NodesRound[] = [
   {
     ...{ name: 'nodes', shards: 2, replicas: 2 },
     ...{ kills: 60, wildKills: 8, sinkKills: 12, pauses: 4, rebuilds: 2 },
-    ...{ awayMs: 60_000, diskFullMs: 25_000, darkMs: 12_000, clients: 4, longestStormMs: 11 * 60_000 },
+    ...{
+      awayMs: 60_000,
+      diskFullMs: 25_000,
+      sinklessMs: 20_000,
+      darkMs: 12_000,
+      clients: 4,
+      longestStormMs: 11 * 60_000,
+    },
   },
   {
     ...{ name: 'nodes short', shards: 2, replicas: 2 },
     ...{ kills: 4, wildKills: 0, sinkKills: 2, pauses: 1, rebuilds: 1 },
-    ...{ awayMs: 12_000, diskFullMs: 0, darkMs: 6_000, clients: 2, longestStormMs: 4 * 60_000 },
+    ...{ awayMs: 12_000, diskFullMs: 0, sinklessMs: 15_000, darkMs: 6_000, clients: 2, longestStormMs: 4 * 60_000 },
   },
 ];
 

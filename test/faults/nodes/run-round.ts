@@ -180,6 +180,7 @@ function missing(round: NodesRound, { struck }: StormReport): string[] {
     'disk full': round.diskFullMs > 0 ? 1 : 0,
     'node stopped': round.pauses,
     'node emptied': round.rebuilds,
+    'no sink': 1,
     'shard away': round.shards,
     'replay asked for': 1,
   };

@@ -95,6 +95,7 @@ const phases: Readonly<Record<string, (storm: Storm) => Promise<void>>> = {
   'a node rebuilt': rebuilt,
   'kill -9': killed,
   'kill -9, any': wildlyKilled,
+  'no sink': withoutSinks,
   'a shard away': dark,
 };
 
@@ -128,7 +129,7 @@ async function killed(storm: Storm): Promise<void> {
 async function away(storm: Storm): Promise<void> {
   const { shards, round, sinks } = storm.stage;
   const node = shards[0]![1]!;
-  const lags = watchLags(storm.stage.queryApis, [node]);
+  const lags = watchLags(storm.stage.queryApis, siblingsOf(storm, node));
   let isAway = true;
   const others = shards
     .slice(1)
@@ -146,7 +147,7 @@ async function away(storm: Storm): Promise<void> {
   isAway = false;
   await Promise.all(others);
   storm.note(
-    `a node away ${round.awayMs / 1_000} s: read again ${seconds(tookMs)} after it was back; the others were ${seconds(await lags.stop())} behind at most`,
+    `a node away ${round.awayMs / 1_000} s: read again ${seconds(tookMs)} after it was back; its replica was ${seconds(await lags.stop())} behind at most`,
   );
 }
 
@@ -156,7 +157,7 @@ async function diskFull(storm: Storm): Promise<void> {
   if (node === undefined) return;
   await untilRead(queryApis, storm.stage.nodes);
   const before = sinks.map(sink => sink.logs().length);
-  const lags = watchLags(queryApis, [node]);
+  const lags = watchLags(queryApis, siblingsOf(storm, node));
   const fillers: string[] = [];
   const acked = load.acked;
   storm.struck('disk full');
@@ -179,7 +180,7 @@ async function diskFull(storm: Storm): Promise<void> {
   const tookMs = await storm.recovered('disk full', [node]);
   storm.note(
     `disk full ${round.diskFullMs / 1_000} s: the sink said "${said}", and ${load.acked - acked} clicks were accepted meanwhile; the node was read again ` +
-      `${seconds(tookMs)} after there was space; the others were ${seconds(await lags.stop())} behind at most`,
+      `${seconds(tookMs)} after there was space; its replica was ${seconds(await lags.stop())} behind at most`,
   );
 }
 
@@ -221,6 +222,7 @@ async function rebuilt(storm: Storm): Promise<void> {
 /** Any node at any time, two at once. */
 async function wildlyKilled(storm: Storm): Promise<void> {
   const { round, nodes, weather } = storm.stage;
+  if (round.wildKills === 0) return;
   using _ = weather.mayRefuse();
   const busy = new Set<ClickHouseNode>();
   const work = async () => {
@@ -237,6 +239,17 @@ async function wildlyKilled(storm: Storm): Promise<void> {
   };
   await Promise.all([work(), work()]);
   await storm.recovered('kill -9, any', nodes);
+}
+
+/** Numbers stand still; they are told all the same, whichever replica has a moment's more of which partition. */
+async function withoutSinks(storm: Storm): Promise<void> {
+  const { round, sinks, queryApis, nodes } = storm.stage;
+  await untilRead(queryApis, nodes);
+  for (const sink of sinks) await sink.down('SIGKILL');
+  storm.struck('no sink');
+  await sleep(round.sinklessMs);
+  for (const sink of sinks) sink.up();
+  await storm.recovered('no sink', nodes);
 }
 
 /** All nodes of a shard at once: no number may be told, and clicks are taken all the same. */
@@ -288,6 +301,10 @@ function askForJobs({ stage, struck }: Storm) {
       await running;
     },
   };
+}
+
+function siblingsOf({ stage }: Storm, node: ClickHouseNode): readonly ClickHouseNode[] {
+  return stage.shards.filter(own => own.includes(node)).flatMap(own => own.filter(other => other !== node));
 }
 
 async function rowsIn({ clickhouse }: ClickHouseNode): Promise<number> {
