@@ -41,6 +41,8 @@ export interface ReadersOptions {
   /** Minutes of long ago that get late clicks, epoch ms. */
   readonly lateMinutes: readonly number[];
   readonly pauseMs: number;
+  /** Told of the first violations as they are found. */
+  readonly say: (line: string) => void;
 }
 
 interface Question {
@@ -63,9 +65,10 @@ const minuteMs = 60_000;
 /** Longer than a query API takes to refuse. */
 const patienceMs = 40_000;
 const mostViolations = 200;
+const mostSaid = 5;
 
 export function startReaders(options: ReadersOptions): Readers {
-  const { urls, truth, lateness, maxLagMs, weather, lateMinutes, pauseMs } = options;
+  const { urls, truth, lateness, maxLagMs, weather, lateMinutes, pauseMs, say } = options;
   const checks = createAnswerChecks(truth, lateness, maxLagMs);
   const phases = new Map<string, PhaseFigures>();
   const violations: string[] = [];
@@ -82,6 +85,7 @@ export function startReaders(options: ReadersOptions): Readers {
     return of;
   };
   const broken = (text: string) => {
+    if (violations.length < mostSaid) say(`BROKEN [${weather.phase}] ${text}`);
     if (violations.length < mostViolations) violations.push(`[${weather.phase}] ${text}`);
   };
 

@@ -47,7 +47,7 @@ export async function runNodesRound(
   say: (line: string) => void,
 ): Promise<NodesReport> {
   const startedAt = Date.now();
-  await using stage = await openNodesStage(round, scratch);
+  await using stage = await openNodesStage(round, scratch, say);
   const { load, readers, queryApis, weather, nodes } = stage;
   say(`${round.name}: ${round.shards} x ${round.replicas} ready after ${seconds(Date.now() - startedAt)} s`);
   const stormAt = Date.now();

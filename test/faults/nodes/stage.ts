@@ -65,7 +65,11 @@ const mains = {
   jobs: 'query-api/jobs/main.ts',
 } as const;
 
-export async function openNodesStage(round: NodesRound, scratch: string): Promise<NodesStage> {
+export async function openNodesStage(
+  round: NodesRound,
+  scratch: string,
+  say: (line: string) => void,
+): Promise<NodesStage> {
   await using stack = new AsyncDisposableStack();
   mkdirSync(scratch, { recursive: true });
   const broker = stack.use(await startBenchBroker(scratch));
@@ -132,7 +136,7 @@ export async function openNodesStage(round: NodesRound, scratch: string): Promis
   const weather = createWeather();
   await sleep(3_000);
   const urls = queryApis.map(({ url }) => url);
-  const readers = startReaders({ urls, truth, lateness, maxLagMs, weather, lateMinutes, pauseMs: 150 });
+  const readers = startReaders({ urls, truth, lateness, maxLagMs, weather, lateMinutes, pauseMs: 150, say });
   const held = stack.move();
   return {
     ...{ round, scratch, brokers: broker.direct, admin, names, shards, nodes, env, exits },
