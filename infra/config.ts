@@ -65,7 +65,7 @@ export const ClickHouseConfig = Type.Object({
     default: 'http://127.0.0.1:8123',
     minLength: 1,
     description:
-      'ClickHouse server, `http(s)://host:port`, or several: replicas of a shard with commas between them, shards with semicolons, or `file:///…/topology.json` ([replicas](#replicas-of-clickhouse)); setting it makes `npm start` use that server, which must be one',
+      'ClickHouse server, `http(s)://host:port`, or several: replicas of a shard with commas between them, shards with semicolons (each with `?tcp=port` or `?tcp=host:port`, default 9000, with TLS 9440: where the other nodes reach it), or `file:///…/topology.json` ([replicas and shards](#replicas-and-shards-of-clickhouse)); setting it makes `npm start` use that server, which must be one',
   }),
   CLICKHOUSE_USER: Type.String({ default: 'default', description: 'ClickHouse user' }),
   CLICKHOUSE_PASSWORD: Type.String({ default: '', description: 'ClickHouse password (secret, never logged)' }),

@@ -3,6 +3,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseAst } from 'vitest/node';
+import { shardedTables } from '../infra/clickhouse/sharded-tables.ts';
 import { generatedPath } from './support/client-text.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -164,6 +165,18 @@ describe('the house', () => {
     expect(filledInSql('a.ts', "const a = sql`WHERE b = \x24{c as string}`; f('SELECT 1')")).toEqual([]);
   });
 
+  it('names the tables that are in shards in one way: each statement would else read those of one', () => {
+    const tables = shardedTables.join('|');
+    const named = new RegExp(`\\b(?:FROM|JOIN)\\s+(?:${tables})\\b|named\\('(?:${tables})'\\)`);
+    const readers = sources.filter(file => file.startsWith('query-api/'));
+    expect(readers.filter(file => textOf(file).includes('sharded(')).length).toBeGreaterThan(10);
+    expect(readers.filter(file => named.test(withoutComments(textOf(file))))).toEqual([]);
+    expect(named.test('FROM click_raw FINAL')).toBe(true);
+    // Each node by itself is what is compared.
+    const ofAnyTable = readers.filter(file => /(FROM|JOIN)\s+\$\{named\(/.test(textOf(file)));
+    expect(ofAnyTable).toEqual(['query-api/replicas/replica-digests.ts']);
+  });
+
   it('has no holes in its types and leaves nothing to do', () => {
     const hole = /\bas any\b|<any>|@ts-ignore|@ts-expect-error|@ts-nocheck|biome-ignore|\b(TODO|FIXME|XXX)\b/;
     const self = 'test/architecture.test.ts';
@@ -214,8 +227,13 @@ function isNode(value: unknown): value is AstNode {
   return typeof value === 'object' && value !== null && 'type' in value && typeof value.type === 'string';
 }
 
-/** Whose statements are filled in with names of tables, databases and formats of ours. */
-const sqlOfNames = new Set(['infra/clickhouse.ts', 'infra/migrate.ts']);
+/** Whose statements are filled in with names of tables, databases and formats of ours, and with how nodes reach each other. */
+const sqlOfNames = new Set([
+  'infra/clickhouse.ts',
+  'infra/clickhouse/over-shards.ts',
+  'infra/clickhouse/sharded-tables.ts',
+  'infra/migrate.ts',
+]);
 
 function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/\/\/.*$/gm, '');

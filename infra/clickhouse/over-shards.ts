@@ -26,13 +26,13 @@ export interface RemoteAccess {
 /** @throws ConfigError where it is not the same for all nodes: a statement names one for all of them */
 export function remoteAccess(config: ClickHouseConfig): RemoteAccess {
   const all = nodesOf(topologyOf(config)).map(({ url, user, password }): RemoteAccess => {
-    const { protocol, username, password: inUrl } = new URL(url);
-    const own = username === '' ? { user, password } : { user: username, password: inUrl };
+    const inUrl = new URL(url);
+    const isInUrl = inUrl.username !== '';
     return {
       database: config.CLICKHOUSE_DATABASE,
-      user: decodeURIComponent(own.user),
-      password: decodeURIComponent(own.password),
-      isTls: protocol === 'https:',
+      user: isInUrl ? decodeURIComponent(inUrl.username) : user,
+      password: isInUrl ? decodeURIComponent(inUrl.password) : password,
+      isTls: inUrl.protocol === 'https:',
     };
   });
   const [first = {} as never, ...others] = all;
@@ -55,16 +55,15 @@ export function overShards(nodes: readonly [ShardNode, ...ShardNode[]], access: 
   const over = (statement: string) => {
     const text = inPlaceOfSharded(statement, source);
     if (text === statement) return statement;
-    // Every statement ends with its settings (query-api/read-settings.ts). Without this one each node would ask all others
-    // for what stands in IN and JOIN.
-    return `${text}, prefer_global_in_and_join=1`;
+    // Every statement ends with its settings (query-api/read-settings.ts).
+    return `${text}, ${settings}`;
   };
-  const told = (error: unknown) => blaming(others, error);
+  const told = (error: unknown) => blaming(others, withoutPassword(error, access));
   return {
     query: (sql, params, options) => clickhouse.query<never>(over(sql), params, options).catch(thrown(told)),
     queryLines: (sql, params, options) => clickhouse.queryLines(over(sql), params, options).catch(thrown(told)),
-    command: (sql, params) => clickhouse.command(sql, params),
-    insert: (table, lines) => clickhouse.insert(table, lines),
+    command: onlyRead,
+    insert: onlyRead,
     async ping() {
       await Promise.all(nodes.map(node => node.clickhouse.ping()));
     },
@@ -78,6 +77,16 @@ export function overShards(nodes: readonly [ShardNode, ...ShardNode[]], access: 
     },
     [Symbol.asyncDispose]: async () => undefined,
   };
+}
+
+/**
+ * Without the first, each node would ask all others for what stands in IN and JOIN. The second, whatever a server's profile
+ * says: where a node does not answer, the others alone are no answer.
+ */
+const settings = 'prefer_global_in_and_join=1, skip_unavailable_shards=0';
+
+async function onlyRead(): Promise<never> {
+  throw new Error('several shards are read together, and written each for itself');
 }
 
 /** A node does not answer, or not the one that reads it for others. */
@@ -106,7 +115,7 @@ export async function checkReached(
       .query<{ name: string }>(
         `SELECT name FROM ${remote([other], 'schema_migration', access)} FINAL WHERE version = 0 SETTINGS max_execution_time=5`,
       )
-      .catch(thrown(error => blaming([other], error)))
+      .catch(thrown(error => blaming([other], withoutPassword(error, access))))
       .catch(thrown(error => (error instanceof Retryable && error.cause ? askedInVain(first, error) : error)));
     if ((row?.name ?? '') === (incarnationOf(other.name) ?? '')) continue;
     const cause = new Error('another incarnation');
@@ -126,6 +135,18 @@ function remote(nodes: readonly ShardNode[], table: string, { database, user, pa
 
 function literal(text: string): string {
   return `'${text.replace(/[\\']/g, '\\$&')}'`;
+}
+
+/** ClickHouse hides it, except in what it quotes of a statement that it does not understand. */
+function withoutPassword(error: unknown, { password }: RemoteAccess): unknown {
+  const secrets = [password, literal(password).slice(1, -1)].filter(secret => secret !== '');
+  const hidden = (text: string) => secrets.reduce((left, secret) => left.replaceAll(secret, '[HIDDEN]'), text);
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (hidden(at.message) === at.message) continue;
+    at.message = hidden(at.message);
+    at.stack = hidden(at.stack ?? '');
+  }
+  return error;
 }
 
 function thrown(told: (error: unknown) => unknown) {

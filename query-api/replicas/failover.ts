@@ -7,6 +7,7 @@ import { messageOf } from '../../infra/errors.ts';
 import type { Http } from '../../infra/http.ts';
 import { failovers } from './metrics.ts';
 import { nodeAtFault, type Replicas } from './replicas.ts';
+import { NoReplica } from './shard.ts';
 
 /** Of all routes that are added to `http` after this. */
 export function failOver(http: Http, replicas: Replicas): void {
@@ -28,6 +29,7 @@ async function answered(
   handle: () => Promise<unknown>,
 ): Promise<unknown> {
   const failed = new Set<string>();
+  let isSecondRound = false;
   for (;;) {
     let read: ReturnType<Replicas['nodes']> = [];
     const work = () => {
@@ -39,7 +41,14 @@ async function answered(
     } catch (error) {
       // Whoever waits for the rest of an answer is to learn at once that it does not come.
       if (reply.raw.headersSent) reply.raw.destroy();
-      if (!isRead || reply.sent || reply.raw.destroyed || !replicas.isNodesFault(error)) throw error;
+      if (!isRead || reply.sent || reply.raw.destroyed) throw error;
+      if (error instanceof NoReplica && failed.size > 0 && !isSecondRound) {
+        // All have failed once, which a busy network or machine is enough for. Those that a look finds well are asked again.
+        isSecondRound = true;
+        failed.clear();
+        continue;
+      }
+      if (!replicas.isNodesFault(error)) throw error;
       const node = nodeAtFault(error, read);
       // Tried already, or none: it would go on for ever.
       if (failed.has(node) || node === '') throw error;

@@ -97,12 +97,14 @@ export function watchReplicas(deps: ReplicaWatchDeps): ReplicaWatch {
   const probe = async (of: Known) => {
     try {
       const asker = { signal: AbortSignal.timeout(lookMs), client: '', isOperation: true };
-      const found = await inTime(
-        askedBy(asker, () => incarnationOf(of.node.probe)),
-        lookMs,
-      );
+      const wasRead = of.why === undefined;
+      const asked = askedBy(asker, () => [
+        incarnationOf(of.node.probe),
+        // What is not known of one that was well a second ago is no reason to leave it.
+        strayPartition(of.node.probe, shard).catch(error => (wasRead ? undefined : Promise.reject(error))),
+      ]);
+      const [found, stray] = await inTime(Promise.all(asked), lookMs);
       if (found === undefined) throw new Retryable('it has no tables yet');
-      const stray = await askedBy(asker, () => strayPartition(of.node.probe, shard));
       if (stray !== undefined) throw new Retryable(stray);
       of.incarnation = found;
       of.why = undefined;

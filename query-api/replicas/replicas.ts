@@ -65,6 +65,8 @@ export function oneReplica(name: string, clickhouse: ClickHouse): Replicas {
 interface Chosen {
   readonly key: string;
   readonly nodes: OneOfEach;
+  /** Each to be asked by itself. */
+  readonly each: readonly Pick<ShardNode, 'name' | 'clickhouse'>[];
   readonly clickhouse: ClickHouse;
 }
 
@@ -74,7 +76,8 @@ export function replicasOf(watches: readonly [ReplicaWatch, ...ReplicaWatch[]], 
   const choices = new Map<string, Chosen>();
   const choiceOf = (nodes: OneOfEach): Chosen => {
     const key = nodes.map(({ name }) => name).join('+');
-    const known = choices.get(key) ?? { key, nodes, clickhouse: shards?.over(nodes) ?? nodes[0].clickhouse };
+    const each = shards ? nodes.map(blamed) : nodes;
+    const known = choices.get(key) ?? { key, nodes, each, clickhouse: shards?.over(nodes) ?? nodes[0].clickhouse };
     choices.set(key, known);
     return known;
   };
@@ -92,7 +95,7 @@ export function replicasOf(watches: readonly [ReplicaWatch, ...ReplicaWatch[]], 
       stream: (sql, format, params, options) => current().clickhouse.stream(sql, format, params, options),
       [Symbol.asyncDispose]: async () => undefined,
     },
-    nodes: () => current().nodes,
+    nodes: () => current().each,
     each<T>(make: () => T) {
       const made = new Map<string, T>();
       return () => {
@@ -132,6 +135,22 @@ export function replicasOf(watches: readonly [ReplicaWatch, ...ReplicaWatch[]], 
 /** Of the nodes that a reading has failed on, the one that is not to be read again at once. */
 export function nodeAtFault(error: unknown, nodes: readonly { readonly name: string }[]): string {
   return error instanceof NodeUnreached ? error.node : (nodes[0]?.name ?? '');
+}
+
+/** Its failures say that they are its own. */
+function blamed({ name, clickhouse }: WatchedNode): Pick<ShardNode, 'name' | 'clickhouse'> {
+  const told = (error: unknown): never => {
+    const isNamed = error instanceof NodeUnreached || !isNodesFault(error);
+    throw isNamed ? error : new NodeUnreached(name, `${name}: ${messageOf(error)}`, error);
+  };
+  return {
+    name,
+    clickhouse: {
+      ...clickhouse,
+      query: (sql, params, options) => clickhouse.query<never>(sql, params, options).catch(told),
+      queryLines: (sql, params, options) => clickhouse.queryLines(sql, params, options).catch(told),
+    },
+  };
 }
 
 function ofEach(

@@ -456,7 +456,8 @@ export const mutations: readonly Mutation[] = [
     name: 'partitions-counted-not-named',
     bug: 'as many partitions as there should be are taken for those that should be: a new one stands for one that lags',
     file: 'query-api/finality.ts',
-    edits: [['.filter(partition => partition < partitionsOf(progress))', '']],
+    edits: [['!wanted.every(partition => present.has(partition))', 'present.size < wanted.length']],
+    unit: 'test/unit/query-api/finality.test.ts',
   },
   {
     name: 'partitions-of-the-start',
@@ -1050,7 +1051,12 @@ export const mutations: readonly Mutation[] = [
     name: 'restated-while-read',
     bug: 'nobody looks whether a restatement became visible while counts and state were read',
     file: 'query-api/stated-rows.ts',
-    edits: [['if (after.visible === before.visible) return found;', 'if (after) return found;']],
+    edits: [
+      [
+        'if (!differ(after) && after.visible === before.visible && after.which === before.which) return found;',
+        'if (after) return found;',
+      ],
+    ],
     unit: 'test/simulation/restated-at-once.test.ts',
   },
   {
@@ -1523,7 +1529,12 @@ export const mutations: readonly Mutation[] = [
     name: 'answer-of-two-replicas',
     bug: 'each statement goes to the node that is preferred at that moment: an answer mixes two of them',
     file: 'query-api/replicas/replicas.ts',
-    edits: [['chosen.getStore() ?? watch.choose()', 'watch.choose() ?? chosen.getStore()']],
+    edits: [
+      [
+        'chosen.getStore() ?? choiceOf(ofEach(watches, watch => watch.choose()))',
+        'choiceOf(ofEach(watches, watch => watch.choose())) ?? chosen.getStore()',
+      ],
+    ],
     unit: 'test/unit/query-api/replicas/replicas.test.ts',
   },
   {
@@ -1565,12 +1576,10 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/replicas/replicas.ts',
     edits: [
       [
-        'return await askedBy(untilGone(gone.signal), () => chosen.run(node, work));',
-        `return await askedBy(untilGone(gone.signal), () => {
-          const { promise, reject } = Promise.withResolvers<never>();
+        'return await chosen.run(choice, work);',
+        `const { promise, reject } = Promise.withResolvers<never>();
           gone.signal.addEventListener('abort', () => reject(gone.signal.reason));
-          return Promise.race([chosen.run(node, work), promise]);
-        });`,
+          return await Promise.race([chosen.run(choice, work), promise]);`,
       ],
     ],
     unit: 'test/unit/query-api/replicas/replicas.test.ts',
@@ -1579,7 +1588,7 @@ export const mutations: readonly Mutation[] = [
     name: 'seen-on-another-node',
     bug: 'what one node has shown to who runs the jobs is taken for seen on the next: a job reads what was there before its own writes',
     file: 'query-api/replicas/turns.ts',
-    edits: [['if (node !== seenOn) {', 'if (seenOn === undefined) {']],
+    edits: [['if (nodes.join() !== seenOn) {', 'if (seenOn === undefined) {']],
     unit: 'test/unit/query-api/replicas/turns.test.ts',
   },
   {
@@ -1588,7 +1597,7 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/replicas/turns.ts',
     edits: [
       ['saidTopics.some(said => said === topicName)', "topicName === 'job-results'"],
-      ['own.length < saidTopics.length', 'own.length < 1'],
+      ['own.length < nodes.length * saidTopics.length', 'own.length < 1'],
     ],
     unit: 'test/unit/query-api/replicas/turns.test.ts',
   },
@@ -1629,6 +1638,132 @@ export const mutations: readonly Mutation[] = [
       ],
     ],
     unit: 'test/unit/query-api/replicas/check-loop.test.ts',
+  },
+  {
+    name: 'one-shard-told-as-all',
+    bug: 'a statement reads the tables of one shard: half of the clicks are told as all',
+    file: 'infra/clickhouse/over-shards.ts',
+    edits: [['const addresses = nodes.map(', 'const addresses = nodes.slice(0, 1).map(']],
+    unit: 'test/unit/infra/clickhouse/over-shards.test.ts',
+  },
+  {
+    name: 'subquery-by-each-node',
+    bug: 'what stands in IN and JOIN is worked out by each node from what it has itself, or asked of all by all',
+    file: 'infra/clickhouse/over-shards.ts',
+    edits: [['prefer_global_in_and_join=1, ', '']],
+    unit: 'test/unit/infra/clickhouse/over-shards.test.ts',
+  },
+  {
+    name: 'half-is-enough',
+    bug: 'a server whose profile says so answers without the shards that are away',
+    file: 'infra/clickhouse/over-shards.ts',
+    edits: [[', skip_unavailable_shards=0', '']],
+    unit: 'test/unit/infra/clickhouse/over-shards.test.ts',
+  },
+  {
+    name: 'password-in-an-error',
+    bug: 'a server quotes the statement that it does not understand, and with it the password by which nodes read each other',
+    file: 'infra/clickhouse/over-shards.ts',
+    edits: [['if (hidden(at.message) === at.message) continue;', 'if (at !== undefined) continue;']],
+    unit: 'test/unit/infra/clickhouse/over-shards.test.ts',
+  },
+  {
+    name: 'table-without-its-mark',
+    bug: 'a statement that forgets to say that a table is in shards is answered from one of them',
+    file: 'infra/clickhouse/sharded-tables.ts',
+    edits: [['if (unmarked !== undefined) throw', 'if (unmarked === null) throw']],
+    unit: 'test/unit/infra/clickhouse/over-shards.test.ts',
+  },
+  {
+    name: 'any-server-at-the-address',
+    bug: 'nodes read whatever ClickHouse they find at the address of another: rows are told twice, or those of a stranger',
+    file: 'infra/clickhouse/over-shards.ts',
+    edits: [["if ((row?.name ?? '') === (incarnationOf(other.name) ?? '')) continue;", 'if (row !== null) continue;']],
+    unit: 'test/unit/infra/clickhouse/over-shards.test.ts',
+  },
+  {
+    name: 'node-of-other-shards-is-read',
+    bug: 'a node that was filled when there were fewer shards is read with all it has: clicks count twice',
+    file: 'query-api/replicas/replica-watch.ts',
+    edits: [['if (stray !== undefined) throw', 'if (stray === null) throw']],
+    unit: 'test/unit/query-api/replicas/sharded-replicas.test.ts',
+  },
+  {
+    name: 'wrong-node-blamed',
+    bug: 'a node that another does not reach is not blamed, but the one that was asked: there is no other to go on with',
+    file: 'query-api/replicas/replicas.ts',
+    edits: [['error instanceof NodeUnreached ? error.node : ', '']],
+    unit: 'test/unit/query-api/replicas/sharded-replicas.test.ts',
+  },
+  {
+    name: 'failure-of-another-node',
+    bug: 'a node of the second shard does not answer, and that of the first is given up for it',
+    file: 'query-api/replicas/replicas.ts',
+    edits: [['nodes.map(blamed) : nodes', 'nodes : nodes']],
+    unit: 'test/unit/query-api/replicas/sharded-replicas.test.ts',
+  },
+  {
+    name: 'given-up-at-the-first-failure',
+    bug: 'each node of a shard has failed once, as on a busy machine, and the client is told that the shard is away',
+    file: 'query-api/replicas/failover.ts',
+    edits: [['failed.size > 0 && !isSecondRound', 'failed.size > 99']],
+    unit: 'test/unit/query-api/replicas/sharded-replicas.test.ts',
+  },
+  {
+    name: 'one-node-asked-for-recounts',
+    bug: 'only one shard is asked which restatements are visible: half of one is told as the count',
+    file: 'query-api/stated-rows.ts',
+    edits: [['const asked = nodes();', 'const asked = nodes().slice(0, 1);']],
+    unit: 'test/simulation/restated-over-shards.test.ts',
+  },
+  {
+    name: 'nodes-that-differ-are-read',
+    bug: 'counts are read while nodes of two shards show different restatements',
+    file: 'query-api/stated-rows.ts',
+    edits: [
+      ['const areSame = others.every(({ which }) => which === first.which);', 'const areSame = others.length > 0;'],
+    ],
+    unit: 'test/simulation/restated-over-shards.test.ts',
+  },
+  {
+    name: 'restated-in-another-shard-while-read',
+    bug: 'nobody looks whether a restatement became visible in another shard while counts were read',
+    file: 'query-api/stated-rows.ts',
+    edits: [
+      [
+        'if (!differ(after) && after.visible === before.visible && after.which === before.which) return found;',
+        'if (after.visible === before.visible) return found;',
+      ],
+    ],
+    unit: 'test/simulation/restated-over-shards.test.ts',
+  },
+  {
+    name: 'own-writes-seen-in-one-shard',
+    bug: 'who runs the jobs waits until one shard shows what he has written: of another he reads what was there before',
+    file: 'query-api/jobs/job-writer.ts',
+    edits: [['return each.every(', 'return each.some(']],
+    unit: 'test/unit/query-api/job-log.test.ts',
+  },
+  {
+    name: 'block-of-some-shards',
+    bug: 'an hour is answered from what is worked out beforehand though one shard has not done it: its clicks are missing',
+    file: 'query-api/rollup/blocks.ts',
+    edits: [['([, n]) => n === shards)', '([, n]) => n > 0)']],
+    unit: 'test/unit/query-api/rollup/blocks.test.ts',
+  },
+  {
+    name: 'top-of-one-shard',
+    bug: 'the kept top list of one shard is told as that of all: an ad that is second in each is left out',
+    file: 'query-api/rollup/history-queries.ts',
+    edits: [['if (shards > 1) return undefined;', '']],
+    integration: 'test/integration/clickhouse/over-shards.test.ts',
+  },
+  {
+    name: 'reset-passed-on',
+    bug: 'a native connection that a client breaks off is broken off towards the embedded ClickHouse: it ends itself',
+    file: 'infra/embedded/tcp-relay.ts',
+    edits: [['server.resume();\n      server.end();', 'server.resetAndDestroy();']],
+    unit: 'test/unit/infra/tcp-relay.test.ts',
   },
   {
     name: 'foreign-partition-inserted',

@@ -2,7 +2,13 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CellChange } from '../../../aggregator/restatement.ts';
+import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { createRestater } from '../../../query-api/jobs/apply-changes.ts';
+import { createConservationQueries } from '../../../query-api/jobs/conservation-queries.ts';
+import { createLateMinutes } from '../../../query-api/jobs/late-minutes.ts';
+import { createReconciliation } from '../../../query-api/jobs/reconciliation.ts';
+import { createRecountQueries } from '../../../query-api/jobs/recount-queries.ts';
+import { createUncountedCheck } from '../../../query-api/jobs/uncounted-clicks.ts';
 import { createRollUpLoop } from '../../../query-api/rollup/roll-up-loop.ts';
 import { SeededRandom } from '../../simulation/seeded-random.ts';
 import { click } from '../../support/clicks.ts';
@@ -192,6 +198,38 @@ describe('over two shards', () => {
 
   it.each(Object.entries(asked))('%s answers as one node does that has all', async (_, urls) => {
     await areSame(urls);
+  });
+
+  it('who runs the jobs reads what he would of one node that has all', async () => {
+    const range = { from: start, to: finalUntil };
+    const reads = (clickhouse: ClickHouse): (() => Promise<unknown>)[] => {
+      const recounts = createRecountQueries(clickhouse);
+      const conservation = createConservationQueries(clickhouse);
+      const inOrder = (lines: Uint8Array) => Buffer.from(lines).toString().split('\n').toSorted();
+      const quarantined = [0, 1, 2, 3].map(partition => ({ partition, since: 0, until: 1_000 }));
+      const late = createLateMinutes({ clickhouse, now: () => now, timeoutMs: 10_000, quietMs: 0 });
+      return [
+        async () => Buffer.from(await recounts.rawPage(range, undefined, 500)).toString(),
+        async () => inOrder(await recounts.stated(range)),
+        async () => (await conservation.liveRows(range)).toSorted((a, b) => a.partition - b.partition),
+        async () => await conservation.firstMinute(range),
+        async () => [...(await conservation.quarantinedLines(quarantined))].toSorted(([a], [b]) => a - b),
+        async () =>
+          await createReconciliation(clickhouse, async () => now).compare({ from: start, to: start + 60 * minuteMs }),
+        async () =>
+          await createReconciliation(clickhouse, async () => 0).compare({ from: start, to: start + 60 * minuteMs }),
+        async () =>
+          await createUncountedCheck({ clickhouse, now: () => now, idsPerAdFrom: async () => 0, waitsMs: 0 }).run(),
+        async () => await late.due(finalUntil, start),
+      ];
+    };
+    const whole = reads(store.whole.clickhouse);
+    for (const [i, read] of reads(store.replicas.clickhouse).entries()) {
+      const found = await store.replicas.reading(read);
+      expect(found, `read ${i}`).toEqual(await whole[i]?.());
+      // Nothing is uncounted; of all else there is something.
+      if (i !== 7) expect(JSON.stringify(found).length, `read ${i}`).toBeGreaterThan(4);
+    }
   });
 
   it('an ad whose clicks lie in both is first by its whole count', async () => {

@@ -178,6 +178,23 @@ describe('a job that is saved', () => {
     expect(asked.length).toBe(3);
   });
 
+  it('is waited for until the nodes of all shards show it: what one shows says nothing of the rows of another', async () => {
+    const shown = { a: [1, 1, 1], b: [0, 0, 1] };
+    const node = (name: 'a' | 'b') => ({
+      clickhouse: { query: async <T>() => [{ newest: shown[name].shift() }] as T[] },
+    });
+    const nodes = [node('a'), node('b')];
+    const writer = createJobWriter(
+      jobLogOver(producer(), names),
+      { query: () => Promise.reject(new Error('one node is asked')) },
+      { withinMs: 60_000, pollMs: 0 },
+      () => nodes,
+    );
+    await writer.save(job);
+    await writer.caughtUp();
+    expect(shown.b).toEqual([]);
+  });
+
   it('is not waited for without end', async () => {
     const writer = createJobWriter(
       jobLogOver(producer(), names),
