@@ -36,7 +36,7 @@ export const nodesRounds: readonly NodesRound[] = [
       sinklessMs: 20_000,
       darkMs: 12_000,
       clients: 4,
-      longestStormMs: 11 * 60_000,
+      longestStormMs: 10 * 60_000,
     },
   },
   {

@@ -282,7 +282,7 @@ function askForJobs({ stage, struck }: Storm) {
   let isOver = false;
   const running = (async () => {
     for (let turn = 0; !isOver; turn++) {
-      await sleep(5_000);
+      await sleep(15_000);
       const now = Date.now();
       const to = now - (now % 60_000) - 10 * 60_000;
       const [path, more] = turn % 2 === 0 ? ['replays', { apply: true }] : ['reconciliations', {}];
