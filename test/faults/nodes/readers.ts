@@ -24,6 +24,8 @@ export interface ReadReport {
   /** By how much the watermark of an answer was before one that the same query API had told earlier, at most, ms. */
   readonly fellBackMs: number;
   readonly latencies: readonly number[];
+  /** Reads that were to be answered and were not. */
+  readonly unanswered: number;
   readonly violations: readonly string[];
 }
 
@@ -76,7 +78,7 @@ export function startReaders(options: ReadersOptions): Readers {
   const newest = new Map<string, number>();
   const lateAds = () => truth.ads(lateMinutes[0] ?? 0, (lateMinutes[0] ?? 0) + minuteMs);
   const startedAt = Date.now();
-  let fellBackMs = 0;
+  let [fellBackMs, unanswered] = [0, 0];
   let isStopping = false;
 
   const figures = () => {
@@ -89,10 +91,15 @@ export function startReaders(options: ReadersOptions): Readers {
     if (violations.length < mostViolations) violations.push(`[${weather.phase}] ${text}`);
   };
 
+  const unansweredBy = (text: string) => {
+    unanswered++;
+    broken(`no answer: ${text}`);
+  };
+
   const refused = (question: Question, response: Response, text: string, sentAt: number) => {
     const { what } = question;
     if (response.status !== 503 || !weather.mightHaveBeenRefused(sentAt))
-      return broken(`no answer: ${what} got ${response.status} ${text.slice(0, 200)}`);
+      return unansweredBy(`${what} got ${response.status} ${text.slice(0, 200)}`);
     if (response.headers.get('retry-after') === null) broken(`503 without Retry-After: ${what}`);
     figures().refused++;
   };
@@ -126,7 +133,7 @@ export function startReaders(options: ReadersOptions): Readers {
       const sentAt = Date.now();
       // No connection, or no end of an answer: no client was to see that.
       await ask(url, asked).catch(error => {
-        if (!isStopping) broken(`no answer: ${asked.what} after ${Date.now() - sentAt} ms: ${error}`);
+        if (!isStopping) unansweredBy(`${asked.what} after ${Date.now() - sentAt} ms: ${error}`);
       });
       await sleep(pauseMs);
     }
@@ -154,7 +161,7 @@ export function startReaders(options: ReadersOptions): Readers {
       isStopping = true;
       await Promise.all(running);
       const { checked, bounded, outdated } = checks;
-      return { phases, checked, bounded, outdated, fellBackMs, latencies, violations };
+      return { phases, checked, bounded, outdated, fellBackMs, latencies, unanswered, violations };
     },
   };
 }
