@@ -21,6 +21,8 @@ export interface LoadOptions {
   readonly name: string;
   readonly clients?: number;
   readonly clicksPerPost?: number;
+  /** Of each client, between two posts. */
+  readonly pauseMs?: number;
 }
 
 const ads = 60;
@@ -30,7 +32,12 @@ const burstMs = 4_000;
 const timeoutMs = 8_000;
 const mostAttempts = 12;
 
-export function startLoad({ urls, ledger, name, clients = 6, clicksPerPost = 25 }: LoadOptions): Load {
+/** Not one that ingest has to refuse. */
+export function isMeantWell({ event_id }: LedgerClick): boolean {
+  return !event_id.startsWith('broken');
+}
+
+export function startLoad({ urls, ledger, name, clients = 6, clicksPerPost = 25, pauseMs = 150 }: LoadOptions): Load {
   const state = { inFlight: 0, acked: 0, unavailable: 0, isStopping: false };
   const sequences = new Map<string, number>();
   const startedAt = Date.now();
@@ -86,11 +93,11 @@ export function startLoad({ urls, ledger, name, clients = 6, clicksPerPost = 25 
       if (turn % 7 === 0) clicks.push(broken());
       // Copies of what another client has posted just now.
       if (turn % 5 === 0) clicks.push(...last.slice(0, 5));
-      last = clicks.filter(({ event_id }) => !event_id.startsWith('broken'));
+      last = clicks.filter(isMeantWell);
       // One in twenty gives up at once: what it does not know then, it never will.
       const attempts = turn % 20 === 0 ? 1 : mostAttempts;
       for (let attempt = 0; attempt < attempts && !(await post(clicks)); attempt++) await sleep(300);
-      await sleep(150);
+      await sleep(pauseMs);
     }
   };
   const running = Promise.all(Array.from({ length: clients }, (_, index) => client(index)));

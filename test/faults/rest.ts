@@ -21,10 +21,10 @@ export interface Rest {
   readonly problem?: string;
 }
 
-const longestMs = 240_000;
+const defaultLongestMs = 240_000;
 const minuteMs = 60_000;
 
-export async function comeToRest(url: string, lastClickAt: number): Promise<Rest> {
+export async function comeToRest(url: string, lastClickAt: number, longestMs = defaultLongestMs): Promise<Rest> {
   const deadline = Date.now() + longestMs;
   const end = lastClickAt - (lastClickAt % minuteMs) + minuteMs;
   let countedAt = 0;

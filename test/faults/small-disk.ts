@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-const sizeMb = 384;
+const defaultSizeMb = 384;
 
 /** @throws Error where this user may not mount: the fault "disk full" cannot be had there */
-export async function mountSmallDisk(directory: string): Promise<AsyncDisposable> {
+export async function mountSmallDisk(directory: string, sizeMb = defaultSizeMb): Promise<AsyncDisposable> {
   const run = promisify(execFile);
   try {
     await run('mount', ['-t', 'tmpfs', '-o', `size=${sizeMb}m`, 'adclicks-faults', directory]);

@@ -1612,6 +1612,13 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/replicas/catching-up.test.ts',
   },
   {
+    name: 'standstill-counts-as-lag',
+    bug: 'replicas fall behind each other while nothing comes in: without a sink, none is read after ten seconds',
+    file: 'query-api/replicas/catching-up.ts',
+    edits: [['if (last === undefined || !hasPassed(last.furthest, furthest)) {', '{']],
+    unit: 'test/unit/query-api/replicas/catching-up.test.ts',
+  },
+  {
     name: 'incomplete-replica-is-read',
     bug: 'a node that was filled from a log that had lost its beginning is read: counts of before are 0, and final',
     file: 'query-api/replicas/replica-watch.ts',
@@ -1626,6 +1633,25 @@ export const mutations: readonly Mutation[] = [
       [
         'chosen.getStore() ?? choiceOf(ofEach(watches, watch => watch.choose()))',
         'choiceOf(ofEach(watches, watch => watch.choose())) ?? chosen.getStore()',
+      ],
+    ],
+    unit: 'test/unit/query-api/replicas/replicas.test.ts',
+  },
+  {
+    name: 'replica-per-statement',
+    bug: 'each statement takes any node that may be read: an answer mixes several',
+    file: 'query-api/replicas/replicas.ts',
+    edits: [
+      [
+        'chosen.getStore() ?? choiceOf(ofEach(watches, watch => watch.choose()))',
+        `choiceOf(ofEach(watches, watch => {
+          const { name } = watch.nodes[Math.floor(Math.random() * watch.nodes.length)] as WatchedNode;
+          try {
+            return watch.choose(new Set([name]));
+          } catch {
+            return watch.choose();
+          }
+        }))`,
       ],
     ],
     unit: 'test/unit/query-api/replicas/replicas.test.ts',

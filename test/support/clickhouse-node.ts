@@ -1,5 +1,5 @@
 /** An embedded ClickHouse server that can be killed, lose its directory, and come back on the same port. */
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClickHouse, openClickHouse } from '../../infra/clickhouse.ts';
@@ -15,6 +15,8 @@ export interface ClickHouseNode extends AsyncDisposable {
   readonly urlInShards: string;
   readonly clickhouse: ClickHouse;
   signal(name: NodeJS.Signals): void;
+  /** Resident memory, MB; 0: it does not run. */
+  residentMb(): number;
   /** SIGKILL, and waits for the end. */
   kill(): Promise<void>;
   readonly dataDir: string;
@@ -27,11 +29,19 @@ export interface ClickHouseNode extends AsyncDisposable {
 
 export const nodeAccess = { CLICKHOUSE_USER: 'adclicks', CLICKHOUSE_PASSWORD: 'test-only' };
 
-export async function startClickHouseNode(): Promise<ClickHouseNode> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'test-node-'));
-  const [httpPort, tcpPort] = [await freePort(), await freePort()];
+export interface NodeOptions {
+  /** Left out: a temporary one. */
+  readonly dataDir?: string;
+  readonly memoryMb?: number;
+  /** Left out: free ones. Whoever kills it again and again takes ports that no outgoing connection is given meanwhile. */
+  readonly ports?: readonly [http: number, tcp: number];
+}
+
+export async function startClickHouseNode(options: NodeOptions = {}): Promise<ClickHouseNode> {
+  const { dataDir = mkdtempSync(join(tmpdir(), 'test-node-')), memoryMb = 2_048 } = options;
+  const [httpPort, tcpPort] = options.ports ?? [await freePort(), await freePort()];
   const launch = () =>
-    startClickHouse({ dataDir, httpPort, tcpPort, memoryMb: 2_048, password: nodeAccess.CLICKHOUSE_PASSWORD });
+    startClickHouse({ dataDir, httpPort, tcpPort, memoryMb, password: nodeAccess.CLICKHOUSE_PASSWORD });
   let server: ClickHouseServer | undefined = await launch();
   const url = server.env.CLICKHOUSE_URL;
   const clickhouse = openClickHouse(loadConfig(ClickHouseConfig, { ...nodeAccess, CLICKHOUSE_URL: url }), {
@@ -45,8 +55,8 @@ export async function startClickHouseNode(): Promise<ClickHouseNode> {
   };
   const removeDirectory = () => {
     if (server !== undefined) throw new Error('it runs');
-    rmSync(dataDir, { recursive: true });
-    mkdirSync(dataDir);
+    // What is in it: it may be where a disk of its own is mounted.
+    for (const name of readdirSync(dataDir)) rmSync(join(dataDir, name), { recursive: true });
   };
   return {
     name: new URL(url).host,
@@ -55,6 +65,11 @@ export async function startClickHouseNode(): Promise<ClickHouseNode> {
     clickhouse,
     dataDir,
     signal: name => void (server && process.kill(server.pid, name)),
+    residentMb() {
+      if (server === undefined) return 0;
+      const kb = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1];
+      return Math.round(Number(kb ?? 0) / 1_024);
+    },
     kill,
     removeDirectory,
     copyDirectoryOf(other) {
@@ -67,7 +82,7 @@ export async function startClickHouseNode(): Promise<ClickHouseNode> {
     async [Symbol.asyncDispose]() {
       await clickhouse[Symbol.asyncDispose]();
       await kill();
-      rmSync(dataDir, { recursive: true, force: true });
+      if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
     },
   };
 }

@@ -108,24 +108,7 @@ on the same cluster goes on 0.05 to 0.12 s after the cluster has elected (decisi
 `;
 }
 
-const sectionTitle = '## Three brokers';
-
-/** The section as it stands in a report; empty: it has none. */
-export function clusterSectionIn(report: string): string {
-  const start = report.indexOf(`${sectionTitle}\n`);
-  if (start === -1) return '';
-  const next = report.indexOf('\n## ', start + 1);
-  return next === -1 ? report.slice(start) : report.slice(start, next + 1);
-}
-
-/** The report with this section in place of an earlier one, or behind all. */
-export function withClusterSection(report: string, section: string): string {
-  const earlier = clusterSectionIn(report);
-  if (section === '') return report;
-  if (earlier === '') return `${report.trimEnd()}\n\n${section.trimEnd()}\n`;
-  const [before = '', after = ''] = report.split(earlier);
-  return `${before}${section.trimEnd()}\n${after === '' ? '' : `\n${after}`}`;
-}
+export const sectionTitle = '## Three brokers';
 
 function rowOf(figures: Availability): string {
   const cells = [

@@ -7,8 +7,9 @@ import { availabilityOf } from '../../faults/cluster/availability.ts';
 import { countLeaderMoves } from '../../faults/cluster/leader-moves.ts';
 import type { ClusterLedger, Post } from '../../faults/cluster/load.ts';
 import { checkLog, type WholeLog } from '../../faults/cluster/log-checks.ts';
-import { withClusterSection } from '../../faults/cluster/report.ts';
+
 import type { Fate } from '../../faults/ledger.ts';
+import { withSection } from '../../faults/section.ts';
 import { openTcpLink } from '../../support/tcp-link.ts';
 
 const minute = 1_763_800_020;
@@ -156,9 +157,9 @@ describe('a link', () => {
 describe('the report', () => {
   it('has the section in place of an earlier one, and keeps the rest', () => {
     const section = '## Three brokers\n\nnew\n';
-    expect(withClusterSection('# R\n\nold\n', section)).toBe('# R\n\nold\n\n## Three brokers\n\nnew\n');
+    expect(withSection('# R\n\nold\n', section)).toBe('# R\n\nold\n\n## Three brokers\n\nnew\n');
     const before = '# R\n\n## Three brokers\n\nold\n\n## Planted bugs\n\nx\n';
-    expect(withClusterSection(before, section)).toBe('# R\n\n## Three brokers\n\nnew\n\n## Planted bugs\n\nx\n');
+    expect(withSection(before, section)).toBe('# R\n\n## Three brokers\n\nnew\n\n## Planted bugs\n\nx\n');
   });
 });
 

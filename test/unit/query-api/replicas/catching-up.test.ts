@@ -40,8 +40,21 @@ describe('how far a replica is behind', () => {
     expect(watched([0, { a: at(10), b: at(4) }], [5_000, { a: at(12), b: at(10) }]).lagMs('b')).toBe(5_000);
   });
 
+  it('does not grow while nothing comes into any, though each has something that the other lacks', () => {
+    const catching = createCatchingUp();
+    const look = (time: number, a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>) =>
+      catching.look(time, new Map(Object.entries({ a, b })));
+    look(0, at(10, 10), at(10, 10));
+    look(1_000, at(11, 10), at(10, 11));
+    for (let time = 2_000; time <= 600_000; time += 1_000) look(time, at(11, 10), at(10, 11));
+    expect([catching.lagMs('a'), catching.lagMs('b')]).toEqual([1_000, 1_000]);
+    // One moves on before the other.
+    look(601_000, at(30, 30), at(10, 11));
+    expect([catching.lagMs('a'), catching.lagMs('b')]).toEqual([0, 2_000]);
+  });
+
   it('goes by what one had that says nothing any more', () => {
-    const catching = watched([0, { a: at(10), b: at(4) }], [1_000, { b: at(4) }]);
+    const catching = watched([0, { a: at(10, 10), b: at(4, 4) }], [1_000, { b: at(4, 4) }], [2_000, { b: at(12, 4) }]);
     expect(catching.lagMs('a')).toBe(Number.POSITIVE_INFINITY);
     expect(catching.lagMs('b')).toBe(Number.POSITIVE_INFINITY);
   });

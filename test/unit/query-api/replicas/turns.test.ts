@@ -5,7 +5,7 @@ import { saidTopics } from '../../../../query-api/node-positions.ts';
 import { turnsOn } from '../../../../query-api/replicas/turns.ts';
 
 /** Two nodes, of which `read` is read, and how far each has come in what jobs and people say. */
-function world() {
+function world(withinMs = 30_000) {
   const state = { read: 'a', end: 10, at: { a: 10, b: 10 } as Record<string, number>, asked: 0 };
   const nodePositions = async (): Promise<NodePosition[]> => {
     state.asked++;
@@ -33,7 +33,7 @@ function world() {
     nodes: () => [{ name: state.read }],
     reading: <T>(work: () => Promise<T>) => work(),
   };
-  const turns = turnsOn({ replicas, pipeline: { nodePositions }, patience: { withinMs: 50, pollMs: 1 } });
+  const turns = turnsOn({ replicas, pipeline: { nodePositions }, patience: { withinMs, pollMs: 1 } });
   return { state, turns, replicas };
 }
 const later = (work: () => void) => setTimeout(work, 10);
@@ -75,7 +75,7 @@ describe('a turn', () => {
   });
 
   it('does not begin on one that stays behind, and the next one looks again', async () => {
-    const { state, turns } = world();
+    const { state, turns } = world(50);
     state.at['a'] = 7;
     let begun = 0;
     const turn = async () => ++begun;
