@@ -2,7 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../../infra/errors.ts';
 import { feedCommand, feedFailure } from '../../ingest/feed/command.ts';
-import { parseMap } from '../../ingest/feed/csv-rows.ts';
+import { parseMap } from '../../ingest/feed/mapping.ts';
 import { createPoster } from '../../ingest/feed/poster.ts';
 import { exitCodes, failureOf } from './cli.ts';
 import { countCommand, seriesCommand, statusCommand, tailCommand, topCommand } from './counts-commands.ts';

@@ -1,0 +1,136 @@
+/**
+ * What a name holds, read in pieces: a file that may grow, a gz file (offsets are those of what is packed in it), stdin.
+ * A growing file is read together with the end of what was read before: so it shows when it has been truncated, also
+ * where it has grown past the old place since, and nothing of what is there now is taken for what was.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+import { pipeline, Readable } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { ConfigError, messageOf } from '../../infra/errors.ts';
+
+/** In place of a file name. */
+export const stdin = '-';
+
+export interface Content extends AsyncDisposable {
+  /** Undefined: there is no more, by now if it `grows`. `rewritten`: what was read is no longer there. */
+  read(): Promise<Buffer | 'rewritten' | undefined>;
+  readonly grows: boolean;
+  /** Which file of its machine; undefined: none. */
+  readonly inode: string | undefined;
+}
+
+const pieceBytes = 256 * 1024;
+const overlapBytes = 1024;
+
+export async function openContent(path: string, offset: number, stop: AbortSignal): Promise<Content> {
+  if (path === stdin) return await stdinContent(stop);
+  const file = await open(path, 'r');
+  try {
+    const { ino, dev } = await file.stat();
+    const inode = inodeOf({ ino, dev });
+    if (isGzip(await readAt(file, 0, 2))) {
+      const bytes = file.createReadStream({ start: 0, autoClose: false });
+      return streamContent(path, skipping(gunzipped(bytes), offset), inode, () => file.close());
+    }
+    return await growingContent(file, offset, inode);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+export function inodeOf({ ino, dev }: { readonly ino: number; readonly dev: number }): string {
+  return `${dev}:${ino}`;
+}
+
+async function growingContent(file: FileHandle, offset: number, inode: string): Promise<Content> {
+  let position = offset;
+  let overlap = await readAt(file, Math.max(0, offset - overlapBytes), Math.min(offset, overlapBytes));
+  return {
+    grows: true,
+    inode,
+    async read() {
+      const read = await readAt(file, position - overlap.length, overlap.length + pieceBytes);
+      const fresh = read.subarray(overlap.length);
+      if (!read.subarray(0, overlap.length).equals(overlap)) return 'rewritten';
+      if (fresh.length === 0) return undefined;
+      position += fresh.length;
+      overlap = Buffer.from(read.subarray(-overlapBytes));
+      return fresh;
+    },
+    [Symbol.asyncDispose]: () => file.close(),
+  };
+}
+
+async function stdinContent(stop: AbortSignal): Promise<Content> {
+  const onStop = () => process.stdin.destroy();
+  stop.addEventListener('abort', onStop, { once: true });
+  async function* bytes(): AsyncGenerator<Buffer> {
+    try {
+      for await (const piece of process.stdin) yield Buffer.from(piece);
+    } catch (error) {
+      if (!stop.aborted) throw error;
+    }
+  }
+  const pieces = bytes();
+  let first = Buffer.alloc(0);
+  while (first.length < 2) {
+    const { done, value } = await pieces.next();
+    if (done) break;
+    first = Buffer.concat([first, value]);
+  }
+  async function* all(): AsyncGenerator<Buffer> {
+    yield first;
+    yield* pieces;
+  }
+  return streamContent('stdin', isGzip(first) ? gunzipped(Readable.from(all())) : all(), undefined, () => {
+    stop.removeEventListener('abort', onStop);
+    return Promise.resolve();
+  });
+}
+
+function streamContent(
+  name: string,
+  pieces: AsyncGenerator<Buffer>,
+  inode: string | undefined,
+  close: () => Promise<void>,
+): Content {
+  return {
+    grows: false,
+    inode,
+    async read() {
+      try {
+        const { done, value } = await pieces.next();
+        return done ? undefined : value;
+      } catch (error) {
+        throw new ConfigError(`${name}: cannot be read on: ${messageOf(error)}`, { cause: error });
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await pieces.return(undefined);
+      await close();
+    },
+  };
+}
+
+async function* gunzipped(packed: Readable): AsyncGenerator<Buffer> {
+  // What goes wrong is thrown by the loop.
+  for await (const piece of pipeline(packed, createGunzip(), () => undefined)) yield piece;
+}
+
+async function* skipping(pieces: AsyncGenerator<Buffer>, bytes: number): AsyncGenerator<Buffer> {
+  let left = bytes;
+  for await (const piece of pieces) {
+    if (left < piece.length) yield piece.subarray(left);
+    left = Math.max(0, left - piece.length);
+  }
+}
+
+async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
+  const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(length), 0, length, position);
+  return buffer.subarray(0, bytesRead);
+}
+
+function isGzip(first: Buffer): boolean {
+  return first[0] === 0x1f && first[1] === 0x8b;
+}
