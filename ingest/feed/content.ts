@@ -17,6 +17,8 @@ export interface Content extends AsyncDisposable {
   readonly grows: boolean;
   /** Which file of its machine; undefined: none. */
   readonly inode: string | undefined;
+  /** When it was last written to, as far as all that was written then has been read; whole ms. */
+  readonly seenMs: number;
 }
 
 const pieceBytes = 256 * 1024;
@@ -26,13 +28,13 @@ export async function openContent(path: string, offset: number, stop: AbortSigna
   if (path === stdin) return await stdinContent(stop);
   const file = await open(path, 'r');
   try {
-    const { ino, dev } = await file.stat();
-    const inode = inodeOf({ ino, dev });
+    const found = await file.stat();
+    const [inode, seenMs] = [inodeOf(found), Math.floor(found.mtimeMs)];
     if (isGzip(await readAt(file, 0, 2))) {
       const bytes = file.createReadStream({ start: 0, autoClose: false });
-      return streamContent(path, skipping(gunzipped(bytes), offset), inode, () => file.close());
+      return streamContent(path, skipping(gunzipped(bytes), offset), { inode, seenMs }, () => file.close());
     }
-    return await growingContent(file, offset, inode);
+    return await growingContent(file, offset, { inode, seenMs });
   } catch (error) {
     await file.close();
     throw error;
@@ -43,17 +45,27 @@ export function inodeOf({ ino, dev }: { readonly ino: number; readonly dev: numb
   return `${dev}:${ino}`;
 }
 
-async function growingContent(file: FileHandle, offset: number, inode: string): Promise<Content> {
+type Known = Pick<Content, 'inode' | 'seenMs'>;
+
+async function growingContent(file: FileHandle, offset: number, known: Known): Promise<Content> {
   let position = offset;
+  let { seenMs } = known;
   let overlap = await readAt(file, Math.max(0, offset - overlapBytes), Math.min(offset, overlapBytes));
   return {
     grows: true,
-    inode,
+    inode: known.inode,
+    get seenMs() {
+      return seenMs;
+    },
     async read() {
+      const { mtimeMs } = await file.stat();
       const read = await readAt(file, position - overlap.length, overlap.length + pieceBytes);
       const fresh = read.subarray(overlap.length);
       if (!read.subarray(0, overlap.length).equals(overlap)) return 'rewritten';
-      if (fresh.length === 0) return undefined;
+      if (fresh.length === 0) {
+        seenMs = Math.floor(mtimeMs);
+        return undefined;
+      }
       position += fresh.length;
       overlap = Buffer.from(read.subarray(-overlapBytes));
       return fresh;
@@ -83,21 +95,26 @@ async function stdinContent(stop: AbortSignal): Promise<Content> {
     yield first;
     yield* pieces;
   }
-  return streamContent('stdin', isGzip(first) ? gunzipped(Readable.from(all())) : all(), undefined, () => {
-    stop.removeEventListener('abort', onStop);
-    return Promise.resolve();
-  });
+  return streamContent(
+    'stdin',
+    isGzip(first) ? gunzipped(Readable.from(all())) : all(),
+    { inode: undefined, seenMs: 0 },
+    () => {
+      stop.removeEventListener('abort', onStop);
+      return Promise.resolve();
+    },
+  );
 }
 
 function streamContent(
   name: string,
   pieces: AsyncGenerator<Buffer>,
-  inode: string | undefined,
+  known: Known,
   close: () => Promise<void>,
 ): Content {
   return {
+    ...known,
     grows: false,
-    inode,
     async read() {
       try {
         const { done, value } = await pieces.next();

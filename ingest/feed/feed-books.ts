@@ -48,6 +48,10 @@ export class FeedBooks {
     if (offset !== readTo) this.#gaps.push(`${readTo - offset} bytes were read and are in no row`);
   }
 
+  skippedBy(rule: string): number {
+    return this.#skipped.get(rule) ?? 0;
+  }
+
   /** `8 rows = 6 accepted + 1 rejected + 1 skipped (1 by --status)` */
   toString(): string {
     const rules = [...this.#skipped]

@@ -48,7 +48,7 @@ export function createRecord(
       if (!ended.has(tail) || (points.get(tail)?.offset ?? 0) < tail.point.offset) continue;
       points.delete(tail);
     }
-    const seenMs = Math.max(...points.keys().map(tail => tail.readMs));
+    const seenMs = Math.max(...points.keys().map(tail => tail.content.seenMs));
     const named = format();
     const state = { file: resolve(path), ...(named && { format: named }), seenMs, points: [...points.values()] };
     saving = saving.then(() => saveResumePoint(statePath, state));

@@ -58,7 +58,7 @@ export async function feedFile(path: string, books: FeedBooks, deps: FeedDeps): 
     },
   });
   const entries = readEntries({
-    ...{ path, from, options, stop, say, openFormat: reading.openFormat },
+    ...{ path, from, options, stop, say: sayOnce, openFormat: reading.openFormat },
     onOpen(tail) {
       record.open(tail);
       books.open(tail, tail.beginning);

@@ -93,8 +93,8 @@ export class LineSplitter {
   }
 
   /** The line that has no newline yet; it is not taken. */
-  rest(): Line | undefined {
-    return this.#keptBytes > 0 || this.#odd.length > 0 ? this.#line(0, this.#odd) : undefined;
+  rest(evenIfEmpty = false): Line | undefined {
+    return evenIfEmpty || this.#keptBytes > 0 || this.#odd.length > 0 ? this.#line(0, this.#odd) : undefined;
   }
 
   #keep(piece: Buffer, width: number): void {

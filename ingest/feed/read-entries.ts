@@ -46,9 +46,9 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
     from: Point | undefined,
     isReplaced: boolean,
     ids: RowIds,
-    header?: string,
+    { header, areCounted = false }: { readonly header?: string | undefined; readonly areCounted?: boolean } = {},
   ): Promise<Tail> => {
-    const tail = await Tail.open({ path: file, from, stop, header, openFormat: read.openFormat, ids });
+    const tail = await Tail.open({ path: file, from, stop, header, openFormat: read.openFormat, ids, areCounted });
     tail.isReplaced = isReplaced;
     if (tail.content.inode) known.add(tail.content.inode);
     tails.push(tail);
@@ -57,6 +57,8 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
   };
   const close = async (tail: Tail) => {
     tails = tails.filter(each => each !== tail);
+    // Its number may be another file's next.
+    if (tail.content.inode) known.delete(tail.content.inode);
     await tail[Symbol.asyncDispose]();
   };
   async function* drained(tail: Tail): AsyncGenerator<ReadEntry> {
@@ -81,9 +83,8 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
     }
     await close(tail);
     read.onEnd(tail);
-    // Rows before the point are counted already: these ids go on.
-    if (copy) yield* drained(await open(copy, { ...point, madeIds: false }, true, ids));
-    yield* drained(await open(path, undefined, false, ids, header));
+    if (copy) yield* drained(await open(copy, point, true, ids, { areCounted: true }));
+    yield* drained(await open(path, undefined, false, ids, { header }));
   }
   async function* finished(tail: Tail): AsyncGenerator<ReadEntry> {
     const isLeft = yield* restOf(tail);
@@ -93,8 +94,13 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
   }
   /** What is at the end without an end. Returns whether it is left for another run. */
   async function* restOf(tail: Tail): AsyncGenerator<ReadEntry, boolean> {
+    if (tail.problem !== undefined) {
+      for (const entry of tail.rest({ problem: tail.problem })) yield { ...entry, tail };
+      return false;
+    }
     if (!tail.hasRest) return false;
-    const isStill = Date.now() - (await writtenMs(tail)) >= stillMs;
+    // What is packed is finished; stdin's end may be anybody's.
+    const isStill = path !== stdin && (!tail.content.grows || Date.now() - (await writtenMs(tail)) >= stillMs);
     const isTaken = options.lastLine || (follow && tail.isReplaced) || isStill;
     const entries = tail.rest(isTaken ? 'taken' : 'if-whole');
     for (const entry of entries) yield { ...entry, tail };
@@ -129,9 +135,9 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
         for (const tail of tails) tail.isReplaced = true;
         // One that came and went between two looks. What is packed meanwhile has been read.
         for (const file of missed)
-          if (last && file.writtenMs > last.readMs && !known.has(file.inode) && !file.path.endsWith('.gz'))
-            await open(file.path, undefined, true, newIds(), last.header);
-        await open(path, undefined, false, last?.ids ?? newIds(), last?.header);
+          if (last && file.writtenMs >= last.content.seenMs && !known.has(file.inode) && !file.path.endsWith('.gz'))
+            await open(file.path, undefined, true, newIds(), last);
+        await open(path, undefined, false, last?.ids ?? newIds(), last);
       } else if (tails.every(({ content }) => !content.grows)) {
         break;
       } else {
@@ -167,7 +173,7 @@ async function sources({ path, from, say }: ReadOptions): Promise<Source[]> {
       say(`${path}: what was fed up to line ${point.line} is in no file any more; rows behind it may be missing`);
   }
   for (const { path: file, writtenMs } of rotated) {
-    if (writtenMs <= from.seenMs) continue;
+    if (writtenMs < from.seenMs) continue;
     const isKnown = await firstThat(from.points, async point => point.offset > 0 && (await holds(file, point)));
     if (!isKnown) found.push({ file, point: undefined, isReplaced: true });
   }
@@ -183,10 +189,8 @@ async function copyOf(path: string, point: Point): Promise<string | undefined> {
   return (await firstThat(rotated.reverse(), file => holds(file.path, point)))?.path;
 }
 
-/** Of what is no file that may grow: long ago, but stdin's end may be anybody's. */
-async function writtenMs({ path, content }: Tail): Promise<number> {
-  if (path === stdin) return Date.now();
-  return content.grows ? ((await fileAt(path))?.writtenMs ?? 0) : 0;
+async function writtenMs({ path }: Tail): Promise<number> {
+  return (await fileAt(path))?.writtenMs ?? 0;
 }
 
 async function firstThat<T>(items: readonly T[], isIt: (item: T) => Promise<boolean>): Promise<T | undefined> {

@@ -35,7 +35,7 @@ export type Point = Static<typeof Point>;
 const ResumePoint = Type.Object({
   file: Type.String(),
   format: Type.Optional(Type.Enum([...formatNames])),
-  /** When the newest of the files was last written to: what is younger has not been seen. */
+  /** When the newest of the files was last written to: what is not older may not have been seen. */
   seenMs: Type.Number(),
   /** Oldest first. */
   points: Type.Array(Point),

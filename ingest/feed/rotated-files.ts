@@ -10,6 +10,7 @@ import { digestOf, type Point } from './resume-point.ts';
 export interface RotatedFile {
   readonly path: string;
   readonly inode: string;
+  /** Whole ms: what packs a file may keep no more of its time. */
   readonly writtenMs: number;
 }
 
@@ -34,7 +35,7 @@ export async function rotatedFiles(path: string): Promise<RotatedFile[]> {
 /** Undefined: no file bears the name, for a moment perhaps. */
 export async function fileAt(path: string): Promise<RotatedFile | undefined> {
   const found = await stat(path).catch(() => undefined);
-  return found?.isFile() ? { path, inode: inodeOf(found), writtenMs: found.mtimeMs } : undefined;
+  return found?.isFile() ? { path, inode: inodeOf(found), writtenMs: Math.floor(found.mtimeMs) } : undefined;
 }
 
 /** Whether all before the point is in this file: its beginning and the line before the point are. */

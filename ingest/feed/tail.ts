@@ -2,6 +2,7 @@
  * One file that is read, from a place on and, while it may grow, again and again: content → lines → entries. It knows how
  * to say where an entry ends so that this very content is found again, whatever it is called then.
  */
+import { ConfigError } from '../../infra/errors.ts';
 import { type Content, openContent } from './content.ts';
 import { type Entry, entryOf, type Format } from './format.ts';
 import { type Line, LineSplitter } from './line.ts';
@@ -19,6 +20,8 @@ export interface TailOptions {
   readonly openFormat: OpenFormat;
   /** Of what is one content: files that follow one another share them. */
   readonly ids: RowIds;
+  /** Rows before the point are in the ids already. */
+  readonly areCounted: boolean;
 }
 
 /** `isInMiddle`: the line may be any of a file whose format is known. */
@@ -41,6 +44,8 @@ export class Tail implements AsyncDisposable {
   isReplaced = false;
   /** What is at its end is for another run. */
   isLeft = false;
+  /** Why nothing more of it can be read: it is packed, and damaged. */
+  problem: string | undefined;
   /** When something was read last. */
   readMs = Date.now();
   readonly #options: TailOptions;
@@ -63,7 +68,8 @@ export class Tail implements AsyncDisposable {
   static async open(options: TailOptions): Promise<Tail> {
     const { path, from, stop } = options;
     // From the beginning also where ids go by what came before, or what is there is too little to be known by.
-    const isInMiddle = from !== undefined && from.offset >= digestedBytes && !from.madeIds;
+    const isInMiddle =
+      from !== undefined && from.offset >= digestedBytes && (from.madeIds !== true || options.areCounted);
     const place: Point = isInMiddle ? from : { offset: 0, line: 0, head: { start: 0, bytes: 0, digest: '' } };
     return new Tail(options, await openContent(path, place.offset, stop), place);
   }
@@ -91,7 +97,7 @@ export class Tail implements AsyncDisposable {
   }
 
   async read(): Promise<TailEntry[] | 'rewritten' | undefined> {
-    const piece = await this.content.read();
+    const piece = await this.#piece();
     if (piece === undefined || piece === 'rewritten') return piece;
     this.readMs = Date.now();
     const { offset } = this.#splitter.place;
@@ -118,7 +124,7 @@ export class Tail implements AsyncDisposable {
 
   /** The rest, as it stands; `isWhole`: only if it says itself that nothing is missing; `problem`: as a reject. */
   rest(how: 'taken' | 'if-whole' | { readonly problem: string }): TailEntry[] {
-    const rest = this.#splitter.rest();
+    const rest = this.#splitter.rest(this.problem !== undefined);
     if (how === 'if-whole') return rest && this.#formatFor(rest)?.isWhole(rest.text) ? this.#entriesOf(rest) : [];
     const last = rest ? this.#entriesOf(typeof how === 'object' ? { ...rest, ...how } : rest) : [];
     return [...last, ...this.#advanced(this.#format?.flush() ?? [])];
@@ -126,6 +132,16 @@ export class Tail implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.content[Symbol.asyncDispose]();
+  }
+
+  async #piece(): Promise<Buffer | 'rewritten' | undefined> {
+    try {
+      return this.problem === undefined ? await this.content.read() : undefined;
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      this.problem = error.message;
+      return undefined;
+    }
   }
 
   #formatFor({ text }: Line): Format | undefined {
@@ -145,7 +161,7 @@ export class Tail implements AsyncDisposable {
     return entries.flatMap(entry => {
       if (entry.last.isEnded) this.#last = { entry, header };
       if (!entry.last.isEnded || entry.last.end > this.beginning.offset) return [{ entry, header }];
-      if (entry.row) this.ids.idOf(entry.text);
+      if (entry.row && !this.#options.areCounted) this.ids.idOf(entry.text);
       return [];
     });
   }
