@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ConfigError, messageOf, Retryable } from '../../infra/errors.ts';
 import { stdin } from './content.ts';
-import { type FormatName, formatNames } from './formats.ts';
+import { type FormatName, formatNames } from './format.ts';
 import { parseMap } from './mapping.ts';
 import type { FeedOptions } from './options.ts';
 import { feedFiles } from './run.ts';

@@ -4,7 +4,7 @@ import { CsvError, parse } from 'csv-parse/sync';
 export interface CellOptions {
   /** Blanks around cells that are not quoted are no part of them. */
   readonly trim: boolean;
-  /** Whether a quote within a cell that is not quoted is a character as any other. */
+  /** Whether a quote within a cell that is not quoted is no more than a character. */
   readonly relaxed: boolean;
 }
 

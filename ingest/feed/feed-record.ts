@@ -1,6 +1,6 @@
 /** Records how far the files of a name have been fed: now and then, and when disposed. */
 import { resolve } from 'node:path';
-import type { FormatName } from './formats.ts';
+import type { FormatName } from './format.ts';
 import type { ReadEntry } from './read-entries.ts';
 import { digestOf, type Point, saveResumePoint } from './resume-point.ts';
 import type { Tail } from './tail.ts';

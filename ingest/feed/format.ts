@@ -7,6 +7,9 @@
  */
 import type { Line } from './line.ts';
 
+export const formatNames = ['combined', 'cloudfront', 'alb', 'w3c', 'csv', 'ndjson'] as const;
+export type FormatName = (typeof formatNames)[number];
+
 export type Columns = Readonly<Record<string, unknown>>;
 export type Row = { readonly columns: Columns } | { readonly problem: string };
 

@@ -2,13 +2,10 @@
 import { ConfigError } from '../../infra/errors.ts';
 import { albColumns, albFormat, combinedColumns, combinedFormat, w3cFormat } from './access-log-formats.ts';
 import { csvFormat } from './csv-format.ts';
-import type { Format } from './format.ts';
+import type { Format, FormatName } from './format.ts';
 import { type ColumnOf, createMapping, type Mapping } from './mapping.ts';
 import { ndjsonFormat } from './ndjson-format.ts';
 import type { FeedOptions } from './options.ts';
-
-export const formatNames = ['combined', 'cloudfront', 'alb', 'w3c', 'csv', 'ndjson'] as const;
-export type FormatName = (typeof formatNames)[number];
 
 /** By the first line that is not blank. */
 export function formatOf(line: string): FormatName {

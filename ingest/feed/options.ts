@@ -1,5 +1,5 @@
 /** What `npm run feed` can be told; its command line (`command.ts`) ends up here. */
-import type { FormatName } from './formats.ts';
+import type { FormatName } from './format.ts';
 import type { MappingOptions } from './mapping.ts';
 
 export interface FeedOptions {

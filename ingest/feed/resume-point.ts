@@ -9,7 +9,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { ConfigError } from '../../infra/errors.ts';
-import { formatNames } from './formats.ts';
+import { formatNames } from './format.ts';
 
 const count = Type.Integer({ minimum: 0 });
 const digestOfBytes = Type.Object({ start: count, bytes: count, digest: Type.String() });

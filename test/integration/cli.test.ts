@@ -71,7 +71,7 @@ describe('adclicks', () => {
     }));
     writeFileSync(file, lines.map(line => JSON.stringify(line)).join('\n'));
     const fed = await run('feed', file, '--state', join(directory, 'state.json'));
-    expect([fed.code, fed.stdout]).toEqual([0, `${file}: 4 accepted, 0 rejected\n`]);
+    expect([fed.code, fed.stdout]).toEqual([0, `${file}: 4 rows = 4 accepted + 0 rejected\n`]);
     await counted('cli-a', 3);
     await counted('cli-b', 1);
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Retryable } from '../../../../infra/errors.ts';
+import { FeedBooks } from '../../../../ingest/feed/feed-books.ts';
 import type { Post } from '../../../../ingest/feed/poster.ts';
 import { countingIngest, type FeedTest, feedTest } from '../../../support/feeding.ts';
 
@@ -145,6 +146,43 @@ describe('the law that no row is left out', () => {
     await writeFile(log, lines(0, 5));
     const { books } = await feed(batch => Promise.resolve({ accepted: batch.length - 1, rejected: [] }));
     expect(books.fault).toBe('5 rows were read, and 4 have an outcome');
+  });
+
+  it('is broken, and told, by a row that is left out, between two others or at the end', () => {
+    const file = {};
+    const bytes = Buffer.from('a');
+    const entry = (number: number, start: number) => {
+      const line = {
+        number,
+        start,
+        end: start + 2,
+        text: 'a',
+        bytes,
+        bytesAt: start,
+        isEnded: true,
+        problem: undefined,
+      };
+      return { first: line, last: line, text: 'a', row: { columns: {} } };
+    };
+    const books = new FeedBooks();
+    books.open(file, { offset: 0, line: 0 });
+    books.enter(file, entry(1, 0), { kind: 'rejected' });
+    expect(books.fault).toBeUndefined();
+    books.close(file, 4);
+    expect(books.fault).toBe('2 bytes were read and are in no row');
+    const others = new FeedBooks();
+    others.open(file, { offset: 0, line: 0 });
+    others.enter(file, entry(2, 2), { kind: 'rejected' });
+    expect(others.fault).toBe('line 2 was read after line 0');
+  });
+
+  it('counts a packed file that breaks off as one reject, and the rows before it', async () => {
+    const packed = join(directory, 'broken.gz');
+    await writeFile(packed, gzipSync(lines(0, 3_000)).subarray(0, -20));
+    const ingest = countingIngest();
+    const { books } = await feed(ingest.post, { file: packed });
+    expect([books.fault, books.rejected, books.accepted]).toEqual([undefined, 1, books.rows - 1]);
+    expect(said).toContain('cannot be read on: unexpected end of file');
   });
 
   it('counts requests that are no clicks by the rule that says so', async () => {

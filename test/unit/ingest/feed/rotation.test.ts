@@ -140,6 +140,20 @@ describe(`a followed log that is rotated (${hasLogrotate ? 'by logrotate' : 'by 
     expect(said).not.toContain('missing');
   });
 
+  it('copytruncate: gives equal rows on both sides of the last look the ids that they have in the copy', async () => {
+    const row = '{"ad_id":"twin","clicked_at":1763800000000}\n';
+    await following(async () => {
+      appendFileSync(log, row + rows(5));
+      await vi.waitFor(() => expect(ingest.clicks()).toHaveLength(7), 20_000);
+      appendFileSync(log, row);
+      rotate(directory, log, { copytruncate: true });
+      await vi.waitFor(() => expect(ingest.clicks()).toHaveLength(8), 20_000);
+    });
+    const options = { statePath: join(directory, 'copy.json') };
+    await feedTest({ directory, file: `${log}.1`, post: ingest.post, options });
+    expect(ingest.clicks()).toHaveLength(8);
+  });
+
   it('copytruncate, grown past the old place within one look: takes the new content for new', async () => {
     await following(async () => {
       appendFileSync(log, rows(5));
