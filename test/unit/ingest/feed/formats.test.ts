@@ -150,6 +150,13 @@ describe('the mapping', () => {
     expect(said).toContain('"cost" is no field of a click, and is left out');
   });
 
+  it('takes no column for one of a request that nobody has said is', async () => {
+    const content = `ad_id,clicked_at,status,method\na,${at},paid,card\n`;
+    expect((await fed(content)).sum).toBe('1 row = 1 accepted + 0 rejected');
+    const columnOf = { status: 'status' };
+    expect((await fed(content, { mapping: { columnOf } })).sum).toContain('1 skipped (1 by --status)');
+  });
+
   it('says which pair is wrong', () => {
     expect(() => parseMap('ad_id=x,click=y')).toThrow('--map click=y');
   });
