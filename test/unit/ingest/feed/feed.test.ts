@@ -103,6 +103,27 @@ describe('feedFile', () => {
     expect(said).toContain('what was fed up to line 20 is in no file any more');
   });
 
+  const csv = (rows: number) =>
+    `ad_id,clicked_at,event_id\n${Array.from({ length: rows }, (_, i) => `ad-${i},${at},e-${i}\n`).join('')}`;
+  const w3c = (rows: number) =>
+    `#Fields: date time cs-method cs-uri-stem sc-status x-edge-request-id\n${Array.from({ length: rows }, (_, i) => `2025-11-22 08:26:40 GET /ad-${i} 200 e-${i}\n`).join('')}`;
+  it.each([
+    ['CSV', csv, undefined],
+    ['CSV in UTF-16', (rows: number) => Buffer.from(`\ufeff${csv(rows)}`, 'utf16le'), undefined],
+    ['packed CSV', (rows: number) => gzipSync(csv(rows)), undefined],
+    ['a W3C log', w3c, 'path'],
+  ] as const)('goes on far within %s by the columns that its beginning names', async (_, contentOf, adId) => {
+    const file = join(directory, 'long');
+    const ingest = countingIngest();
+    for (const rows of [500, 501, 700]) {
+      await writeFile(file, contentOf(rows));
+      const { books } = await feed(ingest.post, { file, mapping: { adId } });
+      expect([books.fault, books.rejected]).toEqual([undefined, 0]);
+    }
+    expect(ingest.ads()).toEqual(ads(700));
+    expect(said).not.toContain('in no file any more');
+  });
+
   it('goes on from a resume point of release 0.2', async () => {
     const csv = join(directory, 'old.csv');
     const head = 'ad_id,clicked_at\n';
