@@ -1338,7 +1338,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'of a record that does not close the first line is left out, and no word is said',
     file: 'ingest/feed/csv-format.ts',
     edits: [['return [1, { ...alone, row: { problem: unclosed } }];', 'return [1, { ...alone, row: undefined }];']],
-    unit: 'test/unit/ingest/feed/laws.test.ts',
+    unit: 'test/unit/ingest/feed/formats.test.ts',
   },
   {
     name: 'feed-checks-no-sums',

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { marked } from '../../../../infra/csv.ts';
 import { formatOf } from '../../../../ingest/feed/formats.ts';
 import { parseMap } from '../../../../ingest/feed/mapping.ts';
 import { RowIds } from '../../../../ingest/feed/row-ids.ts';
@@ -125,9 +126,26 @@ describe('CSV', () => {
       expect(said).toContain(':5: a quote is not closed');
     });
 
+    it('swallows no row between two quotes that nobody closes', async () => {
+      const open = `ad_id,clicked_at,event_id\na,${at},"open\nb,${at},e1\nc,${at},"also\nd,${at},e2\n`;
+      const { sum, clicks } = await fed(open, { csv: { multiline: true } });
+      expect([sum, clicks.map(({ ad_id }) => ad_id)]).toEqual(['4 rows = 2 accepted + 2 rejected', ['b', 'd']]);
+    });
+
     it('rejects each of its lines where it is not', async () => {
       expect((await fed(content)).sum).toBe('6 rows = 3 accepted + 3 rejected');
     });
+  });
+
+  it('leaves apostrophes in files of others, and takes those of an export off where it is told that it is one', async () => {
+    const ids = ['-Vk3x9', "'own", "'=1", '＝1', 'plain'];
+    const idsIn = async (cells: readonly string[], isExport: boolean) => {
+      const rows = cells.map(id => `a,${at},"${id}"\n`);
+      const { clicks } = await fed(`ad_id,clicked_at,event_id\n${rows.join('')}`, { csv: { isExport } });
+      return clicks.map(({ event_id }) => event_id);
+    };
+    expect(await idsIn(ids, false)).toEqual(ids);
+    expect(await idsIn(ids.map(marked), true)).toEqual(ids);
   });
 
   it('says which columns there are when one is missing', async () => {
