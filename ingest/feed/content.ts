@@ -21,6 +21,8 @@ export interface Content extends AsyncDisposable {
   readonly seenMs: number;
 }
 
+const unreadable = { Parquet: 'PAR1', zip: 'PK\x03\x04', zstd: '\x28\xb5\x2f\xfd', bzip2: 'BZh', xz: '\xfd7zXZ' };
+
 const pieceBytes = 256 * 1024;
 const overlapBytes = 1024;
 
@@ -30,7 +32,11 @@ export async function openContent(path: string, offset: number, stop: AbortSigna
   try {
     const found = await file.stat();
     const [inode, seenMs] = [inodeOf(found), Math.floor(found.mtimeMs)];
-    if (isGzip(await readAt(file, 0, 2))) {
+    const first = await readAt(file, 0, 6);
+    const packing = Object.entries(unreadable).find(([, magic]) => first.toString('latin1').startsWith(magic));
+    if (packing)
+      throw new ConfigError(`${path}: is ${packing[0]}, which cannot be read: NDJSON, CSV and logs can, gz or not`);
+    if (isGzip(first)) {
       const bytes = file.createReadStream({ start: 0, autoClose: false });
       return streamContent(path, skipping(gunzipped(bytes), offset), { inode, seenMs }, () => file.close());
     }

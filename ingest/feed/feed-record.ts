@@ -48,6 +48,8 @@ export function createRecord(
       if (!ended.has(tail) || (points.get(tail)?.offset ?? 0) < tail.point.offset) continue;
       points.delete(tail);
     }
+    // Its file has just gone: what was saved before still holds.
+    if (points.size === 0) return;
     const seenMs = Math.max(...points.keys().map(tail => tail.content.seenMs));
     const named = format();
     const state = { file: resolve(path), ...(named && { format: named }), seenMs, points: [...points.values()] };

@@ -26,6 +26,8 @@ export interface MappingOptions {
   readonly path: string | undefined;
 }
 
+const maxNamesLength = 500;
+
 export type Mapped =
   | { readonly kind: 'click'; readonly fields: Readonly<Record<string, unknown>>; readonly unit: string | undefined }
   | { readonly kind: 'skipped'; readonly rule: string }
@@ -49,7 +51,7 @@ export function createMapping(options: MappingOptions, ofFormat: ColumnOf): Mapp
   const methods = new Set(options.methods);
   /** A column `status` that nobody has said is one of a request may be anything. */
   const tellsOfRequest = (field: Field) => (options.columnOf[field] ?? ofFormat[field]) !== undefined;
-  const used = new Set<string>(fields.map(sourceOf));
+  const used = new Set(fields.flatMap(field => [sourceOf(field), sourceOf(field).split('.')[0]]));
 
   const fieldOf = (columns: Columns, field: Field, url: URL | undefined): unknown => {
     const source = sourceOf(field);
@@ -72,7 +74,7 @@ export function createMapping(options: MappingOptions, ofFormat: ColumnOf): Mapp
     columnOf: field => sourceOf(fields.find(known => known === field) ?? 'url'),
     isUsed: column => used.has(column),
     missing(names) {
-      const columns = `the columns are ${names.join(', ')}`;
+      const columns = `the columns are ${names.join(', ').slice(0, maxNamesLength)}`;
       for (const field of fields) {
         if (names.includes(isOfUrl(field) ? columnOf('url') : sourceOf(field))) continue;
         if (options.columnOf[field]) return `--map ${field}=${options.columnOf[field]}: ${columns}`;

@@ -172,8 +172,10 @@ async function sources({ path, from, say }: ReadOptions): Promise<Source[]> {
     else if (!(await isIn(point)))
       say(`${path}: what was fed up to line ${point.line} is in no file any more; rows behind it may be missing`);
   }
+  // An empty file is in every other.
+  const isRotated = !found.some(({ file, point }) => file === path && point && point.offset > 0);
   for (const { path: file, writtenMs } of rotated) {
-    if (writtenMs < from.seenMs) continue;
+    if (!isRotated || writtenMs < from.seenMs) continue;
     const isKnown = await firstThat(from.points, async point => point.offset > 0 && (await holds(file, point)));
     if (!isKnown) found.push({ file, point: undefined, isReplaced: true });
   }

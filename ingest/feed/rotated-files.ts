@@ -18,8 +18,9 @@ export interface RotatedFile {
 export async function rotatedFiles(path: string): Promise<RotatedFile[]> {
   const name = basename(path);
   const [stem, extension] = [basename(name, extname(name)), extname(name)].map(escaped);
-  const number = String.raw`[.-]\d[\d._T-]*`;
-  const pattern = new RegExp(`^(${escaped(name)}${number}|${stem}${number}${extension})(\\.gz)?$`);
+  // `clicks-2.csv` is no `clicks.csv` of before.
+  const [number, date] = [String.raw`[.-]\d[\d._T-]*`, String.raw`[.-]\d{8}[\d._T-]*`];
+  const pattern = new RegExp(`^(${escaped(name)}${number}|${stem}${date}${extension})(\\.gz)?$`);
   const found: RotatedFile[] = [];
   const names = await readdir(dirname(path));
   for (const other of names) {

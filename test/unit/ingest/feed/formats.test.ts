@@ -158,6 +158,10 @@ describe('CSV', () => {
   });
 });
 
+it('says what cannot be read, rather than read it as something else', async () => {
+  await expect(fed('PAR1\0\0')).rejects.toThrow('is Parquet, which cannot be read');
+});
+
 describe('the mapping', () => {
   it('is the same for NDJSON, also of what lies within', async () => {
     const row = { banner: 'a', at: { click: at }, request: { url: '/c?u=u-1' }, cost: 5 };

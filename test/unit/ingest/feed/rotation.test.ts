@@ -251,6 +251,30 @@ describe('a log that is rotated while nobody feeds it', () => {
     isAllCounted(2 + times);
   });
 
+  it('has what was written to a file that was still empty when it was seen last', async () => {
+    await following(async () => {
+      appendFileSync(log, rows(5));
+      await counted(1);
+      rotate(directory, log);
+      await new Promise(resolve => setTimeout(resolve, 600));
+      appendFileSync(`${log}.1`, rows(1));
+      await counted(2);
+    });
+    appendFileSync(log, rows(3));
+    rotate(directory, log);
+    appendFileSync(log, rows(2));
+    await feed();
+    isAllCounted(4);
+  });
+
+  it('leaves other files alone while the name still holds what was fed', async () => {
+    appendFileSync(log, rows(5));
+    await feed();
+    for (const other of ['d.log.1', 'd-2.log', 'd.log.old']) writeFileSync(join(directory, other), rows(3));
+    appendFileSync(log, rows(1));
+    expect((await feed()).books.rows).toBe(2);
+  });
+
   it('counts nothing twice when the renamed file is fed by its new name', async () => {
     appendFileSync(log, rows(5));
     await feed();
