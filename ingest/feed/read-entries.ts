@@ -61,6 +61,19 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
     if (tail.content.inode) known.delete(tail.content.inode);
     await tail[Symbol.asyncDispose]();
   };
+  /** Files that came and went since the tail was read last: for long, if ingest was away. Not those that are being read. */
+  const missed = async (last: Tail): Promise<string[]> => {
+    const files: string[] = [];
+    const held = [last, ...tails].filter(({ point }) => point.offset > 0);
+    for (const { path: file, inode, writtenMs } of await rotatedFiles(path))
+      if (writtenMs >= last.content.seenMs && !known.has(inode))
+        if (!(await firstThat(held, ({ point }) => holds(file, point)))) files.push(file);
+    return files;
+  };
+  const newIds = () =>
+    new RowIds(() =>
+      say(`${path}: equal rows without event_id stand far apart; sort the file, or they may count as one`),
+    );
   async function* drained(tail: Tail): AsyncGenerator<ReadEntry> {
     while (!stop.aborted) {
       const entries = await tail.read();
@@ -75,7 +88,7 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
   /** What it held goes on in its copy; its name has other content. */
   async function* rewritten(tail: Tail): AsyncGenerator<ReadEntry> {
     const { point, header, ids } = tail;
-    const copy = await copyOf(path, point);
+    const [copy, between] = [await copyOf(path, point), await missed(tail)];
     if (copy === undefined) {
       say(`${path} was truncated, and no copy holds what it held: rows behind line ${point.line} may be missing`);
       const entries = tail.rest({ problem: 'cut off: the file was truncated within this row' });
@@ -84,7 +97,11 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
     await close(tail);
     read.onEnd(tail);
     if (copy) yield* drained(await open(copy, point, true, ids, { areCounted: true }));
-    yield* drained(await open(path, undefined, false, ids, { header }));
+    for (const file of between) yield* drained(await open(file, undefined, true, newIds(), { header }));
+    // The file itself, which may have lost its name since.
+    const files = [await fileAt(path), ...(await rotatedFiles(path))];
+    const itself = files.find(file => file?.inode === tail.content.inode);
+    if (itself) yield* drained(await open(itself.path, undefined, itself.path !== path, ids, { header }));
   }
   async function* finished(tail: Tail): AsyncGenerator<ReadEntry> {
     const isLeft = yield* restOf(tail);
@@ -115,10 +132,6 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
     return true;
   }
 
-  const newIds = () =>
-    new RowIds(() =>
-      say(`${path}: equal rows without event_id stand far apart; sort the file, or they may count as one`),
-    );
   try {
     const ids = newIds();
     for (const { file, point, isReplaced } of await sources(read))
@@ -131,12 +144,9 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
       const named = await fileAt(path);
       if (named && !known.has(named.inode)) {
         const last = tails.at(-1);
-        const missed = await rotatedFiles(path);
+        const files = last ? await missed(last) : [];
         for (const tail of tails) tail.isReplaced = true;
-        // One that came and went between two looks. What is packed meanwhile has been read.
-        for (const file of missed)
-          if (last && file.writtenMs >= last.content.seenMs && !known.has(file.inode) && !file.path.endsWith('.gz'))
-            await open(file.path, undefined, true, newIds(), last);
+        for (const file of files) await open(file, undefined, true, newIds(), last);
         await open(path, undefined, false, last?.ids ?? newIds(), last);
       } else if (tails.every(({ content }) => !content.grows)) {
         break;

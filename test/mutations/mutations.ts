@@ -1410,7 +1410,7 @@ export const mutations: readonly Mutation[] = [
     name: 'feed-no-copy',
     bug: 'what was written between the last look and the truncation is lost',
     file: 'ingest/feed/read-entries.ts',
-    edits: [['const copy = await copyOf(path, point);', 'const copy = undefined as string | undefined;']],
+    edits: [['[await copyOf(path, point),', '[undefined as string | undefined,']],
     unit: 'test/unit/ingest/feed/rotation.test.ts',
   },
   {
@@ -1425,6 +1425,13 @@ export const mutations: readonly Mutation[] = [
     bug: 'a log that came and went between two runs is never read',
     file: 'ingest/feed/read-entries.ts',
     edits: [['if (!isKnown) found.push', 'if (isKnown) found.push']],
+    unit: 'test/unit/ingest/feed/rotation.test.ts',
+  },
+  {
+    name: 'feed-misses-while-ingest-is-away',
+    bug: 'a followed log is rotated several times while ingest is away, and only the last file is read',
+    file: 'ingest/feed/read-entries.ts',
+    edits: [['writtenMs >= last.content.seenMs &&', 'writtenMs < 0 &&']],
     unit: 'test/unit/ingest/feed/rotation.test.ts',
   },
   {

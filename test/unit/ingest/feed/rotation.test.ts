@@ -224,6 +224,34 @@ describe(`a followed log that is rotated (${hasLogrotate ? 'by logrotate' : 'by 
   });
 });
 
+it.each([
+  ['create', {}],
+  ['compress', { compress: 'at once' }],
+  ['delaycompress', { compress: 'delayed' }],
+  ['copytruncate', { copytruncate: true }],
+] as const)('%s, time and again while ingest is away: has every row once', async (_, rotation) => {
+  const away = Promise.withResolvers<void>();
+  const stop = new AbortController();
+  const post: typeof ingest.post = async batch => {
+    if (ingest.posts() > 0) await away.promise;
+    return await ingest.post(batch);
+  };
+  const options = { follow: true, batchItems: 5, concurrency: 1 };
+  const fed = feedTest({ directory, file: log, post, options, deps: { stop: stop.signal } });
+  appendFileSync(log, rows(40));
+  await vi.waitFor(() => expect(ingest.posts()).toBe(1), 20_000);
+  for (let i = 0; i < 3; i++) {
+    rotate(directory, log, rotation);
+    // As writers do, later: what a file was last written at orders it.
+    await new Promise(resolve => setTimeout(resolve, 20));
+    appendFileSync(log, rows(3));
+  }
+  away.resolve();
+  await counted(4);
+  stop.abort();
+  expect((await fed).books.fault).toBeUndefined();
+});
+
 describe('a log that is rotated while nobody feeds it', () => {
   it.each([
     ['create', {}, 1],
