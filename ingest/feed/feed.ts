@@ -1,25 +1,24 @@
 /**
- * Feeds one file: rows → clicks → batches → ingest, recording how far it got. Rows that cannot be a click are reported
- * with file and line; they stop nothing.
+ * Feeds one file: entries → clicks → batches → ingest, recording how far it got. Rows that cannot be a click are reported
+ * with file and line; they stop nothing. Whether every row has come to exactly one outcome is checked (feed-books.ts).
  */
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { type ClickOfRow, clickOfRow, withValue } from './click-of-row.ts';
+import { stdin } from './content.ts';
 import { Delivery } from './delivery.ts';
+import { clickColumns, quarantineColumns } from './exported-columns.ts';
+import type { FeedBooks } from './feed-books.ts';
+import { createRecord, type FeedRecord } from './feed-record.ts';
+import { formatOf, mappingOf, openFormat } from './formats.ts';
+import type { Mapping } from './mapping.ts';
 import type { FeedOptions } from './options.ts';
 import type { Pace } from './pace.ts';
 import type { Post, Verdicts } from './poster.ts';
 import { createProgress } from './progress.ts';
-import { createRejects, type Reject, type Rejects } from './rejects.ts';
-import {
-  atStart,
-  defaultStatePath,
-  forgetProgress,
-  loadProgress,
-  type Progress,
-  saveProgress,
-} from './resume-point.ts';
-import { prepareRow, type Row, timeOf } from './row.ts';
-import { rowsOf, stdin } from './rows.ts';
+import { type ReadEntry, readEntries } from './read-entries.ts';
+import { createRejects, type Rejects } from './rejects.ts';
+import { defaultStatePath, digestOf, forgetResumePoint, loadResumePoint, type ResumePoint } from './resume-point.ts';
 
 export interface FeedDeps {
   readonly options: FeedOptions;
@@ -31,135 +30,161 @@ export interface FeedDeps {
   readonly onView: (say: (text: string) => void) => void;
 }
 
-/** Of this run, not of runs it resumes. */
-export interface FeedResult {
-  readonly accepted: number;
-  readonly rejected: number;
-  /** The byte it began at. */
-  readonly resumedAt: number;
-}
-
-export async function feedFile(path: string, deps: FeedDeps): Promise<FeedResult> {
-  const { options, isTerminal } = deps;
+/** `books`: of this run, not of runs it resumes. Returns the line it began behind; 0: at the beginning. */
+export async function feedFile(path: string, books: FeedBooks, deps: FeedDeps): Promise<number> {
+  const { options, isTerminal, stop } = deps;
   const statePath = path === stdin ? undefined : (options.statePath ?? defaultStatePath(path));
-  const totalBytes = path === stdin || options.follow ? undefined : (await stat(path)).size;
-  if (statePath && options.restart) await forgetProgress(statePath);
-  const begin = statePath ? await loadProgress(statePath, path) : atStart;
+  const totalBytes = path === stdin || options.follow || path.endsWith('.gz') ? undefined : (await stat(path)).size;
+  if (statePath && options.restart) await forgetResumePoint(statePath);
+  const from = statePath === undefined ? undefined : await loadResumePoint(statePath);
   using view = createProgress(basename(path), totalBytes, isTerminal);
-  deps.onView(text => view.say(text));
-  await using rejects = createRejects(options.rejectsPath, text => view.say(text));
-  await using recorder = createRecorder(begin, statePath, path);
-  view.update(begin.offset, 0, 0);
+  const say = (text: string) => view.say(text);
+  const sayOnce = once(say);
+  deps.onView(say);
+  const reading = createReading(path, from, options, sayOnce);
+  await using rejects = createRejects(options.rejectsPath, say);
+  await using record = createRecord(statePath, path, reading.format);
+  let resumedAt = 0;
+  let doneBytes = 0;
   const delivery = new Delivery<FeedItem>({
     post: deps.post,
     batchItems: options.batchItems,
     concurrency: options.concurrency,
     onDelivered(items, posted, verdicts) {
-      const { offset, accepted, rejected } = recorder.add(
-        items,
-        verdicts,
-        reportRejects(path, rejects, items, posted, verdicts),
-      );
-      view.update(offset, accepted - begin.accepted, rejected - begin.rejected);
+      enter(items, posted, verdicts, { books, rejects, record });
+      for (const { read } of items) doneBytes += read.entry.last.end - read.entry.first.start;
+      view.update(doneBytes, books.accepted, books.rejected);
+      for (const { field, message } of verdicts.warnings ?? []) sayOnce(`warning: ${field}`, `: ${message}`);
     },
   });
-  await feedRows(path, begin, delivery, deps);
-  const { accepted, rejected } = recorder.progress();
-  return { accepted: accepted - begin.accepted, rejected: rejected - begin.rejected, resumedAt: begin.offset };
-}
-
-async function feedRows(path: string, from: Progress, delivery: Delivery<FeedItem>, deps: FeedDeps): Promise<void> {
-  const { options, pace, stop } = deps;
-  let inode = 0;
-  const onOpen = (opened: number) => {
-    inode = opened;
-  };
+  const entries = readEntries({
+    ...{ path, from, options, stop, say: sayOnce, openFormat: reading.openFormat },
+    onOpen(tail) {
+      record.open(tail);
+      books.open(tail, tail.beginning);
+      if (!tail.isReplaced) resumedAt = Math.max(resumedAt, tail.beginning.line);
+      doneBytes += tail.isReplaced ? 0 : tail.beginning.offset;
+    },
+    onEnd: tail => record.end(tail),
+  });
+  const opened = new Set<ReadEntry['tail']>();
   try {
-    for await (const row of rowsOf({ path, from, options, stop, onOpen })) {
-      await pace(timeOf(row));
+    for await (const read of entries) {
+      opened.add(read.tail);
+      const click = reading.clickOf(read);
+      if (click.kind === 'click') await deps.pace(click.timeMs);
       if (stop.aborted) break;
-      await delivery.add(itemOf(row, inode, path, options));
+      await delivery.add({
+        json: click.kind === 'click' ? click.json : undefined,
+        read,
+        click,
+        mapping: reading.mapping,
+      });
     }
   } finally {
     // Also when the source cannot be read on: what was read before counts.
     await delivery.finish();
   }
+  if (!stop.aborted) for (const tail of opened) books.close(tail, tail.readTo);
+  return resumedAt;
 }
 
 interface FeedItem {
   readonly json: string | undefined;
-  readonly row: Row;
-  readonly inode: number;
-  readonly reject?: Omit<Reject, 'row'>;
+  readonly read: ReadEntry;
+  readonly click: ClickOfRow;
+  readonly mapping: () => Mapping;
 }
 
-function itemOf(row: Row, inode: number, path: string, { replaySpeed }: FeedOptions): FeedItem {
-  // A replayed click happens now; one without a time of its own stays without, and is rejected.
-  const clickedAt = replaySpeed === undefined || timeOf(row) === undefined ? undefined : Date.now();
-  const fileName = path === stdin ? 'stdin' : basename(path);
-  const prepared = prepareRow(row, { fileName, clickedAt });
-  return prepared.ok ? { json: prepared.json, row, inode } : { json: undefined, row, inode, reject: prepared };
+/** What is to be known of the file before its rows mean something. */
+function createReading(path: string, from: ResumePoint | undefined, options: FeedOptions, say: SayOnce) {
+  let { format } = options;
+  let mapping: Mapping | undefined;
+  const unused = new Set<string>();
+  const tellUnused = (names: readonly string[]) => {
+    for (const name of names) {
+      if (unused.size >= maxUnusedTold || mapping?.isUsed(name) || unused.has(name) || ours.has(name)) continue;
+      unused.add(name);
+      say(`${path}: "${name}" is no field of a click, and is left out`);
+    }
+  };
+  return {
+    format: () => format,
+    mapping: () => mapping ?? mappingOf('ndjson', options),
+    openFormat(line: string, header: string | undefined, isInMiddle: boolean) {
+      if (isInMiddle) format ??= from?.format;
+      if (format === undefined) {
+        format = formatOf(line);
+        if (format !== 'ndjson' || !/\.(ndjson|jsonl)$/.test(path)) say(`${path}: read as ${format}`);
+      }
+      mapping ??= mappingOf(format, options);
+      return openFormat(format, mapping, header, options);
+    },
+    clickOf({ entry, tail }: ReadEntry): ClickOfRow {
+      const { row, text, first } = entry;
+      const isFed = tail.beginning.taken !== undefined && first.start === tail.beginning.offset;
+      // Of CSV each row has the same columns; access logs have many that nobody asks for.
+      const mayHaveMore = format === 'ndjson' || (format === 'csv' && unused.size === 0);
+      if (mayHaveMore && row !== undefined && 'columns' in row) tellUnused(Object.keys(row.columns));
+      if (mapping === undefined) return { kind: 'none' };
+      const click = clickOfRow(entry, {
+        mapping,
+        ids: tail.ids,
+        // A replayed click happens now; one without a time of its own stays without, and is rejected.
+        now: options.replaySpeed === undefined ? undefined : Date.now,
+        onUnit: (unit, time) =>
+          say(
+            `${path}: clicked_at is in ${unit}`,
+            `: line ${first.number} is of ${new Date(Number(time)).toISOString()}`,
+          ),
+      });
+      return isFed && row && digestOf(text) === tail.beginning.taken ? { kind: 'skipped', rule: 'already fed' } : click;
+    },
+  };
 }
 
-/** In the order of the file. Returns how many there are. */
-function reportRejects(
-  path: string,
-  rejects: Rejects,
+const maxUnusedTold = 20;
+const ours: ReadonlySet<string> = new Set([...clickColumns, ...quarantineColumns]);
+
+/** In the order of the file. */
+function enter(
   items: readonly FeedItem[],
   posted: readonly FeedItem[],
   verdicts: Verdicts,
-): number {
+  { books, rejects, record }: { readonly books: FeedBooks; readonly rejects: Rejects; readonly record: FeedRecord },
+): void {
   const refused = new Map(verdicts.rejected.map(verdict => [posted[verdict.index], verdict]));
-  let count = 0;
+  books.accept(verdicts.accepted);
   for (const item of items) {
-    const reject = item.reject ?? refused.get(item);
-    if (!reject) continue;
-    rejects.add(path, { row: item.row, code: reject.code, message: reject.message });
-    count++;
+    const { read, click } = item;
+    const verdict = refused.get(item);
+    const reject = click.kind === 'rejected' ? click : verdict && refusal(verdict, item);
+    if (click.kind === 'skipped') books.enter(read.tail, read.entry, click);
+    else
+      books.enter(read.tail, read.entry, { kind: reject ? 'rejected' : click.kind === 'none' ? 'none' : 'accepted' });
+    const { entry, header, tail } = read;
+    if (reject) {
+      const { code, message } = reject;
+      rejects.add({ file: tail.path, line: entry.first.number, code, message, text: entry.text, header });
+    }
+    record.reach(read, click.kind === 'click' && click.hasMadeId);
   }
-  return count;
 }
 
-interface Recorder extends AsyncDisposable {
-  add(items: readonly FeedItem[], verdicts: Verdicts, rejected: number): Progress;
-  progress(): Progress;
+function refusal({ code, message }: Verdicts['rejected'][number], { read, click, mapping }: FeedItem) {
+  const columns = read.entry.row && 'columns' in read.entry.row ? read.entry.row.columns : {};
+  const fields = click.kind === 'click' ? click.fields : {};
+  return { code, message: withValue(message, { ...columns, ...fields }, mapping()) };
 }
 
-/** Saving more often would cost more than feeding a few rows twice. */
-const saveIntervalMs = 500;
+type SayOnce = (text: string, detail?: string) => void;
 
-/** Saves now and then, and when disposed. */
-function createRecorder(begin: Progress, statePath: string | undefined, path: string): Recorder {
-  let progress = begin;
-  let saved = begin;
-  let inode = 0;
-  let saving: Promise<void> = Promise.resolve();
-  let lastMs = performance.now();
-  const save = () => {
-    if (!statePath || saved === progress) return;
-    const [current, of] = [progress, inode];
-    saved = current;
-    lastMs = performance.now();
-    saving = saving.then(() => saveProgress(statePath, path, of, current));
-    saving.catch(() => undefined);
-  };
-  return {
-    add(items, verdicts, rejected) {
-      const last = items.at(-1)!;
-      inode = last.inode;
-      progress = {
-        offset: last.row.end,
-        line: last.row.line,
-        accepted: progress.accepted + verdicts.accepted,
-        rejected: progress.rejected + rejected,
-      };
-      if (performance.now() - lastMs >= saveIntervalMs) save();
-      return progress;
-    },
-    progress: () => progress,
-    async [Symbol.asyncDispose]() {
-      save();
-      await saving;
-    },
+/** The same text is said once, with the detail of the first time. */
+function once(say: (text: string) => void): SayOnce {
+  const said = new Set<string>();
+  return (text, detail = '') => {
+    if (said.has(text)) return;
+    said.add(text);
+    say(`${text}${detail}`);
   };
 }

@@ -1,16 +1,25 @@
 /** What `npm run feed` can be told; its command line (`command.ts`) ends up here. */
-import type { ClickField } from './csv-rows.ts';
+import type { FormatName } from './format.ts';
+import type { MappingOptions } from './mapping.ts';
 
 export interface FeedOptions {
   readonly url: string;
-  /** Undefined: by the file's name. */
-  readonly format: 'ndjson' | 'csv' | undefined;
-  readonly columnOf: Readonly<Partial<Record<ClickField, string>>>;
-  /** Undefined: a comma, or a tab in `.tsv`. */
-  readonly delimiter: string | undefined;
-  /** CSV: an export of ours, whatever its columns are. */
-  readonly isExport: boolean;
+  /** Undefined: by the first line. */
+  readonly format: FormatName | undefined;
+  readonly mapping: MappingOptions;
+  readonly csv: {
+    /** Undefined: what the header has most of. */
+    readonly delimiter: string | undefined;
+    /** An export of ours, whatever its columns are. */
+    readonly isExport: boolean;
+    /** Records may go on in the next line. */
+    readonly multiline: boolean;
+  };
+  /** Take a last line that has no newline. */
+  readonly lastLine: boolean;
   readonly follow: boolean;
+  /** A rotated file is read until nothing was written to it for so long. */
+  readonly rotatedQuietMs: number;
   readonly clicksPerSecond: number | undefined;
   readonly replaySpeed: number | undefined;
   readonly batchItems: number;

@@ -11,6 +11,8 @@ import { ConfigError, messageOf, Retryable } from '../../infra/errors.ts';
 export interface Verdicts {
   readonly accepted: number;
   readonly rejected: readonly { readonly index: number; readonly code: string; readonly message: string }[];
+  /** Fields that broke a rule and were left out of clicks that count. */
+  readonly warnings?: readonly { readonly field: string; readonly message: string }[];
 }
 
 /**
@@ -88,7 +90,10 @@ function answerOf(response: Response, text: string): Answer {
   const accepted = status === 400 && rejected && rejected.length > 0 ? 0 : body?.accepted;
   if ((status === 202 || status === 400) && accepted !== undefined && rejected) {
     const isAll = (body.rejected_total ?? rejected.length) <= rejected.length;
-    return { kind: isAll ? 'verdicts' : 'told_in_part', verdicts: { accepted, rejected } };
+    return {
+      kind: isAll ? 'verdicts' : 'told_in_part',
+      verdicts: { accepted, rejected, ...(body.warnings && { warnings: body.warnings }) },
+    };
   }
   const reason = `${response.url}: ${status} ${body?.detail ?? text.slice(0, 200)}`;
   if (status === 413) return { kind: 'too_large', reason };
@@ -132,6 +137,7 @@ const AnswerBody = Type.Object({
     Type.Array(Type.Object({ index: Type.Integer(), code: Type.String(), message: Type.String() })),
   ),
   rejected_total: Type.Optional(Type.Integer()),
+  warnings: Type.Optional(Type.Array(Type.Object({ field: Type.String(), message: Type.String() }))),
   detail: Type.Optional(Type.String()),
 });
 

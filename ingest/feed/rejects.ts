@@ -1,41 +1,55 @@
-/** Tells of rejected rows: the first few on stderr, all of them in a file where one is wanted. */
-import { createWriteStream } from 'node:fs';
+/**
+ * Tells of rejected rows: the first few on stderr, all of them in a file where one is wanted. That file has the rows as
+ * they stand in theirs, behind the line that names the columns, so that it can be mended and fed; beside it, in
+ * `<file>.reasons`, is what was wrong with each, in the same order, as NDJSON.
+ */
+import { createWriteStream, type WriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
-import type { Row } from './row.ts';
 
 export interface Reject {
-  readonly row: Row;
+  readonly file: string;
+  readonly line: number;
   readonly code: string;
   readonly message: string;
+  readonly text: string;
+  readonly header: string | undefined;
 }
 
 export interface Rejects extends AsyncDisposable {
-  add(path: string, reject: Reject): void;
+  add(reject: Reject): void;
 }
 
 const maxShown = 10;
 
-/** The file is added to, one JSON object per row. */
-export function createRejects(rejectsPath: string | undefined, say: (text: string) => void): Rejects {
-  const file = rejectsPath === undefined ? undefined : createWriteStream(rejectsPath, { flags: 'a' });
+/** Both files are added to. */
+export function createRejects(path: string | undefined, say: (text: string) => void): Rejects {
   let failure: Error | undefined;
-  file?.on('error', error => {
-    failure = error;
-  });
+  const openFile = (name: string): WriteStream =>
+    createWriteStream(name, { flags: 'a' }).on('error', error => {
+      failure = error;
+    });
+  const files = path === undefined ? undefined : { rows: openFile(path), reasons: openFile(`${path}.reasons`) };
   let count = 0;
+  let header: string | undefined;
   return {
-    add(path, { row, code, message }) {
+    add({ text, header: ofRow, ...reason }) {
       if (failure) throw failure;
       count++;
-      if (count <= maxShown) say(`${path}:${row.line}: ${message}`);
+      if (count <= maxShown) say(`${reason.file}:${reason.line}: ${reason.message}`);
       if (count === maxShown + 1)
-        say(file ? `more rejected rows: see ${rejectsPath}` : 'more rejected rows; --rejects FILE keeps them all');
-      file?.write(`${JSON.stringify({ file: path, line: row.line, code, message, row: row.raw })}\n`);
+        say(files ? `more rejected rows: see ${path}` : 'more rejected rows; --rejects FILE keeps them all');
+      if (!files) return;
+      if (ofRow !== undefined && ofRow !== header) files.rows.write(`${ofRow}\n`);
+      header = ofRow;
+      files.rows.write(`${text}\n`);
+      files.reasons.write(`${JSON.stringify(reason)}\n`);
     },
     async [Symbol.asyncDispose]() {
-      if (!file || failure) return;
-      file.end();
-      await finished(file);
+      if (!files || failure) return;
+      for (const file of Object.values(files)) {
+        file.end();
+        await finished(file);
+      }
     },
   };
 }

@@ -1,83 +1,85 @@
 /**
- * How far a file has been fed, kept in a small JSON file. It stands behind the last row whose outcome is known, so
- * feeding on from it leaves nothing out; what is posted twice carries the same event_ids and counts once.
+ * How far a file has been fed, kept in a small JSON file: of each file that is still read (the one that bears the name,
+ * and those that bore it) the place behind the last row whose outcome is known. Feeding on from there leaves nothing out;
+ * what is posted twice carries the same event_ids and counts once. A file is known by what is in it, not by its name.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { ConfigError } from '../../infra/errors.ts';
+import { formatNames } from './format.ts';
+
+const count = Type.Integer({ minimum: 0 });
+const digestOfBytes = Type.Object({ start: count, bytes: count, digest: Type.String() });
+
+const Point = Type.Object({
+  /** The next byte to read; of a gz file, of what is packed in it. */
+  offset: count,
+  /** Lines before it. */
+  line: count,
+  /** The beginning of the file, up to `offset`, and of the line before `offset`: by which it is known again. */
+  head: digestOfBytes,
+  last: Type.Optional(digestOfBytes),
+  encoding: Type.Optional(Type.Enum(['utf-8', 'utf-16le', 'utf-16be'])),
+  /** The line that names the columns. */
+  header: Type.Optional(Type.String()),
+  /** Rows before `offset` got an id made: what comes is counted with them. */
+  madeIds: Type.Optional(Type.Boolean()),
+  /** Digest of the row at `offset` if it has been fed although its line had no end. */
+  taken: Type.Optional(Type.String()),
+});
+export type Point = Static<typeof Point>;
 
 const ResumePoint = Type.Object({
   file: Type.String(),
-  /** The next byte to read. */
-  offset: Type.Integer({ minimum: 0 }),
-  /** Lines before it. */
-  line: Type.Integer({ minimum: 0 }),
-  accepted: Type.Integer({ minimum: 0 }),
-  rejected: Type.Integer({ minimum: 0 }),
-  /** Digest of the file's beginning, up to `offset`: tells whether it is still the same file. */
-  headBytes: Type.Integer({ minimum: 0 }),
-  head: Type.String(),
+  format: Type.Optional(Type.Enum([...formatNames])),
+  /** When the newest of the files was last written to: what is not older may not have been seen. */
+  seenMs: Type.Number(),
+  /** Oldest first. */
+  points: Type.Array(Point),
 });
 export type ResumePoint = Static<typeof ResumePoint>;
-export type Progress = Omit<ResumePoint, 'file' | 'headBytes' | 'head'>;
 
-export const atStart: Progress = { offset: 0, line: 0, accepted: 0, rejected: 0 };
+/** As releases up to 0.2 wrote it. */
+const OldResumePoint = Type.Object({ offset: count, line: count, headBytes: count, head: Type.String() });
 
 export function defaultStatePath(path: string): string {
-  const digest = createHash('sha256').update(resolve(path)).digest('hex').slice(0, 12);
-  return join('data', 'feed', `${basename(path)}-${digest}.json`);
+  return join('data', 'feed', `${basename(path)}-${digestOf(resolve(path)).slice(0, 12)}.json`);
 }
 
-/** The start, if nothing is recorded or another file bears the name now. */
-export async function loadProgress(statePath: string, path: string): Promise<Progress> {
+export async function loadResumePoint(statePath: string): Promise<ResumePoint | undefined> {
   const text = await readFile(statePath, 'utf8').catch(() => undefined);
-  if (text === undefined) return atStart;
-  const point = parsePoint(text);
-  if (!point) throw new ConfigError(`${statePath}: is not a resume point; remove it, or give --restart`);
-  return (await headOf(path, point.headBytes)) === point.head ? point : atStart;
+  if (text === undefined) return undefined;
+  const json = parsed(text);
+  if (Value.Check(ResumePoint, json)) return json;
+  if (!Value.Check(OldResumePoint, json))
+    throw new ConfigError(`${statePath}: is not a resume point; remove it, or give --restart`);
+  const { offset, line, headBytes, head } = json;
+  // Read again from the beginning, by which the names of the columns become known.
+  const point = { offset, line, head: { start: 0, bytes: headBytes, digest: head }, madeIds: true };
+  return { file: '', seenMs: Date.now(), points: [point] };
 }
 
-/**
- * Whole or not at all: written beside it and renamed. Does nothing when `path` no longer names the file `inode` that was
- * fed: the place would mean nothing in the file that has replaced it.
- */
-export async function saveProgress(statePath: string, path: string, inode: number, progress: Progress): Promise<void> {
-  const now = await stat(path).catch(() => undefined);
-  if (now?.ino !== inode || now.size < progress.offset) return;
-  const headBytes = Math.min(progress.offset, maxHeadBytes);
-  const head = await headOf(path, headBytes);
-  if (head === undefined) return;
-  const { offset, line, accepted, rejected } = progress;
-  const point: ResumePoint = { file: resolve(path), offset, line, accepted, rejected, headBytes, head };
+/** Whole or not at all: written beside it and renamed. */
+export async function saveResumePoint(statePath: string, point: ResumePoint): Promise<void> {
   await mkdir(dirname(statePath), { recursive: true });
   await writeFile(`${statePath}.new`, `${JSON.stringify(point)}\n`);
   await rename(`${statePath}.new`, statePath);
 }
 
-export async function forgetProgress(statePath: string): Promise<void> {
+export async function forgetResumePoint(statePath: string): Promise<void> {
   await rm(statePath, { force: true });
 }
 
-const maxHeadBytes = 4_096;
-
-/** Undefined if the file is gone or shorter. */
-async function headOf(path: string, headBytes: number): Promise<string | undefined> {
-  try {
-    await using file = await open(path, 'r');
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(headBytes), 0, headBytes, 0);
-    return bytesRead < headBytes ? undefined : createHash('sha256').update(buffer).digest('hex');
-  } catch {
-    return undefined;
-  }
+export function digestOf(bytes: Buffer | string): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
-function parsePoint(text: string): ResumePoint | undefined {
+function parsed(text: string): unknown {
   try {
-    const json: unknown = JSON.parse(text);
-    return Value.Check(ResumePoint, json) ? json : undefined;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

@@ -1,12 +1,16 @@
-/** Feeds one file after the other until all are fed or the process is told to stop, and sums up on stdout. */
+/** Feeds one file after the other until all are fed or the process is told to stop, and sums up on stdout: the law that no row is left out. */
 import { ConfigError } from '../../infra/errors.ts';
 import { feedFile } from './feed.ts';
+import { FeedBooks } from './feed-books.ts';
 import type { FeedOptions } from './options.ts';
 import { type Pace, ratePace, replayPace, unpaced } from './pace.ts';
 import { createPoster, type PosterOptions } from './poster.ts';
 
-/** Returns how many rows were rejected. @throws Retryable when ingest could not be reached */
-export async function feedFiles(files: readonly string[], options: FeedOptions): Promise<number> {
+/**
+ * Returns whether each row of each file has come to an outcome, and none was rejected.
+ * @throws Retryable when ingest could not be reached
+ */
+export async function feedFiles(files: readonly string[], options: FeedOptions): Promise<boolean> {
   if (files.length > 1 && (options.follow || options.statePath)) {
     throw new ConfigError('--follow and --state: give one file');
   }
@@ -24,22 +28,31 @@ export async function feedFiles(files: readonly string[], options: FeedOptions):
     say = view;
   };
   const isTerminal = process.stderr.isTTY === true;
-  let rejected = 0;
+  let isWell = true;
   try {
     for (const path of files) {
       if (stop.signal.aborted) break;
-      const pace = paceOf(options, stop.signal);
-      const result = await feedFile(path, { options, post, pace, stop: stop.signal, isTerminal, onView });
-      rejected += result.rejected;
-      const resumed = result.resumedAt > 0 ? ` (resumed at byte ${result.resumedAt})` : '';
-      const stopped = stop.signal.aborted ? ', stopped' : '';
-      process.stdout.write(`${path}${resumed}: ${result.accepted} accepted, ${result.rejected} rejected${stopped}\n`);
+      const books = new FeedBooks();
+      let resumed = '';
+      try {
+        const pace = paceOf(options, stop.signal);
+        const line = await feedFile(path, books, { options, post, pace, stop: stop.signal, isTerminal, onView });
+        if (line > 0) resumed = ` (resumed behind line ${line})`;
+      } finally {
+        // Also of a run that breaks off: what it says of rows stands.
+        process.stdout.write(`${path}${resumed}: ${books}${stop.signal.aborted ? ', stopped' : ''}\n`);
+      }
+      if (books.rejected > 0) isWell = false;
+      if (books.fault !== undefined) {
+        isWell = false;
+        say(`${path}: the rows do not add up: ${books.fault}. This is a fault of the program: please report it`);
+      }
     }
   } finally {
     // After a failure other requests may still be waiting to be tried again: they must not keep the process.
     stop.abort();
   }
-  return rejected;
+  return isWell;
 }
 
 function paceOf({ clicksPerSecond, replaySpeed }: FeedOptions, stop: AbortSignal): Pace {

@@ -18,7 +18,7 @@ const commands = {
   partitions: async () => (await import('./partitions-command.ts')).partitionsCommand(),
   quarantine: async () => {
     const { quarantineCommand } = await import('./quarantine-commands.ts');
-    const { parseMap } = await import('../../ingest/feed/csv-rows.ts');
+    const { parseMap } = await import('../../ingest/feed/mapping.ts');
     return quarantineCommand({ postLines, parseMap });
   },
 } as const satisfies Readonly<Record<string, () => Promise<Command>>>;

@@ -71,7 +71,7 @@ describe('adclicks', () => {
     }));
     writeFileSync(file, lines.map(line => JSON.stringify(line)).join('\n'));
     const fed = await run('feed', file, '--state', join(directory, 'state.json'));
-    expect([fed.code, fed.stdout]).toEqual([0, `${file}: 4 accepted, 0 rejected\n`]);
+    expect([fed.code, fed.stdout]).toEqual([0, `${file}: 4 rows = 4 accepted + 0 rejected\n`]);
     await counted('cli-a', 3);
     await counted('cli-b', 1);
 
@@ -98,6 +98,34 @@ describe('adclicks', () => {
       { ad_id: 'cli-a', count: 3 },
     ]);
     expect((await run('series', ...range)).stdout).toMatch(/\ntotal +4 {2}provisional\n$/);
+  });
+
+  it('feeds what it has exported again: each click is a copy, whatever its id is, and none is another', async () => {
+    const file = join(directory, 'marked.csv');
+    const ids = ['-Vk3x9', "'own", '=1+1', ' b ', '"q", x', '한😀'];
+    const rows = ids.map(id => `${clickedAt},cli-marked,"${id.replaceAll('"', '""')}"\n`);
+    writeFileSync(file, `clicked_at,ad_id,event_id\n${rows.join('')}`);
+    expect((await run('feed', file, '--state', `${file}.json`)).code).toBe(0);
+    await counted('cli-marked', ids.length);
+    const [, from, , to] = range;
+    for (const format of ['csv', 'ndjson']) {
+      const exported = join(directory, `exported.${format}`);
+      await eventually('all clicks are in raw', async () => {
+        const query = `from=${from}&to=${to}&ad_id=cli-marked&format=${format}`;
+        const text = await (await fetch(`${pipeline.queryApi.url}/v1/exports/clicks?${query}`)).text();
+        writeFileSync(exported, text);
+        return ids.every(id => text.includes(format === 'csv' ? id.replaceAll('"', '""') : JSON.stringify(id)));
+      });
+      const fed = await run('feed', exported, '--state', `${exported}.json`);
+      expect([fed.code, fed.stderr]).toEqual([0, expect.not.stringContaining('no field of a click')]);
+    }
+    const found = await answer<{ count: number; duplicates: number }>(
+      'all exported clicks have come as copies',
+      ['count', 'cli-marked', ...range],
+      // The second export has the copies of the first.
+      ({ duplicates }) => duplicates >= 2 * ids.length,
+    );
+    expect(found.count).toBe(ids.length);
   });
 
   it('shows a status that balances', async () => {

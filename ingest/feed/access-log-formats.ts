@@ -1,0 +1,92 @@
+/**
+ * Access logs: lines of web servers (combined), load balancers (alb), W3C extended logs (IIS) and CloudFront. Each line is
+ * a request; which of them are clicks is for mapping.ts. Columns have the names that the servers give them; `-` is
+ * nothing. Lines are written by whoever sends a request, so no pattern here may take long for any of them.
+ */
+import { type Columns, type Format, lineFormat, type Row } from './format.ts';
+
+/** `AddLog` of Apache and nginx: common, or combined with whatever stands behind it. */
+export function combinedFormat(): Format {
+  return lineFormat(text => {
+    const found = combined.exec(text);
+    if (!found) return { problem: 'not a line of a combined log: host ident user [time] "request" status bytes' };
+    const [, ip, , user, time, request = '', status, bytes, referer, user_agent] = found;
+    return { columns: given({ ip, user, time, ...requestOf(request), status, bytes, referer, user_agent }) };
+  });
+}
+
+export const combinedColumns = ['ip', 'user', 'time', 'method', 'url', 'status', 'bytes', 'referer', 'user_agent'];
+
+const text = String.raw`"([^"\\]*(?:\\.[^"\\]*)*)"`;
+const combined = new RegExp(
+  String.raw`^(\S{1,256}) (\S{1,256}) (.{1,256}?) \[([^\]]{1,64})\] ${text} (\d{3}|-) (\d+|-)(?: ${text} ${text})?(?: .*)?$`,
+);
+
+/** Application Load Balancer of AWS. New columns are added at the end of its lines. */
+export function albFormat(): Format {
+  return lineFormat(line => {
+    const cells = tokensOf(line);
+    const [type = '', time = ''] = cells;
+    if (cells.length < 13 || !/^(https?|h2|grpcs|wss?)$/.test(type) || !/^\d{4}-/.test(time))
+      return { problem: 'not a line of an ALB log: type time elb client:port target:port … "request" "user_agent" …' };
+    const columns = Object.fromEntries(albColumns.map((name, i) => [name, cells[i]]));
+    const ip = columns['client']?.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+    return { columns: given({ ...columns, ip, ...requestOf(columns['request'] ?? '') }) };
+  });
+}
+
+const albFields = [
+  ...['type', 'time', 'elb', 'client', 'target', 'request_processing_time', 'target_processing_time'],
+  ...['response_processing_time', 'status', 'target_status_code', 'received_bytes', 'sent_bytes', 'request'],
+  ...['user_agent', 'ssl_cipher', 'ssl_protocol', 'target_group_arn', 'trace_id', 'domain_name'],
+];
+export const albColumns = [...albFields, 'ip', 'method', 'url'];
+
+/** W3C extended logs, and those of CloudFront, which have tabs. `#Fields:` names the columns; `header` is the last one seen before. */
+export function w3cFormat(header: string | undefined): Format {
+  let fields = header;
+  const rowOf = (line: string): Row | undefined => {
+    if (line.startsWith('#')) {
+      if (line.startsWith(fieldsDirective)) fields = line;
+      return undefined;
+    }
+    const names = w3cNames(fields);
+    if (!names) return { problem: 'no line #Fields: before it names the columns' };
+    const cells = line.includes('\t') ? line.split('\t') : tokensOf(line);
+    if (cells.length !== names.length) return { problem: `${cells.length} columns where #Fields has ${names.length}` };
+    const columns: Columns = given(Object.fromEntries(names.map((name, i) => [name, cells[i]])));
+    const { date, time } = columns;
+    const query = columns['cs-uri-query'] === undefined ? '' : `?${columns['cs-uri-query']}`;
+    const url = columns['cs-uri-stem'] === undefined ? columns['cs-uri'] : `${columns['cs-uri-stem']}${query}`;
+    return { columns: { ...columns, url, clicked_at: date && time ? `${date}T${time}Z` : undefined } };
+  };
+  return {
+    ...lineFormat(rowOf),
+    get header() {
+      return fields;
+    },
+  };
+}
+
+const fieldsDirective = '#Fields:';
+
+function w3cNames(fields: string | undefined): readonly string[] | undefined {
+  return fields?.slice(fieldsDirective.length).trim().split(/\s+/);
+}
+
+/** `GET /c?ad=7 HTTP/1.1`; what is no such thing has neither method nor URL. */
+function requestOf(request: string): { readonly method?: string | undefined; readonly url?: string | undefined } {
+  const [, method, url] = /^([A-Z]{1,32}) (\S+)(?: \S+)?$/.exec(request) ?? [];
+  return { method, url };
+}
+
+/** Cells between blanks; those in quotes may have blanks. */
+function tokensOf(line: string): string[] {
+  return [...line.matchAll(/"([^"\\]*(?:\\.[^"\\]*)*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+}
+
+function given(columns: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(columns).flatMap(([name, value]) => (value === undefined || value === '-' ? [] : [[name, value]])),
+  );
+}

@@ -1,0 +1,59 @@
+/** One record of CSV → its cells: by csv-parse, or at a tenth of its cost where no cell has a quote within. */
+import { CsvError, parse } from 'csv-parse/sync';
+
+export interface CellOptions {
+  /** Blanks around cells that are not quoted are no part of them. */
+  readonly trim: boolean;
+  /** Whether a quote within a cell that is not quoted is no more than a character. */
+  readonly relaxed: boolean;
+}
+
+export type ParseCells = (
+  text: string,
+  options: CellOptions,
+) => { readonly cells: string[] } | { readonly problem: string };
+
+/** `delimiter`: one character. */
+export function cellParser(delimiter: string): ParseCells {
+  const separator = `\\u${delimiter.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  const cell = new RegExp(`(?:"([^"]*)"|([^"${separator}]*))(?:(${separator})|$)`, 'y');
+  const simpleCells = (text: string, trim: boolean): string[] | undefined => {
+    const cells: string[] = [];
+    cell.lastIndex = 0;
+    for (;;) {
+      const found = cell.exec(text);
+      if (!found) return undefined;
+      const [, quoted, plain = '', more] = found;
+      cells.push(quoted ?? (trim ? plain.trim() : plain));
+      if (more === undefined) return cells;
+    }
+  };
+  return (text, { trim, relaxed }) => {
+    const simple = simpleCells(text, trim);
+    if (simple) return { cells: simple };
+    try {
+      // No text ends a record but its end: which lines belong together is decided before.
+      const records = parse(text, {
+        delimiter,
+        trim,
+        relax_quotes: relaxed,
+        relax_column_count: true,
+        record_delimiter: '\0\n',
+      });
+      return { cells: records[0] ?? [] };
+    } catch (error) {
+      if (!(error instanceof CsvError)) throw error;
+      const isOpen = error.code === 'CSV_QUOTE_NOT_CLOSED';
+      return { problem: isOpen ? unclosed : `not CSV: ${error.message}` };
+    }
+  };
+}
+
+export const unclosed =
+  'a quote is not closed on its line (--multiline is for files whose records may go on in the next)';
+
+export function delimiterOf(header: string): string {
+  const bare = header.replaceAll(/"[^"]*"/g, '');
+  const counts = [',', ';', '\t', '|'].map(delimiter => ({ delimiter, count: bare.split(delimiter).length }));
+  return counts.reduce((best, each) => (each.count > best.count ? each : best)).delimiter;
+}

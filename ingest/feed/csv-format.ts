@@ -1,0 +1,125 @@
+/**
+ * CSV: the first line that is not blank names the columns. A line is a record, so that a quote which nobody closes costs
+ * its own line and no other. Where records may go on in the next lines (`multiline`; our own exports), lines are taken
+ * together only if they are a well-formed record with as many cells as there are columns; otherwise the first of them is
+ * a reject, and the next one begins anew. Of our own exports the texts are restored (infra/csv.ts); elsewhere an
+ * apostrophe belongs to the text.
+ */
+import { unmarked } from '../../infra/csv.ts';
+import { ConfigError } from '../../infra/errors.ts';
+import { cellParser, delimiterOf, type ParseCells, unclosed } from './csv-cells.ts';
+import { type ExportKind, exportedRow, kindOf } from './exported-row.ts';
+import { type Entry, entryOf, type Format, type Row } from './format.ts';
+import { type Line, maxLineBytes } from './line.ts';
+
+export interface CsvOptions {
+  /** Undefined: what the header has most of. */
+  readonly delimiter: string | undefined;
+  readonly multiline: boolean;
+  /** An export of ours, also where its columns are not as they were. */
+  readonly isExport: boolean;
+  /** That of the file that this one goes on from; undefined: this one has its own. */
+  readonly header: string | undefined;
+  /** What is missing among columns of these names, as a sentence. */
+  readonly missing: (names: readonly string[]) => string | undefined;
+}
+
+interface Header {
+  readonly text: string;
+  readonly names: readonly string[];
+  readonly parse: ParseCells;
+  readonly trim: boolean;
+  readonly kind: ExportKind | undefined;
+}
+
+const maxRecordLines = 1_000;
+
+export function csvFormat(options: CsvOptions): Format {
+  let header = knownHeader(options);
+  let hasBegun = false;
+  let held: { readonly line: Line; readonly quotes: number }[] = [];
+
+  /** How many of the held lines are an entry, and which; undefined: the next line must be seen first. */
+  const next = (isEnd: boolean): readonly [number, Entry] | undefined => {
+    const first = held[0]!.line;
+    const alone = entryOf([first], text => (isHeader(text) ? undefined : rowOf(text)));
+    const isMultiline = options.multiline || header?.kind !== undefined;
+    if (!isMultiline || alone.row === undefined || first.problem || held[0]!.quotes % 2 === 0) return [1, alone];
+    let quotes = 0;
+    let bytes = 0;
+    const closedAt = held.findIndex(each => {
+      quotes += each.quotes;
+      bytes += each.line.bytes.length;
+      return quotes % 2 === 0;
+    });
+    if (closedAt > 0 && bytes <= maxLineBytes) {
+      const rest = held.slice(1, closedAt + 1).map(({ line }) => line);
+      const joined = entryOf([first, ...rest], text => rowOf(text, false));
+      if (joined.row && 'columns' in joined.row) return [closedAt + 1, joined];
+    } else if (closedAt < 0 && !isEnd && held.length < maxRecordLines && bytes <= maxLineBytes) {
+      return undefined;
+    }
+    return [1, { ...alone, row: { problem: unclosed } }];
+  };
+  const entries = (isEnd: boolean): Entry[] => {
+    const found: Entry[] = [];
+    while (held.length > 0) {
+      const taken = next(isEnd);
+      if (!taken) break;
+      held = held.slice(taken[0]);
+      found.push(taken[1]);
+    }
+    return found;
+  };
+  /** Also a second one, where files were put behind one another. */
+  const isHeader = (text: string): boolean => {
+    const isFirst = !hasBegun;
+    hasBegun = true;
+    if (text === header?.text) return true;
+    if (!isFirst) return false;
+    const own = headerOf(text, options);
+    const missing = 'problem' in own ? `the header of the CSV: ${own.problem}` : options.missing(own.names);
+    // A file that goes on from another may have none.
+    if (missing && header) return false;
+    if (missing || 'problem' in own) throw new ConfigError(missing ?? 'the CSV has no header');
+    header = own;
+    return true;
+  };
+  const rowOf = (text: string, relaxed = true): Row => {
+    const { names, parse, trim, kind } = header!;
+    const parsed = parse(text, { trim, relaxed });
+    if ('problem' in parsed) return parsed;
+    const { cells } = parsed;
+    if (cells.length !== names.length)
+      return { problem: `${cells.length} columns where the header has ${names.length}` };
+    const areMarked = options.isExport || kind !== undefined;
+    const columns = Object.fromEntries(names.map((name, i) => [name, areMarked ? unmarked(cells[i]!) : cells[i]!]));
+    return kind === undefined ? { columns } : exportedRow(kind, columns);
+  };
+  return {
+    read(line) {
+      held.push({ line, quotes: line.text.split('"').length - 1 });
+      return entries(false);
+    },
+    flush: () => entries(true),
+    isWhole: () => false,
+    get header() {
+      return header?.text;
+    },
+  };
+}
+
+function knownHeader(options: CsvOptions): Header | undefined {
+  const known = options.header === undefined ? undefined : headerOf(options.header, options);
+  return known && 'names' in known ? known : undefined;
+}
+
+function headerOf(text: string, { delimiter = delimiterOf(text) }: CsvOptions): Header | { readonly problem: string } {
+  const parse = cellParser(delimiter);
+  const parsed = parse(text, { trim: false, relaxed: true });
+  if ('problem' in parsed) return parsed;
+  const names = parsed.cells.map(cell => cell.trim());
+  // Who writes blanks around the names, writes them around the cells.
+  const trim = parsed.cells.some((cell, i) => cell !== names[i]);
+  return { text, names, parse, trim, kind: kindOf(names) };
+}

@@ -1,0 +1,152 @@
+/**
+ * Columns of a row, of whatever format → the fields of a click, or the rule that says it is none. A field is taken from the
+ * column that `--map` names, or from that of the format, or from one of its own name; `query:NAME` is a parameter of
+ * the request's URL, `--ad-id path` the last part of its path.
+ */
+import { ConfigError } from '../../infra/errors.ts';
+import type { Columns } from './format.ts';
+import { rowTime } from './row-time.ts';
+
+export const clickFields = ['ad_id', 'clicked_at', 'event_id', 'user_id', 'ip', 'country'] as const;
+export type ClickField = (typeof clickFields)[number];
+/** What a row may say of its request besides. */
+const requestFields = ['url', 'method', 'status'] as const;
+const fields = [...clickFields, ...requestFields];
+type Field = (typeof fields)[number];
+
+export type ColumnOf = Readonly<Partial<Record<Field, string>>>;
+
+export interface MappingOptions {
+  readonly columnOf: ColumnOf;
+  /** `path`, `query:NAME`, or a column. */
+  readonly adId: string | undefined;
+  /** Requests that are clicks, where a row tells its method, status, path. */
+  readonly methods: readonly string[];
+  readonly statuses: readonly (readonly [from: number, to: number])[];
+  readonly path: string | undefined;
+}
+
+const maxNamesLength = 500;
+
+export type Mapped =
+  | { readonly kind: 'click'; readonly fields: Readonly<Record<string, unknown>>; readonly unit: string | undefined }
+  | { readonly kind: 'skipped'; readonly rule: string }
+  | { readonly kind: 'unreadable'; readonly message: string };
+
+export interface Mapping {
+  readonly map: (columns: Columns) => Mapped;
+  /** What cannot be found among columns of these names, as a sentence. */
+  readonly missing: (names: readonly string[]) => string | undefined;
+  /** Columns that are none of a click's and that nothing asks for. */
+  readonly isUsed: (column: string) => boolean;
+  readonly columnOf: (field: string) => string;
+}
+
+/** `ofFormat`: where a format has the fields that it has. */
+export function createMapping(options: MappingOptions, ofFormat: ColumnOf): Mapping {
+  const columnOf = (field: Field): string => options.columnOf[field] ?? ofFormat[field] ?? field;
+  const sourceOf = (field: Field) => (field === 'ad_id' ? options.adId : undefined) ?? columnOf(field);
+  const isPath = (field: Field) => field === 'ad_id' && options.adId === 'path';
+  const isOfUrl = (field: Field) => isPath(field) || sourceOf(field).startsWith('query:');
+  const methods = new Set(options.methods);
+  /** A column `status` that nobody has said is one of a request may be anything. */
+  const tellsOfRequest = (field: Field) => (options.columnOf[field] ?? ofFormat[field]) !== undefined;
+  const used = new Set(fields.flatMap(field => [sourceOf(field), sourceOf(field).split('.')[0]]));
+
+  const fieldOf = (columns: Columns, field: Field, url: URL | undefined): unknown => {
+    const source = sourceOf(field);
+    if (isPath(field)) return url && lastPartOf(url);
+    return isOfUrl(field) ? url?.searchParams.get(source.slice('query:'.length)) : valueAt(columns, source);
+  };
+  const skippedBy = (columns: Columns, url: URL | undefined): string | undefined => {
+    if (tellsOfRequest('method')) {
+      const method = String(valueAt(columns, columnOf('method'))).toUpperCase();
+      if (!methods.has(method)) return '--method';
+    }
+    if (tellsOfRequest('status')) {
+      const status = Number(valueAt(columns, columnOf('status')));
+      if (!options.statuses.some(([from, to]) => status >= from && status <= to)) return '--status';
+    }
+    return options.path === undefined || url?.pathname.startsWith(options.path) ? undefined : '--path';
+  };
+
+  return {
+    columnOf: field => sourceOf(fields.find(known => known === field) ?? 'url'),
+    isUsed: column => used.has(column),
+    missing(names) {
+      const columns = `the columns are ${names.join(', ').slice(0, maxNamesLength)}`;
+      for (const field of fields) {
+        if (names.includes(isOfUrl(field) ? columnOf('url') : sourceOf(field))) continue;
+        if (options.columnOf[field]) return `--map ${field}=${options.columnOf[field]}: ${columns}`;
+        if (field === 'ad_id' && options.adId)
+          return isOfUrl(field)
+            ? `--ad-id ${options.adId}: no column url (${columns}): say --map url=<column>`
+            : `--ad-id ${options.adId}: ${columns}`;
+        if (field === 'ad_id' && ofFormat.url)
+          return 'which ad a request is of: say --ad-id path or --ad-id query:NAME';
+        if (field === 'ad_id' || field === 'clicked_at')
+          return `no column ${field} (${columns}): say --map ${field}=<column>`;
+      }
+      return undefined;
+    },
+    map(columns) {
+      const url = urlOf(valueAt(columns, columnOf('url')));
+      const rule = skippedBy(columns, url);
+      if (rule) return { kind: 'skipped', rule };
+      const click: Record<string, unknown> = {};
+      for (const field of clickFields) {
+        const value = fieldOf(columns, field, url);
+        if (value !== undefined && value !== null && value !== '') click[field] = value;
+      }
+      if (click['ad_id'] === undefined && isOfUrl('ad_id')) return { kind: 'skipped', rule: '--ad-id' };
+      const at = click['clicked_at'] === undefined ? undefined : rowTime(click['clicked_at']);
+      if (at && 'problem' in at) return { kind: 'unreadable', message: `clicked_at: ${at.problem}` };
+      return { kind: 'click', fields: at ? { ...click, clicked_at: at.time } : click, unit: at?.unit };
+    },
+  };
+}
+
+/** `ad_id=banner,clicked_at=time`. The name of a column may have commas in it. */
+export function parseMap(text: string): ColumnOf {
+  const columnOf: Partial<Record<Field, string>> = {};
+  for (const pair of text.split(pairBorder)) {
+    const [name, column] = pair.split(/=(.*)/s).map(part => part.trim());
+    const field = fields.find(known => known === name);
+    if (!field || !column)
+      throw new ConfigError(`--map ${pair}: must be field=column, field one of ${fields.join(', ')}`);
+    columnOf[field] = column;
+  }
+  return columnOf;
+}
+
+/** A comma after which there is a name and `=`, known or not: `a=x,clik=y` is a mistake, not a column `x,clik=y`. */
+const pairBorder = /,(?=\s*\w+\s*=)/;
+
+/** A column of that name, or a field within one: `request.url`. */
+function valueAt(columns: Columns, source: string): unknown {
+  if (Object.hasOwn(columns, source)) return columns[source];
+  if (!source.includes('.')) return undefined;
+  return source.split('.').reduce<unknown>((value, part) => partOf(value, part), columns);
+}
+
+function partOf(value: unknown, part: string): unknown {
+  return typeof value === 'object' && value !== null
+    ? Object.entries(value).find(([name]) => name === part)?.[1]
+    : undefined;
+}
+
+/** Of a request there is often only what stands behind the host. */
+function urlOf(value: unknown): URL | undefined {
+  if (typeof value !== 'string') return undefined;
+  const text = value.startsWith('/') ? `http://host${value}` : value;
+  return URL.canParse(text) ? new URL(text) : undefined;
+}
+
+function lastPartOf({ pathname }: URL): string | undefined {
+  const part = pathname.split('/').findLast(each => each !== '');
+  try {
+    return part === undefined ? undefined : decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}

@@ -1,0 +1,24 @@
+/** NDJSON: each line is an object. Of what we have exported ourselves each is the click that it was. */
+import { messageOf } from '../../infra/errors.ts';
+import { exportedRow, kindOf } from './exported-row.ts';
+import { type Columns, type Format, lineFormat, type Row } from './format.ts';
+
+export function ndjsonFormat(): Format {
+  // An object that is closed is the whole line: nothing that is written behind it later could belong to it.
+  return { ...lineFormat(rowOf), isWhole: text => 'columns' in rowOf(text) };
+}
+
+function rowOf(text: string): Row {
+  try {
+    const json: unknown = JSON.parse(text);
+    if (!isObject(json)) return { problem: 'not a JSON object' };
+    const kind = kindOf(Object.keys(json));
+    return kind === undefined ? { columns: json } : exportedRow(kind, json);
+  } catch (error) {
+    return { problem: `not JSON: ${messageOf(error)}` };
+  }
+}
+
+function isObject(json: unknown): json is Columns {
+  return typeof json === 'object' && json !== null && !Array.isArray(json);
+}

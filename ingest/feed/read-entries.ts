@@ -1,0 +1,211 @@
+/**
+ * All entries of a name, from its resume point on: first what is left of files that bore it, then the one that bears it,
+ * and, following, what is written to any of them from then on.
+ *
+ * Rotation takes the name away (`create`) or the content (`copytruncate`). A file that has lost its name stays open and
+ * is read until it has been quiet for long, as those who write may notice later. Content that has gone is looked for
+ * among the copies (rotated-files.ts), where what was written between the last look and the truncation stands, too.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stdin } from './content.ts';
+import type { FeedOptions } from './options.ts';
+import type { Point, ResumePoint } from './resume-point.ts';
+import { fileAt, holds, rotatedFiles } from './rotated-files.ts';
+import { RowIds } from './row-ids.ts';
+import { type OpenFormat, Tail, type TailEntry } from './tail.ts';
+
+export interface ReadEntry extends TailEntry {
+  readonly tail: Tail;
+}
+
+export interface ReadOptions {
+  readonly path: string;
+  readonly from: ResumePoint | undefined;
+  readonly options: Pick<FeedOptions, 'follow' | 'lastLine' | 'rotatedQuietMs'>;
+  readonly stop: AbortSignal;
+  readonly openFormat: OpenFormat;
+  readonly say: (text: string) => void;
+  /** Told each file before its first entry, and when nothing more of it will come. */
+  readonly onOpen: (tail: Tail) => void;
+  readonly onEnd: (tail: Tail) => void;
+}
+
+/** How often a followed file is looked at; file system events are not reliable on network and container mounts. */
+const pollMs = 250;
+/** A last line without an end is taken for whole if its file was not written to for so long. */
+const stillMs = 60_000;
+
+export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry> {
+  const { path, options, stop, say } = read;
+  const follow = options.follow && path !== stdin;
+  const known = new Set<string>();
+  let tails: Tail[] = [];
+
+  const open = async (
+    file: string,
+    from: Point | undefined,
+    isReplaced: boolean,
+    ids: RowIds,
+    { header, areCounted = false }: { readonly header?: string | undefined; readonly areCounted?: boolean } = {},
+  ): Promise<Tail> => {
+    const tail = await Tail.open({ path: file, from, stop, header, openFormat: read.openFormat, ids, areCounted });
+    tail.isReplaced = isReplaced;
+    if (tail.content.inode) known.add(tail.content.inode);
+    tails.push(tail);
+    read.onOpen(tail);
+    return tail;
+  };
+  const close = async (tail: Tail) => {
+    tails = tails.filter(each => each !== tail);
+    // Its number may be another file's next.
+    if (tail.content.inode) known.delete(tail.content.inode);
+    await tail[Symbol.asyncDispose]();
+  };
+  /** Files that came and went since the tail was read last: for long, if ingest was away. Not those that are being read. */
+  const missed = async (last: Tail): Promise<string[]> => {
+    const files: string[] = [];
+    const held = [last, ...tails].filter(({ point }) => point.offset > 0);
+    for (const { path: file, inode, writtenMs } of await rotatedFiles(path))
+      if (writtenMs >= last.content.seenMs && !known.has(inode))
+        if (!(await firstThat(held, ({ point }) => holds(file, point)))) files.push(file);
+    return files;
+  };
+  const newIds = () =>
+    new RowIds(() =>
+      say(`${path}: equal rows without event_id stand far apart; sort the file, or they may count as one`),
+    );
+  async function* drained(tail: Tail): AsyncGenerator<ReadEntry> {
+    while (!stop.aborted) {
+      const entries = await tail.read();
+      if (entries === undefined) return;
+      if (entries === 'rewritten') {
+        yield* rewritten(tail);
+        return;
+      }
+      for (const entry of entries) yield { ...entry, tail };
+    }
+  }
+  /** What it held goes on in its copy; its name has other content. */
+  async function* rewritten(tail: Tail): AsyncGenerator<ReadEntry> {
+    const { point, header, ids } = tail;
+    const [copy, between] = [await copyOf(path, point), await missed(tail)];
+    if (copy === undefined) {
+      say(`${path} was truncated, and no copy holds what it held: rows behind line ${point.line} may be missing`);
+      const entries = tail.rest({ problem: 'cut off: the file was truncated within this row' });
+      for (const entry of entries) yield { ...entry, tail };
+    }
+    await close(tail);
+    read.onEnd(tail);
+    if (copy) yield* drained(await open(copy, point, true, ids, { areCounted: true }));
+    for (const file of between) yield* drained(await open(file, undefined, true, newIds(), { header }));
+    // The file itself, which may have lost its name since.
+    const files = [await fileAt(path), ...(await rotatedFiles(path))];
+    const itself = files.find(file => file?.inode === tail.content.inode);
+    if (itself) yield* drained(await open(itself.path, undefined, itself.path !== path, ids, { header }));
+  }
+  async function* finished(tail: Tail): AsyncGenerator<ReadEntry> {
+    const isLeft = yield* restOf(tail);
+    const isQuiet = follow || Date.now() - (await writtenMs(tail)) >= options.rotatedQuietMs;
+    await close(tail);
+    if (tail.isReplaced && isQuiet && !isLeft) read.onEnd(tail);
+  }
+  /** What is at the end without an end. Returns whether it is left for another run. */
+  async function* restOf(tail: Tail): AsyncGenerator<ReadEntry, boolean> {
+    if (tail.problem !== undefined) {
+      for (const entry of tail.rest({ problem: tail.problem })) yield { ...entry, tail };
+      return false;
+    }
+    if (!tail.hasRest) return false;
+    // What is packed is finished; stdin's end may be anybody's.
+    const isStill = path !== stdin && (!tail.content.grows || Date.now() - (await writtenMs(tail)) >= stillMs);
+    const isTaken = options.lastLine || (follow && tail.isReplaced) || isStill;
+    const entries = tail.rest(isTaken ? 'taken' : 'if-whole');
+    for (const entry of entries) yield { ...entry, tail };
+    if (isTaken || entries.length > 0) return false;
+    if (path === stdin) {
+      const problem = 'the input ends within this row, without a newline (--last-line takes it as it stands)';
+      for (const entry of tail.rest({ problem })) yield { ...entry, tail };
+      return false;
+    }
+    tail.isLeft = true;
+    say(`${tail.path}:${tail.point.line + 1}: not finished, so it is left for the next run (--last-line takes it)`);
+    return true;
+  }
+
+  try {
+    const ids = newIds();
+    for (const { file, point, isReplaced } of await sources(read))
+      await open(file, point, isReplaced, point ? ids : newIds());
+    while (!stop.aborted) {
+      for (const tail of [...tails]) yield* drained(tail);
+      if (!follow || stop.aborted) break;
+      for (const tail of [...tails])
+        if (tail.isReplaced && Date.now() - tail.readMs >= options.rotatedQuietMs) yield* finished(tail);
+      const named = await fileAt(path);
+      if (named && !known.has(named.inode)) {
+        const last = tails.at(-1);
+        const files = last ? await missed(last) : [];
+        for (const tail of tails) tail.isReplaced = true;
+        for (const file of files) await open(file, undefined, true, newIds(), last);
+        await open(path, undefined, false, last?.ids ?? newIds(), last);
+      } else if (tails.every(({ content }) => !content.grows)) {
+        break;
+      } else {
+        await sleep(pollMs, undefined, { signal: stop }).catch(() => undefined);
+      }
+    }
+    if (!stop.aborted) for (const tail of [...tails]) yield* finished(tail);
+  } finally {
+    for (const tail of tails) await tail[Symbol.asyncDispose]();
+  }
+}
+
+interface Source {
+  readonly file: string;
+  readonly point: Point | undefined;
+  readonly isReplaced: boolean;
+}
+
+/** Oldest first; the one that bears the name is last. */
+async function sources({ path, from, say }: ReadOptions): Promise<Source[]> {
+  const named: Source = { file: path, point: undefined, isReplaced: false };
+  if (path === stdin || from === undefined) return [named];
+  const rotated = await rotatedFiles(path);
+  const found: Source[] = [];
+  const isIn = async (point: Point) =>
+    (await firstThat([...found], ({ file }) => holds(file, point))) !== undefined && point.offset > 0;
+  for (const point of from.points) {
+    const candidates = [path, ...rotated.map(each => each.path).reverse()];
+    const isOther = (file: string) => found.every(each => each.file !== file);
+    const file = await firstThat(candidates.filter(isOther), candidate => holds(candidate, point));
+    if (file !== undefined) found.push({ file, point, isReplaced: file !== path });
+    else if (!(await isIn(point)))
+      say(`${path}: what was fed up to line ${point.line} is in no file any more; rows behind it may be missing`);
+  }
+  // An empty file is in every other.
+  const isRotated = !found.some(({ file, point }) => file === path && point && point.offset > 0);
+  for (const { path: file, writtenMs } of rotated) {
+    if (!isRotated || writtenMs < from.seenMs) continue;
+    const isKnown = await firstThat(from.points, async point => point.offset > 0 && (await holds(file, point)));
+    if (!isKnown) found.push({ file, point: undefined, isReplaced: true });
+  }
+  const before = found.filter(({ file }) => file !== path);
+  for (const { file } of before) say(`${path} was rotated: ${file} is read first`);
+  return [...before, found.find(({ file }) => file === path) ?? named];
+}
+
+/** The youngest file that holds what was read before the point. */
+async function copyOf(path: string, point: Point): Promise<string | undefined> {
+  if (point.offset === 0) return undefined;
+  const rotated = await rotatedFiles(path);
+  return (await firstThat(rotated.reverse(), file => holds(file.path, point)))?.path;
+}
+
+async function writtenMs({ path }: Tail): Promise<number> {
+  return (await fileAt(path))?.writtenMs ?? 0;
+}
+
+async function firstThat<T>(items: readonly T[], isIt: (item: T) => Promise<boolean>): Promise<T | undefined> {
+  for (const item of items) if (await isIt(item)) return item;
+  return undefined;
+}

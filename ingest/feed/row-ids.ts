@@ -1,0 +1,38 @@
+/**
+ * Ids for rows that have none. An id is made of the row's text and of how many rows of the same text came before it in
+ * what is read from beginning to end: a file, or a followed one with all those that took its place. Neither the file's
+ * name nor the place of its bytes is in it, so a file that was renamed, copied, packed or put behind another has the same
+ * ids, and of rows that are equal in every byte as many count as the one content has that has most of them
+ * (infra/decisions/032).
+ */
+import { createHash } from 'node:crypto';
+
+export class RowIds {
+  readonly #generationRows: number;
+  readonly #onFarApart: () => void;
+  /** By the beginning of the text's digest. Two generations: the older is forgotten when the younger is full. */
+  #young = new Map<number, number>();
+  #old = new Map<number, number>();
+
+  /** `onFarApart`: told when an equal row stands so far behind the last that another might have been forgotten. */
+  constructor(onFarApart: () => void, generationRows = 500_000) {
+    this.#onFarApart = onFarApart;
+    this.#generationRows = generationRows;
+  }
+
+  /** 32 hexadecimal characters; each call counts the row. */
+  idOf(text: string): string {
+    const digest = createHash('sha256').update(text).digest();
+    const key = digest.readUIntBE(0, 6);
+    const older = this.#old.get(key);
+    const before = this.#young.get(key) ?? older ?? 0;
+    if (older !== undefined && !this.#young.has(key) && this.#young.size > this.#generationRows / 2) this.#onFarApart();
+    if (this.#young.size >= this.#generationRows) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(key, before + 1);
+    const id = before === 0 ? digest : createHash('sha256').update(digest).update(`\n${before}`).digest();
+    return id.toString('hex', 0, 16);
+  }
+}
