@@ -143,7 +143,9 @@ describe('adclicks', () => {
       .map(line => JSON.parse(line));
     const event = { at: expect.any(String), kafka: 'up', totals: expect.any(Object) };
     expect([code, events]).toMatchObject([0, [event, event]]);
-    expect((await run('tail', '--events', '1')).stdout).toMatch(/^\d\d:\d\d:\d\d {2}\d+\/s {2}\d+ counted {2}/);
+    expect((await run('tail', '--events', '1')).stdout).toMatch(
+      /^\d{4}-\d\d-\d\dT[\d:.]+Z {2}\d+\/s {2}\d+ counted {2}/,
+    );
   });
 
   it('tries quarantined lines again, mended, and counts each once however often', async () => {

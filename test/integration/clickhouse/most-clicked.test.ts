@@ -132,15 +132,15 @@ describe('GET /v1/ads/most_clicked', () => {
   });
 
   it.each([
-    ['window=7', 'window "7"'],
-    [`at=${now + 60_000}`, 'at: must not lie in the future'],
+    ['window=7', 'window is 7, but must be 1, 5 or 60'],
+    [`at=${now + 60_000}`, ', but must not lie in the future'],
     ['at=yesterday', 'at is "yesterday", but must be a time'],
-    ['count=101', 'count "101"'],
+    ['count=101', 'count is 101, but must be at most 100'],
   ])('names what is wrong: %s', async (query, detail) => {
     const { status, body } = await get(query);
     expect({ status, detail: body.detail }).toEqual({
       status: 400,
-      detail: expect.stringContaining(detail.split(' "')[0] ?? ''),
+      detail: expect.stringContaining(detail),
     });
   });
 });
