@@ -2,7 +2,7 @@
  * A row of our own exports (exported-columns.ts) → the columns of the click it stands for, as it was: what an export says
  * is empty or unknown was not given, and of a quarantined line the whole of it counts, not the few fields beside it.
  */
-import { unknownCountry } from '../click.ts';
+import { unknownCountry } from '../country.ts';
 import { clickColumns, quarantineColumns } from './exported-columns.ts';
 import type { Columns, Row } from './format.ts';
 
