@@ -26,6 +26,7 @@ export interface ReadPartition {
 }
 
 export function createIdleTicks(tickIntervalMs: number, append: () => Promise<void>, log: Logger): IdleTicks {
+  const restIntervalMs = Math.max(tickIntervalMs, Math.min(tickIntervalMs * 4, longestRestMs));
   let movedAt = 0;
   let hasTicked = false;
   let isAppending = false;
@@ -36,7 +37,7 @@ export function createIdleTicks(tickIntervalMs: number, append: () => Promise<vo
     if (openWindows > 0 || !hasTicked) return true;
     const minuteOf = (time: number) => Math.floor(time / windowMs);
     const minuteHasEnded = minuteOf(watermark + sinceMovedMs) > minuteOf(watermark);
-    return minuteHasEnded || sinceMovedMs >= tickIntervalMs * restFactor;
+    return minuteHasEnded || sinceMovedMs >= restIntervalMs;
   };
 
   return {
@@ -65,5 +66,5 @@ export function createIdleTicks(tickIntervalMs: number, append: () => Promise<vo
   };
 }
 
-/** With the default of 5 s: 20 s, so that the watermark of a partition at rest is always less than a minute old. */
-const restFactor = 4;
+/** So that the watermark of a partition at rest is always less than a minute old: whose is older has stalled. */
+const longestRestMs = 20_000;
