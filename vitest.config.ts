@@ -11,6 +11,8 @@ export default defineConfig({
           ...shared,
           name: 'unit',
           include: ['test/unit/**/*.test.ts', 'test/simulation/**/*.test.ts', 'test/*.test.ts'],
+          // Many of them wait for timers and processes of their own, so two cores have time for three.
+          maxWorkers: 3,
           // Ends what hangs; how long a busy machine takes says nothing.
           testTimeout: 60_000,
           hookTimeout: 60_000,

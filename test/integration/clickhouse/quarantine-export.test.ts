@@ -53,7 +53,7 @@ beforeAll(async () => {
   const clickhouse: ClickHouse = {
     ...engine.clickhouse,
     query: (sql, params) => {
-      if (sql.includes('quarantine FINAL')) pages++;
+      if (sql.includes('FROM quarantine')) pages++;
       return engine.clickhouse.query(sql, params);
     },
   };

@@ -73,6 +73,24 @@ function ask(path: string, client = 2): RawConnection {
   return connection;
 }
 
+/** A raw read of this client that does not end before it is told to: a place that is taken. */
+async function holdPlace(client: number): Promise<AsyncDisposable> {
+  const end = new AbortController();
+  const before = await running(held);
+  const sql = `SELECT sum(cityHash64(number, number)) ${held} FROM numbers(1000000000000)`;
+  const asker: Asker = { signal: end.signal, client: `127.0.0.${client}`, isOperation: false };
+  const answer = askedBy(asker, () => clickhouse.query(sql, {}, { kind: 'raw' })).catch(() => undefined);
+  await eventually('the place is taken', async () => (await running(held)) === before + 1);
+  return {
+    async [Symbol.asyncDispose]() {
+      end.abort(new Unserved('gone', 'it is free'));
+      await answer;
+    },
+  };
+}
+
+const held = 'AS held';
+
 /** Reads of raw clicks in the server. */
 async function running(what = 'FROM click_raw'): Promise<number> {
   const [row] = await watcher.query<{ n: number }>(
@@ -148,10 +166,10 @@ describe('a raw read whose client goes', () => {
 describe('while raw reads have all their places', () => {
   it('counts are answered, health is, and who waits for a place is told when to come again', async () => {
     await start({ QUERY_MAX_WAITING: '3', QUERY_MAX_WAITING_PER_CLIENT: '2', QUERY_QUEUE_TIMEOUT_MS: '60000' });
-    // Two at a time, of a client one. Each takes longer than this test looks at them.
+    // Two at a time, of a client one.
     const slow = `/v1/ads/series?${range}&granularity=minute&user_id=u_7&ad_id=ad-1&ad_id=ad-2`;
-    const first = [ask(rawRead, 2), ask(rawRead, 3)];
-    await eventually('both places are taken', async () => (await running()) === 2);
+    await using _first = await holdPlace(2);
+    await using _second = await holdPlace(3);
     const line = [ask(slow, 2), ask(slow, 2)];
     await eventually('two wait', async () => (await waiting()) === 2);
     expect(await ask(slow, 2).problem()).toMatchObject({ status: 429, code: 'client_reads' });
@@ -165,16 +183,16 @@ describe('while raw reads have all their places', () => {
     expect(await ask(countRead, 6).status()).toBe(200);
     expect(await ask('/metrics', 6).status()).toBe(200);
     expect(await ask('/v1/status', 6).status()).toBe(200);
-    expect(await running()).toBe(2);
-    for (const connection of [...first, ...line]) connection[Symbol.dispose]();
+    expect(await running(held)).toBe(2);
+    for (const connection of line) connection[Symbol.dispose]();
+    await eventually('none waits', async () => (await waiting()) === 0);
   });
 
   it('who asks for raw clicks, and goes, has nothing in the line of counts', async () => {
     await start({ QUERY_READERS: '1', QUERY_RAW_READERS: '1' });
     const ended = () => told(readsCancelled, { kind: 'counts', why: 'gone' });
     const before = await ended();
-    ask(rawRead);
-    await eventually('the place is taken', async () => (await running()) === 1);
+    await using _ = await holdPlace(2);
     for (let round = 0; round < 10; round++) {
       const all = Array.from({ length: 10 }, (_, i) => ask(rawRead, 3 + i));
       await eventually('all of them wait for it', async () => (await waiting()) === 10);
@@ -187,8 +205,7 @@ describe('while raw reads have all their places', () => {
 
   it('a place in the line lasts so long', async () => {
     await start({ QUERY_QUEUE_TIMEOUT_MS: '200' });
-    ask(rawRead);
-    await eventually('the place is taken', async () => (await running()) === 1);
+    await using _ = await holdPlace(2);
     const late = ask(rawRead);
     expect(await late.problem()).toMatchObject({ status: 503, code: 'read_waited' });
     expect(late.received).toMatch(/\r\nretry-after: 5\r\n/);
