@@ -23,6 +23,7 @@ const rolesByPrefix: Readonly<Record<string, Role>> = {
 const killOrStop: readonly Action[] = ['kill', 'stop'];
 
 const task = 'aggregator/task.ts';
+const ticks = 'aggregator/idle-ticks.ts';
 const writer = 'infra/kafka/transactional-producer.ts';
 const inserter = 'aggregator/sink/batch-inserter.ts';
 const clickLog = 'ingest/click-log.ts';
@@ -67,8 +68,8 @@ export const stepPoints: readonly StepPoint[] = [
   before('aggregator: offset sent, not committed', writer, "await requests.endTransaction(identity, 'commit');"),
   during('aggregator: commit sent, no answer', writer, "await requests.endTransaction(identity, 'commit');"),
   after('aggregator: committed, not noted', writer, "await requests.endTransaction(identity, 'commit');"),
-  before('aggregator: before a tick', task, 'await this.#ports.appendTick();'),
-  after('aggregator: after a tick', task, 'await this.#ports.appendTick();'),
+  before('aggregator: before a tick', ticks, 'await append();'),
+  after('aggregator: after a tick', ticks, 'await append();'),
 
   before('sink: before insert', inserter, 'await clickhouse.insert(table, ndjson);'),
   during('sink: in the insert', inserter, 'await clickhouse.insert(table, ndjson);'),

@@ -471,8 +471,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'tick-before-the-end',
     bug: 'a tick is appended while there are unread clicks',
-    file: 'aggregator/task.ts',
-    edits: [[' || aggregator.position < this.#highWatermark) return;', ') return;']],
+    file: 'aggregator/idle-ticks.ts',
+    edits: [['    if (!isAtEnd) return false;\n', '    void isAtEnd;\n']],
   },
   {
     name: 'state-kept-after-failure',
@@ -1799,7 +1799,7 @@ export const mutations: readonly Mutation[] = [
     name: 'waits-for-a-node-that-hangs',
     bug: 'a request waits for a node that hangs, for as long as that takes',
     file: 'query-api/replicas/replicas.ts',
-    edits: [['askedBy(untilGone(gone.signal), ', 'askedBy(untilGone(new AbortController().signal), ']],
+    edits: [['askedBy(untilGone(gone.signal, ', 'askedBy(untilGone(new AbortController().signal, ']],
     unit: 'test/unit/query-api/replicas/replicas.test.ts',
   },
   {
