@@ -158,8 +158,8 @@ export async function readSeries(
 type Asked = Pick<Wanted, 'adIds' | 'from' | 'to'>;
 
 /**
- * Whether equal numbers prove nothing of a part of what is wanted: any of the ads lay in several partitions at any time
- * of it, or nobody knows, and raw may lack a click that is counted (`raw-queries.ts`, `raw-coverage.ts`). Rules are known
+ * Whether equal numbers prove nothing of a part of what is wanted: at some time of it one of the ads or more lay in several
+ * partitions, or nobody knows, and raw may lack a click that is counted (`raw-queries.ts`, `raw-coverage.ts`). Rules are known
  * long before a minute of theirs is final, and kept for longer than raw clicks. Called before raw is read.
  */
 async function unprovableOf({ routing, rawCoverage }: ReadDeps, wanted: Asked): Promise<(part: Asked) => boolean> {

@@ -4,6 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openBrowser } from '../support/browser.ts';
 import { type DashboardServer, startDashboard } from '../support/dashboard-server.ts';
+import { exact, shows } from '../support/exact-numbers.ts';
 import { type Visitor, visit } from '../support/visitor.ts';
 import { eventually } from '../support/wait.ts';
 
@@ -36,12 +37,6 @@ async function look(path: string): Promise<Page> {
   return visitor.page;
 }
 
-async function exact(page: Page, name: string): Promise<number | undefined> {
-  const told = page.locator(`[data-exact="${name}"]:not([hidden]) button`);
-  return (await told.count()) === 1 ? Number(await told.getAttribute('data-value')) : undefined;
-}
-const shows = (page: Page, name: string, count: number) =>
-  eventually(`${name} is ${count}`, async () => (await exact(page, name)) === count);
 const copied = (page: Page) => page.evaluate<string>('navigator.clipboard.readText()');
 
 /** 130 ads over 90 minutes, the first with the most clicks, in three countries. */

@@ -4,8 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { bordersIn, zoneOf } from '../../query-api/time-zone.ts';
 import { openBrowser } from '../support/browser.ts';
 import { type DashboardServer, startDashboard } from '../support/dashboard-server.ts';
+import { shows } from '../support/exact-numbers.ts';
 import { type Visitor, visit } from '../support/visitor.ts';
-import { eventually } from '../support/wait.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -66,15 +66,6 @@ async function look(path: string, timezoneId: string): Promise<Page> {
   await visitor.goto(path);
   return visitor.page;
 }
-
-/** The exact number of a tile; undefined while there is none. */
-async function exact(page: Page, name: string): Promise<number | undefined> {
-  const told = page.locator(`[data-exact="${name}"]:not([hidden]) button`);
-  return (await told.count()) === 1 ? Number(await told.getAttribute('data-value')) : undefined;
-}
-
-const shows = (page: Page, name: string, count: number) =>
-  eventually(`${name} is ${count}`, async () => (await exact(page, name)) === count);
 
 async function bars(page: Page): Promise<number> {
   const table = page.locator('details.table');

@@ -6,7 +6,7 @@ import { h } from '../dom.js';
 import { counted, number, signed, timeElement } from '../format.js';
 import { every } from '../poll.js';
 import { createCard } from './card.js';
-import { tableOf } from './table.js';
+import { changeColumn, tableOf } from './table.js';
 
 export function createJobCard({ onChange }) {
   let id;
@@ -98,12 +98,7 @@ const diffColumns = [
   { head: 'Country', value: row => row.country },
   { head: 'Counted', isNumber: true, value: row => row.before },
   { head: 'Recounted', isNumber: true, value: row => row.after },
-  {
-    head: 'Change',
-    isNumber: true,
-    value: row => row.after - row.before,
-    cell: row => h('b', {}, signed(row.after - row.before)),
-  },
+  changeColumn,
 ];
 
 /** It changes what advertisers are billed by, so it is asked once more. */

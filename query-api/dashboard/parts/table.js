@@ -3,7 +3,7 @@
  * what is shown, where that is not the value itself.
  */
 import { h } from '../dom.js';
-import { number } from '../format.js';
+import { number, signed } from '../format.js';
 import { giveRows } from './take.js';
 
 export function tableOf(label, columns, rows) {
@@ -26,6 +26,14 @@ export function tableOf(label, columns, rows) {
     rows: rows.map(row => columns.map(column => column.value(row) ?? null)),
   }));
 }
+
+/** Of rows that have what was counted before and after a recount. */
+export const changeColumn = {
+  head: 'Change',
+  isNumber: true,
+  value: row => row.after - row.before,
+  cell: row => h('b', {}, signed(row.after - row.before)),
+};
 
 function shown({ value, cell, isNumber }, row) {
   if (cell) return cell(row);

@@ -17,7 +17,7 @@ import { createOutcomeChoice, ofAll, outcomeMark, reasonText, sumsOf } from '../
 import { createRangeBar } from '../parts/range-bar.js';
 import { stateMark } from '../parts/state-mark.js';
 import { createStoredFilter } from '../parts/stored-filter.js';
-import { tableOf } from '../parts/table.js';
+import { changeColumn, tableOf } from '../parts/table.js';
 import { createTiles } from '../parts/tiles.js';
 import { createZonePicker } from '../parts/zone-picker.js';
 import { every } from '../poll.js';
@@ -231,12 +231,7 @@ const restatementColumns = [
   { head: 'Country', value: row => row.country },
   { head: 'Before', isNumber: true, value: row => row.before },
   { head: 'After', isNumber: true, value: row => row.after },
-  {
-    head: 'Change',
-    isNumber: true,
-    value: row => row.after - row.before,
-    cell: row => h('b', {}, signed(row.after - row.before)),
-  },
+  changeColumn,
   { head: 'Why', value: row => row.reason, cell: row => h('span', { class: 'tag warn' }, row.reason) },
   { head: 'When', value: row => row.at, cell: row => timeElement(row.at) },
   {

@@ -1,25 +1,10 @@
-import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { type Job, jobIdPattern, newJob } from '../../../query-api/jobs/job.ts';
 import { createLateMinutes, type LateMinute } from '../../../query-api/jobs/late-minutes.ts';
 import { rangesOf } from '../../../query-api/jobs/recount-job.ts';
+import { clickHouseThatAnswers } from '../../support/clickhouse-that-answers.ts';
 
 const minuteMs = 60_000;
-
-function fakeClickHouse(rows: () => unknown[] = () => []) {
-  const clickhouse: ClickHouse = {
-    query: async <T>() => rows() as T[],
-    queryLines: async () => new Uint8Array(),
-    command: async () => undefined,
-    stream: () => Readable.from([]),
-    insert: async () => undefined,
-    ping: async () => undefined,
-    disks: async () => [],
-    [Symbol.asyncDispose]: async () => undefined,
-  };
-  return { clickhouse };
-}
 
 describe('what is left of a job', () => {
   it('is its range from where it stands', () => {
@@ -51,7 +36,7 @@ describe('late minutes', () => {
   it('are due when no more came for a while, or they have waited for long', async () => {
     let time = 0;
     let lines = 1;
-    const { clickhouse } = fakeClickHouse(() => [{ ...minute(lines), taken_lines: 0, state: '', updated_at: 0 }]);
+    const clickhouse = clickHouseThatAnswers(() => [{ ...minute(lines), taken_lines: 0, state: '', updated_at: 0 }]);
     const late = createLateMinutes({ clickhouse, now: () => time, timeoutMs: 1_000, quietMs: 10, longestWaitMs: 60 });
     const due = async (at: number) => {
       time = at;
@@ -74,7 +59,7 @@ describe('late minutes that a job has taken and not counted', () => {
   const now = 10 * pauseMs;
   const answers = async (state: Job['state'] | '', updatedAt = now, lines = 3) => {
     const row = { day: 20_000, minute: 60 * minuteMs, lines, taken_lines: 3, state, updated_at: updatedAt };
-    const { clickhouse } = fakeClickHouse(() => [row]);
+    const clickhouse = clickHouseThatAnswers(() => [row]);
     const late = createLateMinutes({ clickhouse, now: () => now, timeoutMs: 1_000, quietMs: 0, pauseMs });
     return { due: (await late.due(1e15, 0)).length, pending: (await late.pending(0, 1e15)).length };
   };
@@ -100,7 +85,7 @@ describe('late minutes that a job has taken and not counted', () => {
 
   it('are taken again with no fewer lines than before, so that the new job is the one that holds', async () => {
     const row = { day: 20_000, minute: 0, lines: 2, taken_lines: 3, state: 'cancelled', updated_at: 0 };
-    const { clickhouse } = fakeClickHouse(() => [row]);
+    const clickhouse = clickHouseThatAnswers(() => [row]);
     const late = createLateMinutes({ clickhouse, now: () => now, timeoutMs: 1_000, quietMs: 0 });
     const said = late.taken(await late.due(1e15, 0), 'next');
     expect(said).toMatchObject({ kind: 'minute-recount', rows: [{ lines: 3, job: 'next' }] });

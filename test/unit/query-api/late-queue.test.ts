@@ -1,27 +1,13 @@
-import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { createLateQueue, fairOrder, type WaitingMinute } from '../../../query-api/jobs/late-queue.ts';
+import { clickHouseThatAnswers } from '../../support/clickhouse-that-answers.ts';
 
 const minuteMs = 60_000;
 const waiting = (n: number, place: number, since: number, lines = 1): WaitingMinute => ({
   ...{ minute: n * minuteMs, place, since, lines },
 });
 const minutes = (order: readonly number[]) => order.map(minute => minute / minuteMs);
-
-function clickHouse(query: () => Promise<unknown[]>): ClickHouse {
-  return {
-    query: <T>() => query() as Promise<T[]>,
-    queryLines: async () => new Uint8Array(),
-    command: async () => undefined,
-    stream: () => Readable.from([]),
-    insert: async () => undefined,
-    ping: async () => undefined,
-    disks: async () => [],
-    [Symbol.asyncDispose]: async () => undefined,
-  };
-}
 
 describe('the order of late minutes', () => {
   it('goes round by ads: the first minute of one comes before the second of another', () => {
@@ -50,7 +36,7 @@ describe('the queue of late minutes', () => {
   const due = (...of: readonly number[]) => of.map(n => ({ day: 20_000, minute: n * minuteMs, lines: 1 }));
   const log = pino({ level: 'silent' });
   const queueOf = (query: () => Promise<unknown[]>, now: () => number = () => 0) =>
-    createLateQueue({ clickhouse: clickHouse(query), now, log, minutesPerJob: 3 });
+    createLateQueue({ clickhouse: clickHouseThatAnswers(query), now, log, minutesPerJob: 3 });
 
   it('takes all minutes where they are few, and asks nobody', async () => {
     const queue = queueOf(() => Promise.reject(new Error('was asked')));

@@ -1,13 +1,12 @@
 /** Every route is asked, in all ways that may need raw clicks: what it reads, and whether that was said of it before. */
-import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { currentAsker } from '../../../infra/asking.ts';
-import type { ClickHouse, ReadOptions } from '../../../infra/clickhouse.ts';
 import { loadConfig } from '../../../infra/config.ts';
 import type { Http } from '../../../infra/http.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
+import { clickHouseThatAnswers } from '../../support/clickhouse-that-answers.ts';
 
 const now = Date.parse('2025-11-22T08:26:40.123Z');
 
@@ -32,27 +31,14 @@ interface Statement {
 let http: Http;
 let read: Statement[] = [];
 beforeAll(async () => {
-  const note = (sql: string, { kind = 'counts' }: ReadOptions = {}) => {
+  const clickhouse = clickHouseThatAnswers(async (sql, { kind = 'counts' } = {}) => {
     const ticket = currentAsker()?.ticket;
     read.push({ sql, kind, hasTicket: ticket !== undefined && !ticket.aborted });
-  };
-  const clickhouse: ClickHouse = {
-    async query<T>(sql: string, _params: unknown, options: ReadOptions) {
-      note(sql, options);
-      await new Promise(resolve => setImmediate(resolve));
-      // A filter that is there, and a click.
-      if (/stored_filter/.test(sql)) return [storedFilter] as T[];
-      if (readsRaw.test(sql)) return [click] as T[];
-      return [];
-    },
-    queryLines: async () => new Uint8Array(),
-    command: async () => undefined,
-    stream: () => Readable.from([]),
-    insert: async () => undefined,
-    ping: async () => undefined,
-    disks: async () => [],
-    [Symbol.asyncDispose]: async () => undefined,
-  };
+    await new Promise(resolve => setImmediate(resolve));
+    // A filter that is there, and a click.
+    if (/stored_filter/.test(sql)) return [storedFilter];
+    return readsRaw.test(sql) ? [click] : [];
+  });
   http = await buildQueryApi({
     ...{ config: loadConfig(QueryApiConfig, {}), clickhouse, log: pino({ level: 'silent' }), now: () => now },
     partitions: { read: async () => ({ topics: [], rules: [], difference: null }), grow: async () => undefined },

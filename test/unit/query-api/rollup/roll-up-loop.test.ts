@@ -1,8 +1,8 @@
-import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import type { ClickHouse } from '../../../../infra/clickhouse.ts';
 import { createRollUpLoop } from '../../../../query-api/rollup/roll-up-loop.ts';
+import { clickHouseThatAnswers } from '../../../support/clickhouse-that-answers.ts';
 
 const minuteMs = 60_000;
 const finalUntil = Date.parse('2025-11-22T08:00:00Z');
@@ -24,19 +24,16 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
     if (waits(minute + minuteMs)) told.push({ window: 0, at: minute, n: 1 });
   }
   const clickhouse: ClickHouse = {
-    async query<T>(sql: string) {
-      const answer = (): unknown[] => {
-        if (sql.includes('FROM partition_progress')) return [progress];
-        if (sql.includes('FROM most_clicked_ads')) {
-          return [...told, ...made.values()];
-        }
-        // Whether a restatement that is told has been made: none ever is.
-        if (sql.includes('countIf(applied < revised)')) return [{ n: 1 }];
-        if (sql.includes('AS at FROM ad_minute')) return [{ at: first }];
-        return [];
-      };
-      return answer() as T[];
-    },
+    ...clickHouseThatAnswers(sql => {
+      if (sql.includes('FROM partition_progress')) return [progress];
+      if (sql.includes('FROM most_clicked_ads')) {
+        return [...told, ...made.values()];
+      }
+      // Whether a restatement that is told has been made: none ever is.
+      if (sql.includes('countIf(applied < revised)')) return [{ n: 1 }];
+      if (sql.includes('AS at FROM ad_minute')) return [{ at: first }];
+      return [];
+    }),
     async command(sql, params = {}) {
       const [, window, ends] = /SELECT {(\w+):Int64}, toDateTime\({(\w+):Int64}, 'UTC'\),/.exec(sql) ?? [];
       if (window === undefined || ends === undefined) return;
@@ -50,11 +47,6 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
         make(window, ends * 1_000);
       }
     },
-    queryLines: async () => new Uint8Array(),
-    stream: () => Readable.from([]),
-    ping: async () => undefined,
-    disks: async () => [],
-    [Symbol.asyncDispose]: async () => undefined,
   };
   const loop = createRollUpLoop({ clickhouse, now: () => finalUntil, log: pino({ level: 'silent' }) });
   return { loop, has: (window: number, ends: number) => made.has(key(window, ends)) };
