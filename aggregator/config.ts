@@ -34,7 +34,8 @@ export const AggregatorConfig = Type.Object({
     default: 5_000,
     minimum: 100,
     maximum: 60_000,
-    description: 'ms without progress of event time after which a partition read to its end gets a tick',
+    description:
+      'ms without progress of event time after which a partition read to its end gets a tick; where no minute is open, when one ends, and in between after four times as long, but at most 20 s',
   }),
   COMMIT_INTERVAL_MS: Type.Integer({
     default: 500,
