@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
+import { messageOf } from '../../infra/errors.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import { createLog } from '../../infra/log.ts';
@@ -33,13 +34,20 @@ afterAll(async () => {
 const run = (...args: readonly string[]): Promise<Ended> =>
   adclicks({ ADCLICKS_QUERY_API_URL: pipeline.queryApi.url, ADCLICKS_INGEST_URL: pipeline.ingest.url }, ...args);
 
-/** Polls a command until its answer fits. */
-const answer = <T>(what: string, args: readonly string[], fits: (answer: T) => boolean): Promise<T> =>
-  eventually(what, async () => {
-    const { stdout } = await run(...args, '--json');
-    const parsed = stdout === '' ? undefined : (JSON.parse(stdout) as T);
+/** Polls a command until its answer fits. The last answer is in the error. */
+async function answer<T>(what: string, args: readonly string[], fits: (answer: T) => boolean): Promise<T> {
+  let last: Ended | undefined;
+  const poll = async () => {
+    last = await run(...args, '--json');
+    const parsed = last.stdout === '' ? undefined : (JSON.parse(last.stdout) as T);
     return parsed !== undefined && fits(parsed) && parsed;
-  });
+  };
+  try {
+    return await eventually(what, poll);
+  } catch (error) {
+    throw new Error(`${messageOf(error)}; last answer: ${JSON.stringify(last)}`, { cause: error });
+  }
+}
 const counted = (ad: string, count: number) =>
   answer<{ count: number; duplicates: number }>(
     `${count} clicks of ${ad}`,
@@ -105,7 +113,10 @@ describe('adclicks', () => {
     const ids = ['-Vk3x9', "'own", '=1+1', ' b ', '"q", x', '한😀'];
     const rows = ids.map(id => `${clickedAt},cli-marked,"${id.replaceAll('"', '""')}"\n`);
     writeFileSync(file, `clicked_at,ad_id,event_id\n${rows.join('')}`);
-    expect((await run('feed', file, '--state', `${file}.json`)).code).toBe(0);
+    expect(await run('feed', file, '--state', `${file}.json`)).toMatchObject({
+      code: 0,
+      stdout: `${file}: 6 rows = 6 accepted + 0 rejected\n`,
+    });
     await counted('cli-marked', ids.length);
     const [, from, , to] = range;
     for (const format of ['csv', 'ndjson']) {
