@@ -109,7 +109,7 @@ describe('the house', () => {
       'infra/clickhouse/incarnation.ts',
       'infra/migrate.ts',
       // Derived from ad_minute, by whoever runs the jobs.
-      'query-api/rollup/roll-up.ts',
+      'query-api/jobs/rollup/roll-up.ts',
     ]);
   });
 
@@ -175,7 +175,7 @@ describe('the house', () => {
     expect(named.test('FROM click_raw FINAL')).toBe(true);
     // Each node by itself is what is compared.
     const ofAnyTable = readers.filter(file => /(FROM|JOIN)\s+\$\{named\(/.test(textOf(file)));
-    expect(ofAnyTable).toEqual(['query-api/replicas/replica-digests.ts']);
+    expect(ofAnyTable).toEqual(['query-api/store/replicas/replica-digests.ts']);
   });
 
   it('has no holes in its types and leaves nothing to do', () => {

@@ -55,7 +55,7 @@ export function overShards(nodes: readonly [ShardNode, ...ShardNode[]], access: 
   const over = (statement: string) => {
     const text = inPlaceOfSharded(statement, source);
     if (text === statement) return statement;
-    // Every statement ends with its settings (query-api/read-settings.ts).
+    // Every statement ends with its settings (query-api/store/sql/read-settings.ts).
     return `${text}, ${settings}`;
   };
   const told = (error: unknown) => blaming(others, withoutPassword(error, access));

@@ -5,7 +5,7 @@ import { statement } from '../../infra/clickhouse/sql.ts';
 import { shardOf } from '../../infra/clickhouse/topology.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { Retryable } from '../../infra/errors.ts';
-import { settingsOf } from '../read-settings.ts';
+import { settingsOf } from '../store/sql/read-settings.ts';
 
 export interface InShards {
   /** From 0. */

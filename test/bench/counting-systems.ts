@@ -114,7 +114,7 @@ export async function startOurs(backlog: Backlog, { partitions }: Workload): Pro
   const start = () =>
     Promise.all([
       startService('aggregator/main.ts', 'AGGREGATOR_PORT', env),
-      startService('aggregator/sink-main.ts', 'SINK_PORT', env),
+      startService('aggregator/sink/main.ts', 'SINK_PORT', env),
     ]);
   let services = await start();
   return {

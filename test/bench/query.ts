@@ -15,7 +15,7 @@ import { createLog } from '../../infra/log.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
-import { createRollUpLoop } from '../../query-api/rollup/roll-up-loop.ts';
+import { createRollUpLoop } from '../../query-api/jobs/rollup/roll-up-loop.ts';
 import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 import { type BenchRow, percentile, rowOf, tell } from './bench-row.ts';
 import { costOf } from './process-cost.ts';

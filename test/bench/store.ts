@@ -114,7 +114,7 @@ async function measure(): Promise<Run> {
     tcpPort: await freePort(),
   });
   await createTables({ ...server.env });
-  await using service = await startService('aggregator/sink-main.ts', 'SINK_PORT', {
+  await using service = await startService('aggregator/sink/main.ts', 'SINK_PORT', {
     ...env,
     ...server.env,
   });

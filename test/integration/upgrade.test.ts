@@ -43,7 +43,7 @@ afterAll(async () => {
 type Version = 'before' | 'this' | 'later';
 
 const programs = {
-  sink: ['aggregator/sink-main.ts', 'SINK_PORT'],
+  sink: ['aggregator/sink/main.ts', 'SINK_PORT'],
   queryApi: ['query-api/main.ts', 'QUERY_API_PORT'],
   jobs: ['query-api/jobs/main.ts', 'JOBS_PORT'],
   aggregator: ['aggregator/main.ts', 'AGGREGATOR_PORT'],

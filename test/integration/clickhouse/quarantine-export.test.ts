@@ -11,11 +11,11 @@ import { loadConfig } from '../../../infra/config.ts';
 import { marked } from '../../../infra/csv.ts';
 import { type Http, listen } from '../../../infra/http.ts';
 import { migrate } from '../../../infra/migrate.ts';
+import { csvHead, csvRow, type QuarantineLine, shown } from '../../../query-api/answers/quarantine-line.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
-import { createQuarantineExports, exportLimits } from '../../../query-api/quarantine-export.ts';
-import { csvHead, csvRow, type QuarantineLine, shown } from '../../../query-api/quarantine-line.ts';
-import { createQuarantineQueries, pageLines } from '../../../query-api/quarantine-queries.ts';
+import { createQuarantineExports, exportLimits } from '../../../query-api/routes/exports/quarantine-pages.ts';
+import { createQuarantineQueries, pageLines } from '../../../query-api/store/quarantine.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
 

@@ -13,7 +13,7 @@ import { closeHttp } from '../../../infra/http-drain.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig, readLimitsOf } from '../../../query-api/config.ts';
-import { exportsCut } from '../../../query-api/exports/metrics.ts';
+import { exportsCut } from '../../../query-api/routes/exports/metrics.ts';
 import { startTestClickHouse, type TestClickHouse } from '../../support/clickhouse.ts';
 import { type RawConnection, rawConnection } from '../../support/raw-http.ts';
 import { storeClicks } from '../../support/stored-clicks.ts';

@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ClickHouse, openClickHouse } from '../../../infra/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../../infra/config.ts';
 import { migrate } from '../../../infra/migrate.ts';
-import { checkReplicas, type ReplicaFindings } from '../../../query-api/replicas/replica-check.ts';
-import { comparedTables } from '../../../query-api/replicas/replica-digests.ts';
+import { checkReplicas, type ReplicaFindings } from '../../../query-api/jobs/replicas/replica-check.ts';
+import { comparedTables } from '../../../query-api/store/replicas/replica-digests.ts';
 import { startTestClickHouse, type TestClickHouse } from '../../support/clickhouse.ts';
 
 const log = pino({ level: 'silent' });

@@ -10,7 +10,7 @@ import { beginLife } from '../../../infra/life.ts';
 import { GrowthRefused } from '../../../ingest/hot-ads/grow-partitions.ts';
 import { buildQueryApi, type QueryApiDeps } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
-import type { Progress } from '../../../query-api/queries.ts';
+import type { Progress } from '../../../query-api/store/ad-counts.ts';
 import { logInto } from '../../support/log-into.ts';
 
 const now = Date.parse('2025-11-22T08:26:40.123Z');
