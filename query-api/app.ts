@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import cors from '@fastify/cors';
 import swaggerUi from '@fastify/swagger-ui';
 import { cached } from '../infra/cached.ts';
-import { type ClickHouse, readingAs } from '../infra/clickhouse.ts';
+import { type ClickHouse, readingAs } from '../infra/clickhouse/clickhouse.ts';
 import { clientSlots } from '../infra/client-slots.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, refuseOtherMethods } from '../infra/http.ts';

@@ -5,9 +5,10 @@
  *
  * There is no partial answer: where a node does not answer, the statement fails.
  */
-import type { ClickHouse } from '../clickhouse.ts';
+
 import type { ClickHouseConfig } from '../config.ts';
 import { ConfigError, messageOf, Retryable, Unserved } from '../errors.ts';
+import type { ClickHouse } from './clickhouse.ts';
 import type { ClusterNode } from './cluster.ts';
 import { codeOf } from './errors.ts';
 import { inPlaceOfSharded } from './sharded-tables.ts';

@@ -7,8 +7,8 @@
  * copies of the same click is called the counted one.
  */
 
-import { minuteMs } from '../http/asked-range.ts';
 import type { QuarantinedLine, RawClick, Restating } from '../store/click-copies.ts';
+import { minuteMs } from '../time/time-range.ts';
 
 export type Outcome = 'counted' | 'duplicate' | 'quarantined' | 'restated';
 

@@ -1,10 +1,10 @@
 /** `compare=previous`: the same question of as long a range right before. */
+
 import { Type } from 'typebox';
-import { stepsMs } from '../http/asked-range.ts';
 import { anyCountFields, countField, isoOf, pendingLateField, stateField, timeField } from '../http/parameters.ts';
-import type { TimeRange } from '../store/ad-counts.ts';
 import { type Finality, stateAt } from '../store/finality.ts';
 import type { LateClicks } from '../store/late-clicks.ts';
+import { stepsMs, type TimeRange } from '../time/time-range.ts';
 import { type ReadDeps, readRanks, readTotals, selectionOf, type Wanted } from './readings.ts';
 
 export const compareParameter = (description: string) =>

@@ -4,11 +4,11 @@
  * read at the same time, and the answer waits for one of them instead of for three.
  */
 
-import type { RouteDeps } from '../route-deps.ts';
-import type { TimeRange } from '../store/ad-counts.ts';
+import type { Queries } from '../store/ad-counts.ts';
 import { type Finality, finalityOf } from '../store/finality.ts';
 import type { LateClicks } from '../store/late-clicks.ts';
-import type { Recounts } from '../store/sql/stated-rows.ts';
+import type { Recounts, StatedReading } from '../store/sql/stated-rows.ts';
+import type { TimeRange } from '../time/time-range.ts';
 
 export interface KnownBefore {
   readonly finality: Finality;
@@ -16,11 +16,14 @@ export interface KnownBefore {
   readonly recounts: Recounts;
 }
 
+export interface ReadBefore {
+  readonly queries: Pick<Queries, 'progress'>;
+  readonly lateClicks: () => Promise<LateClicks>;
+  readonly stated: StatedReading;
+}
+
 /** `range`: all that will be read. @throws Retryable */
-export async function knownBefore(
-  { queries, lateClicks, stated }: Pick<RouteDeps, 'queries' | 'lateClicks' | 'stated'>,
-  range: TimeRange,
-): Promise<KnownBefore> {
+export async function knownBefore({ queries, lateClicks, stated }: ReadBefore, range: TimeRange): Promise<KnownBefore> {
   const [progress, late, recounts] = await Promise.all([queries.progress(), lateClicks(), stated.recounts(range)]);
   return { finality: finalityOf(progress), late, recounts };
 }

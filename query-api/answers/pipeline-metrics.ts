@@ -4,7 +4,7 @@
  */
 
 import { cached } from '../../infra/cached.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { inTime } from '../../infra/in-time.ts';
 import { counter, gauge } from '../../infra/metrics.ts';
 import type { Pipeline } from '../log/counted-log.ts';

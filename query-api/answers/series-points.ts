@@ -1,9 +1,10 @@
 /** Pure: rows of a series → a point for every step of the range, with zeroes where there are no rows. */
+
 import { Type } from 'typebox';
 import { anyCountFields, isoOf, pendingLateField, stateField, timeField } from '../http/parameters.ts';
-import type { TimeRange } from '../store/ad-counts.ts';
 import { type Finality, type State, stateAt } from '../store/finality.ts';
 import { type Step, stepsOf } from '../time/steps.ts';
+import type { TimeRange } from '../time/time-range.ts';
 import type { ReadPoint } from './readings.ts';
 
 export const SeriesPoint = Type.Object(

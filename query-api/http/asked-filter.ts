@@ -6,11 +6,11 @@ import { Problem } from '../../infra/http.ts';
 import { invalid } from '../../infra/problem.ts';
 import { isText, limits } from '../../ingest/click.ts';
 import { sameCountry } from '../../ingest/country.ts';
-import type { TimeRange } from '../store/ad-counts.ts';
 import { type ClickFilter, type Condition, exactly } from '../store/filters/click-filter.ts';
 import { addressRangeOf, conditionsOf, textRule } from '../store/filters/filter-definition.ts';
 import type { FilterStore } from '../store/filters/filter-store.ts';
 import { rawSince, recountableDays } from '../store/raw-retention.ts';
+import type { TimeRange } from '../time/time-range.ts';
 import type { RangeRules } from './asked-range.ts';
 import { countryParameter } from './parameters.ts';
 

@@ -1,8 +1,9 @@
 /** From query parameters to a half-open range of whole minutes. */
+
 import { shown } from '../../infra/broken-rule.ts';
 import { invalid } from '../../infra/problem.ts';
 import { parseTime } from '../../ingest/click.ts';
-import type { TimeRange } from '../store/ad-counts.ts';
+import { type Granularity, minuteMs, stepsMs, type TimeRange } from '../time/time-range.ts';
 
 export interface AskedRange {
   readonly from?: string | undefined;
@@ -13,12 +14,6 @@ export interface RangeRules {
   readonly now: number;
   readonly maxMinutes: number;
 }
-
-export const minuteMs = 60_000;
-
-/** Lengths of a point of a series. */
-export const stepsMs = { minute: minuteMs, hour: 60 * minuteMs, day: 1_440 * minuteMs } as const;
-export type Granularity = keyof typeof stepsMs;
 
 /** `from` and `to` as given; without both, the last full minute. `fields`: what the parameters are called. */
 export function rangeOf(asked: AskedRange, rules: RangeRules, fields = { from: 'from', to: 'to' }): TimeRange {

@@ -1,11 +1,12 @@
 /** Parameters and response fields that several routes share: validation, types and documentation in one place. */
+
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
-import { explained } from '../../infra/broken-rule.ts';
 import { ProblemSchema } from '../../infra/http.ts';
 import { adIdPattern } from '../../ingest/click.ts';
 import { sameCountry } from '../../ingest/country.ts';
 import type { Selection } from '../store/ad-counts.ts';
+import { askedCountryPattern } from '../store/filters/click-filter.ts';
 import type { State } from '../store/finality.ts';
 import type { AskedRange } from './asked-range.ts';
 
@@ -22,12 +23,6 @@ export const rangeParameters = {
   ),
   to: Type.Optional(Type.String({ description: 'end, exclusive: as `from`', examples: ['2025-11-22T08:27:00Z'] })),
 };
-
-/** Rows of earlier releases have any two letters. */
-export const askedCountryPattern = explained(
-  /^[A-Za-z][A-Za-z0-9]$/,
-  'two letters, as ISO 3166-1 alpha-2 has them, or ZZ for unknown',
-);
 
 export const countryParameter = Type.Optional(
   Type.String({

@@ -1,6 +1,8 @@
 /** Pages of a ranking: ads by clicks, then by id. All pages are of the minutes the first one was of. */
+
 import { Type } from 'typebox';
-import type { AdCursor, TimeRange } from '../store/ad-counts.ts';
+import type { AdCursor } from '../store/ad-counts.ts';
+import type { TimeRange } from '../time/time-range.ts';
 import { type RangeRules, rangeOf } from './asked-range.ts';
 import { cursorsOf, type Question } from './cursor.ts';
 

@@ -1,6 +1,6 @@
 /** The job runner. Several of them may run: one has the lease and works, the others wait for it. */
 import { hostname } from 'node:os';
-import { readingAs } from '../../infra/clickhouse.ts';
+import { readingAs } from '../../infra/clickhouse/clickhouse.ts';
 import { loadConfig, printable } from '../../infra/config.ts';
 import { createHttp, listen } from '../../infra/http.ts';
 import { closeHttp } from '../../infra/http-drain.ts';

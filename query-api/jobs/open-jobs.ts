@@ -1,6 +1,8 @@
 /** Jobs, put together, and what is worked out beforehand: the loops that run for one term of office. */
-import { readingAs } from '../../infra/clickhouse.ts';
+
+import { readingAs } from '../../infra/clickhouse/clickhouse.ts';
 import type { Logger } from '../../infra/log.ts';
+import type { RawLog } from '../log/counted-log.ts';
 import type { Routing } from '../log/hot-ad-rules.ts';
 import type { JobLog } from '../log/job-log.ts';
 import type { RequestLog } from '../log/request-log.ts';
@@ -14,7 +16,7 @@ import type { JobsConfig } from './config.ts';
 import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './conservation/id-rule.ts';
 import { runReconcile } from './reconcile/reconcile-job.ts';
 import { createReconciliation } from './reconcile/reconciliation.ts';
-import { createRawGate, type RawLog } from './recount/raw-gate.ts';
+import { createRawGate } from './recount/raw-gate.ts';
 import { runRecount } from './recount/recount-job.ts';
 import { createLateMinutes } from './restate/late-minutes.ts';
 import { createLateQueue } from './restate/late-queue.ts';

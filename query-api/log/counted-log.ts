@@ -10,6 +10,11 @@ export interface Pipeline {
   nodePositions?(): Promise<readonly NodePosition[]>;
 }
 
+export interface RawLog extends Pipeline {
+  /** Offset of each partition before which all clicks are in `click_raw`. */
+  rawPositions(): Promise<Map<number, number>>;
+}
+
 export interface SinkPosition {
   readonly group: string;
   readonly topic: string;

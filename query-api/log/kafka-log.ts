@@ -1,10 +1,11 @@
 /** Asks Kafka for the ends of the log, how far the sinks are, and which ads are split. The API starts and answers without Kafka, so the connection is made when first asked. */
+
 import { Retryable } from '../../infra/errors.ts';
 import { type Admin, openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import type { Names } from '../../infra/topics.ts';
 import type { PartitionRecord } from '../../ingest/hot-ads/partition-record.ts';
-import type { RawLog } from '../jobs/recount/raw-gate.ts';
+import type { RawLog } from './counted-log.ts';
 import { type Routing, routingOf } from './hot-ad-rules.ts';
 import { type FollowedNode, nodePositions } from './node-positions.ts';
 

@@ -1,10 +1,10 @@
 /** The ClickHouse nodes that this process reads, and how far their sinks are. */
 import { sinkNode } from '../../aggregator/sink/node.ts';
 import { cached } from '../../infra/cached.ts';
+import { type ClickHouseOptions, readingAs } from '../../infra/clickhouse/clickhouse.ts';
 import { type ClusterNode, openCluster } from '../../infra/clickhouse/cluster.ts';
 import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
 import { checkReached, overShards, remoteAccess } from '../../infra/clickhouse/over-shards.ts';
-import { type ClickHouseOptions, readingAs } from '../../infra/clickhouse.ts';
 import type { ClickHouseConfig } from '../../infra/config.ts';
 import { inTime } from '../../infra/in-time.ts';
 import type { Logger } from '../../infra/log.ts';

@@ -6,19 +6,15 @@
  * need not be merged with each other. Filters name columns of the sorting key only, which all copies share: a filter
  * on anything else could drop the current version and let an older one through.
  */
+
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { formerCodes } from '../../ingest/country.ts';
+import type { TimeRange } from '../time/time-range.ts';
 import type { CountryLists } from './filters/click-filter.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { type Stated, statedRows } from './sql/stated-rows.ts';
-
-/** Half-open, epoch ms, whole minutes. */
-export interface TimeRange {
-  readonly from: number;
-  readonly to: number;
-}
 
 export interface Counts {
   readonly count: number;

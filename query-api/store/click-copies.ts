@@ -1,7 +1,8 @@
 /** Where one click went: all that raw and quarantine hold of an event id. Rules as in ad-counts.ts. */
+
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { noSql, sql, statement } from '../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
 import type { QuarantineSample } from './quarantine.ts';
 import { settingsOf } from './sql/read-settings.ts';
 

@@ -1,10 +1,11 @@
 /** SQL of bulk exports: long reads in the order of the tables, so that nothing has to be sorted or kept. */
+
+import type { ClickHouse, ReadOptions } from '../../infra/clickhouse/clickhouse.ts';
 import { type ShardedTable, sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { joined, named, noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
-import type { ClickHouse, ReadOptions } from '../../infra/clickhouse.ts';
 import { markedColumn } from '../../infra/csv.ts';
 import { clickColumns } from '../../ingest/feed/exported-columns.ts';
-import type { TimeRange } from './ad-counts.ts';
+import type { TimeRange } from '../time/time-range.ts';
 import { inRanges } from './rollup/rolled-sql.ts';
 import { headOf, type RowFormat } from './row-format.ts';
 import { settingsOf } from './sql/read-settings.ts';

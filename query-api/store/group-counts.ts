@@ -1,7 +1,8 @@
 /** SQL over one ad, several or all of them: sums, series, countries, search. Rules as in ad-counts.ts. */
+
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
-import { type Step, startOf, stepsIn } from '../time/steps.ts';
+import { type Step, stepsIn } from '../time/steps.ts';
 import {
   type AdCursor,
   beyond,
@@ -18,6 +19,7 @@ import { hourMs } from './rollup/blocks.ts';
 import { createRolledRows } from './rollup/rolled-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { isVisible } from './sql/stated-rows.ts';
+import { startOf } from './sql/step-start.ts';
 
 /** Which ads; empty: all of them. */
 export type AdIds = readonly string[];

@@ -6,13 +6,13 @@
  *
  * A line is not yet a click more: some are copies of counted clicks, which only the recount can tell.
  */
+
 import { forNobody, whileAsked } from '../../infra/asking.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { inTime } from '../../infra/in-time.ts';
-import { minuteMs } from '../http/asked-range.ts';
-import type { TimeRange } from './ad-counts.ts';
+import { minuteMs, type TimeRange } from '../time/time-range.ts';
 import { rawSince } from './raw-retention.ts';
 import { settingsOf } from './sql/read-settings.ts';
 

@@ -4,11 +4,12 @@
  * A line that came too late is counted all the same, by a restatement of its minute: what has become of each line is found
  * as `late-clicks.ts` finds which of them wait.
  */
+
 import type { QuarantineRow } from '../../aggregator/ad-minute.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { joined, noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
-import { minuteMs } from '../http/asked-range.ts';
+import { minuteMs } from '../time/time-range.ts';
 import { arrivedSince } from './late-clicks.ts';
 import { rawSince } from './raw-retention.ts';
 import { settingsOf } from './sql/read-settings.ts';

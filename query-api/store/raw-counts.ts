@@ -12,10 +12,11 @@
  * a sum in which each counts with a 64 bit hash of its own (sums and products go round): others add up to the same by a
  * chance of 2^-64.
  */
+
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
-import { type Step, startOf, stepsIn } from '../time/steps.ts';
+import { type Step, stepsIn } from '../time/steps.ts';
 import { type AdCursor, countryName } from './ad-counts.ts';
 import type { ClickFilter } from './filters/click-filter.ts';
 import { conditionOf } from './filters/filter-sql.ts';
@@ -23,6 +24,7 @@ import type { AdIds, AdRank } from './group-counts.ts';
 import { clickedWithin, minuteWithin } from './jobs/recount-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { type StatedRange, statedRows } from './sql/stated-rows.ts';
+import { startOf } from './sql/step-start.ts';
 
 export interface RawSelection extends StatedRange {
   readonly adIds: AdIds;

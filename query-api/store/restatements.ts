@@ -1,7 +1,7 @@
 /** What has been restated: the history of final counts. Rules as in ad-counts.ts. */
 import type { RestatementReason } from '../../aggregator/restatement.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { noSql, sql, statement } from '../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { type Selection, type StatedSelection, within } from './ad-counts.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { isVisible, statedRows } from './sql/stated-rows.ts';

@@ -1,19 +1,8 @@
-/** Pure: the steps of a series, as SQL finds them and as they follow each other. */
-import { type Sql, sql } from '../../infra/clickhouse/sql.ts';
-import type { TimeRange } from '../store/ad-counts.ts';
+/** Pure: the steps of a series, one after another. SQL finds them as store/sql/step-start.ts says. */
+import type { TimeRange } from './time-range.ts';
 
 /** Its length in ms, on the clock of UTC; or where each step of the range begins, epoch ms in order, the first with the range. */
 export type Step = number | readonly number[];
-
-/** SQL: begin of the step that holds a minute, epoch ms. */
-export function startOf(minute: Sql, step: Step): Sql {
-  if (typeof step !== 'number') {
-    const starts = step.map(start => start / 1_000);
-    return sql`toInt64(roundDown(toInt64(toUnixTimestamp(${minute})), ${starts})) * 1000`;
-  }
-  const seconds = step / 1_000;
-  return sql`toInt64(intDiv(toUnixTimestamp(${minute}), ${seconds})) * ${seconds} * 1000`;
-}
 
 /** At most; a range need not lie on borders. */
 export function stepsIn({ from, to }: TimeRange, step: Step): number {

@@ -7,7 +7,7 @@
  */
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { createExportQueries } from '../../query-api/store/exports.ts';
 import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';

@@ -8,7 +8,7 @@ import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { type ClickHouse, openClickHouse } from '../../infra/clickhouse.ts';
+import { type ClickHouse, openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { loadConfig } from '../../infra/config.ts';
 import { listen } from '../../infra/http.ts';
 import { createLog } from '../../infra/log.ts';

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SealRow } from '../../aggregator/job-records.ts';
 import { changeOf } from '../../aggregator/replay/cell-change.ts';
-import { type ClickHouse, openClickHouse } from '../../infra/clickhouse.ts';
+import { type ClickHouse, openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { Fenced } from '../../infra/errors.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';

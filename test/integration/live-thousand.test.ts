@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { clientSlots } from '../../infra/client-slots.ts';
 import { loadConfig, ProcessConfig } from '../../infra/config.ts';
 import { createHttp, type Http, listen } from '../../infra/http.ts';

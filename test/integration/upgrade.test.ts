@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openClickHouse } from '../../infra/clickhouse.ts';
+import { openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';

@@ -2286,7 +2286,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'series-cut-at-borders',
     bug: 'the first point of a series begins at the hour before the range, so its bars say more than the range has',
-    file: 'query-api/time/time-zone.ts',
+    file: 'query-api/http/time-zone.ts',
     edits: [['return { range, step: [range.from, ...within] };', 'return { range, step: within };']],
     unit: 'test/unit/query-api/time-zone.test.ts',
   },

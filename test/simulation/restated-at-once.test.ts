@@ -15,7 +15,7 @@ import type { RecountedMinuteRow, RestatementRow } from '../../aggregator/restat
 import { createBatchInserter } from '../../aggregator/sink/batch-inserter.ts';
 import { onlyNode } from '../../aggregator/sink/node.ts';
 import { resultRows } from '../../aggregator/sink/result-rows.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { Fenced } from '../../infra/errors.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { createLog } from '../../infra/log.ts';

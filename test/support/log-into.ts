@@ -10,7 +10,7 @@ import type { CellChange, RestatementReason } from '../../aggregator/restatement
 import { byForm } from '../../aggregator/sink/batch-inserter.ts';
 import { onlyNode } from '../../aggregator/sink/node.ts';
 import { resultRows } from '../../aggregator/sink/result-rows.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { names as namesOf } from '../../infra/topics.ts';

@@ -4,13 +4,14 @@
  * with progress: that takes moments, so now and then nothing comes in between, and the comparison is exact. It is
  * repeated a few times for that.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inTime } from '../../../infra/in-time.ts';
 import type { Logger } from '../../../infra/log.ts';
 import type { Pipeline } from '../../log/counted-log.ts';
 import type { Progress } from '../../store/ad-counts.ts';
 import { finalityOf, partitionsOf } from '../../store/finality.ts';
-import type { ConservationQueries } from '../../store/jobs/conservation-rows.ts';
+import type { ConservationQueries, RowSums } from '../../store/jobs/conservation-rows.ts';
 import type { Sealed, SealStore } from '../../store/jobs/seal-store.ts';
 import {
   countEntries,
@@ -19,7 +20,6 @@ import {
   keyOf,
   type Outcome,
   quarantineEntry,
-  type RowSums,
   receivedEntries,
   Suspicions,
   sumOf,

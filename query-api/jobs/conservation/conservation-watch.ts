@@ -3,7 +3,7 @@
  * the job log what it has found: so every query API can tell.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readingAs } from '../../../infra/clickhouse.ts';
+import { readingAs } from '../../../infra/clickhouse/clickhouse.ts';
 import { messageOf } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
 import type { Pipeline } from '../../log/counted-log.ts';

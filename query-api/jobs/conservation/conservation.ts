@@ -16,7 +16,9 @@
  * A difference outside of these bounds is none of timing. It counts once it has been read twice, as a cluster may answer
  * from a replica that lags.
  */
+
 import type { Progress } from '../../store/ad-counts.ts';
+import type { RowSums } from '../../store/jobs/conservation-rows.ts';
 
 export type Outcome = 'received' | 'counted' | 'duplicates' | 'quarantined';
 
@@ -27,14 +29,6 @@ export interface Entry {
   readonly found: number;
   readonly atLeast: number | undefined;
   readonly atMost: number | undefined;
-}
-
-/** Lines of one partition, as the rows of a stretch show them. */
-export interface RowSums {
-  readonly counted: number;
-  readonly duplicates: number;
-  /** The newest version of a live row; 0: there is none. */
-  readonly version: number;
 }
 
 /** `before` was read before the rows and `after` after them, by partition. */

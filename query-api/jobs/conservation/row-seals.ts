@@ -9,11 +9,12 @@
  * A seal is no excuse for the rows: as long as these are kept, one stretch at a time is added up again and its seal
  * renewed, so that a row lost (or put back) later shows as well.
  */
+
 import type { Logger } from '../../../infra/log.ts';
-import type { TimeRange } from '../../store/ad-counts.ts';
-import type { ConservationQueries } from '../../store/jobs/conservation-rows.ts';
+import type { ConservationQueries, RowSums } from '../../store/jobs/conservation-rows.ts';
 import type { Seal, SealStore } from '../../store/jobs/seal-store.ts';
-import { noRows, type RowSums, sumOf } from './conservation.ts';
+import type { TimeRange } from '../../time/time-range.ts';
+import { noRows, sumOf } from './conservation.ts';
 
 export interface RowSealsDeps {
   readonly queries: ConservationQueries;

@@ -8,13 +8,14 @@
  * Lines are looked at by the hour in which they came: the last hours and those in which something was found each time, the
  * others in turn, so that a look is short however many lines there are.
  */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
-import type { TimeRange } from '../../store/ad-counts.ts';
 import { arrivedSince } from '../../store/late-clicks.ts';
 import { rawSince } from '../../store/raw-retention.ts';
 import { settingsOf } from '../../store/sql/read-settings.ts';
+import type { TimeRange } from '../../time/time-range.ts';
 
 /** Of one ad and minute. */
 export interface UncountedClicks {

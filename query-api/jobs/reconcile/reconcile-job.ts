@@ -1,8 +1,8 @@
 /** Runs a reconciliation to its end. */
+
 import type { Logger } from '../../../infra/log.ts';
-import { minuteMs } from '../../http/asked-range.ts';
-import type { TimeRange } from '../../store/ad-counts.ts';
 import type { Job } from '../../store/jobs/job.ts';
+import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import type { LateMinutes } from '../restate/late-minutes.ts';
 import type { JobWriter } from '../writing/job-writer.ts';
 import { conflicts, drift, driftingCells, reconciledCells, reconciledUntil } from '../writing/metrics.ts';

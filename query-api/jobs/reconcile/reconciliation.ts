@@ -6,13 +6,13 @@
  * In minutes from before ids were per ad (id-rule.ts), an id that stands under several ads is a conflict, too: the stream
  * has counted it for one of them, which SQL cannot tell, so a difference that such ids explain is no drift.
  */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
-import { minuteMs } from '../../http/asked-range.ts';
-import type { TimeRange } from '../../store/ad-counts.ts';
 import { clickedWithin, minuteWithin } from '../../store/jobs/recount-rows.ts';
 import { settingsOf } from '../../store/sql/read-settings.ts';
+import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 
 export interface AdDrift {
   readonly ad_id: string;

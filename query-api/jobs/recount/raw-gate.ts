@@ -6,13 +6,8 @@
  * later, move nobody's target. A job that has passed needs Kafka no more; one that is open no more is forgotten.
  */
 
-import type { Pipeline } from '../../log/counted-log.ts';
+import type { RawLog } from '../../log/counted-log.ts';
 import type { Progress } from '../../store/ad-counts.ts';
-
-export interface RawLog extends Pipeline {
-  /** Offset of each partition before which all clicks are in `click_raw`. */
-  rawPositions(): Promise<Map<number, number>>;
-}
 
 export interface RawGate {
   /**

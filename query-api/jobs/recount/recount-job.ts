@@ -1,13 +1,13 @@
 /** Runs a replay or a restatement from where it stands to its end, or until it has to make way. */
+
 import { randomInt } from 'node:crypto';
 import type { CellChange, RestatementReason } from '../../../aggregator/restatement.ts';
 import type { PartitionRule } from '../../../ingest/hot-ads/partition-rule.ts';
-import { minuteMs } from '../../http/asked-range.ts';
 import type { JobEntry } from '../../log/job-log.ts';
-import type { TimeRange } from '../../store/ad-counts.ts';
 import type { Job } from '../../store/jobs/job.ts';
 import type { JobStore } from '../../store/jobs/job-store.ts';
 import type { RecountQueries } from '../../store/jobs/recount-rows.ts';
+import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import type { JobWriter } from '../writing/job-writer.ts';
 import { recountedClicks, restatedCells } from '../writing/metrics.ts';
 import { createRestater, diffOf } from './apply-changes.ts';

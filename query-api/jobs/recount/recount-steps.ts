@@ -2,12 +2,12 @@
  * Recounts ranges, step by step: each yields the cells of some whole minutes that differ. While a page is counted in
  * the recount's thread, the next is read. At most two pages of clicks and the rows of one step are in memory.
  */
+
 import { openRecountThread, type RecountThread } from '../../../aggregator/replay/recount-thread.ts';
 import type { CellChange } from '../../../aggregator/restatement.ts';
 import type { PartitionRule } from '../../../ingest/hot-ads/partition-rule.ts';
-import { minuteMs } from '../../http/asked-range.ts';
-import type { TimeRange } from '../../store/ad-counts.ts';
 import type { Cursor, RecountQueries } from '../../store/jobs/recount-rows.ts';
+import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 
 export interface RecountStep {
   /** All minutes before (epoch ms) are compared. */

@@ -4,12 +4,13 @@
  * found within an interval or two, and one that was changed later once the turn comes to its hour: 35 days of hours, and
  * the days before that, take 20 hours at a turn a minute.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
 import { checkedAt, differences } from '../../replicas/metrics.ts';
-import type { TimeRange } from '../../store/ad-counts.ts';
 import { type Bucket, comparedTables, keyOf } from '../../store/replicas/replica-digests.ts';
+import type { TimeRange } from '../../time/time-range.ts';
 import type { ReplicaFindings } from './replica-check.ts';
 
 export interface CheckLoopDeps {

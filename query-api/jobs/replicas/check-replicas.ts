@@ -1,14 +1,15 @@
 /** The comparison of replicas, put together: of each shard that has several nodes. */
+
+import { readingAs } from '../../../infra/clickhouse/clickhouse.ts';
 import { openCluster } from '../../../infra/clickhouse/cluster.ts';
-import { readingAs } from '../../../infra/clickhouse.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
 import type { Pipeline } from '../../log/counted-log.ts';
 import type { JobLog } from '../../log/job-log.ts';
 import type { OpenReplicas } from '../../replicas/open-replicas.ts';
 import { hasReplicas } from '../../replicas/shard.ts';
-import type { TimeRange } from '../../store/ad-counts.ts';
 import { createReplicaCheckStore, replicaCheckRow } from '../../store/replicas/replica-check-store.ts';
+import type { TimeRange } from '../../time/time-range.ts';
 import type { JobsConfig } from '../config.ts';
 import { openCheckLoop } from './check-loop.ts';
 import { untilLevel } from './level.ts';

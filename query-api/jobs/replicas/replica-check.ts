@@ -6,9 +6,10 @@
  * still there and none of the nodes has changed what it says. What goes on changing is told as not known, and is looked at
  * another time; an hour that is over comes to rest.
  */
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
-import type { TimeRange } from '../../store/ad-counts.ts';
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { type Bucket, type Digest, type Digests, digestsOf, keyOf } from '../../store/replicas/replica-digests.ts';
+import type { TimeRange } from '../../time/time-range.ts';
 
 export interface Difference extends Bucket {
   /** By node. */

@@ -6,8 +6,9 @@
  * A job that is open only holds its lines, so that they are not recounted twice at a time, and one that has failed does
  * so for a pause, so that a job which always fails neither runs without end nor is forgotten.
  */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import type { JobEntry } from '../../log/job-log.ts';
 import type { Job } from '../../store/jobs/job.ts';
 import { arrivedSince, lateLines } from '../../store/late-clicks.ts';

@@ -11,13 +11,14 @@
  *   waits for ever. By the second, whoever scatters single clicks over as many ads as minutes does not stand before those who
  *   have lost many to a break in their connection.
  */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { messageOf } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
-import { minuteMs } from '../../http/asked-range.ts';
 import { settingsOf } from '../../store/sql/read-settings.ts';
+import { minuteMs } from '../../time/time-range.ts';
 import type { LateMinute } from './late-minutes.ts';
 
 export interface LateQueue {

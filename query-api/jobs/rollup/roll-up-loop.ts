@@ -5,21 +5,22 @@
  * No block holds up another: one that cannot be worked out (a read that takes too long), or waits for a restatement that
  * is told and not made, is passed over; a stretch whose minutes are restated again and again has a bounded number of turns.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { messageOf } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
-import { minuteMs } from '../../http/asked-range.ts';
 import { holds, type InShards, oneShard } from '../../replicas/shard.ts';
-import { createQueries, type TimeRange } from '../../store/ad-counts.ts';
+import { createQueries } from '../../store/ad-counts.ts';
 import { finalityOf } from '../../store/finality.ts';
 import { createBlockDirectory } from '../../store/rollup/block-directory.ts';
 import { hourMs } from '../../store/rollup/blocks.ts';
 import { type Due, dueBlocks, lookBackMs } from '../../store/rollup/due-blocks.ts';
 import { createTopQueries } from '../../store/rollup/top-lists.ts';
 import { settingsOf } from '../../store/sql/read-settings.ts';
+import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import { blocksDue } from './metrics.ts';
 import { type AdsListed, createRollUp } from './roll-up.ts';
 

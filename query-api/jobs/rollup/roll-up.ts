@@ -5,18 +5,18 @@
  * for later; one that is told meanwhile makes the number differ, and the block due again. Nothing is kept in memory,
  * and no clock is asked: the number is the version, too.
  */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { noSql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
-import { minuteMs } from '../../http/asked-range.ts';
 import { type InShards, oneShard } from '../../replicas/shard.ts';
-import type { TimeRange } from '../../store/ad-counts.ts';
 import { isWholeHour } from '../../store/rollup/blocks.ts';
 import type { Due } from '../../store/rollup/due-blocks.ts';
 import { inRanges } from '../../store/rollup/rolled-sql.ts';
 import type { TopQueries } from '../../store/rollup/top-lists.ts';
 import { settingsOf } from '../../store/sql/read-settings.ts';
 import { isVisible } from '../../store/sql/stated-rows.ts';
+import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import { blocksRolledUp } from './metrics.ts';
 
 export interface RollUpDeps {

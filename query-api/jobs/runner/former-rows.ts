@@ -9,8 +9,8 @@
  * older than the log.
  */
 import type { RestatedRow } from '../../../aggregator/restatement.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { named, noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
 import type { JobLog } from '../../log/job-log.ts';

@@ -4,11 +4,12 @@
  * process that ends in the middle leaves nothing out. What has failed is due again after a pause, which doubles from
  * attempt to attempt, and holds up nothing else meanwhile.
  */
+
 import type { Logger } from '../../../infra/log.ts';
-import { minuteMs } from '../../http/asked-range.ts';
 import { type Job, newJob } from '../../store/jobs/job.ts';
 import type { Attempts, JobStore } from '../../store/jobs/job-store.ts';
 import { rawSince } from '../../store/raw-retention.ts';
+import { minuteMs } from '../../time/time-range.ts';
 import { resultOf } from '../reconcile/reconcile-job.ts';
 import type { LateMinute, LateMinutes } from '../restate/late-minutes.ts';
 import type { LateQueue } from '../restate/late-queue.ts';

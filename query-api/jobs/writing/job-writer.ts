@@ -1,6 +1,7 @@
 /** How who runs the jobs writes, and sees to it that he reads what he has written. */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import type { JobEntry, JobLog } from '../../log/job-log.ts';
 import { type Patience, untilVisible } from '../../log/until-visible.ts';
 import type { Job } from '../../store/jobs/job.ts';

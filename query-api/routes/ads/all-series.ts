@@ -30,11 +30,11 @@ import {
   timezoneParameter,
   watermarkField,
 } from '../../http/parameters.ts';
+import { stepsOfRange } from '../../http/time-zone.ts';
 import type { RouteDeps } from '../../route-deps.ts';
 import { stateAt } from '../../store/finality.ts';
 import type { Stated } from '../../store/sql/stated-rows.ts';
 import { stepsOf } from '../../time/steps.ts';
-import { stepsOfRange } from '../../time/time-zone.ts';
 
 export function routeAllSeries(http: Http, deps: RouteDeps): void {
   const { groups, filters, stated, rules } = deps;

@@ -1,11 +1,12 @@
 /** GET /v1/ads/countries: clicks of a range by country, of all ads or of those named. */
+
 import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
 import { knownBefore } from '../../answers/known-before.ts';
 import { isFromRaw, readCountries, selectionOf, sourceField } from '../../answers/readings.ts';
 import { uniquesField, uniquesParameter } from '../../answers/uniques.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
-import { rangeOf, stepsMs } from '../../http/asked-range.ts';
+import { rangeOf } from '../../http/asked-range.ts';
 import {
   adIdsParameter,
   anyCountFields,
@@ -22,6 +23,7 @@ import {
 import type { RouteDeps } from '../../route-deps.ts';
 import { stateAt } from '../../store/finality.ts';
 import type { Stated } from '../../store/sql/stated-rows.ts';
+import { stepsMs } from '../../time/time-range.ts';
 
 export function routeCountries(http: Http, deps: RouteDeps): void {
   const { groups, filters, stated, rules } = deps;

@@ -1,8 +1,9 @@
 /** GET /v1/ads/most_clicked: the top list as it stood at a moment. */
+
 import { Type } from 'typebox';
 import type { Http } from '../../../infra/http.ts';
 import { knownBefore } from '../../answers/known-before.ts';
-import { minuteMs, momentOf } from '../../http/asked-range.ts';
+import { momentOf } from '../../http/asked-range.ts';
 import {
   countField,
   isoOf,
@@ -18,6 +19,7 @@ import type { RouteDeps } from '../../route-deps.ts';
 import { stateAt } from '../../store/finality.ts';
 import { windows } from '../../store/rollup/due-blocks.ts';
 import type { Stated } from '../../store/sql/stated-rows.ts';
+import { minuteMs } from '../../time/time-range.ts';
 
 export function routeMostClicked(http: Http, deps: RouteDeps): void {
   const { history, tops, restatements, stated, rules } = deps;

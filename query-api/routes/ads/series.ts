@@ -20,10 +20,10 @@ import {
   timezoneParameter,
   watermarkField,
 } from '../../http/parameters.ts';
+import { stepsOfRange } from '../../http/time-zone.ts';
 import type { RouteDeps } from '../../route-deps.ts';
 import { stateAt } from '../../store/finality.ts';
 import type { Stated } from '../../store/sql/stated-rows.ts';
-import { stepsOfRange } from '../../time/time-zone.ts';
 
 export function routeSeries(http: Http, deps: RouteDeps): void {
   const { groups, filters, stated, rules } = deps;

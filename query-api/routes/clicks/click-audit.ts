@@ -1,15 +1,16 @@
 /** GET /v1/clicks/{event_id}: where did my click go. */
+
 import { Type } from 'typebox';
 import { brokenRule } from '../../../infra/broken-rule.ts';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import { adIdPattern, limits } from '../../../ingest/click.ts';
 import { type Copy, trailOf } from '../../answers/click-trail.ts';
-import { minuteMs } from '../../http/asked-range.ts';
 import { countField, isoOf, isoOrNull, problems, stateField, timeField } from '../../http/parameters.ts';
 import { placeOf } from '../../log/hot-ad-rules.ts';
 import type { RouteDeps } from '../../route-deps.ts';
 import { copiesListed, type QuarantinedLine, type RawClick, type Restating } from '../../store/click-copies.ts';
 import { type Finality, finalityOf, partitionsOf, type State, stateAt } from '../../store/finality.ts';
+import { minuteMs } from '../../time/time-range.ts';
 
 export function routeClickAudit(http: Http, deps: RouteDeps): void {
   const { queries, audit } = deps;

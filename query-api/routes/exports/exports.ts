@@ -18,11 +18,11 @@ import {
   timeField,
 } from '../../http/parameters.ts';
 import type { RouteDeps } from '../../route-deps.ts';
-import type { TimeRange } from '../../store/ad-counts.ts';
 import type { ExportSelection } from '../../store/exports.ts';
 import { finalityOf } from '../../store/finality.ts';
 import { acceptedFormat, mediaTypes, type RowFormat } from '../../store/row-format.ts';
 import type { Stated, StatedReading } from '../../store/sql/stated-rows.ts';
+import type { TimeRange } from '../../time/time-range.ts';
 
 export function routeExports(http: Http, deps: RouteDeps): void {
   const { clients, queries, exports, exportsOf, exportSlots, exportMaxRows, stated, lateClicks, rules } = deps;

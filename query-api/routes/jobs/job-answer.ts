@@ -7,11 +7,11 @@ import { invalid } from '../../../infra/problem.ts';
 import { type RangeRules, rangeOf } from '../../http/asked-range.ts';
 import { cursorParameter, cursorsOf, pageOf } from '../../http/cursor.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
-import type { TimeRange } from '../../store/ad-counts.ts';
 import type { Finality } from '../../store/finality.ts';
 import { type Job, type JobKind, jobIdPattern } from '../../store/jobs/job.ts';
 import { type JobStore, rankOf } from '../../store/jobs/job-store.ts';
 import { rawSince, recountableDays } from '../../store/raw-retention.ts';
+import type { TimeRange } from '../../time/time-range.ts';
 
 const moment = (description: string) =>
   Type.Union([Type.String(), Type.Integer({ minimum: 0 })], { description, examples: ['2025-11-22T08:26:00Z'] });

@@ -1,7 +1,6 @@
 /** Reads what an event tells, in the order that keeps its states true: progress, counts, restatements (finality.ts). */
 
 import { pointsOf } from '../../answers/series-points.ts';
-import { minuteMs } from '../../http/asked-range.ts';
 import { isoOf } from '../../http/parameters.ts';
 import type { Progress, Queries } from '../../store/ad-counts.ts';
 import { finalityOf, stateAt } from '../../store/finality.ts';
@@ -9,6 +8,7 @@ import type { GroupQueries, SeriesRow } from '../../store/group-counts.ts';
 import type { LateClicks } from '../../store/late-clicks.ts';
 import type { RestatementQueries, TimedRestatement } from '../../store/restatements.ts';
 import type { Stated, StatedReading } from '../../store/sql/stated-rows.ts';
+import { minuteMs } from '../../time/time-range.ts';
 import type { LiveEvent } from './live-event.ts';
 
 export interface LiveReading extends Pick<LiveEvent, 'minutes' | 'current' | 'last' | 'pending_late'> {

@@ -1,4 +1,5 @@
 /** Pure: what may be asked of a click's country, user and address. All conditions of a filter must hold. */
+import { explained } from '../../../infra/broken-rule.ts';
 
 /** Addresses as IPv6, where those of IPv4 stand under `::ffff:0:0/96`. */
 export interface AddressRange {
@@ -54,3 +55,9 @@ export function likeOf(pattern: string): string {
 export function exactly(text: string): string {
   return text.replace(/[\\%_]/g, '\\$&');
 }
+
+/** Rows of earlier releases have any two letters. */
+export const askedCountryPattern = explained(
+  /^[A-Za-z][A-Za-z0-9]$/,
+  'two letters, as ISO 3166-1 alpha-2 has them, or ZZ for unknown',
+);

@@ -1,4 +1,5 @@
 /** Pure: a stored filter as its owner writes it, its rules, and the conditions it stands for. */
+
 import { isIP } from 'node:net';
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -7,8 +8,7 @@ import { invalid } from '../../../infra/problem.ts';
 import { release } from '../../../infra/release.ts';
 import { isText, limits } from '../../../ingest/click.ts';
 import { countryCode, sameCountry } from '../../../ingest/country.ts';
-import { askedCountryPattern } from '../../http/parameters.ts';
-import { type AddressRange, type ClickFilter, type Condition, likeOf } from './click-filter.ts';
+import { type AddressRange, askedCountryPattern, type ClickFilter, type Condition, likeOf } from './click-filter.ts';
 
 /** Entries of one list. */
 export const maxEntries = 100;

@@ -2,8 +2,9 @@
  * Stored filters: read from their table, and changed through the log, whose order decides between two who change one at the
  * same time (aggregator/job-records.ts).
  */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import { Problem } from '../../../infra/http.ts';
 import type { RequestLog } from '../../log/request-log.ts';

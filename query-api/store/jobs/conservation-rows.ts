@@ -1,11 +1,19 @@
 /** What the comparison of rows with counters reads. */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { joined, named, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
-import type { RowSums } from '../../jobs/conservation/conservation.ts';
-import type { TimeRange } from '../ad-counts.ts';
+import type { TimeRange } from '../../time/time-range.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { minuteWithin } from './recount-rows.ts';
+
+/** Lines of one partition, as the rows of a stretch show them. */
+export interface RowSums {
+  readonly counted: number;
+  readonly duplicates: number;
+  /** The newest version of a live row; 0: there is none. */
+  readonly version: number;
+}
 
 export type ConservationQueries = ReturnType<typeof createConservationQueries>;
 

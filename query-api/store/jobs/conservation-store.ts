@@ -1,6 +1,7 @@
 /** Table `conservation_check`: what the latest comparison of rows with counters, and of raw clicks with counts, has found. */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 
 export interface RowsChecked {

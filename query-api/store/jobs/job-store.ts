@@ -6,8 +6,9 @@
  * half second looks only at ids (they begin with the time) of the days that a job can still run for, and a list reads
  * whole rows of its page alone.
  */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { firstJobIdAt, type Job, type JobKind, jobKinds } from './job.ts';
 

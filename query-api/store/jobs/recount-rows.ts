@@ -1,8 +1,9 @@
 /** What a recount reads. */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
-import type { TimeRange } from '../ad-counts.ts';
+import type { TimeRange } from '../../time/time-range.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 
 /** The last line read: its place in the primary key of `click_raw`. */

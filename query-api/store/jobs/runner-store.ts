@@ -1,7 +1,7 @@
 /** Table `job_runner`: who runs the jobs, and when that was last heard of. */
 import type { JobRunnerRow } from '../../../aggregator/job-records.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 
 export interface RunnerStore {

@@ -1,7 +1,7 @@
 /** Table `conservation_seal`: what rows of closed stretches add up to. */
 import type { SealRow } from '../../../aggregator/job-records.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import type { JobLog } from '../../log/job-log.ts';
 import { untilVisible } from '../../log/until-visible.ts';
 import { settingsOf } from '../sql/read-settings.ts';

@@ -1,6 +1,7 @@
 /** Table `replica_check`: what the latest comparison of the ClickHouse nodes has found. */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import type { Bucket } from './replica-digests.ts';
 

@@ -1,7 +1,8 @@
 /** What a node's rows add up to, by hour and partition of the log: equal for equal rows, in whatever order and parts they lie. */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { named, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
-import type { TimeRange } from '../ad-counts.ts';
+import type { TimeRange } from '../../time/time-range.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 
 export interface Digest {

@@ -1,9 +1,9 @@
 /** Which blocks there are, and how a range is read with them. */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
-import { minuteMs } from '../../http/asked-range.ts';
-import type { TimeRange } from '../ad-counts.ts';
+import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { isVisible } from '../sql/stated-rows.ts';
 import { type BlockRow, hourMs, type Plan, planOf, type Told, usableBlocks } from './blocks.ts';

@@ -2,9 +2,7 @@
  * Pure: which part of a range is read from what. A block is a minute or an hour that is worked out beforehand and up to
  * date. What is in no block is read from the minutes' rows, so the answer is the same whatever blocks there are.
  */
-
-import { minuteMs, stepsMs } from '../../http/asked-range.ts';
-import type { TimeRange } from '../ad-counts.ts';
+import { minuteMs, stepsMs, type TimeRange } from '../../time/time-range.ts';
 
 export interface Blocks {
   /** Begins of hours and minutes that can be used, epoch ms. */

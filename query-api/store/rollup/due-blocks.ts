@@ -1,7 +1,6 @@
 /** Pure: which rows of `most_clicked_ads` are missing, or older than a restatement in their window. */
 
-import { minuteMs } from '../../http/asked-range.ts';
-import type { TimeRange } from '../ad-counts.ts';
+import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import { type BlockRow, isWholeHour, type Told } from './blocks.ts';
 
 export interface Due {

@@ -1,8 +1,9 @@
 /** The top list at a moment, as it was worked out once its window was final. */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
-import type { TimeRange } from '../ad-counts.ts';
+import type { TimeRange } from '../../time/time-range.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { isVisible } from '../sql/stated-rows.ts';
 import type { BlockDirectoryOptions } from './block-directory.ts';

@@ -1,6 +1,7 @@
 /** Where sums are read from: what is worked out beforehand as far as it is, and the rows of minutes for the rest. */
+
 import { type Sql, sql } from '../../../infra/clickhouse/sql.ts';
-import { stepsMs } from '../../http/asked-range.ts';
+import { stepsMs } from '../../time/time-range.ts';
 import type { StatedRange } from '../sql/stated-rows.ts';
 import type { BlockDirectory, PlanOptions } from './block-directory.ts';
 import { rowsOfAds, sumsOfAll } from './rolled-sql.ts';

@@ -1,7 +1,8 @@
 /** Pieces of SQL that read a range as planned: hours and minutes that are worked out, and the rows of the rest. */
+
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { joined, type Sql, sql } from '../../../infra/clickhouse/sql.ts';
-import type { TimeRange } from '../ad-counts.ts';
+import type { TimeRange } from '../../time/time-range.ts';
 import { type StatedRange, statedRows } from '../sql/stated-rows.ts';
 import { hourMs, type Plan } from './blocks.ts';
 

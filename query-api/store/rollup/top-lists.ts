@@ -2,9 +2,10 @@
  * The ads with the most clicks of a range, exact and fast: from the lists of its minutes and hours where these can tell,
  * otherwise from the rows of all ads.
  */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { type AdCursor, beyond, type Selection, type StatedSelection } from '../ad-counts.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { type StatedRange, statedRows } from '../sql/stated-rows.ts';

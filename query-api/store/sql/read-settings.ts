@@ -1,4 +1,4 @@
-/** What every read of ClickHouse carries; settings stand in the SQL itself (infra/clickhouse.ts). */
+/** What every read of ClickHouse carries; settings stand in the SQL itself (infra/clickhouse/clickhouse.ts). */
 import { type Sql, settingsList, sql } from '../../../infra/clickhouse/sql.ts';
 
 /**

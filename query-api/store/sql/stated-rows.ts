@@ -13,9 +13,10 @@
  * all show the same recounts of the range, and the same ones afterwards. Then no node can have had rows of another, and
  * `restatement` of any of them has the rows of all that are visible.
  */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import { pause } from '../../../infra/pause.ts';
 import { settingsOf } from './read-settings.ts';

@@ -2,7 +2,7 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CellChange } from '../../../aggregator/restatement.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { createUncountedCheck } from '../../../query-api/jobs/conservation/uncounted-clicks.ts';
 import { createReconciliation } from '../../../query-api/jobs/reconcile/reconciliation.ts';
 import { createRestater } from '../../../query-api/jobs/recount/apply-changes.ts';

@@ -6,7 +6,7 @@ import { parse as parseCsv } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { loadConfig } from '../../../infra/config.ts';
 import { marked } from '../../../infra/csv.ts';
 import { type Http, listen } from '../../../infra/http.ts';

@@ -3,11 +3,11 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { CellChange } from '../../../aggregator/restatement.ts';
 import { migrate } from '../../../infra/migrate.ts';
+import { stepsOfRange } from '../../../query-api/http/time-zone.ts';
 import { createRollUpLoop, type RollUpLoop } from '../../../query-api/jobs/rollup/roll-up-loop.ts';
 import { createGroupQueries, type GroupQueries } from '../../../query-api/store/group-counts.ts';
 import { type BlockDirectory, createBlockDirectory } from '../../../query-api/store/rollup/block-directory.ts';
 import { createTopQueries, type TopQueries } from '../../../query-api/store/rollup/top-lists.ts';
-import { stepsOfRange } from '../../../query-api/time/time-zone.ts';
 import { restateIn } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { loadConfig } from '../../../infra/config.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import { type Http, listen } from '../../../infra/http.ts';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { bordersIn, stepsOfRange, zoneOf } from '../../../../query-api/http/time-zone.ts';
 import { stepsOf } from '../../../../query-api/time/steps.ts';
-import { bordersIn, stepsOfRange, zoneOf } from '../../../../query-api/time/time-zone.ts';
 
 interface Range {
   readonly from: number;

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { askedBy, currentAsker } from '../../../../infra/asking.ts';
-import { type ClickHouse, type Params, type ReadOptions, readingAs } from '../../../../infra/clickhouse.ts';
+import { type ClickHouse, type Params, type ReadOptions, readingAs } from '../../../../infra/clickhouse/clickhouse.ts';
 import { loadConfig, ProcessConfig } from '../../../../infra/config.ts';
 import { Retryable, Unserved } from '../../../../infra/errors.ts';
 import { createHttp, type Http } from '../../../../infra/http.ts';

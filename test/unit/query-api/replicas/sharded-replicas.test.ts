@@ -2,8 +2,8 @@
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { currentAsker } from '../../../../infra/asking.ts';
+import type { ClickHouse } from '../../../../infra/clickhouse/clickhouse.ts';
 import { NodeUnreached } from '../../../../infra/clickhouse/over-shards.ts';
-import type { ClickHouse } from '../../../../infra/clickhouse.ts';
 import { loadConfig, ProcessConfig } from '../../../../infra/config.ts';
 import { Retryable } from '../../../../infra/errors.ts';
 import { createHttp } from '../../../../infra/http.ts';

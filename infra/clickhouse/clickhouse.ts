@@ -5,15 +5,15 @@
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client';
-import { type Disk, disksSql } from './clickhouse/disks.ts';
-import { codeOf, translate } from './clickhouse/errors.ts';
-import { formatOf, insertSettingsIn, withoutBlankLines } from './clickhouse/insert.ts';
-import { createReads, type ReadKind, type Sent } from './clickhouse/reads.ts';
-import { commandConsistency, readConsistency, type TableEngine, tableEngineOf } from './clickhouse/table-engine.ts';
-import { databaseStatement } from './clickhouse/table-statements.ts';
-import { mostOfTicket } from './clickhouse/tickets.ts';
-import { type ClickHouseConfig, withoutUserInfo } from './config.ts';
-import { ConfigError } from './errors.ts';
+import { type ClickHouseConfig, withoutUserInfo } from '../config.ts';
+import { ConfigError } from '../errors.ts';
+import { type Disk, disksSql } from './disks.ts';
+import { codeOf, translate } from './errors.ts';
+import { formatOf, insertSettingsIn, withoutBlankLines } from './insert.ts';
+import { createReads, type ReadKind, type Sent } from './reads.ts';
+import { commandConsistency, readConsistency, type TableEngine, tableEngineOf } from './table-engine.ts';
+import { databaseStatement } from './table-statements.ts';
+import { mostOfTicket } from './tickets.ts';
 
 /** `CSV` is without names. `Parquet` is one file. */
 export type StreamFormat = 'CSV' | 'JSONEachRow' | 'Parquet';

@@ -9,18 +9,11 @@
  * A range is the minutes that were asked for, never widened to borders: its first step begins with the range, and its
  * last one ends with it.
  */
+
 import { invalid } from '../../infra/problem.ts';
-import {
-  type AskedRange,
-  defaultUnitsOf,
-  type Granularity,
-  minuteMs,
-  type RangeRules,
-  seriesRangeOf,
-  stepsMs,
-} from '../http/asked-range.ts';
-import type { TimeRange } from '../store/ad-counts.ts';
-import type { Step } from './steps.ts';
+import type { Step } from '../time/steps.ts';
+import { type Granularity, minuteMs, stepsMs, type TimeRange } from '../time/time-range.ts';
+import { type AskedRange, defaultUnitsOf, type RangeRules, seriesRangeOf } from './asked-range.ts';
 
 /** Offset from UTC in ms at a time in epoch ms. */
 export type Zone = (at: number) => number;
