@@ -17,13 +17,13 @@ import {
   watermarkField,
 } from '../../http/parameters.ts';
 import { rankingCursorsOf } from '../../http/ranking-cursor.ts';
-import type { RouteDeps } from '../../route-deps.ts';
+import type { AdsDeps } from './ads-deps.ts';
 import { stateAt } from '../../store/finality.ts';
 import type { Stated } from '../../store/sql/stated-rows.ts';
 
 const cursors = rankingCursorsOf('ads');
 
-export function routeAdSearch(http: Http, deps: RouteDeps): void {
+export function routeAdSearch(http: Http, deps: AdsDeps): void {
   const { groups, tops, restatements, stated, rules } = deps;
   http.get('/v1/ads', { schema }, async (request, reply) => {
     const { limit = 20, cursor, ...question } = request.query;

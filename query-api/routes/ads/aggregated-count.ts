@@ -36,12 +36,12 @@ import {
   timeField,
   watermarkField,
 } from '../../http/parameters.ts';
-import type { RouteDeps } from '../../route-deps.ts';
+import type { AdsDeps } from './ads-deps.ts';
 import { type Finality, stateAt } from '../../store/finality.ts';
 import type { UndoneCounts } from '../../store/restatements.ts';
 import type { Stated } from '../../store/sql/stated-rows.ts';
 
-export function routeAggregatedCount(http: Http, deps: RouteDeps): void {
+export function routeAggregatedCount(http: Http, deps: AdsDeps): void {
   const { restatements, filters, stated, rules } = deps;
   http.get('/v1/ads/:ad_id/aggregated_count', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
@@ -99,7 +99,7 @@ function checkUndoing(
 /** As they were before later restatements. */
 async function readTotalsAsOf(
   asOf: number,
-  deps: RouteDeps,
+  deps: AdsDeps,
   wanted: Wanted,
   told: Finality,
 ): Promise<Reading<ReadCounts>> {

@@ -31,12 +31,12 @@ import {
   watermarkField,
 } from '../../http/parameters.ts';
 import { stepsOfRange } from '../../http/time-zone.ts';
-import type { RouteDeps } from '../../route-deps.ts';
+import type { AdsDeps } from './ads-deps.ts';
 import { stateAt } from '../../store/finality.ts';
 import type { Stated } from '../../store/sql/stated-rows.ts';
 import { stepsOf } from '../../time/steps.ts';
 
-export function routeAllSeries(http: Http, deps: RouteDeps): void {
+export function routeAllSeries(http: Http, deps: AdsDeps): void {
   const { groups, filters, stated, rules } = deps;
   http.get('/v1/ads/series', { schema }, async (request, reply) => {
     const { granularity = 'minute', timezone, compare, ad_id: named = [] } = request.query;

@@ -20,12 +20,12 @@ import {
   timeField,
   watermarkField,
 } from '../../http/parameters.ts';
-import type { RouteDeps } from '../../route-deps.ts';
+import type { AdsDeps } from './ads-deps.ts';
 import { stateAt } from '../../store/finality.ts';
 import type { Stated } from '../../store/sql/stated-rows.ts';
 import { stepsMs } from '../../time/time-range.ts';
 
-export function routeCountries(http: Http, deps: RouteDeps): void {
+export function routeCountries(http: Http, deps: AdsDeps): void {
   const { groups, filters, stated, rules } = deps;
   http.get('/v1/ads/countries', { schema }, async (request, reply) => {
     const { ad_id: adIds = [], uniques = false } = request.query;

@@ -15,13 +15,13 @@ import {
   timeField,
   watermarkField,
 } from '../../http/parameters.ts';
-import type { RouteDeps } from '../../route-deps.ts';
+import type { AdsDeps } from './ads-deps.ts';
 import { stateAt } from '../../store/finality.ts';
 import { windows } from '../../store/rollup/due-blocks.ts';
 import type { Stated } from '../../store/sql/stated-rows.ts';
 import { minuteMs } from '../../time/time-range.ts';
 
-export function routeMostClicked(http: Http, deps: RouteDeps): void {
+export function routeMostClicked(http: Http, deps: AdsDeps): void {
   const { history, tops, restatements, stated, rules } = deps;
   http.get('/v1/ads/most_clicked', { schema }, async (request, reply) => {
     const { at: asked, window = 1, count = 100 } = request.query;

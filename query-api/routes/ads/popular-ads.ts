@@ -28,13 +28,13 @@ import {
   watermarkField,
 } from '../../http/parameters.ts';
 import { rankingCursorsOf } from '../../http/ranking-cursor.ts';
-import type { RouteDeps } from '../../route-deps.ts';
+import type { AdsDeps } from './ads-deps.ts';
 import { stateAt } from '../../store/finality.ts';
 import type { Stated } from '../../store/sql/stated-rows.ts';
 
 const cursors = rankingCursorsOf('popular_ads');
 
-export function routePopularAds(http: Http, deps: RouteDeps): void {
+export function routePopularAds(http: Http, deps: AdsDeps): void {
   const { restatements, filters, stated, rules } = deps;
   http.get('/v1/ads/popular_ads', { schema }, async (request, reply) => {
     const { count = 100, cursor, uniques = false, compare, ...question } = request.query;

@@ -21,11 +21,11 @@ import {
   watermarkField,
 } from '../../http/parameters.ts';
 import { stepsOfRange } from '../../http/time-zone.ts';
-import type { RouteDeps } from '../../route-deps.ts';
+import type { AdsDeps } from './ads-deps.ts';
 import { stateAt } from '../../store/finality.ts';
 import type { Stated } from '../../store/sql/stated-rows.ts';
 
-export function routeSeries(http: Http, deps: RouteDeps): void {
+export function routeSeries(http: Http, deps: AdsDeps): void {
   const { groups, filters, stated, rules } = deps;
   http.get('/v1/ads/:ad_id/series', { schema }, async (request, reply) => {
     const { ad_id } = request.params;

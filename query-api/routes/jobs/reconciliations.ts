@@ -4,7 +4,7 @@ import type { Http } from '../../../infra/http.ts';
 import { nextCursorField } from '../../http/cursor.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
 import { resultOf } from '../../jobs/reconcile/reconcile-job.ts';
-import type { RouteDeps } from '../../route-deps.ts';
+import type { JobRoutesDeps } from './job-deps.ts';
 import { finalityOf } from '../../store/finality.ts';
 import { type Job, newJob } from '../../store/jobs/job.ts';
 import {
@@ -23,7 +23,7 @@ import {
 
 const pages = jobPages('reconciliations', ['reconcile']);
 
-export function routeReconciliations(http: Http, { queries, jobs, askedJobs, now, rules }: RouteDeps): void {
+export function routeReconciliations(http: Http, { queries, jobs, askedJobs, now, rules }: JobRoutesDeps): void {
   http.post('/v1/reconciliations', { schema: startSchema }, async (request, reply) => {
     const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
     const job = newJob({ kind: 'reconcile', reason: 'asked', apply: false, ...range }, now());
