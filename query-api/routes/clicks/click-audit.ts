@@ -7,9 +7,9 @@ import { adIdPattern, limits } from '../../../ingest/click.ts';
 import { type Copy, trailOf } from '../../answers/click-trail.ts';
 import { countField, isoOf, isoOrNull, problems, stateField, timeField } from '../../http/parameters.ts';
 import { placeOf, type Routing } from '../../log/hot-ad-rules.ts';
-import type { Store } from '../../store/open-store.ts';
 import { copiesListed, type QuarantinedLine, type RawClick, type Restating } from '../../store/click-copies.ts';
 import { type Finality, finalityOf, partitionsOf, type State, stateAt } from '../../store/finality.ts';
+import type { Store } from '../../store/open-store.ts';
 import { minuteMs } from '../../time/time-range.ts';
 
 export interface ClickAuditDeps extends Pick<Store, 'audit' | 'queries'> {

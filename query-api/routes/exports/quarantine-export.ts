@@ -5,9 +5,9 @@ import { type Http, Problem } from '../../../infra/http.ts';
 import { csvHead, csvRow, shown, WholeLine } from '../../answers/quarantine-line.ts';
 import { spanOf } from '../../http/asked-range.ts';
 import { isoOf, problems } from '../../http/parameters.ts';
-import type { ExportDeps } from './export-deps.ts';
 import type { QuarantineSample } from '../../store/quarantine.ts';
 import { quarantineParameters } from '../pipeline/quarantine.ts';
+import type { ExportDeps } from './export-deps.ts';
 import { createQuarantineExports, exportLimits } from './quarantine-pages.ts';
 
 const formats = {

@@ -9,9 +9,9 @@ import { sourceField } from '../../answers/readings.ts';
 import { filterIdPattern } from '../../http/asked-filter.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
 import { isoOf, problems, timeField } from '../../http/parameters.ts';
-import type { FilterStore } from '../../store/filters/filter-store.ts';
 import { needsRaw } from '../../store/filters/click-filter.ts';
 import { conditionsOf, FilterDefinition, normalDefinition } from '../../store/filters/filter-definition.ts';
+import type { FilterStore } from '../../store/filters/filter-store.ts';
 import { maxFilters, type StoredFilter } from '../../store/filters/filter-store.ts';
 
 /** The last id of a page. */

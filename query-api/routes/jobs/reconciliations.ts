@@ -4,7 +4,6 @@ import type { Http } from '../../../infra/http.ts';
 import { nextCursorField } from '../../http/cursor.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
 import { resultOf } from '../../jobs/reconcile/reconcile-job.ts';
-import type { JobRoutesDeps } from './job-deps.ts';
 import { finalityOf } from '../../store/finality.ts';
 import { type Job, newJob } from '../../store/jobs/job.ts';
 import {
@@ -20,6 +19,7 @@ import {
   shownJob,
   startProblems,
 } from './job-answer.ts';
+import type { JobRoutesDeps } from './job-deps.ts';
 
 const pages = jobPages('reconciliations', ['reconcile']);
 

@@ -1,11 +1,11 @@
 /** GET /v1/live: server-sent events, one a second. */
 import type { Readable } from 'node:stream';
 import { Type } from 'typebox';
-import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import type { ClientSlots } from '../../../infra/client-slots.ts';
+import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import type { Clients } from '../../../infra/http-clients.ts';
-import type { LiveFeed } from './live-feed.ts';
 import { LiveEvent } from './live-event.ts';
+import type { LiveFeed } from './live-feed.ts';
 
 export interface LiveRoutesDeps {
   readonly live: Pick<LiveFeed, 'open'>;

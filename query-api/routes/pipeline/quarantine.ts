@@ -7,8 +7,8 @@ import { outcomeField, quarantineLine, shown } from '../../answers/quarantine-li
 import { type RangeRules, rangeOf } from '../../http/asked-range.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
 import { countField, isoOrNull, problems, watermarkField } from '../../http/parameters.ts';
-import type { Store } from '../../store/open-store.ts';
 import { finalityOf } from '../../store/finality.ts';
+import type { Store } from '../../store/open-store.ts';
 import { rawShown } from '../../store/quarantine.ts';
 
 const whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });

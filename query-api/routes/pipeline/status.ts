@@ -2,17 +2,23 @@
 import { Type } from 'typebox';
 import { cached } from '../../../infra/cached.ts';
 import type { Http } from '../../../infra/http.ts';
+import {
+  NodeStatus,
+  nodesStatus,
+  ReplicasStatus,
+  replicasStatus,
+  type StoreNodes,
+} from '../../answers/nodes-status.ts';
+import { hotAdsOf, runnerStatus, statusOf, waitingStatus } from '../../answers/pipeline-status.ts';
+import { type StallWatch, stillMs } from '../../answers/stalled-partitions.ts';
+import { countField, problems, timeField } from '../../http/parameters.ts';
 import type { Pipeline } from '../../log/counted-log.ts';
 import type { Routing } from '../../log/hot-ad-rules.ts';
 import type { LogEnds } from '../../log/log-ends.ts';
 import type { Replicas } from '../../replicas/replicas.ts';
-import { NodeStatus, nodesStatus, ReplicasStatus, replicasStatus, type StoreNodes } from '../../answers/nodes-status.ts';
-import { hotAdsOf, runnerStatus, statusOf, waitingStatus } from '../../answers/pipeline-status.ts';
-import { type StallWatch, stillMs } from '../../answers/stalled-partitions.ts';
-import { countField, problems, timeField } from '../../http/parameters.ts';
 import { hasReplicas } from '../../replicas/shard.ts';
-import type { Store } from '../../store/open-store.ts';
 import { partitionsOf } from '../../store/finality.ts';
+import type { Store } from '../../store/open-store.ts';
 
 export interface StatusDeps
   extends Pick<Store, 'conservation' | 'lateClicks' | 'queries' | 'replicaChecks' | 'runners'> {
