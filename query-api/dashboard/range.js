@@ -5,6 +5,16 @@
 import { serverTime } from './clock.js';
 import { dateAt, startOfDay } from './zone.js';
 
+/** @import { SeriesAnswer } from './api-types.ts' */
+/** @import { Address } from './address.js' */
+/** @import { CalendarDay } from './zone.js' */
+
+/**
+ * `from`, `to`: epoch ms, whole minutes. `isMoving`: it ends now, and goes on with the clock.
+ * @typedef {{ readonly from: number, readonly to: number, readonly granularity: SeriesAnswer['granularity'],
+ *   readonly isMoving: boolean }} Range
+ */
+
 const minute = 60_000;
 const hour = 60 * minute;
 const day = 24 * hour;
@@ -12,7 +22,10 @@ const day = 24 * hour;
 /** Up to now. */
 export const lengths = { '15m': 15 * minute, '1h': hour, '6h': 6 * hour, '24h': day, '7d': 7 * day, '31d': 31 * day };
 
-/** By the calendar. */
+/**
+ * By the calendar: the day it begins with, and the one right after it where it is over.
+ * @type {Readonly<Record<string, { text: string, of(date: CalendarDay): [CalendarDay, CalendarDay | undefined] }>>}
+ */
 export const calendar = {
   today: { text: 'Today', of: date => [date, undefined] },
   yesterday: { text: 'Yesterday', of: date => [{ ...date, day: date.day - 1 }, date] },
@@ -28,31 +41,48 @@ export const calendar = {
 
 export const standard = '1h';
 
-/** `from`, `to`: epoch ms, whole minutes. `isMoving`: it ends now, and goes on with the clock. */
+/**
+ * @param {Address} address
+ * @param {string} zone
+ * @returns {Range}
+ */
 export function rangeOf({ range = standard, from, to }, zone, now = serverTime()) {
-  const given = [Date.parse(from ?? ''), Date.parse(to ?? '')];
-  if (given.every(Number.isFinite) && given[0] < given[1]) {
-    return ranged(Math.floor(given[0] / minute) * minute, Math.ceil(given[1] / minute) * minute, false);
+  const [begin, until] = [Date.parse(from ?? ''), Date.parse(to ?? '')];
+  // No number is before or after what is none.
+  if (begin < until) {
+    return ranged(Math.floor(begin / minute) * minute, Math.ceil(until / minute) * minute, false);
   }
   // With the running minute.
   const end = Math.floor(now / minute) * minute + minute;
-  const named = calendar[range];
+  const named = own(calendar, range);
   if (named) {
     const [first, last] = named.of(dateAt(now, zone));
     return ranged(startOfDay(first, zone), last ? startOfDay(last, zone) : end, last === undefined);
   }
-  return ranged(end - (lengths[range] ?? lengths[standard]), end, true);
+  return ranged(end - (own(lengths, range) ?? lengths[standard]), end, true);
 }
 
+/** @param {{ readonly from: number, readonly to: number }} range */
 export function queryOf({ from, to }) {
   return { from: String(from), to: String(to) };
 }
 
+/**
+ * An address may have any text, also names that every object answers to.
+ * @template T
+ * @param {Readonly<Record<string, T>>} known
+ * @param {string} name
+ */
+function own(known, name) {
+  return Object.hasOwn(known, name) ? known[name] : undefined;
+}
+
+/** @param {number} from @param {number} to @param {boolean} isMoving @returns {Range} */
 function ranged(from, to, isMoving) {
   return { from, to, granularity: granularityOf(to - from), isMoving };
 }
 
-/** A week in which clocks are put back is a week. */
+/** A week in which clocks are put back is a week. @param {number} length */
 function granularityOf(length) {
   if (length <= 6 * hour) return 'minute';
   return length <= 7 * day + 3 * hour ? 'hour' : 'day';

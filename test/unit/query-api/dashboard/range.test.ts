@@ -106,6 +106,11 @@ describe.each(zones)('in %s', zone => {
 });
 
 describe('a range', () => {
+  it.each(['constructor', 'toString', '__proto__', '2h'])('shows the last hour for a name of no range: %s', range => {
+    const now = at('2026-03-01T10:00:30Z');
+    expect(rangeOf({ range }, 'UTC', now)).toEqual(rangeOf({}, 'UTC', now));
+  });
+
   it.each([
     ['2026-03-01T10:07:00Z', '2026-03-01T18:31:00Z', 'hour'],
     ['2026-03-01T10:07:00Z', '2026-03-20T18:31:00Z', 'day'],
