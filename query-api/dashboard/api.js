@@ -1,31 +1,85 @@
 /** The query API. A failure is an Error whose message names field, value and rule, as the API tells it. */
 
+/** @import { Answer, Body, Query, Url } from './api-types.ts' */
+/** @import { Problem } from '../client/operations.ts' */
+
+/**
+ * @template {Url<'GET'>} U
+ * @param {U} path
+ * @param {Query<U>} [query]
+ * @param {AbortSignal} [signal]
+ */
 export async function get(path, query = {}, signal = undefined) {
   const given = new URLSearchParams();
-  for (const [key, value] of Object.entries(query)) {
-    for (const one of [value].flat()) if (one !== undefined && one !== '') given.append(key, one);
+  /** @type {[string, unknown][]} */
+  const asked = Object.entries(query);
+  for (const [key, value] of asked) {
+    for (const one of [value].flat()) if (one !== undefined && one !== '') given.append(key, String(one));
   }
   const text = given.toString();
-  return await answerOf(await reach(text ? `${path}?${text}` : path, { signal }));
+  const answer = await answerOf(await reach(text ? `${path}?${text}` : path, { signal }));
+  return /** @type {Answer<'GET', U>} */ (answer);
 }
 
-/** As it is, whatever it is. */
+/**
+ * As it is, whatever it is.
+ * @param {string} path
+ * @param {AbortSignal} [signal]
+ */
 export async function getText(path, signal) {
   return await (await reach(path, { signal })).text();
 }
 
+/**
+ * @template {Url<'POST'>} U
+ * @param {U} path
+ * @param {Body<U>} body
+ */
 export async function post(path, body) {
   const headers = { 'content-type': 'application/json' };
-  return await answerOf(await reach(path, { method: 'POST', headers, body: JSON.stringify(body) }));
+  const answer = await answerOf(await reach(path, { method: 'POST', headers, body: JSON.stringify(body) }));
+  return /** @type {Answer<'POST', U>} */ (answer);
 }
 
+/**
+ * @template {Url<'DELETE'>} U
+ * @param {U} path
+ */
 export async function remove(path) {
-  return await answerOf(await reach(path, { method: 'DELETE' }));
+  return /** @type {Answer<'DELETE', U>} */ (await answerOf(await reach(path, { method: 'DELETE' })));
+}
+
+/** What went wrong, in words. @param {unknown} error */
+export function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Which parts are not ready, and why: of an error that GET /readyz was answered with.
+ * @param {unknown} error
+ */
+export function failedOf(error) {
+  const failed = error instanceof ApiError ? error.body?.['failed'] : undefined;
+  return /** @type {Readonly<Record<string, string>> | undefined} */ (failed);
+}
+
+/** What the API answered instead: `body` are its problem details, where it has told any. */
+class ApiError extends Error {
+  /** @param {number} status @param {Partial<Problem> | undefined} body */
+  constructor(status, body) {
+    super(body?.detail ?? `The query API answered with status ${status}.`);
+    /** @type {Partial<Problem> | undefined} */
+    this.body = body;
+  }
 }
 
 /** The API bounds its reads far below this: where nothing comes for so long, nothing will. */
 const longestMs = 120_000;
 
+/**
+ * @param {string} url
+ * @param {Omit<RequestInit, 'signal'> & { readonly signal?: AbortSignal | undefined }} given
+ */
 async function reach(url, { signal, ...options }) {
   const limit = AbortSignal.timeout(longestMs);
   try {
@@ -35,17 +89,17 @@ async function reach(url, { signal, ...options }) {
       cache: 'no-store',
     });
   } catch (error) {
-    if (error.name === 'AbortError') throw error;
-    if (error.name === 'TimeoutError') throw new Error(`The query API has not answered for ${longestMs / 1_000} s.`);
+    const name = error instanceof Error ? error.name : '';
+    if (name === 'AbortError') throw error;
+    if (name === 'TimeoutError') throw new Error(`The query API has not answered for ${longestMs / 1_000} s.`);
     throw new Error('The query API cannot be reached.');
   }
 }
 
+/** @param {Response} response @returns {Promise<unknown>} */
 async function answerOf(response) {
+  /** @type {Partial<Problem> | undefined} */
   const body = await response.json().catch(() => undefined);
   if (response.ok && body !== undefined) return body;
-  throw Object.assign(new Error(body?.detail ?? `The query API answered with status ${response.status}.`), {
-    status: response.status,
-    body,
-  });
+  throw new ApiError(response.status, body);
 }

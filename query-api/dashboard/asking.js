@@ -5,8 +5,13 @@
  * older than what is known to have happened, so it is asked once more right after it.
  *
  * `load(signal)` answers. `on`: `start()`, `answer(content)`, `failure(error)`, `slow()` while it takes long, and `end()`.
+ *
+ * @template Content
+ * @param {(signal: AbortSignal) => Promise<Content>} load
+ * @param {{ start(): void, answer(content: Content): void, failure(error: unknown): void, slow(): void, end(): void }} on
  */
 export function createAsking(load, on, slowAfterMs = 8_000) {
+  /** @type {AbortController | undefined} */
   let running;
   let isWantedAgain = false;
 

@@ -1,18 +1,28 @@
 /** How bars are drawn: each as wide as its time, as a day may have 23 hours and the first bar be a part of one. */
 
+/** @import uPlot from 'uplot' */
+/** @import { Point } from './api-types.ts' */
+
+/** @typedef {Point & { readonly from: number, readonly until: number }} Bar  A point with its begin and end in ms. */
+
 const widest = 64;
 
-/** For uPlot. `shown()`: `{ points }`, as `spanned` gives them. */
+/**
+ * For uPlot.
+ * @param {() => { readonly points: readonly Bar[] }} shown
+ * @returns {uPlot.Series.PathBuilder}
+ */
 export function barsOf(shown) {
   return (plot, seriesIdx, first, last) => {
     const path = new Path2D();
-    const counts = plot.data[seriesIdx];
+    const counts = plot.data[seriesIdx] ?? [];
     const ground = plot.valToPos(0, 'y', true);
     for (let i = first; i <= last; i++) {
       const point = shown().points[i];
-      if (!point || !counts[i]) continue;
+      const count = counts[i];
+      if (!point || !count) continue;
       const { left, width } = placeOf(plot, point);
-      const top = plot.valToPos(counts[i], 'y', true);
+      const top = plot.valToPos(count, 'y', true);
       const corner = Math.min(3 * devicePixelRatio, width / 4);
       path.roundRect(left, top, width, Math.max(0, ground - top), [corner, corner, 0, 0]);
     }
@@ -20,27 +30,40 @@ export function barsOf(shown) {
   };
 }
 
-/** In pixels of the canvas. */
+/** In pixels of the canvas. @param {uPlot} plot @param {Bar} bar */
 export function placeOf(plot, { from, until }) {
-  const [begin, end] = [from, until].map(ms => plot.valToPos(ms / 1_000, 'x', true));
+  /** @param {number} ms */
+  const leftOf = ms => plot.valToPos(ms / 1_000, 'x', true);
+  const [begin, end] = [leftOf(from), leftOf(until)];
   const width = Math.max(1, Math.min((end - begin) * 0.8, widest * devicePixelRatio));
   return { left: (begin + end - width) / 2, width };
 }
 
-/** Points of the API with their begin and end in ms: each ends where the next one begins. */
+/**
+ * Points of the API with their begin and end in ms: each ends where the next one begins.
+ * @param {readonly Point[]} points
+ * @param {number} to
+ * @returns {Bar[]}
+ */
 export function spanned(points, to) {
   return points.map((point, i) => ({
     ...point,
     from: Date.parse(point.start),
-    until: i + 1 < points.length ? Date.parse(points[i + 1].start) : to,
+    until: endOf(points[i + 1], to),
   }));
 }
 
-/** Lines from edge to edge of a tile, so that they join across the bar. */
+/** @param {Point | undefined} next @param {number} to */
+function endOf(next, to) {
+  return next === undefined ? to : Date.parse(next.start);
+}
+
+/** Lines from edge to edge of a tile, so that they join across the bar. @param {string} colour */
 export function hatch(colour) {
   const size = 6 * devicePixelRatio;
   const tile = Object.assign(document.createElement('canvas'), { width: size, height: size });
   const pen = tile.getContext('2d');
+  if (pen === null) return colour;
   pen.strokeStyle = colour;
   pen.lineWidth = 1.5 * devicePixelRatio;
   for (const shift of [-size, 0, size]) {
@@ -48,10 +71,15 @@ export function hatch(colour) {
     pen.lineTo(shift + size, 0);
   }
   pen.stroke();
-  return pen.createPattern(tile, 'repeat');
+  return pen.createPattern(tile, 'repeat') ?? colour;
 }
 
-/** For those who do not tell the colours apart. */
+/**
+ * For those who do not tell the colours apart.
+ * @param {uPlot} plot
+ * @param {readonly Bar[]} points
+ * @param {string} colour
+ */
 export function dotRestated(plot, points, colour) {
   const { ctx } = plot;
   ctx.save();

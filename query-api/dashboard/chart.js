@@ -11,14 +11,21 @@ import { stateMark, stateText, words } from './parts/state-mark.js';
 import { giveRows } from './parts/take.js';
 import uPlot from './uplot/uPlot.esm.js';
 
-const states = ['final', 'provisional', 'restated'];
+/** @import { Finality, Point } from './api-types.ts' */
+/** @import { Bar } from './chart-bars.js' */
+
+/** @typedef {{ readonly points: readonly Bar[], readonly from: number, readonly to: number }} Shown */
+
+const states = /** @type {const} */ (['final', 'provisional', 'restated']);
+/** @type {Shown} */
 const nothing = { points: [], from: 0, to: 60_000 };
 const minuteMs = 60_000;
 
-/** `label`: what the bars are, for who cannot see them. */
+/** `label`: what the bars are, for who cannot see them. @param {{ readonly label: string }} options */
 export function createChart({ label }) {
   const box = h('div', { class: 'chart', role: 'img', 'aria-label': label });
   const tip = h('div', { class: 'tip', hidden: true });
+  /** @type {uPlot | undefined} */
   let plot;
   let shown = nothing;
 
@@ -38,6 +45,7 @@ export function createChart({ label }) {
   document.addEventListener('theme', draw);
 
   const table = tableOf(() => shown.points);
+  /** @param {Shown} next */
   const set = next => {
     shown = next;
     box.setAttribute('aria-label', `${label}: ${summaryOf(next.points)}`);
@@ -47,13 +55,17 @@ export function createChart({ label }) {
   };
   return {
     element: giveRows(h('figure', {}, box, table.element), () => rowsOf(shown.points)),
-    /** `points` as the API gives them; `from` and `to` of the range in ms. */
+    /**
+     * `points` as the API gives them; `from` and `to` of the range in ms.
+     * @param {{ readonly points: readonly Point[], readonly from: number, readonly to: number }} next
+     */
     show: ({ points, from, to }) => set({ points: spanned(points, to), from, to }),
     clear() {
       tip.hidden = true;
       set({ ...shown, points: [] });
       box.setAttribute('aria-label', `${label}: not known yet`);
     },
+    /** @param {boolean} isStale */
     stale: isStale => box.toggleAttribute('data-stale', isStale),
     close() {
       resize.disconnect();
@@ -64,15 +76,22 @@ export function createChart({ label }) {
 }
 
 export function legend() {
+  /** @param {Finality} state */
   const entry = state => h('span', {}, h('i', { 'data-state': state, 'aria-hidden': 'true' }), words[state]);
   return h('div', { class: 'legend', 'aria-hidden': 'true' }, states.map(entry));
 }
 
+/** @param {Shown} shown @returns {uPlot.AlignedData} */
 function dataOf({ points }) {
   const starts = points.map(point => point.from / 1_000);
   return [starts, ...states.map(state => points.map(point => (point.state === state ? point.count : null)))];
 }
 
+/**
+ * @param {() => Shown} shown
+ * @param {HTMLElement} tip
+ * @returns {Omit<uPlot.Options, 'width' | 'height'>}
+ */
 function optionsOf(shown, tip) {
   const axis = {
     stroke: colour('ink-3'),
@@ -80,8 +99,9 @@ function optionsOf(shown, tip) {
     grid: { stroke: colour('grid'), width: 1 },
     ticks: { show: false },
   };
+  /** @param {Finality} state @returns {uPlot.Series} */
   const seriesOf = state => ({
-    stroke: state === 'provisional' ? colour('provisional') : undefined,
+    ...(state === 'provisional' && { stroke: colour('provisional') }),
     width: state === 'provisional' ? 1 : 0,
     fill: state === 'provisional' ? hatch(colour('provisional')) : colour(state),
     paths: barsOf(shown),
@@ -109,7 +129,7 @@ function optionsOf(shown, tip) {
   };
 }
 
-/** As it is in the theme of the moment: a canvas knows no variables. */
+/** As it is in the theme of the moment: a canvas knows no variables. @param {string} name */
 function colour(name) {
   const probe = h('i', { hidden: true });
   probe.style.color = `var(--${name})`;
@@ -119,6 +139,7 @@ function colour(name) {
   return color;
 }
 
+/** @type {uPlot.Axis.DynamicValues} */
 function timeLabels(_plot, splits, _axis, _space, step) {
   let before = '';
   return splits.map(at => {
@@ -130,13 +151,15 @@ function timeLabels(_plot, splits, _axis, _space, step) {
   });
 }
 
+/** @param {uPlot} plot @param {Shown} shown @param {number} left */
 function pointAt(plot, { points }, left) {
   const at = left < 0 ? Number.NaN : plot.posToVal(left, 'x') * 1_000;
   return points.find(({ from, until }) => at >= from && at < until);
 }
 
-/** A click is no drag that ends where it began. */
+/** A click is no drag that ends where it began. @param {uPlot} plot @param {() => Shown} shown */
 function letZoom(plot, shown) {
+  /** @type {number | undefined} */
   let downAt;
   plot.over.addEventListener('pointerdown', event => {
     downAt = event.clientX;
@@ -148,17 +171,19 @@ function letZoom(plot, shown) {
   });
 }
 
+/** @param {uPlot} plot @param {Shown} shown */
 function zoomToSpan(plot, { from, to }) {
   const { left, width } = plot.select;
   if (width === 0) return;
-  const [begin, end] = [left, left + width].map(at => plot.posToVal(at, 'x') * 1_000);
+  const [begin, end] = [plot.posToVal(left, 'x') * 1_000, plot.posToVal(left + width, 'x') * 1_000];
   plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
   const start = Math.max(from, Math.floor(begin / minuteMs) * minuteMs);
   zoomTo(start, Math.max(start + minuteMs, Math.min(to, Math.ceil(end / minuteMs) * minuteMs)));
 }
 
+/** @param {uPlot} plot @param {Shown} shown @param {HTMLElement} tip */
 function showTip(plot, shown, tip) {
-  const { left } = plot.cursor;
+  const { left = -1 } = plot.cursor;
   const point = pointAt(plot, shown, left);
   tip.hidden = !point;
   if (!point) return;
@@ -174,11 +199,12 @@ function showTip(plot, shown, tip) {
   tip.style.transform = `translate(${Math.round(shift)}px, 8px)`;
 }
 
-/** A minute by its begin, what is longer by its end, too. */
+/** A minute by its begin, what is longer by its end, too. @param {Bar} bar */
 function spanText({ from, until }) {
   return until - from <= minuteMs ? local(from, 'day') : `${local(from, 'day')} – ${local(until, 'day')}`;
 }
 
+/** @param {readonly Bar[]} points */
 function rowsOf(points) {
   return {
     columns: ['from', 'to', 'clicks', 'duplicates', 'late', 'state', 'late clicks waiting'],
@@ -189,7 +215,10 @@ function rowsOf(points) {
   };
 }
 
-/** The same for those who cannot see the bars; it is only made while it is open. */
+/**
+ * The same for those who cannot see the bars; it is only made while it is open.
+ * @param {() => readonly Bar[]} points
+ */
 function tableOf(points) {
   const body = h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'The chart as a table' });
   const fill = () => {
@@ -220,8 +249,12 @@ function tableOf(points) {
   return { element: details, refresh };
 }
 
+/** @param {readonly Bar[]} points */
 function summaryOf(points) {
   const total = points.reduce((sum, point) => sum + point.count, 0);
-  const most = points.reduce((best, point) => (point.count > (best?.count ?? -1) ? point : best), undefined);
+  const most = points.reduce(
+    (best, point) => (point.count > (best?.count ?? -1) ? point : best),
+    /** @type {Bar | undefined} */ (undefined),
+  );
   return `${number(total)} clicks${most ? `, most at ${local(most.start, 'day')} with ${number(most.count)}` : ''}`;
 }

@@ -4,7 +4,10 @@ let skewMs = 0;
 
 export const serverTime = () => Date.now() + skewMs;
 
-/** `at`: epoch ms, when the server made what has just come. It may have been a while on its way. */
+/**
+ * `at`: epoch ms, when the server made what has just come. It may have been a while on its way.
+ * @param {number} at
+ */
 export function hearTime(at) {
   const skew = at - Date.now();
   skewMs = Math.abs(skew) > tellsNothingMs ? skew : 0;

@@ -4,21 +4,33 @@
  */
 const runnable = /^[=+\-@＝＋－＠\t\r\n']/;
 
-/** Values are texts, numbers or null. */
+/** @typedef {string | number | null | undefined} Cell */
+
+/**
+ * @param {readonly string[]} columns
+ * @param {readonly (readonly Cell[])[]} rows
+ */
 export function csvOf(columns, rows) {
+  /** @param {Cell} value */
   const cell = value => {
     if (value === null || value === undefined) return '';
     return typeof value === 'number' ? String(value) : `"${marked(value).replaceAll('"', '""')}"`;
   };
-  return `${[columns, ...rows].map((row, i) => (i === 0 ? row.join(',') : row.map(cell).join(','))).join('\n')}\n`;
+  return `${[columns.join(','), ...rows.map(row => row.map(cell).join(','))].join('\n')}\n`;
 }
 
+/**
+ * @param {readonly string[]} columns
+ * @param {readonly (readonly Cell[])[]} rows
+ */
 export function tabbedOf(columns, rows) {
+  /** @param {Cell} value */
   const cell = value =>
     typeof value === 'number' ? String(value) : marked(String(value ?? '').replaceAll(/\s+/g, ' '));
   return [columns, ...rows.map(row => row.map(cell))].map(row => row.join('\t')).join('\n');
 }
 
+/** @param {string} text */
 function marked(text) {
   return runnable.test(text) ? `'${text}` : text;
 }

@@ -1,22 +1,78 @@
-/** Elements from calls: `h('td', { class: 'num' }, 'text')`. Text is always text, never markup. */
+/**
+ * What an attribute is set to: nothing where it is false, null or undefined; without a value where it is true.
+ * @typedef {string | number | boolean | null | undefined} AttributeValue
+ *
+ * @typedef {'autocomplete' | 'autofocus' | 'class' | 'd' | 'datetime' | 'disabled' | 'download' | 'hidden' | 'href' | 'id'
+ *   | 'label' | 'max' | 'maxlength' | 'name' | 'novalidate' | 'placeholder' | 'popover' | 'popovertarget'
+ *   | 'preserveAspectRatio' | 'required' | 'role' | 'scope' | 'spellcheck' | 'tabindex' | 'title' | 'type' | 'value'
+ *   | 'viewBox' | `aria-${string}` | `data-${string}`} AttributeName
+ *
+ * @typedef {{ readonly [N in AttributeName]?: AttributeValue }} Attributes
+ *
+ * @typedef {Node | string | false | null | undefined} Child
+ */
+
+/**
+ * By `on` and the event's name.
+ * @template {Element} E
+ * @typedef {{ readonly [N in keyof HTMLElementEventMap as `on${N}`]?:
+ *   (event: HTMLElementEventMap[N] & { readonly currentTarget: E }) => unknown }} Listeners
+ */
+
+/**
+ * Elements from calls: `h('td', { class: 'num' }, 'text')`. Text is always text, never markup.
+ *
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Attributes & Listeners<HTMLElementTagNameMap[Name]>} [given]
+ * @param {...(Child | readonly Child[])} children
+ * @returns {HTMLElementTagNameMap[Name]}
+ */
 export function h(name, given = {}, ...children) {
   return filled(document.createElement(name), given, children);
 }
 
-/** The same for SVG. */
+/**
+ * The same for SVG.
+ *
+ * @template {keyof SVGElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Attributes} [given]
+ * @param {...(Child | readonly Child[])} children
+ * @returns {SVGElementTagNameMap[Name]}
+ */
 export function svg(name, given = {}, ...children) {
   return filled(document.createElementNS('http://www.w3.org/2000/svg', name), given, children);
 }
 
-/** Replaces text only where it differs, so that nothing is laid out anew for nothing. */
+/** One that the page always has. @param {string} id */
+export function byId(id) {
+  const element = document.getElementById(id);
+  if (element === null) throw new Error(`The page has no element with the id ${id}.`);
+  return element;
+}
+
+/**
+ * Replaces text only where it differs, so that nothing is laid out anew for nothing.
+ * @param {Element} element
+ * @param {string} text
+ */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/**
+ * @template {Element} E
+ * @param {E} element
+ * @param {object} given
+ * @param {readonly (Child | readonly Child[])[]} children
+ */
 function filled(element, given, children) {
-  for (const [key, value] of Object.entries(given)) {
+  /** @type {[string, AttributeValue | EventListener][]} */
+  const entries = Object.entries(given);
+  for (const [key, value] of entries) {
     if (value === undefined || value === false || value === null) continue;
-    if (key.startsWith('on')) element.addEventListener(key.slice(2), value);
+    if (typeof value === 'function') element.addEventListener(key.slice(2), value);
     else element.setAttribute(key, value === true ? '' : String(value));
   }
   element.append(...children.flat().filter(child => child !== undefined && child !== null && child !== false));

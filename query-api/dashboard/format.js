@@ -6,10 +6,13 @@ const whole = new Intl.NumberFormat();
 const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
 const oneDigit = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
 
+/** @typedef {string | number | Date} Time  ISO or epoch ms. */
+/** @typedef {keyof ReturnType<typeof clocksOf>} TimeForm */
+
 let zone = ownZone;
 let clocks = clocksOf(zone);
 
-/** The zone that all times are shown in from now on. */
+/** The zone that all times are shown in from now on. @param {string} name */
 export function showTimesIn(name) {
   zone = name;
   clocks = clocksOf(name);
@@ -17,8 +20,11 @@ export function showTimesIn(name) {
 
 export const shownZone = () => zone;
 
+/** @param {string} timeZone */
 function clocksOf(timeZone) {
+  /** @type {Intl.DateTimeFormatOptions} */
   const clock = { timeZone, hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
+  /** @type {Intl.DateTimeFormatOptions} */
   const date = { timeZone, month: 'short', day: 'numeric' };
   return {
     clock: new Intl.DateTimeFormat(undefined, clock),
@@ -28,30 +34,41 @@ function clocksOf(timeZone) {
   };
 }
 
-/** null: not known. */
+/** null: not known. @param {number | null} value */
 export const number = value => (value === null ? '–' : whole.format(value));
+/** @param {number | null} value */
 export const compact = value => (value === null ? '–' : (Math.abs(value) < 10_000 ? oneDigit : short).format(value));
+/** @param {number} value */
 export const signed = value => `${value > 0 ? '+' : value < 0 ? '−' : '±'}${whole.format(Math.abs(value))}`;
+/** @param {number} value @param {string} one @param {string} many */
 export const counted = (value, one, many) => `${whole.format(value)} ${value === 1 ? one : many}`;
+/** @param {Time} time */
 export const utc = time => `${new Date(time).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
-/** `at`: ISO or epoch ms; `form`: 'clock', 'seconds', 'day' (with the clock) or 'date'. */
+/**
+ * `form`: 'clock', 'seconds', 'day' (with the clock) or 'date'.
+ * @param {Time} at
+ * @param {TimeForm} form
+ */
 export function local(at, form = 'clock') {
   return clocks[form].format(new Date(at));
 }
 
-/** With the day where it is not today. */
+/** With the day where it is not today. @param {Time} at */
 export function shortTime(at) {
+  /** @param {number} time */
   const ofDay = time => JSON.stringify(dateAt(time, zone));
-  return local(at, ofDay(new Date(at)) === ofDay(Date.now()) ? 'clock' : 'day');
+  return local(at, ofDay(new Date(at).getTime()) === ofDay(Date.now()) ? 'clock' : 'day');
 }
 
+/** @param {Time | null | undefined} at @param {TimeForm} [form] */
 export function timeElement(at, form) {
   if (at === null || at === undefined) return h('span', { class: 'muted' }, 'not known');
   const text = form ? local(at, form) : shortTime(at);
   return h('time', { datetime: new Date(at).toISOString(), title: utc(at) }, text);
 }
 
+/** @param {number | null | undefined} ms */
 export function duration(ms) {
   if (ms === null || ms === undefined) return 'not known';
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
@@ -60,17 +77,19 @@ export function duration(ms) {
   return `${oneDigit.format(ms / 3_600_000)} h`;
 }
 
+/** @param {number} count */
 export function bytes(count) {
   return count < 1e9 ? `${Math.round(count / 1e6)} MB` : `${oneDigit.format(count / 1e9)} GB`;
 }
 
-/** For `<input type="datetime-local">`. */
+/** For `<input type="datetime-local">`. @param {number} ms */
 export function inputTime(ms) {
   return wallTime(ms, zone);
 }
 
 const countryNames = new Intl.DisplayNames(undefined, { type: 'region', fallback: 'code' });
 
+/** @param {string} code */
 export function countryName(code) {
   if (code === 'ZZ') return 'Unknown';
   try {

@@ -5,10 +5,22 @@
  */
 import { hearTime } from './clock.js';
 
+/** @import { LiveEvent } from './api-types.ts' */
+
+/**
+ * @typedef {'connecting' | 'live' | 'silent' | 'away' | 'down' | 'lost'} LiveState
+ * @typedef {(event: LiveEvent | undefined, state: LiveState) => void} LiveListener
+ */
+
+/** @type {Set<LiveListener>} */
 const listeners = new Set();
+/** @type {EventSource | undefined} */
 let source;
+/** @type {string | undefined} */
 let lastId;
+/** @type {LiveEvent | undefined} */
 let latest;
+/** @type {LiveState} */
 let state = 'connecting';
 let heardAt = performance.now();
 
@@ -18,6 +30,7 @@ const silentAfterMs = 3_500;
 /**
  * Calls `listener(event, state)` with each event and each change of state: live, silent, away (Kafka), down (the store),
  * lost, connecting; without an event where only the state is new. Returns how to stop.
+ * @param {LiveListener} listener
  */
 export function listen(listener) {
   listeners.add(listener);
@@ -25,7 +38,7 @@ export function listen(listener) {
   return () => listeners.delete(listener);
 }
 
-/** Whether what an event told is of now. */
+/** Whether what an event told is of now. @param {LiveState} now */
 export const isFresh = now => now === 'live' || now === 'away';
 
 export function startLive() {
@@ -49,9 +62,11 @@ function open() {
   source.onmessage = message => {
     lastId = message.lastEventId;
     heardAt = performance.now();
-    latest = JSON.parse(message.data);
-    hearTime(Date.parse(latest.at));
-    tell(latest.kafka === 'up' ? 'live' : 'away', latest);
+    /** @type {LiveEvent} */
+    const event = JSON.parse(message.data);
+    latest = event;
+    hearTime(Date.parse(event.at));
+    tell(event.kafka === 'up' ? 'live' : 'away', event);
   };
   source.addEventListener('unavailable', () => tell('down'));
   source.onerror = () => {
@@ -70,6 +85,7 @@ function close() {
   source = undefined;
 }
 
+/** @param {LiveState} now @param {LiveEvent} [event] */
 function tell(now, event) {
   state = now;
   for (const listener of [...listeners]) listener(event, state);

@@ -1,11 +1,13 @@
 /** The page: which view is shown in which zone, the mark of the bar, what is wrong, and the one stream of live events. */
-import { hrefOf, readAddress } from './address.js';
-import { setText } from './dom.js';
+import { hrefOf, readAddress, views } from './address.js';
+import { byId, setText } from './dom.js';
 import { duration, local, number, shownZone, showTimesIn } from './format.js';
 import { listen, startLive } from './live.js';
 import { createBanner } from './parts/banner.js';
 import * as overview from './views/overview.js';
 import { isZone, offsetText, ownZone } from './zone.js';
+
+/** @import { Address, View } from './address.js' */
 
 const titles = { overview: 'Overview', ad: 'One ad', operations: 'Operations', replay: 'Replay & reconcile' };
 const loaders = {
@@ -15,20 +17,23 @@ const loaders = {
   replay: () => import('./views/replay.js'),
 };
 
-const main = document.getElementById('main');
-let shown = { view: undefined, zone: undefined, update: () => undefined, close: () => undefined };
+const main = byId('main');
+/** @type {{ view?: View, zone?: string, update(address: Address): void, close(): void }} */
+let shown = { update: () => undefined, close: () => undefined };
 
 async function show() {
   const address = readAddress();
-  for (const link of document.querySelectorAll('[data-view]')) {
-    link.href = hrefOf({ view: link.dataset.view });
+  /** @type {NodeListOf<HTMLAnchorElement>} */
+  const links = document.querySelectorAll('a[data-view]');
+  for (const link of links) {
+    link.href = hrefOf({ view: views.find(view => view === link.dataset.view) });
     if (link.dataset.view === address.view && !link.matches('.brand')) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
   document.title = `${address.ad && address.view === 'ad' ? address.ad : titles[address.view]} · Ad clicks`;
   const zone = address.zone && isZone(address.zone) ? address.zone : ownZone;
   showTimesIn(zone);
-  setText(document.getElementById('zone'), `Times in ${zone}, ${offsetText(Date.now(), zone)} now; UTC on hover`);
+  setText(byId('zone'), `Times in ${zone}, ${offsetText(Date.now(), zone)} now; UTC on hover`);
   // All times of a page are those of one zone, so another one makes it anew.
   if (shown.view !== address.view || shown.zone !== zone) {
     const { mount } = await loaders[address.view]();
@@ -39,7 +44,9 @@ async function show() {
     shown.close();
     main.replaceChildren();
     shown = { view: address.view, zone: shownZone(), ...mount(main) };
-    if (isSameView) document.querySelector('select[name="zone"]')?.focus({ preventScroll: true });
+    /** @type {HTMLSelectElement | null} */
+    const picker = document.querySelector('select[name="zone"]');
+    if (isSameView) picker?.focus({ preventScroll: true });
     else if (!isFirst) main.focus({ preventScroll: true });
   }
   shown.update(readAddress());
@@ -47,8 +54,16 @@ async function show() {
 
 /** Links within the page change the address only. */
 document.addEventListener('click', event => {
-  const link = event.target.closest('a[href]');
-  if (!link || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  const link = event.target instanceof Element ? event.target.closest('a[href]') : null;
+  if (
+    !(link instanceof HTMLAnchorElement) ||
+    event.defaultPrevented ||
+    event.button !== 0 ||
+    event.metaKey ||
+    event.ctrlKey ||
+    event.shiftKey
+  )
+    return;
   const url = new URL(link.href);
   if (url.origin !== location.origin || url.pathname !== '/' || url.hash !== '' || link.download) return;
   event.preventDefault();
@@ -59,9 +74,10 @@ document.addEventListener('click', event => {
 addEventListener('popstate', show);
 addEventListener('address', show);
 
-const pulse = document.getElementById('pulse');
-const spoken = document.getElementById('spoken');
-const banner = createBanner(document.getElementById('news'));
+const pulse = byId('pulse');
+const spoken = byId('spoken');
+const banner = createBanner(byId('news'));
+const pulseText = pulse.querySelector('span') ?? pulse;
 const words = {
   connecting: 'Connecting',
   live: 'Live',
@@ -70,13 +86,14 @@ const words = {
   down: 'The store does not answer',
   lost: 'No connection',
 };
+/** @type {string | undefined} */
 let spokenMinute;
 
 listen((event, state) => {
-  const isStalled = event?.stalled.length > 0;
+  const isStalled = event !== undefined && event.stalled.length > 0;
   if (event || state !== pulse.dataset.state) {
     pulse.dataset.state = state === 'live' && isStalled ? 'stalled' : state;
-    setText(pulse.querySelector('span'), state === 'live' && isStalled ? 'Counting has stalled' : words[state]);
+    setText(pulseText, state === 'live' && isStalled ? 'Counting has stalled' : words[state]);
   }
   banner.show(event, state);
   if (!event) return;

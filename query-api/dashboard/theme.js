@@ -4,7 +4,7 @@
   if (chosen === 'light' || chosen === 'dark') document.documentElement.dataset.theme = chosen;
 
   document.addEventListener('click', event => {
-    if (!event.target.closest('#theme')) return;
+    if (!(event.target instanceof Element && event.target.closest('#theme'))) return;
     const root = document.documentElement;
     const isDark = root.dataset.theme
       ? root.dataset.theme === 'dark'

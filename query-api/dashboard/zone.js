@@ -2,8 +2,12 @@
  * The calendar of a time zone, by Intl alone: where days begin, what its clock shows, and which moments a time on its clock
  * can mean. Days begin where the server begins them (`query-api/http/time-zone.ts`); a property test holds the two equal.
  */
+
+/** @typedef {{ readonly year: number, readonly month: number, readonly day: number }} CalendarDay  Months from 1. */
+
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
+/** @type {Map<string, Intl.DateTimeFormat>} */
 const formats = new Map();
 
 export const ownZone = modernName(Intl.DateTimeFormat().resolvedOptions().timeZone);
@@ -14,6 +18,7 @@ export function zoneNames() {
   return [...new Set(['UTC', ownZone, ...listed.map(modernName)])].filter(isZone).sort();
 }
 
+/** @param {string} name */
 export function isZone(name) {
   try {
     return Boolean(formatOf(name));
@@ -22,20 +27,24 @@ export function isZone(name) {
   }
 }
 
-/** Offset from UTC in ms at a moment in epoch ms. */
+/** Offset from UTC in ms at a moment in epoch ms. @param {number} at @param {string} zone */
 export function offsetAt(at, zone) {
   const { year, month, day, hour, minute, second } = partsAt(at, zone);
   const local = Date.UTC(year, month - 1, day, hour, minute, second);
   return Math.round((local - Math.floor(at / 1_000) * 1_000) / minuteMs) * minuteMs;
 }
 
-/** `{ year, month, day }`; months from 1. */
+/** @param {number} at @param {string} zone @returns {CalendarDay} */
 export function dateAt(at, zone) {
   const { year, month, day } = partsAt(at, zone);
   return { year, month, day };
 }
 
-/** When the date is first reached. Days and months beyond the end roll over: day 0 is the last of the month before. */
+/**
+ * When the date is first reached. Days and months beyond the end roll over: day 0 is the last of the month before.
+ * @param {CalendarDay} date
+ * @param {string} zone
+ */
 export function startOfDay({ year, month, day }, zone) {
   const midnight = Date.UTC(year, month - 1, day);
   for (const { from, to, offset } of spansAround(midnight, zone)) {
@@ -45,12 +54,20 @@ export function startOfDay({ year, month, day }, zone) {
   return midnight;
 }
 
-/** As `<input type="datetime-local">` has it: what the clock of the zone shows. */
+/**
+ * As `<input type="datetime-local">` has it: what the clock of the zone shows.
+ * @param {number} at
+ * @param {string} zone
+ */
 export function wallTime(at, zone) {
   return new Date(at + offsetAt(at, zone)).toISOString().slice(0, 16);
 }
 
-/** The moments at which the clock shows this: none where it is put forward over it, two where it is put back. */
+/**
+ * The moments at which the clock shows this: none where it is put forward over it, two where it is put back.
+ * @param {string} text
+ * @param {string} zone
+ */
 export function momentsOf(text, zone) {
   const [shown] = /^\d{4}-\d\d-\d\dT\d\d:\d\d/.exec(text) ?? [];
   // V8 makes a date of nearly any text.
@@ -63,22 +80,26 @@ export function momentsOf(text, zone) {
   return [...new Set(found)];
 }
 
-/** `UTC+05:30` */
+/** `UTC+05:30` @param {number} at @param {string} zone */
 export function offsetText(at, zone) {
   const minutes = offsetAt(at, zone) / minuteMs;
+  /** @param {number} value */
   const two = value => String(value).padStart(2, '0');
   const size = Math.abs(minutes);
   return `UTC${minutes < 0 ? '−' : '+'}${two(Math.floor(size / 60))}:${two(size % 60)}`;
 }
 
+/** @param {number} at @param {string} zone */
 function partsAt(at, zone) {
-  return Object.fromEntries(
+  const parts = Object.fromEntries(
     formatOf(zone)
       .formatToParts(at)
       .map(({ type, value }) => [type, Number(value)]),
   );
+  return /** @type {Record<'year' | 'month' | 'day' | 'hour' | 'minute' | 'second', number>} */ (parts);
 }
 
+/** @param {string} zone */
 function formatOf(zone) {
   const known = formats.get(zone);
   if (known) return known;
@@ -98,9 +119,14 @@ function formatOf(zone) {
   return format;
 }
 
-/** Spans of one offset, for more than a day around a time on a local clock. Zones change their clock at most once in half a day. */
+/**
+ * Spans of one offset, for more than a day around a time on a local clock. Zones change their clock at most once in half a day.
+ * @param {number} local
+ * @param {string} zone
+ */
 function spansAround(local, zone) {
   const [begin, end] = [local - 27 * 3_600_000, local + 27 * 3_600_000];
+  /** @type {{ from: number, to: number, offset: number }[]} */
   const spans = [];
   let from = begin;
   let offset = offsetAt(begin, zone);
@@ -115,7 +141,7 @@ function spansAround(local, zone) {
   return [...spans, { from, to: end, offset }];
 }
 
-/** The first whole minute with the later offset. */
+/** The first whole minute with the later offset. @param {number} before @param {number} after @param {string} zone */
 function changeBetween(before, after, zone) {
   let [low, high] = [Math.floor(before / minuteMs), Math.ceil(after / minuteMs)];
   const offset = offsetAt(low * minuteMs, zone);
@@ -127,7 +153,9 @@ function changeBetween(before, after, zone) {
   return high * minuteMs;
 }
 
+/** @param {string} name */
 function modernName(name) {
+  /** @type {Readonly<Record<string, string>>} */
   const known = {
     'Asia/Calcutta': 'Asia/Kolkata',
     'Asia/Katmandu': 'Asia/Kathmandu',
