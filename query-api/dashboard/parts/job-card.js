@@ -1,17 +1,24 @@
 /** One replay: how far it is, what differs, and the way to apply it. */
 
 import { go } from '../address.js';
-import { get, post, remove } from '../api.js';
+import { get, messageOf, post, remove } from '../api.js';
 import { h } from '../dom.js';
 import { counted, number, signed, timeElement } from '../format.js';
 import { every } from '../poll.js';
 import { createCard } from './card.js';
 import { changeColumn, tableOf } from './table.js';
 
+/** @import { Replay } from '../api-types.ts' */
+/** @import { Card } from './card.js' */
+/** @import { Column } from './table.js' */
+
+/** @param {{ onChange(): void }} options */
 export function createJobCard({ onChange }) {
+  /** @type {string | undefined} */
   let id;
   // Also after a failure: what was open goes on, whether its answer comes or not.
   let isWatched = false;
+  /** @type {Card} */
   const card = createCard({
     title: 'Recount',
     isFlush: true,
@@ -30,6 +37,7 @@ export function createJobCard({ onChange }) {
 
   return {
     element: card.element,
+    /** @param {string | undefined} next */
     show(next) {
       const isSame = next === id;
       id = next;
@@ -45,6 +53,7 @@ export function createJobCard({ onChange }) {
   };
 }
 
+/** @param {Replay} job @param {boolean} isOpen */
 function progressOf(job, isOpen) {
   const { minutes_done: done, minutes_total: total } = job;
   const text = `${job.state}: ${number(done)} of ${number(total)} minutes, ${number(job.clicks_read)} raw clicks read`;
@@ -61,19 +70,21 @@ function progressOf(job, isOpen) {
   );
 }
 
+/** @param {Replay} job @param {HTMLButtonElement} button */
 async function cancel(job, button) {
   button.disabled = true;
   try {
     await remove(`/v1/replays/${job.id}`);
   } catch (error) {
-    button.replaceWith(h('span', { class: 'bad-text', role: 'alert' }, error.message));
+    button.replaceWith(h('span', { class: 'bad-text', role: 'alert' }, messageOf(error)));
   }
 }
 
+/** @param {Replay} job */
 function outcomeOf(job) {
   if (job.state === 'failed') return h('p', { class: 'notice bad', role: 'alert' }, job.error ?? 'The recount failed.');
   if (job.state === 'cancelled') return h('p', { class: 'notice' }, 'The recount was cancelled before its end.');
-  const { cells, before, after, rows, next } = job.diff;
+  const { cells, before, after, rows, next_cursor } = job.diff;
   if (cells === 0) return h('p', { class: 'notice' }, 'Nothing differs: the counts are what raw clicks say.');
   const sum = `${counted(cells, 'count differs', 'counts differ')}: ${number(before)} → ${number(after)} clicks (${signed(after - before)})`;
   const canApply = job.state === 'done' && !job.apply;
@@ -88,10 +99,12 @@ function outcomeOf(job) {
       canApply && h('button', { type: 'button', class: 'main', onclick: () => confirmApply(job, sum) }, 'Apply…'),
     ),
     tableOf('What differs', diffColumns, rows),
-    next && h('p', { class: 'notice' }, `The first ${number(rows.length)}; all of them by GET /v1/replays/${job.id}`),
+    next_cursor !== null &&
+      h('p', { class: 'notice' }, `The first ${number(rows.length)}; all of them by GET /v1/replays/${job.id}`),
   );
 }
 
+/** @type {Column<Replay['diff']['rows'][number]>[]} */
 const diffColumns = [
   { head: 'Minute', value: row => row.minute, cell: row => timeElement(row.minute) },
   { head: 'Ad', value: row => row.ad_id, cell: row => h('span', { class: 'mono' }, row.ad_id) },
@@ -101,9 +114,10 @@ const diffColumns = [
   changeColumn,
 ];
 
-/** It changes what advertisers are billed by, so it is asked once more. */
+/** It changes what advertisers are billed by, so it is asked once more. @param {Replay} job @param {string} sum */
 function confirmApply(job, sum) {
   const failed = h('div', {});
+  /** @type {HTMLDialogElement} */
   const dialog = h(
     'dialog',
     { 'aria-labelledby': 'confirm-title', onclose: () => dialog.remove() },
@@ -128,7 +142,7 @@ function confirmApply(job, sum) {
       dialog.close();
       go({ job: started.id });
     } catch (error) {
-      failed.replaceChildren(h('p', { class: 'notice bad', role: 'alert' }, error.message));
+      failed.replaceChildren(h('p', { class: 'notice bad', role: 'alert' }, messageOf(error)));
     }
   }
   document.body.append(dialog);
