@@ -1,9 +1,17 @@
 /** Finds an ad by any part of its id, among those with clicks in the range: a combobox as WAI-ARIA has it. */
-import { get } from '../api.js';
+import { get, messageOf } from '../api.js';
 import { h } from '../dom.js';
 import { number } from '../format.js';
 
-/** `range()` → `from` and `to` of the query. */
+/** @import { Answer } from '../api-types.ts' */
+
+/** @typedef {Answer<'GET', '/v1/ads'>['ads']} FoundAds */
+
+/**
+ * `range()` → `from` and `to` of the query.
+ * @param {(ad: string) => void} onChoose
+ * @param {() => { readonly from: string, readonly to: string }} range
+ */
 export function createAdSearch(onChoose, range) {
   const list = h('ul', { id: 'ads', role: 'listbox', 'aria-label': 'Ads', hidden: true });
   const news = h('p', { class: 'notice', role: 'status', hidden: true });
@@ -20,8 +28,10 @@ export function createAdSearch(onChoose, range) {
     'aria-autocomplete': 'list',
     maxlength: '128',
   });
+  /** @type {FoundAds} */
   let found = [];
   let at = -1;
+  /** @type {AbortController | undefined} */
   let asked;
 
   const close = () => {
@@ -31,21 +41,25 @@ export function createAdSearch(onChoose, range) {
     input.setAttribute('aria-expanded', 'false');
     input.removeAttribute('aria-activedescendant');
   };
+  /** @param {string} ad */
   const choose = ad => {
     asked?.abort();
     close();
     if (ad !== '') onChoose(ad);
   };
+  /** @param {number} next */
   const mark = next => {
     at = next;
     for (const [i, item] of [...list.children].entries()) item.setAttribute('aria-selected', String(i === at));
     list.children[at]?.scrollIntoView({ block: 'nearest' });
     if (at >= 0) input.setAttribute('aria-activedescendant', `ads-${at}`);
   };
+  /** @param {string} text */
   const tell = text => {
     news.textContent = text;
     news.hidden = text === '';
   };
+  /** @param {FoundAds} ads */
   const show = ads => {
     found = ads;
     const items = ads.map(({ ad_id, count }, i) =>
@@ -72,10 +86,11 @@ export function createAdSearch(onChoose, range) {
     } catch (error) {
       if (signal.aborted) return;
       close();
-      tell(`Ads could not be searched: ${error.message}`);
+      tell(`Ads could not be searched: ${messageOf(error)}`);
     }
   };
 
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   input.addEventListener('input', () => {
     clearTimeout(timer);
@@ -91,5 +106,11 @@ export function createAdSearch(onChoose, range) {
     } else if (event.key === 'Enter') choose(found[at]?.ad_id ?? input.value.trim());
     else if (event.key === 'Escape') close();
   });
-  return { element: h('div', { class: 'suggest' }, input, list, news), show: ad => (input.value = ad ?? '') };
+  return {
+    element: h('div', { class: 'suggest' }, input, list, news),
+    /** @param {string | undefined} ad */
+    show: ad => {
+      input.value = ad ?? '';
+    },
+  };
 }

@@ -7,13 +7,22 @@ import { queryOf, rangeOf } from '../range.js';
 import { createCard } from './card.js';
 import { tableOf } from './table.js';
 
+/** @import { Address } from '../address.js' */
+/** @import { Answer } from '../api-types.ts' */
+/** @import { Card } from './card.js' */
+/** @import { Column } from './table.js' */
+
+/** @typedef {Answer<'GET', '/v1/ads'>['ads'][number] & { readonly rank: number }} RankedAd */
+
 const perPage = 50;
 
 export function createAdsList() {
+  /** @type {Address} */
   let address = {};
   // Cursors of the pages up to this one: all are of the minutes that the first one was of.
+  /** @type {(string | undefined)[]} */
   let cursors = [undefined];
-  let range;
+  let range = rangeOf(address, shownZone());
   const input = h('input', {
     type: 'search',
     name: 'contains',
@@ -23,10 +32,13 @@ export function createAdsList() {
     spellcheck: 'false',
     autocomplete: 'off',
   });
+  /** @param {string} text @param {() => void} onclick */
   const turn = (text, onclick) => h('button', { type: 'button', disabled: true, onclick }, text);
   const back = turn('Previous', () => page(() => cursors.pop()));
-  const on = turn('Next', () => page(() => cursors.push(next)));
+  const on = turn('Next', () => page(() => cursors.push(next ?? undefined)));
+  /** @type {string | null | undefined} */
   let next;
+  /** @type {Card} */
   const card = createCard({
     title: 'All ads',
     isFlush: true,
@@ -59,6 +71,7 @@ export function createAdsList() {
       );
     },
   });
+  /** @param {() => void} move */
   function page(move) {
     move();
     card.renew();
@@ -68,6 +81,7 @@ export function createAdsList() {
     range = rangeOf(address, shownZone());
     card.renew();
   }
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   input.addEventListener('input', () => {
     clearTimeout(timer);
@@ -75,6 +89,7 @@ export function createAdsList() {
   });
   return {
     element: card.element,
+    /** @param {Address} nextAddress */
     show(nextAddress) {
       address = nextAddress;
       renew();
@@ -86,6 +101,7 @@ export function createAdsList() {
   };
 }
 
+/** @param {Address} address @returns {Column<RankedAd>[]} */
 const columnsOf = address => [
   { head: 'Rank', isNumber: true, value: row => row.rank },
   {

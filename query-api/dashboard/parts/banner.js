@@ -1,16 +1,27 @@
 /** Above every view: what is wrong with what is shown, since when, in words. Nothing where all is well. */
-import { get } from '../api.js';
+import { failedOf, get } from '../api.js';
 import { h } from '../dom.js';
 import { counted, local, shortTime } from '../format.js';
+
+/** @import { LiveEvent } from '../api-types.ts' */
+/** @import { LiveState } from '../live.js' */
+
+/** @typedef {readonly [level: 'bad' | 'warn', words: string]} Line */
+/** @typedef {Readonly<Record<string, string>>} Failed  Parts that are not ready, and why. */
 
 /** How often it is asked why nothing comes. */
 const askAgainMs = 4_000;
 
+/** @param {HTMLElement} element */
 export function createBanner(element) {
+  /** @type {LiveEvent | undefined} */
   let latest;
+  /** @type {LiveState | undefined} */
   let state;
   let said = '';
+  /** @type {Failed} */
   let failed = {};
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let asking;
   const draw = () => {
     const lines = [...streamLines(latest, state, failed), ...stallLines(latest)];
@@ -25,13 +36,14 @@ export function createBanner(element) {
       await get('/readyz');
       failed = {};
     } catch (error) {
-      failed = error.body?.failed ?? {};
+      failed = failedOf(error) ?? {};
     }
     draw();
     asking = state === 'silent' ? setTimeout(askWhy, askAgainMs) : undefined;
     if (asking === undefined) failed = {};
   };
   return {
+    /** @param {LiveEvent | undefined} event @param {LiveState} now */
     show(event, now) {
       latest = event ?? latest;
       state = now;
@@ -41,9 +53,15 @@ export function createBanner(element) {
   };
 }
 
+/**
+ * @param {LiveEvent | undefined} latest
+ * @param {LiveState | undefined} state
+ * @param {Failed} failed
+ * @returns {Line[]}
+ */
 function streamLines(latest, state, failed) {
   const asOf = latest ? ` What is live on this page is as of ${local(latest.at, 'seconds')}.` : '';
-  const isDown = state === 'down' || (state === 'silent' && failed.clickhouse);
+  const isDown = state === 'down' || (state === 'silent' && failed['clickhouse']);
   if (isDown) return [['bad', `The store (ClickHouse) does not answer.${asOf}`]];
   if (state === 'silent')
     return [['warn', `Nothing new has come from the query API for more than three seconds.${asOf}`]];
@@ -52,7 +70,7 @@ function streamLines(latest, state, failed) {
   return [];
 }
 
-/** The oldest first. */
+/** The oldest first. @param {LiveEvent | undefined} latest @returns {Line[]} */
 function stallLines(latest) {
   const stalled = [...(latest?.stalled ?? [])].sort((a, b) => (a.since < b.since ? -1 : 1));
   if (stalled.length === 0) return [];

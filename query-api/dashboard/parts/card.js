@@ -5,15 +5,48 @@
  * goes at once. `refresh()`: the same question again; what is there stays until the next answer comes, and is marked where
  * that fails or takes long (`asking.js`).
  */
+import { messageOf } from '../api.js';
 import { createAsking } from '../asking.js';
 import { h } from '../dom.js';
 import { local } from '../format.js';
 import { createTake } from './take.js';
 
 /**
+ * What else a card fills.
+ * @typedef {{ clear(): void, stale(isStale: boolean): void }} Fill
+ *
+ * @typedef {Node | '' | undefined} Part
+ * @typedef {Part | readonly Part[]} Content
+ *
+ * @typedef {object} CardOptions
+ * @property {string} title
+ * @property {string} [note]
+ * @property {readonly Node[]} [actions]
+ * @property {string} [width]
+ * @property {boolean} [isFlush]
+ * @property {string | (() => string)} [empty]
+ * @property {readonly Fill[]} [fills]
+ * @property {Element} [holds]
+ * @property {string} [takes]
+ * @property {(signal: AbortSignal) => Promise<Content>} [load]
+ *
+ * @typedef {object} Card
+ * @property {HTMLElement} element
+ * @property {HTMLElement} head With the title and the actions.
+ * @property {HTMLElement} body What it shows, for who fills it by hand.
+ * @property {() => void} renew
+ * @property {(options?: { readonly isNews?: boolean }) => void} refresh
+ * @property {(text: string | Node) => void} note
+ * @property {() => void} look After rows were put into the body by hand.
+ * @property {() => void} close
+ */
+
+/**
  * `load(signal)` resolves to the elements to show, or to undefined where there is nothing; `empty` is said then (a text, or
  * what tells it). `fills`: what else it fills, with `clear()` and `stale(isStale)`. `holds`: an element that keeps its place.
  * `takes`: the name of the file that its rows go into.
+ * @param {CardOptions} options
+ * @returns {Card}
  */
 export function createCard({
   title,
@@ -29,40 +62,47 @@ export function createCard({
 }) {
   const body = h('div', { class: isFlush ? 'body flush' : 'body', 'data-busy': load ? 'first' : undefined });
   const noteElement = h('span', { class: 'note' }, note);
-  const take = takes && createTake(body, takes);
+  const take = takes === undefined ? undefined : createTake(body, takes);
   const head = h('header', {}, h('h2', {}, title), noteElement, h('span', { class: 'push' }), actions, take?.element);
   const strip = h('p', { class: 'notice warn', role: 'status', hidden: true });
   const element = h('section', { class: `card ${width ?? ''}`, 'aria-label': title }, head, strip, body);
+  /** @type {number | undefined} */
   let asOf;
   const again = () => asking.refresh();
 
+  /** @param {(string | Node)[]} words */
   const tell = (...words) => {
     strip.replaceChildren(...words);
     strip.hidden = words.length === 0;
   };
+  /** @param {boolean} isStale */
   const mark = isStale => {
     body.toggleAttribute('data-stale', isStale);
     for (const one of fills) one.stale(isStale);
   };
+  /** @param {Content} content */
   const show = content => {
     delete body.dataset.busy;
-    const nodes = [content].flat().filter(Boolean);
+    const nodes = [content].flat().filter(node => node instanceof Node);
     // What is equal stays where it is, and the keyboard's focus in it; a chart taken out and in again would be made anew.
+    /** @param {Node} node @param {number} i */
     const isThere = (node, i) => node.isEqualNode(body.childNodes[i] ?? null);
     if (nodes.length !== body.childNodes.length || !nodes.every(isThere)) body.replaceChildren(...nodes);
     take?.look();
   };
+  /** @param {Content} content */
   const succeed = content => {
     asOf = Date.now();
     tell();
     mark(false);
     show(content === undefined ? h('p', { class: 'notice' }, typeof empty === 'function' ? empty() : empty) : content);
   };
+  /** @param {unknown} error */
   const fail = error => {
     if (asOf === undefined) return show(failure(error, again));
     mark(true);
     tell(
-      `As of ${local(asOf, 'seconds')}. Newer numbers could not be read: ${error.message} `,
+      `As of ${local(asOf, 'seconds')}. Newer numbers could not be read: ${messageOf(error)} `,
       h('button', { type: 'button', onclick: again }, 'Try again'),
     );
   };
@@ -72,7 +112,7 @@ export function createCard({
     tell(`As of ${local(asOf, 'seconds')}. Newer numbers take longer than usual.`);
   };
 
-  const asking = createAsking(load, {
+  const asking = createAsking(load ?? nothing, {
     start: () => element.setAttribute('aria-busy', 'true'),
     answer: succeed,
     failure: fail,
@@ -81,6 +121,8 @@ export function createCard({
   });
   return {
     element,
+    head,
+    body,
     renew() {
       asOf = undefined;
       tell();
@@ -94,17 +136,20 @@ export function createCard({
     },
     refresh: asking.refresh,
     note: text => noteElement.replaceChildren(text),
-    /** After rows were put into the body by hand. */
     look: () => take?.look(),
     close: asking.giveUp,
   };
 }
 
+/** @returns {Promise<Content>} */
+const nothing = async () => undefined;
+
+/** @param {unknown} error @param {() => void} [again] */
 export function failure(error, again) {
   return h(
     'div',
     { class: 'notice bad', role: 'alert' },
-    h('span', {}, error.message),
+    h('span', {}, messageOf(error)),
     again && h('button', { type: 'button', onclick: again }, 'Try again'),
   );
 }

@@ -5,10 +5,13 @@ import { local, number, signed, timeElement } from '../format.js';
 import { createCard } from './card.js';
 import { giveRows } from './take.js';
 
+/** @import { LiveEvent } from '../api-types.ts' */
+
 const kept = 12;
 
 export function createChanges() {
   const list = h('ul', { class: 'feed' });
+  /** @type {LiveEvent['changes']} */
   let shown = [];
   giveRows(list, () => ({
     columns: ['minute', 'ad', 'country', 'before', 'after', 'reason', 'at'],
@@ -21,12 +24,13 @@ export function createChanges() {
     isFlush: true,
     takes: 'restatements',
   });
-  const body = card.element.lastElementChild;
+  const { body } = card;
   const none =
     'None has been seen since this page was opened. Those of one ad are listed under “One ad”, with all before.';
   body.append(h('p', { class: 'notice' }, none));
   return {
     element: card.element,
+    /** @param {LiveEvent['changes']} changes */
     add(changes) {
       if (changes.length === 0) return;
       shown = [...changes.toReversed(), ...shown].slice(0, kept);
@@ -37,6 +41,7 @@ export function createChanges() {
   };
 }
 
+/** @param {LiveEvent['changes'][number]} change */
 function shownChange({ minute, ad_id, country, before, after, reason }) {
   return h(
     'li',

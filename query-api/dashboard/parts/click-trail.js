@@ -9,9 +9,14 @@ import { reasonText } from './outcomes.js';
 import { stateMark } from './state-mark.js';
 import { tableOf } from './table.js';
 
+/** @import { Answer } from '../api-types.ts' */
+/** @import { Card } from './card.js' */
+/** @import { Column } from './table.js' */
+
 const kinds = { counted: 'good', restated: 'warn', duplicate: '', quarantined: 'bad' };
 
 export function createClickTrail() {
+  /** @type {string | undefined} */
   let eventId;
   let isAsked = false;
   const input = h('input', {
@@ -36,6 +41,7 @@ export function createClickTrail() {
     input,
     h('button', {}, 'Look up'),
   );
+  /** @type {Card} */
   const card = createCard({
     title: 'Where did my click go',
     note: 'each accepted line with an event_id, ad by ad',
@@ -58,6 +64,7 @@ export function createClickTrail() {
   const element = h('div', { class: 'grid trail' }, card.element);
   return {
     element,
+    /** @param {string | undefined} next */
     show(next) {
       if (isAsked && next === eventId) return;
       isAsked = true;
@@ -68,6 +75,7 @@ export function createClickTrail() {
   };
 }
 
+/** @type {Column<Answer<'GET', `/v1/clicks/${string}`>['copies'][number]>[]} */
 const columns = [
   {
     head: 'Outcome',

@@ -2,6 +2,9 @@
 import { h } from '../dom.js';
 import { number } from '../format.js';
 
+/** @import { SeriesAnswer } from '../api-types.ts' */
+
+/** @param {number} count @param {SeriesAnswer['previous']} previous */
 export function comparison(count, previous) {
   if (!previous) return '';
   const before = `${number(previous.count)} in the range before`;

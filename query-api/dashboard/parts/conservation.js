@@ -4,19 +4,31 @@ import { counted, number, signed, timeElement } from '../format.js';
 import { createCard } from './card.js';
 import { tableOf } from './table.js';
 
+/** @import { StatusAnswer } from '../api-types.ts' */
+/** @import { Column } from './table.js' */
+
+/**
+ * @typedef {StatusAnswer['conservation']} Conservation
+ * @typedef {NonNullable<Conservation['rows']>['differences'][number]} RowsDifference
+ */
+
 export function createConservation() {
   const card = createCard({
     title: 'Conservation',
     note: 'lines since the beginning of the log: each is counted, a duplicate, or in quarantine',
     takes: 'conservation-differences',
   });
-  const body = card.element.lastElementChild;
+  const { body } = card;
+  /** @param {string} value @param {string} name */
   const term = (value, name) => h('div', {}, h('b', {}, value), h('span', {}, name));
+  /** @param {string} text */
   const sign = text => h('i', {}, text);
   return {
     element: card.element,
     clear: () => body.replaceChildren(),
+    /** @param {boolean} isStale */
     stale: isStale => body.toggleAttribute('data-stale', isStale),
+    /** @param {Conservation} conservation @param {StatusAnswer['late']} late */
     show({ unread_records, balanced, rows, uncounted, ...lines }, late) {
       body.replaceChildren(
         h(
@@ -53,6 +65,7 @@ export function createConservation() {
 /**
  * What ingest has answered with 202, against what is in the log. The newest lines, those of other producers and those of
  * sends that failed are in the log without a word about them.
+ * @param {Pick<Conservation, 'acknowledged' | 'unacknowledged' | 'missing' | 'written_off'>} lines
  */
 function acknowledgedLine({ acknowledged, unacknowledged, missing, written_off }) {
   const open = missing - written_off;
@@ -70,10 +83,14 @@ function acknowledgedLine({ acknowledged, unacknowledged, missing, written_off }
   );
 }
 
-/** Clicks that came too late: those that wait for their restatement, and those that it seems nobody will count. */
+/**
+ * Clicks that came too late: those that wait for their restatement, and those that it seems nobody will count.
+ * @param {StatusAnswer['late']} late
+ * @param {Conservation['uncounted']} uncounted
+ */
 function lateLine({ clicks, minutes, since }, uncounted) {
   const [state, mark, text] =
-    uncounted > 0
+    uncounted !== null && uncounted > 0
       ? ['uncounted', 'bad', `${counted(uncounted, 'is', 'are')} in no count`]
       : clicks > 0
         ? ['waiting', 'warn', `${counted(clicks, 'click waits', 'clicks wait')} for restatement`]
@@ -89,7 +106,10 @@ function lateLine({ clicks, minutes, since }, uncounted) {
   );
 }
 
-/** The same of the rows in ClickHouse, which are what is billed by. `rows`: null where this process compares none. */
+/**
+ * The same of the rows in ClickHouse, which are what is billed by. `rows`: null where this process compares none.
+ * @param {Conservation['rows']} rows
+ */
 function rowsLine(rows) {
   const [state, mark, text] = rowsState(rows);
   return h(
@@ -101,12 +121,14 @@ function rowsLine(rows) {
   );
 }
 
+/** @param {Conservation['rows']} rows @returns {readonly [state: string, mark: string, text: string]} */
 function rowsState(rows) {
-  if (rows?.difference > 0) return ['differs', 'bad', `differ by ${counted(rows.difference, 'line', 'lines')}`];
+  if (rows && rows.difference > 0) return ['differs', 'bad', `differ by ${counted(rows.difference, 'line', 'lines')}`];
   if (rows?.checked_at) return ['ok', 'good', 'agree in every partition'];
   return ['unknown', 'warn', 'not compared yet'];
 }
 
+/** @type {Column<RowsDifference>[]} */
 const differenceColumns = [
   { head: 'Partition', value: row => row.partition },
   { head: 'Outcome', value: row => row.outcome },

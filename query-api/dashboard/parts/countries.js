@@ -7,9 +7,15 @@ import { queryOf, rangeOf } from '../range.js';
 import { createCard } from './card.js';
 import { createRanks } from './ranks.js';
 
+/** @import { Address } from '../address.js' */
+/** @import { Card } from './card.js' */
+
 const listed = 12;
 
-/** `address()`: what is looked at; `offer(codes)`: countries that there are clicks from; `adId()`: of one ad only. */
+/**
+ * `address()`: what is looked at; `offer(codes)`: countries that there are clicks from; `adId()`: of one ad only.
+ * @param {{ address(): Address, offer(codes: readonly string[]): void, adId?: () => string | undefined, width?: string }} options
+ */
 export function createCountries({ address, offer, adId = () => undefined, width = 'w4' }) {
   let areAll = false;
   const ranks = createRanks({
@@ -19,6 +25,7 @@ export function createCountries({ address, offer, adId = () => undefined, width 
     hrefOf: country => hrefOf({ ...address(), country: address().country === country ? undefined : country }),
   });
   const more = h('button', { type: 'button', class: 'link', hidden: true, onclick: showAll }, 'all');
+  /** @type {Card} */
   const card = createCard({
     title: 'Countries',
     note: 'choose one to see only its clicks',
@@ -32,6 +39,7 @@ export function createCountries({ address, offer, adId = () => undefined, width 
       const { countries } = await get('/v1/ads/countries', query, signal);
       offer(countries.map(row => row.country));
       const all = countries.reduce((sum, row) => sum + row.count, 0);
+      /** @param {number} count */
       const share = count => `${((100 * count) / Math.max(1, all)).toFixed(1)} %`;
       const items = countries.map(({ country, count }) => ({
         ...{ key: country, count, more: share(count) },

@@ -4,6 +4,7 @@ import { copyText } from './take.js';
 
 export function createFirstClick() {
   const line = `curl -X POST ${location.protocol}//${location.hostname}:8080/v1/clicks -H 'content-type: application/json' -d '{"ad_id":"ad-1"}'`;
+  /** @type {HTMLButtonElement} */
   const copy = h('button', { type: 'button', onclick: () => copyText(line, copy) }, 'Copy');
   const element = h(
     'section',
@@ -18,7 +19,7 @@ export function createFirstClick() {
   );
   return {
     element,
-    /** `received`: lines since the beginning of the log. */
+    /** `received`: lines since the beginning of the log. @param {number} received */
     show(received) {
       element.hidden = received !== 0;
     },

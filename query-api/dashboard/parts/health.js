@@ -1,11 +1,24 @@
 /** Health of each part, by what it does: an aggregator whose partitions move is alive, whatever its process says. */
-import { get, getText } from '../api.js';
+import { failedOf, get, getText } from '../api.js';
 import { h } from '../dom.js';
 import { bytes, counted, duration } from '../format.js';
 import { isFresh } from '../live.js';
 import { createCard } from './card.js';
 
+/** @import { LiveEvent } from '../api-types.ts' */
+/** @import { LiveState } from '../live.js' */
+
+/**
+ * ok: true, false, or 'wait': not known now; undefined: a number that is neither.
+ * @typedef {readonly [ok: boolean | 'wait' | undefined, text: string]} Told
+ * @typedef {readonly [name: string, ...Told]} Line
+ *
+ * @typedef {{ readonly failed: Readonly<Record<string, string>> }} Readiness
+ * @typedef {{ readonly event: LiveEvent | undefined, readonly state: LiveState }} Live
+ */
+
 export function createHealth() {
+  /** @type {Live} */
   let live = { event: undefined, state: 'connecting' };
   const card = createCard({
     title: 'Health',
@@ -19,20 +32,27 @@ export function createHealth() {
   });
   return {
     ...card,
+    /** @param {LiveEvent | undefined} event @param {LiveState} state */
     live(event, state) {
       live = { event: event ?? live.event, state };
     },
   };
 }
 
-/** `[name, ok, text]`; ok: true, false, or 'wait': not known now. */
+/**
+ * @param {Readiness} readiness
+ * @param {ReadonlyMap<string, number>} metrics
+ * @param {number} tookMs
+ * @param {Live} live
+ * @returns {Line[]}
+ */
 function linesOf({ failed }, metrics, tookMs, { event, state }) {
   const known = isFresh(state) ? event : undefined;
   return [
     ['Kafka', ...kafkaText(known)],
     ['Aggregator', ...aggregatorText(known)],
-    ['Sink', !failed.sink, failed.sink ?? 'writes'],
-    ['ClickHouse', ...storeText(failed, state)],
+    ['Sink', !failed['sink'], failed['sink'] ?? 'writes'],
+    ['ClickHouse', ...storeText(failed['clickhouse'], state)],
     ['Query API', true, `answers in ${duration(tookMs)}`],
     ['… running for', undefined, duration(Date.now() - 1_000 * (metrics.get('process_start_time_seconds') ?? 0))],
     ['… memory', undefined, bytes(metrics.get('process_resident_memory_bytes') ?? 0)],
@@ -41,16 +61,19 @@ function linesOf({ failed }, metrics, tookMs, { event, state }) {
   ];
 }
 
+/** @param {LiveEvent | undefined} event @returns {Told} */
 function kafkaText(event) {
   if (!event) return ['wait', 'not known now'];
   return event.kafka === 'up' ? [true, 'answers'] : [false, 'does not answer'];
 }
 
-function storeText({ clickhouse }, state) {
-  if (clickhouse || state === 'down') return [false, clickhouse ?? 'does not answer'];
+/** @param {string | undefined} failure @param {LiveState} state @returns {Told} */
+function storeText(failure, state) {
+  if (failure || state === 'down') return [false, failure ?? 'does not answer'];
   return isFresh(state) ? [true, 'answers'] : ['wait', 'not known now'];
 }
 
+/** @param {LiveEvent | undefined} event @returns {Told} */
 function aggregatorText(event) {
   if (!event || event.watermark_age_ms === null) return ['wait', 'not known now'];
   const { stalled, watermark_age_ms: behind } = event;
@@ -62,26 +85,30 @@ function aggregatorText(event) {
 /** An idle partition gets a tick within seconds, so a watermark this far behind is being caught up with. */
 const behindAfterMs = 90_000;
 
+/** @param {Line} line */
 function pair([name, ok, text]) {
   const mark = ok === undefined ? '' : h('span', { class: 'dot', 'data-ok': String(ok), 'aria-hidden': 'true' });
-  const words = { true: 'good: ', false: 'bad: ', wait: 'not known: ' };
-  const unseen = ok === undefined ? '' : h('span', { class: 'unseen' }, words[String(ok)]);
+  const word = ok === 'wait' ? 'not known: ' : ok ? 'good: ' : 'bad: ';
+  const unseen = ok === undefined ? '' : h('span', { class: 'unseen' }, word);
   return [h('dt', {}, mark, name), h('dd', {}, unseen, text)];
 }
 
-/** What is not ready is told with a status of its own. */
+/** What is not ready is told with a status of its own. @param {AbortSignal} signal @returns {Promise<Readiness>} */
 async function readiness(signal) {
   try {
     await get('/readyz', {}, signal);
     return { failed: {} };
   } catch (error) {
-    if (error.body?.failed) return { failed: error.body.failed };
+    const failed = failedOf(error);
+    if (failed) return { failed };
     throw error;
   }
 }
 
-/** Samples without labels, by name. */
+/** Samples without labels, by name. @param {AbortSignal} signal @returns {Promise<Map<string, number>>} */
 async function processMetrics(signal) {
   const text = await getText('/metrics', signal);
-  return new Map([...text.matchAll(/^([a-z0-9_]+) ([0-9.e+-]+)$/gm)].map(([, name, value]) => [name, Number(value)]));
+  return new Map(
+    [...text.matchAll(/^([a-z0-9_]+) ([0-9.e+-]+)$/gm)].map(([, name = '', value]) => [name, Number(value)]),
+  );
 }

@@ -6,6 +6,7 @@ import { h } from '../dom.js';
 import { inputTime, shownZone } from '../format.js';
 import { momentsOf, offsetText } from '../zone.js';
 
+/** @param {'from' | 'to'} name @param {string} label */
 export function createMomentField(name, label) {
   const input = h('input', { type: 'datetime-local', name, required: true, oninput: look });
   const which = h('select', {
@@ -22,6 +23,7 @@ export function createMomentField(name, label) {
   return {
     element: h('span', { class: 'moment' }, h('label', { class: 'field' }, label, input), which),
     input,
+    /** @param {number} ms */
     set(ms) {
       input.value = inputTime(ms);
       look();
@@ -38,6 +40,7 @@ export function createMomentField(name, label) {
       }
       return moments.length > 1 ? Number(which.value) : moments[0];
     },
+    /** @param {string} text */
     refuse(text) {
       input.setCustomValidity(text);
       input.reportValidity();

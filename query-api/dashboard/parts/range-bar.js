@@ -5,7 +5,10 @@ import { shownZone } from '../format.js';
 import { calendar, lengths, rangeOf, standard } from '../range.js';
 import { createMomentField } from './moment-field.js';
 
+/** @import { Address } from '../address.js' */
+
 export function createRangeBar() {
+  /** @param {string} name @param {string} text */
   const button = (name, text) => h('button', { type: 'button', 'data-range': name, onclick: () => choose(name) }, text);
   const short = Object.keys(lengths).map(name => button(name, name));
   const named = Object.entries(calendar).map(([name, { text }]) => button(name, text));
@@ -24,6 +27,7 @@ export function createRangeBar() {
     h('button', {}, 'Show'),
   );
 
+  /** @param {string} name */
   function choose(name) {
     form.hidden = true;
     custom.setAttribute('aria-expanded', 'false');
@@ -34,11 +38,12 @@ export function createRangeBar() {
     custom.setAttribute('aria-expanded', String(!form.hidden));
     if (!form.hidden) from.input.focus();
   }
+  /** @param {Event} event */
   function submit(event) {
     event.preventDefault();
     const begin = from.value();
     const end = begin === undefined ? undefined : to.value();
-    if (end === undefined) return;
+    if (begin === undefined || end === undefined) return;
     if (begin < end) zoomTo(begin, end);
     else to.refuse('The end must be after the begin.');
   }
@@ -51,6 +56,7 @@ export function createRangeBar() {
       h('div', { class: 'choices', role: 'group', 'aria-label': 'Range of the calendar' }, named, custom),
     ),
     form,
+    /** @param {Address} address */
     show(address) {
       const range = rangeOf(address, shownZone());
       const current = address.from && address.to ? 'custom' : (address.range ?? standard);

@@ -3,10 +3,25 @@ import { h, setText } from '../dom.js';
 import { number } from '../format.js';
 import { giveRows } from './take.js';
 
-/** `hrefOf(key)`: where a name leads; `nameOf(key)`: what is shown for it; `columns`: what its key and count are. */
+/**
+ * @typedef {{ readonly key: string, readonly count: number, readonly more?: string, readonly isChosen?: boolean }} Rank
+ */
+
+/**
+ * `hrefOf(key)`: where a name leads; `nameOf(key)`: what is shown for it; `columns`: what its key and count are.
+ *
+ * @param {object} options
+ * @param {string} options.label
+ * @param {readonly string[]} options.columns
+ * @param {(key: string) => string} [options.hrefOf]
+ * @param {(key: string) => string} [options.nameOf]
+ * @param {boolean} [options.isMono]
+ */
 export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMono = false }) {
   const list = h('ol', { class: 'ranks', 'aria-label': label });
+  /** @type {Map<string, ReturnType<typeof rowOf>>} */
   const rows = new Map();
+  /** @type {readonly Rank[]} */
   let shown = [];
   giveRows(list, () => ({
     columns: ['rank', ...columns],
@@ -14,6 +29,7 @@ export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMon
   }));
   const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
+  /** @param {string} key */
   const rowOf = key => {
     const parts = {
       rank: h('span', { class: 'rank' }),
@@ -27,7 +43,10 @@ export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMon
 
   return {
     element: list,
-    /** `items`: `{ key, count, more?, isChosen? }`, in order; `all` of them, where not all are shown. */
+    /**
+     * `items`: in order; `all` of them, where not all are shown.
+     * @param {readonly Rank[]} items
+     */
     show(items, all = items) {
       shown = all;
       const wasAt = new Map([...rows].map(([key, row]) => [key, row.element.offsetTop]));
@@ -56,6 +75,7 @@ export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMon
   };
 }
 
+/** @param {HTMLElement} element @param {number | undefined} from */
 function move(element, from) {
   const by = from === undefined ? 0 : from - element.offsetTop;
   if (by === 0) return;

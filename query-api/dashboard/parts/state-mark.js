@@ -2,6 +2,8 @@
 import { h } from '../dom.js';
 import { counted } from '../format.js';
 
+/** @import { Finality } from '../api-types.ts' */
+
 export const words = { final: 'final', provisional: 'provisional', restated: 'restated' };
 
 /** As README has them under "What the words mean". */
@@ -11,8 +13,9 @@ const meanings = {
   restated: 'It was final, and a recount from raw clicks has changed it since, mostly by clicks that came late.',
 };
 
-/** `pendingLate`: late clicks that wait for their restatement. */
+/** `pendingLate`: late clicks that wait for their restatement. @param {Finality} state */
 export function stateMark(state, pendingLate = 0) {
+  /** @type {HTMLButtonElement} */
   const button = h(
     'button',
     {
@@ -21,21 +24,21 @@ export function stateMark(state, pendingLate = 0) {
       'data-state': state,
       title: meanings[state],
       popovertarget: meanings[state] ? meaningOf(state).id : undefined,
-      onclick: () => placeBeside(button),
+      onclick: () => placeBeside(),
     },
     h('i', { 'aria-hidden': 'true' }),
     words[state] ?? state,
   );
-  function placeBeside({ dataset }) {
+  function placeBeside() {
     const { left, bottom } = button.getBoundingClientRect();
-    const popover = meaningOf(dataset.state);
+    const popover = meaningOf(state);
     popover.style.left = `${Math.max(8, Math.min(left, innerWidth - 300))}px`;
     popover.style.top = `${Math.min(bottom + 6, innerHeight - 110)}px`;
   }
   return waiting(button, pendingLate);
 }
 
-/** The same where nothing can be clicked. */
+/** The same where nothing can be clicked. @param {Finality} state */
 export function stateText(state, pendingLate = 0) {
   const mark = h(
     'span',
@@ -46,6 +49,7 @@ export function stateText(state, pendingLate = 0) {
   return waiting(mark, pendingLate);
 }
 
+/** @param {HTMLElement} mark @param {number} pendingLate */
 function waiting(mark, pendingLate) {
   if (pendingLate === 0) return mark;
   const title =
@@ -60,7 +64,7 @@ function waiting(mark, pendingLate) {
   );
 }
 
-/** One for all marks of a state. */
+/** One for all marks of a state. @param {Finality} state */
 function meaningOf(state) {
   const id = `state-${state}`;
   const known = document.getElementById(id);

@@ -3,10 +3,15 @@ import { go } from '../address.js';
 import { get } from '../api.js';
 import { h } from '../dom.js';
 
+/** @import { Address } from '../address.js' */
+
 export function createStoredFilter() {
+  /** @type {HTMLSelectElement} */
   const select = h('select', { name: 'filter', onchange: () => go({ filter: select.value || undefined }) });
   const label = h('label', { class: 'field', hidden: true }, 'Filter', select);
+  /** @type {string[]} */
   let known = [];
+  /** @type {string | undefined} */
   let current;
 
   const fill = () => {
@@ -25,6 +30,7 @@ export function createStoredFilter() {
   );
   return {
     element: label,
+    /** @param {Address} address */
     show({ filter }) {
       current = filter;
       fill();

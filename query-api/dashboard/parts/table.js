@@ -6,7 +6,27 @@ import { h } from '../dom.js';
 import { number, signed } from '../format.js';
 import { giveRows } from './take.js';
 
+/** @import { Cell } from '../csv.js' */
+/** @import { Child } from '../dom.js' */
+
+/**
+ * @template Row
+ * @typedef {object} Column
+ * @property {string} head
+ * @property {(row: Row) => Cell} value
+ * @property {(row: Row) => Child | readonly Child[]} [cell]
+ * @property {boolean} [isNumber]
+ * @property {boolean} [isWide]
+ */
+
+/**
+ * @template Row
+ * @param {string} label
+ * @param {readonly Column<Row>[]} columns
+ * @param {readonly Row[]} rows
+ */
 export function tableOf(label, columns, rows) {
+  /** @param {Column<Row>} column */
   const classOf = ({ isNumber, isWide }) => (isNumber ? 'num' : isWide ? 'wide' : undefined);
   const head = columns.map(column =>
     h('th', { scope: 'col', class: column.isNumber ? 'num' : undefined }, column.head),
@@ -27,7 +47,10 @@ export function tableOf(label, columns, rows) {
   }));
 }
 
-/** Of rows that have what was counted before and after a recount. */
+/**
+ * Of rows that have what was counted before and after a recount.
+ * @type {Column<{ readonly before: number, readonly after: number }>}
+ */
 export const changeColumn = {
   head: 'Change',
   isNumber: true,
@@ -35,7 +58,14 @@ export const changeColumn = {
   cell: row => h('b', {}, signed(row.after - row.before)),
 };
 
+/**
+ * @template Row
+ * @param {Column<Row>} column
+ * @param {Row} row
+ * @returns {Child | readonly Child[]}
+ */
 function shown({ value, cell, isNumber }, row) {
   if (cell) return cell(row);
-  return isNumber ? number(value(row) ?? null) : String(value(row) ?? '');
+  const plain = value(row) ?? null;
+  return isNumber && typeof plain !== 'string' ? number(plain) : String(plain ?? '');
 }

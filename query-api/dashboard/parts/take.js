@@ -1,17 +1,31 @@
 /** What is shown, to be taken along: on the clipboard, or as a file. Elements that show rows say which, as exact values. */
 import { csvOf, tabbedOf } from '../csv.js';
-import { h, setText } from '../dom.js';
+import { byId, h, setText } from '../dom.js';
 
+/** @import { Cell } from '../csv.js' */
+
+/** @typedef {{ readonly columns: readonly string[], readonly rows: readonly (readonly Cell[])[] }} Table */
+
+/** @type {WeakMap<Element, () => Table>} */
 const rowsOf = new WeakMap();
 
-/** `rows()` → `{ columns, rows }`, values as texts, numbers or null. */
+/**
+ * `rows()` → what the element shows.
+ * @template {HTMLElement} E
+ * @param {E} element
+ * @param {() => Table} rows
+ */
 export function giveRows(element, rows) {
   rowsOf.set(element, rows);
   element.dataset.taken = '';
   return element;
 }
 
-/** Buttons for the rows that are shown within `body`; `name`: of the file. */
+/**
+ * Buttons for the rows that are shown within `body`; `name`: of the file.
+ * @param {HTMLElement} body
+ * @param {string} name
+ */
 export function createTake(body, name) {
   const shown = () => {
     const element = body.querySelector('[data-taken]');
@@ -37,20 +51,24 @@ export function createTake(body, name) {
   };
 }
 
+/** @param {string} text @param {HTMLButtonElement} button */
 export async function copyText(text, button) {
   const isCopied = await toClipboard(text);
   const before = button.textContent;
   if (button.dataset.copied !== undefined) return;
   button.dataset.copied = '';
   button.textContent = isCopied ? 'Copied' : 'Not allowed';
-  setText(document.getElementById('spoken'), button.textContent);
+  setText(byId('spoken'), button.textContent);
   setTimeout(() => {
     delete button.dataset.copied;
     button.textContent = before;
   }, 1_200);
 }
 
-/** Pages that do not come over TLS, or from this machine, may not use the clipboard as it is meant today. */
+/**
+ * Pages that do not come over TLS, or from this machine, may not use the clipboard as it is meant today.
+ * @param {string} text
+ */
 async function toClipboard(text) {
   try {
     if (navigator.clipboard) {
@@ -69,6 +87,7 @@ async function toClipboard(text) {
   return isCopied;
 }
 
+/** @param {string} text @param {string} name */
 function saveText(text, name) {
   const url = URL.createObjectURL(new Blob([text], { type: 'text/csv;charset=utf-8' }));
   const link = h('a', { href: url, download: name });

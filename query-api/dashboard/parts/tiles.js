@@ -3,11 +3,25 @@ import { h, setText } from '../dom.js';
 import { compact, number } from '../format.js';
 import { copyText } from './take.js';
 
-/** `names`: key → what it is. `set(key, value, sub)`: `sub` is a text or elements. */
+/** @typedef {string | Node | readonly (string | Node)[]} Sub */
+
+/**
+ * @template {string} Key
+ * @typedef {ReturnType<typeof createTiles<Key>>} Tiles
+ */
+
+/**
+ * `names`: key → what it is. `set(key, value, sub)`: `sub` is a text or elements.
+ * @template {string} Key
+ * @param {string} label
+ * @param {Readonly<Record<Key, string>>} names
+ */
 export function createTiles(label, names) {
-  const tiles = new Map(Object.entries(names).map(([key, title]) => [key, tileOf(key, title)]));
+  const keys = /** @type {Key[]} */ (Object.keys(names));
+  const tiles = /** @type {Record<Key, Tile>} */ (Object.fromEntries(keys.map(key => [key, tileOf(key, names[key])])));
+  /** @param {Key} key @param {string} value @param {Sub} [sub] */
   const set = (key, value, sub) => {
-    const tile = tiles.get(key);
+    const tile = tiles[key];
     setText(tile.value, value);
     if (typeof sub === 'string') setText(tile.sub, sub);
     else if (sub !== undefined) tile.sub.replaceChildren(...[sub].flat());
@@ -16,23 +30,34 @@ export function createTiles(label, names) {
     element: h(
       'dl',
       { class: 'tiles', 'aria-label': label },
-      [...tiles.values()].map(tile => tile.element),
+      keys.map(key => tiles[key].element),
     ),
     set,
-    /** A count: rounded where it is long, and exact beside it. null: not known. `shown`: how it is written. */
+    /**
+     * A count: rounded where it is long, and exact beside it. null: not known. `shown`: how it is written.
+     * @param {Key} key
+     * @param {number | null} value
+     * @param {Sub} [sub]
+     * @param {(value: number) => string} shown
+     */
     count(key, value, sub, shown = compact) {
       set(key, value === null ? '–' : shown(value), sub);
-      tiles.get(key).exactly(value, value !== null && shown(value) !== number(value) && shown === compact);
+      tiles[key].exactly(value, value !== null && shown(value) !== number(value) && shown === compact);
     },
-    add: (key, element) => tiles.get(key).element.append(element),
-    /** Some of the tiles, for who fills them: they are emptied when they belong to another question, and marked when they are old. */
+    /** @param {Key} key @param {Node} element */
+    add: (key, element) => tiles[key].element.append(element),
+    /**
+     * Some of the tiles, for who fills them: they are emptied when they belong to another question, and marked when they are old.
+     * @param {readonly Key[]} keys
+     */
     part(keys) {
-      const some = keys.map(key => tiles.get(key));
+      const some = keys.map(key => tiles[key]);
       return {
         clear() {
           for (const key of keys) set(key, '–', '');
           for (const tile of some) tile.exactly(null);
         },
+        /** @param {boolean} isStale */
         stale(isStale) {
           for (const { element } of some) element.toggleAttribute('data-stale', isStale);
         },
@@ -41,16 +66,24 @@ export function createTiles(label, names) {
   };
 }
 
+/** @typedef {ReturnType<typeof tileOf>} Tile */
+
+/** @param {string} key @param {string} title */
 function tileOf(key, title) {
   const value = h('dd', { 'data-tile': key }, '–');
   const sub = h('dd', { class: 'sub' });
-  const copy = h('button', { type: 'button', class: 'link', onclick: () => copyText(copy.dataset.value, copy) });
+  /** @type {HTMLButtonElement} */
+  const copy = h('button', {
+    ...{ type: 'button', class: 'link' },
+    onclick: () => copyText(copy.dataset.value ?? '', copy),
+  });
   const exact = h('dd', { class: 'exact', 'data-exact': key, hidden: true }, copy);
   return {
     value,
     sub,
     element: h('div', { class: 'tile' }, h('dt', {}, title), value, exact, sub),
-    exactly(count, isRounded) {
+    /** @param {number | null} count */
+    exactly(count, isRounded = false) {
       exact.hidden = count === null;
       if (count === null) return;
       copy.dataset.value = String(count);

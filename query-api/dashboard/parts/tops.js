@@ -10,10 +10,17 @@ import { createCard } from './card.js';
 import { createRanks } from './ranks.js';
 import { stateMark } from './state-mark.js';
 
+/** @import { Address } from '../address.js' */
+/** @import { LiveEvent } from '../api-types.ts' */
+/** @import { LiveState } from '../live.js' */
+/** @import { Card } from './card.js' */
+
+/** @typedef {keyof typeof choices} Choice */
+
 const choices = { current: 'Now', last: 'Last minute', range: 'Range' };
 const listed = 12;
 
-/** `address()`: what is looked at. */
+/** `address()`: what is looked at. @param {() => Address} address */
 export function createTops(address) {
   const ranks = createRanks({
     label: 'Top ads',
@@ -21,15 +28,18 @@ export function createTops(address) {
     isMono: true,
     hrefOf: ad => hrefOf({ ...address(), view: 'ad', ad }),
   });
+  /** @type {Choice} */
   let of = 'current';
+  /** @type {{ readonly event: LiveEvent | undefined, readonly isFresh: boolean }} */
   let live = { event: undefined, isFresh: false };
-  const buttons = Object.entries(choices).map(([key, text]) =>
+  const buttons = keys.map(key =>
     h(
       'button',
       { type: 'button', 'data-top': key, 'aria-pressed': String(key === of), onclick: () => choose(key) },
-      text,
+      choices[key],
     ),
   );
+  /** @type {Card} */
   const card = createCard({
     title: 'Top ads',
     width: 'w4',
@@ -38,19 +48,20 @@ export function createTops(address) {
     actions: [h('div', { class: 'choices', role: 'group', 'aria-label': 'Top ads of' }, buttons)],
     empty: () => (of === 'range' ? 'No clicks in this range.' : 'No clicks in this minute.'),
     async load(signal) {
-      const isLive = of !== 'range' && !isFiltered(address());
       const window = of === 'range' ? queryOf(rangeOf(address(), shownZone())) : minuteOf(of);
       const query = { ...window, ...filterOf(address()), count: listed };
-      const told = isLive && live.isFresh ? live.event : undefined;
-      const top = told ? told[of] : await get('/v1/ads/popular_ads', query, signal);
-      const { ads, state, pending_late } = top;
+      const told = live.isFresh && !isFiltered(address()) ? live.event : undefined;
+      const minute = of === 'range' ? undefined : told?.[of];
+      const { ads, state, pending_late } = minute ?? (await get('/v1/ads/popular_ads', query, signal));
       card.note(stateMark(state, pending_late));
-      const all = told?.minutes.find(point => point.start === top.start)?.count;
+      const all = minute && told?.minutes.find(point => point.start === minute.start)?.count;
+      /** @param {number} count */
       const share = count => (all ? `${((100 * count) / all).toFixed(1)} %` : '');
       ranks.show(ads.slice(0, listed).map(({ ad_id, count }) => ({ key: ad_id, count, more: share(count) })));
       return ads.length === 0 ? undefined : ranks.element;
     },
   });
+  /** @param {Choice} key */
   function choose(key) {
     of = key;
     for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset.top === key));
@@ -60,6 +71,7 @@ export function createTops(address) {
     element: card.element,
     refresh: card.refresh,
     renew: card.renew,
+    /** @param {LiveEvent | undefined} event @param {LiveState} state */
     live(event, state) {
       live = { event: event ?? live.event, isFresh: isFresh(state) };
       if (event && of !== 'range' && !isFiltered(address())) card.refresh();
@@ -68,6 +80,9 @@ export function createTops(address) {
   };
 }
 
+const keys = /** @type {Choice[]} */ (Object.keys(choices));
+
+/** @param {'current' | 'last'} of */
 function minuteOf(of) {
   const current = Math.floor(serverTime() / 60_000) * 60_000;
   const from = of === 'current' ? current : current - 60_000;

@@ -3,9 +3,14 @@ import { go } from '../address.js';
 import { h } from '../dom.js';
 import { offsetText, ownZone, zoneNames } from '../zone.js';
 
+/** @import { Address } from '../address.js' */
+
 export function createZonePicker() {
+  /** @type {HTMLSelectElement} */
   const select = h('select', { name: 'zone', onchange: () => go({ zone: select.value || undefined }) });
+  /** @param {string} zone */
   const fill = zone => {
+    /** @param {string} name */
     const named = name => h('option', { value: name }, name.replaceAll('_', ' '));
     const others = zoneNames().filter(name => name !== 'UTC');
     if (!others.includes(zone) && zone !== 'UTC') others.unshift(zone);
@@ -17,6 +22,7 @@ export function createZonePicker() {
   };
   return {
     element: h('label', { class: 'field' }, 'Times in', select),
+    /** @param {Address} address */
     show({ zone }) {
       if (select.childElementCount === 0) fill(zone ?? ownZone);
       select.value = zone ?? '';
