@@ -23,10 +23,19 @@ import { createZonePicker } from '../parts/zone-picker.js';
 import { every } from '../poll.js';
 import { queryOf, rangeOf } from '../range.js';
 
+/** @import { Answer, QuarantineAnswer } from '../api-types.ts' */
+/** @import { Address } from '../address.js' */
+/** @import { Card } from '../parts/card.js' */
+/** @import { Column } from '../parts/table.js' */
+
 const dayMs = 86_400_000;
 
+/** @param {HTMLElement} root */
 export function mount(root) {
+  /** @type {Address} */
   let address = {};
+  /** Cards of one ad ask only while there is one. */
+  const adId = () => address.ad ?? '';
   const range = () => rangeOf(address, shownZone());
   const rangeBar = createRangeBar();
   const zonePicker = createZonePicker();
@@ -48,6 +57,7 @@ export function mount(root) {
   });
 
   const chart = createChart({ label: 'Clicks of the ad over time' });
+  /** @type {Card} */
   const chartCard = createCard({
     title: 'Clicks',
     actions: [legend()],
@@ -59,11 +69,13 @@ export function mount(root) {
       const query = { ...queryOf({ from, to }), granularity, timezone: shownZone(), ...filterOf(address) };
       const { series, previous, state, pending_late } = await get(
         '/v1/ads/series',
-        { ad_id: address.ad, ...query, compare: 'previous' },
+        { ad_id: adId(), ...query, compare: 'previous' },
         signal,
       );
-      const [{ points, count, duplicates, late }] = series;
-      const unseen = count === 0 && (await neverSeen(address.ad, signal));
+      const [only] = series;
+      if (only === undefined) return undefined;
+      const { points, count, duplicates, late } = only;
+      const unseen = count === 0 && (await neverSeen(adId(), signal));
       chart.show({ points, from, to });
       chartCard.note(`per ${granularity}, ${shortTime(from)} to ${shortTime(to)}`);
       const before = unseen ? h('span', { class: 'bad-text' }, unseen) : comparison(count, previous);
@@ -76,6 +88,7 @@ export function mount(root) {
   });
 
   let [changesShown, linesShown] = [200, 50];
+  /** @type {Card} */
   const restatements = createCard({
     title: 'Restatements',
     width: 'w6',
@@ -84,9 +97,11 @@ export function mount(root) {
     takes: 'ad-restatements',
     empty: () => `No final count of this ad${ofCountry(address)} was changed in the range.`,
     async load(signal) {
-      const query = { ...queryOf(range()), country: address.country, order: 'newest', limit: changesShown };
-      const answer = await get(`/v1/ads/${encodeURIComponent(address.ad)}/restatements`, query, signal);
-      const { total, restatements: rows } = answer;
+      const { total, restatements: rows } = await get(
+        `/v1/ads/${encodeURIComponent(adId())}/restatements`,
+        { ...queryOf(range()), country: address.country, order: 'newest', limit: changesShown },
+        signal,
+      );
       tiles.count('restated', total.added, counted(total.changes, 'change of a count', 'changes of counts'), signed);
       restatements.note(
         `${counted(total.changes, 'change', 'changes')} of final counts in the range, ${signed(total.added)} clicks${address.filter ? ', whatever the filter' : ''}`,
@@ -100,6 +115,7 @@ export function mount(root) {
   });
 
   const outcomeChoice = createOutcomeChoice();
+  /** @type {Card} */
   const quarantine = createCard({
     title: 'Late and refused',
     note: 'lines of this ad that were not counted when they came',
@@ -116,8 +132,8 @@ export function mount(root) {
       const { from, to } = range();
       const query = {
         ad_id: address.ad,
-        clicked_from: from,
-        clicked_to: to,
+        clicked_from: String(from),
+        clicked_to: String(to),
         outcome: address.outcome,
         limit: linesShown,
       };
@@ -188,6 +204,7 @@ export function mount(root) {
   // Other minutes change only by restatements, and what failed may be well again.
   const stopRarely = every(15_000, () => !range().isMoving && refresh());
   return {
+    /** @param {Address} next */
     update(next) {
       address = next;
       heading.textContent = next.ad ?? 'One ad';
@@ -212,7 +229,11 @@ export function mount(root) {
   };
 }
 
-/** Of an ad without clicks in the range: whether it has any at all, as far as one request may look back. */
+/**
+ * Of an ad without clicks in the range: whether it has any at all, as far as one request may look back.
+ * @param {string} ad
+ * @param {AbortSignal} signal
+ */
 async function neverSeen(ad, signal) {
   const now = Math.floor(serverTime() / 60_000) * 60_000 + 60_000;
   const span = { from: now - 31 * dayMs, to: now };
@@ -222,10 +243,12 @@ async function neverSeen(ad, signal) {
   return `None in the range; ${number(count)} in the last 31 days.`;
 }
 
+/** @param {Address} address */
 function ofCountry({ country }) {
   return country ? ` in ${country}` : '';
 }
 
+/** @type {Column<Answer<'GET', `/v1/ads/${string}/restatements`>['restatements'][number]>[]} */
 const restatementColumns = [
   { head: 'Minute', value: row => row.minute, cell: row => timeElement(row.minute) },
   { head: 'Country', value: row => row.country },
@@ -241,6 +264,7 @@ const restatementColumns = [
   },
 ];
 
+/** @param {Address} address @returns {Column<QuarantineAnswer['lines'][number]>[]} */
 function quarantineColumns(address) {
   return [
     { head: 'Arrived', value: row => row.appended_at, cell: row => timeElement(row.appended_at) },

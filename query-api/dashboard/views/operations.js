@@ -14,17 +14,22 @@ import { createTiles } from '../parts/tiles.js';
 import { createZonePicker } from '../parts/zone-picker.js';
 import { every } from '../poll.js';
 
+/** @import { Address } from '../address.js' */
+/** @import { QuarantineAnswer, StatusAnswer } from '../api-types.ts' */
+/** @import { Tiles } from '../parts/tiles.js' */
+/** @import { Column } from '../parts/table.js' */
+
+/**
+ * @typedef {StatusAnswer['partitions'][number] & { readonly quietMs: number }} Partition
+ * @typedef {Readonly<typeof tileNames>} TileNames
+ */
+
+/** @param {HTMLElement} root */
 export function mount(root) {
+  /** @type {Address} */
   let address = {};
   const zonePicker = createZonePicker();
-  const tiles = createTiles('The pipeline', {
-    watermark: 'Watermark behind',
-    final: 'Final until',
-    unread: 'Unread records',
-    rate: 'Clicks per second',
-    quarantined: 'Lines in quarantine',
-    balance: 'Conservation',
-  });
+  const tiles = createTiles('The pipeline', tileNames);
   const liveTiles = tiles.part(['rate']);
   const stirred = createStirWatch();
   const conservation = createConservation();
@@ -56,6 +61,7 @@ export function mount(root) {
     async load(signal) {
       const { reason, outcome } = address;
       const { reasons, lines } = await get('/v1/quarantine', { reason, outcome, limit: 25 }, signal);
+      /** @param {string | undefined} name @param {number} count */
       const choice = (name, count) =>
         h(
           'button',
@@ -80,10 +86,11 @@ export function mount(root) {
     },
   });
   const reasonChoice = h('div', { class: 'choices', role: 'group', 'aria-label': 'Reason', hidden: true });
+  /** @param {'NDJSON' | 'CSV'} format */
   const exported = format =>
     h('a', { 'data-export': format, download: true, href: '/v1/quarantine/export' }, `Export ${format}`);
   const exports = [exported('NDJSON'), exported('CSV')];
-  quarantine.element.firstElementChild.append(reasonChoice, outcomeChoice.element, ...exports);
+  quarantine.head.append(reasonChoice, outcomeChoice.element, ...exports);
 
   root.append(
     h('div', { class: 'top' }, h('h1', {}, 'Operations'), zonePicker.element),
@@ -110,10 +117,11 @@ export function mount(root) {
   // Somebody may be reading the lines: they are asked for again more rarely.
   const stopRarely = every(10_000, () => quarantine.refresh());
   return {
+    /** @param {Address} next */
     update(next) {
       address = next;
       zonePicker.show(next);
-      for (const link of exports) link.href = exportHref(link.dataset.export, address);
+      for (const link of exports) link.href = exportHref(link.dataset.export ?? '', address);
       partitions.refresh();
       quarantine.renew();
       health.refresh();
@@ -127,12 +135,26 @@ export function mount(root) {
   };
 }
 
-/** All lines of what is looked at, not only those shown; of all of them, what has become of it is told by the list alone. */
+/**
+ * All lines of what is looked at, not only those shown; of all of them, what has become of it is told by the list alone.
+ * @param {string} format
+ * @param {Address} address
+ */
 function exportHref(format, { reason }) {
   const query = new URLSearchParams({ format: format.toLowerCase(), ...(reason && { reason }) });
   return `/v1/quarantine/export?${query}`;
 }
 
+const tileNames = {
+  watermark: 'Watermark behind',
+  final: 'Final until',
+  unread: 'Unread records',
+  rate: 'Clicks per second',
+  quarantined: 'Lines in quarantine',
+  balance: 'Conservation',
+};
+
+/** @param {Tiles<keyof TileNames>} tiles @param {StatusAnswer} status */
 function showTiles(tiles, { final_until, conservation, quarantine, partitions, watermark, watermark_age_ms }) {
   tiles.set('watermark', duration(watermark_age_ms), [timeElement(watermark, 'seconds')]);
   tiles.set('final', final_until ? shortTime(final_until) : '–', final_until ? 'in every partition' : '');
@@ -148,7 +170,7 @@ function showTiles(tiles, { final_until, conservation, quarantine, partitions, w
   const why =
     missing > written_off
       ? 'acknowledged clicks are missing'
-      : uncounted > 0
+      : uncounted !== null && uncounted > 0
         ? 'late clicks are in no count'
         : 'see the partitions';
   const told = balanced ? asRows : why;
@@ -158,8 +180,10 @@ function showTiles(tiles, { final_until, conservation, quarantine, partitions, w
 
 /** Since when a partition has had no new line, as seen by this page. */
 function createStirWatch() {
+  /** @type {Map<number, { readonly received: number, readonly at: number }>} */
   const seen = new Map();
   return {
+    /** @param {StatusAnswer['partitions'][number]} row */
     quietMs({ partition, received }) {
       const now = performance.now();
       const before = seen.get(partition);
@@ -174,7 +198,7 @@ function createStirWatch() {
 
 const idleAfterMs = 5_000;
 
-/** `[mark, text]` */
+/** @param {Partition} partition @returns {readonly [mark: string, text: string]} */
 function stateOf({ lag_records, quietMs, balance, missing, written_off, stalled_since }) {
   if (stalled_since !== null) return ['bad', `not counted since ${shortTime(stalled_since)}`];
   if (balance !== 0) return ['bad', 'does not balance'];
@@ -185,6 +209,7 @@ function stateOf({ lag_records, quietMs, balance, missing, written_off, stalled_
   return ['good', 'counting'];
 }
 
+/** @type {Column<Partition>[]} */
 const partitionColumns = [
   { head: '#', value: row => row.partition },
   {
@@ -207,6 +232,7 @@ const partitionColumns = [
   { head: 'Missing', isNumber: true, value: row => row.missing },
 ];
 
+/** @type {Column<QuarantineAnswer['lines'][number]>[]} */
 const lineColumns = [
   { head: 'Arrived', value: row => row.appended_at, cell: row => timeElement(row.appended_at) },
   { head: 'Why', value: row => row.reason, cell: row => reasonText(row.reason) },

@@ -23,8 +23,16 @@ import { every } from '../poll.js';
 import { queryOf, rangeOf } from '../range.js';
 import { mergeLive } from '../series.js';
 
+/** @import { Address } from '../address.js' */
+/** @import { Point } from '../api-types.ts' */
+/** @import { Card } from '../parts/card.js' */
+/** @import { Series } from '../series.js' */
+
+/** @param {HTMLElement} root */
 export function mount(root) {
+  /** @type {Address} */
   let address = {};
+  /** @type {Series | undefined} */
   let series;
   let pendingLate = 0;
   const rangeBar = createRangeBar();
@@ -45,6 +53,7 @@ export function mount(root) {
   tiles.add('rate', spark.element);
 
   const chart = createChart({ label: 'Clicks over time' });
+  /** @type {Card} */
   const chartCard = createCard({
     title: 'Clicks',
     actions: [legend()],
@@ -55,8 +64,8 @@ export function mount(root) {
       const range = rangeOf(address, shownZone());
       const query = { ...queryOf(range), granularity: range.granularity, timezone: shownZone(), ...filterOf(address) };
       const answer = await get('/v1/ads/series', { ...query, compare: 'previous' }, signal);
-      series = { range, points: answer.series[0].points, previous: answer.previous };
-      showSeries();
+      series = { range, points: answer.series[0]?.points ?? [], previous: answer.previous };
+      showSeries(series);
       return chart.element;
     },
   });
@@ -65,11 +74,12 @@ export function mount(root) {
   const countries = createCountries({ address: () => address, offer: codes => filter.offer(codes) });
   const changes = createChanges();
 
-  function showSeries() {
-    const { range, points, previous } = series;
+  /** @param {Series} shown */
+  function showSeries({ range, points, previous }) {
     chart.show({ points, from: range.from, to: range.to });
     chartCard.note(`per ${range.granularity}, ${shortTime(range.from)} to ${shortTime(range.to)}`);
-    const sum = field => points.reduce((total, point) => total + point[field], 0);
+    /** @param {'count' | 'duplicates' | 'late' | 'pending_late'} field */
+    const sum = field => points.reduce((total, point) => total + (point[field] ?? 0), 0);
     const count = sum('count');
     tiles.count('count', count, [stateMark(stateOf(points), sum('pending_late')), comparison(count, previous)]);
     tiles.count('duplicates', sum('duplicates'), shareOf(sum('duplicates'), count + sum('duplicates')));
@@ -98,7 +108,7 @@ export function mount(root) {
     const merged = mergeLive(series, event, rangeOf(address, shownZone(), Date.parse(event.at)));
     if (merged) {
       series = merged;
-      showSeries();
+      showSeries(merged);
     }
     // Of older minutes an event tells only that something has changed.
     if (!merged || event.changes.length > 0 || event.pending_late !== pendingLate) chartCard.refresh({ isNews: true });
@@ -126,6 +136,7 @@ export function mount(root) {
     h('div', { class: 'grid' }, tiles.element, chartCard.element, tops.element, countries.element, changes.element),
   );
   return {
+    /** @param {Address} next */
     update(next) {
       address = next;
       series = undefined;
@@ -146,12 +157,13 @@ export function mount(root) {
   };
 }
 
-/** Of all of them: as final as the least final one. */
+/** Of all of them: as final as the least final one. @param {readonly Point[]} points */
 function stateOf(points) {
   if (points.some(point => point.state === 'provisional')) return 'provisional';
   return points.some(point => point.state === 'restated') ? 'restated' : 'final';
 }
 
+/** @param {number} part @param {number} all */
 function shareOf(part, all) {
   return `${((100 * part) / Math.max(1, all)).toFixed(2)} %`;
 }

@@ -1,7 +1,7 @@
 /** Replay and reconcile: start a recount, watch it, read what differs, and apply it. */
 
 import { go, hrefOf } from '../address.js';
-import { get, post } from '../api.js';
+import { get, messageOf, post } from '../api.js';
 import { serverTime } from '../clock.js';
 import { h } from '../dom.js';
 import { counted, number, signed, timeElement } from '../format.js';
@@ -12,25 +12,41 @@ import { tableOf } from '../parts/table.js';
 import { createZonePicker } from '../parts/zone-picker.js';
 import { every } from '../poll.js';
 
+/** @import { Address } from '../address.js' */
+/** @import { Answer } from '../api-types.ts' */
+/** @import { Card } from '../parts/card.js' */
+/** @import { Column } from '../parts/table.js' */
+
+/**
+ * @typedef {Answer<'GET', '/v1/replays'>['replays'][number]} ListedReplay
+ * @typedef {Answer<'GET', '/v1/reconciliations'>['reconciliations'][number]} ListedReconciliation
+ */
+
+/** @param {HTMLElement} root */
 export function mount(root) {
+  /** @type {Address} */
   let address = {};
   const zonePicker = createZonePicker();
   const replays = createJobsCard({
     title: 'Replays and restatements',
     note: 'recounts of final minutes from raw clicks; what runs comes first',
     empty: 'There has been none yet. Late clicks start one by themselves.',
-    path: '/v1/replays',
     takes: 'replays',
-    jobsOf: answer => answer.replays,
+    async ask(query, signal) {
+      const { replays, next_cursor } = await get('/v1/replays', query, signal);
+      return { jobs: replays, next_cursor };
+    },
     tableOf: jobs => tableOf('Replays', replayColumns(address), jobs),
   });
   const reconciliations = createJobsCard({
     title: 'Reconciliations',
     note: 'final counts against raw clicks, in SQL; one by itself for each final hour',
     empty: 'There has been none yet.',
-    path: '/v1/reconciliations',
     takes: 'reconciliations',
-    jobsOf: answer => answer.reconciliations,
+    async ask(query, signal) {
+      const { reconciliations, next_cursor } = await get('/v1/reconciliations', query, signal);
+      return { jobs: reconciliations, next_cursor };
+    },
     tableOf: jobs => tableOf('Reconciliations', reconciliationColumns, jobs),
   });
   const job = createJobCard({ onChange: () => replays.refresh({ isNews: true }) });
@@ -48,6 +64,7 @@ export function mount(root) {
     reconciliations.refresh();
   });
   return {
+    /** @param {Address} next */
     update(next) {
       address = next;
       zonePicker.show(next);
@@ -62,16 +79,28 @@ export function mount(root) {
   };
 }
 
-/** A list of jobs from its beginning, where the open ones stand, as far as it was asked for. */
-function createJobsCard({ title, note, empty, path, takes, jobsOf, tableOf: table }) {
+/**
+ * A list of jobs from its beginning, where the open ones stand, as far as it was asked for.
+ *
+ * @template Job
+ * @param {object} options
+ * @param {string} options.title
+ * @param {string} options.note
+ * @param {string} options.empty
+ * @param {string} options.takes
+ * @param {(query: { readonly limit: number }, signal: AbortSignal)
+ *   => Promise<{ readonly jobs: readonly Job[], readonly next_cursor: string | null }>} options.ask
+ * @param {(jobs: readonly Job[]) => HTMLElement} options.tableOf
+ */
+function createJobsCard({ title, note, empty, takes, ask, tableOf: table }) {
   let shown = jobsPerPage;
   const more = h('button', { type: 'button', class: 'link', onclick: showMore, hidden: true }, 'show more');
+  /** @type {Card} */
   const card = createCard({
     ...{ title, note, empty, takes, width: 'w6', isFlush: true, actions: [more] },
     async load(signal) {
-      const answer = await get(path, { limit: shown }, signal);
-      const jobs = jobsOf(answer);
-      const isCut = answer.next_cursor !== null;
+      const { jobs, next_cursor } = await ask({ limit: shown }, signal);
+      const isCut = next_cursor !== null;
       more.hidden = !isCut || shown >= mostJobs;
       if (jobs.length === 0) return undefined;
       return isCut
@@ -89,7 +118,10 @@ function createJobsCard({ title, note, empty, path, takes, jobsOf, tableOf: tabl
 const jobsPerPage = 25;
 const mostJobs = 400;
 
-/** Which minutes, and whether to recount or to compare. Nothing it starts changes a count. */
+/**
+ * Which minutes, and whether to recount or to compare. Nothing it starts changes a count.
+ * @param {() => void} onStart
+ */
 function createStartForm(onStart) {
   const now = Math.floor(serverTime() / 60_000) * 60_000;
   const from = createMomentField('from', 'From');
@@ -97,16 +129,18 @@ function createStartForm(onStart) {
   from.set(now - 65 * 60_000);
   to.set(now - 5 * 60_000);
   const message = h('div', { role: 'status' });
+  const reconcile = h('button', {}, 'Reconcile');
   const form = h(
     'form',
     { class: 'line', novalidate: true, onsubmit: submit },
     from.element,
     to.element,
-    h('button', { class: 'main', value: 'replays' }, 'Recount (dry run)'),
-    h('button', { value: 'reconciliations' }, 'Reconcile'),
+    h('button', { class: 'main' }, 'Recount (dry run)'),
+    reconcile,
     h('button', { type: 'button', onclick: untilFinal, class: 'link' }, 'last final hour'),
   );
-  const fail = error => message.replaceChildren(h('p', { class: 'notice bad', role: 'alert' }, error.message));
+  /** @param {unknown} error */
+  const fail = error => message.replaceChildren(h('p', { class: 'notice bad', role: 'alert' }, messageOf(error)));
 
   async function untilFinal() {
     try {
@@ -119,12 +153,13 @@ function createStartForm(onStart) {
       fail(error);
     }
   }
+  /** @param {SubmitEvent} event */
   async function submit(event) {
     event.preventDefault();
-    const path = event.submitter?.value ?? 'replays';
+    const path = event.submitter === reconcile ? 'reconciliations' : 'replays';
     const begin = from.value();
     const end = begin === undefined ? undefined : to.value();
-    if (end === undefined) return;
+    if (begin === undefined || end === undefined) return;
     message.replaceChildren();
     try {
       const job = await post(`/v1/${path}`, { from: new Date(begin).toISOString(), to: new Date(end).toISOString() });
@@ -139,28 +174,33 @@ function createStartForm(onStart) {
     title: 'Start',
     note: 'minutes must be final; a dry run only tells what differs',
   });
-  card.element.lastElementChild.append(form, message);
+  card.body.append(form, message);
   return card;
 }
 
 const kindTags = { done: 'good', failed: 'bad', cancelled: 'bad', running: 'warn', queued: '' };
 
+/** @type {Column<ListedReplay>} */
 const minutesOf = {
   head: 'Minutes',
   value: job => `${job.from}/${job.to}`,
   cell: job => [timeElement(job.from), ' – ', timeElement(job.to)],
 };
 
+/** @type {Column<ListedReplay>} */
 const stateOfJob = {
   head: 'State',
   value: job => job.state,
   cell: job => h('span', { class: `tag ${kindTags[job.state]}` }, job.state),
 };
 
+/** @type {Column<ListedReplay>} */
 const askedAt = { head: 'Asked for', value: job => job.created_at, cell: job => timeElement(job.created_at) };
 
+/** @param {ListedReplay} job */
 const reasonOf = job => (job.reason === 'replay' ? 'replay' : `restate: ${job.reason}`);
 
+/** @param {Address} address @returns {Column<ListedReplay>[]} */
 const replayColumns = address => [
   askedAt,
   {
@@ -181,14 +221,17 @@ const replayColumns = address => [
 
 /** The API tells the ads with the largest drift: where there may be more, their sum is not that of all. */
 const adsTold = 100;
+/** @param {ListedReconciliation} job */
 const driftOf = ({ result }) =>
   result.drift.length < adsTold ? result.drift.reduce((sum, ad) => sum + ad.drift, 0) : null;
 
+/** @param {number | null} drift @param {number} differing */
 function driftText(drift, differing) {
   const counts = counted(differing, 'count', 'counts');
   return drift === null ? `in ${counts} of ${adsTold} ads or more` : `${signed(drift)} in ${counts}`;
 }
 
+/** @type {Column<ListedReconciliation>[]} */
 const reconciliationColumns = [
   askedAt,
   { head: 'Why', value: job => job.reason },
