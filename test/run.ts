@@ -28,6 +28,7 @@ try {
 
 check('format and lint', 'biome', ['check', '.']);
 check('types', 'tsc', ['--noEmit']);
+check('types of the dashboard', 'tsc', ['--noEmit', '-p', 'query-api/dashboard']);
 checkAlerts();
 for (const project of ['unit', 'integration', 'browser']) tests(project);
 schemathesis();
