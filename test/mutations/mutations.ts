@@ -2246,10 +2246,17 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/dashboard/range.js',
     edits: [
       [
-        'return ranged(Math.floor(given[0] / minute) * minute, Math.ceil(given[1] / minute) * minute, false);',
-        'return ranged(Math.floor(given[0] / hour) * hour, Math.ceil(given[1] / hour) * hour, false);',
+        'return ranged(Math.floor(begin / minute) * minute, Math.ceil(until / minute) * minute, false);',
+        'return ranged(Math.floor(begin / hour) * hour, Math.ceil(until / hour) * hour, false);',
       ],
     ],
+    unit: 'test/unit/query-api/dashboard/range.test.ts',
+  },
+  {
+    name: 'range-by-an-inherited-name',
+    bug: 'an address that names a range as every object names a function of its own ends the page',
+    file: 'query-api/dashboard/range.js',
+    edits: [['Object.hasOwn(known, name) ? known[name] : undefined', 'known[name]']],
     unit: 'test/unit/query-api/dashboard/range.test.ts',
   },
   {
