@@ -1,3 +1,4 @@
+/** The metrics of GET /v1/live. */
 import { counter, gauge } from '../../infra/metrics.ts';
 
 export const liveClients = gauge('query_api_live_clients', 'clients that listen to /v1/live');

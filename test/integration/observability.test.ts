@@ -91,7 +91,7 @@ describe('metrics', () => {
     expect(exprs.flatMap(problemsOf)).toEqual([]);
   });
 
-  it('are there as README names them', () => {
+  it('are there as the documents name them', () => {
     expect(documented.length).toBeGreaterThan(12);
     const names = new Set(series.map(({ name }) => name.replace(/_(bucket|sum|count)$/, '')));
     expect(documented.filter(name => !names.has(name) && !exists(name))).toEqual([]);
