@@ -1,8 +1,8 @@
 /** What goes into a real ClickHouse server comes back as it was: rows, texts, numbers, errors. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { codeOf } from '../../../infra/clickhouse/errors.ts';
 import { statement } from '../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { RefusedRows, Retryable } from '../../../infra/errors.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
