@@ -1,7 +1,7 @@
 /**
- * What an answer has to know before it reads counts (`finality.ts`, `stated-rows.ts`): progress, late clicks that wait, and
- * which recounts of its range are visible. Each has to be read before counts, in any order among themselves: so all are
- * read at the same time, and the answer waits for one of them instead of for three.
+ * What an answer has to know before it reads counts (`finality.ts`, `stated-rows.ts`): progress, late clicks that wait,
+ * and which recounts of its range are visible. Each has to be read before counts, in any order among themselves: so all
+ * are read at the same time, and the answer waits for one of them instead of for three.
  */
 
 import type { Queries } from '../store/ad-counts.ts';

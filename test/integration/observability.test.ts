@@ -1,4 +1,4 @@
-/** What the running processes tell of themselves: metrics, as alerts and panels ask for them; log lines; traces. */
+/** What the running processes say of themselves: metrics, as alerts and panels ask for them; log lines; traces. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { alerts, documented, panels } from '../support/monitoring.ts';
 import { startTestPipeline, type TestPipeline } from '../support/pipeline.ts';

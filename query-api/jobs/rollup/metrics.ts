@@ -1,4 +1,4 @@
-/** The metrics of what is worked out beforehand. */
+/** The metrics of the roll-up. */
 import { counter, gauge } from '../../../infra/metrics.ts';
 
 export const blocksRolledUp = counter('rolled_up_blocks_total', 'Top lists and sums worked out, by window', ['window']);
