@@ -32,6 +32,10 @@ describe('what documents repeat of the code (npm run docs)', () => {
     expect(rows.filter(path => !path.endsWith('README.md')).sort()).toEqual(mappedFiles());
   });
 
+  it.each(['alerts', 'decisions', 'metrics'])('is the list of all %s, once', kind => {
+    expect(blocks.filter(block => block.kind === kind)).toHaveLength(1);
+  });
+
   it('is the requests of both services', () => {
     expect(
       blocks

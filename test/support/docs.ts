@@ -8,6 +8,7 @@ import { alertTable } from './alert-table.ts';
 import { configTable } from './config-table.ts';
 import { decisionTable } from './decisions.ts';
 import { fileMap, rooms } from './file-map.ts';
+import { metricTable } from './metric-table.ts';
 import { routeTable } from './route-table.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -55,6 +56,8 @@ async function blockText({ document, kind, of }: Block): Promise<string> {
       return decisionTable();
     case 'alerts':
       return alertTable();
+    case 'metrics':
+      return metricTable();
     case 'routes':
       return await routeTable(of);
     default:
