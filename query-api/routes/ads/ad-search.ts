@@ -2,13 +2,10 @@
 import { Type } from 'typebox';
 import { explained } from '../../../infra/broken-rule.ts';
 import type { Http } from '../../../infra/http.ts';
-import { knownBefore } from '../../answers/known-before.ts';
 import { rangeOf, searchRangeOf } from '../../http/asked-range.ts';
 import { cursorParameter, nextCursorField, pageOf } from '../../http/cursor.ts';
 import {
   countField,
-  isoOf,
-  isoOrNull,
   pendingLateField,
   problems,
   rangeParameters,
@@ -17,24 +14,22 @@ import {
   watermarkField,
 } from '../../http/parameters.ts';
 import { rankingCursorsOf } from '../../http/ranking-cursor.ts';
-import type { RouteDeps } from '../../route-deps.ts';
 import { stateAt } from '../../store/finality.ts';
-import type { Stated } from '../../store/sql/stated-rows.ts';
+import type { AdsDeps } from './ads-deps.ts';
+import { answerStated } from './stated-answer.ts';
 
 const cursors = rankingCursorsOf('ads');
 
-export function routeAdSearch(http: Http, deps: RouteDeps): void {
-  const { groups, tops, restatements, stated, rules } = deps;
+export function routeAdSearch(http: Http, deps: AdsDeps): void {
+  const { groups, tops, restatements, rules } = deps;
   http.get('/v1/ads', { schema }, async (request, reply) => {
     const { limit = 20, cursor, ...question } = request.query;
     const { prefix = '', contains: text = '' } = question;
     const asked = question.from !== undefined || question.to !== undefined;
     const place = cursors.read(cursor, question, rules());
     const range = place?.range ?? (asked ? rangeOf(question, rules()) : searchRangeOf(rules()));
-    const { finality, late, recounts } = await knownBefore(deps, range);
-    // Of all ads, as the state is.
-    const pendingLate = late.of([])(range);
-    const read = async (known: Stated) => {
+    // The state and the late clicks are those of all ads.
+    const { ads, head } = await answerStated(deps, reply, { range, adIds: [] }, async ({ known, finality }) => {
       const selection = { ...range, ...known, country: undefined };
       const [found, isRestated] = await Promise.all([
         text !== ''
@@ -44,19 +39,13 @@ export function routeAdSearch(http: Http, deps: RouteDeps): void {
             : tops.popularAds(limit + 1, selection, place?.after),
         stateAt(finality, range.to) === 'final' && restatements.isRestated(selection),
       ]);
-      return { ads: found, state: stateAt(finality, range.to, isRestated) };
-    };
-    const { ads, state } = await stated.at(range, read, recounts);
-    reply.header('cache-control', 'no-cache');
+      return { ads: found, isRestated };
+    });
     const page = pageOf(ads, limit, last => cursors.write(range, { rank: 0, ...last }, question));
     return {
+      ...head,
       prefix,
       ...(text === '' ? {} : { contains: text }),
-      from: isoOf(range.from),
-      to: isoOf(range.to),
-      state,
-      pending_late: pendingLate,
-      watermark: isoOrNull(finality.watermark),
       ads: [...page.rows],
       next_cursor: page.next_cursor,
     };

@@ -14,7 +14,7 @@ import {
   rangeParameters,
   timeField,
 } from '../../http/parameters.ts';
-import type { RouteDeps } from '../../route-deps.ts';
+import type { AdsDeps } from './ads-deps.ts';
 
 /** The last row of a page: minute in epoch ms, country, revision. */
 const cursors = cursorsOf(
@@ -26,7 +26,7 @@ const cursors = cursorsOf(
   ]),
 );
 
-export function routeRestatements(http: Http, { restatements, rules }: RouteDeps): void {
+export function routeRestatements(http: Http, { restatements, rules }: AdsDeps): void {
   http.get('/v1/ads/:ad_id/restatements', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { limit = 100, cursor, ...asked } = request.query;

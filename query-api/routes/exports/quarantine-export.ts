@@ -5,9 +5,9 @@ import { type Http, Problem } from '../../../infra/http.ts';
 import { csvHead, csvRow, shown, WholeLine } from '../../answers/quarantine-line.ts';
 import { spanOf } from '../../http/asked-range.ts';
 import { isoOf, problems } from '../../http/parameters.ts';
-import type { RouteDeps } from '../../route-deps.ts';
 import type { QuarantineSample } from '../../store/quarantine.ts';
 import { quarantineParameters } from '../pipeline/quarantine.ts';
+import type { ExportDeps } from './export-deps.ts';
 import { createQuarantineExports, exportLimits } from './quarantine-pages.ts';
 
 const formats = {
@@ -19,7 +19,7 @@ const formats = {
   csv: { type: 'text/csv; charset=utf-8', head: csvHead, row: (line: QuarantineSample) => csvRow(shown(line)) },
 } as const;
 
-export function routeQuarantineExport(http: Http, deps: RouteDeps): void {
+export function routeQuarantineExport(http: Http, deps: ExportDeps): void {
   const { clients, exportsOf, exportMinBytesPerSecond: minBytesPerSecond, quarantine, now, rules } = deps;
   const exports = createQuarantineExports(quarantine, { ...exportLimits, minBytesPerSecond });
   http.addHook('preClose', exports.close);
