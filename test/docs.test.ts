@@ -108,7 +108,6 @@ describe('links', () => {
       cwd: root,
       exclude: ['node_modules', 'data'],
     });
-    const names = new Set(files.map(file => file.split('/').at(-1)));
     const scripts = Object.keys(JSON.parse(textOf('package.json')).scripts);
     const wrong = documents().flatMap(document => {
       const text = textOf(document);
@@ -116,11 +115,13 @@ describe('links', () => {
         .map(([, path = '']) => path)
         .filter(path => !existsSync(join(root, path)) && !existsSync(join(root, dirname(document), path)))
         .filter(path => !madeLater.includes(path));
-      const bare = [...text.matchAll(/`([a-z][\w.-]*\.(?:ts|sql|yml|html|css))`/g)]
-        .map(([, name = '']) => name)
-        .filter(name => !names.has(name));
+      // Named without its folder, or with the end of its path.
+      const short = [...text.matchAll(/`([a-z][\w.-]*(?:\/[\w.-]+)*\.(?:ts|js|sql|yml|html|css))`/g)]
+        .map(([, path = '']) => path)
+        .filter(path => !files.some(file => file === path || file.endsWith(`/${path}`)))
+        .filter(path => !existsSync(join(root, 'node_modules/kafkajs/src', path)));
       const commands = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, name = '']) => name);
-      return [...paths, ...bare, ...commands.filter(name => !scripts.includes(name))].map(
+      return [...paths, ...short, ...commands.filter(name => !scripts.includes(name))].map(
         name => `${document}: ${name}`,
       );
     });
