@@ -347,7 +347,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'reconcile-without-ad',
     bug: 'a reconciliation excuses what ads with the same ids have lost to each other',
-    file: 'query-api/jobs/reconcile/reconciliation.ts',
+    file: 'query-api/store/jobs/sql-recount.ts',
     edits: [['Math.min(range.to, idsPerAdFrom)', 'range.to']],
     integration: 'test/integration/clickhouse/same-ids.test.ts',
   },
