@@ -1,9 +1,10 @@
 /**
- * CONTRACT: the checkpoint as it stands in the metadata of a committed offset (the broker allows 4096 bytes by default).
- * Format 1 (field `v`) is JSON. It may gain fields, as those are passed over that are not known; an older release that
- * takes the partition over commits without them, so whoever adds one says what its absence means (`idsPerAdFrom`:
- * core/checkpoint.ts). What else changes has a new number, and who meets one that it does not know stands (infra/kafka/record-contract.ts). A commit without a
- * checkpoint is not ours: kafkajs commits one by itself when it falls off the log (group-consumer.ts).
+ * The checkpoint as it stands in the metadata of a committed offset (the broker allows 4096 bytes by default). Format 1
+ * (field `v`) is JSON. It may gain fields, as those are passed over that are not known; an older release that takes the
+ * partition over commits without them, so whoever adds one says what its absence means (`idsPerAdFrom`:
+ * core/checkpoint.ts). What else changes has a new number, and who meets one that it does not know stands
+ * (infra/kafka/record-contract.ts). A commit without a checkpoint is not ours: kafkajs commits one by itself when it
+ * falls off the log (group-consumer.ts).
  */
 import { Corrupt } from '../infra/errors.ts';
 import { unknown } from '../infra/kafka/record-contract.ts';

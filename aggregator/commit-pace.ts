@@ -1,7 +1,7 @@
 /**
- * When a task commits. Commits are rarer the more clicks come, and while the task is far behind: a row that changes twice
- * is written once, and rows that come in larger pieces are merged fewer times. When a commit comes never decides what is
- * counted.
+ * When a task commits: at fixed times, and less often the more clicks come. Commits are rarer the more clicks come, and
+ * while the task is far behind: a row that changes twice is written once, and rows that come in larger pieces are
+ * merged fewer times. When a commit comes never decides what is counted.
  */
 import type { TaskSettings } from './task-ports.ts';
 

@@ -1,4 +1,6 @@
-/** Which requests' clicks a record brings, for who follows one of them through the logs (ingest/record-traces.ts). */
+/**
+ * Which requests' clicks a record brings, for whoever follows one of them through the logs (ingest/record-traces.ts).
+ */
 import type { FetchedBatch } from '../infra/kafka/group-consumer.ts';
 import type { LogRecord } from '../infra/kafka/record-batch.ts';
 import type { Logger } from '../infra/log.ts';

@@ -1,4 +1,4 @@
-/** What a task is told, and what it needs of the world. */
+/** What a task is given, and what it needs of the world outside. */
 import type { Committed } from '../infra/kafka/committed.ts';
 import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
 import type { Names } from '../infra/topics.ts';

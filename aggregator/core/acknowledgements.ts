@@ -1,7 +1,7 @@
 /**
- * Follows the acknowledgements that the records of one partition tell (ingest/ack-chain.ts), and counts click lines that
- * were acknowledged but do not stand in the log. A function of the log: what it says after a record depends on nothing
- * but the records before, and its whole state lies in the checkpoint, so nothing is forgotten at a restart.
+ * Follows what the records of one partition say of acknowledgements (ingest/ack-chain.ts), and counts click lines that
+ * were acknowledged and are not in the log. A function of the log: what it says after a record depends on nothing but
+ * the records before, and its whole state lies in the checkpoint, so nothing is forgotten at a restart.
  *
  * When a writer begins a batch, all of its earlier ones are decided. So only the batch seen last of each writer is
  * remembered. The next one seen tells how many lines were acknowledged since, and whether that batch was among them:

@@ -1,6 +1,6 @@
 /**
- * How large a table becomes that is full: twice as large while it is small, and from `largeFrom` on a quarter larger, so
- * that half of a large one never lies empty. A quarter at a time copies more often, a twentieth of a click's cost while
+ * How large a full table becomes: twice as large while it is small, and from `largeFrom` on a quarter larger, so that
+ * half of a large one never lies empty. A quarter at a time copies more often, a twentieth of a click's cost while
  * windows are new: small tables had better double.
  */
 export function grownFrom(capacity: number, largeFrom: number): number {

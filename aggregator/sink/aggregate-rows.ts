@@ -1,4 +1,7 @@
-/** The rows of ClickHouse's tables in records of topics `aggregates` and `quarantine`: told by header `kind`, copied as they are. */
+/**
+ * The rows of ClickHouse's tables in records of topics `aggregates` and `quarantine`: header `kind` says which, and
+ * they are copied as they are.
+ */
 import { Corrupt } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import { recordContract } from '../../infra/kafka/record-contract.ts';

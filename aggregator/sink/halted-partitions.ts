@@ -1,7 +1,7 @@
 /**
- * Where a leg of the sink stands and inserts nothing more, while it goes on with all other partitions: before a record
- * of an unknown format, or before rows that the store does not take. Offsets behind are not committed, so whoever is
- * assigned the partition next, or replaces this process, begins at the very record.
+ * Where a leg of the sink stands still and inserts nothing more, while it goes on with all other partitions: before a
+ * record of an unknown format, or before rows that the store does not take. Offsets behind are not committed, so
+ * whoever is assigned the partition next, or replaces this process, begins at the very record.
  */
 import { type Corrupt, UnknownFormat } from '../../infra/errors.ts';
 import { unknownFormats } from '../../infra/kafka/record-contract.ts';

@@ -1,5 +1,5 @@
 /**
- * What a committed offset of a sink says, and where its leg begins to read.
+ * CONTRACT: what a committed offset of a sink says, and where its leg begins to read.
  *
  * An offset says "the node has all records before this" of one life of the node's tables, so the commit bears that
  * incarnation beside it. One of another life says nothing: the node was emptied since, and is filled again from where the

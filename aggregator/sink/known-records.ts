@@ -1,4 +1,7 @@
-/** The records of a batch up to the first that this release does not know: what stands before it is to be stored all the same. */
+/**
+ * The records of a batch up to the first that this release does not know, because what stands before it is to be stored
+ * all the same.
+ */
 import { UnknownFormat } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';

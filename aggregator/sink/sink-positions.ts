@@ -1,4 +1,7 @@
-/** How far a leg of the sink has come in its partitions, beside how far it could be: what tells whether it stands still. */
+/**
+ * How far a leg of the sink has come in its partitions, beside how far it could be, which shows whether it stands
+ * still.
+ */
 import type { Admin } from '../../infra/kafka/admin.ts';
 import type { Reading } from '../../infra/kafka/stall-watch.ts';
 

@@ -1,4 +1,4 @@
-/** Pure: from the rows of `partition_progress` and the ends of the log to what GET /v1/status tells. */
+/** Pure: from the rows of `partition_progress` and the ends of the log to what GET /v1/status says. */
 import type { JobRunnerRow } from '../../aggregator/job-records.ts';
 import { partitionsAt } from '../../ingest/hot-ads/partition-rule.ts';
 import { isoOf, isoOrNull } from '../http/parameters.ts';

@@ -1,4 +1,4 @@
-/** Jobs, put together, and what is worked out beforehand: the loops that run for one term of office. */
+/** Jobs and the roll-up, put together: the loops that run for one term of office. */
 
 import { readingAs } from '../../infra/clickhouse/clickhouse.ts';
 import type { Logger } from '../../infra/log.ts';

@@ -1,4 +1,4 @@
-/** How who runs the jobs writes, and sees to it that he reads what he has written. */
+/** How the job runner in office writes, and sees to it that it reads what it has written. */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import type { JobEntry, JobLog } from '../../log/job-log.ts';
