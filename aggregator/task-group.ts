@@ -61,11 +61,11 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
       if (mine.has(partition)) continue;
       tasks.delete(partition);
       withoutOutputs.delete(partition);
-      void task.drop({ commit: false });
+      void task.close({ commit: false });
     }
     for (const partition of mine) {
       const kept = tasks.get(partition);
-      if (kept) kept.readOn();
+      if (kept) kept.resume();
       else tasks.set(partition, startTask(deps, partition, portsOf(deps, partition, shared)));
     }
   };
@@ -128,7 +128,7 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
       watch[Symbol.dispose]();
-      await Promise.all([...tasks.values()].map(task => task.drop({ commit: true })));
+      await Promise.all([...tasks.values()].map(task => task.close({ commit: true })));
       await consumer[Symbol.asyncDispose]();
       await producer[Symbol.asyncDispose]();
       await admin[Symbol.asyncDispose]();

@@ -14,7 +14,7 @@
  * - a batch is lost, and so are the 31 after it: those lines may be hidden by as many of an earlier batch that is in
  *   the log without having been acknowledged.
  */
-import { type Acks, mintedAt, readAcks, toldOutcomes, wasAcknowledged } from '../../ingest/ack-chain.ts';
+import { type Acks, knownOutcomes, mintedAt, readAcks, wasAcknowledged } from '../../ingest/ack-chain.ts';
 
 export interface AckTotals {
   /** Click lines that later records say were acknowledged. */
@@ -102,7 +102,7 @@ export class Acknowledgements {
   }
 
   /** A record with `lines` click lines and a header. */
-  take(header: string, lines: number, appendedAt: number): void {
+  process(header: string, lines: number, appendedAt: number): void {
     const acks = readAcks(header);
     if (acks === undefined) {
       this.#unreadable++;
@@ -154,11 +154,11 @@ export class Acknowledgements {
   /** `acks` is of a later batch than the one seen last. False: nothing can be told of what came between. */
   #judge(known: WriterState, acks: Acks): boolean {
     const since = acks.total - known.total;
-    const told = wasAcknowledged(acks, known.batch);
+    const outcome = wasAcknowledged(acks, known.batch);
     // Only what was acknowledged came for sure before all later ones: those are not from before the beginning, then.
-    if (known.received === undefined && told !== true) return false;
+    if (known.received === undefined && outcome !== true) return false;
     // Where it is too long ago to be told it may have been acknowledged: nothing is called missing that is not.
-    const wasKept = told ?? true;
+    const wasKept = outcome ?? true;
     const there = wasKept ? Math.min(known.received ?? known.lines, known.lines) : 0;
     this.#acknowledged = sum(this.#acknowledged, since);
     this.#missing = sum(this.#missing, Math.max(0, since - there));
@@ -182,15 +182,15 @@ function acksOf({ writer, batch, lines, total }: Acks) {
 
 function wasSeen({ batch, seen }: WriterState, earlier: number): boolean {
   const bit = batch - 1 - earlier;
-  return bit < toldOutcomes && ((seen >>> bit) & 1) === 1;
+  return bit < knownOutcomes && ((seen >>> bit) & 1) === 1;
 }
 
 /** `seen`, once `batch` is the last. */
 function seenBy({ batch: before, seen }: WriterState, batch: number): number {
   const steps = batch - before;
-  if (steps > toldOutcomes) return 0;
+  if (steps > knownOutcomes) return 0;
   // A shift by 32 would be one by 0.
-  const moved = steps === toldOutcomes ? 0 : seen << steps;
+  const moved = steps === knownOutcomes ? 0 : seen << steps;
   return (moved | (1 << (steps - 1))) >>> 0;
 }
 

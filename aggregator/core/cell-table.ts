@@ -75,7 +75,7 @@ export class CellTable {
   }
 
   /** Calls `visit` for every changed cell, and takes them for written. */
-  takeChanged(visit: (arena: DataView, adStart: number, adEnd: number, country: number, cell: number) => void): void {
+  drainChanged(visit: (arena: DataView, adStart: number, adEnd: number, country: number, cell: number) => void): void {
     for (let i = 0; i < this.#changedCount; i++) {
       const cell = this.#changedCells[i]!;
       const at = cell * wordsPerCell;
@@ -96,7 +96,7 @@ export class CellTable {
   }
 
   /** Reads what `cellOf` would read first for each of the hashes; the result is of no use (click-group.ts). */
-  touch(hashes: Int32Array, count: number): number {
+  prefetch(hashes: Int32Array, count: number): number {
     const slots = this.#slots;
     const cells = this.#cells;
     const mask = slots.length - 1;

@@ -40,7 +40,7 @@ export class ClickGroup {
   idsPerAdFrom: number;
   readonly #idKey: IdKey;
   /** Of no use, but kept, or the compiler would leave out the reads. */
-  touched = 0;
+  prefetched = 0;
 
   constructor(seed: number, idsPerAdFrom: number) {
     this.idsPerAdFrom = idsPerAdFrom;
@@ -72,7 +72,7 @@ export class ClickGroup {
   }
 
   /** Brings what the clicks will need of the window, which most of them belong to, into the cache. */
-  touch({ ids, cells }: ClickWindow): void {
-    this.touched = ids.touch(this.ids, this.size) + cells.touch(this.cellHashes, this.size);
+  prefetch({ ids, cells }: ClickWindow): void {
+    this.prefetched = ids.prefetch(this.ids, this.size) + cells.prefetch(this.cellHashes, this.size);
   }
 }

@@ -62,7 +62,7 @@ export class IdSet {
   }
 
   /** Reads what `add` would read first for each of the ids; the result is of no use (click-group.ts). */
-  touch(ids: Int32Array, count: number): number {
+  prefetch(ids: Int32Array, count: number): number {
     const words = this.#words;
     const slotsPerHash = this.#slotsPerHash;
     let sum = 0;

@@ -50,14 +50,14 @@ export class PartitionAggregator {
   readonly #rows: RowWriter;
   readonly #windows = new Map<number, ClickWindow>();
   /** Final, but with changes not yet written. */
-  #finished: ClickWindow[] = [];
+  #closedWindows: ClickWindow[] = [];
   readonly #spare = new SpareTables();
   /** The watermark at which the next window becomes final. */
   #nextFinalAt = Number.POSITIVE_INFINITY;
   #current: ClickWindow | undefined;
   #position: number;
   /** The record of the click counted last, and the watermark just before it. */
-  #takenOffset = -1;
+  #lastOffset = -1;
   #watermarkBefore = 0;
   #appendedAt = 0;
   readonly #quarantine: Quarantine;
@@ -70,7 +70,7 @@ export class PartitionAggregator {
   readonly #group: ClickGroup;
   #acks: Acknowledgements;
 
-  /** Starts at `from.restoreFrom`. If records were processed from there on before, `restored()` must follow them. */
+  /** Starts at `from.restoreFrom`. If records were processed from there on before, `endRestore()` must follow them. */
   constructor(settings: AggregatorSettings, from: Checkpoint) {
     this.#settings = settings;
     this.#from = from;
@@ -89,12 +89,12 @@ export class PartitionAggregator {
   }
 
   get watermark(): number {
-    this.settle();
+    this.flush();
     return this.#watermark.value;
   }
 
   get totals(): Totals {
-    this.settle();
+    this.flush();
     return {
       received: this.#received,
       counted: this.#counted,
@@ -113,7 +113,7 @@ export class PartitionAggregator {
   }
 
   get state(): { readonly windows: number; readonly ids: number; readonly bytes: number } {
-    this.settle();
+    this.flush();
     const windows = [...this.#windows.values()];
     return {
       windows: windows.length,
@@ -129,7 +129,7 @@ export class PartitionAggregator {
    *
    * Clicks are counted in groups, so the bytes must stay as they are until `settle`; whatever tells the state settles.
    */
-  step(
+  process(
     offset: number,
     appendedAt: number,
     bytes: Uint8Array | null,
@@ -141,55 +141,55 @@ export class PartitionAggregator {
     const reader = this.#reader;
     const group = this.#group;
     reader.open(offset, appendedAt, bytes, start, end);
-    if (reader.value !== group.value) this.settle();
+    if (reader.value !== group.value) this.flush();
     while (reader.next()) {
       const isCanonical = reader.ok && reader.parsed === undefined;
-      if (!isCanonical) this.settle();
+      if (!isCanonical) this.flush();
       if (reader.ok) group.add(reader, offset, appendedAt);
       else {
         this.#quarantine.addMalformed(reader, offset, appendedAt);
         this.#received++;
         this.#quarantinedLines++;
       }
-      if (!isCanonical || group.isFull) this.settle();
+      if (!isCanonical || group.isFull) this.flush();
     }
     if (reader.lineIndex === -1) {
-      this.settle();
-      this.#observe(appendedAt, appendedAt);
+      this.flush();
+      this.#advanceWatermark(appendedAt, appendedAt);
     }
-    if (acks !== undefined) this.#acks.take(acks, reader.lineIndex + 1, appendedAt);
+    if (acks !== undefined) this.#acks.process(acks, reader.lineIndex + 1, appendedAt);
     this.#pendingLines += reader.lineIndex + 1;
     this.#appendedAt = appendedAt;
     this.#position = offset + 1;
   }
 
   /** Counts the clicks that wait for it, in the order of the log; nothing given to `step` is read any more. */
-  settle(): void {
+  flush(): void {
     const group = this.#group;
     if (group.size === 0) return;
-    if (this.#current) group.touch(this.#current);
+    if (this.#current) group.prefetch(this.#current);
     this.#received += group.size;
-    for (let i = 0; i < group.size; i++) this.#take(i);
+    for (let i = 0; i < group.size; i++) this.#processClick(i);
     group.size = 0;
   }
 
   /** Passes over offsets that hold no records. */
-  skipTo(position: number): void {
+  advanceTo(position: number): void {
     if (position > this.#position) this.#position = position;
   }
 
   /** All that has changed since the last call. */
   drain(): Output {
-    this.settle();
+    this.flush();
     const version = this.#position;
-    for (const window of this.#finished) {
+    for (const window of this.#closedWindows) {
       this.#rows.write(window, version);
-      this.#spare.keep(window);
+      this.#spare.release(window);
     }
-    this.#finished = [];
+    this.#closedWindows = [];
     for (const window of this.#windows.values()) this.#rows.write(window, version);
-    const { chunks, rows } = this.#rows.take();
-    const quarantined = this.#quarantine.take();
+    const { chunks, rows } = this.#rows.drain();
+    const quarantined = this.#quarantine.drain();
     this.#pendingLines = 0;
     const checkpoint = this.#checkpoint();
     return {
@@ -203,7 +203,7 @@ export class PartitionAggregator {
   }
 
   /** Ends a restore at the committed position: what was re-read has been written before, and is not written again. */
-  restored(): void {
+  endRestore(): void {
     const { totals, watermark, acks, idsPerAdFrom } = this.#from;
     this.drain();
     // What is open was begun by the older rule, and ends by it.
@@ -214,17 +214,17 @@ export class PartitionAggregator {
     this.#quarantinedLines = totals.quarantined;
     // Its whole state was kept: what was read again is not taken again.
     this.#acks = new Acknowledgements(acks);
-    if (this.#watermark.raise(watermark)) this.#finish();
+    if (this.#watermark.raise(watermark)) this.#closeFinalWindows();
   }
 
   /** Click `i` of the group. */
-  #take(i: number): void {
+  #processClick(i: number): void {
     const group = this.#group;
     const clickedAt = group.clickedAt[i]!;
     const appendedAt = group.appendedAt[i]!;
     const offset = group.offsets[i]!;
-    if (offset !== this.#takenOffset) {
-      this.#takenOffset = offset;
+    if (offset !== this.#lastOffset) {
+      this.#lastOffset = offset;
       this.#watermarkBefore = this.#watermark.value;
     }
     if (isFuture(clickedAt, appendedAt)) {
@@ -235,7 +235,7 @@ export class PartitionAggregator {
       else this.#count(window, i);
     }
     // A click that is too late moves nothing, except in a restore: there it was not yet too late when it first came.
-    this.#observe(clickedAt, appendedAt);
+    this.#advanceWatermark(clickedAt, appendedAt);
   }
 
   #count({ ids, cells, end }: ClickWindow, i: number): void {
@@ -256,7 +256,7 @@ export class PartitionAggregator {
     let window = this.#windows.get(start);
     if (window === undefined) {
       if (this.#isFinal(start)) return undefined;
-      window = new ClickWindow(start, offset, this.#watermarkBefore, this.#spare.take(this.#windows.values()));
+      window = new ClickWindow(start, offset, this.#watermarkBefore, this.#spare.acquire(this.#windows.values()));
       this.#windows.set(start, window);
       this.#nextFinalAt = Math.min(this.#nextFinalAt, window.end + this.#settings.allowedLatenessMs);
     }
@@ -268,20 +268,21 @@ export class PartitionAggregator {
     return start < this.#from.finalUntil || isFinal(start, this.#watermark.value, this.#settings.allowedLatenessMs);
   }
 
-  #observe(eventTime: number, appendedAt: number): void {
-    if (this.#watermark.observe(eventTime, appendedAt) && this.#watermark.value >= this.#nextFinalAt) this.#finish();
+  #advanceWatermark(eventTime: number, appendedAt: number): void {
+    if (this.#watermark.observe(eventTime, appendedAt) && this.#watermark.value >= this.#nextFinalAt)
+      this.#closeFinalWindows();
   }
 
   /** Drops the windows that have become final. */
-  #finish(): void {
+  #closeFinalWindows(): void {
     const { allowedLatenessMs } = this.#settings;
     this.#nextFinalAt = Number.POSITIVE_INFINITY;
     this.#current = undefined;
     for (const window of this.#windows.values()) {
       if (this.#isFinal(window.start)) {
         this.#windows.delete(window.start);
-        if (window.cells.changedCount > 0) this.#finished.push(window);
-        else this.#spare.keep(window);
+        if (window.cells.changedCount > 0) this.#closedWindows.push(window);
+        else this.#spare.release(window);
       } else {
         this.#nextFinalAt = Math.min(this.#nextFinalAt, window.end + allowedLatenessMs);
       }

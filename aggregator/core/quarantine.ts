@@ -33,11 +33,11 @@ export class Quarantine {
   }
 
   /** All that wait. */
-  take(): QuarantineRow[] {
-    const taken = this.#rows;
+  drain(): QuarantineRow[] {
+    const drained = this.#rows;
     this.#rows = [];
     this.#bytes = 0;
-    return taken;
+    return drained;
   }
 
   #readAgain(group: ClickGroup, i: number): RecordReader {

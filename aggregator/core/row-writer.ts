@@ -25,7 +25,7 @@ export class RowWriter {
     const head = encoder.encode(`[${window.start / 1000},"`);
     const middle = encoder.encode(`",${this.#partition},${version},`);
     const { cells } = window;
-    cells.takeChanged((arena, adStart, adEnd, country, cell) => {
+    cells.drainChanged((arena, adStart, adEnd, country, cell) => {
       this.#copy(head, 0, head.length);
       for (let i = adStart; i < adEnd; i++) this.#bytes[this.#length++] = arena.getUint8(i);
       this.#copy(betweenTexts, 0, betweenTexts.length);
@@ -44,12 +44,12 @@ export class RowWriter {
   }
 
   /** The chunks written since the last call, and their number of rows. */
-  take(): { chunks: Uint8Array[]; rows: number } {
+  drain(): { chunks: Uint8Array[]; rows: number } {
     if (this.#length > 0) this.#closeChunk();
-    const taken = { chunks: this.#chunks, rows: this.#rows };
+    const drained = { chunks: this.#chunks, rows: this.#rows };
     this.#chunks = [];
     this.#rows = 0;
-    return taken;
+    return drained;
   }
 
   #closeChunk(): void {

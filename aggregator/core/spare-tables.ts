@@ -15,12 +15,12 @@ export class SpareTables {
   }
 
   /** Nobody uses them any more. */
-  keep({ ids, cells }: Tables): void {
+  release({ ids, cells }: Tables): void {
     if (ids.size * leastUse >= ids.capacity || ids.capacity <= smallCapacity) this.#spare = { ids, cells };
   }
 
   /** Empty tables. Minutes are alike: what the fullest of the `open` windows needed, the next will need. */
-  take(open: Iterable<Tables>): Tables {
+  acquire(open: Iterable<Tables>): Tables {
     const spare = this.#spare;
     if (spare === undefined) {
       const most = Math.max(0, ...Array.from(open, ({ ids }) => ids.size));

@@ -14,7 +14,7 @@ export interface RecountThread extends AsyncDisposable {
    * Compares minutes before `until` (epoch ms) with all that was stated of them: NDJSON of `StatedRow`. `lines` of those
    * minutes were fed, and of no others.
    */
-  settle(
+  compare(
     until: number,
     stated: readonly Uint8Array[],
   ): Promise<{ readonly changes: readonly CellChange[]; readonly lines: number }>;
@@ -22,7 +22,7 @@ export interface RecountThread extends AsyncDisposable {
 
 export type Request =
   | { readonly kind: 'feed'; readonly page: Uint8Array }
-  | { readonly kind: 'settle'; readonly until: number; readonly stated: readonly Uint8Array[] };
+  | { readonly kind: 'compare'; readonly until: number; readonly stated: readonly Uint8Array[] };
 
 export interface Answer {
   readonly minute?: number;
@@ -61,8 +61,8 @@ export function openRecountThread(settings: RecountSettings): RecountThread {
     async feed(page) {
       return (await ask({ kind: 'feed', page }, [page])).minute ?? Number.NEGATIVE_INFINITY;
     },
-    async settle(until, stated) {
-      const { changes = [], lines = 0 } = await ask({ kind: 'settle', until, stated }, stated);
+    async compare(until, stated) {
+      const { changes = [], lines = 0 } = await ask({ kind: 'compare', until, stated }, stated);
       return { changes, lines };
     },
     async [Symbol.asyncDispose]() {

@@ -20,10 +20,10 @@ parentPort?.on('message', (request: Request) => {
 });
 
 function answer(request: Request): Answer {
-  if (request.kind === 'settle') {
+  if (request.kind === 'compare') {
     return {
-      lines: recount.settleLines(request.until),
-      changes: recount.settle(
+      lines: recount.drainLines(request.until),
+      changes: recount.compare(
         request.until,
         request.stated.flatMap(page => rowsIn<StatedRow>(page)),
       ),

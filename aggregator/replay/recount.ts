@@ -59,7 +59,7 @@ export class Recount {
   }
 
   /** How many lines were of minutes before `until` (epoch ms); each is told once. */
-  settleLines(until: number): number {
+  drainLines(until: number): number {
     let lines = 0;
     for (const [minute, ofMinute] of this.#linesOf) {
       if (minute >= until) continue;
@@ -91,13 +91,13 @@ export class Recount {
   }
 
   /** The cells of minutes before `until` (epoch ms) that differ from `stated`, all rows there are of those minutes. */
-  settle(until: number, stated: readonly StatedRow[]): CellChange[] {
+  compare(until: number, stated: readonly StatedRow[]): CellChange[] {
     this.#drain();
     const before = Map.groupBy(stated, cellKey);
     const changes: CellChange[] = [];
-    const settled: AdMinuteRow[] = [];
-    for (const row of this.#counted.values()) if (row.minute * 1_000 < until) settled.push(row);
-    for (const row of settled) {
+    const closed: AdMinuteRow[] = [];
+    for (const row of this.#counted.values()) if (row.minute * 1_000 < until) closed.push(row);
+    for (const row of closed) {
       const key = cellKey(row);
       this.#counted.delete(key);
       const change = changeOf(row, before.get(key) ?? []);
@@ -145,7 +145,7 @@ export class Recount {
   }
 
   #step(partition: number, page: Uint8Array, start: number, end: number): void {
-    this.#aggregators[partition]?.step(this.#offset++, noAppendTime, page, start, end);
+    this.#aggregators[partition]?.process(this.#offset++, noAppendTime, page, start, end);
   }
 
   #drain(): void {

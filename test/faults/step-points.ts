@@ -54,10 +54,10 @@ export const stepPoints: readonly StepPoint[] = [
   before(
     'aggregator: in the restore',
     task,
-    'aggregator.step(offset, timestamp, bytes, valueStart, valueEnd, acksOf(headers));',
+    'aggregator.process(offset, timestamp, bytes, valueStart, valueEnd, acksOf(headers));',
     "this.#state === 'restoring'",
   ),
-  before('aggregator: read again, not yet counting', task, 'aggregator.restored();'),
+  before('aggregator: read again, not yet counting', task, 'aggregator.endRestore();'),
   before('aggregator: counted, nothing sent', task, 'const output = aggregator.drain();'),
   before('aggregator: commit begun', writer, 'await write(content);'),
   before(

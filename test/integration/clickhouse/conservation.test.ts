@@ -78,11 +78,11 @@ function createStream(partition: number) {
     count(...lines: readonly (Click | string)[]): Output {
       const times = lines.map(line => (typeof line === 'string' ? 0 : line.clickedAt));
       const text = lines.map(line => (typeof line === 'string' ? line : formatLine(line))).join('\n');
-      aggregator.step(aggregator.position, Math.max(start, ...times), Buffer.from(text));
+      aggregator.process(aggregator.position, Math.max(start, ...times), Buffer.from(text));
       return aggregator.drain();
     },
     tick(appendedAt: number): Output {
-      aggregator.step(aggregator.position, appendedAt, null);
+      aggregator.process(aggregator.position, appendedAt, null);
       return aggregator.drain();
     },
   };
