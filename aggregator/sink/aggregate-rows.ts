@@ -3,7 +3,7 @@ import { Corrupt } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import { recordContract } from '../../infra/kafka/record-contract.ts';
 import { recordKinds, rowFormats } from '../ad-minute.ts';
-import type { TableRows } from './batch-inserter.ts';
+import type { TableRows } from './table-rows.ts';
 
 /** What this release reads of these topics. */
 export const rowContract = recordContract(rowFormats);

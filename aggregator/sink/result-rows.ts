@@ -4,7 +4,7 @@ import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { recordContract } from '../../infra/kafka/record-contract.ts';
 import { filterSeqAt, jobRecordFormats, rowSteps } from '../job-records.ts';
-import type { TableRows } from './batch-inserter.ts';
+import type { TableRows } from './table-rows.ts';
 
 /** What this release reads of these topics. */
 export const resultContract = recordContract(jobRecordFormats);

@@ -14,7 +14,7 @@ import type { Names } from '../../infra/topics.ts';
 import { clickContract } from '../../ingest/click-records.ts';
 import type { SinkConfig } from '../config.ts';
 import { aggregateRows, rowContract } from './aggregate-rows.ts';
-import { type BatchInserter, byForm, createBatchInserter, type TableRows } from './batch-inserter.ts';
+import { BatchInserter, type BatchInserterOptions } from './batch-inserter.ts';
 import { HaltedPartitions, type TopicPartition } from './halted-partitions.ts';
 import { type Begin, beginsOf, heldSince } from './held-offsets.ts';
 import { KnownRecords } from './known-records.ts';
@@ -24,6 +24,7 @@ import { rawRows } from './raw-rows.ts';
 import { insertAllButRefused } from './refused-rows.ts';
 import { resultContract, resultRows } from './result-rows.ts';
 import { SinkPositions } from './sink-positions.ts';
+import { byForm, type TableRows } from './table-rows.ts';
 
 export interface SinkDeps {
   readonly kafka: KafkaClient;
@@ -149,7 +150,7 @@ interface LegOptions {
   readonly intervalMs: number;
   /** Partitions that the node reads. Left out: those whose clicks its shard holds. */
   readonly reads?: (partition: number) => boolean;
-  onRefused: Parameters<typeof createBatchInserter>[0]['onRefused'];
+  onRefused: BatchInserterOptions['onRefused'];
 }
 
 async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
@@ -173,7 +174,7 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
     for (const [partition, offset] of nextOffsets)
       position.set({ node: node.name, topic, partition: String(partition) }, offset);
   };
-  const inserter: BatchInserter = createBatchInserter({
+  const inserter = new BatchInserter({
     clickhouse,
     node: node.name,
     log,

@@ -29,8 +29,8 @@ export const mutations: readonly Mutation[] = [
     file: 'aggregator/sink/batch-inserter.ts',
     edits: [
       [
-        'await insertAll(taken);\n      await commitAll(taken);',
-        'await commitAll(taken);\n      await insertAll(taken);',
+        'await this.#insertAll(taken);\n      await this.#commitAll(taken);',
+        'await this.#commitAll(taken);\n      await this.#insertAll(taken);',
       ],
     ],
   },

@@ -7,7 +7,7 @@
  */
 
 import type { CellChange, RestatementReason } from '../../aggregator/restatement.ts';
-import { byForm } from '../../aggregator/sink/batch-inserter.ts';
+import { byForm } from '../../aggregator/sink/table-rows.ts';
 import { onlyNode } from '../../aggregator/sink/node.ts';
 import { resultRows } from '../../aggregator/sink/result-rows.ts';
 import type { ClickHouse } from '../../infra/clickhouse.ts';

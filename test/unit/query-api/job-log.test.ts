@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { byForm } from '../../../aggregator/sink/batch-inserter.ts';
+import { byForm } from '../../../aggregator/sink/table-rows.ts';
 import { onlyNode } from '../../../aggregator/sink/node.ts';
 import { resultContract, resultRows } from '../../../aggregator/sink/result-rows.ts';
 import { Corrupt, Fenced, Retryable, UnknownFormat } from '../../../infra/errors.ts';
