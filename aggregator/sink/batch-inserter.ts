@@ -12,7 +12,7 @@
  * next insert is larger. A caller that is behind does not wait.
  */
 
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { Corrupt, messageOf, RefusedRows } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { Logger } from '../../infra/log.ts';

@@ -5,7 +5,7 @@
  * It tries each half of the batch, then each half of a refused half, and so on. The lines were checked before, so a
  * refusal is an error of this program and must be examined. But it must not delay the clicks of other people.
  */
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { RefusedRows } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { Logger } from '../../infra/log.ts';

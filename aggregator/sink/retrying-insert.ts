@@ -4,7 +4,7 @@
  * All tables replace rows by key and version, so an insert that is repeated after a lost answer changes nothing. Two
  * errors end the repetition: ClickHouse refuses the rows themselves (`RefusedRows`), or the sink is closed.
  */
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { messageOf, RefusedRows } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
 import { insertRetries, insertSeconds, rowBytes } from './metrics.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RetryingInsert } from '../../../aggregator/sink/retrying-insert.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { RefusedRows, Retryable } from '../../../infra/errors.ts';
 import { createLog } from '../../../infra/log.ts';
 

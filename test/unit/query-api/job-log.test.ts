@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { byForm } from '../../../aggregator/sink/table-rows.ts';
 import { onlyNode } from '../../../aggregator/sink/node.ts';
 import { resultContract, resultRows } from '../../../aggregator/sink/result-rows.ts';
+import { byForm } from '../../../aggregator/sink/table-rows.ts';
 import { Corrupt, Fenced, Retryable, UnknownFormat } from '../../../infra/errors.ts';
 import { assertKnown } from '../../../infra/kafka/record-contract.ts';
 import type { TransactionRecords } from '../../../infra/kafka/transactional-producer.ts';
 import { names as namesOf } from '../../../infra/topics.ts';
-import { newJob } from '../../../query-api/jobs/job.ts';
-import { type JobEntry, jobLogOver, recordsOf, transactionSends } from '../../../query-api/jobs/job-log.ts';
-import { createJobRequests } from '../../../query-api/jobs/job-requests.ts';
-import { createJobWriter } from '../../../query-api/jobs/job-writer.ts';
+import { createJobWriter } from '../../../query-api/jobs/writing/job-writer.ts';
+import { type JobEntry, jobLogOver, recordsOf, transactionSends } from '../../../query-api/log/job-log.ts';
+import { createJobRequests } from '../../../query-api/routes/jobs/job-requests.ts';
+import { newJob } from '../../../query-api/store/jobs/job.ts';
 import { logRecordOf } from '../../support/log-into.ts';
 
 const names = namesOf('p-');
