@@ -64,7 +64,7 @@ export function adMinuteRowOf(line: AdMinuteLine): AdMinuteRow {
 }
 
 /** How far a partition is counted. This row is written after the rows that it covers, in the same transaction. */
-export interface ProgressRow {
+export interface Progress {
   readonly partition: number;
   /**
    * The number of partitions over which the clicks up to `watermark` may be spread, as recorded

@@ -6,7 +6,7 @@ import { formatHeader } from '../infra/kafka/record-contract.ts';
 import { type BinaryRecord, sendsOf } from '../infra/kafka/sends.ts';
 import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
 import type { Names } from '../infra/topics.ts';
-import { type ProgressRow, type QuarantineRow, recordKinds, rowFormat } from './ad-minute.ts';
+import { type Progress, type QuarantineRow, recordKinds, rowFormat } from './ad-minute.ts';
 import { encodeCheckpoint } from './commit-metadata.ts';
 import type { Output } from './core/output.ts';
 
@@ -14,7 +14,7 @@ const recordBytes = 256 << 10;
 
 /** `partitions` is the number of partitions over which the clicks up to the output's watermark may be spread. */
 export function transactionOf(partition: number, names: Names, output: Output, partitions: number): TransactionContent {
-  const row: ProgressRow = { ...output.progress, partitions };
+  const row: Progress = { ...output.progress, partitions };
   const rows = output.rowChunks.map(chunk =>
     record(partition, recordKinds.adMinute, Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)),
   );

@@ -1,4 +1,4 @@
-import type { ProgressRow } from '../ad-minute.ts';
+import type { Progress } from '../ad-minute.ts';
 import { type AckState, noAcks, unknownAcks } from './acknowledgements.ts';
 
 /** The checkpoint that is stored with a committed position C. It is enough to rebuild the state at C from the log. */
@@ -50,7 +50,7 @@ const noTotals: Totals = { received: 0, counted: 0, duplicates: 0, quarantined: 
 export function progressOf(
   { watermark, finalUntil, totals, idsPerAdFrom, acks }: Checkpoint,
   at: { readonly partition: number; readonly position: number; readonly appendedAt: number },
-): Omit<ProgressRow, 'partitions'> {
+): Omit<Progress, 'partitions'> {
   return {
     partition: at.partition,
     position: at.position,

@@ -1,5 +1,5 @@
 /** Defines what the core returns for one commit. */
-import type { ProgressRow, QuarantineRow } from '../ad-minute.ts';
+import type { Progress, QuarantineRow } from '../ad-minute.ts';
 import type { Checkpoint } from './checkpoint.ts';
 
 /** The content of one transaction. It is true for all records before `position`. */
@@ -14,5 +14,5 @@ export interface Output {
    * The number of partitions over which clicks are spread is missing here, because it does not follow from this
    * partition's log.
    */
-  readonly progress: Omit<ProgressRow, 'partitions'>;
+  readonly progress: Omit<Progress, 'partitions'>;
 }
