@@ -29,8 +29,8 @@ export const mutations: readonly Mutation[] = [
     file: 'aggregator/sink/batch-inserter.ts',
     edits: [
       [
-        'await insertAll(taken);\n      await commitAll(taken);',
-        'await commitAll(taken);\n      await insertAll(taken);',
+        'await this.#insertAll(taken);\n      await this.#commitAll(taken);',
+        'await this.#commitAll(taken);\n      await this.#insertAll(taken);',
       ],
     ],
   },
@@ -264,8 +264,8 @@ export const mutations: readonly Mutation[] = [
     file: 'aggregator/task.ts',
     edits: [
       [
-        'aggregator.step(offset, timestamp, ',
-        'aggregator.step(offset, [...batch.records].at(-1)?.timestamp ?? timestamp, ',
+        'aggregator.process(offset, timestamp, ',
+        'aggregator.process(offset, [...batch.records].at(-1)?.timestamp ?? timestamp, ',
       ],
     ],
   },
@@ -478,7 +478,7 @@ export const mutations: readonly Mutation[] = [
     name: 'state-kept-after-failure',
     bug: 'a task whose commit failed counts on from memory',
     file: 'aggregator/task.ts',
-    edits: [["this.#aggregator = undefined;\n    this.#state = 'starting';", 'return;']],
+    edits: [["this.#aggregator = undefined;\n    this.#transitionTo('starting');", 'return;']],
   },
   {
     name: 'split-by-arrival',
