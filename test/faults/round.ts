@@ -104,7 +104,7 @@ export const partitions = 4;
 const mains: Readonly<Record<Role, string>> = {
   ingest: 'ingest/main.ts',
   aggregator: 'aggregator/main.ts',
-  sink: 'aggregator/sink-main.ts',
+  sink: 'aggregator/sink/main.ts',
   'query-api': 'query-api/main.ts',
   jobs: 'query-api/jobs/main.ts',
 };
@@ -163,9 +163,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
         if (role === 'jobs') office.struck(`http://127.0.0.1:${port}`, plan);
         book.struck(plan);
       },
-      ...(role === 'jobs'
-        ? { onWell: (isWell: boolean) => office.isWell(`http://127.0.0.1:${port}`, isWell) }
-        : {}),
+      ...(role === 'jobs' ? { onWell: (isWell: boolean) => office.isWell(`http://127.0.0.1:${port}`, isWell) } : {}),
       onExit: reason => exits.push(reason),
     });
   };
