@@ -107,10 +107,13 @@ export async function openLease(deps: LeaseDeps): Promise<Lease> {
 
 const office = 0;
 const askAgainMs = 500;
-/** Each costs a request. With the look in between, a runner hears within three quarters of a second what becomes of the office. */
+/**
+ * Each costs a request. With the look in between, a runner hears within three quarters of a second what becomes of the
+ * office: after the session of the one before, the largest part of the time in which nobody works (decision 026).
+ */
 const heartbeatMs = 500;
-/** Twice as long as that. */
-const hearsWithinMs = 1_000;
+/** Longer than that. */
+const afterFailureMs = 1_000;
 
 /** The time from one assignment to its revocation: a term, or several that follow each other. */
 interface Tenure {
@@ -122,7 +125,7 @@ interface Tenure {
 }
 
 function openTenure(
-  { beginTerm, work, log, pauseMs = hearsWithinMs }: LeaseDeps,
+  { beginTerm, work, log, pauseMs = afterFailureMs }: LeaseDeps,
   confirm: () => Promise<void>,
 ): Tenure {
   const over = new AbortController();
@@ -146,6 +149,7 @@ function openTenure(
     log.info({ since: term.since }, 'a term of the job runner begins');
     await aborted(term.ended);
     current = undefined;
+    trouble = messageOf(term.ended.reason);
     forgetOffice();
     if (!over.signal.aborted) throw term.ended.reason;
   };
