@@ -2227,6 +2227,27 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/simulation/job-lease.test.ts',
   },
   {
+    name: 'office-kept-without-asking',
+    bug: 'a runner that a rebalance leaves in office believes in its term, which another may have fenced meanwhile: nobody works until its next write',
+    file: 'query-api/jobs/runner/lease.ts',
+    edits: [['if (isHeld && current) current.renew();', 'if (isHeld && current) return;']],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'term-not-doubted-while-it-begins',
+    bug: 'a rebalance while a term begins is no reason to doubt it: it was fenced between its announcement and its first turn',
+    file: 'query-api/jobs/runner/lease.ts',
+    edits: [['    if (isDoubted) void term.renew();\n', '']],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'successor-hears-late',
+    bug: 'a runner says every 1.5 s that it is there, and hears as late that the office is its own',
+    file: 'query-api/jobs/runner/lease.ts',
+    edits: [['const heartbeatMs = 500;', 'const heartbeatMs = 1_500;']],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
     name: 'refresh-aborts-itself',
     bug: 'the dashboard gives up an answer that is on its way for the same question again: a store slower than a timer shows nothing',
     file: 'query-api/dashboard/asking.js',
