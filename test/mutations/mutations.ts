@@ -888,14 +888,14 @@ export const mutations: readonly Mutation[] = [
     bug: 'a process that is told to stop refuses requests at once, before anybody has heard of it',
     file: 'infra/life.ts',
     edits: [['if (isServing && limits.DRAIN_DELAY_MS > 0)', 'if (limits.DRAIN_DELAY_MS < 0)']],
-    unit: 'test/unit/infra/drain.test.ts',
+    unit: 'test/processes/drain.test.ts',
   },
   {
     name: 'closed-while-answering',
     bug: 'a server that stops does not wait for the requests it has taken',
     file: 'infra/http-drain.ts',
     edits: [['await answered(life?.requestsMs() ?? 0);', '']],
-    unit: 'test/unit/infra/drain.test.ts',
+    unit: 'test/processes/drain.test.ts',
   },
   {
     name: 'watchdog-on-its-own-loop',
@@ -913,7 +913,7 @@ export const mutations: readonly Mutation[] = [
           '  const workerData: WatchdogData',
       ],
     ],
-    unit: 'test/unit/infra/watchdog.test.ts',
+    unit: 'test/processes/watchdog.test.ts',
   },
   {
     name: 'watchdog-counts-its-sleep',
@@ -1636,7 +1636,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       ['const idlest = this.#idlestOf(this.#largest(), body) ?? this.#idleOfAny(body);', 'const idlest = undefined;'],
     ],
-    unit: 'test/unit/ingest/slow-bodies.test.ts',
+    unit: 'test/processes/slow-bodies.test.ts',
   },
   {
     name: 'rate-of-a-whole-body',
@@ -1668,21 +1668,21 @@ export const mutations: readonly Mutation[] = [
       ],
       ['const client = known.get(socket);\n      if (client) return client;\n', ''],
     ],
-    unit: 'test/unit/ingest/slow-bodies.test.ts',
+    unit: 'test/processes/slow-bodies.test.ts',
   },
   {
     name: 'rate-of-requests',
     bug: 'the rate limit counts requests: ten thousand clicks cost as much as one',
     file: 'ingest/app.ts',
     edits: [['Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0)', '0']],
-    unit: 'test/unit/ingest/slow-bodies.test.ts',
+    unit: 'test/processes/slow-bodies.test.ts',
   },
   {
     name: 'metrics-count-as-requests',
     bug: 'health and metrics are counted against a limit: an orchestrator restarts what is merely asked too much',
     file: 'infra/http-guard.ts',
     edits: [['rateLimit === undefined || operationPaths.has(pathOf(raw.url))', 'rateLimit === undefined']],
-    unit: 'test/unit/ingest/slow-bodies.test.ts',
+    unit: 'test/processes/slow-bodies.test.ts',
   },
   {
     name: 'host-unchecked-on-one-route',
@@ -2449,14 +2449,14 @@ export const mutations: readonly Mutation[] = [
     name: 'slow-start-is-ended',
     bug: 'a broker that works on a busy machine is ended for being slow, and begins anew',
     file: 'infra/embedded/start-wait.ts',
-    unit: 'test/unit/embedded/start-wait.test.ts',
+    unit: 'test/processes/start-wait.test.ts',
     edits: [['if (signs === undefined || signs !== seen) stoodMs = 0;', '']],
   },
   {
     name: 'dead-start-is-waited-for',
     bug: 'npm start waits to the limit for a broker that does nothing any more',
     file: 'infra/embedded/start-wait.ts',
-    unit: 'test/unit/embedded/start-wait.test.ts',
+    unit: 'test/processes/start-wait.test.ts',
     edits: [['if (stoodMs >= standstillMs)', 'if (stoodMs >= 1e9)']],
   },
 ];
