@@ -40,6 +40,12 @@ export interface AdFound {
   readonly count: number;
 }
 
+/** What an id must be like: how it begins, and what stands anywhere in it, in capital or small letters. Empty: anything. */
+export interface AdName {
+  readonly prefix: string;
+  readonly text: string;
+}
+
 export type GroupQueries = ReturnType<typeof createGroupQueries>;
 
 export const countriesListed = 300;
@@ -51,7 +57,7 @@ export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirecto
   const ads = async (from: Sql, where: Sql, limit: number, after: AdCursor | undefined): Promise<AdFound[]> =>
     await clickhouse.query(
       ...statement`SELECT ad_id, sum(clicks) AS count FROM ${from} WHERE ${where}
-       GROUP BY ad_id ${after === undefined ? noSql : sql`HAVING ${beyond(after)}`}
+       GROUP BY ad_id HAVING count > 0 ${after === undefined ? noSql : sql`AND ${beyond(after)}`}
        ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
     );
   return {
@@ -112,7 +118,7 @@ export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirecto
 
     /** Ads in whose id both stand, `text` in capital or small letters anywhere in it; in the same order. */
     async adsByText(
-      { prefix, text }: { readonly prefix: string; readonly text: string },
+      { prefix, text }: AdName,
       limit: number,
       selection: StatedSelection,
       after?: AdCursor,

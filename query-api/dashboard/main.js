@@ -7,7 +7,7 @@ import { createBanner } from './parts/banner.js';
 import * as overview from './views/overview.js';
 import { isZone, offsetText, ownZone } from './zone.js';
 
-const titles = { overview: 'Overview', ad: 'One ad', operations: 'Operations', replay: 'Replay & reconcile' };
+const titles = { overview: 'Overview', ad: 'Ads', operations: 'Operations', replay: 'Replay & reconcile' };
 const loaders = {
   overview: async () => overview,
   ad: () => import('./views/ad.js'),

@@ -1,8 +1,9 @@
-/** GET /v1/ads: which ads there are, by the beginning of their id, or by what stands in it. */
+/** GET /v1/ads: which ads there are, by the beginning of their id, or by what stands in it, also of some clicks only. */
 import { Type } from 'typebox';
 import { explained } from '../../infra/broken-rule.ts';
-import type { Http } from '../../infra/http.ts';
+import { type Http, ProblemSchema } from '../../infra/http.ts';
 import { cursorParameter, nextCursorField, pageOf } from '../cursor.ts';
+import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../filters/asked-filter.ts';
 import { stateAt } from '../finality.ts';
 import { knownBefore } from '../known-before.ts';
 import {
@@ -17,6 +18,7 @@ import {
   watermarkField,
 } from '../parameters.ts';
 import { rankingCursorsOf } from '../ranking-cursor.ts';
+import { isFromRaw, readNamedAds, selectionOf, sourceField } from '../readings.ts';
 import type { RouteDeps } from '../route-deps.ts';
 import type { Stated } from '../stated-rows.ts';
 import { rangeOf, searchRangeOf } from '../time-range.ts';
@@ -24,36 +26,36 @@ import { rangeOf, searchRangeOf } from '../time-range.ts';
 const cursors = rankingCursorsOf('ads');
 
 export function routeAdSearch(http: Http, deps: RouteDeps): void {
-  const { groups, tops, restatements, stated, rules } = deps;
+  const { restatements, filters, stated, rules } = deps;
   http.get('/v1/ads', { schema }, async (request, reply) => {
     const { limit = 20, cursor, ...question } = request.query;
     const { prefix = '', contains: text = '' } = question;
     const asked = question.from !== undefined || question.to !== undefined;
     const place = cursors.read(cursor, question, rules());
     const range = place?.range ?? (asked ? rangeOf(question, rules()) : searchRangeOf(rules()));
-    const { finality, late, recounts } = await knownBefore(deps, range);
+    const whose = { ...range, adIds: [], filter: await filterOf(question, filters), uniques: false };
+    if (isFromRaw(whose)) checkRaw(range, rules());
+    const { finality: told, late, recounts } = await knownBefore(deps, range);
     // Of all ads, as the state is.
     const pendingLate = late.of([])(range);
     const read = async (known: Stated) => {
-      const selection = { ...range, ...known, country: undefined };
+      const wanted = { ...whose, ...known };
       const [found, isRestated] = await Promise.all([
-        text !== ''
-          ? groups.adsByText({ prefix, text }, limit + 1, selection, place?.after)
-          : prefix !== ''
-            ? groups.adsByPrefix(prefix, limit + 1, selection, place?.after)
-            : tops.popularAds(limit + 1, selection, place?.after),
-        stateAt(finality, range.to) === 'final' && restatements.isRestated(selection),
+        readNamedAds(deps, { prefix, text }, limit + 1, wanted, told, place?.after),
+        stateAt(told, range.to) === 'final' && restatements.isRestated(selectionOf(wanted)),
       ]);
-      return { ads: found, state: stateAt(finality, range.to, isRestated) };
+      return { ...found, state: stateAt(found.finality, range.to, isRestated) };
     };
-    const { ads, state } = await stated.at(range, read, recounts);
+    const { rows, source, finality, state } = await stated.at(range, read, recounts);
     reply.header('cache-control', 'no-cache');
-    const page = pageOf(ads, limit, last => cursors.write(range, { rank: 0, ...last }, question));
+    const page = pageOf(rows, limit, last => cursors.write(range, { rank: 0, ...last }, question));
     return {
       prefix,
       ...(text === '' ? {} : { contains: text }),
       from: isoOf(range.from),
       to: isoOf(range.to),
+      ...shownFilter(question),
+      source,
       state,
       pending_late: pendingLate,
       watermark: isoOrNull(finality.watermark),
@@ -67,7 +69,7 @@ const schema = {
   tags: ['ads'],
   operationId: 'findAds',
   summary: 'Ads whose id begins so, or has this in it, with their clicks (without from and to: in the last 24 hours)',
-  description: 'Only ads that were clicked in the range are found.',
+  description: 'Only ads that were clicked in the range are found; with a filter, by such clicks.',
   querystring: Type.Object(
     {
       prefix: Type.Optional(
@@ -88,6 +90,7 @@ const schema = {
       limit: Type.Optional(Type.Integer({ default: 20, minimum: 1, maximum: 1_000, description: 'ads of a page' })),
       cursor: cursorParameter,
       ...rangeParameters,
+      ...filterParameters,
     },
     { additionalProperties: false },
   ),
@@ -98,6 +101,8 @@ const schema = {
         contains: Type.Optional(Type.String({ description: 'as asked for' })),
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive'),
+        ...filterFields,
+        source: sourceField,
         state: stateField,
         pending_late: pendingLateField,
         watermark: watermarkField,
@@ -113,5 +118,6 @@ const schema = {
       { additionalProperties: false },
     ),
     ...problems,
+    404: ProblemSchema,
   },
 } as const;
