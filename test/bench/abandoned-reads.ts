@@ -8,7 +8,7 @@ import { fork } from 'node:child_process';
 import { Agent, get } from 'node:http';
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openClickHouse } from '../../infra/clickhouse.ts';
+import { openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
 import { listen } from '../../infra/http.ts';
 import { createLog } from '../../infra/log.ts';

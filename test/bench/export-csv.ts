@@ -6,9 +6,9 @@
  *     node test/bench/export-csv.ts [--rows 2000000] [--runs 7] [--json FILE]
  */
 import { pino } from 'pino';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { migrate } from '../../infra/migrate.ts';
-import { createExportQueries } from '../../query-api/exports/export-queries.ts';
+import { createExportQueries } from '../../query-api/store/exports.ts';
 import { scriptOptions } from '../support/script-options.ts';
 import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 import { type BenchRow, rowOf, tell } from './bench-row.ts';
