@@ -155,11 +155,31 @@ describe('an ad with late clicks', () => {
     }
     await page.goto('/?view=operations&outcome=waiting');
     await eventually('those that wait', async () => (await rows.count()) === 12);
+    const href = await page.getByRole('link', { name: 'Export NDJSON' }).getAttribute('href');
+    const file = await (await fetch(`${server.url}${href}`)).text();
+    const exported = file
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line).outcome);
+    expect(exported).toEqual(Array.from({ length: 12 }, () => 'waiting'));
     expect(await visitor?.barriers()).toEqual([]);
   });
 });
 
 describe('a number', () => {
+  it('of an ad is told beside all lines that have come in for it: what the client has sent', async () => {
+    const page = await look(`/?view=ad&ad=${late}&range=6h`);
+    await page
+      .getByText(
+        '2,392 lines have come in for this ad and range = 2,377 clicks + 0 duplicates + 12 late and waiting + 3',
+      )
+      .waitFor();
+    await page.getByRole('combobox', { name: 'Country' }).selectOption('KR');
+    await shows(page, 'count', 2_377);
+    // What was set aside is told of all countries only.
+    await page.locator('[data-lines-sum]').waitFor({ state: 'hidden' });
+  });
+
   it('that is rounded stands beside the exact one, which is copied', async () => {
     const page = await look('/');
     const count = await eventually('the exact count', () => exact(page, 'count'));
@@ -246,7 +266,6 @@ describe('countries', () => {
     await shows(page, 'count', korea);
     expect(await link.getAttribute('aria-current')).toBe('true');
     // What leads elsewhere takes it along.
-    await page.getByRole('button', { name: 'Range', exact: true }).click();
     await eventually('links of the top list', async () =>
       (await page.getByRole('list', { name: 'Top ads' }).locator('a').first().getAttribute('href'))?.includes(
         'country=KR',
@@ -257,7 +276,68 @@ describe('countries', () => {
   });
 });
 
+describe('the top list', () => {
+  it('is of the range once one is chosen, also of last week, and of its country: two clicks', async () => {
+    const page = await look('/');
+    const pressed = page.locator('[data-top][aria-pressed="true"]');
+    expect(await pressed.textContent()).toBe('Now');
+    await page.getByRole('button', { name: 'Last week' }).click();
+    expect(await pressed.textContent()).toBe('Range');
+    await page.getByRole('region', { name: 'Top ads' }).getByText('No clicks in this range.').waitFor();
+    await page.getByRole('button', { name: '6h' }).click();
+    await page.getByRole('link', { name: 'India' }).click();
+    const range = { from: current - 6 * 60 * minuteMs + minuteMs, to: current + minuteMs };
+    const { ads } = await server.get<{ ads: { ad_id: string; count: number }[] }>('/v1/ads/popular_ads', {
+      ...{ ...range, country: 'IN', count: 12 },
+    });
+    const wanted = ads.map(ad => `${ad.ad_id} ${ad.count}`);
+    await eventually('those of India', async () => {
+      const rows = await page.getByRole('list', { name: 'Top ads' }).locator('li').all();
+      const shown = await Promise.all(
+        rows.map(async row =>
+          [await row.locator('.name').textContent(), await row.locator('.count').textContent()].join(' '),
+        ),
+      );
+      return shown.join() === wanted.join();
+    });
+    // The list of all goes on from there.
+    await page.getByRole('link', { name: 'Ads', exact: true }).click();
+    await page.getByRole('region', { name: 'All ads' }).getByText(', India: ads 1 to 50').waitFor();
+    expect(page.url()).toMatch(/range=6h.*country=IN/);
+    await page.getByRole('link', { name: 'Ad clicks' }).click();
+    expect(new URL(page.url()).search).toBe('');
+  });
+});
+
 describe('an ad', () => {
+  it('is searched for, and listed, by the clicks of the country that is chosen', async () => {
+    const page = await look('/?view=ad&range=6h');
+    const list = page.getByRole('region', { name: 'All ads' });
+    await page.getByRole('region', { name: 'Countries' }).getByRole('link', { name: 'Germany' }).click();
+    await list.getByText(', Germany: ads 1 to 50').waitFor();
+    const asked = { from: current - 6 * 60 * minuteMs + minuteMs, to: current + minuteMs, country: 'DE' };
+    const told = async (contains: string) =>
+      (await server.get<{ ads: { ad_id: string; count: number }[] }>('/v1/ads', { ...asked, contains, limit: 12 })).ads;
+    await page.getByLabel('Only ads with this in their id').fill('spring-00');
+    const few = await told('spring-00');
+    const sum = few.reduce((all, ad) => all + ad.count, 0);
+    await list.getByText(`${few.length} ads with ${sum.toLocaleString('en-GB')} clicks`).waitFor();
+    const shown = await list.locator('tbody tr td:last-child').allTextContents();
+    expect(shown.map(text => Number(text.replaceAll(',', '')))).toEqual(few.map(ad => ad.count));
+    const search = page.getByRole('combobox', { name: 'Find an ad' });
+    await search.fill('SPRING-01');
+    const found = await told('spring-01');
+    await eventually('their clicks of that country', async () => {
+      const offered = await page.getByRole('option').locator('.muted').allTextContents();
+      return offered.join() === found.map(ad => String(ad.count)).join();
+    });
+    await search.fill(late);
+    await page
+      .getByText('No ad with clicks of the chosen country and filter in this range has that in its id.')
+      .waitFor();
+    expect(await visitor?.barriers()).toEqual([]);
+  });
+
   it('is found by any part of its id, in capital or small letters, among those of the range', async () => {
     const page = await look('/?view=ad');
     const search = page.getByRole('combobox', { name: 'Find an ad' });
