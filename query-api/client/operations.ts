@@ -320,7 +320,7 @@ export interface Operations {
       readonly as_of?: string;
       /** distinct clicks */
       readonly count: number;
-      /** further copies of those clicks, not counted */
+      /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
       readonly duplicates: number;
       /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
       readonly late: number | null;
@@ -345,7 +345,7 @@ export interface Operations {
         readonly to: string;
         /** distinct clicks */
         readonly count: number;
-        /** further copies of those clicks, not counted */
+        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
         readonly duplicates: number;
         /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
         readonly late: number | null;
@@ -412,7 +412,7 @@ export interface Operations {
         /** null: all ads together */ readonly ad_id: string | null;
         /** distinct clicks */
         readonly count: number;
-        /** further copies of those clicks, not counted */
+        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
         readonly duplicates: number;
         /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
         readonly late: number | null;
@@ -421,7 +421,7 @@ export interface Operations {
           /** begin of the point */ readonly start: string;
           /** distinct clicks */
           readonly count: number;
-          /** further copies of those clicks, not counted */
+          /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
           readonly duplicates: number;
           /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
           readonly late: number | null;
@@ -438,7 +438,7 @@ export interface Operations {
         readonly to: string;
         /** distinct clicks */
         readonly count: number;
-        /** further copies of those clicks, not counted */
+        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
         readonly duplicates: number;
         /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
         readonly late: number | null;
@@ -540,7 +540,7 @@ export interface Operations {
         /** ISO 3166-1 alpha-2; ZZ: unknown */ readonly country: string;
         /** distinct clicks */
         readonly count: number;
-        /** further copies of those clicks, not counted */
+        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
         readonly duplicates: number;
         /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
         readonly late: number | null;
@@ -946,6 +946,8 @@ export interface Operations {
         /** changes of the range, on whichever page they stand */ readonly changes: number;
         /** clicks that they have added, less those that they have taken away */
         readonly added: number;
+        /** likewise duplicates. Copies that came too late are among them where clicks of their minute and country have changed, too; else no recount changes anything for them, and they are lines of the quarantine with `outcome` `restated` */
+        readonly added_duplicates: number;
       };
       /** in the order of minute, country and revision, or with `order=newest` in that reversed */
       readonly restatements: readonly {
@@ -1026,7 +1028,7 @@ export interface Operations {
         /** begin of the point */ readonly start: string;
         /** distinct clicks */
         readonly count: number;
-        /** further copies of those clicks, not counted */
+        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
         readonly duplicates: number;
         /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
         readonly late: number | null;
@@ -1398,7 +1400,7 @@ export interface Operations {
         /** the minute */ readonly start: string;
         /** distinct clicks */
         readonly count: number;
-        /** further copies of those clicks, not counted */
+        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
         readonly duplicates: number;
         /** those of the clicks that came after their minute had closed */
         readonly late: number;

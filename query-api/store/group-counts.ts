@@ -115,7 +115,7 @@ export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirecto
 
     /** Ads whose id begins so, by clicks, then by ad_id. */
     async adsByPrefix(prefix: string, limit: number, selection: StatedSelection, after?: AdCursor): Promise<AdFound[]> {
-      return await ads(await rows.ofPrefix(prefix, selection), sql`1`, limit, after);
+      return await ads(await rows.ofPrefix(prefix, selection), within(selection), limit, after);
     },
 
     /** Ads in whose id both stand, `text` in capital or small letters anywhere in it; in the same order. */
@@ -125,7 +125,8 @@ export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirecto
       selection: StatedSelection,
       after?: AdCursor,
     ): Promise<AdFound[]> {
-      return await ads(await rows.ofText(text, selection), sql`startsWith(ad_id, ${prefix})`, limit, after);
+      const where = sql`${within(selection)} AND startsWith(ad_id, ${prefix})`;
+      return await ads(await rows.ofText(text, selection), where, limit, after);
     },
   };
 }

@@ -42,7 +42,7 @@ export function mount(root) {
   const tiles = createTiles('In the range', {
     count: 'Clicks',
     duplicates: 'Duplicates, not counted',
-    late: 'Late, counted at once',
+    late: 'Late, counted',
     restated: 'Added by restatements',
     waiting: 'Late, waiting',
     never: 'In no count',
@@ -74,7 +74,7 @@ export function mount(root) {
       tiles.count('duplicates', duplicates, 'the same click once more');
       tiles.count('late', late, late === null ? 'Raw clicks do not tell it.' : 'came after their minute had closed');
       tiles.count('waiting', pending_late, 'for their restatement, of all countries');
-      linesSum.show({ isFiltered: isFiltered(address), count, duplicates, waiting: pending_late });
+      linesSum.show({ isFiltered: isFiltered(address), count, duplicates });
       return chart.element;
     },
   });
@@ -84,13 +84,14 @@ export function mount(root) {
     title: 'Restatements',
     width: 'w6',
     isFlush: true,
-    fills: [tiles.part(['restated'])],
+    fills: [tiles.part(['restated']), linesSum],
     takes: 'ad-restatements',
     empty: () => `No final count of this ad${ofCountry(address)} was changed in the range.`,
     async load(signal) {
       const query = { ...queryOf(range()), country: address.country, order: 'newest', limit: changesShown };
       const answer = await get(`/v1/ads/${encodeURIComponent(address.ad)}/restatements`, query, signal);
       const { total, restatements: rows } = answer;
+      linesSum.show({ added: total.added, addedDuplicates: total.added_duplicates });
       tiles.count('restated', total.added, counted(total.changes, 'change of a count', 'changes of counts'), signed);
       restatements.note(
         `${counted(total.changes, 'change', 'changes')} of final counts in the range, ${signed(total.added)} clicks${address.filter ? ', whatever the filter' : ''}`,
@@ -134,7 +135,7 @@ export function mount(root) {
         uncounted.map(row => `${number(row.not_counted)} ${reasonText(row.reason)}`).join(', ') ||
           'no line, of all countries',
       );
-      linesSum.show({ never: sums.not_counted });
+      linesSum.show({ restated: sums.restated, waiting: sums.waiting, never: sums.not_counted });
       outcomeChoice.show(address.outcome, sums);
       quarantine.note(`of clicks in the range and all countries: ${counted(sums.lines, 'line', 'lines')}`);
       if (lines.length === 0) return undefined;

@@ -95,7 +95,9 @@ describe('text for people', () => {
         'rank  ad     clicks\n' +
         '   1  ad-42    1234\n',
     );
-    expect(topText({ ...top, ads: [] }, bare)).toMatch(/no clicks\n$/);
+    expect(topText({ ...top, ads: [] }, bare)).toMatch(
+      /no clicks in these minutes; those of the running minute are told with --from and --to\n$/,
+    );
   });
 
   it('shows marks, separators and colours to a person', () => {
