@@ -56,6 +56,7 @@ async function optionsOf<Options>(name: CommandName, schema: TObject, takes: Pro
 const shared = { Kafka: KafkaConfig, ClickHouse: ClickHouseConfig, 'All processes': ProcessConfig };
 
 function groupsOf(schema: TObject) {
-  const isWithin = ([, group]: [string, TObject]) => Object.keys(group.properties).every(key => key in schema.properties);
+  const isWithin = ([, group]: [string, TObject]) =>
+    Object.keys(group.properties).every(key => key in schema.properties);
   return { Settings: schema, ...Object.fromEntries(Object.entries(shared).filter(isWithin)) };
 }

@@ -27,7 +27,10 @@ export function environmentOf(
       given[key] = text;
     });
   }
-  command.helpOption('-h, --help', 'show this').exitOverride().configureOutput({ writeErr: () => undefined });
+  command
+    .helpOption('-h, --help', 'show this')
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
   try {
     command.parse(argv);
   } catch (error) {

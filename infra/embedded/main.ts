@@ -38,7 +38,9 @@ const StartConfig = Type.Object({
 });
 
 const command = new Command('npm start --')
-  .description('Starts the whole pipeline on this machine. Each option can be given as the environment variable instead.')
+  .description(
+    'Starts the whole pipeline on this machine. Each option can be given as the environment variable instead.',
+  )
   .addHelpText(
     'after',
     `

@@ -69,7 +69,13 @@ export function serviceStages(
   urlOf: (port: number) => string,
   onLine: (line: string) => void,
 ): readonly (readonly ServiceSpec[])[] {
-  const service = (name: string, command: CommandName, port: number, portVariable: string, opsPort = port): ServiceSpec => ({
+  const service = (
+    name: string,
+    command: CommandName,
+    port: number,
+    portVariable: string,
+    opsPort = port,
+  ): ServiceSpec => ({
     name,
     opsPort,
     healthUrl: urlOf(opsPort),

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { knownBefore } from '../../../query-api/known-before.ts';
-import { lateClicksOf } from '../../../query-api/late-clicks.ts';
-import type { Progress } from '../../../query-api/queries.ts';
-import type { Recounts, StatedReading } from '../../../query-api/stated-rows.ts';
+import { knownBefore } from '../../../query-api/answers/known-before.ts';
+import type { Progress } from '../../../query-api/store/ad-counts.ts';
+import { lateClicksOf } from '../../../query-api/store/late-clicks.ts';
+import type { Recounts, StatedReading } from '../../../query-api/store/sql/stated-rows.ts';
 
 const range = { from: 0, to: 60_000 };
 const row: Progress = {

@@ -1,0 +1,61 @@
+/**
+ * `adclicks-server write-off --partition 3 --counted 5 --note '…'`: writes off, for ever and in writing, a difference between rows
+ * and counters that a person has looked into and nobody can mend. It goes into the log, as all that stands in ClickHouse.
+ * There is no route for it: who may silence an alarm of the books is who has the brokers.
+ */
+import { Type } from 'typebox';
+import type { SealRow } from '../../../aggregator/job-records.ts';
+import { KafkaConfig, ProcessConfig } from '../../../infra/config.ts';
+import { ConfigError } from '../../../infra/errors.ts';
+import { createKafka } from '../../../infra/kafka/client.ts';
+import { reportFatal } from '../../../infra/process.ts';
+import { beginProgram } from '../../../infra/program.ts';
+import { names as namesOf } from '../../../infra/topics.ts';
+import { openRequestLog } from '../../log/request-log.ts';
+
+const outcomes = ['counted', 'duplicates', 'quarantined', 'missing'] as const;
+type Given = Partial<Record<(typeof outcomes)[number] | 'partition' | 'note', string>>;
+
+const settings = Type.Object({ ...KafkaConfig.properties, LOG_LEVEL: ProcessConfig.properties.LOG_LEVEL });
+const { config, options, log } = await beginProgram<typeof settings, Given>('write-off', settings, {
+  logLevel: 'warn',
+  takes: command =>
+    command
+      .option('--partition <n>', 'partition of topic clicks')
+      .option('--counted <n>', 'clicks that rows lack of what is counted; less than 0: that they have too many')
+      .option('--duplicates <n>', '… of duplicates')
+      .option('--quarantined <n>', '… of what is in quarantine')
+      .option('--missing <n>', 'clicks that are nowhere')
+      .option('--note <text>', 'why, to who reads it in years'),
+});
+
+try {
+  const row = writtenOff(options, Date.now());
+  await using requests = openRequestLog(createKafka(config, 'write-off', log), namesOf(config.TOPIC_PREFIX));
+  await requests.append('seal', [{ ...row, logged: 1 }]);
+  process.stdout.write(`written off: ${JSON.stringify(row)}\n`);
+} catch (error) {
+  process.exitCode = reportFatal(log, error);
+}
+
+function writtenOff(given: Given, now: number): SealRow {
+  const partition = integer('partition', given.partition ?? '');
+  if (partition < 0 || partition > 65_535)
+    throw new ConfigError(`--partition ${partition}: must be a partition of topic clicks, 0 to 65535`);
+  const [counted = 0, duplicates = 0, quarantined = 0, missing = 0] = outcomes.map(name =>
+    integer(name, given[name] ?? '0'),
+  );
+  if ([counted, duplicates, quarantined, missing].every(n => n === 0))
+    throw new ConfigError('nothing is written off: give --counted, --duplicates, --quarantined or --missing');
+  if (!given.note) throw new ConfigError('--note: must say why, to who reads it in years');
+  const stretch = { source: 'accepted', partition, since: now, until: now } as const;
+  return { ...stretch, counted, duplicates, quarantined, missing, note: given.note, at: now };
+}
+
+/** Less than nothing where rows are there once too often. */
+function integer(name: string, given: string): number {
+  const value = Number(given);
+  if (given.trim() === '' || !Number.isSafeInteger(value))
+    throw new ConfigError(`--${name} "${given}": must be a whole number`);
+  return value;
+}

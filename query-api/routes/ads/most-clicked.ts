@@ -1,0 +1,107 @@
+/** GET /v1/ads/most_clicked: the top list as it stood at a moment. */
+
+import { Type } from 'typebox';
+import type { Http } from '../../../infra/http.ts';
+import { knownBefore } from '../../answers/known-before.ts';
+import { momentOf } from '../../http/asked-range.ts';
+import {
+  countField,
+  isoOf,
+  isoOrNull,
+  pendingLateField,
+  problems,
+  setCaching,
+  stateField,
+  timeField,
+  watermarkField,
+} from '../../http/parameters.ts';
+import type { RouteDeps } from '../../route-deps.ts';
+import { stateAt } from '../../store/finality.ts';
+import { windows } from '../../store/rollup/due-blocks.ts';
+import type { Stated } from '../../store/sql/stated-rows.ts';
+import { minuteMs } from '../../time/time-range.ts';
+
+export function routeMostClicked(http: Http, deps: RouteDeps): void {
+  const { history, tops, restatements, stated, rules } = deps;
+  http.get('/v1/ads/most_clicked', { schema }, async (request, reply) => {
+    const { at: asked, window = 1, count = 100 } = request.query;
+    const at = momentOf('at', asked, rules()) ?? rules().now;
+    const to = at - (at % minuteMs);
+    const range = { from: Math.max(0, to - window * minuteMs), to };
+    const { finality, late, recounts } = await knownBefore(deps, range);
+    const pendingLate = late.of([])(range);
+    const read = async (known: Stated) => {
+      const selection = { ...range, ...known, country: undefined };
+      const [found, isRestated] = await Promise.all([
+        history.mostClicked(window, range, count),
+        stateAt(finality, to) === 'final' && restatements.isRestated(selection),
+      ]);
+      const isWhole = found?.isWhole === true;
+      const listed = isWhole ? found.ads : await tops.popularAds(count, selection);
+      return { ads: listed, isStored: isWhole, state: stateAt(finality, to, isRestated) };
+    };
+    const { ads, isStored, state } = await stated.at(range, read, recounts);
+    setCaching(reply, { state, pendingLate }, { from: asked });
+    return {
+      at: isoOf(at),
+      window,
+      from: isoOf(range.from),
+      to: isoOf(to),
+      state,
+      pending_late: pendingLate,
+      watermark: isoOrNull(finality.watermark),
+      source: isStored ? ('stored' as const) : ('computed' as const),
+      ads: ads.map((ad, i) => ({ rank: i + 1, ...ad })),
+    };
+  });
+}
+
+const windowField = Type.Enum([...windows], { type: 'integer', default: 1, description: 'minutes: 1, 5 or 60' });
+
+const schema = {
+  tags: ['ads'],
+  operationId: 'getMostClicked',
+  summary: 'The ads with the most clicks in the full minutes before a moment',
+  description:
+    'What the top list was at 14:05, say. It is kept for the end of every minute, once that is final, and made anew when a count in its window is restated.',
+  querystring: Type.Object(
+    {
+      at: Type.Optional(
+        Type.String({
+          description: 'the moment: RFC 3339 with zone, or epoch milliseconds, up to now; default: now',
+          examples: ['2025-11-22T14:05:00Z'],
+        }),
+      ),
+      window: Type.Optional(windowField),
+      count: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 100, description: 'ads to list' })),
+    },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object(
+      {
+        at: timeField('as asked for'),
+        window: windowField,
+        from: timeField('begin, inclusive'),
+        to: timeField('end, exclusive: the last full minute before `at`'),
+        state: stateField,
+        pending_late: pendingLateField,
+        watermark: watermarkField,
+        source: Type.Enum(['stored', 'computed'], {
+          type: 'string',
+          description:
+            '`stored`: worked out once the window was final; `computed`: now, from the counts of its minutes',
+        }),
+        ads: Type.Array(
+          Type.Object(
+            { rank: Type.Integer({ minimum: 1 }), ad_id: Type.String(), count: countField('distinct clicks') },
+            { additionalProperties: false },
+          ),
+          { description: 'most clicks first; equal counts in the order of ad_id; ads without clicks are not listed' },
+        ),
+      },
+      { additionalProperties: false },
+    ),
+    ...problems,
+  },
+} as const;
