@@ -250,7 +250,7 @@ export const mutations: readonly Mutation[] = [
     name: 'late-batch-begins-a-writer',
     bug: 'a writer is followed from the first batch that is seen: one in doubt that came late makes losses that are none',
     file: 'aggregator/core/acknowledgements.ts',
-    edits: [['if (known.received === undefined && told !== true) return false;', '']],
+    edits: [['if (known.received === undefined && outcome !== true) return false;', '']],
   },
   {
     name: 'watermark-by-clock',
@@ -969,7 +969,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'law-believes-recounts',
     bug: 'the law asks what recounts say of themselves instead of the clicks: one that changed nothing hides them',
-    file: 'query-api/jobs/conservation/uncounted-clicks.ts',
+    file: 'query-api/store/jobs/uncounted-rows.ts',
     edits: [
       [
         '\n    ),\n    fresh AS (',
@@ -1973,7 +1973,7 @@ export const mutations: readonly Mutation[] = [
     name: 'own-writes-seen-in-one-shard',
     bug: 'who runs the jobs waits until one shard shows what he has written: of another he reads what was there before',
     file: 'query-api/jobs/writing/job-writer.ts',
-    edits: [['return each.every(', 'return each.some(']],
+    edits: [['return newest.every(', 'return newest.some(']],
     unit: 'test/unit/query-api/job-log.test.ts',
   },
   {
