@@ -29,8 +29,8 @@ export const mutations: readonly Mutation[] = [
     file: 'aggregator/sink/batch-inserter.ts',
     edits: [
       [
-        'await insertAll(taken);\n      await commitAll(taken);',
-        'await commitAll(taken);\n      await insertAll(taken);',
+        'await this.#insertAll(taken);\n      await this.#commitAll(taken);',
+        'await this.#commitAll(taken);\n      await this.#insertAll(taken);',
       ],
     ],
   },
@@ -264,8 +264,8 @@ export const mutations: readonly Mutation[] = [
     file: 'aggregator/task.ts',
     edits: [
       [
-        'aggregator.step(offset, timestamp, ',
-        'aggregator.step(offset, [...batch.records].at(-1)?.timestamp ?? timestamp, ',
+        'aggregator.process(offset, timestamp, ',
+        'aggregator.process(offset, [...batch.records].at(-1)?.timestamp ?? timestamp, ',
       ],
     ],
   },
@@ -347,7 +347,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'reconcile-without-ad',
     bug: 'a reconciliation excuses what ads with the same ids have lost to each other',
-    file: 'query-api/jobs/reconcile/reconciliation.ts',
+    file: 'query-api/store/jobs/sql-recount.ts',
     edits: [['Math.min(range.to, idsPerAdFrom)', 'range.to']],
     integration: 'test/integration/clickhouse/same-ids.test.ts',
   },
@@ -478,7 +478,7 @@ export const mutations: readonly Mutation[] = [
     name: 'state-kept-after-failure',
     bug: 'a task whose commit failed counts on from memory',
     file: 'aggregator/task.ts',
-    edits: [["this.#aggregator = undefined;\n    this.#state = 'starting';", 'return;']],
+    edits: [["this.#aggregator = undefined;\n    this.#transitionTo('starting');", 'return;']],
   },
   {
     name: 'split-by-arrival',
@@ -2224,6 +2224,27 @@ export const mutations: readonly Mutation[] = [
     bug: 'a job runner whose write was refused goes on as if it had the office, and begins no other term',
     file: 'query-api/jobs/runner/term.ts',
     edits: [['      failed.abort(error);\n', '']],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'office-kept-without-asking',
+    bug: 'a runner that a rebalance leaves in office believes in its term, which another may have fenced meanwhile: nobody works until its next write',
+    file: 'query-api/jobs/runner/lease.ts',
+    edits: [['if (isHeld && current) current.renew();', 'if (isHeld && current) return;']],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'term-not-doubted-while-it-begins',
+    bug: 'a rebalance while a term begins is no reason to doubt it: it was fenced between its announcement and its first turn',
+    file: 'query-api/jobs/runner/lease.ts',
+    edits: [['    if (isDoubted) void term.renew();\n', '']],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'successor-hears-late',
+    bug: 'a runner says every 1.5 s that it is there, and hears as late that the office is its own',
+    file: 'query-api/jobs/runner/lease.ts',
+    edits: [['const heartbeatMs = 500;', 'const heartbeatMs = 1_500;']],
     unit: 'test/simulation/job-lease.test.ts',
   },
   {

@@ -1,3 +1,4 @@
+/** What runs when a process is told to stop: its HTTP server drains, with real processes and connections. */
 import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+/** How a process ends: by a signal, by a failure, and within its limit. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';

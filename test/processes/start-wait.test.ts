@@ -1,3 +1,4 @@
+/** How long a start is waited for, with real children that make progress, hang or die. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

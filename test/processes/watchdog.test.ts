@@ -1,3 +1,4 @@
+/** The watchdog ends a process whose event loop hangs, and lets a busy one live. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
