@@ -1,6 +1,6 @@
 /**
- * Who runs the jobs: of all runners the one that its consumer group has given the only partition of `job-requests`. It
- * reads nothing there; the partition is the office.
+ * The lease of the job runner: of all runners, the one to which its consumer group gave the only partition of
+ * `job-requests` runs the jobs. It reads nothing there; the partition is the office.
  *
  * The lease only says whose turn it is. It is a matter of opinion: a runner that was stopped for a while (SIGSTOP, a machine
  * that hangs) still holds it when it wakes, and so does one whose group has moved on without its hearing of it. That never
