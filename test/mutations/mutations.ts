@@ -2235,10 +2235,10 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'term-not-doubted-while-it-begins',
-    bug: 'a rebalance while a term begins is no reason to doubt it: it was fenced between its announcement and its first turn',
+    bug: 'a rebalance while a term begins is no reason to doubt it: one that was fenced meanwhile is found out half a minute later',
     file: 'query-api/jobs/runner/lease.ts',
     edits: [['    if (isDoubted) void term.renew();\n', '']],
-    unit: 'test/simulation/job-lease.test.ts',
+    unit: 'test/unit/query-api/lease.test.ts',
   },
   {
     name: 'successor-hears-late',
