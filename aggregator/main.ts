@@ -1,4 +1,4 @@
-/** The aggregator process. Several of them share the partitions. */
+/** Runs the aggregator process. Several of these processes share the partitions. */
 import { randomInt } from 'node:crypto';
 import { createHttp, listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
@@ -44,7 +44,8 @@ await runProcess(log, async (stop, life) => {
   const deps = { kafka, names, config, partitionsAt, hashSeed: randomInt(2 ** 32), log, onCrash: crash };
   await partitions.ready(stop);
   if (stop.aborted) return;
-  // Who has the port is the only one of this name: the member it finds in the group is dead.
+  // The process that owns the port is the only one of this name. So a member of this name in the group belongs to a
+  // process that is dead.
   await forgetFormerMember(kafka, names.aggregatorGroup, { clientId, port: config.AGGREGATOR_PORT, log });
   await using group = await retrying('join group', log, stop, () => openTaskGroup(deps));
   running = group;

@@ -1,4 +1,4 @@
-/** The query API. Several of them may run. */
+/** The process `query-api`: HTTP in front, ClickHouse behind. Several of them may run. */
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
 import { createKafka } from '../infra/kafka/client.ts';

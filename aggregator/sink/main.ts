@@ -1,4 +1,4 @@
-/** The sink as a process of its own: of all ClickHouse nodes, or of some. */
+/** Runs the sink process, which fills all ClickHouse nodes or some of them. */
 import { openCluster } from '../../infra/clickhouse/cluster.ts';
 import { createHttp, listen } from '../../infra/http.ts';
 import { closeHttp } from '../../infra/http-drain.ts';
@@ -56,7 +56,8 @@ await runProcess(log, async (stop, life) => {
     const { clickhouse } = node;
     const sink = followNode({
       ...{ kafka, clickhouse, names, config, log, topology, of: node, onCrash: crash },
-      // Who has the port is the only one of this name: the member it finds in a group is dead.
+      // The process that owns the port is the only one of this name. So a member of this name in a group belongs to a
+      // process that is dead.
       async beforeJoining({ inGroups }) {
         for (const group of [names.rawSinkGroup, names.aggregateSinkGroup, names.resultSinkGroup])
           await forgetFormerMember(kafka, names.groupAt(group, inGroups), { clientId, port: config.SINK_PORT, log });

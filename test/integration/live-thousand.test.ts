@@ -9,7 +9,6 @@ import { loadConfig, ProcessConfig } from '../../infra/config.ts';
 import { createHttp, type Http, listen } from '../../infra/http.ts';
 import { createClients } from '../../infra/http-clients.ts';
 import { migrate } from '../../infra/migrate.ts';
-import type { RouteDeps } from '../../query-api/route-deps.ts';
 import { routeLive } from '../../query-api/routes/live/live.ts';
 import { createLiveFeed, type LiveFeed } from '../../query-api/routes/live/live-feed.ts';
 import { readLive } from '../../query-api/routes/live/live-reading.ts';
@@ -46,7 +45,7 @@ beforeAll(async () => {
     ...{ maxPerClient: thousand + 1, code: 'too_many_listeners', what: 'listeners' },
     ...{ setting: 'QUERY_API_LIVE_MAX_PER_CLIENT', retryAfterS: 10 },
   });
-  routeLive(http, { live, clients: createClients(), listenersOf } as unknown as RouteDeps);
+  routeLive(http, { live, clients: createClients(), listenersOf });
   http.addHook('preClose', () => live[Symbol.asyncDispose]());
   stack.defer(() => http.close());
   url = await listen(http, '127.0.0.1', 0);

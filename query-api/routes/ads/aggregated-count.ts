@@ -10,7 +10,6 @@ import {
   readPrevious,
   withPrevious,
 } from '../../answers/comparison.ts';
-import { knownBefore } from '../../answers/known-before.ts';
 import {
   isFromRaw,
   type ReadCounts,
@@ -27,59 +26,49 @@ import {
   AdIdParams,
   anyCountFields,
   isoOf,
-  isoOrNull,
   pendingLateField,
   problems,
   rangeParameters,
-  setCaching,
   stateField,
   timeField,
   watermarkField,
 } from '../../http/parameters.ts';
-import type { RouteDeps } from '../../route-deps.ts';
 import { type Finality, stateAt } from '../../store/finality.ts';
 import type { UndoneCounts } from '../../store/restatements.ts';
-import type { Stated } from '../../store/sql/stated-rows.ts';
+import type { AdsDeps } from './ads-deps.ts';
+import { answerStated } from './stated-answer.ts';
 
-export function routeAggregatedCount(http: Http, deps: RouteDeps): void {
-  const { restatements, filters, stated, rules } = deps;
+export function routeAggregatedCount(http: Http, deps: AdsDeps): void {
+  const { restatements, filters, rules } = deps;
   http.get('/v1/ads/:ad_id/aggregated_count', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { uniques = false, compare } = request.query;
     const range = rangeOf(request.query, rules());
     const asOf = momentOf('as_of', request.query.as_of, rules());
-    const asked = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques };
+    const wanted = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques };
     const before = compare && previousRange(range);
-    if (isFromRaw(asked)) checkRaw(before ?? range, rules());
-    if (asOf !== undefined) checkUndoing(request.query.as_of, asked, compare);
-    const whole = withPrevious(range, before);
-    const { finality: told, late, recounts } = await knownBefore(deps, whole);
-    const pendingLate = late.of([ad_id])(range);
-    const read = async (known: Stated) => {
-      const wanted = { ...asked, ...known };
-      const [{ rows, source, finality }, previous, isRestated] = await Promise.all([
-        asOf === undefined ? readTotals(deps, wanted, told) : readTotalsAsOf(asOf, deps, wanted, told),
-        before && readPrevious(deps, { ...wanted, ...before }, told, late),
-        stateAt(told, range.to) === 'final' && restatements.isRestated(selectionOf(wanted), ad_id, asOf),
+    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    if (asOf !== undefined) checkUndoing(request.query.as_of, wanted, compare);
+    const question = { range, whole: withPrevious(range, before), adIds: [ad_id], asked: request.query };
+    const found = await answerStated(deps, reply, question, async ({ known, finality, late }) => {
+      const stated = { ...wanted, ...known };
+      const [reading, previous, isRestated] = await Promise.all([
+        asOf === undefined ? readTotals(deps, stated, finality) : readTotalsAsOf(asOf, deps, stated, finality),
+        before && readPrevious(deps, { ...stated, ...before }, finality, late),
+        stateAt(finality, range.to) === 'final' && restatements.isRestated(selectionOf(stated), ad_id, asOf),
       ]);
-      const counts = rows[0] ?? noCounts;
-      const state = stateAt(finality, range.to, isRestated);
-      setCaching(reply, { state, pendingLate }, request.query);
-      return {
-        ad_id,
-        from: isoOf(range.from),
-        to: isoOf(range.to),
-        ...shownFilter(request.query),
-        ...(asOf === undefined ? {} : { as_of: isoOf(asOf) }),
-        ...counts,
-        source,
-        state,
-        pending_late: pendingLate,
-        watermark: isoOrNull(finality.watermark),
-        ...(previous === undefined ? {} : { previous }),
-      };
+      return { ...reading, previous, isRestated };
+    });
+    const { rows, source, previous, head } = found;
+    return {
+      ...head,
+      ad_id,
+      ...shownFilter(request.query),
+      ...(asOf === undefined ? {} : { as_of: isoOf(asOf) }),
+      ...(rows[0] ?? noCounts),
+      source,
+      ...(previous === undefined ? {} : { previous }),
     };
-    return await stated.at(whole, read, recounts);
   });
 }
 
@@ -99,7 +88,7 @@ function checkUndoing(
 /** As they were before later restatements. */
 async function readTotalsAsOf(
   asOf: number,
-  deps: RouteDeps,
+  deps: AdsDeps,
   wanted: Wanted,
   told: Finality,
 ): Promise<Reading<ReadCounts>> {

@@ -10,7 +10,6 @@ import {
   readPrevious,
   withPrevious,
 } from '../../answers/comparison.ts';
-import { knownBefore } from '../../answers/known-before.ts';
 import { isFromRaw, type ReadPoint, readSeries, selectionOf, sourceField } from '../../answers/readings.ts';
 import { pointsOfReading, SeriesPoint } from '../../answers/series-points.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
@@ -18,12 +17,9 @@ import {
   adIdsParameter,
   anyCountFields,
   GranularityParameter,
-  isoOf,
-  isoOrNull,
   pendingLateField,
   problems,
   rangeParameters,
-  setCaching,
   stateField,
   timeField,
   timezoneField,
@@ -31,56 +27,47 @@ import {
   watermarkField,
 } from '../../http/parameters.ts';
 import { stepsOfRange } from '../../http/time-zone.ts';
-import type { RouteDeps } from '../../route-deps.ts';
-import { stateAt } from '../../store/finality.ts';
-import type { Stated } from '../../store/sql/stated-rows.ts';
 import { stepsOf } from '../../time/steps.ts';
+import type { AdsDeps } from './ads-deps.ts';
+import { answerStated } from './stated-answer.ts';
 
-export function routeAllSeries(http: Http, deps: RouteDeps): void {
-  const { groups, filters, stated, rules } = deps;
+export function routeAllSeries(http: Http, deps: AdsDeps): void {
+  const { groups, filters, rules } = deps;
   http.get('/v1/ads/series', { schema }, async (request, reply) => {
     const { granularity = 'minute', timezone, compare, ad_id: named = [] } = request.query;
     const adIds = [...new Set(named)];
     const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
     const names = adIds.length === 0 ? [''] : adIds;
     checkSize(names.length * stepsOf(range, step).length, granularity);
-    const asked = { ...range, adIds, filter: await filterOf(request.query, filters), uniques: false };
+    const wanted = { ...range, adIds, filter: await filterOf(request.query, filters), uniques: false };
     const before = compare && previousRange(range);
-    if (isFromRaw(asked)) checkRaw(before ?? range, rules());
-    const whole = withPrevious(range, before);
-    const { finality: told, late, recounts } = await knownBefore(deps, whole);
-    const pendingLate = late.of(adIds)(range);
-    const read = async (known: Stated) => {
-      const wanted = { ...asked, ...known };
-      const [reading, earlier, steps] = await Promise.all([
-        readSeries(deps, step, wanted, told),
-        before && readPrevious(deps, { ...wanted, ...before }, told, late),
-        groups.restatedSteps(adIds, step, selectionOf(wanted)),
+    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    const question = { range, whole: withPrevious(range, before), adIds, asked: request.query };
+    const found = await answerStated(deps, reply, question, async ({ known, finality, late }) => {
+      const [reading, previous, steps] = await Promise.all([
+        readSeries(deps, step, { ...wanted, ...known }, finality),
+        before && readPrevious(deps, { ...wanted, ...known, ...before }, finality, late),
+        groups.restatedSteps(adIds, step, selectionOf({ ...wanted, ...known })),
       ]);
-      return { ...reading, previous: earlier, steps };
-    };
-    const { rows, source, finality, previous, steps } = await stated.at(whole, read, recounts);
+      return { ...reading, previous, steps, isRestated: steps.length > 0 };
+    });
+    const { rows, source, previous, steps, finality, late, head } = found;
     const rowsOf = Map.groupBy(rows, row => row.ad_id);
     const restatedOf = Map.groupBy(steps, row => row.ad_id);
-    const state = stateAt(finality, range.to, restatedOf.size > 0);
-    setCaching(reply, { state, pendingLate }, request.query);
     return {
-      from: isoOf(range.from),
-      to: isoOf(range.to),
+      ...head,
       granularity,
       ...(timezone === undefined ? {} : { timezone }),
       ...shownFilter(request.query),
       source,
-      state,
-      pending_late: pendingLate,
-      watermark: isoOrNull(finality.watermark),
       series: names.map(name => {
         const own = rowsOf.get(name) ?? [];
         const restated = new Set((restatedOf.get(name) ?? []).map(({ start }) => start));
+        const lateIn = late.of(name === '' ? [] : [name]);
         return {
           ad_id: name || null,
           ...summed(own, source),
-          points: pointsOfReading(own, source, range, step, told, restated, late.of(name === '' ? [] : [name])),
+          points: pointsOfReading(own, source, range, step, finality, restated, lateIn),
         };
       }),
       ...(previous === undefined ? {} : { previous }),

@@ -2,7 +2,6 @@
 
 import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
-import { knownBefore } from '../../answers/known-before.ts';
 import { isFromRaw, readCountries, selectionOf, sourceField } from '../../answers/readings.ts';
 import { uniquesField, uniquesParameter } from '../../answers/uniques.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
@@ -10,50 +9,36 @@ import { rangeOf } from '../../http/asked-range.ts';
 import {
   adIdsParameter,
   anyCountFields,
-  isoOf,
-  isoOrNull,
   pendingLateField,
   problems,
   rangeParameters,
-  setCaching,
   stateField,
   timeField,
   watermarkField,
 } from '../../http/parameters.ts';
-import type { RouteDeps } from '../../route-deps.ts';
 import { stateAt } from '../../store/finality.ts';
-import type { Stated } from '../../store/sql/stated-rows.ts';
 import { stepsMs } from '../../time/time-range.ts';
+import type { AdsDeps } from './ads-deps.ts';
+import { answerStated } from './stated-answer.ts';
 
-export function routeCountries(http: Http, deps: RouteDeps): void {
-  const { groups, filters, stated, rules } = deps;
+export function routeCountries(http: Http, deps: AdsDeps): void {
+  const { groups, filters, rules } = deps;
   http.get('/v1/ads/countries', { schema }, async (request, reply) => {
     const { ad_id: adIds = [], uniques = false } = request.query;
     const range = rangeOf(request.query, rules());
-    const asked = { ...range, adIds, filter: await filterOf(request.query, filters), uniques };
-    if (isFromRaw(asked)) checkRaw(range, rules());
-    const { finality: told, late, recounts } = await knownBefore(deps, range);
-    const pendingLate = late.of(adIds)(range);
-    const read = async (known: Stated) => {
-      const wanted = { ...asked, ...known };
-      const [{ rows, ...reading }, steps] = await Promise.all([
-        readCountries(deps, wanted, told),
-        stateAt(told, range.to) === 'final' ? groups.restatedSteps(adIds, stepsMs.day, selectionOf(wanted)) : [],
+    const wanted = { ...range, adIds, filter: await filterOf(request.query, filters), uniques };
+    if (isFromRaw(wanted)) checkRaw(range, rules());
+    const question = { range, adIds, asked: request.query };
+    const { rows, source, head } = await answerStated(deps, reply, question, async ({ known, finality }) => {
+      const [reading, steps] = await Promise.all([
+        readCountries(deps, { ...wanted, ...known }, finality),
+        stateAt(finality, range.to) === 'final'
+          ? groups.restatedSteps(adIds, stepsMs.day, selectionOf({ ...wanted, ...known }))
+          : [],
       ]);
-      return { ...reading, countries: rows, state: stateAt(reading.finality, range.to, steps.length > 0) };
-    };
-    const { countries, source, finality, state } = await stated.at(range, read, recounts);
-    setCaching(reply, { state, pendingLate }, request.query);
-    return {
-      from: isoOf(range.from),
-      to: isoOf(range.to),
-      ...shownFilter(request.query),
-      source,
-      state,
-      pending_late: pendingLate,
-      watermark: isoOrNull(finality.watermark),
-      countries: [...countries],
-    };
+      return { ...reading, isRestated: steps.length > 0 };
+    });
+    return { ...head, ...shownFilter(request.query), source, countries: [...rows] };
   });
 }
 

@@ -2,54 +2,43 @@
 
 import { Type } from 'typebox';
 import type { Http } from '../../../infra/http.ts';
-import { knownBefore } from '../../answers/known-before.ts';
 import { momentOf } from '../../http/asked-range.ts';
 import {
   countField,
   isoOf,
-  isoOrNull,
   pendingLateField,
   problems,
-  setCaching,
   stateField,
   timeField,
   watermarkField,
 } from '../../http/parameters.ts';
-import type { RouteDeps } from '../../route-deps.ts';
 import { stateAt } from '../../store/finality.ts';
 import { windows } from '../../store/rollup/due-blocks.ts';
-import type { Stated } from '../../store/sql/stated-rows.ts';
 import { minuteMs } from '../../time/time-range.ts';
+import type { AdsDeps } from './ads-deps.ts';
+import { answerStated } from './stated-answer.ts';
 
-export function routeMostClicked(http: Http, deps: RouteDeps): void {
-  const { history, tops, restatements, stated, rules } = deps;
+export function routeMostClicked(http: Http, deps: AdsDeps): void {
+  const { history, tops, restatements, rules } = deps;
   http.get('/v1/ads/most_clicked', { schema }, async (request, reply) => {
     const { at: asked, window = 1, count = 100 } = request.query;
     const at = momentOf('at', asked, rules()) ?? rules().now;
     const to = at - (at % minuteMs);
     const range = { from: Math.max(0, to - window * minuteMs), to };
-    const { finality, late, recounts } = await knownBefore(deps, range);
-    const pendingLate = late.of([])(range);
-    const read = async (known: Stated) => {
+    const question = { range, adIds: [], asked: asked === undefined ? {} : { from: asked } };
+    const { ads, isStored, head } = await answerStated(deps, reply, question, async ({ known, finality }) => {
       const selection = { ...range, ...known, country: undefined };
       const [found, isRestated] = await Promise.all([
         history.mostClicked(window, range, count),
         stateAt(finality, to) === 'final' && restatements.isRestated(selection),
       ]);
-      const isWhole = found?.isWhole === true;
-      const listed = isWhole ? found.ads : await tops.popularAds(count, selection);
-      return { ads: listed, isStored: isWhole, state: stateAt(finality, to, isRestated) };
-    };
-    const { ads, isStored, state } = await stated.at(range, read, recounts);
-    setCaching(reply, { state, pendingLate }, { from: asked });
+      const isStored = found?.isWhole === true;
+      return { ads: isStored ? found.ads : await tops.popularAds(count, selection), isStored, isRestated };
+    });
     return {
+      ...head,
       at: isoOf(at),
       window,
-      from: isoOf(range.from),
-      to: isoOf(to),
-      state,
-      pending_late: pendingLate,
-      watermark: isoOrNull(finality.watermark),
       source: isStored ? ('stored' as const) : ('computed' as const),
       ads: ads.map((ad, i) => ({ rank: i + 1, ...ad })),
     };

@@ -9,7 +9,6 @@ import {
   readPreviousRanks,
   withPrevious,
 } from '../../answers/comparison.ts';
-import { knownBefore } from '../../answers/known-before.ts';
 import { isFromRaw, readPopularAds, selectionOf, sourceField } from '../../answers/readings.ts';
 import { uniquesField, uniquesParameter } from '../../answers/uniques.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
@@ -18,57 +17,54 @@ import { cursorParameter, nextCursorField, pageOf } from '../../http/cursor.ts';
 import {
   countField,
   isoOf,
-  isoOrNull,
   pendingLateField,
   problems,
   rangeParameters,
-  setCaching,
   stateField,
   timeField,
   watermarkField,
 } from '../../http/parameters.ts';
 import { rankingCursorsOf } from '../../http/ranking-cursor.ts';
-import type { RouteDeps } from '../../route-deps.ts';
 import { stateAt } from '../../store/finality.ts';
-import type { Stated } from '../../store/sql/stated-rows.ts';
+import type { AdsDeps } from './ads-deps.ts';
+import { answerStated } from './stated-answer.ts';
 
 const cursors = rankingCursorsOf('popular_ads');
 
-export function routePopularAds(http: Http, deps: RouteDeps): void {
-  const { restatements, filters, stated, rules } = deps;
+export function routePopularAds(http: Http, deps: AdsDeps): void {
+  const { restatements, filters, rules } = deps;
   http.get('/v1/ads/popular_ads', { schema }, async (request, reply) => {
     const { count = 100, cursor, uniques = false, compare, ...question } = request.query;
     const place = cursors.read(cursor, question, rules());
     const range = place?.range ?? windowOf(question, rules());
-    const asked = { ...range, adIds: [], filter: await filterOf(question, filters), uniques };
+    const wanted = { ...range, adIds: [], filter: await filterOf(question, filters), uniques };
     const before = compare && previousRange(range);
-    if (isFromRaw(asked)) checkRaw(before ?? range, rules());
+    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
     const whole = withPrevious(range, before);
-    const { finality: told, late, recounts } = await knownBefore(deps, whole);
-    const pendingLate = late.of([])(range);
-    const read = async (known: Stated) => {
-      const wanted = { ...asked, ...known };
-      const [found, isRestated] = await Promise.all([
-        readPopularAds(deps, count + 1, wanted, told, place?.after),
-        stateAt(told, range.to) === 'final' && restatements.isRestated(selectionOf(wanted)),
-      ]);
-      const listed = found.rows.slice(0, count).map(ad => ad.ad_id);
-      const ranks = before && (await readPreviousRanks(deps, listed, { ...wanted, ...before }, told, late));
-      return { ...found, previous: ranks, state: stateAt(found.finality, range.to, isRestated) };
-    };
-    const { rows, source, finality, previous, state } = await stated.at(whole, read, recounts);
     // A cursor names the minutes, too.
-    setCaching(reply, { state, pendingLate }, place ? { ...question, from: isoOf(range.from) } : question);
+    const asked = place ? { ...question, from: isoOf(range.from) } : question;
+    const found = await answerStated(
+      deps,
+      reply,
+      { range, whole, adIds: [], asked },
+      async ({ known, finality, late }) => {
+        const [reading, isRestated] = await Promise.all([
+          readPopularAds(deps, count + 1, { ...wanted, ...known }, finality, place?.after),
+          stateAt(finality, range.to) === 'final' && restatements.isRestated(selectionOf({ ...wanted, ...known })),
+        ]);
+        const listed = reading.rows.slice(0, count).map(ad => ad.ad_id);
+        const previous =
+          before && (await readPreviousRanks(deps, listed, { ...wanted, ...known, ...before }, finality, late));
+        return { ...reading, previous, isRestated };
+      },
+    );
+    const { rows, source, previous, head } = found;
     const ranked = rows.map((ad, i) => ({ rank: (place?.after.rank ?? 0) + i + 1, ...ad }));
     const page = pageOf(ranked, count, last => cursors.write(range, last, question));
     return {
-      from: isoOf(range.from),
-      to: isoOf(range.to),
+      ...head,
       ...shownFilter(question),
       source,
-      state,
-      pending_late: pendingLate,
-      watermark: isoOrNull(finality.watermark),
       ads: page.rows.map(ad => (previous ? { ...ad, previous: previous.of.get(ad.ad_id) ?? null } : ad)),
       next_cursor: page.next_cursor,
       ...(previous ? { previous: previous.range } : {}),

@@ -14,7 +14,7 @@ import {
   rangeParameters,
   timeField,
 } from '../../http/parameters.ts';
-import type { RouteDeps } from '../../route-deps.ts';
+import type { AdsDeps } from './ads-deps.ts';
 
 /** The last row of a page: minute in epoch ms, country, revision. */
 const cursors = cursorsOf(
@@ -26,7 +26,7 @@ const cursors = cursorsOf(
   ]),
 );
 
-export function routeRestatements(http: Http, { restatements, rules }: RouteDeps): void {
+export function routeRestatements(http: Http, { restatements, rules }: AdsDeps): void {
   http.get('/v1/ads/:ad_id/restatements', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { limit = 100, cursor, ...asked } = request.query;
@@ -91,6 +91,10 @@ const schema = {
           {
             changes: countField('changes of the range, on whichever page they stand'),
             added: Type.Integer({ description: 'clicks that they have added, less those that they have taken away' }),
+            added_duplicates: Type.Integer({
+              description:
+                'likewise duplicates. Copies that came too late are among them where clicks of their minute and country have changed, too; else no recount changes anything for them, and they are lines of the quarantine with `outcome` `restated`',
+            }),
           },
           { additionalProperties: false },
         ),

@@ -1,19 +1,15 @@
 /** GET /v1/ads/{ad_id}/series: one ad's clicks over time, a point per minute, hour or day. */
 import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
-import { knownBefore } from '../../answers/known-before.ts';
 import { isFromRaw, readSeries, selectionOf, sourceField } from '../../answers/readings.ts';
 import { pointsOfReading, SeriesPoint } from '../../answers/series-points.ts';
 import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import {
   AdIdParams,
   GranularityParameter,
-  isoOf,
-  isoOrNull,
   pendingLateField,
   problems,
   rangeParameters,
-  setCaching,
   stateField,
   timeField,
   timezoneField,
@@ -21,46 +17,36 @@ import {
   watermarkField,
 } from '../../http/parameters.ts';
 import { stepsOfRange } from '../../http/time-zone.ts';
-import type { RouteDeps } from '../../route-deps.ts';
-import { stateAt } from '../../store/finality.ts';
-import type { Stated } from '../../store/sql/stated-rows.ts';
+import type { AdsDeps } from './ads-deps.ts';
+import { answerStated } from './stated-answer.ts';
 
-export function routeSeries(http: Http, deps: RouteDeps): void {
-  const { groups, filters, stated, rules } = deps;
+export function routeSeries(http: Http, deps: AdsDeps): void {
+  const { groups, filters, rules } = deps;
   http.get('/v1/ads/:ad_id/series', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { granularity = 'minute', timezone } = request.query;
     const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
-    const asked = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques: false };
-    if (isFromRaw(asked)) checkRaw(range, rules());
-    const { finality: told, late, recounts } = await knownBefore(deps, range);
-    const lateIn = late.of([ad_id]);
-    const read = async (known: Stated) => {
-      const wanted = { ...asked, ...known };
+    const wanted = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques: false };
+    if (isFromRaw(wanted)) checkRaw(range, rules());
+    const question = { range, adIds: [ad_id], asked: request.query };
+    const found = await answerStated(deps, reply, question, async ({ known, finality }) => {
       const [reading, steps] = await Promise.all([
-        readSeries(deps, step, wanted, told),
+        readSeries(deps, step, { ...wanted, ...known }, finality),
         // A series that is not final as a whole may have points that are.
-        groups.restatedSteps([ad_id], step, selectionOf(wanted)),
+        groups.restatedSteps([ad_id], step, selectionOf({ ...wanted, ...known })),
       ]);
-      return { ...reading, steps };
-    };
-    const { rows, source, finality, steps } = await stated.at(range, read, recounts);
+      return { ...reading, steps, isRestated: steps.length > 0 };
+    });
+    const { rows, source, steps, finality, late, head } = found;
     const restated = new Set(steps.map(({ start }) => start));
-    const state = stateAt(finality, range.to, restated.size > 0);
-    const pendingLate = lateIn(range);
-    setCaching(reply, { state, pendingLate }, request.query);
     return {
+      ...head,
       ad_id,
-      from: isoOf(range.from),
-      to: isoOf(range.to),
       granularity,
       ...(timezone === undefined ? {} : { timezone }),
       ...shownFilter(request.query),
       source,
-      state,
-      pending_late: pendingLate,
-      watermark: isoOrNull(finality.watermark),
-      points: pointsOfReading(rows, source, range, step, told, restated, lateIn),
+      points: pointsOfReading(rows, source, range, step, finality, restated, late.of([ad_id])),
     };
   });
 }

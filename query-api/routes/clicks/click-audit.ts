@@ -6,13 +6,18 @@ import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import { adIdPattern, limits } from '../../../ingest/click.ts';
 import { type Copy, trailOf } from '../../answers/click-trail.ts';
 import { countField, isoOf, isoOrNull, problems, stateField, timeField } from '../../http/parameters.ts';
-import { placeOf } from '../../log/hot-ad-rules.ts';
-import type { RouteDeps } from '../../route-deps.ts';
+import { placeOf, type Routing } from '../../log/hot-ad-rules.ts';
 import { copiesListed, type QuarantinedLine, type RawClick, type Restating } from '../../store/click-copies.ts';
 import { type Finality, finalityOf, partitionsOf, type State, stateAt } from '../../store/finality.ts';
+import type { Store } from '../../store/open-store.ts';
 import { minuteMs } from '../../time/time-range.ts';
 
-export function routeClickAudit(http: Http, deps: RouteDeps): void {
+export interface ClickAuditDeps extends Pick<Store, 'audit' | 'queries'> {
+  /** Which ads are split, over how many partitions; undefined: Kafka does not answer. */
+  readonly routing: () => Promise<Routing | undefined>;
+}
+
+export function routeClickAudit(http: Http, deps: ClickAuditDeps): void {
   const { queries, audit } = deps;
   http.get('/v1/clicks/:event_id', { schema }, async (request, reply) => {
     const { event_id } = request.params;
@@ -40,7 +45,7 @@ export function routeClickAudit(http: Http, deps: RouteDeps): void {
 }
 
 /** Null where it cannot be told: nothing is counted yet, or Kafka does not say which ads were split. */
-async function placing(eventId: string, partitions: number, { routing }: RouteDeps) {
+async function placing(eventId: string, partitions: number, { routing }: ClickAuditDeps) {
   const known = await routing();
   return ({ ad_id: adId, clicked_at: clickedAt }: RawClick): number | null =>
     known ? placeOf({ adId, eventId, clickedAt }, known, partitions) : null;
@@ -50,7 +55,7 @@ async function placing(eventId: string, partitions: number, { routing }: RouteDe
 async function restatementsOf(
   raw: readonly RawClick[],
   quarantined: readonly QuarantinedLine[],
-  { audit }: RouteDeps,
+  { audit }: ClickAuditDeps,
 ): Promise<Restating[]> {
   const adIds = new Set<string>();
   const minutes = new Set<number>();

@@ -17,14 +17,14 @@ import {
   stateField,
   timeField,
 } from '../../http/parameters.ts';
-import type { RouteDeps } from '../../route-deps.ts';
 import type { ExportSelection } from '../../store/exports.ts';
 import { finalityOf } from '../../store/finality.ts';
 import { acceptedFormat, mediaTypes, type RowFormat } from '../../store/row-format.ts';
 import type { Stated, StatedReading } from '../../store/sql/stated-rows.ts';
 import type { TimeRange } from '../../time/time-range.ts';
+import type { ExportDeps } from './export-deps.ts';
 
-export function routeExports(http: Http, deps: RouteDeps): void {
+export function routeExports(http: Http, deps: ExportDeps): void {
   const { clients, queries, exports, exportsOf, exportSlots, exportMaxRows, stated, lateClicks, rules } = deps;
   const check = (rows: number, to: string | undefined) => {
     if (rows > exportMaxRows)

@@ -9,15 +9,21 @@ import { sourceField } from '../../answers/readings.ts';
 import { filterIdPattern } from '../../http/asked-filter.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
 import { isoOf, problems, timeField } from '../../http/parameters.ts';
-import type { RouteDeps } from '../../route-deps.ts';
 import { needsRaw } from '../../store/filters/click-filter.ts';
 import { conditionsOf, FilterDefinition, normalDefinition } from '../../store/filters/filter-definition.ts';
+import type { FilterStore } from '../../store/filters/filter-store.ts';
 import { maxFilters, type StoredFilter } from '../../store/filters/filter-store.ts';
 
 /** The last id of a page. */
 const cursors = cursorsOf('filters', Type.String({ pattern: filterIdPattern.source }));
 
-export function routeFilters(http: Http, { filters, now }: RouteDeps): void {
+export interface FilterRoutesDeps {
+  readonly filters: FilterStore;
+  /** Epoch ms. */
+  readonly now: () => number;
+}
+
+export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): void {
   http.get('/v1/filters', { schema: listSchema }, async (request, reply) => {
     const { limit = 50, cursor } = request.query;
     const rows = await filters.list(cursors.read(cursor, {}) ?? '', limit + 1);

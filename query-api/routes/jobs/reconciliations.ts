@@ -4,7 +4,6 @@ import type { Http } from '../../../infra/http.ts';
 import { nextCursorField } from '../../http/cursor.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
 import { resultOf } from '../../jobs/reconcile/reconcile-job.ts';
-import type { RouteDeps } from '../../route-deps.ts';
 import { finalityOf } from '../../store/finality.ts';
 import { type Job, newJob } from '../../store/jobs/job.ts';
 import {
@@ -20,10 +19,11 @@ import {
   shownJob,
   startProblems,
 } from './job-answer.ts';
+import type { JobRoutesDeps } from './job-deps.ts';
 
 const pages = jobPages('reconciliations', ['reconcile']);
 
-export function routeReconciliations(http: Http, { queries, jobs, askedJobs, now, rules }: RouteDeps): void {
+export function routeReconciliations(http: Http, { queries, jobs, askedJobs, now, rules }: JobRoutesDeps): void {
   http.post('/v1/reconciliations', { schema: startSchema }, async (request, reply) => {
     const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
     const job = newJob({ kind: 'reconcile', reason: 'asked', apply: false, ...range }, now());

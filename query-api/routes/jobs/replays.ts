@@ -6,7 +6,6 @@ import { type Http, Problem } from '../../../infra/http.ts';
 import { adIdPattern, countryPattern } from '../../../ingest/click.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
-import type { RouteDeps } from '../../route-deps.ts';
 import { finalityOf } from '../../store/finality.ts';
 import { type Job, newJob } from '../../store/jobs/job.ts';
 import type { DiffRow } from '../../store/jobs/job-store.ts';
@@ -23,6 +22,7 @@ import {
   shownJob,
   startProblems,
 } from './job-answer.ts';
+import type { JobRoutesDeps } from './job-deps.ts';
 
 /** Restatements of late minutes are jobs of the same form: they can be looked at, too. */
 const kinds = ['replay', 'restate'] as const;
@@ -38,7 +38,7 @@ const cursors = cursorsOf(
   ]),
 );
 
-export function routeReplays(http: Http, { queries, jobs, askedJobs, jobRequests, now, rules }: RouteDeps): void {
+export function routeReplays(http: Http, { queries, jobs, askedJobs, jobRequests, now, rules }: JobRoutesDeps): void {
   http.post('/v1/replays', { schema: startSchema }, async (request, reply) => {
     const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
     const job = newJob({ kind: 'replay', reason: 'replay', apply: request.body.apply ?? false, ...range }, now());

@@ -1,11 +1,20 @@
 /** GET /v1/live: server-sent events, one a second. */
 import type { Readable } from 'node:stream';
 import { Type } from 'typebox';
+import type { ClientSlots } from '../../../infra/client-slots.ts';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
-import type { RouteDeps } from '../../route-deps.ts';
+import type { Clients } from '../../../infra/http-clients.ts';
 import { LiveEvent } from './live-event.ts';
+import type { LiveFeed } from './live-feed.ts';
 
-export function routeLive(http: Http, { live, clients, listenersOf }: RouteDeps): void {
+export interface LiveRoutesDeps {
+  readonly live: Pick<LiveFeed, 'open'>;
+  readonly clients: Pick<Clients, 'of'>;
+  /** Of one client; before those of all. */
+  readonly listenersOf: ClientSlots;
+}
+
+export function routeLive(http: Http, { live, clients, listenersOf }: LiveRoutesDeps): void {
   // An answer to HEAD would be made as for GET, and nobody would ever end it.
   http.get('/v1/live', { schema, exposeHeadRoute: false }, async (request, reply) => {
     const client = clients.of(request.raw);

@@ -4,10 +4,15 @@ import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import { GrowthRefused } from '../../../ingest/hot-ads/grow-partitions.ts';
 import { mostPartitions, type PartitionRule, partitionsAt } from '../../../ingest/hot-ads/partition-rule.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
-import type { PartitionsNow } from '../../log/partitions.ts';
-import type { RouteDeps } from '../../route-deps.ts';
+import type { Partitions as ClickPartitions, PartitionsNow } from '../../log/partitions.ts';
 
-export function routePartitions(http: Http, { partitions, now }: RouteDeps): void {
+export interface PartitionRoutesDeps {
+  readonly partitions: ClickPartitions;
+  /** Epoch ms. */
+  readonly now: () => number;
+}
+
+export function routePartitions(http: Http, { partitions, now }: PartitionRoutesDeps): void {
   http.get('/v1/partitions', { schema: getSchema }, async (_request, reply) => {
     reply.header('cache-control', 'no-cache');
     return shown(await available(partitions.read()), now());

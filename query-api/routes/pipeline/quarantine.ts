@@ -4,11 +4,11 @@ import { explained } from '../../../infra/broken-rule.ts';
 import type { Http } from '../../../infra/http.ts';
 import { adIdPattern } from '../../../ingest/click.ts';
 import { outcomeField, quarantineLine, shown } from '../../answers/quarantine-line.ts';
-import { rangeOf } from '../../http/asked-range.ts';
+import { type RangeRules, rangeOf } from '../../http/asked-range.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
 import { countField, isoOrNull, problems, watermarkField } from '../../http/parameters.ts';
-import type { RouteDeps } from '../../route-deps.ts';
 import { finalityOf } from '../../store/finality.ts';
+import type { Store } from '../../store/open-store.ts';
 import { rawShown } from '../../store/quarantine.ts';
 
 const whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -16,7 +16,11 @@ const whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 /** Where the last line of a page stands: append time in epoch ms, partition, offset, line. */
 const cursors = cursorsOf('quarantine', Type.Tuple([whole, whole, whole, whole]));
 
-export function routeQuarantine(http: Http, { queries, quarantine, rules }: RouteDeps): void {
+export interface QuarantineRoutesDeps extends Pick<Store, 'quarantine' | 'queries'> {
+  readonly rules: () => RangeRules;
+}
+
+export function routeQuarantine(http: Http, { queries, quarantine, rules }: QuarantineRoutesDeps): void {
   http.get('/v1/quarantine', { schema }, async (request, reply) => {
     const { limit = 20, cursor, ...question } = request.query;
     const { reason, ad_id: adId, outcome, clicked_from: from, clicked_to: to } = question;
@@ -35,7 +39,7 @@ export function routeQuarantine(http: Http, { queries, quarantine, rules }: Rout
     return {
       watermark: isoOrNull(watermark),
       reasons,
-      lines: page.rows.map(({ outcome: became, ...line }) => ({ ...shown(line), outcome: became })),
+      lines: page.rows.map(shown),
       next_cursor: page.next_cursor,
     };
   });
@@ -54,13 +58,7 @@ export const quarantineParameters = {
   ad_id: Type.Optional(Type.String({ pattern: adIdPattern.source, description: 'only of this ad' })),
 };
 
-const ShownLine = Type.Object(
-  {
-    ...quarantineLine(Type.String({ description: `the line as it came, its first ${rawShown} characters` })).properties,
-    outcome: outcomeField,
-  },
-  { additionalProperties: false },
-);
+const ShownLine = quarantineLine(Type.String({ description: `the line as it came, its first ${rawShown} characters` }));
 
 const schema = {
   tags: ['pipeline'],

@@ -2,15 +2,41 @@
 import { Type } from 'typebox';
 import { cached } from '../../../infra/cached.ts';
 import type { Http } from '../../../infra/http.ts';
-import { NodeStatus, nodesStatus, ReplicasStatus, replicasStatus } from '../../answers/nodes-status.ts';
+import {
+  NodeStatus,
+  nodesStatus,
+  ReplicasStatus,
+  replicasStatus,
+  type StoreNodes,
+} from '../../answers/nodes-status.ts';
 import { hotAdsOf, runnerStatus, statusOf, waitingStatus } from '../../answers/pipeline-status.ts';
-import { stillMs } from '../../answers/stalled-partitions.ts';
+import { type StallWatch, stillMs } from '../../answers/stalled-partitions.ts';
 import { countField, problems, timeField } from '../../http/parameters.ts';
+import type { Pipeline } from '../../log/counted-log.ts';
+import type { Routing } from '../../log/hot-ad-rules.ts';
+import type { LogEnds } from '../../log/log-ends.ts';
+import type { Replicas } from '../../replicas/replicas.ts';
 import { hasReplicas } from '../../replicas/shard.ts';
-import type { RouteDeps } from '../../route-deps.ts';
 import { partitionsOf } from '../../store/finality.ts';
+import type { Store } from '../../store/open-store.ts';
 
-export function routeStatus(http: Http, deps: RouteDeps): void {
+export interface StatusDeps
+  extends Pick<Store, 'conservation' | 'lateClicks' | 'queries' | 'replicaChecks' | 'runners'> {
+  readonly replicas: Pick<Replicas, 'each'>;
+  /** Of ClickHouse. */
+  readonly nodes: StoreNodes;
+  readonly nodePositions: Pipeline['nodePositions'];
+  /** Called with each progress that is read of the pipeline's state. */
+  readonly stalls: StallWatch;
+  readonly logEnds: LogEnds;
+  /** Which ads are split, over how many partitions; undefined: Kafka does not answer. */
+  readonly routing: () => Promise<Routing | undefined>;
+  /** Epoch ms. */
+  readonly now: () => number;
+  readonly wait: (ms: number) => Promise<unknown>;
+}
+
+export function routeStatus(http: Http, deps: StatusDeps): void {
   const { replicas, nodes, nodePositions, queries, stalls, lateClicks, logEnds, routing, now, wait } = deps;
   const kept = replicas.each(() => ({
     quarantine: cached(() => queries.quarantineByReason(), 5_000, now),
