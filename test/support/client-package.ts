@@ -3,7 +3,7 @@
  * for `npm install` or `npm publish`. Its version, and the ranges of what it needs, are those of this repository's package.json.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -22,11 +22,6 @@ export function packedClient(directory: string): string {
     execFileSync(join(root, 'node_modules/.bin/tsc'), ['-p', join(client, 'tsconfig.json'), '--outDir', built], {
       stdio: ['ignore', 'inherit', 'inherit'],
     });
-    // The compiler names files of JavaScript in what it compiles, but leaves the types as they were written.
-    for (const file of globSync('*.d.ts', { cwd: built })) {
-      const text = readFileSync(join(built, file), 'utf8');
-      writeFileSync(join(built, file), text.replace(/(from '\.\/[a-z-]+)\.ts'/g, "$1.js'"));
-    }
     for (const file of ['LICENSE', 'query-api/client/README.md'])
       copyFileSync(join(root, file), join(built, file.split('/').at(-1) ?? ''));
     writeFileSync(join(built, 'package.json'), `${JSON.stringify(manifest(), null, 2)}\n`);

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Progress } from '../../../../aggregator/ad-minute.ts';
 import { loadConfig } from '../../../../infra/config.ts';
 import { listen } from '../../../../infra/http.ts';
 import { closeHttp } from '../../../../infra/http-drain.ts';
 import { release } from '../../../../infra/release.ts';
 import { buildQueryApi } from '../../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../../query-api/config.ts';
-import type { Progress } from '../../../../';
 import { clickHouseThatAnswers } from '../../../support/clickhouse-that-answers.ts';
 import { packed, packedClient } from '../../../support/client-package.ts';
 
