@@ -2312,6 +2312,32 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/time-zone.test.ts',
   },
   {
+    name: 'zone-by-any-spelling',
+    bug: 'a formatter is kept for each way in which a client writes the name of a zone: memory for ever',
+    file: 'query-api/http/time-zone.ts',
+    edits: [['tzOffset(known, new Date(at))', 'tzOffset(name, new Date(at))']],
+    unit: 'test/unit/query-api/time-zone.test.ts',
+  },
+  {
+    name: 'signal-stays-with-the-launcher',
+    bug: 'on an older Node a signal ends the launcher alone: the program goes on, and its port is taken',
+    file: 'infra/launch.js',
+    edits: [["for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));\n", '']],
+    unit: 'test/unit/infra/adclicks-server.test.ts',
+  },
+  {
+    name: 'option-nobody-reads',
+    bug: 'a setting given as an option is not in force: the process runs with the default, and says nothing',
+    file: 'infra/program.ts',
+    edits: [
+      [
+        'Object.assign(process.env, environmentOf(command, groupsOf(schema), process.argv, process.env));',
+        'environmentOf(command, groupsOf(schema), process.argv, process.env);',
+      ],
+    ],
+    unit: 'test/unit/infra/adclicks-server.test.ts',
+  },
+  {
     name: 'stopped-partition-is-young',
     bug: 'a partition that nobody counts is not told as stalled',
     file: 'query-api/answers/stalled-partitions.ts',

@@ -9,7 +9,7 @@ import { pollPauseMs } from './wait.ts';
 
 const root = join(import.meta.dirname, '../..');
 /** Where a bug is planted, processes have it too. */
-const planted = process.env['MUTATION'] ? ['--import', join(root, 'test/mutations/preload.ts')] : [];
+export const planted = process.env['MUTATION'] ? ['--import', join(root, 'test/mutations/preload.ts')] : [];
 
 export interface Service extends AsyncDisposable {
   readonly url: string;
