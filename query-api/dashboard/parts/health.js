@@ -83,7 +83,8 @@ export function sinkText(event, unwritten, failed) {
   if (unwritten === undefined) return ['wait', 'not known now'];
   if (unwritten === 0) return [true, 'has written all counts'];
   const records = counted(unwritten, 'record of counts', 'records of counts');
-  return event?.stalled.length > 0 ? [false, `does not write: ${records} behind`] : [true, `writes, ${records} behind`];
+  if (event?.stalled.length > 0) return [false, `does not write: ${records} behind`];
+  return [event?.watermark_age_ms > behindAfterMs ? 'wait' : true, `writes, ${records} behind`];
 }
 
 /** An idle partition gets a tick within seconds, so a watermark this far behind is being caught up with. */

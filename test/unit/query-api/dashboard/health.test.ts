@@ -31,6 +31,11 @@ it('is nobody while counts go on, and not known where nothing is told', () => {
     [true, 'counts all partitions'],
     [true, 'writes, 1 record of counts behind'],
   ]);
+  const late = { ...well, watermark_age_ms: 101_000 };
+  expect([aggregatorText(late, 9), sinkText(late, 9)]).toEqual([
+    ['wait', 'counts, 101 s behind'],
+    ['wait', 'writes, 9 records of counts behind'],
+  ]);
   expect([aggregatorText(undefined, undefined), sinkText(undefined, undefined)]).toEqual([
     ['wait', 'not known now'],
     ['wait', 'not known now'],
