@@ -1,4 +1,4 @@
-/** A line in quarantine as it is told: as JSON, or as a row of CSV. */
+/** A line in quarantine as it is answered: as JSON, or as a row of CSV. */
 import { type Static, type TSchema, Type } from 'typebox';
 import { csvLine } from '../../infra/csv.ts';
 import { quarantineColumns } from '../../ingest/feed/exported-columns.ts';

@@ -1,5 +1,5 @@
 /**
- * One question, two places to answer it from: counts by minute, ad and country where they can tell, else raw clicks.
+ * One question, two places to answer it from: counts by minute, ad and country where they are enough, else raw clicks.
  * What is read carries how final it can be. Called after progress was read (`finality.ts`), within `StatedReading.at`.
  */
 import { Type } from 'typebox';

@@ -1,5 +1,5 @@
 /**
- * SQL that counts clicks from `click_raw`, for what `ad_minute` cannot tell: users, addresses.
+ * SQL that counts clicks from `click_raw`, for what `ad_minute` does not know: users, addresses.
  *
  * A click is an event id of its ad and minute, and what is said of it is what its first copy says, so that each click
  * is in exactly one country and of at most one user, whatever its copies say.

@@ -1,4 +1,4 @@
-/** Which range: the last so long, a day or a month of the calendar, or from and to. */
+/** Which range: the last minutes, hours or days, a day or a month of the calendar, or from and to. */
 import { go, zoomTo } from '../address.js';
 import { h } from '../dom.js';
 import { shownZone } from '../format.js';

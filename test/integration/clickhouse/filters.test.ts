@@ -1,3 +1,4 @@
+/** Counts of one user, one address or a stored filter, on a real ClickHouse. */
 import { BlockList, isIP } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';

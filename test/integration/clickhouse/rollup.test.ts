@@ -1,3 +1,4 @@
+/** The roll-up answers as the minutes do, through restatements and kills, on a real ClickHouse. */
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
