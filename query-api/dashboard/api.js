@@ -1,4 +1,7 @@
-/** The query API. A failure is an Error whose message names field, value and rule, as the API tells it. */
+/**
+ * Asks the query API, for all views. A failure is an Error whose message names field, value and rule, as the API tells
+ * it.
+ */
 
 /** @import { Answer, Body, Query, Url } from './api-types.ts' */
 /** @import { Problem } from '../client/operations.ts' */

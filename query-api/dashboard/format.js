@@ -61,6 +61,18 @@ export function shortTime(at) {
   return local(at, ofDay(new Date(at).getTime()) === ofDay(Date.now()) ? 'clock' : 'day');
 }
 
+/**
+ * From one to the other: with days for both, unless both are of today.
+ * @param {number} from
+ * @param {number} to
+ */
+export function span(from, to) {
+  /** @param {number} time */
+  const dayOf = time => JSON.stringify(dateAt(time, zone));
+  const form = dayOf(from) === dayOf(Date.now()) && dayOf(to) === dayOf(from) ? 'clock' : 'day';
+  return `${local(from, form)} to ${local(to, form)}`;
+}
+
 /** @param {Time | null | undefined} at @param {TimeForm} [form] */
 export function timeElement(at, form) {
   if (at === null || at === undefined) return h('span', { class: 'muted' }, 'not known');

@@ -9,7 +9,7 @@ import { isZone, offsetText, ownZone } from './zone.js';
 
 /** @import { Address, View } from './address.js' */
 
-const titles = { overview: 'Overview', ad: 'One ad', operations: 'Operations', replay: 'Replay & reconcile' };
+const titles = { overview: 'Overview', ad: 'Ads', operations: 'Operations', replay: 'Replay & reconcile' };
 const loaders = {
   overview: async () => overview,
   ad: () => import('./views/ad.js'),
@@ -26,7 +26,11 @@ async function show() {
   /** @type {NodeListOf<HTMLAnchorElement>} */
   const links = document.querySelectorAll('a[data-view]');
   for (const link of links) {
-    link.href = hrefOf({ view: views.find(view => view === link.dataset.view) });
+    // What is looked at is looked at on the next page, too; the name of the product leads back to the beginning.
+    /** @type {Address} */
+    const { range, from, to, country, filter } = link.matches('.brand') ? {} : address;
+    const view = views.find(view => view === link.dataset.view);
+    link.href = hrefOf({ view, range, from, to, country, filter });
     if (link.dataset.view === address.view && !link.matches('.brand')) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }

@@ -23,12 +23,25 @@ const day = 24 * hour;
 export const lengths = { '15m': 15 * minute, '1h': hour, '6h': 6 * hour, '24h': day, '7d': 7 * day, '31d': 31 * day };
 
 /**
- * By the calendar: the day it begins with, and the one right after it where it is over.
- * @type {Readonly<Record<string, { text: string, of(date: CalendarDay): [CalendarDay, CalendarDay | undefined] }>>}
+ * The day it begins with, and the one right after it where it is over.
+ * @typedef {{ text: string, title?: string, of(date: CalendarDay): [CalendarDay, CalendarDay | undefined] }} CalendarRange
  */
+
+/** By the calendar. @type {Readonly<Record<string, CalendarRange>>} */
 export const calendar = {
   today: { text: 'Today', of: date => [date, undefined] },
   yesterday: { text: 'Yesterday', of: date => [{ ...date, day: date.day - 1 }, date] },
+  'last-week': {
+    text: 'Last week',
+    title: 'Monday to Sunday',
+    of: date => {
+      const monday = date.day - ((new Date(Date.UTC(date.year, date.month - 1, date.day)).getUTCDay() + 6) % 7);
+      return [
+        { ...date, day: monday - 7 },
+        { ...date, day: monday },
+      ];
+    },
+  },
   month: { text: 'This month', of: date => [{ ...date, day: 1 }, undefined] },
   'last-month': {
     text: 'Last month',

@@ -1,18 +1,18 @@
-/** Finds an ad by any part of its id, among those with clicks in the range: a combobox as WAI-ARIA has it. */
+/** Finds an ad by any part of its id, among those with such clicks in the range: a combobox as WAI-ARIA has it. */
 import { get, messageOf } from '../api.js';
 import { h } from '../dom.js';
 import { number } from '../format.js';
 
-/** @import { Answer } from '../api-types.ts' */
+/** @import { Answer, Query } from '../api-types.ts' */
 
 /** @typedef {Answer<'GET', '/v1/ads'>['ads']} FoundAds */
 
 /**
- * `range()` → `from` and `to` of the query.
+ * `query()`: range and filters of what is asked; `isFiltered()`: whether there are any.
  * @param {(ad: string) => void} onChoose
- * @param {() => { readonly from: string, readonly to: string }} range
+ * @param {{ query(): Query<'/v1/ads'>, isFiltered(): boolean }} asked
  */
-export function createAdSearch(onChoose, range) {
+export function createAdSearch(onChoose, { query, isFiltered }) {
   const list = h('ul', { id: 'ads', role: 'listbox', 'aria-label': 'Ads', hidden: true });
   const news = h('p', { class: 'notice', role: 'status', hidden: true });
   const input = h('input', {
@@ -74,14 +74,14 @@ export function createAdSearch(onChoose, range) {
     at = -1;
     list.hidden = items.length === 0;
     input.setAttribute('aria-expanded', String(items.length > 0));
-    tell(items.length > 0 ? '' : 'No ad with clicks in this range has that in its id.');
+    tell(items.length > 0 ? '' : noneFound(isFiltered()));
   };
   const search = async () => {
     asked?.abort();
     asked = new AbortController();
     const { signal } = asked;
     try {
-      const { ads } = await get('/v1/ads', { contains: input.value.trim(), ...range(), limit: 12 }, signal);
+      const { ads } = await get('/v1/ads', { contains: input.value.trim(), ...query(), limit: 12 }, signal);
       if (!signal.aborted && document.activeElement === input) show(ads);
     } catch (error) {
       if (signal.aborted) return;
@@ -113,4 +113,11 @@ export function createAdSearch(onChoose, range) {
       input.value = ad ?? '';
     },
   };
+}
+
+/** @param {boolean} isFiltered */
+export function noneFound(isFiltered) {
+  return isFiltered
+    ? 'No ad with clicks of the chosen country and filter in this range has that in its id.'
+    : 'No ad with clicks in this range has that in its id.';
 }

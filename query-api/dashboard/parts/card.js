@@ -36,7 +36,7 @@ import { createTake } from './take.js';
  * @property {HTMLElement} body What it shows, for who fills it by hand.
  * @property {() => void} renew
  * @property {(options?: { readonly isNews?: boolean }) => void} refresh
- * @property {(text: string | Node) => void} note
+ * @property {(...content: (string | Node)[]) => void} note
  * @property {() => void} look After rows were put into the body by hand.
  * @property {() => void} close
  */
@@ -135,7 +135,7 @@ export function createCard({
       asking.renew();
     },
     refresh: asking.refresh,
-    note: text => noteElement.replaceChildren(text),
+    note: (...content) => noteElement.replaceChildren(...content),
     look: () => take?.look(),
     close: asking.giveUp,
   };

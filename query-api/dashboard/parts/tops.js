@@ -1,4 +1,4 @@
-/** The top list of the running minute, of the last one, or of the range. */
+/** The top list of the running minute, of the last one, or of the range: that one, once a range was asked for, and until another list is. */
 import { filterOf, hrefOf, isFiltered } from '../address.js';
 import { get } from '../api.js';
 import { serverTime } from '../clock.js';
@@ -28,6 +28,8 @@ export function createTops(address) {
     isMono: true,
     hrefOf: ad => hrefOf({ ...address(), view: 'ad', ad }),
   });
+  /** @type {Choice | undefined} */
+  let chosen;
   /** @type {Choice} */
   let of = 'current';
   /** @type {{ readonly event: LiveEvent | undefined, readonly isFresh: boolean }} */
@@ -63,14 +65,19 @@ export function createTops(address) {
   });
   /** @param {Choice} key */
   function choose(key) {
-    of = key;
-    for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset.top === key));
+    chosen = key;
+    renew();
+  }
+  function renew() {
+    const { range, from } = address();
+    of = chosen ?? (range || from ? 'range' : 'current');
+    for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset.top === of));
     card.renew();
   }
   return {
     element: card.element,
     refresh: card.refresh,
-    renew: card.renew,
+    renew,
     /** @param {LiveEvent | undefined} event @param {LiveState} state */
     live(event, state) {
       live = { event: event ?? live.event, isFresh: isFresh(state) };

@@ -45,6 +45,7 @@ export function mount(root) {
       const status = await get('/v1/status', {}, signal);
       showTiles(tiles, status);
       conservation.show(status.conservation, status.late);
+      health.jobs(status.job_runner);
       const rows = status.partitions.map(row => ({ ...row, quietMs: stirred.quietMs(row) }));
       return rows.length === 0 ? undefined : tableOf('Partitions', partitionColumns, rows);
     },
@@ -135,13 +136,13 @@ export function mount(root) {
   };
 }
 
-/**
- * All lines of what is looked at, not only those shown; of all of them, what has become of it is told by the list alone.
- * @param {string} format
- * @param {Address} address
- */
-function exportHref(format, { reason }) {
-  const query = new URLSearchParams({ format: format.toLowerCase(), ...(reason && { reason }) });
+/** All lines of what is looked at, not only those shown. @param {string} format @param {Address} address */
+function exportHref(format, { reason, outcome }) {
+  const query = new URLSearchParams({
+    format: format.toLowerCase(),
+    ...(reason && { reason }),
+    ...(outcome && { outcome }),
+  });
   return `/v1/quarantine/export?${query}`;
 }
 

@@ -4,7 +4,7 @@ import { filterOf, isFiltered } from '../address.js';
 import { get } from '../api.js';
 import { createChart, legend } from '../chart.js';
 import { h } from '../dom.js';
-import { compact, duration, local, number, shortTime, shownZone } from '../format.js';
+import { compact, duration, local, number, shownZone, span } from '../format.js';
 import { isFresh, listen } from '../live.js';
 import { createCard } from '../parts/card.js';
 import { createChanges } from '../parts/changes.js';
@@ -44,7 +44,7 @@ export function mount(root) {
     rate: 'Clicks per second',
     count: 'Clicks',
     duplicates: 'Duplicates, not counted',
-    late: 'Late, counted at once',
+    late: 'Late, counted',
     lag: 'Watermark behind',
     unread: 'Unread records',
   });
@@ -77,7 +77,7 @@ export function mount(root) {
   /** @param {Series} shown */
   function showSeries({ range, points, previous }) {
     chart.show({ points, from: range.from, to: range.to });
-    chartCard.note(`per ${range.granularity}, ${shortTime(range.from)} to ${shortTime(range.to)}`);
+    chartCard.note(`per ${range.granularity}, ${span(range.from, range.to)}`);
     /** @param {'count' | 'duplicates' | 'late' | 'pending_late'} field */
     const sum = field => points.reduce((total, point) => total + (point[field] ?? 0), 0);
     const count = sum('count');

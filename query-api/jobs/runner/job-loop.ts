@@ -9,10 +9,10 @@
  * that has met nothing but trouble for hours, or cannot be done, is `failed` and says why.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import { Fenced, messageOf, Retryable } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
 import { plainTurns, type Turns } from '../../replicas/turns.ts';
-import type { Progress } from '../../store/ad-counts.ts';
 import { finalityOf, partitionsOf } from '../../store/finality.ts';
 import type { Job } from '../../store/jobs/job.ts';
 import type { JobStore } from '../../store/jobs/job-store.ts';

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { loadConfig } from '../../../infra/config.ts';
 import { Retryable } from '../../../infra/errors.ts';
@@ -10,7 +11,6 @@ import { beginLife } from '../../../infra/life.ts';
 import { GrowthRefused } from '../../../ingest/hot-ads/grow-partitions.ts';
 import { buildQueryApi, type QueryApiDeps } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
-import type { Progress } from '../../../query-api/store/ad-counts.ts';
 import { logInto } from '../../support/log-into.ts';
 
 const now = Date.parse('2025-11-22T08:26:40.123Z');
@@ -30,6 +30,7 @@ const progress = (partition: number, fields: Partial<Progress> = {}): Progress =
   quarantined: 1,
   acknowledged: 10,
   missing: 0,
+  ids_per_ad_from: null,
   ...fields,
 });
 
@@ -111,6 +112,7 @@ describe('the order of reading', () => {
     [`/v1/ads/a/series?user_id=u&${minute}`, 'click_raw'],
     [`/v1/ads/series?user_id=u&${minute}`, 'click_raw'],
     [`/v1/ads/countries?uniques=true&${minute}`, 'click_raw'],
+    [`/v1/ads?contains=a&user_id=u&${minute}`, 'click_raw'],
   ])(
     'is all that has to be known before, then counts and what was restated, then recounts once more: %s',
     async (url, table) => {
@@ -409,7 +411,7 @@ describe('a wrong request', () => {
     ['/v1/ads/a/series?granularity=week', 'granularity'],
     ['/v1/ads/series?granularity=week', 'granularity'],
     ['/v1/ads/series?compare=next', 'compare'],
-    ["/v1/ads/series?ad_id=a'b", 'ad_id.0'],
+    ["/v1/ads/series?ad_id=a'b", 'ad_id'],
     [`/v1/ads/series?${'ad_id=a&'.repeat(21)}`, 'ad_id'],
     ['/v1/ads/series?ad_id=a&ad_id=b&ad_id=c&from=2025-10-23T00:00:00Z&to=2025-11-22T08:00:00Z', 'granularity'],
     ['/v1/ads/countries?from=2025-11-22T08:00:30Z&to=2025-11-22T08:01:00Z', 'from'],
@@ -682,12 +684,10 @@ describe('GET /v1/status', () => {
     }
   });
 
-  it('waits for Kafka no longer than two seconds', async () => {
+  it('does not wait for a Kafka that never answers', async () => {
     const pipeline = { endOffsets: () => new Promise<never>(() => undefined), sinkPositions: async () => [] };
     const { get } = await app(everywhere, { pipeline });
-    const startedAt = performance.now();
     expect((await get('/v1/status')).body.conservation.unread_records).toBeNull();
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
   });
 
   it('asks Kafka once a second, however many ask for the status', async () => {
