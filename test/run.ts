@@ -3,7 +3,7 @@
  * with what each suite has cost and one line that counts all. Every step runs even if one before has failed.
  *
  * The integration tests mostly wait, so all other suites run beside them, one after the other; what those print comes when
- * they have ended. What each of them needs of a machine is in test/README.md.
+ * they have ended. What each of them costs is in test/COSTS.md.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
