@@ -9,9 +9,11 @@ import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { ensureClassArchive } from '../infra/embedded/broker-classes.ts';
 import { ensureBrokerJars } from '../infra/embedded/broker-jars.ts';
 import { findJava } from '../infra/embedded/java.ts';
 import { exitCodes } from '../infra/exit-codes.ts';
+import { createLog } from '../infra/log.ts';
 import { couldNotRun } from './schemathesis/schemathesis.ts';
 
 interface Result {
@@ -31,8 +33,10 @@ const results: Result[] = [];
 const notRun: string[] = [];
 
 try {
-  await findJava();
-  await ensureBrokerJars({ onFetch: message => console.log(message) });
+  const java = await findJava();
+  const jars = await ensureBrokerJars({ onFetch: message => console.log(message) });
+  // Here, once: on a clean clone each of the files that run at a time would make it.
+  await ensureClassArchive({ java, jars, log: createLog('test', 'silent'), onMake: message => console.log(message) });
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exit(exitCodes.config);
