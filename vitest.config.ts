@@ -6,7 +6,7 @@ import { LongestFirst } from './test/support/longest-first.ts';
 const patient = { testTimeout: 300_000, hookTimeout: 300_000 };
 /**
  * For every Java that a test starts: its first compiler alone. What the second one saves a broker in a minute is less than
- * it costs: half of the broker's CPU time (test/README.md).
+ * it costs: half of the broker's CPU time (test/COSTS.md).
  */
 const env = { JDK_JAVA_OPTIONS: '-XX:TieredStopAtLevel=1' };
 // Each file is a process of its own (forks): one that ends takes its servers with it, and no other.

@@ -3,15 +3,17 @@
  * with what each suite has cost and one line that counts all. Every step runs even if one before has failed.
  *
  * The integration tests mostly wait, so all other suites run beside them, one after the other; what those print comes when
- * they have ended. What each of them needs of a machine is in test/README.md.
+ * they have ended. What each of them costs is in test/COSTS.md.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { ensureClassArchive } from '../infra/embedded/broker-classes.ts';
 import { ensureBrokerJars } from '../infra/embedded/broker-jars.ts';
 import { findJava } from '../infra/embedded/java.ts';
 import { exitCodes } from '../infra/exit-codes.ts';
+import { createLog } from '../infra/log.ts';
 import { couldNotRun } from './schemathesis/schemathesis.ts';
 
 interface Result {
@@ -31,8 +33,10 @@ const results: Result[] = [];
 const notRun: string[] = [];
 
 try {
-  await findJava();
-  await ensureBrokerJars({ onFetch: message => console.log(message) });
+  const java = await findJava();
+  const jars = await ensureBrokerJars({ onFetch: message => console.log(message) });
+  // Here, once: on a clean clone each of the files that run at a time would make it.
+  await ensureClassArchive({ java, jars, log: createLog('test', 'silent'), onMake: message => console.log(message) });
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exit(exitCodes.config);
