@@ -8,7 +8,6 @@ import type { Columns } from './format.ts';
 import { rowTime } from './row-time.ts';
 
 const clickFields = ['ad_id', 'clicked_at', 'event_id', 'user_id', 'ip', 'country'] as const;
-type ClickField = (typeof clickFields)[number];
 /** What a row may say of its request besides. */
 const requestFields = ['url', 'method', 'status'] as const;
 const fields = [...clickFields, ...requestFields];
