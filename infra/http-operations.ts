@@ -89,7 +89,7 @@ export function routeOperations(http: Http, service: OperatedService): void {
 }
 
 /** Runs every check, each for at most `timeoutMs`. Returns the failures by name. */
-export async function failures(checks: Operations['readiness'], timeoutMs = 2_000): Promise<Record<string, string>> {
+async function failures(checks: Operations['readiness'], timeoutMs = 2_000): Promise<Record<string, string>> {
   const results = await Promise.all(
     Object.entries(checks).map(async ([name, check]) => {
       let timer: NodeJS.Timeout | undefined;

@@ -50,7 +50,7 @@ export interface HttpOptions extends Operations {
 }
 
 /** Longest a handler may keep a request; also the limit for receiving one whole. */
-export const requestTimeoutMs = 30_000;
+const requestTimeoutMs = 30_000;
 
 const maxHeaderBytes = 16_384;
 

@@ -27,7 +27,7 @@ const defaultStepBytes = 512;
 const idleMs = 1_000;
 
 /** What a body is measured over. A packet that is lost on a bad line comes again within so long. */
-export const defaultPaceMs = 5_000;
+const defaultPaceMs = 5_000;
 
 export class BodyUnderWay {
   bytes = 0;

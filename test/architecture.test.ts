@@ -137,6 +137,38 @@ describe('the house', () => {
     expect(inCycles.sort()).toEqual(knownCycles);
   });
 
+  it('exports no value that nobody imports, and no type that nobody names', () => {
+    const imported = new Set([...sources, ...tests].flatMap(namesImportedBy));
+    const nobodys = sources.flatMap(file =>
+      exportsOf(file)
+        .filter(({ name }) => !imported.has(`${file} ${name}`) && !imported.has(`${file} *`))
+        // The type of what a function takes or gives is named where the function is.
+        .filter(({ name, isType }) => !isType || !isNamedAgain(file, name))
+        .map(({ name }) => `${file} ${name}`),
+    );
+    expect(imported.size).toBeGreaterThan(1_000);
+    expect(nobodys).toEqual([]);
+  });
+
+  it('has nothing that only tests use, but what they compare with', () => {
+    const imported = new Set(sources.flatMap(namesImportedBy));
+    const ofTests = sources.flatMap(file =>
+      exportsOf(file)
+        .filter(
+          ({ name }) => !imported.has(`${file} ${name}`) && !imported.has(`${file} *`) && !isNamedAgain(file, name),
+        )
+        .map(({ name }) => `${file} ${name}`),
+    );
+    expect(ofTests).toEqual([
+      // A topology of one node, in which simulated worlds live.
+      'aggregator/sink/node.ts onlyNode',
+      // What kafkajs had where ours is now: both must do the same with the same bytes.
+      'infra/kafka/fetch-decoder.ts decodeMessagesOfKafkajs',
+      'infra/kafka/fetch-loop.ts fetchManagerOfKafkajs',
+      'infra/kafka/request-frame.ts frameOfKafkajs',
+    ]);
+  });
+
   it('names files by what they say, and none utils, helpers, common, shared or index', () => {
     const bad = [...sources, ...tests].filter(file => {
       const name = file.split('/').at(-1) ?? '';
@@ -196,6 +228,43 @@ describe('the house', () => {
 
 /** To shrink: what supervises all reads the rooms' settings. */
 const knownCycles = ['aggregator', 'infra', 'ingest', 'query-api'];
+
+interface Exported {
+  readonly name: string;
+  readonly isType: boolean;
+}
+
+function exportsOf(file: string): Exported[] {
+  const found = textOf(file).matchAll(/^export (?:async )?(function\*?|class|const|let|interface|type) (\w+)/gm);
+  return [...found].map(([, kind = '', name = '']) => ({ name, isType: kind === 'interface' || kind === 'type' }));
+}
+
+function isNamedAgain(file: string, name: string): boolean {
+  const code = textOf(file).replace(/^\s*(\/\*\*|\*|\/\/).*$/gm, '');
+  return (code.match(new RegExp(`\\b${name}\\b`, 'g')) ?? []).length > 1;
+}
+
+/** `file name` of each; `file *` where it is taken as a whole, also by an import that waits until it is needed. */
+function namesImportedBy(file: string): string[] {
+  const text = textOf(file);
+  const pathOf = (target = '') => relative(root, join(root, dirname(file), target));
+  const named = text.matchAll(/(?:^|\n)(?:import|export)\s+(?:type\s+)?\{([^}]*)\}\s*from\s+'(\.[^']+)'/g);
+  const whole = text.matchAll(/(?:\* as \w+ from\s+|\bimport\(\s*)'(\.[^']+)'/g);
+  return [
+    ...[...named].flatMap(([, names = '', target]) =>
+      names.split(',').map(
+        name =>
+          `${pathOf(target)} ${
+            name
+              .trim()
+              .replace(/^type\s+/, '')
+              .split(/\s+as\s+/)[0]
+          }`,
+      ),
+    ),
+    ...[...whole].map(([, target]) => `${pathOf(target)} *`),
+  ];
+}
 
 /** SQL of a file that is put together in any other way than by `sql` and `statement` of infra/clickhouse/sql.ts. */
 function filledInSql(file: string, text = textOf(file)): string[] {

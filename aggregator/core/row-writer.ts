@@ -5,7 +5,7 @@
 import type { ClickWindow } from './click-window.ts';
 
 /** A chunk is closed at the first row that reaches this size. */
-export const chunkBytes = 256 * 1024;
+const chunkBytes = 256 * 1024;
 /** An ad of 128 bytes and eight numbers of up to 16 digits fit into this. */
 const longestRowBytes = 512;
 

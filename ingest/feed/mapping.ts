@@ -7,8 +7,7 @@ import { ConfigError } from '../../infra/errors.ts';
 import type { Columns } from './format.ts';
 import { rowTime } from './row-time.ts';
 
-export const clickFields = ['ad_id', 'clicked_at', 'event_id', 'user_id', 'ip', 'country'] as const;
-export type ClickField = (typeof clickFields)[number];
+const clickFields = ['ad_id', 'clicked_at', 'event_id', 'user_id', 'ip', 'country'] as const;
 /** What a row may say of its request besides. */
 const requestFields = ['url', 'method', 'status'] as const;
 const fields = [...clickFields, ...requestFields];

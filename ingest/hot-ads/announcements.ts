@@ -40,7 +40,7 @@ export const mostSplitAds = 64;
 /** Ads that all processes together begin to split in an hour, as far as they have read of each other. */
 export const mostNewPerHour = 16;
 /** Beyond, nothing new is split until old rules are given up. */
-export const mostRulesKept = 10_000;
+const mostRulesKept = 10_000;
 /** An ad that is split stays so while it has this part of what made it hot: none is split and joined by turns. */
 const stayingPart = 0.5;
 /** Without its busiest clients an ad has to have this part of what makes it hot. */

@@ -39,7 +39,7 @@ export interface ReadRules {
 }
 
 /** A log with more is taken for damaged: announcers stop far earlier. */
-export const mostRules = 20_000;
+const mostRules = 20_000;
 /** The same of growths. */
 const mostPartitionRules = 1_000;
 

@@ -146,7 +146,7 @@ function headersBy({ noticeMs }: HotAdTerms) {
   return { ...formatHeader(1), notice_ms: String(noticeMs) };
 }
 
-export const longestRuleMs = 7 * dayMs;
+const longestRuleMs = 7 * dayMs;
 
 const minute = Type.Integer({ minimum: 0, multipleOf: minuteMs });
 const RuleValue = Type.Object({

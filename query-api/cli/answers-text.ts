@@ -94,7 +94,7 @@ function rowsText(rows: AnswerOf<'getStatus'>['conservation']['rows'], style: St
 }
 
 /** Of which minutes, how final, and on what it stands. */
-export function rangeText(
+function rangeText(
   {
     from,
     to,

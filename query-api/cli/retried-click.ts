@@ -23,7 +23,7 @@ export function retriedClick(line: QuarantinedLine, raw: string, map: FieldMap):
 }
 
 /** `quarantine-<partition>-<offset>-<line>`: the same whenever it is asked for. */
-export function placeId({ partition, offset, line }: QuarantinedLine): string {
+function placeId({ partition, offset, line }: QuarantinedLine): string {
   return `quarantine-${partition}-${offset}-${line}`;
 }
 

@@ -41,7 +41,7 @@ export function askedCountry(country: string | undefined): Selection['country'] 
 }
 
 /** Ads that one request may name. */
-export const maxAds = 20;
+const maxAds = 20;
 
 export const adIdsParameter = Type.Optional(
   Type.Array(Type.String({ pattern: adIdPattern.source }), {

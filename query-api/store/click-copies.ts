@@ -35,8 +35,6 @@ export interface Found<T> {
   readonly isCut: boolean;
 }
 
-export type AuditQueries = ReturnType<typeof createAuditQueries>;
-
 /** Copies listed of one ad, and of all: an event id has a few, and no ad can hide those of the others. */
 export const copiesListed = { ofAd: 100, ofAll: 1_000 };
 

@@ -11,8 +11,6 @@ import { headOf, type RowFormat } from './row-format.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { type Stated, statedRows } from './sql/stated-rows.ts';
 
-export type ExportQueries = ReturnType<typeof createExportQueries>;
-
 export interface ExportSelection extends TimeRange {
   /** Codes under which it stands; empty: all. */
   readonly countries: readonly string[];

@@ -50,7 +50,7 @@ export interface AdName {
 
 export type GroupQueries = ReturnType<typeof createGroupQueries>;
 
-export const countriesListed = 300;
+const countriesListed = 300;
 
 export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirectoryOptions) {
   const { timeoutMs } = options;

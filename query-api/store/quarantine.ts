@@ -57,10 +57,10 @@ export const rawShown = 2_000;
 
 /** Of an export: lines of a page, and bytes of them after which it ends with the line that passes them. */
 export const pageLines = 500;
-export const pageBytes = 4 << 20;
+const pageBytes = 4 << 20;
 
 /** Kinds of fault that the counts by reason list. */
-export const reasonsListed = 1_000;
+const reasonsListed = 1_000;
 
 /** `now`: epoch ms. */
 export interface QuarantineOptions {

@@ -101,7 +101,7 @@ export function keyOf({ partition, outcome }: Pick<Entry, 'partition' | 'outcome
 
 export const noRows: RowSums = { counted: 0, duplicates: 0, version: 0 };
 
-export function plus(a: RowSums, b: RowSums): RowSums {
+function plus(a: RowSums, b: RowSums): RowSums {
   return {
     counted: a.counted + b.counted,
     duplicates: a.duplicates + b.duplicates,

@@ -108,8 +108,6 @@ export function createRowSeals({ queries, store, log, closing }: RowSealsDeps) {
   };
 }
 
-export type RowSeals = ReturnType<typeof createRowSeals>;
-
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 /** A day less than ClickHouse keeps them (TTL of the tables). */

@@ -11,7 +11,7 @@ import { countryCode, sameCountry } from '../../../ingest/country.ts';
 import { type AddressRange, askedCountryPattern, type ClickFilter, type Condition, likeOf } from './click-filter.ts';
 
 /** Entries of one list. */
-export const maxEntries = 100;
+const maxEntries = 100;
 
 const lists = (entry: string, items: { readonly pattern?: string; readonly maxLength?: number }) => {
   const list = Type.Array(Type.String({ minLength: 1, ...items }), { minItems: 1, maxItems: maxEntries });

@@ -74,10 +74,6 @@ export function planOf({ from, to }: TimeRange, { hours, minutes }: Blocks): Pla
   return plan;
 }
 
-export function minutesOf(ranges: readonly TimeRange[]): number {
-  return ranges.reduce((sum, { from, to }) => sum + (to - from) / minuteMs, 0);
-}
-
 function extend(ranges: TimeRange[], from: number, to: number): void {
   const last = ranges.at(-1);
   if (last?.to === from) ranges[ranges.length - 1] = { from: last.from, to };

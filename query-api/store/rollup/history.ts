@@ -17,8 +17,6 @@ export interface StoredTop {
   readonly isWhole: boolean;
 }
 
-export type HistoryQueries = ReturnType<typeof createHistoryQueries>;
-
 export function createHistoryQueries(clickhouse: ClickHouse, { timeoutMs, shards = 1 }: BlockDirectoryOptions) {
   return {
     /** Undefined where there is none that knows of all restatements. */

@@ -6,8 +6,6 @@ import type { StatedRange } from '../sql/stated-rows.ts';
 import type { BlockDirectory, PlanOptions } from './block-directory.ts';
 import { rowsOfAds, sumsOfAll } from './rolled-sql.ts';
 
-export type RolledRows = ReturnType<typeof createRolledRows>;
-
 export function createRolledRows(directory: BlockDirectory) {
   return {
     /**
