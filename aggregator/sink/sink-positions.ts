@@ -25,12 +25,19 @@ export class SinkPositions {
 
   /**
    * By name: what was passed here or has been committed, whichever is further. A batch of an earlier assignment may end
-   * after the next has begun, and tells of a place that another member has long left behind.
+   * after the next has begun, and tells of a place that another member has long left behind. What is committed is asked only
+   * of topics in which something was not passed here.
    */
   async readings(admin: Pick<Admin, 'endOffsets' | 'commits'>, group: string): Promise<Map<string, Reading>> {
     const topics = [...new Set([...this.#next.values()].map(({ topic }) => topic))];
     const known = await Promise.all(
-      topics.map(async topic => [topic, await admin.endOffsets(topic), await admin.commits(group, topic)] as const),
+      topics.map(async topic => {
+        const ends = await admin.endOffsets(topic);
+        const isPassed = [...this.#next.values()].every(
+          ({ topic: of, partition, next = 0 }) => of !== topic || next >= (ends.get(partition) ?? 0),
+        );
+        return [topic, ends, isPassed ? none : await admin.commits(group, topic)] as const;
+      }),
     );
     const readings = new Map<string, Reading>();
     for (const [topic, ends, commits] of known) {
@@ -44,6 +51,8 @@ export class SinkPositions {
     return readings;
   }
 }
+
+const none: Awaited<ReturnType<Admin['commits']>> = new Map();
 
 function nameOf(topic: string, partition: number): string {
   return `${topic}[${partition}]`;

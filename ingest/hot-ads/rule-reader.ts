@@ -40,8 +40,10 @@ export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps)
       group,
       topics: [topic],
       isolation: 'read_uncommitted',
-      sessionTimeoutMs: 10_000,
-      maxWaitMs: 500,
+      // Nobody waits for its place in a group of its own.
+      sessionTimeoutMs: 60_000,
+      // For the first byte: longer than from one tick to the next.
+      maxWaitMs: 6_000,
       minBytes: 1,
       maxBytes: fetchBytes,
       maxBytesPerPartition: fetchBytes,

@@ -75,9 +75,14 @@ export function openJobs(deps: JobsDeps): AsyncDisposable {
     findWork: createWorkFinder({ store, lateMinutes, lateQueue, repairs: config.RECONCILE_REPAIR, now, log }),
     begin: () => takeOverFormerRows({ clickhouse, jobLog, requests, log }),
     async run(job, partitions) {
-      return job.kind === 'reconcile'
-        ? await runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn })
-        : await runRecount(job, partitions, recounting);
+      if (job.kind === 'reconcile')
+        return await runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn });
+      try {
+        return await runRecount(job, partitions, recounting);
+      } finally {
+        // Also of what it has said before it failed.
+        for (const rollUp of rollUps) rollUp.wake();
+      }
     },
   });
   // Each node works them out of its own rows.

@@ -6,7 +6,7 @@
  * than raw has of it, see id-rule.ts.)
  *
  * Lines are looked at by the hour in which they came: the last hours and those in which something was found each time, the
- * others in turn, so that a look is short however many lines there are.
+ * others in turn, so that a look is short however many lines there are. An hour in which none came is none to look at.
  */
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { sql, statement } from '../../infra/clickhouse/sql.ts';
@@ -58,10 +58,16 @@ export function createUncountedCheck({
       if (since > at) return [];
       const until = at - waitsMs;
       const all = hoursBetween(arrivedSince(at), until);
-      for (const hour of hours.keys()) if (hour < (all[0] ?? 0)) hours.delete(hour);
       const rank = (hour: number) => hours.get(hour)?.lookedAt ?? 0;
-      const always = all.filter(hour => hour > until - 2 * hourMs || (hours.get(hour)?.found.length ?? 0) > 0);
-      const others = all.filter(hour => !always.includes(hour)).sort((a, b) => rank(a) - rank(b) || b - a);
+      const withLines = new Set(
+        (await clickhouse.query<{ hour: number }>(...hoursOfLines({ from: all[0] ?? until, to: until }, since))).map(
+          ({ hour }) => hour,
+        ),
+      );
+      for (const hour of hours.keys()) if (!withLines.has(hour)) hours.delete(hour);
+      const looked = all.filter(hour => withLines.has(hour));
+      const always = looked.filter(hour => hour > until - 2 * hourMs || (hours.get(hour)?.found.length ?? 0) > 0);
+      const others = looked.filter(hour => !always.includes(hour)).sort((a, b) => rank(a) - rank(b) || b - a);
       for (const hour of [...always, ...others].slice(0, hoursPerRun)) {
         const arrival = { from: hour, to: Math.min(hour + hourMs, until) };
         const found = await clickhouse.query<UncountedClicks>(...uncountedIn(arrival, since));
@@ -87,9 +93,21 @@ function hoursBetween(from: number, to: number): number[] {
   return Array.from({ length: Math.max(0, Math.ceil((to - first) / hourMs)) }, (_, i) => first + i * hourMs);
 }
 
+const at = (ms: number) => sql`fromUnixTimestamp64Milli(${ms}, 'UTC')`;
+
+/** Hours (epoch ms) in which lines came too late. */
+function hoursOfLines({ from, to }: TimeRange, since: number): ReturnType<typeof statement> {
+  return statement`SELECT DISTINCT toInt64(intDiv(toUnixTimestamp64Milli(appended_at), ${hourMs})) * ${hourMs} AS hour
+    FROM ${sharded('quarantine')}
+    WHERE reason = 'too_late' AND clicked_at >= ${since} AND appended_at >= ${at(from)} AND appended_at < ${at(to)}
+    ${settingsOf(hoursKept, timeoutMs, { max_threads: 1 })}`;
+}
+
+/** More than are ever looked at. */
+const hoursKept = 1_000;
+
 /** Lines that came in `arrival` (epoch ms). Copies of a row do no harm to distinct ids and lines, so they are read without FINAL. */
 function uncountedIn({ from, to }: TimeRange, since: number): ReturnType<typeof statement> {
-  const at = (ms: number) => sql`fromUnixTimestamp64Milli(${ms}, 'UTC')`;
   const late = sql`reason = 'too_late' AND clicked_at >= ${since}`;
   const minute = sql`toDateTime(intDiv(clicked_at, 60000) * 60, 'UTC')`;
   return statement`
