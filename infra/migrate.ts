@@ -10,10 +10,10 @@
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import type { ClickHouse } from './clickhouse/clickhouse.ts';
 import { beginIncarnation, incarnationOf } from './clickhouse/incarnation.ts';
 import { plainTables, type TableEngine } from './clickhouse/table-engine.ts';
 import { tableStatement } from './clickhouse/table-statements.ts';
-import type { ClickHouse } from './clickhouse.ts';
 import { ConfigError, Corrupt } from './errors.ts';
 import type { Logger } from './log.ts';
 

@@ -2,77 +2,46 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import cors from '@fastify/cors';
 import swaggerUi from '@fastify/swagger-ui';
-import { type ClickHouse, readingAs } from '../infra/clickhouse.ts';
+import { cached } from '../infra/cached.ts';
+import type { ClickHouse } from '../infra/clickhouse/clickhouse.ts';
 import { clientSlots } from '../infra/client-slots.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, refuseOtherMethods } from '../infra/http.ts';
-import { type Clients, createClients } from '../infra/http-clients.ts';
+import { createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
+import { inTime } from '../infra/in-time.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
-import { createAuditQueries } from './audit-queries.ts';
-import { cached } from './cached.ts';
+import type { StoreNodes } from './answers/nodes-status.ts';
+import { createPipelineMetrics } from './answers/pipeline-metrics.ts';
+import { createStallWatch, type StallWatch } from './answers/stalled-partitions.ts';
 import { type QueryApiConfig, trustedProxiesOf } from './config.ts';
-import type { Pipeline } from './counted-log.ts';
-import { tagAnswers } from './etag.ts';
-import { createExportQueries } from './exports/export-queries.ts';
-import { createExportSlots } from './exports/export-slots.ts';
-import { answerRows } from './exports/rows-hook.ts';
-import { createFilterStore } from './filters/filter-store.ts';
-import { createGroupQueries } from './group-queries.ts';
-import type { Routing } from './hot-ad-rules.ts';
-import { inTime } from './in-time.ts';
-import { createAskedJobs } from './jobs/asked-jobs.ts';
-import { createConservationStore } from './jobs/conservation-store.ts';
-import { createJobRequests } from './jobs/job-requests.ts';
-import { createJobStore } from './jobs/job-store.ts';
-import { createRunnerStore } from './jobs/runner-store.ts';
-import { createLateClicks } from './late-clicks.ts';
-import { createLiveFeed } from './live/live-feed.ts';
-import { readLive } from './live/live-reading.ts';
-import { logEndsOf } from './log-ends.ts';
-import type { Partitions } from './partitions.ts';
-import { patientPipeline } from './patient-pipeline.ts';
-import { createPipelineMetrics } from './pipeline-metrics.ts';
-import { keepPrivate } from './private-answers.ts';
-import { createQuarantineQueries } from './quarantine-queries.ts';
-import { createQueries } from './queries.ts';
-import { createRawCoverage } from './raw-coverage.ts';
-import { createRawQueries } from './raw-queries.ts';
-import { asksForRaw } from './raw-requests.ts';
-import { failOver } from './replicas/failover.ts';
-import type { StoreNodes } from './replicas/nodes-status.ts';
-import { createReplicaCheckStore } from './replicas/replica-check-store.ts';
+import { tagAnswers } from './http/etag.ts';
+import { failOver } from './http/failover.ts';
+import { keepPrivate } from './http/private-answers.ts';
+import { asksForRaw } from './http/raw-requests.ts';
+import { answerRows } from './http/rows-hook.ts';
+import { asUnavailable } from './http/unavailable.ts';
+import type { Pipeline } from './log/counted-log.ts';
+import type { Routing } from './log/hot-ad-rules.ts';
+import { logEndsOf } from './log/log-ends.ts';
+import type { Partitions } from './log/partitions.ts';
+import { patientPipeline } from './log/patient-log.ts';
+import type { RequestLog } from './log/request-log.ts';
 import { oneReplica, type Replicas } from './replicas/replicas.ts';
-import type { RequestLog } from './request-log.ts';
-import { createRestatementQueries } from './restatement-queries.ts';
-import { createBlockDirectory } from './rollup/block-directory.ts';
-import { createHistoryQueries } from './rollup/history-queries.ts';
-import { createTopQueries } from './rollup/top-queries.ts';
-import type { RouteDeps } from './route-deps.ts';
-import { routeAdSearch } from './routes/ad-search.ts';
-import { routeAggregatedCount } from './routes/aggregated-count.ts';
-import { routeAllSeries } from './routes/all-series.ts';
-import { routeClickAudit } from './routes/click-audit.ts';
-import { routeCountries } from './routes/countries.ts';
-import { routeDashboard } from './routes/dashboard.ts';
-import { routeExports } from './routes/exports.ts';
-import { routeFilters } from './routes/filters.ts';
-import { routeLive } from './routes/live.ts';
-import { routeMostClicked } from './routes/most-clicked.ts';
-import { routePartitions } from './routes/partitions.ts';
-import { routePopularAds } from './routes/popular-ads.ts';
-import { routeQuarantine } from './routes/quarantine.ts';
-import { routeQuarantineExport } from './routes/quarantine-export.ts';
-import { routeReconciliations } from './routes/reconciliations.ts';
-import { routeReplays } from './routes/replays.ts';
-import { routeRestatements } from './routes/restatements.ts';
-import { routeSeries } from './routes/series.ts';
-import { routeStatus } from './routes/status.ts';
-import { createStallWatch } from './stalled-partitions.ts';
-import { createStatedReading } from './stated-rows.ts';
-import { asUnavailable } from './unavailable.ts';
+import { routeAds } from './routes/ads/ad-routes.ts';
+import { routeClickAudit } from './routes/clicks/click-audit.ts';
+import { routeDashboard } from './routes/dashboard/dashboard.ts';
+import { routeAllExports } from './routes/exports/export-routes.ts';
+import { routeFilters } from './routes/filters/filters.ts';
+import { routeJobs } from './routes/jobs/job-routes.ts';
+import { routeLive } from './routes/live/live.ts';
+import { createLiveFeed } from './routes/live/live-feed.ts';
+import { readLive } from './routes/live/live-reading.ts';
+import { routePipeline } from './routes/pipeline/pipeline-routes.ts';
+import type { StatusDeps } from './routes/pipeline/status.ts';
+import { openStore } from './store/open-store.ts';
 
 export interface QueryApiDeps {
   readonly config: QueryApiConfig;
@@ -94,7 +63,7 @@ export interface QueryApiDeps {
   /** What else this process needs to be ready, where it does more than answer. */
   readonly readiness?: HttpOptions['readiness'];
   readonly life?: Life;
-  readonly wait?: RouteDeps['wait'];
+  readonly wait?: StatusDeps['wait'];
 }
 
 export async function buildQueryApi({
@@ -112,11 +81,22 @@ export async function buildQueryApi({
   life,
   wait = sleep,
 }: QueryApiDeps): Promise<Http> {
-  const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
-  const queries = createQueries(clickhouse, timeouts);
-  const lateClicksAt = replicas.each(() => createLateClicks({ clickhouse, now }));
-  const lateClicks = async () => await lateClicksAt()();
   const patient = patientPipeline(pipeline, now, replicas.each);
+  const store = openStore({
+    ...{ clickhouse, each: replicas.each, nodes: replicas.nodes, shards: replicas.shards, now, requests },
+    timeoutMs: config.QUERY_TIMEOUT_MS,
+    exportTimeoutMs: config.EXPORT_TIMEOUT_MS,
+    sinkPositions: patient.sinkPositions,
+  });
+  const stallWatch = replicas.each(() => createStallWatch(now));
+  const stalls: StallWatch = progress => stallWatch()(progress);
+  const logEnds = logEndsOf(patient);
+  const live = createLiveFeed({
+    read: (at, restatedSince) => replicas.reading(() => readLive(store, at, restatedSince)),
+    ...{ logEnds, stalls, now, log },
+    maxClients: config.QUERY_API_LIVE_MAX_CLIENTS,
+    maxBufferBytes: config.QUERY_API_LIVE_BUFFER_BYTES,
+  });
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const http = await createHttp({
     title: 'Ad click counts: query API',
@@ -143,106 +123,44 @@ export async function buildQueryApi({
     servesPages: true,
     answers: { timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS', isRaw: asksForRaw },
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
-    beforeScrape: createPipelineMetrics({ queries, clickhouse, pipeline: patient, nodes, lateClicks, now }),
+    beforeScrape: createPipelineMetrics({ ...store, clickhouse, pipeline: patient, nodes, now }),
     life,
   });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
-  const own = { config, clients, clickhouse, replicas, nodes, log, now, pipeline: patient, lateClicks };
-  const deps = routeDepsOf({ ...own, routing, requests, partitions, wait });
   // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
-  onDrain(http, () => deps.live[Symbol.asyncDispose]());
-  http.addHook('preClose', async () => {
-    await Promise.all([deps.live[Symbol.asyncDispose](), deps.exportSlots[Symbol.asyncDispose]()]);
-  });
-  await http.register(async scope => routeVersion1(scope, deps));
-  await http.register(async scope => routeDashboard(scope));
-  return http;
-}
-
-function routeDepsOf({
-  config,
-  clients,
-  clickhouse,
-  replicas,
-  nodes,
-  log,
-  now,
-  pipeline,
-  routing,
-  requests,
-  partitions,
-  lateClicks,
-  wait,
-}: Omit<Required<QueryApiDeps>, 'readiness' | 'life'> &
-  Pick<RouteDeps, 'lateClicks'> & { readonly clients: Clients }): RouteDeps {
-  const timeouts = { timeoutMs: config.QUERY_TIMEOUT_MS };
-  const blocks = { ...timeouts, shards: replicas.shards };
-  const ofRaw = readingAs('raw', clickhouse);
-  const queries = createQueries(clickhouse, timeouts);
-  const coverage = replicas.each(() =>
-    createRawCoverage({ progress: queries.progress, sinkPositions: pipeline.sinkPositions, now }),
-  );
-  const counts = {
-    queries: { ...queries, progress: () => coverage().telling(queries.progress)() },
-    groups: createGroupQueries(clickhouse, blocks),
-    restatements: createRestatementQueries(clickhouse, timeouts),
-    stated: createStatedReading(clickhouse, { ...timeouts, nodes: replicas.nodes }),
-    lateClicks,
-  };
-  const jobs = createJobStore(clickhouse, { ...timeouts, now });
-  const jobRequests = createJobRequests(requests, jobs);
-  const logEnds = logEndsOf(pipeline);
-  const stallWatch = replicas.each(() => createStallWatch(now));
-  const stalls: RouteDeps['stalls'] = progress => stallWatch()(progress);
-  const routingInTime = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
-  const live = createLiveFeed({
-    read: (at, restatedSince) => replicas.reading(() => readLive(counts, at, restatedSince)),
-    ...{ logEnds, stalls, now, log },
-    maxClients: config.QUERY_API_LIVE_MAX_CLIENTS,
-    maxBufferBytes: config.QUERY_API_LIVE_BUFFER_BYTES,
-  });
-  return {
-    ...counts,
-    raw: createRawQueries(ofRaw, timeouts),
-    rawCoverage: { until: () => coverage().until() },
-    filters: createFilterStore(clickhouse, { ...timeouts, requests }),
-    tops: createTopQueries(clickhouse, createBlockDirectory(clickhouse, blocks), timeouts),
-    history: createHistoryQueries(clickhouse, blocks),
-    exports: createExportQueries(ofRaw, { ...timeouts, exportTimeoutMs: config.EXPORT_TIMEOUT_MS }),
-    exportSlots: createExportSlots({
-      limit: config.EXPORT_MAX_RUNNING,
-      minBytesPerSecond: config.EXPORT_MIN_BYTES_PER_SECOND,
-    }),
-    exportMinBytesPerSecond: config.EXPORT_MIN_BYTES_PER_SECOND,
-    exportsOf: clientSlots({
-      maxPerClient: config.EXPORT_MAX_RUNNING_PER_CLIENT,
-      ...{ code: 'client_exports', what: 'exports', setting: 'EXPORT_MAX_RUNNING_PER_CLIENT', retryAfterS: 10 },
-    }),
+  onDrain(http, () => live[Symbol.asyncDispose]());
+  http.addHook('preClose', async () => await live[Symbol.asyncDispose]());
+  const shared = {
+    ...{ ...store, config, clients, replicas, nodes, nodePositions: patient.nodePositions },
+    ...{ stalls, logEnds, live, partitions, requests, now, wait },
+    routing: cached(() => inTime(routing()).catch(() => undefined), 1_000, now),
+    rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
+    maxOpen: config.JOBS_MAX_OPEN,
     listenersOf: clientSlots({
       maxPerClient: config.QUERY_API_LIVE_MAX_PER_CLIENT,
       ...{ code: 'client_listeners', what: 'listeners', setting: 'QUERY_API_LIVE_MAX_PER_CLIENT', retryAfterS: 10 },
     }),
-    exportMaxRows: config.EXPORT_MAX_ROWS,
-    quarantine: createQuarantineQueries(ofRaw, { ...timeouts, now }),
-    audit: createAuditQueries(ofRaw, timeouts),
-    askedJobs: createAskedJobs({ ...jobs, ...jobRequests }, config.JOBS_MAX_OPEN),
-    ...{ replicas, nodes, nodePositions: pipeline.nodePositions },
-    ...{ clients, jobs, jobRequests, live, logEnds, stalls, routing: routingInTime, partitions, now },
-    conservation: createConservationStore(clickhouse, timeouts),
-    replicaChecks: createReplicaCheckStore(clickhouse, timeouts),
-    runners: createRunnerStore(clickhouse, timeouts),
-    rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
-    wait,
   };
+  await http.register(async scope => routeVersion1(scope, shared));
+  await http.register(async scope => routeDashboard(scope));
+  return http;
 }
+
+type Version1Deps = Parameters<typeof routeAds>[1] &
+  Parameters<typeof routeFilters>[1] &
+  Parameters<typeof routePipeline>[1] &
+  Parameters<typeof routeJobs>[1] &
+  Parameters<typeof routeClickAudit>[1] &
+  Parameters<typeof routeAllExports>[1] &
+  Parameters<typeof routeLive>[1] & { readonly replicas: Replicas };
 
 /** The page loads nothing from elsewhere; it may be served over plain HTTP, so nothing upgrades its requests. */
 const docsPolicy =
   "default-src 'self'; base-uri 'self'; frame-ancestors 'self'; img-src 'self' data:; object-src 'none'; style-src 'self' 'unsafe-inline'";
 
 /** All that stands under /v1/: data only, so its answers may load, run and embed nothing. */
-function routeVersion1(http: Http, deps: RouteDeps): void {
+function routeVersion1(http: Http, deps: Version1Deps): void {
   http.setErrorHandler(error => {
     throw asUnavailable(error);
   });
@@ -257,23 +175,12 @@ function routeVersion1(http: Http, deps: RouteDeps): void {
   http.addHook('onRoute', ({ url, method }) => {
     paths.set(url, [...(paths.get(url) ?? []), ...[method].flat()]);
   });
-  routeAggregatedCount(http, deps);
-  routePopularAds(http, deps);
-  routeMostClicked(http, deps);
-  routeSeries(http, deps);
-  routeAllSeries(http, deps);
-  routeCountries(http, deps);
-  routeAdSearch(http, deps);
+  routeAds(http, deps);
   routeFilters(http, deps);
-  routeQuarantine(http, deps);
-  routeQuarantineExport(http, deps);
-  routeStatus(http, deps);
-  routePartitions(http, deps);
-  routeReplays(http, deps);
-  routeReconciliations(http, deps);
-  routeRestatements(http, deps);
+  routePipeline(http, deps);
+  routeJobs(http, deps);
   routeClickAudit(http, deps);
-  routeExports(http, deps);
+  routeAllExports(http, deps);
   routeLive(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
 }

@@ -10,9 +10,9 @@ import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from './app.ts';
 import { QueryApiConfig, readLimitsOf, trustedProxiesOf } from './config.ts';
-import { partitionsOver } from './partitions.ts';
+import { partitionsOver } from './log/partitions.ts';
+import { openRequestLog } from './log/request-log.ts';
 import { openReplicas } from './replicas/open-replicas.ts';
-import { openRequestLog } from './request-log.ts';
 
 const log = createLog('query-api', process.env['LOG_LEVEL'] ?? 'info');
 

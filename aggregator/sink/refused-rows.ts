@@ -3,7 +3,7 @@
  * and the refused ones are kept, whole, in table `quarantine`. The lines were checked before, so this is a fault of ours
  * to be looked at, but it must not hold up other people's clicks.
  */
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { RefusedRows } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { Logger } from '../../infra/log.ts';

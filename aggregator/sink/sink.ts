@@ -2,7 +2,7 @@
  * Copies the topics into a ClickHouse node: `clicks` into click_raw, `aggregates` and `quarantine` into their tables, and what
  * jobs and people say into theirs. Nothing else inserts (infra/decisions/025).
  */
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { Corrupt, messageOf, RefusedRows } from '../../infra/errors.ts';
 import { openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';

@@ -1,6 +1,7 @@
 /** The ClickHouse servers of a topology, each with a client of its own. None is contacted yet. */
-import { type ClickHouse, type ClickHouseOptions, openClickHouse } from '../clickhouse.ts';
+
 import type { ClickHouseConfig } from '../config.ts';
+import { type ClickHouse, type ClickHouseOptions, openClickHouse } from './clickhouse.ts';
 import { assertOneAddressEach, tableEngineOf } from './table-engine.ts';
 import { type Topology, type TopologyNode, topologyOf } from './topology.ts';
 

@@ -7,7 +7,7 @@
  * which is an incarnation like another: ''.
  */
 import { randomUUID } from 'node:crypto';
-import type { ClickHouse } from '../clickhouse.ts';
+import type { ClickHouse } from './clickhouse.ts';
 import { codeOf } from './errors.ts';
 
 export type Incarnation = string;

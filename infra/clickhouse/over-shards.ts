@@ -5,9 +5,10 @@
  *
  * There is no partial answer: where a node does not answer, the statement fails.
  */
-import type { ClickHouse } from '../clickhouse.ts';
+
 import type { ClickHouseConfig } from '../config.ts';
 import { ConfigError, messageOf, Retryable, Unserved } from '../errors.ts';
+import type { ClickHouse } from './clickhouse.ts';
 import type { ClusterNode } from './cluster.ts';
 import { codeOf } from './errors.ts';
 import { inPlaceOfSharded } from './sharded-tables.ts';
@@ -55,7 +56,7 @@ export function overShards(nodes: readonly [ShardNode, ...ShardNode[]], access: 
   const over = (statement: string) => {
     const text = inPlaceOfSharded(statement, source);
     if (text === statement) return statement;
-    // Every statement ends with its settings (query-api/read-settings.ts).
+    // Every statement ends with its settings (query-api/store/sql/read-settings.ts).
     return `${text}, ${settings}`;
   };
   const told = (error: unknown) => blaming(others, withoutPassword(error, access));

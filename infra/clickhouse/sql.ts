@@ -8,7 +8,7 @@
  * its text, and no two of them can take the same name. A value cannot get into the text by mistake; a test of the house
  * finds SQL that is put together in any other way.
  */
-import type { Params } from '../clickhouse.ts';
+import type { Params } from './clickhouse.ts';
 
 /** Numbers are whole (Int64); `null` and dates are not needed. */
 export type SqlValue = string | number | readonly string[] | readonly number[];

@@ -83,7 +83,7 @@ export function serviceStages(
   return [
     [
       service('query-api', 'query-api/main.ts', ports.queryApi, 'QUERY_API_PORT', ports.queryApiOps),
-      service('sink', 'aggregator/sink-main.ts', ports.sink, 'SINK_PORT'),
+      service('sink', 'aggregator/sink/main.ts', ports.sink, 'SINK_PORT'),
     ],
     [
       ...ports.aggregators.map((port, i) => {

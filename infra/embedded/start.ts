@@ -1,8 +1,8 @@
 /** Brings the pipeline up step by step, and says each step. */
 import { once } from 'node:events';
+import { openClickHouse } from '../clickhouse/clickhouse.ts';
 import { tableEngineOf } from '../clickhouse/table-engine.ts';
 import { nodesOf, topologyOf } from '../clickhouse/topology.ts';
-import { openClickHouse } from '../clickhouse.ts';
 import { type ClickHouseConfig, type KafkaConfig, withoutUserInfo } from '../config.ts';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
 import { ensureTopics } from '../kafka/admin.ts';

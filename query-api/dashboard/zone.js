@@ -1,6 +1,6 @@
 /**
  * The calendar of a time zone, by Intl alone: where days begin, what its clock shows, and which moments a time on its clock
- * can mean. Days begin where the server begins them (`query-api/time-zone.ts`); a property test holds the two equal.
+ * can mean. Days begin where the server begins them (`query-api/http/time-zone.ts`); a property test holds the two equal.
  */
 const minuteMs = 60_000;
 const dayMs = 86_400_000;

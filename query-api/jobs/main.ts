@@ -1,6 +1,6 @@
 /** The job runner. Several of them may run: one has the lease and works, the others wait for it. */
 import { hostname } from 'node:os';
-import { readingAs } from '../../infra/clickhouse.ts';
+import { readingAs } from '../../infra/clickhouse/clickhouse.ts';
 import { loadConfig, printable } from '../../infra/config.ts';
 import { createHttp, listen } from '../../infra/http.ts';
 import { closeHttp } from '../../infra/http-drain.ts';
@@ -13,16 +13,16 @@ import { retrying } from '../../infra/retry.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { followPartitions } from '../../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../../ingest/hot-ads/rule.ts';
-import { openReplicaChecks } from '../replicas/check-replicas.ts';
+import { openJobLog } from '../log/job-log.ts';
+import { openRequestLog } from '../log/request-log.ts';
 import { openReplicas } from '../replicas/open-replicas.ts';
-import { openRequestLog } from '../request-log.ts';
+import { createRunnerStore } from '../store/jobs/runner-store.ts';
 import { JobsConfig } from './config.ts';
-import { openConservationWatch } from './conservation-watch.ts';
-import { openJobLog } from './job-log.ts';
-import { type Lease, openLease } from './lease.ts';
+import { openConservationWatch } from './conservation/conservation-watch.ts';
 import { openJobs } from './open-jobs.ts';
-import { createRunnerStore } from './runner-store.ts';
-import { beginTerm, type Term } from './term.ts';
+import { openReplicaChecks } from './replicas/check-replicas.ts';
+import { type Lease, openLease } from './runner/lease.ts';
+import { beginTerm, type Term } from './runner/term.ts';
 
 const log = createLog('jobs', process.env['LOG_LEVEL'] ?? 'info');
 /** Of each node, for jobs, which come one after another, what is worked out beforehand, and the watch over the rows. */

@@ -1,28 +1,30 @@
 /** Jobs, put together, and what is worked out beforehand: the loops that run for one term of office. */
-import { readingAs } from '../../infra/clickhouse.ts';
+
+import { readingAs } from '../../infra/clickhouse/clickhouse.ts';
 import type { Logger } from '../../infra/log.ts';
-import type { Routing } from '../hot-ad-rules.ts';
-import { createQueries } from '../queries.ts';
+import type { RawLog } from '../log/counted-log.ts';
+import type { Routing } from '../log/hot-ad-rules.ts';
+import type { JobLog } from '../log/job-log.ts';
+import type { RequestLog } from '../log/request-log.ts';
 import type { OpenReplicas } from '../replicas/open-replicas.ts';
 import { turnsOn } from '../replicas/turns.ts';
-import type { RequestLog } from '../request-log.ts';
-import { createRollUpLoop } from '../rollup/roll-up-loop.ts';
+import { createQueries } from '../store/ad-counts.ts';
+import type { Job } from '../store/jobs/job.ts';
+import { createJobStore } from '../store/jobs/job-store.ts';
+import { createRecountQueries } from '../store/jobs/recount-rows.ts';
 import type { JobsConfig } from './config.ts';
-import { takeOverFormerRows } from './former-rows.ts';
-import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './id-rule.ts';
-import type { Job } from './job.ts';
-import type { JobLog } from './job-log.ts';
-import { createJobLoop } from './job-loop.ts';
-import { createJobStore } from './job-store.ts';
-import { createJobWriter } from './job-writer.ts';
-import { createLateMinutes } from './late-minutes.ts';
-import { createLateQueue } from './late-queue.ts';
-import { createRawGate, type RawLog } from './raw-gate.ts';
-import { runReconcile } from './reconcile-job.ts';
-import { createReconciliation } from './reconciliation.ts';
-import { runRecount } from './recount-job.ts';
-import { createRecountQueries } from './recount-queries.ts';
-import { createWorkFinder } from './work-finder.ts';
+import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './conservation/id-rule.ts';
+import { runReconcile } from './reconcile/reconcile-job.ts';
+import { createReconciliation } from './reconcile/reconciliation.ts';
+import { createRawGate } from './recount/raw-gate.ts';
+import { runRecount } from './recount/recount-job.ts';
+import { createLateMinutes } from './restate/late-minutes.ts';
+import { createLateQueue } from './restate/late-queue.ts';
+import { createRollUpLoop } from './rollup/roll-up-loop.ts';
+import { takeOverFormerRows } from './runner/former-rows.ts';
+import { createJobLoop } from './runner/job-loop.ts';
+import { createWorkFinder } from './runner/work-finder.ts';
+import { createJobWriter } from './writing/job-writer.ts';
 
 export interface JobsDeps {
   readonly config: Pick<JobsConfig, 'QUERY_TIMEOUT_MS' | 'RECONCILE_REPAIR'>;

@@ -1,15 +1,15 @@
 /** The ClickHouse nodes that this process reads, and how far their sinks are. */
 import { sinkNode } from '../../aggregator/sink/node.ts';
+import { cached } from '../../infra/cached.ts';
+import { type ClickHouseOptions, readingAs } from '../../infra/clickhouse/clickhouse.ts';
 import { type ClusterNode, openCluster } from '../../infra/clickhouse/cluster.ts';
 import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
 import { checkReached, overShards, remoteAccess } from '../../infra/clickhouse/over-shards.ts';
-import { type ClickHouseOptions, readingAs } from '../../infra/clickhouse.ts';
 import type { ClickHouseConfig } from '../../infra/config.ts';
+import { inTime } from '../../infra/in-time.ts';
 import type { Logger } from '../../infra/log.ts';
-import { cached } from '../cached.ts';
-import { inTime } from '../in-time.ts';
-import type { FollowedNode } from '../node-positions.ts';
-import { type AskedPipeline, type PipelineDeps, pipelineOf } from '../pipeline.ts';
+import { type AskedPipeline, type PipelineDeps, pipelineOf } from '../log/kafka-log.ts';
+import type { FollowedNode } from '../log/node-positions.ts';
 import { failovers } from './metrics.ts';
 import { type NodeReport, watchReplicas } from './replica-watch.ts';
 import { oneReplica, type Replicas, replicasOf, type Shards } from './replicas.ts';

@@ -10,13 +10,13 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { askedBy } from '../../infra/asking.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
 import { NodeUnreached } from '../../infra/clickhouse/over-shards.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { messageOf, Retryable } from '../../infra/errors.ts';
+import { inTime } from '../../infra/in-time.ts';
 import type { Logger } from '../../infra/log.ts';
-import type { NodePosition } from '../counted-log.ts';
-import { inTime } from '../in-time.ts';
+import type { NodePosition } from '../log/counted-log.ts';
 import { createCatchingUp } from './catching-up.ts';
 import { type InShards, NoReplica, oneShard, strayPartition } from './shard.ts';
 

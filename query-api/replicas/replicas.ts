@@ -7,12 +7,12 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Asker, askedBy, currentAsker, whileAsked } from '../../infra/asking.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import type { Disk } from '../../infra/clickhouse/disks.ts';
 import { codeOf } from '../../infra/clickhouse/errors.ts';
 import { NodeUnreached, type ShardNode } from '../../infra/clickhouse/over-shards.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { messageOf, Retryable, Unserved } from '../../infra/errors.ts';
-import { inTime } from '../in-time.ts';
+import { inTime } from '../../infra/in-time.ts';
 import type { ReplicaWatch, WatchedNode } from './replica-watch.ts';
 
 /** One of each shard, in their order. */

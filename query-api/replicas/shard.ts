@@ -1,11 +1,11 @@
 /** A shard among others: which partitions its nodes hold, and that none of its nodes can be read. */
 
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { statement } from '../../infra/clickhouse/sql.ts';
 import { shardOf } from '../../infra/clickhouse/topology.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
 import { Retryable } from '../../infra/errors.ts';
-import { settingsOf } from '../read-settings.ts';
+import { settingsOf } from '../store/sql/read-settings.ts';
 
 export interface InShards {
   /** From 0. */

@@ -10,9 +10,9 @@
  * A node that goes ends the reads of a turn, and so the turn: never does one go on beside the next.
  */
 import { Retryable } from '../../infra/errors.ts';
-import type { NodePosition, Pipeline } from '../counted-log.ts';
-import { saidTopics } from '../node-positions.ts';
-import { type Patience, untilVisible } from '../until-visible.ts';
+import type { NodePosition, Pipeline } from '../log/counted-log.ts';
+import { saidTopics } from '../log/node-positions.ts';
+import { type Patience, untilVisible } from '../log/until-visible.ts';
 import type { Replicas } from './replicas.ts';
 
 /** Of one loop, which has one turn at a time. @throws Retryable where no node may be read, or lacks something for too long */

@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openClickHouse } from '../../infra/clickhouse.ts';
+import { openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
 import { type ClickHouseServer, startClickHouse } from '../../infra/embedded/clickhouse.ts';
 import type { ServerSettings } from '../../infra/embedded/clickhouse-files.ts';
@@ -114,7 +114,7 @@ export async function startOurs(backlog: Backlog, { partitions }: Workload): Pro
   const start = () =>
     Promise.all([
       startService('aggregator/main.ts', 'AGGREGATOR_PORT', env),
-      startService('aggregator/sink-main.ts', 'SINK_PORT', env),
+      startService('aggregator/sink/main.ts', 'SINK_PORT', env),
     ]);
   let services = await start();
   return {

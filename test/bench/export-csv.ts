@@ -7,9 +7,9 @@
  */
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { migrate } from '../../infra/migrate.ts';
-import { createExportQueries } from '../../query-api/exports/export-queries.ts';
+import { createExportQueries } from '../../query-api/store/exports.ts';
 import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 import { type BenchRow, rowOf, tell } from './bench-row.ts';
 

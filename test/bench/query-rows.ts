@@ -4,7 +4,7 @@
  * the long tail, ad after ad. Made inside ClickHouse, which takes a minute for 20 million rows.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 
 export interface RowPlan {
   readonly ads: number;

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { openClickHouse } from '../../infra/clickhouse.ts';
+import { openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
 import { type ClickHouseEnv, startClickHouse } from '../../infra/embedded/clickhouse.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
@@ -114,7 +114,7 @@ async function measure(): Promise<Run> {
     tcpPort: await freePort(),
   });
   await createTables({ ...server.env });
-  await using service = await startService('aggregator/sink-main.ts', 'SINK_PORT', {
+  await using service = await startService('aggregator/sink/main.ts', 'SINK_PORT', {
     ...env,
     ...server.env,
   });

@@ -10,8 +10,8 @@ import { migrate } from '../../infra/migrate.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
 import { JobsConfig } from '../../query-api/jobs/config.ts';
-import { type RowsChecked, rowOf } from '../../query-api/jobs/conservation-store.ts';
 import { openJobs } from '../../query-api/jobs/open-jobs.ts';
+import { type RowsChecked, rowOf } from '../../query-api/store/jobs/conservation-store.ts';
 import { openBrowser } from '../support/browser.ts';
 import {
   type DashboardData,

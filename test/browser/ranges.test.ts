@@ -1,7 +1,7 @@
 /** What the dashboard shows for a range is what the API counts for exactly those minutes, by the clock of any zone. */
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { bordersIn, zoneOf } from '../../query-api/time-zone.ts';
+import { bordersIn, zoneOf } from '../../query-api/http/time-zone.ts';
 import { openBrowser } from '../support/browser.ts';
 import { type DashboardServer, startDashboard } from '../support/dashboard-server.ts';
 import { shows } from '../support/exact-numbers.ts';

@@ -104,7 +104,7 @@ export const partitions = 4;
 const mains: Readonly<Record<Role, string>> = {
   ingest: 'ingest/main.ts',
   aggregator: 'aggregator/main.ts',
-  sink: 'aggregator/sink-main.ts',
+  sink: 'aggregator/sink/main.ts',
   'query-api': 'query-api/main.ts',
   jobs: 'query-api/jobs/main.ts',
 };

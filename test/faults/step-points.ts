@@ -27,10 +27,10 @@ const ticks = 'aggregator/idle-ticks.ts';
 const writer = 'infra/kafka/transactional-producer.ts';
 const inserter = 'aggregator/sink/batch-inserter.ts';
 const clickLog = 'ingest/click-log.ts';
-const term = 'query-api/jobs/term.ts';
+const term = 'query-api/jobs/runner/term.ts';
 const fencing = 'const log = opening.use(await deps.openLog());';
 const announcing = "await log.write([{ kind: 'job-runner', rows: [row] }]);";
-const jobWriter = 'query-api/jobs/job-writer.ts';
+const jobWriter = 'query-api/jobs/writing/job-writer.ts';
 const saving = "await log.write([...said, { kind: 'job', rows: [jobRowOf(job)] }]);";
 
 export const stepPoints: readonly StepPoint[] = [

@@ -1,5 +1,5 @@
 /** What the tables hold, read as billing reads them (FINAL), past the query API. */
-import { openClickHouse } from '../../infra/clickhouse.ts';
+import { openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
 import type { ClickHouseEnv } from '../../infra/embedded/clickhouse.ts';
 

@@ -214,7 +214,7 @@ async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Pro
 const portKeys: Readonly<Record<string, string>> = {
   'ingest/main.ts': 'INGEST_PORT',
   'aggregator/main.ts': 'AGGREGATOR_PORT',
-  'aggregator/sink-main.ts': 'SINK_PORT',
+  'aggregator/sink/main.ts': 'SINK_PORT',
   'query-api/main.ts': 'QUERY_API_PORT',
   'query-api/jobs/main.ts': 'JOBS_PORT',
 };

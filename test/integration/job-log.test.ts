@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SealRow } from '../../aggregator/job-records.ts';
 import { changeOf } from '../../aggregator/replay/cell-change.ts';
-import { type ClickHouse, openClickHouse } from '../../infra/clickhouse.ts';
+import { type ClickHouse, openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { Fenced } from '../../infra/errors.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
@@ -17,18 +17,18 @@ import { createProducer } from '../../infra/kafka/producer.ts';
 import { openTransactionalProducer } from '../../infra/kafka/transactional-producer.ts';
 import { createLog } from '../../infra/log.ts';
 import { names as namesOf } from '../../infra/topics.ts';
-import { createFilterStore } from '../../query-api/filters/filter-store.ts';
-import { createRestater, diffOf } from '../../query-api/jobs/apply-changes.ts';
-import { takeOverFormerRows } from '../../query-api/jobs/former-rows.ts';
-import { newJob } from '../../query-api/jobs/job.ts';
-import { openJobLog, transactionSends } from '../../query-api/jobs/job-log.ts';
-import { createJobRequests } from '../../query-api/jobs/job-requests.ts';
-import { createJobStore, jobRowOf } from '../../query-api/jobs/job-store.ts';
-import { createJobWriter } from '../../query-api/jobs/job-writer.ts';
-import { createRunnerStore } from '../../query-api/jobs/runner-store.ts';
-import { createSealStore } from '../../query-api/jobs/seal-store.ts';
-import { announceTerm } from '../../query-api/jobs/term.ts';
-import { openRequestLog, type RequestLog } from '../../query-api/request-log.ts';
+import { createRestater, diffOf } from '../../query-api/jobs/recount/apply-changes.ts';
+import { takeOverFormerRows } from '../../query-api/jobs/runner/former-rows.ts';
+import { announceTerm } from '../../query-api/jobs/runner/term.ts';
+import { createJobWriter } from '../../query-api/jobs/writing/job-writer.ts';
+import { openJobLog, transactionSends } from '../../query-api/log/job-log.ts';
+import { openRequestLog, type RequestLog } from '../../query-api/log/request-log.ts';
+import { createJobRequests } from '../../query-api/routes/jobs/job-requests.ts';
+import { createFilterStore } from '../../query-api/store/filters/filter-store.ts';
+import { newJob } from '../../query-api/store/jobs/job.ts';
+import { createJobStore, jobRowOf } from '../../query-api/store/jobs/job-store.ts';
+import { createRunnerStore } from '../../query-api/store/jobs/runner-store.ts';
+import { createSealStore } from '../../query-api/store/jobs/seal-store.ts';
 import { forgetGroup } from '../bench/backlog.ts';
 import { startTestBroker, type TestBroker } from '../support/broker.ts';
 import { createTables, startTestClickHouse, type TestClickHouse } from '../support/clickhouse.ts';
@@ -64,7 +64,7 @@ afterAll(async () => {
 });
 
 async function startSink({ env: store }: TestClickHouse): Promise<Service> {
-  const service = stack.use(await startService('aggregator/sink-main.ts', 'SINK_PORT', { ...env, ...store }));
+  const service = stack.use(await startService('aggregator/sink/main.ts', 'SINK_PORT', { ...env, ...store }));
   await service.ready(60_000);
   return service;
 }
@@ -200,7 +200,7 @@ describe('what people ask for', () => {
 
   it('writes off a difference, in writing', async () => {
     const writeOff = (...args: string[]) =>
-      promisify(execFile)(process.execPath, [join('query-api/write-off-main.ts'), ...args], {
+      promisify(execFile)(process.execPath, [join('query-api/jobs/conservation/write-off-main.ts'), ...args], {
         env: { PATH: process.env['PATH'], ...env },
       });
     await writeOff('--partition', '1', '--counted=-5', '--missing', '34', '--note', 'disk of 12 May');

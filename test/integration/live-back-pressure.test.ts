@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { loadConfig, ProcessConfig } from '../../infra/config.ts';
 import { createHttp, listen } from '../../infra/http.ts';
-import { createSubscribers } from '../../query-api/live/subscribers.ts';
+import { createSubscribers } from '../../query-api/routes/live/subscribers.ts';
 import { eventually } from '../support/wait.ts';
 
 const event = Buffer.alloc(256 * 1_024, 'x');

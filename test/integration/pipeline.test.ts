@@ -6,7 +6,7 @@ import { KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import { createLog } from '../../infra/log.ts';
-import { saidTopics } from '../../query-api/node-positions.ts';
+import { saidTopics } from '../../query-api/log/node-positions.ts';
 import { openRaw } from '../simulation/raw-transactions.ts';
 import { clickStream } from '../support/click-stream.ts';
 import { startTestPipeline, type TestPipeline } from '../support/pipeline.ts';

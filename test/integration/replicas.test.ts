@@ -284,7 +284,7 @@ describe('two replicas', () => {
 
   it('are compared by hand', async () => {
     const compare = () =>
-      promisify(execFile)(process.execPath, ['query-api/replicas/check-main.ts'], {
+      promisify(execFile)(process.execPath, ['query-api/jobs/replicas/main.ts'], {
         env: {
           ...{ PATH: process.env['PATH'], KAFKA_BROKERS: pipeline.broker.brokers, ...nodeAccess },
           CLICKHOUSE_URL: nodes.map(({ url }) => url).join(','),

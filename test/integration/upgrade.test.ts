@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openClickHouse } from '../../infra/clickhouse.ts';
+import { openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
@@ -43,7 +43,7 @@ afterAll(async () => {
 type Version = 'before' | 'this' | 'later';
 
 const programs = {
-  sink: ['aggregator/sink-main.ts', 'SINK_PORT'],
+  sink: ['aggregator/sink/main.ts', 'SINK_PORT'],
   queryApi: ['query-api/main.ts', 'QUERY_API_PORT'],
   jobs: ['query-api/jobs/main.ts', 'JOBS_PORT'],
   aggregator: ['aggregator/main.ts', 'AGGREGATOR_PORT'],

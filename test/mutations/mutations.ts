@@ -347,14 +347,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'reconcile-without-ad',
     bug: 'a reconciliation excuses what ads with the same ids have lost to each other',
-    file: 'query-api/jobs/reconciliation.ts',
+    file: 'query-api/jobs/reconcile/reconciliation.ts',
     edits: [['Math.min(range.to, idsPerAdFrom)', 'range.to']],
     integration: 'test/integration/clickhouse/same-ids.test.ts',
   },
   {
     name: 'raw-without-ad',
     bug: 'answers from raw clicks take one id under two ads for one click',
-    file: 'query-api/raw-queries.ts',
+    file: 'query-api/store/raw-counts.ts',
     edits: [
       ['ad_id AS ad, count() AS copies', 'any(ad_id) AS ad, count() AS copies'],
       ['GROUP BY toStartOfMinute(clicked_at), ad_id, sipHash128(event_id)', 'GROUP BY m, sipHash128(event_id)'],
@@ -364,7 +364,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'trail-without-ad',
     bug: "the trail calls a click of one ad the duplicate of another ad's",
-    file: 'query-api/click-trail.ts',
+    file: 'query-api/answers/click-trail.ts',
     edits: [['if (counted.has(key))', 'if (counted.size > 0)']],
     integration: 'test/integration/clickhouse/same-ids.test.ts',
   },
@@ -422,7 +422,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'read-without-final',
     bug: 'a query sums all versions of a row',
-    file: 'query-api/stated-rows.ts',
+    file: 'query-api/store/sql/stated-rows.ts',
     edits: [['} FINAL WHERE $', '} WHERE $']],
     integration: 'test/integration/clickhouse/queries.test.ts',
   },
@@ -555,7 +555,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'partitions-counted-not-named',
     bug: 'as many partitions as there should be are taken for those that should be: a new one stands for one that lags',
-    file: 'query-api/finality.ts',
+    file: 'query-api/store/finality.ts',
     edits: [['!wanted.every(partition => present.has(partition))', 'present.size < wanted.length']],
     unit: 'test/unit/query-api/finality.test.ts',
   },
@@ -877,7 +877,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'filter-half-read',
     bug: 'of a stored filter the conditions count that this release knows: with the others left out, the count is another',
-    file: 'query-api/filters/filter-definition.ts',
+    file: 'query-api/store/filters/filter-definition.ts',
     edits: [
       ['if (Value.Check(FilterDefinition, definition)) return definition;', 'return definition as FilterDefinition;'],
     ],
@@ -925,14 +925,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'restatement-cancelled',
     bug: 'whoever asks cancels the restatement of late clicks: they stay out of their count',
-    file: 'query-api/routes/replays.ts',
+    file: 'query-api/routes/jobs/replays.ts',
     edits: [["if (job.kind === 'restate') throw notCancellable(job);", '']],
     unit: 'test/unit/query-api/app.test.ts',
   },
   {
     name: 'late-clicks-forgotten-with-their-job',
     bug: 'late clicks whose job was cancelled, or is gone, are taken for counted',
-    file: 'query-api/jobs/late-minutes.ts',
+    file: 'query-api/jobs/restate/late-minutes.ts',
     edits: [
       [
         "(late.state === 'queued' || late.state === 'running' || hasFailedLately(late))",
@@ -944,7 +944,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'late-clicks-seen-are-counted',
     bug: 'late clicks are counted once a job has taken them, whatever becomes of it',
-    file: 'query-api/late-clicks.ts',
+    file: 'query-api/store/late-clicks.ts',
     edits: [
       [
         'recounted.until[late.partition] <= late.offset AS waits',
@@ -956,7 +956,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'late-clicks-of-open-jobs-untold',
     bug: 'pending_late leaves out the minutes of a job that is open',
-    file: 'query-api/late-clicks.ts',
+    file: 'query-api/store/late-clicks.ts',
     edits: [
       [
         'recounted.until[late.partition] <= late.offset AS waits',
@@ -969,7 +969,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'law-believes-recounts',
     bug: 'the law asks what recounts say of themselves instead of the clicks: one that changed nothing hides them',
-    file: 'query-api/jobs/uncounted-clicks.ts',
+    file: 'query-api/jobs/conservation/uncounted-clicks.ts',
     edits: [
       [
         '\n    ),\n    fresh AS (',
@@ -981,7 +981,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'read-until-the-end',
     bug: 'a recount claims all that raw has when it ends, and not when it began to read',
-    file: 'query-api/jobs/recount-job.ts',
+    file: 'query-api/jobs/recount/recount-job.ts',
     edits: [
       [
         'const readUntil = asked.apply ? await deps.rawPositions() : new Map<number, number>();',
@@ -1065,7 +1065,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'job-told-before-its-results',
     bug: 'a job is said to be as far, or done, in a transaction before that of what it has found',
-    file: 'query-api/jobs/job-writer.ts',
+    file: 'query-api/jobs/writing/job-writer.ts',
     edits: [
       [
         "await log.write([...said, { kind: 'job', rows: [jobRowOf(job)] }]);",
@@ -1077,14 +1077,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'job-told-before-its-commit',
     bug: 'a job is taken for saved before its transaction is committed',
-    file: 'query-api/jobs/job-writer.ts',
+    file: 'query-api/jobs/writing/job-writer.ts',
     edits: [['await log.write([...said,', 'void log.write([...said,']],
     unit: 'test/unit/query-api/job-log.test.ts',
   },
   {
     name: 'reads-before-its-own-writes',
     bug: 'a turn begins before ClickHouse shows what the one before has said: a job that is done runs once more',
-    file: 'query-api/jobs/job-loop.ts',
+    file: 'query-api/jobs/runner/job-loop.ts',
     edits: [['await store.caughtUp();\n  const progress', 'const progress']],
     unit: 'test/unit/query-api/job-loop.test.ts',
   },
@@ -1117,14 +1117,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'told-is-visible',
     bug: 'changes that are told are taken for visible: a number is called restated before it is',
-    file: 'query-api/stated-rows.ts',
+    file: 'query-api/store/sql/stated-rows.ts',
     edits: [['return sql`(empty(restatement.rows) OR', 'return sql`(1 OR']],
     integration: 'test/integration/clickhouse/restated-at-once.test.ts',
   },
   {
     name: 'half-copied-in-lists',
     bug: 'top lists that are put together from lists take the counts as they are while a restatement is copied',
-    file: 'query-api/rollup/top-queries.ts',
+    file: 'query-api/store/rollup/top-lists.ts',
     edits: [
       [
         'await candidates(looked, depth, plan, range)',
@@ -1136,21 +1136,21 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'half-copied-is-read',
     bug: 'readers take the counts as they are while a restatement is copied into them',
-    file: 'query-api/stated-rows.ts',
+    file: 'query-api/store/sql/stated-rows.ts',
     edits: [['if (isSettled) return', 'return']],
     integration: 'test/integration/clickhouse/restated-at-once.test.ts',
   },
   {
     name: 'never-settled',
     bug: 'a runner begins without settling what a release before has left: it states the same change a second time',
-    file: 'query-api/jobs/former-rows.ts',
+    file: 'query-api/jobs/runner/former-rows.ts',
     edits: [['if (minutes.length === 0) return;', 'if (minutes.length >= 0) return;']],
     integration: 'test/integration/clickhouse/restated-at-once.test.ts',
   },
   {
     name: 'restated-while-read',
     bug: 'nobody looks whether a restatement became visible while counts and state were read',
-    file: 'query-api/stated-rows.ts',
+    file: 'query-api/store/sql/stated-rows.ts',
     edits: [
       [
         'if (!differ(after) && after.visible === before.visible && after.which === before.which) return found;',
@@ -1162,7 +1162,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'one-target-for-all',
     bug: 'a job that comes moves the target of those that wait: under traffic nobody ever passes',
-    file: 'query-api/jobs/raw-gate.ts',
+    file: 'query-api/jobs/recount/raw-gate.ts',
     edits: [
       [
         'for (const job of jobs) targets.set(job, ends);',
@@ -1174,49 +1174,49 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'turn-without-end',
     bug: 'a long job keeps the runner until it is done: late clicks wait for it',
-    file: 'query-api/jobs/job-loop.ts',
+    file: 'query-api/jobs/runner/job-loop.ts',
     edits: [[' || performance.now() >= turnEndsAt', '']],
     unit: 'test/unit/query-api/job-loop.test.ts',
   },
   {
     name: 'late-clicks-in-line',
     bug: 'restatements of late clicks wait in one line with what people ask for',
-    file: 'query-api/jobs/job-turns.ts',
+    file: 'query-api/jobs/runner/job-turns.ts',
     edits: [["if (late !== undefined && lastLane !== 'late') return late;", '']],
     unit: 'test/unit/query-api/job-turns.test.ts',
   },
   {
     name: 'late-clicks-have-all-turns',
     bug: 'late clicks, which anybody can send, hold up all other jobs',
-    file: 'query-api/jobs/job-turns.ts',
+    file: 'query-api/jobs/runner/job-turns.ts',
     edits: [[" && lastLane !== 'late'", '']],
     unit: 'test/unit/query-api/job-turns.test.ts',
   },
   {
     name: 'asked-before-owed',
     bug: 'what people ask for goes before what the pipeline owes by itself',
-    file: 'query-api/jobs/job-turns.ts',
+    file: 'query-api/jobs/runner/job-turns.ts',
     edits: [["servedAt.own <= servedAt.asked ? ['own', 'asked'] : ['asked', 'own']", "['asked', 'own']"]],
     unit: 'test/unit/query-api/job-turns.test.ts',
   },
   {
     name: 'new-before-waiting',
     bug: 'a new job goes before those that wait: with ever new ones a long one never ends',
-    file: 'query-api/jobs/job-turns.ts',
+    file: 'query-api/jobs/runner/job-turns.ts',
     edits: [['{ place: ++clock, restsUntil: 0 }', '{ place: 0, restsUntil: 0 }']],
     unit: 'test/unit/query-api/job-turns.test.ts',
   },
   {
     name: 'turn-from-the-start',
     bug: 'each turn of a job begins at its start',
-    file: 'query-api/jobs/job-loop.ts',
+    file: 'query-api/jobs/runner/job-loop.ts',
     edits: [['deps.run(started, partitions)', 'deps.run({ ...started, position: started.from }, partitions)']],
     unit: 'test/unit/query-api/job-loop.test.ts',
   },
   {
     name: 'trouble-of-one-is-of-all',
     bug: 'a job whose reads always take too long is tried again and again, before all others',
-    file: 'query-api/jobs/job-loop.ts',
+    file: 'query-api/jobs/runner/job-loop.ts',
     edits: [
       ['turns.had(job, restsUntil);', 'if (restsUntil === 0) turns.had(job);'],
       ['restsUntil = now() + deps.restMs * 2 ** Math.min(times, mostDoublings);', 'restsUntil = 1;'],
@@ -1226,35 +1226,35 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'gone-clicks-are-none',
     bug: 'a job that has waited until its raw clicks are gone makes zeroes of true counts',
-    file: 'query-api/jobs/job-loop.ts',
+    file: 'query-api/jobs/runner/job-loop.ts',
     edits: [['if (!isRawKept(job.position, now())) throw new Error(rawGone);', 'void [isRawKept, rawGone];']],
     unit: 'test/unit/query-api/job-loop.test.ts',
   },
   {
     name: 'open-jobs-without-limit',
     bug: 'as many jobs are taken as anybody cares to post',
-    file: 'query-api/jobs/asked-jobs.ts',
+    file: 'query-api/routes/jobs/asked-jobs.ts',
     edits: [['if (open >= limit)', 'if (open < 0)']],
     unit: 'test/unit/query-api/asked-jobs.test.ts',
   },
   {
     name: 'limit-counted-side-by-side',
     bug: 'jobs that are asked for at the same moment are all counted before any of them is there',
-    file: 'query-api/jobs/asked-jobs.ts',
+    file: 'query-api/routes/jobs/asked-jobs.ts',
     edits: [['before.then(() => takeOne(job))', 'takeOne(job)']],
     unit: 'test/unit/query-api/asked-jobs.test.ts',
   },
   {
     name: 'failed-hour-left',
     bug: 'an hour whose reconciliation has failed is never compared again',
-    file: 'query-api/jobs/work-finder.ts',
+    file: 'query-api/jobs/runner/work-finder.ts',
     edits: [['if (failed) await reconcileHour(failed.from);', 'void failed;']],
     unit: 'test/unit/query-api/work-finder.test.ts',
   },
   {
     name: 'failed-hour-first',
     bug: 'an hour that always fails is tried again before any later hour',
-    file: 'query-api/jobs/work-finder.ts',
+    file: 'query-api/jobs/runner/work-finder.ts',
     edits: [
       [
         'if (nextHour + hourMs <= finalUntil) {',
@@ -1266,7 +1266,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'failed-repair-left',
     bug: 'a repair that has failed is not made again',
-    file: 'query-api/jobs/work-finder.ts',
+    file: 'query-api/jobs/runner/work-finder.ts',
     edits: [
       [
         '(await store.unrepaired(oldest, unrepairedLookedAt)).filter(isDueAgain)',
@@ -1278,14 +1278,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'late-clicks-behind-a-repair',
     bug: 'late minutes are not taken up while a repair runs, however long',
-    file: 'query-api/jobs/work-finder.ts',
+    file: 'query-api/jobs/runner/work-finder.ts',
     edits: [["isFree(job => laneOf(job) === 'late', 60_000)", "isFree(({ kind }) => kind === 'restate', 60_000)"]],
     unit: 'test/unit/query-api/work-finder.test.ts',
   },
   {
     name: 'one-bad-minute-fails-all',
     bug: 'a minute that cannot be recounted fails the same other minutes with it, again and again',
-    file: 'query-api/jobs/work-finder.ts',
+    file: 'query-api/jobs/runner/work-finder.ts',
     edits: [
       ['const suspects = new Set(await store.failedLateMinutes(now() - suspectForMs));', 'const suspects = new Set();'],
     ],
@@ -1294,7 +1294,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'compared-when-no-more-come',
     bug: 'a reconciliation waits for as long as late clicks come: one now and then, and no hour is compared any more',
-    file: 'query-api/jobs/reconcile-job.ts',
+    file: 'query-api/jobs/reconcile/reconcile-job.ts',
     edits: [
       [
         'if (pending.size > 0 && now() - job.updatedAt < longestWaitMs) return job;',
@@ -1306,14 +1306,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'left-out-unsaid',
     bug: 'minutes that were not compared are said to be',
-    file: 'query-api/jobs/reconcile-job.ts',
+    file: 'query-api/jobs/reconcile/reconcile-job.ts',
     edits: [['(resultOf(job).leftOut ?? 0) + pending.size', '0 * pending.size']],
     unit: 'test/unit/query-api/reconcile-job.test.ts',
   },
   {
     name: 'one-block-holds-up-all',
     bug: 'a top list that cannot be worked out is tried again and again, before all others',
-    file: 'query-api/rollup/roll-up-loop.ts',
+    file: 'query-api/jobs/rollup/roll-up-loop.ts',
     edits: [
       ['if (closing.signal.aborted || ++failures >= mostFailures) throw error;', 'if (++failures > 0) throw error;'],
     ],
@@ -1322,7 +1322,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'waiting-blocks-hold-up-older-ones',
     bug: 'top lists that wait for a restatement which is never made keep all older days from being worked out',
-    file: 'query-api/rollup/roll-up-loop.ts',
+    file: 'query-api/jobs/rollup/roll-up-loop.ts',
     edits: [
       ['stretch.passedOver -= done;', 'stretch.passedOver = done * 0;'],
       ['stretch.turns < turnsPerStretch', 'stretch.turns > 0'],
@@ -1332,28 +1332,28 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'late-minutes-in-one-job',
     bug: 'all late minutes go into one job, however many somebody has scattered',
-    file: 'query-api/jobs/late-queue.ts',
+    file: 'query-api/jobs/restate/late-queue.ts',
     edits: [['if (minutes.length <= minutesPerJob)', 'if (minutes.length > 0)']],
     unit: 'test/unit/query-api/late-queue.test.ts',
   },
   {
     name: 'ads-not-in-turn',
     bug: 'late minutes go by their time of arrival alone: whoever scatters clicks stands before all others',
-    file: 'query-api/jobs/late-queue.ts',
+    file: 'query-api/jobs/restate/late-queue.ts',
     edits: [['PARTITION BY ad_id ORDER BY came', 'ORDER BY came']],
     integration: 'test/integration/clickhouse/job-order.test.ts',
   },
   {
     name: 'few-clicks-never',
     bug: 'minutes with many late clicks always go first: a single one waits for ever',
-    file: 'query-api/jobs/late-queue.ts',
+    file: 'query-api/jobs/restate/late-queue.ts',
     edits: [['    order.add(minute);\n', '    void minute;\n']],
     unit: 'test/unit/query-api/late-queue.test.ts',
   },
   {
     name: 'pages-by-time-alone',
     bug: 'a list of jobs begins with the newest: what runs may stand on its last page',
-    file: 'query-api/jobs/job-store.ts',
+    file: 'query-api/store/jobs/job-store.ts',
     edits: [
       ["multiIf(state = 'running', 0, state = 'queued', 1, 2)", "multiIf(state = 'none', 0, state = 'none', 1, 2)"],
     ],
@@ -1369,7 +1369,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'shared-cache-has-users',
     bug: 'what is told of one user may be kept by a cache that others share',
-    file: 'query-api/private-answers.ts',
+    file: 'query-api/http/private-answers.ts',
     edits: [["['user_id', 'ip', 'filter']", '[]']],
     unit: 'test/unit/query-api/app.test.ts',
   },
@@ -1397,7 +1397,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'csv-column-forgotten',
     bug: 'an export marks the ids of events only: an ad that begins with - is left to a spreadsheet',
-    file: 'query-api/exports/export-queries.ts',
+    file: 'query-api/store/exports.ts',
     edits: [["format === 'csv' ?", "format === 'csv' && column === 'event_id' ?"]],
     integration: 'test/integration/clickhouse/exports.test.ts',
   },
@@ -1602,14 +1602,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'split-never-final',
     bug: 'raw answers of an ad that was split are provisional for ever',
-    file: 'query-api/readings.ts',
+    file: 'query-api/answers/readings.ts',
     edits: [[' && (coveredUntil === null || part.to > coveredUntil)', '']],
     integration: 'test/integration/clickhouse/filters.test.ts',
   },
   {
     name: 'split-final-too-soon',
     bug: 'raw answers of an ad that is split are final though a partition of raw is behind the counts',
-    file: 'query-api/raw-coverage.ts',
+    file: 'query-api/store/raw-coverage.ts',
     edits: [['.every(([partition, at])', '.some(([partition, at])']],
     unit: 'test/unit/query-api/raw-coverage.test.ts',
   },
@@ -1791,7 +1791,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'changes-asked-for-twice',
     bug: 'a request that changes something is done again on another node, though the first may have done it',
-    file: 'query-api/replicas/failover.ts',
+    file: 'query-api/http/failover.ts',
     edits: [['if (!isRead || reply.sent', 'if (reply.sent']],
     unit: 'test/unit/query-api/replicas/replicas.test.ts',
   },
@@ -1862,7 +1862,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'difference-forgotten-with-its-finder',
     bug: 'a runner of jobs that succeeds another says that replicas are equal until it has come around again',
-    file: 'query-api/replicas/check-loop.ts',
+    file: 'query-api/jobs/replicas/check-loop.ts',
     edits: [
       [
         'if (!isBegun) for (const place of await foundBefore()) found.set(keyOf(place), place);',
@@ -1937,21 +1937,21 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'given-up-at-the-first-failure',
     bug: 'each node of a shard has failed once, as on a busy machine, and the client is told that the shard is away',
-    file: 'query-api/replicas/failover.ts',
+    file: 'query-api/http/failover.ts',
     edits: [['failed.size > 0 && !isSecondRound', 'failed.size > 99']],
     unit: 'test/unit/query-api/replicas/sharded-replicas.test.ts',
   },
   {
     name: 'one-node-asked-for-recounts',
     bug: 'only one shard is asked which restatements are visible: half of one is told as the count',
-    file: 'query-api/stated-rows.ts',
+    file: 'query-api/store/sql/stated-rows.ts',
     edits: [['const asked = nodes();', 'const asked = nodes().slice(0, 1);']],
     unit: 'test/simulation/restated-over-shards.test.ts',
   },
   {
     name: 'nodes-that-differ-are-read',
     bug: 'counts are read while nodes of two shards show different restatements',
-    file: 'query-api/stated-rows.ts',
+    file: 'query-api/store/sql/stated-rows.ts',
     edits: [
       ['const areSame = others.every(({ which }) => which === first.which);', 'const areSame = others.length > 0;'],
     ],
@@ -1960,7 +1960,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'restated-in-another-shard-while-read',
     bug: 'nobody looks whether a restatement became visible in another shard while counts were read',
-    file: 'query-api/stated-rows.ts',
+    file: 'query-api/store/sql/stated-rows.ts',
     edits: [
       [
         'if (!differ(after) && after.visible === before.visible && after.which === before.which) return found;',
@@ -1972,21 +1972,21 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'own-writes-seen-in-one-shard',
     bug: 'who runs the jobs waits until one shard shows what he has written: of another he reads what was there before',
-    file: 'query-api/jobs/job-writer.ts',
+    file: 'query-api/jobs/writing/job-writer.ts',
     edits: [['return each.every(', 'return each.some(']],
     unit: 'test/unit/query-api/job-log.test.ts',
   },
   {
     name: 'block-of-some-shards',
     bug: 'an hour is answered from what is worked out beforehand though one shard has not done it: its clicks are missing',
-    file: 'query-api/rollup/blocks.ts',
+    file: 'query-api/store/rollup/blocks.ts',
     edits: [['([, n]) => n === shards)', '([, n]) => n > 0)']],
     unit: 'test/unit/query-api/rollup/blocks.test.ts',
   },
   {
     name: 'top-of-one-shard',
     bug: 'the kept top list of one shard is told as that of all: an ad that is second in each is left out',
-    file: 'query-api/rollup/history-queries.ts',
+    file: 'query-api/store/rollup/history.ts',
     edits: [['if (shards > 1) return undefined;', '']],
     integration: 'test/integration/clickhouse/over-shards.test.ts',
   },
@@ -2014,7 +2014,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'checker-ignores-a-column',
     bug: 'replicas are compared without a column, in which they may differ for ever',
-    file: 'query-api/replicas/replica-digests.ts',
+    file: 'query-api/store/replicas/replica-digests.ts',
     edits: [
       ['sum(sipHash64(*))', "sum(sipHash64(* EXCEPT('^user_id$')))"],
       ['sum(cityHash64(*))', "sum(cityHash64(* EXCEPT('^user_id$')))"],
@@ -2117,7 +2117,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'raw-request-unannounced',
     bug: 'a way to ask for raw clicks is forgotten: of that request all but raw is read in the places of counts',
-    file: 'query-api/raw-requests.ts',
+    file: 'query-api/http/raw-requests.ts',
     edits: [["['user_id', 'ip', 'filter']", "['user_id', 'filter']"]],
     unit: 'test/unit/query-api/raw-requests.test.ts',
   },
@@ -2131,7 +2131,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'live-ends-with-the-first',
     bug: 'who listens first is who all events are read for: when he goes, the others get none',
-    file: 'query-api/live/live-feed.ts',
+    file: 'query-api/routes/live/live-feed.ts',
     edits: [['running ??= forNobody(run)', 'running ??= run()']],
     unit: 'test/unit/query-api/live/live-feed.test.ts',
   },
@@ -2145,28 +2145,28 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'listeners-keep-their-places',
     bug: 'clients that came first keep everybody else from listening',
-    file: 'query-api/live/subscribers.ts',
+    file: 'query-api/routes/live/subscribers.ts',
     edits: [['subscribers.size >= maxClients && !makeRoomFor(client)', 'subscribers.size >= maxClients']],
     unit: 'test/unit/query-api/live/subscribers.test.ts',
   },
   {
     name: 'trickled-exports-keep-their-places',
     bug: 'exports that are hardly taken keep everybody else from exporting',
-    file: 'query-api/exports/export-slots.ts',
+    file: 'query-api/routes/exports/export-slots.ts',
     edits: [['>= limit && !makeRoom()', '>= limit']],
     unit: 'test/unit/query-api/exports/export-slots.test.ts',
   },
   {
     name: 'export-goes-on-untaken',
     bug: 'an export that nobody takes is read, and has its place, until its time is over',
-    file: 'query-api/exports/export-slots.ts',
+    file: 'query-api/routes/exports/export-slots.ts',
     edits: [["if (one.pace.isSlowOver(patienceSeconds)) cut(one, 'slow');", '']],
     unit: 'test/unit/query-api/exports/export-slots.test.ts',
   },
   {
     name: 'lease-without-fence',
     bug: 'job runners have a transactional id each: one that was paused goes on writing beside its successor',
-    file: 'query-api/jobs/job-log.ts',
+    file: 'query-api/log/job-log.ts',
     edits: [
       [
         'await openTransactionalProducer(kafka, names.jobRunner, limits)',
@@ -2178,7 +2178,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'job-runner-reads-before-it-fences',
     bug: 'a term reads before it has fenced the runner before it, whose commit may still come: a click is restated twice',
-    file: 'query-api/jobs/term.ts',
+    file: 'query-api/jobs/runner/term.ts',
     edits: [
       [
         'const log = opening.use(await deps.openLog());\n  const row = await announceTerm(log, deps, over);',
@@ -2200,7 +2200,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'term-reads-before-it-is-shown',
     bug: 'a term begins once it is announced, before ClickHouse shows what runners before have committed',
-    file: 'query-api/jobs/term.ts',
+    file: 'query-api/jobs/runner/term.ts',
     edits: [
       ['return (latest?.since ?? 0) >= row.since;', 'return true;'],
       ['if (latest?.instance === row.instance) return row;', 'return row;'],
@@ -2210,7 +2210,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'job-done-before-its-results-are-committed',
     bug: 'what a job says is written in transactions of its own, its end first: a kill in between leaves clicks uncounted',
-    file: 'query-api/jobs/job-log.ts',
+    file: 'query-api/log/job-log.ts',
     edits: [
       [
         'before.then(() => producer.commit({ sends }));',
@@ -2222,7 +2222,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'fenced-and-in-office',
     bug: 'a job runner whose write was refused goes on as if it had the office, and begins no other term',
-    file: 'query-api/jobs/term.ts',
+    file: 'query-api/jobs/runner/term.ts',
     edits: [['      failed.abort(error);\n', '']],
     unit: 'test/simulation/job-lease.test.ts',
   },
@@ -2286,21 +2286,21 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'series-cut-at-borders',
     bug: 'the first point of a series begins at the hour before the range, so its bars say more than the range has',
-    file: 'query-api/time-zone.ts',
+    file: 'query-api/http/time-zone.ts',
     edits: [['return { range, step: [range.from, ...within] };', 'return { range, step: within };']],
     unit: 'test/unit/query-api/time-zone.test.ts',
   },
   {
     name: 'stopped-partition-is-young',
     bug: 'a partition that nobody counts is not told as stalled',
-    file: 'query-api/stalled-partitions.ts',
+    file: 'query-api/answers/stalled-partitions.ts',
     edits: [['at - row.appended_at > oldMs', 'at - row.appended_at > 1_000 * oldMs']],
     unit: 'test/unit/query-api/stalled-partitions.test.ts',
   },
   {
     name: 'catching-up-is-stalled',
     bug: 'a partition that is being caught up with is told as stalled',
-    file: 'query-api/stalled-partitions.ts',
+    file: 'query-api/answers/stalled-partitions.ts',
     edits: [['known?.position === position ? known : { position, at }', 'known ?? { position, at }']],
     unit: 'test/unit/query-api/stalled-partitions.test.ts',
   },

@@ -5,7 +5,7 @@
 import { type AdMinuteRow, adMinuteRowOf, type ProgressRow, type QuarantineRow } from '../../aggregator/ad-minute.ts';
 import { ackHeader } from '../../ingest/ack-chain.ts';
 import { unknownPartitions } from '../../ingest/hot-ads/partition-record.ts';
-import { finalityOf } from '../../query-api/finality.ts';
+import { finalityOf } from '../../query-api/store/finality.ts';
 import type { CommittedTransaction, Entry } from './fake-broker.ts';
 import { type FakeStore, type RawRow, refusedAd, type Table } from './fake-store.ts';
 import { PartitionTruth, rawKey, type TruthSettings } from './truth.ts';

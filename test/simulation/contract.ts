@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AdMinuteRow, ProgressRow } from '../../aggregator/ad-minute.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { Corrupt, Fenced, RefusedRows } from '../../infra/errors.ts';
 import { type Admin, ensureTopics, openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';

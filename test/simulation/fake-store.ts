@@ -9,7 +9,7 @@ import {
   type ProgressRow,
   type QuarantineRow,
 } from '../../aggregator/ad-minute.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { RefusedRows, Retryable } from '../../infra/errors.ts';
 import type { Network } from './fake-kafka.ts';
 

@@ -15,18 +15,18 @@ import type { RecountedMinuteRow, RestatementRow } from '../../aggregator/restat
 import { createBatchInserter } from '../../aggregator/sink/batch-inserter.ts';
 import { onlyNode } from '../../aggregator/sink/node.ts';
 import { resultRows } from '../../aggregator/sink/result-rows.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { Fenced } from '../../infra/errors.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { createLog } from '../../infra/log.ts';
 import { names as namesOf } from '../../infra/topics.ts';
-import { createRestater } from '../../query-api/jobs/apply-changes.ts';
-import { newJob } from '../../query-api/jobs/job.ts';
-import { type JobLog, jobLogOver } from '../../query-api/jobs/job-log.ts';
-import { createJobWriter } from '../../query-api/jobs/job-writer.ts';
-import { createRunnerStore } from '../../query-api/jobs/runner-store.ts';
-import { announceTerm } from '../../query-api/jobs/term.ts';
-import { createStatedReading, type Stated } from '../../query-api/stated-rows.ts';
+import { createRestater } from '../../query-api/jobs/recount/apply-changes.ts';
+import { announceTerm } from '../../query-api/jobs/runner/term.ts';
+import { createJobWriter } from '../../query-api/jobs/writing/job-writer.ts';
+import { type JobLog, jobLogOver } from '../../query-api/log/job-log.ts';
+import { newJob } from '../../query-api/store/jobs/job.ts';
+import { createRunnerStore } from '../../query-api/store/jobs/runner-store.ts';
+import { createStatedReading, type Stated } from '../../query-api/store/sql/stated-rows.ts';
 import { logRecordOf } from '../support/log-into.ts';
 import { SeededRandom } from './seeded-random.ts';
 

@@ -4,9 +4,9 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { Retryable } from '../../infra/errors.ts';
-import { createStatedReading, type Stated } from '../../query-api/stated-rows.ts';
+import { createStatedReading, type Stated } from '../../query-api/store/sql/stated-rows.ts';
 
 const restatements = 4;
 

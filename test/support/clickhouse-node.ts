@@ -2,7 +2,7 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ClickHouse, openClickHouse } from '../../infra/clickhouse.ts';
+import { type ClickHouse, openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
 import { type ClickHouseServer, startClickHouse } from '../../infra/embedded/clickhouse.ts';
 import { freePort } from '../../infra/embedded/ports.ts';

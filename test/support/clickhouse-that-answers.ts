@@ -1,6 +1,6 @@
 /** A ClickHouse that answers reads of rows as it is told, and forgets what it is given. */
 import { Readable } from 'node:stream';
-import type { ClickHouse, ReadOptions } from '../../infra/clickhouse.ts';
+import type { ClickHouse, ReadOptions } from '../../infra/clickhouse/clickhouse.ts';
 
 export type Answer = (sql: string, options?: ReadOptions) => readonly unknown[] | Promise<readonly unknown[]>;
 

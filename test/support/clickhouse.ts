@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { GenericContainer, Wait } from 'testcontainers';
-import { openClickHouse } from '../../infra/clickhouse.ts';
+import { openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
 import { startClickHouse } from '../../infra/embedded/clickhouse.ts';
 import { freePort } from '../../infra/embedded/ports.ts';

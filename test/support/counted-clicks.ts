@@ -9,7 +9,7 @@ import { type Click, formatLine } from '../../ingest/click.ts';
 import type { HotAdRule } from '../../ingest/hot-ads/rule.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
-import type { SinkPosition } from '../../query-api/counted-log.ts';
+import type { SinkPosition } from '../../query-api/log/counted-log.ts';
 import { logInto } from './log-into.ts';
 import { openTemporaryClickHouse } from './temporary-clickhouse.ts';
 

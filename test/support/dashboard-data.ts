@@ -1,7 +1,7 @@
 /** Two hours of traffic to look at, in the tables as the pipeline would have left it: final, late, restated, set aside. */
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { type Click, formatLine, partitionOf } from '../../ingest/click.ts';
-import { newJob } from '../../query-api/jobs/job.ts';
+import { newJob } from '../../query-api/store/jobs/job.ts';
 import { SeededRandom } from '../simulation/seeded-random.ts';
 import { click } from './clicks.ts';
 import { jobsIn } from './log-into.ts';

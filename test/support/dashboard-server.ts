@@ -1,6 +1,6 @@
 /** The query API with its dashboard, over a ClickHouse of its own that has the tables and nothing in them yet. */
 import { pino } from 'pino';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { loadConfig } from '../../infra/config.ts';
 import { listen } from '../../infra/http.ts';
 import { migrate } from '../../infra/migrate.ts';

@@ -10,15 +10,15 @@ import type { CellChange, RestatementReason } from '../../aggregator/restatement
 import { byForm } from '../../aggregator/sink/batch-inserter.ts';
 import { onlyNode } from '../../aggregator/sink/node.ts';
 import { resultRows } from '../../aggregator/sink/result-rows.ts';
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { names as namesOf } from '../../infra/topics.ts';
-import { createRestater } from '../../query-api/jobs/apply-changes.ts';
-import { type JobLog, jobLogOver } from '../../query-api/jobs/job-log.ts';
-import { createJobStore, type JobStore } from '../../query-api/jobs/job-store.ts';
-import { createJobWriter, type JobWriter } from '../../query-api/jobs/job-writer.ts';
-import { type RequestLog, requestLogOver } from '../../query-api/request-log.ts';
+import { createRestater } from '../../query-api/jobs/recount/apply-changes.ts';
+import { createJobWriter, type JobWriter } from '../../query-api/jobs/writing/job-writer.ts';
+import { type JobLog, jobLogOver } from '../../query-api/log/job-log.ts';
+import { type RequestLog, requestLogOver } from '../../query-api/log/request-log.ts';
+import { createJobStore, type JobStore } from '../../query-api/store/jobs/job-store.ts';
 
 export interface TestLog {
   readonly jobLog: JobLog;

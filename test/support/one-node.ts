@@ -1,5 +1,5 @@
 /** A ClickHouse as the only node of a topology, as who runs the jobs has it. */
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import type { OpenReplicas } from '../../query-api/replicas/open-replicas.ts';
 import { oneReplica } from '../../query-api/replicas/replicas.ts';
 

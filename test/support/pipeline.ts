@@ -49,7 +49,7 @@ export async function startTestPipeline(given: Readonly<Record<string, string>> 
   if (clickhouse !== ownClickHouse) await createTables(env);
 
   const mains = {
-    sink: ['aggregator/sink-main.ts', 'SINK_PORT'],
+    sink: ['aggregator/sink/main.ts', 'SINK_PORT'],
     queryApi: ['query-api/main.ts', 'QUERY_API_PORT'],
     aggregator: ['aggregator/main.ts', 'AGGREGATOR_PORT'],
     ingest: ['ingest/main.ts', 'INGEST_PORT'],

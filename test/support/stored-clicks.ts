@@ -1,5 +1,5 @@
 /** Many raw clicks and their counts in the store at once, evenly over a range, with users: for reads that take long. */
-import type { ClickHouse } from '../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 
 export interface StoredClicks {
   readonly clicks: number;

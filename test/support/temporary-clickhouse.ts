@@ -1,5 +1,5 @@
 /** A database of its own on a real server of its own, which go together. */
-import { type ClickHouse, openClickHouse } from '../../infra/clickhouse.ts';
+import { type ClickHouse, openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
 import { startTestClickHouse } from './clickhouse.ts';
 

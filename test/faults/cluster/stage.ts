@@ -85,7 +85,7 @@ export async function openClusterStage(options: StageOptions): Promise<ClusterSt
     await victimOf('aggregator-2', 'aggregator/main.ts'),
   ];
   const queryApi = withStore ? await victimOf('query-api', 'query-api/main.ts') : undefined;
-  const sink = withStore ? await victimOf('sink', 'aggregator/sink-main.ts') : undefined;
+  const sink = withStore ? await victimOf('sink', 'aggregator/sink/main.ts') : undefined;
   const jobs = withStore ? await victimOf('jobs', 'query-api/jobs/main.ts') : undefined;
   const victims = [...ingests, ...aggregators, ...[queryApi, sink, jobs].filter(victim => victim !== undefined)];
   for (const victim of victims) await victim.ready(90_000);

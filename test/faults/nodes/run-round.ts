@@ -122,7 +122,7 @@ async function restIn({ queryApis, lateMinutes }: NodesStage): Promise<string[]>
 
 /** The comparison that the product ships. */
 async function checkerOf({ env }: NodesStage): Promise<string> {
-  const program = join(import.meta.dirname, '../../../query-api/replicas/check-main.ts');
+  const program = join(import.meta.dirname, '../../../query-api/jobs/replicas/main.ts');
   const { stdout } = await promisify(execFile)(process.execPath, [program], {
     env: { PATH: process.env['PATH'], ...env, LOG_LEVEL: 'error' },
   });

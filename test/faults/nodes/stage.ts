@@ -60,7 +60,7 @@ const minuteMs = 60_000;
 const mains = {
   ingest: 'ingest/main.ts',
   aggregator: 'aggregator/main.ts',
-  sink: 'aggregator/sink-main.ts',
+  sink: 'aggregator/sink/main.ts',
   queryApi: 'query-api/main.ts',
   jobs: 'query-api/jobs/main.ts',
 } as const;

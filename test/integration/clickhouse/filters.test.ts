@@ -4,8 +4,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { statement } from '../../../infra/clickhouse/sql.ts';
 import type { Click } from '../../../ingest/click.ts';
 import type { HotAdRule } from '../../../ingest/hot-ads/rule.ts';
-import { conditionsOf } from '../../../query-api/filters/filter-definition.ts';
-import { conditionOf } from '../../../query-api/filters/filter-sql.ts';
+import { conditionsOf } from '../../../query-api/store/filters/filter-definition.ts';
+import { conditionOf } from '../../../query-api/store/filters/filter-sql.ts';
 import { click } from '../../support/clicks.ts';
 import { type CountedClicks, countsOf, firstCopies, openCountedClicks } from '../../support/counted-clicks.ts';
 

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RefusedRows } from '../../../infra/errors.ts';
 import { migrate } from '../../../infra/migrate.ts';
-import { newJob } from '../../../query-api/jobs/job.ts';
+import { newJob } from '../../../query-api/store/jobs/job.ts';
 import { jobsIn } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 

@@ -13,11 +13,11 @@ import { type Click, formatLine, partitionOf } from '../../../ingest/click.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { JobsConfig } from '../../../query-api/jobs/config.ts';
-import { newJob } from '../../../query-api/jobs/job.ts';
-import { createLateMinutes } from '../../../query-api/jobs/late-minutes.ts';
 import { type JobsDeps, openJobs } from '../../../query-api/jobs/open-jobs.ts';
-import { createRecountQueries } from '../../../query-api/jobs/recount-queries.ts';
-import { recountSteps } from '../../../query-api/jobs/recount-steps.ts';
+import { recountSteps } from '../../../query-api/jobs/recount/recount-steps.ts';
+import { createLateMinutes } from '../../../query-api/jobs/restate/late-minutes.ts';
+import { newJob } from '../../../query-api/store/jobs/job.ts';
+import { createRecountQueries } from '../../../query-api/store/jobs/recount-rows.ts';
 import { adclicks } from '../../support/adclicks.ts';
 import { click } from '../../support/clicks.ts';
 import { jobsIn, logInto, type TestLog } from '../../support/log-into.ts';
@@ -302,7 +302,7 @@ describe('a replay', () => {
 });
 
 describe('npm run replay', () => {
-  const program = join(import.meta.dirname, '../../../query-api/replay-main.ts');
+  const program = join(import.meta.dirname, '../../../query-api/cli/replay-main.ts');
   const run = async (...args: readonly string[]) => {
     const url = http.server.listening ? addressOf(http) : await listen(http, '127.0.0.1', 0);
     return await promisify(execFile)(process.execPath, [program, '--url', url, ...args]).then(

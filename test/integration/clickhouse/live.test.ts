@@ -8,7 +8,7 @@ import { type Http, listen } from '../../../infra/http.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
-import { LiveEvent } from '../../../query-api/live/live-event.ts';
+import { LiveEvent } from '../../../query-api/routes/live/live-event.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 import { eventually } from '../../support/wait.ts';
 

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AdMinuteRow, ProgressRow } from '../../../aggregator/ad-minute.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import { migrate } from '../../../infra/migrate.ts';
-import { createGroupQueries, type GroupQueries } from '../../../query-api/group-queries.ts';
-import { createQueries, type Queries } from '../../../query-api/queries.ts';
-import { createRawQueries } from '../../../query-api/raw-queries.ts';
+import { createQueries, type Queries } from '../../../query-api/store/ad-counts.ts';
+import { createGroupQueries, type GroupQueries } from '../../../query-api/store/group-counts.ts';
+import { createRawQueries } from '../../../query-api/store/raw-counts.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 
 const minuteMs = 60_000;

@@ -1,11 +1,11 @@
 /** Two databases of one server stand for two nodes: the statements that compare them are the same. */
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ClickHouse, openClickHouse } from '../../../infra/clickhouse.ts';
+import { type ClickHouse, openClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../../infra/config.ts';
 import { migrate } from '../../../infra/migrate.ts';
-import { checkReplicas, type ReplicaFindings } from '../../../query-api/replicas/replica-check.ts';
-import { comparedTables } from '../../../query-api/replicas/replica-digests.ts';
+import { checkReplicas, type ReplicaFindings } from '../../../query-api/jobs/replicas/replica-check.ts';
+import { comparedTables } from '../../../query-api/store/replicas/replica-digests.ts';
 import { startTestClickHouse, type TestClickHouse } from '../../support/clickhouse.ts';
 
 const log = pino({ level: 'silent' });

@@ -3,11 +3,11 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { CellChange } from '../../../aggregator/restatement.ts';
 import { migrate } from '../../../infra/migrate.ts';
-import { createGroupQueries, type GroupQueries } from '../../../query-api/group-queries.ts';
-import { type BlockDirectory, createBlockDirectory } from '../../../query-api/rollup/block-directory.ts';
-import { createRollUpLoop, type RollUpLoop } from '../../../query-api/rollup/roll-up-loop.ts';
-import { createTopQueries, type TopQueries } from '../../../query-api/rollup/top-queries.ts';
-import { stepsOfRange } from '../../../query-api/time-zone.ts';
+import { stepsOfRange } from '../../../query-api/http/time-zone.ts';
+import { createRollUpLoop, type RollUpLoop } from '../../../query-api/jobs/rollup/roll-up-loop.ts';
+import { createGroupQueries, type GroupQueries } from '../../../query-api/store/group-counts.ts';
+import { type BlockDirectory, createBlockDirectory } from '../../../query-api/store/rollup/block-directory.ts';
+import { createTopQueries, type TopQueries } from '../../../query-api/store/rollup/top-lists.ts';
 import { restateIn } from '../../support/log-into.ts';
 import { openTemporaryClickHouse, type TemporaryClickHouse } from '../../support/temporary-clickhouse.ts';
 

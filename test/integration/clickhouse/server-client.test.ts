@@ -1,7 +1,7 @@
 /** The HTTP side of the client against a server that only records: what is sent, and what answers mean. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type ClickHouse, openClickHouse } from '../../../infra/clickhouse.ts';
+import { type ClickHouse, openClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../../infra/config.ts';
 import { ConfigError, RefusedRows, Retryable } from '../../../infra/errors.ts';
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { firstRefusedLine, insertAllButRefused } from '../../../aggregator/sink/refused-rows.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { RefusedRows } from '../../../infra/errors.ts';
 import { createLog } from '../../../infra/log.ts';
 import { formatLine } from '../../../ingest/click.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { nodeChecks, servedNodes } from '../../../aggregator/sink/served-nodes.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import type { ClusterNode } from '../../../infra/clickhouse/cluster.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
 import { ConfigError } from '../../../infra/errors.ts';
 
 const node = (name: string): ClusterNode => {

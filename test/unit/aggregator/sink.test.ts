@@ -3,7 +3,7 @@ import { aggregateRows, rowContract } from '../../../aggregator/sink/aggregate-r
 import { createBatchInserter, type TableRows } from '../../../aggregator/sink/batch-inserter.ts';
 import { KnownRecords } from '../../../aggregator/sink/known-records.ts';
 import { rawRows } from '../../../aggregator/sink/raw-rows.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { Corrupt, RefusedRows, Retryable } from '../../../infra/errors.ts';
 import type { FetchedBatch } from '../../../infra/kafka/group-consumer.ts';
 import type { LogRecord } from '../../../infra/kafka/record-batch.ts';

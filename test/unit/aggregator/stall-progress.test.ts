@@ -5,7 +5,7 @@ import { freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
 import { createBatchInserter } from '../../../aggregator/sink/batch-inserter.ts';
 import { SinkPositions } from '../../../aggregator/sink/sink-positions.ts';
 import { PartitionTask } from '../../../aggregator/task.ts';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { RefusedRows } from '../../../infra/errors.ts';
 import type { FetchedBatch } from '../../../infra/kafka/group-consumer.ts';
 import { createLog } from '../../../infra/log.ts';

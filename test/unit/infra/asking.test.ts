@@ -9,7 +9,7 @@ import {
   shared,
   whileAsked,
 } from '../../../infra/asking.ts';
-import { cached } from '../../../query-api/cached.ts';
+import { cached } from '../../../infra/cached.ts';
 
 function asker(client: string) {
   const end = new AbortController();

@@ -8,7 +8,7 @@ import { type Asker, currentAsker } from '../../../infra/asking.ts';
 import { loadConfig, ProcessConfig } from '../../../infra/config.ts';
 import { Unserved } from '../../../infra/errors.ts';
 import { createHttp, type Http, listen } from '../../../infra/http.ts';
-import { asUnavailable } from '../../../query-api/unavailable.ts';
+import { asUnavailable } from '../../../query-api/http/unavailable.ts';
 import { type RawConnection, rawConnection } from '../../support/raw-http.ts';
 import { eventually } from '../../support/wait.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseClick } from '../../../ingest/click-body.ts';
-import { createDemoTraffic, demoShares, lateMs, outOfOrderMaxMs } from '../../../ingest/demo.ts';
+import { createDemoTraffic, demoShares, lateMs, outOfOrderMaxMs } from '../../../ingest/demo/demo.ts';
 
 /** Mulberry32: the same numbers in every run. */
 function seeded(seed: number): () => number {

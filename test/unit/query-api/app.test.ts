@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { loadConfig } from '../../../infra/config.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import { type Http, listen } from '../../../infra/http.ts';
@@ -10,7 +10,7 @@ import { beginLife } from '../../../infra/life.ts';
 import { GrowthRefused } from '../../../ingest/hot-ads/grow-partitions.ts';
 import { buildQueryApi, type QueryApiDeps } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
-import type { Progress } from '../../../query-api/queries.ts';
+import type { Progress } from '../../../query-api/store/ad-counts.ts';
 import { logInto } from '../../support/log-into.ts';
 
 const now = Date.parse('2025-11-22T08:26:40.123Z');

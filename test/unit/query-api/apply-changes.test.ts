@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { changeOf } from '../../../aggregator/replay/cell-change.ts';
 import { type CellChange, versionOf } from '../../../aggregator/restatement.ts';
-import { createRestater, diffOf } from '../../../query-api/jobs/apply-changes.ts';
+import { createRestater, diffOf } from '../../../query-api/jobs/recount/apply-changes.ts';
 
 /** A cell of an ad that was split, counted one too low. */
 function changeAt(minute: number, partitions = 12): CellChange {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createAskedJobs } from '../../../query-api/jobs/asked-jobs.ts';
-import { type Job, newJob } from '../../../query-api/jobs/job.ts';
+import { createAskedJobs } from '../../../query-api/routes/jobs/asked-jobs.ts';
+import { type Job, newJob } from '../../../query-api/store/jobs/job.ts';
 
 const minuteMs = 60_000;
 const asked = (kind: 'replay' | 'reconcile') =>

@@ -1,6 +1,5 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import type { SinkPosition } from '../../../query-api/counted-log.ts';
 import {
   countEntries,
   differenceOf,
@@ -10,11 +9,12 @@ import {
   receivedEntries,
   Suspicions,
   sumOf,
-} from '../../../query-api/jobs/conservation.ts';
-import { createConservationCheck, type Finding } from '../../../query-api/jobs/conservation-check.ts';
-import { createBooks } from '../../../query-api/jobs/conservation-watch.ts';
-import { QuarantineReferences } from '../../../query-api/jobs/quarantine-reference.ts';
-import type { Progress } from '../../../query-api/queries.ts';
+} from '../../../query-api/jobs/conservation/conservation.ts';
+import { createConservationCheck, type Finding } from '../../../query-api/jobs/conservation/conservation-check.ts';
+import { createBooks } from '../../../query-api/jobs/conservation/conservation-watch.ts';
+import { QuarantineReferences } from '../../../query-api/jobs/conservation/quarantine-reference.ts';
+import type { SinkPosition } from '../../../query-api/log/counted-log.ts';
+import type { Progress } from '../../../query-api/store/ad-counts.ts';
 
 const progress = (position: number, fields: Partial<Progress> = {}): Progress => ({
   partition: 0,

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { Type } from 'typebox';
 import { describe, expect, it } from 'vitest';
 import { Problem } from '../../../infra/http.ts';
-import { cursorsOf, pageOf } from '../../../query-api/cursor.ts';
+import { cursorsOf, pageOf } from '../../../query-api/http/cursor.ts';
 
 const cursors = cursorsOf('list', Type.Tuple([Type.Integer({ minimum: 0 }), Type.String()]));
 const question = fc.dictionary(fc.string(), fc.oneof(fc.string(), fc.integer(), fc.constant(undefined)));

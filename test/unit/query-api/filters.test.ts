@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Condition, countryOf, likeOf, needsRaw } from '../../../query-api/filters/click-filter.ts';
-import { addressRangeOf, conditionsOf, storedDefinition } from '../../../query-api/filters/filter-definition.ts';
+import { type Condition, countryOf, likeOf, needsRaw } from '../../../query-api/store/filters/click-filter.ts';
+import { addressRangeOf, conditionsOf, storedDefinition } from '../../../query-api/store/filters/filter-definition.ts';
 
 const country = (side: 'in' | 'out', ...list: string[]): Condition => ({ kind: 'country', side, list });
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { finalityOf, stateAt } from '../../../query-api/finality.ts';
-import type { Progress } from '../../../query-api/queries.ts';
+import type { Progress } from '../../../query-api/store/ad-counts.ts';
+import { finalityOf, stateAt } from '../../../query-api/store/finality.ts';
 
 const progress = (partition: number, fields: Partial<Progress> = {}): Progress => ({
   partition,

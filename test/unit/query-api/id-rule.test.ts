@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { idsPerAdEverywhereFrom, idsPerAdFromOf } from '../../../query-api/jobs/id-rule.ts';
-import type { Progress } from '../../../query-api/queries.ts';
+import { idsPerAdEverywhereFrom, idsPerAdFromOf } from '../../../query-api/jobs/conservation/id-rule.ts';
+import type { Progress } from '../../../query-api/store/ad-counts.ts';
 
 const progress = (partition: number, ids_per_ad_from?: number | null): Progress => {
   const lines = { received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { isoOf } from '../../../query-api/parameters.ts';
+import { isoOf } from '../../../query-api/http/parameters.ts';
 
 it('tells a time as Date does, whichever was told before', () => {
   const time = fc.oneof(

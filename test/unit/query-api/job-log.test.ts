@@ -6,10 +6,10 @@ import { Corrupt, Fenced, Retryable, UnknownFormat } from '../../../infra/errors
 import { assertKnown } from '../../../infra/kafka/record-contract.ts';
 import type { TransactionRecords } from '../../../infra/kafka/transactional-producer.ts';
 import { names as namesOf } from '../../../infra/topics.ts';
-import { newJob } from '../../../query-api/jobs/job.ts';
-import { type JobEntry, jobLogOver, recordsOf, transactionSends } from '../../../query-api/jobs/job-log.ts';
-import { createJobRequests } from '../../../query-api/jobs/job-requests.ts';
-import { createJobWriter } from '../../../query-api/jobs/job-writer.ts';
+import { createJobWriter } from '../../../query-api/jobs/writing/job-writer.ts';
+import { type JobEntry, jobLogOver, recordsOf, transactionSends } from '../../../query-api/log/job-log.ts';
+import { createJobRequests } from '../../../query-api/routes/jobs/job-requests.ts';
+import { newJob } from '../../../query-api/store/jobs/job.ts';
 import { logRecordOf } from '../../support/log-into.ts';
 
 const names = namesOf('p-');

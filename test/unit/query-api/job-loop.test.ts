@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Fenced, Retryable } from '../../../infra/errors.ts';
-import { type Job, newJob } from '../../../query-api/jobs/job.ts';
-import { createJobLoop, type JobLoop, type JobLoopDeps } from '../../../query-api/jobs/job-loop.ts';
+import { createJobLoop, type JobLoop, type JobLoopDeps } from '../../../query-api/jobs/runner/job-loop.ts';
+import { type Job, newJob } from '../../../query-api/store/jobs/job.ts';
 import { eventually } from '../../support/wait.ts';
 
 const minuteMs = 60_000;

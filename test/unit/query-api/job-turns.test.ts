@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Job, newJob } from '../../../query-api/jobs/job.ts';
-import { createJobTurns, type JobTurns } from '../../../query-api/jobs/job-turns.ts';
+import { createJobTurns, type JobTurns } from '../../../query-api/jobs/runner/job-turns.ts';
+import { type Job, newJob } from '../../../query-api/store/jobs/job.ts';
 
 const job = (id: string, kind: Job['kind'], reason: Job['reason']): Job => ({
   ...newJob({ kind, reason, apply: false, from: 0, to: 60_000 }, 0),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { type Job, jobIdPattern, newJob } from '../../../query-api/jobs/job.ts';
-import { createLateMinutes, type LateMinute } from '../../../query-api/jobs/late-minutes.ts';
-import { rangesOf } from '../../../query-api/jobs/recount-job.ts';
+import { rangesOf } from '../../../query-api/jobs/recount/recount-job.ts';
+import { createLateMinutes, type LateMinute } from '../../../query-api/jobs/restate/late-minutes.ts';
+import { type Job, jobIdPattern, newJob } from '../../../query-api/store/jobs/job.ts';
 import { clickHouseThatAnswers } from '../../support/clickhouse-that-answers.ts';
 
 const minuteMs = 60_000;

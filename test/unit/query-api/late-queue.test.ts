@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { createLateQueue, fairOrder, type WaitingMinute } from '../../../query-api/jobs/late-queue.ts';
+import { createLateQueue, fairOrder, type WaitingMinute } from '../../../query-api/jobs/restate/late-queue.ts';
 import { clickHouseThatAnswers } from '../../support/clickhouse-that-answers.ts';
 
 const minuteMs = 60_000;

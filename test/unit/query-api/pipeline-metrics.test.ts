@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Disk } from '../../../infra/clickhouse/disks.ts';
 import { registry } from '../../../infra/metrics.ts';
-import type { Pipeline, SinkPosition } from '../../../query-api/counted-log.ts';
-import { type LateClicks, lateClicksOf } from '../../../query-api/late-clicks.ts';
-import { patientPipeline } from '../../../query-api/patient-pipeline.ts';
-import { createPipelineMetrics } from '../../../query-api/pipeline-metrics.ts';
-import type { Progress } from '../../../query-api/queries.ts';
+import { createPipelineMetrics } from '../../../query-api/answers/pipeline-metrics.ts';
+import type { Pipeline, SinkPosition } from '../../../query-api/log/counted-log.ts';
+import { patientPipeline } from '../../../query-api/log/patient-log.ts';
+import type { Progress } from '../../../query-api/store/ad-counts.ts';
+import { type LateClicks, lateClicksOf } from '../../../query-api/store/late-clicks.ts';
 
 const now = 1_763_800_000_000;
 const progress = (partition: number, fields: Partial<Progress> = {}): Progress => ({

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { SinkPosition } from '../../../query-api/counted-log.ts';
-import type { Progress } from '../../../query-api/queries.ts';
-import { createRawCoverage } from '../../../query-api/raw-coverage.ts';
+import type { SinkPosition } from '../../../query-api/log/counted-log.ts';
+import type { Progress } from '../../../query-api/store/ad-counts.ts';
+import { createRawCoverage } from '../../../query-api/store/raw-coverage.ts';
 
 const minute = 60_000;
 const lines = { appended_at: 0, received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 };

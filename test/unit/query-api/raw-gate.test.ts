@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createRawGate } from '../../../query-api/jobs/raw-gate.ts';
-import type { Progress } from '../../../query-api/queries.ts';
+import { createRawGate } from '../../../query-api/jobs/recount/raw-gate.ts';
+import type { Progress } from '../../../query-api/store/ad-counts.ts';
 
 const progressAt = (...positions: readonly number[]): Progress[] =>
   positions.map((position, partition) => ({

@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { type Job, newJob } from '../../../query-api/jobs/job.ts';
-import { resultOf, runReconcile } from '../../../query-api/jobs/reconcile-job.ts';
-import type { TimeRange } from '../../../query-api/queries.ts';
+import { resultOf, runReconcile } from '../../../query-api/jobs/reconcile/reconcile-job.ts';
+import { type Job, newJob } from '../../../query-api/store/jobs/job.ts';
+import type { TimeRange } from '../../../query-api/time/time-range.ts';
 
 const minuteMs = 60_000;
 const begin = Date.parse('2025-11-22T08:00:00Z');

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { ClickHouse } from '../../../infra/clickhouse.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { loadConfig } from '../../../infra/config.ts';
 import type { Http } from '../../../infra/http.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Progress } from '../../../query-api/queries.ts';
-import { createStallWatch, oldMs, stillMs } from '../../../query-api/stalled-partitions.ts';
+import { createStallWatch, oldMs, stillMs } from '../../../query-api/answers/stalled-partitions.ts';
+import type { Progress } from '../../../query-api/store/ad-counts.ts';
 
 const start = Date.parse('2025-11-22T08:00:00Z');
 const row = (partition: number, position: number, appended_at: number): Progress => ({

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Problem } from '../../../infra/http.ts';
-import { type Granularity, rangeOf, seriesRangeOf, stepsMs, windowOf } from '../../../query-api/time-range.ts';
+import { rangeOf, seriesRangeOf, windowOf } from '../../../query-api/http/asked-range.ts';
+import { type Granularity, stepsMs } from '../../../query-api/time/time-range.ts';
 
 const now = Date.parse('2025-11-22T08:26:40.123Z');
 const rules = { now, maxMinutes: 44_640 };

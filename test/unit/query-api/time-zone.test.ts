@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Problem } from '../../../infra/http.ts';
-import { stepsOf } from '../../../query-api/step.ts';
-import { bordersIn, stepsOfRange, zoneOf } from '../../../query-api/time-zone.ts';
+import { bordersIn, stepsOfRange, zoneOf } from '../../../query-api/http/time-zone.ts';
+import { stepsOf } from '../../../query-api/time/steps.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;

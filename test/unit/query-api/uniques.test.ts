@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { ExactUsers } from '../../../query-api/raw-queries.ts';
-import { maxExactUsers, uniquesOf } from '../../../query-api/uniques.ts';
+import { maxExactUsers, uniquesOf } from '../../../query-api/answers/uniques.ts';
+import type { ExactUsers } from '../../../query-api/store/raw-counts.ts';
 
 const selection = {
   from: 0,

@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { type Job, newJob } from '../../../query-api/jobs/job.ts';
-import type { LateMinute } from '../../../query-api/jobs/late-minutes.ts';
-import { createWorkFinder } from '../../../query-api/jobs/work-finder.ts';
+import type { LateMinute } from '../../../query-api/jobs/restate/late-minutes.ts';
+import { createWorkFinder } from '../../../query-api/jobs/runner/work-finder.ts';
+import { type Job, newJob } from '../../../query-api/store/jobs/job.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;

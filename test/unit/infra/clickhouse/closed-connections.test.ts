@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { openClickHouse } from '../../../../infra/clickhouse.ts';
+import { openClickHouse } from '../../../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../../../infra/config.ts';
 import { Retryable } from '../../../../infra/errors.ts';
 

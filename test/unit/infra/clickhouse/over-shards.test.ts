@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ClickHouse } from '../../../../infra/clickhouse/clickhouse.ts';
 import {
   checkReached,
   NodeUnreached,
@@ -8,7 +9,6 @@ import {
 } from '../../../../infra/clickhouse/over-shards.ts';
 import { sharded, shardedTables } from '../../../../infra/clickhouse/sharded-tables.ts';
 import { sql, statement } from '../../../../infra/clickhouse/sql.ts';
-import type { ClickHouse } from '../../../../infra/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../../../infra/config.ts';
 import { ConfigError, Retryable, Unserved } from '../../../../infra/errors.ts';
 

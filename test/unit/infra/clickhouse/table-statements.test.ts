@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
+import type { ClickHouse } from '../../../../infra/clickhouse/clickhouse.ts';
 import { plainTables, type TableEngine, tableEngineOf } from '../../../../infra/clickhouse/table-engine.ts';
 import { databaseStatement, tableStatement } from '../../../../infra/clickhouse/table-statements.ts';
-import type { ClickHouse } from '../../../../infra/clickhouse.ts';
 import { ConfigError } from '../../../../infra/errors.ts';
 import { migrate, statementsOf } from '../../../../infra/migrate.ts';
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { stepsOf } from '../../../../query-api/step.ts';
-import { bordersIn, stepsOfRange, zoneOf } from '../../../../query-api/time-zone.ts';
+import { bordersIn, stepsOfRange, zoneOf } from '../../../../query-api/http/time-zone.ts';
+import { stepsOf } from '../../../../query-api/time/steps.ts';
 
 interface Range {
   readonly from: number;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createPace, patienceSeconds } from '../../../../query-api/exports/export-pace.ts';
+import { createPace, patienceSeconds } from '../../../../query-api/routes/exports/export-pace.ts';
 
 const minimum = 1_000;
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createExportSlots, type ExportSlots } from '../../../../query-api/exports/export-slots.ts';
+import { createExportSlots, type ExportSlots } from '../../../../query-api/routes/exports/export-slots.ts';
 
 const piece = Buffer.alloc(200_000, 'x');
 let isEnded = false;

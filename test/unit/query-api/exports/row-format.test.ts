@@ -2,7 +2,7 @@ import { parse } from 'csv-parse/sync';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { marked, unmarked } from '../../../../infra/csv.ts';
-import { acceptedFormat, linesOf } from '../../../../query-api/exports/row-format.ts';
+import { acceptedFormat, linesOf } from '../../../../query-api/store/row-format.ts';
 
 describe('the format asked for', () => {
   it.each([

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createEventRing } from '../../../../query-api/live/event-ring.ts';
+import { createEventRing } from '../../../../query-api/routes/live/event-ring.ts';
 
 const ringOf = (events: number, maxEvents = 5, maxBytes = 1_000) => {
   const ring = createEventRing('run', { maxEvents, maxBytes });

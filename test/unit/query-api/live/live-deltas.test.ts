@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createLiveDeltas } from '../../../../query-api/live/live-deltas.ts';
+import { createLiveDeltas } from '../../../../query-api/routes/live/live-deltas.ts';
 
 const restatement = (minute: number, revision = 1) => ({
   minute,

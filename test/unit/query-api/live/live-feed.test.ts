@@ -5,8 +5,8 @@ import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { askedBy, currentAsker } from '../../../../infra/asking.ts';
 import { Retryable } from '../../../../infra/errors.ts';
-import { createLiveFeed, type LiveFeed, type LiveFeedDeps } from '../../../../query-api/live/live-feed.ts';
-import type { LiveReading } from '../../../../query-api/live/live-reading.ts';
+import { createLiveFeed, type LiveFeed, type LiveFeedDeps } from '../../../../query-api/routes/live/live-feed.ts';
+import type { LiveReading } from '../../../../query-api/routes/live/live-reading.ts';
 
 const reading: LiveReading = {
   progress: [],

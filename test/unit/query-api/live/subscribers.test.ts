@@ -1,7 +1,7 @@
 import { text } from 'node:stream/consumers';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { createSubscribers } from '../../../../query-api/live/subscribers.ts';
+import { createSubscribers } from '../../../../query-api/routes/live/subscribers.ts';
 
 const event = Buffer.from('x'.repeat(100));
 

@@ -1,9 +1,9 @@
 import { pino } from 'pino';
 import { describe, expect, it, vi } from 'vitest';
-import type { TimeRange } from '../../../../query-api/queries.ts';
-import { nextSweep, openCheckLoop } from '../../../../query-api/replicas/check-loop.ts';
-import type { ReplicaFindings } from '../../../../query-api/replicas/replica-check.ts';
-import type { Bucket } from '../../../../query-api/replicas/replica-digests.ts';
+import { nextSweep, openCheckLoop } from '../../../../query-api/jobs/replicas/check-loop.ts';
+import type { ReplicaFindings } from '../../../../query-api/jobs/replicas/replica-check.ts';
+import type { Bucket } from '../../../../query-api/store/replicas/replica-digests.ts';
+import type { TimeRange } from '../../../../query-api/time/time-range.ts';
 
 const now = Date.parse('2025-11-22T08:26:40Z');
 const hour = 3_600_000;

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { sinkNode } from '../../../../aggregator/sink/node.ts';
 import type { Admin } from '../../../../infra/kafka/admin.ts';
 import { names as namesOf } from '../../../../infra/topics.ts';
-import { nodePositions } from '../../../../query-api/node-positions.ts';
+import { nodePositions } from '../../../../query-api/log/node-positions.ts';
 
 const names = namesOf('p-');
 const of = (name: string, shard: number, incarnation: string | undefined, topology = { shards: 2, nodes: 2 }) => ({

@@ -3,12 +3,12 @@ import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { askedBy, currentAsker } from '../../../../infra/asking.ts';
-import { type ClickHouse, type Params, type ReadOptions, readingAs } from '../../../../infra/clickhouse.ts';
+import { type ClickHouse, type Params, type ReadOptions, readingAs } from '../../../../infra/clickhouse/clickhouse.ts';
 import { loadConfig, ProcessConfig } from '../../../../infra/config.ts';
 import { Retryable, Unserved } from '../../../../infra/errors.ts';
 import { createHttp, type Http } from '../../../../infra/http.ts';
-import type { NodePosition } from '../../../../query-api/counted-log.ts';
-import { failOver } from '../../../../query-api/replicas/failover.ts';
+import { failOver } from '../../../../query-api/http/failover.ts';
+import type { NodePosition } from '../../../../query-api/log/counted-log.ts';
 import { type ReplicaWatch, watchReplicas } from '../../../../query-api/replicas/replica-watch.ts';
 import { type Replicas, replicasOf } from '../../../../query-api/replicas/replicas.ts';
 

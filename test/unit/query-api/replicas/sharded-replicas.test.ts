@@ -2,16 +2,16 @@
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { currentAsker } from '../../../../infra/asking.ts';
+import type { ClickHouse } from '../../../../infra/clickhouse/clickhouse.ts';
 import { NodeUnreached } from '../../../../infra/clickhouse/over-shards.ts';
-import type { ClickHouse } from '../../../../infra/clickhouse.ts';
 import { loadConfig, ProcessConfig } from '../../../../infra/config.ts';
 import { Retryable } from '../../../../infra/errors.ts';
 import { createHttp } from '../../../../infra/http.ts';
-import { failOver } from '../../../../query-api/replicas/failover.ts';
+import { failOver } from '../../../../query-api/http/failover.ts';
+import { asUnavailable } from '../../../../query-api/http/unavailable.ts';
 import { watchReplicas } from '../../../../query-api/replicas/replica-watch.ts';
 import { replicasOf } from '../../../../query-api/replicas/replicas.ts';
 import { NoReplica } from '../../../../query-api/replicas/shard.ts';
-import { asUnavailable } from '../../../../query-api/unavailable.ts';
 
 const log = pino({ level: 'silent' });
 const opened: AsyncDisposable[] = [];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Retryable } from '../../../../infra/errors.ts';
-import type { NodePosition } from '../../../../query-api/counted-log.ts';
-import { saidTopics } from '../../../../query-api/node-positions.ts';
+import type { NodePosition } from '../../../../query-api/log/counted-log.ts';
+import { saidTopics } from '../../../../query-api/log/node-positions.ts';
 import { turnsOn } from '../../../../query-api/replicas/turns.ts';
 
 /** Two nodes, of which `read` is read, and how far each has come in what jobs and people say. */

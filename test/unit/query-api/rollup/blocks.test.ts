@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { usableBlocks } from '../../../../query-api/rollup/blocks.ts';
+import { usableBlocks } from '../../../../query-api/store/rollup/blocks.ts';
 
 const hourMs = 3_600_000;
 const row = (ends: number, window: number, restatements = 0) => ({ window, ends, restatements });

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
-import type { ClickHouse } from '../../../../infra/clickhouse.ts';
-import { createRollUpLoop } from '../../../../query-api/rollup/roll-up-loop.ts';
+import type { ClickHouse } from '../../../../infra/clickhouse/clickhouse.ts';
+import { createRollUpLoop } from '../../../../query-api/jobs/rollup/roll-up-loop.ts';
 import { clickHouseThatAnswers } from '../../../support/clickhouse-that-answers.ts';
 
 const minuteMs = 60_000;

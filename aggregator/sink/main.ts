@@ -1,0 +1,72 @@
+/** The sink as a process of its own: of all ClickHouse nodes, or of some. */
+import { openCluster } from '../../infra/clickhouse/cluster.ts';
+import { loadConfig, printable } from '../../infra/config.ts';
+import { createHttp, listen } from '../../infra/http.ts';
+import { closeHttp } from '../../infra/http-drain.ts';
+import { topicProbe } from '../../infra/kafka/admin.ts';
+import { createKafka } from '../../infra/kafka/client.ts';
+import { clientIdAt, forgetFormerMember } from '../../infra/kafka/former-member.ts';
+import { createLog } from '../../infra/log.ts';
+import { aborted, createCrash, runProcess } from '../../infra/process.ts';
+import { names as namesOf } from '../../infra/topics.ts';
+import { followPartitions } from '../../ingest/hot-ads/partition-record.ts';
+import { hotAdTermsOf } from '../../ingest/hot-ads/rule.ts';
+import { SinkConfig } from '../config.ts';
+import { followNode } from './node-sink.ts';
+import { nodeChecks, servedNodes } from './served-nodes.ts';
+import type { Sink } from './sink.ts';
+
+const log = createLog('sink', process.env['LOG_LEVEL'] ?? 'info');
+
+await runProcess(log, async (stop, life) => {
+  const config = loadConfig(SinkConfig);
+  log.info({ config: printable(config) }, 'configuration');
+  const names = namesOf(config.TOPIC_PREFIX);
+  const clientId = clientIdAt('sink', config.SINK_PORT);
+  const kafka = createKafka(config, clientId, log);
+  const { crash, promise: crashed } = createCrash(log);
+  await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log });
+  await using cluster = openCluster(config, { readers: 1 });
+  const served = servedNodes(cluster, config.SINK_NODES);
+  await using probe = topicProbe(kafka, names.topic('clicks'));
+  const sinks = new Map<string, Sink>();
+  const inserts = (node: string) => () => {
+    const sink = sinks.get(node);
+    if (!sink) throw new Error('has not joined its groups yet');
+    sink.check();
+  };
+  const http = await createHttp({
+    title: 'Sink',
+    description: 'Health and metrics of the sink.',
+    log,
+    bodyLimitBytes: 1024,
+    config,
+    servesPages: false,
+    readiness: {
+      kafka: probe.check,
+      ...nodeChecks(served, inserts),
+      partitions: partitions.checkKnown,
+    },
+    life,
+  });
+  await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
+  const url = await listen(http, config.HOST, config.SINK_PORT);
+  await partitions.ready(stop);
+  if (stop.aborted) return;
+  await using nodes = new AsyncDisposableStack();
+  const topology = { shards: cluster.shards.length, nodes: cluster.nodes.length };
+  for (const node of served) {
+    const { clickhouse } = node;
+    const sink = followNode({
+      ...{ kafka, clickhouse, names, config, log, topology, of: node, onCrash: crash },
+      // Who has the port is the only one of this name: the member it finds in a group is dead.
+      async beforeJoining({ inGroups }) {
+        for (const group of [names.rawSinkGroup, names.aggregateSinkGroup, names.resultSinkGroup])
+          await forgetFormerMember(kafka, names.groupAt(group, inGroups), { clientId, port: config.SINK_PORT, log });
+      },
+    });
+    sinks.set(node.name, nodes.use(sink));
+  }
+  log.info({ url, nodes: served.map(({ name }) => name) }, 'sink serves');
+  await Promise.race([aborted(stop), crashed]);
+});

@@ -1,0 +1,20 @@
+/**
+ * Keeps an answer for a while, and lets all who ask meanwhile share one request: what is asked often cannot hammer what
+ * is behind. It goes on while one of them waits, whoever else has gone.
+ */
+import { type Shared, shared } from './asking.ts';
+
+export function cached<T>(ask: () => Promise<T>, keepMs: number, now: () => number): () => Promise<T> {
+  let answer: { readonly value: Shared<T>; until: number } | undefined;
+  return () => {
+    if (answer && now() < answer.until && !answer.value.isGivenUp) return answer.value.join();
+    const fresh = { value: shared(ask), until: Number.POSITIVE_INFINITY };
+    answer = fresh;
+    const startToKeep = () => {
+      fresh.until = now() + keepMs;
+    };
+    const joined = fresh.value.join();
+    fresh.value.ended.then(startToKeep);
+    return joined;
+  };
+}

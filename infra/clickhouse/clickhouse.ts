@@ -1,0 +1,244 @@
+/**
+ * The one place that makes a ClickHouse client: a server over HTTP, the embedded one (infra/embedded/clickhouse.ts) as
+ * any other. Settings stand only inside the SQL, where a reader sees them.
+ */
+import { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client';
+import { type ClickHouseConfig, withoutUserInfo } from '../config.ts';
+import { ConfigError } from '../errors.ts';
+import { type Disk, disksSql } from './disks.ts';
+import { codeOf, translate } from './errors.ts';
+import { formatOf, insertSettingsIn, withoutBlankLines } from './insert.ts';
+import { createReads, type ReadKind, type Sent } from './reads.ts';
+import { commandConsistency, readConsistency, type TableEngine, tableEngineOf } from './table-engine.ts';
+import { databaseStatement } from './table-statements.ts';
+import { mostOfTicket } from './tickets.ts';
+
+/** `CSV` is without names. `Parquet` is one file. */
+export type StreamFormat = 'CSV' | 'JSONEachRow' | 'Parquet';
+
+export type Params = Readonly<Record<string, unknown>>;
+
+export interface ReadOptions {
+  /** What it counts for (clickhouse/reads.ts); left out: counts. */
+  readonly kind?: ReadKind;
+}
+
+/**
+ * Reads end in the server as soon as whoever asked for them has gone (asking.ts), or takes no more of a stream; what is
+ * written is written. Reads wait for a place, and not for ever: they may also throw Unserved.
+ */
+export interface ClickHouse extends AsyncDisposable {
+  /** How its tables are made; left out where none are. */
+  readonly tables?: TableEngine;
+  /**
+   * Rows of a read, one object each. `params` are bound as `{name:Type}`; the SQL carries its own SETTINGS, and no
+   * FORMAT. 64-bit integers come as numbers: the reader sees to it that they stay below 2^53.
+   * @throws Retryable
+   */
+  query<T>(sql: string, params?: Params, options?: ReadOptions): Promise<T[]>;
+  /**
+   * The rows as lines of JSON, for who reads many: no object is made of them.
+   * @throws Retryable
+   */
+  queryLines(sql: string, params?: Params, options?: ReadOptions): Promise<Uint8Array>;
+  /** @throws Retryable */
+  command(sql: string, params?: Params): Promise<void>;
+  /**
+   * The result of a long read piece by piece, as fast as they are taken: what is in memory does not grow with it. To stop
+   * taking them ends the read. The SQL has its own SETTINGS and no FORMAT.
+   * @throws Retryable, also between two pieces
+   */
+  stream(sql: string, format: StreamFormat, params?: Params, options?: ReadOptions): AsyncIterable<Uint8Array>;
+  /**
+   * Inserts lines of JSON, either all objects or all arrays of the values of all columns in the table's order. An insert
+   * that failed may be there none, in part or whole: send the same rows again.
+   * @throws Retryable, or RefusedRows where a line is no row of `table`
+   */
+  insert(table: string, lines: string | Buffer): Promise<void>;
+  /** @throws Retryable */
+  ping(): Promise<void>;
+  /**
+   * The local disks of the server that answers.
+   * @throws Retryable
+   */
+  disks(): Promise<readonly Disk[]>;
+}
+
+export interface ClickHouseOptions {
+  /** Reads of counts that may run at the same time, and as many of jobs. */
+  readonly readers: number;
+  /** The same of raw clicks, and of these one client's. */
+  readonly rawReaders?: number;
+  readonly rawReadersPerClient?: number;
+  /** Cores for each of these. */
+  readonly rawThreads?: number;
+  /** Reads of each kind that may wait for a place, and of these one client's. */
+  readonly mostWaiting?: number;
+  readonly mostWaitingPerClient?: number;
+  /** How long. */
+  readonly queueTimeoutMs?: number;
+}
+
+/** The server is not contacted yet. @throws ConfigError where CLICKHOUSE_URL is no URL, or tables cannot be made like that */
+export function openClickHouse(config: ClickHouseConfig, options: ClickHouseOptions): ClickHouse {
+  const { readers, rawReaders = 2, rawReadersPerClient = 1, rawThreads = 1 } = options;
+  const { mostWaiting = 128, mostWaitingPerClient = 64, queueTimeoutMs: waitMs = 10_000 } = options;
+  const database = config.CLICKHOUSE_DATABASE;
+  const tables = tableEngineOf(config);
+  const insertSettings = insertSettingsIn(tables);
+  const commandSettings = commandConsistency(tables);
+  const ofReads = 2 * readers + rawReaders * mostOfTicket + operationPlaces;
+  const client = clientOf(config, database, ofReads + mostOthers);
+  const control = clientOf(config, database, mostControl, controlTimeoutMs);
+  const waiting = { mostWaiting, mostWaitingPerClient, waitMs };
+  const counts = { ...waiting, places: readers, perClient: readers };
+  const reads = createReads(control, {
+    kinds: {
+      counts,
+      raw: { ...waiting, places: rawReaders, perClient: rawReadersPerClient },
+      jobs: counts,
+      operations: { ...waiting, places: operationPlaces, perClient: operationPlaces },
+    },
+    rawThreads,
+    settings: readConsistency(tables),
+  });
+  const createDatabase = async () => {
+    const outside = clientOf(config, 'default', 1);
+    try {
+      await run(outside, databaseStatement(database, tables), {}, commandSettings);
+    } finally {
+      await outside.close();
+    }
+  };
+  const write = (work: () => Promise<unknown>) => withDatabase(createDatabase, work);
+  return {
+    tables,
+    query: (sql, params, { kind = 'counts' } = {}) => reads.run(kind, sent => rowsOf(client, sql, params, sent)),
+    queryLines: (sql, params, { kind = 'counts' } = {}) => reads.run(kind, sent => linesOf(client, sql, params, sent)),
+    command: (sql, params) => write(() => run(client, sql, params, commandSettings)),
+    stream: (sql, format, params, { kind = 'raw' } = {}) =>
+      reads.stream(kind, sent => piecesOf(client, `${sql} FORMAT ${format}`, params, sent)),
+    async insert(table, lines) {
+      const rows = withoutBlankLines(Buffer.isBuffer(lines) ? lines : Buffer.from(lines));
+      if (rows.length === 0) return;
+      await write(() => insert(client, table, insertSettings(table), rows));
+    },
+    ping: () => ping(control),
+    disks: () => reads.run('operations', sent => rowsOf<Disk>(client, disksSql, {}, sent)),
+    async [Symbol.asyncDispose]() {
+      await client.close();
+      await control.close();
+    },
+  };
+}
+
+/** The same database, where whatever is read without saying more is of that kind. */
+export function readingAs(kind: ReadKind, clickhouse: ClickHouse): ClickHouse {
+  return {
+    ...(clickhouse.tables && { tables: clickhouse.tables }),
+    query: (sql, params, options) => clickhouse.query(sql, params, { kind, ...options }),
+    queryLines: (sql, params, options) => clickhouse.queryLines(sql, params, { kind, ...options }),
+    stream: (sql, format, params, options) => clickhouse.stream(sql, format, params, { kind, ...options }),
+    command: (sql, params) => clickhouse.command(sql, params),
+    insert: (table, lines) => clickhouse.insert(table, lines),
+    ping: () => clickhouse.ping(),
+    disks: () => clickhouse.disks(),
+    [Symbol.asyncDispose]: () => clickhouse[Symbol.asyncDispose](),
+  };
+}
+
+/** Of health and metrics. */
+const operationPlaces = 2;
+/** Inserts, commands and streams at the same time: these never wait for a read. */
+const mostOthers = 32;
+/** Pings, and statements that end others: these wait for nothing else. */
+const mostControl = 16;
+const controlTimeoutMs = 5_000;
+
+/** Longer than any statement of ours takes; reads carry a shorter `max_execution_time` of their own. */
+const requestTimeoutMs = 60_000;
+
+function clientOf(
+  config: ClickHouseConfig,
+  database: string,
+  connections: number,
+  timeoutMs = requestTimeoutMs,
+): ClickHouseClient {
+  if (!URL.canParse(config.CLICKHOUSE_URL))
+    throw new ConfigError(`CLICKHOUSE_URL="${withoutUserInfo(config.CLICKHOUSE_URL)}": is not a URL`);
+  return createClient({
+    url: config.CLICKHOUSE_URL,
+    username: config.CLICKHOUSE_USER,
+    password: config.CLICKHOUSE_PASSWORD,
+    database,
+    request_timeout: timeoutMs,
+    max_open_connections: connections,
+    // Long lists of ads would make addresses that servers and what stands before them refuse.
+    use_multipart_params_auto: true,
+    // Failures are thrown, and logged by whom they concern.
+    log: { level: ClickHouseLogLevel.OFF },
+    keep_alive: { enabled: true, idle_socket_ttl: 2_500 },
+  });
+}
+
+/** A server refuses every statement of a client whose database is not there yet, even its creation. */
+async function withDatabase(create: () => Promise<void>, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (codeOf(error) !== 'UNKNOWN_DATABASE') throw error;
+    await create();
+    await work();
+  }
+}
+
+async function rowsOf<T>(client: ClickHouseClient, sql: string, params: Params = {}, sent: Sent): Promise<T[]> {
+  const result = await client.query({ query: sql, query_params: { ...params }, format: 'JSONEachRow', ...sent });
+  return await result.json<T>();
+}
+
+async function linesOf(client: ClickHouseClient, sql: string, params: Params | undefined, sent: Sent) {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of piecesOf(client, `${sql} FORMAT JSONEachRow`, params, sent)) pieces.push(piece);
+  return Buffer.concat(pieces);
+}
+
+async function* piecesOf(
+  client: ClickHouseClient,
+  query: string,
+  params: Params = {},
+  sent: Sent,
+): AsyncGenerator<Uint8Array> {
+  const { stream } = await client.exec({ query, query_params: { ...params }, ...sent });
+  yield* stream;
+}
+
+async function insert(client: ClickHouseClient, table: string, settings: string, rows: Buffer): Promise<void> {
+  const query = `INSERT INTO ${table} SETTINGS ${settings} FORMAT ${formatOf(rows)}`;
+  try {
+    const { stream } = await client.exec({ query, values: Readable.from([rows], { objectMode: false }) });
+    await finished(stream.resume());
+  } catch (error) {
+    throw translate(error, 'insert');
+  }
+}
+
+async function run(
+  client: ClickHouseClient,
+  sql: string,
+  params: Params | undefined,
+  clickhouse_settings: ClickHouseSettings,
+): Promise<void> {
+  try {
+    await client.command({ query: sql, query_params: { ...params }, clickhouse_settings });
+  } catch (error) {
+    throw translate(error, 'command');
+  }
+}
+
+async function ping(client: ClickHouseClient): Promise<void> {
+  const answer = await client.ping({ select: true });
+  if (!answer.success) throw translate(answer.error, 'ping');
+}

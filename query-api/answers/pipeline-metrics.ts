@@ -1,0 +1,140 @@
+/**
+ * How far the pipeline is, for Prometheus: worked out when it is scraped, from what the store and Kafka say then. What
+ * one of them does not say in time is absent from that scrape, neither old nor zero.
+ */
+
+import { cached } from '../../infra/cached.ts';
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
+import { inTime } from '../../infra/in-time.ts';
+import { counter, gauge } from '../../infra/metrics.ts';
+import type { Pipeline } from '../log/counted-log.ts';
+import { nodeAway, nodeLag, nodeUnread } from '../replicas/metrics.ts';
+import type { Progress, Queries } from '../store/ad-counts.ts';
+import type { LateClicks } from '../store/late-clicks.ts';
+import type { StoreNodes } from './nodes-status.ts';
+
+export interface PipelineMetricsDeps {
+  readonly queries: Pick<Queries, 'progress' | 'writtenOff'>;
+  readonly clickhouse: Pick<ClickHouse, 'disks'>;
+  /** Answers in time. */
+  readonly pipeline: Pipeline;
+  readonly nodes?: Pick<StoreNodes, 'list' | 'reports'>;
+  readonly lateClicks: () => Promise<LateClicks>;
+  /** Epoch ms. */
+  readonly now: () => number;
+}
+
+/** To be called before a scrape is answered; never rejects, and takes no longer than the answers it waits for. */
+export function createPipelineMetrics({
+  queries,
+  clickhouse,
+  pipeline,
+  nodes,
+  lateClicks,
+  now,
+}: PipelineMetricsDeps): () => Promise<void> {
+  const progress = cached(() => inTime(queries.progress()), 1_000, now);
+  const writtenOff = cached(() => inTime(queries.writtenOff()), 1_000, now);
+  const disks = cached(() => inTime(clickhouse.disks()), 1_000, now);
+  return async () => {
+    const [rows, off, ends, sinks, space, late] = await Promise.all([
+      orUndefined(progress()),
+      orUndefined(writtenOff()),
+      orUndefined(pipeline.endOffsets()),
+      orUndefined((pipeline.nodePositions ?? pipeline.sinkPositions)()),
+      orUndefined(disks()),
+      orUndefined(inTime(lateClicks())),
+    ]);
+    for (const metric of [lines, acknowledged, missing, lagSeconds, lagRecords, sinkLagRecords, diskFree, diskSize])
+      metric.reset();
+    tellLate(late);
+    tellNodes(nodes, rows !== undefined);
+    for (const { name, freeBytes, sizeBytes } of space ?? []) {
+      diskFree.set({ disk: name }, freeBytes);
+      diskSize.set({ disk: name }, sizeBytes);
+    }
+    for (const row of rows ?? []) tellProgress(row, now());
+    if (rows && off) {
+      for (const row of rows) missing.set({ partition: row.partition }, row.missing - (off.get(row.partition) ?? 0));
+    }
+    if (rows && ends) {
+      const positions = new Map(rows.map(row => [row.partition, row.position]));
+      for (const [partition, end] of ends) {
+        lagRecords.set({ partition }, Math.max(0, end - (positions.get(partition) ?? 0)));
+      }
+    }
+    for (const { group, topic, partition, position, end } of sinks ?? []) {
+      sinkLagRecords.set({ group, topic, partition }, Math.max(0, end - position));
+    }
+  };
+}
+
+const lagRecords = gauge('lag_records', 'Records of clicks not counted in the store, up to the last stable offset', [
+  'partition',
+]);
+const lagSeconds = gauge('lag_seconds', 'Event time: now less the watermark, as seen in the store', ['partition']);
+const lines = counter('store_lines_total', 'Lines since the beginning of the log, as counted in the store', [
+  'partition',
+  'outcome',
+]);
+const acknowledged = counter(
+  'store_acknowledged_lines_total',
+  'Lines since the beginning of the log that ingest was told are in it, as counted in the store',
+  ['partition'],
+);
+const missing = gauge(
+  'missing_clicks',
+  'Lines that were acknowledged and are not in the log, less those that are written off',
+  ['partition'],
+);
+const sinkLagRecords = gauge(
+  'sink_lag_records',
+  'Records not in the store: the last stable offset less the committed one',
+  ['group', 'topic', 'partition'],
+);
+const diskFree = gauge('disk_free_bytes', 'Free where the store (and the embedded broker) writes', ['disk']);
+const diskSize = gauge('disk_size_bytes', 'Size of that disk', ['disk']);
+
+const lateMinutes = gauge('late_minutes', 'Final minutes with late clicks that are in no count yet');
+const lateClicksWaiting = gauge('late_clicks_waiting', 'Late clicks that wait for their restatement');
+const lateClicksSince = gauge(
+  'late_clicks_waiting_since_timestamp_seconds',
+  'When the late click came that has waited longest; 0: none waits',
+);
+
+function tellLate(late: LateClicks | undefined): void {
+  if (late === undefined) {
+    for (const metric of [lateMinutes, lateClicksWaiting, lateClicksSince]) metric.remove();
+    return;
+  }
+  lateMinutes.set(late.minutes);
+  lateClicksWaiting.set(late.clicks);
+  lateClicksSince.set((late.since ?? 0) / 1_000);
+}
+
+/** Nobody looks at one that is the only one: it is there if it has just answered. */
+function tellNodes(nodes: PipelineMetricsDeps['nodes'], hasAnswered: boolean): void {
+  const reports = nodes?.reports() ?? [];
+  for (const { name: node } of nodes?.list ?? []) {
+    const report = reports.find(report => report.node === node);
+    const state = report?.state ?? (hasAnswered ? 'reading' : 'away');
+    nodeAway.set({ node }, state === 'away' ? 1 : 0);
+    nodeUnread.set({ node }, state === 'reading' || state === 'ready' ? 0 : 1);
+    const lagMs = report === undefined ? 0 : (report.lagMs ?? Number.POSITIVE_INFINITY);
+    nodeLag.set({ node }, lagMs / 1_000);
+  }
+}
+
+function tellProgress(row: Progress, now: number): void {
+  const { partition, watermark } = row;
+  // 0 stands for "nothing is known yet".
+  if (watermark > 0) lagSeconds.set({ partition }, (now - watermark) / 1_000);
+  for (const outcome of ['received', 'counted', 'duplicates', 'quarantined'] as const) {
+    lines.inc({ partition, outcome }, row[outcome]);
+  }
+  acknowledged.inc({ partition }, row.acknowledged);
+}
+
+function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
+  return answer.catch(() => undefined);
+}

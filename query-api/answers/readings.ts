@@ -1,0 +1,195 @@
+/**
+ * One question, two places to answer it from: counts by minute, ad and country where they can tell, else raw clicks.
+ * What is read carries how final it can be. Called after progress was read (`finality.ts`), within `StatedReading.at`.
+ */
+import { Type } from 'typebox';
+import type { Routing } from '../log/hot-ad-rules.ts';
+import type { AdCursor, StatedSelection } from '../store/ad-counts.ts';
+import { type ClickFilter, countryOf, needsRaw } from '../store/filters/click-filter.ts';
+import { type Finality, finalityOfRaw } from '../store/finality.ts';
+import type { AdIds, AdRank, GroupQueries } from '../store/group-counts.ts';
+import type { RawCounts, RawQueries, RawSelection } from '../store/raw-counts.ts';
+import type { RawCoverage } from '../store/raw-coverage.ts';
+import type { TopQueries } from '../store/rollup/top-lists.ts';
+import type { StatedRange } from '../store/sql/stated-rows.ts';
+import { type Step, stepsOf } from '../time/steps.ts';
+import { type CountedUniques, type Uniques, uniquesOf } from './uniques.ts';
+
+/** Whose clicks are asked for, and whether their users are, too. */
+export interface Wanted extends StatedRange {
+  readonly adIds: AdIds;
+  readonly filter: ClickFilter;
+  readonly uniques: boolean;
+}
+
+export interface ReadCounts {
+  readonly count: number;
+  readonly duplicates: number;
+  /** null: raw does not tell. */
+  readonly late: number | null;
+  readonly uniques?: Uniques;
+}
+
+export interface Reading<T> {
+  readonly source: 'counts' | 'raw';
+  readonly rows: readonly T[];
+  /** Of all rows together. */
+  readonly finality: Finality;
+}
+
+export interface ReadPoint extends ReadCounts {
+  readonly ad_id: string;
+  readonly start: number;
+  readonly finality: Finality;
+}
+
+export interface ReadDeps {
+  readonly tops: Pick<TopQueries, 'popularAds'>;
+  readonly groups: GroupQueries;
+  readonly raw: RawQueries;
+  readonly rawCoverage: Pick<RawCoverage, 'until'>;
+  /** As `RouteDeps` has them. */
+  readonly routing: () => Promise<Routing | undefined>;
+}
+
+export const sourceField = Type.Enum(['counts', 'raw'], {
+  type: 'string',
+  description:
+    '`counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional`',
+});
+
+export function isFromRaw({ filter, uniques }: Pick<Wanted, 'filter' | 'uniques'>): boolean {
+  return uniques || needsRaw(filter);
+}
+
+/** Restatements are looked for in this selection, whichever place was read. */
+export function selectionOf({ from, to, isSettled, filter }: Wanted): StatedSelection {
+  return { from, to, isSettled, country: countryOf(filter) };
+}
+
+export async function readTotals(deps: ReadDeps, wanted: Wanted, finality: Finality): Promise<Reading<ReadCounts>> {
+  const { groups, raw } = deps;
+  if (!isFromRaw(wanted))
+    return { source: 'counts', rows: [await groups.totals(wanted.adIds, selectionOf(wanted))], finality };
+  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const { differs, ...counts } = await raw.totals(wanted);
+  return await withUniques(raw, wanted, provable, 'all', differs, [{ ...counts, name: '' }]);
+}
+
+export async function readPopularAds(
+  deps: ReadDeps,
+  limit: number,
+  wanted: Wanted,
+  finality: Finality,
+  after: AdCursor | undefined,
+): Promise<Reading<{ readonly ad_id: string; readonly count: number; readonly uniques?: Uniques }>> {
+  const { tops, raw } = deps;
+  if (!isFromRaw(wanted))
+    return { source: 'counts', rows: await tops.popularAds(limit, selectionOf(wanted), after), finality };
+  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const { ads, differs } = await raw.popularAds(limit, wanted, after);
+  const listed = { ...wanted, adIds: ads.map(ad => ad.ad_id) };
+  const rows = ads.map(({ ad_id, ...counts }) => ({ ...counts, name: ad_id }));
+  const reading = await withUniques(raw, listed, provable, 'ad', differs, rows);
+  return {
+    ...reading,
+    rows: reading.rows.map(({ name, count, uniques }) => ({ ad_id: name, count, ...(uniques ? { uniques } : {}) })),
+  };
+}
+
+/** Of ads that are listed now, in another range. */
+export async function readRanks(
+  deps: ReadDeps,
+  adIds: AdIds,
+  wanted: Wanted,
+  finality: Finality,
+): Promise<Reading<AdRank>> {
+  const { groups, raw } = deps;
+  if (adIds.length === 0) return { source: 'counts', rows: [], finality };
+  if (!isFromRaw(wanted)) return { source: 'counts', rows: await groups.ranks(adIds, selectionOf(wanted)), finality };
+  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const { ranks, differs } = await raw.ranks(adIds, wanted);
+  return { source: 'raw', rows: ranks, finality: finalityOfRaw(provable, differs === 1) };
+}
+
+export async function readCountries(
+  deps: ReadDeps,
+  wanted: Wanted,
+  finality: Finality,
+): Promise<Reading<ReadCounts & { readonly country: string }>> {
+  const { groups, raw } = deps;
+  if (!isFromRaw(wanted))
+    return { source: 'counts', rows: await groups.countries(wanted.adIds, selectionOf(wanted)), finality };
+  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const { countries, differs } = await raw.countries(wanted);
+  const rows = countries.map(({ country, ...counts }) => ({ ...counts, name: country }));
+  const reading = await withUniques(raw, wanted, provable, 'country', differs, rows);
+  return { ...reading, rows: reading.rows.map(({ name, ...counts }) => ({ country: name, ...counts })) };
+}
+
+/** Each point may be as final as it is itself. */
+export async function readSeries(
+  deps: ReadDeps,
+  step: Step,
+  wanted: Wanted,
+  finality: Finality,
+): Promise<Reading<ReadPoint>> {
+  const { groups, raw } = deps;
+  if (!isFromRaw(wanted)) {
+    const rows = await groups.series(wanted.adIds, step, selectionOf(wanted));
+    return { source: 'counts', rows: rows.map(row => ({ ...row, finality })), finality };
+  }
+  const isUnprovable = await unprovableOf(deps, wanted);
+  const stepAt = new Map(stepsOf(wanted, step).map(range => [range.from, range]));
+  const found = (await raw.series(wanted, step)).map(({ differs, users, ...row }) => {
+    const asked = { ...(stepAt.get(row.start) ?? wanted), adIds: row.ad_id === '' ? [] : [row.ad_id] };
+    return { ...row, isProven: differs === 0 && !isUnprovable(asked) };
+  });
+  return {
+    source: 'raw',
+    rows: found.map(({ isProven, ...row }) => ({ ...row, late: null, finality: finalityOfRaw(finality, !isProven) })),
+    finality: finalityOfRaw(
+      finality,
+      found.some(({ isProven }) => !isProven),
+    ),
+  };
+}
+
+type Asked = Pick<Wanted, 'adIds' | 'from' | 'to'>;
+
+/**
+ * Whether equal numbers prove nothing of a part of what is wanted: at some time of it one of the ads or more lay in several
+ * partitions, or nobody knows, and raw may lack a click that is counted (`raw-counts.ts`, `raw-coverage.ts`). Rules are known
+ * long before a minute of theirs is final, and kept for longer than raw clicks. Called before raw is read.
+ */
+async function unprovableOf({ routing, rawCoverage }: ReadDeps, wanted: Asked): Promise<(part: Asked) => boolean> {
+  const rules = (await routing())?.rules;
+  if (rules === undefined) return () => true;
+  const isSplit = ({ adIds, from, to }: Asked) =>
+    rules.some(rule => rule.from < to && from < rule.until && (adIds.length === 0 || adIds.includes(rule.adId)));
+  if (!isSplit(wanted)) return () => false;
+  const coveredUntil = await rawCoverage.until();
+  return part => isSplit(part) && (coveredUntil === null || part.to > coveredUntil);
+}
+
+type Named = RawCounts & { readonly name: string };
+
+async function withUniques(
+  raw: RawQueries,
+  wanted: RawSelection,
+  finality: Finality,
+  by: 'ad' | 'country' | 'all',
+  differs: number,
+  rows: readonly Named[],
+): Promise<Reading<ReadCounts & { readonly name: string }>> {
+  const uniques: CountedUniques | undefined = wanted.uniques ? await uniquesOf(raw, by, wanted, rows) : undefined;
+  return {
+    source: 'raw',
+    rows: rows.map(({ name, count, duplicates }) => {
+      const own = uniques?.of.get(name);
+      return { name, count, duplicates, late: null, ...(own ? { uniques: own } : {}) };
+    }),
+    // Counts and users of two moments are no final statement, whatever each is for itself.
+    finality: finalityOfRaw(finality, differs === 1 || uniques?.hasMoved === true),
+  };
+}

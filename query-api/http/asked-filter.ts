@@ -1,0 +1,102 @@
+/** `country`, `user_id`, `ip` and `filter` of a request → the filter they are together. */
+
+import { Type } from 'typebox';
+import { brokenRule, explained } from '../../infra/broken-rule.ts';
+import { Problem } from '../../infra/http.ts';
+import { invalid } from '../../infra/problem.ts';
+import { isText, limits } from '../../ingest/click.ts';
+import { sameCountry } from '../../ingest/country.ts';
+import { type ClickFilter, type Condition, exactly } from '../store/filters/click-filter.ts';
+import { addressRangeOf, conditionsOf, textRule } from '../store/filters/filter-definition.ts';
+import type { FilterStore } from '../store/filters/filter-store.ts';
+import { rawSince, recountableDays } from '../store/raw-retention.ts';
+import type { TimeRange } from '../time/time-range.ts';
+import type { RangeRules } from './asked-range.ts';
+import { countryParameter } from './parameters.ts';
+
+export const filterIdPattern = explained(
+  /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+  '1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit first',
+);
+
+export const filterParameters = {
+  country: countryParameter,
+  user_id: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: limits.userIdLength,
+      description: 'only clicks of this user; answered from raw clicks, which are kept 35 days',
+      examples: ['u-17'],
+    }),
+  ),
+  ip: Type.Optional(
+    Type.String({
+      maxLength: limits.ipLength,
+      description: 'only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks',
+      examples: ['203.0.113.7'],
+    }),
+  ),
+  filter: Type.Optional(
+    Type.String({
+      pattern: filterIdPattern.source,
+      description: 'only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold',
+      examples: ['no-bots'],
+    }),
+  ),
+};
+
+export interface AskedFilter {
+  readonly country?: string | undefined;
+  readonly user_id?: string | undefined;
+  readonly ip?: string | undefined;
+  readonly filter?: string | undefined;
+}
+
+/** The filter as it was asked for, in an answer. */
+export const filterFields = {
+  country: Type.Optional(Type.String({ description: 'as asked for' })),
+  user_id: Type.Optional(Type.String({ description: 'as asked for' })),
+  ip: Type.Optional(Type.String({ description: 'as asked for' })),
+  filter: Type.Optional(Type.String({ description: 'as asked for' })),
+};
+
+export function shownFilter({ country, user_id, ip, filter }: AskedFilter) {
+  return {
+    ...(country === undefined ? {} : { country }),
+    ...(user_id === undefined ? {} : { user_id }),
+    ...(ip === undefined ? {} : { ip }),
+    ...(filter === undefined ? {} : { filter }),
+  };
+}
+
+/** @throws Problem where a value is none, or where there is no such stored filter */
+export async function filterOf(asked: AskedFilter, filters: Pick<FilterStore, 'get'>): Promise<ClickFilter> {
+  const conditions: Condition[] = [];
+  const { country, user_id: userId, ip, filter: id } = asked;
+  if (country !== undefined) conditions.push({ kind: 'country', side: 'in', list: sameCountry(country) });
+  if (userId !== undefined) {
+    if (!isText(userId, limits.userIdLength)) throw invalid('user_id', userId, textRule);
+    conditions.push({ kind: 'user', side: 'in', list: [exactly(userId)] });
+  }
+  if (ip !== undefined) {
+    const address = ip.includes('/') ? undefined : addressRangeOf(ip);
+    if (!address) throw invalid('ip', ip, 'must be an IPv4 or IPv6 address', 'for a network, store a filter');
+    conditions.push({ kind: 'ip', side: 'in', list: [address] });
+  }
+  if (id === undefined) return conditions;
+  const stored = await filters.get(id);
+  if (stored) return [...conditions, ...conditionsOf(stored.definition)];
+  const advice = 'GET /v1/filters lists them';
+  throw new Problem(404, 'not_found', brokenRule('filter', id, 'there is no stored filter of this name', advice));
+}
+
+/** @throws Problem where the clicks of the range are not all kept any more */
+export function checkRaw({ from }: TimeRange, { now }: RangeRules): void {
+  if (from >= rawSince(now)) return;
+  throw invalid(
+    'from',
+    new Date(from).toISOString(),
+    `must be at most ${recountableDays} days ago where raw clicks are asked (user_id, ip, uniques, or a filter by them)`,
+    'older ones are not kept',
+  );
+}

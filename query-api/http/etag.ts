@@ -1,0 +1,33 @@
+/**
+ * ETag of an answer, and 304 to who has it already. Final numbers stay while the watermark goes on: an answer that may
+ * be kept (`setCaching`) is the same answer with another watermark, so its tag is made without. That makes the tags
+ * weak ones.
+ */
+import { createHash } from 'node:crypto';
+import type { Http } from '../../infra/http.ts';
+
+export function tagAnswers(http: Http): void {
+  http.addHook('onSend', async (request, reply, payload) => {
+    if (reply.statusCode !== 200 || !/^(GET|HEAD)$/.test(request.method) || typeof payload !== 'string') return payload;
+    const isKept = String(reply.getHeader('cache-control')).includes('max-age');
+    const tag = etagOf(isKept ? payload.replace(watermark, '') : payload);
+    reply.header('etag', tag);
+    if (!matches(request.headers['if-none-match'], tag)) return payload;
+    reply.code(304).removeHeader('content-type');
+    reply.removeHeader('content-length');
+    return '';
+  });
+}
+
+/** Quotes inside of texts have a backslash before them, so this is a field. */
+const watermark = /"watermark":"[^"]*"/;
+
+function etagOf(body: string): string {
+  return `W/"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+}
+
+/** As RFC 9110 compares weakly. */
+function matches(asked: string | undefined, tag: string): boolean {
+  if (asked === undefined) return false;
+  return asked.trim() === '*' || asked.split(',').some(one => one.trim().replace(/^W\//, '') === tag.slice(2));
+}

@@ -1,0 +1,40 @@
+/** Pages of a ranking: ads by clicks, then by id. All pages are of the minutes the first one was of. */
+
+import { Type } from 'typebox';
+import type { AdCursor } from '../store/ad-counts.ts';
+import type { TimeRange } from '../time/time-range.ts';
+import { type RangeRules, rangeOf } from './asked-range.ts';
+import { cursorsOf, type Question } from './cursor.ts';
+
+export interface RankingPlace {
+  readonly range: TimeRange;
+  /** The last ad of the page before. */
+  readonly after: AdCursor & { readonly rank: number };
+}
+
+interface Ranked {
+  readonly rank: number;
+  readonly ad_id: string;
+  readonly count: number;
+}
+
+const whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+const Place = Type.Tuple([whole, whole, whole, whole, Type.String({ maxLength: 128 })]);
+
+export function rankingCursorsOf(list: string) {
+  const codec = cursorsOf(list, Place);
+  return {
+    write({ from, to }: TimeRange, { rank, count, ad_id }: Ranked, question: Question): string {
+      return codec.write([from, to, rank, count, ad_id], question);
+    },
+
+    /** @throws Problem where the text is no cursor of this ranking */
+    read(text: string | undefined, question: Question, rules: RangeRules): RankingPlace | undefined {
+      const place = codec.read(text, question);
+      if (place === undefined) return undefined;
+      const [from, to, rank, count, adId] = place;
+      // Anybody can make up a cursor: its range keeps to the rules of any other.
+      return { range: rangeOf({ from: `${from}`, to: `${to}` }, rules), after: { rank, count, adId } };
+    },
+  };
+}

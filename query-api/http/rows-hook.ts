@@ -1,0 +1,68 @@
+/**
+ * Lists as lines: who asks with `Accept: text/csv` or `application/x-ndjson` gets the rows of an answer alone, each with
+ * the answer's state, late clicks that wait, and watermark where it has none of its own. `x-state`, `x-pending-late`,
+ * `x-watermark` and `x-next-cursor` tell them, too.
+ */
+import type { Http } from '../../infra/http.ts';
+import { acceptedFormat, linesOf, mediaTypes, type Row } from '../store/row-format.ts';
+
+interface Table {
+  readonly rows: (body: Row) => readonly Row[];
+  /** Where there are no rows; otherwise the fields of the first. */
+  readonly columns: readonly string[];
+}
+
+const counts = ['count', 'duplicates', 'late'];
+const ranks: Table = { rows: body => listOf(body, 'ads'), columns: ['rank', 'ad_id', 'count'] };
+
+/** By route. */
+const tables: Readonly<Record<string, Table>> = {
+  '/v1/ads/popular_ads': ranks,
+  '/v1/ads/most_clicked': ranks,
+  '/v1/ads/countries': { rows: body => listOf(body, 'countries'), columns: ['country', ...counts] },
+  '/v1/ads/:ad_id/series': {
+    rows: body => pointsOf(body),
+    columns: ['ad_id', 'start', ...counts, 'state', 'pending_late'],
+  },
+  '/v1/ads/series': {
+    rows: body => listOf(body, 'series').flatMap(pointsOf),
+    columns: ['ad_id', 'start', ...counts, 'state', 'pending_late'],
+  },
+  '/v1/ads/:ad_id/restatements': {
+    rows: body => listOf(body, 'restatements').map(row => ({ ad_id: body['ad_id'], ...row })),
+    columns: ['ad_id', 'minute', 'country', 'revision', 'job', 'reason', 'before', 'after', 'at'],
+  },
+};
+
+export function answerRows(http: Http): void {
+  http.addHook('preSerialization', async (request, reply, payload) => {
+    const table = tables[request.routeOptions.url ?? ''];
+    if (table === undefined || reply.statusCode !== 200 || !isRow(payload)) return payload;
+    reply.header('vary', 'accept');
+    const format = acceptedFormat(request.headers.accept, ['csv', 'ndjson', 'json'], 'json');
+    if (format === 'json') return payload;
+    const standing = ['state', 'pending_late', 'watermark'].filter(field => field in payload);
+    for (const field of [...standing, 'next_cursor']) {
+      const value = payload[field];
+      if (typeof value === 'string' || typeof value === 'number') reply.header(`x-${field.replace('_', '-')}`, value);
+    }
+    const own = Object.fromEntries(standing.map(field => [field, payload[field]]));
+    const rows = table.rows(payload).map(row => ({ ...row, ...own, ...row }));
+    const columns = rows[0] === undefined ? [...new Set([...table.columns, ...standing])] : Object.keys(rows[0]);
+    reply.type(`${mediaTypes[format]}; charset=utf-8`).serializer((text: string) => text);
+    return linesOf(rows, columns, format);
+  });
+}
+
+function pointsOf(series: Row): Row[] {
+  return listOf(series, 'points').map(point => ({ ad_id: series['ad_id'], ...point }));
+}
+
+function listOf(body: Row, field: string): Row[] {
+  const list = body[field];
+  return Array.isArray(list) ? list.filter(isRow) : [];
+}
+
+function isRow(value: unknown): value is Row {
+  return typeof value === 'object' && value !== null;
+}

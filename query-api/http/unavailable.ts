@@ -1,0 +1,58 @@
+/** What is answered where the database does not: whose turn it is to wait, and for how long. */
+import { codeOf } from '../../infra/clickhouse/errors.ts';
+import { Retryable, Unserved } from '../../infra/errors.ts';
+import { Problem } from '../../infra/http.ts';
+import { NoReplica } from '../replicas/shard.ts';
+
+/** ClickHouse away or busy is 503; a query that ran out of time may do better with less to read. Others stay as they are. */
+export function asUnavailable(error: unknown): unknown {
+  if (error instanceof Unserved) return unserved(error);
+  if (!(error instanceof Retryable)) return error;
+  if (codeOf(error) === 'TIMEOUT_EXCEEDED') {
+    return new Problem(
+      503,
+      'query_timeout',
+      'the database took too long: ask for a shorter range, or try again',
+      {},
+      5,
+    );
+  }
+  if (codeOf(error) === 'MEMORY_LIMIT_EXCEEDED') {
+    return new Problem(
+      503,
+      'query_memory',
+      'the database needs too much memory: ask for a shorter range or fewer ads',
+      {},
+      5,
+    );
+  }
+  if (error instanceof NoReplica && error.shard.of > 1) {
+    const { shard, of } = error.shard;
+    // Half of the clicks is no answer. Which nodes these are tells /v1/status.
+    return new Problem(
+      503,
+      'shard_unavailable',
+      `shard ${shard} of ${of} cannot be read at the moment: try again`,
+      {},
+      2,
+    );
+  }
+  return new Problem(503, 'unavailable', 'the database, or the log, cannot answer at the moment: try again', {}, 1);
+}
+
+/** The names of settings are in it, for whoever runs the service and reads what users report. */
+function unserved({ why, message }: Unserved): Problem {
+  switch (why) {
+    case 'share':
+      return new Problem(429, 'client_reads', `${message} (QUERY_MAX_WAITING_PER_CLIENT): ask for less at once`, {}, 5);
+    case 'full':
+      return new Problem(503, 'reads_busy', `${message} (QUERY_MAX_WAITING): try again`, {}, 5);
+    case 'waited':
+      return new Problem(503, 'read_waited', `${message} (QUERY_QUEUE_TIMEOUT_MS): try again`, {}, 5);
+    case 'late':
+      return new Problem(503, 'answer_late', `${message}: ask for a shorter range, or try again`, {}, 5);
+    case 'gone':
+      // Nobody hears it. It is what metrics and logs say of the request: no fault of this service.
+      return new Problem(499, 'client_gone', message);
+  }
+}

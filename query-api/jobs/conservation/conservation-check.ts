@@ -1,0 +1,130 @@
+/**
+ * One comparison of the rows in ClickHouse with the aggregator's counters (conservation.ts says when it holds). What is
+ * sealed is taken from its seals, what is final is read once, and only the minutes that still grow are read together
+ * with progress: that takes moments, so now and then nothing comes in between, and the comparison is exact. It is
+ * repeated a few times for that.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { inTime } from '../../../infra/in-time.ts';
+import type { Logger } from '../../../infra/log.ts';
+import type { Pipeline } from '../../log/counted-log.ts';
+import type { Progress } from '../../store/ad-counts.ts';
+import { finalityOf, partitionsOf } from '../../store/finality.ts';
+import type { ConservationQueries, RowSums } from '../../store/jobs/conservation-rows.ts';
+import type { Sealed, SealStore } from '../../store/jobs/seal-store.ts';
+import {
+  countEntries,
+  type Entry,
+  isExact,
+  keyOf,
+  type Outcome,
+  quarantineEntry,
+  receivedEntries,
+  Suspicions,
+  sumOf,
+} from './conservation.ts';
+import { QuarantineReferences } from './quarantine-reference.ts';
+import { createRowSeals } from './row-seals.ts';
+
+/** What is established about one outcome in one partition. */
+export interface Finding {
+  readonly partition: number;
+  readonly outcome: Outcome;
+  readonly expected: number;
+  readonly found: number;
+  /** Found less expected: 0 holds. */
+  readonly difference: number;
+}
+
+export interface ConservationCheckDeps {
+  readonly queries: ConservationQueries;
+  readonly store: SealStore;
+  readonly progress: () => Promise<readonly Progress[]>;
+  readonly pipeline: Pick<Pipeline, 'sinkPositions'>;
+  readonly now: () => number;
+  readonly log: Logger;
+  readonly closing: AbortSignal;
+  readonly pauseMs?: number;
+}
+
+export interface Checked {
+  readonly findings: readonly Finding[];
+  /** False: of some partition nothing could be told this time. */
+  readonly isComplete: boolean;
+}
+
+export type ConservationCheck = () => Promise<Checked>;
+
+/** To be run again and again: what one run suspects the next may confirm. */
+export function createConservationCheck(deps: ConservationCheckDeps): ConservationCheck {
+  const { queries, store, pipeline, now, closing, pauseMs = 300 } = deps;
+  const seals = createRowSeals(deps);
+  const references = new QuarantineReferences();
+  const suspicions = new Suspicions();
+
+  const progressNow = async () => new Map((await deps.progress()).map(row => [row.partition, row]));
+
+  const readQuarantine = async (sealed: ReadonlyMap<number, Sealed>): Promise<Entry[]> => {
+    const progress = await progressNow();
+    const sinks = references.areAwaited ? await inTime(pipeline.sinkPositions()).catch(() => undefined) : undefined;
+    const wanted = [...references.next(progress.values(), sinks)].map(([partition, reference]) => {
+      return { partition, since: sealed.get(partition)?.offset ?? 0, until: reference.position, reference };
+    });
+    const found = await queries.quarantinedLines(wanted);
+    const entries: Entry[] = [];
+    for (const { partition, since, until, reference } of wanted) {
+      const { lines, oldest } = found.get(partition) ?? { lines: 0, oldest: 0 };
+      const entry = quarantineEntry(partition, lines + (sealed.get(partition)?.quarantined ?? 0), reference);
+      entries.push(entry);
+      if (!isExact(entry)) continue;
+      references.settle(partition);
+      if (lines > 0 && oldest < now() - sealAfterMs) await seals.sealQuarantine(partition, since, until, lines, oldest);
+    }
+    return entries;
+  };
+
+  const readCounts = async (closed: ReadonlyMap<number, RowSums>, openFrom: number): Promise<Entry[]> => {
+    const before = await progressNow();
+    const rows = sumOf(closed, await seals.openSums(openFrom));
+    return [...receivedEntries(before.values()), ...countEntries(rows, before, await progressNow())];
+  };
+
+  return async () => {
+    const progress = await deps.progress();
+    const finalUntil = finalityOf(progress).finalUntil ?? 0;
+    const sealedUntil = await seals.sealHours(finalUntil, partitionsOf(progress));
+    await seals.renewOne();
+    const openFrom = Math.max(sealedUntil, finalUntil);
+    const closed = sumOf(rowsOf(await store.totals()), await seals.sumsOf({ from: sealedUntil, to: openFrom }));
+    const findings = new Map<string, Finding>();
+    const untold = new Set<string>();
+    for (let reading = 1; ; reading++) {
+      closing.throwIfAborted();
+      const entries = [...(await readQuarantine(await store.totals())), ...(await readCounts(closed, openFrom))];
+      untold.clear();
+      for (const entry of entries) {
+        const difference = suspicions.judge(entry);
+        if (difference === undefined) untold.add(keyOf(entry));
+        else findings.set(keyOf(entry), findingOf(entry, difference));
+      }
+      if (entries.every(isExact) || reading >= readings) break;
+      await sleep(pauseMs, undefined, { signal: closing });
+    }
+    return { findings: [...findings.values()], isComplete: [...untold].every(key => findings.has(key)) };
+  };
+}
+
+const readings = 5;
+/** One seal an hour is enough, where there are lines at all. */
+const sealAfterMs = 3_600_000;
+
+function rowsOf(sealed: ReadonlyMap<number, Sealed>): Map<number, RowSums> {
+  return new Map(
+    [...sealed].map(([partition, { counted, duplicates }]) => [partition, { counted, duplicates, version: 0 }]),
+  );
+}
+
+function findingOf({ partition, outcome, found }: Entry, difference: number): Finding {
+  return { partition, outcome, expected: found - difference, found, difference };
+}

@@ -1,0 +1,164 @@
+/**
+ * Compares rows with counters every minute or so, and raw clicks with counts, alarms where they do not agree, and says in
+ * the job log what it has found: so every query API can tell.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readingAs } from '../../../infra/clickhouse/clickhouse.ts';
+import { messageOf } from '../../../infra/errors.ts';
+import type { Logger } from '../../../infra/log.ts';
+import type { Pipeline } from '../../log/counted-log.ts';
+import type { JobLog } from '../../log/job-log.ts';
+import type { OpenReplicas } from '../../replicas/open-replicas.ts';
+import { turnsOn } from '../../replicas/turns.ts';
+import { createQueries } from '../../store/ad-counts.ts';
+import { createConservationQueries } from '../../store/jobs/conservation-rows.ts';
+import { type RowsChecked, rowOf } from '../../store/jobs/conservation-store.ts';
+import { createSealStore } from '../../store/jobs/seal-store.ts';
+import type { JobsConfig } from '../config.ts';
+import { conservationCheckedAt, conservationDifference, uncountedClicks } from '../writing/metrics.ts';
+import { keyOf } from './conservation.ts';
+import { type ConservationCheck, createConservationCheck, type Finding } from './conservation-check.ts';
+import { idsPerAdEverywhereFrom } from './id-rule.ts';
+import { createUncountedCheck, type UncountedCheck, type UncountedClicks } from './uncounted-clicks.ts';
+
+export interface ConservationWatchDeps {
+  readonly config: Pick<JobsConfig, 'CONSERVATION_INTERVAL_MS' | 'QUERY_TIMEOUT_MS'>;
+  readonly store: Pick<OpenReplicas, 'replicas'>;
+  readonly pipeline: Pick<Pipeline, 'sinkPositions' | 'nodePositions'>;
+  readonly jobLog: JobLog;
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** Watches until it is disposed of. */
+export function openConservationWatch({
+  config,
+  store: { replicas },
+  pipeline,
+  jobLog,
+  now,
+  log,
+}: ConservationWatchDeps): AsyncDisposable {
+  const intervalMs = config.CONSERVATION_INTERVAL_MS;
+  const clickhouse = readingAs('jobs', replicas.clickhouse);
+  const turns = turnsOn({ replicas, pipeline });
+  const closing = new AbortController();
+  const books = createBooks(now, log);
+  const { progress } = createQueries(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS });
+  // What is suspected of one node another does not confirm.
+  const checkOf = replicas.each(() =>
+    createConservationCheck({
+      queries: createConservationQueries(clickhouse),
+      store: createSealStore({ clickhouse, jobLog, now }),
+      ...{ progress, pipeline, now, log, closing: closing.signal },
+    }),
+  );
+  const uncountedOf = replicas.each(() =>
+    createUncountedCheck({
+      ...{ clickhouse, now },
+      idsPerAdFrom: async () => idsPerAdEverywhereFrom(await progress()),
+    }),
+  );
+  const watch = async () => {
+    while (!closing.signal.aborted) {
+      const isComplete = await compare(() => turns(() => checkOf()()), books, log, closing.signal);
+      await lookForUncounted({ run: () => turns(() => uncountedOf().run()) }, books, log, closing.signal);
+      await say(books, jobLog, now(), log, closing.signal);
+      const pauseMs = isComplete ? intervalMs : Math.min(intervalMs, untoldPauseMs);
+      await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+    }
+  };
+  const watching = watch();
+  return {
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      await watching;
+    },
+  };
+}
+
+/** What is not told yet is asked again soon: lines on their way arrive within seconds. */
+const untoldPauseMs = 5_000;
+
+async function compare(check: ConservationCheck, books: Books, log: Logger, closing: AbortSignal): Promise<boolean> {
+  try {
+    const { findings, isComplete } = await check();
+    books.enter(findings, isComplete);
+    return isComplete;
+  } catch (error) {
+    if (!closing.aborted) log.warn({ why: messageOf(error) }, 'rows not compared with counters');
+    return true;
+  }
+}
+
+async function lookForUncounted(check: UncountedCheck, books: Books, log: Logger, closing: AbortSignal): Promise<void> {
+  try {
+    books.enterUncounted(await check.run());
+  } catch (error) {
+    if (!closing.aborted) log.warn({ why: messageOf(error) }, 'clicks in no count not looked for');
+  }
+}
+
+async function say(
+  books: Books,
+  jobLog: Pick<JobLog, 'write'>,
+  at: number,
+  log: Logger,
+  closing: AbortSignal,
+): Promise<void> {
+  const known = books.latest();
+  if (known === undefined || closing.aborted) return;
+  try {
+    await jobLog.write([{ kind: 'conservation-check', rows: [rowOf(known, at)] }]);
+  } catch (error) {
+    if (!closing.aborted) log.warn({ why: messageOf(error) }, 'what was compared is not said');
+  }
+}
+
+type Books = ReturnType<typeof createBooks>;
+
+/** What is established so far. A finding stays until another of the same partition and outcome is made. */
+export function createBooks(now: () => number, log: Logger) {
+  const findings = new Map<string, Finding>();
+  let checkedAt: number | undefined;
+  let uncounted: readonly UncountedClicks[] | undefined;
+  const tell = (finding: Finding) => {
+    const { partition, outcome, expected, found, difference } = finding;
+    conservationDifference.set({ partition, outcome }, difference);
+    const known = findings.get(keyOf(finding))?.difference ?? 0;
+    findings.set(keyOf(finding), finding);
+    if (difference === known) return;
+    const fields = { partition, outcome, expected, found, difference };
+    if (difference === 0) log.info(fields, 'conservation: rows agree with counters again');
+    else log.error(fields, 'conservation: rows DIFFER from counters');
+  };
+  return {
+    /** `isComplete`: something is known of every partition. */
+    enter(found: readonly Finding[], isComplete: boolean): void {
+      for (const finding of found) tell(finding);
+      if (!isComplete) return;
+      checkedAt = now();
+      conservationCheckedAt.set(checkedAt / 1_000);
+    },
+
+    enterUncounted(found: readonly UncountedClicks[]): void {
+      const [before, clicks] = [clicksIn(uncounted ?? []), clicksIn(found)];
+      uncountedClicks.set(clicks);
+      uncounted = found;
+      if (clicks === before) return;
+      const fields = { clicks, largest: found.slice(0, 10) };
+      if (clicks === 0) log.info(fields, 'every accepted click is counted again');
+      else log.error(fields, 'accepted clicks are in NO COUNT');
+    },
+
+    latest(): RowsChecked | undefined {
+      if (checkedAt === undefined && findings.size === 0 && uncounted === undefined) return undefined;
+      const differences = [...findings.values()].filter(({ difference }) => difference !== 0);
+      return { checkedAt, differences, uncounted: uncounted && clicksIn(uncounted) };
+    },
+  };
+}
+
+function clicksIn(found: readonly UncountedClicks[]): number {
+  return found.reduce((sum, { clicks }) => sum + clicks, 0);
+}

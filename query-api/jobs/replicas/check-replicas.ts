@@ -1,0 +1,90 @@
+/** The comparison of replicas, put together: of each shard that has several nodes. */
+
+import { readingAs } from '../../../infra/clickhouse/clickhouse.ts';
+import { openCluster } from '../../../infra/clickhouse/cluster.ts';
+import { Retryable } from '../../../infra/errors.ts';
+import type { Logger } from '../../../infra/log.ts';
+import type { Pipeline } from '../../log/counted-log.ts';
+import type { JobLog } from '../../log/job-log.ts';
+import type { OpenReplicas } from '../../replicas/open-replicas.ts';
+import { hasReplicas } from '../../replicas/shard.ts';
+import { createReplicaCheckStore, replicaCheckRow } from '../../store/replicas/replica-check-store.ts';
+import type { TimeRange } from '../../time/time-range.ts';
+import type { JobsConfig } from '../config.ts';
+import { openCheckLoop } from './check-loop.ts';
+import { untilLevel } from './level.ts';
+import { type CheckedNode, checkReplicas, type ReplicaFindings } from './replica-check.ts';
+
+export interface ReplicaChecksDeps {
+  readonly config: JobsConfig;
+  readonly store: Pick<OpenReplicas, 'replicas' | 'nodes'>;
+  readonly pipeline: ReplicaComparisonDeps['pipeline'];
+  readonly jobLog: Pick<JobLog, 'write'>;
+  readonly now: () => number;
+  readonly log: Logger;
+}
+
+/** Compares from time to time, where there is something to compare, and says in the job log what it has found. */
+export function openReplicaChecks({
+  config,
+  store: { replicas, nodes },
+  pipeline,
+  jobLog,
+  now,
+  log,
+}: ReplicaChecksDeps): AsyncDisposable {
+  if (!hasReplicas(nodes)) return { [Symbol.asyncDispose]: async () => undefined };
+  const closing = new AbortController();
+  // Long reads: those of jobs, and looks, must not wait behind them.
+  const cluster = openCluster(config, { readers: 1 });
+  const compared = cluster.nodes.map(node => ({ ...node, clickhouse: readingAs('jobs', node.clickhouse) }));
+  const said = createReplicaCheckStore(readingAs('jobs', replicas.clickhouse), { timeoutMs: config.QUERY_TIMEOUT_MS });
+  const loop = openCheckLoop({
+    check: replicaComparison({ nodes: compared, pipeline, now, signal: closing.signal }),
+    before: async () => (await said.latest())?.places ?? [],
+    onChecked: (differences, at) => jobLog.write([{ kind: 'replica-check', rows: [replicaCheckRow(differences, at)] }]),
+    intervalMs: config.REPLICA_CHECK_INTERVAL_MS,
+    ...{ now, log },
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      await loop[Symbol.asyncDispose]();
+      await cluster[Symbol.asyncDispose]();
+    },
+  };
+}
+
+export interface ReplicaComparisonDeps {
+  readonly nodes: readonly (CheckedNode & { readonly shard: number })[];
+  readonly pipeline: Required<Pick<Pipeline, 'nodePositions'>>;
+  readonly now: () => number;
+  readonly signal?: AbortSignal;
+}
+
+export function replicaComparison({ nodes, pipeline, now, signal }: ReplicaComparisonDeps) {
+  return async (range: TimeRange): Promise<ReplicaFindings> => {
+    const all: ReplicaFindings[] = [];
+    for (const shard of new Set(nodes.map(node => node.shard))) {
+      const own = nodes.filter(node => node.shard === shard);
+      if (own.length < 2) continue;
+      const level = () => untilLevel({ positions: () => positionsOf(own, pipeline), ...(signal ? { signal } : {}) });
+      all.push(await checkReplicas({ nodes: own, level, now }, range));
+    }
+    if (all.length === 0) throw new Retryable('no shard has a second node to compare with');
+    return {
+      differences: all.flatMap(({ differences }) => differences),
+      rows: sumOf(all, 'rows'),
+      buckets: sumOf(all, 'buckets'),
+      unsettled: sumOf(all, 'unsettled'),
+    };
+  };
+}
+
+async function positionsOf(own: readonly CheckedNode[], { nodePositions }: ReplicaComparisonDeps['pipeline']) {
+  return (await nodePositions()).filter(({ node }) => own.some(({ name }) => name === node));
+}
+
+function sumOf(all: readonly ReplicaFindings[], field: 'rows' | 'buckets' | 'unsettled'): number {
+  return all.reduce((sum, findings) => sum + findings[field], 0);
+}

@@ -1,0 +1,66 @@
+/**
+ * Compares the ClickHouse nodes of each shard by hand: `npm run check-replicas -- [--from TIME] [--to TIME]`, by default
+ * the last 24 hours. Ends with 0 where all are equal, with 1 where some differ or it cannot be told.
+ */
+import { parseArgs } from 'node:util';
+import { loadConfig } from '../../../infra/config.ts';
+import { ConfigError } from '../../../infra/errors.ts';
+import { createKafka } from '../../../infra/kafka/client.ts';
+import { createLog } from '../../../infra/log.ts';
+import { reportFatal } from '../../../infra/process.ts';
+import { names } from '../../../infra/topics.ts';
+import { followPartitions } from '../../../ingest/hot-ads/partition-record.ts';
+import { hotAdTermsOf } from '../../../ingest/hot-ads/rule.ts';
+import { QueryApiConfig } from '../../config.ts';
+import { openReplicas } from '../../replicas/open-replicas.ts';
+import { hasReplicas } from '../../replicas/shard.ts';
+import { replicaComparison } from './check-replicas.ts';
+
+const log = createLog('check-replicas', process.env['LOG_LEVEL'] ?? 'warn');
+try {
+  process.exitCode = await main();
+} catch (error) {
+  process.exitCode = reportFatal(log, error);
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { from: { type: 'string' }, to: { type: 'string' } } });
+  const to = timeOf('--to', values.to) ?? Date.now();
+  const range = { from: timeOf('--from', values.from) ?? to - 24 * 3_600_000, to };
+  if (range.from >= range.to) throw new ConfigError(`--from ${values.from}: must be before --to`);
+  const config = loadConfig(QueryApiConfig);
+  const asked = { kafka: createKafka(config, 'check-replicas', log), names: names(config.TOPIC_PREFIX) };
+  await using record = followPartitions({ ...asked, terms: hotAdTermsOf(config), log });
+  await using store = openReplicas({
+    ...asked,
+    config,
+    limits: { readers: 1 },
+    partitions: record,
+    now: Date.now,
+    log,
+  });
+  const { nodes, pipeline } = store;
+  if (!hasReplicas(nodes))
+    throw new ConfigError('CLICKHOUSE_URL has one node of each shard: there is nothing to compare it with');
+  await store.looked;
+  const { differences, rows, buckets, unsettled } = await replicaComparison({ nodes, pipeline, now: Date.now })(range);
+  for (const { table, hour, partition, found } of differences) {
+    const each = [...found].map(([node, digest]) => `${node}: ${digest.rows} rows, ${digest.hash || '-'}`);
+    const where = [hour === 0 ? '' : new Date(hour).toISOString(), partition < 0 ? '' : `partition ${partition}`];
+    console.log(`DIFFERENT ${[table, ...where].filter(Boolean).join(' ')}: ${each.join('; ')}`);
+  }
+  const outcome = differences.length > 0 ? `${differences.length} differ` : 'all equal';
+  console.log(
+    `${nodes.map(({ name }) => name).join(', ')}: ${rows} rows in ${buckets} hours of partitions compared, ${outcome}` +
+      (unsettled > 0 ? `, ${unsettled} still change: ask again for these later` : ''),
+  );
+  return differences.length > 0 ? 1 : 0;
+}
+
+/** Epoch ms. */
+function timeOf(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const time = Date.parse(text);
+  if (Number.isNaN(time)) throw new ConfigError(`${option} ${text}: must be a time such as 2025-11-22T08:00:00Z`);
+  return time;
+}

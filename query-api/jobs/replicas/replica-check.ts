@@ -1,0 +1,99 @@
+/**
+ * Shows that the nodes of a shard are equal row by row, or which hours are not.
+ *
+ * Rows come in all the time, to one node a moment before the other, and newer ones take the place of older ones. So a
+ * difference is none yet: it is one if, once all nodes have read the log as far as the furthest had when it was seen, it is
+ * still there and none of the nodes has changed what it says. What goes on changing is told as not known, and is looked at
+ * another time; an hour that is over comes to rest.
+ */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
+import { type Bucket, type Digest, type Digests, digestsOf, keyOf } from '../../store/replicas/replica-digests.ts';
+import type { TimeRange } from '../../time/time-range.ts';
+
+export interface Difference extends Bucket {
+  /** By node. */
+  readonly found: ReadonlyMap<string, Digest>;
+}
+
+export interface ReplicaFindings {
+  readonly differences: readonly Difference[];
+  /** Rows that each node was asked for and has, of the node that has most. */
+  readonly rows: number;
+  readonly buckets: number;
+  /** Buckets that would not come to rest. */
+  readonly unsettled: number;
+}
+
+export interface CheckedNode {
+  readonly name: string;
+  readonly clickhouse: Pick<ClickHouse, 'query'>;
+}
+
+export interface ReplicaCheckDeps {
+  /** Of one shard, all of them there. */
+  readonly nodes: readonly CheckedNode[];
+  /** Resolves once each node has read the log as far as the furthest has now. */
+  readonly level: () => Promise<void>;
+  /** Epoch ms. */
+  readonly now: () => number;
+}
+
+/** @throws where a node does not answer */
+export async function checkReplicas(
+  { nodes, level, now }: ReplicaCheckDeps,
+  range: TimeRange,
+): Promise<ReplicaFindings> {
+  const look = async () => {
+    const found = new Map<string, Digests>();
+    for (const { name, clickhouse } of nodes) found.set(name, await digestsOf(clickhouse, range, now()));
+    return found;
+  };
+  let found = await look();
+  let differences = differencesIn(found);
+  for (let looked = 1; differences.length > 0; looked++) {
+    const seen = new Map(differences.map(difference => [keyOf(difference), difference]));
+    await level();
+    found = await look();
+    differences = differencesIn(found);
+    const resting = differences.filter(difference => isSame(difference, seen.get(keyOf(difference))));
+    if (resting.length === differences.length || looked === looks)
+      return findingsOf(found, resting, differences.length - resting.length);
+  }
+  return findingsOf(found, [], 0);
+}
+
+/** At a difference, after the first that saw it. */
+const looks = 4;
+
+function differencesIn(found: ReadonlyMap<string, Digests>): Difference[] {
+  const buckets = new Map([...found.values()].flatMap(digests => [...digests]));
+  const differences: Difference[] = [];
+  for (const [key, { table, hour, partition }] of buckets) {
+    const each = new Map([...found].map(([node, digests]) => [node, digests.get(key) ?? nothing]));
+    const [first, ...others] = each.values();
+    if (others.every(digest => digest.rows === first?.rows && digest.hash === first.hash)) continue;
+    differences.push({ table, hour, partition, found: each });
+  }
+  return differences;
+}
+
+const nothing: Digest = { rows: 0, hash: '' };
+
+function findingsOf(found: ReadonlyMap<string, Digests>, differences: readonly Difference[], unsettled: number) {
+  const rowsOf = (digests: Digests) => [...digests.values()].reduce((sum, { rows }) => sum + rows, 0);
+  return {
+    differences,
+    rows: Math.max(0, ...[...found.values()].map(rowsOf)),
+    buckets: new Set([...found.values()].flatMap(digests => [...digests.keys()])).size,
+    unsettled,
+  };
+}
+
+function isSame(a: Difference, b: Difference | undefined): boolean {
+  if (b === undefined) return false;
+  return [...a.found].every(([node, digest]) => {
+    const before = b.found.get(node);
+    return before?.rows === digest.rows && before.hash === digest.hash;
+  });
+}

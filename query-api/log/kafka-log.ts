@@ -1,0 +1,62 @@
+/** Asks Kafka for the ends of the log, how far the sinks are, and which ads are split. The API starts and answers without Kafka, so the connection is made when first asked. */
+
+import { Retryable } from '../../infra/errors.ts';
+import { type Admin, openAdmin } from '../../infra/kafka/admin.ts';
+import type { KafkaClient } from '../../infra/kafka/client.ts';
+import type { Names } from '../../infra/topics.ts';
+import type { PartitionRecord } from '../../ingest/hot-ads/partition-record.ts';
+import type { RawLog } from './counted-log.ts';
+import { type Routing, routingOf } from './hot-ad-rules.ts';
+import { type FollowedNode, nodePositions } from './node-positions.ts';
+
+export interface PipelineDeps {
+  readonly kafka: KafkaClient;
+  readonly names: Names;
+  readonly partitions: Pick<PartitionRecord, 'book' | 'readToEnd'>;
+  readonly nodes: readonly FollowedNode[];
+  /** Those that are read here and now: one of each shard. */
+  readonly read: () => readonly FollowedNode[];
+}
+
+export interface AskedPipeline extends RawLog, AsyncDisposable {
+  /** @throws Retryable */
+  routing(): Promise<Routing>;
+  nodePositions(): ReturnType<typeof nodePositions>;
+}
+
+export function pipelineOf({ kafka, names, partitions, nodes, read }: PipelineDeps): AskedPipeline {
+  const topic = names.topic('clicks');
+  let admin: Promise<Admin> | undefined;
+  const forget = () => {
+    admin = undefined;
+  };
+  const connected = () => {
+    admin ??= openAdmin(kafka);
+    admin.catch(forget);
+    return admin;
+  };
+  const positionsOf = async (asked: readonly FollowedNode[]) => nodePositions(await connected(), names, asked);
+  return {
+    routing: () => routingOf(partitions),
+    async endOffsets() {
+      return await (await connected()).endOffsets(topic);
+    },
+    async rawPositions() {
+      const asked = read();
+      // A node that was emptied has little of what was once committed for it: a recount would miss clicks.
+      for (const { name, incarnation } of asked)
+        if ((await incarnation()) === undefined) throw new Retryable(`${name}: not known what it holds`);
+      // Each holds partitions of its own.
+      const raw = (await positionsOf(asked)).filter(({ topicName }) => topicName === 'clicks');
+      return new Map(raw.map(({ partition, position }) => [partition, position]));
+    },
+    sinkPositions: async () => await positionsOf(read()),
+    nodePositions: () => positionsOf(nodes),
+    async [Symbol.asyncDispose]() {
+      await admin?.then(
+        open => open[Symbol.asyncDispose](),
+        () => undefined,
+      );
+    },
+  };
+}

@@ -1,0 +1,60 @@
+/** How far the sinks of the ClickHouse nodes are, as Kafka has it. */
+import { heldBy } from '../../aggregator/sink/held-offsets.ts';
+import type { SinkNode } from '../../aggregator/sink/node.ts';
+import type { Admin } from '../../infra/kafka/admin.ts';
+import type { Names, TopicName } from '../../infra/topics.ts';
+import type { NodePosition } from './counted-log.ts';
+
+export interface FollowedNode extends Pick<SinkNode, 'name' | 'inGroups' | 'holds'> {
+  /** Of its tables; undefined: not known, as where the node is away. */
+  incarnation(): Promise<string | undefined>;
+}
+
+/** What jobs and people say: one log each, which every node has whole. */
+export const saidTopics = ['job-results', 'job-requests', 'seals', 'filters', 'write-offs'] as const;
+
+interface Leg {
+  readonly group: string;
+  readonly topicName: TopicName;
+  readonly isWhole?: boolean;
+}
+
+/**
+ * Of a node whose incarnation is not known, what was committed last is taken for true.
+ * @throws Retryable
+ */
+export async function nodePositions(
+  admin: Pick<Admin, 'ranges' | 'commits'>,
+  names: Names,
+  nodes: readonly FollowedNode[],
+): Promise<NodePosition[]> {
+  const legs: readonly Leg[] = [
+    { group: names.rawSinkGroup, topicName: 'clicks' },
+    { group: names.aggregateSinkGroup, topicName: 'aggregates' },
+    { group: names.aggregateSinkGroup, topicName: 'quarantine' },
+    ...saidTopics.map(topicName => ({ group: names.resultSinkGroup, topicName, isWhole: true })),
+  ];
+  const found = await Promise.all(
+    legs.map(async ({ group, topicName, isWhole }) => {
+      const topic = names.topic(topicName);
+      // The ends first: whatever is committed meanwhile only makes the lag smaller.
+      const ranges = await admin.ranges(topic);
+      return await Promise.all(
+        nodes.map(async node => {
+          const leg = { node: node.name, group: names.groupAt(group, node.inGroups), topic, topicName };
+          const commits = await admin.commits(leg.group, topic);
+          const incarnation = await node.incarnation();
+          return [...ranges]
+            .filter(([partition]) => isWhole || node.holds(partition))
+            .map(([partition, { start, end }]): NodePosition => {
+              const commit = commits.get(partition);
+              const held =
+                incarnation === undefined ? commit && { from: 0, to: commit.offset } : heldBy(commit, incarnation);
+              return { ...leg, partition, from: held?.from ?? start, position: held?.to ?? start, end };
+            });
+        }),
+      );
+    }),
+  );
+  return found.flat(2);
+}

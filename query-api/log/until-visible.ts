@@ -1,0 +1,22 @@
+/** Waits until ClickHouse shows what was written into the log: a sink brings it within a moment, unless it is away. */
+import { Retryable } from '../../infra/errors.ts';
+import { pause } from '../../infra/pause.ts';
+
+export interface Patience {
+  readonly withinMs: number;
+  readonly pollMs?: number;
+}
+
+/** @throws Retryable after `withinMs`, or where ClickHouse does not answer */
+export async function untilVisible(
+  what: string,
+  { withinMs, pollMs = 50 }: Patience,
+  isVisible: () => Promise<boolean>,
+): Promise<void> {
+  const until = performance.now() + withinMs;
+  while (!(await isVisible())) {
+    if (performance.now() >= until)
+      throw new Retryable(`${what} is in the log, and not in ClickHouse after ${withinMs} ms: is a sink running?`);
+    await pause(pollMs);
+  }
+}

@@ -1,0 +1,22 @@
+/** Counts of ads, top lists, series, and how final counts were changed. */
+import type { Http } from '../../../infra/http.ts';
+import { routeAdSearch } from './ad-search.ts';
+import type { AdsDeps } from './ads-deps.ts';
+import { routeAggregatedCount } from './aggregated-count.ts';
+import { routeAllSeries } from './all-series.ts';
+import { routeCountries } from './countries.ts';
+import { routeMostClicked } from './most-clicked.ts';
+import { routePopularAds } from './popular-ads.ts';
+import { routeRestatements } from './restatements.ts';
+import { routeSeries } from './series.ts';
+
+export function routeAds(http: Http, deps: AdsDeps): void {
+  routeAggregatedCount(http, deps);
+  routePopularAds(http, deps);
+  routeMostClicked(http, deps);
+  routeSeries(http, deps);
+  routeAllSeries(http, deps);
+  routeCountries(http, deps);
+  routeAdSearch(http, deps);
+  routeRestatements(http, deps);
+}

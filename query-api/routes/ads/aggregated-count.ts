@@ -1,0 +1,171 @@
+/** GET /v1/ads/{ad_id}/aggregated_count: one ad's clicks in a range of minutes. */
+
+import { Type } from 'typebox';
+import { type Http, ProblemSchema } from '../../../infra/http.ts';
+import { invalid } from '../../../infra/problem.ts';
+import {
+  compareParameter,
+  previousField,
+  previousRange,
+  readPrevious,
+  withPrevious,
+} from '../../answers/comparison.ts';
+import {
+  isFromRaw,
+  type ReadCounts,
+  type Reading,
+  readTotals,
+  selectionOf,
+  sourceField,
+  type Wanted,
+} from '../../answers/readings.ts';
+import { uniquesField, uniquesParameter } from '../../answers/uniques.ts';
+import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
+import { momentOf, rangeOf } from '../../http/asked-range.ts';
+import {
+  AdIdParams,
+  anyCountFields,
+  isoOf,
+  pendingLateField,
+  problems,
+  rangeParameters,
+  stateField,
+  timeField,
+  watermarkField,
+} from '../../http/parameters.ts';
+import { type Finality, stateAt } from '../../store/finality.ts';
+import type { UndoneCounts } from '../../store/restatements.ts';
+import type { AdsDeps } from './ads-deps.ts';
+import { answerStated } from './stated-answer.ts';
+
+export function routeAggregatedCount(http: Http, deps: AdsDeps): void {
+  const { restatements, filters, rules } = deps;
+  http.get('/v1/ads/:ad_id/aggregated_count', { schema }, async (request, reply) => {
+    const { ad_id } = request.params;
+    const { uniques = false, compare } = request.query;
+    const range = rangeOf(request.query, rules());
+    const asOf = momentOf('as_of', request.query.as_of, rules());
+    const wanted = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques };
+    const before = compare && previousRange(range);
+    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    if (asOf !== undefined) checkUndoing(request.query.as_of, wanted, compare);
+    const question = { range, whole: withPrevious(range, before), adIds: [ad_id], asked: request.query };
+    const found = await answerStated(deps, reply, question, async ({ known, finality, late }) => {
+      const stated = { ...wanted, ...known };
+      const [reading, previous, isRestated] = await Promise.all([
+        asOf === undefined ? readTotals(deps, stated, finality) : readTotalsAsOf(asOf, deps, stated, finality),
+        before && readPrevious(deps, { ...stated, ...before }, finality, late),
+        stateAt(finality, range.to) === 'final' && restatements.isRestated(selectionOf(stated), ad_id, asOf),
+      ]);
+      return { ...reading, previous, isRestated };
+    });
+    const { rows, source, previous, head } = found;
+    return {
+      ...head,
+      ad_id,
+      ...shownFilter(request.query),
+      ...(asOf === undefined ? {} : { as_of: isoOf(asOf) }),
+      ...(rows[0] ?? noCounts),
+      source,
+      ...(previous === undefined ? {} : { previous }),
+    };
+  });
+}
+
+const noCounts: ReadCounts = { count: 0, duplicates: 0, late: 0 };
+
+/** What restatements added is known by country, not by user or address, nor of another range. */
+function checkUndoing(
+  text: string | undefined,
+  wanted: Pick<Wanted, 'filter' | 'uniques'>,
+  compare: string | undefined,
+): void {
+  if (isFromRaw(wanted))
+    throw invalid('as_of', text, 'cannot stand beside user_id, ip, uniques, or a filter by them', 'leave one out');
+  if (compare) throw invalid('as_of', text, 'cannot stand beside compare', 'leave one out');
+}
+
+/** As they were before later restatements. */
+async function readTotalsAsOf(
+  asOf: number,
+  deps: AdsDeps,
+  wanted: Wanted,
+  told: Finality,
+): Promise<Reading<ReadCounts>> {
+  const [adId = ''] = wanted.adIds;
+  const [added, reading] = await Promise.all([
+    deps.restatements.addedSince(adId, selectionOf(wanted), asOf),
+    readTotals(deps, wanted, told),
+  ]);
+  return { ...reading, rows: [without(reading.rows[0] ?? noCounts, added)] };
+}
+
+/** The counts before restatements added what they did. */
+function without(counts: ReadCounts, added: UndoneCounts): ReadCounts {
+  return {
+    count: Math.max(0, counts.count - added.count),
+    duplicates: Math.max(0, counts.duplicates - added.duplicates),
+    late: Math.max(0, (counts.late ?? 0) - added.late),
+  };
+}
+
+const schema = {
+  tags: ['ads'],
+  operationId: 'getAggregatedCount',
+  summary: "One ad's clicks in a range of minutes (without from and to: the last full minute)",
+  description:
+    'The count stands on the watermark that is beside it. `state` is that of the whole range: it is `final` once no click of any of its minutes can be added any more. `as_of` undoes later restatements.',
+  params: AdIdParams,
+  querystring: Type.Object(
+    {
+      ...rangeParameters,
+      ...filterParameters,
+      uniques: uniquesParameter,
+      compare: compareParameter('also the counts of as long a range right before'),
+      as_of: Type.Optional(
+        Type.String({
+          description:
+            'what was answered at that time for final minutes, before later restatements: as `from`, any moment',
+        }),
+      ),
+    },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object(
+      {
+        ad_id: Type.String(),
+        from: timeField('begin, inclusive'),
+        to: timeField('end, exclusive'),
+        ...filterFields,
+        as_of: Type.Optional(timeField('as asked for')),
+        ...anyCountFields,
+        uniques: uniquesField,
+        source: sourceField,
+        state: stateField,
+        pending_late: pendingLateField,
+        watermark: watermarkField,
+        previous: previousField('the same of that range'),
+      },
+      {
+        additionalProperties: false,
+        examples: [
+          {
+            ad_id: 'ad-42',
+            from: '2025-11-22T08:26:00.000Z',
+            to: '2025-11-22T08:27:00.000Z',
+            count: 1234,
+            duplicates: 17,
+            late: 3,
+            source: 'counts',
+            state: 'final',
+            pending_late: 0,
+            watermark: '2025-11-22T08:29:31.204Z',
+          },
+        ],
+      },
+    ),
+    ...problems,
+    404: ProblemSchema,
+  },
+} as const;

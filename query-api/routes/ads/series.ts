@@ -1,0 +1,116 @@
+/** GET /v1/ads/{ad_id}/series: one ad's clicks over time, a point per minute, hour or day. */
+import { Type } from 'typebox';
+import { type Http, ProblemSchema } from '../../../infra/http.ts';
+import { isFromRaw, readSeries, selectionOf, sourceField } from '../../answers/readings.ts';
+import { pointsOfReading, SeriesPoint } from '../../answers/series-points.ts';
+import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
+import {
+  AdIdParams,
+  GranularityParameter,
+  pendingLateField,
+  problems,
+  rangeParameters,
+  stateField,
+  timeField,
+  timezoneField,
+  timezoneParameter,
+  watermarkField,
+} from '../../http/parameters.ts';
+import { stepsOfRange } from '../../http/time-zone.ts';
+import type { AdsDeps } from './ads-deps.ts';
+import { answerStated } from './stated-answer.ts';
+
+export function routeSeries(http: Http, deps: AdsDeps): void {
+  const { groups, filters, rules } = deps;
+  http.get('/v1/ads/:ad_id/series', { schema }, async (request, reply) => {
+    const { ad_id } = request.params;
+    const { granularity = 'minute', timezone } = request.query;
+    const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
+    const wanted = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques: false };
+    if (isFromRaw(wanted)) checkRaw(range, rules());
+    const question = { range, adIds: [ad_id], asked: request.query };
+    const found = await answerStated(deps, reply, question, async ({ known, finality }) => {
+      const [reading, steps] = await Promise.all([
+        readSeries(deps, step, { ...wanted, ...known }, finality),
+        // A series that is not final as a whole may have points that are.
+        groups.restatedSteps([ad_id], step, selectionOf({ ...wanted, ...known })),
+      ]);
+      return { ...reading, steps, isRestated: steps.length > 0 };
+    });
+    const { rows, source, steps, finality, late, head } = found;
+    const restated = new Set(steps.map(({ start }) => start));
+    return {
+      ...head,
+      ad_id,
+      granularity,
+      ...(timezone === undefined ? {} : { timezone }),
+      ...shownFilter(request.query),
+      source,
+      points: pointsOfReading(rows, source, range, step, finality, restated, late.of([ad_id])),
+    };
+  });
+}
+
+const schema = {
+  tags: ['ads'],
+  operationId: 'getSeries',
+  summary: "One ad's clicks over time (without from and to: the last 60 minutes, 24 hours or 31 days)",
+  description:
+    'Each point has a state of its own; `state` beside them is that of the whole range. Steps without clicks are points with zeroes.',
+  params: AdIdParams,
+  querystring: Type.Object(
+    {
+      granularity: Type.Optional(GranularityParameter),
+      timezone: timezoneParameter,
+      ...rangeParameters,
+      ...filterParameters,
+    },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object(
+      {
+        ad_id: Type.String(),
+        from: timeField('begin, inclusive'),
+        to: timeField('end, exclusive'),
+        granularity: GranularityParameter,
+        timezone: timezoneField,
+        ...filterFields,
+        source: sourceField,
+        state: stateField,
+        pending_late: pendingLateField,
+        watermark: watermarkField,
+        points: Type.Array(SeriesPoint, {
+          description: 'one for each step of the range, in order, also where there were no clicks',
+        }),
+      },
+      {
+        additionalProperties: false,
+        examples: [
+          {
+            ad_id: 'ad-42',
+            from: '2025-11-22T08:00:00.000Z',
+            to: '2025-11-22T09:00:00.000Z',
+            granularity: 'hour',
+            source: 'counts',
+            state: 'final',
+            pending_late: 0,
+            watermark: '2025-11-22T09:29:31.204Z',
+            points: [
+              {
+                start: '2025-11-22T08:00:00.000Z',
+                count: 51_234,
+                duplicates: 170,
+                late: 31,
+                state: 'final',
+                pending_late: 0,
+              },
+            ],
+          },
+        ],
+      },
+    ),
+    ...problems,
+    404: ProblemSchema,
+  },
+} as const;

@@ -1,0 +1,18 @@
+/** What routes of exports work with. */
+import type { ClientSlots } from '../../../infra/client-slots.ts';
+import type { Clients } from '../../../infra/http-clients.ts';
+import type { RangeRules } from '../../http/asked-range.ts';
+import type { Store } from '../../store/open-store.ts';
+import type { ExportSlots } from './export-slots.ts';
+
+export interface ExportDeps extends Pick<Store, 'exports' | 'lateClicks' | 'quarantine' | 'queries' | 'stated'> {
+  readonly clients: Clients;
+  /** Of one client; before those of all. */
+  readonly exportsOf: ClientSlots;
+  readonly exportSlots: ExportSlots;
+  readonly exportMaxRows: number;
+  readonly exportMinBytesPerSecond: number;
+  /** Epoch ms. */
+  readonly now: () => number;
+  readonly rules: () => RangeRules;
+}

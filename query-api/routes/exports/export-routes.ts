@@ -1,0 +1,32 @@
+/** Exports in bulk: clicks, counts by minute, and lines in quarantine. One client has a share of those that may run. */
+import { clientSlots } from '../../../infra/client-slots.ts';
+import type { Http } from '../../../infra/http.ts';
+import type { QueryApiConfig } from '../../config.ts';
+import type { ExportDeps } from './export-deps.ts';
+import { createExportSlots } from './export-slots.ts';
+import { routeExports } from './exports.ts';
+import { routeQuarantineExport } from './quarantine-export.ts';
+
+export interface ExportRoutesOptions extends Omit<ExportDeps, keyof ReturnType<typeof limitsOf>> {
+  readonly config: QueryApiConfig;
+}
+
+export function routeAllExports(http: Http, { config, ...deps }: ExportRoutesOptions): void {
+  const limits = limitsOf(config);
+  http.addHook('preClose', async () => await limits.exportSlots[Symbol.asyncDispose]());
+  routeExports(http, { ...deps, ...limits });
+  routeQuarantineExport(http, { ...deps, ...limits });
+}
+
+function limitsOf(config: QueryApiConfig) {
+  const { EXPORT_MAX_RUNNING: limit, EXPORT_MIN_BYTES_PER_SECOND: minBytesPerSecond } = config;
+  return {
+    exportSlots: createExportSlots({ limit, minBytesPerSecond }),
+    exportsOf: clientSlots({
+      maxPerClient: config.EXPORT_MAX_RUNNING_PER_CLIENT,
+      ...{ code: 'client_exports', what: 'exports', setting: 'EXPORT_MAX_RUNNING_PER_CLIENT', retryAfterS: 10 },
+    }),
+    exportMaxRows: config.EXPORT_MAX_ROWS,
+    exportMinBytesPerSecond: minBytesPerSecond,
+  };
+}

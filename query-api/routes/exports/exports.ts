@@ -1,0 +1,175 @@
+/** GET /v1/exports/…: all rows of a range, streamed as CSV, NDJSON or one Parquet file. */
+
+import type { Readable } from 'node:stream';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type TSchema, Type } from 'typebox';
+import { type Http, Problem } from '../../../infra/http.ts';
+import { invalid } from '../../../infra/problem.ts';
+import { sameCountry } from '../../../ingest/country.ts';
+import { rangeOf } from '../../http/asked-range.ts';
+import {
+  adIdsParameter,
+  countField,
+  countryParameter,
+  isoOf,
+  problems,
+  rangeParameters,
+  stateField,
+  timeField,
+} from '../../http/parameters.ts';
+import type { ExportSelection } from '../../store/exports.ts';
+import { finalityOf } from '../../store/finality.ts';
+import { acceptedFormat, mediaTypes, type RowFormat } from '../../store/row-format.ts';
+import type { Stated, StatedReading } from '../../store/sql/stated-rows.ts';
+import type { TimeRange } from '../../time/time-range.ts';
+import type { ExportDeps } from './export-deps.ts';
+
+export function routeExports(http: Http, deps: ExportDeps): void {
+  const { clients, queries, exports, exportsOf, exportSlots, exportMaxRows, stated, lateClicks, rules } = deps;
+  const check = (rows: number, to: string | undefined) => {
+    if (rows > exportMaxRows)
+      throw invalid('to', to, `must leave at most ${exportMaxRows} rows, and leaves ${rows}`, 'export a shorter range');
+  };
+  const open = (request: FastifyRequest, begin: () => AsyncIterable<Uint8Array>): Promise<Readable> =>
+    exportsOf(clients.of(request.raw), async () => {
+      const opened = await exportSlots.open(begin, why => request.log.warn({ why }, 'export cut off'));
+      if (opened) return opened;
+      throw new Problem(503, 'exports_busy', 'as many exports run as may (EXPORT_MAX_RUNNING): try again', {}, 10);
+    });
+
+  http.get('/v1/exports/ad_minutes', { schema: minutesSchema }, async (request, reply) => {
+    const { ad_id: adIds = [], country, to } = request.query;
+    const countries = country === undefined ? [] : sameCountry(country);
+    const selection = { ...rangeOf(request.query, rules()), countries, adIds };
+    const format = formatOf(request, request.query.format);
+    // Before the rows are read: they only become newer.
+    const { finalUntil, watermark } = finalityOf(await queries.progress());
+    const pendingLate = (await lateClicks()).of(adIds)(selection);
+    check(await exports.adMinuteRows(selection), to);
+    if (watermark !== null) reply.header('x-watermark', isoOf(watermark));
+    if (finalUntil !== null) reply.header('x-final-until', isoOf(finalUntil));
+    reply.header('x-pending-late', pendingLate);
+    const rows = await open(request, () =>
+      readAtOnce(stated, selection, known => exports.adMinutes({ ...selection, ...known }, finalUntil, format)),
+    );
+    return sendAs(reply, 'ad_minutes', selection, format).send(rows);
+  });
+
+  http.get('/v1/exports/clicks', { schema: clicksSchema }, async (request, reply) => {
+    const { ad_id: adIds = [], to } = request.query;
+    const selection = { ...rangeOf(request.query, rules()), countries: [], adIds };
+    const format = formatOf(request, request.query.format);
+    check(await exports.clickRows(selection), to);
+    const rows = await open(request, () => exports.clicks(selection, format));
+    return sendAs(reply, 'clicks', selection, format).send(rows);
+  });
+}
+
+function formatOf({ headers }: FastifyRequest, asked: RowFormat | undefined): RowFormat {
+  return asked ?? acceptedFormat(headers.accept, ['csv', 'ndjson', 'parquet'], 'csv');
+}
+
+function sendAs(reply: FastifyReply, what: string, { from, to }: ExportSelection, format: RowFormat): FastifyReply {
+  const [since, until] = [from, to].map(at => isoOf(at).slice(0, 16).replace(/[-:]/g, ''));
+  return reply
+    .header('cache-control', 'no-store')
+    .header('vary', 'accept')
+    .header('content-disposition', `attachment; filename="${what}-${since}-${until}.${format}"`)
+    .type(format === 'parquet' ? mediaTypes[format] : `${mediaTypes[format]}; charset=utf-8`);
+}
+
+/** What was visible when the read began: its rows are of that moment, however long they are taken. */
+async function* readAtOnce(
+  stated: StatedReading,
+  range: TimeRange,
+  open: (known: Stated) => AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const begun = await stated.begin(
+    range,
+    async known => {
+      const pieces = open(known)[Symbol.asyncIterator]();
+      return { pieces, first: await pieces.next() };
+    },
+    async ({ pieces }) => void (await pieces.return?.()),
+  );
+  try {
+    for (let piece = begun.first; !piece.done; piece = await begun.pieces.next()) yield piece.value;
+  } finally {
+    await begun.pieces.return?.();
+  }
+}
+
+const formatParameter = Type.Optional(
+  Type.Enum(['csv', 'ndjson', 'parquet'], {
+    type: 'string',
+    description: 'instead of the header Accept; default: csv',
+  }),
+);
+
+const stringField = (description: string) => Type.String({ description });
+
+const MinuteRow = Type.Object(
+  {
+    minute: timeField('the minute'),
+    ad_id: Type.String(),
+    country: Type.String(),
+    partition: countField('of the log'),
+    clicks: countField('distinct clicks'),
+    duplicates: countField('further copies of those clicks, not counted'),
+    late: countField('those of the clicks that came after their minute had closed'),
+    revision: countField('how often it was restated'),
+    state: stateField,
+  },
+  { additionalProperties: false },
+);
+
+const ClickRow = Type.Object(
+  {
+    click_id: stringField('of the accepted copy'),
+    event_id: stringField('of the click'),
+    ad_id: Type.String(),
+    clicked_at: timeField('event time'),
+    received_at: timeField('when ingest had it'),
+    country: Type.String(),
+    user_id: stringField('as sent'),
+    ip: stringField('as sent'),
+  },
+  { additionalProperties: false },
+);
+
+function producesRows(row: TSchema) {
+  const description = 'rows, or one Parquet file; an answer that breaks off is not whole';
+  const lines = Type.String({ contentSchema: row, description: 'each line is one object of `contentSchema`' });
+  const content = {
+    [mediaTypes.csv]: { schema: Type.String({ description: 'the same columns, with a header line' }) },
+    [mediaTypes.ndjson]: { schema: lines },
+    [mediaTypes.parquet]: { schema: Type.String({ description: 'the same columns' }) },
+  };
+  return { 200: { description, content }, ...problems };
+}
+
+const minutesSchema = {
+  tags: ['exports'],
+  operationId: 'exportAdMinutes',
+  summary: 'Counts per minute, ad, country and partition (without from and to: of the last full minute)',
+  description:
+    'Columns: minute, ad_id, country, partition, clicks, duplicates, late, revision (0: as counted live), state. In the order of minute, or of ad_id where ads are named. Header `x-pending-late` tells how many late clicks of the selection wait for their restatement.',
+  querystring: Type.Object(
+    { ...rangeParameters, country: countryParameter, ad_id: adIdsParameter, format: formatParameter },
+    { additionalProperties: false },
+  ),
+  response: producesRows(MinuteRow),
+} as const;
+
+const clicksSchema = {
+  tags: ['exports'],
+  operationId: 'exportClicks',
+  summary: 'Accepted clicks, copies too (without from and to: of the last full minute)',
+  description:
+    "Columns: click_id, event_id, ad_id, clicked_at, received_at, country, user_id, ip. In CSV a text that begins with = + - @ (also full-width), a tab, CR, LF or ' has one ' more before it, so that no spreadsheet runs it: take off one leading ' before these. `npm run feed` does so by itself. NDJSON and Parquet have texts as they are.",
+  querystring: Type.Object(
+    { ...rangeParameters, ad_id: adIdsParameter, format: formatParameter },
+    { additionalProperties: false },
+  ),
+  response: producesRows(ClickRow),
+} as const;

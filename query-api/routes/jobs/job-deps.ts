@@ -1,0 +1,13 @@
+/** What routes of jobs work with. */
+import type { RangeRules } from '../../http/asked-range.ts';
+import type { Store } from '../../store/open-store.ts';
+import type { AskedJobs } from './asked-jobs.ts';
+import type { JobRequests } from './job-requests.ts';
+
+export interface JobRoutesDeps extends Pick<Store, 'jobs' | 'queries'> {
+  readonly askedJobs: AskedJobs;
+  readonly jobRequests: Pick<JobRequests, 'cancel'>;
+  /** Epoch ms. */
+  readonly now: () => number;
+  readonly rules: () => RangeRules;
+}

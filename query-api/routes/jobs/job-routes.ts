@@ -1,0 +1,21 @@
+/** Jobs that people ask for: replays and reconciliations. Both have one limit of jobs that are open. */
+import type { Http } from '../../../infra/http.ts';
+import type { RequestLog } from '../../log/request-log.ts';
+import { createAskedJobs } from './asked-jobs.ts';
+import type { JobRoutesDeps } from './job-deps.ts';
+import { createJobRequests } from './job-requests.ts';
+import { routeReconciliations } from './reconciliations.ts';
+import { routeReplays } from './replays.ts';
+
+export interface JobRoutesOptions extends Omit<JobRoutesDeps, 'askedJobs' | 'jobRequests'> {
+  readonly requests: RequestLog;
+  /** Of each kind. */
+  readonly maxOpen: number;
+}
+
+export function routeJobs(http: Http, { requests, maxOpen, ...deps }: JobRoutesOptions): void {
+  const jobRequests = createJobRequests(requests, deps.jobs);
+  const askedJobs = createAskedJobs({ ...deps.jobs, ...jobRequests }, maxOpen);
+  routeReplays(http, { ...deps, askedJobs, jobRequests });
+  routeReconciliations(http, { ...deps, askedJobs, jobRequests });
+}

@@ -1,0 +1,179 @@
+/**
+ * One reader of the store for all who listen to GET /v1/live. It reads once a second while anybody listens, and a
+ * little longer, so that one who comes back finds what it missed. Nobody listens, nothing is read.
+ *
+ * An event is made and encoded once, whoever many it goes to. Kafka is never waited for: while it is away, events say
+ * so and go on.
+ */
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { forNobody } from '../../../infra/asking.ts';
+import { messageOf } from '../../../infra/errors.ts';
+import type { Logger } from '../../../infra/log.ts';
+import { statusOf } from '../../answers/pipeline-status.ts';
+import { createStallWatch, type Stall, type StallWatch } from '../../answers/stalled-partitions.ts';
+import { isoOf } from '../../http/parameters.ts';
+import type { LogEnds } from '../../log/log-ends.ts';
+import { createEventRing } from './event-ring.ts';
+import { createLiveDeltas, type LiveDeltas } from './live-deltas.ts';
+import type { LiveEvent } from './live-event.ts';
+import type { LiveReading } from './live-reading.ts';
+import { liveClients, liveLeft } from './metrics.ts';
+import { createSubscribers } from './subscribers.ts';
+
+export interface LiveFeed extends AsyncDisposable {
+  /** Events from now on, after those since `lastEventId` where they are still known. Undefined: too many listen already, none of whom has to make room for this client. */
+  open(client: string, lastEventId: string | undefined): Readable | undefined;
+}
+
+export interface LiveFeedDeps {
+  /** Epoch ms. */
+  readonly read: (now: number, restatedSince: number) => Promise<LiveReading>;
+  readonly logEnds: LogEnds;
+  /** Left out: one of its own. */
+  readonly stalls?: StallWatch;
+  /** Epoch ms. */
+  readonly now: () => number;
+  readonly log: Logger;
+  readonly maxClients: number;
+  readonly maxBufferBytes: number;
+  readonly intervalMs?: number;
+  /** How long it goes on reading after the last client has left. */
+  readonly lingerMs?: number;
+}
+
+/** Events that are kept: so many seconds a client may be away. */
+const eventsKept = 60;
+
+/** A restatement bears the time of its making, and can be read a little later. */
+const restatedOverlapMs = 30_000;
+
+/** One that has taken nothing for so long is not there any more, or does not listen. */
+const maxBehindMs = 30_000;
+
+/** What proxies and clients take for a sign of life while no event comes. */
+const heartbeatMs = 10_000;
+
+export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
+  const { now, maxClients, maxBufferBytes, intervalMs = 1_000, lingerMs = 30_000 } = deps;
+  const ring = createEventRing(now().toString(36), { maxEvents: eventsKept, maxBytes: maxBufferBytes / 2 });
+  const subscribers = createSubscribers({
+    ...{ maxClients, maxBufferBytes, maxBehindMs, now },
+    farewell: message({ reason: 'room' }, { event: 'closing' }),
+    onLeave(why) {
+      liveLeft.inc({ why });
+      liveClients.dec();
+    },
+  });
+  const step = createStep(deps);
+  const stop = new AbortController();
+  let running: Promise<void> | undefined;
+
+  const run = async () => {
+    const heartbeat = setInterval(() => subscribers.send(comment('alive')), heartbeatMs);
+    try {
+      for (let lastHeardAt = now(); now() - lastHeardAt < lingerMs && !stop.signal.aborted; ) {
+        if (subscribers.size > 0) lastHeardAt = now();
+        const startedAt = now();
+        const outcome = await step();
+        if (outcome.ok) subscribers.send(ring.add(id => message(outcome.event, { id })).bytes);
+        else subscribers.send(message(outcome.trouble, { event: 'unavailable' }));
+        const restMs = Math.max(20, intervalMs - (now() - startedAt));
+        await sleep(restMs, undefined, { signal: stop.signal }).catch(() => undefined);
+      }
+    } finally {
+      clearInterval(heartbeat);
+      running = undefined;
+    }
+  };
+
+  const missed = (lastEventId: string): readonly Buffer[] =>
+    ring.after(lastEventId)?.map(event => event.bytes) ?? [message({ reason: 'unknown_id' }, { event: 'reset' })];
+
+  return {
+    open(client, lastEventId) {
+      if (stop.signal.aborted) return undefined;
+      const latest = running ? ring.latest() : undefined;
+      const first = lastEventId === undefined ? [] : missed(lastEventId);
+      const isFresh = lastEventId === undefined || ring.after(lastEventId) === undefined;
+      const stream = subscribers.add(client, [retryHint, ...first, ...(isFresh && latest ? [latest.bytes] : [])]);
+      if (stream === undefined) return undefined;
+      liveClients.inc();
+      // It reads for all, and goes on when the first of them has gone.
+      running ??= forNobody(run);
+      return stream;
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      subscribers.send(message({ reason: 'stopping' }, { event: 'closing' }));
+      subscribers.close();
+      await running;
+    },
+  };
+}
+
+type Outcome = { readonly ok: true; readonly event: LiveEvent } | { readonly ok: false; readonly trouble: object };
+
+/** Reads once. What fails is told and tried again: a listener is there to see that, too. */
+function createStep({ read, logEnds, now, log, stalls = createStallWatch(now) }: LiveFeedDeps): () => Promise<Outcome> {
+  const deltas = createLiveDeltas();
+  let ends: { readonly known: Awaited<ReturnType<LogEnds>> } | undefined;
+  let wasOk = true;
+  return async () => {
+    const at = now();
+    const asked = logEnds().then(known => {
+      ends = { known };
+    });
+    try {
+      const reading = await read(at, at - restatedOverlapMs);
+      if (!ends) await asked;
+      wasOk = true;
+      return { ok: true, event: eventOf(reading, ends?.known, stalls(reading.progress).stalled, deltas, at) };
+    } catch (error) {
+      if (wasOk) log.warn({ reason: messageOf(error) }, 'live: the database does not answer');
+      wasOk = false;
+      return { ok: false, trouble: { at: isoOf(at), code: 'unavailable', detail: 'the database cannot answer' } };
+    }
+  };
+}
+
+function eventOf(
+  { progress, restatements, pending_late, minutes, current, last }: LiveReading,
+  ends: Awaited<ReturnType<LogEnds>>,
+  stalled: readonly Stall[],
+  deltas: LiveDeltas,
+  at: number,
+): LiveEvent {
+  const { watermark, watermark_age_ms, final_until, conservation } = statusOf(
+    progress,
+    ends,
+    undefined,
+    new Map(),
+    [],
+    at,
+  );
+  const { received, counted, duplicates, quarantined, unread_records } = conservation;
+  return {
+    at: isoOf(at),
+    kafka: ends ? 'up' : 'away',
+    ...{ watermark, watermark_age_ms, final_until },
+    lag_records: unread_records,
+    stalled: stalled.map(({ partition, since }) => ({ partition, since: isoOf(since) })),
+    clicks_per_second: deltas.rate(at, counted),
+    totals: { received, counted, duplicates, quarantined },
+    ...{ pending_late, minutes, current, last },
+    changes: deltas.untold(restatements),
+  };
+}
+
+function message(data: object, { id, event }: { readonly id?: string; readonly event?: string }): Buffer {
+  const head = `${id === undefined ? '' : `id: ${id}\n`}${event === undefined ? '' : `event: ${event}\n`}`;
+  return Buffer.from(`${head}data: ${JSON.stringify(data)}\n\n`);
+}
+
+function comment(text: string): Buffer {
+  return Buffer.from(`: ${text}\n\n`);
+}
+
+/** How long a client waits before it comes back; it is also what makes the headers go out at once. */
+const retryHint = Buffer.from('retry: 2000\n\n');

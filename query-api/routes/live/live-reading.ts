@@ -1,0 +1,71 @@
+/** Reads what an event tells, in the order that keeps its states true: progress, counts, restatements (finality.ts). */
+
+import { pointsOf } from '../../answers/series-points.ts';
+import { isoOf } from '../../http/parameters.ts';
+import type { Progress, Queries } from '../../store/ad-counts.ts';
+import { finalityOf, stateAt } from '../../store/finality.ts';
+import type { GroupQueries, SeriesRow } from '../../store/group-counts.ts';
+import type { LateClicks } from '../../store/late-clicks.ts';
+import type { RestatementQueries, TimedRestatement } from '../../store/restatements.ts';
+import type { Stated, StatedReading } from '../../store/sql/stated-rows.ts';
+import { minuteMs } from '../../time/time-range.ts';
+import type { LiveEvent } from './live-event.ts';
+
+export interface LiveReading extends Pick<LiveEvent, 'minutes' | 'current' | 'last' | 'pending_late'> {
+  readonly progress: readonly Progress[];
+  readonly restatements: readonly TimedRestatement[];
+}
+
+export interface ReadingDeps {
+  readonly queries: Queries;
+  readonly groups: GroupQueries;
+  readonly restatements: RestatementQueries;
+  readonly stated: StatedReading;
+  readonly lateClicks: () => Promise<LateClicks>;
+}
+
+/** `restatedSince`, `now`: epoch ms. */
+export async function readLive(
+  { queries, groups, restatements, stated, lateClicks }: ReadingDeps,
+  now: number,
+  restatedSince: number,
+): Promise<LiveReading> {
+  const current = Math.floor(now / minuteMs) * minuteMs;
+  const range = { from: current - 4 * minuteMs, to: current + minuteMs, country: undefined };
+  const [progress, late, recounts] = await Promise.all([queries.progress(), lateClicks(), stated.recounts(range)]);
+  const read = async (known: Stated) => {
+    const topOf = (start: number) =>
+      queries.popularAds(adsListed, { ...known, from: start, to: start + minuteMs, country: undefined });
+    const [series, ofCurrent, ofLast, restatedSteps] = await Promise.all([
+      groups.series([], minuteMs, { ...range, ...known }),
+      topOf(current),
+      topOf(current - minuteMs),
+      groups.restatedSteps([], minuteMs, range),
+    ]);
+    return { rows: series, currentTop: ofCurrent, lastTop: ofLast, steps: restatedSteps };
+  };
+  const { rows, currentTop, lastTop, steps } = await stated.at(range, read, recounts);
+  const told = await restatements.since(restatedSince, changesListed);
+  const finality = finalityOf(progress);
+  const restated = new Set(steps.map(step => step.start));
+  const lateIn = late.of([]);
+  const stateOf = (start: number) => stateAt(finality, start + minuteMs, restated.has(start));
+  const top = (start: number, ads: typeof lastTop) => ({
+    start: isoOf(start),
+    state: stateOf(start),
+    pending_late: lateIn({ from: start, to: start + minuteMs }),
+    ads: ads.map((ad, i) => ({ rank: i + 1, ...ad })),
+  });
+  return {
+    minutes: pointsOf<number, SeriesRow>(rows, range, minuteMs, 0, ({ from }) => stateOf(from), lateIn),
+    pending_late: late.clicks,
+    current: top(current, currentTop),
+    last: top(current - minuteMs, lastTop),
+    progress,
+    restatements: told,
+  };
+}
+
+/** Of one minute. */
+const adsListed = 20;
+const changesListed = 50;

@@ -1,0 +1,78 @@
+/** What a recount reads. */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
+import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
+import { noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
+import type { TimeRange } from '../../time/time-range.ts';
+import { settingsOf } from '../sql/read-settings.ts';
+
+/** The last line read: its place in the primary key of `click_raw`. */
+export interface Cursor {
+  /** Epoch ms. */
+  readonly minute: number;
+  readonly adId: string;
+  readonly clickId: string;
+}
+
+export type RecountQueries = ReturnType<typeof createRecountQueries>;
+
+export function createRecountQueries(clickhouse: ClickHouse) {
+  return {
+    /**
+     * The next clicks of the range after `cursor`, each once, in the order of (minute, ad, click id), as canonical
+     * lines. What does not count is not read: no `user_id`, no `ip`, and `received_at` is 0. One thread, as the
+     * recount's own keeps pace with no more, and live counting needs the rest.
+     */
+    async rawPage(range: TimeRange, cursor: Cursor | undefined, limit: number): Promise<Uint8Array> {
+      return await clickhouse.queryLines(
+        ...statement`SELECT click_id, event_id, ad_id, toUnixTimestamp64Milli(at) AS clicked_at, 0 AS received_at,
+           country
+         FROM (
+           SELECT click_id, event_id, ad_id, clicked_at AS at, country FROM ${sharded('click_raw')} FINAL
+           WHERE ${clickedWithin({ from: cursor?.minute ?? range.from, to: range.to })} ${after(cursor)}
+           ORDER BY toStartOfMinute(click_raw.clicked_at), ad_id, click_id LIMIT ${limit}
+         ) ${settingsOf(limit, timeoutMs, { output_format_json_escape_forward_slashes: 0, max_threads: 1 })}`,
+      );
+    },
+
+    /** All rows of `ad_minute` of the range, as `StatedRow`. */
+    async stated(range: TimeRange): Promise<Uint8Array> {
+      return await clickhouse.queryLines(
+        ...statement`SELECT toUnixTimestamp(m) AS minute, ad_id, country, partition, revision, clicks, duplicates, late
+         FROM (
+           SELECT minute AS m, ad_id, country, partition, toUInt16(bitShiftRight(version, 48)) AS revision,
+             clicks, duplicates, late
+           FROM ${sharded('ad_minute')} FINAL WHERE ${minuteWithin(range)}
+         ) ${settingsOf(0, timeoutMs, { max_threads: 1 })}`,
+      );
+    },
+
+    /** About how many rows `stated` would have; at least as many. */
+    async statedRows(range: TimeRange): Promise<number> {
+      const [row] = await clickhouse.query<{ n: number }>(
+        ...statement`SELECT count() AS n FROM ${sharded('ad_minute')} WHERE ${minuteWithin(range)} ${settingsOf(1, timeoutMs)}`,
+      );
+      return row?.n ?? 0;
+    },
+  };
+}
+
+/** A page is small, but the machine may be busy with clicks, which go first. */
+const timeoutMs = 60_000;
+
+export function clickedWithin({ from, to }: TimeRange): Sql {
+  const at = (ms: number) => sql`fromUnixTimestamp64Milli(${ms}, 'UTC')`;
+  return sql`clicked_at >= ${at(from)} AND clicked_at < ${at(to)}`;
+}
+
+export function minuteWithin({ from, to }: TimeRange): Sql {
+  const at = (ms: number) => sql`toDateTime(${ms / 1_000}, 'UTC')`;
+  return sql`minute >= ${at(from)} AND minute < ${at(to)}`;
+}
+
+function after(cursor: Cursor | undefined): Sql {
+  if (cursor === undefined) return noSql;
+  const { minute, adId, clickId } = cursor;
+  return sql`AND (clicked_at >= fromUnixTimestamp64Milli(${minute + 60_000}, 'UTC')
+    OR ad_id > ${adId} OR (ad_id = ${adId} AND click_id > ${clickId}))`;
+}

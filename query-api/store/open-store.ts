@@ -1,0 +1,69 @@
+/** All that is read of the store, each question once. A route says which of it it needs (`Pick<Store, …>`). */
+import { type ClickHouse, readingAs } from '../../infra/clickhouse/clickhouse.ts';
+import type { Pipeline } from '../log/counted-log.ts';
+import type { RequestLog } from '../log/request-log.ts';
+import { createQueries } from './ad-counts.ts';
+import { createAuditQueries } from './click-copies.ts';
+import { createExportQueries } from './exports.ts';
+import { createFilterStore } from './filters/filter-store.ts';
+import { createGroupQueries } from './group-counts.ts';
+import { createConservationStore } from './jobs/conservation-store.ts';
+import { createJobStore } from './jobs/job-store.ts';
+import { createRunnerStore } from './jobs/runner-store.ts';
+import { createLateClicks } from './late-clicks.ts';
+import { createQuarantineQueries } from './quarantine.ts';
+import { createRawQueries } from './raw-counts.ts';
+import { createRawCoverage } from './raw-coverage.ts';
+import { createReplicaCheckStore } from './replicas/replica-check-store.ts';
+import { createRestatementQueries } from './restatements.ts';
+import { createBlockDirectory } from './rollup/block-directory.ts';
+import { createHistoryQueries } from './rollup/history.ts';
+import { createTopQueries } from './rollup/top-lists.ts';
+import { createStatedReading, type StatedReadingOptions } from './sql/stated-rows.ts';
+
+export interface StoreOptions {
+  readonly clickhouse: ClickHouse;
+  /** What is kept from one read to the next is kept of each ClickHouse node by itself. */
+  readonly each: <T>(make: () => T) => () => T;
+  readonly nodes: NonNullable<StatedReadingOptions['nodes']>;
+  readonly shards: number;
+  /** Of one statement. */
+  readonly timeoutMs: number;
+  readonly exportTimeoutMs: number;
+  readonly sinkPositions: Pipeline['sinkPositions'];
+  /** What changes a stored filter goes through the log. */
+  readonly requests: RequestLog;
+  /** Epoch ms. */
+  readonly now: () => number;
+}
+
+export type Store = ReturnType<typeof openStore>;
+
+export function openStore(options: StoreOptions) {
+  const { clickhouse, each, nodes, shards, timeoutMs, exportTimeoutMs, sinkPositions, requests, now } = options;
+  const ofRaw = readingAs('raw', clickhouse);
+  const queries = createQueries(clickhouse, { timeoutMs });
+  const coverage = each(() => createRawCoverage({ progress: queries.progress, sinkPositions, now }));
+  const lateClicksOf = each(() => createLateClicks({ clickhouse, now }));
+  const directory = createBlockDirectory(clickhouse, { timeoutMs, shards });
+  return {
+    queries: { ...queries, progress: () => coverage().telling(queries.progress)() },
+    groups: createGroupQueries(clickhouse, { timeoutMs, shards }),
+    restatements: createRestatementQueries(clickhouse, { timeoutMs }),
+    stated: createStatedReading(clickhouse, { timeoutMs, nodes }),
+    /** Late clicks that wait for a restatement. Read before counts. */
+    lateClicks: async () => await lateClicksOf()(),
+    raw: createRawQueries(ofRaw, { timeoutMs }),
+    rawCoverage: { until: () => coverage().until() },
+    filters: createFilterStore(clickhouse, { timeoutMs, requests }),
+    tops: createTopQueries(clickhouse, directory, { timeoutMs }),
+    history: createHistoryQueries(clickhouse, { timeoutMs, shards }),
+    exports: createExportQueries(ofRaw, { timeoutMs, exportTimeoutMs }),
+    quarantine: createQuarantineQueries(ofRaw, { timeoutMs, now }),
+    audit: createAuditQueries(ofRaw, { timeoutMs }),
+    jobs: createJobStore(clickhouse, { timeoutMs, now }),
+    conservation: createConservationStore(clickhouse, { timeoutMs }),
+    replicaChecks: createReplicaCheckStore(clickhouse, { timeoutMs }),
+    runners: createRunnerStore(clickhouse, { timeoutMs }),
+  };
+}

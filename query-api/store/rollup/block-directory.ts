@@ -1,0 +1,75 @@
+/** Which blocks there are, and how a range is read with them. */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
+import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
+import { noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
+import { minuteMs, type TimeRange } from '../../time/time-range.ts';
+import { settingsOf } from '../sql/read-settings.ts';
+import { isVisible } from '../sql/stated-rows.ts';
+import { type BlockRow, hourMs, type Plan, planOf, type Told, usableBlocks } from './blocks.ts';
+import { inRanges } from './rolled-sql.ts';
+
+export interface PlanOptions {
+  /** False where minutes must be told apart. */
+  readonly hours: boolean;
+}
+
+export interface Directory {
+  readonly rows: readonly BlockRow[];
+  readonly told: readonly Told[];
+}
+
+export type BlockDirectory = ReturnType<typeof createBlockDirectory>;
+
+export interface BlockDirectoryOptions {
+  readonly timeoutMs: number;
+  /** That `clickhouse` reads. */
+  readonly shards?: number;
+}
+
+export function createBlockDirectory(clickhouse: ClickHouse, { timeoutMs, shards = 1 }: BlockDirectoryOptions) {
+  const settings = settingsOf(2_000_000, timeoutMs);
+
+  /** Rows of all windows that end in (from, to], and what was restated in [from, to). */
+  const read = async ({ from, to }: TimeRange, among: Sql): Promise<Directory> => {
+    const rows = await clickhouse.query<{ window: number; at: number; n: number }>(
+      ...statement`SELECT window, toUnixTimestamp(ends) * 1000 AS at, restatements AS n
+       FROM ${sharded('most_clicked_ads')} FINAL WHERE ${among}
+       UNION ALL
+       SELECT toUInt16(0) AS window, toUnixTimestamp(minute) * 1000 AS at, count() AS n
+       FROM restatement FINAL WHERE ${inRanges(sql`minute`, [{ from, to }])} AND ${isVisible({ from, to })}
+       GROUP BY minute ${settings}`,
+    );
+    return {
+      rows: rows.filter(({ window }) => window > 0).map(({ window, at, n }) => ({ window, ends: at, restatements: n })),
+      told: rows.filter(({ window }) => window === 0).map(({ at, n }) => ({ minute: at, restatements: n })),
+    };
+  };
+
+  return {
+    read: (range: TimeRange) =>
+      read(range, inRanges(sql`ends`, [{ from: range.from + minuteMs, to: range.to + minuteMs }])),
+
+    async plan(range: TimeRange, { hours }: PlanOptions): Promise<Plan> {
+      if (range.to - range.from <= minuteMs) return { hours: [], minutes: [], rest: [range] };
+      const minutes = hours ? edgesOf(range) : [range];
+      const ended = (ranges: readonly TimeRange[]) =>
+        inRanges(
+          sql`ends`,
+          ranges.map(({ from, to }) => ({ from: from + minuteMs, to: to + minuteMs })),
+        );
+      const wholeHours = hours ? sql`OR (window = 60 AND toMinute(ends) = 0 AND ${ended([range])})` : noSql;
+      const { rows, told } = await read(range, sql`((window = 1 AND ${ended(minutes)}) ${wholeHours})`);
+      return planOf(range, usableBlocks(rows, told, shards));
+    },
+  };
+}
+
+/** Where minutes are wanted because no whole hour is there: at both ends, the later one with hours that are not final yet. */
+function edgesOf({ from, to }: TimeRange): TimeRange[] {
+  if (to - from <= 24 * hourMs) return [{ from, to }];
+  return [
+    { from, to: from + hourMs },
+    { from: to - 6 * hourMs, to },
+  ];
+}

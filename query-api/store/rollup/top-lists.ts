@@ -1,0 +1,114 @@
+/**
+ * The ads with the most clicks of a range, exact and fast: from the lists of its minutes and hours where these can tell,
+ * otherwise from the rows of all ads.
+ */
+
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
+import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
+import { noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
+import { type AdCursor, beyond, type Selection, type StatedSelection } from '../ad-counts.ts';
+import { settingsOf } from '../sql/read-settings.ts';
+import { type StatedRange, statedRows } from '../sql/stated-rows.ts';
+import type { BlockDirectory } from './block-directory.ts';
+import type { Plan } from './blocks.ts';
+import { blocksWithin, inRanges, rowsOfAds } from './rolled-sql.ts';
+import { type AdCount, type Listed, settle, topOf } from './threshold.ts';
+
+export type TopQueries = ReturnType<typeof createTopQueries>;
+
+export interface TopOptions {
+  readonly timeoutMs: number;
+  /** Where another read would be in the way: fewer threads. */
+  readonly maxThreads?: number;
+  /** How much of each list is looked at first, of so many ads asked for. */
+  readonly depthOf?: (limit: number) => number;
+}
+
+export function createTopQueries(
+  clickhouse: ClickHouse,
+  directory: BlockDirectory,
+  { timeoutMs, maxThreads, depthOf = limit => 4 * limit + 100 }: TopOptions,
+) {
+  const threads = maxThreads === undefined ? {} : { max_threads: maxThreads };
+  const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs, threads);
+
+  const fromRows = async (
+    limit: number,
+    plan: Plan,
+    range: StatedRange,
+    among: Sql,
+    after?: AdCursor,
+  ): Promise<AdCount[]> =>
+    await clickhouse.query(
+      ...statement`SELECT ad_id, sum(clicks) AS count FROM ${rowsOfAds(plan, range, among, false)}
+        GROUP BY ad_id HAVING count > 0 ${after === undefined ? noSql : sql`AND ${beyond(after)}`}
+        ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
+    );
+
+  /**
+   * From the first `depth` of each list. An ad without a name stands for the lists themselves: its bounds are those of
+   * all, of the same moment.
+   */
+  const candidates = async (limit: number, depth: number, plan: Plan, range: StatedRange): Promise<Listed[]> =>
+    await clickhouse.query(
+      ...statement`SELECT ad_id, sum(clicks) AS listed, sum(bound) AS bounds
+       FROM (
+         SELECT ad.1 AS ad_id, ad.2 AS clicks,
+           if(length(ads) > ${depth}, ads[${depth + 1}].2, others) AS bound
+         FROM ${sharded('most_clicked_ads')} FINAL
+         ARRAY JOIN arrayPushBack(arraySlice(ads, 1, ${depth}), ('', toUInt64(0))) AS ad
+         WHERE ${blocksWithin(plan)}
+         UNION ALL
+         SELECT ad_id, clicks, toUInt64(0) AS bound
+         FROM ${statedRows('ad_minute', inRanges(sql`minute`, plan.rest), range)}
+       )
+       GROUP BY ad_id ORDER BY ad_id = '' DESC, toInt64(listed) - toInt64(bounds) DESC, ad_id
+       LIMIT ${limit + 1} ${settings(limit + 1)}`,
+    );
+
+  const lookUp = async (adIds: readonly string[], plan: Plan, range: StatedRange): Promise<AdCount[]> => {
+    if (adIds.length === 0) return [];
+    const rows = rowsOfAds(plan, range, sql`ad_id IN ${adIds}`, true);
+    return await clickhouse.query(
+      ...statement`SELECT ad_id, sum(clicks) AS count FROM ${rows} GROUP BY ad_id ${settings(adIds.length)}`,
+    );
+  };
+
+  const fromLists = async (
+    limit: number,
+    depth: number,
+    plan: Plan,
+    range: StatedRange,
+  ): Promise<AdCount[] | undefined> => {
+    const looked = 2 * limit + 400;
+    const [all, ...ads] = await candidates(looked, depth, plan, range);
+    if (all === undefined || all.ad_id !== '') return undefined;
+    const settled = settle(ads, all.bounds, limit, ads.length < looked);
+    if (settled === undefined) return undefined;
+    return topOf([...settled.exact, ...(await lookUp(settled.doubtful, plan, range))], limit);
+  };
+
+  return {
+    /** By clicks, then by ad_id: equal counts always come in the same order. */
+    async popularAds(limit: number, selection: StatedSelection, after?: AdCursor): Promise<AdCount[]> {
+      const plan = await directory.plan(selection, { hours: true });
+      const canList = selection.country === undefined && after === undefined;
+      const hasLists = canList && plan.hours.length + plan.minutes.length > 0;
+      // Most often the beginnings of the lists can tell, which are read in a quarter of the time.
+      const listed = hasLists
+        ? ((await fromLists(limit, depthOf(limit), plan, selection)) ??
+          (await fromLists(limit, wholeLists, plan, selection)))
+        : undefined;
+      return listed ?? (await fromRows(limit, plan, selection, ofCountries(selection), after));
+    },
+  };
+}
+
+const wholeLists = 1_000_000;
+
+function ofCountries({ country }: Selection): Sql {
+  if (country === undefined) return sql`1`;
+  if (typeof country === 'string') return sql`country = ${country}`;
+  const isOut = sql`country NOT IN ${country.out}`;
+  return country.in ? sql`country IN ${country.in} AND ${isOut}` : isOut;
+}
