@@ -26,7 +26,7 @@ export interface ReadPartition {
 }
 
 export function createIdleTicks(tickIntervalMs: number, append: () => Promise<void>, log: Logger): IdleTicks {
-  const restIntervalMs = Math.max(tickIntervalMs, Math.min(tickIntervalMs * 4, longestRestMs));
+  const restIntervalMs = Math.max(tickIntervalMs, Math.min(tickIntervalMs * 6, longestRestMs));
   let movedAt = 0;
   let hasTicked = false;
   let isAppending = false;
@@ -67,4 +67,4 @@ export function createIdleTicks(tickIntervalMs: number, append: () => Promise<vo
 }
 
 /** So that the watermark of a partition at rest is always less than a minute old: whose is older has stalled. */
-const longestRestMs = 20_000;
+const longestRestMs = 30_000;

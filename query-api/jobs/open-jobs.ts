@@ -36,13 +36,15 @@ export interface JobsDeps {
   readonly pipeline: RawLog & { routing?(): Promise<Pick<Routing, 'partitionRules'>> };
   readonly now: () => number;
   readonly log: Logger;
+  /** Calls whenever something may have been asked for, until it is disposed of. Left out: nobody tells, and a job begins later. */
+  readonly whenAsked?: (call: () => void) => AsyncDisposable;
   /** How long a job has the runner for, and how many raw clicks a recount reads at a time. */
   readonly pace?: { readonly turnMs?: number; readonly pageRows?: number };
 }
 
 /** Starts to run jobs, until it is disposed of. */
 export function openJobs(deps: JobsDeps): AsyncDisposable {
-  const { config, store: of, jobLog, requests, pipeline, now, log, pace = {} } = deps;
+  const { config, store: of, jobLog, requests, pipeline, now, log, whenAsked, pace = {} } = deps;
   const timeoutMs = config.QUERY_TIMEOUT_MS;
   const clickhouse = readingAs('jobs', of.replicas.clickhouse);
   const nodes = () => of.replicas.nodes().map(node => ({ clickhouse: readingAs('jobs', node.clickhouse) }));
@@ -96,9 +98,10 @@ export function openJobs(deps: JobsDeps): AsyncDisposable {
   );
   loop.start();
   for (const rollUp of rollUps) rollUp.start();
+  const asked = whenAsked?.(loop.wake);
   return {
     async [Symbol.asyncDispose]() {
-      await Promise.all([loop, ...rollUps].map(one => one[Symbol.asyncDispose]()));
+      await Promise.all([loop, ...rollUps, ...(asked ? [asked] : [])].map(one => one[Symbol.asyncDispose]()));
     },
   };
 }

@@ -29,7 +29,7 @@ import { blocksDue } from './metrics.ts';
 import { type AdsListed, createRollUp } from './roll-up.ts';
 
 /** A minute becomes final once a minute; who found nothing for some turns looks less often. */
-const mostPauses = 4;
+const mostPauses = 5;
 
 export interface RollUpLoopDeps {
   readonly clickhouse: ClickHouse;
@@ -107,7 +107,11 @@ export function createRollUpLoop({
     const isSwept = now() < sweepAt;
     if (isSwept && quiet.isStill(finalUntil)) return 0;
     const first = await firstMinute(clickhouse, finalUntil - reachMs);
-    if (first === undefined || first >= finalUntil) return 0;
+    if (first === undefined || first >= finalUntil) {
+      quiet.found(finalUntil);
+      sweepAt = now() + sweepPauseMs;
+      return 0;
+    }
     const recent = Math.max(first, finalUntil - recentMs);
     const due = await dueOf({ from: recent, to: finalUntil });
     if (due.length === 0) quiet.found(finalUntil);
