@@ -12,17 +12,7 @@ import { messageOf, Retryable } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { pause } from '../pause.ts';
 import { openAdmin } from './admin.ts';
-import type { BrokerRequests, NodeId, TopicPartition } from './broker-requests.ts';
 import type { KafkaClient } from './client.ts';
-
-/** What is asked of the brokers for it. */
-export interface AppendWaits extends Pick<BrokerRequests, 'leaders' | typeof Symbol.asyncDispose> {
-  /**
-   * The end of the partition's log, once it is beyond `offset`, or after `waitMs`.
-   * @throws Error: it is not the leader, the offset is none of the log's, or there was no answer
-   */
-  endBeyond(node: NodeId, of: TopicPartition, offset: number, waitMs: number): Promise<number>;
-}
 
 export interface AppendWatchOptions {
   /** Its partition 0. */

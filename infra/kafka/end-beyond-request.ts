@@ -8,10 +8,16 @@ import type { TopicPartition } from './broker-requests.ts';
 import { brokerError } from './errors.ts';
 
 const require = createRequire(import.meta.url);
-const encode: (of: object) => Protocol<number>['request'] = require('kafkajs/src/protocol/requests/fetch/v4/request.js');
+const encode: (
+  of: object,
+) => Protocol<number>['request'] = require('kafkajs/src/protocol/requests/fetch/v4/request.js');
 
 /** Answered with the high watermark. */
-export function endBeyondRequest({ topic, partition }: TopicPartition, offset: number, waitMs: number): Protocol<number> {
+export function endBeyondRequest(
+  { topic, partition }: TopicPartition,
+  offset: number,
+  waitMs: number,
+): Protocol<number> {
   return {
     // The broker takes its time.
     requestTimeout: waitMs + answerMs,

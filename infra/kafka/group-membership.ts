@@ -25,7 +25,10 @@ import { noteTrouble } from './reading-trouble.ts';
 /** As far as it is used. */
 export interface ConsumerGroup {
   readonly groupId: string;
-  readonly cluster: { refreshMetadata(): Promise<void>; readonly brokerPool?: { readonly brokers: Record<string, object> } };
+  readonly cluster: {
+    refreshMetadata(): Promise<void>;
+    readonly brokerPool?: { readonly brokers: Record<string, object> };
+  };
   joinAndSync(): Promise<void>;
   recoverFromFetch(error: unknown): Promise<void>;
 }

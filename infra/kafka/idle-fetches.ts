@@ -3,7 +3,7 @@
  * at most for its owner's time, and costs reader and broker a tenth of a percent of a core at one a second, however little
  * it brings. Under load the bytes are there; at rest the time alone counts, and six readers that each wait a tenth to a
  * quarter of a second take several percent of a core to read nothing. So after an answer without any record the next fetch
- * waits for a second, after ten of them for two and a half, and for one byte: what comes in meanwhile is there sooner than
+ * waits for a second, after four of them for two and a half, and for one byte: what comes in meanwhile is there sooner than
  * by the owner's time. After the first record, and after the group was joined anew, the owner's terms hold again.
  *
  * Not longer than that: between two fetches a member says that it is alive and hears of a rebalance (every two and a half
@@ -38,7 +38,7 @@ interface Asked {
 const idleWaitMs = 1_000;
 const longIdleWaitMs = 2_500;
 /** Of fetches without a record, one after another. */
-const longAfter = 10;
+const longAfter = 4;
 
 const require = createRequire(import.meta.url);
 const Broker: { readonly prototype: FetchingBroker } = require('kafkajs/src/broker/index.js');

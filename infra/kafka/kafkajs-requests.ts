@@ -10,9 +10,9 @@
  */
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AppendWaits } from './append-watch.ts';
 import { BrokerLink, type Connecting, type KafkaJsBroker } from './broker-link.ts';
 import {
+  type AppendWaits,
   type BrokerRequests,
   IncompleteAnswer,
   type NodeId,

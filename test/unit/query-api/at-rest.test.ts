@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { JobLog } from '../../../query-api/log/job-log.ts';
 import { createUncountedCheck } from '../../../query-api/jobs/conservation/uncounted-clicks.ts';
 import { openJobs } from '../../../query-api/jobs/open-jobs.ts';
+import type { JobLog } from '../../../query-api/log/job-log.ts';
 import { newJob } from '../../../query-api/store/jobs/job.ts';
 import { jobRowOf } from '../../../query-api/store/jobs/job-store.ts';
 import { clickHouseThatAnswers } from '../../support/clickhouse-that-answers.ts';
@@ -30,7 +30,7 @@ function world() {
     return [];
   });
   const jobLog: JobLog = { write: async () => undefined };
-  let call = () => undefined as void;
+  let call: () => void = () => undefined;
   const jobs = openJobs({
     config: { QUERY_TIMEOUT_MS: 5_000, RECONCILE_REPAIR: true },
     store: oneNode(clickhouse),

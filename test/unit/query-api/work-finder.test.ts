@@ -84,6 +84,17 @@ function world({ repairs = false, due = [] as LateMinute[], minutesPerJob = 100 
 
 const hoursOf = (jobs: readonly Job[]) => jobs.map(({ to }) => (to - now) / hourMs);
 
+it('sees what a job has found that was open when it looked last', async () => {
+  const w = world({ repairs: true });
+  await w.begin();
+  await w.look();
+  const [job] = w.jobs();
+  await w.look(now);
+  w.end(job, { state: 'done', cellsChanged: 1, result: JSON.stringify({ minutes: [now - minuteMs] }) });
+  await w.look(now, []);
+  expect(w.jobs().filter(({ reason, kind }) => kind === 'restate' && reason === 'reconcile').length).toBe(1);
+});
+
 describe('hourly reconciliation', () => {
   it('is asked for once for each hour that has become final, in order, also after a restart', async () => {
     const w = world();

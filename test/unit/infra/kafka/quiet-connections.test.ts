@@ -95,6 +95,6 @@ it('looks no longer after a connection that is gone', () => {
   const queue = queueOf({ isConnected: () => isConnected });
   queue.scheduleRequestTimeoutCheck();
   isConnected = false;
-  vi.advanceTimersByTime(150);
+  vi.advanceTimersByTime(300);
   expect(vi.getTimerCount()).toBe(0);
 });
