@@ -23,7 +23,7 @@ import type { KafkaClient } from './client.ts';
 import type { Committed } from './committed.ts';
 import { corruptIn, isCausedBy, translate } from './errors.ts';
 import { type BatchMessage, recordsFrom } from './fetch-decoder.ts';
-import './group-membership.ts';
+import { waitForFirstByte } from './group-membership.ts';
 import './offset-out-of-range.ts';
 import type { LogRecord } from './record-batch.ts';
 
@@ -45,6 +45,10 @@ export interface GroupConsumerOptions {
   readonly topics: readonly string[];
   readonly isolation: 'read_committed' | 'read_uncommitted';
   readonly sessionTimeoutMs: number;
+  /** How long the others of the group have to join it again; left out: two sessions. */
+  readonly rebalanceTimeoutMs?: number;
+  /** How long a fetch waits for the first byte, however little was found before; left out: as idle-fetches.ts has it. */
+  readonly firstByteWaitMs?: number;
   /** Longest wait of a fetch for data; also how late a resume may act. */
   readonly maxWaitMs: number;
   /** A fetch waits until there is so much. */
@@ -86,7 +90,7 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
     groupId: options.group,
     sessionTimeout: options.sessionTimeoutMs,
     heartbeatInterval: Math.floor(options.sessionTimeoutMs / 4),
-    rebalanceTimeout: 2 * options.sessionTimeoutMs,
+    rebalanceTimeout: options.rebalanceTimeoutMs ?? 2 * options.sessionTimeoutMs,
     maxWaitTimeInMs: options.maxWaitMs,
     minBytes: options.minBytes,
     maxBytes: options.maxBytes,
@@ -96,6 +100,7 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
     metadataMaxAge: metadataMaxAgeMs,
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 60 },
   });
+  if (options.firstByteWaitMs !== undefined) waitForFirstByte(options.group, options.firstByteWaitMs);
   let closed = false;
   const join = async () => {
     await consumer.connect();

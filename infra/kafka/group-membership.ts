@@ -17,7 +17,7 @@ import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import './checked-answers.ts';
 import './group-coordinator.ts';
-import { breakOffFetches, forgetIdle } from './idle-fetches.ts';
+import { beginFetches, breakOffFetches } from './idle-fetches.ts';
 import './metadata-refresh.ts';
 import { isPassing, passOver } from './passing-errors.ts';
 import { noteTrouble } from './reading-trouble.ts';
@@ -60,6 +60,14 @@ ConsumerGroup.prototype.recoverFromFetch = async function (error) {
   await sleep(pauseMs);
 };
 
+/** By group. */
+const firstByteWaitMs = new Map<string, number>();
+
+/** For who has one partition and nothing to share: his fetches wait for so long, from when the group is joined. */
+export function waitForFirstByte(groupId: string, waitMs: number): void {
+  firstByteWaitMs.set(groupId, waitMs);
+}
+
 const joining = new WeakMap<ConsumerGroup, Promise<void>>();
 
 ConsumerGroup.prototype.joinAndSync = function () {
@@ -77,7 +85,7 @@ async function join(group: ConsumerGroup): Promise<void> {
     if (stopped.has(group)) throw new KafkaJSNonRetriableError(`the consumer of ${group.groupId} has been stopped`);
     try {
       await joinAndSync.call(group);
-      return forgetIdle(brokersOf(group));
+      return beginFetches(brokersOf(group), firstByteWaitMs.get(group.groupId));
     } catch (error) {
       if (!isPassing(error) || performance.now() - startedAt > joinForMs) throw error;
       await sleep(joinPauseMs);

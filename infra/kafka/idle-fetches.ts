@@ -43,6 +43,8 @@ const longAfter = 4;
 const require = createRequire(import.meta.url);
 const Broker: { readonly prototype: FetchingBroker } = require('kafkajs/src/broker/index.js');
 
+/** Of those whose owner always waits for the first byte, for how long. */
+const patience = new WeakMap<FetchingBroker, number>();
 /** How many of its last fetches brought nothing. One broker object per consumer. */
 const emptyFetches = new WeakMap<FetchingBroker, number>();
 
@@ -50,17 +52,24 @@ const { fetch } = Broker.prototype;
 Broker.prototype.fetch = async function (asked) {
   const before = emptyFetches.get(this) ?? 0;
   emptyFetches.delete(this);
-  const waitMs = before >= longAfter ? longIdleWaitMs : idleWaitMs;
+  const ownMs = patience.get(this);
+  const waitMs = ownMs ?? (before >= longAfter ? longIdleWaitMs : idleWaitMs);
   const idle = { minBytes: 1, maxWaitTime: Math.max(asked.maxWaitTime, waitMs) };
-  const answer = await fetch.call(this, before > 0 ? { ...asked, ...idle } : asked);
+  const answer = await fetch.call(this, before > 0 || ownMs !== undefined ? { ...asked, ...idle } : asked);
   const isEmpty = answer.responses.every(({ partitions }) => partitions.every(({ messages }) => messages.length === 0));
   if (isEmpty) emptyFetches.set(this, before + 1);
   return answer;
 };
 
-/** The next fetch is on the owner's terms: what is assigned anew is resumed soon, one partition after another. */
-export function forgetIdle(brokers: Iterable<object>): void {
-  for (const broker of brokers) emptyFetches.delete(broker as FetchingBroker);
+/**
+ * The group is joined. The next fetch is on the owner's terms, as what is assigned anew is resumed soon, one partition after
+ * another; or, where `waitMs` is given, each waits for so long for the first byte.
+ */
+export function beginFetches(brokers: Iterable<object>, waitMs?: number): void {
+  for (const broker of brokers as Iterable<FetchingBroker>) {
+    emptyFetches.delete(broker);
+    if (waitMs !== undefined) patience.set(broker, waitMs);
+  }
 }
 
 /** Ends the fetches that are under way, with an error. */

@@ -42,8 +42,10 @@ export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps)
       isolation: 'read_uncommitted',
       // Nobody waits for its place in a group of its own.
       sessionTimeoutMs: 60_000,
-      // For the first byte: longer than from one tick to the next.
-      maxWaitMs: 6_000,
+      rebalanceTimeoutMs: 20_000,
+      maxWaitMs: 500,
+      // Longer than from one tick to the next.
+      firstByteWaitMs: 6_000,
       minBytes: 1,
       maxBytes: fetchBytes,
       maxBytesPerPartition: fetchBytes,

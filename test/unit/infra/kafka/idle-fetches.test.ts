@@ -13,7 +13,7 @@ prototype.fetch = async given => {
   if (messages[0] instanceof Error) throw messages[0];
   return { responses: [{ topicName: 'clicks', partitions: [{ messages: [] }, { messages }] }] };
 };
-const { breakOffFetches, forgetIdle } = await import('../../../../infra/kafka/idle-fetches.ts');
+const { breakOffFetches, beginFetches } = await import('../../../../infra/kafka/idle-fetches.ts');
 
 const owners = { maxWaitTime: 100, minBytes: 65_536, topics: [] };
 
@@ -55,7 +55,7 @@ it('waits for longer still after four that found nothing, until the group is joi
   const broker: Broker = Object.create(prototype);
   const terms = await termsOf(Array(6).fill([]), owners, broker);
   expect(terms.slice(3)).toMatchObject([{ maxWaitTime: 1_000 }, { maxWaitTime: 2_500 }, { maxWaitTime: 2_500 }]);
-  forgetIdle([broker]);
+  beginFetches([broker]);
   expect(await termsOf([[], []], owners, broker)).toMatchObject([owners, { maxWaitTime: 1_000 }]);
 });
 
@@ -68,4 +68,11 @@ it('ends what waits on the connection for fetches when the consumer stops, and n
   });
   breakOffFetches([{ connectionPool: { pool: [connection('others'), connection('fetches')] } }]);
   expect(ended).toEqual(['requests of fetches', 'socket of fetches', 'fetches']);
+});
+
+it('waits as long as its owner wants for the first byte, where that was said when the group was joined', async () => {
+  const broker: Broker = Object.create(prototype);
+  beginFetches([broker], 6_000);
+  const terms = await termsOf([[], ['record'], []], owners, broker);
+  expect(terms).toEqual(Array(3).fill({ ...owners, maxWaitTime: 6_000, minBytes: 1 }));
 });
