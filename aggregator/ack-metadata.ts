@@ -1,7 +1,8 @@
 /**
- * What is known of acknowledgements, as it stands in the metadata of a committed offset: five numbers, and six for each
- * writer, in base 36. With the most writers, and the largest numbers a header may tell, it takes less than 3 KB of the 4096
- * bytes the broker allows.
+ * Encodes what is known of acknowledgements into the metadata of a committed offset, and decodes it again.
+ *
+ * The text holds five numbers, and six more for each writer, in base 36. With the highest number of writers and the
+ * largest numbers that a header may contain, it takes less than 3 KB. The broker allows 4096 bytes.
  */
 import { type AckState, unknownAcks, type WriterState } from './core/acknowledgements.ts';
 
@@ -15,8 +16,8 @@ export function encodeAcks({ writers, ...acks }: AckState): string {
 }
 
 /**
- * Nothing is known where a release that did not follow acknowledgements has made the commit, nor where the text is none
- * that this one reads: clicks are counted all the same.
+ * Returns `unknownAcks` when the commit was made by a release that did not follow acknowledgements, and when this
+ * release cannot read the text. Clicks are counted in both cases.
  */
 export function decodeAcks(text: unknown): AckState {
   if (typeof text !== 'string') return unknownAcks;
@@ -26,7 +27,7 @@ export function decodeAcks(text: unknown): AckState {
     return unknownAcks;
   const writers = rows.map(writerOf);
   const totals = { acknowledged, missing, repeated, unreadable };
-  // One that cannot be read may be any.
+  // A writer that cannot be read may be any writer, so all of them are unknown.
   if (!writers.every(state => state !== undefined)) return { ...unknownAcks, ...totals };
   return { ...totals, unknownUntil, writers };
 }
@@ -39,7 +40,7 @@ function writerOf(row: string): WriterState | undefined {
   return { writer, batch, lines, received, total, seen, seenAt };
 }
 
-/** What is undefined has no digits. */
+/** An undefined value is written as no digits. */
 function numbersText(values: readonly (number | undefined)[]): string[] {
   return values.map(value => value?.toString(36) ?? '');
 }

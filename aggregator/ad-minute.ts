@@ -1,21 +1,23 @@
 /**
- * CONTRACT: what the aggregator writes to its topics, in its transaction, and the sink copies into ClickHouse as it is.
- * All records are lines of JSON; their header `kind` tells which of these shapes the lines have, and `adclicks_format`
- * in which of its formats (infra/kafka/record-contract.ts). Times are epoch seconds in `minute` (a DateTime) and epoch ms
- * elsewhere.
+ * CONTRACT: defines the rows that the aggregator writes to its topics and that the sink copies into ClickHouse
+ * unchanged.
  *
- * Progress and quarantined lines are objects: they may gain fields, which a store passes over that has no column of the
- * name yet, and a column may come that older writers do not fill. `ad-minute` lines are arrays of all columns of the
- * table: neither they nor the table's columns may change without another format.
+ * The aggregator writes them in its transaction. All records are lines of JSON. The record header `kind` says which of
+ * these shapes the lines have, and `adclicks_format` says in which format (infra/kafka/record-contract.ts). Times are
+ * epoch seconds in `minute` (a DateTime) and epoch ms everywhere else.
+ *
+ * Progress and quarantined lines are objects and may gain fields. A ClickHouse that has no column of that name yet
+ * ignores the field, and a new column may be missing in what older writers send. `ad-minute` lines are arrays of all
+ * columns of the table. Neither they nor the table's columns may change without a new format.
  */
 
 /** Values of the record header `kind` on topics `aggregates` and `quarantine`. */
 export const recordKinds = { adMinute: 'ad-minute', progress: 'progress', quarantine: 'quarantine' } as const;
 
-/** Of each kind, what is written. */
+/** The format in which this release writes every kind. */
 export const rowFormat = 1;
 
-/** Of each kind, what this release reads. */
+/** The formats of each kind that this release can read. */
 export const rowFormats: Readonly<Record<string, readonly number[]>> = {
   [recordKinds.adMinute]: [1],
   [recordKinds.progress]: [1],
@@ -23,12 +25,13 @@ export const rowFormats: Readonly<Record<string, readonly number[]>> = {
 };
 
 /**
- * A true statement about a log prefix: "in `clicks[partition]` before offset `version`, this ad had `clicks` distinct
- * clicks from this country in this minute". Absolute, never an increment: a repeated or stale row does no harm, the
- * higher version wins. `version = revision << 48 | offset`; live counting writes revision 0.
+ * A true statement about a prefix of the log: "in `clicks[partition]` before offset `version`, this ad had `clicks`
+ * distinct clicks from this country in this minute". It is an absolute number and never an increment. So a repeated or
+ * outdated row does no harm, because the highest version wins. `version = revision << 48 | offset`; live counting
+ * writes revision 0.
  *
- * There is a row of these for almost every click, so a line is an array of the values in the order below, which is that of
- * the table's columns: 45 bytes where an object would take 125.
+ * There is one such row for almost every click. Therefore a line is an array of the values in the order below, which is
+ * the order of the table's columns. It takes 45 bytes, where an object would take 125.
  */
 export interface AdMinuteRow {
   readonly minute: number;
@@ -39,7 +42,7 @@ export interface AdMinuteRow {
   readonly clicks: number;
   /** Further copies of clicks that are counted in `clicks`. */
   readonly duplicates: number;
-  /** Those of `clicks` that arrived after the watermark had passed the end of the minute. */
+  /** Clicks, among those in `clicks`, that arrived after the watermark had passed the end of the minute. */
   readonly late: number;
 }
 
@@ -60,45 +63,47 @@ export function adMinuteRowOf(line: AdMinuteLine): AdMinuteRow {
   return { minute, ad_id, country, partition, version, clicks, duplicates, late };
 }
 
-/** How far partition `partition` is counted; written after the rows it covers, in the same transaction. */
-export interface ProgressRow {
+/** How far a partition is counted. This row is written after the rows that it covers, in the same transaction. */
+export interface Progress {
   readonly partition: number;
   /**
-   * Over how many the clicks up to `watermark` may be spread, as recorded (ingest/hot-ads/partition-rule.ts): only when
-   * each of them has progress is anything known about all. Of several rows the greatest number holds. More than there
-   * are where it is not known.
+   * The number of partitions over which the clicks up to `watermark` may be spread, as recorded
+   * (ingest/hot-ads/partition-rule.ts). A statement about all clicks is possible only when each of these partitions has
+   * progress. When rows differ, the highest number holds. When the number is not known, this is higher than the number
+   * of existing partitions.
    */
   readonly partitions: number;
   /** Offset of the next record to count. */
   readonly position: number;
-  /** No click older than this is expected; 0 = nothing is known yet. */
+  /** No click older than this is expected. 0 means that nothing is known yet. */
   readonly watermark: number;
   /** All minutes that end at or before this are final in this partition. */
   readonly final_until: number;
-  /** Broker's time of the last record counted; 0 = none. */
+  /** The broker's time of the last counted record. 0 means that there is none. */
   readonly appended_at: number;
-  /** Lines since the beginning of the log. Always received = counted + duplicates + quarantined. */
+  /** Lines since the beginning of the log. received = counted + duplicates + quarantined always holds. */
   readonly received: number;
   readonly counted: number;
   readonly duplicates: number;
   readonly quarantined: number;
   /**
-   * Lines that ingest was told are in the log, as later records say (ingest/ack-chain.ts). Those of the last batches are
-   * not told of yet, those of other producers never.
+   * Lines that the broker acknowledged to ingest, as later records say (ingest/ack-chain.ts). The lines of each
+   * writer's last batches are not included yet. Lines of other producers are never included.
    */
   readonly acknowledged: number;
-  /** Those of them that are not in the log: lost. */
+  /** Acknowledged lines that are not in the log. They are lost. */
   readonly missing: number;
   /**
-   * In minutes from this on (epoch ms) a click is its ad and its event id, in earlier ones its event id alone; null: in
-   * all of them, as this was written by an older release (core/checkpoint.ts).
+   * In minutes from this time on (epoch ms), a click is identified by its ad and its event id. In earlier minutes it
+   * was identified by its event id alone. null means that the older rule holds for all minutes, because an older
+   * release wrote this row (core/checkpoint.ts).
    */
   readonly ids_per_ad_from: number | null;
 }
 
 export type QuarantineReason = 'malformed' | 'future' | 'too_late';
 
-/** A line that was not counted, whole. (`partition`, `offset`, `line`) is its identity. */
+/** A line that was not counted, in full. `partition`, `offset` and `line` together identify it. */
 export interface QuarantineRow {
   readonly partition: number;
   readonly offset: number;
@@ -108,8 +113,8 @@ export interface QuarantineRow {
   readonly appended_at: number;
   readonly ad_id: string;
   readonly event_id: string;
-  /** Epoch ms; 0 where the line has none. */
+  /** Epoch ms. 0 when the line has no such time. */
   readonly clicked_at: number;
-  /** The line; base64 with prefix `base64:` where it is not UTF-8. */
+  /** The line itself. A line that is not UTF-8 is encoded as base64 with the prefix `base64:`. */
   readonly raw: string;
 }

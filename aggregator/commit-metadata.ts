@@ -1,9 +1,14 @@
 /**
- * CONTRACT: the checkpoint as it stands in the metadata of a committed offset (the broker allows 4096 bytes by default).
- * Format 1 (field `v`) is JSON. It may gain fields, as those are passed over that are not known; an older release that
- * takes the partition over commits without them, so whoever adds one says what its absence means (`idsPerAdFrom`:
- * core/checkpoint.ts). What else changes has a new number, and who meets one that it does not know stands (infra/kafka/record-contract.ts). A commit without a
- * checkpoint is not ours: kafkajs commits one by itself when it falls off the log (group-consumer.ts).
+ * Encodes the checkpoint into the metadata of a committed offset, and decodes it (the broker allows 4096
+ * bytes by default).
+ *
+ * Format 1 (field `v`) is JSON. It may gain fields, because a release ignores fields that it does not know. An older
+ * release that takes over the partition commits without them. So whoever adds a field must define what its absence
+ * means (for `idsPerAdFrom` see core/checkpoint.ts). Any other change gets a new format number, and a release that
+ * meets an unknown number halts (infra/kafka/record-contract.ts).
+ *
+ * A commit without a checkpoint is not ours: kafkajs commits one by itself when its offset is no longer in the log
+ * (group-consumer.ts).
  */
 import { Corrupt } from '../infra/errors.ts';
 import { unknown } from '../infra/kafka/record-contract.ts';
@@ -14,7 +19,7 @@ export function encodeCheckpoint({ totals, acks, ...checkpoint }: Checkpoint): s
   return JSON.stringify({ v: 1, ...checkpoint, ...totals, acks: encodeAcks(acks) });
 }
 
-/** @throws Corrupt if the text is not a checkpoint, UnknownFormat if it is one of a format that is not known */
+/** @throws Corrupt if the text is not a checkpoint, UnknownFormat if its format is not known */
 export function decodeCheckpoint(text: string): Checkpoint {
   const fields = parse(text);
   const shown = JSON.stringify(text.slice(0, 200));

@@ -1,18 +1,18 @@
 /**
- * When a task commits. Commits are rarer the more clicks come, and while the task is far behind: a row that changes twice
- * is written once, and rows that come in larger pieces are merged fewer times. When a commit comes never decides what is
- * counted.
+ * Decides when a task commits. Commits are rarer when more clicks arrive and while the task is far behind: a row that
+ * changes twice is then written once, and rows in larger pieces are merged fewer times. The time of a commit never
+ * decides what is counted.
  */
 import type { TaskSettings } from './task-ports.ts';
 
 export interface Pace {
-  /** The last fetch did not reach the end of the log. */
+  /** Whether the last fetch did not reach the end of the log. */
   readonly isBehind: boolean;
-  /** Since the last commit it was behind. */
+  /** Whether the task has been behind at any time since the last commit. */
   readonly hasCaughtUp: boolean;
-  /** Counted and not committed. */
+  /** Lines that are counted and not yet committed. */
   readonly lines: number;
-  /** Of the process. */
+  /** The number of tasks in this process. */
   readonly tasks: number;
 }
 
@@ -23,5 +23,8 @@ export function commitDueAfterMs(settings: TaskSettings, { isBehind, hasCaughtUp
   return Math.min(commitMaxIntervalMs, commitIntervalMs + lines * tasks * delayPerLineMs);
 }
 
-/** What each line counted by the process puts its commits off by: about what it takes to write, store and merge its row. */
+/**
+ * Each line that the process has counted delays its commits by this. It is about the time to write, store and merge one
+ * row.
+ */
 const delayPerLineMs = 0.01;

@@ -1,4 +1,4 @@
-/** Settings of the aggregator and of the sink. */
+/** Defines the settings of the aggregator and of the sink. */
 import { type Static, Type } from 'typebox';
 import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { HotAdConfig } from '../ingest/hot-ads/rule.ts';

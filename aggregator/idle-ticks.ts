@@ -1,9 +1,9 @@
 /**
- * Ticks for one partition that is idle: records without clicks, whose append time moves the watermark.
+ * Decides when an idle partition needs a tick, which is a record without clicks whose append time moves the watermark.
  *
- * Each is a record, a transaction of five requests, a fetch, an insert and a commit. So where no window is open they
- * come as rarely as they may without a minute becoming final later: when event time passes from one minute into the next,
- * and in between only often enough to show that the partition is alive.
+ * Each tick costs a record, a transaction of five requests, a fetch, an insert and a commit. So while no window is
+ * open, ticks are as rare as possible without making any minute final later. One comes when event time passes from one
+ * minute into the next. In between they come only often enough to show that the partition is alive.
  */
 import { messageOf } from '../infra/errors.ts';
 import type { Logger } from '../infra/log.ts';
@@ -11,15 +11,15 @@ import { windowMs } from './core/time.ts';
 import * as metrics from './metrics.ts';
 
 export interface IdleTicks {
-  /** The partition begins to be counted; nothing is known of how old its watermark is. */
+  /** Starts counting the partition. The age of its watermark is not known yet. */
   begin(now: number): void;
   watermarkMoved(now: number): void;
-  /** To be called every few tens of ms. Never rejects. */
+  /** Is called every few tens of milliseconds. Never rejects. */
   onTimer(now: number, partition: () => ReadPartition): Promise<void>;
 }
 
 export interface ReadPartition {
-  /** Only then: a tick says that nothing older stands before it. */
+  /** Ticks are appended only at the end of the log, because a tick says that no older click comes after it. */
   readonly isAtEnd: boolean;
   readonly watermark: number;
   readonly openWindows: number;
@@ -33,7 +33,7 @@ export function createIdleTicks(tickIntervalMs: number, append: () => Promise<vo
 
   const isDue = (sinceMovedMs: number, { isAtEnd, watermark, openWindows }: ReadPartition) => {
     if (!isAtEnd) return false;
-    // Until a tick has come back, the watermark may be older than the time since it was seen to move.
+    // Until the first tick has been read, the watermark may be older than the time since it was last seen to move.
     if (openWindows > 0 || !hasTicked) return true;
     const minuteOf = (time: number) => Math.floor(time / windowMs);
     const minuteHasEnded = minuteOf(watermark + sinceMovedMs) > minuteOf(watermark);
@@ -66,5 +66,5 @@ export function createIdleTicks(tickIntervalMs: number, append: () => Promise<vo
   };
 }
 
-/** So that the watermark of a partition at rest is always less than a minute old: whose is older has stalled. */
+/** Keeps the watermark of an idle partition less than a minute old. A partition with an older watermark has stalled. */
 const longestRestMs = 30_000;

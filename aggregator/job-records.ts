@@ -1,17 +1,22 @@
 /**
- * CONTRACT: what jobs and people say, on topics `job-requests`, `job-results`, `seals`, `filters` and `write-offs`, and the
- * sink copies into ClickHouse. As in ad-minute.ts, a record's header `kind` tells of which table its lines are rows, and
- * `adclicks_format` in which format; all but `ad-minute` are objects, which may gain fields.
+ * CONTRACT: defines the records of jobs and of people on topics `job-requests`, `job-results`, `seals`, `filters` and
+ * `write-offs`, which the sink copies into ClickHouse.
  *
- * Rows become visible in the order of `rowSteps`, of which each transaction says some, in this order (query-api/jobs):
+ * As in ad-minute.ts, the record header `kind` says to which table the lines belong, and `adclicks_format` says in
+ * which format they are. All lines except those of `ad-minute` are objects, which may gain fields.
  *
- * - What a job changes in a minute is visible with one row of `recounted_minute`: so that row comes after the rows of
- *   `restatement` that it makes visible, before those of `ad_minute`, and once more, settled, after them.
- * - A job's row comes after all that the job has said with it or before. Whoever sees it in ClickHouse sees all of that, and
- *   all that stands before it in `job-results`, of whatever job: it is a barrier.
- * - So is the row of `job_runner` that begins a term of office, also for what runners before have said. It is the last.
+ * Rows become visible in the order of `rowSteps`. Each transaction writes some of them, in this order (query-api/jobs):
  *
- * The order holds within a topic. What stands in several is told apart by its own rows: a seal by itself, for instance.
+ * - One row of `recounted_minute` makes all changes of a job in one minute visible. It is written after the rows of
+ *   `restatement` that it makes visible and before the rows of `ad_minute`. After those it is written a second time,
+ *   now as settled.
+ * - The row of a job comes after everything that the job has written with it or before it. Whoever sees that row in
+ *   ClickHouse also sees all of that, and everything before it in `job-results`, from any job. It is a barrier.
+ * - The row of `job_runner` that begins a term of office is also a barrier, and it covers earlier runners too. It is
+ *   the last.
+ *
+ * The order holds within one topic. Rows that belong together but stand in several topics identify themselves: a seal,
+ * for instance, is complete in itself.
  */
 
 export type JobRecordKind =
@@ -27,7 +32,10 @@ export type JobRecordKind =
   | 'job'
   | 'job-runner';
 
-/** Asked for by people, outside of transactions. `former-filter`: put before filters stood in the log. */
+/**
+ * Records that people ask for, outside of transactions. `former-filter` is a filter from before filters were kept in
+ * the log.
+ */
 export type RequestKind = 'job' | 'cancellation' | 'filter' | 'former-filter' | 'seal';
 
 export interface RowStep {
@@ -35,13 +43,14 @@ export interface RowStep {
   readonly table: string;
 }
 
-/** In the order of insertion. A view takes `ad_minute` on into `ad_minute_by_ad`. */
+/** The tables in the order of insertion. A view copies `ad_minute` on into `ad_minute_by_ad`. */
 export const rowSteps: readonly RowStep[] = [
   { kind: 'diff', table: 'replay_diff' },
   { kind: 'restatement', table: 'restatement' },
   // Not settled yet.
   { kind: 'recounted-minute', table: 'recounted_minute' },
-  // Arrays, as on topic `aggregates`; a record holds rows of one partition of `clicks`, which its header `partition` tells.
+  // Arrays, as on topic `aggregates`. All rows of a record belong to one partition of `clicks`, which is in the header
+  // `partition`.
   { kind: 'ad-minute', table: 'ad_minute' },
   { kind: 'settled-minute', table: 'recounted_minute' },
   { kind: 'minute-recount', table: 'minute_recount' },
@@ -55,33 +64,35 @@ export const rowSteps: readonly RowStep[] = [
   { kind: 'job-runner', table: 'job_runner' },
 ];
 
-/** Of each kind, what is written. */
+/** The format in which this release writes every kind. */
 export const jobRecordFormat = 1;
 
-/** Of each kind, what this release reads. */
+/** The formats of each kind that this release can read. */
 export const jobRecordFormats: Readonly<Record<string, readonly number[]>> = Object.fromEntries(
   rowSteps.map(({ kind }) => [kind, [1]]),
 );
 
 /**
- * `seq` of a stored filter that stands in the log at `offset`: of two changes the later in the log holds, in every table that
- * is filled from it, whatever the clocks of those who wrote them. Compaction keeps the same one. More than any `seq` of
- * before, which were times; and between two there is room for those that a release of before gives when it has come back,
- * each one more than the last. Exact as a number up to 100 billion changes.
+ * Returns `seq` of a stored filter that stands in the log at `offset`.
+ *
+ * Of two changes the one later in the log wins, in every table that is filled from the log, whatever the clocks of
+ * their writers say. Compaction keeps the same one. The value is higher than any `seq` of earlier releases, which were
+ * times. Between two values there is room for the numbers that an earlier release gives after a downgrade, each one
+ * higher than the last. It is exact as a number for up to 100 billion changes.
  */
 export function filterSeqAt(offset: number): number {
   return 2 ** 50 + offset * 2 ** 16;
 }
 
-/** A row of table `job_runner`: a process has begun to run the jobs, or runs them still. */
+/** A row of table `job_runner`: a process has begun to run the jobs, or still runs them. */
 export interface JobRunnerRow {
   /** Epoch ms. */
   readonly since: number;
-  /** Of this term alone. */
+  /** Unique to this term of office. */
   readonly instance: string;
   /** Host and port of the process. */
   readonly host: string;
-  /** Epoch ms: the process has said then that it is there. */
+  /** Epoch ms. At this time the process reported that it is alive. */
   readonly seen_at: number;
 }
 
@@ -89,7 +100,9 @@ export interface JobRunnerRow {
 export interface SealRow {
   readonly source: 'ad_minute' | 'quarantine' | 'accepted';
   readonly partition: number;
-  /** Begin of the hour in epoch s, or the first offset; of a difference written off, any number of its own. */
+  /**
+   * The beginning of the hour in epoch s, or the first offset. For a written-off difference it is a number of its own.
+   */
   readonly since: number;
   /** Exclusive. */
   readonly until: number;
@@ -98,13 +111,13 @@ export interface SealRow {
   readonly quarantined: number;
   readonly missing?: number;
   readonly note?: string;
-  /** Epoch s; left out of what is written off. */
+  /** Epoch s. Left out for a written-off difference. */
   readonly kept_until?: number;
-  /** Epoch ms: of one stretch the latest holds. */
+  /** Epoch ms. Of several rows for one range, the latest one holds. */
   readonly at: number;
 }
 
-/** What a compacted topic keeps the last record of. */
+/** The key of the record. A compacted topic keeps the last record of each key. */
 export function sealKey({ source, partition, since }: Pick<SealRow, 'source' | 'partition' | 'since'>): string {
   return `${source}/${partition}/${since}`;
 }

@@ -1,10 +1,14 @@
-/** The aggregator's metrics. Clicks are counted when their transaction is committed, not when they are read. */
+/**
+ * Defines and updates the aggregator's metrics. Clicks are counted when their transaction is committed, not when they
+ * are read.
+ */
 import { type Corrupt, UnknownFormat } from '../infra/errors.ts';
 import { unknownFormats } from '../infra/kafka/record-contract.ts';
 import { counter, gauge, histogram } from '../infra/metrics.ts';
 import type { AckTotals } from './core/acknowledgements.ts';
 import type { Checkpoint, Totals } from './core/checkpoint.ts';
-import type { Output, PartitionAggregator } from './core/partition-aggregator.ts';
+import type { Output } from './core/output.ts';
+import type { PartitionAggregator } from './core/partition-aggregator.ts';
 
 const lines = counter('aggregator_lines_total', 'Lines committed, by outcome', ['outcome']);
 const setAside = counter('aggregator_quarantined_lines_total', 'Lines committed to quarantine, by reason', ['reason']);
@@ -12,14 +16,16 @@ for (const reason of ['malformed', 'future', 'too_late'] as const) setAside.inc(
 const rows = counter('aggregator_rows_total', 'Rows written to topic aggregates');
 const commitSeconds = histogram('aggregator_commit_seconds', 'Duration of a commit');
 const position = gauge('aggregator_position', 'Offset of the next record to count', ['partition']);
-const watermark = gauge('aggregator_watermark_timestamp_seconds', 'No older click is expected', ['partition']);
+const watermark = gauge('aggregator_watermark_timestamp_seconds', 'The watermark: no older click is expected', [
+  'partition',
+]);
 const windows = gauge('aggregator_open_windows', 'Minutes that are not final', ['partition']);
 const ids = gauge('aggregator_open_clicks', 'Distinct clicks of minutes that are not final', ['partition']);
 const bytes = gauge('aggregator_state_bytes', 'Memory held for minutes that are not final', ['partition']);
 
 const acks = counter(
   'aggregator_acknowledged_lines_total',
-  'Lines of batches that a writer has told of: acknowledged, missing (of those, not in the log), repeated (there twice)',
+  'Lines of batches of which a writer has said the outcome: acknowledged, missing (of those, not in the log), repeated (there twice)',
   ['outcome'],
 );
 const unreadable = counter(
@@ -33,13 +39,13 @@ export const ticks = counter('aggregator_ticks_total', 'Ticks appended to idle p
 const halted = gauge('aggregator_halted', '1 where a partition waits for a person to decide', ['partition']);
 
 const seen = new Map<number, { readonly totals: Totals; readonly acks: AckTotals }>();
-/** The partition waits for a person to decide, or for a newer release. */
+/** Is called when the partition waits for a person's decision, or for a newer release. */
 export function halt(topic: string, partition: number, error: Corrupt): void {
   if (error instanceof UnknownFormat) unknownFormats.set(placeOf(topic, partition), 1);
   else halted.set({ partition: String(partition) }, 1);
 }
 
-/** The partition is counted from here on; what `from` tells was committed before. */
+/** Is called when the partition is counted from here on. What `from` contains was committed before. */
 export function restored(topic: string, partition: number, from: Pick<Checkpoint, 'totals' | 'acks'>): void {
   seen.set(partition, { totals: from.totals, acks: from.acks });
   restores.inc();
@@ -47,7 +53,7 @@ export function restored(topic: string, partition: number, from: Pick<Checkpoint
   unknownFormats.set(placeOf(topic, partition), 0);
 }
 
-/** After a commit that took `ms`. */
+/** Is called after a commit that took `ms`. */
 export function committed(output: Output, state: PartitionAggregator['state'], ms: number): void {
   const { progress, checkpoint } = output;
   const partition = String(progress.partition);
@@ -71,7 +77,7 @@ export function committed(output: Output, state: PartitionAggregator['state'], m
   bytes.set({ partition }, state.bytes);
 }
 
-/** The partition is no longer counted here. */
+/** Is called when the partition is no longer counted here. */
 export function forget(topic: string, partition: number): void {
   seen.delete(partition);
   for (const metric of [position, watermark, windows, ids, bytes, halted])

@@ -1,10 +1,10 @@
-/** Where a partition is to be counted from, or that a person has to decide it. */
+/** Chooses the checkpoint from which a partition is counted, or throws when a person must decide it. */
 import { Corrupt } from '../infra/errors.ts';
 import type { Committed } from '../infra/kafka/committed.ts';
 import { decodeCheckpoint } from './commit-metadata.ts';
 import { type Checkpoint, freshCheckpoint } from './core/checkpoint.ts';
 
-/** `range` is what the log holds. @throws Corrupt where starting anywhere would be a guess */
+/** `range` is the range of offsets that the log holds. @throws Corrupt where any starting point would be a guess */
 export function startingCheckpoint(
   committed: Committed | undefined,
   range: { readonly start: number; readonly end: number },

@@ -1,6 +1,7 @@
 /**
- * The tasks of one aggregator process: as a member of the consumer group it is assigned partitions, and runs one task
- * for each. The assignment only shares out the work; that two owners can never both write rests on the tasks' fences.
+ * Runs the tasks of one aggregator process, one for each partition that the consumer group assigns to it.
+ *
+ * The assignment only divides the work. That two owners can never both write is guaranteed by the tasks' fences.
  */
 import { Retryable } from '../infra/errors.ts';
 import { type Admin, openAdmin } from '../infra/kafka/admin.ts';
@@ -21,22 +22,28 @@ export interface TaskGroupDeps {
   readonly kafka: KafkaClient;
   readonly names: Names;
   readonly config: AggregatorConfig;
-  /** Over how many clicks up to an event time may be spread (ingest/hot-ads/partition-record.ts). */
+  /**
+   * The number of partitions over which the clicks up to an event time may be spread
+   * (ingest/hot-ads/partition-record.ts).
+   */
   readonly partitionsAt: (eventTime: number) => number;
   /** 32 random bits (core/id-hash.ts). */
   readonly hashSeed: number;
   readonly log: Logger;
-  /** The group cannot go on: the process is to end and be started again. */
+  /** Is called when the group cannot continue. The process must end and be started again. */
   readonly onCrash: (error: Error) => void;
 }
 
 export interface TaskGroup extends AsyncDisposable {
-  /** Rejects unless every assigned partition is being counted. */
+  /** Throws unless every assigned partition is being counted. */
   check(): void;
 }
 
 const timerMs = 25;
-/** Each fetch costs the same, however little it brings: under load there are few, and at rest a click waits this long. */
+/**
+ * Every fetch costs the same, however little it brings. Under load there are few of them. At rest a click waits up to
+ * this long.
+ */
 const maxWaitMs = 100;
 const minBytes = 64 << 10;
 const mostBatchesAtOnce = 64;
@@ -48,10 +55,13 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
   const admin = await openAdmin(kafka);
   const producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
   let joined = false;
-  /** Assigned, but there is nowhere to write: topics were grown in another order, by hand. Nothing is counted there. */
+  /**
+   * Partitions that are assigned but have no output partitions, because topics were grown by hand in another order.
+   * Nothing is counted there.
+   */
   const withoutOutputs = new Set<number>();
 
-  // Tasks need the consumer, and the consumer brings the tasks.
+  // The tasks need the consumer, and the consumer creates the tasks.
   const link: { consumer?: GroupConsumer } = {};
   const shared: Shared = { admin, producer, link, tasks, withoutOutputs };
   const onAssigned = (assigned: ReadonlyMap<string, readonly number[]>) => {
@@ -61,11 +71,11 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
       if (mine.has(partition)) continue;
       tasks.delete(partition);
       withoutOutputs.delete(partition);
-      void task.drop({ commit: false });
+      void task.close({ commit: false });
     }
     for (const partition of mine) {
       const kept = tasks.get(partition);
-      if (kept) kept.readOn();
+      if (kept) kept.resume();
       else tasks.set(partition, startTask(deps, partition, portsOf(deps, partition, shared)));
     }
   };
@@ -79,7 +89,7 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
     minBytes,
     maxBytes: config.AGGREGATOR_FETCH_BYTES * 4,
     maxBytesPerPartition: config.AGGREGATOR_FETCH_BYTES,
-    // Partitions may become more. At most these come in at a time.
+    // The number of partitions may grow. At most this many are processed at once.
     concurrency: mostBatchesAtOnce,
     keepsRecords: false,
     log,
@@ -96,7 +106,7 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
   const timer = setInterval(() => {
     for (const task of tasks.values()) task.onTimer();
   }, timerMs);
-  // A halted task waits for a person; every other one is to get on, or to be started anew with its process.
+  // A halted task waits for a person. Every other task must make progress, or the process is started again.
   const watch = watchStalls({
     group: names.aggregatorGroup,
     log,
@@ -109,7 +119,8 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
           {
             position: task.reached,
             end: ranges.get(task.partition)?.end ?? 0,
-            // For its fence, or for an owner of before to learn that he is one no more: until then each fences the other.
+            // It waits for its fence, or for a former owner to notice that it has lost the partition. Until then each
+            // fences the other.
             isWaiting: task.restarts > 0 || (task.state !== 'running' && task.state !== 'restoring'),
           },
         ]),
@@ -128,7 +139,7 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
       watch[Symbol.dispose]();
-      await Promise.all([...tasks.values()].map(task => task.drop({ commit: true })));
+      await Promise.all([...tasks.values()].map(task => task.close({ commit: true })));
       await consumer[Symbol.asyncDispose]();
       await producer[Symbol.asyncDispose]();
       await admin[Symbol.asyncDispose]();
@@ -207,7 +218,10 @@ function portsOf(
   };
 }
 
-/** Asked before a producer is made, which then knows of them: kafkajs passes over records for partitions unknown to it. */
+/**
+ * This is checked before a producer is created, so that the producer knows the partitions. kafkajs skips records for
+ * partitions that it does not know.
+ */
 async function outputsWithout(admin: Admin, names: Names, partition: number): Promise<string[]> {
   const missing: string[] = [];
   for (const topic of [names.topic('aggregates'), names.topic('quarantine')])
@@ -216,8 +230,10 @@ async function outputsWithout(admin: Admin, names: Names, partition: number): Pr
 }
 
 /**
- * `at_least_once`: rows first, then the offset. A crash in between repeats rows, which lose to or equal their like by
- * version; a former owner is not fenced, but says nothing that is untrue of its log prefix.
+ * Opens the writer of `at_least_once`, which sends the rows first and then commits the offset.
+ *
+ * A crash in between repeats rows. By their version they lose to the rows that are there, or equal them. A former owner
+ * is not fenced, but its rows are true statements about its prefix of the log.
  */
 function openPlainWriter(kafka: KafkaClient, link: Shared['link']): TaskWriter {
   const producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });

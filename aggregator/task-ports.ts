@@ -1,22 +1,25 @@
-/** What a task is told, and what it needs of the world. */
+/** Defines the settings of a task and everything that it needs from outside. */
 import type { Committed } from '../infra/kafka/committed.ts';
 import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
 import type { Names } from '../infra/topics.ts';
 import type { AggregatorSettings } from './core/partition-aggregator.ts';
 
 export interface TaskPorts {
-  /** Fences all earlier writers of the partition; the writer lives until its first failure. */
+  /** Fences all earlier writers of the partition. The writer can be used until its first failure. */
   openWriter(): Promise<TaskWriter>;
   committed(): Promise<Committed | undefined>;
   range(): Promise<{ start: number; end: number }>;
-  /** No batches until `readFrom`. Throws while there is no membership to read with. */
+  /** Stops batches until `readFrom` is called. Throws while the consumer is not a member of its group. */
   pause(): void;
-  /** From now on batches are to come from `offset`. Throws while there is no membership to read with. */
+  /** Requests batches from `offset` on. Throws while the consumer is not a member of its group. */
   readFrom(offset: number): void;
   appendTick(): Promise<void>;
-  /** Over how many partitions clicks up to this event time may be spread; more than there are: it is not known. */
+  /**
+   * The number of partitions over which clicks up to this event time may be spread. When it is not known, it is higher
+   * than the number of existing partitions.
+   */
   partitionsAt(eventTime: number): number;
-  /** Of this process, this one among them. */
+  /** The number of tasks in this process, including this one. */
   tasks(): number;
   /** Monotonic ms. */
   now(): number;
@@ -29,9 +32,9 @@ export interface TaskWriter extends AsyncDisposable {
 export interface TaskSettings {
   readonly aggregator: AggregatorSettings;
   readonly names: Names;
-  /** While few clicks come. */
+  /** The interval while few clicks come. */
   readonly commitIntervalMs: number;
-  /** At least `commitIntervalMs`: the most it grows to. */
+  /** The interval grows up to this. It is at least `commitIntervalMs`. */
   readonly commitMaxIntervalMs: number;
   readonly commitMaxLines: number;
   readonly tickIntervalMs: number;

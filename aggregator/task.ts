@@ -1,16 +1,21 @@
 /**
- * Owns one partition of `clicks` for one term: fence → fetch → restore → run → commit.
+ * Owns one partition of `clicks` from its assignment until it is closed: it fences, fetches, restores, counts and commits.
  *
- * 1. Fence: a new transactional producer ends whatever a former owner left open, and its right to write.
- * 2. Fetch the committed offset C and the checkpoint beside it: only after the fence, else a commit of the former owner
- *    could still arrive and its rows be written twice.
- * 3. Restore: re-read from the checkpoint to C without writing. State is a function of the log; nothing else stores it.
- * 4. Run: step over batches; every commit interval one transaction of changed rows, progress, quarantine, offset.
- * 5. On any error forget producer and state, and begin anew. A commit is never repeated: whether it happened is told by
- *    the committed offset alone. A record of an unknown format halts the task once what stands before is committed.
+ * 1. Fence: a new transactional producer aborts the transaction that a former owner left open, and takes away that
+ *    owner's right to write.
+ * 2. Fetch the committed offset C and the checkpoint that is stored with it. This happens only after the fence. Before
+ *    it, a commit of the former owner could still arrive, and its rows would be written twice.
+ * 3. Restore: read again from the checkpoint to C without writing. The state is a function of the log, and it is stored
+ *    nowhere else.
+ * 4. Run: process the batches. After every commit interval, one transaction writes the changed rows, the progress, the
+ *    quarantined lines and the offset.
+ * 5. On any error, drop the producer and the state, and start again. A commit is never repeated: only the committed
+ *    offset shows whether it took effect. A record of an unknown format halts the task, once everything before that
+ *    record is committed.
  *
- * While a commit is under way the task steps on: what is being written was taken out before. At most one is under way.
- * When one comes (commit-pace.ts) never decides what is counted; lines and bytes bound it.
+ * The task processes further batches while a commit is in progress, because the commit's content was drained before. At
+ * most one commit is in progress. The time of a commit (commit-pace.ts) never decides what is counted. Lines and bytes
+ * bound what one commit holds.
  */
 import { Corrupt, messageOf, UnknownFormat } from '../infra/errors.ts';
 import { type FetchedBatch, whileBeating } from '../infra/kafka/group-consumer.ts';
@@ -24,14 +29,13 @@ import { createIdleTicks, type IdleTicks } from './idle-ticks.ts';
 import * as metrics from './metrics.ts';
 import { startingCheckpoint } from './starting-checkpoint.ts';
 import type { TaskPorts, TaskSettings, TaskWriter } from './task-ports.ts';
+import { type TaskState, transition } from './task-state.ts';
 import { transactionOf } from './transaction.ts';
 
-export type TaskState = 'starting' | 'restoring' | 'running' | 'halted' | 'dropped';
-
-/** Quarantined lines wait in memory for their commit: this much of them forces one. */
+/** Quarantined lines wait in memory for the next commit. This many bytes of them cause one at once. */
 const maxQuarantineBytes = 8 << 20;
 const longestRestartPauseMs = 5_000;
-/** No commit is made for fewer. */
+/** After failed commits, the limit of lines is halved down to this. */
 const fewestLines = 10_000;
 
 export class PartitionTask {
@@ -41,23 +45,23 @@ export class PartitionTask {
   readonly #ports: TaskPorts;
   readonly #log: Logger;
   #state: TaskState = 'starting';
-  /** Why it stands, where it is halted. */
+  /** Why the task is halted. Empty while it is not. */
   haltedBy = '';
   #aggregator: PartitionAggregator | undefined;
   #writer: TaskWriter | undefined;
-  /** Ends the restore. */
+  /** The restore ends here. */
   #committedOffset = 0;
   #highWatermark = 0;
-  /** The last fetch did not reach the end of the log. */
+  /** Whether the last fetch did not reach the end of the log. */
   #isBehind = false;
-  /** Since the last commit it was behind. */
+  /** Whether the task has been behind at any time since the last commit. */
   #hasCaughtUp = false;
   #commit: Promise<void> | undefined;
   #lastCommitAt = 0;
   readonly #ticks: IdleTicks;
-  /** Since a commit has succeeded, or since the task began. */
+  /** How often the task has started again since its last successful commit. */
   restarts = 0;
-  /** Lines after which a commit is made at once. */
+  /** A commit is made at once when this many lines are pending. */
   #mostLines: number;
 
   constructor(settings: TaskSettings, ports: TaskPorts, log: Logger) {
@@ -74,7 +78,7 @@ export class PartitionTask {
     return this.#state;
   }
 
-  /** Offset up to which everything is written; in a restore, which may take long, up to which it has read again. */
+  /** Everything before this offset is written. During a restore, which may take long, it has been read again. */
   get reached(): number {
     return this.#state === 'restoring' ? (this.position ?? 0) : this.#committedOffset;
   }
@@ -83,7 +87,7 @@ export class PartitionTask {
     return this.#aggregator?.position;
   }
 
-  /** Never rejects: errors lead to another start after a pause, contradictions to a halt. */
+  /** Never rejects. After an error it tries again, with a pause in between. A contradiction halts the task. */
   async start(): Promise<void> {
     while (this.#state === 'starting') {
       try {
@@ -91,7 +95,7 @@ export class PartitionTask {
         return;
       } catch (error) {
         await this.#closeWriter();
-        if (this.#isDropped()) return;
+        if (this.#isClosed()) return;
         if (error instanceof Corrupt) return this.#halt(error);
         const pauseMs = Math.min(longestRestartPauseMs, 100 * 2 ** this.restarts++);
         this.#log.warn({ why: messageOf(error), pauseMs }, 'task cannot start yet');
@@ -104,7 +108,7 @@ export class PartitionTask {
     const aggregator = this.#aggregator;
     if (aggregator === undefined || (this.#state !== 'running' && this.#state !== 'restoring')) return;
     if (batch.fetchedOffset !== aggregator.position) {
-      // Fetched before a seek or a rebalance. To step over it could skip what lies between.
+      // It was fetched before a seek or a rebalance. Processing it could skip the records in between.
       this.#log.debug({ fetched: batch.fetchedOffset, position: aggregator.position }, 'stale batch dropped');
       this.#ports.readFrom(aggregator.position);
       return;
@@ -114,45 +118,45 @@ export class PartitionTask {
     this.#hasCaughtUp ||= this.#isBehind;
     const watermark = aggregator.watermark;
     try {
-      if (!(await this.#stepOver(batch, aggregator))) return;
+      if (!(await this.#process(batch, aggregator))) return;
     } catch (error) {
-      if (error instanceof UnknownFormat) return await this.#standBefore(error, batch, aggregator);
-      // Nothing of what it has half done may ever be written.
-      return this.#restart('stepping failed', error, aggregator);
+      if (error instanceof UnknownFormat) return await this.#haltBefore(error, batch, aggregator);
+      // The batch may be half processed, and nothing of that may ever be written.
+      return this.#restart('processing a batch failed', error, aggregator);
     }
-    aggregator.skipTo(batch.nextOffset);
+    aggregator.advanceTo(batch.nextOffset);
     if (this.#state === 'restoring' && aggregator.position >= this.#committedOffset) this.#endRestore(aggregator);
     if (aggregator.watermark > watermark) this.#ticks.watermarkMoved(this.#ports.now());
     this.onTimer();
   }
 
-  /** Whether to the end: meanwhile the task may have begun anew, or a rebalance brought the batch's rest a second time. */
-  async #stepOver(batch: FetchedBatch, aggregator: PartitionAggregator): Promise<boolean> {
+  /** Returns false when, during a commit, the task has started again or a rebalance has delivered the rest a second time. */
+  async #process(batch: FetchedBatch, aggregator: PartitionAggregator): Promise<boolean> {
     for (const record of batch.records) {
       const { offset, timestamp, bytes = record.value, valueStart, valueEnd, headers } = record;
       assertKnown(clickContract, batch, record);
       if (this.#state === 'restoring' && offset >= this.#committedOffset) this.#endRestore(aggregator);
-      aggregator.step(offset, timestamp, bytes, valueStart, valueEnd, acksOf(headers));
+      aggregator.process(offset, timestamp, bytes, valueStart, valueEnd, acksOf(headers));
       if (this.#state === 'running' && this.#isFull(aggregator)) {
-        // Settles what was stepped over, too.
+        // The commit also counts the clicks that wait in the group.
         await whileBeating(batch, this.#commitNow());
         if (this.#aggregator !== aggregator || aggregator.position !== offset + 1) return false;
       }
     }
-    // The batch's memory is used again (`keepsRecords`).
-    aggregator.settle();
+    // The consumer uses the batch's memory again (`keepsRecords`), so no click may wait in it.
+    aggregator.flush();
     return true;
   }
 
-  /** Offsets `[firstOffset, nextOffset)` hold control records only. */
+  /** Is called for offsets `[firstOffset, nextOffset)`, which hold only control records. */
   onGap(firstOffset: number, nextOffset: number): void {
     const aggregator = this.#aggregator;
     if (aggregator === undefined || firstOffset !== aggregator.position) return;
-    aggregator.skipTo(nextOffset);
+    aggregator.advanceTo(nextOffset);
     if (this.#state === 'restoring' && nextOffset >= this.#committedOffset) this.#endRestore(aggregator);
   }
 
-  /** To be called every few tens of ms: commits and ticks when they are due. */
+  /** Is called every few tens of milliseconds. Commits and appends ticks when they are due. */
   onTimer(): void {
     const aggregator = this.#aggregator;
     if (this.#state !== 'running' || aggregator === undefined) return;
@@ -165,40 +169,41 @@ export class PartitionTask {
     }));
   }
 
-  /** After a rebalance that left the partition here: positions and pauses were forgotten, the state was not. */
-  readOn(): void {
+  /** Is called after a rebalance that left the partition here. The consumer has lost its position and pause; the state is intact. */
+  resume(): void {
     if (this.#aggregator !== undefined) this.#ports.readFrom(this.#aggregator.position);
     else this.#ports.pause();
   }
 
-  /** The partition is another's, or the process stops. With `commit`, what is counted so far is written first. */
-  async drop({ commit }: { readonly commit: boolean }): Promise<void> {
+  /** Ends the task for good. With `commit`, everything counted so far is written first. */
+  async close({ commit }: { readonly commit: boolean }): Promise<void> {
     if (commit && this.#state === 'running') {
       await this.#commit;
       await this.#commitNow();
     }
-    this.#state = 'dropped';
+    // A second close may have come first while this one waited for its commit.
+    if (!this.#isClosed()) this.#transitionTo('closed');
     this.#aggregator = undefined;
     metrics.forget(this.#topic, this.partition);
     await this.#closeWriter();
   }
 
   async #begin(): Promise<void> {
-    // Throws where another may own the partition by now: to fence him would only disturb.
+    // Throws when another task may own the partition by now. Fencing that task would only disturb it.
     this.#ports.pause();
     this.#writer = await this.#ports.openWriter();
     const [committed, range] = [await this.#ports.committed(), await this.#ports.range()];
-    // Dropped while it waited: another may own the partition, and nothing here may go on reading for it.
-    if (this.#isDropped()) return this.#closeWriter();
+    // When it was closed during the waits, another task may own the partition, and nothing may be read for it here.
+    if (this.#isClosed()) return this.#closeWriter();
     const checkpoint = startingCheckpoint(committed, range, this.#settings.withoutCommit);
     const aggregator = new PartitionAggregator(this.#settings.aggregator, checkpoint);
-    // First, as it throws while the consumer is joining its group again: nothing may then look as if it had begun.
+    // This comes first because it throws while the consumer is joining its group again. The task must then not look started.
     this.#ports.readFrom(aggregator.position);
     this.#aggregator = aggregator;
     this.#committedOffset = committed?.offset ?? checkpoint.restoreFrom;
     this.#highWatermark = range.end;
     this.#lastCommitAt = this.#ports.now();
-    this.#state = 'restoring';
+    this.#transitionTo('restoring');
     this.#log.info(
       { restoreFrom: checkpoint.restoreFrom, committed: this.#committedOffset, end: range.end },
       'task started',
@@ -207,13 +212,13 @@ export class PartitionTask {
   }
 
   #endRestore(aggregator: PartitionAggregator): void {
-    aggregator.restored();
-    this.#state = 'running';
+    aggregator.endRestore();
+    this.#transitionTo('running');
     this.#ticks.begin(this.#ports.now());
     metrics.restored(this.#topic, this.partition, aggregator);
     this.#log.info(
       { position: aggregator.position, watermark: aggregator.watermark, ...aggregator.state },
-      'task counts',
+      'task is counting',
     );
   }
 
@@ -227,7 +232,7 @@ export class PartitionTask {
     return commitDueAfterMs(this.#settings, pace);
   }
 
-  /** Never rejects: a failed commit restarts the task. */
+  /** Never rejects. A failed commit restarts the task. */
   async #commitNow(): Promise<void> {
     while (this.#commit !== undefined) await this.#commit;
     const [aggregator, writer] = [this.#aggregator, this.#writer];
@@ -237,7 +242,7 @@ export class PartitionTask {
     if (aggregator.position === this.#committedOffset) return;
     this.#commit = this.#write(aggregator, writer)
       .catch(error => {
-        // What does not get through in time as a whole gets through in pieces.
+        // A transaction that is too large to finish in time may succeed in smaller pieces.
         if (this.#mostLines > fewestLines) this.#mostLines /= 2;
         this.#restart('commit failed', error, aggregator);
       })
@@ -259,43 +264,48 @@ export class PartitionTask {
   }
 
   #restart(what: string, error: unknown, failed: PartitionAggregator): void {
-    if (this.#aggregator !== failed || this.#isDropped()) return;
-    // What fails again and again is not to be tried without a pause.
+    if (this.#aggregator !== failed || this.#isClosed()) return;
+    // The first restart comes at once. Further ones wait, so that a lasting failure is not repeated without a pause.
     const pauseMs = this.restarts === 0 ? 0 : Math.min(longestRestartPauseMs, 100 * 2 ** this.restarts);
     this.restarts++;
-    this.#log.warn({ why: messageOf(error), pauseMs }, `${what}, task starts anew`);
+    this.#log.warn({ why: messageOf(error), pauseMs }, `${what}, task starts again`);
     metrics.restarts.inc();
     this.#aggregator = undefined;
-    this.#state = 'starting';
+    this.#transitionTo('starting');
     void this.#closeWriter()
       .then(() => new Promise(resolve => setTimeout(resolve, pauseMs)))
       .then(() => this.start());
   }
 
-  /** Whoever has the partition next, of a newer release, begins right there. */
-  async #standBefore(error: UnknownFormat, batch: FetchedBatch, aggregator: PartitionAggregator): Promise<void> {
+  /** Commits everything before the unknown record, so that a newer release begins exactly there. */
+  async #haltBefore(error: UnknownFormat, batch: FetchedBatch, aggregator: PartitionAggregator): Promise<void> {
     await whileBeating(batch, this.#commitNow());
-    // A commit that failed has begun anew, and comes here again.
-    if (this.#aggregator !== aggregator || this.#isDropped()) return;
+    // If the commit failed, the task has started again and will reach this record again.
+    if (this.#aggregator !== aggregator || this.#isClosed()) return;
     this.#aggregator = undefined;
     this.#halt(error);
     await this.#closeWriter();
   }
 
-  /** It is paused, or has no state that could take anything, and is paused again after each rebalance (`readOn`). */
+  /** Stops reading. The partition is paused now and again after each rebalance (`resume`), and without state the task drops batches. */
   #halt(error: Corrupt): void {
-    this.#state = 'halted';
+    this.#transitionTo('halted');
     this.haltedBy = error.message;
     metrics.halt(this.#topic, this.partition, error);
-    this.#log.error({ why: error.message }, 'task halted: it says why, and what is to be done');
+    this.#log.error({ why: error.message }, 'task halted: the reason says what to do');
     try {
       this.#ports.pause();
-    } catch {} // No member of its group now: what it fetches until the next rebalance is dropped.
+    } catch {} // It is no member of its group now. Batches that arrive before the next rebalance are dropped.
   }
 
-  /** A method, so that the compiler knows `#state` may have changed while something was awaited. */
-  #isDropped(): boolean {
-    return this.#state === 'dropped';
+  /** The only place where the state changes. */
+  #transitionTo(state: TaskState): void {
+    this.#state = transition(this.#state, state);
+  }
+
+  /** A method, because the compiler would otherwise assume that `#state` cannot change during an await. */
+  #isClosed(): boolean {
+    return this.#state === 'closed';
   }
 
   async #closeWriter(): Promise<void> {

@@ -1,21 +1,24 @@
-/** What one commit of a partition writes: the core's output as Kafka records, with its checkpoint beside the offset. */
+/**
+ * Builds the content of one commit of a partition: the core's output as Kafka records, and its checkpoint with the
+ * offset.
+ */
 import { formatHeader } from '../infra/kafka/record-contract.ts';
 import { type BinaryRecord, sendsOf } from '../infra/kafka/sends.ts';
 import type { TransactionContent } from '../infra/kafka/transactional-producer.ts';
 import type { Names } from '../infra/topics.ts';
-import { type ProgressRow, type QuarantineRow, recordKinds, rowFormat } from './ad-minute.ts';
+import { type Progress, type QuarantineRow, recordKinds, rowFormat } from './ad-minute.ts';
 import { encodeCheckpoint } from './commit-metadata.ts';
-import type { Output } from './core/partition-aggregator.ts';
+import type { Output } from './core/output.ts';
 
 const recordBytes = 256 << 10;
 
-/** `partitions`: over how many the clicks up to the output's watermark may be spread. */
+/** `partitions` is the number of partitions over which the clicks up to the output's watermark may be spread. */
 export function transactionOf(partition: number, names: Names, output: Output, partitions: number): TransactionContent {
-  const row: ProgressRow = { ...output.progress, partitions };
+  const row: Progress = { ...output.progress, partitions };
   const rows = output.rowChunks.map(chunk =>
     record(partition, recordKinds.adMinute, Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)),
   );
-  // After the rows it covers: readers take progress for a promise that those are there.
+  // Progress comes after the rows that it covers, because readers trust that these are there.
   const progress = record(partition, recordKinds.progress, Buffer.from(`${JSON.stringify(row)}\n`));
   const quarantined = linesOf(output.quarantined).map(value => record(partition, recordKinds.quarantine, value));
   return {
@@ -34,7 +37,7 @@ function record(partition: number, kind: string, value: Buffer): BinaryRecord {
   return { partition, value, headers: { kind, ...formatHeader(rowFormat) } };
 }
 
-/** Rows as NDJSON values of at most `recordBytes`, or of one row. */
+/** Encodes rows as NDJSON values of at most `recordBytes`. A single larger row is a value of its own. */
 function linesOf(rows: readonly QuarantineRow[]): Buffer[] {
   const values: Buffer[] = [];
   let lines = '';

@@ -1,7 +1,8 @@
 /**
- * For whom something is being done. A request's life has to reach its statements in the database through a dozen calls
- * that have nothing to do with it, so it is not handed on as an argument but stands beside the work, in what Node keeps
- * for asynchronous calls: whoever sends a statement looks here (infra/clickhouse/clickhouse.ts).
+ * For whom something is being done, so that it ends when nobody waits for it any more. A request's life has to reach
+ * its statements in the database through a dozen calls that have nothing to do with it, so it is not handed on as an
+ * argument but stands beside the work, in what Node keeps for asynchronous calls: whoever sends a statement looks here
+ * (infra/clickhouse/clickhouse.ts).
  *
  * Three traps, which this file is there for. What goes on after a request, for others, must not begin inside it:
  * `forNobody`. What several wait for lives as long as one of them does: `shared`. An iterator runs in the name of who

@@ -1,5 +1,5 @@
 /**
- * What is told of a value that breaks a rule, of a request, a click or a setting: one sentence in plain words, with the
+ * What is said of a value that breaks a rule, of a request, a click or a setting: one sentence in plain words, with the
  * field, its value, cut short, the rule, and what to do where that does not follow from the rule:
  *
  *     to is "1795910400000", but must be at most 31 days after from, and is 89 days after it: ask for a shorter range, or for several

@@ -1,6 +1,6 @@
 /**
- * Whose an address is. One customer line has one IPv4 address, but the 2^64 IPv6 addresses of a /64: who counts those
- * one by one counts nobody.
+ * Which client an address belongs to. One customer line has one IPv4 address, but the 2^64 IPv6 addresses of a /64: who
+ * counts those one by one counts nobody.
  */
 import { isIP } from 'node:net';
 

@@ -1,6 +1,6 @@
 /**
- * Who asks. A client is an address (of IPv6 a /64) until requests bear keys: `of` is the one place that says so, and
- * every limit that is kept per client is kept by what it returns.
+ * Who asks: the one place that says what a client is. A client is an address (of IPv6 a /64) until requests bear keys:
+ * `of` is the one place that says so, and every limit that is kept per client is kept by what it returns.
  *
  * The table is bounded. Whoever can come from very many networks can make it forget some: only such that hold nothing
  * at the moment, which then begin anew, as they would have after a quiet minute.

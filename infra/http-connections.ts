@@ -1,5 +1,5 @@
 /**
- * How many connections there may be, in all and from one client, and what is said to those that are none of HTTP's.
+ * How many connections there may be, in all and from one client, and what is answered to those that do not speak HTTP.
  * How long one may take for its headers, for its request, and between requests, is Node's to see to (http.ts).
  *
  * When there is little room, those go first that nobody is using. One that is refused is told so as a problem, though

@@ -1,6 +1,6 @@
 /**
- * How an HTTP server comes to its end without an answer that is none. A process that leaves asks with each answer for
- * the connection's end (`connection: close`), so that clients come back elsewhere, and says on `/readyz` that it is
+ * How an HTTP server ends without leaving a request half answered. A process that leaves asks with each answer for the
+ * connection's end (`connection: close`), so that clients come back elsewhere, and says on `/readyz` that it is
  * leaving; all else goes on. One that stops answers what still comes with a problem, 503 with `Retry-After`, while what
  * it has taken is answered in full. Only when nothing is being answered any more does it stop listening.
  */

@@ -1,4 +1,4 @@
-/** What a path does not take. */
+/** Answers 405 where a path does not take a method. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Http } from './http-instance.ts';
 import { Problem } from './problem.ts';

@@ -1,6 +1,6 @@
 /**
- * Health, readiness, metrics and the document: what whoever runs a service asks of it. On the service's own port, or on
- * one that is only for that and can be closed to everybody else.
+ * Health, readiness, metrics and the OpenAPI document: what the people who run a service ask of it. On the service's
+ * own port, or on one that is only for that and can be closed to everybody else.
  *
  * They change nothing and are never counted against a limit. Health, readiness and metrics are answered whatever host
  * is asked for, since orchestrators ask by address, and hold nothing of any user.

@@ -40,7 +40,7 @@ export interface AckChain {
 export const ackHeader = 'acks';
 
 /** How many earlier batches a header tells the outcome of, one by one. */
-export const toldOutcomes = 32;
+export const knownOutcomes = 32;
 
 /** `writer`: a ULID, minted when the process starts (click-id.ts), and never used again. */
 export function createAckChain(writer: string): AckChain {
@@ -142,7 +142,7 @@ export function readAcks(header: string): Acks | undefined {
 export function wasAcknowledged({ batch: own, last, outcomes }: Acks, batch: number): boolean | undefined {
   if (batch >= last) return batch === last;
   const bit = own - 1 - batch;
-  return bit < toldOutcomes ? ((outcomes >>> bit) & 1) === 1 : undefined;
+  return bit < knownOutcomes ? ((outcomes >>> bit) & 1) === 1 : undefined;
 }
 
 /** When the writer's id was minted by its own clock, epoch ms. */

@@ -1,7 +1,7 @@
 /**
- * A body as it comes, piece by piece. A piece of one byte takes as much memory as a hundred bytes, and a body may be sent
- * as millions of them (`Transfer-Encoding: chunked`): so small ones are copied together, all but the first, which is
- * nearly always the whole.
+ * A request body as it comes, piece by piece. A piece of one byte takes as much memory as a hundred bytes, and a body
+ * may be sent as millions of them (`Transfer-Encoding: chunked`): so small ones are copied together, all but the first,
+ * which is nearly always the whole.
  */
 export class BodyPieces {
   readonly #pieces: Buffer[] = [];

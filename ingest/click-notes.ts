@@ -1,7 +1,8 @@
 /**
- * What is said of a request's clicks besides which were rejected: fields that no click has, which are ignored, and fields
- * that were left out as they broke a rule. Both are told once for the whole request, within bounds: an answer must not
- * be many times what was posted. A request of plain clicks (`plain-click.ts`) has neither, and nothing here is asked.
+ * What an answer says of a request's clicks besides rejections: fields that no click has, which are ignored, and fields
+ * that were left out because they broke a rule. Both are told once for the whole request, within bounds: an answer must
+ * not be many times what was posted. A request of plain clicks (`plain-click.ts`) has neither, and nothing here is
+ * asked.
  */
 import { type OptionalField, optionalFields, unknownFieldsOf, type Verdict } from './click-body.ts';
 

@@ -1,4 +1,7 @@
-/** Configuration of ingest: key, type, default, bounds and documentation in one place. README's table comes from here. */
+/**
+ * Configuration of ingest: key, type, default, bounds and documentation in one place. The table in README.md comes from
+ * here.
+ */
 import { type Static, Type } from 'typebox';
 import { KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';

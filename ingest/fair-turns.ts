@@ -1,6 +1,6 @@
 /**
- * Runs tasks one at a time, those of one owner in the order in which they came, and owners in turn: whoever has many
- * waiting keeps another's one waiting for one of them, not for all. A task that fails stops none behind it.
+ * Runs tasks one at a time, those of one owner in the order in which they came, and owners in turn, so that nobody
+ * waits behind all tasks of another. A task that fails stops none behind it.
  */
 export type FairTurns = <T>(owner: object, task: () => Promise<T>) => Promise<T>;
 

@@ -1,5 +1,5 @@
 /**
- * Finds where a JSON value ends without parsing it, and how deep it nests: so that what would be parsed at length is
+ * Finds where a JSON value ends without parsing it, and how deep it nests, so that what would take long to parse is
  * known before. It knows texts and brackets only. Up to the first error in the JSON it sees what a parser sees, and a
  * parser goes no further: what is wrong in other ways is left to the parser.
  */

@@ -1,7 +1,7 @@
 /**
- * Whose clicks wait for Kafka. The buffer is one for all (click-log.ts); while Kafka is slow, who sends the most would
- * have it alone. So from half full on, a client that holds its share gets no more, and the rest is the others'. Up to
- * then anybody may have all of it: most deployments have few clients.
+ * How many bytes of clicks wait for Kafka, and whose they are. The buffer is one for all (click-log.ts); while Kafka is
+ * slow, who sends the most would have it alone. So from half full on, a client that holds its share gets no more, and
+ * the rest is the others'. Up to then anybody may have all of it: most deployments have few clients.
  */
 import type { Client } from '../infra/http-clients.ts';
 import { clientBusy } from './body-budget.ts';

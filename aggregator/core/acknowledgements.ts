@@ -1,57 +1,62 @@
 /**
- * Follows the acknowledgements that the records of one partition tell (ingest/ack-chain.ts), and counts click lines that
- * were acknowledged but do not stand in the log. A function of the log: what it says after a record depends on nothing
- * but the records before, and its whole state lies in the checkpoint, so nothing is forgotten at a restart.
+ * Follows the acknowledgements in the records of one partition (ingest/ack-chain.ts), and counts click lines that were
+ * acknowledged but are missing from the log.
  *
- * When a writer begins a batch, all of its earlier ones are decided. So only the batch seen last of each writer is
- * remembered. The next one seen tells how many lines were acknowledged since, and whether that batch was among them:
- * what is left over was acknowledged and never came.
+ * It is a function of the log: its result after a record depends only on the records before. Its whole state is in the
+ * checkpoint, so a restart loses nothing.
  *
- * Never more is called missing than is. Less may be, in these cases:
- * - a writer that ended without a further word: its last batch is not looked for;
- * - a writer that was there before the partition was followed, was silent for more than a day, or is one of more than 32:
- *   it is followed (again) from its first batch that is seen and acknowledged;
- * - a batch is lost, and so are the 31 after it: those lines may be hidden by as many of an earlier batch that is in
- *   the log without having been acknowledged.
+ * When a writer begins a batch, the outcomes of all its earlier batches are known. So only the last seen batch of each
+ * writer is remembered. The next one seen says how many lines were acknowledged since then, and whether that batch was
+ * among them. Lines that were acknowledged and never came are missing.
+ *
+ * It never reports more missing lines than there are. It may report fewer in these cases:
+ * - A writer ends without another batch. Then its last batch is not checked.
+ * - A writer existed before the partition was followed, or was silent for more than a day, or is one of more than 32.
+ *   It is then followed (again) from its first batch that is seen and acknowledged.
+ * - A batch and the 31 batches after it are all lost. Their lines may be hidden by the same number of lines from an
+ *   earlier batch that is in the log without an acknowledgement.
  */
-import { type Acks, mintedAt, readAcks, toldOutcomes, wasAcknowledged } from '../../ingest/ack-chain.ts';
+import { type Acks, knownOutcomes, mintedAt, readAcks, wasAcknowledged } from '../../ingest/ack-chain.ts';
 
 export interface AckTotals {
-  /** Click lines that later records say were acknowledged. */
+  /** Click lines that were acknowledged, as later records say. */
   readonly acknowledged: number;
-  /** Those of them that do not stand in the log. */
+  /** Acknowledged lines that are not in the log. */
   readonly missing: number;
-  /** Click lines of batches that stand in the log more than once; their clicks count once, as all copies do. */
+  /** Click lines of batches that are in the log more than once. Their clicks count once, like all copies. */
   readonly repeated: number;
-  /** Records whose header could not be read: their batches may have been called missing. */
+  /** Records whose header could not be read. Their batches may have been reported as missing. */
   readonly unreadable: number;
 }
 
 export interface AckState extends AckTotals {
   /**
-   * A writer born before this, by the broker's clock, may have appended batches that are not remembered. Undefined:
-   * before the next record with a header, which tells the time.
+   * A writer that began before this time, by the broker's clock, may have appended batches that are not remembered. It
+   * is undefined until the next record with a header sets the time.
    */
   readonly unknownUntil: number | undefined;
   readonly writers: readonly WriterState[];
 }
 
-/** What is remembered of a writer: the batch seen last. */
+/** The state of one writer, which is its last seen batch. */
 export interface WriterState {
   readonly writer: string;
   readonly batch: number;
-  /** As its header says. */
+  /** The number of lines, as the batch's header says. */
   readonly lines: number;
-  /** That came with it; undefined: its first records, or later batches, may have come before the writer was followed. */
+  /**
+   * The number of lines that came with the batch. It is undefined when the batch's first records, or later batches, may
+   * have come before the writer was followed.
+   */
   readonly received: number | undefined;
   readonly total: number;
-  /** Which of the 32 batches before stand in the log, bit by bit, as in the header. */
+  /** Which of the 32 earlier batches are in the log, one bit for each, as in the header. */
   readonly seen: number;
   /** Append time of its last record. */
   readonly seenAt: number;
 }
 
-/** Nothing has come yet: the log begins here, and every writer will be seen from its first batch. */
+/** The state at the beginning of the log. Every writer will be seen from its first batch. */
 export const noAcks: AckState = {
   acknowledged: 0,
   missing: 0,
@@ -61,14 +66,14 @@ export const noAcks: AckState = {
   writers: [],
 };
 
-/** What came before is not known. */
+/** The state when the records before are not known. */
 export const unknownAcks: AckState = { ...noAcks, unknownUntil: undefined };
 
-/** As many as the checkpoint has room for (commit-metadata.ts). */
+/** The checkpoint has room for this many (commit-metadata.ts). */
 export const mostWriters = 32;
 /** A writer that is silent for longer is forgotten. */
 export const rememberedMs = 24 * 3_600_000;
-/** Clocks that differ by more have their writers taken for older ones. */
+/** If a writer's clock differs from the broker's by more than this, the writer is treated as an older one. */
 const clockDifferenceMs = 10 * 60_000;
 
 export class Acknowledgements {
@@ -101,8 +106,8 @@ export class Acknowledgements {
     return { ...this.totals, unknownUntil: this.#unknownUntil, writers: [...this.#writers.values()] };
   }
 
-  /** A record with `lines` click lines and a header. */
-  take(header: string, lines: number, appendedAt: number): void {
+  /** Processes a record that has `lines` click lines and a header. */
+  process(header: string, lines: number, appendedAt: number): void {
     const acks = readAcks(header);
     if (acks === undefined) {
       this.#unreadable++;
@@ -117,7 +122,7 @@ export class Acknowledgements {
     const seenAt = Math.max(known.seenAt, appendedAt);
     if (acks.batch === known.batch) this.#writers.set(acks.writer, { ...this.#withMore(known, lines), seenAt });
     else if (acks.batch < known.batch) {
-      // In doubt, and late; or there already.
+      // The batch was in doubt and came late, or it is in the log already.
       if (wasSeen(known, acks.batch)) this.#repeated += lines;
       this.#writers.set(acks.writer, { ...known, seenAt });
     } else if (acks.total < known.total) this.#unreadable++;
@@ -127,7 +132,7 @@ export class Acknowledgements {
     }
   }
 
-  /** A writer not heard of, or forgotten. */
+  /** Starts to follow a writer that is new or was forgotten. */
   #begin(acks: Acks, lines: number, at: { readonly appendedAt: number; readonly unknownUntil: number }): void {
     const bornAt = mintedAt(acks.writer);
     const isNew =
@@ -142,7 +147,7 @@ export class Acknowledgements {
     this.#writers.set(acks.writer, { ...acksOf(acks), received, seen: 0, seenAt: at.appendedAt });
   }
 
-  /** Another record of the batch seen last, or one of its records once more. */
+  /** Processes another record of the last seen batch, or a repeated one. */
   #withMore(known: WriterState, lines: number): WriterState {
     if (known.received === undefined) return known;
     const received = known.received + lines;
@@ -151,14 +156,19 @@ export class Acknowledgements {
     return { ...known, received: received - beyond };
   }
 
-  /** `acks` is of a later batch than the one seen last. False: nothing can be told of what came between. */
+  /**
+   * `acks` belongs to a later batch than the last seen one. Returns false when nothing can be said about the batches in
+   * between.
+   */
   #judge(known: WriterState, acks: Acks): boolean {
     const since = acks.total - known.total;
-    const told = wasAcknowledged(acks, known.batch);
-    // Only what was acknowledged came for sure before all later ones: those are not from before the beginning, then.
-    if (known.received === undefined && told !== true) return false;
-    // Where it is too long ago to be told it may have been acknowledged: nothing is called missing that is not.
-    const wasKept = told ?? true;
+    const outcome = wasAcknowledged(acks, known.batch);
+    // Only an acknowledged batch certainly came before all later ones. So those did not come before the writer was
+    // followed.
+    if (known.received === undefined && outcome !== true) return false;
+    // A batch that is too old to be listed may have been acknowledged. It is assumed to be, so that no line is wrongly
+    // reported as missing.
+    const wasKept = outcome ?? true;
     const there = wasKept ? Math.min(known.received ?? known.lines, known.lines) : 0;
     this.#acknowledged = sum(this.#acknowledged, since);
     this.#missing = sum(this.#missing, Math.max(0, since - there));
@@ -182,19 +192,19 @@ function acksOf({ writer, batch, lines, total }: Acks) {
 
 function wasSeen({ batch, seen }: WriterState, earlier: number): boolean {
   const bit = batch - 1 - earlier;
-  return bit < toldOutcomes && ((seen >>> bit) & 1) === 1;
+  return bit < knownOutcomes && ((seen >>> bit) & 1) === 1;
 }
 
-/** `seen`, once `batch` is the last. */
+/** Returns the new value of `seen` when `batch` becomes the last seen batch. */
 function seenBy({ batch: before, seen }: WriterState, batch: number): number {
   const steps = batch - before;
-  if (steps > toldOutcomes) return 0;
-  // A shift by 32 would be one by 0.
-  const moved = steps === toldOutcomes ? 0 : seen << steps;
+  if (steps > knownOutcomes) return 0;
+  // In JavaScript a shift by 32 would be a shift by 0.
+  const moved = steps === knownOutcomes ? 0 : seen << steps;
   return (moved | (1 << (steps - 1))) >>> 0;
 }
 
-/** What another producer has made up must not make a total that no reader takes. */
+/** Another producer may send invented numbers. They must not make a total that readers cannot hold. */
 function sum(a: number, b: number): number {
   return Math.min(a + b, Number.MAX_SAFE_INTEGER);
 }

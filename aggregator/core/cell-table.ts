@@ -1,7 +1,9 @@
 /**
- * The counts of one window: a hash table from (ad, country) to a cell of three counters, in typed arrays. All numbers of a
- * cell lie together, and the ads' bytes in one arena, so that a click touches as little memory as can be. Looking up a
- * known ad makes no object and no string. It also remembers which cells have changed since they were last written.
+ * Holds the counts of one window: a hash table from (ad, country) to a cell of three counters, in typed arrays.
+ *
+ * All numbers of a cell lie together, and the bytes of all ads lie in one arena, so that a click reads as little memory
+ * as possible. Looking up a known ad creates no object and no string. The table also remembers which cells have changed
+ * since they were last written.
  */
 import { grownFrom } from './growth.ts';
 import { avalanche } from './id-hash.ts';
@@ -10,7 +12,7 @@ export class CellTable {
   /** A cell's number per slot. No cell has number 0, which marks a free slot. */
   #slots = new Int32Array(256);
   #size = 0;
-  /** `wordsPerCell` of each cell. */
+  /** Each cell has `wordsPerCell` words. */
   #cells = new Uint32Array(128 * wordsPerCell);
   #arena = new DataView(new ArrayBuffer(2048));
   #arenaLength = 0;
@@ -30,8 +32,8 @@ export class CellTable {
   }
 
   /**
-   * The cell of the ad `b[start, end)` in `country` (two letters as `first << 8 | second`), made if need be. `hash` is
-   * what `hashCell` makes of them.
+   * Returns the cell of the ad `b[start, end)` in `country` (two letters as `first << 8 | second`), and creates it if
+   * necessary. `hash` is the result of `hashCell` for them.
    */
   cellOf(b: DataView, start: number, end: number, country: number, hash: number): number {
     const slots = this.#slots;
@@ -74,8 +76,8 @@ export class CellTable {
     this.#markChanged(cell);
   }
 
-  /** Calls `visit` for every changed cell, and takes them for written. */
-  takeChanged(visit: (arena: DataView, adStart: number, adEnd: number, country: number, cell: number) => void): void {
+  /** Calls `visit` for every changed cell, and marks it as written. */
+  drainChanged(visit: (arena: DataView, adStart: number, adEnd: number, country: number, cell: number) => void): void {
     for (let i = 0; i < this.#changedCount; i++) {
       const cell = this.#changedCells[i]!;
       const at = cell * wordsPerCell;
@@ -87,7 +89,7 @@ export class CellTable {
     this.#changedCount = 0;
   }
 
-  /** Only with no changed cell. */
+  /** May be called only when no cell has changed. */
   clear(): void {
     this.#slots.fill(0);
     this.#cells.fill(0, 0, (this.#size + 1) * wordsPerCell);
@@ -95,8 +97,8 @@ export class CellTable {
     this.#arenaLength = 0;
   }
 
-  /** Reads what `cellOf` would read first for each of the hashes; the result is of no use (click-group.ts). */
-  touch(hashes: Int32Array, count: number): number {
+  /** Reads the memory that `cellOf` would read first for each hash. The result has no meaning (click-group.ts). */
+  prefetch(hashes: Int32Array, count: number): number {
     const slots = this.#slots;
     const cells = this.#cells;
     const mask = slots.length - 1;
@@ -167,19 +169,19 @@ export class CellTable {
   }
 }
 
-/** Cells, or bytes of their ads. */
+/** A number of cells, or of bytes of their ads. */
 const largeFrom = 65_536;
 const wordsPerCell = 6;
 const hashWord = 0;
-/** The country in the upper half, the length of the ad in the lower. */
+/** The country is in the upper half, and the length of the ad in the lower half. */
 const nameWord = 1;
-/** Where the ad lies, times two, and one more while the cell has changes that are not written. */
+/** The position of the ad, times two. The lowest bit is 1 while the cell has changes that are not written. */
 const adStartWord = 2;
 const clicksWord = 3;
 const duplicatesWord = 4;
 const lateWord = 5;
 
-/** Of 32 bits of the ad (id-hash.ts) and its country. */
+/** Mixes 32 bits of the ad's hash (id-hash.ts) with its country. */
 export function hashCell(adHash: number, country: number): number {
   return avalanche((adHash + Math.imul(country, 0x9e3779b1)) | 0);
 }

@@ -1,26 +1,31 @@
-import type { ProgressRow } from '../ad-minute.ts';
+/** What is stored beside a committed position of a partition, so that its state can be rebuilt from the log. */
+import type { Progress } from '../ad-minute.ts';
 import { type AckState, noAcks, unknownAcks } from './acknowledgements.ts';
 
-/** What is stored beside a committed position C: enough to rebuild the state at C from the log. */
+/** The checkpoint that is stored with a committed position C. It is enough to rebuild the state at C from the log. */
 export interface Checkpoint {
-  /** First offset that holds a click of a window not final at C; C itself if there is none. */
+  /** The first offset with a click of a window that is not final at C. If there is none, it is C itself. */
   readonly restoreFrom: number;
   /** The watermark just before that record. */
   readonly watermarkAtRestoreFrom: number;
   /**
-   * The watermark and the end of the last final window, as reported at C. Re-reading arrives at the same, unless the
-   * bound or the lateness were configured anew in between: then what was reported stays reported.
+   * The watermark and the end of the last final window, as reported at C. Reading again leads to the same values,
+   * unless the out-of-orderness bound or the lateness was configured differently in between. Then the reported values
+   * stay.
    */
   readonly watermark: number;
   readonly finalUntil: number;
   readonly totals: Totals;
   /**
-   * In minutes from this on, epoch ms, a click is its ad and its event id; in earlier ones it was its event id, whatever
-   * the ad. Whole minutes, and never one that had clicks before the change: so every minute is counted by one rule.
-   * Undefined: written by a release that knows the older rule only; whoever restores from there decides it.
+   * In minutes from this time on (epoch ms), a click is identified by its ad and its event id. In earlier minutes it
+   * was identified by its event id, whatever the ad.
+   *
+   * The time is a whole minute, and never one that had clicks before the change, so every minute is counted by one
+   * rule. It is undefined when a release that knows only the older rule wrote the checkpoint. Then the task that
+   * restores from it chooses the time.
    */
   readonly idsPerAdFrom: number | undefined;
-  /** Of all records before C. */
+  /** The acknowledgements in all records before C. */
   readonly acks: AckState;
 }
 
@@ -32,9 +37,9 @@ export interface Totals {
   readonly quarantined: number;
 }
 
-/** The beginning of a log that starts at offset `position`. */
+/** The checkpoint at the beginning of a log that starts at offset `position`. */
 export function freshCheckpoint(position: number): Checkpoint {
-  // What retention has removed may have told of batches.
+  // Records that retention has removed may have contained batches.
   const acks = position === 0 ? noAcks : unknownAcks;
   const times = { watermarkAtRestoreFrom: 0, watermark: 0, finalUntil: 0, idsPerAdFrom: 0 };
   return { restoreFrom: position, ...times, totals: noTotals, acks };
@@ -42,11 +47,11 @@ export function freshCheckpoint(position: number): Checkpoint {
 
 const noTotals: Totals = { received: 0, counted: 0, duplicates: 0, quarantined: 0 };
 
-/** What is told of C. */
+/** The public part of the checkpoint. */
 export function progressOf(
   { watermark, finalUntil, totals, idsPerAdFrom, acks }: Checkpoint,
   at: { readonly partition: number; readonly position: number; readonly appendedAt: number },
-): Omit<ProgressRow, 'partitions'> {
+): Omit<Progress, 'partitions'> {
   return {
     partition: at.partition,
     position: at.position,

@@ -1,46 +1,54 @@
 /**
- * Clicks that have been read and hashed, and wait to be counted together. A click's id and its cell lie
- * anywhere in tables of many MB; looked up one after another, each waits for the memory alone, and that was the largest
- * part of counting. So the places of a whole group are first read in one loop, whose reads the processor overlaps, and
- * then each click is counted from the cache, in the order of the log: what is counted does not depend on the group.
+ * Collects clicks that have been read and hashed, so that they are counted together.
+ *
+ * The id and the cell of a click can lie anywhere in tables of many MB. When they are looked up one after another, each
+ * lookup waits for the memory alone, and that was the largest part of counting. So one loop first reads the places of a
+ * whole group, and the processor overlaps these reads. Then each click is counted from the cache, in the order of the
+ * log. What is counted does not depend on the group.
  *
  * Group prefetching after Chen, Ailamaki, Gibbons, Mowry: "Improving Hash Join Performance through Prefetching" (2004),
- * with plain reads for want of a prefetch instruction.
+ * with plain reads because there is no prefetch instruction here.
  */
 import type { RecordReader } from '../../ingest/record-reader.ts';
 import { hashCell } from './cell-table.ts';
 import type { ClickWindow } from './click-window.ts';
 import { hashClick, type IdKey, idKeyOf } from './id-hash.ts';
 
-/** Large enough for reads to overlap, small enough for what they bring to stay in the cache. */
+/** Large enough for reads to overlap, and small enough for the data that they read to stay in the cache. */
 const mostClicks = 256;
 
 export class ClickGroup {
   size = 0;
-  /** The bytes with the group's lines, and a view of those with their ads: of lines that are canonical, the same. */
+  /**
+   * The bytes with the group's lines, and a view of the bytes with their ads. For canonical lines both are the same
+   * bytes.
+   */
   value: Uint8Array = new Uint8Array(0);
   view: DataView = new DataView(new ArrayBuffer(0));
-  /** Four words each. */
+  /** Four words for each click. */
   readonly ids = new Int32Array(4 * mostClicks);
   readonly cellHashes = new Int32Array(mostClicks);
   readonly adStarts = new Int32Array(mostClicks);
   readonly adEnds = new Int32Array(mostClicks);
   readonly countries = new Uint16Array(mostClicks);
   readonly clickedAt = new Float64Array(mostClicks);
-  /** Of the click's record. */
+  /** The offsets of the clicks' records. */
   readonly offsets = new Float64Array(mostClicks);
   readonly appendedAt = new Float64Array(mostClicks);
-  /** The line in `value`, and its number in its record. */
+  /** The positions of the lines in `value`, and their numbers in their records. */
   readonly lineStarts = new Int32Array(mostClicks);
   readonly lineEnds = new Int32Array(mostClicks);
   readonly lineIndexes = new Int32Array(mostClicks);
-  /** A line that is not canonical, alone in its group: the reader still stands at it. */
+  /** Whether the group is a single line that is not canonical. The reader is then still at this line. */
   isParsed = false;
-  /** Clicks of minutes from this on (epoch ms) are told apart by ad and event id, earlier ones by event id alone. */
+  /**
+   * In minutes from this time on (epoch ms), clicks are identified by ad and event id. In earlier minutes they are
+   * identified by event id alone.
+   */
   idsPerAdFrom: number;
   readonly #idKey: IdKey;
-  /** Of no use, but kept, or the compiler would leave out the reads. */
-  touched = 0;
+  /** Has no meaning. It is kept because the compiler would otherwise remove the reads. */
+  prefetched = 0;
 
   constructor(seed: number, idsPerAdFrom: number) {
     this.idsPerAdFrom = idsPerAdFrom;
@@ -51,7 +59,7 @@ export class ClickGroup {
     return this.size === mostClicks;
   }
 
-  /** The click at which `reader` stands. */
+  /** Adds the click at which `reader` is. */
   add(reader: RecordReader, offset: number, appendedAt: number): void {
     const i = this.size++;
     const { view, adIdStart, adIdEnd, country } = reader;
@@ -71,8 +79,8 @@ export class ClickGroup {
     this.isParsed = reader.parsed !== undefined;
   }
 
-  /** Brings what the clicks will need of the window, which most of them belong to, into the cache. */
-  touch({ ids, cells }: ClickWindow): void {
-    this.touched = ids.touch(this.ids, this.size) + cells.touch(this.cellHashes, this.size);
+  /** Brings the memory that the clicks will need into the cache. Most of them belong to the given window. */
+  prefetch({ ids, cells }: ClickWindow): void {
+    this.prefetched = ids.prefetch(this.ids, this.size) + cells.prefetch(this.cellHashes, this.size);
   }
 }

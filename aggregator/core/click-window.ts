@@ -1,4 +1,4 @@
-/** The state of one window that is not final: its counts, the ids counted, and where in the log it begins. */
+/** Holds the state of one window that is not final: its counts, the counted ids, and where it begins in the log. */
 import type { CellTable } from './cell-table.ts';
 import type { IdSet } from './id-set.ts';
 import { windowMs } from './time.ts';
@@ -11,14 +11,14 @@ export interface Tables {
 export class ClickWindow {
   readonly start: number;
   readonly end: number;
-  /** Offset of the first record with a click of this window. */
+  /** The offset of the first record with a click of this window. */
   readonly firstOffset: number;
-  /** The watermark just before that record: re-reading from there must begin with it. */
+  /** The watermark just before that record. Reading again from there must begin with it. */
   readonly watermarkBefore: number;
   readonly ids: IdSet;
   readonly cells: CellTable;
 
-  /** Takes over the tables given, which are to be empty. */
+  /** Uses the given tables, which must be empty. */
   constructor(start: number, firstOffset: number, watermarkBefore: number, { ids, cells }: Tables) {
     this.start = start;
     this.end = start + windowMs;

@@ -1,7 +1,7 @@
 /**
- * How large a table becomes that is full: twice as large while it is small, and from `largeFrom` on a quarter larger, so
- * that half of a large one never lies empty. A quarter at a time copies more often, a twentieth of a click's cost while
- * windows are new: small tables had better double.
+ * Returns the new capacity of a full table: twice as large while it is small, and a quarter larger from `largeFrom` on,
+ * so that a large table is never half empty. Growing by a quarter copies more often, which costs a twentieth of a
+ * click's time while windows are new. That is why small tables double.
  */
 export function grownFrom(capacity: number, largeFrom: number): number {
   return capacity < largeFrom ? capacity * 2 : Math.ceil(capacity * 1.25);

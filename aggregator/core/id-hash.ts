@@ -1,18 +1,19 @@
 /**
- * A 128-bit hash of a click's identity, which is its ad and its event id: MurmurHash3 x86 128 (Austin Appleby, public
- * domain) over the blocks of the ad and then those of the event id. How a text is made into blocks goes by its length,
- * and both lengths go into the result: so no two pairs are hashed alike, whatever they have where one ends and the other
- * begins.
+ * Computes a 128-bit hash of a click's identity, which is its ad and its event id.
  *
- * Two clicks are taken for the same if their 128 bits agree. With n clicks in one window that happens by chance with
- * probability below n² / 2^129: 10^-25 for ten million. On purpose it can be brought about where the multipliers are
- * known, under every seed at once (Aumasson, Bernstein: attacks on MurmurHash, 2012). So they belong to the key as well,
- * which is the process's secret: pairs that collide under one key do not under the next, and nobody can work any out
- * beforehand. That is no proof, as there is for SipHash. The key never changes what is counted otherwise, only where an
- * id lies in memory.
+ * It is MurmurHash3 x86 128 (Austin Appleby, public domain) over the blocks of the ad and then those of the event id.
+ * How a text is divided into blocks depends on its length, and both lengths go into the result. So no two different
+ * pairs have the same input, wherever one text ends and the other begins.
+ *
+ * Two clicks are treated as equal if their 128 bits agree. With n clicks in one window this happens by chance with a
+ * probability below n² / 2^129, which is 10^-25 for ten million. An attacker who knows the multipliers can cause it on
+ * purpose, under every seed at once (Aumasson, Bernstein: attacks on MurmurHash, 2012). So the multipliers belong to
+ * the key, which is a secret of the process. Pairs that collide under one key do not collide under the next, and nobody
+ * can compute such pairs beforehand. There is no proof of that, as there is for SipHash. Apart from collisions, the key
+ * never changes what is counted, only where an id lies in memory.
  */
 
-/** Where ad and event id lie in `view`; neither is empty. */
+/** The positions of ad and event id in `view`. Neither is empty. */
 export interface IdBytes {
   readonly view: DataView;
   readonly adIdStart: number;
@@ -22,9 +23,9 @@ export interface IdBytes {
 }
 
 /**
- * Writes four words into `into`. Without `isPerAd` they are of the event id alone, as in minutes from before the ad was
- * part of the identity (checkpoint.ts).
- * @returns 32 bits of the ad alone, which its cells are looked up by (cell-table.ts): they come by the way
+ * Writes four words into `into`. Without `isPerAd` they depend on the event id alone, as in minutes from before the ad
+ * was part of the identity (checkpoint.ts). @returns 32 bits of the ad alone, which are a by-product and serve to look
+ * up its cells (cell-table.ts)
  */
 export function hashClick(click: IdBytes, isPerAd: boolean, key: IdKey, into: Int32Array, at = 0): number {
   const { view: b, adIdStart, adIdEnd, eventIdStart, eventIdEnd } = click;
@@ -41,7 +42,7 @@ export function hashClick(click: IdBytes, isPerAd: boolean, key: IdKey, into: In
   let start = adIdStart;
   let end = adIdEnd;
   for (let i = start; ; ) {
-    // The last block of a text is its last 16 bytes, some of which the one before may have had.
+    // The last block of a text is its last 16 bytes. Some of them may also be in the block before.
     const block = i + 16 <= end ? i : end - 16;
     let k1 = 0;
     let k2 = 0;
@@ -110,10 +111,10 @@ export function hashClick(click: IdBytes, isPerAd: boolean, key: IdKey, into: In
 /** The seed, and four odd multipliers. */
 export type IdKey = Int32Array;
 
-/** `seed`: 32 random bits, of which all others are made. */
+/** `seed` is 32 random bits, from which the whole key is derived. */
 export function idKeyOf(seed: number): IdKey {
   const key = new Int32Array(5);
-  // Weyl's sequence, each member mixed (splitmix).
+  // Weyl's sequence, with each member mixed (splitmix).
   for (let i = 0, state = seed | 0; i < key.length; i++) {
     state = (state + 0x9e3779b9) | 0;
     key[i] = avalanche(state) | (i === 0 ? 0 : 1);

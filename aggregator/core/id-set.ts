@@ -1,10 +1,11 @@
 /**
- * A set of 128-bit ids in one typed array: open addressing, linear probing, at most 7 of 10 slots used. An id costs no
- * object and 23 to 46 bytes; from a million on, where that counts, at most 29. A set lives and dies with its window:
- * nothing is ever removed but all at once.
+ * Implements a set of 128-bit ids in one typed array, with open addressing and linear probing.
  *
- * An id's slot is its first word as a fraction of 2^32, times the number of slots (Lemire, "Fast random integer
- * generation in an interval", 2019), so that their number may be any. The ids have to be hashes for that.
+ * At most 7 of 10 slots are used. An id costs no object and 23 to 46 bytes, and at most 29 bytes from a million ids on,
+ * where it matters. A set lives as long as its window: ids are never removed one by one, only all at once.
+ *
+ * An id's slot is its first word, as a fraction of 2^32, times the number of slots (Lemire, "Fast random integer
+ * generation in an interval", 2019). So the number of slots may be any number. This requires that the ids are hashes.
  */
 import { grownFrom } from './growth.ts';
 
@@ -14,7 +15,7 @@ export class IdSet {
   #size = 0;
   readonly #expectedCapacity: number;
 
-  /** `expectedCapacity`: what a set that outgrows its beginnings grows to at once. */
+  /** `expectedCapacity` is the capacity to which a set grows at once when it outgrows its first one. */
   constructor(expectedCapacity = 0, capacity = 1024) {
     this.#expectedCapacity = expectedCapacity;
     this.#words = new Int32Array(capacity * 4);
@@ -33,13 +34,14 @@ export class IdSet {
     return this.#words.byteLength;
   }
 
-  /** Adds the four words of `ids` from `from` on; false if they are there already. */
+  /** Adds the four words of `ids` from `from` on. Returns false if they are in the set already. */
   add(ids: Int32Array, from = 0): boolean {
     if (this.#size >= this.capacity * mostUse) this.#grow();
     const a = ids[from]!;
     const b = ids[from + 1]!;
     const c = ids[from + 2]!;
-    // All zero marks a free slot. The one id that hashes to it is kept as its neighbour: one more chance in 2^128.
+    // Four zero words mark a free slot. The one id that hashes to them is stored as its neighbour, which adds one
+    // chance in 2^128.
     const d = (a | b | c | ids[from + 3]!) === 0 ? 1 : ids[from + 3]!;
     const words = this.#words;
     for (let at = firstAt(a, this.#slotsPerHash); ; at = at + 4 === words.length ? 0 : at + 4) {
@@ -61,8 +63,8 @@ export class IdSet {
     this.#size = 0;
   }
 
-  /** Reads what `add` would read first for each of the ids; the result is of no use (click-group.ts). */
-  touch(ids: Int32Array, count: number): number {
+  /** Reads the memory that `add` would read first for each id. The result has no meaning (click-group.ts). */
+  prefetch(ids: Int32Array, count: number): number {
     const words = this.#words;
     const slotsPerHash = this.#slotsPerHash;
     let sum = 0;
@@ -70,7 +72,7 @@ export class IdSet {
     return sum;
   }
 
-  /** The ids are all different and most of the slots free, so this moves them without comparing. */
+  /** The ids are all different and most slots are free, so this moves them without comparing. */
   #grow(): void {
     const old = this.#words;
     const more = grownFrom(this.capacity, largeFrom);
@@ -91,12 +93,12 @@ export class IdSet {
   }
 }
 
-/** A window with a few late clicks alone never gets here. */
+/** A window that has only a few late clicks never grows to this. */
 const expectedFrom = 8192;
-/** Slots; a million ids fill more (growth.ts). */
+/** A number of slots. A million ids fill more than this (growth.ts). */
 const largeFrom = 1 << 20;
 
-/** Where the words of the slot lie that an id with this first word is looked for in first. */
+/** The position of the slot in which an id with this first word is searched first. */
 function firstAt(word: number, slotsPerHash: number): number {
   return ((word >>> 0) * slotsPerHash) << 2;
 }
@@ -105,7 +107,7 @@ function isFree(words: Int32Array, at: number): boolean {
   return (words[at]! | words[at + 1]! | words[at + 2]! | words[at + 3]!) === 0;
 }
 
-/** Slots of a set that holds so many ids, and a tenth more. */
+/** The number of slots for a set of this many ids, and a tenth more. */
 export function capacityFor(ids: number): number {
   return Math.ceil((1.1 * ids) / mostUse);
 }

@@ -1,22 +1,25 @@
 /**
- * Counts the clicks of one partition: log in, rows out. Deterministic: what it says after offset C depends only on the
- * records before C, not on when they came, in which batches, or how often it was started anew. It has no clock: time
- * moves with the records.
+ * Counts the clicks of one partition: it processes the records of the log and returns rows.
+ *
+ * It is deterministic: its output after offset C depends only on the records before C. It does not depend on when they
+ * came, in which batches they came, or how often the aggregator was started again. It has no clock: time moves with the
+ * records.
  *
  * Invariants, also checked in tests:
- * - the watermark never goes back;
- * - received = counted + duplicates + quarantined;
- * - nothing is added to a window once it is final;
- * - a new instance made from the checkpoint at C and fed the records from its `restoreFrom` to C is in the state of
- *   this one at C.
+ * - The watermark never goes back.
+ * - received = counted + duplicates + quarantined.
+ * - Nothing is added to a window once it is final.
+ * - A new instance that is made from the checkpoint at C, and is given the records from its `restoreFrom` to C, has the
+ *   same state as this one at C.
  */
 import { isFuture } from '../../ingest/click.ts';
 import { RecordReader } from '../../ingest/record-reader.ts';
-import type { ProgressRow, QuarantineReason, QuarantineRow } from '../ad-minute.ts';
+import type { QuarantineReason } from '../ad-minute.ts';
 import { Acknowledgements, type AckState } from './acknowledgements.ts';
 import { type Checkpoint, progressOf, type Totals } from './checkpoint.ts';
 import { ClickGroup } from './click-group.ts';
 import { ClickWindow } from './click-window.ts';
+import type { Output } from './output.ts';
 import { Quarantine } from './quarantine.ts';
 import { RowWriter } from './row-writer.ts';
 import { SpareTables } from './spare-tables.ts';
@@ -27,20 +30,8 @@ export interface AggregatorSettings {
   readonly partition: number;
   readonly outOfOrdernessMs: number;
   readonly allowedLatenessMs: number;
-  /** 32 random bits, the process's secret (id-hash.ts). */
+  /** 32 random bits, which are a secret of the process (id-hash.ts). */
   readonly hashSeed: number;
-}
-
-/** What is to be written in one transaction, true of all records before `position`. */
-export interface Output {
-  readonly position: number;
-  readonly checkpoint: Checkpoint;
-  /** Lines of AdMinuteRow (`AdMinuteLine`), in chunks of about 256 KiB. */
-  readonly rowChunks: readonly Uint8Array[];
-  readonly rows: number;
-  readonly quarantined: readonly QuarantineRow[];
-  /** Over how many partitions the clicks are spread is no fact of this one's log. */
-  readonly progress: Omit<ProgressRow, 'partitions'>;
 }
 
 export class PartitionAggregator {
@@ -49,15 +40,15 @@ export class PartitionAggregator {
   readonly #reader: RecordReader;
   readonly #rows: RowWriter;
   readonly #windows = new Map<number, ClickWindow>();
-  /** Final, but with changes not yet written. */
-  #finished: ClickWindow[] = [];
+  /** Final windows with changes that are not written yet. */
+  #closedWindows: ClickWindow[] = [];
   readonly #spare = new SpareTables();
   /** The watermark at which the next window becomes final. */
   #nextFinalAt = Number.POSITIVE_INFINITY;
   #current: ClickWindow | undefined;
   #position: number;
-  /** The record of the click counted last, and the watermark just before it. */
-  #takenOffset = -1;
+  /** The offset of the record of the last counted click, and the watermark just before that record. */
+  #lastOffset = -1;
   #watermarkBefore = 0;
   #appendedAt = 0;
   readonly #quarantine: Quarantine;
@@ -70,7 +61,10 @@ export class PartitionAggregator {
   readonly #group: ClickGroup;
   #acks: Acknowledgements;
 
-  /** Starts at `from.restoreFrom`. If records were processed from there on before, `restored()` must follow them. */
+  /**
+   * Starts at `from.restoreFrom`. If records from there on were processed before, `endRestore()` must be called after
+   * them.
+   */
   constructor(settings: AggregatorSettings, from: Checkpoint) {
     this.#settings = settings;
     this.#from = from;
@@ -83,18 +77,18 @@ export class PartitionAggregator {
     this.#acks = new Acknowledgements(from.acks);
   }
 
-  /** Offset of the next record. */
+  /** The offset of the next record. */
   get position(): number {
     return this.#position;
   }
 
   get watermark(): number {
-    this.settle();
+    this.flush();
     return this.#watermark.value;
   }
 
   get totals(): Totals {
-    this.settle();
+    this.flush();
     return {
       received: this.#received,
       counted: this.#counted,
@@ -107,13 +101,13 @@ export class PartitionAggregator {
     return this.#acks.state;
   }
 
-  /** Lines and bytes that wait for the next `drain`: what bounds a transaction. */
+  /** Lines and bytes that wait for the next `drain`. They bound a transaction. */
   get pending(): { readonly lines: number; readonly quarantineBytes: number } {
     return { lines: this.#pendingLines, quarantineBytes: this.#quarantine.bytes };
   }
 
   get state(): { readonly windows: number; readonly ids: number; readonly bytes: number } {
-    this.settle();
+    this.flush();
     const windows = [...this.#windows.values()];
     return {
       windows: windows.length,
@@ -123,13 +117,14 @@ export class PartitionAggregator {
   }
 
   /**
-   * Takes the next record, whose value is `bytes[start, end)`. `offset` is at least `position`; gaps (control records)
-   * hold no clicks. A record without lines is a tick: its append time alone moves the watermark. `acks` is its header
-   * (ingest/ack-chain.ts), if it has one.
+   * Processes the next record, whose value is `bytes[start, end)`. `offset` is at least `position`; gaps (control
+   * records) hold no clicks. A record without lines is a tick: only its append time moves the watermark. `acks` is the
+   * record's header of acknowledgements (ingest/ack-chain.ts), if it has one.
    *
-   * Clicks are counted in groups, so the bytes must stay as they are until `settle`; whatever tells the state settles.
+   * Clicks are counted in groups, so the bytes must not change until `flush`. Everything that returns state flushes
+   * first.
    */
-  step(
+  process(
     offset: number,
     appendedAt: number,
     bytes: Uint8Array | null,
@@ -141,55 +136,58 @@ export class PartitionAggregator {
     const reader = this.#reader;
     const group = this.#group;
     reader.open(offset, appendedAt, bytes, start, end);
-    if (reader.value !== group.value) this.settle();
+    if (reader.value !== group.value) this.flush();
     while (reader.next()) {
       const isCanonical = reader.ok && reader.parsed === undefined;
-      if (!isCanonical) this.settle();
+      if (!isCanonical) this.flush();
       if (reader.ok) group.add(reader, offset, appendedAt);
       else {
         this.#quarantine.addMalformed(reader, offset, appendedAt);
         this.#received++;
         this.#quarantinedLines++;
       }
-      if (!isCanonical || group.isFull) this.settle();
+      if (!isCanonical || group.isFull) this.flush();
     }
     if (reader.lineIndex === -1) {
-      this.settle();
-      this.#observe(appendedAt, appendedAt);
+      this.flush();
+      this.#advanceWatermark(appendedAt, appendedAt);
     }
-    if (acks !== undefined) this.#acks.take(acks, reader.lineIndex + 1, appendedAt);
+    if (acks !== undefined) this.#acks.process(acks, reader.lineIndex + 1, appendedAt);
     this.#pendingLines += reader.lineIndex + 1;
     this.#appendedAt = appendedAt;
     this.#position = offset + 1;
   }
 
-  /** Counts the clicks that wait for it, in the order of the log; nothing given to `step` is read any more. */
-  settle(): void {
+  /**
+   * Counts the clicks that wait in the group, in the order of the log. After this, no bytes that were given to
+   * `process` are read.
+   */
+  flush(): void {
     const group = this.#group;
     if (group.size === 0) return;
-    if (this.#current) group.touch(this.#current);
+    if (this.#current) group.prefetch(this.#current);
     this.#received += group.size;
-    for (let i = 0; i < group.size; i++) this.#take(i);
+    for (let i = 0; i < group.size; i++) this.#processClick(i);
     group.size = 0;
   }
 
-  /** Passes over offsets that hold no records. */
-  skipTo(position: number): void {
+  /** Skips offsets that hold no records. */
+  advanceTo(position: number): void {
     if (position > this.#position) this.#position = position;
   }
 
-  /** All that has changed since the last call. */
+  /** Returns everything that has changed since the last call. */
   drain(): Output {
-    this.settle();
+    this.flush();
     const version = this.#position;
-    for (const window of this.#finished) {
+    for (const window of this.#closedWindows) {
       this.#rows.write(window, version);
-      this.#spare.keep(window);
+      this.#spare.release(window);
     }
-    this.#finished = [];
+    this.#closedWindows = [];
     for (const window of this.#windows.values()) this.#rows.write(window, version);
-    const { chunks, rows } = this.#rows.take();
-    const quarantined = this.#quarantine.take();
+    const { chunks, rows } = this.#rows.drain();
+    const quarantined = this.#quarantine.drain();
     this.#pendingLines = 0;
     const checkpoint = this.#checkpoint();
     return {
@@ -202,29 +200,30 @@ export class PartitionAggregator {
     };
   }
 
-  /** Ends a restore at the committed position: what was re-read has been written before, and is not written again. */
-  restored(): void {
+  /** Ends a restore at the committed position. What was read again was written before, and is not written again. */
+  endRestore(): void {
     const { totals, watermark, acks, idsPerAdFrom } = this.#from;
     this.drain();
-    // What is open was begun by the older rule, and ends by it.
+    // The open windows were begun by the older rule, so they also end by it.
     if (idsPerAdFrom === undefined) this.#group.idsPerAdFrom = this.#endOfOpen();
     this.#received = totals.received;
     this.#counted = totals.counted;
     this.#duplicates = totals.duplicates;
     this.#quarantinedLines = totals.quarantined;
-    // Its whole state was kept: what was read again is not taken again.
+    // The checkpoint holds the whole state of acknowledgements, so records that were read again must not be counted
+    // twice.
     this.#acks = new Acknowledgements(acks);
-    if (this.#watermark.raise(watermark)) this.#finish();
+    if (this.#watermark.raise(watermark)) this.#closeFinalWindows();
   }
 
-  /** Click `i` of the group. */
-  #take(i: number): void {
+  /** Counts click `i` of the group. */
+  #processClick(i: number): void {
     const group = this.#group;
     const clickedAt = group.clickedAt[i]!;
     const appendedAt = group.appendedAt[i]!;
     const offset = group.offsets[i]!;
-    if (offset !== this.#takenOffset) {
-      this.#takenOffset = offset;
+    if (offset !== this.#lastOffset) {
+      this.#lastOffset = offset;
       this.#watermarkBefore = this.#watermark.value;
     }
     if (isFuture(clickedAt, appendedAt)) {
@@ -234,8 +233,9 @@ export class PartitionAggregator {
       if (window === undefined) this.#refuse('too_late', 'the minute of clicked_at is final', i);
       else this.#count(window, i);
     }
-    // A click that is too late moves nothing, except in a restore: there it was not yet too late when it first came.
-    this.#observe(clickedAt, appendedAt);
+    // A click that is too late does not move the watermark. In a restore it may, because it was not too late when it
+    // first came.
+    this.#advanceWatermark(clickedAt, appendedAt);
   }
 
   #count({ ids, cells, end }: ClickWindow, i: number): void {
@@ -250,13 +250,13 @@ export class PartitionAggregator {
     }
   }
 
-  /** Undefined if the window is final. */
+  /** Returns undefined if the window is final. */
   #windowOf(start: number, offset: number): ClickWindow | undefined {
     if (this.#current?.start === start) return this.#current;
     let window = this.#windows.get(start);
     if (window === undefined) {
       if (this.#isFinal(start)) return undefined;
-      window = new ClickWindow(start, offset, this.#watermarkBefore, this.#spare.take(this.#windows.values()));
+      window = new ClickWindow(start, offset, this.#watermarkBefore, this.#spare.acquire(this.#windows.values()));
       this.#windows.set(start, window);
       this.#nextFinalAt = Math.min(this.#nextFinalAt, window.end + this.#settings.allowedLatenessMs);
     }
@@ -268,27 +268,28 @@ export class PartitionAggregator {
     return start < this.#from.finalUntil || isFinal(start, this.#watermark.value, this.#settings.allowedLatenessMs);
   }
 
-  #observe(eventTime: number, appendedAt: number): void {
-    if (this.#watermark.observe(eventTime, appendedAt) && this.#watermark.value >= this.#nextFinalAt) this.#finish();
+  #advanceWatermark(eventTime: number, appendedAt: number): void {
+    if (this.#watermark.observe(eventTime, appendedAt) && this.#watermark.value >= this.#nextFinalAt)
+      this.#closeFinalWindows();
   }
 
-  /** Drops the windows that have become final. */
-  #finish(): void {
+  /** Closes the windows that have become final. */
+  #closeFinalWindows(): void {
     const { allowedLatenessMs } = this.#settings;
     this.#nextFinalAt = Number.POSITIVE_INFINITY;
     this.#current = undefined;
     for (const window of this.#windows.values()) {
       if (this.#isFinal(window.start)) {
         this.#windows.delete(window.start);
-        if (window.cells.changedCount > 0) this.#finished.push(window);
-        else this.#spare.keep(window);
+        if (window.cells.changedCount > 0) this.#closedWindows.push(window);
+        else this.#spare.release(window);
       } else {
         this.#nextFinalAt = Math.min(this.#nextFinalAt, window.end + allowedLatenessMs);
       }
     }
   }
 
-  /** The first minute of which no click was counted. */
+  /** The first minute in which no click was counted. */
   #endOfOpen(): number {
     return Math.max(this.#from.finalUntil, ...Array.from(this.#windows.values(), window => window.end));
   }

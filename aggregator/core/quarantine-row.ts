@@ -1,18 +1,18 @@
-/** A line that is not counted, as the row that keeps it: whole, with the reason and its place in the log. */
+/** Builds the row that keeps a line that was not counted: the whole line, the reason and its place in the log. */
 import type { RecordReader } from '../../ingest/record-reader.ts';
 import type { QuarantineReason, QuarantineRow } from '../ad-minute.ts';
 
 export interface Verdict {
   readonly partition: number;
   readonly offset: number;
-  /** Number of the line in its record. */
+  /** The number of the line in its record. */
   readonly line: number;
   readonly appendedAt: number;
   readonly reason: QuarantineReason;
   readonly detail: string;
 }
 
-/** Of the line at which `reader` stands. */
+/** Builds the row of the line at which `reader` is. */
 export function quarantineRow(
   reader: RecordReader,
   { partition, offset, line, appendedAt, reason, detail }: Verdict,

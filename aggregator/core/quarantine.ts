@@ -1,4 +1,4 @@
-/** The lines of one partition that were not counted, until they are written. */
+/** Collects the lines of one partition that were not counted, until they are written. */
 import { RecordReader } from '../../ingest/record-reader.ts';
 import type { QuarantineReason, QuarantineRow } from '../ad-minute.ts';
 import type { ClickGroup } from './click-group.ts';
@@ -6,7 +6,7 @@ import { quarantineRow } from './quarantine-row.ts';
 
 export class Quarantine {
   readonly #partition: number;
-  /** For a line that the aggregator's reader has left behind. */
+  /** Reads a line again that the aggregator's reader has already passed. */
   readonly #rereader: RecordReader;
   #rows: QuarantineRow[] = [];
   #bytes = 0;
@@ -16,28 +16,28 @@ export class Quarantine {
     this.#rereader = new RecordReader(partition);
   }
 
-  /** Of the lines that wait. */
+  /** The bytes of the waiting lines. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** The line at which `reader` stands, which is no click. */
+  /** Adds the line at which `reader` is, which is not a click. */
   addMalformed(reader: RecordReader, offset: number, appendedAt: number): void {
     this.#add(reader, 'malformed', reader.problem, { offset, line: reader.lineIndex, appendedAt });
   }
 
-  /** Click `i` of the group; `reader` stands at it if it is not canonical. */
+  /** Adds click `i` of the group. If the click is not canonical, `reader` is at its line. */
   addClick(group: ClickGroup, i: number, reader: RecordReader, reason: QuarantineReason, detail: string): void {
     const place = { offset: group.offsets[i]!, line: group.lineIndexes[i]!, appendedAt: group.appendedAt[i]! };
     this.#add(group.isParsed ? reader : this.#readAgain(group, i), reason, detail, place);
   }
 
-  /** All that wait. */
-  take(): QuarantineRow[] {
-    const taken = this.#rows;
+  /** Returns all waiting lines. */
+  drain(): QuarantineRow[] {
+    const drained = this.#rows;
     this.#rows = [];
     this.#bytes = 0;
-    return taken;
+    return drained;
   }
 
   #readAgain(group: ClickGroup, i: number): RecordReader {
@@ -59,5 +59,5 @@ export class Quarantine {
   }
 }
 
-/** What a row takes beside its line. */
+/** The bytes of a row without its line. */
 const besideRaw = 200;

@@ -1,12 +1,12 @@
 /**
- * Writes `ad-minute` rows (ad-minute.ts) as lines of bytes, without making strings of ads and numbers. The rows come in
- * chunks, each small enough for one Kafka record.
+ * Writes `ad-minute` rows (ad-minute.ts) as lines of bytes, without creating strings for ads and numbers. The rows come
+ * in chunks, each small enough for one Kafka record.
  */
 import type { ClickWindow } from './click-window.ts';
 
 /** A chunk is closed at the first row that reaches this size. */
 export const chunkBytes = 256 * 1024;
-/** An ad of 128 bytes and eight numbers of up to 16 digits fit. */
+/** An ad of 128 bytes and eight numbers of up to 16 digits fit into this. */
 const longestRowBytes = 512;
 
 export class RowWriter {
@@ -20,12 +20,12 @@ export class RowWriter {
     this.#partition = partition;
   }
 
-  /** Writes all changed cells of the window as of log position `version`. */
+  /** Writes all changed cells of the window, as of log position `version`. */
   write(window: ClickWindow, version: number): void {
     const head = encoder.encode(`[${window.start / 1000},"`);
     const middle = encoder.encode(`",${this.#partition},${version},`);
     const { cells } = window;
-    cells.takeChanged((arena, adStart, adEnd, country, cell) => {
+    cells.drainChanged((arena, adStart, adEnd, country, cell) => {
       this.#copy(head, 0, head.length);
       for (let i = adStart; i < adEnd; i++) this.#bytes[this.#length++] = arena.getUint8(i);
       this.#copy(betweenTexts, 0, betweenTexts.length);
@@ -43,13 +43,13 @@ export class RowWriter {
     });
   }
 
-  /** The chunks written since the last call, and their number of rows. */
-  take(): { chunks: Uint8Array[]; rows: number } {
+  /** Returns the chunks that were written since the last call, and their number of rows. */
+  drain(): { chunks: Uint8Array[]; rows: number } {
     if (this.#length > 0) this.#closeChunk();
-    const taken = { chunks: this.#chunks, rows: this.#rows };
+    const drained = { chunks: this.#chunks, rows: this.#rows };
     this.#chunks = [];
     this.#rows = 0;
-    return taken;
+    return drained;
   }
 
   #closeChunk(): void {

@@ -1,7 +1,9 @@
 /**
- * The tables of the last window that was dropped and written, for the next one: to have large tables made anew for every
- * minute costs more (fresh pages of memory, garbage to collect) than to clear them. At most one window's are kept, and
- * none that were far too large for what they held: or the tables of one wild minute would be kept for ever.
+ * Keeps the tables of the last closed window for the next one.
+ *
+ * Allocating large tables for every minute costs more than clearing them, because of new memory pages and garbage
+ * collection. The tables of at most one window are kept. Tables that were far too large for their content are not kept,
+ * because the tables of one extreme minute would otherwise stay forever.
  */
 import { CellTable } from './cell-table.ts';
 import type { Tables } from './click-window.ts';
@@ -14,13 +16,16 @@ export class SpareTables {
     return this.#spare === undefined ? 0 : this.#spare.ids.byteLength + this.#spare.cells.byteLength;
   }
 
-  /** Nobody uses them any more. */
-  keep({ ids, cells }: Tables): void {
+  /** Takes back tables that nobody uses any more. */
+  release({ ids, cells }: Tables): void {
     if (ids.size * leastUse >= ids.capacity || ids.capacity <= smallCapacity) this.#spare = { ids, cells };
   }
 
-  /** Empty tables. Minutes are alike: what the fullest of the `open` windows needed, the next will need. */
-  take(open: Iterable<Tables>): Tables {
+  /**
+   * Returns empty tables. Minutes are similar, so the next window will need what the fullest of the `open` windows
+   * needed.
+   */
+  acquire(open: Iterable<Tables>): Tables {
     const spare = this.#spare;
     if (spare === undefined) {
       const most = Math.max(0, ...Array.from(open, ({ ids }) => ids.size));
@@ -33,7 +38,7 @@ export class SpareTables {
   }
 }
 
-/** One slot in so many was used, at least. */
+/** At least one slot in this many was used. */
 const leastUse = 8;
-/** Slots that may be kept whatever their use. */
+/** Tables with at most this many slots are kept, however few of them were used. */
 const smallCapacity = 8_192;

@@ -1,11 +1,11 @@
-/** Window arithmetic: tumbling minutes, half-open [start, start + 60 s), epoch ms. */
+/** The length of a window. Windows are tumbling minutes, half-open [start, start + 60 s), in epoch ms. */
 export const windowMs = 60_000;
 
 export function windowStartOf(eventTime: number): number {
   return eventTime - (eventTime % windowMs);
 }
 
-/** A window is final, and its state dropped, once the watermark has passed its end by the allowed lateness. */
+/** A window is final, and its state is dropped, once the watermark has passed its end by the allowed lateness. */
 export function isFinal(windowStart: number, watermark: number, allowedLatenessMs: number): boolean {
   return windowStart + windowMs + allowedLatenessMs <= watermark;
 }

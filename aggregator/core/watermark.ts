@@ -1,8 +1,10 @@
 /**
- * Bounded out-of-orderness, per partition, as a pure function of the log: the highest event time seen, clamped to the
- * append time of its record, less the bound. The clamp keeps a clock that runs ahead from closing windows that others
- * are still filling. After watermark W no click older than W is expected; it is never lower than before, as a lower
- * value would reopen windows already reported final. 0 = nothing is known yet.
+ * Computes the watermark of a partition, with bounded out-of-orderness, as a pure function of the log.
+ *
+ * It is the highest event time seen, limited to the append time of its record, minus the bound. The limit keeps a clock
+ * that runs ahead from closing windows that others are still filling. After watermark W no click older than W is
+ * expected. The watermark never goes back, because a lower value would reopen windows that were reported as final. 0
+ * means that nothing is known yet.
  *
  * After Flink's BoundedOutOfOrdernessWatermarks.
  */
@@ -19,12 +21,12 @@ export class Watermark {
     return this.#value;
   }
 
-  /** True if the watermark has moved. */
+  /** Returns true if the watermark has moved. */
   observe(eventTime: number, appendedAt: number): boolean {
     return this.raise(Math.min(eventTime, appendedAt) - this.#outOfOrdernessMs);
   }
 
-  /** True if the watermark has moved. */
+  /** Returns true if the watermark has moved. */
   raise(candidate: number): boolean {
     if (candidate <= this.#value) return false;
     this.#value = candidate;

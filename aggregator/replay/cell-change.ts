@@ -1,18 +1,18 @@
-/** One cell: what was stated against what was recounted. */
+/** Compares the recounted clicks of one cell with the stated ones. */
 import type { AdMinuteRow } from '../ad-minute.ts';
 import type { CellChange, StatedRow } from '../restatement.ts';
 
 export type RecountedCell = Omit<AdMinuteRow, 'version' | 'late'>;
 
 /**
- * Undefined where the clicks agree. They are summed over partitions, as answers are: who writes to the log directly may
- * have put an ad's clicks elsewhere than a recount does.
+ * Returns undefined where the clicks agree. The stated clicks are summed over partitions, as in answers, because a
+ * producer that writes to the log directly may have put an ad's clicks elsewhere than a recount does.
  */
 export function changeOf(cell: RecountedCell, stated: readonly StatedRow[]): CellChange | undefined {
   const { minute, ad_id, country, clicks: after, duplicates, partition } = cell;
   const before = sumOf(stated, 'clicks');
   if (before === after) return undefined;
-  // Clicks a recount adds came after their minute was final, so they were late as well.
+  // Clicks that a recount adds came after their minute was final, so they were also late.
   const late = Math.min(after, sumOf(stated, 'late') + Math.max(0, after - before));
   const elsewhere = stated.filter(row => row.partition !== partition);
   return {

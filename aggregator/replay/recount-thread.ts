@@ -1,6 +1,7 @@
 /**
- * CONTRACT: a recount (recount.ts) in a thread of its own, for whoever reads the raw clicks. Pages are handed over, not
- * copied. Requests are answered in order; the caller keeps few of them waiting, and so memory bounded.
+ * CONTRACT: runs a recount (recount.ts) in a thread of its own, for the process that reads the raw clicks. Pages are
+ * transferred, not copied. Requests are answered in order. The caller keeps only a few of them waiting, which bounds
+ * memory.
  */
 import { Worker } from 'node:worker_threads';
 import { Corrupt } from '../../infra/errors.ts';
@@ -8,13 +9,13 @@ import type { CellChange } from '../restatement.ts';
 import type { RecountSettings } from './recount.ts';
 
 export interface RecountThread extends AsyncDisposable {
-  /** Canonical lines, in the order of minutes; the minute of the last of them, epoch ms. */
+  /** Processes canonical lines in the order of their minutes. Returns the minute of the last line, in epoch ms. */
   feed(page: Uint8Array): Promise<number>;
   /**
-   * Compares minutes before `until` (epoch ms) with all that was stated of them: NDJSON of `StatedRow`. `lines` of those
-   * minutes were fed, and of no others.
+   * Compares the minutes before `until` (epoch ms) with all rows that were stated for them, as NDJSON of `StatedRow`.
+   * `lines` is the number of processed lines in exactly those minutes.
    */
-  settle(
+  compare(
     until: number,
     stated: readonly Uint8Array[],
   ): Promise<{ readonly changes: readonly CellChange[]; readonly lines: number }>;
@@ -22,7 +23,7 @@ export interface RecountThread extends AsyncDisposable {
 
 export type Request =
   | { readonly kind: 'feed'; readonly page: Uint8Array }
-  | { readonly kind: 'settle'; readonly until: number; readonly stated: readonly Uint8Array[] };
+  | { readonly kind: 'compare'; readonly until: number; readonly stated: readonly Uint8Array[] };
 
 export interface Answer {
   readonly minute?: number;
@@ -61,8 +62,8 @@ export function openRecountThread(settings: RecountSettings): RecountThread {
     async feed(page) {
       return (await ask({ kind: 'feed', page }, [page])).minute ?? Number.NEGATIVE_INFINITY;
     },
-    async settle(until, stated) {
-      const { changes = [], lines = 0 } = await ask({ kind: 'settle', until, stated }, stated);
+    async compare(until, stated) {
+      const { changes = [], lines = 0 } = await ask({ kind: 'compare', until, stated }, stated);
       return { changes, lines };
     },
     async [Symbol.asyncDispose]() {
@@ -71,7 +72,7 @@ export function openRecountThread(settings: RecountSettings): RecountThread {
   };
 }
 
-/** The memory of bytes that own theirs; others are copied. */
+/** Returns the memory of pages that own theirs. Others are copied. */
 function transferable(pages: readonly Uint8Array[]): ArrayBuffer[] {
   return pages.flatMap(({ buffer, byteLength }) =>
     buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && byteLength > 0 ? [buffer] : [],

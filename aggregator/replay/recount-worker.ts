@@ -1,4 +1,7 @@
-/** The thread that recounts: it holds the state of a range and does the work that would keep a server from answering. */
+/**
+ * Runs a recount in a worker thread: it holds the state of the range, and does work that would otherwise keep a server
+ * from answering.
+ */
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../infra/errors.ts';
@@ -6,7 +9,8 @@ import type { StatedRow } from '../restatement.ts';
 import { Recount, type RecountSettings, rowsIn } from './recount.ts';
 import type { Answer, Request } from './recount-thread.ts';
 
-// On Linux the priority is the thread's own: live counting goes first. Elsewhere it would be the whole process's.
+// On Linux each thread has its own priority, so live counting comes first. Elsewhere this would change the whole
+// process.
 if (process.platform === 'linux') setPriority(0, 10);
 
 const recount = new Recount(workerData as RecountSettings);
@@ -20,10 +24,10 @@ parentPort?.on('message', (request: Request) => {
 });
 
 function answer(request: Request): Answer {
-  if (request.kind === 'settle') {
+  if (request.kind === 'compare') {
     return {
-      lines: recount.settleLines(request.until),
-      changes: recount.settle(
+      lines: recount.drainLines(request.until),
+      changes: recount.compare(
         request.until,
         request.stated.flatMap(page => rowsIn<StatedRow>(page)),
       ),

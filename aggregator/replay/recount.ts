@@ -1,10 +1,13 @@
 /**
- * Counts final minutes again, from all their raw clicks, with the core that counted them live, and says which cells
- * differ from what was stated. The lines come in the order of minutes, so two minutes of out-of-orderness hold any
- * minute open until all of it has been read, nothing is ever late, and the core itself drops what is done: memory is
- * that of one minute, whatever the range. Clicks are compared with those of their ad's home partition in that minute, as in the
- * stream where no ad is split; copies of a click meet there, too, if the stream had spread the ad, so a recount needs no
- * rules for hot ads. A minute is counted by the rule of its time: of ids that were not yet per ad, as of partitions.
+ * Counts final minutes again from all their raw clicks, and returns the cells that differ from the stated counts.
+ *
+ * It uses the core that counted the clicks live. The lines come in the order of minutes. The core's out-of-orderness
+ * bound is one minute here, so every minute stays open until all of it has been read, nothing is ever late, and the
+ * core itself drops finished minutes. So the memory is that of one minute, whatever the range.
+ *
+ * Clicks are compared with those of their ad's home partition in that minute, as in the stream when no ad is split.
+ * Copies of a click meet there even if the stream had spread the ad, so a recount needs no rules for hot ads. A minute
+ * is counted by the rules of its time, both for ids that were not yet per ad and for the number of partitions.
  */
 import { Corrupt } from '../../infra/errors.ts';
 import { partitionOf } from '../../ingest/click.ts';
@@ -18,11 +21,14 @@ import type { CellChange, StatedRow } from '../restatement.ts';
 import { changeOf } from './cell-change.ts';
 
 export interface RecountSettings {
-  /** The most that any minute has. */
+  /** The highest number of partitions that any minute has. */
   readonly partitions: number;
-  /** How many which minute has; where it is left out or says nothing, `partitions`. */
+  /** Says which minutes have how many partitions. Where it is left out or says nothing, `partitions` holds. */
   readonly partitionRules?: readonly PartitionRule[];
-  /** By partition, the minute from which on ids are per ad (core/checkpoint.ts), or Infinity; those left out: all minutes. */
+  /**
+   * By partition, the minute from which on ids are per ad (core/checkpoint.ts), or Infinity. A partition that is left
+   * out has such ids in all minutes.
+   */
   readonly idsPerAdFrom?: readonly number[];
   /** See id-hash.ts. */
   readonly hashSeed: number;
@@ -33,11 +39,11 @@ export class Recount {
   readonly #partitionRules: readonly PartitionRule[];
   readonly #aggregators: readonly PartitionAggregator[];
   readonly #reader = new RecordReader(0);
-  /** What the core has said of minutes not yet compared, by `cellKey`. */
+  /** Rows from the core for minutes that are not yet compared, by `cellKey`. */
   readonly #counted = new Map<string, AdMinuteRow>();
   #minute = Number.NEGATIVE_INFINITY;
   #offset = 0;
-  /** Lines by minute, of those not yet settled but for the last. */
+  /** The number of lines by minute, without the minute of the last line. */
   readonly #linesOf = new Map<number, number>();
   #linesOfLast = 0;
   #adId = '';
@@ -53,13 +59,13 @@ export class Recount {
     });
   }
 
-  /** The minute of the last line, epoch ms: all before it are complete. */
+  /** The minute of the last line, in epoch ms. All minutes before it are complete. */
   get minute(): number {
     return this.#minute;
   }
 
-  /** How many lines were of minutes before `until` (epoch ms); each is told once. */
-  settleLines(until: number): number {
+  /** Returns how many lines belong to minutes before `until` (epoch ms). Each line is returned once. */
+  drainLines(until: number): number {
     let lines = 0;
     for (const [minute, ofMinute] of this.#linesOf) {
       if (minute >= until) continue;
@@ -72,7 +78,7 @@ export class Recount {
     return lines;
   }
 
-  /** Takes canonical lines in the order of their minutes. */
+  /** Processes canonical lines in the order of their minutes. */
   feed(page: Uint8Array): void {
     const reader = this.#reader;
     let runStart = 0;
@@ -90,14 +96,17 @@ export class Recount {
     this.#step(runPartition, page, runStart, page.length);
   }
 
-  /** The cells of minutes before `until` (epoch ms) that differ from `stated`, all rows there are of those minutes. */
-  settle(until: number, stated: readonly StatedRow[]): CellChange[] {
+  /**
+   * Returns the cells of minutes before `until` (epoch ms) that differ from `stated`, which holds all rows of those
+   * minutes.
+   */
+  compare(until: number, stated: readonly StatedRow[]): CellChange[] {
     this.#drain();
     const before = Map.groupBy(stated, cellKey);
     const changes: CellChange[] = [];
-    const settled: AdMinuteRow[] = [];
-    for (const row of this.#counted.values()) if (row.minute * 1_000 < until) settled.push(row);
-    for (const row of settled) {
+    const closed: AdMinuteRow[] = [];
+    for (const row of this.#counted.values()) if (row.minute * 1_000 < until) closed.push(row);
+    for (const row of closed) {
       const key = cellKey(row);
       this.#counted.delete(key);
       const change = changeOf(row, before.get(key) ?? []);
@@ -131,7 +140,7 @@ export class Recount {
     this.#minute = minute;
   }
 
-  /** Lines of one ad stand together. */
+  /** The lines of one ad stand together, so its partition is computed once. */
   #partitionAt({ bytes, adIdStart, adIdEnd }: RecordReader): number {
     if (!equals(this.#adId, bytes, adIdStart, adIdEnd)) {
       this.#adId = decoder.decode(bytes.subarray(adIdStart, adIdEnd));
@@ -145,7 +154,7 @@ export class Recount {
   }
 
   #step(partition: number, page: Uint8Array, start: number, end: number): void {
-    this.#aggregators[partition]?.step(this.#offset++, noAppendTime, page, start, end);
+    this.#aggregators[partition]?.process(this.#offset++, noAppendTime, page, start, end);
   }
 
   #drain(): void {
@@ -160,7 +169,7 @@ export class Recount {
   }
 }
 
-/** The rows of NDJSON. */
+/** Parses the rows of NDJSON. */
 export function rowsIn<T>(ndjson: Uint8Array): T[] {
   const text = decoder.decode(ndjson).trimEnd();
   return JSON.parse(`[${text.replaceAll('\n', ',')}]`);
@@ -168,7 +177,7 @@ export function rowsIn<T>(ndjson: Uint8Array): T[] {
 
 const decoder = new TextDecoder();
 
-/** Later than any click: raw holds no line that was dated ahead of its append time. */
+/** A time later than any click. The raw clicks contain no line that was dated ahead of its append time. */
 const noAppendTime = Number.MAX_SAFE_INTEGER;
 
 function cellKey({ minute, ad_id, country }: { minute: number; ad_id: string; country: string }): string {

@@ -1,14 +1,17 @@
-/** The rows of ClickHouse's tables in records of topics `aggregates` and `quarantine`: told by header `kind`, copied as they are. */
+/**
+ * Reads the rows of ClickHouse's tables from records of topics `aggregates` and `quarantine`. The header `kind` names
+ * the table, and the rows are copied unchanged.
+ */
 import { Corrupt } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import { recordContract } from '../../infra/kafka/record-contract.ts';
 import { recordKinds, rowFormats } from '../ad-minute.ts';
-import type { TableRows } from './batch-inserter.ts';
+import type { TableRows } from './table-rows.ts';
 
-/** What this release reads of these topics. */
+/** The kinds and formats of these topics that this release can read. */
 export const rowContract = recordContract(rowFormats);
 
-/** Of records that are known. @throws Corrupt for one without a value */
+/** Expects known records only. @throws Corrupt for a record without a value */
 export function aggregateRows({
   topic,
   partition,
@@ -22,7 +25,8 @@ export function aggregateRows({
     rows.push(value);
   }
   const of = (kind: string) => rowsOf.get(kind) ?? [];
-  // The order of insertion: progress comes after all it covers. A view takes ad_minute on into ad_minute_by_ad.
+  // This is the order of insertion, and progress comes after everything that it covers. A view copies ad_minute into
+  // ad_minute_by_ad.
   return new Map([
     ['ad_minute', of(recordKinds.adMinute)],
     ['quarantine', of(recordKinds.quarantine)],

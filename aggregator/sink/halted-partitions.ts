@@ -1,7 +1,8 @@
 /**
- * Where a leg of the sink stands and inserts nothing more, while it goes on with all other partitions: before a record
- * of an unknown format, or before rows that the store does not take. Offsets behind are not committed, so whoever is
- * assigned the partition next, or replaces this process, begins at the very record.
+ * Keeps the partitions in which a leg of the sink has halted, while it continues with all others.
+ *
+ * It halts before a record of an unknown format, or before rows that ClickHouse does not accept. Later offsets are not
+ * committed. So the next owner of the partition, or the process that replaces this one, begins exactly at this record.
  */
 import { type Corrupt, UnknownFormat } from '../../infra/errors.ts';
 import { unknownFormats } from '../../infra/kafka/record-contract.ts';
@@ -14,7 +15,7 @@ export interface TopicPartition {
 
 export class HaltedPartitions {
   readonly #group: string;
-  /** Of the partitions that are read here, why each stands that does. */
+  /** The partitions that are read here, each with the reason when it is halted. */
   #read = new Map<string, TopicPartition & { readonly error: Corrupt | undefined }>();
 
   constructor(group: string) {
@@ -22,7 +23,7 @@ export class HaltedPartitions {
     halted.set({ group }, 0);
   }
 
-  /** These partitions, and no others, are read here from now on. Returns those of them that are halted already. */
+  /** From now on exactly these partitions are read here. Returns those of them that are halted already. */
   assign(assigned: ReadonlyMap<string, readonly number[]>): readonly TopicPartition[] {
     const before = this.#read;
     const places = [...assigned].flatMap(([topic, partitions]) => partitions.map(partition => ({ topic, partition })));
@@ -32,7 +33,7 @@ export class HaltedPartitions {
     return [...this.#read.values()].filter(({ error }) => error !== undefined);
   }
 
-  /** Returns false where the partition is not read here any more. */
+  /** Returns false when the partition is not read here any more. */
   halt(place: TopicPartition, error: Corrupt): boolean {
     const read = this.#read.get(keyOf(place));
     if (read === undefined) return false;
@@ -45,7 +46,7 @@ export class HaltedPartitions {
     return this.#read.get(keyOf(place))?.error !== undefined;
   }
 
-  /** Undefined, or why one of them stands. */
+  /** The reason of one halted partition, or undefined. */
   get why(): string | undefined {
     return [...this.#read.values()].find(({ error }) => error !== undefined)?.error?.message;
   }

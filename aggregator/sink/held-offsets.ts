@@ -1,29 +1,31 @@
 /**
- * What a committed offset of a sink says, and where its leg begins to read.
+ * CONTRACT: defines what a committed offset of a sink means, and decides where its leg begins to read.
  *
- * An offset says "the node has all records before this" of one life of the node's tables, so the commit bears that
- * incarnation beside it. One of another life says nothing: the node was emptied since, and is filled again from where the
- * log begins. Also beside it stands where that was: what the log no longer held then, the node does not have.
+ * An offset means "this node holds all records before it", for one incarnation of the node's tables. So the commit
+ * contains that incarnation in its metadata. An offset of another incarnation means nothing: the node was emptied since
+ * then, and is filled again from the beginning of the log. The metadata also contains that beginning, because the node
+ * lacks the records that the log no longer held at that time.
  */
 import type { Admin } from '../../infra/kafka/admin.ts';
 import type { Committed } from '../../infra/kafka/committed.ts';
 
-/** All records in [from, to) are in the node. */
+/** The node holds all records in [from, to). */
 export interface Held {
   readonly from: number;
   readonly to: number;
 }
 
-/** Metadata of a commit. That of nodes without an incarnation is empty, as it was before there were any. */
+/** The metadata of a commit. It is empty for nodes without an incarnation, as it was before incarnations existed. */
 export function heldSince(incarnation: string, from: number): string {
   return incarnation === '' && from === 0 ? '' : `${incarnation}@${from}`;
 }
 
-/** Undefined: nothing is known of this incarnation. */
+/** Returns undefined when nothing is known about this incarnation. */
 export function heldBy(commit: Committed | undefined, incarnation: string): Held | undefined {
   if (commit === undefined) return undefined;
   const [, of = '', from = '0'] = /^(.*)@(\d+)$/.exec(commit.metadata) ?? [];
-  // Other metadata is none of ours: what falls off the log, say, has an offset committed without any.
+  // Other metadata was not written by a sink. For example, a consumer whose offset is no longer in the log commits one
+  // without metadata.
   if (of !== incarnation || (commit.metadata !== '' && !commit.metadata.includes('@'))) return undefined;
   return { from: Number(from), to: commit.offset };
 }
@@ -31,13 +33,13 @@ export function heldBy(commit: Committed | undefined, incarnation: string): Held
 export interface Begin {
   readonly topic: string;
   readonly partition: number;
-  /** Undefined: at what is committed. */
+  /** Undefined means that reading begins at the committed offset. */
   readonly seek: number | undefined;
-  /** From where on the node holds all, once it is read. */
+  /** Once this range is read, the node holds everything from this offset on. */
   readonly from: number;
 }
 
-/** Where a member of `group` begins with what it was assigned. @throws Retryable */
+/** Returns where a member of `group` begins to read its assigned partitions. @throws Retryable */
 export async function beginsOf(
   admin: Pick<Admin, 'commits' | 'ranges'>,
   group: string,

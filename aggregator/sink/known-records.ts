@@ -1,4 +1,7 @@
-/** The records of a batch up to the first that this release does not know: what stands before it is to be stored all the same. */
+/**
+ * Returns the records of a batch up to the first one that this release does not know. The records before it are still
+ * stored.
+ */
 import { UnknownFormat } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
@@ -27,12 +30,12 @@ export class KnownRecords implements Iterable<LogRecord> {
     }
   }
 
-  /** Once they have been read: why they end before the batch does, if so. */
+  /** To be read after the records: why they end before the batch does, or undefined if they do not. */
   get endedBy(): UnknownFormat | undefined {
     return this.#end?.error;
   }
 
-  /** Once they have been read: the batch as far as it is known. */
+  /** To be read after the records: the known part of the batch. */
   get batch(): FetchedBatch {
     return this.#end === undefined ? this.#batch : { ...this.#batch, records: this, nextOffset: this.#end.offset };
   }

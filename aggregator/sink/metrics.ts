@@ -1,4 +1,4 @@
-/** The sink's metrics. */
+/** Defines the sink's metrics. */
 import { counter, gauge, histogram } from '../../infra/metrics.ts';
 
 export const insertSeconds = histogram('sink_insert_seconds', 'Duration of an insert', ['node', 'table']);

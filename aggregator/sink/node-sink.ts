@@ -1,11 +1,12 @@
 /**
- * The sink of one ClickHouse node, from when the node is there: it gets its tables, then rows. A node that was emptied
- * meanwhile, as its directory was removed, gets tables anew and is filled from where the log begins; nobody has to be told.
- * What goes wrong with the node holds up nobody else's.
+ * Runs the sink of one ClickHouse node: it waits for the node, creates its tables, and then inserts rows.
  *
- * Other sink processes may still be filling the tables of before, and would go on in the new ones where they stand: with
- * progress of now, and none of the rows that it covers. So an emptied node stays without tables until each of them has
- * looked, found none, and stopped.
+ * A node may be emptied while the sink runs, when its directory is removed. Then it gets new tables and is filled from
+ * the beginning of the log, without any action by a person. A problem with one node does not delay the sinks of others.
+ *
+ * Other sink processes may still be filling the old tables. They would continue in the new ones at their positions,
+ * with current progress but without the rows that it covers. So an emptied node stays without tables until each of them
+ * has looked, found none, and stopped.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
@@ -19,12 +20,12 @@ import { openSink, type Sink, type SinkDeps } from './sink.ts';
 export interface NodeSinkDeps extends Omit<SinkDeps, 'node'> {
   readonly of: Parameters<typeof sinkNode>[0];
   readonly topology: Parameters<typeof sinkNode>[1];
-  /** Called before the groups are joined for the first time. */
+  /** Is called before the groups are joined for the first time. */
   readonly beforeJoining?: (node: SinkNode) => Promise<void>;
   readonly lookEveryMs?: number;
 }
 
-/** Begins at once, and goes on until it is disposed of. */
+/** Begins at once, and continues until it is disposed of. */
 export function followNode(deps: NodeSinkDeps): Sink {
   const { kafka, clickhouse, names, of, log, topology, onCrash, beforeJoining, lookEveryMs = 5_000 } = deps;
   const closing = new AbortController();
@@ -32,7 +33,7 @@ export function followNode(deps: NodeSinkDeps): Sink {
   let running: Sink | undefined;
   let why = 'its tables are not known yet';
 
-  /** Whether a sink has filled it in a life that is over. */
+  /** Returns whether a sink has filled the node in an earlier incarnation. */
   const wasFilled = async () => {
     await using admin = await openAdmin(kafka);
     const { inGroups } = sinkNode(of, topology, '');
@@ -84,7 +85,7 @@ export function followNode(deps: NodeSinkDeps): Sink {
   const following = follow().catch(error => {
     if (signal.aborted && error instanceof Retryable) return;
     why = messageOf(error);
-    // Who has others to serve goes on with them; a person has to see to this one.
+    // A process that serves other nodes continues with them. A person must look after this one.
     if (topology.nodes === 1) onCrash(error instanceof Error ? error : new Error(why));
     else log.error({ node: of.name, why }, 'node halted: it gets no more rows');
   });

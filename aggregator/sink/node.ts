@@ -1,18 +1,20 @@
-/** A ClickHouse node, as its sink sees it. */
+/** CONTRACT: describes a ClickHouse node as its sink sees it: its name, its consumer groups, its partitions. */
 import { shardOf, type TopologyNode } from '../../infra/clickhouse/topology.ts';
 
 export interface SinkNode {
-  /** For metrics and logs. */
+  /** The name in metrics and logs. */
   readonly name: string;
-  /** In the names of its groups; undefined: it is the only one, and has them without. */
+  /**
+   * The part of its consumer groups' names that identifies the node. It is undefined for the only node of a topology.
+   */
   readonly inGroups: string | undefined;
-  /** Which life of its tables offsets are committed for (infra/clickhouse/incarnation.ts). */
+  /** The incarnation of its tables for which offsets are committed (infra/clickhouse/incarnation.ts). */
   readonly incarnation: string;
-  /** Whether its shard holds the clicks of this partition, and the counts of them. */
+  /** Returns whether the node's shard holds the clicks of this partition, and their counts. */
   holds(partition: number): boolean;
 }
 
-/** Of a topology with `shards` shards and `nodes` nodes in all. */
+/** Describes a node of a topology that has `shards` shards and `nodes` nodes in total. */
 export function sinkNode(
   { name, shard }: Pick<TopologyNode, 'name' | 'shard'>,
   topology: { readonly shards: number; readonly nodes: number },
@@ -26,5 +28,5 @@ export function sinkNode(
   };
 }
 
-/** The only node of a topology, whose tables were there before incarnations were. */
+/** The only node of a topology. Its tables existed before incarnations did. */
 export const onlyNode: SinkNode = sinkNode({ name: 'only', shard: 0 }, { shards: 1, nodes: 1 }, '');

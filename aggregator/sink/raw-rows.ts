@@ -1,14 +1,16 @@
 /**
- * The rows of `click_raw` in records of topic `clicks`. Canonical lines are taken over as bytes; a line in another form
- * is written canonically first. What the aggregator does not take for a click (no JSON, no ad) or puts off as `future`
- * is left out here by the same rules: it stands in quarantine, which only the aggregator writes.
+ * Builds the rows of `click_raw` from records of topic `clicks`.
+ *
+ * Canonical lines are copied as bytes. A line in another form is first written canonically. Lines that the aggregator
+ * quarantines as malformed (no JSON, no ad) or as `future` are left out here by the same rules. They are in quarantine,
+ * which only the aggregator writes.
  */
 
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { formatLine, isFuture } from '../../ingest/click.ts';
 import { RecordReader } from '../../ingest/record-reader.ts';
 
-/** NDJSON, in pieces to be concatenated; every line ends with a newline. */
+/** Returns NDJSON in pieces to be concatenated. Every line ends with a newline. */
 export function rawRows(partition: number, records: Iterable<LogRecord>): Buffer[] {
   const rows: Buffer[] = [];
   const reader = new RecordReader(partition);
@@ -25,7 +27,7 @@ export function rawRows(partition: number, records: Iterable<LogRecord>): Buffer
     while (reader.next()) {
       const isRow = reader.ok && !isFuture(reader.clickedAt, appendedAt);
       if (isRow && reader.parsed === undefined) {
-        // Blank lines are passed over by the reader, and would be refused by the store.
+        // The reader skips blank lines, and ClickHouse would refuse them.
         if (reader.lineStart !== runEnd + 1) endRun();
         if (runStart === -1) runStart = reader.lineStart;
         runEnd = reader.lineEnd;

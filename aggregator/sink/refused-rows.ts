@@ -1,7 +1,9 @@
 /**
- * What happens when the store refuses a batch of clicks: each half of it is tried, and so on, until the good lines are in
- * and the refused ones are kept, whole, in table `quarantine`. The lines were checked before, so this is a fault of ours
- * to be looked at, but it must not hold up other people's clicks.
+ * Inserts the good lines of a batch of clicks that ClickHouse has refused, and keeps the refused lines in table
+ * `quarantine`.
+ *
+ * It tries each half of the batch, then each half of a refused half, and so on. The lines were checked before, so a
+ * refusal is an error of this program and must be examined. But it must not delay the clicks of other people.
  */
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { RefusedRows } from '../../infra/errors.ts';
@@ -11,8 +13,8 @@ import { refusedLines } from './metrics.ts';
 import { rawRows } from './raw-rows.ts';
 
 /**
- * Refused rows are numbered from here, by their place among the rows of their record. Below stand the aggregator's own
- * lines of that record: with the same number one of the two would replace the other.
+ * Refused rows are numbered from here on, by their place among the rows of their record. Lower numbers belong to lines
+ * that the aggregator has quarantined from the same record. With equal numbers one row would replace the other.
  */
 export const firstRefusedLine = 2 ** 31;
 
@@ -34,7 +36,7 @@ export async function insertAllButRefused(
         offset: record.offset,
         line: firstRefusedLine + line,
         reason: 'refused',
-        // Cut, it may end in half a character, which the store would refuse as well.
+        // The cut text may end in half a character, which ClickHouse would also refuse.
         detail: why.toWellFormed(),
         appended_at: record.timestamp,
         ad_id: '',
@@ -47,7 +49,7 @@ export async function insertAllButRefused(
   }
 }
 
-/** `onRefused` is called for each of `rows` that the store does not take, by its number. */
+/** Calls `onRefused` with the number of each row that ClickHouse refuses. */
 async function insertHalves(
   clickhouse: ClickHouse,
   rows: readonly string[],

@@ -1,18 +1,21 @@
-/** The rows of ClickHouse's tables in records of what jobs and people say (job-records.ts), in the order of insertion. */
+/**
+ * Reads the rows of ClickHouse's tables from the records of jobs and people (job-records.ts), in the order of
+ * insertion.
+ */
 import { Corrupt } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { recordContract } from '../../infra/kafka/record-contract.ts';
 import { filterSeqAt, jobRecordFormats, rowSteps } from '../job-records.ts';
-import type { TableRows } from './batch-inserter.ts';
+import type { TableRows } from './table-rows.ts';
 
-/** What this release reads of these topics. */
+/** The kinds and formats of these topics that this release can read. */
 export const resultContract = recordContract(jobRecordFormats);
 
 /**
- * Of records that are known. Of restated counts those alone whose partition of `clicks` the node `holds`; the rest of what is
- * said every node has.
- * @throws Corrupt for one without rows, or for counts that do not say of which partition they are
+ * Expects known records only. Of restated counts, it returns those whose partition of `clicks` the node `holds`. All
+ * other rows go to every node. @throws Corrupt for a record without rows, or for counts that do not name their
+ * partition
  */
 export function resultRows(
   { topic, partition, records }: Pick<FetchedBatch, 'topic' | 'partition' | 'records'>,

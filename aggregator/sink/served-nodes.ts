@@ -1,8 +1,11 @@
-/** Which nodes of the topology a sink process fills, and how it says whether each of them is. */
+/** Chooses the nodes of the topology that a sink process fills, and reports for each of them whether it is filled. */
 import type { Cluster, ClusterNode } from '../../infra/clickhouse/cluster.ts';
 import { ConfigError } from '../../infra/errors.ts';
 
-/** `names`: comma-separated; empty: all. @throws ConfigError for a name that no node has */
+/**
+ * `names` is a comma-separated list. When it is empty, all nodes are chosen. @throws ConfigError for a name that no
+ * node has
+ */
 export function servedNodes({ nodes }: Pick<Cluster, 'nodes'>, names: string): readonly ClusterNode[] {
   if (names.trim() === '') return nodes;
   const wanted = names.split(',').map(name => name.trim());
@@ -16,7 +19,7 @@ export function servedNodes({ nodes }: Pick<Cluster, 'nodes'>, names: string): r
 
 type Checks = Record<string, () => void | Promise<void>>;
 
-/** For readiness. `inserts` throws unless rows go into the node of that name. */
+/** Readiness checks for the chosen nodes. `inserts` throws unless rows go into the node of that name. */
 export function nodeChecks(served: readonly ClusterNode[], inserts: (node: string) => () => void): Checks {
   const [only, ...others] = served;
   if (only !== undefined && others.length === 0)

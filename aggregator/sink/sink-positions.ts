@@ -1,11 +1,14 @@
-/** How far a leg of the sink has come in its partitions, beside how far it could be: what tells whether it stands still. */
+/**
+ * Compares how far a leg of the sink has come in its partitions with the end of the log, which shows whether it has
+ * stalled.
+ */
 import type { Admin } from '../../infra/kafka/admin.ts';
 import type { Reading } from '../../infra/kafka/stall-watch.ts';
 
 export class SinkPositions {
   readonly #next = new Map<string, { topic: string; partition: number; next?: number }>();
 
-  /** These partitions, and no others, are read here from now on. */
+  /** From now on exactly these partitions are read here. */
   assign(assigned: ReadonlyMap<string, readonly number[]>): void {
     this.#next.clear();
     for (const [topic, partitions] of assigned) {
@@ -18,15 +21,16 @@ export class SinkPositions {
     if (position) position.next = next;
   }
 
-  /** It stands for a known reason. */
+  /** The partition is halted for a known reason, so it is not watched. */
   leave(topic: string, partition: number): void {
     this.#next.delete(nameOf(topic, partition));
   }
 
   /**
-   * By name: what was passed here or has been committed, whichever is further. A batch of an earlier assignment may end
-   * after the next has begun, and tells of a place that another member has long left behind. What is committed is asked only
-   * of topics in which something was not passed here.
+   * Returns the readings by name of the partition. The position is the further one of what was processed here and what
+   * is committed: a batch of an earlier assignment may end after the next assignment has begun, and then reports a
+   * place that another member passed long ago. What is committed is asked only for topics in which something was not
+   * processed here.
    */
   async readings(admin: Pick<Admin, 'endOffsets' | 'commits'>, group: string): Promise<Map<string, Reading>> {
     const topics = [...new Set([...this.#next.values()].map(({ topic }) => topic))];

@@ -1,6 +1,6 @@
 /**
- * Copies the topics into a ClickHouse node: `clicks` into click_raw, `aggregates` and `quarantine` into their tables, and what
- * jobs and people say into theirs. Nothing else inserts (infra/decisions/025).
+ * Copies the topics into a ClickHouse node: `clicks` into click_raw, `aggregates` and `quarantine` into their tables,
+ * and the records of jobs and people into theirs. Nothing else inserts (infra/decisions/025).
  */
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { Corrupt, messageOf, RefusedRows } from '../../infra/errors.ts';
@@ -14,7 +14,7 @@ import type { Names } from '../../infra/topics.ts';
 import { clickContract } from '../../ingest/click-records.ts';
 import type { SinkConfig } from '../config.ts';
 import { aggregateRows, rowContract } from './aggregate-rows.ts';
-import { type BatchInserter, byForm, createBatchInserter, type TableRows } from './batch-inserter.ts';
+import { BatchInserter, type BatchInserterOptions } from './batch-inserter.ts';
 import { HaltedPartitions, type TopicPartition } from './halted-partitions.ts';
 import { type Begin, beginsOf, heldSince } from './held-offsets.ts';
 import { KnownRecords } from './known-records.ts';
@@ -24,6 +24,7 @@ import { rawRows } from './raw-rows.ts';
 import { insertAllButRefused } from './refused-rows.ts';
 import { resultContract, resultRows } from './result-rows.ts';
 import { SinkPositions } from './sink-positions.ts';
+import { byForm, type TableRows } from './table-rows.ts';
 
 export interface SinkDeps {
   readonly kafka: KafkaClient;
@@ -32,7 +33,7 @@ export interface SinkDeps {
   readonly names: Names;
   readonly config: SinkConfig;
   readonly log: Logger;
-  /** The sink cannot go on: the process is to end and be started again. */
+  /** Is called when the sink cannot continue. The process must end and be started again. */
   readonly onCrash: (error: Error) => void;
 }
 
@@ -59,7 +60,7 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     isolation: 'read_committed',
     contract: rowContract,
     rowsOf: aggregateRows,
-    // People wait to see counts.
+    // People wait for these counts.
     intervalMs: 0,
     onRefused: batch => insertWhole(clickhouse, batch, aggregateRows),
   };
@@ -70,9 +71,9 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     isolation: 'read_committed',
     contract: resultContract,
     rowsOf: resultRowsOf,
-    // One log each, for all shards: of counts in it, a node takes those of its shard.
+    // Each of these topics is one log for all shards. A node takes the counts of its own shard from it.
     reads: () => true,
-    // Whoever has said it waits to see it.
+    // The person who wrote the record waits to see it.
     intervalMs: 0,
     onRefused: batch => insertWhole(clickhouse, batch, resultRowsOf),
   };
@@ -88,8 +89,8 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
 }
 
 /**
- * A batch that may be to blame for what the store has refused. Only processes of ours write such rows, and to leave one out
- * would be a wrong count: if it is, its partition stands.
+ * Inserts one batch again, alone, because it may contain the rows that ClickHouse refused. Only our own processes write
+ * such rows, and leaving one out would make a count wrong. So if the batch is refused again, its partition is halted.
  */
 async function insertWhole(
   clickhouse: ClickHouse,
@@ -110,14 +111,14 @@ async function insertWhole(
   }
 }
 
-/** Partitions may become more. At most these come in at a time. */
+/** The number of partitions may grow. At most this many are processed at once. */
 const mostBatchesAtOnce = 256;
-/** Longer than any answer of a ClickHouse server is waited for. */
+/** Longer than the timeout of any request to a ClickHouse server. */
 const longestInsertMs = 180_000;
 
 const beginPauseMs = 500;
 
-/** Works until it succeeds, or is not wanted any more. */
+/** Repeats the work until it succeeds, or until it is not wanted any more. */
 async function untilKnown(
   work: () => Promise<unknown>,
   isWanted: () => boolean,
@@ -142,14 +143,14 @@ interface LegOptions {
   readonly group: string;
   readonly topics: readonly string[];
   readonly isolation: 'read_committed' | 'read_uncommitted';
-  /** What it knows of the topics' records. */
+  /** The kinds and formats of the topics that this release can read. */
   readonly contract: RecordContract;
-  /** Of records that are known. */
+  /** Is called with known records only. */
   rowsOf(batch: FetchedBatch): TableRows;
   readonly intervalMs: number;
-  /** Partitions that the node reads. Left out: those whose clicks its shard holds. */
+  /** Returns whether the node reads a partition. The default is the partitions whose clicks the node's shard holds. */
   readonly reads?: (partition: number) => boolean;
-  onRefused: Parameters<typeof createBatchInserter>[0]['onRefused'];
+  onRefused: BatchInserterOptions['onRefused'];
 }
 
 async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
@@ -157,9 +158,10 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
   const { kafka, clickhouse, node, config, log } = deps;
   const { reads = node.holds } = options;
   const link: { consumer?: GroupConsumer } = {};
-  /** By partition, from where on the node holds all: what each commit says beside its offset. */
+  /** By partition, the offset from which on the node holds everything. Each commit contains it in its metadata. */
   const heldFrom = new Map<string, number>();
-  // Also behind what holds no records, or a partition that ends in a transaction's marker would show a lag for ever.
+  // Offsets after records without clicks are committed too. Otherwise a partition that ends in a transaction's marker
+  // would show a lag forever.
   const commit = async (topic: string, nextOffsets: ReadonlyMap<number, number>) => {
     await link.consumer?.commit(
       topic,
@@ -173,7 +175,7 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
     for (const [partition, offset] of nextOffsets)
       position.set({ node: node.name, topic, partition: String(partition) }, offset);
   };
-  const inserter: BatchInserter = createBatchInserter({
+  const inserter = new BatchInserter({
     clickhouse,
     node: node.name,
     log,
@@ -191,7 +193,7 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
     positions.leave(place.topic, place.partition);
     link.consumer?.pause(place.topic, place.partition);
   };
-  /** What this member was assigned last. */
+  /** The last assignment of this member. */
   let current: ReadonlyMap<string, readonly number[]> | undefined;
   const begin = (begins: readonly Begin[]) => {
     for (const { topic, partition, seek, from } of begins) {
@@ -201,13 +203,14 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
     }
   };
   const halt = ({ topic, partition }: TopicPartition, error: Corrupt) => {
-    // It may have become another's while its rows went in.
+    // Another member may own the partition by now.
     if (!halts.halt({ topic, partition }, error)) return;
     log.error({ topic, partition, why: error.message }, 'partition halted: it is not stored any further');
     try {
       stand({ topic, partition });
     } catch (why) {
-      // No member now: it stands again once partitions are assigned, and until then what comes of it is dropped.
+      // It is no member of its group now. It halts again once partitions are assigned, and drops what arrives until
+      // then.
       log.debug({ topic, partition, why: messageOf(why) }, 'not paused');
     }
   };
@@ -221,10 +224,10 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
     maxWaitMs: 250,
     minBytes: 1,
     maxBytes: config.SINK_MAX_BATCH_BYTES,
-    // So that what one fetch brings, and one insert takes, is of several partitions.
+    // A fetch and an insert should contain several partitions.
     maxBytesPerPartition: config.SINK_MAX_BATCH_BYTES >> 2,
     concurrency: mostBatchesAtOnce,
-    // Rows wait for their insert, beyond a rebalance too.
+    // Rows wait for their insert, even beyond a rebalance.
     keepsRecords: true,
     log,
     onOpen: opened => {
@@ -232,7 +235,7 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
     },
     onAssigned(all) {
       joined = true;
-      // Nothing is fetched of what another shard holds, nor of the rest until it is known where to begin.
+      // Nothing is fetched of what another shard holds. The rest is fetched once it is known where to begin.
       for (const [topic, partitions] of all) for (const p of partitions) link.consumer?.pause(topic, p);
       const assigned = new Map([...all].map(([topic, partitions]) => [topic, partitions.filter(reads)]));
       positions.assign(assigned);
@@ -271,7 +274,7 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
       log.error({ why: haltedBy }, 'sink halted: a person has to decide');
     },
   });
-  // An insert that takes long is none that hangs, as far as can be told.
+  // A slow insert is not treated as a stall.
   const isAtWork = () => inserter.failing !== undefined || between(inserter.insertingForMs, 1, longestInsertMs);
   const watch = watchStalls({
     group,
@@ -282,7 +285,7 @@ async function openLeg(deps: SinkDeps, options: LegOptions): Promise<Sink> {
   opening.defer(async () => {
     current = undefined;
     const left = consumer[Symbol.asyncDispose]();
-    // A node that is away would hold it up for ever.
+    // An insert into a node that is away would otherwise delay this forever.
     inserter.close();
     await left;
   });

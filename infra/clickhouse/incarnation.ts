@@ -1,7 +1,8 @@
 /**
- * Which life of a node its tables are of. A node whose directory was removed comes back with no tables, gets new ones, and
- * with them another incarnation: so whoever remembers how far the node was filled (offsets of the log, committed by its
- * sink) finds that this was another life, and fills it from the beginning.
+ * Which life of a node its tables belong to: a node that was emptied begins another. A node whose directory was removed
+ * comes back with no tables, gets new ones, and with them another incarnation: so whoever remembers how far the node
+ * was filled (offsets of the log, committed by its sink) finds that this was another life, and fills it from the
+ * beginning.
  *
  * It stands in `schema_migration`, as version 0, before any other table is made. Nodes that are older than this have none,
  * which is an incarnation like another: ''.

@@ -1,6 +1,7 @@
 /**
- * At most so many at a time; others wait in line. The line has an end, in all and for each client, and nobody stands in
- * it for longer than `waitMs`: an answer that says "later" is worth more than one that comes when nobody waits for it.
+ * At most so many reads run at a time; others wait in line. The line has an end, in all and for each client, and nobody
+ * stands in it for longer than `waitMs`: an answer that says "later" is worth more than one that comes when nobody
+ * waits for it.
  *
  * Clients take turns, whoever of them has the most in line; of one client, first come is first served. Of the places
  * one client may have a part, so that what it asks for, however long that takes, leaves the others some.

@@ -1,6 +1,7 @@
 /**
- * The statements of the migrations as a cluster needs them: its engine in front of ours, and every server told. Files and
- * their checksums stay as they are, so one release migrates plain tables, a replicated cluster and the cloud service.
+ * The statements of the migrations as a cluster needs them: with its engine in front of ours, and sent to every server.
+ * Files and their checksums stay as they are, so one release migrates plain tables, a replicated cluster and the cloud
+ * service.
  *
  * With plain tables a statement is sent as it stands, to the byte. Otherwise one of a kind that is not known here is
  * refused, rather than sent to one server of several.

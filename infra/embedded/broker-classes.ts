@@ -1,6 +1,7 @@
 /**
- * Half of what a starting broker does is loading and checking classes. An archive of them, which the JVM writes when a
- * broker that was started for this purpose ends, saves that: measured 2.0 s → 1.2 s, and 3.6 s → 2.1 s of CPU.
+ * The broker's class archive, for a quick start. Half of what a starting broker does is loading and checking classes.
+ * An archive of them, which the JVM writes when a broker that was started for this purpose ends, saves that: measured
+ * 2.0 s → 1.2 s, and 3.6 s → 2.1 s of CPU.
  */
 import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

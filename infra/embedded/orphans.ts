@@ -1,6 +1,7 @@
 /**
- * What a supervisor that was killed has left. Its services notice its end and drain by themselves, but until they have,
- * they hold ports and the database's files, and a start that came at once would trip over them. Its broker runs on.
+ * Ends what a supervisor that was killed has left running. Its services notice its end and drain by themselves, but
+ * until they have, they hold ports and the database's files, and a start that came at once would trip over them. Its
+ * broker runs on.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

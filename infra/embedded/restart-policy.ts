@@ -1,4 +1,4 @@
-/** What follows from the end of a child nobody asked to end. Pure: the supervisor acts. */
+/** Whether and when a child is started again that nobody has asked to end. Pure: the supervisor acts. */
 import type { RestartReason } from '../child-restarts.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { stallExitCode, stallSignal } from '../watchdog.ts';

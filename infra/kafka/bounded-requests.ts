@@ -1,7 +1,8 @@
 /**
- * Whatever is asked of a broker ends. kafkajs gives every request the same 30 s, connects once more for every request
- * that finds no connection, and waits for some answers without any limit. So one broker that hangs (paused, cut off, its
- * disk stuck) would hold for half a minute, or for good, what two others could have answered at once. Here
+ * Sees to it that whatever is asked of a broker ends. kafkajs gives every request the same 30 s, connects once more for
+ * every request that finds no connection, and waits for some answers without any limit. So one broker that hangs
+ * (paused, cut off, its disk stuck) would hold for half a minute, or for good, what two others could have answered at
+ * once. Here
  * - small requests have 5 s, which no broker in good health needs, and fetches and joins what they ask for and a little;
  *   a shorter limit of the client holds (`requestTimeoutMs` of client.ts);
  * - a connection is made once, however many wait for it: kafkajs would make several, lose all but the last, and have the

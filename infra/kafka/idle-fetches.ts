@@ -1,10 +1,11 @@
 /**
- * Who found nothing may wait for longer, and then hears at once. A fetch waits at the broker until there are enough bytes,
- * at most for its owner's time, and costs reader and broker a tenth of a percent of a core at one a second, however little
- * it brings. Under load the bytes are there; at rest the time alone counts, and six readers that each wait a tenth to a
- * quarter of a second take several percent of a core to read nothing. So after an answer without any record the next fetch
- * waits for a second, after four of them for two and a half, and for one byte: what comes in meanwhile is there sooner than
- * by the owner's time. After the first record, and after the group was joined anew, the owner's terms hold again.
+ * A reader that found nothing waits for longer at the broker, and hears at once when something comes. A fetch waits at
+ * the broker until there are enough bytes, at most for its owner's time, and costs reader and broker a tenth of a
+ * percent of a core at one a second, however little it brings. Under load the bytes are there; at rest the time alone
+ * counts, and six readers that each wait a tenth to a quarter of a second take several percent of a core to read
+ * nothing. So after an answer without any record the next fetch waits for a second, after four of them for two and a half,
+ * and for one byte: what comes in meanwhile is there sooner than by the owner's time. After the first record, and after the
+ * group was joined anew, the owner's terms hold again.
  *
  * Not longer than that: between two fetches a member says that it is alive and hears of a rebalance (every two and a half
  * seconds, where its session is ten), and a partition that is resumed or sought is in the next fetch. Who stops does not

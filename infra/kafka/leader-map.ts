@@ -1,6 +1,6 @@
 /**
- * Who leads which partition, as far as known. Asks again when told to, for one topic one question at a time and not more
- * often than every `leastPauseMs`; what is not known yet is asked for by itself.
+ * Which broker leads which partition, as far as known. Asks again when told to, for one topic one question at a time
+ * and not more often than every `leastPauseMs`; what is not known yet is asked for by itself.
  */
 import type { BrokerRequests, NodeId, TopicPartition } from './broker-requests.ts';
 

@@ -1,5 +1,5 @@
 /**
- * How old it is what a kafkajs client knows of its cluster. A broker that is cut off from the others goes on answering as
+ * How old a kafkajs client's knowledge of its cluster is. A broker that is cut off from the others goes on answering as
  * the leader and coordinator that it was; only who has just asked around does not believe it (metadata-refresh.ts).
  */
 

@@ -1,7 +1,7 @@
 /**
- * Learns from any broker that answers who leads what, for all of kafkajs' clients. kafkajs asks one broker, and waits for
- * that one even where it hangs; fails as a whole while a single partition has no leader; and, before it goes on, waits
- * until a broker that has left has answered what it was asked before. Here
+ * Learns which broker leads what, from any broker that answers, for all of kafkajs' clients. kafkajs asks one broker,
+ * and waits for that one even where it hangs; fails as a whole while a single partition has no leader; and, before it
+ * goes on, waits until a broker that has left has answered what it was asked before. Here
  * - three are asked at the same time, or all where there are fewer, and who hangs is waited for no longer than a moment;
  * - who is not listed in what the others say is not believed: a broker that the others have lost goes on calling itself
  *   the leader of what it led, and its readers would wait there for records that are written elsewhere;

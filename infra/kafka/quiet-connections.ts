@@ -1,5 +1,5 @@
 /**
- * A connection that nobody uses costs nothing, or nearly. kafkajs has two timers on every connection, and a process of
+ * Keeps a connection that nobody uses from costing CPU. kafkajs has two timers on every connection, and a process of
  * ours has up to twenty of them:
  * - after every answer it looks whether requests wait until the broker throttles no more, and it looks also when none
  *   waits, by a timer whose time lies in the past. That fires a millisecond later and begins anew, for ever: a process

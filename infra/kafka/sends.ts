@@ -1,6 +1,7 @@
 /**
- * Records cut into what is sent at a time. What one send has for a partition becomes one record batch: this keeps it far
- * below the topics' `max.message.bytes`, and the request just below a power of two, to which kafkajs rounds up its buffers.
+ * Cuts records into what is sent at a time. What one send has for a partition becomes one record batch: this keeps it
+ * far below the topics' `max.message.bytes`, and the request just below a power of two, to which kafkajs rounds up its
+ * buffers.
  */
 import type { OutgoingRecord } from './outgoing-record.ts';
 

@@ -1,4 +1,4 @@
-/** What `npm run feed` can be told; its command line (`command.ts`) ends up here. */
+/** The options of `npm run feed`; its command line (`command.ts`) ends up here. */
 import type { FormatName } from './format.ts';
 import type { MappingOptions } from './mapping.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Tells of rejected rows: the first few on stderr, all of them in a file where one is wanted. That file has the rows as
- * they stand in theirs, behind the line that names the columns, so that it can be mended and fed; beside it, in
+ * Reports rejected rows: the first few on stderr, and all of them in a file where one is wanted. That file has the rows
+ * as they stand in theirs, behind the line that names the columns, so that it can be mended and fed; beside it, in
  * `<file>.reasons`, is what was wrong with each, in the same order, as NDJSON.
  */
 import { createWriteStream, type WriteStream } from 'node:fs';

@@ -1,9 +1,9 @@
 /**
- * Ids for rows that have none. An id is made of the row's text and of how many rows of the same text came before it in
- * what is read from beginning to end: a file, or a followed one with all those that took its place. Neither the file's
- * name nor the place of its bytes is in it, so a file that was renamed, copied, packed or put behind another has the same
- * ids, and of rows that are equal in every byte as many count as the one content has that has most of them
- * (infra/decisions/032).
+ * Makes event ids for rows of a file that have none. An id is made of the row's text and of how many rows of the same
+ * text came before it in what is read from beginning to end: a file, or a followed one with all those that took its
+ * place. Neither the file's name nor the place of its bytes is in it, so a file that was renamed, copied, packed or put
+ * behind another has the same ids, and of rows that are equal in every byte as many count as the one content has that
+ * has most of them (infra/decisions/032).
  */
 import { createHash } from 'node:crypto';
 

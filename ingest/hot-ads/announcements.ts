@@ -1,5 +1,6 @@
 /**
- * Pure: which ads to split from when on, by what one process sees of them and what is split already.
+ * Pure: which ads are to be split, and from which minute on, by what one process sees of them and what is split
+ * already.
  *
  * A split costs all who ask: rules that every process keeps for weeks. So nobody gets a stranger's ad split by himself
  * (decision 023): it has to be hot for `minutes` without a break, and what is left of it without its `clients - 1`

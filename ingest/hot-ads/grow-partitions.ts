@@ -1,8 +1,8 @@
 /**
- * Makes partitions more, step by step: topics grow, outputs before inputs, since who is given a new partition of
- * `clicks` must find where to write; when all of them have leaders, the growth is announced, for the first minute that
- * everybody is sure to know of in time. Until then clicks go where they went. Whoever asks again, after it was ended
- * between any two steps, goes on where it stood; asked for what is recorded already, it announces nothing.
+ * CONTRACT: makes partitions more, step by step. Topics grow, outputs before inputs, because whoever is given a new
+ * partition of `clicks` must find where to write. When all of them have leaders, the growth is announced, for the first
+ * minute that everybody is sure to know of in time. Until then clicks go where they went. Whoever asks again, after it
+ * was ended between any two steps, goes on where it stood; asked for what is recorded already, it announces nothing.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../../infra/errors.ts';

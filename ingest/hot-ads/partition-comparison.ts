@@ -1,5 +1,5 @@
 /**
- * Pure: whether topics agree with what is recorded of their partitions.
+ * CONTRACT: whether topics agree with what is recorded of their partitions. Pure.
  *
  * Fewer than recorded (a topic was made anew, or the record belongs to another cluster): nothing may be routed, for
  * clicks would go to partitions that nobody has. More than recorded: a growth that is under way or was left half done,

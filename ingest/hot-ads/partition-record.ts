@@ -1,6 +1,6 @@
 /**
- * What is recorded of partitions, for processes that route nothing but count, store or tell: it follows topic `hot-ads`
- * and the real topics. An ingest process has the same in hot-ads.ts.
+ * CONTRACT: what is recorded of partitions, for processes that count, store or answer and route nothing. It follows
+ * topic `hot-ads` and the real topics. An ingest process has the same in hot-ads.ts.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../../infra/errors.ts';

@@ -1,5 +1,6 @@
 /**
- * What one process knows of the rules (rule.ts), and up to which minute it knows all of them. Pure: it has no clock.
+ * CONTRACT: what one process knows of the rules (rule.ts), and up to which minute it knows all of them. Pure: it has no
+ * clock.
  *
  * Who has read the log from its beginning to a record appended at time a knows every rule before it. One that it does
  * not know stands behind, was appended at a or later, and holds only from a + noticeMs on. So all rules are known for

@@ -1,7 +1,8 @@
 /**
- * Reads topic `hot-ads` from its beginning into a rule book and follows it, for as long as it is open. Whatever happens
- * to the consumer, it is opened anew and reads again from the beginning, which changes nothing of what the book knows.
- * Only a log that contradicts the contract is not read any further: a person decides, and starts the process again.
+ * CONTRACT: reads topic `hot-ads` from its beginning into a rule book and follows it, for as long as it is open.
+ * Whatever happens to the consumer, it is opened anew and reads again from the beginning, which changes nothing of what
+ * the book knows. Only a log that contradicts the contract is not read any further: a person decides, and starts the
+ * process again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Corrupt, messageOf, UnknownFormat } from '../../infra/errors.ts';
@@ -42,6 +43,7 @@ export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps)
       isolation: 'read_uncommitted',
       // Nobody waits for its place in a group of its own.
       sessionTimeoutMs: 60_000,
+      heartbeatMs: 15_000,
       rebalanceTimeoutMs: 20_000,
       maxWaitMs: 500,
       // Longer than from one tick to the next.

@@ -3,13 +3,14 @@
  * one of them does not say in time is absent from that scrape, neither old nor zero.
  */
 
+import type { Progress } from '../../aggregator/ad-minute.ts';
 import { cached } from '../../infra/cached.ts';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { inTime } from '../../infra/in-time.ts';
 import { counter, gauge } from '../../infra/metrics.ts';
 import type { Pipeline } from '../log/counted-log.ts';
 import { nodeAway, nodeLag, nodeUnread } from '../replicas/metrics.ts';
-import type { Progress, Queries } from '../store/ad-counts.ts';
+import type { Queries } from '../store/ad-counts.ts';
 import type { LateClicks } from '../store/late-clicks.ts';
 import type { StoreNodes } from './nodes-status.ts';
 
@@ -93,7 +94,9 @@ const sinkLagRecords = gauge(
   ['group', 'topic', 'partition'],
 );
 const diskFree = gauge('disk_free_bytes', 'Free where the store (and the embedded broker) writes', ['disk']);
-const diskSize = gauge('disk_size_bytes', 'Size of that disk', ['disk']);
+const diskSize = gauge('disk_size_bytes', 'Size of the disk where the store (and the embedded broker) writes', [
+  'disk',
+]);
 
 const lateMinutes = gauge('late_minutes', 'Final minutes with late clicks that are in no count yet');
 const lateClicksWaiting = gauge('late_clicks_waiting', 'Late clicks that wait for their restatement');

@@ -1,9 +1,10 @@
 /** Pure: from the rows of `partition_progress` and the ends of the log to what GET /v1/status tells. */
+
+import type { Progress } from '../../aggregator/ad-minute.ts';
 import type { JobRunnerRow } from '../../aggregator/job-records.ts';
 import { partitionsAt } from '../../ingest/hot-ads/partition-rule.ts';
 import { isoOf, isoOrNull } from '../http/parameters.ts';
 import type { Routing } from '../log/hot-ad-rules.ts';
-import type { Progress } from '../store/ad-counts.ts';
 import { finalityOf } from '../store/finality.ts';
 import type { RowsChecked } from '../store/jobs/conservation-store.ts';
 import { silentAfterMs } from '../store/jobs/runner-store.ts';
@@ -151,4 +152,5 @@ const nothingCounted: Omit<Progress, 'partition'> = {
   quarantined: 0,
   acknowledged: 0,
   missing: 0,
+  ids_per_ad_from: null,
 };

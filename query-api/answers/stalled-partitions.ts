@@ -3,7 +3,7 @@
  * counted record is older than `oldMs` is behind; and it has stalled if it does not move either. One that is catching up
  * moves. Whoever has just begun to look does not know yet: `isUnsure` asks for a second look, `stillMs` later.
  */
-import type { Progress } from '../store/ad-counts.ts';
+import type { Progress } from '../../aggregator/ad-minute.ts';
 
 export interface Stall {
   readonly partition: number;

@@ -7,6 +7,7 @@
  * on anything else could drop the current version and let an older one through.
  */
 
+import type { Progress } from '../../aggregator/ad-minute.ts';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
@@ -20,23 +21,6 @@ export interface Counts {
   readonly count: number;
   readonly duplicates: number;
   readonly late: number;
-}
-
-/** A row of `partition_progress`: see the contract `aggregator/ad-minute.ts`. */
-export interface Progress {
-  readonly partition: number;
-  readonly partitions: number;
-  readonly position: number;
-  readonly watermark: number;
-  readonly final_until: number;
-  readonly appended_at: number;
-  readonly received: number;
-  readonly counted: number;
-  readonly duplicates: number;
-  readonly quarantined: number;
-  readonly acknowledged: number;
-  readonly missing: number;
-  readonly ids_per_ad_from?: number | null;
 }
 
 export interface Selection extends TimeRange {
@@ -120,4 +104,17 @@ export function countryName(code: Sql): Sql {
 /** For HAVING. */
 export function beyond({ count, adId }: AdCursor): Sql {
   return sql`(count < ${count} OR (count = ${count} AND ad_id > ${adId}))`;
+}
+
+/** One that a node of this shard has, and should not have; undefined: there is none. */
+export async function partitionBeside(
+  clickhouse: Pick<ClickHouse, 'query'>,
+  shard: number,
+  shards: number,
+): Promise<number | undefined> {
+  const [row] = await clickhouse.query<{ partition: number }>(
+    ...statement`SELECT partition FROM ${sharded('partition_progress')} WHERE partition % ${shards} != ${shard}
+      LIMIT 1 ${settingsOf(1, 1_500)}`,
+  );
+  return row?.partition;
 }

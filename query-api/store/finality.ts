@@ -15,7 +15,7 @@
  * far as anybody knows; with more it is what has been stated so far. Late clicks are read BEFORE counts: a restatement
  * that comes in between is counted, and told as waiting for a moment longer, never the other way round.
  */
-import type { Progress } from './ad-counts.ts';
+import type { Progress } from '../../aggregator/ad-minute.ts';
 
 /** provisional: clicks may still be added. final: only a recount from raw data could change it. restated: one has. */
 export type State = 'provisional' | 'final' | 'restated';

@@ -10,8 +10,9 @@
  * Raw and counts are inserted apart, and under traffic raw is behind the newest progress half of the time: so what was
  * told some seconds ago is kept, which raw has passed by now.
  */
+
+import type { Progress } from '../../aggregator/ad-minute.ts';
 import type { SinkPosition } from '../log/counted-log.ts';
-import type { Progress } from './ad-counts.ts';
 import { finalityOf } from './finality.ts';
 
 export interface RawCoverage {

@@ -83,7 +83,7 @@ function measure({ clicks, ads }: { clicks: number; ads: number }): { micros: nu
   for (const { value, receivedAt } of recordsOf(workload)) {
     const record = Buffer.from(value);
     const begin = performance.now();
-    aggregator.step(offset++, receivedAt, record);
+    aggregator.process(offset++, receivedAt, record);
     if (aggregator.pending.lines >= commitLines) aggregator.drain();
     busyMs += performance.now() - begin;
   }

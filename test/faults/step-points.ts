@@ -26,6 +26,7 @@ const task = 'aggregator/task.ts';
 const ticks = 'aggregator/idle-ticks.ts';
 const writer = 'infra/kafka/transactional-producer.ts';
 const inserter = 'aggregator/sink/batch-inserter.ts';
+const retryingInsert = 'aggregator/sink/retrying-insert.ts';
 const clickLog = 'ingest/click-log.ts';
 const term = 'query-api/jobs/runner/term.ts';
 const fencing = 'const log = opening.use(await deps.openLog());';
@@ -54,10 +55,10 @@ export const stepPoints: readonly StepPoint[] = [
   before(
     'aggregator: in the restore',
     task,
-    'aggregator.step(offset, timestamp, bytes, valueStart, valueEnd, acksOf(headers));',
+    'aggregator.process(offset, timestamp, bytes, valueStart, valueEnd, acksOf(headers));',
     "this.#state === 'restoring'",
   ),
-  before('aggregator: read again, not yet counting', task, 'aggregator.restored();'),
+  before('aggregator: read again, not yet counting', task, 'aggregator.endRestore();'),
   before('aggregator: counted, nothing sent', task, 'const output = aggregator.drain();'),
   before('aggregator: commit begun', writer, 'await write(content);'),
   before(
@@ -71,14 +72,14 @@ export const stepPoints: readonly StepPoint[] = [
   before('aggregator: before a tick', ticks, 'await append();'),
   after('aggregator: after a tick', ticks, 'await append();'),
 
-  before('sink: before insert', inserter, 'await clickhouse.insert(table, ndjson);'),
-  during('sink: in the insert', inserter, 'await clickhouse.insert(table, ndjson);'),
+  before('sink: before insert', retryingInsert, 'await clickhouse.insert(table, ndjson);'),
+  during('sink: in the insert', retryingInsert, 'await clickhouse.insert(table, ndjson);'),
   {
-    ...after('sink: inserted, not known', inserter, 'await clickhouse.insert(table, ndjson);'),
+    ...after('sink: inserted, not known', retryingInsert, 'await clickhouse.insert(table, ndjson);'),
     actions: ['kill', 'stop', 'fail'],
   },
-  before('sink: inserted, offset not committed', inserter, 'await commitAll(taken);'),
-  after('sink: offset committed', inserter, 'await commitAll(taken);'),
+  before('sink: inserted, offset not committed', inserter, 'await this.#commitAll(taken);'),
+  after('sink: offset committed', inserter, 'await this.#commitAll(taken);'),
 
   before('jobs: has the lease, before fence', term, fencing),
   after('jobs: fenced, not announced', term, fencing),

@@ -1,7 +1,7 @@
 /** The aggregator's processes on a real broker: what Kafka's own client reads of their output equals the truth. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AdMinuteRow, adMinuteRowOf, type ProgressRow, type QuarantineRow } from '../../aggregator/ad-minute.ts';
+import { type AdMinuteRow, adMinuteRowOf, type Progress, type QuarantineRow } from '../../aggregator/ad-minute.ts';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
 import { ensureTopics, openAdmin } from '../../infra/kafka/admin.ts';
@@ -80,7 +80,7 @@ type Pipeline = Awaited<ReturnType<typeof openPipeline>>;
 async function output(pipeline: Pipeline) {
   const lines = await readCommitted(broker.brokers, pipeline.names.topic('aggregates'));
   const rows = lines.filter(l => l.kind === 'ad-minute').map(l => adMinuteRowOf(JSON.parse(l.line)));
-  const progress = lines.filter(l => l.kind === 'progress').map(l => JSON.parse(l.line) as ProgressRow);
+  const progress = lines.filter(l => l.kind === 'progress').map(l => JSON.parse(l.line) as Progress);
   return { rows, progress };
 }
 

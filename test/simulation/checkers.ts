@@ -1,8 +1,9 @@
 /**
- * What must hold (README, "What is guaranteed"), stated from outside: of the topics as a read_committed reader sees them,
- * of the store as a query sees it, against truth.ts. Each check has a name; the first that fails ends the run.
+ * What must hold (aggregator/README.md, "What is guaranteed"), stated from outside: of the topics as a read_committed
+ * reader sees them, of the store as a query sees it, against truth.ts. Each check has a name; the first that fails ends
+ * the run.
  */
-import { type AdMinuteRow, adMinuteRowOf, type ProgressRow, type QuarantineRow } from '../../aggregator/ad-minute.ts';
+import { type AdMinuteRow, adMinuteRowOf, type Progress, type QuarantineRow } from '../../aggregator/ad-minute.ts';
 import { ackHeader } from '../../ingest/ack-chain.ts';
 import { unknownPartitions } from '../../ingest/hot-ads/partition-record.ts';
 import { finalityOf } from '../../query-api/store/finality.ts';
@@ -39,7 +40,7 @@ export class Checkers {
   /** The first that was found. */
   violation: Violation | undefined;
   /** Per partition, of the read_committed output. */
-  readonly #lastProgress: (ProgressRow | undefined)[] = [];
+  readonly #lastProgress: (Progress | undefined)[] = [];
   readonly #written = new Set<string>();
   readonly #accepted = new Set<string>();
   readonly #seen = new Map<string, number>();
@@ -81,7 +82,7 @@ export class Checkers {
 
   /** What a reader of the output gets, in its order. */
   committed({ entries, offsets }: CommittedTransaction): void {
-    let progress: ProgressRow | undefined;
+    let progress: Progress | undefined;
     for (const { topic, partition, entry } of entries) {
       for (const line of (entry.value?.toString() ?? '').split('\n')) {
         if (line === '') continue;
@@ -105,7 +106,7 @@ export class Checkers {
   }
 
   /** As a query: progress was read before the rows. */
-  read(progress: readonly ProgressRow[]): void {
+  read(progress: readonly Progress[]): void {
     for (const table of ['ad_minute', 'ad_minute_by_ad'] as const) {
       const rows = new Map(this.#store.adMinutes(table).map(row => [`${row.partition} ${keyOf(row)}`, row]));
       this.#noValueAbove(table, rows);
@@ -154,14 +155,14 @@ export class Checkers {
       this.#fail('every row is true of its prefix', `${JSON.stringify(row)}, but ${JSON.stringify(truth)}`);
   }
 
-  #progressIsTrue(row: ProgressRow): void {
+  #progressIsTrue(row: Progress): void {
     const { finalUntil, ...totals } = this.truths[row.partition]!.before(row.position);
     const partitions =
       row.partitions === unknownPartitions ? unknownPartitions : this.#settings.partitionsAt(row.watermark);
     this.onChecked(row.partitions === unknownPartitions ? 'progress of unknown partitions' : 'progress of known ones');
     const expected = { ...totals, final_until: finalUntil, partitions };
     for (const [name, value] of Object.entries(expected)) {
-      if (row[name as keyof ProgressRow] !== value)
+      if (row[name as keyof Progress] !== value)
         this.#fail('progress is true of its prefix', `${JSON.stringify(row)}, but ${name} is ${value}`);
     }
     if (row.received !== row.counted + row.duplicates + row.quarantined)
@@ -181,7 +182,7 @@ export class Checkers {
     this.#written.add(key);
   }
 
-  #progressMoves(progress: ProgressRow): void {
+  #progressMoves(progress: Progress): void {
     const before = this.#lastProgress[progress.partition];
     if (before !== undefined && (progress.position <= before.position || progress.watermark < before.watermark))
       this.#fail('progress never goes back', `${JSON.stringify(progress)} after ${JSON.stringify(before)}`);

@@ -3,7 +3,7 @@
  * Everything goes through the adapters in `infra/`, as in the processes.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { AdMinuteRow, ProgressRow } from '../../aggregator/ad-minute.ts';
+import type { AdMinuteRow, Progress } from '../../aggregator/ad-minute.ts';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { Corrupt, Fenced, RefusedRows } from '../../infra/errors.ts';
 import { type Admin, ensureTopics, openAdmin } from '../../infra/kafka/admin.ts';
@@ -357,7 +357,7 @@ export function describeStore(title: string, open: () => Promise<StoreUnderTest>
     });
 
     it('shows of a partition the furthest progress', async () => {
-      const at = (partition: number, position: number): ProgressRow => {
+      const at = (partition: number, position: number): Progress => {
         const totals = { received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 };
         const times = { watermark: 0, final_until: 0, appended_at: 0, ids_per_ad_from: 0 };
         return { partition, partitions: 2, position, ...times, ...totals };

@@ -6,7 +6,7 @@ import {
   type AdMinuteLine,
   type AdMinuteRow,
   adMinuteRowOf,
-  type ProgressRow,
+  type Progress,
   type QuarantineRow,
 } from '../../aggregator/ad-minute.ts';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
@@ -84,8 +84,8 @@ export class FakeStore {
     return this.#final<AdMinuteRow>(table);
   }
 
-  progress(): readonly ProgressRow[] {
-    return this.#final<ProgressRow>('partition_progress');
+  progress(): readonly Progress[] {
+    return this.#final<Progress>('partition_progress');
   }
 
   quarantine(): readonly (Omit<QuarantineRow, 'reason'> & { readonly reason: string })[] {

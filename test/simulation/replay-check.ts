@@ -31,7 +31,7 @@ function replay(store: FakeStore, partitions: number): CellChange[] {
   const stated: StatedRow[] = store.adMinutes('ad_minute').map(({ version, ...row }) => {
     return { ...row, revision: Math.floor(version / 2 ** 48) };
   });
-  return recount.settle(Number.POSITIVE_INFINITY, stated);
+  return recount.compare(Number.POSITIVE_INFINITY, stated);
 }
 
 function apply(store: FakeStore, { minute, ad_id, country, revision, rows }: CellChange, at: number): void {

@@ -12,7 +12,7 @@ import { adMinuteRowOf } from '../../aggregator/ad-minute.ts';
 import type { JobRunnerRow } from '../../aggregator/job-records.ts';
 import { changeOf } from '../../aggregator/replay/cell-change.ts';
 import type { RecountedMinuteRow, RestatementRow } from '../../aggregator/restatement.ts';
-import { createBatchInserter } from '../../aggregator/sink/batch-inserter.ts';
+import { BatchInserter } from '../../aggregator/sink/batch-inserter.ts';
 import { onlyNode } from '../../aggregator/sink/node.ts';
 import { resultRows } from '../../aggregator/sink/result-rows.ts';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
@@ -242,7 +242,7 @@ async function runSink(
       dead.reject(new Died());
       await new Promise(() => undefined);
     });
-    const inserter = createBatchInserter({
+    const inserter = new BatchInserter({
       ...{ clickhouse, node: onlyNode.name, log, lingerMs: 0, maxBatchBytes: 1 << 20, intervalMs: 0 },
       onRefused: async () => undefined,
       async commit(_topic, offsets) {

@@ -4,7 +4,7 @@
  * faults. First comes the storm, then calm, in which all must come right without anybody's help.
  */
 import { Counter, Gauge, Histogram } from 'prom-client';
-import type { ProgressRow } from '../../aggregator/ad-minute.ts';
+import type { Progress } from '../../aggregator/ad-minute.ts';
 import { AggregatorConfig, SinkConfig } from '../../aggregator/config.ts';
 import { onlyNode } from '../../aggregator/sink/node.ts';
 import { openSink } from '../../aggregator/sink/sink.ts';
@@ -383,7 +383,7 @@ export class World {
   #isFinal(lastEnd: number): boolean {
     const progress = this.store.progress();
     // Ticks go on and on: what came before the last one counts.
-    const isFar = (row: ProgressRow) =>
+    const isFar = (row: Progress) =>
       row.final_until >= lastEnd && row.position >= this.broker.range('clicks', row.partition).end - 3;
     return progress.length === this.broker.partitionsOf('clicks') && progress.every(isFar) && this.checkers.isWhole();
   }

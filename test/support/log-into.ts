@@ -7,9 +7,9 @@
  */
 
 import type { CellChange, RestatementReason } from '../../aggregator/restatement.ts';
-import { byForm } from '../../aggregator/sink/batch-inserter.ts';
 import { onlyNode } from '../../aggregator/sink/node.ts';
 import { resultRows } from '../../aggregator/sink/result-rows.ts';
+import { byForm } from '../../aggregator/sink/table-rows.ts';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';

@@ -1,6 +1,6 @@
 /** What the store would show after a number of commits: of each cell the row of the highest version. */
 import { type AdMinuteRow, adMinuteRowOf } from '../../aggregator/ad-minute.ts';
-import type { Output } from '../../aggregator/core/partition-aggregator.ts';
+import type { Output } from '../../aggregator/core/output.ts';
 
 export type Cells = Map<string, { clicks: number; duplicates: number; late: number }>;
 

@@ -6,10 +6,10 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import { inTime } from '../../../infra/in-time.ts';
 import type { Logger } from '../../../infra/log.ts';
 import type { Pipeline } from '../../log/counted-log.ts';
-import type { Progress } from '../../store/ad-counts.ts';
 import { finalityOf, partitionsOf } from '../../store/finality.ts';
 import type { ConservationQueries, RowSums } from '../../store/jobs/conservation-rows.ts';
 import type { Sealed, SealStore } from '../../store/jobs/seal-store.ts';

@@ -17,7 +17,7 @@
  * from a replica that lags.
  */
 
-import type { Progress } from '../../store/ad-counts.ts';
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import type { RowSums } from '../../store/jobs/conservation-rows.ts';
 
 export type Outcome = 'received' | 'counted' | 'duplicates' | 'quarantined';

@@ -3,7 +3,7 @@
  * its ad and its event id; before, it was its event id, whatever the ad. A minute is recounted and reconciled by the rule
  * it was counted by: a final number does not change because the rule did (infra/decisions/019).
  */
-import type { Progress } from '../../store/ad-counts.ts';
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 
 /** By partition: the minute (epoch ms) from which on ids are per ad. Infinity: there is none yet. */
 export function idsPerAdFromOf(progress: readonly Progress[]): number[] {

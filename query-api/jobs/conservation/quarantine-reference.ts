@@ -7,8 +7,8 @@
  * is asked for; the sink's committed offset has reached that end. Without Kafka nothing is concluded.
  */
 
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import type { SinkPosition } from '../../log/counted-log.ts';
-import type { Progress } from '../../store/ad-counts.ts';
 
 export interface QuarantineReference {
   /** Only lines before are compared. */

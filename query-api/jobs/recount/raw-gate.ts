@@ -6,8 +6,8 @@
  * later, move nobody's target. A job that has passed needs Kafka no more; one that is open no more is forgotten.
  */
 
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import type { RawLog } from '../../log/counted-log.ts';
-import type { Progress } from '../../store/ad-counts.ts';
 
 export interface RawGate {
   /**

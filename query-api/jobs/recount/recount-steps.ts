@@ -51,7 +51,7 @@ async function* stepsOf(
     const complete = more ? fedUntil : range.to;
     while (settled < complete) {
       const until = await stepEnd(queries, settled, complete);
-      const { changes, lines } = await thread.settle(until, [await queries.stated({ from: settled, to: until })]);
+      const { changes, lines } = await thread.compare(until, [await queries.stated({ from: settled, to: until })]);
       yield { until, lines, changes };
       settled = until;
     }

@@ -13,11 +13,11 @@
  * long), which nobody can tell from outside: such a job rests for a while, each time for longer, and the others go on. One
  * that has met nothing but trouble for hours, or cannot be done, is `failed` and says why.
  */
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import { Fenced, messageOf, Retryable } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
 import { createWakeUp } from '../../../infra/wake-up.ts';
 import { plainTurns, type Turns } from '../../replicas/turns.ts';
-import type { Progress } from '../../store/ad-counts.ts';
 import { finalityOf, partitionsOf } from '../../store/finality.ts';
 import type { Job } from '../../store/jobs/job.ts';
 import type { JobStore } from '../../store/jobs/job-store.ts';

@@ -1,8 +1,11 @@
-/** Reads what an event tells, in the order that keeps its states true: progress, counts, restatements (finality.ts). */
+/**
+ * Reads what a live event holds, in the order that keeps its states true: progress, counts, restatements (finality.ts).
+ */
 
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import { pointsOf } from '../../answers/series-points.ts';
 import { isoOf } from '../../http/parameters.ts';
-import type { Progress, Queries } from '../../store/ad-counts.ts';
+import type { Queries } from '../../store/ad-counts.ts';
 import { finalityOf, stateAt } from '../../store/finality.ts';
 import type { GroupQueries, SeriesRow } from '../../store/group-counts.ts';
 import type { LateClicks } from '../../store/late-clicks.ts';

@@ -4,7 +4,8 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AdMinuteRow } from '../../../aggregator/ad-minute.ts';
 import { freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
-import { type Output, PartitionAggregator } from '../../../aggregator/core/partition-aggregator.ts';
+import type { Output } from '../../../aggregator/core/output.ts';
+import { PartitionAggregator } from '../../../aggregator/core/partition-aggregator.ts';
 import { changeOf } from '../../../aggregator/replay/cell-change.ts';
 import type { StatedRow } from '../../../aggregator/restatement.ts';
 import { loadConfig } from '../../../infra/config.ts';
@@ -78,11 +79,11 @@ function createStream(partition: number) {
     count(...lines: readonly (Click | string)[]): Output {
       const times = lines.map(line => (typeof line === 'string' ? 0 : line.clickedAt));
       const text = lines.map(line => (typeof line === 'string' ? line : formatLine(line))).join('\n');
-      aggregator.step(aggregator.position, Math.max(start, ...times), Buffer.from(text));
+      aggregator.process(aggregator.position, Math.max(start, ...times), Buffer.from(text));
       return aggregator.drain();
     },
     tick(appendedAt: number): Output {
-      aggregator.step(aggregator.position, appendedAt, null);
+      aggregator.process(aggregator.position, appendedAt, null);
       return aggregator.drain();
     },
   };

@@ -1,7 +1,8 @@
+/** What the tables answer for rows that were inserted more than once, on a real ClickHouse. */
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { AdMinuteRow, ProgressRow } from '../../../aggregator/ad-minute.ts';
+import type { AdMinuteRow, Progress } from '../../../aggregator/ad-minute.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { createQueries, type Queries } from '../../../query-api/store/ad-counts.ts';
@@ -87,7 +88,7 @@ describe('a key that was inserted more than once', () => {
   });
 
   it('counts once as progress too: the furthest position', async () => {
-    const at = (position: number): ProgressRow => ({
+    const at = (position: number): Progress => ({
       partition: 3,
       partitions: 4,
       position,

@@ -29,7 +29,7 @@ function followed(
   let acknowledgements = new Acknowledgements(from);
   for (const record of records) {
     if (isRestart(record)) acknowledgements = new Acknowledgements(decodeAcks(encodeAcks(acknowledgements.state)));
-    if (record.acks !== undefined) acknowledgements.take(record.acks, record.lines, appendTimeOf(record));
+    if (record.acks !== undefined) acknowledgements.process(record.acks, record.lines, appendTimeOf(record));
   }
   return acknowledgements.state;
 }
@@ -198,20 +198,20 @@ describe('a writer that is not known', () => {
 
   it('has lost what it tells of, if it was born when all writers were followed', () => {
     const acknowledgements = new Acknowledgements(noAcks);
-    acknowledgements.take(told(2, 30, minute0), 1, minute0);
+    acknowledgements.process(told(2, 30, minute0), 1, minute0);
     expect(acknowledgements.totals).toMatchObject({ acknowledged: 30, missing: 30 });
   });
 
   it('has told of it earlier, if it may be older than the following', () => {
     const acknowledgements = new Acknowledgements(unknownAcks);
-    acknowledgements.take(told(2, 30, minute0), 1, minute0);
-    acknowledgements.take(told(3, 50, minute0 + 60 * second), 1, minute0 + 61 * second);
+    acknowledgements.process(told(2, 30, minute0), 1, minute0);
+    acknowledgements.process(told(3, 50, minute0 + 60 * second), 1, minute0 + 61 * second);
     expect(acknowledgements.totals).toMatchObject({ acknowledged: 0, missing: 0 });
     // An hour later nobody is that old any more, unless a clock is an hour ahead.
     const later = minute0 + 3_600 * second;
-    acknowledgements.take(told(4, 7, later + 3_600 * second), 1, later);
+    acknowledgements.process(told(4, 7, later + 3_600 * second), 1, later);
     expect(acknowledgements.totals.missing).toBe(0);
-    acknowledgements.take(told(5, 7, later), 1, later);
+    acknowledgements.process(told(5, 7, later), 1, later);
     expect(acknowledgements.totals).toMatchObject({ acknowledged: 7, missing: 7 });
   });
 
@@ -219,15 +219,15 @@ describe('a writer that is not known', () => {
     const header = (batch: number, serial: number, total = batch - 1) =>
       formatAcks({ writer: writerId(minute0, serial), batch, lines: 1, last: batch - 1, outcomes: 1, total });
     const silent = new Acknowledgements(noAcks);
-    silent.take(header(1, 0), 1, minute0);
-    silent.take(header(1, 1), 1, minute0 + rememberedMs + second);
+    silent.process(header(1, 0), 1, minute0);
+    silent.process(header(1, 1), 1, minute0 + rememberedMs + second);
     expect(silent.state.writers).toHaveLength(1);
-    silent.take(header(9, 0), 1, minute0 + rememberedMs + 2 * second);
+    silent.process(header(9, 0), 1, minute0 + rememberedMs + 2 * second);
     expect(silent.totals.missing).toBe(0);
     const crowd = new Acknowledgements(noAcks);
-    for (let serial = 0; serial <= 2 * mostWriters; serial++) crowd.take(header(1, serial), 1, minute0 + serial);
+    for (let serial = 0; serial <= 2 * mostWriters; serial++) crowd.process(header(1, serial), 1, minute0 + serial);
     expect(crowd.state.writers).toHaveLength(mostWriters);
-    crowd.take(header(9, 0), 1, minute0 + second);
+    crowd.process(header(9, 0), 1, minute0 + second);
     expect(crowd.totals.missing).toBe(0);
   });
 });
@@ -236,9 +236,9 @@ describe('a header that is none', () => {
   it('is counted, and changes nothing else', () => {
     const acknowledgements = new Acknowledgements(followed(logOf('kept', 'kept').records));
     const before = acknowledgements.state;
-    acknowledgements.take('\u0000', 5, minute0);
+    acknowledgements.process('\u0000', 5, minute0);
     const falling = { writer: writerId(minute0, 0), batch: 9, lines: 1, last: 8, outcomes: 1, total: 3 };
-    acknowledgements.take(formatAcks(falling), 1, minute0);
+    acknowledgements.process(formatAcks(falling), 1, minute0);
     expect(acknowledgements.state).toEqual({ ...before, unreadable: 2 });
   });
 
@@ -246,7 +246,7 @@ describe('a header that is none', () => {
     const acknowledgements = new Acknowledgements(noAcks);
     for (let serial = 0; serial < 20; serial++) {
       const most = { batch: 999_999_999_999_999, lines: 1, last: 1, outcomes: 0, total: 999_999_999_999_999 };
-      acknowledgements.take(formatAcks({ writer: writerId(minute0, serial), ...most }), 1, minute0);
+      acknowledgements.process(formatAcks({ writer: writerId(minute0, serial), ...most }), 1, minute0);
     }
     expect(decodeAcks(encodeAcks(acknowledgements.state))).toEqual(acknowledgements.state);
   });
@@ -281,7 +281,7 @@ describe('in the checkpoint', () => {
     const value = ndjson(...Array.from({ length: 10 }, () => click()));
     const feed = (aggregator: PartitionAggregator, from: number, to: number) => {
       for (const record of records.slice(from, to))
-        aggregator.step(record.offset, appendTimeOf(record), value, undefined, undefined, record.acks);
+        aggregator.process(record.offset, appendTimeOf(record), value, undefined, undefined, record.acks);
       return aggregator;
     };
     const whole = feed(new PartitionAggregator(settings, freshCheckpoint(0)), 0, records.length).drain();
@@ -290,7 +290,7 @@ describe('in the checkpoint', () => {
       const { checkpoint } = feed(new PartitionAggregator(settings, freshCheckpoint(0)), 0, at).drain();
       const from = decodeCheckpoint(encodeCheckpoint(checkpoint));
       const revived = feed(new PartitionAggregator(settings, from), from.restoreFrom, at);
-      revived.restored();
+      revived.endRestore();
       expect(feed(revived, at, records.length).drain().checkpoint).toEqual(whole.checkpoint);
     }
   });

@@ -214,9 +214,9 @@ describe('spare tables', () => {
 
   it('are those of the window before, emptied', () => {
     const spare = new SpareTables();
-    const before = filled(spare.take([]), 50_000);
-    spare.keep(before);
-    const next = spare.take([]);
+    const before = filled(spare.acquire([]), 50_000);
+    spare.release(before);
+    const next = spare.acquire([]);
     expect(next.ids).toBe(before.ids);
     expect(next.ids.size).toBe(0);
   });
@@ -224,16 +224,16 @@ describe('spare tables', () => {
   it('are not those of one wild minute, once it is over', () => {
     const spare = new SpareTables();
     const sizes: number[] = [];
-    let open = filled(spare.take([]), 100_000);
+    let open = filled(spare.acquire([]), 100_000);
     for (const ids of [1_000_000, 10_000, 10_000, 10_000, 10_000]) {
-      const next = filled(spare.take([open]), ids);
-      spare.keep(open);
+      const next = filled(spare.acquire([open]), ids);
+      spare.release(open);
       open = next;
       sizes.push(open.ids.capacity);
     }
     expect(sizes[0]).toBeGreaterThanOrEqual(1_000_000);
     expect(sizes.at(-1)).toBeLessThanOrEqual(32_768);
-    spare.keep(open);
+    spare.release(open);
     expect(spare.byteLength).toBeLessThan(2 << 20);
   });
 });
@@ -255,7 +255,7 @@ describe('cell table', () => {
             expected.set(`${ad}|${country}`, (expected.get(`${ad}|${country}`) ?? 0) + 1);
           }
           const seen = new Map<string, number>();
-          table.takeChanged((arena, start, end, country, cell) => {
+          table.drainChanged((arena, start, end, country, cell) => {
             const name = `${new TextDecoder().decode(new Uint8Array(arena.buffer, start, end - start))}|${String.fromCharCode(country >> 8, country & 0xff)}`;
             expect(seen.has(name)).toBe(false);
             seen.set(name, table.clicksOf(cell));
@@ -281,7 +281,7 @@ describe('cell table', () => {
     }
     for (let i = 1; i <= most; i++) if (cellOf(i) !== i) throw new Error(`ad_${i} is in cell ${cellOf(i)}`);
     let changed = 0;
-    table.takeChanged((_arena, start, end, _country, cell) => {
+    table.drainChanged((_arena, start, end, _country, cell) => {
       changed++;
       if (end - start !== `ad_${cell}`.length || table.clicksOf(cell) !== 1) throw new Error(`cell ${cell}`);
     });

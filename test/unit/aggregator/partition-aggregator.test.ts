@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeCheckpoint, encodeCheckpoint } from '../../../aggregator/commit-metadata.ts';
 import { type Checkpoint, freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
-import { type Output, PartitionAggregator } from '../../../aggregator/core/partition-aggregator.ts';
+import type { Output } from '../../../aggregator/core/output.ts';
+import { PartitionAggregator } from '../../../aggregator/core/partition-aggregator.ts';
 import { type Click, formatLine } from '../../../ingest/click.ts';
 import { click, minute0, ndjson } from '../../support/clicks.ts';
 import { type OracleRecord, oracle } from '../../support/oracle.ts';
@@ -17,7 +18,7 @@ describe('counting', () => {
   it('counts a click once and its copies as duplicates', () => {
     const aggregator = start();
     const original = click({ adId: 'ad_7' });
-    aggregator.step(
+    aggregator.process(
       0,
       minute0 + second,
       ndjson(original, click({ adId: 'ad_7' }), { ...original, clickId: '01K9ZZZZZZZZZZZZZZZZZZZZZZ' }),
@@ -38,7 +39,7 @@ describe('counting', () => {
 
   it('counts two event ids that differ in one character as two clicks', () => {
     const aggregator = start();
-    aggregator.step(
+    aggregator.process(
       0,
       minute0,
       ndjson(
@@ -53,14 +54,18 @@ describe('counting', () => {
 
   it('takes the same event id in another minute for another click, for reconciliation to report', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, ndjson(click({ eventId: 'x' }), click({ eventId: 'x', clickedAt: minute0 + 60_000 })));
+    aggregator.process(
+      0,
+      minute0,
+      ndjson(click({ eventId: 'x' }), click({ eventId: 'x', clickedAt: minute0 + 60_000 })),
+    );
     expect(rowsOf(aggregator.drain()).map(row => row.clicks)).toEqual([1, 1]);
   });
 
   it('takes the same event id under another ad for another click', () => {
     const aggregator = start();
     const copies = [click({ eventId: 'x', adId: 'b' }), click({ eventId: 'x', adId: 'b', country: 'DE' })];
-    aggregator.step(0, minute0, ndjson(click({ eventId: 'x', adId: 'a' }), ...copies));
+    aggregator.process(0, minute0, ndjson(click({ eventId: 'x', adId: 'a' }), ...copies));
     expect(rowsOf(aggregator.drain()).map(row => [row.ad_id, row.country, row.clicks, row.duplicates])).toEqual([
       ['a', 'KR', 1, 0],
       ['b', 'KR', 1, 0],
@@ -76,7 +81,7 @@ describe('counting', () => {
       foreign({ event_id: 'ca', ad_id: 'b' }),
       foreign({ event_id: 'c', ad_id: 'ab' }),
     ];
-    aggregator.step(0, minute0, Buffer.concat(lines));
+    aggregator.process(0, minute0, Buffer.concat(lines));
     const rows = rowsOf(aggregator.drain());
     expect(rows.map(row => [row.ad_id, row.country, row.clicks, row.duplicates])).toEqual([
       ['a', 'KR', 1, 0],
@@ -88,16 +93,16 @@ describe('counting', () => {
 
   it('writes absolute counts with the position as version, and only what has changed', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, ndjson(click({ adId: 'a' }), click({ adId: 'b' })));
+    aggregator.process(0, minute0, ndjson(click({ adId: 'a' }), click({ adId: 'b' })));
     aggregator.drain();
-    aggregator.step(1, minute0, ndjson(click({ adId: 'a' })));
+    aggregator.process(1, minute0, ndjson(click({ adId: 'a' })));
     expect(rowsOf(aggregator.drain()).map(row => [row.ad_id, row.clicks, row.version])).toEqual([['a', 2, 2]]);
     expect(aggregator.drain().rows).toBe(0);
   });
 
   it('reads one plain JSON click per record in any field order', () => {
     const aggregator = start();
-    aggregator.step(
+    aggregator.process(
       0,
       minute0,
       Buffer.from(JSON.stringify({ clicked_at: minute0, country: 'DE', extra: [1], ad_id: 'x', event_id: 'e' })),
@@ -107,7 +112,7 @@ describe('counting', () => {
 
   it('splits many rows into chunks that hold whole lines', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, ndjson(...Array.from({ length: 12_000 }, (_, i) => click({ adId: `ad_${i}` }))));
+    aggregator.process(0, minute0, ndjson(...Array.from({ length: 12_000 }, (_, i) => click({ adId: `ad_${i}` }))));
     const output = aggregator.drain();
     expect(output.rowChunks.length).toBeGreaterThan(1);
     for (const chunk of output.rowChunks) expect(Buffer.from(chunk).toString()).toMatch(/^\[.*\]\n$/s);
@@ -118,8 +123,8 @@ describe('counting', () => {
 describe('event time', () => {
   it('counts a click that arrives late but before its window is final', () => {
     const aggregator = start();
-    aggregator.step(0, minute0 + 134_999, ndjson(click({ clickedAt: minute0 + 134_999 })));
-    aggregator.step(1, minute0 + 134_999, ndjson(click({ adId: 'late' })));
+    aggregator.process(0, minute0 + 134_999, ndjson(click({ clickedAt: minute0 + 134_999 })));
+    aggregator.process(1, minute0 + 134_999, ndjson(click({ adId: 'late' })));
     const output = aggregator.drain();
     expect(output.progress.watermark).toBe(minute0 + 119_999);
     expect(rowsOf(output).find(row => row.ad_id === 'late')).toMatchObject({ clicks: 1, late: 1 });
@@ -127,9 +132,9 @@ describe('event time', () => {
 
   it('quarantines a click whose window is final as too_late, whole', () => {
     const aggregator = start();
-    aggregator.step(0, minute0 + 135_000, ndjson(click({ clickedAt: minute0 + 135_000 })));
+    aggregator.process(0, minute0 + 135_000, ndjson(click({ clickedAt: minute0 + 135_000 })));
     const late = click({ adId: 'late', eventId: 'e-late' });
-    aggregator.step(1, minute0 + 135_000, ndjson(late));
+    aggregator.process(1, minute0 + 135_000, ndjson(late));
     expect(aggregator.drain().quarantined).toMatchObject([
       {
         partition: 3,
@@ -146,13 +151,13 @@ describe('event time', () => {
 
   it('clamps a clock that runs ahead to the append time', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, ndjson(click({ clickedAt: minute0 + 4 * 60_000 })));
+    aggregator.process(0, minute0, ndjson(click({ clickedAt: minute0 + 4 * 60_000 })));
     expect(aggregator.watermark).toBe(minute0 - 15_000);
   });
 
   it('quarantines a click more than 5 min ahead of the append time as future, and counts one exactly 5 min ahead', () => {
     const aggregator = start();
-    aggregator.step(
+    aggregator.process(
       0,
       minute0,
       ndjson(click({ clickedAt: minute0 + 300_001 }), click({ clickedAt: minute0 + 300_000 })),
@@ -165,8 +170,8 @@ describe('event time', () => {
 
   it('moves the watermark by the append time of a tick', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, ndjson(click()));
-    aggregator.step(1, minute0 + 135_000, null);
+    aggregator.process(0, minute0, ndjson(click()));
+    aggregator.process(1, minute0 + 135_000, null);
     expect(aggregator.drain().progress).toMatchObject({
       watermark: minute0 + 120_000,
       final_until: minute0 + 60_000,
@@ -177,14 +182,14 @@ describe('event time', () => {
 
   it('writes the last changes of a window that became final before they were written', () => {
     const aggregator = start();
-    aggregator.step(0, minute0, ndjson(click()));
-    aggregator.step(1, minute0 + 600_000, new Uint8Array(0));
+    aggregator.process(0, minute0, ndjson(click()));
+    aggregator.process(1, minute0 + 600_000, new Uint8Array(0));
     expect(rowsOf(aggregator.drain())).toMatchObject([{ clicks: 1, version: 2 }]);
   });
 
   it('quarantines lines that are no clicks, whole and with the reason', () => {
     const aggregator = start();
-    aggregator.step(
+    aggregator.process(
       0,
       minute0,
       Buffer.concat([
@@ -243,7 +248,7 @@ function run(
   const outputs: Output[] = [];
   for (const [offset, { appendedAt, lines }] of records.entries()) {
     if (offset < from) continue;
-    aggregator.step(offset, appendedAt, Buffer.from(lines.join('\n')));
+    aggregator.process(offset, appendedAt, Buffer.from(lines.join('\n')));
     if (drainAt(offset)) outputs.push(aggregator.drain());
   }
   outputs.push(aggregator.drain());
@@ -288,7 +293,7 @@ describe('properties', () => {
           const aggregator = start(freshCheckpoint(0), { hashSeed });
           let from = 0;
           for (const [offset, to] of [...borders, wanted.length].toSorted((a, b) => a - b).entries()) {
-            aggregator.step(offset, minute0 + 61_000, ndjson(...wanted.slice(from, to)));
+            aggregator.process(offset, minute0 + 61_000, ndjson(...wanted.slice(from, to)));
             from = Math.max(from, Math.min(to, wanted.length));
           }
           return rowsOf(aggregator.drain()).map(row => JSON.stringify({ ...row, version: 0 }));
@@ -314,8 +319,8 @@ describe('properties', () => {
 
         const newer = start(decodeCheckpoint(JSON.stringify(asItWasWritten)));
         for (let offset = newer.position; offset < position; offset++)
-          newer.step(offset, records[offset]!.appendedAt, Buffer.from(records[offset]!.lines.join('\n')));
-        newer.restored();
+          newer.process(offset, records[offset]!.appendedAt, Buffer.from(records[offset]!.lines.join('\n')));
+        newer.endRestore();
         const after = run(records, newer, upgradeAt, () => true);
         const { ids_per_ad_from, counted, duplicates } = after.at(-1)!.progress;
         const opened = records.slice(0, upgradeAt).flatMap(record => record.lines.map(minuteIn));
@@ -354,9 +359,9 @@ describe('properties', () => {
 
         const revived = start(decodeCheckpoint(encodeCheckpoint(checkpoint)), { hashSeed: seed });
         for (let offset = revived.position; offset < position; offset++) {
-          revived.step(offset, records[offset]!.appendedAt, Buffer.from(records[offset]!.lines.join('\n')));
+          revived.process(offset, records[offset]!.appendedAt, Buffer.from(records[offset]!.lines.join('\n')));
         }
-        revived.restored();
+        revived.endRestore();
         expect(revived.watermark).toBe(checkpoint.watermark);
         expect(revived.position).toBe(position);
         const again = run(records, revived, crashAt, () => true);
@@ -407,9 +412,9 @@ describe('properties', () => {
           const before = run(records.slice(0, crashAt), start(), 0, () => true).at(-1)!;
           const revived = start(before.checkpoint, { outOfOrdernessMs, allowedLatenessMs });
           for (let offset = revived.position; offset < before.position; offset++) {
-            revived.step(offset, records[offset]!.appendedAt, Buffer.from(records[offset]!.lines.join('\n')));
+            revived.process(offset, records[offset]!.appendedAt, Buffer.from(records[offset]!.lines.join('\n')));
           }
-          revived.restored();
+          revived.endRestore();
           for (const output of run(records, revived, crashAt, () => true)) {
             expect(output.progress.watermark).toBeGreaterThanOrEqual(before.progress.watermark);
             expect(output.progress.final_until).toBeGreaterThanOrEqual(before.progress.final_until);

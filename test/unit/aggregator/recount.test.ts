@@ -28,7 +28,7 @@ function recount(
   let settled = Number.NEGATIVE_INFINITY;
   const settle = (until: number) => {
     const due = stated.filter(row => row.minute * 1_000 >= settled && row.minute * 1_000 < until);
-    changes.push(...counting.settle(until, due));
+    changes.push(...counting.compare(until, due));
     settled = until;
   };
   for (const page of pages(clicks, pageLines)) {
@@ -66,10 +66,10 @@ describe('a recount', () => {
         // A minute that is half read is none of those before it.
         const open = counting.minute;
         const before = clicks.filter(({ clickedAt }) => clickedAt < open).length;
-        told.push(counting.settleLines(open));
+        told.push(counting.drainLines(open));
         expect(told.reduce((a, b) => a + b)).toBe(before);
       }
-      told.push(counting.settleLines(Number.POSITIVE_INFINITY), counting.settleLines(Number.POSITIVE_INFINITY));
+      told.push(counting.drainLines(Number.POSITIVE_INFINITY), counting.drainLines(Number.POSITIVE_INFINITY));
       expect([told.reduce((a, b) => a + b), told.at(-1)]).toEqual([6, 0]);
     }
   });
@@ -146,7 +146,7 @@ describe('a recount', () => {
       const lines = ['ad_0', together].map(adId => formatLine(click({ eventId: `e${clickedAt}`, adId, clickedAt })));
       counting.feed(Buffer.from(`${lines.join('\n')}\n`));
     }
-    const changes = counting.settle(minute0 + 120_000, []);
+    const changes = counting.compare(minute0 + 120_000, []);
     const found = changes.map(({ minute, ad_id, rows }) => [
       minute * 1_000 - minute0,
       ad_id,

@@ -13,7 +13,7 @@ function run(aggregator: PartitionAggregator, from: number, to: number): void {
   for (const [offset, [appended, clicked]] of log.entries()) {
     if (offset < from || offset >= to) continue;
     const value = clicked === undefined ? null : ndjson(click({ clickedAt: minute0 + clicked * second }));
-    aggregator.step(offset, minute0 + appended * second, value);
+    aggregator.process(offset, minute0 + appended * second, value);
   }
 }
 
@@ -25,7 +25,7 @@ it('has after a restore the same checkpoint as without, where clicks ahead of ti
 
   const revived = new PartitionAggregator(settings, checkpoint);
   run(revived, 0, 4);
-  revived.restored();
+  revived.endRestore();
   run(whole, 4, 5);
   run(revived, 4, 5);
   const expected = whole.drain().checkpoint;

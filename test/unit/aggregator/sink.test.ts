@@ -1,8 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
 import { aggregateRows, rowContract } from '../../../aggregator/sink/aggregate-rows.ts';
-import { createBatchInserter, type TableRows } from '../../../aggregator/sink/batch-inserter.ts';
+import { BatchInserter } from '../../../aggregator/sink/batch-inserter.ts';
 import { KnownRecords } from '../../../aggregator/sink/known-records.ts';
 import { rawRows } from '../../../aggregator/sink/raw-rows.ts';
+import type { TableRows } from '../../../aggregator/sink/table-rows.ts';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { Corrupt, RefusedRows, Retryable } from '../../../infra/errors.ts';
 import type { FetchedBatch } from '../../../infra/kafka/group-consumer.ts';
@@ -126,7 +127,7 @@ describe('batch inserter', () => {
         await given.during?.();
       },
     } as unknown as ClickHouse;
-    const inserter = createBatchInserter({
+    const inserter = new BatchInserter({
       node: 'only',
       clickhouse,
       log: createLog('test', 'fatal'),
@@ -208,7 +209,7 @@ describe('batch inserter', () => {
 
   it('leaves rows alone that it could not insert: the next ones lie elsewhere', async () => {
     const given: Buffer[] = [];
-    const inserter = createBatchInserter({
+    const inserter = new BatchInserter({
       node: 'only',
       clickhouse: {
         async insert(_table: string, rows: Buffer) {

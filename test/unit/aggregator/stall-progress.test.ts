@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import { encodeCheckpoint } from '../../../aggregator/commit-metadata.ts';
 import { freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
-import { createBatchInserter } from '../../../aggregator/sink/batch-inserter.ts';
+import { BatchInserter } from '../../../aggregator/sink/batch-inserter.ts';
 import { SinkPositions } from '../../../aggregator/sink/sink-positions.ts';
 import { PartitionTask } from '../../../aggregator/task.ts';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
@@ -64,7 +64,7 @@ it('a task gets on while it restores, though it writes nothing', async () => {
 it('a sink says that inserting does not succeed while refused rows go in one by one', async () => {
   const refused = Promise.withResolvers<void>();
   const entered = Promise.withResolvers<void>();
-  const inserter = createBatchInserter({
+  const inserter = new BatchInserter({
     node: 'only',
     clickhouse: { insert: () => Promise.reject(new RefusedRows('no')) } as unknown as ClickHouse,
     log,

@@ -3,6 +3,7 @@ import { encodeCheckpoint } from '../../../aggregator/commit-metadata.ts';
 import { freshCheckpoint } from '../../../aggregator/core/checkpoint.ts';
 import { PartitionTask } from '../../../aggregator/task.ts';
 import type { TaskPorts, TaskSettings } from '../../../aggregator/task-ports.ts';
+import { allowedTransitions, type TaskState } from '../../../aggregator/task-state.ts';
 import { Fenced, Retryable } from '../../../infra/errors.ts';
 import type { Committed } from '../../../infra/kafka/committed.ts';
 import type { FetchedBatch } from '../../../infra/kafka/group-consumer.ts';
@@ -106,6 +107,45 @@ const checkpointAt = (offset: number, restoreFrom = offset): Committed => ({
     totals: { received: 9, counted: 9, duplicates: 0, quarantined: 0 },
   }),
 });
+
+const unknownRecord = (offset: number): FetchedBatch => {
+  const known = batch(offset, 1);
+  return { ...known, records: [...known.records].map(record => ({ ...record, headers: { adclicks_format: '9' } })) };
+};
+
+/** Brings a task into a state, does something to it, and returns the states before and after. */
+async function walked(
+  given: Parameters<typeof world>[0],
+  act: (task: PartitionTask, state: ReturnType<typeof world>['state']) => Promise<unknown>,
+  { isStarted = true } = {},
+): Promise<[TaskState, TaskState]> {
+  const { state, task } = world(given);
+  if (isStarted) await task.start();
+  const before = task.state;
+  await act(task, state);
+  return [before, task.state];
+}
+
+const beforeItsCommit = { committed: checkpointAt(10, 4), end: 12 };
+const atItsCommit = { committed: checkpointAt(10), end: 12 };
+const notStarted = { isStarted: false };
+const close = (task: PartitionTask) => task.close({ commit: false });
+/** A restart waits at least 0 ms before it tries to start, so the state can be read before. */
+const broken = (offset: number) => ({ ...batch(offset, 3), records: failingAfter(batch(offset, 3).records, 1) });
+
+const everyTransition: [TaskState, TaskState, () => Promise<[TaskState, TaskState]>][] = [
+  ['starting', 'restoring', () => walked(beforeItsCommit, task => task.start(), notStarted)],
+  ['starting', 'halted', () => walked({ start: 5, end: 9 }, task => task.start(), notStarted)],
+  ['starting', 'closed', () => walked({}, close, notStarted)],
+  ['restoring', 'running', () => walked(beforeItsCommit, task => task.onBatch(batch(4, 6)))],
+  ['restoring', 'starting', () => walked(beforeItsCommit, task => task.onBatch(broken(4)))],
+  ['restoring', 'halted', () => walked(beforeItsCommit, task => task.onBatch(unknownRecord(4)))],
+  ['restoring', 'closed', () => walked(beforeItsCommit, close)],
+  ['running', 'starting', () => walked(atItsCommit, task => task.onBatch(broken(10)))],
+  ['running', 'halted', () => walked(atItsCommit, task => task.onBatch(unknownRecord(10)))],
+  ['running', 'closed', () => walked(atItsCommit, close)],
+  ['halted', 'closed', () => walked({ start: 5, end: 9 }, close)],
+];
 
 describe('task', () => {
   it('fences before it fetches the committed offset', async () => {
@@ -228,13 +268,13 @@ describe('task', () => {
     expect(state.commits.map(c => c.commit.offset)).toEqual([6, 10]);
   });
 
-  it('writes nothing of what it was counting when stepping failed, and counts it anew', async () => {
+  it('writes nothing of a batch whose processing failed, and counts it again from the log', async () => {
     const { state, task } = world({ committed: checkpointAt(10), end: 13 });
     await task.start();
     state.now = 1_000;
     const broken = { ...batch(10, 3), records: failingAfter(batch(10, 3).records, 2) };
     await task.onBatch(broken);
-    await task.drop({ commit: true });
+    await task.close({ commit: true });
     expect(state.commits).toEqual([]);
     const { state: anew, task: again } = world({ committed: checkpointAt(10), end: 13 });
     await again.start();
@@ -337,7 +377,7 @@ describe('task', () => {
     task.onTimer();
     task.onGap(14, 16);
     await task.onBatch(batch(14, 2));
-    await task.drop({ commit: true });
+    await task.close({ commit: true });
     expect([state.commits.length, state.ticks]).toEqual([1, 0]);
   });
 
@@ -348,7 +388,7 @@ describe('task', () => {
     const all = [{ kind: 'anything' }, { adclicks_format: '1', more: 'headers' }, undefined];
     const records = [...known.records].map((record, i) => ({ ...record, ...(all[i] ? { headers: all[i] } : {}) }));
     await task.onBatch({ ...known, records });
-    await task.drop({ commit: true });
+    await task.close({ commit: true });
     expect(state.commits.map(c => c.commit.offset)).toEqual([3]);
   });
 
@@ -364,11 +404,29 @@ describe('task', () => {
     const { state, task } = world();
     await task.start();
     await task.onBatch(batch(0, 2));
-    await task.drop({ commit: true });
+    await task.close({ commit: true });
     expect(state.commits.map(c => c.commit.offset)).toEqual([2]);
     await task.onBatch(batch(2, 2));
     state.now = 60_000;
     task.onTimer();
     expect([state.commits.length, state.ticks, state.calls.at(-1)]).toEqual([1, 0, 'close']);
+  });
+
+  it.each(everyTransition)('changes from %s to %s', async (from, to, walk) => {
+    expect(await walk()).toEqual([from, to]);
+  });
+
+  it('has a walk above for every transition that is allowed', () => {
+    const walked = everyTransition.map(([from, to]) => `${from} → ${to}`);
+    const allowed = Object.entries(allowedTransitions).flatMap(([from, all]) => all.map(to => `${from} → ${to}`));
+    expect(walked.sort()).toEqual(allowed.sort());
+  });
+
+  it('stays closed when it is closed twice at once', async () => {
+    const { state, task } = world();
+    await task.start();
+    await task.onBatch(batch(0, 2));
+    await Promise.all([task.close({ commit: true }), task.close({ commit: true })]);
+    expect([task.state, state.commits.length]).toEqual(['closed', 1]);
   });
 });

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { loadConfig } from '../../../infra/config.ts';
 import { Retryable } from '../../../infra/errors.ts';
@@ -10,7 +11,6 @@ import { beginLife } from '../../../infra/life.ts';
 import { GrowthRefused } from '../../../ingest/hot-ads/grow-partitions.ts';
 import { buildQueryApi, type QueryApiDeps } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
-import type { Progress } from '../../../query-api/store/ad-counts.ts';
 import { logInto } from '../../support/log-into.ts';
 
 const now = Date.parse('2025-11-22T08:26:40.123Z');
@@ -30,6 +30,7 @@ const progress = (partition: number, fields: Partial<Progress> = {}): Progress =
   quarantined: 1,
   acknowledged: 10,
   missing: 0,
+  ids_per_ad_from: null,
   ...fields,
 });
 
@@ -111,6 +112,7 @@ describe('the order of reading', () => {
     [`/v1/ads/a/series?user_id=u&${minute}`, 'click_raw'],
     [`/v1/ads/series?user_id=u&${minute}`, 'click_raw'],
     [`/v1/ads/countries?uniques=true&${minute}`, 'click_raw'],
+    [`/v1/ads?contains=a&user_id=u&${minute}`, 'click_raw'],
   ])(
     'is all that has to be known before, then counts and what was restated, then recounts once more: %s',
     async (url, table) => {

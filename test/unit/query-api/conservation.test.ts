@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import {
   countEntries,
   differenceOf,
@@ -14,7 +15,6 @@ import { createConservationCheck, type Finding } from '../../../query-api/jobs/c
 import { createBooks } from '../../../query-api/jobs/conservation/conservation-watch.ts';
 import { QuarantineReferences } from '../../../query-api/jobs/conservation/quarantine-reference.ts';
 import type { SinkPosition } from '../../../query-api/log/counted-log.ts';
-import type { Progress } from '../../../query-api/store/ad-counts.ts';
 
 const progress = (position: number, fields: Partial<Progress> = {}): Progress => ({
   partition: 0,
@@ -29,6 +29,7 @@ const progress = (position: number, fields: Partial<Progress> = {}): Progress =>
   quarantined: 0,
   acknowledged: 0,
   missing: 0,
+  ids_per_ad_from: null,
   ...fields,
 });
 const byPartition = (row: Progress) => new Map([[row.partition, row]]);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Progress } from '../../../query-api/store/ad-counts.ts';
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import { finalityOf, stateAt } from '../../../query-api/store/finality.ts';
 
 const progress = (partition: number, fields: Partial<Progress> = {}): Progress => ({
@@ -16,6 +16,7 @@ const progress = (partition: number, fields: Partial<Progress> = {}): Progress =
   quarantined: 0,
   acknowledged: 0,
   missing: 0,
+  ids_per_ad_from: null,
   ...fields,
 });
 

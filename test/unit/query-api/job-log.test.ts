@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { byForm } from '../../../aggregator/sink/batch-inserter.ts';
 import { onlyNode } from '../../../aggregator/sink/node.ts';
 import { resultContract, resultRows } from '../../../aggregator/sink/result-rows.ts';
+import { byForm } from '../../../aggregator/sink/table-rows.ts';
 import { Corrupt, Fenced, Retryable, UnknownFormat } from '../../../infra/errors.ts';
 import { assertKnown } from '../../../infra/kafka/record-contract.ts';
 import type { TransactionRecords } from '../../../infra/kafka/transactional-producer.ts';

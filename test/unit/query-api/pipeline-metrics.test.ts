@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import type { Disk } from '../../../infra/clickhouse/disks.ts';
 import { registry } from '../../../infra/metrics.ts';
 import { createPipelineMetrics } from '../../../query-api/answers/pipeline-metrics.ts';
 import type { Pipeline, SinkPosition } from '../../../query-api/log/counted-log.ts';
 import { patientPipeline } from '../../../query-api/log/patient-log.ts';
-import type { Progress } from '../../../query-api/store/ad-counts.ts';
 import { type LateClicks, lateClicksOf } from '../../../query-api/store/late-clicks.ts';
 
 const now = 1_763_800_000_000;
@@ -21,6 +21,7 @@ const progress = (partition: number, fields: Partial<Progress> = {}): Progress =
   quarantined: 1,
   acknowledged: 11,
   missing: 2,
+  ids_per_ad_from: null,
   ...fields,
 });
 const sink = (partition: number, position: number, end: number): SinkPosition => ({

@@ -1,10 +1,19 @@
 import { describe, expect, it } from 'vitest';
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import type { SinkPosition } from '../../../query-api/log/counted-log.ts';
-import type { Progress } from '../../../query-api/store/ad-counts.ts';
 import { createRawCoverage } from '../../../query-api/store/raw-coverage.ts';
 
 const minute = 60_000;
-const lines = { appended_at: 0, received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 };
+const lines = {
+  appended_at: 0,
+  received: 0,
+  counted: 0,
+  duplicates: 0,
+  quarantined: 0,
+  acknowledged: 0,
+  missing: 0,
+  ids_per_ad_from: null,
+};
 /** Of two partitions, at one position each. */
 const progressAt = (finalUntil: number, ...positions: number[]): Progress[] =>
   positions.map((position, partition) => ({

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import { createRawGate } from '../../../query-api/jobs/recount/raw-gate.ts';
-import type { Progress } from '../../../query-api/store/ad-counts.ts';
 
 const progressAt = (...positions: readonly number[]): Progress[] =>
   positions.map((position, partition) => ({
     ...{ partition, partitions: positions.length, position, watermark: 0, final_until: 0, appended_at: 0 },
-    ...{ received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 },
+    ...{ received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0, ids_per_ad_from: null },
   }));
 
 /** A log and what of it is in raw, both by partition, as the test moves them. */

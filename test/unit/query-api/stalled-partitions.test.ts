@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import { createStallWatch, oldMs, stillMs } from '../../../query-api/answers/stalled-partitions.ts';
-import type { Progress } from '../../../query-api/store/ad-counts.ts';
 
 const start = Date.parse('2025-11-22T08:00:00Z');
 const row = (partition: number, position: number, appended_at: number): Progress => ({
   ...{ partition, partitions: 2, position, appended_at, watermark: appended_at, final_until: 0, received: 0 },
-  ...{ counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 },
+  ...{ counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0, ids_per_ad_from: null },
 });
 
 /** Looks again and again, `stillMs` apart, at what each step gives. */

@@ -1,14 +1,14 @@
 import type { FastifyReply } from 'fastify';
 import { expect, it } from 'vitest';
+import type { Progress } from '../../../aggregator/ad-minute.ts';
 import { answerStated, type Found } from '../../../query-api/routes/ads/stated-answer.ts';
-import type { Progress } from '../../../query-api/store/ad-counts.ts';
 import { lateClicksOf } from '../../../query-api/store/late-clicks.ts';
 import type { Recounts, StatedReading } from '../../../query-api/store/sql/stated-rows.ts';
 
 const range = { from: 0, to: 60_000 };
 const row: Progress = {
   ...{ partition: 0, partitions: 1, position: 9, watermark: 70_000, final_until: 60_000, appended_at: 80_000 },
-  ...{ received: 9, counted: 9, duplicates: 0, quarantined: 0, acknowledged: 9, missing: 0 },
+  ...{ received: 9, counted: 9, duplicates: 0, quarantined: 0, acknowledged: 9, missing: 0, ids_per_ad_from: null },
 };
 
 /** Answers are given by the test. */

@@ -1,0 +1,18 @@
+/** Defines what the core returns for one commit. */
+import type { Progress, QuarantineRow } from '../ad-minute.ts';
+import type { Checkpoint } from './checkpoint.ts';
+
+/** The content of one transaction. It is true for all records before `position`. */
+export interface Output {
+  readonly position: number;
+  readonly checkpoint: Checkpoint;
+  /** Lines of AdMinuteRow (`AdMinuteLine`), in chunks of about 256 KiB. */
+  readonly rowChunks: readonly Uint8Array[];
+  readonly rows: number;
+  readonly quarantined: readonly QuarantineRow[];
+  /**
+   * The number of partitions over which clicks are spread is missing here, because it does not follow from this
+   * partition's log.
+   */
+  readonly progress: Omit<Progress, 'partitions'>;
+}

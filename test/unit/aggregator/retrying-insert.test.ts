@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { RetryingInsert } from '../../../aggregator/sink/retrying-insert.ts';
+import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
+import { RefusedRows, Retryable } from '../../../infra/errors.ts';
+import { createLog } from '../../../infra/log.ts';
+
+/** `outcomes`: what the calls reject with, one after the other. Later calls succeed. */
+function insertInto(outcomes: unknown[] = [], during: () => Promise<void> = async () => undefined) {
+  const given: Buffer[] = [];
+  const clickhouse = {
+    async insert(_table: string, ndjson: Buffer) {
+      given.push(ndjson);
+      await during();
+      const outcome = outcomes.shift();
+      if (outcome !== undefined) throw outcome;
+    },
+  } as unknown as ClickHouse;
+  return { given, inserting: new RetryingInsert({ clickhouse, node: 'only', log: createLog('test', 'fatal') }) };
+}
+
+const rows = (...pieces: string[]) => pieces.map(piece => Buffer.from(piece));
+
+describe('retrying insert', () => {
+  it('joins the pieces of rows, and repeats them unchanged until they are inserted', async () => {
+    const { given, inserting } = insertInto([new Retryable('away'), new Error('busy')]);
+    await inserting.insert('t', rows('{"a"', ':1}\n'));
+    expect(given.map(String)).toEqual(Array(3).fill('{"a":1}\n'));
+  });
+
+  it('says why it does not succeed, until it does', async () => {
+    const seen: unknown[] = [];
+    const { inserting } = insertInto([new Retryable('away')], async () => {
+      seen.push(inserting.failing);
+    });
+    await inserting.insert('t', rows('a'));
+    expect([...seen, inserting.failing]).toEqual([undefined, 'away', undefined]);
+  });
+
+  it('does not repeat rows that ClickHouse refuses', async () => {
+    const { given, inserting } = insertInto([new RefusedRows('bad')]);
+    await expect(inserting.insert('t', rows('a'))).rejects.toThrow('bad');
+    expect(given).toHaveLength(1);
+  });
+
+  it('uses one memory for all inserts, but never that of an insert that failed', async () => {
+    const { given, inserting } = insertInto([undefined, new Retryable('no answer')]);
+    for (const text of ['aa', 'b', 'c', 'd']) await inserting.insert('t', rows(text));
+    const memories = given.map(({ buffer }) => buffer);
+    expect(memories[1]).toBe(memories[0]);
+    expect(memories[2]).toBe(memories[1]);
+    expect(memories[3]).not.toBe(memories[2]);
+    expect(memories[4]).toBe(memories[3]);
+    expect(String(given[2])).toBe('b');
+  });
+
+  it('ends its pause and the repetition when it is closed', async () => {
+    const { given, inserting } = insertInto(Array.from({ length: 100 }, () => new Retryable('away')));
+    const inserted = inserting.insert('t', rows('a'));
+    await expect.poll(() => inserting.failing).toBe('away');
+    inserting.close();
+    await expect(inserted).rejects.toThrow('away');
+    await expect(inserting.insert('t', rows('b'))).rejects.toThrow('away');
+    expect(given.map(String)).toEqual(['a', 'b']);
+  });
+});
