@@ -5,7 +5,7 @@ const never = new AbortController().signal;
 
 it('ends a pause that is under way, and says so', async () => {
   const wakeUp = createWakeUp();
-  const paused = wakeUp.pause(3_600_000, never);
+  const paused = wakeUp.pause(2_000, never);
   wakeUp.call();
   expect(await paused).toBe(true);
 });
@@ -13,7 +13,7 @@ it('ends a pause that is under way, and says so', async () => {
 it('keeps a call that comes while nobody pauses for the next pause, and for no other', async () => {
   const wakeUp = createWakeUp();
   wakeUp.call();
-  expect(await wakeUp.pause(3_600_000, never)).toBe(true);
+  expect(await wakeUp.pause(2_000, never)).toBe(true);
   expect(await wakeUp.pause(1, never)).toBe(false);
 });
 

@@ -1,11 +1,15 @@
 import { createRequire } from 'node:module';
-import { expect, it } from 'vitest';
+import { afterAll, expect, it, vi } from 'vitest';
 
 interface Broker {
   fetch(asked: object): Promise<unknown>;
 }
 const { prototype }: { readonly prototype: Broker } = createRequire(import.meta.url)('kafkajs/src/broker/index.js');
 
+const { fetch } = prototype;
+afterAll(() => {
+  prototype.fetch = fetch;
+});
 let asked: object[] = [];
 let messages: unknown[] = [];
 prototype.fetch = async given => {
@@ -13,6 +17,8 @@ prototype.fetch = async given => {
   if (messages[0] instanceof Error) throw messages[0];
   return { responses: [{ topicName: 'clicks', partitions: [{ messages: [] }, { messages }] }] };
 };
+// Other files of the process may have loaded it, around the fetch of kafkajs.
+vi.resetModules();
 const { breakOffFetches, beginFetches } = await import('../../../../infra/kafka/idle-fetches.ts');
 
 const owners = { maxWaitTime: 100, minBytes: 65_536, topics: [] };
