@@ -35,7 +35,7 @@ export const AggregatorConfig = Type.Object({
     minimum: 100,
     maximum: 60_000,
     description:
-      'ms without progress of event time after which a partition read to its end gets a tick; where no minute is open, when one ends, and in between after four times as long, but at most 20 s',
+      'ms without progress of event time after which a partition read to its end gets a tick; where no minute is open, when one ends, and in between after six times as long, but at most 30 s',
   }),
   COMMIT_INTERVAL_MS: Type.Integer({
     default: 500,

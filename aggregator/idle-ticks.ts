@@ -26,7 +26,7 @@ export interface ReadPartition {
 }
 
 export function createIdleTicks(tickIntervalMs: number, append: () => Promise<void>, log: Logger): IdleTicks {
-  const restIntervalMs = Math.max(tickIntervalMs, Math.min(tickIntervalMs * 4, longestRestMs));
+  const restIntervalMs = Math.max(tickIntervalMs, Math.min(tickIntervalMs * 6, longestRestMs));
   let movedAt = 0;
   let hasTicked = false;
   let isAppending = false;
@@ -67,4 +67,4 @@ export function createIdleTicks(tickIntervalMs: number, append: () => Promise<vo
 }
 
 /** Keeps the watermark of an idle partition less than a minute old. A partition with an older watermark has stalled. */
-const longestRestMs = 20_000;
+const longestRestMs = 30_000;

@@ -29,12 +29,19 @@ export class SinkPositions {
   /**
    * Returns the readings by name of the partition. The position is the further one of what was processed here and what
    * is committed: a batch of an earlier assignment may end after the next assignment has begun, and then reports a
-   * place that another member passed long ago.
+   * place that another member passed long ago. What is committed is asked only for topics in which something was not
+   * processed here.
    */
   async readings(admin: Pick<Admin, 'endOffsets' | 'commits'>, group: string): Promise<Map<string, Reading>> {
     const topics = [...new Set([...this.#next.values()].map(({ topic }) => topic))];
     const known = await Promise.all(
-      topics.map(async topic => [topic, await admin.endOffsets(topic), await admin.commits(group, topic)] as const),
+      topics.map(async topic => {
+        const ends = await admin.endOffsets(topic);
+        const isPassed = [...this.#next.values()].every(
+          ({ topic: of, partition, next = 0 }) => of !== topic || next >= (ends.get(partition) ?? 0),
+        );
+        return [topic, ends, isPassed ? none : await admin.commits(group, topic)] as const;
+      }),
     );
     const readings = new Map<string, Reading>();
     for (const [topic, ends, commits] of known) {
@@ -48,6 +55,8 @@ export class SinkPositions {
     return readings;
   }
 }
+
+const none: Awaited<ReturnType<Admin['commits']>> = new Map();
 
 function nameOf(topic: string, partition: number): string {
   return `${topic}[${partition}]`;

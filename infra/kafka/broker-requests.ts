@@ -38,6 +38,15 @@ export interface BrokerRequests extends AsyncDisposable {
   breakOff(node: NodeId): void;
 }
 
+/** What is asked for waiting until something is appended (append-watch.ts). */
+export interface AppendWaits extends Pick<BrokerRequests, 'leaders' | typeof Symbol.asyncDispose> {
+  /**
+   * The end of the partition's log, once it is beyond `offset`, or after `waitMs`.
+   * @throws Error: it is not the leader, the offset is none of the log's, or there was no answer
+   */
+  endBeyond(node: NodeId, of: TopicPartition, offset: number, waitMs: number): Promise<number>;
+}
+
 /** Of a broker. */
 export type NodeId = number;
 

@@ -7,7 +7,7 @@ import type { Kafka, SASLOptions } from 'kafkajs';
 import type { KafkaConfig } from '../config.ts';
 import type { Logger } from '../log.ts';
 import type { Connecting } from './broker-link.ts';
-import type { BrokerRequests } from './broker-requests.ts';
+import type { AppendWaits, BrokerRequests } from './broker-requests.ts';
 import { createSocket } from './framed-socket.ts';
 import { openKafkaJsRequests } from './kafkajs-requests.ts';
 import './group-membership.ts';
@@ -27,6 +27,8 @@ const { createLogger }: { createLogger(options: object): object } = require('kaf
 export interface KafkaClient extends Pick<Kafka, 'admin' | 'consumer'> {
   /** For writing, over connections of their own, made when they are needed. */
   brokerRequests(): BrokerRequests;
+  /** For waiting until something is appended, likewise. */
+  appendWaits(): AppendWaits;
 }
 
 const connectionTimeoutMs = 3_000;
@@ -61,20 +63,22 @@ export function createKafka(
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 5 },
     logCreator,
   });
+  const openRequests = () => {
+    const logger = createLogger({ level: kafkajs.logLevel.INFO, logCreator });
+    const requestTimeout = Math.min(requestTimeoutMs, coordinatorTimeoutMs);
+    const builder = createConnectionPoolBuilder({
+      ...connection,
+      requestTimeout,
+      enforceRequestTimeout: true,
+      logger,
+    });
+    return openKafkaJsRequests({ builder, logger }, brokers.map(addressOf));
+  };
   return {
     admin: options => client.admin(options),
     consumer: options => client.consumer(options),
-    brokerRequests() {
-      const logger = createLogger({ level: kafkajs.logLevel.INFO, logCreator });
-      const requestTimeout = Math.min(requestTimeoutMs, coordinatorTimeoutMs);
-      const builder = createConnectionPoolBuilder({
-        ...connection,
-        requestTimeout,
-        enforceRequestTimeout: true,
-        logger,
-      });
-      return openKafkaJsRequests({ builder, logger }, brokers.map(addressOf));
-    },
+    brokerRequests: openRequests,
+    appendWaits: openRequests,
   };
 }
 

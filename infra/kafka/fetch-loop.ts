@@ -39,8 +39,10 @@ const require = createRequire(import.meta.url);
 const { KafkaJSNoBrokerAvailableError }: { KafkaJSNoBrokerAvailableError: new () => Error } =
   require('kafkajs/src/errors.js');
 
-/** How soon a loop is made for a broker that has come. */
-const lookEveryMs = 250;
+/** How soon a loop is made for a broker that has come; sooner at first, as all of them come then. */
+const lookEveryMs = 1_000;
+const firstLookEveryMs = 250;
+const firstLooks = 20;
 const emptyRoundMs = 20;
 
 export function createFetchLoop<Batch extends Fetched>(options: FetchLoopOptions<Batch>): FetchLoop {
@@ -88,13 +90,13 @@ class Run {
       // While none is known, those that were are asked on.
       return nodeIds.length > 0 && !nodeIds.includes(nodeId);
     };
-    while (!this.#isOver) {
+    for (let looks = 0; !this.#isOver; looks++) {
       const nodeIds = getNodeIds();
       if (nodeIds.length === 0 && this.#loops.size === 0) this.#fail(new KafkaJSNoBrokerAvailableError());
       for (const nodeId of nodeIds) {
         if (!this.#loops.has(nodeId)) this.#loops.set(nodeId, this.#fetchFrom(nodeId, isGone, handle));
       }
-      await this.#pause(lookEveryMs);
+      await this.#pause(looks < firstLooks ? firstLookEveryMs : lookEveryMs);
     }
     await Promise.all(this.#loops.values());
     if (this.#failure) throw this.#failure.error;

@@ -23,7 +23,7 @@ import type { KafkaClient } from './client.ts';
 import type { Committed } from './committed.ts';
 import { corruptIn, isCausedBy, translate } from './errors.ts';
 import { type BatchMessage, recordsFrom } from './fetch-decoder.ts';
-import './group-membership.ts';
+import { waitForFirstByte } from './group-membership.ts';
 import './offset-out-of-range.ts';
 import type { LogRecord } from './record-batch.ts';
 
@@ -47,6 +47,10 @@ export interface GroupConsumerOptions {
   readonly sessionTimeoutMs: number;
   /** How often it says that it is there, and so how late it hears that its group rearranges itself; left out: see `heartbeatMsOf`. */
   readonly heartbeatMs?: number;
+  /** How long the others of the group have to join it again; left out: two sessions. */
+  readonly rebalanceTimeoutMs?: number;
+  /** How long a fetch waits for the first byte, however little was found before; left out: as idle-fetches.ts has it. */
+  readonly firstByteWaitMs?: number;
   /** Longest wait of a fetch for data; also how late a resume may act. */
   readonly maxWaitMs: number;
   /** A fetch waits until there is so much. */
@@ -88,7 +92,7 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
     groupId: options.group,
     sessionTimeout: options.sessionTimeoutMs,
     heartbeatInterval: heartbeatMsOf(options),
-    rebalanceTimeout: 2 * options.sessionTimeoutMs,
+    rebalanceTimeout: options.rebalanceTimeoutMs ?? 2 * options.sessionTimeoutMs,
     maxWaitTimeInMs: options.maxWaitMs,
     minBytes: options.minBytes,
     maxBytes: options.maxBytes,
@@ -98,6 +102,7 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
     metadataMaxAge: metadataMaxAgeMs,
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 60 },
   });
+  if (options.firstByteWaitMs !== undefined) waitForFirstByte(options.group, options.firstByteWaitMs);
   let closed = false;
   const join = async () => {
     await consumer.connect();

@@ -12,6 +12,7 @@ import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BrokerLink, type Connecting, type KafkaJsBroker } from './broker-link.ts';
 import {
+  type AppendWaits,
   type BrokerRequests,
   IncompleteAnswer,
   type NodeId,
@@ -19,6 +20,7 @@ import {
   type TransactionalIdentity,
 } from './broker-requests.ts';
 import type { Committed } from './committed.ts';
+import { endBeyondRequest } from './end-beyond-request.ts';
 import { brokerError } from './errors.ts';
 import { decodeProduced, encodeProduce, type ProduceRequest, type ProduceResult } from './produce-request.ts';
 
@@ -51,11 +53,11 @@ interface Coordinator {
 }
 
 /** `seeds`: brokers to begin with. Connects nothing yet. */
-export function openKafkaJsRequests(connecting: Connecting, seeds: readonly Address[]): BrokerRequests {
+export function openKafkaJsRequests(connecting: Connecting, seeds: readonly Address[]): BrokerRequests & AppendWaits {
   return new KafkaJsRequests(connecting, seeds);
 }
 
-class KafkaJsRequests implements BrokerRequests {
+class KafkaJsRequests implements BrokerRequests, AppendWaits {
   readonly #connecting: Connecting;
   readonly #seeds: readonly BrokerLink[];
   readonly #links = new Map<NodeId, { readonly link: BrokerLink; readonly address: Address }>();
@@ -106,6 +108,10 @@ class KafkaJsRequests implements BrokerRequests {
       if (error instanceof NothingToSend) return [];
       throw error;
     });
+  }
+
+  async endBeyond(node: NodeId, of: TopicPartition, offset: number, waitMs: number): Promise<number> {
+    return await this.#ask(node, broker => broker.connectionPool.send(endBeyondRequest(of, offset, waitMs)));
   }
 
   async newProducer() {

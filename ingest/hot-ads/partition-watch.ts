@@ -34,7 +34,7 @@ export interface PartitionWatch extends AsyncDisposable {
 }
 
 export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
-  const { kafka, names, log, recorded, isRead, intervalMs = 5_000 } = deps;
+  const { kafka, names, log, recorded, isRead, intervalMs = 10_000 } = deps;
   const topics = openTopicPartitions(kafka, countedTopics.map(names.topic));
   const closing = new AbortController();
   let counts: TopicCounts | undefined;
@@ -81,7 +81,9 @@ export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
           return false;
         },
       );
-      const pauseMs = looked && judged && doubts === 0 ? intervalMs : shortPauseMs;
+      // Nothing can be judged before the record is read, and whoever reads it tells (`compare`).
+      const isSettled = looked && doubts === 0 && (judged || !isRead());
+      const pauseMs = isSettled ? intervalMs : shortPauseMs;
       const signal = AbortSignal.any([closing.signal, lookNow.signal]);
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
     }

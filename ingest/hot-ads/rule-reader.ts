@@ -41,8 +41,13 @@ export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps)
       group,
       topics: [topic],
       isolation: 'read_uncommitted',
-      sessionTimeoutMs: 10_000,
+      // Nobody waits for its place in a group of its own.
+      sessionTimeoutMs: 60_000,
+      heartbeatMs: 15_000,
+      rebalanceTimeoutMs: 20_000,
       maxWaitMs: 500,
+      // Longer than from one tick to the next.
+      firstByteWaitMs: 6_000,
       minBytes: 1,
       maxBytes: fetchBytes,
       maxBytesPerPartition: fetchBytes,

@@ -4,6 +4,7 @@ import { readingAs } from '../../infra/clickhouse/clickhouse.ts';
 import { createHttp, listen } from '../../infra/http.ts';
 import { closeHttp } from '../../infra/http-drain.ts';
 import { topicProbe } from '../../infra/kafka/admin.ts';
+import { watchAppends } from '../../infra/kafka/append-watch.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../../infra/kafka/former-member.ts';
 import { aborted, createCrash, runProcess } from '../../infra/process.ts';
@@ -64,10 +65,12 @@ await runProcess(log, async (stop, life) => {
   await partitions.ready(stop);
   if (stop.aborted) return;
   const deps = { config, store, pipeline, requests, now: Date.now, log };
+  const whenAsked = (onAppended: () => void) =>
+    watchAppends(kafka, { topic: names.topic('job-requests'), onAppended, log });
   const work = ({ log: jobLog }: Term): AsyncDisposable => {
     const open = new AsyncDisposableStack();
     open.use(openConservationWatch({ ...deps, jobLog }));
-    open.use(openJobs({ ...deps, jobLog }));
+    open.use(openJobs({ ...deps, jobLog, whenAsked }));
     open.use(openReplicaChecks({ ...deps, jobLog }));
     return open;
   };

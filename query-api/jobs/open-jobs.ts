@@ -36,6 +36,8 @@ export interface JobsDeps {
   readonly pipeline: RawLog & { routing?(): Promise<Pick<Routing, 'partitionRules'>> };
   readonly now: () => number;
   readonly log: Logger;
+  /** Calls whenever something may have been asked for, until it is disposed of. Left out: nobody tells, and a job begins later. */
+  readonly whenAsked?: (call: () => void) => AsyncDisposable;
   readonly pace?: Pace;
 }
 
@@ -55,7 +57,7 @@ interface Pace {
 
 /** Starts to run jobs, until it is disposed of. */
 export function openJobs(deps: JobsDeps): AsyncDisposable {
-  const { config, store: of, jobLog, requests, pipeline, now, log, pace = {} } = deps;
+  const { config, store: of, jobLog, requests, pipeline, now, log, whenAsked, pace = {} } = deps;
   const timeoutMs = config.QUERY_TIMEOUT_MS;
   const clickhouse = readingAs('jobs', of.replicas.clickhouse);
   const nodes = () => of.replicas.nodes().map(node => ({ clickhouse: readingAs('jobs', node.clickhouse) }));
@@ -98,9 +100,14 @@ export function openJobs(deps: JobsDeps): AsyncDisposable {
     }),
     begin: () => takeOverFormerRows({ clickhouse, jobLog, requests, log }),
     async run(job, partitions) {
-      return job.kind === 'reconcile'
-        ? await runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn, settleMs })
-        : await runRecount(job, partitions, recounting);
+      if (job.kind === 'reconcile')
+        return await runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn, settleMs });
+      try {
+        return await runRecount(job, partitions, recounting);
+      } finally {
+        // Also of what it has said before it failed.
+        for (const rollUp of rollUps) rollUp.wake();
+      }
     },
   });
   // Each node works them out of its own rows.
@@ -112,9 +119,10 @@ export function openJobs(deps: JobsDeps): AsyncDisposable {
   );
   loop.start();
   for (const rollUp of rollUps) rollUp.start();
+  const asked = whenAsked?.(loop.wake);
   return {
     async [Symbol.asyncDispose]() {
-      await Promise.all([loop, ...rollUps].map(one => one[Symbol.asyncDispose]()));
+      await Promise.all([loop, ...rollUps, ...(asked ? [asked] : [])].map(one => one[Symbol.asyncDispose]()));
     },
   };
 }

@@ -12,6 +12,7 @@ import { type ClickHouse, openClickHouse } from '../../infra/clickhouse/clickhou
 import { ClickHouseConfig, KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { Fenced } from '../../infra/errors.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
+import { watchAppends } from '../../infra/kafka/append-watch.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import { openTransactionalProducer } from '../../infra/kafka/transactional-producer.ts';
@@ -94,6 +95,19 @@ const one = async <T>(sql: string, of: ClickHouse = clickhouse): Promise<T> => {
   if (row === undefined) throw new Error(`no row: ${sql}`);
   return row.v;
 };
+
+it('tells who waits for it that something was asked for, and of nothing before it was', async () => {
+  let told = 0;
+  await using watch = watchAppends(kafka, { topic: names.topic('job-requests'), onAppended: () => told++, log });
+  await eventually('it watches', () => told === 1);
+  await requests.append('cancellation', [{ job: 'none', at: start }]);
+  await eventually('told', () => told === 2);
+  expect(told).toBe(2);
+  await requests.append('cancellation', [{ job: 'none', at: start + 1 }]);
+  await eventually('told again', () => told >= 3);
+  expect(told).toBe(3);
+  await watch[Symbol.asyncDispose]();
+});
 
 describe('what who runs the jobs says', () => {
   it('is all there once the job that it says it with is there, also where it takes many batches', async () => {

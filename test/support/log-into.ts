@@ -23,6 +23,8 @@ import { createJobStore, type JobStore } from '../../query-api/store/jobs/job-st
 export interface TestLog {
   readonly jobLog: JobLog;
   readonly requests: RequestLog;
+  /** Who runs the jobs is told of each request. */
+  readonly whenAsked: (call: () => void) => AsyncDisposable;
 }
 
 export function logInto(clickhouse: Pick<ClickHouse, 'insert'>): TestLog {
@@ -39,6 +41,7 @@ export function logInto(clickhouse: Pick<ClickHouse, 'insert'>): TestLog {
     }
   };
   const dispose = async () => undefined;
+  const askedFor = new Set<() => void>();
   return {
     jobLog: jobLogOver(
       {
@@ -54,7 +57,20 @@ export function logInto(clickhouse: Pick<ClickHouse, 'insert'>): TestLog {
       },
       names,
     ),
-    requests: requestLogOver({ send: insert, [Symbol.asyncDispose]: dispose }, names),
+    requests: requestLogOver(
+      {
+        async send(topic, records) {
+          await insert(topic, records);
+          for (const call of askedFor) call();
+        },
+        [Symbol.asyncDispose]: dispose,
+      },
+      names,
+    ),
+    whenAsked(call) {
+      askedFor.add(call);
+      return { [Symbol.asyncDispose]: async () => void askedFor.delete(call) };
+    },
   };
 }
 

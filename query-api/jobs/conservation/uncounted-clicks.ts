@@ -6,11 +6,11 @@
  * than raw has of it, see id-rule.ts.)
  *
  * Lines are looked at by the hour in which they came: the last hours and those in which something was found each time, the
- * others in turn, so that a look is short however many lines there are.
+ * others in turn, so that a look is short however many lines there are. An hour in which none came is none to look at.
  */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
-import { readUncounted, type UncountedClicks } from '../../store/jobs/uncounted-rows.ts';
+import { readHoursOfLines, readUncounted, type UncountedClicks } from '../../store/jobs/uncounted-rows.ts';
 import { arrivedSince } from '../../store/late-clicks.ts';
 import { rawSince } from '../../store/raw-retention.ts';
 
@@ -44,10 +44,12 @@ export function createUncountedCheck({
       if (since > at) return [];
       const until = at - waitsMs;
       const all = hoursBetween(arrivedSince(at), until);
-      for (const hour of hours.keys()) if (hour < (all[0] ?? 0)) hours.delete(hour);
       const rank = (hour: number) => hours.get(hour)?.lookedAt ?? 0;
-      const always = all.filter(hour => hour > until - 2 * hourMs || (hours.get(hour)?.found.length ?? 0) > 0);
-      const others = all.filter(hour => !always.includes(hour)).sort((a, b) => rank(a) - rank(b) || b - a);
+      const withLines = new Set(await readHoursOfLines(clickhouse, { from: all[0] ?? until, to: until }, since));
+      for (const hour of hours.keys()) if (!withLines.has(hour)) hours.delete(hour);
+      const looked = all.filter(hour => withLines.has(hour));
+      const always = looked.filter(hour => hour > until - 2 * hourMs || (hours.get(hour)?.found.length ?? 0) > 0);
+      const others = looked.filter(hour => !always.includes(hour)).sort((a, b) => rank(a) - rank(b) || b - a);
       for (const hour of [...always, ...others].slice(0, hoursPerRun)) {
         const arrival = { from: hour, to: Math.min(hour + hourMs, until) };
         const found = await readUncounted(clickhouse, arrival, since);

@@ -25,6 +25,8 @@ export interface LateMinute {
 export interface LateMinutes {
   /** Those to recount now, which no job holds. `finalUntil` and `rawSince` bound what can be recounted. */
   due(finalUntil: number, rawSince: number): Promise<LateMinute[]>;
+  /** Whether there were any when `due` was called last: also such as are not due yet, or held by a job. */
+  readonly areAny: boolean;
   /** All that are not counted but will be soon, of minutes in [from, to): without those of a job that has just failed. */
   pending(from: number, to: number): Promise<LateMinute[]>;
   /** What says that they are part of a job now; of rows that say the same number of lines the last one holds. */
@@ -81,14 +83,20 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
   const isHeld = (late: UncountedMinute) =>
     late.lines <= late.taken_lines && (late.state === 'queued' || late.state === 'running' || hasFailedLately(late));
 
+  let areAny = false;
   return {
+    get areAny() {
+      return areAny;
+    },
     async pending(from, to) {
       const found = await uncounted(from, to);
       return found.filter(late => !(isHeld(late) && hasFailedLately(late))).map(lateMinuteOf);
     },
     async due(finalUntil, rawSince) {
       const at = now();
-      const found = (await uncounted(rawSince, finalUntil)).filter(late => !isHeld(late)).map(lateMinuteOf);
+      const all = await uncounted(rawSince, finalUntil);
+      areAny = all.length > 0;
+      const found = all.filter(late => !isHeld(late)).map(lateMinuteOf);
       const keys = new Set(found.map(keyOf));
       for (const key of waiting.keys()) if (!keys.has(key)) waiting.delete(key);
       return found.filter(late => {

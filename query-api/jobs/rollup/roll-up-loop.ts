@@ -4,14 +4,18 @@
  *
  * No block holds up another: one that cannot be worked out (a read that takes too long), or waits for a restatement that
  * is told and not made, is passed over; a stretch whose minutes are restated again and again has a bounded number of turns.
+ *
+ * What becomes due does so with a minute that becomes final, or with a restatement, of which who makes it tells (`wake`).
+ * So where a turn has found nothing, the next ones only ask how far the counts are, until one of the two has happened;
+ * and, in case that went unnoticed, everything is looked at once a minute, and older stretches every ten minutes.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { statement } from '../../../infra/clickhouse/sql.ts';
 import { messageOf } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
+import { createWakeUp } from '../../../infra/wake-up.ts';
 import { holds, type InShards, oneShard } from '../../replicas/shard.ts';
 import { createQueries } from '../../store/ad-counts.ts';
 import { finalityOf } from '../../store/finality.ts';
@@ -24,8 +28,8 @@ import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import { blocksDue } from './metrics.ts';
 import { type AdsListed, createRollUp } from './roll-up.ts';
 
-/** A minute becomes final once a minute; who found nothing for some turns looks less often, as each asks ClickHouse a few times. */
-const mostPauses = 4;
+/** A minute becomes final once a minute; who found nothing for some turns looks less often. */
+const mostPauses = 5;
 
 export interface RollUpLoopDeps {
   readonly clickhouse: ClickHouse;
@@ -40,6 +44,8 @@ export interface RollUpLoopDeps {
 
 export interface RollUpLoop extends AsyncDisposable {
   start(): void;
+  /** Minutes have been restated, or will show to have been. */
+  wake(): void;
   /** Works out what is due of one stretch; how many blocks were. */
   turn(): Promise<number>;
 }
@@ -59,8 +65,11 @@ export function createRollUpLoop({
   const { progress } = createQueries(clickhouse, { timeoutMs });
   let stretch = newStretch(Number.POSITIVE_INFINITY);
   let sweepAt = 0;
+  let sweptMany = 0;
   let running = Promise.resolve();
   let idleTurns = 0;
+  const wakeUp = createWakeUp();
+  const quiet = createQuiet(now);
 
   const dueOf = async (range: TimeRange): Promise<Due[]> => {
     const { rows, told } = await directory.read({ from: range.from - lookBackMs, to: range.to });
@@ -95,12 +104,20 @@ export function createRollUpLoop({
       finalityOf(await progress(), partition => holds(shard, partition)).finalUntil ?? 0,
       minuteMs,
     );
+    const isSwept = now() < sweepAt;
+    if (isSwept && quiet.isStill(finalUntil)) return 0;
     const first = await firstMinute(clickhouse, finalUntil - reachMs);
-    if (first === undefined || first >= finalUntil) return 0;
+    if (first === undefined || first >= finalUntil) {
+      quiet.found(finalUntil);
+      sweepAt = now() + sweepPauseMs;
+      return 0;
+    }
     const recent = Math.max(first, finalUntil - recentMs);
-    const done = await workOff(await dueOf({ from: recent, to: finalUntil }));
+    const due = await dueOf({ from: recent, to: finalUntil });
+    if (due.length === 0) quiet.found(finalUntil);
+    const done = await workOff(due);
     // Also while there is always something of the last hours to do.
-    return done + (now() < sweepAt ? 0 : await sweep(first, recent));
+    return done + (isSwept ? 0 : await sweep(first, recent));
   };
 
   /** Back from `recent`, part of a stretch a turn; after the first minute it begins again. */
@@ -115,7 +132,12 @@ export function createRollUpLoop({
     stretch.passedOver -= done;
     if (stretch.passedOver + done < due.length && stretch.turns < turnsPerStretch) return done;
     stretch = newStretch(from > first ? from : Number.POSITIVE_INFINITY);
-    if (from <= first) sweepAt = now() + sweepPauseMs;
+    sweptMany += done;
+    if (from <= first) {
+      // What is being filled, or restated, is gone through again soon.
+      sweepAt = now() + (sweptMany > 0 || quiet.isWoken() ? sweepPauseMs : longSweepPauseMs);
+      sweptMany = 0;
+    }
     return done;
   };
 
@@ -129,7 +151,7 @@ export function createRollUpLoop({
       }
       idleTurns = done === 0 ? idleTurns + 1 : 0;
       const restMs = Math.min(idleTurns, mostPauses) * pauseMs;
-      if (done === 0) await sleep(restMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      if (done === 0 && (await wakeUp.pause(restMs, closing.signal))) idleTurns = 0;
     }
   };
 
@@ -137,6 +159,11 @@ export function createRollUpLoop({
     turn,
     start() {
       running = loop();
+    },
+    wake() {
+      quiet.wake();
+      sweepAt = Math.min(sweepAt, now() + sweepPauseMs);
+      wakeUp.call();
     },
     async [Symbol.asyncDispose]() {
       closing.abort();
@@ -152,6 +179,9 @@ const stretchMs = 24 * hourMs;
 /** Raw clicks, and so restatements, go back 35 days. */
 const reachMs = 35 * 24 * hourMs;
 const sweepPauseMs = 60_000;
+const longSweepPauseMs = 600_000;
+/** In case nobody has told of a restatement; and how long one may take to show, on a node that is behind. */
+const looksAgainMs = 60_000;
 /** Enough for all blocks of a stretch that has none yet. */
 const turnsPerStretch = 100;
 /** In a row: then the store is away, and all wait. */
@@ -160,6 +190,23 @@ const mostFailures = 10;
 const blocksAtOnce = 20;
 /** So that what is just final never waits for long. */
 const blocksPerTurn = 60;
+
+/** Whether nothing of the last hours can have become due since nothing was. */
+function createQuiet(now: () => number) {
+  let known: { readonly finalUntil: number; readonly until: number } | undefined;
+  let wokenUntil = 0;
+  const isWoken = () => now() < wokenUntil;
+  return {
+    isWoken,
+    isStill: (finalUntil: number) => !isWoken() && known?.finalUntil === finalUntil && now() < known.until,
+    found(finalUntil: number): void {
+      known = { finalUntil, until: now() + looksAgainMs };
+    },
+    wake(): void {
+      wokenUntil = now() + looksAgainMs;
+    },
+  };
+}
 
 /** What ends at `until` or before: of what is due there the first are passed over, as they could not be worked out. */
 function newStretch(until: number) {

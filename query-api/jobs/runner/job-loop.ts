@@ -4,14 +4,19 @@
  * can go on later, and a restatement of late clicks runs to its end. A job's progress is in its row, so that its next
  * turn, also after a restart, begins where the last one ended.
  *
+ * It is told when something is asked for (`wake`), and looks by itself besides: a few times in a row, less often where
+ * nothing was found, and at rest every five seconds at how far the counts are, from which follows what time brings. The
+ * list of open jobs is read at rest only twice a minute, in case a call was missed: nobody but this loop ends or makes jobs, but for those
+ * that are asked for.
+ *
  * A store or a broker that is away is waited for. That may also be one job's own trouble (a read that always takes too
  * long), which nobody can tell from outside: such a job rests for a while, each time for longer, and the others go on. One
  * that has met nothing but trouble for hours, or cannot be done, is `failed` and says why.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Progress } from '../../../aggregator/ad-minute.ts';
 import { Fenced, messageOf, Retryable } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
+import { createWakeUp } from '../../../infra/wake-up.ts';
 import { plainTurns, type Turns } from '../../replicas/turns.ts';
 import { finalityOf, partitionsOf } from '../../store/finality.ts';
 import type { Job } from '../../store/jobs/job.ts';
@@ -21,6 +26,7 @@ import type { RawGate } from '../recount/raw-gate.ts';
 import type { JobWriter } from '../writing/job-writer.ts';
 import { jobsEnded } from '../writing/metrics.ts';
 import { createJobTurns, type JobTurns, laneOf } from './job-turns.ts';
+import type { WorkFinder } from './work-finder.ts';
 
 export interface JobLoopDeps {
   readonly store: Pick<JobStore, 'open' | 'cancelled' | 'get'> & JobWriter;
@@ -28,8 +34,8 @@ export interface JobLoopDeps {
   readonly progress: () => Promise<readonly Progress[]>;
   readonly now: () => number;
   readonly log: Logger;
-  /** Makes jobs that are due by themselves; `open` are those that wait or run. */
-  readonly findWork: (finalUntil: number, open: readonly Job[]) => Promise<void>;
+  /** Makes jobs that are due by themselves; `open` are those that wait or run. True if it has made one. */
+  readonly findWork: WorkFinder;
   readonly run: (job: Job, partitions: number) => Promise<Job>;
   /** Around each turn: of what it reads. */
   readonly reading?: Turns;
@@ -48,6 +54,8 @@ export interface JobLoop extends AsyncDisposable {
   /** False once the loop closes, the job was cancelled, or its turn is over. */
   mayGoOn(job: Job): Promise<boolean>;
   start(): void;
+  /** Something is asked for: it is looked for at once, and again until it shows. */
+  wake(): void;
 }
 
 export function createJobLoop(given: JobLoopDeps): JobLoop {
@@ -64,8 +72,9 @@ export function createJobLoop(given: JobLoopDeps): JobLoop {
     },
     ...given,
   };
+  const wakeUp = createWakeUp();
+  const pace = createPace(pauseMs, given.now);
   let turnEndsAt = 0;
-  let idleTurns = 0;
   let running = Promise.resolve();
   const begins = (job: Job) => {
     turnEndsAt = laneOf(job) === 'late' ? Number.POSITIVE_INFINITY : performance.now() + turnMs;
@@ -73,25 +82,25 @@ export function createJobLoop(given: JobLoopDeps): JobLoop {
   const loop = async () => {
     let isBegun = false;
     while (!closing.signal.aborted) {
-      let worked = false;
+      let outcome: Outcome = 'waits';
       try {
-        worked = await deps.reading(async () => {
+        outcome = await deps.reading(async () => {
           if (!isBegun) await deps.begin();
           isBegun = true;
-          return await turn(deps, begins);
+          return await turn(deps, pace, begins);
         });
       } catch (error) {
         if (!closing.signal.aborted) deps.log.warn({ why: messageOf(error) }, 'jobs wait');
       }
-      idleTurns = worked ? 0 : idleTurns + 1;
-      const restMs = Math.min(idleTurns, mostPauses) * pauseMs;
-      if (!worked) await sleep(restMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      const restMs = pace.had(outcome);
+      if (restMs > 0 && (await wakeUp.pause(restMs, closing.signal))) pace.asked();
     }
   };
   return {
     start() {
       running = loop();
     },
+    wake: wakeUp.call,
     async mayGoOn(job) {
       if (closing.signal.aborted || performance.now() >= turnEndsAt) return false;
       return (await deps.store.cancelled([job.id])).size === 0;
@@ -103,8 +112,44 @@ export function createJobLoop(given: JobLoopDeps): JobLoop {
   };
 }
 
-/** Who has found nothing to do for some turns looks less often: a turn asks ClickHouse four or five times. */
+/** waits: a job is open and cannot go on now, or nobody knows. */
+type Outcome = 'worked' | 'waits' | 'rests';
+
+type Pace = ReturnType<typeof createPace>;
+
+/** When the next turn is, and whether it reads the list of open jobs. `now`: epoch ms. */
+function createPace(pauseMs: number, now: () => number) {
+  let idleTurns = 0;
+  let isAnyOpen = true;
+  let askedUntil = 0;
+  let lookedAt = 0;
+  return {
+    /** What is asked for shows once a sink has brought it. */
+    asked() {
+      idleTurns = 0;
+      askedUntil = now() + sinkMs;
+    },
+    isLook: () => isAnyOpen || idleTurns <= mostPauses || now() < askedUntil || now() >= lookedAt + looksAgainMs,
+    looked(open: readonly Job[]) {
+      isAnyOpen = open.length > 0;
+      lookedAt = now();
+    },
+    /** How long to pause, ms. */
+    had(outcome: Outcome): number {
+      idleTurns = outcome === 'worked' ? 0 : idleTurns + 1;
+      const isRest = outcome === 'rests' && idleTurns > mostPauses && now() >= askedUntil;
+      return (isRest ? restPauses : Math.min(idleTurns, mostPauses)) * pauseMs;
+    },
+  };
+}
+
+/** Where nothing was found for some turns. */
 const mostPauses = 4;
+/** At rest. */
+const restPauses = 10;
+const looksAgainMs = 30_000;
+/** As long as a sink may need to come back. */
+const sinkMs = 120_000;
 
 /** Of a job: how often in a row the store or the broker did not answer it, and since when. */
 interface Trouble {
@@ -115,21 +160,26 @@ interface Trouble {
 type TurnDeps = JobLoopDeps &
   Required<Pick<JobLoopDeps, 'turns' | 'restMs' | 'giveUpMs'>> & { readonly troubles: Map<string, Trouble> };
 
-/** Looks at what there is to do, and has one job do some of it; true if something was done. */
-async function turn(deps: TurnDeps, begins: (job: Job) => void): Promise<boolean> {
+/** Looks at what there is to do, and has one job do some of it. */
+async function turn(deps: TurnDeps, pace: Pace, begins: (job: Job) => void): Promise<Outcome> {
   const { store, gate, turns, now, log } = deps;
   // What the turn before has written would be found as it was before that: a job that is done, changes to be made.
   await store.caughtUp();
   const progress = await deps.progress();
   const { finalUntil } = finalityOf(progress);
-  if (finalUntil === null) return false;
+  if (finalUntil === null) return 'waits';
+  const isLook = pace.isLook();
+  // Who does not look knows that there was none, and that none can have come.
+  const all = isLook ? await store.open(openLimit) : [];
+  if (isLook) pace.looked(all);
+  let isMade = false;
   try {
-    await deps.findWork(finalUntil, await store.open(openLimit));
+    const quarantined = progress.reduce((sum, row) => sum + row.quarantined, 0);
+    isMade = await deps.findWork({ finalUntil, quarantined }, all);
   } catch (error) {
     // What is open already goes on.
     log.warn({ why: messageOf(error) }, 'what is due is not found');
   }
-  const all = await store.open(openLimit);
   const cancelled = await store.cancelled(all.map(({ id }) => id));
   for (const job of all) if (cancelled.has(job.id)) await end(job, { state: 'cancelled' }, deps);
   const open = all.filter(({ id }) => !cancelled.has(id));
@@ -138,7 +188,7 @@ async function turn(deps: TurnDeps, begins: (job: Job) => void): Promise<boolean
     progress,
   );
   const job = turns.next(open, ({ id, to }) => to <= finalUntil && passed.has(id), now());
-  if (job === undefined) return cancelled.size > 0;
+  if (job === undefined) return isMade || cancelled.size > 0 ? 'worked' : open.length > 0 ? 'waits' : 'rests';
   begins(job);
   forget(deps.troubles, open);
   let restsUntil = 0;
@@ -153,7 +203,7 @@ async function turn(deps: TurnDeps, begins: (job: Job) => void): Promise<boolean
   } finally {
     turns.had(job, restsUntil);
   }
-  return true;
+  return 'worked';
 }
 
 /** Rests grow from 5 s to 40 s: late clicks that waited for the broker must not wait for much longer. */

@@ -23,7 +23,6 @@ export async function readUncounted(
   { from, to }: TimeRange,
   since: number,
 ): Promise<readonly UncountedClicks[]> {
-  const at = (ms: number) => sql`fromUnixTimestamp64Milli(${ms}, 'UTC')`;
   const late = sql`reason = 'too_late' AND clicked_at >= ${since}`;
   const minute = sql`toDateTime(intDiv(clicked_at, 60000) * 60, 'UTC')`;
   return await clickhouse.query(
@@ -55,3 +54,23 @@ export async function readUncounted(
 /** Ads and minutes of an hour that are told apart. */
 const pairsPerHour = 1_000;
 const timeoutMs = 60_000;
+
+/** Hours (epoch ms) in which lines came too late, of those that came in `arrival`. */
+export async function readHoursOfLines(
+  clickhouse: Pick<ClickHouse, 'query'>,
+  { from, to }: TimeRange,
+  since: number,
+): Promise<number[]> {
+  const rows = await clickhouse.query<{ hour: number }>(
+    ...statement`SELECT DISTINCT toInt64(intDiv(toUnixTimestamp64Milli(appended_at), ${hourMs})) * ${hourMs} AS hour
+      FROM ${sharded('quarantine')}
+      WHERE reason = 'too_late' AND clicked_at >= ${since} AND appended_at >= ${at(from)} AND appended_at < ${at(to)}
+      ${settingsOf(mostHours, timeoutMs, { max_threads: 1 })}`,
+  );
+  return rows.map(({ hour }) => hour);
+}
+
+const at = (ms: number) => sql`fromUnixTimestamp64Milli(${ms}, 'UTC')`;
+const hourMs = 3_600_000;
+/** More than a log holds clicks for. */
+const mostHours = 1_000;

@@ -82,6 +82,19 @@ it('ends a process with a reader that hangs within half a minute', async () => {
   expect(await calledAfterMs('hung', async () => at(5, 9))).toBeLessThanOrEqual(30_000);
 });
 
+it('asks a third as often where everything has been read, and notices a reader that hangs from then on', async () => {
+  let end = 5;
+  let asked = 0;
+  const calledAt = await calledAfterMs('at rest', async () => {
+    asked++;
+    if (asked === 5) end = 9;
+    return at(5, end);
+  });
+  // The fifth look is at 65 s; a reader has 20 s.
+  expect(calledAt).toBe(65_000 + 20_000);
+  expect(asked).toBe(9);
+});
+
 it('lets a failover of 15 s pass, and 20 s after it', async () => {
   expect(await calledAfterMs('failing over', async () => at(5, 9), 15_000)).toBeGreaterThan(34_000);
 });

@@ -47,7 +47,7 @@ function world(given: Partial<JobLoopDeps> = {}, stepMs = 5) {
       progress: async () => progress,
       now: () => now,
       log: pino({ level: 'silent' }),
-      findWork: async () => undefined,
+      findWork: async () => false,
       run: async job => {
         for (let at = job; ; ) {
           await sleep(stepMs);
@@ -130,7 +130,7 @@ describe('the loop of jobs', () => {
       progress: async () => progress,
       now: () => at,
       log: pino({ level: 'silent' }),
-      findWork: async () => undefined,
+      findWork: async () => false,
       run: async job => {
         if (job.id === bad) throw new Retryable('TIMEOUT_EXCEEDED');
         return { ...job, position: job.to };
@@ -171,7 +171,7 @@ describe('the loop of jobs', () => {
       progress: async () => progress,
       now: () => now,
       log: pino({ level: 'silent' }),
-      findWork: async () => undefined,
+      findWork: async () => false,
       run: async running => {
         // Whoever runs it without end comes to no end here either, and lets the test say so.
         await sleep(1);

@@ -46,6 +46,9 @@ function world({ repairs = false, due = [] as LateMinute[], minutesPerJob = 100 
   };
   const lateMinutes = {
     due: async () => state.due,
+    get areAny() {
+      return state.due.length > 0;
+    },
     pending: async () => [],
     taken: (minutes: readonly LateMinute[]) => {
       taken.push(...minutes);
@@ -65,14 +68,14 @@ function world({ repairs = false, due = [] as LateMinute[], minutesPerJob = 100 
     store,
     state,
     /** As it was first started, in the hour that ends with `now`. */
-    begin: () => find(now - 10 * minuteMs, []),
+    begin: () => find({ finalUntil: now - 10 * minuteMs, quarantined: 0 }, []),
     jobs: all,
     taken,
     restart() {
       find = newFinder();
     },
     look: (finalUntil = state.at, open = all().filter(job => ['queued', 'running'].includes(job.state))) =>
-      find(finalUntil, open),
+      find({ finalUntil, quarantined: 0 }, open),
     end(job: Job | undefined, how: Partial<Job>) {
       if (job) jobs.set(job.id, { ...job, updatedAt: state.at, ...how });
     },
@@ -80,6 +83,17 @@ function world({ repairs = false, due = [] as LateMinute[], minutesPerJob = 100 
 }
 
 const hoursOf = (jobs: readonly Job[]) => jobs.map(({ to }) => (to - now) / hourMs);
+
+it('sees what a job has found that was open when it looked last', async () => {
+  const w = world({ repairs: true });
+  await w.begin();
+  await w.look();
+  const [job] = w.jobs();
+  await w.look(now);
+  w.end(job, { state: 'done', cellsChanged: 1, result: JSON.stringify({ minutes: [now - minuteMs] }) });
+  await w.look(now, []);
+  expect(w.jobs().filter(({ reason, kind }) => kind === 'restate' && reason === 'reconcile').length).toBe(1);
+});
 
 describe('hourly reconciliation', () => {
   it('is asked for once for each hour that has become final, in order, also after a restart', async () => {

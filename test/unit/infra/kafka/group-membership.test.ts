@@ -93,3 +93,19 @@ it('joins nothing any more once it has been stopped', async () => {
   await expect(group.joinAndSync()).rejects.toThrow('has been stopped');
   expect(did.searched).toBe(searched);
 });
+
+it('breaks off what it fetches when it is stopped, and looks for no leader because of that', async () => {
+  const { group, did } = groupOf();
+  let rejected: unknown;
+  const fetches = {
+    rejectRequests(error: unknown) {
+      rejected = error;
+    },
+    disconnect: async () => undefined,
+  };
+  Object.assign(group.cluster, { brokerPool: { brokers: { 1: { connectionPool: { pool: [{}, fetches] } } } } });
+  await Object.assign(Object.create(Runner.prototype), { running: false, consumerGroup: group }).stop();
+  expect(rejected).toBeInstanceOf(Error);
+  await group.recoverFromFetch(rejected);
+  expect(did.refreshed).toBe(0);
+});

@@ -1,11 +1,15 @@
 import { createRequire } from 'node:module';
-import { expect, it } from 'vitest';
+import { afterAll, expect, it, vi } from 'vitest';
 
 interface Broker {
   fetch(asked: object): Promise<unknown>;
 }
 const { prototype }: { readonly prototype: Broker } = createRequire(import.meta.url)('kafkajs/src/broker/index.js');
 
+const { fetch } = prototype;
+afterAll(() => {
+  prototype.fetch = fetch;
+});
 let asked: object[] = [];
 let messages: unknown[] = [];
 prototype.fetch = async given => {
@@ -13,13 +17,18 @@ prototype.fetch = async given => {
   if (messages[0] instanceof Error) throw messages[0];
   return { responses: [{ topicName: 'clicks', partitions: [{ messages: [] }, { messages }] }] };
 };
-await import('../../../../infra/kafka/idle-fetches.ts');
+// Other files of the process may have loaded it, around the fetch of kafkajs.
+vi.resetModules();
+const { breakOffFetches, beginFetches } = await import('../../../../infra/kafka/idle-fetches.ts');
 
 const owners = { maxWaitTime: 100, minBytes: 65_536, topics: [] };
 
 /** The terms of the fetches that are made while these come in. */
-async function termsOf(incoming: readonly unknown[][], given: object = owners): Promise<object[]> {
-  const broker: Broker = Object.create(prototype);
+async function termsOf(
+  incoming: readonly unknown[][],
+  given: object = owners,
+  broker: Broker = Object.create(prototype),
+): Promise<object[]> {
   asked = [];
   for (const brought of incoming) {
     messages = brought;
@@ -46,4 +55,30 @@ it('keeps its owner’s terms while records come, and after a fetch that failed'
 it('never waits for a shorter time than its owner', async () => {
   const patient = { maxWaitTime: 2_000, minBytes: 1, topics: [] };
   expect(await termsOf([[], []], patient)).toEqual([patient, patient]);
+});
+
+it('waits for longer still after four that found nothing, until the group is joined anew', async () => {
+  const broker: Broker = Object.create(prototype);
+  const terms = await termsOf(Array(6).fill([]), owners, broker);
+  expect(terms.slice(3)).toMatchObject([{ maxWaitTime: 1_000 }, { maxWaitTime: 2_500 }, { maxWaitTime: 2_500 }]);
+  beginFetches([broker]);
+  expect(await termsOf([[], []], owners, broker)).toMatchObject([owners, { maxWaitTime: 1_000 }]);
+});
+
+it('ends what waits on the connection for fetches when the consumer stops, and nothing on the other', () => {
+  const ended: string[] = [];
+  const connection = (name: string) => ({
+    rejectRequests: () => ended.push(`requests of ${name}`),
+    disconnect: async () => ended.push(name),
+    socket: { destroy: () => ended.push(`socket of ${name}`) },
+  });
+  breakOffFetches([{ connectionPool: { pool: [connection('others'), connection('fetches')] } }]);
+  expect(ended).toEqual(['requests of fetches', 'socket of fetches', 'fetches']);
+});
+
+it('waits as long as its owner wants for the first byte, where that was said when the group was joined', async () => {
+  const broker: Broker = Object.create(prototype);
+  beginFetches([broker], 6_000);
+  const terms = await termsOf([[], ['record'], []], owners, broker);
+  expect(terms).toEqual(Array(3).fill({ ...owners, maxWaitTime: 6_000, minBytes: 1 }));
 });

@@ -82,7 +82,7 @@ it('looks with one timer for overdue answers of all connections, and for as long
   slow.push(request(2));
   vi.advanceTimersByTime(950);
   expect(rejected).toEqual([]);
-  vi.advanceTimersByTime(250);
+  vi.advanceTimersByTime(500);
   expect(rejected).toEqual([1]);
   slow.destroy();
   expect(vi.getTimerCount()).toBe(1);
@@ -95,6 +95,6 @@ it('looks no longer after a connection that is gone', () => {
   const queue = queueOf({ isConnected: () => isConnected });
   queue.scheduleRequestTimeoutCheck();
   isConnected = false;
-  vi.advanceTimersByTime(150);
+  vi.advanceTimersByTime(300);
   expect(vi.getTimerCount()).toBe(0);
 });

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { KafkaClient } from '../../../../infra/kafka/client.ts';
 import { createLog } from '../../../../infra/log.ts';
@@ -47,7 +48,11 @@ describe('a process that watches them', () => {
   afterEach(async () => {
     await watch?.[Symbol.asyncDispose]();
   });
-  const watching = (topics: Record<string, number>, recorded: { value: number | undefined; isRead?: boolean }) => {
+  const watching = (
+    topics: Record<string, number>,
+    recorded: { value: number | undefined; isRead?: boolean },
+    intervalMs = 50,
+  ) => {
     const asked = { times: 0 };
     const admin = {
       connect: async () => {},
@@ -66,7 +71,7 @@ describe('a process that watches them', () => {
       log,
       recorded: () => recorded.value,
       isRead: () => recorded.isRead ?? true,
-      intervalMs: 50,
+      intervalMs,
     });
     return { watch, asked };
   };
@@ -85,6 +90,20 @@ describe('a process that watches them', () => {
     Object.assign(recorded, { value: 4, isRead: true });
     await eventually('judged', () => watch.isJudged, 10_000);
     expect(watch.difference).toBeUndefined();
+  });
+
+  it('asks the brokers no more often while nobody reads what is recorded, and at once when somebody has', async () => {
+    const topics = { clicks: 4, aggregates: 4, quarantine: 4 };
+    const recorded = { value: undefined as number | undefined, isRead: false };
+    const { watch, asked } = watching(topics, recorded, 3_600_000);
+    await eventually('asked', () => watch.counts !== undefined);
+    // More than twice the pause of one who waits for an answer.
+    await sleep(1_200);
+    expect(asked.times).toBe(1);
+    Object.assign(recorded, { value: 4, isRead: true });
+    watch.compare();
+    await eventually('judged', () => watch.isJudged);
+    expect(asked.times).toBe(2);
   });
 
   it('hears of it while it runs, and of its end', async () => {

@@ -23,10 +23,12 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
   for (let minute = first; minute < finalUntil; minute += minuteMs) {
     if (waits(minute + minuteMs)) told.push({ window: 0, at: minute, n: 1 });
   }
+  let looks = 0;
   const clickhouse: ClickHouse = {
     ...clickHouseThatAnswers(sql => {
       if (sql.includes('FROM partition_progress')) return [progress];
       if (sql.includes('FROM most_clicked_ads')) {
+        looks++;
         return [...told, ...made.values()];
       }
       // Whether a restatement that is told has been made: none ever is.
@@ -49,7 +51,7 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
     },
   };
   const loop = createRollUpLoop({ clickhouse, now: () => finalUntil, log: pino({ level: 'silent' }) });
-  return { loop, has: (window: number, ends: number) => made.has(key(window, ends)) };
+  return { loop, looks: () => looks, has: (window: number, ends: number) => made.has(key(window, ends)) };
 }
 
 const noBlock = () => false;
@@ -70,4 +72,15 @@ it('goes on to older stretches though many blocks of a newer one wait for a rest
   const { loop, has } = storeOf({ first, fails: noBlock, waits: inNewest });
   for (let i = 0; i < 400 && !has(1, first + minuteMs); i++) await loop.turn();
   expect(has(1, first + minuteMs)).toBe(true);
+});
+
+it('looks no further where nothing has changed since it found nothing, until it is told of a restatement', async () => {
+  const { loop, looks } = storeOf({ first: finalUntil - 5 * minuteMs, fails: noBlock, waits: noBlock });
+  for (let i = 0; i < 5; i++) await loop.turn();
+  const settled = looks();
+  for (let i = 0; i < 5; i++) expect(await loop.turn()).toBe(0);
+  expect(looks()).toBe(settled);
+  loop.wake();
+  await loop.turn();
+  expect(looks()).toBe(settled + 1);
 });

@@ -1,0 +1,67 @@
+/**
+ * Tells when something is appended to a partition, without reading it: one request waits at the leader, for twenty seconds,
+ * and is answered at once when a record comes. So a topic in which something is seldom said costs three requests a
+ * minute, and who listens hears of it in milliseconds. It belongs to no group and has a connection of its own: nothing
+ * else waits behind it.
+ *
+ * It is a hint, and no more: while the brokers are away, or a former leader answers that does not know that it is one,
+ * nothing is told. Who listens has to look by himself, too. After each interruption it tells once, as something may have come
+ * meanwhile.
+ */
+import { messageOf, Retryable } from '../errors.ts';
+import type { Logger } from '../log.ts';
+import { pause } from '../pause.ts';
+import { openAdmin } from './admin.ts';
+import type { KafkaClient } from './client.ts';
+
+export interface AppendWatchOptions {
+  /** Its partition 0. */
+  readonly topic: string;
+  readonly onAppended: () => void;
+  readonly log: Logger;
+  readonly pauseMs?: number;
+}
+
+/** Connects by itself, as often as it takes, until it is disposed of. */
+export function watchAppends(
+  kafka: KafkaClient,
+  { topic, onAppended, log, pauseMs = 2_000 }: AppendWatchOptions,
+): AsyncDisposable {
+  const closing = new AbortController();
+  const follow = async () => {
+    await using waits = kafka.appendWaits();
+    // What is asked ends with it.
+    closing.signal.addEventListener('abort', () => void waits[Symbol.asyncDispose]());
+    const leader = (await waits.leaders(topic)).get(0);
+    if (leader === undefined) throw new Retryable(`${topic} has no leader`);
+    let end = await endOf(kafka, topic);
+    onAppended();
+    while (!closing.signal.aborted) {
+      const now = await waits.endBeyond(leader, { topic, partition: 0 }, end, waitMs);
+      if (now > end) onAppended();
+      end = now;
+    }
+  };
+  const watch = async () => {
+    while (!closing.signal.aborted) {
+      await follow().catch(error => {
+        if (!closing.signal.aborted) log.debug({ topic, why: messageOf(error) }, 'appends are not told of');
+      });
+      await pause(pauseMs, closing.signal);
+    }
+  };
+  const watching = watch();
+  return {
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      await watching;
+    },
+  };
+}
+
+const waitMs = 20_000;
+
+async function endOf(kafka: KafkaClient, topic: string): Promise<number> {
+  await using admin = await openAdmin(kafka);
+  return (await admin.endOffsets(topic)).get(0) ?? 0;
+}
