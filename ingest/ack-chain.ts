@@ -1,25 +1,27 @@
 /**
- * CONTRACT: what a record of topic `clicks` says of acknowledgements, in its header `acks`. So that a click which ingest
- * has acknowledged, but which never reached the log, shows in the log itself (infra/decisions/018).
+ * CONTRACT: defines what the header `acks` of a record of topic `clicks` says about acknowledgements, so that the log
+ * itself shows a click that ingest acknowledged but that never reached the log (infra/decisions/018).
  *
- * Every ingest process is a *writer*, with an id (a ULID) that no other process ever has. To each partition it appends
- * batch after batch, numbered from 1, never two at a time: before the next one begins, the brokers have acknowledged the
- * one before, or it is *in doubt* for ever: it may be in the log, now or later, and nobody was told that it is.
- * Every record of a batch has the same header, which says what had become of the earlier ones when this one began:
+ * Every ingest process is a *writer*, with an id (a ULID) that no other process ever has. It appends batch after batch
+ * to each partition, numbered from 1, and never two at a time. Before the next batch begins, the brokers have
+ * acknowledged the one before, or that one is *in doubt* forever: it may be in the log, now or later, and no client was
+ * told that it is. Every record of a batch has the same header. It says what had become of the earlier batches when
+ * this one began:
  *
  *     1 . writer . batch . lines . last . outcomes . total
  *
  * - `lines`: click lines of this batch, in all of its records;
- * - `last`: the latest batch before it that was acknowledged, 0 if none was;
- * - `outcomes`: of the 32 batches before it, hexadecimal; bit i is set if batch `batch - 1 - i` was acknowledged;
- * - `total`: click lines of all acknowledged batches before it.
+ * - `last`: the latest earlier batch that was acknowledged, or 0 if none was;
+ * - `outcomes`: the outcomes of the 32 batches before, in hexadecimal; bit i is set if batch `batch - 1 - i` was
+ *   acknowledged;
+ * - `total`: click lines of all acknowledged batches before this one.
  *
- * A batch that was acknowledged stands in its partition before all batches that name it so; otherwise it is lost. Whoever
- * reads the partition in order sees every loss, exactly, as soon as the writer's next batch comes. Where none comes within
- * a second or so, and before it ends, the writer appends a *statement*: a batch of one record without lines. It reads like
- * a tick.
+ * An acknowledged batch is in its partition before all batches that name it as acknowledged; otherwise it is lost. A
+ * reader of the partition in order sees every loss exactly, as soon as the writer's next batch comes. If none comes
+ * within about a second, and before the writer ends, the writer appends a *statement*: a batch of one record without
+ * lines. It reads like a tick.
  *
- * This module has no clock and sends nothing. The numbers are good for 2^53 batches and lines per partition.
+ * This module has no clock and sends nothing. The numbers suffice for 2^53 batches and lines per partition.
  */
 
 import type { Headers } from '../infra/kafka/record-batch.ts';

@@ -1,7 +1,9 @@
 /**
- * The HTTP side of ingest. `202` says that the clicks counted in `accepted` are in the log as `INGEST_ACKS` asks
- * (default: on all in-sync replicas); `503` says that they may or may not be, and that posting them again with the same
- * event_id is safe. Bodies are taken as bytes and judged click by click, without fastify's parsers and validators.
+ * Serves the HTTP API of ingest.
+ *
+ * `202` means that the clicks counted in `accepted` are in the log as `INGEST_ACKS` requires (by default, on all
+ * in-sync replicas). `503` means that they may or may not be, and that posting them again with the same event_id is
+ * safe. Bodies are read as bytes and checked click by click, without fastify's parsers and validators.
  */
 import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';

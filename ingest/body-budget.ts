@@ -1,8 +1,10 @@
 /**
- * How many bytes of request bodies are in memory while they are being received: of all together, and of one client. A
- * body that does not come on is ended, so that nobody holds memory by being slow; and where there is no room, the one
- * goes that has been idle the longest, of the client that holds the most; if that is who asks, one of any client that has
- * stood still. So who sends in earnest finds room, whatever slow connections others have open.
+ * Limits how many bytes of request bodies are in memory while they are received, in total and for one client.
+ *
+ * A body that stops arriving is ended, so that nobody can hold memory by being slow. When there is no room, the body
+ * that has been idle longest is ended, among those of the client that holds the most. If that client is the one that
+ * asks, any client's stalled body may be ended. So a client that really sends finds room, whatever slow connections
+ * others have open.
  */
 
 import { Problem } from '../infra/http.ts';

@@ -1,14 +1,16 @@
 /**
- * A request body → lines and verdicts. A body that cannot be taken apart at all is a problem; a bad click among good
- * ones is a verdict with its index and never harms the others. What is plain is taken over as it stands
- * (`plain-click.ts`), and what is not is parsed: the same comes of both.
+ * Turns a request body into lines and verdicts.
  *
- * No body is parsed as a whole: a few kilobytes of gzip can hold a million small things. Clicks are found by their
- * brackets or newlines, each is parsed alone and only if it is neither large nor deep, blank lines are passed as bytes,
- * and the work is done in slices, between which the event loop can have a turn.
+ * A body that cannot be divided into clicks is refused with a problem. A bad click among good ones gets a verdict with
+ * its index, and never harms the others. Plain clicks are copied as they are (`plain-click.ts`), and all others are
+ * parsed. Both ways have the same result.
  *
- * `JSON.parse` makes `__proto__` an ordinary property, and only named fields are read from what it returns and nothing
- * is merged, so no input can reach a prototype.
+ * No body is parsed as a whole, because a few kilobytes of gzip can hold a million small things. Clicks are found by
+ * their brackets or newlines. Each is parsed alone, and only if it is neither large nor deep. Blank lines are skipped
+ * as bytes. The work is done in slices, between which the event loop can serve others.
+ *
+ * `JSON.parse` makes `__proto__` an ordinary property. Only named fields are read from its result and nothing is
+ * merged, so no input can reach a prototype.
  */
 import { isUtf8 } from 'node:buffer';
 import { shown } from '../infra/broken-rule.ts';

@@ -1,12 +1,14 @@
 /**
- * What clients post, and the verdict on it. The rules are written by hand rather than left to a schema validator: a
- * batch holds thousands of clicks, every refusal must name field, value and rule, and some rules need the time of
- * receipt. `ClickBody` (click-schema.ts) documents the same rules for OpenAPI; it does not check anything.
+ * Checks one posted click, and returns the click or the rule that it breaks.
  *
- * `ad_id`, `event_id` and `clicked_at` are what a click is: where one of them breaks a rule, the click is refused. The
- * other fields tell more about it: one that breaks a rule is left out, with a word in the answer, and the click counts
- * (infra/decisions/033). What is kept follows from what was posted alone, so copies of a click stay equal. Empty text and
- * null mean that a field is not given. `click_id` and `received_at` are ours: a client cannot set them.
+ * The rules are written by hand instead of being left to a schema validator: a batch holds thousands of clicks, every
+ * refusal must name field, value and rule, and some rules need the time of receipt. `ClickBody` (click-schema.ts)
+ * documents the same rules for OpenAPI, but checks nothing.
+ *
+ * `ad_id`, `event_id` and `clicked_at` identify a click. If one of them breaks a rule, the click is refused. The other
+ * fields only describe it: one that breaks a rule is left out and reported in the answer, and the click counts
+ * (infra/decisions/033). What is kept depends only on what was posted, so copies of a click stay equal. Empty text and
+ * null mean that a field is not given. Ingest sets `click_id` and `received_at`; a client cannot.
  */
 import { isIP } from 'node:net';
 import { brokenRule } from '../infra/broken-rule.ts';

@@ -1,6 +1,6 @@
 /**
- * Click lines waiting to be sent, per partition, first come first served. Bounds what one batch of a partition may carry:
- * its records become one record batch (the topic takes 8 MiB).
+ * Holds click lines that wait to be sent, for each partition in the order of arrival. It limits the size of one batch
+ * of a partition, because its records become one record batch (the topic accepts 8 MiB).
  */
 import type { OutgoingRecord } from '../infra/kafka/outgoing-record.ts';
 import type { TraceContext } from '../infra/trace-context.ts';

@@ -1,7 +1,9 @@
 /**
- * Judges bodies so that none keeps the event loop to itself. Small ones are judged at once. Large ones take turns: one
- * at a time, clients in turn, in slices between which whoever else waits is served, so a small body never waits for a
- * large one, and a large one not for all of another client's. What waits for its turn is bounded, of each client too.
+ * Schedules the checking of bodies so that none of them blocks the event loop.
+ *
+ * Small bodies are checked at once. Large ones are checked one at a time, with the clients in turn, and in slices
+ * between which others are served. So a small body never waits for a large one, and a large one does not wait for all
+ * the bodies of another client. The bodies that wait are limited in total and per client.
  */
 import { setImmediate } from 'node:timers/promises';
 import { Problem } from '../infra/http.ts';

@@ -1,8 +1,8 @@
 /**
- * The accepted clicks of one request, as canonical lines (`click.ts`) one behind another, each with its newline.
+ * Holds the accepted clicks of one request as canonical lines (`click.ts`), one after another, each with its newline.
  *
- * They lie in memory that is used again: they hold until `clear`, and whoever keeps any copies them before it awaits
- * anything. Memory stays as large as the largest request was, which the limits on bodies and items bound.
+ * Their memory is used again. The lines are valid until `clear`, and a caller that keeps any of them copies them before
+ * its next await. The memory stays as large as the largest request was, which the limits on bodies and items bound.
  */
 import { type Click, formatLine, quoted } from './click.ts';
 import type { RoutedClick } from './hot-ads/rule.ts';

@@ -1,17 +1,19 @@
 /**
- * Writes clicks to topic `clicks`, many requests to a record. `append` resolves only when the brokers have acknowledged
- * every one of its clicks; when it rejects, none, some or all of them may be in the log, and the caller may append them
- * again (their event_ids make the copies harmless).
+ * Writes clicks to topic `clicks`, with the clicks of many requests in one record.
  *
- * Each partition has one batch under way at a time; meanwhile its next one collects, so batches grow by themselves with
- * the load and the linger matters only when it is low. What waits is put together at the moment its broker is free.
+ * `append` resolves only when the brokers have acknowledged every one of its clicks. When it rejects, none, some or all
+ * of them may be in the log, and the caller may append them again, because their event_ids make copies harmless.
  *
- * When a partition's brokers are away nobody waits for long: a click that was not acknowledged after `timeoutMs` is given
- * up, and after a failed batch new clicks of that partition are refused at once for a short while. Then the next append
- * tries again: recovery needs no help. Other partitions go on. What waits in memory never exceeds `maxBufferBytes`, and
- * what waits for one partition is a part of that.
+ * Each partition has one batch in progress at a time. Meanwhile its next batch collects, so batches grow with the load
+ * by themselves, and the linger time matters only under low load. A batch is built at the moment when its broker is
+ * free.
  *
- * Every record says what of this process was acknowledged before it (ack-chain.ts). Where no next batch comes to say it,
+ * When the brokers of a partition are away, nobody waits for long. A click that is not acknowledged after `timeoutMs`
+ * is given up. After a failed batch, new clicks of that partition are refused at once for a short while. Then the next
+ * append tries again, so recovery needs no help. Other partitions continue. The waiting bytes never exceed
+ * `maxBufferBytes`, and those of one partition are limited to a part of that.
+ *
+ * Every record says what was acknowledged to this process before it (ack-chain.ts). When no next batch comes to say it,
  * a record without lines does, a second later and at the end.
  */
 import { messageOf, Retryable } from '../infra/errors.ts';

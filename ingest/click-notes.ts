@@ -1,7 +1,9 @@
 /**
- * What is said of a request's clicks besides which were rejected: fields that no click has, which are ignored, and fields
- * that were left out as they broke a rule. Both are told once for the whole request, within bounds: an answer must not
- * be many times what was posted. A request of plain clicks (`plain-click.ts`) has neither, and nothing here is asked.
+ * Collects remarks on a request's clicks, apart from rejections: fields that no click has, which are ignored, and
+ * fields that were left out because they break a rule.
+ *
+ * Both are reported once for the whole request and within limits, because an answer must not be many times as long as
+ * what was posted. A request of plain clicks (`plain-click.ts`) has no remarks, and costs nothing here.
  */
 import { type OptionalField, optionalFields, unknownFieldsOf, type Verdict } from './click-body.ts';
 

@@ -1,6 +1,6 @@
 /**
- * A posted click as OpenAPI documents it. Nothing is checked by it: the rules are in `click-body.ts`, and a property test
- * holds the two equal. What a field may be besides, as it is then left out, is said too.
+ * Documents a posted click for OpenAPI. It checks nothing: the rules are in `click-body.ts`, and a property test keeps
+ * both equal. It also documents which values of a field are accepted and then left out.
  */
 import { type Static, type TSchema, Type } from 'typebox';
 import { adIdPattern, limits } from './click.ts';

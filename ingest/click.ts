@@ -1,13 +1,13 @@
 /**
- * CONTRACT: the click, as ingest writes it to topic `clicks` and everybody downstream reads it.
+ * CONTRACT: defines the click, as ingest writes it to topic `clicks` and as everything downstream reads it.
  *
- * One click is one line of JSON. The canonical line has its fields always in this order, so that readers may scan
- * bytes instead of parsing (`record-reader.ts`):
+ * One click is one line of JSON. The canonical line has its fields always in this order, so that readers can scan bytes
+ * instead of parsing (`record-reader.ts`):
  *
  *     {"click_id":"01K…26","event_id":"…","ad_id":"…","clicked_at":1763800000123,"received_at":1763800000456,"country":"KR","user_id":"…","ip":"203.0.113.7"}
  *
- * `click_id` is the identity of the accepted line, minted by ingest. `ad_id` and `event_id` together are the identity of
- * the click; `event_id` alone is nobody's, as clients of two ads may give the same. It is the client's idempotency key:
+ * `click_id` identifies the accepted line and is created by ingest. `ad_id` and `event_id` together identify the click.
+ * `event_id` alone does not, because clients of two ads may use the same one. It is the client's idempotency key:
  * copies of one click share both and its `clicked_at`. Times are epoch ms, UTC.
  */
 import { explained } from '../infra/broken-rule.ts';

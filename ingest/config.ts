@@ -1,4 +1,7 @@
-/** Configuration of ingest: key, type, default, bounds and documentation in one place. README's table comes from here. */
+/**
+ * Defines the settings of ingest: key, type, default, bounds and documentation in one place. README's table is
+ * generated from it.
+ */
 import { type Static, Type } from 'typebox';
 import { KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';

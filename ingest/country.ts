@@ -1,9 +1,9 @@
 /**
- * CONTRACT: the country of a click, and which codes of stored rows mean the same one (infra/decisions/033).
+ * CONTRACT: defines the country of a click, and which codes in stored rows mean the same country (infra/decisions/033).
  *
- * What is written is two capital letters, so that readers may scan bytes (`record-reader.ts`): a country of ISO 3166-1,
- * one of three codes that geo databases give beside it, or `ZZ` where none is known. Rows of earlier releases keep any
- * two letters that they have: whoever asks for a country is given those of its other codes too (`sameCountry`).
+ * Ingest writes two capital letters, so that readers can scan bytes (`record-reader.ts`): a country of ISO 3166-1, one
+ * of three further codes that geo databases use, or `ZZ` where no country is known. Rows of earlier releases keep any
+ * two letters that they have. A query for a country also returns the rows with its other codes (`sameCountry`).
  */
 
 export const unknownCountry = 'ZZ';

@@ -1,6 +1,7 @@
 /**
- * Runs tasks one at a time, those of one owner in the order in which they came, and owners in turn: whoever has many
- * waiting keeps another's one waiting for one of them, not for all. A task that fails stops none behind it.
+ * Runs tasks one at a time. The tasks of one owner run in the order in which they came, and the owners take turns. So
+ * an owner with many waiting tasks delays another owner by one of them, not by all. A task that fails does not stop the
+ * ones behind it.
  */
 export type FairTurns = <T>(owner: object, task: () => Promise<T>) => Promise<T>;
 

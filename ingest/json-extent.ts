@@ -1,7 +1,9 @@
 /**
- * Finds where a JSON value ends without parsing it, and how deep it nests: so that what would be parsed at length is
- * known before. It knows texts and brackets only. Up to the first error in the JSON it sees what a parser sees, and a
- * parser goes no further: what is wrong in other ways is left to the parser.
+ * Finds where a JSON value ends and how deep it nests, without parsing it, so that expensive values are known before
+ * they are parsed.
+ *
+ * It understands only texts and brackets. Up to the first error in the JSON it sees what a parser sees, and a parser
+ * goes no further. All other errors are left to the parser.
  */
 export class JsonExtent {
   /** The next byte to be looked at; where `run` has returned true, the byte that ended the value. */

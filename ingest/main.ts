@@ -1,4 +1,7 @@
-/** The process `ingest`: HTTP in front, topic `clicks` behind. Stops by answering what it has taken, then leaving. */
+/**
+ * Runs the process `ingest`, which receives clicks over HTTP and writes them to topic `clicks`. When it stops, it first
+ * answers every request that it has accepted.
+ */
 import { setFlagsFromString } from 'node:v8';
 import { loadConfig, printable } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';

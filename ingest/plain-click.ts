@@ -1,8 +1,10 @@
 /**
- * Takes a posted click over as bytes, without an object or a text for it, where it has the plain form in which nearly
- * all programs write one: an object of known fields, each at most once, texts of printable ASCII without escapes, blanks
- * between the tokens at most. It writes the canonical line that `parseClick` (`click-body.ts`) and `formatLine` come to,
- * or leaves the click to them: whatever is odd or wrong in it, they have the verdict.
+ * Copies a posted click as bytes, without creating an object or a text for it, when the click has the plain form that
+ * nearly all programs write.
+ *
+ * The plain form is an object of known fields, each at most once, with texts of printable ASCII without escapes, and
+ * with at most blanks between the tokens. The result is the canonical line that `parseClick` (`click-body.ts`) and
+ * `formatLine` would produce. Any other click is left to them, and they judge whatever is unusual or wrong in it.
  */
 import { adIdPattern, limits, parseTime } from './click.ts';
 import { isAddress } from './click-body.ts';

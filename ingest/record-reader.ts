@@ -1,11 +1,11 @@
 /**
- * CONTRACT: how the lines of a record of topic `clicks` are read, by aggregator, sink and replay alike. So all agree on
+ * CONTRACT: reads the lines of a record of topic `clicks`. Aggregator, sink and replay all use it, so they agree on
  * what a click is.
  *
- * A record's value is NDJSON, zero or more lines, the last newline optional. Canonical lines (`click.ts`) are scanned
- * as bytes, without making objects or strings; any other line goes through `JSON.parse`: other producers may order
- * fields as they like and leave out all but `ad_id` and `clicked_at`. The fast path accepts only lines on which both
- * agree, and leaves everything else to the slow one.
+ * The value of a record is NDJSON: zero or more lines, where the last newline is optional. Canonical lines (`click.ts`)
+ * are scanned as bytes, without creating objects or strings. Any other line goes through `JSON.parse`, because other
+ * producers may order fields as they like and leave out everything except `ad_id` and `clicked_at`. The fast path
+ * accepts only lines for which both ways agree, and leaves everything else to the slow one.
  */
 import { adIdPattern, type Click, countryPattern, isText, limits, parseTime } from './click.ts';
 import { unknownCountry } from './country.ts';

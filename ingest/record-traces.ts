@@ -1,8 +1,9 @@
 /**
- * CONTRACT: the traces of a record of topic `clicks`, in its headers. A record holds the lines of many requests, so
- * header `traceparent` may stand there several times, once for each trace context of those requests, up to `maxTraces`.
- * With one alone, its `tracestate` goes along: then the headers are what any tracing client makes and reads.
- * A record whose requests brought none has no such headers.
+ * CONTRACT: defines the traces of a record of topic `clicks`, which are in its headers.
+ *
+ * A record holds the lines of many requests. So header `traceparent` may occur several times, once for each trace
+ * context of those requests, up to `maxTraces`. When there is only one, its `tracestate` is added: the headers are then
+ * what any tracing client writes and reads. A record whose requests had no trace context has no such headers.
  */
 import type { Headers } from '../infra/kafka/record-batch.ts';
 import type { TraceContext } from '../infra/trace-context.ts';

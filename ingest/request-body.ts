@@ -1,10 +1,12 @@
 /**
- * Receives a request's body whole, within limits that hold whatever the client announces: at most `limitBytes` as
- * received and again as inflated, and within the budget that all bodies have together and those of one client
- * (body-budget.ts).
+ * Receives the whole body of a request, within limits that hold whatever the client announces.
  *
- * Inflating stops at the limit, and sooner at a ratio that clicks do not have: a bomb costs no memory. What seems small
- * is inflated at once; all else off the event loop, one body at a time, clients in turn.
+ * A body has at most `limitBytes` as received, and at most as many after inflating. It also stays within the memory
+ * budgets of all bodies and of one client (body-budget.ts).
+ *
+ * Inflating stops at the limit, and earlier at a compression ratio that clicks never have, so a decompression bomb
+ * costs no memory. A body that seems small is inflated at once. All others are inflated outside the event loop, one at
+ * a time, with the clients in turn.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';

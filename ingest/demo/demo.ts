@@ -1,6 +1,7 @@
 /**
- * Made-up traffic with the features that make counting hard: a few hot ads (Zipf), clicks posted twice, clicks out of
- * order by seconds, and now and then one that is minutes late. A pure function of its random numbers and the clock given.
+ * Creates artificial traffic with the features that make counting hard: a few hot ads (Zipf), clicks that are posted
+ * twice, clicks out of order by seconds, and occasionally one that is minutes late. It is a pure function of its random
+ * numbers and the given clock.
  */
 export interface DemoClick {
   readonly event_id: string;

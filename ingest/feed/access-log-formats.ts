@@ -1,7 +1,8 @@
 /**
- * Access logs: lines of web servers (combined), load balancers (alb), W3C extended logs (IIS) and CloudFront. Each line is
- * a request; which of them are clicks is for mapping.ts. Columns have the names that the servers give them; `-` is
- * nothing. Lines are written by whoever sends a request, so no pattern here may take long for any of them.
+ * Parses access logs: lines of web servers (combined), load balancers (alb), W3C extended logs (IIS) and CloudFront.
+ *
+ * Each line is a request. mapping.ts decides which of them are clicks. Columns have the names that the servers use, and
+ * `-` means no value. Anyone who sends a request influences a line, so no pattern here may take long for any line.
  */
 import { type Columns, type Format, lineFormat, type Row } from './format.ts';
 

@@ -1,7 +1,9 @@
 /**
- * An entry of a file → what is posted for it, or why nothing is. A row without `event_id` gets one (row-ids.ts), so that
- * feeding a file twice, or again from the middle, counts nothing twice. For the same reason a row must tell its time: a
- * time made up here would be another one at the next try.
+ * Turns an entry of a file into the click that is posted for it, or into the reason why there is none.
+ *
+ * A row without `event_id` gets one (row-ids.ts), so that feeding a file twice, or again from the middle, counts
+ * nothing twice. For the same reason a row must contain its time, because a time invented here would be different at
+ * the next attempt.
  */
 import { parseTime } from '../click.ts';
 import type { Columns, Entry } from './format.ts';

@@ -1,4 +1,4 @@
-/** The command line of `npm run feed` and of `adclicks feed`. */
+/** Parses the command line of `npm run feed` and of `adclicks feed`. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ConfigError, messageOf, Retryable } from '../../infra/errors.ts';
 import { stdin } from './content.ts';

@@ -1,7 +1,9 @@
 /**
- * What a name holds, read in pieces: a file that may grow, a gz file (offsets are those of what is packed in it), stdin.
- * A growing file is read together with the end of what was read before: so it shows when it has been truncated, also
- * where it has grown past the old place since, and nothing of what is there now is taken for what was.
+ * Reads the content of a file name in pieces: a file that may grow, a gz file (offsets then refer to the unpacked
+ * content), or stdin.
+ *
+ * A growing file is read together with the end of what was read before. This shows when the file was truncated, even if
+ * it has since grown past the old place, and new content is never taken for the old.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';

@@ -1,9 +1,10 @@
 /**
- * CSV: the first line that is not blank names the columns. A line is a record, so that a quote which nobody closes costs
- * its own line and no other. Where records may go on in the next lines (`multiline`; our own exports), lines are taken
- * together only if they are a well-formed record with as many cells as there are columns; otherwise the first of them is
- * a reject, and the next one begins anew. Of our own exports the texts are restored (infra/csv.ts); elsewhere an
- * apostrophe belongs to the text.
+ * Reads CSV, whose first line that is not blank names the columns.
+ *
+ * A line is a record, so a quote that is never closed costs its own line and no other. Where records may span several
+ * lines (`multiline`, and our own exports), lines are joined only if they form a valid record with as many cells as
+ * there are columns. Otherwise the first of them is a reject, and the next one begins a new record. The texts of our
+ * own exports are restored (infra/csv.ts). In other files an apostrophe is part of the text.
  */
 import { unmarked } from '../../infra/csv.ts';
 import { ConfigError } from '../../infra/errors.ts';

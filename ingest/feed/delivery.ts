@@ -1,7 +1,8 @@
 /**
- * Collects items into batches and posts a few at a time; outcomes are reported in the order of the items, whatever
- * order the answers come in. So whoever records how far it got never records past a batch whose outcome is unknown.
- * Memory is bounded: `add` waits while `concurrency` batches are unreported.
+ * Collects items into batches, posts a few batches at a time, and reports the outcomes in the order of the items.
+ *
+ * The order of the answers does not matter. So a caller that records how far it got never records past a batch with an
+ * unknown outcome. Memory is bounded: `add` waits while `concurrency` batches are unreported.
  */
 import type { Post, Verdicts } from './poster.ts';
 

@@ -1,6 +1,7 @@
 /**
- * A row of our own exports (exported-columns.ts) → the columns of the click it stands for, as it was: what an export says
- * is empty or unknown was not given, and of a quarantined line the whole of it counts, not the few fields beside it.
+ * Turns a row of our own exports (exported-columns.ts) back into the columns of its click. A value that the export
+ * shows as empty or unknown was not given. For a quarantined line, the whole line counts, not the few fields next to
+ * it.
  */
 import { unknownCountry } from '../country.ts';
 import { clickColumns, quarantineColumns } from './exported-columns.ts';

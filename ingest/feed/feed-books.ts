@@ -1,7 +1,9 @@
 /**
- * The law of feeding: accepted + rejected + skipped = rows, and no line is left out. Rows are counted as the format has
- * found them, their outcomes as ingest and the rules have told them, and that no line is left out by its bytes: each
- * entry begins where the one before it in its file has ended. A run for which this does not hold says so and fails.
+ * Checks the law of feeding: accepted + rejected + skipped = rows, and no line is left out.
+ *
+ * Rows are counted as the format found them, and their outcomes as ingest and the rules reported them. That no line is
+ * left out is checked by bytes: each entry begins where the one before it in its file has ended. A run that breaks this
+ * law says so and fails.
  */
 import type { Entry } from './format.ts';
 

@@ -1,4 +1,4 @@
-/** Records how far the files of a name have been fed: now and then, and when disposed. */
+/** Records how far the files of a name have been fed, from time to time and at the end. */
 import { resolve } from 'node:path';
 import type { FormatName } from './format.ts';
 import type { ReadEntry } from './read-entries.ts';

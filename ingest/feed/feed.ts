@@ -1,6 +1,7 @@
 /**
- * Feeds one file: entries → clicks → batches → ingest, recording how far it got. Rows that cannot be a click are reported
- * with file and line; they stop nothing. Whether every row has come to exactly one outcome is checked (feed-books.ts).
+ * Feeds one file: it turns entries into clicks and batches, posts them to ingest, and records how far it got. Rows that
+ * cannot be a click are reported with file and line, and stop nothing. Every row must have exactly one outcome, which
+ * feed-books.ts checks.
  */
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';

@@ -1,9 +1,11 @@
 /**
- * What a format makes of lines. Every line ends up in exactly one entry, in order and without a gap: that is half of the
- * law that accepted + rejected + skipped = rows of the file (feed-books.ts holds each run to it).
+ * Defines what a format makes of lines.
  *
- * A row is: of NDJSON and access logs each line that is not blank; of CSV each line that is not blank and not the header,
- * and with `--multiline`, and in our own exports, each record. Directives (`#Fields:`) are no rows.
+ * Every line ends up in exactly one entry, in order and without a gap. That is half of the law that accepted + rejected
+ * + skipped = rows of the file (feed-books.ts checks it in every run).
+ *
+ * In NDJSON and access logs, a row is each line that is not blank. In CSV it is each line that is neither blank nor the
+ * header; with `--multiline`, and in our own exports, it is each record. Directives (`#Fields:`) are not rows.
  */
 import type { Line } from './line.ts';
 

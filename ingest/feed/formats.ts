@@ -1,4 +1,7 @@
-/** The formats by name: how they are told by a file's first line, and where each has the fields of a click. */
+/**
+ * Lists the formats by name, with how each is recognized by a file's first line, and where it has the fields of a
+ * click.
+ */
 import { ConfigError } from '../../infra/errors.ts';
 import { albColumns, albFormat, combinedColumns, combinedFormat, w3cFormat } from './access-log-formats.ts';
 import { csvFormat } from './csv-format.ts';

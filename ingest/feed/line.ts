@@ -1,7 +1,9 @@
 /**
- * Bytes of a file → its lines, each with its true number and its place. Memory is bounded: of a line that is too long
- * only the beginning is kept. A byte order mark says whether a file is UTF-16, and is no part of a line; neither are
- * NULs before one: a writer that goes on at its old place in a truncated file leaves a hole of them, which may be large.
+ * Splits the bytes of a file into lines, each with its true number and its place.
+ *
+ * Memory is bounded, because only the beginning of a line that is too long is kept. A byte order mark shows whether a
+ * file is UTF-16, and is not part of a line. NUL bytes before a line are not part of it either: a writer that continues
+ * at its old place in a truncated file leaves a hole of them, which may be large.
  */
 import { isUtf8 } from 'node:buffer';
 

@@ -1,7 +1,7 @@
 /**
- * Columns of a row, of whatever format → the fields of a click, or the rule that says it is none. A field is taken from the
- * column that `--map` names, or from that of the format, or from one of its own name; `query:NAME` is a parameter of
- * the request's URL, `--ad-id path` the last part of its path.
+ * Maps the columns of a row, in any format, to the fields of a click, or returns the rule that says why it is none. A
+ * field comes from the column that `--map` names, from that of the format, or from a column with the field's name.
+ * `query:NAME` is a parameter of the request's URL, and `--ad-id path` is the last part of its path.
  */
 import { ConfigError } from '../../infra/errors.ts';
 import type { Columns } from './format.ts';

@@ -1,4 +1,4 @@
-/** What `npm run feed` can be told; its command line (`command.ts`) ends up here. */
+/** Defines the options of `npm run feed`, which `command.ts` parses. */
 import type { FormatName } from './format.ts';
 import type { MappingOptions } from './mapping.ts';
 

@@ -1,4 +1,4 @@
-/** When the next click may be sent: at a fixed rate, or at a multiple of the log's own pace. */
+/** Decides when the next click may be sent: at a fixed rate, or at a multiple of the log's own pace. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** `timeMs`: the click's own time, if it can be read. Resolves early when stopped. */

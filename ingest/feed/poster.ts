@@ -1,7 +1,8 @@
 /**
- * Posts batches of clicks to ingest and brings back its verdicts. What may pass (network errors, 503, 429, other 5xx) is
- * tried again with growing pauses and the same bytes, so with the same event_ids: ingest may have taken the batch
- * although its answer was lost.
+ * Posts batches of clicks to ingest, and returns its verdicts.
+ *
+ * After an error that may pass (network errors, 503, 429, other 5xx) it tries again with growing pauses and the same
+ * bytes. So the event_ids are the same, because ingest may have accepted the batch although its answer was lost.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Static, Type } from 'typebox';

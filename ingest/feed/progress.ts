@@ -1,4 +1,7 @@
-/** What a person sees while a file is fed: a bar on a terminal, otherwise a line now and then. All of it on stderr. */
+/**
+ * Shows the progress of feeding a file: a bar on a terminal, or a line from time to time elsewhere. All of it goes to
+ * stderr.
+ */
 import { Presets, SingleBar } from 'cli-progress';
 
 export interface ProgressView extends Disposable {

@@ -1,10 +1,13 @@
 /**
- * All entries of a name, from its resume point on: first what is left of files that bore it, then the one that bears it,
- * and, following, what is written to any of them from then on.
+ * Reads all entries of a file name from its resume point on.
  *
- * Rotation takes the name away (`create`) or the content (`copytruncate`). A file that has lost its name stays open and
- * is read until it has been quiet for long, as those who write may notice later. Content that has gone is looked for
- * among the copies (rotated-files.ts), where what was written between the last look and the truncation stands, too.
+ * It first reads the rest of the files that had this name before, then the file that has it now. With `--follow` it
+ * then reads what is written to any of them.
+ *
+ * Rotation takes away the name (`create`) or the content (`copytruncate`). A file that has lost its name stays open and
+ * is read until it has been quiet for long, because writers may notice the rotation late. Content that was truncated is
+ * searched in the copies (rotated-files.ts). They also contain what was written between the last look and the
+ * truncation.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stdin } from './content.ts';

@@ -1,7 +1,9 @@
 /**
- * How far a file has been fed, kept in a small JSON file: of each file that is still read (the one that bears the name,
- * and those that bore it) the place behind the last row whose outcome is known. Feeding on from there leaves nothing out;
- * what is posted twice carries the same event_ids and counts once. A file is known by what is in it, not by its name.
+ * Stores how far a file has been fed, in a small JSON file.
+ *
+ * For each file that is still read (the one with the name, and those that had it before) it stores the place behind the
+ * last row with a known outcome. Continuing from there leaves nothing out. What is posted twice has the same event_ids
+ * and counts once. A file is identified by its content, not by its name.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';

@@ -1,6 +1,7 @@
 /**
- * Which files bore a name before, as rotation renames, copies and packs them (logrotate: `d.log.1`, `d.log.2.gz`,
- * `d.log-20261129`, with `extension` also `d-20261129.log`), and which of them holds what had been read.
+ * Finds the files that had a name before, as rotation renames, copies and packs them (logrotate: `d.log.1`,
+ * `d.log.2.gz`, `d.log-20261129`, with `extension` also `d-20261129.log`), and the one of them that holds what was
+ * already read.
  */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';

@@ -1,9 +1,10 @@
 /**
- * Ids for rows that have none. An id is made of the row's text and of how many rows of the same text came before it in
- * what is read from beginning to end: a file, or a followed one with all those that took its place. Neither the file's
- * name nor the place of its bytes is in it, so a file that was renamed, copied, packed or put behind another has the same
- * ids, and of rows that are equal in every byte as many count as the one content has that has most of them
- * (infra/decisions/032).
+ * Creates ids for rows that have none.
+ *
+ * An id is made from the row's text and from the number of equal rows before it in what is read from beginning to end:
+ * one file, or a followed file with all files that replaced it. Neither the file's name nor the place of its bytes is
+ * part of it. So a file that was renamed, copied, packed or appended to another has the same ids. Of rows that are
+ * equal in every byte, as many count as there are in the content that has most of them (infra/decisions/032).
  */
 import { createHash } from 'node:crypto';
 

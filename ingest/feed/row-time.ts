@@ -1,6 +1,6 @@
 /**
- * The time of a row, as ingest takes it. Numbers are told apart by their magnitude: whatever lies between 2001 and 5138 in
- * one unit lies in none of the others before 1973 or after 5138, so a number that could be billed has one meaning only.
+ * Parses the time of a row. The unit of a number follows from its size: every time from 2001 to 5138 in one unit would
+ * be before 1973 or after 5138 in any other. So a number that could be billed has only one meaning.
  */
 
 /** `unit`: what a number was taken for, where it is not what ingest takes. */

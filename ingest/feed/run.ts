@@ -1,4 +1,7 @@
-/** Feeds one file after the other until all are fed or the process is told to stop, and sums up on stdout: the law that no row is left out. */
+/**
+ * Feeds one file after another until all are fed or the process is stopped, and prints the sums on stdout, which show
+ * that no row was left out.
+ */
 import { ConfigError } from '../../infra/errors.ts';
 import { feedFile } from './feed.ts';
 import { FeedBooks } from './feed-books.ts';

@@ -1,6 +1,7 @@
 /**
- * One file that is read, from a place on and, while it may grow, again and again: content → lines → entries. It knows how
- * to say where an entry ends so that this very content is found again, whatever it is called then.
+ * Reads one file from a place on, and again and again while it may grow: content becomes lines, and lines become
+ * entries. For each entry it can say where the entry ends, in a form that finds this content again, whatever its file
+ * is called later.
  */
 import { ConfigError } from '../../infra/errors.ts';
 import { type Content, openContent } from './content.ts';

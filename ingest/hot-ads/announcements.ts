@@ -1,10 +1,11 @@
 /**
- * Pure: which ads to split from when on, by what one process sees of them and what is split already.
+ * Decides, as a pure function, which ads to split and from when on, from what one process sees of them and what is
+ * already split.
  *
- * A split costs all who ask: rules that every process keeps for weeks. So nobody gets a stranger's ad split by himself
- * (decision 023): it has to be hot for `minutes` without a break, and what is left of it without its `clients - 1`
- * busiest clients has to be half of what makes an ad hot. And whatever is asked for, there is a limit to new splits an
- * hour, to ads that are split at a time, and to rules that are kept.
+ * A split costs everybody who queries, because every process keeps the rule for weeks. So no single client may cause a
+ * stranger's ad to be split (decision 023): the ad must be hot for `minutes` without a break, and without its `clients
+ * - 1` busiest clients it must still have half of the clicks that make an ad hot. There are also limits to the new
+ * splits in an hour, to the ads that are split at a time, and to the rules that are kept.
  */
 import type { AdReading } from './detector.ts';
 import type { HotAdRule, HotAdTerms } from './rule.ts';

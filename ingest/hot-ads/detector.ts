@@ -1,8 +1,9 @@
 /**
- * Which ads this process sees most of, over the last minute, and from how many clients. It looks at one click in
- * `sampleEvery`, chosen by chance: whether an ad is hot need not be exact, and looking at each would cost as much as
- * routing it. What it says of an ad is never more than it saw of it (heavy-hitters.ts); of its clients it says too few
- * rather than too many. It has no clock: `turn` is called when a slot of the minute is over.
+ * Finds the ads of which this process saw most clicks in the last minute, and from how many clients they came.
+ *
+ * It looks at one click in `sampleEvery`, chosen at random: the result need not be exact, and looking at every click
+ * would cost as much as routing it. It never reports more clicks of an ad than it saw (heavy-hitters.ts), and rather
+ * too few clients than too many. It has no clock: `turn` is called when a slot of the minute is over.
  */
 import { partitionOf } from '../click.ts';
 import { HeavyHitters, sourceGroups } from './heavy-hitters.ts';

@@ -1,8 +1,10 @@
 /**
- * Makes partitions more, step by step: topics grow, outputs before inputs, since who is given a new partition of
- * `clicks` must find where to write; when all of them have leaders, the growth is announced, for the first minute that
- * everybody is sure to know of in time. Until then clicks go where they went. Whoever asks again, after it was ended
- * between any two steps, goes on where it stood; asked for what is recorded already, it announces nothing.
+ * Increases the number of partitions step by step.
+ *
+ * First the topics grow, outputs before inputs, because the owner of a new partition of `clicks` must find where to
+ * write. When all new partitions have leaders, the growth is announced for the first minute that everybody is certain
+ * to know in time. Until then clicks are routed as before. If the program is ended between two steps and run again, it
+ * continues where it was. If the growth is recorded already, it announces nothing.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../../infra/errors.ts';

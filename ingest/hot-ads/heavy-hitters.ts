@@ -1,10 +1,12 @@
 /**
- * The most frequent of very many keys, in bounded memory: Space-Saving (Metwally, Agrawal, El Abbadi: "Efficient
- * Computation of Frequent and Top-k Elements in Data Streams", ICDT 2005). Of n keys seen with m counters, a key that
- * came more than n / m times has a counter, and `count - error` of a counter never exceeds how often its key came.
+ * Finds the most frequent of very many keys in bounded memory, with Space-Saving (Metwally, Agrawal, El Abbadi:
+ * "Efficient Computation of Frequent and Top-k Elements in Data Streams", ICDT 2005).
  *
- * Each counter also tells from how many sides its key came since it took the counter over: `count - error` by group of
- * sources. A source is always in the same group, so one source alone fills one group.
+ * Of n keys seen with m counters, a key that occurred more than n / m times has a counter, and `count - error` of a
+ * counter never exceeds how often its key occurred.
+ *
+ * Each counter also shows from how many sides its key came since it took over the counter: `count - error` for each
+ * group of sources. A source is always in the same group, so one source alone fills only one group.
  */
 export interface Counter {
   count: number;

@@ -1,13 +1,17 @@
 /**
- * The hot ads of one ingest process: it follows the rules (rule-book.ts), routes by them, looks for ads that have become
- * hot, and announces them. Over how many partitions it routes is one of the rules (partition-rule.ts), never what the
- * brokers say of the topic; where nobody has recorded it yet, this process does, with the number it finds. While nothing is announced somebody has to go on telling the time of the log: whoever finds
- * that nothing was appended for `tickIntervalMs` appends a tick, so all processes together append about one per interval.
+ * Runs the hot ads of one ingest process: it follows the rules (rule-book.ts), routes by them, looks for ads that have
+ * become hot, and announces them.
  *
- * It writes nothing before it has read what was there, and nothing into a log that it takes for damaged: a process with
- * another notice than the others' stands aside, instead of stopping them.
+ * The number of partitions over which it routes is one of the rules (partition-rule.ts), and never what the brokers say
+ * about the topic. If nobody has recorded that number yet, this process records the number that it finds. While nothing
+ * is announced, somebody must keep recording the time of the log: a process that finds that nothing was appended for
+ * `tickIntervalMs` appends a tick, so all processes together append about one per interval.
  *
- * Whether an announcement was acknowledged does not matter: a rule is what stands in the log, read back like any other.
+ * It writes nothing before it has read what is there, and nothing into a log that it considers damaged. So a process
+ * with a different notice from the others excludes itself, instead of stopping them.
+ *
+ * It does not matter whether an announcement was acknowledged. A rule is what stands in the log, and the process reads
+ * its own rules back like any others.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../../infra/errors.ts';

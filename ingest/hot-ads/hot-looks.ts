@@ -1,4 +1,4 @@
-/** Which ads have been hot at every look for long enough. Pure: a look is every `slotMs`. */
+/** Finds, as a pure function, the ads that were hot at every look for long enough. There is a look every `slotMs`. */
 export class HotLooks {
   readonly #needed: number;
   #looks: ReadonlyMap<string, number> = new Map();

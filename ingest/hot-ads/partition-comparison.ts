@@ -1,10 +1,11 @@
 /**
- * Pure: whether topics agree with what is recorded of their partitions.
+ * Compares, as a pure function, the partitions of topics with the recorded number.
  *
- * Fewer than recorded (a topic was made anew, or the record belongs to another cluster): nothing may be routed, for
- * clicks would go to partitions that nobody has. More than recorded: a growth that is under way or was left half done,
- * or somebody's tool. That harms nobody, as long as everybody goes by the record: what is routed by it lies where its
- * copies lie, and partitions beyond hold nothing. To refuse clicks for it would make every growth an outage.
+ * When there are fewer than recorded (a topic was created again, or the record belongs to another cluster), nothing may
+ * be routed, because clicks would go to partitions that do not exist. When there are more than recorded, a growth is in
+ * progress or was left half done, or somebody used a tool. That harms nobody as long as everybody follows the record:
+ * clicks and their copies are routed to the same place, and the extra partitions hold nothing. Refusing clicks in that
+ * case would make every growth an outage.
  */
 import type { TopicName } from '../../infra/topics.ts';
 

@@ -1,6 +1,6 @@
 /**
- * What is recorded of partitions, for processes that route nothing but count, store or tell: it follows topic `hot-ads`
- * and the real topics. An ingest process has the same in hot-ads.ts.
+ * Follows topic `hot-ads` and the real topics, so that processes which count, store or answer know the recorded number
+ * of partitions. An ingest process, which also routes, has the same in hot-ads.ts.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../../infra/errors.ts';

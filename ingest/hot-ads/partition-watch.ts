@@ -1,6 +1,6 @@
 /**
- * Asks the brokers now and then how many partitions the topics have, and holds that against what is recorded. Somebody
- * may change them at any time with Kafka's own tools, so it is asked for as long as the process runs.
+ * Asks the brokers from time to time how many partitions the topics have, and compares that with the recorded number.
+ * Anybody may change it at any time with Kafka's own tools, so this continues as long as the process runs.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../infra/errors.ts';

@@ -1,11 +1,13 @@
 /**
- * What one process knows of the rules (rule.ts), and up to which minute it knows all of them. Pure: it has no clock.
+ * Holds the rules (rule.ts) that one process knows, and the minute up to which it knows all of them. It is pure and has
+ * no clock.
  *
- * Who has read the log from its beginning to a record appended at time a knows every rule before it. One that it does
- * not know stands behind, was appended at a or later, and holds only from a + noticeMs on. So all rules are known for
- * event times before `knownUntil` = a + noticeMs - brokerSkewMs, for good: whatever is read later changes nothing there.
- * Clicks of later minutes are not routed but refused until more has been read. That is the whole lease: it is a time of
- * the log, so neither the process's clock nor a pause of any length can make it route by a rule that it has missed.
+ * A process that has read the log from its beginning to a record appended at time a knows every rule before it. A rule
+ * that it does not know yet stands later in the log, was appended at a or later, and holds only from a + noticeMs on.
+ * So all rules for event times before `knownUntil` = a + noticeMs - brokerSkewMs are known for good: nothing that is
+ * read later changes them. Clicks of later minutes are refused until more has been read. This is the whole lease. It is
+ * a time of the log, so neither the process's clock nor a pause of any length can make it route without a rule that it
+ * has missed.
  */
 import { Corrupt, Retryable } from '../../infra/errors.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';

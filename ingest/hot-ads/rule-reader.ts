@@ -1,7 +1,7 @@
 /**
- * Reads topic `hot-ads` from its beginning into a rule book and follows it, for as long as it is open. Whatever happens
- * to the consumer, it is opened anew and reads again from the beginning, which changes nothing of what the book knows.
- * Only a log that contradicts the contract is not read any further: a person decides, and starts the process again.
+ * Reads topic `hot-ads` from its beginning into a rule book, and follows it while it is open. When the consumer fails,
+ * it is opened again and reads again from the beginning, which changes nothing in the book. Only a log that contradicts
+ * the contract is not read any further: a person decides, and starts the process again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Corrupt, messageOf, UnknownFormat } from '../../infra/errors.ts';

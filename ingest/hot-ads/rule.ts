@@ -1,24 +1,28 @@
 /**
- * CONTRACT: which partition of `clicks` a click belongs to, and the records of topic `hot-ads`, which say so.
+ * CONTRACT: defines to which partition of `clicks` a click belongs, and the records of topic `hot-ads`, which say so.
  *
- * A rule says that the clicks of one ad, of event times in [from, until), lie spread over all partitions by their event
- * id instead of in the ad's home partition. The minute of the event decides, never that of arrival: a copy that is
- * posted days later has the same ad, event id and `clicked_at`, and so meets the first in the same partition. Of several
- * rules for an ad the union holds: neither their order nor repetition matters, and none can take back another.
+ * A rule says that the clicks of one ad, with event times in [from, until), are spread over all partitions by their
+ * event id instead of being in the ad's home partition. The minute of the event decides, and never the minute of
+ * arrival: a copy that is posted days later has the same ad, event id and `clicked_at`, and so meets the first one in
+ * the same partition. Of several rules for an ad the union holds. Their order and repetition do not matter, and no rule
+ * can take back another.
  *
- * A rule holds if it stands in the log `noticeMs` before it begins, by the broker's clock: `from >= appendedAt + noticeMs`.
- * One that came too late never holds, for anybody, whenever it is read.
+ * A rule holds if it is in the log `noticeMs` before it begins, by the broker's clock: `from >= appendedAt + noticeMs`.
+ * A rule that came too late never holds, for anybody, whenever it is read.
  *
- * Every record tells the notice of who wrote it, in header `notice_ms`: who reads of another than its own stops. It
- * tells its kind and format, too (infra/kafka/record-contract.ts): of what is not known, a process takes no clicks, as
- * it may be a rule. So a release writes no kind that the one before does not know, unless somebody asks for it.
+ * Every record contains the notice of its writer, in header `notice_ms`. A reader whose own notice differs stops. The
+ * record also contains its kind and format (infra/kafka/record-contract.ts). After an unknown record a process accepts
+ * no clicks, because it may be a rule. So a release writes no kind that the release before does not know, unless
+ * somebody asks for it.
  *
  * | record, each of format 1 | key | value | headers |
  * | --- | --- | --- | --- |
- * | rule | `ad_id\|from\|until\|rule_id`: never used twice, so compaction loses none | `{"rule_id","ad_id","from","until"}`; whole minutes, epoch ms | `kind=rule` |
+ * | rule | `ad_id\|from\|until\|rule_id`: never used twice, so compaction removes none |
+ * `{"rule_id","ad_id","from","until"}`; whole minutes, epoch ms | `kind=rule` |
  * | tick: there is nothing new | `tick` | `{}` | `kind=tick` |
- * | a rule given up when no click can need it any more | the rule's | null | `kind=expired`, `rule`: its value |
- * | over how many partitions clicks are spread | see `partition-rule.ts` | | |
+ * | a rule that is given up when no click can need it any more | that of the rule | null | `kind=expired`, `rule`: its
+ * value |
+ * | the number of partitions over which clicks are spread | see `partition-rule.ts` | | |
  */
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';

@@ -250,7 +250,7 @@ export const mutations: readonly Mutation[] = [
     name: 'late-batch-begins-a-writer',
     bug: 'a writer is followed from the first batch that is seen: one in doubt that came late makes losses that are none',
     file: 'aggregator/core/acknowledgements.ts',
-    edits: [['if (known.received === undefined && told !== true) return false;', '']],
+    edits: [['if (known.received === undefined && outcome !== true) return false;', '']],
   },
   {
     name: 'watermark-by-clock',
