@@ -1,11 +1,13 @@
 /**
- * For whom something is being done. A request's life has to reach its statements in the database through a dozen calls
- * that have nothing to do with it, so it is not handed on as an argument but stands beside the work, in what Node keeps
- * for asynchronous calls: whoever sends a statement looks here (infra/clickhouse/clickhouse.ts).
+ * Keeps for whom something is being done.
  *
- * Three traps, which this file is there for. What goes on after a request, for others, must not begin inside it:
- * `forNobody`. What several wait for lives as long as one of them does: `shared`. An iterator runs in the name of who
- * takes its pieces, which is a socket that has drained: `keepingAsker`.
+ * The end of a request must reach its database statements through a dozen calls that have nothing to do with it. So it
+ * is not passed as an argument but kept beside the work, in Node's storage for asynchronous calls. Whoever sends a
+ * statement looks here (infra/clickhouse/clickhouse.ts).
+ *
+ * This file handles three traps. Work that continues after a request, for others, must not begin inside it:
+ * `forNobody`. Work that several wait for lives as long as one of them does: `shared`. An iterator runs in the name of
+ * whoever takes its pieces, which is a socket that has drained: `keepingAsker`.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setMaxListeners } from 'node:events';

@@ -1,10 +1,12 @@
 /**
- * What is told of a value that breaks a rule, of a request, a click or a setting: one sentence in plain words, with the
- * field, its value, cut short, the rule, and what to do where that does not follow from the rule:
+ * Builds the message about a value that breaks a rule, in a request, a click or a setting: one sentence in plain words,
+ * with the field, its shortened value, the rule, and what to do when that does not follow from the rule:
  *
- *     to is "1795910400000", but must be at most 31 days after from, and is 89 days after it: ask for a shorter range, or for several
+ *     to is "1795910400000", but must be at most 31 days after from, and is 89 days after it: ask for a shorter range,
+ *     or for several
  *
- * Validators say rules in the words of schemas (`must NOT have additional properties`); `ruleOf` says them in ours.
+ * Validators express rules in the words of schemas (`must NOT have additional properties`). `ruleOf` expresses them in
+ * ours.
  */
 
 /** `value` undefined: it is not given. `rule` begins with `must` or the like; `advice`: what to do. */

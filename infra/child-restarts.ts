@@ -1,6 +1,7 @@
 /**
- * How often the supervisor of `npm start` has started processes again, and why. It has no port of its own, so it tells
- * its children, each of which has the counts of all among its metrics: those of one that does not come up are seen too.
+ * Counts how often the supervisor of `npm start` has started processes again, and why. The supervisor has no port of
+ * its own, so it reports the counts of all children to every child, which has them among its metrics. So the counts of
+ * a child that does not start are visible too.
  */
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';

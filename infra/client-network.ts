@@ -1,6 +1,6 @@
 /**
- * Whose an address is. One customer line has one IPv4 address, but the 2^64 IPv6 addresses of a /64: who counts those
- * one by one counts nobody.
+ * Returns the network to which an address belongs. One customer has one IPv4 address, but the 2^64 IPv6 addresses of a
+ * /64, so counting those one by one would limit nobody.
  */
 import { isIP } from 'node:net';
 

@@ -1,6 +1,6 @@
 /**
- * Answers that take long, and how many of them one client may have: what there is only a few of in all must not be one
- * client's alone.
+ * Limits how many long answers one client may have at a time, so that one client cannot use up the few that exist in
+ * total.
  */
 import type { Readable } from 'node:stream';
 import type { Client } from './http-clients.ts';

@@ -1,6 +1,6 @@
 /**
- * Configuration: each room has one TypeBox schema whose keys are environment variables. Type, default, bounds and
- * documentation are that one object; README's table and `npm start -- --help` are compared with it.
+ * Loads configuration: each room has one TypeBox schema whose keys are environment variables. Type, default, bounds and
+ * documentation are in that one object. README's table and `npm start -- --help` are compared with it.
  */
 import { type Static, type TObject, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';

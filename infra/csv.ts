@@ -1,14 +1,16 @@
 /**
- * CSV as every part of the product writes it, and as `npm run feed` reads it back. One rule, so that no spreadsheet runs
- * what somebody has put into an id, and nothing is lost by it: a text that begins with one of `= + - @`, their full-width
- * forms, a tab, CR, LF or an apostrophe gets one apostrophe before it. As what begins with an apostrophe gets one, too,
- * taking it off restores every text: `unmarked(marked(text)) === text`.
+ * Writes CSV as every part of the product does, and restores what `npm run feed` reads back.
  *
- * Every text stands in quotes (RFC 4180), or a spreadsheet that takes `;` or tabs for separators would find a formula
- * behind one. Numbers are bare, lines end in LF.
+ * No spreadsheet may run what somebody has put into an id, and nothing may be lost. So a text that begins with one of
+ * `= + - @`, their full-width forms, a tab, CR, LF or an apostrophe gets one apostrophe before it. Because a text that
+ * begins with an apostrophe gets one too, removing it restores every text: `unmarked(marked(text)) === text`.
  *
- * Millions of rows are written by ClickHouse, three times as fast as JavaScript would, and short lists by JavaScript. The
- * expression and the functions are made of the same pattern, and a test holds the bytes of both equal on a real store.
+ * Every text is in quotes (RFC 4180). Otherwise a spreadsheet that separates at `;` or tabs could find a formula behind
+ * one. Numbers are without quotes, and lines end in LF.
+ *
+ * ClickHouse writes exports of millions of rows, three times as fast as JavaScript could, and JavaScript writes short
+ * lists. The expression and the functions are made from the same pattern, and a test compares the bytes of both on a
+ * real ClickHouse.
  */
 import { type Sql, sql } from './clickhouse/sql.ts';
 

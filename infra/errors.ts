@@ -1,6 +1,6 @@
 /**
- * Errors are named by what the caller must do next, not by where they came from. Adapters translate client errors
- * into these; whatever is none of them is a programming fault and ends the process.
+ * Defines errors by what the caller must do next, not by where they came from. Adapters translate the errors of clients
+ * into these. Any other error is a programming fault and ends the process.
  */
 
 /** The other side is away or busy: the same work may be tried again after a pause. */

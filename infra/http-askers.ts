@@ -1,6 +1,6 @@
 /**
- * Ties what is done for a request to its client: once the connection has closed, or the time for an answer to begin is
- * over, nothing is done for it any more. What streams on after that (an export, events) lives until the connection closes.
+ * Ends the work for a request when its client has gone or when the time for an answer to begin is over. An answer that
+ * is being streamed by then (an export, events) lives until its connection closes.
  */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyRequest } from 'fastify';

@@ -1,9 +1,9 @@
 /**
- * Who asks. A client is an address (of IPv6 a /64) until requests bear keys: `of` is the one place that says so, and
- * every limit that is kept per client is kept by what it returns.
+ * Identifies the client of a request. A client is an address (with IPv6, a /64) until requests carry keys. `of` is the
+ * only place that decides this, and every limit per client uses its result.
  *
- * The table is bounded. Whoever can come from very many networks can make it forget some: only such that hold nothing
- * at the moment, which then begin anew, as they would have after a quiet minute.
+ * The table is bounded. Somebody with very many networks can make it forget clients, but only those that hold nothing
+ * at the moment. They then begin again, as they would after a quiet minute.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';

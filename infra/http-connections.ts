@@ -1,9 +1,9 @@
 /**
- * How many connections there may be, in all and from one client, and what is said to those that are none of HTTP's.
- * How long one may take for its headers, for its request, and between requests, is Node's to see to (http.ts).
+ * Limits how many connections there may be, in total and from one client, and answers connections that do not speak
+ * HTTP. Node itself limits the time for headers, for a request, and between requests (http.ts).
  *
- * When there is little room, those go first that nobody is using. One that is refused is told so as a problem, though
- * nothing of it has been read: it may be a client's pool that is too large.
+ * When there is little room, connections that nobody uses are closed first. A refused connection gets a problem as its
+ * answer, although nothing of it was read: it may be a client whose pool is too large.
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';

@@ -1,8 +1,10 @@
 /**
- * How an HTTP server comes to its end without an answer that is none. A process that leaves asks with each answer for
- * the connection's end (`connection: close`), so that clients come back elsewhere, and says on `/readyz` that it is
- * leaving; all else goes on. One that stops answers what still comes with a problem, 503 with `Retry-After`, while what
- * it has taken is answered in full. Only when nothing is being answered any more does it stop listening.
+ * Ends an HTTP server so that every accepted request still gets its answer.
+ *
+ * A process that is leaving asks with each answer for the end of the connection (`connection: close`), so that clients
+ * come back elsewhere, and says on `/readyz` that it is leaving. Everything else continues. A process that is stopping
+ * answers new requests with a problem, 503 with `Retry-After`, while accepted requests are answered in full. It stops
+ * listening only when nothing is being answered any more.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';

@@ -1,8 +1,11 @@
 /**
- * For whom a request is, by its `Host`. A page anywhere can have its own name resolved to 127.0.0.1 and then ask us as
- * itself (DNS rebinding), and no rule of browsers between sites stops it; but its name stands in `Host`. So only names
- * are answered that are ours: loopback's, what the server listens on, the address that the connection came in at, and
- * what `ALLOWED_HOSTS` says. Ports do not matter: a page cannot choose what stands there but by where it connects.
+ * Refuses requests whose `Host` is not a name of this server.
+ *
+ * Any web page can let its own name point to 127.0.0.1 and then call this server under that name (DNS rebinding), and
+ * no rule of browsers between sites stops it. But its name is in `Host`. So only these names are answered: those of
+ * loopback, the one that the server listens on, the address at which the connection came in, and those in
+ * `ALLOWED_HOSTS`. Ports do not matter, because a page cannot choose the port in `Host` other than by where it
+ * connects.
  */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';

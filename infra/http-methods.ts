@@ -1,4 +1,4 @@
-/** What a path does not take. */
+/** Refuses the methods that a path does not support. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Http } from './http-instance.ts';
 import { Problem } from './problem.ts';

@@ -1,4 +1,7 @@
-/** How often each route was asked, how it answered and how long that took: one histogram for every HTTP server. */
+/**
+ * Measures how often each route was requested, how it answered and how long that took, with one histogram for every
+ * HTTP server.
+ */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Histogram } from 'prom-client';
 import { durationBuckets, registry } from './metrics.ts';

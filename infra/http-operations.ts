@@ -1,9 +1,9 @@
 /**
- * Health, readiness, metrics and the document: what whoever runs a service asks of it. On the service's own port, or on
- * one that is only for that and can be closed to everybody else.
+ * Serves health, readiness, metrics and the OpenAPI document, on the service's own port or on a separate one that can
+ * be closed to everybody else.
  *
- * They change nothing and are never counted against a limit. Health, readiness and metrics are answered whatever host
- * is asked for, since orchestrators ask by address, and hold nothing of any user.
+ * These routes change nothing and never count against a limit. Health, readiness and metrics are answered whatever the
+ * `Host`, because orchestrators use addresses, and they contain no data of users.
  */
 import { Type } from 'typebox';
 import { messageOf } from './errors.ts';

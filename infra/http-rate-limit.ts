@@ -1,10 +1,11 @@
 /**
- * How much one client may ask for in a minute, counted in what it costs (clicks, say) and not in requests: a thousand
- * posts of one click and one post of a thousand weigh the same. What a minute allows may come at once; it is given back
- * evenly. What a request costs is often known only when it has been read, so it may overdraw: then its client waits
- * until that is made good.
+ * Limits how much one client may ask for in a minute, counted in what it costs (clicks, for example) and not in
+ * requests. A thousand posts of one click and one post of a thousand weigh the same.
  *
- * No timer, no list and no listener: two numbers of the client, moved when it asks.
+ * The allowance of a minute may be used at once, and it is given back evenly. The cost of a request is often known only
+ * after reading it, so a client may overdraw. Then it waits until that is made good.
+ *
+ * There is no timer, no list and no listener: only two numbers for each client, updated when it asks.
  */
 import type { Client } from './http-clients.ts';
 import { Problem } from './problem.ts';

@@ -1,9 +1,11 @@
 /**
- * A process that has become idle hands back the memory that it no longer needs. V8 does so only for who goes on
- * allocating: what starting or a busy hour has left behind, half of all that a small process has, would stay with it for
- * as long as nothing happens. So once the event loop has had next to nothing to do for twenty seconds, everything is
- * collected, which takes some tens of ms; and once more only where the heap has grown since. A large heap is left alone:
- * to look through it would hold up the first click after the pause.
+ * Returns the memory that a process no longer needs once it has become idle.
+ *
+ * V8 does this only while a process continues to allocate. Memory from the start or from a busy hour, which is half of
+ * what a small process has, would otherwise stay for as long as nothing happens. So when the event loop has had almost
+ * nothing to do for twenty seconds, everything is collected, which takes some tens of ms. It is collected again only
+ * after the heap has grown. A large heap is left alone, because collecting it would delay the first click after the
+ * pause.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

@@ -1,6 +1,6 @@
 /**
- * Gives up an answer that takes longer than `timeoutMs`: clients retry for long while what they ask is away, and the
- * rest of what is told is worth having meanwhile.
+ * Gives up an answer that takes longer than `timeoutMs`. Clients retry for long while a system is away, and meanwhile
+ * the rest of an answer is worth having.
  */
 export async function inTime<T>(answer: Promise<T>, timeoutMs = 2_000): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

@@ -1,7 +1,9 @@
 /**
- * How a process comes to its end: it serves, it leaves, it stops, it is gone. From the moment it is told to stop it says
- * so on `/readyz` and goes on serving for `DRAIN_DELAY_MS`, as whoever sends requests learns of it a little later. Then
- * it takes nothing new, and has `DRAIN_TIMEOUT_MS` for what it has taken; the last part of that belongs to its buffers.
+ * Describes how a process comes to its end: it serves, it leaves, it stops, it is gone.
+ *
+ * From the moment it is told to stop, it says so on `/readyz` and continues to serve for `DRAIN_DELAY_MS`, because
+ * senders of requests learn of it a little later. Then it accepts nothing new, and has `DRAIN_TIMEOUT_MS` for what it
+ * has accepted. The last part of that time belongs to its buffers.
  */
 import type { ProcessConfig } from './config.ts';
 

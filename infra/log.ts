@@ -1,4 +1,7 @@
-/** One structured line per decision an operator could act on; the message is constant, the values are fields. */
+/**
+ * Creates the logger. There is one structured line for each decision that an operator could act on: the message is
+ * constant, and the values are fields.
+ */
 import { type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
 

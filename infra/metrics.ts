@@ -1,4 +1,4 @@
-/** One Prometheus registry per process. Names carry the prefix `adclicks_` and their unit. */
+/** Creates metrics in one Prometheus registry per process. Names have the prefix `adclicks_` and their unit. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 export { Counter, Gauge, Histogram } from 'prom-client';

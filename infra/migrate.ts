@@ -1,12 +1,15 @@
 /**
  * Brings the tables to the state of `infra/clickhouse/NNN_*.sql`: each file is applied once, in order, and never
- * changes afterwards. Statements are IF NOT EXISTS, so a process that died in the middle, or two that run at the same
- * time, do no harm: a file is recorded after its last statement, and until then simply applied again.
+ * changes afterwards.
  *
- * A migration only adds (tables, columns with a default, rows, indexes, views), so the release before runs on what a newer one
- * has migrated, and passes over files that it does not have. `ad_minute` gains no columns (aggregator/ad-minute.ts).
+ * Statements are IF NOT EXISTS. So a process that died in the middle does no harm, and neither do two that run at the
+ * same time: a file is recorded after its last statement, and until then it is simply applied again.
  *
- * What a cluster needs beyond the files is added as they are sent (clickhouse/table-statements.ts).
+ * A migration only adds (tables, columns with a default, rows, indexes, views). So the previous release runs on the
+ * tables of a newer one, and ignores files that it does not have. `ad_minute` never gets new columns
+ * (aggregator/ad-minute.ts).
+ *
+ * What a cluster needs beyond the files is added when they are sent (clickhouse/table-statements.ts).
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';

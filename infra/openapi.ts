@@ -1,6 +1,6 @@
 /**
- * What the OpenAPI documents of all services have in common, put in once rather than in each route: the problems that any
- * request may be answered with, their media type, and `Retry-After` where it is sent. A route documents what is its own.
+ * Adds to every OpenAPI document what all services have in common: the problems that any request may get, their media
+ * type, and `Retry-After` where it is sent. A route documents only what is its own.
  */
 export interface OpenApiParts {
   paths?: Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;

@@ -1,4 +1,4 @@
-/** Errors as clients see them: RFC 9457 problem details, which name field, value and rule. */
+/** Defines errors as clients see them: RFC 9457 problem details, which name field, value and rule. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { brokenRule, ruleOf, shown } from './broken-rule.ts';

@@ -1,6 +1,7 @@
 /**
- * The life of one process: load, run until told to stop, close in reverse order of opening, exit with a telling code
- * (exit-codes.ts). A process whose event loop stands still does not get as far: its watchdog ends it, see infra/watchdog.ts.
+ * Runs the life of one process: load, run until told to stop, close in reverse order of opening, and exit with a
+ * meaningful code (exit-codes.ts). A process whose event loop stands still does not get that far: its watchdog ends it,
+ * see infra/watchdog.ts.
  */
 import { setFlagsFromString } from 'node:v8';
 import { takeRestartCounts } from './child-restarts.ts';

@@ -1,4 +1,7 @@
-/** Waiting for another system: a process that starts while Kafka or ClickHouse is away says so and waits. */
+/**
+ * Repeats work until another system is available: a process that starts while Kafka or ClickHouse is away says so and
+ * waits.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from './errors.ts';
 import type { Logger } from './log.ts';

@@ -1,4 +1,4 @@
-/** Creates the topics and applies the migrations, then ends: once before the processes of a release start. */
+/** Creates the topics and applies the migrations, then ends. It runs once before the processes of a release start. */
 import { Type } from 'typebox';
 import { openCluster } from './clickhouse/cluster.ts';
 import { incarnationOf } from './clickhouse/incarnation.ts';

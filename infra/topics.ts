@@ -1,14 +1,15 @@
 /**
- * The topics, in one table: whatever stands in ClickHouse came out of one of them by a sink. Partition p of `aggregates`
- * and `quarantine` is written only by the task that reads partition p of `clicks`: so a transactional topic has one
- * transactional writer per partition (which kafkajs' read_committed filter needs), and `clicks`, written outside
- * transactions, holds no control markers. `hot-ads` says over how many partitions clicks are spread, and which ads are
- * split over them (ingest/hot-ads/); every process reads it from its beginning.
+ * Lists the topics in one table. Everything in ClickHouse came from one of them through a sink.
  *
- * `job-results` and `seals` are written by whoever runs the jobs, in his transactions, and by nobody else. What people ask
- * for cannot stand there, as it has many writers: jobs and their cancellations in `job-requests` (whose
- * partition is also what the runners share out among themselves: who has it runs the jobs), `filters`, and differences
- * written off in `write-offs`. Where records have keys, the last of a key is kept for ever.
+ * Partition p of `aggregates` and `quarantine` is written only by the task that reads partition p of `clicks`. So a
+ * transactional topic has one transactional writer per partition, which kafkajs' read_committed filter needs. `clicks`
+ * is written outside transactions and holds no control markers. `hot-ads` says over how many partitions clicks are
+ * spread, and which ads are split over them (ingest/hot-ads/). Every process reads it from its beginning.
+ *
+ * `job-results` and `seals` are written only by the process that runs the jobs, in its transactions. What people ask
+ * for cannot be there, because it has many writers: jobs and their cancellations are in `job-requests`, filters in
+ * `filters`, and differences that were written off in `write-offs`. The partition of `job-requests` is also what the
+ * job runners compete for: its owner runs the jobs. Where records have keys, the last record of a key is kept forever.
  */
 export type TopicName =
   | 'clicks'

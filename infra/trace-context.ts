@@ -1,7 +1,7 @@
 /**
- * W3C Trace Context (https://www.w3.org/TR/trace-context/) as a request brings it. We make no spans of our own, so what
- * came goes on unchanged, as the standard lets one do who does not take part in a trace; what is not exactly as the
- * standard has it is treated as if it had not come.
+ * Reads the W3C Trace Context (https://www.w3.org/TR/trace-context/) of a request. We create no spans of our own, so
+ * the context is passed on unchanged, as the standard allows for those who do not take part in a trace. A context that
+ * does not follow the standard exactly is treated as missing.
  */
 import { randomFillSync } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';

@@ -1,7 +1,7 @@
 /**
- * Which client a request is of where proxies stand in front. Each of them adds to `X-Forwarded-For` the address that it
- * was reached from, so the end of that list is what proxies of ours have seen, and its beginning whatever the client
- * wrote. It is read from its end, as far as it is configured and no further.
+ * Finds the client of a request when proxies stand in front. Each proxy adds to `X-Forwarded-For` the address that it
+ * was reached from. So the end of that list is what our own proxies have seen, and the beginning is whatever the client
+ * wrote. It is read from its end, only as far as proxies are configured.
  */
 import { BlockList, isIP } from 'node:net';
 import { plainAddress } from './client-network.ts';

@@ -1,7 +1,8 @@
 /**
- * For how long the event loop has stood still, as far as that is its own fault. Pure. Time in which the watchdog itself
- * had no turn does not count (the process was stopped, the machine slept), and time in which the thread only waited for
- * a free processor does not either: to end a process for that would make a busy machine busier.
+ * Measures, as a pure function, for how long the event loop has stood still through its own fault. Time in which the
+ * watchdog itself did not run does not count (the process was stopped, the machine slept). Time in which the thread
+ * only waited for a free processor does not count either, because ending a process for that would make a busy machine
+ * busier.
  */
 
 export interface Turn {

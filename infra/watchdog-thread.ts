@@ -1,6 +1,6 @@
 /**
- * The thread that ends the process when its event loop no longer beats. It needs nothing of the main thread: neither
- * streams nor the logger, which write by way of it.
+ * Runs the thread that ends the process when its event loop no longer beats. It uses nothing of the main thread,
+ * neither streams nor the logger, because those write through it.
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';

@@ -1,9 +1,9 @@
 /**
- * No process of ours is alive and silent: one whose event loop stands still for `EVENT_LOOP_STALL_MS` is ended, with one
- * line that says so. Whatever ends it must stand outside of that event loop, as no timer and no signal handler gets a
- * turn there: a thread that looks whether the loop still beats (infra/watchdog-thread.ts).
+ * Ends a process whose event loop stands still for `EVENT_LOOP_STALL_MS`, with one line that says so. So no process of
+ * ours is alive and silent. What ends it must be outside of that event loop, because no timer and no signal handler
+ * runs there: a thread checks whether the loop still beats (infra/watchdog-thread.ts).
  *
- * It ends by SIGALRM, which nothing of ours handles: code 142, so that a supervisor can tell it from a kill.
+ * It ends by SIGALRM, which nothing of ours handles: code 142, so that a supervisor can distinguish it from a kill.
  */
 import { url as inspectorUrl } from 'node:inspector';
 import { Worker } from 'node:worker_threads';

@@ -1,6 +1,6 @@
 /**
- * The one place that makes a ClickHouse client: a server over HTTP, the embedded one (infra/embedded/clickhouse.ts) as
- * any other. Settings stand only inside the SQL, where a reader sees them.
+ * Creates the ClickHouse clients, and is the only place that does. The server is always reached over HTTP, also the
+ * embedded one (infra/embedded/clickhouse.ts). Settings are only inside the SQL, where a reader sees them.
  */
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';

@@ -1,4 +1,4 @@
-/** The ClickHouse servers of a topology, each with a client of its own. None is contacted yet. */
+/** Opens the ClickHouse servers of a topology, each with a client of its own. No server is contacted yet. */
 
 import type { ClickHouseConfig } from '../config.ts';
 import { type ClickHouse, type ClickHouseOptions, openClickHouse } from './clickhouse.ts';

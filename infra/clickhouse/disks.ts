@@ -1,4 +1,4 @@
-/** How full the disks are that the store writes to. */
+/** Reads how full the disks are that ClickHouse writes to. */
 export interface Disk {
   readonly name: string;
   readonly freeBytes: number;

@@ -1,4 +1,7 @@
-/** Translates what ClickHouse and its client throw into our errors, in this one place; the original stays as `cause`. */
+/**
+ * Translates the errors of ClickHouse and its client into ours, and is the only place that does. The original error is
+ * kept as `cause`.
+ */
 import { messageOf, RefusedRows, Retryable } from '../errors.ts';
 
 /** `insert` alone may find that rows are to blame; any other statement is ours. */

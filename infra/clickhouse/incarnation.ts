@@ -1,10 +1,12 @@
 /**
- * Which life of a node its tables are of. A node whose directory was removed comes back with no tables, gets new ones, and
- * with them another incarnation: so whoever remembers how far the node was filled (offsets of the log, committed by its
- * sink) finds that this was another life, and fills it from the beginning.
+ * Identifies the incarnation of a node's tables, which changes when the node is emptied.
  *
- * It stands in `schema_migration`, as version 0, before any other table is made. Nodes that are older than this have none,
- * which is an incarnation like another: ''.
+ * A node whose directory was removed comes back without tables, gets new ones, and with them a new incarnation. The
+ * sink remembers how far a node was filled in committed offsets of the log. By the incarnation it finds that these
+ * belong to earlier tables, and fills the node from the beginning.
+ *
+ * The incarnation is stored in `schema_migration` as version 0, before any other table is created. Nodes from before
+ * this feature have none, which counts as the incarnation ''.
  */
 import { randomUUID } from 'node:crypto';
 import type { ClickHouse } from './clickhouse.ts';

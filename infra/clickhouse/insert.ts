@@ -1,4 +1,4 @@
-/** What an insert means, and what lines it may hold. */
+/** Defines what an insert means, and which lines it may contain. */
 import { RefusedRows } from '../errors.ts';
 import { insertConsistency, type TableEngine } from './table-engine.ts';
 

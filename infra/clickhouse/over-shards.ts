@@ -1,9 +1,11 @@
 /**
- * One node of each shard, read as one store. The first of them is asked; where a statement names a sharded table
- * (sharded-tables.ts), it reads the FINAL rows of each of the nodes, and merges whole groups of them, so sums, top lists
- * and states of distinct users are what one node with all rows would say. What every node has whole it reads from itself.
+ * Reads one node of each shard as if they were a single ClickHouse.
  *
- * There is no partial answer: where a node does not answer, the statement fails.
+ * The first node is asked. Where a statement names a sharded table (sharded-tables.ts), it reads the FINAL rows of all
+ * these nodes and merges whole groups of them. So sums, top lists and states of distinct users are those of one node
+ * with all rows. Tables that every node has in full are read from the first node itself.
+ *
+ * There is no partial answer: if a node does not answer, the statement fails.
  */
 
 import type { ClickHouseConfig } from '../config.ts';

@@ -1,9 +1,11 @@
 /**
- * At most so many at a time; others wait in line. The line has an end, in all and for each client, and nobody stands in
- * it for longer than `waitMs`: an answer that says "later" is worth more than one that comes when nobody waits for it.
+ * Limits how many run at a time. Others wait in a queue.
  *
- * Clients take turns, whoever of them has the most in line; of one client, first come is first served. Of the places
- * one client may have a part, so that what it asks for, however long that takes, leaves the others some.
+ * The queue is limited, in total and for each client, and nobody waits in it for longer than `waitMs`: an early answer
+ * "later" is worth more than one that comes when nobody waits for it.
+ *
+ * Clients take turns, however many waiting requests one of them has. The requests of one client are served in order.
+ * One client may have only a part of the places, so that its requests, however long they take, leave some for others.
  */
 import type { Asker } from '../asking.ts';
 import { Unserved } from '../errors.ts';

@@ -1,14 +1,15 @@
 /**
- * How a read gets a place, what it may take of the server, and how it ends there.
+ * Decides how a read gets a place, how much of the server it may use, and how it ends there.
  *
- * Reads of counts are short and what everybody waits for. Raw reads take seconds, so they have places of their own, fewer
- * cores, and stand back in the server while counts are read; and so does whatever else is read for who asks for raw clicks,
- * under one place of his (tickets.ts). Health and metrics never wait for any of them.
+ * Reads of counts are short, and everybody waits for them. Raw reads take seconds. So they have places of their own and
+ * fewer cores, and they have a lower priority in the server while counts are read. The same holds for everything else
+ * that is read for a request for raw clicks, which uses the request's one place (tickets.ts). Health and metrics never
+ * wait for any of them.
  *
- * A read ends in the server when nobody waits for it any more (asking.ts): its connection is closed and it is killed, and
- * its place is free only when the server has said that it is over. A place that was free before that would let those who
- * ask and go, ask and go, start as many reads as they like. To close the connection alone is not enough: the server
- * looks at it only where it makes progress, and does not at all unless it is told to.
+ * A read ends in the server when nobody waits for it any more (asking.ts): its connection is closed and it is killed.
+ * Its place is free only when the server has said that it is over. If the place were free before that, clients that ask
+ * and go away again and again could start any number of reads. Closing the connection alone is not enough, because the
+ * server checks it only while it makes progress, and not at all unless it is told to.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';

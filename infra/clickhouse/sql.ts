@@ -1,12 +1,14 @@
 /**
- * SQL out of pieces, with its values bound: the one way in which a statement gets a value that is not written in the code.
+ * Builds SQL from pieces with bound values. This is the only way in which a statement gets a value that is not written
+ * in the code.
  *
- *     clickhouse.query(...statement`SELECT sum(clicks) FROM ad_minute FINAL WHERE ${within(range)} AND country = ${country}`)
+ *     clickhouse.query(...statement`SELECT sum(clicks) FROM ad_minute FINAL WHERE ${within(range)} AND country =
+ *     ${country}`)
  *
- * What stands between `${` and `}` is a piece made with `sql`, or else a value, whatever its text: pieces are joined, values
- * become `{p0:String}` and so on, numbered over the whole statement. So no function has to hand on its parameters beside
- * its text, and no two of them can take the same name. A value cannot get into the text by mistake; a test of the house
- * finds SQL that is put together in any other way.
+ * What is between `${` and `}` is a piece made with `sql`, or otherwise a value, whatever its text. Pieces are joined.
+ * Values become `{p0:String}` and so on, numbered over the whole statement. So no function has to return its parameters
+ * next to its text, and no two functions can use the same name. A value cannot become part of the text by mistake. A
+ * test finds SQL that is built in any other way.
  */
 import type { Params } from './clickhouse.ts';
 

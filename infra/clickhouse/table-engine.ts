@@ -1,10 +1,11 @@
 /**
- * How tables are made on servers that keep replicas equal by themselves: a replicated cluster with Keeper, or the cloud
- * service. Without these settings they are plain, and replicas are nodes with sinks of their own (decision 030).
+ * Chooses how tables are created on servers that keep replicas equal by themselves: a replicated cluster with Keeper,
+ * or the cloud service. Without these settings the tables are plain, and replicas are nodes with sinks of their own
+ * (decision 030).
  *
- * Such a cluster is one node to us, so what is promised of one node has to hold of it, whichever of its servers answers:
- * progress is visible only where the rows are that it covers, and what an insert has acknowledged outlives the server that
- * took it. The settings that this takes are sent with every statement (decision 034).
+ * Such a cluster counts as one node here. So every promise about one node must hold for it, whichever of its servers
+ * answers: progress is visible only where the rows that it covers are, and an acknowledged insert survives the loss of
+ * the server that accepted it. The settings for this are sent with every statement (decision 034).
  */
 import type { ClickHouseSettings } from '@clickhouse/client';
 import type { ClickHouseConfig } from '../config.ts';

@@ -1,9 +1,9 @@
 /**
- * The statements of the migrations as a cluster needs them: its engine in front of ours, and every server told. Files and
+ * Adapts the statements of the migrations to a cluster: its table engine, and execution on every server. The files and
  * their checksums stay as they are, so one release migrates plain tables, a replicated cluster and the cloud service.
  *
- * With plain tables a statement is sent as it stands, to the byte. Otherwise one of a kind that is not known here is
- * refused, rather than sent to one server of several.
+ * With plain tables a statement is sent unchanged, byte for byte. Otherwise a statement of an unknown kind is refused,
+ * because it would reach only one server of several.
  */
 import type { TableEngine } from './table-engine.ts';
 

@@ -1,13 +1,14 @@
 /**
- * One place among raw reads for each request that asks for raw clicks, held until its answer is made.
+ * Gives each request for raw clicks one place among the raw reads, which it holds until its answer is complete.
  *
- * Such a request reads more than raw clicks: how far counting is, late clicks, restatements. Were those read in the places
- * of counts, as they once were, who asks for raw clicks again and again, and goes, would keep everybody else from counts
- * without ever having a place among raw reads. So the first of a request's statements stands in line; the others are read
- * under the same place, and have none of counts.
+ * Such a request reads more than raw clicks: how far counting is, late clicks, restatements. If those used the places
+ * of counts, as they once did, a client that asks for raw clicks and goes away, again and again, would keep others from
+ * reading counts without ever having a place among raw reads. So the first statement of a request waits in the queue.
+ * The others run under the same place and use none of the counts.
  *
- * The place is free when the answer is made, or will not be, and every statement is over in the server, whichever is later.
- * Under it, one raw read at a time: there are never more of them in the server than places. Of the others, a few.
+ * The place becomes free when the answer is complete or given up, and every statement is over in the server, whichever
+ * is later. Under one place only one raw read runs at a time, so there are never more of them in the server than
+ * places. Of the other reads, a few may run at a time.
  */
 import type { Asker } from '../asking.ts';
 import { createPlaces, type Places } from './places.ts';

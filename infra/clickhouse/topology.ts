@@ -1,8 +1,9 @@
 /**
- * Which ClickHouse servers there are: shards, each of which holds a part of the log's partitions, and the nodes of a
- * shard, each of which holds all of that part (decision 030). Partition p belongs to shard p mod S, so the order of the
- * shards is part of what is configured: all processes must have the same. The order of a shard's nodes is not: who reads
- * prefers the first.
+ * Describes which ClickHouse servers there are: shards, each of which holds a part of the log's partitions, and the
+ * nodes of a shard, each of which holds that part in full (decision 030).
+ *
+ * Partition p belongs to shard p mod S. So the order of the shards is part of the configuration, and must be the same
+ * in all processes. The order of the nodes in a shard only says which one readers prefer: the first.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -1,6 +1,7 @@
 /**
- * Half of what a starting broker does is loading and checking classes. An archive of them, which the JVM writes when a
- * broker that was started for this purpose ends, saves that: measured 2.0 s → 1.2 s, and 3.6 s → 2.1 s of CPU.
+ * Keeps an archive of the broker's classes, which halves the work of starting it. Half of that work is loading and
+ * checking classes. The JVM writes the archive when a broker that was started for this purpose ends. Measured: 2.0 s →
+ * 1.2 s, and 3.6 s → 2.1 s of CPU.
  */
 import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,5 @@
 /**
- * Everything the embedded broker keeps under `<DATA_DIR>/kafka/`, and its settings. The settings are those of a
+ * Writes everything that the embedded broker keeps under `<DATA_DIR>/kafka/`, and its settings. They are those of a
  * cluster with one node on one machine: loopback only, one replica, few threads, and quick starts and stops.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';

@@ -1,9 +1,9 @@
 /**
- * The embedded broker's jars: Apache Kafka as published, resolved once by Maven from `kafka/pom.xml`.
+ * Fetches the embedded broker's jars: Apache Kafka as published, resolved once by Maven from `kafka/pom.xml`.
  *
- * Maven fills a directory of its own, which then gets its final name, made from the pom's hash. So a directory of that
- * name is always complete, an interrupted fetch leaves nothing half, two starts at once do no harm, and a changed pom
- * never touches the jars a running broker has open.
+ * Maven fills a separate directory, which then gets its final name, made from the pom's hash. So a directory of that
+ * name is always complete, an interrupted fetch leaves nothing half done, two starts at once do no harm, and a changed
+ * pom never touches the jars that a running broker has open.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,4 +1,7 @@
-/** The broker's storage, formatted aside and then renamed: a start that was killed over it leaves nothing half. */
+/**
+ * Formats the broker's storage in a separate directory and then renames it, so that a start that was killed meanwhile
+ * leaves nothing half done.
+ */
 import { execFile } from 'node:child_process';
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,7 +1,7 @@
 /**
- * The embedded broker: Apache Kafka as published, one KRaft node in a JVM of its own, all its files under
- * `<DATA_DIR>/kafka/`. Whatever moment it or its starter was killed at, the next start needs no hand: storage is
- * formatted aside and renamed, and a broker that outlived its starter is ended before the new one opens its files.
+ * Runs the embedded broker: Apache Kafka as published, one KRaft node in a JVM of its own, with all its files under
+ * `<DATA_DIR>/kafka/`. Whenever it or its starter was killed, the next start needs no manual step: storage is formatted
+ * aside and renamed, and a broker that outlived its starter is ended before the new one opens its files.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

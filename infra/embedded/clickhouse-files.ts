@@ -1,10 +1,10 @@
 /**
- * Everything the embedded ClickHouse server keeps under DATA_DIR, and its settings: the tables in `clickhouse/`, the rest
- * in `clickhouse-server/`.
+ * Writes everything that the embedded ClickHouse server keeps under DATA_DIR, and its settings: the tables in
+ * `clickhouse/`, the rest in `clickhouse-server/`.
  *
- * The server is `clickhouse local` that listens (clickhouse-program.ts). What starts it is always the user `default`
- * without a password, from 127.0.0.1. So that nobody else on this machine can be that user, it may do nothing but what
- * the start consists of, and has a quota of exactly that many statements; a nameless statement of anybody else is
+ * The server is a `clickhouse local` that listens (clickhouse-program.ts). Its start always runs as the user `default`
+ * without a password, from 127.0.0.1. So that nobody else on this machine can act as that user, it may do only what the
+ * start consists of, and has a quota of exactly that many statements. Any further statement without a user name is
  * refused, except for constants (`SELECT 1`), which no quota counts. Everybody else signs in with the password.
  */
 import { createHash, randomBytes } from 'node:crypto';

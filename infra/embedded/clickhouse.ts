@@ -1,6 +1,6 @@
 /**
- * The embedded ClickHouse: a server as a child process, over HTTP and the native protocol, on loopback. It lives as long
- * as its parent holds the pipe to it (clickhouse-program.ts): none is left behind, however the parent ends.
+ * Runs the embedded ClickHouse: a server as a child process, over HTTP and the native protocol, on loopback. It lives
+ * as long as its parent holds the pipe to it (clickhouse-program.ts), so none is left behind, however the parent ends.
  */
 import { spawn } from 'node:child_process';
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * The flags of `npm start`: one for each configuration key of every process it starts, in the schema's own words.
- * A flag is the variable of the same name, given for this start.
+ * Parses the flags of `npm start`. There is one for each configuration key of every process that it starts, with the
+ * description from the schema. A flag sets the variable of the same name for this start.
  */
 import { Command, Option } from 'commander';
 import type { TObject, TSchema } from 'typebox';

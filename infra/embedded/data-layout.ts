@@ -1,8 +1,10 @@
 /**
- * What lies under DATA_DIR, and how, by a number in file `layout`: 1 is the broker's log as Kafka has it, ClickHouse's
- * tables in `clickhouse/`, what its server needs in `clickhouse-server/`, and small files of the supervisor's that are gone after a stop. A release that would lay out
- * anything otherwise has another number, and one that does not know the number touches nothing. (Tables change by
- * migrations, which only ever add: infra/migrate.ts.)
+ * Checks the layout of DATA_DIR, which has a number in file `layout`.
+ *
+ * Layout 1 has the broker's log as Kafka keeps it, ClickHouse's tables in `clickhouse/`, the other files of its server
+ * in `clickhouse-server/`, and small files of the supervisor that are gone after a stop. A release with any other
+ * layout has another number, and a release that does not know the number touches nothing. (Tables change by migrations,
+ * which only add: infra/migrate.ts.)
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

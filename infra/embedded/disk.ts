@@ -1,4 +1,4 @@
-/** A broker or a database on a full disk fails in the middle of things; a start that would run into that is refused. */
+/** Refuses a start on a nearly full disk, because a broker or a database would fail there in the middle of its work. */
 import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { ConfigError } from '../errors.ts';

@@ -1,4 +1,7 @@
-/** What `npm start` ends with: where things are, and three lines to paste that show a click come out at the other end. */
+/**
+ * Prints the last message of `npm start`: where things are, and three lines to paste that show a click arrive at the
+ * other end.
+ */
 
 export interface Greeting {
   readonly ingestUrl: string;

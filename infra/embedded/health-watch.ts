@@ -1,7 +1,7 @@
 /**
- * Notices a child that is there and no longer answers `/healthz`, for whatever reason its own watchdog does not see (it
- * was stopped, or its server is gone). A child that has not answered yet is starting, and may take as long as it must: it
- * waits for Kafka, say. Time in which the supervisor itself had no turn does not count.
+ * Notices a child that no longer answers `/healthz`, for any reason that its own watchdog does not see (it was stopped,
+ * or its server is gone). A child that has not answered yet is starting, and may take as long as it needs: it may be
+ * waiting for Kafka. Time in which the supervisor itself did not run does not count.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 

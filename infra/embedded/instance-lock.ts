@@ -1,6 +1,6 @@
 /**
- * One running instance per data directory. The lock file names its owner by pid and start time, so the file a killed
- * instance leaves behind is taken over without a question, even when its pid now belongs to another program.
+ * Allows only one running instance per data directory. The lock file names its owner by pid and start time. So the file
+ * of a killed instance is taken over without a question, even when its pid now belongs to another program.
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** The Java runtime the embedded broker runs on: JAVA_HOME's if it is new enough, else the one on PATH. */
+/** Finds the Java runtime for the embedded broker: that of JAVA_HOME if it is new enough, otherwise the one on PATH. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';

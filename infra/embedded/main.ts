@@ -1,4 +1,4 @@
-/** `npm start`: the whole pipeline on this machine, from an empty directory to ready, and down again on Ctrl-C. */
+/** Runs `npm start`: the whole pipeline on this machine, from an empty directory to ready, and down again on Ctrl-C. */
 import { resolve } from 'node:path';
 import { Type } from 'typebox';
 import { AggregatorConfig, SinkConfig } from '../../aggregator/config.ts';

@@ -1,6 +1,7 @@
 /**
- * What a supervisor that was killed has left. Its services notice its end and drain by themselves, but until they have,
- * they hold ports and the database's files, and a start that came at once would trip over them. Its broker runs on.
+ * Waits for the processes that a killed supervisor has left. Its services notice its end and drain by themselves. Until
+ * then they hold ports and the database's files, and a new start would fail because of them. Its broker continues to
+ * run.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

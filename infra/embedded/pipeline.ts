@@ -1,4 +1,7 @@
-/** The children of `npm start`, in the order they start; they stop in the opposite order, so that clicks drain downwards. */
+/**
+ * Lists the children of `npm start` in the order in which they start. They stop in the opposite order, so that clicks
+ * drain downwards.
+ */
 import { join } from 'node:path';
 import type { ClickHouseConfig } from '../config.ts';
 import type { Logger } from '../log.ts';

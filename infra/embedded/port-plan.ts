@@ -1,4 +1,7 @@
-/** Which process listens where, decided before anything starts: 0 becomes a free port, a conflict becomes one line. */
+/**
+ * Decides which process listens on which port before anything starts: 0 becomes a free port, and a conflict becomes one
+ * line.
+ */
 import { ConfigError } from '../errors.ts';
 import { clickHouseHost } from './clickhouse.ts';
 import { freePort, requireFreePort } from './ports.ts';

@@ -1,4 +1,4 @@
-/** TCP ports of this machine: is one free, which one is, does somebody answer. */
+/** Examines TCP ports of this machine: whether one is free, which one is free, and whether somebody answers. */
 import { connect, createServer } from 'node:net';
 import { ConfigError } from '../errors.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Which process a pid written down earlier stands for. Pids are reused, so a pid alone proves nothing: a process is
- * known by its pid together with its start time, or by its command line.
+ * Finds out which process a stored pid belongs to. Pids are reused, so a pid alone proves nothing: a process is
+ * identified by its pid together with its start time, or by its command line.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

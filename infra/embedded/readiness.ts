@@ -1,4 +1,4 @@
-/** Waits for a process' `/readyz`, and says what it waits for while it does. */
+/** Waits for a process's `/readyz`, and reports what it waits for meanwhile. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../errors.ts';
 import { busyness } from './start-wait.ts';

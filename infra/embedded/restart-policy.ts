@@ -1,4 +1,4 @@
-/** What follows from the end of a child nobody asked to end. Pure: the supervisor acts. */
+/** Decides what follows when a child ends that nobody asked to end. It is pure: the supervisor acts. */
 import type { RestartReason } from '../child-restarts.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { stallExitCode, stallSignal } from '../watchdog.ts';

@@ -1,7 +1,7 @@
 /**
- * One of the pipeline's processes as a child. It is a process group of its own, so that a terminal's Ctrl-C reaches the
- * supervisor only, which ends the children in the right order; and it has an IPC channel, by whose end it notices that
- * its supervisor is gone, however that happened.
+ * Runs one of the pipeline's processes as a child. It is a process group of its own, so that Ctrl-C in a terminal
+ * reaches only the supervisor, which ends the children in the right order. It has an IPC channel, and notices by its
+ * end that the supervisor is gone, however that happened.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';

@@ -1,9 +1,9 @@
 /**
- * Waits until a program that was started answers: as long as it gets on with it, up to a limit that the user sets. On a
- * busy machine a broker that starts in 3 s takes minutes, and to end it for that would begin them anew.
+ * Waits until a started program answers, for as long as it makes progress, up to a limit that the user sets. On a busy
+ * machine a broker that normally starts in 3 s takes minutes, and ending it for that would begin them again.
  *
- * It gets on while it has CPU time or writes to its logs. Time in which this process itself had no turn does not count as
- * standing still. Meanwhile is said every few seconds what is waited for, and what may be the reason.
+ * A program makes progress while it uses CPU time or writes to its logs. Time in which this process itself did not run
+ * does not count as standing still. Every few seconds it reports what it waits for, and the likely reason.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';

@@ -1,4 +1,4 @@
-/** Brings the pipeline up step by step, and says each step. */
+/** Starts the pipeline step by step, and reports each step. */
 import { once } from 'node:events';
 import { openClickHouse } from '../clickhouse/clickhouse.ts';
 import { tableEngineOf } from '../clickhouse/table-engine.ts';

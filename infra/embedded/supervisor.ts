@@ -1,7 +1,8 @@
 /**
- * Keeps children running: one that ends is started again, after a pause that grows while it does not stay up, and one
- * that no longer answers is ended first. How often that was, and why, all children are told: it is in their metrics. Stopping
- * goes the other way than starting, stage by stage, and ends by a deadline whatever the children do.
+ * Keeps the children running. A child that ends is started again, after a pause that grows while it does not stay up. A
+ * child that no longer answers is ended first. All children are told how often that happened and why, for their
+ * metrics. Stopping goes in the opposite order to starting, stage by stage, and ends by a deadline whatever the
+ * children do.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RestartCounts, type RestartReason, restartReasons } from '../child-restarts.ts';

@@ -1,10 +1,10 @@
 /**
- * Stands before the native port of the embedded ClickHouse and lets nobody break off a connection to it. The server is
- * `clickhouse local` (clickhouse-program.ts), which ends itself as soon as it finds such a connection reset: by a client
- * that was killed, or by another node that reads it and has been told to cancel. A server of one's own only logs that.
+ * Protects the native port of the embedded ClickHouse from connections that are reset.
  *
- * So when a client goes, however it does, the server is told that no more comes, and what it still sends is taken and
- * dropped until it closes.
+ * The server is `clickhouse local` (clickhouse-program.ts), which ends itself as soon as such a connection is reset: by
+ * a client that was killed, or by another node that reads from it and was told to cancel. A normal server only logs
+ * that. So when a client goes, in whatever way, the relay tells the server that nothing more comes, and drops what the
+ * server still sends until it closes.
  */
 import { connect, createServer, type Socket } from 'node:net';
 import { promisify } from 'node:util';

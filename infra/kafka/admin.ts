@@ -1,9 +1,10 @@
 /**
- * What the processes ask the brokers besides reading and writing: topics, committed offsets, the ends of partitions.
+ * Asks the brokers for everything apart from reading and writing: topics, committed offsets, the ends of partitions.
  *
- * What an answer lacks is an error, never "none": where a partition is left out of what was committed, its reader would
- * begin where the log begins. kafkajs asks only for the partitions that its metadata knows at the time; so answers are
- * held against the number of partitions as well, which never falls. (Single answers: checked-answers.ts.)
+ * Something that an answer lacks is an error, and never "none": if a partition were missing among the committed
+ * offsets, its reader would begin at the beginning of the log. kafkajs asks only for the partitions that its metadata
+ * knows at the time. So answers are also compared with the number of partitions, which never falls. (Single answers:
+ * checked-answers.ts.)
  */
 import type { Admin as KafkaAdmin } from 'kafkajs';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';

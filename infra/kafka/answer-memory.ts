@@ -1,10 +1,11 @@
 /**
- * Memory for the brokers' large answers, used again once all that was read from them has been dealt with. While a backlog
- * is read answers come by hundreds of MB a second: to have the system map and clear their pages each time, and the
- * garbage collector find out that they are free, cost a quarter of the aggregator's CPU.
+ * Provides memory for the brokers' large answers, and uses it again once everything read from them has been processed.
  *
- * Nothing is taken back by guessing. An answer's parts are held when they are decoded and released one by one by whoever
- * says that he keeps nothing of them; an answer of which one part is never released is left to the garbage collector.
+ * While a backlog is read, answers arrive at hundreds of MB a second. Mapping and clearing new pages each time, and
+ * collecting them as garbage, took a quarter of the aggregator's CPU.
+ *
+ * Nothing is taken back by guessing. The parts of an answer are held when they are decoded, and released one by one by
+ * the code that keeps nothing of them. If one part is never released, the answer is left to the garbage collector.
  */
 
 /** What is smaller is not worth it. */

@@ -1,16 +1,18 @@
 /**
- * Whatever is asked of a broker ends. kafkajs gives every request the same 30 s, connects once more for every request
- * that finds no connection, and waits for some answers without any limit. So one broker that hangs (paused, cut off, its
- * disk stuck) would hold for half a minute, or for good, what two others could have answered at once. Here
- * - small requests have 5 s, which no broker in good health needs, and fetches and joins what they ask for and a little;
- *   a shorter limit of the client holds (`requestTimeoutMs` of client.ts);
- * - a connection is made once, however many wait for it: kafkajs would make several, lose all but the last, and have the
- *   lost ones close that one when they end themselves;
- * - making it, and its authentication, ends: where the other side closes in between, kafkajs says nothing to anybody;
- * - one that is closing takes no requests. It closes once it has no answer to wait for, so whoever goes on asking through
- *   it, as kafkajs allows, waits in vain and keeps it from being made anew.
+ * Limits the time of every request to a broker.
  *
- * It takes the place of kafkajs' methods, before they are used.
+ * kafkajs gives every request the same 30 s, connects once more for every request that finds no connection, and waits
+ * for some answers without any limit. So one broker that hangs (paused, cut off, its disk stuck) would block for half a
+ * minute, or forever, what two others could have answered at once. Here:
+ * - Small requests have 5 s, which is more than any healthy broker needs. Fetches and joins have the time that they ask
+ *   for and a little more. A shorter limit of the client takes precedence (`requestTimeoutMs` of client.ts).
+ * - A connection is made once, however many requests wait for it. kafkajs would make several and lose all but the last,
+ *   and the lost ones would close that one when they end.
+ * - Connecting and authenticating end in time. If the other side closes meanwhile, kafkajs reports it to nobody.
+ * - A connection that is closing accepts no requests. It closes once it waits for no more answers. kafkajs lets
+ *   requests go on through it, which wait in vain and keep it from being replaced.
+ *
+ * It replaces methods of kafkajs before they are used.
  */
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';

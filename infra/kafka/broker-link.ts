@@ -1,4 +1,7 @@
-/** A connection to one broker, over kafkajs' `Broker`: made once, given up for good after the first thing that went wrong. */
+/**
+ * Represents a connection to one broker, over kafkajs' `Broker`. It is made once, and given up for good after the first
+ * error.
+ */
 import { createRequire } from 'node:module';
 import type { RequestBody } from './request-frame.ts';
 

@@ -1,9 +1,9 @@
 /**
- * What the writing side asks the brokers, one request at a time: each call sends one request to one broker and resolves with
- * what that broker answered, checked to speak of everything that was asked. Nothing is repeated here: whether a request
- * may be repeated depends on what it was for, and is decided by partition-sender.ts and transactional-producer.ts.
+ * Defines the requests of the writing side to the brokers. Each call sends one request to one broker and resolves with
+ * the broker's answer, after checking that it covers everything that was asked.
  *
- * The real one is kafkajs-requests.ts; the simulation has its own.
+ * Nothing is repeated here. Whether a request may be repeated depends on its purpose, and partition-sender.ts and
+ * transactional-producer.ts decide it. kafkajs-requests.ts is the real implementation; the simulation has its own.
  */
 import type { Committed } from './committed.ts';
 import type { ProduceRequest, ProduceResult, ProducerIdentity } from './produce-request.ts';

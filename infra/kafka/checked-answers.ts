@@ -1,11 +1,13 @@
 /**
- * Holds every answer that reading rests on against what was asked: what is missing in it, is not known or makes no sense
- * is an error, never an empty value. kafkajs looks at the error codes of an answer, and takes the rest on trust:
- * a partition that an answer leaves out counts as committed, as never committed, as empty, or is not read any more.
+ * Checks every answer that reading depends on against its request: anything that is missing, unknown or senseless is an
+ * error, and never an empty value.
  *
- * The check stands at the two places that all answers pass, for consumers and admin alike: the methods of kafkajs' broker,
- * each of which sends one request, and those of its cluster that put together several answers. They are replaced before
- * they are used. The errors pass (passing-errors.ts): the same or another broker is asked again.
+ * kafkajs checks the error codes of an answer and trusts the rest. A partition that an answer leaves out then counts as
+ * committed, as never committed or as empty, or is not read any more.
+ *
+ * The checks are at the two places that all answers pass, for consumers and admin: the methods of kafkajs' broker, each
+ * of which sends one request, and those methods of its cluster that combine several answers. They are replaced before
+ * they are used. The errors are passing errors (passing-errors.ts): the same broker or another one is asked again.
  */
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';

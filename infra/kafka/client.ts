@@ -1,6 +1,6 @@
 /**
- * The one place that makes a kafkajs client. Nothing outside `infra/kafka/` imports kafkajs: its traps (see the files
- * beside this one) are dealt with here.
+ * Creates the kafkajs client, and is the only place that does. Nothing outside `infra/kafka/` imports kafkajs: its
+ * traps (see the files beside this one) are handled here.
  */
 import { createRequire } from 'node:module';
 import type { Kafka, SASLOptions } from 'kafkajs';

@@ -1,4 +1,6 @@
-/** Translates kafkajs' errors into ours, in this one place; the original stays as `cause`. */
+/**
+ * Translates the errors of kafkajs into ours, and is the only place that does. The original error is kept as `cause`.
+ */
 import { createRequire } from 'node:module';
 import { Corrupt, Fenced, Retryable } from '../errors.ts';
 

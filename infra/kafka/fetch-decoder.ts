@@ -1,11 +1,13 @@
 /**
- * Lets kafkajs keep the record batches of a fetch whole (record-batch.ts): `decodeBatches` takes the place of the one
- * function that makes messages of a fetch's bytes, in all versions of the fetch request, before any of them is used.
+ * Lets kafkajs keep the record batches of a fetch whole (record-batch.ts).
  *
- * What kafkajs' consumer does with messages (drop those before the offset asked for, those of aborted transactions and
- * control records; tell the last offset) it does to whole batches just as well: a batch has one producer, is control or
- * is not, and stands for its last record. Only the first offset it tells has to be put right, and `recordsFrom` leaves
- * out what of the first batch lies before the offset asked for.
+ * `decodeBatches` replaces the one function that makes messages from the bytes of a fetch, in all versions of the fetch
+ * request, before any of them is used.
+ *
+ * kafkajs' consumer drops messages before the requested offset, messages of aborted transactions and control records,
+ * and reports the last offset. All this works for whole batches too: a batch has one producer, is either control or
+ * not, and represents its last record. Only the reported first offset must be corrected, and `recordsFrom` leaves out
+ * the records of the first batch that come before the requested offset.
  */
 import { createRequire } from 'node:module';
 import type { KafkaMessage } from 'kafkajs';

@@ -1,17 +1,16 @@
 /**
- * Fetches from each broker in a loop of its own, and hands what comes to a limited number of handlers.
+ * Fetches from each broker in a loop of its own, and passes the results to a limited number of handlers.
  *
- * It takes the place of kafkajs' fetch manager, which loops without end and without giving the event loop a turn where
- * it is stopped while its set of brokers changes: no timer, no signal and no HTTP request of the process is answered
- * any more. Here
- * - every round of every loop gives the event loop a turn, and one that brought nothing at once waits a little, whatever
- *   `fetch` does;
- * - a broker that comes or goes starts or ends its own loop; those of the other brokers go on;
- * - `stop` ends everything, at any time, and `start` may be called again after that.
+ * It replaces kafkajs' fetch manager. When that is stopped while its set of brokers changes, it loops forever without
+ * giving the event loop a turn, and the process answers no timer, no signal and no HTTP request any more. Here:
+ * - Every round of every loop gives the event loop a turn. A round that returned nothing at once waits a little,
+ *   whatever `fetch` does.
+ * - When a broker comes or goes, its own loop starts or ends. The loops of the other brokers continue.
+ * - `stop` ends everything at any time, and `start` may be called again after it.
  *
- * As with kafkajs: at most `concurrency` batches are handled at the same time; a partition's batch is handled for one
- * broker at a time (its leader may have moved while it is handled); all of a fetch is handled before the next fetch of
- * that broker; the first error, of a fetch or a handler, ends all loops, and `start` rejects with it once they have ended.
+ * As with kafkajs, at most `concurrency` batches are handled at the same time. A partition's batch is handled for one
+ * broker at a time (its leader may have moved meanwhile). All of a fetch is handled before the next fetch from that
+ * broker. The first error of a fetch or a handler ends all loops, and `start` rejects with it once they have ended.
  */
 import { createRequire } from 'node:module';
 

@@ -1,11 +1,13 @@
 /**
- * Has a group forget the member that a killed process has left in it: the broker would keep its partitions for it until its
- * session expires, and its successor waiting. Static membership (KIP-345) is for this, but kafkajs does not know it. So the
- * successor finds the dead by a client id that only one process can have at a time (it has bound the port that is part of
- * it), and leaves the group in their name.
+ * Removes from a group the member that a killed process has left in it. Otherwise the broker would reserve the
+ * partitions for that member until its session expires, and its successor would have to wait.
  *
- * If that goes wrong it does no harm: a member that lives is told that it is unknown, and joins again; and who owns a
- * partition is never a matter of membership, but of the fence.
+ * Static membership (KIP-345) exists for this, but kafkajs does not support it. So the successor finds the dead member
+ * by a client id that only one process can have at a time (it has bound the port that is part of it), and leaves the
+ * group in that member's name.
+ *
+ * A mistake does no harm: a living member is told that it is unknown, and joins again. Who owns a partition never
+ * depends on membership, but on the fence.
  */
 import { createRequire } from 'node:module';
 import { hostname } from 'node:os';

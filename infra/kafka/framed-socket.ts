@@ -1,10 +1,12 @@
 /**
- * Sockets for kafkajs that hand over the brokers' answers whole. Left alone, Node makes a buffer of each 64 KiB that
- * arrives and kafkajs then copies all of an answer's into another: at hundreds of MB a second that, and collecting the
- * garbage, was half the cost of reading. Here the answer's buffer is made once its length has been read (each begins with it), and the
- * system writes into it directly. And requests are told when they have been written, so that their memory is used again.
+ * Creates sockets for kafkajs that deliver each answer of a broker in one buffer.
  *
- * Connections with TLS are left as they are: what arrives there has been copied by the decryption anyway.
+ * Normally Node creates a buffer for each 64 KiB that arrives, and kafkajs copies all buffers of an answer into another
+ * one. At hundreds of MB a second that, and collecting the garbage, was half the cost of reading. Here the buffer of an
+ * answer is created once its length has been read (each answer begins with it), and the system writes into it directly.
+ * Requests are also notified when they have been written, so that their memory can be used again.
+ *
+ * Connections with TLS are left unchanged, because decryption has copied what arrives there anyway.
  */
 import { createRequire } from 'node:module';
 import net from 'node:net';

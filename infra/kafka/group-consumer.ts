@@ -1,19 +1,17 @@
 /**
- * A member of a consumer group that leaves positions to its owner.
+ * Opens a member of a consumer group that leaves positions to its owner.
  *
- * kafkajs' own offset handling is switched off (`autoCommit: false`: with it on, even `seek` commits). What remains and
+ * kafkajs' own handling of offsets is switched off (`autoCommit: false`; with it on, even `seek` commits). What remains
  * is guarded here or by the owner:
- * - A rebalance makes kafkajs forget all positions: `onAssigned` runs synchronously before the first fetch of the new
- *   generation, and whatever it seeks or pauses counts.
- * - Batches fetched before a rebalance or a seek may still arrive: each batch tells `fetchedOffset`, and the owner drops
- *   those it did not ask for.
- * - Batches of control records alone are never handed over: `onGap` tells how far they reach.
- * - What goes wrong in the cluster and passes is overcome as the same member, broker by broker (group-membership.ts,
- *   group-coordinator.ts), and who leads what is asked every few seconds, as a broker that hangs says nothing of that.
+ * - A rebalance makes kafkajs forget all positions. `onAssigned` runs synchronously before the first fetch of the new
+ *   generation, and whatever it seeks or pauses takes effect.
+ * - Batches that were fetched before a rebalance or a seek may still arrive. Each batch has its `fetchedOffset`, and
+ *   the owner drops batches that it did not ask for.
+ * - Batches that contain only control records are never passed on. `onGap` reports how far they reach.
+ * - Passing problems of the cluster are overcome by the same member, broker by broker (group-membership.ts,
+ *   group-coordinator.ts). The leaders are looked up every few seconds, because a broker that hangs does not report
+ *   that it has lost its role.
  * - OFFSET_OUT_OF_RANGE ends the consumer with `Corrupt` (offset-out-of-range.ts).
- * - After an error that it cannot retry, kafkajs leaves the group and joins it anew. In between `seek`, `pause` and
- *   `resume` throw. Where the coordinator is not found, as while the brokers are away, it would leave for good: then the
- *   group is joined again from here, for as long as it takes.
  */
 import type { Consumer, EachBatchPayload } from 'kafkajs';
 import { messageOf, Retryable } from '../errors.ts';

@@ -1,17 +1,18 @@
 /**
- * Finds a group's coordinator wherever it is, and goes on with it. kafkajs keeps asking the one it has found when it
- * joined: where that is gone, heartbeats and commits fail for a minute, then the consumer leaves, and comes back as
- * another member, for which the group waits until the session of the first is over. And while it waits for the answer to
- * a heartbeat, it reads nothing. Here
- * - a coordinator that is away, has moved or is still loading the group is looked for, and asked again in the name of the
- *   same member: the group's state has moved along, and nobody has to join again;
- * - all brokers are asked for it, one after the other, for a few seconds, and what they say is not swallowed;
- * - a heartbeat holds up reading for a moment at most, and what comes of it later is told at the next;
- * - a commit that the consumer cannot make, since it has ended, is an error (kafkajs: success), and a commit is only ever
- *   made in the generation it was asked for in: after a rebalance the partition may be another's.
+ * Finds the coordinator of a group wherever it is, and continues with it.
  *
- * The coordinators of transactions are found by kafkajs as before. It takes the place of kafkajs' methods, before they
- * are used.
+ * kafkajs keeps asking the coordinator that it found when it joined. When that is gone, heartbeats and commits fail for
+ * a minute. Then the consumer leaves and comes back as another member, for which the group waits until the session of
+ * the first one is over. And while it waits for the answer to a heartbeat, it reads nothing. Here:
+ * - When a coordinator is away, has moved or is still loading the group, it is looked up, and asked again in the name
+ *   of the same member. The group's state has moved with it, and nobody must join again.
+ * - All brokers are asked for it, one after another, for a few seconds, and their errors are not swallowed.
+ * - A heartbeat delays reading for a moment at most. If its answer comes later, it is reported at the next heartbeat.
+ * - A commit that the consumer cannot make because it has ended is an error (for kafkajs it is a success). A commit is
+ *   only made in the generation for which it was requested, because after a rebalance the partition may belong to
+ *   another member.
+ *
+ * kafkajs finds the coordinators of transactions as before. This file replaces methods of kafkajs before they are used.
  */
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';

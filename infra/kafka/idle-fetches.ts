@@ -1,15 +1,18 @@
 /**
- * Who found nothing may wait for longer, and then hears at once. A fetch waits at the broker until there are enough bytes,
- * at most for its owner's time, and costs reader and broker a tenth of a percent of a core at one a second, however little
- * it brings. Under load the bytes are there; at rest the time alone counts, and six readers that each wait a tenth to a
- * quarter of a second take several percent of a core to read nothing. So after an answer without any record the next fetch
- * waits for a second, and for one byte: what comes in meanwhile is there sooner than by the owner's time. After the
- * first record the owner's terms hold again.
+ * Lets a fetch wait for longer after one that found nothing, and then return at the first byte.
  *
- * Not longer than that: requests of a connection are answered in turn, so a heartbeat, a commit or leaving the group may
- * have to wait for the fetch before it, and a partition that is resumed or sought is in the next fetch.
+ * A fetch waits at the broker until there are enough bytes, at most for its owner's time. At one a second it costs
+ * reader and broker a tenth of a percent of a core each, however little it returns. Under load the bytes are there. At
+ * rest only the time counts, and six readers that each wait a tenth to a quarter of a second use several percent of a
+ * core to read nothing. So after an answer without any record, the next fetch waits for a second, and for one byte.
+ * What arrives meanwhile is returned sooner than by the owner's time. After the first record the owner's values are
+ * used again.
  *
- * It takes the place of kafkajs' method, before it is used.
+ * It does not wait for longer than that, because requests of a connection are answered in order. A heartbeat, a commit
+ * or leaving the group may have to wait for the fetch before it, and a partition that is resumed or sought is only in
+ * the next fetch.
+ *
+ * It replaces a method of kafkajs before it is used.
  */
 import { createRequire } from 'node:module';
 

@@ -1,12 +1,13 @@
 /**
- * `BrokerRequests` over connections of kafkajs. Of kafkajs it uses what speaks to one broker: connecting, signing in,
- * framing, the encoding of requests and decoding of answers. What kafkajs has above that (which broker to ask, whether to
- * ask again) is not used: see decision 013.
+ * Implements `BrokerRequests` over connections of kafkajs.
  *
- * - A connection on which anything went wrong is given up: the next request makes a new one.
- * - What any broker can answer is asked of one after another, the next one as soon as the first has failed or has been
- *   silent for a moment: a broker that hangs holds nobody up.
- * - An answer that lacks a partition that was asked for is an error.
+ * It uses the parts of kafkajs that talk to one broker: connecting, signing in, framing, encoding requests and decoding
+ * answers. It does not use what kafkajs does above that (which broker to ask, whether to ask again): see decision 013.
+ *
+ * - After any error a connection is given up, and the next request makes a new one.
+ * - For a request that any broker can answer, the brokers are asked one after another. The next one is asked as soon as
+ *   one has failed or has been silent for a moment, so a broker that hangs delays nobody.
+ * - An answer that lacks a requested partition is an error.
  */
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';

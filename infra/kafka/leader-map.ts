@@ -1,6 +1,6 @@
 /**
- * Who leads which partition, as far as known. Asks again when told to, for one topic one question at a time and not more
- * often than every `leastPauseMs`; what is not known yet is asked for by itself.
+ * Remembers the leader of each partition, as far as it is known. It asks again when it is told to: one question at a
+ * time for each topic, and at most once per `leastPauseMs`. It asks for unknown leaders by itself.
  */
 import type { BrokerRequests, NodeId, TopicPartition } from './broker-requests.ts';
 

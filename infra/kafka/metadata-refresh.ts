@@ -1,18 +1,20 @@
 /**
- * Learns from any broker that answers who leads what, for all of kafkajs' clients. kafkajs asks one broker, and waits for
- * that one even where it hangs; fails as a whole while a single partition has no leader; and, before it goes on, waits
- * until a broker that has left has answered what it was asked before. Here
- * - three are asked at the same time, or all where there are fewer, and who hangs is waited for no longer than a moment;
- * - who is not listed in what the others say is not believed: a broker that the others have lost goes on calling itself
- *   the leader of what it led, and its readers would wait there for records that are written elsewhere;
- * - a partition without a leader stands in the metadata as that (leader −1), and is looked for again soon;
- * - who has left is parted from without waiting;
- * - where any broker will do, one that cannot be reached, or answers with an error, is followed by the next, and why
- *   none did is told (kafkajs: the first that cannot be reached ends it, and errors are swallowed);
- * - a broker is connected to once, and its failure told: kafkajs would try again for minutes where a broker takes
+ * Looks up the leaders of partitions at any broker that answers, for all kafkajs clients.
+ *
+ * kafkajs asks one broker, and waits for it even while it hangs. It fails completely while a single partition has no
+ * leader. And before it continues, it waits until a broker that has left has answered its earlier requests. Here:
+ * - Three brokers are asked at the same time, or all of them if there are fewer. A broker that hangs is waited for only
+ *   a moment.
+ * - A broker that the others do not list is not believed. A broker that the others have lost continues to call itself
+ *   the leader of its partitions, and its readers would wait there for records that are written elsewhere.
+ * - A partition without a leader is in the metadata as such (leader −1), and is looked up again soon.
+ * - The connection to a broker that has left is closed without waiting.
+ * - Where any broker will do, one that cannot be reached, or answers with an error, is followed by the next, and the
+ *   error says why none answered. (In kafkajs the first unreachable broker ends the attempt, and errors are swallowed.)
+ * - A broker is connected to once, and its failure is reported. kafkajs would retry for minutes where a broker accepts
  *   connections but answers nothing.
  *
- * It takes the place of kafkajs' methods, before they are used.
+ * It replaces methods of kafkajs before they are used.
  */
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,11 +1,11 @@
 /**
- * A consumer that asks for what the log no longer holds, or does not hold yet, ends with `Corrupt`. kafkajs would go to
- * the begin of the log and commit that: what lies between would be passed over without a word.
+ * Ends a consumer with `Corrupt` when it asks for records that the log no longer holds, or does not hold yet. kafkajs
+ * would go to the beginning of the log and commit that offset, and silently skip the records in between.
  *
- * That the log begins behind what is asked for is sure at once. That it ends before it may also be said by a broker that
- * the others have lost, and that goes on as the leader it was: only after half a minute is it believed.
+ * That the log begins after the requested offset is certain at once. That it ends before that offset may also be said
+ * by a broker that the others have lost and that still acts as leader, so it is believed only after half a minute.
  *
- * It takes the place of kafkajs' method, before it is used.
+ * It replaces a method of kafkajs before it is used.
  */
 import { createRequire } from 'node:module';
 import { Corrupt } from '../errors.ts';

@@ -1,20 +1,22 @@
 /**
- * Appends batches to partitions, each acknowledged or failed by itself.
+ * Appends batches to partitions. Each batch is acknowledged or fails by itself.
  *
- * - A partition has at most one batch under way, and the next one after it has been settled: so its sequence numbers never
- *   overtake each other.
- * - A broker has at most one request under way, with a batch of each of its partitions that has one waiting: a slow broker
- *   delays its own partitions alone. What is to be written is asked for at the last moment (`take`), so batches grow by
- *   themselves with the load.
- * - Each partition's result is looked at. Acknowledged is what the leader has acknowledged, and nothing else.
- * - What is not acknowledged is written again with the same sequence numbers, to whoever leads the partition then, until
- *   `timeoutMs` are over: a broker that has it already says so. A broker that is silent is not waited for when another
- *   leads the partition.
- * - A batch that has failed was perhaps appended. Its sequence numbers are never used for other records, which the brokers
- *   would swallow as copies: the partition gets another identity. A transaction has but one; with it all is over.
+ * - A partition has at most one batch in progress, and the next one starts after it has been settled. So its sequence
+ *   numbers never overtake each other.
+ * - A broker has at most one request in progress, with one batch for each of its partitions that has one waiting. So a
+ *   slow broker delays only its own partitions. The content of a batch is requested at the last moment (`take`), so
+ *   batches grow with the load by themselves.
+ * - The result of each partition is examined. A batch is acknowledged only when the partition's leader has acknowledged
+ *   it.
+ * - A batch that is not acknowledged is written again with the same sequence numbers, to the current leader of the
+ *   partition, until `timeoutMs` has passed. A broker that has it already says so. When another broker leads the
+ *   partition, a silent broker is not waited for.
+ * - A batch that has failed may have been appended. Its sequence numbers are never used for other records, because the
+ *   brokers would drop those as copies: the partition gets another identity. A transaction has only one identity, so it
+ *   ends with it.
  *
- * The rules are those of Kafka's own producer (KIP-98; `Sender` and `TransactionManager` of its Java client), with one batch
- * of a partition under way where that one has five.
+ * The rules are those of Kafka's own producer (KIP-98; `Sender` and `TransactionManager` of its Java client), except
+ * that one batch of a partition is in progress where that producer has five.
  */
 import { type BrokerRequests, IncompleteAnswer, type NodeId, type TopicPartition } from './broker-requests.ts';
 import { brokerError } from './errors.ts';

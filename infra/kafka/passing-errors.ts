@@ -1,7 +1,7 @@
 /**
- * Which errors of kafkajs and of the brokers pass by themselves while a cluster rearranges itself: a connection or an
- * answer that failed, a leader or a coordinator that has moved or is not ready yet. Whoever meets one looks again where
- * to ask, and asks again.
+ * Decides which errors of kafkajs and of the brokers pass by themselves while a cluster rearranges itself: a connection
+ * or an answer that failed, or a leader or a coordinator that has moved or is not ready yet. After such an error the
+ * caller looks up again which broker to ask, and asks again.
  */
 
 const passingNames: ReadonlySet<string> = new Set([

@@ -1,8 +1,11 @@
 /**
- * The Produce request and its answer, version 7 (Kafka 2.1 and later), in one go: its size is reckoned first. kafkajs nests
- * an encoder for each level of the request, copies every byte eight times on the way, into zeroed buffers of up to twice the
- * size, and reckons the checksum byte by byte; with rows by the hundred MB that was more than counting the clicks behind
- * them. And of an answer kafkajs tells only the first error, where each partition has a result of its own.
+ * Encodes the Produce request and decodes its answer, version 7 (Kafka 2.1 and later), in one pass, because the size is
+ * computed first.
+ *
+ * kafkajs nests an encoder for each level of the request, copies every byte eight times into zeroed buffers of up to
+ * twice the size, and computes the checksum byte by byte. With hundreds of MB of rows that cost more than counting the
+ * clicks behind them. From an answer kafkajs reports only the first error, although each partition has a result of its
+ * own.
  */
 import { createRequire } from 'node:module';
 import { crc32c } from './crc32c.ts';

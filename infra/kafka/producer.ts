@@ -1,4 +1,7 @@
-/** A plain (not transactional) producer that survives its brokers: partition-sender.ts over connections of its own. */
+/**
+ * Creates a plain (not transactional) producer that survives the loss of brokers: partition-sender.ts over connections
+ * of its own.
+ */
 import type { BrokerRequests, TopicPartition } from './broker-requests.ts';
 import type { KafkaClient } from './client.ts';
 import { translate } from './errors.ts';

@@ -1,7 +1,7 @@
 /**
- * A record batch as it lies in the log (format 2, since Kafka 0.11) and comes from the broker in a fetch. Its records are
- * read where they lie, one after another: kafkajs makes some twenty objects of each, many of them big integers, and with
- * one click a record that costs more than counting the click.
+ * Reads a record batch as it is in the log (format 2, since Kafka 0.11) and in a fetch answer. Its records are read in
+ * place, one after another. kafkajs creates about twenty objects for each record, many of them big integers, and with
+ * one click per record that costs more than counting the click.
  */
 
 /** A record of the log. `timestamp` is the broker's append time on our topics, epoch ms. */

@@ -1,8 +1,8 @@
 /**
- * Puts its length and head before a request, in one go. kafkajs copies the request twice for that, into zeroed buffers
- * of up to twice its size.
+ * Writes the length and the header of a request in front of it, in one pass. kafkajs copies the request twice for that,
+ * into zeroed buffers of up to twice its size.
  *
- * It takes the place of kafkajs' function, before it is used.
+ * It replaces a function of kafkajs before it is used.
  */
 import { createRequire } from 'node:module';
 import { takeRequestMemory } from './request-memory.ts';

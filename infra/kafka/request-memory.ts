@@ -1,6 +1,7 @@
 /**
- * Memory for requests, used again once the socket has written them. Made anew for each, some MB a second of it had V8
- * collect all garbage several times a second: it counts what lies outside of its heap as if it were growth of the heap.
+ * Provides memory for requests, and uses it again once the socket has written them. New memory for each request, at a
+ * few of them of some MB a second, made V8 collect all garbage several times a second, because it counts memory outside
+ * of its heap as growth of the heap.
  *
  * A request that is never written, or whose socket fails, is left to the garbage collector.
  */

@@ -1,6 +1,7 @@
 /**
- * Records cut into what is sent at a time. What one send has for a partition becomes one record batch: this keeps it far
- * below the topics' `max.message.bytes`, and the request just below a power of two, to which kafkajs rounds up its buffers.
+ * Divides records into sends. The records of one send for one partition become one record batch. The size of a send
+ * keeps that batch far below the topics' `max.message.bytes`, and keeps the request just below a power of two, to which
+ * kafkajs rounds up its buffers.
  */
 import type { OutgoingRecord } from './outgoing-record.ts';
 

@@ -1,20 +1,21 @@
 /**
- * Notices a reader that stands still though there is something to read: kafkajs consumers and requests have been seen to
- * hang without an error after a broker or a group had moved (kafkajs#659). Whoever asks acts: the process ends, says why,
- * and is started again.
+ * Notices a reader that stands still although there is something to read.
  *
- * An ordinary failover must not be taken for that: the cluster needs 9 s to notice a dead broker, then leaders and
- * coordinators move and load, and the group may have to wait for the session of a member that died. To end a process that
- * is about to go on costs more than it brings. What tells the two apart:
- * - the positions are compared with what the partitions' leaders say now. While one of them does not answer, nobody can
- *   get on, and nothing is counted;
- * - whoever is busy overcoming a failover meets errors that pass, or joins its group (reading-trouble.ts). A reader that
- *   hangs meets nothing: it stands still in silence. So 20 s are counted from the last trouble, and a reader that
- *   hangs ends its process after 20 to 30 s;
- * - a reader may also be lost in trouble, seeing a failover where there is none, or wait for something else than the
- *   log, as a task does for its fence. After 60 s in which all leaders have answered, no trouble counts any more.
- * The answers themselves may hang: who has waited for one for 90 s, ends, too. Each request ends long before that
- * (bounded-requests.ts).
+ * Consumers and requests of kafkajs have been seen to hang without an error after a broker or a group had moved
+ * (kafkajs#659). The caller acts on it: the process ends, says why, and is started again.
+ *
+ * An ordinary failover must not be mistaken for that. The cluster needs 9 s to notice a dead broker, then leaders and
+ * coordinators move and load, and the group may have to wait for the session of a member that died. Ending a process
+ * that is about to continue costs more than it gains. The two cases are distinguished like this:
+ * - The positions are compared with what the partitions' leaders say now. While one of the leaders does not answer,
+ *   nobody can make progress, and nothing is counted.
+ * - A reader that is overcoming a failover meets passing errors, or joins its group (reading-trouble.ts). A reader that
+ *   hangs meets nothing: it stands still in silence. So 20 s are counted from the last trouble, and a reader that hangs
+ *   ends its process after 20 to 30 s.
+ * - A reader may also be stuck in trouble, because it sees a failover where there is none, or waits for something other
+ *   than the log, as a task does for its fence. After 60 s in which all leaders have answered, trouble does not count
+ *   any more. The questions themselves may hang: after 90 s without an answer the process ends too. Each request ends
+ *   long before that (bounded-requests.ts).
  */
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';

@@ -1,6 +1,6 @@
 /**
- * How many partitions topics have, by the brokers' own word at that moment (an admin's metadata is never older than the
- * question), and more of them. Topics only grow: Kafka knows no other way.
+ * Reads how many partitions topics have, from the brokers at that moment (the metadata of an admin client is never
+ * older than the question), and adds partitions. Kafka can only add partitions, never remove them.
  */
 import type { Admin as KafkaAdmin } from 'kafkajs';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';

@@ -1,16 +1,17 @@
 /**
- * The transactional producer of one task, or of who runs the jobs, for one term of ownership. It lives until its first
- * failure.
+ * Opens the transactional producer of one task, or of the process that runs the jobs, for one term of ownership. It
+ * lives until its first failure.
  *
- * Opening it fences: InitProducerId ends every former owner's transaction and its right to write, and answers only when that
- * is done. Then, per transaction: the partitions are added to it, the records appended (partition-sender.ts), the offset
- * added, and the end decided. An answer that lacks a partition is an error like any other.
+ * Opening it fences: InitProducerId aborts every former owner's transaction and ends its right to write, and answers
+ * only when that is done. Then each transaction adds its partitions, appends the records (partition-sender.ts), adds
+ * the offset, and commits or aborts. An answer that lacks a partition is an error like any other.
  *
- * What a coordinator has refused because it is loading, has moved, or is still writing the markers of the transaction before
- * is asked again: it has done nothing. Only the end is asked for once: nobody who has got no answer knows whether the broker
- * has committed. The caller disposes the producer, opens a new one (which fences this one, and makes the broker end what is
- * pending) and asks the broker for the committed offset. Kafka's protocol of before KIP-890 can mistake a late EndTxn for
- * that of the next transaction; a producer that is never used after a failure sends no next one.
+ * A request that a coordinator refused because it is loading, has moved, or is still writing the markers of the
+ * transaction before is repeated, because it had no effect. Only the end is requested once: without an answer nobody
+ * knows whether the broker has committed. The caller then disposes of the producer, opens a new one (which fences this
+ * one, and makes the broker end what is pending) and asks the broker for the committed offset. Kafka's protocol from
+ * before KIP-890 can mistake a late EndTxn for that of the next transaction. A producer that is never used after a
+ * failure sends no next one.
  */
 import { Fenced } from '../errors.ts';
 import type { BrokerRequests, TopicPartition, TransactionalIdentity } from './broker-requests.ts';
