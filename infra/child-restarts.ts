@@ -8,8 +8,8 @@ import { Value } from 'typebox/value';
 import { counter } from './metrics.ts';
 
 /**
- * Why a child had ended. `stalled`: by its watchdog. `silent`: by the supervisor, as it did not answer. `killed`: by
- * another signal. `failed`: with an exit code. `ended`: with 0, though nobody had asked it to.
+ * Why a child has ended. `stalled`: by its watchdog. `silent`: by the supervisor, because it did not answer. `killed`:
+ * by another signal. `failed`: with an exit code other than 0. `ended`: with 0, although nobody had asked it to.
  */
 export const restartReasons = ['stalled', 'silent', 'killed', 'failed', 'ended'] as const;
 export type RestartReason = (typeof restartReasons)[number];
@@ -19,7 +19,7 @@ export const RestartCounts = Type.Object({
 });
 export type RestartCounts = Static<typeof RestartCounts>;
 
-/** `service`: what stands there until a supervisor says more. */
+/** `service` is shown until a supervisor reports more. */
 export function takeRestartCounts(service: string): void {
   for (const reason of restartReasons) restarts.inc({ child: service, reason }, 0);
   process.on('message', message => {

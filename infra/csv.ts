@@ -15,14 +15,14 @@
 import { type Sql, sql } from './clickhouse/sql.ts';
 
 const first = [..."=+-@＝＋－＠\t\r\n'"];
-/** JavaScript and RE2, which ClickHouse matches with, take it alike. */
+/** JavaScript and RE2, with which ClickHouse matches, read this pattern in the same way. */
 const pattern = `[${first.join('').replace('-', '\\-')}]`;
 const needsMark = new RegExp(`^${pattern}`);
 const isMarked = new RegExp(`^'${pattern}`);
 
 export type CsvValue = string | number | null | undefined;
 
-/** With its LF. Null and undefined are nothing between two commas. */
+/** Returns the line with its LF. Null and undefined become nothing between two commas. */
 export function csvLine(values: readonly CsvValue[]): string {
   return `${values.map(cellOf).join(',')}\n`;
 }
@@ -31,14 +31,14 @@ export function marked(text: string): string {
   return needsMark.test(text) ? `'${text}` : text;
 }
 
-/** What `marked` has made it of. A text that it never makes stays as it is. */
+/** Restores the text from which `marked` made this cell. A text that `marked` never produces stays unchanged. */
 export function unmarked(cell: string): string {
   return isMarked.test(cell) ? cell.slice(1) : cell;
 }
 
 /**
- * `marked` of a column of type String, for SQL whose result ClickHouse writes as CSV. Nearly all texts are told by their
- * first byte, and only the others are matched: exports keep their speed (test/bench/export-csv.ts).
+ * Applies `marked` to a column of type String, in SQL whose result ClickHouse writes as CSV. For nearly all texts the
+ * first byte decides, and only the others are matched, so exports stay fast (test/bench/export-csv.ts).
  */
 export function markedColumn(column: Sql): Sql {
   const bytes = [...new Set(first.map(character => Buffer.from(character)[0] ?? 0))];

@@ -31,7 +31,7 @@ export function guardRequests(http: Http, { checkHost, clients, rateLimit }: Gua
   });
 }
 
-/** As it was sent: what is spelt otherwise is no exception, whatever route it leads to. */
+/** Returns the path as it was sent. A path in another spelling is no exception, whatever route it leads to. */
 function pathOf(url = ''): string {
   const query = url.indexOf('?');
   return query === -1 ? url : url.slice(0, query);

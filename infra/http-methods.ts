@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Http } from './http-instance.ts';
 import { Problem } from './problem.ts';
 
-/** 405 with `Allow`, before a body is read. */
+/** Answers 405 with `Allow` before a body is read. */
 export function refuseOtherMethods(http: Http, url: string, allowed: readonly string[]): void {
   const refuse = (request: FastifyRequest, reply: FastifyReply): never => {
     reply.header('allow', allowed.join(', '));

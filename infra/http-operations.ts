@@ -13,22 +13,22 @@ import { registry } from './metrics.ts';
 import { Problem, ProblemSchema, sendProblem } from './problem.ts';
 
 export interface Operations {
-  /** Each resolves when that thing works and rejects with the reason when it does not. */
+  /** Each check resolves when its part works, and rejects with the reason when it does not. */
   readonly readiness: Readonly<Record<string, () => Promise<void> | void>>;
-  /** Brings metrics up to date that are worked out when they are asked for; never rejects. */
+  /** Updates metrics that are computed only when they are requested. Never rejects. */
   readonly beforeScrape?: () => Promise<void>;
 }
 
-/** Never counted against a limit, and answered until the end. */
+/** Paths that never count against a limit and are answered until the end. */
 export const operationPaths: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics', '/openapi.json']);
-/** Answered whatever host they are asked of. */
+/** Paths that are answered whatever the `Host` is. */
 export const hostlessPaths: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 
 export const operationTags = { operations: 'Health, readiness, metrics and this document' };
 
-/** Of the service, which may be on another port. */
+/** The service itself, which may be on another port. */
 export interface OperatedService extends Operations {
-  /** Why no more requests should be sent to it, if so. */
+  /** Why no more requests should be sent to it, or undefined. */
   readonly refusal: () => string | undefined;
   readonly document: () => unknown;
 }

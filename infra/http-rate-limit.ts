@@ -11,20 +11,20 @@ import type { Client } from './http-clients.ts';
 import { Problem } from './problem.ts';
 
 export interface RateLimit {
-  /** Takes 1, the least a request costs. Why it must wait, if so. */
+  /** Takes 1, the minimum cost of a request. Returns why the client must wait, or undefined. */
   admit(client: Client): Problem | undefined;
   /** Takes what the request has cost beyond that. */
   charge(client: Client, units: number): void;
 }
 
 export interface RateLimitOptions {
-  /** 0: no limit. */
+  /** 0 means no limit. */
   readonly perMinute: number;
-  /** What is counted, in the plural. */
+  /** The name of what is counted, in the plural. */
   readonly unit: string;
-  /** The variable that says how many. */
+  /** The environment variable that sets the limit. */
   readonly setting: string;
-  /** ms, of a clock that does not go back. */
+  /** Milliseconds of a clock that does not go back. */
   readonly now?: () => number;
 }
 
@@ -36,7 +36,7 @@ export function createRateLimit({ perMinute, unit, setting, now }: RateLimitOpti
     admit(client) {
       const at = clock();
       const before = client.allowance;
-      // Not a number: it has not asked before, or not for so long that it is forgotten.
+      // NaN means that the client has not asked before, or not for so long that it was forgotten.
       const allowance = Number.isNaN(before)
         ? perMinute
         : Math.min(perMinute, before + (at - client.allowanceAt) * perMs);

@@ -7,10 +7,10 @@ import pretty from 'pino-pretty';
 
 export type { Logger } from 'pino';
 
-/** `service` names the process; on a terminal lines are printed for people, otherwise as JSON. */
+/** `service` names the process. On a terminal the lines are formatted for people, otherwise they are JSON. */
 export function createLog(service: string, level: string): Logger {
   const options = { level, base: { service }, formatters: { level: (label: string) => ({ level: label }) } };
   if (!process.stdout.isTTY) return pino(options);
-  // Written at once: a last line before the process ends must not be lost in a worker.
+  // Lines are written at once. The last line before the process ends must not be lost in a worker.
   return pino({ level, base: { service } }, pretty({ sync: true, ignore: 'pid,hostname' }));
 }

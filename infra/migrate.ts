@@ -21,12 +21,12 @@ import { ConfigError, Corrupt } from './errors.ts';
 import type { Logger } from './log.ts';
 
 /**
- * @throws ConfigError where an applied file has changed, or tables are not made as configured; Corrupt where a table
- *   cannot take repeated rows
+ * @throws ConfigError where an applied file has changed, or tables are not created as configured; Corrupt where a table
+ * cannot accept repeated rows
  */
 export async function migrate(clickhouse: ClickHouse, log: Logger, directory: URL = migrationDirectory): Promise<void> {
   const { tables = plainTables } = clickhouse;
-  // Where it is there, nobody is told to make it: a server of the cluster may be away.
+  // When it exists, the cluster is not told to create it, because one of its servers may be away.
   if ((await incarnationOf(clickhouse)) === undefined) await clickhouse.command(tableStatement(ledger, tables));
   const applied = new Map(
     (await clickhouse.query<Applied>(`SELECT version, name, checksum FROM schema_migration FINAL`)).map(row => [
@@ -52,8 +52,8 @@ export interface Migration {
 }
 
 /**
- * Statements of an SQL file, without comments. A semicolon ends a statement except in a quoted text or identifier;
- * a quote inside a text is doubled, or has a backslash.
+ * Splits an SQL file into statements, without comments. A semicolon ends a statement except in a quoted text or
+ * identifier. A quote inside a text is doubled, or has a backslash.
  */
 export function statementsOf(sql: string): string[] {
   const token = /--[^\n]*|\/\*[\s\S]*?\*\/|'(?:\\.|[^'\\])*'|`[^`]*`|"[^"]*"|;|[^-/'`";]+|./g;
@@ -109,8 +109,9 @@ async function apply(clickhouse: ClickHouse, file: Migration, tables: TableEngin
 }
 
 /**
- * Every table takes rows more than once, so an engine that keeps copies would count clicks twice. And where servers keep
- * replicas themselves, a reader must know (clickhouse/table-engine.ts), or it may see progress without rows.
+ * Every table may get a row more than once, so an engine that keeps copies would count clicks twice. And if the servers
+ * replicate by themselves, readers must know it (clickhouse/table-engine.ts). Otherwise they may see progress without
+ * its rows.
  */
 async function assertEngines(
   clickhouse: ClickHouse,

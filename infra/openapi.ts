@@ -20,7 +20,7 @@ interface Response {
   content?: Record<string, unknown>;
 }
 
-/** The document as it is served. `problemSchema` describes every error. */
+/** Returns the document as it is served. `problemSchema` describes every error. */
 export function completeDocument<T extends OpenApiParts>(document: T, problemSchema: unknown): T {
   const paths = Object.entries(document.paths ?? {}).map(([path, operations = {}]) => {
     const methods = Object.entries(operations).map(([method, operation]) => [
@@ -43,7 +43,7 @@ function withProblems(operation: Operation): Operation {
   return { ...operation, responses };
 }
 
-/** Statuses with which any request may be answered, and any that has a body. */
+/** The statuses with which any request may be answered, and any request with a body. */
 const anyRequest = [400, 421, 429, 500, 503];
 const anyBody = [408, 413, 415];
 
