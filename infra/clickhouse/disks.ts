@@ -5,6 +5,6 @@ export interface Disk {
   readonly sizeBytes: number;
 }
 
-/** A disk elsewhere (S3) has no end that could be told. */
+/** A remote disk (S3) has no size that could be reported. */
 export const disksSql = `SELECT name, toFloat64(unreserved_space) AS freeBytes, toFloat64(total_space) AS sizeBytes
   FROM system.disks WHERE NOT is_remote SETTINGS max_execution_time=2`;

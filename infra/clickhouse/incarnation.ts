@@ -14,7 +14,7 @@ import { codeOf } from './errors.ts';
 
 export type Incarnation = string;
 
-/** Undefined: the node has no tables yet. @throws Retryable */
+/** Returns undefined when the node has no tables yet. @throws Retryable */
 export async function incarnationOf(clickhouse: Pick<ClickHouse, 'query'>): Promise<Incarnation | undefined> {
   try {
     const [row] = await clickhouse.query<{ name: string }>(
@@ -27,7 +27,10 @@ export async function incarnationOf(clickhouse: Pick<ClickHouse, 'query'>): Prom
   }
 }
 
-/** To be called when nothing is recorded in `schema_migration` yet. Of two at the same time the later holds. */
+/**
+ * Must be called while nothing is recorded in `schema_migration`. If two processes do it at the same time, the later
+ * one holds.
+ */
 export async function beginIncarnation(clickhouse: Pick<ClickHouse, 'insert'>): Promise<void> {
   const row = { version: 0, name: randomUUID(), checksum: '', applied_at: Date.now() };
   await clickhouse.insert('schema_migration', JSON.stringify(row));

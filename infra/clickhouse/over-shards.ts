@@ -26,7 +26,7 @@ export interface RemoteAccess {
   readonly isTls: boolean;
 }
 
-/** @throws ConfigError where it is not the same for all nodes: a statement names one for all of them */
+/** @throws ConfigError when it is not the same for all nodes, because a statement uses one access for all of them */
 export function remoteAccess(config: ClickHouseConfig): RemoteAccess {
   const all = nodesOf(topologyOf(config)).map(({ url, user, password }): RemoteAccess => {
     const inUrl = new URL(url);
@@ -50,7 +50,7 @@ export function remoteAccess(config: ClickHouseConfig): RemoteAccess {
 
 const names = { user: 'user', password: 'password', isTls: 'protocol (http or https)' } as const;
 
-/** `nodes`: one of each shard, in their order. */
+/** `nodes` contains one node of each shard, in the order of the shards. */
 export function overShards(nodes: readonly [ShardNode, ...ShardNode[]], access: RemoteAccess): ClickHouse {
   const [first, ...others] = nodes;
   const { clickhouse } = first;
@@ -83,8 +83,8 @@ export function overShards(nodes: readonly [ShardNode, ...ShardNode[]], access: 
 }
 
 /**
- * Without the first, each node would ask all others for what stands in IN and JOIN. The second, whatever a server's profile
- * says: where a node does not answer, the others alone are no answer.
+ * Without the first setting, each node would ask all others for what is in IN and JOIN. The second one overrides the
+ * server's profile: when a node does not answer, the rows of the others alone are not an answer.
  */
 const settings = 'prefer_global_in_and_join=1, skip_unavailable_shards=0';
 
@@ -92,7 +92,7 @@ async function onlyRead(): Promise<never> {
   throw new Error('several shards are read together, and written each for itself');
 }
 
-/** A node does not answer, or not the one that reads it for others. */
+/** A node does not answer, or the node that reads it for others does not. */
 export class NodeUnreached extends Retryable {
   readonly node: string;
 
@@ -103,9 +103,9 @@ export class NodeUnreached extends Retryable {
 }
 
 /**
- * Resolves where the first node finds each of the others at its address, and not some other server: that would be read, and
- * rows told twice or not at all. By their incarnations, as they were found under their URLs.
- * @throws Retryable
+ * Resolves when the first node reaches each of the others at its address, and not some other server. That server would
+ * be read instead, and rows would be counted twice or not at all. The nodes are compared by their incarnations, as
+ * found under their URLs. @throws Retryable
  */
 export async function checkReached(
   nodes: readonly [ShardNode, ...ShardNode[]],
@@ -140,7 +140,7 @@ function literal(text: string): string {
   return `'${text.replace(/[\\']/g, '\\$&')}'`;
 }
 
-/** ClickHouse hides it, except in what it quotes of a statement that it does not understand. */
+/** ClickHouse hides the password, except when it quotes a statement that it does not understand. */
 function withoutPassword(error: unknown, { password }: RemoteAccess): unknown {
   const secrets = [password, literal(password).slice(1, -1)].filter(secret => secret !== '');
   const hidden = (text: string) => secrets.reduce((left, secret) => left.replaceAll(secret, '[HIDDEN]'), text);
@@ -158,13 +158,13 @@ function thrown(told: (error: unknown) => unknown) {
   };
 }
 
-/** Whether it is another node that the one that was asked could not read. */
+/** Returns whether the asked node could not read another node. */
 function blaming(others: readonly ShardNode[], error: unknown): unknown {
   const code = codeOf(error);
   if (code === undefined || error instanceof NodeUnreached || error instanceof Unserved) return error;
   const text = messageOf(error);
   const named = others.find(({ tcp }) => text.includes(tcp));
-  // What another node has answered with is told as the first one's own, with the address it came from.
+  // An error that another node has answered is reported as the first node's own, with the address that it came from.
   if (!links.has(code)) return named && away.has(code) ? unreached(named, error) : error;
   const blamed = named ?? others[0];
   return blamed === undefined ? error : unreached(blamed, error);
@@ -180,7 +180,7 @@ function unreached({ name, tcp }: ShardNode, error: unknown): NodeUnreached {
   return new NodeUnreached(name, `${name} is not reached at tcp=${tcp}: ${messageOf(error)}`, error);
 }
 
-/** What ClickHouse says where a connection to another server fails, or is not let in. */
+/** Errors that ClickHouse reports when a connection to another server fails or is refused. */
 const links: ReadonlySet<string> = new Set([
   'ALL_CONNECTION_TRIES_FAILED',
   'ATTEMPT_TO_READ_AFTER_EOF',
@@ -194,7 +194,7 @@ const links: ReadonlySet<string> = new Set([
   'UNKNOWN_PACKET_FROM_SERVER',
 ]);
 
-/** What a node says that cannot be read now. */
+/** Errors of a node that cannot be read at the moment. */
 const away: ReadonlySet<string> = new Set([
   'AUTHENTICATION_FAILED',
   'REQUIRED_PASSWORD',

@@ -12,12 +12,12 @@ import { Unserved } from '../errors.ts';
 
 export interface PlaceLimits {
   readonly places: number;
-  /** Of these, one client's. */
+  /** How many of these one client may have. */
   readonly perClient: number;
   readonly mostWaiting: number;
-  /** Of these, one client's. */
+  /** How many of these one client may have. */
   readonly mostWaitingPerClient: number;
-  /** Of requests; the process itself waits as long as it takes. */
+  /** For requests. The process itself waits for as long as it takes. */
   readonly waitMs: number;
 }
 
@@ -30,8 +30,8 @@ export interface PlaceEvents {
 
 export interface Places {
   /**
-   * Resolves when there is a place; who has it gives it back, once.
-   * @throws Unserved where the line is full, or before its turn has come; what `asker.signal` says where he has gone
+   * Resolves when there is a place. The caller gives it back, once. @throws Unserved when the queue is full, or when
+   * its turn has not come in time; the reason of `asker.signal` when the asker has gone
    */
   take(asker: Asker | undefined): Promise<() => void>;
 }
@@ -40,7 +40,7 @@ interface Waiting {
   readonly give: () => void;
 }
 
-/** `what` is named in errors, as `reads of counts`. */
+/** `what` is named in errors, for example `reads of counts`. */
 export function createPlaces(what: string, limits: PlaceLimits, events: PlaceEvents): Places {
   const { places, perClient, mostWaiting, mostWaitingPerClient, waitMs } = limits;
   /** By client, in the order of their turns. */
@@ -70,7 +70,7 @@ export function createPlaces(what: string, limits: PlaceLimits, events: PlaceEve
     for (const [client, line] of lines) {
       if (!hasPlaceFor(client)) continue;
       const [first] = line;
-      // Behind the others, for the next turn.
+      // The client moves behind the others for its next turn.
       lines.delete(client);
       lines.set(client, line);
       first?.give();

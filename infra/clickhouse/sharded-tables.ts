@@ -19,7 +19,7 @@ export const shardedTables = [
 ] as const;
 export type ShardedTable = (typeof shardedTables)[number];
 
-/** To be followed by FINAL, if at all. Its columns may be named by the table. */
+/** May be followed by FINAL. Columns may be qualified by the table's name. */
 export function sharded(table: ShardedTable): Sql {
   return new Sql([`${table}${mark}`], []);
 }
@@ -27,8 +27,9 @@ export function sharded(table: ShardedTable): Sql {
 const mark = '/*sharded*/';
 
 /**
- * The statement with what `source` says in the place of its sharded tables; the same statement where it has none.
- * @throws Error where one is named without the mark: its rows of one shard would be told as all
+ * Returns the statement with the result of `source` in place of its sharded tables, or the same statement if it has
+ * none. @throws Error when such a table is named without the mark, because the rows of one shard would be reported as
+ * all rows
  */
 export function inPlaceOfSharded(statement: string, source: (table: string) => string): string {
   const [, unmarked] = unmarkedTable.exec(statement) ?? [];

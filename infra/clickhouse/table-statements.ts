@@ -7,11 +7,11 @@
  */
 import type { TableEngine } from './table-engine.ts';
 
-/** @throws RangeError where it cannot be told how the statement is to be sent to a cluster */
+/** @throws RangeError when it is not known how the statement must be sent to a cluster */
 export function tableStatement(statement: string, tables: TableEngine): string {
   if (tables.prefix === '') return statement;
   const bare = withoutQuoted(statement);
-  // Rows find their way to the other servers.
+  // Rows reach the other servers by replication.
   if (/^\s*INSERT\s+INTO\s/.test(bare)) return statement;
   const head = heads.exec(bare);
   if (head === null) throw unknown(statement);
@@ -21,7 +21,7 @@ export function tableStatement(statement: string, tables: TableEngine): string {
   if (kind === 'ALTER TABLE') return onCluster + rest;
   const bareRest = bare.slice(head[0].length);
   if (kind === 'CREATE TABLE IF NOT EXISTS') return onCluster + forgetful(replicated(rest, bareRest, tables));
-  // One that keeps rows itself would have an engine of its own.
+  // A view that stores rows itself would have an engine of its own.
   if (!/^\s+TO\s/.test(bareRest)) throw unknown(statement);
   return onCluster + rest;
 }
@@ -47,8 +47,8 @@ function replicated(create: string, bare: string, { prefix, replication }: Table
 }
 
 /**
- * A replicated table drops a block that it has had before, which plain ones do not. Since ClickHouse 26.2 an insert cannot
- * decline that in a way that older servers understand; a table can.
+ * A replicated table drops a block that it has had before, and plain tables do not. Since ClickHouse 26.2 an insert
+ * cannot switch that off in a way that older servers understand, but a table can.
  */
 function forgetful(create: string): string {
   const setting = 'replicated_deduplication_window = 0';
@@ -58,7 +58,7 @@ function forgetful(create: string): string {
   return `${create.slice(0, at)}${setting}, ${create.slice(at)}`;
 }
 
-/** Of the same length, so that what is found in it stands there in the statement. */
+/** Returns a text of the same length, so that positions in it are also positions in the statement. */
 function withoutQuoted(sql: string): string {
   return sql.replace(/--[^\n]*|\/\*[\s\S]*?\*\/|'(?:\\.|[^'\\])*'|`[^`]*`|"[^"]*"/g, text => ' '.repeat(text.length));
 }

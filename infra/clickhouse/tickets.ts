@@ -14,11 +14,14 @@ import type { Asker } from '../asking.ts';
 import { createPlaces, type Places } from './places.ts';
 
 export interface Tickets {
-  /** For one statement; who has it gives it back, once, when that is over in the server. @throws as `Places` does */
+  /**
+   * Takes a place for one statement. The caller gives it back, once, when the statement is over in the server. @throws
+   * the same as `Places`
+   */
   take(ticket: AbortSignal, asker: Asker, isRaw: boolean): Promise<() => void>;
 }
 
-/** Statements under one place at the same time, of which one may be raw. */
+/** The number of statements that may run under one place at the same time. One of them may be raw. */
 export const mostOfTicket = 4;
 
 export function createTickets(places: Places): Tickets {
@@ -69,7 +72,7 @@ function hold(places: Places, ticket: AbortSignal, first: Asker): Held {
   };
 }
 
-/** Of one request's statements. They wait as long as it does, which has a limit of its own. */
+/** The queue of one request's statements. They wait for as long as the request, which has a limit of its own. */
 function lineOf(places: number): Places {
   const limits = { places, perClient: places, mostWaiting: 64, mostWaitingPerClient: 64, waitMs: 0 };
   const unheard = () => undefined;
