@@ -86,7 +86,7 @@ export async function buildIngestApp({
 
   http.post('/v1/clicks', {
     schema: routeSchema,
-    // The schema only documents the body: `click-body.ts` checks it.
+    // The schema only documents the body. `click-body.ts` checks it.
     validatorCompiler: () => () => true,
     handler: async (request, reply) => {
       const refusal = clickLog.refusal();
@@ -95,13 +95,14 @@ export async function buildIngestApp({
       const format = isJson(request.headers['content-type']) ? 'json' : 'ndjson';
       const trace = traceContextOf(request.headers);
       const client = clients.of(request.raw);
-      // One was taken when the request came; what its body costs to judge, whatever is in it, is taken before.
+      // One unit was taken when the request arrived. The cost of checking its body, whatever is in it, is taken before
+      // the check.
       const costKib = Math.max(request.body.reduce((sum, piece) => sum + piece.length, 0) >> 10, 1);
       rateLimit.charge(client, costKib - 1);
       const { isStrict, unknown } = askedOf(request.query);
       const { taken } = await judge(client, request.body, format, { receivedAt: now(), isStrict }, batch => {
         rateLimit.charge(client, Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0));
-        // While the clicks wait for Kafka, their lines count as buffered; the body must not stay in memory beside them.
+        // While the clicks wait for Kafka, their lines count as buffered. The body must not stay in memory in addition.
         request.body = undefined;
         return accept({ clickLog, waiting, client, trace, unknown }, batch);
       });
@@ -119,7 +120,7 @@ interface Accepting {
   readonly waiting: WaitingClicks;
   readonly client: Client;
   readonly trace: TraceContext | undefined;
-  /** Parameters of the address that there are not, with their `?`. */
+  /** Query parameters that do not exist, with their `?`. */
   readonly unknown: readonly string[];
 }
 
@@ -138,7 +139,7 @@ async function accept({ clickLog, waiting, client, trace, unknown }: Accepting, 
     );
   }
   try {
-    // It copies the lines before it waits: they hold until the next request is parsed.
+    // The lines are copied before the wait, because they are valid only until the next request is parsed.
     await waiting.during(client, lines.end, () => clickLog.append(lines, trace, client.network));
   } catch (error) {
     if (!(error instanceof Retryable) && !(error instanceof Problem)) throw error;
@@ -175,7 +176,7 @@ function isPieces(body: unknown): body is readonly Buffer[] {
   return Array.isArray(body);
 }
 
-/** Bodies arrive at the handler as the bytes that were posted, inflated. */
+/** Bodies arrive at the handler as the posted bytes, inflated. */
 function takeBytes(http: Http, config: IngestConfig, clients: Clients): void {
   const readBody = createBodyReader({
     limitBytes: config.INGEST_BODY_LIMIT_BYTES,
@@ -192,7 +193,7 @@ function takeBytes(http: Http, config: IngestConfig, clients: Clients): void {
   );
 }
 
-/** One format of many names. navigator.sendBeacon can send text/plain without asking the server first. */
+/** One format with many names. navigator.sendBeacon can send text/plain without asking the server first. */
 const ndjsonTypes = [
   ...['x-ndjson', 'ndjson', 'jsonl', 'x-jsonl', 'jsonlines', 'x-jsonlines'].map(name => `application/${name}`),
   'text/plain',

@@ -1,6 +1,6 @@
 import type { TraceContext } from '../infra/trace-context.ts';
 
-/** One call of `append`: settles when all its chunks are acknowledged, or with the first that fails. */
+/** One call of `append`. It settles when all its chunks are acknowledged, or with the first failure. */
 export class Append {
   readonly done: Promise<void>;
   readonly trace: TraceContext | undefined;

@@ -9,14 +9,14 @@ import { type OptionalField, optionalFields, unknownFieldsOf, type Verdict } fro
 
 export interface Warning {
   readonly field: OptionalField;
-  /** That lost this field. */
+  /** The number of clicks that lost this field. */
   readonly clicks: number;
-  /** Of the first of them, as `Rejected` has it; and what is wrong with it. */
+  /** The index of the first of them, as in `Rejected`, and what is wrong with it. */
   readonly index: number;
   readonly message: string;
 }
 
-/** So many names are told, and of each so many characters. */
+/** This many names are reported, with at most this many characters of each. */
 export const maxFieldsTold = 20;
 export const maxNameLength = 64;
 
@@ -29,7 +29,7 @@ export class ClickNotes {
     this.#warnings.clear();
   }
 
-  /** Of every click, also of one that is refused: `ad_id: is not given` is often `adId: is ignored`. */
+  /** Looks at every click, also at refused ones: the reason for `ad_id: is not given` is often `adId: is ignored`. */
   ignore(click: unknown): void {
     for (const name of unknownFieldsOf(click)) {
       if (this.#ignored.size === maxFieldsTold) return;

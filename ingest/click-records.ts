@@ -10,8 +10,8 @@
  */
 import { anyKind, formatHeader, recordContract } from '../infra/kafka/record-contract.ts';
 
-/** What this release reads. */
+/** The formats that this release can read. */
 export const clickContract = recordContract({ [anyKind]: [1] });
 
-/** Of each record that ingest writes. */
+/** The headers of each record that ingest writes. */
 export const clickHeaders = formatHeader(1);

@@ -8,12 +8,12 @@ import { adIdPattern, limits } from './click.ts';
 const empty = Type.Literal('', { description: 'not given' });
 const leftOut = Type.Unknown({ description: 'anything else is left out, with a word in `warnings`' });
 
-/** A field that may be left out, or be null or empty, which means the same. */
+/** A field that may be left out, null or empty, which all mean the same. */
 function maybe<T extends TSchema[]>(types: [...T], description: string) {
   return Type.Optional(Type.Union([...types, empty, Type.Null()], { description }));
 }
 
-/** One that is left out where it breaks a rule: the click counts. */
+/** A field that is left out when it breaks a rule. The click still counts. */
 function extra<T extends TSchema>(type: T, description: string) {
   return Type.Optional(Type.Union([type, empty, Type.Null(), leftOut], { description }));
 }

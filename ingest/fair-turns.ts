@@ -6,7 +6,7 @@
 export type FairTurns = <T>(owner: object, task: () => Promise<T>) => Promise<T>;
 
 export function fairTurns(): FairTurns {
-  /** Of those who have tasks waiting, in the order of their turns. */
+  /** Owners that have waiting tasks, in the order of their turns. */
   const waiting = new Map<object, (() => Promise<void>)[]>();
   let isRunning = false;
 
@@ -17,7 +17,7 @@ export function fairTurns(): FairTurns {
       if (next === undefined) break;
       const [owner, tasks] = next;
       const task = tasks.shift();
-      // Behind all others, or gone.
+      // The owner moves behind all others, or is removed.
       waiting.delete(owner);
       if (tasks.length > 0) waiting.set(owner, tasks);
       await task?.();

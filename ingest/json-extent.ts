@@ -6,9 +6,9 @@
  * goes no further. All other errors are left to the parser.
  */
 export class JsonExtent {
-  /** The next byte to be looked at; where `run` has returned true, the byte that ended the value. */
+  /** The next byte to examine. After `run` has returned true, it is the byte that ended the value. */
   at = 0;
-  /** How many brackets were open at once. */
+  /** The highest number of brackets that were open at once. */
   deepest = 0;
   #depth = 0;
   #isInText = false;
@@ -20,7 +20,10 @@ export class JsonExtent {
     this.#isInText = false;
   }
 
-  /** Goes on, but not beyond `end`. Whether it has come to a comma or a closing bracket that is not the value's own. */
+  /**
+   * Continues, but not beyond `end`. Returns whether it has reached a comma or a closing bracket that does not belong
+   * to the value.
+   */
   run(body: Buffer, end: number): boolean {
     let { at } = this;
     let isInText = this.#isInText;

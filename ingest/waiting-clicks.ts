@@ -9,7 +9,7 @@ import type { Client } from '../infra/http-clients.ts';
 import { clientBusy } from './body-budget.ts';
 
 export interface WaitingClicks {
-  /** For as long as `wait` takes. @throws Problem 429 before it is begun */
+  /** Counts the bytes for as long as `wait` takes. @throws Problem 429 before it begins */
   during(client: Client, bytes: number, wait: () => Promise<void>): Promise<void>;
 }
 

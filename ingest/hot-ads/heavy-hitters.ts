@@ -10,18 +10,18 @@
  */
 export interface Counter {
   count: number;
-  /** What the counter already stood at when the key took it over. */
+  /** The value of the counter when the key took it over. */
   error: number;
-  /** They add up to `count - error`. */
+  /** Their sum is `count - error`. */
   readonly bySource: Uint32Array;
 }
 
-/** More than enough to tell a few sources from many. */
+/** More than enough to distinguish a few sources from many. */
 export const sourceGroups = 32;
 
 export class HeavyHitters {
   readonly counters = new Map<string, Counter>();
-  /** Keys seen. */
+  /** The number of keys seen. */
   total = 0;
   readonly #most: number;
 
@@ -29,7 +29,7 @@ export class HeavyHitters {
     this.#most = most;
   }
 
-  /** `source`: from 0, below `sourceGroups`. */
+  /** `source` is at least 0 and below `sourceGroups`. */
   see(key: string, source: number): void {
     this.total++;
     const counter = this.counters.get(key) ?? this.#counterFor(key);
@@ -46,7 +46,10 @@ export class HeavyHitters {
     return counter;
   }
 
-  /** The new key takes the place of the least frequent, and its count: so it may be said to be too high, never too low. */
+  /**
+   * The new key replaces the least frequent one and takes over its count. So its count may be too high, but never too
+   * low.
+   */
   #takeFromLeast(): Counter {
     let least = '';
     let count = Number.POSITIVE_INFINITY;

@@ -37,7 +37,7 @@ export interface HotAdsDeps {
   readonly kafka: KafkaClient;
   readonly names: Names;
   readonly log: Logger;
-  /** Undefined: this process announces nothing; it follows what others announce all the same. */
+  /** When it is undefined, this process announces nothing, but it still follows what others announce. */
   readonly split: SplitSettings | undefined;
   readonly timeoutMs: number;
   readonly terms: HotAdTerms;
@@ -45,22 +45,22 @@ export interface HotAdsDeps {
 
 export interface HotAds extends AsyncDisposable {
   /**
-   * The partition of `clicks`. `client`: who has posted it.
-   * @throws Retryable where the rules for the click's minute are not known yet
+   * Returns the partition of `clicks`. `client` has posted the click. @throws Retryable when the rules for the click's
+   * minute are not known yet
    */
   partitionFor(click: RoutedClick, client: string): number;
-  /** Throws unless every click that ingest may take can be routed. */
+  /** Throws unless every click that ingest may accept can be routed. */
   check(): void;
-  /** Throws unless the topics have the partitions that are recorded. */
+  /** Throws unless the topics have the recorded number of partitions. */
   checkPartitions(): void;
-  /** Resolves when clicks of the present can be routed, or `stop` has fired. */
+  /** Resolves when clicks of the present can be routed, or when `stop` has fired. */
   ready(stop: AbortSignal): Promise<void>;
 }
 
 const tickIntervalMs = 5_000;
-/** Of the detector's sliding minute, and between two looks at what is hot. */
+/** The step of the detector's sliding minute, and the time between two looks at what is hot. */
 const slotMs = 10_000;
-/** For the way of an announcement to the broker. */
+/** The time for the way of an announcement to the broker. */
 const slackMs = 10_000;
 
 export function openHotAds(deps: HotAdsDeps): HotAds {
@@ -72,7 +72,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
   const mint = createClickIdMint();
   const closing = new AbortController();
   let readAtMs = Number.NEGATIVE_INFINITY;
-  /** What the log held when this process began; undefined: not known yet. */
+  /** The end of the log when this process began, or undefined while it is not known. */
   let endAtFirst: number | undefined;
   const wasRead = () => endAtFirst !== undefined && book.position >= endAtFirst;
   const watch = watchPartitions({ kafka, names, log, recorded: () => book.partitions, isRead: wasRead });
@@ -120,7 +120,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
     const records = [...rules.map(rule => ruleRecord(rule, terms)), ...expired.map(rule => expiredRecord(rule, terms))];
     if (records.length > 0) await send(records);
   };
-  /** A second one, of two processes that begin at once, has no effect: both read the first. */
+  /** When two processes start at once, the second record has no effect, because both read the first. */
   const recordPartitions = async () => {
     const partitions = watch.difference === undefined ? watch.counts?.get('clicks') : undefined;
     if (partitions === undefined) return;
@@ -163,7 +163,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
         lookedAtMs = now;
         await look();
       }
-      // Not all processes at the same moment: the tick of one spares the others theirs.
+      // The processes do not do this at the same moment, so the tick of one makes those of the others unnecessary.
       const pauseMs = (book.partitions === undefined ? 100 : tickIntervalMs / 5) * (0.5 + Math.random());
       await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
@@ -202,7 +202,7 @@ function checkAgreement({ isJudged, difference }: PartitionWatch): void {
   if (difference !== undefined) throw new Error(difference);
 }
 
-/** Four ticks were appended, by this process or others, and none was read. */
+/** Four ticks were appended in this time, by this process or others, and none was read. */
 const silentMs = 30_000;
 const mostGivenUp = 100;
 

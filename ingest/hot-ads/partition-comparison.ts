@@ -9,12 +9,12 @@
  */
 import type { TopicName } from '../../infra/topics.ts';
 
-/** In the order in which they grow: who is given a new partition of `clicks` must find where to write. */
+/** In the order in which they grow: the owner of a new partition of `clicks` must find where to write. */
 export const countedTopics = ['quarantine', 'aggregates', 'clicks'] as const satisfies readonly TopicName[];
 
 export type TopicCounts = ReadonlyMap<(typeof countedTopics)[number], number>;
 
-/** Why nothing may be routed or counted; undefined: nothing is in the way. `recorded` undefined: nothing is. */
+/** Returns why nothing may be routed or counted, or undefined. `recorded` is undefined when no number is recorded. */
 export function differenceOf(counts: TopicCounts, recorded: number | undefined): string | undefined {
   const found = countedTopics.map(topic => `${topic} has ${counts.get(topic) ?? 0}`).join(', ');
   if (recorded === undefined) {
@@ -28,7 +28,7 @@ export function differenceOf(counts: TopicCounts, recorded: number | undefined):
   return `partitions: ${found}, but ${recorded} are recorded in topic hot-ads: \`adclicks partitions --to ${recorded}\` adds what is missing`;
 }
 
-/** What is more than recorded, and what to do; undefined: nothing. */
+/** Returns which topics have more than recorded, and what to do, or undefined. */
 export function surplusOf(counts: TopicCounts, recorded: number | undefined): string | undefined {
   const most = Math.max(...countedTopics.map(topic => counts.get(topic) ?? 0));
   if (recorded === undefined || most <= recorded) return undefined;

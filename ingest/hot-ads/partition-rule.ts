@@ -26,15 +26,15 @@ import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
 export interface PartitionRule {
   /** A ULID. */
   readonly ruleId: string;
-  /** The first minute of event time, epoch ms; 0: the base. */
+  /** The first minute of event time, in epoch ms. It is 0 for the base. */
   readonly from: number;
   readonly partitions: number;
 }
 
-/** Of one topic, at most. */
+/** The highest number of partitions of one topic. */
 export const mostPartitions = 1_024;
 
-/** 0: none has begun. */
+/** Returns 0 when no rule has begun. */
 export function partitionsAt(rules: readonly PartitionRule[], clickedAt: number): number {
   let most = 0;
   for (const { from, partitions } of rules) if (from <= clickedAt && partitions > most) most = partitions;
@@ -51,7 +51,7 @@ export function partitionRecord(rule: PartitionRule): Omit<OutgoingRecord, 'part
   };
 }
 
-/** Undefined: it is no such rule. */
+/** Returns undefined when it is not such a rule. */
 export function partitionRuleIn(json: unknown): PartitionRule | undefined {
   if (!Value.Check(PartitionRuleValue, json)) return undefined;
   const { rule_id: ruleId, from, partitions } = json;

@@ -18,12 +18,12 @@ export interface RuleReaderDeps {
   readonly names: Names;
   readonly book: RuleBook;
   readonly log: Logger;
-  /** After each batch. */
+  /** Is called after each batch. */
   readonly onRead?: () => void;
 }
 
 export interface RuleReader extends AsyncDisposable {
-  /** Reads with another consumer: this one has gone silent. */
+  /** Continues with another consumer, because this one has become silent. */
   openAnew(): void;
 }
 
@@ -105,7 +105,7 @@ async function dispose(consumer: GroupConsumer | undefined): Promise<void> {
   try {
     await consumer?.[Symbol.asyncDispose]();
   } catch {
-    // What could not leave its group is forgotten by it.
+    // The group forgets a consumer that could not leave it.
   }
 }
 

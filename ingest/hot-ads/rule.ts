@@ -37,19 +37,23 @@ export interface HotAdRule {
   /** A ULID. */
   readonly ruleId: string;
   readonly adId: string;
-  /** The first minute that is split; epoch ms. */
+  /** The first minute that is split, in epoch ms. */
   readonly from: number;
-  /** The first that is not any more; epoch ms. */
+  /** The first minute that is not split any more, in epoch ms. */
   readonly until: number;
 }
 
-/** The times that all who read rules agree on, ms. */
+/** The times on which all readers of rules agree, in ms. */
 export interface HotAdTerms {
-  /** From a rule's append to its beginning, at least. As good as fixed once the topic has records. */
+  /**
+   * The minimum time from the append of a rule to its beginning. It is practically fixed once the topic has records.
+   */
   readonly noticeMs: number;
-  /** By so much the clocks of two brokers may differ that lead the topic's partition one after the other. */
+  /** The largest difference between the clocks of two brokers that lead the topic's partition one after the other. */
   readonly brokerSkewMs: number;
-  /** After its end a rule is kept for so long: as long as raw clicks are, and far longer than clicks may be late. */
+  /**
+   * A rule is kept for this long after its end: as long as raw clicks are kept, and far longer than clicks may be late.
+   */
   readonly keptMs: number;
 }
 
@@ -58,10 +62,10 @@ const dayMs = 24 * 60 * minuteMs;
 
 const brokerSkewMs = 10_000;
 
-/** Part of the settings of all who read rules. */
+/** The settings that all readers of rules share. */
 export const HotAdConfig = Type.Object({
   HOT_AD_NOTICE_MS: Type.Integer({
-    // Clicks may be dated `maxAheadMs` ahead, so beyond that a minute remains for readers to hear of a rule.
+    // Clicks may be dated `maxAheadMs` ahead. Beyond that, readers have a minute to learn of a rule.
     default: limits.maxAheadMs + minuteMs + brokerSkewMs,
     minimum: 30_000,
     maximum: 3_600_000,
@@ -75,10 +79,13 @@ export function hotAdTermsOf({ HOT_AD_NOTICE_MS }: Static<typeof HotAdConfig>): 
 }
 
 export type RoutedClick = Pick<Click, 'adId' | 'eventId' | 'clickedAt'>;
-/** Whether a rule that holds covers this event time. */
+/** Returns whether a rule that holds covers this event time. */
 export type IsSplit = (adId: string, clickedAt: number) => boolean;
 
-/** The partition in which all copies of the click meet. A click without an event id has none, and `event_id` is its click id. */
+/**
+ * Returns the partition in which all copies of the click meet. A click without an event id has no copies, and its click
+ * id is used as `event_id`.
+ */
 export function routeOf({ adId, eventId, clickedAt }: RoutedClick, partitions: number, isSplit: IsSplit): number {
   return isSplit(adId, clickedAt) ? splitPartitionOf(eventId, partitions) : partitionOf(adId, partitions);
 }
@@ -97,10 +104,10 @@ export type HotAdsEntry =
   | { readonly kind: 'base' | 'growth'; readonly rule: PartitionRule }
   | { readonly kind: 'tick'; readonly rule?: undefined };
 
-/** What this release reads. */
+/** The kinds and formats that this release can read. */
 const contract = recordContract({ rule: [1], tick: [1], expired: [1], partitions: [1] });
 
-/** @throws Corrupt for what is none of these, or by other terms: who skipped it might skip a rule */
+/** @throws Corrupt for any other record, or one with other terms. A reader that skipped it might skip a rule */
 export function entryOf(record: LogRecord, { noticeMs }: HotAdTerms): HotAdsEntry {
   const { offset, value, headers = {} } = record;
   assertKnown(contract, { topic: 'hot-ads', partition: 0 }, record);
@@ -140,7 +147,7 @@ export function expiredRecord(rule: HotAdRule, terms: HotAdTerms): OutgoingRecor
   return { partition: 0, key: keyOf(rule), value: null, headers };
 }
 
-/** The base where `from` is 0, else a growth. */
+/** Writes the base when `from` is 0, otherwise a growth. */
 export function partitionsRecord(rule: PartitionRule, terms: HotAdTerms): OutgoingRecord {
   const { headers, ...record } = partitionRecord(rule);
   return { ...record, partition: 0, headers: { ...headers, ...headersBy(terms) } };
