@@ -1,44 +1,54 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { LongestFirst } from './test/support/longest-first.ts';
 
+/** Ends what hangs; how long a busy machine takes says nothing. */
+const patient = { testTimeout: 300_000, hookTimeout: 300_000 };
+/**
+ * For every Java that a test starts: its first compiler alone. What the second one saves a broker in a minute is less than
+ * it costs: half of the broker's CPU time (test/README.md).
+ */
+const env = { JDK_JAVA_OPTIONS: '-XX:TieredStopAtLevel=1' };
 // Each file is a process of its own (forks): one that ends takes its servers with it, and no other.
-const shared = { pool: 'forks' as const, fileParallelism: true };
+const apart = { pool: 'forks' as const, env, ...patient };
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
-          ...shared,
           name: 'unit',
-          include: ['test/unit/**/*.test.ts', 'test/simulation/**/*.test.ts', 'test/*.test.ts'],
-          // Many of them wait for timers and processes of their own, so two cores have time for three.
-          maxWorkers: 3,
-          // Ends what hangs; how long a busy machine takes says nothing.
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          include: ['test/unit/**/*.test.ts', 'test/*.test.ts'],
+          pool: 'forks',
+          // In memory and on loopback sockets only, so files can share a process: to start one and to load the code
+          // again for each would take as long as the tests. Some wait for timers, so two cores have time for four.
+          isolate: false,
+          maxWorkers: 2 * availableParallelism(),
+          setupFiles: ['test/support/compiled-once.ts'],
+          ...patient,
         },
       },
+      // Processes of their own that are stopped, killed or hang, and what waits for real seconds.
+      { test: { ...apart, name: 'processes', include: ['test/processes/**/*.test.ts'], maxWorkers: 4 } },
       {
         test: {
-          ...shared,
+          ...apart,
+          name: 'simulation',
+          include: ['test/simulation/**/*.test.ts'],
+          maxWorkers: availableParallelism(),
+        },
+      },
+      // Each brings up a broker and a ClickHouse, and mostly waits.
+      {
+        test: {
+          ...apart,
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          // Each brings up a broker and a ClickHouse, and there may be two cores; but they mostly wait.
-          maxWorkers: 2,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          maxWorkers: Math.max(5, availableParallelism()),
         },
       },
-      {
-        test: {
-          ...shared,
-          name: 'browser',
-          include: ['test/browser/**/*.test.ts'],
-          fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 180_000,
-        },
-      },
+      { test: { ...apart, name: 'browser', include: ['test/browser/**/*.test.ts'], maxWorkers: 2 } },
     ],
   },
 });

@@ -1,5 +1,5 @@
 /**
- * CONTRACT: encodes the checkpoint into the metadata of a committed offset, and decodes it (the broker allows 4096
+ * Encodes the checkpoint into the metadata of a committed offset, and decodes it (the broker allows 4096
  * bytes by default).
  *
  * Format 1 (field `v`) is JSON. It may gain fields, because a release ignores fields that it does not know. An older

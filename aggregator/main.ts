@@ -1,13 +1,12 @@
 /** Runs the aggregator process. Several of these processes share the partitions. */
 import { randomInt } from 'node:crypto';
-import { loadConfig, printable } from '../infra/config.ts';
 import { createHttp, listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
 import { topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../infra/kafka/former-member.ts';
-import { createLog } from '../infra/log.ts';
 import { aborted, createCrash, runProcess } from '../infra/process.ts';
+import { beginProgram } from '../infra/program.ts';
 import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
 import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
@@ -15,11 +14,9 @@ import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
 import { AggregatorConfig } from './config.ts';
 import { openTaskGroup, type TaskGroup } from './task-group.ts';
 
-const log = createLog('aggregator', process.env['LOG_LEVEL'] ?? 'info');
+const { config, log } = await beginProgram('aggregator', AggregatorConfig);
 
 await runProcess(log, async (stop, life) => {
-  const config = loadConfig(AggregatorConfig);
-  log.info({ config: printable(config) }, 'configuration');
   const names = namesOf(config.TOPIC_PREFIX);
   const clientId = clientIdAt('aggregator', config.AGGREGATOR_PORT);
   const kafka = createKafka(config, clientId, log);

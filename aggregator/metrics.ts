@@ -16,14 +16,16 @@ for (const reason of ['malformed', 'future', 'too_late'] as const) setAside.inc(
 const rows = counter('aggregator_rows_total', 'Rows written to topic aggregates');
 const commitSeconds = histogram('aggregator_commit_seconds', 'Duration of a commit');
 const position = gauge('aggregator_position', 'Offset of the next record to count', ['partition']);
-const watermark = gauge('aggregator_watermark_timestamp_seconds', 'No older click is expected', ['partition']);
+const watermark = gauge('aggregator_watermark_timestamp_seconds', 'The watermark: no older click is expected', [
+  'partition',
+]);
 const windows = gauge('aggregator_open_windows', 'Minutes that are not final', ['partition']);
 const ids = gauge('aggregator_open_clicks', 'Distinct clicks of minutes that are not final', ['partition']);
 const bytes = gauge('aggregator_state_bytes', 'Memory held for minutes that are not final', ['partition']);
 
 const acks = counter(
   'aggregator_acknowledged_lines_total',
-  'Lines of batches that a writer has told of: acknowledged, missing (of those, not in the log), repeated (there twice)',
+  'Lines of batches of which a writer has said the outcome: acknowledged, missing (of those, not in the log), repeated (there twice)',
   ['outcome'],
 );
 const unreadable = counter(

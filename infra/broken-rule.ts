@@ -2,8 +2,7 @@
  * Builds the message about a value that breaks a rule, in a request, a click or a setting: one sentence in plain words,
  * with the field, its shortened value, the rule, and what to do when that does not follow from the rule:
  *
- *     to is "1795910400000", but must be at most 31 days after from, and is 89 days after it: ask for a shorter range,
- *     or for several
+ *     to is "1795910400000", but must be at most 31 days after from, and is 89 days after it: ask for a shorter range, or for several
  *
  * Validators express rules in the words of schemas (`must NOT have additional properties`). `ruleOf` expresses them in
  * ours.

@@ -67,7 +67,7 @@ export const ClickHouseConfig = Type.Object({
     default: 'http://127.0.0.1:8123',
     minLength: 1,
     description:
-      'ClickHouse server, `http(s)://host:port`, or several: replicas of a shard with commas between them, shards with semicolons (each with `?tcp=port` or `?tcp=host:port`, default 9000, with TLS 9440: where the other nodes reach it), or `file:///…/topology.json` ([replicas and shards](#replicas-and-shards-of-clickhouse)); setting it makes `npm start` use that server, which must be one',
+      'ClickHouse server, `http(s)://host:port`, or several: replicas of a shard with commas between them, shards with semicolons (each with `?tcp=port` or `?tcp=host:port`, default 9000, with TLS 9440: where the other nodes reach it), or `file:///…/topology.json` (see infra/clickhouse/README.md); setting it makes `npm start` use that server, which must be one',
   }),
   CLICKHOUSE_USER: Type.String({ default: 'default', description: 'ClickHouse user' }),
   CLICKHOUSE_PASSWORD: Type.String({ default: '', description: 'ClickHouse password (secret, never logged)' }),
@@ -80,7 +80,7 @@ export const ClickHouseConfig = Type.Object({
     default: '',
     maxLength: 500,
     description:
-      "how tables are made where the servers keep replicas themselves: `Replicated` or `Shared`, alone or with path and replica, `Replicated('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')` ([a cluster that replicates itself](#a-cluster-that-replicates-itself)); the same for all processes",
+      "how tables are made where the servers keep replicas themselves: `Replicated` or `Shared`, alone or with path and replica, `Replicated('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')` (see infra/clickhouse/README.md); the same for all processes",
   }),
   CLICKHOUSE_CLUSTER: Type.String({
     default: '',

@@ -2,14 +2,14 @@
 import { Type } from 'typebox';
 import { openCluster } from './clickhouse/cluster.ts';
 import { incarnationOf } from './clickhouse/incarnation.ts';
-import { ClickHouseConfig, KafkaConfig, loadConfig, ProcessConfig } from './config.ts';
+import { ClickHouseConfig, KafkaConfig, ProcessConfig } from './config.ts';
 import { EmbeddedConfig } from './embedded/config.ts';
 import { messageOf, Retryable } from './errors.ts';
 import { ensureTopics, openAdmin } from './kafka/admin.ts';
 import { createKafka } from './kafka/client.ts';
-import { createLog } from './log.ts';
 import { migrate } from './migrate.ts';
 import { reportFatal } from './process.ts';
+import { beginProgram } from './program.ts';
 import { names } from './topics.ts';
 import { startWatchdog } from './watchdog.ts';
 
@@ -20,9 +20,8 @@ const SetupConfig = Type.Object({
   PARTITIONS: EmbeddedConfig.properties.PARTITIONS,
 });
 
-const log = createLog('setup', process.env['LOG_LEVEL'] || 'info');
+const { config, log } = await beginProgram('setup', SetupConfig);
 try {
-  const config = loadConfig(SetupConfig);
   startWatchdog(log, config.EVENT_LOOP_STALL_MS);
   const kafka = createKafka(config, 'setup', log);
   const { topic, groupAt, rawSinkGroup } = names(config.TOPIC_PREFIX);

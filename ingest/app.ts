@@ -289,7 +289,7 @@ const routeSchema = {
 const outcomes = counter('clicks_total', 'Clicks posted', ['outcome']);
 const droppedFields = counter(
   'click_fields_dropped_total',
-  'Fields left out of accepted clicks, as they broke a rule',
+  'Fields left out of accepted clicks because they broke a rule',
   ['field'],
 );
 for (const field of optionalFields) droppedFields.inc({ field }, 0);

@@ -1,3 +1,4 @@
+/** One request that waits until the log has its clicks. */
 import type { TraceContext } from '../infra/trace-context.ts';
 
 /** One call of `append`. It settles when all its chunks are acknowledged, or with the first failure. */

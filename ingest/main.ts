@@ -3,15 +3,14 @@
  * answers every request that it has accepted.
  */
 import { setFlagsFromString } from 'node:v8';
-import { loadConfig, printable } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
 import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { createProducer } from '../infra/kafka/producer.ts';
-import { createLog } from '../infra/log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
+import { beginProgram } from '../infra/program.ts';
 import { retrying } from '../infra/retry.ts';
 import { names as namesOf } from '../infra/topics.ts';
 import { createAckChain } from './ack-chain.ts';
@@ -27,12 +26,10 @@ import { hotAdTermsOf } from './hot-ads/rule.ts';
 // CPU for a single click.
 setFlagsFromString('--no-allocation-site-pretenuring');
 
-const log = createLog('ingest', process.env['LOG_LEVEL'] || 'info');
+const { config, log } = await beginProgram('ingest', IngestConfig);
 
 await runProcess(log, async (stop, life) => {
-  const config = loadConfig(IngestConfig);
   checkRelations(config);
-  log.info({ config: printable(config) }, 'configuration');
   const kafka = createKafka(config, 'ingest', log, config.INGEST_PRODUCE_TIMEOUT_MS);
   const names = namesOf(config.TOPIC_PREFIX);
   const topic = names.topic('clicks');

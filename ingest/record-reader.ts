@@ -1,11 +1,10 @@
 /**
  * CONTRACT: reads the lines of a record of topic `clicks`. Aggregator, sink and replay all use it, so they agree on
- * what a click is.
+ * what a click is. The value of a record is NDJSON: zero or more lines, where the last newline is optional.
  *
- * The value of a record is NDJSON: zero or more lines, where the last newline is optional. Canonical lines (`click.ts`)
- * are scanned as bytes, without creating objects or strings. Any other line goes through `JSON.parse`, because other
- * producers may order fields as they like and leave out everything except `ad_id` and `clicked_at`. The fast path
- * accepts only lines for which both ways agree, and leaves everything else to the slow one.
+ * Canonical lines (`click.ts`) are scanned as bytes, without creating objects or strings. Any other line goes through
+ * `JSON.parse`, because other producers may order fields as they like and leave out all but `ad_id` and `clicked_at`.
+ * The fast path accepts only lines for which both ways agree, and leaves everything else to the slow one.
  */
 import { adIdPattern, type Click, countryPattern, isText, limits, parseTime } from './click.ts';
 import { unknownCountry } from './country.ts';
@@ -47,10 +46,7 @@ export class RecordReader {
     this.#partition = partition;
   }
 
-  /**
-   * The record's value is `bytes[start, end)`. `offset` and `appendedAt` (epoch ms) replace the ids and the time of
-   * receipt where a line lacks them.
-   */
+  /** The value is `bytes[start, end)`. `offset` and `appendedAt` (epoch ms) replace missing ids and times. */
   open(offset: number, appendedAt: number, bytes: Uint8Array | null, start = 0, end = bytes?.length ?? 0): void {
     this.#offset = offset;
     this.#appendedAt = appendedAt;
@@ -287,9 +283,8 @@ function plainEnd(view: DataView, b: Uint8Array, at: number, end: number): numbe
 }
 
 /**
- * Returns true only if all four bytes are plain. A byte above 0x7f, 0x7f itself, a byte below 0x20, a quote or a
- * backslash sets the high bit of its byte in one of the terms. False may be wrong because of a neighbouring byte, so it
- * only means that the bytes must be examined one by one.
+ * Returns true only if all four bytes are plain. Any other byte sets the high bit of its byte in one of the terms.
+ * False may be caused by a neighbouring byte only, so the bytes must then be examined one by one.
  */
 function isPlainWord(word: number): boolean {
   const delete7f = word + 0x01010101;

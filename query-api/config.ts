@@ -1,4 +1,7 @@
-/** Configuration of the query API: key, type, default, bounds and documentation in one place. README's table comes from here. */
+/**
+ * Configuration of the query API: key, type, default, bounds and documentation in one place. The table in README.md
+ * comes from here.
+ */
 
 import { type Static, Type } from 'typebox';
 import { explained } from '../infra/broken-rule.ts';

@@ -1,10 +1,9 @@
-/** The query API. Several of them may run. */
-import { loadConfig, printable } from '../infra/config.ts';
+/** The process `query-api`: HTTP in front, ClickHouse behind. Several of them may run. */
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
 import { createKafka } from '../infra/kafka/client.ts';
-import { createLog } from '../infra/log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
+import { beginProgram } from '../infra/program.ts';
 import { names } from '../infra/topics.ts';
 import { followPartitions } from '../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../ingest/hot-ads/rule.ts';
@@ -14,12 +13,10 @@ import { partitionsOver } from './log/partitions.ts';
 import { openRequestLog } from './log/request-log.ts';
 import { openReplicas } from './replicas/open-replicas.ts';
 
-const log = createLog('query-api', process.env['LOG_LEVEL'] ?? 'info');
+const { config, log } = await beginProgram('query-api', QueryApiConfig);
 
 await runProcess(log, async (stop, life) => {
-  const config = loadConfig(QueryApiConfig);
   trustedProxiesOf(config);
-  log.info({ config: printable(config) }, 'configuration');
   const asked = { kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX) };
   const terms = hotAdTermsOf(config);
   await using record = followPartitions({ ...asked, terms, log });

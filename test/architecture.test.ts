@@ -1,49 +1,20 @@
-/** The house rules (README, "The house"), as far as a program can tell. */
+/** The house rules (CONTRIBUTING, "The house"), as far as a program can tell. That every file is in a map: docs.test.ts. */
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseAst } from 'vitest/node';
 import { shardedTables } from '../infra/clickhouse/sharded-tables.ts';
 import { generatedPath } from './support/client-text.ts';
+import { contracts } from './support/contracts.ts';
 
 const root = join(import.meta.dirname, '..');
 const rooms = ['infra', 'ingest', 'aggregator', 'query-api'];
 const sources = globSync(`{${rooms.join(',')}}/**/*.ts`, { cwd: root }).sort();
-const launchers = ['query-api/cli/adclicks.js'];
 const pages = globSync('query-api/dashboard/**/*.{html,js,css,svg}', { cwd: root }).sort();
 const tests = globSync('test/**/*.ts', { cwd: root }).sort();
 const textOf = (file: string) => readFileSync(join(root, file), 'utf8');
 const roomOf = (file: string) => file.split('/')[0] ?? '';
 const isMain = (file: string) => /(^|[/-])main\.ts$/.test(file);
-
-/** What another room may import: shapes, and how they are read. */
-const contracts = [
-  'ingest/click.ts',
-  'ingest/country.ts',
-  'ingest/ack-chain.ts',
-  'ingest/click-records.ts',
-  'ingest/record-reader.ts',
-  'ingest/record-traces.ts',
-  // Exports, and who feeds them again, have the same columns.
-  'ingest/feed/exported-columns.ts',
-  // Who asks where a click is has to read the same rules in the same way.
-  'ingest/hot-ads/rule.ts',
-  'ingest/hot-ads/rule-book.ts',
-  'ingest/hot-ads/rule-reader.ts',
-  // Whoever tells what is final, or has the partitions grow, goes by the same record.
-  'ingest/hot-ads/partition-rule.ts',
-  'ingest/hot-ads/partition-record.ts',
-  'ingest/hot-ads/partition-comparison.ts',
-  'ingest/hot-ads/grow-partitions.ts',
-  'aggregator/ad-minute.ts',
-  'aggregator/job-records.ts',
-  'aggregator/restatement.ts',
-  // What a sink has committed for a node, and how far that is.
-  'aggregator/sink/node.ts',
-  'aggregator/sink/held-offsets.ts',
-  // A recount is the core's work, but only the room that asks the store can read the raw clicks for it.
-  'aggregator/replay/recount-thread.ts',
-];
 
 interface Import {
   readonly from: string;
@@ -203,16 +174,6 @@ describe('the house', () => {
     const hole = /\bas any\b|<any>|@ts-ignore|@ts-expect-error|@ts-nocheck|biome-ignore|\b(TODO|FIXME|XXX)\b/;
     const self = 'test/architecture.test.ts';
     expect([...sources, ...tests].filter(file => file !== self && hole.test(textOf(file)))).toEqual([]);
-  });
-
-  it('is mapped in the README, file by file', () => {
-    const readme = textOf('README.md');
-    const shipped = [...sources, ...pages, ...launchers];
-    const unmapped = shipped.filter(file => !readme.includes(`\`${file}\``));
-    const gone = [...readme.matchAll(/^\| `((?:infra|ingest|aggregator|query-api)\/[^`]+\.(?:ts|html|js|css|svg))`/gm)]
-      .map(([, file]) => file ?? '')
-      .filter(file => !shipped.includes(file));
-    expect({ unmapped, gone }).toEqual({ unmapped: [], gone: [] });
   });
 });
 

@@ -1,3 +1,4 @@
+/** What is stored beside a committed position of a partition, so that its state can be rebuilt from the log. */
 import type { Progress } from '../ad-minute.ts';
 import { type AckState, noAcks, unknownAcks } from './acknowledgements.ts';
 

@@ -1,5 +1,5 @@
 /**
- * Defines what a committed offset of a sink means, and decides where its leg begins to read.
+ * CONTRACT: defines what a committed offset of a sink means, and decides where its leg begins to read.
  *
  * An offset means "this node holds all records before it", for one incarnation of the node's tables. So the commit
  * contains that incarnation in its metadata. An offset of another incarnation means nothing: the node was emptied since

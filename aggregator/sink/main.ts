@@ -1,13 +1,12 @@
 /** Runs the sink process, which fills all ClickHouse nodes or some of them. */
 import { openCluster } from '../../infra/clickhouse/cluster.ts';
-import { loadConfig, printable } from '../../infra/config.ts';
 import { createHttp, listen } from '../../infra/http.ts';
 import { closeHttp } from '../../infra/http-drain.ts';
 import { topicProbe } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../../infra/kafka/former-member.ts';
-import { createLog } from '../../infra/log.ts';
 import { aborted, createCrash, runProcess } from '../../infra/process.ts';
+import { beginProgram } from '../../infra/program.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { followPartitions } from '../../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../../ingest/hot-ads/rule.ts';
@@ -16,11 +15,9 @@ import { followNode } from './node-sink.ts';
 import { nodeChecks, servedNodes } from './served-nodes.ts';
 import type { Sink } from './sink.ts';
 
-const log = createLog('sink', process.env['LOG_LEVEL'] ?? 'info');
+const { config, log } = await beginProgram('sink', SinkConfig);
 
 await runProcess(log, async (stop, life) => {
-  const config = loadConfig(SinkConfig);
-  log.info({ config: printable(config) }, 'configuration');
   const names = namesOf(config.TOPIC_PREFIX);
   const clientId = clientIdAt('sink', config.SINK_PORT);
   const kafka = createKafka(config, clientId, log);

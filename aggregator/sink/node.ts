@@ -1,4 +1,4 @@
-/** Describes a ClickHouse node as its sink sees it. */
+/** CONTRACT: describes a ClickHouse node as its sink sees it: its name, its consumer groups, its partitions. */
 import { shardOf, type TopologyNode } from '../../infra/clickhouse/topology.ts';
 
 export interface SinkNode {

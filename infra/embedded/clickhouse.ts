@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { compileCache } from '../compile-cache.ts';
 import { ConfigError, messageOf } from '../errors.ts';
 import {
   type ClickHouseFiles,
@@ -17,7 +18,7 @@ import {
   writeServerSettings,
 } from './clickhouse-files.ts';
 import { freePort, requireFreePort } from './ports.ts';
-import { compileCache, type Exit, type Running } from './service.ts';
+import type { Exit, Running } from './service.ts';
 import { type StartLimits, untilStarted } from './start-wait.ts';
 import { openTcpRelay } from './tcp-relay.ts';
 

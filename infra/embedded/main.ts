@@ -1,5 +1,6 @@
 /** Runs `npm start`: the whole pipeline on this machine, from an empty directory to ready, and down again on Ctrl-C. */
 import { resolve } from 'node:path';
+import { Command } from 'commander';
 import { Type } from 'typebox';
 import { AggregatorConfig, SinkConfig } from '../../aggregator/config.ts';
 import { IngestConfig } from '../../ingest/config.ts';
@@ -7,8 +8,8 @@ import { QueryApiConfig } from '../../query-api/config.ts';
 import { JobsConfig } from '../../query-api/jobs/config.ts';
 import { ClickHouseConfig, KafkaConfig, loadConfig, ProcessConfig } from '../config.ts';
 import { createLog } from '../log.ts';
-import { aborted, runProcess } from '../process.ts';
-import { environmentOf } from './command-line.ts';
+import { aborted, reportFatal, runProcess } from '../process.ts';
+import { environmentOf } from '../settings-options.ts';
 import { EmbeddedConfig } from './config.ts';
 import { requireKnownLayout } from './data-layout.ts';
 import { greeting } from './greeting.ts';
@@ -36,13 +37,31 @@ const StartConfig = Type.Object({
   ...EmbeddedConfig.properties,
 });
 
-// Who runs everything alone has nobody who would send requests elsewhere meanwhile.
-const environment = environmentOf(process.argv, process.env, groups);
-const given = { ...environment, DRAIN_DELAY_MS: environment['DRAIN_DELAY_MS'] || '0' };
+const command = new Command('npm start --')
+  .description(
+    'Starts the whole pipeline on this machine. Each option can be given as the environment variable instead.',
+  )
+  .addHelpText(
+    'after',
+    `
+Everything is kept under DATA_DIR; remove that directory to start afresh. Ctrl-C stops in good order.
+Unless LOG_LEVEL is given, the processes print warnings only.`,
+  );
 const log = createLog('start', 'info');
+const given = environment();
 /** For the processes that drain after the first, and the broker. */
 const furtherStagesMs = 12_000;
 let supervisor: Supervisor | undefined;
+
+function environment(): NodeJS.ProcessEnv {
+  try {
+    const env = environmentOf(command, groups, process.argv, process.env);
+    // Who runs everything alone has nobody who would send requests elsewhere meanwhile.
+    return { ...env, DRAIN_DELAY_MS: env['DRAIN_DELAY_MS'] || '0' };
+  } catch (error) {
+    process.exit(reportFatal(log, error));
+  }
+}
 
 async function main(stop: AbortSignal): Promise<void> {
   const config = loadConfig(StartConfig, given);
@@ -71,6 +90,6 @@ process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
 await runProcess(log, main, {
   env: given,
   // Its children have the delay before their limit.
-  addedDrainMs: Number(given.DRAIN_DELAY_MS) + furtherStagesMs,
+  addedDrainMs: Number(given['DRAIN_DELAY_MS']) + furtherStagesMs,
   onSecondSignal: () => supervisor?.kill(),
 });

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { ClickHouseConfig } from '../config.ts';
 import type { Logger } from '../log.ts';
+import { type CommandName, commands } from '../server/commands.ts';
 import { startBroker } from './broker.ts';
 import { startClickHouse } from './clickhouse.ts';
 import type { EmbeddedConfig } from './config.ts';
@@ -71,13 +72,19 @@ export function serviceStages(
   urlOf: (port: number) => string,
   onLine: (line: string) => void,
 ): readonly (readonly ServiceSpec[])[] {
-  const service = (name: string, program: string, port: number, portVariable: string, opsPort = port): ServiceSpec => ({
+  const service = (
+    name: string,
+    command: CommandName,
+    port: number,
+    portVariable: string,
+    opsPort = port,
+  ): ServiceSpec => ({
     name,
     opsPort,
     healthUrl: urlOf(opsPort),
     async start() {
       const own = { ...env, [portVariable]: `${port}` };
-      const running = await startService({ program: join(root, program), env: own, onLine });
+      const running = await startService({ program: join(root, commands[command].program), env: own, onLine });
       recordChild(dataDir, name, running.pid);
       return running;
     },
@@ -85,16 +92,16 @@ export function serviceStages(
   const several = ports.aggregators.length > 1;
   return [
     [
-      service('query-api', 'query-api/main.ts', ports.queryApi, 'QUERY_API_PORT', ports.queryApiOps),
-      service('sink', 'aggregator/sink/main.ts', ports.sink, 'SINK_PORT'),
+      service('query-api', 'query-api', ports.queryApi, 'QUERY_API_PORT', ports.queryApiOps),
+      service('sink', 'sink', ports.sink, 'SINK_PORT'),
     ],
     [
       ...ports.aggregators.map((port, i) => {
-        return service(several ? `aggregator-${i + 1}` : 'aggregator', 'aggregator/main.ts', port, 'AGGREGATOR_PORT');
+        return service(several ? `aggregator-${i + 1}` : 'aggregator', 'aggregator', port, 'AGGREGATOR_PORT');
       }),
-      service('jobs', 'query-api/jobs/main.ts', ports.jobs, 'JOBS_PORT'),
+      service('jobs', 'jobs', ports.jobs, 'JOBS_PORT'),
     ],
-    [service('ingest', 'ingest/main.ts', ports.ingest, 'INGEST_PORT', ports.ingestOps)],
+    [service('ingest', 'ingest', ports.ingest, 'INGEST_PORT', ports.ingestOps)],
   ];
 }
 

@@ -4,14 +4,8 @@
  * end that the supervisor is gone, however that happened.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-
-/**
- * Where Node keeps what it has compiled for the next start, which takes a third less CPU then. Who cannot write there
- * starts all the same.
- */
-export const compileCache = join(import.meta.dirname, '../../node_modules/.cache/node');
+import { compileCache } from '../compile-cache.ts';
 
 /** A child process that runs. */
 export interface Running {

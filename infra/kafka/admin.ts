@@ -115,7 +115,7 @@ export async function partitionCount(kafka: KafkaClient, topic: string): Promise
     return count;
   } catch (error) {
     if (messageOf(error).includes('does not host this topic')) {
-      throw new ConfigError(`Kafka has no topic ${topic}: create the topics first (node infra/setup-main.ts)`, {
+      throw new ConfigError(`Kafka has no topic ${topic}: create the topics first (adclicks-server setup)`, {
         cause: error,
       });
     }

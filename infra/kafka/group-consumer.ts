@@ -43,6 +43,8 @@ export interface GroupConsumerOptions {
   readonly topics: readonly string[];
   readonly isolation: 'read_committed' | 'read_uncommitted';
   readonly sessionTimeoutMs: number;
+  /** How often it says that it is there, and so how late it hears that its group rearranges itself; left out: see `heartbeatMsOf`. */
+  readonly heartbeatMs?: number;
   /** Longest wait of a fetch for data; also how late a resume may act. */
   readonly maxWaitMs: number;
   /** A fetch waits until there is so much. */
@@ -83,7 +85,7 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
   const consumer = kafka.consumer({
     groupId: options.group,
     sessionTimeout: options.sessionTimeoutMs,
-    heartbeatInterval: Math.floor(options.sessionTimeoutMs / 4),
+    heartbeatInterval: heartbeatMsOf(options),
     rebalanceTimeout: 2 * options.sessionTimeoutMs,
     maxWaitTimeInMs: options.maxWaitMs,
     minBytes: options.minBytes,
@@ -159,6 +161,17 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
     throw translate(error, `join group ${options.group}`);
   }
   return opened;
+}
+
+/**
+ * Four in a session; and never so seldom that one who joins waits long for the others, who hear of it by their next
+ * heartbeat: 3 s, as Kafka's own clients.
+ */
+export function heartbeatMsOf({
+  sessionTimeoutMs,
+  heartbeatMs = 3_000,
+}: Pick<GroupConsumerOptions, 'sessionTimeoutMs' | 'heartbeatMs'>): number {
+  return Math.min(heartbeatMs, Math.floor(sessionTimeoutMs / 4));
 }
 
 /** A member that is silent while its work takes long would lose its partitions. */

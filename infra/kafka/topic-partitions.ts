@@ -37,7 +37,7 @@ export function openTopicPartitions(kafka: KafkaClient, topics: readonly string[
       await forget();
       if (messageOf(error).includes('does not host this topic'))
         throw new ConfigError(
-          `Kafka has not all of the topics ${topics.join(', ')}: create them first (node infra/setup-main.ts)`,
+          `Kafka has not all of the topics ${topics.join(', ')}: create them first (adclicks-server setup)`,
           { cause: error },
         );
       throw translate(error, doing);

@@ -39,7 +39,12 @@ export function feedCommand(): Command {
       'CSV: exported by this product, though its columns are not as they were: take off the apostrophes of the export',
       false,
     )
-    .option('--last-line', 'take a last line that has no newline (default: once it stood still for a minute)', false)
+    .addOption(
+      new Option('--last-line', 'take a last line that has no newline').default(
+        false,
+        'once it stood still for a minute',
+      ),
+    )
     .option('--follow', 'wait at the end of the file for what is appended, through rotations', false)
     .option('--rotated-quiet <s>', 'following: read a rotated file until it was quiet for so long', positive, 600)
     .option('--rate <n>', 'at most n clicks per second', positive)
@@ -54,10 +59,19 @@ export function feedCommand(): Command {
     .option('--restart', 'begin at the first row, whatever the resume point says', false)
     .option('--rejects <file>', 'append rejected rows to this file, as they are, and why to <file>.reasons')
     .option('--give-up-after <s>', 'seconds without an answer until it gives up (following: never)', positive, 120)
+    .addHelpText('after', examples)
     .action(async (files: string[], given: GivenOptions) => {
       if (!(await feedFiles(files.length > 0 ? files : [stdin], asFeedOptions(given)))) process.exitCode = 1;
     });
 }
+
+const examples = `
+Exit codes: 0 all rows were accepted or skipped, 1 a row was rejected, or it could not go on (wrong usage of adclicks feed: 2).
+
+Examples:
+  feed clicks.ndjson more.csv.gz --map ad_id=banner,clicked_at=time,user_id=uid
+  feed access.log --follow --ad-id query:ad --path /click
+  zcat old.ndjson.gz | feed - --replay-speed 60`;
 
 /** One line for what a person can mend, a stack for what is our fault. */
 export function feedFailure(error: unknown): string {

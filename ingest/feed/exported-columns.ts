@@ -7,6 +7,9 @@ export const clickColumns = [
   ...['click_id', 'event_id', 'ad_id', 'clicked_at', 'received_at', 'country', 'user_id', 'ip'],
 ] as const;
 
-export const quarantineColumns = [
+/** Of exports that did not tell yet what had become of a line. */
+export const earlierQuarantineColumns = [
   ...['partition', 'offset', 'line', 'reason', 'detail', 'appended_at', 'ad_id', 'event_id', 'clicked_at', 'raw'],
 ] as const;
+
+export const quarantineColumns = [...earlierQuarantineColumns, 'outcome'] as const;

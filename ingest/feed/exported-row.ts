@@ -4,7 +4,7 @@
  * it.
  */
 import { unknownCountry } from '../country.ts';
-import { clickColumns, quarantineColumns } from './exported-columns.ts';
+import { clickColumns, earlierQuarantineColumns, quarantineColumns } from './exported-columns.ts';
 import type { Columns, Row } from './format.ts';
 
 export type ExportKind = 'clicks' | 'quarantine';
@@ -12,7 +12,8 @@ export type ExportKind = 'clicks' | 'quarantine';
 /** Undefined: not exported by us, or changed since. */
 export function kindOf(columns: readonly string[]): ExportKind | undefined {
   if (areSame(columns, clickColumns)) return 'clicks';
-  return areSame(columns, quarantineColumns) ? 'quarantine' : undefined;
+  const areLines = [quarantineColumns, earlierQuarantineColumns].some(ours => areSame(columns, ours));
+  return areLines ? 'quarantine' : undefined;
 }
 
 /** `columns`: all that the row holds, as text or as JSON has it. */

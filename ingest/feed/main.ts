@@ -3,7 +3,10 @@
  * continues where it was, and what is posted twice counts once. Its exit code is 1 if a row was rejected or ingest
  * could not be reached.
  */
-import { feedCommand, feedFailure } from './command.ts';
+import { cacheCompiledCode } from '../../infra/compile-cache.ts';
+
+cacheCompiledCode();
+const { feedCommand, feedFailure } = await import('./command.ts');
 
 try {
   await feedCommand().parseAsync();

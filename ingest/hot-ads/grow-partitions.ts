@@ -1,5 +1,5 @@
 /**
- * Increases the number of partitions step by step.
+ * CONTRACT: increases the number of partitions step by step.
  *
  * First the topics grow, outputs before inputs, because the owner of a new partition of `clicks` must find where to
  * write. When all new partitions have leaders, the growth is announced for the first minute that everybody is certain

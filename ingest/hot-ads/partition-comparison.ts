@@ -1,5 +1,5 @@
 /**
- * Compares, as a pure function, the partitions of topics with the recorded number.
+ * CONTRACT: compares, as a pure function, the partitions of topics with the recorded number.
  *
  * When there are fewer than recorded (a topic was created again, or the record belongs to another cluster), nothing may
  * be routed, because clicks would go to partitions that do not exist. When there are more than recorded, a growth is in

@@ -1,5 +1,5 @@
 /**
- * Follows topic `hot-ads` and the real topics, so that processes which count, store or answer know the recorded number
+ * CONTRACT: follows topic `hot-ads` and the real topics, so that processes which count, store or answer know the recorded number
  * of partitions. An ingest process, which also routes, has the same in hot-ads.ts.
  */
 import { setTimeout as sleep } from 'node:timers/promises';

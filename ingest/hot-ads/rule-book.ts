@@ -1,5 +1,5 @@
 /**
- * Holds the rules (rule.ts) that one process knows, and the minute up to which it knows all of them. It is pure and has
+ * CONTRACT: holds the rules (rule.ts) that one process knows, and the minute up to which it knows all of them. It is pure and has
  * no clock.
  *
  * A process that has read the log from its beginning to a record appended at time a knows every rule before it. A rule

@@ -1,5 +1,5 @@
 /**
- * Reads topic `hot-ads` from its beginning into a rule book, and follows it while it is open. When the consumer fails,
+ * CONTRACT: reads topic `hot-ads` from its beginning into a rule book, and follows it while it is open. When the consumer fails,
  * it is opened again and reads again from the beginning, which changes nothing in the book. Only a log that contradicts
  * the contract is not read any further: a person decides, and starts the process again.
  */

@@ -17,11 +17,9 @@
  *
  * | record, each of format 1 | key | value | headers |
  * | --- | --- | --- | --- |
- * | rule | `ad_id\|from\|until\|rule_id`: never used twice, so compaction removes none |
- * `{"rule_id","ad_id","from","until"}`; whole minutes, epoch ms | `kind=rule` |
+ * | rule | `ad_id\|from\|until\|rule_id`: never used twice, so compaction removes none | `{"rule_id","ad_id","from","until"}`; whole minutes, epoch ms | `kind=rule` |
  * | tick: there is nothing new | `tick` | `{}` | `kind=tick` |
- * | a rule that is given up when no click can need it any more | that of the rule | null | `kind=expired`, `rule`: its
- * value |
+ * | a rule that is given up when no click can need it any more | that of the rule | null | `kind=expired`, `rule`: its value |
  * | the number of partitions over which clicks are spread | see `partition-rule.ts` | | |
  */
 import { type Static, Type } from 'typebox';

@@ -1,4 +1,4 @@
-/** Pure: what GET /v1/status tells of the ClickHouse nodes. */
+/** Pure: what GET /v1/status says of the ClickHouse nodes. */
 import { Type } from 'typebox';
 import { countField, isoOf, isoOrNull, timeField } from '../http/parameters.ts';
 import type { NodePosition } from '../log/counted-log.ts';

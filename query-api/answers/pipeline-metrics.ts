@@ -94,7 +94,9 @@ const sinkLagRecords = gauge(
   ['group', 'topic', 'partition'],
 );
 const diskFree = gauge('disk_free_bytes', 'Free where the store (and the embedded broker) writes', ['disk']);
-const diskSize = gauge('disk_size_bytes', 'Size of that disk', ['disk']);
+const diskSize = gauge('disk_size_bytes', 'Size of the disk where the store (and the embedded broker) writes', [
+  'disk',
+]);
 
 const lateMinutes = gauge('late_minutes', 'Final minutes with late clicks that are in no count yet');
 const lateClicksWaiting = gauge('late_clicks_waiting', 'Late clicks that wait for their restatement');

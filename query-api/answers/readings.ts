@@ -1,5 +1,5 @@
 /**
- * One question, two places to answer it from: counts by minute, ad and country where they can tell, else raw clicks.
+ * One question, two places to answer it from: counts by minute, ad and country where they are enough, else raw clicks.
  * What is read carries how final it can be. Called after progress was read (`finality.ts`), within `StatedReading.at`.
  */
 import { Type } from 'typebox';
@@ -7,7 +7,7 @@ import type { Routing } from '../log/hot-ad-rules.ts';
 import type { AdCursor, StatedSelection } from '../store/ad-counts.ts';
 import { type ClickFilter, countryOf, needsRaw } from '../store/filters/click-filter.ts';
 import { type Finality, finalityOfRaw } from '../store/finality.ts';
-import type { AdIds, AdRank, GroupQueries } from '../store/group-counts.ts';
+import type { AdFound, AdIds, AdName, AdRank, GroupQueries } from '../store/group-counts.ts';
 import type { RawCounts, RawQueries, RawSelection } from '../store/raw-counts.ts';
 import type { RawCoverage } from '../store/raw-coverage.ts';
 import type { TopQueries } from '../store/rollup/top-lists.ts';
@@ -94,6 +94,35 @@ export async function readPopularAds(
   return {
     ...reading,
     rows: reading.rows.map(({ name, count, uniques }) => ({ ad_id: name, count, ...(uniques ? { uniques } : {}) })),
+  };
+}
+
+/** Ads of such a name, by clicks, then by ad_id. */
+export async function readNamedAds(
+  deps: ReadDeps,
+  name: AdName,
+  limit: number,
+  wanted: Wanted,
+  finality: Finality,
+  after: AdCursor | undefined,
+): Promise<Reading<AdFound>> {
+  const { tops, groups, raw } = deps;
+  if (!isFromRaw(wanted)) {
+    const selection = selectionOf(wanted);
+    const rows =
+      name.text !== ''
+        ? groups.adsByText(name, limit, selection, after)
+        : name.prefix !== ''
+          ? groups.adsByPrefix(name.prefix, limit, selection, after)
+          : tops.popularAds(limit, selection, after);
+    return { source: 'counts', rows: await rows, finality };
+  }
+  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const { ads, differs } = await raw.popularAds(limit, { ...wanted, name }, after);
+  return {
+    source: 'raw',
+    rows: ads.map(({ ad_id, count }) => ({ ad_id, count })),
+    finality: finalityOfRaw(provable, differs === 1),
   };
 }
 

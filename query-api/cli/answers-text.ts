@@ -110,8 +110,11 @@ export function rangeText(
 export function topText(answer: AnswerOf<'getPopularAds'>, style: Style): string {
   const rows = answer.ads.map(({ rank, ad_id, count }) => [`${rank}`, ad_id, style.count(count)]);
   const columns = [{ title: 'rank', isNumber: true }, { title: 'ad' }, { title: 'clicks', isNumber: true }];
-  return `${rangeText(answer, style)}${textTable(columns, rows) || 'no clicks\n'}`;
+  return `${rangeText(answer, style)}${textTable(columns, rows) || noneListed}`;
 }
+
+/** Who has just posted a click finds it in the minute that runs. */
+const noneListed = 'no clicks in these minutes; those of the running minute are told with --from and --to\n';
 
 /** One line for each ad, as each answer has a state of its own. */
 export function countsText(answers: readonly AnswerOf<'getAggregatedCount'>[], style: Style): string {

@@ -1,4 +1,4 @@
-/** A live event as a line, and a line for each restatement it tells of. Pure. */
+/** A live event as a line, and a line for each restatement in it. Pure. */
 import type { AnswerOf } from '../client/client.ts';
 import { type Style, shortDuration, shortTime } from './style.ts';
 

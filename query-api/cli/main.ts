@@ -1,6 +1,7 @@
 /** `adclicks`: the pipeline from a command line, for people and for programs. */
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../../infra/errors.ts';
+import { release } from '../../infra/release.ts';
 import { exitCodes, failureOf } from './cli.ts';
 import type { PostLines } from './quarantine-commands.ts';
 
@@ -37,6 +38,7 @@ const postLines: PostLines = async (url, lines) => {
 };
 
 const program = new Command('adclicks')
+  .version(release, '-V, --version', 'print the version')
   .description('Ad click counts from the command line: what is counted, how final it is, and what was not.')
   .addHelpText(
     'after',

@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { ConfigError } from '../../infra/errors.ts';
 import { clientOf, exitCodes, ingestUrlOption, type ServiceOptions, show, wholeNumber, withService } from './cli.ts';
 import { fixedLines } from './fix-command.ts';
-import { placeOf, quarantineText, type RetryResult, retryText } from './quarantine-text.ts';
+import { outcomeWords, placeOf, quarantineText, type RetryResult, retryText } from './quarantine-text.ts';
 import { inBatches, type LineFilter, type QuarantinedLine, quarantinedLines } from './quarantined-lines.ts';
 import { type FieldMap, type Retried, retriedClick } from './retried-click.ts';
 
@@ -24,7 +24,7 @@ export interface QuarantineDeps {
 
 export function quarantineCommand(deps: QuarantineDeps): Command {
   return new Command('quarantine')
-    .description('Lines that were not counted: look at them, take them out, try them again.')
+    .description('Lines that were not counted when they came: look at them, take them out, try them again.')
     .addCommand(listCommand())
     .addCommand(exportCommand())
     .addCommand(retryCommand(deps));
@@ -34,18 +34,22 @@ interface FilterOptions extends ServiceOptions, LineFilter {}
 
 function listCommand(): Command {
   return withFilter(new Command('list'))
-    .description('How many lines by reason, and the newest of them.')
+    .description('How many lines by reason and by what has become of them, and the newest of them.')
     .option('--limit <n>', 'lines to show', wholeNumber(1, 1_000), 20)
     .action(async (given: FilterOptions & { readonly limit: number }) => {
-      const { reason, ad: ad_id, limit } = given;
-      show(await clientOf(given).ask('getQuarantine', { query: { reason, ad_id, limit } }), given, quarantineText);
+      const { reason, ad: ad_id, outcome, limit } = given;
+      show(
+        await clientOf(given).ask('getQuarantine', { query: { reason, ad_id, outcome, limit } }),
+        given,
+        quarantineText,
+      );
     });
 }
 
 function exportCommand(): Command {
   return withFilter(new Command('export'))
-    .description('The lines whole, with their place and reason, as one JSON object a line.')
-    .addHelpText('after', '\nExample:\n  adclicks quarantine export --reason malformed > lines.ndjson')
+    .description('The lines whole, with their place, reason and outcome, as one JSON object a line.')
+    .addHelpText('after', '\nExample:\n  adclicks quarantine export --outcome not_counted > lines.ndjson')
     .action(async (given: FilterOptions) => {
       for await (const line of quarantinedLines(clientOf(given), given)) {
         process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -161,5 +165,13 @@ const linesPerBatch = 5_000;
 function withFilter(command: Command): Command {
   return withService(command)
     .option('--reason <reason>', 'only lines with this reason: malformed, future, too_late or refused')
-    .option('--ad <id>', 'only of this ad');
+    .option('--ad <id>', 'only of this ad')
+    .addOption(
+      new Option(
+        '--outcome <outcome>',
+        `only lines of which this has become: ${Object.entries(outcomeWords)
+          .map(([outcome, words]) => (outcome === words ? outcome : `${outcome} (${words})`))
+          .join(', ')}`,
+      ).choices(Object.keys(outcomeWords)),
+    );
 }

@@ -13,18 +13,31 @@ export interface RetryResult {
   readonly refused: readonly { readonly place: string; readonly problem: string }[];
 }
 
+type Outcome = QuarantinedLine['outcome'];
+
+/** As the dashboard says it: what has become of a line that was not counted when it came. */
+export const outcomeWords = {
+  restated: 'counted since',
+  waiting: 'waiting',
+  not_counted: 'not counted',
+} as const satisfies Record<Outcome, string>;
+
 export function quarantineText({ reasons, lines }: AnswerOf<'getQuarantine'>, style: Style): string {
   if (reasons.length === 0) return 'nothing is in quarantine\n';
   const sums = textTable(
-    [{ title: 'reason' }, { title: 'lines', isNumber: true }],
-    reasons.map(({ reason, lines: count }) => [reason, style.count(count)]),
+    [{ title: 'reason' }, ...['lines', ...Object.values(outcomeWords)].map(title => ({ title, isNumber: true }))],
+    reasons.map(({ reason, ...row }) => [
+      reason,
+      ...[row.lines, row.restated, row.waiting, row.not_counted].map(style.count),
+    ]),
   );
   const newest = textTable(
-    ['place', 'when', 'reason', 'ad', 'detail', 'line'].map(title => ({ title })),
+    ['place', 'when', 'reason', 'now', 'ad', 'detail', 'line'].map(title => ({ title })),
     lines.map(line => [
       placeOf(line),
       line.appended_at,
       line.reason,
+      outcomeWords[line.outcome],
       line.ad_id || '-',
       printed(line.detail, 60),
       printed(line.raw, 80),

@@ -6,10 +6,12 @@ export type QuarantinedLine = AnswerOf<'exportQuarantine'>;
 export interface LineFilter {
   readonly reason?: string | undefined;
   readonly ad?: string | undefined;
+  /** What has become of them; left out: whatever it is. */
+  readonly outcome?: QuarantinedLine['outcome'] | undefined;
 }
 
-export function quarantinedLines(client: Client, { reason, ad }: LineFilter): AsyncGenerator<QuarantinedLine> {
-  return client.lines('exportQuarantine', { query: { reason, ad_id: ad } });
+export function quarantinedLines(client: Client, { reason, ad, outcome }: LineFilter): AsyncGenerator<QuarantinedLine> {
+  return client.lines('exportQuarantine', { query: { reason, ad_id: ad, outcome } });
 }
 
 /** The same, so many at a time. */

@@ -2,8 +2,11 @@
  * `npm run replay -- --from … --to … [--apply]`: `adclicks replay` under the name it always had. Exit code 1 if the job
  * did not end well.
  */
-import { exitCodes, failureOf } from './cli.ts';
-import { replayCommand } from './job-commands.ts';
+import { cacheCompiledCode } from '../../infra/compile-cache.ts';
+
+cacheCompiledCode();
+const { exitCodes, failureOf } = await import('./cli.ts');
+const { replayCommand } = await import('./job-commands.ts');
 
 try {
   await replayCommand(exitCodes.ok).parseAsync();

@@ -170,7 +170,7 @@ export interface Operations {
       readonly ip: string;
     };
   };
-  /** All lines that were not counted, whole, oldest first */
+  /** All lines that were set aside when they came, whole, with what has become of them, oldest first */
   readonly exportQuarantine: {
     readonly input: {
       readonly query?:
@@ -178,6 +178,8 @@ export interface Operations {
             /** only lines with this reason: `malformed`, `future`, `too_late` */ readonly reason?: string | undefined;
             /** only of this ad */
             readonly ad_id?: string | undefined;
+            /** what has become of it: `restated`: it came too late, and a restatement has counted it since, or found that it is a copy; `waiting`: it waits for its restatement; `not_counted`: it is in no count, and will be in none unless it is mended and posted again */
+            readonly outcome?: 'restated' | 'waiting' | 'not_counted' | undefined;
             /** came at or after this, by the broker: RFC 3339 with zone, or epoch milliseconds */
             readonly from?: string | undefined;
             /** came before this; never later than now, the default */
@@ -206,6 +208,8 @@ export interface Operations {
       readonly clicked_at: string | null;
       /** the line as it came, whole */
       readonly raw: string;
+      /** what has become of it: `restated`: it came too late, and a restatement has counted it since, or found that it is a copy; `waiting`: it waits for its restatement; `not_counted`: it is in no count, and will be in none unless it is mended and posted again */
+      readonly outcome: 'restated' | 'waiting' | 'not_counted';
     };
   };
   /** Ads whose id begins so, or has this in it, with their clicks (without from and to: in the last 24 hours) */
@@ -224,6 +228,14 @@ export interface Operations {
             readonly from?: string | undefined;
             /** end, exclusive: as `from` */
             readonly to?: string | undefined;
+            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
+            readonly country?: string | undefined;
+            /** only clicks of this user; answered from raw clicks, which are kept 35 days */
+            readonly user_id?: string | undefined;
+            /** only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks */
+            readonly ip?: string | undefined;
+            /** only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold */
+            readonly filter?: string | undefined;
           }
         | undefined;
     };
@@ -235,6 +247,16 @@ export interface Operations {
       readonly from: string;
       /** end, exclusive */
       readonly to: string;
+      /** as asked for */
+      readonly country?: string;
+      /** as asked for */
+      readonly user_id?: string;
+      /** as asked for */
+      readonly ip?: string;
+      /** as asked for */
+      readonly filter?: string;
+      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
+      readonly source: 'counts' | 'raw';
       /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
       readonly state: 'provisional' | 'final' | 'restated';
       /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
@@ -298,7 +320,7 @@ export interface Operations {
       readonly as_of?: string;
       /** distinct clicks */
       readonly count: number;
-      /** further copies of those clicks, not counted */
+      /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
       readonly duplicates: number;
       /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
       readonly late: number | null;
@@ -323,7 +345,7 @@ export interface Operations {
         readonly to: string;
         /** distinct clicks */
         readonly count: number;
-        /** further copies of those clicks, not counted */
+        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
         readonly duplicates: number;
         /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
         readonly late: number | null;
@@ -390,7 +412,7 @@ export interface Operations {
         /** null: all ads together */ readonly ad_id: string | null;
         /** distinct clicks */
         readonly count: number;
-        /** further copies of those clicks, not counted */
+        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
         readonly duplicates: number;
         /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
         readonly late: number | null;
@@ -399,7 +421,7 @@ export interface Operations {
           /** begin of the point */ readonly start: string;
           /** distinct clicks */
           readonly count: number;
-          /** further copies of those clicks, not counted */
+          /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
           readonly duplicates: number;
           /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
           readonly late: number | null;
@@ -416,7 +438,7 @@ export interface Operations {
         readonly to: string;
         /** distinct clicks */
         readonly count: number;
-        /** further copies of those clicks, not counted */
+        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
         readonly duplicates: number;
         /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
         readonly late: number | null;
@@ -518,7 +540,7 @@ export interface Operations {
         /** ISO 3166-1 alpha-2; ZZ: unknown */ readonly country: string;
         /** distinct clicks */
         readonly count: number;
-        /** further copies of those clicks, not counted */
+        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
         readonly duplicates: number;
         /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
         readonly late: number | null;
@@ -715,7 +737,7 @@ export interface Operations {
             /** only lines with this reason: `malformed`, `future`, `too_late` */ readonly reason?: string | undefined;
             /** only of this ad */
             readonly ad_id?: string | undefined;
-            /** what has become of it: `restated`: it came too late, and a restatement has counted it since, or found that it is a copy; `waiting`: it waits for its restatement; `not_counted`: it is in no count, and will be in none */
+            /** what has become of it: `restated`: it came too late, and a restatement has counted it since, or found that it is a copy; `waiting`: it waits for its restatement; `not_counted`: it is in no count, and will be in none unless it is mended and posted again */
             readonly outcome?: 'restated' | 'waiting' | 'not_counted' | undefined;
             /** only clicks of this minute or later ones, by `clicked_at`: RFC 3339 with zone, or epoch milliseconds */
             readonly clicked_from?: string | undefined;
@@ -763,7 +785,7 @@ export interface Operations {
         readonly clicked_at: string | null;
         /** the line as it came, its first 2000 characters */
         readonly raw: string;
-        /** what has become of it: `restated`: it came too late, and a restatement has counted it since, or found that it is a copy; `waiting`: it waits for its restatement; `not_counted`: it is in no count, and will be in none */
+        /** what has become of it: `restated`: it came too late, and a restatement has counted it since, or found that it is a copy; `waiting`: it waits for its restatement; `not_counted`: it is in no count, and will be in none unless it is mended and posted again */
         readonly outcome: 'restated' | 'waiting' | 'not_counted';
       }[];
       /** `cursor` of the next page; null: this is the last */
@@ -924,6 +946,8 @@ export interface Operations {
         /** changes of the range, on whichever page they stand */ readonly changes: number;
         /** clicks that they have added, less those that they have taken away */
         readonly added: number;
+        /** likewise duplicates. Copies that came too late are among them where clicks of their minute and country have changed, too; else no recount changes anything for them, and they are lines of the quarantine with `outcome` `restated` */
+        readonly added_duplicates: number;
       };
       /** in the order of minute, country and revision, or with `order=newest` in that reversed */
       readonly restatements: readonly {
@@ -1004,7 +1028,7 @@ export interface Operations {
         /** begin of the point */ readonly start: string;
         /** distinct clicks */
         readonly count: number;
-        /** further copies of those clicks, not counted */
+        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
         readonly duplicates: number;
         /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
         readonly late: number | null;
@@ -1376,7 +1400,7 @@ export interface Operations {
         /** the minute */ readonly start: string;
         /** distinct clicks */
         readonly count: number;
-        /** further copies of those clicks, not counted */
+        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
         readonly duplicates: number;
         /** those of the clicks that came after their minute had closed */
         readonly late: number;

@@ -1,4 +1,7 @@
-/** The query API. A failure is an Error whose message names field, value and rule, as the API tells it. */
+/**
+ * Asks the query API, for all views. A failure is an Error whose message names field, value and rule, as the API tells
+ * it.
+ */
 
 export async function get(path, query = {}, signal = undefined) {
   const given = new URLSearchParams();

@@ -7,7 +7,7 @@ import { createBanner } from './parts/banner.js';
 import * as overview from './views/overview.js';
 import { isZone, offsetText, ownZone } from './zone.js';
 
-const titles = { overview: 'Overview', ad: 'One ad', operations: 'Operations', replay: 'Replay & reconcile' };
+const titles = { overview: 'Overview', ad: 'Ads', operations: 'Operations', replay: 'Replay & reconcile' };
 const loaders = {
   overview: async () => overview,
   ad: () => import('./views/ad.js'),
@@ -21,7 +21,9 @@ let shown = { view: undefined, zone: undefined, update: () => undefined, close: 
 async function show() {
   const address = readAddress();
   for (const link of document.querySelectorAll('[data-view]')) {
-    link.href = hrefOf({ view: link.dataset.view });
+    // What is looked at is looked at on the next page, too; the name of the product leads back to the beginning.
+    const { range, from, to, country, filter } = link.matches('.brand') ? {} : address;
+    link.href = hrefOf({ view: link.dataset.view, range, from, to, country, filter });
     if (link.dataset.view === address.view && !link.matches('.brand')) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }

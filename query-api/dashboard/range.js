@@ -16,6 +16,17 @@ export const lengths = { '15m': 15 * minute, '1h': hour, '6h': 6 * hour, '24h': 
 export const calendar = {
   today: { text: 'Today', of: date => [date, undefined] },
   yesterday: { text: 'Yesterday', of: date => [{ ...date, day: date.day - 1 }, date] },
+  'last-week': {
+    text: 'Last week',
+    title: 'Monday to Sunday',
+    of: date => {
+      const monday = date.day - ((new Date(Date.UTC(date.year, date.month - 1, date.day)).getUTCDay() + 6) % 7);
+      return [
+        { ...date, day: monday - 7 },
+        { ...date, day: monday },
+      ];
+    },
+  },
   month: { text: 'This month', of: date => [{ ...date, day: 1 }, undefined] },
   'last-month': {
     text: 'Last month',

@@ -1,7 +1,7 @@
 /**
- * ETag of an answer, and 304 to who has it already. Final numbers stay while the watermark goes on: an answer that may
- * be kept (`setCaching`) is the same answer with another watermark, so its tag is made without. That makes the tags
- * weak ones.
+ * ETag of an answer, and 304 to a client that has it already. Final numbers stay while the watermark goes on: an answer
+ * that may be kept (`setCaching`) is the same answer with another watermark, so its tag is made without. That makes the
+ * tags weak ones.
  */
 import { createHash } from 'node:crypto';
 import type { Http } from '../../infra/http.ts';

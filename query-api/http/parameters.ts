@@ -93,7 +93,9 @@ export const watermarkField = Type.Union([timeField('RFC 3339, UTC'), Type.Null(
 /** As `countFields`, of answers that may come from raw clicks. */
 export const anyCountFields = {
   count: countField('distinct clicks'),
-  duplicates: countField('further copies of those clicks, not counted'),
+  duplicates: countField(
+    'further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too',
+  ),
   late: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], {
     description:
       'those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell',
@@ -102,7 +104,9 @@ export const anyCountFields = {
 
 export const countFields = {
   count: countField('distinct clicks'),
-  duplicates: countField('further copies of those clicks, not counted'),
+  duplicates: countField(
+    'further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too',
+  ),
   late: countField('those of the clicks that came after their minute had closed'),
 };
 

@@ -1,7 +1,7 @@
 /**
- * Answers that only who asked may keep: those that tell of one user or address, and those that somebody had to identify
- * himself for. `public` would let a cache that others share hand them to who has not. Decided here for all routes, by
- * what was asked, so that no route has to think of it.
+ * Answers that only the client who asked may keep: those about one user or address, and those to a request that
+ * identified somebody. `public` would let a cache that others share hand them to who has not. Decided here for all
+ * routes, by what was asked, so that no route has to think of it.
  */
 import type { FastifyRequest } from 'fastify';
 import type { Http } from '../../infra/http.ts';

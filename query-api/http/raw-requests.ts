@@ -1,7 +1,7 @@
 /**
- * Which requests ask for raw clicks, told from their addresses, before anything is read for them: all that is read for one
- * of them has one place among raw reads (infra/clickhouse/tickets.ts). Decided here for all routes, so that none has to
- * think of it; a test asks each of them and looks what it reads.
+ * Which requests ask for raw clicks, seen from their addresses before anything is read for them: all that is read for
+ * one of them has one place among raw reads (infra/clickhouse/tickets.ts). Decided here for all routes, so that none
+ * has to think of it; a test asks each of them and looks what it reads.
  *
  * A stored filter may name countries alone, of which counts tell. That is known only once it is read, for which a place
  * is needed already: so whoever asks by a stored filter stands in this line.

@@ -1,7 +1,7 @@
 /**
- * Lists as lines: who asks with `Accept: text/csv` or `application/x-ndjson` gets the rows of an answer alone, each with
- * the answer's state, late clicks that wait, and watermark where it has none of its own. `x-state`, `x-pending-late`,
- * `x-watermark` and `x-next-cursor` tell them, too.
+ * Lists as lines: whoever asks with `Accept: text/csv` or `application/x-ndjson` gets the rows of an answer alone, each
+ * with the answer's state, late clicks that wait, and watermark where it has none of its own. `x-state`,
+ * `x-pending-late`, `x-watermark` and `x-next-cursor` tell them, too.
  */
 import type { Http } from '../../infra/http.ts';
 import { acceptedFormat, linesOf, mediaTypes, type Row } from '../store/row-format.ts';

@@ -1,4 +1,4 @@
-/** What is answered where the database does not: whose turn it is to wait, and for how long. */
+/** What is answered where ClickHouse does not answer: 503 with how long to wait, or that a read took too long. */
 import { codeOf } from '../../infra/clickhouse/errors.ts';
 import { Retryable, Unserved } from '../../infra/errors.ts';
 import { Problem } from '../../infra/http.ts';

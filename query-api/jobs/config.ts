@@ -1,4 +1,4 @@
-/** Settings of the job runner. README's table comes from here. */
+/** Settings of the job runner. The table in README.md comes from here. */
 import { type Static, Type } from 'typebox';
 import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../../infra/config.ts';
 import { HotAdConfig } from '../../ingest/hot-ads/rule.ts';

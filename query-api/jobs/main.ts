@@ -1,14 +1,13 @@
 /** The job runner. Several of them may run: one has the lease and works, the others wait for it. */
 import { hostname } from 'node:os';
 import { readingAs } from '../../infra/clickhouse/clickhouse.ts';
-import { loadConfig, printable } from '../../infra/config.ts';
 import { createHttp, listen } from '../../infra/http.ts';
 import { closeHttp } from '../../infra/http-drain.ts';
 import { topicProbe } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../../infra/kafka/former-member.ts';
-import { createLog } from '../../infra/log.ts';
 import { aborted, createCrash, runProcess } from '../../infra/process.ts';
+import { beginProgram } from '../../infra/program.ts';
 import { retrying } from '../../infra/retry.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { followPartitions } from '../../ingest/hot-ads/partition-record.ts';
@@ -24,13 +23,11 @@ import { openReplicaChecks } from './replicas/check-replicas.ts';
 import { type Lease, openLease } from './runner/lease.ts';
 import { beginTerm, type Term } from './runner/term.ts';
 
-const log = createLog('jobs', process.env['LOG_LEVEL'] ?? 'info');
+const { config, log } = await beginProgram('jobs', JobsConfig);
 /** Of each node, for jobs, which come one after another, what is worked out beforehand, and the watch over the rows. */
 const limits = { readers: 4 };
 
 await runProcess(log, async (stop, life) => {
-  const config = loadConfig(JobsConfig);
-  log.info({ config: printable(config) }, 'configuration');
   const names = namesOf(config.TOPIC_PREFIX);
   const clientId = clientIdAt('jobs', config.JOBS_PORT);
   const kafka = createKafka(config, clientId, log);

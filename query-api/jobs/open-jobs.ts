@@ -1,4 +1,4 @@
-/** Jobs, put together, and what is worked out beforehand: the loops that run for one term of office. */
+/** Jobs and the roll-up, put together: the loops that run for one term of office. */
 
 import { readingAs } from '../../infra/clickhouse/clickhouse.ts';
 import type { Logger } from '../../infra/log.ts';
@@ -12,10 +12,10 @@ import { createQueries } from '../store/ad-counts.ts';
 import type { Job } from '../store/jobs/job.ts';
 import { createJobStore } from '../store/jobs/job-store.ts';
 import { createRecountQueries } from '../store/jobs/recount-rows.ts';
+import { createReconciliation } from '../store/jobs/sql-recount.ts';
 import type { JobsConfig } from './config.ts';
 import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './conservation/id-rule.ts';
 import { runReconcile } from './reconcile/reconcile-job.ts';
-import { createReconciliation } from './reconcile/reconciliation.ts';
 import { createRawGate } from './recount/raw-gate.ts';
 import { runRecount } from './recount/recount-job.ts';
 import { createLateMinutes } from './restate/late-minutes.ts';

@@ -1,7 +1,8 @@
 /**
- * What who runs the jobs says: each call one transaction of his, visible in ClickHouse only once it is committed, in the
- * order in which it was said. It lasts for one term of office: to open it fences every earlier runner, and after any failure
- * nothing more is written, since the outcome of that transaction is for the next term to see.
+ * What the job runner in office writes into the log: each call is one transaction, visible in ClickHouse only once it
+ * is committed, in the order in which it was written. It lasts for one term of office: to open it fences every earlier
+ * runner, and after any failure nothing more is written, since the outcome of that transaction is for the next term to
+ * see.
  */
 import {
   type JobRecordKind,

@@ -1,4 +1,4 @@
-/** The ends of the log for all who have other things to tell, too. */
+/** The ends of the log for routes that can answer without them: undefined where Kafka does not answer. */
 import type { Pipeline } from './counted-log.ts';
 
 /** End offset of each partition; undefined: Kafka does not answer. */

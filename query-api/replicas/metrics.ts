@@ -9,7 +9,7 @@ export const nodeAway = gauge('clickhouse_node_away', '1 where the ClickHouse no
 ]);
 export const nodeUnread = gauge(
   'clickhouse_node_unread',
-  '1 where the ClickHouse node is not read from, as it is away, behind or incomplete',
+  '1 where the ClickHouse node is not read, because it is away, behind or incomplete',
   ['node'],
 );
 export const nodeLag = gauge(

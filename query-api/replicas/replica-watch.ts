@@ -1,5 +1,6 @@
 /**
- * Looks every second whether each ClickHouse node answers and how far it is, and tells which of a shard is to be read.
+ * Looks every second whether each ClickHouse node answers and how far it is, and says which node of a shard is to be
+ * read.
  *
  * A node is read if it answers, lacks nothing that another of its shard has, and is at most `REPLICA_MAX_LAG_MS` behind the
  * furthest, whether that one answers or not: numbers that were told must not fall back to what they were long ago. There

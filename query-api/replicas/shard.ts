@@ -1,11 +1,9 @@
 /** A shard among others: which partitions its nodes hold, and that none of its nodes can be read. */
 
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
-import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
-import { statement } from '../../infra/clickhouse/sql.ts';
 import { shardOf } from '../../infra/clickhouse/topology.ts';
 import { Retryable } from '../../infra/errors.ts';
-import { settingsOf } from '../store/sql/read-settings.ts';
+import { partitionBeside } from '../store/ad-counts.ts';
 
 export interface InShards {
   /** From 0. */
@@ -43,13 +41,8 @@ export async function strayPartition(
   { shard, of }: InShards,
 ): Promise<string | undefined> {
   if (of === 1) return undefined;
-  const [row] = await clickhouse.query<{ partition: number }>(
-    ...statement`SELECT partition FROM ${sharded('partition_progress')} WHERE partition % ${of} != ${shard}
-      LIMIT 1 ${settingsOf(1, timeoutMs)}`,
-  );
-  if (row === undefined) return undefined;
-  const other = shardOf(row.partition, of);
-  return `it holds partition ${row.partition}, which is of shard ${other}: it was filled when shards were others, and has to be emptied`;
+  const partition = await partitionBeside(clickhouse, shard, of);
+  if (partition === undefined) return undefined;
+  const other = shardOf(partition, of);
+  return `it holds partition ${partition}, which is of shard ${other}: it was filled when shards were others, and has to be emptied`;
 }
-
-const timeoutMs = 1_500;

@@ -105,3 +105,16 @@ export function countryName(code: Sql): Sql {
 export function beyond({ count, adId }: AdCursor): Sql {
   return sql`(count < ${count} OR (count = ${count} AND ad_id > ${adId}))`;
 }
+
+/** One that a node of this shard has, and should not have; undefined: there is none. */
+export async function partitionBeside(
+  clickhouse: Pick<ClickHouse, 'query'>,
+  shard: number,
+  shards: number,
+): Promise<number | undefined> {
+  const [row] = await clickhouse.query<{ partition: number }>(
+    ...statement`SELECT partition FROM ${sharded('partition_progress')} WHERE partition % ${shards} != ${shard}
+      LIMIT 1 ${settingsOf(1, 1_500)}`,
+  );
+  return row?.partition;
+}

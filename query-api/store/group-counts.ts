@@ -42,6 +42,12 @@ export interface AdFound {
   readonly count: number;
 }
 
+/** What an id must be like: how it begins, and what stands anywhere in it, in capital or small letters. Empty: anything. */
+export interface AdName {
+  readonly prefix: string;
+  readonly text: string;
+}
+
 export type GroupQueries = ReturnType<typeof createGroupQueries>;
 
 export const countriesListed = 300;
@@ -53,7 +59,7 @@ export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirecto
   const ads = async (from: Sql, where: Sql, limit: number, after: AdCursor | undefined): Promise<AdFound[]> =>
     await clickhouse.query(
       ...statement`SELECT ad_id, sum(clicks) AS count FROM ${from} WHERE ${where}
-       GROUP BY ad_id ${after === undefined ? noSql : sql`HAVING ${beyond(after)}`}
+       GROUP BY ad_id HAVING count > 0 ${after === undefined ? noSql : sql`AND ${beyond(after)}`}
        ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
     );
   return {
@@ -109,17 +115,18 @@ export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirecto
 
     /** Ads whose id begins so, by clicks, then by ad_id. */
     async adsByPrefix(prefix: string, limit: number, selection: StatedSelection, after?: AdCursor): Promise<AdFound[]> {
-      return await ads(await rows.ofPrefix(prefix, selection), sql`1`, limit, after);
+      return await ads(await rows.ofPrefix(prefix, selection), within(selection), limit, after);
     },
 
     /** Ads in whose id both stand, `text` in capital or small letters anywhere in it; in the same order. */
     async adsByText(
-      { prefix, text }: { readonly prefix: string; readonly text: string },
+      { prefix, text }: AdName,
       limit: number,
       selection: StatedSelection,
       after?: AdCursor,
     ): Promise<AdFound[]> {
-      return await ads(await rows.ofText(text, selection), sql`startsWith(ad_id, ${prefix})`, limit, after);
+      const where = sql`${within(selection)} AND startsWith(ad_id, ${prefix})`;
+      return await ads(await rows.ofText(text, selection), where, limit, after);
     },
   };
 }

@@ -21,7 +21,7 @@ export interface QuarantineFilter {
 
 /**
  * `restated`: a restatement has counted it since, or found that it is a copy. `waiting`: one will. `not_counted`: it is in
- * no count, and will be in none.
+ * no count, and will be in none, unless somebody mends it and posts it again.
  */
 export const lineOutcomes = ['restated', 'waiting', 'not_counted'] as const;
 export type LineOutcome = (typeof lineOutcomes)[number];
@@ -39,12 +39,16 @@ export interface ReasonSplit extends Readonly<Record<LineOutcome, number>> {
 
 /** Lines that came in `[from, to)`, epoch ms, by the broker's time. */
 export interface ExportFilter extends QuarantineFilter {
+  readonly outcome: LineOutcome | undefined;
   readonly from: number;
   readonly to: number;
 }
 
 /** As the aggregator writes it; the sink adds reason `refused`. */
 export type QuarantineSample = Omit<QuarantineRow, 'reason'> & { readonly reason: string };
+
+/** With what has become of it by now. */
+export type JudgedLine = QuarantineSample & { readonly outcome: LineOutcome };
 
 export type QuarantineQueries = ReturnType<typeof createQuarantineQueries>;
 
@@ -71,39 +75,50 @@ export function createQuarantineQueries(clickhouse: ClickHouse, { timeoutMs, now
       filter: SplitFilter,
       limit: number,
       after?: readonly [number, number, number, number],
-    ): Promise<(QuarantineSample & { readonly outcome: LineOutcome })[]> {
+    ): Promise<JudgedLine[]> {
       const beyond = after === undefined ? sql`1` : older(after);
       return await clickhouse.query(
         ...statement`SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
            event_id, clicked_at, substringUTF8(raw, 1, ${rawShown}) AS raw, outcome
-         FROM ${split(sql`partition, offset, line, reason, detail, ad_id, event_id, clicked_at, raw`, filter, beyond, now())}
+         FROM ${split(sql`partition, offset, line, reason, detail, ad_id, event_id, clicked_at, raw`, asideOf(filter, beyond), noSql, now())}
          WHERE ${hasOutcome(filter)}
          ORDER BY appended DESC, partition, offset DESC, line DESC LIMIT ${limit}
          ${settingsOf(limit, timeoutMs, { join_use_nulls: 0 })}`,
       );
     },
 
-    /** The lines after `last`, oldest first, as they are ordered by `appended_at`, partition, offset and line; none: the end. */
-    async page(filter: ExportFilter, last: QuarantineSample | undefined): Promise<QuarantineSample[]> {
+    /**
+     * The lines after `last`, oldest first, as they are ordered by `appended_at`, partition, offset and line; none: the end.
+     * Also those of other outcomes than asked for: which they have is known only when a page is read, and the next page
+     * begins behind the last of them.
+     */
+    async page(filter: Omit<ExportFilter, 'outcome'>, last: QuarantineSample | undefined): Promise<JudgedLine[]> {
       const order = sql`appended, partition, offset, line`;
       const after =
         last === undefined
           ? noSql
           : sql`AND (appended_at, partition, offset, line) > (fromUnixTimestamp64Milli(${last.appended_at}, 'UTC'),
                ${last.partition}, ${last.offset}, ${last.line})`;
+      const columns = sql`partition, offset, line, reason, detail, ad_id, event_id, clicked_at, raw`;
+      const linesOf = (told: Sql) => sql`(
+        SELECT ${told} FROM ${sharded('quarantine')} FINAL WHERE ${matching(filter)}
+          AND appended_at >= fromUnixTimestamp64Milli(${filter.from}, 'UTC')
+          AND appended_at < fromUnixTimestamp64Milli(${filter.to}, 'UTC') ${after}
+        ORDER BY appended_at, partition, offset, line LIMIT ${pageLines}
+      )`;
+      // Of a page few minutes were recounted: all that ever were would be read again for each.
+      const ofPage = sql`AND minute IN (
+        SELECT toDateTime(intDiv(clicked_at, ${minuteMs}) * ${minuteMs / 1_000}, 'UTC')
+        FROM ${linesOf(sql`clicked_at, reason`)} WHERE reason = 'too_late'
+      )`;
       return await clickhouse.query(
         ...statement`SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
-           event_id, clicked_at, raw
+           event_id, clicked_at, raw, outcome
          FROM (
            SELECT *, sum(length(raw)) OVER (ORDER BY ${order} ROWS UNBOUNDED PRECEDING) AS bytes
-           FROM (
-             SELECT partition, offset, line, reason, detail, appended_at AS appended, ad_id, event_id, clicked_at, raw
-             FROM ${sharded('quarantine')} FINAL WHERE ${matching(filter)}
-               AND appended_at >= fromUnixTimestamp64Milli(${filter.from}, 'UTC')
-               AND appended_at < fromUnixTimestamp64Milli(${filter.to}, 'UTC') ${after}
-             ORDER BY appended_at, partition, offset, line LIMIT ${pageLines}
-           )
-         ) WHERE bytes - length(raw) < ${pageBytes} ORDER BY ${order} ${settingsOf(pageLines, timeoutMs)}`,
+           FROM ${split(columns, linesOf(sql`*`), ofPage, now())}
+         ) WHERE bytes - length(raw) < ${pageBytes} ORDER BY ${order}
+         ${settingsOf(pageLines, timeoutMs, { join_use_nulls: 0 })}`,
       );
     },
 
@@ -112,17 +127,25 @@ export function createQuarantineQueries(clickhouse: ClickHouse, { timeoutMs, now
       return await clickhouse.query(
         ...statement`SELECT reason, count() AS lines, countIf(outcome = 'restated') AS restated,
            countIf(outcome = 'waiting') AS waiting, countIf(outcome = 'not_counted') AS not_counted
-         FROM ${split(sql`partition, offset, reason, clicked_at`, all, sql`1`, now())}
+         FROM ${split(sql`partition, offset, reason, clicked_at`, asideOf(all, sql`1`), noSql, now())}
          GROUP BY reason ORDER BY lines DESC, reason ${settingsOf(reasonsListed, timeoutMs, { join_use_nulls: 0 })}`,
       );
     },
   };
 }
 
-/** A table expression: `columns`, `appended` and `outcome` of the lines. Needs join_use_nulls=0. */
-function split(columns: Sql, { clicked, ...filter }: SplitFilter, beyond: Sql, now: number): Sql {
-  const oldest = rawSince(now);
+/** A table expression. */
+function asideOf({ clicked, ...filter }: SplitFilter, beyond: Sql): Sql {
   const inRange = clicked === undefined ? noSql : sql`AND clicked_at >= ${clicked.from} AND clicked_at < ${clicked.to}`;
+  return sql`${sharded('quarantine')} FINAL WHERE ${matching(filter)} ${inRange} AND ${beyond}`;
+}
+
+/**
+ * A table expression: `columns`, `appended` and `outcome` of the lines. `recounts`: which of them may be of these lines, as
+ * a condition more. Needs join_use_nulls=0.
+ */
+function split(columns: Sql, lines: Sql, recounts: Sql, now: number): Sql {
+  const oldest = rawSince(now);
   return sql`(
     SELECT ${columns}, appended, multiIf(
         reason != 'too_late', 'not_counted',
@@ -131,13 +154,12 @@ function split(columns: Sql, { clicked, ...filter }: SplitFilter, beyond: Sql, n
         'not_counted') AS outcome
     FROM (
       SELECT *, appended_at AS appended, intDiv(clicked_at, ${minuteMs}) * ${minuteMs} AS minute_ms
-      FROM ${sharded('quarantine')} FINAL
-      WHERE ${matching(filter)} ${inRange} AND ${beyond}
+      FROM ${lines}
     ) AS aside
     LEFT JOIN (
       SELECT toInt64(toUnixTimestamp(minute)) * 1000 AS recounted_ms, maxMap(read_until) AS until
       FROM recounted_minute WHERE minute >= toDateTime(${Math.floor((now - recountsLookedAtMs) / 1_000)}, 'UTC')
-        AND notEmpty(read_until)
+        AND notEmpty(read_until) ${recounts}
       GROUP BY recounted_ms
     ) AS recounted ON aside.minute_ms = recounted.recounted_ms
   )`;

@@ -1,5 +1,5 @@
 /**
- * SQL that counts clicks from `click_raw`, for what `ad_minute` cannot tell: users, addresses.
+ * SQL that counts clicks from `click_raw`, for what `ad_minute` does not know: users, addresses.
  *
  * A click is an event id of its ad and minute, and what is said of it is what its first copy says, so that each click
  * is in exactly one country and of at most one user, whatever its copies say.
@@ -20,7 +20,7 @@ import { type Step, stepsIn } from '../time/steps.ts';
 import { type AdCursor, countryName } from './ad-counts.ts';
 import type { ClickFilter } from './filters/click-filter.ts';
 import { conditionOf } from './filters/filter-sql.ts';
-import type { AdIds, AdRank } from './group-counts.ts';
+import type { AdIds, AdName, AdRank } from './group-counts.ts';
 import { clickedWithin, minuteWithin } from './jobs/recount-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { type StatedRange, statedRows } from './sql/stated-rows.ts';
@@ -28,6 +28,8 @@ import { startOf } from './sql/step-start.ts';
 
 export interface RawSelection extends StatedRange {
   readonly adIds: AdIds;
+  /** Only ads of such a name; undefined: whatever it is. */
+  readonly name?: AdName | undefined;
   readonly filter: ClickFilter;
   /** Whether users are estimated, too; otherwise there are none. */
   readonly uniques: boolean;
@@ -149,14 +151,14 @@ interface Needed {
 }
 
 /** `clicks`: each click once, by minute (m) and ad, with `hit`, whether the filter takes it. */
-function clicksOf({ adIds, filter, ...range }: RawSelection, { country, user }: Needed): Sql {
+function clicksOf({ adIds, name, filter, ...range }: RawSelection, { country, user }: Needed): Sql {
   return sql`
     WITH clicks AS (
       SELECT toStartOfMinute(clicked_at) AS m, ad_id AS ad, count() AS copies,
         argMin(toUInt8(${conditionOf(filter)}), ${received}) AS hit
         ${country ? sql`, argMin(${countryName(sql`click_raw.country`)}, ${received}) AS of_country` : noSql}
         ${user ? sql`, argMin(click_raw.user_id, ${received}) AS of_user` : noSql}
-      FROM ${sharded('click_raw')} FINAL WHERE ${clickedWithin(range)} ${among(adIds)}
+      FROM ${sharded('click_raw')} FINAL WHERE ${clickedWithin(range)} ${among({ adIds, name })}
       GROUP BY toStartOfMinute(clicked_at), ad_id, sipHash128(event_id)
     )`;
 }
@@ -166,7 +168,7 @@ const received = sql`toUInt64(toUnixTimestamp64Milli(received_at)) * 1048576 + s
 
 /** `groups`: clicks by a key made of m, ad and of_country, also where the filter takes none of them. */
 function groupsBy(key: Sql, selection: RawSelection): Sql {
-  const { adIds, uniques } = selection;
+  const { adIds, name, uniques } = selection;
   const needed = { country: key === keys.country, user: uniques };
   const users = (user: Sql, isOne: Sql) => (uniques ? sql`, uniqCombined64StateIf(${user}, ${isOne}) AS u` : noSql);
   return sql`${clicksOf(selection, needed)},
@@ -181,7 +183,7 @@ function groupsBy(key: Sql, selection: RawSelection): Sql {
         SELECT minute AS m, ad_id AS ad, ${countryName(sql`country`)} AS of_country, clicks AS stated
         FROM ${statedRows(
           adIds.length === 0 ? 'ad_minute' : 'ad_minute_by_ad',
-          sql`${minuteWithin(selection)} ${among(adIds)}`,
+          sql`${minuteWithin(selection)} ${among({ adIds, name })}`,
           selection,
         )}
       ) GROUP BY key
@@ -193,8 +195,11 @@ function groupsBy(key: Sql, selection: RawSelection): Sql {
     )`;
 }
 
-function among(adIds: AdIds): Sql {
-  return adIds.length === 0 ? noSql : sql`AND ad_id IN ${adIds}`;
+function among({ adIds, name }: Pick<RawSelection, 'adIds' | 'name'>): Sql {
+  const listed = adIds.length === 0 ? noSql : sql`AND ad_id IN ${adIds}`;
+  if (name === undefined) return listed;
+  const { prefix, text } = name;
+  return sql`${listed} AND startsWith(ad_id, ${prefix}) AND positionCaseInsensitive(ad_id, ${text}) > 0`;
 }
 
 function beyond(after: AdCursor | undefined): Sql {

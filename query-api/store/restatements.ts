@@ -37,6 +37,8 @@ export interface RestatementTotal {
   readonly changes: number;
   /** Clicks: what they have added, less what they have taken away. */
   readonly added: number;
+  /** Likewise duplicates. */
+  readonly added_duplicates: number;
 }
 
 export interface UndoneCounts {
@@ -108,10 +110,12 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
     /** Of one ad, all that are in the selection. */
     async totalOfAd(adId: string, selection: Selection): Promise<RestatementTotal> {
       const [row] = await clickhouse.query<RestatementTotal>(
-        ...statement`SELECT count() AS changes, sum(toInt64(after) - toInt64(before)) AS added FROM restatement FINAL
+        ...statement`SELECT count() AS changes, sum(toInt64(after) - toInt64(before)) AS added,
+           sum(toInt64(after_duplicates) - toInt64(before_duplicates)) AS added_duplicates
+         FROM restatement FINAL
          WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)} ${settings(1)}`,
       );
-      return row ?? { changes: 0, added: 0 };
+      return row ?? { changes: 0, added: 0, added_duplicates: 0 };
     },
 
     /** Of one ad, in the order of minute, country and revision, or the other way round. */

@@ -8,7 +8,6 @@ import { fork } from 'node:child_process';
 import { Agent, get } from 'node:http';
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { openClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { ClickHouseConfig, loadConfig } from '../../infra/config.ts';
 import { listen } from '../../infra/http.ts';
@@ -18,11 +17,12 @@ import { migrate } from '../../infra/migrate.ts';
 import { buildQueryApi } from '../../query-api/app.ts';
 import { QueryApiConfig, readLimitsOf } from '../../query-api/config.ts';
 import { startTestClickHouse } from '../support/clickhouse.ts';
+import { scriptOptions } from '../support/script-options.ts';
 import { storeClicks } from '../support/stored-clicks.ts';
 import { type BenchRow, percentile, rowOf, tell } from './bench-row.ts';
 import { costOf } from './process-cost.ts';
 
-const { values: options } = parseArgs({
+const { values: options } = scriptOptions(import.meta.filename, {
   options: {
     clicks: { type: 'string', default: '560000' },
     abandoned: { type: 'string', default: '24' },

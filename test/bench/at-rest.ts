@@ -14,11 +14,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { scriptOptions } from '../support/script-options.ts';
 import { rowOf, tell } from './bench-row.ts';
 import { type ProcessBooks, readBooks, threadsOf, togetherMb } from './process-books.ts';
 
-const { values: options, positionals } = parseArgs({
+const { values: options, positionals } = scriptOptions(import.meta.filename, {
   allowPositionals: true,
   options: {
     seconds: { type: 'string', default: '60' },

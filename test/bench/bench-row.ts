@@ -1,4 +1,4 @@
-/** What every benchmark tells in the end, for people and (`--json FILE`) for programs. */
+/** What every benchmark prints in the end, for people and (`--json FILE`) for programs. */
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 

@@ -3,7 +3,6 @@
  * with clients who post nothing but such bodies, each as soon as the one before is answered. In turns, in one run:
  * `npm run bench:bombs -- [--seconds 15] [--rate 200] [--runs 3] [--json FILE]`.
  */
-import { parseArgs } from 'node:util';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
@@ -11,12 +10,13 @@ import { createLog } from '../../infra/log.ts';
 import { names } from '../../infra/topics.ts';
 import { bombs, postBomb } from '../support/bombs.ts';
 import { startTestBroker } from '../support/broker.ts';
+import { scriptOptions } from '../support/script-options.ts';
 import { startService } from '../support/service.ts';
 import { type BenchRow, median, rowOf, tell } from './bench-row.ts';
 import { postPaced } from './paced-posts.ts';
 import { costOf } from './process-cost.ts';
 
-const { values: options } = parseArgs({
+const { values: options } = scriptOptions(import.meta.filename, {
   options: {
     seconds: { type: 'string', default: '15' },
     rate: { type: 'string', default: '200' },

@@ -5,15 +5,15 @@
  *
  *     node test/bench/export-csv.ts [--rows 2000000] [--runs 7] [--json FILE]
  */
-import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { createExportQueries } from '../../query-api/store/exports.ts';
+import { scriptOptions } from '../support/script-options.ts';
 import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 import { type BenchRow, rowOf, tell } from './bench-row.ts';
 
-const { values: options } = parseArgs({
+const { values: options } = scriptOptions(import.meta.filename, {
   options: {
     rows: { type: 'string', default: '2000000' },
     runs: { type: 'string', default: '7' },

@@ -6,13 +6,14 @@
  *
  *     node test/bench/hot-ad.ts [--clicks 4000000] [--share 0.5] [--partitions 4] [--aggregators 2] [--runs 3] [--json FILE]
  */
-import { parseArgs } from 'node:util';
+
+import { scriptOptions } from '../support/script-options.ts';
 import { startService } from '../support/service.ts';
 import { type Backlog, caughtUp, forgetGroup, openBacklog } from './backlog.ts';
 import { median, rowOf, tell } from './bench-row.ts';
 import { compare, countedCells, type Workload } from './workload.ts';
 
-const { values: options } = parseArgs({
+const { values: options } = scriptOptions(import.meta.filename, {
   options: {
     clicks: { type: 'string', default: '4000000' },
     share: { type: 'string', default: '0.5' },

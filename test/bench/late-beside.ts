@@ -5,7 +5,6 @@
  * tells how long it took until they were counted. Without the broker: what is measured is the order of jobs.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { loadConfig } from '../../infra/config.ts';
 import { migrate } from '../../infra/migrate.ts';
@@ -17,9 +16,10 @@ import { openJobs } from '../../query-api/jobs/open-jobs.ts';
 import { click } from '../support/clicks.ts';
 import { logInto } from '../support/log-into.ts';
 import { oneNode } from '../support/one-node.ts';
+import { scriptOptions } from '../support/script-options.ts';
 import { openTemporaryClickHouse } from '../support/temporary-clickhouse.ts';
 
-const { values } = parseArgs({
+const { values } = scriptOptions(import.meta.filename, {
   options: {
     perMinute: { type: 'string', default: '1500' },
     replays: { type: 'string', default: '0' },

@@ -5,14 +5,14 @@
  * reading's, which is the same for one listener or a thousand. What is left is shared out among the events delivered.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { clickStream } from '../support/click-stream.ts';
 import { type LiveClient, listenLive } from '../support/live-client.ts';
 import { startTestPipeline } from '../support/pipeline.ts';
+import { scriptOptions } from '../support/script-options.ts';
 import { percentile, rowOf, tell } from './bench-row.ts';
 import { costOf } from './process-cost.ts';
 
-const { values: options } = parseArgs({
+const { values: options } = scriptOptions(import.meta.filename, {
   options: {
     clients: { type: 'string', default: '1000' },
     rate: { type: 'string', default: '1000' },

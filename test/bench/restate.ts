@@ -5,12 +5,12 @@
  * last is restated. The late counts are checked.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { clickStream } from '../support/click-stream.ts';
 import { startTestPipeline } from '../support/pipeline.ts';
+import { scriptOptions } from '../support/script-options.ts';
 import { percentile } from './bench-row.ts';
 
-const { values: options } = parseArgs({
+const { values: options } = scriptOptions(import.meta.filename, {
   options: {
     rate: { type: 'string', default: '5000' },
     late: { type: 'string', default: '100000' },

@@ -3,12 +3,12 @@
  * Twenty times a second a click for an ad of its own goes in among the others, and is asked for until it shows.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { clickStream } from '../support/click-stream.ts';
 import { startTestPipeline } from '../support/pipeline.ts';
+import { scriptOptions } from '../support/script-options.ts';
 import { percentile } from './bench-row.ts';
 
-const { values: options } = parseArgs({
+const { values: options } = scriptOptions(import.meta.filename, {
   options: { rate: { type: 'string', default: '1000' }, seconds: { type: 'string', default: '30' } },
 });
 const [rate, seconds] = [Number(options.rate), Number(options.seconds)];

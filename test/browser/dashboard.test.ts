@@ -251,7 +251,7 @@ describe('a keyboard', () => {
     await page.getByRole('button', { name: '6h' }).focus();
     await page.keyboard.press('Enter');
     expect(page.url()).toContain('range=6h');
-    await page.getByRole('link', { name: 'One ad' }).focus();
+    await page.getByRole('link', { name: 'Ads', exact: true }).focus();
     await page.keyboard.press('Enter');
     const search = page.getByRole('combobox', { name: 'Find an ad' });
     await search.focus();

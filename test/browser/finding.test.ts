@@ -15,6 +15,8 @@ const changes = 1_198;
 const added = 1_342;
 const lines = { restated: 1_211, waiting: 12, not_counted: 3 };
 const late = 'ad-late';
+/** 804 clicks and 7 copies came in time, 231 clicks and 295 copies too late, 5 of these where clicks were restated. */
+const disputed = 'ad-disputed';
 const stack = new AsyncDisposableStack();
 let browser: Browser;
 let server: DashboardServer;
@@ -58,6 +60,7 @@ async function fill(): Promise<void> {
   }
   const cell = { minute: lateMinute / 1_000, ad_id: late, country: 'KR', partition: 0, version: 10 };
   cells.push({ ...cell, clicks: 2_377, duplicates: 0, late: 5 });
+  cells.push({ ...cell, ad_id: disputed, clicks: 1_035, duplicates: 12, late: 231 });
   await server.insert('ad_minute', cells);
   await server.insert('ad_minute_by_ad', cells);
   // 1,342 clicks in 1,198 changes, and 1,211 + 12 + 3 lines.
@@ -69,6 +72,12 @@ async function fill(): Promise<void> {
       ...{ before_duplicates: 0, after_duplicates: 0 },
     })),
   );
+  await server.insert('restatement', [
+    {
+      ...{ minute: lateMinute / 1_000, ad_id: disputed, country: 'KR', revision: 1, reason: 'late', job: 'job-1' },
+      ...{ before: 804, after: 1_035, at: Date.now() - 60_000, before_duplicates: 7, after_duplicates: 12 },
+    },
+  ]);
   const line = (offset: number, reason: string, clicked_at: number) => ({
     ...{ partition: 0, offset, line: 0, reason, detail: reason, appended_at: Date.now() - 600_000 + offset },
     ...{ ad_id: late, event_id: `e-${offset}`, clicked_at, raw: '{}' },
@@ -77,6 +86,12 @@ async function fill(): Promise<void> {
     ...Array.from({ length: lines.restated }, (_, i) => line(i, 'too_late', lateMinute + 5)),
     ...Array.from({ length: lines.waiting }, (_, i) => line(5_000 + i, 'too_late', lateMinute + 5)),
     ...Array.from({ length: lines.not_counted }, (_, i) => line(6_000 + i, 'future', lateMinute + 5)),
+    ...Array.from({ length: 231 + 295 }, (_, i) => ({
+      ...line(2_000 + i, 'too_late', lateMinute + 5),
+      ad_id: disputed,
+    })),
+    ...Array.from({ length: 2 }, (_, i) => ({ ...line(7_000 + i, 'too_late', lateMinute + 5), ad_id: disputed })),
+    ...Array.from({ length: 3 }, (_, i) => ({ ...line(8_000 + i, 'future', lateMinute + 5), ad_id: disputed })),
     // Of another time: it is in no number of the range.
     line(9_000, 'future', current - 9 * 60 * minuteMs),
   ]);
@@ -122,7 +137,7 @@ describe('an ad with late clicks', () => {
     await shows(page, 'never', lines.not_counted);
     const range = { from: current - 6 * 60 * minuteMs, to: current + minuteMs };
     const { total } = await server.get<{ total: object }>(`/v1/ads/${late}/restatements`, { ...range, limit: 1 });
-    expect(total).toEqual({ changes, added });
+    expect(total).toEqual({ changes, added, added_duplicates: 0 });
     const clicked = { clicked_from: range.from, clicked_to: range.to };
     const { reasons } = await server.get<{ reasons: object[] }>('/v1/quarantine', { ad_id: late, ...clicked });
     expect(reasons).toEqual([
@@ -154,12 +169,32 @@ describe('an ad with late clicks', () => {
       });
     }
     await page.goto('/?view=operations&outcome=waiting');
-    await eventually('those that wait', async () => (await rows.count()) === 12);
+    await eventually('those that wait', async () => (await rows.count()) === 14);
+    const href = await page.getByRole('link', { name: 'Export NDJSON' }).getAttribute('href');
+    const file = await (await fetch(`${server.url}${href}`)).text();
+    const exported = file
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line).outcome);
+    expect(exported).toEqual(Array.from({ length: 14 }, () => 'waiting'));
     expect(await visitor?.barriers()).toEqual([]);
   });
 });
 
 describe('a number', () => {
+  it('of an ad is told beside all lines that have come in for it: what the client has sent', async () => {
+    const page = await look(`/?view=ad&ad=${disputed}&range=6h`);
+    await page
+      .getByText(
+        '1,342 lines have come in for this ad and range = 1,035 clicks + 302 duplicates (295 of them came late) + 2 late and waiting + 3 in no count.',
+      )
+      .waitFor();
+    await page.getByRole('combobox', { name: 'Country' }).selectOption('KR');
+    await shows(page, 'count', 1_035);
+    // What was set aside is told of all countries only.
+    await page.locator('[data-lines-sum]').waitFor({ state: 'hidden' });
+  });
+
   it('that is rounded stands beside the exact one, which is copied', async () => {
     const page = await look('/');
     const count = await eventually('the exact count', () => exact(page, 'count'));
@@ -246,7 +281,6 @@ describe('countries', () => {
     await shows(page, 'count', korea);
     expect(await link.getAttribute('aria-current')).toBe('true');
     // What leads elsewhere takes it along.
-    await page.getByRole('button', { name: 'Range', exact: true }).click();
     await eventually('links of the top list', async () =>
       (await page.getByRole('list', { name: 'Top ads' }).locator('a').first().getAttribute('href'))?.includes(
         'country=KR',
@@ -257,7 +291,68 @@ describe('countries', () => {
   });
 });
 
+describe('the top list', () => {
+  it('is of the range once one is chosen, also of last week, and of its country: two clicks', async () => {
+    const page = await look('/');
+    const pressed = page.locator('[data-top][aria-pressed="true"]');
+    expect(await pressed.textContent()).toBe('Now');
+    await page.getByRole('button', { name: 'Last week' }).click();
+    expect(await pressed.textContent()).toBe('Range');
+    await page.getByRole('region', { name: 'Top ads' }).getByText('No clicks in this range.').waitFor();
+    await page.getByRole('button', { name: '6h' }).click();
+    await page.getByRole('link', { name: 'India' }).click();
+    const range = { from: current - 6 * 60 * minuteMs + minuteMs, to: current + minuteMs };
+    const { ads } = await server.get<{ ads: { ad_id: string; count: number }[] }>('/v1/ads/popular_ads', {
+      ...{ ...range, country: 'IN', count: 12 },
+    });
+    const wanted = ads.map(ad => `${ad.ad_id} ${ad.count}`);
+    await eventually('those of India', async () => {
+      const rows = await page.getByRole('list', { name: 'Top ads' }).locator('li').all();
+      const shown = await Promise.all(
+        rows.map(async row =>
+          [await row.locator('.name').textContent(), await row.locator('.count').textContent()].join(' '),
+        ),
+      );
+      return shown.join() === wanted.join();
+    });
+    // The list of all goes on from there.
+    await page.getByRole('link', { name: 'Ads', exact: true }).click();
+    await page.getByRole('region', { name: 'All ads' }).getByText(', India: ads 1 to 50').waitFor();
+    expect(page.url()).toMatch(/range=6h.*country=IN/);
+    await page.getByRole('link', { name: 'Ad clicks' }).click();
+    expect(new URL(page.url()).search).toBe('');
+  });
+});
+
 describe('an ad', () => {
+  it('is searched for, and listed, by the clicks of the country that is chosen', async () => {
+    const page = await look('/?view=ad&range=6h');
+    const list = page.getByRole('region', { name: 'All ads' });
+    await page.getByRole('region', { name: 'Countries' }).getByRole('link', { name: 'Germany' }).click();
+    await list.getByText(', Germany: ads 1 to 50').waitFor();
+    const asked = { from: current - 6 * 60 * minuteMs + minuteMs, to: current + minuteMs, country: 'DE' };
+    const told = async (contains: string) =>
+      (await server.get<{ ads: { ad_id: string; count: number }[] }>('/v1/ads', { ...asked, contains, limit: 12 })).ads;
+    await page.getByLabel('Only ads with this in their id').fill('spring-00');
+    const few = await told('spring-00');
+    const sum = few.reduce((all, ad) => all + ad.count, 0);
+    await list.getByText(`${few.length} ads with ${sum.toLocaleString('en-GB')} clicks`).waitFor();
+    const shown = await list.locator('tbody tr td:last-child').allTextContents();
+    expect(shown.map(text => Number(text.replaceAll(',', '')))).toEqual(few.map(ad => ad.count));
+    const search = page.getByRole('combobox', { name: 'Find an ad' });
+    await search.fill('SPRING-01');
+    const found = await told('spring-01');
+    await eventually('their clicks of that country', async () => {
+      const offered = await page.getByRole('option').locator('.muted').allTextContents();
+      return offered.join() === found.map(ad => String(ad.count)).join();
+    });
+    await search.fill(late);
+    await page
+      .getByText('No ad with clicks of the chosen country and filter in this range has that in its id.')
+      .waitFor();
+    expect(await visitor?.barriers()).toEqual([]);
+  });
+
   it('is found by any part of its id, in capital or small letters, among those of the range', async () => {
     const page = await look('/?view=ad');
     const search = page.getByRole('combobox', { name: 'Find an ad' });
@@ -283,7 +378,7 @@ describe('an ad', () => {
     for (const [rows, isLast] of [
       [50, false],
       [50, false],
-      [31, true],
+      [32, true],
     ] as const) {
       await eventually(
         `${rows} ads`,
@@ -294,7 +389,7 @@ describe('an ad', () => {
       expect(await next.isDisabled()).toBe(isLast);
       if (!isLast) await next.click();
     }
-    expect([seen.length, new Set(seen).size]).toEqual([131, 131]);
+    expect([seen.length, new Set(seen).size]).toEqual([132, 132]);
     await page.getByLabel('Only ads with this in their id').fill('autumn-00');
     await eventually('five ads', async () => (await names.count()) === 5);
     await names.first().click();

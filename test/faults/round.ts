@@ -144,7 +144,10 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
   const database = stack.use(await startDatabase(dataDir));
   await createTables({ ...database.env });
   const env = { ...envOf(goal, broker.proxied), ...database.env };
-  const office = watchOffice(() => queryApi.url);
+  const office = watchOffice(
+    () => queryApi.url,
+    line => goal.replays && say(`${goal.name}: ${line}`),
+  );
   const victimOf = async (name: string, role: Role): Promise<Victim> => {
     const port = await quietPort();
     return startVictim({
@@ -160,6 +163,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
         if (role === 'jobs') office.struck(`http://127.0.0.1:${port}`, plan);
         book.struck(plan);
       },
+      ...(role === 'jobs' ? { onWell: (isWell: boolean) => office.isWell(`http://127.0.0.1:${port}`, isWell) } : {}),
       onExit: reason => exits.push(reason),
     });
   };

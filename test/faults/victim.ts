@@ -23,6 +23,8 @@ export interface VictimOptions {
   plan(): FaultPlan | undefined;
   /** A fault has struck. */
   onHit(plan: FaultPlan): void;
+  /** It answers, after a start; and it is about to be started, or, hit before, to end. */
+  onWell?(isWell: boolean): void;
   /** It ended by itself. */
   onExit(reason: string): void;
 }
@@ -137,7 +139,8 @@ class Child implements Victim {
   }
 
   async #liveOnce(plan: FaultPlan | undefined): Promise<void> {
-    const { name, main, env, port, scratch, onExit } = this.#options;
+    const { name, main, env, port, scratch, onExit, onWell } = this.#options;
+    onWell?.(false);
     const notice = join(scratch, `${name}-${++this.#lives}.hit`);
     writeFileSync(notice, '');
     const child = spawn(
@@ -171,6 +174,7 @@ class Child implements Victim {
     child.stdout.on('data', keep);
     child.stderr.on('data', keep);
     const exited = new Promise<void>(resolve => child.once('exit', () => resolve()));
+    if (onWell) void this.#untilItAnswers(child).then(answers => answers && onWell(true));
     const hasHit = () => readFileSync(notice, 'utf8') !== '';
     if (plan !== undefined) await this.#suffer(child, plan, hasHit, exited);
     await exited;
@@ -196,7 +200,21 @@ class Child implements Victim {
     } else if (!isOver()) {
       onHit({ ...plan, step: `${plan.step.split(':')[0]}: anywhere`, action: 'kill' });
     }
+    this.#options.onWell?.(false);
     child.kill('SIGKILL');
+  }
+
+  /** False: it has ended, or was stopped, before. */
+  async #untilItAnswers(child: ChildProcess): Promise<boolean> {
+    while (child.exitCode === null && child.signalCode === null) {
+      const isAnswered = await fetch(`${this.url}/healthz`, { signal: AbortSignal.timeout(1_000) }).then(
+        ({ ok }) => ok,
+        () => false,
+      );
+      if (isAnswered) return child === this.#child && child.signalCode === null;
+      await sleep(50);
+    }
+    return false;
   }
 }
 

@@ -170,9 +170,13 @@ describe('adclicks', () => {
       reasons.some(({ reason, lines }) => reason === 'malformed' && lines === 3),
     );
     const listed = await run('quarantine', 'list', '--reason', 'malformed');
-    expect(listed.stdout).toMatch(/^reason +lines\nmalformed +3\n\nplace +when +reason +ad +detail +line\n/);
+    expect(listed.stdout).toMatch(
+      /^reason +lines +counted since +waiting +not counted\nmalformed +3 +0 +0 +3\n\nplace +when +reason +now +ad +detail +line\n/,
+    );
     const exported = (await run('quarantine', 'export', '--reason', 'malformed')).stdout.trimEnd().split('\n');
     expect(exported.map(line => JSON.parse(line).partition)).toEqual([2, 2, 2]);
+    const waiting = await run('quarantine', 'export', '--reason', 'malformed', '--outcome', 'waiting');
+    expect([waiting.code, waiting.stdout]).toEqual([0, '']);
 
     const retry = ['quarantine', 'retry', '--reason', 'malformed', '--map', 'ad_id=banner,clicked_at=time'];
     const first = await run(...retry, '--json');

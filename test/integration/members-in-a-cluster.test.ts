@@ -1,7 +1,7 @@
 /**
- * Two faults of kafkajs that need more than one broker, tried live (decision 014): a member that hangs is kept in its
- * group by the fetches of the brokers that have nothing for it (kafkajs#1616), and a member that is busy while its group
- * rebalances is thrown out and comes back, over and over (kafkajs#1720).
+ * Two faults of kafkajs that need more than one broker, tried live (decision 014). A member that hangs is kept in its
+ * group by the fetches of the brokers that have nothing for it (kafkajs#1616), and a member that is busy while its
+ * group rebalances is thrown out and comes back, over and over (kafkajs#1720).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-/** What the running processes tell of themselves: metrics, as alerts and panels ask for them; log lines; traces. */
+/** What the running processes say of themselves: metrics, as alerts and panels ask for them; log lines; traces. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { alerts, documented, panels } from '../support/monitoring.ts';
 import { startTestPipeline, type TestPipeline } from '../support/pipeline.ts';
@@ -91,7 +91,7 @@ describe('metrics', () => {
     expect(exprs.flatMap(problemsOf)).toEqual([]);
   });
 
-  it('are there as README names them', () => {
+  it('are there as the documents name them', () => {
     expect(documented.length).toBeGreaterThan(12);
     const names = new Set(series.map(({ name }) => name.replace(/_(bucket|sum|count)$/, '')));
     expect(documented.filter(name => !names.has(name) && !exists(name))).toEqual([]);

@@ -347,7 +347,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'reconcile-without-ad',
     bug: 'a reconciliation excuses what ads with the same ids have lost to each other',
-    file: 'query-api/jobs/reconcile/reconciliation.ts',
+    file: 'query-api/store/jobs/sql-recount.ts',
     edits: [['Math.min(range.to, idsPerAdFrom)', 'range.to']],
     integration: 'test/integration/clickhouse/same-ids.test.ts',
   },
@@ -888,14 +888,14 @@ export const mutations: readonly Mutation[] = [
     bug: 'a process that is told to stop refuses requests at once, before anybody has heard of it',
     file: 'infra/life.ts',
     edits: [['if (isServing && limits.DRAIN_DELAY_MS > 0)', 'if (limits.DRAIN_DELAY_MS < 0)']],
-    unit: 'test/unit/infra/drain.test.ts',
+    unit: 'test/processes/drain.test.ts',
   },
   {
     name: 'closed-while-answering',
     bug: 'a server that stops does not wait for the requests it has taken',
     file: 'infra/http-drain.ts',
     edits: [['await answered(life?.requestsMs() ?? 0);', '']],
-    unit: 'test/unit/infra/drain.test.ts',
+    unit: 'test/processes/drain.test.ts',
   },
   {
     name: 'watchdog-on-its-own-loop',
@@ -913,7 +913,7 @@ export const mutations: readonly Mutation[] = [
           '  const workerData: WatchdogData',
       ],
     ],
-    unit: 'test/unit/infra/watchdog.test.ts',
+    unit: 'test/processes/watchdog.test.ts',
   },
   {
     name: 'watchdog-counts-its-sleep',
@@ -969,7 +969,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'law-believes-recounts',
     bug: 'the law asks what recounts say of themselves instead of the clicks: one that changed nothing hides them',
-    file: 'query-api/jobs/conservation/uncounted-clicks.ts',
+    file: 'query-api/store/jobs/uncounted-rows.ts',
     edits: [
       [
         '\n    ),\n    fresh AS (',
@@ -1636,7 +1636,7 @@ export const mutations: readonly Mutation[] = [
     edits: [
       ['const idlest = this.#idlestOf(this.#largest(), body) ?? this.#idleOfAny(body);', 'const idlest = undefined;'],
     ],
-    unit: 'test/unit/ingest/slow-bodies.test.ts',
+    unit: 'test/processes/slow-bodies.test.ts',
   },
   {
     name: 'rate-of-a-whole-body',
@@ -1668,21 +1668,21 @@ export const mutations: readonly Mutation[] = [
       ],
       ['const client = known.get(socket);\n      if (client) return client;\n', ''],
     ],
-    unit: 'test/unit/ingest/slow-bodies.test.ts',
+    unit: 'test/processes/slow-bodies.test.ts',
   },
   {
     name: 'rate-of-requests',
     bug: 'the rate limit counts requests: ten thousand clicks cost as much as one',
     file: 'ingest/app.ts',
     edits: [['Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0)', '0']],
-    unit: 'test/unit/ingest/slow-bodies.test.ts',
+    unit: 'test/processes/slow-bodies.test.ts',
   },
   {
     name: 'metrics-count-as-requests',
     bug: 'health and metrics are counted against a limit: an orchestrator restarts what is merely asked too much',
     file: 'infra/http-guard.ts',
     edits: [['rateLimit === undefined || operationPaths.has(pathOf(raw.url))', 'rateLimit === undefined']],
-    unit: 'test/unit/ingest/slow-bodies.test.ts',
+    unit: 'test/processes/slow-bodies.test.ts',
   },
   {
     name: 'host-unchecked-on-one-route',
@@ -1973,7 +1973,7 @@ export const mutations: readonly Mutation[] = [
     name: 'own-writes-seen-in-one-shard',
     bug: 'who runs the jobs waits until one shard shows what he has written: of another he reads what was there before',
     file: 'query-api/jobs/writing/job-writer.ts',
-    edits: [['return each.every(', 'return each.some(']],
+    edits: [['return newest.every(', 'return newest.some(']],
     unit: 'test/unit/query-api/job-log.test.ts',
   },
   {
@@ -2227,6 +2227,27 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/simulation/job-lease.test.ts',
   },
   {
+    name: 'office-kept-without-asking',
+    bug: 'a runner that a rebalance leaves in office believes in its term, which another may have fenced meanwhile: nobody works until its next write',
+    file: 'query-api/jobs/runner/lease.ts',
+    edits: [['if (isHeld && current) current.renew();', 'if (isHeld && current) return;']],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'term-not-doubted-while-it-begins',
+    bug: 'a rebalance while a term begins is no reason to doubt it: it was fenced between its announcement and its first turn',
+    file: 'query-api/jobs/runner/lease.ts',
+    edits: [['    if (isDoubted) void term.renew();\n', '']],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
+    name: 'successor-hears-late',
+    bug: 'a runner says every 1.5 s that it is there, and hears as late that the office is its own',
+    file: 'query-api/jobs/runner/lease.ts',
+    edits: [['const heartbeatMs = 500;', 'const heartbeatMs = 1_500;']],
+    unit: 'test/simulation/job-lease.test.ts',
+  },
+  {
     name: 'refresh-aborts-itself',
     bug: 'the dashboard gives up an answer that is on its way for the same question again: a store slower than a timer shows nothing',
     file: 'query-api/dashboard/asking.js',
@@ -2428,14 +2449,14 @@ export const mutations: readonly Mutation[] = [
     name: 'slow-start-is-ended',
     bug: 'a broker that works on a busy machine is ended for being slow, and begins anew',
     file: 'infra/embedded/start-wait.ts',
-    unit: 'test/unit/embedded/start-wait.test.ts',
+    unit: 'test/processes/start-wait.test.ts',
     edits: [['if (signs === undefined || signs !== seen) stoodMs = 0;', '']],
   },
   {
     name: 'dead-start-is-waited-for',
     bug: 'npm start waits to the limit for a broker that does nothing any more',
     file: 'infra/embedded/start-wait.ts',
-    unit: 'test/unit/embedded/start-wait.test.ts',
+    unit: 'test/processes/start-wait.test.ts',
     edits: [['if (stoodMs >= standstillMs)', 'if (stoodMs >= 1e9)']],
   },
 ];

@@ -1,4 +1,4 @@
-/** Runs the suites against one planted bug, and tells which of their checks noticed it. */
+/** Runs the suites against one planted bug, and says which of their checks noticed it. */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

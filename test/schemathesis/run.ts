@@ -7,13 +7,13 @@
  * must have succeeded at least once. Jobs that it starts recount clicks of its own, in a store that is thrown away. Ends
  * with 1 if a check failed, 77 if it could not run here.
  */
-import { parseArgs } from 'node:util';
 import { startTestPipeline } from '../support/pipeline.ts';
+import { scriptOptions } from '../support/script-options.ts';
 import { knownValues } from './known-values.ts';
 import { couldNotRun, ensureSchemathesis, NotAvailable, runSchemathesis } from './schemathesis.ts';
 import { neverSucceeded } from './successes.ts';
 
-const { values } = parseArgs({
+const { values } = scriptOptions(import.meta.filename, {
   options: {
     examples: { type: 'string', default: '1000' },
     seed: { type: 'string', default: '1' },

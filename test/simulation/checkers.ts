@@ -1,6 +1,7 @@
 /**
- * What must hold (README, "What is guaranteed"), stated from outside: of the topics as a read_committed reader sees them,
- * of the store as a query sees it, against truth.ts. Each check has a name; the first that fails ends the run.
+ * What must hold (aggregator/README.md, "What is guaranteed"), stated from outside: of the topics as a read_committed
+ * reader sees them, of the store as a query sees it, against truth.ts. Each check has a name; the first that fails ends
+ * the run.
  */
 import { type AdMinuteRow, adMinuteRowOf, type Progress, type QuarantineRow } from '../../aggregator/ad-minute.ts';
 import { ackHeader } from '../../ingest/ack-chain.ts';

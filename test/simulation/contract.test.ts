@@ -1,3 +1,4 @@
+/** The contract of broker and store, kept by the fakes of the simulation. */
 import { describeBroker, describeStore } from './contract.ts';
 import { FakeBroker } from './fake-broker.ts';
 import { fakeKafka, type Network } from './fake-kafka.ts';

@@ -1,6 +1,7 @@
 /** Runners of jobs that are killed, paused, cut off and succeeded: the lease, the fence, and the order in which a term begins. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type JobsOutcome, JobsWorld, simulateJobs } from './jobs-world.ts';
+import { type JobsOutcome, simulateJobs } from './jobs-world.ts';
+import { longestVacancy, readiness } from './succession.ts';
 
 const seeds = Number(process.env['SIMULATION_JOB_SEEDS'] ?? 300);
 const from = Number(process.env['SIMULATION_FROM'] ?? 1);
@@ -37,25 +38,28 @@ describe(`job runners, in ${seeds} simulated lives`, () => {
   });
 });
 
-it.each([
-  ['crash', 10_000],
-  ['pause', 10_000],
-  ['stop', 5_000],
-] as const)(
-  'a job runner that meets a %s is succeeded within %i ms, of which its session is six seconds',
-  async (how, limit) => {
+describe('a job runner that is struck', () => {
+  /**
+   * Six seconds are the session, three quarters of one the next heartbeat; to join, to fence and to be shown takes the rest.
+   * Who wakes just when it is succeeded may take a second of the others' time.
+   */
+  const withinMs = { crash: 7_500, pause: 8_500, stop: 2_500 } as const;
+  const steps = ['rest', 'before its fence', 'after its fence', 'writing'] as const;
+  const blows = (['crash', 'pause', 'stop'] as const).flatMap(how => steps.map(at => ({ how, at })));
+
+  it.each(blows)('($how, $at) is succeeded in time, and nobody is idle in its place when it is back', async blow => {
     const took: number[] = [];
-    for (let seed = 1; seed <= 30; seed++) took.push(await new JobsWorld(seed).succession(how));
-    expect(took.filter(ms => ms > limit)).toEqual([]);
-  },
-);
+    for (let seed = from; seed < from + seeds / 10; seed++) took.push(await longestVacancy(seed, blow));
+    expect(took.filter(ms => ms > withinMs[blow.how])).toEqual([]);
+  });
+});
 
 it('is ready where it works or waits for the lease, and says why it does neither', async () => {
   for (let seed = 1; seed <= 10; seed++) {
-    const well = await new JobsWorld(seed).readiness(true);
+    const well = await readiness(seed, true);
     expect(well.length).toBeGreaterThan(1);
     expect(well.filter(said => said !== '')).toEqual([]);
-    const said = await new JobsWorld(seed).readiness(false);
+    const said = await readiness(seed, false);
     const [why, ...others] = said.filter(each => each !== '');
     expect(why).toMatch(
       /^it has the lease of the job runner, but no term: .* not in ClickHouse .* is a sink running\?$/,

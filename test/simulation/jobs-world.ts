@@ -4,12 +4,12 @@
  * before and what is after, as the real ones do. The seed decides traffic, delays, faults, and who is killed or paused.
  */
 import type { JobRunnerRow } from '../../aggregator/job-records.ts';
-import { messageOf } from '../../infra/errors.ts';
+import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { pause } from '../../infra/pause.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { type Lease, openLease } from '../../query-api/jobs/runner/lease.ts';
 import { beginTerm, type Term } from '../../query-api/jobs/runner/term.ts';
-import { openJobLog } from '../../query-api/log/job-log.ts';
+import { type OpenedJobLog, openJobLog } from '../../query-api/log/job-log.ts';
 import { type CommittedTransaction, FakeBroker } from './fake-broker.ts';
 import { fakeKafka, type Network } from './fake-kafka.ts';
 import { type Open, Process } from './process.ts';
@@ -22,6 +22,9 @@ const topic = names.topic('job-results');
 const second = 1_000;
 const start = 1_763_800_020_000;
 const sessionTimeoutMs = 6 * second;
+
+/** Where a runner can be struck: before or after its fence, or when it has begun to write a restatement. */
+export type Step = 'before its fence' | 'after its fence' | 'writing';
 
 export interface JobsOutcome {
   readonly seed: number;
@@ -80,6 +83,8 @@ export class JobsWorld {
   /** By runner, of its latest life. */
   readonly leases = new Map<string, Lease>();
   violation: string | undefined;
+  /** Called in the code of a runner that comes by; a pause then takes it right there. */
+  onStep: ((runner: Process, step: Step) => void) | undefined;
   #arrived = 0;
   #position = 0;
   #sinkAwayUntil = 0;
@@ -89,7 +94,9 @@ export class JobsWorld {
   readonly #restated = new Map<number, string>();
   readonly #done = new Set<string>();
   #since = 0;
-  #terms = 0;
+  #termsSaid = 0;
+  /** By runner, what it works in. */
+  readonly #terms = new Map<string, Term>();
 
   readonly seed: number;
 
@@ -119,38 +126,19 @@ export class JobsWorld {
     });
   }
 
-  /** In calm weather, how long it takes until another is in office where the one that has it is struck, ms. */
-  async succession(how: 'crash' | 'pause' | 'stop'): Promise<number> {
-    using _ = this.time.install();
-    const { time, view } = this;
+  /** Runners that nothing befalls by itself. Their broker ends sessions as soon as they are over, as a real one does. */
+  beginCalm({ hasSink = true } = {}): void {
     this.weather.isCalm = true;
     for (const runner of this.runners) runner.start();
-    this.#every('broker expires', second, second, () => this.broker.expire());
-    this.#every('sink', 20, 400, () => this.#follow());
-    await time.run(time.now + 60 * second, () => view.runner !== undefined && this.#terms > 0);
-    const first = view.runner;
-    const struck = this.runners.find(({ name }) => name === first?.host);
-    const struckAt = time.now;
-    if (how === 'pause') struck?.pause(60 * second);
-    else struck?.[how]();
-    await time.run(struckAt + 60 * second, () => view.runner?.since !== first?.since);
-    return time.now - struckAt;
+    this.#every('broker expires', 20, 50, () => this.broker.expire());
+    if (hasSink) this.#every('sink', 20, 400, () => this.#follow());
   }
 
-  /** In calm weather, without a sink: what each runner says of itself after a while; '' where it is well. */
-  async readiness(hasSink: boolean): Promise<string[]> {
-    using _ = this.time.install();
-    this.weather.isCalm = true;
-    for (const runner of this.runners) runner.start();
-    if (hasSink) this.#every('sink', 20, 400, () => this.#follow());
-    await this.time.run(this.time.now + 40 * second);
-    return [...this.leases.values()].map(lease => {
-      try {
-        lease.check();
-        return '';
-      } catch (error) {
-        return messageOf(error);
-      }
+  /** Who works in the term of which the log has heard last; nobody is it who is dead, paused, or in a term of before. */
+  atWork(): Process | undefined {
+    return this.runners.find(runner => {
+      const term = this.#terms.get(runner.name);
+      return runner.isRunning && term?.ended.aborted === false && term.since === this.#since;
     });
   }
 
@@ -164,7 +152,7 @@ export class JobsWorld {
     for (const runner of this.runners) runner.start();
     this.#every('broker expires', second, second, () => this.broker.expire());
     this.#every('sink', 20, 400, () => this.#follow());
-    this.#every('late clicks', 300, 4 * second, () => this.#arrive());
+    this.#every('late clicks', 300, 4 * second, () => weather.isCalm || this.clicksCome(random.between(1, 3)));
     this.#every('disturbance', second, 12 * second, () => weather.isCalm || this.#disturb());
     await time.run(start + random.between(60, 240) * second, () => this.violation !== undefined);
     weather.isCalm = true;
@@ -178,13 +166,14 @@ export class JobsWorld {
       violation: this.violation,
       hash: time.hash,
       restatements: this.#done.size,
-      terms: this.#terms,
+      terms: this.#termsSaid,
       hits: weather.hits,
     };
   }
 
-  #arrive(): void {
-    if (!this.weather.isCalm) this.#arrived += this.random.between(1, 3);
+  /** Late ones. */
+  clicksCome(clicks: number): void {
+    this.#arrived += clicks;
   }
 
   #disturb(): void {
@@ -219,7 +208,7 @@ export class JobsWorld {
 
   #announced({ since }: { since: number }): void {
     if (since < this.#since) this.fail(`the term of ${since} says that it lasts after that of ${this.#since} began`);
-    if (since > this.#since) this.#terms++;
+    if (since > this.#since) this.#termsSaid++;
     this.#since = since;
   }
 
@@ -242,21 +231,39 @@ export class JobsWorld {
   async #openRunner(name: string, network: Network, onCrash: (error: Error) => void, log: Parameters<Open>[2]) {
     const kafka = fakeKafka(this.broker, network);
     const { view } = this;
+    this.#terms.delete(name);
     const runners = { latest: () => network.call('query', () => view.runner) };
     const lease = await openLease({
       ...{ kafka, names, sessionTimeoutMs, log, onCrash },
       beginTerm: over =>
-        beginTerm({ openLog: () => openJobLog(kafka, names), runners, host: name, now: () => this.time.now }, over),
+        beginTerm({ openLog: () => this.#openLog(name, kafka), runners, host: name, now: () => this.time.now }, over),
       work: term => this.#work(name, network, term),
     });
     this.leases.set(name, lease);
     return lease;
   }
 
+  async #openLog(name: string, kafka: KafkaClient): Promise<OpenedJobLog> {
+    await this.#step(name, 'before its fence');
+    const log = await openJobLog(kafka, names);
+    await this.#step(name, 'after its fence');
+    return log;
+  }
+
+  /** Who is paused here goes on from here, and has asked nobody for anything meanwhile. */
+  async #step(name: string, step: Step): Promise<void> {
+    const runner = this.runners.find(one => one.name === name);
+    if (runner === undefined || this.onStep === undefined) return;
+    this.onStep(runner, step);
+    await pause(0);
+  }
+
   /** As the job loop does: looks for work, does it, says what came of it, and waits until that can be read. */
   #work(name: string, network: Network, term: Term): AsyncDisposable {
     const { view, random } = this;
     const { ended } = term;
+    const terms = this.#terms;
+    terms.set(name, term);
     const closing = new AbortController();
     const signal = AbortSignal.any([ended, closing.signal]);
     let written: string | undefined;
@@ -277,6 +284,7 @@ export class JobsWorld {
       const job = `job-${++this.#jobs} of ${name}`;
       await pause(this.weather.isCalm ? 10 : random.pick([10, 300, 3_000]), signal);
       const restated: Restated = { job, since: term.since, before: count, after: count + clicks.length, clicks };
+      await this.#step(name, 'writing');
       await term.log.write([
         { kind: 'restatement', rows: [restated] },
         { kind: 'job', rows: [{ id: job, clicks }] },
@@ -293,6 +301,7 @@ export class JobsWorld {
     return {
       async [Symbol.asyncDispose]() {
         closing.abort();
+        if (terms.get(name) === term) terms.delete(name);
         await running;
       },
     };

@@ -40,6 +40,11 @@ export class Process {
     this.#open = open;
   }
 
+  /** Neither dead nor paused. */
+  get isRunning(): boolean {
+    return this.state !== 'down' && this.#life?.alive === true && !this.#life.paused;
+  }
+
   start(): void {
     const life = new Life(`${this.name}.${++this.#starts}`);
     this.#life = life;

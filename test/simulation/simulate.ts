@@ -4,10 +4,11 @@
  *     node test/simulation/simulate.ts --seeds 30000 [--from 1] [--bail] [--hits]
  *     node test/simulation/simulate.ts --seed 4711 --trace
  */
-import { parseArgs } from 'node:util';
+
+import { scriptOptions } from '../support/script-options.ts';
 import { type Outcome, simulate } from './world.ts';
 
-const { values } = parseArgs({
+const { values } = scriptOptions(import.meta.filename, {
   options: {
     seeds: { type: 'string', default: '1000' },
     from: { type: 'string', default: '1' },

@@ -1,3 +1,4 @@
+/** The promises hold in many simulated lives, and every kind of fault has struck in them. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Operation } from './fake-kafka.ts';
 import { type Fate, fates } from './weather.ts';

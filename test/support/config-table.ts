@@ -1,4 +1,4 @@
-/** README's table of settings, from the schemas. Run as a program it prints the table, to be pasted. */
+/** The tables of settings in the documents, one for each group, from the schemas (`npm run docs`). */
 import type { TObject } from 'typebox';
 import { AggregatorConfig, SinkConfig } from '../../aggregator/config.ts';
 import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../../infra/config.ts';
@@ -7,31 +7,30 @@ import { IngestConfig } from '../../ingest/config.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
 import { JobsConfig } from '../../query-api/jobs/config.ts';
 
-const groups: readonly (readonly [string, TObject])[] = [
-  ['every process', ProcessConfig],
-  ['Kafka', KafkaConfig],
-  ['ClickHouse', ClickHouseConfig],
-  ['`npm start`', EmbeddedConfig],
-  ['ingest', IngestConfig],
-  ['aggregator', AggregatorConfig],
-  ['sink', SinkConfig],
-  ['query API', QueryApiConfig],
-  ['job runner', JobsConfig],
-];
+/** By the name that a document gives the group. A process has the settings of several: each variable is in the first. */
+export const settingGroups: Readonly<Record<string, TObject>> = {
+  'every process': ProcessConfig,
+  Kafka: KafkaConfig,
+  ClickHouse: ClickHouseConfig,
+  'npm start': EmbeddedConfig,
+  ingest: IngestConfig,
+  aggregator: AggregatorConfig,
+  sink: SinkConfig,
+  'query API': QueryApiConfig,
+  'job runner': JobsConfig,
+};
 
-/** One row per variable, under the first group that has it. */
-export function configTable(): string {
-  const seen = new Set<string>();
-  const rows = groups.flatMap(([group, schema]) =>
-    Object.entries(schema.properties).flatMap(([key, property]) => {
-      if (seen.has(key)) return [];
-      seen.add(key);
+export function configTable(group: string): string {
+  const schema = settingGroups[group];
+  if (!schema) throw new Error(`there is no group of settings "${group}": ${Object.keys(settingGroups).join(', ')}`);
+  const names = Object.keys(settingGroups);
+  const earlier = Object.values(settingGroups).slice(0, names.indexOf(group));
+  const rows = Object.entries(schema.properties)
+    .filter(([key]) => !earlier.some(({ properties }) => key in properties))
+    .map(([key, property]) => {
       const { default: value, description } = property as { default?: unknown; description?: string };
       const shown = value === '' || value === undefined ? '' : `\`${value}\``;
-      return [`| \`${key}\` | ${shown} | ${group} | ${description ?? ''} |`];
-    }),
-  );
-  return ['| variable | default | of | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n');
+      return `| \`${key}\` | ${shown} | ${description ?? ''} |`;
+    });
+  return ['| variable | default | meaning |', '| --- | --- | --- |', ...rows].join('\n');
 }
-
-if (import.meta.main) console.log(configTable());

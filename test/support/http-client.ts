@@ -1,4 +1,4 @@
-/** HTTP requests of which everything is told: whether the connection was used before, and how it failed. */
+/** HTTP requests that say everything about themselves: whether the connection was used before, and how it failed. */
 import { type Agent, type IncomingHttpHeaders, request } from 'node:http';
 
 export interface Outcome {

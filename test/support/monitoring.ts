@@ -1,4 +1,4 @@
-/** Alerts, panels and README's table of metrics, as they are committed. */
+/** Alerts, panels and the metrics that documents name, as they are committed. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -7,7 +7,7 @@ export interface Alert {
   readonly alert: string;
   readonly expr: string;
   readonly labels: { readonly severity: string };
-  readonly annotations: { readonly summary: string; readonly description: string };
+  readonly annotations: { readonly summary: string; readonly description: string; readonly runbook: string };
 }
 
 export interface Panel {
@@ -39,7 +39,8 @@ export const panels: readonly Panel[] = dashboard.panels
     unit: fieldConfig?.defaults.unit,
   }));
 
-/** Metrics that README explains, without what stands in braces behind them. */
-export const documented: readonly string[] = [
-  ...textOf('README.md').matchAll(/`(adclicks_\w+|http_request_duration_seconds)/g),
-].flatMap(([, name]) => (name === undefined ? [] : [name]));
+/** Metrics that documents explain, without what stands in braces behind them, and without the generated list of all. */
+export const documented: readonly string[] = ['README.md', 'infra/metrics.md', 'infra/runbook.md', 'infra/README.md']
+  .map(file => textOf(file).replace(/<!-- docs:[\s\S]*?<!-- \/docs -->/g, ''))
+  .flatMap(text => [...text.matchAll(/`(adclicks_\w+|http_request_duration_seconds)/g)])
+  .flatMap(([, name]) => (name === undefined ? [] : [name]));

@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { compileCache } from '../../infra/compile-cache.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
-import { compileCache } from '../../infra/embedded/service.ts';
 import { stallSignal } from '../../infra/watchdog.ts';
 
 const root = join(import.meta.dirname, '../..');

@@ -9,7 +9,7 @@ export interface Visitor extends AsyncDisposable {
   /** What went wrong so far: console errors, exceptions, what the policy has refused, requests to other hosts. */
   readonly complaints: string[];
   goto(path: string): Promise<void>;
-  /** Into the folder of artefacts, which git ignores; with `npm run screenshots` README's pictures as well. */
+  /** Into the folder of artefacts, which git ignores; with `npm run screenshots` the pictures of the documents as well. */
   screenshot(name: string): Promise<void>;
   /** Rules of accessibility that are broken seriously, with where. */
   barriers(): Promise<string[]>;
@@ -21,7 +21,7 @@ export const phone = { width: 390, height: 844 };
 const artefacts = join(import.meta.dirname, '../artifacts/dashboard');
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** README's pictures are being made: pages get the time to look as they do in use. */
+/** The pictures of the documents are being made: pages get the time to look as they do in use. */
 export const isTour = process.env['SCREENSHOTS'] === 'tour';
 const tour = join(import.meta.dirname, '../../infra/tour');
 const inReadme = new Set([

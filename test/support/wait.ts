@@ -1,3 +1,4 @@
+/** Waiting in a test until something holds, with a generous deadline. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Polls until `probe` returns something other than undefined or false. */

@@ -1,10 +1,10 @@
-/** Finds an ad by any part of its id, among those with clicks in the range: a combobox as WAI-ARIA has it. */
+/** Finds an ad by any part of its id, among those with such clicks in the range: a combobox as WAI-ARIA has it. */
 import { get } from '../api.js';
 import { h } from '../dom.js';
 import { number } from '../format.js';
 
-/** `range()` → `from` and `to` of the query. */
-export function createAdSearch(onChoose, range) {
+/** `query()`: range and filters of what is asked; `isFiltered()`: whether there are any. */
+export function createAdSearch(onChoose, { query, isFiltered }) {
   const list = h('ul', { id: 'ads', role: 'listbox', 'aria-label': 'Ads', hidden: true });
   const news = h('p', { class: 'notice', role: 'status', hidden: true });
   const input = h('input', {
@@ -60,14 +60,14 @@ export function createAdSearch(onChoose, range) {
     at = -1;
     list.hidden = items.length === 0;
     input.setAttribute('aria-expanded', String(items.length > 0));
-    tell(items.length > 0 ? '' : 'No ad with clicks in this range has that in its id.');
+    tell(items.length > 0 ? '' : noneFound(isFiltered()));
   };
   const search = async () => {
     asked?.abort();
     asked = new AbortController();
     const { signal } = asked;
     try {
-      const { ads } = await get('/v1/ads', { contains: input.value.trim(), ...range(), limit: 12 }, signal);
+      const { ads } = await get('/v1/ads', { contains: input.value.trim(), ...query(), limit: 12 }, signal);
       if (!signal.aborted && document.activeElement === input) show(ads);
     } catch (error) {
       if (signal.aborted) return;
@@ -92,4 +92,10 @@ export function createAdSearch(onChoose, range) {
     else if (event.key === 'Escape') close();
   });
   return { element: h('div', { class: 'suggest' }, input, list, news), show: ad => (input.value = ad ?? '') };
+}
+
+export function noneFound(isFiltered) {
+  return isFiltered
+    ? 'No ad with clicks of the chosen country and filter in this range has that in its id.'
+    : 'No ad with clicks in this range has that in its id.';
 }

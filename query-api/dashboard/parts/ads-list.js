@@ -1,10 +1,12 @@
-/** All ads with clicks in the range, page by page, or those with a text in their id. */
+/** All ads with such clicks in the range, page by page, or those of them with a text in their id. */
 import { filterOf, hrefOf, isFiltered } from '../address.js';
 import { get } from '../api.js';
 import { h } from '../dom.js';
-import { number, shortTime, shownZone } from '../format.js';
+import { counted, countryName, number, shortTime, shownZone } from '../format.js';
 import { queryOf, rangeOf } from '../range.js';
+import { noneFound } from './ad-search.js';
 import { createCard } from './card.js';
+import { stateMark } from './state-mark.js';
 import { tableOf } from './table.js';
 
 const perPage = 50;
@@ -29,27 +31,31 @@ export function createAdsList() {
   let next;
   const card = createCard({
     title: 'All ads',
+    width: 'w8',
     isFlush: true,
     actions: [input, back, on],
     takes: 'ads',
     empty: () =>
-      input.value.trim() === ''
-        ? 'No ad has clicks in this range.'
-        : 'No ad with clicks in this range has that in its id.',
+      input.value.trim() !== ''
+        ? noneFound(isFiltered(address))
+        : `No ad has clicks${isFiltered(address) ? ' of the chosen country and filter' : ''} in this range.`,
     async load(signal) {
       const contains = input.value.trim();
-      const asked = { ...queryOf(range), cursor: cursors.at(-1) };
-      const answer =
-        contains === ''
-          ? await get('/v1/ads/popular_ads', { ...asked, count: perPage, ...filterOf(address) }, signal)
-          : await get('/v1/ads', { ...asked, limit: perPage, contains }, signal);
+      const asked = { ...queryOf(range), ...filterOf(address), contains, cursor: cursors.at(-1), limit: perPage };
+      const answer = await get('/v1/ads', asked, signal);
       next = answer.next_cursor;
       back.disabled = cursors.length === 1;
       on.disabled = next === null;
       const first = (cursors.length - 1) * perPage;
-      const whose = contains !== '' && isFiltered(address) ? ', of all countries and filters' : '';
+      const isAll = cursors.length === 1 && next === null;
+      const sum = answer.ads.reduce((all, ad) => all + ad.count, 0);
+      const shown = isAll
+        ? `${counted(answer.ads.length, 'ad', 'ads')} with ${counted(sum, 'click', 'clicks')}`
+        : `ads ${number(first + 1)} to ${number(first + answer.ads.length)}, most clicks first`;
+      const whose = address.country ? `, ${countryName(address.country)}` : '';
       card.note(
-        `${shortTime(range.from)} to ${shortTime(range.to)}, most clicks first, ${number(first + 1)} to ${number(first + answer.ads.length)}${whose}`,
+        `${shortTime(range.from)} to ${shortTime(range.to)}${whose}: ${shown} `,
+        stateMark(answer.state, answer.pending_late),
       );
       if (answer.ads.length === 0) return undefined;
       return tableOf(

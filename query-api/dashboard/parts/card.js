@@ -93,7 +93,7 @@ export function createCard({
       asking.renew();
     },
     refresh: asking.refresh,
-    note: text => noteElement.replaceChildren(text),
+    note: (...content) => noteElement.replaceChildren(...content),
     /** After rows were put into the body by hand. */
     look: () => take?.look(),
     close: asking.giveUp,

@@ -23,7 +23,7 @@ export function createChanges() {
   });
   const body = card.element.lastElementChild;
   const none =
-    'None has been seen since this page was opened. Those of one ad are listed under “One ad”, with all before.';
+    'None has been seen since this page was opened. Those of one ad are listed under “Ads”, with all before.';
   body.append(h('p', { class: 'notice' }, none));
   return {
     element: card.element,

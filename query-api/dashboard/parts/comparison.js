@@ -1,4 +1,4 @@
-/** A count against that of as long a range right before, which is told exactly. */
+/** A count beside that of as long a range right before. */
 import { h } from '../dom.js';
 import { number } from '../format.js';
 

@@ -14,7 +14,11 @@ export const outcomes = {
     mark: 'warn',
     title: 'It came too late, and waits for the restatement that will count it.',
   },
-  not_counted: { text: 'not counted', mark: 'bad', title: 'It is in no count, and will be in none.' },
+  not_counted: {
+    text: 'not counted',
+    mark: 'bad',
+    title: 'It is in no count, and will be in none unless it is mended and posted again.',
+  },
 };
 
 /** Reasons are words of the API: they are shown as words. */

@@ -1,4 +1,4 @@
-/** Which range: the last so long, a day or a month of the calendar, or from and to. */
+/** Which range: the last minutes, hours or days, a day or a month of the calendar, or from and to. */
 import { go, zoomTo } from '../address.js';
 import { h } from '../dom.js';
 import { shownZone } from '../format.js';
@@ -6,9 +6,10 @@ import { calendar, lengths, rangeOf, standard } from '../range.js';
 import { createMomentField } from './moment-field.js';
 
 export function createRangeBar() {
-  const button = (name, text) => h('button', { type: 'button', 'data-range': name, onclick: () => choose(name) }, text);
+  const button = (name, text, title) =>
+    h('button', { type: 'button', 'data-range': name, title, onclick: () => choose(name) }, text);
   const short = Object.keys(lengths).map(name => button(name, name));
-  const named = Object.entries(calendar).map(([name, { text }]) => button(name, text));
+  const named = Object.entries(calendar).map(([name, { text, title }]) => button(name, text, title));
   const custom = h(
     'button',
     { type: 'button', 'data-range': 'custom', 'aria-expanded': 'false', onclick: toggle },

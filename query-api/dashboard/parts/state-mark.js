@@ -4,7 +4,7 @@ import { counted } from '../format.js';
 
 export const words = { final: 'final', provisional: 'provisional', restated: 'restated' };
 
-/** As README has them under "What the words mean". */
+/** As GLOSSARY.md has them under "How final a number is". */
 const meanings = {
   final: 'Every click that came in time is counted. Only a recount from raw clicks could change this number.',
   provisional: 'Clicks of these minutes may still come, so this number may grow. Do not bill by it yet.',

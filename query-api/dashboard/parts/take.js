@@ -1,4 +1,4 @@
-/** What is shown, to be taken along: on the clipboard, or as a file. Elements that show rows say which, as exact values. */
+/** Takes along what is shown: on the clipboard, or as a file. Elements that show rows say which, as exact values. */
 import { csvOf, tabbedOf } from '../csv.js';
 import { h, setText } from '../dom.js';
 

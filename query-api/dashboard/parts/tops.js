@@ -1,4 +1,4 @@
-/** The top list of the running minute, of the last one, or of the range. */
+/** The top list of the running minute, of the last one, or of the range: that one, once a range was asked for, and until another list is. */
 import { filterOf, hrefOf, isFiltered } from '../address.js';
 import { get } from '../api.js';
 import { serverTime } from '../clock.js';
@@ -21,6 +21,7 @@ export function createTops(address) {
     isMono: true,
     hrefOf: ad => hrefOf({ ...address(), view: 'ad', ad }),
   });
+  let chosen;
   let of = 'current';
   let live = { event: undefined, isFresh: false };
   const buttons = Object.entries(choices).map(([key, text]) =>
@@ -52,14 +53,19 @@ export function createTops(address) {
     },
   });
   function choose(key) {
-    of = key;
-    for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset.top === key));
+    chosen = key;
+    renew();
+  }
+  function renew() {
+    const { range, from } = address();
+    of = chosen ?? (range || from ? 'range' : 'current');
+    for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset.top === of));
     card.renew();
   }
   return {
     element: card.element,
     refresh: card.refresh,
-    renew: card.renew,
+    renew,
     live(event, state) {
       live = { event: event ?? live.event, isFresh: isFresh(state) };
       if (event && of !== 'range' && !isFiltered(address())) card.refresh();

@@ -1,6 +1,6 @@
 /** One ad: its series, how its final counts were changed, what became of its late clicks, and one click's trail. Without an ad: all of them. */
 
-import { filterOf, go, hrefOf } from '../address.js';
+import { filterOf, go, hrefOf, isFiltered } from '../address.js';
 import { get } from '../api.js';
 import { createChart, legend } from '../chart.js';
 import { serverTime } from '../clock.js';
@@ -13,6 +13,7 @@ import { createClickTrail } from '../parts/click-trail.js';
 import { comparison } from '../parts/comparison.js';
 import { createCountries } from '../parts/countries.js';
 import { createCountryFilter } from '../parts/country-filter.js';
+import { createLinesSum } from '../parts/lines-sum.js';
 import { createOutcomeChoice, ofAll, outcomeMark, reasonText, sumsOf } from '../parts/outcomes.js';
 import { createRangeBar } from '../parts/range-bar.js';
 import { stateMark } from '../parts/state-mark.js';
@@ -32,26 +33,28 @@ export function mount(root) {
   const zonePicker = createZonePicker();
   const filter = createCountryFilter();
   const storedFilter = createStoredFilter();
-  const search = createAdSearch(
-    ad => go({ ad }),
-    () => queryOf(range()),
-  );
+  const search = createAdSearch(ad => go({ ad }), {
+    query: () => ({ ...queryOf(range()), ...filterOf(address) }),
+    isFiltered: () => isFiltered(address),
+  });
   const list = createAdsList();
-  const heading = h('h1', {}, 'One ad');
+  const heading = h('h1', {}, 'Ads');
   const tiles = createTiles('In the range', {
     count: 'Clicks',
     duplicates: 'Duplicates, not counted',
-    late: 'Late, counted at once',
+    late: 'Late, counted',
     restated: 'Added by restatements',
     waiting: 'Late, waiting',
     never: 'In no count',
   });
 
+  const linesSum = createLinesSum();
+
   const chart = createChart({ label: 'Clicks of the ad over time' });
   const chartCard = createCard({
     title: 'Clicks',
     actions: [legend()],
-    fills: [tiles.part(['count', 'duplicates', 'late', 'waiting']), chart],
+    fills: [tiles.part(['count', 'duplicates', 'late', 'waiting']), chart, linesSum],
     holds: chart.element,
     takes: 'ad-clicks',
     async load(signal) {
@@ -71,6 +74,7 @@ export function mount(root) {
       tiles.count('duplicates', duplicates, 'the same click once more');
       tiles.count('late', late, late === null ? 'Raw clicks do not tell it.' : 'came after their minute had closed');
       tiles.count('waiting', pending_late, 'for their restatement, of all countries');
+      linesSum.show({ isFiltered: isFiltered(address), count, duplicates });
       return chart.element;
     },
   });
@@ -80,13 +84,14 @@ export function mount(root) {
     title: 'Restatements',
     width: 'w6',
     isFlush: true,
-    fills: [tiles.part(['restated'])],
+    fills: [tiles.part(['restated']), linesSum],
     takes: 'ad-restatements',
     empty: () => `No final count of this ad${ofCountry(address)} was changed in the range.`,
     async load(signal) {
       const query = { ...queryOf(range()), country: address.country, order: 'newest', limit: changesShown };
       const answer = await get(`/v1/ads/${encodeURIComponent(address.ad)}/restatements`, query, signal);
       const { total, restatements: rows } = answer;
+      linesSum.show({ added: total.added, addedDuplicates: total.added_duplicates });
       tiles.count('restated', total.added, counted(total.changes, 'change of a count', 'changes of counts'), signed);
       restatements.note(
         `${counted(total.changes, 'change', 'changes')} of final counts in the range, ${signed(total.added)} clicks${address.filter ? ', whatever the filter' : ''}`,
@@ -106,7 +111,7 @@ export function mount(root) {
     width: 'w6',
     isFlush: true,
     actions: [outcomeChoice.element],
-    fills: [tiles.part(['never'])],
+    fills: [tiles.part(['never']), linesSum],
     takes: 'ad-quarantine',
     empty: () =>
       address.outcome
@@ -130,6 +135,7 @@ export function mount(root) {
         uncounted.map(row => `${number(row.not_counted)} ${reasonText(row.reason)}`).join(', ') ||
           'no line, of all countries',
       );
+      linesSum.show({ restated: sums.restated, waiting: sums.waiting, never: sums.not_counted });
       outcomeChoice.show(address.outcome, sums);
       quarantine.note(`of clicks in the range and all countries: ${counted(sums.lines, 'line', 'lines')}`);
       if (lines.length === 0) return undefined;
@@ -140,9 +146,9 @@ export function mount(root) {
       ];
     },
   });
-  const countries = createCountries({
-    ...{ address: () => address, offer: codes => filter.offer(codes), adId: () => address.ad, width: 'w12' },
-  });
+  const byCountry = { address: () => address, offer: codes => filter.offer(codes) };
+  const countries = createCountries({ ...byCountry, adId: () => address.ad, width: 'w12' });
+  const countriesOfAll = createCountries(byCountry);
   function moreChanges() {
     changesShown = Math.min(10_000, changesShown * 10);
     restatements.refresh({ isNews: true });
@@ -157,12 +163,13 @@ export function mount(root) {
     'div',
     { class: 'grid' },
     tiles.element,
+    linesSum.element,
     chartCard.element,
     restatements.element,
     quarantine.element,
     countries.element,
   );
-  const all = h('div', { class: 'grid' }, list.element);
+  const all = h('div', { class: 'grid' }, list.element, countriesOfAll.element);
   root.append(
     h(
       'div',
@@ -190,7 +197,7 @@ export function mount(root) {
   return {
     update(next) {
       address = next;
-      heading.textContent = next.ad ?? 'One ad';
+      heading.textContent = next.ad ?? 'Ads';
       search.show(next.ad);
       rangeBar.show(next);
       zonePicker.show(next);
@@ -199,13 +206,16 @@ export function mount(root) {
       all.hidden = Boolean(next.ad);
       details.hidden = !next.ad;
       if (next.ad) for (const card of cards) card.renew();
-      else list.show(next);
+      else {
+        list.show(next);
+        countriesOfAll.renew();
+      }
       trail.show(next.event);
     },
     close() {
       stop();
       stopRarely();
-      for (const card of cards) card.close();
+      for (const card of [...cards, countriesOfAll]) card.close();
       list.close();
       chart.close();
     },

@@ -127,9 +127,13 @@ export function mount(root) {
   };
 }
 
-/** All lines of what is looked at, not only those shown; of all of them, what has become of it is told by the list alone. */
-function exportHref(format, { reason }) {
-  const query = new URLSearchParams({ format: format.toLowerCase(), ...(reason && { reason }) });
+/** All lines of what is looked at, not only those shown. */
+function exportHref(format, { reason, outcome }) {
+  const query = new URLSearchParams({
+    format: format.toLowerCase(),
+    ...(reason && { reason }),
+    ...(outcome && { outcome }),
+  });
   return `/v1/quarantine/export?${query}`;
 }
 

@@ -36,7 +36,7 @@ export function mount(root) {
     rate: 'Clicks per second',
     count: 'Clicks',
     duplicates: 'Duplicates, not counted',
-    late: 'Late, counted at once',
+    late: 'Late, counted',
     lag: 'Watermark behind',
     unread: 'Unread records',
   });

@@ -14,12 +14,13 @@ import { createQueries } from '../../store/ad-counts.ts';
 import { createConservationQueries } from '../../store/jobs/conservation-rows.ts';
 import { type RowsChecked, rowOf } from '../../store/jobs/conservation-store.ts';
 import { createSealStore } from '../../store/jobs/seal-store.ts';
+import type { UncountedClicks } from '../../store/jobs/uncounted-rows.ts';
 import type { JobsConfig } from '../config.ts';
 import { conservationCheckedAt, conservationDifference, uncountedClicks } from '../writing/metrics.ts';
 import { keyOf } from './conservation.ts';
 import { type ConservationCheck, createConservationCheck, type Finding } from './conservation-check.ts';
 import { idsPerAdEverywhereFrom } from './id-rule.ts';
-import { createUncountedCheck, type UncountedCheck, type UncountedClicks } from './uncounted-clicks.ts';
+import { createUncountedCheck, type UncountedCheck } from './uncounted-clicks.ts';
 
 export interface ConservationWatchDeps {
   readonly config: Pick<JobsConfig, 'CONSERVATION_INTERVAL_MS' | 'QUERY_TIMEOUT_MS'>;

@@ -1,24 +1,36 @@
 /**
- * `npm run write-off -- --partition 3 --counted 5 --note '…'`: writes off, for ever and in writing, a difference between rows
+ * `adclicks-server write-off --partition 3 --counted 5 --note '…'`: writes off, for ever and in writing, a difference between rows
  * and counters that a person has looked into and nobody can mend. It goes into the log, as all that stands in ClickHouse.
  * There is no route for it: who may silence an alarm of the books is who has the brokers.
  */
-import { parseArgs } from 'node:util';
+import { Type } from 'typebox';
 import type { SealRow } from '../../../aggregator/job-records.ts';
-import { KafkaConfig, loadConfig } from '../../../infra/config.ts';
+import { KafkaConfig, ProcessConfig } from '../../../infra/config.ts';
 import { ConfigError } from '../../../infra/errors.ts';
 import { createKafka } from '../../../infra/kafka/client.ts';
-import { createLog } from '../../../infra/log.ts';
 import { reportFatal } from '../../../infra/process.ts';
+import { beginProgram } from '../../../infra/program.ts';
 import { names as namesOf } from '../../../infra/topics.ts';
 import { openRequestLog } from '../../log/request-log.ts';
 
-const log = createLog('write-off', process.env['LOG_LEVEL'] || 'warn');
 const outcomes = ['counted', 'duplicates', 'quarantined', 'missing'] as const;
+type Given = Partial<Record<(typeof outcomes)[number] | 'partition' | 'note', string>>;
+
+const settings = Type.Object({ ...KafkaConfig.properties, LOG_LEVEL: ProcessConfig.properties.LOG_LEVEL });
+const { config, options, log } = await beginProgram<typeof settings, Given>('write-off', settings, {
+  logLevel: 'warn',
+  takes: command =>
+    command
+      .option('--partition <n>', 'partition of topic clicks')
+      .option('--counted <n>', 'clicks that rows lack of what is counted; less than 0: that they have too many')
+      .option('--duplicates <n>', '… of duplicates')
+      .option('--quarantined <n>', '… of what is in quarantine')
+      .option('--missing <n>', 'clicks that are nowhere')
+      .option('--note <text>', 'why, to who reads it in years'),
+});
 
 try {
-  const row = writtenOff(process.argv.slice(2), Date.now());
-  const config = loadConfig(KafkaConfig);
+  const row = writtenOff(options, Date.now());
   await using requests = openRequestLog(createKafka(config, 'write-off', log), namesOf(config.TOPIC_PREFIX));
   await requests.append('seal', [{ ...row, logged: 1 }]);
   process.stdout.write(`written off: ${JSON.stringify(row)}\n`);
@@ -26,8 +38,7 @@ try {
   process.exitCode = reportFatal(log, error);
 }
 
-function writtenOff(args: readonly string[], now: number): SealRow {
-  const given = parse(args);
+function writtenOff(given: Given, now: number): SealRow {
   const partition = integer('partition', given.partition ?? '');
   if (partition < 0 || partition > 65_535)
     throw new ConfigError(`--partition ${partition}: must be a partition of topic clicks, 0 to 65535`);
@@ -39,19 +50,6 @@ function writtenOff(args: readonly string[], now: number): SealRow {
   if (!given.note) throw new ConfigError('--note: must say why, to who reads it in years');
   const stretch = { source: 'accepted', partition, since: now, until: now } as const;
   return { ...stretch, counted, duplicates, quarantined, missing, note: given.note, at: now };
-}
-
-function parse(args: readonly string[]) {
-  const type = 'string' as const;
-  const options = {
-    ...{ partition: { type }, counted: { type }, duplicates: { type } },
-    ...{ quarantined: { type }, missing: { type }, note: { type } },
-  };
-  try {
-    return parseArgs({ args: [...args], options }).values;
-  } catch (error) {
-    throw new ConfigError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
 }
 
 /** Less than nothing where rows are there once too often. */

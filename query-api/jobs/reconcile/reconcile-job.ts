@@ -2,11 +2,11 @@
 
 import type { Logger } from '../../../infra/log.ts';
 import type { Job } from '../../store/jobs/job.ts';
+import { type AdDrift, adsReported, type Reconciled, type Reconciliation } from '../../store/jobs/sql-recount.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import type { LateMinutes } from '../restate/late-minutes.ts';
 import type { JobWriter } from '../writing/job-writer.ts';
 import { conflicts, drift, driftingCells, reconciledCells, reconciledUntil } from '../writing/metrics.ts';
-import { type AdDrift, adsReported, type Reconciled, type Reconciliation } from './reconciliation.ts';
 
 export interface ReconcileJobDeps {
   readonly store: Pick<JobWriter, 'save'>;

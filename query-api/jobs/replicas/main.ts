@@ -1,13 +1,11 @@
 /**
- * Compares the ClickHouse nodes of each shard by hand: `npm run check-replicas -- [--from TIME] [--to TIME]`, by default
- * the last 24 hours. Ends with 0 where all are equal, with 1 where some differ or it cannot be told.
+ * Compares the ClickHouse nodes of each shard by hand: `adclicks-server check-replicas [--from TIME] [--to TIME]`, by
+ * default the last 24 hours. Ends with 0 where all are equal, with 1 where some differ or it cannot be told.
  */
-import { parseArgs } from 'node:util';
-import { loadConfig } from '../../../infra/config.ts';
 import { ConfigError } from '../../../infra/errors.ts';
 import { createKafka } from '../../../infra/kafka/client.ts';
-import { createLog } from '../../../infra/log.ts';
 import { reportFatal } from '../../../infra/process.ts';
+import { beginProgram } from '../../../infra/program.ts';
 import { names } from '../../../infra/topics.ts';
 import { followPartitions } from '../../../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../../../ingest/hot-ads/rule.ts';
@@ -16,7 +14,21 @@ import { openReplicas } from '../../replicas/open-replicas.ts';
 import { hasReplicas } from '../../replicas/shard.ts';
 import { replicaComparison } from './check-replicas.ts';
 
-const log = createLog('check-replicas', process.env['LOG_LEVEL'] ?? 'warn');
+interface Given {
+  readonly from?: string;
+  readonly to?: string;
+}
+
+const { config, options, log } = await beginProgram<typeof QueryApiConfig, Given>('check-replicas', QueryApiConfig, {
+  logLevel: 'warn',
+  takes: command =>
+    command
+      .option(
+        '--from <time>',
+        'begin of what is compared, such as 2025-11-22T08:00:00Z (default: 24 hours before its end)',
+      )
+      .option('--to <time>', 'its end (default: now)'),
+});
 try {
   process.exitCode = await main();
 } catch (error) {
@@ -24,11 +36,9 @@ try {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { from: { type: 'string' }, to: { type: 'string' } } });
-  const to = timeOf('--to', values.to) ?? Date.now();
-  const range = { from: timeOf('--from', values.from) ?? to - 24 * 3_600_000, to };
-  if (range.from >= range.to) throw new ConfigError(`--from ${values.from}: must be before --to`);
-  const config = loadConfig(QueryApiConfig);
+  const to = timeOf('--to', options.to) ?? Date.now();
+  const range = { from: timeOf('--from', options.from) ?? to - 24 * 3_600_000, to };
+  if (range.from >= range.to) throw new ConfigError(`--from ${options.from}: must be before --to`);
   const asked = { kafka: createKafka(config, 'check-replicas', log), names: names(config.TOPIC_PREFIX) };
   await using record = followPartitions({ ...asked, terms: hotAdTermsOf(config), log });
   await using store = openReplicas({

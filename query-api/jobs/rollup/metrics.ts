@@ -1,5 +1,12 @@
-/** The metrics of what is worked out beforehand. */
+/** The metrics of the roll-up. */
 import { counter, gauge } from '../../../infra/metrics.ts';
 
-export const blocksRolledUp = counter('rolled_up_blocks_total', 'Top lists and sums worked out, by window', ['window']);
-export const blocksDue = gauge('rolled_up_blocks_due', 'Those due of the stretch that was looked at last');
+export const blocksRolledUp = counter(
+  'rolled_up_blocks_total',
+  'Blocks of the roll-up (top lists and sums) that were worked out, by window',
+  ['window'],
+);
+export const blocksDue = gauge(
+  'rolled_up_blocks_due',
+  'Blocks of the roll-up that are due, in the stretch that was looked at last',
+);

@@ -1,6 +1,6 @@
 /**
- * Keeps top lists and hours worked out: of the last hours as soon as they are final, and stretch by stretch of all the
- * time that restatements can reach. What is due is found from the rows alone, so a restart needs nothing.
+ * Keeps the roll-up complete: top lists and hours of the last hours as soon as they are final, and, stretch by stretch,
+ * of all the time that restatements can reach. What is due is found from the rows alone, so a restart needs nothing.
  *
  * No block holds up another: one that cannot be worked out (a read that takes too long), or waits for a restatement that
  * is told and not made, is passed over; a stretch whose minutes are restated again and again has a bounded number of turns.

@@ -1,5 +1,6 @@
 /**
- * Works out one block from the FINAL rows of its minutes, and writes it with the number of restatements that are in it.
+ * Works out one block of the roll-up from the FINAL rows of its minutes, and writes it with the number of restatements
+ * that are in it.
  *
  * A restatement becomes visible before the rows of `ad_minute` are changed, maybe by a process that dies in between. So what is told was counted before (due-blocks.ts), and a block with a restatement that is told and not yet in the rows is left
  * for later; one that is told meanwhile makes the number differ, and the block due again. Nothing is kept in memory,

@@ -10,14 +10,12 @@
  */
 import type { RestatedRow } from '../../../aggregator/restatement.ts';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
-import { named, noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
 import type { JobLog } from '../../log/job-log.ts';
 import type { RequestLog } from '../../log/request-log.ts';
 import { untilVisible } from '../../log/until-visible.ts';
-import { settingsOf } from '../../store/sql/read-settings.ts';
-import { restatedColumns } from '../../store/sql/stated-rows.ts';
+import { type FormerTable, formerRowsOf, unsettledMinutesOf } from '../../store/jobs/former-rows.ts';
 
 export interface FormerRowsDeps {
   readonly clickhouse: Pick<ClickHouse, 'query'>;
@@ -31,25 +29,19 @@ export interface FormerRowsDeps {
 export async function takeOverFormerRows(deps: FormerRowsDeps): Promise<void> {
   const { jobLog, requests } = deps;
   await settle(deps);
-  await takeOver('replay_job', sql`state IN ('queued', 'running')`, deps, rows =>
-    jobLog.write([{ kind: 'job', rows }]),
-  );
-  await takeOver('stored_filter', sql`1`, deps, rows => requests.append('former-filter', rows));
-  await takeOver('conservation_seal', sql`1`, deps, rows => jobLog.write([{ kind: 'seal', rows }]));
+  await takeOver('replay_job', deps, rows => jobLog.write([{ kind: 'job', rows }]));
+  await takeOver('stored_filter', deps, rows => requests.append('former-filter', rows));
+  await takeOver('conservation_seal', deps, rows => jobLog.write([{ kind: 'seal', rows }]));
 }
 
 async function takeOver(
-  table: string,
-  where: Sql,
+  table: FormerTable,
   { clickhouse, log, pageRows = 20_000 }: FormerRowsDeps,
   write: (rows: readonly object[]) => Promise<void>,
 ): Promise<void> {
-  const former = sql`${named(table)} FINAL WHERE logged = 0 AND ${where}`;
-  const left = () => countOf(clickhouse, former);
+  const { left, page } = formerRowsOf(clickhouse, table);
   for (let before = await left(); before > 0; before = await left()) {
-    const rows = await clickhouse.query<object>(
-      ...statement`SELECT * REPLACE (1 AS logged) FROM (SELECT * FROM ${former} LIMIT ${pageRows}) ${settingsOf(0, timeoutMs)}`,
-    );
+    const rows = await page(pageRows);
     await write(rows);
     await untilVisible(`what was in ${table}`, patience, async () => (await left()) <= before - rows.length);
     log.info({ table, rows: rows.length }, 'rows of before are in the log now');
@@ -61,29 +53,17 @@ async function takeOver(
  * @throws Retryable where rows that were told are not there (yet): a replica may lag
  */
 async function settle({ clickhouse, jobLog, log }: FormerRowsDeps): Promise<void> {
+  const unsettled = unsettledMinutesOf(clickhouse);
   for (;;) {
-    const minutes = await clickhouse.query<UnsettledMinute>(
-      ...statement`SELECT toUnixTimestamp(m.minute) AS minute, toUnixTimestamp64Milli(m.at) AS at, m.job AS job, m.cells AS cells,
-         m.read_until AS read_until
-       FROM (SELECT * FROM recounted_minute FINAL WHERE settled = 0 ORDER BY minute, at, job LIMIT ${minutesAtOnce}) AS m
-       ${settingsOf(minutesAtOnce, timeoutMs)}`,
-    );
+    const minutes = await unsettled.first(minutesAtOnce);
     if (minutes.length === 0) return;
-    const keys = minutes.map(({ minute, at, job }) => [minute, at, job] as const);
     const rows: RestatedRow[] = [];
     let found = 0;
     // One by one: a minute may have a row for each of two million ads.
-    for (const [minute, at, job] of keys) {
-      const rowsOf = (arrayJoin: Sql) => sql`restatement FINAL ${arrayJoin} WHERE minute = toDateTime(${minute}, 'UTC')
-        AND at = fromUnixTimestamp64Milli(${at}, 'UTC') AND job = ${job}`;
-      found += await countOf(clickhouse, sql`${rowsOf(noSql)} AND notEmpty(rows)`);
-      const restated = await clickhouse.query<RestatedRow>(
-        ...statement`SELECT toUnixTimestamp(r.minute) AS minute, r.ad_id AS ad_id, r.country AS country, r.partition AS partition,
-           toString(r.version) AS version, r.clicks AS clicks, r.duplicates AS duplicates, r.late AS late
-         FROM (SELECT ${restatedColumns} FROM ${rowsOf(sql`ARRAY JOIN rows AS restated`)}) AS r
-         ${settingsOf(0, timeoutMs)}`,
-      );
-      for (const row of restated) rows.push(row);
+    for (const minute of minutes) {
+      const told = await unsettled.told(minute);
+      found += told.changes;
+      for (const row of told.rows) rows.push(row);
     }
     const expected = minutes.reduce((sum, { cells }) => sum + cells, 0);
     if (found !== expected)
@@ -92,38 +72,15 @@ async function settle({ clickhouse, jobLog, log }: FormerRowsDeps): Promise<void
       { kind: 'ad-minute', rows },
       { kind: 'settled-minute', rows: minutes.map(minute => ({ ...minute, settled: 1 })) },
     ]);
-    const unsettled = async (): Promise<number> => {
-      const [first, last] = [keys[0]?.[0] ?? 0, keys.at(-1)?.[0] ?? 0];
-      return await countOf(
-        clickhouse,
-        sql`recounted_minute FINAL WHERE settled = 0 AND minute >= toDateTime(${first}, 'UTC')
-         AND minute <= toDateTime(${last}, 'UTC')`,
-      );
-    };
-    const before = await unsettled();
+    const left = () => unsettled.between(minutes[0]?.minute ?? 0, minutes.at(-1)?.minute ?? 0);
+    const before = await left();
     await untilVisible('a restatement', patience, async () => {
-      const now = await unsettled();
+      const now = await left();
       return now === 0 || now <= before - minutes.length;
     });
     log.info({ minutes: minutes.length }, 'restatements of before are in the counts now');
   }
 }
 
-interface UnsettledMinute {
-  readonly minute: number;
-  readonly at: number;
-  readonly job: string;
-  readonly cells: number;
-  readonly read_until: Readonly<Record<string, number>>;
-}
-
 const minutesAtOnce = 20;
-const timeoutMs = 60_000;
 const patience = { withinMs: 20_000 };
-
-async function countOf(clickhouse: Pick<ClickHouse, 'query'>, rows: Sql): Promise<number> {
-  const [row] = await clickhouse.query<{ n: number }>(
-    ...statement`SELECT count() AS n FROM ${rows} ${settingsOf(1, timeoutMs)}`,
-  );
-  return row?.n ?? 0;
-}

@@ -1,6 +1,6 @@
 /**
- * Who runs the jobs: of all runners the one that its consumer group has given the only partition of `job-requests`. It
- * reads nothing there; the partition is the office.
+ * The lease of the job runner: of all runners, the one to which its consumer group gave the only partition of
+ * `job-requests` runs the jobs. It reads nothing there; the partition is the office.
  *
  * The lease only says whose turn it is. It is a matter of opinion: a runner that was stopped for a while (SIGSTOP, a machine
  * that hangs) still holds it when it wakes, and so does one whose group has moved on without its hearing of it. That never
@@ -69,7 +69,9 @@ export async function openLease(deps: LeaseDeps): Promise<Lease> {
     topics: [topic],
     isolation: 'read_uncommitted',
     sessionTimeoutMs,
-    maxWaitMs: 500,
+    heartbeatMs,
+    // Also how often a member looks whether a heartbeat is due.
+    maxWaitMs: 250,
     minBytes: 1,
     maxBytes: 1 << 20,
     maxBytesPerPartition: 1 << 20,
@@ -82,9 +84,10 @@ export async function openLease(deps: LeaseDeps): Promise<Lease> {
     onAssigned(assigned) {
       const isHeld = assigned.get(topic)?.includes(office) ?? false;
       if (isHeld) link.consumer?.pause(topic, office);
-      // A rebalance that leaves it where it was is no reason to begin anew.
-      if (isHeld === (current !== undefined)) return;
-      if (isHeld) give();
+      // A rebalance that leaves it where it was is no reason to begin anew, but one to ask: it may have been elsewhere
+      // meanwhile, without this member's hearing of it.
+      if (isHeld && current) current.renew();
+      else if (isHeld) give();
       else take();
     },
     onBatch: async () => {},
@@ -104,30 +107,50 @@ export async function openLease(deps: LeaseDeps): Promise<Lease> {
 
 const office = 0;
 const askAgainMs = 500;
+/**
+ * Each costs a request. With the look in between, a runner hears within three quarters of a second what becomes of the
+ * office: after the session of the one before, the largest part of the time in which nobody works (decision 026).
+ */
+const heartbeatMs = 500;
+/** Longer than that. */
+const afterFailureMs = 1_000;
 
 /** The time from one assignment to its revocation: a term, or several that follow each other. */
 interface Tenure {
   end(): void;
+  /** Its term, if it has one, says that it lasts, or finds out that it does not. */
+  renew(): void;
   readonly ended: Promise<void>;
   check(): void;
 }
 
-function openTenure({ beginTerm, work, log, pauseMs = 3_000 }: LeaseDeps, confirm: () => Promise<void>): Tenure {
+function openTenure(
+  { beginTerm, work, log, pauseMs = afterFailureMs }: LeaseDeps,
+  confirm: () => Promise<void>,
+): Tenure {
   const over = new AbortController();
   let trouble: string | undefined = 'it has just got it';
   let isConfirmed = false;
+  let current: Term | undefined;
+  let isDoubted = false;
   const serve = async () => {
     isConfirmed = false;
+    isDoubted = false;
     await confirm();
     isConfirmed = true;
     await using term = await beginTerm(over.signal);
     await using _work = work(term);
+    current = term;
+    if (isDoubted) void term.renew();
     trouble = undefined;
     termsBegun.inc();
     inOffice.set(1);
     inOfficeSince.set(term.since / 1_000);
     log.info({ since: term.since }, 'a term of the job runner begins');
-    await aborted(term.ended).finally(forgetOffice);
+    await aborted(term.ended);
+    current = undefined;
+    trouble = messageOf(term.ended.reason);
+    forgetOffice();
     if (!over.signal.aborted) throw term.ended.reason;
   };
   const run = async () => {
@@ -148,6 +171,10 @@ function openTenure({ beginTerm, work, log, pauseMs = 3_000 }: LeaseDeps, confir
   };
   return {
     end: () => over.abort(),
+    renew() {
+      isDoubted = true;
+      void current?.renew();
+    },
     ended: run(),
     check() {
       if (trouble !== undefined) throw new Error(`it has the lease of the job runner, but no term: ${trouble}`);

@@ -12,7 +12,8 @@
  * wakes may believe in its term for a while; its first write tells.
  *
  * While it lasts, the term says so every half minute: whoever looks at the table can tell a runner with nothing to do from
- * none. A term that is at rest learns from that, too, that it is over.
+ * none. A term that is at rest learns from that, too, that it is over, and whoever has a reason to doubt it asks for that
+ * at once.
  */
 import { randomUUID } from 'node:crypto';
 import type { JobRunnerRow } from '../../../aggregator/job-records.ts';
@@ -44,6 +45,8 @@ export interface Term extends AsyncDisposable {
   readonly log: JobLog;
   /** Fires when it is over; its reason says why. */
   readonly ended: AbortSignal;
+  /** Says once more that it lasts: where another has fenced it, it ends. Never rejects. */
+  renew(): Promise<void>;
 }
 
 /**
@@ -64,12 +67,15 @@ export async function beginTerm(deps: TermDeps, over: AbortSignal): Promise<Term
       throw error;
     }
   };
-  const renewing = renew({ ...deps, row, write, ended });
+  // A failure has ended the term.
+  const renew = () => write([{ kind: 'job-runner', rows: [{ ...row, seen_at: deps.now() }] }]).catch(() => undefined);
+  const renewing = renewEvery(deps.renewMs ?? 30_000, renew, ended);
   const opened = opening.move();
   return {
     since: row.since,
     log: { write },
     ended,
+    renew,
     async [Symbol.asyncDispose]() {
       failed.abort(new Fenced('the term is closed'));
       await renewing;
@@ -101,17 +107,10 @@ export async function announceTerm(
   }
 }
 
-interface Renewed extends TermDeps {
-  readonly row: JobRunnerRow;
-  readonly write: JobLog['write'];
-  readonly ended: AbortSignal;
-}
-
-async function renew({ row, now, write, ended, renewMs = 30_000 }: Renewed): Promise<void> {
+async function renewEvery(ms: number, renew: () => Promise<void>, ended: AbortSignal): Promise<void> {
   for (;;) {
-    await pause(renewMs, ended);
+    await pause(ms, ended);
     if (ended.aborted) return;
-    // A failure has ended the term.
-    await write([{ kind: 'job-runner', rows: [{ ...row, seen_at: now() }] }]).catch(() => undefined);
+    await renew();
   }
 }

@@ -1,12 +1,10 @@
-/** How who runs the jobs writes, and sees to it that he reads what he has written. */
+/** How the job runner in office writes, and sees to it that it reads what it has written. */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
-import { statement } from '../../../infra/clickhouse/sql.ts';
 import type { JobEntry, JobLog } from '../../log/job-log.ts';
 import { type Patience, untilVisible } from '../../log/until-visible.ts';
 import type { Job } from '../../store/jobs/job.ts';
-import { jobRowOf } from '../../store/jobs/job-store.ts';
-import { settingsOf } from '../../store/sql/read-settings.ts';
+import { jobRowOf, newestSeq } from '../../store/jobs/job-store.ts';
 
 export interface JobWriter {
   /** The job as it stands now, and what it says besides: visible together, in this order, or never. @throws Fenced */
@@ -35,10 +33,9 @@ export function createJobWriter(
       if (last === undefined) return;
       const { id, seq } = last;
       await untilVisible(`job ${id}`, patience, async () => {
-        const asked = statement`SELECT max(seq) AS newest FROM replay_job WHERE id = ${id} ${settingsOf(1, timeoutMs)}`;
         // What one shard's node shows says nothing of the rows of another's.
-        const each = await Promise.all(nodes().map(node => node.clickhouse.query<{ newest: number }>(...asked)));
-        return each.every(([row]) => (row?.newest ?? 0) >= seq);
+        const newest = await Promise.all(nodes().map(node => newestSeq(node.clickhouse, id)));
+        return newest.every(shown => shown >= seq);
       });
       if (last?.id === id && last.seq === seq) last = undefined;
     },
@@ -47,4 +44,3 @@ export function createJobWriter(
 
 /** As long as a sink may need to come back. */
 const sinkPatience: Patience = { withinMs: 20_000 };
-const timeoutMs = 5_000;

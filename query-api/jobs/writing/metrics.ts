@@ -2,11 +2,14 @@
 import { counter, gauge } from '../../../infra/metrics.ts';
 
 export const inOffice = gauge('job_runner_in_office', '1 where this process runs the jobs, as far as it knows');
-export const inOfficeSince = gauge('job_runner_since_timestamp_seconds', 'Since when it does; 0: it does not');
+export const inOfficeSince = gauge(
+  'job_runner_since_timestamp_seconds',
+  'Since when this process runs the jobs; 0: it does not',
+);
 export const termsBegun = counter('job_runner_terms_begun_total', 'Terms of office that have begun here');
 export const termsFenced = counter(
   'job_runner_terms_fenced_total',
-  'Those that ended, or did not begin, as another runner had the office or a commit had no answer',
+  'Terms of office that ended, or did not begin, because another runner had the office or a commit had no answer',
 );
 
 export const jobsEnded = counter('jobs_ended_total', 'Jobs ended, by kind and state', ['kind', 'state']);
@@ -19,7 +22,7 @@ export const uncountedClicks = gauge(
 
 export const reconciledCells = counter('reconciliation_cells_total', 'Counts compared with raw clicks');
 export const driftingCells = counter('reconciliation_drift_cells_total', 'Counts that differed from raw clicks');
-export const conflicts = counter('reconciliation_conflicts_total', 'Clicks whose copies tell several countries');
+export const conflicts = counter('reconciliation_conflicts_total', 'Clicks whose copies name several countries');
 export const drift = gauge('reconciliation_drift_clicks', 'Raw clicks less counted ones, of the last reconciliation');
 export const reconciledUntil = gauge('reconciliation_until_timestamp_seconds', 'End of the last hour reconciled');
 

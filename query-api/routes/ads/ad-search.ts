@@ -1,7 +1,9 @@
-/** GET /v1/ads: which ads there are, by the beginning of their id, or by what stands in it. */
+/** GET /v1/ads: which ads there are, by the beginning of their id, or by what stands in it, also of some clicks only. */
 import { Type } from 'typebox';
 import { explained } from '../../../infra/broken-rule.ts';
-import type { Http } from '../../../infra/http.ts';
+import { type Http, ProblemSchema } from '../../../infra/http.ts';
+import { isFromRaw, readNamedAds, selectionOf, sourceField } from '../../answers/readings.ts';
+import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import { rangeOf, searchRangeOf } from '../../http/asked-range.ts';
 import { cursorParameter, nextCursorField, pageOf } from '../../http/cursor.ts';
 import {
@@ -21,29 +23,30 @@ import { answerStated } from './stated-answer.ts';
 const cursors = rankingCursorsOf('ads');
 
 export function routeAdSearch(http: Http, deps: AdsDeps): void {
-  const { groups, tops, restatements, rules } = deps;
+  const { restatements, filters, rules } = deps;
   http.get('/v1/ads', { schema }, async (request, reply) => {
     const { limit = 20, cursor, ...question } = request.query;
     const { prefix = '', contains: text = '' } = question;
     const asked = question.from !== undefined || question.to !== undefined;
     const place = cursors.read(cursor, question, rules());
     const range = place?.range ?? (asked ? rangeOf(question, rules()) : searchRangeOf(rules()));
+    const whose = { ...range, adIds: [], filter: await filterOf(question, filters), uniques: false };
+    if (isFromRaw(whose)) checkRaw(range, rules());
     // The state and the late clicks are those of all ads.
-    const { ads, head } = await answerStated(deps, reply, { range, adIds: [] }, async ({ known, finality }) => {
-      const selection = { ...range, ...known, country: undefined };
-      const [found, isRestated] = await Promise.all([
-        text !== ''
-          ? groups.adsByText({ prefix, text }, limit + 1, selection, place?.after)
-          : prefix !== ''
-            ? groups.adsByPrefix(prefix, limit + 1, selection, place?.after)
-            : tops.popularAds(limit + 1, selection, place?.after),
-        stateAt(finality, range.to) === 'final' && restatements.isRestated(selection),
+    const found = await answerStated(deps, reply, { range, adIds: [] }, async ({ known, finality }) => {
+      const wanted = { ...whose, ...known };
+      const [reading, isRestated] = await Promise.all([
+        readNamedAds(deps, { prefix, text }, limit + 1, wanted, finality, place?.after),
+        stateAt(finality, range.to) === 'final' && restatements.isRestated(selectionOf(wanted)),
       ]);
-      return { ads: found, isRestated };
+      return { ...reading, isRestated };
     });
-    const page = pageOf(ads, limit, last => cursors.write(range, { rank: 0, ...last }, question));
+    const { rows, source, head } = found;
+    const page = pageOf(rows, limit, last => cursors.write(range, { rank: 0, ...last }, question));
     return {
       ...head,
+      ...shownFilter(question),
+      source,
       prefix,
       ...(text === '' ? {} : { contains: text }),
       ads: [...page.rows],
@@ -56,7 +59,7 @@ const schema = {
   tags: ['ads'],
   operationId: 'findAds',
   summary: 'Ads whose id begins so, or has this in it, with their clicks (without from and to: in the last 24 hours)',
-  description: 'Only ads that were clicked in the range are found.',
+  description: 'Only ads that were clicked in the range are found; with a filter, by such clicks.',
   querystring: Type.Object(
     {
       prefix: Type.Optional(
@@ -77,6 +80,7 @@ const schema = {
       limit: Type.Optional(Type.Integer({ default: 20, minimum: 1, maximum: 1_000, description: 'ads of a page' })),
       cursor: cursorParameter,
       ...rangeParameters,
+      ...filterParameters,
     },
     { additionalProperties: false },
   ),
@@ -87,6 +91,8 @@ const schema = {
         contains: Type.Optional(Type.String({ description: 'as asked for' })),
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive'),
+        ...filterFields,
+        source: sourceField,
         state: stateField,
         pending_late: pendingLateField,
         watermark: watermarkField,
@@ -102,5 +108,6 @@ const schema = {
       { additionalProperties: false },
     ),
     ...problems,
+    404: ProblemSchema,
   },
 } as const;

@@ -91,6 +91,10 @@ const schema = {
           {
             changes: countField('changes of the range, on whichever page they stand'),
             added: Type.Integer({ description: 'clicks that they have added, less those that they have taken away' }),
+            added_duplicates: Type.Integer({
+              description:
+                'likewise duplicates. Copies that came too late are among them where clicks of their minute and country have changed, too; else no recount changes anything for them, and they are lines of the quarantine with `outcome` `restated`',
+            }),
           },
           { additionalProperties: false },
         ),

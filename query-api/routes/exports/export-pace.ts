@@ -1,6 +1,6 @@
 /**
- * Pure: whether who reads an export takes it as fast as it must. Only seconds count in which there was something to take
- * at their end: a database that is slow, or a client that is faster than it, is nobody's fault.
+ * Pure: whether the client of an export takes it as fast as it must. Only seconds count in which there was something to
+ * take at their end: a database that is slow, or a client that is faster than it, is nobody's fault.
  */
 export interface Pace {
   /** Once a second: bytes that were taken since the beginning, and whether more are ready. */

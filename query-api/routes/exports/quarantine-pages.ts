@@ -3,7 +3,7 @@
  * page ended, and only when the client has taken that one. So memory holds a page or two, whatever the client does.
  */
 import type { Readable } from 'node:stream';
-import type { ExportFilter, QuarantineQueries, QuarantineSample } from '../../store/quarantine.ts';
+import type { ExportFilter, JudgedLine, QuarantineQueries } from '../../store/quarantine.ts';
 import { createExportSlots } from './export-slots.ts';
 
 export interface QuarantineExports {
@@ -19,7 +19,7 @@ export interface QuarantineExports {
 
 export interface ExportFormat {
   readonly head: string;
-  readonly row: (line: QuarantineSample) => string;
+  readonly row: (line: JudgedLine) => string;
 }
 
 export interface ExportLimits {
@@ -51,7 +51,7 @@ export function createQuarantineExports(
 }
 
 async function* textOf(
-  first: readonly QuarantineSample[],
+  first: readonly JudgedLine[],
   filter: ExportFilter,
   { head, row }: ExportFormat,
   page: QuarantineQueries['page'],
@@ -60,7 +60,8 @@ async function* textOf(
   for (let lines = first; ; ) {
     const last = lines.at(-1);
     if (last === undefined) return;
-    yield Buffer.from(lines.map(row).join(''));
+    const asked = lines.filter(line => filter.outcome === undefined || line.outcome === filter.outcome);
+    if (asked.length > 0) yield Buffer.from(asked.map(row).join(''));
     lines = await page(filter, last);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * One reader of the store for all who listen to GET /v1/live. It reads once a second while anybody listens, and a
- * little longer, so that one who comes back finds what it missed. Nobody listens, nothing is read.
+ * One reader of the store for all clients that listen to GET /v1/live. It reads once a second while anybody listens,
+ * and a little longer, so that one who comes back finds what it missed. Nobody listens, nothing is read.
  *
  * An event is made and encoded once, whoever many it goes to. Kafka is never waited for: while it is away, events say
  * so and go on.

@@ -1,4 +1,6 @@
-/** Reads what an event tells, in the order that keeps its states true: progress, counts, restatements (finality.ts). */
+/**
+ * Reads what a live event holds, in the order that keeps its states true: progress, counts, restatements (finality.ts).
+ */
 
 import type { Progress } from '../../../aggregator/ad-minute.ts';
 import { pointsOf } from '../../answers/series-points.ts';

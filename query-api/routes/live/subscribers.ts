@@ -1,8 +1,8 @@
 /**
- * Who listens. Each has a bounded buffer: one that reads slower than events come is cut off, so that it can neither
- * hold memory nor hold up the others. It comes back with the id of the last event it had. So is one whose buffer has not
- * been empty for `maxBehindMs`: it takes nothing, or is not there any more, and what the kernel holds for it besides
- * would take many minutes to fill.
+ * Who listens to GET /v1/live, and who is cut off. Each has a bounded buffer: one that reads slower than events come is
+ * cut off, so that it can neither hold memory nor hold up the others. It comes back with the id of the last event it
+ * had. So is one whose buffer has not been empty for `maxBehindMs`: it takes nothing, or is not there any more, and
+ * what the kernel holds for it besides would take many minutes to fill.
  *
  * There may be so many. Where they are there, one more of a client that has fewer than another takes the place of that
  * other's oldest, so that clients come to have as many each, and nobody is shut out by those that came first.

@@ -39,7 +39,7 @@ export function routeQuarantine(http: Http, { queries, quarantine, rules }: Quar
     return {
       watermark: isoOrNull(watermark),
       reasons,
-      lines: page.rows.map(({ outcome: became, ...line }) => ({ ...shown(line), outcome: became })),
+      lines: page.rows.map(shown),
       next_cursor: page.next_cursor,
     };
   });
@@ -58,13 +58,7 @@ export const quarantineParameters = {
   ad_id: Type.Optional(Type.String({ pattern: adIdPattern.source, description: 'only of this ad' })),
 };
 
-const ShownLine = Type.Object(
-  {
-    ...quarantineLine(Type.String({ description: `the line as it came, its first ${rawShown} characters` })).properties,
-    outcome: outcomeField,
-  },
-  { additionalProperties: false },
-);
+const ShownLine = quarantineLine(Type.String({ description: `the line as it came, its first ${rawShown} characters` }));
 
 const schema = {
   tags: ['pipeline'],

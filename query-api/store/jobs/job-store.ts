@@ -272,3 +272,11 @@ export function jobRowOf(job: Job) {
     logged: 1,
   };
 }
+
+/** Of a job's rows that the node shows; 0: there is none. */
+export async function newestSeq(clickhouse: Pick<ClickHouse, 'query'>, id: string): Promise<number> {
+  const [row] = await clickhouse.query<{ newest: number }>(
+    ...statement`SELECT max(seq) AS newest FROM replay_job WHERE id = ${id} ${settingsOf(1, 5_000)}`,
+  );
+  return row?.newest ?? 0;
+}

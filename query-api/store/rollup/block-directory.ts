@@ -1,4 +1,4 @@
-/** Which blocks there are, and how a range is read with them. */
+/** Which blocks of the roll-up there are, and how a range is read with them. */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';

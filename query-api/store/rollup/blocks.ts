@@ -1,6 +1,7 @@
 /**
- * Pure: which part of a range is read from what. A block is a minute or an hour that is worked out beforehand and up to
- * date. What is in no block is read from the minutes' rows, so the answer is the same whatever blocks there are.
+ * Pure: which part of a range is read from hours, from minutes of the roll-up, and from rows. A block is a minute or an
+ * hour that is worked out beforehand and up to date. What is in no block is read from the minutes' rows, so the answer
+ * is the same whatever blocks there are.
  */
 import { minuteMs, stepsMs, type TimeRange } from '../../time/time-range.ts';
 

@@ -1,4 +1,4 @@
-/** Where sums are read from: what is worked out beforehand as far as it is, and the rows of minutes for the rest. */
+/** Where sums are read from: the roll-up as far as it reaches, and the rows of minutes for the rest. */
 
 import { type Sql, sql } from '../../../infra/clickhouse/sql.ts';
 import { stepsMs } from '../../time/time-range.ts';

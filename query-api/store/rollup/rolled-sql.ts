@@ -1,4 +1,4 @@
-/** Pieces of SQL that read a range as planned: hours and minutes that are worked out, and the rows of the rest. */
+/** Pieces of SQL that read a range as planned: hours and minutes of the roll-up, and the rows of the rest. */
 
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { joined, type Sql, sql } from '../../../infra/clickhouse/sql.ts';

@@ -1,5 +1,5 @@
 /**
- * Pure: the exact top of sums from lists that each name only their own top. (Fagin's threshold idea, as in TPUT.)
+ * Pure: the exact top list from lists that each name only their own top. (Fagin's threshold idea, as in TPUT.)
  *
  * A list names ads with their clicks, and says how many clicks an ad has at most that it does not name. Over all lists an
  * ad's sum is at least what is listed, and at most that plus the bounds of those lists that do not name it. With N ads

@@ -1,6 +1,6 @@
 /**
- * The ads with the most clicks of a range, exact and fast: from the lists of its minutes and hours where these can tell,
- * otherwise from the rows of all ads.
+ * SQL of top lists: the ads with the most clicks of a range, exact and fast, from the lists of its minutes and hours
+ * where these are enough, otherwise from the rows of all ads.
  */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';

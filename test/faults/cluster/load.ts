@@ -1,5 +1,5 @@
 /**
- * Clients at a steady pace, whatever the answers: single clicks, of which each tells how its own partition fares, and
+ * Clients at a steady pace, whatever the answers: single clicks, each of which shows how its own partition fares, and
  * batches over all partitions. A click that was not acknowledged is posted again, to the other ingest, with the same
  * event_id; some are posted again though they were acknowledged, and some are no clicks. Everything is remembered: what
  * became of every click, and when.

@@ -1,3 +1,4 @@
+/** Unique users, comparisons and top lists as the routes answer them, on a real ClickHouse. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Click } from '../../../ingest/click.ts';
 import { click } from '../../support/clicks.ts';

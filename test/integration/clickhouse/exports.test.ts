@@ -1,3 +1,4 @@
+/** Bulk exports over HTTP in every format, from a real ClickHouse. */
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { get as httpGet, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+/** Counts of one user, one address or a stored filter, on a real ClickHouse. */
 import { BlockList, isIP } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -111,6 +112,63 @@ describe('user_id and ip', () => {
       { country: 'KR', count: 2, duplicates: 0, late: null },
       { country: 'DE', count: 1, duplicates: 0, late: null },
     ]);
+  });
+});
+
+describe('ads that are searched for', () => {
+  it.each([
+    ['country=KR', 'counts'],
+    ['country=uk', 'counts'],
+    ['filter=countries', 'counts'],
+    ['user_id=u1', 'raw'],
+    ['filter=users&country=DE', 'raw'],
+  ])('are those of the top list of the same clicks that have the text in their id: %s', async (whose, source) => {
+    await store.put('/v1/filters/countries', { countries: { out: ['DE'] } });
+    await store.put('/v1/filters/users', { user_ids: { out: ['u2'] } });
+    await store.insert(
+      ['Spring-1', 'spring-2', 'a-spring', 'other'].flatMap((adId, i) =>
+        ['KR', 'DE', 'GB'].flatMap((country, j) =>
+          Array.from({ length: 1 + ((i + 2 * j) % 4) }, (_, n) =>
+            at(n % 2, { adId, country, userId: `u${1 + (n % 2)}` }),
+          ),
+        ),
+      ),
+    );
+    const { body: top } = await store.get(`/v1/ads/popular_ads?${range}&${whose}`);
+    const listed = top.ads.map(({ ad_id, count }: { ad_id: string; count: number }) => ({ ad_id, count }));
+    expect(listed.length).toBeGreaterThan(2);
+    const named = (has: (id: string) => boolean) => listed.filter(({ ad_id }: { ad_id: string }) => has(ad_id));
+    for (const [name, has] of [
+      ['', () => true],
+      ['contains=SPRING', (id: string) => /spring/i.test(id)],
+      ['prefix=spring', (id: string) => id.startsWith('spring')],
+      ['prefix=a&contains=g', (id: string) => id.startsWith('a') && id.includes('g')],
+      ['contains=%25', () => false],
+    ] as const) {
+      const { body, status } = await store.get(`/v1/ads?${range}&${whose}&${name}`);
+      if (name === 'contains=%25') {
+        expect([status, body.field]).toEqual([400, 'contains']);
+        continue;
+      }
+      expect([name, body.source, body.state, body.ads]).toEqual([name, source, top.state, named(has)]);
+    }
+  });
+
+  it('come page by page by their clicks of one country', async () => {
+    const ads = ['x1', 'x2', 'x3', 'y'];
+    await store.insert(
+      ads.flatMap((adId, i) => [at(0, { adId }), ...Array.from({ length: i }, () => at(1, { adId, country: 'DE' }))]),
+    );
+    const path = `/v1/ads?${range}&contains=x&country=DE&limit=1`;
+    const first = (await store.get(path)).body;
+    const second = (await store.get(`${path}&cursor=${first.next_cursor}`)).body;
+    expect([first.country, first.ads, second.ads, second.next_cursor]).toEqual([
+      'DE',
+      [{ ad_id: 'x3', count: 2 }],
+      [{ ad_id: 'x2', count: 1 }],
+      null,
+    ]);
+    expect((await store.get(`/v1/ads?${range}&contains=x&country=KR&cursor=${first.next_cursor}`)).status).toBe(400);
   });
 });
 

@@ -1,3 +1,4 @@
+/** The migrations on a real ClickHouse: made once, refused where they do not fit. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

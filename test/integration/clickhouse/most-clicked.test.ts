@@ -1,3 +1,4 @@
+/** The top list at a moment, computed and stored, on a real ClickHouse. */
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../infra/config.ts';

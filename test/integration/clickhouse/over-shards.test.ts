@@ -4,12 +4,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CellChange } from '../../../aggregator/restatement.ts';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { createUncountedCheck } from '../../../query-api/jobs/conservation/uncounted-clicks.ts';
-import { createReconciliation } from '../../../query-api/jobs/reconcile/reconciliation.ts';
 import { createRestater } from '../../../query-api/jobs/recount/apply-changes.ts';
 import { createLateMinutes } from '../../../query-api/jobs/restate/late-minutes.ts';
 import { createRollUpLoop } from '../../../query-api/jobs/rollup/roll-up-loop.ts';
 import { createConservationQueries } from '../../../query-api/store/jobs/conservation-rows.ts';
 import { createRecountQueries } from '../../../query-api/store/jobs/recount-rows.ts';
+import { createReconciliation } from '../../../query-api/store/jobs/sql-recount.ts';
 import { SeededRandom } from '../../simulation/seeded-random.ts';
 import { click } from '../../support/clicks.ts';
 import { countsOf } from '../../support/counted-clicks.ts';
@@ -133,11 +133,18 @@ const asked: Record<string, readonly string[]> = {
   ],
   getAllSeries: [`/v1/ads/series?${all}`, `/v1/ads/series?${final}&ad_id=hot-1&ad_id=ad-2`],
   getCountries: [`/v1/ads/countries?${final}`, `/v1/ads/countries?${final}&uniques=true&ad_id=hot-2`],
-  findAds: [`/v1/ads?prefix=ad-1&${final}`, `/v1/ads?prefix=&${all}`],
+  findAds: [
+    `/v1/ads?prefix=ad-1&${final}`,
+    `/v1/ads?prefix=&${all}`,
+    `/v1/ads?contains=1&${final}&country=KR`,
+    `/v1/ads?contains=1&${final}&user_id=u3`,
+  ],
   getRestatements: [`/v1/ads/hot-1/restatements?${all}`, `/v1/ads/ad-3/restatements?${all}`],
   getClick: ['/v1/clicks/q-1', '/v1/clicks/nobody'],
   getQuarantine: ['/v1/quarantine', '/v1/quarantine?limit=3', '/v1/quarantine?reason=too_late&ad_id=hot-1'],
-  exportQuarantine: [`/v1/quarantine/export?from=${at(0)}&to=${at(minutes)}`],
+  exportQuarantine: ['', '&outcome=not_counted'].map(
+    outcome => `/v1/quarantine/export?from=${at(0)}&to=${at(minutes)}${outcome}`,
+  ),
   exportAdMinutes: ['csv', 'ndjson'].flatMap(format => [
     `/v1/exports/ad_minutes?${final}&format=${format}`,
     `/v1/exports/ad_minutes?${final}&format=${format}&ad_id=hot-1`,

@@ -22,6 +22,17 @@ import { eventually } from '../../support/wait.ts';
 const log = pino({ level: 'silent' });
 const day = 86_400_000;
 const now = Date.now();
+const minute = 60_000;
+const recountable = Math.floor((now - 3 * day) / minute) * minute;
+/** Of clicks that came too late: recounted, in part, in another partition only, never, and too old to be. */
+const lateMinutes = [0, 1, 2, 3].map(n => recountable + n * minute).concat(recountable - 40 * day);
+const recounts = [
+  { at: 0, readUntil: { 1: 5_000 } },
+  { at: 1, readUntil: { 1: 920 } },
+  { at: 1, readUntil: { 1: 950, 2: 5_000 } },
+  { at: 2, readUntil: { 0: 5_000, 2: 5_000 } },
+  { at: 4, readUntil: { 0: 5_000 } },
+];
 /** More than three pages, over three days, many of them at the same time; some so long that they end a page early. */
 const rows = Array.from({ length: 3 * pageLines + 77 }, (_, i) => ({
   ...{ partition: i % 3, offset: 1_000 - (i % 100), line: Math.floor(i / 300) },
@@ -30,13 +41,19 @@ const rows = Array.from({ length: 3 * pageLines + 77 }, (_, i) => ({
   appended_at: now - 2 * day - 1 + Math.floor(i / 7) * 500_000,
   ad_id: i % 3 === 0 ? '' : `ad-${i % 5}`,
   event_id: i % 3 === 0 ? '' : `e,"${i}"`,
-  clicked_at: i % 3 === 0 ? 0 : now - 3 * day,
+  clicked_at: i % 3 === 0 ? 0 : i % 3 === 1 ? lateMinutes[i % lateMinutes.length]! + 5 : now - 3 * day,
   raw: i % 100 === 50 ? 'x'.repeat(3 << 19) : `{"ad_id":"=1+1","n":${i}}\t한국`,
 }));
 const expected = rows
   .filter(row => row.appended_at < now)
   .sort((a, b) => a.appended_at - b.appended_at || a.partition - b.partition || a.offset - b.offset || a.line - b.line)
-  .map(shown);
+  .map(row => shown({ ...row, outcome: outcomeOf(row) }));
+
+function outcomeOf({ reason, clicked_at, offset }: { reason: string; clicked_at: number; offset: number }) {
+  const at = lateMinutes.indexOf(clicked_at - 5);
+  if (reason !== 'too_late' || at === 4) return 'not_counted';
+  return at === 0 || (at === 1 && offset < 950) ? 'restated' : 'waiting';
+}
 
 let engine: TemporaryClickHouse;
 let http: Http;
@@ -50,6 +67,13 @@ beforeAll(async () => {
   const ndjson = rows.map(row => JSON.stringify(row)).join('\n');
   // Twice, as a sink may do it: each line is told once all the same.
   for (let i = 0; i < 2; i++) await engine.clickhouse.insert('quarantine', ndjson);
+  const recounted = recounts.map(({ at, readUntil }, i) =>
+    JSON.stringify({
+      ...{ minute: (lateMinutes[at] ?? 0) / 1_000, at: now - 1_000 + i, job: `job-${i}`, cells: 0, settled: 1 },
+      read_until: readUntil,
+    }),
+  );
+  await engine.clickhouse.insert('recounted_minute', recounted.join('\n'));
   const clickhouse: ClickHouse = {
     ...engine.clickhouse,
     query: (sql, params) => {
@@ -78,7 +102,7 @@ const linesOf = async (query?: string): Promise<QuarantineLine[]> =>
     .filter(line => line !== '')
     .map(line => JSON.parse(line));
 
-const everything = { reason: undefined, adId: undefined, from: 0, to: now };
+const everything = { reason: undefined, adId: undefined, outcome: undefined, from: 0, to: now };
 const plain = { head: '', row: (line: object) => `${JSON.stringify(line)}\n` };
 
 describe('an export', () => {
@@ -94,6 +118,15 @@ describe('an export', () => {
 
   it.each([
     ['of one reason', '?reason=too_late', (line: QuarantineLine) => line.reason === 'too_late'],
+    ['counted since', '?outcome=restated', (line: QuarantineLine) => line.outcome === 'restated'],
+    ['waiting', '?outcome=waiting', (line: QuarantineLine) => line.outcome === 'waiting'],
+    [
+      'in no count',
+      '?outcome=not_counted&ad_id=ad-2',
+      (line: QuarantineLine) => {
+        return line.outcome === 'not_counted' && line.ad_id === 'ad-2';
+      },
+    ],
     ['of one ad', '?ad_id=ad-2', (line: QuarantineLine) => line.ad_id === 'ad-2'],
     [
       'of a time, to the millisecond',
@@ -106,6 +139,25 @@ describe('an export', () => {
     const lines = await linesOf(query);
     expect(lines.length).toBeGreaterThan(0);
     expect(lines).toEqual(expected.filter(matches));
+  });
+
+  it('says of each line what has become of it, as the list does', async () => {
+    const exported = await linesOf();
+    const told = (lines: readonly QuarantineLine[]) =>
+      lines.map(({ partition, offset, line, outcome }) => `${partition}:${offset}/${line} ${outcome}`).toSorted();
+    const listed: QuarantineLine[] = [];
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const query: string = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+      const response = await fetch(`${url}/v1/quarantine?limit=1000${query}`);
+      const answer = (await response.json()) as { lines: QuarantineLine[]; next_cursor: string | null };
+      listed.push(...answer.lines);
+      cursor = answer.next_cursor;
+    }
+    const isExported = new Set(exported.map(({ partition, offset, line }) => `${partition}:${offset}/${line}`));
+    const both = listed.filter(({ partition, offset, line }) => isExported.has(`${partition}:${offset}/${line}`));
+    expect(told(exported)).toEqual(told(both));
+    const counts = Object.groupBy(exported, ({ outcome }) => outcome);
+    expect(Object.keys(counts).toSorted()).toEqual(['not_counted', 'restated', 'waiting']);
   });
 
   it('goes on from its last line', async () => {

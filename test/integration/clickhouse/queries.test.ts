@@ -1,3 +1,4 @@
+/** What the tables answer for rows that were inserted more than once, on a real ClickHouse. */
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';

@@ -1,3 +1,4 @@
+/** The routes of the query API on a real ClickHouse: counts, top lists, series, and what they refuse. */
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../../infra/config.ts';

@@ -1,3 +1,4 @@
+/** What goes into a real ClickHouse server comes back as it was: rows, texts, numbers, errors. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { codeOf } from '../../../infra/clickhouse/errors.ts';

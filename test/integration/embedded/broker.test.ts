@@ -1,3 +1,4 @@
+/** The embedded broker as a process: it starts, ends, and starts again after a kill. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';

@@ -1,3 +1,4 @@
+/** `npm start` as a person uses it: it serves, survives kills, and stops in good order. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';

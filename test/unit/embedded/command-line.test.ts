@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { AggregatorConfig, SinkConfig } from '../../../aggregator/config.ts';
-import { environmentOf, flagOf } from '../../../infra/embedded/command-line.ts';
 import { EmbeddedConfig } from '../../../infra/embedded/config.ts';
+import { environmentOf, optionOf } from '../../../infra/settings-options.ts';
 import { IngestConfig } from '../../../ingest/config.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 
@@ -14,16 +15,17 @@ const properties: Record<string, { description?: string; default?: unknown }> = 
   ...Object.values(groups).map(schema => schema.properties),
 );
 const start = (...flags: string[]) => {
-  return environmentOf(['node', 'main.ts', ...flags], { PATH: '/bin', INGEST_PORT: '1' }, groups);
+  const given = { PATH: '/bin', INGEST_PORT: '1' };
+  return environmentOf(new Command(), groups, ['node', 'main.ts', ...flags], given);
 };
 
 describe('the flags of npm start', () => {
   it('are the configuration keys in kebab-case', () => {
-    expect(flagOf('INGEST_PORT')).toBe('--ingest-port');
+    expect(optionOf('INGEST_PORT')).toBe('--ingest-port');
   });
 
   it.each(Object.keys(properties))('set %s', key => {
-    expect(start(flagOf(key), 'some value')[key]).toBe('some value');
+    expect(start(optionOf(key), 'some value')[key]).toBe('some value');
   });
 
   it('go before the environment, which holds for all that is not given', () => {
@@ -36,7 +38,7 @@ describe('the flags of npm start', () => {
     const { stdout } = await promisify(execFile)(process.execPath, [main, '--help']);
     const help = stdout.replaceAll(/\s+/g, ' ');
     for (const [key, { description, default: byDefault }] of Object.entries(properties)) {
-      expect(help.split(`${flagOf(key)} <value>`)).toHaveLength(2);
+      expect(help.split(`${optionOf(key)} <value>`)).toHaveLength(2);
       expect(help).toContain(`${description} (${key}, default ${byDefault === '' ? 'empty' : byDefault})`);
     }
   }, 30_000);

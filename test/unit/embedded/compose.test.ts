@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { AggregatorConfig, SinkConfig } from '../../../aggregator/config.ts';
 import { EmbeddedConfig } from '../../../infra/embedded/config.ts';
+import { commands, isCommand } from '../../../infra/server/commands.ts';
 import { IngestConfig } from '../../../ingest/config.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { JobsConfig } from '../../../query-api/jobs/config.ts';
@@ -28,8 +29,10 @@ const schemas = [IngestConfig, QueryApiConfig, AggregatorConfig, SinkConfig, Job
 const keys = new Set(schemas.flatMap(schema => Object.keys(schema.properties)));
 
 describe('compose.yml', () => {
-  it.each(ours)('runs a program that exists: %s', (_, { command }) => {
-    expect(existsSync(join(root, command?.[0] ?? ''))).toBe(true);
+  it.each(ours)('runs a command that exists, of a program that exists: %s', (_, { command = [] }) => {
+    const [name, ...rest] = command;
+    expect(rest).toEqual([]);
+    expect(isCommand(name) && existsSync(join(root, commands[name].program))).toBe(true);
   });
 
   it.each(ours)('sets only variables that exist: %s', (_, { environment = {} }) => {
@@ -49,7 +52,7 @@ describe('compose.yml', () => {
 
   it('has an image whose watchdog can end it: an init is its first process', () => {
     expect(readFileSync(join(root, 'infra/Dockerfile'), 'utf8')).toMatch(
-      /^ENTRYPOINT \["\/usr\/bin\/tini", "--", "node",/m,
+      /^ENTRYPOINT \["\/usr\/bin\/tini", "--", "node", "infra\/server\/adclicks-server\.js"\]$/m,
     );
   });
 

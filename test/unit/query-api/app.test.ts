@@ -112,6 +112,7 @@ describe('the order of reading', () => {
     [`/v1/ads/a/series?user_id=u&${minute}`, 'click_raw'],
     [`/v1/ads/series?user_id=u&${minute}`, 'click_raw'],
     [`/v1/ads/countries?uniques=true&${minute}`, 'click_raw'],
+    [`/v1/ads?contains=a&user_id=u&${minute}`, 'click_raw'],
   ])(
     'is all that has to be known before, then counts and what was restated, then recounts once more: %s',
     async (url, table) => {

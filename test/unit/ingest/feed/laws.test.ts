@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { csvLine } from '../../../../infra/csv.ts';
 import { isText, limits } from '../../../../ingest/click.ts';
-import { clickColumns, quarantineColumns } from '../../../../ingest/feed/exported-columns.ts';
+import { clickColumns, earlierQuarantineColumns, quarantineColumns } from '../../../../ingest/feed/exported-columns.ts';
 import { maxLineBytes } from '../../../../ingest/feed/line.ts';
 import { countingIngest, type Fed, type FeedTest, feedTest } from '../../../support/feeding.ts';
 
@@ -199,7 +199,7 @@ describe('what we export', () => {
   });
   const quarantined = (one: Click) => ({
     ...{ partition: 1, offset: 2, line: 0, reason: 'future', detail: '-', appended_at: '2026-01-01T00:00:00.000Z' },
-    ...{ ad_id: one.ad_id, event_id: '=cut', clicked_at: null, raw: JSON.stringify(one) },
+    ...{ ad_id: one.ad_id, event_id: '=cut', clicked_at: null, raw: JSON.stringify(one), outcome: 'not_counted' },
   });
   const csvOf = (columns: readonly string[], rows: readonly object[], delimiter = ',', end = '\n') => {
     const cells = rows.map(row => columns.map(column => csvLine([new Map(Object.entries(row)).get(column)]).trimEnd()));
@@ -211,6 +211,7 @@ describe('what we export', () => {
     'clicks as CSV': all => csvOf(clickColumns, all.map(exported)),
     'clicks as NDJSON': all => linesOf(all.map(exported)),
     'quarantine as CSV': all => csvOf(quarantineColumns, all.map(quarantined)),
+    'quarantine as CSV, of an earlier release': all => csvOf(earlierQuarantineColumns, all.map(quarantined)),
     'quarantine as NDJSON': all => linesOf(all.map(quarantined)),
     'clicks as CSV, saved again with ; and CRLF': all => `\ufeff${csvOf(clickColumns, all.map(exported), ';', '\r\n')}`,
     'clicks as we take them': linesOf,

@@ -14,7 +14,7 @@ const line: QuarantinedLine = {
     ad_id: '',
     event_id: '',
   },
-  ...{ clicked_at: null, raw: '' },
+  ...{ clicked_at: null, raw: '', outcome: 'not_counted' },
 };
 const retried = (raw: unknown, map: FieldMap = {}, given: Partial<QuarantinedLine> = {}) => {
   const click = retriedClick({ ...line, ...given }, typeof raw === 'string' ? raw : JSON.stringify(raw), map);

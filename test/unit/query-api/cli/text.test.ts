@@ -8,6 +8,7 @@ import { liveText } from '../../../../query-api/cli/live-text.ts';
 import { nodesText } from '../../../../query-api/cli/nodes-text.ts';
 import { partitionsText } from '../../../../query-api/cli/partitions-command.ts';
 import { printed } from '../../../../query-api/cli/printed.ts';
+import { outcomeWords, quarantineText } from '../../../../query-api/cli/quarantine-text.ts';
 import { shortDuration, shortTime, styleFor } from '../../../../query-api/cli/style.ts';
 import { textTable } from '../../../../query-api/cli/text-table.ts';
 
@@ -94,7 +95,9 @@ describe('text for people', () => {
         'rank  ad     clicks\n' +
         '   1  ad-42    1234\n',
     );
-    expect(topText({ ...top, ads: [] }, bare)).toMatch(/no clicks\n$/);
+    expect(topText({ ...top, ads: [] }, bare)).toMatch(
+      /no clicks in these minutes; those of the running minute are told with --from and --to\n$/,
+    );
   });
 
   it('shows marks, separators and colours to a person', () => {
@@ -293,6 +296,35 @@ describe('text for people', () => {
     const stalled = [{ partition: 3, since: minute.from }];
     expect(liveText({ ...event, stalled }, bare)).toContain('  partition 3 NOT COUNTED since 2025-11-22T08:26:00Z  ');
     expect(liveText({ ...event, pending_late: 4 }, bare)).toContain('  4 late clicks wait  ');
+  });
+});
+
+describe('lines in quarantine', () => {
+  it('are told with what has become of them, in the words of the dashboard', async () => {
+    const pages = new URL('../../../../query-api/dashboard/parts/outcomes.js', import.meta.url).href;
+    const { outcomes } = await import(pages);
+    expect(Object.entries(outcomeWords)).toEqual(
+      Object.entries(outcomes).map(([outcome, said]) => [outcome, Object(said).text]),
+    );
+    const place = { partition: 2, offset: 7, line: 0, appended_at: watermark, ad_id: 'a', event_id: 'e' };
+    const line = {
+      ...place,
+      reason: 'too_late',
+      detail: '-',
+      clicked_at: minute.from,
+      raw: '{}',
+      outcome: 'waiting' as const,
+    };
+    const reasons = [{ reason: 'too_late', lines: 6, restated: 3, waiting: 2, not_counted: 1 }];
+    const text = quarantineText({ watermark, reasons, lines: [line], next_cursor: null }, bare);
+    expect(text.split('\n').map(row => row.trim().split(/ {2,}/))).toEqual([
+      ['reason', 'lines', 'counted since', 'waiting', 'not counted'],
+      ['too_late', '6', '3', '2', '1'],
+      [''],
+      ['place', 'when', 'reason', 'now', 'ad', 'detail', 'line'],
+      ['2/7/0', watermark, 'too_late', 'waiting', 'a', '-', '{}'],
+      [''],
+    ]);
   });
 });
 

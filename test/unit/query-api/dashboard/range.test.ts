@@ -54,7 +54,7 @@ describe.each(zones)('in %s', zone => {
 
   it('what the server answers for a day or a month of the calendar are its hours or days, whole', () => {
     fc.assert(
-      fc.property(anyTime, fc.constantFrom('yesterday', 'last-month'), (minute, name) => {
+      fc.property(anyTime, fc.constantFrom('yesterday', 'last-week', 'last-month'), (minute, name) => {
         const { from, to, granularity } = rangeOf({ range: name }, zone, minute * minuteMs);
         const { range, step } = stepsOfRange({ from: `${from}`, to: `${to}` }, granularity, zone, rules);
         expect(range).toEqual({ from, to });
@@ -64,6 +64,24 @@ describe.each(zones)('in %s', zone => {
         expect(stepsOf(range, step).map(one => one.from)).toEqual(borders.slice(0, -1));
       }),
       { numRuns: 25 },
+    );
+  });
+
+  it('last week is the seven days from a Monday to the Sunday before this week', () => {
+    fc.assert(
+      fc.property(anyTime, minute => {
+        const now = minute * minuteMs;
+        const { from, to } = rangeOf({ range: 'last-week' }, zone, now);
+        const weekday = (time: number) => {
+          const { year, month, day } = dateAt(time, zone);
+          return new Date(Date.UTC(year, month - 1, day)).getUTCDay();
+        };
+        expect([weekday(from), weekday(to)]).toEqual([1, 1]);
+        expect([from, to]).toEqual([from, to].map(time => startOfDay(dateAt(time, zone), zone)));
+        expect(Math.round((to - from) / (24 * hourMs))).toBe(7);
+        expect(to <= now && now - to < 7 * 24 * hourMs + 3 * hourMs).toBe(true);
+      }),
+      { numRuns: 40 },
     );
   });
 

@@ -1,11 +1,12 @@
+/** How long a start is waited for, with real children that make progress, hang or die. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { askedPatiently, busyness, type StartedProgram, untilStarted } from '../../../infra/embedded/start-wait.ts';
-import { Retryable } from '../../../infra/errors.ts';
+import { askedPatiently, busyness, type StartedProgram, untilStarted } from '../../infra/embedded/start-wait.ts';
+import { Retryable } from '../../infra/errors.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'start-wait-'));
 const log = join(directory, 'broker.log');

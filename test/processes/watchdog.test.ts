@@ -1,16 +1,17 @@
+/** The watchdog ends a process whose event loop hangs, and lets a busy one live. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { freePort } from '../../../infra/embedded/ports.ts';
-import { startService } from '../../../infra/embedded/service.ts';
-import { createSupervisor, type Supervisor } from '../../../infra/embedded/supervisor.ts';
-import { startService as startAlone } from '../../support/service.ts';
-import { eventually } from '../../support/wait.ts';
+import { freePort } from '../../infra/embedded/ports.ts';
+import { startService } from '../../infra/embedded/service.ts';
+import { createSupervisor, type Supervisor } from '../../infra/embedded/supervisor.ts';
+import { startService as startAlone } from '../support/service.ts';
+import { eventually } from '../support/wait.ts';
 
-const program = join(import.meta.dirname, '../../support/slow-server.ts');
+const program = join(import.meta.dirname, '../support/slow-server.ts');
 const limit = { EVENT_LOOP_STALL_MS: '1000' };
 
 describe('the watchdog', () => {

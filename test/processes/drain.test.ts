@@ -1,13 +1,14 @@
+/** What runs when a process is told to stop: its HTTP server drains, with real processes and connections. */
 import { Agent } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { freePort } from '../../../infra/embedded/ports.ts';
-import { startService as startSupervised } from '../../../infra/embedded/service.ts';
-import { ask, isRefusal, type Outcome } from '../../support/http-client.ts';
-import { type Service, startService } from '../../support/service.ts';
-import { eventually } from '../../support/wait.ts';
+import { freePort } from '../../infra/embedded/ports.ts';
+import { startService as startSupervised } from '../../infra/embedded/service.ts';
+import { ask, isRefusal, type Outcome } from '../support/http-client.ts';
+import { type Service, startService } from '../support/service.ts';
+import { eventually } from '../support/wait.ts';
 
 const services: Service[] = [];
 const agents: Agent[] = [];
@@ -138,7 +139,7 @@ describe('a process that was told to stop', () => {
   it('drains also when it is told again, where it has a supervisor', async () => {
     const port = await freePort();
     const lines: string[] = [];
-    const program = join(import.meta.dirname, '../../support/slow-server.ts');
+    const program = join(import.meta.dirname, '../support/slow-server.ts');
     const env = { ...process.env, PORT: `${port}`, DRAIN_DELAY_MS: '0' };
     const child = await startSupervised({ program, env, onLine: line => lines.push(line) });
     await eventually('it listens', () => lines.some(line => line.includes('"listening"')));

@@ -1,14 +1,14 @@
 /** Over real sockets: clients that are slow on purpose, beside such that send in earnest. */
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
-import { loadConfig } from '../../../infra/config.ts';
-import { type Http, listen } from '../../../infra/http.ts';
-import { closeHttp } from '../../../infra/http-drain.ts';
-import { registry } from '../../../infra/metrics.ts';
-import { buildIngestApp } from '../../../ingest/app.ts';
-import { IngestConfig } from '../../../ingest/config.ts';
-import { postHead, type RawConnection, rawConnection } from '../../support/raw-http.ts';
-import { eventually } from '../../support/wait.ts';
+import { loadConfig } from '../../infra/config.ts';
+import { type Http, listen } from '../../infra/http.ts';
+import { closeHttp } from '../../infra/http-drain.ts';
+import { registry } from '../../infra/metrics.ts';
+import { buildIngestApp } from '../../ingest/app.ts';
+import { IngestConfig } from '../../ingest/config.ts';
+import { postHead, type RawConnection, rawConnection } from '../support/raw-http.ts';
+import { eventually } from '../support/wait.ts';
 
 const mib = 1 << 20;
 const opened: RawConnection[] = [];

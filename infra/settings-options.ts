@@ -2,47 +2,47 @@
  * Parses the flags of `npm start`. There is one for each configuration key of every process that it starts, with the
  * description from the schema. A flag sets the variable of the same name for this start.
  */
-import { Command, Option } from 'commander';
+import { type Command, CommanderError, Option } from 'commander';
 import type { TObject, TSchema } from 'typebox';
+import { ConfigError } from './errors.ts';
 
 /** Schemas by their heading, in the order of the help. A key that several have stands in the last of them. */
 export type SettingGroups = Readonly<Record<string, TObject>>;
 
-/** The environment with the flags' values in it. Prints and exits on `--help` and on a flag that does not exist. */
+/**
+ * Reads the arguments of this process: the environment with the values of the options in it. Prints and exits on `--help`.
+ * @throws ConfigError where an option is unknown or has no value
+ */
 export function environmentOf(
+  command: Command,
+  groups: SettingGroups,
   argv: readonly string[],
   env: NodeJS.ProcessEnv,
-  groups: SettingGroups,
 ): NodeJS.ProcessEnv {
   const given = { ...env };
-  commandLine(groups, (key, text) => {
-    given[key] = text;
-  }).parse(argv);
+  for (const { heading, key, property } of settingsIn(groups)) {
+    const option = new Option(`${optionOf(key)} <value>`, describe(key, property)).helpGroup(`${heading}:`);
+    command.addOption(option);
+    command.on(`option:${option.name()}`, (text: string) => {
+      given[key] = text;
+    });
+  }
+  command
+    .helpOption('-h, --help', 'show this')
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
+  try {
+    command.parse(argv);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) process.exit(0);
+    throw new ConfigError(`${error.message.replace(/^error: /, '')}: --help lists all there are`, { cause: error });
+  }
   return given;
 }
 
-export function flagOf(key: string): string {
+export function optionOf(key: string): string {
   return `--${key.toLowerCase().replaceAll('_', '-')}`;
-}
-
-function commandLine(groups: SettingGroups, onSetting: (key: string, text: string) => void): Command {
-  const command = new Command('npm start --')
-    .description(
-      'Starts the whole pipeline on this machine. Each flag can be given as the environment variable instead.',
-    )
-    .helpOption('-h, --help', 'show this')
-    .addHelpText(
-      'after',
-      `
-Everything is kept under DATA_DIR; remove that directory to start afresh. Ctrl-C stops in good order.
-Unless LOG_LEVEL is given, the processes print warnings only.`,
-    );
-  for (const { heading, key, property } of settingsIn(groups)) {
-    const option = new Option(`${flagOf(key)} <value>`, describe(key, property)).helpGroup(`${heading}:`);
-    command.addOption(option);
-    command.on(`option:${option.name()}`, (text: string) => onSetting(key, text));
-  }
-  return command;
 }
 
 function settingsIn(groups: SettingGroups) {

@@ -1,8 +1,9 @@
+/** How a process ends: by a signal, by a failure, and within its limit. */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 
-const infra = join(import.meta.dirname, '../../../infra');
+const infra = join(import.meta.dirname, '../../infra');
 
 /** Exit code of a process that hangs when it is closed. */
 async function exitOf(main: string): Promise<number | null> {

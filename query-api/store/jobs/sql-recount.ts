@@ -10,9 +10,9 @@
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import { clickedWithin, minuteWithin } from '../../store/jobs/recount-rows.ts';
-import { settingsOf } from '../../store/sql/read-settings.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
+import { settingsOf } from '../sql/read-settings.ts';
+import { clickedWithin, minuteWithin } from './recount-rows.ts';
 
 export interface AdDrift {
   readonly ad_id: string;
