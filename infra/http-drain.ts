@@ -40,7 +40,11 @@ export function onDrain(http: Http, end: () => unknown): void {
   drains.get(http)?.endings.push(end);
 }
 
-/** Must be called before any route or other hook. `life` is left out when nobody ever asks the process to stop. */
+/**
+ * Must be called before any route or other hook. `life` is left out when nobody ever asks the process to stop.
+ *
+ * Long because its hooks share one state: which connections are open and which answers are in progress.
+ */
 export function drainable(http: Http, log: Logger, life: Life | undefined): HttpDrain {
   const sockets = new Set<Socket>();
   /**

@@ -71,6 +71,7 @@ const sliceWork = 256 << 10;
 const parsedWork = 1 << 10;
 const parsedByteWork = 8;
 
+/** Long because its generators share one position and one budget of work, and run for every click. */
 export function createClickParser(maxItems: number): ClickParser {
   const lines = new ClickLines();
   const mintClickId = createClickIdMint();

@@ -24,10 +24,12 @@ export type TakePlainClick = (
   lines: ClickLines,
 ) => number;
 
+/** Long because of the function that it returns, and that is one loop over the fields of every plain click. */
 export function createPlainClicks(writeClickId: ClickIdWriter): TakePlainClick {
   let receivedAtMs = -1;
   let received = Buffer.alloc(0);
 
+  // Long because it runs for every click and keeps all places in local variables. Calls would have to return several.
   return (source, start, end, receivedAt, lines) => {
     // Starts and ends of values. An end is 0 when the field is not given.
     let [adStart, adEnd, eventStart, eventEnd, countryStart, countryEnd] = [0, 0, 0, 0, 0, 0];

@@ -40,7 +40,11 @@ interface Waiting {
   readonly give: () => void;
 }
 
-/** `what` is named in errors, for example `reads of counts`. */
+/**
+ * `what` is named in errors, for example `reads of counts`.
+ *
+ * Long because its functions share one state, in which the free places, the running reads and the queues must agree.
+ */
 export function createPlaces(what: string, limits: PlaceLimits, events: PlaceEvents): Places {
   const { places, perClient, mostWaiting, mostWaitingPerClient, waitMs } = limits;
   /** By client, in the order of their turns. */
