@@ -21,7 +21,7 @@ import './request-frame.ts';
 /** As far as it is used. */
 interface PushedRequest {
   readonly entry: { readonly apiName: string };
-  /** Of requests for which the broker may wait: a fetch, a join. */
+  /** Set for requests for which the broker may wait: a fetch, a join. */
   readonly requestTimeout?: number | null;
 }
 
@@ -44,13 +44,13 @@ interface Connection {
 }
 
 const smallMs = 5_000;
-/** Tens of MB may come over a slow line. */
+/** Tens of MB may arrive over a slow line. */
 const fetchMs = 10_000;
-/** Until the leader of the group has sent what it assigns. */
+/** The time until the leader of the group has sent its assignments. */
 const syncMs = 15_000;
 const authenticationMs = 10_000;
 
-/** How long an answer is awaited; undefined: as long as the client says. */
+/** Returns how long an answer is waited for. Undefined means as long as the client says. */
 export function limitMsOf({ entry: { apiName }, requestTimeout }: PushedRequest): number | undefined {
   switch (apiName) {
     case 'ApiVersions':
@@ -116,7 +116,7 @@ async function connectInTime(connection: Connection): Promise<unknown> {
   }
 }
 
-/** What becomes of a former socket would be taken for what becomes of the new one. */
+/** Events of a former socket would be taken for events of the new one. */
 function forget(former: Socket | undefined): void {
   if (former === undefined) return;
   former.removeAllListeners();
@@ -124,7 +124,7 @@ function forget(former: Socket | undefined): void {
   former.destroy();
 }
 
-/** kafkajs calls one that is closing connected, so that what was asked before is still waited for. */
+/** kafkajs calls a closing connection connected, so that earlier requests still get their answers. */
 Connection.prototype.failIfNotConnected = function () {
   const { host, port, connectionStatus } = this;
   if (connectionStatus !== 'connected')

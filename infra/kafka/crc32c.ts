@@ -8,7 +8,7 @@ export function crc32c(pieces: readonly Uint8Array[]): number {
   return ~crc >>> 0;
 }
 
-/** `tables[k * 256 + byte]`: what a byte does to the checksum when k bytes come after it. */
+/** `tables[k * 256 + byte]` is the effect of a byte on the checksum when k bytes come after it. */
 const tables = new Int32Array(8 * 256);
 for (let byte = 0; byte < 256; byte++) {
   let crc = byte;

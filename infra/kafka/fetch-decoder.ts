@@ -31,10 +31,10 @@ interface FetchedMessages {
   readonly messagesWithinOffset: readonly BatchMessage[];
 }
 
-/** What kafkajs takes for one message. */
+/** What kafkajs treats as one message. */
 export class BatchMessage {
   readonly batch: RecordBatch;
-  /** What the fetch brought of the partition, held until it is released (answer-memory.ts). */
+  /** The bytes that the fetch returned for the partition. They are held until they are released (answer-memory.ts). */
   readonly fetched: Buffer;
   readonly offset: string;
   readonly isControlRecord: boolean;
@@ -48,13 +48,15 @@ export class BatchMessage {
     this.batchContext = { producerId: batch.producerId, inTransaction: batch.isTransactional };
   }
 
-  /** By its key kafkajs tells the marker of an abort; it would mistake a click's record with such a key for one. */
+  /**
+   * kafkajs recognizes the marker of an abort by its key. It would mistake a click's record with such a key for one.
+   */
   get key(): Buffer | null {
     return this.batch.isControl ? this.batch.firstKey : null;
   }
 }
 
-/** Stands in for kafkajs' `decodeMessages`. */
+/** Replaces `decodeMessages` of kafkajs. */
 export async function decodeBatches(decoder: Decoder): Promise<BatchMessage[]> {
   const length = decoder.readInt32();
   if (length <= 0 || !decoder.canReadBytes(length)) return [];
@@ -69,7 +71,7 @@ export async function decodeBatches(decoder: Decoder): Promise<BatchMessage[]> {
   return messages;
 }
 
-/** The records of the batches kafkajs has let through, from the offset asked for. */
+/** Returns the records of the batches that kafkajs has passed on, from the requested offset on. */
 export function* recordsFrom(
   offset: number,
   messages: readonly { readonly batch: Iterable<LogRecord> }[],
@@ -83,7 +85,10 @@ const module = require.cache[replaced];
 if (module === undefined) throw new Error(`${replaced} is not where it was: another version of kafkajs?`);
 module.exports = decodeBatches;
 
-/** A fetch may begin in the middle of its first batch; the offset tells owners whether it is the one they asked for. */
+/**
+ * A fetch may begin in the middle of its first batch. By this offset owners see whether it is the one that they
+ * requested.
+ */
 const Batch: {
   prototype: { firstOffset(this: FetchedMessages): string | null };
 } = require('kafkajs/src/consumer/batch.js');

@@ -15,7 +15,7 @@
 import { createRequire } from 'node:module';
 
 export interface FetchLoopOptions<Batch extends Fetched> {
-  /** Of the brokers known now. */
+  /** The ids of the brokers that are known now. */
   getNodeIds(): readonly string[];
   fetch(nodeId: string): Promise<readonly Batch[]>;
   handler(batch: Batch): Promise<void>;
@@ -28,7 +28,7 @@ export interface Fetched {
 }
 
 export interface FetchLoop {
-  /** Resolves once it was stopped. Rejects with what has ended it otherwise. */
+  /** Resolves once it was stopped. Otherwise rejects with the error that has ended it. */
   start(): Promise<void>;
   /** Resolves once nothing is fetched or handled any more. */
   stop(): Promise<void>;
@@ -38,7 +38,7 @@ const require = createRequire(import.meta.url);
 const { KafkaJSNoBrokerAvailableError }: { KafkaJSNoBrokerAvailableError: new () => Error } =
   require('kafkajs/src/errors.js');
 
-/** How soon a loop is made for a broker that has come. */
+/** A loop for a new broker is started after at most this time. */
 const lookEveryMs = 250;
 const emptyRoundMs = 20;
 
@@ -63,11 +63,11 @@ export function createFetchLoop<Batch extends Fetched>(options: FetchLoopOptions
   };
 }
 
-/** From a start to its end. */
+/** One run, from a start to its end. */
 class Run {
   readonly ended: Promise<void>;
   readonly #loops = new Map<string, Promise<void>>();
-  /** Wakes whoever pauses. */
+  /** Ends the pauses of all loops. */
   readonly #pauses = new Set<() => void>();
   #isOver = false;
   #failure: { readonly error: unknown } | undefined;
@@ -84,7 +84,7 @@ class Run {
   async #follow(getNodeIds: () => readonly string[], handle: HandleFetch): Promise<void> {
     const isGone = (nodeId: string) => {
       const nodeIds = getNodeIds();
-      // While none is known, those that were are asked on.
+      // While no broker is known, the earlier ones are asked.
       return nodeIds.length > 0 && !nodeIds.includes(nodeId);
     };
     while (!this.#isOver) {
@@ -102,7 +102,7 @@ class Run {
   async #fetchFrom(nodeId: string, isGone: (nodeId: string) => boolean, handle: HandleFetch): Promise<void> {
     try {
       while (!this.#isOver && !isGone(nodeId)) {
-        // Without this, a fetch that returns at once would leave no turn to anybody.
+        // Without this, a fetch that returns at once would give nobody a turn.
         await new Promise(resolve => setImmediate(resolve));
         const startedAt = performance.now();
         const isEmpty = await handle(nodeId, () => this.#isOver);
@@ -120,7 +120,7 @@ class Run {
     this.stop();
   }
 
-  /** Ends early with the run. */
+  /** Ends early when the run ends. */
   async #pause(ms: number): Promise<void> {
     if (this.#isOver) return;
     await new Promise<void>(resolve => {
@@ -135,7 +135,7 @@ class Run {
   }
 }
 
-/** One fetch of a broker with all that comes of it; tells whether nothing came. */
+/** Performs one fetch from a broker, with everything that follows from it. Returns whether nothing arrived. */
 type HandleFetch = (nodeId: string, isOver: () => boolean) => Promise<boolean>;
 
 function handling<Batch extends Fetched>(options: FetchLoopOptions<Batch>): HandleFetch {

@@ -15,12 +15,15 @@ import { messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { KafkaClient } from './client.ts';
 
-/** Of the process that listens on `port` of this host; without a fixed port there is no telling. */
+/** The client id of the process that listens on `port` of this host. Without a fixed port it cannot be recognized. */
 export function clientIdAt(service: string, port: number): string {
   return port === 0 ? service : `${service}-${hostname()}-${port}`;
 }
 
-/** To be called before `group` is joined, with a client id of `clientIdAt`. Never rejects: without it, joining takes longer. */
+/**
+ * Must be called before `group` is joined, with a client id from `clientIdAt`. Never rejects: without it, joining only
+ * takes longer.
+ */
 export async function forgetFormerMember(
   kafka: KafkaClient,
   group: string,
@@ -63,13 +66,13 @@ const ConsumerGroup: { prototype: ConsumerGroup } = createRequire(import.meta.ur
   'kafkajs/src/consumer/consumerGroup.js',
 );
 const joinAndSync = ConsumerGroup.prototype.joinAndSync;
-/** Only a consumer of kafkajs has a way to the group's coordinator. */
+/** Only a consumer of kafkajs can reach the coordinator of the group. */
 ConsumerGroup.prototype.joinAndSync = async function () {
   const { groupId } = this;
   const members = former.get(groupId) ?? [];
   former.delete(groupId);
   if (members.length > 0) {
-    // Where this fails, joining takes longer.
+    // If this fails, joining takes longer.
     await this.cluster
       .findGroupCoordinator({ groupId })
       .then(coordinator => Promise.allSettled(members.map(memberId => coordinator.leaveGroup({ groupId, memberId }))))

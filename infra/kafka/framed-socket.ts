@@ -18,10 +18,10 @@ import { requestWritten } from './request-memory.ts';
 
 const keepAliveMs = 60_000;
 const lengthBytes = 4;
-/** Above any answer: a fetch brings some ten MB, or one batch of records if that is longer. */
+/** Larger than any answer: a fetch returns some ten MB, or one batch of records if that is longer. */
 const longestAnswerBytes = 1 << 30;
 
-/** Those that hand over whole answers. */
+/** Sockets that deliver whole answers. */
 const framed = new WeakSet<net.Socket>();
 
 export const createSocket: ISocketFactory = ({ host, port, ssl, onConnect }) => {
@@ -81,18 +81,18 @@ Connection.prototype.processData = function (data) {
   }
 };
 
-/** Collects one answer after another, each with its length before it, as kafkajs expects them. */
+/** Collects one answer after another, each with its length in front, as kafkajs expects them. */
 export class AnswerBuffer {
   #length = Buffer.alloc(lengthBytes);
   #answer: Buffer | undefined;
   #filled = 0;
 
-  /** Where the next bytes are to be written: never beyond the answer under way. */
+  /** Returns where the next bytes must be written. It never extends beyond the current answer. */
   room(): Buffer {
     return (this.#answer ?? this.#length).subarray(this.#filled);
   }
 
-  /** Tells that `arrived` bytes were written there; returns the answer if it is whole. */
+  /** `arrived` bytes were written there. Returns the answer if it is complete. */
   take(arrived: number): Buffer | undefined {
     this.#filled += arrived;
     if (this.#answer === undefined) {

@@ -70,12 +70,12 @@ interface Runner {
   commitOffsets(offsets: unknown): Promise<void>;
 }
 
-/** 0: of a group; 1: of transactions. */
+/** 0 means the coordinator of a group, and 1 that of transactions. */
 const ofGroup = 0;
 const findForMs = 5_000;
 const answerMs = 2_000;
 const pauseMs = 250;
-/** A heartbeat that is answered is so at once. */
+/** A heartbeat that gets an answer normally gets it at once. */
 const heldUpMs = 200;
 const beatForMs = 60_000;
 const commitForMs = 20_000;
@@ -126,7 +126,7 @@ ConsumerGroup.prototype.heartbeat = async function ({ interval }) {
   if (!memberId) return;
   let beat = beats.get(this);
   if (beat?.memberId !== memberId || beat.generationId !== generationId) {
-    // What was heard of an earlier membership says nothing of this one.
+    // Results of an earlier membership say nothing about this one.
     beat = { memberId, generationId, underWay: false, failure: undefined };
     beats.set(this, beat);
   }
@@ -174,13 +174,13 @@ OffsetManager.prototype.resolveOffsets = async function () {
 };
 
 Runner.prototype.commitOffsets = async function (offsets) {
-  // As it is now: it holds the generation.
+  // The current one, because it has the generation.
   const { offsetManager } = this.consumerGroup;
   if (!this.running || offsetManager === null) throw new Error('no member of the group now, nothing is committed');
   await offsetManager.commitOffsets(offsets);
 };
 
-/** Asks, and where the coordinator cannot answer, looks for it and asks again. */
+/** Asks the coordinator. If it cannot answer, looks it up and asks again. */
 async function atCoordinator<T>(
   forMs: number,
   asking: { readonly cluster: CoordinatedCluster; readonly groupId: string; coordinator: Coordinator },
@@ -199,7 +199,7 @@ async function atCoordinator<T>(
   );
 }
 
-/** Again and again for as long as what goes wrong passes, for `forMs`. */
+/** Repeats the work for `forMs`, while its errors are passing ones. */
 async function persist<T>(forMs: number, work: () => Promise<T>, onFailure?: () => void): Promise<T> {
   const startedAt = performance.now();
   for (;;) {

@@ -48,7 +48,7 @@ const { KafkaJSNonRetriableError }: { KafkaJSNonRetriableError: new (message: st
 const { recoverFromFetch, joinAndSync } = ConsumerGroup.prototype;
 
 ConsumerGroup.prototype.recoverFromFetch = async function (error) {
-  // A new leader may not know yet that it is one; that a topic is gone shows in the metadata.
+  // A new leader may not know yet that it is one. That a topic is gone is visible in the metadata.
   if (!isPassing(error) && Reflect.get(Object(error), 'type') !== 'UNKNOWN_TOPIC_OR_PARTITION')
     return await recoverFromFetch.call(this, error);
   noteTrouble(this.groupId);

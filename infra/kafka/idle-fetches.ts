@@ -34,7 +34,7 @@ const idleWaitMs = 1_000;
 const require = createRequire(import.meta.url);
 const Broker: { readonly prototype: FetchingBroker } = require('kafkajs/src/broker/index.js');
 
-/** One per connection of a consumer. */
+/** There is one broker object per connection of a consumer. */
 const foundNothing = new WeakSet<FetchingBroker>();
 
 const { fetch } = Broker.prototype;

@@ -51,7 +51,7 @@ interface Coordinator {
   readonly key: string;
 }
 
-/** `seeds`: brokers to begin with. Connects nothing yet. */
+/** `seeds` are the first brokers to ask. Makes no connection yet. */
 export function openKafkaJsRequests(connecting: Connecting, seeds: readonly Address[]): BrokerRequests {
   return new KafkaJsRequests(connecting, seeds);
 }
@@ -94,7 +94,7 @@ class KafkaJsRequests implements BrokerRequests {
             if (content === undefined) throw new NothingToSend();
             return encodeProduce(content);
           },
-          // Asked by kafkajs before the request is encoded.
+          // kafkajs asks this before the request is encoded.
           expectResponse: () => acks !== 0,
         },
         response: {
@@ -194,7 +194,7 @@ class KafkaJsRequests implements BrokerRequests {
     try {
       return await this.#ask(node, ask);
     } catch (error) {
-      // Whatever it was: the next request asks who it is.
+      // After any error, the next request looks up the coordinator again.
       this.#coordinators.delete(key);
       throw error;
     }
@@ -208,7 +208,10 @@ class KafkaJsRequests implements BrokerRequests {
     return coordinator.nodeId;
   }
 
-  /** The first answer of any broker; each is asked as soon as the one before has failed, or has been silent for long. */
+  /**
+   * Returns the first answer of any broker. The next one is asked as soon as the one before has failed, or has been
+   * silent for long.
+   */
   async #askAny<T>(ask: (broker: KafkaJsBroker) => Promise<T>): Promise<T> {
     const candidates = this.#candidates();
     const answer = Promise.withResolvers<T>();
@@ -231,7 +234,7 @@ class KafkaJsRequests implements BrokerRequests {
     return await answer.promise;
   }
 
-  /** Those with a connection first, each time in another order. */
+  /** Brokers with a connection come first, each time in another order. */
   #candidates(): BrokerLink[] {
     const links = [...this.#links.values()].map(({ link }) => link);
     const turned = links.map((_, i) => links[(i + this.#turn) % links.length]!);
@@ -241,13 +244,13 @@ class KafkaJsRequests implements BrokerRequests {
   }
 }
 
-/** Who sends breaks off sooner what he does not want to wait for any longer. */
+/** The sender ends a request earlier when it does not want to wait any longer. */
 const longestProduceMs = 90_000;
-/** After that another broker is asked as well. */
+/** After this time another broker is asked in addition. */
 const silentMs = 300;
 
 class NothingToSend extends Error {
-  /** Not the connection's fault. */
+  /** The connection is not at fault. */
   readonly type = 'NOTHING_TO_SEND';
 }
 
@@ -259,7 +262,7 @@ async function metadataOf(broker: KafkaJsBroker, topic: string): Promise<Metadat
     topics: [topic],
     allowAutoTopicCreation: false,
   });
-  // kafkajs takes a partition without leader for an error of the whole.
+  // kafkajs takes a partition without a leader for an error of the whole answer.
   const parse = async (decoded: unknown) => decoded as Metadata;
   return await broker.connectionPool.send({ request, response: { decode: response.decode, parse } });
 }

@@ -59,12 +59,12 @@ export interface BrokerPool {
   withBroker<T>(ask: (of: { readonly nodeId: string; readonly broker: PoolBroker }) => Promise<T>): Promise<T>;
 }
 
-/** Longer than any answer about metadata takes, but where a broker hangs. */
+/** Longer than any answer about metadata takes, unless a broker hangs. */
 const answerMs = 3_000;
-/** Those who are well answer at about the same time. */
+/** Healthy brokers answer at about the same time. */
 const othersMs = 300;
 const askedAtOnce = 3;
-/** Until a leader is found, it is asked for so often. */
+/** While a partition has no leader, it is looked up once in this time. */
 const leaderlessMs = 1_000;
 const rounds = 4;
 const longestMs = 10_000;
@@ -96,7 +96,7 @@ async function askAround(pool: BrokerPool, topics: readonly string[]): Promise<B
     const answers = await answersOf(pool, order.slice(first, first + askedAtOnce), topics);
     if (answers.length > 0) return believed(answers);
   }
-  // None of those that were known: the ones the client was given.
+  // None of the known brokers has answered, so those with which the client was configured are asked.
   await pool.connect();
   const { seedBroker } = pool;
   if (seedBroker === undefined) throw new Error('no broker is known');
@@ -109,7 +109,7 @@ interface Answer {
   readonly metadata: BrokerMetadata;
 }
 
-/** Of all that answer soon after the first. */
+/** Returns the answers of all brokers that answer soon after the first. */
 async function answersOf(pool: BrokerPool, nodeIds: readonly string[], topics: readonly string[]): Promise<Answer[]> {
   const answers: Answer[] = [];
   const failures: unknown[] = [];
@@ -131,7 +131,7 @@ async function answersOf(pool: BrokerPool, nodeIds: readonly string[], topics: r
   return [...answers];
 }
 
-/** Of whoever is listed by most of the others. */
+/** Uses only answers of brokers that most of the others list. */
 function believed(answers: readonly Answer[]): BrokerMetadata {
   const listings = ({ nodeId }: Answer) =>
     answers.filter(({ metadata }) => metadata.brokers.some(broker => String(broker.nodeId) === nodeId)).length;
@@ -140,7 +140,7 @@ function believed(answers: readonly Answer[]): BrokerMetadata {
   return most.metadata;
 }
 
-/** Those connected to first; apart from that, by chance. */
+/** Connected brokers come first, in random order. */
 function inOrder(pool: BrokerPool): string[] {
   const ranks = Object.entries(pool.brokers).map(
     ([nodeId, broker]) => [nodeId, (broker.isConnected() ? 0 : 1) + Math.random()] as const,
@@ -190,7 +190,7 @@ function isAt({ connectionPool }: PoolBroker, { host, port }: Pick<Address, 'hos
   return connectionPool.host === host && connectionPool.port === port;
 }
 
-/** It may have requests under way, which end in their time. */
+/** It may have requests in progress, which end in their own time. */
 function part(broker: PoolBroker): void {
   void broker.disconnect().catch(() => undefined);
 }
@@ -216,11 +216,11 @@ BrokerPool.prototype.withBroker = async function (ask) {
       return await ask({ nodeId, broker });
     } catch (error) {
       errors.push(error);
-      // Who is where is to be learned anew.
+      // The leaders must be looked up again.
       this.metadataExpireAt = null;
     }
   }
-  // What a broker says tells more than that another is away.
+  // An answer of a broker says more than the fact that another one is away.
   throw (
     errors.find(error => !isPassing(error)) ??
     errors.at(-1) ??
@@ -228,10 +228,10 @@ BrokerPool.prototype.withBroker = async function (ask) {
   );
 };
 
-/** Of the versions that kafkajs knows, every broker since Kafka 2.0 takes the last. */
+/** Every broker since Kafka 2.0 accepts the last of the versions that kafkajs knows. */
 const response: { parse(answer: BrokerMetadata): Promise<BrokerMetadata> } =
   require('kafkajs/src/protocol/requests/metadata/v6/response.js');
-/** Still an error for whoever waits for leaders, as when a topic is made. */
+/** It is still an error for code that waits for leaders, for example after creating a topic. */
 class LeaderlessMetadata extends KafkaJSProtocolError {
   readonly metadata: BrokerMetadata;
 

@@ -34,7 +34,7 @@ const ConsumerGroup: { prototype: ConsumerGroup } = createRequire(import.meta.ur
 const recover = ConsumerGroup.prototype.recoverFromOffsetOutOfRange;
 ConsumerGroup.prototype.recoverFromOffsetOutOfRange = async function (error) {
   const { topic, partition } = error;
-  // A follower may be behind: its leader is asked.
+  // A follower may be behind, so the leader is asked.
   if (typeof this.preferredReadReplicasPerTopicPartition[topic]?.[partition] === 'number') {
     return await recover.call(this, error);
   }
@@ -44,7 +44,7 @@ ConsumerGroup.prototype.recoverFromOffsetOutOfRange = async function (error) {
     `${this.groupId}: offset ${offset} of ${topic}[${partition}] is not in the log: retention has removed what was not ` +
       'read yet, or the topic was made anew. To go on with what is left, stop the process and set the offsets of the group',
   );
-  // Or kafkajs would try again for a minute, and then join the group anew.
+  // Otherwise kafkajs would try again for a minute, and then join the group again.
   throw Object.assign(found, { retriable: false });
 };
 

@@ -4,7 +4,10 @@
  * batch before that.
  */
 
-/** `again`: with the same sequence numbers, to the leader of then. `final`: the broker will say so again. */
+/**
+ * `again`: write with the same sequence numbers to the leader at that time. `final`: the broker will give the same
+ * answer again.
+ */
 export type Verdict = 'appended' | 'again' | 'final';
 
 /** Error codes of the protocol (https://kafka.apache.org/protocol.html#protocol_error_codes). */

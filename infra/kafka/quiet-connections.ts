@@ -18,7 +18,7 @@ interface RequestQueue {
   readonly pending: readonly unknown[];
   readonly inflight: ReadonlyMap<number, InFlight>;
   readonly enforceRequestTimeout: boolean;
-  /** Epoch ms; -1: never throttled. */
+  /** Epoch ms. -1 means never throttled. */
   readonly throttledUntil: number;
   throttleCheckTimeoutId: NodeJS.Timeout | null;
   isConnected(): boolean;
@@ -34,7 +34,7 @@ interface InFlight {
   timeoutRequest(): void;
 }
 
-/** Where the broker does not throttle, and as many requests are under way as may be. */
+/** Used when the broker does not throttle and the highest number of requests is in progress. */
 const lookAgainMs = 10;
 const overdueEveryMs = 100;
 
@@ -53,7 +53,7 @@ RequestQueue.prototype.scheduleCheckPendingRequests = function () {
   );
 };
 
-/** Those of connections that are made. */
+/** The queues of open connections. */
 const watched = new Set<RequestQueue>();
 let timer: NodeJS.Timeout | undefined;
 

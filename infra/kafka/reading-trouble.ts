@@ -4,14 +4,14 @@
  * account.
  */
 
-/** By group, of which a process reads a few. */
+/** By group. A process reads in a few groups. */
 const lastTroubleMs = new Map<string, number>();
 
 export function noteTrouble(group: string): void {
   lastTroubleMs.set(group, performance.now());
 }
 
-/** In the time of `performance.now()`; 0 where there was none. */
+/** In the time of `performance.now()`. 0 means that there was none. */
 export function lastTroubleOf(group: string): number {
   return lastTroubleMs.get(group) ?? 0;
 }

@@ -21,7 +21,7 @@ import { gauge } from '../metrics.ts';
 import { release } from '../release.ts';
 import type { LogRecord } from './record-batch.ts';
 
-/** The kinds of records of a topic, and of each the formats that this release reads. */
+/** The kinds of records of a topic, each with the formats that this release can read. */
 export type RecordContract = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** Stands for every kind, and for none, on a topic where the kind does not matter. */
@@ -35,7 +35,7 @@ export function formatHeader(format: number): { readonly adclicks_format: string
   return { adclicks_format: String(format) };
 }
 
-/** @throws UnknownFormat for a record that this release cannot read for what it is */
+/** @throws UnknownFormat for a record that this release cannot read */
 export function assertKnown(
   contract: RecordContract,
   { topic, partition }: { readonly topic: string; readonly partition: number },
@@ -60,7 +60,7 @@ export function unknown(what: string, known: string): UnknownFormat {
   );
 }
 
-/** By whom (a consumer group, or what reads), and where. */
+/** By reader (a consumer group or another reader) and place. */
 export const unknownFormats = gauge(
   'format_unknown',
   '1 where a reader stands before what a newer release has written: this process is to be replaced by that release',

@@ -17,7 +17,7 @@ interface Encoder {
 }
 const Encoder: new (size?: number) => Encoder = require('kafkajs/src/protocol/encoder.js');
 
-/** What comes behind the head of a request: as one buffer, or, which spares a copy, in pieces. */
+/** What comes after the header of a request: one buffer, or pieces, which saves a copy. */
 export interface RequestBody {
   readonly buffer: Buffer;
   readonly pieces?: readonly Buffer[];
@@ -38,7 +38,7 @@ if (require.cache[require.resolve('kafkajs/src/network/connection.js')] !== unde
 }
 module.exports = frame;
 
-/** Stands in for kafkajs' function. */
+/** Replaces the function of kafkajs. */
 export async function frame({ correlationId, clientId, request }: FramedRequest): Promise<{ readonly buffer: Buffer }> {
   const { apiKey, apiVersion, encode } = request;
   const body = await encode();

@@ -16,7 +16,7 @@ export interface BinaryRecord extends OutgoingRecord {
 
 const sendBytes = (2 << 20) - (32 << 10);
 
-/** Sends of at most `sendBytes`, or of one record, in order. */
+/** Returns sends of at most `sendBytes`, or of one record, in order. */
 export function sendsOf(topic: string, records: readonly BinaryRecord[]): Send[] {
   const sends: { topic: string; records: BinaryRecord[] }[] = [];
   let bytes = Number.POSITIVE_INFINITY;

@@ -22,9 +22,12 @@ import type { Logger } from '../log.ts';
 import { lastTroubleOf } from './reading-trouble.ts';
 
 export interface WatchedReaders {
-  /** Whose trouble counts. */
+  /** The group whose trouble counts. */
   readonly group: string;
-  /** Readings by name; undefined when no progress can be expected. A rejection counts as that: the brokers are away. */
+  /**
+   * Returns the readings by name, or undefined when no progress can be expected. A rejection counts as undefined,
+   * because the brokers are away.
+   */
   readings(): Promise<ReadonlyMap<string, Reading> | undefined>;
   onStall(what: string): void;
   readonly log: Logger;
@@ -39,7 +42,7 @@ export function watchStalls({ group, readings, onStall, log }: WatchedReaders): 
   let askedAt: number | undefined;
   let turnAt = performance.now();
   const ask = async () => {
-    // Who was stopped himself, or had no turn for long, has not seen the readers stand still.
+    // A process that was itself stopped, or did not run for long, has not seen the readers stand still.
     const hadNoTurn = performance.now() - turnAt > 2 * checkEveryMs;
     turnAt = performance.now();
     if (hadNoTurn) {
@@ -69,18 +72,18 @@ export function watchStalls({ group, readings, onStall, log }: WatchedReaders): 
 }
 
 export interface Reading {
-  /** Offset of the next record to be done with. */
+  /** The offset of the next record to finish. */
   readonly position: number;
-  /** Offset behind the last record that can be read. */
+  /** The offset behind the last record that can be read. */
   readonly end: number;
-  /** The reader itself waits for something else than the log. */
+  /** The reader itself waits for something other than the log. */
   readonly isWaiting?: boolean;
 }
 
 export interface StallLimits {
-  /** Of a reader that meets no trouble. */
+  /** The limit for a reader that meets no trouble. */
   readonly silentMs: number;
-  /** Of any. */
+  /** The limit for any reader. */
   readonly troubledMs: number;
 }
 
@@ -92,7 +95,7 @@ export class StallWatch {
     this.#limits = limits;
   }
 
-  /** To be called every few seconds with all that is read, by name. Returns what stands still, or undefined. */
+  /** Must be called every few seconds with all that is read, by name. Returns what stands still, or undefined. */
   check(readings: ReadonlyMap<string, Reading>, nowMs: number, lastTroubleMs: number): string | undefined {
     for (const name of this.#since.keys()) if (!readings.has(name)) this.#since.delete(name);
     let stalled: string | undefined;
@@ -110,7 +113,7 @@ export class StallWatch {
     return stalled;
   }
 
-  /** After a time when progress could not be expected. */
+  /** Must be called after a time in which progress could not be expected. */
   reset(): void {
     this.#since.clear();
   }

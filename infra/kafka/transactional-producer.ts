@@ -22,12 +22,14 @@ import { Sender } from './partition-sender.ts';
 import { sendAll } from './producer.ts';
 import type { Send } from './sends.ts';
 
-/** One element of `sends` is one record batch per partition: keep it well below the topics' `max.message.bytes`. */
+/**
+ * One element of `sends` is one record batch per partition. It must stay well below the topics' `max.message.bytes`.
+ */
 export interface TransactionRecords {
   readonly sends: readonly Send[];
 }
 
-/** Records, and how far they are the outcome of what `group` has read. */
+/** Records, and the offset up to which they are the result of what `group` has read. */
 export interface TransactionContent extends TransactionRecords {
   readonly group: string;
   readonly topic: string;
@@ -37,8 +39,8 @@ export interface TransactionContent extends TransactionRecords {
 
 export interface TransactionalProducer extends AsyncDisposable {
   /**
-   * Records, and the offset where there is one, or nothing of it.
-   * @throws Fenced, always: whatever went wrong, the outcome is for the broker to tell
+   * Writes the records, and the offset if there is one, or nothing of it. @throws Fenced after any error, because only
+   * the broker knows the outcome
    */
   commit(content: TransactionContent | TransactionRecords): Promise<void>;
 }
@@ -46,13 +48,13 @@ export interface TransactionalProducer extends AsyncDisposable {
 export interface TransactionLimits {
   /** The brokers end a transaction that lasts longer. */
   readonly timeoutMs: number;
-  /** For all of a transaction but its end. */
+  /** The time for a transaction without its end. */
   readonly patienceMs: number;
 }
 
 const taskLimits: TransactionLimits = { timeoutMs: 10_000, patienceMs: 8_000 };
 
-/** Opens the producer and fences every earlier one with the same id. Only afterwards may committed offsets be read. */
+/** Opens the producer and fences every earlier one with the same id. Committed offsets may be read only after that. */
 export async function openTransactionalProducer(
   kafka: KafkaClient,
   transactionalId: string,
@@ -126,7 +128,7 @@ function partitionsOf(sends: readonly Send[]): TopicPartition[] {
 const firstPauseMs = 5;
 const longestPauseMs = 250;
 
-/** As kafkajs and, some of them, a simulated broker call them. */
+/** The names that kafkajs, and for some of them a simulated broker, uses. */
 const refusals: ReadonlySet<string | undefined> = new Set([
   'CONCURRENT_TRANSACTIONS',
   'GROUP_LOAD_IN_PROGRESS',
