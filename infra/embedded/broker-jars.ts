@@ -13,19 +13,16 @@ import { promisify } from 'node:util';
 import { ConfigError } from '../errors.ts';
 
 export interface JarsOptions {
-  /** Called before a fetch, with a line for the user. */
+  /** Is called before a fetch, with a line for the user. */
   readonly onFetch: (message: string) => void;
   readonly env?: NodeJS.ProcessEnv;
-  /** Where the directories of jars are kept. */
+  /** The directory in which the directories of jars are kept. */
   readonly cacheDir?: string;
 }
 
 const projectDir = join(import.meta.dirname, 'kafka');
 
-/**
- * Resolves to the directory of jars.
- * @throws ConfigError when Maven is missing or cannot fetch
- */
+/** Returns the directory of jars. @throws ConfigError when Maven is missing or cannot fetch */
 export async function ensureBrokerJars(options: JarsOptions): Promise<string> {
   const { onFetch, env = process.env, cacheDir = join(projectDir, 'target') } = options;
   const pom = readFileSync(join(projectDir, 'pom.xml'), 'utf8');
@@ -74,7 +71,7 @@ function moveTo(jars: string, draft: string): void {
   try {
     renameSync(draft, jars);
   } catch (error) {
-    // Another start was quicker; its directory is as complete as ours.
+    // Another start was faster. Its directory is as complete as this one.
     if (!existsSync(jars)) throw error;
   }
 }

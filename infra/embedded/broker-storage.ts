@@ -27,7 +27,7 @@ export async function formatOnce({ java, jars }: Programs, files: BrokerFiles): 
   rmSync(settings);
 }
 
-/** 128 random bits but one: an id that begins with `-` would be taken for a flag. */
+/** 128 random bits except one: an id that begins with `-` would be taken for a flag. */
 export function mintClusterId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[0] = (bytes[0] ?? 0) & 0x7f;

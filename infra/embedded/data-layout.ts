@@ -13,7 +13,9 @@ import { release } from '../release.ts';
 
 const layout = '1';
 
-/** To be called by the one who has the directory locked. @throws ConfigError where a newer release has laid it out */
+/**
+ * Must be called by the owner of the directory's lock. @throws ConfigError when a newer release has created the layout
+ */
 export function requireKnownLayout(dataDir: string): void {
   const path = join(dataDir, 'layout');
   const found = layoutIn(path);
@@ -31,7 +33,7 @@ export function requireKnownLayout(dataDir: string): void {
   }
 }
 
-/** Undefined where there is none, as in a new directory and in one of release 0.1.0. */
+/** Returns undefined when there is no layout file, as in a new directory and in one of release 0.1.0. */
 function layoutIn(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8').trim();

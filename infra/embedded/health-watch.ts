@@ -8,9 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface WatchedChild {
   /** Without path. */
   readonly url: string;
-  /** ms without any answer until it is silent. */
+  /** Milliseconds without any answer until the child counts as silent. */
   readonly timeoutMs: number;
-  /** Called once. */
+  /** Is called once. */
   readonly onSilent: (silentMs: number) => void;
   readonly signal: AbortSignal;
 }
@@ -30,7 +30,7 @@ export async function watchHealth({ url, timeoutMs, onSilent, signal }: WatchedC
   }
 }
 
-/** Whatever the answer: who answers is not silent. */
+/** Any answer counts: a child that answers is not silent. */
 async function answers(url: string, withinMs: number, signal: AbortSignal): Promise<boolean> {
   try {
     const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.any([signal, AbortSignal.timeout(withinMs)]) });

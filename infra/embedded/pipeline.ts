@@ -64,7 +64,10 @@ export function clickHouseChild(
   };
 }
 
-/** Stages: the sink takes what the aggregators and the job runner write, the aggregators what ingest writes. */
+/**
+ * The order of the stages: the sink takes what the aggregators and the job runner write, and the aggregators take what
+ * ingest writes.
+ */
 export function serviceStages(
   dataDir: string,
   env: NodeJS.ProcessEnv,
@@ -106,7 +109,7 @@ export function serviceStages(
 }
 
 export interface ServiceSpec extends ChildSpec {
-  /** Where it says whether it is ready. */
+  /** The port on which it reports whether it is ready. */
   readonly opsPort: number;
 }
 

@@ -9,7 +9,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 
-/** @throws where the port is taken */
+/** @throws when the port is taken */
 export async function openTcpRelay(host: string, port: number, serverPort: number): Promise<AsyncDisposable> {
   const open = new Set<Socket>();
   const relay = createServer({ allowHalfOpen: true }, client => {
@@ -25,7 +25,7 @@ export async function openTcpRelay(host: string, port: number, serverPort: numbe
       server.resume();
       server.end();
     });
-    // Gone or not there: then the client is not to wait.
+    // The server is gone or not there, and the client must not wait.
     server.on('error', () => client.destroy());
     server.on('close', () => client.destroy());
     client.pipe(server);

@@ -26,9 +26,9 @@ export type ClickOfRow =
 export interface RowOptions {
   readonly mapping: Mapping;
   readonly ids: RowIds;
-  /** Epoch ms to put in place of the row's own time, if any. */
+  /** Epoch ms that replaces the row's own time, if it is given. */
   readonly now: (() => number) | undefined;
-  /** Told what a time was taken for, and what it became. */
+  /** Is called with the unit that a time was assumed to have, and with the result. */
   readonly onUnit: (unit: string, time: unknown) => void;
 }
 
@@ -54,7 +54,10 @@ export function clickOfRow({ row, text }: Entry, { mapping, ids, now, onUnit }: 
 
 const maxValueLength = 60;
 
-/** `ad_id: must be …` → `ad_id (column banner): must be …: it is "…"`, as far as it is not said already. */
+/**
+ * `ad_id: must be …` → `ad_id (column banner): must be …: it is "…"`, with only those parts that are not in the message
+ * already.
+ */
 export function withValue(message: string, columns: Columns, mapping: Mapping): string {
   const [, field, rule] = /^(\w+): (.*)$/s.exec(message) ?? [];
   if (field === undefined || rule === undefined) return message;

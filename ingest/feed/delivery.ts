@@ -7,7 +7,7 @@
 import type { Post, Verdicts } from './poster.ts';
 
 export interface Item {
-  /** The click as JSON; undefined for what is not posted but has its place in the order. */
+  /** The click as JSON. Undefined for an item that is not posted but has its place in the order. */
   readonly json: string | undefined;
 }
 
@@ -15,13 +15,13 @@ export interface DeliveryOptions<T extends Item> {
   readonly post: Post;
   readonly batchItems: number;
   readonly concurrency: number;
-  /** `verdicts` counts only what was posted; its indexes point into `posted`. */
+  /** `verdicts` covers only what was posted. Its indexes point into `posted`. */
   readonly onDelivered: (items: readonly T[], posted: readonly T[], verdicts: Verdicts) => void;
 }
 
 /** A batch is posted after this long, full or not. */
 const maxWaitMs = 200;
-/** Well below what ingest takes in one request. */
+/** Well below what ingest accepts in one request. */
 const maxBatchBytes = 1024 * 1024;
 
 export class Delivery<T extends Item> {
@@ -38,7 +38,7 @@ export class Delivery<T extends Item> {
     this.#options = options;
   }
 
-  /** @throws what `post` threw for an earlier batch */
+  /** @throws the error of `post` for an earlier batch */
   async add(item: T): Promise<void> {
     if (this.#failure) throw this.#failure.error;
     const bytes = item.json?.length ?? 0;
@@ -49,7 +49,7 @@ export class Delivery<T extends Item> {
     else this.#timer ??= setTimeout(() => this.#onTimer(), maxWaitMs);
   }
 
-  /** Posts what is left and waits for all outcomes. */
+  /** Posts the rest and waits for all outcomes. */
   async finish(): Promise<void> {
     await this.#start();
     await this.#last;

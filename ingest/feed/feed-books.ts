@@ -16,7 +16,7 @@ export class FeedBooks {
   rows = 0;
   rejected = 0;
   readonly #skipped = new Map<string, number>();
-  /** As ingest has counted them. */
+  /** As counted by ingest. */
   #accepted = 0;
   readonly #gaps: string[] = [];
   readonly #ends = new Map<object, { readonly offset: number; readonly line: number }>();
@@ -37,14 +37,14 @@ export class FeedBooks {
     const { offset, line } = this.#ends.get(file) ?? { offset: -1, line: -1 };
     if (first.start !== offset || first.number !== line + 1)
       this.#gaps.push(`line ${first.number} was read after line ${line}`);
-    // What has no end yet may be read again.
+    // An entry without an end may be read again.
     if (last.isEnded) this.#ends.set(file, { offset: last.end, line: last.number });
     if (row) this.rows++;
     if (outcome.kind === 'rejected') this.rejected++;
     if (outcome.kind === 'skipped') this.#skipped.set(outcome.rule, (this.#skipped.get(outcome.rule) ?? 0) + 1);
   }
 
-  /** All of the file that was read has been entered. */
+  /** Everything that was read of the file has been entered. */
   close(file: object, readTo: number): void {
     const { offset } = this.#ends.get(file) ?? { offset: -1 };
     if (offset !== readTo) this.#gaps.push(`${readTo - offset} bytes were read and are in no row`);
@@ -63,7 +63,7 @@ export class FeedBooks {
     return `${this.rows} ${this.rows === 1 ? 'row' : 'rows'} = ${this.#accepted} accepted + ${this.rejected} rejected${skipped}`;
   }
 
-  /** Undefined: the law holds. */
+  /** Undefined when the law holds. */
   get fault(): string | undefined {
     const sum = this.#accepted + this.rejected + this.#skippedTotal;
     if (sum !== this.rows) return `${this.rows} rows were read, and ${sum} have an outcome`;

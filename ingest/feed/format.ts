@@ -18,24 +18,24 @@ export type Row = { readonly columns: Columns } | { readonly problem: string };
 export interface Entry {
   readonly first: Line;
   readonly last: Line;
-  /** As it stands in the file, without its last line end. */
+  /** The text in the file, without its last line end. */
   readonly text: string;
-  /** Undefined: no row. */
+  /** Undefined when the entry is not a row. */
   readonly row: Row | undefined;
 }
 
 export interface Format {
-  /** The entries that are now complete. */
+  /** Returns the entries that are now complete. */
   read(line: Line): Entry[];
-  /** Nothing more comes: entries of what was held back. */
+  /** No more lines come. Returns the entries that were held back. */
   flush(): Entry[];
-  /** Whether a line without its newline is all there, by what it says itself. */
+  /** Whether the text of a line without newline shows that it is complete. */
   isWhole(text: string): boolean;
-  /** The line that names the columns, where there is one: whoever goes on in the middle must know it. */
+  /** The line that names the columns, if there is one. Reading on from the middle requires it. */
   readonly header: string | undefined;
 }
 
-/** A format in which each line is for itself. */
+/** A format in which each line is an entry of its own. */
 export function lineFormat(rowOf: (text: string) => Row | undefined): Format {
   return {
     read: line => [entryOf([line], rowOf)],
@@ -45,7 +45,7 @@ export function lineFormat(rowOf: (text: string) => Row | undefined): Format {
   };
 }
 
-/** `rowOf` is asked where the line can be read and is not blank. */
+/** `rowOf` is called when the line can be read and is not blank. */
 export function entryOf(lines: readonly [Line, ...Line[]], rowOf: (text: string) => Row | undefined): Entry {
   const [first] = lines;
   const last = lines.at(-1) ?? first;

@@ -10,7 +10,7 @@ import { type ColumnOf, createMapping, type Mapping } from './mapping.ts';
 import { ndjsonFormat } from './ndjson-format.ts';
 import type { FeedOptions } from './options.ts';
 
-/** By the first line that is not blank. */
+/** Decides by the first line that is not blank. */
 export function formatOf(line: string): FormatName {
   if (/^\s*\{/.test(line)) return 'ndjson';
   if (/^#(Version|Fields|Software|Date|Start-Date|Remark):/.test(line)) return 'w3c';
@@ -40,7 +40,7 @@ export function mappingOf(name: FormatName, options: FeedOptions): Mapping {
   return mapping;
 }
 
-/** `header`: that of the file which this one goes on from. */
+/** `header` is that of the file which this one continues. */
 export function openFormat(
   name: FormatName,
   mapping: Mapping,
@@ -62,7 +62,7 @@ export function openFormat(
   }
 }
 
-/** What its `#Fields:` will say is not known yet: what was asked for is taken for there. */
+/** The names in its `#Fields:` line are not known yet. The requested columns are assumed to be there. */
 function w3cAssumed({ mapping: { columnOf, adId } }: FeedOptions): string[] {
   return ['url', 'clicked_at', ...Object.values(columnOf), ...(adId ? [adId] : [])];
 }

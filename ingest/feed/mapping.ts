@@ -9,7 +9,7 @@ import { rowTime } from './row-time.ts';
 
 export const clickFields = ['ad_id', 'clicked_at', 'event_id', 'user_id', 'ip', 'country'] as const;
 export type ClickField = (typeof clickFields)[number];
-/** What a row may say of its request besides. */
+/** What else a row may contain about its request. */
 const requestFields = ['url', 'method', 'status'] as const;
 const fields = [...clickFields, ...requestFields];
 type Field = (typeof fields)[number];
@@ -20,7 +20,7 @@ export interface MappingOptions {
   readonly columnOf: ColumnOf;
   /** `path`, `query:NAME`, or a column. */
   readonly adId: string | undefined;
-  /** Requests that are clicks, where a row tells its method, status, path. */
+  /** Requests that count as clicks, when a row contains its method, status and path. */
   readonly methods: readonly string[];
   readonly statuses: readonly (readonly [from: number, to: number])[];
   readonly path: string | undefined;
@@ -35,21 +35,21 @@ export type Mapped =
 
 export interface Mapping {
   readonly map: (columns: Columns) => Mapped;
-  /** What cannot be found among columns of these names, as a sentence. */
+  /** Returns what cannot be found among columns of these names, as a sentence. */
   readonly missing: (names: readonly string[]) => string | undefined;
-  /** Columns that are none of a click's and that nothing asks for. */
+  /** Returns whether a column is used for a click or was asked for. */
   readonly isUsed: (column: string) => boolean;
   readonly columnOf: (field: string) => string;
 }
 
-/** `ofFormat`: where a format has the fields that it has. */
+/** `ofFormat` says where a format has the fields that it has. */
 export function createMapping(options: MappingOptions, ofFormat: ColumnOf): Mapping {
   const columnOf = (field: Field): string => options.columnOf[field] ?? ofFormat[field] ?? field;
   const sourceOf = (field: Field) => (field === 'ad_id' ? options.adId : undefined) ?? columnOf(field);
   const isPath = (field: Field) => field === 'ad_id' && options.adId === 'path';
   const isOfUrl = (field: Field) => isPath(field) || sourceOf(field).startsWith('query:');
   const methods = new Set(options.methods);
-  /** A column `status` that nobody has said is one of a request may be anything. */
+  /** A column `status` means nothing unless the format or the user says that it is the status of a request. */
   const tellsOfRequest = (field: Field) => (options.columnOf[field] ?? ofFormat[field]) !== undefined;
   const used = new Set(fields.flatMap(field => [sourceOf(field), sourceOf(field).split('.')[0]]));
 
@@ -106,7 +106,7 @@ export function createMapping(options: MappingOptions, ofFormat: ColumnOf): Mapp
   };
 }
 
-/** `ad_id=banner,clicked_at=time`. The name of a column may have commas in it. */
+/** Parses `ad_id=banner,clicked_at=time`. The name of a column may contain commas. */
 export function parseMap(text: string): ColumnOf {
   const columnOf: Partial<Record<Field, string>> = {};
   for (const pair of text.split(pairBorder)) {
@@ -119,10 +119,13 @@ export function parseMap(text: string): ColumnOf {
   return columnOf;
 }
 
-/** A comma after which there is a name and `=`, known or not: `a=x,clik=y` is a mistake, not a column `x,clik=y`. */
+/**
+ * A comma followed by a name and `=`, whether the name is known or not: `a=x,clik=y` is a mistake, and not a column
+ * `x,clik=y`.
+ */
 const pairBorder = /,(?=\s*\w+\s*=)/;
 
-/** A column of that name, or a field within one: `request.url`. */
+/** Returns the value of a column of that name, or of a field inside one: `request.url`. */
 function valueAt(columns: Columns, source: string): unknown {
   if (Object.hasOwn(columns, source)) return columns[source];
   if (!source.includes('.')) return undefined;
@@ -135,7 +138,7 @@ function partOf(value: unknown, part: string): unknown {
     : undefined;
 }
 
-/** Of a request there is often only what stands behind the host. */
+/** Often only the part behind the host is given. */
 function urlOf(value: unknown): URL | undefined {
   if (typeof value !== 'string') return undefined;
   const text = value.startsWith('/') ? `http://host${value}` : value;

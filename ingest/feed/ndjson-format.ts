@@ -4,7 +4,7 @@ import { exportedRow, kindOf } from './exported-row.ts';
 import { type Columns, type Format, lineFormat, type Row } from './format.ts';
 
 export function ndjsonFormat(): Format {
-  // An object that is closed is the whole line: nothing that is written behind it later could belong to it.
+  // A closed object is the whole line: nothing that is written behind it later could belong to it.
   return { ...lineFormat(rowOf), isWhole: text => 'columns' in rowOf(text) };
 }
 

@@ -6,11 +6,11 @@ import { Presets, SingleBar } from 'cli-progress';
 
 export interface ProgressView extends Disposable {
   update(doneBytes: number, accepted: number, rejected: number): void;
-  /** A line of its own, above the bar. */
+  /** Prints a line of its own, above the bar. */
   say(text: string): void;
 }
 
-/** `totalBytes` undefined: there is no end to measure against. */
+/** `totalBytes` is undefined when the end is not known. */
 export function createProgress(name: string, totalBytes: number | undefined, isTerminal: boolean): ProgressView {
   return isTerminal && totalBytes !== undefined ? barView(name, totalBytes) : lineView(name, totalBytes);
 }
@@ -34,7 +34,7 @@ function barView(name: string, totalBytes: number): ProgressView {
   };
 }
 
-/** Between two lines. */
+/** The time between two lines. */
 const lineIntervalMs = 5_000;
 
 function lineView(name: string, totalBytes: number | undefined): ProgressView {

@@ -21,7 +21,7 @@ export interface Rejects extends AsyncDisposable {
 
 const maxShown = 10;
 
-/** Both files are added to. */
+/** New rows are appended to both files. */
 export function createRejects(path: string | undefined, say: (text: string) => void): Rejects {
   let failure: Error | undefined;
   const openFile = (name: string): WriteStream =>

@@ -11,17 +11,22 @@ import { createHash } from 'node:crypto';
 export class RowIds {
   readonly #generationRows: number;
   readonly #onFarApart: () => void;
-  /** By the beginning of the text's digest. Two generations: the older is forgotten when the younger is full. */
+  /**
+   * By the beginning of the text's digest. There are two generations: the older one is forgotten when the younger one
+   * is full.
+   */
   #young = new Map<number, number>();
   #old = new Map<number, number>();
 
-  /** `onFarApart`: told when an equal row stands so far behind the last that another might have been forgotten. */
+  /**
+   * `onFarApart` is called when an equal row comes so far after the last one that another one may have been forgotten.
+   */
   constructor(onFarApart: () => void, generationRows = 500_000) {
     this.#onFarApart = onFarApart;
     this.#generationRows = generationRows;
   }
 
-  /** 32 hexadecimal characters; each call counts the row. */
+  /** Returns 32 hexadecimal characters. Each call counts the row. */
   idOf(text: string): string {
     const digest = createHash('sha256').update(text).digest();
     const key = digest.readUIntBE(0, 6);
