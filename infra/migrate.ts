@@ -13,6 +13,8 @@
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { type Static, Type } from 'typebox';
+import { checkedRows } from './clickhouse/checked-rows.ts';
 import type { ClickHouse } from './clickhouse/clickhouse.ts';
 import { beginIncarnation, incarnationOf } from './clickhouse/incarnation.ts';
 import { plainTables, type TableEngine } from './clickhouse/table-engine.ts';
@@ -29,10 +31,11 @@ export async function migrate(clickhouse: ClickHouse, log: Logger, directory: UR
   // When it exists, the cluster is not told to create it, because one of its servers may be away.
   if ((await incarnationOf(clickhouse)) === undefined) await clickhouse.command(tableStatement(ledger, tables));
   const applied = new Map(
-    (await clickhouse.query<Applied>(`SELECT version, name, checksum FROM schema_migration FINAL`)).map(row => [
-      row.version,
-      row,
-    ]),
+    checkedRows(
+      AppliedRow,
+      await clickhouse.query(`SELECT version, name, checksum FROM schema_migration FINAL`),
+      'schema_migration',
+    ).map(row => [row.version, row]),
   );
   if (applied.size === 0) await beginIncarnation(clickhouse);
   const files = migrationsIn(directory);
@@ -67,7 +70,9 @@ export function statementsOf(sql: string): string[] {
 
 const migrationDirectory = new URL('./clickhouse/', import.meta.url);
 
-type Applied = Pick<Migration, 'version' | 'name' | 'checksum'>;
+const AppliedRow = Type.Object({ version: Type.Integer(), name: Type.String(), checksum: Type.String() });
+const TableRow = Type.Object({ name: Type.String(), engine: Type.String() });
+type Applied = Static<typeof AppliedRow>;
 
 // Engine: ReplacingMergeTree; key: version. Two processes that apply the same file write the same row.
 const ledger = `
@@ -118,11 +123,12 @@ async function assertEngines(
   { prefix }: TableEngine,
   expected: readonly string[],
 ): Promise<void> {
-  const tables = await clickhouse.query<{ name: string; engine: string }>(
+  const rows = await clickhouse.query(
     `SELECT name, engine FROM system.tables
      WHERE database = currentDatabase() AND is_temporary = 0 AND name IN {tables:Array(String)} ORDER BY name`,
     { tables: expected },
   );
+  const tables = checkedRows(TableRow, rows, 'system.tables');
   for (const { name, engine } of tables) {
     const [is, kept] = /^(Replicated|Shared|)ReplacingMergeTree$/.exec(engine) ?? [];
     if (is === undefined)

@@ -9,17 +9,23 @@
  * this feature have none, which counts as the incarnation ''.
  */
 import { randomUUID } from 'node:crypto';
+import { Type } from 'typebox';
+import { checkedRows } from './checked-rows.ts';
 import type { ClickHouse } from './clickhouse.ts';
 import { codeOf } from './errors.ts';
 
 export type Incarnation = string;
 
+/** The row with version 0 of `schema_migration`, whose name is the incarnation. */
+export const IncarnationRow = Type.Object({ name: Type.String() });
+
 /** Returns undefined when the node has no tables yet. @throws Retryable */
 export async function incarnationOf(clickhouse: Pick<ClickHouse, 'query'>): Promise<Incarnation | undefined> {
   try {
-    const [row] = await clickhouse.query<{ name: string }>(
+    const rows = await clickhouse.query(
       'SELECT name FROM schema_migration FINAL WHERE version = 0 SETTINGS max_execution_time=10',
     );
+    const [row] = checkedRows(IncarnationRow, rows, 'schema_migration');
     return row?.name ?? '';
   } catch (error) {
     if (/^UNKNOWN_(TABLE|DATABASE)$/.test(codeOf(error) ?? '')) return undefined;

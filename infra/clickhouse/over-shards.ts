@@ -10,9 +10,11 @@
 
 import type { ClickHouseConfig } from '../config.ts';
 import { ConfigError, messageOf, Retryable, Unserved } from '../errors.ts';
+import { checkedRows } from './checked-rows.ts';
 import type { ClickHouse } from './clickhouse.ts';
 import type { ClusterNode } from './cluster.ts';
 import { codeOf } from './errors.ts';
+import { IncarnationRow } from './incarnation.ts';
 import { inPlaceOfSharded } from './sharded-tables.ts';
 import { nodesOf, topologyOf } from './topology.ts';
 
@@ -114,12 +116,13 @@ export async function checkReached(
 ): Promise<void> {
   const [first, ...others] = nodes;
   for (const other of others) {
-    const [row] = await first.clickhouse
-      .query<{ name: string }>(
+    const rows = await first.clickhouse
+      .query(
         `SELECT name FROM ${remote([other], 'schema_migration', access)} FINAL WHERE version = 0 SETTINGS max_execution_time=5`,
       )
       .catch(thrown(error => blaming([other], withoutPassword(error, access))))
       .catch(thrown(error => (error instanceof Retryable && error.cause ? askedInVain(first, error) : error)));
+    const [row] = checkedRows(IncarnationRow, rows, `schema_migration of ${other.name}`);
     if ((row?.name ?? '') === (incarnationOf(other.name) ?? '')) continue;
     const cause = new Error('another incarnation');
     throw new NodeUnreached(
