@@ -1,35 +1,36 @@
 /**
- * For whom something is being done, so that it ends when nobody waits for it any more. A request's life has to reach
- * its statements in the database through a dozen calls that have nothing to do with it, so it is not handed on as an
- * argument but stands beside the work, in what Node keeps for asynchronous calls: whoever sends a statement looks here
- * (infra/clickhouse/clickhouse.ts).
+ * Keeps for whom something is being done.
  *
- * Three traps, which this file is there for. What goes on after a request, for others, must not begin inside it:
- * `forNobody`. What several wait for lives as long as one of them does: `shared`. An iterator runs in the name of who
- * takes its pieces, which is a socket that has drained: `keepingAsker`.
+ * The end of a request must reach its database statements through a dozen calls that have nothing to do with it. So it
+ * is not passed as an argument but kept beside the work, in Node's storage for asynchronous calls. Whoever sends a
+ * statement looks here (infra/clickhouse/clickhouse.ts).
+ *
+ * This file handles three traps. Work that continues after a request, for others, must not begin inside it:
+ * `forNobody`. Work that several wait for lives as long as one of them does: `shared`. An iterator runs in the name of
+ * whoever takes its pieces, which is a socket that has drained: `keepingAsker`.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setMaxListeners } from 'node:events';
 
 export interface Asker {
-  /** Aborted once nobody waits any more, or nobody is to wait any longer. Its reason is the error that says so. */
+  /** Aborts once nobody waits any more, or nobody may wait any longer. Its reason is the error that says so. */
   readonly signal: AbortSignal;
-  /** Whose share it counts for. */
+  /** The client whose share the work counts for. */
   readonly client: string;
-  /** Health, readiness or metrics: never behind users. */
+  /** Health, readiness or metrics. They never wait behind users. */
   readonly isOperation: boolean;
-  /** The process itself, whose work can be given up: it waits for its turn as long as that takes. */
+  /** The process itself, for work that can be given up. It waits for its turn as long as that takes. */
   readonly isProcess?: boolean;
   /**
-   * It asks for raw clicks: all that is read for it stands in line once, and has one place (clickhouse/tickets.ts). Aborted
-   * once its answer is made, or will not be.
+   * Present when the request asks for raw clicks: everything that is read for it waits once in the queue and has one
+   * place (clickhouse/tickets.ts). It aborts once the answer is complete or given up.
    */
   readonly ticket?: AbortSignal;
 }
 
 const storage = new AsyncLocalStorage<Asker | undefined>();
 
-/** Undefined: the process itself, which nobody can leave alone. */
+/** Returns undefined when the process itself works, which nobody can abandon. */
 export function currentAsker(): Asker | undefined {
   return storage.getStore();
 }
@@ -39,19 +40,19 @@ export function askedBy<T>(asker: Asker, work: () => T): T {
   return storage.run(asker, work);
 }
 
-/** What goes on for others, whoever happens to set it off. */
+/** Runs work that continues for others, whoever happens to start it. */
 export function forNobody<T>(work: () => T): T {
   return storage.run(undefined, work);
 }
 
-/** Waits for something that goes on for others, as long as who asks now does. */
+/** Waits for work that continues for others, for as long as the current asker waits. */
 export async function whileAsked<T>(
   work: Promise<T>,
   onLeave: (reason: unknown) => void = () => undefined,
 ): Promise<T> {
   const signal = currentAsker()?.signal;
   if (signal === undefined) return await work;
-  // It may fail when nobody waits for it any more.
+  // The work may fail when nobody waits for it any more.
   work.catch(() => undefined);
   signal.throwIfAborted();
   const { promise: gone, reject } = Promise.withResolvers<never>();
@@ -67,7 +68,7 @@ export async function whileAsked<T>(
   }
 }
 
-/** The same pieces, each of them taken in the name of who asks now. */
+/** Returns the same pieces, and takes each of them in the name of the current asker. */
 export function keepingAsker<T>(pieces: AsyncIterable<T>): AsyncIterableIterator<T> {
   const within = AsyncLocalStorage.snapshot();
   const iterator = within(() => pieces[Symbol.asyncIterator]());
@@ -82,18 +83,18 @@ export function keepingAsker<T>(pieces: AsyncIterable<T>): AsyncIterableIterator
 }
 
 export interface Shared<T> {
-  /** Nobody waits, so it was given up: who comes now has to begin anew. */
+  /** The work was given up because nobody waits. A new caller must start it again. */
   readonly isGivenUp: boolean;
-  /** Waits as long as who asks now does. */
+  /** Waits for as long as the current asker waits. */
   join(): Promise<T>;
-  /** Resolves when it has ended, however it did. */
+  /** Resolves when the work has ended, in whatever way. */
   readonly ended: Promise<void>;
 }
 
 /**
- * One piece of work for all who join it: it is given up when the last of them has gone, and not before. It has no ticket,
- * whoever began it: others must not stand in a line that only the first of them has to stand in. So nothing that several
- * may wait for reads raw clicks.
+ * Runs one piece of work for all who join it. It is given up when the last of them has gone, and not before. It has no
+ * ticket, whoever started it: others must not wait in a queue in which only the first of them must wait. So work that
+ * several may wait for never reads raw clicks.
  */
 export function shared<T>(work: () => Promise<T>): Shared<T> {
   const { client = '', isOperation = false, isProcess = false } = currentAsker() ?? {};

@@ -1,32 +1,33 @@
 /**
- * What is said of a value that breaks a rule, of a request, a click or a setting: one sentence in plain words, with the
- * field, its value, cut short, the rule, and what to do where that does not follow from the rule:
+ * Builds the message about a value that breaks a rule, in a request, a click or a setting: one sentence in plain words,
+ * with the field, its shortened value, the rule, and what to do when that does not follow from the rule:
  *
  *     to is "1795910400000", but must be at most 31 days after from, and is 89 days after it: ask for a shorter range, or for several
  *
- * Validators say rules in the words of schemas (`must NOT have additional properties`); `ruleOf` says them in ours.
+ * Validators express rules in the words of schemas (`must NOT have additional properties`). `ruleOf` expresses them in
+ * ours.
  */
 
-/** `value` undefined: it is not given. `rule` begins with `must` or the like; `advice`: what to do. */
+/** `value` is undefined when none was given. `rule` begins with `must` or a similar word. `advice` says what to do. */
 export function brokenRule(field: string, value: unknown, rule: string, advice?: string): string {
   const given = value === undefined ? 'is not given' : `is ${shown(value)}`;
   return `${field} ${given}, but ${rule}${advice === undefined ? '' : `: ${advice}`}`;
 }
 
-/** The value as JSON. What refuses it must not send back what may be very long. */
+/** Returns the value as JSON, shortened. A refusal must not send back what may be very long. */
 export function shown(value: unknown): string {
   const text = typeof value === 'string' ? JSON.stringify(beginOf(value)) : (JSON.stringify(value) ?? '');
   return text.length > shownCharacters ? `${beginOf(text, shownCharacters)}…` : text;
 }
 
-/** Without making much of what may be megabytes, and without half a character at its end. */
+/** Takes the beginning without copying what may be megabytes, and without half a character at its end. */
 function beginOf(text: string, length = shownCharacters + 1): string {
   return text.length <= length ? text : text.slice(0, length).toWellFormed();
 }
 
 const shownCharacters = 60;
 
-/** The pattern, which means what stands behind `must be`: known from now on wherever a schema has it. */
+/** Returns the pattern, and remembers the meaning that comes after `must be` for every schema that has it. */
 export function explained(pattern: RegExp, meaning: string): RegExp {
   meanings.set(pattern.source, meaning);
   return pattern;
@@ -34,13 +35,16 @@ export function explained(pattern: RegExp, meaning: string): RegExp {
 
 const meanings = new Map<string, string>();
 
-/** One of the errors that ajv and TypeBox find. */
+/** One of the errors that ajv and TypeBox report. */
 export interface SchemaError {
   readonly keyword: string;
   readonly params: object;
 }
 
-/** What the value must be, in words. `oneOf`: the values that a union of constants allows, where it is one. */
+/**
+ * Returns what the value must be, in words. `oneOf` contains the values that a union of constants allows, if the schema
+ * is one.
+ */
 export function ruleOf({ keyword, params }: SchemaError, oneOf?: readonly unknown[]): string {
   const { limit, type, pattern, format, allowedValue, allowedValues } = params as Params;
   if (oneOf !== undefined) return `must be ${listed(oneOf)}`;
@@ -104,7 +108,7 @@ function kindOf(type: string): string {
   return kinds[type] ?? type;
 }
 
-/** `a, b or c`; of one text, it. */
+/** Returns `a, b or c`. A single text is returned as it is. */
 function listed(values: readonly unknown[]): string {
   const texts = values.map(String);
   const last = texts.pop() ?? '';

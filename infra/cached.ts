@@ -1,6 +1,6 @@
 /**
- * Keeps an answer for a while, and lets all who ask meanwhile share one request: what is asked often cannot hammer what
- * is behind. It goes on while one of them waits, whoever else has gone.
+ * Keeps an answer for a while, and lets all who ask meanwhile share one request, so that frequent requests do not
+ * overload the system behind it. The request continues while one of them waits, whoever else has gone.
  */
 import { type Shared, shared } from './asking.ts';
 

@@ -1,14 +1,15 @@
 /**
- * How often the supervisor of `npm start` has started processes again, and why. It has no port of its own, so it tells
- * its children, each of which has the counts of all among its metrics: those of one that does not come up are seen too.
+ * Counts how often the supervisor of `npm start` has started processes again, and why. The supervisor has no port of
+ * its own, so it reports the counts of all children to every child, which has them among its metrics. So the counts of
+ * a child that does not start are visible too.
  */
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { counter } from './metrics.ts';
 
 /**
- * Why a child had ended. `stalled`: by its watchdog. `silent`: by the supervisor, as it did not answer. `killed`: by
- * another signal. `failed`: with an exit code. `ended`: with 0, though nobody had asked it to.
+ * Why a child has ended. `stalled`: by its watchdog. `silent`: by the supervisor, because it did not answer. `killed`:
+ * by another signal. `failed`: with an exit code other than 0. `ended`: with 0, although nobody had asked it to.
  */
 export const restartReasons = ['stalled', 'silent', 'killed', 'failed', 'ended'] as const;
 export type RestartReason = (typeof restartReasons)[number];
@@ -18,7 +19,7 @@ export const RestartCounts = Type.Object({
 });
 export type RestartCounts = Static<typeof RestartCounts>;
 
-/** `service`: what stands there until a supervisor says more. */
+/** `service` is shown until a supervisor reports more. */
 export function takeRestartCounts(service: string): void {
   for (const reason of restartReasons) restarts.inc({ child: service, reason }, 0);
   process.on('message', message => {

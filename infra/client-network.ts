@@ -1,10 +1,12 @@
 /**
- * Which client an address belongs to. One customer line has one IPv4 address, but the 2^64 IPv6 addresses of a /64: who
- * counts those one by one counts nobody.
+ * Returns the network to which an address belongs. One customer has one IPv4 address, but the 2^64 IPv6 addresses of a
+ * /64, so counting those one by one would limit nobody.
  */
 import { isIP } from 'node:net';
 
-/** The address itself for IPv4, also where it is written as IPv6; the /64 for IPv6; any other text as it stands. */
+/**
+ * Returns the address itself for IPv4, even if it is written as IPv6; the /64 for IPv6; and any other text unchanged.
+ */
 export function networkOf(address: string): string {
   if (!address.includes(':')) return address;
   const groups = groupsOf(address);
@@ -14,12 +16,15 @@ export function networkOf(address: string): string {
   return `${hex(first!)}:${hex(second!)}:${hex(third!)}:${hex(fourth!)}::/64`;
 }
 
-/** IPv4 that came in over a socket of IPv6 as IPv4: so it is compared with what people write. */
+/**
+ * Returns an IPv4 address that arrived over an IPv6 socket in the form of IPv4, so that it can be compared with what
+ * people write.
+ */
 export function plainAddress(address: string): string {
   return /^::ffff:\d/i.test(address) ? address.slice(7) : address;
 }
 
-/** The eight groups of an IPv6 address; undefined if it is none. */
+/** Returns the eight groups of an IPv6 address, or undefined if the text is none. */
 function groupsOf(text: string): readonly number[] | undefined {
   if (isIP(text) !== 6) return undefined;
   const [address = ''] = text.split('%');

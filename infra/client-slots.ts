@@ -1,30 +1,30 @@
 /**
- * Answers that take long, and how many of them one client may have: what there is only a few of in all must not be one
- * client's alone.
+ * Limits how many long answers one client may have at a time, so that one client cannot use up the few that exist in
+ * total.
  */
 import type { Readable } from 'node:stream';
 import type { Client } from './http-clients.ts';
 import { Problem } from './problem.ts';
 
 /**
- * Opens an answer, which counts until it closes, however it does.
- * @throws Problem 429 where the client has as many as it may
+ * Opens an answer, which counts until it closes in whatever way. @throws Problem 429 when the client already has as
+ * many as it may
  */
 export type ClientSlots = (client: Client, open: () => Readable | Promise<Readable>) => Promise<Readable>;
 
 export interface ClientSlotOptions {
   readonly maxPerClient: number;
-  /** Of the problem. */
+  /** The code of the problem. */
   readonly code: string;
-  /** What there are, in the plural. */
+  /** The name of what is limited, in the plural. */
   readonly what: string;
-  /** The variable that says how many. */
+  /** The environment variable that sets the limit. */
   readonly setting: string;
   readonly retryAfterS: number;
 }
 
 export function clientSlots({ maxPerClient, code, what, setting, retryAfterS }: ClientSlotOptions): ClientSlots {
-  /** By network: a client may be forgotten while its answers go on. */
+  /** By network, because a client may be forgotten while its answers continue. */
   const taken = new Map<string, number>();
   const add = (network: string, change: number) => {
     const count = (taken.get(network) ?? 0) + change;

@@ -1,6 +1,6 @@
 /**
- * Configuration: each room has one TypeBox schema whose keys are environment variables. Type, default, bounds and
- * documentation are that one object; the tables in the documents and `npm start -- --help` are compared with it.
+ * Loads configuration: each room has one TypeBox schema whose keys are environment variables. Type, default, bounds and
+ * documentation are in that one object. README's table and `npm start -- --help` are compared with it.
  */
 import { type Static, type TObject, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -8,8 +8,8 @@ import { explained, ruleOf } from './broken-rule.ts';
 import { ConfigError } from './errors.ts';
 
 /**
- * Reads the schema's keys from `env`; an unset or empty variable takes its default.
- * @throws ConfigError naming variable, value and rule
+ * Reads the schema's keys from `env`. An unset or empty variable takes its default. @throws ConfigError naming
+ * variable, value and rule
  */
 export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv = process.env): Static<T> {
   const given: Record<string, unknown> = {};
@@ -27,19 +27,19 @@ export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv 
   throw new ConfigError(`${key}=${shown}: ${rule}`);
 }
 
-/** The configuration as it may be logged: secrets masked. */
+/** Returns the configuration as it may be logged, with secrets masked. */
 export function printable(config: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(config).map(([key, value]) => [key, isSecret(key) && value ? '***' : withoutUserInfo(value)]),
   );
 }
 
-/** A URL may bear a user and a password. */
+/** Removes user and password from a URL. */
 export function withoutUserInfo<T>(value: T): T | string {
   return typeof value === 'string' ? value.replace(/(\/\/)[^/\s]*@/g, '$1***@') : value;
 }
 
-/** What every process that talks to Kafka needs. */
+/** The settings of every process that uses Kafka. */
 export const KafkaConfig = Type.Object({
   KAFKA_BROKERS: Type.String({
     default: '127.0.0.1:9092',
@@ -61,7 +61,7 @@ export const KafkaConfig = Type.Object({
 });
 export type KafkaConfig = Static<typeof KafkaConfig>;
 
-/** What every process that talks to ClickHouse needs. */
+/** The settings of every process that uses ClickHouse. */
 export const ClickHouseConfig = Type.Object({
   CLICKHOUSE_URL: Type.String({
     default: 'http://127.0.0.1:8123',
@@ -91,7 +91,7 @@ export const ClickHouseConfig = Type.Object({
 });
 export type ClickHouseConfig = Static<typeof ClickHouseConfig>;
 
-/** What every process needs. */
+/** The settings of every process. */
 export const ProcessConfig = Type.Object({
   HOST: Type.String({ default: '127.0.0.1', description: 'address the HTTP servers listen on' }),
   ALLOWED_HOSTS: Type.String({
@@ -140,7 +140,7 @@ export const ProcessConfig = Type.Object({
 });
 export type ProcessConfig = Static<typeof ProcessConfig>;
 
-/** The values, where it is one of several. */
+/** Returns the allowed values if the schema allows only certain values. */
 function choicesOf(schema: TSchema | undefined): readonly unknown[] | undefined {
   const { anyOf } = (schema ?? {}) as { anyOf?: readonly { const?: unknown }[] };
   return anyOf?.map(choice => choice.const);

@@ -1,26 +1,28 @@
 /**
- * CSV as every part of the product writes it, and as `npm run feed` reads it back. One rule, so that no spreadsheet runs
- * what somebody has put into an id, and nothing is lost by it: a text that begins with one of `= + - @`, their full-width
- * forms, a tab, CR, LF or an apostrophe gets one apostrophe before it. As what begins with an apostrophe gets one, too,
- * taking it off restores every text: `unmarked(marked(text)) === text`.
+ * Writes CSV as every part of the product does, and restores what `npm run feed` reads back.
  *
- * Every text stands in quotes (RFC 4180), or a spreadsheet that takes `;` or tabs for separators would find a formula
- * behind one. Numbers are bare, lines end in LF.
+ * No spreadsheet may run what somebody has put into an id, and nothing may be lost. So a text that begins with one of
+ * `= + - @`, their full-width forms, a tab, CR, LF or an apostrophe gets one apostrophe before it. Because a text that
+ * begins with an apostrophe gets one too, removing it restores every text: `unmarked(marked(text)) === text`.
  *
- * Millions of rows are written by ClickHouse, three times as fast as JavaScript would, and short lists by JavaScript. The
- * expression and the functions are made of the same pattern, and a test holds the bytes of both equal on a real store.
+ * Every text is in quotes (RFC 4180). Otherwise a spreadsheet that separates at `;` or tabs could find a formula behind
+ * one. Numbers are without quotes, and lines end in LF.
+ *
+ * ClickHouse writes exports of millions of rows, three times as fast as JavaScript could, and JavaScript writes short
+ * lists. The expression and the functions are made from the same pattern, and a test compares the bytes of both on a
+ * real ClickHouse.
  */
 import { type Sql, sql } from './clickhouse/sql.ts';
 
 const first = [..."=+-@＝＋－＠\t\r\n'"];
-/** JavaScript and RE2, which ClickHouse matches with, take it alike. */
+/** JavaScript and RE2, with which ClickHouse matches, read this pattern in the same way. */
 const pattern = `[${first.join('').replace('-', '\\-')}]`;
 const needsMark = new RegExp(`^${pattern}`);
 const isMarked = new RegExp(`^'${pattern}`);
 
 export type CsvValue = string | number | null | undefined;
 
-/** With its LF. Null and undefined are nothing between two commas. */
+/** Returns the line with its LF. Null and undefined become nothing between two commas. */
 export function csvLine(values: readonly CsvValue[]): string {
   return `${values.map(cellOf).join(',')}\n`;
 }
@@ -29,14 +31,14 @@ export function marked(text: string): string {
   return needsMark.test(text) ? `'${text}` : text;
 }
 
-/** What `marked` has made it of. A text that it never makes stays as it is. */
+/** Restores the text from which `marked` made this cell. A text that `marked` never produces stays unchanged. */
 export function unmarked(cell: string): string {
   return isMarked.test(cell) ? cell.slice(1) : cell;
 }
 
 /**
- * `marked` of a column of type String, for SQL whose result ClickHouse writes as CSV. Nearly all texts are told by their
- * first byte, and only the others are matched: exports keep their speed (test/bench/export-csv.ts).
+ * Applies `marked` to a column of type String, in SQL whose result ClickHouse writes as CSV. For nearly all texts the
+ * first byte decides, and only the others are matched, so exports stay fast (test/bench/export-csv.ts).
  */
 export function markedColumn(column: Sql): Sql {
   const bytes = [...new Set(first.map(character => Buffer.from(character)[0] ?? 0))];

@@ -1,6 +1,6 @@
 /**
- * Ties what is done for a request to its client: once the connection has closed, or the time for an answer to begin is
- * over, nothing is done for it any more. What streams on after that (an export, events) lives until the connection closes.
+ * Ends the work for a request when its client has gone or when the time for an answer to begin is over. An answer that
+ * is being streamed by then (an export, events) lives until its connection closes.
  */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyRequest } from 'fastify';
@@ -11,25 +11,25 @@ import type { Http } from './http-instance.ts';
 import { operationPaths } from './http-operations.ts';
 
 export interface AnswerLimits {
-  /** Until an answer has begun. */
+  /** The time until an answer must have begun. */
   readonly timeoutMs: number;
-  /** The variable that says so. */
+  /** The environment variable that sets it. */
   readonly setting: string;
-  /** Whether it asks for raw clicks, as far as its address tells. */
+  /** Whether a request asks for raw clicks, as far as its address shows. */
   readonly isRaw?: (request: FastifyRequest) => boolean;
 }
 
-/** Of a request whose answer has not begun. */
+/** A request whose answer has not begun. */
 interface Unanswered {
   readonly deadline: NodeJS.Timeout;
-  /** Where it asks for raw clicks. */
+  /** Present when the request asks for raw clicks. */
   readonly answered: AbortController | undefined;
 }
 
 export function followAskers(http: Http, clients: Clients, { timeoutMs, setting, isRaw }: AnswerLimits): void {
   const unanswered = new WeakMap<IncomingMessage, Unanswered>();
 
-  // When the request is here whole: how long that may take is limited apart (http.ts).
+  // Runs when the request has arrived completely. Another limit applies to the time before that (http.ts).
   http.addHook('preValidation', (request, { raw: response }, done) => {
     const { raw, routeOptions } = request;
     const end = new AbortController();
@@ -49,7 +49,7 @@ export function followAskers(http: Http, clients: Clients, { timeoutMs, setting,
     const asker = { signal: end.signal, client: clients.of(raw).network, isOperation };
     askedBy(answered ? { ...asker, ticket: answered.signal } : asker, done);
   });
-  // Whatever it is, also where the handler has failed. How long its client takes to read it holds up nobody.
+  // Runs for every answer, also when the handler has failed. The time that the client takes to read it delays nobody.
   http.addHook('onSend', ({ raw }, _reply, _payload, done) => {
     const { deadline, answered } = unanswered.get(raw) ?? {};
     clearTimeout(deadline);
@@ -58,6 +58,9 @@ export function followAskers(http: Http, clients: Clients, { timeoutMs, setting,
   });
 }
 
-/** The same for all: every request ends so, and to make an error for each costs more than the rest of this. */
+/**
+ * One error for all, because every request ends with it, and creating an error for each costs more than everything else
+ * here.
+ */
 const hasGone = new Unserved('gone', 'the client has gone');
 const isAnswered = 'answered';

@@ -1,9 +1,9 @@
 /**
- * Who asks: the one place that says what a client is. A client is an address (of IPv6 a /64) until requests bear keys:
- * `of` is the one place that says so, and every limit that is kept per client is kept by what it returns.
+ * Identifies the client of a request. A client is an address (with IPv6, a /64) until requests carry keys. `of` is the
+ * only place that decides this, and every limit per client uses its result.
  *
- * The table is bounded. Whoever can come from very many networks can make it forget some: only such that hold nothing
- * at the moment, which then begin anew, as they would have after a quiet minute.
+ * The table is bounded. Somebody with very many networks can make it forget clients, but only those that hold nothing
+ * at the moment. They then begin again, as they would after a quiet minute.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -11,13 +11,13 @@ import { networkOf } from './client-network.ts';
 import { noProxies, type TrustedProxies } from './trusted-proxies.ts';
 
 export class Client {
-  /** Connections of its own, not through a proxy. */
+  /** The client's own connections, not those through a proxy. */
   connections = 0;
-  /** Of its requests, in memory. */
+  /** Bytes in memory of the client's requests. */
   heldBytes = 0;
-  /** Of what has come of them, and waits for another system. */
+  /** Bytes that came from its requests and wait for another system. */
   waitingBytes = 0;
-  /** What is left of its rate, and since when that has not been added to: see http-rate-limit.ts. */
+  /** The remaining allowance of its rate, and when it was last updated. See http-rate-limit.ts. */
   allowance = Number.NaN;
   allowanceAt = 0;
   readonly network: string;
@@ -29,11 +29,14 @@ export class Client {
 
 export interface Clients {
   of(request: IncomingMessage): Client;
-  /** From when a connection is open; undefined where it is a proxy's, and may be anybody's. */
+  /**
+   * Is called when a connection opens. Returns undefined for a proxy's connection, which may carry requests of any
+   * client.
+   */
   connected(socket: Socket): Client | undefined;
-  /** Whether the client's own connection is TLS, as far as we or our proxies know. */
+  /** Whether the client's own connection uses TLS, as far as we or our proxies know. */
   isOverTls(request: IncomingMessage): boolean;
-  /** Networks that are known. */
+  /** The number of known networks. */
   readonly size: number;
 }
 
@@ -43,10 +46,13 @@ export interface ClientsOptions {
 }
 
 export function createClients({ proxies = noProxies, maxKept = 1 << 16 }: ClientsOptions = {}): Clients {
-  /** Two generations: what nobody has asked for while the younger filled up is forgotten with the elder. */
+  /**
+   * There are two generations. A client that nobody asked for while the younger one filled up is forgotten with the
+   * older one.
+   */
   let younger = new Map<string, Client>();
   let elder = new Map<string, Client>();
-  /** A connection has one client all its life, so most requests need no look into the table. */
+  /** A connection has the same client all its life, so most requests need no lookup in the table. */
   const known = new WeakMap<Socket, Client>();
 
   const keep = (client: Client) => {

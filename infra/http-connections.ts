@@ -1,9 +1,9 @@
 /**
- * How many connections there may be, in all and from one client, and what is answered to those that do not speak HTTP.
- * How long one may take for its headers, for its request, and between requests, is Node's to see to (http.ts).
+ * Limits how many connections there may be, in total and from one client, and answers connections that do not speak
+ * HTTP. Node itself limits the time for headers, for a request, and between requests (http.ts).
  *
- * When there is little room, those go first that nobody is using. One that is refused is told so as a problem, though
- * nothing of it has been read: it may be a client's pool that is too large.
+ * When there is little room, connections that nobody uses are closed first. A refused connection gets a problem as its
+ * answer, although nothing of it was read: it may be a client whose pool is too large.
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -15,17 +15,17 @@ export interface ConnectionLimits {
   readonly MAX_CONNECTIONS_PER_CLIENT: number;
 }
 
-/** A connection that is refused may take so long to hear of it; of so many at a time. */
+/** The time for a refused connection to read its answer, and how many such connections there may be at a time. */
 const refusalMs = 1_000;
 const maxRefusals = 100;
-/** From so full on, idle ones are closed, and not oftener than this. */
+/** When this part of the connections is in use, idle ones are closed, at most once in this interval. */
 const littleRoom = 0.9;
 const closingIntervalMs = 1_000;
 
-/** To be called before anything else listens for connections. */
+/** Must be called before anything else listens for connections. */
 export function limitConnections(server: Server, clients: Clients, limits: ConnectionLimits): void {
   const { MAX_CONNECTIONS: most, MAX_CONNECTIONS_PER_CLIENT: mostPerClient } = limits;
-  // Node's own, which makes requests of what comes in: who is refused must not get as far.
+  // Node's own listener, which reads requests from the connection. A refused connection must not reach it.
   const serve = server.listeners('connection');
   server.removeAllListeners('connection');
   let open = 0;
@@ -42,7 +42,7 @@ export function limitConnections(server: Server, clients: Clients, limits: Conne
       clearTimeout(timer);
       refusing--;
     });
-    // What is sent is read and thrown away: else the end of the connection would overtake the answer.
+    // What arrives is read and dropped. Otherwise the end of the connection would overtake the answer.
     return socket.resume().end(text);
   };
 
@@ -67,7 +67,7 @@ export function limitConnections(server: Server, clients: Clients, limits: Conne
   });
 }
 
-/** What fails before there is a request: as a problem too, and the connection ends. */
+/** Answers an error before there is a request, also with a problem, and ends the connection. */
 export function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   if (socket.writable) socket.write(problemText(problemOf(error.code)));

@@ -1,8 +1,10 @@
 /**
- * How an HTTP server ends without leaving a request half answered. A process that leaves asks with each answer for the
- * connection's end (`connection: close`), so that clients come back elsewhere, and says on `/readyz` that it is
- * leaving; all else goes on. One that stops answers what still comes with a problem, 503 with `Retry-After`, while what
- * it has taken is answered in full. Only when nothing is being answered any more does it stop listening.
+ * Ends an HTTP server so that every accepted request still gets its answer.
+ *
+ * A process that is leaving asks with each answer for the end of the connection (`connection: close`), so that clients
+ * come back elsewhere, and says on `/readyz` that it is leaving. Everything else continues. A process that is stopping
+ * answers new requests with a problem, 503 with `Retry-After`, while accepted requests are answered in full. It stops
+ * listening only when nothing is being answered any more.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -13,11 +15,11 @@ import type { Life } from './life.ts';
 import type { Logger } from './log.ts';
 import { Problem } from './problem.ts';
 
-/** To read what is left of a request that is refused: who is still sending would not see the answer. */
+/** The time to read the rest of a request that is refused. A client that is still sending would not see the answer. */
 const refusedBodyMs = 1_000;
 
 export interface HttpDrain {
-  /** Why no more requests should be sent here, if so. */
+  /** Why no more requests should be sent here, or undefined. */
   refusal(): string | undefined;
 }
 
@@ -28,20 +30,27 @@ interface Drain {
 
 const drains = new WeakMap<Http, Drain>();
 
-/** Answers all requests that were taken, as long as they may take; then closes. */
+/** Answers all accepted requests within their time limits, then closes. */
 export async function closeHttp(http: Http): Promise<void> {
   await (drains.get(http)?.close() ?? http.close());
 }
 
-/** `end` is called when nothing new is taken any more: what would never end by itself ends then. */
+/** `end` is called when nothing new is accepted any more. It ends what would never end by itself. */
 export function onDrain(http: Http, end: () => unknown): void {
   drains.get(http)?.endings.push(end);
 }
 
-/** To be called before any route or other hook. `life` is left out where nobody ever asks the process to stop. */
+/**
+ * Must be called before any route or other hook. `life` is left out when nobody ever asks the process to stop.
+ *
+ * Long because its hooks share one state: which connections are open and which answers are in progress.
+ */
 export function drainable(http: Http, log: Logger, life: Life | undefined): HttpDrain {
   const sockets = new Set<Socket>();
-  /** Known from when the process leaves: to keep count before would cost each request a sixth more. */
+  /**
+   * Filled only from the time when the process is leaving. Counting before that would make each request a sixth more
+   * expensive.
+   */
   const answering = new Set<ServerResponse>();
   const refused = new Set<ServerResponse>();
   const endings: (() => unknown)[] = [];
@@ -112,7 +121,7 @@ export function drainable(http: Http, log: Logger, life: Life | undefined): Http
       log.warn({ requests }, 'requests cut off: they were still being answered when the time to drain was over');
       for (const { socket } of answering) socket?.destroy();
     }
-    // What has arrived by now is read, and gets its answer.
+    // Everything that has arrived by now is read, and gets its answer.
     await nextTurn();
     await nextTurn();
     const closed = http.close();
@@ -125,7 +134,10 @@ export function drainable(http: Http, log: Logger, life: Life | undefined): Http
   return { refusal: () => (isLeaving ? 'this process is stopping' : undefined) };
 }
 
-/** The response that Node is at on a connection, under the name that it has for it (`lib/_http_server.js`). */
+/**
+ * Returns the response that Node is writing on a connection, from the property where Node keeps it
+ * (`lib/_http_server.js`).
+ */
 function underWayOn(socket: Socket): ServerResponse | undefined {
   return (Reflect.get(socket, '_httpMessage') as ServerResponse | null | undefined) ?? undefined;
 }
@@ -134,7 +146,7 @@ function stopping(): Problem {
   return new Problem(503, 'stopping', 'this process is stopping: send the request again', {}, 1);
 }
 
-/** Resolves when all of the request is here and thrown away, or after `refusedBodyMs`. */
+/** Resolves when the whole request has been read and dropped, or after `refusedBodyMs`. */
 function received(request: IncomingMessage): Promise<void> {
   return new Promise(resolve => {
     if (request.complete) return resolve();

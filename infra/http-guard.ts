@@ -1,8 +1,9 @@
 /**
- * What every request passes before anything is done for it: is it for us, and may its client ask for more. For all routes
- * at once, also such that are added later or do not exist, so that none can be left out.
+ * Checks every request before anything is done for it: whether it is for this server, and whether its client may ask
+ * for more. It covers all routes at once, including routes that are added later or do not exist, so that none can be
+ * left out.
  *
- * One hook, and as little in it as may be: it runs for each click that is posted alone.
+ * It is a single hook that does as little as possible, because it runs for every click that is posted alone.
  */
 import type { Clients } from './http-clients.ts';
 import type { HostCheck } from './http-hosts.ts';
@@ -30,7 +31,7 @@ export function guardRequests(http: Http, { checkHost, clients, rateLimit }: Gua
   });
 }
 
-/** As it was sent: what is spelt otherwise is no exception, whatever route it leads to. */
+/** Returns the path as it was sent. A path in another spelling is no exception, whatever route it leads to. */
 function pathOf(url = ''): string {
   const query = url.indexOf('?');
   return query === -1 ? url : url.slice(0, query);

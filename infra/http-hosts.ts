@@ -1,8 +1,11 @@
 /**
- * For whom a request is, by its `Host`. A page anywhere can have its own name resolved to 127.0.0.1 and then ask us as
- * itself (DNS rebinding), and no rule of browsers between sites stops it; but its name stands in `Host`. So only names
- * are answered that are ours: loopback's, what the server listens on, the address that the connection came in at, and
- * what `ALLOWED_HOSTS` says. Ports do not matter: a page cannot choose what stands there but by where it connects.
+ * Refuses requests whose `Host` is not a name of this server.
+ *
+ * Any web page can let its own name point to 127.0.0.1 and then call this server under that name (DNS rebinding), and
+ * no rule of browsers between sites stops it. But its name is in `Host`. So only these names are answered: those of
+ * loopback, the one that the server listens on, the address at which the connection came in, and those in
+ * `ALLOWED_HOSTS`. Ports do not matter, because a page cannot choose the port in `Host` other than by where it
+ * connects.
  */
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
@@ -16,10 +19,10 @@ export interface HostSettings {
   readonly ALLOWED_HOSTS: string;
 }
 
-/** Why a request is not for us, if so. */
+/** Returns why a request is not for this server, or undefined. */
 export type HostCheck = (request: IncomingMessage) => Problem | undefined;
 
-/** @throws ConfigError for what is no host */
+/** @throws ConfigError for a value that is not a host */
 export function createHostCheck({ HOST, ALLOWED_HOSTS }: HostSettings): HostCheck {
   const allowed = ALLOWED_HOSTS.split(',')
     .map(each => normal(each.trim()))
@@ -35,7 +38,7 @@ export function createHostCheck({ HOST, ALLOWED_HOSTS }: HostSettings): HostChec
   if (allowed.includes('*')) return () => undefined;
   const names = new Set([...loopback, normal(HOST), ...allowed.filter(each => !each.startsWith('.'))]);
   const suffixes = allowed.filter(each => each.startsWith('.'));
-  /** As they are sent, with their ports: most requests are for one of a few. */
+  /** Hosts as they were sent, with their ports, because most requests are for one of a few. */
   const seen = new Set<string>();
 
   return ({ headers: { host = '' }, socket }) => {
@@ -55,7 +58,7 @@ export function createHostCheck({ HOST, ALLOWED_HOSTS }: HostSettings): HostChec
 const loopback = ['localhost', '127.0.0.1', '::1'];
 const maxSeen = 64;
 
-/** Without port and brackets; undefined if it is no host. */
+/** Returns the name without port and brackets, or undefined if it is not a host. */
 function nameIn(host: string): string | undefined {
   const [, address, name] = /^(?:\[([0-9a-f:.]+)\]|([^:[\]@/\s]+))(?::\d{0,5})?$/i.exec(host) ?? [];
   const found = address ?? name;

@@ -1,4 +1,4 @@
-/** The type of all our HTTP servers. */
+/** Defines the type of all our HTTP servers. */
 import type { Server } from 'node:http';
 import type {
   FastifyBaseLogger,

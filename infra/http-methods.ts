@@ -1,9 +1,9 @@
-/** Answers 405 where a path does not take a method. */
+/** Refuses the methods that a path does not support. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Http } from './http-instance.ts';
 import { Problem } from './problem.ts';
 
-/** 405 with `Allow`, before a body is read. */
+/** Answers 405 with `Allow` before a body is read. */
 export function refuseOtherMethods(http: Http, url: string, allowed: readonly string[]): void {
   const refuse = (request: FastifyRequest, reply: FastifyReply): never => {
     reply.header('allow', allowed.join(', '));

@@ -1,9 +1,12 @@
-/** How often each route was asked, how it answered and how long that took: one histogram for every HTTP server. */
+/**
+ * Measures how often each route was requested, how it answered and how long that took, with one histogram for every
+ * HTTP server.
+ */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Histogram } from 'prom-client';
 import { durationBuckets, registry } from './metrics.ts';
 
-/** The field's name, without our prefix: dashboards and rules that are not ours know it. */
+/** The usual name without our prefix, so that existing dashboards and rules recognize it. */
 const requestSeconds = new Histogram({
   name: 'http_request_duration_seconds',
   help: 'Time to answer a request, by route and status',
@@ -12,10 +15,13 @@ const requestSeconds = new Histogram({
   registers: [registry],
 });
 
-/** An `onResponse` hook. Addresses without a route are one, so that who makes them up makes no series. */
+/**
+ * An `onResponse` hook. All addresses without a route count as one, so that a client that invents addresses creates no
+ * new series.
+ */
 export function measureRequest(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
   const route = request.routeOptions.url;
-  // A stream of events lasts as long as somebody listens: that says nothing about us.
+  // A stream of events lasts as long as somebody listens, so its duration says nothing about this server.
   if (!String(reply.getHeader('content-type')).startsWith('text/event-stream')) {
     requestSeconds.observe(
       {

@@ -1,9 +1,9 @@
 /**
- * Health, readiness, metrics and the OpenAPI document: what the people who run a service ask of it. On the service's
- * own port, or on one that is only for that and can be closed to everybody else.
+ * Serves health, readiness, metrics and the OpenAPI document, on the service's own port or on a separate one that can
+ * be closed to everybody else.
  *
- * They change nothing and are never counted against a limit. Health, readiness and metrics are answered whatever host
- * is asked for, since orchestrators ask by address, and hold nothing of any user.
+ * These routes change nothing and never count against a limit. Health, readiness and metrics are answered whatever the
+ * `Host`, because orchestrators use addresses, and they contain no data of users.
  */
 import { Type } from 'typebox';
 import { messageOf } from './errors.ts';
@@ -13,22 +13,22 @@ import { registry } from './metrics.ts';
 import { Problem, ProblemSchema, sendProblem } from './problem.ts';
 
 export interface Operations {
-  /** Each resolves when that thing works and rejects with the reason when it does not. */
+  /** Each check resolves when its part works, and rejects with the reason when it does not. */
   readonly readiness: Readonly<Record<string, () => Promise<void> | void>>;
-  /** Brings metrics up to date that are worked out when they are asked for; never rejects. */
+  /** Updates metrics that are computed only when they are requested. Never rejects. */
   readonly beforeScrape?: () => Promise<void>;
 }
 
-/** Never counted against a limit, and answered until the end. */
+/** Paths that never count against a limit and are answered until the end. */
 export const operationPaths: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics', '/openapi.json']);
-/** Answered whatever host they are asked of. */
+/** Paths that are answered whatever the `Host` is. */
 export const hostlessPaths: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 
 export const operationTags = { operations: 'Health, readiness, metrics and this document' };
 
-/** Of the service, which may be on another port. */
+/** The service itself, which may be on another port. */
 export interface OperatedService extends Operations {
-  /** Why no more requests should be sent to it, if so. */
+  /** Why no more requests should be sent to it, or undefined. */
   readonly refusal: () => string | undefined;
   readonly document: () => unknown;
 }

@@ -1,29 +1,30 @@
 /**
- * How much one client may ask for in a minute, counted in what it costs (clicks, say) and not in requests: a thousand
- * posts of one click and one post of a thousand weigh the same. What a minute allows may come at once; it is given back
- * evenly. What a request costs is often known only when it has been read, so it may overdraw: then its client waits
- * until that is made good.
+ * Limits how much one client may ask for in a minute, counted in what it costs (clicks, for example) and not in
+ * requests. A thousand posts of one click and one post of a thousand weigh the same.
  *
- * No timer, no list and no listener: two numbers of the client, moved when it asks.
+ * The allowance of a minute may be used at once, and it is given back evenly. The cost of a request is often known only
+ * after reading it, so a client may overdraw. Then it waits until that is made good.
+ *
+ * There is no timer, no list and no listener: only two numbers for each client, updated when it asks.
  */
 import type { Client } from './http-clients.ts';
 import { Problem } from './problem.ts';
 
 export interface RateLimit {
-  /** Takes 1, the least a request costs. Why it must wait, if so. */
+  /** Takes 1, the minimum cost of a request. Returns why the client must wait, or undefined. */
   admit(client: Client): Problem | undefined;
   /** Takes what the request has cost beyond that. */
   charge(client: Client, units: number): void;
 }
 
 export interface RateLimitOptions {
-  /** 0: no limit. */
+  /** 0 means no limit. */
   readonly perMinute: number;
-  /** What is counted, in the plural. */
+  /** The name of what is counted, in the plural. */
   readonly unit: string;
-  /** The variable that says how many. */
+  /** The environment variable that sets the limit. */
   readonly setting: string;
-  /** ms, of a clock that does not go back. */
+  /** Milliseconds of a clock that does not go back. */
   readonly now?: () => number;
 }
 
@@ -35,7 +36,7 @@ export function createRateLimit({ perMinute, unit, setting, now }: RateLimitOpti
     admit(client) {
       const at = clock();
       const before = client.allowance;
-      // Not a number: it has not asked before, or not for so long that it is forgotten.
+      // NaN means that the client has not asked before, or not for so long that it was forgotten.
       const allowance = Number.isNaN(before)
         ? perMinute
         : Math.min(perMinute, before + (at - client.allowanceAt) * perMs);

@@ -1,4 +1,7 @@
-/** Requests, and connections, that were refused for what their client did or because there was no room, by reason. */
+/**
+ * Counts requests and connections that were refused because of what their client did or because there was no room, by
+ * reason.
+ */
 import { counter } from './metrics.ts';
 
 const refused = counter('refused_requests_total', 'Requests and connections that were refused, by reason', ['reason']);

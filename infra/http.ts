@@ -1,6 +1,6 @@
 /**
- * What every HTTP server of the pipeline has in common: explicit limits and timeouts, who is answered and how much
- * (http-guard.ts), RFC 9457 problems, health, readiness, metrics and OpenAPI. The rooms add their routes.
+ * Creates the HTTP servers of the pipeline with everything they have in common: explicit limits and timeouts, limits on
+ * clients (http-guard.ts), RFC 9457 problems, health, readiness, metrics and OpenAPI. The rooms add their routes.
  */
 import helmet from '@fastify/helmet';
 import swagger from '@fastify/swagger';

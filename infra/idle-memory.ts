@@ -1,16 +1,18 @@
 /**
- * A process that has become idle hands back the memory that it no longer needs. V8 does so only for who goes on
- * allocating: what starting or a busy hour has left behind, half of all that a small process has, would stay with it for
- * as long as nothing happens. So once the event loop has had next to nothing to do for twenty seconds, everything is
- * collected, which takes some tens of ms; and once more only where the heap has grown since. A large heap is left alone:
- * to look through it would hold up the first click after the pause.
+ * Returns the memory that a process no longer needs once it has become idle.
+ *
+ * V8 does this only while a process continues to allocate. Memory from the start or from a busy hour, which is half of
+ * what a small process has, would otherwise stay for as long as nothing happens. So when the event loop has had almost
+ * nothing to do for twenty seconds, everything is collected, which takes some tens of ms. It is collected again only
+ * after the heap has grown. A large heap is left alone, because collecting it would delay the first click after the
+ * pause.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** What is known of the last ten seconds, or so. */
+/** The measurements of about the last ten seconds. */
 export interface Reading {
-  /** Part of the time in which the event loop was busy: 0 to 1. */
+  /** The part of the time in which the event loop was busy, from 0 to 1. */
   readonly utilization: number;
   readonly heapUsedMb: number;
   readonly heapTotalMb: number;
@@ -20,26 +22,26 @@ const readEveryMs = 10_000;
 const idleReadings = 2;
 const idleUtilization = 0.05;
 const largestHeapMb = 96;
-/** Less is not worth the while. */
+/** A smaller growth is not worth a collection. */
 const growthMb = 12;
 
 export function createIdleJudge() {
   let idleFor = 0;
   let keptMb = 0;
   return {
-    /** Whether it is time to collect everything. */
+    /** Returns whether it is time to collect everything. */
     isDue({ utilization, heapUsedMb, heapTotalMb }: Reading): boolean {
       idleFor = utilization < idleUtilization ? idleFor + 1 : 0;
       return idleFor >= idleReadings && heapUsedMb <= largestHeapMb && heapTotalMb >= keptMb + growthMb;
     },
-    /** What was left of the heap. */
+    /** Records the size of the heap after a collection. */
     collected(heapTotalMb: number): void {
       keptMb = heapTotalMb;
     },
   };
 }
 
-/** Does not keep the process alive. */
+/** Its timer does not keep the process alive. */
 export function handBackMemoryWhenIdle(): void {
   const judge = createIdleJudge();
   let before = performance.eventLoopUtilization();
@@ -61,7 +63,7 @@ function heap(): { readonly heapUsedMb: number; readonly heapTotalMb: number } {
 
 let collect: ((how: object) => void) | undefined;
 
-/** V8 shows its collector to a context that is made under this flag, and to no code of ours besides. */
+/** V8 shows its collector only to a context that is created under this flag, and to no other code of the process. */
 function collectEverything(): void {
   if (collect === undefined) {
     setFlagsFromString('--expose-gc');

@@ -1,6 +1,6 @@
 /**
- * Gives up an answer that takes longer than `timeoutMs`, because the rest of what is answered is worth having while one
- * part is away.
+ * Gives up an answer that takes longer than `timeoutMs`. Clients retry for long while a system is away, and meanwhile
+ * the rest of an answer is worth having.
  */
 export async function inTime<T>(answer: Promise<T>, timeoutMs = 2_000): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

@@ -1,27 +1,32 @@
 /**
- * How a process comes to its end: it serves, it leaves, it stops, it is gone. From the moment it is told to stop it says
- * so on `/readyz` and goes on serving for `DRAIN_DELAY_MS`, as whoever sends requests learns of it a little later. Then
- * it takes nothing new, and has `DRAIN_TIMEOUT_MS` for what it has taken; the last part of that belongs to its buffers.
+ * Describes how a process comes to its end: it serves, it leaves, it stops, it is gone.
+ *
+ * From the moment it is told to stop, it says so on `/readyz` and continues to serve for `DRAIN_DELAY_MS`, because
+ * senders of requests learn of it a little later. Then it accepts nothing new, and has `DRAIN_TIMEOUT_MS` for what it
+ * has accepted. The last part of that time belongs to its buffers.
  */
 import type { ProcessConfig } from './config.ts';
 
 export interface Life {
-  /** Fires when the process has been told to stop. It goes on serving. */
+  /** Fires when the process has been told to stop. It continues to serve. */
   readonly leaving: AbortSignal;
-  /** Fires when nothing new is to be taken: `DRAIN_DELAY_MS` later, or at once if nobody was served. */
+  /** Fires when nothing new may be accepted: `DRAIN_DELAY_MS` later, or at once if nobody was served. */
   readonly stop: AbortSignal;
-  /** From now on others may send requests. */
+  /** Is called when others may send requests from now on. */
   serves(): void;
-  /** How long requests that have been taken may go on. */
+  /** The time that accepted requests still have. */
   requestsMs(): number;
 }
 
 export type DrainLimits = Pick<ProcessConfig, 'DRAIN_DELAY_MS' | 'DRAIN_TIMEOUT_MS'>;
 
-/** What a process that ends from within has for all of it: something in it hangs, and the next is waiting to start. */
+/**
+ * The time for everything that a process does when it ends because of an internal error. Something in it may hang, and
+ * the next process is waiting to start.
+ */
 export const crashTimeoutMs = 8_000;
 
-/** `onStop`: called when `stop` fires. */
+/** `onStop` is called when `stop` fires. */
 export function beginLife(limits: DrainLimits, onStop: () => void): { life: Life; leave: () => void } {
   const leaving = new AbortController();
   const stop = new AbortController();
@@ -52,7 +57,10 @@ export function beginLife(limits: DrainLimits, onStop: () => void): { life: Life
   return { life, leave };
 }
 
-/** Of a limit of `allMs` for everything: what is answered with 202 must still be acknowledged by Kafka, groups be left. */
+/**
+ * The share of requests in a limit of `allMs` for everything. The rest is for clicks that were answered with 202 and
+ * must be acknowledged by Kafka, and for leaving groups.
+ */
 function forRequestsMs(allMs: number): number {
   return allMs - Math.min(10_000, allMs / 4);
 }

@@ -1,15 +1,20 @@
 /**
  * Brings the tables to the state of `infra/clickhouse/NNN_*.sql`: each file is applied once, in order, and never
- * changes afterwards. Statements are IF NOT EXISTS, so a process that died in the middle, or two that run at the same
- * time, do no harm: a file is recorded after its last statement, and until then simply applied again.
+ * changes afterwards.
  *
- * A migration only adds (tables, columns with a default, rows, indexes, views), so the release before runs on what a newer one
- * has migrated, and passes over files that it does not have. `ad_minute` gains no columns (aggregator/ad-minute.ts).
+ * Statements are IF NOT EXISTS. So a process that died in the middle does no harm, and neither do two that run at the
+ * same time: a file is recorded after its last statement, and until then it is simply applied again.
  *
- * What a cluster needs beyond the files is added as they are sent (clickhouse/table-statements.ts).
+ * A migration only adds (tables, columns with a default, rows, indexes, views). So the previous release runs on the
+ * tables of a newer one, and ignores files that it does not have. `ad_minute` never gets new columns
+ * (aggregator/ad-minute.ts).
+ *
+ * What a cluster needs beyond the files is added when they are sent (clickhouse/table-statements.ts).
  */
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { type Static, Type } from 'typebox';
+import { checkedRows } from './clickhouse/checked-rows.ts';
 import type { ClickHouse } from './clickhouse/clickhouse.ts';
 import { beginIncarnation, incarnationOf } from './clickhouse/incarnation.ts';
 import { plainTables, type TableEngine } from './clickhouse/table-engine.ts';
@@ -18,18 +23,19 @@ import { ConfigError, Corrupt } from './errors.ts';
 import type { Logger } from './log.ts';
 
 /**
- * @throws ConfigError where an applied file has changed, or tables are not made as configured; Corrupt where a table
- *   cannot take repeated rows
+ * @throws ConfigError where an applied file has changed, or tables are not created as configured; Corrupt where a table
+ * cannot accept repeated rows
  */
 export async function migrate(clickhouse: ClickHouse, log: Logger, directory: URL = migrationDirectory): Promise<void> {
   const { tables = plainTables } = clickhouse;
-  // Where it is there, nobody is told to make it: a server of the cluster may be away.
+  // When it exists, the cluster is not told to create it, because one of its servers may be away.
   if ((await incarnationOf(clickhouse)) === undefined) await clickhouse.command(tableStatement(ledger, tables));
   const applied = new Map(
-    (await clickhouse.query<Applied>(`SELECT version, name, checksum FROM schema_migration FINAL`)).map(row => [
-      row.version,
-      row,
-    ]),
+    checkedRows(
+      AppliedRow,
+      await clickhouse.query(`SELECT version, name, checksum FROM schema_migration FINAL`),
+      'schema_migration',
+    ).map(row => [row.version, row]),
   );
   if (applied.size === 0) await beginIncarnation(clickhouse);
   const files = migrationsIn(directory);
@@ -49,8 +55,8 @@ export interface Migration {
 }
 
 /**
- * Statements of an SQL file, without comments. A semicolon ends a statement except in a quoted text or identifier;
- * a quote inside a text is doubled, or has a backslash.
+ * Splits an SQL file into statements, without comments. A semicolon ends a statement except in a quoted text or
+ * identifier. A quote inside a text is doubled, or has a backslash.
  */
 export function statementsOf(sql: string): string[] {
   const token = /--[^\n]*|\/\*[\s\S]*?\*\/|'(?:\\.|[^'\\])*'|`[^`]*`|"[^"]*"|;|[^-/'`";]+|./g;
@@ -64,7 +70,9 @@ export function statementsOf(sql: string): string[] {
 
 const migrationDirectory = new URL('./clickhouse/', import.meta.url);
 
-type Applied = Pick<Migration, 'version' | 'name' | 'checksum'>;
+const AppliedRow = Type.Object({ version: Type.Integer(), name: Type.String(), checksum: Type.String() });
+const TableRow = Type.Object({ name: Type.String(), engine: Type.String() });
+type Applied = Static<typeof AppliedRow>;
 
 // Engine: ReplacingMergeTree; key: version. Two processes that apply the same file write the same row.
 const ledger = `
@@ -106,19 +114,21 @@ async function apply(clickhouse: ClickHouse, file: Migration, tables: TableEngin
 }
 
 /**
- * Every table takes rows more than once, so an engine that keeps copies would count clicks twice. And where servers keep
- * replicas themselves, a reader must know (clickhouse/table-engine.ts), or it may see progress without rows.
+ * Every table may get a row more than once, so an engine that keeps copies would count clicks twice. And if the servers
+ * replicate by themselves, readers must know it (clickhouse/table-engine.ts). Otherwise they may see progress without
+ * its rows.
  */
 async function assertEngines(
   clickhouse: ClickHouse,
   { prefix }: TableEngine,
   expected: readonly string[],
 ): Promise<void> {
-  const tables = await clickhouse.query<{ name: string; engine: string }>(
+  const rows = await clickhouse.query(
     `SELECT name, engine FROM system.tables
      WHERE database = currentDatabase() AND is_temporary = 0 AND name IN {tables:Array(String)} ORDER BY name`,
     { tables: expected },
   );
+  const tables = checkedRows(TableRow, rows, 'system.tables');
   for (const { name, engine } of tables) {
     const [is, kept] = /^(Replicated|Shared|)ReplacingMergeTree$/.exec(engine) ?? [];
     if (is === undefined)

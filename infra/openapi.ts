@@ -1,6 +1,6 @@
 /**
- * What the OpenAPI documents of all services have in common, put in once rather than in each route: the problems that any
- * request may be answered with, their media type, and `Retry-After` where it is sent. A route documents what is its own.
+ * Adds to every OpenAPI document what all services have in common: the problems that any request may get, their media
+ * type, and `Retry-After` where it is sent. A route documents only what is its own.
  */
 export interface OpenApiParts {
   paths?: Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
@@ -20,7 +20,7 @@ interface Response {
   content?: Record<string, unknown>;
 }
 
-/** The document as it is served. `problemSchema` describes every error. */
+/** Returns the document as it is served. `problemSchema` describes every error. */
 export function completeDocument<T extends OpenApiParts>(document: T, problemSchema: unknown): T {
   const paths = Object.entries(document.paths ?? {}).map(([path, operations = {}]) => {
     const methods = Object.entries(operations).map(([method, operation]) => [
@@ -43,7 +43,7 @@ function withProblems(operation: Operation): Operation {
   return { ...operation, responses };
 }
 
-/** Statuses with which any request may be answered, and any that has a body. */
+/** The statuses with which any request may be answered, and any request with a body. */
 const anyRequest = [400, 421, 429, 500, 503];
 const anyBody = [408, 413, 415];
 

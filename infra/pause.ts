@@ -1,4 +1,7 @@
-/** A pause that ends early where `signal` fires; never rejects. On the global timers, so that a simulation can replace them. */
+/**
+ * Waits for a time, or until `signal` fires. It never rejects. It uses the global timers, so that a simulation can
+ * replace them.
+ */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return Promise.resolve();
   return new Promise(resolve => {

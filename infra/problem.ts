@@ -1,10 +1,10 @@
-/** Errors as clients see them: RFC 9457 problem details, which name field, value and rule. */
+/** Defines errors as clients see them: RFC 9457 problem details, which name field, value and rule. */
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { brokenRule, ruleOf, shown } from './broken-rule.ts';
 import { countRefusal } from './http-refusals.ts';
 
-/** An error for the client: thrown by handlers, sent as `application/problem+json`. */
+/** An error for the client. Handlers throw it, and it is sent as `application/problem+json`. */
 export class Problem extends Error {
   override readonly name = 'Problem';
   readonly status: number;
@@ -52,7 +52,7 @@ export const ProblemSchema = Type.Object(
   },
 );
 
-/** Whatever a handler or fastify has thrown, as it is told to the client. */
+/** Converts whatever a handler or fastify has thrown into the problem that the client gets. */
 export function asProblem(error: FastifyError | Problem, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error;
   const status = error.statusCode ?? 500;
@@ -65,7 +65,7 @@ export function asProblem(error: FastifyError | Problem, request: FastifyRequest
   return new Problem(status, code, sentences[code]?.(request) ?? error.message);
 }
 
-/** Instead of fastify's own words. */
+/** Replace fastify's own messages. */
 const sentences: Readonly<Record<string, (request: FastifyRequest) => string>> = {
   invalid_media_type: ({ headers }) => brokenRule('content-type', headers['content-type'], 'must be application/json'),
   empty_json_body: () => 'the body is empty, but must be JSON: send one, or none and no content-type',
@@ -75,7 +75,7 @@ const sentences: Readonly<Record<string, (request: FastifyRequest) => string>> =
   bad_url: ({ url }) => brokenRule('the address', url, 'must be percent-encoded UTF-8', 'a % itself is written %25'),
 };
 
-/** @throws never: for whoever finds that a value breaks a rule that no schema knows. `advice`: what to do. */
+/** Builds the problem for a value that breaks a rule that no schema knows. `advice` says what to do. @throws never */
 export function invalid(field: string, value: unknown, rule: string, advice?: string): Problem {
   const text = shown(value);
   return new Problem(400, 'invalid_parameter', brokenRule(field, value, rule, advice), {
@@ -85,7 +85,7 @@ export function invalid(field: string, value: unknown, rule: string, advice?: st
   });
 }
 
-/** What a schema has found: `count is "x", but must be a whole number`. */
+/** Builds the problem for an error that a schema has found: `count is "x", but must be a whole number`. */
 function invalidParameter(error: FastifyError, request: FastifyRequest): Problem {
   const [first] = error.validation ?? [];
   if (!first) return new Problem(400, 'invalid_parameter', error.message);
@@ -120,7 +120,7 @@ function valueAt(
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   countRefusal(problem.code);
   if (problem.retryAfterS !== undefined) reply.header('retry-after', String(problem.retryAfterS));
-  // The rest of a request that took too long is not waited for.
+  // After a request that took too long, its rest is not waited for.
   if (problem.status === 408) reply.header('connection', 'close');
   return reply
     .code(problem.status)
@@ -129,7 +129,9 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
     .send(bodyOf(problem));
 }
 
-/** The whole of an answer, for a connection on which there is no request. It is the last on it. */
+/**
+ * Returns a whole HTTP answer, for a connection on which there is no request. It is the last one on that connection.
+ */
 export function problemText(problem: Problem): string {
   countRefusal(problem.code);
   const content = bodyOf(problem);

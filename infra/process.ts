@@ -1,6 +1,7 @@
 /**
- * The life of one process: load, run until told to stop, close in reverse order of opening, exit with a telling code
- * (exit-codes.ts). A process whose event loop stands still does not get as far: its watchdog ends it, see infra/watchdog.ts.
+ * Runs the life of one process: load, run until told to stop, close in reverse order of opening, and exit with a
+ * meaningful code (exit-codes.ts). A process whose event loop stands still does not get that far: its watchdog ends it,
+ * see infra/watchdog.ts.
  */
 import { setFlagsFromString } from 'node:v8';
 import { takeRestartCounts } from './child-restarts.ts';
@@ -14,30 +15,35 @@ import { startWatchdog } from './watchdog.ts';
 
 export interface ProcessOptions {
   readonly env?: NodeJS.ProcessEnv;
-  /** ms it may take to stop beyond `DRAIN_TIMEOUT_MS`: for who waits for others that have that limit. */
+  /**
+   * Additional milliseconds that it may take to stop beyond `DRAIN_TIMEOUT_MS`, for a process that waits for others
+   * with that limit.
+   */
   readonly addedDrainMs?: number;
-  /** Called before the process ends at once, as it was told a second time. */
+  /** Is called before the process ends at once, because it was told to stop a second time. */
   readonly onSecondSignal?: () => void;
 }
 
 /**
- * A second signal within this time is the first one again: npm passes on the Ctrl-C that its terminal sends to all. Who
- * has a supervisor hears from it once, and from who stops all of a control group before that: it goes by the first.
+ * A second signal within this time counts as the first one: npm passes on the Ctrl-C that its terminal sends to all. A
+ * process with a supervisor gets one signal from it, and an earlier one if a whole control group is stopped. The first
+ * one counts.
  */
 const echoMs = 500;
 
 /**
- * Runs `main` with a signal that fires when it should take nothing new and drain: some time after SIGINT, SIGTERM, or
- * the end of the supervising parent (see infra/life.ts). `main` returns when it has drained; after `DRAIN_TIMEOUT_MS` the
- * process ends all the same, and at once when it is told to stop a second time.
+ * Runs `main` with a signal that fires when it must accept nothing new and drain: some time after SIGINT, SIGTERM, or
+ * the end of the supervising parent (see infra/life.ts). `main` returns when it has drained. After `DRAIN_TIMEOUT_MS`
+ * the process ends in any case, and at once when it is told to stop a second time.
  */
 export async function runProcess(
   log: Logger,
   main: (stop: AbortSignal, life: Life) => Promise<void>,
   { env = process.env, addedDrainMs = 0, onSecondSignal }: ProcessOptions = {},
 ): Promise<void> {
-  // By default V8 looks through all of its heap whenever 64 MB of buffers, which lie outside of it, have been made: ten
-  // times a second while an aggregator catches up. So they count towards the limit of all memory instead.
+  // By default V8 collects its whole heap whenever 64 MB of buffers, which are outside of it, have been created. That
+  // is ten times a second while an aggregator catches up. With this flag they count towards the limit of all memory
+  // instead.
   setFlagsFromString('--external-memory-accounted-in-global-limit');
   const config = loadOrExit(log, env);
   startWatchdog(log, config.EVENT_LOOP_STALL_MS);
@@ -63,7 +69,7 @@ export async function runProcess(
     await main(life.stop, life);
     process.exit(exitCodes.ok);
   } catch (error) {
-    // Who was waiting for another system when it was told to stop has nothing to drain.
+    // A process that was waiting for another system when it was told to stop has nothing to drain.
     process.exit(life.stop.aborted && error instanceof Retryable ? exitCodes.ok : reportFatal(log, error));
   }
 }
@@ -77,8 +83,8 @@ function loadOrExit(log: Logger, env: NodeJS.ProcessEnv): ProcessConfig {
 }
 
 /**
- * `promise` rejects once `crash` is called, also if nobody waits for it yet: what ends a process from within, within
- * `crashTimeoutMs` whatever hangs then. What a stall watch has noticed may well hang when it is closed.
+ * `promise` rejects once `crash` is called, even if nobody waits for it yet. It ends a process from within, in
+ * `crashTimeoutMs` whatever hangs then. Something that a stall watch has noticed may well hang while it is closed.
  */
 export function createCrash(log: Logger): { crash: (error: Error) => void; promise: Promise<never> } {
   const { promise, reject } = Promise.withResolvers<never>();
@@ -95,7 +101,10 @@ export function createCrash(log: Logger): { crash: (error: Error) => void; promi
   return { crash, promise };
 }
 
-/** It keeps the process alive: one that hangs with nothing to wait for would otherwise end without a word. */
+/**
+ * The timer keeps the process alive. Otherwise a process that hangs with nothing to wait for would end without a
+ * message.
+ */
 function endInTime(log: Logger, limitMs: number): void {
   setTimeout(() => {
     log.error({ limitMs }, 'not drained in time, exiting');
@@ -103,7 +112,9 @@ function endInTime(log: Logger, limitMs: number): void {
   }, limitMs);
 }
 
-/** One line for what a user can mend, a stack for what is our fault. Returns the exit code. */
+/**
+ * Logs one line for an error that a user can correct, and a stack for an error of the program. Returns the exit code.
+ */
 export function reportFatal(log: Logger, error: unknown): number {
   const friendly = asConfigError(error);
   if (friendly) {
@@ -114,7 +125,7 @@ export function reportFatal(log: Logger, error: unknown): number {
   return exitCodes.failure;
 }
 
-/** Resolves when `signal` fires; at once if it has. */
+/** Resolves when `signal` fires, or at once if it already has. */
 export function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise(resolve => signal.addEventListener('abort', () => resolve(), { once: true }));

@@ -1,4 +1,7 @@
-/** Waiting for another system: a process that starts while Kafka or ClickHouse is away says so and waits. */
+/**
+ * Repeats work until another system is available: a process that starts while Kafka or ClickHouse is away says so and
+ * waits.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from './errors.ts';
 import type { Logger } from './log.ts';
@@ -7,8 +10,8 @@ const firstPauseMs = 200;
 const longestPauseMs = 5_000;
 
 /**
- * Repeats `work` while it fails with Retryable, with growing pauses, until `stop` fires.
- * @throws whatever else `work` throws; the last Retryable once `stop` has fired
+ * Repeats `work` while it fails with Retryable, with growing pauses, until `stop` fires. @throws any other error of
+ * `work`, and the last Retryable once `stop` has fired
  */
 export async function retrying<T>(doing: string, log: Logger, stop: AbortSignal, work: () => Promise<T>): Promise<T> {
   for (let attempt = 0; ; attempt++) {

@@ -1,6 +1,6 @@
 /**
- * Settings on a command line: one option for each configuration key, in the schema's own words. An option is the variable
- * of the same name, given for this start.
+ * Parses the flags of `npm start`. There is one for each configuration key of every process that it starts, with the
+ * description from the schema. A flag sets the variable of the same name for this start.
  */
 import { type Command, CommanderError, Option } from 'commander';
 import type { TObject, TSchema } from 'typebox';

@@ -1,4 +1,4 @@
-/** Creates the topics and applies the migrations, then ends: once before the processes of a release start. */
+/** Creates the topics and applies the migrations, then ends. It runs once before the processes of a release start. */
 import { Type } from 'typebox';
 import { openCluster } from './clickhouse/cluster.ts';
 import { incarnationOf } from './clickhouse/incarnation.ts';
@@ -44,7 +44,7 @@ try {
       await migrate(clickhouse, log);
       log.info({ node: name }, 'the schema is current');
     } catch (error) {
-      // One of several may be away: its sink makes its tables before it fills them.
+      // One of several nodes may be away. Its sink creates its tables before it fills them.
       if (!(error instanceof Retryable) || cluster.nodes.length === 1) throw error;
       log.warn({ node: name, why: messageOf(error) }, 'the schema is left to the sink of this node');
     }

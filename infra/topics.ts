@@ -1,14 +1,15 @@
 /**
- * The topics, in one table: whatever stands in ClickHouse came out of one of them by a sink. Partition p of `aggregates`
- * and `quarantine` is written only by the task that reads partition p of `clicks`: so a transactional topic has one
- * transactional writer per partition (which kafkajs' read_committed filter needs), and `clicks`, written outside
- * transactions, holds no control markers. `hot-ads` says over how many partitions clicks are spread, and which ads are
- * split over them (ingest/hot-ads/); every process reads it from its beginning.
+ * Lists the topics in one table. Everything in ClickHouse came from one of them through a sink.
  *
- * `job-results` and `seals` are written by whoever runs the jobs, in his transactions, and by nobody else. What people ask
- * for cannot stand there, as it has many writers: jobs and their cancellations in `job-requests` (whose
- * partition is also what the runners share out among themselves: who has it runs the jobs), `filters`, and differences
- * written off in `write-offs`. Where records have keys, the last of a key is kept for ever.
+ * Partition p of `aggregates` and `quarantine` is written only by the task that reads partition p of `clicks`. So a
+ * transactional topic has one transactional writer per partition, which kafkajs' read_committed filter needs. `clicks`
+ * is written outside transactions and holds no control markers. `hot-ads` says over how many partitions clicks are
+ * spread, and which ads are split over them (ingest/hot-ads/). Every process reads it from its beginning.
+ *
+ * `job-results` and `seals` are written only by the process that runs the jobs, in its transactions. What people ask
+ * for cannot be there, because it has many writers: jobs and their cancellations are in `job-requests`, filters in
+ * `filters`, and differences that were written off in `write-offs`. The partition of `job-requests` is also what the
+ * job runners compete for: its owner runs the jobs. Where records have keys, the last record of a key is kept forever.
  */
 export type TopicName =
   | 'clicks'
@@ -24,14 +25,19 @@ export type TopicName =
 const dayMs = 24 * 3_600_000;
 const weekMs = 7 * dayMs;
 
-/** As long as the tables keep what jobs have done. A record is a transaction's share of it, 256 KB, seldom more. */
+/**
+ * Kept for as long as the tables keep the results of jobs. A record is a part of a transaction, seldom more than 256
+ * KB.
+ */
 const jobsKept = {
   'message.timestamp.type': 'LogAppendTime',
   'retention.ms': `${400 * dayMs}`,
   'max.message.bytes': `${8 << 20}`,
 };
 
-/** State: the last of each key, for ever. Whoever fills a table with it needs no record before that. */
+/**
+ * State, of which the last record of each key is kept forever. To fill a table with it, no earlier record is needed.
+ */
 const stateKept = {
   'message.timestamp.type': 'LogAppendTime',
   'cleanup.policy': 'compact',
@@ -39,7 +45,7 @@ const stateKept = {
   'min.cleanable.dirty.ratio': '0.1',
 };
 
-/** Settings of the broker's topics; times in ms. LogAppendTime makes the append time a fact of the log. */
+/** The settings of the topics, with times in ms. LogAppendTime makes the append time a fact of the log. */
 export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, string>>>> = {
   clicks: { 'message.timestamp.type': 'LogAppendTime', 'retention.ms': `${weekMs}`, 'max.message.bytes': `${8 << 20}` },
   aggregates: {
@@ -47,14 +53,14 @@ export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, s
     'retention.ms': `${weekMs}`,
     'max.message.bytes': `${8 << 20}`,
   },
-  // A record of `clicks` may be one line that is no click, and as a JSON string it may grow sixfold.
+  // A record of `clicks` may be a single line that is not a click, and it may grow sixfold as a JSON string.
   quarantine: {
     'message.timestamp.type': 'LogAppendTime',
     'retention.ms': `${weekMs}`,
     'max.message.bytes': `${64 << 20}`,
   },
-  // Rules have keys of their own, so compaction drops only ticks and rules that were given up. A segment that is still
-  // written to is not compacted: short ones keep few ticks.
+  // Rules have keys of their own, so compaction removes only ticks and rules that were given up. A segment that is
+  // still being written is not compacted, so short segments keep few ticks.
   'hot-ads': {
     'message.timestamp.type': 'LogAppendTime',
     'cleanup.policy': 'compact',
@@ -69,7 +75,7 @@ export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, s
   'write-offs': stateKept,
 };
 
-/** Of the topics that are one log, however many partitions the others have. */
+/** The topics that are a single log, however many partitions the others have. */
 export const fixedPartitions: Readonly<Partial<Record<TopicName, number>>> = {
   'hot-ads': 1,
   'job-requests': 1,
@@ -81,21 +87,21 @@ export const fixedPartitions: Readonly<Partial<Record<TopicName, number>>> = {
 
 export const topicNames = Object.keys(topicSettings) as readonly TopicName[];
 
-/** Every name another system sees, with the prefix that keeps several pipelines on one cluster apart. */
+/** Returns every name that another system sees, with the prefix that separates several pipelines on one cluster. */
 export function names(prefix: string) {
   return {
     topic: (name: TopicName) => `${prefix}${name}`,
     aggregatorGroup: `${prefix}aggregator`,
     rawSinkGroup: `${prefix}sink-raw`,
-    /** A reader of `hot-ads` is alone in its group: each has to read all. */
+    /** Each reader of `hot-ads` has a group of its own, because each must read everything. */
     hotAdsGroup: (reader: string) => `${prefix}hot-ads-${reader}`,
     aggregateSinkGroup: `${prefix}sink-aggregates`,
-    /** A sink's group, of one of several ClickHouse nodes: each node reads the topics for itself. */
+    /** The group of a sink for one of several ClickHouse nodes. Each node reads the topics by itself. */
     groupAt: (group: string, node: string | undefined) => (node === undefined ? group : `${group}-${node}`),
     resultSinkGroup: `${prefix}sink-results`,
-    /** The transactional id of whoever runs the jobs, and the group whose member does. */
+    /** The transactional id of the process that runs the jobs, and the group of which it is a member. */
     jobRunner: `${prefix}job-runner`,
-    /** One per input partition: whoever owns the partition fences its former owner. */
+    /** There is one id per input partition, so the owner of a partition fences its former owner. */
     transactionalId: (partition: number) => `${prefix}aggregator-${partition}`,
   };
 }

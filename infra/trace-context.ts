@@ -1,7 +1,7 @@
 /**
- * W3C Trace Context (https://www.w3.org/TR/trace-context/) as a request brings it. We make no spans of our own, so what
- * came goes on unchanged, as the standard lets one do who does not take part in a trace; what is not exactly as the
- * standard has it is treated as if it had not come.
+ * Reads the W3C Trace Context (https://www.w3.org/TR/trace-context/) of a request. We create no spans of our own, so
+ * the context is passed on unchanged, as the standard allows for those who do not take part in a trace. A context that
+ * does not follow the standard exactly is treated as missing.
  */
 import { randomFillSync } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
@@ -14,10 +14,10 @@ export interface TraceContext {
   readonly tracestate?: string;
 }
 
-/** Undefined where there is none, or none that is valid. A tracestate that is not valid is left out. */
+/** Returns undefined when there is no valid context. An invalid tracestate is left out. */
 export function traceContextOf(headers: IncomingHttpHeaders): TraceContext | undefined {
   const given = headers['traceparent'];
-  // What nearly every request passes through.
+  // The case of nearly every request.
   if (typeof given !== 'string') return undefined;
   const traceparent = version00.test(given) ? given : fromLaterVersion(given);
   if (traceparent === undefined) return undefined;
@@ -25,7 +25,10 @@ export function traceContextOf(headers: IncomingHttpHeaders): TraceContext | und
   return { traceId: traceparent.slice(3, 35), traceparent, ...(tracestate === undefined ? {} : { tracestate }) };
 }
 
-/** For a request that brings none: so that all that is said of it can be found. Drawn in stock, as every request takes one. */
+/**
+ * Creates an id for a request without one, so that everything logged about it can be found. The ids come from a stock
+ * of random bytes, because every request needs one.
+ */
 export function mintTraceId(): string {
   if (drawnBytes === stock.length) {
     randomFillSync(stock);
@@ -42,7 +45,10 @@ const version00 = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
 const laterVersion =
   /^(?!00|ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]([0-9a-f])(-.{0,200})?$/;
 
-/** A later version begins as ours does. What we understand of it goes on, in our version, with no flag but "sampled". */
+/**
+ * A later version begins like ours. The part that we understand is passed on in our version, with no flag except
+ * "sampled".
+ */
 function fromLaterVersion(text: string): string | undefined {
   const [, traceId, parentId, flags = '0'] = laterVersion.exec(text) ?? [];
   return traceId === undefined ? undefined : `00-${traceId}-${parentId}-0${Number.parseInt(flags, 16) & 1}`;
@@ -54,7 +60,7 @@ const key = '(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-
 const value = '[\\x20-\\x2b\\x2d-\\x3c\\x3e-\\x7e]{0,255}[\\x21-\\x2b\\x2d-\\x3c\\x3e-\\x7e]';
 const member = new RegExp(`^${key}=${value}$`);
 
-/** Several headers are one list. A key may stand in it once. */
+/** Several headers form one list. A key may occur in it once. */
 function stateOf(header: string | string[] | undefined): string | undefined {
   if (header === undefined) return undefined;
   const text = [header].flat().join(',');

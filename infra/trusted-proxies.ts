@@ -1,28 +1,28 @@
 /**
- * Which client a request is of where proxies stand in front. Each of them adds to `X-Forwarded-For` the address that it
- * was reached from, so the end of that list is what proxies of ours have seen, and its beginning whatever the client
- * wrote. It is read from its end, as far as it is configured and no further.
+ * Finds the client of a request when proxies stand in front. Each proxy adds to `X-Forwarded-For` the address that it
+ * was reached from. So the end of that list is what our own proxies have seen, and the beginning is whatever the client
+ * wrote. It is read from its end, only as far as proxies are configured.
  */
 import { BlockList, isIP } from 'node:net';
 import { plainAddress } from './client-network.ts';
 import { ConfigError } from './errors.ts';
 
 export interface TrustedProxies {
-  /** Whether who connects from there may say for whom. */
+  /** Whether a peer at this address may say which client it speaks for. */
   trusts(address: string): boolean;
-  /** The client's address: that of the first from the end which is no trusted proxy. */
+  /** Returns the client's address: the first one from the end of the list that is not a trusted proxy. */
   clientOf(remoteAddress: string, forwardedFor: string | undefined): string;
 }
 
-/** Nobody says for whom he asks. */
+/** Nobody may say which client he speaks for. */
 export const noProxies: TrustedProxies = { trusts: () => false, clientOf: remoteAddress => remoteAddress };
 
-/** A list that is longer than any chain of proxies is the client's own work: so much of it is read. */
+/** At most this many entries are read. A longer list than any chain of proxies was made by the client itself. */
 const maxProxies = 16;
 
 /**
- * `setting` is `false`, a number of proxies, or addresses and CIDRs of proxies, comma-separated.
- * @throws ConfigError naming `variable`, what was given and the rule
+ * `setting` is `false`, a number of proxies, or addresses and CIDRs of proxies, separated by commas. @throws
+ * ConfigError naming `variable`, the given value and the rule
  */
 export function trustedProxies(variable: string, setting: string): TrustedProxies {
   const text = setting.trim();
@@ -41,7 +41,7 @@ export function trustedProxies(variable: string, setting: string): TrustedProxie
   return byAddress(listOf(text, wrong));
 }
 
-/** So many proxies in front: who connects is the last of them, whatever its address. */
+/** There are this many proxies in front. The peer that connects is the last of them, whatever its address. */
 function byHops(hops: number): TrustedProxies {
   return {
     trusts: () => true,
@@ -62,7 +62,10 @@ function byAddress(list: BlockList): TrustedProxies {
   };
 }
 
-/** From who connects towards the client, as long as `isProxy` holds of who said the next; `seen` were proxies already. */
+/**
+ * Goes from the connecting peer towards the client while `isProxy` accepts the one who named the next. `seen` of them
+ * were proxies already.
+ */
 function walk(
   remoteAddress: string,
   forwardedFor: string | undefined,
@@ -73,7 +76,8 @@ function walk(
   for (let seen = 0; end > 0 && isProxy(client, seen); seen++) {
     const comma = forwardedFor!.lastIndexOf(',', end - 1);
     const said = addressIn(forwardedFor!.slice(comma + 1, end));
-    // A proxy that does not know, or something that is none: no address, and nobody behind it is believed.
+    // The entry is not an address: a proxy that does not know it, or something that is no proxy. Nobody behind it is
+    // believed.
     if (said === undefined) break;
     client = said;
     end = comma;
@@ -81,7 +85,7 @@ function walk(
   return client;
 }
 
-/** Some proxies add the port, with brackets around an address of IPv6. */
+/** Some proxies add the port, with brackets around an IPv6 address. */
 function addressIn(entry: string): string | undefined {
   const text = entry.trim();
   if (isIP(text) !== 0) return plainAddress(text);

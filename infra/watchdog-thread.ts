@@ -1,6 +1,6 @@
 /**
- * The thread that ends the process when its event loop no longer beats. It needs nothing of the main thread: neither
- * streams nor the logger, which write by way of it.
+ * Runs the thread that ends the process when its event loop no longer beats. It uses nothing of the main thread,
+ * neither streams nor the logger, because those write through it.
  */
 import { readFileSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -38,7 +38,10 @@ function end(stoodMs: number): void {
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), 1_000);
 }
 
-/** What the main thread has had of the processors, and how long it has waited for one; on Linux, elsewhere zeroes. */
+/**
+ * Returns the processor time of the main thread, and for how long it has waited for a processor. Outside of Linux both
+ * are zero.
+ */
 function threadTimes(): { readonly ranMs: number; readonly waitedMs: number } {
   try {
     const text = readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8');

@@ -1,9 +1,9 @@
 /**
- * No process of ours is alive and silent: one whose event loop stands still for `EVENT_LOOP_STALL_MS` is ended, with one
- * line that says so. Whatever ends it must stand outside of that event loop, as no timer and no signal handler gets a
- * turn there: a thread that looks whether the loop still beats (infra/watchdog-thread.ts).
+ * Ends a process whose event loop stands still for `EVENT_LOOP_STALL_MS`, with one line that says so. So no process of
+ * ours is alive and silent. What ends it must be outside of that event loop, because no timer and no signal handler
+ * runs there: a thread checks whether the loop still beats (infra/watchdog-thread.ts).
  *
- * It ends by SIGALRM, which nothing of ours handles: code 142, so that a supervisor can tell it from a kill.
+ * It ends by SIGALRM, which nothing of ours handles: code 142, so that a supervisor can distinguish it from a kill.
  */
 import { url as inspectorUrl } from 'node:inspector';
 import { Worker } from 'node:worker_threads';
@@ -11,11 +11,11 @@ import type { Logger } from './log.ts';
 
 export const stallSignal = 'SIGALRM';
 
-/** What an init or a shell makes of that signal. */
+/** The exit code that an init or a shell reports for that signal. */
 export const stallExitCode = 142;
 
 export interface WatchdogData {
-  /** An Int32 that grows as long as the event loop moves. */
+  /** An Int32 that grows as long as the event loop runs. */
   readonly shared: SharedArrayBuffer;
   readonly stallMs: number;
   readonly turnMs: number;
@@ -23,7 +23,7 @@ export interface WatchdogData {
 }
 
 export function startWatchdog(log: Logger, stallMs: number): void {
-  // Who stands at a breakpoint means it.
+  // A process that stands at a breakpoint does so on purpose.
   if (inspectorUrl() !== undefined) {
     log.warn('a debugger is attached: no watchdog');
     return;
@@ -39,8 +39,8 @@ export function startWatchdog(log: Logger, stallMs: number): void {
   const thread = new Worker(new URL('./watchdog-thread.ts', import.meta.url), {
     workerData,
     name: 'watchdog',
-    // Nothing that was planned for the process concerns this thread, but what it was compiled to: to strip its types anew
-    // takes 11 MB, which stay.
+    // No option of the process concerns this thread, except the cache of compiled code. Stripping its types again would
+    // take 11 MB, which would stay.
     ...{ execArgv: [], env: compiled === undefined ? {} : { NODE_COMPILE_CACHE: compiled } },
     resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
   });

@@ -1,48 +1,53 @@
 /**
- * CONTRACT: what a record of topic `clicks` says of acknowledgements, in its header `acks`. So that a click which ingest
- * has acknowledged, but which never reached the log, shows in the log itself (infra/decisions/018).
+ * CONTRACT: defines what the header `acks` of a record of topic `clicks` says about acknowledgements, so that the log
+ * itself shows a click that ingest acknowledged but that never reached the log (infra/decisions/018).
  *
- * Every ingest process is a *writer*, with an id (a ULID) that no other process ever has. To each partition it appends
- * batch after batch, numbered from 1, never two at a time: before the next one begins, the brokers have acknowledged the
- * one before, or it is *in doubt* for ever: it may be in the log, now or later, and nobody was told that it is.
- * Every record of a batch has the same header, which says what had become of the earlier ones when this one began:
+ * Every ingest process is a *writer*, with an id (a ULID) that no other process ever has. It appends batch after batch
+ * to each partition, numbered from 1, and never two at a time. Before the next batch begins, the brokers have
+ * acknowledged the one before, or that one is *in doubt* forever: it may be in the log, now or later, and no client was
+ * told that it is. Every record of a batch has the same header. It says what had become of the earlier batches when
+ * this one began:
  *
  *     1 . writer . batch . lines . last . outcomes . total
  *
  * - `lines`: click lines of this batch, in all of its records;
- * - `last`: the latest batch before it that was acknowledged, 0 if none was;
- * - `outcomes`: of the 32 batches before it, hexadecimal; bit i is set if batch `batch - 1 - i` was acknowledged;
- * - `total`: click lines of all acknowledged batches before it.
+ * - `last`: the latest earlier batch that was acknowledged, or 0 if none was;
+ * - `outcomes`: the outcomes of the 32 batches before, in hexadecimal; bit i is set if batch `batch - 1 - i` was
+ *   acknowledged;
+ * - `total`: click lines of all acknowledged batches before this one.
  *
- * A batch that was acknowledged stands in its partition before all batches that name it so; otherwise it is lost. Whoever
- * reads the partition in order sees every loss, exactly, as soon as the writer's next batch comes. Where none comes within
- * a second or so, and before it ends, the writer appends a *statement*: a batch of one record without lines. It reads like
- * a tick.
+ * An acknowledged batch is in its partition before all batches that name it as acknowledged; otherwise it is lost. A
+ * reader of the partition in order sees every loss exactly, as soon as the writer's next batch comes. If none comes
+ * within about a second, and before the writer ends, the writer appends a *statement*: a batch of one record without
+ * lines. It reads like a tick.
  *
- * This module has no clock and sends nothing. The numbers are good for 2^53 batches and lines per partition.
+ * This module has no clock and sends nothing. The numbers suffice for 2^53 batches and lines per partition.
  */
 
 import type { Headers } from '../infra/kafka/record-batch.ts';
 
 export interface AckChain {
   /**
-   * For a batch of `lines` click lines that is about to be appended to `partition`; at most one is under way per
-   * partition, and each of its records bears the header. With 0 lines it is a statement.
+   * Begins a batch of `lines` click lines that is about to be appended to `partition`. At most one batch per partition
+   * is in progress, and each of its records carries the header. With 0 lines it is a statement.
    */
   begin(partition: number, lines: number): { readonly batch: number; readonly header: string };
-  /** The brokers have acknowledged the batch. What is never called for a batch leaves it in doubt. */
+  /** The brokers have acknowledged the batch. A batch for which this is never called stays in doubt. */
   acknowledged(partition: number, batch: number): void;
-  /** Partitions whose last acknowledged batch no record in the log names yet, as far as is known: a batch under way may. */
+  /**
+   * Partitions whose last acknowledged batch is not yet named by any record in the log, as far as is known. A batch in
+   * progress may name it.
+   */
   owed(): readonly number[];
 }
 
 /** Name of the record header. */
 export const ackHeader = 'acks';
 
-/** How many earlier batches a header tells the outcome of, one by one. */
+/** The number of earlier batches whose outcomes a header lists one by one. */
 export const knownOutcomes = 32;
 
-/** `writer`: a ULID, minted when the process starts (click-id.ts), and never used again. */
+/** `writer` is a ULID that is created when the process starts (click-id.ts) and never used again. */
 export function createAckChain(writer: string): AckChain {
   if (!writerPattern.test(writer)) throw new RangeError(`writer: must be a ULID: ${JSON.stringify(writer)}`);
   const links = new Map<number, Link>();
@@ -85,21 +90,21 @@ export function createAckChain(writer: string): AckChain {
 
 /** What one writer has done in one partition. */
 interface Link {
-  /** The batch that began last, its lines, and whether it was acknowledged. */
+  /** The batch that began last, its number of lines, and whether it was acknowledged. */
   batch: number;
   lines: number;
   isAcknowledged: boolean;
-  /** As the next header will say, but for the batch that began last. */
+  /** The values of the next header, without the batch that began last. */
   last: number;
   outcomes: number;
   total: number;
-  /** The total that the last acknowledged batch has told. */
+  /** The total in the last acknowledged batch. */
   named: number;
-  /** The total that the last batch tells. */
+  /** The total in the last batch. */
   beganAt: number;
 }
 
-/** A header, read. */
+/** A parsed header. */
 export interface Acks {
   readonly writer: string;
   readonly batch: number;
@@ -113,15 +118,15 @@ export function formatAcks({ writer, batch, lines, last, outcomes, total }: Acks
   return `${version}.${writer}.${batch}.${lines}.${last}.${outcomes.toString(16)}.${total}`;
 }
 
-/** The header of a record, whatever another producer may have put there; undefined where it has none. */
+/** Returns the header of a record, whatever another producer may have put there, or undefined if there is none. */
 export function acksOf(headers: Headers | undefined): string | undefined {
   const value = headers?.[ackHeader];
   if (value === undefined || typeof value === 'string') return value;
-  // Several are none.
+  // Several headers of this name count as none.
   return Array.isArray(value) ? '' : value.toString('latin1', 0, longestHeader + 1);
 }
 
-/** Undefined where it is no header of this format, or contradicts itself. */
+/** Returns undefined for a header that is not of this format or contradicts itself. */
 export function readAcks(header: string): Acks | undefined {
   const found = headerPattern.exec(header);
   if (found === null) return undefined;
@@ -138,14 +143,17 @@ export function readAcks(header: string): Acks | undefined {
   return isSound ? acks : undefined;
 }
 
-/** Whether the header tells that `batch`, one before its own, was acknowledged; undefined: that is too long ago. */
+/**
+ * Returns whether the header says that `batch`, which came before its own, was acknowledged. Returns undefined if that
+ * batch is too old to be listed.
+ */
 export function wasAcknowledged({ batch: own, last, outcomes }: Acks, batch: number): boolean | undefined {
   if (batch >= last) return batch === last;
   const bit = own - 1 - batch;
   return bit < knownOutcomes ? ((outcomes >>> bit) & 1) === 1 : undefined;
 }
 
-/** When the writer's id was minted by its own clock, epoch ms. */
+/** Returns when the writer's id was created, by the writer's own clock, in epoch ms. */
 export function mintedAt(writer: string): number {
   let time = 0;
   for (let i = 0; i < 10; i++) time = time * 32 + alphabet.indexOf(writer[i] ?? '');
@@ -156,6 +164,6 @@ const version = 1;
 const longestHeader = 128;
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const writerPattern = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/;
-/** Up to 15 digits, so that every number is exact; none counts from 0 but the totals. */
+/** At most 15 digits, so that every number is exact. Only the totals may be 0. */
 const headerPattern =
   /^1\.([0-7][0-9A-HJKMNP-TV-Z]{25})\.([1-9]\d{0,14})\.(0|[1-9]\d{0,14})\.(0|[1-9]\d{0,14})\.([0-9a-f]{1,8})\.(0|[1-9]\d{0,14})$/;

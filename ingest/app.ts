@@ -1,7 +1,9 @@
 /**
- * The HTTP side of ingest. `202` says that the clicks counted in `accepted` are in the log as `INGEST_ACKS` asks
- * (default: on all in-sync replicas); `503` says that they may or may not be, and that posting them again with the same
- * event_id is safe. Bodies are taken as bytes and judged click by click, without fastify's parsers and validators.
+ * Serves the HTTP API of ingest.
+ *
+ * `202` means that the clicks counted in `accepted` are in the log as `INGEST_ACKS` requires (by default, on all
+ * in-sync replicas). `503` means that they may or may not be, and that posting them again with the same event_id is
+ * safe. Bodies are read as bytes and checked click by click, without fastify's parsers and validators.
  */
 import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
@@ -84,7 +86,7 @@ export async function buildIngestApp({
 
   http.post('/v1/clicks', {
     schema: routeSchema,
-    // The schema only documents the body: `click-body.ts` checks it.
+    // The schema only documents the body. `click-body.ts` checks it.
     validatorCompiler: () => () => true,
     handler: async (request, reply) => {
       const refusal = clickLog.refusal();
@@ -93,13 +95,14 @@ export async function buildIngestApp({
       const format = isJson(request.headers['content-type']) ? 'json' : 'ndjson';
       const trace = traceContextOf(request.headers);
       const client = clients.of(request.raw);
-      // One was taken when the request came; what its body costs to judge, whatever is in it, is taken before.
+      // One unit was taken when the request arrived. The cost of checking its body, whatever is in it, is taken before
+      // the check.
       const costKib = Math.max(request.body.reduce((sum, piece) => sum + piece.length, 0) >> 10, 1);
       rateLimit.charge(client, costKib - 1);
       const { isStrict, unknown } = askedOf(request.query);
       const { taken } = await judge(client, request.body, format, { receivedAt: now(), isStrict }, batch => {
         rateLimit.charge(client, Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0));
-        // While the clicks wait for Kafka, their lines count as buffered; the body must not stay in memory beside them.
+        // While the clicks wait for Kafka, their lines count as buffered. The body must not stay in memory in addition.
         request.body = undefined;
         return accept({ clickLog, waiting, client, trace, unknown }, batch);
       });
@@ -117,7 +120,7 @@ interface Accepting {
   readonly waiting: WaitingClicks;
   readonly client: Client;
   readonly trace: TraceContext | undefined;
-  /** Parameters of the address that there are not, with their `?`. */
+  /** Query parameters that do not exist, with their `?`. */
   readonly unknown: readonly string[];
 }
 
@@ -136,7 +139,7 @@ async function accept({ clickLog, waiting, client, trace, unknown }: Accepting, 
     );
   }
   try {
-    // It copies the lines before it waits: they hold until the next request is parsed.
+    // The lines are copied before the wait, because they are valid only until the next request is parsed.
     await waiting.during(client, lines.end, () => clickLog.append(lines, trace, client.network));
   } catch (error) {
     if (!(error instanceof Retryable) && !(error instanceof Problem)) throw error;
@@ -173,7 +176,7 @@ function isPieces(body: unknown): body is readonly Buffer[] {
   return Array.isArray(body);
 }
 
-/** Bodies arrive at the handler as the bytes that were posted, inflated. */
+/** Bodies arrive at the handler as the posted bytes, inflated. */
 function takeBytes(http: Http, config: IngestConfig, clients: Clients): void {
   const readBody = createBodyReader({
     limitBytes: config.INGEST_BODY_LIMIT_BYTES,
@@ -190,7 +193,7 @@ function takeBytes(http: Http, config: IngestConfig, clients: Clients): void {
   );
 }
 
-/** One format of many names. navigator.sendBeacon can send text/plain without asking the server first. */
+/** One format with many names. navigator.sendBeacon can send text/plain without asking the server first. */
 const ndjsonTypes = [
   ...['x-ndjson', 'ndjson', 'jsonl', 'x-jsonl', 'jsonlines', 'x-jsonlines'].map(name => `application/${name}`),
   'text/plain',

@@ -1,7 +1,7 @@
 /** One request that waits until the log has its clicks. */
 import type { TraceContext } from '../infra/trace-context.ts';
 
-/** One call of `append`: settles when all its chunks are acknowledged, or with the first that fails. */
+/** One call of `append`. It settles when all its chunks are acknowledged, or with the first failure. */
 export class Append {
   readonly done: Promise<void>;
   readonly trace: TraceContext | undefined;

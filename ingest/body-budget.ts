@@ -1,29 +1,34 @@
 /**
- * How many bytes of request bodies are in memory while they are being received: of all together, and of one client. A
- * body that does not come on is ended, so that nobody holds memory by being slow; and where there is no room, the one
- * goes that has been idle the longest, of the client that holds the most; if that is who asks, one of any client that has
- * stood still. So who sends in earnest finds room, whatever slow connections others have open.
+ * Limits how many bytes of request bodies are in memory while they are received, in total and for one client.
+ *
+ * A body that stops arriving is ended, so that nobody can hold memory by being slow. When there is no room, the body
+ * that has been idle longest is ended, among those of the client that holds the most. If that client is the one that
+ * asks, any client's stalled body may be ended. So a client that really sends finds room, whatever slow connections
+ * others have open.
  */
 
 import { Problem } from '../infra/http.ts';
 import type { Client } from '../infra/http-clients.ts';
 
 export interface BodyBudgetOptions {
-  /** Of all bodies. */
+  /** For all bodies together. */
   readonly budgetBytes: number;
-  /** Of all bodies of one client. */
+  /** For all bodies of one client. */
   readonly clientBudgetBytes: number;
-  /** A body that brings less than this on average, in any `paceMs`, is ended; 0: none is. */
+  /** A body whose average over any `paceMs` is less than this is ended. 0 means that none is. */
   readonly minBytesPerSecond: number;
   readonly paceMs?: number;
   readonly stepBytes?: number;
-  /** ms, of a clock that does not go back. */
+  /** Milliseconds of a clock that does not go back. */
   readonly now?: () => number;
 }
 
-/** A body comes on with each so many bytes: one at a time does not keep it from being idle. */
+/**
+ * A body counts as progressing with each block of this many bytes. Sending single bytes does not keep it from being
+ * idle.
+ */
 const defaultStepBytes = 512;
-/** So long idle, a body makes room for one that comes on, whoever holds more. */
+/** A body that has been idle for this long makes room for one that progresses, whoever holds more. */
 const idleMs = 1_000;
 
 /** What a body is measured over. A packet that is lost on a bad line comes again within so long. */
@@ -31,14 +36,14 @@ const defaultPaceMs = 5_000;
 
 export class BodyUnderWay {
   bytes = 0;
-  /** When it last came on, and what it has brought since. */
+  /** When it last progressed, and how many bytes have arrived since. */
   cameOnAt: number;
   stepBytes = 0;
-  /** Since `paceSince`. */
+  /** Bytes since `paceSince`. */
   paceBytes = 0;
   paceSince: number;
   readonly client: Client;
-  /** Called when it is ended from without. */
+  /** Is called when the body is ended from outside. */
   end: (why: Problem) => void = () => undefined;
 
   constructor(client: Client, at: number) {
@@ -54,7 +59,7 @@ export class BodyBudget {
   readonly #stepBytes: number;
   readonly #now: () => number;
   #bytes = 0;
-  /** By client; of each the one first that has been idle the longest. */
+  /** By client. The first body of each client is the one that has been idle longest. */
   readonly #watched = new Map<Client, Set<BodyUnderWay>>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -65,7 +70,7 @@ export class BodyBudget {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** Of bodies that are being received, or have been and are not released yet. */
+  /** Bytes of bodies that are being received, or were received and are not released yet. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -74,7 +79,7 @@ export class BodyBudget {
     return new BodyUnderWay(client, this.#now());
   }
 
-  /** From now on it must come on. One that comes whole at once, as most do, need not be watched. */
+  /** From now on the body must make progress. A body that arrives all at once, as most do, need not be watched. */
   watch(body: BodyUnderWay): void {
     const bodies = this.#watched.get(body.client);
     if (bodies) bodies.add(body);
@@ -82,7 +87,7 @@ export class BodyBudget {
     this.#timer ??= setInterval(() => this.endSlow(), this.#paceMs / 5).unref();
   }
 
-  /** It has been received, and is not idle however long it is kept. */
+  /** The body has been received. From now on it is not idle, however long it is kept. */
   unwatch(body: BodyUnderWay): void {
     const bodies = this.#watched.get(body.client);
     if (!bodies?.delete(body) || bodies.size > 0) return;
@@ -92,7 +97,7 @@ export class BodyBudget {
     this.#timer = undefined;
   }
 
-  /** Its next bytes. Ends others where there is no room. @throws Problem where that does not help */
+  /** Counts its next bytes, and ends other bodies when there is no room. @throws Problem when that does not help */
   take(body: BodyUnderWay, bytes: number): void {
     const { client } = body;
     body.bytes += bytes;
@@ -113,7 +118,7 @@ export class BodyBudget {
     }
   }
 
-  /** Nothing of it is in memory any more. */
+  /** The body is not in memory any more. */
   release(body: BodyUnderWay): void {
     this.unwatch(body);
     body.client.heldBytes -= body.bytes;
@@ -121,7 +126,7 @@ export class BodyBudget {
     body.bytes = 0;
   }
 
-  /** Ends what has not come on in its last `paceMs`. */
+  /** Ends the bodies that have made no progress in the last `paceMs`. */
   endSlow(): void {
     const { minBytesPerSecond } = this.#options;
     const at = this.#now();
@@ -141,14 +146,14 @@ export class BodyBudget {
     if (bodies?.delete(body)) bodies.add(body);
   }
 
-  /** Of those that hold something; not `asking`, for which room is made. */
+  /** Considers the bodies that hold memory, except `asking`, for which the room is made. */
   #idlestOf(client: Client | undefined, asking: BodyUnderWay): BodyUnderWay | undefined {
     if (client === undefined) return undefined;
     for (const body of this.#watched.get(client) ?? []) if (body.bytes > 0 && body !== asking) return body;
     return undefined;
   }
 
-  /** Of whatever client, if it has not come on for long enough. */
+  /** Considers the bodies of all clients, if they have been idle for long enough. */
   #idleOfAny(asking: BodyUnderWay): BodyUnderWay | undefined {
     const at = this.#now();
     for (const client of this.#watched.keys()) {

@@ -1,7 +1,9 @@
 /**
- * A request body as it comes, piece by piece. A piece of one byte takes as much memory as a hundred bytes, and a body
- * may be sent as millions of them (`Transfer-Encoding: chunked`): so small ones are copied together, all but the first,
- * which is nearly always the whole.
+ * Collects the pieces of a body as they arrive.
+ *
+ * A piece of one byte takes as much memory as a hundred bytes, and a body may be sent as millions of pieces
+ * (`Transfer-Encoding: chunked`). So small pieces are copied together. Only the first is not copied, because it is
+ * nearly always the whole body.
  */
 export class BodyPieces {
   readonly #pieces: Buffer[] = [];

@@ -1,14 +1,16 @@
 /**
- * A request body → lines and verdicts. A body that cannot be taken apart at all is a problem; a bad click among good
- * ones is a verdict with its index and never harms the others. What is plain is taken over as it stands
- * (`plain-click.ts`), and what is not is parsed: the same comes of both.
+ * Turns a request body into lines and verdicts.
  *
- * No body is parsed as a whole: a few kilobytes of gzip can hold a million small things. Clicks are found by their
- * brackets or newlines, each is parsed alone and only if it is neither large nor deep, blank lines are passed as bytes,
- * and the work is done in slices, between which the event loop can have a turn.
+ * A body that cannot be divided into clicks is refused with a problem. A bad click among good ones gets a verdict with
+ * its index, and never harms the others. Plain clicks are copied as they are (`plain-click.ts`), and all others are
+ * parsed. Both ways have the same result.
  *
- * `JSON.parse` makes `__proto__` an ordinary property, and only named fields are read from what it returns and nothing
- * is merged, so no input can reach a prototype.
+ * No body is parsed as a whole, because a few kilobytes of gzip can hold a million small things. Clicks are found by
+ * their brackets or newlines. Each is parsed alone, and only if it is neither large nor deep. Blank lines are skipped
+ * as bytes. The work is done in slices, between which the event loop can serve others.
+ *
+ * `JSON.parse` makes `__proto__` an ordinary property. Only named fields are read from its result and nothing is
+ * merged, so no input can reach a prototype.
  */
 import { isUtf8 } from 'node:buffer';
 import { shown } from '../infra/broken-rule.ts';
@@ -21,54 +23,55 @@ import { JsonExtent } from './json-extent.ts';
 import { createPlainClicks } from './plain-click.ts';
 
 export interface Rejected {
-  /** Counts the array's elements, or the lines that are not blank, from 0. */
+  /** The index of the array's element, or of the line that is not blank, from 0. */
   readonly index: number;
   readonly code: RejectCode;
   readonly message: string;
 }
 
 export interface ClickBatch {
-  /** Hold until the next body is parsed. */
+  /** Valid until the next body is parsed. */
   readonly lines: ClickLines;
-  /** The first of them: an answer must not be many times what was posted. */
+  /** Only the first ones, because an answer must not be many times as long as what was posted. */
   readonly rejected: readonly Rejected[];
   readonly rejectedTotal: number;
-  /** Names of fields that no click has, the first of them. */
+  /** Names of fields that no click has. Only the first ones. */
   readonly ignoredFields: readonly string[];
-  /** Fields that were left out of clicks that count all the same. */
+  /** Fields that were left out of clicks that still count. */
   readonly warnings: readonly Warning[];
 }
 
 export interface Posting {
   /** Epoch ms. */
   readonly receivedAt: number;
-  /** Refuses clicks of which something would be ignored or left out. */
+  /** Refuses clicks of which something would otherwise be ignored or left out. */
   readonly isStrict: boolean;
 }
 
-/** Work in slices of a millisecond or so: after each it can be left alone for any time. */
+/** Work in slices of about a millisecond. After each slice it may be paused for any time. */
 export type Slices<T> = Generator<void, T>;
 
-/** One body at a time: the next may be begun when the last is done, or left for good. */
+/** Parses one body at a time. The next one may begin when the last is finished or abandoned. */
 export interface ClickParser {
-  /** One click, or an array of clicks. @throws Problem 400, 413 */
+  /** Parses one click, or an array of clicks. @throws Problem 400, 413 */
   json(body: Buffer, posting: Posting): Slices<ClickBatch>;
-  /** One click per line; blank lines are skipped. @throws Problem 413 */
+  /** Parses one click per line and skips blank lines. @throws Problem 413 */
   ndjson(body: Buffer, posting: Posting): Slices<ClickBatch>;
 }
 
-/** So many rejections are told in full, the others only counted. */
+/** This many rejections are reported in full. The others are only counted. */
 export const maxRejectionsTold = 100;
-/** Fields that are not known count too. The longest click of known fields has about 3 KiB. */
+/** Unknown fields count too. The longest click of known fields has about 3 KiB. */
 export const maxClickBytes = 64 << 10;
 export const maxClickDepth = 64;
 
-/** Of one slice, in bytes of plain clicks. */
+/** The work of one slice, in bytes of plain clicks. */
 const sliceWork = 256 << 10;
-/** Of a click that is parsed, beside that for its bytes: as long as so many bytes of plain clicks take. */
+/** The additional work for a click that is parsed: it takes as long as this many bytes of plain clicks. */
 const parsedWork = 1 << 10;
 const parsedByteWork = 8;
 
+/** Long because its generators share one position and one budget of work, and run for every click. */
 export function createClickParser(maxItems: number): ClickParser {
   const lines = new ClickLines();
   const mintClickId = createClickIdMint();
@@ -77,7 +80,7 @@ export function createClickParser(maxItems: number): ClickParser {
   let rejected: Rejected[] = [];
   let rejectedTotal = 0;
   const notes = new ClickNotes();
-  /** Done in this slice. */
+  /** The work done in this slice. */
   let work = 0;
 
   const begin = () => {
@@ -103,7 +106,7 @@ export function createClickParser(maxItems: number): ClickParser {
       rejected.push({ index, code: verdict.code, message: verdict.message });
     }
   };
-  /** Of a click that is not plain, of which `extent` has seen the whole or all up to an error. */
+  /** Parses a click that is not plain. `extent` has seen all of it, or all up to an error. */
   const parse = (click: Buffer, { receivedAt, isStrict }: Posting): Verdict => {
     if (click.length > maxClickBytes) return tooLarge(click.length);
     work += parsedWork + parsedByteWork * click.length;
@@ -115,13 +118,13 @@ export function createClickParser(maxItems: number): ClickParser {
     const verdict = parseClick(json, receivedAt, mintClickId(receivedAt));
     return isStrict ? strictly(verdict, json) : verdict;
   };
-  /** In a body of JSON what is no JSON spoils all. */
+  /** In a body of JSON, an element that is not JSON makes the whole body invalid. */
   const addElement = (click: Buffer, posting: Posting, index: number) => {
     const verdict = parse(click, posting);
     if (verdict === notJson) throw bodyNotJson();
     add(verdict, index);
   };
-  /** Behind the space at `at`, of which there may be megabytes. */
+  /** Skips the space at `at`, which may be megabytes long. */
   function* behindSpace(body: Buffer, at: number): Slices<number> {
     for (;;) {
       const end = Math.min(at + sliceWork, body.length);
@@ -132,7 +135,7 @@ export function createClickParser(maxItems: number): ClickParser {
       if (isSliceDone()) yield;
     }
   }
-  /** Behind the element at `start`, which is added. */
+  /** Adds the element at `start`, and returns the place behind it. */
   function* behindElement(body: Buffer, start: number, posting: Posting, index: number): Slices<number> {
     const plainEnd = takePlain(body, start, body.length, posting.receivedAt, lines);
     if (plainEnd !== -1) {
@@ -170,7 +173,7 @@ export function createClickParser(maxItems: number): ClickParser {
         if (index > 0 && body[at] !== comma) throw bodyNotJson();
         const next = index === 0 ? at : at + 1;
         const elementStart = isSpace[body[next]!] === 1 ? yield* behindSpace(body, next) : next;
-        // Nearly all are plain, and end at once: that needs no generator.
+        // Nearly all clicks are plain and end at once, which needs no generator.
         const plainEnd = takePlain(body, elementStart, body.length, receivedAt, lines);
         const isAlone = plainEnd !== -1 && (body[plainEnd] === comma || body[plainEnd] === closingBracket);
         if (plainEnd !== -1 && !isAlone) lines.dropLast();
@@ -188,7 +191,7 @@ export function createClickParser(maxItems: number): ClickParser {
       let [index, oddBlankLines] = [0, 0];
       for (let start = 0, end = 0; start < body.length; start = end + 1) {
         if (isSliceDone()) yield;
-        // Over blank lines too, however many there are.
+        // Skips blank lines too, however many there are.
         if (isSpace[body[start]!] === 1) start = yield* behindSpace(body, start);
         if (start === body.length) break;
         if (index + oddBlankLines === maxItems) throw tooMany(maxItems);
@@ -202,10 +205,11 @@ export function createClickParser(maxItems: number): ClickParser {
           continue;
         }
         if (behind !== -1) lines.dropLast();
-        // Files that are put together have the mark between them.
+        // Files that were joined have a byte order mark between them.
         const clickStart = behindMark(body, start);
         const line = body.subarray(clickStart, end);
-        // Unicode has more spaces than JSON. Such lines are blank, but each costs as much as a click, and counts as one.
+        // Unicode has more spaces than JSON. Lines of such spaces are blank, but each costs as much as a click and
+        // counts as one.
         if (!isLong && body[clickStart] !== openingBrace && decoded(line)?.trim() === '') {
           oddBlankLines++;
           work += parsedWork;
@@ -220,12 +224,12 @@ export function createClickParser(maxItems: number): ClickParser {
   };
 }
 
-/** Undefined if the line is not UTF-8: one such line does not spoil the others. */
+/** Returns undefined if the line is not UTF-8. One such line does not make the others invalid. */
 function decoded(line: Buffer): string | undefined {
   return isUtf8(line) ? line.toString() : undefined;
 }
 
-/** Undefined if `text` is no JSON: no JSON text parses to it. */
+/** Returns undefined if `text` is not JSON. No valid JSON has this value. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -234,18 +238,18 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Behind what JSON allows between its tokens, or at `end`. */
+/** Returns the place behind what JSON allows between its tokens, or `end`. */
 function afterSpace(body: Buffer, at: number, end: number): number {
   while (at < end && isSpace[body[at]!] === 1) at++;
   return at;
 }
 
-/** Behind a byte order mark, with which programs on Windows begin what is UTF-8. */
+/** Returns the place behind a byte order mark, with which programs on Windows begin UTF-8 text. */
 function behindMark(body: Buffer, at: number): number {
   return body[at] === 0xef && body[at + 1] === 0xbb && body[at + 2] === 0xbf ? at + 3 : at;
 }
 
-/** Refuses what would be ignored or left out. */
+/** Refuses a click of which something would be ignored or left out. */
 function strictly(verdict: Verdict, json: unknown): Verdict {
   if (!verdict.ok) return verdict;
   const [unknown] = unknownFieldsOf(json);

@@ -1,12 +1,14 @@
 /**
- * What clients post, and the verdict on it. The rules are written by hand rather than left to a schema validator: a
- * batch holds thousands of clicks, every refusal must name field, value and rule, and some rules need the time of
- * receipt. `ClickBody` (click-schema.ts) documents the same rules for OpenAPI; it does not check anything.
+ * Checks one posted click, and returns the click or the rule that it breaks.
  *
- * `ad_id`, `event_id` and `clicked_at` are what a click is: where one of them breaks a rule, the click is refused. The
- * other fields tell more about it: one that breaks a rule is left out, with a word in the answer, and the click counts
- * (infra/decisions/033). What is kept follows from what was posted alone, so copies of a click stay equal. Empty text and
- * null mean that a field is not given. `click_id` and `received_at` are ours: a client cannot set them.
+ * The rules are written by hand instead of being left to a schema validator: a batch holds thousands of clicks, every
+ * refusal must name field, value and rule, and some rules need the time of receipt. `ClickBody` (click-schema.ts)
+ * documents the same rules for OpenAPI, but checks nothing.
+ *
+ * `ad_id`, `event_id` and `clicked_at` identify a click. If one of them breaks a rule, the click is refused. The other
+ * fields only describe it: one that breaks a rule is left out and reported in the answer, and the click counts
+ * (infra/decisions/033). What is kept depends only on what was posted, so copies of a click stay equal. Empty text and
+ * null mean that a field is not given. Ingest sets `click_id` and `received_at`; a client cannot.
  */
 import { isIP } from 'node:net';
 import { brokenRule } from '../infra/broken-rule.ts';
@@ -24,15 +26,15 @@ export type RejectCode =
   | 'too_old'
   | 'too_far_ahead';
 
-/** Fields without which a click is the same. */
+/** Fields that do not identify a click. */
 export const optionalFields = ['country', 'user_id', 'ip'] as const;
 export type OptionalField = (typeof optionalFields)[number];
 
 export interface DroppedField {
   readonly field: OptionalField;
-  /** What is wrong with it. */
+  /** What is wrong with the field. */
   readonly problem: string;
-  /** What became of the click. */
+  /** What happened to the click. */
   readonly outcome: string;
 }
 
@@ -40,7 +42,7 @@ export type Verdict =
   | { readonly ok: true; readonly click: Click; readonly dropped?: readonly DroppedField[] | undefined }
   | { readonly ok: false; readonly code: RejectCode; readonly message: string };
 
-/** `receivedAt` in epoch ms; `clickId` stands in for an `event_id` that is not given. */
+/** `receivedAt` is in epoch ms. `clickId` replaces a missing `event_id`. */
 export function parseClick(input: unknown, receivedAt: number, clickId: string): Verdict {
   if (!isFields(input)) return reject('not_an_object', brokenRule('the click', input, 'must be a JSON object'));
   const adId = given(input.ad_id);
@@ -93,10 +95,11 @@ export function parseClick(input: unknown, receivedAt: number, clickId: string):
   };
 }
 
-/** Names of fields that no click has, in the order in which they were posted. */
+/** Returns the names of fields that no click has, in the order in which they were posted. */
 export function unknownFieldsOf(input: unknown): string[] {
   const unknown: string[] = [];
-  // Of what JSON.parse made: nothing is inherited. It makes no list where all are known, as nearly always.
+  // JSON.parse has made this object, so it inherits nothing. The loop creates no list when all fields are known, which
+  // is nearly always.
   if (isFields(input)) for (const name in input) if (!knownFields.has(name)) unknown.push(name);
   return unknown;
 }
@@ -105,12 +108,12 @@ export function reject(code: RejectCode, message: string): Verdict & { ok: false
   return { ok: false, code, message };
 }
 
-/** A zone (`fe80::1%eth0`) means something on one machine only. */
+/** A zone (`fe80::1%eth0`) has a meaning on one machine only. */
 export function isAddress(value: unknown): value is string {
   return typeof value === 'string' && value.length <= limits.ipLength && isIP(value) !== 0 && !value.includes('%');
 }
 
-/** Fields of an object of which nothing is known yet. */
+/** Fields of an object whose values are not checked yet. */
 interface Posted {
   readonly ad_id?: unknown;
   readonly event_id?: unknown;
@@ -126,7 +129,7 @@ function isFields(input: unknown): input is Posted {
   return typeof input === 'object' && input !== null && !Array.isArray(input);
 }
 
-/** Undefined where the field is empty. */
+/** Returns undefined when the field is empty. */
 function given(value: unknown): unknown {
   return value === null || value === '' ? undefined : value;
 }
@@ -159,7 +162,7 @@ function missing(field: string, rule: string): Verdict {
   return reject('missing_field', brokenRule(field, undefined, rule));
 }
 
-/** Many programs count in seconds: then what is 1970, or the year 50,000, is what was meant. */
+/** Many programs use seconds. Then a time in 1970, or in the year 50,000, shows what was meant. */
 function secondsAdvice(value: unknown): string | undefined {
   if (typeof value !== 'number') return undefined;
   if (value < 1e11) return 'it looks like seconds, and milliseconds are meant';

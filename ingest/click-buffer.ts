@@ -1,6 +1,6 @@
 /**
- * Click lines waiting to be sent, per partition, first come first served. Bounds what one batch of a partition may carry:
- * its records become one record batch (the topic takes 8 MiB).
+ * Holds click lines that wait to be sent, for each partition in the order of arrival. It limits the size of one batch
+ * of a partition, because its records become one record batch (the topic accepts 8 MiB).
  */
 import type { OutgoingRecord } from '../infra/kafka/outgoing-record.ts';
 import type { TraceContext } from '../infra/trace-context.ts';
@@ -8,15 +8,17 @@ import type { ClickLines } from './click-lines.ts';
 import { clickHeaders } from './click-records.ts';
 import { addTrace, headersOf } from './record-traces.ts';
 
-/** Whoever waits for a chunk: one call of `append`. */
+/** The one that waits for a chunk: one call of `append`. */
 export interface Waiter {
-  /** Answered already (in time or not): its chunks that were not sent yet need not be. */
+  /** It was already answered (in time or not), so its unsent chunks need not be sent. */
   readonly settled: boolean;
-  /** Of the request it waits for. */
+  /** The trace of the request for which it waits. */
   readonly trace?: TraceContext | undefined;
 }
 
-/** Lines of one append for one partition, at most one record's worth: `[start, end)` of a memory, each with its newline. */
+/**
+ * Lines of one append for one partition, at most one record's worth: `[start, end)` of a memory, each with its newline.
+ */
 export interface Chunk<W extends Waiter> {
   readonly memory: RecordMemory;
   readonly start: number;
@@ -25,14 +27,14 @@ export interface Chunk<W extends Waiter> {
   readonly waiter: W;
 }
 
-/** Lines of one partition, in the order they came. Used again once no chunk lies in it any more. */
+/** Lines of one partition in the order of their arrival. The memory is used again once it holds no chunk any more. */
 interface RecordMemory {
   readonly bytes: Buffer;
   end: number;
   chunks: number;
 }
 
-/** Of one partition. */
+/** One batch of one partition. */
 export interface Batch<W extends Waiter> {
   readonly records: readonly OutgoingRecord[];
   readonly chunks: readonly Chunk<W>[];
@@ -40,11 +42,11 @@ export interface Batch<W extends Waiter> {
   readonly lines: number;
 }
 
-/** What one partition has waiting. */
+/** What waits in one partition. */
 interface Queue<W extends Waiter> {
   readonly chunks: Chunk<W>[];
   bytes: number;
-  /** Where the next lines go. */
+  /** The memory for the next lines. */
   open: RecordMemory | undefined;
 }
 
@@ -65,7 +67,7 @@ export class ClickBuffer<W extends Waiter> {
     return this.#queues[partition]?.bytes ?? 0;
   }
 
-  /** `partitions[i]`: of line i. Copies the lines, and says in how many chunks they wait. */
+  /** `partitions[i]` is the partition of line i. Copies the lines, and returns in how many chunks they wait. */
   add(lines: ClickLines, partitions: ArrayLike<number>, waiter: W): number {
     let chunks = 0;
     const last = new Map<number, Chunk<W>>();
@@ -91,7 +93,7 @@ export class ClickBuffer<W extends Waiter> {
     return chunks;
   }
 
-  /** Nobody reads these chunks any more: their batch has been acknowledged, or has failed for good. */
+  /** Nobody reads these chunks any more, because their batch was acknowledged or has failed for good. */
   release(partition: number, chunks: readonly Chunk<W>[]): void {
     const open = this.#queues[partition]?.open;
     for (const { memory } of chunks) {
@@ -102,7 +104,7 @@ export class ClickBuffer<W extends Waiter> {
     }
   }
 
-  /** Takes out what the partition's next batch may carry, leaving out chunks nobody waits for any more. */
+  /** Takes out the content of the partition's next batch, without the chunks for which nobody waits any more. */
   take(partition: number): Batch<W> {
     const queue = this.#queueOf(partition);
     const taken: Chunk<W>[] = [];
@@ -134,7 +136,10 @@ export class ClickBuffer<W extends Waiter> {
     return queue;
   }
 
-  /** With room for a line of so many bytes. One that is longer than a record may be has a record of its own. */
+  /**
+   * Returns a memory with room for a line of this many bytes. A line that is longer than a record should be gets a
+   * record of its own.
+   */
   #memoryFor(queue: Queue<W>, bytes: number): RecordMemory {
     const { open } = queue;
     if (open !== undefined && open.end + bytes <= this.#maxRecordBytes) return open;
@@ -146,7 +151,7 @@ export class ClickBuffer<W extends Waiter> {
   }
 }
 
-/** Chunks that lie one behind the other become one record, up to `maxBytes`. */
+/** Joins adjacent chunks into one record of up to `maxBytes`. */
 function recordsOf<W extends Waiter>(
   partition: number,
   chunks: readonly Chunk<W>[],
@@ -164,7 +169,7 @@ function recordsOf<W extends Waiter>(
       end = chunk.end;
     }
     const headers = traces.length > 0 ? { ...clickHeaders, ...headersOf(traces) } : clickHeaders;
-    // Newlines stand between lines.
+    // The newlines are between the lines.
     records.push({ partition, value: memory.bytes.subarray(start, end - 1), headers });
   }
   return records;

@@ -1,7 +1,9 @@
 /**
- * Mints click ids: ULIDs, 48 bits of epoch ms and 80 random bits in Crockford's base 32, 26 characters. They sort by
- * the ms of receipt (within one ms in no particular order), so neighbours in time are neighbours on disk.
- * Random bits come from the system's cryptographic source in blocks: asking it for every click would cost most of the time.
+ * Creates click ids, which are ULIDs: 48 bits of epoch ms and 80 random bits in Crockford's base 32, 26 characters.
+ *
+ * They sort by the millisecond of receipt (within one millisecond in no particular order), so clicks that are close in
+ * time are close on disk. The random bits come from the system's cryptographic source in blocks. Asking it for every
+ * click would take most of the time.
  */
 import { randomFillSync } from 'node:crypto';
 

@@ -1,7 +1,9 @@
 /**
- * Judges bodies so that none keeps the event loop to itself. Small ones are judged at once. Large ones take turns: one
- * at a time, clients in turn, in slices between which whoever else waits is served, so a small body never waits for a
- * large one, and a large one not for all of another client's. What waits for its turn is bounded, of each client too.
+ * Schedules the checking of bodies so that none of them blocks the event loop.
+ *
+ * Small bodies are checked at once. Large ones are checked one at a time, with the clients in turn, and in slices
+ * between which others are served. So a small body never waits for a large one, and a large one does not wait for all
+ * the bodies of another client. The bodies that wait are limited in total and per client.
  */
 import { setImmediate } from 'node:timers/promises';
 import { Problem } from '../infra/http.ts';
@@ -13,9 +15,9 @@ import { createBodyJoiner } from './request-body.ts';
 
 export interface ClickJudgeOptions {
   readonly maxItems: number;
-  /** Of all bodies that wait for their turn or have it. */
+  /** For all bodies that wait for their turn or have it. */
   readonly maxWaitingBytes: number;
-  /** Of all that one client holds, with those that are being received. */
+  /** For everything that one client holds, including the bodies that are being received. */
   readonly clientBudgetBytes: number;
   /** Resolves when everybody else has had a turn. */
   readonly othersTurn?: () => Promise<unknown>;
@@ -23,9 +25,9 @@ export interface ClickJudgeOptions {
 
 export interface ClickJudge {
   /**
-   * `take` gets the batch, which holds only until it returns: what it keeps it must copy at once. Resolves to what it
-   * has returned as soon as that is begun: nothing here holds the body while that is waited for.
-   * @throws Problem 400, 413, 429, 503
+   * `take` gets the batch, which is valid only until it returns, so it must copy at once what it keeps. Resolves to its
+   * result as soon as that work has begun: nothing here keeps the body while the caller waits for that. @throws Problem
+   * 400, 413, 429, 503
    */
   judge<T>(
     client: Client,
@@ -36,7 +38,7 @@ export interface ClickJudge {
   ): Promise<{ readonly taken: Promise<T> }>;
 }
 
-/** A body of so few bytes is judged in some milliseconds, whatever it holds. */
+/** A body of at most this many bytes is checked in a few milliseconds, whatever it contains. */
 export const smallBodyBytes = 16 << 10;
 
 export function createClickJudge({
@@ -45,7 +47,7 @@ export function createClickJudge({
   clientBudgetBytes,
   othersTurn = setImmediate,
 }: ClickJudgeOptions): ClickJudge {
-  // Each has its own memory: a small body is judged between two slices of a large one.
+  // Each has its own memory, because a small body is checked between two slices of a large one.
   const small = { parser: createClickParser(maxItems), join: createBodyJoiner() };
   const large = { parser: createClickParser(maxItems), join: createBodyJoiner() };
   const inTurn = fairTurns();

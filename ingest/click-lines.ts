@@ -1,18 +1,18 @@
 /**
- * The accepted clicks of one request, as canonical lines (`click.ts`) one behind another, each with its newline.
+ * Holds the accepted clicks of one request as canonical lines (`click.ts`), one after another, each with its newline.
  *
- * They lie in memory that is used again: they hold until `clear`, and whoever keeps any copies them before it awaits
- * anything. Memory stays as large as the largest request was, which the limits on bodies and items bound.
+ * Their memory is used again. The lines are valid until `clear`, and a caller that keeps any of them copies them before
+ * its next await. The memory stays as large as the largest request was, which the limits on bodies and items bound.
  */
 import { type Click, formatLine, quoted } from './click.ts';
 import type { RoutedClick } from './hot-ads/rule.ts';
 
-/** End (behind the newline), start and end of the ad id, and of the event id with its quotes. */
+/** The end of the line (behind its newline), and start and end of the ad id and of the event id with its quotes. */
 const placesPerLine = 5;
 
 export class ClickLines {
   bytes = Buffer.allocUnsafeSlow(64 << 10);
-  /** Behind the last line. */
+  /** The place behind the last line. */
   end = 0;
   count = 0;
   #places = new Int32Array(placesPerLine * 64);
@@ -23,19 +23,19 @@ export class ClickLines {
     this.count = 0;
   }
 
-  /** Where line `i` begins; with `i` = `count`, where the last ends. */
+  /** Where line `i` begins. With `i` = `count`, where the last line ends. */
   startOf(i: number): number {
     return i === 0 ? 0 : this.#places[(i - 1) * placesPerLine]!;
   }
 
-  /** What routing asks of line `i`. Holds as long as the lines do. */
+  /** What routing needs of line `i`. Valid as long as the lines are. */
   clickOf(i: number): RoutedClick {
     return new RoutedLine(this.bytes, this.#places, i * placesPerLine, this.#clickedAt[i]!);
   }
 
   add(click: Click): void {
     const line = `${formatLine(click)}\n`;
-    // No character of UTF-16 becomes more than three bytes.
+    // No UTF-16 code unit becomes more than three bytes.
     this.reserve(3 * line.length);
     const { end: start, bytes } = this;
     const end = start + bytes.write(line, start);
@@ -50,7 +50,7 @@ export class ClickLines {
     this.end = this.startOf(--this.count);
   }
 
-  /** Makes room behind the last line. `bytes` may be another afterwards. */
+  /** Makes room behind the last line. `bytes` may be another array afterwards. */
   reserve(size: number): void {
     if (this.end + size <= this.bytes.length) return;
     const larger = Buffer.allocUnsafeSlow(Math.max(2 * this.bytes.length, this.end + size));
@@ -58,7 +58,10 @@ export class ClickLines {
     this.bytes = larger;
   }
 
-  /** A line has been written behind the last, with its values at these places: the event id with its quotes. */
+  /**
+   * A line has been written behind the last one, with its values at these places. Those of the event id include its
+   * quotes.
+   */
   close(end: number, adStart: number, adEnd: number, eventStart: number, eventEnd: number, clickedAt: number): void {
     if (this.count === this.#clickedAt.length) this.#grow();
     const places = this.#places;
@@ -82,7 +85,7 @@ export class ClickLines {
   }
 }
 
-/** Makes a text of what it is asked for only: the event id seldom is. */
+/** Creates a text only for what is asked for, because the event id seldom is. */
 class RoutedLine implements RoutedClick {
   readonly adId: string;
   readonly clickedAt: number;

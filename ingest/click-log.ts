@@ -1,17 +1,19 @@
 /**
- * Writes clicks to topic `clicks`, many requests to a record. `append` resolves only when the brokers have acknowledged
- * every one of its clicks; when it rejects, none, some or all of them may be in the log, and the caller may append them
- * again (their event_ids make the copies harmless).
+ * Writes clicks to topic `clicks`, with the clicks of many requests in one record.
  *
- * Each partition has one batch under way at a time; meanwhile its next one collects, so batches grow by themselves with
- * the load and the linger matters only when it is low. What waits is put together at the moment its broker is free.
+ * `append` resolves only when the brokers have acknowledged every one of its clicks. When it rejects, none, some or all
+ * of them may be in the log, and the caller may append them again, because their event_ids make copies harmless.
  *
- * When a partition's brokers are away nobody waits for long: a click that was not acknowledged after `timeoutMs` is given
- * up, and after a failed batch new clicks of that partition are refused at once for a short while. Then the next append
- * tries again: recovery needs no help. Other partitions go on. What waits in memory never exceeds `maxBufferBytes`, and
- * what waits for one partition is a part of that.
+ * Each partition has one batch in progress at a time. Meanwhile its next batch collects, so batches grow with the load
+ * by themselves, and the linger time matters only under low load. A batch is built at the moment when its broker is
+ * free.
  *
- * Every record says what of this process was acknowledged before it (ack-chain.ts). Where no next batch comes to say it,
+ * When the brokers of a partition are away, nobody waits for long. A click that is not acknowledged after `timeoutMs`
+ * is given up. After a failed batch, new clicks of that partition are refused at once for a short while. Then the next
+ * append tries again, so recovery needs no help. Other partitions continue. The waiting bytes never exceed
+ * `maxBufferBytes`, and those of one partition are limited to a part of that.
+ *
+ * Every record says what was acknowledged to this process before it (ack-chain.ts). When no next batch comes to say it,
  * a record without lines does, a second later and at the end.
  */
 import { messageOf, Retryable } from '../infra/errors.ts';
@@ -28,37 +30,37 @@ import type { RoutedClick } from './hot-ads/rule.ts';
 
 export interface ClickLogOptions {
   readonly topic: string;
-  /** @throws Retryable where it cannot be told yet */
+  /** @throws Retryable when the partition cannot be determined yet */
   readonly partitionFor: (click: RoutedClick, client: string) => number;
   readonly producer: Pick<Producer, 'sendBatch'>;
   readonly ackChain: AckChain;
   readonly lingerMs: number;
-  /** Of one record, at most 1 MiB. */
+  /** For one record, at most 1 MiB. */
   readonly maxBatchBytes: number;
-  /** Of all clicks not yet acknowledged. */
+  /** For all clicks that are not acknowledged yet. */
   readonly maxBufferBytes: number;
   readonly timeoutMs: number;
 }
 
 export interface ClickLog extends AsyncDisposable {
   /**
-   * `trace`: of the request that brings them; `client`: whose it is.
-   * @throws Retryable: not acknowledged; at once and with nothing appended where `refusal()` says so, the buffer is full,
-   * or a click's partition cannot be told or is not acknowledging
+   * `trace` belongs to the request that brings the lines, and `client` is its sender. @throws Retryable when they are
+   * not acknowledged. It throws at once, with nothing appended, when `refusal()` gives a reason, when the buffer is
+   * full, or when a click's partition is unknown or does not acknowledge
    */
   append(lines: ClickLines, trace?: TraceContext, client?: string): Promise<void>;
-  /** Why all clicks are refused at the moment, if they are. */
+  /** Why all clicks are refused at the moment, or undefined. */
   refusal(): Retryable | undefined;
   readonly pendingBytes: number;
-  /** Sends without lingering what waits; resolves when nothing waits any more and nothing is under way. */
+  /** Sends what waits without lingering. Resolves when nothing waits and nothing is in progress any more. */
   drain(): Promise<void>;
 }
 
-/** After a failed batch clicks of its partition are refused for so long. */
+/** After a failed batch, clicks of its partition are refused for this long. */
 export const backOffMs = 1_000;
-/** One partition's part of the buffer: so that a leader that is away does not fill it for all. */
+/** The share of the buffer that one partition may use, so that a leader that is away does not fill it for all. */
 const partOfBuffer = 1 / 4;
-/** What was acknowledged is said after so long at the latest, but for the time of a look. */
+/** What was acknowledged is recorded in the log after this long at the latest, plus the time until the next look. */
 const statedAfterMs = 1_000;
 const lookEveryMs = 250;
 
@@ -70,11 +72,11 @@ interface Partition {
   /** A batch is handed over and not settled yet. */
   isUnderWay: boolean;
   sendingBytes: number;
-  /** When the oldest of its clicks that wait came; while none waits, not used. */
+  /** When the oldest of the waiting clicks arrived. Not used while none waits. */
   waitingSinceMs: number;
   refusedUntilMs: number;
   refusedBecause: string;
-  /** The last append that was looked at for it. */
+  /** The last append for which it was considered. */
   lookedAtFor: number;
   acknowledgedAtMs: number;
 }
@@ -88,7 +90,7 @@ class BatchingClickLog implements ClickLog {
   readonly #partitionBytes: number;
   #sendingBytes = 0;
   #lingerTimer: NodeJS.Timeout | undefined;
-  /** Of the lines of one append. */
+  /** The partitions of the lines of one append. */
   #routed = new Uint16Array(64);
   readonly #stating: NodeJS.Timeout;
   #draining: PromiseWithResolvers<void> | undefined;
@@ -142,7 +144,10 @@ class BatchingClickLog implements ClickLog {
     await this.drain();
   }
 
-  /** The partition of each line. @throws Retryable where one of them takes none now: nothing was added */
+  /**
+   * Returns the partition of each line. @throws Retryable when one of the partitions accepts none at the moment;
+   * nothing was added then
+   */
   #route(lines: ClickLines, client: string): Uint16Array {
     if (this.#routed.length < lines.count) this.#routed = new Uint16Array(2 * lines.count);
     for (let i = 0; i < lines.count; i++) this.#routed[i] = this.#options.partitionFor(lines.clickOf(i), client);
@@ -161,7 +166,10 @@ class BatchingClickLog implements ClickLog {
     return this.#routed;
   }
 
-  /** Hands over what is due; with it all else that waits and could go, so that it shares the brokers' requests. */
+  /**
+   * Hands over what is due, together with everything else that waits and may be sent, so that it shares the requests to
+   * the brokers.
+   */
   #schedule(): void {
     bufferBytes.set(this.pendingBytes);
     const { lingerMs, maxBatchBytes } = this.#options;
@@ -189,7 +197,10 @@ class BatchingClickLog implements ClickLog {
     this.#schedule();
   }
 
-  /** Says what was acknowledged until then, where no batch under way or waiting is going to. */
+  /**
+   * Appends statements for batches that were acknowledged before that time, where no batch in progress or waiting will
+   * record it.
+   */
   #state(untilMs: number): void {
     for (const number of this.#options.ackChain.owed()) {
       const { isUnderWay, acknowledgedAtMs, refusedUntilMs } = this.#partitionOf(number);

@@ -1,21 +1,22 @@
 /**
- * What an answer says of a request's clicks besides rejections: fields that no click has, which are ignored, and fields
- * that were left out because they broke a rule. Both are told once for the whole request, within bounds: an answer must
- * not be many times what was posted. A request of plain clicks (`plain-click.ts`) has neither, and nothing here is
- * asked.
+ * Collects remarks on a request's clicks, apart from rejections: fields that no click has, which are ignored, and
+ * fields that were left out because they break a rule.
+ *
+ * Both are reported once for the whole request and within limits, because an answer must not be many times as long as
+ * what was posted. A request of plain clicks (`plain-click.ts`) has no remarks, and costs nothing here.
  */
 import { type OptionalField, optionalFields, unknownFieldsOf, type Verdict } from './click-body.ts';
 
 export interface Warning {
   readonly field: OptionalField;
-  /** That lost this field. */
+  /** The number of clicks that lost this field. */
   readonly clicks: number;
-  /** Of the first of them, as `Rejected` has it; and what is wrong with it. */
+  /** The index of the first of them, as in `Rejected`, and what is wrong with it. */
   readonly index: number;
   readonly message: string;
 }
 
-/** So many names are told, and of each so many characters. */
+/** This many names are reported, with at most this many characters of each. */
 export const maxFieldsTold = 20;
 export const maxNameLength = 64;
 
@@ -28,7 +29,7 @@ export class ClickNotes {
     this.#warnings.clear();
   }
 
-  /** Of every click, also of one that is refused: `ad_id: is not given` is often `adId: is ignored`. */
+  /** Looks at every click, also at refused ones: the reason for `ad_id: is not given` is often `adId: is ignored`. */
   ignore(click: unknown): void {
     for (const name of unknownFieldsOf(click)) {
       if (this.#ignored.size === maxFieldsTold) return;

@@ -1,15 +1,17 @@
 /**
- * CONTRACT: the records of topic `clicks`. A record's value is lines, each a click (click.ts); one without lines is a
- * tick. Header `adclicks_format` says in which format the lines are (infra/kafka/record-contract.ts); a record without it is
- * of format 1: other producers need no header. No other header changes what the lines mean: releases add some, and who
- * does not know them passes over them.
+ * CONTRACT: defines the records of topic `clicks`.
  *
- * Format 1: lines of JSON that may gain fields, as readers take those they know.
+ * The value of a record is lines, and each line is a click (click.ts). A record without lines is a tick. Header
+ * `adclicks_format` says in which format the lines are (infra/kafka/record-contract.ts). A record without it has format
+ * 1, so other producers need no header. No other header changes the meaning of the lines. New releases may add headers,
+ * and older releases ignore them.
+ *
+ * Format 1 is lines of JSON that may gain fields, because readers use only the fields that they know.
  */
 import { anyKind, formatHeader, recordContract } from '../infra/kafka/record-contract.ts';
 
-/** What this release reads. */
+/** The formats that this release can read. */
 export const clickContract = recordContract({ [anyKind]: [1] });
 
-/** Of each record that ingest writes. */
+/** The headers of each record that ingest writes. */
 export const clickHeaders = formatHeader(1);

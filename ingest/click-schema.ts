@@ -1,6 +1,6 @@
 /**
- * A posted click as OpenAPI documents it. Nothing is checked by it: the rules are in `click-body.ts`, and a property test
- * holds the two equal. What a field may be besides, as it is then left out, is said too.
+ * Documents a posted click for OpenAPI. It checks nothing: the rules are in `click-body.ts`, and a property test keeps
+ * both equal. It also documents which values of a field are accepted and then left out.
  */
 import { type Static, type TSchema, Type } from 'typebox';
 import { adIdPattern, limits } from './click.ts';
@@ -8,12 +8,12 @@ import { adIdPattern, limits } from './click.ts';
 const empty = Type.Literal('', { description: 'not given' });
 const leftOut = Type.Unknown({ description: 'anything else is left out, with a word in `warnings`' });
 
-/** A field that may be left out, or be null or empty, which means the same. */
+/** A field that may be left out, null or empty, which all mean the same. */
 function maybe<T extends TSchema[]>(types: [...T], description: string) {
   return Type.Optional(Type.Union([...types, empty, Type.Null()], { description }));
 }
 
-/** One that is left out where it breaks a rule: the click counts. */
+/** A field that is left out when it breaks a rule. The click still counts. */
 function extra<T extends TSchema>(type: T, description: string) {
   return Type.Optional(Type.Union([type, empty, Type.Null(), leftOut], { description }));
 }

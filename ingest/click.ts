@@ -1,13 +1,13 @@
 /**
- * CONTRACT: the click, as ingest writes it to topic `clicks` and everybody downstream reads it.
+ * CONTRACT: defines the click, as ingest writes it to topic `clicks` and as everything downstream reads it.
  *
- * One click is one line of JSON. The canonical line has its fields always in this order, so that readers may scan
- * bytes instead of parsing (`record-reader.ts`):
+ * One click is one line of JSON. The canonical line has its fields always in this order, so that readers can scan bytes
+ * instead of parsing (`record-reader.ts`):
  *
  *     {"click_id":"01K…26","event_id":"…","ad_id":"…","clicked_at":1763800000123,"received_at":1763800000456,"country":"KR","user_id":"…","ip":"203.0.113.7"}
  *
- * `click_id` is the identity of the accepted line, minted by ingest. `ad_id` and `event_id` together are the identity of
- * the click; `event_id` alone is nobody's, as clients of two ads may give the same. It is the client's idempotency key:
+ * `click_id` identifies the accepted line and is created by ingest. `ad_id` and `event_id` together identify the click.
+ * `event_id` alone does not, because clients of two ads may use the same one. It is the client's idempotency key:
  * copies of one click share both and its `clicked_at`. Times are epoch ms, UTC.
  */
 import { explained } from '../infra/broken-rule.ts';
@@ -18,13 +18,16 @@ export interface Click {
   readonly adId: string;
   readonly clickedAt: number;
   readonly receivedAt: number;
-  /** As `country.ts` says; `ZZ`: unknown. */
+  /** As defined in `country.ts`. `ZZ` means unknown. */
   readonly country: string;
   readonly userId?: string | undefined;
   readonly ip?: string | undefined;
 }
 
-/** Lengths are in Unicode code points, of which an emoji may be one or several; addresses and ids of ads have bytes alone. */
+/**
+ * Lengths are in Unicode code points, of which an emoji may be one or several. In ids of ads and addresses, every code
+ * point is one byte.
+ */
 export const limits = {
   adIdLength: 128,
   eventIdLength: 128,
@@ -32,23 +35,23 @@ export const limits = {
   ipLength: 45,
   /** A click may be posted this long after it happened. */
   maxAgeMs: 7 * 24 * 3_600_000,
-  /** A client's clock may be this far ahead; beyond, the click is `future`: refused, or quarantined. */
+  /** A client's clock may be this far ahead. A click beyond that is `future`: it is refused, or quarantined. */
   maxAheadMs: 5 * 60_000,
 } as const;
 
 export const adIdPattern = explained(/^[A-Za-z0-9._:-]{1,128}$/, '1 to 128 of A-Z a-z 0-9 . _ : -');
-/** As rows may have one; what is posted has to name a country (`country.ts`). */
+/** The form that a country has in rows. A posted country must also exist (`country.ts`). */
 export const countryPattern = explained(/^[A-Z]{2}$/, 'two capital letters');
 
 /**
- * A part of an address that no client can ask for: each takes it for a step in the path, written `%2E` too. Ingest takes
- * no such id; a line that another producer wrote may have one.
+ * A path segment that no client can request, because every client takes it for a step in the path, even when it is
+ * written as `%2E`. Ingest accepts no such id, but a line of another producer may have one.
  */
 export function isDotSegment(id: string): boolean {
   return id === '.' || id === '..';
 }
 
-/** The canonical line, without a newline. */
+/** Returns the canonical line, without a newline. */
 export function formatLine(click: Click): string {
   let line = `{"click_id":${quoted(click.clickId)},"event_id":${quoted(click.eventId)},"ad_id":"${click.adId}"`;
   line += `,"clicked_at":${click.clickedAt},"received_at":${click.receivedAt},"country":"${click.country}"`;
@@ -58,24 +61,25 @@ export function formatLine(click: Click): string {
 }
 
 /**
- * The home partition of an ad, which holds all its clicks of minutes in which it is not split (`hot-ads/rule.ts`):
- * FNV-1a (32 bit) of the id's characters modulo the partitions. `adId` matches `adIdPattern`, so characters are bytes.
+ * Returns the home partition of an ad, which holds all its clicks of minutes in which it is not split
+ * (`hot-ads/rule.ts`): FNV-1a (32 bit) of the id's characters, modulo the number of partitions. `adId` matches
+ * `adIdPattern`, so its characters are bytes.
  */
 export function partitionOf(adId: string, partitions: number): number {
   return (fnv1a(adId) >>> 0) % partitions;
 }
 
 /**
- * The partition of a click of an ad in a minute in which it is split: FNV-1a (32 bit) of the UTF-8 of its event id, the
- * upper half folded into the lower (h ^ h >>> 16), modulo the partitions. Folded, because the lowest bits of FNV-1a
- * depend on nothing but the lowest bits of the bytes, and event ids are made by others.
+ * Returns the partition of a click of an ad in a minute in which it is split: FNV-1a (32 bit) of the UTF-8 of its event
+ * id, with the upper half folded into the lower (h ^ h >>> 16), modulo the number of partitions. It is folded because
+ * the lowest bits of FNV-1a depend only on the lowest bits of the bytes, and others choose the event ids.
  */
 export function splitPartitionOf(eventId: string, partitions: number): number {
   const hash = fnv1a(isAscii.test(eventId) ? eventId : Buffer.from(eventId).toString('latin1'));
   return ((hash ^ (hash >>> 16)) >>> 0) % partitions;
 }
 
-/** Of characters that are bytes. */
+/** Hashes characters that are bytes. */
 function fnv1a(bytes: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < bytes.length; i++) hash = Math.imul(hash ^ bytes.charCodeAt(i), 0x01000193);
@@ -84,14 +88,14 @@ function fnv1a(bytes: string): number {
 
 const isAscii = /^[\x00-\x7f]*$/;
 
-/** True where a click lies so far ahead of the broker's clock that it is not counted but quarantined. */
+/** Returns true for a click that lies so far ahead of the broker's clock that it is quarantined instead of counted. */
 export function isFuture(clickedAt: number, appendedAt: number): boolean {
   return clickedAt > appendedAt + limits.maxAheadMs;
 }
 
 /**
- * 1 to `maxLength` Unicode code points, as JSON Schema counts the length of a text; no control characters, no half
- * surrogate pair (it has no UTF-8 form).
+ * 1 to `maxLength` Unicode code points, as JSON Schema counts the length of a text. No control characters, and no half
+ * of a surrogate pair (which has no UTF-8 form).
  */
 export function isText(value: unknown, maxLength: number): value is string {
   return (
@@ -112,8 +116,9 @@ function isNoLonger(text: string, maxLength: number): boolean {
 }
 
 /**
- * Epoch ms of an RFC 3339 date-time or of an integer number of ms; undefined if it is neither, or before 1970.
- * A zone is required; a leap second (:60) is refused, as Date knows none, and so is 24:00, which Date would take.
+ * Returns the epoch ms of an RFC 3339 date-time or of an integer number of ms, or undefined if it is neither or is
+ * before 1970. A zone is required. A leap second (:60) is refused because Date has none, and so is 24:00, which Date
+ * would accept.
  */
 export function parseTime(value: unknown): number | undefined {
   if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : undefined;
@@ -121,7 +126,7 @@ export function parseTime(value: unknown): number | undefined {
   const match = /^(\d{4}-(\d\d)-(\d\d))[Tt ]((?:[01]\d|2[0-3]):\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/.exec(value);
   if (!match) return undefined;
   const [, date, month, day, clock, fraction = '', zone = 'Z'] = match;
-  // Date rolls 30 February over into March, so the day is checked against its month first.
+  // Date turns 30 February into a day in March, so the day is first compared with its month.
   const daysInMonth = new Date(Date.UTC(Number(date?.slice(0, 4)), Number(month), 0)).getUTCDate();
   if (Number(day) < 1 || Number(day) > daysInMonth) return undefined;
   const at = Date.parse(`${date}T${clock}${fraction.slice(0, 4)}${zone.toUpperCase()}`);
@@ -130,7 +135,7 @@ export function parseTime(value: unknown): number | undefined {
 
 const plain = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
-/** The text as JSON, as it stands in the canonical line. */
+/** Returns the text as JSON, as it is in the canonical line. */
 export function quoted(text: string): string {
   return plain.test(text) ? `"${text}"` : JSON.stringify(text);
 }

@@ -1,6 +1,6 @@
 /**
- * Configuration of ingest: key, type, default, bounds and documentation in one place. The table in README.md comes from
- * here.
+ * Defines the settings of ingest: key, type, default, bounds and documentation in one place. README's table is
+ * generated from it.
  */
 import { type Static, Type } from 'typebox';
 import { KafkaConfig, ProcessConfig } from '../infra/config.ts';
@@ -144,8 +144,8 @@ export const IngestConfig = Type.Object({
 export type IngestConfig = Static<typeof IngestConfig>;
 
 /**
- * Rules between settings, checked at boot: a request within its limits must fit into the empty buffer, or its client
- * would be told to try again for ever.
+ * Checks rules between settings at the start: a request within its limits must fit into the empty buffer. Otherwise its
+ * client would be told to try again forever.
  */
 export function checkRelations(config: IngestConfig): void {
   trustedProxiesOf(config);
@@ -170,7 +170,7 @@ export function trustedProxiesOf({ INGEST_TRUST_PROXY }: Pick<IngestConfig, 'ING
   return trustedProxies('INGEST_TRUST_PROXY', INGEST_TRUST_PROXY);
 }
 
-/** Undefined: nothing is announced. */
+/** Returns undefined when nothing is announced. */
 export function splitSettingsOf(config: IngestConfig): SplitSettings | undefined {
   if (!config.HOT_AD_SPLIT) return undefined;
   return {
@@ -182,5 +182,8 @@ export function splitSettingsOf(config: IngestConfig): SplitSettings | undefined
   };
 }
 
-/** A canonical line is at most this much longer than what was posted: field names, two ids of ours, two times, a country. */
+/**
+ * A canonical line is at most this much longer than what was posted: field names, two ids that ingest adds, two times,
+ * a country.
+ */
 const addedBytesPerClick = 200;

@@ -1,56 +1,64 @@
 /**
- * CONTRACT: the country of a click, and which codes of stored rows mean the same one (infra/decisions/033).
+ * CONTRACT: defines the country of a click, and which codes in stored rows mean the same country (infra/decisions/033).
  *
- * What is written is two capital letters, so that readers may scan bytes (`record-reader.ts`): a country of ISO 3166-1,
- * one of three codes that geo databases give beside it, or `ZZ` where none is known. Rows of earlier releases keep any
- * two letters that they have: whoever asks for a country is given those of its other codes too (`sameCountry`).
+ * Ingest writes two capital letters, so that readers can scan bytes (`record-reader.ts`): a country of ISO 3166-1, one
+ * of three further codes that geo databases use, or `ZZ` where no country is known. Rows of earlier releases keep any
+ * two letters that they have. A query for a country also returns the rows with its other codes (`sameCountry`).
  */
 
 export const unknownCountry = 'ZZ';
 
 /**
- * The code that is written for a posted text; undefined where it names no country and says nothing of one. Case does not
- * matter. `UK`, which ISO keeps from being anything else, becomes `GB`; what geo databases and content networks give
- * where they know of no country becomes `ZZ`.
+ * Returns the code that is written for a posted text, or undefined if the text neither names a country nor says that
+ * none is known. Case does not matter. `UK`, which ISO reserves, becomes `GB`. The codes with which geo databases and
+ * content networks say that no country is known become `ZZ`.
  */
 export function countryOf(text: string): string | undefined {
-  // Beyond ASCII there are letters whose capital is another one: a dotless i would make Indonesia of it.
+  // Outside of ASCII, some letters have a capital that is another letter: a dotless i would make Indonesia.
   if (!/^[A-Za-z][A-Za-z0-9]$/.test(text)) return undefined;
   const country = countryCode(text);
   return isCountry(country.charCodeAt(0), country.charCodeAt(1)) ? country : undefined;
 }
 
-/** The code that is written for `code`, or itself in capitals where it is none: rows of earlier releases may have it. */
+/**
+ * Returns the code that is written for `code`. If it is not such a code, returns it in capitals, because rows of
+ * earlier releases may have it.
+ */
 export function countryCode(code: string): string {
   const capitals = code.toUpperCase();
   return aliases.get(capitals) ?? capitals;
 }
 
-/** Whether these two bytes, or characters, are a code as it is written. */
+/** Returns whether these two bytes, or characters, are a code as it is written. */
 export function isCountry(first: number, second: number): boolean {
   return first < 0x80 && second < 0x80 && written[(first << 7) | second] === 1;
 }
 
-/** All codes under which the clicks of `code` stand in rows; `code` itself where it is none that is written any more. */
+/**
+ * Returns all codes under which the clicks of `code` are stored. A code that is no longer written is returned alone.
+ */
 export function sameCountry(code: string): readonly string[] {
   const country = countryCode(code);
   const others = [...formerCodes].flatMap(([code, of]) => (of === country ? [code] : []));
   return [country, ...others];
 }
 
-/** Of a posted code, the one that is written. Those with a digit were refused by earlier releases. */
+/** Maps posted codes to the written one. Earlier releases refused those with a digit. */
 const aliases: ReadonlyMap<string, string> = new Map([
   ['UK', 'GB'],
   // Cloudflare: unknown, Tor. MaxMind: anonymous proxy, satellite provider, another country.
   ...['XX', 'T1', 'A1', 'A2', 'O1'].map((code): [string, string] => [code, unknownCountry]),
 ]);
 
-/** Of codes that rows of earlier releases may have, the one that is written now. */
+/** Maps codes that rows of earlier releases may have to the one that is written now. */
 export const formerCodes: ReadonlyMap<string, string> = new Map(
   [...aliases].filter(([code]) => /^[A-Z]{2}$/.test(code)),
 );
 
-/** ISO 3166-1 alpha-2, officially assigned codes, as the ISO Online Browsing Platform lists them: unchanged since 2011. */
+/**
+ * ISO 3166-1 alpha-2, the officially assigned codes, as the ISO Online Browsing Platform lists them. Unchanged since
+ * 2011.
+ */
 export const isoCountries = `
   AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
   CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR
@@ -62,7 +70,7 @@ export const isoCountries = `
   .trim()
   .split(/\s+/);
 
-/** What geo databases give beside them: Kosovo, and Europe or Asia and the Pacific where they know no more. */
+/** Further codes of geo databases: Kosovo, and Europe or Asia and the Pacific where they know nothing more exact. */
 export const kept = ['XK', 'EU', 'AP', unknownCountry];
 
 const written = new Uint8Array(1 << 14);

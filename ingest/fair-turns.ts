@@ -1,11 +1,12 @@
 /**
- * Runs tasks one at a time, those of one owner in the order in which they came, and owners in turn, so that nobody
- * waits behind all tasks of another. A task that fails stops none behind it.
+ * Runs tasks one at a time. The tasks of one owner run in the order in which they came, and the owners take turns. So
+ * an owner with many waiting tasks delays another owner by one of them, not by all. A task that fails does not stop the
+ * ones behind it.
  */
 export type FairTurns = <T>(owner: object, task: () => Promise<T>) => Promise<T>;
 
 export function fairTurns(): FairTurns {
-  /** Of those who have tasks waiting, in the order of their turns. */
+  /** Owners that have waiting tasks, in the order of their turns. */
   const waiting = new Map<object, (() => Promise<void>)[]>();
   let isRunning = false;
 
@@ -16,7 +17,7 @@ export function fairTurns(): FairTurns {
       if (next === undefined) break;
       const [owner, tasks] = next;
       const task = tasks.shift();
-      // Behind all others, or gone.
+      // The owner moves behind all others, or is removed.
       waiting.delete(owner);
       if (tasks.length > 0) waiting.set(owner, tasks);
       await task?.();

@@ -1,12 +1,14 @@
 /**
- * Finds where a JSON value ends without parsing it, and how deep it nests, so that what would take long to parse is
- * known before. It knows texts and brackets only. Up to the first error in the JSON it sees what a parser sees, and a
- * parser goes no further: what is wrong in other ways is left to the parser.
+ * Finds where a JSON value ends and how deep it nests, without parsing it, so that expensive values are known before
+ * they are parsed.
+ *
+ * It understands only texts and brackets. Up to the first error in the JSON it sees what a parser sees, and a parser
+ * goes no further. All other errors are left to the parser.
  */
 export class JsonExtent {
-  /** The next byte to be looked at; where `run` has returned true, the byte that ended the value. */
+  /** The next byte to examine. After `run` has returned true, it is the byte that ended the value. */
   at = 0;
-  /** How many brackets were open at once. */
+  /** The highest number of brackets that were open at once. */
   deepest = 0;
   #depth = 0;
   #isInText = false;
@@ -18,7 +20,10 @@ export class JsonExtent {
     this.#isInText = false;
   }
 
-  /** Goes on, but not beyond `end`. Whether it has come to a comma or a closing bracket that is not the value's own. */
+  /**
+   * Continues, but not beyond `end`. Returns whether it has reached a comma or a closing bracket that does not belong
+   * to the value.
+   */
   run(body: Buffer, end: number): boolean {
     let { at } = this;
     let isInText = this.#isInText;

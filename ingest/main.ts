@@ -1,4 +1,7 @@
-/** The process `ingest`: HTTP in front, topic `clicks` behind. Stops by answering what it has taken, then leaving. */
+/**
+ * Runs the process `ingest`, which receives clicks over HTTP and writes them to topic `clicks`. When it stops, it first
+ * answers every request that it has accepted.
+ */
 import { setFlagsFromString } from 'node:v8';
 import { ConfigError } from '../infra/errors.ts';
 import { listen } from '../infra/http.ts';
@@ -18,8 +21,9 @@ import { acksOf, checkRelations, IngestConfig, splitSettingsOf } from './config.
 import { openHotAds } from './hot-ads/hot-ads.ts';
 import { hotAdTermsOf } from './hot-ads/rule.ts';
 
-// While a broker is slow most of what a request makes outlives two collections of the young. V8 then takes to making it
-// among the old from the start, for ever, where each thing keeps the next alive: a third more CPU for a single click.
+// While a broker is slow, most of what a request creates survives two collections of young objects. V8 then begins to
+// create such objects among the old ones at once, permanently, where each keeps the next alive. That costs a third more
+// CPU for a single click.
 setFlagsFromString('--no-allocation-site-pretenuring');
 
 const { config, log } = await beginProgram('ingest', IngestConfig);
@@ -47,7 +51,7 @@ await runProcess(log, async (stop, life) => {
     topic,
     partitionFor: hotAds.partitionFor,
     producer,
-    // A writer of its own: whatever an earlier process was about to say, nobody says any more.
+    // It is a new writer. What an earlier process had not yet recorded stays unrecorded.
     ackChain: createAckChain(createClickIdMint()(Date.now())),
     lingerMs: config.INGEST_LINGER_MS,
     maxBatchBytes: config.INGEST_MAX_BATCH_BYTES,
@@ -69,6 +73,7 @@ await runProcess(log, async (stop, life) => {
   const url = await listen(http, config.HOST, config.INGEST_PORT);
   log.info({ url, topic }, 'listening');
   await aborted(stop);
-  // Answers 503 to new requests, waits for those under way, and takes no more connections; then `clickLog` drains.
+  // Answers new requests with 503, waits for those in progress, and accepts no more connections. Then `clickLog`
+  // drains.
   await closeHttp(http);
 });

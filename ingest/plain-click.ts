@@ -1,8 +1,10 @@
 /**
- * Takes a posted click over as bytes, without an object or a text for it, where it has the plain form in which nearly
- * all programs write one: an object of known fields, each at most once, texts of printable ASCII without escapes, blanks
- * between the tokens at most. It writes the canonical line that `parseClick` (`click-body.ts`) and `formatLine` come to,
- * or leaves the click to them: whatever is odd or wrong in it, they have the verdict.
+ * Copies a posted click as bytes, without creating an object or a text for it, when the click has the plain form that
+ * nearly all programs write.
+ *
+ * The plain form is an object of known fields, each at most once, with texts of printable ASCII without escapes, and
+ * with at most blanks between the tokens. The result is the canonical line that `parseClick` (`click-body.ts`) and
+ * `formatLine` would produce. Any other click is left to them, and they judge whatever is unusual or wrong in it.
  */
 import { adIdPattern, limits, parseTime } from './click.ts';
 import { isAddress } from './click-body.ts';
@@ -11,8 +13,8 @@ import type { ClickLines } from './click-lines.ts';
 import { isCountry, unknownCountry } from './country.ts';
 
 /**
- * The click that begins at `start` of `source`, if it ends before `end`: its line is added to `lines`.
- * @returns where it ends, or -1, and nothing was added
+ * Reads the click that begins at `start` of `source`, if it ends before `end`, and adds its line to `lines`. @returns
+ * where it ends, or -1 if nothing was added
  */
 export type TakePlainClick = (
   source: Buffer,
@@ -22,12 +24,14 @@ export type TakePlainClick = (
   lines: ClickLines,
 ) => number;
 
+/** Long because of the function that it returns, and that is one loop over the fields of every plain click. */
 export function createPlainClicks(writeClickId: ClickIdWriter): TakePlainClick {
   let receivedAtMs = -1;
   let received = Buffer.alloc(0);
 
+  // Long because it runs for every click and keeps all places in local variables. Calls would have to return several.
   return (source, start, end, receivedAt, lines) => {
-    // Starts and ends of values, the latter 0 where the field is not given.
+    // Starts and ends of values. An end is 0 when the field is not given.
     let [adStart, adEnd, eventStart, eventEnd, countryStart, countryEnd] = [0, 0, 0, 0, 0, 0];
     let [userStart, userEnd, ipStart, ipEnd, timeStart, timeEnd] = [0, 0, 0, 0, 0, 0];
     let clickedAt = receivedAt;
@@ -54,7 +58,7 @@ export function createPlainClicks(writeClickId: ClickIdWriter): TakePlainClick {
       } else {
         if (source[at] !== quote) return -1;
         const valueEnd = textEnd(source, valueStart);
-        // The text may have run on behind the click, where other bytes are: `end` is looked at below.
+        // The text may have continued behind the click, where other bytes are. `end` is checked below.
         if (source[valueEnd] !== quote || valueEnd === valueStart) return -1;
         at = valueEnd + 1;
         if (field === fields.adId) {
@@ -86,7 +90,7 @@ export function createPlainClicks(writeClickId: ClickIdWriter): TakePlainClick {
     } while (source[at] === comma);
     if (source[at] !== closingBrace || at >= end || adEnd === 0) return -1;
     if (clickedAt < receivedAt - limits.maxAgeMs || clickedAt > receivedAt + limits.maxAheadMs) return -1;
-    // Copies of a click share id and time.
+    // Copies of a click share their id and time, so an id requires a time.
     if (eventEnd !== 0 && timeEnd === 0) return -1;
 
     if (receivedAt !== receivedAtMs) {
@@ -137,11 +141,17 @@ const beforeUserId = Buffer.from('","user_id":"');
 const beforeIp = Buffer.from('","ip":"');
 const lineEnd = Buffer.from('"}\n');
 const noCountry = Buffer.from(unknownCountry);
-/** By so much a line is longer than what was posted: names and values that need not be given, and no blank saved. */
+/**
+ * A line may be longer than what was posted by at most this many bytes: fields and values that need not be posted, when
+ * no blank is saved.
+ */
 const mostAdded = 256;
-/** More are more than any time that is taken. */
+/** A number with more digits is larger than any accepted time. */
 const mostDigits = 15;
-/** Between two tokens, and of a text: what has more is no plain click, and is not looked at further. */
+/**
+ * The number of blanks between two tokens, and the length of a text. A click with more is not plain, and is not
+ * examined further.
+ */
 const mostBlanks = 256;
 const mostTextLength = Math.max(limits.adIdLength, limits.eventIdLength, limits.userIdLength, limits.ipLength);
 
@@ -150,7 +160,7 @@ const [blank, backslash, zero, dot] = [0x20, 0x5c, 0x30, 0x2e];
 
 const adIdBytes = Uint8Array.from({ length: 256 }, (_, byte) => Number(adIdPattern.test(String.fromCharCode(byte))));
 
-/** The field whose name, and its closing quote, stand here. */
+/** Returns the field whose name, with its closing quote, is here. */
 function fieldAt(source: Buffer, at: number): Buffer | undefined {
   const field = fieldOf(source[at]!, source[at + 1]!);
   if (field === undefined || source[at + field.length] !== quote) return undefined;
@@ -181,7 +191,7 @@ function afterBlanks(source: Buffer, at: number): number {
   return at;
 }
 
-/** Where printable ASCII without quotes and escapes ends, or is longer than any field may be. */
+/** Returns where printable ASCII without quotes and escapes ends, or where it becomes longer than any field may be. */
 function textEnd(source: Buffer, at: number): number {
   const end = Math.min(at + mostTextLength + 1, source.length);
   for (; at < end; at++) {

@@ -1,29 +1,28 @@
 /**
- * CONTRACT: how the lines of a record of topic `clicks` are read, by aggregator, sink and replay alike. So all agree on
- * what a click is.
+ * CONTRACT: reads the lines of a record of topic `clicks`. Aggregator, sink and replay all use it, so they agree on
+ * what a click is. The value of a record is NDJSON: zero or more lines, where the last newline is optional.
  *
- * A record's value is NDJSON, zero or more lines, the last newline optional. Canonical lines (`click.ts`) are scanned
- * as bytes, without making objects or strings; any other line goes through `JSON.parse`: other producers may order
- * fields as they like and leave out all but `ad_id` and `clicked_at`. The fast path accepts only lines on which both
- * agree, and leaves everything else to the slow one.
+ * Canonical lines (`click.ts`) are scanned as bytes, without creating objects or strings. Any other line goes through
+ * `JSON.parse`, because other producers may order fields as they like and leave out all but `ad_id` and `clicked_at`.
+ * The fast path accepts only lines for which both ways agree, and leaves everything else to the slow one.
  */
 import { adIdPattern, type Click, countryPattern, isText, limits, parseTime } from './click.ts';
 import { unknownCountry } from './country.ts';
 
-/** Walks over the lines of one record after another. After `next()` its fields tell the current line. */
+/** Reads the lines of one record after another. After `next()` its fields describe the current line. */
 export class RecordReader {
-  /** False: the line is no click, `problem` says why, and the click's fields are meaningless. */
+  /** False when the line is not a click. Then `problem` says why, and the fields of the click have no meaning. */
   ok = false;
   problem = '';
-  /** Bytes with the record's value in them. The line is `value[lineStart, lineEnd)`, without newline. */
+  /** Bytes that contain the record's value. The line is `value[lineStart, lineEnd)`, without its newline. */
   value: Uint8Array = empty;
   lineStart = 0;
   lineEnd = 0;
-  /** Counts the lines of the record that are not blank, from 0. */
+  /** The number of the line among the record's lines that are not blank, from 0. */
   lineIndex = -1;
-  /** Where `event_id` and `ad_id` lie; not always in `value`. */
+  /** The bytes in which `event_id` and `ad_id` are. They are not always in `value`. */
   bytes: Uint8Array = empty;
-  /** The same bytes, for whoever takes several at a time. */
+  /** The same bytes, for reading several at a time. */
   view: DataView = emptyView;
   eventIdStart = 0;
   eventIdEnd = 0;
@@ -32,11 +31,11 @@ export class RecordReader {
   clickedAt = 0;
   /** Two letters as `first << 8 | second`. */
   country = 0;
-  /** What `JSON.parse` made of a line that was not canonical; undefined for canonical lines. */
+  /** The result of `JSON.parse` for a line that was not canonical, or undefined for a canonical line. */
   parsed: Click | undefined = undefined;
 
   readonly #partition: number;
-  /** Of `value`. */
+  /** A view of `value`. */
   #valueView: DataView = emptyView;
   /** Where the record's value ends in `value`. */
   #end = 0;
@@ -47,10 +46,7 @@ export class RecordReader {
     this.#partition = partition;
   }
 
-  /**
-   * The record's value is `bytes[start, end)`. `offset` and `appendedAt` (epoch ms) stand in for the ids and the time of
-   * receipt that a line may lack.
-   */
+  /** The value is `bytes[start, end)`. `offset` and `appendedAt` (epoch ms) replace missing ids and times. */
   open(offset: number, appendedAt: number, bytes: Uint8Array | null, start = 0, end = bytes?.length ?? 0): void {
     this.#offset = offset;
     this.#appendedAt = appendedAt;
@@ -65,7 +61,7 @@ export class RecordReader {
     this.lineIndex = -1;
   }
 
-  /** Moves to the next line that is not blank; false at the end of the record. */
+  /** Moves to the next line that is not blank. Returns false at the end of the record. */
   next(): boolean {
     const { value } = this;
     for (;;) {
@@ -88,7 +84,10 @@ export class RecordReader {
     }
   }
 
-  /** The fast path: true if a canonical line starts here. It ends at a newline or where the record ends. */
+  /**
+   * The fast path. Returns true if a canonical line starts here. The line ends at a newline or at the end of the
+   * record.
+   */
   #scan(start: number): boolean {
     const b = this.value;
     const view = this.#valueView;
@@ -138,7 +137,10 @@ export class RecordReader {
 
   #number = 0;
 
-  /** Reads 1 to 15 digits (so the number is exact) without a leading zero into `#number`; -1 if there are none such. */
+  /**
+   * Reads 1 to 15 digits (so that the number is exact) without a leading zero into `#number`. Returns -1 if there are
+   * none.
+   */
   #digits(b: Uint8Array, start: number, end: number): number {
     const view = this.#valueView;
     let i = start;
@@ -159,7 +161,7 @@ export class RecordReader {
     return length === 0 || length > 15 || (b[start] === 48 && length > 1) ? -1 : i;
   }
 
-  /** The slow path, for a JSON object of whatever form with the fields of a click. */
+  /** The slow path, for a JSON object of any form with the fields of a click. */
   #parse(line: Uint8Array): boolean {
     const click = this.#clickOf(line);
     if (typeof click === 'string') {
@@ -211,7 +213,7 @@ export class RecordReader {
     return { clickId, eventId, adId, clickedAt, receivedAt, country, userId, ip };
   }
 
-  /** The identity of a line that has none: where it stands in the log, which no other line shares. */
+  /** The identity of a line without one: its place in the log, which no other line shares. */
   #positionId(): string {
     return `log-${this.#partition}-${this.#offset}-${this.lineIndex}`;
   }
@@ -225,8 +227,9 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 const ascii = (text: string) => encoder.encode(text);
 
 /**
- * 8 to 16 bytes to be found at a place, as the first eight and the last eight, which may overlap. Eight bytes are compared
- * as one double: text is never NaN or zero as a double, and any other two doubles are equal only if their bytes are.
+ * 8 to 16 bytes that are searched at a place, as the first eight and the last eight, which may overlap. Eight bytes are
+ * compared as one double: text as a double is never NaN or zero, and any other two doubles are equal only if their
+ * bytes are.
  */
 interface Key {
   readonly length: number;
@@ -252,7 +255,10 @@ const newline = 0x0a;
 const quote = 0x22;
 const closingBrace = 0x7d;
 
-/** What a byte may be part of: 0 nothing that is copied as it stands, 1 plain text, 2 an ad id too. */
+/**
+ * The possible uses of a byte: 0 means that it is never copied as it is, 1 that it is plain text, and 2 that it may
+ * also be part of an ad id.
+ */
 const notPlain = 0;
 const plainChar = 1;
 const adChar = 2;
@@ -268,7 +274,7 @@ function matches(view: DataView, at: number, end: number, { length, first, last 
   return at + length <= end && view.getFloat64(at, true) === first && view.getFloat64(at + length - 8, true) === last;
 }
 
-/** The end of the plain text that starts at `at`. */
+/** Returns the end of the plain text that starts at `at`. */
 function plainEnd(view: DataView, b: Uint8Array, at: number, end: number): number {
   let i = at;
   while (i + 4 <= end && isPlainWord(view.getInt32(i, true))) i += 4;
@@ -277,8 +283,8 @@ function plainEnd(view: DataView, b: Uint8Array, at: number, end: number): numbe
 }
 
 /**
- * True only if all four bytes are plain: one above 0x7f, 0x7f itself, one below 0x20, a quote or a backslash sets the
- * high bit of its byte in one of the terms. False may be wrong of the neighbours of such a byte: it means look closer.
+ * Returns true only if all four bytes are plain. Any other byte sets the high bit of its byte in one of the terms.
+ * False may be caused by a neighbouring byte only, so the bytes must then be examined one by one.
  */
 function isPlainWord(word: number): boolean {
   const delete7f = word + 0x01010101;
@@ -288,7 +294,7 @@ function isPlainWord(word: number): boolean {
   return ((word | delete7f | control | quoted | escaped) & 0x80808080) === 0;
 }
 
-/** The number of four decimal digits, the first in the lowest byte; -1 if they are not that. */
+/** Returns the number of four decimal digits, with the first in the lowest byte, or -1 if they are not digits. */
 function fourDigits(word: number): number {
   const digits = word - 0x30303030;
   if (((digits | (digits + 0x06060606)) & 0xf0f0f0f0) !== 0) return -1;
@@ -296,7 +302,7 @@ function fourDigits(word: number): number {
   return (pairs & 0xff) * 100 + ((pairs >>> 16) & 0xff);
 }
 
-/** The end of plain text of 1 to `maxLength` bytes; -1 if it is empty or longer. */
+/** Returns the end of plain text of 1 to `maxLength` bytes, or -1 if it is empty or longer. */
 function plainText(view: DataView, b: Uint8Array, start: number, end: number, maxLength: number): number {
   const i = plainEnd(view, b, start, end);
   return i === start || i - start > maxLength ? -1 : i;

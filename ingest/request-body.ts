@@ -1,10 +1,12 @@
 /**
- * Receives a request's body whole, within limits that hold whatever the client announces: at most `limitBytes` as
- * received and again as inflated, and within the budget that all bodies have together and those of one client
- * (body-budget.ts).
+ * Receives the whole body of a request, within limits that hold whatever the client announces.
  *
- * Inflating stops at the limit, and sooner at a ratio that clicks do not have: a bomb costs no memory. What seems small
- * is inflated at once; all else off the event loop, one body at a time, clients in turn.
+ * A body has at most `limitBytes` as received, and at most as many after inflating. It also stays within the memory
+ * budgets of all bodies and of one client (body-budget.ts).
+ *
+ * Inflating stops at the limit, and earlier at a compression ratio that clicks never have, so a decompression bomb
+ * costs no memory. A body that seems small is inflated at once. All others are inflated outside the event loop, one at
+ * a time, with the clients in turn.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
@@ -17,7 +19,7 @@ import { BodyBudget, type BodyBudgetOptions, type BodyUnderWay } from './body-bu
 import { BodyPieces } from './body-pieces.ts';
 import { type FairTurns, fairTurns } from './fair-turns.ts';
 
-/** Resolves to the body in the pieces in which it came. */
+/** Resolves to the body in the pieces in which it arrived. */
 export type BodyReader = (client: Client, headers: IncomingHttpHeaders, stream: Readable) => Promise<readonly Buffer[]>;
 
 export interface BodyLimits extends BodyBudgetOptions {
@@ -43,7 +45,7 @@ export function createBodyReader(limits: BodyLimits): BodyReader {
   };
 }
 
-/** Joins bodies in memory that is used again: each holds until the next is joined. */
+/** Joins bodies in memory that is used again. Each result is valid until the next body is joined. */
 export function createBodyJoiner(): (pieces: readonly Buffer[]) => Buffer {
   let memory = Buffer.alloc(0);
   return pieces => {
@@ -62,7 +64,7 @@ function encodingOf(headers: IncomingHttpHeaders): 'identity' | 'gzip' {
     case '':
     case 'identity':
       return 'identity';
-    // The same by another name, as HTTP has it (RFC 9110, 8.4.1.3).
+    // Another name for the same, as defined by HTTP (RFC 9110, 8.4.1.3).
     case 'gzip':
     case 'x-gzip':
       return 'gzip';
@@ -74,15 +76,15 @@ function encodingOf(headers: IncomingHttpHeaders): 'identity' | 'gzip' {
 interface Collecting {
   readonly body: BodyUnderWay;
   readonly budget: BodyBudget;
-  /** As announced. */
+  /** The length that the client announced. */
   readonly bodyBytes: number | undefined;
   readonly limitBytes: number;
 }
 
-/** So short a body comes whole with its headers, nearly always. */
+/** A body this short nearly always arrives together with its headers. */
 const onePieceBytes = 16 << 10;
 
-/** By events: iterating over the stream would cost each small request several turns of the event loop. */
+/** Uses events, because iterating over the stream would cost each small request several turns of the event loop. */
 function collect(stream: Readable, collecting: Collecting): Promise<readonly Buffer[]> {
   const { body, budget, bodyBytes, limitBytes } = collecting;
   return new Promise((resolve, reject) => {
@@ -120,7 +122,7 @@ function collect(stream: Readable, collecting: Collecting): Promise<readonly Buf
   });
 }
 
-/** A body may always inflate to so many bytes, and beyond them to `maxInflateRatio` for each byte received. */
+/** A body may always inflate to this many bytes, and beyond that to `maxInflateRatio` times the received bytes. */
 export const freeInflatedBytes = 64 << 10;
 export const maxInflateRatio = 100;
 
@@ -139,7 +141,7 @@ async function inflate(body: Buffer, limitBytes: number, inTurn: FairTurns, clie
   }
 }
 
-/** Undefined if it is larger than `maxBytes`. */
+/** Returns undefined if the result is larger than `maxBytes`. */
 function inflateSmall(body: Buffer, maxBytes: number): Buffer | undefined {
   try {
     return gunzipSync(body, { maxOutputLength: maxBytes });
@@ -149,13 +151,13 @@ function inflateSmall(body: Buffer, maxBytes: number): Buffer | undefined {
   }
 }
 
-/** What gzip data says of its length when inflated, at its end; it may lie. */
+/** Returns the length that gzip data gives at its end for the inflated content. It may be wrong. */
 function saidBytes(body: Buffer): number {
   return body.length < 4 ? 0 : body.readUInt32LE(body.length - 4);
 }
 
 const gunzipAsync = promisify<Buffer, ZlibOptions, Buffer>(gunzip);
-/** By so much at a time: each piece is a way to another thread and back. */
+/** Inflates in steps of this size. Each step is a way to another thread and back. */
 const inflatedChunkBytes = 256 << 10;
 
 function tooLarge(limitBytes: number): Problem {

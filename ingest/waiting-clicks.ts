@@ -1,13 +1,15 @@
 /**
- * How many bytes of clicks wait for Kafka, and whose they are. The buffer is one for all (click-log.ts); while Kafka is
- * slow, who sends the most would have it alone. So from half full on, a client that holds its share gets no more, and
- * the rest is the others'. Up to then anybody may have all of it: most deployments have few clients.
+ * Limits how many waiting clicks one client may have.
+ *
+ * The buffer is shared by all (click-log.ts). While Kafka is slow, the client that sends the most would fill it alone.
+ * So once the buffer is half full, a client that holds its share gets no more room, and the rest is for others. Until
+ * then any client may use all of it, because most deployments have few clients.
  */
 import type { Client } from '../infra/http-clients.ts';
 import { clientBusy } from './body-budget.ts';
 
 export interface WaitingClicks {
-  /** For as long as `wait` takes. @throws Problem 429 before it is begun */
+  /** Counts the bytes for as long as `wait` takes. @throws Problem 429 before it begins */
   during(client: Client, bytes: number, wait: () => Promise<void>): Promise<void>;
 }
 

@@ -26,6 +26,8 @@ export interface IdBytes {
  * Writes four words into `into`. Without `isPerAd` they depend on the event id alone, as in minutes from before the ad
  * was part of the identity (checkpoint.ts). @returns 32 bits of the ad alone, which are a by-product and serve to look
  * up its cells (cell-table.ts)
+ *
+ * Long because it runs for every click: the steps of a block are written out, as calls for them would cost more than they do.
  */
 export function hashClick(click: IdBytes, isPerAd: boolean, key: IdKey, into: Int32Array, at = 0): number {
   const { view: b, adIdStart, adIdEnd, eventIdStart, eventIdEnd } = click;

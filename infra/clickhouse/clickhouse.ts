@@ -1,6 +1,6 @@
 /**
- * The one place that makes a ClickHouse client: a server over HTTP, the embedded one (infra/embedded/clickhouse.ts) as
- * any other. Settings stand only inside the SQL, where a reader sees them.
+ * Creates the ClickHouse clients, and is the only place that does. The server is always reached over HTTP, also the
+ * embedded one (infra/embedded/clickhouse.ts). Settings are only inside the SQL, where a reader sees them.
  */
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
@@ -15,46 +15,45 @@ import { commandConsistency, readConsistency, type TableEngine, tableEngineOf } 
 import { databaseStatement } from './table-statements.ts';
 import { mostOfTicket } from './tickets.ts';
 
-/** `CSV` is without names. `Parquet` is one file. */
+/** `CSV` has no line of names. `Parquet` is one file. */
 export type StreamFormat = 'CSV' | 'JSONEachRow' | 'Parquet';
 
 export type Params = Readonly<Record<string, unknown>>;
 
 export interface ReadOptions {
-  /** What it counts for (clickhouse/reads.ts); left out: counts. */
+  /** The kind of read (reads.ts). The default is a read of counts. */
   readonly kind?: ReadKind;
 }
 
 /**
- * Reads end in the server as soon as whoever asked for them has gone (asking.ts), or takes no more of a stream; what is
- * written is written. Reads wait for a place, and not for ever: they may also throw Unserved.
+ * A client of ClickHouse. A read ends in the server as soon as its asker has gone (asking.ts) or takes no more of a
+ * stream. A write is never taken back. Reads wait for a place for a limited time, so they may also throw Unserved.
  */
 export interface ClickHouse extends AsyncDisposable {
-  /** How its tables are made; left out where none are. */
+  /** How its tables are created. Left out where none are created. */
   readonly tables?: TableEngine;
   /**
-   * Rows of a read, one object each. `params` are bound as `{name:Type}`; the SQL carries its own SETTINGS, and no
-   * FORMAT. 64-bit integers come as numbers: the reader sees to it that they stay below 2^53.
+   * Returns the rows of a read, one object each. `params` are bound as `{name:Type}`. The SQL contains its own
+   * SETTINGS, and no FORMAT. 64-bit integers become numbers, and the caller makes sure that they stay below 2^53.
    * @throws Retryable
    */
   query<T>(sql: string, params?: Params, options?: ReadOptions): Promise<T[]>;
   /**
-   * The rows as lines of JSON, for who reads many: no object is made of them.
-   * @throws Retryable
+   * Returns the rows as lines of JSON, for a caller that reads many. No objects are created for them. @throws Retryable
    */
   queryLines(sql: string, params?: Params, options?: ReadOptions): Promise<Uint8Array>;
   /** @throws Retryable */
   command(sql: string, params?: Params): Promise<void>;
   /**
-   * The result of a long read piece by piece, as fast as they are taken: what is in memory does not grow with it. To stop
-   * taking them ends the read. The SQL has its own SETTINGS and no FORMAT.
-   * @throws Retryable, also between two pieces
+   * Returns the result of a long read in pieces, as fast as they are taken, so the used memory does not grow with it.
+   * The read ends when no more pieces are taken. The SQL has its own SETTINGS and no FORMAT. @throws Retryable, also
+   * between two pieces
    */
   stream(sql: string, format: StreamFormat, params?: Params, options?: ReadOptions): AsyncIterable<Uint8Array>;
   /**
-   * Inserts lines of JSON, either all objects or all arrays of the values of all columns in the table's order. An insert
-   * that failed may be there none, in part or whole: send the same rows again.
-   * @throws Retryable, or RefusedRows where a line is no row of `table`
+   * Inserts lines of JSON, either all objects or all arrays of the values of all columns in the table's order. After a
+   * failed insert, none, some or all of the rows may be there: send the same rows again. @throws Retryable, or
+   * RefusedRows where a line is not a row of `table`
    */
   insert(table: string, lines: string | Buffer): Promise<void>;
   /** @throws Retryable */
@@ -67,21 +66,24 @@ export interface ClickHouse extends AsyncDisposable {
 }
 
 export interface ClickHouseOptions {
-  /** Reads of counts that may run at the same time, and as many of jobs. */
+  /** The number of reads of counts that may run at the same time, and the same number for reads of jobs. */
   readonly readers: number;
-  /** The same of raw clicks, and of these one client's. */
+  /** The number of raw reads that may run at the same time, and how many of these one client may have. */
   readonly rawReaders?: number;
   readonly rawReadersPerClient?: number;
-  /** Cores for each of these. */
+  /** The number of cores for each raw read. */
   readonly rawThreads?: number;
-  /** Reads of each kind that may wait for a place, and of these one client's. */
+  /** The number of reads of each kind that may wait for a place, and how many of these one client may have. */
   readonly mostWaiting?: number;
   readonly mostWaitingPerClient?: number;
-  /** How long. */
+  /** How long a read may wait for a place. */
   readonly queueTimeoutMs?: number;
 }
 
-/** The server is not contacted yet. @throws ConfigError where CLICKHOUSE_URL is no URL, or tables cannot be made like that */
+/**
+ * Does not contact the server yet. @throws ConfigError where CLICKHOUSE_URL is not a URL, or tables cannot be created
+ * as configured
+ */
 export function openClickHouse(config: ClickHouseConfig, options: ClickHouseOptions): ClickHouse {
   const { readers, rawReaders = 2, rawReadersPerClient = 1, rawThreads = 1 } = options;
   const { mostWaiting = 128, mostWaitingPerClient = 64, queueTimeoutMs: waitMs = 10_000 } = options;
@@ -134,7 +136,7 @@ export function openClickHouse(config: ClickHouseConfig, options: ClickHouseOpti
   };
 }
 
-/** The same database, where whatever is read without saying more is of that kind. */
+/** Returns the same database, where reads without a kind are of the given kind. */
 export function readingAs(kind: ReadKind, clickhouse: ClickHouse): ClickHouse {
   return {
     ...(clickhouse.tables && { tables: clickhouse.tables }),
@@ -149,15 +151,15 @@ export function readingAs(kind: ReadKind, clickhouse: ClickHouse): ClickHouse {
   };
 }
 
-/** Of health and metrics. */
+/** For health and metrics. */
 const operationPlaces = 2;
-/** Inserts, commands and streams at the same time: these never wait for a read. */
+/** Inserts, commands and streams that may run at the same time. They never wait for a read. */
 const mostOthers = 32;
-/** Pings, and statements that end others: these wait for nothing else. */
+/** Pings, and statements that end others. They wait for nothing else. */
 const mostControl = 16;
 const controlTimeoutMs = 5_000;
 
-/** Longer than any statement of ours takes; reads carry a shorter `max_execution_time` of their own. */
+/** Longer than any of our statements takes. Reads have a shorter `max_execution_time` of their own. */
 const requestTimeoutMs = 60_000;
 
 function clientOf(
@@ -175,15 +177,17 @@ function clientOf(
     database,
     request_timeout: timeoutMs,
     max_open_connections: connections,
-    // Long lists of ads would make addresses that servers and what stands before them refuse.
+    // Long lists of ads would make URLs that servers and proxies refuse.
     use_multipart_params_auto: true,
-    // Failures are thrown, and logged by whom they concern.
+    // Failures are thrown, and logged by the code that they concern.
     log: { level: ClickHouseLogLevel.OFF },
     keep_alive: { enabled: true, idle_socket_ttl: 2_500 },
   });
 }
 
-/** A server refuses every statement of a client whose database is not there yet, even its creation. */
+/**
+ * A server refuses every statement of a client whose database does not exist yet, even the statement that creates it.
+ */
 async function withDatabase(create: () => Promise<void>, work: () => Promise<unknown>): Promise<void> {
   try {
     await work();

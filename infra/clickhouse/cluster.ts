@@ -1,4 +1,4 @@
-/** The ClickHouse servers of a topology, each with a client of its own. None is contacted yet. */
+/** Opens the ClickHouse servers of a topology, each with a client of its own. No server is contacted yet. */
 
 import type { ClickHouseConfig } from '../config.ts';
 import { type ClickHouse, type ClickHouseOptions, openClickHouse } from './clickhouse.ts';
@@ -11,11 +11,13 @@ export interface ClusterNode extends Pick<TopologyNode, 'name' | 'shard' | 'tcp'
 
 export interface Cluster extends AsyncDisposable {
   readonly shards: readonly (readonly ClusterNode[])[];
-  /** Of all shards. At least one. */
+  /** The nodes of all shards. There is at least one. */
   readonly nodes: readonly [ClusterNode, ...ClusterNode[]];
 }
 
-/** @throws ConfigError where CLICKHOUSE_URL is no topology, or not one for tables as they are made */
+/**
+ * @throws ConfigError where CLICKHOUSE_URL is not a topology, or not one that fits the way in which tables are created
+ */
 export function openCluster(config: ClickHouseConfig, options: ClickHouseOptions): Cluster {
   const topology = topologyOf(config);
   assertOneAddressEach(topology, tableEngineOf(config));

@@ -1,7 +1,10 @@
-/** Translates what ClickHouse and its client throw into our errors, in this one place; the original stays as `cause`. */
+/**
+ * Translates the errors of ClickHouse and its client into ours, and is the only place that does. The original error is
+ * kept as `cause`.
+ */
 import { messageOf, RefusedRows, Retryable } from '../errors.ts';
 
-/** `insert` alone may find that rows are to blame; any other statement is ours. */
+/** Only for an `insert` may the rows be the cause. The text of any other statement is ours. */
 export function translate(error: unknown, doing: 'query' | 'command' | 'insert' | 'ping'): Error {
   const code = codeOf(error);
   const message = `ClickHouse, ${doing}: ${messageOf(error).slice(0, 500)}`;
@@ -13,8 +16,8 @@ export function translate(error: unknown, doing: 'query' | 'command' | 'insert' 
 }
 
 /**
- * ClickHouse's name of the error, such as `TOO_MANY_PARTS`, also when it has been translated. Found by its shape, as the
- * client's class of it is not always the same.
+ * Returns ClickHouse's name of the error, such as `TOO_MANY_PARTS`, also of an error that was translated. It is found
+ * by its shape, because the client does not always use the same class for it.
  */
 export function codeOf(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined;
@@ -22,7 +25,9 @@ export function codeOf(error: unknown): string | undefined {
   return codeOf(error.cause);
 }
 
-/** What may be different a moment later: load, replicas, Keeper, memory, time, or a schema that is just being made. */
+/**
+ * Errors that may be gone a moment later: load, replicas, Keeper, memory, time, or a schema that is just being created.
+ */
 const passing: ReadonlySet<string> = new Set([
   'ABORTED',
   'ALL_CONNECTION_TRIES_FAILED',

@@ -1,11 +1,11 @@
-/** What an insert means, and what lines it may hold. */
+/** Defines what an insert means, and which lines it may contain. */
 import { RefusedRows } from '../errors.ts';
 import { insertConsistency, type TableEngine } from './table-engine.ts';
 
 /**
- * Every default that decides what an insert means is pinned, since they drift between releases. One click with a wild
- * date must not stop the pipeline, so an insert may touch any number of partitions. What has the wrong type is refused
- * rather than written as text, as the aggregator refuses it.
+ * Every default that decides what an insert means is set explicitly, because defaults change between releases. One
+ * click with an extreme date must not stop the pipeline, so an insert may touch any number of partitions. A value of
+ * the wrong type is refused rather than written as text, as the aggregator refuses it.
  */
 const insertSettings: Readonly<Record<string, number | string>> = {
   async_insert: 0,
@@ -22,7 +22,7 @@ const insertSettings: Readonly<Record<string, number | string>> = {
   input_format_allow_errors_num: 0,
   input_format_allow_errors_ratio: 0,
   date_time_input_format: 'best_effort',
-  // More threads than one parse faster, at more cost: there are others that want the processor.
+  // More threads would parse faster but cost more CPU, which others need.
   input_format_parallel_parsing: 0,
   max_partitions_per_insert_block: 1000,
   throw_on_max_partitions_per_insert_block: 0,
@@ -34,8 +34,9 @@ const listOf = (settings: Readonly<Record<string, number | string>>) =>
     .join(', ');
 
 /**
- * Raw clicks seldom repeat within an insert: to look for those that do costs a tenth of it, and every merge and every
- * read looks for them anyway. Of counts several versions come together where a backlog is inserted, and the last is enough.
+ * Raw clicks seldom repeat within an insert. Looking for repeated ones takes a tenth of the insert, and every merge and
+ * every read looks for them anyway. Counts come in several versions when a backlog is inserted, and the last version is
+ * enough.
  */
 export function insertSettingsIn(engine: TableEngine): (table: string) => string {
   const list = listOf({ ...insertSettings, ...insertConsistency(engine) });
@@ -43,8 +44,8 @@ export function insertSettingsIn(engine: TableEngine): (table: string) => string
 }
 
 /**
- * A blank line is no row, and might be the end of the rows to whoever finds them behind a statement. A line that does not begin as its format asks is refused before it is sent.
- * @throws RefusedRows
+ * Removes blank lines. A blank line is not a row, and after a statement it may be taken for the end of the rows. A line
+ * that does not begin as its format requires is refused before it is sent. @throws RefusedRows
  */
 export function withoutBlankLines(ndjson: Buffer): Buffer {
   const hasBlankLine = ndjson[0] === newline || ndjson.includes('\n\n');
@@ -65,7 +66,10 @@ export function withoutBlankLines(ndjson: Buffer): Buffer {
   return rows;
 }
 
-/** Of rows that are lines of JSON: objects, or arrays of the values of all columns in the table's order. */
+/**
+ * Returns the format of rows that are lines of JSON: objects, or arrays of the values of all columns in the table's
+ * order.
+ */
 export function formatOf(rows: Buffer): 'JSONEachRow' | 'JSONCompactEachRow' {
   return rows[0] === bracket ? 'JSONCompactEachRow' : 'JSONEachRow';
 }

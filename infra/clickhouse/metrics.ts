@@ -1,4 +1,4 @@
-/** The metrics of reads, by their kind (reads.ts). */
+/** Defines the metrics of reads, by their kind (reads.ts). */
 import { counter, gauge } from '../metrics.ts';
 
 export const readsRunning = gauge('clickhouse_reads_running', 'Reads that have a place; of raw: requests', ['kind']);

@@ -1,16 +1,20 @@
 /**
- * One node of each shard, read as one store. The first of them is asked; where a statement names a sharded table
- * (sharded-tables.ts), it reads the FINAL rows of each of the nodes, and merges whole groups of them, so sums, top lists
- * and states of distinct users are what one node with all rows would say. What every node has whole it reads from itself.
+ * Reads one node of each shard as if they were a single ClickHouse.
  *
- * There is no partial answer: where a node does not answer, the statement fails.
+ * The first node is asked. Where a statement names a sharded table (sharded-tables.ts), it reads the FINAL rows of all
+ * these nodes and merges whole groups of them. So sums, top lists and states of distinct users are those of one node
+ * with all rows. Tables that every node has in full are read from the first node itself.
+ *
+ * There is no partial answer: if a node does not answer, the statement fails.
  */
 
 import type { ClickHouseConfig } from '../config.ts';
 import { ConfigError, messageOf, Retryable, Unserved } from '../errors.ts';
+import { checkedRows } from './checked-rows.ts';
 import type { ClickHouse } from './clickhouse.ts';
 import type { ClusterNode } from './cluster.ts';
 import { codeOf } from './errors.ts';
+import { IncarnationRow } from './incarnation.ts';
 import { inPlaceOfSharded } from './sharded-tables.ts';
 import { nodesOf, topologyOf } from './topology.ts';
 
@@ -24,7 +28,7 @@ export interface RemoteAccess {
   readonly isTls: boolean;
 }
 
-/** @throws ConfigError where it is not the same for all nodes: a statement names one for all of them */
+/** @throws ConfigError when it is not the same for all nodes, because a statement uses one access for all of them */
 export function remoteAccess(config: ClickHouseConfig): RemoteAccess {
   const all = nodesOf(topologyOf(config)).map(({ url, user, password }): RemoteAccess => {
     const inUrl = new URL(url);
@@ -48,7 +52,7 @@ export function remoteAccess(config: ClickHouseConfig): RemoteAccess {
 
 const names = { user: 'user', password: 'password', isTls: 'protocol (http or https)' } as const;
 
-/** `nodes`: one of each shard, in their order. */
+/** `nodes` contains one node of each shard, in the order of the shards. */
 export function overShards(nodes: readonly [ShardNode, ...ShardNode[]], access: RemoteAccess): ClickHouse {
   const [first, ...others] = nodes;
   const { clickhouse } = first;
@@ -81,8 +85,8 @@ export function overShards(nodes: readonly [ShardNode, ...ShardNode[]], access: 
 }
 
 /**
- * Without the first, each node would ask all others for what stands in IN and JOIN. The second, whatever a server's profile
- * says: where a node does not answer, the others alone are no answer.
+ * Without the first setting, each node would ask all others for what is in IN and JOIN. The second one overrides the
+ * server's profile: when a node does not answer, the rows of the others alone are not an answer.
  */
 const settings = 'prefer_global_in_and_join=1, skip_unavailable_shards=0';
 
@@ -90,7 +94,7 @@ async function onlyRead(): Promise<never> {
   throw new Error('several shards are read together, and written each for itself');
 }
 
-/** A node does not answer, or not the one that reads it for others. */
+/** A node does not answer, or the node that reads it for others does not. */
 export class NodeUnreached extends Retryable {
   readonly node: string;
 
@@ -101,9 +105,9 @@ export class NodeUnreached extends Retryable {
 }
 
 /**
- * Resolves where the first node finds each of the others at its address, and not some other server: that would be read, and
- * rows told twice or not at all. By their incarnations, as they were found under their URLs.
- * @throws Retryable
+ * Resolves when the first node reaches each of the others at its address, and not some other server. That server would
+ * be read instead, and rows would be counted twice or not at all. The nodes are compared by their incarnations, as
+ * found under their URLs. @throws Retryable
  */
 export async function checkReached(
   nodes: readonly [ShardNode, ...ShardNode[]],
@@ -112,12 +116,13 @@ export async function checkReached(
 ): Promise<void> {
   const [first, ...others] = nodes;
   for (const other of others) {
-    const [row] = await first.clickhouse
-      .query<{ name: string }>(
+    const rows = await first.clickhouse
+      .query(
         `SELECT name FROM ${remote([other], 'schema_migration', access)} FINAL WHERE version = 0 SETTINGS max_execution_time=5`,
       )
       .catch(thrown(error => blaming([other], withoutPassword(error, access))))
       .catch(thrown(error => (error instanceof Retryable && error.cause ? askedInVain(first, error) : error)));
+    const [row] = checkedRows(IncarnationRow, rows, `schema_migration of ${other.name}`);
     if ((row?.name ?? '') === (incarnationOf(other.name) ?? '')) continue;
     const cause = new Error('another incarnation');
     throw new NodeUnreached(
@@ -138,7 +143,7 @@ function literal(text: string): string {
   return `'${text.replace(/[\\']/g, '\\$&')}'`;
 }
 
-/** ClickHouse hides it, except in what it quotes of a statement that it does not understand. */
+/** ClickHouse hides the password, except when it quotes a statement that it does not understand. */
 function withoutPassword(error: unknown, { password }: RemoteAccess): unknown {
   const secrets = [password, literal(password).slice(1, -1)].filter(secret => secret !== '');
   const hidden = (text: string) => secrets.reduce((left, secret) => left.replaceAll(secret, '[HIDDEN]'), text);
@@ -156,13 +161,13 @@ function thrown(told: (error: unknown) => unknown) {
   };
 }
 
-/** Whether it is another node that the one that was asked could not read. */
+/** Returns whether the asked node could not read another node. */
 function blaming(others: readonly ShardNode[], error: unknown): unknown {
   const code = codeOf(error);
   if (code === undefined || error instanceof NodeUnreached || error instanceof Unserved) return error;
   const text = messageOf(error);
   const named = others.find(({ tcp }) => text.includes(tcp));
-  // What another node has answered with is told as the first one's own, with the address it came from.
+  // An error that another node has answered is reported as the first node's own, with the address that it came from.
   if (!links.has(code)) return named && away.has(code) ? unreached(named, error) : error;
   const blamed = named ?? others[0];
   return blamed === undefined ? error : unreached(blamed, error);
@@ -178,7 +183,7 @@ function unreached({ name, tcp }: ShardNode, error: unknown): NodeUnreached {
   return new NodeUnreached(name, `${name} is not reached at tcp=${tcp}: ${messageOf(error)}`, error);
 }
 
-/** What ClickHouse says where a connection to another server fails, or is not let in. */
+/** Errors that ClickHouse reports when a connection to another server fails or is refused. */
 const links: ReadonlySet<string> = new Set([
   'ALL_CONNECTION_TRIES_FAILED',
   'ATTEMPT_TO_READ_AFTER_EOF',
@@ -192,7 +197,7 @@ const links: ReadonlySet<string> = new Set([
   'UNKNOWN_PACKET_FROM_SERVER',
 ]);
 
-/** What a node says that cannot be read now. */
+/** Errors of a node that cannot be read at the moment. */
 const away: ReadonlySet<string> = new Set([
   'AUTHENTICATION_FAILED',
   'REQUIRED_PASSWORD',

@@ -1,22 +1,23 @@
 /**
- * At most so many reads run at a time; others wait in line. The line has an end, in all and for each client, and nobody
- * stands in it for longer than `waitMs`: an answer that says "later" is worth more than one that comes when nobody
- * waits for it.
+ * Limits how many run at a time. Others wait in a queue.
  *
- * Clients take turns, whoever of them has the most in line; of one client, first come is first served. Of the places
- * one client may have a part, so that what it asks for, however long that takes, leaves the others some.
+ * The queue is limited, in total and for each client, and nobody waits in it for longer than `waitMs`: an early answer
+ * "later" is worth more than one that comes when nobody waits for it.
+ *
+ * Clients take turns, however many waiting requests one of them has. The requests of one client are served in order.
+ * One client may have only a part of the places, so that its requests, however long they take, leave some for others.
  */
 import type { Asker } from '../asking.ts';
 import { Unserved } from '../errors.ts';
 
 export interface PlaceLimits {
   readonly places: number;
-  /** Of these, one client's. */
+  /** How many of these one client may have. */
   readonly perClient: number;
   readonly mostWaiting: number;
-  /** Of these, one client's. */
+  /** How many of these one client may have. */
   readonly mostWaitingPerClient: number;
-  /** Of requests; the process itself waits as long as it takes. */
+  /** For requests. The process itself waits for as long as it takes. */
   readonly waitMs: number;
 }
 
@@ -29,8 +30,8 @@ export interface PlaceEvents {
 
 export interface Places {
   /**
-   * Resolves when there is a place; who has it gives it back, once.
-   * @throws Unserved where the line is full, or before its turn has come; what `asker.signal` says where he has gone
+   * Resolves when there is a place. The caller gives it back, once. @throws Unserved when the queue is full, or when
+   * its turn has not come in time; the reason of `asker.signal` when the asker has gone
    */
   take(asker: Asker | undefined): Promise<() => void>;
 }
@@ -39,7 +40,11 @@ interface Waiting {
   readonly give: () => void;
 }
 
-/** `what` is named in errors, as `reads of counts`. */
+/**
+ * `what` is named in errors, for example `reads of counts`.
+ *
+ * Long because its functions share one state, in which the free places, the running reads and the queues must agree.
+ */
 export function createPlaces(what: string, limits: PlaceLimits, events: PlaceEvents): Places {
   const { places, perClient, mostWaiting, mostWaitingPerClient, waitMs } = limits;
   /** By client, in the order of their turns. */
@@ -69,7 +74,7 @@ export function createPlaces(what: string, limits: PlaceLimits, events: PlaceEve
     for (const [client, line] of lines) {
       if (!hasPlaceFor(client)) continue;
       const [first] = line;
-      // Behind the others, for the next turn.
+      // The client moves behind the others for its next turn.
       lines.delete(client);
       lines.set(client, line);
       first?.give();

@@ -1,14 +1,15 @@
 /**
- * How a read gets a place, what it may take of the server, and how it ends there.
+ * Decides how a read gets a place, how much of the server it may use, and how it ends there.
  *
- * Reads of counts are short and what everybody waits for. Raw reads take seconds, so they have places of their own, fewer
- * cores, and stand back in the server while counts are read; and so does whatever else is read for who asks for raw clicks,
- * under one place of his (tickets.ts). Health and metrics never wait for any of them.
+ * Reads of counts are short, and everybody waits for them. Raw reads take seconds. So they have places of their own and
+ * fewer cores, and they have a lower priority in the server while counts are read. The same holds for everything else
+ * that is read for a request for raw clicks, which uses the request's one place (tickets.ts). Health and metrics never
+ * wait for any of them.
  *
- * A read ends in the server when nobody waits for it any more (asking.ts): its connection is closed and it is killed, and
- * its place is free only when the server has said that it is over. A place that was free before that would let those who
- * ask and go, ask and go, start as many reads as they like. To close the connection alone is not enough: the server
- * looks at it only where it makes progress, and does not at all unless it is told to.
+ * A read ends in the server when nobody waits for it any more (asking.ts): its connection is closed and it is killed.
+ * Its place is free only when the server has said that it is over. If the place were free before that, clients that ask
+ * and go away again and again could start any number of reads. Closing the connection alone is not enough, because the
+ * server checks it only while it makes progress, and not at all unless it is told to.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,13 +22,13 @@ import { createPlaces, type PlaceLimits, type Places } from './places.ts';
 import { createTickets } from './tickets.ts';
 
 /**
- * `raw`: what grows with clicks rather than with counts. `jobs`: of the process itself, which waits as long as it takes.
- * Whatever health and metrics read is of `operations`.
+ * `raw`: reads whose cost grows with clicks rather than with counts. `jobs`: reads of the process itself, which waits
+ * for as long as it takes. `operations`: reads for health and metrics.
  */
 export type ReadKind = (typeof readKinds)[number];
 const readKinds = ['counts', 'raw', 'jobs', 'operations'] as const;
 
-/** To be sent with a statement. */
+/** What is sent with a statement. */
 export interface Sent {
   readonly query_id: string;
   readonly abort_signal?: AbortSignal;
@@ -36,20 +37,20 @@ export interface Sent {
 
 export interface ReadLimits {
   readonly kinds: Readonly<Record<ReadKind, PlaceLimits>>;
-  /** Cores that one raw read may have. */
+  /** The number of cores that one raw read may use. */
   readonly rawThreads: number;
-  /** What every read carries besides (table-engine.ts). */
+  /** Settings that every read carries in addition (table-engine.ts). */
   readonly settings?: ClickHouseSettings;
 }
 
 export interface Reads {
-  /** @throws Retryable, or what `currentAsker().signal` says */
+  /** @throws Retryable, or the reason of `currentAsker().signal` */
   run<T>(kind: ReadKind, read: (sent: Sent) => Promise<T>): Promise<T>;
-  /** Without a place: who streams sees to it that not too many do. */
+  /** Takes no place. The caller makes sure that there are not too many streams. */
   stream(kind: ReadKind, read: (sent: Sent) => AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
 }
 
-/** `control`: for statements that end others, which must not wait for those. */
+/** `control` is for statements that end others, which must not wait for those. */
 export function createReads(control: ClickHouseClient, { kinds, rawThreads, settings }: ReadLimits): Reads {
   const placesOf = (kind: ReadKind): Places =>
     createPlaces(names[kind], kinds[kind], {
@@ -61,7 +62,7 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads, sett
     ...{ counts: first, operations: first, jobs: {} },
     raw: { ...behind, max_threads: rawThreads },
   };
-  // What never happened shows as 0, not as nothing.
+  // Something that never happened is shown as 0, not as missing.
   for (const kind of readKinds) {
     for (const why of ['full', 'share', 'waited'] as const) readsRefused.inc({ kind, why }, 0);
     for (const why of ['gone', 'late'] as const) readsCancelled.inc({ kind, why }, 0);
@@ -74,8 +75,8 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads, sett
   };
   const tickets = createTickets(places.raw);
   /**
-   * A raw read without a ticket has a place to itself: of a request that nobody has said so of, of pages that are read after
-   * their answer has begun.
+   * A raw read without a ticket has a place of its own. That is a read of a request that was not marked as raw, or of a
+   * page that is read after the answer has begun.
    */
   const placeFor = async (kind: ReadKind, isRaw: boolean, asker: Asker | undefined) => {
     const ticket = kind === 'raw' ? asker?.ticket : undefined;
@@ -88,7 +89,7 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads, sett
     ...(signal && { abort_signal: signal }),
     clickhouse_settings: { ...whoGoesEndsIt, ...settings, ...turns[kind] },
   });
-  /** What to throw of a failed read; `isRunning`: the server may still be at it. */
+  /** Returns the error to throw after a failed read. With `isRunning`, the server may still be working on it. */
   const failureOf = (error: unknown, kind: ReadKind, asker: Asker | undefined) => {
     if (!asker?.signal.aborted) return { failure: translate(error, 'query'), isRunning: codeOf(error) === undefined };
     const failure: unknown = asker.signal.reason;
@@ -138,7 +139,7 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads, sett
   };
 }
 
-/** In whose places, and how in the server. */
+/** Returns whose places are used, and how the read runs in the server. */
 function kindFor(asked: ReadKind, asker: Asker | undefined): ReadKind {
   if (asker?.isOperation) return 'operations';
   return asked === 'counts' && asker?.ticket !== undefined ? 'raw' : asked;
@@ -151,26 +152,27 @@ const names: Readonly<Record<ReadKind, string>> = {
   operations: 'reads for health and metrics',
 };
 
-/** The server looks after the connections of those statements only that can change nothing. */
+/** The server watches the connections only of statements that can change nothing. */
 const whoGoesEndsIt: ClickHouseSettings = { readonly: '2', cancel_http_readonly_queries_on_client_close: 1 };
 const first: ClickHouseSettings = { priority: '1' };
 /**
- * It stops between blocks of rows while others go first, but not for ever: then it would only be in their way longer. Within
- * a block the system lets others go first, where the server may ask for that (CAP_SYS_NICE; else nothing comes of it).
+ * It pauses between blocks of rows while others run first, but not forever, because it would then only be in their way
+ * for longer. Within a block the operating system prefers others, if the server is allowed to ask for that
+ * (CAP_SYS_NICE; otherwise this has no effect).
  */
 const behind: ClickHouseSettings = { priority: '2', low_priority_query_wait_time_ms: '100', os_thread_priority: '10' };
 
 /**
- * A server closes connections that were idle for some seconds, or the moment it is told to stop, and does not say so
- * beforehand: a read that was just sent into one has been read by nobody, and is sent once more, over another.
+ * A server closes connections that were idle for some seconds, or at the moment when it is stopped, without announcing
+ * it. A read that was just sent into such a connection was read by nobody, and is sent once more over another one.
  */
 function isReset(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
 }
 
 /**
- * Resolves when the server has ended the statement, or does not answer. Never rejects. One that is on its way is not
- * known there yet, so it is looked for twice.
+ * Resolves when the server has ended the statement, or does not answer. Never rejects. The server does not know a
+ * statement that is still on its way, so it is looked for twice.
  */
 async function end(control: ClickHouseClient, id: string): Promise<void> {
   try {
@@ -179,7 +181,7 @@ async function end(control: ClickHouseClient, id: string): Promise<void> {
       await kill(control, id);
     }
   } catch {
-    // The server is away, or has its own limit for statements: it ends them when it finds their connection closed.
+    // The server is away, or has reached its limit of statements. It ends them when it finds their connections closed.
   }
 }
 

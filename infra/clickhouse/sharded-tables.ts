@@ -1,10 +1,10 @@
 /**
- * Tables of which each shard holds a part: what comes of the log's partitions, and what a node works out of that. Of all
- * other tables every node has the whole (decision 030).
+ * Lists the tables of which each shard holds a part: those filled from the log's partitions, and what a node computes
+ * from them. Every node has all other tables in full (decision 030).
  *
- * A statement names such a table by `sharded` and by nothing else. What it gets is the name with a mark, which is a comment
- * to ClickHouse: a node that is asked by itself answers for its own rows. Who reads several shards puts all of them in
- * its place (over-shards.ts), where the statement is sent, so it does not matter when and by whom it was put together.
+ * A statement names such a table only by `sharded`. It gets the name with a mark, which is a comment for ClickHouse, so
+ * a single node answers for its own rows. When several shards are read, over-shards.ts replaces the name by all of them
+ * at the moment when the statement is sent. So it does not matter when and by whom the statement was built.
  */
 import { Sql } from './sql.ts';
 
@@ -19,7 +19,7 @@ export const shardedTables = [
 ] as const;
 export type ShardedTable = (typeof shardedTables)[number];
 
-/** To be followed by FINAL, if at all. Its columns may be named by the table. */
+/** May be followed by FINAL. Columns may be qualified by the table's name. */
 export function sharded(table: ShardedTable): Sql {
   return new Sql([`${table}${mark}`], []);
 }
@@ -27,8 +27,9 @@ export function sharded(table: ShardedTable): Sql {
 const mark = '/*sharded*/';
 
 /**
- * The statement with what `source` says in the place of its sharded tables; the same statement where it has none.
- * @throws Error where one is named without the mark: its rows of one shard would be told as all
+ * Returns the statement with the result of `source` in place of its sharded tables, or the same statement if it has
+ * none. @throws Error when such a table is named without the mark, because the rows of one shard would be reported as
+ * all rows
  */
 export function inPlaceOfSharded(statement: string, source: (table: string) => string): string {
   const [, unmarked] = unmarkedTable.exec(statement) ?? [];

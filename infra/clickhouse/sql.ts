@@ -1,21 +1,23 @@
 /**
- * SQL out of pieces, with its values bound: the one way in which a statement gets a value that is not written in the code.
+ * Builds SQL from pieces with bound values. This is the only way in which a statement gets a value that is not written
+ * in the code.
  *
- *     clickhouse.query(...statement`SELECT sum(clicks) FROM ad_minute FINAL WHERE ${within(range)} AND country = ${country}`)
+ *     clickhouse.query(...statement`SELECT sum(clicks) FROM ad_minute FINAL WHERE ${within(range)} AND country =
+ *     ${country}`)
  *
- * What stands between `${` and `}` is a piece made with `sql`, or else a value, whatever its text: pieces are joined, values
- * become `{p0:String}` and so on, numbered over the whole statement. So no function has to hand on its parameters beside
- * its text, and no two of them can take the same name. A value cannot get into the text by mistake; a test of the house
- * finds SQL that is put together in any other way.
+ * What is between `${` and `}` is a piece made with `sql`, or otherwise a value, whatever its text. Pieces are joined.
+ * Values become `{p0:String}` and so on, numbered over the whole statement. So no function has to return its parameters
+ * next to its text, and no two functions can use the same name. A value cannot become part of the text by mistake. A
+ * test finds SQL that is built in any other way.
  */
 import type { Params } from './clickhouse.ts';
 
-/** Numbers are whole (Int64); `null` and dates are not needed. */
+/** Numbers are whole (Int64). `null` and dates are not needed. */
 export type SqlValue = string | number | readonly string[] | readonly number[];
 
-/** A piece of SQL with the values in it. */
+/** A piece of SQL with its values. */
 export class Sql {
-  /** One more than values: these stand between them. */
+  /** There is one more text than values: the values are between them. */
   readonly texts: readonly string[];
   readonly values: readonly SqlValue[];
 
@@ -24,14 +26,14 @@ export class Sql {
     this.values = values;
   }
 
-  /** Where a piece gets into a text without `sql` or `statement`, its values would be lost. */
+  /** If a piece became part of a text without `sql` or `statement`, its values would be lost. */
   toString(): string {
     if (this.values.length > 0) throw new Error(`SQL with values in a text: ${this.texts.join('{…}')}`);
     return this.texts.join('');
   }
 }
 
-/** A piece. */
+/** Builds a piece. */
 export function sql(texts: TemplateStringsArray, ...inserted: readonly (Sql | SqlValue)[]): Sql {
   const all = [texts[0] ?? ''];
   const values: SqlValue[] = [];
@@ -45,7 +47,7 @@ export function sql(texts: TemplateStringsArray, ...inserted: readonly (Sql | Sq
   return new Sql(all, values);
 }
 
-/** A whole statement, as the methods of `ClickHouse` take it. Equal values are sent once. */
+/** Builds a whole statement, as the methods of `ClickHouse` accept it. Equal values are sent once. */
 export function statement(
   texts: TemplateStringsArray,
   ...inserted: readonly (Sql | SqlValue)[]
@@ -73,14 +75,20 @@ export function joined(pieces: readonly Sql[], separator: ' AND ' | ' OR ' | ' U
 
 const separators = { ' AND ': sql` AND `, ' OR ': sql` OR `, ' UNION ALL ': sql` UNION ALL `, ', ': sql`, ` };
 
-/** A table or column of ours. @throws RangeError where it is no name, so that no text of others can be one */
+/**
+ * Inserts the name of one of our tables or columns. @throws RangeError if it is not a name, so that no text from
+ * elsewhere can be one
+ */
 export function named(identifier: string): Sql {
   if (!/^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$/.test(identifier))
     throw new RangeError(`${JSON.stringify(identifier)} is no name`);
   return new Sql([identifier], []);
 }
 
-/** `name=1, other=2`, for SETTINGS, where not every server takes parameters: numbers, which can close no quote. */
+/**
+ * Returns `name=1, other=2` for SETTINGS, where not every server accepts parameters. The values are numbers, which
+ * cannot close a quote.
+ */
 export function settingsList(settings: Readonly<Record<string, number>>): Sql {
   const list = Object.entries(settings).map(([name, value]) => {
     if (!Number.isFinite(value)) throw new RangeError(`setting ${name}: ${value} is not a number`);
@@ -90,12 +98,12 @@ export function settingsList(settings: Readonly<Record<string, number>>): Sql {
 }
 
 /**
- * What a server takes in one parameter of an address (`http_max_field_value_size`, 128 KiB) has room for this, with each
+ * What a server accepts in one parameter of a URL (`http_max_field_value_size`, 128 KiB) has room for this, with each
  * byte written as `%5C%27`.
  */
 const mostBytes = 20_000;
 
-/** A list too long for one parameter is sent in several. */
+/** A list that is too long for one parameter is sent in several. */
 function pieceOf(value: SqlValue): Sql {
   if (typeof value === 'number' && !Number.isSafeInteger(value)) throw new RangeError(`${value} is not an integer`);
   if (typeof value === 'string' || typeof value === 'number') return bound(value);

@@ -1,10 +1,11 @@
 /**
- * How tables are made on servers that keep replicas equal by themselves: a replicated cluster with Keeper, or the cloud
- * service. Without these settings they are plain, and replicas are nodes with sinks of their own (decision 030).
+ * Chooses how tables are created on servers that keep replicas equal by themselves: a replicated cluster with Keeper,
+ * or the cloud service. Without these settings the tables are plain, and replicas are nodes with sinks of their own
+ * (decision 030).
  *
- * Such a cluster is one node to us, so what is promised of one node has to hold of it, whichever of its servers answers:
- * progress is visible only where the rows are that it covers, and what an insert has acknowledged outlives the server that
- * took it. The settings that this takes are sent with every statement (decision 034).
+ * Such a cluster counts as one node here. So every promise about one node must hold for it, whichever of its servers
+ * answers: progress is visible only where the rows that it covers are, and an acknowledged insert survives the loss of
+ * the server that accepted it. The settings for this are sent with every statement (decision 034).
  */
 import type { ClickHouseSettings } from '@clickhouse/client';
 import type { ClickHouseConfig } from '../config.ts';
@@ -12,11 +13,11 @@ import { ConfigError } from '../errors.ts';
 import type { Topology } from './topology.ts';
 
 export interface TableEngine {
-  /** In front of the name of a table's engine; '': plain tables. */
+  /** The prefix of the names of table engines. It is empty for plain tables. */
   readonly prefix: '' | 'Replicated' | 'Shared';
-  /** What comes before the engine's own arguments: none is the server's default. */
+  /** The arguments before those of the engine itself. When there are none, the server's defaults apply. */
   readonly replication: readonly [] | readonly [path: string, replica: string];
-  /** All servers of which get a statement that makes or alters a table. */
+  /** A statement that creates or alters a table goes to all servers of this cluster. */
   readonly cluster: string | undefined;
 }
 
@@ -55,8 +56,7 @@ export function tableEngineOf({ CLICKHOUSE_TABLE_ENGINE: engine, CLICKHOUSE_CLUS
 }
 
 /**
- * Where servers keep replicas themselves, a shard has one address: its sink fills all of them.
- * @throws ConfigError
+ * Where servers replicate by themselves, a shard has one address, and its sink fills all of them. @throws ConfigError
  */
 export function assertOneAddressEach(topology: Topology, { prefix, replication: [path] }: TableEngine): void {
   if (prefix === '') return;
@@ -73,12 +73,13 @@ export function assertOneAddressEach(topology: Topology, { prefix, replication: 
 }
 
 /**
- * An insert is over when a majority of the replicas has the rows, and the next one begins after it, so that one of those
- * has all. It fails before its sender gives up waiting. Of the shared engine every insert is of that kind.
+ * An insert is complete when a majority of the replicas has the rows. The next one begins after it, so that one replica
+ * of each majority has all rows. It fails before its sender stops waiting. With the shared engine every insert is like
+ * this.
  */
 export function insertConsistency({ prefix }: TableEngine): Readonly<Record<string, number | string>> {
   if (prefix === '') return {};
-  // A block that was there before is no less true than another: what is repeated replaces itself, as in plain tables.
+  // A block that was inserted before must not be dropped: repeated rows replace themselves, as in plain tables.
   const asPlain = { insert_deduplicate: 0, deduplicate_blocks_in_dependent_materialized_views: 0 };
   if (prefix === 'Shared') return asPlain;
   return {
@@ -90,14 +91,15 @@ export function insertConsistency({ prefix }: TableEngine): Readonly<Record<stri
   };
 }
 
-/** A replica that lacks what has been acknowledged refuses to answer: the read fails, to be tried again. */
+/** A replica that lacks acknowledged rows refuses to answer. The read then fails and is tried again. */
 export function readConsistency({ prefix }: TableEngine): ClickHouseSettings {
   return prefix === '' ? {} : { select_sequential_consistency: '1' };
 }
 
 /**
- * Of statements that are neither: migrations, and inserts of what is read in the server. A column is there when every
- * replica has it: one that did not would take rows and leave the column out, as it takes those of later releases.
+ * For statements that are neither reads nor inserts of rows: migrations, and inserts of what is read in the server. A
+ * column exists when every replica has it. A replica without it would accept rows and leave the column out, as it does
+ * with columns of later releases.
  */
 export function commandConsistency(engine: TableEngine): ClickHouseSettings {
   if (engine.prefix === '') return {};

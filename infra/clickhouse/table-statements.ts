@@ -1,18 +1,17 @@
 /**
- * The statements of the migrations as a cluster needs them: with its engine in front of ours, and sent to every server.
- * Files and their checksums stay as they are, so one release migrates plain tables, a replicated cluster and the cloud
- * service.
+ * Adapts the statements of the migrations to a cluster: its table engine, and execution on every server. The files and
+ * their checksums stay as they are, so one release migrates plain tables, a replicated cluster and the cloud service.
  *
- * With plain tables a statement is sent as it stands, to the byte. Otherwise one of a kind that is not known here is
- * refused, rather than sent to one server of several.
+ * With plain tables a statement is sent unchanged, byte for byte. Otherwise a statement of an unknown kind is refused,
+ * because it would reach only one server of several.
  */
 import type { TableEngine } from './table-engine.ts';
 
-/** @throws RangeError where it cannot be told how the statement is to be sent to a cluster */
+/** @throws RangeError when it is not known how the statement must be sent to a cluster */
 export function tableStatement(statement: string, tables: TableEngine): string {
   if (tables.prefix === '') return statement;
   const bare = withoutQuoted(statement);
-  // Rows find their way to the other servers.
+  // Rows reach the other servers by replication.
   if (/^\s*INSERT\s+INTO\s/.test(bare)) return statement;
   const head = heads.exec(bare);
   if (head === null) throw unknown(statement);
@@ -22,7 +21,7 @@ export function tableStatement(statement: string, tables: TableEngine): string {
   if (kind === 'ALTER TABLE') return onCluster + rest;
   const bareRest = bare.slice(head[0].length);
   if (kind === 'CREATE TABLE IF NOT EXISTS') return onCluster + forgetful(replicated(rest, bareRest, tables));
-  // One that keeps rows itself would have an engine of its own.
+  // A view that stores rows itself would have an engine of its own.
   if (!/^\s+TO\s/.test(bareRest)) throw unknown(statement);
   return onCluster + rest;
 }
@@ -48,8 +47,8 @@ function replicated(create: string, bare: string, { prefix, replication }: Table
 }
 
 /**
- * A replicated table drops a block that it has had before, which plain ones do not. Since ClickHouse 26.2 an insert cannot
- * decline that in a way that older servers understand; a table can.
+ * A replicated table drops a block that it has had before, and plain tables do not. Since ClickHouse 26.2 an insert
+ * cannot switch that off in a way that older servers understand, but a table can.
  */
 function forgetful(create: string): string {
   const setting = 'replicated_deduplication_window = 0';
@@ -59,7 +58,7 @@ function forgetful(create: string): string {
   return `${create.slice(0, at)}${setting}, ${create.slice(at)}`;
 }
 
-/** Of the same length, so that what is found in it stands there in the statement. */
+/** Returns a text of the same length, so that positions in it are also positions in the statement. */
 function withoutQuoted(sql: string): string {
   return sql.replace(/--[^\n]*|\/\*[\s\S]*?\*\/|'(?:\\.|[^'\\])*'|`[^`]*`|"[^"]*"/g, text => ' '.repeat(text.length));
 }

@@ -1,23 +1,27 @@
 /**
- * One place among raw reads for each request that asks for raw clicks, held until its answer is made.
+ * Gives each request for raw clicks one place among the raw reads, which it holds until its answer is complete.
  *
- * Such a request reads more than raw clicks: how far counting is, late clicks, restatements. Were those read in the places
- * of counts, as they once were, who asks for raw clicks again and again, and goes, would keep everybody else from counts
- * without ever having a place among raw reads. So the first of a request's statements stands in line; the others are read
- * under the same place, and have none of counts.
+ * Such a request reads more than raw clicks: how far counting is, late clicks, restatements. If those used the places
+ * of counts, as they once did, a client that asks for raw clicks and goes away, again and again, would keep others from
+ * reading counts without ever having a place among raw reads. So the first statement of a request waits in the queue.
+ * The others run under the same place and use none of the counts.
  *
- * The place is free when the answer is made, or will not be, and every statement is over in the server, whichever is later.
- * Under it, one raw read at a time: there are never more of them in the server than places. Of the others, a few.
+ * The place becomes free when the answer is complete or given up, and every statement is over in the server, whichever
+ * is later. Under one place only one raw read runs at a time, so there are never more of them in the server than
+ * places. Of the other reads, a few may run at a time.
  */
 import type { Asker } from '../asking.ts';
 import { createPlaces, type Places } from './places.ts';
 
 export interface Tickets {
-  /** For one statement; who has it gives it back, once, when that is over in the server. @throws as `Places` does */
+  /**
+   * Takes a place for one statement. The caller gives it back, once, when the statement is over in the server. @throws
+   * the same as `Places`
+   */
   take(ticket: AbortSignal, asker: Asker, isRaw: boolean): Promise<() => void>;
 }
 
-/** Statements under one place at the same time, of which one may be raw. */
+/** The number of statements that may run under one place at the same time. One of them may be raw. */
 export const mostOfTicket = 4;
 
 export function createTickets(places: Places): Tickets {
@@ -68,7 +72,7 @@ function hold(places: Places, ticket: AbortSignal, first: Asker): Held {
   };
 }
 
-/** Of one request's statements. They wait as long as it does, which has a limit of its own. */
+/** The queue of one request's statements. They wait for as long as the request, which has a limit of its own. */
 function lineOf(places: number): Places {
   const limits = { places, perClient: places, mostWaiting: 64, mostWaitingPerClient: 64, waitMs: 0 };
   const unheard = () => undefined;

@@ -1,8 +1,9 @@
 /**
- * Which ClickHouse servers there are: shards, each of which holds a part of the log's partitions, and the nodes of a
- * shard, each of which holds all of that part (decision 030). Partition p belongs to shard p mod S, so the order of the
- * shards is part of what is configured: all processes must have the same. The order of a shard's nodes is not: who reads
- * prefers the first.
+ * Describes which ClickHouse servers there are: shards, each of which holds a part of the log's partitions, and the
+ * nodes of a shard, each of which holds that part in full (decision 030).
+ *
+ * Partition p belongs to shard p mod S. So the order of the shards is part of the configuration, and must be the same
+ * in all processes. The order of the nodes in a shard only says which one readers prefer: the first.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -12,32 +13,38 @@ import { type ClickHouseConfig, withoutUserInfo } from '../config.ts';
 import { ConfigError, messageOf } from '../errors.ts';
 
 export interface TopologyNode {
-  /** `host:port` unless it was given one: in group names, metrics and answers, so it must stay as long as the node does. */
+  /**
+   * `host:port` unless a name is given. It is part of group names, metrics and answers, so it must stay the same for as
+   * long as the node exists.
+   */
   readonly name: string;
   readonly shard: number;
   readonly url: string;
   readonly user: string;
   readonly password: string;
-  /** `host:port` of ClickHouse's own protocol, as the other nodes reach it: they read each other where there are several shards. */
+  /**
+   * `host:port` of ClickHouse's native protocol, as the other nodes reach it. They read each other when there are
+   * several shards.
+   */
   readonly tcp: string;
 }
 
-/** By shard, in their order. None is empty. */
+/** By shard, in their order. No shard is empty. */
 export type Topology = readonly (readonly TopologyNode[])[];
 
 type Access = Pick<ClickHouseConfig, 'CLICKHOUSE_URL' | 'CLICKHOUSE_USER' | 'CLICKHOUSE_PASSWORD'>;
 
 /**
- * `CLICKHOUSE_URL` is a URL, or several: nodes of one shard with commas between them, shards with semicolons; or
- * `file:///…/topology.json`, which says the same (`parseTopologyFile`). A URL may end in `?tcp=port` or `?tcp=host:port`.
- * @throws ConfigError
+ * `CLICKHOUSE_URL` is one URL or several: nodes of one shard with commas between them, and shards with semicolons. It
+ * may also be `file:///…/topology.json`, which describes the same (`parseTopologyFile`). A URL may end in `?tcp=port`
+ * or `?tcp=host:port`. @throws ConfigError
  */
 export function topologyOf(config: Access, readFile: (path: string) => string = readText): Topology {
   const { CLICKHOUSE_URL: text } = config;
   return text.startsWith('file:') ? parseTopologyFile(readFile(pathOf(text)), text, config) : parseUrls(text, config);
 }
 
-/** The shard that a partition of the log belongs to. */
+/** Returns the shard to which a partition of the log belongs. */
 export function shardOf(partition: number, shards: number): number {
   return partition % shards;
 }
@@ -48,7 +55,7 @@ export function nodesOf(topology: Topology): readonly TopologyNode[] {
 
 function parseUrls(text: string, access: Access): Topology {
   const setting = `CLICKHOUSE_URL="${withoutUserInfo(text)}"`;
-  // One address is passed on as it is: what else it may bear is the client's matter.
+  // A single address is passed on unchanged, and the client interprets the rest of it.
   const shards = text.split(';').map(shard => shard.split(',').map(url => withoutTcp(url.trim())));
   return checked(shards, setting, access);
 }
@@ -104,7 +111,7 @@ function checked(shards: readonly (readonly Given[])[], setting: string, access:
       return { name, shard, url, user, password, tcp: tcpOf(node, name, setting) };
     });
   });
-  // Two that are one would be read as two.
+  // Two nodes that are the same would be read as two.
   for (const what of topology.length > 1 ? (['name', 'url', 'tcp'] as const) : (['name', 'url'] as const)) {
     const seen = new Set<string>();
     for (const node of topology.flat()) {
@@ -125,7 +132,7 @@ function hostOf(text: string, setting: string): string {
   return `${url.hostname}:${url.port || (url.protocol === 'https:' ? 443 : 80)}`;
 }
 
-/** The client of a node refuses what it does not know in its URL. */
+/** The client of a node refuses unknown parts of its URL. */
 function withoutTcp(url: string): Given {
   const [said, tcp] = /[?&]tcp=([^&#]*)/.exec(url) ?? [];
   if (said === undefined || tcp === undefined) return { url };
@@ -133,7 +140,7 @@ function withoutTcp(url: string): Given {
   return { url: said.startsWith('?') ? rest.replace('&', '?') : rest, tcp };
 }
 
-/** By default the URL's host at ClickHouse's own port, with TLS where the URL has it. */
+/** The default is the URL's host with ClickHouse's native port, with TLS if the URL uses it. */
 function tcpOf({ url, tcp }: Given, name: string, setting: string): string {
   const { hostname, protocol } = new URL(url);
   const given = String(tcp ?? (protocol === 'https:' ? 9440 : 9000));

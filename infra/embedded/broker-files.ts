@@ -1,5 +1,5 @@
 /**
- * Everything that the embedded broker keeps under `<DATA_DIR>/kafka/`, and its settings. The settings are those of a
+ * Writes everything that the embedded broker keeps under `<DATA_DIR>/kafka/`, and its settings. They are those of a
  * cluster with one node on one machine: loopback only, one replica, few threads, and quick starts and stops.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ export interface BrokerFiles {
   readonly serverProperties: string;
   readonly loggingProperties: string;
   readonly brokerLog: string;
-  /** What the JVM itself says: bad flags, out of memory. Begun afresh at each start. */
+  /** The output of the JVM itself: bad flags, out of memory. It is emptied at each start. */
   readonly console: string;
   readonly pid: string;
 }
@@ -43,7 +43,7 @@ export function classArchiveIn(jars: string): string {
   return join(jars, 'classes.jsa');
 }
 
-/** Written anew at each start: the ports are those of today, and an upgrade of ours takes effect. */
+/** Written again at each start, because the ports may have changed, and so that an upgrade takes effect. */
 export function writeSettings(path: string, settings: BrokerSettings): void {
   const lines = Object.entries(settings).map(([key, value]) => `${key}=${`${value}`.replaceAll('\\', '\\\\')}\n`);
   writeFileSync(path, lines.join(''));
@@ -56,7 +56,7 @@ export function serverSettings({ host, port, controllerPort }: BrokerAddress, lo
   return {
     'process.roles': 'broker,controller',
     'node.id': 1,
-    // Static voters: the controller may listen on another port at each start, nothing of it is stored.
+    // The voters are static: the controller may listen on another port at each start, and none of this is stored.
     'controller.quorum.voters': `1@127.0.0.1:${controllerPort}`,
     listeners: `CLIENT://${host}:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
     'advertised.listeners': `CLIENT://${host}:${port}`,
@@ -72,24 +72,26 @@ export function serverSettings({ host, port, controllerPort }: BrokerAddress, lo
     'transaction.state.log.min.isr': 1,
     'transaction.state.log.num.partitions': 8,
 
-    // A pipeline that stood still for months must find its offsets again: without them it would not know where it was.
+    // A pipeline that stood still for months must find its offsets again. Without them it would not know where it was.
     'offsets.retention.minutes': 10 * 365 * 24 * 60,
     'group.initial.rebalance.delay.ms': 0,
     'group.min.session.timeout.ms': 1_000,
-    // A dead task's open transaction holds back every reader of its partition; look for such ones each second.
+    // The open transaction of a dead task holds back every reader of its partition, so such transactions are looked for
+    // every second.
     'transaction.max.timeout.ms': 60_000,
     'transaction.abort.timed.out.transaction.cleanup.interval.ms': 1_000,
-    // How long a killed broker's registration outlives it: the restarted one waits for that.
+    // The time for which the registration of a killed broker remains. The restarted broker waits for its end.
     'broker.session.timeout.ms': 3_000,
     'broker.heartbeat.interval.ms': 500,
-    // Twice a second, by default, a controller with nothing to say says so, to nobody.
+    // By default, a controller without news reports twice a second that it has none.
     'metadata.max.idle.interval.ms': 60_000,
 
     'message.max.bytes': maxRecordBatchBytes,
     'replica.fetch.max.bytes': maxRecordBatchBytes,
     'socket.request.max.bytes': 4 * maxRecordBatchBytes,
     'log.retention.ms': 7 * dayMs,
-    // Small segments: space comes back soon after retention, and a killed broker has little to check at its next start.
+    // With small segments, space is freed soon after retention, and a killed broker has little to check at its next
+    // start.
     'log.segment.bytes': 128 << 20,
     'log.index.size.max.bytes': 1 << 20,
 
@@ -108,7 +110,7 @@ export function loggingSettings(brokerLog: string) {
     'rootLogger.appenderRef.file.ref': 'file',
     'logger.kafka.name': 'kafka.server',
     'logger.kafka.level': 'INFO',
-    // A few thousand lines of configuration at each start, and the same again for each client.
+    // These are a few thousand lines of configuration at each start, and again for each client.
     'logger.config.name': 'org.apache.kafka.common.config',
     'logger.config.level': 'WARN',
     'appender.file.type': 'RollingFile',

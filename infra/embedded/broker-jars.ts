@@ -1,9 +1,9 @@
 /**
- * The embedded broker's jars: Apache Kafka as published, resolved once by Maven from `kafka/pom.xml`.
+ * Fetches the embedded broker's jars: Apache Kafka as published, resolved once by Maven from `kafka/pom.xml`.
  *
- * Maven fills a directory of its own, which then gets its final name, made from the pom's hash. So a directory of that
- * name is always complete, an interrupted fetch leaves nothing half, two starts at once do no harm, and a changed pom
- * never touches the jars a running broker has open.
+ * Maven fills a separate directory, which then gets its final name, made from the pom's hash. So a directory of that
+ * name is always complete, an interrupted fetch leaves nothing half done, two starts at once do no harm, and a changed
+ * pom never touches the jars that a running broker has open.
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -13,19 +13,16 @@ import { promisify } from 'node:util';
 import { ConfigError } from '../errors.ts';
 
 export interface JarsOptions {
-  /** Called before a fetch, with a line for the user. */
+  /** Is called before a fetch, with a line for the user. */
   readonly onFetch: (message: string) => void;
   readonly env?: NodeJS.ProcessEnv;
-  /** Where the directories of jars are kept. */
+  /** The directory in which the directories of jars are kept. */
   readonly cacheDir?: string;
 }
 
 const projectDir = join(import.meta.dirname, 'kafka');
 
-/**
- * Resolves to the directory of jars.
- * @throws ConfigError when Maven is missing or cannot fetch
- */
+/** Returns the directory of jars. @throws ConfigError when Maven is missing or cannot fetch */
 export async function ensureBrokerJars(options: JarsOptions): Promise<string> {
   const { onFetch, env = process.env, cacheDir = join(projectDir, 'target') } = options;
   const pom = readFileSync(join(projectDir, 'pom.xml'), 'utf8');
@@ -74,7 +71,7 @@ function moveTo(jars: string, draft: string): void {
   try {
     renameSync(draft, jars);
   } catch (error) {
-    // Another start was quicker; its directory is as complete as ours.
+    // Another start was faster. Its directory is as complete as this one.
     if (!existsSync(jars)) throw error;
   }
 }

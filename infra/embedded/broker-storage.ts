@@ -1,4 +1,7 @@
-/** The broker's storage, formatted aside and then renamed: a start that was killed over it leaves nothing half. */
+/**
+ * Formats the broker's storage in a separate directory and then renames it, so that a start that was killed meanwhile
+ * leaves nothing half done.
+ */
 import { execFile } from 'node:child_process';
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +27,7 @@ export async function formatOnce({ java, jars }: Programs, files: BrokerFiles): 
   rmSync(settings);
 }
 
-/** 128 random bits but one: an id that begins with `-` would be taken for a flag. */
+/** 128 random bits except one: an id that begins with `-` would be taken for a flag. */
 export function mintClusterId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[0] = (bytes[0] ?? 0) & 0x7f;

@@ -1,7 +1,7 @@
 /**
- * The embedded broker: Apache Kafka as published, one KRaft node in a JVM of its own, all its files under
- * `<DATA_DIR>/kafka/`. Whatever moment it or its starter was killed at, the next start needs no hand: storage is
- * formatted aside and renamed, and a broker that outlived its starter is ended before the new one opens its files.
+ * Runs the embedded broker: Apache Kafka as published, one KRaft node in a JVM of its own, with all its files under
+ * `<DATA_DIR>/kafka/`. Whenever it or its starter was killed, the next start needs no manual step: storage is formatted
+ * aside and renamed, and a broker that outlived its starter is ended before the new one opens its files.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ import { answers, freePort, requireFreePort } from './ports.ts';
 import { type Exit, type Running, stopProcess } from './service.ts';
 import { type StartLimits, untilStarted } from './start-wait.ts';
 
-/** `signal` gives up the start: the broker is ended, the promise rejected. */
+/** `signal` cancels the start: the broker is ended, and the promise rejects. */
 export interface BrokerOptions extends StartLimits {
   readonly dataDir: string;
   readonly host: string;
@@ -36,11 +36,11 @@ export interface BrokerOptions extends StartLimits {
   readonly java: string;
   readonly log: Logger;
   readonly jvmFlags?: readonly string[];
-  /** The broker's settings, given ours. */
+  /** Returns the broker's settings, from the default ones. */
   readonly settings?: (ours: BrokerSettings) => BrokerSettings;
 }
 
-/** Ending it by force costs no acknowledged record: the operating system has them all. */
+/** Ending it by force loses no acknowledged record, because the operating system has them all. */
 export interface Broker extends Running, AsyncDisposable {
   readonly brokers: string;
 }
@@ -48,14 +48,14 @@ export interface Broker extends Running, AsyncDisposable {
 const stopTimeoutMs = 6_000;
 
 /**
- * Resolves when the broker answers a metadata request.
- * @throws ConfigError when its port is taken; Error with the broker's own last words when it does not come up
+ * Resolves when the broker answers a metadata request. @throws ConfigError when its port is taken; Error with the
+ * broker's own last output when it does not start
  */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const { dataDir, host, port, log } = options;
   const files = brokerFiles(dataDir);
   await endOrphanBroker(dataDir, log);
-  // Another broker on this port would answer in the place of ours, which then could not open it.
+  // Another broker on this port would answer instead of this one, which could then not open it.
   await requireFreePort(host, port, 'KAFKA_PORT');
   const address = { host, port, controllerPort: await freePort() };
   await formatOnce(options, files);
@@ -80,17 +80,20 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
 }
 
 /**
- * The heap grows when it must, up to its limit; what has been touched once stays resident. By default Java begins with a
- * 64th of the machine's memory and lets new objects fill most of that before it looks which of them are needed. So, and
- * with fewer arenas, a broker at rest has 236 MB instead of 325. (The serial collector is as good as the default one here:
- * test/bench/RESULTS.md.)
+ * The heap grows when it must, up to its limit, and memory that was touched once stays resident. By default Java begins
+ * with a 64th of the machine's memory, and lets new objects fill most of that before it collects. With these flags, and
+ * with fewer arenas, an idle broker has 236 MB instead of 325. (The serial collector is as good as the default one
+ * here: test/bench/RESULTS.md.)
  */
 function heapOf(mostMb: number): string[] {
   const newMb = Math.max(32, Math.floor(mostMb / 16));
   return [`-Xmx${mostMb}m`, `-Xms${2 * newMb}m`, `-Xmn${newMb}m`, '-XX:+UseSerialGC', '-XX:-UsePerfData'];
 }
 
-/** The C library gives each of a broker's 90 threads memory of its own to allocate from, eight per core: most of it idles. */
+/**
+ * The C library gives each of a broker's 90 threads memory of its own to allocate from, in up to eight arenas per core.
+ * Most of it is unused.
+ */
 const fewArenas = { MALLOC_ARENA_MAX: '2' };
 
 async function spawnBroker(options: BrokerOptions, files: BrokerFiles): Promise<ChildProcess> {
@@ -99,7 +102,8 @@ async function spawnBroker(options: BrokerOptions, files: BrokerFiles): Promise<
   const flags = [...heapOf(heapMb), '-XX:+ExitOnOutOfMemoryError', '-Djava.awt.headless=true'];
   const logging = `-Dlog4j2.configurationFile=${files.loggingProperties}`;
   const program = ['-cp', join(jars, '*'), 'kafka.Kafka', files.serverProperties];
-  // Detached: its own process group, which a terminal's Ctrl-C does not reach. It must outlive the services' draining.
+  // It is detached, in a process group of its own, so that Ctrl-C in a terminal does not reach it. It must outlive the
+  // draining of the services.
   const child = spawn(java, [...flags, ...jvmFlags, logging, ...program], {
     env: { ...process.env, ...fewArenas },
     detached: true,
@@ -111,7 +115,7 @@ async function spawnBroker(options: BrokerOptions, files: BrokerFiles): Promise<
   return child;
 }
 
-/** An archive the JVM cannot use, made by another Java perhaps, it ignores. */
+/** The JVM ignores an archive that it cannot use, for example one of another Java version. */
 function sharedClasses(jars: string): string[] {
   const archive = classArchiveIn(jars);
   return existsSync(archive) ? [`-XX:SharedArchiveFile=${archive}`] : [];

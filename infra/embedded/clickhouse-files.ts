@@ -1,10 +1,10 @@
 /**
- * Everything the embedded ClickHouse server keeps under DATA_DIR, and its settings: the tables in `clickhouse/`, the rest
- * in `clickhouse-server/`.
+ * Writes everything that the embedded ClickHouse server keeps under DATA_DIR, and its settings: the tables in
+ * `clickhouse/`, the rest in `clickhouse-server/`.
  *
- * The server is `clickhouse local` that listens (clickhouse-program.ts). What starts it is always the user `default`
- * without a password, from 127.0.0.1. So that nobody else on this machine can be that user, it may do nothing but what
- * the start consists of, and has a quota of exactly that many statements; a nameless statement of anybody else is
+ * The server is a `clickhouse local` that listens (clickhouse-program.ts). Its start always runs as the user `default`
+ * without a password, from 127.0.0.1. So that nobody else on this machine can act as that user, it may do only what the
+ * start consists of, and has a quota of exactly that many statements. Any further statement without a user name is
  * refused, except for constants (`SELECT 1`), which no quota counts. Everybody else signs in with the password.
  */
 import { createHash, randomBytes } from 'node:crypto';
@@ -17,9 +17,9 @@ export interface ClickHouseFiles {
   readonly config: string;
   readonly users: string;
   readonly password: string;
-  /** What goes wrong in the server, at most 4 × 10 MB. */
+  /** The server's errors, at most 4 × 10 MB. */
   readonly errorLog: string;
-  /** What it prints before it has a log. Begun afresh at each start. */
+  /** What it prints before it has a log. It is emptied at each start. */
   readonly console: string;
 }
 
@@ -38,7 +38,7 @@ export function clickHouseFiles(dataDir: string): ClickHouseFiles {
 
 export const clickHouseUser = 'adclicks';
 
-/** `given`, or the one that was made at the first start. */
+/** Returns `given`, or the password that was created at the first start. */
 export function passwordOf(files: ClickHouseFiles, given: string): string {
   if (given !== '') return given;
   if (existsSync(files.password)) return readFileSync(files.password, 'utf8').trim();
@@ -61,7 +61,7 @@ export interface ServerLimits {
 /** By name, as in the server's configuration file. */
 export type ServerSettings = Readonly<Record<string, Element>>;
 
-/** Written anew at each start: an upgrade of ours takes effect, and so does another password. */
+/** Written again at each start, so that an upgrade and another password take effect. */
 export function writeServerSettings(files: ClickHouseFiles, password: string, settings: ServerSettings): void {
   writeFileSync(files.config, xml(settings));
   const fromThisMachine = { ip: ['127.0.0.1', '::1'] };
@@ -100,15 +100,15 @@ export function serverSettings(files: ClickHouseFiles, { memoryMb }: ServerLimit
     logger: { level: 'error', console: 0, errorlog: files.errorLog, size: '10M', count: 3 },
     users_config: files.users,
     max_server_memory_usage: memoryMb * 1_048_576,
-    // A cache of this size serves one machine; the default is a share of a large server's memory.
+    // A cache of this size suffices for one machine. The default is a share of a large server's memory.
     mark_cache_size: 128 << 20,
     uncompressed_cache_size: 0,
-    // Well above the 2.5 s for which its clients keep a connection (clickhouse.ts): a client counts from when it has seen
-    // the answer, which on a busy machine is later, and would send a read into a connection that was just closed.
+    // Well above the 2.5 s for which its clients keep a connection (clickhouse.ts). A client counts from when it has
+    // seen the answer, which is later on a busy machine, and could send a read into a connection that was just closed.
     keep_alive_timeout: 10,
     shutdown_wait_unfinished: 1,
-    // What wakes a server that has nothing to do: whether its files have changed (they are written before each start), what
-    // its memory really is, and a sampling profiler that nobody reads.
+    // These would wake a server that has nothing to do: checking whether its files have changed (they are written
+    // before each start), measuring its memory, and a sampling profiler that nobody reads.
     config_reload_interval_ms: 3_600_000,
     memory_worker_period_ms: 500,
     global_profiler_real_time_period_ns: 0,

@@ -1,10 +1,10 @@
 /**
- * Runs a ClickHouse server in this process, until standard input ends: `node clickhouse-program.ts <arguments>`.
+ * Runs a ClickHouse server in this process until standard input ends: `node clickhouse-program.ts <arguments>`.
  *
- * The library `libchdb` is the whole of `clickhouse local`, which can listen. It is
- * called by its function for command lines, which returns when the last statement has ended, so nothing of Node runs here
- * meanwhile: no timer, no signal handler. That the last statement reads standard input is what ties the server to its
- * parent: when that closes the pipe, or is killed, the server shuts down in good order by itself.
+ * The library `libchdb` contains the whole of `clickhouse local`, which can listen. Its function for command lines is
+ * called, which returns when the last statement has ended, so nothing of Node runs meanwhile: no timer and no signal
+ * handler. The last statement reads standard input, which ties the server to its parent: when the parent closes the
+ * pipe, or is killed, the server shuts down properly by itself.
  */
 import { createRequire } from 'node:module';
 import { DataType, load, open } from 'ffi-rs';

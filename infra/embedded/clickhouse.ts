@@ -1,6 +1,6 @@
 /**
- * The embedded ClickHouse: a server as a child process, over HTTP and the native protocol, on loopback. It lives as long
- * as its parent holds the pipe to it (clickhouse-program.ts): none is left behind, however the parent ends.
+ * Runs the embedded ClickHouse: a server as a child process, over HTTP and the native protocol, on loopback. It lives
+ * as long as its parent holds the pipe to it (clickhouse-program.ts), so none is left behind, however the parent ends.
  */
 import { spawn } from 'node:child_process';
 import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
@@ -22,15 +22,15 @@ import type { Exit, Running } from './service.ts';
 import { type StartLimits, untilStarted } from './start-wait.ts';
 import { openTcpRelay } from './tcp-relay.ts';
 
-/** `signal` gives up the start: the server is ended, the promise rejected. */
+/** `signal` cancels the start: the server is ended, and the promise rejects. */
 export interface ClickHouseOptions extends StartLimits {
   readonly dataDir: string;
   readonly httpPort: number;
   readonly tcpPort: number;
   readonly memoryMb: number;
-  /** Empty: the one that is kept in DATA_DIR, made at the first start. */
+  /** When it is empty, the password in DATA_DIR is used, which is created at the first start. */
   readonly password?: string;
-  /** The server's settings, given ours. */
+  /** Returns the server's settings, from the default ones. */
   readonly settings?: (ours: ServerSettings) => ServerSettings;
 }
 
@@ -47,7 +47,7 @@ export interface ClickHouseEnv {
 
 export const clickHouseHost = '127.0.0.1';
 
-/** What `env` of a server on this directory and port is: also while it does not run. */
+/** Returns the `env` of a server on this directory and port, also while it does not run. */
 export function clickHouseEnv(dataDir: string, httpPort: number, password = ''): ClickHouseEnv {
   return {
     CLICKHOUSE_URL: `http://${clickHouseHost}:${httpPort}`,
@@ -59,9 +59,8 @@ export function clickHouseEnv(dataDir: string, httpPort: number, password = ''):
 const stopTimeoutMs = 15_000;
 
 /**
- * Resolves when the server answers.
- * @throws ConfigError where a port is taken or the directory cannot be used; Error with the server's last words when it
- *   does not come up
+ * Resolves when the server answers. @throws ConfigError when a port is taken or the directory cannot be used; Error
+ * with the server's last output when it does not start
  */
 export async function startClickHouse(options: ClickHouseOptions): Promise<ClickHouseServer> {
   const { dataDir, httpPort, tcpPort, memoryMb, password = '' } = options;
@@ -76,7 +75,7 @@ export async function startClickHouse(options: ClickHouseOptions): Promise<Click
   const nativePort = await freePort();
   const server = await spawnServer(files, httpPort, nativePort);
   let relay: AsyncDisposable | undefined;
-  // It has nothing to stand before then, and whoever starts the next server wants its port.
+  // Until then the relay has nothing to protect, and the next server will need its port.
   const exited = server.exited.then(async exit => {
     await relay?.[Symbol.asyncDispose]();
     return exit;
@@ -109,14 +108,14 @@ async function spawnServer(files: ClickHouseFiles, httpPort: number, tcpPort: nu
     tcp_port: tcpPort,
     query: startStatements.join('; '),
   }).flatMap(([name, value]) => [`--${name}`, `${value}`]);
-  // A process group of its own: a terminal's Ctrl-C must not end it before those that use it.
+  // It is a process group of its own, because Ctrl-C in a terminal must not end it before the processes that use it.
   const child = spawn(process.execPath, [join(import.meta.dirname, 'clickhouse-program.ts'), ...args], {
     env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: compileCache },
     detached: true,
     stdio: ['pipe', console, console],
   });
   closeSync(console);
-  // Broken where it has been killed.
+  // The pipe is broken when the server was killed.
   child.stdin?.on('error', () => undefined);
   const exited = new Promise<Exit>(resolve => child.once('exit', (code, signal) => resolve({ code, signal })));
   await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));

@@ -1,4 +1,4 @@
-/** Configuration of `npm start` beyond that of the processes it starts. */
+/** Defines the settings of `npm start` itself, in addition to those of the processes that it starts. */
 import { type Static, Type } from 'typebox';
 import { defaultStartTimeoutMs } from './start-wait.ts';
 

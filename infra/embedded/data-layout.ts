@@ -1,8 +1,10 @@
 /**
- * What lies under DATA_DIR, and how, by a number in file `layout`: 1 is the broker's log as Kafka has it, ClickHouse's
- * tables in `clickhouse/`, what its server needs in `clickhouse-server/`, and small files of the supervisor's that are gone after a stop. A release that would lay out
- * anything otherwise has another number, and one that does not know the number touches nothing. (Tables change by
- * migrations, which only ever add: infra/migrate.ts.)
+ * Checks the layout of DATA_DIR, which has a number in file `layout`.
+ *
+ * Layout 1 has the broker's log as Kafka keeps it, ClickHouse's tables in `clickhouse/`, the other files of its server
+ * in `clickhouse-server/`, and small files of the supervisor that are gone after a stop. A release with any other
+ * layout has another number, and a release that does not know the number touches nothing. (Tables change by migrations,
+ * which only add: infra/migrate.ts.)
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +13,9 @@ import { release } from '../release.ts';
 
 const layout = '1';
 
-/** To be called by the one who has the directory locked. @throws ConfigError where a newer release has laid it out */
+/**
+ * Must be called by the owner of the directory's lock. @throws ConfigError when a newer release has created the layout
+ */
 export function requireKnownLayout(dataDir: string): void {
   const path = join(dataDir, 'layout');
   const found = layoutIn(path);
@@ -29,7 +33,7 @@ export function requireKnownLayout(dataDir: string): void {
   }
 }
 
-/** Undefined where there is none, as in a new directory and in one of release 0.1.0. */
+/** Returns undefined when there is no layout file, as in a new directory and in one of release 0.1.0. */
 function layoutIn(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8').trim();

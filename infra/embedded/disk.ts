@@ -1,4 +1,4 @@
-/** Refuses a start that would run into a full disk, on which a broker or a database fails in the middle of things. */
+/** Refuses a start on a nearly full disk, because a broker or a database would fail there in the middle of its work. */
 import { mkdirSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { ConfigError } from '../errors.ts';

@@ -1,13 +1,13 @@
 /**
- * What `npm start` prints when it is ready: where things are, and three lines to paste that show a click come out at
- * the other end.
+ * Prints the last message of `npm start`: where things are, and three lines to paste that show a click arrive at the
+ * other end.
  */
 
 export interface Greeting {
   readonly ingestUrl: string;
   readonly queryApiUrl: string;
   readonly brokers: string;
-  /** Where it is, and how to sign in. */
+  /** Its address, and how to sign in. */
   readonly clickHouse: string;
   readonly dataDir: string;
   readonly tookMs: number;
@@ -17,7 +17,7 @@ export interface Greeting {
 const minuteMs = 60_000;
 
 export function greeting({ ingestUrl, queryApiUrl, brokers, clickHouse, dataDir, tookMs, nowMs }: Greeting): string {
-  // The shell fills in the time of the click when the line is pasted; the range holds it for the next hour.
+  // The shell inserts the time of the click when the line is pasted, and the range contains it for the next hour.
   const now = `'$(date +%s000)'`;
   const click = `{"ad_id":"ad-1","event_id":"try-${now}","clicked_at":${now},"country":"KR"}`;
   const fromMs = Math.floor(nowMs / minuteMs) * minuteMs;

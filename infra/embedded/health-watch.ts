@@ -1,16 +1,16 @@
 /**
- * Notices a child that is there and no longer answers `/healthz`, for whatever reason its own watchdog does not see (it
- * was stopped, or its server is gone). A child that has not answered yet is starting, and may take as long as it must: it
- * waits for Kafka, say. Time in which the supervisor itself had no turn does not count.
+ * Notices a child that no longer answers `/healthz`, for any reason that its own watchdog does not see (it was stopped,
+ * or its server is gone). A child that has not answered yet is starting, and may take as long as it needs: it may be
+ * waiting for Kafka. Time in which the supervisor itself did not run does not count.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface WatchedChild {
   /** Without path. */
   readonly url: string;
-  /** ms without any answer until it is silent. */
+  /** Milliseconds without any answer until the child counts as silent. */
   readonly timeoutMs: number;
-  /** Called once. */
+  /** Is called once. */
   readonly onSilent: (silentMs: number) => void;
   readonly signal: AbortSignal;
 }
@@ -30,7 +30,7 @@ export async function watchHealth({ url, timeoutMs, onSilent, signal }: WatchedC
   }
 }
 
-/** Whatever the answer: who answers is not silent. */
+/** Any answer counts: a child that answers is not silent. */
 async function answers(url: string, withinMs: number, signal: AbortSignal): Promise<boolean> {
   try {
     const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.any([signal, AbortSignal.timeout(withinMs)]) });

@@ -1,6 +1,6 @@
 /**
- * Lets one instance at a time run on a data directory. The lock file names its owner by pid and start time, so the file
- * a killed instance leaves behind is taken over without a question, even when its pid now belongs to another program.
+ * Allows only one running instance per data directory. The lock file names its owner by pid and start time. So the file
+ * of a killed instance is taken over without a question, even when its pid now belongs to another program.
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,8 +9,8 @@ import { ConfigError } from '../errors.ts';
 import { identityOf, livingPid } from './process-identity.ts';
 
 /**
- * Disposing of it releases the directory.
- * @throws ConfigError when another instance runs on the directory, or it cannot be written
+ * Disposing of the lock releases the directory. @throws ConfigError when another instance runs on the directory, or it
+ * cannot be written
  */
 export async function lockDataDir(dataDir: string): Promise<Disposable> {
   const path = join(dataDir, 'instance.lock');
@@ -47,7 +47,10 @@ function create(path: string, own: string): boolean {
   }
 }
 
-/** Undefined when it is gone. Empty for a moment when its owner is writing it; for longer, its owner died over that. */
+/**
+ * Returns undefined when the file is gone. It is empty for a moment while its owner writes it. If it is empty for
+ * longer, its owner died during that.
+ */
 async function holderOf(path: string): Promise<string | undefined> {
   const holder = read(path);
   if (holder !== '') return holder;
@@ -64,8 +67,8 @@ function refuseIfLiving(holder: string, dataDir: string): void {
 }
 
 /**
- * Renames the stale file before removing it: of several that found it stale, only one gets hold of it. Whoever gets
- * hold of a winner's fresh file instead gives it back.
+ * Renames the stale file before removing it, so that of several processes that found it stale, only one gets it. A
+ * process that gets the winner's fresh file instead gives it back.
  */
 function putAside(path: string, own: string, dataDir: string): void {
   const aside = `${path}.${own.replaceAll(/[^\d]/g, '-')}`;

@@ -1,14 +1,14 @@
-/** The Java runtime the embedded broker runs on: JAVA_HOME's if it is new enough, else the one on PATH. */
+/** Finds the Java runtime for the embedded broker: that of JAVA_HOME if it is new enough, otherwise the one on PATH. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ConfigError } from '../errors.ts';
 
 const minMajor = 17;
-/** A JVM that takes so long to say its version is there all the same: the machine is busy. */
+/** A JVM that takes this long to print its version still exists. The machine is busy. */
 const versionTimeoutMs = 300_000;
 
-/** @throws ConfigError saying what was found and how to get what is needed */
+/** @throws ConfigError that says what was found, and how to get what is needed */
 export async function findJava(env: NodeJS.ProcessEnv = process.env): Promise<string> {
   const home = env['JAVA_HOME'];
   const found: string[] = [];
@@ -23,7 +23,7 @@ export async function findJava(env: NodeJS.ProcessEnv = process.env): Promise<st
   );
 }
 
-/** 17 of `17.0.15`, 8 of `1.8.0_402`, 0 of what is no version. */
+/** Returns 17 for `17.0.15`, 8 for `1.8.0_402`, and 0 for anything that is not a version. */
 export function javaMajorOf(version: string): number {
   const [, major] = /^(?:1\.)?(\d+)/.exec(version) ?? [];
   return Number(major ?? 0);

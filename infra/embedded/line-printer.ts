@@ -1,4 +1,4 @@
-/** Prints the children's log lines: as they are, or on a terminal in the form the supervisor's own lines have. */
+/** Prints the log lines of the children: unchanged, or on a terminal in the form of the supervisor's own lines. */
 import { prettyFactory } from 'pino-pretty';
 
 export function linePrinter(stream: NodeJS.WriteStream): (line: string) => void {

@@ -1,4 +1,4 @@
-/** `npm start`: the whole pipeline on this machine, from an empty directory to ready, and down again on Ctrl-C. */
+/** Runs `npm start`: the whole pipeline on this machine, from an empty directory to ready, and down again on Ctrl-C. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { Type } from 'typebox';
@@ -49,14 +49,14 @@ Unless LOG_LEVEL is given, the processes print warnings only.`,
   );
 const log = createLog('start', 'info');
 const given = environment();
-/** For the processes that drain after the first, and the broker. */
+/** The time for the processes that drain after the first one, and for the broker. */
 const furtherStagesMs = 12_000;
 let supervisor: Supervisor | undefined;
 
 function environment(): NodeJS.ProcessEnv {
   try {
     const env = environmentOf(command, groups, process.argv, process.env);
-    // Who runs everything alone has nobody who would send requests elsewhere meanwhile.
+    // When one user runs everything, nobody would send requests elsewhere during the delay.
     return { ...env, DRAIN_DELAY_MS: env['DRAIN_DELAY_MS'] || '0' };
   } catch (error) {
     process.exit(reportFatal(log, error));
@@ -80,16 +80,16 @@ async function main(stop: AbortSignal): Promise<void> {
   } catch (error) {
     if (!stop.aborted) throw error;
   } finally {
-    // Before `runProcess` loses its patience, which would leave the broker behind.
+    // It must be done before the deadline of `runProcess`, which would leave the broker behind.
     await supervisor.stop(config.DRAIN_DELAY_MS + config.DRAIN_TIMEOUT_MS + furtherStagesMs - 500);
   }
 }
 
-// A closed terminal asks to stop like any other.
+// Closing the terminal is a request to stop like any other.
 process.on('SIGHUP', () => process.kill(process.pid, 'SIGTERM'));
 await runProcess(log, main, {
   env: given,
-  // Its children have the delay before their limit.
+  // Its children have the delay in addition to their limit.
   addedDrainMs: Number(given['DRAIN_DELAY_MS']) + furtherStagesMs,
   onSecondSignal: () => supervisor?.kill(),
 });

@@ -1,6 +1,6 @@
 /**
- * `npm start` begins here: what it loads comes out of the same cache of compiled code as that of its children, which has
- * to be named before anything is loaded. So a second start takes less CPU, and what strips types, 20 MB, is not loaded.
+ * Starts `npm start` with the cache of compiled code that its children also use. The cache must be named before
+ * anything is loaded. So a second start takes less CPU, and the type stripper, which takes 20 MB, is not loaded.
  */
 import { cacheCompiledCode } from '../compile-cache.ts';
 

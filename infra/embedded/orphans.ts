@@ -1,7 +1,7 @@
 /**
- * Ends what a supervisor that was killed has left running. Its services notice its end and drain by themselves, but
- * until they have, they hold ports and the database's files, and a start that came at once would trip over them. Its
- * broker runs on.
+ * Waits for the processes that a killed supervisor has left. Its services notice its end and drain by themselves. Until
+ * then they hold ports and the database's files, and a new start would fail because of them. Its broker continues to
+ * run.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,13 +10,13 @@ import type { Logger } from '../log.ts';
 import { brokerFiles } from './broker-files.ts';
 import { commandLineOf, identityOf, isAlive, livingPid } from './process-identity.ts';
 
-/** Writes down a child, for a later start to find it by. */
+/** Records a child, so that a later start can find it. */
 export function recordChild(dataDir: string, name: string, pid: number): void {
   mkdirSync(directoryOf(dataDir), { recursive: true });
   writeFileSync(join(directoryOf(dataDir), name), identityOf(pid));
 }
 
-/** Resolves when no child recorded by an earlier run is left; one that has not drained after `drainMs` is ended by force. */
+/** Resolves when no child of an earlier run is left. One that has not drained after `drainMs` is ended by force. */
 export async function endOrphans(dataDir: string, drainMs: number, log: Logger): Promise<void> {
   const recorded = recordedIn(directoryOf(dataDir));
   if (recorded.some(identity => livingPid(identity))) log.warn('waiting for the services an earlier run left behind');
@@ -31,7 +31,10 @@ export async function endOrphans(dataDir: string, drainMs: number, log: Logger):
   rmSync(directoryOf(dataDir), { recursive: true, force: true });
 }
 
-/** A broker whose supervisor was killed still holds port and files: it is ours if it runs from our settings file. */
+/**
+ * A broker whose supervisor was killed still holds its port and files. It belongs to this pipeline if it runs with this
+ * settings file.
+ */
 export async function endOrphanBroker(dataDir: string, log: Logger): Promise<void> {
   const files = brokerFiles(dataDir);
   const pid = existsSync(files.pid) ? Number(readFileSync(files.pid, 'utf8')) : 0;

@@ -1,4 +1,7 @@
-/** The children of `npm start`, in the order they start; they stop in the opposite order, so that clicks drain downwards. */
+/**
+ * Lists the children of `npm start` in the order in which they start. They stop in the opposite order, so that clicks
+ * drain downwards.
+ */
 import { join } from 'node:path';
 import type { ClickHouseConfig } from '../config.ts';
 import type { Logger } from '../log.ts';
@@ -61,7 +64,10 @@ export function clickHouseChild(
   };
 }
 
-/** Stages: the sink takes what the aggregators and the job runner write, the aggregators what ingest writes. */
+/**
+ * The order of the stages: the sink takes what the aggregators and the job runner write, and the aggregators take what
+ * ingest writes.
+ */
 export function serviceStages(
   dataDir: string,
   env: NodeJS.ProcessEnv,
@@ -103,7 +109,7 @@ export function serviceStages(
 }
 
 export interface ServiceSpec extends ChildSpec {
-  /** Where it says whether it is ready. */
+  /** The port on which it reports whether it is ready. */
   readonly opsPort: number;
 }
 

@@ -1,4 +1,7 @@
-/** Which process listens where, decided before anything starts: 0 becomes a free port, a conflict becomes one line. */
+/**
+ * Decides which process listens on which port before anything starts: 0 becomes a free port, and a conflict becomes one
+ * line.
+ */
 import { ConfigError } from '../errors.ts';
 import { clickHouseHost } from './clickhouse.ts';
 import { freePort, requireFreePort } from './ports.ts';
@@ -9,10 +12,10 @@ export interface WantedPorts {
   readonly QUERY_API_PORT: number;
   readonly SINK_PORT: number;
   readonly JOBS_PORT: number;
-  /** 0: no other than the service's own. */
+  /** 0 means the service's own port. */
   readonly INGEST_OPS_PORT: number;
   readonly QUERY_API_OPS_PORT: number;
-  /** That of the first aggregator; the others follow. */
+  /** The port of the first aggregator. The others use the ports after it. */
   readonly AGGREGATOR_PORT: number;
   readonly AGGREGATORS: number;
   readonly KAFKA_PORT: number;
@@ -25,7 +28,7 @@ export interface PortPlan {
   readonly queryApi: number;
   readonly sink: number;
   readonly jobs: number;
-  /** Where their health is asked for. */
+  /** The port for health checks. */
   readonly ingestOps: number;
   readonly queryApiOps: number;
   /** One per aggregator. */
@@ -38,7 +41,7 @@ export interface PortPlan {
 
 export const brokerHost = '127.0.0.1';
 
-/** What is not the user's own. */
+/** The parts that are embedded instead of being the user's own. */
 export interface Embedded {
   readonly broker: boolean;
   readonly clickHouse: boolean;

@@ -1,4 +1,4 @@
-/** TCP ports of this machine: is one free, which one is, does somebody answer. */
+/** Examines TCP ports of this machine: whether one is free, which one is free, and whether somebody answers. */
 import { connect, createServer } from 'node:net';
 import { ConfigError } from '../errors.ts';
 
@@ -15,12 +15,14 @@ export async function requireFreePort(host: string, port: number, variable: stri
   throw new ConfigError(`port ${port} on ${host} cannot be opened (${code}): choose another ${variable}`);
 }
 
-/** A port nobody listens on at this moment; nothing keeps it free, so the caller must bear losing it. */
+/**
+ * Returns a port on which nobody listens at this moment. Nothing keeps it free, so the caller must handle losing it.
+ */
 export function freePort(host = '127.0.0.1'): Promise<number> {
   return listenOnce(host, 0);
 }
 
-/** Whether something accepts connections there. */
+/** Returns whether something accepts connections there. */
 export function answers(host: string, port: number): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect({ host, port });

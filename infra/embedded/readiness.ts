@@ -1,4 +1,4 @@
-/** Waits for a process' `/readyz`, and says meanwhile what it waits for. */
+/** Waits for a process's `/readyz`, and reports what it waits for meanwhile. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../errors.ts';
 import { busyness } from './start-wait.ts';
@@ -6,7 +6,7 @@ import { busyness } from './start-wait.ts';
 const pauseMs = 50;
 const reportEveryMs = 5_000;
 
-/** `url` without path. Rejects when `signal` fires. */
+/** `url` has no path. Rejects when `signal` fires. */
 export async function untilServiceReady(
   name: string,
   url: string,
@@ -23,7 +23,7 @@ export async function untilServiceReady(
   }
 }
 
-/** Undefined when it is ready, else what it says it lacks. */
+/** Returns undefined when the process is ready, otherwise what it says is missing. */
 async function missingFrom(url: string, signal: AbortSignal): Promise<string | undefined> {
   try {
     const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]) });

@@ -1,4 +1,4 @@
-/** Whether and when a child is started again that nobody has asked to end. Pure: the supervisor acts. */
+/** Decides what follows when a child ends that nobody asked to end. It is pure: the supervisor acts. */
 import type { RestartReason } from '../child-restarts.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { stallExitCode, stallSignal } from '../watchdog.ts';
@@ -11,13 +11,13 @@ export type Reaction =
 export interface Ending {
   readonly code: number | null;
   readonly livedMs: number;
-  /** How often in a row it had ended before it ran steadily. */
+  /** How many times in a row it ended before it ran steadily. */
   readonly failures: number;
-  /** Whether the whole pipeline has not been ready yet. */
+  /** Whether the whole pipeline has not yet been ready. */
   readonly startingUp: boolean;
 }
 
-/** `wasSilent`: the supervisor has ended it, as it did not answer. */
+/** `wasSilent` means that the supervisor has ended it because it did not answer. */
 export function restartReasonOf({ code, signal }: Exit, wasSilent: boolean): RestartReason {
   if (wasSilent) return 'silent';
   if (signal === stallSignal || code === stallExitCode) return 'stalled';
@@ -30,8 +30,9 @@ const maxDelayMs = 10_000;
 const steadyAfterMs = 30_000;
 
 /**
- * Starts again with doubling pauses; one that ran steadily has its failures forgotten. What a user must mend is final
- * while he is watching the start; later on the same exit code may be a passing state of the machine.
+ * Starts the child again with doubling pauses. The failures of a child that ran steadily are forgotten. An error that
+ * the user must correct is final while the user is watching the start. Later, the same exit code may be caused by a
+ * passing state of the machine.
  */
 export function reactionTo({ code, livedMs, failures, startingUp }: Ending): Reaction {
   if (code === exitCodes.config && startingUp) return { kind: 'give up' };

@@ -1,26 +1,26 @@
 /**
- * One of the pipeline's processes as a child. It is a process group of its own, so that a terminal's Ctrl-C reaches the
- * supervisor only, which ends the children in the right order; and it has an IPC channel, by whose end it notices that
- * its supervisor is gone, however that happened.
+ * Runs one of the pipeline's processes as a child. It is a process group of its own, so that Ctrl-C in a terminal
+ * reaches only the supervisor, which ends the children in the right order. It has an IPC channel, and notices by its
+ * end that the supervisor is gone, however that happened.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { compileCache } from '../compile-cache.ts';
 
-/** A child process that runs. */
+/** A running child process. */
 export interface Running {
   readonly pid: number;
   readonly exited: Promise<Exit>;
-  /** Asks it to end; after `timeoutMs` ends it by force. */
+  /** Asks it to end, and ends it by force after `timeoutMs`. */
   stop(timeoutMs: number): Promise<void>;
-  /** For its `message` listener, if it has one. */
+  /** Sends to its `message` listener, if it has one. */
   readonly tell?: (message: object) => void;
 }
 
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** What it gave as its reason, if it gave one. */
+  /** The reason that it gave, if it gave one. */
   readonly reason?: string;
 }
 
@@ -28,12 +28,12 @@ export interface ServiceOptions {
   /** The program, a TypeScript file. */
   readonly program: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Gets each line of its output. */
+  /** Is called with each line of its output. */
   readonly onLine: (line: string) => void;
 }
 
 export async function startService({ program, env, onLine }: ServiceOptions): Promise<Running> {
-  // kafkajs' timers have had times in the past: the one that is known is mended (infra/kafka/quiet-connections.ts).
+  // kafkajs' timers have had times in the past. The known one is corrected (infra/kafka/quiet-connections.ts).
   const flags = ['--disable-warning=TimeoutNegativeWarning'];
   const child = spawn(process.execPath, [...flags, program], {
     env: { NODE_COMPILE_CACHE: compileCache, ...env },
@@ -49,12 +49,12 @@ export async function startService({ program, env, onLine }: ServiceOptions): Pr
   for (const stream of [child.stdout, child.stderr]) {
     if (stream) createInterface({ input: stream }).on('line', onOutput);
   }
-  // 'close' comes after the last line, 'exit' may come before it.
+  // 'close' comes after the last line, while 'exit' may come before it.
   const exited = new Promise<Exit>(resolve => {
     child.once('close', (code, signal) => resolve({ code, signal, ...(reason === undefined ? {} : { reason }) }));
   });
   await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
-  // Its channel closes before we hear of its end.
+  // Its channel may close before its end is noticed.
   const tell = (message: object) => void (child.connected && child.send(message, () => undefined));
   return { pid: child.pid ?? 0, exited, stop: timeoutMs => stopProcess(child, exited, timeoutMs), tell };
 }
@@ -67,7 +67,8 @@ export async function stopProcess(child: ChildProcess, exited: Promise<Exit>, ti
 }
 
 /**
- * A fatal line without a stack is a reason meant for the user. It is told once, by whoever decides what follows from it.
+ * A fatal line without a stack is a reason for the user. It is printed once, by the code that decides what follows from
+ * it.
  */
 function reasonIn(line: string): string | undefined {
   if (!line.startsWith('{"level":"fatal"')) return undefined;

@@ -1,9 +1,9 @@
 /**
- * Waits until a program that was started answers: as long as it gets on with it, up to a limit that the user sets. On a
- * busy machine a broker that starts in 3 s takes minutes, and to end it for that would begin them anew.
+ * Waits until a started program answers, for as long as it makes progress, up to a limit that the user sets. On a busy
+ * machine a broker that normally starts in 3 s takes minutes, and ending it for that would begin them again.
  *
- * It gets on while it has CPU time or writes to its logs. Time in which this process itself had no turn does not count as
- * standing still. Meanwhile is said every few seconds what is waited for, and what may be the reason.
+ * A program makes progress while it uses CPU time or writes to its logs. Time in which this process itself did not run
+ * does not count as standing still. Every few seconds it reports what it waits for, and the likely reason.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
@@ -12,18 +12,18 @@ import { messageOf, Retryable } from '../errors.ts';
 import { cpuTimeOf } from './process-identity.ts';
 
 export interface StartLimits {
-  /** ms the whole start may take; START_TIMEOUT_MS. */
+  /** The limit of the whole start in ms, from START_TIMEOUT_MS. */
   readonly timeoutMs?: number | undefined;
-  /** Tells the user a step. */
+  /** Prints a step for the user. */
   readonly say?: ((line: string) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface StartedProgram extends StartLimits {
-  /** As people call it. */
+  /** The name that people know. */
   readonly name: string;
   readonly pid: number;
-  /** Files that it writes while it starts, the most telling first. */
+  /** Files that it writes while it starts, with the most informative first. */
   readonly logs: readonly string[];
   readonly isReady: () => Promise<boolean>;
   /** For tests. */
@@ -34,7 +34,7 @@ export interface StartedProgram extends StartLimits {
 
 export const defaultStartTimeoutMs = 900_000;
 
-/** Resolves when it is ready. @throws Error with its last words; the signal's reason where it fires */
+/** Resolves when it is ready. @throws Error with its last output, or the signal's reason when it fires */
 export async function untilStarted(program: StartedProgram): Promise<void> {
   const { name, isReady, signal, say, timeoutMs = defaultStartTimeoutMs } = program;
   const { pauseMs = 25, reportEveryMs = 5_000, standstillMs = 120_000 } = program;
@@ -50,7 +50,7 @@ export async function untilStarted(program: StartedProgram): Promise<void> {
     const now = performance.now();
     stoodMs += Math.min(now - turnAt, longestTurnMs);
     turnAt = now;
-    // The logs and the books of the system are not looked at in each of these short turns.
+    // The logs and the system's data are not read in each of these short turns.
     if (now - lookedAt >= Math.min(1_000, standstillMs / 4)) {
       lookedAt = now;
       const signs = signsOfLife(program);
@@ -69,8 +69,8 @@ export async function untilStarted(program: StartedProgram): Promise<void> {
 }
 
 /**
- * What is asked of a program of ours that has just started, and that may take its time: asked again while it does.
- * @throws what `work` throws, if it is something else, or at the end of the time
+ * Asks a program that has just started and may need time, again and again while it does. @throws any other error of
+ * `work`, or the last one when the time is over
  */
 export async function askedPatiently<T>(
   doing: string,
@@ -92,14 +92,14 @@ export async function askedPatiently<T>(
 
 const longestTurnMs = 2_000;
 
-/** Undefined where the system does not tell: then only the limit of the whole start holds. */
+/** Returns undefined when the system does not report it. Then only the limit of the whole start applies. */
 function signsOfLife({ pid, logs }: StartedProgram): string | undefined {
   const cpuTime = cpuTimeOf(pid);
   if (cpuTime === undefined) return undefined;
   return [cpuTime, ...logs.map(log => statSync(log, { throwIfNoEntry: false })?.size ?? 0)].join(' ');
 }
 
-/** Nothing where the machine has time for what runs on it. */
+/** Returns nothing when the machine has enough time for everything that runs on it. */
 export function busyness(load = loadavg()[0] ?? 0, cores = availableParallelism()): string {
   if (load <= 2 * cores) return '';
   return ` (the machine is busy: ${load.toFixed(0)} processes want its ${cores} cores)`;

@@ -1,4 +1,4 @@
-/** Brings the pipeline up step by step, and says each step. */
+/** Starts the pipeline step by step, and reports each step. */
 import { once } from 'node:events';
 import { openClickHouse } from '../clickhouse/clickhouse.ts';
 import { tableEngineOf } from '../clickhouse/table-engine.ts';
@@ -29,11 +29,11 @@ import type { Supervisor } from './supervisor.ts';
 export interface Start {
   /** For the children. */
   readonly env: NodeJS.ProcessEnv;
-  /** What `env` says. DATA_DIR is absolute. */
+  /** The settings in `env`. DATA_DIR is absolute. */
   readonly settings: EmbeddedConfig & KafkaConfig & ClickHouseConfig & WantedPorts & DrainLimits;
   readonly supervisor: Supervisor;
   readonly log: Logger;
-  /** Tells the user a step. */
+  /** Prints a step for the user. */
   readonly say: (line: string) => void;
   readonly stop: AbortSignal;
 }
@@ -47,8 +47,8 @@ export interface Started {
 }
 
 /**
- * Resolves when every process is ready; rejects when `stop` fires first.
- * @throws ConfigError for what the user must mend
+ * Resolves when every process is ready, and rejects when `stop` fires first. @throws ConfigError for what the user must
+ * correct
  */
 export async function startPipeline(start: Start): Promise<Started> {
   const { env, settings, supervisor, log, stop } = start;
@@ -84,7 +84,7 @@ export async function startPipeline(start: Start): Promise<Started> {
   };
 }
 
-/** The user's own brokers, or the embedded one, started. */
+/** Returns the user's own brokers, or starts the embedded one. */
 async function brokersFor({ env, settings, supervisor, log, say, stop }: Start, ports: PortPlan): Promise<string> {
   if (ports.kafka === undefined) return settings.KAFKA_BROKERS;
   const java = await findJava(env);
@@ -96,7 +96,7 @@ async function brokersFor({ env, settings, supervisor, log, say, stop }: Start, 
   return `${brokerHost}:${ports.kafka}`;
 }
 
-/** The user's own server, or the embedded one, started. */
+/** Returns the user's own server, or starts the embedded one. */
 async function clickHouseFor({ settings, supervisor, say }: Start, ports: PortPlan): Promise<ClickHouseEnv> {
   const { CLICKHOUSE_URL, CLICKHOUSE_USER, CLICKHOUSE_PASSWORD, DATA_DIR } = settings;
   if (ports.clickHouse === undefined) return { CLICKHOUSE_URL, CLICKHOUSE_USER, CLICKHOUSE_PASSWORD };
@@ -105,7 +105,9 @@ async function clickHouseFor({ settings, supervisor, say }: Start, ports: PortPl
   return clickHouseEnv(DATA_DIR, ports.clickHouse.http, CLICKHOUSE_PASSWORD);
 }
 
-/** `timeoutMs`: how long a server that is slow is asked again; one of the user's own that does not answer is told at once. */
+/**
+ * A slow server is asked again for `timeoutMs`. A server of the user's own that does not answer is reported at once.
+ */
 async function createTables({ settings, log, say, stop }: Start, url: ClickHouseEnv, timeoutMs: number): Promise<void> {
   const nodes = nodesOf(topologyOf({ ...settings, ...url })).length;
   if (nodes > 1)
@@ -115,7 +117,7 @@ async function createTables({ settings, log, say, stop }: Start, url: ClickHouse
   say('creating tables');
   await using clickhouse = openClickHouse({ ...settings, ...url }, { readers: 1 });
   try {
-    // "creating tables" has said it to who looks at a terminal.
+    // "creating tables" has already said this on the terminal.
     await askedPatiently('creating tables', { timeoutMs, say, signal: stop }, () =>
       migrate(clickhouse, log.child({}, { level: 'warn' })),
     );
@@ -169,7 +171,7 @@ async function untilReady(
   }
 }
 
-/** Where to reach a server that listens on `host`, from this machine. */
+/** Returns the address under which a server that listens on `host` is reachable from this machine. */
 function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   if (host === '::') return '[::1]';

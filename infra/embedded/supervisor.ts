@@ -1,7 +1,8 @@
 /**
- * Keeps children running: one that ends is started again, after a pause that grows while it does not stay up, and one
- * that no longer answers is ended first. How often that was, and why, all children are told: it is in their metrics. Stopping
- * goes the other way than starting, stage by stage, and ends by a deadline whatever the children do.
+ * Keeps the children running. A child that ends is started again, after a pause that grows while it does not stay up. A
+ * child that no longer answers is ended first. All children are told how often that happened and why, for their
+ * metrics. Stopping goes in the opposite order to starting, stage by stage, and ends by a deadline whatever the
+ * children do.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RestartCounts, type RestartReason, restartReasons } from '../child-restarts.ts';
@@ -15,21 +16,21 @@ import type { Exit, Running } from './service.ts';
 export interface ChildSpec {
   readonly name: string;
   readonly start: (signal: AbortSignal) => Promise<Running>;
-  /** Where it answers `/healthz`, without path; undefined: it is not asked. */
+  /** The address at which it answers `/healthz`, without path. When it is undefined, it is not asked. */
   readonly healthUrl?: string;
 }
 
 export interface Supervisor {
   /**
-   * Starts the children of the next stage together and keeps them running from now on.
-   * @throws what a child's first start throws
+   * Starts the children of the next stage together, and keeps them running from now on. @throws the error of a child's
+   * first start
    */
   run(stage: readonly ChildSpec[]): Promise<void>;
-  /** From now on no child's exit is final. */
+  /** From now on, no exit of a child is final. */
   markReady(): void;
-  /** Rejects with a ConfigError when a child says during start-up that its configuration cannot work. */
+  /** Rejects with a ConfigError when a child says during the start that its configuration cannot work. */
   readonly givenUp: Promise<never>;
-  /** The stage started last is stopped first. All of it takes at most `totalMs`. */
+  /** Stops the stage that was started last first. All stages together take at most `totalMs`. */
   stop(totalMs: number): Promise<void>;
   /** Ends every child by force. */
   kill(): void;
@@ -41,7 +42,9 @@ interface Kept {
   readonly done: Promise<void>;
 }
 
-/** `stop` forbids any further start; `Supervisor.stop` then ends what runs. `silenceMs`: for which a child may not answer. */
+/**
+ * `stop` forbids any further start, and `Supervisor.stop` then ends what runs. A child may be silent for `silenceMs`.
+ */
 export function createSupervisor(log: Logger, stop: AbortSignal, silenceMs = 60_000): Supervisor {
   const stopping = new AbortController();
   stop.addEventListener('abort', () => stopping.abort(), { once: true });
@@ -63,7 +66,7 @@ export function createSupervisor(log: Logger, stop: AbortSignal, silenceMs = 60_
     );
     for (const { running } of stages.flat()) running?.tell?.({ childRestarts } satisfies RestartCounts);
   };
-  /** Resolves to whether it had to be ended, as it did not answer. */
+  /** Returns whether it had to be ended because it did not answer. */
   const untilEnded = async ({ name, healthUrl }: ChildSpec, running: Running): Promise<boolean> => {
     const watching = new AbortController();
     let wasSilent = false;
@@ -135,7 +138,7 @@ export function createSupervisor(log: Logger, stop: AbortSignal, silenceMs = 60_
 
 const sayWaitingAfterMs = 3_000;
 
-/** Each stage may take what is left, less a second for each one behind it. */
+/** Each stage may use the remaining time, minus a second for each stage behind it. */
 async function stopInReverse(stages: readonly (readonly Kept[])[], totalMs: number): Promise<void> {
   const deadline = performance.now() + totalMs;
   for (const [index, stage] of [...stages.entries()].reverse()) {
@@ -145,7 +148,7 @@ async function stopInReverse(stages: readonly (readonly Kept[])[], totalMs: numb
   }
 }
 
-/** A start that failed, as a child that ended at once. */
+/** Represents a failed start as a child that ended at once. */
 function notRunning(error: unknown): Running {
   const code = error instanceof ConfigError ? exitCodes.config : null;
   const exit: Exit = { code, signal: null, reason: messageOf(error) };

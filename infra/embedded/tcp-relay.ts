@@ -1,15 +1,15 @@
 /**
- * Stands before the native port of the embedded ClickHouse and lets nobody break off a connection to it. The server is
- * `clickhouse local` (clickhouse-program.ts), which ends itself as soon as it finds such a connection reset: by a client
- * that was killed, or by another node that reads it and has been told to cancel. A server of one's own only logs that.
+ * Protects the native port of the embedded ClickHouse from connections that are reset.
  *
- * So when a client goes, however it does, the server is told that no more comes, and what it still sends is taken and
- * dropped until it closes.
+ * The server is `clickhouse local` (clickhouse-program.ts), which ends itself as soon as such a connection is reset: by
+ * a client that was killed, or by another node that reads from it and was told to cancel. A normal server only logs
+ * that. So when a client goes, in whatever way, the relay tells the server that nothing more comes, and drops what the
+ * server still sends until it closes.
  */
 import { connect, createServer, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 
-/** @throws where the port is taken */
+/** @throws when the port is taken */
 export async function openTcpRelay(host: string, port: number, serverPort: number): Promise<AsyncDisposable> {
   const open = new Set<Socket>();
   const relay = createServer({ allowHalfOpen: true }, client => {
@@ -25,7 +25,7 @@ export async function openTcpRelay(host: string, port: number, serverPort: numbe
       server.resume();
       server.end();
     });
-    // Gone or not there: then the client is not to wait.
+    // The server is gone or not there, and the client must not wait.
     server.on('error', () => client.destroy());
     server.on('close', () => client.destroy());
     client.pipe(server);

@@ -1,9 +1,10 @@
 /**
- * What the processes ask the brokers besides reading and writing: topics, committed offsets, the ends of partitions.
+ * Asks the brokers for everything apart from reading and writing: topics, committed offsets, the ends of partitions.
  *
- * What an answer lacks is an error, never "none": where a partition is left out of what was committed, its reader would
- * begin where the log begins. kafkajs asks only for the partitions that its metadata knows at the time; so answers are
- * held against the number of partitions as well, which never falls. (Single answers: checked-answers.ts.)
+ * Something that an answer lacks is an error, and never "none": if a partition were missing among the committed
+ * offsets, its reader would begin at the beginning of the log. kafkajs asks only for the partitions that its metadata
+ * knows at the time. So answers are also compared with the number of partitions, which never falls. (Single answers:
+ * checked-answers.ts.)
  */
 import type { Admin as KafkaAdmin } from 'kafkajs';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
@@ -15,16 +16,16 @@ import { isPassing } from './passing-errors.ts';
 
 export interface Admin extends AsyncDisposable {
   /**
-   * First offset still in the log and the last stable offset, per partition: what a read_committed reader can reach.
-   * That `end` is not the high watermark: kafkajs gives an admin's ListOffsets no isolation level, which its request
-   * takes for READ_COMMITTED, and the broker then answers with the last stable offset. The contract that the real
-   * broker keeps ("holds back everything behind an open transaction") would notice another kafkajs.
+   * The first offset that is still in the log and the last stable offset, per partition: what a read_committed reader
+   * can reach. So `end` is not the high watermark: kafkajs sends an admin's ListOffsets without an isolation level, its
+   * request then uses READ_COMMITTED, and the broker answers with the last stable offset. The contract test against the
+   * real broker ("holds back everything behind an open transaction") would notice a different kafkajs.
    */
   ranges(topic: string): Promise<Map<number, { start: number; end: number }>>;
   endOffsets(topic: string): Promise<Map<number, number>>;
-  /** Undefined where the group has no commit for the partition. */
+  /** Returns undefined when the group has no commit for the partition. */
   committed(group: string, topic: string, partition: number): Promise<Committed | undefined>;
-  /** Of all partitions for which the group has a commit. */
+  /** For all partitions for which the group has a commit. */
   commits(group: string, topic: string): Promise<Map<number, Committed>>;
   /** Removes all records before the given offsets, as retention would. */
   deleteBefore(topic: string, offsets: ReadonlyMap<number, number>): Promise<void>;
@@ -37,7 +38,7 @@ export async function openAdmin(kafka: KafkaClient): Promise<Admin> {
 }
 
 function adminOver(admin: KafkaAdmin): Admin {
-  /** By topic, the most that were seen. */
+  /** By topic, the highest number that was seen. */
   const seen = new Map<string, number>();
   const complete = (what: string, topic: string, partitions: readonly { readonly partition: number }[]) => {
     const missing = missingOf(partitions, seen.get(topic) ?? 1);
@@ -96,7 +97,7 @@ function committedIn({ offset, metadata }: { offset: string; metadata?: string |
   return offset === noCommit ? undefined : { offset: Number(offset), metadata: metadata ?? '' };
 }
 
-/** The lowest of the partitions 0, 1, 2 … that is not there; there are `least` at least. */
+/** Returns the lowest of the partitions 0, 1, 2 … that is missing. There are at least `least` partitions. */
 function missingOf(partitions: readonly { readonly partition: number }[], least: number): number | undefined {
   const found = new Set(partitions.map(({ partition }) => partition));
   for (let id = 0; id < Math.max(least, partitions.length); id++) if (!found.has(id)) return id;
@@ -124,7 +125,7 @@ export async function partitionCount(kafka: KafkaClient, topic: string): Promise
   }
 }
 
-/** For readiness: `check()` rejects unless the brokers answer for the topic. One connection, kept. */
+/** For readiness: `check()` rejects unless the brokers answer for the topic. It keeps one connection. */
 export function topicProbe(kafka: KafkaClient, topic: string): { check(): Promise<void> } & AsyncDisposable {
   const admin = kafka.admin({ retry: { retries: 0 } });
   let connected = false;
@@ -143,10 +144,10 @@ export function topicProbe(kafka: KafkaClient, topic: string): { check(): Promis
 }
 
 /**
- * Creates what is missing of the topics, with as many partitions as topic `clicks` has, or `partitions` where it is
- * missing too. Existing ones are left as they are: whether they agree is for those to say who know what is recorded
- * (ingest/hot-ads/), and how they become more is a matter of its own.
- * @throws ConfigError where more are asked for than there are
+ * Creates the missing topics, with as many partitions as topic `clicks` has, or with `partitions` if that is missing
+ * too. Existing topics are left unchanged: the code that knows the recorded number checks whether they agree
+ * (ingest/hot-ads/), and adding partitions is a separate operation. @throws ConfigError when more partitions are
+ * requested than there are
  */
 export async function ensureTopics(kafka: KafkaClient, names: Names, partitions: number): Promise<void> {
   const admin = kafka.admin();
@@ -185,7 +186,7 @@ export async function ensureTopics(kafka: KafkaClient, names: Names, partitions:
 
 function specOf(name: (typeof topicNames)[number], names: Names, numPartitions: number) {
   const configEntries = Object.entries(topicSettings[name]).map(([key, value]) => ({ name: key, value }));
-  // -1: the cluster's own default (three on a cluster of three, one on the embedded broker).
+  // -1 means the cluster's own default (three on a cluster of three, one on the embedded broker).
   return {
     topic: names.topic(name),
     numPartitions: fixedPartitions[name] ?? numPartitions,
@@ -200,9 +201,9 @@ const failoverPauseMs = 250;
 const failoverMs = 12_000;
 
 /**
- * Leaders and coordinators move when a broker restarts. kafkajs asks again where it produces and consumes, but not in
- * its admin client, so that is done here, for about 3 s; and for `throughMs`, where a failover is to be waited for, as
- * whoever has asked would come again later than it ends.
+ * Leaders and coordinators move when a broker restarts. kafkajs repeats requests when it produces and consumes, but not
+ * in its admin client. So this function repeats them, for about 3 s, or for `throughMs` when a failover should be
+ * waited for, because the caller would otherwise come again only after its end.
  */
 async function attempt<T>(doing: string, work: () => Promise<T>, throughMs = 0): Promise<T> {
   const startedAt = performance.now();

@@ -1,15 +1,16 @@
 /**
- * Memory for the brokers' large answers, used again once all that was read from them has been dealt with. While a backlog
- * is read answers come by hundreds of MB a second: to have the system map and clear their pages each time, and the
- * garbage collector find out that they are free, cost a quarter of the aggregator's CPU.
+ * Provides memory for the brokers' large answers, and uses it again once everything read from them has been processed.
  *
- * Nothing is taken back by guessing. An answer's parts are held when they are decoded and released one by one by whoever
- * says that he keeps nothing of them; an answer of which one part is never released is left to the garbage collector.
+ * While a backlog is read, answers arrive at hundreds of MB a second. Mapping and clearing new pages each time, and
+ * collecting them as garbage, took a quarter of the aggregator's CPU.
+ *
+ * Nothing is taken back by guessing. The parts of an answer are held when they are decoded, and released one by one by
+ * the code that keeps nothing of them. If one part is never released, the answer is left to the garbage collector.
  */
 
-/** What is smaller is not worth it. */
+/** Smaller answers are not worth it. */
 const leastBytes = 1 << 20;
-/** Sizes differ from answer to answer: rounded up, they fit the next one too. */
+/** Sizes differ from answer to answer. When they are rounded up, the memory fits the next answer too. */
 const roundedTo = 4 << 20;
 const mostFree = 4;
 const mostFreeBytes = 128 << 20;
@@ -22,7 +23,7 @@ interface Memory {
 const memories = new WeakMap<ArrayBufferLike, Memory>();
 let free: Memory[] = [];
 
-/** `bytes` bytes with anything in them. */
+/** Returns `bytes` bytes with any content. */
 export function takeMemory(bytes: number): Buffer {
   if (bytes < leastBytes) return Buffer.allocUnsafe(bytes);
   const fitting = free.findIndex(({ whole }) => whole.length >= bytes);
@@ -36,12 +37,12 @@ export function hold(part: Buffer): void {
   if (memory) memory.held++;
 }
 
-/** Ends one `hold`: nobody reads the part any more, or what was made of it without a copy. */
+/** Ends one `hold`: nobody reads the part any more, or anything that was made from it without a copy. */
 export function release(part: Buffer): void {
   const memory = memories.get(part.buffer);
   if (memory === undefined || --memory.held > 0) return;
   free.push(memory);
-  // The oldest go first: they are the ones that did not fit.
+  // The oldest are removed first, because they are the ones that did not fit.
   while (free.length > mostFree || bytesOf(free) > mostFreeBytes) free = free.slice(1);
 }
 

@@ -1,17 +1,18 @@
 /**
- * Sees to it that whatever is asked of a broker ends. kafkajs gives every request the same 30 s, connects once more for
- * every request that finds no connection, and waits for some answers without any limit. So one broker that hangs
- * (paused, cut off, its disk stuck) would hold for half a minute, or for good, what two others could have answered at
- * once. Here
- * - small requests have 5 s, which no broker in good health needs, and fetches and joins what they ask for and a little;
- *   a shorter limit of the client holds (`requestTimeoutMs` of client.ts);
- * - a connection is made once, however many wait for it: kafkajs would make several, lose all but the last, and have the
- *   lost ones close that one when they end themselves;
- * - making it, and its authentication, ends: where the other side closes in between, kafkajs says nothing to anybody;
- * - one that is closing takes no requests. It closes once it has no answer to wait for, so whoever goes on asking through
- *   it, as kafkajs allows, waits in vain and keeps it from being made anew.
+ * Limits the time of every request to a broker.
  *
- * It takes the place of kafkajs' methods, before they are used.
+ * kafkajs gives every request the same 30 s, connects once more for every request that finds no connection, and waits
+ * for some answers without any limit. So one broker that hangs (paused, cut off, its disk stuck) would block for half a
+ * minute, or forever, what two others could have answered at once. Here:
+ * - Small requests have 5 s, which is more than any healthy broker needs. Fetches and joins have the time that they ask
+ *   for and a little more. A shorter limit of the client takes precedence (`requestTimeoutMs` of client.ts).
+ * - A connection is made once, however many requests wait for it. kafkajs would make several and lose all but the last,
+ *   and the lost ones would close that one when they end.
+ * - Connecting and authenticating end in time. If the other side closes meanwhile, kafkajs reports it to nobody.
+ * - A connection that is closing accepts no requests. It closes once it waits for no more answers. kafkajs lets
+ *   requests go on through it, which wait in vain and keep it from being replaced.
+ *
+ * It replaces methods of kafkajs before they are used.
  */
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
@@ -20,7 +21,7 @@ import './request-frame.ts';
 /** As far as it is used. */
 interface PushedRequest {
   readonly entry: { readonly apiName: string };
-  /** Of requests for which the broker may wait: a fetch, a join. */
+  /** Set for requests for which the broker may wait: a fetch, a join. */
   readonly requestTimeout?: number | null;
 }
 
@@ -43,13 +44,13 @@ interface Connection {
 }
 
 const smallMs = 5_000;
-/** Tens of MB may come over a slow line. */
+/** Tens of MB may arrive over a slow line. */
 const fetchMs = 10_000;
-/** Until the leader of the group has sent what it assigns. */
+/** The time until the leader of the group has sent its assignments. */
 const syncMs = 15_000;
 const authenticationMs = 10_000;
 
-/** How long an answer is awaited; undefined: as long as the client says. */
+/** Returns how long an answer is waited for. Undefined means as long as the client says. */
 export function limitMsOf({ entry: { apiName }, requestTimeout }: PushedRequest): number | undefined {
   switch (apiName) {
     case 'ApiVersions':
@@ -115,7 +116,7 @@ async function connectInTime(connection: Connection): Promise<unknown> {
   }
 }
 
-/** What becomes of a former socket would be taken for what becomes of the new one. */
+/** Events of a former socket would be taken for events of the new one. */
 function forget(former: Socket | undefined): void {
   if (former === undefined) return;
   former.removeAllListeners();
@@ -123,7 +124,7 @@ function forget(former: Socket | undefined): void {
   former.destroy();
 }
 
-/** kafkajs calls one that is closing connected, so that what was asked before is still waited for. */
+/** kafkajs calls a closing connection connected, so that earlier requests still get their answers. */
 Connection.prototype.failIfNotConnected = function () {
   const { host, port, connectionStatus } = this;
   if (connectionStatus !== 'connected')

@@ -1,10 +1,13 @@
-/** A connection to one broker, over kafkajs' `Broker`: made once, given up for good after the first thing that went wrong. */
+/**
+ * Represents a connection to one broker, over kafkajs' `Broker`. It is made once, and given up for good after the first
+ * error.
+ */
 import { createRequire } from 'node:module';
 import type { RequestBody } from './request-frame.ts';
 
 const require = createRequire(import.meta.url);
 
-/** What kafkajs sends and how it reads the answer. */
+/** What kafkajs sends, and how it reads the answer. */
 export interface Protocol<T> {
   readonly request: {
     readonly apiKey: number;
@@ -73,8 +76,8 @@ export class BrokerLink {
   }
 
   /**
-   * One at a time makes the connection: two that connect side by side would make two sockets of it (kafkajs#1050).
-   * An error that is no answer of the broker's ends the connection, with all that is asked over it.
+   * Only one caller at a time makes the connection. Two that connect side by side would make two sockets
+   * (kafkajs#1050). An error that is not an answer of the broker ends the connection, with all requests on it.
    */
   async ask<T>(ask: (broker: KafkaJsBroker) => Promise<T>): Promise<T> {
     if (this.#connected !== undefined && !this.#connected.isConnected()) this.breakOff('the connection was closed');
@@ -95,7 +98,7 @@ export class BrokerLink {
     broker?.then(
       ({ connectionPool }) => {
         for (const connection of connectionPool.pool) {
-          // Or kafkajs would wait for their answers before it disconnects.
+          // Otherwise kafkajs would wait for their answers before it disconnects.
           connection.rejectRequests(new Error(`connection broken off: ${why}`));
           connection.socket?.destroy();
           connection.disconnect().catch(() => undefined);
@@ -115,7 +118,7 @@ export class BrokerLink {
   }
 }
 
-/** The broker has answered, with an error. */
+/** Whether the broker has answered, with an error. */
 function isAnswer(error: unknown): boolean {
   return error instanceof Error && typeof Reflect.get(error, 'type') === 'string';
 }

@@ -1,32 +1,31 @@
 /**
- * What the writing side asks the brokers, one request at a time: each call sends one request to one broker and resolves with
- * what that broker answered, checked to speak of everything that was asked. Nothing is repeated here: whether a request
- * may be repeated depends on what it was for, and is decided by partition-sender.ts and transactional-producer.ts.
+ * Defines the requests of the writing side to the brokers. Each call sends one request to one broker and resolves with
+ * the broker's answer, after checking that it covers everything that was asked.
  *
- * The real one is kafkajs-requests.ts; the simulation has its own.
+ * Nothing is repeated here. Whether a request may be repeated depends on its purpose, and partition-sender.ts and
+ * transactional-producer.ts decide it. kafkajs-requests.ts is the real implementation; the simulation has its own.
  */
 import type { Committed } from './committed.ts';
 import type { ProduceRequest, ProduceResult, ProducerIdentity } from './produce-request.ts';
 
 export interface BrokerRequests extends AsyncDisposable {
   /**
-   * The leaders of a topic's partitions, by partition, as one broker knows them now. Partitions that have none are left out.
-   * Whichever broker answers first is believed, and another is asked first the next time: one that is cut off from the rest
-   * of the cluster may tell what was.
+   * Returns the leaders of a topic's partitions, by partition, as one broker knows them now. Partitions without a
+   * leader are left out. The broker that answers first is believed, and another one is asked first the next time,
+   * because a broker that is cut off from the cluster may have outdated knowledge.
    */
   leaders(topic: string): Promise<ReadonlyMap<number, NodeId>>;
   /**
-   * `request` is called once the connection stands, just before its bytes are written: what it returns may have waited
-   * until then. Undefined: there is nothing to send any more. `acks` is the request's; with 0 there is no answer, and there
-   * are no results.
-   * @throws Error: it is not known what of it was appended
+   * `request` is called once the connection exists, just before its bytes are written, so its content may wait until
+   * then. It returns undefined when there is nothing to send any more. `acks` is that of the request; with 0 there is
+   * no answer, and there are no results. @throws Error when it is not known what was appended
    */
   produce(
     node: NodeId,
     acks: ProduceRequest['acks'],
     request: () => ProduceRequest | undefined,
   ): Promise<readonly ProduceResult[]>;
-  /** An identity of one's own, for writing outside of transactions. */
+  /** Returns an identity of its own, for writing outside of transactions. */
   newProducer(): Promise<ProducerIdentity>;
   /** Fences every earlier producer of the transactional id. */
   initTransactions(transactionalId: string, transactionTimeoutMs: number): Promise<ProducerIdentity>;
@@ -34,7 +33,7 @@ export interface BrokerRequests extends AsyncDisposable {
   addOffsets(to: TransactionalIdentity, group: string): Promise<void>;
   commitOffset(to: TransactionalIdentity, group: string, of: TopicPartition, commit: Committed): Promise<void>;
   endTransaction(of: TransactionalIdentity, outcome: 'commit' | 'abort'): Promise<void>;
-  /** The connection is broken off; what was asked over it fails. The next request makes a new one. */
+  /** Ends the connection. The requests on it fail, and the next request makes a new one. */
   breakOff(node: NodeId): void;
 }
 
@@ -59,7 +58,7 @@ export interface TransactionalIdentity extends ProducerIdentity {
   readonly transactionalId: string;
 }
 
-/** An answer that lacks what was asked for. `type` as the brokers' errors have it. */
+/** An answer that lacks something that was asked. `type` has the form of broker errors. */
 export class IncompleteAnswer extends Error {
   override readonly name = 'IncompleteAnswer';
   readonly type = 'INCOMPLETE_ANSWER';

@@ -1,12 +1,15 @@
 /**
- * Holds every answer that reading rests on against what was asked: what is missing in it, is not known or makes no sense
- * is an error, never an empty value. kafkajs looks at the error codes of an answer, and takes the rest on trust:
- * a partition that an answer leaves out counts as committed, as never committed, as empty, or is not read any more.
+ * Checks every answer that reading depends on against its request: anything that is missing, unknown or senseless is an
+ * error, and never an empty value.
  *
- * The check stands at the two places that all answers pass, for consumers and admin alike: the methods of kafkajs' broker,
- * each of which sends one request, and those of its cluster that put together several answers. They are replaced before
- * they are used. The errors pass (passing-errors.ts): the same or another broker is asked again.
+ * kafkajs checks the error codes of an answer and trusts the rest. A partition that an answer leaves out then counts as
+ * committed, as never committed or as empty, or is not read any more.
+ *
+ * The checks are at the two places that all answers pass, for consumers and admin: the methods of kafkajs' broker, each
+ * of which sends one request, and those methods of its cluster that combine several answers. They are replaced before
+ * they are used. The errors are passing errors (passing-errors.ts): the same broker or another one is asked again.
  */
+import './fetch-loop.ts';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import './request-frame.ts';
@@ -62,7 +65,7 @@ interface ConsumerGroup {
   findReadReplicaForPartitions(topic: string, partitions: readonly number[]): Readonly<Record<string, number[]>>;
 }
 
-/** Timestamps that stand for the begin and the end of a partition. */
+/** Timestamps that stand for the beginning and the end of a partition. */
 const specialTimestamps: ReadonlySet<number | undefined> = new Set([-2, -1]);
 const noCommit = '-1';
 
@@ -93,7 +96,7 @@ Broker.prototype.listOffsets = async function (asked) {
   const isSpecial = asked.topics.every(({ partitions }) =>
     partitions.every(({ timestamp }) => specialTimestamps.has(timestamp)),
   );
-  // A time may lie behind the last record, the begin and the end are somewhere.
+  // A time may lie behind the last record. The beginning and the end always have an offset.
   if (isSpecial) checkOffsets('ListOffsets', answer.responses);
   return answer;
 };
@@ -122,15 +125,15 @@ const attempts = 5;
 const longestMs = 5_000;
 
 /**
- * kafkajs asks nobody for a partition that its metadata does not know, and leaves it out of the result. And it goes on
- * asking a former leader for as long as that lives: its metadata is fetched anew here.
+ * kafkajs asks nobody for a partition that its metadata does not know, and leaves it out of the result. It also keeps
+ * asking a former leader while that one lives. So the metadata is fetched again here.
  */
 Cluster.prototype.fetchTopicsOffset = async function (topics) {
   const startedAt = performance.now();
   for (let tried = 1; ; tried++) {
     try {
       await refreshIfOld(this);
-      // Of several topics, some may have nothing to ask for: all their partitions have commits.
+      // Some of several topics may have nothing to ask for, because all their partitions have commits.
       const asked = topics.filter(({ partitions }) => partitions.length > 0);
       if (asked.length === 0)
         throw incompleteAnswer(`no partition of ${topics.map(({ topic }) => topic).join(', ')} is known`);
@@ -147,7 +150,7 @@ Cluster.prototype.fetchTopicsOffset = async function (topics) {
 
 const { findReadReplicaForPartitions } = ConsumerGroup.prototype;
 
-/** kafkajs reads nothing of an assigned partition that its metadata does not know, and says nothing. */
+/** kafkajs reads nothing from an assigned partition that its metadata does not know, and does not report it. */
 ConsumerGroup.prototype.findReadReplicaForPartitions = function (topic, partitions) {
   const byNode = findReadReplicaForPartitions.call(this, topic, partitions);
   const found = new Set(Object.values(byNode).flat());
@@ -156,7 +159,7 @@ ConsumerGroup.prototype.findReadReplicaForPartitions = function (topic, partitio
   return byNode;
 };
 
-/** @throws where the answer does not tell of exactly the partitions that were asked for, each once */
+/** @throws when the answer does not cover exactly the requested partitions, each once */
 function compare(request: string, asked: readonly PartitionsOfTopic[], told: readonly PartitionsOfTopic[]): void {
   const open = new Set(namesOf(asked));
   for (const name of namesOf(told)) {
@@ -180,8 +183,8 @@ function namesOf(topics: readonly PartitionsOfTopic[]): string[] {
 }
 
 /**
- * A topic's partitions are 0, 1, 2 …: where one is left out, it would be left out of everything that goes by this.
- * @throws where a topic or a partition is missing
+ * The partitions of a topic are 0, 1, 2 …. A missing one would be missing in everything that relies on this. @throws
+ * when a topic or a partition is missing
  */
 export function checkMetadata(topics: readonly string[], { topicMetadata }: Metadata): void {
   const found = new Map(topicMetadata.map(({ topic, partitionMetadata }) => [topic, partitionMetadata]));

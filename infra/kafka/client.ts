@@ -1,6 +1,6 @@
 /**
- * The one place that makes a kafkajs client. Nothing outside `infra/kafka/` imports kafkajs: its traps (see the files
- * beside this one) are dealt with here.
+ * Creates the kafkajs client, and is the only place that does. Nothing outside `infra/kafka/` imports kafkajs: its
+ * traps (see the files beside this one) are handled here.
  */
 import { createRequire } from 'node:module';
 import type { Kafka, SASLOptions } from 'kafkajs';
@@ -15,7 +15,7 @@ import './idle-fetches.ts';
 import './quiet-connections.ts';
 import './request-frame.ts';
 
-// Not imported: what takes the place of its functions has to be there first.
+// kafkajs is not imported, because the replacements of its functions must be in place first.
 const require = createRequire(import.meta.url);
 const kafkajs: typeof import('kafkajs') = require('kafkajs');
 const createConnectionPoolBuilder: (
@@ -23,21 +23,24 @@ const createConnectionPoolBuilder: (
 ) => Connecting['builder'] = require('kafkajs/src/cluster/connectionPoolBuilder.js');
 const { createLogger }: { createLogger(options: object): object } = require('kafkajs/src/loggers/index.js');
 
-/** Without kafkajs' producer: decision 013. */
+/** kafkajs without its producer: decision 013. */
 export interface KafkaClient extends Pick<Kafka, 'admin' | 'consumer'> {
-  /** For writing, over connections of their own, made when they are needed. */
+  /** For writing, over separate connections that are made when they are needed. */
   brokerRequests(): BrokerRequests;
   /** For waiting until something is appended, likewise. */
   appendWaits(): AppendWaits;
 }
 
 const connectionTimeoutMs = 3_000;
-/** Of what is asked for writing, but for the writing itself: a coordinator that hangs is left, and looked for anew. */
+/**
+ * The limit of all requests for writing, except the writing itself. A coordinator that hangs is left, and looked up
+ * again.
+ */
 const coordinatorTimeoutMs = 5_000;
 
 /**
- * Connects nothing yet. `clientId` shows in the broker's logs and metrics. A request without an answer for
- * `requestTimeoutMs` has failed: how long a broker that hangs can hold somebody up.
+ * Makes no connection yet. `clientId` is shown in the broker's logs and metrics. A request without an answer for
+ * `requestTimeoutMs` has failed, so this is how long a broker that hangs can delay a caller.
  */
 export function createKafka(
   config: KafkaConfig,
@@ -59,7 +62,7 @@ export function createKafka(
   };
   const client = new kafkajs.Kafka({
     ...connection,
-    // Governs connecting: about 2.5 s, then the caller decides.
+    // Applies to connecting: about 2.5 s, then the caller decides.
     retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 5 },
     logCreator,
   });
@@ -107,8 +110,8 @@ interface LogEntry {
 }
 
 /**
- * kafkajs logs as errors what it then retries with success, every CONCURRENT_TRANSACTIONS among it. What it does not
- * overcome is thrown, and logged by whoever decides about it; so its own lines are for debugging.
+ * kafkajs logs as errors what it then repeats with success, for example every CONCURRENT_TRANSACTIONS. What it does not
+ * overcome is thrown, and logged by the code that decides about it. So the lines of kafkajs itself are for debugging.
  */
 function logEntry(log: Logger, { namespace, log: { message, ...fields } }: LogEntry): void {
   log.debug(

@@ -1,4 +1,4 @@
-/** A committed position of a group: the offset of the next record to process, and what was stored beside it. */
+/** A committed position of a group: the offset of the next record to process, and its metadata. */
 export interface Committed {
   readonly offset: number;
   readonly metadata: string;

@@ -1,11 +1,14 @@
-/** CRC-32C (Castagnoli), the checksum of record batches, eight bytes at a time: four times as fast as one by one. */
+/**
+ * Computes CRC-32C (Castagnoli), the checksum of record batches, eight bytes at a time. That is four times as fast as
+ * byte by byte.
+ */
 export function crc32c(pieces: readonly Uint8Array[]): number {
   let crc = -1;
   for (const piece of pieces) crc = update(crc, piece);
   return ~crc >>> 0;
 }
 
-/** `tables[k * 256 + byte]`: what a byte does to the checksum when k bytes come after it. */
+/** `tables[k * 256 + byte]` is the effect of a byte on the checksum when k bytes come after it. */
 const tables = new Int32Array(8 * 256);
 for (let byte = 0; byte < 256; byte++) {
   let crc = byte;

@@ -2,6 +2,7 @@
  * A Fetch request, version 4, of which only the end of the log is read: for who wants to know that something has come, and
  * not what. kafkajs encodes it; its decoder would take memory for the records.
  */
+import './request-frame.ts';
 import { createRequire } from 'node:module';
 import type { Protocol } from './broker-link.ts';
 import type { TopicPartition } from './broker-requests.ts';

@@ -1,8 +1,13 @@
-/** Translates kafkajs' errors into ours, in this one place; the original stays as `cause`. */
+/**
+ * Translates the errors of kafkajs into ours, and is the only place that does. The original error is kept as `cause`.
+ */
 import { createRequire } from 'node:module';
 import { Corrupt, Fenced, Retryable } from '../errors.ts';
 
-/** Broker error types after which a transactional producer has lost its right to write, or does not know its outcome. */
+/**
+ * Types of broker errors after which a transactional producer has lost its right to write, or does not know the
+ * outcome.
+ */
 const fencing: ReadonlySet<string> = new Set([
   'INVALID_PRODUCER_EPOCH',
   'PRODUCER_FENCED',
@@ -17,7 +22,7 @@ const { createErrorFromCode }: { createErrorFromCode(code: number): Error } = cr
   'kafkajs/src/protocol/error.js',
 );
 
-/** What a broker means by an error code, as kafkajs says it. */
+/** Returns the meaning of an error code, in the words of kafkajs. */
 export function brokerError(code: number): Error {
   return createErrorFromCode(code);
 }
@@ -29,23 +34,26 @@ export function translate(error: unknown, doing: string): Fenced | Retryable {
   return new Retryable(message, { cause: error });
 }
 
-/** An answer of the broker that another attempt may improve: not a broken connection, which kafkajs mends by itself. */
+/**
+ * Whether the error is a broker's answer that another attempt may improve. A broken connection is not, because kafkajs
+ * repairs it by itself.
+ */
 export function isRetriable(error: unknown): boolean {
-  // By name: kafkajs' error classes are no named exports for Node's own loader.
+  // Compared by name, because Node's own loader does not see kafkajs' error classes as named exports.
   return error instanceof Error && error.name === 'KafkaJSProtocolError' && Reflect.get(error, 'retriable') === true;
 }
 
-/** By name, also where kafkajs has wrapped the error, as it does when it gives up. */
+/** Compares by name, also when kafkajs has wrapped the error, as it does when it gives up. */
 export function isCausedBy(error: unknown, name: string): boolean {
   return chainOf(error).some(at => at.name === name);
 }
 
-/** What we have thrown within kafkajs, however it has wrapped it. */
+/** Returns an error that our own code has thrown within kafkajs, even if kafkajs has wrapped it. */
 export function corruptIn(error: unknown): Corrupt | undefined {
   return chainOf(error).find(at => at instanceof Corrupt);
 }
 
-/** The broker's error type, also when kafkajs has wrapped it. */
+/** Returns the broker's error type, also when kafkajs has wrapped the error. */
 export function typeOf(error: unknown): string | undefined {
   return chainOf(error)
     .map(at => (at as { type?: unknown }).type)

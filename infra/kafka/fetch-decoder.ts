@@ -1,12 +1,15 @@
 /**
- * Lets kafkajs keep the record batches of a fetch whole (record-batch.ts): `decodeBatches` takes the place of the one
- * function that makes messages of a fetch's bytes, in all versions of the fetch request, before any of them is used.
+ * Lets kafkajs keep the record batches of a fetch whole (record-batch.ts).
  *
- * What kafkajs' consumer does with messages (drop those before the offset asked for, those of aborted transactions and
- * control records; tell the last offset) it does to whole batches just as well: a batch has one producer, is control or
- * is not, and stands for its last record. Only the first offset it tells has to be put right, and `recordsFrom` leaves
- * out what of the first batch lies before the offset asked for.
+ * `decodeBatches` replaces the one function that makes messages from the bytes of a fetch, in all versions of the fetch
+ * request, before any of them is used.
+ *
+ * kafkajs' consumer drops messages before the requested offset, messages of aborted transactions and control records,
+ * and reports the last offset. All this works for whole batches too: a batch has one producer, is either control or
+ * not, and represents its last record. Only the reported first offset must be corrected, and `recordsFrom` leaves out
+ * the records of the first batch that come before the requested offset.
  */
+import './request-frame.ts';
 import { createRequire } from 'node:module';
 import type { KafkaMessage } from 'kafkajs';
 import { hold } from './answer-memory.ts';
@@ -29,10 +32,10 @@ interface FetchedMessages {
   readonly messagesWithinOffset: readonly BatchMessage[];
 }
 
-/** What kafkajs takes for one message. */
+/** What kafkajs treats as one message. */
 export class BatchMessage {
   readonly batch: RecordBatch;
-  /** What the fetch brought of the partition, held until it is released (answer-memory.ts). */
+  /** The bytes that the fetch returned for the partition. They are held until they are released (answer-memory.ts). */
   readonly fetched: Buffer;
   readonly offset: string;
   readonly isControlRecord: boolean;
@@ -46,13 +49,15 @@ export class BatchMessage {
     this.batchContext = { producerId: batch.producerId, inTransaction: batch.isTransactional };
   }
 
-  /** By its key kafkajs tells the marker of an abort; it would mistake a click's record with such a key for one. */
+  /**
+   * kafkajs recognizes the marker of an abort by its key. It would mistake a click's record with such a key for one.
+   */
   get key(): Buffer | null {
     return this.batch.isControl ? this.batch.firstKey : null;
   }
 }
 
-/** Stands in for kafkajs' `decodeMessages`. */
+/** Replaces `decodeMessages` of kafkajs. */
 export async function decodeBatches(decoder: Decoder): Promise<BatchMessage[]> {
   const length = decoder.readInt32();
   if (length <= 0 || !decoder.canReadBytes(length)) return [];
@@ -67,7 +72,7 @@ export async function decodeBatches(decoder: Decoder): Promise<BatchMessage[]> {
   return messages;
 }
 
-/** The records of the batches kafkajs has let through, from the offset asked for. */
+/** Returns the records of the batches that kafkajs has passed on, from the requested offset on. */
 export function* recordsFrom(
   offset: number,
   messages: readonly { readonly batch: Iterable<LogRecord> }[],
@@ -81,7 +86,10 @@ const module = require.cache[replaced];
 if (module === undefined) throw new Error(`${replaced} is not where it was: another version of kafkajs?`);
 module.exports = decodeBatches;
 
-/** A fetch may begin in the middle of its first batch; the offset tells owners whether it is the one they asked for. */
+/**
+ * A fetch may begin in the middle of its first batch. By this offset owners see whether it is the one that they
+ * requested.
+ */
 const Batch: {
   prototype: { firstOffset(this: FetchedMessages): string | null };
 } = require('kafkajs/src/consumer/batch.js');

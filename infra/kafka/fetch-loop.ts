@@ -1,22 +1,22 @@
 /**
- * Fetches from each broker in a loop of its own, and hands what comes to a limited number of handlers.
+ * Fetches from each broker in a loop of its own, and passes the results to a limited number of handlers.
  *
- * It takes the place of kafkajs' fetch manager, which loops without end and without giving the event loop a turn where
- * it is stopped while its set of brokers changes: no timer, no signal and no HTTP request of the process is answered
- * any more. Here
- * - every round of every loop gives the event loop a turn, and one that brought nothing at once waits a little, whatever
- *   `fetch` does;
- * - a broker that comes or goes starts or ends its own loop; those of the other brokers go on;
- * - `stop` ends everything, at any time, and `start` may be called again after that.
+ * It replaces kafkajs' fetch manager. When that is stopped while its set of brokers changes, it loops forever without
+ * giving the event loop a turn, and the process answers no timer, no signal and no HTTP request any more. Here:
+ * - Every round of every loop gives the event loop a turn. A round that returned nothing at once waits a little,
+ *   whatever `fetch` does.
+ * - When a broker comes or goes, its own loop starts or ends. The loops of the other brokers continue.
+ * - `stop` ends everything at any time, and `start` may be called again after it.
  *
- * As with kafkajs: at most `concurrency` batches are handled at the same time; a partition's batch is handled for one
- * broker at a time (its leader may have moved while it is handled); all of a fetch is handled before the next fetch of
- * that broker; the first error, of a fetch or a handler, ends all loops, and `start` rejects with it once they have ended.
+ * As with kafkajs, at most `concurrency` batches are handled at the same time. A partition's batch is handled for one
+ * broker at a time (its leader may have moved meanwhile). All of a fetch is handled before the next fetch from that
+ * broker. The first error of a fetch or a handler ends all loops, and `start` rejects with it once they have ended.
  */
+import './request-frame.ts';
 import { createRequire } from 'node:module';
 
 export interface FetchLoopOptions<Batch extends Fetched> {
-  /** Of the brokers known now. */
+  /** The ids of the brokers that are known now. */
   getNodeIds(): readonly string[];
   fetch(nodeId: string): Promise<readonly Batch[]>;
   handler(batch: Batch): Promise<void>;
@@ -29,7 +29,7 @@ export interface Fetched {
 }
 
 export interface FetchLoop {
-  /** Resolves once it was stopped. Rejects with what has ended it otherwise. */
+  /** Resolves once it was stopped. Otherwise rejects with the error that has ended it. */
   start(): Promise<void>;
   /** Resolves once nothing is fetched or handled any more. */
   stop(): Promise<void>;
@@ -66,11 +66,11 @@ export function createFetchLoop<Batch extends Fetched>(options: FetchLoopOptions
   };
 }
 
-/** From a start to its end. */
+/** One run, from a start to its end. */
 class Run {
   readonly ended: Promise<void>;
   readonly #loops = new Map<string, Promise<void>>();
-  /** Wakes whoever pauses. */
+  /** Ends the pauses of all loops. */
   readonly #pauses = new Set<() => void>();
   #isOver = false;
   #failure: { readonly error: unknown } | undefined;
@@ -87,7 +87,7 @@ class Run {
   async #follow(getNodeIds: () => readonly string[], handle: HandleFetch): Promise<void> {
     const isGone = (nodeId: string) => {
       const nodeIds = getNodeIds();
-      // While none is known, those that were are asked on.
+      // While no broker is known, the earlier ones are asked.
       return nodeIds.length > 0 && !nodeIds.includes(nodeId);
     };
     for (let looks = 0; !this.#isOver; looks++) {
@@ -105,7 +105,7 @@ class Run {
   async #fetchFrom(nodeId: string, isGone: (nodeId: string) => boolean, handle: HandleFetch): Promise<void> {
     try {
       while (!this.#isOver && !isGone(nodeId)) {
-        // Without this, a fetch that returns at once would leave no turn to anybody.
+        // Without this, a fetch that returns at once would give nobody a turn.
         await new Promise(resolve => setImmediate(resolve));
         const startedAt = performance.now();
         const isEmpty = await handle(nodeId, () => this.#isOver);
@@ -123,7 +123,7 @@ class Run {
     this.stop();
   }
 
-  /** Ends early with the run. */
+  /** Ends early when the run ends. */
   async #pause(ms: number): Promise<void> {
     if (this.#isOver) return;
     await new Promise<void>(resolve => {
@@ -138,7 +138,7 @@ class Run {
   }
 }
 
-/** One fetch of a broker with all that comes of it; tells whether nothing came. */
+/** Performs one fetch from a broker, with everything that follows from it. Returns whether nothing arrived. */
 type HandleFetch = (nodeId: string, isOver: () => boolean) => Promise<boolean>;
 
 function handling<Batch extends Fetched>(options: FetchLoopOptions<Batch>): HandleFetch {

@@ -1,24 +1,31 @@
 /**
- * Has a group forget the member that a killed process has left in it: the broker would keep its partitions for it until its
- * session expires, and its successor waiting. Static membership (KIP-345) is for this, but kafkajs does not know it. So the
- * successor finds the dead by a client id that only one process can have at a time (it has bound the port that is part of
- * it), and leaves the group in their name.
+ * Removes from a group the member that a killed process has left in it. Otherwise the broker would reserve the
+ * partitions for that member until its session expires, and its successor would have to wait.
  *
- * If that goes wrong it does no harm: a member that lives is told that it is unknown, and joins again; and who owns a
- * partition is never a matter of membership, but of the fence.
+ * Static membership (KIP-345) exists for this, but kafkajs does not support it. So the successor finds the dead member
+ * by a client id that only one process can have at a time (it has bound the port that is part of it), and leaves the
+ * group in that member's name.
+ *
+ * A mistake does no harm: a living member is told that it is unknown, and joins again. Who owns a partition never
+ * depends on membership, but on the fence.
  */
+import './fetch-loop.ts';
+import './request-frame.ts';
 import { createRequire } from 'node:module';
 import { hostname } from 'node:os';
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { KafkaClient } from './client.ts';
 
-/** Of the process that listens on `port` of this host; without a fixed port there is no telling. */
+/** The client id of the process that listens on `port` of this host. Without a fixed port it cannot be recognized. */
 export function clientIdAt(service: string, port: number): string {
   return port === 0 ? service : `${service}-${hostname()}-${port}`;
 }
 
-/** To be called before `group` is joined, with a client id of `clientIdAt`. Never rejects: without it, joining takes longer. */
+/**
+ * Must be called before `group` is joined, with a client id from `clientIdAt`. Never rejects: without it, joining only
+ * takes longer.
+ */
 export async function forgetFormerMember(
   kafka: KafkaClient,
   group: string,
@@ -61,13 +68,13 @@ const ConsumerGroup: { prototype: ConsumerGroup } = createRequire(import.meta.ur
   'kafkajs/src/consumer/consumerGroup.js',
 );
 const joinAndSync = ConsumerGroup.prototype.joinAndSync;
-/** Only a consumer of kafkajs has a way to the group's coordinator. */
+/** Only a consumer of kafkajs can reach the coordinator of the group. */
 ConsumerGroup.prototype.joinAndSync = async function () {
   const { groupId } = this;
   const members = former.get(groupId) ?? [];
   former.delete(groupId);
   if (members.length > 0) {
-    // Where this fails, joining takes longer.
+    // If this fails, joining takes longer.
     await this.cluster
       .findGroupCoordinator({ groupId })
       .then(coordinator => Promise.allSettled(members.map(memberId => coordinator.leaveGroup({ groupId, memberId }))))

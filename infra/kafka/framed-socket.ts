@@ -1,10 +1,12 @@
 /**
- * Sockets for kafkajs that hand over the brokers' answers whole. Left alone, Node makes a buffer of each 64 KiB that
- * arrives and kafkajs then copies all of an answer's into another: at hundreds of MB a second that, and collecting the
- * garbage, was half the cost of reading. Here the answer's buffer is made once its length has been read (each begins with it), and the
- * system writes into it directly. And requests are told when they have been written, so that their memory is used again.
+ * Creates sockets for kafkajs that deliver each answer of a broker in one buffer.
  *
- * Connections with TLS are left as they are: what arrives there has been copied by the decryption anyway.
+ * Normally Node creates a buffer for each 64 KiB that arrives, and kafkajs copies all buffers of an answer into another
+ * one. At hundreds of MB a second that, and collecting the garbage, was half the cost of reading. Here the buffer of an
+ * answer is created once its length has been read (each answer begins with it), and the system writes into it directly.
+ * Requests are also notified when they have been written, so that their memory can be used again.
+ *
+ * Connections with TLS are left unchanged, because decryption has copied what arrives there anyway.
  */
 import { createRequire } from 'node:module';
 import net from 'node:net';
@@ -16,10 +18,10 @@ import { requestWritten } from './request-memory.ts';
 
 const keepAliveMs = 60_000;
 const lengthBytes = 4;
-/** Above any answer: a fetch brings some ten MB, or one batch of records if that is longer. */
+/** Larger than any answer: a fetch returns some ten MB, or one batch of records if that is longer. */
 const longestAnswerBytes = 1 << 30;
 
-/** Those that hand over whole answers. */
+/** Sockets that deliver whole answers. */
 const framed = new WeakSet<net.Socket>();
 
 export const createSocket: ISocketFactory = ({ host, port, ssl, onConnect }) => {
@@ -79,18 +81,18 @@ Connection.prototype.processData = function (data) {
   }
 };
 
-/** Collects one answer after another, each with its length before it, as kafkajs expects them. */
+/** Collects one answer after another, each with its length in front, as kafkajs expects them. */
 export class AnswerBuffer {
   #length = Buffer.alloc(lengthBytes);
   #answer: Buffer | undefined;
   #filled = 0;
 
-  /** Where the next bytes are to be written: never beyond the answer under way. */
+  /** Returns where the next bytes must be written. It never extends beyond the current answer. */
   room(): Buffer {
     return (this.#answer ?? this.#length).subarray(this.#filled);
   }
 
-  /** Tells that `arrived` bytes were written there; returns the answer if it is whole. */
+  /** `arrived` bytes were written there. Returns the answer if it is complete. */
   take(arrived: number): Buffer | undefined {
     this.#filled += arrived;
     if (this.#answer === undefined) {

@@ -1,19 +1,17 @@
 /**
- * A member of a consumer group that leaves positions to its owner.
+ * Opens a member of a consumer group that leaves positions to its owner.
  *
- * kafkajs' own offset handling is switched off (`autoCommit: false`: with it on, even `seek` commits). What remains and
+ * kafkajs' own handling of offsets is switched off (`autoCommit: false`; with it on, even `seek` commits). What remains
  * is guarded here or by the owner:
- * - A rebalance makes kafkajs forget all positions: `onAssigned` runs synchronously before the first fetch of the new
- *   generation, and whatever it seeks or pauses counts.
- * - Batches fetched before a rebalance or a seek may still arrive: each batch tells `fetchedOffset`, and the owner drops
- *   those it did not ask for.
- * - Batches of control records alone are never handed over: `onGap` tells how far they reach.
- * - What goes wrong in the cluster and passes is overcome as the same member, broker by broker (group-membership.ts,
- *   group-coordinator.ts), and who leads what is asked every few seconds, as a broker that hangs says nothing of that.
+ * - A rebalance makes kafkajs forget all positions. `onAssigned` runs synchronously before the first fetch of the new
+ *   generation, and whatever it seeks or pauses takes effect.
+ * - Batches that were fetched before a rebalance or a seek may still arrive. Each batch has its `fetchedOffset`, and
+ *   the owner drops batches that it did not ask for.
+ * - Batches that contain only control records are never passed on. `onGap` reports how far they reach.
+ * - Passing problems of the cluster are overcome by the same member, broker by broker (group-membership.ts,
+ *   group-coordinator.ts). The leaders are looked up every few seconds, because a broker that hangs does not report
+ *   that it has lost its role.
  * - OFFSET_OUT_OF_RANGE ends the consumer with `Corrupt` (offset-out-of-range.ts).
- * - After an error that it cannot retry, kafkajs leaves the group and joins it anew. In between `seek`, `pause` and
- *   `resume` throw. Where the coordinator is not found, as while the brokers are away, it would leave for good: then the
- *   group is joined again from here, for as long as it takes.
  */
 import type { Consumer, EachBatchPayload } from 'kafkajs';
 import { messageOf, Retryable } from '../errors.ts';
@@ -30,13 +28,13 @@ import type { LogRecord } from './record-batch.ts';
 export interface FetchedBatch {
   readonly topic: string;
   readonly partition: number;
-  /** The offset asked for. */
+  /** The requested offset. */
   readonly fetchedOffset: number;
-  /** The offset to ask for next. */
+  /** The offset to request next. */
   readonly nextOffset: number;
   readonly highWatermark: number;
   readonly records: Iterable<LogRecord>;
-  /** To be called during work that takes longer than a second or so; rejects when the group rebalances. */
+  /** Must be called during work that takes longer than about a second. Rejects when the group rebalances. */
   heartbeat(): Promise<void>;
 }
 
@@ -45,7 +43,10 @@ export interface GroupConsumerOptions {
   readonly topics: readonly string[];
   readonly isolation: 'read_committed' | 'read_uncommitted';
   readonly sessionTimeoutMs: number;
-  /** How often it says that it is there, and so how late it hears that its group rearranges itself; left out: see `heartbeatMsOf`. */
+  /**
+   * How often the member sends heartbeats, and so how late it learns that its group rebalances. The default is that of
+   * `heartbeatMsOf`.
+   */
   readonly heartbeatMs?: number;
   /** How long the others of the group have to join it again; left out: two sessions. */
   readonly rebalanceTimeoutMs?: number;
@@ -53,37 +54,37 @@ export interface GroupConsumerOptions {
   readonly firstByteWaitMs?: number;
   /** Longest wait of a fetch for data; also how late a resume may act. */
   readonly maxWaitMs: number;
-  /** A fetch waits until there is so much. */
+  /** A fetch waits until there are this many bytes. */
   readonly minBytes: number;
   readonly maxBytes: number;
   readonly maxBytesPerPartition: number;
-  /** Batches of different partitions handled at the same time. */
+  /** The number of batches, of different partitions, that are handled at the same time. */
   readonly concurrency: number;
-  /** Whether the records of a batch are used after `onBatch` has ended; if not, their memory is used again. */
+  /** Whether the records of a batch are used after `onBatch` has ended. If not, their memory is used again. */
   readonly keepsRecords: boolean;
   readonly log: Logger;
-  /** Called before the group is joined: `onAssigned` and `onBatch` may use it. */
+  /** Is called before the group is joined. `onAssigned` and `onBatch` may use the consumer. */
   onOpen(consumer: GroupConsumer): void;
-  /** Synchronous. Partitions by topic, of this member, from now on. */
+  /** Must be synchronous. The partitions of this member from now on, by topic. */
   onAssigned(assigned: ReadonlyMap<string, readonly number[]>): void;
-  /** A rejection makes the consumer fetch the same again. */
+  /** When it rejects, the consumer fetches the same records again. */
   onBatch(batch: FetchedBatch): Promise<void>;
   onGap(topic: string, partition: number, firstOffset: number, nextOffset: number): void;
-  /** The consumer has ended for good; it must be opened anew, or, where the error is Corrupt, a person has to decide. */
+  /** The consumer has ended for good. It must be opened again, or a person must decide if the error is Corrupt. */
   onCrash(error: Error): void;
 }
 
 export interface GroupConsumer extends AsyncDisposable {
-  /** @throws Retryable: not a member of the group now */
+  /** @throws Retryable while it is not a member of the group */
   seek(topic: string, partition: number, offset: number): void;
   /**
-   * Outlives a rebalance, but not every one: after each the owner has to ask again, or to resume.
-   * @throws Retryable: not a member of the group now
+   * May survive a rebalance, but not every one. After each rebalance the owner must pause again, or resume. @throws
+   * Retryable while it is not a member of the group
    */
   pause(topic: string, partition: number): void;
-  /** @throws Retryable: not a member of the group now */
+  /** @throws Retryable while it is not a member of the group */
   resume(topic: string, partition: number): void;
-  /** Commits outside any transaction; rejected by the broker if the member has been replaced. */
+  /** Commits outside of any transaction. The broker rejects it if the member has been replaced. */
   commit(topic: string, commits: ReadonlyMap<number, Committed>): Promise<void>;
 }
 
@@ -120,7 +121,7 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
       if (closed) return;
       try {
         await join();
-        // Closed meanwhile: what was closed must not go on reading.
+        // It was closed meanwhile, and must not continue to read.
         if (closed) await consumer.disconnect();
         return;
       } catch (error) {
@@ -171,17 +172,17 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
 }
 
 /**
- * Four in a session; and never so seldom that one who joins waits long for the others, who hear of it by their next
- * heartbeat: 3 s, as Kafka's own clients.
+ * Four heartbeats per session, and at least one in 3 s, as in Kafka's own clients. The members learn of a rebalance by
+ * their next heartbeat, so a joining member must not wait long for the others.
  */
-function heartbeatMsOf({
+export function heartbeatMsOf({
   sessionTimeoutMs,
   heartbeatMs = 3_000,
 }: Pick<GroupConsumerOptions, 'sessionTimeoutMs' | 'heartbeatMs'>): number {
   return Math.min(heartbeatMs, Math.floor(sessionTimeoutMs / 4));
 }
 
-/** A member that is silent while its work takes long would lose its partitions. */
+/** A member that sends no heartbeats while its work takes long would lose its partitions. */
 export async function whileBeating(batch: FetchedBatch, work: Promise<void>): Promise<void> {
   const beating = setInterval(() => void batch.heartbeat().catch(() => undefined), heartbeatMs);
   try {
@@ -212,7 +213,7 @@ function listen(
   });
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     const { error, restart } = payload;
-    // It was to end.
+    // It was told to end.
     if (isClosed()) return;
     const isOutage = isCausedBy(error, 'KafkaJSGroupCoordinatorNotFound');
     if (restart || isOutage) options.log.warn({ group: options.group, why: error.message }, 'consumer joins again');
@@ -233,7 +234,10 @@ async function lent(payload: EachBatchPayload, { onBatch }: GroupConsumerOptions
   }
 }
 
-/** `fetchedOffset` is a field of kafkajs' Batch that its types leave out; its messages are batches (fetch-decoder.ts). */
+/**
+ * `fetchedOffset` is a field of kafkajs' Batch that its types leave out. The messages of that Batch are record batches
+ * (fetch-decoder.ts).
+ */
 function batchOf({ batch, heartbeat }: EachBatchPayload): FetchedBatch {
   const { messages, fetchedOffset } = batch as unknown as { messages: BatchMessage[]; fetchedOffset: string };
   return {

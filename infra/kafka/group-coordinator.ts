@@ -1,18 +1,20 @@
 /**
- * Finds a group's coordinator wherever it is, and goes on with it. kafkajs keeps asking the one it has found when it
- * joined: where that is gone, heartbeats and commits fail for a minute, then the consumer leaves, and comes back as
- * another member, for which the group waits until the session of the first is over. And while it waits for the answer to
- * a heartbeat, it reads nothing. Here
- * - a coordinator that is away, has moved or is still loading the group is looked for, and asked again in the name of the
- *   same member: the group's state has moved along, and nobody has to join again;
- * - all brokers are asked for it, one after the other, for a few seconds, and what they say is not swallowed;
- * - a heartbeat holds up reading for a moment at most, and what comes of it later is told at the next;
- * - a commit that the consumer cannot make, since it has ended, is an error (kafkajs: success), and a commit is only ever
- *   made in the generation it was asked for in: after a rebalance the partition may be another's.
+ * Finds the coordinator of a group wherever it is, and continues with it.
  *
- * The coordinators of transactions are found by kafkajs as before. It takes the place of kafkajs' methods, before they
- * are used.
+ * kafkajs keeps asking the coordinator that it found when it joined. When that is gone, heartbeats and commits fail for
+ * a minute. Then the consumer leaves and comes back as another member, for which the group waits until the session of
+ * the first one is over. And while it waits for the answer to a heartbeat, it reads nothing. Here:
+ * - When a coordinator is away, has moved or is still loading the group, it is looked up, and asked again in the name
+ *   of the same member. The group's state has moved with it, and nobody must join again.
+ * - All brokers are asked for it, one after another, for a few seconds, and their errors are not swallowed.
+ * - A heartbeat delays reading for a moment at most. If its answer comes later, it is reported at the next heartbeat.
+ * - A commit that the consumer cannot make because it has ended is an error (for kafkajs it is a success). A commit is
+ *   only made in the generation for which it was requested, because after a rebalance the partition may belong to
+ *   another member.
+ *
+ * kafkajs finds the coordinators of transactions as before. This file replaces methods of kafkajs before they are used.
  */
+import './request-frame.ts';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import './bounded-requests.ts';
@@ -69,12 +71,12 @@ interface Runner {
   commitOffsets(offsets: unknown): Promise<void>;
 }
 
-/** 0: of a group; 1: of transactions. */
+/** 0 means the coordinator of a group, and 1 that of transactions. */
 const ofGroup = 0;
 const findForMs = 5_000;
 const answerMs = 2_000;
 const pauseMs = 250;
-/** A heartbeat that is answered is so at once. */
+/** A heartbeat that gets an answer normally gets it at once. */
 const heldUpMs = 200;
 const beatForMs = 60_000;
 const commitForMs = 20_000;
@@ -125,7 +127,7 @@ ConsumerGroup.prototype.heartbeat = async function ({ interval }) {
   if (!memberId) return;
   let beat = beats.get(this);
   if (beat?.memberId !== memberId || beat.generationId !== generationId) {
-    // What was heard of an earlier membership says nothing of this one.
+    // Results of an earlier membership say nothing about this one.
     beat = { memberId, generationId, underWay: false, failure: undefined };
     beats.set(this, beat);
   }
@@ -173,13 +175,13 @@ OffsetManager.prototype.resolveOffsets = async function () {
 };
 
 Runner.prototype.commitOffsets = async function (offsets) {
-  // As it is now: it holds the generation.
+  // The current one, because it has the generation.
   const { offsetManager } = this.consumerGroup;
   if (!this.running || offsetManager === null) throw new Error('no member of the group now, nothing is committed');
   await offsetManager.commitOffsets(offsets);
 };
 
-/** Asks, and where the coordinator cannot answer, looks for it and asks again. */
+/** Asks the coordinator. If it cannot answer, looks it up and asks again. */
 async function atCoordinator<T>(
   forMs: number,
   asking: { readonly cluster: CoordinatedCluster; readonly groupId: string; coordinator: Coordinator },
@@ -198,7 +200,7 @@ async function atCoordinator<T>(
   );
 }
 
-/** Again and again for as long as what goes wrong passes, for `forMs`. */
+/** Repeats the work for `forMs`, while its errors are passing ones. */
 async function persist<T>(forMs: number, work: () => Promise<T>, onFailure?: () => void): Promise<T> {
   const startedAt = performance.now();
   for (;;) {

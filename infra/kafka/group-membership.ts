@@ -1,18 +1,22 @@
 /**
- * Keeps a consumer reading, as the member it is, while the cluster rearranges itself. kafkajs joins the group anew whenever
- * a leader has moved, which stops all its members; ends all its fetches, and after some 60 such errors, over whatever time,
- * leaves the group, where one broker cannot be reached; and comes back as a new member, for which the group waits until
- * the session of the former one is over. Here
- * - what goes wrong with one broker and passes (passing-errors.ts) holds up that broker's partitions alone: the leaders are
- *   looked for anew, and after a pause it is fetched again, for as long as it takes;
- * - the group is joined again only where its partitions have changed or the coordinator demands it, once for all fetches
- *   that notice it, and as the same member, until the coordinator has been found;
- * - a consumer that has been stopped joins nothing any more: kafkajs may begin to read after it was closed. And it does not
- *   wait for records that it will not take: a fetch that is under way is broken off.
+ * Keeps a consumer reading as the same member while the cluster rearranges itself.
  *
- * A record batch of a partition with an error holds back what the same answer brings of others, as kafkajs refuses the
- * answer whole; until the leader has moved. It takes the place of kafkajs' methods, before they are used.
+ * When a leader has moved, kafkajs joins the group again, which stops all its members. When one broker cannot be
+ * reached, it ends all its fetches, and after about 60 such errors, over whatever time, it leaves the group. It comes
+ * back as a new member, for which the group waits until the session of the former one is over. Here:
+ * - A passing error of one broker (passing-errors.ts) delays only that broker's partitions. The leaders are looked up
+ *   again, and after a pause the fetch is repeated, for as long as it takes.
+ * - The group is joined again only when its partitions have changed or the coordinator requires it: once for all
+ *   fetches that notice it, and as the same member, until the coordinator has been found.
+ * - A consumer that was stopped does not join any more. kafkajs may begin to read after it was closed. The consumer does
+ *   not wait for records that it will not take either: a fetch that is in progress is broken off.
+ *
+ * When one partition has an error, its record batch delays what the same answer contains of other partitions, because
+ * kafkajs refuses the whole answer, until the leader has moved. This file replaces methods of kafkajs before they are
+ * used.
  */
+import './fetch-loop.ts';
+import './request-frame.ts';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import './checked-answers.ts';
@@ -52,7 +56,7 @@ const { recoverFromFetch, joinAndSync } = ConsumerGroup.prototype;
 
 ConsumerGroup.prototype.recoverFromFetch = async function (error) {
   if (stopped.has(this)) return;
-  // A new leader may not know yet that it is one; that a topic is gone shows in the metadata.
+  // A new leader may not know yet that it is one. That a topic is gone is visible in the metadata.
   if (!isPassing(error) && Reflect.get(Object(error), 'type') !== 'UNKNOWN_TOPIC_OR_PARTITION')
     return await recoverFromFetch.call(this, error);
   noteTrouble(this.groupId);

@@ -1,18 +1,21 @@
 /**
- * A reader that found nothing waits for longer at the broker, and hears at once when something comes. A fetch waits at
- * the broker until there are enough bytes, at most for its owner's time, and costs reader and broker a tenth of a
- * percent of a core at one a second, however little it brings. Under load the bytes are there; at rest the time alone
- * counts, and six readers that each wait a tenth to a quarter of a second take several percent of a core to read
- * nothing. So after an answer without any record the next fetch waits for a second, after four of them for two and a half,
- * and for one byte: what comes in meanwhile is there sooner than by the owner's time. After the first record, and after the
- * group was joined anew, the owner's terms hold again.
+ * Lets a fetch wait for longer after one that found nothing, and then return at the first byte.
  *
- * Not longer than that: between two fetches a member says that it is alive and hears of a rebalance (every two and a half
- * seconds, where its session is ten), and a partition that is resumed or sought is in the next fetch. Who stops does not
- * wait for the fetch: its connection, on which nothing else is asked, is broken off.
+ * A fetch waits at the broker until there are enough bytes, at most for its owner's time. At one a second it costs
+ * reader and broker a tenth of a percent of a core each, however little it returns. Under load the bytes are there. At
+ * rest only the time counts, and six readers that each wait a tenth to a quarter of a second use several percent of a
+ * core to read nothing. So after an answer without any record, the next fetch waits for a second, and after four such
+ * answers for two and a half, and for one byte. What arrives meanwhile is returned sooner than by the owner's time.
+ * After the first record, and after the group was joined again, the owner's values are used again.
  *
- * It takes the place of kafkajs' method, before it is used.
+ * It does not wait for longer than that, because a member sends its heartbeat, and learns of a rebalance, between two
+ * fetches (every two and a half seconds, where its session is ten), and because a partition that is resumed or sought is
+ * only in the next fetch. A consumer that stops does not wait for the fetch: its connection, which is used for nothing
+ * else, is broken off.
+ *
+ * It replaces a method of kafkajs before it is used.
  */
+import './request-frame.ts';
 import { createRequire } from 'node:module';
 
 /** As far as it is used. */

@@ -1,13 +1,15 @@
 /**
- * `BrokerRequests` over connections of kafkajs. Of kafkajs it uses what speaks to one broker: connecting, signing in,
- * framing, the encoding of requests and decoding of answers. What kafkajs has above that (which broker to ask, whether to
- * ask again) is not used: see decision 013.
+ * Implements `BrokerRequests` over connections of kafkajs.
  *
- * - A connection on which anything went wrong is given up: the next request makes a new one.
- * - What any broker can answer is asked of one after another, the next one as soon as the first has failed or has been
- *   silent for a moment: a broker that hangs holds nobody up.
- * - An answer that lacks a partition that was asked for is an error.
+ * It uses the parts of kafkajs that talk to one broker: connecting, signing in, framing, encoding requests and decoding
+ * answers. It does not use what kafkajs does above that (which broker to ask, whether to ask again): see decision 013.
+ *
+ * - After any error a connection is given up, and the next request makes a new one.
+ * - For a request that any broker can answer, the brokers are asked one after another. The next one is asked as soon as
+ *   one has failed or has been silent for a moment, so a broker that hangs delays nobody.
+ * - An answer that lacks a requested partition is an error.
  */
+import './request-frame.ts';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BrokerLink, type Connecting, type KafkaJsBroker } from './broker-link.ts';
@@ -95,7 +97,7 @@ class KafkaJsRequests implements BrokerRequests, AppendWaits {
             if (content === undefined) throw new NothingToSend();
             return encodeProduce(content);
           },
-          // Asked by kafkajs before the request is encoded.
+          // kafkajs asks this before the request is encoded.
           expectResponse: () => acks !== 0,
         },
         response: {
@@ -199,7 +201,7 @@ class KafkaJsRequests implements BrokerRequests, AppendWaits {
     try {
       return await this.#ask(node, ask);
     } catch (error) {
-      // Whatever it was: the next request asks who it is.
+      // After any error, the next request looks up the coordinator again.
       this.#coordinators.delete(key);
       throw error;
     }
@@ -213,7 +215,10 @@ class KafkaJsRequests implements BrokerRequests, AppendWaits {
     return coordinator.nodeId;
   }
 
-  /** The first answer of any broker; each is asked as soon as the one before has failed, or has been silent for long. */
+  /**
+   * Returns the first answer of any broker. The next one is asked as soon as the one before has failed, or has been
+   * silent for long.
+   */
   async #askAny<T>(ask: (broker: KafkaJsBroker) => Promise<T>): Promise<T> {
     const candidates = this.#candidates();
     const answer = Promise.withResolvers<T>();
@@ -236,7 +241,7 @@ class KafkaJsRequests implements BrokerRequests, AppendWaits {
     return await answer.promise;
   }
 
-  /** Those with a connection first, each time in another order. */
+  /** Brokers with a connection come first, each time in another order. */
   #candidates(): BrokerLink[] {
     const links = [...this.#links.values()].map(({ link }) => link);
     const turned = links.map((_, i) => links[(i + this.#turn) % links.length]!);
@@ -246,13 +251,13 @@ class KafkaJsRequests implements BrokerRequests, AppendWaits {
   }
 }
 
-/** Who sends breaks off sooner what he does not want to wait for any longer. */
+/** The sender ends a request earlier when it does not want to wait any longer. */
 const longestProduceMs = 90_000;
-/** After that another broker is asked as well. */
+/** After this time another broker is asked in addition. */
 const silentMs = 300;
 
 class NothingToSend extends Error {
-  /** Not the connection's fault. */
+  /** The connection is not at fault. */
   readonly type = 'NOTHING_TO_SEND';
 }
 
@@ -264,7 +269,7 @@ async function metadataOf(broker: KafkaJsBroker, topic: string): Promise<Metadat
     topics: [topic],
     allowAutoTopicCreation: false,
   });
-  // kafkajs takes a partition without leader for an error of the whole.
+  // kafkajs takes a partition without a leader for an error of the whole answer.
   const parse = async (decoded: unknown) => decoded as Metadata;
   return await broker.connectionPool.send({ request, response: { decode: response.decode, parse } });
 }

@@ -1,6 +1,6 @@
 /**
- * Which broker leads which partition, as far as known. Asks again when told to, for one topic one question at a time
- * and not more often than every `leastPauseMs`; what is not known yet is asked for by itself.
+ * Remembers the leader of each partition, as far as it is known. It asks again when it is told to: one question at a
+ * time for each topic, and at most once per `leastPauseMs`. It asks for unknown leaders by itself.
  */
 import type { BrokerRequests, NodeId, TopicPartition } from './broker-requests.ts';
 
@@ -13,7 +13,7 @@ interface Topic {
 }
 
 export class LeaderMap {
-  /** The last question that was not answered. */
+  /** The error of the last question that was not answered. */
   lastError: unknown;
   readonly #requests: Pick<BrokerRequests, 'leaders'>;
   readonly #onNews: () => void;
@@ -25,7 +25,7 @@ export class LeaderMap {
     this.#onNews = onNews;
   }
 
-  /** Undefined where it has none, or none is known; then it is asked for. */
+  /** Returns undefined when the partition has no leader, or none is known. Then the leader is asked for. */
   of({ topic, partition }: TopicPartition): NodeId | undefined {
     const leader = this.#topics.get(topic)?.leaders.get(partition);
     if (leader === undefined) this.refresh(topic);

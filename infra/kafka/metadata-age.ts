@@ -1,6 +1,7 @@
 /**
- * How old a kafkajs client's knowledge of its cluster is. A broker that is cut off from the others goes on answering as
- * the leader and coordinator that it was; only who has just asked around does not believe it (metadata-refresh.ts).
+ * Keeps the age of what a kafkajs client knows about its cluster. A broker that is cut off from the others continues to
+ * answer as the leader and coordinator that it was. Only a client that has just asked several brokers does not believe
+ * it (metadata-refresh.ts).
  */
 
 /** As far as it is used: the cluster, and what it keeps its metadata in. */

@@ -1,19 +1,22 @@
 /**
- * Learns which broker leads what, from any broker that answers, for all of kafkajs' clients. kafkajs asks one broker,
- * and waits for that one even where it hangs; fails as a whole while a single partition has no leader; and, before it
- * goes on, waits until a broker that has left has answered what it was asked before. Here
- * - three are asked at the same time, or all where there are fewer, and who hangs is waited for no longer than a moment;
- * - who is not listed in what the others say is not believed: a broker that the others have lost goes on calling itself
- *   the leader of what it led, and its readers would wait there for records that are written elsewhere;
- * - a partition without a leader stands in the metadata as that (leader −1), and is looked for again soon;
- * - who has left is parted from without waiting;
- * - where any broker will do, one that cannot be reached, or answers with an error, is followed by the next, and why
- *   none did is told (kafkajs: the first that cannot be reached ends it, and errors are swallowed);
- * - a broker is connected to once, and its failure told: kafkajs would try again for minutes where a broker takes
+ * Looks up the leaders of partitions at any broker that answers, for all kafkajs clients.
+ *
+ * kafkajs asks one broker, and waits for it even while it hangs. It fails completely while a single partition has no
+ * leader. And before it continues, it waits until a broker that has left has answered its earlier requests. Here:
+ * - Three brokers are asked at the same time, or all of them if there are fewer. A broker that hangs is waited for only
+ *   a moment.
+ * - A broker that the others do not list is not believed. A broker that the others have lost continues to call itself
+ *   the leader of its partitions, and its readers would wait there for records that are written elsewhere.
+ * - A partition without a leader is in the metadata as such (leader −1), and is looked up again soon.
+ * - The connection to a broker that has left is closed without waiting.
+ * - Where any broker will do, one that cannot be reached, or answers with an error, is followed by the next, and the
+ *   error says why none answered. (In kafkajs the first unreachable broker ends the attempt, and errors are swallowed.)
+ * - A broker is connected to once, and its failure is reported. kafkajs would retry for minutes where a broker accepts
  *   connections but answers nothing.
  *
- * It takes the place of kafkajs' methods, before they are used.
+ * It replaces methods of kafkajs before they are used.
  */
+import './request-frame.ts';
 import { createRequire } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import './bounded-requests.ts';
@@ -57,12 +60,12 @@ export interface BrokerPool {
   withBroker<T>(ask: (of: { readonly nodeId: string; readonly broker: PoolBroker }) => Promise<T>): Promise<T>;
 }
 
-/** Longer than any answer about metadata takes, but where a broker hangs. */
+/** Longer than any answer about metadata takes, unless a broker hangs. */
 const answerMs = 3_000;
-/** Those who are well answer at about the same time. */
+/** Healthy brokers answer at about the same time. */
 const othersMs = 300;
 const askedAtOnce = 3;
-/** Until a leader is found, it is asked for so often. */
+/** While a partition has no leader, it is looked up once in this time. */
 const leaderlessMs = 1_000;
 const aloneMs = 10_000;
 const rounds = 4;
@@ -95,7 +98,7 @@ async function askAround(pool: BrokerPool, topics: readonly string[]): Promise<B
     const answers = await answersOf(pool, order.slice(first, first + askedAtOnce), topics);
     if (answers.length > 0) return believed(answers);
   }
-  // None of those that were known: the ones the client was given.
+  // None of the known brokers has answered, so those with which the client was configured are asked.
   await pool.connect();
   const { seedBroker } = pool;
   if (seedBroker === undefined) throw new Error('no broker is known');
@@ -108,7 +111,7 @@ interface Answer {
   readonly metadata: BrokerMetadata;
 }
 
-/** Of all that answer soon after the first. */
+/** Returns the answers of all brokers that answer soon after the first. */
 async function answersOf(pool: BrokerPool, nodeIds: readonly string[], topics: readonly string[]): Promise<Answer[]> {
   const answers: Answer[] = [];
   const failures: unknown[] = [];
@@ -130,7 +133,7 @@ async function answersOf(pool: BrokerPool, nodeIds: readonly string[], topics: r
   return [...answers];
 }
 
-/** Of whoever is listed by most of the others. */
+/** Uses only answers of brokers that most of the others list. */
 function believed(answers: readonly Answer[]): BrokerMetadata {
   const listings = ({ nodeId }: Answer) =>
     answers.filter(({ metadata }) => metadata.brokers.some(broker => String(broker.nodeId) === nodeId)).length;
@@ -139,7 +142,7 @@ function believed(answers: readonly Answer[]): BrokerMetadata {
   return most.metadata;
 }
 
-/** Those connected to first; apart from that, by chance. */
+/** Connected brokers come first, in random order. */
 function inOrder(pool: BrokerPool): string[] {
   const ranks = Object.entries(pool.brokers).map(
     ([nodeId, broker]) => [nodeId, (broker.isConnected() ? 0 : 1) + Math.random()] as const,
@@ -194,7 +197,7 @@ function isAt({ connectionPool }: PoolBroker, { host, port }: Pick<Address, 'hos
   return connectionPool.host === host && connectionPool.port === port;
 }
 
-/** It may have requests under way, which end in their time. */
+/** It may have requests in progress, which end in their own time. */
 function part(broker: PoolBroker): void {
   void broker.disconnect().catch(() => undefined);
 }
@@ -220,11 +223,11 @@ BrokerPool.prototype.withBroker = async function (ask) {
       return await ask({ nodeId, broker });
     } catch (error) {
       errors.push(error);
-      // Who is where is to be learned anew.
+      // The leaders must be looked up again.
       this.metadataExpireAt = null;
     }
   }
-  // What a broker says tells more than that another is away.
+  // An answer of a broker says more than the fact that another one is away.
   throw (
     errors.find(error => !isPassing(error)) ??
     errors.at(-1) ??
@@ -232,10 +235,10 @@ BrokerPool.prototype.withBroker = async function (ask) {
   );
 };
 
-/** Of the versions that kafkajs knows, every broker since Kafka 2.0 takes the last. */
+/** Every broker since Kafka 2.0 accepts the last of the versions that kafkajs knows. */
 const response: { parse(answer: BrokerMetadata): Promise<BrokerMetadata> } =
   require('kafkajs/src/protocol/requests/metadata/v6/response.js');
-/** Still an error for whoever waits for leaders, as when a topic is made. */
+/** It is still an error for code that waits for leaders, for example after creating a topic. */
 class LeaderlessMetadata extends KafkaJSProtocolError {
   readonly metadata: BrokerMetadata;
 

@@ -1,12 +1,14 @@
 /**
- * A consumer that asks for what the log no longer holds, or does not hold yet, ends with `Corrupt`. kafkajs would go to
- * the begin of the log and commit that: what lies between would be passed over without a word.
+ * Ends a consumer with `Corrupt` when it asks for records that the log no longer holds, or does not hold yet. kafkajs
+ * would go to the beginning of the log and commit that offset, and silently skip the records in between.
  *
- * That the log begins behind what is asked for is sure at once. That it ends before it may also be said by a broker that
- * the others have lost, and that goes on as the leader it was: only after half a minute is it believed.
+ * That the log begins after the requested offset is certain at once. That it ends before that offset may also be said
+ * by a broker that the others have lost and that still acts as leader, so it is believed only after half a minute.
  *
- * It takes the place of kafkajs' method, before it is used.
+ * It replaces a method of kafkajs before it is used.
  */
+import './fetch-loop.ts';
+import './request-frame.ts';
 import { createRequire } from 'node:module';
 import { Corrupt } from '../errors.ts';
 import { passOver } from './passing-errors.ts';
@@ -34,7 +36,7 @@ const ConsumerGroup: { prototype: ConsumerGroup } = createRequire(import.meta.ur
 const recover = ConsumerGroup.prototype.recoverFromOffsetOutOfRange;
 ConsumerGroup.prototype.recoverFromOffsetOutOfRange = async function (error) {
   const { topic, partition } = error;
-  // A follower may be behind: its leader is asked.
+  // A follower may be behind, so the leader is asked.
   if (typeof this.preferredReadReplicasPerTopicPartition[topic]?.[partition] === 'number') {
     return await recover.call(this, error);
   }
@@ -44,7 +46,7 @@ ConsumerGroup.prototype.recoverFromOffsetOutOfRange = async function (error) {
     `${this.groupId}: offset ${offset} of ${topic}[${partition}] is not in the log: retention has removed what was not ` +
       'read yet, or the topic was made anew. To go on with what is left, stop the process and set the offsets of the group',
   );
-  // Or kafkajs would try again for a minute, and then join the group anew.
+  // Otherwise kafkajs would try again for a minute, and then join the group again.
   throw Object.assign(found, { retriable: false });
 };
 

@@ -1,10 +1,10 @@
 /** A record to be written. The broker gives it its offset and, on our topics, its time. */
 export interface OutgoingRecord {
   readonly partition: number;
-  /** What a compacted topic keeps the last record of. */
+  /** A compacted topic keeps the last record of each key. */
   readonly key?: string;
-  /** Null: in a compacted topic, that there is nothing under the key any more. */
+  /** In a compacted topic, null means that the key has no value any more. */
   readonly value: Buffer | string | null;
-  /** Several values: the header stands there so often. */
+  /** A header with several values is written once for each. */
   readonly headers?: Readonly<Record<string, string | string[]>>;
 }

@@ -1,20 +1,22 @@
 /**
- * Appends batches to partitions, each acknowledged or failed by itself.
+ * Appends batches to partitions. Each batch is acknowledged or fails by itself.
  *
- * - A partition has at most one batch under way, and the next one after it has been settled: so its sequence numbers never
- *   overtake each other.
- * - A broker has at most one request under way, with a batch of each of its partitions that has one waiting: a slow broker
- *   delays its own partitions alone. What is to be written is asked for at the last moment (`take`), so batches grow by
- *   themselves with the load.
- * - Each partition's result is looked at. Acknowledged is what the leader has acknowledged, and nothing else.
- * - What is not acknowledged is written again with the same sequence numbers, to whoever leads the partition then, until
- *   `timeoutMs` are over: a broker that has it already says so. A broker that is silent is not waited for when another
- *   leads the partition.
- * - A batch that has failed was perhaps appended. Its sequence numbers are never used for other records, which the brokers
- *   would swallow as copies: the partition gets another identity. A transaction has but one; with it all is over.
+ * - A partition has at most one batch in progress, and the next one starts after it has been settled. So its sequence
+ *   numbers never overtake each other.
+ * - A broker has at most one request in progress, with one batch for each of its partitions that has one waiting. So a
+ *   slow broker delays only its own partitions. The content of a batch is requested at the last moment (`take`), so
+ *   batches grow with the load by themselves.
+ * - The result of each partition is examined. A batch is acknowledged only when the partition's leader has acknowledged
+ *   it.
+ * - A batch that is not acknowledged is written again with the same sequence numbers, to the current leader of the
+ *   partition, until `timeoutMs` has passed. A broker that has it already says so. When another broker leads the
+ *   partition, a silent broker is not waited for.
+ * - A batch that has failed may have been appended. Its sequence numbers are never used for other records, because the
+ *   brokers would drop those as copies: the partition gets another identity. A transaction has only one identity, so it
+ *   ends with it.
  *
- * The rules are those of Kafka's own producer (KIP-98; `Sender` and `TransactionManager` of its Java client), with one batch
- * of a partition under way where that one has five.
+ * The rules are those of Kafka's own producer (KIP-98; `Sender` and `TransactionManager` of its Java client), except
+ * that one batch of a partition is in progress where that producer has five.
  */
 import { type BrokerRequests, IncompleteAnswer, type NodeId, type TopicPartition } from './broker-requests.ts';
 import { brokerError } from './errors.ts';
@@ -31,24 +33,27 @@ import { verdictOn } from './produce-verdict.ts';
 
 export interface PartitionSenderOptions {
   readonly acks: ProduceRequest['acks'];
-  /** A batch fails when it was not acknowledged for so long. */
+  /** A batch fails when it was not acknowledged for this long. */
   readonly timeoutMs: number;
-  /** For writing in its transactions; without it the sender gets identities of its own, where acks is -1. */
+  /** For writing in transactions of this id. Without it the sender gets identities of its own, if acks is -1. */
   readonly transaction?: { readonly transactionalId: string; readonly identity: ProducerIdentity };
 }
 
 export interface OutgoingBatch {
   /**
-   * Called at most once, when the records are about to be written. They must stay as they are until the batch is settled.
-   * Undefined or none: there is nothing to send any more.
+   * Is called at most once, when the records are about to be written. They must not change until the batch is settled.
+   * When it returns undefined or no records, there is nothing to send any more.
    */
   take(): readonly OutgoingRecord[] | undefined;
-  /** Acknowledged, or with an error: perhaps in the log. Called once, and may hand over the next batch. */
+  /**
+   * The batch was acknowledged, or with an error: it may be in the log. Is called once, and may hand over the next
+   * batch.
+   */
   settled(error?: Error): void;
 }
 
 export interface PartitionSender extends AsyncDisposable {
-  /** Batches of one partition are sent in the order they are handed over. */
+  /** Batches of one partition are sent in the order in which they are handed over. */
   send(to: TopicPartition, batch: OutgoingBatch): void;
 }
 
@@ -56,26 +61,26 @@ interface Batch extends OutgoingBatch {
   readonly lane: Lane;
   readonly deadlineMs: number;
   records: readonly OutgoingRecord[] | undefined;
-  /** Whose answer is waited for. */
+  /** The broker whose answer is waited for. */
   sentTo: NodeId | undefined;
-  /** Why it is not acknowledged yet. */
+  /** Why the batch is not acknowledged yet. */
   because: unknown;
   notBeforeMs: number;
   isSettled: boolean;
 }
 
-/** One partition's sequence. */
+/** The sequence of one partition. */
 interface Lane extends TopicPartition {
   identity: ProducerIdentity | undefined;
   sequence: number;
-  /** The first is, or will be next, under way. */
+  /** The first one is in progress, or will be next. */
   readonly batches: Batch[];
 }
 
-/** One request; the brokers take 100 MiB. What is beyond waits for the next. */
+/** The size of one request. The brokers accept 100 MiB. What exceeds it waits for the next request. */
 const mostRequestBytes = 32 << 20;
 const pauseMs = 50;
-/** After that a broker that has not answered is suspected to be no leader any more. */
+/** A broker that has not answered after this time may not be the leader any more. */
 const silentMs = 500;
 
 export class Sender implements PartitionSender {
@@ -83,14 +88,14 @@ export class Sender implements PartitionSender {
   readonly #options: PartitionSenderOptions;
   readonly #lanes = new Map<string, Lane>();
   readonly #leaders: LeaderMap;
-  /** Brokers with a request under way, and since when. */
+  /** Brokers with a request in progress, and since when. */
   readonly #busy = new Map<NodeId, number>();
   #isAskingIdentity = false;
   #askIdentityAtMs = 0;
   #identityError: unknown;
   #isPumping = false;
   #timer: NodeJS.Timeout | undefined;
-  /** Nothing can be sent any more. */
+  /** Set once nothing can be sent any more. */
   #ended: Error | undefined;
 
   constructor(requests: BrokerRequests, options: PartitionSenderOptions) {
@@ -112,19 +117,19 @@ export class Sender implements PartitionSender {
       ...{ lane, take, settled, deadlineMs: performance.now() + this.#options.timeoutMs },
       ...{ records: undefined, sentTo: undefined, because: undefined, notBeforeMs: 0, isSettled: false },
     });
-    // Of all that is handed over in this turn one request is made.
+    // Everything that is handed over in this turn becomes one request.
     if (this.#isPumping) return;
     this.#isPumping = true;
     queueMicrotask(() => this.#pump());
   }
 
-  /** What waits fails; to wait for it is the caller's. */
+  /** Waiting batches fail. The caller waits for them if necessary. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end(new Error('the producer is closed'));
     clearTimeout(this.#timer);
   }
 
-  /** Gives every broker that is free what waits for it, and looks after what has waited too long. */
+  /** Gives every free broker what waits for it, and checks what has waited too long. */
   #pump(): void {
     this.#isPumping = false;
     const nowMs = performance.now();
@@ -164,13 +169,15 @@ export class Sender implements PartitionSender {
     } catch (error) {
       for (const batch of batches) this.#again(batch, node, error);
     }
-    // What was left out, for want of room in the request, waits for the next.
+    // Batches for which the request had no room wait for the next one.
     for (const batch of batches) if (batch.sentTo === node) batch.sentTo = undefined;
     this.#busy.delete(node);
     this.#pump();
   }
 
-  /** Called when the bytes are about to be written: what has been settled or has moved meanwhile is left out. */
+  /**
+   * Is called when the bytes are about to be written. Batches that were settled or have moved meanwhile are left out.
+   */
   #contentOf(node: NodeId, batches: readonly Batch[], sent: Batch[]): ProduceRequest | undefined {
     const { acks, timeoutMs, transaction } = this.#options;
     const content: ProduceBatch[] = [];
@@ -208,11 +215,11 @@ export class Sender implements PartitionSender {
     else this.#fail(batch, brokerError(errorCode));
   }
 
-  /** Also of a broker that was not waited for any longer: it has the batch. */
+  /** Also called for a broker that was not waited for any longer, because it has the batch. */
   #acknowledge(batch: Batch): void {
     if (batch.isSettled) return;
     const { lane, records } = batch;
-    // They go round at 2^31.
+    // Sequence numbers start again at 2^31.
     lane.sequence = (lane.sequence + (records?.length ?? 0)) % 2 ** 31;
     this.#settle(batch);
   }
@@ -260,7 +267,9 @@ export class Sender implements PartitionSender {
     }
   }
 
-  /** A broker that hangs, or is cut off from us, does not say that another leads its partitions now: the others do. */
+  /**
+   * A broker that hangs, or is cut off, does not say that another one leads its partitions now. The other brokers do.
+   */
   #leaveSilent(batch: Batch, node: NodeId, leader: NodeId | undefined, nowMs: number): void {
     const sinceMs = this.#busy.get(node) ?? nowMs;
     if (nowMs - sinceMs < silentMs) return;
@@ -268,7 +277,10 @@ export class Sender implements PartitionSender {
     else batch.sentTo = undefined;
   }
 
-  /** Whether the lane may be written to. Where it has no identity, one is asked for, and serves all that have none then. */
+  /**
+   * Returns whether the lane may be written to. If it has no identity, one is requested, and used for all lanes that
+   * have none at that time.
+   */
   #hasIdentity(lane: Lane): boolean {
     if (lane.identity !== undefined || this.#options.acks !== -1) return true;
     if (this.#isAskingIdentity || performance.now() < this.#askIdentityAtMs) return false;

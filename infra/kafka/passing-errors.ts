@@ -1,7 +1,7 @@
 /**
- * Which errors of kafkajs and of the brokers pass by themselves while a cluster rearranges itself: a connection or an
- * answer that failed, a leader or a coordinator that has moved or is not ready yet. Whoever meets one looks again where
- * to ask, and asks again.
+ * Decides which errors of kafkajs and of the brokers pass by themselves while a cluster rearranges itself: a connection
+ * or an answer that failed, or a leader or a coordinator that has moved or is not ready yet. After such an error the
+ * caller looks up again which broker to ask, and asks again.
  */
 
 const passingNames: ReadonlySet<string> = new Set([
@@ -15,7 +15,7 @@ const passingNames: ReadonlySet<string> = new Set([
   'KafkaJSGroupCoordinatorNotFound',
 ]);
 
-/** What kafkajs makes of an error when it gives up. */
+/** Errors into which kafkajs wraps others when it gives up. */
 const wrappingNames: ReadonlySet<string> = new Set(['KafkaJSNumberOfRetriesExceeded', 'KafkaJSNonRetriableError']);
 
 const passingTypes: ReadonlySet<string> = new Set([
@@ -42,19 +42,19 @@ export function isPassing(error: unknown): boolean {
   return passingNames.has(error.name) || Reflect.get(error, incomplete) === true;
 }
 
-/** Marks an answer that lacks what was asked for: another broker, or the same one a little later, may know more. */
+/** Marks an answer that lacks something. Another broker, or the same one a little later, may know more. */
 const incomplete = Symbol('an incomplete answer');
 
-/** @returns an error for kafkajs to hand on, which passes. */
+/** @returns a passing error for kafkajs to pass on */
 export function incompleteAnswer(message: string): Error {
   return Object.assign(new Error(message), { retriable: true, [incomplete]: true });
 }
 
-/** @throws an error that passes, where there is no answer in time */
+/** @throws a passing error when there is no answer in time */
 export async function answerWithin<T>(ms: number, what: string, answer: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => late.reject(incompleteAnswer(`${what}: no answer within ${ms} ms`)), ms);
-  // What fails later has been given up.
+  // A later failure was given up already.
   answer.catch(() => undefined);
   try {
     return await Promise.race([answer, late.promise]);

@@ -1,8 +1,11 @@
 /**
- * The Produce request and its answer, version 7 (Kafka 2.1 and later), in one go: its size is reckoned first. kafkajs nests
- * an encoder for each level of the request, copies every byte eight times on the way, into zeroed buffers of up to twice the
- * size, and reckons the checksum byte by byte; with rows by the hundred MB that was more than counting the clicks behind
- * them. And of an answer kafkajs tells only the first error, where each partition has a result of its own.
+ * Encodes the Produce request and decodes its answer, version 7 (Kafka 2.1 and later), in one pass, because the size is
+ * computed first.
+ *
+ * kafkajs nests an encoder for each level of the request, copies every byte eight times into zeroed buffers of up to
+ * twice the size, and computes the checksum byte by byte. With hundreds of MB of rows that cost more than counting the
+ * clicks behind them. From an answer kafkajs reports only the first error, although each partition has a result of its
+ * own.
  */
 import { createRequire } from 'node:module';
 import { crc32c } from './crc32c.ts';
@@ -11,7 +14,7 @@ import type { RequestBody } from './request-frame.ts';
 
 const require = createRequire(import.meta.url);
 
-/** What is used of kafkajs' encoder, good for the small pieces. */
+/** The part of kafkajs' encoder that is used, for the small pieces. */
 interface Encoder {
   readonly offset: number;
   readonly buffer: Buffer;
@@ -39,12 +42,12 @@ export interface ProduceBatch {
   readonly topic: string;
   readonly partition: number;
   readonly producer: ProducerIdentity;
-  /** Of the first record; the others follow. -1 where the producer has no identity. */
+  /** The number of the first record; the others follow. It is -1 when the producer has no identity. */
   readonly firstSequence: number;
   readonly records: readonly OutgoingRecord[];
 }
 
-/** By which the brokers know a batch that they have already. Without one, `producerId` is -1. */
+/** By this the brokers recognize a batch that they already have. Without an identity, `producerId` is -1. */
 export interface ProducerIdentity {
   readonly producerId: string;
   readonly producerEpoch: number;
@@ -57,18 +60,18 @@ export interface ProduceRequest {
   /** How long the leader waits for its replicas. */
   readonly timeoutMs: number;
   readonly transactionalId: string | undefined;
-  /** At most one of a partition. */
+  /** At most one batch per partition. */
   readonly batches: readonly ProduceBatch[];
 }
 
 export interface ProduceResult {
   readonly topic: string;
   readonly partition: number;
-  /** 0: appended. */
+  /** 0 means appended. */
   readonly errorCode: number;
 }
 
-/** The request but for its head. */
+/** Encodes the request without its header. */
 export function encodeProduce({ acks, timeoutMs, transactionalId, batches }: ProduceRequest): RequestBody {
   const topics = Map.groupBy(batches, ({ topic }) => topic);
   const pieces = new Pieces();
@@ -86,7 +89,7 @@ export function encodeProduce({ acks, timeoutMs, transactionalId, batches }: Pro
   return pieces;
 }
 
-/** @throws RangeError where the answer is shorter than it says */
+/** @throws RangeError when the answer is shorter than it says */
 export function decodeProduced(answer: Buffer): ProduceResult[] {
   const results: ProduceResult[] = [];
   let at = 0;
@@ -107,10 +110,10 @@ export function decodeProduced(answer: Buffer): ProduceResult[] {
   return results;
 }
 
-/** Behind a partition's number: error, base offset, append time, start of the log. */
+/** After a partition's number: error, base offset, append time, start of the log. */
 const resultBytes = 2 + 8 + 8 + 8;
 
-/** Bytes of a batch before its checksum and what that covers; and before its length and what that counts. */
+/** The bytes of a batch before its checksum and what that covers, and those before its length and what that counts. */
 const beforeChecked = 21;
 const beforeCounted = 12;
 
@@ -148,7 +151,7 @@ function addRecord(to: Pieces, { key, value, headers = {} }: OutgoingRecord, off
   const names = Object.entries(headers).flatMap(([key, values]) =>
     [values].flat().map(value => header({ key, value })),
   );
-  // Attributes and the delta of the time, neither of them in use.
+  // The attributes and the time difference. Neither is in use.
   const head = new Encoder().writeInt8(0).writeVarInt(0).writeVarInt(offsetDelta).writeVarIntBytes(key);
   head.writeVarInt(body?.length ?? -1);
   const tail = new Encoder().writeVarIntArray(names);

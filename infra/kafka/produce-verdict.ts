@@ -1,9 +1,13 @@
 /**
- * What a partition's result of a Produce request means. Only 0 and "I have it already" say that the batch is in the log.
- * None says for sure that it is not: also a leader that is none any more may have appended it before it lost its office.
+ * Decides what the result of a partition in a Produce answer means. Only 0 and "I have it already" say that the batch
+ * is in the log. No result says for certain that it is not: even a leader that has lost its role may have appended the
+ * batch before that.
  */
 
-/** `again`: with the same sequence numbers, to the leader of then. `final`: the broker will say so again. */
+/**
+ * `again`: write with the same sequence numbers to the leader at that time. `final`: the broker will give the same
+ * answer again.
+ */
 export type Verdict = 'appended' | 'again' | 'final';
 
 /** Error codes of the protocol (https://kafka.apache.org/protocol.html#protocol_error_codes). */

@@ -1,4 +1,7 @@
-/** A plain (not transactional) producer that survives its brokers: partition-sender.ts over connections of its own. */
+/**
+ * Creates a plain (not transactional) producer that survives the loss of brokers: partition-sender.ts over connections
+ * of its own.
+ */
 import type { BrokerRequests, TopicPartition } from './broker-requests.ts';
 import type { KafkaClient } from './client.ts';
 import { translate } from './errors.ts';
@@ -7,18 +10,18 @@ import { type OutgoingBatch, Sender } from './partition-sender.ts';
 
 export interface Producer extends AsyncDisposable {
   /**
-   * Resolves when the brokers have acknowledged all records as `acks` asks.
-   * @throws Retryable: none, some or all of them may be in the log
+   * Resolves when the brokers have acknowledged all records as `acks` requires. @throws Retryable when none, some or
+   * all of them may be in the log
    */
   send(topic: string, records: readonly OutgoingRecord[]): Promise<void>;
-  /** One batch of one partition, whose records are asked for at the last moment. */
+  /** Sends one batch of one partition, whose records are requested at the last moment. */
   sendBatch(to: TopicPartition, batch: OutgoingBatch): void;
 }
 
 export interface ProducerOptions {
-  /** -1: all in-sync replicas, idempotent; 1: the leader; 0: nobody is asked. */
+  /** -1: all in-sync replicas, idempotent; 1: the leader; 0: no acknowledgement. */
   readonly acks: -1 | 1 | 0;
-  /** What was not acknowledged for so long has failed. */
+  /** A batch that was not acknowledged for this long has failed. */
   readonly timeoutMs: number;
 }
 
@@ -55,7 +58,7 @@ export function producerOver(requests: BrokerRequests, options: ProducerOptions)
   };
 }
 
-/** Records of any partitions of a topic; rejects, once all have been settled, where any has failed. */
+/** Sends records of any partitions of a topic. When any of them has failed, rejects once all have been settled. */
 export async function sendAll(
   sendBatch: (to: TopicPartition, batch: OutgoingBatch) => void,
   topic: string,

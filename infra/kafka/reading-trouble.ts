@@ -1,16 +1,17 @@
 /**
- * When the members of a group in this process have last met something that passes by itself: a broker, a leader or a
- * coordinator away, a group that is joined. Who watches for readers that hang takes it into account (stall-watch.ts).
+ * Remembers when the members of a group in this process last met a passing problem: a broker, a leader or a coordinator
+ * that is away, or a group that is being joined. stall-watch.ts, which looks for readers that hang, takes it into
+ * account.
  */
 
-/** By group, of which a process reads a few. */
+/** By group. A process reads in a few groups. */
 const lastTroubleMs = new Map<string, number>();
 
 export function noteTrouble(group: string): void {
   lastTroubleMs.set(group, performance.now());
 }
 
-/** In the time of `performance.now()`; 0 where there was none. */
+/** In the time of `performance.now()`. 0 means that there was none. */
 export function lastTroubleOf(group: string): number {
   return lastTroubleMs.get(group) ?? 0;
 }

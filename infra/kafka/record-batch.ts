@@ -1,15 +1,15 @@
 /**
- * A record batch as it lies in the log (format 2, since Kafka 0.11) and comes from the broker in a fetch. Its records are
- * read where they lie, one after another: kafkajs makes some twenty objects of each, many of them big integers, and with
- * one click a record that costs more than counting the click.
+ * Reads a record batch as it is in the log (format 2, since Kafka 0.11) and in a fetch answer. Its records are read in
+ * place, one after another. kafkajs creates about twenty objects for each record, many of them big integers, and with
+ * one click per record that costs more than counting the click.
  */
 
-/** A record of the log. `timestamp` is the broker's append time on our topics, epoch ms. */
+/** A record of the log. On our topics `timestamp` is the broker's append time, in epoch ms. */
 export interface LogRecord {
   readonly offset: number;
   readonly timestamp: number;
   readonly value: Buffer | null;
-  /** The value once more, as `bytes[valueStart, valueEnd)` among those it came with, without an object of its own. */
+  /** The value once more, as `bytes[valueStart, valueEnd)` of the batch's bytes, without an object of its own. */
   readonly bytes?: Buffer;
   readonly valueStart?: number;
   readonly valueEnd?: number;
@@ -18,7 +18,7 @@ export interface LogRecord {
 
 export type Headers = Readonly<Record<string, Buffer | string | (Buffer | string)[] | undefined>>;
 
-/** Everything of a batch before its records, and where in it parts begin. */
+/** The bytes of a batch before its records, and where parts of it begin. */
 const headerBytes = 61;
 const lengthAt = 8;
 const magicAt = 16;
@@ -28,7 +28,7 @@ const firstTimestampAt = 27;
 const maxTimestampAt = 35;
 const producerIdAt = 43;
 const countAt = 57;
-/** The batch's length counts what comes after itself. */
+/** The length of a batch counts what comes after the length. */
 const bytesBeforeLengthCounts = lengthAt + 4;
 
 const codecBits = 0x07;
@@ -36,7 +36,7 @@ const logAppendTimeBit = 0x08;
 const transactionalBit = 0x10;
 const controlBit = 0x20;
 
-/** The whole batches in what a fetch brought of a partition; its end may be cut off. */
+/** Returns the whole batches in the bytes that a fetch returned for a partition. The last one may be cut off. */
 export function splitBatches(b: Buffer): Buffer[] {
   const batches: Buffer[] = [];
   for (let at = 0; b.length - at >= headerBytes; ) {
@@ -48,12 +48,12 @@ export function splitBatches(b: Buffer): Buffer[] {
   return batches;
 }
 
-/** Number of the codec that has compressed the batch's records; 0 = none. */
+/** Returns the number of the codec that has compressed the batch's records. 0 means none. */
 export function codecOf(batch: Buffer): number {
   return batch.readInt16BE(attributesAt) & codecBits;
 }
 
-/** The compressed part of a batch. */
+/** Returns the compressed part of a batch. */
 export function recordsOf(batch: Buffer): Buffer {
   return batch.subarray(headerBytes);
 }
@@ -66,12 +66,12 @@ export class RecordBatch implements Iterable<LogRecord> {
   readonly producerId: string;
   readonly #count: number;
   readonly #firstTimestamp: number;
-  /** Of all records, where the broker stamps them. */
+  /** The time of all records, when the broker sets it. */
   readonly #appendTime: number | undefined;
   readonly #bytes: Buffer;
   readonly #recordsAt: number;
 
-  /** `decompressed`: the records of a compressed batch. */
+  /** `decompressed` is the records of a compressed batch. */
   constructor(batch: Buffer, decompressed?: Buffer) {
     const magic = batch[magicAt];
     if (magic !== 2) throw new Error(`record batch in format ${magic}: only format 2 is read, in use since Kafka 0.11`);
@@ -94,7 +94,7 @@ export class RecordBatch implements Iterable<LogRecord> {
     for (let i = 0; i < this.#count; i++) yield this.#next(cursor);
   }
 
-  /** Of the first record; kafkajs tells from it which kind of control batch this is. */
+  /** The key of the first record. By it kafkajs recognizes the kind of a control batch. */
   get firstKey(): Buffer | null {
     if (this.#count === 0) return null;
     const cursor = new Cursor(this.#bytes, this.#recordsAt);
@@ -115,7 +115,7 @@ export class RecordBatch implements Iterable<LogRecord> {
     const valueLength = cursor.varint();
     const valueAt = cursor.at;
     cursor.skip(valueLength);
-    // The number of headers takes a byte at least.
+    // The number of headers takes at least one byte.
     if (!(cursor.at < end && end <= this.#bytes.length)) throw new Error(`damaged record, offset ${offset}`);
     const record = new FetchedRecord(
       offset,
@@ -130,7 +130,7 @@ export class RecordBatch implements Iterable<LogRecord> {
   }
 }
 
-/** Takes its value and its headers out of the batch when asked for them. */
+/** Reads its value and its headers from the batch when they are needed. */
 class FetchedRecord implements LogRecord {
   readonly offset: number;
   readonly timestamp: number;
@@ -155,7 +155,7 @@ class FetchedRecord implements LogRecord {
     this.#hasHeaders = hasHeaders;
   }
 
-  /** Where the value begins, if it is null. */
+  /** The place where the value begins, if it is null. */
   get valueEnd(): number {
     return this.valueStart + Math.max(0, this.#valueLength);
   }
@@ -168,7 +168,7 @@ class FetchedRecord implements LogRecord {
     if (!this.#hasHeaders) return noHeaders;
     const cursor = new Cursor(this.bytes, this.valueStart);
     cursor.skip(this.#valueLength);
-    // Without a prototype: a header may be named like something that objects have.
+    // It has no prototype, because a header may have the name of an object's property.
     const headers: Record<string, Buffer | Buffer[]> = Object.create(null);
     for (let left = cursor.varint(); left > 0; left--) {
       const name = String(cursor.take(cursor.varint()));
@@ -183,7 +183,7 @@ class FetchedRecord implements LogRecord {
 
 const noHeaders: Headers = Object.freeze(Object.create(null));
 
-/** Reads numbers of variable length and what they measure; -1 measures what is null. */
+/** Reads numbers of variable length, and what has such a length. The length -1 stands for null. */
 class Cursor {
   at: number;
   readonly #bytes: Buffer;
@@ -193,7 +193,7 @@ class Cursor {
     this.at = at;
   }
 
-  /** Zigzag, seven bits a byte, low ones first; exact up to 2^53. */
+  /** Zigzag, seven bits per byte, low bits first. Exact up to 2^53. */
   varint(): number {
     const bytes = this.#bytes;
     let byte = bytes[this.at++]!;

@@ -1,24 +1,27 @@
 /**
- * CONTRACT: how a record says what it is, on every topic.
+ * CONTRACT: defines how a record says what it is, on every topic.
  *
- * - Header `kind` tells what a record's value is; which kinds a topic has, and in which formats, the owner of its shape
- *   says in a `RecordContract`. On `clicks` it says nothing: whatever is written there is lines, by whomever.
- * - Header `adclicks_format` is the number of the kind's format. A record without it is of format 1: such are all records
- *   of release 0.1.0, and those of `clicks` that other producers write, whatever headers they set.
- * - Who meets a kind or a format that it does not know **stands before it**: it commits nothing from there on, says so
- *   (log, metric, readiness), and waits to be replaced by a newer release, which goes on from there. It never passes over.
- * - Within a format, objects of JSON may gain fields, and readers pass over those they do not know. The meaning and type
- *   of a field stay, and none goes that a reader of the release before needs. Lines that are arrays never change.
- * - Whatever else may change has a new number or a new kind, and a writer uses it only once the release before can read
- *   it, or where somebody asks for what no older process may take part in: so releases that follow each other run side
- *   by side, upgraded and set back in any order (infra/UPGRADING.md).
+ * - Header `kind` says what the value of a record is. The owner of the record's shape defines which kinds a topic has,
+ *   and in which formats, in a `RecordContract`. On `clicks` the header has no meaning: every value there is lines,
+ *   whoever wrote it.
+ * - Header `adclicks_format` is the number of the kind's format. A record without it has format 1. That is true of all
+ *   records of release 0.1.0, and of records on `clicks` from other producers, whatever headers they set.
+ * - A process that meets an unknown kind or format **halts before it**. It commits nothing from there on, reports it
+ *   (log, metric, readiness), and waits to be replaced by a newer release, which continues from there. It never skips
+ *   the record.
+ * - Within a format, JSON objects may gain fields, and readers ignore those that they do not know. The meaning and type
+ *   of a field stay, and no field is removed that a reader of the previous release needs. Lines that are arrays never
+ *   change.
+ * - Any other change gets a new number or a new kind. A writer uses it only once the previous release can read it, or
+ *   when somebody asks for something in which no older process may take part. So consecutive releases can run side by
+ *   side, and can be upgraded and downgraded in any order (infra/UPGRADING.md).
  */
 import { UnknownFormat } from '../errors.ts';
 import { gauge } from '../metrics.ts';
 import { release } from '../release.ts';
 import type { LogRecord } from './record-batch.ts';
 
-/** The kinds of records of a topic, and of each the formats that this release reads. */
+/** The kinds of records of a topic, each with the formats that this release can read. */
 export type RecordContract = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** Stands for every kind, and for none, on a topic where the kind does not matter. */
@@ -32,7 +35,7 @@ export function formatHeader(format: number): { readonly adclicks_format: string
   return { adclicks_format: String(format) };
 }
 
-/** @throws UnknownFormat for a record that this release cannot read for what it is */
+/** @throws UnknownFormat for a record that this release cannot read */
 export function assertKnown(
   contract: RecordContract,
   { topic, partition }: { readonly topic: string; readonly partition: number },
@@ -57,7 +60,7 @@ export function unknown(what: string, known: string): UnknownFormat {
   );
 }
 
-/** By whom (a consumer group, or what reads), and where. */
+/** By reader (a consumer group or another reader) and place. */
 export const unknownFormats = gauge(
   'format_unknown',
   '1 where a reader stands before what a newer release has written: this process is to be replaced by that release',

@@ -1,8 +1,8 @@
 /**
- * Puts its length and head before a request, in one go. kafkajs copies the request twice for that, into zeroed buffers
- * of up to twice its size.
+ * Writes the length and the header of a request in front of it, in one pass. kafkajs copies the request twice for that,
+ * into zeroed buffers of up to twice its size.
  *
- * It takes the place of kafkajs' function, before it is used.
+ * It replaces a function of kafkajs before it is used. So every file that loads a part of kafkajs imports this one first.
  */
 import { createRequire } from 'node:module';
 import { takeRequestMemory } from './request-memory.ts';
@@ -17,7 +17,7 @@ interface Encoder {
 }
 const Encoder: new (size?: number) => Encoder = require('kafkajs/src/protocol/encoder.js');
 
-/** What comes behind the head of a request: as one buffer, or, which spares a copy, in pieces. */
+/** What comes after the header of a request: one buffer, or pieces, which saves a copy. */
 export interface RequestBody {
   readonly buffer: Buffer;
   readonly pieces?: readonly Buffer[];
@@ -38,7 +38,7 @@ if (require.cache[require.resolve('kafkajs/src/network/connection.js')] !== unde
 }
 module.exports = frame;
 
-/** Stands in for kafkajs' function. */
+/** Replaces the function of kafkajs. */
 export async function frame({ correlationId, clientId, request }: FramedRequest): Promise<{ readonly buffer: Buffer }> {
   const { apiKey, apiVersion, encode } = request;
   const body = await encode();

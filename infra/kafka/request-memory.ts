@@ -1,11 +1,12 @@
 /**
- * Memory for requests, used again once the socket has written them. Made anew for each, some MB a second of it had V8
- * collect all garbage several times a second: it counts what lies outside of its heap as if it were growth of the heap.
+ * Provides memory for requests, and uses it again once the socket has written them. New memory for each request, at a
+ * few of them of some MB a second, made V8 collect all garbage several times a second, because it counts memory outside
+ * of its heap as growth of the heap.
  *
  * A request that is never written, or whose socket fails, is left to the garbage collector.
  */
 
-/** What is smaller costs V8 little. */
+/** Smaller requests cost V8 little. */
 const leastBytes = 8 << 10;
 const mostFreeBytes = 32 << 20;
 const mostFree = 16;
@@ -18,7 +19,7 @@ interface Memory {
 const memories = new WeakMap<ArrayBufferLike, Memory>();
 let free: Memory[] = [];
 
-/** `bytes` bytes with anything in them. */
+/** Returns `bytes` bytes with any content. */
 export function takeRequestMemory(bytes: number): Buffer {
   if (bytes < leastBytes) return Buffer.allocUnsafe(bytes);
   const fitting = free.findIndex(({ whole }) => whole.length >= bytes);
@@ -33,13 +34,13 @@ export function requestWritten(request: Uint8Array): void {
   if (!memory?.isTaken) return;
   memory.isTaken = false;
   free.push(memory);
-  // The oldest go first: they are the ones that did not fit.
+  // The oldest are removed first, because they are the ones that did not fit.
   while (free.length > mostFree || free.reduce((sum, { whole }) => sum + whole.length, 0) > mostFreeBytes) {
     free = free.slice(1);
   }
 }
 
-/** Of a power of two, so that it fits the next request too. */
+/** The size is a power of two, so that the memory fits the next request too. */
 function newMemory(bytes: number): Memory {
   const memory = { whole: Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(bytes))), isTaken: false };
   memories.set(memory.whole.buffer, memory);

@@ -1,7 +1,7 @@
 /**
- * Cuts records into what is sent at a time. What one send has for a partition becomes one record batch: this keeps it
- * far below the topics' `max.message.bytes`, and the request just below a power of two, to which kafkajs rounds up its
- * buffers.
+ * Divides records into sends. The records of one send for one partition become one record batch. The size of a send
+ * keeps that batch far below the topics' `max.message.bytes`, and keeps the request just below a power of two, to which
+ * kafkajs rounds up its buffers.
  */
 import type { OutgoingRecord } from './outgoing-record.ts';
 
@@ -16,7 +16,7 @@ export interface BinaryRecord extends OutgoingRecord {
 
 const sendBytes = (2 << 20) - (32 << 10);
 
-/** Sends of at most `sendBytes`, or of one record, in order. */
+/** Returns sends of at most `sendBytes`, or of one record, in order. */
 export function sendsOf(topic: string, records: readonly BinaryRecord[]): Send[] {
   const sends: { topic: string; records: BinaryRecord[] }[] = [];
   let bytes = Number.POSITIVE_INFINITY;

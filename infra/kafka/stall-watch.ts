@@ -1,32 +1,35 @@
 /**
- * Notices a reader that stands still though there is something to read: kafkajs consumers and requests have been seen to
- * hang without an error after a broker or a group had moved (kafkajs#659). Whoever asks acts: the process ends, says why,
- * and is started again.
+ * Notices a reader that stands still although there is something to read.
  *
- * An ordinary failover must not be taken for that: the cluster needs 9 s to notice a dead broker, then leaders and
- * coordinators move and load, and the group may have to wait for the session of a member that died. To end a process that
- * is about to go on costs more than it brings. What tells the two apart:
- * - the positions are compared with what the partitions' leaders say now. While one of them does not answer, nobody can
- *   get on, and nothing is counted;
- * - whoever is busy overcoming a failover meets errors that pass, or joins its group (reading-trouble.ts). A reader that
- *   hangs meets nothing: it stands still in silence. So 20 s are counted from the last trouble, and a reader that
- *   hangs ends its process after 20 to 30 s;
- * - a reader may also be lost in trouble, seeing a failover where there is none, or wait for something else than the
- *   log, as a task does for its fence. After 60 s in which all leaders have answered, no trouble counts any more.
- * Where everything has been read, the brokers are asked every fifteen seconds instead of every five: a reader that hangs then ends its
- * process that much later.
+ * Consumers and requests of kafkajs have been seen to hang without an error after a broker or a group had moved
+ * (kafkajs#659). The caller acts on it: the process ends, says why, and is started again.
  *
- * The answers themselves may hang: who has waited for one for 90 s, ends, too. Each request ends long before that
- * (bounded-requests.ts).
+ * An ordinary failover must not be mistaken for that. The cluster needs 9 s to notice a dead broker, then leaders and
+ * coordinators move and load, and the group may have to wait for the session of a member that died. Ending a process
+ * that is about to continue costs more than it gains. The two cases are distinguished like this:
+ * - The positions are compared with what the partitions' leaders say now. While one of the leaders does not answer,
+ *   nobody can make progress, and nothing is counted.
+ * - A reader that is overcoming a failover meets passing errors, or joins its group (reading-trouble.ts). A reader that
+ *   hangs meets nothing: it stands still in silence. So 20 s are counted from the last trouble, and a reader that hangs
+ *   ends its process after 20 to 30 s.
+ * - A reader may also be stuck in trouble, because it sees a failover where there is none, or waits for something other
+ *   than the log, as a task does for its fence. After 60 s in which all leaders have answered, trouble does not count
+ *   any more. The questions themselves may hang: after 90 s without an answer the process ends too. Each request ends
+ *   long before that (bounded-requests.ts).
+ * - When everything has been read, the brokers are asked every fifteen seconds instead of every five. A reader that hangs
+ *   then ends its process that much later.
  */
 import { messageOf } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { lastTroubleOf } from './reading-trouble.ts';
 
 export interface WatchedReaders {
-  /** Whose trouble counts. */
+  /** The group whose trouble counts. */
   readonly group: string;
-  /** Readings by name; undefined when no progress can be expected. A rejection counts as that: the brokers are away. */
+  /**
+   * Returns the readings by name, or undefined when no progress can be expected. A rejection counts as undefined,
+   * because the brokers are away.
+   */
   readings(): Promise<ReadonlyMap<string, Reading> | undefined>;
   onStall(what: string): void;
   readonly log: Logger;
@@ -45,7 +48,7 @@ export function watchStalls({ group, readings, onStall, log }: WatchedReaders): 
   /** Checks that are left out. */
   let resting = 0;
   const ask = async () => {
-    // Who was stopped himself, or had no turn for long, has not seen the readers stand still.
+    // A process that was itself stopped, or did not run for long, has not seen the readers stand still.
     const hadNoTurn = performance.now() - turnAt > 2 * checkEveryMs;
     turnAt = performance.now();
     if (hadNoTurn) {
@@ -80,18 +83,18 @@ export function watchStalls({ group, readings, onStall, log }: WatchedReaders): 
 }
 
 export interface Reading {
-  /** Offset of the next record to be done with. */
+  /** The offset of the next record to finish. */
   readonly position: number;
-  /** Offset behind the last record that can be read. */
+  /** The offset behind the last record that can be read. */
   readonly end: number;
-  /** The reader itself waits for something else than the log. */
+  /** The reader itself waits for something other than the log. */
   readonly isWaiting?: boolean;
 }
 
 export interface StallLimits {
-  /** Of a reader that meets no trouble. */
+  /** The limit for a reader that meets no trouble. */
   readonly silentMs: number;
-  /** Of any. */
+  /** The limit for any reader. */
   readonly troubledMs: number;
 }
 
@@ -103,7 +106,7 @@ export class StallWatch {
     this.#limits = limits;
   }
 
-  /** To be called every few seconds with all that is read, by name. Returns what stands still, or undefined. */
+  /** Must be called every few seconds with all that is read, by name. Returns what stands still, or undefined. */
   check(readings: ReadonlyMap<string, Reading>, nowMs: number, lastTroubleMs: number): string | undefined {
     for (const name of this.#since.keys()) if (!readings.has(name)) this.#since.delete(name);
     let stalled: string | undefined;
@@ -121,7 +124,7 @@ export class StallWatch {
     return stalled;
   }
 
-  /** After a time when progress could not be expected. */
+  /** Must be called after a time in which progress could not be expected. */
   reset(): void {
     this.#since.clear();
   }

@@ -1,6 +1,6 @@
 /**
- * How many partitions topics have, by the brokers' own word at that moment (an admin's metadata is never older than the
- * question), and more of them. Topics only grow: Kafka knows no other way.
+ * Reads how many partitions topics have, from the brokers at that moment (the metadata of an admin client is never
+ * older than the question), and adds partitions. Kafka can only add partitions, never remove them.
  */
 import type { Admin as KafkaAdmin } from 'kafkajs';
 import { ConfigError, messageOf, Retryable } from '../errors.ts';
@@ -8,11 +8,11 @@ import type { KafkaClient } from './client.ts';
 import { translate } from './errors.ts';
 
 export interface TopicPartitions extends AsyncDisposable {
-  /** By topic. @throws ConfigError where one does not exist; Retryable */
+  /** By topic. @throws ConfigError when a topic does not exist; Retryable */
   counts(): Promise<ReadonlyMap<string, number>>;
-  /** Resolves when the brokers have taken it; a topic that has as many or more stays as it is. @throws Retryable */
+  /** Resolves when the brokers have accepted it. A topic that has as many or more stays unchanged. @throws Retryable */
   grow(topic: string, to: number): Promise<void>;
-  /** Whether each of the topics has at least so many partitions, each of them with a leader. @throws Retryable */
+  /** Whether each topic has at least this many partitions, each with a leader. @throws Retryable */
   areLed(count: number): Promise<boolean>;
 }
 
@@ -33,7 +33,7 @@ export function openTopicPartitions(kafka: KafkaClient, topics: readonly string[
     try {
       return await work(await connected);
     } catch (error) {
-      // Another connection may do better.
+      // Another connection may succeed.
       await forget();
       if (messageOf(error).includes('does not host this topic'))
         throw new ConfigError(
@@ -56,7 +56,7 @@ export function openTopicPartitions(kafka: KafkaClient, topics: readonly string[
       try {
         await ask(`grow ${topic}`, admin => admin.createPartitions({ topicPartitions: [{ topic, count: to }] }));
       } catch (error) {
-        // Somebody else was faster, or the answer got lost: what counts is what there is.
+        // Another process may have been faster, or the answer was lost. What counts is the number that exists.
         if (((await counts()).get(topic) ?? 0) < to) throw asRetryable(error, topic, to);
       }
     },

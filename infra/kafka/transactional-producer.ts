@@ -1,16 +1,17 @@
 /**
- * The transactional producer of one task, or of who runs the jobs, for one term of ownership. It lives until its first
- * failure.
+ * Opens the transactional producer of one task, or of the process that runs the jobs, for one term of ownership. It
+ * lives until its first failure.
  *
- * Opening it fences: InitProducerId ends every former owner's transaction and its right to write, and answers only when that
- * is done. Then, per transaction: the partitions are added to it, the records appended (partition-sender.ts), the offset
- * added, and the end decided. An answer that lacks a partition is an error like any other.
+ * Opening it fences: InitProducerId aborts every former owner's transaction and ends its right to write, and answers
+ * only when that is done. Then each transaction adds its partitions, appends the records (partition-sender.ts), adds
+ * the offset, and commits or aborts. An answer that lacks a partition is an error like any other.
  *
- * What a coordinator has refused because it is loading, has moved, or is still writing the markers of the transaction before
- * is asked again: it has done nothing. Only the end is asked for once: nobody who has got no answer knows whether the broker
- * has committed. The caller disposes the producer, opens a new one (which fences this one, and makes the broker end what is
- * pending) and asks the broker for the committed offset. Kafka's protocol of before KIP-890 can mistake a late EndTxn for
- * that of the next transaction; a producer that is never used after a failure sends no next one.
+ * A request that a coordinator refused because it is loading, has moved, or is still writing the markers of the
+ * transaction before is repeated, because it had no effect. Only the end is requested once: without an answer nobody
+ * knows whether the broker has committed. The caller then disposes of the producer, opens a new one (which fences this
+ * one, and makes the broker end what is pending) and asks the broker for the committed offset. Kafka's protocol from
+ * before KIP-890 can mistake a late EndTxn for that of the next transaction. A producer that is never used after a
+ * failure sends no next one.
  */
 import { Fenced } from '../errors.ts';
 import type { BrokerRequests, TopicPartition, TransactionalIdentity } from './broker-requests.ts';
@@ -21,12 +22,14 @@ import { Sender } from './partition-sender.ts';
 import { sendAll } from './producer.ts';
 import type { Send } from './sends.ts';
 
-/** One element of `sends` is one record batch per partition: keep it well below the topics' `max.message.bytes`. */
+/**
+ * One element of `sends` is one record batch per partition. It must stay well below the topics' `max.message.bytes`.
+ */
 export interface TransactionRecords {
   readonly sends: readonly Send[];
 }
 
-/** Records, and how far they are the outcome of what `group` has read. */
+/** Records, and the offset up to which they are the result of what `group` has read. */
 export interface TransactionContent extends TransactionRecords {
   readonly group: string;
   readonly topic: string;
@@ -36,8 +39,8 @@ export interface TransactionContent extends TransactionRecords {
 
 export interface TransactionalProducer extends AsyncDisposable {
   /**
-   * Records, and the offset where there is one, or nothing of it.
-   * @throws Fenced, always: whatever went wrong, the outcome is for the broker to tell
+   * Writes the records, and the offset if there is one, or nothing of it. @throws Fenced after any error, because only
+   * the broker knows the outcome
    */
   commit(content: TransactionContent | TransactionRecords): Promise<void>;
 }
@@ -45,13 +48,13 @@ export interface TransactionalProducer extends AsyncDisposable {
 export interface TransactionLimits {
   /** The brokers end a transaction that lasts longer. */
   readonly timeoutMs: number;
-  /** For all of a transaction but its end. */
+  /** The time for a transaction without its end. */
   readonly patienceMs: number;
 }
 
 const taskLimits: TransactionLimits = { timeoutMs: 10_000, patienceMs: 8_000 };
 
-/** Opens the producer and fences every earlier one with the same id. Only afterwards may committed offsets be read. */
+/** Opens the producer and fences every earlier one with the same id. Committed offsets may be read only after that. */
 export async function openTransactionalProducer(
   kafka: KafkaClient,
   transactionalId: string,
@@ -125,7 +128,7 @@ function partitionsOf(sends: readonly Send[]): TopicPartition[] {
 const firstPauseMs = 5;
 const longestPauseMs = 250;
 
-/** As kafkajs and, some of them, a simulated broker call them. */
+/** The names that kafkajs, and for some of them a simulated broker, uses. */
 const refusals: ReadonlySet<string | undefined> = new Set([
   'CONCURRENT_TRANSACTIONS',
   'GROUP_LOAD_IN_PROGRESS',

@@ -1,6 +1,7 @@
 /**
- * Made-up traffic with the features that make counting hard: a few hot ads (Zipf), clicks posted twice, clicks out of
- * order by seconds, and now and then one that is minutes late. A pure function of its random numbers and the clock given.
+ * Creates artificial traffic with the features that make counting hard: a few hot ads (Zipf), clicks that are posted
+ * twice, clicks out of order by seconds, and occasionally one that is minutes late. It is a pure function of its random
+ * numbers and the given clock.
  */
 export interface DemoClick {
   readonly event_id: string;
@@ -15,17 +16,17 @@ export interface DemoOptions {
   readonly ads: number;
   /** In [0, 1). */
   readonly random: () => number;
-  /** Makes event_ids of this run unlike those of any other. */
+  /** Makes event_ids of this run different from those of any other run. */
   readonly runId: string;
 }
 
 /** Shares of all clicks. */
 export const demoShares = { duplicate: 0.04, outOfOrder: 0.05, late: 0.002 } as const;
 export const outOfOrderMaxMs = 10_000;
-/** A late click is so late that its minute is final already. */
+/** A late click comes after its minute is final. */
 export const lateMs = { min: 2 * 60_000, max: 6 * 60_000 } as const;
 
-/** The next click, at `nowMs`. */
+/** Returns the next click, at `nowMs`. */
 export type DemoTraffic = (nowMs: number) => DemoClick;
 
 export function createDemoTraffic({ ads, random, runId }: DemoOptions): DemoTraffic {
@@ -49,7 +50,7 @@ export function createDemoTraffic({ ads, random, runId }: DemoOptions): DemoTraf
       user_id: `user-${user}`,
       ip: `203.0.113.${user % 256}`,
     };
-    // Late clicks are not repeated: a copy of one would say nothing new.
+    // Late clicks are not repeated, because a copy of one would show nothing new.
     if (behindMs <= outOfOrderMaxMs) recent[count % maxRecent] = click;
     count++;
     return click;
@@ -79,7 +80,7 @@ const countries = [
   'ZZ',
 ] as const;
 
-/** The k-th of `n` with a probability in proportion to 1 / k. From 0. */
+/** Returns the k-th of `n` with a probability in proportion to 1 / k, counted from 0. */
 function zipf(n: number, random: () => number): () => number {
   const upTo = new Float64Array(n);
   let sum = 0;

@@ -1,4 +1,7 @@
-/** `npm run demo`: lively made-up traffic, so that a newcomer sees the product move. Runs until it is stopped. */
+/**
+ * Runs `npm run demo`, which sends lively artificial traffic so that a newcomer sees the product move. It runs until it
+ * is stopped.
+ */
 import { randomBytes } from 'node:crypto';
 import { Command, InvalidArgumentError } from 'commander';
 import { ConfigError, messageOf, Retryable } from '../../infra/errors.ts';

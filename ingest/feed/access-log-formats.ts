@@ -1,11 +1,12 @@
 /**
- * Access logs: lines of web servers (combined), load balancers (alb), W3C extended logs (IIS) and CloudFront. Each line is
- * a request; which of them are clicks is for mapping.ts. Columns have the names that the servers give them; `-` is
- * nothing. Lines are written by whoever sends a request, so no pattern here may take long for any of them.
+ * Parses access logs: lines of web servers (combined), load balancers (alb), W3C extended logs (IIS) and CloudFront.
+ *
+ * Each line is a request. mapping.ts decides which of them are clicks. Columns have the names that the servers use, and
+ * `-` means no value. Anyone who sends a request influences a line, so no pattern here may take long for any line.
  */
 import { type Columns, type Format, lineFormat, type Row } from './format.ts';
 
-/** `AddLog` of Apache and nginx: common, or combined with whatever stands behind it. */
+/** `AddLog` of Apache and nginx: common, or combined with any further columns. */
 export function combinedFormat(): Format {
   return lineFormat(text => {
     const found = combined.exec(text);
@@ -42,7 +43,10 @@ const albFields = [
 ];
 export const albColumns = [...albFields, 'ip', 'method', 'url'];
 
-/** W3C extended logs, and those of CloudFront, which have tabs. `#Fields:` names the columns; `header` is the last one seen before. */
+/**
+ * W3C extended logs, and those of CloudFront, which use tabs. `#Fields:` names the columns. `header` is the last such
+ * line before.
+ */
 export function w3cFormat(header: string | undefined): Format {
   let fields = header;
   const rowOf = (line: string): Row | undefined => {
@@ -74,13 +78,13 @@ function w3cNames(fields: string | undefined): readonly string[] | undefined {
   return fields?.slice(fieldsDirective.length).trim().split(/\s+/);
 }
 
-/** `GET /c?ad=7 HTTP/1.1`; what is no such thing has neither method nor URL. */
+/** Parses `GET /c?ad=7 HTTP/1.1`. Any other text has neither method nor URL. */
 function requestOf(request: string): { readonly method?: string | undefined; readonly url?: string | undefined } {
   const [, method, url] = /^([A-Z]{1,32}) (\S+)(?: \S+)?$/.exec(request) ?? [];
   return { method, url };
 }
 
-/** Cells between blanks; those in quotes may have blanks. */
+/** Splits at blanks. Cells in quotes may contain blanks. */
 function tokensOf(line: string): string[] {
   return [...line.matchAll(/"([^"\\]*(?:\\.[^"\\]*)*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
 }

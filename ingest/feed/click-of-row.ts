@@ -1,7 +1,9 @@
 /**
- * An entry of a file → what is posted for it, or why nothing is. A row without `event_id` gets one (row-ids.ts), so that
- * feeding a file twice, or again from the middle, counts nothing twice. For the same reason a row must tell its time: a
- * time made up here would be another one at the next try.
+ * Turns an entry of a file into the click that is posted for it, or into the reason why there is none.
+ *
+ * A row without `event_id` gets one (row-ids.ts), so that feeding a file twice, or again from the middle, counts
+ * nothing twice. For the same reason a row must contain its time, because a time invented here would be different at
+ * the next attempt.
  */
 import { parseTime } from '../click.ts';
 import type { Columns, Entry } from './format.ts';
@@ -24,9 +26,9 @@ export type ClickOfRow =
 export interface RowOptions {
   readonly mapping: Mapping;
   readonly ids: RowIds;
-  /** Epoch ms to put in place of the row's own time, if any. */
+  /** Epoch ms that replaces the row's own time, if it is given. */
   readonly now: (() => number) | undefined;
-  /** Told what a time was taken for, and what it became. */
+  /** Is called with the unit that a time was assumed to have, and with the result. */
   readonly onUnit: (unit: string, time: unknown) => void;
 }
 
@@ -52,7 +54,10 @@ export function clickOfRow({ row, text }: Entry, { mapping, ids, now, onUnit }: 
 
 const maxValueLength = 60;
 
-/** `ad_id: must be …` → `ad_id (column banner): must be …: it is "…"`, as far as it is not said already. */
+/**
+ * `ad_id: must be …` → `ad_id (column banner): must be …: it is "…"`, with only those parts that are not in the message
+ * already.
+ */
 export function withValue(message: string, columns: Columns, mapping: Mapping): string {
   const [, field, rule] = /^(\w+): (.*)$/s.exec(message) ?? [];
   if (field === undefined || rule === undefined) return message;

@@ -1,4 +1,4 @@
-/** The command line of `npm run feed` and of `adclicks feed`. */
+/** Parses the command line of `npm run feed` and of `adclicks feed`. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ConfigError, messageOf, Retryable } from '../../infra/errors.ts';
 import { stdin } from './content.ts';
@@ -7,7 +7,10 @@ import { parseMap } from './mapping.ts';
 import type { FeedOptions } from './options.ts';
 import { feedFiles } from './run.ts';
 
-/** Sets the process's exit code to 1 if a row was rejected, or the rows do not add up. Its action throws what `feedFailure` explains. */
+/**
+ * Sets the process's exit code to 1 if a row was rejected, or if the rows do not add up. Its action throws the errors
+ * that `feedFailure` explains.
+ */
 export function feedCommand(): Command {
   return new Command('feed')
     .description(
@@ -73,7 +76,7 @@ Examples:
   feed access.log --follow --ad-id query:ad --path /click
   zcat old.ndjson.gz | feed - --replay-speed 60`;
 
-/** One line for what a person can mend, a stack for what is our fault. */
+/** Returns one line for an error that a person can correct, and a stack for an error of the program. */
 export function feedFailure(error: unknown): string {
   const again = error instanceof Retryable ? '; start it again to go on from the resume point' : '';
   const isExpected =

@@ -1,23 +1,28 @@
 /**
- * What a name holds, read in pieces: a file that may grow, a gz file (offsets are those of what is packed in it), stdin.
- * A growing file is read together with the end of what was read before: so it shows when it has been truncated, also
- * where it has grown past the old place since, and nothing of what is there now is taken for what was.
+ * Reads the content of a file name in pieces: a file that may grow, a gz file (offsets then refer to the unpacked
+ * content), or stdin.
+ *
+ * A growing file is read together with the end of what was read before. This shows when the file was truncated, even if
+ * it has since grown past the old place, and new content is never taken for the old.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { ConfigError, messageOf } from '../../infra/errors.ts';
 
-/** In place of a file name. */
+/** Used instead of a file name. */
 export const stdin = '-';
 
 export interface Content extends AsyncDisposable {
-  /** Undefined: there is no more, by now if it `grows`. `rewritten`: what was read is no longer there. */
+  /**
+   * Returns undefined when there is no more at present, and for content that cannot grow, no more at all. `rewritten`:
+   * what was read is no longer there.
+   */
   read(): Promise<Buffer | 'rewritten' | undefined>;
   readonly grows: boolean;
-  /** Which file of its machine; undefined: none. */
+  /** Identifies the file on its machine. Undefined when there is none. */
   readonly inode: string | undefined;
-  /** When it was last written to, as far as all that was written then has been read; whole ms. */
+  /** When the content was last written, if everything written up to then has been read. Whole ms. */
   readonly seenMs: number;
 }
 
@@ -137,7 +142,7 @@ function streamContent(
 }
 
 async function* gunzipped(packed: Readable): AsyncGenerator<Buffer> {
-  // What goes wrong is thrown by the loop.
+  // The loop throws any error.
   for await (const piece of pipeline(packed, createGunzip(), () => undefined)) yield piece;
 }
 

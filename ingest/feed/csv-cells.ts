@@ -1,10 +1,10 @@
-/** One record of CSV → its cells: by csv-parse, or at a tenth of its cost where no cell has a quote within. */
+/** Splits one record of CSV into its cells: with csv-parse, or at a tenth of the cost when no cell contains a quote. */
 import { CsvError, parse } from 'csv-parse/sync';
 
 export interface CellOptions {
-  /** Blanks around cells that are not quoted are no part of them. */
+  /** Whether blanks around cells without quotes are removed. */
   readonly trim: boolean;
-  /** Whether a quote within a cell that is not quoted is no more than a character. */
+  /** Whether a quote inside a cell without quotes is an ordinary character. */
   readonly relaxed: boolean;
 }
 
@@ -13,7 +13,7 @@ export type ParseCells = (
   options: CellOptions,
 ) => { readonly cells: string[] } | { readonly problem: string };
 
-/** `delimiter`: one character. */
+/** `delimiter` is one character. */
 export function cellParser(delimiter: string): ParseCells {
   const separator = `\\u${delimiter.charCodeAt(0).toString(16).padStart(4, '0')}`;
   const cell = new RegExp(`(?:"([^"]*)"|([^"${separator}]*))(?:(${separator})|$)`, 'y');
@@ -32,7 +32,7 @@ export function cellParser(delimiter: string): ParseCells {
     const simple = simpleCells(text, trim);
     if (simple) return { cells: simple };
     try {
-      // No text ends a record but its end: which lines belong together is decided before.
+      // Only the end of the text ends a record. Which lines belong together was decided before.
       const records = parse(text, {
         delimiter,
         trim,

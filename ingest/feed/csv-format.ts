@@ -1,9 +1,10 @@
 /**
- * CSV: the first line that is not blank names the columns. A line is a record, so that a quote which nobody closes costs
- * its own line and no other. Where records may go on in the next lines (`multiline`; our own exports), lines are taken
- * together only if they are a well-formed record with as many cells as there are columns; otherwise the first of them is
- * a reject, and the next one begins anew. Of our own exports the texts are restored (infra/csv.ts); elsewhere an
- * apostrophe belongs to the text.
+ * Reads CSV, whose first line that is not blank names the columns.
+ *
+ * A line is a record, so a quote that is never closed costs its own line and no other. Where records may span several
+ * lines (`multiline`, and our own exports), lines are joined only if they form a valid record with as many cells as
+ * there are columns. Otherwise the first of them is a reject, and the next one begins a new record. The texts of our
+ * own exports are restored (infra/csv.ts). In other files an apostrophe is part of the text.
  */
 import { unmarked } from '../../infra/csv.ts';
 import { ConfigError } from '../../infra/errors.ts';
@@ -13,14 +14,14 @@ import { type Entry, entryOf, type Format, type Row } from './format.ts';
 import { type Line, maxLineBytes } from './line.ts';
 
 export interface CsvOptions {
-  /** Undefined: what the header has most of. */
+  /** Undefined means the most frequent one in the header. */
   readonly delimiter: string | undefined;
   readonly multiline: boolean;
-  /** An export of ours, also where its columns are not as they were. */
+  /** The file is one of our own exports, even if its columns were changed. */
   readonly isExport: boolean;
-  /** That of the file that this one goes on from; undefined: this one has its own. */
+  /** The header of the file that this one continues, or undefined when this one has its own. */
   readonly header: string | undefined;
-  /** What is missing among columns of these names, as a sentence. */
+  /** Returns what is missing among columns of these names, as a sentence. */
   readonly missing: (names: readonly string[]) => string | undefined;
 }
 
@@ -39,7 +40,10 @@ export function csvFormat(options: CsvOptions): Format {
   let hasBegun = false;
   let held: { readonly line: Line; readonly quotes: number }[] = [];
 
-  /** How many of the held lines are an entry, and which; undefined: the next line must be seen first. */
+  /**
+   * Returns how many of the held lines form an entry, and which one. Undefined means that the next line must be seen
+   * first.
+   */
   const next = (isEnd: boolean): readonly [number, Entry] | undefined => {
     const first = held[0]!.line;
     const alone = entryOf([first], text => (isHeader(text) ? undefined : rowOf(text)));
@@ -71,7 +75,7 @@ export function csvFormat(options: CsvOptions): Format {
     }
     return found;
   };
-  /** Also a second one, where files were put behind one another. */
+  /** Also true for a second header, in files that were joined. */
   const isHeader = (text: string): boolean => {
     const isFirst = !hasBegun;
     hasBegun = true;
@@ -79,7 +83,7 @@ export function csvFormat(options: CsvOptions): Format {
     if (!isFirst) return false;
     const own = headerOf(text, options);
     const missing = 'problem' in own ? `the header of the CSV: ${own.problem}` : options.missing(own.names);
-    // A file that goes on from another may have none.
+    // A file that continues another one may have none.
     if (missing && header) return false;
     if (missing || 'problem' in own) throw new ConfigError(missing ?? 'the CSV has no header');
     header = own;
@@ -119,7 +123,7 @@ function headerOf(text: string, { delimiter = delimiterOf(text) }: CsvOptions): 
   const parsed = parse(text, { trim: false, relaxed: true });
   if ('problem' in parsed) return parsed;
   const names = parsed.cells.map(cell => cell.trim());
-  // Who writes blanks around the names, writes them around the cells.
+  // A writer that puts blanks around the names also puts them around the cells.
   const trim = parsed.cells.some((cell, i) => cell !== names[i]);
   return { text, names, parse, trim, kind: kindOf(names) };
 }

@@ -1,12 +1,13 @@
 /**
- * Collects items into batches and posts a few at a time; outcomes are reported in the order of the items, whatever
- * order the answers come in. So whoever records how far it got never records past a batch whose outcome is unknown.
- * Memory is bounded: `add` waits while `concurrency` batches are unreported.
+ * Collects items into batches, posts a few batches at a time, and reports the outcomes in the order of the items.
+ *
+ * The order of the answers does not matter. So a caller that records how far it got never records past a batch with an
+ * unknown outcome. Memory is bounded: `add` waits while `concurrency` batches are unreported.
  */
 import type { Post, Verdicts } from './poster.ts';
 
 export interface Item {
-  /** The click as JSON; undefined for what is not posted but has its place in the order. */
+  /** The click as JSON. Undefined for an item that is not posted but has its place in the order. */
   readonly json: string | undefined;
 }
 
@@ -14,13 +15,13 @@ export interface DeliveryOptions<T extends Item> {
   readonly post: Post;
   readonly batchItems: number;
   readonly concurrency: number;
-  /** `verdicts` counts only what was posted; its indexes point into `posted`. */
+  /** `verdicts` covers only what was posted. Its indexes point into `posted`. */
   readonly onDelivered: (items: readonly T[], posted: readonly T[], verdicts: Verdicts) => void;
 }
 
 /** A batch is posted after this long, full or not. */
 const maxWaitMs = 200;
-/** Well below what ingest takes in one request. */
+/** Well below what ingest accepts in one request. */
 const maxBatchBytes = 1024 * 1024;
 
 export class Delivery<T extends Item> {
@@ -37,7 +38,7 @@ export class Delivery<T extends Item> {
     this.#options = options;
   }
 
-  /** @throws what `post` threw for an earlier batch */
+  /** @throws the error of `post` for an earlier batch */
   async add(item: T): Promise<void> {
     if (this.#failure) throw this.#failure.error;
     const bytes = item.json?.length ?? 0;
@@ -48,7 +49,7 @@ export class Delivery<T extends Item> {
     else this.#timer ??= setTimeout(() => this.#onTimer(), maxWaitMs);
   }
 
-  /** Posts what is left and waits for all outcomes. */
+  /** Posts the rest and waits for all outcomes. */
   async finish(): Promise<void> {
     await this.#start();
     await this.#last;

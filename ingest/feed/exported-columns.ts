@@ -7,7 +7,7 @@ export const clickColumns = [
   ...['click_id', 'event_id', 'ad_id', 'clicked_at', 'received_at', 'country', 'user_id', 'ip'],
 ] as const;
 
-/** Of exports that did not tell yet what had become of a line. */
+/** The columns of exports that did not yet contain what had become of a line. */
 export const earlierQuarantineColumns = [
   ...['partition', 'offset', 'line', 'reason', 'detail', 'appended_at', 'ad_id', 'event_id', 'clicked_at', 'raw'],
 ] as const;

@@ -1,6 +1,7 @@
 /**
- * A row of our own exports (exported-columns.ts) → the columns of the click it stands for, as it was: what an export says
- * is empty or unknown was not given, and of a quarantined line the whole of it counts, not the few fields beside it.
+ * Turns a row of our own exports (exported-columns.ts) back into the columns of its click. A value that the export
+ * shows as empty or unknown was not given. For a quarantined line, the whole line counts, not the few fields next to
+ * it.
  */
 import { unknownCountry } from '../country.ts';
 import { clickColumns, earlierQuarantineColumns, quarantineColumns } from './exported-columns.ts';
@@ -8,14 +9,14 @@ import type { Columns, Row } from './format.ts';
 
 export type ExportKind = 'clicks' | 'quarantine';
 
-/** Undefined: not exported by us, or changed since. */
+/** Returns undefined for a file that is not one of our exports, or was changed. */
 export function kindOf(columns: readonly string[]): ExportKind | undefined {
   if (areSame(columns, clickColumns)) return 'clicks';
   const areLines = [quarantineColumns, earlierQuarantineColumns].some(ours => areSame(columns, ours));
   return areLines ? 'quarantine' : undefined;
 }
 
-/** `columns`: all that the row holds, as text or as JSON has it. */
+/** `columns` is everything in the row, as text or as in JSON. */
 export function exportedRow(kind: ExportKind, columns: Columns): Row {
   if (kind === 'quarantine') return quarantinedRow(columns);
   const given = Object.entries(columns).filter(
@@ -24,7 +25,10 @@ export function exportedRow(kind: ExportKind, columns: Columns): Row {
   return { columns: Object.fromEntries(given) };
 }
 
-/** One without `event_id` has that of its place in the log: as `adclicks quarantine retry` posts it, and any export tells it. */
+/**
+ * A line without `event_id` gets the id of its place in the log, as `adclicks quarantine retry` posts it and as every
+ * export shows it.
+ */
 function quarantinedRow({ raw, partition, offset, line }: Columns): Row {
   try {
     const json: unknown = JSON.parse(String(raw));
@@ -33,12 +37,12 @@ function quarantinedRow({ raw, partition, offset, line }: Columns): Row {
       return { columns: { ...own, event_id: own['event_id'] ?? `quarantine-${partition}-${offset}-${line}` } };
     }
   } catch {
-    // It was quarantined for this, maybe.
+    // This may be the reason for its quarantine.
   }
   return { problem: 'raw: not a JSON object' };
 }
 
-/** In any order. */
+/** Compares in any order. */
 function areSame(columns: readonly string[], ours: readonly string[]): boolean {
   return columns.length === ours.length && ours.every(column => columns.includes(column));
 }

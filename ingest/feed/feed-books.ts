@@ -1,7 +1,9 @@
 /**
- * The law of feeding: accepted + rejected + skipped = rows, and no line is left out. Rows are counted as the format has
- * found them, their outcomes as ingest and the rules have told them, and that no line is left out by its bytes: each
- * entry begins where the one before it in its file has ended. A run for which this does not hold says so and fails.
+ * Checks the law of feeding: accepted + rejected + skipped = rows, and no line is left out.
+ *
+ * Rows are counted as the format found them, and their outcomes as ingest and the rules reported them. That no line is
+ * left out is checked by bytes: each entry begins where the one before it in its file has ended. A run that breaks this
+ * law says so and fails.
  */
 import type { Entry } from './format.ts';
 
@@ -14,7 +16,7 @@ export class FeedBooks {
   rows = 0;
   rejected = 0;
   readonly #skipped = new Map<string, number>();
-  /** As ingest has counted them. */
+  /** As counted by ingest. */
   #accepted = 0;
   readonly #gaps: string[] = [];
   readonly #ends = new Map<object, { readonly offset: number; readonly line: number }>();
@@ -35,14 +37,14 @@ export class FeedBooks {
     const { offset, line } = this.#ends.get(file) ?? { offset: -1, line: -1 };
     if (first.start !== offset || first.number !== line + 1)
       this.#gaps.push(`line ${first.number} was read after line ${line}`);
-    // What has no end yet may be read again.
+    // An entry without an end may be read again.
     if (last.isEnded) this.#ends.set(file, { offset: last.end, line: last.number });
     if (row) this.rows++;
     if (outcome.kind === 'rejected') this.rejected++;
     if (outcome.kind === 'skipped') this.#skipped.set(outcome.rule, (this.#skipped.get(outcome.rule) ?? 0) + 1);
   }
 
-  /** All of the file that was read has been entered. */
+  /** Everything that was read of the file has been entered. */
   close(file: object, readTo: number): void {
     const { offset } = this.#ends.get(file) ?? { offset: -1 };
     if (offset !== readTo) this.#gaps.push(`${readTo - offset} bytes were read and are in no row`);
@@ -61,7 +63,7 @@ export class FeedBooks {
     return `${this.rows} ${this.rows === 1 ? 'row' : 'rows'} = ${this.#accepted} accepted + ${this.rejected} rejected${skipped}`;
   }
 
-  /** Undefined: the law holds. */
+  /** Undefined when the law holds. */
   get fault(): string | undefined {
     const sum = this.#accepted + this.rejected + this.#skippedTotal;
     if (sum !== this.rows) return `${this.rows} rows were read, and ${sum} have an outcome`;

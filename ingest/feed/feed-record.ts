@@ -1,4 +1,4 @@
-/** Records how far the files of a name have been fed: now and then, and when disposed. */
+/** Records how far the files of a name have been fed, from time to time and at the end. */
 import { resolve } from 'node:path';
 import type { FormatName } from './format.ts';
 import type { ReadEntry } from './read-entries.ts';
@@ -7,9 +7,9 @@ import type { Tail } from './tail.ts';
 
 export interface FeedRecord extends AsyncDisposable {
   open(tail: Tail): void;
-  /** The outcome of this one, and so of all before it, is known. */
+  /** The outcome of this entry, and so of all before it, is known. */
   reach(read: ReadEntry, hasMadeId: boolean): void;
-  /** Nothing more comes from this file. */
+  /** Nothing more will come from this file. */
   end(tail: Tail): void;
 }
 
@@ -48,7 +48,7 @@ export function createRecord(
       if (!ended.has(tail) || (points.get(tail)?.offset ?? 0) < tail.point.offset) continue;
       points.delete(tail);
     }
-    // Its file has just gone: what was saved before still holds.
+    // The file has just gone. What was saved before is still valid.
     if (points.size === 0) return;
     const seenMs = Math.max(...points.keys().map(tail => tail.content.seenMs));
     const named = format();
@@ -62,7 +62,7 @@ export function createRecord(
     },
     reach(read, hasMadeId) {
       const { tail } = read;
-      // The place of a row without an end stays before it.
+      // The place of a row without an end stays before that row.
       const before = reached.get(tail);
       if (!read.entry.last.isEnded && before?.entry.last.isEnded) points.set(tail, pointOf(tail));
       reached.set(tail, read);

@@ -1,6 +1,7 @@
 /**
- * Feeds one file: entries → clicks → batches → ingest, recording how far it got. Rows that cannot be a click are reported
- * with file and line; they stop nothing. Whether every row has come to exactly one outcome is checked (feed-books.ts).
+ * Feeds one file: it turns entries into clicks and batches, posts them to ingest, and records how far it got. Rows that
+ * cannot be a click are reported with file and line, and stop nothing. Every row must have exactly one outcome, which
+ * feed-books.ts checks.
  */
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
@@ -26,11 +27,14 @@ export interface FeedDeps {
   readonly pace: Pace;
   readonly stop: AbortSignal;
   readonly isTerminal: boolean;
-  /** Given a way to print while the file is fed. */
+  /** Is called with a function that prints while the file is fed. */
   readonly onView: (say: (text: string) => void) => void;
 }
 
-/** `books`: of this run, not of runs it resumes. Returns the line it began behind; 0: at the beginning. */
+/**
+ * `books` counts this run, not the runs that it resumes. Returns the line behind which it began, or 0 for the
+ * beginning.
+ */
 export async function feedFile(path: string, books: FeedBooks, deps: FeedDeps): Promise<number> {
   const { options, isTerminal, stop } = deps;
   const statePath = path === stdin ? undefined : (options.statePath ?? defaultStatePath(path));
@@ -82,7 +86,7 @@ export async function feedFile(path: string, books: FeedBooks, deps: FeedDeps): 
       });
     }
   } finally {
-    // Also when the source cannot be read on: what was read before counts.
+    // Also done when the source cannot be read further, because what was read before counts.
     await delivery.finish();
   }
   if (!stop.aborted) for (const tail of opened) books.close(tail, tail.readTo);
@@ -96,7 +100,7 @@ interface FeedItem {
   readonly mapping: () => Mapping;
 }
 
-/** What is to be known of the file before its rows mean something. */
+/** Finds out what must be known about the file before its rows have a meaning. */
 function createReading(path: string, from: ResumePoint | undefined, options: FeedOptions, say: SayOnce) {
   let { format } = options;
   let mapping: Mapping | undefined;
@@ -123,14 +127,14 @@ function createReading(path: string, from: ResumePoint | undefined, options: Fee
     clickOf({ entry, tail }: ReadEntry): ClickOfRow {
       const { row, text, first } = entry;
       const isFed = tail.beginning.taken !== undefined && first.start === tail.beginning.offset;
-      // Of CSV each row has the same columns; access logs have many that nobody asks for.
+      // In CSV each row has the same columns. Access logs have many columns that are not used.
       const mayHaveMore = format === 'ndjson' || (format === 'csv' && unused.size === 0);
       if (mayHaveMore && row !== undefined && 'columns' in row) tellUnused(Object.keys(row.columns));
       if (mapping === undefined) return { kind: 'none' };
       const click = clickOfRow(entry, {
         mapping,
         ids: tail.ids,
-        // A replayed click happens now; one without a time of its own stays without, and is rejected.
+        // A replayed click happens now. A click without a time of its own gets none, and is rejected.
         now: options.replaySpeed === undefined ? undefined : Date.now,
         onUnit: (unit, time) =>
           say(
@@ -146,7 +150,7 @@ function createReading(path: string, from: ResumePoint | undefined, options: Fee
 const maxUnusedTold = 20;
 const ours: ReadonlySet<string> = new Set([...clickColumns, ...quarantineColumns]);
 
-/** In the order of the file. */
+/** Is called in the order of the file. */
 function enter(
   items: readonly FeedItem[],
   posted: readonly FeedItem[],
@@ -179,7 +183,7 @@ function refusal({ code, message }: Verdicts['rejected'][number], { read, click,
 
 type SayOnce = (text: string, detail?: string) => void;
 
-/** The same text is said once, with the detail of the first time. */
+/** Prints the same text once, with the detail of the first time. */
 function once(say: (text: string) => void): SayOnce {
   const said = new Set<string>();
   return (text, detail = '') => {

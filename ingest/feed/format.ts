@@ -1,9 +1,11 @@
 /**
- * What a format makes of lines. Every line ends up in exactly one entry, in order and without a gap: that is half of the
- * law that accepted + rejected + skipped = rows of the file (feed-books.ts holds each run to it).
+ * Defines what a format makes of lines.
  *
- * A row is: of NDJSON and access logs each line that is not blank; of CSV each line that is not blank and not the header,
- * and with `--multiline`, and in our own exports, each record. Directives (`#Fields:`) are no rows.
+ * Every line ends up in exactly one entry, in order and without a gap. That is half of the law that accepted + rejected
+ * + skipped = rows of the file (feed-books.ts checks it in every run).
+ *
+ * In NDJSON and access logs, a row is each line that is not blank. In CSV it is each line that is neither blank nor the
+ * header; with `--multiline`, and in our own exports, it is each record. Directives (`#Fields:`) are not rows.
  */
 import type { Line } from './line.ts';
 
@@ -16,24 +18,24 @@ export type Row = { readonly columns: Columns } | { readonly problem: string };
 export interface Entry {
   readonly first: Line;
   readonly last: Line;
-  /** As it stands in the file, without its last line end. */
+  /** The text in the file, without its last line end. */
   readonly text: string;
-  /** Undefined: no row. */
+  /** Undefined when the entry is not a row. */
   readonly row: Row | undefined;
 }
 
 export interface Format {
-  /** The entries that are now complete. */
+  /** Returns the entries that are now complete. */
   read(line: Line): Entry[];
-  /** Nothing more comes: entries of what was held back. */
+  /** No more lines come. Returns the entries that were held back. */
   flush(): Entry[];
-  /** Whether a line without its newline is all there, by what it says itself. */
+  /** Whether the text of a line without newline shows that it is complete. */
   isWhole(text: string): boolean;
-  /** The line that names the columns, where there is one: whoever goes on in the middle must know it. */
+  /** The line that names the columns, if there is one. Reading on from the middle requires it. */
   readonly header: string | undefined;
 }
 
-/** A format in which each line is for itself. */
+/** A format in which each line is an entry of its own. */
 export function lineFormat(rowOf: (text: string) => Row | undefined): Format {
   return {
     read: line => [entryOf([line], rowOf)],
@@ -43,7 +45,7 @@ export function lineFormat(rowOf: (text: string) => Row | undefined): Format {
   };
 }
 
-/** `rowOf` is asked where the line can be read and is not blank. */
+/** `rowOf` is called when the line can be read and is not blank. */
 export function entryOf(lines: readonly [Line, ...Line[]], rowOf: (text: string) => Row | undefined): Entry {
   const [first] = lines;
   const last = lines.at(-1) ?? first;

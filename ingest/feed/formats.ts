@@ -1,4 +1,7 @@
-/** The formats by name: how a file's first line shows which it is, and where each has the fields of a click. */
+/**
+ * Lists the formats by name, with how each is recognized by a file's first line, and where it has the fields of a
+ * click.
+ */
 import { ConfigError } from '../../infra/errors.ts';
 import { albColumns, albFormat, combinedColumns, combinedFormat, w3cFormat } from './access-log-formats.ts';
 import { csvFormat } from './csv-format.ts';
@@ -7,7 +10,7 @@ import { type ColumnOf, createMapping, type Mapping } from './mapping.ts';
 import { ndjsonFormat } from './ndjson-format.ts';
 import type { FeedOptions } from './options.ts';
 
-/** By the first line that is not blank. */
+/** Decides by the first line that is not blank. */
 export function formatOf(line: string): FormatName {
   if (/^\s*\{/.test(line)) return 'ndjson';
   if (/^#(Version|Fields|Software|Date|Start-Date|Remark):/.test(line)) return 'w3c';
@@ -37,7 +40,7 @@ export function mappingOf(name: FormatName, options: FeedOptions): Mapping {
   return mapping;
 }
 
-/** `header`: that of the file which this one goes on from. */
+/** `header` is that of the file which this one continues. */
 export function openFormat(
   name: FormatName,
   mapping: Mapping,
@@ -59,7 +62,7 @@ export function openFormat(
   }
 }
 
-/** What its `#Fields:` will say is not known yet: what was asked for is taken for there. */
+/** The names in its `#Fields:` line are not known yet. The requested columns are assumed to be there. */
 function w3cAssumed({ mapping: { columnOf, adId } }: FeedOptions): string[] {
   return ['url', 'clicked_at', ...Object.values(columnOf), ...(adId ? [adId] : [])];
 }

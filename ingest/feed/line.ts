@@ -1,24 +1,26 @@
 /**
- * Bytes of a file → its lines, each with its true number and its place. Memory is bounded: of a line that is too long
- * only the beginning is kept. A byte order mark says whether a file is UTF-16, and is no part of a line; neither are
- * NULs before one: a writer that goes on at its old place in a truncated file leaves a hole of them, which may be large.
+ * Splits the bytes of a file into lines, each with its true number and its place.
+ *
+ * Memory is bounded, because only the beginning of a line that is too long is kept. A byte order mark shows whether a
+ * file is UTF-16, and is not part of a line. NUL bytes before a line are not part of it either: a writer that continues
+ * at its old place in a truncated file leaves a hole of them, which may be large.
  */
 import { isUtf8 } from 'node:buffer';
 
-/** `[start, end)` in the file, the newline included. */
+/** `[start, end)` in the file, including the newline. */
 export interface Line {
   /** Counts from 1. */
   readonly number: number;
   readonly start: number;
   readonly end: number;
-  /** Without the newline; a CR before it is left, as it may belong to a quoted text. */
+  /** Without the newline. A CR before it is kept, because it may belong to a quoted text. */
   readonly text: string;
-  /** The bytes that `text` was made of, as far as they were kept, and where they stand. */
+  /** The bytes from which `text` was made, as far as they were kept, and their place. */
   readonly bytes: Buffer;
   readonly bytesAt: number;
-  /** Its newline is there; what has none may go on. */
+  /** Whether its newline is there. A line without one may continue. */
   readonly isEnded: boolean;
-  /** Why it cannot be read, whatever its format is. */
+  /** Why it cannot be read, whatever its format. */
   readonly problem: string | undefined;
 }
 
@@ -27,9 +29,9 @@ export type Encoding = 'utf-8' | 'utf-16le' | 'utf-16be';
 /** Where the next line begins. */
 export interface Place {
   readonly offset: number;
-  /** Lines before it. */
+  /** The number of lines before it. */
   readonly line: number;
-  /** Undefined: the first bytes say it. */
+  /** Undefined when the first bytes decide it. */
   readonly encoding?: Encoding | undefined;
 }
 
@@ -39,12 +41,12 @@ export class LineSplitter {
   #encoding: Encoding | undefined;
   #start: number;
   #number: number;
-  /** Of the line that has begun. */
+  /** The bytes of the line that has begun. */
   #kept: Buffer[] = [];
   #keptBytes = 0;
   #keptAt = 0;
   #lengthBytes = 0;
-  /** Too few to say the encoding, or half of a UTF-16 unit. */
+  /** Too few bytes to decide the encoding, or half of a UTF-16 unit. */
   #odd: Buffer = Buffer.alloc(0);
 
   constructor({ offset, line, encoding }: Place) {
@@ -92,7 +94,7 @@ export class LineSplitter {
     return { offset: this.#start, line: this.#number };
   }
 
-  /** The line that has no newline yet; it is not taken. */
+  /** Returns the line that has no newline yet, without taking it. */
   rest(evenIfEmpty = false): Line | undefined {
     return evenIfEmpty || this.#keptBytes > 0 || this.#odd.length > 0 ? this.#line(0, this.#odd) : undefined;
   }
@@ -135,7 +137,7 @@ function encodingOf(bytes: Buffer): Encoding {
 function newlineIn(bytes: Buffer, from: number, encoding: Encoding): number {
   if (encoding === 'utf-8') return bytes.indexOf(10, from);
   const newline = encoding === 'utf-16le' ? '\n\0' : '\0\n';
-  // A match may lie across two units.
+  // A match may begin in the middle of a unit.
   for (let at = bytes.indexOf(newline, from); at >= 0; at = bytes.indexOf(newline, at + 1)) if (at % 2 === 0) return at;
   return -1;
 }
@@ -146,7 +148,7 @@ function isNul(bytes: Buffer, at: number, width: number): boolean {
 
 function textOf(bytes: Buffer, encoding: Encoding): string {
   const text = encoding === 'utf-8' ? bytes.toString() : new TextDecoder(encoding, { ignoreBOM: true }).decode(bytes);
-  // Also within: files are put behind one another.
+  // Also inside of a file, because files may be joined.
   return text.startsWith('\ufeff') ? text.slice(1) : text;
 }
 

@@ -1,6 +1,7 @@
 /**
- * `npm run feed -- FILE…`: posts click logs to ingest. It can be stopped at any time and started again: it goes on
- * where it was, and what is posted twice counts once. Exit code 1 if a row was rejected or ingest could not be reached.
+ * Runs `npm run feed -- FILE…`, which posts click logs to ingest. It can be stopped at any time and started again: it
+ * continues where it was, and what is posted twice counts once. Its exit code is 1 if a row was rejected or ingest
+ * could not be reached.
  */
 import { cacheCompiledCode } from '../../infra/compile-cache.ts';
 

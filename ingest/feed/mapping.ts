@@ -1,7 +1,7 @@
 /**
- * Columns of a row, of whatever format → the fields of a click, or the rule that says it is none. A field is taken from the
- * column that `--map` names, or from that of the format, or from one of its own name; `query:NAME` is a parameter of
- * the request's URL, `--ad-id path` the last part of its path.
+ * Maps the columns of a row, in any format, to the fields of a click, or returns the rule that says why it is none. A
+ * field comes from the column that `--map` names, from that of the format, or from a column with the field's name.
+ * `query:NAME` is a parameter of the request's URL, and `--ad-id path` is the last part of its path.
  */
 import { ConfigError } from '../../infra/errors.ts';
 import type { Columns } from './format.ts';
@@ -19,7 +19,7 @@ export interface MappingOptions {
   readonly columnOf: ColumnOf;
   /** `path`, `query:NAME`, or a column. */
   readonly adId: string | undefined;
-  /** Requests that are clicks, where a row tells its method, status, path. */
+  /** Requests that count as clicks, when a row contains its method, status and path. */
   readonly methods: readonly string[];
   readonly statuses: readonly (readonly [from: number, to: number])[];
   readonly path: string | undefined;
@@ -34,21 +34,21 @@ export type Mapped =
 
 export interface Mapping {
   readonly map: (columns: Columns) => Mapped;
-  /** What cannot be found among columns of these names, as a sentence. */
+  /** Returns what cannot be found among columns of these names, as a sentence. */
   readonly missing: (names: readonly string[]) => string | undefined;
-  /** Columns that are none of a click's and that nothing asks for. */
+  /** Returns whether a column is used for a click or was asked for. */
   readonly isUsed: (column: string) => boolean;
   readonly columnOf: (field: string) => string;
 }
 
-/** `ofFormat`: where a format has the fields that it has. */
+/** `ofFormat` says where a format has the fields that it has. */
 export function createMapping(options: MappingOptions, ofFormat: ColumnOf): Mapping {
   const columnOf = (field: Field): string => options.columnOf[field] ?? ofFormat[field] ?? field;
   const sourceOf = (field: Field) => (field === 'ad_id' ? options.adId : undefined) ?? columnOf(field);
   const isPath = (field: Field) => field === 'ad_id' && options.adId === 'path';
   const isOfUrl = (field: Field) => isPath(field) || sourceOf(field).startsWith('query:');
   const methods = new Set(options.methods);
-  /** A column `status` that nobody has said is one of a request may be anything. */
+  /** A column `status` means nothing unless the format or the user says that it is the status of a request. */
   const tellsOfRequest = (field: Field) => (options.columnOf[field] ?? ofFormat[field]) !== undefined;
   const used = new Set(fields.flatMap(field => [sourceOf(field), sourceOf(field).split('.')[0]]));
 
@@ -105,7 +105,7 @@ export function createMapping(options: MappingOptions, ofFormat: ColumnOf): Mapp
   };
 }
 
-/** `ad_id=banner,clicked_at=time`. The name of a column may have commas in it. */
+/** Parses `ad_id=banner,clicked_at=time`. The name of a column may contain commas. */
 export function parseMap(text: string): ColumnOf {
   const columnOf: Partial<Record<Field, string>> = {};
   for (const pair of text.split(pairBorder)) {
@@ -118,10 +118,13 @@ export function parseMap(text: string): ColumnOf {
   return columnOf;
 }
 
-/** A comma after which there is a name and `=`, known or not: `a=x,clik=y` is a mistake, not a column `x,clik=y`. */
+/**
+ * A comma followed by a name and `=`, whether the name is known or not: `a=x,clik=y` is a mistake, and not a column
+ * `x,clik=y`.
+ */
 const pairBorder = /,(?=\s*\w+\s*=)/;
 
-/** A column of that name, or a field within one: `request.url`. */
+/** Returns the value of a column of that name, or of a field inside one: `request.url`. */
 function valueAt(columns: Columns, source: string): unknown {
   if (Object.hasOwn(columns, source)) return columns[source];
   if (!source.includes('.')) return undefined;
@@ -134,7 +137,7 @@ function partOf(value: unknown, part: string): unknown {
     : undefined;
 }
 
-/** Of a request there is often only what stands behind the host. */
+/** Often only the part behind the host is given. */
 function urlOf(value: unknown): URL | undefined {
   if (typeof value !== 'string') return undefined;
   const text = value.startsWith('/') ? `http://host${value}` : value;

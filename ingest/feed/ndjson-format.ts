@@ -1,10 +1,10 @@
-/** NDJSON: each line is an object. Of what we have exported ourselves each is the click that it was. */
+/** Reads NDJSON, in which each line is an object. Each line of our own exports becomes the click that it was. */
 import { messageOf } from '../../infra/errors.ts';
 import { exportedRow, kindOf } from './exported-row.ts';
 import { type Columns, type Format, lineFormat, type Row } from './format.ts';
 
 export function ndjsonFormat(): Format {
-  // An object that is closed is the whole line: nothing that is written behind it later could belong to it.
+  // A closed object is the whole line: nothing that is written behind it later could belong to it.
   return { ...lineFormat(rowOf), isWhole: text => 'columns' in rowOf(text) };
 }
 

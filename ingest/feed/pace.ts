@@ -1,4 +1,4 @@
-/** When the next click may be sent: at a fixed rate, or at a multiple of the log's own pace. */
+/** Decides when the next click may be sent: at a fixed rate, or at a multiple of the log's own pace. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** `timeMs`: the click's own time, if it can be read. Resolves early when stopped. */
@@ -17,7 +17,7 @@ export function ratePace(clicksPerSecond: number, stop: AbortSignal): Pace {
   };
 }
 
-/** Clicks out of order in the log do not wait: they are overdue when they are read. */
+/** Clicks that are out of order in the log do not wait, because they are overdue when they are read. */
 export function replayPace(speed: number, stop: AbortSignal): Pace {
   let startMs = 0;
   let firstMs: number | undefined;
@@ -31,13 +31,13 @@ export function replayPace(speed: number, stop: AbortSignal): Pace {
   };
 }
 
-/** A timer waits at most this long (2^31 ms): a gap of weeks in a log is waited out in steps. */
+/** A timer waits at most this long (2^31 ms), so a gap of weeks in a log is waited for in steps. */
 const maxSleepMs = 3_600_000;
 
 async function sleepUntil(dueMs: number, stop: AbortSignal): Promise<void> {
   for (;;) {
     const restMs = dueMs - performance.now();
-    // A timer is late by about a ms; those who are so near go on at once, and the next ones make up for it.
+    // A timer is late by about a ms. Clicks that are nearly due are sent at once, and the next ones make up for it.
     if (restMs < 2 || stop.aborted) return;
     await sleep(Math.min(restMs, maxSleepMs), undefined, { signal: stop }).catch(() => undefined);
   }

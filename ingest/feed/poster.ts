@@ -1,7 +1,8 @@
 /**
- * Posts batches of clicks to ingest and brings back its verdicts. What may pass (network errors, 503, 429, other 5xx) is
- * tried again with growing pauses and the same bytes, so with the same event_ids: ingest may have taken the batch
- * although its answer was lost.
+ * Posts batches of clicks to ingest, and returns its verdicts.
+ *
+ * After an error that may pass (network errors, 503, 429, other 5xx) it tries again with growing pauses and the same
+ * bytes. So the event_ids are the same, because ingest may have accepted the batch although its answer was lost.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Static, Type } from 'typebox';
@@ -16,8 +17,8 @@ export interface Verdicts {
 }
 
 /**
- * `lines`: clicks as JSON, without newlines. Undefined if it was stopped before the outcome was known.
- * @throws Retryable when nothing worked for `giveUpAfterMs`; ConfigError when trying again cannot help
+ * `lines` are clicks as JSON, without newlines. Returns undefined if it was stopped before the outcome was known.
+ * @throws Retryable when nothing succeeded for `giveUpAfterMs`; ConfigError when trying again cannot help
  */
 export type Post = (lines: readonly string[]) => Promise<Verdicts | undefined>;
 
@@ -26,7 +27,7 @@ export interface PosterOptions {
   readonly url: string;
   readonly giveUpAfterMs: number;
   readonly stop: AbortSignal;
-  /** Told before each pause. */
+  /** Is called before each pause. */
   readonly onRetry: (reason: string, pauseMs: number) => void;
   readonly fetch?: typeof fetch;
   readonly firstPauseMs?: number;
@@ -103,8 +104,9 @@ function answerOf(response: Response, text: string): Answer {
 }
 
 /**
- * Ingest tells the first rejections and counts the others: what lies behind the last that was told is posted again, in
- * requests so small that all are told. What was accepted of it counts once, as its copies have the same event_id.
+ * Ingest reports the first rejections and counts the others. What comes after the last reported one is posted again, in
+ * requests so small that all rejections are reported. What was accepted of it counts once, because its copies have the
+ * same event_id.
  */
 async function postUntold(post: Post, lines: readonly string[], told: Verdicts): Promise<Verdicts | undefined> {
   const rejected = [...told.rejected];
@@ -120,7 +122,7 @@ async function postUntold(post: Post, lines: readonly string[], told: Verdicts):
   return { accepted, rejected };
 }
 
-/** A server may be set to smaller requests than ours. One click alone that is too large is a verdict. */
+/** A server may be configured for smaller requests. A single click that is too large is a verdict. */
 async function postHalves(post: Post, lines: readonly string[], reason: string): Promise<Verdicts | undefined> {
   if (lines.length === 1) return { accepted: 0, rejected: [{ index: 0, code: 'too_large', message: reason }] };
   const half = lines.length >> 1;

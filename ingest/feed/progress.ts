@@ -1,13 +1,16 @@
-/** What a person sees while a file is fed: a bar on a terminal, otherwise a line now and then. All of it on stderr. */
+/**
+ * Shows the progress of feeding a file: a bar on a terminal, or a line from time to time elsewhere. All of it goes to
+ * stderr.
+ */
 import { Presets, SingleBar } from 'cli-progress';
 
 export interface ProgressView extends Disposable {
   update(doneBytes: number, accepted: number, rejected: number): void;
-  /** A line of its own, above the bar. */
+  /** Prints a line of its own, above the bar. */
   say(text: string): void;
 }
 
-/** `totalBytes` undefined: there is no end to measure against. */
+/** `totalBytes` is undefined when the end is not known. */
 export function createProgress(name: string, totalBytes: number | undefined, isTerminal: boolean): ProgressView {
   return isTerminal && totalBytes !== undefined ? barView(name, totalBytes) : lineView(name, totalBytes);
 }
@@ -31,7 +34,7 @@ function barView(name: string, totalBytes: number): ProgressView {
   };
 }
 
-/** Between two lines. */
+/** The time between two lines. */
 const lineIntervalMs = 5_000;
 
 function lineView(name: string, totalBytes: number | undefined): ProgressView {

@@ -1,10 +1,13 @@
 /**
- * All entries of a name, from its resume point on: first what is left of files that bore it, then the one that bears it,
- * and, following, what is written to any of them from then on.
+ * Reads all entries of a file name from its resume point on.
  *
- * Rotation takes the name away (`create`) or the content (`copytruncate`). A file that has lost its name stays open and
- * is read until it has been quiet for long, as those who write may notice later. Content that has gone is looked for
- * among the copies (rotated-files.ts), where what was written between the last look and the truncation stands, too.
+ * It first reads the rest of the files that had this name before, then the file that has it now. With `--follow` it
+ * then reads what is written to any of them.
+ *
+ * Rotation takes away the name (`create`) or the content (`copytruncate`). A file that has lost its name stays open and
+ * is read until it has been quiet for long, because writers may notice the rotation late. Content that was truncated is
+ * searched in the copies (rotated-files.ts). They also contain what was written between the last look and the
+ * truncation.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stdin } from './content.ts';
@@ -25,14 +28,14 @@ export interface ReadOptions {
   readonly stop: AbortSignal;
   readonly openFormat: OpenFormat;
   readonly say: (text: string) => void;
-  /** Told each file before its first entry, and when nothing more of it will come. */
+  /** Is called for each file before its first entry, and again when nothing more will come from it. */
   readonly onOpen: (tail: Tail) => void;
   readonly onEnd: (tail: Tail) => void;
 }
 
-/** How often a followed file is looked at; file system events are not reliable on network and container mounts. */
+/** How often a followed file is examined. File system events are not reliable on network and container mounts. */
 const pollMs = 250;
-/** A last line without an end is taken for whole if its file was not written to for so long. */
+/** A last line without an end counts as complete if its file was not written to for this long. */
 const stillMs = 60_000;
 
 export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry> {
@@ -57,11 +60,14 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
   };
   const close = async (tail: Tail) => {
     tails = tails.filter(each => each !== tail);
-    // Its number may be another file's next.
+    // Another file may get its inode number next.
     if (tail.content.inode) known.delete(tail.content.inode);
     await tail[Symbol.asyncDispose]();
   };
-  /** Files that came and went since the tail was read last: for long, if ingest was away. Not those that are being read. */
+  /**
+   * Returns files that came and went since the tail was last read, which may be long ago if ingest was away. Files that
+   * are being read are left out.
+   */
   const missed = async (last: Tail): Promise<string[]> => {
     const files: string[] = [];
     const held = [last, ...tails].filter(({ point }) => point.offset > 0);
@@ -85,7 +91,7 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
       for (const entry of entries) yield { ...entry, tail };
     }
   }
-  /** What it held goes on in its copy; its name has other content. */
+  /** The rest of its content is in its copy. The file with its name has other content. */
   async function* rewritten(tail: Tail): AsyncGenerator<ReadEntry> {
     const { point, header, ids } = tail;
     const [copy, between] = [await copyOf(path, point), await missed(tail)];
@@ -98,7 +104,7 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
     read.onEnd(tail);
     if (copy) yield* drained(await open(copy, point, true, ids, { areCounted: true }));
     for (const file of between) yield* drained(await open(file, undefined, true, newIds(), { header }));
-    // The file itself, which may have lost its name since.
+    // The file itself, which may have lost its name meanwhile.
     const files = [await fileAt(path), ...(await rotatedFiles(path))];
     const itself = files.find(file => file?.inode === tail.content.inode);
     if (itself) yield* drained(await open(itself.path, undefined, itself.path !== path, ids, { header }));
@@ -109,14 +115,14 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
     await close(tail);
     if (tail.isReplaced && isQuiet && !isLeft) read.onEnd(tail);
   }
-  /** What is at the end without an end. Returns whether it is left for another run. */
+  /** Reads what is at the end without a line end. Returns whether it is left for another run. */
   async function* restOf(tail: Tail): AsyncGenerator<ReadEntry, boolean> {
     if (tail.problem !== undefined) {
       for (const entry of tail.rest({ problem: tail.problem })) yield { ...entry, tail };
       return false;
     }
     if (!tail.hasRest) return false;
-    // What is packed is finished; stdin's end may be anybody's.
+    // A packed file is finished. The end of stdin may be any end.
     const isStill = path !== stdin && (!tail.content.grows || Date.now() - (await writtenMs(tail)) >= stillMs);
     const isTaken = options.lastLine || (follow && tail.isReplaced) || isStill;
     const entries = tail.rest(isTaken ? 'taken' : 'if-whole');
@@ -166,7 +172,7 @@ interface Source {
   readonly isReplaced: boolean;
 }
 
-/** Oldest first; the one that bears the name is last. */
+/** Oldest first. The file that has the name is the last. */
 async function sources({ path, from, say }: ReadOptions): Promise<Source[]> {
   const named: Source = { file: path, point: undefined, isReplaced: false };
   if (path === stdin || from === undefined) return [named];
@@ -182,7 +188,7 @@ async function sources({ path, from, say }: ReadOptions): Promise<Source[]> {
     else if (!(await isIn(point)))
       say(`${path}: what was fed up to line ${point.line} is in no file any more; rows behind it may be missing`);
   }
-  // An empty file is in every other.
+  // An empty file would match every other.
   const isRotated = !found.some(({ file, point }) => file === path && point && point.offset > 0);
   for (const { path: file, writtenMs } of rotated) {
     if (!isRotated || writtenMs < from.seenMs) continue;
@@ -194,7 +200,7 @@ async function sources({ path, from, say }: ReadOptions): Promise<Source[]> {
   return [...before, found.find(({ file }) => file === path) ?? named];
 }
 
-/** The youngest file that holds what was read before the point. */
+/** Returns the youngest file that holds what was read before the point. */
 async function copyOf(path: string, point: Point): Promise<string | undefined> {
   if (point.offset === 0) return undefined;
   const rotated = await rotatedFiles(path);

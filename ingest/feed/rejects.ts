@@ -1,7 +1,7 @@
 /**
- * Reports rejected rows: the first few on stderr, and all of them in a file where one is wanted. That file has the rows
- * as they stand in theirs, behind the line that names the columns, so that it can be mended and fed; beside it, in
- * `<file>.reasons`, is what was wrong with each, in the same order, as NDJSON.
+ * Reports rejected rows: the first few on stderr, and all of them in a file if one is given. That file has the rows as
+ * they were in the source, after the line that names the columns, so that a person can correct and feed it. Next to it,
+ * `<file>.reasons` has the reason of each row, in the same order, as NDJSON.
  */
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
@@ -21,7 +21,7 @@ export interface Rejects extends AsyncDisposable {
 
 const maxShown = 10;
 
-/** Both files are added to. */
+/** New rows are appended to both files. */
 export function createRejects(path: string | undefined, say: (text: string) => void): Rejects {
   let failure: Error | undefined;
   const openFile = (name: string): WriteStream =>

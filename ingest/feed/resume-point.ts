@@ -1,7 +1,9 @@
 /**
- * How far a file has been fed, kept in a small JSON file: of each file that is still read (the one that bears the name,
- * and those that bore it) the place behind the last row whose outcome is known. Feeding on from there leaves nothing out;
- * what is posted twice carries the same event_ids and counts once. A file is known by what is in it, not by its name.
+ * Stores how far a file has been fed, in a small JSON file.
+ *
+ * For each file that is still read (the one with the name, and those that had it before) it stores the place behind the
+ * last row with a known outcome. Continuing from there leaves nothing out. What is posted twice has the same event_ids
+ * and counts once. A file is identified by its content, not by its name.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -15,19 +17,19 @@ const count = Type.Integer({ minimum: 0 });
 const digestOfBytes = Type.Object({ start: count, bytes: count, digest: Type.String() });
 
 const Point = Type.Object({
-  /** The next byte to read; of a gz file, of what is packed in it. */
+  /** The next byte to read. In a gz file it refers to the unpacked content. */
   offset: count,
   /** Lines before it. */
   line: count,
-  /** The beginning of the file, up to `offset`, and of the line before `offset`: by which it is known again. */
+  /** The beginning of the file up to `offset`, and the line before `offset`. By these the file is recognized. */
   head: digestOfBytes,
   last: Type.Optional(digestOfBytes),
   encoding: Type.Optional(Type.Enum(['utf-8', 'utf-16le', 'utf-16be'])),
   /** The line that names the columns. */
   header: Type.Optional(Type.String()),
-  /** Rows before `offset` got an id made: what comes is counted with them. */
+  /** Rows before `offset` got generated ids, so they are counted when new ones are generated. */
   madeIds: Type.Optional(Type.Boolean()),
-  /** Digest of the row at `offset` if it has been fed although its line had no end. */
+  /** Digest of the row at `offset`, if it has been fed although its line had no end. */
   taken: Type.Optional(Type.String()),
 });
 export type Point = Static<typeof Point>;
@@ -35,14 +37,14 @@ export type Point = Static<typeof Point>;
 const ResumePoint = Type.Object({
   file: Type.String(),
   format: Type.Optional(Type.Enum([...formatNames])),
-  /** When the newest of the files was last written to: what is not older may not have been seen. */
+  /** When the newest of the files was last written. What is not older may not have been seen. */
   seenMs: Type.Number(),
   /** Oldest first. */
   points: Type.Array(Point),
 });
 export type ResumePoint = Static<typeof ResumePoint>;
 
-/** As releases up to 0.2 wrote it. */
+/** The form that releases up to 0.2 wrote. */
 const OldResumePoint = Type.Object({ offset: count, line: count, headBytes: count, head: Type.String() });
 
 export function defaultStatePath(path: string): string {
@@ -57,12 +59,12 @@ export async function loadResumePoint(statePath: string): Promise<ResumePoint | 
   if (!Value.Check(OldResumePoint, json))
     throw new ConfigError(`${statePath}: is not a resume point; remove it, or give --restart`);
   const { offset, line, headBytes, head } = json;
-  // Read again from the beginning, by which the names of the columns become known.
+  // Read again from the beginning, which provides the names of the columns.
   const point = { offset, line, head: { start: 0, bytes: headBytes, digest: head }, madeIds: true };
   return { file: '', seenMs: Date.now(), points: [point] };
 }
 
-/** Whole or not at all: written beside it and renamed. */
+/** Writes all or nothing: the file is written under another name and renamed. */
 export async function saveResumePoint(statePath: string, point: ResumePoint): Promise<void> {
   await mkdir(dirname(statePath), { recursive: true });
   await writeFile(`${statePath}.new`, `${JSON.stringify(point)}\n`);

@@ -1,6 +1,7 @@
 /**
- * Which files bore a name before, as rotation renames, copies and packs them (logrotate: `d.log.1`, `d.log.2.gz`,
- * `d.log-20261129`, with `extension` also `d-20261129.log`), and which of them holds what had been read.
+ * Finds the files that had a name before, as rotation renames, copies and packs them (logrotate: `d.log.1`,
+ * `d.log.2.gz`, `d.log-20261129`, with `extension` also `d-20261129.log`), and the one of them that holds what was
+ * already read.
  */
 import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
@@ -10,7 +11,7 @@ import { digestOf, type Point } from './resume-point.ts';
 export interface RotatedFile {
   readonly path: string;
   readonly inode: string;
-  /** Whole ms: what packs a file may keep no more of its time. */
+  /** In whole ms, because a program that packs a file may keep no finer time. */
   readonly writtenMs: number;
 }
 
@@ -18,13 +19,13 @@ export interface RotatedFile {
 export async function rotatedFiles(path: string): Promise<RotatedFile[]> {
   const name = basename(path);
   const [stem, extension] = [basename(name, extname(name)), extname(name)].map(escaped);
-  // `clicks-2.csv` is no `clicks.csv` of before.
+  // `clicks-2.csv` is not an earlier `clicks.csv`.
   const [number, date] = [String.raw`[.-]\d[\d._T-]*`, String.raw`[.-]\d{8}[\d._T-]*`];
   const pattern = new RegExp(`^(${escaped(name)}${number}|${stem}${date}${extension})(\\.gz)?$`);
   const found: RotatedFile[] = [];
   const names = await readdir(dirname(path));
   for (const other of names) {
-    // What is being packed is there twice.
+    // A file that is being packed exists twice.
     if (!pattern.test(other) || other === name || (other.endsWith('.gz') && names.includes(other.slice(0, -3))))
       continue;
     const file = await fileAt(join(dirname(path), other));
@@ -33,13 +34,15 @@ export async function rotatedFiles(path: string): Promise<RotatedFile[]> {
   return found.sort((a, b) => a.writtenMs - b.writtenMs);
 }
 
-/** Undefined: no file bears the name, for a moment perhaps. */
+/** Returns undefined when no file has the name, which may be only for a moment. */
 export async function fileAt(path: string): Promise<RotatedFile | undefined> {
   const found = await stat(path).catch(() => undefined);
   return found?.isFile() ? { path, inode: inodeOf(found), writtenMs: Math.floor(found.mtimeMs) } : undefined;
 }
 
-/** Whether all before the point is in this file: its beginning and the line before the point are. */
+/**
+ * Returns whether this file contains everything before the point: its beginning and the line before the point match.
+ */
 export async function holds(path: string, { offset, head, last }: Point): Promise<boolean> {
   if (offset === 0) return true;
   for (const part of [head, last])
@@ -59,7 +62,7 @@ async function bytesAt(path: string, start: number, length: number): Promise<Buf
       left -= piece.length;
     }
   } catch {
-    // Gone, or no whole gz: it holds nothing that can be read.
+    // It is gone, or not a complete gz file, so it contains nothing that can be read.
   }
   return Buffer.concat(pieces);
 }

@@ -1,26 +1,32 @@
 /**
- * Makes event ids for rows of a file that have none. An id is made of the row's text and of how many rows of the same
- * text came before it in what is read from beginning to end: a file, or a followed one with all those that took its
- * place. Neither the file's name nor the place of its bytes is in it, so a file that was renamed, copied, packed or put
- * behind another has the same ids, and of rows that are equal in every byte as many count as the one content has that
- * has most of them (infra/decisions/032).
+ * Creates ids for rows that have none.
+ *
+ * An id is made from the row's text and from the number of equal rows before it in what is read from beginning to end:
+ * one file, or a followed file with all files that replaced it. Neither the file's name nor the place of its bytes is
+ * part of it. So a file that was renamed, copied, packed or appended to another has the same ids. Of rows that are
+ * equal in every byte, as many count as there are in the content that has most of them (infra/decisions/032).
  */
 import { createHash } from 'node:crypto';
 
 export class RowIds {
   readonly #generationRows: number;
   readonly #onFarApart: () => void;
-  /** By the beginning of the text's digest. Two generations: the older is forgotten when the younger is full. */
+  /**
+   * By the beginning of the text's digest. There are two generations: the older one is forgotten when the younger one
+   * is full.
+   */
   #young = new Map<number, number>();
   #old = new Map<number, number>();
 
-  /** `onFarApart`: told when an equal row stands so far behind the last that another might have been forgotten. */
+  /**
+   * `onFarApart` is called when an equal row comes so far after the last one that another one may have been forgotten.
+   */
   constructor(onFarApart: () => void, generationRows = 500_000) {
     this.#onFarApart = onFarApart;
     this.#generationRows = generationRows;
   }
 
-  /** 32 hexadecimal characters; each call counts the row. */
+  /** Returns 32 hexadecimal characters. Each call counts the row. */
   idOf(text: string): string {
     const digest = createHash('sha256').update(text).digest();
     const key = digest.readUIntBE(0, 6);

@@ -1,9 +1,9 @@
 /**
- * The time of a row, as ingest takes it. Numbers are told apart by their magnitude: whatever lies between 2001 and 5138 in
- * one unit lies in none of the others before 1973 or after 5138, so a number that could be billed has one meaning only.
+ * Parses the time of a row. The unit of a number follows from its size: every time from 2001 to 5138 in one unit would
+ * be before 1973 or after 5138 in any other. So a number that could be billed has only one meaning.
  */
 
-/** `unit`: what a number was taken for, where it is not what ingest takes. */
+/** `unit` is what a number was assumed to be in, if it is not the unit of ingest. */
 export type RowTime = { readonly time: unknown; readonly unit?: string } | { readonly problem: string };
 
 const units = [
@@ -14,7 +14,7 @@ const units = [
 ] as const;
 const end = 1e20;
 
-/** Numbers may be texts; logs of web servers have `29/Nov/2026:04:12:31 +0100`. Anything else is left to ingest. */
+/** Numbers may be texts. Logs of web servers have `29/Nov/2026:04:12:31 +0100`. Anything else is left to ingest. */
 export function rowTime(value: unknown): RowTime {
   const isNumber = typeof value === 'number' || (typeof value === 'string' && /^\d{1,20}(\.\d{1,9})?$/.test(value));
   if (!isNumber) return { time: typeof value === 'string' ? fromServerLog(value) : value };

@@ -1,4 +1,7 @@
-/** Feeds one file after the other until all are fed or the process is told to stop, and sums up on stdout: the law that no row is left out. */
+/**
+ * Feeds one file after another until all are fed or the process is stopped, and prints the sums on stdout, which show
+ * that no row was left out.
+ */
 import { ConfigError } from '../../infra/errors.ts';
 import { feedFile } from './feed.ts';
 import { FeedBooks } from './feed-books.ts';
@@ -7,8 +10,8 @@ import { type Pace, ratePace, replayPace, unpaced } from './pace.ts';
 import { createPoster, type PosterOptions } from './poster.ts';
 
 /**
- * Returns whether each row of each file has come to an outcome, and none was rejected.
- * @throws Retryable when ingest could not be reached
+ * Returns whether each row of each file has an outcome, and none was rejected. @throws Retryable when ingest could not
+ * be reached
  */
 export async function feedFiles(files: readonly string[], options: FeedOptions): Promise<boolean> {
   if (files.length > 1 && (options.follow || options.statePath)) {
@@ -39,7 +42,7 @@ export async function feedFiles(files: readonly string[], options: FeedOptions):
         const line = await feedFile(path, books, { options, post, pace, stop: stop.signal, isTerminal, onView });
         if (line > 0) resumed = ` (resumed behind line ${line})`;
       } finally {
-        // Also of a run that breaks off: what it says of rows stands.
+        // Also printed when a run fails, because its statement about rows is still true.
         process.stdout.write(`${path}${resumed}: ${books}${stop.signal.aborted ? ', stopped' : ''}\n`);
       }
       if (books.rejected > 0) isWell = false;
@@ -49,7 +52,7 @@ export async function feedFiles(files: readonly string[], options: FeedOptions):
       }
     }
   } finally {
-    // After a failure other requests may still be waiting to be tried again: they must not keep the process.
+    // After a failure, other requests may still be waiting for another attempt. They must not keep the process alive.
     stop.abort();
   }
   return isWell;
@@ -60,7 +63,9 @@ function paceOf({ clicksPerSecond, replaySpeed }: FeedOptions, stop: AbortSignal
   return replaySpeed === undefined ? unpaced() : replayPace(replaySpeed, stop);
 }
 
-/** The first signal lets the requests under way finish and saves the resume point; the second ends the process. */
+/**
+ * The first signal lets the requests in progress finish and saves the resume point. The second one ends the process.
+ */
 function stopOnSignal(): AbortController {
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
@@ -68,7 +73,7 @@ function stopOnSignal(): AbortController {
   return stop;
 }
 
-/** Requests fail together: one line for all of them. */
+/** Requests fail together, so one line is printed for all of them. */
 function seldom(tell: PosterOptions['onRetry']): PosterOptions['onRetry'] {
   let lastMs = Number.NEGATIVE_INFINITY;
   return (reason, pauseMs) => {

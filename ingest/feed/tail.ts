@@ -1,6 +1,7 @@
 /**
- * One file that is read, from a place on and, while it may grow, again and again: content → lines → entries. It knows how
- * to say where an entry ends so that this very content is found again, whatever it is called then.
+ * Reads one file from a place on, and again and again while it may grow: content becomes lines, and lines become
+ * entries. For each entry it can say where the entry ends, in a form that finds this content again, whatever its file
+ * is called later.
  */
 import { ConfigError } from '../../infra/errors.ts';
 import { type Content, openContent } from './content.ts';
@@ -11,23 +12,23 @@ import type { RowIds } from './row-ids.ts';
 
 export interface TailOptions {
   readonly path: string;
-  /** Undefined: the beginning. */
+  /** Undefined means the beginning. */
   readonly from: Point | undefined;
   readonly stop: AbortSignal;
-  /** Of the file that this one goes on from. */
+  /** The header of the file that this one continues. */
   readonly header: string | undefined;
-  /** Told the first line that is not blank. */
+  /** Is called with the first line that is not blank. */
   readonly openFormat: OpenFormat;
-  /** Of what is one content: files that follow one another share them. */
+  /** The ids of one continuous content. Files that follow one another share them. */
   readonly ids: RowIds;
-  /** Rows before the point are in the ids already. */
+  /** Whether rows before the point are in the ids already. */
   readonly areCounted: boolean;
 }
 
-/** `isInMiddle`: the line may be any of a file whose format is known. */
+/** `isInMiddle` means that the line may be any line of a file whose format is known. */
 export type OpenFormat = (line: string, header: string | undefined, isInMiddle: boolean) => Format;
 
-/** An entry, and the header that it was read by. */
+/** An entry, and the header with which it was read. */
 export interface TailEntry {
   readonly entry: Entry;
   readonly header: string | undefined;
@@ -40,13 +41,13 @@ export class Tail implements AsyncDisposable {
   readonly content: Content;
   readonly beginning: Point;
   readonly ids: RowIds;
-  /** Another file bears the name now. */
+  /** Another file has the name now. */
   isReplaced = false;
-  /** What is at its end is for another run. */
+  /** What is at its end is left for another run. */
   isLeft = false;
-  /** Why nothing more of it can be read: it is packed, and damaged. */
+  /** Why nothing more can be read: the file is packed, and damaged. */
   problem: string | undefined;
-  /** When something was read last. */
+  /** When something was last read. */
   readMs = Date.now();
   readonly #options: TailOptions;
   readonly #splitter: LineSplitter;
@@ -67,7 +68,8 @@ export class Tail implements AsyncDisposable {
 
   static async open(options: TailOptions): Promise<Tail> {
     const { path, from, stop } = options;
-    // From the beginning also where ids go by what came before, or what is there is too little to be known by.
+    // Reading starts at the beginning also when ids depend on what came before, or when there is too little to
+    // recognize the file by.
     const isInMiddle =
       from !== undefined && from.offset >= digestedBytes && (from.madeIds !== true || options.areCounted);
     const place: Point = isInMiddle ? from : { offset: 0, line: 0, head: { start: 0, bytes: 0, digest: '' } };
@@ -78,7 +80,7 @@ export class Tail implements AsyncDisposable {
     return this.#format ? this.#format.header : (this.#options.from?.header ?? this.#options.header);
   }
 
-  /** Behind the last entry that was read. */
+  /** The place behind the last entry that was read. */
   get point(): Point {
     return this.#last ? this.pointAfter(this.#last) : this.beginning;
   }
@@ -107,22 +109,22 @@ export class Tail implements AsyncDisposable {
     return [...this.#splitter.push(piece)].flatMap(line => this.#entriesOf(line));
   }
 
-  /** Whether the end of the file is no end of a row: its line has no newline, or its record goes on. */
+  /** Whether the end of the file is not the end of a row: its line has no newline, or its record continues. */
   get hasRest(): boolean {
     return this.#splitter.rest() !== undefined || !this.isSettled;
   }
 
-  /** Whether every line that was read is in an entry. */
+  /** Whether every line that was read is part of an entry. */
   get isSettled(): boolean {
     return this.#splitter.place.offset <= (this.#last?.entry.last.end ?? this.beginning.offset);
   }
 
-  /** Up to here all is in entries, or should be. */
+  /** Everything before this place is in entries, or should be. */
   get readTo(): number {
     return this.isLeft ? this.point.offset : this.#splitter.place.offset;
   }
 
-  /** The rest, as it stands; `isWhole`: only if it says itself that nothing is missing; `problem`: as a reject. */
+  /** Takes the rest as it is. `if-whole`: only if its text shows that nothing is missing. `problem`: as a reject. */
   rest(how: 'taken' | 'if-whole' | { readonly problem: string }): TailEntry[] {
     const rest = this.#splitter.rest(this.problem !== undefined);
     if (how === 'if-whole') return rest && this.#formatFor(rest)?.isWhole(rest.text) ? this.#entriesOf(rest) : [];
@@ -155,7 +157,7 @@ export class Tail implements AsyncDisposable {
     return this.#advanced(this.#formatFor(line)?.read(line) ?? [entryOf([line], () => undefined)]);
   }
 
-  /** Without those before the point, which are read again only to be known. */
+  /** Returns the entries without those before the point, which are read again only to recognize the file. */
   #advanced(entries: readonly Entry[]): TailEntry[] {
     const header = this.#format?.header;
     return entries.flatMap(entry => {

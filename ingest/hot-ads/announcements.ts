@@ -1,49 +1,49 @@
 /**
- * Pure: which ads are to be split, and from which minute on, by what one process sees of them and what is split
- * already.
+ * Decides, as a pure function, which ads to split and from when on, from what one process sees of them and what is
+ * already split.
  *
- * A split costs all who ask: rules that every process keeps for weeks. So nobody gets a stranger's ad split by himself
- * (decision 023): it has to be hot for `minutes` without a break, and what is left of it without its `clients - 1`
- * busiest clients has to be half of what makes an ad hot. And whatever is asked for, there is a limit to new splits an
- * hour, to ads that are split at a time, and to rules that are kept.
+ * A split costs everybody who queries, because every process keeps the rule for weeks. So no single client may cause a
+ * stranger's ad to be split (decision 023): the ad must be hot for `minutes` without a break, and without its `clients
+ * - 1` busiest clients it must still have half of the clicks that make an ad hot. There are also limits to the new
+ * splits in an hour, to the ads that are split at a time, and to the rules that are kept.
  */
 import type { AdReading } from './detector.ts';
 import type { HotAdRule, HotAdTerms } from './rule.ts';
 
 export interface SplitSettings {
-  /** Of all clicks that the process takes, 0 to 1. */
+  /** Share of all clicks of the process, from 0 to 1. */
   readonly share: number;
   readonly clicksPerSecond: number;
-  /** So many clients at least have to make it hot. 1: whoever posts is believed. */
+  /** At least this many clients must make it hot. With 1, every client is trusted. */
   readonly clients: number;
-  /** For so long it has to be hot before it is announced. */
+  /** It must be hot for this long before it is announced. */
   readonly minutes: number;
-  /** How long a rule lasts, ms: whole minutes. */
+  /** How long a rule lasts, in ms. A number of whole minutes. */
   readonly splitMs: number;
 }
 
 export interface Announcing {
   readonly rules: readonly HotAdRule[];
-  /** Rules of the log, whether they hold or not. */
+  /** The rules in the log, whether they hold or not. */
   readonly rulesKept: number;
-  /** Ads that have been hot for long enough: `HotLooks`. */
+  /** Ads that have been hot for long enough (`HotLooks`). */
   readonly lasting: ReadonlySet<string>;
-  /** The broker's time, epoch ms: rather too late than too early. */
+  /** The broker's time, in epoch ms. It is rather too late than too early. */
   readonly now: number;
   readonly terms: HotAdTerms;
-  /** For the way to the broker, ms. */
+  /** The time for the way to the broker, in ms. */
   readonly slackMs: number;
 }
 
-/** Ads that may be split at the same time. */
+/** The number of ads that may be split at the same time. */
 export const mostSplitAds = 64;
-/** Ads that all processes together begin to split in an hour, as far as they have read of each other. */
+/** The number of ads that all processes together begin to split in an hour, as far as they have read of each other. */
 export const mostNewPerHour = 16;
 /** Beyond, nothing new is split until old rules are given up. */
 const mostRulesKept = 10_000;
 /** An ad that is split stays so while it has this part of what made it hot: none is split and joined by turns. */
 const stayingPart = 0.5;
-/** Without its busiest clients an ad has to have this part of what makes it hot. */
+/** Without its busiest clients, an ad must have this part of what makes it hot. */
 const othersPart = 0.5;
 
 export function splitsToAnnounce(
@@ -60,7 +60,7 @@ export function splitsToAnnounce(
   );
   const splits = readings.flatMap(reading => {
     const end = ends.get(reading.adId) ?? 0;
-    // It has long to go: whether it stays hot is asked near its end.
+    // The rule still lasts for long. Whether the ad stays hot is decided near its end.
     if (end - soonest >= settings.splitMs / 4) return [];
     const isSplit = end > now;
     const part = isSplit ? stayingPart : 1;
@@ -84,7 +84,7 @@ export function isHot(
   return share >= part * settings.share && clicksPerSecond >= part * settings.clicksPerSecond;
 }
 
-/** Also without its busiest clients it has enough of what makes it hot. */
+/** Returns whether the ad has enough clicks even without its busiest clients. */
 export function isOfMany(reading: AdReading, settings: SplitSettings, part = 1): boolean {
   if (settings.clients === 1) return true;
   const others = 1 - reading.busiest.slice(0, settings.clients - 1).reduce((sum, one) => sum + one, 0);
@@ -92,7 +92,10 @@ export function isOfMany(reading: AdReading, settings: SplitSettings, part = 1):
   return isHot({ share: others * share, clicksPerSecond: others * clicksPerSecond }, settings, othersPart * part);
 }
 
-/** How many ads began to be split then or later: a rule that begins where another of its ad ends goes on with it. */
+/**
+ * Returns how many ads began to be split at that time or later. A rule that begins where another rule of its ad ends
+ * continues that one.
+ */
 function begunSince(time: number, rules: readonly HotAdRule[]): number {
   const recent = rules.filter(({ from }) => from > time);
   const ends = new Set(rules.filter(({ until }) => until > time).map(({ adId, until }) => `${until} ${adId}`));

@@ -1,23 +1,27 @@
 /**
- * Which ads this process sees most of, over the last minute, and from how many clients. It looks at one click in
- * `sampleEvery`, chosen by chance: whether an ad is hot need not be exact, and looking at each would cost as much as
- * routing it. What it says of an ad is never more than it saw of it (heavy-hitters.ts); of its clients it says too few
- * rather than too many. It has no clock: `turn` is called when a slot of the minute is over.
+ * Finds the ads of which this process saw most clicks in the last minute, and from how many clients they came.
+ *
+ * It looks at one click in `sampleEvery`, chosen at random: the result need not be exact, and looking at every click
+ * would cost as much as routing it. It never reports more clicks of an ad than it saw (heavy-hitters.ts), and rather
+ * too few clients than too many. It has no clock: `turn` is called when a slot of the minute is over.
  */
 import { partitionOf } from '../click.ts';
 import { HeavyHitters, sourceGroups } from './heavy-hitters.ts';
 
 export interface AdReading {
   readonly adId: string;
-  /** Of all clicks, 0 to 1. */
+  /** Share of all clicks, from 0 to 1. */
   readonly share: number;
   readonly clicksPerSecond: number;
-  /** Parts of the ad's clicks, 0 to 1, of its busiest groups of clients, in falling order. A client is in one group. */
+  /**
+   * The shares of the ad's busiest groups of clients in its clicks, from 0 to 1, in falling order. A client is in one
+   * group.
+   */
   readonly busiest: readonly number[];
 }
 
 export interface DetectorOptions {
-  /** The minute slides by this. */
+  /** The minute moves on in steps of this length. */
   readonly slotMs: number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -40,11 +44,12 @@ export class HotAdDetector {
     this.#options = { sampleEvery: 16, ...options };
   }
 
-  /** `client`: who has posted it. */
+  /** `client` has posted the click. */
   see(adId: string, client: string): void {
     if (this.#skip-- > 0) return;
     const { sampleEvery, random } = this.#options;
-    // Anything from 0 to twice the mean, or batches of a certain size would always show the same of their clicks.
+    // Any number from 0 to twice the mean. Otherwise batches of a certain size would always show the same of their
+    // clicks.
     this.#skip = Math.floor(random() * (2 * sampleEvery - 1));
     if (client !== this.#lastClient) {
       this.#lastClient = client;
@@ -53,7 +58,7 @@ export class HotAdDetector {
     this.#slots[0]?.see(adId, this.#lastGroup);
   }
 
-  /** A slot is over: readings of the last minute, the most frequent first. */
+  /** Is called when a slot is over. Returns the readings of the last minute, with the most frequent ad first. */
   turn(): AdReading[] {
     const total = this.#slots.reduce((sum, slot) => sum + slot.total, 0);
     const seconds = (this.#slots.length * this.#options.slotMs) / 1_000;

@@ -1,8 +1,10 @@
 /**
- * CONTRACT: makes partitions more, step by step. Topics grow, outputs before inputs, because whoever is given a new
- * partition of `clicks` must find where to write. When all of them have leaders, the growth is announced, for the first
- * minute that everybody is sure to know of in time. Until then clicks go where they went. Whoever asks again, after it
- * was ended between any two steps, goes on where it stood; asked for what is recorded already, it announces nothing.
+ * CONTRACT: increases the number of partitions step by step.
+ *
+ * First the topics grow, outputs before inputs, because the owner of a new partition of `clicks` must find where to
+ * write. When all new partitions have leaders, the growth is announced for the first minute that everybody is certain
+ * to know in time. Until then clicks are routed as before. If the program is ended between two steps and run again, it
+ * continues where it was. If the growth is recorded already, it announces nothing.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../../infra/errors.ts';
@@ -24,12 +26,12 @@ export interface GrowthDeps {
   readonly log: Logger;
 }
 
-/** It cannot be, as things stand; the message says why, and what would help. */
+/** The growth is impossible at present. The message says why, and what would help. */
 export class GrowthRefused extends Error {
   override readonly name = 'GrowthRefused';
 }
 
-/** @throws GrowthRefused; Retryable: to be asked for again */
+/** @throws GrowthRefused; Retryable when it may be tried again */
 export async function growPartitions(to: number, deps: GrowthDeps): Promise<void> {
   const { kafka, names, terms, record, log } = deps;
   const { book } = record;
@@ -49,7 +51,7 @@ export async function growPartitions(to: number, deps: GrowthDeps): Promise<void
   }
   if (to === recorded) return;
   await using producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
-  // A tick tells what time it is there.
+  // A tick shows the current time of the log.
   await producer.send(names.topic('hot-ads'), [tickRecord(terms)]);
   await record.readToEnd();
   const from = Math.ceil((book.lastAppendedAt + terms.noticeMs + slackMs) / minuteMs) * minuteMs;
@@ -65,5 +67,5 @@ export async function growPartitions(to: number, deps: GrowthDeps): Promise<void
 const minuteMs = 60_000;
 const pauseMs = 200;
 const leadersWithinMs = 10_000;
-/** For the way of the announcement to the broker. */
+/** The time for the way of the announcement to the broker. */
 const slackMs = 10_000;

@@ -1,25 +1,27 @@
 /**
- * The most frequent of very many keys, in bounded memory: Space-Saving (Metwally, Agrawal, El Abbadi: "Efficient
- * Computation of Frequent and Top-k Elements in Data Streams", ICDT 2005). Of n keys seen with m counters, a key that
- * came more than n / m times has a counter, and `count - error` of a counter never exceeds how often its key came.
+ * Finds the most frequent of very many keys in bounded memory, with Space-Saving (Metwally, Agrawal, El Abbadi:
+ * "Efficient Computation of Frequent and Top-k Elements in Data Streams", ICDT 2005).
  *
- * Each counter also tells from how many sides its key came since it took the counter over: `count - error` by group of
- * sources. A source is always in the same group, so one source alone fills one group.
+ * Of n keys seen with m counters, a key that occurred more than n / m times has a counter, and `count - error` of a
+ * counter never exceeds how often its key occurred.
+ *
+ * Each counter also shows from how many sides its key came since it took over the counter: `count - error` for each
+ * group of sources. A source is always in the same group, so one source alone fills only one group.
  */
 export interface Counter {
   count: number;
-  /** What the counter already stood at when the key took it over. */
+  /** The value of the counter when the key took it over. */
   error: number;
-  /** They add up to `count - error`. */
+  /** Their sum is `count - error`. */
   readonly bySource: Uint32Array;
 }
 
-/** More than enough to tell a few sources from many. */
+/** More than enough to distinguish a few sources from many. */
 export const sourceGroups = 32;
 
 export class HeavyHitters {
   readonly counters = new Map<string, Counter>();
-  /** Keys seen. */
+  /** The number of keys seen. */
   total = 0;
   readonly #most: number;
 
@@ -27,7 +29,7 @@ export class HeavyHitters {
     this.#most = most;
   }
 
-  /** `source`: from 0, below `sourceGroups`. */
+  /** `source` is at least 0 and below `sourceGroups`. */
   see(key: string, source: number): void {
     this.total++;
     const counter = this.counters.get(key) ?? this.#counterFor(key);
@@ -44,7 +46,10 @@ export class HeavyHitters {
     return counter;
   }
 
-  /** The new key takes the place of the least frequent, and its count: so it may be said to be too high, never too low. */
+  /**
+   * The new key replaces the least frequent one and takes over its count. So its count may be too high, but never too
+   * low.
+   */
   #takeFromLeast(): Counter {
     let least = '';
     let count = Number.POSITIVE_INFINITY;

@@ -1,13 +1,17 @@
 /**
- * The hot ads of one ingest process: it follows the rules (rule-book.ts), routes by them, looks for ads that have become
- * hot, and announces them. Over how many partitions it routes is one of the rules (partition-rule.ts), never what the
- * brokers say of the topic; where nobody has recorded it yet, this process does, with the number it finds. While nothing is announced somebody has to go on telling the time of the log: whoever finds
- * that nothing was appended for `tickIntervalMs` appends a tick, so all processes together append about one per interval.
+ * Runs the hot ads of one ingest process: it follows the rules (rule-book.ts), routes by them, looks for ads that have
+ * become hot, and announces them.
  *
- * It writes nothing before it has read what was there, and nothing into a log that it takes for damaged: a process with
- * another notice than the others' stands aside, instead of stopping them.
+ * The number of partitions over which it routes is one of the rules (partition-rule.ts), and never what the brokers say
+ * about the topic. If nobody has recorded that number yet, this process records the number that it finds. While nothing
+ * is announced, somebody must keep recording the time of the log: a process that finds that nothing was appended for
+ * `tickIntervalMs` appends a tick, so all processes together append about one per interval.
  *
- * Whether an announcement was acknowledged does not matter: a rule is what stands in the log, read back like any other.
+ * It writes nothing before it has read what is there, and nothing into a log that it considers damaged. So a process
+ * with a different notice from the others excludes itself, instead of stopping them.
+ *
+ * It does not matter whether an announcement was acknowledged. A rule is what stands in the log, and the process reads
+ * its own rules back like any others.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../../infra/errors.ts';
@@ -33,7 +37,7 @@ export interface HotAdsDeps {
   readonly kafka: KafkaClient;
   readonly names: Names;
   readonly log: Logger;
-  /** Undefined: this process announces nothing; it follows what others announce all the same. */
+  /** When it is undefined, this process announces nothing, but it still follows what others announce. */
   readonly split: SplitSettings | undefined;
   readonly timeoutMs: number;
   readonly terms: HotAdTerms;
@@ -41,22 +45,22 @@ export interface HotAdsDeps {
 
 export interface HotAds extends AsyncDisposable {
   /**
-   * The partition of `clicks`. `client`: who has posted it.
-   * @throws Retryable where the rules for the click's minute are not known yet
+   * Returns the partition of `clicks`. `client` has posted the click. @throws Retryable when the rules for the click's
+   * minute are not known yet
    */
   partitionFor(click: RoutedClick, client: string): number;
-  /** Throws unless every click that ingest may take can be routed. */
+  /** Throws unless every click that ingest may accept can be routed. */
   check(): void;
-  /** Throws unless the topics have the partitions that are recorded. */
+  /** Throws unless the topics have the recorded number of partitions. */
   checkPartitions(): void;
-  /** Resolves when clicks of the present can be routed, or `stop` has fired. */
+  /** Resolves when clicks of the present can be routed, or when `stop` has fired. */
   ready(stop: AbortSignal): Promise<void>;
 }
 
 const tickIntervalMs = 5_000;
-/** Of the detector's sliding minute, and between two looks at what is hot. */
+/** The step of the detector's sliding minute, and the time between two looks at what is hot. */
 const slotMs = 10_000;
-/** For the way of an announcement to the broker. */
+/** The time for the way of an announcement to the broker. */
 const slackMs = 10_000;
 
 export function openHotAds(deps: HotAdsDeps): HotAds {
@@ -68,7 +72,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
   const mint = createClickIdMint();
   const closing = new AbortController();
   let readAtMs = Number.NEGATIVE_INFINITY;
-  /** What the log held when this process began; undefined: not known yet. */
+  /** The end of the log when this process began, or undefined while it is not known. */
   let endAtFirst: number | undefined;
   const wasRead = () => endAtFirst !== undefined && book.position >= endAtFirst;
   const watch = watchPartitions({ kafka, names, log, recorded: () => book.partitions, isRead: wasRead });
@@ -116,7 +120,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
     const records = [...rules.map(rule => ruleRecord(rule, terms)), ...expired.map(rule => expiredRecord(rule, terms))];
     if (records.length > 0) await send(records);
   };
-  /** A second one, of two processes that begin at once, has no effect: both read the first. */
+  /** When two processes start at once, the second record has no effect, because both read the first. */
   const recordPartitions = async () => {
     const partitions = watch.difference === undefined ? watch.counts?.get('clicks') : undefined;
     if (partitions === undefined) return;
@@ -159,7 +163,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
         lookedAtMs = now;
         await look();
       }
-      // Not all processes at the same moment: the tick of one spares the others theirs.
+      // The processes do not do this at the same moment, so the tick of one makes those of the others unnecessary.
       const pauseMs = (book.partitions === undefined ? 100 : tickIntervalMs / 5) * (0.5 + Math.random());
       await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
@@ -198,7 +202,7 @@ function checkAgreement({ isJudged, difference }: PartitionWatch): void {
   if (difference !== undefined) throw new Error(difference);
 }
 
-/** Four ticks were appended, by this process or others, and none was read. */
+/** Four ticks were appended in this time, by this process or others, and none was read. */
 const silentMs = 30_000;
 const mostGivenUp = 100;
 

@@ -1,19 +1,20 @@
 /**
- * CONTRACT: whether topics agree with what is recorded of their partitions. Pure.
+ * CONTRACT: compares, as a pure function, the partitions of topics with the recorded number.
  *
- * Fewer than recorded (a topic was made anew, or the record belongs to another cluster): nothing may be routed, for
- * clicks would go to partitions that nobody has. More than recorded: a growth that is under way or was left half done,
- * or somebody's tool. That harms nobody, as long as everybody goes by the record: what is routed by it lies where its
- * copies lie, and partitions beyond hold nothing. To refuse clicks for it would make every growth an outage.
+ * When there are fewer than recorded (a topic was created again, or the record belongs to another cluster), nothing may
+ * be routed, because clicks would go to partitions that do not exist. When there are more than recorded, a growth is in
+ * progress or was left half done, or somebody used a tool. That harms nobody as long as everybody follows the record:
+ * clicks and their copies are routed to the same place, and the extra partitions hold nothing. Refusing clicks in that
+ * case would make every growth an outage.
  */
 import type { TopicName } from '../../infra/topics.ts';
 
-/** In the order in which they grow: who is given a new partition of `clicks` must find where to write. */
+/** In the order in which they grow: the owner of a new partition of `clicks` must find where to write. */
 export const countedTopics = ['quarantine', 'aggregates', 'clicks'] as const satisfies readonly TopicName[];
 
 export type TopicCounts = ReadonlyMap<(typeof countedTopics)[number], number>;
 
-/** Why nothing may be routed or counted; undefined: nothing is in the way. `recorded` undefined: nothing is. */
+/** Returns why nothing may be routed or counted, or undefined. `recorded` is undefined when no number is recorded. */
 export function differenceOf(counts: TopicCounts, recorded: number | undefined): string | undefined {
   const found = countedTopics.map(topic => `${topic} has ${counts.get(topic) ?? 0}`).join(', ');
   if (recorded === undefined) {
@@ -27,7 +28,7 @@ export function differenceOf(counts: TopicCounts, recorded: number | undefined):
   return `partitions: ${found}, but ${recorded} are recorded in topic hot-ads: \`adclicks partitions --to ${recorded}\` adds what is missing`;
 }
 
-/** What is more than recorded, and what to do; undefined: nothing. */
+/** Returns which topics have more than recorded, and what to do, or undefined. */
 export function surplusOf(counts: TopicCounts, recorded: number | undefined): string | undefined {
   const most = Math.max(...countedTopics.map(topic => counts.get(topic) ?? 0));
   if (recorded === undefined || most <= recorded) return undefined;

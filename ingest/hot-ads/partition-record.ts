@@ -1,6 +1,6 @@
 /**
- * CONTRACT: what is recorded of partitions, for processes that count, store or answer and route nothing. It follows
- * topic `hot-ads` and the real topics. An ingest process has the same in hot-ads.ts.
+ * CONTRACT: follows topic `hot-ads` and the real topics, so that processes which count, store or answer know the recorded number
+ * of partitions. An ingest process, which also routes, has the same in hot-ads.ts.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../../infra/errors.ts';
@@ -21,7 +21,7 @@ export interface PartitionRecordDeps {
   readonly terms: HotAdTerms;
   readonly log: Logger;
   /**
-   * Appends a tick where nothing was appended for long: while no ingest process runs, what is final still depends on
+   * Appends a tick when nothing was appended for long. While no ingest process runs, final counts still depend on
    * knowing that nothing was announced.
    */
   readonly keepsTime?: boolean;
@@ -31,26 +31,26 @@ export interface PartitionRecord extends AsyncDisposable {
   readonly book: RuleBook;
   readonly counts: TopicCounts | undefined;
   /**
-   * Over how many partitions clicks up to this event time may be spread: what is final up to there must be so in each of
-   * them. `unknownPartitions` where that cannot be told. What was told once for a time is told for good.
+   * Returns over how many partitions clicks up to this event time may be spread. What is final up to then must be final
+   * in each of them. Returns `unknownPartitions` when the number cannot be known. An answer for a time never changes.
    */
   partitionsAt(eventTime: number): number;
-  /** Throws where topics and record are known to differ, so that a person has to look. */
+  /** Throws when topics and record are known to differ, so that a person must look. */
   check(): void;
-  /** The same, and where one of them is not known yet. */
+  /** Throws then too, and also when one of them is not known yet. */
   checkKnown(): void;
-  /** The same, and where the record cannot be read any more, so that nothing becomes final. */
+  /** Throws then too, and also when the record cannot be read any more, so that nothing becomes final. */
   checkReadable(): void;
-  /** Resolves when `checkKnown` does not throw, or `stop` has fired. */
+  /** Resolves when `checkKnown` does not throw, or when `stop` has fired. */
   ready(stop: AbortSignal): Promise<void>;
-  /** Reads the log up to the end that it has now. @throws Retryable */
+  /** Reads the log up to its current end. @throws Retryable */
   readToEnd(): Promise<void>;
 }
 
 /** More than any topic has, so that nothing is final. */
 export const unknownPartitions = 65_535;
 
-/** Connects by itself, whenever the brokers are there. */
+/** Connects by itself as soon as the brokers are available. */
 export function followPartitions({
   kafka,
   names,
@@ -79,7 +79,7 @@ export function followPartitions({
           log.warn({ why: messageOf(error) }, 'hot ads: not appended');
         });
       }
-      // Not all processes at the same moment.
+      // The processes do not do this at the same moment.
       const pauseMs = 1_000 * (0.5 + Math.random());
       await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
     }
@@ -116,7 +116,7 @@ export function followPartitions({
   };
   const checkKnown = () => {
     check();
-    // A record that cannot be read any more keeps nobody from counting and storing: nothing becomes final.
+    // A record that cannot be read any more stops nobody from counting and storing, but nothing becomes final.
     if (watch.counts === undefined || !(watch.isJudged || book.isCorrupt))
       throw new Error('partitions: topics and record (topic hot-ads) are not read yet');
   };
@@ -134,7 +134,8 @@ export function followPartitions({
       return watch.counts;
     },
     partitionsAt(eventTime) {
-      // Of before the first ingest process that records them: all there are, as in earlier releases.
+      // Before the first ingest process records the number, it is the number of existing partitions, as in earlier
+      // releases.
       if (wasRead && !book.isCorrupt && book.partitions === undefined)
         return watch.counts?.get('clicks') ?? unknownPartitions;
       return book.partitionsAt(eventTime) ?? unknownPartitions;
@@ -163,5 +164,5 @@ export function followPartitions({
 }
 
 const giveUpMs = 5_000;
-/** Ingest processes are sooner. */
+/** Ingest processes append a tick earlier than this. */
 const silentMs = 10_000;

@@ -1,22 +1,23 @@
 /**
- * CONTRACT: over how many partitions clicks are spread, and the records of topic `hot-ads` that say so.
+ * CONTRACT: defines over how many partitions clicks are spread, and the records of topic `hot-ads` that say so.
  *
- * A rule says: from this minute of event time on, at least so many. Of several the greatest number holds that has begun,
- * so order and repetition change nothing, and the number never falls. As with hot ads the minute of the event decides,
- * never that of arrival: a copy posted days later meets its first, and old minutes end in the partitions they began in.
+ * A rule says: from this minute of event time on, at least this many. Of several rules that have begun, the highest
+ * number holds. So order and repetition change nothing, and the number never falls. As with hot ads, the minute of the
+ * event decides, and never the minute of arrival: a copy that is posted days later meets the first one, and old minutes
+ * end in the partitions in which they began.
  *
- * - The **base** holds for all times before the first growth. It is written by the first ingest process that finds none,
- *   with the number that topic `clicks` has then. Several may be written at once: the first in the log holds, for all,
- *   and nobody routes before having read it.
- * - A **growth** holds as a rule for a hot ad does: only if it stands in the log `noticeMs` before it begins.
+ * - The **base** holds for all times before the first growth. The first ingest process that finds none writes it, with
+ *   the number of partitions that topic `clicks` has then. Several may be written at once. The first in the log holds
+ *   for all, and nobody routes before reading it.
+ * - A **growth** holds like a rule for a hot ad: only if it is in the log `noticeMs` before it begins.
  *
  * | record | key | value | headers |
  * | --- | --- | --- | --- |
  * | base | `partitions\|0\|n\|rule_id` | `{"rule_id","from":0,"partitions"}` | `kind=tick`, `holds=partitions` |
  * | growth | `partitions\|from\|n\|rule_id` | `{"rule_id","from","partitions"}` | `kind=partitions` |
  *
- * Keys are never used twice, so compaction loses none; none is ever given up. A release that knows neither passes over
- * the base, whose number is the one it routes by, and stops at a growth, which it would not follow.
+ * Keys are never used twice, so compaction removes no rule, and no rule is ever given up. A release that knows neither
+ * record skips the base, whose number is the one by which it routes, and stops at a growth, which it could not follow.
  */
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -25,15 +26,15 @@ import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
 export interface PartitionRule {
   /** A ULID. */
   readonly ruleId: string;
-  /** The first minute of event time, epoch ms; 0: the base. */
+  /** The first minute of event time, in epoch ms. It is 0 for the base. */
   readonly from: number;
   readonly partitions: number;
 }
 
-/** Of one topic, at most. */
+/** The highest number of partitions of one topic. */
 export const mostPartitions = 1_024;
 
-/** 0: none has begun. */
+/** Returns 0 when no rule has begun. */
 export function partitionsAt(rules: readonly PartitionRule[], clickedAt: number): number {
   let most = 0;
   for (const { from, partitions } of rules) if (from <= clickedAt && partitions > most) most = partitions;
@@ -50,7 +51,7 @@ export function partitionRecord(rule: PartitionRule): Omit<OutgoingRecord, 'part
   };
 }
 
-/** Undefined: it is no such rule. */
+/** Returns undefined when it is not such a rule. */
 export function partitionRuleIn(json: unknown): PartitionRule | undefined {
   if (!Value.Check(PartitionRuleValue, json)) return undefined;
   const { rule_id: ruleId, from, partitions } = json;

@@ -1,6 +1,6 @@
 /**
- * Asks the brokers now and then how many partitions the topics have, and holds that against what is recorded. Somebody
- * may change them at any time with Kafka's own tools, so it is asked for as long as the process runs.
+ * Asks the brokers from time to time how many partitions the topics have, and compares that with the recorded number.
+ * Anybody may change it at any time with Kafka's own tools, so this continues as long as the process runs.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../infra/errors.ts';
@@ -15,21 +15,21 @@ export interface PartitionWatchDeps {
   readonly kafka: KafkaClient;
   readonly names: Names;
   readonly log: Logger;
-  /** The greatest number in force or announced; undefined: none is recorded. */
+  /** The highest number that is in force or announced, or undefined when none is recorded. */
   readonly recorded: () => number | undefined;
-  /** Whether the record was read to the end that it had: before, nothing is judged. */
+  /** Whether the record was read to the end that it had. Before that, nothing is judged. */
   readonly isRead: () => boolean;
   readonly intervalMs?: number;
 }
 
 export interface PartitionWatch extends AsyncDisposable {
-  /** Topics and record have been compared. */
+  /** Whether topics and record have been compared. */
   readonly isJudged: boolean;
-  /** As the brokers said last; undefined: they have not answered yet. */
+  /** The brokers' last answer, or undefined when they have not answered yet. */
   readonly counts: TopicCounts | undefined;
-  /** Why nothing may be routed or counted, by what is known now; undefined: nothing is in the way. */
+  /** Why nothing may be routed or counted, by what is known now, or undefined. */
   readonly difference: string | undefined;
-  /** Compares again: more is recorded. */
+  /** Compares again, because more is recorded. */
   compare(): void;
 }
 
@@ -48,7 +48,10 @@ export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
     if (news !== said && news !== undefined) log[difference ? 'error' : 'warn'](news);
     said = news;
   };
-  /** More may be recorded than was looked for last: then the brokers are asked again, before anything is refused. */
+  /**
+   * The record may be newer than the last look at the brokers. Then the brokers are asked again before anything is
+   * refused.
+   */
   const compare = () => {
     recordedPartitions.set(recorded() ?? 0);
     if (counts === undefined) return;
@@ -66,7 +69,8 @@ export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
     if (!isRead()) return;
     const doubt = differs();
     doubts = doubt === undefined ? 0 : doubts + 1;
-    // One broker may not have heard yet what another has told. Who begins routes nothing before it is sure.
+    // One broker may not yet know what another one has reported. At its start, a process routes nothing before it is
+    // certain.
     if (doubt === undefined || !judged || doubts >= looksBeforeRefusal) difference = doubt;
     judged = true;
     say();

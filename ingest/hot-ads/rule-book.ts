@@ -1,12 +1,13 @@
 /**
- * CONTRACT: what one process knows of the rules (rule.ts), and up to which minute it knows all of them. Pure: it has no
- * clock.
+ * CONTRACT: holds the rules (rule.ts) that one process knows, and the minute up to which it knows all of them. It is pure and has
+ * no clock.
  *
- * Who has read the log from its beginning to a record appended at time a knows every rule before it. One that it does
- * not know stands behind, was appended at a or later, and holds only from a + noticeMs on. So all rules are known for
- * event times before `knownUntil` = a + noticeMs - brokerSkewMs, for good: whatever is read later changes nothing there.
- * Clicks of later minutes are not routed but refused until more has been read. That is the whole lease: it is a time of
- * the log, so neither the process's clock nor a pause of any length can make it route by a rule that it has missed.
+ * A process that has read the log from its beginning to a record appended at time a knows every rule before it. A rule
+ * that it does not know yet stands later in the log, was appended at a or later, and holds only from a + noticeMs on.
+ * So all rules for event times before `knownUntil` = a + noticeMs - brokerSkewMs are known for good: nothing that is
+ * read later changes them. Clicks of later minutes are refused until more has been read. This is the whole lease. It is
+ * a time of the log, so neither the process's clock nor a pause of any length can make it route without a rule that it
+ * has missed.
  */
 import { Corrupt, Retryable } from '../../infra/errors.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
@@ -22,19 +23,19 @@ import {
   routeOf,
 } from './rule.ts';
 
-/** Of one fetch: the offset asked for, the one to ask for next, and the records from the former on. */
+/** The result of one fetch: the requested offset, the next offset to request, and the records between them. */
 export interface ReadBatch {
   readonly fetchedOffset: number;
   readonly nextOffset: number;
   readonly records: Iterable<LogRecord>;
 }
 
-/** News of a batch. */
+/** What a batch has changed. */
 export interface ReadRules {
   readonly announced: readonly HotAdRule[];
-  /** They came too late to hold. */
+  /** Rules that came too late to hold. */
   readonly tooLate: readonly HotAdRule[];
-  /** Over how many partitions clicks are spread, and whether that holds: a second base or a late growth does not. */
+  /** Rules about the number of partitions, and whether they hold. A second base or a late growth does not. */
   readonly partitions: readonly { readonly rule: PartitionRule; readonly holds: boolean }[];
 }
 
@@ -46,7 +47,7 @@ const mostPartitionRules = 1_000;
 export class RuleBook {
   readonly #terms: HotAdTerms;
   readonly #holding = new Map<string, HotAdRule[]>();
-  /** Without effect; known for their keys, to be given up in time. */
+  /** Rules without effect. Their keys are remembered so that they can be given up in time. */
   readonly #tooLate = new Map<string, HotAdRule>();
   readonly #ids = new Set<string>();
   #base: PartitionRule | undefined;
@@ -61,22 +62,22 @@ export class RuleBook {
     this.#terms = terms;
   }
 
-  /** Offset of the next record. */
+  /** The offset of the next record. */
   get position(): number {
     return this.#position;
   }
 
-  /** All rules for event times before are known; epoch ms. */
+  /** All rules for event times before this are known. Epoch ms. */
   get knownUntil(): number {
     return this.#knownUntil;
   }
 
-  /** The latest append time read: what the broker's clock has passed. */
+  /** The latest append time that was read. The broker's clock has passed it. */
   get lastAppendedAt(): number {
     return this.#lastAppendedAt;
   }
 
-  /** The log contradicts the contract. */
+  /** Whether the log contradicts the contract. */
   get isCorrupt(): boolean {
     return this.#corrupt !== undefined;
   }
@@ -86,34 +87,37 @@ export class RuleBook {
     if (this.#corrupt) throw this.#corrupt;
   }
 
-  /** Those that hold. */
+  /** The rules that hold. */
   get rules(): HotAdRule[] {
     return [...this.#holding.values()].flat();
   }
 
-  /** Over how many partitions clicks are spread, from when on, of all that hold; empty: nothing is recorded yet. */
+  /**
+   * The rules that hold about the number of partitions, each with the time from when it holds. Empty when nothing is
+   * recorded yet.
+   */
   get partitionRules(): readonly PartitionRule[] {
     return this.#base === undefined ? [] : [this.#base, ...this.#growths];
   }
 
-  /** The greatest number that is in force or announced; undefined: none is recorded yet. */
+  /** The highest number that is in force or announced, or undefined when none is recorded yet. */
   get partitions(): number | undefined {
     return this.#base && Math.max(...this.partitionRules.map(({ partitions }) => partitions));
   }
 
-  /** In a minute of event time. Undefined: it is not known yet, or nothing is recorded. */
+  /** The number in a minute of event time, or undefined when it is not known yet or nothing is recorded. */
   partitionsAt(clickedAt: number): number | undefined {
     return this.refusal(clickedAt) === undefined ? this.#partitionsAt(clickedAt) : undefined;
   }
 
-  /** How many are kept, whether they hold or not. */
+  /** The number of rules that are kept, whether they hold or not. */
   get size(): number {
     return this.#ids.size;
   }
 
   /**
-   * The next records of the log, or again some that were read before.
-   * @throws Corrupt for records that contradict the contract. From then on no click is routed: a person decides.
+   * Reads the next records of the log, or some that were read before. @throws Corrupt for records that contradict the
+   * contract. From then on no click is routed, and a person decides
    */
   read(batch: ReadBatch): ReadRules {
     if (this.#corrupt) throw this.#corrupt;
@@ -132,9 +136,9 @@ export class RuleBook {
     return rules !== undefined && isSplitBy(rules)(adId, clickedAt);
   }
 
-  /** Why a click of this event time cannot be routed, if it cannot. */
+  /** Returns why a click of this event time cannot be routed, or undefined. */
   refusal(clickedAt: number): Retryable | undefined {
-    // Rules begin with minutes: what is known of the minute's first ms is known of all of it.
+    // Rules begin with minutes, so what is known about the first ms of a minute is known about all of it.
     if (clickedAt - (clickedAt % 60_000) < this.#knownUntil) return this.#base ? undefined : unrecorded();
     if (this.#corrupt) return new Retryable(`hot ads: ${this.#corrupt.message}`, { cause: this.#corrupt });
     const heard = this.#position === 0 ? 'nothing' : `all before ${new Date(this.#knownUntil).toISOString()}`;
@@ -143,14 +147,14 @@ export class RuleBook {
     );
   }
 
-  /** @throws Retryable where `refusal` says so */
+  /** @throws Retryable when `refusal` gives a reason */
   partitionFor(click: RoutedClick): number {
     const refusal = this.refusal(click.clickedAt);
     if (refusal) throw refusal;
     return routeOf(click, this.#partitionsAt(click.clickedAt), this.#isSplit);
   }
 
-  /** Rules that no click can need any more, by the time of the log. */
+  /** Returns rules that no click can need any more, by the time of the log. */
   expired(): HotAdRule[] {
     return [...this.rules, ...this.#tooLate.values()].filter(rule => this.#isExpired(rule, this.#lastAppendedAt));
   }
@@ -201,7 +205,7 @@ export class RuleBook {
     return Math.max(this.#base?.partitions ?? 0, partitionsAt(this.#growths, clickedAt));
   }
 
-  /** Whether it holds. */
+  /** Returns whether the rule holds. */
   #takePartitions({ kind, rule }: Extract<HotAdsEntry, { rule: PartitionRule }>, record: LogRecord): boolean {
     if (kind === 'base') {
       this.#base ??= rule;
@@ -214,7 +218,10 @@ export class RuleBook {
     return true;
   }
 
-  /** Announced in time. @throws Corrupt where it begins in a minute of which all was known before it was read */
+  /**
+   * Returns whether the rule was announced in time. @throws Corrupt when it begins in a minute whose rules were all
+   * known before it was read
+   */
   #holds(rule: HotAdRule | PartitionRule, { offset, timestamp }: LogRecord): boolean {
     if (!isInTime(rule, timestamp, this.#terms)) return false;
     if (rule.from >= this.#knownUntil) return true;

@@ -1,8 +1,7 @@
 /**
- * CONTRACT: reads topic `hot-ads` from its beginning into a rule book and follows it, for as long as it is open.
- * Whatever happens to the consumer, it is opened anew and reads again from the beginning, which changes nothing of what
- * the book knows. Only a log that contradicts the contract is not read any further: a person decides, and starts the
- * process again.
+ * CONTRACT: reads topic `hot-ads` from its beginning into a rule book, and follows it while it is open. When the consumer fails,
+ * it is opened again and reads again from the beginning, which changes nothing in the book. Only a log that contradicts
+ * the contract is not read any further: a person decides, and starts the process again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Corrupt, messageOf, UnknownFormat } from '../../infra/errors.ts';
@@ -19,12 +18,12 @@ export interface RuleReaderDeps {
   readonly names: Names;
   readonly book: RuleBook;
   readonly log: Logger;
-  /** After each batch. */
+  /** Is called after each batch. */
   readonly onRead?: () => void;
 }
 
 export interface RuleReader extends AsyncDisposable {
-  /** Reads with another consumer: this one has gone silent. */
+  /** Continues with another consumer, because this one has become silent. */
   openAnew(): void;
 }
 
@@ -111,7 +110,7 @@ async function dispose(consumer: GroupConsumer | undefined): Promise<void> {
   try {
     await consumer?.[Symbol.asyncDispose]();
   } catch {
-    // What could not leave its group is forgotten by it.
+    // The group forgets a consumer that could not leave it.
   }
 }
 

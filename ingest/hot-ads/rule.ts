@@ -1,24 +1,26 @@
 /**
- * CONTRACT: which partition of `clicks` a click belongs to, and the records of topic `hot-ads`, which say so.
+ * CONTRACT: defines to which partition of `clicks` a click belongs, and the records of topic `hot-ads`, which say so.
  *
- * A rule says that the clicks of one ad, of event times in [from, until), lie spread over all partitions by their event
- * id instead of in the ad's home partition. The minute of the event decides, never that of arrival: a copy that is
- * posted days later has the same ad, event id and `clicked_at`, and so meets the first in the same partition. Of several
- * rules for an ad the union holds: neither their order nor repetition matters, and none can take back another.
+ * A rule says that the clicks of one ad, with event times in [from, until), are spread over all partitions by their
+ * event id instead of being in the ad's home partition. The minute of the event decides, and never the minute of
+ * arrival: a copy that is posted days later has the same ad, event id and `clicked_at`, and so meets the first one in
+ * the same partition. Of several rules for an ad the union holds. Their order and repetition do not matter, and no rule
+ * can take back another.
  *
- * A rule holds if it stands in the log `noticeMs` before it begins, by the broker's clock: `from >= appendedAt + noticeMs`.
- * One that came too late never holds, for anybody, whenever it is read.
+ * A rule holds if it is in the log `noticeMs` before it begins, by the broker's clock: `from >= appendedAt + noticeMs`.
+ * A rule that came too late never holds, for anybody, whenever it is read.
  *
- * Every record tells the notice of who wrote it, in header `notice_ms`: who reads of another than its own stops. It
- * tells its kind and format, too (infra/kafka/record-contract.ts): of what is not known, a process takes no clicks, as
- * it may be a rule. So a release writes no kind that the one before does not know, unless somebody asks for it.
+ * Every record contains the notice of its writer, in header `notice_ms`. A reader whose own notice differs stops. The
+ * record also contains its kind and format (infra/kafka/record-contract.ts). After an unknown record a process accepts
+ * no clicks, because it may be a rule. So a release writes no kind that the release before does not know, unless
+ * somebody asks for it.
  *
  * | record, each of format 1 | key | value | headers |
  * | --- | --- | --- | --- |
- * | rule | `ad_id\|from\|until\|rule_id`: never used twice, so compaction loses none | `{"rule_id","ad_id","from","until"}`; whole minutes, epoch ms | `kind=rule` |
+ * | rule | `ad_id\|from\|until\|rule_id`: never used twice, so compaction removes none | `{"rule_id","ad_id","from","until"}`; whole minutes, epoch ms | `kind=rule` |
  * | tick: there is nothing new | `tick` | `{}` | `kind=tick` |
- * | a rule given up when no click can need it any more | the rule's | null | `kind=expired`, `rule`: its value |
- * | over how many partitions clicks are spread | see `partition-rule.ts` | | |
+ * | a rule that is given up when no click can need it any more | that of the rule | null | `kind=expired`, `rule`: its value |
+ * | the number of partitions over which clicks are spread | see `partition-rule.ts` | | |
  */
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -33,19 +35,23 @@ export interface HotAdRule {
   /** A ULID. */
   readonly ruleId: string;
   readonly adId: string;
-  /** The first minute that is split; epoch ms. */
+  /** The first minute that is split, in epoch ms. */
   readonly from: number;
-  /** The first that is not any more; epoch ms. */
+  /** The first minute that is not split any more, in epoch ms. */
   readonly until: number;
 }
 
-/** The times that all who read rules agree on, ms. */
+/** The times on which all readers of rules agree, in ms. */
 export interface HotAdTerms {
-  /** From a rule's append to its beginning, at least. As good as fixed once the topic has records. */
+  /**
+   * The minimum time from the append of a rule to its beginning. It is practically fixed once the topic has records.
+   */
   readonly noticeMs: number;
-  /** By so much the clocks of two brokers may differ that lead the topic's partition one after the other. */
+  /** The largest difference between the clocks of two brokers that lead the topic's partition one after the other. */
   readonly brokerSkewMs: number;
-  /** After its end a rule is kept for so long: as long as raw clicks are, and far longer than clicks may be late. */
+  /**
+   * A rule is kept for this long after its end: as long as raw clicks are kept, and far longer than clicks may be late.
+   */
   readonly keptMs: number;
 }
 
@@ -54,10 +60,10 @@ const dayMs = 24 * 60 * minuteMs;
 
 const brokerSkewMs = 10_000;
 
-/** Part of the settings of all who read rules. */
+/** The settings that all readers of rules share. */
 export const HotAdConfig = Type.Object({
   HOT_AD_NOTICE_MS: Type.Integer({
-    // Clicks may be dated `maxAheadMs` ahead, so beyond that a minute remains for readers to hear of a rule.
+    // Clicks may be dated `maxAheadMs` ahead. Beyond that, readers have a minute to learn of a rule.
     default: limits.maxAheadMs + minuteMs + brokerSkewMs,
     minimum: 30_000,
     maximum: 3_600_000,
@@ -71,10 +77,13 @@ export function hotAdTermsOf({ HOT_AD_NOTICE_MS }: Static<typeof HotAdConfig>): 
 }
 
 export type RoutedClick = Pick<Click, 'adId' | 'eventId' | 'clickedAt'>;
-/** Whether a rule that holds covers this event time. */
+/** Returns whether a rule that holds covers this event time. */
 export type IsSplit = (adId: string, clickedAt: number) => boolean;
 
-/** The partition in which all copies of the click meet. A click without an event id has none, and `event_id` is its click id. */
+/**
+ * Returns the partition in which all copies of the click meet. A click without an event id has no copies, and its click
+ * id is used as `event_id`.
+ */
 export function routeOf({ adId, eventId, clickedAt }: RoutedClick, partitions: number, isSplit: IsSplit): number {
   return isSplit(adId, clickedAt) ? splitPartitionOf(eventId, partitions) : partitionOf(adId, partitions);
 }
@@ -93,10 +102,10 @@ export type HotAdsEntry =
   | { readonly kind: 'base' | 'growth'; readonly rule: PartitionRule }
   | { readonly kind: 'tick'; readonly rule?: undefined };
 
-/** What this release reads. */
+/** The kinds and formats that this release can read. */
 const contract = recordContract({ rule: [1], tick: [1], expired: [1], partitions: [1] });
 
-/** @throws Corrupt for what is none of these, or by other terms: who skipped it might skip a rule */
+/** @throws Corrupt for any other record, or one with other terms. A reader that skipped it might skip a rule */
 export function entryOf(record: LogRecord, { noticeMs }: HotAdTerms): HotAdsEntry {
   const { offset, value, headers = {} } = record;
   assertKnown(contract, { topic: 'hot-ads', partition: 0 }, record);
@@ -136,7 +145,7 @@ export function expiredRecord(rule: HotAdRule, terms: HotAdTerms): OutgoingRecor
   return { partition: 0, key: keyOf(rule), value: null, headers };
 }
 
-/** The base where `from` is 0, else a growth. */
+/** Writes the base when `from` is 0, otherwise a growth. */
 export function partitionsRecord(rule: PartitionRule, terms: HotAdTerms): OutgoingRecord {
   const { headers, ...record } = partitionRecord(rule);
   return { ...record, partition: 0, headers: { ...headers, ...headersBy(terms) } };
