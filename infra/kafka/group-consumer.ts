@@ -169,7 +169,7 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
  * Four in a session; and never so seldom that one who joins waits long for the others, who hear of it by their next
  * heartbeat: 3 s, as Kafka's own clients.
  */
-function heartbeatMsOf({
+export function heartbeatMsOf({
   sessionTimeoutMs,
   heartbeatMs = 3_000,
 }: Pick<GroupConsumerOptions, 'sessionTimeoutMs' | 'heartbeatMs'>): number {
