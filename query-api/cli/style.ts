@@ -1,5 +1,6 @@
 /** How values look: with marks, colours and separators for a person at a terminal, bare for a pipe. Pure. */
 import { styleText } from 'node:util';
+import { millisecondsInDay, millisecondsInHour, millisecondsInMinute } from 'date-fns/constants';
 import type { AnswerOf } from '../client/client.ts';
 
 export type State = AnswerOf<'getAggregatedCount'>['state'];
@@ -43,7 +44,7 @@ export function shortDuration(ms: number | null): string {
 const marks = { final: '●', provisional: '◌', restated: '↻' } as const satisfies Record<State, string>;
 const units = [
   ['s', 1_000],
-  ['min', 60_000],
-  ['h', 3_600_000],
-  ['d', 86_400_000],
+  ['min', millisecondsInMinute],
+  ['h', millisecondsInHour],
+  ['d', millisecondsInDay],
 ] as const;

@@ -2,6 +2,7 @@
  * Compares the ClickHouse nodes of each shard by hand: `adclicks-server check-replicas [--from TIME] [--to TIME]`, by
  * default the last 24 hours. Ends with 0 where all are equal, with 1 where some differ or it cannot be told.
  */
+import { millisecondsInDay } from 'date-fns/constants';
 import { ConfigError } from '../../../infra/errors.ts';
 import { createKafka } from '../../../infra/kafka/client.ts';
 import { reportFatal } from '../../../infra/process.ts';
@@ -37,7 +38,7 @@ try {
 
 async function main(): Promise<number> {
   const to = timeOf('--to', options.to) ?? Date.now();
-  const range = { from: timeOf('--from', options.from) ?? to - 24 * 3_600_000, to };
+  const range = { from: timeOf('--from', options.from) ?? to - millisecondsInDay, to };
   if (range.from >= range.to) throw new ConfigError(`--from ${options.from}: must be before --to`);
   const asked = { kafka: createKafka(config, 'check-replicas', log), names: names(config.TOPIC_PREFIX) };
   await using record = followPartitions({ ...asked, terms: hotAdTermsOf(config), log });

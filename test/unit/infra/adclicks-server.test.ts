@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { SinkConfig } from '../../../aggregator/config.ts';
 import { freePort } from '../../../infra/embedded/ports.ts';
 import { release } from '../../../infra/release.ts';
@@ -21,6 +21,12 @@ const asOlder = `--import=data:text/javascript,${encodeURIComponent(
     "Object.defineProperty(process, 'version', { value: 'v20.19.0' });",
 )}`;
 
+/** What runs on where a test has failed ends with the tests. */
+const groups: number[] = [];
+afterAll(() => {
+  for (const leader of groups) killGroup(leader);
+});
+
 function started(file: string, args: readonly string[], node: readonly string[] = [], env = {}) {
   const child = spawn(process.execPath, [...planted, ...node, file, ...args], {
     cwd: root,
@@ -29,6 +35,7 @@ function started(file: string, args: readonly string[], node: readonly string[] 
     // With whatever it starts.
     detached: true,
   });
+  groups.push(child.pid ?? 0);
   const said = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].on('data', piece => {
