@@ -1,3 +1,5 @@
+/** Elements from calls: `h('td', { class: 'num' }, 'text')`. Text is always text, never markup. */
+
 /**
  * What an attribute is set to: nothing where it is false, null or undefined; without a value where it is true.
  * @typedef {string | number | boolean | null | undefined} AttributeValue
@@ -20,8 +22,6 @@
  */
 
 /**
- * Elements from calls: `h('td', { class: 'num' }, 'text')`. Text is always text, never markup.
- *
  * @template {keyof HTMLElementTagNameMap} Name
  * @param {Name} name
  * @param {Attributes & Listeners<HTMLElementTagNameMap[Name]>} [given]

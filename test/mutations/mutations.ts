@@ -2637,7 +2637,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'where the sink does not write, the aggregator is said to count nothing: the wrong process is restarted',
     file: 'query-api/dashboard/parts/health.js',
     unit: 'test/unit/query-api/dashboard/health.test.ts',
-    edits: [['if (stalled.length > 0 && unwritten > 0) return', 'if (stalled.length > 0 && unwritten < 0) return']],
+    edits: [['unwritten !== undefined && unwritten > 0)', 'unwritten !== undefined && unwritten < 0)']],
   },
   {
     name: 'parameter-named-by-its-place',
