@@ -2235,10 +2235,10 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'term-not-doubted-while-it-begins',
-    bug: 'a rebalance while a term begins is no reason to doubt it: it was fenced between its announcement and its first turn',
+    bug: 'a rebalance while a term begins is no reason to doubt it: one that was fenced meanwhile is found out half a minute later',
     file: 'query-api/jobs/runner/lease.ts',
     edits: [['    if (isDoubted) void term.renew();\n', '']],
-    unit: 'test/simulation/job-lease.test.ts',
+    unit: 'test/unit/query-api/lease.test.ts',
   },
   {
     name: 'successor-hears-late',
@@ -2310,6 +2310,32 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/http/time-zone.ts',
     edits: [['return { range, step: [range.from, ...within] };', 'return { range, step: within };']],
     unit: 'test/unit/query-api/time-zone.test.ts',
+  },
+  {
+    name: 'zone-by-any-spelling',
+    bug: 'a formatter is kept for each way in which a client writes the name of a zone: memory for ever',
+    file: 'query-api/http/time-zone.ts',
+    edits: [['tzOffset(known, new Date(at))', 'tzOffset(name, new Date(at))']],
+    unit: 'test/unit/query-api/time-zone.test.ts',
+  },
+  {
+    name: 'signal-stays-with-the-launcher',
+    bug: 'on an older Node a signal ends the launcher alone: the program goes on, and its port is taken',
+    file: 'infra/launch.js',
+    edits: [["for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));\n", '']],
+    unit: 'test/unit/infra/adclicks-server.test.ts',
+  },
+  {
+    name: 'option-nobody-reads',
+    bug: 'a setting given as an option is not in force: the process runs with the default, and says nothing',
+    file: 'infra/program.ts',
+    edits: [
+      [
+        'Object.assign(process.env, environmentOf(command, groupsOf(schema), process.argv, process.env));',
+        'environmentOf(command, groupsOf(schema), process.argv, process.env);',
+      ],
+    ],
+    unit: 'test/unit/infra/adclicks-server.test.ts',
   },
   {
     name: 'stopped-partition-is-young',
