@@ -305,7 +305,7 @@ describe('the top list', () => {
     const { ads } = await server.get<{ ads: { ad_id: string; count: number }[] }>('/v1/ads/popular_ads', {
       ...{ ...range, country: 'IN', count: 12 },
     });
-    const wanted = ads.map(ad => `${ad.ad_id} ${ad.count}`);
+    const wanted = ads.map(ad => `${ad.ad_id} ${ad.count.toLocaleString('en-GB')}`);
     await eventually('those of India', async () => {
       const rows = await page.getByRole('list', { name: 'Top ads' }).locator('li').all();
       const shown = await Promise.all(
