@@ -324,6 +324,7 @@ const longWithoutReason: ReadonlySet<string> = new Set([
   'query-api/client/client.ts: createClient',
   'query-api/jobs/conservation/row-seals.ts: createRowSeals',
   'query-api/jobs/main.ts: a function in it',
+  'query-api/jobs/open-jobs.ts: openJobs',
   'query-api/jobs/replicas/check-loop.ts: openCheckLoop',
   'query-api/jobs/restate/late-minutes.ts: createLateMinutes',
   'query-api/jobs/rollup/roll-up-loop.ts: createRollUpLoop',
