@@ -48,7 +48,7 @@ export default defineConfig({
           maxWorkers: Math.max(5, availableParallelism()),
         },
       },
-      { test: { ...apart, name: 'browser', include: ['test/browser/**/*.test.ts'], maxWorkers: 2 } },
+      { test: { ...apart, name: 'browser', include: ['test/browser/**/*.test.ts'], fileParallelism: false } },
     ],
   },
 });

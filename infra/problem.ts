@@ -93,7 +93,9 @@ function invalidParameter(error: FastifyError, request: FastifyRequest): Problem
   const absent = keyword === 'required' ? params['missingProperty'] : undefined;
   const unknown = keyword === 'additionalProperties' ? params['additionalProperty'] : undefined;
   const path = [...instancePath.split('/').filter(Boolean), absent ?? unknown].filter(key => typeof key === 'string');
-  const field = path.join('.') || (error.validationContext === 'body' ? 'the body' : 'the request');
+  // A parameter that is given several times has no place in a list for who gives it.
+  const named = error.validationContext === 'body' ? path : path.filter(key => !/^\d+$/.test(key));
+  const field = named.join('.') || (error.validationContext === 'body' ? 'the body' : 'the request');
   const value = valueAt(request, error.validationContext, path);
   if (unknown !== undefined) return invalid(field, value, unknownRule(error.validationContext), unknownAdvice);
   return invalid(field, absent === undefined ? value : undefined, ruleOf(first));

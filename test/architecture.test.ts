@@ -70,6 +70,17 @@ describe('the house', () => {
     expect(users.filter(({ from }) => !adapter.test(from)).map(show)).toEqual([]);
   });
 
+  it('has a client that needs none of the servers: only itself, and what its package says', () => {
+    const needed: { dependencies: object } = JSON.parse(textOf('query-api/client/package.json'));
+    const allowed = [...Object.keys(needed.dependencies), 'node:'];
+    const own = imports.filter(({ from }) => from.startsWith('query-api/client/'));
+    expect(own.length).toBeGreaterThan(5);
+    const foreign = own.filter(
+      ({ to }) => !to.startsWith('query-api/client/') && !allowed.some(name => to.startsWith(name)),
+    );
+    expect(foreign.map(show)).toEqual([]);
+  });
+
   it('fills ClickHouse out of the log alone: a sink inserts, and what ClickHouse works out of its own rows', () => {
     const inserting = sources.filter(file => /\.insert\(|INSERT INTO/.test(textOf(file)));
     const sink = inserting.filter(file => file.startsWith('aggregator/sink/'));

@@ -1,9 +1,12 @@
 /**
  * `npm test`: checks first what the tests need beyond Node and npm, then format and lint, types, and the tests, and ends
- * with one line that counts them. Every step runs even if one before has failed.
+ * with what each suite has cost and one line that counts all. Every step runs even if one before has failed.
+ *
+ * The integration tests mostly wait, so all other suites run beside them, one after the other; what those print comes when
+ * they have ended. What each of them needs of a machine is in test/README.md.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { ensureBrokerJars } from '../infra/embedded/broker-jars.ts';
@@ -11,10 +14,19 @@ import { findJava } from '../infra/embedded/java.ts';
 import { exitCodes } from '../infra/exit-codes.ts';
 import { couldNotRun } from './schemathesis/schemathesis.ts';
 
+interface Result {
+  readonly title: string;
+  readonly passed: number;
+  readonly failed: number;
+  readonly seconds: number;
+}
+
+/** Where a step prints: at once, or when it has ended. */
+type Output = 'at once' | 'at the end';
+
 const root = join(import.meta.dirname, '..');
 const scratch = mkdtempSync(join(tmpdir(), 'adclicks-test-'));
-let passed = 0;
-let failed = 0;
+const results: Result[] = [];
 /** What could not run on this machine: neither passed nor failed. */
 const notRun: string[] = [];
 
@@ -26,59 +38,62 @@ try {
   process.exit(exitCodes.config);
 }
 
-check('format and lint', 'biome', ['check', '.']);
-check('types', 'tsc', ['--noEmit']);
-checkAlerts();
-for (const project of ['unit', 'integration', 'browser']) tests(project);
-schemathesis();
+await check('format and lint', 'biome', ['check', '.']);
+await check('types', 'tsc', ['--noEmit']);
+await checkAlerts();
+await tests('unit', 'at once');
+await Promise.all([tests('integration', 'at once'), besideThem()]);
 rmSync(scratch, { recursive: true, force: true });
+
 for (const what of notRun) console.log(`NOT RUN: ${what}`);
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? exitCodes.ok : exitCodes.failure);
+for (const { title, passed, failed, seconds } of results) {
+  console.log(`${title.padEnd(24)} ${String(seconds).padStart(4)} s  ${passed} passed, ${failed} failed`);
+}
+const sum = (of: 'passed' | 'failed') => results.reduce((all, result) => all + result[of], 0);
+console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
+process.exit(sum('failed') === 0 ? exitCodes.ok : exitCodes.failure);
+
+async function besideThem(): Promise<void> {
+  for (const project of ['browser', 'processes', 'simulation']) await tests(project, 'at the end');
+  await schemathesis();
+}
 
 /** One step that passes or fails as a whole. */
-function check(title: string, program: string, args: readonly string[]): void {
-  console.log(`\n— ${title}`);
-  if (run(program, args)) passed++;
-  else failed++;
+async function check(title: string, program: string, args: readonly string[]): Promise<void> {
+  const { status, seconds } = await run(title, program, args, 'at once');
+  results.push({ title, passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, seconds });
 }
 
 /** Prometheus' own tool, where it is at hand. What needs no tool of the alerts is in the tests. */
-function checkAlerts(): void {
+async function checkAlerts(): Promise<void> {
   if (spawnSync('promtool', ['--version']).status !== 0) {
     notRun.push('promtool on the alert rules (it is not at hand; Debian: apt-get install prometheus)');
     return;
   }
-  check('alert rules', 'promtool', ['test', 'rules', 'infra/prometheus/alerts.test.yml']);
+  await check('alert rules', 'promtool', ['test', 'rules', 'infra/prometheus/alerts.test.yml']);
   for (const file of ['prometheus.yml', 'local.yml']) {
-    check(`scraping, ${file}`, 'promtool', ['check', 'config', `infra/prometheus/${file}`]);
+    await check(`scraping, ${file}`, 'promtool', ['check', 'config', `infra/prometheus/${file}`]);
   }
 }
 
-function tests(project: string): void {
-  console.log(`\n— ${project} tests`);
+async function tests(project: string, output: Output): Promise<void> {
   const report = join(scratch, `${project}.json`);
-  const ok = run('vitest', [
-    'run',
-    '--project',
-    project,
-    '--reporter=default',
-    '--reporter=json',
-    `--outputFile=${report}`,
-  ]);
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile=${report}`];
+  const title = `${project} tests`;
+  const { status, seconds } = await run(title, 'vitest', ['run', '--project', project, ...reporters], output);
   const { numPassedTests, numTotalTests } = totals(report);
-  passed += numPassedTests;
   // Skipped is not passed; and a run that failed without a failed test (a broken file) counts as one.
-  failed += Math.max(numTotalTests - numPassedTests, ok ? 0 : 1);
+  const failed = Math.max(numTotalTests - numPassedTests, status === 0 ? 0 : 1);
+  results.push({ title, passed: numPassedTests, failed, seconds });
 }
 
 /** A short form of `npm run schemathesis`, which needs Python. */
-function schemathesis(): void {
-  console.log('\n— schemathesis');
-  const status = statusOf(process.execPath, ['test/schemathesis/run.ts', '--examples', '40', '--seed', '1']);
+async function schemathesis(): Promise<void> {
+  const title = 'schemathesis';
+  const args = ['test/schemathesis/run.ts', '--examples', '40', '--seed', '1'];
+  const { status, seconds } = await run(title, process.execPath, args, 'at the end');
   if (status === couldNotRun) notRun.push('schemathesis (see above; it needs Python 3.10 or newer)');
-  else if (status === 0) passed++;
-  else failed++;
+  else results.push({ title, passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1, seconds });
 }
 
 function totals(report: string): { numPassedTests: number; numTotalTests: number } {
@@ -89,11 +104,31 @@ function totals(report: string): { numPassedTests: number; numTotalTests: number
   }
 }
 
-function run(program: string, args: readonly string[]): boolean {
-  return statusOf(program, args) === 0;
-}
-
-function statusOf(program: string, args: readonly string[]): number | null {
+async function run(
+  title: string,
+  program: string,
+  args: readonly string[],
+  output: Output,
+): Promise<{ readonly status: number | null; readonly seconds: number }> {
+  const startedAt = performance.now();
   const env = { ...process.env, PATH: [join(root, 'node_modules/.bin'), process.env['PATH']].join(delimiter) };
-  return spawnSync(program, args, { cwd: root, stdio: 'inherit', env }).status;
+  const printed = join(scratch, `${title}.txt`);
+  const file = output === 'at once' ? undefined : openSync(printed, 'w');
+  if (file === undefined) console.log(`\n— ${title}`);
+  const child = spawn(program, args, {
+    cwd: root,
+    stdio: file === undefined ? 'inherit' : ['ignore', file, file],
+    env,
+  });
+  const status = await new Promise<number | null>(resolve => {
+    child.once('exit', resolve).once('error', error => {
+      console.error(`${title}: ${error.message}`);
+      resolve(null);
+    });
+  });
+  if (file !== undefined) {
+    closeSync(file);
+    console.log(`\n— ${title}\n${readFileSync(printed, 'utf8')}`);
+  }
+  return { status, seconds: Math.round((performance.now() - startedAt) / 1_000) };
 }

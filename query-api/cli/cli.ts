@@ -1,8 +1,7 @@
 /** What all commands of `adclicks` share: where the services are, how answers go out, and how it ends. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { ConfigError, messageOf } from '../../infra/errors.ts';
-import { type Client, createClient, defaultUrls } from '../client/client.ts';
-import { InvalidInput, ProblemError, Unreachable } from '../client/problem-error.ts';
+import { type Client, createClient, defaultUrls, InvalidInput, ProblemError, Unreachable } from '../client/client.ts';
 import { type Style, styleFor } from './style.ts';
 
 /** `differs`: all went well, and what was compared is not equal. */

@@ -14,6 +14,10 @@ import { type NoInput, type Operations, operations, type Place } from './operati
 import { ProblemError, problemErrorOf, Unreachable } from './problem-error.ts';
 import { type Input, requestOf } from './request.ts';
 
+export type { LiveMessage } from './listen.ts';
+export type { Operations, Problem } from './operations.ts';
+export { InvalidInput, ProblemError, Unreachable } from './problem-error.ts';
+
 export interface ClientOptions {
   readonly queryApiUrl?: string;
   readonly ingestUrl?: string;

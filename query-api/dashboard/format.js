@@ -46,6 +46,13 @@ export function shortTime(at) {
   return local(at, ofDay(new Date(at)) === ofDay(Date.now()) ? 'clock' : 'day');
 }
 
+/** From one to the other: with days for both, unless both are of today. */
+export function span(from, to) {
+  const dayOf = time => JSON.stringify(dateAt(time, zone));
+  const form = dayOf(from) === dayOf(Date.now()) && dayOf(to) === dayOf(from) ? 'clock' : 'day';
+  return `${local(from, form)} to ${local(to, form)}`;
+}
+
 export function timeElement(at, form) {
   if (at === null || at === undefined) return h('span', { class: 'muted' }, 'not known');
   const text = form ? local(at, form) : shortTime(at);

@@ -8,8 +8,11 @@
  *
  * A range is the minutes that were asked for, never widened to borders: its first step begins with the range, and its
  * last one ends with it.
+ *
+ * Offsets are those of `@date-fns/tz`. The borders are our own: `eachHourOfInterval` of date-fns leaves out the hour that
+ * comes twice, and its `eachDayOfInterval` does not end where a zone skipped midnight itself (decision 036).
  */
-
+import { tzOffset } from '@date-fns/tz/tzOffset';
 import { invalid } from '../../infra/problem.ts';
 import type { Step } from '../time/steps.ts';
 import { type Granularity, minuteMs, stepsMs, type TimeRange } from '../time/time-range.ts';
@@ -50,24 +53,20 @@ function lastIn(granularity: 'hour' | 'day', zone: Zone, rules: RangeRules): Tim
   return { from: borders[end - units] ?? now, to: borders[end] ?? now };
 }
 
-/** @throws Problem where there is no such zone */
+/**
+ * By the name that Intl has for it: `tzOffset` keeps a formatter for each name that it was ever given, and a client could
+ * write one in thousands of ways. @throws Problem where there is no such zone
+ */
 export function zoneOf(name: string): Zone {
   if (!/^[A-Za-z]/.test(name)) throw unknown(name);
-  let format: Intl.DateTimeFormat;
+  let known: string;
   try {
-    format = new Intl.DateTimeFormat('en-US', { ...parts, timeZone: name });
+    known = new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone;
   } catch {
     throw unknown(name);
   }
-  return at => {
-    const field: Partial<Record<string, number>> = Object.fromEntries(
-      format.formatToParts(at).map(({ type, value }) => [type, Number(value)]),
-    );
-    const { year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0 } = field;
-    const local = Date.UTC(year, month - 1, day, hour, minute, second);
-    // Before 1972 a few zones had seconds in their offset: minutes are not cut.
-    return Math.round((local - Math.floor(at / 1_000) * 1_000) / minuteMs) * minuteMs;
-  };
+  // Before 1972 a few zones had seconds in their offset: minutes are not cut.
+  return at => Math.round(tzOffset(known, new Date(at))) * minuteMs;
 }
 
 /** Borders of steps from `from` to `to`, both inclusive. */
@@ -126,18 +125,6 @@ function changeBetween(before: number, after: number, zone: Zone): number {
   }
   return high * minuteMs;
 }
-
-const parts = {
-  calendar: 'gregory',
-  numberingSystem: 'latn',
-  hourCycle: 'h23',
-  year: 'numeric',
-  month: 'numeric',
-  day: 'numeric',
-  hour: 'numeric',
-  minute: 'numeric',
-  second: 'numeric',
-} as const;
 
 function unknown(name: string) {
   return invalid('timezone', name, 'must be the name of an IANA time zone, such as Asia/Seoul');

@@ -38,8 +38,21 @@ export interface JobsDeps {
   readonly log: Logger;
   /** Calls whenever something may have been asked for, until it is disposed of. Left out: nobody tells, and a job begins later. */
   readonly whenAsked?: (call: () => void) => AsyncDisposable;
-  /** How long a job has the runner for, and how many raw clicks a recount reads at a time. */
-  readonly pace?: { readonly turnMs?: number; readonly pageRows?: number };
+  readonly pace?: Pace;
+}
+
+/** Left out: what suits traffic and operators. Tests have less time. */
+interface Pace {
+  /** How long a job has the runner for. */
+  readonly turnMs?: number;
+  /** How many raw clicks a recount reads at a time. */
+  readonly pageRows?: number;
+  /** Between two looks for what is due. */
+  readonly scanMs?: number;
+  /** A minute is due when no late click of it has come for so long. */
+  readonly quietMs?: number;
+  /** A difference is drift when it has lasted for so long. */
+  readonly settleMs?: number;
 }
 
 /** Starts to run jobs, until it is disposed of. */
@@ -52,7 +65,13 @@ export function openJobs(deps: JobsDeps): AsyncDisposable {
     ...createJobStore(clickhouse, { timeoutMs, now }),
     ...createJobWriter(jobLog, clickhouse, undefined, nodes),
   };
-  const lateMinutes = createLateMinutes({ clickhouse, now, timeoutMs: 20_000 });
+  const { turnMs, pageRows, scanMs, quietMs, settleMs } = pace;
+  const lateMinutes = createLateMinutes({
+    clickhouse,
+    now,
+    timeoutMs: 20_000,
+    ...(quietMs === undefined ? {} : { quietMs }),
+  });
   const lateQueue = createLateQueue({ clickhouse, now, log });
   const queries = createRecountQueries(clickhouse);
   const { progress } = createQueries(clickhouse, { timeoutMs });
@@ -60,7 +79,6 @@ export function openJobs(deps: JobsDeps): AsyncDisposable {
   const idsPerAdFrom = async () => idsPerAdFromOf(await progress());
   const partitionRules = async () => (await pipeline.routing?.())?.partitionRules ?? [];
   const mayGoOn = (job: Job) => loop.mayGoOn(job);
-  const { turnMs, pageRows } = pace;
   const recounting = {
     ...{ store, queries, now, partitionRules, idsPerAdFrom, mayGoOn },
     rawPositions: pipeline.rawPositions,
@@ -76,11 +94,14 @@ export function openJobs(deps: JobsDeps): AsyncDisposable {
     progress,
     now,
     log,
-    findWork: createWorkFinder({ store, lateMinutes, lateQueue, repairs: config.RECONCILE_REPAIR, now, log }),
+    findWork: createWorkFinder({
+      ...{ store, lateMinutes, lateQueue, repairs: config.RECONCILE_REPAIR, now, log },
+      ...(scanMs === undefined ? {} : { scanMs }),
+    }),
     begin: () => takeOverFormerRows({ clickhouse, jobLog, requests, log }),
     async run(job, partitions) {
       if (job.kind === 'reconcile')
-        return await runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn });
+        return await runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn, settleMs });
       try {
         return await runRecount(job, partitions, recounting);
       } finally {

@@ -94,7 +94,7 @@ async function traffic(): Promise<void> {
   await accept(other, clicks);
   const old = [...ledger.values()].filter(({ clicked_at }) => clicked_at > Date.now() - 15_000);
   await accept(one, [...new Set(Array.from({ length: 6 }, () => old[Math.floor(Math.random() * old.length)]!))]);
-  await sleep(200);
+  await sleep(500);
 }
 
 describe('partitions that become more', () => {
@@ -155,7 +155,7 @@ describe('partitions that become more', () => {
           else seen.notReady.push(await response.text());
         }
         seen.watermarks.push((await statusNow()).watermark);
-        await sleep(300);
+        await sleep(1_000);
       }
     })();
     try {
@@ -186,7 +186,7 @@ describe('partitions that become more', () => {
     }
     // While partitions are shared out anew a process that has none for a moment may say so.
     const others = seen.notReady.filter(text => !/no partitions assigned|restoring|starting/.test(text));
-    expect([others, seen.ready > 100]).toEqual([[], true]);
+    expect([others, seen.ready > 50]).toEqual([[], true]);
     const known = seen.watermarks.filter(watermark => watermark !== null);
     expect(known).toEqual(known.toSorted());
     expect([seen.watermarks.at(-1), known.length > seen.watermarks.length / 2]).toEqual([expect.any(String), true]);

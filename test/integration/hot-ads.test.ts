@@ -42,7 +42,7 @@ let serial = 0;
 beforeAll(async () => {
   const env = {
     OUT_OF_ORDERNESS_MS: '5000',
-    ALLOWED_LATENESS_MS: '45000',
+    ALLOWED_LATENESS_MS: '20000',
     CONSERVATION_INTERVAL_MS: '1000',
     HOT_AD_NOTICE_MS: String(noticeMs),
     HOT_AD_SHARE: '0.3',
@@ -87,7 +87,7 @@ async function traffic(): Promise<void> {
       return { ad_id, event_id: `event-${++serial}`, clicked_at: Date.now() - Math.floor(Math.random() * 3_000) };
     });
     await accept(service, clicks);
-    const old = [...ledger.values()].filter(({ click }) => click.clicked_at > Date.now() - 30_000);
+    const old = [...ledger.values()].filter(({ click }) => click.clicked_at > Date.now() - 12_000);
     const copies = Array.from({ length: 6 }, () => old[Math.floor(Math.random() * old.length)]!.click);
     await accept(services[1 - i]!, [...new Set(copies)]);
     const theirs = Array.from({ length: 12 }, () => ({
@@ -97,7 +97,7 @@ async function traffic(): Promise<void> {
     }));
     await eventually('accepted', async () => (await post(service, theirs, '192.0.2.1')).status === 202);
   }
-  await sleep(250);
+  await sleep(750);
 }
 
 describe('a hot ad', () => {

@@ -5,10 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { compileCache } from '../../infra/compile-cache.ts';
 import { freePort } from '../../infra/embedded/ports.ts';
 import { stallSignal } from '../../infra/watchdog.ts';
+import { pollPauseMs } from './wait.ts';
 
 const root = join(import.meta.dirname, '../..');
 /** Where a bug is planted, processes have it too. */
-const planted = process.env['MUTATION'] ? ['--import', join(root, 'test/mutations/preload.ts')] : [];
+export const planted = process.env['MUTATION'] ? ['--import', join(root, 'test/mutations/preload.ts')] : [];
 
 export interface Service extends AsyncDisposable {
   readonly url: string;
@@ -108,9 +109,9 @@ async function untilReady(
   logs: () => string,
   timeoutMs: number,
 ): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
+  const startedAt = Date.now();
   let last = '';
-  while (Date.now() < deadline) {
+  while (Date.now() < startedAt + timeoutMs) {
     const child = current();
     if (child.exitCode !== null || child.signalCode !== null) throw new Error(`exited before it was ready:\n${logs()}`);
     try {
@@ -120,7 +121,7 @@ async function untilReady(
     } catch (error) {
       last = String(error);
     }
-    await sleep(50);
+    await sleep(pollPauseMs(startedAt));
   }
   throw new Error(`not ready within ${timeoutMs} ms: ${last}\n${logs()}`);
 }

@@ -5,13 +5,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export async function eventually<T>(
   what: string,
   probe: () => Promise<T | undefined | false> | T | undefined | false,
-  timeoutMs = 60_000,
+  timeoutMs = 120_000,
 ): Promise<T> {
-  const deadline = Date.now() + timeoutMs;
+  const startedAt = Date.now();
   for (;;) {
     const value = await probe();
     if (value !== undefined && value !== false) return value;
-    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await sleep(100);
+    if (Date.now() > startedAt + timeoutMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await sleep(pollPauseMs(startedAt));
   }
+}
+
+/**
+ * The longer it has been waited, the less often it is asked: what is asked many times a second keeps busy what it waits
+ * for. It is known at most a twentieth later.
+ */
+export function pollPauseMs(startedAt: number): number {
+  return Math.min(500, Math.max(25, (Date.now() - startedAt) / 20));
 }

@@ -2,7 +2,7 @@
 import { filterOf, hrefOf, isFiltered } from '../address.js';
 import { get } from '../api.js';
 import { h } from '../dom.js';
-import { counted, countryName, number, shortTime, shownZone } from '../format.js';
+import { counted, countryName, number, shownZone, span } from '../format.js';
 import { queryOf, rangeOf } from '../range.js';
 import { noneFound } from './ad-search.js';
 import { createCard } from './card.js';
@@ -53,10 +53,7 @@ export function createAdsList() {
         ? `${counted(answer.ads.length, 'ad', 'ads')} with ${counted(sum, 'click', 'clicks')}`
         : `ads ${number(first + 1)} to ${number(first + answer.ads.length)}, most clicks first`;
       const whose = address.country ? `, ${countryName(address.country)}` : '';
-      card.note(
-        `${shortTime(range.from)} to ${shortTime(range.to)}${whose}: ${shown} `,
-        stateMark(answer.state, answer.pending_late),
-      );
+      card.note(`${span(range.from, range.to)}${whose}: ${shown} `, stateMark(answer.state, answer.pending_late));
       if (answer.ads.length === 0) return undefined;
       return tableOf(
         'All ads',

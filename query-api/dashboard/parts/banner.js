@@ -62,7 +62,7 @@ function stallLines(latest) {
   return [
     [
       'bad',
-      `${which} not being counted: ${names.join(', ')}${more}. Newer clicks of theirs are in no number on this page. See whether the aggregator runs.`,
+      `${which} not being counted: ${names.join(', ')}${more}. Newer clicks of theirs are in no number on this page. “Operations” tells whether the aggregator and the sink run.`,
     ],
   ];
 }

@@ -5,7 +5,7 @@ import { get } from '../api.js';
 import { createChart, legend } from '../chart.js';
 import { serverTime } from '../clock.js';
 import { h } from '../dom.js';
-import { counted, number, shortTime, shownZone, signed, timeElement } from '../format.js';
+import { counted, number, shownZone, signed, span, timeElement } from '../format.js';
 import { createAdSearch } from '../parts/ad-search.js';
 import { createAdsList } from '../parts/ads-list.js';
 import { createCard } from '../parts/card.js';
@@ -68,7 +68,7 @@ export function mount(root) {
       const [{ points, count, duplicates, late }] = series;
       const unseen = count === 0 && (await neverSeen(address.ad, signal));
       chart.show({ points, from, to });
-      chartCard.note(`per ${granularity}, ${shortTime(from)} to ${shortTime(to)}`);
+      chartCard.note(`per ${granularity}, ${span(from, to)}`);
       const before = unseen ? h('span', { class: 'bad-text' }, unseen) : comparison(count, previous);
       tiles.count('count', count, [stateMark(state, pending_late), before]);
       tiles.count('duplicates', duplicates, 'the same click once more');

@@ -40,6 +40,7 @@ export function mount(root) {
       const status = await get('/v1/status', {}, signal);
       showTiles(tiles, status);
       conservation.show(status.conservation, status.late);
+      health.jobs(status.job_runner);
       const rows = status.partitions.map(row => ({ ...row, quietMs: stirred.quietMs(row) }));
       return rows.length === 0 ? undefined : tableOf('Partitions', partitionColumns, rows);
     },

@@ -4,7 +4,7 @@ import { filterOf, isFiltered } from '../address.js';
 import { get } from '../api.js';
 import { createChart, legend } from '../chart.js';
 import { h } from '../dom.js';
-import { compact, duration, local, number, shortTime, shownZone } from '../format.js';
+import { compact, duration, local, number, shownZone, span } from '../format.js';
 import { isFresh, listen } from '../live.js';
 import { createCard } from '../parts/card.js';
 import { createChanges } from '../parts/changes.js';
@@ -68,7 +68,7 @@ export function mount(root) {
   function showSeries() {
     const { range, points, previous } = series;
     chart.show({ points, from: range.from, to: range.to });
-    chartCard.note(`per ${range.granularity}, ${shortTime(range.from)} to ${shortTime(range.to)}`);
+    chartCard.note(`per ${range.granularity}, ${span(range.from, range.to)}`);
     const sum = field => points.reduce((total, point) => total + point[field], 0);
     const count = sum('count');
     tiles.count('count', count, [stateMark(stateOf(points), sum('pending_late')), comparison(count, previous)]);

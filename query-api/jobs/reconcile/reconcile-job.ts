@@ -15,6 +15,11 @@ export interface ReconcileJobDeps {
   readonly now: () => number;
   readonly log: Logger;
   readonly mayGoOn: (job: Job) => Promise<boolean>;
+  /**
+   * A click that came too late stands in raw a moment before the stream has marked its minute. So a difference is taken
+   * for drift only if it lasts.
+   */
+  readonly settleMs?: number | undefined;
 }
 
 /** What a reconciliation has found so far: `Job.result`. */
@@ -30,7 +35,7 @@ export interface ReconcileResult {
 
 /** The job as it stands after the run; it is done if its position is its end. */
 export async function runReconcile(asked: Job, deps: ReconcileJobDeps): Promise<Job> {
-  const { store, reconciliation, lateMinutes, now, mayGoOn } = deps;
+  const { store, reconciliation, lateMinutes, now, mayGoOn, settleMs = 10_000 } = deps;
   let job = asked;
   while (job.position < job.to) {
     const from = job.position;
@@ -57,11 +62,6 @@ export async function runReconcile(asked: Job, deps: ReconcileJobDeps): Promise<
   return job;
 }
 
-/**
- * A click that came too late stands in raw a moment before the stream has marked its minute. So a difference is taken
- * for drift only if it lasts.
- */
-const settleMs = 10_000;
 /** For late clicks of the minutes that are next; then those that still have some are left out. */
 const longestWaitMs = 600_000;
 

@@ -83,12 +83,14 @@ describe('id set', () => {
     const set = new IdSet();
     const key = idKeyOf(1);
     const id = new Int32Array(4);
+    // One `expect` for each of so many would take longer than all the rest.
+    let mostBytes = 0;
     for (let i = 1; i <= 200_000; i++) {
       hashClick(idBytes('ad', `e${i}`), true, key, id);
       set.add(id);
-      if (i >= 1_000) expect(set.byteLength / i).toBeLessThanOrEqual(64);
+      if (i >= 1_000) mostBytes = Math.max(mostBytes, set.byteLength / i);
     }
-    expect(set.size).toBe(200_000);
+    expect([set.size, mostBytes <= 64]).toEqual([200_000, true]);
     for (let i = 1; i <= 1_300_000; i++) {
       id.set([Math.imul(i, 0x9e3779b1), i, 1, 1]);
       if (!set.add(id)) throw new Error(`${i} is there already`);
@@ -274,11 +276,13 @@ describe('cell table', () => {
       return table.cellOf(view, 0, view.byteLength, 1, hashCell(hashed(`ad_${i}`, 'e').adHash, 1));
     };
     const most = 300_000;
+    let mostBytes = 0;
     for (let i = 1; i <= most; i++) {
-      expect(cellOf(i)).toBe(i);
+      if (cellOf(i) !== i) throw new Error(`ad_${i} is not given cell ${i}`);
       table.addClick(i, false);
-      if (i >= 100_000) expect(table.byteLength / i).toBeLessThanOrEqual(64);
+      if (i >= 100_000) mostBytes = Math.max(mostBytes, table.byteLength / i);
     }
+    expect(mostBytes).toBeLessThanOrEqual(64);
     for (let i = 1; i <= most; i++) if (cellOf(i) !== i) throw new Error(`ad_${i} is in cell ${cellOf(i)}`);
     let changed = 0;
     table.drainChanged((_arena, start, end, _country, cell) => {

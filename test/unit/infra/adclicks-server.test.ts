@@ -9,6 +9,7 @@ import { freePort } from '../../../infra/embedded/ports.ts';
 import { release } from '../../../infra/release.ts';
 import { commands } from '../../../infra/server/commands.ts';
 import { optionOf } from '../../../infra/settings-options.ts';
+import { planted } from '../../support/service.ts';
 import { eventually } from '../../support/wait.ts';
 
 const root = join(import.meta.dirname, '../../..');
@@ -21,10 +22,12 @@ const asOlder = `--import=data:text/javascript,${encodeURIComponent(
 )}`;
 
 function started(file: string, args: readonly string[], node: readonly string[] = [], env = {}) {
-  const child = spawn(process.execPath, [...node, file, ...args], {
+  const child = spawn(process.execPath, [...planted, ...node, file, ...args], {
     cwd: root,
-    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], ...env },
+    env: { PATH: process.env['PATH'], MUTATION: process.env['MUTATION'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    // With whatever it starts.
+    detached: true,
   });
   const said = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
@@ -141,7 +144,17 @@ it.each([
     return response?.ok || undefined;
   });
   child.kill('SIGTERM');
-  const { code, signal, stdout } = await ended;
-  expect({ code, signal }).toEqual({ code: 0, signal: null });
-  expect(stdout).toContain('"why":"SIGTERM"');
+  const [code, signal] = await once(child, 'exit');
+  // What has been left behind would stay.
+  const isLeftBehind = killGroup(child.pid ?? 0);
+  expect({ code, signal, isLeftBehind }).toEqual({ code: 0, signal: null, isLeftBehind: false });
+  expect((await ended).stdout).toContain('"why":"SIGTERM"');
 });
+
+function killGroup(leader: number): boolean {
+  try {
+    return process.kill(-leader, 'SIGKILL');
+  } catch {
+    return false;
+  }
+}

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Problem } from '../../../infra/http.ts';
 import { bordersIn, stepsOfRange, zoneOf } from '../../../query-api/http/time-zone.ts';
 import { stepsOf } from '../../../query-api/time/steps.ts';
@@ -201,5 +201,44 @@ describe('the range of a series in a zone', () => {
     }
     expect(problem).toBeInstanceOf(Problem);
     expect((problem as Problem).message).toMatch(message);
+  });
+});
+
+describe('a zone', () => {
+  it('has the offsets that Intl shows, whichever zone it is', () => {
+    const time = fc.integer({ min: at('1973-01-01T00:00:00Z') / minuteMs, max: at('2037-01-01T00:00:00Z') / minuteMs });
+    for (const name of Intl.supportedValuesOf('timeZone')) {
+      const zone = zoneOf(name);
+      const shown = new Intl.DateTimeFormat('sv', { timeZone: name, dateStyle: 'short', timeStyle: 'medium' });
+      fc.assert(
+        fc.property(time, minute => {
+          const local = shown.format(minute * minuteMs).replace(' ', 'T');
+          expect(zone(minute * minuteMs)).toBe(at(`${local}Z`) - minute * minuteMs);
+        }),
+        { numRuns: 10 },
+      );
+    }
+  });
+
+  it('is kept by one name, in however many ways a client writes it', () => {
+    const Format = Intl.DateTimeFormat;
+    const made = vi.spyOn(Intl, 'DateTimeFormat').mockImplementation(function format(locale, options) {
+      return new Format(locale, options);
+    });
+    try {
+      const letters = [...'antarctica/troll'];
+      for (let i = 0; i < letters.length; i++) zoneOf(letters.with(i, letters[i]?.toUpperCase() ?? '').join(''))(now);
+      expect(made.mock.calls.length).toBeGreaterThanOrEqual(letters.length);
+      expect(made.mock.calls.filter(([, options]) => options?.timeZoneName !== undefined).length).toBeLessThanOrEqual(
+        1,
+      );
+    } finally {
+      made.mockRestore();
+    }
+  });
+
+  it('has days also where midnight itself was left out by a change of the offset', () => {
+    const kathmandu = lengths('1985-12-30T18:30:00Z', '1986-01-02T18:15:00Z', 'day', 'Asia/Kathmandu');
+    expect(kathmandu.map(minutes => minutes / 60)).toEqual([24, 23.75, 24]);
   });
 });

@@ -8,7 +8,10 @@ import { release } from '../../infra/release.ts';
 import { scriptHelp } from '../support/script-options.ts';
 
 const root = join(import.meta.dirname, '../..');
-const run = async (...args: readonly string[]) => {
+/** Where a bug is planted, what is started has it too. */
+const planted = process.env['MUTATION'] ? ['--import', join(root, 'test/mutations/preload.ts')] : [];
+const run = async (...given: readonly string[]) => {
+  const args = [...planted, ...given];
   const { NODE_COMPILE_CACHE: _, ...env } = process.env;
   return await promisify(execFile)(process.execPath, [...args], { cwd: root, env });
 };
