@@ -67,7 +67,6 @@ const othersMs = 300;
 const askedAtOnce = 3;
 /** While a partition has no leader, it is looked up once in this time. */
 const leaderlessMs = 1_000;
-const aloneMs = 10_000;
 const rounds = 4;
 const longestMs = 10_000;
 
@@ -182,15 +181,10 @@ async function take(pool: BrokerPool, metadata: BrokerMetadata): Promise<void> {
   const isLeaderless = metadata.topicMetadata.some(t => t.partitionMetadata.some(({ leader }) => leader === -1));
   pool.metadata = metadata;
   noteLearned(pool);
-  const keptMs = metadata.brokers.length === 1 ? keptAloneMs(pool.metadataMaxAge) : pool.metadataMaxAge;
+  const keptMs = pool.metadataMaxAge;
   pool.metadataExpireAt = Date.now() + (isLeaderless ? Math.min(leaderlessMs, keptMs) : keptMs);
   pool.brokers = brokers;
   for (const broker of leaving) part(broker);
-}
-
-/** One broker leads everything for as long as it is alone: all that it may tell is that there are more, or more partitions. */
-function keptAloneMs(maxAgeMs: number): number {
-  return maxAgeMs === 0 ? 0 : Math.max(maxAgeMs, aloneMs);
 }
 
 function isAt({ connectionPool }: PoolBroker, { host, port }: Pick<Address, 'host' | 'port'>): boolean {
