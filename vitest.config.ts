@@ -9,6 +9,7 @@ const patient = { testTimeout: 300_000, hookTimeout: 300_000 };
  * it costs: half of the broker's CPU time (test/COSTS.md).
  */
 const env = { JDK_JAVA_OPTIONS: '-XX:TieredStopAtLevel=1' };
+const kafkajs = 'test/unit/infra/kafka/**/*.test.ts';
 // Each file is a process of its own (forks): one that ends takes its servers with it, and no other.
 const apart = { pool: 'forks' as const, env, ...patient };
 
@@ -20,6 +21,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts', 'test/*.test.ts'],
+          exclude: [kafkajs],
           pool: 'forks',
           // In memory and on loopback sockets only, so files can share a process: to start one and to load the code
           // again for each would take as long as the tests. Some wait for timers, so two cores have time for four.
@@ -29,6 +31,8 @@ export default defineConfig({
           ...patient,
         },
       },
+      // What replaces functions of kafkajs does so once in a process, before kafkajs is loaded; its tests load parts of it first.
+      { test: { ...apart, name: 'unit-kafka', include: [kafkajs], maxWorkers: 2 * availableParallelism() } },
       // Processes of their own that are stopped, killed or hang, and what waits for real seconds.
       { test: { ...apart, name: 'processes', include: ['test/processes/**/*.test.ts'], maxWorkers: 4 } },
       {

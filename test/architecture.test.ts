@@ -138,7 +138,7 @@ describe('the house', () => {
   });
 
   it('exports no value that nobody imports, and no type that nobody names', () => {
-    const imported = new Set([...sources, ...tests].flatMap(namesImportedBy));
+    const imported = new Set([...sources, ...tests, ...scripts].flatMap(namesImportedBy));
     const nobodys = sources.flatMap(file =>
       exportsOf(file)
         .filter(({ name }) => !imported.has(`${file} ${name}`) && !imported.has(`${file} *`))
@@ -151,7 +151,7 @@ describe('the house', () => {
   });
 
   it('has nothing that only tests use, but what they compare with', () => {
-    const imported = new Set(sources.flatMap(namesImportedBy));
+    const imported = new Set([...sources, ...scripts].flatMap(namesImportedBy));
     const ofTests = sources.flatMap(file =>
       exportsOf(file)
         .filter(
@@ -263,9 +263,11 @@ function namesImportedBy(file: string): string[] {
   const text = textOf(file);
   const pathOf = (target = '') => relative(root, join(root, dirname(file), target));
   const named = text.matchAll(/(?:^|\n)(?:import|export)\s+(?:type\s+)?\{([^}]*)\}\s*from\s+'(\.[^']+)'/g);
+  // Pages name types in comments.
+  const inComments = text.matchAll(/@import \{([^}]*)\} from '(\.[^']+)'/g);
   const whole = text.matchAll(/(?:\* as \w+ from\s+|\bimport\(\s*)'(\.[^']+)'/g);
   return [
-    ...[...named].flatMap(([, names = '', target]) =>
+    ...[...named, ...inComments].flatMap(([, names = '', target]) =>
       names.split(',').map(
         name =>
           `${pathOf(target)} ${

@@ -85,7 +85,7 @@ async function tests(project: string, output: Output): Promise<void> {
   const report = join(scratch, `${project}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile=${report}`];
   const title = `${project} tests`;
-  const { status, seconds } = await run(title, 'vitest', ['run', '--project', project, ...reporters], output);
+  const { status, seconds } = await run(title, 'vitest', ['run', '--project', `${project}*`, ...reporters], output);
   const { numPassedTests, numTotalTests } = totals(report);
   // Skipped is not passed; and a run that failed without a failed test (a broken file) counts as one.
   const failed = Math.max(numTotalTests - numPassedTests, status === 0 ? 0 : 1);
