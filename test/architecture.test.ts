@@ -92,7 +92,7 @@ describe('the house', () => {
       'infra/clickhouse/incarnation.ts',
       'infra/migrate.ts',
       // Derived from ad_minute, by whoever runs the jobs.
-      'query-api/jobs/rollup/roll-up.ts',
+      'query-api/store/rollup/roll-up.ts',
     ]);
   });
 
@@ -215,6 +215,12 @@ describe('the house', () => {
     expect(filledInSql('a.ts', "const a = sql`WHERE b = \x24{c as string}`; f('SELECT 1')")).toEqual([]);
   });
 
+  it('has SQL in the store, and where ClickHouse itself is looked after', () => {
+    const having = sources.filter(file => /\b(?:sql|statement)`/.test(withoutComments(textOf(file))));
+    expect(having.length).toBeGreaterThan(20);
+    expect(having.filter(file => !/^(query-api\/store|infra\/clickhouse)\//.test(file))).toEqual([]);
+  });
+
   it('names the tables that are in shards in one way: each statement would else read those of one', () => {
     const tables = shardedTables.join('|');
     const named = new RegExp(`\\b(?:FROM|JOIN)\\s+(?:${tables})\\b|named\\('(?:${tables})'\\)`);
@@ -330,7 +336,7 @@ const longWithoutReason: ReadonlySet<string> = new Set([
   'query-api/jobs/replicas/check-loop.ts: openCheckLoop',
   'query-api/jobs/restate/late-minutes.ts: createLateMinutes',
   'query-api/jobs/rollup/roll-up-loop.ts: createRollUpLoop',
-  'query-api/jobs/rollup/roll-up.ts: createRollUp',
+  'query-api/store/rollup/roll-up.ts: createRollUp',
   'query-api/jobs/runner/lease.ts: openLease',
   'query-api/jobs/runner/work-finder.ts: createWorkFinder',
   'query-api/replicas/open-replicas.ts: openReplicas',

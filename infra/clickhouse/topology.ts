@@ -166,3 +166,13 @@ function readText(path: string): string {
     throw new ConfigError(`CLICKHOUSE_URL=file://${path}: cannot be read: ${messageOf(error)}`, { cause: error });
   }
 }
+
+/** One shard among others. */
+export interface InShards {
+  /** From 0. */
+  readonly shard: number;
+  /** How many there are. */
+  readonly of: number;
+}
+
+export const oneShard: InShards = { shard: 0, of: 1 };

@@ -9,17 +9,19 @@
  * Who reads stays with a node as long as it may be read. At first, and whenever it may not, the first in the order of the
  * topology that may is taken.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { askedBy } from '../../infra/asking.ts';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
 import { NodeUnreached } from '../../infra/clickhouse/over-shards.ts';
+import { type InShards, oneShard } from '../../infra/clickhouse/topology.ts';
 import { messageOf, Retryable } from '../../infra/errors.ts';
 import { inTime } from '../../infra/in-time.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { NodePosition } from '../log/counted-log.ts';
 import { createCatchingUp } from './catching-up.ts';
-import { type InShards, NoReplica, oneShard, strayPartition } from './shard.ts';
+import { NoReplica, strayPartition } from './shard.ts';
 
 export interface WatchedNode {
   readonly name: string;

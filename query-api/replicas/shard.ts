@@ -1,18 +1,9 @@
 /** A shard among others: which partitions its nodes hold, and that none of its nodes can be read. */
 
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
-import { shardOf } from '../../infra/clickhouse/topology.ts';
+import { type InShards, shardOf } from '../../infra/clickhouse/topology.ts';
 import { Retryable } from '../../infra/errors.ts';
 import { partitionBeside } from '../store/ad-counts.ts';
-
-export interface InShards {
-  /** From 0. */
-  readonly shard: number;
-  /** How many there are. */
-  readonly of: number;
-}
-
-export const oneShard: InShards = { shard: 0, of: 1 };
 
 export function holds({ shard, of }: InShards, partition: number): boolean {
   return shardOf(partition, of) === shard;

@@ -1430,7 +1430,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'ads-not-in-turn',
     bug: 'late minutes go by their time of arrival alone: whoever scatters clicks stands before all others',
-    file: 'query-api/jobs/restate/late-queue.ts',
+    file: 'query-api/store/jobs/late-minute-rows.ts',
     edits: [['PARTITION BY ad_id ORDER BY came', 'ORDER BY came']],
     integration: 'test/integration/clickhouse/job-order.test.ts',
   },

@@ -8,19 +8,8 @@
  */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
-import { sql, statement } from '../../../infra/clickhouse/sql.ts';
 import type { JobEntry } from '../../log/job-log.ts';
-import type { Job } from '../../store/jobs/job.ts';
-import { arrivedSince, lateLines } from '../../store/late-clicks.ts';
-import { settingsOf } from '../../store/sql/read-settings.ts';
-
-export interface LateMinute {
-  /** Days since 1970, of arrival. */
-  readonly day: number;
-  /** Epoch ms. */
-  readonly minute: number;
-  readonly lines: number;
-}
+import { type LateMinute, readUncountedMinutes, type UncountedMinute } from '../../store/jobs/late-minute-rows.ts';
 
 export interface LateMinutes {
   /** Those to recount now, which no job holds. `finalUntil` and `rawSince` bound what can be recounted. */
@@ -48,35 +37,7 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
   const waiting = new Map<string, { lines: number; since: number; changedAt: number }>();
   const keyOf = ({ day, minute }: LateMinute) => `${day} ${minute}`;
 
-  /** Those that a job holds come last: however many they are, they do not hide the others. */
-  const uncounted = (from: number, to: number): Promise<UncountedMinute[]> => {
-    const arrival = sql`fromUnixTimestamp64Milli(${arrivedSince(now())}, 'UTC')`;
-    return clickhouse.query(
-      ...statement`SELECT late.day AS day, late.minute AS minute, late.total AS lines, seen.seen_lines AS taken_lines,
-         seen.job_state AS state, seen.job_updated AS updated_at
-       FROM (
-         SELECT day, minute_ms AS minute, count() AS total FROM ${lateLines(now())}
-         WHERE minute_ms >= ${from} AND minute_ms < ${to}
-         GROUP BY day, minute_ms HAVING countIf(waits) > 0
-       ) AS late
-       LEFT JOIN (
-         SELECT recounted.seen_day AS seen_day, recounted.seen_minute_ms AS seen_minute_ms,
-           recounted.seen_lines AS seen_lines, jobs.job_state AS job_state, jobs.job_updated AS job_updated
-         FROM (
-           SELECT toRelativeDayNum(day) AS seen_day, toInt64(toUnixTimestamp(minute)) * 1000 AS seen_minute_ms,
-             lines AS seen_lines, job AS seen_job
-           FROM minute_recount FINAL
-           WHERE day >= toDate(${arrival})
-         ) AS recounted
-         LEFT JOIN (
-           SELECT id, state AS job_state, toUnixTimestamp64Milli(updated_at) AS job_updated
-           FROM replay_job FINAL WHERE kind = 'restate'
-         ) AS jobs ON recounted.seen_job = jobs.id
-       ) AS seen ON late.day = seen.seen_day AND late.minute = seen.seen_minute_ms
-       ORDER BY seen.job_state IN ('queued', 'running', 'failed'), minute, day
-       LIMIT ${minutesPerJob} ${settingsOf(minutesPerJob, timeoutMs, { join_use_nulls: 0 })}`,
-    );
-  };
+  const uncounted = (from: number, to: number) => readUncountedMinutes(clickhouse, { from, to }, now(), timeoutMs);
   const hasFailedLately = ({ state, updated_at }: UncountedMinute) =>
     state === 'failed' && updated_at > now() - pauseMs;
   /** Lines beyond those that a job took belong to nobody. */
@@ -122,21 +83,12 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
   };
 }
 
-interface UncountedMinute extends LateMinute {
-  /** What the last job took that was made for this minute, and how that job stands; 0 and '': there is none. */
-  readonly taken_lines: number;
-  readonly state: Job['state'] | '';
-  /** Epoch ms. */
-  readonly updated_at: number;
-}
-
 /** Never fewer lines than were taken before: of two rows of a minute the one with more holds, and that is to be the new job's. */
 function lateMinuteOf({ day, minute, lines, taken_lines }: UncountedMinute): LateMinute {
   return { day, minute, lines: Math.max(lines, taken_lines) };
 }
 
 const dayMs = 86_400_000;
-const minutesPerJob = 50_000;
 
 function dateOf(day: number): string {
   return new Date(day * dayMs).toISOString().slice(0, 10);

@@ -13,13 +13,9 @@
  */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
-import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
-import { statement } from '../../../infra/clickhouse/sql.ts';
 import { messageOf } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
-import { settingsOf } from '../../store/sql/read-settings.ts';
-import { minuteMs } from '../../time/time-range.ts';
-import type { LateMinute } from './late-minutes.ts';
+import { type LateMinute, readWaitingMinutes, type WaitingMinute } from '../../store/jobs/late-minute-rows.ts';
 
 export interface LateQueue {
   /** Of those that are due, all of the next minutes. */
@@ -41,9 +37,7 @@ export function createLateQueue(options: LateQueueOptions): LateQueue {
 
   const find = async (minutes: readonly number[]) => {
     const begun = performance.now();
-    order = new Map(
-      fairOrder(await clickhouse.query<WaitingMinute>(...waitingSql(minutes, timeoutMs))).map((m, i) => [m, i]),
-    );
+    order = new Map(fairOrder(await readWaitingMinutes(clickhouse, minutes, timeoutMs)).map((m, i) => [m, i]));
     // Several jobs go by one order where it takes long to find; minutes that come meanwhile stand behind.
     orderedUntil = now() + 10 * (performance.now() - begun);
   };
@@ -68,16 +62,6 @@ export function createLateQueue(options: LateQueueOptions): LateQueue {
   };
 }
 
-export interface WaitingMinute {
-  /** Epoch ms. */
-  readonly minute: number;
-  /** Among the waiting minutes of one of its ads; 1 is the first. */
-  readonly place: number;
-  readonly lines: number;
-  /** When the first of them came in, epoch ms. */
-  readonly since: number;
-}
-
 /** Pure: minutes, the next one first. */
 export function fairOrder(waiting: readonly WaitingMinute[]): number[] {
   const byWait = [...waiting].sort((a, b) => a.place - b.place || a.since - b.since || a.minute - b.minute);
@@ -89,30 +73,3 @@ export function fairOrder(waiting: readonly WaitingMinute[]): number[] {
   }
   return [...order];
 }
-
-/**
- * `minutes` in order. They are sent as a mark for each minute from the first to the last: at most one for every minute
- * that raw is kept for, where their numbers might be more than a server takes.
- */
-function waitingSql(minutes: readonly number[], timeoutMs: number): ReturnType<typeof statement> {
-  const [first = 0, last = 0] = [minutes[0], minutes.at(-1)];
-  const marked = new Set(minutes);
-  const marks = Array.from({ length: (last - first) / minuteMs + 1 }, (_, i) =>
-    marked.has(first + i * minuteMs) ? 1 : 0,
-  );
-  return statement`SELECT minute, min(place) AS place, sum(lines) AS lines, toUnixTimestamp64Milli(min(came)) AS since
-    FROM (
-      SELECT minute, lines, came, row_number() OVER (PARTITION BY ad_id ORDER BY came, minute) AS place
-      FROM (
-        SELECT intDiv(clicked_at, ${minuteMs}) * ${minuteMs} AS minute, ad_id, count() AS lines, min(appended_at) AS came
-        FROM ${sharded('quarantine')} FINAL
-        WHERE reason = 'too_late' AND clicked_at >= ${first} AND clicked_at < ${last + minuteMs}
-          AND substring(${marks.join('')}, intDiv(clicked_at - ${first}, ${minuteMs}) + 1, 1) = '1'
-        GROUP BY minute, ad_id
-      )
-    )
-    GROUP BY minute
-    ${settingsOf(minutes.length, timeoutMs, spilling)}`;
-}
-
-const spilling = { max_bytes_before_external_group_by: 268_435_456, max_bytes_before_external_sort: 268_435_456 };

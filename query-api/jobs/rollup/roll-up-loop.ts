@@ -11,22 +11,20 @@
  */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
-import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
-import { statement } from '../../../infra/clickhouse/sql.ts';
+import { type InShards, oneShard } from '../../../infra/clickhouse/topology.ts';
 import { messageOf } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
 import { createWakeUp } from '../../../infra/wake-up.ts';
-import { holds, type InShards, oneShard } from '../../replicas/shard.ts';
+import { holds } from '../../replicas/shard.ts';
 import { createQueries } from '../../store/ad-counts.ts';
 import { finalityOf } from '../../store/finality.ts';
 import { createBlockDirectory } from '../../store/rollup/block-directory.ts';
 import { hourMs } from '../../store/rollup/blocks.ts';
 import { type Due, dueBlocks, lookBackMs } from '../../store/rollup/due-blocks.ts';
+import { type AdsListed, createRollUp, firstMinute } from '../../store/rollup/roll-up.ts';
 import { createTopQueries } from '../../store/rollup/top-lists.ts';
-import { settingsOf } from '../../store/sql/read-settings.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
-import { blocksDue } from './metrics.ts';
-import { type AdsListed, createRollUp } from './roll-up.ts';
+import { blocksDue, blocksRolledUp } from './metrics.ts';
 
 /** A minute becomes final once a minute; who found nothing for some turns looks less often. */
 const mostPauses = 5;
@@ -61,7 +59,10 @@ export function createRollUpLoop({
   const closing = new AbortController();
   const directory = createBlockDirectory(clickhouse, { timeoutMs });
   const tops = createTopQueries(clickhouse, directory, { timeoutMs, maxThreads: 1 });
-  const rollUp = createRollUp({ clickhouse, tops, shard, ...(listed && { listed }) });
+  const rollUp = createRollUp({
+    ...{ clickhouse, tops, shard, ...(listed && { listed }) },
+    onRolledUp: ({ window }) => blocksRolledUp.inc({ window }),
+  });
   const { progress } = createQueries(clickhouse, { timeoutMs });
   let stretch = newStretch(Number.POSITIVE_INFINITY);
   let sweepAt = 0;
@@ -211,15 +212,6 @@ function createQuiet(now: () => number) {
 /** What ends at `until` or before: of what is due there the first are passed over, as they could not be worked out. */
 function newStretch(until: number) {
   return { until, passedOver: 0, turns: 0 };
-}
-
-async function firstMinute(clickhouse: ClickHouse, since: number): Promise<number | undefined> {
-  const at = Math.max(0, Math.floor(since / 1_000));
-  const [row] = await clickhouse.query<{ at: number }>(
-    ...statement`SELECT toUnixTimestamp(minute) * 1000 AS at FROM ${sharded('ad_minute')} WHERE minute >= toDateTime(${at}, 'UTC')
-     ORDER BY minute LIMIT 1 ${settingsOf(1, timeoutMs)}`,
-  );
-  return row?.at;
 }
 
 function floorTo(ms: number, stepMs: number): number {

@@ -13,10 +13,11 @@
 import type { Logger } from '../../../infra/log.ts';
 import { type Job, newJob } from '../../store/jobs/job.ts';
 import type { Attempts, JobStore } from '../../store/jobs/job-store.ts';
+import type { LateMinute } from '../../store/jobs/late-minute-rows.ts';
 import { rawSince } from '../../store/raw-retention.ts';
 import { minuteMs } from '../../time/time-range.ts';
 import { resultOf } from '../reconcile/reconcile-job.ts';
-import type { LateMinute, LateMinutes } from '../restate/late-minutes.ts';
+import type { LateMinutes } from '../restate/late-minutes.ts';
 import type { LateQueue } from '../restate/late-queue.ts';
 import type { JobWriter } from '../writing/job-writer.ts';
 import { laneOf } from './job-turns.ts';

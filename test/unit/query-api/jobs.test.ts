@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { rangesOf } from '../../../query-api/jobs/recount/recount-job.ts';
-import { createLateMinutes, type LateMinute } from '../../../query-api/jobs/restate/late-minutes.ts';
+import { createLateMinutes } from '../../../query-api/jobs/restate/late-minutes.ts';
 import { type Job, jobIdPattern, newJob } from '../../../query-api/store/jobs/job.ts';
+import type { LateMinute } from '../../../query-api/store/jobs/late-minute-rows.ts';
 import { clickHouseThatAnswers } from '../../support/clickhouse-that-answers.ts';
 
 const minuteMs = 60_000;

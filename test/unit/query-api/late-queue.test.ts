@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { createLateQueue, fairOrder, type WaitingMinute } from '../../../query-api/jobs/restate/late-queue.ts';
+import { createLateQueue, fairOrder } from '../../../query-api/jobs/restate/late-queue.ts';
+import type { WaitingMinute } from '../../../query-api/store/jobs/late-minute-rows.ts';
 import { clickHouseThatAnswers } from '../../support/clickhouse-that-answers.ts';
 
 const minuteMs = 60_000;

@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import type { LateMinute } from '../../../query-api/jobs/restate/late-minutes.ts';
 import { createWorkFinder } from '../../../query-api/jobs/runner/work-finder.ts';
 import { type Job, newJob } from '../../../query-api/store/jobs/job.ts';
+import type { LateMinute } from '../../../query-api/store/jobs/late-minute-rows.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;

@@ -10,15 +10,14 @@
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { noSql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import { type InShards, oneShard } from '../../replicas/shard.ts';
-import { isWholeHour } from '../../store/rollup/blocks.ts';
-import type { Due } from '../../store/rollup/due-blocks.ts';
-import { inRanges } from '../../store/rollup/rolled-sql.ts';
-import type { TopQueries } from '../../store/rollup/top-lists.ts';
-import { settingsOf } from '../../store/sql/read-settings.ts';
-import { isVisible } from '../../store/sql/stated-rows.ts';
+import { type InShards, oneShard } from '../../../infra/clickhouse/topology.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
-import { blocksRolledUp } from './metrics.ts';
+import { settingsOf } from '../sql/read-settings.ts';
+import { isVisible } from '../sql/stated-rows.ts';
+import { isWholeHour } from './blocks.ts';
+import type { Due } from './due-blocks.ts';
+import { inRanges } from './rolled-sql.ts';
+import type { TopQueries } from './top-lists.ts';
 
 export interface RollUpDeps {
   readonly clickhouse: ClickHouse;
@@ -26,6 +25,7 @@ export interface RollUpDeps {
   readonly listed?: AdsListed;
   /** Whose clicks `clickhouse` has; left out: there is one shard. */
   readonly shard?: InShards;
+  readonly onRolledUp?: (block: Due) => void;
 }
 
 /** How many ads a row names, by kind of block. Minutes and hours are what longer ranges are answered from. */
@@ -40,7 +40,13 @@ const adsListed: AdsListed = { minute: 1_000, hour: 5_000, window: 100 };
 /** Works out what is due, in that order; how many blocks it were, without those that wait for a restatement. */
 export type RollUp = (due: readonly Due[]) => Promise<number>;
 
-export function createRollUp({ clickhouse, tops, listed = adsListed, shard = oneShard }: RollUpDeps): RollUp {
+export function createRollUp({
+  clickhouse,
+  tops,
+  listed = adsListed,
+  shard = oneShard,
+  onRolledUp = () => undefined,
+}: RollUpDeps): RollUp {
   const settings = settingsOf(0, timeoutMs, { max_threads: 1 });
   const boundedSettings = settingsOf(0, timeoutMs, { max_threads: 1, ...boundedMemory });
 
@@ -121,7 +127,7 @@ export function createRollUp({ clickhouse, tops, listed = adsListed, shard = one
       if (block.restatements > 0 && !(await isApplied(range))) continue;
       const row = await rollUp(block, range);
       if (row !== undefined) rows.push(row);
-      blocksRolledUp.inc({ window: block.window });
+      onRolledUp(block);
       done++;
     }
     await clickhouse.insert('most_clicked_ads', rows.join('\n'));
@@ -134,3 +140,13 @@ const timeoutMs = 60_000;
 const applied = { isSettled: true };
 /** An hour at 10,000 clicks/s has some millions of (ad, country): beyond this they go to disk. */
 const boundedMemory = { max_bytes_before_external_group_by: 400_000_000, max_bytes_ratio_before_external_group_by: 0 };
+
+/** The first minute that has rows, from `since` on, epoch ms; undefined: there is none. */
+export async function firstMinute(clickhouse: ClickHouse, since: number): Promise<number | undefined> {
+  const at = Math.max(0, Math.floor(since / 1_000));
+  const [row] = await clickhouse.query<{ at: number }>(
+    ...statement`SELECT toUnixTimestamp(minute) * 1000 AS at FROM ${sharded('ad_minute')} WHERE minute >= toDateTime(${at}, 'UTC')
+     ORDER BY minute LIMIT 1 ${settingsOf(1, timeoutMs)}`,
+  );
+  return row?.at;
+}
