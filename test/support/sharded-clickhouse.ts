@@ -94,7 +94,8 @@ export async function openShardedClickHouse(now: number): Promise<ShardedClickHo
 
   const appOf = async (of: Replicas) => {
     const app = await buildQueryApi({
-      config: loadConfig(QueryApiConfig, {}),
+      // One client asks for one export right after another.
+      config: loadConfig(QueryApiConfig, { EXPORT_MAX_RUNNING_PER_CLIENT: '4' }),
       ...{ clickhouse: of.clickhouse, replicas: of, log, now: () => now, requests: said.requests },
       pipeline: {
         endOffsets: async () => new Map(Array.from({ length: logPartitions }, (_, partition) => [partition, 1_000])),
