@@ -218,7 +218,9 @@ describe('the house', () => {
   it('has SQL in the store, and where ClickHouse itself is looked after', () => {
     const having = sources.filter(file => /\b(?:sql|statement)`/.test(withoutComments(textOf(file))));
     expect(having.length).toBeGreaterThan(20);
-    expect(having.filter(file => !/^(query-api\/store|infra\/clickhouse)\//.test(file))).toEqual([]);
+    // The rule for texts in CSV stands in one file, as code and as SQL.
+    const elsewhere = having.filter(file => !/^(query-api\/store|infra\/clickhouse)\//.test(file));
+    expect(elsewhere).toEqual(['infra/csv.ts']);
   });
 
   it('names the tables that are in shards in one way: each statement would else read those of one', () => {
@@ -334,7 +336,6 @@ const longWithoutReason: ReadonlySet<string> = new Set([
   'query-api/jobs/main.ts: a function in it',
   'query-api/jobs/open-jobs.ts: openJobs',
   'query-api/jobs/replicas/check-loop.ts: openCheckLoop',
-  'query-api/jobs/restate/late-minutes.ts: createLateMinutes',
   'query-api/jobs/rollup/roll-up-loop.ts: createRollUpLoop',
   'query-api/store/rollup/roll-up.ts: createRollUp',
   'query-api/jobs/runner/lease.ts: openLease',
