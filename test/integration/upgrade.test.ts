@@ -50,6 +50,9 @@ const programs = {
   ingest: ['ingest/main.ts', 'INGEST_PORT'],
 } as const;
 
+/** Where the release before has a program elsewhere. */
+const before: Partial<Record<keyof typeof programs, string>> = { sink: 'aggregator/sink-main.ts' };
+
 /** Topics and a store of their own on the shared broker, and processes of either release on them. */
 async function openPipeline(prefix: string) {
   const stack = new AsyncDisposableStack();
@@ -78,7 +81,8 @@ async function openPipeline(prefix: string) {
     started,
     /** Ready, where nothing else is expected. */
     async start(program: keyof typeof programs, version: Version, isReady = true): Promise<Service> {
-      const [main, portKey] = programs[program];
+      const [latest, portKey] = programs[program];
+      const main = version === 'before' ? (before[program] ?? latest) : latest;
       const { directory, options } = versions[version];
       const port = String(await freePort());
       const service = stack.use(
