@@ -49,7 +49,7 @@ export default defineConfig({
           ...apart,
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          maxWorkers: Math.max(5, availableParallelism()),
+          maxWorkers: Math.max(3, availableParallelism()),
         },
       },
       { test: { ...apart, name: 'browser', include: ['test/browser/**/*.test.ts'], fileParallelism: false } },
