@@ -3,7 +3,7 @@
  * and the records of jobs and people into theirs. Nothing else inserts (infra/decisions/025).
  */
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
-import { Corrupt, messageOf, RefusedRows } from '../../infra/errors.ts';
+import { Corrupt, messageOf, RefusedRows, Retryable } from '../../infra/errors.ts';
 import { openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { type FetchedBatch, type GroupConsumer, openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
@@ -35,6 +35,8 @@ export interface SinkDeps {
   readonly log: Logger;
   /** Is called when the sink cannot continue. The process must end and be started again. */
   readonly onCrash: (error: Error) => void;
+  /** Ends a sink that is still joining its groups. Left out: it is opened whole, or not at all. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Sink extends AsyncDisposable {
@@ -78,7 +80,18 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     onRefused: batch => insertWhole(clickhouse, batch, resultRowsOf),
   };
   const legs: Sink[] = [];
-  for (const leg of [rawLeg, aggregateLeg, resultLeg]) legs.push(opening.use(await openLeg(deps, leg)));
+  // A leg that has joined inserts, however long the next one takes to join.
+  const closeJoined = () => void opening.disposeAsync();
+  deps.signal?.addEventListener('abort', closeJoined);
+  for (const options of [rawLeg, aggregateLeg, resultLeg]) {
+    const leg = await openLeg(deps, options);
+    if (deps.signal?.aborted) {
+      await leg[Symbol.asyncDispose]();
+      throw new Retryable('the sink is closed before it has joined all groups');
+    }
+    legs.push(opening.use(leg));
+  }
+  deps.signal?.removeEventListener('abort', closeJoined);
   const opened = opening.move();
   return {
     check() {

@@ -40,6 +40,11 @@ export class Process {
     this.#open = open;
   }
 
+  /** Whatever it joins, it has joined. Until then SIGTERM does not reach it here. */
+  get isOpened(): boolean {
+    return this.state === 'up' && this.#opened !== undefined;
+  }
+
   /** Neither dead nor paused. */
   get isRunning(): boolean {
     return this.state !== 'down' && this.#life?.alive === true && !this.#life.paused;

@@ -55,6 +55,8 @@ afterAll(async () => {
 
 async function rollUpAll(): Promise<void> {
   let idle = 0;
+  // As whoever has restated something does.
+  rollUps.wake();
   while (idle < 2) idle = (await rollUps.turn()) === 0 ? idle + 1 : 0;
 }
 

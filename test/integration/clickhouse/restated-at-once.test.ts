@@ -219,6 +219,7 @@ describe('the changes of a minute', () => {
       await write([part]);
       await expectRound(2);
     }
+    rollUps.wake();
     while ((await rollUps.turn()) > 0);
     await expectRound(2);
   });

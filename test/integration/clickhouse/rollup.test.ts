@@ -86,6 +86,8 @@ async function finalUntil(minute: number): Promise<void> {
 /** All stretches: the last hours, and the rest. */
 async function rollUpAll(): Promise<void> {
   let idle = 0;
+  // As whoever has restated something does.
+  rollUps.wake();
   while (idle < 2) idle = (await rollUps.turn()) === 0 ? idle + 1 : 0;
 }
 
