@@ -13,13 +13,12 @@ import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
 import { messageOf, Retryable } from '../../infra/errors.ts';
 import { openAdmin } from '../../infra/kafka/admin.ts';
 import { migrate } from '../../infra/migrate.ts';
-import { pause } from '../../infra/pause.ts';
-import { aborted } from '../../infra/process.ts';
 import { retrying } from '../../infra/retry.ts';
 import { type SinkNode, sinkNode } from './node.ts';
 import { openSink, type Sink, type SinkDeps } from './sink.ts';
+import { whileFilled } from './while-filled.ts';
 
-export interface NodeSinkDeps extends Omit<SinkDeps, 'node'> {
+export interface NodeSinkDeps extends Omit<SinkDeps, 'node' | 'signal'> {
   readonly of: Parameters<typeof sinkNode>[0];
   readonly topology: Parameters<typeof sinkNode>[1];
   /** Is called before the groups are joined for the first time. */
@@ -66,36 +65,22 @@ export function followNode(deps: NodeSinkDeps): Sink {
     }
   };
 
-  const watch = async (node: SinkNode, emptied: AbortController, end: AbortSignal) => {
-    while (!end.aborted) {
-      await pause(lookEveryMs, end);
-      if (!end.aborted && !(await isStillThat(node))) return emptied.abort();
-    }
-  };
-
   const follow = async () => {
     for (let isFirst = true; !signal.aborted; isFirst = false) {
       const node = await retrying(`tables of ${of.name}`, log, signal, prepared);
       if (isFirst) await beforeJoining?.(node);
-      const emptied = new AbortController();
-      const over = new AbortController();
-      const whileFilled = AbortSignal.any([signal, emptied.signal]);
-      // From before the groups are joined: that may take as long as the brokers are away, and a leg that has joined inserts.
-      const watching = watch(node, emptied, AbortSignal.any([signal, over.signal]));
-      try {
-        const join = () => openSink({ ...deps, node, signal: whileFilled });
-        await using sink = await retrying(`join groups of ${of.name}`, log, whileFilled, join);
-        running = sink;
-        log.info({ node: of.name }, 'sink runs');
-        await aborted(whileFilled);
-        running = undefined;
-      } catch (error) {
-        if (!emptied.signal.aborted) throw error;
-      } finally {
-        running = undefined;
-        over.abort();
-        await watching;
-      }
+      await whileFilled(
+        {
+          open: end => retrying(`join groups of ${of.name}`, log, end, () => openSink({ ...deps, node, signal: end })),
+          onRunning(sink) {
+            running = sink;
+            if (sink) log.info({ node: of.name }, 'sink runs');
+          },
+          isStillFilled: () => isStillThat(node),
+          lookEveryMs,
+        },
+        signal,
+      );
       if (!signal.aborted) log.warn({ node: of.name }, 'the node was emptied: it is filled from where the log begins');
     }
   };

@@ -1,16 +1,17 @@
 /**
- * Inserts the good lines of a batch of clicks that ClickHouse has refused, and keeps the refused lines in table
- * `quarantine`.
+ * Handles a batch that ClickHouse has refused: inserts the good lines of clicks and keeps the refused lines in table
+ * `quarantine`, and inserts rows of our own processes whole or not at all.
  *
- * It tries each half of the batch, then each half of a refused half, and so on. The lines were checked before, so a
+ * Of clicks it tries each half of the batch, then each half of a refused half, and so on. The lines were checked before, so a
  * refusal is an error of this program and must be examined. But it must not delay the clicks of other people.
  */
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
-import { RefusedRows } from '../../infra/errors.ts';
+import { Corrupt, RefusedRows } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { Logger } from '../../infra/log.ts';
 import { refusedLines } from './metrics.ts';
 import { rawRows } from './raw-rows.ts';
+import { byForm, type TableRows } from './table-rows.ts';
 
 /**
  * Refused rows are numbered from here on, by their place among the rows of their record. Lower numbers belong to lines
@@ -72,4 +73,27 @@ async function insertHalves(
 
 function isLine(line: string): boolean {
   return line !== '';
+}
+
+/**
+ * Inserts one batch again, alone, because it may contain the rows that ClickHouse refused. Only our own processes write
+ * such rows, and leaving one out would make a count wrong. So if the batch is refused again, its partition is halted.
+ */
+export async function insertWhole(
+  clickhouse: ClickHouse,
+  batch: FetchedBatch,
+  rowsOf: (batch: FetchedBatch) => TableRows,
+): Promise<void> {
+  const { topic, partition, fetchedOffset, nextOffset } = batch;
+  try {
+    for (const [table, pieces] of rowsOf(batch)) {
+      for (const rows of byForm(pieces)) await clickhouse.insert(table, Buffer.concat(rows));
+    }
+  } catch (error) {
+    if (!(error instanceof RefusedRows)) throw error;
+    throw new Corrupt(
+      `${topic}[${partition}], offsets ${fetchedOffset} to ${nextOffset - 1}: the store does not take the rows: ${error.message}`,
+      { cause: error },
+    );
+  }
 }

@@ -2075,6 +2075,23 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/rollup/blocks.test.ts',
   },
   {
+    name: 'joining-sink-goes-on',
+    bug: 'a sink that is to end while it is still joining lets what has joined go on: into the new tables of an emptied node',
+    file: 'aggregator/sink/sink.ts',
+    edits: [["  signal.addEventListener('abort', closeJoined);\n", '  void closeJoined;\n']],
+    unit: 'test/simulation/joining-sink.test.ts',
+  },
+  {
+    name: 'watched-once-joined',
+    bug: 'whether a node was emptied is looked at only once its sink has joined all groups, which may take long',
+    file: 'aggregator/sink/while-filled.ts',
+    edits: [
+      ['  const watching = watch();\n  try {', '  let watching = Promise.resolve();\n  try {'],
+      ['    node.onRunning(opened);', '    watching = watch();\n    node.onRunning(opened);'],
+    ],
+    unit: 'test/unit/aggregator/while-filled.test.ts',
+  },
+  {
     name: 'top-of-one-shard',
     bug: 'the kept top list of one shard is told as that of all: an ad that is second in each is left out',
     file: 'query-api/store/rollup/history.ts',

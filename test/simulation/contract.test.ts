@@ -1,18 +1,10 @@
 /** The contract of broker and store, kept by the fakes of the simulation. */
 import { describeBroker, describeStore } from './contract.ts';
+import { directNetwork } from './direct-network.ts';
 import { FakeBroker } from './fake-broker.ts';
-import { fakeKafka, type Network } from './fake-kafka.ts';
+import { fakeKafka } from './fake-kafka.ts';
 import { FakeStore, fakeClickHouse } from './fake-store.ts';
 import { SeededRandom } from './seeded-random.ts';
-
-/** No faults, and hardly any delay. */
-const directNetwork: Network = {
-  call: async (_operation, effect) => effect(),
-  bind: callback => callback,
-  chance: () => false,
-  fetchSize: () => 2,
-  longPollMs: 20,
-};
 
 describeBroker('the fake broker', async () => {
   const broker = new FakeBroker({

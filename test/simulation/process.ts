@@ -16,7 +16,13 @@ export interface Surroundings {
   onStall(why: string): void;
 }
 
-export type Open = (network: Network, onCrash: (error: Error) => void, log: Logger) => Promise<AsyncDisposable>;
+/** `signal`: it is to end while it is still being opened. Who does not look at it goes on. */
+export type Open = (
+  network: Network,
+  onCrash: (error: Error) => void,
+  log: Logger,
+  signal: AbortSignal,
+) => Promise<AsyncDisposable>;
 
 const second = 1_000;
 
@@ -28,6 +34,7 @@ export class Process {
   readonly #open: Open;
   #life: Life | undefined;
   #opened: AsyncDisposable | undefined;
+  #opening = new AbortController();
   #starts = 0;
   /** Until then standing still has a known reason. */
   #excusedUntil = 0;
@@ -40,11 +47,6 @@ export class Process {
     this.#open = open;
   }
 
-  /** Whatever it joins, it has joined. Until then SIGTERM does not reach it here. */
-  get isOpened(): boolean {
-    return this.state === 'up' && this.#opened !== undefined;
-  }
-
   /** Neither dead nor paused. */
   get isRunning(): boolean {
     return this.state !== 'down' && this.#life?.alive === true && !this.#life.paused;
@@ -54,6 +56,8 @@ export class Process {
     const life = new Life(`${this.name}.${++this.#starts}`);
     this.#life = life;
     this.#opened = undefined;
+    this.#opening = new AbortController();
+    const { signal } = this.#opening;
     this.#slowness = !this.#world.weather.isCalm && this.#world.random.chance(0.1) ? 20 : 1;
     this.#excusedUntil = this.#slowness === 1 ? 0 : Number.POSITIVE_INFINITY;
     this.state = 'up';
@@ -65,7 +69,7 @@ export class Process {
       this.crash();
     };
     time.after(0, life, 'starts', () => {
-      this.#open(this.#networkOf(life), end, logOf(time, life)).then(opened => {
+      this.#open(this.#networkOf(life), end, logOf(time, life), signal).then(opened => {
         this.#opened = opened;
       }, end);
     });
@@ -91,7 +95,8 @@ export class Process {
   stop(): void {
     const { time } = this.#world;
     const [life, opened] = [this.#life, this.#opened];
-    if (opened === undefined || life === undefined || this.state !== 'up') return;
+    if (life === undefined || this.state !== 'up') return;
+    if (opened === undefined) return void time.after(0, life, 'SIGTERM', () => this.#opening.abort());
     this.state = 'stopping';
     const ended = () => {
       if (life !== this.#life || !life.alive) return;

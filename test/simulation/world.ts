@@ -10,14 +10,13 @@ import { onlyNode } from '../../aggregator/sink/node.ts';
 import { openSink } from '../../aggregator/sink/sink.ts';
 import { openTaskGroup } from '../../aggregator/task-group.ts';
 import { loadConfig } from '../../infra/config.ts';
-import type { Logger } from '../../infra/log.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { ackHeader } from '../../ingest/ack-chain.ts';
 import { Checkers, type Violation } from './checkers.ts';
 import { FakeBroker } from './fake-broker.ts';
-import { fakeKafka, type Network } from './fake-kafka.ts';
+import { fakeKafka } from './fake-kafka.ts';
 import { FakeStore, fakeClickHouse } from './fake-store.ts';
-import { Process } from './process.ts';
+import { type Open as OpenProcess, Process } from './process.ts';
 import { replayProblem } from './replay-check.ts';
 import { Routing } from './routing.ts';
 import type { SeededRandom } from './seeded-random.ts';
@@ -272,8 +271,7 @@ export class World {
     this.checkers.emptied();
     for (const process of this.processes.filter(({ name }) => name.startsWith('sink-')))
       this.time.after(this.random.between(0, 5 * second), undefined, `${process.name} learns of it`, () =>
-        // One that is still joining its groups is watched, too (aggregator/sink/node-sink.ts), and ends at once.
-        this.random.chance(0.5) && process.isOpened ? process.stop() : process.crash(),
+        this.random.chance(0.5) ? process.stop() : process.crash(),
       );
     this.time.after(15 * second, undefined, 'the store has tables', () => {
       this.incarnation += 'x';
@@ -448,7 +446,7 @@ function settingsOf(random: SeededRandom) {
   };
 }
 
-type Open = (world: World, network: Network, onCrash: (error: Error) => void, log: Logger) => Promise<AsyncDisposable>;
+type Open = (world: World, ...given: Parameters<OpenProcess>) => Promise<AsyncDisposable>;
 
 const openAggregator: Open = (world, network, onCrash, log) => {
   const { settings, broker, random } = world;
@@ -472,7 +470,7 @@ const openAggregator: Open = (world, network, onCrash, log) => {
   });
 };
 
-const openSinks: Open = async (world, network, onCrash, log) => {
+const openSinks: Open = async (world, network, onCrash, log, signal) => {
   while (!world.store.hasTables) await new Promise(resolve => setTimeout(resolve, second));
   const { broker, random, weather, store } = world;
   const tear = (rows: number) => {
@@ -488,6 +486,7 @@ const openSinks: Open = async (world, network, onCrash, log) => {
     config: loadConfig(SinkConfig, { SINK_LINGER_MS: String(random.pick([0, 50, 500])) }),
     log,
     onCrash,
+    signal,
   });
 };
 

@@ -1,0 +1,224 @@
+/** Copies the topics of one consumer group into a ClickHouse node: rows are inserted first, offsets committed after. */
+import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
+import { Corrupt, messageOf } from '../../infra/errors.ts';
+import { openAdmin } from '../../infra/kafka/admin.ts';
+import type { KafkaClient } from '../../infra/kafka/client.ts';
+import { type FetchedBatch, type GroupConsumer, openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
+import type { RecordContract } from '../../infra/kafka/record-contract.ts';
+import { watchStalls } from '../../infra/kafka/stall-watch.ts';
+import type { Logger } from '../../infra/log.ts';
+import type { SinkConfig } from '../config.ts';
+import { BatchInserter, type BatchInserterOptions } from './batch-inserter.ts';
+import { HaltedPartitions, type TopicPartition } from './halted-partitions.ts';
+import { type Begin, beginsOf, heldSince } from './held-offsets.ts';
+import { KnownRecords } from './known-records.ts';
+import { halted, position } from './metrics.ts';
+import type { SinkNode } from './node.ts';
+import { SinkPositions } from './sink-positions.ts';
+import type { TableRows } from './table-rows.ts';
+
+export interface LegOptions {
+  readonly group: string;
+  readonly topics: readonly string[];
+  readonly isolation: 'read_committed' | 'read_uncommitted';
+  /** The kinds and formats of the topics that this release can read. */
+  readonly contract: RecordContract;
+  /** Is called with known records only. */
+  rowsOf(batch: FetchedBatch): TableRows;
+  readonly intervalMs: number;
+  /** Returns whether the node reads a partition. The default is the partitions whose clicks the node's shard holds. */
+  readonly reads?: (partition: number) => boolean;
+  onRefused: BatchInserterOptions['onRefused'];
+}
+
+export interface LegDeps {
+  readonly kafka: KafkaClient;
+  readonly clickhouse: ClickHouse;
+  readonly node: SinkNode;
+  readonly config: SinkConfig;
+  readonly log: Logger;
+  /** Is called when the leg cannot continue. The process must end and be started again. */
+  readonly onCrash: (error: Error) => void;
+}
+
+export interface Leg extends AsyncDisposable {
+  /** Throws unless rows are going in. */
+  check(): void;
+}
+
+export async function openLeg(deps: LegDeps, options: LegOptions): Promise<Leg> {
+  const { group, topics, isolation, contract, rowsOf, intervalMs, onRefused } = options;
+  const { kafka, clickhouse, node, config, log } = deps;
+  const { reads = node.holds } = options;
+  const link: { consumer?: GroupConsumer } = {};
+  /** By partition, the offset from which on the node holds everything. Each commit contains it in its metadata. */
+  const heldFrom = new Map<string, number>();
+  // Offsets after records without clicks are committed too. Otherwise a partition that ends in a transaction's marker
+  // would show a lag forever.
+  const commit = async (topic: string, nextOffsets: ReadonlyMap<number, number>) => {
+    await link.consumer?.commit(
+      topic,
+      new Map(
+        [...nextOffsets].map(([partition, offset]) => {
+          const metadata = heldSince(node.incarnation, heldFrom.get(`${topic}[${partition}]`) ?? 0);
+          return [partition, { offset, metadata }];
+        }),
+      ),
+    );
+    for (const [partition, offset] of nextOffsets)
+      position.set({ node: node.name, topic, partition: String(partition) }, offset);
+  };
+  const inserter = new BatchInserter({
+    clickhouse,
+    node: node.name,
+    log,
+    lingerMs: config.SINK_LINGER_MS,
+    maxBatchBytes: config.SINK_MAX_BATCH_BYTES,
+    intervalMs,
+    onRefused,
+    commit,
+  });
+  let joined = false;
+  let haltedBy: string | undefined;
+  const halts = new HaltedPartitions(group);
+  const positions = new SinkPositions();
+  const stand = (place: TopicPartition) => {
+    positions.leave(place.topic, place.partition);
+    link.consumer?.pause(place.topic, place.partition);
+  };
+  /** The last assignment of this member. */
+  let current: ReadonlyMap<string, readonly number[]> | undefined;
+  const begin = (begins: readonly Begin[]) => {
+    for (const { topic, partition, seek, from } of begins) {
+      heldFrom.set(`${topic}[${partition}]`, from);
+      if (seek !== undefined) link.consumer?.seek(topic, partition, seek);
+      if (!halts.has({ topic, partition })) link.consumer?.resume(topic, partition);
+    }
+  };
+  const halt = ({ topic, partition }: TopicPartition, error: Corrupt) => {
+    // Another member may own the partition by now.
+    if (!halts.halt({ topic, partition }, error)) return;
+    log.error({ topic, partition, why: error.message }, 'partition halted: it is not stored any further');
+    try {
+      stand({ topic, partition });
+    } catch (why) {
+      // It is no member of its group now. It halts again once partitions are assigned, and drops what arrives until
+      // then.
+      log.debug({ topic, partition, why: messageOf(why) }, 'not paused');
+    }
+  };
+  await using opening = new AsyncDisposableStack();
+  const admin = opening.use(await openAdmin(kafka));
+  const consumer = await openGroupConsumer(kafka, {
+    group,
+    topics,
+    isolation,
+    sessionTimeoutMs: config.SINK_SESSION_TIMEOUT_MS,
+    maxWaitMs: 250,
+    minBytes: 1,
+    maxBytes: config.SINK_MAX_BATCH_BYTES,
+    // A fetch and an insert should contain several partitions.
+    maxBytesPerPartition: config.SINK_MAX_BATCH_BYTES >> 2,
+    concurrency: mostBatchesAtOnce,
+    // Rows wait for their insert, even beyond a rebalance.
+    keepsRecords: true,
+    log,
+    onOpen: opened => {
+      link.consumer = opened;
+    },
+    onAssigned(all) {
+      joined = true;
+      // Nothing is fetched of what another shard holds. The rest is fetched once it is known where to begin.
+      for (const [topic, partitions] of all) for (const p of partitions) link.consumer?.pause(topic, p);
+      const assigned = new Map([...all].map(([topic, partitions]) => [topic, partitions.filter(reads)]));
+      positions.assign(assigned);
+      for (const place of halts.assign(assigned)) positions.leave(place.topic, place.partition);
+      current = assigned;
+      void untilKnown(
+        () => beginsOf(admin, group, assigned, node.incarnation).then(begins => current === assigned && begin(begins)),
+        () => current === assigned,
+        why => log.warn({ group, why }, 'not known yet where to begin'),
+      );
+    },
+    async onBatch(batch) {
+      if (!reads(batch.partition) || halts.has(batch)) return;
+      try {
+        const known = new KnownRecords(batch, contract);
+        const rows = rowsOf({ ...batch, records: known });
+        await inserter.insert(known.batch, rows);
+        positions.passed(batch.topic, batch.partition, known.batch.nextOffset);
+        if (known.endedBy) halt(batch, known.endedBy);
+      } catch (error) {
+        if (!(error instanceof Corrupt)) throw error;
+        halt(batch, error);
+      }
+    },
+    onGap(topic, partition, _first, next) {
+      if (!reads(partition) || halts.has({ topic, partition })) return;
+      positions.passed(topic, partition, next);
+      commit(topic, new Map([[partition, next]])).catch(error =>
+        log.warn({ topic, why: messageOf(error) }, 'offsets not committed'),
+      );
+    },
+    onCrash(error) {
+      if (!(error instanceof Corrupt)) return deps.onCrash(error);
+      haltedBy = error.message;
+      halted.set({ group }, 1);
+      log.error({ why: haltedBy }, 'sink halted: a person has to decide');
+    },
+  });
+  // A slow insert is not treated as a stall.
+  const isAtWork = () => inserter.failing !== undefined || between(inserter.insertingForMs, 1, longestInsertMs);
+  const watch = watchStalls({
+    group,
+    log,
+    readings: async () => (haltedBy === undefined && !isAtWork() ? await positions.readings(admin, group) : undefined),
+    onStall: what => deps.onCrash(new Error(`${group} stalled: ${what}`)),
+  });
+  opening.defer(async () => {
+    current = undefined;
+    const left = consumer[Symbol.asyncDispose]();
+    // An insert into a node that is away would otherwise delay this forever.
+    inserter.close();
+    await left;
+  });
+  opening.use(watch);
+  const opened = opening.move();
+  return {
+    check() {
+      const why = haltedBy ?? halts.why;
+      if (why !== undefined) throw new Error(`${group}: ${why}`);
+      if (!joined) throw new Error(`${group}: no partitions assigned yet`);
+      if (inserter.failing !== undefined) throw new Error(`${group}: ${inserter.failing}`);
+    },
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+  };
+}
+
+/** The number of partitions may grow. At most this many are processed at once. */
+const mostBatchesAtOnce = 256;
+/** Longer than the timeout of any request to a ClickHouse server. */
+const longestInsertMs = 180_000;
+
+const beginPauseMs = 500;
+
+/** Repeats the work until it succeeds, or until it is not wanted any more. */
+async function untilKnown(
+  work: () => Promise<unknown>,
+  isWanted: () => boolean,
+  onFailure: (why: string) => void,
+): Promise<void> {
+  while (isWanted()) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (isWanted()) onFailure(messageOf(error));
+      await new Promise(resolve => setTimeout(resolve, beginPauseMs));
+    }
+  }
+}
+
+function between(value: number, from: number, to: number): boolean {
+  return value >= from && value < to;
+}
