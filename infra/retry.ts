@@ -2,9 +2,10 @@
  * Repeats work until another system is available: a process that starts while Kafka or ClickHouse is away says so and
  * waits.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+
 import { messageOf, Retryable } from './errors.ts';
 import type { Logger } from './log.ts';
+import { pause } from './pause.ts';
 
 const firstPauseMs = 200;
 const longestPauseMs = 5_000;
@@ -21,7 +22,7 @@ export async function retrying<T>(doing: string, log: Logger, stop: AbortSignal,
       if (!(error instanceof Retryable) || stop.aborted) throw error;
       const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** attempt);
       log.warn({ doing, why: messageOf(error), pauseMs }, 'not yet, to be tried again');
-      await sleep(pauseMs, undefined, { signal: stop }).catch(() => undefined);
+      await pause(pauseMs, stop);
     }
   }
 }

@@ -8,11 +8,12 @@
  * with current progress but without the rows that it covers. So an emptied node stays without tables until each of them
  * has looked, found none, and stopped.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+
 import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
 import { messageOf, Retryable } from '../../infra/errors.ts';
 import { openAdmin } from '../../infra/kafka/admin.ts';
 import { migrate } from '../../infra/migrate.ts';
+import { pause } from '../../infra/pause.ts';
 import { retrying } from '../../infra/retry.ts';
 import { type SinkNode, sinkNode } from './node.ts';
 import { openSink, type Sink, type SinkDeps } from './sink.ts';
@@ -47,7 +48,7 @@ export function followNode(deps: NodeSinkDeps): Sink {
         { node: of.name, pauseMs: 3 * lookEveryMs },
         'the node is empty: it gets tables once no sink fills those of before',
       );
-      await sleep(3 * lookEveryMs, undefined, { signal }).catch(() => undefined);
+      await pause(3 * lookEveryMs, signal);
       if (signal.aborted) throw new Retryable('closing');
     }
     await migrate(clickhouse, log);

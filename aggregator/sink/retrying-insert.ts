@@ -7,6 +7,7 @@
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { messageOf, RefusedRows } from '../../infra/errors.ts';
 import type { Logger } from '../../infra/log.ts';
+import { pause } from '../../infra/pause.ts';
 import { insertRetries, insertSeconds, rowBytes } from './metrics.ts';
 
 const longestPauseMs = 5_000;
@@ -63,7 +64,7 @@ export class RetryingInsert {
         this.failing = messageOf(error);
         insertRetries.inc({ node, table });
         log.warn({ node, table, why: this.failing, pauseMs }, 'insert failed, it will be repeated');
-        await sleep(pauseMs, signal);
+        await pause(pauseMs, signal);
         if (signal.aborted) throw error;
       } finally {
         this.#startedAt = 0;
@@ -78,17 +79,4 @@ export class RetryingInsert {
     for (const piece of rows) end += piece.copy(this.#memory, end);
     return this.#memory.subarray(0, end);
   }
-}
-
-/** Uses the global timer, which a simulation replaces. */
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener('abort', end);
-  });
 }

@@ -63,6 +63,8 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
       .catch(error => log.warn({ why: messageOf(error) }, 'a leg of the sink did not close in order'));
   };
   signal.addEventListener('abort', closeJoined);
+  // It may be tried again for days, with the same signal.
+  opening.defer(() => signal.removeEventListener('abort', closeJoined));
   for (const options of [rawLeg, aggregateLeg, resultLeg]) {
     const leg = await openLeg(deps, options);
     if (signal.aborted) {
@@ -71,7 +73,6 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     }
     legs.push(opening.use(leg));
   }
-  signal.removeEventListener('abort', closeJoined);
   const opened = opening.move();
   return {
     check() {

@@ -3,7 +3,7 @@
  * or its server is gone). A child that has not answered yet is starting, and may take as long as it needs: it may be
  * waiting for Kafka. Time in which the supervisor itself did not run does not count.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from '../pause.ts';
 
 export interface WatchedChild {
   /** Without path. */
@@ -20,7 +20,7 @@ export async function watchHealth({ url, timeoutMs, onSilent, signal }: WatchedC
   let silentMs: number | undefined;
   for (let turnAt = performance.now(); !signal.aborted; ) {
     const isThere = await answers(url, pauseMs, signal);
-    await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    await pause(pauseMs, signal);
     const tookMs = performance.now() - turnAt;
     turnAt = performance.now();
     if (isThere) silentMs = 0;

@@ -5,10 +5,11 @@
  * A program makes progress while it uses CPU time or writes to its logs. Time in which this process itself did not run
  * does not count as standing still. Every few seconds it reports what it waits for, and the likely reason.
  */
+
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../errors.ts';
+import { pause } from '../pause.ts';
 import { cpuTimeOf } from './process-identity.ts';
 
 export interface StartLimits {
@@ -46,7 +47,7 @@ export async function untilStarted(program: StartedProgram): Promise<void> {
   for (let turnAt = startedAt; ; ) {
     signal?.throwIfAborted();
     if (await isReady()) return;
-    await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+    await pause(pauseMs, signal);
     const now = performance.now();
     stoodMs += Math.min(now - turnAt, longestTurnMs);
     turnAt = now;
@@ -85,7 +86,7 @@ export async function askedPatiently<T>(
       const tookMs = performance.now() - startedAt;
       if (!(error instanceof Retryable) || signal?.aborted || tookMs >= timeoutMs) throw error;
       say?.(`still ${doing}, for ${(tookMs / 1_000).toFixed(0)} s${busyness()}: ${messageOf(error)}`);
-      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+      await pause(pauseMs, signal);
     }
   }
 }

@@ -4,11 +4,12 @@
  * metrics. Stopping goes in the opposite order to starting, stage by stage, and ends by a deadline whatever the
  * children do.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+
 import { type RestartCounts, type RestartReason, restartReasons } from '../child-restarts.ts';
 import { ConfigError, messageOf } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import type { Logger } from '../log.ts';
+import { pause } from '../pause.ts';
 import { watchHealth } from './health-watch.ts';
 import { reactionTo, restartReasonOf } from './restart-policy.ts';
 import type { Exit, Running } from './service.ts';
@@ -101,7 +102,7 @@ export function createSupervisor(log: Logger, stop: AbortSignal, silenceMs = 60_
       tellCounts();
       const startsAgainInMs = reaction.delayMs;
       log.warn({ child: spec.name, why, ...exit, startsAgainInMs }, 'child ended, it is started again');
-      await sleep(reaction.delayMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+      await pause(reaction.delayMs, stopping.signal);
     }
   };
 

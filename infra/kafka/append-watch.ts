@@ -30,16 +30,21 @@ export function watchAppends(
   const closing = new AbortController();
   const follow = async () => {
     await using waits = kafka.appendWaits();
-    // What is asked ends with it.
-    closing.signal.addEventListener('abort', () => void waits[Symbol.asyncDispose]());
-    const leader = (await waits.leaders(topic)).get(0);
-    if (leader === undefined) throw new Retryable(`${topic} has no leader`);
-    let end = await endOf(kafka, topic);
-    onAppended();
-    while (!closing.signal.aborted) {
-      const now = await waits.endBeyond(leader, { topic, partition: 0 }, end, waitMs);
-      if (now > end) onAppended();
-      end = now;
+    const closeWaits = () => void waits[Symbol.asyncDispose]();
+    closing.signal.addEventListener('abort', closeWaits);
+    try {
+      const leader = (await waits.leaders(topic)).get(0);
+      if (leader === undefined) throw new Retryable(`${topic} has no leader`);
+      let end = await endOf(kafka, topic);
+      onAppended();
+      while (!closing.signal.aborted) {
+        const now = await waits.endBeyond(leader, { topic, partition: 0 }, end, waitMs);
+        if (now > end) onAppended();
+        end = now;
+      }
+    } finally {
+      // Brokers may be away for days: nothing of an attempt that has ended is kept.
+      closing.signal.removeEventListener('abort', closeWaits);
     }
   };
   const watch = async () => {

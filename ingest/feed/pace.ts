@@ -1,5 +1,5 @@
 /** Decides when the next click may be sent: at a fixed rate, or at a multiple of the log's own pace. */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from '../../infra/pause.ts';
 
 /** `timeMs`: the click's own time, if it can be read. Resolves early when stopped. */
 export type Pace = (timeMs: number | undefined) => Promise<void>;
@@ -39,6 +39,6 @@ async function sleepUntil(dueMs: number, stop: AbortSignal): Promise<void> {
     const restMs = dueMs - performance.now();
     // A timer is late by about a ms. Clicks that are nearly due are sent at once, and the next ones make up for it.
     if (restMs < 2 || stop.aborted) return;
-    await sleep(Math.min(restMs, maxSleepMs), undefined, { signal: stop }).catch(() => undefined);
+    await pause(Math.min(restMs, maxSleepMs), stop);
   }
 }

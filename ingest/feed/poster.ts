@@ -4,10 +4,11 @@
  * After an error that may pass (network errors, 503, 429, other 5xx) it tries again with growing pauses and the same
  * bytes. So the event_ids are the same, because ingest may have accepted the batch although its answer was lost.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+
 import { type Static, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { ConfigError, messageOf, Retryable } from '../../infra/errors.ts';
+import { pause } from '../../infra/pause.ts';
 
 export interface Verdicts {
   readonly accepted: number;
@@ -53,7 +54,7 @@ export function createPoster(options: PosterOptions): Post {
           // Half of the pause is random, so that many feeds do not come back at the same moment.
           const waitMs = Math.max(answer.retryAfterMs, pauseMs * (0.5 + Math.random() / 2));
           onRetry(answer.reason, waitMs);
-          await sleep(waitMs, undefined, { signal: stop }).catch(() => undefined);
+          await pause(waitMs, stop);
         }
       }
     }

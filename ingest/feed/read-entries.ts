@@ -9,7 +9,7 @@
  * searched in the copies (rotated-files.ts). They also contain what was written between the last look and the
  * truncation.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from '../../infra/pause.ts';
 import { stdin } from './content.ts';
 import type { FeedOptions } from './options.ts';
 import type { Point, ResumePoint } from './resume-point.ts';
@@ -157,7 +157,7 @@ export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry>
       } else if (tails.every(({ content }) => !content.grows)) {
         break;
       } else {
-        await sleep(pollMs, undefined, { signal: stop }).catch(() => undefined);
+        await pause(pollMs, stop);
       }
     }
     if (!stop.aborted) for (const tail of [...tails]) yield* finished(tail);

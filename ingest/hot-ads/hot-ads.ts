@@ -13,6 +13,7 @@
  * It does not matter whether an announcement was acknowledged. A rule is what stands in the log, and the process reads
  * its own rules back like any others.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../../infra/errors.ts';
 import { openAdmin } from '../../infra/kafka/admin.ts';
@@ -21,6 +22,7 @@ import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import type { Logger } from '../../infra/log.ts';
 import { counter, gauge } from '../../infra/metrics.ts';
+import { pause } from '../../infra/pause.ts';
 import { retrying } from '../../infra/retry.ts';
 import type { Names } from '../../infra/topics.ts';
 import { limits } from '../click.ts';
@@ -165,7 +167,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
       }
       // The processes do not do this at the same moment, so the tick of one makes those of the others unnecessary.
       const pauseMs = (book.partitions === undefined ? 100 : tickIntervalMs / 5) * (0.5 + Math.random());
-      await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      await pause(pauseMs, closing.signal);
     }
   };
   const keeping = keepTime();
@@ -184,7 +186,7 @@ export function openHotAds(deps: HotAdsDeps): HotAds {
     },
     async ready(stop) {
       while (!stop.aborted && (book.refusal(Date.now()) || !watch.isJudged)) {
-        await sleep(50, undefined, { signal: stop }).catch(() => undefined);
+        await pause(50, stop);
       }
     },
     async [Symbol.asyncDispose]() {

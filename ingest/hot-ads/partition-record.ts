@@ -2,12 +2,14 @@
  * CONTRACT: follows topic `hot-ads` and the real topics, so that processes which count, store or answer know the recorded number
  * of partitions. An ingest process, which also routes, has the same in hot-ads.ts.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../../infra/errors.ts';
 import { type Admin, openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import type { Logger } from '../../infra/log.ts';
+import { pause } from '../../infra/pause.ts';
 import type { Names } from '../../infra/topics.ts';
 import type { TopicCounts } from './partition-comparison.ts';
 import { watchPartitions } from './partition-watch.ts';
@@ -81,7 +83,7 @@ export function followPartitions({
       }
       // The processes do not do this at the same moment.
       const pauseMs = 1_000 * (0.5 + Math.random());
-      await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      await pause(pauseMs, closing.signal);
     }
   };
   const keeping = keepsTime ? keepTime() : Promise.resolve();
@@ -149,7 +151,7 @@ export function followPartitions({
     async ready(stop) {
       while (!stop.aborted && !isKnown()) {
         if (!wasRead && !book.isCorrupt) await readToEnd().catch(() => undefined);
-        await sleep(100, undefined, { signal: stop }).catch(() => undefined);
+        await pause(100, stop);
       }
     },
     readToEnd,

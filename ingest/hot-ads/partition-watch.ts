@@ -2,12 +2,13 @@
  * Asks the brokers from time to time how many partitions the topics have, and compares that with the recorded number.
  * Anybody may change it at any time with Kafka's own tools, so this continues as long as the process runs.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+
 import { messageOf } from '../../infra/errors.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { openTopicPartitions } from '../../infra/kafka/topic-partitions.ts';
 import type { Logger } from '../../infra/log.ts';
 import { gauge } from '../../infra/metrics.ts';
+import { pause } from '../../infra/pause.ts';
 import type { Names } from '../../infra/topics.ts';
 import { countedTopics, differenceOf, surplusOf, type TopicCounts } from './partition-comparison.ts';
 
@@ -89,7 +90,7 @@ export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
       const isSettled = looked && doubts === 0 && (judged || !isRead());
       const pauseMs = isSettled ? intervalMs : shortPauseMs;
       const signal = AbortSignal.any([closing.signal, lookNow.signal]);
-      await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+      await pause(pauseMs, signal);
     }
   };
   const watching = watch();

@@ -10,7 +10,6 @@
  * topology that may is taken.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { askedBy } from '../../infra/asking.ts';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { incarnationOf } from '../../infra/clickhouse/incarnation.ts';
@@ -19,6 +18,7 @@ import { type InShards, oneShard } from '../../infra/clickhouse/topology.ts';
 import { messageOf, Retryable } from '../../infra/errors.ts';
 import { inTime } from '../../infra/in-time.ts';
 import type { Logger } from '../../infra/log.ts';
+import { pause } from '../../infra/pause.ts';
 import type { NodePosition } from '../log/counted-log.ts';
 import { createCatchingUp } from './catching-up.ts';
 import { NoReplica, strayPartition } from './shard.ts';
@@ -166,7 +166,7 @@ export function watchReplicas(deps: ReplicaWatchDeps): ReplicaWatch {
   const watch = async () => {
     await looked;
     while (!closing.signal.aborted) {
-      await sleep(everyMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      await pause(everyMs, closing.signal);
       if (!closing.signal.aborted) await look();
     }
     next.resolve();

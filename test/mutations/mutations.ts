@@ -2075,6 +2075,13 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/rollup/blocks.test.ts',
   },
   {
+    name: 'attempts-kept-for-ever',
+    bug: 'each attempt to wait for a job leaves its connection to be closed at the end: a few days without brokers fill the memory',
+    file: 'infra/kafka/append-watch.ts',
+    edits: [["      closing.signal.removeEventListener('abort', closeWaits);\n", '']],
+    unit: 'test/unit/infra/kafka/append-watch.test.ts',
+  },
+  {
     name: 'joining-sink-goes-on',
     bug: 'a sink that is to end while it is still joining lets what has joined go on: into the new tables of an emptied node',
     file: 'aggregator/sink/sink.ts',

@@ -2,10 +2,11 @@
  * Compares rows with counters every minute or so, and raw clicks with counts, alarms where they do not agree, and says in
  * the job log what it has found: so every query API can tell.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
+
 import { readingAs } from '../../../infra/clickhouse/clickhouse.ts';
 import { messageOf } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
+import { pause } from '../../../infra/pause.ts';
 import type { Pipeline } from '../../log/counted-log.ts';
 import type { JobLog } from '../../log/job-log.ts';
 import type { OpenReplicas } from '../../replicas/open-replicas.ts';
@@ -66,7 +67,7 @@ export function openConservationWatch({
       await lookForUncounted({ run: () => turns(() => uncountedOf().run()) }, books, log, closing.signal);
       await say(books, jobLog, now(), log, closing.signal);
       const pauseMs = isComplete ? intervalMs : Math.min(intervalMs, untoldPauseMs);
-      await sleep(pauseMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      await pause(pauseMs, closing.signal);
     }
   };
   const watching = watch();

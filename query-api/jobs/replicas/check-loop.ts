@@ -5,9 +5,9 @@
  * the days before that, take 20 hours at a turn a minute.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
+import { pause } from '../../../infra/pause.ts';
 import { checkedAt, differences } from '../../replicas/metrics.ts';
 import { type Bucket, comparedTables, keyOf } from '../../store/replicas/replica-digests.ts';
 import type { TimeRange } from '../../time/time-range.ts';
@@ -78,7 +78,7 @@ export function openCheckLoop(deps: CheckLoopDeps): AsyncDisposable {
       await turn().catch(error => {
         if (!closing.signal.aborted) log.warn({ why: messageOf(error) }, 'replicas not compared');
       });
-      await sleep(intervalMs, undefined, { signal: closing.signal }).catch(() => undefined);
+      await pause(intervalMs, closing.signal);
     }
   };
   const running = run();

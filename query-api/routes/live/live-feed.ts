@@ -5,11 +5,12 @@
  * An event is made and encoded once, whoever many it goes to. Kafka is never waited for: while it is away, events say
  * so and go on.
  */
+
 import type { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { forNobody } from '../../../infra/asking.ts';
 import { messageOf } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
+import { pause } from '../../../infra/pause.ts';
 import { statusOf } from '../../answers/pipeline-status.ts';
 import { createStallWatch, type Stall, type StallWatch } from '../../answers/stalled-partitions.ts';
 import { isoOf } from '../../http/parameters.ts';
@@ -79,7 +80,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
         if (outcome.ok) subscribers.send(ring.add(id => message(outcome.event, { id })).bytes);
         else subscribers.send(message(outcome.trouble, { event: 'unavailable' }));
         const restMs = Math.max(20, intervalMs - (now() - startedAt));
-        await sleep(restMs, undefined, { signal: stop.signal }).catch(() => undefined);
+        await pause(restMs, stop.signal);
       }
     } finally {
       clearInterval(heartbeat);

@@ -81,6 +81,20 @@ it('ends what is asked when it is closed', async () => {
   expect(log.state.closed).toBeGreaterThan(0);
 });
 
+it('keeps nothing of attempts that have ended, however long the brokers are away', async () => {
+  const log = logWithWaits();
+  const watch = watchAppends(log.kafka, { ...options, onAppended: () => undefined });
+  for (let attempts = 1; attempts <= 5; attempts++) {
+    await eventually('it waits', () => log.state.asked === attempts);
+    log.interrupt();
+    await eventually('what it has waited with is closed', () => log.state.closed === attempts);
+  }
+  await eventually('it waits again', () => log.state.asked === 6);
+  await watch[Symbol.asyncDispose]();
+  // Of the last attempt alone: by whoever closes, and by its own end.
+  expect(log.state.closed).toBeLessThanOrEqual(7);
+});
+
 it('reads the end of the log from an answer, and an error as what it is', () => {
   const answer = (errorCode: number) => {
     const name = Buffer.from('job-requests');
