@@ -7,7 +7,7 @@ import type { Operations, operations } from '../client/operations.ts';
 type Places = typeof operations;
 type Method = 'GET' | 'POST' | 'DELETE';
 
-/** Of a path: any text may stand for a parameter. */
+/** Of a path: whatever text may stand for a parameter. */
 type UrlsOf<Path extends string> = Path extends `${infer Before}{${string}}${infer After}`
   ? `${Before}${string}${UrlsOf<After>}`
   : Path;
