@@ -21,15 +21,44 @@ export interface SinkDeps extends LegDeps {
 export type Sink = Leg;
 
 export async function openSink(deps: SinkDeps): Promise<Sink> {
-  const { names, clickhouse, log, node, signal } = deps;
+  const { log, signal } = deps;
   await using opening = new AsyncDisposableStack();
+  const legs: Sink[] = [];
+  // A leg that has joined inserts, however long the next one takes to join.
+  const closeJoined = () => {
+    opening
+      .disposeAsync()
+      .catch(error => log.warn({ why: messageOf(error) }, 'a leg of the sink did not close in order'));
+  };
+  signal.addEventListener('abort', closeJoined);
+  // It may be tried again for days, with the same signal.
+  opening.defer(() => signal.removeEventListener('abort', closeJoined));
+  for (const options of legsOf(deps)) {
+    const leg = await openLeg(deps, options);
+    if (signal.aborted) {
+      await leg[Symbol.asyncDispose]();
+      throw new Retryable('the sink is to end before it has joined all groups');
+    }
+    legs.push(opening.use(leg));
+  }
+  const opened = opening.move();
+  return {
+    check() {
+      for (const leg of legs) leg.check();
+    },
+    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+  };
+}
+
+/** What is copied, by which group, into which tables. */
+function legsOf({ names, clickhouse, log, node, config }: SinkDeps): readonly LegOptions[] {
   const rawLeg: LegOptions = {
     group: names.groupAt(names.rawSinkGroup, node.inGroups),
     topics: [names.topic('clicks')],
     isolation: 'read_uncommitted',
     contract: clickContract,
     rowsOf: ({ partition, records }) => new Map([['click_raw', rawRows(partition, records)]]),
-    intervalMs: deps.config.SINK_RAW_INTERVAL_MS,
+    intervalMs: config.SINK_RAW_INTERVAL_MS,
     onRefused: batch => insertAllButRefused(clickhouse, batch, log),
   };
   const aggregateLeg: LegOptions = {
@@ -55,29 +84,5 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     intervalMs: 0,
     onRefused: batch => insertWhole(clickhouse, batch, resultRowsOf),
   };
-  const legs: Sink[] = [];
-  // A leg that has joined inserts, however long the next one takes to join.
-  const closeJoined = () => {
-    opening
-      .disposeAsync()
-      .catch(error => log.warn({ why: messageOf(error) }, 'a leg of the sink did not close in order'));
-  };
-  signal.addEventListener('abort', closeJoined);
-  // It may be tried again for days, with the same signal.
-  opening.defer(() => signal.removeEventListener('abort', closeJoined));
-  for (const options of [rawLeg, aggregateLeg, resultLeg]) {
-    const leg = await openLeg(deps, options);
-    if (signal.aborted) {
-      await leg[Symbol.asyncDispose]();
-      throw new Retryable('the sink is to end before it has joined all groups');
-    }
-    legs.push(opening.use(leg));
-  }
-  const opened = opening.move();
-  return {
-    check() {
-      for (const leg of legs) leg.check();
-    },
-    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
-  };
+  return [rawLeg, aggregateLeg, resultLeg];
 }

@@ -221,7 +221,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'what came while nobody watched is not told of',
     file: 'infra/kafka/append-watch.ts',
     unit: 'test/unit/infra/kafka/append-watch.test.ts',
-    edits: [['    onAppended();\n    while', '    while']],
+    edits: [['onAppended();\n      while', 'while']],
   },
   {
     name: 'rest-for-ever',
