@@ -23,11 +23,11 @@ import { keepPrivate } from './http/private-answers.ts';
 import { asksForRaw } from './http/raw-requests.ts';
 import { answerRows } from './http/rows-hook.ts';
 import { asUnavailable } from './http/unavailable.ts';
-import type { Pipeline } from './log/counted-log.ts';
+import type { CountedLog } from './log/counted-log.ts';
 import type { Routing } from './log/hot-ad-rules.ts';
 import { logEndsOf } from './log/log-ends.ts';
 import type { Partitions } from './log/partitions.ts';
-import { patientPipeline } from './log/patient-log.ts';
+import { patientLog } from './log/patient-log.ts';
 import type { RequestLog } from './log/request-log.ts';
 import { oneReplica, type Replicas } from './replicas/replicas.ts';
 import { routeAds } from './routes/ads/ad-routes.ts';
@@ -53,7 +53,7 @@ export interface QueryApiDeps {
   readonly log: Logger;
   /** Epoch ms. */
   readonly now: () => number;
-  readonly pipeline: Pipeline;
+  readonly countedLog: CountedLog;
   /** Which ads are split, over how many partitions; where it is left out, none and nothing recorded. */
   readonly routing?: () => Promise<Routing>;
   /** What people ask for and store; where it is left out, nobody can be asked. */
@@ -73,7 +73,7 @@ export async function buildQueryApi({
   nodes = { list: [{ name: 'clickhouse', shard: 0 }], reports: () => [] },
   log,
   now,
-  pipeline,
+  countedLog,
   routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
   requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
   partitions = { read: unasked, grow: unasked },
@@ -81,7 +81,7 @@ export async function buildQueryApi({
   life,
   wait = sleep,
 }: QueryApiDeps): Promise<Http> {
-  const patient = patientPipeline(pipeline, now, replicas.each);
+  const patient = patientLog(countedLog, now, replicas.each);
   const store = openStore({
     ...{ clickhouse, each: replicas.each, nodes: replicas.nodes, shards: replicas.shards, now, requests },
     timeoutMs: config.QUERY_TIMEOUT_MS,
@@ -123,7 +123,7 @@ export async function buildQueryApi({
     servesPages: true,
     answers: { timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS', isRaw: asksForRaw },
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
-    beforeScrape: createPipelineMetrics({ ...store, clickhouse, pipeline: patient, nodes, now }),
+    beforeScrape: createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now }),
     life,
   });
   await allowOrigins(http, config);

@@ -22,12 +22,12 @@ await runProcess(log, async (stop, life) => {
   await using record = followPartitions({ ...asked, terms, log });
   const limits = readLimitsOf(config);
   await using store = openReplicas({ ...asked, config, limits, partitions: record, now: Date.now, log });
-  const { replicas, pipeline, reports, nodes: list } = store;
+  const { replicas, countedLog, reports, nodes: list } = store;
   await using requests = openRequestLog(asked.kafka, asked.names);
   const http = await buildQueryApi({
     ...{ config, clickhouse: replicas.clickhouse, replicas, nodes: { list, reports } },
-    ...{ log, now: Date.now, pipeline, requests },
-    routing: pipeline.routing,
+    ...{ log, now: Date.now, countedLog, requests },
+    routing: countedLog.routing,
     partitions: partitionsOver({ ...asked, terms, record, log }),
     readiness: { hotAds: () => record.book.check(), partitions: record.check },
     life,

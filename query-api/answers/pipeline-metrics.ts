@@ -8,7 +8,7 @@ import { cached } from '../../infra/cached.ts';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { inTime } from '../../infra/in-time.ts';
 import { counter, gauge } from '../../infra/metrics.ts';
-import type { Pipeline } from '../log/counted-log.ts';
+import type { CountedLog } from '../log/counted-log.ts';
 import { nodeAway, nodeLag, nodeUnread } from '../replicas/metrics.ts';
 import type { Queries } from '../store/ad-counts.ts';
 import type { LateClicks } from '../store/late-clicks.ts';
@@ -18,7 +18,7 @@ export interface PipelineMetricsDeps {
   readonly queries: Pick<Queries, 'progress' | 'writtenOff'>;
   readonly clickhouse: Pick<ClickHouse, 'disks'>;
   /** Answers in time. */
-  readonly pipeline: Pipeline;
+  readonly countedLog: CountedLog;
   readonly nodes?: Pick<StoreNodes, 'list' | 'reports'>;
   readonly lateClicks: () => Promise<LateClicks>;
   /** Epoch ms. */
@@ -29,7 +29,7 @@ export interface PipelineMetricsDeps {
 export function createPipelineMetrics({
   queries,
   clickhouse,
-  pipeline,
+  countedLog,
   nodes,
   lateClicks,
   now,
@@ -41,8 +41,8 @@ export function createPipelineMetrics({
     const [rows, off, ends, sinks, space, late] = await Promise.all([
       orUndefined(progress()),
       orUndefined(writtenOff()),
-      orUndefined(pipeline.endOffsets()),
-      orUndefined((pipeline.nodePositions ?? pipeline.sinkPositions)()),
+      orUndefined(countedLog.endOffsets()),
+      orUndefined((countedLog.nodePositions ?? countedLog.sinkPositions)()),
       orUndefined(disks()),
       orUndefined(inTime(lateClicks())),
     ]);

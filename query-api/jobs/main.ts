@@ -36,7 +36,7 @@ await runProcess(log, async (stop, life) => {
   await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log });
   const opening = { kafka, names, partitions, config, limits, now: Date.now, log };
   await using store = openReplicas(opening);
-  const { replicas, pipeline } = store;
+  const { replicas, countedLog } = store;
   const clickhouse = readingAs('jobs', replicas.clickhouse);
   await using requests = openRequestLog(kafka, names);
   await using probe = topicProbe(kafka, names.topic('job-requests'));
@@ -64,7 +64,7 @@ await runProcess(log, async (stop, life) => {
   const url = await listen(http, config.HOST, config.JOBS_PORT);
   await partitions.ready(stop);
   if (stop.aborted) return;
-  const deps = { config, store, pipeline, requests, now: Date.now, log };
+  const deps = { config, store, countedLog, requests, now: Date.now, log };
   const whenAsked = (onAppended: () => void) =>
     watchAppends(kafka, { topic: names.topic('job-requests'), onAppended, log });
   const work = ({ log: jobLog }: Term): AsyncDisposable => {

@@ -33,7 +33,7 @@ export interface JobsDeps {
   };
   readonly jobLog: JobLog;
   readonly requests: RequestLog;
-  readonly pipeline: RawLog & { routing?(): Promise<Pick<Routing, 'partitionRules'>> };
+  readonly countedLog: RawLog & { routing?(): Promise<Pick<Routing, 'partitionRules'>> };
   readonly now: () => number;
   readonly log: Logger;
   /** Calls whenever something may have been asked for, until it is disposed of. Left out: nobody tells, and a job begins later. */
@@ -57,7 +57,7 @@ interface Pace {
 
 /** Starts to run jobs, until it is disposed of. */
 export function openJobs(deps: JobsDeps): AsyncDisposable {
-  const { config, store: of, jobLog, requests, pipeline, now, log, whenAsked, pace = {} } = deps;
+  const { config, store: of, jobLog, requests, countedLog, now, log, whenAsked, pace = {} } = deps;
   const timeoutMs = config.QUERY_TIMEOUT_MS;
   const clickhouse = readingAs('jobs', of.replicas.clickhouse);
   const nodes = () => of.replicas.nodes().map(node => ({ clickhouse: readingAs('jobs', node.clickhouse) }));
@@ -77,19 +77,19 @@ export function openJobs(deps: JobsDeps): AsyncDisposable {
   const { progress } = createQueries(clickhouse, { timeoutMs });
   const reconciliation = createReconciliation(clickhouse, async () => idsPerAdEverywhereFrom(await progress()));
   const idsPerAdFrom = async () => idsPerAdFromOf(await progress());
-  const partitionRules = async () => (await pipeline.routing?.())?.partitionRules ?? [];
+  const partitionRules = async () => (await countedLog.routing?.())?.partitionRules ?? [];
   const mayGoOn = (job: Job) => loop.mayGoOn(job);
   const recounting = {
     ...{ store, queries, now, partitionRules, idsPerAdFrom, mayGoOn },
-    rawPositions: pipeline.rawPositions,
+    rawPositions: countedLog.rawPositions,
     ...(pageRows ? { pageRows } : {}),
   };
   // What one node has in raw another may lack.
-  const gate = of.replicas.each(() => createRawGate(pipeline));
+  const gate = of.replicas.each(() => createRawGate(countedLog));
   const loop = createJobLoop({
     ...(turnMs === undefined ? {} : { turnMs }),
     store,
-    reading: turnsOn({ replicas: of.replicas, pipeline }),
+    reading: turnsOn({ replicas: of.replicas, countedLog }),
     gate: { passed: (open, progressed) => gate().passed(open, progressed) },
     progress,
     now,

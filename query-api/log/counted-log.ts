@@ -1,7 +1,7 @@
 /** What is asked of Kafka: the log that is being counted, and how far the store follows it. */
 import type { TopicName } from '../../infra/topics.ts';
 
-export interface Pipeline {
+export interface CountedLog {
   /** Last stable offset of each partition of topic `clicks`. */
   endOffsets(): Promise<ReadonlyMap<number, number>>;
   /** Of all that the sink of the node reads that is read here, by group, topic and partition. */
@@ -10,7 +10,7 @@ export interface Pipeline {
   nodePositions?(): Promise<readonly NodePosition[]>;
 }
 
-export interface RawLog extends Pipeline {
+export interface RawLog extends CountedLog {
   /** Offset of each partition before which all clicks are in `click_raw`. */
   rawPositions(): Promise<Map<number, number>>;
 }

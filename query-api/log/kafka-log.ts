@@ -9,7 +9,7 @@ import type { RawLog } from './counted-log.ts';
 import { type Routing, routingOf } from './hot-ad-rules.ts';
 import { type FollowedNode, nodePositions } from './node-positions.ts';
 
-export interface PipelineDeps {
+export interface CountedLogDeps {
   readonly kafka: KafkaClient;
   readonly names: Names;
   readonly partitions: Pick<PartitionRecord, 'book' | 'readToEnd'>;
@@ -18,13 +18,13 @@ export interface PipelineDeps {
   readonly read: () => readonly FollowedNode[];
 }
 
-export interface AskedPipeline extends RawLog, AsyncDisposable {
+export interface AskedLog extends RawLog, AsyncDisposable {
   /** @throws Retryable */
   routing(): Promise<Routing>;
   nodePositions(): ReturnType<typeof nodePositions>;
 }
 
-export function pipelineOf({ kafka, names, partitions, nodes, read }: PipelineDeps): AskedPipeline {
+export function countedLogOf({ kafka, names, partitions, nodes, read }: CountedLogDeps): AskedLog {
   const topic = names.topic('clicks');
   let admin: Promise<Admin> | undefined;
   const forget = () => {

@@ -8,7 +8,7 @@ import { checkReached, overShards, remoteAccess } from '../../infra/clickhouse/o
 import type { ClickHouseConfig } from '../../infra/config.ts';
 import { inTime } from '../../infra/in-time.ts';
 import type { Logger } from '../../infra/log.ts';
-import { type AskedPipeline, type PipelineDeps, pipelineOf } from '../log/kafka-log.ts';
+import { type AskedLog, type CountedLogDeps, countedLogOf } from '../log/kafka-log.ts';
 import type { FollowedNode } from '../log/node-positions.ts';
 import { failovers } from './metrics.ts';
 import { type NodeReport, watchReplicas } from './replica-watch.ts';
@@ -16,7 +16,7 @@ import { oneReplica, type Replicas, replicasOf, type Shards } from './replicas.t
 
 export interface OpenReplicas extends AsyncDisposable {
   readonly replicas: Replicas;
-  readonly pipeline: AskedPipeline;
+  readonly countedLog: AskedLog;
   /** Empty where there is one. */
   reports(): readonly NodeReport[];
   readonly nodes: readonly ClusterNode[];
@@ -24,7 +24,7 @@ export interface OpenReplicas extends AsyncDisposable {
   readonly looked: Promise<void>;
 }
 
-export interface OpenReplicasDeps extends Omit<PipelineDeps, 'nodes' | 'read'> {
+export interface OpenReplicasDeps extends Omit<CountedLogDeps, 'nodes' | 'read'> {
   readonly config: ClickHouseConfig & { readonly REPLICA_MAX_LAG_MS: number };
   /** Of each node: each has places of its own. */
   readonly limits: ClickHouseOptions;
@@ -49,11 +49,11 @@ export function openReplicas({ config, limits, now, log, ...asked }: OpenReplica
     const own = readingAs('operations', first.clickhouse);
     const incarnation = cached(() => inTime(incarnationOf(own)).catch(() => undefined), 5_000, now);
     const nodes = followed(incarnation);
-    const pipeline = opened.use(pipelineOf({ ...asked, nodes, read: () => nodes }));
+    const countedLog = opened.use(countedLogOf({ ...asked, nodes, read: () => nodes }));
     const replicas = oneReplica(first.name, first.clickhouse);
     return {
       replicas,
-      pipeline,
+      countedLog,
       nodes: cluster.nodes,
       reports: () => [],
       looked: Promise.resolve(),
@@ -64,9 +64,9 @@ export function openReplicas({ config, limits, now, log, ...asked }: OpenReplica
   const probes = opened.use(openCluster(config, { readers: 1 }));
   const nodes = followed(async name => incarnation(name));
   const read = () => replicas.nodes().map(({ name }) => only(nodes, name));
-  const pipeline = opened.use(pipelineOf({ ...asked, nodes, read }));
+  const countedLog = opened.use(countedLogOf({ ...asked, nodes, read }));
   // One question for all shards.
-  const positions = cached(pipeline.nodePositions, 500, now);
+  const positions = cached(countedLog.nodePositions, 500, now);
   const watchShard = (of: readonly ClusterNode[], shard: number) =>
     opened.use(
       watchReplicas({
@@ -89,7 +89,7 @@ export function openReplicas({ config, limits, now, log, ...asked }: OpenReplica
   const looked = Promise.all(watches.map(watch => watch.looked)).then(() => undefined);
   return {
     replicas,
-    pipeline,
+    countedLog,
     nodes: cluster.nodes,
     reports,
     looked,

@@ -10,7 +10,7 @@
  * A node that goes ends the reads of a turn, and so the turn: never does one go on beside the next.
  */
 import { Retryable } from '../../infra/errors.ts';
-import type { NodePosition, Pipeline } from '../log/counted-log.ts';
+import type { CountedLog, NodePosition } from '../log/counted-log.ts';
 import { saidTopics } from '../log/node-positions.ts';
 import { type Patience, untilVisible } from '../log/until-visible.ts';
 import type { Replicas } from './replicas.ts';
@@ -23,11 +23,11 @@ export const plainTurns: Turns = turn => turn();
 
 export interface TurnsDeps {
   readonly replicas: Pick<Replicas, 'areSeveral' | 'reading'> & { nodes(): readonly { readonly name: string }[] };
-  readonly pipeline: Pick<Pipeline, 'nodePositions'>;
+  readonly countedLog: Pick<CountedLog, 'nodePositions'>;
   readonly patience?: Patience;
 }
 
-export function turnsOn({ replicas, pipeline, patience = sinkPatience }: TurnsDeps): Turns {
+export function turnsOn({ replicas, countedLog, patience = sinkPatience }: TurnsDeps): Turns {
   if (!replicas.areSeveral) return plainTurns;
   let seenOn: string | undefined;
   return turn =>
@@ -35,7 +35,7 @@ export function turnsOn({ replicas, pipeline, patience = sinkPatience }: TurnsDe
       const nodes = replicas.nodes().map(({ name }) => name);
       if (nodes.join() !== seenOn) {
         seenOn = undefined;
-        await untilAllIsOn(nodes, pipeline, patience);
+        await untilAllIsOn(nodes, countedLog, patience);
         seenOn = nodes.join();
       }
       return await turn();
@@ -47,11 +47,11 @@ const sinkPatience: Patience = { withinMs: 20_000, pollMs: 250 };
 
 async function untilAllIsOn(
   nodes: readonly string[],
-  pipeline: TurnsDeps['pipeline'],
+  countedLog: TurnsDeps['countedLog'],
   patience: Patience,
 ): Promise<void> {
   const said = async () => {
-    const positions = (await pipeline.nodePositions?.()) ?? [];
+    const positions = (await countedLog.nodePositions?.()) ?? [];
     const own = positions.filter(at => nodes.includes(at.node) && isSaid(at));
     if (own.length < nodes.length * saidTopics.length)
       throw new Retryable(`${nodes.join(', ')}: not known how far their sinks are`);

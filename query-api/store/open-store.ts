@@ -1,6 +1,6 @@
 /** All that is read of the store, each question once. A route says which of it it needs (`Pick<Store, …>`). */
 import { type ClickHouse, readingAs } from '../../infra/clickhouse/clickhouse.ts';
-import type { Pipeline } from '../log/counted-log.ts';
+import type { CountedLog } from '../log/counted-log.ts';
 import type { RequestLog } from '../log/request-log.ts';
 import { createQueries } from './ad-counts.ts';
 import { createAuditQueries } from './click-copies.ts';
@@ -30,7 +30,7 @@ export interface StoreOptions {
   /** Of one statement. */
   readonly timeoutMs: number;
   readonly exportTimeoutMs: number;
-  readonly sinkPositions: Pipeline['sinkPositions'];
+  readonly sinkPositions: CountedLog['sinkPositions'];
   /** What changes a stored filter goes through the log. */
   readonly requests: RequestLog;
   /** Epoch ms. */

@@ -64,7 +64,7 @@ async function measure(): Promise<void> {
   await storeClicks(clickhouse, { clicks: Number(options.clicks), ads: 500, users: 100_000, from, to });
   const http = await buildQueryApi({
     ...{ config, clickhouse, log, now: () => to + 1_000 },
-    pipeline: { endOffsets: async () => new Map([[0, Number(options.clicks)]]), sinkPositions: async () => [] },
+    countedLog: { endOffsets: async () => new Map([[0, Number(options.clicks)]]), sinkPositions: async () => [] },
   });
   const url = await listen(http, '127.0.0.1', 0);
   const range = `from=${from}&to=${to}`;

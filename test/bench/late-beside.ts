@@ -38,14 +38,14 @@ const { clickhouse } = engine;
 await migrate(clickhouse, log);
 await fill();
 
-const pipeline = {
+const countedLog = {
   endOffsets: async () => new Map([[0, 100]]),
   sinkPositions: async () => [],
   rawPositions: async () => new Map(Array.from({ length: partitions }, (_, partition) => [partition, 100])),
 };
 const config = loadConfig(QueryApiConfig, {});
 const { jobLog, requests } = logInto(clickhouse);
-const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, pipeline, requests });
+const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, countedLog, requests });
 const begunAt = Date.now();
 const range = { from: day, to: day + dayMs };
 for (let i = 0; i < Number(values.replays); i++) await post('/v1/replays', range);
@@ -55,7 +55,7 @@ const jobs = openJobs({
   store: oneNode(clickhouse),
   jobLog,
   requests,
-  pipeline,
+  countedLog,
   now: Date.now,
   log,
 });

@@ -102,7 +102,7 @@ async function measure(): Promise<void> {
   const http = await buildQueryApi({
     ...{ config, clickhouse: ofApi, log },
     now: () => end + 20_000,
-    pipeline: { endOffsets: async () => new Map([[0, 1]]), sinkPositions: async () => [] },
+    countedLog: { endOffsets: async () => new Map([[0, 1]]), sinkPositions: async () => [] },
   });
   const url = await listen(http, '127.0.0.1', 0);
   const asker = fork(import.meta.filename, ['--asker']);

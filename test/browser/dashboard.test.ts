@@ -55,7 +55,7 @@ beforeAll(async () => {
   }, 1_000);
   stack.defer(() => clearInterval(timer));
   const offsets = (more: number) => new Map(Array.from({ length: partitions }, (_, p) => [p, 100_000 + more]));
-  const pipeline = {
+  const countedLog = {
     endOffsets: async () => offsets(12),
     rawPositions: async () => offsets(1_000),
     sinkPositions: async () => [],
@@ -66,7 +66,7 @@ beforeAll(async () => {
     clickhouse,
     log,
     now: Date.now,
-    pipeline,
+    countedLog,
     ...said,
   };
   const http: Http = await buildQueryApi(deps);

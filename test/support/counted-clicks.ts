@@ -27,7 +27,7 @@ export async function openCountedClicks(
   await migrate(engine.clickhouse, log);
   // Rows are of a fixed day, and merges drop those whose time to live is over.
   await engine.clickhouse.command('SYSTEM STOP MERGES');
-  const pipeline = {
+  const countedLog = {
     endOffsets: async () => new Map<number, number>(),
     sinkPositions: async () => [...sinkPositions()],
   };
@@ -39,7 +39,7 @@ export async function openCountedClicks(
       clickhouse: engine.clickhouse,
       log,
       now: () => time,
-      pipeline,
+      countedLog,
       requests,
       routing: async () => ({ rules: rules(), partitionRules: [] }),
     });

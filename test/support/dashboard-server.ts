@@ -32,13 +32,13 @@ export async function startDashboard(env: NodeJS.ProcessEnv = {}): Promise<Dashb
   const log = pino({ level: 'silent' });
   await migrate(clickhouse, log);
   const offsets = (more: number) => new Map(Array.from({ length: partitions }, (_, p) => [p, 100_000 + more]));
-  const pipeline = {
+  const countedLog = {
     endOffsets: async () => offsets(12),
     rawPositions: async () => offsets(1_000),
     sinkPositions: async () => [],
   };
   const config = loadConfig(QueryApiConfig, env);
-  const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, pipeline, ...logInto(clickhouse) });
+  const http = await buildQueryApi({ config, clickhouse, log, now: Date.now, countedLog, ...logInto(clickhouse) });
   stack.defer(() => http.close());
   const url = await listen(http, '127.0.0.1', 0);
   const insert = async (table: string, rows: readonly object[]) =>

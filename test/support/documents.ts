@@ -61,7 +61,7 @@ export async function queryApi(env: Record<string, string> = {}): Promise<Http> 
     },
     log: pino({ level: 'silent' }),
     now: Date.now,
-    pipeline: { endOffsets: nothing, sinkPositions: nothing },
+    countedLog: { endOffsets: nothing, sinkPositions: nothing },
   });
 }
 

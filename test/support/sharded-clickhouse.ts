@@ -97,7 +97,7 @@ export async function openShardedClickHouse(now: number): Promise<ShardedClickHo
       // One client asks for one export right after another.
       config: loadConfig(QueryApiConfig, { EXPORT_MAX_RUNNING_PER_CLIENT: '4' }),
       ...{ clickhouse: of.clickhouse, replicas: of, log, now: () => now, requests: said.requests },
-      pipeline: {
+      countedLog: {
         endOffsets: async () => new Map(Array.from({ length: logPartitions }, (_, partition) => [partition, 1_000])),
         sinkPositions: async () => [],
       },

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Progress } from '../../../aggregator/ad-minute.ts';
 import { inTime } from '../../../infra/in-time.ts';
 import type { Logger } from '../../../infra/log.ts';
-import type { Pipeline } from '../../log/counted-log.ts';
+import type { CountedLog } from '../../log/counted-log.ts';
 import { finalityOf, partitionsOf } from '../../store/finality.ts';
 import type { ConservationQueries, RowSums } from '../../store/jobs/conservation-rows.ts';
 import type { Sealed, SealStore } from '../../store/jobs/seal-store.ts';
@@ -41,7 +41,7 @@ export interface ConservationCheckDeps {
   readonly queries: ConservationQueries;
   readonly store: SealStore;
   readonly progress: () => Promise<readonly Progress[]>;
-  readonly pipeline: Pick<Pipeline, 'sinkPositions'>;
+  readonly countedLog: Pick<CountedLog, 'sinkPositions'>;
   readonly now: () => number;
   readonly log: Logger;
   readonly closing: AbortSignal;
@@ -58,7 +58,7 @@ export type ConservationCheck = () => Promise<Checked>;
 
 /** To be run again and again: what one run suspects the next may confirm. */
 export function createConservationCheck(deps: ConservationCheckDeps): ConservationCheck {
-  const { queries, store, pipeline, now, closing, pauseMs = 300 } = deps;
+  const { queries, store, countedLog, now, closing, pauseMs = 300 } = deps;
   const seals = createRowSeals(deps);
   const references = new QuarantineReferences();
   const suspicions = new Suspicions();
@@ -67,7 +67,7 @@ export function createConservationCheck(deps: ConservationCheckDeps): Conservati
 
   const readQuarantine = async (sealed: ReadonlyMap<number, Sealed>): Promise<Entry[]> => {
     const progress = await progressNow();
-    const sinks = references.areAwaited ? await inTime(pipeline.sinkPositions()).catch(() => undefined) : undefined;
+    const sinks = references.areAwaited ? await inTime(countedLog.sinkPositions()).catch(() => undefined) : undefined;
     const wanted = [...references.next(progress.values(), sinks)].map(([partition, reference]) => {
       return { partition, since: sealed.get(partition)?.offset ?? 0, until: reference.position, reference };
     });

@@ -7,7 +7,7 @@ import { readingAs } from '../../../infra/clickhouse/clickhouse.ts';
 import { messageOf } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
 import { pause } from '../../../infra/pause.ts';
-import type { Pipeline } from '../../log/counted-log.ts';
+import type { CountedLog } from '../../log/counted-log.ts';
 import type { JobLog } from '../../log/job-log.ts';
 import type { OpenReplicas } from '../../replicas/open-replicas.ts';
 import { turnsOn } from '../../replicas/turns.ts';
@@ -26,7 +26,7 @@ import { createUncountedCheck, type UncountedCheck } from './uncounted-clicks.ts
 export interface ConservationWatchDeps {
   readonly config: Pick<JobsConfig, 'CONSERVATION_INTERVAL_MS' | 'QUERY_TIMEOUT_MS'>;
   readonly store: Pick<OpenReplicas, 'replicas'>;
-  readonly pipeline: Pick<Pipeline, 'sinkPositions' | 'nodePositions'>;
+  readonly countedLog: Pick<CountedLog, 'sinkPositions' | 'nodePositions'>;
   readonly jobLog: JobLog;
   readonly now: () => number;
   readonly log: Logger;
@@ -36,14 +36,14 @@ export interface ConservationWatchDeps {
 export function openConservationWatch({
   config,
   store: { replicas },
-  pipeline,
+  countedLog,
   jobLog,
   now,
   log,
 }: ConservationWatchDeps): AsyncDisposable {
   const intervalMs = config.CONSERVATION_INTERVAL_MS;
   const clickhouse = readingAs('jobs', replicas.clickhouse);
-  const turns = turnsOn({ replicas, pipeline });
+  const turns = turnsOn({ replicas, countedLog });
   const closing = new AbortController();
   const books = createBooks(now, log);
   const { progress } = createQueries(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS });
@@ -52,7 +52,7 @@ export function openConservationWatch({
     createConservationCheck({
       queries: createConservationQueries(clickhouse),
       store: createSealStore({ clickhouse, jobLog, now }),
-      ...{ progress, pipeline, now, log, closing: closing.signal },
+      ...{ progress, countedLog, now, log, closing: closing.signal },
     }),
   );
   const uncountedOf = replicas.each(() =>

@@ -4,7 +4,7 @@ import { readingAs } from '../../../infra/clickhouse/clickhouse.ts';
 import { openCluster } from '../../../infra/clickhouse/cluster.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
-import type { Pipeline } from '../../log/counted-log.ts';
+import type { CountedLog } from '../../log/counted-log.ts';
 import type { JobLog } from '../../log/job-log.ts';
 import type { OpenReplicas } from '../../replicas/open-replicas.ts';
 import { hasReplicas } from '../../replicas/shard.ts';
@@ -18,7 +18,7 @@ import { type CheckedNode, checkReplicas, type ReplicaFindings } from './replica
 export interface ReplicaChecksDeps {
   readonly config: JobsConfig;
   readonly store: Pick<OpenReplicas, 'replicas' | 'nodes'>;
-  readonly pipeline: ReplicaComparisonDeps['pipeline'];
+  readonly countedLog: ReplicaComparisonDeps['countedLog'];
   readonly jobLog: Pick<JobLog, 'write'>;
   readonly now: () => number;
   readonly log: Logger;
@@ -28,7 +28,7 @@ export interface ReplicaChecksDeps {
 export function openReplicaChecks({
   config,
   store: { replicas, nodes },
-  pipeline,
+  countedLog,
   jobLog,
   now,
   log,
@@ -40,7 +40,7 @@ export function openReplicaChecks({
   const compared = cluster.nodes.map(node => ({ ...node, clickhouse: readingAs('jobs', node.clickhouse) }));
   const said = createReplicaCheckStore(readingAs('jobs', replicas.clickhouse), { timeoutMs: config.QUERY_TIMEOUT_MS });
   const loop = openCheckLoop({
-    check: replicaComparison({ nodes: compared, pipeline, now, signal: closing.signal }),
+    check: replicaComparison({ nodes: compared, countedLog, now, signal: closing.signal }),
     before: async () => (await said.latest())?.places ?? [],
     onChecked: (differences, at) => jobLog.write([{ kind: 'replica-check', rows: [replicaCheckRow(differences, at)] }]),
     intervalMs: config.REPLICA_CHECK_INTERVAL_MS,
@@ -57,18 +57,18 @@ export function openReplicaChecks({
 
 export interface ReplicaComparisonDeps {
   readonly nodes: readonly (CheckedNode & { readonly shard: number })[];
-  readonly pipeline: Required<Pick<Pipeline, 'nodePositions'>>;
+  readonly countedLog: Required<Pick<CountedLog, 'nodePositions'>>;
   readonly now: () => number;
   readonly signal?: AbortSignal;
 }
 
-export function replicaComparison({ nodes, pipeline, now, signal }: ReplicaComparisonDeps) {
+export function replicaComparison({ nodes, countedLog, now, signal }: ReplicaComparisonDeps) {
   return async (range: TimeRange): Promise<ReplicaFindings> => {
     const all: ReplicaFindings[] = [];
     for (const shard of new Set(nodes.map(node => node.shard))) {
       const own = nodes.filter(node => node.shard === shard);
       if (own.length < 2) continue;
-      const level = () => untilLevel({ positions: () => positionsOf(own, pipeline), ...(signal ? { signal } : {}) });
+      const level = () => untilLevel({ positions: () => positionsOf(own, countedLog), ...(signal ? { signal } : {}) });
       all.push(await checkReplicas({ nodes: own, level, now }, range));
     }
     if (all.length === 0) throw new Retryable('no shard has a second node to compare with');
@@ -81,7 +81,7 @@ export function replicaComparison({ nodes, pipeline, now, signal }: ReplicaCompa
   };
 }
 
-async function positionsOf(own: readonly CheckedNode[], { nodePositions }: ReplicaComparisonDeps['pipeline']) {
+async function positionsOf(own: readonly CheckedNode[], { nodePositions }: ReplicaComparisonDeps['countedLog']) {
   return (await nodePositions()).filter(({ node }) => own.some(({ name }) => name === node));
 }
 

@@ -50,11 +50,13 @@ async function main(): Promise<number> {
     now: Date.now,
     log,
   });
-  const { nodes, pipeline } = store;
+  const { nodes, countedLog } = store;
   if (!hasReplicas(nodes))
     throw new ConfigError('CLICKHOUSE_URL has one node of each shard: there is nothing to compare it with');
   await store.looked;
-  const { differences, rows, buckets, unsettled } = await replicaComparison({ nodes, pipeline, now: Date.now })(range);
+  const { differences, rows, buckets, unsettled } = await replicaComparison({ nodes, countedLog, now: Date.now })(
+    range,
+  );
   for (const { table, hour, partition, found } of differences) {
     const each = [...found].map(([node, digest]) => `${node}: ${digest.rows} rows, ${digest.hash || '-'}`);
     const where = [hour === 0 ? '' : new Date(hour).toISOString(), partition < 0 ? '' : `partition ${partition}`];

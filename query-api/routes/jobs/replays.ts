@@ -142,7 +142,7 @@ const listSchema = {
   tags: ['jobs'],
   operationId: 'listReplays',
   summary: 'Replays and restatements, those first that are not done yet',
-  description: `Also restatements, which the pipeline makes by itself of minutes into which clicks came late. ${jobListOrder}`,
+  description: `Also restatements, which the countedLog makes by itself of minutes into which clicks came late. ${jobListOrder}`,
   querystring: jobListParameters,
   response: {
     200: Type.Object({ replays: Type.Array(JobSchema), next_cursor: nextCursorField }, { additionalProperties: false }),

@@ -12,7 +12,7 @@ import {
 import { hotAdsOf, runnerStatus, statusOf, waitingStatus } from '../../answers/pipeline-status.ts';
 import { type StallWatch, stillMs } from '../../answers/stalled-partitions.ts';
 import { countField, problems, timeField } from '../../http/parameters.ts';
-import type { Pipeline } from '../../log/counted-log.ts';
+import type { CountedLog } from '../../log/counted-log.ts';
 import type { Routing } from '../../log/hot-ad-rules.ts';
 import type { LogEnds } from '../../log/log-ends.ts';
 import type { Replicas } from '../../replicas/replicas.ts';
@@ -25,7 +25,7 @@ export interface StatusDeps
   readonly replicas: Pick<Replicas, 'each'>;
   /** Of ClickHouse. */
   readonly nodes: StoreNodes;
-  readonly nodePositions: Pipeline['nodePositions'];
+  readonly nodePositions: CountedLog['nodePositions'];
   /** Called with each progress that is read of the pipeline's state. */
   readonly stalls: StallWatch;
   readonly logEnds: LogEnds;

@@ -48,7 +48,7 @@ let clock: number;
 let check: ReturnType<typeof newCheck>;
 
 const closing = new AbortController();
-const pipeline = {
+const countedLog = {
   endOffsets: async () => new Map<number, number>(),
   sinkPositions: () => (sinks ? Promise.resolve(sinks) : Promise.reject(new Error('no broker'))),
 };
@@ -133,7 +133,7 @@ function newCheck(given: { now?: () => number } = {}) {
     queries: createConservationQueries(engine.clickhouse),
     store: createSealStore({ clickhouse: engine.clickhouse, jobLog: logInto(engine.clickhouse).jobLog, now }),
     progress: createQueries(engine.clickhouse, { timeoutMs: 10_000 }).progress,
-    pipeline,
+    countedLog,
     now,
     log,
     closing: closing.signal,
@@ -446,7 +446,7 @@ describe('a difference is found', () => {
 describe('the watch', () => {
   it('shows what it finds in /v1/status and /metrics, and its end', { timeout: 60_000 }, async () => {
     const outputs = await threeHours();
-    const deps = { clickhouse: engine.clickhouse, pipeline, now: Date.now, log };
+    const deps = { clickhouse: engine.clickhouse, countedLog, now: Date.now, log };
     const config = loadConfig(JobsConfig, { CONSERVATION_INTERVAL_MS: '1000' });
     const { jobLog } = logInto(engine.clickhouse);
     await using _watch = openConservationWatch({ ...deps, store: oneNode(engine.clickhouse), config, jobLog });

@@ -52,7 +52,7 @@ beforeAll(async () => {
   http = await buildQueryApi({
     config: loadConfig(QueryApiConfig, { EXPORT_MAX_RUNNING: '1', EXPORT_MAX_ROWS: '400000' }),
     ...{ clickhouse, log, now: () => now },
-    pipeline: { endOffsets: async () => new Map(), sinkPositions: async () => [] },
+    countedLog: { endOffsets: async () => new Map(), sinkPositions: async () => [] },
   });
   url = await listen(http, '127.0.0.1', 0);
 });

@@ -28,8 +28,8 @@ beforeAll(async () => {
   engine = await openTemporaryClickHouse();
   await migrate(engine.clickhouse, log);
   store = jobsIn(engine.clickhouse);
-  const pipeline = { endOffsets: async () => new Map<number, number>(), sinkPositions: async () => [] };
-  const deps = { clickhouse: engine.clickhouse, log, now: Date.now, pipeline };
+  const countedLog = { endOffsets: async () => new Map<number, number>(), sinkPositions: async () => [] };
+  const deps = { clickhouse: engine.clickhouse, log, now: Date.now, countedLog };
   http = await buildQueryApi({ config: loadConfig(QueryApiConfig, {}), ...deps });
 });
 beforeEach(async () => {

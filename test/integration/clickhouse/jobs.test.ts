@@ -51,7 +51,7 @@ let toLog: TestLog;
 let rawAt: number;
 let jobs: AsyncDisposable | undefined;
 
-const pipeline = {
+const countedLog = {
   endOffsets: async () => new Map([[0, 100]]),
   sinkPositions: async () => [],
   rawPositions: async () => new Map(Array.from({ length: partitions }, (_, partition) => [partition, rawAt])),
@@ -64,7 +64,13 @@ beforeAll(async () => {
   await engine.clickhouse.command('SYSTEM STOP MERGES');
   toLog = logInto(engine.clickhouse);
   const { requests } = toLog;
-  const deps = { config: loadConfig(QueryApiConfig, {}), clickhouse: engine.clickhouse, log, now: Date.now, pipeline };
+  const deps = {
+    config: loadConfig(QueryApiConfig, {}),
+    clickhouse: engine.clickhouse,
+    log,
+    now: Date.now,
+    countedLog,
+  };
   http = await buildQueryApi({ ...deps, requests });
 });
 beforeEach(async () => {
@@ -125,7 +131,7 @@ const quick = { scanMs: 250, quietMs: 500, settleMs: 500 };
 function startJobs(env: Record<string, string> = {}, given: JobsDeps['pace'] = {}): void {
   const config = loadConfig(JobsConfig, env);
   const pace = { ...quick, ...given };
-  jobs = openJobs({ config, store: oneNode(engine.clickhouse), ...toLog, pipeline, now: Date.now, log, pace });
+  jobs = openJobs({ config, store: oneNode(engine.clickhouse), ...toLog, countedLog, now: Date.now, log, pace });
 }
 
 async function call(method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object) {

@@ -33,7 +33,7 @@ beforeAll(async () => {
     clickhouse: engine.clickhouse,
     log,
     now: Date.now,
-    pipeline: {
+    countedLog: {
       sinkPositions: async () => [],
       endOffsets: async () => {
         if (logIsAway) throw new Error('no broker');

@@ -44,7 +44,7 @@ beforeAll(async () => {
   http = await buildQueryApi({
     config: loadConfig(QueryApiConfig, {}),
     ...{ clickhouse, log, now: () => now },
-    pipeline: { endOffsets: async () => new Map(), sinkPositions: async () => [] },
+    countedLog: { endOffsets: async () => new Map(), sinkPositions: async () => [] },
   });
   rollUps = createRollUpLoop({ clickhouse, now: () => now, log });
 });

@@ -81,10 +81,10 @@ beforeAll(async () => {
       return engine.clickhouse.query(sql, params);
     },
   };
-  const pipeline = { endOffsets: async () => new Map<number, number>(), sinkPositions: async () => [] };
+  const countedLog = { endOffsets: async () => new Map<number, number>(), sinkPositions: async () => [] };
   // One client takes all the places here.
   const config = loadConfig(QueryApiConfig, { EXPORT_MAX_RUNNING_PER_CLIENT: '10' });
-  http = await buildQueryApi({ config, clickhouse, log, now: () => now, pipeline });
+  http = await buildQueryApi({ config, clickhouse, log, now: () => now, countedLog });
   url = await listen(http, '127.0.0.1', 0);
 });
 afterAll(async () => {

@@ -77,7 +77,7 @@ beforeAll(async () => {
     { ...line, offset: 2, reason: 'malformed', ad_id: '', raw: 'no json' },
   ];
   await engine.clickhouse.insert('quarantine', quarantined.map(row => JSON.stringify(row)).join('\n'));
-  const pipeline = {
+  const countedLog = {
     endOffsets: async () =>
       new Map([
         [0, 100],
@@ -90,7 +90,7 @@ beforeAll(async () => {
     clickhouse: engine.clickhouse,
     log,
     now: () => now,
-    pipeline,
+    countedLog,
   });
 });
 afterAll(async () => {

@@ -53,7 +53,7 @@ async function start(env: Record<string, string>): Promise<void> {
   clickhouse = openClickHouse(config, readLimitsOf(config));
   http = await buildQueryApi({
     ...{ config, clickhouse, log, now: () => to + 1_000 },
-    pipeline: { endOffsets: async () => new Map([[0, clicks]]), sinkPositions: async () => [] },
+    countedLog: { endOffsets: async () => new Map([[0, clicks]]), sinkPositions: async () => [] },
   });
   url = await listen(http, '127.0.0.1', 0);
 }

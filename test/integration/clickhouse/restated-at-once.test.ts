@@ -35,9 +35,9 @@ beforeAll(async () => {
   engine = await openTemporaryClickHouse();
   toLog = logInto(engine.clickhouse);
   await migrate(engine.clickhouse, log);
-  const pipeline = { endOffsets: async () => new Map([[0, 100]]), sinkPositions: async () => [] };
+  const countedLog = { endOffsets: async () => new Map([[0, 100]]), sinkPositions: async () => [] };
   const config = loadConfig(QueryApiConfig, { QUERY_API_RATE_LIMIT_PER_MINUTE: '0' });
-  http = await buildQueryApi({ config, clickhouse: engine.clickhouse, log, now: Date.now, pipeline });
+  http = await buildQueryApi({ config, clickhouse: engine.clickhouse, log, now: Date.now, countedLog });
 });
 beforeEach(async () => {
   for (const table of [...tables, 'most_clicked_ads', 'ad_hour'])

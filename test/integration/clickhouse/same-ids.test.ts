@@ -26,7 +26,7 @@ let engine: TemporaryClickHouse;
 let http: Http;
 let toLog: TestLog;
 let jobs: AsyncDisposable | undefined;
-const pipeline = {
+const countedLog = {
   endOffsets: async () => new Map([[0, 100]]),
   sinkPositions: async () => [],
   rawPositions: async () => new Map([[0, 100]]),
@@ -40,7 +40,7 @@ beforeAll(async () => {
   toLog = logInto(engine.clickhouse);
   const routing = async () => ({ rules: [], partitionRules: [] });
   const { requests } = toLog;
-  const deps = { clickhouse: engine.clickhouse, log, now: Date.now, pipeline, routing, requests };
+  const deps = { clickhouse: engine.clickhouse, log, now: Date.now, countedLog, routing, requests };
   http = await buildQueryApi({ config, ...deps });
 });
 beforeEach(async () => {
@@ -92,7 +92,7 @@ async function call(method: 'GET' | 'POST', url: string, payload?: object) {
 /** Posts the job, and resolves to how it ended. */
 async function run(path: 'replays' | 'reconciliations', more: object = {}) {
   jobs ??= openJobs({
-    ...{ config: loadConfig(JobsConfig, {}), store: oneNode(engine.clickhouse), pipeline },
+    ...{ config: loadConfig(JobsConfig, {}), store: oneNode(engine.clickhouse), countedLog },
     ...{ now: Date.now, log, ...toLog },
   });
   const { body } = await call('POST', `/v1/${path}`, { from: start, to: end, ...more });

@@ -69,7 +69,7 @@ async function app(
 ) {
   const { clickhouse, asked } = fakeClickHouse(tables);
   const log = pino({ level: 'silent' });
-  const pipeline = {
+  const countedLog = {
     endOffsets: async () =>
       new Map([
         [0, 40],
@@ -82,7 +82,7 @@ async function app(
     clickhouse,
     log,
     now: () => now,
-    pipeline,
+    countedLog,
     wait: async () => undefined,
     ...deps,
   });
@@ -606,8 +606,8 @@ describe('GET /v1/status', () => {
   });
 
   it('says nothing about what is unread while Kafka does not answer', async () => {
-    const pipeline = { endOffsets: () => Promise.reject(new Retryable('no broker')), sinkPositions: async () => [] };
-    const { get } = await app(everywhere, { pipeline });
+    const countedLog = { endOffsets: () => Promise.reject(new Retryable('no broker')), sinkPositions: async () => [] };
+    const { get } = await app(everywhere, { countedLog });
     const { status, body } = await get('/v1/status');
     expect(status).toBe(200);
     expect(body.partitions[0]).toMatchObject({ position: 40, end_offset: null, lag_records: null });
@@ -685,22 +685,22 @@ describe('GET /v1/status', () => {
   });
 
   it('does not wait for a Kafka that never answers', async () => {
-    const pipeline = { endOffsets: () => new Promise<never>(() => undefined), sinkPositions: async () => [] };
-    const { get } = await app(everywhere, { pipeline });
+    const countedLog = { endOffsets: () => new Promise<never>(() => undefined), sinkPositions: async () => [] };
+    const { get } = await app(everywhere, { countedLog });
     expect((await get('/v1/status')).body.conservation.unread_records).toBeNull();
   });
 
   it('asks Kafka once a second, however many ask for the status', async () => {
     let asked = 0;
     let time = now;
-    const pipeline = {
+    const countedLog = {
       async endOffsets() {
         asked += 1;
         return new Map([[0, 40]]);
       },
       sinkPositions: async () => [],
     };
-    const { get } = await app(everywhere, { pipeline, now: () => time });
+    const { get } = await app(everywhere, { countedLog, now: () => time });
     await Promise.all([get('/v1/status'), get('/v1/status'), get('/v1/status')]);
     time += 999;
     await get('/v1/status');

@@ -36,7 +36,7 @@ function world() {
     store: oneNode(clickhouse),
     jobLog,
     requests: { append: async () => undefined, [Symbol.asyncDispose]: async () => undefined },
-    pipeline: {
+    countedLog: {
       endOffsets: async () => new Map([[0, 1]]),
       sinkPositions: async () => [],
       rawPositions: async () => new Map([[0, 0]]),

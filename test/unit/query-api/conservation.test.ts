@@ -154,7 +154,7 @@ describe('a comparison', () => {
       },
       store: { totals: async () => new Map(), save: async () => undefined, stalest: async () => [] },
       progress: async () => [progress(clicks)],
-      pipeline: { sinkPositions: () => Promise.reject(new Error('no broker')) },
+      countedLog: { sinkPositions: () => Promise.reject(new Error('no broker')) },
       now: () => 0,
       log: pino({ level: 'silent' }),
       closing: new AbortController().signal,

@@ -3,8 +3,8 @@ import type { Progress } from '../../../aggregator/ad-minute.ts';
 import type { Disk } from '../../../infra/clickhouse/disks.ts';
 import { registry } from '../../../infra/metrics.ts';
 import { createPipelineMetrics } from '../../../query-api/answers/pipeline-metrics.ts';
-import type { Pipeline, SinkPosition } from '../../../query-api/log/counted-log.ts';
-import { patientPipeline } from '../../../query-api/log/patient-log.ts';
+import type { CountedLog, SinkPosition } from '../../../query-api/log/counted-log.ts';
+import { patientLog } from '../../../query-api/log/patient-log.ts';
 import { type LateClicks, lateClicksOf } from '../../../query-api/store/late-clicks.ts';
 
 const now = 1_763_800_000_000;
@@ -38,18 +38,22 @@ const away = () => Promise.reject(new Error('no broker'));
 const someDisk = async () => [{ name: 'data', freeBytes: 5e9, sizeBytes: 2e10 }];
 
 function setUp(
-  given: Partial<Pipeline> = {},
+  given: Partial<CountedLog> = {},
   rows: () => Promise<Progress[]> = async () => [progress(0)],
   disks: () => Promise<readonly Disk[]> = someDisk,
   writtenOff: () => Promise<Map<number, number>> = async () => new Map(),
   lateClicks: () => Promise<LateClicks> = async () => lateClicksOf([]),
 ) {
   let time = now;
-  const pipeline: Pipeline = { endOffsets: async () => new Map([[0, 45]]), sinkPositions: async () => [], ...given };
+  const countedLog: CountedLog = {
+    endOffsets: async () => new Map([[0, 45]]),
+    sinkPositions: async () => [],
+    ...given,
+  };
   const refresh = createPipelineMetrics({
     queries: { progress: rows, writtenOff },
     clickhouse: { disks },
-    pipeline: patientPipeline(pipeline, () => time),
+    countedLog: patientLog(countedLog, () => time),
     lateClicks,
     now: () => time,
   });

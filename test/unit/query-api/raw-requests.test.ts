@@ -42,7 +42,7 @@ beforeAll(async () => {
   http = await buildQueryApi({
     ...{ config: loadConfig(QueryApiConfig, {}), clickhouse, log: pino({ level: 'silent' }), now: () => now },
     partitions: { read: async () => ({ topics: [], rules: [], difference: null }), grow: async () => undefined },
-    pipeline: { endOffsets: async () => new Map(), sinkPositions: async () => [] },
+    countedLog: { endOffsets: async () => new Map(), sinkPositions: async () => [] },
   });
   await http.ready();
 });

@@ -24,7 +24,7 @@ beforeAll(async () => {
   http = await buildQueryApi({
     config: loadConfig(QueryApiConfig, {}),
     ...{ clickhouse, log: pino({ level: 'silent' }), now: () => Date.parse('2026-03-01T12:00:00Z') },
-    pipeline: { endOffsets: async () => new Map(), sinkPositions: async () => [] },
+    countedLog: { endOffsets: async () => new Map(), sinkPositions: async () => [] },
   });
 });
 afterAll(() => http?.close());

@@ -94,7 +94,7 @@ describe('the package of the client', () => {
       }),
       log: pino({ level: 'silent' }),
       now: () => endOfMinute + 120_000,
-      pipeline: { endOffsets: async () => new Map([[0, 40]]), sinkPositions: async () => [] },
+      countedLog: { endOffsets: async () => new Map([[0, 40]]), sinkPositions: async () => [] },
     });
     const url = await listen(http, '127.0.0.1', 0);
     write(

@@ -33,7 +33,7 @@ function world(withinMs = 30_000) {
     nodes: () => [{ name: state.read }],
     reading: <T>(work: () => Promise<T>) => work(),
   };
-  const turns = turnsOn({ replicas, pipeline: { nodePositions }, patience: { withinMs, pollMs: 1 } });
+  const turns = turnsOn({ replicas, countedLog: { nodePositions }, patience: { withinMs, pollMs: 1 } });
   return { state, turns, replicas };
 }
 const later = (work: () => void) => setTimeout(work, 10);
@@ -89,13 +89,13 @@ describe('a turn', () => {
     await turns(async () => undefined);
     const { asked } = state;
     for (let i = 0; i < 3; i++) await turns(async () => undefined);
-    await turnsOn({ replicas: { ...replicas, areSeveral: false }, pipeline: {} })(async () => undefined);
+    await turnsOn({ replicas: { ...replicas, areSeveral: false }, countedLog: {} })(async () => undefined);
     expect(state.asked).toBe(asked);
   });
 
   it('does not begin where nothing is known of the sink of its node', async () => {
     const { replicas } = world();
-    const turns = turnsOn({ replicas, pipeline: { nodePositions: async () => [] } });
+    const turns = turnsOn({ replicas, countedLog: { nodePositions: async () => [] } });
     await expect(turns(async () => 'begun')).rejects.toThrow(Retryable);
   });
 });
