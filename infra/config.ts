@@ -12,12 +12,11 @@ import { ConfigError } from './errors.ts';
  * variable, value and rule
  */
 export function loadConfig<T extends TObject>(schema: T, env: NodeJS.ProcessEnv = process.env): Static<T> {
-  const given: Record<string, unknown> = {};
-  for (const [key, property] of Object.entries(schema.properties)) {
+  const config: Record<string, unknown> = {};
+  for (const [key, property] of Object.entries<TSchema & { default?: unknown }>(schema.properties)) {
     const text = env[key];
-    if (text !== undefined && text !== '') given[key] = fromText(text, property);
+    config[key] = text === undefined || text === '' ? property.default : fromText(text, property);
   }
-  const config = Value.Default(schema, given);
   const first = Value.Errors(schema, config)[0];
   if (first === undefined) return config as Static<T>;
   const key = first.instancePath.slice(1);

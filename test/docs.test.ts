@@ -8,6 +8,7 @@ import { decisions } from './support/decisions.ts';
 import { blocksOf, documents, documentText } from './support/docs.ts';
 import { fileMap, firstSentence, headerOf, mappedFiles, rooms } from './support/file-map.ts';
 import { alerts } from './support/monitoring.ts';
+import { statedSettings, statedSettingsPath } from './support/stated-settings.ts';
 
 const root = join(import.meta.dirname, '..');
 const textOf = (file: string) => readFileSync(join(root, file), 'utf8');
@@ -16,6 +17,10 @@ const blocks = documents().flatMap(blocksOf);
 describe('what documents repeat of the code (npm run docs)', () => {
   it.each([...new Set(blocks.map(({ document }) => document))])('%s is as the generator writes it', async document => {
     expect(textOf(document)).toBe(await documentText(document));
+  });
+
+  it('is what the supervisor knows of the settings of the programs it runs', () => {
+    expect(textOf(statedSettingsPath)).toBe(statedSettings());
   });
 
   it('is every setting, once', () => {

@@ -2,40 +2,42 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { Type } from 'typebox';
-import { AggregatorConfig, SinkConfig } from '../../aggregator/config.ts';
-import { IngestConfig } from '../../ingest/config.ts';
-import { QueryApiConfig } from '../../query-api/config.ts';
-import { JobsConfig } from '../../query-api/jobs/config.ts';
 import { ClickHouseConfig, KafkaConfig, loadConfig, ProcessConfig } from '../config.ts';
 import { createLog } from '../log.ts';
 import { aborted, reportFatal, runProcess } from '../process.ts';
+import { settingsOf } from '../server/program-settings.ts';
 import { environmentOf } from '../settings-options.ts';
 import { EmbeddedConfig } from './config.ts';
 import { requireKnownLayout } from './data-layout.ts';
 import { greeting } from './greeting.ts';
 import { lockDataDir } from './instance-lock.ts';
+import { WantedPorts } from './port-plan.ts';
 import { startPipeline } from './start.ts';
 import { createSupervisor, type Supervisor } from './supervisor.ts';
 
 const groups = {
-  Ingest: IngestConfig,
-  'Query API': QueryApiConfig,
-  Aggregator: AggregatorConfig,
-  Sink: SinkConfig,
-  'Job runner': JobsConfig,
+  Ingest: settingsOf('ingest'),
+  'Query API': settingsOf('query-api'),
+  Aggregator: settingsOf('aggregator'),
+  Sink: settingsOf('sink'),
+  'Job runner': settingsOf('jobs'),
   Kafka: KafkaConfig,
   ClickHouse: ClickHouseConfig,
   'Embedded broker and supervisor': EmbeddedConfig,
   'All processes': ProcessConfig,
 };
+/** What is read here. Every other setting is only checked, and passed on in the environment. */
 const StartConfig = Type.Object({
-  ...IngestConfig.properties,
-  ...QueryApiConfig.properties,
-  ...AggregatorConfig.properties,
-  ...SinkConfig.properties,
-  ...JobsConfig.properties,
+  ...WantedPorts.properties,
+  ...KafkaConfig.properties,
+  ...ClickHouseConfig.properties,
   ...EmbeddedConfig.properties,
+  ...ProcessConfig.properties,
 });
+const everySetting: typeof StartConfig.properties = Object.assign(
+  { ...StartConfig.properties },
+  ...Object.values(groups).map(({ properties }) => properties),
+);
 
 const command = new Command('npm start --')
   .description(
@@ -64,7 +66,7 @@ function environment(): NodeJS.ProcessEnv {
 }
 
 async function main(stop: AbortSignal): Promise<void> {
-  const config = loadConfig(StartConfig, given);
+  const config = loadConfig(Type.Object(everySetting), given);
   const dataDir = resolve(config.DATA_DIR);
   const settings = { ...config, DATA_DIR: dataDir };
   const env = { ...given, DATA_DIR: dataDir };

@@ -2,26 +2,27 @@
  * Decides which process listens on which port before anything starts: 0 becomes a free port, and a conflict becomes one
  * line.
  */
+import { type Static, Type } from 'typebox';
 import { ConfigError } from '../errors.ts';
 import { clickHouseHost } from './clickhouse.ts';
+import type { EmbeddedConfig } from './config.ts';
 import { freePort, requireFreePort } from './ports.ts';
 
-export interface WantedPorts {
-  readonly HOST: string;
-  readonly INGEST_PORT: number;
-  readonly QUERY_API_PORT: number;
-  readonly SINK_PORT: number;
-  readonly JOBS_PORT: number;
+/** The settings of the programs that the plan needs. Their defaults are the programs' own. */
+export const WantedPorts = Type.Object({
+  HOST: Type.String(),
+  INGEST_PORT: Type.Integer(),
+  QUERY_API_PORT: Type.Integer(),
+  SINK_PORT: Type.Integer(),
+  JOBS_PORT: Type.Integer(),
   /** 0 means the service's own port. */
-  readonly INGEST_OPS_PORT: number;
-  readonly QUERY_API_OPS_PORT: number;
+  INGEST_OPS_PORT: Type.Integer(),
+  QUERY_API_OPS_PORT: Type.Integer(),
   /** The port of the first aggregator. The others use the ports after it. */
-  readonly AGGREGATOR_PORT: number;
-  readonly AGGREGATORS: number;
-  readonly KAFKA_PORT: number;
-  readonly CLICKHOUSE_HTTP_PORT: number;
-  readonly CLICKHOUSE_TCP_PORT: number;
-}
+  AGGREGATOR_PORT: Type.Integer(),
+});
+export type WantedPorts = Static<typeof WantedPorts> &
+  Pick<EmbeddedConfig, 'AGGREGATORS' | 'KAFKA_PORT' | 'CLICKHOUSE_HTTP_PORT' | 'CLICKHOUSE_TCP_PORT'>;
 
 export interface PortPlan {
   readonly ingest: number;

@@ -2460,6 +2460,13 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/infra/adclicks-server.test.ts',
   },
   {
+    name: 'start-checks-only-its-own',
+    bug: '`npm start` checks only the settings that it reads itself: a wrong one of a program shows when the broker runs',
+    file: 'infra/embedded/main.ts',
+    edits: [['loadConfig(Type.Object(everySetting), given)', 'loadConfig(StartConfig, given)']],
+    unit: 'test/unit/embedded/command-line.test.ts',
+  },
+  {
     name: 'stopped-partition-is-young',
     bug: 'a partition that nobody counts is not told as stalled',
     file: 'query-api/answers/stalled-partitions.ts',

@@ -10,6 +10,7 @@ import { decisionTable } from './decisions.ts';
 import { fileMap, rooms } from './file-map.ts';
 import { metricTable } from './metric-table.ts';
 import { routeTable } from './route-table.ts';
+import { statedSettings, statedSettingsPath } from './stated-settings.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -66,11 +67,12 @@ async function blockText({ document, kind, of }: Block): Promise<string> {
 }
 
 if (import.meta.main) {
-  for (const document of documents()) {
-    const text = await documentText(document);
-    if (text !== textOf(document)) {
-      writeFileSync(join(root, document), text);
-      console.log(`${document} is up to date now`);
-    }
-  }
+  for (const document of documents()) bringUpToDate(document, await documentText(document));
+  bringUpToDate(statedSettingsPath, statedSettings());
+}
+
+function bringUpToDate(file: string, text: string): void {
+  if (text === textOf(file)) return;
+  writeFileSync(join(root, file), text);
+  console.log(`${file} is up to date now`);
 }
