@@ -2460,10 +2460,10 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/infra/adclicks-server.test.ts',
   },
   {
-    name: 'start-checks-only-its-own',
-    bug: '`npm start` checks only the settings that it reads itself: a wrong one of a program shows when the broker runs',
+    name: 'settings-of-another-program',
+    bug: '`npm start` takes the settings of another program for those of the job runner: what it reads alone is neither listed nor checked',
     file: 'infra/embedded/main.ts',
-    edits: [['loadConfig(Type.Object(everySetting), given)', 'loadConfig(StartConfig, given)']],
+    edits: [["settingsOf('jobs')", "settingsOf('query-api')"]],
     unit: 'test/unit/embedded/command-line.test.ts',
   },
   {

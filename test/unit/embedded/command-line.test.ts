@@ -11,6 +11,7 @@ import { environmentOf, optionOf } from '../../../infra/settings-options.ts';
 import { IngestConfig } from '../../../ingest/config.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 import { JobsConfig } from '../../../query-api/jobs/config.ts';
+import { planted } from '../../support/service.ts';
 
 const groups = { IngestConfig, QueryApiConfig, AggregatorConfig, SinkConfig, JobsConfig, EmbeddedConfig };
 const main = join(import.meta.dirname, '../../../infra/embedded/npm-start.ts');
@@ -38,7 +39,7 @@ describe('the flags of npm start', () => {
   });
 
   it('stand in the help exactly once, for every process it starts, with description and default', async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, [main, '--help']);
+    const { stdout } = await promisify(execFile)(process.execPath, [...planted, main, '--help']);
     const help = stdout.replaceAll(/\s+/g, ' ');
     for (const [key, { description, default: byDefault }] of Object.entries(properties)) {
       expect(help.split(`${optionOf(key)} <value>`)).toHaveLength(2);
@@ -56,7 +57,7 @@ describe('the flags of npm start', () => {
     const parent = mkdtempSync(join(tmpdir(), 'flags-'));
     const dataDir = join(parent, 'data');
     try {
-      const run = promisify(execFile)(process.execPath, [main, '--data-dir', dataDir, flag, value]);
+      const run = promisify(execFile)(process.execPath, [...planted, main, '--data-dir', dataDir, flag, value]);
       await expect(run).rejects.toMatchObject({ code: 78, stdout: expect.stringContaining(JSON.stringify(message)) });
       expect(existsSync(dataDir)).toBe(false);
     } finally {
