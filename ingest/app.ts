@@ -12,7 +12,7 @@ import { brokenRule, shown } from '../infra/broken-rule.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
 import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
-import { createRateLimit } from '../infra/http-rate-limit.ts';
+import { createRateLimit, type RateLimit } from '../infra/http-rate-limit.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
@@ -42,36 +42,15 @@ export interface IngestDeps {
   readonly life?: Life;
 }
 
-export async function buildIngestApp({
-  config,
-  clickLog,
-  log,
-  kafkaReady,
-  rulesKnown,
-  partitionsAgree = () => {},
-  now = Date.now,
-  life,
-}: IngestDeps): Promise<Http> {
+export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
+  const { config, clickLog, now = Date.now } = deps;
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const rateLimit = createRateLimit({
     perMinute: config.INGEST_RATE_LIMIT_PER_MINUTE,
     unit: 'clicks',
     setting: 'INGEST_RATE_LIMIT_PER_MINUTE',
   });
-  const http = await createHttp({
-    title: 'Ad click ingest',
-    description: 'Takes clicks and answers when they are safely in the log.',
-    tags: { clicks: 'Clicks in' },
-    log,
-    config,
-    bodyLimitBytes: config.INGEST_BODY_LIMIT_BYTES,
-    clients,
-    rateLimit,
-    operationsPort: config.INGEST_OPS_PORT,
-    servesPages: false,
-    readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree },
-    life,
-  });
+  const http = await openServer(deps, clients, rateLimit);
   takeBytes(http, config, clients);
   const { judge } = createClickJudge({
     maxItems: config.INGEST_MAX_ITEMS,
@@ -113,6 +92,28 @@ export async function buildIngestApp({
   });
   refuseOtherMethods(http, '/v1/clicks', ['POST']);
   return http;
+}
+
+/** The server with all that does not depend on the route: limits, health, metrics and documentation. */
+function openServer(
+  { config, log, kafkaReady, rulesKnown, partitionsAgree = () => {}, life }: IngestDeps,
+  clients: Clients,
+  rateLimit: RateLimit,
+): Promise<Http> {
+  return createHttp({
+    title: 'Ad click ingest',
+    description: 'Takes clicks, and answers when they are safely in the log.',
+    tags: { clicks: 'Clicks in' },
+    log,
+    config,
+    bodyLimitBytes: config.INGEST_BODY_LIMIT_BYTES,
+    clients,
+    rateLimit,
+    operationsPort: config.INGEST_OPS_PORT,
+    servesPages: false,
+    readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree },
+    life,
+  });
 }
 
 interface Accepting {

@@ -36,69 +36,18 @@ interface Header {
 const maxRecordLines = 1_000;
 
 export function csvFormat(options: CsvOptions): Format {
-  let header = knownHeader(options);
-  let hasBegun = false;
-  let held: { readonly line: Line; readonly quotes: number }[] = [];
+  const rows = createRows(options);
+  let held: HeldLine[] = [];
 
-  /**
-   * Returns how many of the held lines form an entry, and which one. Undefined means that the next line must be seen
-   * first.
-   */
-  const next = (isEnd: boolean): readonly [number, Entry] | undefined => {
-    const first = held[0]!.line;
-    const alone = entryOf([first], text => (isHeader(text) ? undefined : rowOf(text)));
-    const isMultiline = options.multiline || header?.kind !== undefined;
-    if (!isMultiline || alone.row === undefined || first.problem || held[0]!.quotes % 2 === 0) return [1, alone];
-    let quotes = 0;
-    let bytes = 0;
-    const closedAt = held.findIndex(each => {
-      quotes += each.quotes;
-      bytes += each.line.bytes.length;
-      return quotes % 2 === 0;
-    });
-    if (closedAt > 0 && bytes <= maxLineBytes) {
-      const rest = held.slice(1, closedAt + 1).map(({ line }) => line);
-      const joined = entryOf([first, ...rest], text => rowOf(text, false));
-      if (joined.row && 'columns' in joined.row) return [closedAt + 1, joined];
-    } else if (closedAt < 0 && !isEnd && held.length < maxRecordLines && bytes <= maxLineBytes) {
-      return undefined;
-    }
-    return [1, { ...alone, row: { problem: unclosed } }];
-  };
   const entries = (isEnd: boolean): Entry[] => {
     const found: Entry[] = [];
     while (held.length > 0) {
-      const taken = next(isEnd);
+      const taken = nextEntry(held, rows, isEnd);
       if (!taken) break;
       held = held.slice(taken[0]);
       found.push(taken[1]);
     }
     return found;
-  };
-  /** Also true for a second header, in files that were joined. */
-  const isHeader = (text: string): boolean => {
-    const isFirst = !hasBegun;
-    hasBegun = true;
-    if (text === header?.text) return true;
-    if (!isFirst) return false;
-    const own = headerOf(text, options);
-    const missing = 'problem' in own ? `the header of the CSV: ${own.problem}` : options.missing(own.names);
-    // A file that continues another one may have none.
-    if (missing && header) return false;
-    if (missing || 'problem' in own) throw new ConfigError(missing ?? 'the CSV has no header');
-    header = own;
-    return true;
-  };
-  const rowOf = (text: string, relaxed = true): Row => {
-    const { names, parse, trim, kind } = header!;
-    const parsed = parse(text, { trim, relaxed });
-    if ('problem' in parsed) return parsed;
-    const { cells } = parsed;
-    if (cells.length !== names.length)
-      return { problem: `${cells.length} columns where the header has ${names.length}` };
-    const areMarked = options.isExport || kind !== undefined;
-    const columns = Object.fromEntries(names.map((name, i) => [name, areMarked ? unmarked(cells[i]!) : cells[i]!]));
-    return kind === undefined ? { columns } : exportedRow(kind, columns);
   };
   return {
     read(line) {
@@ -108,7 +57,84 @@ export function csvFormat(options: CsvOptions): Format {
     flush: () => entries(true),
     isWhole: () => false,
     get header() {
-      return header?.text;
+      return rows.header?.text;
+    },
+  };
+}
+
+interface HeldLine {
+  readonly line: Line;
+  readonly quotes: number;
+}
+
+/**
+ * Returns how many of the held lines form an entry, and which one. Undefined means that the next line must be seen
+ * first.
+ */
+function nextEntry(held: readonly HeldLine[], rows: Rows, isEnd: boolean): readonly [number, Entry] | undefined {
+  const first = held[0]!.line;
+  const alone = entryOf([first], text => (rows.isHeader(text) ? undefined : rows.rowOf(text)));
+  if (!rows.isMultiline || alone.row === undefined || first.problem || held[0]!.quotes % 2 === 0) return [1, alone];
+  let quotes = 0;
+  let bytes = 0;
+  const closedAt = held.findIndex(each => {
+    quotes += each.quotes;
+    bytes += each.line.bytes.length;
+    return quotes % 2 === 0;
+  });
+  if (closedAt > 0 && bytes <= maxLineBytes) {
+    const rest = held.slice(1, closedAt + 1).map(({ line }) => line);
+    const joined = entryOf([first, ...rest], text => rows.rowOf(text, false));
+    if (joined.row && 'columns' in joined.row) return [closedAt + 1, joined];
+  } else if (closedAt < 0 && !isEnd && held.length < maxRecordLines && bytes <= maxLineBytes) {
+    return undefined;
+  }
+  return [1, { ...alone, row: { problem: unclosed } }];
+}
+
+/** What a text is, by the header: a header itself, or a row with these columns. */
+interface Rows {
+  readonly header: Header | undefined;
+  /** Whether a record may span several lines. */
+  readonly isMultiline: boolean;
+  /** Also true for a second header, in files that were joined. @throws ConfigError where the first line is none */
+  isHeader(text: string): boolean;
+  rowOf(text: string, relaxed?: boolean): Row;
+}
+
+function createRows(options: CsvOptions): Rows {
+  let header = knownHeader(options);
+  let hasBegun = false;
+  return {
+    get header() {
+      return header;
+    },
+    get isMultiline() {
+      return options.multiline || header?.kind !== undefined;
+    },
+    isHeader(text) {
+      const isFirst = !hasBegun;
+      hasBegun = true;
+      if (text === header?.text) return true;
+      if (!isFirst) return false;
+      const own = headerOf(text, options);
+      const missing = 'problem' in own ? `the header of the CSV: ${own.problem}` : options.missing(own.names);
+      // A file that continues another one may have none.
+      if (missing && header) return false;
+      if (missing || 'problem' in own) throw new ConfigError(missing ?? 'the CSV has no header');
+      header = own;
+      return true;
+    },
+    rowOf(text, relaxed = true) {
+      const { names, parse, trim, kind } = header!;
+      const parsed = parse(text, { trim, relaxed });
+      if ('problem' in parsed) return parsed;
+      const { cells } = parsed;
+      if (cells.length !== names.length)
+        return { problem: `${cells.length} columns where the header has ${names.length}` };
+      const areMarked = options.isExport || kind !== undefined;
+      const columns = Object.fromEntries(names.map((name, i) => [name, areMarked ? unmarked(cells[i]!) : cells[i]!]));
+      return kind === undefined ? { columns } : exportedRow(kind, columns);
     },
   };
 }

@@ -32,11 +32,7 @@ export function createRecord(
   const pointOf = (tail: Tail): Point => {
     const read = reached.get(tail);
     const before = points.get(tail) ?? tail.beginning;
-    if (!read) return before;
-    const hasMadeIds = before.madeIds === true || madeIds.has(tail);
-    const isOpen = !read.entry.last.isEnded;
-    const point = isOpen ? { ...before, taken: digestOf(read.entry.text) } : tail.pointAfter(read);
-    return hasMadeIds ? { ...point, madeIds: true } : point;
+    return read ? pointAfter(read, before, madeIds.has(tail)) : before;
   };
   const save = () => {
     if (!statePath || isSaved) return;
@@ -79,4 +75,10 @@ export function createRecord(
       await saving;
     },
   };
+}
+
+function pointAfter(read: ReadEntry, before: Point, hasMadeId: boolean): Point {
+  const isOpen = !read.entry.last.isEnded;
+  const point = isOpen ? { ...before, taken: digestOf(read.entry.text) } : read.tail.pointAfter(read);
+  return before.madeIds === true || hasMadeId ? { ...point, madeIds: true } : point;
 }

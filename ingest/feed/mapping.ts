@@ -43,48 +43,26 @@ export interface Mapping {
 
 /** `ofFormat` says where a format has the fields that it has. */
 export function createMapping(options: MappingOptions, ofFormat: ColumnOf): Mapping {
-  const columnOf = (field: Field): string => options.columnOf[field] ?? ofFormat[field] ?? field;
-  const sourceOf = (field: Field) => (field === 'ad_id' ? options.adId : undefined) ?? columnOf(field);
-  const isPath = (field: Field) => field === 'ad_id' && options.adId === 'path';
-  const isOfUrl = (field: Field) => isPath(field) || sourceOf(field).startsWith('query:');
-  const methods = new Set(options.methods);
-  /** A column `status` means nothing unless the format or the user says that it is the status of a request. */
-  const tellsOfRequest = (field: Field) => (options.columnOf[field] ?? ofFormat[field]) !== undefined;
+  const sources = createSources(options, ofFormat);
+  const { columnOf, sourceOf, isPath, isOfUrl } = sources;
   const used = new Set(fields.flatMap(field => [sourceOf(field), sourceOf(field).split('.')[0]]));
+  const skippedBy = createFilter(options, sources);
 
   const fieldOf = (columns: Columns, field: Field, url: URL | undefined): unknown => {
     const source = sourceOf(field);
     if (isPath(field)) return url && lastPartOf(url);
     return isOfUrl(field) ? url?.searchParams.get(source.slice('query:'.length)) : valueAt(columns, source);
   };
-  const skippedBy = (columns: Columns, url: URL | undefined): string | undefined => {
-    if (tellsOfRequest('method')) {
-      const method = String(valueAt(columns, columnOf('method'))).toUpperCase();
-      if (!methods.has(method)) return '--method';
-    }
-    if (tellsOfRequest('status')) {
-      const status = Number(valueAt(columns, columnOf('status')));
-      if (!options.statuses.some(([from, to]) => status >= from && status <= to)) return '--status';
-    }
-    return options.path === undefined || url?.pathname.startsWith(options.path) ? undefined : '--path';
-  };
 
   return {
     columnOf: field => sourceOf(fields.find(known => known === field) ?? 'url'),
     isUsed: column => used.has(column),
     missing(names) {
+      const isThere = (field: Field) => names.includes(isOfUrl(field) ? columnOf('url') : sourceOf(field));
       const columns = `the columns are ${names.join(', ').slice(0, maxNamesLength)}`;
-      for (const field of fields) {
-        if (names.includes(isOfUrl(field) ? columnOf('url') : sourceOf(field))) continue;
-        if (options.columnOf[field]) return `--map ${field}=${options.columnOf[field]}: ${columns}`;
-        if (field === 'ad_id' && options.adId)
-          return isOfUrl(field)
-            ? `--ad-id ${options.adId}: no column url (${columns}): say --map url=<column>`
-            : `--ad-id ${options.adId}: ${columns}`;
-        if (field === 'ad_id' && ofFormat.url)
-          return 'which ad a request is of: say --ad-id path or --ad-id query:NAME';
-        if (field === 'ad_id' || field === 'clicked_at')
-          return `no column ${field} (${columns}): say --map ${field}=<column>`;
+      for (const field of fields.filter(each => !isThere(each))) {
+        const problem = problemWithout(field, columns, options, sources);
+        if (problem) return problem;
       }
       return undefined;
     },
@@ -103,6 +81,62 @@ export function createMapping(options: MappingOptions, ofFormat: ColumnOf): Mapp
       return { kind: 'click', fields: at ? { ...click, clicked_at: at.time } : click, unit: at?.unit };
     },
   };
+}
+
+/** Where each field comes from. */
+interface Sources {
+  columnOf(field: Field): string;
+  /** The column, or what `--ad-id` says. */
+  sourceOf(field: Field): string;
+  isPath(field: Field): boolean;
+  isOfUrl(field: Field): boolean;
+  /** Whether the user or the format says where the field is. */
+  isStated(field: Field): boolean;
+}
+
+function createSources(options: MappingOptions, ofFormat: ColumnOf): Sources {
+  const stated = (field: Field) => options.columnOf[field] ?? ofFormat[field];
+  const columnOf = (field: Field): string => stated(field) ?? field;
+  const sourceOf = (field: Field) => (field === 'ad_id' ? options.adId : undefined) ?? columnOf(field);
+  const isPath = (field: Field) => field === 'ad_id' && options.adId === 'path';
+  const isOfUrl = (field: Field) => isPath(field) || sourceOf(field).startsWith('query:');
+  return { columnOf, sourceOf, isPath, isOfUrl, isStated: field => stated(field) !== undefined };
+}
+
+/** Returns a function that names the option by which a row is no click, if there is one. */
+function createFilter({ methods, statuses, path }: MappingOptions, { columnOf, isStated }: Sources) {
+  const allowedMethods = new Set(methods);
+  return (columns: Columns, url: URL | undefined): string | undefined => {
+    // A column `status` means nothing unless the format or the user says that it is the status of a request.
+    if (isStated('method')) {
+      const method = String(valueAt(columns, columnOf('method'))).toUpperCase();
+      if (!allowedMethods.has(method)) return '--method';
+    }
+    if (isStated('status')) {
+      const status = Number(valueAt(columns, columnOf('status')));
+      if (!statuses.some(([from, to]) => status >= from && status <= to)) return '--status';
+    }
+    return path === undefined || url?.pathname.startsWith(path) ? undefined : '--path';
+  };
+}
+
+/** Returns what to do about a field that is not there, or undefined where a click needs none. */
+function problemWithout(
+  field: Field,
+  columns: string,
+  options: MappingOptions,
+  { isOfUrl, isStated }: Sources,
+): string | undefined {
+  if (options.columnOf[field]) return `--map ${field}=${options.columnOf[field]}: ${columns}`;
+  if (field === 'ad_id' && options.adId)
+    return isOfUrl(field)
+      ? `--ad-id ${options.adId}: there is no column url (${columns}); give --map url=<column>`
+      : `--ad-id ${options.adId}: ${columns}`;
+  if (field === 'ad_id' && isStated('url'))
+    return 'nothing says which ad a request belongs to; give --ad-id path or --ad-id query:NAME';
+  if (field === 'ad_id' || field === 'clicked_at')
+    return `there is no column ${field} (${columns}); give --map ${field}=<column>`;
+  return undefined;
 }
 
 /** Parses `ad_id=banner,clicked_at=time`. The name of a column may contain commas. */

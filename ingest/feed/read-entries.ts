@@ -39,131 +39,169 @@ const pollMs = 250;
 const stillMs = 60_000;
 
 export async function* readEntries(read: ReadOptions): AsyncGenerator<ReadEntry> {
-  const { path, options, stop, say } = read;
-  const follow = options.follow && path !== stdin;
-  const known = new Set<string>();
-  let tails: Tail[] = [];
-
-  const open = async (
-    file: string,
-    from: Point | undefined,
-    isReplaced: boolean,
-    ids: RowIds,
-    { header, areCounted = false }: { readonly header?: string | undefined; readonly areCounted?: boolean } = {},
-  ): Promise<Tail> => {
-    const tail = await Tail.open({ path: file, from, stop, header, openFormat: read.openFormat, ids, areCounted });
-    tail.isReplaced = isReplaced;
-    if (tail.content.inode) known.add(tail.content.inode);
-    tails.push(tail);
-    read.onOpen(tail);
-    return tail;
-  };
-  const close = async (tail: Tail) => {
-    tails = tails.filter(each => each !== tail);
-    // Another file may get its inode number next.
-    if (tail.content.inode) known.delete(tail.content.inode);
-    await tail[Symbol.asyncDispose]();
-  };
-  /**
-   * Returns files that came and went since the tail was last read, which may be long ago if ingest was away. Files that
-   * are being read are left out.
-   */
-  const missed = async (last: Tail): Promise<string[]> => {
-    const files: string[] = [];
-    const held = [last, ...tails].filter(({ point }) => point.offset > 0);
-    for (const { path: file, inode, writtenMs } of await rotatedFiles(path))
-      if (writtenMs >= last.content.seenMs && !known.has(inode))
-        if (!(await firstThat(held, ({ point }) => holds(file, point)))) files.push(file);
-    return files;
-  };
-  const newIds = () =>
-    new RowIds(() =>
-      say(`${path}: equal rows without event_id stand far apart; sort the file, or they may count as one`),
-    );
-  async function* drained(tail: Tail): AsyncGenerator<ReadEntry> {
-    while (!stop.aborted) {
-      const entries = await tail.read();
-      if (entries === undefined) return;
-      if (entries === 'rewritten') {
-        yield* rewritten(tail);
-        return;
-      }
-      for (const entry of entries) yield { ...entry, tail };
-    }
-  }
-  /** The rest of its content is in its copy. The file with its name has other content. */
-  async function* rewritten(tail: Tail): AsyncGenerator<ReadEntry> {
-    const { point, header, ids } = tail;
-    const [copy, between] = [await copyOf(path, point), await missed(tail)];
-    if (copy === undefined) {
-      say(`${path} was truncated, and no copy holds what it held: rows behind line ${point.line} may be missing`);
-      const entries = tail.rest({ problem: 'cut off: the file was truncated within this row' });
-      for (const entry of entries) yield { ...entry, tail };
-    }
-    await close(tail);
-    read.onEnd(tail);
-    if (copy) yield* drained(await open(copy, point, true, ids, { areCounted: true }));
-    for (const file of between) yield* drained(await open(file, undefined, true, newIds(), { header }));
-    // The file itself, which may have lost its name meanwhile.
-    const files = [await fileAt(path), ...(await rotatedFiles(path))];
-    const itself = files.find(file => file?.inode === tail.content.inode);
-    if (itself) yield* drained(await open(itself.path, undefined, itself.path !== path, ids, { header }));
-  }
-  async function* finished(tail: Tail): AsyncGenerator<ReadEntry> {
-    const isLeft = yield* restOf(tail);
-    const isQuiet = follow || Date.now() - (await writtenMs(tail)) >= options.rotatedQuietMs;
-    await close(tail);
-    if (tail.isReplaced && isQuiet && !isLeft) read.onEnd(tail);
-  }
-  /** Reads what is at the end without a line end. Returns whether it is left for another run. */
-  async function* restOf(tail: Tail): AsyncGenerator<ReadEntry, boolean> {
-    if (tail.problem !== undefined) {
-      for (const entry of tail.rest({ problem: tail.problem })) yield { ...entry, tail };
-      return false;
-    }
-    if (!tail.hasRest) return false;
-    // A packed file is finished. The end of stdin may be any end.
-    const isStill = path !== stdin && (!tail.content.grows || Date.now() - (await writtenMs(tail)) >= stillMs);
-    const isTaken = options.lastLine || (follow && tail.isReplaced) || isStill;
-    const entries = tail.rest(isTaken ? 'taken' : 'if-whole');
-    for (const entry of entries) yield { ...entry, tail };
-    if (isTaken || entries.length > 0) return false;
-    if (path === stdin) {
-      const problem = 'the input ends within this row, without a newline (--last-line takes it as it stands)';
-      for (const entry of tail.rest({ problem })) yield { ...entry, tail };
-      return false;
-    }
-    tail.isLeft = true;
-    say(`${tail.path}:${tail.point.line + 1}: not finished, so it is left for the next run (--last-line takes it)`);
-    return true;
-  }
-
+  const { path, options, stop } = read;
+  const reading: Reading = { ...read, follow: options.follow && path !== stdin, files: createOpenFiles(read) };
+  const { files } = reading;
   try {
-    const ids = newIds();
+    const ids = newIds(read);
     for (const { file, point, isReplaced } of await sources(read))
-      await open(file, point, isReplaced, point ? ids : newIds());
+      await files.open(file, point, isReplaced, point ? ids : newIds(read));
     while (!stop.aborted) {
-      for (const tail of [...tails]) yield* drained(tail);
-      if (!follow || stop.aborted) break;
-      for (const tail of [...tails])
-        if (tail.isReplaced && Date.now() - tail.readMs >= options.rotatedQuietMs) yield* finished(tail);
+      for (const tail of files.tails) yield* drained(reading, tail);
+      if (!reading.follow || stop.aborted) break;
+      for (const tail of files.tails)
+        if (tail.isReplaced && Date.now() - tail.readMs >= options.rotatedQuietMs) yield* finished(reading, tail);
       const named = await fileAt(path);
-      if (named && !known.has(named.inode)) {
-        const last = tails.at(-1);
-        const files = last ? await missed(last) : [];
-        for (const tail of tails) tail.isReplaced = true;
-        for (const file of files) await open(file, undefined, true, newIds(), last);
-        await open(path, undefined, false, last?.ids ?? newIds(), last);
-      } else if (tails.every(({ content }) => !content.grows)) {
+      if (named && !files.isKnown(named.inode)) {
+        await openSuccessors(reading);
+      } else if (files.tails.every(({ content }) => !content.grows)) {
         break;
       } else {
         await pause(pollMs, stop);
       }
     }
-    if (!stop.aborted) for (const tail of [...tails]) yield* finished(tail);
+    if (!stop.aborted) for (const tail of files.tails) yield* finished(reading, tail);
   } finally {
-    for (const tail of tails) await tail[Symbol.asyncDispose]();
+    for (const tail of files.tails) await tail[Symbol.asyncDispose]();
   }
+}
+
+interface Reading extends ReadOptions {
+  readonly follow: boolean;
+  readonly files: OpenFiles;
+}
+
+/** The files that are being read. */
+interface OpenFiles {
+  /** A copy, oldest first: files may be opened and closed while it is gone through. */
+  readonly tails: readonly Tail[];
+  isKnown(inode: string): boolean;
+  open(
+    file: string,
+    from: Point | undefined,
+    isReplaced: boolean,
+    ids: RowIds,
+    of?: { readonly header?: string | undefined; readonly areCounted?: boolean },
+  ): Promise<Tail>;
+  close(tail: Tail): Promise<void>;
+  /**
+   * Returns files that came and went since the tail was last read, which may be long ago if ingest was away. Files that
+   * are being read are left out.
+   */
+  missed(last: Tail): Promise<string[]>;
+}
+
+function createOpenFiles({ path, stop, openFormat, onOpen }: ReadOptions): OpenFiles {
+  const known = new Set<string>();
+  let tails: Tail[] = [];
+  return {
+    get tails() {
+      return [...tails];
+    },
+    isKnown: inode => known.has(inode),
+    async open(file, from, isReplaced, ids, { header, areCounted = false } = {}) {
+      const tail = await Tail.open({ path: file, from, stop, header, openFormat, ids, areCounted });
+      tail.isReplaced = isReplaced;
+      if (tail.content.inode) known.add(tail.content.inode);
+      tails.push(tail);
+      onOpen(tail);
+      return tail;
+    },
+    async close(tail) {
+      tails = tails.filter(each => each !== tail);
+      // Another file may get its inode number next.
+      if (tail.content.inode) known.delete(tail.content.inode);
+      await tail[Symbol.asyncDispose]();
+    },
+    async missed(last) {
+      const files: string[] = [];
+      const held = [last, ...tails].filter(({ point }) => point.offset > 0);
+      for (const { path: file, inode, writtenMs } of await rotatedFiles(path))
+        if (writtenMs >= last.content.seenMs && !known.has(inode))
+          if (!(await firstThat(held, ({ point }) => holds(file, point)))) files.push(file);
+      return files;
+    },
+  };
+}
+
+function newIds({ path, say }: ReadOptions): RowIds {
+  return new RowIds(() =>
+    say(`${path}: equal rows without event_id stand far apart; sort the file, or they may count as one`),
+  );
+}
+
+/** The name belongs to another file now. It is read next, after those that had the name in between. */
+async function openSuccessors(reading: Reading): Promise<void> {
+  const { path, files } = reading;
+  const last = files.tails.at(-1);
+  const between = last ? await files.missed(last) : [];
+  for (const tail of files.tails) tail.isReplaced = true;
+  for (const file of between) await files.open(file, undefined, true, newIds(reading), last);
+  await files.open(path, undefined, false, last?.ids ?? newIds(reading), last);
+}
+
+async function* drained(reading: Reading, tail: Tail): AsyncGenerator<ReadEntry> {
+  while (!reading.stop.aborted) {
+    const entries = await tail.read();
+    if (entries === undefined) return;
+    if (entries === 'rewritten') {
+      yield* rewritten(reading, tail);
+      return;
+    }
+    for (const entry of entries) yield { ...entry, tail };
+  }
+}
+
+/** The rest of its content is in its copy. The file with its name has other content. */
+async function* rewritten(reading: Reading, tail: Tail): AsyncGenerator<ReadEntry> {
+  const { path, files, say, onEnd } = reading;
+  const { point, header, ids } = tail;
+  const [copy, between] = [await copyOf(path, point), await files.missed(tail)];
+  if (copy === undefined) {
+    say(`${path} was truncated, and no copy holds what it held: rows behind line ${point.line} may be missing`);
+    const entries = tail.rest({ problem: 'cut off: the file was truncated within this row' });
+    for (const entry of entries) yield { ...entry, tail };
+  }
+  await files.close(tail);
+  onEnd(tail);
+  if (copy) yield* drained(reading, await files.open(copy, point, true, ids, { areCounted: true }));
+  for (const file of between)
+    yield* drained(reading, await files.open(file, undefined, true, newIds(reading), { header }));
+  // The file itself, which may have lost its name meanwhile.
+  const candidates = [await fileAt(path), ...(await rotatedFiles(path))];
+  const itself = candidates.find(file => file?.inode === tail.content.inode);
+  if (itself) yield* drained(reading, await files.open(itself.path, undefined, itself.path !== path, ids, { header }));
+}
+
+async function* finished(reading: Reading, tail: Tail): AsyncGenerator<ReadEntry> {
+  const { follow, files, options, onEnd } = reading;
+  const isLeft = yield* restOf(reading, tail);
+  const isQuiet = follow || Date.now() - (await writtenMs(tail)) >= options.rotatedQuietMs;
+  await files.close(tail);
+  if (tail.isReplaced && isQuiet && !isLeft) onEnd(tail);
+}
+
+/** Reads what is at the end without a line end. Returns whether it is left for another run. */
+async function* restOf({ path, options, follow, say }: Reading, tail: Tail): AsyncGenerator<ReadEntry, boolean> {
+  if (tail.problem !== undefined) {
+    for (const entry of tail.rest({ problem: tail.problem })) yield { ...entry, tail };
+    return false;
+  }
+  if (!tail.hasRest) return false;
+  // A packed file is finished. The end of stdin may be any end.
+  const isStill = path !== stdin && (!tail.content.grows || Date.now() - (await writtenMs(tail)) >= stillMs);
+  const isTaken = options.lastLine || (follow && tail.isReplaced) || isStill;
+  const entries = tail.rest(isTaken ? 'taken' : 'if-whole');
+  for (const entry of entries) yield { ...entry, tail };
+  if (isTaken || entries.length > 0) return false;
+  if (path === stdin) {
+    const problem = 'the input ends within this row, without a newline (--last-line takes it as it stands)';
+    for (const entry of tail.rest({ problem })) yield { ...entry, tail };
+    return false;
+  }
+  tail.isLeft = true;
+  say(`${tail.path}:${tail.point.line + 1}: not finished, so it is left for the next run (--last-line takes it)`);
+  return true;
 }
 
 interface Source {

@@ -68,8 +68,10 @@ describe('access logs', () => {
     expect(clicks).toMatchObject([{ event_id: 'r-1==' }]);
   });
 
-  it('asks which ad a request is of', async () => {
-    await expect(fed(combined)).rejects.toThrow('combined: which ad a request is of: say --ad-id path');
+  it('asks which ad a request belongs to', async () => {
+    await expect(fed(combined)).rejects.toThrow(
+      'combined: nothing says which ad a request belongs to; give --ad-id path',
+    );
   });
 
   it('judges a line that was made to take long in no time', async () => {
@@ -149,7 +151,9 @@ describe('CSV', () => {
   });
 
   it('says which columns there are when one is missing', async () => {
-    await expect(fed('a,b\n1,2\n')).rejects.toThrow('no column ad_id (the columns are a, b): say --map ad_id=<column>');
+    await expect(fed('a,b\n1,2\n')).rejects.toThrow(
+      'there is no column ad_id (the columns are a, b); give --map ad_id=<column>',
+    );
   });
 
   it('knows its header again where files were put behind one another', async () => {
