@@ -12,7 +12,7 @@ import type { Logger } from '../../infra/log.ts';
 import { pause } from '../../infra/pause.ts';
 import type { Names } from '../../infra/topics.ts';
 import type { TopicCounts } from './partition-comparison.ts';
-import { watchPartitions } from './partition-watch.ts';
+import { type PartitionWatch, watchPartitions } from './partition-watch.ts';
 import { type HotAdTerms, tickRecord } from './rule.ts';
 import { RuleBook } from './rule-book.ts';
 import { followRules } from './rule-reader.ts';
@@ -63,73 +63,21 @@ export function followPartitions({
   const book = new RuleBook(terms);
   let wasRead = false;
   const watch = watchPartitions({ kafka, names, log, recorded: () => book.partitions, isRead: () => wasRead });
-  let readAtMs = performance.now();
+  const clock = keepsTime ? keepTime({ kafka, names, terms, log, book }) : undefined;
   const reader = followRules({
     ...{ kafka, names, book, log },
     onRead() {
-      readAtMs = performance.now();
+      clock?.onRead();
       watch.compare();
     },
   });
-  const closing = new AbortController();
-  const keepTime = async () => {
-    await using producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
-    while (!closing.signal.aborted) {
-      if (book.partitions !== undefined && !book.isCorrupt && performance.now() - readAtMs >= silentMs) {
-        readAtMs = performance.now();
-        await producer.send(names.topic('hot-ads'), [tickRecord(terms)]).catch(error => {
-          log.warn({ why: messageOf(error) }, 'hot ads: not appended');
-        });
-      }
-      // The processes do not do this at the same moment.
-      const pauseMs = 1_000 * (0.5 + Math.random());
-      await pause(pauseMs, closing.signal);
-    }
-  };
-  const keeping = keepsTime ? keepTime() : Promise.resolve();
-
-  let admin: Promise<Admin> | undefined;
-  const forget = async () => {
-    const open = admin;
-    admin = undefined;
-    await open?.then(connected => connected[Symbol.asyncDispose]()).catch(() => undefined);
-  };
-  const endOfLog = async () => {
-    admin ??= openAdmin(kafka);
-    try {
-      return (await (await admin).endOffsets(names.topic('hot-ads'))).get(0) ?? 0;
-    } catch (error) {
-      await forget();
-      throw error;
-    }
-  };
+  const end = openEndOfLog(kafka, names.topic('hot-ads'));
   const readToEnd = async () => {
-    const end = await endOfLog();
-    for (let waitedMs = 0; book.position < end; waitedMs += 50) {
-      if (book.isCorrupt) throw new Retryable('topic hot-ads cannot be read');
-      if (waitedMs >= giveUpMs) throw new Retryable(`topic hot-ads is read up to ${book.position} of ${end}`);
-      await sleep(50);
-    }
+    await untilRead(book, await end.offset());
     wasRead = true;
     watch.compare();
   };
-  const check = () => {
-    if (watch.difference !== undefined) throw new Error(watch.difference);
-  };
-  const checkKnown = () => {
-    check();
-    // A record that cannot be read any more stops nobody from counting and storing, but nothing becomes final.
-    if (watch.counts === undefined || !(watch.isJudged || book.isCorrupt))
-      throw new Error('partitions: topics and record (topic hot-ads) are not read yet');
-  };
-  const isKnown = () => {
-    try {
-      checkKnown();
-      return true;
-    } catch {
-      return false;
-    }
-  };
+  const checks = checksOf(watch, book);
   return {
     book,
     get counts() {
@@ -142,26 +90,109 @@ export function followPartitions({
         return watch.counts?.get('clicks') ?? unknownPartitions;
       return book.partitionsAt(eventTime) ?? unknownPartitions;
     },
-    check,
-    checkKnown,
-    checkReadable() {
-      checkKnown();
-      if (book.isCorrupt) throw new Error(book.refusal(Date.now())?.message);
-    },
+    ...checks,
     async ready(stop) {
-      while (!stop.aborted && !isKnown()) {
+      while (!stop.aborted && !passes(checks.checkKnown)) {
         if (!wasRead && !book.isCorrupt) await readToEnd().catch(() => undefined);
         await pause(100, stop);
       }
     },
     readToEnd,
     async [Symbol.asyncDispose]() {
-      closing.abort();
-      await keeping;
-      await forget();
+      await clock?.[Symbol.asyncDispose]();
+      await end[Symbol.asyncDispose]();
       await reader[Symbol.asyncDispose]();
       await watch[Symbol.asyncDispose]();
     },
+  };
+}
+
+function checksOf(
+  watch: PartitionWatch,
+  book: RuleBook,
+): Pick<PartitionRecord, 'check' | 'checkKnown' | 'checkReadable'> {
+  const check = () => {
+    if (watch.difference !== undefined) throw new Error(watch.difference);
+  };
+  const checkKnown = () => {
+    check();
+    // A record that cannot be read any more stops nobody from counting and storing, but nothing becomes final.
+    if (watch.counts === undefined || !(watch.isJudged || book.isCorrupt))
+      throw new Error('partitions: topics and record (topic hot-ads) are not read yet');
+  };
+  const checkReadable = () => {
+    checkKnown();
+    if (book.isCorrupt) throw new Error(book.refusal(Date.now())?.message);
+  };
+  return { check, checkKnown, checkReadable };
+}
+
+function passes(check: () => void): boolean {
+  try {
+    check();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @throws Retryable when the log cannot be read, or is not read in time */
+async function untilRead(book: RuleBook, end: number): Promise<void> {
+  for (let waitedMs = 0; book.position < end; waitedMs += 50) {
+    if (book.isCorrupt) throw new Retryable('topic hot-ads cannot be read');
+    if (waitedMs >= giveUpMs) throw new Retryable(`topic hot-ads is read up to ${book.position} of ${end}`);
+    await sleep(50);
+  }
+}
+
+/** Appends a tick whenever nothing was read for a while. */
+function keepTime({ kafka, names, terms, log, book }: PartitionRecordDeps & { readonly book: RuleBook }) {
+  const closing = new AbortController();
+  let readAtMs = performance.now();
+  const keep = async () => {
+    await using producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
+    while (!closing.signal.aborted) {
+      if (book.partitions !== undefined && !book.isCorrupt && performance.now() - readAtMs >= silentMs) {
+        readAtMs = performance.now();
+        await producer.send(names.topic('hot-ads'), [tickRecord(terms)]).catch(error => {
+          log.warn({ why: messageOf(error) }, 'hot ads: not appended');
+        });
+      }
+      // The processes do not do this at the same moment.
+      await pause(1_000 * (0.5 + Math.random()), closing.signal);
+    }
+  };
+  const keeping = keep();
+  return {
+    onRead() {
+      readAtMs = performance.now();
+    },
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      await keeping;
+    },
+  };
+}
+
+/** Connects when it is asked first, and again after an error. */
+function openEndOfLog(kafka: KafkaClient, topic: string) {
+  let admin: Promise<Admin> | undefined;
+  const forget = async () => {
+    const open = admin;
+    admin = undefined;
+    await open?.then(connected => connected[Symbol.asyncDispose]()).catch(() => undefined);
+  };
+  return {
+    async offset(): Promise<number> {
+      admin ??= openAdmin(kafka);
+      try {
+        return (await (await admin).endOffsets(topic)).get(0) ?? 0;
+      } catch (error) {
+        await forget();
+        throw error;
+      }
+    },
+    [Symbol.asyncDispose]: forget,
   };
 }
 

@@ -35,13 +35,71 @@ export interface PartitionWatch extends AsyncDisposable {
 }
 
 export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
-  const { kafka, names, log, recorded, isRead, intervalMs = 10_000 } = deps;
+  const { kafka, names, log, isRead, intervalMs = 10_000 } = deps;
   const topics = openTopicPartitions(kafka, countedTopics.map(names.topic));
   const closing = new AbortController();
+  let lookNow = new AbortController();
+  const judgement = createJudgement({ ...deps, lookAgain: () => lookNow.abort() });
+
+  const look = async (): Promise<boolean> => {
+    try {
+      const found = await topics.counts();
+      judgement.judge(new Map(countedTopics.map(name => [name, found.get(names.topic(name)) ?? 0])));
+      return true;
+    } catch (error) {
+      if (!closing.signal.aborted) log.warn({ why: messageOf(error) }, 'partitions: the topics were not asked');
+      return false;
+    }
+  };
+  const watch = async () => {
+    while (!closing.signal.aborted) {
+      lookNow = new AbortController();
+      const looked = await look();
+      // Nothing can be judged before the record is read. Whoever reads it then calls `compare`.
+      const isSettled = looked && !judgement.isInDoubt && (judgement.isJudged || !isRead());
+      const signal = AbortSignal.any([closing.signal, lookNow.signal]);
+      await pause(isSettled ? intervalMs : shortPauseMs, signal);
+    }
+  };
+  const watching = watch();
+  return {
+    get isJudged() {
+      return judgement.isJudged;
+    },
+    get counts() {
+      return judgement.counts;
+    },
+    get difference() {
+      return judgement.difference;
+    },
+    compare: judgement.compare,
+    async [Symbol.asyncDispose]() {
+      closing.abort();
+      await topics[Symbol.asyncDispose]();
+      await watching;
+    },
+  };
+}
+
+interface Judgement extends Omit<PartitionWatch, keyof AsyncDisposable> {
+  /** Whether the last look at the brokers differed from the record. */
+  readonly isInDoubt: boolean;
+  /** Takes what the brokers have just said. */
+  judge(counts: TopicCounts): void;
+}
+
+/** `lookAgain` asks the brokers at once. */
+function createJudgement({
+  recorded,
+  isRead,
+  log,
+  lookAgain,
+}: Pick<PartitionWatchDeps, 'recorded' | 'isRead' | 'log'> & { readonly lookAgain: () => void }): Judgement {
   let counts: TopicCounts | undefined;
   let difference: string | undefined;
   let said: string | undefined;
-  let lookNow = new AbortController();
+  let isJudged = false;
+  let doubts = 0;
 
   const differs = () => (counts && isRead() ? differenceOf(counts, recorded()) : undefined);
   const say = () => {
@@ -49,54 +107,9 @@ export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
     if (news !== said && news !== undefined) log[difference ? 'error' : 'warn'](news);
     said = news;
   };
-  /**
-   * The record may be newer than the last look at the brokers. Then the brokers are asked again before anything is
-   * refused.
-   */
-  const compare = () => {
-    recordedPartitions.set(recorded() ?? 0);
-    if (counts === undefined) return;
-    if (!judged && isRead()) lookNow.abort();
-    if (differs() === undefined) difference = undefined;
-    else if (difference === undefined) lookNow.abort();
-    say();
-  };
-  let judged = false;
-  let doubts = 0;
-  const look = async () => {
-    const found = await topics.counts();
-    counts = new Map(countedTopics.map(name => [name, found.get(names.topic(name)) ?? 0]));
-    for (const [topic, count] of counts) topicPartitions.set({ topic }, count);
-    if (!isRead()) return;
-    const doubt = differs();
-    doubts = doubt === undefined ? 0 : doubts + 1;
-    // One broker may not yet know what another one has reported. At its start, a process routes nothing before it is
-    // certain.
-    if (doubt === undefined || !judged || doubts >= looksBeforeRefusal) difference = doubt;
-    judged = true;
-    say();
-  };
-  const watch = async () => {
-    while (!closing.signal.aborted) {
-      lookNow = new AbortController();
-      const looked = await look().then(
-        () => true,
-        error => {
-          if (!closing.signal.aborted) log.warn({ why: messageOf(error) }, 'partitions: the topics were not asked');
-          return false;
-        },
-      );
-      // Nothing can be judged before the record is read, and whoever reads it tells (`compare`).
-      const isSettled = looked && doubts === 0 && (judged || !isRead());
-      const pauseMs = isSettled ? intervalMs : shortPauseMs;
-      const signal = AbortSignal.any([closing.signal, lookNow.signal]);
-      await pause(pauseMs, signal);
-    }
-  };
-  const watching = watch();
   return {
     get isJudged() {
-      return judged;
+      return isJudged;
     },
     get counts() {
       return counts;
@@ -104,11 +117,32 @@ export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
     get difference() {
       return difference;
     },
-    compare,
-    async [Symbol.asyncDispose]() {
-      closing.abort();
-      await topics[Symbol.asyncDispose]();
-      await watching;
+    get isInDoubt() {
+      return doubts > 0;
+    },
+    judge(asked) {
+      counts = asked;
+      for (const [topic, count] of counts) topicPartitions.set({ topic }, count);
+      if (!isRead()) return;
+      const doubt = differs();
+      doubts = doubt === undefined ? 0 : doubts + 1;
+      // One broker may not yet know what another one has reported. At its start, a process routes nothing before it is
+      // certain.
+      if (doubt === undefined || !isJudged || doubts >= looksBeforeRefusal) difference = doubt;
+      isJudged = true;
+      say();
+    },
+    /**
+     * The record may be newer than the last look at the brokers. Then the brokers are asked again before anything is
+     * refused.
+     */
+    compare() {
+      recordedPartitions.set(recorded() ?? 0);
+      if (counts === undefined) return;
+      if (!isJudged && isRead()) lookAgain();
+      if (differs() === undefined) difference = undefined;
+      else if (difference === undefined) lookAgain();
+      say();
     },
   };
 }

@@ -6,7 +6,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Corrupt, messageOf, UnknownFormat } from '../../infra/errors.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
-import { type GroupConsumer, openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
+import {
+  type FetchedBatch,
+  type GroupConsumer,
+  type GroupConsumerOptions,
+  openGroupConsumer,
+} from '../../infra/kafka/group-consumer.ts';
 import { unknownFormats } from '../../infra/kafka/record-contract.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { Names } from '../../infra/topics.ts';
@@ -37,33 +42,13 @@ export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps)
 
   const open = () =>
     openGroupConsumer(kafka, {
+      ...consuming,
       group,
       topics: [topic],
-      isolation: 'read_uncommitted',
-      // Nobody waits for its place in a group of its own.
-      sessionTimeoutMs: 60_000,
-      heartbeatMs: 15_000,
-      rebalanceTimeoutMs: 20_000,
-      maxWaitMs: 500,
-      // Longer than from one tick to the next.
-      firstByteWaitMs: 6_000,
-      minBytes: 1,
-      maxBytes: fetchBytes,
-      maxBytesPerPartition: fetchBytes,
-      concurrency: 1,
-      keepsRecords: true,
       log,
-      onOpen: () => {},
-      onAssigned: () => {},
       async onBatch(batch) {
         try {
-          const { announced, tooLate, partitions } = book.read(batch);
-          for (const rule of announced) log.info({ rule }, 'hot ad: split');
-          for (const rule of tooLate) log.warn({ rule }, 'hot ad: announced too late, without effect');
-          for (const { rule, holds } of partitions) {
-            if (holds) log.info({ rule }, 'partitions: recorded');
-            else log.warn({ rule }, 'partitions: announced too late or recorded before, without effect');
-          }
+          readInto(book, batch, log);
         } catch (error) {
           if (!(error instanceof Corrupt)) throw error;
           log.error({ why: error.message }, 'hot ads: the rules CANNOT be read, no click is taken');
@@ -74,7 +59,6 @@ export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps)
         }
         onRead?.();
       },
-      onGap: () => {},
       onCrash: error => {
         log.warn({ why: error.message }, 'hot ads: the consumer ended');
         ended.resolve();
@@ -106,6 +90,39 @@ export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps)
   };
 }
 
+const fetchBytes = 1 << 20;
+const pauseMs = 1_000;
+
+/** Nobody waits for its place in a group of its own, so its session may be long. */
+const consuming = {
+  isolation: 'read_uncommitted',
+  sessionTimeoutMs: 60_000,
+  heartbeatMs: 15_000,
+  rebalanceTimeoutMs: 20_000,
+  maxWaitMs: 500,
+  // Longer than from one tick to the next.
+  firstByteWaitMs: 6_000,
+  minBytes: 1,
+  maxBytes: fetchBytes,
+  maxBytesPerPartition: fetchBytes,
+  concurrency: 1,
+  keepsRecords: true,
+  onOpen: () => {},
+  onAssigned: () => {},
+  onGap: () => {},
+} as const satisfies Partial<GroupConsumerOptions>;
+
+/** @throws Corrupt when the log contradicts the contract */
+function readInto(book: RuleBook, batch: FetchedBatch, log: Logger): void {
+  const { announced, tooLate, partitions } = book.read(batch);
+  for (const rule of announced) log.info({ rule }, 'hot ad: split');
+  for (const rule of tooLate) log.warn({ rule }, 'hot ad: announced too late, without effect');
+  for (const { rule, holds } of partitions) {
+    if (holds) log.info({ rule }, 'partitions: recorded');
+    else log.warn({ rule }, 'partitions: announced too late or recorded before, without effect');
+  }
+}
+
 async function dispose(consumer: GroupConsumer | undefined): Promise<void> {
   try {
     await consumer?.[Symbol.asyncDispose]();
@@ -113,6 +130,3 @@ async function dispose(consumer: GroupConsumer | undefined): Promise<void> {
     // The group forgets a consumer that could not leave it.
   }
 }
-
-const fetchBytes = 1 << 20;
-const pauseMs = 1_000;

@@ -200,7 +200,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'who waits for the record of partitions asks the brokers four times a second: a query API that nobody asks never stops',
     file: 'ingest/hot-ads/partition-watch.ts',
     unit: 'test/unit/ingest/hot-ads/partitions.test.ts',
-    edits: [['(judged || !isRead())', 'judged']],
+    edits: [['(judgement.isJudged || !isRead())', 'judgement.isJudged']],
   },
   {
     name: 'stop-waits-for-a-fetch',
