@@ -51,51 +51,9 @@ export interface Reads {
 }
 
 /** `control` is for statements that end others, which must not wait for those. */
-export function createReads(control: ClickHouseClient, { kinds, rawThreads, settings }: ReadLimits): Reads {
-  const placesOf = (kind: ReadKind): Places =>
-    createPlaces(names[kind], kinds[kind], {
-      onRunning: change => readsRunning.inc({ kind }, change),
-      onWaiting: change => readsWaiting.inc({ kind }, change),
-      onRefused: why => readsRefused.inc({ kind, why }),
-    });
-  const turns: Readonly<Record<ReadKind, ClickHouseSettings>> = {
-    ...{ counts: first, operations: first, jobs: {} },
-    raw: { ...behind, max_threads: rawThreads },
-  };
-  // Something that never happened is shown as 0, not as missing.
-  for (const kind of readKinds) {
-    for (const why of ['full', 'share', 'waited'] as const) readsRefused.inc({ kind, why }, 0);
-    for (const why of ['gone', 'late'] as const) readsCancelled.inc({ kind, why }, 0);
-  }
-  const places = {
-    counts: placesOf('counts'),
-    raw: placesOf('raw'),
-    jobs: placesOf('jobs'),
-    operations: placesOf('operations'),
-  };
-  const tickets = createTickets(places.raw);
-  /**
-   * A raw read without a ticket has a place of its own. That is a read of a request that was not marked as raw, or of a
-   * page that is read after the answer has begun.
-   */
-  const placeFor = async (kind: ReadKind, isRaw: boolean, asker: Asker | undefined) => {
-    const ticket = kind === 'raw' ? asker?.ticket : undefined;
-    return asker === undefined || ticket === undefined || ticket.aborted
-      ? await places[kind].take(asker)
-      : await tickets.take(ticket, asker, isRaw);
-  };
-  const sentFor = (kind: ReadKind, signal: AbortSignal | undefined): Sent => ({
-    query_id: randomUUID(),
-    ...(signal && { abort_signal: signal }),
-    clickhouse_settings: { ...whoGoesEndsIt, ...settings, ...turns[kind] },
-  });
-  /** Returns the error to throw after a failed read. With `isRunning`, the server may still be working on it. */
-  const failureOf = (error: unknown, kind: ReadKind, asker: Asker | undefined) => {
-    if (!asker?.signal.aborted) return { failure: translate(error, 'query'), isRunning: codeOf(error) === undefined };
-    const failure: unknown = asker.signal.reason;
-    if (failure instanceof Unserved) readsCancelled.inc({ kind, why: failure.why });
-    return { failure, isRunning: true };
-  };
+export function createReads(control: ClickHouseClient, limits: ReadLimits): Reads {
+  const placeFor = createPlaceFinder(limits.kinds);
+  const sentFor = createSentFor(limits);
 
   return {
     async run(asked, read) {
@@ -137,6 +95,59 @@ export function createReads(control: ClickHouseClient, { kinds, rawThreads, sett
       }
     },
   };
+}
+
+/** Returns a function that waits for a place, and resolves with one that gives it back. */
+function createPlaceFinder(kinds: ReadLimits['kinds']) {
+  const placesOf = (kind: ReadKind): Places =>
+    createPlaces(names[kind], kinds[kind], {
+      onRunning: change => readsRunning.inc({ kind }, change),
+      onWaiting: change => readsWaiting.inc({ kind }, change),
+      onRefused: why => readsRefused.inc({ kind, why }),
+    });
+  // Something that never happened is shown as 0, not as missing.
+  for (const kind of readKinds) {
+    for (const why of ['full', 'share', 'waited'] as const) readsRefused.inc({ kind, why }, 0);
+    for (const why of ['gone', 'late'] as const) readsCancelled.inc({ kind, why }, 0);
+  }
+  const places = {
+    counts: placesOf('counts'),
+    raw: placesOf('raw'),
+    jobs: placesOf('jobs'),
+    operations: placesOf('operations'),
+  };
+  const tickets = createTickets(places.raw);
+  /**
+   * A raw read without a ticket has a place of its own. That is a read of a request that was not marked as raw, or of a
+   * page that is read after the answer has begun.
+   */
+  return async (kind: ReadKind, isRaw: boolean, asker: Asker | undefined) => {
+    const ticket = kind === 'raw' ? asker?.ticket : undefined;
+    return asker === undefined || ticket === undefined || ticket.aborted
+      ? await places[kind].take(asker)
+      : await tickets.take(ticket, asker, isRaw);
+  };
+}
+
+/** Returns a function that says what is sent with the next statement. */
+function createSentFor({ rawThreads, settings }: ReadLimits) {
+  const turns: Readonly<Record<ReadKind, ClickHouseSettings>> = {
+    ...{ counts: first, operations: first, jobs: {} },
+    raw: { ...behind, max_threads: rawThreads },
+  };
+  return (kind: ReadKind, signal: AbortSignal | undefined): Sent => ({
+    query_id: randomUUID(),
+    ...(signal && { abort_signal: signal }),
+    clickhouse_settings: { ...whoGoesEndsIt, ...settings, ...turns[kind] },
+  });
+}
+
+/** Returns the error to throw after a failed read. With `isRunning`, the server may still be working on it. */
+function failureOf(error: unknown, kind: ReadKind, asker: Asker | undefined) {
+  if (!asker?.signal.aborted) return { failure: translate(error, 'query'), isRunning: codeOf(error) === undefined };
+  const failure: unknown = asker.signal.reason;
+  if (failure instanceof Unserved) readsCancelled.inc({ kind, why: failure.why });
+  return { failure, isRunning: true };
 }
 
 /** Returns whose places are used, and how the read runs in the server. */

@@ -14,7 +14,7 @@ export interface Running {
   /** Asks it to end, and ends it by force after `timeoutMs`. */
   stop(timeoutMs: number): Promise<void>;
   /** Sends to its `message` listener, if it has one. */
-  readonly tell?: (message: object) => void;
+  readonly send?: (message: object) => void;
 }
 
 export interface Exit {
@@ -55,8 +55,8 @@ export async function startService({ program, env, onLine }: ServiceOptions): Pr
   });
   await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
   // Its channel may close before its end is noticed.
-  const tell = (message: object) => void (child.connected && child.send(message, () => undefined));
-  return { pid: child.pid ?? 0, exited, stop: timeoutMs => stopProcess(child, exited, timeoutMs), tell };
+  const send = (message: object) => void (child.connected && child.send(message, () => undefined));
+  return { pid: child.pid ?? 0, exited, stop: timeoutMs => stopProcess(child, exited, timeoutMs), send };
 }
 
 export async function stopProcess(child: ChildProcess, exited: Promise<Exit>, timeoutMs: number): Promise<void> {

@@ -1,7 +1,6 @@
 /**
  * Keeps the children running. A child that ends is started again, after a pause that grows while it does not stay up. A
- * child that no longer answers is ended first. All children are told how often that happened and why, for their
- * metrics. Stopping goes in the opposite order to starting, stage by stage, and ends by a deadline whatever the
+ * child that no longer answers is ended first. Every child receives how often that happened and why, for its metrics. Stopping goes in the opposite order to starting, stage by stage, and ends by a deadline whatever the
  * children do.
  */
 
@@ -53,43 +52,14 @@ export function createSupervisor(log: Logger, stop: AbortSignal, silenceMs = 60_
   const gaveUp = Promise.withResolvers<never>();
   gaveUp.promise.catch(() => undefined);
   let startingUp = true;
-  const restarts = new Map<string, Record<RestartReason, number>>();
-
-  const countsOf = (name: string) => {
-    const none = () => Object.fromEntries(restartReasons.map(reason => [reason, 0])) as Record<RestartReason, number>;
-    const counts = restarts.get(name) ?? none();
-    restarts.set(name, counts);
-    return counts;
-  };
-  const tellCounts = () => {
-    const childRestarts = [...restarts].flatMap(([child, counts]) =>
-      restartReasons.map(reason => ({ child, reason, count: counts[reason] })),
-    );
-    for (const { running } of stages.flat()) running?.tell?.({ childRestarts } satisfies RestartCounts);
-  };
-  /** Returns whether it had to be ended because it did not answer. */
-  const untilEnded = async ({ name, healthUrl }: ChildSpec, running: Running): Promise<boolean> => {
-    const watching = new AbortController();
-    let wasSilent = false;
-    const onSilent = (silentMs: number) => {
-      log.error({ child: name, pid: running.pid, silentMs }, 'child does not answer /healthz: it is ended');
-      wasSilent = true;
-      process.kill(running.pid, 'SIGKILL');
-    };
-    const signal = AbortSignal.any([watching.signal, stopping.signal]);
-    if (healthUrl !== undefined && running.pid > 0)
-      void watchHealth({ url: healthUrl, timeoutMs: silenceMs, onSilent, signal });
-    await running.exited;
-    watching.abort();
-    return wasSilent;
-  };
+  const restarts = createRestartBook(() => stages.flat());
 
   const keep = async (spec: ChildSpec, kept: Pick<Kept, 'running'>) => {
     for (let failures = 0; !stopping.signal.aborted; ) {
       const startedAt = performance.now();
       kept.running ??= await spec.start(stopping.signal).catch(notRunning);
-      tellCounts();
-      const wasSilent = await untilEnded(spec, kept.running);
+      restarts.report();
+      const wasSilent = await untilEnded(spec, kept.running, { silenceMs, log, stop: stopping.signal });
       const exit = await kept.running.exited;
       const livedMs = kept.running.pid === 0 ? 0 : performance.now() - startedAt;
       kept.running = undefined;
@@ -98,8 +68,7 @@ export function createSupervisor(log: Logger, stop: AbortSignal, silenceMs = 60_
       if (reaction.kind === 'give up') return gaveUp.reject(finalOf(spec, exit));
       failures = reaction.failures;
       const why = restartReasonOf(exit, wasSilent);
-      countsOf(spec.name)[why]++;
-      tellCounts();
+      restarts.count(spec.name, why);
       const startsAgainInMs = reaction.delayMs;
       log.warn({ child: spec.name, why, ...exit, startsAgainInMs }, 'child ended, it is started again');
       await pause(reaction.delayMs, stopping.signal);
@@ -107,7 +76,7 @@ export function createSupervisor(log: Logger, stop: AbortSignal, silenceMs = 60_
   };
 
   const start = async (spec: ChildSpec): Promise<Kept> => {
-    countsOf(spec.name);
+    restarts.add(spec.name);
     const kept: Omit<Kept, 'done'> = { name: spec.name, running: await spec.start(stopping.signal) };
     return Object.assign(kept, { done: keep(spec, kept) });
   };
@@ -117,7 +86,7 @@ export function createSupervisor(log: Logger, stop: AbortSignal, silenceMs = 60_
     async run(stage) {
       const started = await Promise.allSettled(stage.map(start));
       stages.push(started.flatMap(result => (result.status === 'fulfilled' ? [result.value] : [])));
-      tellCounts();
+      restarts.report();
       for (const result of started) if (result.status === 'rejected') throw result.reason;
     },
     markReady() {
@@ -135,6 +104,52 @@ export function createSupervisor(log: Logger, stop: AbortSignal, silenceMs = 60_
       for (const { running } of stages.flat()) if (running?.pid) process.kill(running.pid, 'SIGKILL');
     },
   };
+}
+
+/** Counts how often each child was started again and why, and sends the counts to every child, for its metrics. */
+function createRestartBook(children: () => readonly Kept[]) {
+  const restarts = new Map<string, Record<RestartReason, number>>();
+  const countsOf = (name: string) => {
+    const none = () => Object.fromEntries(restartReasons.map(reason => [reason, 0])) as Record<RestartReason, number>;
+    const counts = restarts.get(name) ?? none();
+    restarts.set(name, counts);
+    return counts;
+  };
+  const report = () => {
+    const childRestarts = [...restarts].flatMap(([child, counts]) =>
+      restartReasons.map(reason => ({ child, reason, count: counts[reason] })),
+    );
+    for (const { running } of children()) running?.send?.({ childRestarts } satisfies RestartCounts);
+  };
+  return {
+    add: (name: string) => void countsOf(name),
+    count(name: string, why: RestartReason) {
+      countsOf(name)[why]++;
+      report();
+    },
+    report,
+  };
+}
+
+/** Returns whether it had to be ended because it did not answer. */
+async function untilEnded(
+  { name, healthUrl }: ChildSpec,
+  running: Running,
+  { silenceMs, log, stop }: { readonly silenceMs: number; readonly log: Logger; readonly stop: AbortSignal },
+): Promise<boolean> {
+  const watching = new AbortController();
+  let wasSilent = false;
+  const onSilent = (silentMs: number) => {
+    log.error({ child: name, pid: running.pid, silentMs }, 'child does not answer /healthz: it is ended');
+    wasSilent = true;
+    process.kill(running.pid, 'SIGKILL');
+  };
+  const signal = AbortSignal.any([watching.signal, stop]);
+  if (healthUrl !== undefined && running.pid > 0)
+    void watchHealth({ url: healthUrl, timeoutMs: silenceMs, onSilent, signal });
+  await running.exited;
+  watching.abort();
+  return wasSilent;
 }
 
 const sayWaitingAfterMs = 3_000;

@@ -13,7 +13,7 @@
  *   that it has lost its role.
  * - OFFSET_OUT_OF_RANGE ends the consumer with `Corrupt` (offset-out-of-range.ts).
  */
-import type { Consumer, EachBatchPayload } from 'kafkajs';
+import type { Consumer, ConsumerConfig, EachBatchPayload } from 'kafkajs';
 import { messageOf, Retryable } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import { release } from './answer-memory.ts';
@@ -89,20 +89,7 @@ export interface GroupConsumer extends AsyncDisposable {
 }
 
 export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsumerOptions): Promise<GroupConsumer> {
-  const consumer = kafka.consumer({
-    groupId: options.group,
-    sessionTimeout: options.sessionTimeoutMs,
-    heartbeatInterval: heartbeatMsOf(options),
-    rebalanceTimeout: options.rebalanceTimeoutMs ?? 2 * options.sessionTimeoutMs,
-    maxWaitTimeInMs: options.maxWaitMs,
-    minBytes: options.minBytes,
-    maxBytes: options.maxBytes,
-    maxBytesPerPartition: options.maxBytesPerPartition,
-    readUncommitted: options.isolation === 'read_uncommitted',
-    allowAutoTopicCreation: false,
-    metadataMaxAge: metadataMaxAgeMs,
-    retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 60 },
-  });
+  const consumer = kafka.consumer(configOf(options));
   if (options.firstByteWaitMs !== undefined) waitForFirstByte(options.group, options.firstByteWaitMs);
   let closed = false;
   const join = async () => {
@@ -130,14 +117,50 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
     }
   };
   listen(consumer, options, { joinAgain, isClosed: () => closed });
-  const asMember = <T>(doing: string, work: () => T): T => {
+  const opened: GroupConsumer = {
+    ...memberOf(consumer, options.group),
+    async [Symbol.asyncDispose]() {
+      closed = true;
+      await consumer.disconnect();
+    },
+  };
+  options.onOpen(opened);
+  try {
+    await join();
+  } catch (error) {
+    await consumer.disconnect().catch(() => undefined);
+    throw translate(error, `join group ${options.group}`);
+  }
+  return opened;
+}
+
+function configOf(options: GroupConsumerOptions): ConsumerConfig {
+  return {
+    groupId: options.group,
+    sessionTimeout: options.sessionTimeoutMs,
+    heartbeatInterval: heartbeatMsOf(options),
+    rebalanceTimeout: options.rebalanceTimeoutMs ?? 2 * options.sessionTimeoutMs,
+    maxWaitTimeInMs: options.maxWaitMs,
+    minBytes: options.minBytes,
+    maxBytes: options.maxBytes,
+    maxBytesPerPartition: options.maxBytesPerPartition,
+    readUncommitted: options.isolation === 'read_uncommitted',
+    allowAutoTopicCreation: false,
+    metadataMaxAge: metadataMaxAgeMs,
+    retry: { initialRetryTime: 100, maxRetryTime: 1_000, retries: 60 },
+  };
+}
+
+/** What a member of the group may do, with the errors of this folder instead of those of kafkajs. */
+function memberOf(consumer: Consumer, group: string): Omit<GroupConsumer, keyof AsyncDisposable> {
+  const asMember = (doing: string, work: () => void): void => {
     try {
-      return work();
+      work();
     } catch (error) {
-      throw translate(error, `${doing} in ${options.group}`);
+      throw translate(error, `${doing} in ${group}`);
     }
   };
-  const opened: GroupConsumer = {
+  return {
     seek: (topic, partition, offset) =>
       asMember('seek', () => consumer.seek({ topic, partition, offset: String(offset) })),
     pause: (topic, partition) => asMember('pause', () => consumer.pause([{ topic, partitions: [partition] }])),
@@ -153,22 +176,10 @@ export async function openGroupConsumer(kafka: KafkaClient, options: GroupConsum
           })),
         );
       } catch (error) {
-        throw translate(error, `commit of ${options.group}`);
+        throw translate(error, `commit of ${group}`);
       }
     },
-    async [Symbol.asyncDispose]() {
-      closed = true;
-      await consumer.disconnect();
-    },
   };
-  options.onOpen(opened);
-  try {
-    await join();
-  } catch (error) {
-    await consumer.disconnect().catch(() => undefined);
-    throw translate(error, `join group ${options.group}`);
-  }
-  return opened;
 }
 
 /**
