@@ -23,7 +23,7 @@ export function encodeCheckpoint({ totals, acks, ...checkpoint }: Checkpoint): s
 export function decodeCheckpoint(text: string): Checkpoint {
   const fields = parse(text);
   const shown = JSON.stringify(text.slice(0, 200));
-  if (fields['v'] === undefined) throw new Corrupt(`the committed offset carries no checkpoint: ${shown}`);
+  if (fields['v'] === undefined) throw new Corrupt(`the committed offset has no checkpoint: ${shown}`);
   if (fields['v'] !== 1)
     throw unknown(`the format of the checkpoint beside the committed offset, ${shown},`, 'format 1');
   const number = (name: string) => {

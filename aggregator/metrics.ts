@@ -10,33 +10,44 @@ import type { Checkpoint, Totals } from './core/checkpoint.ts';
 import type { Output } from './core/output.ts';
 import type { PartitionAggregator } from './core/partition-aggregator.ts';
 
-const lines = counter('aggregator_lines_total', 'Lines committed, by outcome', ['outcome']);
-const setAside = counter('aggregator_quarantined_lines_total', 'Lines committed to quarantine, by reason', ['reason']);
+const lines = counter('aggregator_lines_total', 'Lines in committed transactions, by outcome', ['outcome']);
+const setAside = counter(
+  'aggregator_quarantined_lines_total',
+  'Lines that were put into quarantine in committed transactions, by reason',
+  ['reason'],
+);
 for (const reason of ['malformed', 'future', 'too_late'] as const) setAside.inc({ reason }, 0);
 const rows = counter('aggregator_rows_total', 'Rows written to topic aggregates');
 const commitSeconds = histogram('aggregator_commit_seconds', 'Duration of a commit');
 const position = gauge('aggregator_position', 'Offset of the next record to count', ['partition']);
-const watermark = gauge('aggregator_watermark_timestamp_seconds', 'The watermark: no older click is expected', [
-  'partition',
-]);
-const windows = gauge('aggregator_open_windows', 'Minutes that are not final', ['partition']);
-const ids = gauge('aggregator_open_clicks', 'Distinct clicks of minutes that are not final', ['partition']);
-const bytes = gauge('aggregator_state_bytes', 'Memory held for minutes that are not final', ['partition']);
+const watermark = gauge(
+  'aggregator_watermark_timestamp_seconds',
+  'The watermark as a Unix time: clicks older than this are no longer expected',
+  ['partition'],
+);
+const windows = gauge('aggregator_open_windows', 'Minutes that are not final yet', ['partition']);
+const ids = gauge('aggregator_open_clicks', 'Distinct clicks in minutes that are not final yet', ['partition']);
+const bytes = gauge('aggregator_state_bytes', 'Bytes of memory used for minutes that are not final yet', ['partition']);
 
 const acks = counter(
   'aggregator_acknowledged_lines_total',
-  'Lines of batches of which a writer has said the outcome: acknowledged, missing (of those, not in the log), repeated (there twice)',
+  'Lines in batches whose outcome the writer has reported: acknowledged, missing (acknowledged but not in the log), repeated (in the log twice)',
   ['outcome'],
 );
 const unreadable = counter(
   'aggregator_unreadable_acks_total',
-  'Records whose header about acknowledgements could not be read',
+  'Records whose header with acknowledgements could not be read',
 );
 for (const outcome of ['acknowledged', 'missing', 'repeated'] as const) acks.inc({ outcome }, 0);
-const restores = counter('aggregator_restores_total', 'Times a partition was rebuilt from the log');
-export const restarts = counter('aggregator_task_restarts_total', 'Times a failed commit made a task start anew');
+const restores = counter('aggregator_restores_total', 'How often a partition was rebuilt from the log');
+export const restarts = counter(
+  'aggregator_task_restarts_total',
+  'How often a task started again because a commit had failed',
+);
 export const ticks = counter('aggregator_ticks_total', 'Ticks appended to idle partitions');
-const halted = gauge('aggregator_halted', '1 where a partition waits for a person to decide', ['partition']);
+const halted = gauge('aggregator_halted', '1 while the partition is halted until a person decides what to do', [
+  'partition',
+]);
 
 const seen = new Map<number, { readonly totals: Totals; readonly acks: AckTotals }>();
 /** Is called when the partition waits for a person's decision, or for a newer release. */

@@ -13,8 +13,8 @@ export function startingCheckpoint(
   if (committed === undefined) {
     if (range.start === 0 || withoutCommit === 'earliest') return freshCheckpoint(range.start);
     throw new Corrupt(
-      `no committed offset, but the log begins at ${range.start}: unread clicks may be gone, or the group's offsets expired. ` +
-        'AGGREGATOR_WITHOUT_COMMIT=earliest counts what is left',
+      `there is no committed offset, but the log begins at ${range.start}: unread clicks may be lost, or the offsets of the group have expired. ` +
+        'AGGREGATOR_WITHOUT_COMMIT=earliest counts what is still in the log',
     );
   }
   const checkpoint = decodeCheckpoint(committed.metadata);
@@ -25,7 +25,7 @@ export function startingCheckpoint(
   }
   if (committed.offset > range.end) {
     throw new Corrupt(
-      `committed offset ${committed.offset} lies behind the end of the log, ${range.end}: the topic was made anew`,
+      `committed offset ${committed.offset} is after the end of the log, ${range.end}: the topic was created again`,
     );
   }
   return checkpoint;

@@ -192,7 +192,7 @@ function portsOf(
       if (missing.length > 0) {
         withoutOutputs.add(partition);
         throw new Retryable(
-          `nowhere to write: no partition ${partition} in ${missing.join(', ')}: see adclicks partitions`,
+          `there is no partition ${partition} to write to in ${missing.join(', ')}: see adclicks partitions`,
         );
       }
       withoutOutputs.delete(partition);

@@ -72,7 +72,7 @@ export function ruleOf({ keyword, params }: SchemaError, oneOf?: readonly unknow
     case 'maxItems':
       return `must list at most ${limit}`;
     case 'minProperties':
-      return limit === 1 ? 'must not be empty' : `must hold at least ${limit} fields`;
+      return limit === 1 ? 'must not be empty' : `must have at least ${limit} fields`;
     case 'pattern':
       return `must be ${meanings.get(String(pattern)) ?? 'of another form'}`;
     case 'format':

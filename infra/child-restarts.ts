@@ -29,7 +29,8 @@ export function takeRestartCounts(service: string): void {
   });
 }
 
-const restarts = counter('child_restarts_total', 'Processes the supervisor of `npm start` has started again', [
-  'child',
-  'reason',
-]);
+const restarts = counter(
+  'child_restarts_total',
+  'How often the supervisor of `npm start` has started a process again, by process and reason',
+  ['child', 'reason'],
+);

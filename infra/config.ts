@@ -42,10 +42,14 @@ export function withoutUserInfo<T>(value: T): T | string {
 export const KafkaConfig = Type.Object({
   KAFKA_BROKERS: Type.String({
     default: '127.0.0.1:9092',
-    pattern: explained(/^[^,:\s]+:\d+(,[^,:\s]+:\d+)*$/, 'host:port, or several with commas between them').source,
-    description: 'Kafka bootstrap brokers, `host:port[,host:port…]`; setting it makes `npm start` use that cluster',
+    pattern: explained(/^[^,:\s]+:\d+(,[^,:\s]+:\d+)*$/, 'host:port, or several of them separated by commas').source,
+    description:
+      'Kafka bootstrap brokers, `host:port[,host:port…]`. If it is set, `npm start` uses that cluster and starts no broker',
   }),
-  KAFKA_TLS: Type.Boolean({ default: false, description: 'connect to Kafka with TLS (system CAs)' }),
+  KAFKA_TLS: Type.Boolean({
+    default: false,
+    description: 'whether to connect to Kafka with TLS (with the CAs of the system)',
+  }),
   KAFKA_SASL_MECHANISM: Type.Union(
     [Type.Literal('none'), Type.Literal('plain'), Type.Literal('scram-sha-256'), Type.Literal('scram-sha-512')],
     { default: 'none', description: 'SASL mechanism: `none`, `plain`, `scram-sha-256`, `scram-sha-512`' },
@@ -55,7 +59,8 @@ export const KafkaConfig = Type.Object({
   TOPIC_PREFIX: Type.String({
     default: '',
     pattern: explained(/^[A-Za-z0-9._-]{0,64}$/, 'up to 64 of A-Z a-z 0-9 . _ -').source,
-    description: 'prefix of all topic, group and transactional ids: several pipelines on one cluster',
+    description:
+      'prefix of all topics, consumer groups and transactional ids, so that several pipelines can share one cluster',
   }),
 });
 export type KafkaConfig = Static<typeof KafkaConfig>;
@@ -66,50 +71,52 @@ export const ClickHouseConfig = Type.Object({
     default: 'http://127.0.0.1:8123',
     minLength: 1,
     description:
-      'ClickHouse server, `http(s)://host:port`, or several: replicas of a shard with commas between them, shards with semicolons (each with `?tcp=port` or `?tcp=host:port`, default 9000, with TLS 9440: where the other nodes reach it), or `file:///…/topology.json` (see infra/clickhouse/README.md); setting it makes `npm start` use that server, which must be one',
+      'the ClickHouse server, `http(s)://host:port`, or several: replicas of a shard are separated by commas, and shards by semicolons. `?tcp=port` or `?tcp=host:port` says where the other nodes reach a node (default: port 9000, with TLS 9440). It may also be `file:///…/topology.json` (see infra/clickhouse/README.md). If it is set, `npm start` uses that server, which must be a single one',
   }),
   CLICKHOUSE_USER: Type.String({ default: 'default', description: 'ClickHouse user' }),
   CLICKHOUSE_PASSWORD: Type.String({ default: '', description: 'ClickHouse password (secret, never logged)' }),
   CLICKHOUSE_DATABASE: Type.String({
     default: 'default',
-    pattern: explained(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, '1 to 64 of A-Z a-z 0-9 _, no digit first').source,
+    pattern: explained(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, '1 to 64 of A-Z a-z 0-9 _, and must not begin with a digit')
+      .source,
     description: 'ClickHouse database',
   }),
   CLICKHOUSE_TABLE_ENGINE: Type.String({
     default: '',
     maxLength: 500,
     description:
-      "how tables are made where the servers keep replicas themselves: `Replicated` or `Shared`, alone or with path and replica, `Replicated('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')` (see infra/clickhouse/README.md); the same for all processes",
+      "the table engine for servers that keep replicas themselves: `Replicated` or `Shared`, alone or with path and replica, as in `Replicated('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')` (see infra/clickhouse/README.md). All processes must have the same value",
   }),
   CLICKHOUSE_CLUSTER: Type.String({
     default: '',
     maxLength: 128,
     description:
-      'with CLICKHOUSE_TABLE_ENGINE: the cluster whose servers all get the tables (`ON CLUSTER`); empty where the database is of the `Replicated` engine, and for the cloud service',
+      'with CLICKHOUSE_TABLE_ENGINE: the cluster on all of whose servers the tables are created (`ON CLUSTER`). Leave it empty if the database has the `Replicated` engine, and for the cloud service',
   }),
 });
 export type ClickHouseConfig = Static<typeof ClickHouseConfig>;
 
 /** The settings of every process. */
 export const ProcessConfig = Type.Object({
-  HOST: Type.String({ default: '127.0.0.1', description: 'address the HTTP servers listen on' }),
+  HOST: Type.String({ default: '127.0.0.1', description: 'the address on which the HTTP servers listen' }),
   ALLOWED_HOSTS: Type.String({
     default: '',
     description:
-      'names that requests may be for (`Host`) besides loopback’s, `HOST` and the address that they come in at: comma-separated, without ports, `.example.com` for all below it, `*` for any; others get 421. `/healthz`, `/readyz` and `/metrics` are answered for any',
+      'names that the `Host` header of a request may have, in addition to the loopback names, `HOST` and the address at which the request arrives. They are separated by commas and have no ports; `.example.com` stands for all names below it, and `*` for every name. A request with another name gets 421. `/healthz`, `/readyz` and `/metrics` are answered under every name',
   }),
   MAX_CONNECTIONS: Type.Integer({
     default: 10_000,
     minimum: 10,
     maximum: 1_000_000,
-    description: 'connections a server has open; idle ones are closed when it comes near; beyond: 503',
+    description:
+      'connections that a server may have open. When it comes near this number, it closes idle ones; a connection above it gets 503',
   }),
   MAX_CONNECTIONS_PER_CLIENT: Type.Integer({
     default: 2_000,
     minimum: 1,
     maximum: 1_000_000,
     description:
-      'connections of one client address (of IPv6: a /64); those of trusted proxies are not counted; beyond: 429',
+      'connections that one client address may have open (IPv6: a /64). A connection above this number gets 429. Connections of trusted proxies are not counted',
   }),
   LOG_LEVEL: Type.Union(
     ['debug', 'info', 'warn', 'error'].map(level => Type.Literal(level)),
@@ -120,21 +127,21 @@ export const ProcessConfig = Type.Object({
     minimum: 1_000,
     maximum: 86_400_000,
     description:
-      'ms for which the event loop may stand still; beyond, the watchdog ends the process (SIGALRM, code 142)',
+      'milliseconds for which the event loop may stand still. After that, the watchdog ends the process (SIGALRM, exit code 142)',
   }),
   DRAIN_DELAY_MS: Type.Integer({
     default: 5_000,
     minimum: 0,
     maximum: 600_000,
     description:
-      'ms for which a process that was told to stop goes on serving, with 503 on `/readyz`; `npm start` sets 0 unless it is given',
+      'milliseconds for which a process that was asked to stop continues to serve, with 503 on `/readyz`. The default under `npm start` is 0',
   }),
   DRAIN_TIMEOUT_MS: Type.Integer({
     default: 40_000,
     minimum: 1_000,
     maximum: 86_400_000,
     description:
-      'ms it then has to drain, the last quarter of it, at most 10 s, for its buffers; requests that take longer are cut off',
+      'milliseconds that it then has to drain. Its last quarter, at most 10 s, is for the buffers: requests that are still not answered then are cut off',
   }),
 });
 export type ProcessConfig = Static<typeof ProcessConfig>;

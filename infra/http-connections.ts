@@ -76,12 +76,12 @@ export function answerClientError(error: NodeJS.ErrnoException, socket: Socket):
 
 function problemOf(code: string | undefined): Problem {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    return new Problem(408, 'request_timeout', 'the request did not come in time, its headers or all of it');
+    return new Problem(408, 'request_timeout', 'the headers of the request, or all of it, did not arrive in time');
   }
   if (code === 'HPE_HEADER_OVERFLOW') {
     return new Problem(431, 'header_too_large', 'the headers of a request must be at most 16384 bytes');
   }
-  return new Problem(400, 'bad_request', 'this is no request of HTTP/1.1');
+  return new Problem(400, 'bad_request', 'this is not an HTTP/1.1 request');
 }
 
 function tooMany(most: number): Problem {

@@ -32,7 +32,7 @@ export function createHostCheck({ HOST, ALLOWED_HOSTS }: HostSettings): HostChec
   );
   if (wrong !== undefined) {
     throw new ConfigError(
-      `ALLOWED_HOSTS=${JSON.stringify(ALLOWED_HOSTS)}: must be names or addresses without ports, comma-separated, \`.example.com\` for all below, or \`*\` (${JSON.stringify(wrong)} is none)`,
+      `ALLOWED_HOSTS=${JSON.stringify(ALLOWED_HOSTS)}: must be names or addresses without ports, separated by commas, \`.example.com\` for all names below it, or \`*\` (${JSON.stringify(wrong)} is not one of these)`,
     );
   }
   if (allowed.includes('*')) return () => undefined;
@@ -73,6 +73,6 @@ function normal(name: string): string {
 function unknownHost(host: string): Problem {
   const value = host.length > 100 ? `${host.slice(0, 100)}…` : host;
   const rule =
-    'must be localhost, 127.0.0.1, [::1], the address that the server listens on, or be named in ALLOWED_HOSTS';
+    'must be localhost, 127.0.0.1, [::1], the address on which the server listens, or a name in ALLOWED_HOSTS';
   return new Problem(421, 'unknown_host', brokenRule('host', value, rule), { field: 'host', value, rule });
 }

@@ -133,15 +133,15 @@ async function assertEngines(
     const [is, kept] = /^(Replicated|Shared|)ReplacingMergeTree$/.exec(engine) ?? [];
     if (is === undefined)
       throw new Corrupt(
-        `table ${name} has engine ${engine}, which would keep repeated rows: it must be ReplacingMergeTree`,
+        `table ${name} has engine ${engine}, which would keep repeated rows, but must have ReplacingMergeTree`,
       );
     if (kept !== prefix)
       throw new ConfigError(
-        `CLICKHOUSE_TABLE_ENGINE="${prefix}": table ${name} has engine ${engine}: set it to ${kept || 'nothing'}, or make the tables anew`,
+        `CLICKHOUSE_TABLE_ENGINE="${prefix}": table ${name} has engine ${engine}: set it to ${kept || 'nothing'}, or create the tables again`,
       );
   }
   const missing = expected.filter(name => !tables.some(table => table.name === name));
-  if (missing.length > 0) throw new Corrupt(`after all migrations these tables are not there: ${missing.join(', ')}`);
+  if (missing.length > 0) throw new Corrupt(`after all migrations these tables are missing: ${missing.join(', ')}`);
 }
 
 function tablesOf(sql: string): string[] {

@@ -57,7 +57,7 @@ export async function runProcess(
       log.info({ why }, 'stopping');
       leave();
     } else if (why.startsWith('SIG') && !process.connected && performance.now() - toldAt >= echoMs) {
-      log.warn({ why }, 'told again to stop: ending at once');
+      log.warn({ why }, 'asked to stop a second time: ending at once');
       onSecondSignal?.();
       process.exit(exitCodes.failure);
     }
@@ -138,6 +138,6 @@ function asConfigError(error: unknown): ConfigError | undefined {
     return new ConfigError(`port ${port} on ${address} is taken: stop what listens there, or choose another port`);
   if (code === 'EACCES' && port) return new ConfigError(`port ${port} on ${address} may not be opened by this user`);
   if (code === 'ENOSPC')
-    return new ConfigError(`no space left on the disk${path ? ` (${path})` : ''}: free some and start again`);
+    return new ConfigError(`no space left on the disk${path ? ` (${path})` : ''}: free some space and start again`);
   return undefined;
 }

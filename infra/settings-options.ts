@@ -36,7 +36,7 @@ export function environmentOf(
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) process.exit(0);
-    throw new ConfigError(`${error.message.replace(/^error: /, '')}: --help lists all there are`, { cause: error });
+    throw new ConfigError(`${error.message.replace(/^error: /, '')}: --help lists all options`, { cause: error });
   }
   return given;
 }

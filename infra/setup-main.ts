@@ -26,7 +26,7 @@ try {
   const kafka = createKafka(config, 'setup', log);
   const { topic, groupAt, rawSinkGroup } = names(config.TOPIC_PREFIX);
   await ensureTopics(kafka, names(config.TOPIC_PREFIX), config.PARTITIONS);
-  log.info({ partitions: config.PARTITIONS }, 'the topics are there');
+  log.info({ partitions: config.PARTITIONS }, 'the topics exist');
   const wasFilled = async (node: string, nodes: number) => {
     await using admin = await openAdmin(kafka);
     return (await admin.commits(groupAt(rawSinkGroup, nodes > 1 ? node : undefined), topic('clicks'))).size > 0;
@@ -37,7 +37,7 @@ try {
       if ((await incarnationOf(clickhouse)) === undefined && (await wasFilled(name, cluster.nodes.length))) {
         log.warn(
           { node: name },
-          'the node was emptied: its sink makes its tables, once no other fills those of before',
+          'the node was emptied: its sink creates its tables, as soon as no other sink fills the former ones',
         );
         continue;
       }
@@ -46,7 +46,7 @@ try {
     } catch (error) {
       // One of several nodes may be away. Its sink creates its tables before it fills them.
       if (!(error instanceof Retryable) || cluster.nodes.length === 1) throw error;
-      log.warn({ node: name, why: messageOf(error) }, 'the schema is left to the sink of this node');
+      log.warn({ node: name, why: messageOf(error) }, 'the sink of this node will create the schema');
     }
   }
 } catch (error) {

@@ -30,7 +30,7 @@ export function trustedProxies(variable: string, setting: string): TrustedProxie
   const wrong = (rule: string) => new ConfigError(`${variable}=${JSON.stringify(setting)}: ${rule}`);
   if (text === 'true') {
     throw wrong(
-      'would let every client choose the address that it is limited by; give the number of proxies in front (1, say), or their addresses or CIDRs',
+      'would let every client choose the address by which it is limited: give the number of proxies in front (for example 1), or their addresses or CIDRs',
     );
   }
   if (/^\d+$/.test(text)) {
@@ -101,7 +101,7 @@ function listOf(text: string, wrong: (rule: string) => ConfigError): BlockList {
     const isCidr = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32));
     if (family === 0 || !isCidr || more.length > 0) {
       throw wrong(
-        `must be \`false\`, a number of proxies, or addresses or CIDRs, comma-separated (${JSON.stringify(entry)} is none)`,
+        `must be \`false\`, a number of proxies, or addresses or CIDRs separated by commas (${JSON.stringify(entry)} is not one of these)`,
       );
     }
     const kind = family === 6 ? 'ipv6' : 'ipv4';

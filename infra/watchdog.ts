@@ -25,11 +25,13 @@ export interface WatchdogData {
 export function startWatchdog(log: Logger, stallMs: number): void {
   // A process that stands at a breakpoint does so on purpose.
   if (inspectorUrl() !== undefined) {
-    log.warn('a debugger is attached: no watchdog');
+    log.warn('a debugger is attached, so the watchdog is off');
     return;
   }
   if (process.pid === 1)
-    log.warn('first process of its container: the kernel keeps it from its watchdog, start it under an init');
+    log.warn(
+      'this is the first process of its container, which the kernel protects from its watchdog: start it under an init process',
+    );
   const turnMs = Math.min(1_000, stallMs / 10);
   const shared = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
   const beats = new Int32Array(shared);
@@ -46,7 +48,10 @@ export function startWatchdog(log: Logger, stallMs: number): void {
   });
   thread.unref();
   thread.once('error', error => {
-    log.fatal({ err: error }, 'the watchdog has failed: ending, as nobody would notice if this process stood still');
+    log.fatal(
+      { err: error },
+      'the watchdog has failed: the process ends, because nobody would notice if it stood still',
+    );
     process.exit(1);
   });
 }

@@ -70,7 +70,7 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
     handler: async (request, reply) => {
       const refusal = clickLog.refusal();
       if (refusal) throw unavailable(refusal);
-      if (!isPieces(request.body)) throw new Problem(400, 'empty_body', 'the body must hold at least one click');
+      if (!isPieces(request.body)) throw new Problem(400, 'empty_body', 'the body must contain at least one click');
       const format = isJson(request.headers['content-type']) ? 'json' : 'ndjson';
       const trace = traceContextOf(request.headers);
       const client = clients.of(request.raw);
@@ -135,7 +135,7 @@ async function accept({ clickLog, waiting, client, trace, unknown }: Accepting, 
     throw new Problem(
       400,
       'no_valid_click',
-      first ? `no click is valid; the first: ${first.message}` : 'the body holds no click',
+      first ? `no click is valid; the first one: ${first.message}` : 'the body contains no click',
       { rejected, rejected_total: rejectedTotal, ignored_fields },
     );
   }
@@ -169,7 +169,8 @@ function askedOf(query: unknown): { isStrict: boolean; unknown: string[] } {
     throw new Problem(400, 'invalid_parameter', brokenRule('strict', strict, rule), { field: 'strict', rule });
   }
   if (strict !== 'true' || unknown.length === 0) return { isStrict: strict === 'true', unknown };
-  const rule = 'is no parameter here, and ?strict=true refuses those: the only one is strict';
+  const rule =
+    'is not a parameter of this request, and ?strict=true refuses unknown parameters; the only parameter is strict';
   throw new Problem(400, 'invalid_parameter', `${shown(unknown[0])} ${rule}`);
 }
 
@@ -201,7 +202,7 @@ const ndjsonTypes = [
 ];
 
 function otherType(given: string | undefined): Problem {
-  const rule = 'must be application/json, or application/x-ndjson for a click per line';
+  const rule = 'must be application/json, or application/x-ndjson with one click per line';
   return new Problem(415, 'unsupported_media_type', brokenRule('content-type', given, rule));
 }
 
@@ -287,10 +288,10 @@ const routeSchema = {
   },
 };
 
-const outcomes = counter('clicks_total', 'Clicks posted', ['outcome']);
+const outcomes = counter('clicks_total', 'Clicks that were posted, by outcome', ['outcome']);
 const droppedFields = counter(
   'click_fields_dropped_total',
-  'Fields left out of accepted clicks because they broke a rule',
+  'Fields that were left out of accepted clicks because they broke a rule',
   ['field'],
 );
 for (const field of optionalFields) droppedFields.inc({ field }, 0);

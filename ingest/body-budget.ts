@@ -181,7 +181,7 @@ function tooSlow(minBytesPerSecond: number, paceMs: number): Problem {
   return new Problem(
     408,
     'body_too_slow',
-    `the body must bring at least ${minBytesPerSecond} bytes per second, in any ${paceMs / 1_000} s (INGEST_MIN_BODY_BYTES_PER_SECOND)`,
+    `the body must arrive at ${minBytesPerSecond} bytes per second or faster, on average of any ${paceMs / 1_000} s (INGEST_MIN_BODY_BYTES_PER_SECOND)`,
   );
 }
 
@@ -189,7 +189,7 @@ function evicted(): Problem {
   return new Problem(
     408,
     'body_evicted',
-    'there was no more room for bodies, and of the client that held the most this one had been idle the longest: send it again',
+    'there was no more room for request bodies, and this body had been idle the longest of the client that used the most: send it again',
     {},
     1,
   );

@@ -254,7 +254,8 @@ function strictly(verdict: Verdict, json: unknown): Verdict {
   if (!verdict.ok) return verdict;
   const [unknown] = unknownFieldsOf(json);
   if (unknown !== undefined) {
-    const rule = 'is not a field of a click, and ?strict=true refuses those: leave it out, or post without strict';
+    const rule =
+      'is not a field of a click, and ?strict=true refuses unknown fields: leave it out, or post without strict';
     return reject('unknown_field', `${shown(unknown)} ${rule}`);
   }
   const [dropped] = verdict.dropped ?? [];
@@ -271,7 +272,7 @@ function tooLarge(bytes: number): Verdict {
 }
 
 function bodyNotJson(): Problem {
-  const advice = 'post one click, or an array of clicks, or application/x-ndjson with a click per line';
+  const advice = 'post one click, or an array of clicks, or application/x-ndjson with one click per line';
   return new Problem(400, 'invalid_json', `the body is not JSON in UTF-8: ${advice}`);
 }
 
@@ -279,6 +280,6 @@ function tooMany(maxItems: number): Problem {
   return new Problem(
     413,
     'too_many_clicks',
-    `the body holds more than ${maxItems} clicks, the most that one may: post several`,
+    `the body contains more than ${maxItems} clicks, which is the limit for one request: post them in several requests`,
   );
 }

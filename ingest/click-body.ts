@@ -68,7 +68,10 @@ export function parseClick(input: unknown, receivedAt: number, clickId: string):
       return reject('too_far_ahead', brokenRule('clicked_at', posted, rule, secondsAdvice(posted)));
     }
   } else if (givenId !== undefined) {
-    return missing('clicked_at', 'must be where event_id is, as copies of one click share both');
+    return missing(
+      'clicked_at',
+      'must be given when event_id is given, because copies of one click have the same values of both',
+    );
   }
 
   const dropped: DroppedField[] = [];
@@ -137,7 +140,8 @@ function given(value: unknown): unknown {
 function countryFrom(value: unknown, dropped: DroppedField[]): string {
   if (value === undefined) return unknownCountry;
   const country = typeof value === 'string' ? countryOf(value) : undefined;
-  if (country === undefined) drop(dropped, 'country', value, 'must be a country of ISO 3166-1 alpha-2, like KR');
+  if (country === undefined)
+    drop(dropped, 'country', value, 'must be a country code of ISO 3166-1 alpha-2, such as KR');
   return country ?? unknownCountry;
 }
 
@@ -148,7 +152,7 @@ function drop(dropped: DroppedField[], field: OptionalField, value: unknown, rul
 }
 
 const timeRule = 'must be RFC 3339 with a zone (2026-01-01T12:00:00.123Z) or an integer of epoch ms';
-const dotRule = 'must not be . or .., which no address can name';
+const dotRule = 'must not be . or .., because no URL can contain them as a name';
 
 function textRule(maxLength: number): string {
   return `must be text of 1 to ${maxLength} characters (Unicode code points) without control characters`;
@@ -165,8 +169,8 @@ function missing(field: string, rule: string): Verdict {
 /** Many programs use seconds. Then a time in 1970, or in the year 50,000, shows what was meant. */
 function secondsAdvice(value: unknown): string | undefined {
   if (typeof value !== 'number') return undefined;
-  if (value < 1e11) return 'it looks like seconds, and milliseconds are meant';
-  return value > 1e14 ? 'it looks like microseconds, and milliseconds are meant' : undefined;
+  if (value < 1e11) return 'it looks like seconds, but must be milliseconds';
+  return value > 1e14 ? 'it looks like microseconds, but must be milliseconds' : undefined;
 }
 
 function iso(timeMs: number): string {

@@ -65,7 +65,7 @@ export function createClickJudge({
       }
       if (client.heldBytes + bytes > clientBudgetBytes) throw clientBusy(client, clientBudgetBytes);
       if (waitingBytes + bytes > maxWaitingBytes)
-        throw new Problem(503, 'busy', 'too many request bodies are waiting to be judged', {}, 1);
+        throw new Problem(503, 'busy', 'too many request bodies are waiting to be checked', {}, 1);
       waitingBytes += bytes;
       client.heldBytes += bytes;
       return await inTurn(client, async () => {

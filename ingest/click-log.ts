@@ -276,7 +276,7 @@ class BatchingClickLog implements ClickLog {
 
   #full(partition?: number): Retryable {
     const whose = partition === undefined ? '' : ` of partition ${partition}`;
-    return new Retryable(`the buffer${whose} is full: ${this.pendingBytes} bytes in all wait for Kafka`);
+    return new Retryable(`the buffer${whose} is full: ${this.pendingBytes} bytes in total wait for Kafka`);
   }
 }
 
@@ -284,12 +284,14 @@ function withHeader(records: readonly OutgoingRecord[], header: string): Outgoin
   return records.map(record => ({ ...record, headers: { ...record.headers, [ackHeader]: header } }));
 }
 
-const sends = counter('ingest_sends_total', 'Batches sent to Kafka, each with the waiting clicks of one partition', [
-  'outcome',
-]);
+const sends = counter(
+  'ingest_sends_total',
+  'Batches that were sent to Kafka; each contains the waiting clicks of one partition',
+  ['outcome'],
+);
 const produceSeconds = histogram(
   'ingest_produce_seconds',
-  'Time from putting a batch of one partition together to its acknowledgement',
+  'Time from building a batch of one partition to its acknowledgement',
 );
 const sendBytes = histogram(
   'ingest_send_bytes',
@@ -297,4 +299,4 @@ const sendBytes = histogram(
   [],
   [1e3, 1e4, 1e5, 1e6, 4e6],
 );
-const bufferBytes = gauge('ingest_buffer_bytes', 'Bytes of click lines not yet acknowledged');
+const bufferBytes = gauge('ingest_buffer_bytes', 'Bytes of click lines that are not acknowledged yet');

@@ -35,7 +35,8 @@ await runProcess(log, async (stop, life) => {
   const topic = names.topic('clicks');
   const countOf = (of: string) => retrying('count partitions', log, stop, () => partitionCount(kafka, of));
   const logs = await countOf(names.topic('hot-ads'));
-  if (logs !== 1) throw new ConfigError(`topic ${names.topic('hot-ads')} has ${logs} partitions, and must have 1`);
+  if (logs !== 1)
+    throw new ConfigError(`topic ${names.topic('hot-ads')} has ${logs} partitions, but must have exactly 1`);
   await using probe = topicProbe(kafka, topic);
   await using producer = createProducer(kafka, {
     acks: acksOf[config.INGEST_ACKS],

@@ -85,7 +85,7 @@ export class Recount {
     let runPartition = -1;
     reader.open(0, noAppendTime, page);
     while (reader.next()) {
-      if (!reader.ok) throw new Corrupt(`click_raw holds a line that is no click: ${reader.problem}`);
+      if (!reader.ok) throw new Corrupt(`click_raw contains a line that is not a click: ${reader.problem}`);
       this.#advance(windowStartOf(reader.clickedAt));
       const partition = this.#partitionAt(reader);
       if (partition === runPartition) continue;

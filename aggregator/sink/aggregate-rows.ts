@@ -21,7 +21,7 @@ export function aggregateRows({
   for (const { offset, headers, value } of records) {
     const rows = rowsOf.get(String(headers?.['kind']));
     if (value === null || rows === undefined)
-      throw new Corrupt(`${topic}[${partition}], offset ${offset}: holds no rows`);
+      throw new Corrupt(`${topic}[${partition}], offset ${offset}: the record has no rows`);
     rows.push(value);
   }
   const of = (kind: string) => rowsOf.get(kind) ?? [];

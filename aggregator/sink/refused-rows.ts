@@ -92,7 +92,7 @@ export async function insertWhole(
   } catch (error) {
     if (!(error instanceof RefusedRows)) throw error;
     throw new Corrupt(
-      `${topic}[${partition}], offsets ${fetchedOffset} to ${nextOffset - 1}: the store does not take the rows: ${error.message}`,
+      `${topic}[${partition}], offsets ${fetchedOffset} to ${nextOffset - 1}: ClickHouse does not accept the rows: ${error.message}`,
       { cause: error },
     );
   }

@@ -26,7 +26,7 @@ export function resultRows(
     const kind = String(headers?.['kind']);
     const rows = rowsOf.get(kind);
     const place = `${topic}[${partition}], offset ${offset}`;
-    if (value === null || rows === undefined) throw new Corrupt(`${place}: holds no rows`);
+    if (value === null || rows === undefined) throw new Corrupt(`${place}: the record has no rows`);
     if (kind === 'ad-minute' && !holds(countedPartition(headers, place))) continue;
     rows.push(kind === 'filter' ? filterRowAt(offset, value, place) : value);
   }
@@ -35,7 +35,7 @@ export function resultRows(
 
 function countedPartition(headers: LogRecord['headers'], place: string): number {
   const said = String(headers?.['partition']);
-  if (!/^\d+$/.test(said)) throw new Corrupt(`${place}: header partition="${said}" is no partition of clicks`);
+  if (!/^\d+$/.test(said)) throw new Corrupt(`${place}: header partition="${said}" is not a partition of topic clicks`);
   return Number(said);
 }
 
@@ -43,6 +43,6 @@ function filterRowAt(offset: number, value: Buffer, place: string): Buffer {
   try {
     return Buffer.from(`${JSON.stringify({ ...JSON.parse(value.toString()), seq: filterSeqAt(offset) })}\n`);
   } catch (error) {
-    throw new Corrupt(`${place}: is no stored filter`, { cause: error });
+    throw new Corrupt(`${place}: is not a stored filter`, { cause: error });
   }
 }

@@ -98,7 +98,7 @@ export async function openLeg(deps: LegDeps, options: LegOptions): Promise<Leg> 
   const halt = ({ topic, partition }: TopicPartition, error: Corrupt) => {
     // Another member may own the partition by now.
     if (!halts.halt({ topic, partition }, error)) return;
-    log.error({ topic, partition, why: error.message }, 'partition halted: it is not stored any further');
+    log.error({ topic, partition, why: error.message }, 'partition halted: nothing more of it is stored');
     try {
       stand({ topic, partition });
     } catch (why) {
@@ -137,7 +137,7 @@ export async function openLeg(deps: LegDeps, options: LegOptions): Promise<Leg> 
       void untilKnown(
         () => beginsOf(admin, group, assigned, node.incarnation).then(begins => current === assigned && begin(begins)),
         () => current === assigned,
-        why => log.warn({ group, why }, 'not known yet where to begin'),
+        why => log.warn({ group, why }, 'it is not known yet where to begin'),
       );
     },
     async onBatch(batch) {

@@ -37,7 +37,7 @@ export async function openSink(deps: SinkDeps): Promise<Sink> {
     const leg = await openLeg(deps, options);
     if (signal.aborted) {
       await leg[Symbol.asyncDispose]();
-      throw new Retryable('the sink is to end before it has joined all groups');
+      throw new Retryable('the sink was stopped before it had joined all groups');
     }
     legs.push(opening.use(leg));
   }

@@ -32,7 +32,7 @@ function openNodes(topology: Topology, config: ClickHouseConfig, options: ClickH
     }),
   );
   const [first, ...others] = shards.flat();
-  if (first === undefined) throw new RangeError('a topology has at least one node');
+  if (first === undefined) throw new RangeError('a topology must have at least one node');
   return {
     shards,
     nodes: [first, ...others],

@@ -44,7 +44,7 @@ export function remoteAccess(config: ClickHouseConfig): RemoteAccess {
   for (const what of ['user', 'password', 'isTls'] as const) {
     if (others.some(other => other[what] !== first[what]))
       throw new ConfigError(
-        `CLICKHOUSE_URL has several shards, whose nodes read each other: they must all have the same ${names[what]}`,
+        `CLICKHOUSE_URL has several shards, whose nodes read each other, so all of them must have the same ${names[what]}`,
       );
   }
   return first;
@@ -127,7 +127,7 @@ export async function checkReached(
     const cause = new Error('another incarnation');
     throw new NodeUnreached(
       other.name,
-      `${first.name} finds another server than ${other.name} at tcp=${other.tcp}`,
+      `${first.name} finds a server other than ${other.name} at tcp=${other.tcp}`,
       cause,
     );
   }
@@ -180,7 +180,7 @@ function askedInVain({ name }: ShardNode, error: Retryable): unknown {
 }
 
 function unreached({ name, tcp }: ShardNode, error: unknown): NodeUnreached {
-  return new NodeUnreached(name, `${name} is not reached at tcp=${tcp}: ${messageOf(error)}`, error);
+  return new NodeUnreached(name, `${name} cannot be reached at tcp=${tcp}: ${messageOf(error)}`, error);
 }
 
 /** Errors that ClickHouse reports when a connection to another server fails or is refused. */

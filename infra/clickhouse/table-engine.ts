@@ -35,7 +35,7 @@ export function tableEngineOf({ CLICKHOUSE_TABLE_ENGINE: engine, CLICKHOUSE_CLUS
   if (engine === '') {
     if (cluster === undefined) return plainTables;
     throw new ConfigError(
-      `CLICKHOUSE_CLUSTER="${cluster}": needs CLICKHOUSE_TABLE_ENGINE, as plain tables on several servers would each hold other rows`,
+      `CLICKHOUSE_CLUSTER="${cluster}": needs CLICKHOUSE_TABLE_ENGINE, because plain tables on several servers would each contain different rows`,
     );
   }
   const [, prefix, path, replica] =
@@ -48,10 +48,14 @@ export function tableEngineOf({ CLICKHOUSE_TABLE_ENGINE: engine, CLICKHOUSE_CLUS
     );
   if (path === undefined || replica === undefined) return { prefix, replication: [], cluster };
   if (!/^(\w+:)?\/./.test(path)) throw fault('the path must begin with "/"');
-  if (!/\{(table|uuid)\}/.test(path)) throw fault('the path must hold {table} or {uuid}, or all tables would be one');
-  if (path.includes('{replica}')) throw fault('the path must not hold {replica}, or no server would have a replica');
+  if (!/\{(table|uuid)\}/.test(path))
+    throw fault('the path must contain {table} or {uuid}, or all tables would be the same');
+  if (path.includes('{replica}'))
+    throw fault('the path must not contain {replica}, or no two servers would be replicas of each other');
   if (!/\{\w+\}/.test(replica))
-    throw fault("the replica's name must hold a macro such as {replica}, as all servers get the same statement");
+    throw fault(
+      "the replica's name must contain a macro such as {replica}, because all servers get the same statement",
+    );
   return { prefix, replication: [path, replica], cluster };
 }
 
@@ -63,12 +67,12 @@ export function assertOneAddressEach(topology: Topology, { prefix, replication: 
   const several = topology.find(nodes => nodes.length > 1);
   if (several !== undefined)
     throw new ConfigError(
-      `CLICKHOUSE_URL: names ${several.length} nodes of a shard (${several.map(({ name }) => name).join(', ')}), and must name one ` +
-        'where CLICKHOUSE_TABLE_ENGINE is set: the servers behind it keep replicas themselves',
+      `CLICKHOUSE_URL: names ${several.length} nodes of a shard (${several.map(({ name }) => name).join(', ')}), but must name only one ` +
+        'when CLICKHOUSE_TABLE_ENGINE is set, because the servers behind it keep replicas themselves',
     );
   if (topology.length > 1 && path !== undefined && !path.includes('{shard}'))
     throw new ConfigError(
-      `CLICKHOUSE_TABLE_ENGINE: the path "${path}" must hold {shard}, as CLICKHOUSE_URL has ${topology.length} shards, which would get each other's rows`,
+      `CLICKHOUSE_TABLE_ENGINE: the path "${path}" must contain {shard}, because CLICKHOUSE_URL has ${topology.length} shards, which would get each other's rows`,
     );
 }
 

@@ -65,5 +65,5 @@ function withoutQuoted(sql: string): string {
 
 function unknown(statement: string): RangeError {
   const begin = statement.trim().split('\n')[0]?.slice(0, 80);
-  return new RangeError(`not known how to send this to a cluster (table-statements.ts): ${begin}`);
+  return new RangeError(`it is not known how to send this statement to a cluster (table-statements.ts): ${begin}`);
 }

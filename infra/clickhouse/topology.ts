@@ -100,7 +100,7 @@ function parseTopologyFile(text: string, where: string, access: Access): Topolog
 type Given = Exclude<Static<typeof FileNode>, string>;
 
 function checked(shards: readonly (readonly Given[])[], setting: string, access: Access): Topology {
-  if (shards.length === 0) throw new ConfigError(`${setting}: has no shard`);
+  if (shards.length === 0) throw new ConfigError(`${setting}: must have at least one shard`);
   const topology = shards.map((nodes, shard) => {
     if (nodes.length === 0 || nodes.every(({ url }) => url === ''))
       throw new ConfigError(`${setting}: shard ${shard + 1} of ${shards.length} is empty`);
@@ -117,7 +117,7 @@ function checked(shards: readonly (readonly Given[])[], setting: string, access:
     for (const node of topology.flat()) {
       if (seen.has(node[what]))
         throw new ConfigError(
-          `${setting}: ${what === 'tcp' ? 'tcp=' : ''}${withoutUserInfo(node[what])} is there twice: a node belongs to one shard, once`,
+          `${setting}: ${what === 'tcp' ? 'tcp=' : ''}${withoutUserInfo(node[what])} is given twice, but a node must belong to exactly one shard`,
         );
       seen.add(node[what]);
     }

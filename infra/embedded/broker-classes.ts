@@ -31,7 +31,7 @@ export async function ensureClassArchive(given: ArchiveOptions): Promise<void> {
   const { java, jars, log, onMake, timeoutMs, say, signal } = given;
   const archive = classArchiveIn(jars);
   if (existsSync(archive)) return;
-  onMake('preparing quick starts of the broker (once)…');
+  onMake('preparing faster starts of the broker (only once)…');
   const dataDir = mkdtempSync(join(tmpdir(), 'broker-classes-'));
   const draft = `${archive}.${process.pid}`;
   try {

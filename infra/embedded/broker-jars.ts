@@ -49,7 +49,7 @@ async function requireMaven(kafka: string, env: NodeJS.ProcessEnv): Promise<void
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     throw new ConfigError(
-      `Maven is needed once, to fetch ${kafka}, but \`mvn\` ${missing ? 'is not on PATH' : 'does not run'}: install it ` +
+      `Maven is needed once to download ${kafka}, but \`mvn\` ${missing ? 'is not on PATH' : 'does not run'}: install it ` +
         '(`apt install maven`, `brew install maven`), or set KAFKA_BROKERS to a broker of your own',
       { cause: error },
     );

@@ -20,7 +20,7 @@ const packages: Readonly<Record<string, string>> = {
 const path = libraryPath();
 if (path === undefined) {
   console.error(
-    `ClickHouse is not there for ${process.platform}-${process.arch}: there are builds for ${Object.keys(packages).join(', ')} ` +
+    `there is no embedded ClickHouse for ${process.platform}-${process.arch}, only for ${Object.keys(packages).join(', ')} ` +
       '(optional dependencies of npm, glibc on Linux). Set CLICKHOUSE_URL to a server of your own',
   );
   process.exit(exitCodes.config);

@@ -11,66 +11,65 @@ export const EmbeddedConfig = Type.Object({
     default: 9092,
     minimum: 0,
     maximum: 65_535,
-    description: 'port of the embedded broker, which always listens on 127.0.0.1; 0: a free one',
+    description: 'port of the embedded broker, which always listens on 127.0.0.1; 0 chooses a free port',
   }),
   KAFKA_HEAP_MB: Type.Integer({
     default: 512,
     minimum: 128,
     maximum: 65_536,
-    description: "MB of the embedded broker's Java heap",
+    description: "size of the embedded broker's Java heap in MB",
   }),
   CLICKHOUSE_HTTP_PORT: Type.Integer({
     default: 8123,
     minimum: 0,
     maximum: 65_535,
-    description: 'HTTP port of the embedded ClickHouse, which always listens on 127.0.0.1; 0: a free one',
+    description: 'HTTP port of the embedded ClickHouse, which always listens on 127.0.0.1; 0 chooses a free port',
   }),
   CLICKHOUSE_TCP_PORT: Type.Integer({
     default: 9000,
     minimum: 0,
     maximum: 65_535,
     description:
-      'port of the embedded ClickHouse for its native protocol, as `clickhouse-client` speaks it; 0: a free one',
+      'port of the embedded ClickHouse for its native protocol, which `clickhouse-client` uses; 0 chooses a free port',
   }),
   CLICKHOUSE_MEMORY_MB: Type.Integer({
     default: 4_096,
     minimum: 512,
     maximum: 1_048_576,
-    description:
-      'MB of memory the embedded ClickHouse may use for everything it does; a statement that wants more fails',
+    description: 'MB of memory that the embedded ClickHouse may use in total; a statement that needs more fails',
   }),
   PARTITIONS: Type.Integer({
     default: 4,
     minimum: 1,
     maximum: 256,
     description:
-      'partitions of each topic where they are created: how far the work can be spread; `adclicks partitions --to` makes them more',
+      'number of partitions with which each topic is created. It limits over how many processes the work can be spread; `adclicks partitions --to` increases it later',
   }),
   AGGREGATORS: Type.Integer({
     default: 1,
     minimum: 1,
     maximum: 64,
-    description: 'aggregator processes `npm start` runs; they share the partitions',
+    description: 'number of aggregator processes that `npm start` runs; they share the partitions',
   }),
   MIN_FREE_DISK_MB: Type.Integer({
     default: 1_024,
     minimum: 0,
     maximum: 1_048_576,
-    description: 'MB that must be free under `DATA_DIR` at a start',
+    description: 'MB that must be free under `DATA_DIR` at the start',
   }),
   START_TIMEOUT_MS: Type.Integer({
     default: defaultStartTimeoutMs,
     minimum: 10_000,
     maximum: 86_400_000,
     description:
-      'ms that the embedded broker, the embedded ClickHouse, and making topics and tables may each take, as long as they get on; beyond, `npm start` ends and says what was slow. One that has neither CPU time nor a word for 2 minutes is given up before',
+      'milliseconds that the start of the embedded broker, the start of the embedded ClickHouse, and the creation of topics and tables may each take while they make progress. After that, `npm start` ends and says what was slow. It gives up earlier if one of them uses no CPU time and logs nothing for 2 minutes',
   }),
   CHILD_SILENCE_MS: Type.Integer({
     default: 60_000,
     minimum: 2_000,
     maximum: 86_400_000,
     description:
-      'ms for which a process `npm start` runs may leave `/healthz` without an answer, once it has answered; beyond, it is killed and started again, also if somebody has stopped it (SIGSTOP)',
+      'milliseconds for which a process of `npm start` that has once answered `/healthz` may leave it unanswered. After that, it is killed and started again, even if somebody has paused it (SIGSTOP)',
   }),
 });
 export type EmbeddedConfig = Static<typeof EmbeddedConfig>;

@@ -22,8 +22,8 @@ export function requireKnownLayout(dataDir: string): void {
   if (found === layout) return;
   if (found !== undefined) {
     throw new ConfigError(
-      `DATA_DIR=${dataDir}: its layout is ${JSON.stringify(found.slice(0, 20))}, and release ${release} knows ${layout}: ` +
-        'start the release that made it, or choose another directory. Nothing was changed',
+      `DATA_DIR=${dataDir}: its layout is ${JSON.stringify(found.slice(0, 20))}, but release ${release} knows only layout ${layout}: ` +
+        'start the release that created it, or choose another directory. Nothing was changed',
     );
   }
   try {

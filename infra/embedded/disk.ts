@@ -10,6 +10,6 @@ export async function requireFreeDisk(dataDir: string, minFreeMb: number): Promi
   const freeMb = Math.floor((bavail * bsize) / (1 << 20));
   if (freeMb >= minFreeMb) return;
   throw new ConfigError(
-    `disk full: ${freeMb} MB are free for DATA_DIR=${dataDir}, MIN_FREE_DISK_MB asks for ${minFreeMb}: free some, or choose another DATA_DIR`,
+    `disk full: only ${freeMb} MB are free for DATA_DIR=${dataDir}, but MIN_FREE_DISK_MB requires ${minFreeMb}: free some space, or choose another DATA_DIR`,
   );
 }

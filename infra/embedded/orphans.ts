@@ -19,7 +19,8 @@ export function recordChild(dataDir: string, name: string, pid: number): void {
 /** Resolves when no child of an earlier run is left. One that has not drained after `drainMs` is ended by force. */
 export async function endOrphans(dataDir: string, drainMs: number, log: Logger): Promise<void> {
   const recorded = recordedIn(directoryOf(dataDir));
-  if (recorded.some(identity => livingPid(identity))) log.warn('waiting for the services an earlier run left behind');
+  if (recorded.some(identity => livingPid(identity)))
+    log.warn('waiting for the services that an earlier run has left behind');
   const deadline = performance.now() + drainMs;
   for (const identity of recorded) {
     while (livingPid(identity) !== undefined) {
@@ -40,7 +41,7 @@ export async function endOrphanBroker(dataDir: string, log: Logger): Promise<voi
   const pid = existsSync(files.pid) ? Number(readFileSync(files.pid, 'utf8')) : 0;
   const isOurs = () => isAlive(pid) && commandLineOf(pid)?.includes(files.serverProperties) === true;
   if (!(pid > 0) || !isOurs()) return;
-  log.warn({ pid }, 'ending the broker an earlier run left behind');
+  log.warn({ pid }, 'ending the broker that an earlier run has left behind');
   process.kill(pid, 'SIGTERM');
   for (let waitedMs = 0; isOurs(); waitedMs += 50) {
     if (waitedMs === brokerStopTimeoutMs) process.kill(pid, 'SIGKILL');

@@ -62,10 +62,10 @@ export async function untilStarted(program: StartedProgram): Promise<void> {
     if (now - startedAt >= timeoutMs)
       throw new Error(`${name} did not answer within ${timeoutMs / 1_000} s (START_TIMEOUT_MS)${lastWords(program)}`);
     if (stoodMs >= standstillMs)
-      throw new Error(`${name} has not got on with its start for ${standstillMs / 1_000} s${lastWords(program)}`);
+      throw new Error(`${name} has made no progress with its start for ${standstillMs / 1_000} s${lastWords(program)}`);
     if (now < reportAt) continue;
     reportAt = now + reportEveryMs;
-    say?.(`still waiting for ${name}, for ${tookS} s${busyness()}${lastWords(program)}`);
+    say?.(`still waiting for ${name} after ${tookS} s${busyness()}${lastWords(program)}`);
   }
 }
 
@@ -103,7 +103,7 @@ function signsOfLife({ pid, logs }: StartedProgram): string | undefined {
 /** Returns nothing when the machine has enough time for everything that runs on it. */
 export function busyness(load = loadavg()[0] ?? 0, cores = availableParallelism()): string {
   if (load <= 2 * cores) return '';
-  return ` (the machine is busy: ${load.toFixed(0)} processes want its ${cores} cores)`;
+  return ` (the machine is busy: ${load.toFixed(0)} processes compete for its ${cores} cores)`;
 }
 
 function lastWords({ logs }: StartedProgram): string {

@@ -55,7 +55,7 @@ export async function startPipeline(start: Start): Promise<Started> {
   const { DATA_DIR, HOST } = settings;
   if (tableEngineOf(settings).prefix !== '' && !env['CLICKHOUSE_URL'])
     throw new ConfigError(
-      `CLICKHOUSE_TABLE_ENGINE="${settings.CLICKHOUSE_TABLE_ENGINE}": needs CLICKHOUSE_URL, as the server that \`npm start\` brings has no replicas`,
+      `CLICKHOUSE_TABLE_ENGINE="${settings.CLICKHOUSE_TABLE_ENGINE}": needs CLICKHOUSE_URL, because the server that \`npm start\` starts has no replicas`,
     );
   await endOrphans(DATA_DIR, settings.DRAIN_DELAY_MS + settings.DRAIN_TIMEOUT_MS, log);
   await endOrphanBroker(DATA_DIR, log);
@@ -112,7 +112,7 @@ async function createTables({ settings, log, say, stop }: Start, url: ClickHouse
   const nodes = nodesOf(topologyOf({ ...settings, ...url })).length;
   if (nodes > 1)
     throw new ConfigError(
-      `CLICKHOUSE_URL has ${nodes} nodes, and \`npm start\` runs on one: start the processes as in production`,
+      `CLICKHOUSE_URL has ${nodes} nodes, but \`npm start\` works with only one: start the processes as in production (infra/README.md)`,
     );
   say('creating tables');
   await using clickhouse = openClickHouse({ ...settings, ...url }, { readers: 1 });

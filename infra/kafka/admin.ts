@@ -42,7 +42,7 @@ function adminOver(admin: KafkaAdmin): Admin {
   const seen = new Map<string, number>();
   const complete = (what: string, topic: string, partitions: readonly { readonly partition: number }[]) => {
     const missing = missingOf(partitions, seen.get(topic) ?? 1);
-    if (missing !== undefined) throw new Retryable(`${what}: nothing is said of ${topic}[${missing}]`);
+    if (missing !== undefined) throw new Retryable(`${what}: the answer does not contain ${topic}[${missing}]`);
     seen.set(topic, partitions.length);
   };
   const ranges = async (topic: string) => {
@@ -78,7 +78,7 @@ function adminOver(admin: KafkaAdmin): Admin {
     async committed(groupId, topic, partition) {
       const all = await answered(groupId, topic);
       if (!all.has(partition))
-        throw new Retryable(`committed offsets of ${groupId}: nothing is said of ${topic}[${partition}]`);
+        throw new Retryable(`committed offsets of ${groupId}: the answer does not contain ${topic}[${partition}]`);
       return all.get(partition);
     },
     async deleteBefore(topic, offsets) {
@@ -135,7 +135,7 @@ export function topicProbe(kafka: KafkaClient, topic: string): { check(): Promis
       connected = true;
       const metadata = await admin.fetchTopicMetadata({ topics: [topic] });
       if (metadata.topics[0]?.partitions.some(p => p.leader === -1))
-        throw new Retryable(`${topic} has a partition without leader`);
+        throw new Retryable(`${topic} has a partition without a leader`);
     },
     async [Symbol.asyncDispose]() {
       if (connected) await admin.disconnect();
@@ -172,7 +172,7 @@ export async function ensureTopics(kafka: KafkaClient, names: Names, partitions:
       const topic = names.topic(name);
       const found = counts.get(topic) ?? 0;
       if (found !== expected)
-        throw new ConfigError(`topic ${topic} has ${found} partitions, and must have ${expected}`);
+        throw new ConfigError(`topic ${topic} has ${found} partitions, but must have ${expected}`);
     }
     if (partitions > count)
       throw new ConfigError(

@@ -50,7 +50,8 @@ export function watchAppends(
   const watch = async () => {
     while (!closing.signal.aborted) {
       await follow().catch(error => {
-        if (!closing.signal.aborted) log.debug({ topic, why: messageOf(error) }, 'appends are not told of');
+        if (!closing.signal.aborted)
+          log.debug({ topic, why: messageOf(error) }, 'no notice of new records at the moment');
       });
       await pause(pauseMs, closing.signal);
     }

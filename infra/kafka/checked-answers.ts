@@ -155,7 +155,7 @@ ConsumerGroup.prototype.findReadReplicaForPartitions = function (topic, partitio
   const byNode = findReadReplicaForPartitions.call(this, topic, partitions);
   const found = new Set(Object.values(byNode).flat());
   const missing = partitions.find(partition => !found.has(partition));
-  if (missing !== undefined) throw incompleteAnswer(`${topic}[${missing}] is assigned, and not in the metadata`);
+  if (missing !== undefined) throw incompleteAnswer(`${topic}[${missing}] is assigned, but is not in the metadata`);
   return byNode;
 };
 
@@ -163,17 +163,17 @@ ConsumerGroup.prototype.findReadReplicaForPartitions = function (topic, partitio
 function compare(request: string, asked: readonly PartitionsOfTopic[], told: readonly PartitionsOfTopic[]): void {
   const open = new Set(namesOf(asked));
   for (const name of namesOf(told)) {
-    if (!open.delete(name)) throw incompleteAnswer(`${request}: the answer tells of ${name}, which was not asked for`);
+    if (!open.delete(name)) throw incompleteAnswer(`${request}: the answer contains ${name}, which was not asked for`);
   }
   const [missing] = open;
-  if (missing !== undefined) throw incompleteAnswer(`${request}: the answer tells nothing of ${missing}`);
+  if (missing !== undefined) throw incompleteAnswer(`${request}: the answer does not contain ${missing}`);
 }
 
 function checkOffsets(request: string, told: readonly Offsets[], besides?: string): void {
   for (const { topic, partitions } of told) {
     for (const { partition, offset } of partitions) {
       if (offset === besides || /^\d+$/.test(offset)) continue;
-      throw incompleteAnswer(`${request}: ${offset} is no offset of ${topic}[${partition}]`);
+      throw incompleteAnswer(`${request}: ${offset} is not an offset of ${topic}[${partition}]`);
     }
   }
 }
@@ -188,7 +188,8 @@ function namesOf(topics: readonly PartitionsOfTopic[]): string[] {
  */
 export function checkMetadata(topics: readonly string[], { topicMetadata }: Metadata): void {
   const found = new Map(topicMetadata.map(({ topic, partitionMetadata }) => [topic, partitionMetadata]));
-  for (const topic of topics) if (!found.has(topic)) throw incompleteAnswer(`Metadata: nothing of topic ${topic}`);
+  for (const topic of topics)
+    if (!found.has(topic)) throw incompleteAnswer(`Metadata: the answer does not contain topic ${topic}`);
   for (const [topic, partitions] of found) {
     const ids = new Set(partitions.map(({ partitionId }) => partitionId));
     const missing = [...partitions.keys()].find(id => !ids.has(id));

@@ -83,7 +83,7 @@ export function* recordsFrom(
 const replaced = require.resolve('kafkajs/src/protocol/requests/fetch/v4/decodeMessages.js');
 export const decodeMessagesOfKafkajs: (decoder: Decoder) => Promise<KafkaMessage[]> = require(replaced);
 const module = require.cache[replaced];
-if (module === undefined) throw new Error(`${replaced} is not where it was: another version of kafkajs?`);
+if (module === undefined) throw new Error(`${replaced} was not found: is this another version of kafkajs?`);
 module.exports = decodeBatches;
 
 /**

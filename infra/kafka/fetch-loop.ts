@@ -190,5 +190,5 @@ export const fetchManagerOfKafkajs: <Batch extends Fetched>(
   options: FetchLoopOptions<Batch> & { readonly logger: unknown },
 ) => FetchLoop = require(replaced);
 const module = require.cache[replaced];
-if (module === undefined) throw new Error(`${replaced} is not where it was: another version of kafkajs?`);
+if (module === undefined) throw new Error(`${replaced} was not found: is this another version of kafkajs?`);
 module.exports = createFetchLoop;

@@ -38,13 +38,13 @@ export async function forgetFormerMember(
     const { groups } = await admin.describeGroups([group]);
     const members = groups.flatMap(({ members }) => members).filter(member => member.clientId === clientId);
     if (members.length === 0) return;
-    log.info({ group, members: members.length }, 'a former member of this host and port is to leave the group');
+    log.info({ group, members: members.length }, 'a former member with this host and port is removed from the group');
     former.set(
       group,
       members.map(({ memberId }) => memberId),
     );
   } catch (error) {
-    log.warn({ group, why: messageOf(error) }, 'former members not known');
+    log.warn({ group, why: messageOf(error) }, 'former members of the group are not known');
   } finally {
     await admin.disconnect().catch(() => undefined);
   }

@@ -98,7 +98,8 @@ export class AnswerBuffer {
     if (this.#answer === undefined) {
       if (this.#filled < lengthBytes) return undefined;
       const bytes = lengthBytes + this.#length.readInt32BE();
-      if (bytes < lengthBytes || bytes > longestAnswerBytes) throw new Error(`not an answer of Kafka: ${bytes} bytes`);
+      if (bytes < lengthBytes || bytes > longestAnswerBytes)
+        throw new Error(`this is not an answer of Kafka: it would have ${bytes} bytes`);
       this.#answer = takeMemory(bytes);
       this.#length.copy(this.#answer);
     }

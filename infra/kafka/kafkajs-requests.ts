@@ -279,7 +279,7 @@ function requireProduce({ versions }: KafkaJsBroker): void {
   if (produce && produce.minVersion <= produceVersion && produce.maxVersion >= produceVersion) return;
   const offered = produce ? `versions ${produce.minVersion} to ${produce.maxVersion}` : 'none';
   throw new Error(
-    `the broker takes ${offered} of the Produce request, and must take ${produceVersion} (Kafka 2.1 to 4)`,
+    `the broker supports ${offered} of the Produce request, but must support ${produceVersion} (Kafka 2.1 to 4)`,
   );
 }
 

@@ -43,8 +43,8 @@ ConsumerGroup.prototype.recoverFromOffsetOutOfRange = async function (error) {
   if (!(await isSure(this, error))) return;
   const offset = this.offsetManager.nextOffset(topic, partition).toString();
   const found = new Corrupt(
-    `${this.groupId}: offset ${offset} of ${topic}[${partition}] is not in the log: retention has removed what was not ` +
-      'read yet, or the topic was made anew. To go on with what is left, stop the process and set the offsets of the group',
+    `${this.groupId}: offset ${offset} of ${topic}[${partition}] is not in the log: retention has removed records that were not ` +
+      'read yet, or the topic was created again. To continue with the remaining records, stop the process and set the offsets of the group',
   );
   // Otherwise kafkajs would try again for a minute, and then join the group again.
   throw Object.assign(found, { retriable: false });

@@ -74,7 +74,8 @@ export class RecordBatch implements Iterable<LogRecord> {
   /** `decompressed` is the records of a compressed batch. */
   constructor(batch: Buffer, decompressed?: Buffer) {
     const magic = batch[magicAt];
-    if (magic !== 2) throw new Error(`record batch in format ${magic}: only format 2 is read, in use since Kafka 0.11`);
+    if (magic !== 2)
+      throw new Error(`record batch in format ${magic}: must be format 2, which Kafka writes since 0.11`);
     const attributes = batch.readInt16BE(attributesAt);
     this.firstOffset = Number(batch.readBigInt64BE(0));
     this.lastOffset = this.firstOffset + batch.readInt32BE(lastOffsetDeltaAt);

@@ -55,7 +55,7 @@ export function assertKnown(
 /** `what` was found where this release knows only `known`. */
 export function unknown(what: string, known: string): UnknownFormat {
   return new UnknownFormat(
-    `${what} is unknown to release ${release}, which knows ${known}. Nothing is passed over: it stands here until this ` +
+    `${what} is unknown to release ${release}, which knows ${known}. No record is skipped: reading stops here until this ` +
       'process is replaced by the release that wrote it, or a newer one (infra/UPGRADING.md)',
   );
 }
@@ -63,7 +63,7 @@ export function unknown(what: string, known: string): UnknownFormat {
 /** By reader (a consumer group or another reader) and place. */
 export const unknownFormats = gauge(
   'format_unknown',
-  '1 where a reader stands before what a newer release has written: this process is to be replaced by that release',
+  '1 while a reader is stopped at a record that a newer release has written: replace this process by that release',
   ['reader', 'topic', 'partition'],
 );
 

@@ -32,7 +32,7 @@ export interface FramedRequest {
 const replaced = require.resolve('kafkajs/src/protocol/request.js');
 export const frameOfKafkajs: (request: FramedRequest) => Promise<{ readonly buffer: Buffer }> = require(replaced);
 const module = require.cache[replaced];
-if (module === undefined) throw new Error(`${replaced} is not where it was: another version of kafkajs?`);
+if (module === undefined) throw new Error(`${replaced} was not found: is this another version of kafkajs?`);
 if (require.cache[require.resolve('kafkajs/src/network/connection.js')] !== undefined) {
   throw new Error('kafkajs was loaded before its requests could be framed');
 }

@@ -118,7 +118,7 @@ export class StallWatch {
         const standsMs = nowMs - last.sinceMs;
         const silentMs = isWaiting ? 0 : nowMs - Math.max(last.sinceMs, lastTroubleMs);
         if (silentMs < this.#limits.silentMs && standsMs < this.#limits.troubledMs) continue;
-        stalled ??= `${name} stands at ${position} for ${Math.round(standsMs / 1_000)} s, though the log reaches ${end}`;
+        stalled ??= `${name} has not moved from ${position} for ${Math.round(standsMs / 1_000)} s, although the log reaches ${end}`;
       }
     }
     return stalled;

@@ -6,19 +6,22 @@ export const commands = {
   ingest: { program: 'ingest/main.ts', does: 'Takes clicks over HTTP and appends them to Kafka.' },
   aggregator: { program: 'aggregator/main.ts', does: 'Counts the clicks of its partitions, exactly once.' },
   sink: { program: 'aggregator/sink/main.ts', does: 'Writes counts, raw clicks and results of jobs into ClickHouse.' },
-  'query-api': { program: 'query-api/main.ts', does: 'Answers over HTTP, and serves the dashboard.' },
-  jobs: { program: 'query-api/jobs/main.ts', does: 'Runs replays, restatements and checks of the books.' },
+  'query-api': { program: 'query-api/main.ts', does: 'Answers queries over HTTP, and serves the dashboard.' },
+  jobs: {
+    program: 'query-api/jobs/main.ts',
+    does: 'Runs replays and restatements, and compares the rows with the counters.',
+  },
   setup: {
     program: 'infra/setup-main.ts',
-    does: 'Creates topics and tables, then ends: once before the processes of a release start.',
+    does: 'Creates topics and tables, then ends. Run it once before the processes of a release start.',
   },
   'check-replicas': {
     program: 'query-api/jobs/replicas/main.ts',
-    does: 'Compares the ClickHouse nodes of each shard. Exit code 1 where some differ or it cannot be said.',
+    does: 'Compares the ClickHouse nodes of each shard. The exit code is 1 if some differ, or if that cannot be determined.',
   },
   'write-off': {
     program: 'query-api/jobs/conservation/write-off-main.ts',
-    does: 'Writes off, for ever and in writing, a difference of the books that nobody can mend.',
+    does: 'Records that a difference between rows and counters is accepted for good, because nobody can repair it.',
   },
   feed: { program: 'ingest/feed/main.ts', does: 'Posts click logs to ingest.' },
 } as const satisfies Record<string, { readonly program: string; readonly does: string }>;

@@ -18,11 +18,13 @@ interface DemoCommand {
 }
 
 const program = new Command('demo')
-  .description('Posts made-up clicks: hot ads, copies, clicks out of order, a few that are minutes late.')
+  .description(
+    'Posts invented clicks: some ads are hot, some clicks are copies or out of order, and a few are minutes late.',
+  )
   .option('--url <url>', 'base URL of ingest', 'http://127.0.0.1:8080')
   .option('--rate <n>', 'clicks per second', positive, 200)
   .option('--ads <n>', 'number of ads', positive, 500)
-  .option('--seconds <n>', 'stop after so long (default: run until Ctrl-C)', positive)
+  .option('--seconds <n>', 'stop after this time (default: run until Ctrl-C)', positive)
   .action(async (given: DemoCommand) => {
     await run(given);
   });
@@ -36,7 +38,7 @@ try {
 }
 
 async function run({ url, rate, ads, seconds }: DemoCommand): Promise<void> {
-  if (!URL.canParse(url)) throw new ConfigError(`--url ${url}: must be like http://127.0.0.1:8080`);
+  if (!URL.canParse(url)) throw new ConfigError(`--url ${url}: must be a URL such as http://127.0.0.1:8080`);
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   process.once('SIGTERM', () => stop.abort());

@@ -55,7 +55,7 @@ export function w3cFormat(header: string | undefined): Format {
       return undefined;
     }
     const names = w3cNames(fields);
-    if (!names) return { problem: 'no line #Fields: before it names the columns' };
+    if (!names) return { problem: 'no #Fields: line before it names the columns' };
     const cells = line.includes('\t') ? line.split('\t') : tokensOf(line);
     if (cells.length !== names.length) return { problem: `${cells.length} columns where #Fields has ${names.length}` };
     const columns: Columns = given(Object.fromEntries(names.map((name, i) => [name, cells[i]])));

@@ -42,7 +42,7 @@ export function clickOfRow({ row, text }: Entry, { mapping, ids, now, onUnit }: 
   const { fields, unit } = mapped;
   if (unit) onUnit(unit, fields['clicked_at']);
   if (fields['clicked_at'] === undefined) {
-    const message = 'clicked_at: must be given, as a row fed again must tell the same time';
+    const message = 'clicked_at: must be given, because a row that is fed again must have the same time';
     return { kind: 'rejected', code: 'missing_field', message };
   }
   const hasMadeId = fields['event_id'] === undefined;

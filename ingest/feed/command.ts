@@ -14,54 +14,71 @@ import { feedFiles } from './run.ts';
 export function feedCommand(): Command {
   return new Command('feed')
     .description(
-      'Post click logs to ingest: NDJSON, CSV, access logs, gz or not. Interrupted, it goes on where it was when it is started again. Every row is accepted, rejected, or skipped by a rule, and the sum is checked; exit code 1 if one was rejected.',
+      'Posts click logs to ingest: NDJSON, CSV and access logs, plain or packed with gzip. If it is interrupted, start it again, and it continues where it was. Every row is accepted, rejected, or skipped by a rule, and the sum is checked. The exit code is 1 if a row was rejected.',
     )
-    .argument('[files...]', 'files to read; `-`, or none: standard input')
+    .argument('[files...]', 'files to read; `-`, or no file, means standard input')
     .addOption(
       new Option('--url, --ingest-url <url>', 'base URL of ingest')
         .env('ADCLICKS_INGEST_URL')
         .default('http://127.0.0.1:8080'),
     )
-    .option('--format <format>', `${formatNames.join(', ')} (default: by the first line)`, oneOf(...formatNames))
+    .option(
+      '--format <format>',
+      `${formatNames.join(', ')} (default: recognised by the first line)`,
+      oneOf(...formatNames),
+    )
     .option(
       '--map <pairs>',
-      'which column (CSV), field (NDJSON: also a.b) or column of the log holds what: ad_id=col,clicked_at=col,…; of event_id, user_id, ip, country and, for --ad-id, --method, --status, --path: url, method, status. query:NAME is a parameter of the URL',
+      'where each field is: ad_id=col,clicked_at=col,…, also for event_id, user_id, ip and country, and for url, method and status, which --ad-id, --method, --status and --path use. A col is a column of a CSV file or a log, a field of NDJSON (also a.b), or query:NAME for a parameter of the URL',
     )
-    .option('--ad-id <source>', 'the ad id: `path` (last part of the URL), `query:NAME` (a parameter), or a column')
-    .option('--method <list>', 'requests that are clicks, where a row tells its method', 'GET,POST')
+    .option(
+      '--ad-id <source>',
+      'where the ad id is: `path` (the last part of the URL), `query:NAME` (a parameter of it), or a column',
+    )
+    .option('--method <list>', 'methods of requests that are clicks, if rows contain the method', 'GET,POST')
     .addOption(
-      new Option('--status <list>', 'requests that are clicks, where a row tells its status')
+      new Option('--status <list>', 'statuses of requests that are clicks, if rows contain the status')
         .argParser(parseStatuses)
         .default([[200, 399]], '200-399'),
     )
-    .option('--path <prefix>', 'requests that are clicks: those whose path begins so (default: all)')
-    .option('--delimiter <char>', 'CSV: what stands between columns (default: as in the header)', character)
-    .option('--multiline', 'CSV: a text in quotes may go on in the next line', false)
+    .option('--path <prefix>', 'only requests whose path begins with this are clicks (default: all requests)')
+    .option('--delimiter <char>', 'CSV: the character between columns (default: as in the header)', character)
+    .option('--multiline', 'CSV: a text in quotes may continue on the next line', false)
     .option(
       '--exported',
-      'CSV: exported by this product, though its columns are not as they were: take off the apostrophes of the export',
+      'CSV: the file is an export of this product with changed columns, so remove the apostrophes that the export added',
       false,
     )
     .addOption(
-      new Option('--last-line', 'take a last line that has no newline').default(
+      new Option('--last-line', 'read a last line that has no newline').default(
         false,
         'once it stood still for a minute',
       ),
     )
-    .option('--follow', 'wait at the end of the file for what is appended, through rotations', false)
-    .option('--rotated-quiet <s>', 'following: read a rotated file until it was quiet for so long', positive, 600)
+    .option('--follow', 'wait at the end of the file for new lines, also when the file is rotated', false)
+    .option(
+      '--rotated-quiet <s>',
+      'with --follow: read a rotated file until nothing was written to it for this time',
+      positive,
+      600,
+    )
     .option('--rate <n>', 'at most n clicks per second', positive)
     .option(
       '--replay-speed <x>',
-      'send the log at x times its own pace, with every clicked_at set to the moment of sending',
+      'send the log at x times its original speed, and set every clicked_at to the moment of sending',
       positive,
     )
     .option('--batch <n>', 'clicks per request', positiveInteger, 500)
-    .option('--concurrency <n>', 'requests at a time', positiveInteger, 4)
-    .option('--state <file>', 'where to keep the resume point (default: data/feed/<name>-<hash of path>.json)')
-    .option('--restart', 'begin at the first row, whatever the resume point says', false)
-    .option('--rejects <file>', 'append rejected rows to this file, as they are, and why to <file>.reasons')
-    .option('--give-up-after <s>', 'seconds without an answer until it gives up (following: never)', positive, 120)
+    .option('--concurrency <n>', 'number of requests at the same time', positiveInteger, 4)
+    .option('--state <file>', 'file for the resume point (default: data/feed/<name>-<hash of path>.json)')
+    .option('--restart', 'begin at the first row and ignore the resume point', false)
+    .option('--rejects <file>', 'append rejected rows unchanged to this file, and the reasons to <file>.reasons')
+    .option(
+      '--give-up-after <s>',
+      'give up after this many seconds without an answer (with --follow: never)',
+      positive,
+      120,
+    )
     .addHelpText('after', examples)
     .action(async (files: string[], given: GivenOptions) => {
       if (!(await feedFiles(files.length > 0 ? files : [stdin], asFeedOptions(given)))) process.exitCode = 1;
@@ -78,7 +95,7 @@ Examples:
 
 /** Returns one line for an error that a person can correct, and a stack for an error of the program. */
 export function feedFailure(error: unknown): string {
-  const again = error instanceof Retryable ? '; start it again to go on from the resume point' : '';
+  const again = error instanceof Retryable ? '; start it again to continue from the resume point' : '';
   const isExpected =
     error instanceof ConfigError || error instanceof Retryable || (error instanceof Error && 'syscall' in error);
   return `feed: ${isExpected || !(error instanceof Error) ? messageOf(error) : error.stack}${again}`;
@@ -110,8 +127,8 @@ interface GivenOptions {
 
 function asFeedOptions(given: GivenOptions): FeedOptions {
   if (!URL.canParse(given.ingestUrl))
-    throw new ConfigError(`--url ${given.ingestUrl}: must be like http://127.0.0.1:8080`);
-  if (given.rate && given.replaySpeed) throw new ConfigError('--rate and --replay-speed: give one of them');
+    throw new ConfigError(`--url ${given.ingestUrl}: must be a URL such as http://127.0.0.1:8080`);
+  if (given.rate && given.replaySpeed) throw new ConfigError('--rate and --replay-speed: give only one of them');
   return {
     url: given.ingestUrl,
     format: given.format,
@@ -149,7 +166,7 @@ function oneOf<T extends string>(...choices: readonly T[]): (text: string) => T 
 function parseStatuses(text: string): [number, number][] {
   return text.split(',').map(part => {
     const [, from, to = from] = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(part.trim()) ?? [];
-    if (from === undefined) throw new InvalidArgumentError('must be like 200-399 or 200,302');
+    if (from === undefined) throw new InvalidArgumentError('must be a range such as 200-399 or a list such as 200,302');
     return [Number(from), Number(to)];
   });
 }

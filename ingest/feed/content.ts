@@ -40,7 +40,9 @@ export async function openContent(path: string, offset: number, stop: AbortSigna
     const first = await readAt(file, 0, 6);
     const packing = Object.entries(unreadable).find(([, magic]) => first.toString('latin1').startsWith(magic));
     if (packing)
-      throw new ConfigError(`${path}: is ${packing[0]}, which cannot be read: NDJSON, CSV and logs can, gz or not`);
+      throw new ConfigError(
+        `${path}: is ${packing[0]}, which cannot be read. Give it as NDJSON, CSV or an access log, plain or packed with gzip`,
+      );
     if (isGzip(first)) {
       const bytes = file.createReadStream({ start: 0, autoClose: false });
       return streamContent(path, skipping(gunzipped(bytes), offset), { inode, seenMs }, () => file.close());
@@ -131,7 +133,7 @@ function streamContent(
         const { done, value } = await pieces.next();
         return done ? undefined : value;
       } catch (error) {
-        throw new ConfigError(`${name}: cannot be read on: ${messageOf(error)}`, { cause: error });
+        throw new ConfigError(`${name}: cannot be read any further: ${messageOf(error)}`, { cause: error });
       }
     },
     async [Symbol.asyncDispose]() {

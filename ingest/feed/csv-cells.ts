@@ -49,8 +49,7 @@ export function cellParser(delimiter: string): ParseCells {
   };
 }
 
-export const unclosed =
-  'a quote is not closed on its line (--multiline is for files whose records may go on in the next)';
+export const unclosed = 'a quote is not closed on its line (use --multiline if records may span several lines)';
 
 export function delimiterOf(header: string): string {
   const bare = header.replaceAll(/"[^"]*"/g, '');

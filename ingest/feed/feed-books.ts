@@ -47,7 +47,7 @@ export class FeedBooks {
   /** Everything that was read of the file has been entered. */
   close(file: object, readTo: number): void {
     const { offset } = this.#ends.get(file) ?? { offset: -1 };
-    if (offset !== readTo) this.#gaps.push(`${readTo - offset} bytes were read and are in no row`);
+    if (offset !== readTo) this.#gaps.push(`${readTo - offset} bytes were read but belong to no row`);
   }
 
   skippedBy(rule: string): number {
@@ -66,7 +66,7 @@ export class FeedBooks {
   /** Undefined when the law holds. */
   get fault(): string | undefined {
     const sum = this.#accepted + this.rejected + this.#skippedTotal;
-    if (sum !== this.rows) return `${this.rows} rows were read, and ${sum} have an outcome`;
+    if (sum !== this.rows) return `${this.rows} rows were read, but ${sum} have an outcome`;
     return this.#gaps[0];
   }
 

@@ -109,7 +109,7 @@ function createReading(path: string, from: ResumePoint | undefined, options: Fee
     for (const name of names) {
       if (unused.size >= maxUnusedTold || mapping?.isUsed(name) || unused.has(name) || ours.has(name)) continue;
       unused.add(name);
-      say(`${path}: "${name}" is no field of a click, and is left out`);
+      say(`${path}: "${name}" is not a field of a click and is left out`);
     }
   };
   return {

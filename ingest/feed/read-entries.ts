@@ -126,7 +126,9 @@ function createOpenFiles({ path, stop, openFormat, onOpen }: ReadOptions): OpenF
 
 function newIds({ path, say }: ReadOptions): RowIds {
   return new RowIds(() =>
-    say(`${path}: equal rows without event_id stand far apart; sort the file, or they may count as one`),
+    say(
+      `${path}: equal rows without event_id are far apart in the file and may be counted as one click: sort the file`,
+    ),
   );
 }
 
@@ -158,7 +160,7 @@ async function* rewritten(reading: Reading, tail: Tail): AsyncGenerator<ReadEntr
   const { point, header, ids } = tail;
   const [copy, between] = [await copyOf(path, point), await files.missed(tail)];
   if (copy === undefined) {
-    say(`${path} was truncated, and no copy holds what it held: rows behind line ${point.line} may be missing`);
+    say(`${path} was truncated, and no copy has its former content: rows after line ${point.line} may be missing`);
     const entries = tail.rest({ problem: 'cut off: the file was truncated within this row' });
     for (const entry of entries) yield { ...entry, tail };
   }
@@ -195,12 +197,14 @@ async function* restOf({ path, options, follow, say }: Reading, tail: Tail): Asy
   for (const entry of entries) yield { ...entry, tail };
   if (isTaken || entries.length > 0) return false;
   if (path === stdin) {
-    const problem = 'the input ends within this row, without a newline (--last-line takes it as it stands)';
+    const problem = 'the input ends within this row, without a newline (--last-line reads it as it is)';
     for (const entry of tail.rest({ problem })) yield { ...entry, tail };
     return false;
   }
   tail.isLeft = true;
-  say(`${tail.path}:${tail.point.line + 1}: not finished, so it is left for the next run (--last-line takes it)`);
+  say(
+    `${tail.path}:${tail.point.line + 1}: the line is not finished, so it is left for the next run (--last-line reads it now)`,
+  );
   return true;
 }
 
@@ -224,7 +228,7 @@ async function sources({ path, from, say }: ReadOptions): Promise<Source[]> {
     const file = await firstThat(candidates.filter(isOther), candidate => holds(candidate, point));
     if (file !== undefined) found.push({ file, point, isReplaced: file !== path });
     else if (!(await isIn(point)))
-      say(`${path}: what was fed up to line ${point.line} is in no file any more; rows behind it may be missing`);
+      say(`${path}: no file contains what was fed up to line ${point.line} any more; rows after it may be missing`);
   }
   // An empty file would match every other.
   const isRotated = !found.some(({ file, point }) => file === path && point && point.offset > 0);

@@ -37,7 +37,9 @@ export function createRejects(path: string | undefined, say: (text: string) => v
       count++;
       if (count <= maxShown) say(`${reason.file}:${reason.line}: ${reason.message}`);
       if (count === maxShown + 1)
-        say(files ? `more rejected rows: see ${path}` : 'more rejected rows; --rejects FILE keeps them all');
+        say(
+          files ? `more rejected rows: see ${path}` : 'more rejected rows; --rejects FILE writes all of them to a file',
+        );
       if (!files) return;
       if (ofRow !== undefined && ofRow !== header) files.rows.write(`${ofRow}\n`);
       header = ofRow;

@@ -57,7 +57,7 @@ export async function loadResumePoint(statePath: string): Promise<ResumePoint | 
   const json = parsed(text);
   if (Value.Check(ResumePoint, json)) return json;
   if (!Value.Check(OldResumePoint, json))
-    throw new ConfigError(`${statePath}: is not a resume point; remove it, or give --restart`);
+    throw new ConfigError(`${statePath}: is not a resume point: remove the file, or give --restart`);
   const { offset, line, headBytes, head } = json;
   // Read again from the beginning, which provides the names of the columns.
   const point = { offset, line, head: { start: 0, bytes: headBytes, digest: head }, madeIds: true };

@@ -21,7 +21,7 @@ export function rowTime(value: unknown): RowTime {
   const number = Number(value);
   const unit = units.findLast(({ from }) => number >= from);
   if (!unit || number >= end)
-    return { problem: 'is no time after 2001 in seconds, milliseconds, microseconds or nanoseconds since 1970' };
+    return { problem: 'is not a time after 2001 in seconds, milliseconds, microseconds or nanoseconds since 1970' };
   const time = Math.floor(number * unit.ms);
   return unit.unit === undefined ? { time } : { time, unit: unit.unit };
 }

@@ -15,7 +15,7 @@ import { createPoster, type PosterOptions } from './poster.ts';
  */
 export async function feedFiles(files: readonly string[], options: FeedOptions): Promise<boolean> {
   if (files.length > 1 && (options.follow || options.statePath)) {
-    throw new ConfigError('--follow and --state: give one file');
+    throw new ConfigError('--follow and --state: must be used with exactly one file');
   }
   const stop = stopOnSignal();
   let say = (text: string): void => {
@@ -40,7 +40,7 @@ export async function feedFiles(files: readonly string[], options: FeedOptions):
       try {
         const pace = paceOf(options, stop.signal);
         const line = await feedFile(path, books, { options, post, pace, stop: stop.signal, isTerminal, onView });
-        if (line > 0) resumed = ` (resumed behind line ${line})`;
+        if (line > 0) resumed = ` (resumed after line ${line})`;
       } finally {
         // Also printed when a run fails, because its statement about rows is still true.
         process.stdout.write(`${path}${resumed}: ${books}${stop.signal.aborted ? ', stopped' : ''}\n`);

@@ -39,10 +39,11 @@ export async function growPartitions(to: number, deps: GrowthDeps): Promise<void
   const recorded = book.partitions;
   if (recorded === undefined) {
     throw new GrowthRefused(
-      'nothing is recorded to grow from: the first ingest process that runs records what there is',
+      'no number of partitions is recorded yet, and the first ingest process that runs records it: start one, and ask again',
     );
   }
-  if (to < recorded) throw new GrowthRefused(`partitions: must be at least ${recorded}, as they only become more`);
+  if (to < recorded)
+    throw new GrowthRefused(`partitions: must be at least ${recorded}, because their number can only grow`);
   await using topics = openTopicPartitions(kafka, countedTopics.map(names.topic));
   for (const name of countedTopics) await topics.grow(names.topic(name), to);
   for (let waitedMs = 0; !(await topics.areLed(to)); waitedMs += pauseMs) {
@@ -57,10 +58,10 @@ export async function growPartitions(to: number, deps: GrowthDeps): Promise<void
   const from = Math.ceil((book.lastAppendedAt + terms.noticeMs + slackMs) / minuteMs) * minuteMs;
   const rule = { ruleId: createClickIdMint()(Date.now()), from, partitions: to };
   await producer.send(names.topic('hot-ads'), [partitionsRecord(rule, terms)]).catch(error => {
-    log.warn({ why: messageOf(error) }, 'partitions: whether the growth is announced is seen in the log');
+    log.warn({ why: messageOf(error) }, 'partitions: the log will show whether the growth was announced');
   });
   await record.readToEnd();
-  if ((book.partitions ?? 0) < to) throw new Retryable('the announcement came too late to hold: ask again');
+  if ((book.partitions ?? 0) < to) throw new Retryable('the announcement arrived too late to take effect: ask again');
   log.info({ rule }, 'partitions: growth announced');
 }
 

@@ -68,7 +68,7 @@ export function createHotAdLook({ book, split, terms, log, newId }: HotAdLookDep
   };
 }
 
-const announcements = counter('hot_ad_announcements_total', 'Rules that this process has announced');
+const announcements = counter('hot_ad_announcements_total', 'Split rules that this process has announced');
 const heldBackAds = gauge(
   'hot_ads_held_back',
   'Ads that are as hot as those that are split, but whose clicks come from too few clients',

@@ -172,7 +172,7 @@ async function keepTime(keeping: Keeping): Promise<void> {
   const { rules, look, send, terms, log, stop } = keeping;
   const { book, watch } = rules;
   await rules.readWhatIsThere().catch(error => {
-    log.warn({ why: messageOf(error) }, 'hot ads: end of the log not known');
+    log.warn({ why: messageOf(error) }, 'hot ads: the end of the log is not known');
   });
   let recordedAtMs = Number.NEGATIVE_INFINITY;
   let lookedAtMs = performance.now();
@@ -190,7 +190,7 @@ async function keepTime(keeping: Keeping): Promise<void> {
       tickedAtMs = now;
     }
     if (now - Math.max(rules.readAtMs, openedAtMs) >= silentMs) {
-      log.warn({ silentMs }, 'hot ads: nothing read for long, with another consumer now');
+      log.warn({ silentMs }, 'hot ads: nothing was read for a long time, so another consumer is opened');
       openedAtMs = now;
       rules.openAnew();
     }
@@ -209,20 +209,21 @@ async function keepTime(keeping: Keeping): Promise<void> {
 async function recordPartitions({ rules: { watch }, send, newId, terms, log }: Keeping): Promise<void> {
   const partitions = watch.difference === undefined ? watch.counts?.get('clicks') : undefined;
   if (partitions === undefined) return;
-  log.info({ partitions }, 'partitions: none are recorded, so those there are');
+  log.info({ partitions }, 'partitions: no number is recorded yet, so the existing number is recorded');
   await send([partitionsRecord({ ruleId: newId(), from: 0, partitions }, terms)]);
 }
 
 function checkAgreement({ isJudged, difference }: PartitionWatch): void {
-  if (!isJudged) throw new Error('partitions: topics and record (topic hot-ads) are not read yet');
+  if (!isJudged)
+    throw new Error('partitions: the topics and the record of their partitions (topic hot-ads) have not been read yet');
   if (difference !== undefined) throw new Error(difference);
 }
 
 /** Four ticks were appended in this time, by this process or others, and none was read. */
 const silentMs = 30_000;
 
-const splitAds = gauge('hot_ads', 'Ads that are split over the partitions, or will be');
+const splitAds = gauge('hot_ads', 'Ads that are split over the partitions now, or will be soon');
 const knownAhead = gauge(
   'hot_ads_known_ahead_seconds',
-  'How far ahead of now the rules are known; below 300, clicks that are dated ahead are refused, below 0 all',
+  'How many seconds into the future the split rules are known. Below 300, clicks dated in the future are refused; below 0, all clicks are refused',
 );

@@ -20,12 +20,12 @@ export function differenceOf(counts: TopicCounts, recorded: number | undefined):
   if (recorded === undefined) {
     if (new Set(countedTopics.map(topic => counts.get(topic))).size === 1) return undefined;
     return (
-      `partitions: ${found}, nothing is recorded, and by which number clicks were routed cannot be told. ` +
-      'If by that of clicks, as in earlier releases, give the others as many (kafka-topics.sh --alter --partitions)'
+      `partitions: ${found}, no number is recorded, so it is unknown by which number clicks were routed. ` +
+      'If it was the number of topic clicks, as in earlier releases, give the other topics as many partitions (kafka-topics.sh --alter --partitions)'
     );
   }
   if (countedTopics.every(topic => (counts.get(topic) ?? 0) >= recorded)) return undefined;
-  return `partitions: ${found}, but ${recorded} are recorded in topic hot-ads: \`adclicks partitions --to ${recorded}\` adds what is missing`;
+  return `partitions: ${found}, but ${recorded} are recorded in topic hot-ads: \`adclicks partitions --to ${recorded}\` adds the missing partitions`;
 }
 
 /** Returns which topics have more than recorded, and what to do, or undefined. */
@@ -33,5 +33,5 @@ export function surplusOf(counts: TopicCounts, recorded: number | undefined): st
   const most = Math.max(...countedTopics.map(topic => counts.get(topic) ?? 0));
   if (recorded === undefined || most <= recorded) return undefined;
   const found = countedTopics.map(topic => `${topic} has ${counts.get(topic) ?? 0}`).join(', ');
-  return `partitions: ${found}, ${recorded} are recorded and used: \`adclicks partitions --to ${most}\` takes the others into use`;
+  return `partitions: ${found}, but only ${recorded} are recorded and used: \`adclicks partitions --to ${most}\` starts to use the others`;
 }

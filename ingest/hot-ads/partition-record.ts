@@ -118,7 +118,9 @@ function checksOf(
     check();
     // A record that cannot be read any more stops nobody from counting and storing, but nothing becomes final.
     if (watch.counts === undefined || !(watch.isJudged || book.isCorrupt))
-      throw new Error('partitions: topics and record (topic hot-ads) are not read yet');
+      throw new Error(
+        'partitions: the topics and the record of their partitions (topic hot-ads) have not been read yet',
+      );
   };
   const checkReadable = () => {
     checkKnown();

@@ -47,7 +47,8 @@ export function watchPartitions(deps: PartitionWatchDeps): PartitionWatch {
       judgement.judge(new Map(countedTopics.map(name => [name, found.get(names.topic(name)) ?? 0])));
       return true;
     } catch (error) {
-      if (!closing.signal.aborted) log.warn({ why: messageOf(error) }, 'partitions: the topics were not asked');
+      if (!closing.signal.aborted)
+        log.warn({ why: messageOf(error) }, 'partitions: the brokers could not be asked about the topics');
       return false;
     }
   };
@@ -150,8 +151,10 @@ function createJudgement({
 const shortPauseMs = 500;
 const looksBeforeRefusal = 3;
 
-const topicPartitions = gauge('topic_partitions', 'Partitions of a topic, as the brokers say', ['topic']);
+const topicPartitions = gauge('topic_partitions', 'Number of partitions of a topic, as the brokers report it', [
+  'topic',
+]);
 const recordedPartitions = gauge(
   'recorded_partitions',
-  'Partitions over which clicks are spread, as recorded, or announced for a minute to come; 0: nothing is recorded',
+  'Number of partitions over which clicks are spread, as recorded or as announced for a coming minute; 0 if no number is recorded',
 );

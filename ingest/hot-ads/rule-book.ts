@@ -162,7 +162,7 @@ export class RuleBook {
   #read({ fetchedOffset, nextOffset, records }: ReadBatch): ReadRules {
     if (fetchedOffset > this.#position) {
       throw new Corrupt(
-        `topic hot-ads was read up to offset ${this.#position} and goes on at ${fetchedOffset}: what lies between is unknown`,
+        `topic hot-ads was read up to offset ${this.#position} and continues at ${fetchedOffset}: what stood between is unknown`,
       );
     }
     const news: News = { announced: [], tooLate: [], partitions: [] };
@@ -193,7 +193,9 @@ export class RuleBook {
       if (this.#ids.size > mostRules) throw new Corrupt(`topic hot-ads holds more than ${mostRules} rules`);
     } else if (kind === 'expired') {
       if (!this.#isExpired(rule, timestamp)) {
-        throw new Corrupt(`topic hot-ads, offset ${offset}: rule ${rule.ruleId} was given up while it was needed`);
+        throw new Corrupt(
+          `topic hot-ads, offset ${offset}: rule ${rule.ruleId} was marked as expired while it was still needed`,
+        );
       }
       this.#remove(rule);
     }
@@ -255,5 +257,5 @@ interface News {
 }
 
 function unrecorded(): Retryable {
-  return new Retryable('partitions: topic hot-ads does not say yet over how many the clicks are spread');
+  return new Retryable('partitions: topic hot-ads does not say yet over how many partitions the clicks are spread');
 }

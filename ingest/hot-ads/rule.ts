@@ -68,7 +68,7 @@ export const HotAdConfig = Type.Object({
     minimum: 30_000,
     maximum: 3_600_000,
     description:
-      'ms that lie between the announcement that an ad is split and its beginning. Less than the default: clicks dated ahead are refused (503) until it is known how they are routed. The same in all processes, and fixed once topic `hot-ads` has records',
+      'milliseconds from the announcement that an ad is split until the split begins. With less than the default, clicks dated in the future are refused (503) until it is known how they are routed. All processes must have the same value, and it cannot change once topic `hot-ads` has records',
   }),
 });
 

@@ -144,7 +144,7 @@ describe('aggregator on a real broker', () => {
     await pipeline.produce(stream.take(200));
     const second = await pipeline.start();
     await pipeline.caughtUp();
-    expect(second.logs()).toContain('a former member of this host and port is to leave the group');
+    expect(second.logs()).toContain('a former member with this host and port is removed from the group');
     expect(sorted(counts((await output(pipeline)).rows))).toEqual(sorted(stream.truth));
   });
 

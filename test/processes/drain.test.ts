@@ -162,6 +162,6 @@ describe('a process that was told to stop', () => {
     await sleep(100);
     expect(await service.stop()).toBe(1);
     expect((await longest).failed).toBe('ECONNRESET');
-    expect(service.logs()).toContain('told again to stop: ending at once');
+    expect(service.logs()).toContain('asked to stop a second time: ending at once');
   });
 });

@@ -38,7 +38,7 @@ describe('a start', () => {
     const slow = await program('works', 5_000);
     await untilStarted(slow);
     expect(slow.said.length).toBeGreaterThan(2);
-    expect(slow.said[0]).toMatch(/^still waiting for the broker, for \d+ s.*; it last said: INFO loading the log of/);
+    expect(slow.said[0]).toMatch(/^still waiting for the broker after \d+ s.*; it last said: INFO loading the log of/);
   });
 
   it('is waited for while the program writes, though it has no CPU time', async () => {
@@ -49,7 +49,7 @@ describe('a start', () => {
 
   it('is given up where the program does nothing', async () => {
     const idle = await program('idle', 60_000);
-    await expect(untilStarted(idle)).rejects.toThrow(/^the broker has not got on with its start for 2 s$/);
+    await expect(untilStarted(idle)).rejects.toThrow(/^the broker has made no progress with its start for 2 s$/);
   });
 
   it('is given up at the limit that is set, whatever the program does, with its last words', async () => {
@@ -89,6 +89,6 @@ describe('what is asked of a program that starts', () => {
 });
 
 it('says that a machine is busy where more wants to run than twice what can', () => {
-  expect(busyness(60.4, 2)).toBe(' (the machine is busy: 60 processes want its 2 cores)');
+  expect(busyness(60.4, 2)).toBe(' (the machine is busy: 60 processes compete for its 2 cores)');
   expect(busyness(4, 2)).toBe('');
 });

@@ -84,6 +84,6 @@ it('stands before rows that the store does not take, and stores those of others 
     const at = (partition: number) => committed(world, names.aggregateSinkGroup, 'aggregates', partition);
     expect(at(0)).toBeLessThanOrEqual(stand);
     expect(at(1)).toBeGreaterThan(endOf(world, 'aggregates', 1) - 10);
-    expect(said(log, 'the store does not take the rows')).toBeGreaterThan(0);
+    expect(said(log, 'ClickHouse does not accept the rows')).toBeGreaterThan(0);
   });
 });

@@ -104,7 +104,7 @@ describe('the broker’s jars', () => {
     const cacheDir = mkdtempSync(join(tmpdir(), 'jars-test-'));
     const fetched = ensureBrokerJars({ onFetch: () => undefined, cacheDir, env: { PATH: '/nowhere' } });
     await expect(fetched).rejects.toThrow(
-      /^Maven is needed once, to fetch Apache Kafka [\d.]+, but `mvn` is not on PATH: install it/,
+      /^Maven is needed once to download Apache Kafka [\d.]+, but `mvn` is not on PATH: install it/,
     );
     expect(readdirSync(cacheDir)).toEqual([]);
   });

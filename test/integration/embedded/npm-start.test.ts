@@ -126,7 +126,7 @@ describe('npm start', () => {
   it('does not start on a full disk', async () => {
     const { code, fatal } = await outcome(start({ MIN_FREE_DISK_MB: '1048576' }));
     expect(code).toBe(78);
-    expect(fatal).toMatch(/^disk full: \d+ MB are free for DATA_DIR=/);
+    expect(fatal).toMatch(/^disk full: only \d+ MB are free for DATA_DIR=/);
   });
 
   it.each([

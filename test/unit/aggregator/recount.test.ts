@@ -193,7 +193,7 @@ describe('a recount', () => {
 
   it('does not take a line that is no click for nothing', () => {
     const counting = new Recount({ partitions, hashSeed: 5 });
-    expect(() => counting.feed(Buffer.from('{"ad_id":"ad_1"}\n'))).toThrow(/no click/);
+    expect(() => counting.feed(Buffer.from('{"ad_id":"ad_1"}\n'))).toThrow(/is not a click/);
   });
 
   it('equals a truth counted apart, for any clicks, copies, ads and pages, and then finds nothing more', () => {

@@ -345,14 +345,14 @@ describe('task', () => {
       { committed: checkpointAt(10, 4), start: 5, end: 20 },
       'retention has removed unread clicks',
     ],
-    ['the topic was made anew', { committed: checkpointAt(10), start: 0, end: 9 }, 'the topic was made anew'],
+    ['the topic was made anew', { committed: checkpointAt(10), start: 0, end: 9 }, 'the topic was created again'],
     ['there is no commit though the log begins later', { start: 5, end: 9 }, 'no committed offset'],
     [
       'the checkpoint is of a newer format',
       { committed: { offset: 7, metadata: '{"v":2,"restoreFrom":7}' }, end: 9 },
       'is unknown to release',
     ],
-    ['the commit carries no checkpoint', { committed: { offset: 7, metadata: '' }, end: 9 }, 'carries no checkpoint'],
+    ['the commit carries no checkpoint', { committed: { offset: 7, metadata: '' }, end: 9 }, 'has no checkpoint'],
   ])('halts, and reads nothing, where %s', async (_case, given, message) => {
     const { state, task } = world(given);
     await task.start();

@@ -19,7 +19,7 @@ describe('the layout of a data directory', () => {
 
   it('of a newer release is refused, and left as it is', () => {
     writeFileSync(join(dataDir, 'layout'), '2\n');
-    expect(() => requireKnownLayout(dataDir)).toThrow(/its layout is "2", and release .* knows 1/);
+    expect(() => requireKnownLayout(dataDir)).toThrow(/its layout is "2", but release .* knows only layout 1/);
     expect(readFileSync(join(dataDir, 'layout'), 'utf8')).toBe('2\n');
   });
 });

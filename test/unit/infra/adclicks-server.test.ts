@@ -93,7 +93,7 @@ describe('adclicks-server', () => {
   it.each([
     [
       ['sink', '--sink-prot', '1'],
-      "unknown option '--sink-prot' (Did you mean --sink-port?): --help lists all there are",
+      "unknown option '--sink-prot' (Did you mean --sink-port?): --help lists all options",
     ],
     [['sink', 'now'], 'too many arguments'],
     [['sink', '--sink-port', 'x'], 'SINK_PORT="x": must be'],

@@ -10,7 +10,9 @@ it('tells a reader that stands still in silence though there is something to rea
   const watch = new StallWatch(limits);
   expect(watch.check(at(5, 9), 0, 0)).toBeUndefined();
   expect(watch.check(at(5, 12), 19_999, 0)).toBeUndefined();
-  expect(watch.check(at(5, 12), 20_000, 0)).toBe('clicks[0] stands at 5 for 20 s, though the log reaches 12');
+  expect(watch.check(at(5, 12), 20_000, 0)).toBe(
+    'clicks[0] has not moved from 5 for 20 s, although the log reaches 12',
+  );
 });
 
 it('is content with any progress, and with nothing to read', () => {
@@ -37,7 +39,9 @@ it('leaves a reader its time after its last trouble, as in a failover', () => {
   expect(watch.check(at(5, 9), 20_000, 15_000)).toBeUndefined();
   expect(watch.check(at(5, 9), 30_000, 18_000)).toBeUndefined();
   expect(watch.check(at(5, 9), 37_999, 18_000)).toBeUndefined();
-  expect(watch.check(at(5, 9), 38_000, 18_000)).toBe('clicks[0] stands at 5 for 38 s, though the log reaches 9');
+  expect(watch.check(at(5, 9), 38_000, 18_000)).toBe(
+    'clicks[0] has not moved from 5 for 38 s, although the log reaches 9',
+  );
 });
 
 it('gives up a reader that finds trouble without end while the partitions’ leaders answer', () => {
@@ -46,14 +50,16 @@ it('gives up a reader that finds trouble without end while the partitions’ lea
   for (let nowMs = 5_000; nowMs < 60_000; nowMs += 5_000) {
     expect(watch.check(at(5, 9), nowMs, nowMs - 100)).toBeUndefined();
   }
-  expect(watch.check(at(5, 9), 60_000, 59_900)).toBe('clicks[0] stands at 5 for 60 s, though the log reaches 9');
+  expect(watch.check(at(5, 9), 60_000, 59_900)).toBe(
+    'clicks[0] has not moved from 5 for 60 s, although the log reaches 9',
+  );
 });
 
 it('gives one that waits for something else than the log the longer time', () => {
   const watch = new StallWatch(limits);
   watch.check(at(5, 9), 0, 0);
   expect(watch.check(at(5, 9, true), 59_999, 0)).toBeUndefined();
-  expect(watch.check(at(5, 9, true), 60_000, 0)).toContain('clicks[0] stands at 5');
+  expect(watch.check(at(5, 9, true), 60_000, 0)).toContain('clicks[0] has not moved from 5');
 });
 
 /** When the watch calls, in its own time; undefined if not within three minutes. */

@@ -165,7 +165,7 @@ describe('a body as programs write it', () => {
     'is refused as %s, with what it may be',
     async type => {
       const { post } = await setUp();
-      const rule = 'must be application/json, or application/x-ndjson for a click per line';
+      const rule = 'must be application/json, or application/x-ndjson with one click per line';
       const detail = `content-type is "${type}", but ${rule}`;
       expect(await post('ad_id=a', type)).toMatchObject({ status: 415, code: 'unsupported_media_type', detail });
     },

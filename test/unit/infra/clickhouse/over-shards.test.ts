@@ -82,7 +82,7 @@ describe('a node that another does not reach', () => {
     const failure = await clickhouse.query('SELECT 1').catch(error => error);
     expect(failure).toBeInstanceOf(NodeUnreached);
     expect(failure.node).toBe('b');
-    expect(failure.message).toContain('b is not reached at tcp=b:9000: ClickHouse, query:');
+    expect(failure.message).toContain('b cannot be reached at tcp=b:9000: ClickHouse, query:');
   });
 
   it.each([
@@ -111,7 +111,7 @@ describe('a node that another does not reach', () => {
     expect(same.asked[0]).toContain("FROM remote('b:9000', 'db', 'schema_migration', 'me',");
     const other = world(undefined, [{ name: 'life of a' }]);
     await expect(checkReached(other.nodes, access, name => `life of ${name}`)).rejects.toThrow(
-      'a finds another server than b at tcp=b:9000',
+      'a finds a server other than b at tcp=b:9000',
     );
     const away = world(() => new Retryable('connect ECONNREFUSED a', { cause: new Error('ECONNREFUSED') }));
     const failure = await checkReached(away.nodes, access, () => '').catch(error => error);

@@ -34,9 +34,9 @@ describe('how tables are made', () => {
     ["Replicated('/c/{table}', '{replica}'), x", 'must be Replicated or Shared'],
     ["Replicated('/c/{table}\\'', '{replica}')", 'must be Replicated or Shared'],
     ["Replicated('c/{table}', '{replica}')", 'the path must begin with "/"'],
-    ["Replicated('/c/{shard}', '{replica}')", 'the path must hold {table} or {uuid}'],
-    ["Replicated('/c/{table}/{replica}', '{replica}')", 'the path must not hold {replica}'],
-    ["Replicated('/c/{table}', 'r1')", "the replica's name must hold a macro"],
+    ["Replicated('/c/{shard}', '{replica}')", 'the path must contain {table} or {uuid}'],
+    ["Replicated('/c/{table}/{replica}', '{replica}')", 'the path must not contain {replica}'],
+    ["Replicated('/c/{table}', 'r1')", "the replica's name must contain a macro"],
   ])('refuses the engine %s, and says why', (text, rule) => {
     const error = caught(() => engineOf(text));
     expect(error).toBeInstanceOf(ConfigError);
@@ -66,7 +66,7 @@ describe('servers that keep replicas themselves', () => {
     expect(() => assertOneAddressEach(replicas, plainTables)).not.toThrow();
     const error = caught(() => assertOneAddressEach(replicas, engineOf('Replicated')));
     expect(error).toBeInstanceOf(ConfigError);
-    expect(String(error)).toMatch(/CLICKHOUSE_URL: names 2 nodes of a shard \(a:8123, b:8123\), and must name one/);
+    expect(String(error)).toMatch(/CLICKHOUSE_URL: names 2 nodes of a shard \(a:8123, b:8123\), but must name only one/);
     expect(() => assertOneAddressEach(topology('http://a:8123'), withPath('/c/{table}'))).not.toThrow();
   });
 
@@ -76,7 +76,7 @@ describe('servers that keep replicas themselves', () => {
     expect(() => assertOneAddressEach(shards, engineOf('Replicated'))).not.toThrow();
     const error = caught(() => assertOneAddressEach(shards, withPath('/c/{table}')));
     expect(error).toBeInstanceOf(ConfigError);
-    expect(String(error)).toContain('the path "/c/{table}" must hold {shard}');
+    expect(String(error)).toContain('the path "/c/{table}" must contain {shard}');
   });
 });
 

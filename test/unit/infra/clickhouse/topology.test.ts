@@ -61,8 +61,8 @@ describe('a topology of ClickHouse', () => {
   });
 
   it.each([
-    ['http://a:1,http://a:1', 'a:1 is there twice'],
-    ['http://a:1;http://b:1,http://a:1', 'a:1 is there twice'],
+    ['http://a:1,http://a:1', 'a:1 is given twice'],
+    ['http://a:1;http://b:1,http://a:1', 'a:1 is given twice'],
     ['http://a:1;', 'shard 2 of 2 is empty'],
     [';http://a:1', 'shard 1 of 2 is empty'],
     ['http://a:1,,http://b:1', '"" is not a URL such as http://host:8123'],
@@ -78,7 +78,7 @@ describe('a topology of ClickHouse', () => {
 
   it.each([
     ['nope', 'is not JSON'],
-    [{ shards: [] }, 'has no shard'],
+    [{ shards: [] }, 'must have at least one shard'],
     [{ shards: [{ replicas: [] }] }, 'shard 1 of 1 is empty'],
     [{ nodes: [] }, 'CLICKHOUSE_URL=file:///etc/topology.json: /'],
     [{ shards: [{ replicas: [{ url: 'http://a:1', pasword: 'x' }] }] }, '/shards/0/replicas/0'],
@@ -93,11 +93,11 @@ describe('a topology of ClickHouse', () => {
           },
         ],
       },
-      'x is there twice',
+      'x is given twice',
     ],
     [
       { shards: [{ replicas: [{ url: 'http://a:1' }, { url: 'http://a:1', name: 'x' }] }] },
-      'http://a:1 is there twice',
+      'http://a:1 is given twice',
     ],
   ])('a file %j is refused in one line', (content, why) => {
     expect(() => parse(file, content)).toThrow(ConfigError);

@@ -60,6 +60,6 @@ it('hands over what a server sends, tells when it ends, and gives up on one that
   const answers = await ask('kafka');
   expect(answers.map(({ length }) => length)).toEqual([5, large.length, 4]);
   expect(answers[1]?.equals(large)).toBe(true);
-  await expect(ask('http')).rejects.toThrow('not an answer of Kafka');
+  await expect(ask('http')).rejects.toThrow('this is not an answer of Kafka');
   server.close();
 });

@@ -100,7 +100,7 @@ describe('feedFile', () => {
     await feed(ingest.post);
     await writeFile(log, lines(20, 60));
     expect(await feed(ingest.post)).toMatchObject({ sum: '40 rows = 40 accepted + 0 rejected', resumedAt: 0 });
-    expect(said).toContain('what was fed up to line 20 is in no file any more');
+    expect(said).toContain('no file contains what was fed up to line 20 any more');
   });
 
   const csv = (rows: number) =>
@@ -121,7 +121,7 @@ describe('feedFile', () => {
       expect([books.fault, books.rejected]).toEqual([undefined, 0]);
     }
     expect(ingest.ads()).toEqual(ads(700));
-    expect(said).not.toContain('in no file any more');
+    expect(said).not.toContain('no file contains what was fed');
   });
 
   it('goes on from a resume point of release 0.2', async () => {
@@ -151,7 +151,7 @@ describe('the law that no row is left out', () => {
     await appendFile(csv, `\nd,"x\ne,${at}\n`);
     expect((await feed(ingest.post, given)).sum).toBe('2 rows = 1 accepted + 1 rejected');
     expect(said).toContain(`${csv}:3: ad_id (column banner): is refused (it is "bad")`);
-    expect(said).toContain(`${csv}:4: clicked_at: is no time after 2001`);
+    expect(said).toContain(`${csv}:4: clicked_at: is not a time after 2001`);
     expect(said).toContain(`${csv}:5: 1 columns where the header has 2`);
     expect(said).toContain(`${csv}:7: a quote is not closed on its line`);
     const kept = await readFile(rejectsPath, 'utf8');
@@ -166,7 +166,7 @@ describe('the law that no row is left out', () => {
   it('is broken, and told, by an ingest that answers for fewer rows than were posted', async () => {
     await writeFile(log, lines(0, 5));
     const { books } = await feed(batch => Promise.resolve({ accepted: batch.length - 1, rejected: [] }));
-    expect(books.fault).toBe('5 rows were read, and 4 have an outcome');
+    expect(books.fault).toBe('5 rows were read, but 4 have an outcome');
   });
 
   it('is broken, and told, by a row that is left out, between two others or at the end', () => {
@@ -190,7 +190,7 @@ describe('the law that no row is left out', () => {
     books.enter(file, entry(1, 0), { kind: 'rejected' });
     expect(books.fault).toBeUndefined();
     books.close(file, 4);
-    expect(books.fault).toBe('2 bytes were read and are in no row');
+    expect(books.fault).toBe('2 bytes were read but belong to no row');
     const others = new FeedBooks();
     others.open(file, { offset: 0, line: 0 });
     others.enter(file, entry(2, 2), { kind: 'rejected' });
@@ -203,7 +203,7 @@ describe('the law that no row is left out', () => {
     const ingest = countingIngest();
     const { books } = await feed(ingest.post, { file: packed });
     expect([books.fault, books.rejected, books.accepted]).toEqual([undefined, 1, books.rows - 1]);
-    expect(said).toContain('cannot be read on: unexpected end of file');
+    expect(said).toContain('cannot be read any further: unexpected end of file');
   });
 
   it('counts requests that are no clicks by the rule that says so', async () => {
@@ -238,7 +238,7 @@ describe('a last line without its newline', () => {
     await writeFile(csv(), begun);
     const ingest = countingIngest();
     expect((await feed(ingest.post, { file: csv() })).sum).toBe('1 row = 1 accepted + 0 rejected');
-    expect(said).toContain(`${csv()}:3: not finished`);
+    expect(said).toContain(`${csv()}:3: the line is not finished`);
     await appendFile(csv(), `2\na,${at},h-3\n`);
     await feed(ingest.post, { file: csv() });
     expect(ids(ingest)).toEqual(['h-1', 'h-22', 'h-3']);

@@ -173,7 +173,7 @@ describe('the mapping', () => {
     expect((await fed(JSON.stringify(row), { mapping: { columnOf } })).clicks).toEqual([
       { ad_id: 'a', clicked_at: at, user_id: 'u-1' },
     ]);
-    expect(said).toContain('"cost" is no field of a click, and is left out');
+    expect(said).toContain('"cost" is not a field of a click and is left out');
   });
 
   it('takes no column for one of a request that nobody has said is', async () => {

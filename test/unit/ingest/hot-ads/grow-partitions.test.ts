@@ -109,9 +109,9 @@ describe('growing the partitions', () => {
     },
   );
 
-  it('says so where the announcement came too late to hold', async () => {
+  it('says so where the announcement arrived too late to take effect', async () => {
     const { grow, world } = setUp({ isSlow: true });
-    await expect(grow(12)).rejects.toThrow(/too late to hold/);
+    await expect(grow(12)).rejects.toThrow(/too late to take effect/);
     world.isSlow = false;
     await grow(12);
   });

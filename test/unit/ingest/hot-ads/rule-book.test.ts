@@ -136,7 +136,7 @@ describe('RuleBook', () => {
     const { log } = announced();
     const book = new RuleBook(hotAdTerms);
     expect(() => book.read(log.fetch(1))).toThrow(Corrupt);
-    expect(() => routed(book, now)).toThrow(/what lies between is unknown/);
+    expect(() => routed(book, now)).toThrow(/what stood between is unknown/);
     expect(() => readOn(book, log)).toThrow(Corrupt);
   });
 
