@@ -124,7 +124,9 @@ describe('partitions that become more', () => {
     for (let turn = 0; turn < 8; turn++) await traffic();
     const told = await partitionsNow();
     expect([told.now, told.difference]).toEqual([before, expect.stringContaining('adclicks partitions --to 7')]);
-    await eventually('it is said in the log', () => second.logs().includes('clicks has 7, but only 4 are recorded and used'));
+    await eventually('it is said in the log', () =>
+      second.logs().includes('clicks has 7, but only 4 are recorded and used'),
+    );
     const { stdout, code } = await adclicks({}, 'partitions', '--url', pipeline.queryApi.url);
     expect([code, stdout]).toEqual([3, expect.stringContaining('adclicks partitions --to 7')]);
     const status = await eventually('counted', async () => {

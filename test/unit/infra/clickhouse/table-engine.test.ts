@@ -66,7 +66,9 @@ describe('servers that keep replicas themselves', () => {
     expect(() => assertOneAddressEach(replicas, plainTables)).not.toThrow();
     const error = caught(() => assertOneAddressEach(replicas, engineOf('Replicated')));
     expect(error).toBeInstanceOf(ConfigError);
-    expect(String(error)).toMatch(/CLICKHOUSE_URL: names 2 nodes of a shard \(a:8123, b:8123\), but must name only one/);
+    expect(String(error)).toMatch(
+      /CLICKHOUSE_URL: names 2 nodes of a shard \(a:8123, b:8123\), but must name only one/,
+    );
     expect(() => assertOneAddressEach(topology('http://a:8123'), withPath('/c/{table}'))).not.toThrow();
   });
 
