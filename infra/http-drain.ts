@@ -118,7 +118,7 @@ export function drainable(http: Http, log: Logger, life: Life | undefined): Http
     await answered(life?.requestsMs() ?? 0);
     if (answering.size > 0) {
       const requests = [...answering].map(({ req: { method, url = '' } }) => `${method} ${url.split('?')[0]}`);
-      log.warn({ requests }, 'requests were cut off, because the time to drain was over before they were answered');
+      log.warn({ requests }, 'requests cut off: the time to drain was over before they were answered');
       for (const { socket } of answering) socket?.destroy();
     }
     // Everything that has arrived by now is read, and gets its answer.

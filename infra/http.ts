@@ -104,7 +104,7 @@ function createServer({ log, bodyLimitBytes }: HttpOptions): Http {
     // A request's id is its trace's: every line about it in any log can be found by the one the client has.
     genReqId: ({ headers }) => traceContextOf(headers)?.traceId ?? mintTraceId(),
     bodyLimit: bodyLimitBytes,
-    // Whose a request is, is told by http-clients.ts and nothing else.
+    // Only http-clients.ts decides from which client a request comes.
     trustProxy: false,
     // Fastify's defaults for these two are 0 = unlimited, which lets slow clients hold sockets for ever.
     connectionTimeout: 60_000,

@@ -49,13 +49,13 @@ const anyBody = [408, 413, 415];
 
 const meanings: Readonly<Record<number, string>> = {
   400: 'The request breaks a rule: `detail` names field, value and rule',
-  404: 'There is no such thing, or it is no longer kept',
-  408: 'The body did not come in time, or others needed its room: send it again',
+  404: 'It does not exist, or it is no longer kept',
+  408: 'The body did not arrive in time, or its memory was needed for others: send it again',
   409: 'Not possible in the present state',
-  413: 'The body is too large, or holds too much',
+  413: 'The body is too large, or contains too much',
   415: 'The media type or the content encoding is not understood',
-  421: 'The host that is asked for is not known here: see ALLOWED_HOSTS',
-  429: 'This client asks for more than it may have: wait',
+  421: 'The requested host is not known here: see ALLOWED_HOSTS',
+  429: 'This client asks for more than it is allowed: wait',
   500: 'The server failed to answer',
   503: 'Not possible at the moment: try again',
 };

@@ -23,15 +23,17 @@ export class Problem extends Error {
 
 export const ProblemSchema = Type.Object(
   {
-    type: Type.String({ description: 'always `about:blank`: `code` tells the kind' }),
+    type: Type.String({ description: 'always `about:blank`; `code` says which kind of problem it is' }),
     title: Type.String(),
     status: Type.Integer(),
-    code: Type.String({ description: 'stable, for programs' }),
-    detail: Type.String({ description: 'names field, value and rule, for people' }),
+    code: Type.String({ description: 'a stable code for programs' }),
+    detail: Type.String({ description: 'a sentence for people, which names field, value and rule' }),
     field: Type.Optional(Type.String({ description: 'the parameter or field that breaks a rule' })),
-    value: Type.Optional(Type.Unknown({ description: 'what was given for it; absent: nothing was' })),
-    rule: Type.Optional(Type.String({ description: 'what it must be' })),
-    trace_id: Type.Optional(Type.String({ description: 'of a 500: under it the log has the reason' })),
+    value: Type.Optional(Type.Unknown({ description: 'the value that was given; absent if there was none' })),
+    rule: Type.Optional(Type.String({ description: 'what the value must be' })),
+    trace_id: Type.Optional(
+      Type.String({ description: 'only with status 500: search the log for it to find the reason' }),
+    ),
   },
   {
     additionalProperties: true,

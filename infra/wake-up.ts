@@ -1,7 +1,7 @@
 /**
- * For a loop that looks whether there is something to do, and may be told so: it pauses, and whoever knows of something
- * ends the pause. A call that comes while the loop is busy is not lost: what it told of may have come too late for the
- * look that is under way, so the next pause ends at once.
+ * Pauses a loop that looks from time to time whether there is something to do, until somebody who knows of something
+ * ends the pause. A call is not lost while the loop is busy: its news may have come too late for the current look, so
+ * the next pause ends at once.
  */
 import { pause } from './pause.ts';
 

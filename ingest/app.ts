@@ -222,7 +222,7 @@ function unavailable(reason: Retryable): Problem {
 
 const ndjson = Type.String({
   description:
-    'one click, as in application/json, per line; blank lines are skipped. `application/ndjson`, `application/jsonl`, `application/jsonlines` and `text/plain` are the same',
+    'one click per line, as in application/json; blank lines are skipped. `application/ndjson`, `application/jsonl`, `application/jsonlines` and `text/plain` mean the same',
 });
 
 const routeSchema = {
@@ -230,13 +230,13 @@ const routeSchema = {
   operationId: 'postClicks',
   summary: 'Post one click or many',
   description:
-    'UTF-8, with a byte order mark or without; Content-Encoding gzip (or x-gzip) is understood. Each click is judged alone; what is accepted is in the log before the answer is sent. A click is refused where its ad_id, event_id or clicked_at breaks a rule; `country`, `user_id` and `ip` that break one are left out, and the click counts.',
+    'The body is UTF-8, with or without a byte order mark, and may have Content-Encoding gzip (or x-gzip). Each click is checked separately. Accepted clicks are in the log before the answer is sent. A click is refused if its ad_id, event_id or clicked_at breaks a rule. If `country`, `user_id` or `ip` breaks a rule, that field is left out, and the click counts.',
   querystring: Type.Object({
     strict: Type.Optional(
       Type.Boolean({
         default: false,
         description:
-          'refuse clicks with fields that are not known, and those of which a field would be left out (see `ignored_fields` and `warnings`)',
+          'refuse clicks that have unknown fields, or fields that would be left out (see `ignored_fields` and `warnings`)',
       }),
     ),
   }),
@@ -250,11 +250,12 @@ const routeSchema = {
   response: {
     202: Type.Object(
       {
-        accepted: Type.Integer({ description: 'clicks that are in the log now' }),
+        accepted: Type.Integer({ description: 'number of clicks that are in the log now' }),
         rejected: Type.Array(
           Type.Object({
             index: Type.Integer({
-              description: 'of the click in the array, or of its line among those not blank, from 0',
+              description:
+                'position of the click in the array, or of its line among the lines that are not blank; the first is 0',
             }),
             code: Type.String({
               description:
@@ -262,20 +263,22 @@ const routeSchema = {
             }),
             message: Type.String({ description: 'names field, value and rule' }),
           }),
-          { description: `the first ${maxRejectionsTold} of them, in the order of the clicks` },
+          { description: `the first ${maxRejectionsTold} rejected clicks, in the order of the clicks` },
         ),
-        rejected_total: Type.Integer({ description: 'clicks that are rejected, with those that are only counted' }),
+        rejected_total: Type.Integer({
+          description: 'number of all rejected clicks, including those that are not listed',
+        }),
         ignored_fields: Type.Array(Type.String(), {
-          description: `names of fields that no click has, and so were ignored, of all clicks together: the first ${maxFieldsTold}, each cut after ${maxNameLength} characters; likewise of parameters, with a \`?\``,
+          description: `names of unknown fields in all clicks together, which were ignored: the first ${maxFieldsTold}, each cut after ${maxNameLength} characters. Unknown parameters are listed, too, with a \`?\` in front`,
         }),
         warnings: Type.Array(
           Type.Object({
             field: Type.String({ description: `${optionalFields.join(', ')}` }),
-            clicks: Type.Integer({ description: 'that count without it' }),
-            index: Type.Integer({ description: 'of the first of them, as in `rejected`' }),
-            message: Type.String({ description: 'what is wrong with that one' }),
+            clicks: Type.Integer({ description: 'number of clicks that count without it' }),
+            index: Type.Integer({ description: 'position of the first of these clicks, as in `rejected`' }),
+            message: Type.String({ description: 'what is wrong in that click' }),
           }),
-          { description: 'fields that broke a rule and were left out of clicks that are accepted; each field once' },
+          { description: 'fields that broke a rule and were left out of accepted clicks; each field is listed once' },
         ),
       },
       { description: 'At least one click is accepted' },

@@ -6,7 +6,7 @@ import { type Static, type TSchema, Type } from 'typebox';
 import { adIdPattern, limits } from './click.ts';
 
 const empty = Type.Literal('', { description: 'not given' });
-const leftOut = Type.Unknown({ description: 'anything else is left out, with a word in `warnings`' });
+const leftOut = Type.Unknown({ description: 'any other value is left out, and `warnings` says so' });
 
 /** A field that may be left out, null or empty, which all mean the same. */
 function maybe<T extends TSchema[]>(types: [...T], description: string) {
@@ -26,28 +26,28 @@ export const ClickBody = Type.Object(
     }),
     clicked_at: maybe(
       [Type.String({ format: 'date-time' }), Type.Integer({ minimum: 0 })],
-      'RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt',
+      'RFC 3339 or epoch ms, from 7 days ago to 5 minutes ahead. It may be missing only if event_id is missing, too; then it is the time of receipt',
     ),
     event_id: maybe(
       [Type.String({ minLength: 1, maxLength: limits.eventIdLength })],
-      `with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once. 1 to ${limits.eventIdLength} Unicode code points, no control characters, not \`.\` or \`..\``,
+      `together with ad_id, the identity of the click: a click that is posted again with the same ad_id, event_id and clicked_at counts once. 1 to ${limits.eventIdLength} Unicode code points, no control characters, not \`.\` or \`..\``,
     ),
     country: extra(
       Type.String({ pattern: '^[A-Za-z][A-Za-z0-9]$' }),
-      'ISO 3166-1 alpha-2, in capitals or not; `UK` is GB; `XK`, `EU` and `AP` are kept; `XX`, `T1`, `A1`, `A2`, `O1` and ZZ, the default: unknown, counted as ZZ',
+      'ISO 3166-1 alpha-2, in capital or small letters. `UK` means GB; `XK`, `EU` and `AP` are kept. `XX`, `T1`, `A1`, `A2`, `O1` and ZZ mean unknown, which is counted as ZZ and is the default',
     ),
     user_id: extra(
       Type.String({ minLength: 1, maxLength: limits.userIdLength }),
-      `whoever clicked: 1 to ${limits.userIdLength} Unicode code points, no control characters`,
+      `the user who clicked: 1 to ${limits.userIdLength} Unicode code points, no control characters`,
     ),
     ip: extra(
       Type.String({ maxLength: limits.ipLength }),
-      'IPv4 or IPv6 address of whoever clicked, without port, zone or brackets',
+      'IPv4 or IPv6 address of the user who clicked, without port, zone or brackets',
     ),
   },
   {
     description:
-      'a click. Fields that are not named here are ignored, and named in the answer (`ignored_fields`), or refused with `?strict=true`',
+      'a click. Fields that are not listed here are ignored and named in the answer (`ignored_fields`); with `?strict=true` they are refused',
     examples: [{ ad_id: 'ad-42', event_id: 'b3c1', clicked_at: '2026-01-01T12:00:00.123Z', country: 'KR' }],
   },
 );

@@ -63,10 +63,10 @@ export function overShards(nodes: readonly [ShardNode, ...ShardNode[]], access: 
     // Every statement ends with its settings (query-api/store/sql/read-settings.ts).
     return `${text}, ${settings}`;
   };
-  const told = (error: unknown) => blaming(others, withoutPassword(error, access));
+  const explained = (error: unknown) => blaming(others, withoutPassword(error, access));
   return {
-    query: (sql, params, options) => clickhouse.query<never>(over(sql), params, options).catch(thrown(told)),
-    queryLines: (sql, params, options) => clickhouse.queryLines(over(sql), params, options).catch(thrown(told)),
+    query: (sql, params, options) => clickhouse.query<never>(over(sql), params, options).catch(thrown(explained)),
+    queryLines: (sql, params, options) => clickhouse.queryLines(over(sql), params, options).catch(thrown(explained)),
     command: onlyRead,
     insert: onlyRead,
     async ping() {
@@ -77,7 +77,7 @@ export function overShards(nodes: readonly [ShardNode, ...ShardNode[]], access: 
       try {
         yield* clickhouse.stream(over(sql), format, params, options);
       } catch (error) {
-        throw told(error);
+        throw explained(error);
       }
     },
     [Symbol.asyncDispose]: async () => undefined,
@@ -155,9 +155,9 @@ function withoutPassword(error: unknown, { password }: RemoteAccess): unknown {
   return error;
 }
 
-function thrown(told: (error: unknown) => unknown) {
+function thrown(explained: (error: unknown) => unknown) {
   return (error: unknown): never => {
-    throw told(error);
+    throw explained(error);
   };
 }
 

@@ -1,12 +1,12 @@
 /**
- * Tells when something is appended to a partition, without reading it: one request waits at the leader, for twenty seconds,
- * and is answered at once when a record comes. So a topic in which something is seldom said costs three requests a
- * minute, and who listens hears of it in milliseconds. It belongs to no group and has a connection of its own: nothing
- * else waits behind it.
+ * Gives notice when something is appended to a partition, without reading it: one request waits at the leader for twenty
+ * seconds, and is answered at once when a record arrives. So a topic with few records costs three requests a minute, and
+ * the listener learns of a record within milliseconds. The watch belongs to no group and has a connection of its own, so
+ * nothing else waits behind it.
  *
- * It is a hint, and no more: while the brokers are away, or a former leader answers that does not know that it is one,
- * nothing is told. Who listens has to look by himself, too. After each interruption it tells once, as something may have come
- * meanwhile.
+ * The notice is only a hint. There is none while the brokers are away, or while a former leader answers that does not
+ * know that it is one. So the listener must also look by itself. After each interruption it gets one notice, because
+ * something may have been appended meanwhile.
  */
 import { messageOf, Retryable } from '../errors.ts';
 import type { Logger } from '../log.ts';

@@ -85,8 +85,8 @@ Broker.prototype.metadata = async function (topics = []) {
 Broker.prototype.fetch = async function (asked) {
   const answer = await fetch.call(this, asked);
   if (answer.errorCode) throw incompleteAnswer(`Fetch: error ${answer.errorCode}`);
-  const told = answer.responses.map(({ topicName, partitions }) => ({ topic: topicName, partitions }));
-  compare('Fetch', asked.topics, told);
+  const answered = answer.responses.map(({ topicName, partitions }) => ({ topic: topicName, partitions }));
+  compare('Fetch', asked.topics, answered);
   return answer;
 };
 
@@ -137,9 +137,9 @@ Cluster.prototype.fetchTopicsOffset = async function (topics) {
       const asked = topics.filter(({ partitions }) => partitions.length > 0);
       if (asked.length === 0)
         throw incompleteAnswer(`no partition of ${topics.map(({ topic }) => topic).join(', ')} is known`);
-      const told = await fetchTopicsOffset.call(this, asked);
-      compare('ListOffsets of all brokers', asked, told);
-      return told;
+      const answered = await fetchTopicsOffset.call(this, asked);
+      compare('ListOffsets of all brokers', asked, answered);
+      return answered;
     } catch (error) {
       if (tried === attempts || performance.now() - startedAt > longestMs || !isPassing(error)) throw error;
       await sleep(100 * 2 ** (tried - 1));
@@ -160,17 +160,17 @@ ConsumerGroup.prototype.findReadReplicaForPartitions = function (topic, partitio
 };
 
 /** @throws when the answer does not cover exactly the requested partitions, each once */
-function compare(request: string, asked: readonly PartitionsOfTopic[], told: readonly PartitionsOfTopic[]): void {
+function compare(request: string, asked: readonly PartitionsOfTopic[], answered: readonly PartitionsOfTopic[]): void {
   const open = new Set(namesOf(asked));
-  for (const name of namesOf(told)) {
+  for (const name of namesOf(answered)) {
     if (!open.delete(name)) throw incompleteAnswer(`${request}: the answer contains ${name}, which was not asked for`);
   }
   const [missing] = open;
   if (missing !== undefined) throw incompleteAnswer(`${request}: the answer does not contain ${missing}`);
 }
 
-function checkOffsets(request: string, told: readonly Offsets[], besides?: string): void {
-  for (const { topic, partitions } of told) {
+function checkOffsets(request: string, answered: readonly Offsets[], besides?: string): void {
+  for (const { topic, partitions } of answered) {
     for (const { partition, offset } of partitions) {
       if (offset === besides || /^\d+$/.test(offset)) continue;
       throw incompleteAnswer(`${request}: ${offset} is not an offset of ${topic}[${partition}]`);

@@ -64,8 +64,8 @@ export function withValue(message: string, columns: Columns, mapping: Mapping): 
   const column = mapping.columnOf(field);
   const value = columns[column] ?? columns[field];
   const text = typeof value === 'string' ? value : JSON.stringify(value);
-  const told = text === undefined || message.includes(text) ? '' : ` (it is ${JSON.stringify(cut(text))})`;
-  return `${field}${column === field ? '' : ` (column ${column})`}: ${rule}${told}`;
+  const given = text === undefined || message.includes(text) ? '' : ` (it is ${JSON.stringify(cut(text))})`;
+  return `${field}${column === field ? '' : ` (column ${column})`}: ${rule}${given}`;
 }
 
 function cut(text: string): string {

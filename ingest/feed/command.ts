@@ -12,16 +12,20 @@ import { feedFiles } from './run.ts';
  * that `feedFailure` explains.
  */
 export function feedCommand(): Command {
-  return new Command('feed')
+  const command = new Command('feed')
     .description(
       'Posts click logs to ingest: NDJSON, CSV and access logs, plain or packed with gzip. If it is interrupted, start it again, and it continues where it was. Every row is accepted, rejected, or skipped by a rule, and the sum is checked. The exit code is 1 if a row was rejected.',
     )
-    .argument('[files...]', 'files to read; `-`, or no file, means standard input')
-    .addOption(
-      new Option('--url, --ingest-url <url>', 'base URL of ingest')
-        .env('ADCLICKS_INGEST_URL')
-        .default('http://127.0.0.1:8080'),
-    )
+    .argument('[files...]', 'files to read; `-`, or no file, means standard input');
+  for (const addOptions of [addSourceOptions, addCsvOptions, addReadingOptions, addPostingOptions]) addOptions(command);
+  return command.addHelpText('after', examples).action(async (files: string[], given: GivenOptions) => {
+    if (!(await feedFiles(files.length > 0 ? files : [stdin], asFeedOptions(given)))) process.exitCode = 1;
+  });
+}
+
+/** Which rows are clicks, and where their fields are. */
+function addSourceOptions(command: Command): void {
+  command
     .option(
       '--format <format>',
       `${formatNames.join(', ')} (default: recognised by the first line)`,
@@ -41,14 +45,24 @@ export function feedCommand(): Command {
         .argParser(parseStatuses)
         .default([[200, 399]], '200-399'),
     )
-    .option('--path <prefix>', 'only requests whose path begins with this are clicks (default: all requests)')
+    .option('--path <prefix>', 'only requests whose path begins with this are clicks (default: all requests)');
+}
+
+/** How CSV is written. */
+function addCsvOptions(command: Command): void {
+  command
     .option('--delimiter <char>', 'CSV: the character between columns (default: as in the header)', character)
     .option('--multiline', 'CSV: a text in quotes may continue on the next line', false)
     .option(
       '--exported',
       'CSV: the file is an export of this product with changed columns, so remove the apostrophes that the export added',
       false,
-    )
+    );
+}
+
+/** How far a file is read, and where reading begins. */
+function addReadingOptions(command: Command): void {
+  command
     .addOption(
       new Option('--last-line', 'read a last line that has no newline').default(
         false,
@@ -62,6 +76,18 @@ export function feedCommand(): Command {
       positive,
       600,
     )
+    .option('--state <file>', 'file for the resume point (default: data/feed/<name>-<hash of path>.json)')
+    .option('--restart', 'begin at the first row and ignore the resume point', false);
+}
+
+/** Where and how fast clicks are posted, and what happens to those that are rejected. */
+function addPostingOptions(command: Command): void {
+  command
+    .addOption(
+      new Option('--url, --ingest-url <url>', 'base URL of ingest')
+        .env('ADCLICKS_INGEST_URL')
+        .default('http://127.0.0.1:8080'),
+    )
     .option('--rate <n>', 'at most n clicks per second', positive)
     .option(
       '--replay-speed <x>',
@@ -70,23 +96,17 @@ export function feedCommand(): Command {
     )
     .option('--batch <n>', 'clicks per request', positiveInteger, 500)
     .option('--concurrency <n>', 'number of requests at the same time', positiveInteger, 4)
-    .option('--state <file>', 'file for the resume point (default: data/feed/<name>-<hash of path>.json)')
-    .option('--restart', 'begin at the first row and ignore the resume point', false)
     .option('--rejects <file>', 'append rejected rows unchanged to this file, and the reasons to <file>.reasons')
     .option(
       '--give-up-after <s>',
       'give up after this many seconds without an answer (with --follow: never)',
       positive,
       120,
-    )
-    .addHelpText('after', examples)
-    .action(async (files: string[], given: GivenOptions) => {
-      if (!(await feedFiles(files.length > 0 ? files : [stdin], asFeedOptions(given)))) process.exitCode = 1;
-    });
+    );
 }
 
 const examples = `
-Exit codes: 0 all rows were accepted or skipped, 1 a row was rejected, or it could not go on (wrong usage of adclicks feed: 2).
+Exit codes: 0 all rows were accepted or skipped, 1 a row was rejected, or the feed could not continue (wrong usage of adclicks feed: 2).
 
 Examples:
   feed clicks.ndjson more.csv.gz --map ad_id=banner,clicked_at=time,user_id=uid

@@ -74,11 +74,11 @@ function stopOnSignal(): AbortController {
 }
 
 /** Requests fail together, so one line is printed for all of them. */
-function seldom(tell: PosterOptions['onRetry']): PosterOptions['onRetry'] {
+function seldom(report: PosterOptions['onRetry']): PosterOptions['onRetry'] {
   let lastMs = Number.NEGATIVE_INFINITY;
   return (reason, pauseMs) => {
     if (performance.now() - lastMs < 1_000) return;
     lastMs = performance.now();
-    tell(reason, pauseMs);
+    report(reason, pauseMs);
   };
 }

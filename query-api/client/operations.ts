@@ -13,20 +13,20 @@ export type NoInput = Readonly<Record<never, never>>;
 
 /** RFC 9457 problem details: what every error of both services looks like. */
 export interface Problem {
-  /** always `about:blank`: `code` tells the kind */ readonly type: string;
+  /** always `about:blank`; `code` says which kind of problem it is */ readonly type: string;
   readonly title: string;
   readonly status: number;
-  /** stable, for programs */
+  /** a stable code for programs */
   readonly code: string;
-  /** names field, value and rule, for people */
+  /** a sentence for people, which names field, value and rule */
   readonly detail: string;
   /** the parameter or field that breaks a rule */
   readonly field?: string;
-  /** what was given for it; absent: nothing was */
+  /** the value that was given; absent if there was none */
   readonly value?: unknown;
-  /** what it must be */
+  /** what the value must be */
   readonly rule?: string;
-  /** of a 500: under it the log has the reason */
+  /** only with status 500: search the log for it to find the reason */
   readonly trace_id?: string;
   readonly [key: string]: unknown;
 }
@@ -1461,7 +1461,7 @@ export interface Operations {
     readonly input: {
       readonly query?:
         | {
-            /** refuse clicks with fields that are not known, and those of which a field would be left out (see `ignored_fields` and `warnings`) */
+            /** refuse clicks that have unknown fields, or fields that would be left out (see `ignored_fields` and `warnings`) */
             readonly strict?: boolean | undefined;
           }
         | undefined;
@@ -1469,54 +1469,55 @@ export interface Operations {
         | {
             /** the ad that was clicked: 1 to 128 of `A-Z a-z 0-9 . _ : -`, but not `.` or `..` */
             readonly ad_id: string;
-            /** RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt */
+            /** RFC 3339 or epoch ms, from 7 days ago to 5 minutes ahead. It may be missing only if event_id is missing, too; then it is the time of receipt */
             readonly clicked_at?: string | number | null | undefined;
-            /** with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once. 1 to 128 Unicode code points, no control characters, not `.` or `..` */
+            /** together with ad_id, the identity of the click: a click that is posted again with the same ad_id, event_id and clicked_at counts once. 1 to 128 Unicode code points, no control characters, not `.` or `..` */
             readonly event_id?: string | null | undefined;
-            /** ISO 3166-1 alpha-2, in capitals or not; `UK` is GB; `XK`, `EU` and `AP` are kept; `XX`, `T1`, `A1`, `A2`, `O1` and ZZ, the default: unknown, counted as ZZ */
+            /** ISO 3166-1 alpha-2, in capital or small letters. `UK` means GB; `XK`, `EU` and `AP` are kept. `XX`, `T1`, `A1`, `A2`, `O1` and ZZ mean unknown, which is counted as ZZ and is the default */
             readonly country?: string | null | undefined;
-            /** whoever clicked: 1 to 128 Unicode code points, no control characters */
+            /** the user who clicked: 1 to 128 Unicode code points, no control characters */
             readonly user_id?: string | null | undefined;
-            /** IPv4 or IPv6 address of whoever clicked, without port, zone or brackets */
+            /** IPv4 or IPv6 address of the user who clicked, without port, zone or brackets */
             readonly ip?: string | null | undefined;
           }
         | readonly {
             /** the ad that was clicked: 1 to 128 of `A-Z a-z 0-9 . _ : -`, but not `.` or `..` */
             readonly ad_id: string;
-            /** RFC 3339 or epoch ms, 7 days back to 5 minutes ahead; may be left out only where event_id is: then the time of receipt */
+            /** RFC 3339 or epoch ms, from 7 days ago to 5 minutes ahead. It may be missing only if event_id is missing, too; then it is the time of receipt */
             readonly clicked_at?: string | number | null | undefined;
-            /** with ad_id the identity of the click: one posted again with the same ad_id, event_id and clicked_at counts once. 1 to 128 Unicode code points, no control characters, not `.` or `..` */
+            /** together with ad_id, the identity of the click: a click that is posted again with the same ad_id, event_id and clicked_at counts once. 1 to 128 Unicode code points, no control characters, not `.` or `..` */
             readonly event_id?: string | null | undefined;
-            /** ISO 3166-1 alpha-2, in capitals or not; `UK` is GB; `XK`, `EU` and `AP` are kept; `XX`, `T1`, `A1`, `A2`, `O1` and ZZ, the default: unknown, counted as ZZ */
+            /** ISO 3166-1 alpha-2, in capital or small letters. `UK` means GB; `XK`, `EU` and `AP` are kept. `XX`, `T1`, `A1`, `A2`, `O1` and ZZ mean unknown, which is counted as ZZ and is the default */
             readonly country?: string | null | undefined;
-            /** whoever clicked: 1 to 128 Unicode code points, no control characters */
+            /** the user who clicked: 1 to 128 Unicode code points, no control characters */
             readonly user_id?: string | null | undefined;
-            /** IPv4 or IPv6 address of whoever clicked, without port, zone or brackets */
+            /** IPv4 or IPv6 address of the user who clicked, without port, zone or brackets */
             readonly ip?: string | null | undefined;
           }[];
     };
     readonly answer: {
-      /** clicks that are in the log now */ readonly accepted: number;
-      /** the first 100 of them, in the order of the clicks */
+      /** number of clicks that are in the log now */ readonly accepted: number;
+      /** the first 100 rejected clicks, in the order of the clicks */
       readonly rejected: readonly {
-        /** of the click in the array, or of its line among those not blank, from 0 */ readonly index: number;
+        /** position of the click in the array, or of its line among the lines that are not blank; the first is 0 */
+        readonly index: number;
         /** invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, unknown_field, too_old or too_far_ahead */
         readonly code: string;
         /** names field, value and rule */
         readonly message: string;
       }[];
-      /** clicks that are rejected, with those that are only counted */
+      /** number of all rejected clicks, including those that are not listed */
       readonly rejected_total: number;
-      /** names of fields that no click has, and so were ignored, of all clicks together: the first 20, each cut after 64 characters; likewise of parameters, with a `?` */
+      /** names of unknown fields in all clicks together, which were ignored: the first 20, each cut after 64 characters. Unknown parameters are listed, too, with a `?` in front */
       readonly ignored_fields: readonly string[];
-      /** fields that broke a rule and were left out of clicks that are accepted; each field once */
+      /** fields that broke a rule and were left out of accepted clicks; each field is listed once */
       readonly warnings: readonly {
         /** country, user_id, ip */ readonly field: string;
-        /** that count without it */
+        /** number of clicks that count without it */
         readonly clicks: number;
-        /** of the first of them, as in `rejected` */
+        /** position of the first of these clicks, as in `rejected` */
         readonly index: number;
-        /** what is wrong with that one */
+        /** what is wrong in that click */
         readonly message: string;
       }[];
     };
