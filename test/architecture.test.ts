@@ -315,9 +315,6 @@ const functionTypes = new Set(['FunctionDeclaration', 'FunctionExpression', 'Arr
 
 /** Functions that are too long and give no reason. Nothing is added here. */
 const longWithoutReason: ReadonlySet<string> = new Set([
-  'aggregator/sink/node-sink.ts: followNode',
-  'aggregator/sink/sink-leg.ts: openLeg',
-  'aggregator/task-group.ts: openTaskGroup',
   'infra/clickhouse/reads.ts: createReads',
   'infra/embedded/supervisor.ts: createSupervisor',
   'infra/kafka/group-consumer.ts: openGroupConsumer',
