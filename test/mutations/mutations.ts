@@ -1362,7 +1362,10 @@ export const mutations: readonly Mutation[] = [
     bug: 'a repair that has failed is not made again',
     file: 'query-api/jobs/runner/work-finder.ts',
     edits: [
-      ['(await unrepaired.read()).filter(isDueAgain)', '(await unrepaired.read()).filter(one => one.attempts === 0)'],
+      [
+        '(await unrepaired.read()).filter(one => isDueAgain(one, now()))',
+        '(await unrepaired.read()).filter(one => one.attempts === 0)',
+      ],
     ],
     unit: 'test/unit/query-api/work-finder.test.ts',
   },

@@ -221,7 +221,7 @@ describe('the loop of jobs', () => {
     const job = w.add(asked(1, { from, position: from, to: from + minuteMs }));
     w.startLoop();
     await eventually('failed', () => w.stateOf(job) === 'failed');
-    expect(w.jobs.get(job)?.error).toMatch(/^raw clicks of its minutes are kept no longer/);
+    expect(w.jobs.get(job)?.error).toMatch(/^the raw clicks of its minutes are not kept any more/);
     expect(w.minutesOf(job)).toEqual([]);
   });
 });

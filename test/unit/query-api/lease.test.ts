@@ -99,13 +99,15 @@ it('is not ready while it has the lease and its term is over', async () => {
   const { made, over } = term();
   expect(() => lease.check()).not.toThrow();
   assign([0]);
-  expect(() => lease.check()).toThrow('it has the lease of the job runner, but no term: it has just got it');
+  expect(() => lease.check()).toThrow(
+    'this process holds the lease of the job runner but has no term: the lease was assigned just now',
+  );
   await settled();
   beginning[0]?.resolve(made);
   await settled();
   expect(() => lease.check()).not.toThrow();
   over.abort(new Error('another has fenced it'));
   await settled();
-  expect(() => lease.check()).toThrow('but no term: another has fenced it');
+  expect(() => lease.check()).toThrow('but has no term: another has fenced it');
   await lease[Symbol.asyncDispose]();
 });
