@@ -1398,6 +1398,37 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/reconcile-job.test.ts',
   },
   {
+    name: 'result-believed',
+    bug: 'the stored result of a reconciliation is taken for what it should be: a repair restates minutes that nobody wrote',
+    file: 'query-api/jobs/reconcile/reconcile-job.ts',
+    edits: [
+      [
+        'checkedRows(ReconcileResult, [parsed(id, result)],',
+        '((_: unknown, rows: unknown[], __: string) => rows as ReconcileResult[])(ReconcileResult, [parsed(id, result)],',
+      ],
+    ],
+    unit: 'test/unit/query-api/reconcile-job.test.ts',
+  },
+  {
+    name: 'unreadable-result-stops-repairs',
+    bug: 'the result of one reconciliation cannot be read, and no drift of any other is repaired',
+    file: 'query-api/jobs/runner/work-finder.ts',
+    edits: [['if (!(error instanceof Corrupt)) throw error;', 'if (error instanceof Corrupt) throw error;']],
+    unit: 'test/unit/query-api/work-finder.test.ts',
+  },
+  {
+    name: 'page-continued-anywhere',
+    bug: 'a recount continues after whatever a page ends with: clicks are left out, or read again without end',
+    file: 'query-api/jobs/recount/recount-steps.ts',
+    edits: [
+      [
+        "checkedRows(LastClick, [row], 'click_raw, last row of a page')",
+        '[row as { ad_id: string; click_id: string; clicked_at: number }]',
+      ],
+    ],
+    unit: 'test/unit/query-api/recount-steps.test.ts',
+  },
+  {
     name: 'left-out-unsaid',
     bug: 'minutes that were not compared are said to be',
     file: 'query-api/jobs/reconcile/reconcile-job.ts',
@@ -1408,9 +1439,7 @@ export const mutations: readonly Mutation[] = [
     name: 'one-block-holds-up-all',
     bug: 'a top list that cannot be worked out is tried again and again, before all others',
     file: 'query-api/jobs/rollup/roll-up-loop.ts',
-    edits: [
-      ['if (closing.signal.aborted || ++failures >= mostFailures) throw error;', 'if (++failures > 0) throw error;'],
-    ],
+    edits: [['if (closing.aborted || ++failures >= mostFailures) throw error;', 'if (++failures > 0) throw error;']],
     unit: 'test/unit/query-api/rollup',
   },
   {
@@ -1957,12 +1986,7 @@ export const mutations: readonly Mutation[] = [
     name: 'difference-forgotten-with-its-finder',
     bug: 'a runner of jobs that succeeds another says that replicas are equal until it has come around again',
     file: 'query-api/jobs/replicas/check-loop.ts',
-    edits: [
-      [
-        'if (!isBegun) for (const place of await foundBefore()) found.set(keyOf(place), place);',
-        'if (!isBegun) await foundBefore();',
-      ],
-    ],
+    edits: [['if (!isBegun) known.restore(await foundBefore());', 'if (!isBegun) await foundBefore();']],
     unit: 'test/unit/query-api/replicas/check-loop.test.ts',
   },
   {

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
+import { Corrupt } from '../../../infra/errors.ts';
 import { resultOf, runReconcile } from '../../../query-api/jobs/reconcile/reconcile-job.ts';
 import { type Job, newJob } from '../../../query-api/store/jobs/job.ts';
 import type { TimeRange } from '../../../query-api/time/time-range.ts';
@@ -80,5 +81,32 @@ describe('a reconciliation', () => {
     expect((await w.run()).position).toBe(begin);
     w.state.at += 10_000;
     expect((await w.run()).position).toBe(begin + 10 * minuteMs);
+  });
+});
+
+describe('the stored result of a reconciliation', () => {
+  const job = { id: '01JD9ZJ6E0000000000000000J' };
+  const full = {
+    cells: 9,
+    differing: 1,
+    conflicts: 0,
+    ads: [{ ad_id: 'a', cells: 1, counted: 2, raw: 3 }],
+    minutes: [0],
+  };
+
+  it('is read as it was written, also with fields of a newer release', () => {
+    expect(resultOf({ ...job, result: JSON.stringify({ ...full, newer: true }) })).toMatchObject(full);
+    expect(resultOf({ ...job, result: '' })).toMatchObject({ cells: 0, ads: [], minutes: [] });
+  });
+
+  it.each([
+    ['half', 'result of job 01JD9ZJ6E0000000000000000J is "half", but must be JSON'],
+    ['[]', 'must be an object'],
+    [JSON.stringify({ ...full, minutes: undefined }), 'minutes is not given, but must be'],
+    [JSON.stringify({ ...full, cells: 'nine' }), 'cells is "nine", but must be a whole number'],
+    [JSON.stringify({ ...full, minutes: 7 }), 'minutes is 7, but must be a list'],
+  ])('is refused where it is something else: %s', (result, why) => {
+    expect(() => resultOf({ ...job, result })).toThrow(why);
+    expect(() => resultOf({ ...job, result })).toThrow(Corrupt);
   });
 });

@@ -90,7 +90,8 @@ it('sees what a job has found that was open when it looked last', async () => {
   await w.look();
   const [job] = w.jobs();
   await w.look(now);
-  w.end(job, { state: 'done', cellsChanged: 1, result: JSON.stringify({ minutes: [now - minuteMs] }) });
+  const result = JSON.stringify({ cells: 9, differing: 1, conflicts: 0, ads: [], minutes: [now - minuteMs] });
+  w.end(job, { state: 'done', cellsChanged: 1, result });
   await w.look(now, []);
   expect(w.jobs().filter(({ reason, kind }) => kind === 'restate' && reason === 'reconcile').length).toBe(1);
 });
@@ -173,6 +174,15 @@ describe('a repair', () => {
         repairs ? [{ reason: 'reconcile', apply: true, minutes, from: minutes[0], to: now - 9 * minuteMs }] : [],
       );
     }
+  });
+
+  it('is made although the result of another reconciliation cannot be read', async () => {
+    const w = world({ repairs: true });
+    await w.store.save({ ...found(minutes), result: '{"minutes":"all"}' });
+    const readable = found(minutes);
+    await w.store.save(readable);
+    await w.look();
+    expect(repairsOf(w.jobs())).toMatchObject([{ result: JSON.stringify({ repairs: readable.id }) }]);
   });
 
   it('is made again after it has failed, and when the process ended before it was made', async () => {
