@@ -70,7 +70,7 @@ async function startSink({ env: store }: TestClickHouse): Promise<Service> {
   return service;
 }
 
-/** A term of office, as whoever runs the jobs begins it. */
+/** Begins a term as a job runner does. */
 async function openTerm() {
   const jobLog = await openJobLog(kafka, names);
   const runners = createRunnerStore(clickhouse, { timeoutMs: 5_000 });

@@ -2363,14 +2363,14 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'fenced-and-in-office',
-    bug: 'a job runner whose write was refused goes on as if it had the office, and begins no other term',
+    bug: 'a job runner whose write was refused goes on as if it were active, and begins no other term',
     file: 'query-api/jobs/runner/term.ts',
     edits: [['      failed.abort(error);\n', '']],
     unit: 'test/simulation/job-lease.test.ts',
   },
   {
     name: 'office-kept-without-asking',
-    bug: 'a runner that a rebalance leaves in office believes in its term, which another may have fenced meanwhile: nobody works until its next write',
+    bug: 'a runner that keeps its lease in a rebalance believes in its term, which another may have fenced meanwhile: nobody works until its next write',
     file: 'query-api/jobs/runner/lease.ts',
     edits: [['if (isHeld && current) current.renew();', 'if (isHeld && current) return;']],
     unit: 'test/simulation/job-lease.test.ts',
@@ -2384,7 +2384,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'successor-hears-late',
-    bug: 'a runner says every 1.5 s that it is there, and hears as late that the office is its own',
+    bug: 'a runner says every 1.5 s that it is there, and hears as late that the lease is its own',
     file: 'query-api/jobs/runner/lease.ts',
     edits: [['const heartbeatMs = 500;', 'const heartbeatMs = 1_500;']],
     unit: 'test/simulation/job-lease.test.ts',

@@ -38,7 +38,7 @@ export const drift = gauge(
 );
 export const reconciledUntil = gauge(
   'reconciliation_until_timestamp_seconds',
-  'End of the latest hour that was reconciled by itself',
+  'End of the latest hour whose hourly reconciliation has ended',
 );
 
 export const conservationDifference = gauge(

@@ -190,11 +190,11 @@ describe('the loop of jobs', () => {
     expect(w.jobs.get(job)?.seq).toBe(8);
   });
 
-  it('does not fail a job because its own term of office is over', async () => {
+  it('does not fail a job because the term of its runner is over', async () => {
     let isFenced = true;
     const w = world({
       run: async running => {
-        if (isFenced) throw new Fenced('another runner has the office');
+        if (isFenced) throw new Fenced('another runner has fenced this one');
         return { ...running, position: running.to };
       },
     });
