@@ -1312,7 +1312,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a job whose reads always take too long is tried again and again, before all others',
     file: 'query-api/jobs/runner/job-loop.ts',
     edits: [
-      ['turns.had(job, restsUntil);', 'if (restsUntil === 0) turns.had(job);'],
+      ['turns.record(job, restsUntil);', 'if (restsUntil === 0) turns.record(job);'],
       ['restsUntil = now() + deps.restMs * 2 ** Math.min(times, mostDoublings);', 'restsUntil = 1;'],
     ],
     unit: 'test/unit/query-api/job-loop.test.ts',

@@ -95,7 +95,7 @@ export function createJobLoop(given: JobLoopDeps): JobLoop {
       } catch (error) {
         if (!closing.signal.aborted) deps.log.warn({ why: messageOf(error) }, 'jobs wait');
       }
-      const restMs = pace.had(outcome);
+      const restMs = pace.pauseAfter(outcome);
       if (restMs > 0 && (await wakeUp.pause(restMs, closing.signal))) pace.asked();
     }
   };
@@ -138,7 +138,7 @@ function createPace(pauseMs: number, now: () => number) {
       lookedAt = now();
     },
     /** Returns for how many ms to pause. */
-    had(outcome: Outcome): number {
+    pauseAfter(outcome: Outcome): number {
       idleTurns = outcome === 'worked' ? 0 : idleTurns + 1;
       const isRest = outcome === 'rests' && idleTurns > mostPauses && now() >= askedUntil;
       return (isRest ? restPauses : Math.min(idleTurns, mostPauses)) * pauseMs;
@@ -205,7 +205,7 @@ async function turn(deps: TurnDeps, pace: Pace, begins: (job: Job) => void): Pro
     restsUntil = now() + deps.restMs * 2 ** Math.min(times, mostDoublings);
     throw error;
   } finally {
-    turns.had(job, restsUntil);
+    turns.record(job, restsUntil);
   }
   return 'worked';
 }

@@ -21,7 +21,7 @@ export interface JobTurns {
   /** Returns the job that is next, or undefined if every job that is ready rests. Forgets jobs that are not in `open`. */
   next(open: readonly Job[], isReady: (job: Job) => boolean, now: number): Job | undefined;
   /** Records that the job has had its turn. It gets no other turn before `restsUntil`. */
-  had(job: Job, restsUntil?: number): void;
+  record(job: Job, restsUntil?: number): void;
 }
 
 export type Lane = 'late' | 'own' | 'asked';
@@ -58,7 +58,7 @@ export function createJobTurns(): JobTurns {
       const others: readonly Lane[] = servedAt.own <= servedAt.asked ? ['own', 'asked'] : ['asked', 'own'];
       return others.map(lane => firstOf(inLane(lane))).find(job => job !== undefined) ?? late;
     },
-    had(job, restsUntil = 0) {
+    record(job, restsUntil = 0) {
       lastLane = laneOf(job);
       servedAt[lastLane] = ++clock;
       known.set(job.id, { place: clock, restsUntil });

@@ -19,7 +19,7 @@ function play(turns: JobTurns, jobs: readonly Job[], n: number, turnsOf: Record<
     const open = jobs.filter(({ id }) => hadOf(id) < (turnsOf[id] ?? Number.POSITIVE_INFINITY));
     const next = turns.next(open, () => true, 0);
     if (next === undefined) break;
-    turns.had(next);
+    turns.record(next);
     played.push(next.id);
   }
   return played;
@@ -41,7 +41,7 @@ describe('turns of jobs', () => {
       // The job that came in the round before has ended.
       const next = turns.next([replay('long'), replay(`short-${i}`)], () => true, 0);
       if (next === undefined) throw new Error('nobody');
-      turns.had(next);
+      turns.record(next);
       served.push(next.id);
     }
     expect(served.filter(id => id === 'long').length).toBeGreaterThanOrEqual(5);
@@ -73,8 +73,8 @@ describe('turns of jobs', () => {
     const jobs = [replay('a'), replay('b')];
     const first = turns.next(jobs, () => true, 0);
     expect(first?.id).toBe('a');
-    turns.had(replay('a'), 100);
-    turns.had(replay('b'));
+    turns.record(replay('a'), 100);
+    turns.record(replay('b'));
     expect(turns.next(jobs, () => true, 99)?.id).toBe('b');
     expect(turns.next(jobs, ({ id }) => id === 'a', 99)).toBeUndefined();
     expect(turns.next(jobs, () => true, 100)?.id).toBe('a');
