@@ -38,8 +38,8 @@ export interface JobsDeps {
   readonly now: () => number;
   readonly log: Logger;
   /**
-   * Calls back whenever somebody may have asked for a job, until it is disposed of. Without it, jobs that were asked for
-   * begin later.
+   * Calls back whenever somebody may have asked for a job, until it is disposed of. Without it, jobs that were asked
+   * for begin later.
    */
   readonly whenAsked?: (call: () => void) => AsyncDisposable;
   readonly pace?: Pace;

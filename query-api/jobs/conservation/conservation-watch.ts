@@ -97,7 +97,7 @@ async function lookForUncounted(check: UncountedCheck, books: Books, log: Logger
   try {
     books.enterUncounted(await check.run());
   } catch (error) {
-    if (!closing.aborted) log.warn({ why: messageOf(error) }, 'clicks in no count not looked for');
+    if (!closing.aborted) log.warn({ why: messageOf(error) }, 'search for clicks in no count failed');
   }
 }
 

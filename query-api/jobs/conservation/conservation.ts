@@ -7,12 +7,12 @@
  *
  * - Rows are never behind progress that was read before them: found >= counted(progress before).
  * - A row of version v states what the log before offset v contains. If no row is newer than the progress that was read
- *   before, the rows show exactly that progress: found = counted(progress before). Otherwise the rows are ahead of it, but
- *   never ahead of progress whose position has reached the newest version: found <= counted(progress after).
- * - Quarantined lines have their offset, so the lines before a position can be counted apart from later lines. There are
- *   never more of them than progress says for that position. They come through a topic of their own, so some may be
- *   missing for a while. All of them must be there once the sink has passed the end that this topic had when progress was
- *   already further (quarantine-reference.ts).
+ *   before, the rows show exactly that progress: found = counted(progress before). Otherwise the rows are ahead of it,
+ *   but never ahead of progress whose position has reached the newest version: found <= counted(progress after).
+ * - Quarantined lines have their offset, so the lines before a position can be counted apart from later lines. There
+ *   are never more of them than progress says for that position. They come through a topic of their own, so some may be
+ *   missing for a while. All of them must be there once the sink has passed the end that this topic had when progress
+ *   was already further (quarantine-reference.ts).
  *
  * A difference outside these bounds is not a matter of timing. It counts once it was found twice, because a cluster may
  * answer from a replica that lags.
@@ -89,7 +89,10 @@ export function isExact({ found, atLeast, atMost }: Entry): boolean {
 export class Suspicions {
   readonly #signs = new Map<string, number>();
 
-  /** Returns a difference once it was found twice with the same sign, or 0. Undefined means that another reading is needed. */
+  /**
+   * Returns a difference once it was found twice with the same sign, or 0. Undefined means that another reading is
+   * needed.
+   */
   judge(entry: Entry): number | undefined {
     const key = keyOf(entry);
     const difference = differenceOf(entry);

@@ -1,5 +1,6 @@
 /**
- * Chooses the position up to which quarantined lines are compared, and decides when missing lines will not come any more.
+ * Chooses the position up to which quarantined lines are compared, and decides when missing lines will not come any
+ * more.
  *
  * The quarantined lines of a transaction and its progress are in two topics. The sink reads these independently, so
  * progress may become visible first. Lines that are missing must have arrived when three things have happened in this
@@ -31,7 +32,9 @@ export class QuarantineReferences {
     return this.#taken.size > 0;
   }
 
-  /** Returns references by partition. `sinks` must be asked for after `progress` was read and before lines are counted. */
+  /**
+   * Returns references by partition. `sinks` must be asked for after `progress` was read and before lines are counted.
+   */
   next(
     progress: Iterable<Progress>,
     sinks: readonly SinkPosition[] | undefined,

@@ -1,13 +1,13 @@
 /**
- * Seals hours and quarantined lines that can no longer grow. So a comparison reads little, and still holds when the rows
- * have expired.
+ * Seals hours and quarantined lines that can no longer grow. So a comparison reads little, and still holds when the
+ * rows have expired.
  *
  * An hour is sealed when it is final in every partition. Later clicks are `too_late` and change no live count. A
  * restatement adds rows, but does not change what was counted live. Quarantined lines are sealed by offsets and not by
  * days, because brokers' clocks may differ, and only up to where they are complete.
  *
- * A seal does not replace its rows while these are kept. One stretch at a time is added up again and its seal renewed. So
- * a row that is lost, or comes back, after sealing is noticed.
+ * A seal does not replace its rows while these are kept. One stretch at a time is added up again and its seal renewed.
+ * So a row that is lost, or comes back, after sealing is noticed.
  */
 
 import type { Logger } from '../../../infra/log.ts';

@@ -7,8 +7,8 @@
  * fault of theirs can hide a click. Minutes that were counted by the former rule of ids are left out, because there an
  * ad may rightly have fewer clicks than raw contains (id-rule.ts).
  *
- * Lines are checked by the hour of their arrival, and only hours in which lines arrived are checked. The last hours, and
- * hours in which something was found, are checked each time. The other hours take turns, so that one run is short
+ * Lines are checked by the hour of their arrival, and only hours in which lines arrived are checked. The last hours,
+ * and hours in which something was found, are checked each time. The other hours take turns, so that one run is short
  * however many lines there are.
  */
 
@@ -26,7 +26,10 @@ export interface UncountedCheckOptions {
   readonly clickhouse: ClickHouse;
   /** Epoch ms. */
   readonly now: () => number;
-  /** Returns the first minute (epoch ms) in which ids are per ad in all partitions. Infinity means that there is none yet. */
+  /**
+   * Returns the first minute (epoch ms) in which ids are per ad in all partitions. Infinity means that there is none
+   * yet.
+   */
   readonly idsPerAdFrom: () => Promise<number>;
   /** A click may wait this long to be counted, which is several times as long as a restatement takes. */
   readonly waitsMs?: number;

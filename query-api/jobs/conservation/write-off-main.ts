@@ -1,7 +1,7 @@
 /**
  * Runs `adclicks-server write-off --partition 3 --counted 5 --note '…'`: it writes off a difference between rows and
- * counters that a person has understood and nobody can mend. The write-off goes into the log, like everything that is in
- * ClickHouse, and stays forever. There is no HTTP route for it, so that only people with access to the brokers can
+ * counters that a person has understood and nobody can mend. The write-off goes into the log, like everything that is
+ * in ClickHouse, and stays forever. There is no HTTP route for it, so that only people with access to the brokers can
  * silence this alarm.
  */
 import { Type } from 'typebox';

@@ -22,8 +22,8 @@ export interface ReconcileJobDeps {
   readonly log: Logger;
   readonly mayGoOn: (job: Job) => Promise<boolean>;
   /**
-   * A difference is drift only when it lasts this long, because a click that came too late is in raw shortly before it is
-   * in quarantine.
+   * A difference is drift only when it lasts this long, because a click that came too late is in raw shortly before it
+   * is in quarantine.
    */
   readonly settleMs?: number | undefined;
 }
@@ -43,7 +43,9 @@ const ReconcileResult = Type.Object({
 });
 type ReconcileResult = Static<typeof ReconcileResult>;
 
-/** Returns the job after its run. It is done if its position is its end. @throws Corrupt when its result is unreadable */
+/**
+ * Returns the job after its run. It is done if its position is its end. @throws Corrupt when its result is unreadable
+ */
 export async function runReconcile(asked: Job, deps: ReconcileJobDeps): Promise<Job> {
   const { store, reconciliation, lateMinutes, now, mayGoOn, settleMs = 10_000 } = deps;
   let job = asked;

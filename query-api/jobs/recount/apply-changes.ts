@@ -1,8 +1,8 @@
 /**
  * Builds the content of one transaction of a recount, so that all changes of a minute become visible at once, or none:
  *
- * 1. The changes, for table `restatement`, each with the rows that replace those of `ad_minute`. Readers do not see them
- *    yet.
+ * 1. The changes, for table `restatement`, each with the rows that replace those of `ad_minute`. Readers do not see
+ *    them yet.
  * 2. One row of `recounted_minute` for each minute. From now on every reader sees all changes of the minute
  *    (`stated-rows.ts`), and the late clicks that the recount has read are counted (`late-clicks.ts`).
  * 3. The rows for `ad_minute`, and then the rows of `recounted_minute` once more, now as settled. Readers see no
@@ -24,8 +24,8 @@ import type { JobEntry } from '../../log/job-log.ts';
 
 export interface Restater {
   /**
-   * Adds the changes of whole minutes. The late clicks of the minutes `recounted` (epoch ms) are then in the counts, also
-   * if nothing has changed.
+   * Adds the changes of whole minutes. The late clicks of the minutes `recounted` (epoch ms) are then in the counts,
+   * also if nothing has changed.
    */
   stage(changes: readonly CellChange[], recounted: readonly number[]): void;
   /** Returns, in order, the entries that make everything visible that was staged since the last call. */
@@ -83,7 +83,9 @@ function restatedRowsOf({ minute, ad_id, country, revision, at, rows }: Restatem
   return rows.map(row => ({ minute, ad_id, country, version: versionOf(revision, at), ...row }));
 }
 
-/** Never returns the same moment twice, because job, minute and moment together identify what becomes visible at once. */
+/**
+ * Never returns the same moment twice, because job, minute and moment together identify what becomes visible at once.
+ */
 function momentAfter(now: number): number {
   last = Math.max(now, last + 1);
   return last;

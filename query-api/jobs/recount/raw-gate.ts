@@ -1,7 +1,7 @@
 /**
  * Decides when a recount may begin: once raw holds everything that the log held when the gate first saw the job.
- * Otherwise the recount would miss clicks that the stream has already counted. Clicks of a final minute that arrive later
- * are too late and cause a recount of their own.
+ * Otherwise the recount would miss clicks that the stream has already counted. Clicks of a final minute that arrive
+ * later are too late and cause a recount of their own.
  *
  * Each job has its own target, which is set once, when the gate first sees the job. So further traffic and later jobs
  * never move it. A job that has passed does not need Kafka any more. A job that is not open any more is forgotten.
@@ -12,8 +12,8 @@ import type { RawLog } from '../../log/counted-log.ts';
 
 export interface RawGate {
   /**
-   * Returns the open jobs that may begin. Rejects when Kafka does not answer and no open job has passed before. Jobs that
-   * have passed continue without Kafka.
+   * Returns the open jobs that may begin. Rejects when Kafka does not answer and no open job has passed before. Jobs
+   * that have passed continue without Kafka.
    */
   passed(open: readonly string[], progress: readonly Progress[]): Promise<ReadonlySet<string>>;
 }

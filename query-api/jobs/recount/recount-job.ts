@@ -29,9 +29,9 @@ export interface RecountJobDeps {
 }
 
 /**
- * Returns the job after the run, saved. It is done if its position is its end. Its position is in the same transaction as
- * its changes. So a job that was interrupted continues right after its last change, and a job that is done has made all
- * its changes.
+ * Returns the job after the run, saved. It is done if its position is its end. Its position is in the same transaction
+ * as its changes. So a job that was interrupted continues right after its last change, and a job that is done has made
+ * all its changes.
  */
 export async function runRecount(asked: Job, partitions: number, deps: RecountJobDeps): Promise<Job> {
   const { store, queries, now, mayGoOn, pageRows } = deps;

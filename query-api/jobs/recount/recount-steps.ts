@@ -1,6 +1,7 @@
 /**
- * Recounts ranges in steps of whole minutes. Each step yields the cells that differ. While one page of clicks is counted
- * in the recount's thread, the next page is read. At most two pages of clicks and the rows of one step are in memory.
+ * Recounts ranges in steps of whole minutes. Each step yields the cells that differ. While one page of clicks is
+ * counted in the recount's thread, the next page is read. At most two pages of clicks and the rows of one step are in
+ * memory.
  */
 import { Type } from 'typebox';
 import { openRecountThread, type RecountThread } from '../../../aggregator/replay/recount-thread.ts';
@@ -13,7 +14,10 @@ import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 export interface RecountStep {
   /** All minutes before this time (epoch ms) are compared. */
   readonly until: number;
-  /** The number of raw clicks in exactly these minutes. So a job that is interrupted between steps counts each click once. */
+  /**
+   * The number of raw clicks in exactly these minutes. So a job that is interrupted between steps counts each click
+   * once.
+   */
   readonly lines: number;
   readonly changes: readonly CellChange[];
 }

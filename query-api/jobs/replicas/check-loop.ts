@@ -1,9 +1,9 @@
 /**
- * Compares the nodes hour by hour, for as long as a term of the job runner lasts. Each turn compares the last full hour,
- * the hours that differed, and one more hour. That one goes backwards from now through everything that is kept, and then
- * begins again. So a row that was inserted wrongly is found within one or two intervals. A row that was changed later is
- * found when its hour is reached: at one turn a minute, the 35 days that are compared by the hour and the days before
- * them take 20 hours.
+ * Compares the nodes hour by hour, for as long as a term of the job runner lasts. Each turn compares the last full
+ * hour, the hours that differed, and one more hour. That one goes backwards from now through everything that is kept,
+ * and then begins again. So a row that was inserted wrongly is found within one or two intervals. A row that was
+ * changed later is found when its hour is reached: at one turn a minute, the 35 days that are compared by the hour and
+ * the days before them take 20 hours.
  */
 
 import { messageOf } from '../../../infra/errors.ts';

@@ -1,6 +1,7 @@
 /**
- * Runs `adclicks-server check-replicas [--from TIME] [--to TIME]`: it compares the ClickHouse nodes of each shard once, by
- * default the last 24 hours. The exit code is 0 if all nodes are equal, and 1 if some differ or could not be compared.
+ * Runs `adclicks-server check-replicas [--from TIME] [--to TIME]`: it compares the ClickHouse nodes of each shard once,
+ * by default the last 24 hours. The exit code is 0 if all nodes are equal, and 1 if some differ or could not be
+ * compared.
  */
 import { millisecondsInDay } from 'date-fns/constants';
 import { ConfigError } from '../../../infra/errors.ts';

@@ -1,8 +1,8 @@
 /**
  * Shows that the nodes of a shard are equal row by row, or in which hours they are not.
  *
- * Rows are inserted all the time, into one node a moment earlier than into another, and newer rows replace older ones. So
- * a first look proves nothing. A difference counts if two things hold once all nodes have read the log as far as the
+ * Rows are inserted all the time, into one node a moment earlier than into another, and newer rows replace older ones.
+ * So a first look proves nothing. A difference counts if two things hold once all nodes have read the log as far as the
  * furthest node had at the first look: the difference is still there, and no node's rows have changed since. Hours that
  * keep changing are reported as unsettled, and are compared again later. An hour that is over stops changing.
  */

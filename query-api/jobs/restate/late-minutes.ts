@@ -1,8 +1,8 @@
 /**
- * Finds minutes with late clicks that no recount has counted yet, and decides which of them to recount now: when no more
- * such clicks have come for a while, or when some have waited long. Whether a click is counted follows from the rows alone
- * (`late-clicks.ts`). Lines are counted by the day of their arrival, over as many days as the log keeps, because nothing
- * older can still arrive.
+ * Finds minutes with late clicks that no recount has counted yet, and decides which of them to recount now: when no
+ * more such clicks have come for a while, or when some have waited long. Whether a click is counted follows from the
+ * rows alone (`late-clicks.ts`). Lines are counted by the day of their arrival, over as many days as the log keeps,
+ * because nothing older can still arrive.
  *
  * A job that is open holds the lines that it was made for, so that no second job recounts them at the same time. A job
  * that has failed holds them for a pause. So a job that always fails does not run all the time, and its lines are not
@@ -16,11 +16,19 @@ import { type LateMinute, readUncountedMinutes, type UncountedMinute } from '../
 export interface LateMinutes {
   /** Returns the minutes in [rawSince, finalUntil) to recount now. No job holds them. */
   due(finalUntil: number, rawSince: number): Promise<LateMinute[]>;
-  /** Whether the last call of `due` has found any late minutes, including those that are not due yet or held by a job. */
+  /**
+   * Whether the last call of `due` has found any late minutes, including those that are not due yet or held by a job.
+   */
   readonly areAny: boolean;
-  /** Returns the minutes in [from, to) whose late clicks will be counted soon. Minutes of a job that has just failed are not among them. */
+  /**
+   * Returns the minutes in [from, to) whose late clicks will be counted soon. Minutes of a job that has just failed are
+   * not among them.
+   */
   pending(from: number, to: number): Promise<LateMinute[]>;
-  /** Returns the entry that records that a job holds these minutes. Of several rows with the same number of lines, the last one is valid. */
+  /**
+   * Returns the entry that records that a job holds these minutes. Of several rows with the same number of lines, the
+   * last one is valid.
+   */
   taken(minutes: readonly LateMinute[], job: string): JobEntry;
 }
 
@@ -86,8 +94,8 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
 }
 
 /**
- * Never returns fewer lines than a former job has recorded. Of two rows of a minute the one with more lines is valid, and
- * that must be the row of the new job.
+ * Never returns fewer lines than a former job has recorded. Of two rows of a minute the one with more lines is valid,
+ * and that must be the row of the new job.
  */
 function lateMinuteOf({ day, minute, lines, taken_lines }: UncountedMinute): LateMinute {
   return { day, minute, lines: Math.max(lines, taken_lines) };

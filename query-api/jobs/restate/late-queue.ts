@@ -4,12 +4,12 @@
  * Restating a minute costs the same for one late click as for thousands, and anybody can send one late click to each of
  * ten thousand minutes. So a job takes a limited number of minutes. Which minutes come next is decided like this:
  *
- * - The ads take turns. The waiting minutes of an ad are numbered in the order in which their first late clicks arrived.
- *   The place of a minute is its lowest number among all its ads. So the first minute of one ad comes before the second
- *   minute of any other ad. Ads take turns, and not clients, because a click does not say who has posted it.
+ * - The ads take turns. The waiting minutes of an ad are numbered in the order in which their first late clicks
+ *   arrived. The place of a minute is its lowest number among all its ads. So the first minute of one ad comes before
+ *   the second minute of any other ad. Ads take turns, and not clients, because a click does not say who has posted it.
  * - Of minutes with the same place, the one that has waited longest and the one with the most late clicks come
- *   alternately. Because of the first rule no minute waits forever. Because of the second, a client that scatters single
- *   clicks over many ads and minutes does not delay a client whose connection was down and whose many clicks came late.
+ *   alternately. Without the first, some minutes would wait forever. Without the second, a client that scatters single
+ *   clicks over many ads and minutes would delay a client whose connection was down and whose many clicks came late.
  */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';

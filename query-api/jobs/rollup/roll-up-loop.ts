@@ -3,13 +3,13 @@
  * time that restatements can reach, one stretch after another. What is due is found from the rows alone, so a restart
  * needs no stored state.
  *
- * No block delays another. A block is passed over when it cannot be worked out (a read takes too long), or when it waits
- * for a restatement that was announced but is not made. A stretch whose minutes are restated again and again gets a
- * limited number of turns.
+ * No block delays another. A block is passed over when it cannot be worked out (a read takes too long), or when it
+ * waits for a restatement that was announced but is not made. A stretch whose minutes are restated again and again gets
+ * a limited number of turns.
  *
- * A block becomes due when a minute becomes final, or when a restatement is made, which is reported by `wake`. So after a
- * turn that has found nothing, the next turns only ask how far the counts are, until one of the two has happened. In case
- * this goes unnoticed, everything is checked once a minute, and older stretches every ten minutes.
+ * A block becomes due when a minute becomes final, or when a restatement is made, which is reported by `wake`. So after
+ * a turn that has found nothing, the next turns only ask how far the counts are, until one of the two has happened. In
+ * case this goes unnoticed, everything is checked once a minute, and older stretches every ten minutes.
  */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
@@ -28,7 +28,10 @@ import { createTopQueries } from '../../store/rollup/top-lists.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import { blocksDue, blocksRolledUp } from './metrics.ts';
 
-/** The longest pause, in units of `pauseMs`. A minute becomes final only once a minute, so a loop without work looks less often. */
+/**
+ * The longest pause, in units of `pauseMs`. A minute becomes final only once a minute, so a loop without work looks
+ * less often.
+ */
 const mostPauses = 5;
 
 export interface RollUpLoopDeps {
@@ -198,7 +201,9 @@ const stretchMs = 24 * hourMs;
 const reachMs = 35 * 24 * hourMs;
 const sweepPauseMs = 60_000;
 const longSweepPauseMs = 600_000;
-/** In case a restatement was not reported. A restatement may also take this long to become visible on a node that lags. */
+/**
+ * In case a restatement was not reported. A restatement may also take this long to become visible on a node that lags.
+ */
 const looksAgainMs = 60_000;
 /** Enough for all blocks of a stretch that has none yet. */
 const turnsPerStretch = 100;
@@ -226,7 +231,10 @@ function createQuiet(now: () => number) {
   };
 }
 
-/** The blocks that end at `until` or before. `passedOver` counts the blocks at its beginning that could not be worked out. */
+/**
+ * The blocks that end at `until` or before. `passedOver` counts the blocks at its beginning that could not be worked
+ * out.
+ */
 function newStretch(until: number) {
   return { until, passedOver: 0, turns: 0 };
 }

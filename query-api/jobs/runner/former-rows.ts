@@ -2,13 +2,13 @@
  * Brings rows into the log that an older release, or a person, has inserted into ClickHouse directly. Otherwise a node
  * that is filled from the log would lack them.
  *
- * Such rows are recognized by their content: `logged` is 0, or a recount is visible but not settled. So this may run any
- * number of times, also after the older release has run again in between. When no such row is left, it does nothing.
- * Every row keeps its version, so rows that were written into the log since then win over it.
+ * Such rows are recognized by their content: `logged` is 0, or a recount is visible but not settled. So this may run
+ * any number of times, also after the older release has run again in between. When no such row is left, it does
+ * nothing. Every row keeps its version, so rows that were written into the log since then win over it.
  *
- * Only state is brought over: stored filters, seals, written-off differences, open jobs, and rows that a recount has made
- * visible but not copied yet. The history of jobs and restatements stays where it is, and so do counts that are older
- * than the log.
+ * Only state is brought over: stored filters, seals, written-off differences, open jobs, and rows that a recount has
+ * made visible but not copied yet. The history of jobs and restatements stays where it is, and so do counts that are
+ * older than the log.
  */
 import type { RestatedRow } from '../../../aggregator/restatement.ts';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
@@ -51,8 +51,9 @@ async function takeOver(
 }
 
 /**
- * Copies the rows of visible recounts into `ad_minute`. A job compares with that table, and would otherwise find the same
- * changes a second time. @throws Retryable when some changes are not in ClickHouse yet, for example because a replica lags
+ * Copies the rows of visible recounts into `ad_minute`. A job compares with that table, and would otherwise find the
+ * same changes a second time. @throws Retryable when some changes are not in ClickHouse yet, for example because a
+ * replica lags
  */
 async function settle({ clickhouse, jobLog, log }: FormerRowsDeps): Promise<void> {
   const unsettled = unsettledMinutesOf(clickhouse);
@@ -69,7 +70,7 @@ async function settle({ clickhouse, jobLog, log }: FormerRowsDeps): Promise<void
     }
     const expected = minutes.reduce((sum, { cells }) => sum + cells, 0);
     if (found !== expected)
-      throw new Retryable(`${expected} changes are visible, ${found} of them are in table restatement`);
+      throw new Retryable(`${expected} changes are visible, but ${found} of them are in table restatement`);
     await jobLog.write([
       { kind: 'ad-minute', rows },
       { kind: 'settled-minute', rows: minutes.map(minute => ({ ...minute, settled: 1 })) },

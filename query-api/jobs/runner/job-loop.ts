@@ -1,17 +1,18 @@
 /**
  * Runs jobs, one turn at a time: jobs that people have asked for, and jobs that it finds by itself (late minutes, hours
- * to reconcile, repairs). job-turns.ts decides which job is next. A turn ends after `turnMs`, at the next point from which
- * the job can continue later. Only a restatement of late clicks runs to its end. A job's progress is stored in its row.
- * So its next turn, also after a restart, begins where the last one ended.
+ * to reconcile, repairs). job-turns.ts decides which job is next. A turn ends after `turnMs`, at the next point from
+ * which the job can continue later. Only a restatement of late clicks runs to its end. A job's progress is stored in
+ * its row. So its next turn, also after a restart, begins where the last one ended.
  *
  * The loop is called (`wake`) when somebody asks for a job. It also looks by itself: soon after it has found something,
  * then less often. At rest it checks every five seconds how far the counts have come, which is enough to notice what
  * becomes due. At rest it reads the list of open jobs only twice a minute, in case a call was missed. That is enough
  * because only this loop makes and ends jobs, except those that people ask for.
  *
- * When ClickHouse or the brokers do not answer, the loop waits. The cause may also be the job itself, for example a read
- * that always takes too long. Nobody can tell these apart. So that job rests for a while, longer each time, and the others
- * continue. A job that has made no progress for hours, or that can never succeed, becomes `failed` with the reason.
+ * When ClickHouse or the brokers do not answer, the loop waits. The cause may also be the job itself, for example a
+ * read that always takes too long. Nobody can tell these apart. So that job rests for a while, longer each time, and
+ * the others continue. A job that has made no progress for hours, or that can never succeed, becomes `failed` with the
+ * reason.
  */
 import type { Progress } from '../../../aggregator/ad-minute.ts';
 import { Fenced, messageOf, Retryable } from '../../../infra/errors.ts';
@@ -182,7 +183,7 @@ async function turn(deps: TurnDeps, pace: Pace, begins: (job: Job) => void): Pro
     isMade = await deps.findWork({ finalUntil, quarantined }, all);
   } catch (error) {
     // The jobs that are open already continue.
-    log.warn({ why: messageOf(error) }, 'what is due is not found');
+    log.warn({ why: messageOf(error) }, 'work that is due could not be found');
   }
   const cancelled = await store.cancelled(all.map(({ id }) => id));
   for (const job of all) if (cancelled.has(job.id)) await end(job, { state: 'cancelled' }, deps);
@@ -229,7 +230,8 @@ async function runOne(job: Job, partitions: number, deps: TurnDeps): Promise<boo
   const { store, log, now } = deps;
   let started = job;
   try {
-    // A job may have waited long, for example because no runner was up. Clicks that have expired must not be counted as 0.
+    // A job may have waited long, for example because no runner was up. Clicks that have expired must not be counted as
+    // 0.
     if (!isRawKept(job.position, now())) throw new Error(rawGone);
     if (job.state === 'queued') {
       started = { ...job, state: 'running', updatedAt: now(), seq: job.seq + 1 };

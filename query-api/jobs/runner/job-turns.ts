@@ -18,7 +18,9 @@
 import type { Job } from '../../store/jobs/job.ts';
 
 export interface JobTurns {
-  /** Returns the job that is next, or undefined if every job that is ready rests. Forgets jobs that are not in `open`. */
+  /**
+   * Returns the job that is next, or undefined if every job that is ready rests. Forgets jobs that are not in `open`.
+   */
   next(open: readonly Job[], isReady: (job: Job) => boolean, now: number): Job | undefined;
   /** Records that the job has had its turn. It gets no other turn before `restsUntil`. */
   record(job: Job, restsUntil?: number): void;

@@ -3,13 +3,13 @@
  * partition of `job-requests`. It reads nothing there. The partition is the lease.
  *
  * The lease only divides the work. A runner that was stopped for a while (SIGSTOP, a machine that hangs) still believes
- * that it holds the lease when it continues. So does a runner that has not heard yet of its group's next assignment. That
- * two runners never both write is guaranteed by the fence with which every term begins (term.ts). So a successor asks
- * nobody for permission: it begins once the broker's session of its predecessor has expired.
+ * that it holds the lease when it continues. So does a runner that has not heard yet of its group's next assignment.
+ * That two runners never both write is guaranteed by the fence with which every term begins (term.ts). So a successor
+ * asks nobody for permission: it begins once the broker's session of its predecessor has expired.
  *
- * A term may end while the lease is still held: it was fenced, a commit had no answer, or the brokers were away. After a
- * pause another term begins. Before each term the runner asks the broker whether its member still belongs to the group. A
- * runner that was stopped must not fence its successor: no row would be lost, but both would lose time.
+ * A term may end while the lease is still held: it was fenced, a commit had no answer, or the brokers were away. After
+ * a pause another term begins. Before each term the runner asks the broker whether its member still belongs to the
+ * group. A runner that was stopped must not fence its successor: no row would be lost, but both would lose time.
  */
 import { Fenced, messageOf } from '../../../infra/errors.ts';
 import type { KafkaClient } from '../../../infra/kafka/client.ts';
@@ -37,7 +37,10 @@ export interface LeaseDeps {
 }
 
 export interface Lease extends AsyncDisposable {
-  /** Throws, with the reason, when this process holds the lease but has no term. A process that waits for the lease is well. */
+  /**
+   * Throws, with the reason, when this process holds the lease but has no term. A process that waits for the lease is
+   * well.
+   */
   check(): void;
 }
 
@@ -69,8 +72,8 @@ export async function openLease(deps: LeaseDeps): Promise<Lease> {
       const isHeld = assigned.get(topic)?.includes(leasePartition) ?? false;
       if (isHeld) link.consumer?.pause(topic, leasePartition);
       const { current } = holdings;
-      // A rebalance that leaves the lease here does not begin a new term, but the term must be confirmed: another member
-      // may have held the lease in between, and this one may not have heard of it.
+      // A rebalance that leaves the lease here does not begin a new term, but the term must be confirmed: another
+      // member may have held the lease in between, and this one may not have heard of it.
       if (isHeld && current) current.renew();
       else if (isHeld) holdings.begin();
       else holdings.end();
@@ -92,8 +95,9 @@ export async function openLease(deps: LeaseDeps): Promise<Lease> {
 const leasePartition = 0;
 const askAgainMs = 500;
 /**
- * Each heartbeat costs a request. With 250 ms between two checks, a runner hears of a new assignment within 750 ms. After
- * the expiry of the predecessor's session, this is the largest part of the time in which nobody works (decision 026).
+ * Each heartbeat costs a request. With 250 ms between two checks, a runner hears of a new assignment within 750 ms.
+ * After the expiry of the predecessor's session, this is the largest part of the time in which nobody works (decision
+ * 026).
  */
 const heartbeatMs = 500;
 /** Longer than a runner takes to hear of a new assignment. */

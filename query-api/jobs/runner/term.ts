@@ -8,12 +8,12 @@
  * 4. Only now read anything, and work.
  *
  * What is read before step 3 may lack what a predecessor has committed: a job would be done twice, or a click restated
- * twice. The term ends when the lease is revoked, or when a write fails; after that its log accepts nothing. A runner that
- * was stopped may believe in its term for a while when it continues. Its first write shows that the term is over.
+ * twice. The term ends when the lease is revoked, or when a write fails; after that its log accepts nothing. A runner
+ * that was stopped may believe in its term for a while when it continues. Its first write shows that the term is over.
  *
  * During the term the runner writes every half minute that it is alive. So people can see in the table whether a runner
- * has nothing to do or is gone. The same write shows a runner at rest that its term is over. A caller that doubts the term
- * can ask for this write at once.
+ * has nothing to do or is gone. The same write shows a runner at rest that its term is over. A caller that doubts the
+ * term can ask for this write at once.
  */
 import { randomUUID } from 'node:crypto';
 import type { JobRunnerRow } from '../../../aggregator/job-records.ts';

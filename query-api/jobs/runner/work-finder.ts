@@ -1,13 +1,13 @@
 /**
  * Finds what is to be done without a request: late minutes to restate, hours that have become final to reconcile, and,
- * if `RECONCILE_REPAIR` is set, drift to repair that a reconciliation has found. Everything due is found from the rows of
- * jobs alone, so a process that ends in the middle leaves nothing out. Work that has failed is due again after a pause,
- * which doubles with each attempt. Meanwhile it delays nothing else.
+ * if `RECONCILE_REPAIR` is set, drift to repair that a reconciliation has found. Everything due is found from the rows
+ * of jobs alone, so a process that ends in the middle leaves nothing out. Work that has failed is due again after a
+ * pause, which doubles with each attempt. Meanwhile it delays nothing else.
  *
  * The rows are not read again while nothing can have changed. Failed hours and missing repairs change only through jobs
- * that were in the list of open jobs before. Late lines show in the progress of their partition at about the same time as
- * in their own table. Known late lines may become due when a minute becomes final or as time passes. In case any of this
- * is wrong, everything is read once a minute.
+ * that were in the list of open jobs before. Late lines show in the progress of their partition at about the same time
+ * as in their own table. Known late lines may become due when a minute becomes final or as time passes. In case any of
+ * this is wrong, everything is read once a minute.
  */
 
 import { Corrupt } from '../../../infra/errors.ts';
@@ -53,7 +53,8 @@ export function createWorkFinder(deps: WorkFinderDeps): WorkFinder {
   const drift = createRepairFinder(deps);
 
   return async (seen, open) => {
-    // An open job may end in the very turn of which this is a part. So what is read while it is open is not kept either.
+    // An open job may end in the very turn of which this is a part. So what is read while it is open is not kept
+    // either.
     const isStale = open.some(changesAttempts);
     for (const kept of [hours.kept, drift.kept]) kept.keeps(!isStale);
     // Each of the three has one job at a time. A job that makes no progress (a minute that cannot be read) delays the
@@ -120,7 +121,10 @@ function createLateFinder({ store, lateMinutes, lateQueue, now, log }: WorkFinde
   };
 }
 
-/** Makes the jobs that reconcile hours: the next hour first, so that an hour that always fails does not delay the others. */
+/**
+ * Makes the jobs that reconcile hours: the next hour first, so that an hour that always fails does not delay the
+ * others.
+ */
 function createHourFinder({ store, now }: WorkFinderDeps) {
   let nextHour: number | undefined;
   const failedHours = createKept(() => store.failedHours(rawSince(now())), now);
@@ -225,7 +229,10 @@ function createKept<T>(read: () => Promise<readonly T[]>, now: () => number) {
   };
 }
 
-/** Returns true for jobs that change, by their existence or their end, which hours have failed or which drift is unrepaired. */
+/**
+ * Returns true for jobs that change, by their existence or their end, which hours have failed or which drift is
+ * unrepaired.
+ */
 function changesAttempts(job: Job): boolean {
   return job.kind === 'reconcile' || isRepair(job);
 }

@@ -7,7 +7,10 @@ import type { Job } from '../../store/jobs/job.ts';
 import { jobRowOf, newestSeq } from '../../store/jobs/job-store.ts';
 
 export interface JobWriter {
-  /** Writes `said` and then the job in one transaction. They become visible together, in this order, or never. @throws Fenced */
+  /**
+   * Writes `said` and then the job in one transaction. They become visible together, in this order, or never. @throws
+   * Fenced
+   */
   save(job: Job, said?: readonly JobEntry[]): Promise<void>;
   /**
    * Resolves once ClickHouse shows everything that was saved here. It waits for the job that was saved last. That is

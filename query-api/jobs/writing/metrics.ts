@@ -1,4 +1,6 @@
-/** Defines the metrics of jobs. Counters of rare events begin at 0, because a series that begins at 1 shows no increase. */
+/**
+ * Defines the metrics of jobs. Counters of rare events begin at 0, because a series that begins at 1 shows no increase.
+ */
 import { counter, gauge } from '../../../infra/metrics.ts';
 
 export const isActive = gauge(
