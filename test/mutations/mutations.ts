@@ -1957,6 +1957,13 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/replicas/turns.test.ts',
   },
   {
+    name: 'any-json-is-a-filter',
+    bug: 'whatever is JSON is taken for a stored filter: a record of something else becomes a filter without an id',
+    file: 'aggregator/sink/result-rows.ts',
+    edits: [['if (!Value.Check(FilterRow, row))', "if (typeof row !== 'object')"]],
+    unit: 'test/unit/aggregator/result-rows.test.ts',
+  },
+  {
     name: 'restated-counts-of-all-shards',
     bug: 'a node takes the restated counts of all shards: summed over shards they count more than once',
     file: 'aggregator/sink/result-rows.ts',
