@@ -33,7 +33,7 @@ export function followNode(deps: NodeSinkDeps): Sink {
   const closing = new AbortController();
   const { signal } = closing;
   let running: Sink | undefined;
-  let why = 'its tables are not known yet';
+  let why = 'the tables of the node are not known yet';
 
   const follow = async () => {
     for (let isFirst = true; !signal.aborted; isFirst = false) {
@@ -51,7 +51,8 @@ export function followNode(deps: NodeSinkDeps): Sink {
         },
         signal,
       );
-      if (!signal.aborted) log.warn({ node: of.name }, 'the node was emptied: it is filled from where the log begins');
+      if (!signal.aborted)
+        log.warn({ node: of.name }, 'the node was emptied: it is filled from the beginning of the log');
     }
   };
 
@@ -83,7 +84,7 @@ async function prepare(deps: NodeSinkDeps, signal: AbortSignal): Promise<SinkNod
   if ((await incarnationOf(clickhouse)) === undefined && (await wasFilled(deps))) {
     log.warn(
       { node: of.name, pauseMs: 3 * lookEveryMs },
-      'the node is empty: it gets tables once no sink fills those of before',
+      'the node is empty: its tables are created as soon as no sink fills the former ones',
     );
     await pause(3 * lookEveryMs, signal);
     if (signal.aborted) throw new Retryable('closing');
@@ -106,7 +107,7 @@ async function isStillFilled({ incarnation }: SinkNode, { clickhouse, of, log }:
   try {
     return (await incarnationOf(clickhouse)) === incarnation;
   } catch (error) {
-    log.debug({ node: of.name, why: messageOf(error) }, 'not known whether it is still filled');
+    log.debug({ node: of.name, why: messageOf(error) }, 'it is not known whether a sink still fills the node');
     return true;
   }
 }

@@ -46,7 +46,7 @@ const FilterRow = Type.Object({ id: Type.String({ minLength: 1 }) });
 
 function filterRowAt(offset: number, value: Buffer, place: string): Buffer {
   const row = parsed(value, place);
-  if (!Value.Check(FilterRow, row)) throw new Corrupt(`${place}: is no stored filter`);
+  if (!Value.Check(FilterRow, row)) throw new Corrupt(`${place}: is not a stored filter`);
   return Buffer.from(`${JSON.stringify({ ...row, seq: filterSeqAt(offset) })}\n`);
 }
 
@@ -54,6 +54,6 @@ function parsed(value: Buffer, place: string): unknown {
   try {
     return JSON.parse(value.toString());
   } catch (cause) {
-    throw new Corrupt(`${place}: is no stored filter`, { cause });
+    throw new Corrupt(`${place}: is not a stored filter`, { cause });
   }
 }

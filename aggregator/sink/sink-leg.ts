@@ -173,7 +173,7 @@ function createReader(deps: LegDeps, options: LegOptions, { admin, link, commits
   const halt = ({ topic, partition }: TopicPartition, error: Corrupt) => {
     // Another member may own the partition by now.
     if (!halts.halt({ topic, partition }, error)) return;
-    log.error({ topic, partition, why: error.message }, 'partition halted: it is not stored any further');
+    log.error({ topic, partition, why: error.message }, 'partition halted: nothing more of it is stored');
     positions.leave(topic, partition);
     try {
       link.consumer?.pause(topic, partition);
@@ -195,7 +195,7 @@ function createReader(deps: LegDeps, options: LegOptions, { admin, link, commits
       void untilKnown(
         () => beginsOf(admin, group, assigned, node.incarnation).then(begins => current === assigned && begin(begins)),
         () => current === assigned,
-        why => log.warn({ group, why }, 'not known yet where to begin'),
+        why => log.warn({ group, why }, 'it is not known yet where to begin'),
       );
     },
     async onBatch(batch) {

@@ -53,7 +53,7 @@ describe('a stored filter', () => {
     'halts the sink where its record holds something else: %s',
     value => {
       expect(() => rowsOn(0, 1, [record(3, 'filter', value)])).toThrow(
-        new Corrupt('job-results[0], offset 3: is no stored filter'),
+        new Corrupt('job-results[0], offset 3: is not a stored filter'),
       );
     },
   );
