@@ -1,4 +1,4 @@
-/** How a runner reacts to rebalances. The simulation measures how long nobody works (test/simulation/job-lease.test.ts). */
+/** How a runner reacts to rebalances. How long nobody works is measured in test/simulation/job-lease.test.ts. */
 import { expect, it } from 'vitest';
 import type { KafkaClient } from '../../../infra/kafka/client.ts';
 import { createLog } from '../../../infra/log.ts';
