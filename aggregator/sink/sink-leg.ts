@@ -106,7 +106,7 @@ export async function openLeg(deps: LegDeps, options: LegOptions): Promise<Leg> 
   return { check: reader.check, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
 }
 
-/** The consumer calls what is created before it is. */
+/** Gets the consumer once it is open. The consumer needs its handlers first, and the handlers need the consumer. */
 interface Link {
   consumer?: GroupConsumer;
 }
