@@ -12,8 +12,7 @@
  *   now as settled.
  * - The row of a job comes after everything that the job has written with it or before it. Whoever sees that row in
  *   ClickHouse also sees all of that, and everything before it in `job-results`, from any job. It is a barrier.
- * - The row of `job_runner` that begins a term of office is also a barrier, and it covers earlier runners too. It is
- *   the last.
+ * - The row of `job_runner` that begins a term is also a barrier, and it covers earlier runners too. It is the last.
  *
  * The order holds within one topic. Rows that belong together but stand in several topics identify themselves: a seal,
  * for instance, is complete in itself.
@@ -88,7 +87,7 @@ export function filterSeqAt(offset: number): number {
 export interface JobRunnerRow {
   /** Epoch ms. */
   readonly since: number;
-  /** Unique to this term of office. */
+  /** Unique to this term. */
   readonly instance: string;
   /** Host and port of the process. */
   readonly host: string;

@@ -51,34 +51,11 @@ const mostBatchesAtOnce = 64;
 export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
   const { kafka, names, config, log } = deps;
   const topic = names.topic('clicks');
-  const tasks = new Map<number, PartitionTask>();
   const admin = await openAdmin(kafka);
   const producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
+  const tasks = new Map<number, PartitionTask>();
+  const shared: Shared = { admin, producer, link: {}, tasks, withoutOutputs: new Set() };
   let joined = false;
-  /**
-   * Partitions that are assigned but have no output partitions, because topics were grown by hand in another order.
-   * Nothing is counted there.
-   */
-  const withoutOutputs = new Set<number>();
-
-  // The tasks need the consumer, and the consumer creates the tasks.
-  const link: { consumer?: GroupConsumer } = {};
-  const shared: Shared = { admin, producer, link, tasks, withoutOutputs };
-  const onAssigned = (assigned: ReadonlyMap<string, readonly number[]>) => {
-    joined = true;
-    const mine = new Set(assigned.get(topic) ?? []);
-    for (const [partition, task] of tasks) {
-      if (mine.has(partition)) continue;
-      tasks.delete(partition);
-      withoutOutputs.delete(partition);
-      void task.close({ commit: false });
-    }
-    for (const partition of mine) {
-      const kept = tasks.get(partition);
-      if (kept) kept.resume();
-      else tasks.set(partition, startTask(deps, partition, portsOf(deps, partition, shared)));
-    }
-  };
 
   const consumer = await openGroupConsumer(kafka, {
     group: names.aggregatorGroup,
@@ -94,9 +71,12 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
     keepsRecords: false,
     log,
     onOpen: opened => {
-      link.consumer = opened;
+      shared.link.consumer = opened;
     },
-    onAssigned,
+    onAssigned(assigned) {
+      joined = true;
+      assignTasks(deps, new Set(assigned.get(topic) ?? []), shared);
+    },
     onBatch: async batch => {
       await tasks.get(batch.partition)?.onBatch(log.isLevelEnabled('debug') ? withTracesTold(batch, log) : batch);
     },
@@ -106,8 +86,60 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
   const timer = setInterval(() => {
     for (const task of tasks.values()) task.onTimer();
   }, timerMs);
-  // A halted task waits for a person. Every other task must make progress, or the process is started again.
-  const watch = watchStalls({
+  const watch = watchTasks(deps, shared);
+
+  return {
+    check() {
+      if (!joined) throw new Error('no partitions assigned yet');
+      checkTasks(shared);
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      watch[Symbol.dispose]();
+      await Promise.all([...tasks.values()].map(task => task.close({ commit: true })));
+      await consumer[Symbol.asyncDispose]();
+      await producer[Symbol.asyncDispose]();
+      await admin[Symbol.asyncDispose]();
+    },
+  };
+}
+
+interface Shared {
+  readonly admin: Admin;
+  readonly producer: Producer;
+  /** The tasks need the consumer, and the consumer creates the tasks. */
+  readonly link: { consumer?: GroupConsumer };
+  readonly tasks: Map<number, PartitionTask>;
+  /**
+   * Partitions that are assigned but have no output partitions, because topics were grown by hand in another order.
+   * Nothing is counted there.
+   */
+  readonly withoutOutputs: Set<number>;
+}
+
+/** Closes the tasks of partitions that are not assigned any more, and starts those of new partitions. */
+function assignTasks(deps: TaskGroupDeps, assigned: ReadonlySet<number>, shared: Shared): void {
+  const { tasks, withoutOutputs } = shared;
+  for (const [partition, task] of tasks) {
+    if (assigned.has(partition)) continue;
+    tasks.delete(partition);
+    withoutOutputs.delete(partition);
+    void task.close({ commit: false });
+  }
+  for (const partition of assigned) {
+    const kept = tasks.get(partition);
+    if (kept) kept.resume();
+    else tasks.set(partition, startTask(deps, partition, portsOf(deps, partition, shared)));
+  }
+}
+
+/** A halted task waits for a person. Every other task must make progress, or the process is started again. */
+function watchTasks(
+  { names, log, onCrash }: TaskGroupDeps,
+  { admin, tasks, withoutOutputs }: Shared,
+): ReturnType<typeof watchStalls> {
+  const topic = names.topic('clicks');
+  return watchStalls({
     group: names.aggregatorGroup,
     log,
     async readings() {
@@ -126,25 +158,15 @@ export async function openTaskGroup(deps: TaskGroupDeps): Promise<TaskGroup> {
         ]),
       );
     },
-    onStall: what => deps.onCrash(new Error(`stalled: ${what}`)),
+    onStall: what => onCrash(new Error(`stalled: ${what}`)),
   });
+}
 
-  return {
-    check() {
-      if (!joined) throw new Error('no partitions assigned yet');
-      const waiting = [...tasks.values()].filter(t => t.state !== 'running' && !withoutOutputs.has(t.partition));
-      if (waiting.length > 0)
-        throw new Error(waiting.map(t => `partition ${t.partition} ${t.state} ${t.haltedBy}`.trim()).join(', '));
-    },
-    async [Symbol.asyncDispose]() {
-      clearInterval(timer);
-      watch[Symbol.dispose]();
-      await Promise.all([...tasks.values()].map(task => task.close({ commit: true })));
-      await consumer[Symbol.asyncDispose]();
-      await producer[Symbol.asyncDispose]();
-      await admin[Symbol.asyncDispose]();
-    },
-  };
+/** Throws unless every assigned partition that can be counted is being counted. */
+function checkTasks({ tasks, withoutOutputs }: Shared): void {
+  const waiting = [...tasks.values()].filter(t => t.state !== 'running' && !withoutOutputs.has(t.partition));
+  if (waiting.length > 0)
+    throw new Error(waiting.map(t => `partition ${t.partition} ${t.state} ${t.haltedBy}`.trim()).join(', '));
 }
 
 function startTask(
@@ -169,14 +191,6 @@ function startTask(
   const task = new PartitionTask(settings, ports, log);
   void task.start();
   return task;
-}
-
-interface Shared {
-  readonly admin: Admin;
-  readonly producer: Producer;
-  readonly link: { consumer?: GroupConsumer };
-  readonly tasks: ReadonlyMap<number, PartitionTask>;
-  readonly withoutOutputs: Set<number>;
 }
 
 function portsOf(

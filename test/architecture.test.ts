@@ -312,19 +312,9 @@ const functionTypes = new Set(['FunctionDeclaration', 'FunctionExpression', 'Arr
 
 /** Functions that are too long and give no reason. Nothing is added here. */
 const longWithoutReason: ReadonlySet<string> = new Set([
-  'aggregator/sink/node-sink.ts: followNode',
-  'aggregator/sink/sink-leg.ts: openLeg',
-  'aggregator/task-group.ts: openTaskGroup',
   'query-api/app.ts: buildQueryApi',
   'query-api/client/client.ts: createClient',
-  'query-api/jobs/conservation/row-seals.ts: createRowSeals',
-  'query-api/jobs/main.ts: a function in it',
-  'query-api/jobs/open-jobs.ts: openJobs',
-  'query-api/jobs/replicas/check-loop.ts: openCheckLoop',
-  'query-api/jobs/rollup/roll-up-loop.ts: createRollUpLoop',
   'query-api/store/rollup/roll-up.ts: createRollUp',
-  'query-api/jobs/runner/lease.ts: openLease',
-  'query-api/jobs/runner/work-finder.ts: createWorkFinder',
   'query-api/replicas/open-replicas.ts: openReplicas',
   'query-api/replicas/replica-watch.ts: watchReplicas',
   'query-api/replicas/replicas.ts: replicasOf',

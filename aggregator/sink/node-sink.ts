@@ -29,46 +29,15 @@ export interface NodeSinkDeps extends Omit<SinkDeps, 'node' | 'signal'> {
 
 /** Begins at once, and continues until it is disposed of. */
 export function followNode(deps: NodeSinkDeps): Sink {
-  const { kafka, clickhouse, names, of, log, topology, onCrash, beforeJoining, lookEveryMs = 5_000 } = deps;
+  const { of, log, topology, onCrash, beforeJoining, lookEveryMs = defaultLookEveryMs } = deps;
   const closing = new AbortController();
   const { signal } = closing;
   let running: Sink | undefined;
   let why = 'the tables of the node are not known yet';
 
-  /** Returns whether a sink has filled the node in an earlier incarnation. */
-  const wasFilled = async () => {
-    await using admin = await openAdmin(kafka);
-    const { inGroups } = sinkNode(of, topology, '');
-    return (await admin.commits(names.groupAt(names.rawSinkGroup, inGroups), names.topic('clicks'))).size > 0;
-  };
-
-  const prepared = async () => {
-    if ((await incarnationOf(clickhouse)) === undefined && (await wasFilled())) {
-      log.warn(
-        { node: of.name, pauseMs: 3 * lookEveryMs },
-        'the node is empty: its tables are created as soon as no sink fills the former ones',
-      );
-      await pause(3 * lookEveryMs, signal);
-      if (signal.aborted) throw new Retryable('closing');
-    }
-    await migrate(clickhouse, log);
-    const incarnation = await incarnationOf(clickhouse);
-    if (incarnation === undefined) throw new Retryable(`${of.name} has lost its tables`);
-    return sinkNode(of, topology, incarnation);
-  };
-
-  const isStillThat = async ({ incarnation }: SinkNode) => {
-    try {
-      return (await incarnationOf(clickhouse)) === incarnation;
-    } catch (error) {
-      log.debug({ node: of.name, why: messageOf(error) }, 'it is not known whether a sink still fills the node');
-      return true;
-    }
-  };
-
   const follow = async () => {
     for (let isFirst = true; !signal.aborted; isFirst = false) {
-      const node = await retrying(`tables of ${of.name}`, log, signal, prepared);
+      const node = await retrying(`tables of ${of.name}`, log, signal, () => prepare(deps, signal));
       if (isFirst) await beforeJoining?.(node);
       await whileFilled(
         {
@@ -77,7 +46,7 @@ export function followNode(deps: NodeSinkDeps): Sink {
             running = sink;
             if (sink) log.info({ node: of.name }, 'sink runs');
           },
-          isStillFilled: () => isStillThat(node),
+          isStillFilled: () => isStillFilled(node, deps),
           lookEveryMs,
         },
         signal,
@@ -105,4 +74,40 @@ export function followNode(deps: NodeSinkDeps): Sink {
       await following;
     },
   };
+}
+
+const defaultLookEveryMs = 5_000;
+
+/** Returns the node once it has its tables. @throws Retryable */
+async function prepare(deps: NodeSinkDeps, signal: AbortSignal): Promise<SinkNode> {
+  const { clickhouse, of, topology, log, lookEveryMs = defaultLookEveryMs } = deps;
+  if ((await incarnationOf(clickhouse)) === undefined && (await wasFilled(deps))) {
+    log.warn(
+      { node: of.name, pauseMs: 3 * lookEveryMs },
+      'the node is empty: its tables are created as soon as no sink fills the former ones',
+    );
+    await pause(3 * lookEveryMs, signal);
+    if (signal.aborted) throw new Retryable('closing');
+  }
+  await migrate(clickhouse, log);
+  const incarnation = await incarnationOf(clickhouse);
+  if (incarnation === undefined) throw new Retryable(`${of.name} has lost its tables`);
+  return sinkNode(of, topology, incarnation);
+}
+
+/** Returns whether a sink has filled the node in an earlier incarnation. */
+async function wasFilled({ kafka, names, of, topology }: NodeSinkDeps): Promise<boolean> {
+  await using admin = await openAdmin(kafka);
+  const { inGroups } = sinkNode(of, topology, '');
+  return (await admin.commits(names.groupAt(names.rawSinkGroup, inGroups), names.topic('clicks'))).size > 0;
+}
+
+/** Returns true also when the node does not answer: then nobody knows of a change. */
+async function isStillFilled({ incarnation }: SinkNode, { clickhouse, of, log }: NodeSinkDeps): Promise<boolean> {
+  try {
+    return (await incarnationOf(clickhouse)) === incarnation;
+  } catch (error) {
+    log.debug({ node: of.name, why: messageOf(error) }, 'it is not known whether a sink still fills the node');
+    return true;
+  }
 }

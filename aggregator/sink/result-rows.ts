@@ -2,6 +2,8 @@
  * Reads the rows of ClickHouse's tables from the records of jobs and people (job-records.ts), in the order of
  * insertion.
  */
+import { Type } from 'typebox';
+import { Value } from 'typebox/value';
 import { Corrupt } from '../../infra/errors.ts';
 import type { FetchedBatch } from '../../infra/kafka/group-consumer.ts';
 import type { LogRecord } from '../../infra/kafka/record-batch.ts';
@@ -39,10 +41,19 @@ function countedPartition(headers: LogRecord['headers'], place: string): number 
   return Number(said);
 }
 
+/** Only what makes it a filter is checked here. ClickHouse checks the other fields, and may know more of them. */
+const FilterRow = Type.Object({ id: Type.String({ minLength: 1 }) });
+
 function filterRowAt(offset: number, value: Buffer, place: string): Buffer {
+  const row = parsed(value, place);
+  if (!Value.Check(FilterRow, row)) throw new Corrupt(`${place}: is not a stored filter`);
+  return Buffer.from(`${JSON.stringify({ ...row, seq: filterSeqAt(offset) })}\n`);
+}
+
+function parsed(value: Buffer, place: string): unknown {
   try {
-    return Buffer.from(`${JSON.stringify({ ...JSON.parse(value.toString()), seq: filterSeqAt(offset) })}\n`);
-  } catch (error) {
-    throw new Corrupt(`${place}: is not a stored filter`, { cause: error });
+    return JSON.parse(value.toString());
+  } catch (cause) {
+    throw new Corrupt(`${place}: is not a stored filter`, { cause });
   }
 }

@@ -1,9 +1,14 @@
 /** Copies the topics of one consumer group into a ClickHouse node: rows are inserted first, offsets committed after. */
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { Corrupt, messageOf } from '../../infra/errors.ts';
-import { openAdmin } from '../../infra/kafka/admin.ts';
+import { type Admin, openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
-import { type FetchedBatch, type GroupConsumer, openGroupConsumer } from '../../infra/kafka/group-consumer.ts';
+import {
+  type FetchedBatch,
+  type GroupConsumer,
+  type GroupConsumerOptions,
+  openGroupConsumer,
+} from '../../infra/kafka/group-consumer.ts';
 import type { RecordContract } from '../../infra/kafka/record-contract.ts';
 import { watchStalls } from '../../infra/kafka/stall-watch.ts';
 import type { Logger } from '../../infra/log.ts';
@@ -47,27 +52,10 @@ export interface Leg extends AsyncDisposable {
 }
 
 export async function openLeg(deps: LegDeps, options: LegOptions): Promise<Leg> {
-  const { group, topics, isolation, contract, rowsOf, intervalMs, onRefused } = options;
+  const { group, topics, isolation, intervalMs, onRefused } = options;
   const { kafka, clickhouse, node, config, log } = deps;
-  const { reads = node.holds } = options;
-  const link: { consumer?: GroupConsumer } = {};
-  /** By partition, the offset from which on the node holds everything. Each commit contains it in its metadata. */
-  const heldFrom = new Map<string, number>();
-  // Offsets after records without clicks are committed too. Otherwise a partition that ends in a transaction's marker
-  // would show a lag forever.
-  const commit = async (topic: string, nextOffsets: ReadonlyMap<number, number>) => {
-    await link.consumer?.commit(
-      topic,
-      new Map(
-        [...nextOffsets].map(([partition, offset]) => {
-          const metadata = heldSince(node.incarnation, heldFrom.get(`${topic}[${partition}]`) ?? 0);
-          return [partition, { offset, metadata }];
-        }),
-      ),
-    );
-    for (const [partition, offset] of nextOffsets)
-      position.set({ node: node.name, topic, partition: String(partition) }, offset);
-  };
+  const link: Link = {};
+  const commits = createCommits(node, link);
   const inserter = new BatchInserter({
     clickhouse,
     node: node.name,
@@ -76,39 +64,11 @@ export async function openLeg(deps: LegDeps, options: LegOptions): Promise<Leg> 
     maxBatchBytes: config.SINK_MAX_BATCH_BYTES,
     intervalMs,
     onRefused,
-    commit,
+    commit: commits.commit,
   });
-  let joined = false;
-  let haltedBy: string | undefined;
-  const halts = new HaltedPartitions(group);
-  const positions = new SinkPositions();
-  const stand = (place: TopicPartition) => {
-    positions.leave(place.topic, place.partition);
-    link.consumer?.pause(place.topic, place.partition);
-  };
-  /** The last assignment of this member. */
-  let current: ReadonlyMap<string, readonly number[]> | undefined;
-  const begin = (begins: readonly Begin[]) => {
-    for (const { topic, partition, seek, from } of begins) {
-      heldFrom.set(`${topic}[${partition}]`, from);
-      if (seek !== undefined) link.consumer?.seek(topic, partition, seek);
-      if (!halts.has({ topic, partition })) link.consumer?.resume(topic, partition);
-    }
-  };
-  const halt = ({ topic, partition }: TopicPartition, error: Corrupt) => {
-    // Another member may own the partition by now.
-    if (!halts.halt({ topic, partition }, error)) return;
-    log.error({ topic, partition, why: error.message }, 'partition halted: nothing more of it is stored');
-    try {
-      stand({ topic, partition });
-    } catch (why) {
-      // It is no member of its group now. It halts again once partitions are assigned, and drops what arrives until
-      // then.
-      log.debug({ topic, partition, why: messageOf(why) }, 'not paused');
-    }
-  };
   await using opening = new AsyncDisposableStack();
   const admin = opening.use(await openAdmin(kafka));
+  const reader = createReader(deps, options, { admin, link, commits, inserter });
   const consumer = await openGroupConsumer(kafka, {
     group,
     topics,
@@ -126,6 +86,104 @@ export async function openLeg(deps: LegDeps, options: LegOptions): Promise<Leg> 
     onOpen: opened => {
       link.consumer = opened;
     },
+    ...reader.handlers,
+  });
+  const watch = watchStalls({
+    group,
+    log,
+    readings: reader.readings,
+    onStall: what => deps.onCrash(new Error(`${group} stalled: ${what}`)),
+  });
+  opening.defer(async () => {
+    reader.close();
+    const left = consumer[Symbol.asyncDispose]();
+    // An insert into a node that is away would otherwise delay this forever.
+    inserter.close();
+    await left;
+  });
+  opening.use(watch);
+  const opened = opening.move();
+  return { check: reader.check, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
+}
+
+/** Gets the consumer once it is open. The consumer needs its handlers first, and the handlers need the consumer. */
+interface Link {
+  consumer?: GroupConsumer;
+}
+
+type Commits = ReturnType<typeof createCommits>;
+
+/** Commits offsets. The metadata of each commit contains the offset from which on the node holds everything. */
+function createCommits(node: SinkNode, link: Link) {
+  const heldFrom = new Map<string, number>();
+  return {
+    holdsFrom(topic: string, partition: number, from: number): void {
+      heldFrom.set(`${topic}[${partition}]`, from);
+    },
+
+    /**
+     * Offsets after records without clicks are committed too. Otherwise a partition that ends in a transaction's marker
+     * would show a lag forever.
+     */
+    async commit(topic: string, nextOffsets: ReadonlyMap<number, number>): Promise<void> {
+      await link.consumer?.commit(
+        topic,
+        new Map(
+          [...nextOffsets].map(([partition, offset]) => {
+            const metadata = heldSince(node.incarnation, heldFrom.get(`${topic}[${partition}]`) ?? 0);
+            return [partition, { offset, metadata }];
+          }),
+        ),
+      );
+      for (const [partition, offset] of nextOffsets)
+        position.set({ node: node.name, topic, partition: String(partition) }, offset);
+    },
+  };
+}
+
+interface ReaderParts {
+  readonly admin: Admin;
+  readonly link: Link;
+  readonly commits: Commits;
+  readonly inserter: BatchInserter;
+}
+
+/**
+ * Reads the assigned partitions, and halts in those that it cannot read further.
+ *
+ * Long because it is one state machine: what is assigned, where reading may begin, and which partitions are halted
+ * decide together what the consumer does with each batch and gap.
+ */
+function createReader(deps: LegDeps, options: LegOptions, { admin, link, commits, inserter }: ReaderParts) {
+  const { node, log } = deps;
+  const { group, contract, rowsOf, reads = node.holds } = options;
+  let joined = false;
+  let haltedBy: string | undefined;
+  const halts = new HaltedPartitions(group);
+  const positions = new SinkPositions();
+  /** The last assignment of this member. */
+  let current: ReadonlyMap<string, readonly number[]> | undefined;
+  const begin = (begins: readonly Begin[]) => {
+    for (const { topic, partition, seek, from } of begins) {
+      commits.holdsFrom(topic, partition, from);
+      if (seek !== undefined) link.consumer?.seek(topic, partition, seek);
+      if (!halts.has({ topic, partition })) link.consumer?.resume(topic, partition);
+    }
+  };
+  const halt = ({ topic, partition }: TopicPartition, error: Corrupt) => {
+    // Another member may own the partition by now.
+    if (!halts.halt({ topic, partition }, error)) return;
+    log.error({ topic, partition, why: error.message }, 'partition halted: nothing more of it is stored');
+    positions.leave(topic, partition);
+    try {
+      link.consumer?.pause(topic, partition);
+    } catch (why) {
+      // It is no member of its group now. It halts again once partitions are assigned, and drops what arrives until
+      // then.
+      log.debug({ topic, partition, why: messageOf(why) }, 'not paused');
+    }
+  };
+  const handlers: Pick<GroupConsumerOptions, 'onAssigned' | 'onBatch' | 'onGap' | 'onCrash'> = {
     onAssigned(all) {
       joined = true;
       // Nothing is fetched of what another shard holds. The rest is fetched once it is known where to begin.
@@ -156,9 +214,9 @@ export async function openLeg(deps: LegDeps, options: LegOptions): Promise<Leg> 
     onGap(topic, partition, _first, next) {
       if (!reads(partition) || halts.has({ topic, partition })) return;
       positions.passed(topic, partition, next);
-      commit(topic, new Map([[partition, next]])).catch(error =>
-        log.warn({ topic, why: messageOf(error) }, 'offsets not committed'),
-      );
+      commits
+        .commit(topic, new Map([[partition, next]]))
+        .catch(error => log.warn({ topic, why: messageOf(error) }, 'offsets not committed'));
     },
     onCrash(error) {
       if (!(error instanceof Corrupt)) return deps.onCrash(error);
@@ -166,32 +224,22 @@ export async function openLeg(deps: LegDeps, options: LegOptions): Promise<Leg> 
       halted.set({ group }, 1);
       log.error({ why: haltedBy }, 'sink halted: a person has to decide');
     },
-  });
+  };
   // A slow insert is not treated as a stall.
   const isAtWork = () => inserter.failing !== undefined || between(inserter.insertingForMs, 1, longestInsertMs);
-  const watch = watchStalls({
-    group,
-    log,
-    readings: async () => (haltedBy === undefined && !isAtWork() ? await positions.readings(admin, group) : undefined),
-    onStall: what => deps.onCrash(new Error(`${group} stalled: ${what}`)),
-  });
-  opening.defer(async () => {
-    current = undefined;
-    const left = consumer[Symbol.asyncDispose]();
-    // An insert into a node that is away would otherwise delay this forever.
-    inserter.close();
-    await left;
-  });
-  opening.use(watch);
-  const opened = opening.move();
   return {
-    check() {
+    handlers,
+    readings: async () => (haltedBy === undefined && !isAtWork() ? await positions.readings(admin, group) : undefined),
+    check(): void {
       const why = haltedBy ?? halts.why;
       if (why !== undefined) throw new Error(`${group}: ${why}`);
       if (!joined) throw new Error(`${group}: no partitions assigned yet`);
       if (inserter.failing !== undefined) throw new Error(`${group}: ${inserter.failing}`);
     },
-    [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+    /** Reading does not begin any more where it has not begun. */
+    close(): void {
+      current = undefined;
+    },
   };
 }
 

@@ -1,50 +1,74 @@
-/** The job runner. Several of them may run: one has the lease and works, the others wait for it. */
+/** Starts a job runner. Several may be started: one holds the lease and works, the others wait for the lease. */
 import { hostname } from 'node:os';
 import { readingAs } from '../../infra/clickhouse/clickhouse.ts';
-import { createHttp, listen } from '../../infra/http.ts';
+import { createHttp, type HttpOptions, listen } from '../../infra/http.ts';
 import { closeHttp } from '../../infra/http-drain.ts';
 import { topicProbe } from '../../infra/kafka/admin.ts';
 import { watchAppends } from '../../infra/kafka/append-watch.ts';
-import { createKafka } from '../../infra/kafka/client.ts';
+import { createKafka, type KafkaClient } from '../../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../../infra/kafka/former-member.ts';
+import type { Life } from '../../infra/life.ts';
 import { aborted, createCrash, runProcess } from '../../infra/process.ts';
 import { beginProgram } from '../../infra/program.ts';
 import { retrying } from '../../infra/retry.ts';
 import { names as namesOf } from '../../infra/topics.ts';
 import { followPartitions } from '../../ingest/hot-ads/partition-record.ts';
 import { hotAdTermsOf } from '../../ingest/hot-ads/rule.ts';
-import { openJobLog } from '../log/job-log.ts';
-import { openRequestLog } from '../log/request-log.ts';
-import { openReplicas } from '../replicas/open-replicas.ts';
+import { type JobLog, openJobLog } from '../log/job-log.ts';
+import { openRequestLog, type RequestLog } from '../log/request-log.ts';
+import { type OpenReplicas, openReplicas } from '../replicas/open-replicas.ts';
 import { createRunnerStore } from '../store/jobs/runner-store.ts';
 import { JobsConfig } from './config.ts';
 import { openConservationWatch } from './conservation/conservation-watch.ts';
 import { openJobs } from './open-jobs.ts';
 import { openReplicaChecks } from './replicas/check-replicas.ts';
 import { type Lease, openLease } from './runner/lease.ts';
-import { beginTerm, type Term } from './runner/term.ts';
+import { beginTerm, type TermDeps } from './runner/term.ts';
 
 const { config, log } = await beginProgram('jobs', JobsConfig);
-/** Of each node, for jobs, which come one after another, what is worked out beforehand, and the watch over the rows. */
+const names = namesOf(config.TOPIC_PREFIX);
+/** Readers of each node: jobs, which run one after another, the roll-up, and the comparison of rows with counters. */
 const limits = { readers: 4 };
 
 await runProcess(log, async (stop, life) => {
-  const names = namesOf(config.TOPIC_PREFIX);
   const clientId = clientIdAt('jobs', config.JOBS_PORT);
   const kafka = createKafka(config, clientId, log);
   const { crash, promise: crashed } = createCrash(log);
   await using partitions = followPartitions({ kafka, names, terms: hotAdTermsOf(config), log });
-  const opening = { kafka, names, partitions, config, limits, now: Date.now, log };
-  await using store = openReplicas(opening);
-  const { replicas, countedLog } = store;
-  const clickhouse = readingAs('jobs', replicas.clickhouse);
+  await using store = openReplicas({ kafka, names, partitions, config, limits, now: Date.now, log });
   await using requests = openRequestLog(kafka, names);
   await using probe = topicProbe(kafka, names.topic('job-requests'));
   let running: Lease | undefined;
-  const checkLease = () => {
-    if (!running) throw new Error('has not joined its group yet');
-    running.check();
-  };
+  await using health = await openHealth(life, {
+    kafka: probe.check,
+    clickhouse: readingAs('jobs', store.replicas.clickhouse).ping,
+    lease() {
+      if (!running) throw new Error('this process has not joined its consumer group yet');
+      running.check();
+    },
+    partitions: partitions.checkKnown,
+  });
+  await partitions.ready(stop);
+  if (stop.aborted) return;
+  const term = termDepsOf(kafka, store, health.url);
+  // No other process can have this port. So a member of the same name that is still in the group is dead.
+  await forgetFormerMember(kafka, names.jobRunner, { clientId, port: config.JOBS_PORT, log });
+  await using lease = await retrying('join group', log, stop, () =>
+    openLease({
+      ...{ kafka, names, sessionTimeoutMs: config.JOBS_SESSION_TIMEOUT_MS },
+      beginTerm: over => beginTerm(term, over),
+      work: ({ log: jobLog }) => openWork(kafka, store, requests, jobLog),
+      ...{ log, onCrash: crash },
+    }),
+  );
+  running = lease;
+  log.info({ url: health.url }, 'job runner runs');
+  await Promise.race([aborted(stop), crashed]);
+});
+
+/** Opens the HTTP server. A runner that waits for the lease has it too. */
+async function openHealth(life: Life, readiness: HttpOptions['readiness']) {
+  await using opening = new AsyncDisposableStack();
   const http = await createHttp({
     title: 'Job runner',
     description: 'Health and metrics of the job runner.',
@@ -52,46 +76,38 @@ await runProcess(log, async (stop, life) => {
     bodyLimitBytes: 1024,
     config,
     servesPages: false,
-    readiness: {
-      kafka: probe.check,
-      clickhouse: clickhouse.ping,
-      lease: checkLease,
-      partitions: partitions.checkKnown,
-    },
+    readiness,
     life,
   });
-  await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
+  opening.defer(() => closeHttp(http));
   const url = await listen(http, config.HOST, config.JOBS_PORT);
-  await partitions.ready(stop);
-  if (stop.aborted) return;
-  const deps = { config, store, countedLog, requests, now: Date.now, log };
-  const whenAsked = (onAppended: () => void) =>
-    watchAppends(kafka, { topic: names.topic('job-requests'), onAppended, log });
-  const work = ({ log: jobLog }: Term): AsyncDisposable => {
-    const open = new AsyncDisposableStack();
-    open.use(openConservationWatch({ ...deps, jobLog }));
-    open.use(openJobs({ ...deps, jobLog, whenAsked }));
-    open.use(openReplicaChecks({ ...deps, jobLog }));
-    return open;
-  };
+  const opened = opening.move();
+  return { url, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}
+
+function termDepsOf(kafka: KafkaClient, { replicas }: OpenReplicas, url: string): TermDeps {
+  const clickhouse = readingAs('jobs', replicas.clickhouse);
   const runners = createRunnerStore(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS });
-  const term = {
+  return {
     openLog: () => openJobLog(kafka, names),
-    // Any node: whatever is read for writing is read in turns.
+    // Any node will do here. What a job reads in order to write is read in turns (replicas/turns.ts).
     runners: { latest: () => replicas.reading(runners.latest) },
     host: `${hostname()}:${new URL(url).port}`,
     now: Date.now,
   };
-  // Who has the port is the only one of this name: the member it finds in the group is dead.
-  await forgetFormerMember(kafka, names.jobRunner, { clientId, port: config.JOBS_PORT, log });
-  await using lease = await retrying('join group', log, stop, () =>
-    openLease({
-      ...{ kafka, names, sessionTimeoutMs: config.JOBS_SESSION_TIMEOUT_MS },
-      beginTerm: over => beginTerm(term, over),
-      ...{ work, log, onCrash: crash },
+}
+
+/** Starts everything that works during one term. */
+function openWork(kafka: KafkaClient, store: OpenReplicas, requests: RequestLog, jobLog: JobLog): AsyncDisposable {
+  const deps = { config, store, countedLog: store.countedLog, requests, jobLog, now: Date.now, log };
+  const open = new AsyncDisposableStack();
+  open.use(openConservationWatch(deps));
+  open.use(
+    openJobs({
+      ...deps,
+      whenAsked: onAppended => watchAppends(kafka, { topic: names.topic('job-requests'), onAppended, log }),
     }),
   );
-  running = lease;
-  log.info({ url }, 'job runner runs');
-  await Promise.race([aborted(stop), crashed]);
-});
+  open.use(openReplicaChecks(deps));
+  return open;
+}

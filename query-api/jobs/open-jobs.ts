@@ -1,6 +1,7 @@
-/** Jobs and the roll-up, put together: the loops that run for one term of office. */
+/** Puts jobs and the roll-up together: the loops that run during one term. */
 
-import { readingAs } from '../../infra/clickhouse/clickhouse.ts';
+import type { Progress } from '../../aggregator/ad-minute.ts';
+import { type ClickHouse, readingAs } from '../../infra/clickhouse/clickhouse.ts';
 import type { Logger } from '../../infra/log.ts';
 import type { RawLog } from '../log/counted-log.ts';
 import type { Routing } from '../log/hot-ad-rules.ts';
@@ -10,7 +11,7 @@ import type { OpenReplicas } from '../replicas/open-replicas.ts';
 import { turnsOn } from '../replicas/turns.ts';
 import { createQueries } from '../store/ad-counts.ts';
 import type { Job } from '../store/jobs/job.ts';
-import { createJobStore } from '../store/jobs/job-store.ts';
+import { createJobStore, type JobStore } from '../store/jobs/job-store.ts';
 import { createRecountQueries } from '../store/jobs/recount-rows.ts';
 import { createReconciliation } from '../store/jobs/sql-recount.ts';
 import type { JobsConfig } from './config.ts';
@@ -18,13 +19,13 @@ import { idsPerAdEverywhereFrom, idsPerAdFromOf } from './conservation/id-rule.t
 import { runReconcile } from './reconcile/reconcile-job.ts';
 import { createRawGate } from './recount/raw-gate.ts';
 import { runRecount } from './recount/recount-job.ts';
-import { createLateMinutes } from './restate/late-minutes.ts';
+import { createLateMinutes, type LateMinutes } from './restate/late-minutes.ts';
 import { createLateQueue } from './restate/late-queue.ts';
 import { createRollUpLoop } from './rollup/roll-up-loop.ts';
 import { takeOverFormerRows } from './runner/former-rows.ts';
-import { createJobLoop } from './runner/job-loop.ts';
+import { createJobLoop, type JobLoop, type JobLoopDeps } from './runner/job-loop.ts';
 import { createWorkFinder } from './runner/work-finder.ts';
-import { createJobWriter } from './writing/job-writer.ts';
+import { createJobWriter, type JobWriter } from './writing/job-writer.ts';
 
 export interface JobsDeps {
   readonly config: Pick<JobsConfig, 'QUERY_TIMEOUT_MS' | 'RECONCILE_REPAIR'>;
@@ -36,87 +37,41 @@ export interface JobsDeps {
   readonly countedLog: RawLog & { routing?(): Promise<Pick<Routing, 'partitionRules'>> };
   readonly now: () => number;
   readonly log: Logger;
-  /** Calls whenever something may have been asked for, until it is disposed of. Left out: nobody tells, and a job begins later. */
+  /**
+   * Calls back whenever somebody may have asked for a job, until it is disposed of. Without it, jobs that were asked
+   * for begin later.
+   */
   readonly whenAsked?: (call: () => void) => AsyncDisposable;
   readonly pace?: Pace;
 }
 
-/** Left out: what suits traffic and operators. Tests have less time. */
+/** The defaults suit traffic and operators. Tests set shorter times. */
 interface Pace {
-  /** How long a job has the runner for. */
+  /** The length of a job's turn. */
   readonly turnMs?: number;
-  /** How many raw clicks a recount reads at a time. */
+  /** The number of raw clicks that a recount reads at a time. */
   readonly pageRows?: number;
-  /** Between two looks for what is due. */
+  /** The time between two searches for what is due. */
   readonly scanMs?: number;
-  /** A minute is due when no late click of it has come for so long. */
+  /** A minute is due when it has got no further late click for this long. */
   readonly quietMs?: number;
-  /** A difference is drift when it has lasted for so long. */
+  /** A difference is drift when it has lasted for this long. */
   readonly settleMs?: number;
 }
 
-/** Starts to run jobs, until it is disposed of. */
+/** Starts to run jobs, and continues until it is disposed of. */
 export function openJobs(deps: JobsDeps): AsyncDisposable {
-  const { config, store: of, jobLog, requests, countedLog, now, log, whenAsked, pace = {} } = deps;
-  const timeoutMs = config.QUERY_TIMEOUT_MS;
-  const clickhouse = readingAs('jobs', of.replicas.clickhouse);
-  const nodes = () => of.replicas.nodes().map(node => ({ clickhouse: readingAs('jobs', node.clickhouse) }));
-  const store = {
-    ...createJobStore(clickhouse, { timeoutMs, now }),
-    ...createJobWriter(jobLog, clickhouse, undefined, nodes),
-  };
-  const { turnMs, pageRows, scanMs, quietMs, settleMs } = pace;
-  const lateMinutes = createLateMinutes({
-    clickhouse,
-    now,
-    timeoutMs: 20_000,
-    ...(quietMs === undefined ? {} : { quietMs }),
-  });
-  const lateQueue = createLateQueue({ clickhouse, now, log });
-  const queries = createRecountQueries(clickhouse);
-  const { progress } = createQueries(clickhouse, { timeoutMs });
-  const reconciliation = createReconciliation(clickhouse, async () => idsPerAdEverywhereFrom(await progress()));
-  const idsPerAdFrom = async () => idsPerAdFromOf(await progress());
-  const partitionRules = async () => (await countedLog.routing?.())?.partitionRules ?? [];
-  const mayGoOn = (job: Job) => loop.mayGoOn(job);
-  const recounting = {
-    ...{ store, queries, now, partitionRules, idsPerAdFrom, mayGoOn },
-    rawPositions: countedLog.rawPositions,
-    ...(pageRows ? { pageRows } : {}),
-  };
-  // What one node has in raw another may lack.
-  const gate = of.replicas.each(() => createRawGate(countedLog));
-  const loop = createJobLoop({
-    ...(turnMs === undefined ? {} : { turnMs }),
-    store,
-    reading: turnsOn({ replicas: of.replicas, countedLog }),
-    gate: { passed: (open, progressed) => gate().passed(open, progressed) },
-    progress,
-    now,
-    log,
-    findWork: createWorkFinder({
-      ...{ store, lateMinutes, lateQueue, repairs: config.RECONCILE_REPAIR, now, log },
-      ...(scanMs === undefined ? {} : { scanMs }),
-    }),
-    begin: () => takeOverFormerRows({ clickhouse, jobLog, requests, log }),
-    async run(job, partitions) {
-      if (job.kind === 'reconcile')
-        return await runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn, settleMs });
-      try {
-        return await runRecount(job, partitions, recounting);
-      } finally {
-        // Also of what it has said before it failed.
-        for (const rollUp of rollUps) rollUp.wake();
-      }
-    },
-  });
-  // Each node works them out of its own rows.
-  const rollUps = of.nodes.map(({ name, shard, clickhouse: own }) =>
+  const { store, now, log, whenAsked } = deps;
+  // Each node works out its roll-up from its own rows.
+  const rollUps = store.nodes.map(({ name, shard, clickhouse }) =>
     createRollUpLoop({
-      ...{ clickhouse: readingAs('jobs', own), now, log: log.child({ node: name }) },
-      shard: { shard, of: of.replicas.shards },
+      ...{ clickhouse: readingAs('jobs', clickhouse), now, log: log.child({ node: name }) },
+      shard: { shard, of: store.replicas.shards },
     }),
   );
+  const loop = createLoop(deps, () => {
+    for (const rollUp of rollUps) rollUp.wake();
+  });
   loop.start();
   for (const rollUp of rollUps) rollUp.start();
   const asked = whenAsked?.(loop.wake);
@@ -124,5 +79,76 @@ export function openJobs(deps: JobsDeps): AsyncDisposable {
     async [Symbol.asyncDispose]() {
       await Promise.all([loop, ...rollUps, ...(asked ? [asked] : [])].map(one => one[Symbol.asyncDispose]()));
     },
+  };
+}
+
+function createLoop(deps: JobsDeps, onRecounted: () => void): JobLoop {
+  const { config, store: of, jobLog, requests, countedLog, now, log, pace = {} } = deps;
+  const timeoutMs = config.QUERY_TIMEOUT_MS;
+  const { turnMs, scanMs, quietMs } = pace;
+  const clickhouse = readingAs('jobs', of.replicas.clickhouse);
+  const nodes = () => of.replicas.nodes().map(node => ({ clickhouse: readingAs('jobs', node.clickhouse) }));
+  const store: Store = {
+    ...createJobStore(clickhouse, { timeoutMs, now }),
+    ...createJobWriter(jobLog, clickhouse, undefined, nodes),
+  };
+  const lateMinutes = createLateMinutes({
+    ...{ clickhouse, now, timeoutMs: 20_000 },
+    ...(quietMs === undefined ? {} : { quietMs }),
+  });
+  const lateQueue = createLateQueue({ clickhouse, now, log });
+  const { progress } = createQueries(clickhouse, { timeoutMs });
+  // Each node has a gate of its own, because one node may lack raw clicks that another has.
+  const gate = of.replicas.each(() => createRawGate(countedLog));
+  const mayGoOn = (job: Job) => loop.mayGoOn(job);
+  const loop = createJobLoop({
+    ...(turnMs === undefined ? {} : { turnMs }),
+    ...{ store, progress, now, log },
+    reading: turnsOn({ replicas: of.replicas, countedLog }),
+    gate: { passed: (open, progressed) => gate().passed(open, progressed) },
+    findWork: createWorkFinder({
+      ...{ store, lateMinutes, lateQueue, repairs: config.RECONCILE_REPAIR, now, log },
+      ...(scanMs === undefined ? {} : { scanMs }),
+    }),
+    begin: () => takeOverFormerRows({ clickhouse, jobLog, requests, log }),
+    run: createRun(deps, { clickhouse, store, lateMinutes, progress, mayGoOn, onRecounted }),
+  });
+  return loop;
+}
+
+type Store = JobStore & JobWriter;
+
+interface RunParts {
+  readonly clickhouse: ClickHouse;
+  readonly store: Store;
+  readonly lateMinutes: LateMinutes;
+  readonly progress: () => Promise<readonly Progress[]>;
+  readonly mayGoOn: (job: Job) => Promise<boolean>;
+  /** Is called after each turn of a replay or restatement. */
+  readonly onRecounted: () => void;
+}
+
+/** Returns what runs one turn of a job. */
+function createRun({ countedLog, now, log, pace = {} }: JobsDeps, parts: RunParts): JobLoopDeps['run'] {
+  const { clickhouse, store, lateMinutes, progress, mayGoOn, onRecounted } = parts;
+  const { pageRows, settleMs } = pace;
+  const reconciliation = createReconciliation(clickhouse, async () => idsPerAdEverywhereFrom(await progress()));
+  const recounting = {
+    ...{ store, now, mayGoOn },
+    queries: createRecountQueries(clickhouse),
+    partitionRules: async () => (await countedLog.routing?.())?.partitionRules ?? [],
+    idsPerAdFrom: async () => idsPerAdFromOf(await progress()),
+    rawPositions: countedLog.rawPositions,
+    ...(pageRows ? { pageRows } : {}),
+  };
+  return async (job, partitions) => {
+    if (job.kind === 'reconcile')
+      return await runReconcile(job, { store, reconciliation, lateMinutes, now, log, mayGoOn, settleMs });
+    try {
+      return await runRecount(job, partitions, recounting);
+    } finally {
+      // A recount that fails may have written changes before.
+      onRecounted();
+    }
   };
 }

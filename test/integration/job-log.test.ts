@@ -70,7 +70,7 @@ async function startSink({ env: store }: TestClickHouse): Promise<Service> {
   return service;
 }
 
-/** A term of office, as whoever runs the jobs begins it. */
+/** Begins a term as a job runner does. */
 async function openTerm() {
   const jobLog = await openJobLog(kafka, names);
   const runners = createRunnerStore(clickhouse, { timeoutMs: 5_000 });
@@ -228,7 +228,7 @@ describe('what people ask for', () => {
     expect(row).toEqual({ partition: 1, counted: -5, missing: 34, note: 'disk of 12 May' });
     for (const [args, error] of [
       [['--partition', 'x', '--counted', '1', '--note', 'n'], '--partition'],
-      [['--partition', '1', '--note', 'n'], 'nothing is written off'],
+      [['--partition', '1', '--note', 'n'], 'nothing to write off'],
       [['--partition', '1', '--counted', '1'], '--note'],
       [['--partition', '1', '--counted', '1.5', '--note', 'n'], 'must be a whole number'],
       [['--partitions', '1'], '--partitions'],

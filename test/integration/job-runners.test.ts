@@ -68,7 +68,7 @@ async function succeeded(other: Service, before: string): Promise<number> {
   return Math.round(performance.now() - startedAt);
 }
 
-/** The one that was stopped may be given the office back with a term that is over. How long until that is found out, ms. */
+/** A runner that was stopped may get the lease back while its term is over. The time until it notices, in ms. */
 async function oneWorks(): Promise<number> {
   const startedAt = performance.now();
   await eventually('the one that was stopped is a member again', async () => {
@@ -102,7 +102,7 @@ async function restatesOne(): Promise<void> {
 }
 
 describe('job runners', () => {
-  it('are all ready, and one of them has the office', async () => {
+  it('are all ready, and one of them is active', async () => {
     const { service, other } = await inOffice();
     expect([
       await metricOf(service, 'adclicks_job_runner_in_office'),

@@ -1312,7 +1312,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a job whose reads always take too long is tried again and again, before all others',
     file: 'query-api/jobs/runner/job-loop.ts',
     edits: [
-      ['turns.had(job, restsUntil);', 'if (restsUntil === 0) turns.had(job);'],
+      ['turns.record(job, restsUntil);', 'if (restsUntil === 0) turns.record(job);'],
       ['restsUntil = now() + deps.restMs * 2 ** Math.min(times, mostDoublings);', 'restsUntil = 1;'],
     ],
     unit: 'test/unit/query-api/job-loop.test.ts',
@@ -1362,7 +1362,10 @@ export const mutations: readonly Mutation[] = [
     bug: 'a repair that has failed is not made again',
     file: 'query-api/jobs/runner/work-finder.ts',
     edits: [
-      ['(await unrepaired.read()).filter(isDueAgain)', '(await unrepaired.read()).filter(one => one.attempts === 0)'],
+      [
+        '(await unrepaired.read()).filter(one => isDueAgain(one, now()))',
+        '(await unrepaired.read()).filter(one => one.attempts === 0)',
+      ],
     ],
     unit: 'test/unit/query-api/work-finder.test.ts',
   },
@@ -1395,6 +1398,37 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/reconcile-job.test.ts',
   },
   {
+    name: 'result-believed',
+    bug: 'the stored result of a reconciliation is taken for what it should be: a repair restates minutes that nobody wrote',
+    file: 'query-api/jobs/reconcile/reconcile-job.ts',
+    edits: [
+      [
+        'checkedRows(ReconcileResult, [parsed(id, result)],',
+        '((_: unknown, rows: unknown[], __: string) => rows as ReconcileResult[])(ReconcileResult, [parsed(id, result)],',
+      ],
+    ],
+    unit: 'test/unit/query-api/reconcile-job.test.ts',
+  },
+  {
+    name: 'unreadable-result-stops-repairs',
+    bug: 'the result of one reconciliation cannot be read, and no drift of any other is repaired',
+    file: 'query-api/jobs/runner/work-finder.ts',
+    edits: [['if (!(error instanceof Corrupt)) throw error;', 'if (error instanceof Corrupt) throw error;']],
+    unit: 'test/unit/query-api/work-finder.test.ts',
+  },
+  {
+    name: 'page-continued-anywhere',
+    bug: 'a recount continues after whatever a page ends with: clicks are left out, or read again without end',
+    file: 'query-api/jobs/recount/recount-steps.ts',
+    edits: [
+      [
+        "checkedRows(LastClick, [row], 'click_raw, last row of a page')",
+        '[row as { ad_id: string; click_id: string; clicked_at: number }]',
+      ],
+    ],
+    unit: 'test/unit/query-api/recount-steps.test.ts',
+  },
+  {
     name: 'left-out-unsaid',
     bug: 'minutes that were not compared are said to be',
     file: 'query-api/jobs/reconcile/reconcile-job.ts',
@@ -1405,9 +1439,7 @@ export const mutations: readonly Mutation[] = [
     name: 'one-block-holds-up-all',
     bug: 'a top list that cannot be worked out is tried again and again, before all others',
     file: 'query-api/jobs/rollup/roll-up-loop.ts',
-    edits: [
-      ['if (closing.signal.aborted || ++failures >= mostFailures) throw error;', 'if (++failures > 0) throw error;'],
-    ],
+    edits: [['if (closing.aborted || ++failures >= mostFailures) throw error;', 'if (++failures > 0) throw error;']],
     unit: 'test/unit/query-api/rollup',
   },
   {
@@ -1925,6 +1957,13 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/replicas/turns.test.ts',
   },
   {
+    name: 'any-json-is-a-filter',
+    bug: 'whatever is JSON is taken for a stored filter: a record of something else becomes a filter without an id',
+    file: 'aggregator/sink/result-rows.ts',
+    edits: [['if (!Value.Check(FilterRow, row))', "if (typeof row !== 'object')"]],
+    unit: 'test/unit/aggregator/result-rows.test.ts',
+  },
+  {
     name: 'restated-counts-of-all-shards',
     bug: 'a node takes the restated counts of all shards: summed over shards they count more than once',
     file: 'aggregator/sink/result-rows.ts',
@@ -1954,12 +1993,7 @@ export const mutations: readonly Mutation[] = [
     name: 'difference-forgotten-with-its-finder',
     bug: 'a runner of jobs that succeeds another says that replicas are equal until it has come around again',
     file: 'query-api/jobs/replicas/check-loop.ts',
-    edits: [
-      [
-        'if (!isBegun) for (const place of await foundBefore()) found.set(keyOf(place), place);',
-        'if (!isBegun) await foundBefore();',
-      ],
-    ],
+    edits: [['if (!isBegun) known.restore(await foundBefore());', 'if (!isBegun) await foundBefore();']],
     unit: 'test/unit/query-api/replicas/check-loop.test.ts',
   },
   {
@@ -2336,14 +2370,14 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'fenced-and-in-office',
-    bug: 'a job runner whose write was refused goes on as if it had the office, and begins no other term',
+    bug: 'a job runner whose write was refused goes on as if it were active, and begins no other term',
     file: 'query-api/jobs/runner/term.ts',
     edits: [['      failed.abort(error);\n', '']],
     unit: 'test/simulation/job-lease.test.ts',
   },
   {
     name: 'office-kept-without-asking',
-    bug: 'a runner that a rebalance leaves in office believes in its term, which another may have fenced meanwhile: nobody works until its next write',
+    bug: 'a runner that keeps its lease in a rebalance believes in its term, which another may have fenced meanwhile: nobody works until its next write',
     file: 'query-api/jobs/runner/lease.ts',
     edits: [['if (isHeld && current) current.renew();', 'if (isHeld && current) return;']],
     unit: 'test/simulation/job-lease.test.ts',
@@ -2357,7 +2391,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'successor-hears-late',
-    bug: 'a runner says every 1.5 s that it is there, and hears as late that the office is its own',
+    bug: 'a runner says every 1.5 s that it is there, and hears as late that the lease is its own',
     file: 'query-api/jobs/runner/lease.ts',
     edits: [['const heartbeatMs = 500;', 'const heartbeatMs = 1_500;']],
     unit: 'test/simulation/job-lease.test.ts',

@@ -62,7 +62,7 @@ it('is ready where it works or waits for the lease, and says why it does neither
     const said = await readiness(seed, false);
     const [why, ...others] = said.filter(each => each !== '');
     expect(why).toMatch(
-      /^it has the lease of the job runner, but no term: .* not in ClickHouse .* is a sink running\?$/,
+      /^this process holds the lease of the job runner but has no term: .* not in ClickHouse .* is a sink running\?$/,
     );
     expect(others).toEqual([]);
   }

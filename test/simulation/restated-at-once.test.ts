@@ -88,12 +88,12 @@ class Log {
           mine.add(transaction);
           for (const record of sends.flatMap(({ records }) => records)) {
             await step();
-            if (isFenced()) throw new Fenced('another runner has the office');
+            if (isFenced()) throw new Fenced('another runner has fenced this one');
             this.#open.add(transaction);
             this.#records.push({ ...logRecordOf(record, this.#records.length), transaction });
           }
           await step();
-          if (!this.#open.delete(transaction)) throw new Fenced('another runner has the office');
+          if (!this.#open.delete(transaction)) throw new Fenced('another runner has fenced this one');
           // It may be committed, and who has asked for it does not hear of that any more.
           await step();
         },

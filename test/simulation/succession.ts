@@ -1,7 +1,7 @@
 /**
  * How long nobody works where one job runner is struck and another is well: in calm weather, on virtual time, so that each
  * delay is one of the settings or one that a broker, a sink or a line has here. Counted until well after the one that was
- * struck is back, as who comes back may take the office from who works.
+ * struck is back, because a runner that comes back may take the lease from the active one.
  */
 import { messageOf } from '../../infra/errors.ts';
 import { names as namesOf } from '../../infra/topics.ts';
@@ -59,7 +59,7 @@ async function reach(world: JobsWorld, at: Step, strike: (runner: Process) => vo
   };
   while (!isStruck) {
     if (at === 'writing') world.clicksCome(1);
-    // Until the office moves.
+    // Until the lease moves.
     else world.broker.rebalance(namesOf('').jobRunner);
     await time.run(time.now + 5 * second, () => isStruck);
   }

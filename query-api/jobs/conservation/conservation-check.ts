@@ -1,8 +1,9 @@
 /**
- * One comparison of the rows in ClickHouse with the aggregator's counters (conservation.ts says when it holds). What is
- * sealed is taken from its seals, what is final is read once, and only the minutes that still grow are read together
- * with progress: that takes moments, so now and then nothing comes in between, and the comparison is exact. It is
- * repeated a few times for that.
+ * Compares the rows in ClickHouse once with the aggregator's counters, by the rules in conservation.ts.
+ *
+ * Sealed hours are taken from their seals, and other final minutes are read once. Only the minutes that still grow are
+ * read together with progress. That takes only a moment, so sometimes nothing arrives in between, and the comparison is
+ * exact. It is repeated a few times to get such an exact result.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -27,13 +28,13 @@ import {
 import { QuarantineReferences } from './quarantine-reference.ts';
 import { createRowSeals } from './row-seals.ts';
 
-/** What is established about one outcome in one partition. */
+/** The established result for one outcome in one partition. */
 export interface Finding {
   readonly partition: number;
   readonly outcome: Outcome;
   readonly expected: number;
   readonly found: number;
-  /** Found less expected: 0 holds. */
+  /** Found minus expected. 0 means that they agree. */
   readonly difference: number;
 }
 
@@ -50,13 +51,13 @@ export interface ConservationCheckDeps {
 
 export interface Checked {
   readonly findings: readonly Finding[];
-  /** False: of some partition nothing could be told this time. */
+  /** False when nothing could be established for some partition this time. */
   readonly isComplete: boolean;
 }
 
 export type ConservationCheck = () => Promise<Checked>;
 
-/** To be run again and again: what one run suspects the next may confirm. */
+/** Creates a check that is run again and again. One run may confirm what an earlier one has suspected. */
 export function createConservationCheck(deps: ConservationCheckDeps): ConservationCheck {
   const { queries, store, countedLog, now, closing, pauseMs = 300 } = deps;
   const seals = createRowSeals(deps);
@@ -98,25 +99,25 @@ export function createConservationCheck(deps: ConservationCheckDeps): Conservati
     const openFrom = Math.max(sealedUntil, finalUntil);
     const closed = sumOf(rowsOf(await store.totals()), await seals.sumsOf({ from: sealedUntil, to: openFrom }));
     const findings = new Map<string, Finding>();
-    const untold = new Set<string>();
+    const unknown = new Set<string>();
     for (let reading = 1; ; reading++) {
       closing.throwIfAborted();
       const entries = [...(await readQuarantine(await store.totals())), ...(await readCounts(closed, openFrom))];
-      untold.clear();
+      unknown.clear();
       for (const entry of entries) {
         const difference = suspicions.judge(entry);
-        if (difference === undefined) untold.add(keyOf(entry));
+        if (difference === undefined) unknown.add(keyOf(entry));
         else findings.set(keyOf(entry), findingOf(entry, difference));
       }
       if (entries.every(isExact) || reading >= readings) break;
       await sleep(pauseMs, undefined, { signal: closing });
     }
-    return { findings: [...findings.values()], isComplete: [...untold].every(key => findings.has(key)) };
+    return { findings: [...findings.values()], isComplete: [...unknown].every(key => findings.has(key)) };
   };
 }
 
 const readings = 5;
-/** One seal an hour is enough, where there are lines at all. */
+/** A partition with quarantined lines gets at most one seal an hour. */
 const sealAfterMs = 3_600_000;
 
 function rowsOf(sealed: ReadonlyMap<number, Sealed>): Map<number, RowSums> {

@@ -1,6 +1,6 @@
 /**
- * Compares rows with counters every minute or so, and raw clicks with counts, alarms where they do not agree, and says in
- * the job log what it has found: so every query API can tell.
+ * Compares rows with counters, and raw clicks with counts, about every minute. It logs an error when they do not agree.
+ * It also writes the result into the job log, so that every query API can show it.
  */
 
 import { readingAs } from '../../../infra/clickhouse/clickhouse.ts';
@@ -47,7 +47,7 @@ export function openConservationWatch({
   const closing = new AbortController();
   const books = createBooks(now, log);
   const { progress } = createQueries(clickhouse, { timeoutMs: config.QUERY_TIMEOUT_MS });
-  // What is suspected of one node another does not confirm.
+  // Each node has a check of its own, because one node must not confirm what was suspected on another.
   const checkOf = replicas.each(() =>
     createConservationCheck({
       queries: createConservationQueries(clickhouse),
@@ -65,8 +65,8 @@ export function openConservationWatch({
     while (!closing.signal.aborted) {
       const isComplete = await compare(() => turns(() => checkOf()()), books, log, closing.signal);
       await lookForUncounted({ run: () => turns(() => uncountedOf().run()) }, books, log, closing.signal);
-      await say(books, jobLog, now(), log, closing.signal);
-      const pauseMs = isComplete ? intervalMs : Math.min(intervalMs, untoldPauseMs);
+      await publish(books, jobLog, now(), log, closing.signal);
+      const pauseMs = isComplete ? intervalMs : Math.min(intervalMs, incompletePauseMs);
       await pause(pauseMs, closing.signal);
     }
   };
@@ -79,8 +79,8 @@ export function openConservationWatch({
   };
 }
 
-/** What is not told yet is asked again soon: lines on their way arrive within seconds. */
-const untoldPauseMs = 5_000;
+/** An incomplete comparison is repeated soon, because lines on their way arrive within seconds. */
+const incompletePauseMs = 5_000;
 
 async function compare(check: ConservationCheck, books: Books, log: Logger, closing: AbortSignal): Promise<boolean> {
   try {
@@ -97,11 +97,11 @@ async function lookForUncounted(check: UncountedCheck, books: Books, log: Logger
   try {
     books.enterUncounted(await check.run());
   } catch (error) {
-    if (!closing.aborted) log.warn({ why: messageOf(error) }, 'clicks in no count not looked for');
+    if (!closing.aborted) log.warn({ why: messageOf(error) }, 'search for clicks in no count failed');
   }
 }
 
-async function say(
+async function publish(
   books: Books,
   jobLog: Pick<JobLog, 'write'>,
   at: number,
@@ -113,18 +113,18 @@ async function say(
   try {
     await jobLog.write([{ kind: 'conservation-check', rows: [rowOf(known, at)] }]);
   } catch (error) {
-    if (!closing.aborted) log.warn({ why: messageOf(error) }, 'what was compared is not said');
+    if (!closing.aborted) log.warn({ why: messageOf(error) }, 'result of the comparison not written');
   }
 }
 
 type Books = ReturnType<typeof createBooks>;
 
-/** What is established so far. A finding stays until another of the same partition and outcome is made. */
+/** Keeps what is established so far. A finding holds until the next one for the same partition and outcome. */
 export function createBooks(now: () => number, log: Logger) {
   const findings = new Map<string, Finding>();
   let checkedAt: number | undefined;
   let uncounted: readonly UncountedClicks[] | undefined;
-  const tell = (finding: Finding) => {
+  const report = (finding: Finding) => {
     const { partition, outcome, expected, found, difference } = finding;
     conservationDifference.set({ partition, outcome }, difference);
     const known = findings.get(keyOf(finding))?.difference ?? 0;
@@ -135,9 +135,9 @@ export function createBooks(now: () => number, log: Logger) {
     else log.error(fields, 'conservation: rows DIFFER from counters');
   };
   return {
-    /** `isComplete`: something is known of every partition. */
+    /** With `isComplete`, something is known about every partition. */
     enter(found: readonly Finding[], isComplete: boolean): void {
-      for (const finding of found) tell(finding);
+      for (const finding of found) report(finding);
       if (!isComplete) return;
       checkedAt = now();
       conservationCheckedAt.set(checkedAt / 1_000);

@@ -1,20 +1,21 @@
 /**
- * Pure: whether the rows in ClickHouse add up to what the aggregator says it has counted, while both grow.
+ * Decides whether the rows in ClickHouse add up to what the aggregator has counted, while both grow. Pure.
  *
- * Per partition: received = counted + duplicates + quarantined in its progress row, and each of the three again as rows:
- * the live clicks and duplicates of `ad_minute`, and the lines of `quarantine`. Rows and progress come from a running
- * sink, which inserts rows first and the progress that covers them afterwards. So:
+ * In the progress row of each partition, received = counted + duplicates + quarantined. Each of the three must also be
+ * found as rows: the live clicks and duplicates of `ad_minute`, and the lines of `quarantine`. A running sink inserts
+ * rows first, and then the progress that covers them. So:
  *
  * - Rows are never behind progress that was read before them: found >= counted(progress before).
- * - A row of version v is true of the log before v. If no row seen is newer than the progress read before, the rows show
- *   exactly that progress: found = counted(progress before). Otherwise they are ahead, but not of progress that has
- *   reached the newest version seen: found <= counted(progress after), once its position >= that version.
- * - Quarantined lines carry their offset, so lines before a position can be told from later ones: never more than
- *   progress says of that position. They come in a topic of their own, so they may be fewer for a while: they must be
- *   all there once the sink has passed what that topic held when progress was already further (quarantine-reference.ts).
+ * - A row of version v states what the log before offset v contains. If no row is newer than the progress that was read
+ *   before, the rows show exactly that progress: found = counted(progress before). Otherwise the rows are ahead of it,
+ *   but never ahead of progress whose position has reached the newest version: found <= counted(progress after).
+ * - Quarantined lines have their offset, so the lines before a position can be counted apart from later lines. There
+ *   are never more of them than progress says for that position. They come through a topic of their own, so some may be
+ *   missing for a while. All of them must be there once the sink has passed the end that this topic had when progress
+ *   was already further (quarantine-reference.ts).
  *
- * A difference outside of these bounds is none of timing. It counts once it has been read twice, as a cluster may answer
- * from a replica that lags.
+ * A difference outside these bounds is not a matter of timing. It counts once it was found twice, because a cluster may
+ * answer from a replica that lags.
  */
 
 import type { Progress } from '../../../aggregator/ad-minute.ts';
@@ -22,7 +23,10 @@ import type { RowSums } from '../../store/jobs/conservation-rows.ts';
 
 export type Outcome = 'received' | 'counted' | 'duplicates' | 'quarantined';
 
-/** What was found of one outcome in one partition, and between what it must lie; undefined: not known yet. */
+/**
+ * The lines of one outcome that were found in one partition, and the bounds for their number. A bound that is undefined
+ * is not known yet.
+ */
 export interface Entry {
   readonly partition: number;
   readonly outcome: Outcome;
@@ -47,7 +51,7 @@ export function countEntries(
   });
 }
 
-/** Of the counters alone. */
+/** Compares the counters of each partition with each other. */
 export function receivedEntries(progress: Iterable<Progress>): Entry[] {
   return [...progress].map(({ partition, received, counted, duplicates, quarantined }) => {
     const found = counted + duplicates + quarantined;
@@ -55,7 +59,10 @@ export function receivedEntries(progress: Iterable<Progress>): Entry[] {
   });
 }
 
-/** Lines found before the position at which `quarantined` were; `hasPassed`: those that are missing will not come. */
+/**
+ * Compares the lines found before a position with the number that progress says for that position (`quarantined`). With
+ * `hasPassed`, lines that are missing will not come any more.
+ */
 export function quarantineEntry(
   partition: number,
   found: number,
@@ -66,23 +73,26 @@ export function quarantineEntry(
   return { partition, outcome: 'quarantined', found, atLeast, atMost: quarantined };
 }
 
-/** Found less expected: 0 holds, undefined cannot be told yet. */
+/** Returns found minus expected. 0 means that they agree. Undefined means that this is not known yet. */
 export function differenceOf({ found, atLeast, atMost }: Entry): number | undefined {
   if (atLeast !== undefined && found < atLeast) return found - atLeast;
   if (atMost !== undefined && found > atMost) return found - atMost;
   return atLeast === undefined || atMost === undefined ? undefined : 0;
 }
 
-/** Holds to the line; other entries that hold leave room for what was on its way. */
+/** Returns whether the entry agrees exactly. Other entries agree within bounds that allow for lines on their way. */
 export function isExact({ found, atLeast, atMost }: Entry): boolean {
   return found === atLeast && found === atMost;
 }
 
-/** Remembers differences until they are confirmed or refuted. */
+/** Remembers differences until another reading confirms or refutes them. */
 export class Suspicions {
   readonly #signs = new Map<string, number>();
 
-  /** The difference, once it has been found twice with the same sign, or 0; undefined: wait for another reading. */
+  /**
+   * Returns a difference once it was found twice with the same sign, or 0. Undefined means that another reading is
+   * needed.
+   */
   judge(entry: Entry): number | undefined {
     const key = keyOf(entry);
     const difference = differenceOf(entry);
@@ -109,7 +119,7 @@ function plus(a: RowSums, b: RowSums): RowSums {
   };
 }
 
-/** By partition. */
+/** Adds up stretches of rows, by partition. */
 export function sumOf(...stretches: readonly ReadonlyMap<number, RowSums>[]): Map<number, RowSums> {
   const sums = new Map<number, RowSums>();
   for (const stretch of stretches) {

@@ -1,19 +1,25 @@
 /**
- * Up to which position quarantined lines are compared, and when those that are missing will not come any more.
+ * Chooses the position up to which quarantined lines are compared, and decides when missing lines will not come any
+ * more.
  *
- * A transaction's quarantined lines and its progress stand in two topics, which the sink reads apart, so progress may
- * be seen first. What is missing has to be there when three things have happened one after the other: progress of a
- * later transaction is seen, so that the one in question is complete in every topic; the end of the quarantine topic
- * is asked for; the sink's committed offset has reached that end. Without Kafka nothing is concluded.
+ * The quarantined lines of a transaction and its progress are in two topics. The sink reads these independently, so
+ * progress may become visible first. Lines that are missing must have arrived when three things have happened in this
+ * order:
+ *
+ * 1. Progress of a later transaction is seen. So the transaction in question is complete in every topic.
+ * 2. The end of the quarantine topic is asked for.
+ * 3. The sink's committed offset has reached that end.
+ *
+ * While Kafka does not answer, nothing is concluded.
  */
 
 import type { Progress } from '../../../aggregator/ad-minute.ts';
 import type { SinkPosition } from '../../log/counted-log.ts';
 
 export interface QuarantineReference {
-  /** Only lines before are compared. */
+  /** Only lines before this offset are compared. */
   readonly position: number;
-  /** As progress says of that position. */
+  /** The number of quarantined lines that progress says for this position. */
   readonly quarantined: number;
   readonly hasPassed: boolean;
 }
@@ -21,12 +27,14 @@ export interface QuarantineReference {
 export class QuarantineReferences {
   readonly #taken = new Map<number, QuarantineReference & { readonly end?: number }>();
 
-  /** Whether some lines are waited for: then the positions of the sinks are of use. */
+  /** Whether the comparison waits for lines. Only then are the positions of the sinks needed. */
   get areAwaited(): boolean {
     return this.#taken.size > 0;
   }
 
-  /** By partition. `sinks` must have been asked for after `progress` was read, and before the lines are counted. */
+  /**
+   * Returns references by partition. `sinks` must be asked for after `progress` was read and before lines are counted.
+   */
   next(
     progress: Iterable<Progress>,
     sinks: readonly SinkPosition[] | undefined,
@@ -45,7 +53,7 @@ export class QuarantineReferences {
     return this.#taken;
   }
 
-  /** The comparison is done: the next one is with newer progress. */
+  /** Ends the comparison of a partition. The next one uses newer progress. */
   settle(partition: number): void {
     this.#taken.delete(partition);
   }

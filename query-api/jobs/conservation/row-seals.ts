@@ -1,13 +1,13 @@
 /**
- * Seals hours and quarantined lines that nothing is added to any more, so that a comparison reads little, and holds when
- * the rows have expired.
+ * Seals hours and quarantined lines that can no longer grow. So a comparison reads little, and still holds when the
+ * rows have expired.
  *
- * An hour is sealed when it is final in every partition: later clicks are `too_late` and change no live count, and a
- * restatement changes the rows but not what they were live. Quarantined lines are sealed by offsets, not by days, since
- * brokers' clocks may differ, and only where they are complete.
+ * An hour is sealed when it is final in every partition. Later clicks are `too_late` and change no live count. A
+ * restatement adds rows, but does not change what was counted live. Quarantined lines are sealed by offsets and not by
+ * days, because brokers' clocks may differ, and only up to where they are complete.
  *
- * A seal is no excuse for the rows: as long as these are kept, one stretch at a time is added up again and its seal
- * renewed, so that a row lost (or put back) later shows as well.
+ * A seal does not replace its rows while these are kept. One stretch at a time is added up again and its seal renewed.
+ * So a row that is lost, or comes back, after sealing is noticed.
  */
 
 import type { Logger } from '../../../infra/log.ts';
@@ -20,25 +20,59 @@ export interface RowSealsDeps {
   readonly queries: ConservationQueries;
   readonly store: SealStore;
   readonly log: Logger;
-  /** Ends long work between two steps. */
+  /** Ends the work between two statements. */
   readonly closing: AbortSignal;
 }
 
 export function createRowSeals({ queries, store, log, closing }: RowSealsDeps) {
-  const step = async (range: TimeRange, attempt = 1): Promise<ReadonlyMap<number, RowSums>> => {
-    closing.throwIfAborted();
-    const rows = await queries.liveRows(range);
-    if (rows.some(({ untold }) => untold > 0) && attempt < untoldAttempts) return await step(range, attempt + 1);
-    return new Map(rows.map(({ partition, untold, ...sums }) => [partition, sums]));
-  };
+  const live = createLiveSums(queries, closing);
+  const { hourSeals, renewed } = createCounting(queries, live);
 
-  /** In steps: a long stretch is no long statement. */
-  const sumsOf = async ({ from, to }: TimeRange): Promise<Map<number, RowSums>> => {
-    const steps: ReadonlyMap<number, RowSums>[] = [];
-    for (let at = from; at < to; at += stepMs) steps.push(await step({ from: at, to: Math.min(to, at + stepMs) }));
-    return sumOf(...steps);
-  };
+  return {
+    ...live,
 
+    /** Seals the hours that end before `finalUntil`. Returns the end of what is sealed, in epoch ms. */
+    async sealHours(finalUntil: number, partitions: number): Promise<number> {
+      const until = hourOf(finalUntil);
+      let at = Math.max(0, ...[...(await store.totals()).values()].map(({ time }) => time));
+      while (at < until) {
+        const first = await queries.firstMinute({ from: at, to: until });
+        const hour = first === undefined ? until - hourMs : hourOf(first);
+        await store.save(await hourSeals(hour, partitions));
+        at = hour + hourMs;
+      }
+      return at;
+    },
+
+    /** `lines` are all that the partition has quarantined at offsets [since, until). `oldest` is epoch ms. */
+    async sealQuarantine(
+      partition: number,
+      since: number,
+      until: number,
+      lines: number,
+      oldest: number,
+    ): Promise<void> {
+      const counts = { counted: 0, duplicates: 0, quarantined: lines };
+      const kept_until = Math.floor((oldest + quarantineKeptMs) / 1_000);
+      await store.save([{ source: 'quarantine', partition, since, until, ...counts, kept_until }]);
+    },
+
+    /** Renews the seals that were renewed longest ago, and logs an error when their rows have changed. */
+    async renewOne(): Promise<void> {
+      const before = await store.stalest();
+      const after = await renewed(before);
+      await store.save(after);
+      for (const seal of after) {
+        const old = before.find(({ partition }) => partition === seal.partition);
+        if (old && isSame(old, seal)) continue;
+        log.error({ sealed: old, found: seal }, 'rows of a closed stretch have CHANGED since they were sealed');
+      }
+    },
+  };
+}
+
+/** Counts the rows for seals: for new ones, and again for those that are renewed. */
+function createCounting(queries: ConservationQueries, { sumsOf }: Pick<ReturnType<typeof createLiveSums>, 'sumsOf'>) {
   const hourSeals = async (hour: number, partitions: number): Promise<Seal[]> => {
     const sums = await sumsOf({ from: hour, to: hour + hourMs });
     const all = new Set([...Array(partitions).keys(), ...sums.keys()]);
@@ -57,66 +91,44 @@ export function createRowSeals({ queries, store, log, closing }: RowSealsDeps) {
     return seals.map(seal => ({ ...seal, quarantined: found.get(seal.partition)?.lines ?? 0 }));
   };
 
-  return {
-    sumsOf,
+  return { hourSeals, renewed };
+}
 
-    /** Rows that may still grow, in one statement. */
-    openSums: (from: number) => step({ from, to: endOfTime }),
-
-    /** Seals what is final before `finalUntil`; returns the end of what is sealed, epoch ms. */
-    async sealHours(finalUntil: number, partitions: number): Promise<number> {
-      const until = hourOf(finalUntil);
-      let at = Math.max(0, ...[...(await store.totals()).values()].map(({ time }) => time));
-      while (at < until) {
-        const first = await queries.firstMinute({ from: at, to: until });
-        const hour = first === undefined ? until - hourMs : hourOf(first);
-        await store.save(await hourSeals(hour, partitions));
-        at = hour + hourMs;
-      }
-      return at;
-    },
-
-    /** `lines` are all that the partition has quarantined at offsets [since, until). `oldest` in epoch ms. */
-    async sealQuarantine(
-      partition: number,
-      since: number,
-      until: number,
-      lines: number,
-      oldest: number,
-    ): Promise<void> {
-      const counts = { counted: 0, duplicates: 0, quarantined: lines };
-      const kept_until = Math.floor((oldest + quarantineKeptMs) / 1_000);
-      await store.save([{ source: 'quarantine', partition, since, until, ...counts, kept_until }]);
-    },
-
-    async renewOne(): Promise<void> {
-      const before = await store.stalest();
-      const after = await renewed(before);
-      await store.save(after);
-      for (const seal of after) {
-        const old = before.find(({ partition }) => partition === seal.partition);
-        if (
-          old &&
-          old.counted === seal.counted &&
-          old.duplicates === seal.duplicates &&
-          old.quarantined === seal.quarantined
-        )
-          continue;
-        log.error({ sealed: old, found: seal }, 'rows of a closed stretch have CHANGED since they were sealed');
-      }
-    },
+/** Adds up the live rows of ranges, by partition. */
+function createLiveSums(queries: ConservationQueries, closing: AbortSignal) {
+  const step = async (range: TimeRange, attempt = 1): Promise<ReadonlyMap<number, RowSums>> => {
+    closing.throwIfAborted();
+    const rows = await queries.liveRows(range);
+    if (rows.some(({ untold }) => untold > 0) && attempt < untoldAttempts) return await step(range, attempt + 1);
+    return new Map(rows.map(({ partition, untold, ...sums }) => [partition, sums]));
   };
+  return {
+    /** Reads a long range in several statements, so that none takes long. */
+    async sumsOf({ from, to }: TimeRange): Promise<Map<number, RowSums>> {
+      const steps: ReadonlyMap<number, RowSums>[] = [];
+      for (let at = from; at < to; at += stepMs) steps.push(await step({ from: at, to: Math.min(to, at + stepMs) }));
+      return sumOf(...steps);
+    },
+
+    /** Reads the rows that may still grow in one statement. */
+    openSums: (from: number) => step({ from, to: endOfTime }),
+  };
+}
+
+function isSame(a: Seal, b: Seal): boolean {
+  return a.counted === b.counted && a.duplicates === b.duplicates && a.quarantined === b.quarantined;
 }
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
-/** A day less than ClickHouse keeps them (TTL of the tables). */
+/** One day less than ClickHouse keeps the rows (TTL of the tables). */
 const countsKeptMs = 399 * dayMs;
 const quarantineKeptMs = 34 * dayMs;
-/** At the peak of 50,000 clicks/s, some ten million rows. */
+/** At the peak of 50,000 clicks/s, this long a range has about ten million rows. */
 const stepMs = 10 * 60_000;
+/** `untold` rows were restated while this was read. So it is read again, at most this many times. */
 const untoldAttempts = 5;
-/** The last minute a DateTime can hold. */
+/** The last minute that a DateTime can hold. */
 const endOfTime = 4_294_967_280_000;
 
 function hourOf(time: number): number {

@@ -1,12 +1,15 @@
 /**
- * The law that what was accepted is counted: looks for clicks that stand in raw, came too late, and are in no count long
- * after. It asks the clicks themselves: of each ad and minute that a late line names, raw has so many distinct clicks, and
- * so many are counted. No job, and no word of a recount about itself, plays a part, so nothing that becomes of either can
- * hide a click. (Minutes that were counted by the older rule of ids are left out: there an ad may rightly have fewer clicks
- * than raw has of it, see id-rule.ts.)
+ * Checks that everything accepted is counted. It looks for clicks that are in raw, came too late, and are in no count
+ * long afterwards.
  *
- * Lines are looked at by the hour in which they came: the last hours and those in which something was found each time, the
- * others in turn, so that a look is short however many lines there are. An hour in which none came is none to look at.
+ * It uses only the clicks themselves. For each ad and minute that a late line names, it compares the number of distinct
+ * clicks in raw with the number that is counted. It does not read jobs, nor what recounts say about themselves. So no
+ * fault of theirs can hide a click. Minutes that were counted by the former rule of ids are left out, because there an
+ * ad may rightly have fewer clicks than raw contains (id-rule.ts).
+ *
+ * Lines are checked by the hour of their arrival, and only hours in which lines arrived are checked. The last hours,
+ * and hours in which something was found, are checked each time. The other hours take turns, so that one run is short
+ * however many lines there are.
  */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
@@ -15,7 +18,7 @@ import { arrivedSince } from '../../store/late-clicks.ts';
 import { rawSince } from '../../store/raw-retention.ts';
 
 export interface UncountedCheck {
-  /** Looks at some hours; what is known then of all of them. */
+  /** Checks some hours, and returns what is known about all hours. */
   run(): Promise<readonly UncountedClicks[]>;
 }
 
@@ -23,9 +26,12 @@ export interface UncountedCheckOptions {
   readonly clickhouse: ClickHouse;
   /** Epoch ms. */
   readonly now: () => number;
-  /** From which minute on ids are per ad in all partitions, epoch ms; Infinity: nowhere yet. */
+  /**
+   * Returns the first minute (epoch ms) in which ids are per ad in all partitions. Infinity means that there is none
+   * yet.
+   */
   readonly idsPerAdFrom: () => Promise<number>;
-  /** A click may wait so long: several times as long as a restatement takes. */
+  /** A click may wait this long to be counted, which is several times as long as a restatement takes. */
   readonly waitsMs?: number;
 }
 
@@ -35,7 +41,7 @@ export function createUncountedCheck({
   idsPerAdFrom,
   waitsMs = 15 * 60_000,
 }: UncountedCheckOptions): UncountedCheck {
-  /** By begin of the hour of arrival. */
+  /** By the begin of the hour of arrival. */
   const hours = new Map<number, { readonly lookedAt: number; readonly found: readonly UncountedClicks[] }>();
   return {
     async run() {
@@ -64,7 +70,7 @@ export function createUncountedCheck({
 }
 
 const hourMs = 3_600_000;
-/** Eight days are seen within eight minutes of a start. */
+/** At one run a minute, eight days are checked within eight minutes of a start. */
 const hoursPerRun = 30;
 
 function hoursBetween(from: number, to: number): number[] {

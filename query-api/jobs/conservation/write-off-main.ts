@@ -1,7 +1,8 @@
 /**
- * `adclicks-server write-off --partition 3 --counted 5 --note '…'`: writes off, for ever and in writing, a difference between rows
- * and counters that a person has looked into and nobody can mend. It goes into the log, as all that stands in ClickHouse.
- * There is no route for it: who may silence an alarm of the books is who has the brokers.
+ * Runs `adclicks-server write-off --partition 3 --counted 5 --note '…'`: it writes off a difference between rows and
+ * counters that a person has understood and nobody can mend. The write-off goes into the log, like everything that is
+ * in ClickHouse, and stays forever. There is no HTTP route for it, so that only people with access to the brokers can
+ * silence this alarm.
  */
 import { Type } from 'typebox';
 import type { SealRow } from '../../../aggregator/job-records.ts';
@@ -22,11 +23,11 @@ const { config, options, log } = await beginProgram<typeof settings, Given>('wri
   takes: command =>
     command
       .option('--partition <n>', 'partition of topic clicks')
-      .option('--counted <n>', 'clicks that rows lack of what is counted; less than 0: that they have too many')
-      .option('--duplicates <n>', '… of duplicates')
-      .option('--quarantined <n>', '… of what is in quarantine')
-      .option('--missing <n>', 'clicks that are nowhere')
-      .option('--note <text>', 'why, to who reads it in years'),
+      .option('--counted <n>', 'counted clicks that are missing as rows; less than 0 if there are too many rows')
+      .option('--duplicates <n>', 'duplicates that are missing as rows')
+      .option('--quarantined <n>', 'quarantined lines that are missing as rows')
+      .option('--missing <n>', 'acknowledged clicks that are not in the log')
+      .option('--note <text>', 'the reason, for people who read it in some years'),
 });
 
 try {
@@ -46,13 +47,13 @@ function writtenOff(given: Given, now: number): SealRow {
     integer(name, given[name] ?? '0'),
   );
   if ([counted, duplicates, quarantined, missing].every(n => n === 0))
-    throw new ConfigError('nothing is written off: give --counted, --duplicates, --quarantined or --missing');
-  if (!given.note) throw new ConfigError('--note: must say why, to who reads it in years');
+    throw new ConfigError('nothing to write off: give --counted, --duplicates, --quarantined or --missing');
+  if (!given.note) throw new ConfigError('--note is not given, but must state the reason');
   const stretch = { source: 'accepted', partition, since: now, until: now } as const;
   return { ...stretch, counted, duplicates, quarantined, missing, note: given.note, at: now };
 }
 
-/** Less than nothing where rows are there once too often. */
+/** Negative numbers are allowed: there may be too many rows. */
 function integer(name: string, given: string): number {
   const value = Number(given);
   if (given.trim() === '' || !Number.isSafeInteger(value))

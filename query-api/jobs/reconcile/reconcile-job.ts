@@ -1,5 +1,11 @@
-/** Runs a reconciliation to its end. */
-
+/**
+ * Runs a reconciliation: it compares final counts with raw clicks in SQL, step by step, until its end or until its turn
+ * is over. It changes nothing.
+ */
+import { type Static, Type } from 'typebox';
+import { shown } from '../../../infra/broken-rule.ts';
+import { checkedRows } from '../../../infra/clickhouse/checked-rows.ts';
+import { Corrupt } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
 import type { Job } from '../../store/jobs/job.ts';
 import { type AdDrift, adsReported, type Reconciled, type Reconciliation } from '../../store/jobs/sql-recount.ts';
@@ -16,31 +22,38 @@ export interface ReconcileJobDeps {
   readonly log: Logger;
   readonly mayGoOn: (job: Job) => Promise<boolean>;
   /**
-   * A click that came too late stands in raw a moment before the stream has marked its minute. So a difference is taken
-   * for drift only if it lasts.
+   * A difference is drift only when it lasts this long, because a click that came too late is in raw shortly before it
+   * is in quarantine.
    */
   readonly settleMs?: number | undefined;
 }
 
-/** What a reconciliation has found so far: `Job.result`. */
-export interface ReconcileResult {
-  readonly cells: number;
-  readonly differing: number;
-  readonly conflicts: number;
-  readonly ads: readonly AdDrift[];
-  readonly minutes: readonly number[];
-  /** Minutes that were not compared, as clicks kept coming late to them. */
-  readonly leftOut?: number;
-}
+/** What a reconciliation has found so far. It is stored as JSON in `Job.result`. */
+const ReconcileResult = Type.Object({
+  cells: Type.Integer(),
+  differing: Type.Integer(),
+  conflicts: Type.Integer(),
+  ads: Type.Array(
+    Type.Object({ ad_id: Type.String(), cells: Type.Integer(), counted: Type.Integer(), raw: Type.Integer() }),
+  ),
+  /** Epoch ms. */
+  minutes: Type.Array(Type.Integer()),
+  /** The number of minutes that were not compared because late clicks kept coming to them. */
+  leftOut: Type.Optional(Type.Integer()),
+});
+type ReconcileResult = Static<typeof ReconcileResult>;
 
-/** The job as it stands after the run; it is done if its position is its end. */
+/**
+ * Returns the job after its run. It is done if its position is its end. @throws Corrupt when its result is unreadable
+ */
 export async function runReconcile(asked: Job, deps: ReconcileJobDeps): Promise<Job> {
   const { store, reconciliation, lateMinutes, now, mayGoOn, settleMs = 10_000 } = deps;
   let job = asked;
   while (job.position < job.to) {
     const from = job.position;
     const to = await reconciliation.stepEnd({ from, to: job.to });
-    // What late clicks are about to change is compared when they have, but whoever sends one now and then holds up nothing.
+    // Minutes that late clicks are about to change are compared after that change. But a client that keeps sending late
+    // clicks must not delay the reconciliation forever.
     const pending = new Set((await lateMinutes.pending(from, to)).map(({ minute }) => minute));
     if (pending.size > 0 && now() - job.updatedAt < longestWaitMs) return job;
     const found = await comparedWithout(pending, { from, to }, reconciliation);
@@ -58,11 +71,11 @@ export async function runReconcile(asked: Job, deps: ReconcileJobDeps): Promise<
     await store.save(job);
     if (job.position < job.to && !(await mayGoOn(job))) return job;
   }
-  tell(job, deps.log);
+  report(job, deps.log);
   return job;
 }
 
-/** For late clicks of the minutes that are next; then those that still have some are left out. */
+/** The wait for late clicks of the next minutes. After it, minutes that still have some are left out. */
 const longestWaitMs = 600_000;
 
 async function comparedWithout(
@@ -81,8 +94,19 @@ async function comparedWithout(
 
 const nothingCompared: ReconcileResult = { cells: 0, differing: 0, conflicts: 0, ads: [], minutes: [] };
 
-export function resultOf({ result }: Job): ReconcileResult {
-  return result === '' ? nothingCompared : JSON.parse(result);
+/** @throws Corrupt when the stored result is not what a reconciliation writes */
+export function resultOf({ id, result }: Pick<Job, 'id' | 'result'>): ReconcileResult {
+  if (result === '') return nothingCompared;
+  const [checked = nothingCompared] = checkedRows(ReconcileResult, [parsed(id, result)], `result of job ${id}`);
+  return checked;
+}
+
+function parsed(id: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new Corrupt(`result of job ${id} is ${shown(text)}, but must be JSON`, { cause });
+  }
 }
 
 function merged(before: ReconcileResult, found: Reconciled | ReconcileResult): ReconcileResult {
@@ -106,9 +130,9 @@ function merged(before: ReconcileResult, found: Reconciled | ReconcileResult): R
   };
 }
 
-let lastHourTold = 0;
+let latestHourUntil = 0;
 
-function tell(job: Job, log: Logger): void {
+function report(job: Job, log: Logger): void {
   const result = resultOf(job);
   const clicks = result.ads.reduce((sum, ad) => sum + ad.raw - ad.counted, 0);
   reconciledCells.inc(result.cells);
@@ -116,9 +140,9 @@ function tell(job: Job, log: Logger): void {
   conflicts.inc(result.conflicts);
   drift.set(clicks);
   if (job.reason === 'hourly') {
-    // An hour that failed is made again later: that takes back nothing.
-    lastHourTold = Math.max(lastHourTold, job.to);
-    reconciledUntil.set(lastHourTold / 1_000);
+    // An hour that failed is reconciled again after later hours. The metric does not go back.
+    latestHourUntil = Math.max(latestHourUntil, job.to);
+    reconciledUntil.set(latestHourUntil / 1_000);
   }
   const fields = {
     job: job.id,

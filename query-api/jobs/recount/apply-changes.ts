@@ -1,13 +1,16 @@
 /**
- * What one transaction of a recount says, so that all changes of a minute become visible at once, or none:
+ * Builds the content of one transaction of a recount, so that all changes of a minute become visible at once, or none:
  *
- * 1. the changes, for `restatement`, each with the rows that replace those of `ad_minute`: nobody sees them yet;
- * 2. one row of `recounted_minute` for each minute: from then on every reader has all of the minute's changes
- *    (`stated-rows.ts`), and the late clicks that the recount has read are counted (`late-clicks.ts`);
- * 3. the rows for `ad_minute`, and `recounted_minute` once more, settled: readers do not see a difference.
+ * 1. The changes, for table `restatement`, each with the rows that replace those of `ad_minute`. Readers do not see
+ *    them yet.
+ * 2. One row of `recounted_minute` for each minute. From now on every reader sees all changes of the minute
+ *    (`stated-rows.ts`), and the late clicks that the recount has read are counted (`late-clicks.ts`).
+ * 3. The rows for `ad_minute`, and then the rows of `recounted_minute` once more, now as settled. Readers see no
+ *    difference.
  *
- * A sink inserts them in this order (aggregator/job-records.ts), however its batches cut them. One that dies in between
- * leaves what readers take for what it is, and begins with it again. A runner that dies before his commit has said nothing.
+ * A sink inserts them in this order (aggregator/job-records.ts), however its batches divide them. When a sink dies in
+ * between, readers still see the right numbers, and the sink inserts the same rows again. When a job runner dies before
+ * its commit, nothing is written.
  */
 import {
   type CellChange,
@@ -20,16 +23,19 @@ import {
 import type { JobEntry } from '../../log/job-log.ts';
 
 export interface Restater {
-  /** Changes of whole minutes. `recounted`: minutes (epoch ms) whose late clicks are in the counts then, changed or not. */
+  /**
+   * Adds the changes of whole minutes. The late clicks of the minutes `recounted` (epoch ms) are then in the counts,
+   * also if nothing has changed.
+   */
   stage(changes: readonly CellChange[], recounted: readonly number[]): void;
-  /** What makes visible all that was staged since, in order. */
+  /** Returns, in order, the entries that make everything visible that was staged since the last call. */
   take(): JobEntry[];
 }
 
 export interface RestaterOptions {
   readonly job: string;
   readonly reason: RestatementReason;
-  /** By partition of topic `clicks`: raw had all before this offset when the recount began to read it. */
+  /** By partition of topic `clicks`: when the recount began to read, raw had all clicks before this offset. */
   readonly readUntil: ReadonlyMap<number, number>;
   /** Epoch ms. */
   readonly now: () => number;
@@ -65,7 +71,7 @@ export function createRestater({ job, reason, readUntil, now }: RestaterOptions)
   };
 }
 
-/** What differs, for who asks about the job. */
+/** Returns the entry with the differences, which people see when they ask about the job. */
 export function diffOf(changes: readonly CellChange[], { job, at }: Pick<RestatementRow, 'job' | 'at'>): JobEntry {
   const rows = changes.map(({ minute, ad_id, country, before, after }) => {
     return { job, minute, ad_id, country, before, after, at: Math.floor(at / 1_000) };
@@ -77,7 +83,9 @@ function restatedRowsOf({ minute, ad_id, country, revision, at, rows }: Restatem
   return rows.map(row => ({ minute, ad_id, country, version: versionOf(revision, at), ...row }));
 }
 
-/** Never the same twice: with the job and the minute it names what becomes visible at once. */
+/**
+ * Never returns the same moment twice, because job, minute and moment together identify what becomes visible at once.
+ */
 function momentAfter(now: number): number {
   last = Math.max(now, last + 1);
   return last;

@@ -1,9 +1,10 @@
 /**
- * A recount may begin once raw holds all that was in the log when it was asked for, or it would miss clicks that the
- * stream has counted already. The clicks of a final minute that come later are too late, and ask for their own recount.
+ * Decides when a recount may begin: once raw holds everything that the log held when the gate first saw the job.
+ * Otherwise the recount would miss clicks that the stream has already counted. Clicks of a final minute that arrive
+ * later are too late and cause a recount of their own.
  *
- * Each job has a target of its own, taken once, when it is first asked about: traffic that goes on, and jobs that come
- * later, move nobody's target. A job that has passed needs Kafka no more; one that is open no more is forgotten.
+ * Each job has its own target, which is set once, when the gate first sees the job. So further traffic and later jobs
+ * never move it. A job that has passed does not need Kafka any more. A job that is not open any more is forgotten.
  */
 
 import type { Progress } from '../../../aggregator/ad-minute.ts';
@@ -11,8 +12,8 @@ import type { RawLog } from '../../log/counted-log.ts';
 
 export interface RawGate {
   /**
-   * Those of the open jobs for which raw has what the log held when this was first asked for them. Rejects where Kafka
-   * does not answer and no job has passed before: whoever has goes on without it.
+   * Returns the open jobs that may begin. Rejects when Kafka does not answer and no open job has passed before. Jobs
+   * that have passed continue without Kafka.
    */
   passed(open: readonly string[], progress: readonly Progress[]): Promise<ReadonlySet<string>>;
 }

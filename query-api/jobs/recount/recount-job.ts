@@ -1,4 +1,4 @@
-/** Runs a replay or a restatement from where it stands to its end, or until it has to make way. */
+/** Runs a replay or a restatement from its position to its end, or until its turn is over. */
 
 import { randomInt } from 'node:crypto';
 import type { CellChange, RestatementReason } from '../../../aggregator/restatement.ts';
@@ -17,28 +17,28 @@ export interface RecountJobDeps {
   readonly store: Pick<JobStore, 'diffTotals'> & JobWriter;
   readonly queries: RecountQueries;
   readonly now: () => number;
-  /** Over how many partitions the clicks of which minute are spread. @throws Retryable */
+  /** Returns the rules that say over how many partitions the clicks of a minute are spread. @throws Retryable */
   readonly partitionRules: () => Promise<readonly PartitionRule[]>;
-  /** From which minute on ids are per ad, by partition (id-rule.ts). */
+  /** Returns, by partition, the first minute in which ids are per ad (id-rule.ts). */
   readonly idsPerAdFrom: () => Promise<readonly number[]>;
-  /** By partition of topic `clicks`: all before is in raw. @throws Retryable */
+  /** Returns, by partition of topic `clicks`, the offset before which all clicks are in raw. @throws Retryable */
   readonly rawPositions: () => Promise<ReadonlyMap<number, number>>;
-  /** Asked now and then: 'go on', or end the run with the job as it stands. */
+  /** Is asked after each transaction. When it returns false, the run ends with the job as it is. */
   readonly mayGoOn: (job: Job) => Promise<boolean>;
   readonly pageRows?: number;
 }
 
 /**
- * The job as it stands after the run, saved; it is done if its position is its end. What it has found and where it stands are
- * one transaction, so a job that is interrupted goes on right behind what it has changed, and has said that it is done only
- * with all it has done.
+ * Returns the job after the run, saved. It is done if its position is its end. Its position is in the same transaction
+ * as its changes. So a job that was interrupted continues right after its last change, and a job that is done has made
+ * all its changes.
  */
 export async function runRecount(asked: Job, partitions: number, deps: RecountJobDeps): Promise<Job> {
   const { store, queries, now, mayGoOn, pageRows } = deps;
   const hashSeed = randomInt(2 ** 32);
   const partitionRules = await deps.partitionRules();
   const idsPerAdFrom = await deps.idsPerAdFrom();
-  // Before any click is read: what is said of them holds for all that raw had by then.
+  // This is read before any click, because it states which clicks the recount has seen at least.
   const readUntil = asked.apply ? await deps.rawPositions() : new Map<number, number>();
   const restater = createRestater({ job: asked.id, reason: reasonOf(asked), readUntil, now });
   const rules = { partitionRules, idsPerAdFrom };
@@ -49,7 +49,7 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
   const save = async (as: Partial<Job> = {}) => {
     const said: JobEntry[] = [diffOf(found, { job: job.id, at: now() }), ...restater.take()];
     const next = { ...job, ...as, updatedAt: now(), seq: job.seq + 1 };
-    // No faster than a sink brings it, and readers can follow: at most one transaction is on its way.
+    // At most one transaction is on its way to ClickHouse, so that sinks and readers can follow.
     await store.caughtUp();
     await store.save(next, said);
     if (job.apply) restatedCells.inc({ reason: reasonOf(job) }, found.length);
@@ -72,16 +72,16 @@ export async function runRecount(asked: Job, partitions: number, deps: RecountJo
   return { ...job, cellsChanged: cells };
 }
 
-/** How often changes become visible. A job that is interrupted repeats at most this much. */
+/** The time between two saves. A job that was interrupted repeats at most this much work. */
 const saveIntervalMs = 500;
-/** In memory, and in one transaction, unless a step has more. */
+/** The most changes in memory and in one transaction, unless a single step has more. */
 const mostChanges = 100_000;
 
 function reasonOf({ reason }: Job): RestatementReason {
   return reason === 'late' || reason === 'reconcile' ? reason : 'replay';
 }
 
-/** What is left of the job, neighbouring minutes together. */
+/** Returns what is left of the job. Neighbouring minutes form one range. */
 export function rangesOf({
   minutes,
   from,
@@ -99,7 +99,7 @@ export function rangesOf({
   return ranges;
 }
 
-/** Minutes that the job names, of those that it has recounted up to `until` since it last stood still. */
+/** Returns the minutes listed in the job that were recounted from its position up to `until`. */
 function listedIn({ minutes, position }: Job, until: number): number[] {
   return minutes.filter(minute => minute >= position && minute < until);
 }

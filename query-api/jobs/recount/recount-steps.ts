@@ -1,18 +1,23 @@
 /**
- * Recounts ranges, step by step: each yields the cells of some whole minutes that differ. While a page is counted in
- * the recount's thread, the next is read. At most two pages of clicks and the rows of one step are in memory.
+ * Recounts ranges in steps of whole minutes. Each step yields the cells that differ. While one page of clicks is
+ * counted in the recount's thread, the next page is read. At most two pages of clicks and the rows of one step are in
+ * memory.
  */
-
+import { Type } from 'typebox';
 import { openRecountThread, type RecountThread } from '../../../aggregator/replay/recount-thread.ts';
 import type { CellChange } from '../../../aggregator/restatement.ts';
+import { checkedRows } from '../../../infra/clickhouse/checked-rows.ts';
 import type { PartitionRule } from '../../../ingest/hot-ads/partition-rule.ts';
 import type { Cursor, RecountQueries } from '../../store/jobs/recount-rows.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 
 export interface RecountStep {
-  /** All minutes before (epoch ms) are compared. */
+  /** All minutes before this time (epoch ms) are compared. */
   readonly until: number;
-  /** Raw clicks of these minutes, and of no others: whoever ends after a step and goes on later counts each once. */
+  /**
+   * The number of raw clicks in exactly these minutes. So a job that is interrupted between steps counts each click
+   * once.
+   */
   readonly lines: number;
   readonly changes: readonly CellChange[];
 }
@@ -26,7 +31,7 @@ export interface RecountOptions {
   readonly pageRows?: number;
 }
 
-/** Of ranges one after another, in order, in one thread: to start one takes longer than to recount a minute. */
+/** Recounts the ranges in order, in one thread, because starting a thread takes longer than recounting a minute. */
 export async function* recountSteps(
   ranges: readonly TimeRange[],
   options: RecountOptions,
@@ -61,7 +66,7 @@ async function* stepsOf(
 /** 100,000 lines are about 17 MB, and 0.1 to 0.3 s of reading. */
 const defaultPageRows = 100_000;
 const longestStepMinutes = 360;
-/** Rows of `ad_minute` that may be compared at a time, unless one minute has more. */
+/** The most rows of `ad_minute` that one step compares, unless a single minute has more. */
 const stepRows = 200_000;
 
 async function stepEnd(queries: RecountQueries, from: number, complete: number): Promise<number> {
@@ -72,7 +77,7 @@ async function stepEnd(queries: RecountQueries, from: number, complete: number):
   return from + minutes * minuteMs;
 }
 
-/** A failure is told to who awaits the page, later, and to nobody if the recount is given up before. */
+/** A failure is reported when the page is awaited. If the recount ends before that, nobody needs to know. */
 function readAhead(page: Promise<Uint8Array>): Promise<Uint8Array> {
   page.catch(() => undefined);
   return page;
@@ -86,10 +91,13 @@ function linesOf(page: Uint8Array): number {
 
 function cursorAfter(page: Uint8Array): Cursor {
   const start = page.lastIndexOf(newline, page.length - 2) + 1;
-  const last: { ad_id: string; click_id: string; clicked_at: number } = JSON.parse(
-    new TextDecoder().decode(page.subarray(start)),
-  );
+  const row: unknown = JSON.parse(new TextDecoder().decode(page.subarray(start)));
+  const [last] = checkedRows(LastClick, [row], 'click_raw, last row of a page');
+  if (last === undefined) throw new Error('a page of click_raw has no last row');
   return { minute: last.clicked_at - (last.clicked_at % minuteMs), adId: last.ad_id, clickId: last.click_id };
 }
+
+/** The fields of a raw click that a page is continued after. */
+const LastClick = Type.Object({ ad_id: Type.String(), click_id: Type.String(), clicked_at: Type.Integer() });
 
 const newline = 10;

@@ -1,8 +1,9 @@
 /**
- * Compares the nodes hour by hour, for as long as a term of the job runner lasts: each turn the hour that has ended last, the hours that
- * differed, and one more, from now backwards through all that is kept; then from now again. So a row that came in wrong is
- * found within an interval or two, and one that was changed later once the turn comes to its hour: 35 days of hours, and
- * the days before that, take 20 hours at a turn a minute.
+ * Compares the nodes hour by hour, for as long as a term of the job runner lasts. Each turn compares the last full
+ * hour, the hours that differed, and one more hour. That one goes backwards from now through everything that is kept,
+ * and then begins again. So a row that was inserted wrongly is found within one or two intervals. A row that was
+ * changed later is found when its hour is reached: at one turn a minute, the 35 days that are compared by the hour and
+ * the days before them take 20 hours.
  */
 
 import { messageOf } from '../../../infra/errors.ts';
@@ -15,9 +16,9 @@ import type { ReplicaFindings } from './replica-check.ts';
 
 export interface CheckLoopDeps {
   readonly check: (range: TimeRange) => Promise<ReplicaFindings>;
-  /** What was found by who compared before. */
+  /** Returns the differences that an earlier term has found. */
   readonly before?: () => Promise<readonly Bucket[]>;
-  /** After each turn; at `at`, epoch ms. */
+  /** Is called after each turn, which ended at `at` (epoch ms). */
   readonly onChecked?: (differences: readonly Bucket[], at: number) => Promise<unknown>;
   readonly intervalMs: number;
   /** Epoch ms. */
@@ -28,49 +29,25 @@ export interface CheckLoopDeps {
 export function openCheckLoop(deps: CheckLoopDeps): AsyncDisposable {
   const { check, before: foundBefore = none, onChecked = none, intervalMs, now, log } = deps;
   const closing = new AbortController();
-  const found = new Map<string, Bucket>();
+  const known = createKnownDifferences(log);
   let isBegun = false;
   let sweep: TimeRange | undefined;
 
-  const enter = (range: TimeRange, findings: ReplicaFindings) => {
-    const isIn = ({ hour }: Bucket) => hour === 0 || (hour >= range.from && hour < range.to);
-    const before = [...found].filter(([, difference]) => isIn(difference));
-    const differing = new Set(findings.differences.map(keyOf));
-    for (const [key, { table, hour }] of before) {
-      if (differing.has(key) || findings.unsettled > 0) continue;
-      found.delete(key);
-      log.info({ table, hour: isoOf(hour) }, 'replicas agree again');
-    }
-    for (const difference of findings.differences) {
-      const { table, hour, partition } = difference;
-      if (!found.has(keyOf(difference)))
-        log.error(
-          { table, hour: isoOf(hour), partition, found: Object.fromEntries(difference.found) },
-          'replicas DIFFER',
-        );
-      found.set(keyOf(difference), difference);
-    }
-    tell();
-  };
-  const tell = () => {
-    for (const { table } of comparedTables)
-      differences.set({ table }, [...found.values()].filter(difference => difference.table === table).length);
-  };
-
   const turn = async () => {
-    if (!isBegun) for (const place of await foundBefore()) found.set(keyOf(place), place);
+    if (!isBegun) known.restore(await foundBefore());
     isBegun = true;
     const at = now();
     sweep = nextSweep(sweep, at);
     const hour = Math.floor(at / hourMs) * hourMs;
-    const again = [...found.values()].slice(0, mostAgain).map(({ hour: from }) => ({ from, to: from + hourMs }));
-    for (const range of [{ from: hour - hourMs, to: hour }, ...again, sweep]) {
+    const again = known.all().slice(0, mostAgain);
+    const hoursAgain = again.map(({ hour: from }) => ({ from, to: from + hourMs }));
+    for (const range of [{ from: hour - hourMs, to: hour }, ...hoursAgain, sweep]) {
       closing.signal.throwIfAborted();
-      enter(range, await check(range));
+      known.enter(range, await check(range));
     }
     const last = now();
     checkedAt.set(last / 1_000);
-    await onChecked([...found.values()], last);
+    await onChecked(known.all(), last);
   };
 
   const run = async () => {
@@ -87,26 +64,60 @@ export function openCheckLoop(deps: CheckLoopDeps): AsyncDisposable {
     async [Symbol.asyncDispose]() {
       closing.abort();
       await running;
-      // Of what differs the next one tells.
-      tellNone();
+      // From now on, the next active job runner reports differences.
+      resetDifferences();
     },
   };
 }
 
 const none = async () => [];
 
-/** What never happened shows as 0, not as nothing. */
-function tellNone(): void {
+/** Keeps the differences that are known, and reports each change of them in the log and as a metric. */
+function createKnownDifferences(log: Logger) {
+  const found = new Map<string, Bucket>();
+  return {
+    all: (): readonly Bucket[] => [...found.values()],
+
+    restore(places: readonly Bucket[]): void {
+      for (const place of places) found.set(keyOf(place), place);
+    },
+
+    enter(range: TimeRange, findings: ReplicaFindings): void {
+      const isIn = ({ hour }: Bucket) => hour === 0 || (hour >= range.from && hour < range.to);
+      const before = [...found].filter(([, difference]) => isIn(difference));
+      const differing = new Set(findings.differences.map(keyOf));
+      for (const [key, { table, hour }] of before) {
+        if (differing.has(key) || findings.unsettled > 0) continue;
+        found.delete(key);
+        log.info({ table, hour: isoOf(hour) }, 'replicas agree again');
+      }
+      for (const difference of findings.differences) {
+        const { table, hour, partition } = difference;
+        if (!found.has(keyOf(difference)))
+          log.error(
+            { table, hour: isoOf(hour), partition, found: Object.fromEntries(difference.found) },
+            'replicas DIFFER',
+          );
+        found.set(keyOf(difference), difference);
+      }
+      for (const { table } of comparedTables)
+        differences.set({ table }, [...found.values()].filter(difference => difference.table === table).length);
+    },
+  };
+}
+
+/** A table in which no difference was ever found has the value 0, and is not left out. */
+function resetDifferences(): void {
   for (const { table } of comparedTables) differences.set({ table }, 0);
 }
-tellNone();
+resetDifferences();
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
-/** Of hours that differed, so that a turn has an end. */
+/** The most hours that differed which one turn compares again, so that the turn ends. */
 const mostAgain = 5;
 
-/** Backwards: an hour at a time as far as raw clicks are kept, then a day at a time. */
+/** Goes backwards by the hour as far as raw clicks are kept, and then by the day. */
 export function nextSweep(before: TimeRange | undefined, now: number): TimeRange {
   const newest = Math.floor(now / hourMs) * hourMs - hourMs;
   const to = before?.from ?? newest;

@@ -1,4 +1,4 @@
-/** The comparison of replicas, put together: of each shard that has several nodes. */
+/** Puts the comparison of replicas together. It compares the nodes of each shard that has several. */
 
 import { readingAs } from '../../../infra/clickhouse/clickhouse.ts';
 import { openCluster } from '../../../infra/clickhouse/cluster.ts';
@@ -24,7 +24,7 @@ export interface ReplicaChecksDeps {
   readonly log: Logger;
 }
 
-/** Compares from time to time, where there is something to compare, and says in the job log what it has found. */
+/** Compares in intervals, if any shard has several nodes, and writes what it has found into the job log. */
 export function openReplicaChecks({
   config,
   store: { replicas, nodes },
@@ -35,13 +35,15 @@ export function openReplicaChecks({
 }: ReplicaChecksDeps): AsyncDisposable {
   if (!hasReplicas(nodes)) return { [Symbol.asyncDispose]: async () => undefined };
   const closing = new AbortController();
-  // Long reads: those of jobs, and looks, must not wait behind them.
+  // These reads are long. They have connections of their own, so that the reads of jobs do not wait behind them.
   const cluster = openCluster(config, { readers: 1 });
   const compared = cluster.nodes.map(node => ({ ...node, clickhouse: readingAs('jobs', node.clickhouse) }));
-  const said = createReplicaCheckStore(readingAs('jobs', replicas.clickhouse), { timeoutMs: config.QUERY_TIMEOUT_MS });
+  const checks = createReplicaCheckStore(readingAs('jobs', replicas.clickhouse), {
+    timeoutMs: config.QUERY_TIMEOUT_MS,
+  });
   const loop = openCheckLoop({
     check: replicaComparison({ nodes: compared, countedLog, now, signal: closing.signal }),
-    before: async () => (await said.latest())?.places ?? [],
+    before: async () => (await checks.latest())?.places ?? [],
     onChecked: (differences, at) => jobLog.write([{ kind: 'replica-check', rows: [replicaCheckRow(differences, at)] }]),
     intervalMs: config.REPLICA_CHECK_INTERVAL_MS,
     ...{ now, log },

@@ -1,4 +1,4 @@
-/** Waits until all nodes have read the log as far as the furthest of them has at the beginning. */
+/** Waits until every node has read the log as far as the furthest node had read it at the beginning of the wait. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Retryable } from '../../../infra/errors.ts';
 import type { NodePosition } from '../../log/counted-log.ts';
@@ -9,7 +9,7 @@ export interface LevelDeps {
   readonly timeoutMs?: number;
 }
 
-/** @throws Retryable where one of them does not come as far in time */
+/** @throws Retryable when a node does not come that far in time */
 export async function untilLevel({ positions, signal, timeoutMs = 60_000 }: LevelDeps): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   const furthest = new Map<string, number>();

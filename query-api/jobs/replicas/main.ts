@@ -1,6 +1,7 @@
 /**
- * Compares the ClickHouse nodes of each shard by hand: `adclicks-server check-replicas [--from TIME] [--to TIME]`, by
- * default the last 24 hours. Ends with 0 where all are equal, with 1 where some differ or it cannot be told.
+ * Runs `adclicks-server check-replicas [--from TIME] [--to TIME]`: it compares the ClickHouse nodes of each shard once,
+ * by default the last 24 hours. The exit code is 0 if all nodes are equal, and 1 if some differ or could not be
+ * compared.
  */
 import { millisecondsInDay } from 'date-fns/constants';
 import { ConfigError } from '../../../infra/errors.ts';
@@ -26,9 +27,9 @@ const { config, options, log } = await beginProgram<typeof QueryApiConfig, Given
     command
       .option(
         '--from <time>',
-        'begin of what is compared, such as 2025-11-22T08:00:00Z (default: 24 hours before its end)',
+        'begin of the range to compare, such as 2025-11-22T08:00:00Z (default: 24 hours before its end)',
       )
-      .option('--to <time>', 'its end (default: now)'),
+      .option('--to <time>', 'end of the range to compare (default: now)'),
 });
 try {
   process.exitCode = await main();
@@ -52,7 +53,7 @@ async function main(): Promise<number> {
   });
   const { nodes, countedLog } = store;
   if (!hasReplicas(nodes))
-    throw new ConfigError('CLICKHOUSE_URL has one node of each shard: there is nothing to compare it with');
+    throw new ConfigError('CLICKHOUSE_URL names only one node of each shard, but must name several to compare');
   await store.looked;
   const { differences, rows, buckets, unsettled } = await replicaComparison({ nodes, countedLog, now: Date.now })(
     range,
@@ -65,7 +66,7 @@ async function main(): Promise<number> {
   const outcome = differences.length > 0 ? `${differences.length} differ` : 'all equal';
   console.log(
     `${nodes.map(({ name }) => name).join(', ')}: ${rows} rows in ${buckets} hours of partitions compared, ${outcome}` +
-      (unsettled > 0 ? `, ${unsettled} still change: ask again for these later` : ''),
+      (unsettled > 0 ? `, ${unsettled} still change: compare these again later` : ''),
   );
   return differences.length > 0 ? 1 : 0;
 }

@@ -1,10 +1,10 @@
 /**
- * Shows that the nodes of a shard are equal row by row, or which hours are not.
+ * Shows that the nodes of a shard are equal row by row, or in which hours they are not.
  *
- * Rows come in all the time, to one node a moment before the other, and newer ones take the place of older ones. So a
- * difference is none yet: it is one if, once all nodes have read the log as far as the furthest had when it was seen, it is
- * still there and none of the nodes has changed what it says. What goes on changing is told as not known, and is looked at
- * another time; an hour that is over comes to rest.
+ * Rows are inserted all the time, into one node a moment earlier than into another, and newer rows replace older ones.
+ * So a first look proves nothing. A difference counts if two things hold once all nodes have read the log as far as the
+ * furthest node had at the first look: the difference is still there, and no node's rows have changed since. Hours that
+ * keep changing are reported as unsettled, and are compared again later. An hour that is over stops changing.
  */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
@@ -12,16 +12,16 @@ import { type Bucket, type Digest, type Digests, digestsOf, keyOf } from '../../
 import type { TimeRange } from '../../time/time-range.ts';
 
 export interface Difference extends Bucket {
-  /** By node. */
+  /** The digest of each node, by its name. */
   readonly found: ReadonlyMap<string, Digest>;
 }
 
 export interface ReplicaFindings {
   readonly differences: readonly Difference[];
-  /** Rows that each node was asked for and has, of the node that has most. */
+  /** The number of compared rows of the node that has the most. */
   readonly rows: number;
   readonly buckets: number;
-  /** Buckets that would not come to rest. */
+  /** The number of buckets that kept changing. */
   readonly unsettled: number;
 }
 
@@ -31,15 +31,15 @@ export interface CheckedNode {
 }
 
 export interface ReplicaCheckDeps {
-  /** Of one shard, all of them there. */
+  /** All nodes of one shard. Each of them must answer. */
   readonly nodes: readonly CheckedNode[];
-  /** Resolves once each node has read the log as far as the furthest has now. */
+  /** Resolves once every node has read the log as far as the furthest node has now. */
   readonly level: () => Promise<void>;
   /** Epoch ms. */
   readonly now: () => number;
 }
 
-/** @throws where a node does not answer */
+/** @throws when a node does not answer */
 export async function checkReplicas(
   { nodes, level, now }: ReplicaCheckDeps,
   range: TimeRange,
@@ -63,7 +63,7 @@ export async function checkReplicas(
   return findingsOf(found, [], 0);
 }
 
-/** At a difference, after the first that saw it. */
+/** After a difference was seen, the most further looks at it. */
 const looks = 4;
 
 function differencesIn(found: ReadonlyMap<string, Digests>): Difference[] {

@@ -1,10 +1,12 @@
 /**
- * Finds minutes that have late clicks which no recount has counted yet (`late-clicks.ts`: the rows alone tell), and says
- * which of them to recount now: when no more came for a while, or some have waited for long. Lines are counted by the day
- * they arrived, and looked for over as many days as the log keeps: nothing older can still come in.
+ * Finds minutes with late clicks that no recount has counted yet, and decides which of them to recount now: when no
+ * more such clicks have come for a while, or when some have waited long. Whether a click is counted follows from the
+ * rows alone (`late-clicks.ts`). Lines are counted by the day of their arrival, over as many days as the log keeps,
+ * because nothing older can still arrive.
  *
- * A job that is open only holds its lines, so that they are not recounted twice at a time, and one that has failed does
- * so for a pause, so that a job which always fails neither runs without end nor is forgotten.
+ * A job that is open holds the lines that it was made for, so that no second job recounts them at the same time. A job
+ * that has failed holds them for a pause. So a job that always fails does not run all the time, and its lines are not
+ * forgotten.
  */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
@@ -12,13 +14,21 @@ import type { JobEntry } from '../../log/job-log.ts';
 import { type LateMinute, readUncountedMinutes, type UncountedMinute } from '../../store/jobs/late-minute-rows.ts';
 
 export interface LateMinutes {
-  /** Those to recount now, which no job holds. `finalUntil` and `rawSince` bound what can be recounted. */
+  /** Returns the minutes in [rawSince, finalUntil) to recount now. No job holds them. */
   due(finalUntil: number, rawSince: number): Promise<LateMinute[]>;
-  /** Whether there were any when `due` was called last: also such as are not due yet, or held by a job. */
+  /**
+   * Whether the last call of `due` has found any late minutes, including those that are not due yet or held by a job.
+   */
   readonly areAny: boolean;
-  /** All that are not counted but will be soon, of minutes in [from, to): without those of a job that has just failed. */
+  /**
+   * Returns the minutes in [from, to) whose late clicks will be counted soon. Minutes of a job that has just failed are
+   * not among them.
+   */
   pending(from: number, to: number): Promise<LateMinute[]>;
-  /** What says that they are part of a job now; of rows that say the same number of lines the last one holds. */
+  /**
+   * Returns the entry that records that a job holds these minutes. Of several rows with the same number of lines, the
+   * last one is valid.
+   */
   taken(minutes: readonly LateMinute[], job: string): JobEntry;
 }
 
@@ -28,7 +38,7 @@ export interface LateMinutesOptions {
   readonly timeoutMs: number;
   readonly quietMs?: number;
   readonly longestWaitMs?: number;
-  /** After a job has failed. */
+  /** The pause after a job has failed. */
   readonly pauseMs?: number;
 }
 
@@ -40,7 +50,7 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
   const uncounted = (from: number, to: number) => readUncountedMinutes(clickhouse, { from, to }, now(), timeoutMs);
   const hasFailedLately = ({ state, updated_at }: UncountedMinute) =>
     state === 'failed' && updated_at > now() - pauseMs;
-  /** Lines beyond those that a job took belong to nobody. */
+  /** Further lines, which came after the job was made, are not held by it. */
   const isHeld = (late: UncountedMinute) =>
     late.lines <= late.taken_lines && (late.state === 'queued' || late.state === 'running' || hasFailedLately(late));
 
@@ -83,7 +93,10 @@ export function createLateMinutes(options: LateMinutesOptions): LateMinutes {
   };
 }
 
-/** Never fewer lines than were taken before: of two rows of a minute the one with more holds, and that is to be the new job's. */
+/**
+ * Never returns fewer lines than a former job has recorded. Of two rows of a minute the one with more lines is valid,
+ * and that must be the row of the new job.
+ */
 function lateMinuteOf({ day, minute, lines, taken_lines }: UncountedMinute): LateMinute {
   return { day, minute, lines: Math.max(lines, taken_lines) };
 }

@@ -1,15 +1,15 @@
 /**
- * In which order late minutes are restated, where they are more than one job takes.
+ * Decides in which order late minutes are restated when there are more than one job takes.
  *
- * To restate a minute costs the same for one late click as for thousands, and anybody can send one late click to each of
- * ten thousand minutes. So a job takes a bounded number of minutes, and of those that wait the next ones are found thus:
+ * Restating a minute costs the same for one late click as for thousands, and anybody can send one late click to each of
+ * ten thousand minutes. So a job takes a limited number of minutes. Which minutes come next is decided like this:
  *
- * - The ads go round. A minute's place is the best that it has among the waiting minutes of any of its ads, where an ad's minutes
- *   stand in the order in which their clicks came in: whoever has one late minute goes before the second minute of
- *   anybody else. An ad is what there is to tell clients apart by: a click does not say who posted it.
- * - Of equal place, the minutes come alternately by how long they have waited and by how many late clicks they hold. By the first, none
- *   waits for ever. By the second, whoever scatters single clicks over as many ads as minutes does not stand before those who
- *   have lost many to a break in their connection.
+ * - The ads take turns. The waiting minutes of an ad are numbered in the order in which their first late clicks
+ *   arrived. The place of a minute is its lowest number among all its ads. So the first minute of one ad comes before
+ *   the second minute of any other ad. Ads take turns, and not clients, because a click does not say who has posted it.
+ * - Of minutes with the same place, the one that has waited longest and the one with the most late clicks come
+ *   alternately. Without the first, some minutes would wait forever. Without the second, a client that scatters single
+ *   clicks over many ads and minutes would delay a client whose connection was down and whose many clicks came late.
  */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
@@ -18,7 +18,7 @@ import type { Logger } from '../../../infra/log.ts';
 import { type LateMinute, readWaitingMinutes, type WaitingMinute } from '../../store/jobs/late-minute-rows.ts';
 
 export interface LateQueue {
-  /** Of those that are due, all of the next minutes. */
+  /** Returns, of the minutes that are due, those that the next job takes. */
   next(due: readonly LateMinute[]): Promise<LateMinute[]>;
 }
 
@@ -38,7 +38,7 @@ export function createLateQueue(options: LateQueueOptions): LateQueue {
   const find = async (minutes: readonly number[]) => {
     const begun = performance.now();
     order = new Map(fairOrder(await readWaitingMinutes(clickhouse, minutes, timeoutMs)).map((m, i) => [m, i]));
-    // Several jobs go by one order where it takes long to find; minutes that come meanwhile stand behind.
+    // When finding the order takes long, several jobs use the same order. Minutes that come in the meantime go last.
     orderedUntil = now() + 10 * (performance.now() - begun);
   };
 
@@ -50,8 +50,11 @@ export function createLateQueue(options: LateQueueOptions): LateQueue {
         try {
           await find(minutes);
         } catch (error) {
-          // An unfair order is better than none: what is due is restated all the same.
-          log.warn({ why: messageOf(error) }, 'late minutes are restated in the order of time');
+          // The minutes are restated even if the order is unfair.
+          log.warn(
+            { why: messageOf(error) },
+            'no fair order of late minutes found: they are restated in order of time',
+          );
         }
       }
       const placeOf = (minute: number) => order.get(minute) ?? Number.MAX_SAFE_INTEGER;
@@ -62,7 +65,7 @@ export function createLateQueue(options: LateQueueOptions): LateQueue {
   };
 }
 
-/** Pure: minutes, the next one first. */
+/** Returns the minutes in the order in which they are restated. Pure. */
 export function fairOrder(waiting: readonly WaitingMinute[]): number[] {
   const byWait = [...waiting].sort((a, b) => a.place - b.place || a.since - b.since || a.minute - b.minute);
   const byLines = [...waiting].sort((a, b) => a.place - b.place || b.lines - a.lines || a.minute - b.minute);

@@ -1,13 +1,15 @@
 /**
- * Keeps the roll-up complete: top lists and hours of the last hours as soon as they are final, and, stretch by stretch,
- * of all the time that restatements can reach. What is due is found from the rows alone, so a restart needs nothing.
+ * Keeps the roll-up complete: the top lists and hours of the last hours as soon as they are final, and those of all the
+ * time that restatements can reach, one stretch after another. What is due is found from the rows alone, so a restart
+ * needs no stored state.
  *
- * No block holds up another: one that cannot be worked out (a read that takes too long), or waits for a restatement that
- * is told and not made, is passed over; a stretch whose minutes are restated again and again has a bounded number of turns.
+ * No block delays another. A block is passed over when it cannot be worked out (a read takes too long), or when it
+ * waits for a restatement that was announced but is not made. A stretch whose minutes are restated again and again gets
+ * a limited number of turns.
  *
- * What becomes due does so with a minute that becomes final, or with a restatement, of which who makes it tells (`wake`).
- * So where a turn has found nothing, the next ones only ask how far the counts are, until one of the two has happened;
- * and, in case that went unnoticed, everything is looked at once a minute, and older stretches every ten minutes.
+ * A block becomes due when a minute becomes final, or when a restatement is made, which is reported by `wake`. So after
+ * a turn that has found nothing, the next turns only ask how far the counts are, until one of the two has happened. In
+ * case this goes unnoticed, everything is checked once a minute, and older stretches every ten minutes.
  */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
@@ -26,7 +28,10 @@ import { createTopQueries } from '../../store/rollup/top-lists.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import { blocksDue, blocksRolledUp } from './metrics.ts';
 
-/** A minute becomes final once a minute; who found nothing for some turns looks less often. */
+/**
+ * The longest pause, in units of `pauseMs`. A minute becomes final only once a minute, so a loop without work looks
+ * less often.
+ */
 const mostPauses = 5;
 
 export interface RollUpLoopDeps {
@@ -36,117 +41,31 @@ export interface RollUpLoopDeps {
   readonly log: Logger;
   readonly pauseMs?: number;
   readonly listed?: AdsListed;
-  /** Whose clicks `clickhouse` has; left out: there is one shard. */
+  /** The shard of the node `clickhouse`. The default is that there is only one shard. */
   readonly shard?: InShards;
 }
 
 export interface RollUpLoop extends AsyncDisposable {
   start(): void;
-  /** Minutes have been restated, or will show to have been. */
+  /** Minutes were restated, or a restatement will soon become visible. */
   wake(): void;
-  /** Works out what is due of one stretch; how many blocks were. */
+  /** Works out what is due in the last hours, and in a part of one older stretch. Returns the number of blocks. */
   turn(): Promise<number>;
 }
 
-export function createRollUpLoop({
-  clickhouse,
-  now,
-  log,
-  pauseMs = 1_000,
-  listed,
-  shard = oneShard,
-}: RollUpLoopDeps): RollUpLoop {
+export function createRollUpLoop(deps: RollUpLoopDeps): RollUpLoop {
+  const { log, pauseMs = 1_000 } = deps;
   const closing = new AbortController();
-  const directory = createBlockDirectory(clickhouse, { timeoutMs });
-  const tops = createTopQueries(clickhouse, directory, { timeoutMs, maxThreads: 1 });
-  const rollUp = createRollUp({
-    ...{ clickhouse, tops, shard, ...(listed && { listed }) },
-    onRolledUp: ({ window }) => blocksRolledUp.inc({ window }),
-  });
-  const { progress } = createQueries(clickhouse, { timeoutMs });
-  let stretch = newStretch(Number.POSITIVE_INFINITY);
-  let sweepAt = 0;
-  let sweptMany = 0;
+  const wakeUp = createWakeUp();
+  const turns = createTurns(deps, closing.signal);
   let running = Promise.resolve();
   let idleTurns = 0;
-  const wakeUp = createWakeUp();
-  const quiet = createQuiet(now);
-
-  const dueOf = async (range: TimeRange): Promise<Due[]> => {
-    const { rows, told } = await directory.read({ from: range.from - lookBackMs, to: range.to });
-    return dueBlocks(rows, told, range);
-  };
-
-  /** Those of a part that fails are tried one by one. */
-  const workOff = async (due: readonly Due[]): Promise<number> => {
-    let [done, failures] = [0, 0];
-    const tried = async (blocks: readonly Due[]): Promise<boolean> => {
-      try {
-        done += await rollUp(blocks);
-        failures = 0;
-        return true;
-      } catch (error) {
-        if (closing.signal.aborted || ++failures >= mostFailures) throw error;
-        log.warn({ why: messageOf(error), blocks: blocks.length, ends: blocks[0]?.ends }, 'blocks are not worked out');
-        return false;
-      }
-    };
-    blocksDue.set(due.length);
-    for (let i = 0; i < due.length && !closing.signal.aborted; i += blocksAtOnce) {
-      const blocks = due.slice(i, i + blocksAtOnce);
-      if (await tried(blocks)) continue;
-      for (const block of blocks) if (!closing.signal.aborted) await tried([block]);
-    }
-    return done;
-  };
-
-  const turn = async (): Promise<number> => {
-    const finalUntil = floorTo(
-      finalityOf(await progress(), partition => holds(shard, partition)).finalUntil ?? 0,
-      minuteMs,
-    );
-    const isSwept = now() < sweepAt;
-    if (isSwept && quiet.isStill(finalUntil)) return 0;
-    const first = await firstMinute(clickhouse, finalUntil - reachMs);
-    if (first === undefined || first >= finalUntil) {
-      quiet.found(finalUntil);
-      sweepAt = now() + sweepPauseMs;
-      return 0;
-    }
-    const recent = Math.max(first, finalUntil - recentMs);
-    const due = await dueOf({ from: recent, to: finalUntil });
-    if (due.length === 0) quiet.found(finalUntil);
-    const done = await workOff(due);
-    // Also while there is always something of the last hours to do.
-    return done + (isSwept ? 0 : await sweep(first, recent));
-  };
-
-  /** Back from `recent`, part of a stretch a turn; after the first minute it begins again. */
-  const sweep = async (first: number, recent: number): Promise<number> => {
-    const to = Math.min(recent, stretch.until);
-    const from = Math.max(first, to - stretchMs);
-    const due = from < to ? await dueOf({ from, to }) : [];
-    const part = due.slice(stretch.passedOver, stretch.passedOver + blocksPerTurn);
-    stretch.turns++;
-    stretch.passedOver += part.length;
-    const done = await workOff(part);
-    stretch.passedOver -= done;
-    if (stretch.passedOver + done < due.length && stretch.turns < turnsPerStretch) return done;
-    stretch = newStretch(from > first ? from : Number.POSITIVE_INFINITY);
-    sweptMany += done;
-    if (from <= first) {
-      // What is being filled, or restated, is gone through again soon.
-      sweepAt = now() + (sweptMany > 0 || quiet.isWoken() ? sweepPauseMs : longSweepPauseMs);
-      sweptMany = 0;
-    }
-    return done;
-  };
 
   const loop = async () => {
     while (!closing.signal.aborted) {
       let done = 0;
       try {
-        done = await turn();
+        done = await turns.turn();
       } catch (error) {
         if (!closing.signal.aborted) log.warn({ why: messageOf(error) }, 'top lists and hours are not worked out');
       }
@@ -157,13 +76,12 @@ export function createRollUpLoop({
   };
 
   return {
-    turn,
+    turn: turns.turn,
     start() {
       running = loop();
     },
     wake() {
-      quiet.wake();
-      sweepAt = Math.min(sweepAt, now() + sweepPauseMs);
+      turns.wake();
       wakeUp.call();
     },
     async [Symbol.asyncDispose]() {
@@ -173,26 +91,130 @@ export function createRollUpLoop({
   };
 }
 
+/** Decides what is looked at in each turn: always the last hours, and from time to time all older stretches. */
+function createTurns({ clickhouse, now, log, listed, shard = oneShard }: RollUpLoopDeps, closing: AbortSignal) {
+  const directory = createBlockDirectory(clickhouse, { timeoutMs });
+  const tops = createTopQueries(clickhouse, directory, { timeoutMs, maxThreads: 1 });
+  const rollUp = createRollUp({
+    ...{ clickhouse, tops, shard, ...(listed && { listed }) },
+    onRolledUp: ({ window }) => blocksRolledUp.inc({ window }),
+  });
+  const { progress } = createQueries(clickhouse, { timeoutMs });
+  const quiet = createQuiet(now);
+  const workOff = createWorkOff(rollUp, log, closing);
+  const dueOf = async (range: TimeRange): Promise<Due[]> => {
+    const { rows, told } = await directory.read({ from: range.from - lookBackMs, to: range.to });
+    return dueBlocks(rows, told, range);
+  };
+  const sweep = createSweep(dueOf, workOff);
+  let sweepAt = 0;
+
+  return {
+    async turn(): Promise<number> {
+      const { finalUntil: final } = finalityOf(await progress(), partition => holds(shard, partition));
+      const finalUntil = floorTo(final ?? 0, minuteMs);
+      const isSwept = now() < sweepAt;
+      if (isSwept && quiet.isStill(finalUntil)) return 0;
+      const first = await firstMinute(clickhouse, finalUntil - reachMs);
+      if (first === undefined || first >= finalUntil) {
+        quiet.found(finalUntil);
+        sweepAt = now() + sweepPauseMs;
+        return 0;
+      }
+      const recent = Math.max(first, finalUntil - recentMs);
+      const due = await dueOf({ from: recent, to: finalUntil });
+      if (due.length === 0) quiet.found(finalUntil);
+      const done = await workOff(due);
+      if (isSwept) return done;
+      // Older stretches get their turn also while there is always something to do in the last hours.
+      const swept = await sweep(first, recent);
+      // While the store is being filled, or minutes are restated, the sweep begins again soon.
+      if (swept.isWhole) sweepAt = now() + (swept.total > 0 || quiet.isWoken() ? sweepPauseMs : longSweepPauseMs);
+      return done + swept.done;
+    },
+    wake(): void {
+      quiet.wake();
+      sweepAt = Math.min(sweepAt, now() + sweepPauseMs);
+    },
+  };
+}
+
+type WorkOff = (due: readonly Due[]) => Promise<number>;
+
+/** Returns what works out blocks, a few at a time. When that fails, it tries each of them alone. */
+function createWorkOff(rollUp: ReturnType<typeof createRollUp>, log: Logger, closing: AbortSignal): WorkOff {
+  return async due => {
+    let [done, failures] = [0, 0];
+    const tried = async (blocks: readonly Due[]): Promise<boolean> => {
+      try {
+        done += await rollUp(blocks);
+        failures = 0;
+        return true;
+      } catch (error) {
+        if (closing.aborted || ++failures >= mostFailures) throw error;
+        log.warn({ why: messageOf(error), blocks: blocks.length, ends: blocks[0]?.ends }, 'blocks are not worked out');
+        return false;
+      }
+    };
+    blocksDue.set(due.length);
+    for (let i = 0; i < due.length && !closing.aborted; i += blocksAtOnce) {
+      const blocks = due.slice(i, i + blocksAtOnce);
+      if (await tried(blocks)) continue;
+      for (const block of blocks) if (!closing.aborted) await tried([block]);
+    }
+    return done;
+  };
+}
+
+/**
+ * Returns what works out older blocks: a part of one stretch in each turn, backwards from `recent` to the first minute.
+ * `isWhole` is true in the turn that ends at the first minute. `total` then says how many blocks the last turns of all
+ * stretches have worked out.
+ */
+function createSweep(dueOf: (range: TimeRange) => Promise<readonly Due[]>, workOff: WorkOff) {
+  let stretch = newStretch(Number.POSITIVE_INFINITY);
+  let total = 0;
+  return async (first: number, recent: number) => {
+    const to = Math.min(recent, stretch.until);
+    const from = Math.max(first, to - stretchMs);
+    const due = from < to ? await dueOf({ from, to }) : [];
+    const part = due.slice(stretch.passedOver, stretch.passedOver + blocksPerTurn);
+    stretch.turns++;
+    stretch.passedOver += part.length;
+    const done = await workOff(part);
+    stretch.passedOver -= done;
+    if (stretch.passedOver + done < due.length && stretch.turns < turnsPerStretch)
+      return { done, isWhole: false, total };
+    const isWhole = from <= first;
+    stretch = newStretch(isWhole ? Number.POSITIVE_INFINITY : from);
+    const swept = { done, isWhole, total: total + done };
+    total = isWhole ? 0 : swept.total;
+    return swept;
+  };
+}
+
 const timeoutMs = 60_000;
-/** Looked at in every turn. */
+/** The last hours, which every turn looks at. */
 const recentMs = 2 * hourMs;
 const stretchMs = 24 * hourMs;
-/** Raw clicks, and so restatements, go back 35 days. */
+/** Raw clicks are kept for 35 days, so restatements reach back as far. */
 const reachMs = 35 * 24 * hourMs;
 const sweepPauseMs = 60_000;
 const longSweepPauseMs = 600_000;
-/** In case nobody has told of a restatement; and how long one may take to show, on a node that is behind. */
+/**
+ * In case a restatement was not reported. A restatement may also take this long to become visible on a node that lags.
+ */
 const looksAgainMs = 60_000;
 /** Enough for all blocks of a stretch that has none yet. */
 const turnsPerStretch = 100;
-/** In a row: then the store is away, and all wait. */
+/** After this many failures in a row the store is probably away. Then the turn ends. */
 const mostFailures = 10;
-/** Between two looks at whether the process is to end. */
+/** The number of blocks between two checks whether the process is to end. */
 const blocksAtOnce = 20;
-/** So that what is just final never waits for long. */
+/** The most blocks of a stretch in one turn, so that minutes that have just become final never wait long. */
 const blocksPerTurn = 60;
 
-/** Whether nothing of the last hours can have become due since nothing was. */
+/** Remembers that nothing of the last hours was due, for as long as nothing can have become due since then. */
 function createQuiet(now: () => number) {
   let known: { readonly finalUntil: number; readonly until: number } | undefined;
   let wokenUntil = 0;
@@ -209,7 +231,10 @@ function createQuiet(now: () => number) {
   };
 }
 
-/** What ends at `until` or before: of what is due there the first are passed over, as they could not be worked out. */
+/**
+ * The blocks that end at `until` or before. `passedOver` counts the blocks at its beginning that could not be worked
+ * out.
+ */
 function newStretch(until: number) {
   return { until, passedOver: 0, turns: 0 };
 }

@@ -1,11 +1,13 @@
 /**
- * What a release before has inserted into ClickHouse by itself, or a person by hand, is brought into the log: a node that is
- * filled from the log would lack it. It is found by its rows (`logged` = 0, or recounts that are visible and not settled), so
- * it may be called as often as one likes, also after the release before has run in between, and does nothing where nothing is
- * left. Every row keeps its version, and what has been said since outdoes it.
+ * Brings rows into the log that an older release, or a person, has inserted into ClickHouse directly. Otherwise a node
+ * that is filled from the log would lack them.
  *
- * Brought over is what is state: stored filters, seals and what was written off, jobs that are open, rows that a recount has
- * made visible and not copied yet. The history of jobs and restatements of before stays where it is, as do counts that are
+ * Such rows are recognized by their content: `logged` is 0, or a recount is visible but not settled. So this may run
+ * any number of times, also after the older release has run again in between. When no such row is left, it does
+ * nothing. Every row keeps its version, so rows that were written into the log since then win over it.
+ *
+ * Only state is brought over: stored filters, seals, written-off differences, open jobs, and rows that a recount has
+ * made visible but not copied yet. The history of jobs and restatements stays where it is, and so do counts that are
  * older than the log.
  */
 import type { RestatedRow } from '../../../aggregator/restatement.ts';
@@ -25,7 +27,7 @@ export interface FormerRowsDeps {
   readonly pageRows?: number;
 }
 
-/** Resolves once ClickHouse shows all of it as it came out of the log. @throws Fenced, Retryable */
+/** Resolves once ClickHouse shows all these rows as rows from the log. @throws Fenced, Retryable */
 export async function takeOverFormerRows(deps: FormerRowsDeps): Promise<void> {
   const { jobLog, requests } = deps;
   await settle(deps);
@@ -43,14 +45,15 @@ async function takeOver(
   for (let before = await left(); before > 0; before = await left()) {
     const rows = await page(pageRows);
     await write(rows);
-    await untilVisible(`what was in ${table}`, patience, async () => (await left()) <= before - rows.length);
-    log.info({ table, rows: rows.length }, 'rows of before are in the log now');
+    await untilVisible(`the former content of ${table}`, patience, async () => (await left()) <= before - rows.length);
+    log.info({ table, rows: rows.length }, 'former rows are in the log now');
   }
 }
 
 /**
- * Whoever begins a job compares with `ad_minute`: what is visible and not there would be found once more.
- * @throws Retryable where rows that were told are not there (yet): a replica may lag
+ * Copies the rows of visible recounts into `ad_minute`. A job compares with that table, and would otherwise find the
+ * same changes a second time. @throws Retryable when some changes are not in ClickHouse yet, for example because a
+ * replica lags
  */
 async function settle({ clickhouse, jobLog, log }: FormerRowsDeps): Promise<void> {
   const unsettled = unsettledMinutesOf(clickhouse);
@@ -59,7 +62,7 @@ async function settle({ clickhouse, jobLog, log }: FormerRowsDeps): Promise<void
     if (minutes.length === 0) return;
     const rows: RestatedRow[] = [];
     let found = 0;
-    // One by one: a minute may have a row for each of two million ads.
+    // One minute at a time, because a minute may have a row for each of two million ads.
     for (const minute of minutes) {
       const told = await unsettled.told(minute);
       found += told.changes;
@@ -67,7 +70,7 @@ async function settle({ clickhouse, jobLog, log }: FormerRowsDeps): Promise<void
     }
     const expected = minutes.reduce((sum, { cells }) => sum + cells, 0);
     if (found !== expected)
-      throw new Retryable(`${expected} changes are visible, ${found} of them are in table restatement`);
+      throw new Retryable(`${expected} changes are visible, but ${found} of them are in table restatement`);
     await jobLog.write([
       { kind: 'ad-minute', rows },
       { kind: 'settled-minute', rows: minutes.map(minute => ({ ...minute, settled: 1 })) },
@@ -78,7 +81,7 @@ async function settle({ clickhouse, jobLog, log }: FormerRowsDeps): Promise<void
       const now = await left();
       return now === 0 || now <= before - minutes.length;
     });
-    log.info({ minutes: minutes.length }, 'restatements of before are in the counts now');
+    log.info({ minutes: minutes.length }, 'former restatements are in the counts now');
   }
 }
 

@@ -1,17 +1,18 @@
 /**
- * Runs jobs, one turn at a time: what somebody asked for, and what it finds to do itself (late minutes, hours to
- * reconcile, repairs). Whose turn it is, job-turns.ts tells; a job's turn ends after `turnMs`, at the next place where it
- * can go on later, and a restatement of late clicks runs to its end. A job's progress is in its row, so that its next
- * turn, also after a restart, begins where the last one ended.
+ * Runs jobs, one turn at a time: jobs that people have asked for, and jobs that it finds by itself (late minutes, hours
+ * to reconcile, repairs). job-turns.ts decides which job is next. A turn ends after `turnMs`, at the next point from
+ * which the job can continue later. Only a restatement of late clicks runs to its end. A job's progress is stored in
+ * its row. So its next turn, also after a restart, begins where the last one ended.
  *
- * It is told when something is asked for (`wake`), and looks by itself besides: a few times in a row, less often where
- * nothing was found, and at rest every five seconds at how far the counts are, from which follows what time brings. The
- * list of open jobs is read at rest only twice a minute, in case a call was missed: nobody but this loop ends or makes jobs, but for those
- * that are asked for.
+ * The loop is called (`wake`) when somebody asks for a job. It also looks by itself: soon after it has found something,
+ * then less often. At rest it checks every five seconds how far the counts have come, which is enough to notice what
+ * becomes due. At rest it reads the list of open jobs only twice a minute, in case a call was missed. That is enough
+ * because only this loop makes and ends jobs, except those that people ask for.
  *
- * A store or a broker that is away is waited for. That may also be one job's own trouble (a read that always takes too
- * long), which nobody can tell from outside: such a job rests for a while, each time for longer, and the others go on. One
- * that has met nothing but trouble for hours, or cannot be done, is `failed` and says why.
+ * When ClickHouse or the brokers do not answer, the loop waits. The cause may also be the job itself, for example a
+ * read that always takes too long. Nobody can tell these apart. So that job rests for a while, longer each time, and
+ * the others continue. A job that has made no progress for hours, or that can never succeed, becomes `failed` with the
+ * reason.
  */
 import type { Progress } from '../../../aggregator/ad-minute.ts';
 import { Fenced, messageOf, Retryable } from '../../../infra/errors.ts';
@@ -34,27 +35,30 @@ export interface JobLoopDeps {
   readonly progress: () => Promise<readonly Progress[]>;
   readonly now: () => number;
   readonly log: Logger;
-  /** Makes jobs that are due by themselves; `open` are those that wait or run. True if it has made one. */
+  /** Makes the jobs that are due without a request. Returns true if it has made one. */
   readonly findWork: WorkFinder;
   readonly run: (job: Job, partitions: number) => Promise<Job>;
-  /** Around each turn: of what it reads. */
+  /** Wraps each turn, and chooses the nodes that the turn reads. */
   readonly reading?: Turns;
-  /** To be done before the first turn, as often as it takes. */
+  /** Runs before the first turn. It is repeated until it succeeds. */
   readonly begin?: () => Promise<void>;
   readonly turns?: JobTurns;
   readonly pauseMs?: number;
   readonly turnMs?: number;
-  /** For a job that could not move. */
+  /** The rest of a job that could not do anything in its turn. */
   readonly restMs?: number;
-  /** In trouble for so long, a job is failed; one of late clicks, which are due again then, sooner. */
+  /**
+   * A job that has only met errors for this long fails. A restatement of late clicks fails after a sixth of it, because
+   * its clicks then become due again.
+   */
   readonly giveUpMs?: number;
 }
 
 export interface JobLoop extends AsyncDisposable {
-  /** False once the loop closes, the job was cancelled, or its turn is over. */
+  /** Returns false once the loop closes, the job was cancelled, or its turn is over. */
   mayGoOn(job: Job): Promise<boolean>;
   start(): void;
-  /** Something is asked for: it is looked for at once, and again until it shows. */
+  /** Somebody has asked for a job. The loop looks for it at once, and again until a sink has had time to bring it. */
   wake(): void;
 }
 
@@ -92,7 +96,7 @@ export function createJobLoop(given: JobLoopDeps): JobLoop {
       } catch (error) {
         if (!closing.signal.aborted) deps.log.warn({ why: messageOf(error) }, 'jobs wait');
       }
-      const restMs = pace.had(outcome);
+      const restMs = pace.pauseAfter(outcome);
       if (restMs > 0 && (await wakeUp.pause(restMs, closing.signal))) pace.asked();
     }
   };
@@ -112,19 +116,19 @@ export function createJobLoop(given: JobLoopDeps): JobLoop {
   };
 }
 
-/** waits: a job is open and cannot go on now, or nobody knows. */
+/** `waits`: a job is open but cannot continue now, or it is not known whether one is open. */
 type Outcome = 'worked' | 'waits' | 'rests';
 
 type Pace = ReturnType<typeof createPace>;
 
-/** When the next turn is, and whether it reads the list of open jobs. `now`: epoch ms. */
+/** Decides when the next turn is, and whether it reads the list of open jobs. `now` returns epoch ms. */
 function createPace(pauseMs: number, now: () => number) {
   let idleTurns = 0;
   let isAnyOpen = true;
   let askedUntil = 0;
   let lookedAt = 0;
   return {
-    /** What is asked for shows once a sink has brought it. */
+    /** A job that was asked for becomes visible when a sink has inserted it. */
     asked() {
       idleTurns = 0;
       askedUntil = now() + sinkMs;
@@ -134,8 +138,8 @@ function createPace(pauseMs: number, now: () => number) {
       isAnyOpen = open.length > 0;
       lookedAt = now();
     },
-    /** How long to pause, ms. */
-    had(outcome: Outcome): number {
+    /** Returns for how many ms to pause. */
+    pauseAfter(outcome: Outcome): number {
       idleTurns = outcome === 'worked' ? 0 : idleTurns + 1;
       const isRest = outcome === 'rests' && idleTurns > mostPauses && now() >= askedUntil;
       return (isRest ? restPauses : Math.min(idleTurns, mostPauses)) * pauseMs;
@@ -143,15 +147,15 @@ function createPace(pauseMs: number, now: () => number) {
   };
 }
 
-/** Where nothing was found for some turns. */
+/** The longest pause, in units of `pauseMs`, while jobs wait. */
 const mostPauses = 4;
-/** At rest. */
+/** The pause at rest, in the same unit. */
 const restPauses = 10;
 const looksAgainMs = 30_000;
-/** As long as a sink may need to come back. */
+/** A sink that is restarted is back within this time. */
 const sinkMs = 120_000;
 
-/** Of a job: how often in a row the store or the broker did not answer it, and since when. */
+/** How often in a row ClickHouse or the brokers did not answer a job, and since when. */
 interface Trouble {
   readonly times: number;
   readonly since: number;
@@ -160,16 +164,17 @@ interface Trouble {
 type TurnDeps = JobLoopDeps &
   Required<Pick<JobLoopDeps, 'turns' | 'restMs' | 'giveUpMs'>> & { readonly troubles: Map<string, Trouble> };
 
-/** Looks at what there is to do, and has one job do some of it. */
+/** Finds out what is to be done, and gives one job a turn. */
 async function turn(deps: TurnDeps, pace: Pace, begins: (job: Job) => void): Promise<Outcome> {
   const { store, gate, turns, now, log } = deps;
-  // What the turn before has written would be found as it was before that: a job that is done, changes to be made.
+  // Without this, the turn would not see what the previous turn has written: it would run a finished job again, or make
+  // the same changes twice.
   await store.caughtUp();
   const progress = await deps.progress();
   const { finalUntil } = finalityOf(progress);
   if (finalUntil === null) return 'waits';
   const isLook = pace.isLook();
-  // Who does not look knows that there was none, and that none can have come.
+  // When the list is not read, no job was open at the last look, and none can have been made since.
   const all = isLook ? await store.open(openLimit) : [];
   if (isLook) pace.looked(all);
   let isMade = false;
@@ -177,8 +182,8 @@ async function turn(deps: TurnDeps, pace: Pace, begins: (job: Job) => void): Pro
     const quarantined = progress.reduce((sum, row) => sum + row.quarantined, 0);
     isMade = await deps.findWork({ finalUntil, quarantined }, all);
   } catch (error) {
-    // What is open already goes on.
-    log.warn({ why: messageOf(error) }, 'what is due is not found');
+    // The jobs that are open already continue.
+    log.warn({ why: messageOf(error) }, 'work that is due could not be found');
   }
   const cancelled = await store.cancelled(all.map(({ id }) => id));
   for (const job of all) if (cancelled.has(job.id)) await end(job, { state: 'cancelled' }, deps);
@@ -201,12 +206,12 @@ async function turn(deps: TurnDeps, pace: Pace, begins: (job: Job) => void): Pro
     restsUntil = now() + deps.restMs * 2 ** Math.min(times, mostDoublings);
     throw error;
   } finally {
-    turns.had(job, restsUntil);
+    turns.record(job, restsUntil);
   }
   return 'worked';
 }
 
-/** Rests grow from 5 s to 40 s: late clicks that waited for the broker must not wait for much longer. */
+/** Rests grow from 5 s to 40 s, and not further: once the brokers are back, late clicks must not wait much longer. */
 const mostDoublings = 3;
 
 function forget(troubles: Map<string, Trouble>, open: readonly Job[]): void {
@@ -214,15 +219,19 @@ function forget(troubles: Map<string, Trouble>, open: readonly Job[]): void {
   for (const id of troubles.keys()) if (!ids.has(id)) troubles.delete(id);
 }
 
-/** More than can be open at a time, as each kind has a limit (asked-jobs.ts, work-finder.ts); of more, the store tells the most urgent. */
+/**
+ * More than can be open at a time, because each kind has its own limit (asked-jobs.ts, work-finder.ts). If there were
+ * more, the store would return the most urgent ones.
+ */
 const openLimit = 300;
 
-/** True if the job has moved. */
+/** Returns true if the job has made progress. */
 async function runOne(job: Job, partitions: number, deps: TurnDeps): Promise<boolean> {
   const { store, log, now } = deps;
   let started = job;
   try {
-    // A job may have waited for long, while there was no runner: clicks that are gone must not be counted as none.
+    // A job may have waited long, for example because no runner was up. Clicks that have expired must not be counted as
+    // 0.
     if (!isRawKept(job.position, now())) throw new Error(rawGone);
     if (job.state === 'queued') {
       started = { ...job, state: 'running', updatedAt: now(), seq: job.seq + 1 };
@@ -233,7 +242,7 @@ async function runOne(job: Job, partitions: number, deps: TurnDeps): Promise<boo
     if (after.position < after.to) return after.position > job.position;
     await end(after, { state: 'done' }, deps);
   } catch (error) {
-    // Not the job's fault: the term is over.
+    // The term is over. The job has not failed.
     if (error instanceof Fenced) throw error;
     const since = deps.troubles.get(job.id)?.since ?? now();
     const giveUpMs = laneOf(job) === 'late' ? deps.giveUpMs / 6 : deps.giveUpMs;
@@ -244,14 +253,14 @@ async function runOne(job: Job, partitions: number, deps: TurnDeps): Promise<boo
   return true;
 }
 
-const rawGone = `raw clicks of its minutes are kept no longer: it waited until they were more than ${recountableDays} days old`;
+const rawGone = `the raw clicks of its minutes are not kept any more: the job waited until they were more than ${recountableDays} days old`;
 
 async function end(
   job: Job,
   how: Pick<Job, 'state'> & { readonly error?: string },
   { store, now, log }: JobLoopDeps,
 ): Promise<void> {
-  // Ahead of whatever the run has saved meanwhile.
+  // Its `seq` must be higher than that of every row that the run has saved.
   await store.caughtUp();
   const saved = await store.get(job.id, [job.kind]);
   const latest = saved !== undefined && saved.seq > job.seq ? saved : job;

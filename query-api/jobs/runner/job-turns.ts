@@ -1,27 +1,29 @@
 /**
- * Whose turn it is among the open jobs. One runs at a time, so a turn is short for all but restatements of late clicks,
- * which are small by themselves (late-queue.ts). Pure.
+ * Decides which of the open jobs runs next. Pure.
  *
- * There are three lanes: restatements of late clicks; what the pipeline does by itself besides (hourly
- * reconciliations, repairs); what people have asked for.
+ * One job runs at a time. So turns are short, except those of restatements of late clicks, which are small jobs anyway
+ * (late-queue.ts). There are three lanes: restatements of late clicks, the other jobs that the pipeline makes by itself
+ * (hourly reconciliations, repairs), and the jobs that people have asked for.
  *
- * - A restatement of late clicks that is ready goes next, after one turn of another job at most. While they follow each
- *   other without a gap, between two of them another job has one turn: late clicks, which anybody can send, hold up
- *   nobody for ever either.
- * - Of the other turns the lanes have one each, alternately, while both have something to do: what people ask for, however much
- *   it is, does not hold up what the pipeline owes by itself.
- * - Within a lane the jobs go round: the longest without a turn is next, and a new one stands behind those that are there. So
- *   a short job behind `n` others ends after `n` turns, however long they are.
+ * - A restatement of late clicks that is ready waits for at most one turn of another job. When such restatements follow
+ *   each other without a gap, another job gets one turn between any two of them. Anybody can send late clicks, so they
+ *   must not delay other jobs forever.
+ * - The other two lanes take turns alternately while both have a job that is ready. So the jobs of people, however many
+ *   there are, do not delay the pipeline's own jobs.
+ * - Within a lane, the job that has waited longest for a turn is next, and a new job goes to the end of the line. So a
+ *   short job behind `n` others ends after `n` turns, however long the others are.
  *
- * A job that could do nothing in its turn rests for a while, and the others go on.
+ * A job that could not do anything in its turn rests for a while, and the others continue.
  */
 import type { Job } from '../../store/jobs/job.ts';
 
 export interface JobTurns {
-  /** The next of the open jobs; undefined where all that are `ready` rest. What is open no more is forgotten. */
+  /**
+   * Returns the job that is next, or undefined if every job that is ready rests. Forgets jobs that are not in `open`.
+   */
   next(open: readonly Job[], isReady: (job: Job) => boolean, now: number): Job | undefined;
-  /** It has had its turn, and is not asked again before `restsUntil`. */
-  had(job: Job, restsUntil?: number): void;
+  /** Records that the job has had its turn. It gets no other turn before `restsUntil`. */
+  record(job: Job, restsUntil?: number): void;
 }
 
 export type Lane = 'late' | 'own' | 'asked';
@@ -32,7 +34,7 @@ export function laneOf({ kind, reason }: Pick<Job, 'kind' | 'reason'>): Lane {
 }
 
 export function createJobTurns(): JobTurns {
-  /** Counts turns, and jobs as they are first seen: the smaller, the longer ago. */
+  /** Counts turns and new jobs. A smaller value was given earlier. */
   let clock = 0;
   let lastLane: Lane | undefined;
   const servedAt = { late: 0, own: 0, asked: 0 };
@@ -58,7 +60,7 @@ export function createJobTurns(): JobTurns {
       const others: readonly Lane[] = servedAt.own <= servedAt.asked ? ['own', 'asked'] : ['asked', 'own'];
       return others.map(lane => firstOf(inLane(lane))).find(job => job !== undefined) ?? late;
     },
-    had(job, restsUntil = 0) {
+    record(job, restsUntil = 0) {
       lastLane = laneOf(job);
       servedAt[lastLane] = ++clock;
       known.set(job.id, { place: clock, restsUntil });

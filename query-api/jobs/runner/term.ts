@@ -1,19 +1,19 @@
 /**
- * A term of office of the job runner. It begins in this order, and in no other:
+ * A term: the time in which one job runner may write. It begins in this order, and in no other:
  *
- * 1. Fence: the job log is opened, which ends whatever a former runner had begun to write, and its right to write.
- * 2. Announce: a row of `job_runner` goes into the log.
- * 3. Wait until ClickHouse shows that row. The sink inserts what the log holds in order: so now everything that any former
- *    runner has committed is there to be read.
+ * 1. Fence: opening the job log aborts what a former runner has begun to write, and takes away its right to write.
+ * 2. Announce: a row of `job_runner` is written into the log.
+ * 3. Wait until ClickHouse shows that row. The sink inserts in the order of the log. So now ClickHouse shows everything
+ *    that any former runner has committed.
  * 4. Only now read anything, and work.
  *
- * What was read before 3 may lack what a predecessor has committed: a job would be done twice, a click restated twice. The
- * term is over when the lease is taken, or when a write has failed: then its log takes nothing more. Who is paused and
- * wakes may believe in its term for a while; its first write tells.
+ * What is read before step 3 may lack what a predecessor has committed: a job would be done twice, or a click restated
+ * twice. The term ends when the lease is revoked, or when a write fails; after that its log accepts nothing. A runner
+ * that was stopped may believe in its term for a while when it continues. Its first write shows that the term is over.
  *
- * While it lasts, the term says so every half minute: whoever looks at the table can tell a runner with nothing to do from
- * none. A term that is at rest learns from that, too, that it is over, and whoever has a reason to doubt it asks for that
- * at once.
+ * During the term the runner writes every half minute that it is alive. So people can see in the table whether a runner
+ * has nothing to do or is gone. The same write shows a runner at rest that its term is over. A caller that doubts the
+ * term can ask for this write at once.
  */
 import { randomUUID } from 'node:crypto';
 import type { JobRunnerRow } from '../../../aggregator/job-records.ts';
@@ -25,7 +25,7 @@ import type { RunnerStore } from '../../store/jobs/runner-store.ts';
 
 export interface AnnounceDeps {
   readonly runners: Pick<RunnerStore, 'latest'>;
-  /** Host and port of this process, for people. */
+  /** Host and port of this process, which people see. */
   readonly host: string;
   /** Epoch ms. */
   readonly now: () => number;
@@ -33,25 +33,23 @@ export interface AnnounceDeps {
 }
 
 export interface TermDeps extends AnnounceDeps {
-  /** Fences all earlier ones. */
+  /** Fences all former runners. */
   readonly openLog: () => Promise<OpenedJobLog>;
   readonly renewMs?: number;
 }
 
 export interface Term extends AsyncDisposable {
-  /** Epoch ms, and greater than that of any term before. */
+  /** Epoch ms. Greater than in any earlier term. */
   readonly since: number;
   /** @throws Fenced once the term is over */
   readonly log: JobLog;
-  /** Fires when it is over; its reason says why. */
+  /** Fires when the term is over. The reason of the signal says why. */
   readonly ended: AbortSignal;
-  /** Says once more that it lasts: where another has fenced it, it ends. Never rejects. */
+  /** Writes once more that the runner is alive. If another runner has fenced it, the term ends. Never rejects. */
   renew(): Promise<void>;
 }
 
-/**
- * @throws Fenced, Retryable: no term has begun
- */
+/** Resolves once the term has begun. @throws Fenced, Retryable when it cannot begin */
 export async function beginTerm(deps: TermDeps, over: AbortSignal): Promise<Term> {
   await using opening = new AsyncDisposableStack();
   const log = opening.use(await deps.openLog());
@@ -67,7 +65,7 @@ export async function beginTerm(deps: TermDeps, over: AbortSignal): Promise<Term
       throw error;
     }
   };
-  // A failure has ended the term.
+  // The error may be dropped, because `write` has ended the term with it.
   const renew = () => write([{ kind: 'job-runner', rows: [{ ...row, seen_at: deps.now() }] }]).catch(() => undefined);
   const renewing = renewEvery(deps.renewMs ?? 30_000, renew, ended);
   const opened = opening.move();
@@ -85,8 +83,8 @@ export async function beginTerm(deps: TermDeps, over: AbortSignal): Promise<Term
 }
 
 /**
- * Resolves once ClickHouse shows this term as the latest: with that, all that former ones have committed.
- * @throws Fenced, Retryable
+ * Resolves once ClickHouse shows this term as the latest one. Then it also shows everything that former runners have
+ * committed. @throws Fenced, Retryable
  */
 export async function announceTerm(
   log: JobLog,
@@ -95,10 +93,11 @@ export async function announceTerm(
 ): Promise<JobRunnerRow> {
   for (;;) {
     let latest = await runners.latest();
-    // A clock may be behind that of a former runner; and of that one's term, this may not know yet.
+    // This clock may be behind the clock of a former runner, whose term ClickHouse may not show yet. Then that term is
+    // the latest one, and this one is announced again.
     const row = { since: Math.max(now(), (latest?.since ?? 0) + 1), instance: randomUUID(), host, seen_at: now() };
     await log.write([{ kind: 'job-runner', rows: [row] }]);
-    await untilVisible('the term of office', patience, async () => {
+    await untilVisible('the term of the job runner', patience, async () => {
       over?.throwIfAborted();
       latest = await runners.latest();
       return (latest?.since ?? 0) >= row.since;

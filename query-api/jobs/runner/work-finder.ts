@@ -1,15 +1,16 @@
 /**
- * What is to be done without anybody asking: late minutes are restated, hours that have become final reconciled, and, where
- * that is wanted, drift that a reconciliation has found is repaired. What is due is found from the rows of jobs alone, so a
- * process that ends in the middle leaves nothing out. What has failed is due again after a pause, which doubles from
- * attempt to attempt, and holds up nothing else meanwhile.
+ * Finds what is to be done without a request: late minutes to restate, hours that have become final to reconcile, and,
+ * if `RECONCILE_REPAIR` is set, drift to repair that a reconciliation has found. Everything due is found from the rows
+ * of jobs alone, so a process that ends in the middle leaves nothing out. Work that has failed is due again after a
+ * pause, which doubles with each attempt. Meanwhile it delays nothing else.
  *
- * Where nothing can have changed the rows are not asked again. What has failed, and what is to be repaired, changes only by
- * jobs that who runs them has in his list of open ones before. Late lines show in the progress of their partition,
- * at about the same time as in their own table; and those that are there may become due when a minute becomes final or
- * as time passes. In case any of this is wrong, everything is asked once a minute.
+ * The rows are not read again while nothing can have changed. Failed hours and missing repairs change only through jobs
+ * that were in the list of open jobs before. Late lines show in the progress of their partition at about the same time
+ * as in their own table. Known late lines may become due when a minute becomes final or as time passes. In case any of
+ * this is wrong, everything is read once a minute.
  */
 
+import { Corrupt } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
 import { type Job, newJob } from '../../store/jobs/job.ts';
 import type { Attempts, JobStore } from '../../store/jobs/job-store.ts';
@@ -27,7 +28,7 @@ export interface WorkFinderDeps {
     Pick<JobWriter, 'save'>;
   readonly lateMinutes: LateMinutes;
   readonly lateQueue: LateQueue;
-  /** Whether drift that is found is to be restated. */
+  /** Whether drift is repaired. */
   readonly repairs: boolean;
   readonly now: () => number;
   readonly log: Logger;
@@ -37,41 +38,60 @@ export interface WorkFinderDeps {
 export interface Seen {
   /** Epoch ms. */
   readonly finalUntil: number;
-  /** Lines, as progress has counted them. */
+  /** The number of quarantined lines in the progress of all partitions. */
   readonly quarantined: number;
 }
 
-/** True where a job was made. `open`: those that wait or run. */
+/** Returns true if it has made a job. `open` contains the jobs that wait or run. */
 export type WorkFinder = (seen: Seen, open: readonly Job[]) => Promise<boolean>;
 
 export function createWorkFinder(deps: WorkFinderDeps): WorkFinder {
-  const { store, lateMinutes, lateQueue, repairs, now, log, scanMs = 5_000 } = deps;
+  const { repairs, now, scanMs = 5_000 } = deps;
   let scanAt = 0;
+  const late = createLateFinder(deps);
+  const hours = createHourFinder(deps);
+  const drift = createRepairFinder(deps);
+
+  return async (seen, open) => {
+    // An open job may end in the very turn of which this is a part. So what is read while it is open is not kept
+    // either.
+    const isStale = open.some(changesAttempts);
+    for (const kept of [hours.kept, drift.kept]) kept.keeps(!isStale);
+    // Each of the three has one job at a time. A job that makes no progress (a minute that cannot be read) delays the
+    // next one only this long.
+    const isFree = (isOne: (job: Job) => boolean, standsStillMs: number) => {
+      const ones = open.filter(isOne);
+      return ones.length < mostOpen && ones.every(({ updatedAt }) => updatedAt <= now() - standsStillMs);
+    };
+    const isLateFree = isFree(job => laneOf(job) === 'late', 60_000);
+    const isScan = now() >= scanAt;
+    if (!isScan && !(late.isMoreDue() && isLateFree)) return false;
+    const finders = [
+      { isWanted: isLateFree && late.isDue(seen), find: () => late.find(seen) },
+      {
+        isWanted: isScan && isFree(({ reason }) => reason === 'hourly', 900_000),
+        find: () => hours.find(seen.finalUntil),
+      },
+      { isWanted: isScan && repairs && isFree(isRepair, 900_000), find: drift.find },
+    ];
+    if (isScan) scanAt = now() + scanMs;
+    const found = await Promise.allSettled(finders.filter(({ isWanted }) => isWanted).map(({ find }) => find()));
+    // The failure of one does not hide what another has found.
+    for (const one of found) if (one.status === 'rejected') throw one.reason;
+    return found.some(one => one.status === 'fulfilled' && one.value);
+  };
+}
+
+/** Makes the jobs that restate late minutes. */
+function createLateFinder({ store, lateMinutes, lateQueue, now, log }: WorkFinderDeps) {
   let moreIsDue = false;
   let isSuspectNext = false;
-  let nextHour: number | undefined;
-  const lateLook = createLateLook(now);
-  const failedHours = createKept(() => store.failedHours(rawSince(now())), now);
-  const unrepaired = createKept(() => store.unrepaired(rawSince(now()), unrepairedLookedAt), now);
+  const look = createLateLook(now);
 
-  const restate = async (seen: Seen) => {
-    const { finalUntil } = seen;
-    const due = await lateMinutes.due(finalUntil, rawSince(now()));
-    lateLook.looked(seen, lateMinutes.areAny);
-    moreIsDue = false;
-    if (due.length === 0) return false;
-    const taken = await nextOf(due);
-    moreIsDue = taken.length < due.length;
-    const minutes = [...new Set(taken.map(({ minute }) => minute))].sort((a, b) => a - b);
-    const [from = 0, to = 0] = [minutes[0], (minutes.at(-1) ?? 0) + minuteMs];
-    const job = newJob({ kind: 'restate', reason: 'late', apply: true, from, to, minutes }, now());
-    await store.save(job, [lateMinutes.taken(taken, job.id)]);
-    const lines = taken.reduce((sum, late) => sum + late.lines, 0);
-    log.info({ job: job.id, minutes: minutes.length, lines }, 'late clicks: minutes are to be restated');
-    return true;
-  };
-
-  /** One minute that cannot be recounted fails its job; that it fails no other minute's again, those it has failed come one by one. */
+  /**
+   * One minute that cannot be recounted fails the job in which it is. Each minute of a failed job gets a job of its own
+   * next time, so that the bad minute does not make the others fail again.
+   */
   const nextOf = async (due: readonly LateMinute[]): Promise<readonly LateMinute[]> => {
     const suspects = new Set(await store.failedLateMinutes(now() - suspectForMs));
     const [suspect] = due.filter(({ minute }) => suspects.has(minute));
@@ -80,72 +100,99 @@ export function createWorkFinder(deps: WorkFinderDeps): WorkFinder {
     return isSuspectNext ? due.filter(({ minute }) => minute === suspect?.minute) : await lateQueue.next(others);
   };
 
+  return {
+    isMoreDue: () => moreIsDue,
+    isDue: (seen: Seen) => moreIsDue || look.isDue(seen),
+    async find(seen: Seen): Promise<boolean> {
+      const due = await lateMinutes.due(seen.finalUntil, rawSince(now()));
+      look.looked(seen, lateMinutes.areAny);
+      moreIsDue = false;
+      if (due.length === 0) return false;
+      const taken = await nextOf(due);
+      moreIsDue = taken.length < due.length;
+      const minutes = [...new Set(taken.map(({ minute }) => minute))].sort((a, b) => a - b);
+      const [from = 0, to = 0] = [minutes[0], (minutes.at(-1) ?? 0) + minuteMs];
+      const job = newJob({ kind: 'restate', reason: 'late', apply: true, from, to, minutes }, now());
+      await store.save(job, [lateMinutes.taken(taken, job.id)]);
+      const lines = taken.reduce((sum, late) => sum + late.lines, 0);
+      log.info({ job: job.id, minutes: minutes.length, lines }, 'late clicks: minutes are to be restated');
+      return true;
+    },
+  };
+}
+
+/**
+ * Makes the jobs that reconcile hours: the next hour first, so that an hour that always fails does not delay the
+ * others.
+ */
+function createHourFinder({ store, now }: WorkFinderDeps) {
+  let nextHour: number | undefined;
+  const failedHours = createKept(() => store.failedHours(rawSince(now())), now);
+
   const reconcileHour = async (from: number) => {
     const hour = { from, to: from + hourMs };
     await store.save(newJob({ kind: 'reconcile', reason: 'hourly', apply: false, ...hour }, now()));
     return true;
   };
 
-  /** The next hour first: one that fails again and again does not hold up the others. */
-  const reconcile = async (finalUntil: number) => {
-    nextHour ??= (await store.lastHourly())?.to ?? finalUntil - (finalUntil % hourMs);
-    // After a long stop, what is left of raw is what can be reconciled.
-    nextHour = Math.max(nextHour, Math.ceil(rawSince(now()) / hourMs) * hourMs);
-    if (nextHour + hourMs <= finalUntil) {
-      await reconcileHour(nextHour);
-      nextHour += hourMs;
-      return true;
-    }
-    const failed = (await failedHours.read()).find(hour => hour.from >= rawSince(now()) && isDueAgain(hour));
-    return failed !== undefined && (await reconcileHour(failed.from));
-  };
-
-  const repair = async () => {
-    const oldest = rawSince(now());
-    const due = (await unrepaired.read()).filter(isDueAgain);
-    for (const { id } of due) {
-      const found = await store.get(id, ['reconcile']);
-      const minutes = found === undefined ? [] : resultOf(found).minutes.filter(minute => minute >= oldest);
-      const [from, last] = [minutes[0], minutes.at(-1)];
-      if (from === undefined || last === undefined) continue;
-      const range = { from, to: last + minuteMs, minutes };
-      const result = JSON.stringify({ repairs: id });
-      await store.save(newJob({ kind: 'restate', reason: 'reconcile', apply: true, ...range, result }, now()));
-      return true;
-    }
-    return false;
-  };
-
-  const isDueAgain = ({ attempts, ended_at }: Attempts) =>
-    attempts === 0 || ended_at <= now() - Math.min(firstPauseMs * 2 ** (attempts - 1), longestPauseMs);
-
-  return async (seen, open) => {
-    const { finalUntil } = seen;
-    // It may end in the very turn that this is part of: so what is read beside it is not kept either.
-    const isStale = open.some(changesAttempts);
-    for (const kept of [failedHours, unrepaired]) kept.keeps(!isStale);
-    // One of each at a time; one that does not get on (a minute that cannot be read) holds up the others for no longer.
-    const isFree = (isOne: (job: Job) => boolean, standsStillMs: number) => {
-      const ones = open.filter(isOne);
-      return ones.length < mostOpen && ones.every(({ updatedAt }) => updatedAt <= now() - standsStillMs);
-    };
-    const isLateFree = isFree(job => laneOf(job) === 'late', 60_000);
-    const isScan = now() >= scanAt;
-    if (!isScan && !(moreIsDue && isLateFree)) return false;
-    const finders = [
-      { isWanted: isLateFree && (moreIsDue || lateLook.isDue(seen)), find: () => restate(seen) },
-      { isWanted: isScan && isFree(({ reason }) => reason === 'hourly', 900_000), find: () => reconcile(finalUntil) },
-      { isWanted: isScan && repairs && isFree(isRepair, 900_000), find: repair },
-    ];
-    if (isScan) scanAt = now() + scanMs;
-    const found = await Promise.allSettled(finders.filter(({ isWanted }) => isWanted).map(({ find }) => find()));
-    // None of them hides what another has found.
-    for (const one of found) if (one.status === 'rejected') throw one.reason;
-    return found.some(one => one.status === 'fulfilled' && one.value);
+  return {
+    kept: failedHours,
+    async find(finalUntil: number): Promise<boolean> {
+      nextHour ??= (await store.lastHourly())?.to ?? finalUntil - (finalUntil % hourMs);
+      // After a long stop, only hours whose raw clicks are still kept can be reconciled.
+      nextHour = Math.max(nextHour, Math.ceil(rawSince(now()) / hourMs) * hourMs);
+      if (nextHour + hourMs <= finalUntil) {
+        await reconcileHour(nextHour);
+        nextHour += hourMs;
+        return true;
+      }
+      const failed = (await failedHours.read()).find(hour => hour.from >= rawSince(now()) && isDueAgain(hour, now()));
+      return failed !== undefined && (await reconcileHour(failed.from));
+    },
   };
 }
 
-/** Whether late lines are to be looked for. */
+/** Makes the jobs that repair drift. */
+function createRepairFinder({ store, now, log }: WorkFinderDeps) {
+  const unrepaired = createKept(() => store.unrepaired(rawSince(now()), unrepairedLookedAt), now);
+  /** What cannot be read can only be looked at by a person. It does not delay other repairs. */
+  const driftingMinutes = (job: Job): readonly number[] => {
+    try {
+      return resultOf(job).minutes;
+    } catch (error) {
+      if (!(error instanceof Corrupt)) throw error;
+      log.error(
+        { job: job.id, why: error.message },
+        'drift not repaired: the result of its reconciliation is unreadable',
+      );
+      return [];
+    }
+  };
+  return {
+    kept: unrepaired,
+    async find(): Promise<boolean> {
+      const oldest = rawSince(now());
+      const due = (await unrepaired.read()).filter(one => isDueAgain(one, now()));
+      for (const { id } of due) {
+        const found = await store.get(id, ['reconcile']);
+        const minutes = found === undefined ? [] : driftingMinutes(found).filter(minute => minute >= oldest);
+        const [from, last] = [minutes[0], minutes.at(-1)];
+        if (from === undefined || last === undefined) continue;
+        const range = { from, to: last + minuteMs, minutes };
+        const result = JSON.stringify({ repairs: id });
+        await store.save(newJob({ kind: 'restate', reason: 'reconcile', apply: true, ...range, result }, now()));
+        return true;
+      }
+      return false;
+    },
+  };
+}
+
+function isDueAgain({ attempts, ended_at }: Attempts, at: number): boolean {
+  return attempts === 0 || ended_at <= at - Math.min(firstPauseMs * 2 ** (attempts - 1), longestPauseMs);
+}
+
+/** Decides whether late lines must be read again. */
 function createLateLook(now: () => number) {
   let last: Seen | undefined;
   let until = 0;
@@ -164,7 +211,7 @@ function createLateLook(now: () => number) {
   };
 }
 
-/** What was read, for as long as nothing may make it another. */
+/** Keeps rows that were read until something may have changed them. */
 function createKept<T>(read: () => Promise<readonly T[]>, now: () => number) {
   let known: { readonly rows: readonly T[]; readonly until: number } | undefined;
   let isKept = true;
@@ -182,7 +229,10 @@ function createKept<T>(read: () => Promise<readonly T[]>, now: () => number) {
   };
 }
 
-/** By it, or by how it ends, what has failed or is to be repaired becomes another. */
+/**
+ * Returns true for jobs that change, by their existence or their end, which hours have failed or which drift is
+ * unrepaired.
+ */
 function changesAttempts(job: Job): boolean {
   return job.kind === 'reconcile' || isRepair(job);
 }
@@ -192,13 +242,16 @@ function isRepair({ kind, reason }: Job): boolean {
 }
 
 const hourMs = 60 * minuteMs;
-/** In case something has changed that nobody was told of. */
+/** In case something has changed that was not noticed. */
 const looksAgainMs = 60_000;
-/** Of each of the three. */
+/** The most open jobs of each of the three kinds. */
 const mostOpen = 8;
-/** As long as late clicks come in. */
+/** Late clicks come in for this long. */
 const suspectForMs = 8 * 24 * hourMs;
 const firstPauseMs = 600_000;
 const longestPauseMs = 6 * hourMs;
-/** A reconciliation whose minutes have all become too old stays unrepaired: these must not hide the others for long. */
+/**
+ * When all minutes of a reconciliation have become too old, it stays unrepaired. So several are read, or these would
+ * hide the others for long.
+ */
 const unrepairedLookedAt = 100;

@@ -1,4 +1,4 @@
-/** How the job runner in office writes, and sees to it that it reads what it has written. */
+/** Saves jobs with their results, and waits until ClickHouse shows what was saved. */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import type { JobEntry, JobLog } from '../../log/job-log.ts';
@@ -7,12 +7,14 @@ import type { Job } from '../../store/jobs/job.ts';
 import { jobRowOf, newestSeq } from '../../store/jobs/job-store.ts';
 
 export interface JobWriter {
-  /** The job as it stands now, and what it says besides: visible together, in this order, or never. @throws Fenced */
+  /**
+   * Writes `said` and then the job in one transaction. They become visible together, in this order, or never. @throws
+   * Fenced
+   */
   save(job: Job, said?: readonly JobEntry[]): Promise<void>;
   /**
-   * Resolves once ClickHouse shows all that was saved here. The row of the job that was saved last is enough: it stands behind
-   * everything else, and a sink inserts in the order of the log (aggregator/job-records.ts).
-   * @throws Retryable
+   * Resolves once ClickHouse shows everything that was saved here. It waits for the job that was saved last. That is
+   * enough, because a sink inserts in the order of the log (aggregator/job-records.ts). @throws Retryable
    */
   caughtUp(): Promise<void>;
 }
@@ -33,7 +35,7 @@ export function createJobWriter(
       if (last === undefined) return;
       const { id, seq } = last;
       await untilVisible(`job ${id}`, patience, async () => {
-        // What one shard's node shows says nothing of the rows of another's.
+        // Each shard has a sink of its own, so the node of one shard says nothing about the rows of another.
         const newest = await Promise.all(nodes().map(node => newestSeq(node.clickhouse, id)));
         return newest.every(shown => shown >= seq);
       });
@@ -42,5 +44,5 @@ export function createJobWriter(
   };
 }
 
-/** As long as a sink may need to come back. */
+/** A sink that is restarted is normally back within this time. */
 const sinkPatience: Patience = { withinMs: 20_000 };

@@ -1,45 +1,62 @@
-/** The metrics of jobs. A count of what seldom happens begins at 0: a series that begins at 1 shows no increase. */
+/**
+ * Defines the metrics of jobs. Counters of rare events begin at 0, because a series that begins at 1 shows no increase.
+ */
 import { counter, gauge } from '../../../infra/metrics.ts';
 
-export const inOffice = gauge('job_runner_in_office', '1 where this process runs the jobs, as far as it knows');
-export const inOfficeSince = gauge(
-  'job_runner_since_timestamp_seconds',
-  'Since when this process runs the jobs; 0: it does not',
+export const isActive = gauge(
+  'job_runner_in_office',
+  '1 while this process is the active job runner, as far as it knows; otherwise 0',
 );
-export const termsBegun = counter('job_runner_terms_begun_total', 'Terms of office that have begun here');
+export const activeSince = gauge(
+  'job_runner_since_timestamp_seconds',
+  'When this process became the active job runner; 0 if it is not',
+);
+export const termsBegun = counter(
+  'job_runner_terms_begun_total',
+  'Terms that have begun in this process: times for which it was the active job runner',
+);
 export const termsFenced = counter(
   'job_runner_terms_fenced_total',
-  'Terms of office that ended, or did not begin, because another runner had the office or a commit had no answer',
+  'Terms that ended or could not begin because another job runner had fenced this one or a commit had no answer',
 );
 
-export const jobsEnded = counter('jobs_ended_total', 'Jobs ended, by kind and state', ['kind', 'state']);
-export const recountedClicks = counter('recounted_clicks_total', 'Raw clicks recounted');
-export const restatedCells = counter('restated_cells_total', 'Final counts changed, by reason', ['reason']);
+export const jobsEnded = counter('jobs_ended_total', 'Jobs that have ended, by kind and final state', [
+  'kind',
+  'state',
+]);
+export const recountedClicks = counter('recounted_clicks_total', 'Raw clicks that were counted again');
+export const restatedCells = counter('restated_cells_total', 'Final counts that were changed, by reason', ['reason']);
 export const uncountedClicks = gauge(
   'uncounted_clicks',
-  'Accepted clicks in raw that are in no count, long after they came too late',
+  'Accepted clicks that came too late, are in raw, and are still in no count long afterwards',
 );
 
-export const reconciledCells = counter('reconciliation_cells_total', 'Counts compared with raw clicks');
+export const reconciledCells = counter('reconciliation_cells_total', 'Counts that were compared with raw clicks');
 export const driftingCells = counter('reconciliation_drift_cells_total', 'Counts that differed from raw clicks');
 export const conflicts = counter('reconciliation_conflicts_total', 'Clicks whose copies name several countries');
-export const drift = gauge('reconciliation_drift_clicks', 'Raw clicks less counted ones, of the last reconciliation');
-export const reconciledUntil = gauge('reconciliation_until_timestamp_seconds', 'End of the last hour reconciled');
+export const drift = gauge(
+  'reconciliation_drift_clicks',
+  'Number of raw clicks minus counted clicks, in the last reconciliation',
+);
+export const reconciledUntil = gauge(
+  'reconciliation_until_timestamp_seconds',
+  'End of the latest hour whose hourly reconciliation has ended',
+);
 
 export const conservationDifference = gauge(
   'conservation_difference',
-  'Lines found as rows less those counted, by partition and outcome; 0 where they agree',
+  'Lines found as rows minus lines counted, by partition and outcome; 0 if they agree',
   ['partition', 'outcome'],
 );
 export const conservationCheckedAt = gauge(
   'conservation_checked_timestamp_seconds',
-  'When rows were last compared with counters in all partitions',
+  'When the rows of all partitions were last compared with the counters',
 );
 
-/** What only the runner in office can know is nobody's word once it is not: a successor tells. */
-export function forgetOffice(): void {
-  inOffice.set(0);
-  inOfficeSince.set(0);
+/** Resets what only the active job runner can know. Once this process is not active, its successor reports these. */
+export function resetRunnerMetrics(): void {
+  isActive.set(0);
+  activeSince.set(0);
   for (const known of [uncountedClicks, drift, reconciledUntil, conservationCheckedAt]) known.set(0);
   conservationDifference.reset();
 }

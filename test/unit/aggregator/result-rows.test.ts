@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { filterSeqAt } from '../../../aggregator/job-records.ts';
 import { sinkNode } from '../../../aggregator/sink/node.ts';
 import { resultRows } from '../../../aggregator/sink/result-rows.ts';
 import { Corrupt } from '../../../infra/errors.ts';
@@ -38,6 +39,22 @@ describe('what jobs say', () => {
     'halts the sink where counts do not say of which partition: %o',
     headers => {
       expect(() => rowsOn(0, 2, [record(7, 'ad-minute', 'of ?', headers as Record<string, string>)])).toThrow(Corrupt);
+    },
+  );
+});
+
+describe('a stored filter', () => {
+  it('gets a number by which the later change in the log wins', () => {
+    const [row = ''] = rowsOn(0, 1, [record(3, 'filter', '{"id":"f","definition":"{}"}')])['stored_filter'] ?? [];
+    expect(JSON.parse(row)).toEqual({ id: 'f', definition: '{}', seq: filterSeqAt(3) });
+  });
+
+  it.each(['', 'f', '7', '"f"', '["f"]', 'null', '{}', '{"id":7}', '{"id":""}'])(
+    'halts the sink where its record holds something else: %s',
+    value => {
+      expect(() => rowsOn(0, 1, [record(3, 'filter', value)])).toThrow(
+        new Corrupt('job-results[0], offset 3: is not a stored filter'),
+      );
     },
   );
 });

@@ -3,7 +3,7 @@ import { changeOf } from '../../../aggregator/replay/cell-change.ts';
 import { type CellChange, versionOf } from '../../../aggregator/restatement.ts';
 import { createRestater, diffOf } from '../../../query-api/jobs/recount/apply-changes.ts';
 
-/** A cell of an ad that was split, counted one too low. */
+/** A cell of a hot ad whose count is too low by one. */
 function changeAt(minute: number, partitions = 12): CellChange {
   const cell = { minute, ad_id: 'ad-hot', country: 'KR', partition: 3, clicks: partitions + 1, duplicates: 0 };
   const stated = Array.from({ length: partitions }, (_, partition) => {
@@ -15,7 +15,7 @@ function changeAt(minute: number, partitions = 12): CellChange {
 const restaterOf = () => createRestater({ job: 'j', reason: 'late', readUntil: new Map([[3, 70]]), now: () => 5 });
 
 describe('what a recount has found', () => {
-  it('is told whole before it becomes visible, and copied into the counts after that', () => {
+  it('is written completely before it becomes visible, and is copied into the counts after that', () => {
     const restater = restaterOf();
     const changes = [changeAt(60), changeAt(60), changeAt(120)];
     restater.stage(changes, []);
@@ -34,13 +34,13 @@ describe('what a recount has found', () => {
     expect(counts?.slice(0, 12)).toEqual(
       changes[0]?.rows.map(row => ({ minute: 60, ad_id: 'ad-hot', country: 'KR', version: versionOf(1, at), ...row })),
     );
-    // Of another moment, though the clock stands.
+    // It has another moment although the clock stands still.
     restater.stage([changeAt(60)], []);
     expect(restater.take()[1]?.rows).toMatchObject([{ minute: 60, at: 6 }]);
     expect(restater.take().flatMap(({ rows }) => rows)).toEqual([]);
   });
 
-  it('says of a minute without changes how far it was read, and copies nothing', () => {
+  it('says how far a minute without changes was read, and copies nothing', () => {
     const restater = restaterOf();
     restater.stage([], [180_000]);
     const rows = Object.fromEntries(restater.take().map(entry => [entry.kind, entry.rows]));
@@ -52,7 +52,7 @@ describe('what a recount has found', () => {
     });
   });
 
-  it('is told to who asks about the job, whether it is to be changed or not', () => {
+  it('is shown to people who ask about the job, whether it is applied or not', () => {
     const { before, after } = changeAt(60);
     const row = { job: 'j', minute: 60, ad_id: 'ad-hot', country: 'KR', before, after, at: 7 };
     expect(diffOf([changeAt(60)], { job: 'j', at: 7_900 })).toEqual({ kind: 'diff', rows: [row] });

@@ -34,7 +34,7 @@ const progress = (position: number, fields: Partial<Progress> = {}): Progress =>
 });
 const byPartition = (row: Progress) => new Map([[row.partition, row]]);
 
-/** Difference of the counted clicks that rows show, newest of `version`, between two readings of progress. */
+/** The difference of counted clicks: rows, of which the newest has `version`, between two readings of progress. */
 function counted(found: number, version: number, before: number, after = before) {
   const rows = new Map([[0, { counted: found, duplicates: 0, version }]]);
   const [entry] = countEntries(rows, byPartition(progress(before)), byPartition(progress(after)));
@@ -55,14 +55,14 @@ describe('rows against counters', () => {
     expect(counted(found, version, before, after)).toEqual(expected);
   });
 
-  it('are nothing where a partition has progress and no rows, and all too many where it has rows and no progress', () => {
+  it('are missing when a partition has progress and no rows, and too many when it has rows and no progress', () => {
     const [lost] = countEntries(new Map(), byPartition(progress(5)), byPartition(progress(5)));
     expect(lost && differenceOf(lost)).toBe(-5);
     const rows = new Map([[3, { counted: 2, duplicates: 1, version: 0 }]]);
     expect(countEntries(rows, new Map(), new Map()).map(differenceOf)).toEqual([2, 1]);
   });
 
-  it('are added up over stretches, with the newest version of all', () => {
+  it('are added up over stretches, with the newest version of all stretches', () => {
     const stretch = (n: number) => new Map([[n % 2, { counted: n, duplicates: 10 * n, version: n }]]);
     expect([...sumOf(stretch(1), stretch(2), stretch(3))]).toEqual([
       [1, { counted: 4, duplicates: 40, version: 3 }],
@@ -72,7 +72,7 @@ describe('rows against counters', () => {
 });
 
 describe('counters among themselves', () => {
-  it('differ by what is received and nothing became of it', () => {
+  it('differ by the lines that were received and have no outcome', () => {
     const rows = [progress(9), progress(9, { partition: 1, received: 12, duplicates: 1, quarantined: 1 })];
     expect(receivedEntries(rows).map(differenceOf)).toEqual([0, -1]);
   });
@@ -98,7 +98,7 @@ describe('lines that are missing', () => {
   const next = (references: QuarantineReferences, position: number, sinks?: SinkPosition[]) =>
     references.next([progress(position, { quarantined: position })], sinks).get(0);
 
-  it('will not come once the sink has passed an end that was asked for behind later progress', () => {
+  it('will not come once the sink has passed an end that was asked for after later progress', () => {
     const references = new QuarantineReferences();
     expect(next(references, 10)).toMatchObject({ position: 10, quarantined: 10, hasPassed: false });
     // The same progress: its transaction may still be incomplete in the other topic.
@@ -109,7 +109,7 @@ describe('lines that are missing', () => {
     expect(next(references, 14, sink(8, 30))).toMatchObject({ position: 10, quarantined: 10, hasPassed: true });
   });
 
-  it('are forgotten when they have come: then newer progress is compared', () => {
+  it('are forgotten when they have come, and newer progress is compared then', () => {
     const references = new QuarantineReferences();
     next(references, 10);
     references.settle(0);
@@ -126,12 +126,12 @@ describe('a difference', () => {
     return entries.map(entry => suspicions.judge(entry));
   };
 
-  it('counts once it is found twice, on the same side', () => {
+  it('counts once it was found twice with the same sign', () => {
     expect(judged(exact(99), exact(98))).toEqual([undefined, -2]);
     expect(judged(exact(99), loose(111), loose(112))).toEqual([undefined, undefined, 2]);
   });
 
-  it('stays suspected until a reading to the line refutes it: one with room to spare does not', () => {
+  it('stays suspected until an exact reading refutes it, which a reading within bounds does not', () => {
     expect(judged(exact(99), loose(105), exact(99))).toEqual([undefined, undefined, -1]);
     expect(judged(exact(99), exact(100), exact(99))).toEqual([undefined, 0, undefined]);
     expect(judged(loose(105))).toEqual([0]);
@@ -139,7 +139,7 @@ describe('a difference', () => {
 });
 
 describe('a comparison', () => {
-  /** A store into which five more clicks go, with their progress, whenever its rows have been read. */
+  /** A store that gets five more clicks, with their progress, each time after its rows were read. */
   function busyStore(lost: number) {
     let clicks = 100;
     return createConservationCheck({
@@ -162,7 +162,7 @@ describe('a comparison', () => {
     });
   }
 
-  it.each([0, 1])('reads progress before rows: of a store that never rests it finds %i lost clicks', async lost => {
+  it.each([0, 1])('reads progress before rows: in a store that never rests it finds %i lost clicks', async lost => {
     const { findings, isComplete } = await busyStore(lost)();
     const found = findings.find(({ outcome }) => outcome === 'counted');
     expect([isComplete, found?.difference]).toEqual([true, 0 - lost]);
@@ -180,7 +180,7 @@ describe('the books', () => {
     return { books: createBooks(() => 5_000, log), lines };
   }
 
-  it('tell a difference in one line of the log, when it appears, when it changes and when it ends', () => {
+  it('report a difference in one log line when it appears, when it changes and when it ends', () => {
     const { books, lines } = open();
     for (const difference of [0, -1, -1, -3, 0, 0]) books.enter([finding(difference)], true);
     const fields = { partition: 2, outcome: 'counted', expected: 10 };
@@ -191,7 +191,7 @@ describe('the books', () => {
     ]);
   });
 
-  it('keep a difference until the same is found to hold', () => {
+  it('keep a difference until the same rows and counters agree', () => {
     const { books } = open();
     expect(books.latest()).toBeUndefined();
     books.enter([finding(-1)], false);

@@ -14,7 +14,7 @@ const progress = (partition: number, ids_per_ad_from: number | null): Progress =
   };
 };
 
-it('takes all minutes of a partition whose progress says nothing for older ones, and none of one without progress', () => {
+it('applies the former rule to all minutes of a partition whose progress does not name a minute, and to none of a partition without progress', () => {
   const rows = [progress(3, 180_000), progress(0, 0), progress(1, null)];
   expect(idsPerAdFromOf(rows)).toEqual([0, Number.POSITIVE_INFINITY, 0, 180_000]);
   expect(idsPerAdEverywhereFrom(rows)).toBe(Number.POSITIVE_INFINITY);

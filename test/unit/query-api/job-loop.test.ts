@@ -27,11 +27,11 @@ const asked = (minutes: number, given: Partial<Job> = {}): Job => ({
   ...given,
 });
 
-/** Jobs in memory; a job does a minute of its range in `stepMs`, and asks after each whether it may go on. */
+/** Jobs in memory. A job works on each minute of its range for `stepMs`, and then asks whether it may go on. */
 function world(given: Partial<JobLoopDeps> = {}, stepMs = 5) {
   const jobs = new Map<string, Job>();
   const cancelled = new Set<string>();
-  /** Minutes in the order in which they were done, by job. */
+  /** The minutes of each job in the order in which they were done. */
   const done: { id: string; minute: number }[] = [];
   const store = {
     save: async (job: Job) => void jobs.set(job.id, job),
@@ -79,7 +79,7 @@ const range = (job: Job | undefined) =>
   Array.from({ length: job?.minutesTotal ?? 0 }, (_, i) => (job?.from ?? 0) + i * minuteMs);
 
 describe('the loop of jobs', () => {
-  it('lets a restatement of late clicks go before the rest of a long job, which then goes on where it was', async () => {
+  it('runs a restatement of late clicks before the rest of a long job, which then continues from its position', async () => {
     const w = world();
     const long = w.add(asked(300));
     w.startLoop();
@@ -92,7 +92,7 @@ describe('the loop of jobs', () => {
     expect(w.minutesOf(late)).toEqual(range(w.jobs.get(late)));
   });
 
-  it('goes on where it was after a restart', async () => {
+  it('continues a job from its position after a restart', async () => {
     const w = world();
     const long = w.add(asked(60));
     const first = w.startLoop();
@@ -104,7 +104,7 @@ describe('the loop of jobs', () => {
     expect(w.minutesOf(long)).toEqual(range(w.jobs.get(long)));
   });
 
-  it('does not let a short job stand behind long ones', async () => {
+  it('does not let a short job wait for the end of long ones', async () => {
     const w = world();
     const long = [asked(2_000), asked(2_000), asked(2_000)].map(w.add);
     const short = w.add(asked(2));
@@ -113,7 +113,7 @@ describe('the loop of jobs', () => {
     expect(long.map(w.stateOf)).toEqual(['running', 'running', 'running']);
   });
 
-  it('goes on with other jobs while one meets nothing but trouble, and fails that one after hours', async () => {
+  it('continues with other jobs while one job meets only errors, and fails that job after hours', async () => {
     let at = now;
     const w = world();
     const bad = w.add(asked(5));
@@ -146,14 +146,14 @@ describe('the loop of jobs', () => {
     expect(w.jobs.get(bad)?.error).toBe('TIMEOUT_EXCEEDED');
   });
 
-  it('runs what is open though what is due cannot be found', async () => {
+  it('runs open jobs although it cannot find work that is due', async () => {
     const w = world({ findWork: () => Promise.reject(new Retryable('the scan takes too long')) });
     const job = w.add(asked(2));
     w.startLoop();
     await eventually('done', () => w.stateOf(job) === 'done');
   });
 
-  it('reads what it has written: no job is run once more, though ClickHouse shows it later', async () => {
+  it('reads what it has written: no job runs twice although ClickHouse shows its end later', async () => {
     const w = world();
     const job = w.add(asked(5));
     const shown = new Map(w.jobs);
@@ -173,7 +173,7 @@ describe('the loop of jobs', () => {
       log: pino({ level: 'silent' }),
       findWork: async () => false,
       run: async running => {
-        // Whoever runs it without end comes to no end here either, and lets the test say so.
+        // A loop that runs the job again and again does not end here either. Then the test says so.
         await sleep(1);
         w.done.push({ id: running.id, minute: running.position });
         const next = { ...running, position: running.position + minuteMs, seq: running.seq + 1 };
@@ -186,15 +186,15 @@ describe('the loop of jobs', () => {
     loop.start();
     await eventually('done', () => shown.get(job)?.state === 'done' || w.done.length > 100);
     expect(w.minutesOf(job)).toEqual(range(w.jobs.get(job)));
-    // One row of the beginning, one of each minute, one of the end.
+    // One row for the beginning, one for each minute, and one for the end.
     expect(w.jobs.get(job)?.seq).toBe(8);
   });
 
-  it('does not fail a job because its own term of office is over', async () => {
+  it('does not fail a job because the term of its runner is over', async () => {
     let isFenced = true;
     const w = world({
       run: async running => {
-        if (isFenced) throw new Fenced('another runner has the office');
+        if (isFenced) throw new Fenced('another runner has fenced this one');
         return { ...running, position: running.to };
       },
     });
@@ -215,13 +215,13 @@ describe('the loop of jobs', () => {
     await eventually('cancelled', () => w.stateOf(job) === 'cancelled');
   });
 
-  it('fails a job whose raw clicks have gone while it waited, and counts nothing as none', async () => {
+  it('fails a job whose raw clicks have expired while it waited, and does not count them as 0', async () => {
     const w = world();
     const from = now - 35 * 86_400_000;
     const job = w.add(asked(1, { from, position: from, to: from + minuteMs }));
     w.startLoop();
     await eventually('failed', () => w.stateOf(job) === 'failed');
-    expect(w.jobs.get(job)?.error).toMatch(/^raw clicks of its minutes are kept no longer/);
+    expect(w.jobs.get(job)?.error).toMatch(/^the raw clicks of its minutes are not kept any more/);
     expect(w.minutesOf(job)).toEqual([]);
   });
 });

@@ -8,14 +8,14 @@ import { clickHouseThatAnswers } from '../../support/clickhouse-that-answers.ts'
 const minuteMs = 60_000;
 
 describe('what is left of a job', () => {
-  it('is its range from where it stands', () => {
+  it('is its range from its position', () => {
     const job = { minutes: [], from: 0, to: 10 * minuteMs };
     expect(rangesOf({ ...job, position: 0 })).toEqual([{ from: 0, to: 10 * minuteMs }]);
     expect(rangesOf({ ...job, position: 4 * minuteMs })).toEqual([{ from: 4 * minuteMs, to: 10 * minuteMs }]);
     expect(rangesOf({ ...job, position: 10 * minuteMs })).toEqual([]);
   });
 
-  it('is its minutes that are not done, neighbours together', () => {
+  it('is its minutes that are not done, with neighbouring minutes in one range', () => {
     const minutes = [1, 2, 3, 7, 9].map(n => n * minuteMs);
     expect(rangesOf({ minutes, from: minuteMs, to: 10 * minuteMs, position: 2 * minuteMs })).toEqual([
       { from: 2 * minuteMs, to: 4 * minuteMs },
@@ -24,7 +24,7 @@ describe('what is left of a job', () => {
     ]);
   });
 
-  it('goes by an id that sorts by time', () => {
+  it('has an id that sorts by time', () => {
     const job = (at: number) => newJob({ kind: 'replay', reason: 'replay', apply: false, from: 0, to: minuteMs }, at);
     expect(job(1_763_800_000_000).id).toMatch(jobIdPattern);
     expect(job(1_763_800_000_000).id < job(1_763_800_000_001).id).toBe(true);
@@ -34,7 +34,7 @@ describe('what is left of a job', () => {
 describe('late minutes', () => {
   const minute = (lines: number): LateMinute => ({ day: 20_000, minute: 60 * minuteMs, lines });
 
-  it('are due when no more came for a while, or they have waited for long', async () => {
+  it('are due when no more lines came for a while, or when they have waited long', async () => {
     let time = 0;
     let lines = 1;
     const clickhouse = clickHouseThatAnswers(() => [{ ...minute(lines), taken_lines: 0, state: '', updated_at: 0 }]);
@@ -55,7 +55,7 @@ describe('late minutes', () => {
   });
 });
 
-describe('late minutes that a job has taken and not counted', () => {
+describe('late minutes that a job holds and has not counted', () => {
   const pauseMs = 600_000;
   const now = 10 * pauseMs;
   const answers = async (state: Job['state'] | '', updatedAt = now, lines = 3) => {
@@ -65,12 +65,12 @@ describe('late minutes that a job has taken and not counted', () => {
     return { due: (await late.due(1e15, 0)).length, pending: (await late.pending(0, 1e15)).length };
   };
 
-  it.each(['cancelled', ''] as const)('are due at once where that job is "%s"', async state => {
+  it.each(['cancelled', ''] as const)('are due at once if that job is "%s"', async state => {
     expect(await answers(state)).toEqual({ due: 1, pending: 1 });
   });
 
   it.each(['queued', 'running'] as const)(
-    'are due to nobody else while that job is %s, but not counted',
+    'are not due for another job while that job is %s, but not counted either',
     async state => {
       expect(await answers(state)).toEqual({ due: 0, pending: 1 });
       expect(await answers(state, 0)).toEqual({ due: 0, pending: 1 });
@@ -78,13 +78,13 @@ describe('late minutes that a job has taken and not counted', () => {
     },
   );
 
-  it('are due after a pause where that job has failed, and until then hold up no reconciliation', async () => {
+  it('are due after a pause if that job has failed, and delay no reconciliation until then', async () => {
     expect(await answers('failed', now - pauseMs + 1)).toEqual({ due: 0, pending: 0 });
     expect(await answers('failed', now - pauseMs)).toEqual({ due: 1, pending: 1 });
     expect(await answers('failed', now, 4)).toEqual({ due: 1, pending: 1 });
   });
 
-  it('are taken again with no fewer lines than before, so that the new job is the one that holds', async () => {
+  it('are recorded again with no fewer lines than before, so that the row of the new job is valid', async () => {
     const row = { day: 20_000, minute: 0, lines: 2, taken_lines: 3, state: 'cancelled', updated_at: 0 };
     const clickhouse = clickHouseThatAnswers(() => [row]);
     const late = createLateMinutes({ clickhouse, now: () => now, timeoutMs: 1_000, quietMs: 0 });

@@ -1,4 +1,4 @@
-/** What a runner makes of rebalances. How long nobody works, the simulation tells (test/simulation/job-lease.test.ts). */
+/** How a runner reacts to rebalances. How long nobody works is measured in test/simulation/job-lease.test.ts. */
 import { expect, it } from 'vitest';
 import type { KafkaClient } from '../../../infra/kafka/client.ts';
 import { createLog } from '../../../infra/log.ts';
@@ -9,7 +9,7 @@ import type { Term } from '../../../query-api/jobs/runner/term.ts';
 const events = { GROUP_JOIN: 'join', START_BATCH_PROCESS: 'batch', CRASH: 'crash' };
 const settled = () => new Promise(resolve => setImmediate(resolve));
 
-/** One member of its group: the office is assigned to it, or not, by hand. */
+/** One member of the group. The test assigns the lease to it, or takes it away. */
 async function oneRunner() {
   const listeners = new Map<string, (event: object) => void>();
   const asked: object[] = [];
@@ -60,7 +60,7 @@ function term() {
   return { made, told, over };
 }
 
-it('asks after each rebalance that leaves the office where it was, whether its term still holds', async () => {
+it('asks after each rebalance that leaves the lease where it was whether its term still holds', async () => {
   const { assign, beginning } = await oneRunner();
   const { made, told, over } = term();
   assign([0]);
@@ -87,7 +87,7 @@ it('asks once its term has begun, where the rebalance came before', async () => 
   expect([told.renewals, beginning.length]).toEqual([1, 1]);
 });
 
-it('hears within a second what becomes of the office', async () => {
+it('hears within a second who holds the lease', async () => {
   const { asked } = await oneRunner();
   expect(asked).toEqual([
     expect.objectContaining({ sessionTimeout: 6_000, heartbeatInterval: 500, maxWaitTimeInMs: 250 }),
@@ -99,13 +99,15 @@ it('is not ready while it has the lease and its term is over', async () => {
   const { made, over } = term();
   expect(() => lease.check()).not.toThrow();
   assign([0]);
-  expect(() => lease.check()).toThrow('it has the lease of the job runner, but no term: it has just got it');
+  expect(() => lease.check()).toThrow(
+    'this process holds the lease of the job runner but has no term: the lease was assigned just now',
+  );
   await settled();
   beginning[0]?.resolve(made);
   await settled();
   expect(() => lease.check()).not.toThrow();
   over.abort(new Error('another has fenced it'));
   await settled();
-  expect(() => lease.check()).toThrow('but no term: another has fenced it');
+  expect(() => lease.check()).toThrow('but has no term: another has fenced it');
   await lease[Symbol.asyncDispose]();
 });

@@ -8,7 +8,7 @@ const progressAt = (...positions: readonly number[]): Progress[] =>
     ...{ received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0, ids_per_ad_from: null },
   }));
 
-/** A log and what of it is in raw, both by partition, as the test moves them. */
+/** A log, and how much of it is in raw, by partition. The test moves both. */
 function logOf(ends: number[], raw: number[]) {
   const positionsOf = (of: readonly number[]) => new Map(of.map((position, partition) => [partition, position]));
   const asked = { ends: 0, raw: 0 };
@@ -27,7 +27,7 @@ function logOf(ends: number[], raw: number[]) {
 }
 
 describe('the gate of a recount', () => {
-  it('opens when raw has passed what the log and the stream had when it was first asked', async () => {
+  it('opens when raw has reached the end that the log and the stream had at the first question', async () => {
     const { gate, state } = logOf([10, 20], []);
     const progress = progressAt(5, 30);
     expect(await gate.passed(['j'], progress)).toEqual(new Set());
@@ -42,7 +42,7 @@ describe('the gate of a recount', () => {
   it.each([2, 10])('lets each of %i jobs through at its own target, while the log grows faster than raw', async n => {
     const { gate, state } = logOf([100], [0]);
     const jobs = Array.from({ length: n }, (_, i) => `job-${i}`);
-    // A job more each time, and traffic that raw never catches up with.
+    // Each time there is one more job, and traffic with which raw never catches up.
     for (let i = 0; i < n; i++) {
       expect(await gate.passed(jobs.slice(0, i + 1), progressAt(0))).toEqual(new Set());
       state.ends = [(state.ends[0] ?? 0) + 100];
@@ -54,7 +54,7 @@ describe('the gate of a recount', () => {
     }
   });
 
-  it('asks once for all jobs, and no more for those that have passed', async () => {
+  it('asks Kafka once for all jobs, and no more for jobs that have passed', async () => {
     const { gate, state, asked } = logOf([10], [0]);
     await gate.passed(['a', 'b', 'c'], progressAt(0));
     expect(asked).toEqual({ ends: 1, raw: 1 });
@@ -65,7 +65,7 @@ describe('the gate of a recount', () => {
     expect(asked).toEqual({ ends: 1, raw: 2 });
   });
 
-  it('lets those that have passed go on while Kafka is away, and the others wait', async () => {
+  it('lets jobs that have passed continue while Kafka is away, and the others wait', async () => {
     const { gate, state } = logOf([10], [10]);
     expect(await gate.passed(['a'], progressAt(0))).toEqual(new Set(['a']));
     state.isAway = true;
@@ -75,7 +75,7 @@ describe('the gate of a recount', () => {
     expect(await gate.passed(['b'], progressAt(0))).toEqual(new Set(['b']));
   });
 
-  it('forgets a job that is open no more', async () => {
+  it('forgets a job that is not open any more', async () => {
     const { gate, state, asked } = logOf([10], [10]);
     await gate.passed(['a'], progressAt(0));
     await gate.passed([], progressAt(0));

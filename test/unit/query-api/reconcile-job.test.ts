@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
+import { Corrupt } from '../../../infra/errors.ts';
 import { resultOf, runReconcile } from '../../../query-api/jobs/reconcile/reconcile-job.ts';
 import { type Job, newJob } from '../../../query-api/store/jobs/job.ts';
 import type { TimeRange } from '../../../query-api/time/time-range.ts';
@@ -8,7 +9,7 @@ const minuteMs = 60_000;
 const begin = Date.parse('2025-11-22T08:00:00Z');
 const waitMs = 600_000;
 
-/** An hour, in steps of ten minutes; every minute has one cell. `pending`: minutes that always have a late click more. */
+/** An hour in steps of ten minutes. Every minute has one cell. Minutes in `pending` always have one more late click. */
 function world({ pending = [] as number[], differing = 0 } = {}) {
   const state = { at: begin };
   const compared: TimeRange[] = [];
@@ -47,7 +48,7 @@ function world({ pending = [] as number[], differing = 0 } = {}) {
 }
 
 describe('a reconciliation', () => {
-  it('compares each minute once, also when it has to make way after each step', async () => {
+  it('compares each minute once, also when its turn is over after each step', async () => {
     const w = world();
     for (let i = 0; i < 6; i++) await w.run(false);
     const job = await w.run();
@@ -63,7 +64,7 @@ describe('a reconciliation', () => {
     expect((await w.run()).position).toBe(begin + 10 * minuteMs);
   });
 
-  it('leaves out a minute to which late clicks keep coming, and says so, rather than wait for ever', async () => {
+  it('leaves out a minute to which late clicks keep coming, and says so, instead of waiting forever', async () => {
     const w = world({ pending: [15, 19, 20] });
     await w.run();
     w.state.at += waitMs;
@@ -75,10 +76,37 @@ describe('a reconciliation', () => {
     expect(w.minutesOf()).toEqual([0, 10, 10, 15, 16, 19, 21, 30, 30, 40, 40, 50, 50, 60]);
   });
 
-  it('takes a difference for drift only if it lasts', async () => {
+  it('reports a difference as drift only if it lasts', async () => {
     const w = world({ differing: 1 });
     expect((await w.run()).position).toBe(begin);
     w.state.at += 10_000;
     expect((await w.run()).position).toBe(begin + 10 * minuteMs);
+  });
+});
+
+describe('the stored result of a reconciliation', () => {
+  const job = { id: '01JD9ZJ6E0000000000000000J' };
+  const full = {
+    cells: 9,
+    differing: 1,
+    conflicts: 0,
+    ads: [{ ad_id: 'a', cells: 1, counted: 2, raw: 3 }],
+    minutes: [0],
+  };
+
+  it('is read as it was written, also with fields of a newer release', () => {
+    expect(resultOf({ ...job, result: JSON.stringify({ ...full, newer: true }) })).toMatchObject(full);
+    expect(resultOf({ ...job, result: '' })).toMatchObject({ cells: 0, ads: [], minutes: [] });
+  });
+
+  it.each([
+    ['half', 'result of job 01JD9ZJ6E0000000000000000J is "half", but must be JSON'],
+    ['[]', 'must be an object'],
+    [JSON.stringify({ ...full, minutes: undefined }), 'minutes is not given, but must be'],
+    [JSON.stringify({ ...full, cells: 'nine' }), 'cells is "nine", but must be a whole number'],
+    [JSON.stringify({ ...full, minutes: 7 }), 'minutes is 7, but must be a list'],
+  ])('is refused where it is something else: %s', (result, why) => {
+    expect(() => resultOf({ ...job, result })).toThrow(why);
+    expect(() => resultOf({ ...job, result })).toThrow(Corrupt);
   });
 });

@@ -8,7 +8,7 @@ const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const now = 500_000 * hourMs;
 
-/** A finder over jobs in memory, with the store's rules of what is due. */
+/** A finder over jobs in memory, with the rules of the store for what is due. */
 function world({ repairs = false, due = [] as LateMinute[], minutesPerJob = 100 } = {}) {
   const jobs = new Map<string, Job>();
   const taken: LateMinute[] = [];
@@ -67,7 +67,7 @@ function world({ repairs = false, due = [] as LateMinute[], minutesPerJob = 100 
   return {
     store,
     state,
-    /** As it was first started, in the hour that ends with `now`. */
+    /** The first look of a new process, in the hour that ends with `now`. */
     begin: () => find({ finalUntil: now - 10 * minuteMs, quarantined: 0 }, []),
     jobs: all,
     taken,
@@ -84,19 +84,20 @@ function world({ repairs = false, due = [] as LateMinute[], minutesPerJob = 100 
 
 const hoursOf = (jobs: readonly Job[]) => jobs.map(({ to }) => (to - now) / hourMs);
 
-it('sees what a job has found that was open when it looked last', async () => {
+it('sees the result of a job that was open at the last look', async () => {
   const w = world({ repairs: true });
   await w.begin();
   await w.look();
   const [job] = w.jobs();
   await w.look(now);
-  w.end(job, { state: 'done', cellsChanged: 1, result: JSON.stringify({ minutes: [now - minuteMs] }) });
+  const result = JSON.stringify({ cells: 9, differing: 1, conflicts: 0, ads: [], minutes: [now - minuteMs] });
+  w.end(job, { state: 'done', cellsChanged: 1, result });
   await w.look(now, []);
   expect(w.jobs().filter(({ reason, kind }) => kind === 'restate' && reason === 'reconcile').length).toBe(1);
 });
 
 describe('hourly reconciliation', () => {
-  it('is asked for once for each hour that has become final, in order, also after a restart', async () => {
+  it('is made once for each hour that has become final, in order, also after a restart', async () => {
     const w = world();
     await w.begin();
     expect(w.jobs()).toEqual([]);
@@ -128,7 +129,7 @@ describe('hourly reconciliation', () => {
     expect(w.jobs().length).toBe(4);
   });
 
-  it('of an hour that always fails holds up no later hour', async () => {
+  it('of an hour that always fails delays no later hour', async () => {
     const w = world();
     await w.begin();
     await w.look();
@@ -142,7 +143,7 @@ describe('hourly reconciliation', () => {
     expect(hoursOf(done)).toEqual([1, 2, 3, 4, 5]);
   });
 
-  it('goes on with the next hour where one stands still for long', async () => {
+  it('continues with the next hour when one makes no progress for long', async () => {
     const w = world();
     await w.begin();
     await w.look();
@@ -163,7 +164,7 @@ describe('a repair', () => {
   const minutes = [now - 40 * minuteMs, now - 10 * minuteMs];
   const repairsOf = (jobs: readonly Job[]) => jobs.filter(({ kind }) => kind === 'restate');
 
-  it('restates the minutes in which drift was found, once, where that is wanted', async () => {
+  it('restates the minutes in which drift was found, once, if repairs are switched on', async () => {
     for (const repairs of [true, false]) {
       const w = world({ repairs });
       await w.store.save(found(minutes));
@@ -173,6 +174,15 @@ describe('a repair', () => {
         repairs ? [{ reason: 'reconcile', apply: true, minutes, from: minutes[0], to: now - 9 * minuteMs }] : [],
       );
     }
+  });
+
+  it('is made although the result of another reconciliation cannot be read', async () => {
+    const w = world({ repairs: true });
+    await w.store.save({ ...found(minutes), result: '{"minutes":"all"}' });
+    const readable = found(minutes);
+    await w.store.save(readable);
+    await w.look();
+    expect(repairsOf(w.jobs())).toMatchObject([{ result: JSON.stringify({ repairs: readable.id }) }]);
   });
 
   it('is made again after it has failed, and when the process ended before it was made', async () => {
@@ -198,7 +208,7 @@ describe('late minutes', () => {
   const due = Array.from({ length: 250 }, (_, i) => ({ day: 20_000, minute: now - (300 - i) * minuteMs, lines: 1 }));
   const lateOf = (jobs: readonly Job[]) => jobs.filter(({ reason }) => reason === 'late');
 
-  it('are restated in one bounded job after another, none twice and none left', async () => {
+  it('are restated in one limited job after another, none twice, and none is left', async () => {
     const w = world({ due });
     for (let i = 0; i < 5; i++) {
       await w.look();
@@ -209,7 +219,7 @@ describe('late minutes', () => {
     expect(w.taken).toEqual(due);
   });
 
-  it('are not held up by a repair, nor for long by other late minutes that do not get on', async () => {
+  it('are not delayed by a repair, nor for long by other late minutes that make no progress', async () => {
     const w = world({ due });
     const range = { from: now - hourMs, to: now };
     await w.store.save(newJob({ kind: 'restate', reason: 'reconcile', apply: true, ...range }, now));
@@ -223,7 +233,7 @@ describe('late minutes', () => {
     expect(lateOf(w.jobs()).length).toBe(2);
   });
 
-  it('that stood in one job with a minute that cannot be recounted are restated all the same', async () => {
+  it('that were in one job with a minute that cannot be recounted are still restated', async () => {
     const bad = due[40]?.minute ?? 0;
     const w = world({ due });
     const counted = new Set<number>();
@@ -234,13 +244,13 @@ describe('late minutes', () => {
       const position = job.minutes.includes(bad) ? bad : job.to;
       for (const minute of job.minutes) if (minute < position) counted.add(minute);
       w.end(job, { state: position === bad ? 'failed' : 'done', position });
-      // Due again when the pause is over: all that the job had taken.
+      // Everything that the job held is due again after the pause.
       if (position === bad) w.state.due = [...w.state.due, ...due.filter(({ minute }) => job.minutes.includes(minute))];
     }
     expect(counted.size).toBe(due.length - 1);
   });
 
-  it('are found though hours or repairs cannot be', async () => {
+  it('are found although hours or repairs cannot be found', async () => {
     const w = world({ due, repairs: true });
     const away = () => Promise.reject(new Error('too slow'));
     Object.assign(w.store, { lastHourly: away, unrepaired: away });

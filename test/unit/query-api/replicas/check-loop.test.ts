@@ -28,7 +28,7 @@ describe('the hours that are compared', () => {
     expect.unreachable('never begins again');
   });
 
-  it('are the one that ended last at each turn, and those that differed until they do not any more', async () => {
+  it('are the last full hour in each turn, and hours that differed until they agree', async () => {
     const asked: TimeRange[] = [];
     const bad = at(-2);
     let isEqual = false;
@@ -59,7 +59,7 @@ describe('the hours that are compared', () => {
     await vi.waitFor(() => expect(told).toEqual([]));
   });
 
-  it('differ on while what is compared will not come to rest, or a node does not answer', async () => {
+  it('still count as different while their rows keep changing or a node does not answer', async () => {
     let turn = 0;
     const difference = { table: 'stored_filter', hour: 0, partition: -1, found: new Map() };
     let told: readonly Bucket[] | undefined;
@@ -79,7 +79,7 @@ describe('the hours that are compared', () => {
     expect(told).toEqual([difference]);
   });
 
-  it('are first those in which a runner before has found a difference', async () => {
+  it('are first the hours in which a former runner has found a difference', async () => {
     const asked: TimeRange[] = [];
     const told: (readonly Bucket[])[] = [];
     const old: Bucket = { table: 'click_raw', hour: at(-500), partition: -1 };

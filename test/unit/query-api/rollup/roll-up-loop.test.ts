@@ -8,8 +8,8 @@ const minuteMs = 60_000;
 const finalUntil = Date.parse('2025-11-22T08:00:00Z');
 
 /**
- * A store in which blocks are told by the statement that makes them. `fails`: no block of a minute of such an end can be made.
- * `waits`: it has a restatement that is told and never made.
+ * A store that recognizes blocks by the statement that makes them. When `fails` is true for the end of a minute, none of
+ * its blocks can be made. When `waits` is true for it, it has a restatement that was announced and is never made.
  */
 function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: number) => boolean> & { first: number }) {
   const made = new Map<string, object>();
@@ -31,7 +31,7 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
         looks++;
         return [...told, ...made.values()];
       }
-      // Whether a restatement that is told has been made: none ever is.
+      // Whether an announced restatement was made. None ever is.
       if (sql.includes('countIf(applied < revised)')) return [{ n: 1 }];
       if (sql.includes('AS at FROM ad_minute')) return [{ at: first }];
       return [];
@@ -56,7 +56,7 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
 
 const noBlock = () => false;
 
-it('works out all other blocks where some always fail', async () => {
+it('works out all other blocks although some always fail', async () => {
   const first = finalUntil - 60 * minuteMs;
   const isBad = (ends: number) => ends === first + 3 * minuteMs || ends === first + 4 * minuteMs;
   const { loop, has } = storeOf({ first, fails: isBad, waits: noBlock });
@@ -66,7 +66,7 @@ it('works out all other blocks where some always fail', async () => {
   }
 });
 
-it('goes on to older stretches though many blocks of a newer one wait for a restatement that is never made', async () => {
+it('continues with older stretches although many blocks of a newer one wait for a restatement that is never made', async () => {
   const first = finalUntil - 27 * 3_600_000;
   const inNewest = (ends: number) => ends > finalUntil - 20 * 3_600_000 && ends < finalUntil - 10 * 3_600_000;
   const { loop, has } = storeOf({ first, fails: noBlock, waits: inNewest });
@@ -74,7 +74,7 @@ it('goes on to older stretches though many blocks of a newer one wait for a rest
   expect(has(1, first + minuteMs)).toBe(true);
 });
 
-it('looks no further where nothing has changed since it found nothing, until it is told of a restatement', async () => {
+it('reads no more than progress while nothing has changed since it found nothing, until a restatement is reported', async () => {
   const { loop, looks } = storeOf({ first: finalUntil - 5 * minuteMs, fails: noBlock, waits: noBlock });
   for (let i = 0; i < 5; i++) await loop.turn();
   const settled = looks();
