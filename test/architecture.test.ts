@@ -337,7 +337,6 @@ const longWithoutReason: ReadonlySet<string> = new Set([
   'query-api/jobs/open-jobs.ts: openJobs',
   'query-api/jobs/replicas/check-loop.ts: openCheckLoop',
   'query-api/jobs/rollup/roll-up-loop.ts: createRollUpLoop',
-  'query-api/store/rollup/roll-up.ts: createRollUp',
   'query-api/jobs/runner/lease.ts: openLease',
   'query-api/jobs/runner/work-finder.ts: createWorkFinder',
   'query-api/replicas/open-replicas.ts: openReplicas',
@@ -345,14 +344,6 @@ const longWithoutReason: ReadonlySet<string> = new Set([
   'query-api/replicas/replicas.ts: replicasOf',
   'query-api/routes/exports/export-slots.ts: createExportSlots',
   'query-api/routes/live/subscribers.ts: createSubscribers',
-  'query-api/store/exports.ts: createExportQueries',
-  'query-api/store/filters/filter-store.ts: createFilterStore',
-  'query-api/store/group-counts.ts: createGroupQueries',
-  'query-api/store/jobs/job-store.ts: createJobStore',
-  'query-api/store/quarantine.ts: createQuarantineQueries',
-  'query-api/store/raw-counts.ts: createRawQueries',
-  'query-api/store/restatements.ts: createRestatementQueries',
-  'query-api/store/rollup/top-lists.ts: createTopQueries',
 ]);
 
 /** SQL of a file that is put together in any other way than by `sql` and `statement` of infra/clickhouse/sql.ts. */

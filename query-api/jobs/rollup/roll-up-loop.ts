@@ -73,8 +73,8 @@ export function createRollUpLoop({
   const quiet = createQuiet(now);
 
   const dueOf = async (range: TimeRange): Promise<Due[]> => {
-    const { rows, told } = await directory.read({ from: range.from - lookBackMs, to: range.to });
-    return dueBlocks(rows, told, range);
+    const { rows, restated } = await directory.read({ from: range.from - lookBackMs, to: range.to });
+    return dueBlocks(rows, restated, range);
   };
 
   /** Those of a part that fails are tried one by one. */

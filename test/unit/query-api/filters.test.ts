@@ -34,7 +34,7 @@ describe('a stored filter', () => {
 
   it('is refused, not half applied, where a newer release has stored what is not known', () => {
     const text = '{"countries":{"in":["KR"]},"devices":{"out":["bot"]}}';
-    expect(() => storedDefinition('a', text)).toThrow(/stored filter "a": holds what release .* does not know/);
+    expect(() => storedDefinition('a', text)).toThrow(/stored filter "a": contains what release .* does not know/);
   });
 });
 

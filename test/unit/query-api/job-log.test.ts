@@ -165,7 +165,7 @@ describe('a job that is saved', () => {
     const asked: unknown[] = [];
     const query = async <T>(_sql: string, params: unknown) => {
       asked.push(params);
-      return [{ newest: shown.shift() }] as T[];
+      return [{ n: shown.shift() }] as T[];
     };
     const writer = createJobWriter(jobLogOver(producer(), names), { query }, { withinMs: 60_000, pollMs: 0 });
     await writer.caughtUp();
@@ -181,7 +181,7 @@ describe('a job that is saved', () => {
   it('is waited for until the nodes of all shards show it: what one shows says nothing of the rows of another', async () => {
     const shown = { a: [1, 1, 1], b: [0, 0, 1] };
     const node = (name: 'a' | 'b') => ({
-      clickhouse: { query: async <T>() => [{ newest: shown[name].shift() }] as T[] },
+      clickhouse: { query: async <T>() => [{ n: shown[name].shift() }] as T[] },
     });
     const nodes = [node('a'), node('b')];
     const writer = createJobWriter(

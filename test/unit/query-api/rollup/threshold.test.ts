@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type AdCount, type Listed, settle, topOf } from '../../../../query-api/store/rollup/threshold.ts';
+import type { AdCount } from '../../../../query-api/store/ad-counts.ts';
+import { type Listed, settle, topOf } from '../../../../query-api/store/rollup/threshold.ts';
 
 type List = ReadonlyMap<string, number>;
 
