@@ -235,6 +235,14 @@ describe('the house', () => {
     expect(ofAnyTable).toEqual(['query-api/store/replicas/replica-digests.ts']);
   });
 
+  it('reads rows of ClickHouse in one way, which checks them', () => {
+    const asking = /\.query\s*[<(]/;
+    const inRoom = sources.filter(file => file.startsWith('query-api/') && !file.startsWith('query-api/client/'));
+    const found = inRoom.filter(file => asking.test(withoutComments(textOf(file))));
+    // The second one passes on what it is asked for.
+    expect(found).toEqual(['query-api/replicas/replicas.ts', 'query-api/store/sql/read-rows.ts']);
+  });
+
   it('has no holes in its types and leaves nothing to do', () => {
     const hole = /\bas any\b|<any>|@ts-ignore|@ts-expect-error|@ts-nocheck|biome-ignore|\b(TODO|FIXME|XXX)\b/;
     const self = 'test/architecture.test.ts';
