@@ -347,9 +347,6 @@ const longWithoutReason: ReadonlySet<string> = new Set([
   'query-api/jobs/rollup/roll-up-loop.ts: createRollUpLoop',
   'query-api/jobs/runner/lease.ts: openLease',
   'query-api/jobs/runner/work-finder.ts: createWorkFinder',
-  'query-api/replicas/open-replicas.ts: openReplicas',
-  'query-api/replicas/replica-watch.ts: watchReplicas',
-  'query-api/replicas/replicas.ts: replicasOf',
   'query-api/routes/exports/export-slots.ts: createExportSlots',
   'query-api/routes/live/subscribers.ts: createSubscribers',
 ]);

@@ -1823,8 +1823,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'replica-behind-is-read',
     bug: 'a node that is behind is read like the others: numbers fall back to what they were',
-    file: 'query-api/replicas/replica-watch.ts',
-    edits: [['&& lags.lagMs(of.node.name) <= maxLagMs;', ';']],
+    file: 'query-api/replicas/known-nodes.ts',
+    edits: [['&& this.#lags.lagMs(of.node.name) <= this.#options.maxLagMs;', ';']],
     unit: 'test/unit/query-api/replicas/replicas.test.ts',
   },
   {
@@ -1844,7 +1844,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'incomplete-replica-is-read',
     bug: 'a node that was filled from a log that had lost its beginning is read: counts of before are 0, and final',
-    file: 'query-api/replicas/replica-watch.ts',
+    file: 'query-api/replicas/known-nodes.ts',
     edits: [['(own.get(key) ?? from) > from', '(own.get(key) ?? from) < from']],
     unit: 'test/unit/query-api/replicas/replicas.test.ts',
   },

@@ -170,7 +170,7 @@ describe('of two shards', () => {
     await read();
     strays.set('b1', 4);
     await until(() => watches[1]?.reports()[0]?.state === 'away');
-    expect(watches[1]?.reports()[0]?.why).toMatch(/^it holds partition 4, which is of shard 0: /);
+    expect(watches[1]?.reports()[0]?.why).toMatch(/^it holds partition 4, which belongs to shard 0: /);
     strays.set('b2', 4);
     await until(() => watches[1]?.reports()[1]?.state === 'away');
     const failure = await replicas.reading(async () => 1).catch(error => error);
