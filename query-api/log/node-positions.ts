@@ -11,7 +11,7 @@ export interface FollowedNode extends Pick<SinkNode, 'name' | 'inGroups' | 'hold
 }
 
 /** The topics that jobs and people write. Each has one partition, and every node has all of it. */
-export const saidTopics = ['job-results', 'job-requests', 'seals', 'filters', 'write-offs'] as const;
+export const jobTopics = ['job-results', 'job-requests', 'seals', 'filters', 'write-offs'] as const;
 
 interface Leg {
   readonly group: string;
@@ -32,7 +32,7 @@ export async function nodePositions(
     { group: names.rawSinkGroup, topicName: 'clicks' },
     { group: names.aggregateSinkGroup, topicName: 'aggregates' },
     { group: names.aggregateSinkGroup, topicName: 'quarantine' },
-    ...saidTopics.map(topicName => ({ group: names.resultSinkGroup, topicName, isWhole: true })),
+    ...jobTopics.map(topicName => ({ group: names.resultSinkGroup, topicName, isWhole: true })),
   ];
   const found = await Promise.all(
     legs.map(async ({ group, topicName, isWhole }) => {

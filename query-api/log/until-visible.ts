@@ -16,7 +16,7 @@ export async function untilVisible(
   const until = performance.now() + withinMs;
   while (!(await isVisible())) {
     if (performance.now() >= until)
-      throw new Retryable(`${what} is in the log, and not in ClickHouse after ${withinMs} ms: is a sink running?`);
+      throw new Retryable(`${what} is in the log, but not in ClickHouse after ${withinMs} ms: is a sink running?`);
     await pause(pollMs);
   }
 }

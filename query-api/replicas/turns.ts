@@ -12,7 +12,7 @@
  */
 import { Retryable } from '../../infra/errors.ts';
 import type { CountedLog, NodePosition } from '../log/counted-log.ts';
-import { saidTopics } from '../log/node-positions.ts';
+import { jobTopics } from '../log/node-positions.ts';
 import { type Patience, untilVisible } from '../log/until-visible.ts';
 import type { Replicas } from './replicas.ts';
 
@@ -54,19 +54,19 @@ async function untilAllIsOn(
   countedLog: TurnsDeps['countedLog'],
   patience: Patience,
 ): Promise<void> {
-  const said = async () => {
+  const positionsOfJobs = async () => {
     const positions = (await countedLog.nodePositions?.()) ?? [];
-    const own = positions.filter(at => nodes.includes(at.node) && isSaid(at));
-    if (own.length < nodes.length * saidTopics.length)
-      throw new Retryable(`${nodes.join(', ')}: not known how far their sinks are`);
+    const own = positions.filter(at => nodes.includes(at.node) && isJobTopic(at));
+    if (own.length < nodes.length * jobTopics.length)
+      throw new Retryable(`${nodes.join(', ')}: it is not known how far their sinks are`);
     return own;
   };
-  const ends = new Map((await said()).map(({ topic, end }) => [topic, end]));
-  await untilVisible(`what was said before, on ${nodes.join(', ')},`, patience, async () =>
-    (await said()).every(({ topic, position }) => position >= (ends.get(topic) ?? 0)),
+  const ends = new Map((await positionsOfJobs()).map(({ topic, end }) => [topic, end]));
+  await untilVisible(`what jobs and people wrote before, for ${nodes.join(', ')},`, patience, async () =>
+    (await positionsOfJobs()).every(({ topic, position }) => position >= (ends.get(topic) ?? 0)),
   );
 }
 
-function isSaid({ topicName }: NodePosition): boolean {
-  return saidTopics.some(said => said === topicName);
+function isJobTopic({ topicName }: NodePosition): boolean {
+  return jobTopics.some(name => name === topicName);
 }

@@ -47,7 +47,7 @@ export function openStore(options: StoreOptions) {
   const lateClicksOf = each(() => createLateClicks({ clickhouse, now }));
   const directory = createBlockDirectory(clickhouse, { timeoutMs, shards });
   return {
-    queries: { ...queries, progress: () => coverage().telling(queries.progress)() },
+    queries: { ...queries, progress: () => coverage().keeping(queries.progress)() },
     groups: createGroupQueries(clickhouse, { timeoutMs, shards }),
     restatements: createRestatementQueries(clickhouse, { timeoutMs }),
     stated: createStatedReading(clickhouse, { timeoutMs, nodes }),

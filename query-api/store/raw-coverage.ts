@@ -17,7 +17,7 @@ import { finalityOf } from './finality.ts';
 
 export interface RawCoverage {
   /** Returns the same `progress` for other readers, and keeps some of what they read. */
-  telling<T extends readonly Progress[]>(progress: () => Promise<T>): () => Promise<T>;
+  keeping<T extends readonly Progress[]>(progress: () => Promise<T>): () => Promise<T>;
   /**
    * Returns a time in epoch ms. Raw clicks that are read afterwards contain all clicks of the counts of minutes that
    * end by this time. Null when nothing is known, or Kafka does not answer.
@@ -54,7 +54,7 @@ export function createRawCoverage({ progress, sinkPositions, now }: RawCoverageD
     return newest;
   };
   return {
-    telling: read => async () => {
+    keeping: read => async () => {
       const rows = await read();
       keep(rows);
       return rows;

@@ -1909,18 +1909,18 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'seen-on-another-node',
-    bug: 'what one node has shown to who runs the jobs is taken for seen on the next: a job reads what was there before its own writes',
+    bug: 'rows that one node has shown to the job runner are expected on the next node: a job reads what was there before its own writes',
     file: 'query-api/replicas/turns.ts',
     edits: [['if (nodes.join() !== seenOn) {', 'if (seenOn === undefined) {']],
     unit: 'test/unit/query-api/replicas/turns.test.ts',
   },
   {
     name: 'seals-not-waited-for',
-    bug: 'who goes over to another node waits for job results there, and for nothing else that was said',
+    bug: 'a job runner that changes to another node waits for job results there, but not for requests, seals and filters',
     file: 'query-api/replicas/turns.ts',
     edits: [
-      ['saidTopics.some(said => said === topicName)', "topicName === 'job-results'"],
-      ['own.length < nodes.length * saidTopics.length', 'own.length < 1'],
+      ['jobTopics.some(name => name === topicName)', "topicName === 'job-results'"],
+      ['own.length < nodes.length * jobTopics.length', 'own.length < 1'],
     ],
     unit: 'test/unit/query-api/replicas/turns.test.ts',
   },
