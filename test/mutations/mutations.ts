@@ -2643,6 +2643,44 @@ export const mutations: readonly Mutation[] = [
     edits: [['if (name === undefined) return listed;', 'if (name !== null) return listed;']],
   },
   {
+    name: 'rows-of-the-store-unchecked',
+    bug: 'a row of ClickHouse without a column, or with a text in place of a number, becomes part of an answer',
+    file: 'query-api/store/sql/read-rows.ts',
+    unit: 'test/unit/query-api/read-rows.test.ts',
+    edits: [
+      [
+        'return checkedRows(columns, await clickhouse.query(sql, params, options), what);',
+        'return (await clickhouse.query(sql, params, options)) as never;',
+      ],
+    ],
+  },
+  {
+    name: 'numbers-of-the-store-unchecked',
+    bug: 'a count of rows that ClickHouse returns as a text is compared and added up as a text',
+    file: 'query-api/store/sql/read-rows.ts',
+    unit: 'test/unit/query-api/read-rows.test.ts',
+    edits: [
+      [
+        'checkedRows(NumberRow, await clickhouse.query(sql, params, options), what)',
+        '(await clickhouse.query(sql, params, options)) as never[]',
+      ],
+    ],
+  },
+  {
+    name: 'stored-json-unchecked',
+    bug: 'differences that were stored as JSON of another shape are shown as they are',
+    file: 'query-api/store/sql/read-rows.ts',
+    unit: 'test/unit/query-api/read-rows.test.ts',
+    edits: [['return checkedRows(columns, rows, what);', 'return rows as never;']],
+  },
+  {
+    name: 'first-row-checked-alone',
+    bug: 'only the first row of an answer is checked',
+    file: 'infra/clickhouse/checked-rows.ts',
+    unit: 'test/unit/query-api/read-rows.test.ts',
+    edits: [['rows.findIndex(', 'rows.slice(0, 1).findIndex(']],
+  },
+  {
     name: 'week-begins-on-sunday',
     bug: 'last week begins on a Sunday: who shares the address of an invoice shares other days than it is of',
     file: 'query-api/dashboard/range.js',
@@ -2681,44 +2719,6 @@ export const mutations: readonly Mutation[] = [
     file: 'ingest/feed/main.ts',
     unit: 'test/unit/command-starts.test.ts',
     edits: [['\ncacheCompiledCode();\n', '\n']],
-  },
-  {
-    name: 'rows-of-the-store-unchecked',
-    bug: 'a row of ClickHouse without a column, or with a text in place of a number, becomes part of an answer',
-    file: 'query-api/store/sql/read-rows.ts',
-    unit: 'test/unit/query-api/read-rows.test.ts',
-    edits: [
-      [
-        'return checkedRows(columns, await clickhouse.query(sql, params, options), what);',
-        'return (await clickhouse.query(sql, params, options)) as never;',
-      ],
-    ],
-  },
-  {
-    name: 'numbers-of-the-store-unchecked',
-    bug: 'a count of rows that ClickHouse returns as a text is compared and added up as a text',
-    file: 'query-api/store/sql/read-rows.ts',
-    unit: 'test/unit/query-api/read-rows.test.ts',
-    edits: [
-      [
-        'checkedRows(NumberRow, await clickhouse.query(sql, params, options), what)',
-        '(await clickhouse.query(sql, params, options)) as never[]',
-      ],
-    ],
-  },
-  {
-    name: 'stored-json-unchecked',
-    bug: 'differences that were stored as JSON of another shape are shown as they are',
-    file: 'query-api/store/sql/read-rows.ts',
-    unit: 'test/unit/query-api/read-rows.test.ts',
-    edits: [['return checkedRows(columns, rows, what);', 'return rows as never;']],
-  },
-  {
-    name: 'first-row-checked-alone',
-    bug: 'only the first row of an answer is checked',
-    file: 'infra/clickhouse/checked-rows.ts',
-    unit: 'test/unit/query-api/read-rows.test.ts',
-    edits: [['rows.findIndex(', 'rows.slice(0, 1).findIndex(']],
   },
 ];
 
