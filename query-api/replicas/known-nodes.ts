@@ -83,7 +83,7 @@ export class KnownNodes {
     return this.#known.get(name);
   }
 
-  /** Everybody who reads the node is told that it has gone. */
+  /** Notifies everybody who reads the node. */
   hasGone(of: Known, error: unknown): void {
     of.why = messageOf(error);
     const gone = new NodeUnreached(of.node.name, `${of.node.name} is away: ${of.why}`, error);

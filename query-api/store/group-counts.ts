@@ -63,7 +63,7 @@ export type GroupQueries = ReturnType<typeof createGroupQueries>;
 
 const countriesListed = 300;
 
-/** Long because it holds one short question after another, which share nothing but the client and its settings. */
+/** Long because it holds one short question after another. Each of them can be read on its own. */
 export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirectoryOptions) {
   const { timeoutMs } = options;
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);

@@ -91,7 +91,7 @@ export interface QuarantineOptions {
   readonly now: () => number;
 }
 
-/** Long because it holds three questions that share the client, its settings and the clock. */
+/** Long because it holds three questions. Each of them can be read on its own. */
 export function createQuarantineQueries(clickhouse: ClickHouse, { timeoutMs, now }: QuarantineOptions) {
   return {
     /**

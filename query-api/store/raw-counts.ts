@@ -83,7 +83,7 @@ export type ExactUsers = RowOf<typeof ExactUsers>;
 
 export type RawQueries = ReturnType<typeof createRawQueries>;
 
-/** Long because it holds one short question after another, which share nothing but the client and its settings. */
+/** Long because it holds one short question after another. Each of them can be read on its own. */
 export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
   const settings = (rows: number) => settingsOf(rows, timeoutMs, { max_memory_usage: maxMemoryBytes });
   return {

@@ -49,7 +49,7 @@ const Found = rowShape('restatement', { found: Type.Integer() });
 
 export type RestatementQueries = ReturnType<typeof createRestatementQueries>;
 
-/** Long because it holds one short question after another, which share nothing but the client and its settings. */
+/** Long because it holds one short question after another. Each of them can be read on its own. */
 export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
   const settings = (rows: number) => settingsOf(rows, timeoutMs);
   const ofAd = (adId: string | undefined) => (adId === undefined ? noSql : sql`AND ad_id = ${adId}`);

@@ -49,7 +49,7 @@ export type FilterDefinition = Static<typeof FilterDefinition>;
 /**
  * Returns a definition that any release has stored. A condition that this release does not know cannot be ignored,
  * because the count would be wrong.
- * @throws Problem where a newer release has stored what this release does not know
+ * @throws Problem when a newer release has stored what this release does not know
  */
 export function storedDefinition(id: string, text: string): FilterDefinition {
   const definition = parsedJson(text);

@@ -24,7 +24,7 @@ export type Unrepaired = RowOf<typeof Unrepaired>;
 
 const MinutesLeft = rowShape('minutes of failed restatements', { minutes_s: Type.Array(Type.Integer()) });
 
-/** Long because it holds three questions, which share nothing but the client and its settings. */
+/** Long because it holds three questions. Each of them can be read on its own. */
 export function failedJobsOf(clickhouse: Reader, timeoutMs: number) {
   const settings = (rows: number) => settingsOf(rows, timeoutMs);
   return {

@@ -11,7 +11,7 @@ import { restatedColumns } from '../sql/stated-rows.ts';
 
 export type FormerTable = keyof typeof formerOf;
 
-/** A row with all columns of its table. Only its copy in ClickHouse says which these are. */
+/** A row with all columns of its table. They are copied as they are, so only `logged` is checked. */
 const FormerRow = rowShape('rows that are not in the log', { logged: Type.Literal(1) });
 
 /** Reads the rows of a table that are not in the log. */

@@ -34,7 +34,7 @@ export interface JobStoreOptions {
   readonly now?: () => number;
 }
 
-/** Long because it holds one short question after another, which share nothing but the client and its settings. */
+/** Long because it holds one short question after another. Each of them can be read on its own. */
 export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.now }: JobStoreOptions) {
   const settings = (rows: number) => settingsOf(rows, timeoutMs);
   const jobs = async (where: Sql, order: Sql, limit: number) => {

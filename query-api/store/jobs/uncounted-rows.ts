@@ -14,7 +14,7 @@ const UncountedClicks = rowShape('uncounted clicks', {
   /** Distinct clicks in raw. */
   raw: Type.Integer(),
   counted: Type.Integer(),
-  /** At least this many clicks are in no count. Late lines that came after the looked-at range are not included. */
+  /** At least this many clicks are in no count: `raw` minus `counted` minus late lines that came after the range. */
   clicks: Type.Integer(),
 });
 export type UncountedClicks = RowOf<typeof UncountedClicks>;

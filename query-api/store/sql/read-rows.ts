@@ -26,7 +26,7 @@ export function rowShape<P extends TProperties>(what: string, columns: P): RowSh
   return { what, columns: Type.Object(columns) };
 }
 
-/** @throws Retryable, or Corrupt where a row has another shape */
+/** @throws Retryable, or Corrupt when a row has another shape */
 export async function readRows<P extends TProperties>(
   clickhouse: Reader,
   { what, columns }: RowShape<P>,
@@ -57,7 +57,7 @@ export async function readNumber(
   return row?.n ?? 0;
 }
 
-/** Returns the objects of a list that a column stores as JSON. @throws Corrupt where it is not such a list */
+/** Returns the objects of a list that a column stores as JSON. @throws Corrupt when it is not such a list */
 export function storedRows<P extends TProperties>({ what, columns }: RowShape<P>, text: string): RowOf<RowShape<P>>[] {
   const rows = parsedJson(text);
   if (!Array.isArray(rows)) throw new Corrupt(`${what}: ${shown(text)}, but must be a list in JSON`);
