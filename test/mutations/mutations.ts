@@ -2643,6 +2643,13 @@ export const mutations: readonly Mutation[] = [
     edits: [['if (name === undefined) return listed;', 'if (name !== null) return listed;']],
   },
   {
+    name: 'job-of-a-newer-release-stops-all',
+    bug: 'a job with a reason that this release does not know makes every list of jobs fail, and no job runs',
+    file: 'query-api/store/jobs/job-store.ts',
+    integration: 'test/integration/clickhouse/job-order.test.ts',
+    edits: [[' AND reason IN \x24{jobReasons}', '']],
+  },
+  {
     name: 'rows-of-the-store-unchecked',
     bug: 'a row of ClickHouse without a column, or with a text in place of a number, becomes part of an answer',
     file: 'query-api/store/sql/read-rows.ts',

@@ -41,7 +41,7 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
     const rows = await readRows(
       clickhouse,
       JobRow,
-      statement`SELECT ${columns} FROM (SELECT * FROM replay_job FINAL WHERE ${where})
+      statement`SELECT ${columns} FROM (SELECT * FROM replay_job FINAL WHERE ${where} AND ${isKnown})
        ORDER BY ${order} LIMIT ${limit} ${settings(limit)}`,
     );
     return rows.map(jobOf);
@@ -63,7 +63,7 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
       const place = after?.rank ?? 0;
       return await jobs(
         sql`id IN (
-          SELECT id FROM (SELECT id, ${rank} AS place FROM replay_job FINAL WHERE kind IN ${kinds})
+          SELECT id FROM (SELECT id, ${rank} AS place FROM replay_job FINAL WHERE kind IN ${kinds} AND ${isKnown})
           WHERE place > ${place} OR (place = ${place} AND id < ${after?.id ?? 'a'})
           ORDER BY place, id DESC LIMIT ${limit}
         )`,
@@ -77,12 +77,12 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
      * itself, then jobs that people have asked for, and the oldest of each first. So no number of other jobs hides the
      * jobs that must not wait.
      *
-     * A job of a kind that this release does not know waits for a release that knows it. A job that has waited longer
-     * than raw clicks are kept, and longer than it takes to mark it as failed, is left as it is.
+     * A job that has waited longer than raw clicks are kept, and longer than it takes to mark it as failed, is left as
+     * it is.
      */
     async open(limit: number): Promise<Job[]> {
       return await jobs(
-        sql`id >= ${firstJobIdAt(now() - openForMs)} AND ${isOpen} AND kind IN ${jobKinds}`,
+        sql`id >= ${firstJobIdAt(now() - openForMs)} AND ${isOpen}`,
         sql`reason = 'late' DESC, reason IN ('hourly', 'reconcile') DESC, created_at, id`,
         limit,
       );
@@ -119,6 +119,8 @@ export function createJobStore(clickhouse: ClickHouse, { timeoutMs, now = Date.n
 
 /** Longer than raw clicks are kept. An older job has nothing left to do. */
 const openForMs = 40 * 86_400_000;
+/** A job that this release does not understand waits for a newer one. It must not stop the other jobs, or hide them. */
+const isKnown = sql`kind IN ${jobKinds} AND reason IN ${jobReasons} AND state IN ${jobStates}`;
 const isOpen = sql`state IN ('queued', 'running')`;
 /** `rankOf` in SQL. */
 const rank = sql`toUInt8(multiIf(state = 'running', 0, state = 'queued', 1, 2))`;
