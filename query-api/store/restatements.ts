@@ -13,7 +13,8 @@ const Restatement = rowShape('restatement', {
   country: Type.String(),
   revision: Type.Integer(),
   job: Type.String(),
-  reason: Type.Enum(['late', 'replay', 'reconcile']),
+  /** `late`, `replay` or `reconcile`. A newer release may have written another one. */
+  reason: Type.String(),
   before: Type.Integer(),
   after: Type.Integer(),
   at: Type.Integer(),
