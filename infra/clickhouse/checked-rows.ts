@@ -21,12 +21,18 @@ export function checkedRows<T extends TObject>(schema: T, rows: readonly unknown
 
 const validators = new WeakMap<TObject, Validator>();
 
+function at(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
+}
+
 function wrongRow(validator: Validator, row: unknown, where: string): Corrupt {
   const [error] = validator.Errors(row);
   if (error === undefined) return new Corrupt(`${where}: ${shown(row)}, but must be a row`);
-  const field = error.instancePath.slice(1);
+  const path = error.instancePath.split('/').slice(1);
   if (error.keyword === 'required')
     return new Corrupt(`${where}: ${error.params.requiredProperties.join(', ')} is not given, but must be`);
-  const value = typeof row === 'object' && row !== null ? Reflect.get(row, field) : row;
-  return new Corrupt(`${where}: ${field === '' ? '' : `${field} is `}${shown(value)}, but ${ruleOf(error)}`);
+  const value = path.reduce(at, row);
+  return new Corrupt(
+    `${where}: ${path.length === 0 ? '' : `${path.join('.')} is `}${shown(value)}, but ${ruleOf(error)}`,
+  );
 }

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { countField, isoOf, isoOrNull, timeField } from '../http/parameters.ts';
 import type { NodePosition } from '../log/counted-log.ts';
-import type { NodeReport } from '../replicas/replica-watch.ts';
+import type { NodeReport } from '../replicas/known-nodes.ts';
 import type { ReplicasChecked } from '../store/replicas/replica-check-store.ts';
 
 /** What this process knows of them. */

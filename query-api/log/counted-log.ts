@@ -1,17 +1,17 @@
-/** What is asked of Kafka: the log that is being counted, and how far the store follows it. */
+/** The questions to Kafka: where the log of clicks ends, and how far the store has followed it. */
 import type { TopicName } from '../../infra/topics.ts';
 
 export interface CountedLog {
-  /** Last stable offset of each partition of topic `clicks`. */
+  /** Returns the last stable offset of each partition of topic `clicks`. */
   endOffsets(): Promise<ReadonlyMap<number, number>>;
-  /** Of all that the sink of the node reads that is read here, by group, topic and partition. */
+  /** Returns the positions of the sinks of the nodes that are read here, by group, topic and partition. */
   sinkPositions(): Promise<readonly SinkPosition[]>;
-  /** Of all ClickHouse nodes. Left out: there is one, and it is not known what it lacks. */
+  /** Returns the positions of all ClickHouse nodes. Left out for a single node of which it is not known what it lacks. */
   nodePositions?(): Promise<readonly NodePosition[]>;
 }
 
 export interface RawLog extends CountedLog {
-  /** Offset of each partition before which all clicks are in `click_raw`. */
+  /** Returns for each partition the offset before which all clicks are in `click_raw`. */
   rawPositions(): Promise<Map<number, number>>;
 }
 
@@ -21,15 +21,15 @@ export interface SinkPosition {
   /** The topic's name without the prefix of this pipeline. */
   readonly topicName: TopicName;
   readonly partition: number;
-  /** The committed offset: all before is in ClickHouse. Where there is none yet, the beginning of the log. */
+  /** The committed offset. Everything before it is in ClickHouse. Without a commit it is the beginning of the log. */
   readonly position: number;
-  /** The last stable offset. Asked for before `position`, so that a lag is never less than nothing. */
+  /** The last stable offset. It is read before `position`, so that a lag is never negative. */
   readonly end: number;
 }
 
 export interface NodePosition extends SinkPosition {
-  /** Of ClickHouse. */
+  /** The name of the ClickHouse node. */
   readonly node: string;
-  /** Before this the node lacks what the log no longer held when its sink began. */
+  /** The node lacks records before this offset, because the log no longer had them when its sink began. */
   readonly from: number;
 }

@@ -1,8 +1,9 @@
 /**
- * What the job runner in office writes into the log: each call is one transaction, visible in ClickHouse only once it
- * is committed, in the order in which it was written. It lasts for one term of office: to open it fences every earlier
- * runner, and after any failure nothing more is written, since the outcome of that transaction is for the next term to
- * see.
+ * Writes the rows of the job runner in office into the log. Each call is one transaction. ClickHouse shows its rows only
+ * after the commit, in the order in which they were written.
+ *
+ * A job log lasts for one term of office. Opening it fences every earlier runner. After a failure nothing more is
+ * written, because only the next term can find out how that transaction has ended.
  */
 import {
   type JobRecordKind,
@@ -26,15 +27,15 @@ export interface JobEntry {
 
 export interface JobLog {
   /**
-   * All or nothing, behind everything that was written before.
-   * @throws Fenced: another runner has the office, or the outcome is unknown. The term is over
+   * Writes all rows or none, behind everything that was written before.
+   * @throws Fenced when another runner is in office, or the outcome is unknown. Then the term is over
    */
   write(entries: readonly JobEntry[]): Promise<void>;
 }
 
 export interface OpenedJobLog extends JobLog, AsyncDisposable {}
 
-/** Opens a term of office. @throws Retryable where the brokers are away */
+/** Opens a term of office. @throws Retryable when the brokers are away */
 export async function openJobLog(kafka: KafkaClient, names: Names): Promise<OpenedJobLog> {
   return jobLogOver(await openTransactionalProducer(kafka, names.jobRunner, limits), names);
 }
@@ -42,7 +43,7 @@ export async function openJobLog(kafka: KafkaClient, names: Names): Promise<Open
 export function jobLogOver(producer: TransactionalProducer, names: Names): OpenedJobLog {
   let before: Promise<unknown> = Promise.resolve();
   return {
-    // One after another: a producer has one transaction at a time.
+    // Calls run one after another, because a producer has one transaction at a time.
     write(entries) {
       const sends = transactionSends(entries, names);
       if (sends.length === 0) return Promise.resolve();
@@ -65,7 +66,9 @@ export function transactionSends(entries: readonly JobEntry[], names: Names): Se
   ];
 }
 
-/** Records of at most 256 KB, or of one row; in compacted topics, of one row each under its key. */
+/**
+ * Returns records of about 256 KB. In compacted topics, each record has one row, and the key of that row.
+ */
 export function recordsOf({
   kind,
   rows,
@@ -79,7 +82,10 @@ export function recordsOf({
   return rows.map(row => ({ ...recordOf(kind, lineOf(row)), key: keyOf(row) }));
 }
 
-/** Long enough for the largest transaction. Who is succeeded holds nobody up: to open the next term ends his transaction. */
+/**
+ * Long enough for the largest transaction. A runner that is succeeded does not delay the next one, because opening the
+ * next term ends its transaction.
+ */
 const limits = { timeoutMs: 60_000, patienceMs: 50_000 };
 
 const recordBytes = 256 << 10;
@@ -87,11 +93,12 @@ const recordBytes = 256 << 10;
 const keys: Partial<Record<JobRecordKind | RequestKind, (row: object) => string>> = {
   seal: row => sealKey(row as SealRow),
   filter: row => (row as { id: string }).id,
-  // Under a key of its own, and with its own `seq`: what was put meanwhile must neither be outdone nor compacted away by it.
+  // It has another key, and keeps its own `seq`. So it neither wins over a filter that was put meanwhile, nor makes
+  // compaction remove that filter.
   'former-filter': row => `former/${(row as { id: string }).id}`,
 };
 
-/** Of each partition of `clicks` apart, so that who keeps some of them takes only theirs. */
+/** Each record has rows of one partition of `clicks`, so that a node of a shard can take only those of its partitions. */
 function restatedRecords(rows: readonly RestatedRow[]): BinaryRecord[] {
   return [...Map.groupBy(rows, ({ partition }) => partition)].flatMap(([partition, of]) => {
     const lines = of.map(({ minute, ad_id, country, version, clicks, duplicates, late }) => {

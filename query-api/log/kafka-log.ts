@@ -1,4 +1,7 @@
-/** Asks Kafka for the ends of the log, how far the sinks are, and which ads are split. The API starts and answers without Kafka, so the connection is made when first asked. */
+/**
+ * Asks Kafka where the log ends, how far the sinks are, and which ads are split. It connects at the first question,
+ * because the query API starts and answers without Kafka too.
+ */
 
 import { Retryable } from '../../infra/errors.ts';
 import { type Admin, openAdmin } from '../../infra/kafka/admin.ts';
@@ -14,7 +17,7 @@ export interface CountedLogDeps {
   readonly names: Names;
   readonly partitions: Pick<PartitionRecord, 'book' | 'readToEnd'>;
   readonly nodes: readonly FollowedNode[];
-  /** Those that are read here and now: one of each shard. */
+  /** Returns the nodes that are read at the moment, one of each shard. */
   readonly read: () => readonly FollowedNode[];
 }
 
@@ -43,10 +46,10 @@ export function countedLogOf({ kafka, names, partitions, nodes, read }: CountedL
     },
     async rawPositions() {
       const asked = read();
-      // A node that was emptied has little of what was once committed for it: a recount would miss clicks.
+      // A node that was emptied may lack what was once committed for it. A recount would then miss clicks.
       for (const { name, incarnation } of asked)
-        if ((await incarnation()) === undefined) throw new Retryable(`${name}: not known what it holds`);
-      // Each holds partitions of its own.
+        if ((await incarnation()) === undefined) throw new Retryable(`${name}: it is not known what it holds`);
+      // Each node has its own partitions.
       const raw = (await positionsOf(asked)).filter(({ topicName }) => topicName === 'clicks');
       return new Map(raw.map(({ partition, position }) => [partition, position]));
     },

@@ -1,7 +1,7 @@
-/** The ends of the log for routes that can answer without them: undefined where Kafka does not answer. */
+/** Returns the ends of the log to routes that can also answer without them, while Kafka does not answer. */
 import type { CountedLog } from './counted-log.ts';
 
-/** End offset of each partition; undefined: Kafka does not answer. */
+/** Returns the end offset of each partition, or undefined when Kafka does not answer. */
 export type LogEnds = () => Promise<ReadonlyMap<number, number> | undefined>;
 
 export function logEndsOf({ endOffsets }: Pick<CountedLog, 'endOffsets'>): LogEnds {

@@ -1,4 +1,4 @@
-/** How far the sinks of the ClickHouse nodes are, as Kafka has it. */
+/** Reads from Kafka how far the sinks of the ClickHouse nodes are. */
 import { heldBy } from '../../aggregator/sink/held-offsets.ts';
 import type { SinkNode } from '../../aggregator/sink/node.ts';
 import type { Admin } from '../../infra/kafka/admin.ts';
@@ -6,12 +6,12 @@ import type { Names, TopicName } from '../../infra/topics.ts';
 import type { NodePosition } from './counted-log.ts';
 
 export interface FollowedNode extends Pick<SinkNode, 'name' | 'inGroups' | 'holds'> {
-  /** Of its tables; undefined: not known, as where the node is away. */
+  /** Returns the incarnation of its tables, or undefined when it is not known, for instance while the node is away. */
   incarnation(): Promise<string | undefined>;
 }
 
-/** What jobs and people say: one log each, which every node has whole. */
-export const saidTopics = ['job-results', 'job-requests', 'seals', 'filters', 'write-offs'] as const;
+/** The topics that jobs and people write. Each has one partition, and every node has all of it. */
+export const jobTopics = ['job-results', 'job-requests', 'seals', 'filters', 'write-offs'] as const;
 
 interface Leg {
   readonly group: string;
@@ -20,7 +20,7 @@ interface Leg {
 }
 
 /**
- * Of a node whose incarnation is not known, what was committed last is taken for true.
+ * The last committed positions are used for a node whose incarnation is not known.
  * @throws Retryable
  */
 export async function nodePositions(
@@ -32,12 +32,12 @@ export async function nodePositions(
     { group: names.rawSinkGroup, topicName: 'clicks' },
     { group: names.aggregateSinkGroup, topicName: 'aggregates' },
     { group: names.aggregateSinkGroup, topicName: 'quarantine' },
-    ...saidTopics.map(topicName => ({ group: names.resultSinkGroup, topicName, isWhole: true })),
+    ...jobTopics.map(topicName => ({ group: names.resultSinkGroup, topicName, isWhole: true })),
   ];
   const found = await Promise.all(
     legs.map(async ({ group, topicName, isWhole }) => {
       const topic = names.topic(topicName);
-      // The ends first: whatever is committed meanwhile only makes the lag smaller.
+      // The ends are read first. A commit that comes in between only makes the lag smaller.
       const ranges = await admin.ranges(topic);
       return await Promise.all(
         nodes.map(async node => {

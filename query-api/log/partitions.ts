@@ -1,4 +1,4 @@
-/** Over how many partitions clicks are spread, as recorded and as the topics have them, and more of them. */
+/** Compares the recorded number of partitions with the topics, and adds partitions. */
 
 import { openTopicPartitions } from '../../infra/kafka/topic-partitions.ts';
 import { type GrowthDeps, growPartitions } from '../../ingest/hot-ads/grow-partitions.ts';
@@ -9,16 +9,16 @@ import type { PartitionRule } from '../../ingest/hot-ads/partition-rule.ts';
 export interface Partitions {
   /** @throws Retryable */
   read(): Promise<PartitionsNow>;
-  /** @throws GrowthRefused; Retryable */
+  /** @throws GrowthRefused, Retryable */
   grow(to: number): Promise<void>;
 }
 
 export interface PartitionsNow {
-  /** Of each topic, as the brokers say. */
+  /** The number of partitions of each topic, as the brokers report it. */
   readonly topics: readonly { readonly topic: string; readonly partitions: number }[];
-  /** Of those that hold. */
+  /** The rules that hold. */
   readonly rules: readonly PartitionRule[];
-  /** What topics have less or more than is recorded, and what to do; null: they agree. */
+  /** Says which topics have fewer or more partitions than recorded, and what to do. Null when they agree. */
   readonly difference: string | null;
 }
 

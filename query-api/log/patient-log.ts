@@ -1,9 +1,12 @@
-/** The log as requests ask for it: they wait two seconds at most, and all who ask within one share an answer. */
+/** The log for requests. A request waits two seconds at most, and all requests within a second share an answer. */
 import { cached } from '../../infra/cached.ts';
 import { inTime } from '../../infra/in-time.ts';
 import type { CountedLog } from './counted-log.ts';
 
-/** Its answers reject where Kafka is away or slow. `each`: of each ClickHouse node that is read there is one. */
+/**
+ * Its answers reject when Kafka is away or slow. `each` keeps one answer for each choice of ClickHouse nodes
+ * (replicas.ts).
+ */
 export function patientLog(
   countedLog: CountedLog,
   now: () => number,

@@ -1,6 +1,6 @@
 /**
- * What people ask for, written into the log by whichever query API they have asked: from there a sink brings it into
- * ClickHouse, as anything else. Not in a transaction: these topics have many writers.
+ * Writes requests of people into the log. Each query API does so for the requests that it gets. A sink copies them into
+ * ClickHouse, like everything else. They are not written in a transaction, because these topics have many writers.
  */
 import type { RequestKind } from '../../aggregator/job-records.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
@@ -11,7 +11,7 @@ import { recordsOf } from './job-log.ts';
 export interface RequestLog extends AsyncDisposable {
   /**
    * Resolves when all in-sync replicas have the rows.
-   * @throws Retryable: they may be in the log, or come into it
+   * @throws Retryable when it is not known whether the rows are in the log. They may still be written later
    */
   append(kind: RequestKind, rows: readonly object[]): Promise<void>;
 }
@@ -39,6 +39,6 @@ const topics: Readonly<Record<RequestKind, TopicName>> = {
   cancellation: 'job-requests',
   filter: 'filters',
   'former-filter': 'filters',
-  // By hand only: those of the pipeline itself are in the transactions of who runs the jobs.
+  // Only seals that a person writes. The job runner writes its seals in its transactions.
   seal: 'write-offs',
 };

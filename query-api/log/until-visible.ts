@@ -1,4 +1,4 @@
-/** Waits until ClickHouse shows what was written into the log: a sink brings it within a moment, unless it is away. */
+/** Waits until ClickHouse shows what was written into the log. A running sink copies it within a moment. */
 import { Retryable } from '../../infra/errors.ts';
 import { pause } from '../../infra/pause.ts';
 
@@ -7,7 +7,7 @@ export interface Patience {
   readonly pollMs?: number;
 }
 
-/** @throws Retryable after `withinMs`, or where ClickHouse does not answer */
+/** @throws Retryable after `withinMs`, or when ClickHouse does not answer */
 export async function untilVisible(
   what: string,
   { withinMs, pollMs = 50 }: Patience,
@@ -16,7 +16,7 @@ export async function untilVisible(
   const until = performance.now() + withinMs;
   while (!(await isVisible())) {
     if (performance.now() >= until)
-      throw new Retryable(`${what} is in the log, and not in ClickHouse after ${withinMs} ms: is a sink running?`);
+      throw new Retryable(`${what} is in the log, but not in ClickHouse after ${withinMs} ms: is a sink running?`);
     await pause(pollMs);
   }
 }

@@ -1,31 +1,36 @@
 /**
- * Pure: how far replicas of a shard are behind each other, in time. Positions are offsets of the log, and offsets of two
- * partitions cannot be added up; so what is kept is where the furthest of the replicas was, look by look. Who has passed
- * all of what the furthest had ten seconds ago is ten seconds behind.
+ * Pure: computes how far the replicas of a shard are behind each other, in time.
  *
- * What a replica has come to holds on while it is away: one that is read in its place must have as much.
+ * Positions are offsets of the log, and offsets of two partitions cannot be added up. So the furthest position of any
+ * replica is kept for each look. A replica that has passed everything that the furthest one had ten seconds ago is ten
+ * seconds behind.
  *
- * Time counts in which the furthest moves. While nothing comes into any of them, as no sink runs, nobody falls further
- * behind, and no number is told that another could take back: two of which each has a moment's more of one partition would
- * else be unread, both, as long as that lasts.
+ * The position of a replica stays known while it is away. A replica that is read in its place must have as much.
+ *
+ * Only time in which the furthest position moves is counted. While no sink runs, no replica gets new rows, so none falls
+ * further behind, and no answer can be newer than another. Otherwise two replicas that are each a moment ahead in one
+ * partition would both be unreadable for that time.
  */
 
-/** By partition of a topic (`topic[partition]`), the offset before which all is there. */
+/** By partition of a topic (`topic[partition]`): the offset before which the replica has everything. */
 export type Positions = ReadonlyMap<string, number>;
 
 export interface CatchingUp {
-  /** What a look has found. `at` never falls. */
+  /** Takes the result of a look. `at` must not be lower than before. */
   look(at: number, found: ReadonlyMap<string, Positions>): void;
-  /** ms behind the furthest, as of the last look; infinite: more than is kept, or nothing is known of it. */
+  /**
+   * Returns how far the replica is behind the furthest one, in ms, at the last look. Returns infinity when it is further
+   * behind than is kept, or nothing is known about it.
+   */
   lagMs(replica: string): number;
 }
 
-/** Of looks a second apart that found the furthest further on: more than any lag that is still put up with. */
+/** The number of looks that are kept, a second apart. That is longer than any lag with which a replica is still read. */
 const looksKept = 180;
 
 export function createCatchingUp(): CatchingUp {
   let known: ReadonlyMap<string, Positions> = new Map();
-  /** `movedMs`: for how long the furthest had moved by then. */
+  /** `movedMs` is the total time in which the furthest position had moved by then. */
   const looks: { readonly movedMs: number; readonly furthest: Positions }[] = [];
   let lastAt = 0;
   const hasPassed = (positions: Positions, furthest: Positions) =>

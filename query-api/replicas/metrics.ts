@@ -1,25 +1,25 @@
 /** Metrics of the ClickHouse nodes. */
 import { counter, gauge } from '../../infra/metrics.ts';
 
-export const failovers = counter('query_failovers_total', 'Reads that were done again on another ClickHouse node', [
+export const failovers = counter('query_failovers_total', 'Reads that were repeated on another ClickHouse node', [
   'from',
 ]);
-export const nodeAway = gauge('clickhouse_node_away', '1 where the ClickHouse node does not answer this process', [
+export const nodeAway = gauge('clickhouse_node_away', '1 if the ClickHouse node does not answer this process', [
   'node',
 ]);
 export const nodeUnread = gauge(
   'clickhouse_node_unread',
-  '1 where the ClickHouse node is not read, because it is away, behind or incomplete',
+  '1 if the ClickHouse node is not read, because it is away, behind or incomplete',
   ['node'],
 );
 export const nodeLag = gauge(
   'clickhouse_node_lag_seconds',
-  'How far the ClickHouse node is behind the furthest of its shard; +Inf: further than is known',
+  'How far the ClickHouse node is behind the furthest node of its shard. +Inf if that is more than is known',
   ['node'],
 );
 export const differences = gauge(
   'replica_differences',
-  'Hours of partitions in which ClickHouse nodes of a shard differ, as found so far',
+  'Number of hours of partitions in which the ClickHouse nodes of a shard differ, as found so far',
   ['table'],
 );
-export const checkedAt = gauge('replica_checked_timestamp_seconds', 'When replicas were last compared');
+export const checkedAt = gauge('replica_checked_timestamp_seconds', 'Time of the last comparison of replicas');

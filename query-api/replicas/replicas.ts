@@ -1,9 +1,11 @@
 /**
- * The nodes as one store to read: one of each shard. All that is read within one `reading` is read from the same nodes, so no
- * answer mixes what two of a shard have; who asks for rows need not know that there are several. When one of them goes, all
- * reads reject, and with them the work, which nobody has to give up while it goes on.
+ * Makes one store out of several nodes, by reading one node of each shard.
  *
- * Where there is one node, nothing stands in between.
+ * Everything that is read within one `reading` comes from the same nodes. So no answer mixes rows of two nodes of a
+ * shard, and the code that asks for rows need not know that there are several nodes. When one of the nodes goes away,
+ * all reads reject, and so the work ends. No work has to be given up that still goes on.
+ *
+ * With a single node, nothing of this is in between.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Asker, askedBy, currentAsker, whileAsked } from '../../infra/asking.ts';
@@ -13,36 +15,42 @@ import { codeOf } from '../../infra/clickhouse/errors.ts';
 import { NodeUnreached, type ShardNode } from '../../infra/clickhouse/over-shards.ts';
 import { messageOf, Retryable, Unserved } from '../../infra/errors.ts';
 import { inTime } from '../../infra/in-time.ts';
-import type { ReplicaWatch, WatchedNode } from './replica-watch.ts';
+import type { WatchedNode } from './known-nodes.ts';
+import type { ReplicaWatch } from './replica-watch.ts';
 
-/** One of each shard, in their order. */
+/** One node of each shard, in the order of the shards. */
 type OneOfEach = readonly [WatchedNode, ...WatchedNode[]];
 
 export interface Replicas {
-  /** What is read within a `reading` is of its nodes; else of those to be read at that moment. @throws Retryable where none may be read */
+  /**
+   * Reads the nodes of the current `reading`. Outside of one it reads the nodes that may be read at the moment.
+   * @throws Retryable when no node may be read
+   */
   readonly clickhouse: ClickHouse;
-  /** Those nodes, one of each shard. The first is asked for what every node has whole. */
+  /** Returns these nodes, one of each shard. The first node is asked for tables that every node has in full. */
   nodes(): readonly Pick<ShardNode, 'name' | 'clickhouse'>[];
   /**
-   * What `make` makes, once for each choice of nodes: of what is kept between readings, each has its own.
+   * Returns a function that returns the result of `make` for the current nodes. `make` is called once for each choice
+   * of nodes, so that what is kept between readings is kept for each choice separately.
    */
   each<T>(make: () => T): () => T;
   /**
-   * `work` reads the same nodes; its reads reject as soon as it is known that one of these does not answer.
-   * @throws Retryable where no other than `without` may be read
+   * Runs `work`, which reads the same nodes all the time. Its reads reject as soon as one of the nodes is known not to
+   * answer.
+   * @throws Retryable when no node except those in `without` may be read
    */
   reading<T>(work: () => Promise<T>, without?: ReadonlySet<string>): Promise<T>;
-  /** Whether there is another one to try where one fails, or one has to be chosen at all. */
+  /** True when there is another node to try after a failure, or when nodes have to be chosen at all. */
   readonly areSeveral: boolean;
   readonly shards: number;
-  /** Whether another node may do better than the one that has failed so. */
+  /** Returns whether another node may succeed where this one has failed with `error`. */
   isNodesFault(error: unknown): boolean;
 }
 
-/** Several shards as one store. */
+/** Reads several shards as one store. */
 export interface Shards {
   over(nodes: OneOfEach): ClickHouse;
-  /** Rejects where the first of them does not find the others. */
+  /** Rejects when the first node does not reach the others. */
   check(nodes: OneOfEach): Promise<void>;
 }
 
@@ -65,12 +73,12 @@ export function oneReplica(name: string, clickhouse: ClickHouse): Replicas {
 interface Chosen {
   readonly key: string;
   readonly nodes: OneOfEach;
-  /** Each to be asked by itself. */
+  /** The same nodes, to be asked one by one. */
   readonly each: readonly Pick<ShardNode, 'name' | 'clickhouse'>[];
   readonly clickhouse: ClickHouse;
 }
 
-/** `watches`: of each shard. `shards`: where there are several. */
+/** `watches` has one watch for each shard. `shards` is given when there are several shards. */
 export function replicasOf(watches: readonly [ReplicaWatch, ...ReplicaWatch[]], shards?: Shards): Replicas {
   const chosen = new AsyncLocalStorage<Chosen>();
   const choices = new Map<string, Chosen>();
@@ -83,18 +91,7 @@ export function replicasOf(watches: readonly [ReplicaWatch, ...ReplicaWatch[]], 
   };
   const current = () => chosen.getStore() ?? choiceOf(ofEach(watches, watch => watch.choose()));
   return {
-    clickhouse: {
-      // Promises reject, also where no node may be read.
-      query: async (sql, params, options) => await whileAsked(current().clickhouse.query(sql, params, options)),
-      queryLines: async (sql, params, options) =>
-        await whileAsked(current().clickhouse.queryLines(sql, params, options)),
-      command: unwritten,
-      insert: unwritten,
-      ping: async () => await current().clickhouse.ping(),
-      disks: async () => await disksOf(watches.flatMap(({ nodes }) => nodes)),
-      stream: (sql, format, params, options) => current().clickhouse.stream(sql, format, params, options),
-      [Symbol.asyncDispose]: async () => undefined,
-    },
+    clickhouse: readOnly(current, watches),
     nodes: () => current().each,
     each<T>(make: () => T) {
       const made = new Map<string, T>();
@@ -133,14 +130,28 @@ export function replicasOf(watches: readonly [ReplicaWatch, ...ReplicaWatch[]], 
   };
 }
 
-/** Of the nodes that a reading has failed on, the one that is not to be read again at once. */
+function readOnly(current: () => Chosen, watches: readonly ReplicaWatch[]): ClickHouse {
+  return {
+    // These are async, so that they also reject, instead of throwing, when no node may be read.
+    query: async (sql, params, options) => await whileAsked(current().clickhouse.query(sql, params, options)),
+    queryLines: async (sql, params, options) => await whileAsked(current().clickhouse.queryLines(sql, params, options)),
+    command: unwritten,
+    insert: unwritten,
+    ping: async () => await current().clickhouse.ping(),
+    disks: async () => await disksOf(watches.flatMap(({ nodes }) => nodes)),
+    stream: (sql, format, params, options) => current().clickhouse.stream(sql, format, params, options),
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+/** Returns which node has made a reading fail, and must not be read again at once. */
 export function nodeAtFault(error: unknown, nodes: readonly { readonly name: string }[]): string {
   return error instanceof NodeUnreached ? error.node : (nodes[0]?.name ?? '');
 }
 
-/** Its failures say that they are its own. */
+/** Returns the node with failures that name it. */
 function blamed({ name, clickhouse }: WatchedNode): Pick<ShardNode, 'name' | 'clickhouse'> {
-  const told = (error: unknown): never => {
+  const blaming = (error: unknown): never => {
     const isNamed = error instanceof NodeUnreached || !isNodesFault(error);
     throw isNamed ? error : new NodeUnreached(name, `${name}: ${messageOf(error)}`, error);
   };
@@ -148,8 +159,8 @@ function blamed({ name, clickhouse }: WatchedNode): Pick<ShardNode, 'name' | 'cl
     name,
     clickhouse: {
       ...clickhouse,
-      query: (sql, params, options) => clickhouse.query<never>(sql, params, options).catch(told),
-      queryLines: (sql, params, options) => clickhouse.queryLines(sql, params, options).catch(told),
+      query: (sql, params, options) => clickhouse.query<never>(sql, params, options).catch(blaming),
+      queryLines: (sql, params, options) => clickhouse.queryLines(sql, params, options).catch(blaming),
     },
   };
 }
@@ -161,14 +172,14 @@ function ofEach(
   return [nodeOf(first, 0), ...others.map((watch, i) => nodeOf(watch, i + 1))];
 }
 
-/** What one node were given, the others would lack. */
+/** A row that is written to one node would be missing in the others. */
 async function unwritten(): Promise<never> {
-  throw new Error('rows come out of the log, by a sink of each node');
+  throw new Error('rows come out of the log, and the sink of each node inserts them');
 }
 
 /**
- * Who asks now, or the process itself, and not for longer than the node is there. The places of the node are its own, so
- * whoever asks another one leaves his here: when this reading is over, whatever becomes of the request.
+ * Returns the current asker, or the process itself, with a signal that also ends when a node goes away. Each node has
+ * places of its own. So the asker gives up its place here when this reading is over, whatever happens to the request.
  */
 function untilGone(gone: AbortSignal, over: AbortSignal): Asker {
   const asker = currentAsker();
@@ -178,7 +189,7 @@ function untilGone(gone: AbortSignal, over: AbortSignal): Asker {
   return ticket === undefined ? own : { ...own, ticket: AbortSignal.any([ticket, over]) };
 }
 
-/** Where none may be read, one may have come back since the last look. */
+/** When no node may be read, waits for one more look, because a node may have come back. */
 async function patientlyChosen(watch: ReplicaWatch, without?: ReadonlySet<string>): Promise<WatchedNode> {
   try {
     return watch.choose(without);
@@ -188,7 +199,7 @@ async function patientlyChosen(watch: ReplicaWatch, without?: ReadonlySet<string
   }
 }
 
-/** Of all nodes that answer: each may be full by itself. */
+/** Returns the disks of all nodes that answer, because each node may be full. */
 async function disksOf(nodes: readonly WatchedNode[]): Promise<Disk[]> {
   const each = nodes.map(async ({ name, clickhouse }) => {
     const disks = await inTime(clickhouse.disks()).catch((): readonly Disk[] => []);
@@ -197,9 +208,9 @@ async function disksOf(nodes: readonly WatchedNode[]): Promise<Disk[]> {
   return (await Promise.all(each)).flat();
 }
 
-/** What is as heavy on another node, or is no error of any, is told to who asked. */
+/** A statement that is too heavy would be too heavy on another node too. */
 function isNodesFault(error: unknown): boolean {
-  // Too many wait here, or nobody does any more; and what has no cause was never sent.
+  // Unserved means that too many wait here, or that nobody waits any more. Without a cause, nothing was sent.
   if (!(error instanceof Retryable) || error instanceof Unserved || error.cause === undefined) return false;
   return !heavy.has(codeOf(error) ?? '');
 }

@@ -1,4 +1,4 @@
-/** A shard among others: which partitions its nodes hold, and that none of its nodes can be read. */
+/** Rules for one of several shards: which partitions its nodes hold, and the error when none of its nodes can be read. */
 
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { type InShards, shardOf } from '../../infra/clickhouse/topology.ts';
@@ -9,7 +9,7 @@ export function holds({ shard, of }: InShards, partition: number): boolean {
   return shardOf(partition, of) === shard;
 }
 
-/** Whether a shard has several nodes. */
+/** Returns whether a shard has several nodes. */
 export function hasReplicas(nodes: readonly { readonly shard: number }[]): boolean {
   return new Set(nodes.map(({ shard }) => shard)).size < nodes.length;
 }
@@ -24,8 +24,9 @@ export class NoReplica extends Retryable {
 }
 
 /**
- * Why a node cannot be read as one of its shard, if it was filled as one of another, when there were fewer shards or they
- * stood in another order: what it holds beyond its part would be told twice. Undefined: it holds none of it.
+ * Returns why a node cannot be read as a node of its shard: it was filled as a node of another shard, when there were
+ * fewer shards, or they were in another order. Its rows of other shards would be counted twice. Returns undefined when
+ * it has no such rows.
  */
 export async function strayPartition(
   clickhouse: Pick<ClickHouse, 'query'>,
@@ -35,5 +36,5 @@ export async function strayPartition(
   const partition = await partitionBeside(clickhouse, shard, of);
   if (partition === undefined) return undefined;
   const other = shardOf(partition, of);
-  return `it holds partition ${partition}, which is of shard ${other}: it was filled when shards were others, and has to be emptied`;
+  return `it holds partition ${partition}, which belongs to shard ${other}: it was filled for other shards, and must be emptied`;
 }

@@ -1,24 +1,28 @@
 /**
- * The turns of a loop that reads, and then writes into the log what follows from it. A turn reads one node of each shard from its
- * beginning to its end, and none begins on nodes of which one lacks anything of what jobs and people had said when it began.
+ * Runs the turns of a loop that reads from the store and then writes its conclusions into the log.
  *
- * That another node has shown it says nothing of this one. So the first turn of a loop on a node, after another or
- * after none, begins with a wait: until the node's sink has committed all that these topics hold. From then on the loop
- * knows what it has written itself (job-writer.ts, seal-store.ts), and waits to see that; what it has seen on one
- * node it never takes for seen on the next.
+ * A turn reads the same nodes from its beginning to its end, one of each shard. It does not begin before these nodes
+ * have everything that jobs and people had written into the log by then.
  *
- * A node that goes ends the reads of a turn, and so the turn: never does one go on beside the next.
+ * What one node shows says nothing about another one. So the first turn of a loop on a node begins with a wait, until
+ * the node's sink has committed everything in these topics. After that the loop waits until it sees what it has written
+ * itself (job-writer.ts, seal-store.ts). What it has seen on one node it has not seen on the next one.
+ *
+ * When a node goes away, the reads of a turn end, and so the turn ends. Two turns never run at the same time.
  */
 import { Retryable } from '../../infra/errors.ts';
 import type { CountedLog, NodePosition } from '../log/counted-log.ts';
-import { saidTopics } from '../log/node-positions.ts';
+import { jobTopics } from '../log/node-positions.ts';
 import { type Patience, untilVisible } from '../log/until-visible.ts';
 import type { Replicas } from './replicas.ts';
 
-/** Of one loop, which has one turn at a time. @throws Retryable where no node may be read, or lacks something for too long */
+/**
+ * Runs one turn of a loop, which has one turn at a time. @throws Retryable when no node may be read, or a node lacks
+ * something for too long
+ */
 export type Turns = <T>(turn: () => Promise<T>) => Promise<T>;
 
-/** Where there is one node, or a test has one in its hands. */
+/** For a single node, and for tests. */
 export const plainTurns: Turns = turn => turn();
 
 export interface TurnsDeps {
@@ -42,7 +46,7 @@ export function turnsOn({ replicas, countedLog, patience = sinkPatience }: Turns
     });
 }
 
-/** As long as a sink may need to come back. */
+/** A sink may need this long to come back. */
 const sinkPatience: Patience = { withinMs: 20_000, pollMs: 250 };
 
 async function untilAllIsOn(
@@ -50,19 +54,19 @@ async function untilAllIsOn(
   countedLog: TurnsDeps['countedLog'],
   patience: Patience,
 ): Promise<void> {
-  const said = async () => {
+  const positionsOfJobs = async () => {
     const positions = (await countedLog.nodePositions?.()) ?? [];
-    const own = positions.filter(at => nodes.includes(at.node) && isSaid(at));
-    if (own.length < nodes.length * saidTopics.length)
-      throw new Retryable(`${nodes.join(', ')}: not known how far their sinks are`);
+    const own = positions.filter(at => nodes.includes(at.node) && isJobTopic(at));
+    if (own.length < nodes.length * jobTopics.length)
+      throw new Retryable(`${nodes.join(', ')}: it is not known how far their sinks are`);
     return own;
   };
-  const ends = new Map((await said()).map(({ topic, end }) => [topic, end]));
-  await untilVisible(`what was said before, on ${nodes.join(', ')},`, patience, async () =>
-    (await said()).every(({ topic, position }) => position >= (ends.get(topic) ?? 0)),
+  const ends = new Map((await positionsOfJobs()).map(({ topic, end }) => [topic, end]));
+  await untilVisible(`what jobs and people wrote before, for ${nodes.join(', ')},`, patience, async () =>
+    (await positionsOfJobs()).every(({ topic, position }) => position >= (ends.get(topic) ?? 0)),
   );
 }
 
-function isSaid({ topicName }: NodePosition): boolean {
-  return saidTopics.some(said => said === topicName);
+function isJobTopic({ topicName }: NodePosition): boolean {
+  return jobTopics.some(name => name === topicName);
 }

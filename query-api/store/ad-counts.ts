@@ -1,12 +1,12 @@
 /**
  * SQL of counts by minute and of progress.
  *
- * Every read says FINAL: a key has as many rows as it was inserted, and only the highest version counts. All copies of
- * a key lie in one partition of the table (its date is a function of the key, or stands fast with it), so partitions
- * need not be merged with each other. Filters name columns of the sorting key only, which all copies share: a filter
- * on anything else could drop the current version and let an older one through.
+ * Every read uses FINAL. A key has one row for each time it was inserted, and only the row with the highest version
+ * counts. Conditions may name only columns of the sorting key, which are the same in all copies. A condition on any
+ * other column could drop the current version and let an older one through.
  */
 
+import { Type } from 'typebox';
 import type { Progress } from '../../aggregator/ad-minute.ts';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
@@ -14,24 +14,51 @@ import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import { formerCodes } from '../../ingest/country.ts';
 import type { TimeRange } from '../time/time-range.ts';
 import type { CountryLists } from './filters/click-filter.ts';
+import { type Reader, type RowOf, readRow, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { type Stated, statedRows } from './sql/stated-rows.ts';
 
-export interface Counts {
-  readonly count: number;
-  readonly duplicates: number;
-  readonly late: number;
-}
+export const Counts = rowShape('counts', {
+  count: Type.Integer(),
+  duplicates: Type.Integer(),
+  late: Type.Integer(),
+});
+export type Counts = RowOf<typeof Counts>;
+
+/** An ad and its clicks in a range. */
+export const AdCount = rowShape('counts of ads', { ad_id: Type.String(), count: Type.Integer() });
+export type AdCount = RowOf<typeof AdCount>;
+
+const ProgressRow = rowShape('partition_progress', {
+  partition: Type.Integer(),
+  partitions: Type.Integer(),
+  position: Type.Integer(),
+  received: Type.Integer(),
+  counted: Type.Integer(),
+  duplicates: Type.Integer(),
+  quarantined: Type.Integer(),
+  acknowledged: Type.Integer(),
+  missing: Type.Integer(),
+  ids_per_ad_from: Type.Union([Type.Integer(), Type.Null()]),
+  watermark: Type.Integer(),
+  final_until: Type.Integer(),
+  appended_at: Type.Integer(),
+});
+
+const WrittenOff = rowShape('conservation_seal', { partition: Type.Integer(), missing: Type.Integer() });
+
+const ReasonCount = rowShape('quarantine by reason', { reason: Type.String(), lines: Type.Integer() });
+export type ReasonCount = RowOf<typeof ReasonCount>;
 
 export interface Selection extends TimeRange {
-  /** One, or those in and out of a list; undefined: all. */
+  /** A single country, or lists of countries to include and to leave out. Undefined for all countries. */
   readonly country: string | CountryLists | undefined;
 }
 
-/** Of counts as they are stated. */
+/** A selection of counts as they are stated now. */
 export interface StatedSelection extends Selection, Stated {}
 
-/** The last ad of a page: the next ones have fewer clicks, or as many and a later id. */
+/** The last ad of a page. The next ads have fewer clicks, or as many clicks and a later id. */
 export interface AdCursor {
   readonly count: number;
   readonly adId: string;
@@ -42,22 +69,22 @@ export type Queries = ReturnType<typeof createQueries>;
 export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);
   return {
-    /** By clicks, then by ad_id: equal counts always come in the same order. */
-    async popularAds(
-      limit: number,
-      selection: StatedSelection,
-      after?: AdCursor,
-    ): Promise<{ ad_id: string; count: number }[]> {
-      return await clickhouse.query(
-        ...statement`SELECT ad_id, sum(clicks) AS count FROM ${statedRows('ad_minute', within(selection), selection)}
+    /** Returns the ads in the order of clicks, then of ad_id, so that equal counts always come in the same order. */
+    async popularAds(limit: number, selection: StatedSelection, after?: AdCursor): Promise<AdCount[]> {
+      return await readRows(
+        clickhouse,
+        AdCount,
+        statement`SELECT ad_id, sum(clicks) AS count FROM ${statedRows('ad_minute', within(selection), selection)}
          GROUP BY ad_id HAVING count > 0 ${after === undefined ? noSql : sql`AND ${beyond(after)}`}
          ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
       );
     },
 
     async progress(): Promise<Progress[]> {
-      return await clickhouse.query(
-        ...statement`SELECT partition, partitions, position, received, counted, duplicates, quarantined,
+      return await readRows(
+        clickhouse,
+        ProgressRow,
+        statement`SELECT partition, partitions, position, received, counted, duplicates, quarantined,
            acknowledged, missing, ids_per_ad_from,
            toUnixTimestamp64Milli(watermark) AS watermark,
            toUnixTimestamp64Milli(final_until) AS final_until,
@@ -66,19 +93,23 @@ export function createQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly 
       );
     },
 
-    /** Missing lines that a person has written off, by partition. */
+    /** Returns by partition how many missing lines a person has written off. */
     async writtenOff(): Promise<Map<number, number>> {
-      const rows = await clickhouse.query<{ partition: number; missing: number }>(
-        ...statement`SELECT partition, sum(missing) AS missing FROM conservation_seal FINAL WHERE source = 'accepted'
+      const rows = await readRows(
+        clickhouse,
+        WrittenOff,
+        statement`SELECT partition, sum(missing) AS missing FROM conservation_seal FINAL WHERE source = 'accepted'
          GROUP BY partition ${settings(65_536)}`,
       );
       return new Map(rows.map(row => [row.partition, row.missing]));
     },
 
-    /** Lines that were not counted and are still kept. */
-    async quarantineByReason(): Promise<{ reason: string; lines: number }[]> {
-      return await clickhouse.query(
-        ...statement`SELECT reason, count() AS lines FROM ${sharded('quarantine')} FINAL GROUP BY reason ORDER BY reason ${settings(1_000)}`,
+    /** Counts the lines in quarantine that are still kept. */
+    async quarantineByReason(): Promise<ReasonCount[]> {
+      return await readRows(
+        clickhouse,
+        ReasonCount,
+        statement`SELECT reason, count() AS lines FROM ${sharded('quarantine')} FINAL GROUP BY reason ORDER BY reason ${settings(1_000)}`,
       );
     },
   };
@@ -96,24 +127,24 @@ export function within({ from, to, country }: Selection): Sql {
   return sql`${range} ${listed} AND country NOT IN ${country.out}`;
 }
 
-/** Codes of one country in rows of earlier releases, as the one that is written now. */
+/** SQL for the code of a country as it is written now. Rows of earlier releases may have another code. */
 export function countryName(code: Sql): Sql {
   return sql`transform(toString(${code}), ${[...formerCodes.keys()]}, ${[...formerCodes.values()]}, toString(${code}))`;
 }
 
-/** For HAVING. */
+/** SQL for HAVING. */
 export function beyond({ count, adId }: AdCursor): Sql {
   return sql`(count < ${count} OR (count = ${count} AND ad_id > ${adId}))`;
 }
 
-/** One that a node of this shard has, and should not have; undefined: there is none. */
-export async function partitionBeside(
-  clickhouse: Pick<ClickHouse, 'query'>,
-  shard: number,
-  shards: number,
-): Promise<number | undefined> {
-  const [row] = await clickhouse.query<{ partition: number }>(
-    ...statement`SELECT partition FROM ${sharded('partition_progress')} WHERE partition % ${shards} != ${shard}
+const PartitionRow = rowShape('partition_progress', { partition: Type.Integer() });
+
+/** Returns a partition that the node has although it belongs to another shard, or undefined if there is none. */
+export async function partitionBeside(clickhouse: Reader, shard: number, shards: number): Promise<number | undefined> {
+  const row = await readRow(
+    clickhouse,
+    PartitionRow,
+    statement`SELECT partition FROM ${sharded('partition_progress')} WHERE partition % ${shards} != ${shard}
       LIMIT 1 ${settingsOf(1, 1_500)}`,
   );
   return row?.partition;

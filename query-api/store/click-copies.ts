@@ -1,55 +1,68 @@
-/** Where one click went: all that raw and quarantine hold of an event id. Rules as in ad-counts.ts. */
+/** Finds where a click went: every row of `click_raw` and of quarantine with its event id. Rules as in ad-counts.ts. */
 
+import { Type } from 'typebox';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { noSql, sql, statement } from '../../infra/clickhouse/sql.ts';
-import type { QuarantineSample } from './quarantine.ts';
+import { placeAndReason } from './quarantine.ts';
+import { type RowOf, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 
-/** Times in epoch ms. */
-export interface RawClick {
-  readonly click_id: string;
-  readonly ad_id: string;
-  readonly country: string;
-  readonly clicked_at: number;
-  readonly received_at: number;
-}
+/** Times are epoch ms. */
+const RawClick = rowShape('click_raw', {
+  click_id: Type.String(),
+  ad_id: Type.String(),
+  country: Type.String(),
+  clicked_at: Type.Integer(),
+  received_at: Type.Integer(),
+});
+export type RawClick = RowOf<typeof RawClick>;
 
-/** A quarantined line without its text, but with the id in it. */
-export type QuarantinedLine = Omit<QuarantineSample, 'event_id' | 'raw'> & { readonly click_id: string };
+/** A quarantined line without its text, but with the click id that is in the text. */
+const QuarantinedLine = rowShape('quarantine', { ...placeAndReason, click_id: Type.String() });
+export type QuarantinedLine = RowOf<typeof QuarantinedLine>;
 
 /** A restatement of the count of a click's ad, minute and country. */
-export interface Restating {
-  readonly minute: number;
-  readonly ad_id: string;
-  readonly country: string;
-  readonly job: string;
-  readonly before: number;
-  readonly after: number;
-  readonly at: number;
-}
+const Restating = rowShape('restatement', {
+  minute: Type.Integer(),
+  ad_id: Type.String(),
+  country: Type.String(),
+  job: Type.String(),
+  before: Type.Integer(),
+  after: Type.Integer(),
+  at: Type.Integer(),
+});
+export type Restating = RowOf<typeof Restating>;
 
-/** What was found of an event id, of all ads or of one; `isCut`: there is more. */
+/** The rows with an event id, of one ad or of all. `isCut` says that there are more. */
 export interface Found<T> {
   readonly rows: readonly T[];
   readonly isCut: boolean;
 }
 
-/** Copies listed of one ad, and of all: an event id has a few, and no ad can hide those of the others. */
+/**
+ * The number of copies that are listed of one ad, and of all ads. An event id usually has a few copies. With a limit for
+ * each ad, no ad can hide the copies of the others.
+ */
 export const copiesListed = { ofAd: 100, ofAll: 1_000 };
 
 export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
-  // One more of each than is listed tells whether there are more.
+  // One more than is listed is read, which shows whether there are more.
   const most = sql`LIMIT ${copiesListed.ofAd + 1} BY ad_id LIMIT ${copiesListed.ofAll + 1}`;
   const settings = settingsOf(copiesListed.ofAll + 1, timeoutMs, { use_skip_indexes: 1 });
   const isAsked = (eventId: string, adId: string | undefined) =>
     sql`event_id = ${eventId} ${adId === undefined ? noSql : sql`AND ad_id = ${adId}`}`;
   return {
-    /** Oldest first. Copies of a row are equal, so DISTINCT does what FINAL would, and lets the index by event id work. */
+    /**
+     * Returns the oldest first. Copies of a row are equal, so DISTINCT has the effect of FINAL, and lets ClickHouse use
+     * the index by event id.
+     */
     async rawClicks(eventId: string, adId?: string): Promise<Found<RawClick>> {
       return cut(
-        await clickhouse.query<RawClick>(
-          ...statement`SELECT click_id, ad_id, country, toUnixTimestamp64Milli(clicked) AS clicked_at,
+        await readRows(
+          clickhouse,
+          RawClick,
+          statement`SELECT click_id, ad_id, country, toUnixTimestamp64Milli(clicked) AS clicked_at,
              toUnixTimestamp64Milli(received) AS received_at
            FROM (
              SELECT DISTINCT click_id, ad_id, country, clicked_at AS clicked, received_at AS received
@@ -61,8 +74,10 @@ export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { read
 
     async quarantinedLines(eventId: string, adId?: string): Promise<Found<QuarantinedLine>> {
       return cut(
-        await clickhouse.query<QuarantinedLine>(
-          ...statement`SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
+        await readRows(
+          clickhouse,
+          QuarantinedLine,
+          statement`SELECT partition, offset, line, reason, detail, toUnixTimestamp64Milli(appended) AS appended_at, ad_id,
              clicked_at, JSONExtractString(raw, 'click_id') AS click_id
            FROM (
              SELECT DISTINCT partition, offset, line, reason, detail, appended_at AS appended, ad_id, clicked_at, raw
@@ -72,11 +87,13 @@ export function createAuditQueries(clickhouse: ClickHouse, { timeoutMs }: { read
       );
     },
 
-    /** Restatements of these ads in these minutes (epoch ms), and no others of them. */
+    /** Returns the restatements of these ads in these minutes (epoch ms), and in no other minutes. */
     async restatements(adIds: readonly string[], minutes: readonly number[]): Promise<Restating[]> {
       if (adIds.length === 0) return [];
-      return await clickhouse.query(
-        ...statement`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, job, before, after,
+      return await readRows(
+        clickhouse,
+        Restating,
+        statement`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, job, before, after,
            toUnixTimestamp64Milli(t) AS at
          FROM (
            SELECT minute AS m, ad_id, country, job, before, after, at AS t FROM restatement FINAL
@@ -93,7 +110,7 @@ function secondsOf(ms: number): number {
   return ms / 1_000;
 }
 
-/** Every cell of a click's ad and minute has a few at most. */
+/** Each cell of a click's ad and minute has only a few restatements. */
 const restatementsRead = 100_000;
 
 function cut<T extends { readonly ad_id: string }>(found: readonly T[]): Found<T> {

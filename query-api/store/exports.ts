@@ -1,4 +1,4 @@
-/** SQL of bulk exports: long reads in the order of the tables, so that nothing has to be sorted or kept. */
+/** SQL of bulk exports: long reads in the order of the tables, so that ClickHouse has nothing to sort or keep. */
 
 import type { ClickHouse, ReadOptions } from '../../infra/clickhouse/clickhouse.ts';
 import { type ShardedTable, sharded } from '../../infra/clickhouse/sharded-tables.ts';
@@ -8,20 +8,21 @@ import { clickColumns } from '../../ingest/feed/exported-columns.ts';
 import type { TimeRange } from '../time/time-range.ts';
 import { inRanges } from './rollup/rolled-sql.ts';
 import { headOf, type RowFormat } from './row-format.ts';
+import { readNumber } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { type Stated, statedRows } from './sql/stated-rows.ts';
 
 export interface ExportSelection extends TimeRange {
-  /** Codes under which it stands; empty: all. */
+  /** All codes under which the countries are stored. Empty for all countries. */
   readonly countries: readonly string[];
-  /** Empty: all. */
+  /** Empty for all ads. */
   readonly adIds: readonly string[];
 }
 
 export interface ExportOptions {
-  /** Of a short read. */
+  /** The limit for a short read. */
   readonly timeoutMs: number;
-  /** Of a whole export; a client that takes longer is cut off. */
+  /** The limit for a whole export. A client that takes longer is cut off. */
   readonly exportTimeoutMs: number;
 }
 
@@ -32,63 +33,59 @@ export function createExportQueries(clickhouse: ClickHouse, { timeoutMs, exportT
     const [text, params] = statement`${rows} ${settings}, date_time_output_format='iso'`;
     yield* clickhouse.stream(text, streamFormats[format], params);
   }
-  const counted = async (table: ShardedTable, where: Sql, of: ReadOptions): Promise<number> => {
-    const [text, params] =
-      statement`SELECT count() AS n FROM ${sharded(table)} WHERE ${where} ${settingsOf(1, timeoutMs)}`;
-    const [row] = await clickhouse.query<{ n: number }>(text, params, of);
-    return row?.n ?? 0;
-  };
+  const counted = (table: ShardedTable, where: Sql, options: ReadOptions): Promise<number> =>
+    readNumber(
+      clickhouse,
+      `rows of ${table}`,
+      statement`SELECT count() AS n FROM ${sharded(table)} WHERE ${where} ${settingsOf(1, timeoutMs)}`,
+      options,
+    );
 
   return {
-    /** Rows with their state; those of cells that a restatement has emptied are left out. */
-    adMinutes(
+    /** Returns rows with their state. Cells that a restatement has emptied are left out. */
+    adMinutes: (
       selection: ExportSelection & Stated,
       finalUntil: number | null,
       format: RowFormat,
-    ): AsyncIterable<Uint8Array> {
-      const isNamed = selection.adIds.length > 0;
-      const order = isNamed ? sql`ad_id, minute, country, partition` : sql`minute, ad_id, country, partition`;
-      const toldOrder = isNamed
-        ? sql`told.ad_id, told.minute, told.country, told.partition`
-        : sql`told.minute, told.ad_id, told.country, told.partition`;
-      return stream(
-        sql`SELECT minute, ${textAs(format, 'ad_id')}, ${textAs(format, 'country')}, partition, clicks, duplicates, late,
-           revision,
-           multiIf(toUnixTimestamp(minute) + 60 > ${Math.floor((finalUntil ?? 0) / 1_000)}, 'provisional',
-             revision > 0, 'restated', 'final') AS state
-         FROM (
-           SELECT minute, ad_id, country, partition, clicks, duplicates, late,
-             toUInt16(bitShiftRight(version, 48)) AS revision
-           FROM ${statedRows(tableOf(selection), minutesWhere(selection), selection)} ORDER BY ${order}
-         ) AS told
-         WHERE clicks > 0 OR duplicates > 0 ORDER BY ${toldOrder}`,
-        format,
-        minuteColumns,
-      );
-    },
+    ): AsyncIterable<Uint8Array> => stream(minuteRows(selection, finalUntil, format), format, minuteColumns),
 
-    /** About how many; at least as many. */
+    /** Returns about how many rows there are, and never fewer than there are. */
     adMinuteRows: (selection: ExportSelection) =>
       counted(tableOf(selection), minutesWhere(selection), { kind: 'counts' }),
 
-    /** All accepted clicks, copies too. */
-    clicks(selection: ExportSelection, format: RowFormat): AsyncIterable<Uint8Array> {
-      const columns = clickColumns.map(column =>
-        timesOfClick.includes(column) ? named(column) : textAs(format, column),
-      );
-      return stream(
-        sql`SELECT ${joined(columns, ', ')}
-         FROM (
-           SELECT * FROM ${sharded('click_raw')} FINAL WHERE ${clicksWhere(selection)}
-           ORDER BY toStartOfMinute(clicked_at), ad_id, click_id
-         )`,
-        format,
-        clickColumns,
-      );
-    },
+    /** Returns all accepted clicks, also copies. */
+    clicks: (selection: ExportSelection, format: RowFormat): AsyncIterable<Uint8Array> =>
+      stream(clickRows(selection, format), format, clickColumns),
 
     clickRows: (selection: ExportSelection) => counted('click_raw', clicksWhere(selection), { kind: 'raw' }),
   };
+}
+
+function minuteRows(selection: ExportSelection & Stated, finalUntil: number | null, format: RowFormat): Sql {
+  const isNamed = selection.adIds.length > 0;
+  const order = isNamed ? sql`ad_id, minute, country, partition` : sql`minute, ad_id, country, partition`;
+  const statedOrder = isNamed
+    ? sql`stated.ad_id, stated.minute, stated.country, stated.partition`
+    : sql`stated.minute, stated.ad_id, stated.country, stated.partition`;
+  return sql`SELECT minute, ${textAs(format, 'ad_id')}, ${textAs(format, 'country')}, partition, clicks, duplicates, late,
+       revision,
+       multiIf(toUnixTimestamp(minute) + 60 > ${Math.floor((finalUntil ?? 0) / 1_000)}, 'provisional',
+         revision > 0, 'restated', 'final') AS state
+     FROM (
+       SELECT minute, ad_id, country, partition, clicks, duplicates, late,
+         toUInt16(bitShiftRight(version, 48)) AS revision
+       FROM ${statedRows(tableOf(selection), minutesWhere(selection), selection)} ORDER BY ${order}
+     ) AS stated
+     WHERE clicks > 0 OR duplicates > 0 ORDER BY ${statedOrder}`;
+}
+
+function clickRows(selection: ExportSelection, format: RowFormat): Sql {
+  const columns = clickColumns.map(column => (timesOfClick.includes(column) ? named(column) : textAs(format, column)));
+  return sql`SELECT ${joined(columns, ', ')}
+     FROM (
+       SELECT * FROM ${sharded('click_raw')} FINAL WHERE ${clicksWhere(selection)}
+       ORDER BY toStartOfMinute(clicked_at), ad_id, click_id
+     )`;
 }
 
 const minuteColumns = ['minute', 'ad_id', 'country', 'partition', 'clicks', 'duplicates', 'late', 'revision', 'state'];
@@ -97,8 +94,9 @@ const timesOfClick: readonly string[] = ['clicked_at', 'received_at'];
 const streamFormats = { csv: 'CSV', ndjson: 'JSONEachRow', parquet: 'Parquet' } as const;
 
 /**
- * A column as the format has it: marked in CSV. Also ids that have to have a pattern, as raw is what anybody has written
- * into the log. Whoever sorts by the column names its table: its own name is that of the marked text.
+ * Returns a column in the form that the format needs: in CSV, a text is marked. Also ids that should follow a pattern
+ * are marked, because `click_raw` holds whatever somebody has written into the log. The marked text has the name of the
+ * column, so an ORDER BY must qualify the column by its table.
  */
 function textAs(format: RowFormat, column: string): Sql {
   const text = sql`${named(column)}::String`;

@@ -1,43 +1,51 @@
 /**
- * How final a number is, from the progress of all partitions.
+ * Decides how final a number is, from the progress of all partitions.
  *
  * A handler reads progress BEFORE it reads counts. Counts only become newer between the two reads, so an answer may be
- * fresher than it claims; the other way round, a count read before the last late click could be called final by
- * progress that was read after it. (The sink inserts rows before the progress that covers them, for the same reason.)
+ * fresher than it claims. In the other order, a count that was read before the last late click could be called final,
+ * because progress was read after that click. (For the same reason the sink inserts rows before the progress that
+ * covers them.)
  *
- * Restatements are read with the counts, as of one moment (`stated-rows.ts`): all that a job changes in a minute is in
- * the counts and makes the state `restated`, or none of it does either.
+ * Restatements are read together with the counts, at one moment (`stated-rows.ts`). Either all changes of a job in a
+ * minute are in the counts and make the state `restated`, or none of them is.
  *
- * Late clicks that wait for their restatement do not change a state. `final` says that only a restatement will change the
- * number, and `pending_late` beside it, that one is coming and by how many clicks at most (`late-clicks.ts`). Were such a
- * range provisional, who sends one late click a minute could keep the totals of all ads from ever being final, and take
- * back the word `final` after a bill was written by it. So: `final` or `restated` with `pending_late: 0` is complete, as
- * far as anybody knows; with more it is what has been stated so far. Late clicks are read BEFORE counts: a restatement
- * that comes in between is counted, and told as waiting for a moment longer, never the other way round.
+ * Late clicks that wait for their restatement do not change the state. `final` says that only a restatement will change
+ * the number. `pending_late` beside it says that a restatement is coming, and how many clicks it can add at most
+ * (`late-clicks.ts`). If such a range were provisional, a client that sends one late click each minute could keep the
+ * totals of all ads from ever being final. It could also take back the word `final` after a bill was based on it. So
+ * `final` or `restated` with `pending_late: 0` is complete, as far as the pipeline knows. With a higher `pending_late`
+ * it is what has been stated so far.
+ *
+ * Late clicks are also read BEFORE counts. A restatement that becomes visible in between is then in the count, and its
+ * clicks are reported as waiting for a moment too long. In the other order they could be in neither.
  */
 import type { Progress } from '../../aggregator/ad-minute.ts';
 
-/** provisional: clicks may still be added. final: only a recount from raw data could change it. restated: one has. */
+/**
+ * A provisional number may still grow. A final one can only be changed by a recount of raw clicks. A restated one was
+ * changed in that way.
+ */
 export type State = 'provisional' | 'final' | 'restated';
 
 export interface Finality {
-  /** No click older than this is expected in any partition; null = some partition has not told anything yet. */
+  /** No click older than this is expected in any partition. Null while some partition has no progress yet. */
   readonly watermark: number | null;
-  /** What ends at or before this is final; null = nothing is. */
+  /** A range that ends at or before this time is final. Null while nothing is final. */
   readonly finalUntil: number | null;
 }
 
-/** `isAsked`: where those of some partitions are wanted alone. */
+/** `isAsked` selects partitions. The default is all of them. */
 export function finalityOf(
   progress: readonly Progress[],
   isAsked: (partition: number) => boolean = () => true,
 ): Finality {
-  // Each of them, not as many: a partition beyond, new and not in use yet, tells nothing in the place of another.
+  // Every wanted partition must be present. Their number is not enough, because a new partition that is not in use yet
+  // cannot stand in for another one.
   const wanted = Array.from({ length: partitionsOf(progress) }, (_, partition) => partition).filter(isAsked);
   const present = new Set(progress.map(row => row.partition));
   if (wanted.length === 0 || !wanted.every(partition => present.has(partition)))
     return { watermark: null, finalUntil: null };
-  // 0 stands for "not known yet" in both columns.
+  // 0 means "not known yet" in both columns.
   return {
     watermark: Math.min(...progress.map(row => row.watermark)) || null,
     finalUntil: Math.min(...progress.map(row => row.final_until)) || null,
@@ -45,23 +53,23 @@ export function finalityOf(
 }
 
 /**
- * Over how many partitions clicks up to the watermarks may be spread. While the number grows, rows say different ones;
- * the greatest is true of the furthest of them, and too great for nobody.
+ * Returns the number of partitions over which clicks up to the watermarks may be spread. While the number grows, rows
+ * have different numbers. The highest one holds for the partition that is furthest, and is safe for all others.
  */
 export function partitionsOf(progress: readonly Progress[]): number {
   return Math.max(0, ...progress.map(row => row.partitions));
 }
 
 /**
- * The finality of numbers that were counted from raw clicks. Where those are not the clicks that the counts are of, or
- * cannot be shown to be, nothing is final and nothing is known of how far they are: raw is behind, or it has one that
- * came too late and is not restated yet, which will change the counts.
+ * Returns the finality of numbers that were counted from raw clicks. `differs` says that these may not be the clicks
+ * that were counted: raw may be behind, or it has a click that came too late and waits for its restatement. Then
+ * nothing is final, and it is not known how far the numbers are.
  */
 export function finalityOfRaw(finality: Finality, differs: boolean): Finality {
   return differs ? { watermark: null, finalUntil: null } : finality;
 }
 
-/** The state of what ends (exclusively) at `end`, epoch ms. */
+/** Returns the state of a range that ends before `end`, in epoch ms. */
 export function stateAt({ finalUntil }: Finality, end: number, isRestated = false): State {
   if (finalUntil === null || end > finalUntil) return 'provisional';
   return isRestated ? 'restated' : 'final';

@@ -1,12 +1,14 @@
-/** SQL over one ad, several or all of them: sums, series, countries, search. Rules as in ad-counts.ts. */
+/** SQL over one ad, several ads or all of them: sums, series, countries, search. Rules as in ad-counts.ts. */
 
+import { Type } from 'typebox';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import { type Step, stepsIn } from '../time/steps.ts';
 import {
+  AdCount,
   type AdCursor,
   beyond,
-  type Counts,
+  Counts,
   countryName,
   noClicks,
   type Selection,
@@ -17,32 +19,41 @@ import {
 import { type BlockDirectoryOptions, createBlockDirectory } from './rollup/block-directory.ts';
 import { hourMs } from './rollup/blocks.ts';
 import { createRolledRows } from './rollup/rolled-rows.ts';
+import { type RowOf, readRow, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { isVisible } from './sql/stated-rows.ts';
 import { startOf } from './sql/step-start.ts';
 
-/** Which ads; empty: all of them. */
+/** The ads that are asked about. Empty for all ads. */
 export type AdIds = readonly string[];
 
-export interface SeriesRow extends Counts {
+const countColumns = Counts.columns.properties;
+const stepColumns = {
   /** Epoch ms. */
-  readonly start: number;
+  start: Type.Integer(),
   /** Empty where all ads are summed. */
-  readonly ad_id: string;
-}
+  ad_id: Type.String(),
+};
 
-export interface AdRank {
-  readonly ad_id: string;
-  readonly count: number;
-  readonly rank: number;
-}
+const SeriesRow = rowShape('a series', { ...countColumns, ...stepColumns });
+export type SeriesRow = RowOf<typeof SeriesRow>;
 
-export interface AdFound {
-  readonly ad_id: string;
-  readonly count: number;
-}
+const RestatedStep = rowShape('restated steps', stepColumns);
+export type RestatedStep = RowOf<typeof RestatedStep>;
 
-/** What an id must be like: how it begins, and what stands anywhere in it, in capital or small letters. Empty: anything. */
+const CountryCounts = rowShape('counts by country', { ...countColumns, country: Type.String() });
+export type CountryCounts = RowOf<typeof CountryCounts>;
+
+const AdRank = rowShape('ranks of ads', { ...AdCount.columns.properties, rank: Type.Integer() });
+export type AdRank = RowOf<typeof AdRank>;
+
+/** An ad that a search has found. */
+export type AdFound = AdCount;
+
+/**
+ * What the id of an ad must be like: it begins with `prefix`, and contains `text` in capital or small letters. An empty
+ * text allows any id.
+ */
 export interface AdName {
   readonly prefix: string;
   readonly text: string;
@@ -52,50 +63,57 @@ export type GroupQueries = ReturnType<typeof createGroupQueries>;
 
 const countriesListed = 300;
 
+/** Long because it holds one short question after another. Each of them can be read on its own. */
 export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirectoryOptions) {
   const { timeoutMs } = options;
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);
   const rows = createRolledRows(createBlockDirectory(clickhouse, options));
   const ads = async (from: Sql, where: Sql, limit: number, after: AdCursor | undefined): Promise<AdFound[]> =>
-    await clickhouse.query(
-      ...statement`SELECT ad_id, sum(clicks) AS count FROM ${from} WHERE ${where}
+    await readRows(
+      clickhouse,
+      AdCount,
+      statement`SELECT ad_id, sum(clicks) AS count FROM ${from} WHERE ${where}
        GROUP BY ad_id HAVING count > 0 ${after === undefined ? noSql : sql`AND ${beyond(after)}`}
        ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
     );
   return {
     async totals(adIds: AdIds, selection: StatedSelection): Promise<Counts> {
-      const [row] = await clickhouse.query<Counts>(
-        ...statement`SELECT ${sums} FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)} ${settings(1)}`,
+      const row = await readRow(
+        clickhouse,
+        Counts,
+        statement`SELECT ${sums} FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)} ${settings(1)}`,
       );
       return row ?? noClicks;
     },
 
-    /** Sums per step, of each ad that is named or of all together; steps without rows are left out. */
+    /** Returns the sums of each step, for each named ad or for all ads together. Steps without rows are left out. */
     async series(adIds: AdIds, step: Step, selection: StatedSelection): Promise<SeriesRow[]> {
-      return await clickhouse.query(
-        ...statement`SELECT ${nameOf(adIds)} AS ad_id, ${startOf(sql`minute`, step)} AS start, ${sums}
+      return await readRows(
+        clickhouse,
+        SeriesRow,
+        statement`SELECT ${nameOf(adIds)} AS ad_id, ${startOf(sql`minute`, step)} AS start, ${sums}
          FROM ${await rows.of(adIds, selection, { hours: isOfHours(step) })} WHERE ${within(selection)}
          GROUP BY ad_id, start ORDER BY ad_id, start ${settings(rowsOf(adIds, step, selection))}`,
       );
     },
 
-    /** The steps of those series that hold a restated count. */
-    async restatedSteps(
-      adIds: AdIds,
-      step: Step,
-      selection: Selection,
-    ): Promise<{ readonly ad_id: string; readonly start: number }[]> {
-      return await clickhouse.query(
-        ...statement`SELECT DISTINCT ${nameOf(adIds)} AS ad_id, ${startOf(sql`minute`, step)} AS start FROM restatement FINAL
+    /** Returns the steps of these series that contain a restated count. */
+    async restatedSteps(adIds: AdIds, step: Step, selection: Selection): Promise<RestatedStep[]> {
+      return await readRows(
+        clickhouse,
+        RestatedStep,
+        statement`SELECT DISTINCT ${nameOf(adIds)} AS ad_id, ${startOf(sql`minute`, step)} AS start FROM restatement FINAL
          WHERE ${among(adIds)} ${within(selection)} AND ${isVisible(selection)}
          ${settings(rowsOf(adIds, step, selection))}`,
       );
     },
 
-    /** By clicks, then by name. */
-    async countries(adIds: AdIds, selection: StatedSelection): Promise<(Counts & { readonly country: string })[]> {
-      return await clickhouse.query(
-        ...statement`SELECT name AS country, count, duplicates, late FROM (
+    /** Returns the countries in the order of clicks, then of their codes. */
+    async countries(adIds: AdIds, selection: StatedSelection): Promise<CountryCounts[]> {
+      return await readRows(
+        clickhouse,
+        CountryCounts,
+        statement`SELECT name AS country, count, duplicates, late FROM (
            SELECT ${countryName(sql`country`)} AS name, ${sums}
            FROM ${await rows.of(adIds, selection, { hours: true })} WHERE ${within(selection)}
            GROUP BY name HAVING count > 0 OR duplicates > 0
@@ -103,22 +121,24 @@ export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirecto
       );
     },
 
-    /** Places of some ads in the top list of all; those without clicks have none. */
+    /** Returns the ranks of these ads in the top list of all ads. An ad without clicks has no rank. */
     async ranks(adIds: AdIds, selection: StatedSelection): Promise<AdRank[]> {
-      return await clickhouse.query(
-        ...statement`SELECT ad_id, count, rank FROM (
+      return await readRows(
+        clickhouse,
+        AdRank,
+        statement`SELECT ad_id, count, rank FROM (
            SELECT ad_id, sum(clicks) AS count, row_number() OVER (ORDER BY sum(clicks) DESC, ad_id) AS rank
            FROM ${await rows.ofPrefix('', selection)} WHERE ${within(selection)} GROUP BY ad_id HAVING count > 0
          ) WHERE ad_id IN ${adIds} ${settings(adIds.length)}`,
       );
     },
 
-    /** Ads whose id begins so, by clicks, then by ad_id. */
+    /** Returns the ads whose id begins with `prefix`, in the order of clicks, then of ad_id. */
     async adsByPrefix(prefix: string, limit: number, selection: StatedSelection, after?: AdCursor): Promise<AdFound[]> {
       return await ads(await rows.ofPrefix(prefix, selection), within(selection), limit, after);
     },
 
-    /** Ads in whose id both stand, `text` in capital or small letters anywhere in it; in the same order. */
+    /** Returns the ads whose id has both `prefix` and `text`, in the same order. */
     async adsByText(
       { prefix, text }: AdName,
       limit: number,
@@ -132,8 +152,8 @@ export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirecto
 }
 
 /**
- * Whether no step begins within an hour of UTC, as some of local time do. The first may: it begins with the range, and an
- * hour that the range cuts is read from its minutes.
+ * Returns whether all steps begin at full hours of UTC. In some time zones they do not. The first step may begin at any
+ * minute, because it begins with the range, and an hour that the range cuts is read from its minutes.
  */
 function isOfHours(step: Step): boolean {
   return typeof step === 'number' ? step % hourMs === 0 : step.slice(1).every(start => start % hourMs === 0);

@@ -1,12 +1,14 @@
 /**
- * Clicks that were accepted and came too late, so that they are in no count until their minute is recounted. Which of
- * them wait is found in the rows alone: a line of `quarantine` is counted once a recount of its minute is visible that
- * began after raw had the line (`recounted_minute.read_until`). What jobs there were, and how they ended, plays no part:
- * one that failed, died, was cancelled or is gone has made no recount visible, so its lines still wait.
+ * Finds clicks that were accepted and came too late, so that they are in no count until their minute is recounted.
  *
- * A line is not yet a click more: some are copies of counted clicks, which only the recount can tell.
+ * Only rows decide which of them wait. A line of `quarantine` is counted as soon as a recount of its minute is visible
+ * that began after raw had the line (`recounted_minute.read_until`). The jobs and their states do not matter: a job
+ * that has failed, died or was cancelled has made no recount visible, so its lines still wait.
+ *
+ * A line is not necessarily one more click. Some lines are copies of counted clicks, which only the recount can find.
  */
 
+import { Type } from 'typebox';
 import { forNobody, whileAsked } from '../../infra/asking.ts';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
@@ -14,16 +16,20 @@ import { type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
 import { inTime } from '../../infra/in-time.ts';
 import { minuteMs, type TimeRange } from '../time/time-range.ts';
 import { rawSince } from './raw-retention.ts';
+import { type RowOf, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 
-/** Those that wait, as they were read. */
+/** The late clicks that wait, at the moment when they were read. */
 export interface LateClicks {
   readonly clicks: number;
-  /** How many minutes they belong to. */
+  /** The number of minutes they belong to. */
   readonly minutes: number;
-  /** When the broker took the one that waits longest, epoch ms; undefined: none waits. */
+  /** When the broker received the click that waits longest, in epoch ms. Undefined when no click waits. */
   readonly since: number | undefined;
-  /** Of these ads (empty: all), in any range. Counted once for many ranges, as of a series. */
+  /**
+   * Returns a function that counts the waiting clicks of these ads (empty: of all ads) in a range. It sums up once, so
+   * that it may be called for each step of a series.
+   */
   of(adIds: readonly string[]): (range: TimeRange) => number;
 }
 
@@ -32,27 +38,33 @@ export interface LateClicksOptions {
   /** Epoch ms. */
   readonly now: () => number;
   readonly keepMs?: number;
-  /** How long to wait for a newer answer where there is one. */
+  /** How long a caller waits for a newer answer when there is an older one. */
   readonly patienceMs?: number;
 }
 
 /**
- * To be read BEFORE counts: a recount that becomes visible in between is then in the counts, and its clicks are told as
- * waiting for a moment longer, never the other way round. One answer is shared by all who ask within `keepMs` (a second),
- * or for nine times as long as it took: after a large backfill no more than a tenth of the time goes into it. Nobody waits
- * long for a newer answer where there is one that is less than a minute old.
+ * Must be read BEFORE counts. A recount that becomes visible in between is then in the counts, and its clicks are
+ * reported as waiting for a moment too long. In the other order they could be in neither.
+ *
+ * All callers within `keepMs` (one second) share an answer. An answer that took long is kept for nine times that time,
+ * so that after a large backfill at most a tenth of the time is spent on it. When there is an answer of the last
+ * minute, a caller waits only `patienceMs` for a newer one.
  */
 export function createLateClicks({ clickhouse, now, keepMs = 1_000, patienceMs = 200 }: LateClicksOptions) {
   const read = async (): Promise<LateClicks> => {
     const lines = lateLines(now());
-    const rows = await clickhouse.query<WaitingRow>(
-      ...statement`SELECT minute_ms AS minute, ad_id, count() AS clicks, toUnixTimestamp64Milli(min(appended)) AS since
+    const rows = await readRows(
+      clickhouse,
+      WaitingRow,
+      statement`SELECT minute_ms AS minute, ad_id, count() AS clicks, toUnixTimestamp64Milli(min(appended)) AS since
        FROM ${lines} WHERE waits GROUP BY minute_ms, ad_id ORDER BY minute_ms, ad_id LIMIT ${pairsKept + 1}
        ${settingsOf(pairsKept + 1, timeoutMs, { join_use_nulls: 0 })}`,
     );
     if (rows.length <= pairsKept) return lateClicksOf(rows);
-    const minutes = await clickhouse.query<WaitingRow>(
-      ...statement`SELECT minute_ms AS minute, '' AS ad_id, count() AS clicks, toUnixTimestamp64Milli(min(appended)) AS since
+    const minutes = await readRows(
+      clickhouse,
+      WaitingRow,
+      statement`SELECT minute_ms AS minute, '' AS ad_id, count() AS clicks, toUnixTimestamp64Milli(min(appended)) AS since
        FROM ${lines} WHERE waits GROUP BY minute_ms ORDER BY minute_ms
        ${settingsOf(0, timeoutMs, { join_use_nulls: 0 })}`,
     );
@@ -72,7 +84,7 @@ export function createLateClicks({ clickhouse, now, keepMs = 1_000, patienceMs =
   };
   return async (): Promise<LateClicks> => {
     if (known && now() < known.until) return known.value;
-    // For all who will ask, so it does not end with who happens to be first.
+    // The answer is for all callers, so the read must not end when the first of them has gone.
     asking ??= forNobody(ask);
     if (known === undefined || now() > known.askedAt + oldestMs) return await whileAsked(asking);
     const { value } = known;
@@ -80,20 +92,21 @@ export function createLateClicks({ clickhouse, now, keepMs = 1_000, patienceMs =
   };
 }
 
-export interface WaitingRow {
+const WaitingRow = rowShape('late clicks', {
   /** Epoch ms. */
-  readonly minute: number;
-  /** Empty: of any ad, where they are too many to be told apart; then each ad may have them. */
-  readonly ad_id: string;
-  readonly clicks: number;
-  readonly since: number;
-}
+  minute: Type.Integer(),
+  /** Empty when there are too many pairs of minute and ad. Then the clicks may belong to any ad. */
+  ad_id: Type.String(),
+  clicks: Type.Integer(),
+  since: Type.Integer(),
+});
+export type WaitingRow = RowOf<typeof WaitingRow>;
 
-/** `rows` in the order of minutes. */
+/** `rows` must be in the order of minutes. */
 export function lateClicksOf(rows: readonly WaitingRow[]): LateClicks {
   const whole = { from: 0, to: Number.POSITIVE_INFINITY };
   const sumOf = (asked: readonly WaitingRow[]) => {
-    // sums[i]: those of the first i rows.
+    // sums[i] is the sum of the first i rows.
     const sums = [0];
     for (const { clicks } of asked) sums.push((sums.at(-1) ?? 0) + clicks);
     const before = (time: number) => sums[indexOf(asked, time)] ?? 0;
@@ -111,8 +124,9 @@ export function lateClicksOf(rows: readonly WaitingRow[]): LateClicks {
 }
 
 /**
- * SQL: lines that came too late, with the columns minute_ms, ad_id, day (of arrival), appended, and whether each `waits`.
- * Not those of minutes that cannot be recounted any more, which ingest does not take. Needs join_use_nulls=0.
+ * A table expression for lines that came too late, with the columns minute_ms, ad_id, day (of arrival), appended, and
+ * `waits`. Minutes that can no longer be recounted are left out; ingest does not accept clicks of such minutes. Needs
+ * join_use_nulls=0.
  */
 export function lateLines(now: number): Sql {
   const oldest = rawSince(now);
@@ -134,19 +148,22 @@ export function lateLines(now: number): Sql {
   )`;
 }
 
-/** Lines that arrived before are not looked for: the log keeps clicks for seven days; one more for clocks. Epoch ms, a whole day. */
+/**
+ * Returns the beginning of a day, in epoch ms. Lines that arrived before it are not looked for, because the log keeps
+ * clicks for seven days. One more day allows for clocks that differ.
+ */
 export function arrivedSince(now: number): number {
   return now - (now % dayMs) - 8 * dayMs;
 }
 
 const dayMs = 86_400_000;
-/** Longer than any number of late clicks should take. */
+/** Reading any number of late clicks should take less. */
 const timeoutMs = 30_000;
 const oldestMs = 60_000;
-/** (minute, ad) pairs in memory. */
+/** The number of pairs of minute and ad that are kept in memory. */
 const pairsKept = 100_000;
 
-/** How many of the rows, which are in order, lie before a time. */
+/** Returns how many of the rows, which are in order, are before a time. */
 function indexOf(rows: readonly WaitingRow[], time: number): number {
   let [low, high] = [0, rows.length];
   while (low < high) {

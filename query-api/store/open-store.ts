@@ -1,4 +1,4 @@
-/** All that is read of the store, each question once. A route says which of it it needs (`Pick<Store, …>`). */
+/** All questions to the store. A route names the questions that it needs (`Pick<Store, …>`). */
 import { type ClickHouse, readingAs } from '../../infra/clickhouse/clickhouse.ts';
 import type { CountedLog } from '../log/counted-log.ts';
 import type { RequestLog } from '../log/request-log.ts';
@@ -23,15 +23,15 @@ import { createStatedReading, type StatedReadingOptions } from './sql/stated-row
 
 export interface StoreOptions {
   readonly clickhouse: ClickHouse;
-  /** What is kept from one read to the next is kept of each ClickHouse node by itself. */
+  /** Keeps a value for each choice of ClickHouse nodes (replicas.ts), for what is remembered from one read to the next. */
   readonly each: <T>(make: () => T) => () => T;
   readonly nodes: NonNullable<StatedReadingOptions['nodes']>;
   readonly shards: number;
-  /** Of one statement. */
+  /** The limit for one statement. */
   readonly timeoutMs: number;
   readonly exportTimeoutMs: number;
   readonly sinkPositions: CountedLog['sinkPositions'];
-  /** What changes a stored filter goes through the log. */
+  /** Changes of stored filters are written into the log. */
   readonly requests: RequestLog;
   /** Epoch ms. */
   readonly now: () => number;
@@ -47,11 +47,11 @@ export function openStore(options: StoreOptions) {
   const lateClicksOf = each(() => createLateClicks({ clickhouse, now }));
   const directory = createBlockDirectory(clickhouse, { timeoutMs, shards });
   return {
-    queries: { ...queries, progress: () => coverage().telling(queries.progress)() },
+    queries: { ...queries, progress: () => coverage().keeping(queries.progress)() },
     groups: createGroupQueries(clickhouse, { timeoutMs, shards }),
     restatements: createRestatementQueries(clickhouse, { timeoutMs }),
     stated: createStatedReading(clickhouse, { timeoutMs, nodes }),
-    /** Late clicks that wait for a restatement. Read before counts. */
+    /** Late clicks that wait for a restatement. Must be read before counts. */
     lateClicks: async () => await lateClicksOf()(),
     raw: createRawQueries(ofRaw, { timeoutMs }),
     rawCoverage: { until: () => coverage().until() },

@@ -1,18 +1,21 @@
 /**
- * SQL that counts clicks from `click_raw`, for what `ad_minute` does not know: users, addresses.
+ * SQL that counts clicks from `click_raw`, by what `ad_minute` does not have: users and addresses.
  *
- * A click is an event id of its ad and minute, and what is said of it is what its first copy says, so that each click
- * is in exactly one country and of at most one user, whatever its copies say.
+ * A click is an event id within its ad and minute. Its country and user are those of its first copy. So each click
+ * belongs to exactly one country and to at most one user, even when its copies differ.
  *
- * Every reading tells whether raw has the same clicks as the counts of those ads and minutes, before any filter. Raw
- * may be behind (it is inserted apart) or ahead (a click that came too late is in raw at once, and is counted when its
- * minute is restated). In each partition raw is a prefix of the log: where an ad has one partition, and raw as many of
- * its clicks in a minute as are counted, it has the same ones. Of an ad that is split the number alone proves nothing, and
- * raw does not tell partitions: whoever reads has to know how far raw is (`readings.ts`). All of these numbers are compared at once, by
- * a sum in which each counts with a 64 bit hash of its own (sums and products go round): others add up to the same by a
- * chance of 2^-64.
+ * Every read also says whether raw has the same clicks as the counts of these ads and minutes, before any filter. Raw
+ * may be behind, because it is inserted separately. It may be ahead, because a click that came too late is in raw at
+ * once, and is counted only when its minute is restated. In each partition, raw is a prefix of the log. So if all
+ * clicks of an ad are in one partition, and raw has as many of its clicks in a minute as are counted, it has the same
+ * ones. For an ad that is split over partitions the number alone proves nothing, and raw does not know partitions. Then
+ * the caller has to know how far raw is (`readings.ts`).
+ *
+ * All these numbers are compared at once, by a sum in which each number is multiplied by a 64-bit hash of its ad and
+ * minute. Sums and products wrap around. Different numbers have the same sum with a probability of 2^-64.
  */
 
+import { Type } from 'typebox';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../infra/clickhouse/sql.ts';
@@ -22,73 +25,100 @@ import type { ClickFilter } from './filters/click-filter.ts';
 import { conditionOf } from './filters/filter-sql.ts';
 import type { AdIds, AdName, AdRank } from './group-counts.ts';
 import { clickedWithin, minuteWithin } from './jobs/recount-rows.ts';
+import { type RowOf, readRow, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { type StatedRange, statedRows } from './sql/stated-rows.ts';
 import { startOf } from './sql/step-start.ts';
 
 export interface RawSelection extends StatedRange {
   readonly adIds: AdIds;
-  /** Only ads of such a name; undefined: whatever it is. */
+  /** Only ads with such an id. Left out for any id. */
   readonly name?: AdName | undefined;
   readonly filter: ClickFilter;
-  /** Whether users are estimated, too; otherwise there are none. */
+  /** Whether users are estimated. If not, `users` is 0. */
   readonly uniques: boolean;
 }
 
-export interface RawCounts {
-  readonly count: number;
-  readonly duplicates: number;
+const RawCounts = rowShape('raw counts', {
+  count: Type.Integer(),
+  duplicates: Type.Integer(),
   /** Distinct users, estimated. */
-  readonly users: number;
-}
+  users: Type.Integer(),
+});
+export type RawCounts = RowOf<typeof RawCounts>;
 
-/** `differs`: 1 where raw has other numbers of clicks than are counted. */
-export interface Compared {
-  readonly differs: number;
-}
+/** `differs` is 1 where the number of clicks in raw is not the number that is counted. */
+const Compared = rowShape('comparison of raw clicks with counts', { differs: Type.Integer() });
+export type Compared = RowOf<typeof Compared>;
 
-export interface ExactUsers {
+const comparedCounts = { ...RawCounts.columns.properties, ...Compared.columns.properties };
+const RawTotals = rowShape('raw counts', comparedCounts);
+const RawStep = rowShape('a series of raw counts', {
+  ...comparedCounts,
+  ad_id: Type.String(),
+  start: Type.Integer(),
+});
+const RawCountry = rowShape('raw counts by country', { ...comparedCounts, country: Type.String() });
+
+/** Tuples of clicks (negative), ad, duplicates, users. */
+const RawTop = rowShape('top list of raw clicks', {
+  ...Compared.columns.properties,
+  top: Type.Array(Type.Tuple([Type.Integer(), Type.String(), Type.Integer(), Type.Integer()])),
+});
+
+/** Tuples of ad, clicks, rank. */
+const RawRanks = rowShape('ranks of raw clicks', {
+  ...Compared.columns.properties,
+  found: Type.Array(Type.Tuple([Type.String(), Type.Integer(), Type.Integer()])),
+});
+
+const ExactUsers = rowShape('exact users', {
   /** The ad or the country. */
-  readonly name: string;
-  readonly users: number;
-  /** Clicks they are the users of, and those without. */
-  readonly count: number;
-}
+  name: Type.String(),
+  users: Type.Integer(),
+  /** All clicks of the group, also clicks without a user. */
+  count: Type.Integer(),
+});
+export type ExactUsers = RowOf<typeof ExactUsers>;
 
 export type RawQueries = ReturnType<typeof createRawQueries>;
 
+/** Long because it holds one short question after another. Each of them can be read on its own. */
 export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
   const settings = (rows: number) => settingsOf(rows, timeoutMs, { max_memory_usage: maxMemoryBytes });
   return {
     async totals(selection: RawSelection): Promise<RawCounts & Compared> {
-      const [row] = await clickhouse.query<RawCounts & Compared>(
-        ...statement`${groupsBy(keys.all, selection)} SELECT count, duplicates, users, differs FROM groups ${settings(1)}`,
+      const row = await readRow(
+        clickhouse,
+        RawTotals,
+        statement`${groupsBy(keys.all, selection)} SELECT count, duplicates, users, differs FROM groups ${settings(1)}`,
       );
       return row ?? { count: 0, duplicates: 0, users: 0, differs: 0 };
     },
 
-    /** Each step is compared for itself; steps of which neither raw nor counts have anything are left out. */
-    async series(
-      selection: RawSelection,
-      step: Step,
-    ): Promise<(RawCounts & Compared & { readonly ad_id: string; readonly start: number })[]> {
+    /** Compares each step on its own. Steps that have no clicks in raw and in the counts are left out. */
+    async series(selection: RawSelection, step: Step): Promise<RowOf<typeof RawStep>[]> {
       const names = Math.max(1, selection.adIds.length);
       const key = sql`(${selection.adIds.length === 0 ? sql`''` : sql`ad`}, ${startOf(sql`m`, step)})`;
-      return await clickhouse.query(
-        ...statement`${groupsBy(key, selection)}
+      return await readRows(
+        clickhouse,
+        RawStep,
+        statement`${groupsBy(key, selection)}
          SELECT key.1 AS ad_id, key.2 AS start, count, duplicates, users, differs FROM groups
          ORDER BY ad_id, start ${settings(names * stepsIn(selection, step))}`,
       );
     },
 
-    /** By clicks, then by ad_id. */
+    /** Returns the ads in the order of clicks, then of ad_id. */
     async popularAds(
       limit: number,
       selection: RawSelection,
       after?: AdCursor,
     ): Promise<Compared & { readonly ads: (RawCounts & { readonly ad_id: string })[] }> {
-      const [row] = await clickhouse.query<Compared & { readonly top: [number, string, number, number][] }>(
-        ...statement`${groupsBy(keys.ad, selection)}
+      const row = await readRow(
+        clickhouse,
+        RawTop,
+        statement`${groupsBy(keys.ad, selection)}
          SELECT groupArraySortedIf(${limit})(
              (-toInt64(count), key, duplicates, users), count > 0 ${beyond(after)}
            ) AS top, max(groups.differs) AS differs
@@ -98,10 +128,12 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
       return { differs, ads: top.map(([n, ad_id, duplicates, users]) => ({ ad_id, count: -n, duplicates, users })) };
     },
 
-    /** Places of some ads in the top list of the selection; those without clicks have none. */
+    /** Returns the ranks of these ads in the top list of the selection. An ad without clicks has no rank. */
     async ranks(adIds: AdIds, selection: RawSelection): Promise<Compared & { readonly ranks: readonly AdRank[] }> {
-      const [row] = await clickhouse.query<Compared & { readonly found: [string, number, number][] }>(
-        ...statement`${groupsBy(keys.ad, selection)},
+      const row = await readRow(
+        clickhouse,
+        RawRanks,
+        statement`${groupsBy(keys.ad, selection)},
          ranked AS (SELECT key, count, differs, row_number() OVER (ORDER BY count DESC, key) AS rank FROM groups)
          SELECT groupArrayIf((key, count, rank), count > 0 AND key IN ${adIds}) AS found,
            max(ranked.differs) AS differs
@@ -111,12 +143,14 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
       return { differs, ranks: found.map(([ad_id, count, rank]) => ({ ad_id, count, rank })) };
     },
 
-    /** By clicks, then by name. */
+    /** Returns the countries in the order of clicks, then of their codes. */
     async countries(
       selection: RawSelection,
     ): Promise<Compared & { readonly countries: (RawCounts & { readonly country: string })[] }> {
-      const rows = await clickhouse.query<RawCounts & Compared & { readonly country: string }>(
-        ...statement`${groupsBy(keys.country, selection)}
+      const rows = await readRows(
+        clickhouse,
+        RawCountry,
+        statement`${groupsBy(keys.country, selection)}
          SELECT key AS country, count, duplicates, users, differs FROM groups
          ORDER BY count DESC, country ${settings(maxCountries)}`,
       );
@@ -124,11 +158,13 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
       return { differs: Math.max(0, ...rows.map(({ differs }) => differs)), countries };
     },
 
-    /** Memory grows with the users: ask where an estimate says that they are not too many. */
+    /** Needs memory for every user. Ask only when an estimate says that there are not too many. */
     async exactUsers(by: 'ad' | 'country' | 'all', selection: RawSelection): Promise<ExactUsers[]> {
       const name = keys[by];
-      return await clickhouse.query(
-        ...statement`${clicksOf(selection, { country: by === 'country', user: true })}
+      return await readRows(
+        clickhouse,
+        ExactUsers,
+        statement`${clicksOf(selection, { country: by === 'country', user: true })}
          SELECT ${name} AS name, uniqExactIf(of_user, of_user != '') AS users, count() AS count
          FROM clicks WHERE hit GROUP BY name ${settings(Math.max(maxCountries, selection.adIds.length))}`,
       );
@@ -136,21 +172,21 @@ export function createRawQueries(clickhouse: ClickHouse, { timeoutMs }: { readon
   };
 }
 
-/** What clicks are grouped by. */
+/** The keys that clicks are grouped by. */
 const keys = { all: sql`''`, ad: sql`ad`, country: sql`of_country` };
 
-/** Bytes of one read; where one needs more, the answer says to ask for less. */
+/** The limit for one read. A client whose read needs more is advised to ask for less. */
 const maxMemoryBytes = 2 ** 30;
-/** Two letters. */
+/** A code has two letters. */
 const maxCountries = 26 * 26;
 
-/** What is needed of a click beside its ad and minute: each takes memory. */
+/** What is read of a click besides its ad and minute. Each of these takes memory. */
 interface Needed {
   readonly country: boolean;
   readonly user: boolean;
 }
 
-/** `clicks`: each click once, by minute (m) and ad, with `hit`, whether the filter takes it. */
+/** Defines `clicks`: each click once, with its minute (m), its ad, and `hit`, which says whether the filter matches. */
 function clicksOf({ adIds, name, filter, ...range }: RawSelection, { country, user }: Needed): Sql {
   return sql`
     WITH clicks AS (
@@ -163,10 +199,10 @@ function clicksOf({ adIds, name, filter, ...range }: RawSelection, { country, us
     )`;
 }
 
-/** One number that orders copies by their receipt, those of the same ms in any order that stays. */
+/** A number that orders copies by the time of receipt. Copies of the same millisecond have an arbitrary, stable order. */
 const received = sql`toUInt64(toUnixTimestamp64Milli(received_at)) * 1048576 + sipHash64(click_id) % 1048576`;
 
-/** `groups`: clicks by a key made of m, ad and of_country, also where the filter takes none of them. */
+/** Defines `groups`: clicks by a key made of m, ad and of_country, also keys where the filter matches no click. */
 function groupsBy(key: Sql, selection: RawSelection): Sql {
   const { adIds, name, uniques } = selection;
   const needed = { country: key === keys.country, user: uniques };

@@ -1,14 +1,14 @@
 /**
- * How far raw clicks hold all that final counts are of, whatever partitions the clicks lie in.
+ * Finds how far raw clicks contain all clicks of final counts, whatever partitions the clicks are in.
  *
- * A row of progress says of a prefix of the log: no click of a minute that ends by `final_until` is counted any more
- * behind `position`. That stays true for ever. So where raw has the log up to the positions of such rows, of all
- * partitions, it has every click that the counts of those minutes are of (those that were restated are of raw clicks).
- * Where it also has as many, it has the same ones, which is more than the number alone tells of an ad that is split
- * (`raw-counts.ts`).
+ * A row of progress makes a statement about a prefix of the log: behind `position`, no click of a minute that ends by
+ * `final_until` is counted any more. That stays true for ever. So when raw has the log up to the positions in such rows
+ * of all partitions, it has every click of the counts of these minutes. (Restated counts are counts of raw clicks.) If
+ * it also has as many clicks as are counted, it has the same clicks. The number alone does not prove this for an ad
+ * that is split over partitions (`raw-counts.ts`).
  *
- * Raw and counts are inserted apart, and under traffic raw is behind the newest progress half of the time: so what was
- * told some seconds ago is kept, which raw has passed by now.
+ * Raw and counts are inserted separately, and under traffic raw is behind the newest progress half of the time. So
+ * progress of some seconds ago is kept, which raw has passed by now.
  */
 
 import type { Progress } from '../../aggregator/ad-minute.ts';
@@ -16,23 +16,23 @@ import type { SinkPosition } from '../log/counted-log.ts';
 import { finalityOf } from './finality.ts';
 
 export interface RawCoverage {
-  /** `progress` for others, of which some of what they read is kept. */
-  telling<T extends readonly Progress[]>(progress: () => Promise<T>): () => Promise<T>;
+  /** Returns the same `progress` for other readers, and keeps some of what they read. */
+  keeping<T extends readonly Progress[]>(progress: () => Promise<T>): () => Promise<T>;
   /**
-   * Raw clicks that are read afterwards hold all that the counts of minutes are of that end by then; epoch ms. Null:
-   * nothing is known, or Kafka does not answer.
+   * Returns a time in epoch ms. Raw clicks that are read afterwards contain all clicks of the counts of minutes that
+   * end by this time. Null when nothing is known, or Kafka does not answer.
    */
   until(): Promise<number | null>;
 }
 
 export interface RawCoverageDeps {
   readonly progress: () => Promise<readonly Progress[]>;
-  /** How far the sinks are. */
   readonly sinkPositions: () => Promise<readonly SinkPosition[]>;
   readonly now: () => number;
 }
 
-interface Told {
+/** Progress of all partitions at one moment. */
+interface Kept {
   readonly at: number;
   readonly finalUntil: number;
   /** By partition. */
@@ -41,20 +41,20 @@ interface Told {
 
 export function createRawCoverage({ progress, sinkPositions, now }: RawCoverageDeps): RawCoverage {
   /** The newest first. */
-  let kept: readonly Told[] = [];
-  const toldBy = (rows: readonly Progress[]): Told | undefined => {
+  let kept: readonly Kept[] = [];
+  const keptOf = (rows: readonly Progress[]): Kept | undefined => {
     const { finalUntil } = finalityOf(rows);
     if (finalUntil === null) return undefined;
     return { at: now(), finalUntil, positions: new Map(rows.map(row => [row.partition, row.position])) };
   };
   const keep = (rows: readonly Progress[]) => {
-    const newest = toldBy(rows);
+    const newest = keptOf(rows);
     if (newest && newest.at - (kept[0]?.at ?? Number.NEGATIVE_INFINITY) >= keptEveryMs)
       kept = [newest, ...kept].slice(0, mostKept);
     return newest;
   };
   return {
-    telling: read => async () => {
+    keeping: read => async () => {
       const rows = await read();
       keep(rows);
       return rows;
@@ -63,13 +63,13 @@ export function createRawCoverage({ progress, sinkPositions, now }: RawCoverageD
       const newest = keep(await progress());
       const positions = await sinkPositions().catch(() => []);
       const raw = new Map(positions.flatMap(at => (at.topicName === 'clicks' ? [[at.partition, at.position]] : [])));
-      const isPassed = (told: Told) => [...told.positions].every(([partition, at]) => (raw.get(partition) ?? 0) >= at);
+      const isPassed = (one: Kept) => [...one.positions].every(([partition, at]) => (raw.get(partition) ?? 0) >= at);
       const passed = [...(newest ? [newest] : []), ...kept].filter(isPassed).map(({ finalUntil }) => finalUntil);
       return passed.length === 0 ? null : Math.max(...passed);
     },
   };
 }
 
-/** So raw has half a minute and more to pass what is kept longest. */
+/** Raw has more than half a minute to pass the oldest progress that is kept. */
 const keptEveryMs = 5_000;
 const mostKept = 8;

@@ -1,78 +1,85 @@
-/** What has been restated: the history of final counts. Rules as in ad-counts.ts. */
-import type { RestatementReason } from '../../aggregator/restatement.ts';
+/** SQL of restatements, which are the history of final counts. Rules as in ad-counts.ts. */
+import { Type } from 'typebox';
 import type { ClickHouse } from '../../infra/clickhouse/clickhouse.ts';
 import { noSql, sql, statement } from '../../infra/clickhouse/sql.ts';
-import { type Selection, type StatedSelection, within } from './ad-counts.ts';
+import { Counts, noClicks, type Selection, type StatedSelection, within } from './ad-counts.ts';
+import { type RowOf, readRow, readRows, rowShape } from './sql/read-rows.ts';
 import { settingsOf } from './sql/read-settings.ts';
 import { isVisible, statedRows } from './sql/stated-rows.ts';
 
-export interface Restatement {
-  /** Epoch ms. */
-  readonly minute: number;
-  readonly country: string;
-  readonly revision: number;
-  readonly job: string;
-  readonly reason: RestatementReason;
-  readonly before: number;
-  readonly after: number;
-  readonly at: number;
-}
+/** `minute` and `at` are epoch ms. */
+const Restatement = rowShape('restatement', {
+  minute: Type.Integer(),
+  country: Type.String(),
+  revision: Type.Integer(),
+  job: Type.String(),
+  /** `late`, `replay` or `reconcile`. A newer release may have written another one. */
+  reason: Type.String(),
+  before: Type.Integer(),
+  after: Type.Integer(),
+  at: Type.Integer(),
+});
+export type Restatement = RowOf<typeof Restatement>;
 
-/** One of any ad. */
-export interface TimedRestatement extends Restatement {
-  readonly ad_id: string;
-}
+/** A restatement together with its ad. */
+const TimedRestatement = rowShape('restatement', { ...Restatement.columns.properties, ad_id: Type.String() });
+export type TimedRestatement = RowOf<typeof TimedRestatement>;
 
-/** Where a page of restatements goes on. */
+/** The last restatement of a page. */
 export interface RestatementCursor {
   readonly minute: number;
   readonly country: string;
   readonly revision: number;
 }
 
-/** Of oldest or newest minutes first. */
+/** Which minutes come first. */
 export type RestatementOrder = 'oldest' | 'newest';
 
-export interface RestatementTotal {
-  readonly changes: number;
-  /** Clicks: what they have added, less what they have taken away. */
-  readonly added: number;
-  /** Likewise duplicates. */
-  readonly added_duplicates: number;
-}
+const RestatementTotal = rowShape('total of restatements', {
+  changes: Type.Integer(),
+  /** Added clicks minus removed clicks. */
+  added: Type.Integer(),
+  added_duplicates: Type.Integer(),
+});
+export type RestatementTotal = RowOf<typeof RestatementTotal>;
 
-export interface UndoneCounts {
-  readonly count: number;
-  readonly duplicates: number;
-  readonly late: number;
-}
+/** What restatements have added to counts. */
+export type UndoneCounts = Counts;
+
+const Found = rowShape('restatement', { found: Type.Integer() });
 
 export type RestatementQueries = ReturnType<typeof createRestatementQueries>;
 
+/** Long because it holds one short question after another. Each of them can be read on its own. */
 export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: { readonly timeoutMs: number }) {
   const settings = (rows: number) => settingsOf(rows, timeoutMs);
   const ofAd = (adId: string | undefined) => (adId === undefined ? noSql : sql`AND ad_id = ${adId}`);
   return {
-    /** Whether any count of the selection was restated, up to `until` (epoch ms) if it is given. */
+    /** Returns whether a count of the selection was restated, up to `until` (epoch ms) if that is given. */
     async isRestated(selection: Selection, adId?: string, until?: number): Promise<boolean> {
-      const rows = await clickhouse.query(
-        ...statement`SELECT 1 AS found FROM restatement FINAL WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)}
+      const row = await readRow(
+        clickhouse,
+        Found,
+        statement`SELECT 1 AS found FROM restatement FINAL WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)}
            ${until === undefined ? noSql : sql`AND at <= fromUnixTimestamp64Milli(${until}, 'UTC')`}
          LIMIT 1 ${settings(1)}`,
       );
-      return rows.length > 0;
+      return row !== undefined;
     },
 
     /**
-     * What restatements after `asOf` (epoch ms) have added to the counts of the selection: what their cells have now less
-     * what they had before the first of them. One of a former release was told before it was counted, and where its job
-     * failed in between it may never be, so what cells have now is read along with it.
+     * Returns what restatements after `asOf` (epoch ms) have added to the counts of the selection. This is what their
+     * cells have now, minus what these cells had before the first of the restatements. The current counts are read
+     * too, because an earlier release wrote a restatement before it changed the counts. If its job failed in between,
+     * the counts were never changed.
      */
     async addedSince(adId: string, selection: StatedSelection, asOf: number): Promise<UndoneCounts> {
       const ours = sql`${within(selection)} ${ofAd(adId)}`;
       const since = sql`${ours} AND at > fromUnixTimestamp64Milli(${asOf}, 'UTC') AND ${isVisible(selection)}`;
-      const [row] = await clickhouse.query<UndoneCounts>(
-        ...statement`SELECT sum(toInt64(clicks_now) - toInt64(clicks_then)) AS count,
+      const row = await readRow(
+        clickhouse,
+        Counts,
+        statement`SELECT sum(toInt64(clicks_now) - toInt64(clicks_then)) AS count,
            sum(toInt64(duplicates_now) - toInt64(duplicates_then)) AS duplicates,
            sum(arraySum(step -> if(step.1 <= bitShiftRight(version_now, 48), step.2, 0), steps)) AS late
          FROM (
@@ -87,15 +94,20 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
              argMin(before_duplicates, revision) AS duplicates_then,
              groupArray((revision, greatest(0, toInt64(after) - toInt64(before)))) AS steps
            FROM restatement FINAL WHERE ${since} GROUP BY minute, country
-         ) AS told USING (minute, country) ${settings(1)}`,
+         ) AS undone USING (minute, country) ${settings(1)}`,
       );
-      return row ?? { count: 0, duplicates: 0, late: 0 };
+      return row ?? noClicks;
     },
 
-    /** Those made after `since` (epoch ms), the latest `limit` of them, oldest first. Raw clicks, and so restatements, go back 35 days. */
+    /**
+     * Returns the latest `limit` restatements that were made after `since` (epoch ms), the oldest first. They concern
+     * minutes of the last 35 days, because raw clicks are kept for so long.
+     */
     async since(since: number, limit: number): Promise<TimedRestatement[]> {
-      return await clickhouse.query(
-        ...statement`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, revision, job, reason, before, after,
+      return await readRows(
+        clickhouse,
+        TimedRestatement,
+        statement`SELECT toUnixTimestamp(m) * 1000 AS minute, ad_id, country, revision, job, reason, before, after,
            toUnixTimestamp64Milli(t) AS at
          FROM (
            SELECT minute AS m, ad_id, country, revision, job, reason, before, after, at AS t FROM restatement FINAL
@@ -107,10 +119,12 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
       );
     },
 
-    /** Of one ad, all that are in the selection. */
+    /** Sums up all restatements of one ad in the selection. */
     async totalOfAd(adId: string, selection: Selection): Promise<RestatementTotal> {
-      const [row] = await clickhouse.query<RestatementTotal>(
-        ...statement`SELECT count() AS changes, sum(toInt64(after) - toInt64(before)) AS added,
+      const row = await readRow(
+        clickhouse,
+        RestatementTotal,
+        statement`SELECT count() AS changes, sum(toInt64(after) - toInt64(before)) AS added,
            sum(toInt64(after_duplicates) - toInt64(before_duplicates)) AS added_duplicates
          FROM restatement FINAL
          WHERE ${within(selection)} ${ofAd(adId)} AND ${isVisible(selection)} ${settings(1)}`,
@@ -118,7 +132,7 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
       return row ?? { changes: 0, added: 0, added_duplicates: 0 };
     },
 
-    /** Of one ad, in the order of minute, country and revision, or the other way round. */
+    /** Returns the restatements of one ad in the order of minute, country and revision, or in the reverse order. */
     async ofAd(
       adId: string,
       selection: Selection,
@@ -132,8 +146,10 @@ export function createRestatementQueries(clickhouse: ClickHouse, { timeoutMs }: 
       const key = sql`(toUnixTimestamp(minute), country, revision)`;
       const beyondLast =
         after === undefined ? noSql : isNewest ? sql`AND ${key} < ${place(after)}` : sql`AND ${key} > ${place(after)}`;
-      return await clickhouse.query(
-        ...statement`SELECT toUnixTimestamp(m) * 1000 AS minute, country, revision, job, reason, before, after,
+      return await readRows(
+        clickhouse,
+        Restatement,
+        statement`SELECT toUnixTimestamp(m) * 1000 AS minute, country, revision, job, reason, before, after,
            toUnixTimestamp64Milli(t) AS at
          FROM (
            SELECT minute AS m, country, revision, job, reason, before, after, at AS t FROM restatement FINAL

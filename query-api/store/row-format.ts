@@ -1,4 +1,4 @@
-/** Pure: which format of rows is asked for, and rows as lines of CSV or JSON. */
+/** Pure: chooses the format of rows that a client asks for, and writes rows as lines of CSV or JSON. */
 import { type CsvValue, csvLine } from '../../infra/csv.ts';
 
 export const mediaTypes = {
@@ -8,7 +8,10 @@ export const mediaTypes = {
 } as const;
 export type RowFormat = keyof typeof mediaTypes;
 
-/** The first of `Accept`'s types with the highest weight that is one of ours, or `otherwise` if any type will do better. */
+/**
+ * Returns the supported type with the highest weight in `Accept`, and the first of several with the same weight. Returns
+ * `otherwise` when none is supported, or when any type or JSON has a higher weight.
+ */
 export function acceptedFormat<T extends RowFormat | 'json'>(
   accept: string | undefined,
   offered: readonly T[],
@@ -38,7 +41,7 @@ export function linesOf(rows: readonly Row[], columns: readonly string[], format
   return headOf(columns) + rows.map(row => csvLine(columns.map(column => cellOf(row[column])))).join('');
 }
 
-/** Names of fields, which are words of ours. */
+/** The names of our own columns need no quoting. */
 export function headOf(columns: readonly string[]): string {
   return `${columns.join(',')}\n`;
 }

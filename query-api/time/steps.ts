@@ -1,15 +1,18 @@
-/** Pure: the steps of a series, one after another. SQL finds them as store/sql/step-start.ts says. */
+/** Pure: the steps of a series. In SQL they are computed by store/sql/step-start.ts. */
 import type { TimeRange } from './time-range.ts';
 
-/** Its length in ms, on the clock of UTC; or where each step of the range begins, epoch ms in order, the first with the range. */
+/**
+ * Either the length of a step in ms, where steps begin at multiples of it in UTC. Or the beginnings of all steps, in
+ * order, in epoch ms, where the first step begins with the range.
+ */
 export type Step = number | readonly number[];
 
-/** At most; a range need not lie on borders. */
+/** Returns the highest possible number of steps. A range may begin or end within a step. */
 export function stepsIn({ from, to }: TimeRange, step: Step): number {
   return typeof step === 'number' ? Math.ceil((to - from) / step) + 1 : step.length + 1;
 }
 
-/** Every step of the range, one after another. */
+/** Returns all steps of the range in order. */
 export function stepsOf({ from, to }: TimeRange, step: Step): TimeRange[] {
   if (typeof step !== 'number') return step.map((start, i) => ({ from: start, to: step[i + 1] ?? to }));
   const steps: TimeRange[] = [];

@@ -1,8 +1,8 @@
-/** Spans of time: half-open ranges of whole minutes, and the lengths of a point of a series. */
+/** Defines ranges of time and the lengths of the points of a series. */
 
 import { millisecondsInDay, millisecondsInHour, millisecondsInMinute } from 'date-fns/constants';
 
-/** Half-open, epoch ms, whole minutes. */
+/** [from, to) in epoch ms, at full minutes. */
 export interface TimeRange {
   readonly from: number;
   readonly to: number;
@@ -10,6 +10,6 @@ export interface TimeRange {
 
 export const minuteMs = millisecondsInMinute;
 
-/** Lengths of a point of a series. */
+/** The lengths that a point of a series may have. */
 export const stepsMs = { minute: minuteMs, hour: millisecondsInHour, day: millisecondsInDay } as const;
 export type Granularity = keyof typeof stepsMs;

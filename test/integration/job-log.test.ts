@@ -206,7 +206,7 @@ describe('what people ask for', () => {
     await sink.stop();
     const filters = createFilterStore(clickhouse, { timeoutMs: 9_000, requests });
     await expect(filters.put('late', { countries: { in: ['KR'] } }, 7)).rejects.toThrow(
-      'id "late": what you have asked for is written, and not to be seen yet: ask for the same again, which does no harm',
+      'id "late": the change is written, but not visible yet: send the same request again, which does no harm',
     );
     sink = await startSink(server);
     await eventually('filter', async () => (await filters.get('late'))?.definition);

@@ -6,7 +6,7 @@ import { KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import { createLog } from '../../infra/log.ts';
-import { saidTopics } from '../../query-api/log/node-positions.ts';
+import { jobTopics } from '../../query-api/log/node-positions.ts';
 import { openRaw } from '../simulation/raw-transactions.ts';
 import { clickStream } from '../support/click-stream.ts';
 import { startTestPipeline, type TestPipeline } from '../support/pipeline.ts';
@@ -200,7 +200,7 @@ describe('pipeline', () => {
     });
     const topics = lags.map(([, name, labels]) => /topic="([\w-]+)"/.exec(labels ?? '')?.[1] ?? name);
     const each = ['aggregates', 'clicks', 'lag_records', 'quarantine'].flatMap(topic => [topic, topic, topic, topic]);
-    expect(topics.sort()).toEqual([...each, ...saidTopics].sort());
+    expect(topics.sort()).toEqual([...each, ...jobTopics].sort());
   });
 
   it('turns a minute final without further clicks, counts late clicks until then, and none after', async () => {

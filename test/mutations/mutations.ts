@@ -1855,8 +1855,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'replica-behind-is-read',
     bug: 'a node that is behind is read like the others: numbers fall back to what they were',
-    file: 'query-api/replicas/replica-watch.ts',
-    edits: [['&& lags.lagMs(of.node.name) <= maxLagMs;', ';']],
+    file: 'query-api/replicas/known-nodes.ts',
+    edits: [['&& this.#lags.lagMs(of.node.name) <= this.#options.maxLagMs;', ';']],
     unit: 'test/unit/query-api/replicas/replicas.test.ts',
   },
   {
@@ -1876,7 +1876,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'incomplete-replica-is-read',
     bug: 'a node that was filled from a log that had lost its beginning is read: counts of before are 0, and final',
-    file: 'query-api/replicas/replica-watch.ts',
+    file: 'query-api/replicas/known-nodes.ts',
     edits: [['(own.get(key) ?? from) > from', '(own.get(key) ?? from) < from']],
     unit: 'test/unit/query-api/replicas/replicas.test.ts',
   },
@@ -1941,18 +1941,18 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'seen-on-another-node',
-    bug: 'what one node has shown to who runs the jobs is taken for seen on the next: a job reads what was there before its own writes',
+    bug: 'rows that one node has shown to the job runner are expected on the next node: a job reads what was there before its own writes',
     file: 'query-api/replicas/turns.ts',
     edits: [['if (nodes.join() !== seenOn) {', 'if (seenOn === undefined) {']],
     unit: 'test/unit/query-api/replicas/turns.test.ts',
   },
   {
     name: 'seals-not-waited-for',
-    bug: 'who goes over to another node waits for job results there, and for nothing else that was said',
+    bug: 'a job runner that changes to another node waits for job results there, but not for requests, seals and filters',
     file: 'query-api/replicas/turns.ts',
     edits: [
-      ['saidTopics.some(said => said === topicName)', "topicName === 'job-results'"],
-      ['own.length < nodes.length * saidTopics.length', 'own.length < 1'],
+      ['jobTopics.some(name => name === topicName)', "topicName === 'job-results'"],
+      ['own.length < nodes.length * jobTopics.length', 'own.length < 1'],
     ],
     unit: 'test/unit/query-api/replicas/turns.test.ts',
   },
@@ -2682,6 +2682,51 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/store/raw-counts.ts',
     integration: 'test/integration/clickhouse/filters.test.ts',
     edits: [['if (name === undefined) return listed;', 'if (name !== null) return listed;']],
+  },
+  {
+    name: 'job-of-a-newer-release-stops-all',
+    bug: 'a job with a reason that this release does not know makes every list of jobs fail, and no job runs',
+    file: 'query-api/store/jobs/job-store.ts',
+    integration: 'test/integration/clickhouse/job-order.test.ts',
+    edits: [[' AND reason IN \x24{jobReasons}', '']],
+  },
+  {
+    name: 'rows-of-the-store-unchecked',
+    bug: 'a row of ClickHouse without a column, or with a text in place of a number, becomes part of an answer',
+    file: 'query-api/store/sql/read-rows.ts',
+    unit: 'test/unit/query-api/read-rows.test.ts',
+    edits: [
+      [
+        'return checkedRows(columns, await clickhouse.query(sql, params, options), what);',
+        'return (await clickhouse.query(sql, params, options)) as never;',
+      ],
+    ],
+  },
+  {
+    name: 'numbers-of-the-store-unchecked',
+    bug: 'a count of rows that ClickHouse returns as a text is compared and added up as a text',
+    file: 'query-api/store/sql/read-rows.ts',
+    unit: 'test/unit/query-api/read-rows.test.ts',
+    edits: [
+      [
+        'checkedRows(NumberRow, await clickhouse.query(sql, params, options), what)',
+        '(await clickhouse.query(sql, params, options)) as never[]',
+      ],
+    ],
+  },
+  {
+    name: 'stored-json-unchecked',
+    bug: 'differences that were stored as JSON of another shape are shown as they are',
+    file: 'query-api/store/sql/read-rows.ts',
+    unit: 'test/unit/query-api/read-rows.test.ts',
+    edits: [['return checkedRows(columns, rows, what);', 'return rows as never;']],
+  },
+  {
+    name: 'first-row-checked-alone',
+    bug: 'only the first row of an answer is checked',
+    file: 'infra/clickhouse/checked-rows.ts',
+    unit: 'test/unit/query-api/read-rows.test.ts',
+    edits: [['rows.findIndex(', 'rows.slice(0, 1).findIndex(']],
   },
   {
     name: 'week-begins-on-sunday',

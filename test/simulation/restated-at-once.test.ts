@@ -158,7 +158,7 @@ class Store {
   #rows(statement: string, params: Record<string, unknown>): object[] {
     const sql = statement.replace(/\{(\w+):\w+\}/g, (_, name) => String(params[name]));
     const job = /FROM replay_job WHERE id = (\S+)/.exec(sql)?.[1];
-    if (job !== undefined) return [{ newest: this.jobs.get(job)?.seq ?? 0 }];
+    if (job !== undefined) return [{ n: this.jobs.get(job)?.seq ?? 0 }];
     if (sql.includes('FROM job_runner')) return [...this.terms.values()].sort((a, b) => b.since - a.since).slice(0, 1);
     const minute = Number(/minute >= toDateTime\((\d+)/.exec(sql)?.[1]);
     const visible = [...this.recounted.values()].filter(row => row.minute === minute);

@@ -103,8 +103,8 @@ function createTurns({ clickhouse, now, log, listed, shard = oneShard }: RollUpL
   const quiet = createQuiet(now);
   const workOff = createWorkOff(rollUp, log, closing);
   const dueOf = async (range: TimeRange): Promise<Due[]> => {
-    const { rows, told } = await directory.read({ from: range.from - lookBackMs, to: range.to });
-    return dueBlocks(rows, told, range);
+    const { rows, restated } = await directory.read({ from: range.from - lookBackMs, to: range.to });
+    return dueBlocks(rows, restated, range);
   };
   const sweep = createSweep(dueOf, workOff);
   let sweepAt = 0;

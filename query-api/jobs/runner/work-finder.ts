@@ -12,8 +12,9 @@
 
 import { Corrupt } from '../../../infra/errors.ts';
 import type { Logger } from '../../../infra/log.ts';
+import type { Attempts } from '../../store/jobs/failed-jobs.ts';
 import { type Job, newJob } from '../../store/jobs/job.ts';
-import type { Attempts, JobStore } from '../../store/jobs/job-store.ts';
+import type { JobStore } from '../../store/jobs/job-store.ts';
 import type { LateMinute } from '../../store/jobs/late-minute-rows.ts';
 import { rawSince } from '../../store/raw-retention.ts';
 import { minuteMs } from '../../time/time-range.ts';

@@ -7,8 +7,8 @@ import { adIdPattern, countryPattern } from '../../../ingest/click.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
 import { finalityOf } from '../../store/finality.ts';
+import type { DiffRow } from '../../store/jobs/diff-rows.ts';
 import { type Job, newJob } from '../../store/jobs/job.ts';
-import type { DiffRow } from '../../store/jobs/job-store.ts';
 import {
   askedRange,
   existing,

@@ -1,15 +1,15 @@
-/** Pure: what may be asked of a click's country, user and address. All conditions of a filter must hold. */
+/** Pure: conditions on the country, the user and the address of a click. All conditions of a filter must hold. */
 import { explained } from '../../../infra/broken-rule.ts';
 
-/** Addresses as IPv6, where those of IPv4 stand under `::ffff:0:0/96`. */
+/** A range of IPv6 addresses. IPv4 addresses are part of it as `::ffff:0:0/96`. */
 export interface AddressRange {
   readonly address: string;
-  /** Of 128 bits. */
+  /** Number of leading bits, out of 128. */
   readonly prefix: number;
 }
 
 interface ListCondition<T> {
-  /** `in`: one of the list must match; `out`: none may. */
+  /** `in`: an entry of the list must match. `out`: no entry may match. */
   readonly side: 'in' | 'out';
   readonly list: readonly T[];
 }
@@ -17,24 +17,24 @@ interface ListCondition<T> {
 export type Condition =
   | ({ readonly kind: 'country' } & ListCondition<string>)
   | ({ readonly kind: 'ip' } & ListCondition<AddressRange>)
-  /** Patterns as SQL's LIKE has them. */
+  /** Patterns for LIKE of SQL. */
   | ({ readonly kind: 'user' } & ListCondition<string>);
 
 export type ClickFilter = readonly Condition[];
 
-/** Countries to count, in the form that a selection of counts takes. */
+/** The countries to count, in the form that a selection of counts needs. */
 export interface CountryLists {
-  /** Undefined: all. */
+  /** Undefined for all countries. */
   readonly in: readonly string[] | undefined;
   readonly out: readonly string[];
 }
 
-/** Whether counts by country cannot answer it, but only the clicks themselves. */
+/** Returns whether only raw clicks can answer the filter. A filter by country alone is answered from counts. */
 export function needsRaw(filter: ClickFilter): boolean {
   return filter.some(({ kind }) => kind !== 'country');
 }
 
-/** The filter's countries; undefined: all. One that is asked for alone is said so. */
+/** Returns the countries of the filter, or undefined for all. A single country is returned as its code. */
 export function countryOf(filter: ClickFilter): string | CountryLists | undefined {
   const countries = filter.filter(condition => condition.kind === 'country');
   if (countries.length === 0) return undefined;
@@ -46,17 +46,17 @@ export function countryOf(filter: ClickFilter): string | CountryLists | undefine
   return named?.length === 1 && out.length === 0 ? named[0] : { in: named, out };
 }
 
-/** A pattern with `*` for any characters → SQL's LIKE. */
+/** Returns a pattern for LIKE. In the given pattern, `*` stands for any characters. */
 export function likeOf(pattern: string): string {
   return exactly(pattern).replaceAll('*', '%');
 }
 
-/** LIKE of a text in which nothing stands for anything else. */
+/** Returns a pattern for LIKE that matches exactly this text. */
 export function exactly(text: string): string {
   return text.replace(/[\\%_]/g, '\\$&');
 }
 
-/** Rows of earlier releases have any two letters. */
+/** Any two letters are allowed, because rows of earlier releases may have any two letters. */
 export const askedCountryPattern = explained(
   /^[A-Za-z][A-Za-z0-9]$/,
   'two letters, as ISO 3166-1 alpha-2 has them, or ZZ for unknown',

@@ -1,4 +1,4 @@
-/** Pure: a stored filter as its owner writes it, its rules, and the conditions it stands for. */
+/** Pure: the definition of a stored filter as its owner writes it, its rules, and the conditions that it stands for. */
 
 import { isIP } from 'node:net';
 import { type Static, Type } from 'typebox';
@@ -8,9 +8,10 @@ import { invalid } from '../../../infra/problem.ts';
 import { release } from '../../../infra/release.ts';
 import { isText, limits } from '../../../ingest/click.ts';
 import { countryCode, sameCountry } from '../../../ingest/country.ts';
+import { parsedJson } from '../sql/read-rows.ts';
 import { type AddressRange, askedCountryPattern, type ClickFilter, type Condition, likeOf } from './click-filter.ts';
 
-/** Entries of one list. */
+/** The limit for one list. */
 const maxEntries = 100;
 
 const lists = (entry: string, items: { readonly pattern?: string; readonly maxLength?: number }) => {
@@ -37,7 +38,7 @@ export const FilterDefinition = Type.Object(
   {
     additionalProperties: false,
     minProperties: 1,
-    description: 'all that is given must hold; a click without user or address is in none of their lists',
+    description: 'all that is given must hold; a click without a user or an address matches none of their lists',
     examples: [
       { countries: { in: ['KR', 'JP'] }, ips: { out: ['10.0.0.0/8', '2001:db8::/32'] }, user_ids: { out: ['bot-*'] } },
     ],
@@ -46,17 +47,18 @@ export const FilterDefinition = Type.Object(
 export type FilterDefinition = Static<typeof FilterDefinition>;
 
 /**
- * As it was stored, by whichever release. To leave out a condition that is not known would be a wrong count.
- * @throws Problem where a newer release has stored what this one does not know
+ * Returns a definition that any release has stored. A condition that this release does not know cannot be ignored,
+ * because the count would be wrong.
+ * @throws Problem when a newer release has stored what this release does not know
  */
 export function storedDefinition(id: string, text: string): FilterDefinition {
-  const definition: unknown = JSON.parse(text);
+  const definition = parsedJson(text);
   if (Value.Check(FilterDefinition, definition)) return definition;
-  const rule = `holds what release ${release} does not know: ask a newer one, or put the filter anew`;
+  const rule = `contains what release ${release} does not know: ask a newer release, or put the filter again`;
   throw new Problem(503, 'unknown_format', `stored filter "${id}": ${rule}`);
 }
 
-/** As it is stored: releases before this one know capitals alone, and codes without digits. */
+/** Returns the definition as it is stored. Earlier releases know only capital letters, and codes without digits. */
 export function normalDefinition(definition: FilterDefinition): FilterDefinition {
   const { countries } = definition;
   if (countries === undefined) return definition;
@@ -65,7 +67,7 @@ export function normalDefinition(definition: FilterDefinition): FilterDefinition
   return { ...definition, countries: { ...(inside && { in: inside }), ...(outside && { out: outside }) } };
 }
 
-/** @throws Problem that names what is wrong beyond the schema */
+/** @throws Problem for what the schema cannot check */
 export function conditionsOf({ countries, ips, user_ids }: FilterDefinition): ClickFilter {
   const conditions: Condition[] = [];
   for (const side of ['in', 'out'] as const) {
@@ -84,7 +86,7 @@ export function conditionsOf({ countries, ips, user_ids }: FilterDefinition): Cl
   return conditions;
 }
 
-/** An address, or a network in CIDR notation; undefined where the text is neither. */
+/** Parses an address, or a network in CIDR notation. Returns undefined when the text is neither. */
 export function addressRangeOf(text: string): AddressRange | undefined {
   const [, address = '', bits] = /^([^/%]+)(?:\/(0|[1-9]\d{0,2}))?$/.exec(text) ?? [];
   const family = isIP(address);

@@ -1,8 +1,8 @@
 /**
- * A filter as SQL over `country`, `user_id` and `ip` of a click.
+ * Writes a filter as SQL over `country`, `user_id` and `ip` of a click.
  *
- * An address is compared by what it means, not by its letters: `2001:DB8::1` is `2001:db8:0::1`. A click without user
- * or address, or with one that is no address, matches no list.
+ * Addresses are compared by their value and not as texts: `2001:DB8::1` equals `2001:db8:0::1`. A click without a user
+ * or an address, or with an invalid address, matches no list.
  */
 import { joined, noSql, type Sql, sql } from '../../../infra/clickhouse/sql.ts';
 import type { AddressRange, ClickFilter, Condition } from './click-filter.ts';

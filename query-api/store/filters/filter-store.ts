@@ -1,14 +1,15 @@
 /**
- * Stored filters: read from their table, and changed through the log, whose order decides between two who change one at the
- * same time (aggregator/job-records.ts).
+ * Stored filters. They are read from their table and changed through the log. When two clients change a filter at the
+ * same time, the order of the log decides (aggregator/job-records.ts).
  */
 
-import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
+import { Type } from 'typebox';
 import { type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import { Problem } from '../../../infra/http.ts';
 import type { RequestLog } from '../../log/request-log.ts';
 import { untilVisible } from '../../log/until-visible.ts';
+import { type Reader, type RowOf, readNumber, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { type FilterDefinition, storedDefinition } from './filter-definition.ts';
 
@@ -22,7 +23,7 @@ export interface StoredFilter {
 
 export type FilterStore = ReturnType<typeof createFilterStore>;
 
-/** A deleted one leaves a row behind, so these count, too: a bound on what strangers can fill the table with. */
+/** Limits what clients can write into the table. A deleted filter leaves a row behind, so it counts too. */
 export const maxFilters = 10_000;
 
 export interface FilterStoreOptions {
@@ -30,10 +31,27 @@ export interface FilterStoreOptions {
   readonly requests: RequestLog;
 }
 
-export function createFilterStore(clickhouse: ClickHouse, { timeoutMs, requests }: FilterStoreOptions) {
+const FilterRow = rowShape('stored_filter', {
+  id: Type.String(),
+  definition: Type.String(),
+  deleted: Type.Integer(),
+  created_at: Type.Integer(),
+  updated_at: Type.Integer(),
+  seq: Type.Integer(),
+});
+type FilterRow = RowOf<typeof FilterRow>;
+
+/** The sink adds `seq`, which is the place in the log. */
+type ChangedFilter = Omit<FilterRow, 'seq'>;
+
+const FilterId = rowShape('stored_filter', { id: Type.String() });
+
+export function createFilterStore(clickhouse: Reader, { timeoutMs, requests }: FilterStoreOptions) {
   const rows = async (where: Sql, limit: number) =>
-    await clickhouse.query<FilterRow>(
-      ...statement`SELECT id, definition, deleted, toUnixTimestamp64Milli(created) AS created_at,
+    await readRows(
+      clickhouse,
+      FilterRow,
+      statement`SELECT id, definition, deleted, toUnixTimestamp64Milli(created) AS created_at,
          toUnixTimestamp64Milli(updated) AS updated_at, seq
        FROM (
          SELECT id, definition, deleted, created_at AS created, updated_at AS updated, seq FROM stored_filter FINAL
@@ -41,44 +59,31 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs, requests 
        ) ORDER BY id ${settingsOf(limit, timeoutMs)}`,
     );
   const current = async (id: string) => (await rows(sql`id = ${id}`, 1))[0];
-  /** Who asks by it next gets what he has put, whichever query API he asks. @throws Retryable, Problem */
   const change = async (row: ChangedFilter) => {
     await requests.append('filter', [{ ...row, logged: 1 }]);
-    await shown(row).catch(error => {
-      if (!(error instanceof Retryable)) throw error;
-      const doing = `id "${row.id}": what you have asked for is written, and not to be seen yet`;
-      throw new Problem(503, 'unavailable', `${doing}: ask for the same again, which does no harm`, {}, 1);
-    });
+    await untilShown(clickhouse, row, timeoutMs);
   };
-  const shown = ({ id, definition, deleted, updated_at }: ChangedFilter) =>
-    untilVisible(`filter ${id}`, { withinMs: 5_000 }, async () => {
-      // Without FINAL: somebody else's may have replaced it already.
-      const found = await clickhouse.query(
-        ...statement`SELECT id FROM stored_filter WHERE id = ${id} AND definition = ${definition} AND deleted = ${deleted}
-           AND updated_at = fromUnixTimestamp64Milli(${updated_at}, 'UTC') LIMIT 1 ${settingsOf(1, timeoutMs)}`,
-      );
-      return found.length > 0;
-    });
   return {
     async get(id: string): Promise<StoredFilter | undefined> {
       const row = await current(id);
       return row && row.deleted === 0 ? filterOf(row) : undefined;
     },
 
-    /** In the order of ids, those after `after`. */
+    /** Returns the filters after `after`, in the order of ids. */
     async list(after: string, limit: number): Promise<StoredFilter[]> {
       return (await rows(sql`deleted = 0 AND id > ${after}`, limit)).map(filterOf);
     },
 
-    /** Ids that are or were taken. */
+    /** Counts the ids that are or were used. */
     async count(): Promise<number> {
-      const [row] = await clickhouse.query<{ n: number }>(
-        ...statement`SELECT count() AS n FROM stored_filter FINAL ${settingsOf(1, timeoutMs)}`,
-      );
-      return row?.n ?? 0;
+      const counted = statement`SELECT count() AS n FROM stored_filter FINAL ${settingsOf(1, timeoutMs)}`;
+      return await readNumber(clickhouse, 'stored_filter', counted);
     },
 
-    /** @throws Retryable, Problem: it may be there all the same, or come; to put it again does no harm */
+    /**
+     * @throws Retryable, Problem when it is not known whether the filter is stored. It may be stored now or later.
+     *   Putting it again does no harm.
+     */
     async put(id: string, definition: FilterDefinition, at: number): Promise<StoredFilter> {
       const before = await current(id);
       const createdAt = before?.deleted === 0 ? before.created_at : at;
@@ -87,7 +92,7 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs, requests 
       return { id, definition, createdAt, updatedAt: at };
     },
 
-    /** What it was; undefined: there was none. @throws Retryable, Problem likewise */
+    /** Returns the removed filter, or undefined if there was none. @throws Retryable, Problem as `put` does */
     async remove(id: string, at: number): Promise<StoredFilter | undefined> {
       const before = await current(id);
       if (before?.deleted !== 0) return undefined;
@@ -98,16 +103,30 @@ export function createFilterStore(clickhouse: ClickHouse, { timeoutMs, requests 
   };
 }
 
-/** `seq` it gets from its place in the log. */
-type ChangedFilter = Omit<FilterRow, 'seq'>;
-
-interface FilterRow {
-  readonly id: string;
-  readonly definition: string;
-  readonly deleted: number;
-  readonly created_at: number;
-  readonly updated_at: number;
-  readonly seq: number;
+/**
+ * Resolves when ClickHouse shows the change. So the client that has made it sees it with its next request, whichever
+ * query API it asks. @throws Retryable, Problem
+ */
+async function untilShown(
+  clickhouse: Reader,
+  { id, definition, deleted, updated_at }: ChangedFilter,
+  timeoutMs: number,
+): Promise<void> {
+  const isShown = async () => {
+    // Read without FINAL, because another client's change may already have replaced this one.
+    const found = await readRows(
+      clickhouse,
+      FilterId,
+      statement`SELECT id FROM stored_filter WHERE id = ${id} AND definition = ${definition} AND deleted = ${deleted}
+         AND updated_at = fromUnixTimestamp64Milli(${updated_at}, 'UTC') LIMIT 1 ${settingsOf(1, timeoutMs)}`,
+    );
+    return found.length > 0;
+  };
+  await untilVisible(`filter ${id}`, { withinMs: 5_000 }, isShown).catch(error => {
+    if (!(error instanceof Retryable)) throw error;
+    const doing = `id "${id}": the change is written, but not visible yet`;
+    throw new Problem(503, 'unavailable', `${doing}: send the same request again, which does no harm`, {}, 1);
+  });
 }
 
 function filterOf({ id, definition, created_at, updated_at }: FilterRow): StoredFilter {

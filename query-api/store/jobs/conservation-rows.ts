@@ -1,50 +1,62 @@
-/** What the comparison of rows with counters reads. */
+/** SQL of the rows that are compared with counters. */
 
+import { Type } from 'typebox';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { joined, named, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import type { TimeRange } from '../../time/time-range.ts';
+import { type RowOf, readRow, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { minuteWithin } from './recount-rows.ts';
 
-/** Lines of one partition, as the rows of a stretch show them. */
-export interface RowSums {
-  readonly counted: number;
-  readonly duplicates: number;
-  /** The newest version of a live row; 0: there is none. */
-  readonly version: number;
-}
+/** Sums over the rows of one partition. */
+const LiveRows = rowShape('sums of ad_minute', {
+  partition: Type.Integer(),
+  counted: Type.Integer(),
+  duplicates: Type.Integer(),
+  /** The newest version of a row that was counted live, or 0 when there is none. */
+  version: Type.Integer(),
+  /** Restated rows whose restatement is not there. */
+  untold: Type.Integer(),
+});
+export type LiveRows = RowOf<typeof LiveRows>;
+export type RowSums = Pick<LiveRows, 'counted' | 'duplicates' | 'version'>;
+
+const FirstMinute = rowShape('first minute of ad_minute', { at: Type.Integer(), n: Type.Integer() });
+
+const QuarantineSums = rowShape('sums of quarantine', {
+  partition: Type.Integer(),
+  lines: Type.Integer(),
+  /** When the broker received the first of the lines, in epoch ms, or 0 when there is none. */
+  oldest: Type.Integer(),
+});
+export type QuarantinedLines = Omit<RowOf<typeof QuarantineSums>, 'partition'>;
 
 export type ConservationQueries = ReturnType<typeof createConservationQueries>;
 
-/** Quarantined lines of a partition, by their offsets: [since, until). */
+/** Quarantined lines of a partition whose offsets are in [since, until). */
 export interface OffsetRange {
   readonly partition: number;
   readonly since: number;
   readonly until: number;
 }
 
-export interface QuarantinedLines {
-  readonly lines: number;
-  /** When the broker took the first of them, epoch ms; 0: there is none. */
-  readonly oldest: number;
-}
-
 export function createConservationQueries(clickhouse: ClickHouse) {
   return {
     /**
-     * What was counted live, by partition: the rows of the stream, and where a restatement has replaced one, what its
-     * first revision says it found. (Revisions from before `stated` was kept tell only the cell's sum: it goes to the
-     * row that has the clicks.) `untold` are restated rows whose history is not there: it is inserted first, so they
-     * are rows of after this read has begun to look at the history.
+     * Returns by partition what was counted live. These are the rows of the stream. Where a restatement has replaced a
+     * row, its first revision says what it replaced. (Revisions of releases that did not keep `stated` have only the sum
+     * of the cell. It is added to the row that has the clicks.)
+     *
+     * A restatement is inserted before the rows that it restates. So `untold` rows are newer than the moment at which
+     * this read began to look at restatements.
      */
-    async liveRows(range: TimeRange): Promise<(RowSums & { partition: number; untold: number })[]> {
-      const live = (stated: 'clicks' | 'duplicates', before: 'before' | 'before_duplicates') =>
-        sql`sum(multiIf(revision = 0, ${named(stated)}, notEmpty(stated),
-           arraySum(s -> if(s.partition = part, ${named(`s.${stated}`)}, 0), stated), clicks > 0 OR after = 0, ${named(before)}, 0))`;
-      return await clickhouse.query(
-        ...statement`SELECT part AS partition, ${live('clicks', 'before')} AS counted,
-           ${live('duplicates', 'before_duplicates')} AS duplicates,
+    async liveRows(range: TimeRange): Promise<LiveRows[]> {
+      return await readRows(
+        clickhouse,
+        LiveRows,
+        statement`SELECT part AS partition, ${countedLive('clicks', 'before')} AS counted,
+           ${countedLive('duplicates', 'before_duplicates')} AS duplicates,
            maxIf(version, revision = 0) AS version, countIf(revision > 0 AND is_told = 0) AS untold
          FROM (
            SELECT minute, ad_id, country, partition AS part, version, bitShiftRight(version, 48) AS revision, clicks,
@@ -59,24 +71,28 @@ export function createConservationQueries(clickhouse: ClickHouse) {
       );
     },
 
-    /** The first minute in the range that has rows, epoch ms. */
+    /** Returns the first minute in the range that has rows, in epoch ms. */
     async firstMinute(range: TimeRange): Promise<number | undefined> {
-      const [row] = await clickhouse.query<{ at: number; n: number }>(
-        ...statement`SELECT toUnixTimestamp(min(minute)) * 1000 AS at, count() AS n FROM ${sharded('ad_minute')}
+      const row = await readRow(
+        clickhouse,
+        FirstMinute,
+        statement`SELECT toUnixTimestamp(min(minute)) * 1000 AS at, count() AS n FROM ${sharded('ad_minute')}
          WHERE ${minuteWithin(range)} ${settings(1)}`,
       );
       return row && row.n > 0 ? row.at : undefined;
     },
 
-    /** By partition; without the lines that the sink itself has put there (`refused`): they are counted clicks. */
+    /** Returns the lines by partition, without lines that the sink has put there (`refused`), which are counted clicks. */
     async quarantinedLines(ranges: readonly OffsetRange[]): Promise<Map<number, QuarantinedLines>> {
       const wanted = ranges.filter(({ since, until }) => since < until);
       if (wanted.length === 0) return new Map();
       const within = wanted.map(
         ({ partition, since, until }) => sql`(partition = ${partition} AND offset >= ${since} AND offset < ${until})`,
       );
-      const rows = await clickhouse.query<QuarantinedLines & { partition: number }>(
-        ...statement`SELECT partition, countIf(reason != 'refused') AS lines,
+      const rows = await readRows(
+        clickhouse,
+        QuarantineSums,
+        statement`SELECT partition, countIf(reason != 'refused') AS lines,
            toUnixTimestamp64Milli(minIf(appended_at, reason != 'refused')) AS oldest
          FROM ${sharded('quarantine')} FINAL WHERE ${joined(within, ' OR ')} GROUP BY partition ${settings(65_536)}`,
       );
@@ -85,7 +101,13 @@ export function createConservationQueries(clickhouse: ClickHouse) {
   };
 }
 
-/** One thread, as in recounts: live counting needs the rest. */
+/** SQL for the sum of what was counted live, from the columns of `counts` and `history`. */
+function countedLive(stated: 'clicks' | 'duplicates', before: 'before' | 'before_duplicates'): Sql {
+  return sql`sum(multiIf(revision = 0, ${named(stated)}, notEmpty(stated),
+    arraySum(s -> if(s.partition = part, ${named(`s.${stated}`)}, 0), stated), clicks > 0 OR after = 0, ${named(before)}, 0))`;
+}
+
+/** Reads with one thread, because live counting needs the other cores. */
 function settings(maxResultRows: number): Sql {
   return settingsOf(maxResultRows, timeoutMs, { max_threads: 1, join_use_nulls: 0 });
 }

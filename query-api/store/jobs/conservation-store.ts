@@ -1,25 +1,39 @@
-/** Table `conservation_check`: what the latest comparison of rows with counters, and of raw clicks with counts, has found. */
+/**
+ * Table `conservation_check`: the result of the latest comparison of rows with counters, and of raw clicks with counts.
+ */
 
+import { Type } from 'typebox';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { statement } from '../../../infra/clickhouse/sql.ts';
+import { type RowOf, readRow, rowShape, storedRows } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 
+const Difference = rowShape('differences of conservation_check', {
+  partition: Type.Integer(),
+  outcome: Type.Enum(['received', 'counted', 'duplicates', 'quarantined']),
+  expected: Type.Integer(),
+  found: Type.Integer(),
+  difference: Type.Integer(),
+});
+
 export interface RowsChecked {
-  /** When something was known of every partition, epoch ms; undefined: not yet. */
+  /** When every partition was last known, in epoch ms. Undefined until that has happened. */
   readonly checkedAt: number | undefined;
-  readonly differences: readonly {
-    readonly partition: number;
-    readonly outcome: 'received' | 'counted' | 'duplicates' | 'quarantined';
-    readonly expected: number;
-    readonly found: number;
-    readonly difference: number;
-  }[];
-  /** Accepted clicks that are in no count, long after they came too late; undefined: not looked for yet. */
+  readonly differences: readonly RowOf<typeof Difference>[];
+  /**
+   * Accepted clicks that came too late, and are in no count long after that. Undefined until they are looked for.
+   */
   readonly uncounted?: number | undefined;
 }
 
+const CheckRow = rowShape('conservation_check', {
+  checked_at: Type.Integer(),
+  differences: Type.String(),
+  uncounted: Type.Integer(),
+});
+
 export interface ConservationStore {
-  /** Undefined where none was made. */
+  /** Undefined before the first comparison. */
   latest(): Promise<RowsChecked | undefined>;
 }
 
@@ -29,21 +43,23 @@ export function createConservationStore(
 ): ConservationStore {
   return {
     async latest() {
-      const [row] = await clickhouse.query<Omit<ReturnType<typeof rowOf>, 'at'>>(
-        ...statement`SELECT toUnixTimestamp64Milli(c.checked_at) AS checked_at, differences, uncounted
+      const row = await readRow(
+        clickhouse,
+        CheckRow,
+        statement`SELECT toUnixTimestamp64Milli(c.checked_at) AS checked_at, differences, uncounted
          FROM (SELECT * FROM conservation_check ORDER BY at DESC LIMIT 1) AS c ${settingsOf(1, timeoutMs)}`,
       );
       if (row === undefined) return undefined;
       return {
         checkedAt: row.checked_at || undefined,
-        differences: JSON.parse(row.differences),
+        differences: storedRows(Difference, row.differences),
         uncounted: row.uncounted === -1 ? undefined : row.uncounted,
       };
     },
   };
 }
 
-/** A row of the table. */
+/** Returns the row of the table that is written into the log. */
 export function rowOf({ checkedAt = 0, differences, uncounted = -1 }: RowsChecked, at: number) {
   return { at, checked_at: checkedAt, differences: JSON.stringify(differences), uncounted };
 }

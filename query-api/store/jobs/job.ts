@@ -1,33 +1,35 @@
-/** A job: what was asked for, how far it is, how it ended. */
+/** A job: what it is asked to do, how far it is, and how it ended. */
 
 import { randomBytes } from 'node:crypto';
-import type { RestatementReason } from '../../../aggregator/restatement.ts';
 import { explained } from '../../../infra/broken-rule.ts';
 
 export const jobKinds = ['replay', 'restate', 'reconcile'] as const;
 export type JobKind = (typeof jobKinds)[number];
-export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
+export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
+export type JobState = (typeof jobStates)[number];
+/** The reasons of restatements and replays, and of reconciliations. */
+export const jobReasons = ['late', 'replay', 'reconcile', 'hourly', 'asked'] as const;
 
-/** Times in epoch ms. */
+/** Times are epoch ms. */
 export interface Job {
   readonly id: string;
   readonly kind: JobKind;
-  /** Of a reconciliation: whether somebody asked for it, or the hour was over. */
-  readonly reason: RestatementReason | 'hourly' | 'asked';
-  /** False: only tell what differs. */
+  /** A reconciliation is `hourly`, or `asked` for by a person. */
+  readonly reason: (typeof jobReasons)[number];
+  /** When false, the job only reports what differs. */
   readonly apply: boolean;
   readonly from: number;
   readonly to: number;
-  /** Those of [from, to) to recount, in order; empty: all. */
+  /** The minutes of [from, to) to recount, in order. Empty for all minutes. */
   readonly minutes: readonly number[];
   readonly state: JobState;
-  /** All minutes before are done: here a job goes on that was interrupted. */
+  /** All minutes before this time are done. An interrupted job goes on from here. */
   readonly position: number;
   readonly minutesDone: number;
   readonly minutesTotal: number;
   readonly clicksRead: number;
   readonly cellsChanged: number;
-  /** JSON: what a reconciliation has found, or which one a repair is made for. */
+  /** JSON. What a reconciliation has found, or the reconciliation that a repair belongs to. */
   readonly result: string;
   readonly error: string;
   readonly createdAt: number;
@@ -60,12 +62,12 @@ export function newJob(
 
 export const jobIdPattern = explained(/^[0-9A-HJKMNP-TV-Z]{26}$/, 'the id of a job: 26 capital letters and digits');
 
-/** A ULID: 48 bits of time, 80 of chance, in Crockford's base 32. */
+/** Returns a ULID: 48 bits of time and 80 random bits, in Crockford's base 32. */
 function mintId(now: number): string {
   return inBase32((BigInt(now) << 80n) | BigInt(`0x${randomBytes(10).toString('hex')}`));
 }
 
-/** No job that was made at `ms` or later has a smaller id. */
+/** Returns an id that is not greater than the id of any job that is made at `ms` or later. */
 export function firstJobIdAt(ms: number): string {
   return inBase32(BigInt(Math.max(0, ms)) << 80n);
 }

@@ -1,38 +1,43 @@
-/** Minutes that have late clicks which no recount has counted yet, as the rows show them. */
-import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
+/** SQL of minutes that have late clicks which no recount has counted yet. */
+import { Type } from 'typebox';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { sql, statement } from '../../../infra/clickhouse/sql.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
 import { arrivedSince, lateLines } from '../late-clicks.ts';
+import { type Reader, type RowOf, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
-import type { Job } from './job.ts';
+import { jobStates } from './job.ts';
 
-export interface LateMinute {
-  /** Days since 1970, of arrival. */
-  readonly day: number;
+const UncountedMinute = rowShape('late minutes', {
+  /** The day of arrival, in days since 1970. */
+  day: Type.Integer(),
   /** Epoch ms. */
-  readonly minute: number;
-  readonly lines: number;
-}
-
-export interface UncountedMinute extends LateMinute {
-  /** What the last job took that was made for this minute, and how that job stands; 0 and '': there is none. */
-  readonly taken_lines: number;
-  readonly state: Job['state'] | '';
+  minute: Type.Integer(),
+  lines: Type.Integer(),
+  /** The lines that the last job for this minute took, and the state of that job. 0 and '' when there is no job. */
+  taken_lines: Type.Integer(),
+  state: Type.Enum([...jobStates, '']),
   /** Epoch ms. */
-  readonly updated_at: number;
-}
+  updated_at: Type.Integer(),
+});
+export type UncountedMinute = RowOf<typeof UncountedMinute>;
+export type LateMinute = Pick<UncountedMinute, 'day' | 'minute' | 'lines'>;
 
-/** Those that a job holds come last: however many they are, they do not hide the others. `now`: epoch ms. */
+/**
+ * Minutes that a job already works on come last, so that they do not hide other minutes, however many they are. `now` is
+ * epoch ms.
+ */
 export async function readUncountedMinutes(
-  clickhouse: Pick<ClickHouse, 'query'>,
+  clickhouse: Reader,
   { from, to }: TimeRange,
   now: number,
   timeoutMs: number,
 ): Promise<readonly UncountedMinute[]> {
   const arrival = sql`fromUnixTimestamp64Milli(${arrivedSince(now)}, 'UTC')`;
-  return await clickhouse.query(
-    ...statement`SELECT late.day AS day, late.minute AS minute, late.total AS lines, seen.seen_lines AS taken_lines,
+  return await readRows(
+    clickhouse,
+    UncountedMinute,
+    statement`SELECT late.day AS day, late.minute AS minute, late.total AS lines, seen.seen_lines AS taken_lines,
        seen.job_state AS state, seen.job_updated AS updated_at
      FROM (
        SELECT day, minute_ms AS minute, count() AS total FROM ${lateLines(now)}
@@ -58,22 +63,23 @@ export async function readUncountedMinutes(
   );
 }
 
-export interface WaitingMinute {
+const WaitingMinute = rowShape('waiting minutes', {
   /** Epoch ms. */
-  readonly minute: number;
-  /** Among the waiting minutes of one of its ads; 1 is the first. */
-  readonly place: number;
-  readonly lines: number;
-  /** When the first of them came in, epoch ms. */
-  readonly since: number;
-}
+  minute: Type.Integer(),
+  /** The best place that the minute has among the waiting minutes of one of its ads. The first place is 1. */
+  place: Type.Integer(),
+  lines: Type.Integer(),
+  /** When the first of the lines came in, in epoch ms. */
+  since: Type.Integer(),
+});
+export type WaitingMinute = RowOf<typeof WaitingMinute>;
 
 /**
- * `minutes` in order. They are sent as a mark for each minute from the first to the last: at most one for every minute
- * that raw is kept for, where their numbers might be more than a server takes.
+ * `minutes` must be in order. They are sent as one mark for each minute from the first to the last. So the statement is
+ * limited by the number of minutes for which raw is kept. A list of their times could be longer than a server accepts.
  */
 export async function readWaitingMinutes(
-  clickhouse: Pick<ClickHouse, 'query'>,
+  clickhouse: Reader,
   minutes: readonly number[],
   timeoutMs: number,
 ): Promise<readonly WaitingMinute[]> {
@@ -82,8 +88,10 @@ export async function readWaitingMinutes(
   const marks = Array.from({ length: (last - first) / minuteMs + 1 }, (_, i) =>
     marked.has(first + i * minuteMs) ? 1 : 0,
   );
-  return await clickhouse.query(
-    ...statement`SELECT minute, min(place) AS place, sum(lines) AS lines, toUnixTimestamp64Milli(min(came)) AS since
+  return await readRows(
+    clickhouse,
+    WaitingMinute,
+    statement`SELECT minute, min(place) AS place, sum(lines) AS lines, toUnixTimestamp64Milli(min(came)) AS since
     FROM (
       SELECT minute, lines, came, row_number() OVER (PARTITION BY ad_id ORDER BY came, minute) AS place
       FROM (

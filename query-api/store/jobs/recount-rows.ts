@@ -1,12 +1,13 @@
-/** What a recount reads. */
+/** SQL of the rows that a recount reads. */
 
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import type { TimeRange } from '../../time/time-range.ts';
+import { readNumber } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 
-/** The last line read: its place in the primary key of `click_raw`. */
+/** The place of the last line that was read, in the primary key of `click_raw`. */
 export interface Cursor {
   /** Epoch ms. */
   readonly minute: number;
@@ -19,9 +20,10 @@ export type RecountQueries = ReturnType<typeof createRecountQueries>;
 export function createRecountQueries(clickhouse: ClickHouse) {
   return {
     /**
-     * The next clicks of the range after `cursor`, each once, in the order of (minute, ad, click id), as canonical
-     * lines. What does not count is not read: no `user_id`, no `ip`, and `received_at` is 0. One thread, as the
-     * recount's own keeps pace with no more, and live counting needs the rest.
+     * Returns the next clicks of the range after `cursor`, each once, in the order of (minute, ad, click id), as
+     * canonical lines. Fields that do not matter for counting are not read: there is no `user_id` and no `ip`, and
+     * `received_at` is 0. The read uses one thread, because the recount cannot process more, and live counting needs
+     * the other cores.
      */
     async rawPage(range: TimeRange, cursor: Cursor | undefined, limit: number): Promise<Uint8Array> {
       return await clickhouse.queryLines(
@@ -35,7 +37,7 @@ export function createRecountQueries(clickhouse: ClickHouse) {
       );
     },
 
-    /** All rows of `ad_minute` of the range, as `StatedRow`. */
+    /** Returns all rows of `ad_minute` in the range, as lines of `StatedRow`. */
     async stated(range: TimeRange): Promise<Uint8Array> {
       return await clickhouse.queryLines(
         ...statement`SELECT toUnixTimestamp(m) AS minute, ad_id, country, partition, revision, clicks, duplicates, late
@@ -47,17 +49,18 @@ export function createRecountQueries(clickhouse: ClickHouse) {
       );
     },
 
-    /** About how many rows `stated` would have; at least as many. */
+    /** Returns about how many rows `stated` would return, and never fewer. */
     async statedRows(range: TimeRange): Promise<number> {
-      const [row] = await clickhouse.query<{ n: number }>(
-        ...statement`SELECT count() AS n FROM ${sharded('ad_minute')} WHERE ${minuteWithin(range)} ${settingsOf(1, timeoutMs)}`,
+      return await readNumber(
+        clickhouse,
+        'rows of ad_minute',
+        statement`SELECT count() AS n FROM ${sharded('ad_minute')} WHERE ${minuteWithin(range)} ${settingsOf(1, timeoutMs)}`,
       );
-      return row?.n ?? 0;
     },
   };
 }
 
-/** A page is small, but the machine may be busy with clicks, which go first. */
+/** A page is small, but the machine may be busy with live clicks, which have priority. */
 const timeoutMs = 60_000;
 
 export function clickedWithin({ from, to }: TimeRange): Sql {

@@ -1,47 +1,56 @@
-/** Table `conservation_seal`: what rows of closed stretches add up to. */
-import type { SealRow } from '../../../aggregator/job-records.ts';
-import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
+/** Table `conservation_seal`: the sums of rows of closed hours, and of closed ranges of offsets. */
+import { Type } from 'typebox';
 import { type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import type { JobLog } from '../../log/job-log.ts';
 import { untilVisible } from '../../log/until-visible.ts';
+import { type Reader, type RowOf, readNumber, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 
-/** One of the job runner's own: what a person writes off is none. */
-export interface Seal extends Omit<SealRow, 'missing' | 'note' | 'at'> {
-  readonly source: 'ad_minute' | 'quarantine';
-  readonly kept_until: number;
-}
+/** A seal that the job runner has made. A difference that a person has written off is not such a seal. */
+const Seal = rowShape('conservation_seal', {
+  source: Type.Enum(['ad_minute', 'quarantine']),
+  partition: Type.Integer(),
+  since: Type.Integer(),
+  until: Type.Integer(),
+  counted: Type.Integer(),
+  duplicates: Type.Integer(),
+  quarantined: Type.Integer(),
+  kept_until: Type.Integer(),
+});
+export type Seal = RowOf<typeof Seal>;
 
-/** All seals of a partition, and what was written off. */
-export interface Sealed {
-  readonly counted: number;
-  readonly duplicates: number;
-  readonly quarantined: number;
+/** The sum of all seals of a partition and of its written-off differences. */
+const PartitionSeals = rowShape('sums of conservation_seal', {
+  partition: Type.Integer(),
+  counted: Type.Integer(),
+  duplicates: Type.Integer(),
+  quarantined: Type.Integer(),
   /** Lines of quarantine before this offset are sealed. */
-  readonly offset: number;
-  /** Minutes before this are sealed, epoch ms. */
-  readonly time: number;
-}
+  offset: Type.Integer(),
+  /** Minutes before this time are sealed, in epoch ms. */
+  time: Type.Integer(),
+});
+export type Sealed = Omit<RowOf<typeof PartitionSeals>, 'partition'>;
 
 export type SealStore = ReturnType<typeof createSealStore>;
 
 export interface SealStoreDeps {
-  readonly clickhouse: ClickHouse;
+  readonly clickhouse: Reader;
   readonly jobLog: JobLog;
   /** Epoch ms. */
   readonly now: () => number;
 }
 
 export function createSealStore({ clickhouse, jobLog, now }: SealStoreDeps) {
-  const one = async (found: Sql) => {
-    const [row] = await clickhouse.query<{ n: number }>(...statement`SELECT ${found} ${settingsOf(1, timeoutMs)}`);
-    return row?.n ?? 0;
-  };
+  const one = (found: Sql) =>
+    readNumber(clickhouse, 'conservation_seal', statement`SELECT ${found} ${settingsOf(1, timeoutMs)}`);
   return {
-    /** By partition. */
+    /** Returns the sums by partition. */
     async totals(): Promise<Map<number, Sealed>> {
-      const rows = await clickhouse.query<Sealed & { partition: number }>(
-        ...statement`SELECT partition, sum(counted) AS counted, sum(duplicates) AS duplicates, sum(quarantined) AS quarantined,
+      const rows = await readRows(
+        clickhouse,
+        PartitionSeals,
+        statement`SELECT partition, sum(counted) AS counted, sum(duplicates) AS duplicates, sum(quarantined) AS quarantined,
            maxIf(until, source = 'quarantine') AS offset, maxIf(until, source = 'ad_minute') * 1000 AS time
          FROM (SELECT * FROM conservation_seal FINAL) GROUP BY partition ${settingsOf(65_536, timeoutMs)}`,
       );
@@ -49,8 +58,9 @@ export function createSealStore({ clickhouse, jobLog, now }: SealStoreDeps) {
     },
 
     /**
-     * In one transaction; resolves once they are all to be read. A seal is later than all that are there, whatever the clock
-     * says: so of a stretch ClickHouse keeps the one that compaction keeps.
+     * Writes the seals in one transaction, and resolves when ClickHouse shows all of them. A new seal is always later
+     * than all existing ones, whatever the clock says. So of several seals of one hour or range, ClickHouse keeps the
+     * same one as the compaction of the topic.
      * @throws Fenced, Retryable
      */
     async save(seals: readonly Seal[]): Promise<void> {
@@ -63,10 +73,15 @@ export function createSealStore({ clickhouse, jobLog, now }: SealStoreDeps) {
       await untilVisible('a seal', { withinMs: 20_000 }, async () => (await one(saved)) >= seals.length);
     },
 
-    /** The stretch that was looked at longest ago, of those whose rows are kept: an hour of all partitions, or offsets of one. */
+    /**
+     * Returns the seals whose rows were summed up longest ago, and are still kept: those of an hour in all partitions, or
+     * the seal of a range of offsets in one partition.
+     */
     async stalest(): Promise<Seal[]> {
-      return await clickhouse.query(
-        ...statement`SELECT source, partition, since, until, counted, duplicates, quarantined, toUnixTimestamp(kept) AS kept_until
+      return await readRows(
+        clickhouse,
+        Seal,
+        statement`SELECT source, partition, since, until, counted, duplicates, quarantined, toUnixTimestamp(kept) AS kept_until
          FROM (
            SELECT source, partition, since, until, counted, duplicates, quarantined, kept_until AS kept,
              source = 'ad_minute' ? 0 : partition + 1 AS stretch

@@ -1,50 +1,62 @@
 /**
- * Recounts minutes in SQL, with none of the streaming code: distinct event ids of raw clicks per ad and minute, against
- * the counts that are answered. A click whose copies tell several countries is a conflict: it counts once, in one of
- * them, and is reported apart.
+ * Recounts minutes in SQL, without the streaming code. It compares the distinct event ids of raw clicks, per ad and
+ * minute, with the counts that are answered. A click whose copies name several countries is a conflict: it counts once,
+ * in one of these countries, and is reported separately.
  *
- * In minutes from before ids were per ad (id-rule.ts), an id that stands under several ads is a conflict, too: the stream
- * has counted it for one of them, which SQL cannot tell, so a difference that such ids explain is no drift.
+ * Before ids were per ad (id-rule.ts), an id under several ads in one minute is a conflict too. The stream has counted
+ * it for one of these ads, and SQL cannot find out for which. So a difference that such ids can explain is not drift.
  */
 
+import { Type } from 'typebox';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import { minuteMs, type TimeRange } from '../../time/time-range.ts';
+import { type RowOf, readNumber, readRow, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { clickedWithin, minuteWithin } from './recount-rows.ts';
 
-export interface AdDrift {
-  readonly ad_id: string;
-  readonly cells: number;
-  readonly counted: number;
-  readonly raw: number;
-}
+/** Sums over the cells of an ad that differ. */
+const AdDrift = rowShape('drift of ads', {
+  ad_id: Type.String(),
+  cells: Type.Integer(),
+  counted: Type.Integer(),
+  raw: Type.Integer(),
+});
+export type AdDrift = RowOf<typeof AdDrift>;
 
-export interface Reconciled {
-  /** (minute, ad) pairs compared. */
-  readonly cells: number;
-  readonly differing: number;
-  /** Clicks whose copies tell several countries; and, before ids were per ad, those under several ads in a minute. */
-  readonly conflicts: number;
-  /** Of the ads with the largest drift; the cells that differ only. */
+const Totals = rowShape('totals of a reconciliation', {
+  /** The number of compared pairs of minute and ad. */
+  cells: Type.Integer(),
+  differing: Type.Integer(),
+  /**
+   * Clicks whose copies name several countries. Before ids were per ad, also clicks under several ads in one minute.
+   */
+  conflicts: Type.Integer(),
+});
+
+/** Epoch ms. */
+const DifferingMinute = rowShape('minutes with drift', { at: Type.Integer() });
+
+export interface Reconciled extends RowOf<typeof Totals> {
+  /** The ads with the largest drift. */
   readonly ads: readonly AdDrift[];
-  /** Minutes that hold cells that differ, epoch ms. */
+  /** Minutes with cells that differ, in epoch ms. */
   readonly minutes: readonly number[];
 }
 
 export type Reconciliation = ReturnType<typeof createReconciliation>;
 
-/** `idsPerAdFrom`: the minute from which on ids are per ad, epoch ms. */
+/** `idsPerAdFrom` returns the first minute in which ids are per ad, in epoch ms. */
 export function createReconciliation(clickhouse: ClickHouse, idsPerAdFrom: () => Promise<number>) {
-  const rawRows = async (range: TimeRange) => {
-    const [row] = await clickhouse.query<{ n: number }>(
-      ...statement`SELECT count() AS n FROM ${sharded('click_raw')} WHERE ${clickedWithin(range)} ${settingsOf(1, timeoutMs)}`,
+  const rawRows = (range: TimeRange) =>
+    readNumber(
+      clickhouse,
+      'rows of click_raw',
+      statement`SELECT count() AS n FROM ${sharded('click_raw')} WHERE ${clickedWithin(range)} ${settingsOf(1, timeoutMs)}`,
     );
-    return row?.n ?? 0;
-  };
   return {
-    /** The end of a part of the range that can be compared at once. */
+    /** Returns the end of the first part of the range that can be compared at once. */
     async stepEnd({ from, to }: TimeRange): Promise<number> {
       let minutes = Math.min(60, (to - from) / minuteMs);
       while (minutes > 1 && (await rawRows({ from, to: from + minutes * minuteMs })) > stepRows) {
@@ -55,24 +67,30 @@ export function createReconciliation(clickhouse: ClickHouse, idsPerAdFrom: () =>
 
     async compare(range: TimeRange): Promise<Reconciled> {
       const cells = cellsOf(range, await idsPerAdFrom());
-      const [totals] = await clickhouse.query<Pick<Reconciled, 'cells' | 'differing' | 'conflicts'>>(
-        ...statement`WITH ${cells}
+      const totals = await readRow(
+        clickhouse,
+        Totals,
+        statement`WITH ${cells}
          SELECT count() AS cells, countIf(${differs}) AS differing,
            sum(torn) + (SELECT count() FROM shared_ids) AS conflicts
          FROM cells ${settingsOf(1, timeoutMs)}`,
       );
       const found = totals ?? { cells: 0, differing: 0, conflicts: 0 };
       if (found.differing === 0) return { ...found, ads: [], minutes: [] };
-      const ads = await clickhouse.query<AdDrift>(
-        ...statement`WITH ${cells}
+      const ads = await readRows(
+        clickhouse,
+        AdDrift,
+        statement`WITH ${cells}
          SELECT ad_id, cells, counted, raw FROM (
            SELECT ad AS ad_id, count() AS cells, sum(counted_clicks) AS counted, sum(raw_clicks) AS raw,
              abs(toInt64(raw) - toInt64(counted)) AS size
            FROM cells WHERE ${differs} GROUP BY ad ORDER BY size DESC, ad LIMIT ${adsReported}
          ) ${settingsOf(adsReported, timeoutMs)}`,
       );
-      const minutes = await clickhouse.query<{ at: number }>(
-        ...statement`WITH ${cells}
+      const minutes = await readRows(
+        clickhouse,
+        DifferingMinute,
+        statement`WITH ${cells}
          SELECT DISTINCT toUnixTimestamp(m) * 1000 AS at FROM cells WHERE ${differs} ORDER BY at
          ${settingsOf(60, timeoutMs)}`,
       );
@@ -81,15 +99,15 @@ export function createReconciliation(clickhouse: ClickHouse, idsPerAdFrom: () =>
   };
 }
 
-/** The ads that are named; all are counted. */
+/** The number of ads that are named. All ads are counted. */
 export const adsReported = 100;
-/** Raw clicks of one comparison: their ids are in memory, and whoever waits for a turn waits until it is done. */
+/** Raw clicks of one comparison. Their ids are in memory, and other jobs wait until it is done. */
 const stepRows = 500_000;
 const timeoutMs = 120_000;
 
 const differs = sql`raw_clicks < counted_clicks OR raw_clicks > counted_clicks + shared`;
 
-/** Copies of a row do no harm to distinct ids, so raw is read without FINAL. */
+/** Raw is read without FINAL, because copies of a row do not change the number of distinct ids. */
 function cellsOf(range: TimeRange, idsPerAdFrom: number): Sql {
   const older = { from: range.from, to: Math.max(range.from, Math.min(range.to, idsPerAdFrom)) };
   return sql`

@@ -1,32 +1,41 @@
-/** Late clicks that stand in raw and in no count, as the rows show them by ad and minute. */
-import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
+/** SQL of late clicks that are in raw and in no count, by ad and minute. */
+import { Type } from 'typebox';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { sql, statement } from '../../../infra/clickhouse/sql.ts';
 import type { TimeRange } from '../../time/time-range.ts';
+import { type Reader, type RowOf, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 
-/** Of one ad and minute. */
-export interface UncountedClicks {
+/** Clicks of one ad and minute. */
+const UncountedClicks = rowShape('uncounted clicks', {
   /** Epoch ms. */
-  readonly minute: number;
-  readonly ad_id: string;
+  minute: Type.Integer(),
+  ad_id: Type.String(),
   /** Distinct clicks in raw. */
-  readonly raw: number;
-  readonly counted: number;
-  /** At least so many are in no count: those less the lines that came too late just now. */
-  readonly clicks: number;
-}
+  raw: Type.Integer(),
+  counted: Type.Integer(),
+  /** At least this many clicks are in no count: `raw` minus `counted` minus late lines that came after the range. */
+  clicks: Type.Integer(),
+});
+export type UncountedClicks = RowOf<typeof UncountedClicks>;
 
-/** Lines that came in `arrival` (epoch ms). Copies of a row do no harm to distinct ids and lines, so they are read without FINAL. */
+const Hour = rowShape('hours of late lines', { hour: Type.Integer() });
+
+/**
+ * Looks at lines that came in a range of time, of clicks from `since` on, both in epoch ms. Rows are read without FINAL,
+ * because copies of a row do not change the number of distinct ids and lines.
+ */
 export async function readUncounted(
-  clickhouse: Pick<ClickHouse, 'query'>,
+  clickhouse: Reader,
   { from, to }: TimeRange,
   since: number,
 ): Promise<readonly UncountedClicks[]> {
   const late = sql`reason = 'too_late' AND clicked_at >= ${since}`;
   const minute = sql`toDateTime(intDiv(clicked_at, 60000) * 60, 'UTC')`;
-  return await clickhouse.query(
-    ...statement`
+  return await readRows(
+    clickhouse,
+    UncountedClicks,
+    statement`
     WITH late AS (
       SELECT DISTINCT ${minute} AS m, ad_id AS ad FROM ${sharded('quarantine')}
       WHERE ${late} AND appended_at >= ${at(from)} AND appended_at < ${at(to)}
@@ -51,18 +60,16 @@ export async function readUncounted(
   );
 }
 
-/** Ads and minutes of an hour that are told apart. */
+/** The number of pairs of ad and minute that are listed for an hour. */
 const pairsPerHour = 1_000;
 const timeoutMs = 60_000;
 
-/** Hours (epoch ms) in which lines came too late, of those that came in `arrival`. */
-export async function readHoursOfLines(
-  clickhouse: Pick<ClickHouse, 'query'>,
-  { from, to }: TimeRange,
-  since: number,
-): Promise<number[]> {
-  const rows = await clickhouse.query<{ hour: number }>(
-    ...statement`SELECT DISTINCT toInt64(intDiv(toUnixTimestamp64Milli(appended_at), ${hourMs})) * ${hourMs} AS hour
+/** Returns the hours (epoch ms) of the range in which lines came too late, of clicks from `since` on. */
+export async function readHoursOfLines(clickhouse: Reader, { from, to }: TimeRange, since: number): Promise<number[]> {
+  const rows = await readRows(
+    clickhouse,
+    Hour,
+    statement`SELECT DISTINCT toInt64(intDiv(toUnixTimestamp64Milli(appended_at), ${hourMs})) * ${hourMs} AS hour
       FROM ${sharded('quarantine')}
       WHERE reason = 'too_late' AND clicked_at >= ${since} AND appended_at >= ${at(from)} AND appended_at < ${at(to)}
       ${settingsOf(mostHours, timeoutMs, { max_threads: 1 })}`,
@@ -72,5 +79,5 @@ export async function readHoursOfLines(
 
 const at = (ms: number) => sql`fromUnixTimestamp64Milli(${ms}, 'UTC')`;
 const hourMs = 3_600_000;
-/** More than a log holds clicks for. */
+/** More hours than the log keeps clicks for. */
 const mostHours = 1_000;

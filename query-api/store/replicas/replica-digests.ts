@@ -1,8 +1,13 @@
-/** What a node's rows add up to, by hour and partition of the log: equal for equal rows, in whatever order and parts they lie. */
+/**
+ * Computes digests of a node's rows, by hour and partition of the log. Equal rows have equal digests, whatever their
+ * order and whatever parts of the table they are in.
+ */
 
+import { Type } from 'typebox';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { named, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import type { TimeRange } from '../../time/time-range.ts';
+import { type RowOf, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 
 export interface Digest {
@@ -10,10 +15,12 @@ export interface Digest {
   readonly hash: string;
 }
 
-/** Which rows: `table`, an hour (epoch ms; 0: of a table that is compared whole) and a partition (-1: the table does not say). */
+/** The rows that a digest is of. */
 export interface Bucket {
   readonly table: string;
+  /** Epoch ms. 0 for a table that is compared as a whole. */
   readonly hour: number;
+  /** -1 for a table that has no column for the partition. */
   readonly partition: number;
 }
 
@@ -21,18 +28,18 @@ export type Digests = ReadonlyMap<string, Bucket & Digest>;
 
 interface ComparedTable {
   readonly table: string;
-  /** Column that says the hour; undefined: small, and compared whole. */
+  /** The column with the time of a row. Left out for a small table, which is compared as a whole. */
   readonly time?: string;
   readonly partition?: string;
-  /** Of how much one statement reads, where an hour may be too much. */
+  /** The range of time that one statement reads. Given where an hour may be too much. */
   readonly sliceMs?: number;
-  /** Rows that are older may be gone in one node and not yet in another. */
+  /** Older rows may be gone in one node and not yet in another. */
   readonly keptDays?: number;
 }
 
 /**
- * Progress is left out, which is never the same at the same moment, and what each node works out for itself from the rows
- * that are here (rollup/).
+ * Progress is left out, because it differs between nodes at any moment. Tables that each node computes from these tables
+ * (rollup/) are left out too.
  */
 export const comparedTables: readonly ComparedTable[] = [
   { table: 'click_raw', time: 'clicked_at', keptDays: 35, sliceMs: 600_000 },
@@ -52,7 +59,7 @@ export const comparedTables: readonly ComparedTable[] = [
   { table: 'stored_filter' },
 ];
 
-/** Of rows with a time in the range, and of tables that are compared whole. */
+/** Returns the digests of rows with a time in the range, and of tables that are compared as a whole. */
 export async function digestsOf(
   clickhouse: Pick<ClickHouse, 'query'>,
   range: TimeRange,
@@ -65,7 +72,7 @@ export async function digestsOf(
     const since = time === undefined ? range.from : Math.max(range.from, oldest);
     for (let from = since; from < range.to; from += sliceMs) {
       const slice = { from, to: Math.min(range.to, from + sliceMs) };
-      for (const { hour, in_partition: partition, n, sip, city } of await sumsOf(clickhouse, compared, slice)) {
+      for (const { hour, in_partition: partition, n, sip, city } of await readSums(clickhouse, compared, slice)) {
         const bucket = { table, hour, partition };
         const before = digests.get(keyOf(bucket)) ?? { rows: 0, hash: '0-0' };
         const [sips = '0', cities = '0'] = before.hash.split('-');
@@ -77,7 +84,7 @@ export async function digestsOf(
   return digests;
 }
 
-/** As ClickHouse adds up. */
+/** Adds 64-bit numbers as ClickHouse does: the sum wraps around. */
 function added(a: string, b: string): bigint {
   return BigInt.asUintN(64, BigInt(a) + BigInt(b));
 }
@@ -86,27 +93,29 @@ export function keyOf({ table, hour, partition }: Bucket): string {
   return `${table} ${hour} ${partition}`;
 }
 
-interface Sums {
-  readonly hour: number;
-  readonly in_partition: number;
-  readonly n: number;
-  readonly sip: string;
-  readonly city: string;
-}
+const Sums = rowShape('digests', {
+  hour: Type.Integer(),
+  in_partition: Type.Integer(),
+  n: Type.Integer(),
+  sip: Type.String(),
+  city: Type.String(),
+});
 
-async function sumsOf(
+async function readSums(
   clickhouse: Pick<ClickHouse, 'query'>,
   { table, time, partition }: ComparedTable,
   { from, to }: TimeRange,
-): Promise<Sums[]> {
+): Promise<RowOf<typeof Sums>[]> {
   const at = (ms: number) => sql`fromUnixTimestamp64Milli(${Math.max(0, Math.floor(ms))}, 'UTC')`;
   const when = time === undefined ? undefined : named(time);
   const hour = when ? sql`toInt64(toUnixTimestamp(toStartOfHour(toDateTime(${when}, 'UTC')))) * 1000` : sql`0`;
   const within = when ? sql`${when} >= ${at(from)} AND ${when} < ${at(to)}` : sql`1`;
   const inPartition = partition === undefined ? sql`-1` : sql`toInt32(${named(partition)})`;
-  return await clickhouse.query<Sums>(
-    // Two sums of different hashes: rows that differ would have to do so twice in the same way.
-    ...statement`SELECT ${hour} AS hour, ${inPartition} AS in_partition, count() AS n,
+  return await readRows(
+    clickhouse,
+    Sums,
+    // There are sums of two different hashes. Different rows would have to give the same sum twice.
+    statement`SELECT ${hour} AS hour, ${inPartition} AS in_partition, count() AS n,
        toString(sum(sipHash64(*))) AS sip, toString(sum(cityHash64(*))) AS city
      FROM ${named(table)} FINAL WHERE ${within} GROUP BY hour, in_partition
      ${settingsOf(0, 55_000, { max_threads: 1 })}`,

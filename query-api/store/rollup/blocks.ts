@@ -1,17 +1,17 @@
 /**
- * Pure: which part of a range is read from hours, from minutes of the roll-up, and from rows. A block is a minute or an
- * hour that is worked out beforehand and up to date. What is in no block is read from the minutes' rows, so the answer
- * is the same whatever blocks there are.
+ * Pure: decides which parts of a range are read from hours and minutes of the roll-up, and which from rows. A block is a
+ * minute or an hour that was computed beforehand and is up to date. Everything that is in no block is read from the rows
+ * of the minutes, so the answer does not depend on which blocks exist.
  */
 import { minuteMs, stepsMs, type TimeRange } from '../../time/time-range.ts';
 
 export interface Blocks {
-  /** Begins of hours and minutes that can be used, epoch ms. */
+  /** The beginnings of usable hours and minutes, in epoch ms. */
   readonly hours: ReadonlySet<number>;
   readonly minutes: ReadonlySet<number>;
 }
 
-/** Each in order, neighbours together; all three make up the range. */
+/** Each list is in order, with neighbours joined. Together the three lists make up the range. */
 export interface Plan {
   readonly hours: readonly TimeRange[];
   readonly minutes: readonly TimeRange[];
@@ -20,16 +20,16 @@ export interface Plan {
 
 /** A row of table `most_clicked_ads`. */
 export interface BlockRow {
-  /** Minutes: 1, 5 or 60. */
+  /** In minutes: 1, 5 or 60. */
   readonly window: number;
   /** Epoch ms, exclusive. */
   readonly ends: number;
-  /** Restatements that were in its counts. */
+  /** The number of restatements that its counts include. */
   readonly restatements: number;
 }
 
-/** Restatements of a minute, epoch ms. */
-export interface Told {
+/** The number of restatements of a minute (epoch ms). */
+export interface RestatedMinute {
   readonly minute: number;
   readonly restatements: number;
 }
@@ -41,13 +41,13 @@ export function isWholeHour({ window, ends }: Pick<BlockRow, 'window' | 'ends'>)
 }
 
 /**
- * Those that know of all restatements. Of windows of 60 minutes only whole hours are blocks. A block has a row of each
- * shard, as each works out what its own clicks add up to.
+ * Returns the blocks that include all restatements. Of windows of 60 minutes, only whole hours are blocks. A block needs
+ * a row of each shard, because each shard computes the sums of its own clicks.
  */
-export function usableBlocks(rows: readonly BlockRow[], told: readonly Told[], shards = 1): Blocks {
-  const ofMinute = new Map(told.map(({ minute, restatements }) => [minute, restatements]));
+export function usableBlocks(rows: readonly BlockRow[], restated: readonly RestatedMinute[], shards = 1): Blocks {
+  const ofMinute = new Map(restated.map(({ minute, restatements }) => [minute, restatements]));
   const ofHour = new Map<number, number>();
-  for (const { minute, restatements } of told) {
+  for (const { minute, restatements } of restated) {
     const hour = minute - (minute % hourMs);
     ofHour.set(hour, (ofHour.get(hour) ?? 0) + restatements);
   }

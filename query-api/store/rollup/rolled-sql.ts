@@ -1,4 +1,4 @@
-/** Pieces of SQL that read a range as planned: hours and minutes of the roll-up, and the rows of the rest. */
+/** Builds the SQL that reads a range as planned: from hours and minutes of the roll-up, and from the rows of the rest. */
 
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { joined, type Sql, sql } from '../../../infra/clickhouse/sql.ts';
@@ -6,7 +6,7 @@ import type { TimeRange } from '../../time/time-range.ts';
 import { type StatedRange, statedRows } from '../sql/stated-rows.ts';
 import { hourMs, type Plan } from './blocks.ts';
 
-/** `(a OR b …)` over half-open ranges of `column`; never true without any. */
+/** SQL for whether `column` is in one of the half-open ranges. Without a range it is never true. */
 export function inRanges(column: Sql, ranges: readonly TimeRange[]): Sql {
   if (ranges.length === 0) return sql`0`;
   const at = (ms: number) => sql`toDateTime(${ms / 1_000}, 'UTC')`;
@@ -14,7 +14,7 @@ export function inRanges(column: Sql, ranges: readonly TimeRange[]): Sql {
   return sql`(${joined(each, ' OR ')})`;
 }
 
-/** Blocks of a plan among the rows of `most_clicked_ads`, which are known by their ends. */
+/** SQL that selects the blocks of a plan from `most_clicked_ads`, where a block is found by its end. */
 export function blocksWithin({ hours, minutes }: Pick<Plan, 'hours' | 'minutes'>): Sql {
   const ended = (ranges: readonly TimeRange[], windowMs: number) =>
     ranges.map(({ from, to }) => ({ from: from + windowMs, to: to + windowMs }));
@@ -22,13 +22,16 @@ export function blocksWithin({ hours, minutes }: Pick<Plan, 'hours' | 'minutes'>
     OR (window = 1 AND ${inRanges(sql`ends`, ended(minutes, 60_000))}))`;
 }
 
-/** Columns minute (of a block: its begin), country, clicks, duplicates, late of all ads together. `range`: the plan's. */
+/**
+ * A table expression with the sums of all ads: the columns minute (the beginning of a block), country, clicks,
+ * duplicates, late. `range` is the range of the plan.
+ */
 export function sumsOfAll(plan: Plan, range: StatedRange): Sql {
   return unionOf([
     plan.hours.length + plan.minutes.length > 0 &&
-      sql`SELECT ends - window * 60 AS minute, told.1 AS country, told.2 AS clicks,
-         told.3 AS duplicates, told.4 AS late
-       FROM ${sharded('most_clicked_ads')} FINAL ARRAY JOIN counts AS told WHERE ${blocksWithin(plan)}`,
+      sql`SELECT ends - window * 60 AS minute, each.1 AS country, each.2 AS clicks,
+         each.3 AS duplicates, each.4 AS late
+       FROM ${sharded('most_clicked_ads')} FINAL ARRAY JOIN counts AS each WHERE ${blocksWithin(plan)}`,
     plan.rest.length > 0 &&
       sql`SELECT minute, country::String AS country, clicks, duplicates, late
        FROM ${statedRows('ad_minute', inRanges(sql`minute`, plan.rest), range)}`,
@@ -36,8 +39,9 @@ export function sumsOfAll(plan: Plan, range: StatedRange): Sql {
 }
 
 /**
- * Columns minute (of an hour: its begin), ad_id, country, clicks, duplicates, late. `among`: a condition on ad_id,
- * country or both; `isFew`: it leaves few ads, so their rows are looked for where an ad lies together.
+ * A table expression with the columns minute (the beginning of an hour), ad_id, country, clicks, duplicates, late.
+ * `among` is a condition on ad_id, country or both. `isFew` says that it selects few ads. Their rows are then read from
+ * the table that is sorted by ad.
  */
 export function rowsOfAds({ hours, minutes, rest }: Plan, range: StatedRange, among: Sql, isFew: boolean): Sql {
   const columns = sql`ad_id, country, clicks, duplicates, late`;

@@ -1,39 +1,37 @@
 /**
- * Pure: the exact top list from lists that each name only their own top. (Fagin's threshold idea, as in TPUT.)
+ * Pure: computes the exact top list from lists that each name only their own top ads. (This is Fagin's threshold idea,
+ * as in TPUT.)
  *
- * A list names ads with their clicks, and says how many clicks an ad has at most that it does not name. Over all lists an
- * ad's sum is at least what is listed, and at most that plus the bounds of those lists that do not name it. With N ads
- * known to have at least τ, whoever has at most less than τ is out. Of the others those that every list names, or whose
- * lists without them bound nothing, are exact; the rest is looked up.
+ * A list names ads with their clicks. Its bound says how many clicks an ad can have that the list does not name. The sum
+ * of an ad over all lists is at least what is listed. It is at most that plus the bounds of the lists that do not name
+ * the ad. When N ads are known to have at least τ clicks, an ad that has fewer than τ at most cannot be in the top N.
+ * The remaining ads are exact if each list names them or has the bound 0. The others are looked up.
  */
+
+import type { AdCount } from '../ad-counts.ts';
 
 export interface Listed {
   readonly ad_id: string;
-  /** Sum of the clicks in the lists that name the ad. */
+  /** The sum of the clicks in the lists that name the ad. */
   readonly listed: number;
-  /** Sum of the bounds of those lists. */
+  /** The sum of the bounds of these lists. */
   readonly bounds: number;
-}
-
-export interface AdCount {
-  readonly ad_id: string;
-  readonly count: number;
 }
 
 export interface Settled {
   readonly exact: readonly AdCount[];
-  /** To be looked up: with their sums, the top is among both. */
+  /** Ads whose sums must be looked up. The top list is made of these and the exact ads. */
   readonly doubtful: readonly string[];
 }
 
 /**
- * `ads` are those with the highest upper bounds, in that order; `isAll`: none is left out. `allBounds`: the bounds of
- * all lists. Undefined: the lists are too short to tell.
+ * `ads` are the ads with the highest upper bounds, in that order. `isAll` says that no ad is left out. `allBounds` is the
+ * sum of the bounds of all lists. Returns undefined when the lists are too short to decide.
  */
 export function settle(ads: readonly Listed[], allBounds: number, limit: number, isAll: boolean): Settled | undefined {
   const upper = ({ listed, bounds }: Listed) => listed + allBounds - bounds;
   const least = ads.map(({ listed }) => listed).sort((a, b) => b - a)[limit - 1] ?? 0;
-  // Strictly: an ad that may have as many would come into question by its name.
+  // An ad with an equal number of clicks would be a candidate too, because its id decides. So the bound must be lower.
   if (allBounds > 0 && allBounds >= least) return undefined;
   const last = ads.at(-1);
   if (!isAll && (last === undefined || upper(last) >= least)) return undefined;
@@ -46,7 +44,7 @@ export function settle(ads: readonly Listed[], allBounds: number, limit: number,
   };
 }
 
-/** By clicks, then by name; ads without clicks are none. */
+/** Returns the ads in the order of clicks, then of ad_id, without ads that have no clicks. */
 export function topOf(ads: readonly AdCount[], limit: number): AdCount[] {
   return ads
     .filter(({ count }) => count > 0)

@@ -1,28 +1,36 @@
 /**
- * SQL of top lists: the ads with the most clicks of a range, exact and fast, from the lists of its minutes and hours
- * where these are enough, otherwise from the rows of all ads.
+ * SQL of top lists: the ads with the most clicks in a range. A list is exact. It is fast when the lists of the range's
+ * minutes and hours are enough to compute it. Otherwise it is read from the rows of all ads.
  */
 
+import { Type } from 'typebox';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
-import { type AdCursor, beyond, type Selection, type StatedSelection } from '../ad-counts.ts';
+import { AdCount, type AdCursor, beyond, type Selection, type StatedSelection } from '../ad-counts.ts';
+import { type Reader, readRows, rowShape } from '../sql/read-rows.ts';
 import { settingsOf } from '../sql/read-settings.ts';
 import { type StatedRange, statedRows } from '../sql/stated-rows.ts';
 import type { BlockDirectory } from './block-directory.ts';
 import type { Plan } from './blocks.ts';
 import { blocksWithin, inRanges, rowsOfAds } from './rolled-sql.ts';
-import { type AdCount, type Listed, settle, topOf } from './threshold.ts';
+import { type Listed, settle, topOf } from './threshold.ts';
 
 export type TopQueries = ReturnType<typeof createTopQueries>;
 
 export interface TopOptions {
   readonly timeoutMs: number;
-  /** Where another read would be in the way: fewer threads. */
+  /** Limits the threads of a read that should not slow down others. */
   readonly maxThreads?: number;
-  /** How much of each list is looked at first, of so many ads asked for. */
+  /** Returns how many ads of each list are read first, when `limit` ads are asked for. */
   readonly depthOf?: (limit: number) => number;
 }
+
+const ListedAd = rowShape('lists of most_clicked_ads', {
+  ad_id: Type.String(),
+  listed: Type.Integer(),
+  bounds: Type.Integer(),
+});
 
 export function createTopQueries(
   clickhouse: ClickHouse,
@@ -30,49 +38,7 @@ export function createTopQueries(
   { timeoutMs, maxThreads, depthOf = limit => 4 * limit + 100 }: TopOptions,
 ) {
   const threads = maxThreads === undefined ? {} : { max_threads: maxThreads };
-  const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs, threads);
-
-  const fromRows = async (
-    limit: number,
-    plan: Plan,
-    range: StatedRange,
-    among: Sql,
-    after?: AdCursor,
-  ): Promise<AdCount[]> =>
-    await clickhouse.query(
-      ...statement`SELECT ad_id, sum(clicks) AS count FROM ${rowsOfAds(plan, range, among, false)}
-        GROUP BY ad_id HAVING count > 0 ${after === undefined ? noSql : sql`AND ${beyond(after)}`}
-        ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
-    );
-
-  /**
-   * From the first `depth` of each list. An ad without a name stands for the lists themselves: its bounds are those of
-   * all, of the same moment.
-   */
-  const candidates = async (limit: number, depth: number, plan: Plan, range: StatedRange): Promise<Listed[]> =>
-    await clickhouse.query(
-      ...statement`SELECT ad_id, sum(clicks) AS listed, sum(bound) AS bounds
-       FROM (
-         SELECT ad.1 AS ad_id, ad.2 AS clicks,
-           if(length(ads) > ${depth}, ads[${depth + 1}].2, others) AS bound
-         FROM ${sharded('most_clicked_ads')} FINAL
-         ARRAY JOIN arrayPushBack(arraySlice(ads, 1, ${depth}), ('', toUInt64(0))) AS ad
-         WHERE ${blocksWithin(plan)}
-         UNION ALL
-         SELECT ad_id, clicks, toUInt64(0) AS bound
-         FROM ${statedRows('ad_minute', inRanges(sql`minute`, plan.rest), range)}
-       )
-       GROUP BY ad_id ORDER BY ad_id = '' DESC, toInt64(listed) - toInt64(bounds) DESC, ad_id
-       LIMIT ${limit + 1} ${settings(limit + 1)}`,
-    );
-
-  const lookUp = async (adIds: readonly string[], plan: Plan, range: StatedRange): Promise<AdCount[]> => {
-    if (adIds.length === 0) return [];
-    const rows = rowsOfAds(plan, range, sql`ad_id IN ${adIds}`, true);
-    return await clickhouse.query(
-      ...statement`SELECT ad_id, sum(clicks) AS count FROM ${rows} GROUP BY ad_id ${settings(adIds.length)}`,
-    );
-  };
+  const { fromRows, candidates, lookUp } = readsOf(clickhouse, rows => settingsOf(rows, timeoutMs, threads));
 
   const fromLists = async (
     limit: number,
@@ -89,17 +55,66 @@ export function createTopQueries(
   };
 
   return {
-    /** By clicks, then by ad_id: equal counts always come in the same order. */
+    /** Returns the ads in the order of clicks, then of ad_id, so that equal counts always come in the same order. */
     async popularAds(limit: number, selection: StatedSelection, after?: AdCursor): Promise<AdCount[]> {
       const plan = await directory.plan(selection, { hours: true });
       const canList = selection.country === undefined && after === undefined;
       const hasLists = canList && plan.hours.length + plan.minutes.length > 0;
-      // Most often the beginnings of the lists can tell, which are read in a quarter of the time.
+      // The beginnings of the lists are usually enough, and are read in a quarter of the time.
       const listed = hasLists
         ? ((await fromLists(limit, depthOf(limit), plan, selection)) ??
           (await fromLists(limit, wholeLists, plan, selection)))
         : undefined;
       return listed ?? (await fromRows(limit, plan, selection, ofCountries(selection), after));
+    },
+  };
+}
+
+/** `settings` returns the settings of a read with at most so many rows. */
+function readsOf(clickhouse: Reader, settings: (maxResultRows: number) => Sql) {
+  return {
+    async fromRows(limit: number, plan: Plan, range: StatedRange, among: Sql, after?: AdCursor): Promise<AdCount[]> {
+      return await readRows(
+        clickhouse,
+        AdCount,
+        statement`SELECT ad_id, sum(clicks) AS count FROM ${rowsOfAds(plan, range, among, false)}
+        GROUP BY ad_id HAVING count > 0 ${after === undefined ? noSql : sql`AND ${beyond(after)}`}
+        ORDER BY count DESC, ad_id LIMIT ${limit} ${settings(limit)}`,
+      );
+    },
+
+    /**
+     * Reads the first `depth` ads of each list. The first row has no ad_id: its bounds are the sum of the bounds of all
+     * lists, at the same moment.
+     */
+    async candidates(limit: number, depth: number, plan: Plan, range: StatedRange): Promise<Listed[]> {
+      return await readRows(
+        clickhouse,
+        ListedAd,
+        statement`SELECT ad_id, sum(clicks) AS listed, sum(bound) AS bounds
+       FROM (
+         SELECT ad.1 AS ad_id, ad.2 AS clicks,
+           if(length(ads) > ${depth}, ads[${depth + 1}].2, others) AS bound
+         FROM ${sharded('most_clicked_ads')} FINAL
+         ARRAY JOIN arrayPushBack(arraySlice(ads, 1, ${depth}), ('', toUInt64(0))) AS ad
+         WHERE ${blocksWithin(plan)}
+         UNION ALL
+         SELECT ad_id, clicks, toUInt64(0) AS bound
+         FROM ${statedRows('ad_minute', inRanges(sql`minute`, plan.rest), range)}
+       )
+       GROUP BY ad_id ORDER BY ad_id = '' DESC, toInt64(listed) - toInt64(bounds) DESC, ad_id
+       LIMIT ${limit + 1} ${settings(limit + 1)}`,
+      );
+    },
+
+    async lookUp(adIds: readonly string[], plan: Plan, range: StatedRange): Promise<AdCount[]> {
+      if (adIds.length === 0) return [];
+      const rows = rowsOfAds(plan, range, sql`ad_id IN ${adIds}`, true);
+      return await readRows(
+        clickhouse,
+        AdCount,
+        statement`SELECT ad_id, sum(clicks) AS count FROM ${rows} GROUP BY ad_id ${settings(adIds.length)}`,
+      );
     },
   };
 }

@@ -1,10 +1,10 @@
-/** What every read of ClickHouse carries; settings stand in the SQL itself (infra/clickhouse/clickhouse.ts). */
+/** The settings of every read of ClickHouse. They are part of the SQL itself (infra/clickhouse/clickhouse.ts). */
 import { type Sql, settingsList, sql } from '../../../infra/clickhouse/sql.ts';
 
 /**
- * All copies of a key lie in one partition of its table (its date is a function of the key, or stands fast with it), so
- * FINAL need not merge partitions. A result with more rows than asked for is a fault of the query, so it throws rather
- * than being cut.
+ * FINAL does not merge partitions: all copies of a key are in one partition of its table, because the date that decides
+ * the partition is computed from the key or never changes for a key. A result with more rows than `maxResultRows` is a
+ * fault of the query, so the read fails instead of losing rows.
  */
 export function settingsOf(
   maxResultRows: number,

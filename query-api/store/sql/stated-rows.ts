@@ -1,29 +1,33 @@
 /**
- * Which rows counts are made of, while restatements come in. All that a job changes in a minute becomes visible at once,
- * with one row of `recounted_minute`; the rows themselves stand in `restatement` before that, where nobody sees them, and
- * go into `ad_minute` after it, which takes moments (`jobs/apply-changes.ts`).
+ * Decides from which rows counts are read while restatements come in.
  *
- * So who reads counts (1) asks which recounts of the range are visible, (2) reads, with `restatement` over `ad_minute` as
- * long as one of those recounts is not settled, and (3) asks again. If none has become visible in between, `ad_minute`
- * can have had rows of no other, and everything read is of one moment, from however many statements and tables. Otherwise
- * all of it is read once more.
+ * All changes of a job in one minute become visible at once, with one row of `recounted_minute`. The changed rows are
+ * in `restatement` before that, where no reader sees them. After that they are copied into `ad_minute`, which takes a
+ * moment (`jobs/apply-changes.ts`).
  *
- * Where counts are read from several shards, a recount becomes visible in each of their nodes at a moment of its own, and
- * its rows of `ad_minute` after that, in that node. So all of them are asked, before and after: an answer is given only if
- * all show the same recounts of the range, and the same ones afterwards. Then no node can have had rows of another, and
- * `restatement` of any of them has the rows of all that are visible.
+ * So a reader of counts does three things. (1) It asks which recounts of the range are visible. (2) It reads the counts,
+ * and lays `restatement` over `ad_minute` as long as one of these recounts is not settled. (3) It asks again. If no
+ * recount has become visible in between, `ad_minute` cannot contain rows of any other recount. Then everything that was
+ * read belongs to one moment, however many statements and tables it came from. Otherwise everything is read again.
+ *
+ * With several shards, a recount becomes visible in each node at a different moment, and its rows of `ad_minute` come
+ * later in that node. So every node is asked, before and after. There is an answer only if all nodes show the same
+ * recounts of the range, and still the same ones afterwards. Then no node can contain rows of another recount, and
+ * `restatement` of any node has the rows of all visible recounts.
  */
 
+import { Type } from 'typebox';
 import type { ClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
 import { sharded } from '../../../infra/clickhouse/sharded-tables.ts';
 import { noSql, type Sql, sql, statement } from '../../../infra/clickhouse/sql.ts';
 import { Retryable } from '../../../infra/errors.ts';
 import { pause } from '../../../infra/pause.ts';
+import { type Reader, type RowOf, readRow, rowShape } from './read-rows.ts';
 import { settingsOf } from './read-settings.ts';
 
-/** What is known of the recounts of a range. */
+/** What is known about the recounts of a range. */
 export interface Stated {
-  /** False: some rows of visible restatements may not be in `ad_minute` yet. */
+  /** False when some rows of visible restatements may not be in `ad_minute` yet. */
   readonly isSettled: boolean;
 }
 
@@ -35,32 +39,40 @@ interface Minutes {
 
 export interface StatedRange extends Minutes, Stated {}
 
-/** Of a range, as they were asked for at one moment. */
-export interface Recounts {
-  readonly visible: number;
-  /** Of those; the most that any node has. */
-  readonly unsettled: number;
-  /** Which they are, where several nodes are asked. Undefined there: they show different ones. */
-  readonly which?: string | undefined;
-}
+const RecountsRow = rowShape('recounts of the range', {
+  visible: Type.Integer(),
+  /** The number of visible recounts that are not settled. With several nodes, the highest number of any node. */
+  unsettled: Type.Integer(),
+  /**
+   * Identifies the visible recounts. It is asked for only when there are several nodes, and is then left out if they
+   * show different recounts.
+   */
+  which: Type.Optional(Type.String()),
+});
+
+/** The recounts of a range at one moment. */
+export type Recounts = RowOf<typeof RecountsRow>;
 
 export interface StatedReading {
-  /** (1) above, for who asks something else at the same time. */
+  /** Does step (1) above, for a caller that asks other questions at the same time. */
   recounts(range: Minutes): Promise<Recounts>;
   /**
-   * Reads what is visible of the range at one moment. `read` is called again where a recount became visible meanwhile.
-   * `before`: what `recounts` has said of the range just now.
+   * Reads what is visible in the range at one moment. `read` is called again when a recount has become visible
+   * meanwhile. `before` is what `recounts` has just returned for the range.
    * @throws Retryable
    */
   at<T>(range: Minutes, read: (stated: Stated) => Promise<T>, before?: Recounts): Promise<T>;
-  /** The same for a read that goes on for long, of what was there when it began: `begin` ends once that is so. */
+  /**
+   * Does the same for a long read, which returns what was there when it began. `begin` resolves as soon as the read has
+   * begun. `giveUp` ends a read that has to begin again.
+   */
   begin<T>(range: Minutes, begin: (stated: Stated) => Promise<T>, giveUp: (begun: T) => Promise<void>): Promise<T>;
 }
 
 export interface StatedReadingOptions {
   readonly timeoutMs: number;
-  /** Those that counts are read from, one of each shard. Left out: one. */
-  readonly nodes?: () => readonly { readonly clickhouse: Pick<ClickHouse, 'query'> }[];
+  /** The nodes that counts are read from, one of each shard. The default is a single node. */
+  readonly nodes?: () => readonly { readonly clickhouse: Reader }[];
   readonly pauseMs?: number;
 }
 
@@ -68,9 +80,11 @@ export function createStatedReading(
   clickhouse: ClickHouse,
   { timeoutMs, nodes = () => [{ clickhouse }], pauseMs = 50 }: StatedReadingOptions,
 ): StatedReading {
-  const recountsIn = async (of: Pick<ClickHouse, 'query'>, range: Minutes, which: Sql): Promise<Recounts> => {
-    const [row] = await of.query<Recounts>(
-      ...statement`SELECT count() AS visible, countIf(settled = 0) AS unsettled ${which} FROM recounted_minute FINAL
+  const recountsIn = async (node: Reader, range: Minutes, which: Sql): Promise<Recounts> => {
+    const row = await readRow(
+      node,
+      RecountsRow,
+      statement`SELECT count() AS visible, countIf(settled = 0) AS unsettled ${which} FROM recounted_minute FINAL
         WHERE cells > 0 AND ${inMinutes(range)} ${settingsOf(1, timeoutMs)}`,
     );
     return row ?? { visible: 0, unsettled: 0 };
@@ -84,7 +98,7 @@ export function createStatedReading(
     return {
       visible: first.visible,
       unsettled: Math.max(...each.map(({ unsettled }) => unsettled)),
-      which: areSame ? first.which : undefined,
+      ...(areSame && first.which !== undefined && { which: first.which }),
     };
   };
   const differ = (found: Recounts) => nodes().length > 1 && found.which === undefined;
@@ -120,17 +134,20 @@ export function createStatedReading(
   };
 }
 
-/** Recounts become visible several minutes at a time, at most twice a second. */
+/** Recounts of several minutes become visible together, at most twice a second. */
 const maxReadings = 20;
-/** Sinks of several nodes are some tenths of a second apart, as long as none of them is behind. */
+/** The sinks of several nodes are some tenths of a second apart, as long as none of them is behind. */
 const maxWaits = 40;
 
-/** One number of all that are visible. They are never taken back, but expire, in each node when it merges. */
+/**
+ * One number for all visible recounts. A recount is never taken back, but it expires, in each node at the moment when
+ * the node merges. So recounts that are about to expire are left out.
+ */
 const whichOf = sql`, toString(groupBitXorIf(sipHash64(minute, at, job), minute > now() - INTERVAL 300 DAY)) AS which`;
 
 /**
- * A table expression: rows as they are stated, with the columns of `ad_minute`. `where` names minute, ad_id and country
- * only, which all copies of a row share.
+ * A table expression for the rows as they are stated now, with the columns of `ad_minute`. `where` may name only minute,
+ * ad_id and country, which are the same in all copies of a row.
  */
 export function statedRows(
   table: 'ad_minute' | 'ad_minute_by_ad',
@@ -155,12 +172,18 @@ export function statedRows(
   )`;
 }
 
-/** A row of `ad_minute` out of one of `restatement` and one of its `rows`; the version as `aggregator/restatement.ts` has it. */
+/**
+ * Makes a row of `ad_minute` from a row of `restatement` and one of its `rows`. The version is computed as in
+ * `aggregator/restatement.ts`.
+ */
 export const restatedColumns = sql`minute, ad_id, country, restated.1 AS partition,
   bitOr(bitShiftLeft(toUInt64(revision), 48), toUInt64(toUnixTimestamp64Milli(at))) AS version,
   restated.2 AS clicks, restated.3 AS duplicates, restated.4 AS late`;
 
-/** SQL: whether a row of `restatement` in the range is in the counts. Columns by the table's name: a select may call something of its own `at`. */
+/**
+ * SQL for whether a row of `restatement` in the range is part of the counts. The columns are qualified by the table's
+ * name, because a SELECT may define an alias `at` itself.
+ */
 export function isVisible(range: Minutes): Sql {
   return sql`(empty(restatement.rows) OR (restatement.minute, restatement.at, restatement.job) IN (
     SELECT minute, at, job FROM recounted_minute WHERE ${inMinutes(range)}

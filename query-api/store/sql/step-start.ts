@@ -1,8 +1,8 @@
-/** The steps of a series as SQL finds them. */
+/** Computes the steps of a series in SQL. */
 import { type Sql, sql } from '../../../infra/clickhouse/sql.ts';
 import type { Step } from '../../time/steps.ts';
 
-/** SQL: begin of the step that holds a minute, epoch ms. */
+/** SQL for the beginning of the step that contains a minute, in epoch ms. */
 export function startOf(minute: Sql, step: Step): Sql {
   if (typeof step !== 'number') {
     const starts = step.map(start => start / 1_000);

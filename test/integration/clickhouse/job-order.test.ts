@@ -70,6 +70,19 @@ describe('lists of jobs', () => {
   });
 });
 
+describe('a job that this release does not understand', () => {
+  it.each([{ kind: 'compact' }, { reason: 'mystery' }, { state: 'paused' }])(
+    'is left to a newer release, and does not stop or hide other jobs: %j',
+    async unknown => {
+      const known = await save(replay, {}, Date.now() - 2 * minuteMs);
+      const { id } = await save(replay, unknown as object, Date.now() - minuteMs);
+      expect((await store.open(10)).map(job => job.id)).toEqual([known.id]);
+      expect((await store.list(['replay'], undefined, 1)).map(job => job.id)).toEqual([known.id]);
+      expect(await store.get(id, ['replay'])).toBeUndefined();
+    },
+  );
+});
+
 describe('open jobs', () => {
   it('are told with those first that must not wait, so that no number of others hides them', async () => {
     const at = Date.now() - minuteMs;

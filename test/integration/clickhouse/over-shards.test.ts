@@ -334,7 +334,7 @@ describe('over two shards', () => {
     const path = `/v1/ads/hot-1/aggregated_count?${final}`;
     for (let status = 200; status !== 503; ) status = (await store.apis.shards.inject(path)).statusCode;
     await expect(store.replicas.reading(async () => 1)).rejects.toThrow(
-      /of shard 0 can be read: .* is away \(it holds partition 5, which is of shard 1: it was filled when shards were others/,
+      /of shard 0 can be read: .* is away \(it holds partition 5, which belongs to shard 1: it was filled for other shards/,
     );
   }, 60_000);
 });

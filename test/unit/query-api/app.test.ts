@@ -196,7 +196,10 @@ describe('late clicks that wait for their restatement', () => {
     { minute: at('08:00'), ad_id: 'b', clicks: 2, since: at('08:22') },
     { minute: at('08:01'), ad_id: 'a', clicks: 4, since: at('08:23') },
   ];
-  const tables = { ...everywhere, quarantine: () => waiting };
+  const tables = {
+    ...everywhere,
+    quarantine: () => waiting.map(row => ({ ...row, reason: 'too_late', lines: row.clicks })),
+  };
 
   it.each([
     [`/v1/ads/a/aggregated_count?${minute}`, 1],

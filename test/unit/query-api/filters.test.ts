@@ -5,7 +5,7 @@ import { addressRangeOf, conditionsOf, storedDefinition } from '../../../query-a
 const country = (side: 'in' | 'out', ...list: string[]): Condition => ({ kind: 'country', side, list });
 
 describe('the countries of a filter', () => {
-  it('are all, one, or what the lists leave', () => {
+  it('are all, one, or what remains after the lists', () => {
     expect(countryOf([])).toBeUndefined();
     expect(countryOf([country('in', 'KR')])).toBe('KR');
     expect(countryOf([country('in', 'KR', 'DE'), country('in', 'DE', 'US')])).toBe('DE');
@@ -14,7 +14,7 @@ describe('the countries of a filter', () => {
     expect(countryOf([country('in', 'KR'), country('out', 'KR')])).toEqual({ in: ['KR'], out: ['KR'] });
   });
 
-  it('are all that counts need to know; users and addresses are asked of raw clicks', () => {
+  it('are enough to answer from counts; users and addresses need raw clicks', () => {
     expect(needsRaw(conditionsOf({ countries: { out: ['US'] } }))).toBe(false);
     expect(needsRaw(conditionsOf({ countries: { out: ['US'] }, ips: { out: ['10.0.0.0/8'] } }))).toBe(true);
     expect(needsRaw(conditionsOf({ user_ids: { in: ['u'] } }))).toBe(true);
@@ -28,13 +28,13 @@ describe('a pattern', () => {
 });
 
 describe('a stored filter', () => {
-  it('is taken as it was stored', () => {
+  it('is read as it was stored', () => {
     expect(storedDefinition('a', '{"countries":{"in":["KR"]}}')).toEqual({ countries: { in: ['KR'] } });
   });
 
-  it('is refused, not half applied, where a newer release has stored what is not known', () => {
+  it('is refused as a whole when a newer release has stored what this one does not know', () => {
     const text = '{"countries":{"in":["KR"]},"devices":{"out":["bot"]}}';
-    expect(() => storedDefinition('a', text)).toThrow(/stored filter "a": holds what release .* does not know/);
+    expect(() => storedDefinition('a', text)).toThrow(/stored filter "a": contains what release .* does not know/);
   });
 });
 

@@ -21,7 +21,7 @@ const progress = (partition: number, fields: Partial<Progress> = {}): Progress =
 });
 
 describe('finalityOf', () => {
-  it('takes the partition that is furthest behind, for watermark and finality each', () => {
+  it('uses the partition that is furthest behind, for the watermark and for finality separately', () => {
     const rows = [
       progress(0, { watermark: 300_000, final_until: 60_000 }),
       progress(1, { watermark: 100_000, final_until: 180_000 }),
@@ -29,11 +29,11 @@ describe('finalityOf', () => {
     expect(finalityOf(rows)).toEqual({ watermark: 100_000, finalUntil: 60_000 });
   });
 
-  it('knows nothing without any progress', () => {
+  it('is unknown without any progress', () => {
     expect(finalityOf([])).toEqual({ watermark: null, finalUntil: null });
   });
 
-  it('knows nothing while a partition has not been heard of', () => {
+  it('is unknown while a partition has no progress', () => {
     expect(finalityOf([progress(1)])).toEqual({ watermark: null, finalUntil: null });
     expect(finalityOf([progress(0, { partitions: 2 }), progress(1, { partitions: 3 })]).watermark).toBeNull();
   });
@@ -42,7 +42,7 @@ describe('finalityOf', () => {
     expect(finalityOf([progress(0), progress(0)]).finalUntil).toBeNull();
   });
 
-  it('takes a partition that is not in use yet for none of those that are, nor lets it finish anything', () => {
+  it('neither counts a partition that is not in use yet for another one, nor lets it make anything final', () => {
     expect(finalityOf([progress(0), progress(2)])).toEqual({ watermark: null, finalUntil: null });
     const all = finalityOf([progress(0), progress(1)]);
     expect(finalityOf([progress(0), progress(1), progress(2)])).toEqual(all);
@@ -54,14 +54,14 @@ describe('finalityOf', () => {
     expect(finalityOf([progress(0), grown, progress(2)]).watermark).not.toBeNull();
   });
 
-  it('takes 0 for not known yet', () => {
+  it('reads 0 as not known yet', () => {
     expect(finalityOf([progress(0), progress(1, { watermark: 0, final_until: 0 })])).toEqual({
       watermark: null,
       finalUntil: null,
     });
   });
 
-  it('calls nothing final that some partition does not', () => {
+  it('is not final while a partition is not', () => {
     const time = fc.integer({ min: 0, max: 10 }).map(minutes => minutes * 60_000);
     fc.assert(
       fc.property(fc.array(time, { minLength: 1, maxLength: 8 }), time, (ends, end) => {
@@ -74,13 +74,13 @@ describe('finalityOf', () => {
 });
 
 describe('stateAt', () => {
-  it('is final up to and with the border, and provisional a minute later', () => {
+  it('is final up to and including the border, and provisional a minute later', () => {
     const finality = { watermark: 200_000, finalUntil: 120_000 };
     expect(stateAt(finality, 120_000)).toBe('final');
     expect(stateAt(finality, 180_000)).toBe('provisional');
   });
 
-  it('is restated only where it would be final', () => {
+  it('is restated only when it would be final', () => {
     const finality = { watermark: 200_000, finalUntil: 120_000 };
     expect(stateAt(finality, 120_000, true)).toBe('restated');
     expect(stateAt(finality, 180_000, true)).toBe('provisional');

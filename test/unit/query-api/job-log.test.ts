@@ -16,7 +16,7 @@ const names = namesOf('p-');
 const replay = { kind: 'replay', reason: 'replay', apply: true, from: 0, to: 60_000 } as const;
 const job = newJob(replay, 1_763_800_000_000);
 
-/** A producer that tells what was committed, one transaction after another. */
+/** A producer that records what was committed, one transaction after another. */
 function producer(commit: (content: TransactionRecords) => Promise<void> = async () => undefined) {
   const commits: TransactionRecords[] = [];
   let open = 0;
@@ -36,7 +36,7 @@ function producer(commit: (content: TransactionRecords) => Promise<void> = async
   };
 }
 
-/** By table, in the order of insertion, what a sink inserts. */
+/** What a sink inserts, by table, in the order of insertion. */
 const insertedOf = (entries: readonly JobEntry[]) =>
   transactionSends(entries, names).flatMap(({ topic, records }) => {
     const read = records.map((record, i) => logRecordOf(record, i));
@@ -49,8 +49,8 @@ const insertedOf = (entries: readonly JobEntry[]) =>
     );
   });
 
-describe('what who runs the jobs says', () => {
-  it('goes into ClickHouse as it is, in the order in which it may be seen, whatever the order in which it was said', () => {
+describe('what the job runner writes', () => {
+  it('goes into ClickHouse unchanged, in the order in which it may become visible, whatever the order in which it was written', () => {
     const count = { minute: 60, ad_id: 'a', country: 'KR', partition: 3, clicks: 2, duplicates: 1, late: 0 };
     const seal = { source: 'ad_minute', partition: 3, since: 0, until: 3_600, counted: 7, at: 9 };
     const entries: JobEntry[] = [
@@ -77,7 +77,7 @@ describe('what who runs the jobs says', () => {
     ]);
   });
 
-  it('is cut into records of one kind and a size that brokers take, restated counts by the partition they are of', () => {
+  it('is cut into records of one kind and of a size that brokers accept, and restated counts by their partition', () => {
     const rows = Array.from({ length: 20_000 }, (_, i) => ({
       ...{ minute: 60, ad_id: `ad-${i}`, country: 'KR', partition: i % 3, version: '281474976710661' },
       ...{ clicks: 2, duplicates: 1, late: 0 },
@@ -100,7 +100,7 @@ describe('what who runs the jobs says', () => {
     expect(sends.map(({ topic }) => topic)).toEqual(['p-job-results']);
   });
 
-  it('has keys where the last of them is to be kept', () => {
+  it('has keys where compaction must keep the last record', () => {
     const seals = [1, 2].map(partition => ({ source: 'quarantine', partition, since: 70, until: 90, at: 1 }));
     expect(recordsOf({ kind: 'seal', rows: seals }).map(({ key }) => key)).toEqual([
       'quarantine/1/70',
@@ -111,7 +111,7 @@ describe('what who runs the jobs says', () => {
     expect(recordsOf({ kind: 'job', rows: [{ id: 'j' }] }).map(({ key }) => key)).toEqual([undefined]);
   });
 
-  it('is one transaction after another, and none where nothing is said', async () => {
+  it('is one transaction after another, and none without rows', async () => {
     const to = producer();
     const log = jobLogOver(to, names);
     await Promise.all([1, 2, 3].map(seq => log.write([{ kind: 'job', rows: [{ id: 'j', seq }] }])));
@@ -122,7 +122,7 @@ describe('what who runs the jobs says', () => {
 });
 
 describe('a job that is saved', () => {
-  it('is one transaction with what it says, behind all of it', async () => {
+  it('is written in one transaction with its rows, behind them', async () => {
     const to = producer();
     const writer = createJobWriter(jobLogOver(to, names), { query: async () => [] });
     await writer.save(job, [{ kind: 'diff', rows: [{ job: job.id }] }]);
@@ -131,7 +131,7 @@ describe('a job that is saved', () => {
     expect(kinds).toEqual(['diff', 'job']);
   });
 
-  it('is not told saved before it is committed, and fails as its transaction does', async () => {
+  it('is not reported as saved before the commit, and fails when its transaction does', async () => {
     const committed = Promise.withResolvers<void>();
     const writer = createJobWriter(
       jobLogOver(
@@ -160,12 +160,12 @@ describe('a job that is saved', () => {
     await expect(fenced.save(job)).rejects.toBeInstanceOf(Fenced);
   });
 
-  it('is waited for until ClickHouse shows it, or what came after it', async () => {
+  it('is waited for until ClickHouse shows it, or a later row of it', async () => {
     const shown = [0, 1, 3];
     const asked: unknown[] = [];
     const query = async <T>(_sql: string, params: unknown) => {
       asked.push(params);
-      return [{ newest: shown.shift() }] as T[];
+      return [{ n: shown.shift() }] as T[];
     };
     const writer = createJobWriter(jobLogOver(producer(), names), { query }, { withinMs: 60_000, pollMs: 0 });
     await writer.caughtUp();
@@ -178,10 +178,10 @@ describe('a job that is saved', () => {
     expect(asked.length).toBe(3);
   });
 
-  it('is waited for until the nodes of all shards show it: what one shows says nothing of the rows of another', async () => {
+  it('is waited for until the nodes of all shards show it', async () => {
     const shown = { a: [1, 1, 1], b: [0, 0, 1] };
     const node = (name: 'a' | 'b') => ({
-      clickhouse: { query: async <T>() => [{ newest: shown[name].shift() }] as T[] },
+      clickhouse: { query: async <T>() => [{ n: shown[name].shift() }] as T[] },
     });
     const nodes = [node('a'), node('b')];
     const writer = createJobWriter(
@@ -195,7 +195,7 @@ describe('a job that is saved', () => {
     expect(shown.b).toEqual([]);
   });
 
-  it('is not waited for without end', async () => {
+  it('is not waited for for ever', async () => {
     const writer = createJobWriter(
       jobLogOver(producer(), names),
       { query: async () => [] },
@@ -207,7 +207,7 @@ describe('a job that is saved', () => {
 });
 
 describe('a job that somebody asks for', () => {
-  it('is taken when it is in the log, though ClickHouse does not show it: to ask again would make another', async () => {
+  it('is accepted when it is in the log, even if ClickHouse does not show it, because a second request would make another job', async () => {
     const appended: unknown[] = [];
     const requests = {
       append: async (kind: string, rows: readonly object[]) => void appended.push([kind, rows.length]),
@@ -226,7 +226,7 @@ describe('a job that somebody asks for', () => {
   });
 });
 
-describe('the rows of what is said', () => {
+describe('the rows of records', () => {
   const record = (kind: string, value: string | null, offset = 5) => ({
     ...{ offset, timestamp: 0, headers: { kind } },
     value: value === null ? null : Buffer.from(value),
@@ -236,7 +236,7 @@ describe('the rows of what is said', () => {
       pieces.map(String),
     );
 
-  it('have a filter outdone by what stands behind it in the log, and by nothing else', () => {
+  it('let a filter win only over filters before it in the log', () => {
     const seqOf = (offset: number) => JSON.parse(rowsOf(record('filter', '{"id":"a"}', offset)).join()).seq;
     expect(seqOf(0)).toBeGreaterThan(Date.UTC(2200, 0));
     expect(seqOf(8) - seqOf(7)).toBe(65_536);

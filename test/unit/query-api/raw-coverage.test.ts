@@ -14,7 +14,7 @@ const lines = {
   missing: 0,
   ids_per_ad_from: null,
 };
-/** Of two partitions, at one position each. */
+/** Progress of two partitions, at one position each. */
 const progressAt = (finalUntil: number, ...positions: number[]): Progress[] =>
   positions.map((position, partition) => ({
     ...{ ...lines, partition, partitions: 2, position, watermark: finalUntil, final_until: finalUntil },
@@ -28,11 +28,11 @@ function setUp() {
   const at = { now: 0, progress: progressAt(minute, 10, 10), sinks: sinksAt(10, 10) };
   const progress = async () => at.progress;
   const coverage = createRawCoverage({ progress, sinkPositions: async () => at.sinks, now: () => at.now });
-  return { at, coverage, read: coverage.telling(progress) };
+  return { at, coverage, read: coverage.keeping(progress) };
 }
 
-describe('how far raw holds what is counted', () => {
-  it('is what is final by the counts, where raw has passed all of their positions', async () => {
+describe('how far raw contains what is counted', () => {
+  it('is what is final in the counts, when raw has passed all their positions', async () => {
     const { at, coverage } = setUp();
     expect(await coverage.until()).toBe(minute);
     at.sinks = sinksAt(10, 9);
@@ -42,7 +42,7 @@ describe('how far raw holds what is counted', () => {
     expect(await other.until()).toBeNull();
   });
 
-  it('is nothing where a partition has told nothing, or Kafka does not answer', async () => {
+  it('is null while a partition has no progress, or Kafka does not answer', async () => {
     const { at, coverage } = setUp();
     at.progress = at.progress.slice(1);
     expect(await coverage.until()).toBeNull();
@@ -58,7 +58,7 @@ describe('how far raw holds what is counted', () => {
     for (let second = 0; second < 120; second++) {
       at.now = second * 1_000;
       at.progress = progressAt(minute + at.now, 10 + second, 10 + second);
-      // Of partition 1 raw is three seconds behind, always.
+      // In partition 1 raw is always three seconds behind.
       at.sinks = sinksAt(10 + second, 10 + second - 3);
       await read();
       if (second < 10) continue;
@@ -68,7 +68,7 @@ describe('how far raw holds what is counted', () => {
     }
   });
 
-  it('goes by the commits of the raw sink alone', async () => {
+  it('uses only the commits of the raw sink', async () => {
     const { at, coverage } = setUp();
     at.sinks = [...sinksAt(10), ...sinksAt(10, 10).map(sink => ({ ...sink, topicName: 'aggregates' as const }))];
     expect(await coverage.until()).toBeNull();

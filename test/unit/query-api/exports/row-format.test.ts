@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { marked, unmarked } from '../../../../infra/csv.ts';
 import { acceptedFormat, linesOf } from '../../../../query-api/store/row-format.ts';
 
-describe('the format asked for', () => {
+describe('the format that a client asks for', () => {
   it.each([
     [undefined, 'json'],
     ['*/*', 'json'],
@@ -21,7 +21,7 @@ describe('the format asked for', () => {
 });
 
 describe('rows as CSV', () => {
-  it('come back as they were, by the rule for all CSV', () => {
+  it('can be read back unchanged', () => {
     const text = fc.oneof(fc.string(), fc.constantFrom('=1', '＋1', '-1', '@a', "'x", 'a,b', '"', 'a\nb', '\r'));
     fc.assert(
       fc.property(fc.array(fc.record({ a: text, b: text }), { minLength: 1 }), rows => {
@@ -35,7 +35,7 @@ describe('rows as CSV', () => {
     );
   });
 
-  it('leave null empty, numbers as they are, and have what is neither as JSON', () => {
+  it('have an empty cell for null, numbers as they are, and other values as JSON', () => {
     expect(linesOf([{ a: null, b: -1, c: { users: 3 } }], ['a', 'b', 'c', 'd'], 'csv')).toBe(
       'a,b,c,d\n,-1,"{""users"":3}",\n',
     );

@@ -9,7 +9,7 @@ const of = (name: string, shard: number, incarnation: string | undefined, topolo
   ...sinkNode({ name, shard }, topology, ''),
   incarnation: async () => incarnation,
 });
-/** Of each group, what is committed for partition 0 and 1 of any topic. */
+/** The commits of each group for partitions 0 and 1 of any topic. */
 function adminWith(commits: Record<string, string>): Pick<Admin, 'ranges' | 'commits'> {
   return {
     ranges: async () =>
@@ -29,7 +29,7 @@ const clicks = async (admin: Pick<Admin, 'ranges' | 'commits'>, ...nodes: Return
     .filter(({ topicName }) => topicName === 'clicks')
     .map(({ node, group, partition, from, position, end }) => [node, group, partition, from, position, end]);
 
-it('of a node are those of its shard, in groups of its own', async () => {
+it('of a node are the partitions of its shard, in its own groups', async () => {
   const admin = adminWith({ 'p-sink-raw-a': 'x@0', 'p-sink-raw-b': 'y@5' });
   expect(await clicks(admin, of('a', 0, 'x'), of('b', 1, 'y'))).toEqual([
     ['a', 'p-sink-raw-a', 0, 0, 90, 100],
@@ -37,7 +37,7 @@ it('of a node are those of its shard, in groups of its own', async () => {
   ]);
 });
 
-it('of the only node are of all partitions, in the groups without its name', async () => {
+it('of the only node are all partitions, in the groups without its name', async () => {
   const only = of('a', 0, '', { shards: 1, nodes: 1 });
   expect(await clicks(adminWith({ 'p-sink-raw': '' }), only)).toEqual([
     ['a', 'p-sink-raw', 0, 0, 90, 100],
@@ -45,7 +45,7 @@ it('of the only node are of all partitions, in the groups without its name', asy
   ]);
 });
 
-it('of a node that was emptied since, or never filled, are where the log begins', async () => {
+it('of a node that was emptied since, or was never filled, are the beginning of the log', async () => {
   const admin = adminWith({ 'p-sink-raw-a': 'before@0' });
   expect(await clicks(admin, of('a', 0, 'now'), of('b', 1, 'y'))).toEqual([
     ['a', 'p-sink-raw-a', 0, 5, 5, 100],
@@ -53,12 +53,12 @@ it('of a node that was emptied since, or never filled, are where the log begins'
   ]);
 });
 
-it('of a node that does not say which life of it this is are as they were committed', async () => {
+it('of a node whose incarnation is not known are the committed ones', async () => {
   const admin = adminWith({ 'p-sink-raw-a': 'x@3' });
   expect(await clicks(admin, of('a', 0, undefined))).toEqual([['a', 'p-sink-raw-a', 0, 0, 90, 100]]);
 });
 
-it('of what jobs and people say are of all nodes, whatever their shard', async () => {
+it('in the topics of jobs and people are reported for all nodes of all shards', async () => {
   const admin = adminWith({ 'p-sink-results-a': 'x@0', 'p-sink-results-b': 'y@0' });
   const positions = await nodePositions(admin, names, [of('a', 0, 'x'), of('b', 1, 'y')]);
   const seals = positions.filter(({ topicName }) => topicName === 'seals');

@@ -1,4 +1,4 @@
-/** Two replicas whose clients are in the hands of the test: which is read, and what happens when it fails. */
+/** Two replicas whose clients the test controls: which of them is read, and what happens when it fails. */
 import { Readable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -15,12 +15,12 @@ import { type Replicas, replicasOf } from '../../../../query-api/replicas/replic
 const log = pino({ level: 'silent' });
 const away = () => new Retryable('ClickHouse, query: connect ECONNREFUSED', { cause: new Error('ECONNREFUSED') });
 
-/** A node: what it answers is its name. */
+/** A node that answers with its name. */
 class Node {
   readonly name: string;
   position = 10;
   from = 0;
-  /** Of its reads; undefined: it answers. */
+  /** How its reads fail. Undefined when it answers. */
   failure: (() => Promise<never>) | undefined;
   probeFails = false;
   incarnation: string;
@@ -81,7 +81,7 @@ const until = async (watch: ReplicaWatch, node: string, state: string) => {
 };
 
 describe('the replica that is read', () => {
-  it('is the first of the topology, and stays the one that is read while it may be', async () => {
+  it('is the first of the topology, and stays the same while it may be read', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     const { watch, replicas } = await open(a, b);
     expect(await nameRead(replicas)).toBe('a');
@@ -93,7 +93,7 @@ describe('the replica that is read', () => {
     expect(await nameRead(replicas)).toBe('b');
   });
 
-  it('is not one that is behind, even if the one that is ahead does not answer', async () => {
+  it('is never behind, even if the replica that is ahead does not answer', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     a.position = 4;
     const { watch, replicas } = await open(a, b);
@@ -108,7 +108,7 @@ describe('the replica that is read', () => {
     expect(await nameRead(replicas)).toBe('a');
   });
 
-  it('is waited for until the next look, as it may just have come back', async () => {
+  it('is waited for until the next look, because it may just have come back', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     const { watch, replicas } = await open(a, b);
     watch.suspect('a', 'a reading has failed');
@@ -117,7 +117,7 @@ describe('the replica that is read', () => {
     expect(await nameRead(replicas)).toBe('a');
   });
 
-  it('is not one that lacks what the log no longer held when it was filled', async () => {
+  it('does not lack what the log no longer had when it was filled', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     a.from = 3;
     const { watch, replicas } = await open(a, b);
@@ -125,7 +125,7 @@ describe('the replica that is read', () => {
     expect(watch.reports().map(({ state }) => state)).toEqual(['incomplete', 'reading']);
   });
 
-  it('may be one whose tables are a copy of another node’s, wherever in the log it went on', async () => {
+  it('may have tables that were copied from another node, wherever in the log it went on', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     a.from = 3;
     a.incarnation = b.incarnation;
@@ -133,7 +133,7 @@ describe('the replica that is read', () => {
     expect(await nameRead(replicas)).toBe('a');
   });
 
-  it('is the same for all that one reading reads, however long it takes and whatever is preferred meanwhile', async () => {
+  it('is the same for everything in one reading, however long it takes and whatever node is preferred meanwhile', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     const { watch, replicas } = await open(a, b);
     const kept = replicas.each(() => ({ of: replicas.nodes()[0]?.name }));
@@ -158,13 +158,13 @@ describe('the replica that is read', () => {
     expect(a.options).toEqual([{ kind: 'raw' }, { kind: 'raw' }, { kind: 'raw' }]);
   });
 
-  it('is given no rows: the other would lack them', async () => {
+  it('accepts no rows, because the other replica would lack them', async () => {
     const { replicas } = await open(new Node('a'), new Node('b'));
     await expect(replicas.clickhouse.insert('ad_minute', '{}')).rejects.toThrow(/out of the log/);
     await expect(replicas.clickhouse.command('OPTIMIZE TABLE ad_minute')).rejects.toThrow(/out of the log/);
   });
 
-  it('that goes ends the work that reads it: it is over when that is told, and goes on nowhere', async () => {
+  it('ends the work that reads it when it goes away, and the work goes on nowhere else', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     const { watch, replicas } = await open(a, b);
     a.failure = () => new Promise(() => undefined);
@@ -183,7 +183,7 @@ describe('the replica that is read', () => {
     expect(events).toEqual(['the first read rejects', 'the second read rejects', 'told']);
   });
 
-  it('is read for who asks, as long as he does; and for the process itself, which waits in no line for long', async () => {
+  it('is read for a client as long as the client waits, and for the process itself, which does not wait long', async () => {
     const { replicas } = await open(new Node('a'), new Node('b'));
     const end = new AbortController();
     const asker = { signal: end.signal, client: '192.0.2.1', isOperation: false };
@@ -199,7 +199,7 @@ describe('the replica that is read', () => {
     await replicas.reading(async () => expect(currentAsker()?.isProcess).toBe(true));
   });
 
-  it('has a place of who asks for raw clicks no longer than it is read for him', async () => {
+  it('keeps the place of a raw read no longer than it is read', async () => {
     const { replicas } = await open(new Node('a'), new Node('b'));
     const answered = new AbortController();
     const asker = { signal: new AbortController().signal, client: 'a', isOperation: false, ticket: answered.signal };
@@ -220,7 +220,7 @@ describe('the replica that is read', () => {
     expect(await replicas.reading(async () => currentAsker()?.ticket)).toBeUndefined();
   });
 
-  it('is none while nothing is known of how far they are', async () => {
+  it('does not exist while the positions are not known', async () => {
     const { replicas } = await open(new Node('a'), new Node('b'), () => Promise.reject(new Error('no broker')));
     await expect(nameRead(replicas)).rejects.toThrow(Retryable);
   });
@@ -258,7 +258,7 @@ describe('a request', () => {
   }
   const get = async (path: string) => await (await fetch(`${await address}${path}`)).text();
 
-  it('is answered from another replica where the first fails midway, and never from both', async () => {
+  it('is answered from another replica when the first fails midway, and never from both', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     await serve(a, b);
     expect(JSON.parse(await get('/read'))).toEqual({ read: ['a', 'a'] });
@@ -266,7 +266,7 @@ describe('a request', () => {
     expect(JSON.parse(await get('/read'))).toEqual({ read: ['b', 'b'] });
   });
 
-  it('is answered from another replica once a look finds that the first hangs', async () => {
+  it('is answered from another replica as soon as a look finds that the first hangs', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     await serve(a, b);
     a.failure = () => new Promise(() => undefined);
@@ -276,7 +276,7 @@ describe('a request', () => {
     expect(JSON.parse(await answer)).toEqual({ read: ['b', 'b'] });
   });
 
-  it('that changes something is asked for once', async () => {
+  it('that changes something is done only once', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     await serve(a, b);
     a.failure = () => Promise.reject(away());
@@ -284,7 +284,7 @@ describe('a request', () => {
     expect([status, b.reads]).toEqual([500, 0]);
   });
 
-  it('that is too much for one is not tried on another', async () => {
+  it('that is too heavy for one replica is not tried on another', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     await serve(a, b);
     const cause = Object.assign(new Error('too long'), { type: 'TIMEOUT_EXCEEDED' });
@@ -305,7 +305,7 @@ describe('a request', () => {
     },
   );
 
-  it('has all rows of a long answer from the replica it began with', async () => {
+  it('gets all rows of a long answer from the replica it began with', async () => {
     const [a, b] = [new Node('a'), new Node('b')];
     const { watch } = await serve(a, b);
     const answer = await fetch(`${await address}/rows`);

@@ -1,4 +1,4 @@
-/** Two shards of two nodes whose clients are in the hands of the test: which are read together, and what happens when one fails. */
+/** Two shards of two nodes whose clients the test controls: which are read together, and what happens when one fails. */
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { currentAsker } from '../../../../infra/asking.ts';
@@ -19,7 +19,7 @@ afterEach(async () => {
   for (const one of opened.splice(0)) await one[Symbol.asyncDispose]();
 });
 
-/** Nodes a1, a2 and b1, b2: of `down` no look succeeds, of `unreached` the nodes of shard a get no answer, of `refusing` we. */
+/** Nodes a1, a2 and b1, b2. Looks at `down` fail, nodes of shard a get no answer from `unreached`, and we get none from `refusing`. */
 async function open() {
   const down = new Set<string>();
   const unreached = new Set<string>();
@@ -42,7 +42,7 @@ async function open() {
     const nodes = [node(`${shard}1`), node(`${shard}2`)];
     return watchReplicas({
       ...{ nodes, shard: { shard: i, of: 2 }, maxLagMs: 10_000, now: Date.now, log, everyMs: 10 },
-      // Of both shards, and each at another place in the log.
+      // Both shards, each at another place in the log.
       positions: async () =>
         ['a1', 'a2', 'b1', 'b2'].map(name => ({
           ...{ node: name, group: 'g', topic: 'job-results', topicName: 'job-results' as const, partition: 0 },
@@ -72,7 +72,7 @@ async function until(isSo: () => boolean): Promise<void> {
 }
 
 describe('of two shards', () => {
-  it('one node each is read, and stays the one that is read', async () => {
+  it('one node of each is read, and stays the same', async () => {
     const { read, down, watches, replicas } = await open();
     expect(await read()).toEqual([{ read: 'a1+b1' }]);
     down.add('b1');
@@ -84,7 +84,7 @@ describe('of two shards', () => {
     expect([replicas.shards, replicas.nodes().map(({ name }) => name)]).toEqual([2, ['a1', 'b2']]);
   });
 
-  it('one that is away or behind says nothing of the nodes of the other', async () => {
+  it('a node that is away or behind does not affect the nodes of the other shard', async () => {
     const { watches } = await open();
     for (const watch of watches) {
       await watch.looked;
@@ -105,12 +105,12 @@ describe('of two shards', () => {
     expect((await replicas.reading(async () => kept())).of).toEqual(['a1', 'b2']);
   });
 
-  it('a work ends when a node of any of them goes', async () => {
+  it('the nodes end a work when one of them goes away', async () => {
     const { replicas, down, read } = await open();
     await read();
     await expect(
       replicas.reading(async () => {
-        // As a read does.
+        // A read does the same.
         const { signal } = currentAsker() ?? {};
         down.add('b1');
         await until(() => signal?.aborted === true);
@@ -119,7 +119,7 @@ describe('of two shards', () => {
     ).rejects.toThrow('b1 is away: b1 refuses');
   });
 
-  it('an answer is made again with another node where one is not reached, and names the shard that has none', async () => {
+  it('an answer is repeated with another node when one is not reached, and names the shard that has none left', async () => {
     const { replicas, unreached, refusing } = await open();
     const http = await createHttp({
       ...{ title: 't', description: 'd', log, bodyLimitBytes: 1_000, config: loadConfig(ProcessConfig, {}) },
@@ -143,7 +143,7 @@ describe('of two shards', () => {
     expect((await http.inject('/each')).json()).toEqual([[{ read: 'a2' }], [{ read: 'b1' }]]);
     unreached.add('b1');
     expect((await http.inject('/read')).json()).toEqual([{ read: 'a2+b2' }]);
-    // Each has failed once, and is there again: nobody need be told.
+    // Each node has failed once, and is there again. The client notices nothing.
     const recovering = new Map([
       ['b1', 1],
       ['b2', 1],
@@ -165,12 +165,12 @@ describe('of two shards', () => {
     });
   });
 
-  it('a node that holds partitions of another is not read', async () => {
+  it('a node that holds partitions of another shard is not read', async () => {
     const { replicas, strays, watches, read } = await open();
     await read();
     strays.set('b1', 4);
     await until(() => watches[1]?.reports()[0]?.state === 'away');
-    expect(watches[1]?.reports()[0]?.why).toMatch(/^it holds partition 4, which is of shard 0: /);
+    expect(watches[1]?.reports()[0]?.why).toMatch(/^it holds partition 4, which belongs to shard 0: /);
     strays.set('b2', 4);
     await until(() => watches[1]?.reports()[1]?.state === 'away');
     const failure = await replicas.reading(async () => 1).catch(error => error);

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { Retryable } from '../../../../infra/errors.ts';
 import type { NodePosition } from '../../../../query-api/log/counted-log.ts';
-import { saidTopics } from '../../../../query-api/log/node-positions.ts';
+import { jobTopics } from '../../../../query-api/log/node-positions.ts';
 import { turnsOn } from '../../../../query-api/replicas/turns.ts';
 
-/** Two nodes, of which `read` is read, and how far each has come in what jobs and people say. */
+/** Two nodes. `read` is the one that is read, and `at` says how far each is in the topics of jobs and people. */
 function world(withinMs = 30_000) {
   const state = { read: 'a', end: 10, at: { a: 10, b: 10 } as Record<string, number>, asked: 0 };
   const nodePositions = async (): Promise<NodePosition[]> => {
     state.asked++;
     return ['a', 'b'].flatMap(node => [
-      ...saidTopics.map(topicName => {
+      ...jobTopics.map(topicName => {
         const position = topicName === 'seals' ? (state.at[node] ?? 0) : state.end;
         return {
           ...{ node, group: 'g', topic: topicName, topicName, partition: 0 },
@@ -19,7 +19,7 @@ function world(withinMs = 30_000) {
           end: state.end,
         };
       }),
-      // Never level, as clicks come all the time.
+      // Clicks come all the time, so their sink is always behind.
       {
         ...{ node, group: 'g', topic: 'clicks', topicName: 'clicks' as const, partition: 0 },
         from: 0,
@@ -39,7 +39,7 @@ function world(withinMs = 30_000) {
 const later = (work: () => void) => setTimeout(work, 10);
 
 describe('a turn', () => {
-  it('begins on a node that has all that was said', async () => {
+  it('begins on a node that has everything that jobs and people have written', async () => {
     const { state, turns } = world();
     state.at['a'] = 7;
     later(() => {
@@ -48,7 +48,7 @@ describe('a turn', () => {
     expect(await turns(async () => state.at['a'])).toBe(10);
   });
 
-  it('does not take for seen on one node what another has shown', async () => {
+  it('waits on a new node also for rows that another node has shown', async () => {
     const { state, turns } = world();
     await turns(async () => undefined);
     state.read = 'b';
@@ -60,7 +60,7 @@ describe('a turn', () => {
     expect(await turns(async () => state.at['b'])).toBe(12);
   });
 
-  it('does not take for seen what a node had shown before another was read', async () => {
+  it('waits again on a node that was left for another one', async () => {
     const { state, turns } = world();
     for (const node of ['a', 'b']) {
       state.read = node;
@@ -74,17 +74,19 @@ describe('a turn', () => {
     expect(await turns(async () => state.at['a'])).toBe(12);
   });
 
-  it('does not begin on one that stays behind, and the next one looks again', async () => {
+  it('does not begin on a node that stays behind, and the next turn looks again', async () => {
     const { state, turns } = world(50);
     state.at['a'] = 7;
     let begun = 0;
     const turn = async () => ++begun;
-    await expect(turns(turn)).rejects.toThrow(/what was said before, on a, is in the log, and not in ClickHouse/);
+    await expect(turns(turn)).rejects.toThrow(
+      /what jobs and people wrote before, for a, is in the log, but not in ClickHouse/,
+    );
     await expect(turns(turn)).rejects.toThrow(Retryable);
     expect(begun).toBe(0);
   });
 
-  it('asks Kafka for nothing while it stays on its node, nor where there is one', async () => {
+  it('asks Kafka nothing while it stays on its node, or when there is a single node', async () => {
     const { state, turns, replicas } = world();
     await turns(async () => undefined);
     const { asked } = state;
@@ -93,7 +95,7 @@ describe('a turn', () => {
     expect(state.asked).toBe(asked);
   });
 
-  it('does not begin where nothing is known of the sink of its node', async () => {
+  it('does not begin while nothing is known about the sink of its node', async () => {
     const { replicas } = world();
     const turns = turnsOn({ replicas, countedLog: { nodePositions: async () => [] } });
     await expect(turns(async () => 'begun')).rejects.toThrow(Retryable);

@@ -18,6 +18,7 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
   const progress = {
     ...{ partition: 0, partitions: 1, position: 1, watermark: finalUntil, final_until: finalUntil },
     ...{ appended_at: finalUntil, received: 0, counted: 0, duplicates: 0, quarantined: 0, acknowledged: 0, missing: 0 },
+    ids_per_ad_from: null,
   };
   const told: object[] = [];
   for (let minute = first; minute < finalUntil; minute += minuteMs) {
@@ -27,6 +28,7 @@ function storeOf({ first, fails, waits }: Record<'fails' | 'waits', (ends: numbe
   const clickhouse: ClickHouse = {
     ...clickHouseThatAnswers(sql => {
       if (sql.includes('FROM partition_progress')) return [progress];
+      if (sql.includes('AS listed')) return [];
       if (sql.includes('FROM most_clicked_ads')) {
         looks++;
         return [...told, ...made.values()];

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type AdCount, type Listed, settle, topOf } from '../../../../query-api/store/rollup/threshold.ts';
+import type { AdCount } from '../../../../query-api/store/ad-counts.ts';
+import { type Listed, settle, topOf } from '../../../../query-api/store/rollup/threshold.ts';
 
 type List = ReadonlyMap<string, number>;
 
@@ -11,7 +12,7 @@ const lists = fc.array(
   { minLength: 1, maxLength: 6 },
 );
 
-/** The first `length` of each list, and the clicks of the first that is left out. */
+/** The first `length` ads of each list, and the clicks of the first ad that is left out. */
 function cut(all: readonly List[], length: number): { ads: Map<string, Listed>; allBounds: number } {
   const ads = new Map<string, Listed>();
   let allBounds = 0;
@@ -37,8 +38,8 @@ function sumsOf(all: readonly List[]): Map<string, number> {
   return sums;
 }
 
-describe('the top from lists that are cut', () => {
-  it('is the true top, ties and all, wherever it can be told', () => {
+describe('the top list from lists that are cut', () => {
+  it('is the true top list, also with ties, whenever it can be computed', () => {
     let told = 0;
     const property = fc.property(
       ...[lists, fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 6 }), fc.integer({ min: 4, max: 30 })],
@@ -58,7 +59,7 @@ describe('the top from lists that are cut', () => {
     expect(told).toBeGreaterThan(300);
   });
 
-  it('looks nothing up where every list names the ads in question', () => {
+  it('looks nothing up when every list names the candidates', () => {
     const ads = ['a', 'b'].map((ad_id, i) => ({ ad_id, listed: 100 - i, bounds: 6 }));
     expect(settle(ads, 6, 2, true)).toEqual({
       exact: [
@@ -69,13 +70,13 @@ describe('the top from lists that are cut', () => {
     });
   });
 
-  it('cannot tell where an ad that no list names may have as many clicks', () => {
+  it('is undefined when an ad that no list names may have as many clicks', () => {
     const ads = [{ ad_id: 'b', listed: 6, bounds: 6 }];
     expect(settle(ads, 6, 1, true)).toBeUndefined();
     expect(settle([{ ad_id: 'b', listed: 7, bounds: 6 }], 6, 1, true)).toBeDefined();
   });
 
-  it('names all ads there are where no list leaves any out', () => {
+  it('names all ads when no list leaves any out', () => {
     expect(settle([{ ad_id: 'a', listed: 1, bounds: 0 }], 0, 100, true)?.exact).toEqual([{ ad_id: 'a', count: 1 }]);
   });
 });
