@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type ClientOptions, createClient } from '../../../../query-api/client/client.ts';
 import { ProblemError, Unreachable } from '../../../../query-api/client/problem-error.ts';
 
@@ -124,6 +124,19 @@ describe('a call', () => {
     const asked = createClient({ fetch: hanging }).ask('getStatus', {}, { signal: stop.signal });
     stop.abort(new Error('enough'));
     await expect(asked).rejects.toThrow('enough');
+  });
+});
+
+describe('a stream of lines', () => {
+  it('that cannot begin leaves no timer behind, which would keep the program from ending', async () => {
+    vi.useFakeTimers();
+    try {
+      const { client } = setUp([refused]);
+      await expect(client.lines('exportQuarantine').next()).rejects.toThrow('ECONNREFUSED');
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 
