@@ -186,7 +186,8 @@ describe('the house', () => {
   });
 
   it('has functions of at most 60 lines, except where the comment says why one is longer', () => {
-    const long = sources.filter(file => file !== generatedPath).flatMap(file => longFunctions(file));
+    const written = [...sources.filter(file => file !== generatedPath), ...scripts];
+    const long = written.flatMap(file => longFunctions(file));
     expect(long.filter(each => !longWithoutReason.has(each))).toEqual([]);
     // The list only shrinks: whoever splits a function, or gives the reason for its length, takes it out.
     expect([...longWithoutReason].filter(each => !long.includes(each))).toEqual([]);
@@ -331,7 +332,6 @@ const longWithoutReason: ReadonlySet<string> = new Set([
   'ingest/hot-ads/partition-watch.ts: watchPartitions',
   'ingest/hot-ads/rule-reader.ts: followRules',
   'query-api/app.ts: buildQueryApi',
-  'query-api/client/client.ts: createClient',
   'query-api/jobs/conservation/row-seals.ts: createRowSeals',
   'query-api/jobs/main.ts: a function in it',
   'query-api/jobs/open-jobs.ts: openJobs',

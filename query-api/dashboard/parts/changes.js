@@ -1,4 +1,4 @@
-/** Restatements as they come, while the page is open. */
+/** Lists restatements as they happen, while the page is open. */
 import { hrefOf } from '../address.js';
 import { h } from '../dom.js';
 import { local, number, signed, timeElement } from '../format.js';
@@ -19,14 +19,13 @@ export function createChanges() {
   }));
   const card = createCard({
     title: 'Restatements',
-    note: `seen since ${local(Date.now(), 'seconds')}`,
+    note: `since this page was opened at ${local(Date.now(), 'seconds')}`,
     width: 'w4',
     isFlush: true,
     takes: 'restatements',
   });
   const { body } = card;
-  const none =
-    'None has been seen since this page was opened. Those of one ad are listed under “Ads”, with all before.';
+  const none = 'There has been none yet. To see all restatements of one ad, open the ad under “Ads”.';
   body.append(h('p', { class: 'notice' }, none));
   return {
     element: card.element,

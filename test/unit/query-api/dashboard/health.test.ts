@@ -37,8 +37,8 @@ it('is nobody while counts go on, and not known where nothing is told', () => {
     ['wait', 'writes, 9 records of counts behind'],
   ]);
   expect([aggregatorText(undefined, undefined), sinkText(undefined, undefined)]).toEqual([
-    ['wait', 'not known now'],
-    ['wait', 'not known now'],
+    ['wait', 'not known at the moment'],
+    ['wait', 'not known at the moment'],
   ]);
   expect(sinkText(well, 0, 'halted')).toEqual([false, 'halted']);
 });
