@@ -146,9 +146,10 @@ function timeLabels(_plot, splits, _axis, _space, step) {
   return splits.map(at => {
     const day = local(at * 1_000, 'date');
     if (step >= 86_400) return day;
-    const isNewDay = before !== '' && before !== day;
+    const clock = local(at * 1_000, 'clock');
+    const isNewDay = clock === '00:00' || (before !== '' && before !== day);
     before = day;
-    return isNewDay ? day : local(at * 1_000, 'clock');
+    return isNewDay ? day : clock;
   });
 }
 

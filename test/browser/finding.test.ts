@@ -129,7 +129,7 @@ describe('where nothing has come in yet', () => {
 describe('an ad with late clicks', () => {
   const path = `/?view=ad&ad=${late}&range=6h`;
 
-  it('splits them into counted since, waiting and in no count, with totals of all pages', async () => {
+  it('splits them into counted since, waiting and not counted, with totals of all pages', async () => {
     const page = await look(path);
     await shows(page, 'count', 2_377);
     await shows(page, 'restated', added);
@@ -145,7 +145,7 @@ describe('an ad with late clicks', () => {
       { reason: 'future', lines: 3, restated: 0, waiting: 0, not_counted: 3 },
     ]);
     await page.getByText('1,198 changes of final counts in the range, +1,342 clicks').waitFor();
-    await page.getByText('The newest 200 of 1,198').waitFor();
+    await page.getByText('These are the newest 200 of 1,198.').waitFor();
     const newest = page.locator('section[aria-label="Restatements"] tbody tr').first();
     expect(await newest.textContent()).toContain('2,2322,233+1');
     await page.locator('section[aria-label="Restatements"]').getByRole('button', { name: 'Show more' }).click();
@@ -186,7 +186,7 @@ describe('a number', () => {
     const page = await look(`/?view=ad&ad=${disputed}&range=6h`);
     await page
       .getByText(
-        '1,342 lines have come in for this ad and range = 1,035 clicks + 302 duplicates (295 of them came late) + 2 late and waiting + 3 in no count.',
+        '1,342 lines received for this ad and range = 1,035 clicks + 302 duplicates (295 of them arrived too late) + 2 waiting for a restatement + 3 not counted.',
       )
       .waitFor();
     await page.getByRole('combobox', { name: 'Country' }).selectOption('KR');
@@ -231,7 +231,7 @@ describe('a number', () => {
   it('has words for how final it is, and they say what they mean', async () => {
     const page = await look('/');
     await page.locator('.tile .state').first().click();
-    await page.getByText('Clicks of these minutes may still come, so this number may grow.').waitFor();
+    await page.getByText('Clicks of these minutes may still arrive, so this number may grow.').waitFor();
     expect(await visitor?.barriers()).toEqual([]);
     await page.keyboard.press('Escape');
   });
@@ -333,7 +333,7 @@ describe('an ad', () => {
     const asked = { from: current - 6 * 60 * minuteMs + minuteMs, to: current + minuteMs, country: 'DE' };
     const told = async (contains: string) =>
       (await server.get<{ ads: { ad_id: string; count: number }[] }>('/v1/ads', { ...asked, contains, limit: 12 })).ads;
-    await page.getByLabel('Only ads with this in their id').fill('spring-00');
+    await page.getByLabel('Only ads with this text in their id').fill('spring-00');
     const few = await told('spring-00');
     const sum = few.reduce((all, ad) => all + ad.count, 0);
     await list.getByText(`${few.length} ads with ${sum.toLocaleString('en-GB')} clicks`).waitFor();
@@ -344,11 +344,11 @@ describe('an ad', () => {
     const found = await told('spring-01');
     await eventually('their clicks of that country', async () => {
       const offered = await page.getByRole('option').locator('.muted').allTextContents();
-      return offered.join() === found.map(ad => String(ad.count)).join();
+      return offered.join() === found.map(ad => `${ad.count} ${ad.count === 1 ? 'click' : 'clicks'}`).join();
     });
     await search.fill(late);
     await page
-      .getByText('No ad with clicks of the chosen country and filter in this range has that in its id.')
+      .getByText('No ad with this text in its id has clicks in this range that fit the chosen country and filter.')
       .waitFor();
     expect(await visitor?.barriers()).toEqual([]);
   });
@@ -365,10 +365,10 @@ describe('an ad', () => {
       return offered.join() === wanted.join();
     });
     await search.fill('nowhere');
-    await page.getByText('No ad with clicks in this range has that in its id.').waitFor();
+    await page.getByText('No ad with this text in its id has clicks in this range.').waitFor();
     await page.getByRole('button', { name: 'Yesterday' }).click();
     await search.fill('banner');
-    await page.getByText('No ad with clicks in this range has that in its id.').waitFor();
+    await page.getByText('No ad with this text in its id has clicks in this range.').waitFor();
   });
 
   it('stands in a list of all, page by page, each of them once', async () => {
@@ -390,7 +390,7 @@ describe('an ad', () => {
       if (!isLast) await next.click();
     }
     expect([seen.length, new Set(seen).size]).toEqual([132, 132]);
-    await page.getByLabel('Only ads with this in their id').fill('autumn-00');
+    await page.getByLabel('Only ads with this text in their id').fill('autumn-00');
     await eventually('five ads', async () => (await names.count()) === 5);
     await names.first().click();
     await page.locator('h1', { hasText: 'autumn-00' }).waitFor();
@@ -402,7 +402,7 @@ describe('an ad', () => {
     const page = await look('/?view=ad&ad=ad-unknown');
     await page.getByText('No clicks yet: none in the last 31 days.').waitFor();
     await page.goto(`/?view=ad&ad=${late}&range=15m`);
-    await page.getByText('None in the range; 2,377 in the last 31 days.').waitFor();
-    await page.getByText('Every line of this ad in the range was counted when it came.').waitFor();
+    await page.getByText('No clicks in this range; 2,377 in the last 31 days.').waitFor();
+    await page.getByText('No line of this ad in the range is in quarantine.').waitFor();
   });
 });

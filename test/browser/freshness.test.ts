@@ -149,8 +149,8 @@ describe('a store that hangs', () => {
     for (const name of ['rate', 'count']) await filled(page, name);
     server.signal('SIGSTOP');
     const news = page.locator('#news');
-    await news.getByText('Nothing new has come from the query API for more than three seconds.').waitFor();
-    expect(await page.locator('#pulse').textContent()).toBe('Nothing new');
+    await news.getByText('No live event has arrived from the query API for more than three seconds.').waitFor();
+    expect(await page.locator('#pulse').textContent()).toBe('No news');
     expect(await news.textContent()).toMatch(/as of \d\d:\d\d:\d\d\./);
     for (const name of ['rate', 'lag', 'unread']) expect(await isOld(page, name)).toBe(true);
     expect(await visitor?.barriers()).toEqual([]);

@@ -176,7 +176,7 @@ describe('the zone', () => {
     const from = page.getByLabel('From');
     await from.fill('2025-11-02T01:30');
     await page.getByLabel('to', { exact: true }).fill('2025-11-02T03:30');
-    const which = page.getByRole('combobox', { name: 'Which of the two times, at the begin' });
+    const which = page.getByRole('combobox', { name: 'Which of the two times is the beginning' });
     expect(await which.locator('option').allTextContents()).toEqual(['UTC−04:00', 'UTC−05:00']);
     await which.selectOption('UTC−05:00');
     const { from: begin } = await asked(page, () => page.getByRole('button', { name: 'Show' }).click());
@@ -184,6 +184,6 @@ describe('the zone', () => {
     await from.fill('2025-03-09T02:30');
     await page.getByRole('button', { name: 'Show' }).click();
     const said = await page.evaluate<string>('document.querySelector("input[name=from]").validationMessage');
-    expect(said).toContain('There is no such time in America/New_York');
+    expect(said).toContain('This time does not exist in America/New_York');
   });
 });

@@ -1,7 +1,7 @@
 /** Finds an ad by any part of its id, among the ads with clicks in the range. It is a combobox as WAI-ARIA defines it. */
 import { get, messageOf } from '../api.js';
 import { h } from '../dom.js';
-import { number } from '../format.js';
+import { counted } from '../format.js';
 
 /** @import { Answer, Query } from '../api-types.ts' */
 
@@ -112,7 +112,7 @@ function createFoundAds(input, choose) {
             'li',
             { id: `ads-${i}`, role: 'option', 'aria-selected': 'false', onpointerdown: () => choose(ad_id) },
             h('span', { class: 'mono' }, ad_id),
-            h('span', { class: 'muted' }, number(count)),
+            h('span', { class: 'muted' }, counted(count, 'click', 'clicks')),
           ),
         ),
       );

@@ -15,6 +15,7 @@ import { tableOf } from './table.js';
 export function createConservation() {
   const card = createCard({
     title: 'Conservation',
+    width: 'w8',
     note: 'all lines since the beginning of the log: each is counted, a duplicate or quarantined',
     takes: 'conservation-differences',
   });
@@ -103,7 +104,12 @@ function lateLine({ clicks, minutes, since }, uncounted) {
     h('span', {}, 'Clicks that arrived too late'),
     h('span', { class: `tag ${mark}` }, text),
     clicks > 0
-      ? h('span', { class: 'muted' }, `in ${counted(minutes, 'minute', 'minutes')}, since `, timeElement(since))
+      ? h(
+          'span',
+          { class: 'muted' },
+          `of ${counted(minutes, 'minute', 'minutes')}; the oldest arrived at `,
+          timeElement(since),
+        )
       : '',
   );
 }

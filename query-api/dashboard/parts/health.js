@@ -27,6 +27,7 @@ export function createHealth() {
   let runner;
   const card = createCard({
     title: 'Health',
+    width: 'w4',
     note: 'judged by the work of each part',
     async load(signal) {
       const startedAt = performance.now();

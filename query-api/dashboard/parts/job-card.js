@@ -113,8 +113,8 @@ const diffColumns = [
   { head: 'Minute', value: row => row.minute, cell: row => timeElement(row.minute) },
   { head: 'Ad', value: row => row.ad_id, cell: row => h('span', { class: 'mono' }, row.ad_id) },
   { head: 'Country', value: row => row.country },
-  { head: 'Counted', isNumber: true, value: row => row.before },
-  { head: 'Recounted', isNumber: true, value: row => row.after },
+  { head: 'Before', isNumber: true, value: row => row.before },
+  { head: 'After', isNumber: true, value: row => row.after },
   changeColumn,
 ];
 

@@ -20,7 +20,6 @@ export function createPartitions({ fills, onStatus }) {
   const quiet = createQuietWatch();
   return createCard({
     title: 'Partitions',
-    width: 'w8',
     isFlush: true,
     empty: 'No partition is known yet. The aggregator has probably never run.',
     fills,

@@ -70,7 +70,7 @@ function meaningOf(state) {
   const id = `state-${state}`;
   const known = document.getElementById(id);
   if (known) return known;
-  const popover = h('div', { id, class: 'meaning', popover: 'auto' }, h('b', {}, words[state]), ` ${meanings[state]}`);
+  const popover = h('div', { id, class: 'meaning', popover: 'auto' }, h('b', {}, words[state]), `: ${meanings[state]}`);
   document.body.append(popover);
   return popover;
 }

@@ -1,5 +1,6 @@
 /** Overview: what happens now, and what happened in the range. */
 
+import { isFiltered } from '../address.js';
 import { h } from '../dom.js';
 import { compact, duration, local, number } from '../format.js';
 import { isFresh, listen } from '../live.js';
@@ -33,7 +34,7 @@ export function mount(root) {
     lag: 'Watermark age',
     unread: 'Unread records',
   });
-  const showLive = createLiveTiles(tiles);
+  const showLive = createLiveTiles(tiles, () => isFiltered(current));
   const chart = createClicksChart({ address, tiles });
   const tops = createTops(address);
   const countries = createCountries({ address, offer: controls.offerCountries });
@@ -66,6 +67,7 @@ export function mount(root) {
     update(next) {
       current = next;
       controls.show(next);
+      changes.show(next);
       for (const card of [chart, countries, tops]) card.renew();
     },
     close() {
@@ -76,8 +78,12 @@ export function mount(root) {
   };
 }
 
-/** @param {Tiles<'rate' | 'lag' | 'unread'>} tiles */
-function createLiveTiles(tiles) {
+/**
+ * Live events count all clicks. If the other numbers of the page are filtered, the tile says so.
+ * @param {Tiles<'rate' | 'lag' | 'unread'>} tiles
+ * @param {() => boolean} areOthersFiltered
+ */
+function createLiveTiles(tiles, areOthersFiltered) {
   const live = tiles.part(['rate', 'lag', 'unread']);
   const spark = createSparkline();
   tiles.add('rate', spark.element);
@@ -86,7 +92,8 @@ function createLiveTiles(tiles) {
     live.stale(!isFresh(state));
     if (!event) return;
     spark.add(event.clicks_per_second);
-    tiles.set('rate', compact(event.clicks_per_second), `${number(event.totals.counted)} counted in all`);
+    const all = `${number(event.totals.counted)} counted in all`;
+    tiles.set('rate', compact(event.clicks_per_second), areOthersFiltered() ? `${all}, without the filter` : all);
     const finalText = event.final_until ? `final until ${local(event.final_until)}` : '';
     tiles.set('lag', duration(event.watermark_age_ms), finalText);
     if (event.lag_records === null) tiles.set('unread', '–', 'Kafka does not answer');

@@ -40,7 +40,7 @@ export function mount(root) {
   });
   const reconciliations = createJobsCard({
     title: 'Reconciliations',
-    note: 'compare final counts with raw clicks in SQL; one starts by itself for each final hour',
+    note: 'compare final counts with raw clicks, by itself once for each hour',
     empty: 'There has been none yet.',
     takes: 'reconciliations',
     async ask(query, signal) {

@@ -36,7 +36,7 @@ describe('a line that is tried again', () => {
   });
 
   it('is not given a time: one made up here would be another at the next try', () => {
-    expect(retried({ ad_id: 'a', event_id: 'e' })).toBe('clicked_at: must be given');
+    expect(retried({ ad_id: 'a', event_id: 'e' })).toBe('clicked_at is not given, but must be');
   });
 
   it('takes its fields from where the map says', () => {
@@ -47,11 +47,11 @@ describe('a line that is tried again', () => {
   });
 
   it.each(['', 'not json', '[1]', 'null', '"text"'])('is refused where it is no JSON object: %s', raw => {
-    expect(retried(raw)).toBe('no JSON object');
+    expect(retried(raw)).toBe('the line is not a JSON object');
   });
 
-  it('says where it is no text', () => {
-    expect(retried('base64:gIE=')).toMatch(/no text/);
+  it('says if its bytes are not text', () => {
+    expect(retried('base64:gIE=')).toMatch(/not text/);
   });
 });
 
@@ -63,7 +63,7 @@ describe('--fix', () => {
 
   it.each([
     ['exit 3', /ended with code 3/],
-    ['head -1', /one line for each \(got 1 for 2\)/],
+    ['head -1', /one line for each line that it reads \(it printed 1 for 2\)/],
     ['no-such-command 2> /dev/null', /ended with code 127/],
   ])('is not trusted when it fails or loses lines: %s', async (command, why) => {
     await expect(fixedLines(command, ['a', 'b'])).rejects.toThrow(why);
