@@ -23,7 +23,7 @@ const job = {
 };
 
 describe('a table', () => {
-  it('has its columns under each other, numbers at the right, whatever is in it, colours or not', () => {
+  it('has aligned columns with numbers at the right, whatever its cells and colours are', () => {
     const cell = fc.stringMatching(/^[a-z0-9]{1,12}$/);
     fc.assert(
       fc.property(fc.array(fc.tuple(cell, cell), { minLength: 1, maxLength: 10 }), rows => {
@@ -41,7 +41,7 @@ describe('a table', () => {
 });
 
 describe('times', () => {
-  it('are printed so that each service and each option of these commands takes them', () => {
+  it('are printed in a form that each service and each option of these commands accepts', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 4_294_900_000_000 }), ms => {
         const text = shortTime(new Date(ms).toISOString());
@@ -87,7 +87,7 @@ describe('text for people', () => {
     ads: [{ rank: 1, ad_id: 'ad-42', count: 1234 }],
   };
 
-  it('shows a top list, bare for a pipe', () => {
+  it('shows a top list, without marks and colours for a pipe', () => {
     expect(topText(top, bare)).toBe(
       '2025-11-22T08:26:00Z to 2025-11-22T08:27:00Z  final  watermark 2025-11-22T08:29:31.204Z\n' +
         'rank  ad     clicks\n' +
@@ -145,7 +145,7 @@ describe('text for people', () => {
     ]);
   });
 
-  it('shows the ClickHouse nodes where there are several: where each is, how far behind, and why one is away', () => {
+  it('shows the ClickHouse nodes if there are several: state, lag, unread records, and why one does not answer', () => {
     const topics = [{ topic: 'clicks', position: 1_200, lag_records: 3 }];
     const node = { node: 'a:8123', shard: 0, since: minute.from, why: null, topics };
     const nodes = [
@@ -162,7 +162,7 @@ describe('text for people', () => {
     expect(nodesText({ nodes: nodes.slice(0, 1), replicas: null }, bare)).toBe('');
   });
 
-  it('shows a status: what is unread, whether it balances, what Kafka and the store do not say', () => {
+  it('shows a status: what is unread, whether it balances, and what is not known', () => {
     const acks = { acknowledged: 10, unacknowledged: 2, missing: 0, written_off: 0 };
     const sums = { received: 12, counted: 9, duplicates: 2, quarantined: 1, ...acks };
     const partition = {
@@ -254,7 +254,7 @@ describe('text for people', () => {
     );
   });
 
-  it('shows jobs as a table, and that there are more', () => {
+  it('shows jobs as a table, and says if there are more', () => {
     expect(jobsText({ jobs: [{ ...job, state: 'running' }], hasMore: true }).split('\n')).toEqual([
       expect.stringMatching(/^state +kind +reason +from +to +minutes done +minutes in all +counts that differ +id$/),
       expect.stringMatching(/^running +replay +replay +2025-11-22T\S+ +2025-11-22T\S+ +\d+ +\d+ +\d+ +01K$/),
@@ -326,7 +326,7 @@ describe('lines in quarantine', () => {
   });
 });
 
-it('says over how many partitions clicks are spread, from when on, and what topics have', () => {
+it('says over how many partitions clicks are spread, since when, and how many each topic has', () => {
   const recorded = [
     { from: null, partitions: 4 },
     { from: minute.from, partitions: 12 },
@@ -352,7 +352,7 @@ it('says over how many partitions clicks are spread, from when on, and what topi
   expect(partitionsText(none, bare)).toMatch(/nothing is recorded yet\n.*partitions: clicks has 4/);
 });
 
-it('shortens times and durations without losing what they say', () => {
+it('shortens times and durations without losing information', () => {
   expect([minute.from, '2025-11-22T08:26:30.000Z', watermark, null].map(shortTime)).toEqual([
     '2025-11-22T08:26:00Z',
     '2025-11-22T08:26:30Z',
@@ -364,7 +364,7 @@ it('shortens times and durations without losing what they say', () => {
   ]);
 });
 
-it('lets nothing that came from outside steer the terminal', () => {
+it('lets no text from outside control the terminal', () => {
   expect(printed('\u001b[2Ja\nb\u009b')).toBe('\\u001b[2Ja\\u000ab\\u009b');
   expect(printed('x'.repeat(300), 10)).toBe('xxxxxxxxx…');
 });
