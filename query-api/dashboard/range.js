@@ -3,7 +3,8 @@
  * first and the last bar may be parts of an hour or a day. Days and months are those of the chosen zone.
  */
 import { serverTime } from './clock.js';
-import { dateAt, startOfDay } from './zone.js';
+import { shownZone } from './format.js';
+import { dateAt, isoIn, startOfDay } from './zone.js';
 
 /** @import { SeriesAnswer } from './api-types.ts' */
 /** @import { Address } from './address.js' */
@@ -75,9 +76,9 @@ export function rangeOf({ range = standard, from, to }, zone, now = serverTime()
   return ranged(end - (own(lengths, range) ?? lengths[standard]), end, true);
 }
 
-/** @param {{ readonly from: number, readonly to: number }} range */
+/** The query parameters of a range, in the zone of the page. @param {{ readonly from: number, readonly to: number }} range */
 export function queryOf({ from, to }) {
-  return { from: String(from), to: String(to) };
+  return { from: isoIn(from, shownZone()), to: isoIn(to, shownZone()) };
 }
 
 /**

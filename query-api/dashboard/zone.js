@@ -80,6 +80,16 @@ export function momentsOf(text, zone) {
   return [...new Set(found)];
 }
 
+/**
+ * A moment as RFC 3339 with the offset of the zone, for example `2026-03-01T10:00:00+05:30`. An error of the API repeats the
+ * time that it was given, so the viewer finds the time on the clock of the chosen zone in it.
+ * @param {number} at
+ * @param {string} zone
+ */
+export function isoIn(at, zone) {
+  return `${wallTime(at, zone)}:00${offsetText(at, zone).slice('UTC'.length).replace('−', '-')}`;
+}
+
 /** `UTC+05:30` @param {number} at @param {string} zone */
 export function offsetText(at, zone) {
   const minutes = offsetAt(at, zone) / minuteMs;

@@ -465,5 +465,10 @@ describe('replay', () => {
     await page.getByLabel('to', { exact: true }).fill(`${String(soon).slice(0, 14)}00`);
     await page.getByRole('button', { name: 'Recount (dry run)' }).click();
     await page.getByRole('alert').getByText('final until').waitFor();
+    // The time as it was typed, on the clock of the viewer.
+    await page
+      .getByRole('alert')
+      .getByText(`${String(soon).slice(0, 14)}00:00+0`)
+      .waitFor();
   });
 });

@@ -174,7 +174,7 @@ describe('a viewer whose clock is wrong by twenty minutes', () => {
     await page.locator('#pulse[data-state="live"]').waitFor();
     const last = async () => {
       const url = await page.waitForRequest('**/v1/ads/series*', { timeout: 60_000 }).then(request => request.url());
-      return Number(new URL(url).searchParams.get('to'));
+      return Date.parse(new URL(url).searchParams.get('to') ?? '');
     };
     await eventually(
       'the hour of the server',

@@ -85,7 +85,8 @@ const api = (query: Record<string, string | number>) =>
 async function asked(page: Page, act: () => Promise<unknown>): Promise<{ from: number; to: number; timezone: string }> {
   const [request] = await Promise.all([page.waitForRequest('**/v1/ads/series*'), act()]);
   const query = new URL(request.url()).searchParams;
-  return { from: Number(query.get('from')), to: Number(query.get('to')), timezone: query.get('timezone') ?? '' };
+  const [from = 0, to = 0] = ['from', 'to'].map(name => Date.parse(query.get(name) ?? ''));
+  return { from, to, timezone: query.get('timezone') ?? '' };
 }
 
 describe.each(zones)('in %s', zone => {

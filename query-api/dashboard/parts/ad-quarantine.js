@@ -3,6 +3,7 @@ import { hrefOf } from '../address.js';
 import { get } from '../api.js';
 import { h } from '../dom.js';
 import { counted, number, timeElement } from '../format.js';
+import { queryOf } from '../range.js';
 import { createCard } from './card.js';
 import { createOutcomeChoice, ofAll, outcomeMark, reasonText, sumsOf } from './outcomes.js';
 import { tableOf } from './table.js';
@@ -33,9 +34,9 @@ export function createAdQuarantine({ address, range, tiles, linesSum }) {
         ? 'No line of this ad in the range has this outcome.'
         : 'No line of this ad in the range is in quarantine.',
     async load(signal) {
-      const { from, to } = range();
+      const { from, to } = queryOf(range());
       const { ad, outcome } = address();
-      const clicked = { clicked_from: String(from), clicked_to: String(to) };
+      const clicked = { clicked_from: from, clicked_to: to };
       const { reasons, lines } = await get('/v1/quarantine', { ad_id: ad, ...clicked, outcome, limit }, signal);
       const sums = sumsOf(reasons);
       const uncounted = reasons.filter(row => row.not_counted > 0);

@@ -11,6 +11,7 @@ import { createMomentField } from '../parts/moment-field.js';
 import { tableOf } from '../parts/table.js';
 import { createZonePicker } from '../parts/zone-picker.js';
 import { every } from '../poll.js';
+import { queryOf } from '../range.js';
 
 /** @import { Address } from '../address.js' */
 /** @import { Answer } from '../api-types.ts' */
@@ -162,7 +163,7 @@ function createStartForm(onStart) {
     if (begin === undefined || end === undefined) return;
     message.replaceChildren();
     try {
-      const job = await post(`/v1/${path}`, { from: new Date(begin).toISOString(), to: new Date(end).toISOString() });
+      const job = await post(`/v1/${path}`, queryOf({ from: begin, to: end }));
       if (path === 'replays') go({ job: job.id });
       else message.replaceChildren(h('span', { class: 'muted' }, 'The reconciliation is queued.'));
       onStart();

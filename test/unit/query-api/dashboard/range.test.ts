@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parseTime } from '../../../../ingest/click.ts';
 import { bordersIn, stepsOfRange, zoneOf } from '../../../../query-api/http/time-zone.ts';
 import { stepsOf } from '../../../../query-api/time/steps.ts';
 
@@ -18,13 +19,14 @@ interface Modules {
   wallTime(at: number, zone: string): string;
   momentsOf(text: string, zone: string): number[];
   offsetText(at: number, zone: string): string;
+  isoIn(at: number, zone: string): string;
   zoneNames(): string[];
 }
 
 /** Imports the modules as a browser does, without types. */
 const pages = join(import.meta.dirname, '../../../../query-api/dashboard');
 const load = async (name: string): Promise<Partial<Modules>> => await import(join(pages, name));
-const { rangeOf, startOfDay, dateAt, wallTime, momentsOf, offsetText, zoneNames } = {
+const { rangeOf, startOfDay, dateAt, wallTime, momentsOf, offsetText, isoIn, zoneNames } = {
   ...(await load('zone.js')),
   ...(await load('range.js')),
 } as Modules;
@@ -106,6 +108,16 @@ describe.each(zones)('in %s', zone => {
         for (const moment of moments) expect(wallTime(moment, zone)).toBe(wallTime(minute * minuteMs, zone));
       }),
       { numRuns: 60 },
+    );
+  });
+
+  it('a moment is written with the offset of the zone, and the API reads the same moment', () => {
+    fc.assert(
+      fc.property(anyTime, minute => {
+        const text = isoIn(minute * minuteMs, zone);
+        expect(text.startsWith(wallTime(minute * minuteMs, zone))).toBe(true);
+        expect(parseTime(text)).toBe(minute * minuteMs);
+      }),
     );
   });
 
