@@ -186,7 +186,8 @@ describe('the house', () => {
   });
 
   it('has functions of at most 60 lines, except where the comment says why one is longer', () => {
-    const long = sources.filter(file => file !== generatedPath).flatMap(file => longFunctions(file));
+    const written = [...sources.filter(file => file !== generatedPath), ...scripts];
+    const long = written.flatMap(file => longFunctions(file));
     expect(long.filter(each => !longWithoutReason.has(each))).toEqual([]);
     // The list only shrinks: whoever splits a function, or gives the reason for its length, takes it out.
     expect([...longWithoutReason].filter(each => !long.includes(each))).toEqual([]);
@@ -321,7 +322,6 @@ const functionTypes = new Set(['FunctionDeclaration', 'FunctionExpression', 'Arr
 /** Functions that are too long and give no reason. Nothing is added here. */
 const longWithoutReason: ReadonlySet<string> = new Set([
   'query-api/app.ts: buildQueryApi',
-  'query-api/client/client.ts: createClient',
   'query-api/routes/exports/export-slots.ts: createExportSlots',
   'query-api/routes/live/subscribers.ts: createSubscribers',
 ]);

@@ -1,7 +1,7 @@
-/** Answers of the query API as text for people. Pure. */
+/** Writes the answers of the query API as text for people. Pure. */
 import type { AnswerOf } from '../client/client.ts';
 import { nodesText } from './nodes-text.ts';
-import { type Style, shortDuration, shortTime } from './style.ts';
+import { counted, type Style, shortDuration, shortTime } from './style.ts';
 import { textPairs, textTable } from './text-table.ts';
 
 export function statusText(status: AnswerOf<'getStatus'>, style: Style): string {
@@ -12,7 +12,12 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
   const head = textPairs([
     ['watermark', `${shortTime(status.watermark)} (${shortDuration(status.watermark_age_ms)} ago)`],
     ['final until', shortTime(status.final_until)],
-    ['unread', sums.unread_records === null ? 'not known: Kafka does not answer' : `${n(sums.unread_records)} records`],
+    [
+      'unread',
+      sums.unread_records === null
+        ? 'not known: Kafka does not answer'
+        : counted(sums.unread_records, 'record', 'records', n),
+    ],
     ['conservation', `${sum}  ${sums.balanced ? style.good('balanced') : style.bad('NOT balanced')}`],
     ['acknowledged', acknowledgedText(sums, style)],
     ['rows', rowsText(sums.rows, style)],
@@ -24,8 +29,7 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
   ]);
   const table = textTable(
     [
-      ...['partition', 'position', 'lag'].map(title => ({ title, isNumber: true })),
-      { title: 'behind', isNumber: true },
+      ...['partition', 'position', 'unread', 'watermark age'].map(title => ({ title, isNumber: true })),
       { title: 'final until' },
       ...['received', 'counted', 'duplicates', 'quarantined', 'missing'].map(title => ({ title, isNumber: true })),
     ],
@@ -41,59 +45,68 @@ export function statusText(status: AnswerOf<'getStatus'>, style: Style): string 
   return [head, nodesText(status, style), table].filter(text => text !== '').join('\n');
 }
 
-/** What ingest has answered with 202, against what came. */
+/** Compares the clicks that ingest has acknowledged with the lines that were received. */
 function acknowledgedText(sums: AnswerOf<'getStatus'>['conservation'], style: Style): string {
   const n = style.count;
   const { acknowledged, unacknowledged, missing, written_off } = sums;
   const known = written_off > 0 ? ` (${n(written_off)} written off)` : '';
   const lost = missing > 0 ? style.bad(`${n(missing)} MISSING`) : style.good('none missing');
-  return `${n(acknowledged)} - ${n(missing)} missing + ${n(unacknowledged)} others = ${n(sums.received)} received  ${lost}${known}`;
+  return `${n(acknowledged)} - ${n(missing)} missing + ${n(unacknowledged)} without acknowledgement = ${n(sums.received)} received  ${lost}${known}`;
 }
 
-/** Those that wait, and those that nobody will count by himself. */
+/** The late clicks that wait for a restatement, and those that no restatement has counted in time. */
 function lateText({ late, conservation: { uncounted } }: AnswerOf<'getStatus'>, style: Style): string {
   const n = style.count;
-  const lost = (uncounted ?? 0) > 0 ? `  ${style.bad(`${n(uncounted ?? 0)} in NO COUNT`)}` : '';
-  if (late.clicks === 0) return `none waits${lost}`;
-  return `${n(late.clicks)} clicks of ${n(late.minutes)} minutes wait for restatement, since ${shortTime(late.since)}${lost}`;
+  const lost = (uncounted ?? 0) > 0 ? `  ${style.bad(`${n(uncounted ?? 0)} NOT COUNTED`)}` : '';
+  if (late.clicks === 0) return `none waits for a restatement${lost}`;
+  const [clicks, minutes] = [counted(late.clicks, 'click', 'clicks', n), counted(late.minutes, 'minute', 'minutes', n)];
+  const wait = late.clicks === 1 ? 'waits' : 'wait';
+  return `${clicks} of ${minutes} ${wait} for a restatement; the oldest arrived at ${shortTime(late.since)}${lost}`;
 }
 
-/** Partitions that nobody counts. */
+/** The partitions that are not being counted. */
 function stalledText(partitions: AnswerOf<'getStatus'>['partitions'], style: Style): string {
   const stalled = partitions.filter(({ stalled_since }) => stalled_since !== null);
   const text = stalled.map(row => `partition ${row.partition} since ${shortTime(row.stalled_since)}`);
   return stalled.length === 0 ? 'none' : style.bad(`NOT COUNTED: ${text.join(', ')}`);
 }
 
-/** Who restates, replays and reconciles. */
+/** The process that runs restatements, replays and reconciliations. */
 function runnerText(runner: AnswerOf<'getStatus'>['job_runner'], style: Style): string {
-  if (runner === null) return style.bad('NOBODY has run them yet');
+  if (runner === null) return style.bad('NOBODY has run any yet');
   const { host, since, seen_at, runs } = runner;
   if (runs) return `run by ${host} since ${shortTime(since)}`;
-  return `${style.bad('NOBODY runs them')}: ${host} was last heard of ${shortTime(seen_at)}`;
+  return `${style.bad('NOBODY runs them')}: ${host} was last seen at ${shortTime(seen_at)}`;
 }
 
-/** Beside a state: what is known to be missing. */
+/** What stands beside a state: the late clicks that are missing from the number. */
 function pendingText(pendingLate: number, style: Style): string {
-  return pendingLate === 0 ? '' : `  ${style.bad(`${style.count(pendingLate)} late clicks wait`)}`;
+  return pendingLate === 0 ? '' : `  ${style.bad(waitingText(pendingLate, style))}`;
+}
+
+export function waitingText(clicks: number, style: Style): string {
+  return counted(clicks, 'late click waits', 'late clicks wait', style.count);
 }
 
 function hotAdsText(ads: AnswerOf<'getStatus'>['hot_ads']): string {
   if (ads === null) return 'not known: Kafka does not answer';
   const text = ads.map(
     ({ ad_id, from, until, partitions }) =>
-      `${ad_id} over ${partitions} partitions ${shortTime(from)} to ${shortTime(until)}`,
+      `${ad_id} over ${counted(partitions, 'partition')} ${shortTime(from)} to ${shortTime(until)}`,
   );
   return text.join(', ') || 'none';
 }
 
 function rowsText(rows: AnswerOf<'getStatus'>['conservation']['rows'], style: Style): string {
   if (rows === null || rows.checked_at === null) return 'not compared yet';
-  const verdict = rows.difference === 0 ? style.good('no difference') : style.bad(`${rows.difference} lines DIFFER`);
+  const verdict =
+    rows.difference === 0
+      ? style.good('no difference')
+      : style.bad(`${counted(rows.difference, 'line DIFFERS', 'lines DIFFER')}`);
   return `${verdict}, compared ${shortTime(rows.checked_at)}`;
 }
 
-/** Of which minutes, how final, and on what it stands. */
+/** The minutes of an answer, how final it is, and its watermark. */
 function rangeText(
   {
     from,
@@ -113,10 +126,10 @@ export function topText(answer: AnswerOf<'getPopularAds'>, style: Style): string
   return `${rangeText(answer, style)}${textTable(columns, rows) || noneListed}`;
 }
 
-/** Who has just posted a click finds it in the minute that runs. */
-const noneListed = 'no clicks in these minutes; those of the running minute are told with --from and --to\n';
+/** A click that was just posted is in the running minute, which this list leaves out. */
+const noneListed = 'no clicks in these minutes; to see the running minute, give --from and --to\n';
 
-/** One line for each ad, as each answer has a state of its own. */
+/** One line for each ad, because each answer has a state of its own. */
 export function countsText(answers: readonly AnswerOf<'getAggregatedCount'>[], style: Style): string {
   const [first] = answers;
   if (first === undefined) return '';
@@ -131,7 +144,7 @@ export function countsText(answers: readonly AnswerOf<'getAggregatedCount'>[], s
   return `${shortTime(first.from)} to ${shortTime(first.to)}  ${style.faint(`watermark ${shortTime(first.watermark)}`)}\n${table}`;
 }
 
-/** Ads side by side. */
+/** The series of several ads side by side. */
 export function seriesText(answer: AnswerOf<'getAllSeries'>, style: Style): string {
   const { series, granularity } = answer;
   const rows = (series[0]?.points ?? []).map(({ start, state }, at) => [

@@ -1,10 +1,10 @@
-/** What all commands of `adclicks` share: where the services are, how answers go out, and how it ends. */
+/** What all commands of `adclicks` share: the addresses of the services, how answers are printed, and the exit codes. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { ConfigError, messageOf } from '../../infra/errors.ts';
 import { type Client, createClient, defaultUrls, InvalidInput, ProblemError, Unreachable } from '../client/client.ts';
 import { type Style, styleFor } from './style.ts';
 
-/** `differs`: all went well, and what was compared is not equal. */
+/** `differs`: the command has worked, and what it compared is not equal. */
 export const exitCodes = { ok: 0, failed: 1, usage: 2, differs: 3 } as const;
 
 export interface ServiceOptions {
@@ -20,7 +20,7 @@ export function withService(command: Command): Command {
         .default(defaultUrls['query-api'])
         .argParser(httpUrl),
     )
-    .option('--json', 'for programs: the answer as JSON', false);
+    .option('--json', 'print the answer as JSON, for programs', false);
 }
 
 export function ingestUrlOption(): Option {
@@ -34,15 +34,16 @@ export function withRange(command: Command): Command {
   return command
     .option(
       '--from <time>',
-      'begin, inclusive: RFC 3339, seconds may be left out, or epoch ms; within a minute: its begin',
+      'beginning of the range, included: RFC 3339 (seconds are optional) or epoch ms; rounded down to the minute',
       minuteOf('--from'),
     )
-    .option('--to <time>', 'end, exclusive; within a minute: its end', minuteOf('--to'));
+    .option('--to <time>', 'end of the range, not included; rounded up to the minute', minuteOf('--to'));
 }
 
 /**
- * Counts are by the minute, and what these commands print has seconds. So a time within a minute stands for all of it,
- * which is said on standard error. What is no time is left to the service, which says so.
+ * Rounds a time to a whole minute, because clicks are counted by the minute while these commands print times with seconds.
+ * The range never gets smaller by it, and a message on standard error says what was rounded. A text that is not a time is
+ * passed on: the service refuses it.
  */
 export function minuteOf(option: '--from' | '--to', say = sayOnStderr): (text: string) => string {
   return text => {
@@ -54,21 +55,21 @@ export function minuteOf(option: '--from' | '--to', say = sayOnStderr): (text: s
         : Number.NaN;
     if (!(Math.abs(at) <= lastTimeMs) || at % minuteMs === 0) return time;
     const whole = new Date((option === '--from' ? Math.floor(at / minuteMs) : Math.ceil(at / minuteMs)) * minuteMs);
-    const taken = whole.toISOString().replace('.000Z', 'Z');
-    say(`adclicks: ${option} ${text} lies within a minute: ${taken} is taken\n`);
-    return taken;
+    const rounded = whole.toISOString().replace('.000Z', 'Z');
+    say(`adclicks: ${option} ${text} is rounded ${option === '--from' ? 'down' : 'up'} to ${rounded}\n`);
+    return rounded;
   };
 }
 
 const minuteMs = 60_000;
-/** Of `Date`. */
+/** The last time that a `Date` can hold, less a minute. */
 const lastTimeMs = 8_640_000_000_000_000 - minuteMs;
 
 function sayOnStderr(line: string): void {
   process.stderr.write(line);
 }
 
-/** As people write times: `2025-11-22T08:26Z` → `2025-11-22T08:26:00Z`, which RFC 3339 asks for. */
+/** Adds the seconds that people leave out and RFC 3339 requires: `2025-11-22T08:26Z` becomes `2025-11-22T08:26:00Z`. */
 export function timeOf(text: string): string {
   return text.replace(/^(\d{4}-\d\d-\d\dT\d\d:\d\d)(Z|[+-]\d\d:\d\d)$/i, '$1:00$2');
 }
@@ -77,7 +78,7 @@ export function clientOf({ url }: ServiceOptions): Client {
   return createClient({ queryApiUrl: url });
 }
 
-/** The answer whole as JSON, or as text for people. */
+/** Prints the whole answer as JSON, or as text for people. */
 export function show<T>(answer: T, { json }: ServiceOptions, textOf: (answer: T, style: Style) => string): void {
   process.stdout.write(json ? `${JSON.stringify(answer)}\n` : textOf(answer, terminalStyle()));
 }
@@ -86,7 +87,7 @@ export function terminalStyle(): Style {
   return styleFor({ isTerminal: process.stdout.isTTY === true, hasColour: process.stdout.hasColors?.() === true });
 }
 
-/** One line that says what is wrong, and the exit code that goes with it. */
+/** One line that says what is wrong, and the exit code for it. */
 export function failureOf(error: unknown): { message: string; code: number } {
   if (error instanceof ProblemError) {
     const { status, message } = error;
@@ -100,16 +101,16 @@ export function failureOf(error: unknown): { message: string; code: number } {
   return { message: isOurFault ? (error.stack ?? error.message) : messageOf(error), code };
 }
 
-/** A whole number of that range. */
+/** Parses a whole number from `min` to `max`. */
 export function wholeNumber(min: number, max: number): (text: string) => number {
   return text => {
     const value = Number(text);
     if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`must be a whole number from ${min} to ${max}`);
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
   };
 }
 
 function httpUrl(text: string): string {
   if (/^https?:\/\//.test(text) && URL.canParse(text)) return text;
-  throw new InvalidArgumentError('must be like http://127.0.0.1:8081');
+  throw new InvalidArgumentError('It must be a URL like http://127.0.0.1:8081.');
 }

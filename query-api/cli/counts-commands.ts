@@ -32,7 +32,7 @@ interface SeriesOptions extends RangeOptions {
 export function statusCommand(): Command {
   return withService(new Command('status'))
     .description(
-      'How far each partition is counted, and whether every line is accounted for (exit code 3: it is not, or a partition has stalled).',
+      'Shows how far each partition is counted, and whether every line is accounted for. Exit code 3: a line is not accounted for, or a partition has stalled.',
     )
     .action(async (given: ServiceOptions) => {
       const status = await clientOf(given).ask('getStatus');
@@ -45,9 +45,11 @@ export function statusCommand(): Command {
 
 export function topCommand(): Command {
   return withFilters(withRange(withService(new Command('top'))))
-    .description('The ads with the most clicks: in the last full minute, the last --window minutes, or from … to.')
-    .argument('[count]', 'ads to list', wholeNumber(1, 1_000), 20)
-    .option('--window <minutes>', 'the last so many full minutes', wholeNumber(1, 600_000))
+    .description(
+      'Lists the ads with the most clicks: in the last full minute, in the last --window minutes, or between --from and --to.',
+    )
+    .argument('[count]', 'how many ads to list', wholeNumber(1, 1_000), 20)
+    .option('--window <minutes>', 'count the clicks of this many last full minutes', wholeNumber(1, 600_000))
     .addHelpText('after', '\nExamples:\n  adclicks top 10 --window 60\n  adclicks top --country KR --json | jq .ads[0]')
     .action(async (count: number, given: RangeOptions & { readonly window?: number }) => {
       const { from, to, window } = given;
@@ -58,9 +60,9 @@ export function topCommand(): Command {
 
 export function countCommand(): Command {
   return withFilters(withRange(withService(new Command('count'))))
-    .description('Clicks of ads in a range of minutes; without --from and --to: in the last full minute.')
+    .description('Counts the clicks of ads between --from and --to, or in the last full minute.')
     .addArgument(new Argument('<ads...>', 'ids of ads'))
-    .option('--as-of <time>', 'as it was answered then, before later restatements', timeOf)
+    .option('--as-of <time>', 'give the count as it was at this time, before later restatements', timeOf)
     .addHelpText('after', '\nExample:\n  adclicks count ad-42 --from 2026-01-01T00:00Z --to 2026-01-02T00:00Z')
     .action(async (ads: readonly string[], given: RangeOptions & { readonly asOf?: string }) => {
       const { from, to, asOf } = given;
@@ -70,7 +72,7 @@ export function countCommand(): Command {
         const query = { from, to, as_of: asOf, ...filtersOf(given) };
         answers.push(await client.ask('getAggregatedCount', { params: { ad_id }, query }));
       }
-      // One ad, one answer; several are a list.
+      // One ad is one answer, as from the API. Several ads are a list.
       if (given.json) show(answers.length === 1 ? answers[0] : answers, given, () => '');
       else show(answers, given, countsText);
     });
@@ -78,12 +80,17 @@ export function countCommand(): Command {
 
 export function seriesCommand(): Command {
   return withFilters(withRange(withService(new Command('series'))))
-    .description('Clicks over time: of all ads together, or of ads side by side.')
+    .description('Shows clicks over time: of all ads together, or of several ads side by side.')
     .addArgument(new Argument('[ads...]', 'ids of ads, at most 20'))
     .addOption(
-      new Option('--by <granularity>', 'length of a point').choices(['minute', 'hour', 'day']).default('minute'),
+      new Option('--by <granularity>', 'the time that each line covers')
+        .choices(['minute', 'hour', 'day'])
+        .default('minute'),
     )
-    .option('--timezone <name>', 'hours and days of this time zone, like Asia/Seoul (default: UTC)')
+    .option(
+      '--timezone <name>',
+      'begin hours and days by the clock of this time zone, for example Asia/Seoul (default: UTC)',
+    )
     .addHelpText('after', '\nExample:\n  adclicks series ad-42 ad-7 --by hour --timezone Asia/Seoul')
     .action(async (ads: readonly string[], given: SeriesOptions) => {
       const { from, to, by, timezone } = given;
@@ -95,8 +102,10 @@ export function seriesCommand(): Command {
 
 export function tailCommand(): Command {
   return withService(new Command('tail'))
-    .description('What happens now, a line a second, until Ctrl-C; with --json a JSON object a line.')
-    .option('--events <n>', 'end after so many', wholeNumber(1, 1_000_000_000))
+    .description(
+      'Prints a line each second with what happens now, until Ctrl-C. With --json each line is a JSON object.',
+    )
+    .option('--events <n>', 'end after this many lines', wholeNumber(1, 1_000_000_000))
     .action(async (given: ServiceOptions & { readonly events?: number }) => {
       const stop = new AbortController();
       process.once('SIGINT', () => stop.abort());
@@ -113,7 +122,7 @@ export function tailCommand(): Command {
 
 function withFilters(command: Command): Command {
   return command
-    .option('--country <code>', 'only clicks from there (ISO 3166-1 alpha-2; ZZ: unknown)')
+    .option('--country <code>', 'only clicks from this country (ISO 3166-1 alpha-2; ZZ: unknown)')
     .option('--user <id>', 'only clicks of this user')
     .option('--ip <address>', 'only clicks from this address')
     .option('--filter <id>', 'only clicks that fit this stored filter');

@@ -1,4 +1,4 @@
-/** `adclicks replay` (and `npm run replay`) and `adclicks reconcile`: jobs of the query API, started and followed. `adclicks jobs`: all of them. */
+/** `adclicks replay` (also `npm run replay`) and `adclicks reconcile` start jobs of the query API and follow them. `adclicks jobs` lists all jobs. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
@@ -19,15 +19,17 @@ interface ReplayOptions extends JobOptions {
   readonly rows: number;
 }
 
-/** `differsCode`: how it ends where a dry run has found something. */
+/** `differsCode` is the exit code of a dry run that has found a difference. */
 export function replayCommand(differsCode: number = exitCodes.differs): Command {
   return withRange(withService(new Command('replay')))
-    .description('Recount final minutes from raw clicks, and show, or with --apply restate, what differs.')
+    .description(
+      'Recounts final minutes from raw clicks and shows what differs. With --apply it restates what differs.',
+    )
     .option('--apply', 'restate what differs', false)
-    .option('--job <id>', 'follow a job that was started before')
-    .option('--cancel <id>', 'end a replay; restatements of late clicks cannot be ended')
-    .option('--rows <n>', 'rows of the diff to show, at most 10000', wholeNumber(1, 10_000), 50)
-    .addHelpText('after', '\nCtrl-C leaves the job running; --job <id> follows it again, --cancel <id> ends it.')
+    .option('--job <id>', 'follow this job instead of starting one')
+    .option('--cancel <id>', 'cancel this replay; restatements of late clicks cannot be cancelled')
+    .option('--rows <n>', 'how many differing counts to show, at most 10000', wholeNumber(1, 10_000), 50)
+    .addHelpText('after', '\nAfter Ctrl-C the job goes on. --job <id> follows it again, --cancel <id> cancels it.')
     .action(async (given: ReplayOptions) => {
       const client = clientOf(given);
       if (given.cancel !== undefined) {
@@ -45,8 +47,8 @@ export function replayCommand(differsCode: number = exitCodes.differs): Command 
 
 export function reconcileCommand(): Command {
   return withRange(withService(new Command('reconcile')))
-    .description('Compare final counts with raw clicks, apart from the streaming code (exit code 3: they differ).')
-    .option('--job <id>', 'follow a job that was started before')
+    .description('Compares final counts with raw clicks in SQL, without the streaming code. Exit code 3: they differ.')
+    .option('--job <id>', 'follow this job instead of starting one')
     .addHelpText('after', '\nExample:\n  adclicks reconcile --from 2026-01-01T00:00Z --to 2026-01-02T00:00Z')
     .action(async (given: JobOptions) => {
       const client = clientOf(given);
@@ -61,11 +63,11 @@ export function reconcileCommand(): Command {
 export function jobsCommand(): Command {
   return withService(new Command('jobs'))
     .description(
-      'Replays, restatements and reconciliations: what runs, what is queued, then what has ended, newest first.',
+      'Lists replays, restatements and reconciliations: running jobs first, then queued ones, then ended ones. The newest come first.',
     )
-    .addOption(new Option('--kind <kind>', 'only these').choices(['replays', 'reconciliations']))
-    .option('--open', 'only what runs or is queued', false)
-    .option('--limit <n>', 'jobs to show of each list', wholeNumber(1, 10_000), 20)
+    .addOption(new Option('--kind <kind>', 'only jobs of this kind').choices(['replays', 'reconciliations']))
+    .option('--open', 'only jobs that run or are queued', false)
+    .option('--limit <n>', 'how many jobs to show of each kind', wholeNumber(1, 10_000), 20)
     .action(async (given: JobsOptions) => {
       const client = clientOf(given);
       const lists = [
@@ -100,7 +102,7 @@ async function reconciliationsPage(client: Client, query: PageQuery): Promise<Jo
   return { jobs: reconciliations, cursor: next_cursor };
 }
 
-/** Page by page, up to the limit; open jobs come first, so those are all there are once another is met. */
+/** Reads page by page, up to the limit. Open jobs come first, so after the first ended job there are no more open ones. */
 async function listed(
   { open, limit }: JobsOptions,
   pageOf: (query: PageQuery) => Promise<JobsPage>,
@@ -130,7 +132,7 @@ async function started(
   given: JobOptions & { readonly apply?: boolean },
 ): Promise<string> {
   const { from, to, apply, json } = given;
-  if (from === undefined || to === undefined) throw new ConfigError('give --from and --to, or --job <id>');
+  if (from === undefined || to === undefined) throw new ConfigError('--from and --to must be given, or --job <id>');
   const { id, kind } =
     operation === 'startReplay'
       ? await client.ask(operation, { body: { from, to, apply } })
@@ -141,7 +143,7 @@ async function started(
 
 type Job = Pick<AnswerOf<'getReplay'>, 'state' | 'minutes_done' | 'minutes_total' | 'clicks_read'>;
 
-/** Looks at the job until it has ended. */
+/** Asks for the job again and again until it has ended. */
 async function followed<T extends Job>({ json }: ServiceOptions, look: () => Promise<T>): Promise<T> {
   const bar = new SingleBar({
     format: '{bar} {percentage}% | {value}/{total} minutes | {clicks} clicks | {state}',
@@ -165,5 +167,5 @@ async function followed<T extends Job>({ json }: ServiceOptions, look: () => Pro
   }
 }
 
-/** Between two looks at a job. */
+/** The pause between two questions for a job. */
 const pollMs = 300;

@@ -1,15 +1,16 @@
-/** Replays and reconciliations as text, one of them or a list. Pure. */
+/** Writes replays and reconciliations as text, one job or a list. Pure. */
 import type { AnswerOf } from '../client/client.ts';
+import { counted, shortTime } from './style.ts';
 import { textTable } from './text-table.ts';
 
-/** `rows`: how many of the diff were asked for. */
+/** `rows` is how many differing counts were asked for. */
 export function replayText(replay: AnswerOf<'getReplay'>, rows: number): string {
   const { id, state, minutes_done, clicks_read, error, diff, apply } = replay;
-  const head = `${state}: ${minutes_done} minutes, ${clicks_read} clicks recounted, ${diff.cells} counts differ\n`;
+  const head = `${state}: ${counted(minutes_done, 'minute')}, ${counted(clicks_read, 'click')} recounted, ${counted(diff.cells, 'count differs', 'counts differ')}\n`;
   if (error !== null) return `${head}${error}\n`;
   if (diff.cells === 0) return head;
-  const sum = `${diff.before} → ${diff.after} clicks in those${apply ? ', restated' : '; --apply restates them'}\n`;
-  const more = diff.cells > rows ? `… and ${diff.cells - rows} more: GET /v1/replays/${id}\n` : '';
+  const sum = `these counts: ${diff.before} → ${diff.after} clicks${apply ? ', restated' : '; --apply restates them'}\n`;
+  const more = diff.cells > rows ? `… and ${diff.cells - rows} more: GET /v1/replays/${id} gives all of them\n` : '';
   const table = textTable(
     [
       ...['minute', 'ad', 'country'].map(title => ({ title })),
@@ -24,9 +25,10 @@ export function replayText(replay: AnswerOf<'getReplay'>, rows: number): string 
 
 export function reconciliationText({ state, error, result }: AnswerOf<'getReconciliation'>): string {
   const { cells_compared, cells_differing, conflicts, drift, minutes_left_out } = result;
-  const conflicting = conflicts === 0 ? '' : `, ${conflicts} ids with copies that differ`;
-  const leftOut = minutes_left_out === 0 ? '' : `, ${minutes_left_out} minutes not compared (late clicks kept coming)`;
-  const head = `${state}: ${cells_compared} counts compared with raw clicks, ${cells_differing} differ${conflicting}${leftOut}\n`;
+  const conflicting = conflicts === 0 ? '' : `, ${counted(conflicts, 'event id')} with copies that differ`;
+  const leftOut =
+    minutes_left_out === 0 ? '' : `, ${counted(minutes_left_out, 'minute')} not compared (late clicks kept arriving)`;
+  const head = `${state}: ${counted(cells_compared, 'count')} compared with raw clicks, ${counted(cells_differing, 'differs', 'differ')}${conflicting}${leftOut}\n`;
   if (error !== null) return `${head}${error}\n`;
   const table = textTable(
     [{ title: 'ad' }, ...['minutes', 'counted', 'raw', 'drift'].map(title => ({ title, isNumber: true }))],
@@ -35,10 +37,10 @@ export function reconciliationText({ state, error, result }: AnswerOf<'getReconc
   return `${head}${table}`;
 }
 
-/** What there is in either list. */
+/** What both lists of jobs have in common. */
 export type ListedJob = AnswerOf<'listReplays'>['replays'][number];
 
-/** As the lists have them: what runs, what is queued, what has ended. */
+/** In the order of the lists: running, queued, ended. */
 export function jobsText({
   jobs,
   hasMore,
@@ -49,15 +51,16 @@ export function jobsText({
   if (jobs.length === 0) return 'no jobs\n';
   const table = textTable(
     [
-      ...['state', 'kind', 'why', 'from', 'to'].map(title => ({ title })),
-      ...['minutes', 'of', 'differ'].map(title => ({ title, isNumber: true })),
+      ...['state', 'kind', 'reason', 'from', 'to'].map(title => ({ title })),
+      ...['minutes done', 'minutes in all', 'counts that differ'].map(title => ({ title, isNumber: true })),
       { title: 'id' },
     ],
     jobs.map(({ state, kind, reason, from, to, minutes_done, minutes_total, cells_changed, id }) => {
-      return [state, kind, reason, from, to, `${minutes_done}`, `${minutes_total}`, `${cells_changed}`, id];
+      const minutes = [from, to].map(shortTime);
+      return [state, kind, reason, ...minutes, `${minutes_done}`, `${minutes_total}`, `${cells_changed}`, id];
     }),
   );
-  return `${table}${hasMore ? '… and more: --limit\n' : ''}`;
+  return `${table}${hasMore ? '… there are more: --limit shows them\n' : ''}`;
 }
 
 function signed(change: number): string {

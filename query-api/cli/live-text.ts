@@ -1,5 +1,6 @@
-/** A live event as a line, and a line for each restatement in it. Pure. */
+/** Writes a live event as one line, and each restatement in it as another. Pure. */
 import type { AnswerOf } from '../client/client.ts';
+import { waitingText } from './answers-text.ts';
 import { type Style, shortDuration, shortTime } from './style.ts';
 
 export function liveText(event: AnswerOf<'listen'>, style: Style): string {
@@ -11,9 +12,9 @@ export function liveText(event: AnswerOf<'listen'>, style: Style): string {
     `${style.count(Math.round(clicks_per_second))}/s`,
     `${style.count(totals.counted)} counted`,
     lag_records === null ? style.bad('Kafka does not answer') : `${style.count(lag_records)} unread`,
-    `${shortDuration(watermark_age_ms)} behind`,
+    `watermark age ${shortDuration(watermark_age_ms)}`,
     ...stalled.map(({ partition, since }) => style.bad(`partition ${partition} NOT COUNTED since ${shortTime(since)}`)),
-    ...(pending_late > 0 ? [`${style.count(pending_late)} late clicks wait`] : []),
+    ...(pending_late > 0 ? [waitingText(pending_late, style)] : []),
     top.length === 0 ? 'no clicks in this minute' : `top ${top.join(', ')}`,
   ].join('  ');
   const restated = changes.map(({ minute, ad_id, country, before, after, reason, job }) => {

@@ -5,7 +5,7 @@ import { release } from '../../infra/release.ts';
 import { exitCodes, failureOf } from './cli.ts';
 import type { PostLines } from './quarantine-commands.ts';
 
-/** In the order of the help. Each is loaded where it is asked for: what one needs the others do not wait for. */
+/** In the order of the help. A command is loaded only if it is asked for, so that it does not wait for the modules of others. */
 const commands = {
   status: async () => (await import('./counts-commands.ts')).statusCommand(),
   top: async () => (await import('./counts-commands.ts')).topCommand(),
@@ -31,7 +31,7 @@ const postLines: PostLines = async (url, lines) => {
     giveUpAfterMs: 60_000,
     stop: new AbortController().signal,
     onRetry: (reason, pauseMs) => {
-      process.stderr.write(`${reason}; again in ${(pauseMs / 1_000).toFixed(1)} s\n`);
+      process.stderr.write(`${reason}; the next try is in ${(pauseMs / 1_000).toFixed(1)} s\n`);
     },
   });
   return await post(lines);
@@ -39,12 +39,17 @@ const postLines: PostLines = async (url, lines) => {
 
 const program = new Command('adclicks')
   .version(release, '-V, --version', 'print the version')
-  .description('Ad click counts from the command line: what is counted, how final it is, and what was not.')
+  .description('Ad click counts on the command line: what is counted, how final it is, and what is not counted.')
   .addHelpText(
     'after',
     `
-Exit codes: 0 well, 1 failed, 2 wrong usage, 3 differs (a dry replay, a reconciliation, a status that does not balance, or with a stalled partition).
-ADCLICKS_QUERY_API_URL and ADCLICKS_INGEST_URL stand for --url and --ingest-url.
+Exit codes:
+  0  all is well
+  1  the command has failed
+  2  the command was used in a wrong way
+  3  something differs: a dry run or a reconciliation has found a difference, the status does not balance, or a partition
+     has stalled
+The environment variables ADCLICKS_QUERY_API_URL and ADCLICKS_INGEST_URL can be set instead of --url and --ingest-url.
 
 Examples:
   adclicks top 10 --window 60
@@ -54,7 +59,7 @@ Examples:
   );
 for (const load of askedFor(process.argv.slice(2))) program.addCommand(await load());
 
-// Whoever reads may have heard enough: `adclicks tail | head`.
+// The reader of the output may stop reading, as in `adclicks tail | head`. That is not a failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 for (const command of everyCommand(program)) command.exitOverride();
 
@@ -85,7 +90,7 @@ function everyCommand(command: Command): Command[] {
   return [command, ...command.commands.flatMap(everyCommand)];
 }
 
-/** The one that is named, or all: then the help lists them, or it is told which one may be meant. */
+/** The command that is named. If there is none of that name, all: the help lists them, or Commander suggests a similar name. */
 function askedFor(words: readonly string[]): readonly (() => Promise<Command>)[] {
   const [name, subject = ''] = words.filter(word => !word.startsWith('-'));
   const asked = name === 'help' ? subject : name;

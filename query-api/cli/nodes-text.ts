@@ -1,9 +1,9 @@
-/** The ClickHouse nodes as text for people. Pure. */
+/** Writes the ClickHouse nodes as text for people. Pure. */
 import type { AnswerOf } from '../client/client.ts';
-import { type Style, shortDuration, shortTime } from './style.ts';
+import { counted, type Style, shortDuration, shortTime } from './style.ts';
 import { textTable } from './text-table.ts';
 
-/** Empty where there is one. */
+/** Empty if there is only one node. */
 export function nodesText(
   { nodes, replicas }: Pick<AnswerOf<'getStatus'>, 'nodes' | 'replicas'>,
   style: Style,
@@ -13,8 +13,8 @@ export function nodesText(
   const topics = [...new Set(nodes.flatMap(node => node.topics.map(({ topic }) => topic)))];
   const columns = [
     ...['node', 'shard', 'state', 'since'].map(title => ({ title })),
-    { title: 'behind', isNumber: true },
-    ...topics.map(topic => ({ title: `${topic}, lag`, isNumber: true })),
+    { title: 'lag', isNumber: true },
+    ...topics.map(topic => ({ title: `${topic}, unread`, isNumber: true })),
     { title: 'why' },
   ];
   const rows = nodes.map(({ node, shard, state, since, why, lag_ms, topics: own }) => [
@@ -32,7 +32,7 @@ export function nodesText(
 function comparedText(replicas: AnswerOf<'getStatus'>['replicas'], style: Style): string {
   if (replicas === null) return '';
   const { checked_at, differences } = replicas;
-  if (checked_at === null) return 'not compared yet\n';
-  const verdict = differences === 0 ? style.good('equal') : style.bad(`${differences} hours DIFFER`);
+  if (checked_at === null) return 'replicas not compared yet\n';
+  const verdict = differences === 0 ? style.good('equal') : style.bad(`DIFFER in ${counted(differences, 'hour')}`);
   return `replicas ${verdict}, compared ${shortTime(checked_at)}\n`;
 }

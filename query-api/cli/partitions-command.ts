@@ -1,8 +1,8 @@
-/** `adclicks partitions`: over how many partitions clicks are spread, and more of them. */
+/** `adclicks partitions` shows over how many partitions clicks are spread, and adds more of them. */
 import { Command } from 'commander';
 import type { AnswerOf } from '../client/client.ts';
 import { clientOf, exitCodes, type ServiceOptions, show, wholeNumber, withService } from './cli.ts';
-import { type Style, shortTime } from './style.ts';
+import { counted, type Style, shortTime } from './style.ts';
 import { textPairs, textTable } from './text-table.ts';
 
 interface PartitionsOptions extends ServiceOptions {
@@ -11,19 +11,19 @@ interface PartitionsOptions extends ServiceOptions {
 
 export function partitionsCommand(): Command {
   return withService(new Command('partitions'))
-    .description('Over how many partitions clicks are spread, as recorded and as the topics have them.')
+    .description('Shows over how many partitions clicks are spread: the recorded number, and that of each topic.')
     .option(
       '--to <n>',
-      'make them so many, from a minute to come on; they never become fewer again',
+      'spread clicks over this many partitions, from a minute in the near future on; the number can never become smaller',
       wholeNumber(1, 1_024),
     )
     .addHelpText(
       'after',
       `
---to gives the topics quarantine, aggregates and clicks, in this order, more partitions and then announces from which
-minute of event time on they are used. Clicks of earlier minutes stay where they are, whenever they come. Nothing has to
-be stopped or started. If it is ended half way, or fails, the same command goes on.
-Exit code 3: a topic has fewer or more partitions than is recorded.`,
+--to first gives the topics quarantine, aggregates and clicks more partitions, in this order. Then it announces from which
+minute of event time on the new partitions are used. Clicks of earlier minutes keep their partitions, whenever they arrive.
+No process has to be stopped or started. If the command is interrupted or fails, run it again: it continues.
+Exit code 3: a topic has fewer or more partitions than recorded.`,
     )
     .action(async (given: PartitionsOptions) => {
       const client = clientOf(given);
@@ -39,7 +39,7 @@ Exit code 3: a topic has fewer or more partitions than is recorded.`,
 /** Pure. */
 export function partitionsText({ now, recorded, topics, difference }: AnswerOf<'getPartitions'>, style: Style): string {
   const head = textPairs([
-    ['now', now === null ? 'nothing is recorded yet' : `${now} partitions`],
+    ['now', now === null ? 'nothing is recorded yet' : counted(now, 'partition')],
     ...recorded.map(({ from, partitions }): [string, string] => [
       from === null ? 'recorded' : 'grown',
       from === null ? `${partitions} from the beginning` : `${partitions} from ${shortTime(from)} (event time)`,

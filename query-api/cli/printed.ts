@@ -1,6 +1,6 @@
 /**
- * What came from outside and goes to a terminal: control characters would move its cursor or change its title, so they
- * are shown instead. Pure.
+ * Makes a text from outside safe for a terminal. Control characters could move the cursor or change the title, so their
+ * codes are printed instead. Pure.
  */
 export function printed(text: string, maxCharacters = 200): string {
   const shown = text.replace(/[\u0000-\u001f\u007f-\u009f]/g, character => {

@@ -7,7 +7,7 @@ import { outcomeWords, placeOf, quarantineText, type RetryResult, retryText } fr
 import { inBatches, type LineFilter, type QuarantinedLine, quarantinedLines } from './quarantined-lines.ts';
 import { type FieldMap, type Retried, retriedClick } from './retried-click.ts';
 
-/** Posts lines to ingest until each has a verdict; undefined if it was stopped before. */
+/** Posts lines to ingest until each one is accepted or rejected. Undefined if it was stopped before. */
 export type PostLines = (
   ingestUrl: string,
   lines: readonly string[],
@@ -18,13 +18,13 @@ export type PostLines = (
 
 export interface QuarantineDeps {
   readonly postLines: PostLines;
-  /** `a=b,c=d` → fields. */
+  /** Parses `a=b,c=d`. */
   readonly parseMap: (text: string) => FieldMap;
 }
 
 export function quarantineCommand(deps: QuarantineDeps): Command {
   return new Command('quarantine')
-    .description('Lines that were not counted when they came: look at them, take them out, try them again.')
+    .description('Lists, exports and retries lines that were not counted when they arrived.')
     .addCommand(listCommand())
     .addCommand(exportCommand())
     .addCommand(retryCommand(deps));
@@ -34,8 +34,8 @@ interface FilterOptions extends ServiceOptions, LineFilter {}
 
 function listCommand(): Command {
   return withFilter(new Command('list'))
-    .description('How many lines by reason and by what has become of them, and the newest of them.')
-    .option('--limit <n>', 'lines to show', wholeNumber(1, 1_000), 20)
+    .description('Shows how many lines are in quarantine, by reason and by outcome, and the newest lines.')
+    .option('--limit <n>', 'how many lines to show', wholeNumber(1, 1_000), 20)
     .action(async (given: FilterOptions & { readonly limit: number }) => {
       const { reason, ad: ad_id, outcome, limit } = given;
       show(
@@ -48,7 +48,7 @@ function listCommand(): Command {
 
 function exportCommand(): Command {
   return withFilter(new Command('export'))
-    .description('The lines whole, with their place, reason and outcome, as one JSON object a line.')
+    .description('Prints the whole lines as JSON, one object a line, with partition, offset, reason and outcome.')
     .addHelpText('after', '\nExample:\n  adclicks quarantine export --outcome not_counted > lines.ndjson')
     .action(async (given: FilterOptions) => {
       for await (const line of quarantinedLines(clientOf(given), given)) {
@@ -68,15 +68,21 @@ interface RetryOptions extends FilterOptions {
 function retryCommand({ postLines, parseMap }: QuarantineDeps): Command {
   return withService(new Command('retry'))
     .description(
-      'Posts lines to ingest again, mended where told how. What it accepts counts once, however often it is retried.',
+      'Posts lines to ingest again, corrected by --map or --fix. A line that ingest accepts counts once, however often it is retried.',
     )
-    .requiredOption('--reason <reason>', 'lines with this reason: future, malformed or refused')
-    .option('--ad <id>', 'only of this ad')
+    .requiredOption('--reason <reason>', 'only lines with this reason: future, malformed or refused')
+    .option('--ad <id>', 'only lines of this ad')
     .addOption(
-      new Option('--fix <command>', 'a shell command that mends the lines: as many lines out as in').conflicts('map'),
+      new Option(
+        '--fix <command>',
+        'a shell command that reads the lines and prints as many corrected lines',
+      ).conflicts('map'),
     )
-    .option('--map <pairs>', 'which field of the line holds which of the click: ad_id=banner,clicked_at=time')
-    .option('--dry-run', 'show what would be posted, as NDJSON', false)
+    .option(
+      '--map <pairs>',
+      'fields of the click and the fields of the line that hold them: ad_id=banner,clicked_at=time',
+    )
+    .option('--dry-run', 'print the clicks that would be posted as NDJSON, and post nothing', false)
     .addOption(ingestUrlOption())
     .addHelpText('after', retryHelp)
     .action(async (given: RetryOptions) => {
@@ -95,11 +101,11 @@ function retryCommand({ postLines, parseMap }: QuarantineDeps): Command {
 }
 
 const tooLate =
-  'lines that came too late need no retry: they are in raw, and their minutes are recounted and restated by themselves';
+  'lines that arrived too late need no retry: they are in the raw clicks, and their minutes are recounted and restated by themselves';
 
 const retryHelp = `
-A line keeps its own event_id; one without gets one from its place in the log. Lines that came too late are not
-retried: their minutes are restated by themselves.
+A line keeps its own event_id. A line without one gets an event_id made of its partition, offset and line. Lines that
+arrived too late are not retried: their minutes are restated by themselves.
 
 Examples:
   adclicks quarantine retry --reason future
@@ -149,7 +155,7 @@ async function retried(
       ingestUrl,
       batch.map(({ json }) => json),
     );
-    if (verdicts === undefined) throw new ConfigError('stopped: start it again, what was accepted counts once');
+    if (verdicts === undefined) throw new ConfigError('stopped: run it again, lines that were accepted count once');
     accepted += verdicts.accepted;
     for (const { index, message } of verdicts.rejected) {
       refused.push({ place: batch[index]?.place ?? '', problem: message });
@@ -159,17 +165,17 @@ async function retried(
 }
 
 const linesPerRequest = 500;
-/** A `--fix` command gets so many at a time. */
+/** How many lines a `--fix` command gets at a time. */
 const linesPerBatch = 5_000;
 
 function withFilter(command: Command): Command {
   return withService(command)
     .option('--reason <reason>', 'only lines with this reason: malformed, future, too_late or refused')
-    .option('--ad <id>', 'only of this ad')
+    .option('--ad <id>', 'only lines of this ad')
     .addOption(
       new Option(
         '--outcome <outcome>',
-        `only lines of which this has become: ${Object.entries(outcomeWords)
+        `only lines with this outcome: ${Object.entries(outcomeWords)
           .map(([outcome, words]) => (outcome === words ? outcome : `${outcome} (${words})`))
           .join(', ')}`,
       ).choices(Object.keys(outcomeWords)),

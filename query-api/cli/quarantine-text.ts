@@ -1,21 +1,21 @@
-/** What is in quarantine, and what became of retried lines, as text. Pure. */
+/** Writes the lines in quarantine, and the result of a retry, as text. Pure. */
 import type { AnswerOf } from '../client/client.ts';
 import { printed } from './printed.ts';
 import type { QuarantinedLine } from './quarantined-lines.ts';
-import type { Style } from './style.ts';
+import { counted, type Style } from './style.ts';
 import { textTable } from './text-table.ts';
 
 export interface RetryResult {
   readonly reason: string;
   readonly lines: number;
   readonly accepted: number;
-  /** Lines that are no click yet, or that ingest refuses again. */
+  /** Lines that are not a click, or that ingest refuses again. */
   readonly refused: readonly { readonly place: string; readonly problem: string }[];
 }
 
 type Outcome = QuarantinedLine['outcome'];
 
-/** As the dashboard says it: what has become of a line that was not counted when it came. */
+/** The outcome of a line in the words of the dashboard. */
 export const outcomeWords = {
   restated: 'counted since',
   waiting: 'waiting',
@@ -23,7 +23,7 @@ export const outcomeWords = {
 } as const satisfies Record<Outcome, string>;
 
 export function quarantineText({ reasons, lines }: AnswerOf<'getQuarantine'>, style: Style): string {
-  if (reasons.length === 0) return 'nothing is in quarantine\n';
+  if (reasons.length === 0) return 'no line is in quarantine\n';
   const sums = textTable(
     [{ title: 'reason' }, ...['lines', ...Object.values(outcomeWords)].map(title => ({ title, isNumber: true }))],
     reasons.map(({ reason, ...row }) => [
@@ -32,7 +32,7 @@ export function quarantineText({ reasons, lines }: AnswerOf<'getQuarantine'>, st
     ]),
   );
   const newest = textTable(
-    ['place', 'when', 'reason', 'now', 'ad', 'detail', 'line'].map(title => ({ title })),
+    ['partition/offset/line', 'arrived at', 'reason', 'outcome', 'ad', 'detail', 'line'].map(title => ({ title })),
     lines.map(line => [
       placeOf(line),
       line.appended_at,
@@ -47,13 +47,13 @@ export function quarantineText({ reasons, lines }: AnswerOf<'getQuarantine'>, st
 }
 
 export function retryText({ lines, accepted, refused }: RetryResult, style: Style): string {
-  const head = `${style.count(lines)} lines: ${style.count(accepted)} accepted, ${style.count(refused.length)} refused\n`;
+  const head = `${counted(lines, 'line', 'lines', style.count)}: ${style.count(accepted)} accepted, ${style.count(refused.length)} refused\n`;
   const shown = refused.slice(0, maxShown).map(({ place, problem }) => [place, printed(problem, 160)]);
   const more = refused.length > maxShown ? `… and ${refused.length - maxShown} more\n` : '';
-  return `${head}${textTable([{ title: 'place' }, { title: 'why' }], shown)}${more}`;
+  return `${head}${textTable([{ title: 'partition/offset/line' }, { title: 'reason' }], shown)}${more}`;
 }
 
-/** Partition, offset and line: where it stands in the log. */
+/** Where a line stands in the log. */
 export function placeOf({ partition, offset, line }: QuarantinedLine): string {
   return `${partition}/${offset}/${line}`;
 }

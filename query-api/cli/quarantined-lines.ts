@@ -1,4 +1,4 @@
-/** The lines in quarantine that fit, whole, oldest first: as many as there are, a few in memory at a time. */
+/** Reads the whole lines in quarantine that fit a filter, oldest first. Only a few of them are in memory at a time. */
 import type { AnswerOf, Client } from '../client/client.ts';
 
 export type QuarantinedLine = AnswerOf<'exportQuarantine'>;
@@ -6,7 +6,7 @@ export type QuarantinedLine = AnswerOf<'exportQuarantine'>;
 export interface LineFilter {
   readonly reason?: string | undefined;
   readonly ad?: string | undefined;
-  /** What has become of them; left out: whatever it is. */
+  /** Without it, lines with any outcome. */
   readonly outcome?: QuarantinedLine['outcome'] | undefined;
 }
 
@@ -14,7 +14,7 @@ export function quarantinedLines(client: Client, { reason, ad, outcome }: LineFi
   return client.lines('exportQuarantine', { query: { reason, ad_id: ad, outcome } });
 }
 
-/** The same, so many at a time. */
+/** Groups lines into batches of at most `most`. */
 export async function* inBatches<T>(lines: AsyncIterable<T>, most: number): AsyncGenerator<T[]> {
   let batch: T[] = [];
   for await (const line of lines) {

@@ -1,6 +1,6 @@
 /**
- * `npm run replay -- --from … --to … [--apply]`: `adclicks replay` under the name it always had. Exit code 1 if the job
- * did not end well.
+ * `npm run replay -- --from … --to … [--apply]` is `adclicks replay` under its older name. Its exit code is 1 if the job has
+ * failed, and never 3.
  */
 import { cacheCompiledCode } from '../../infra/compile-cache.ts';
 

@@ -1,4 +1,4 @@
-/** How values look: with marks, colours and separators for a person at a terminal, bare for a pipe. Pure. */
+/** Writes values with marks, colours and separators for a person at a terminal, and without them for a pipe. Pure. */
 import { styleText } from 'node:util';
 import { millisecondsInDay, millisecondsInHour, millisecondsInMinute } from 'date-fns/constants';
 import type { AnswerOf } from '../client/client.ts';
@@ -28,7 +28,17 @@ export function styleFor({ isTerminal, hasColour }: { isTerminal: boolean; hasCo
   };
 }
 
-/** `2025-11-22T08:26:00.000Z` → `2025-11-22T08:26:00Z`: what is printed may be handed to any service as it stands. */
+/** `1 click`, `2 clicks`. */
+export function counted(
+  value: number,
+  one: string,
+  many = `${one}s`,
+  count: (value: number) => string = String,
+): string {
+  return `${count(value)} ${value === 1 ? one : many}`;
+}
+
+/** Writes `2025-11-22T08:26:00.000Z` as `2025-11-22T08:26:00Z`. Every service accepts a printed time as it stands. */
 export function shortTime(iso: string | null): string {
   return iso === null ? '-' : iso.replace(/\.000Z$/, 'Z');
 }

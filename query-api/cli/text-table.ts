@@ -1,4 +1,4 @@
-/** Rows → aligned text. Numbers stand at the right. Pure. */
+/** Aligns rows as text. Numbers are aligned at the right. Pure. */
 import { stripVTControlCharacters } from 'node:util';
 
 export interface Column {
@@ -6,7 +6,7 @@ export interface Column {
   readonly isNumber?: boolean;
 }
 
-/** Ends with a newline; nothing where there are no rows. Colours in a cell take no room. */
+/** Ends with a newline. Without rows it is empty. Colour codes do not count for the width of a cell. */
 export function textTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return '';
   const lines = [columns.map(({ title }) => title), ...rows];
@@ -20,7 +20,7 @@ export function textTable(columns: readonly Column[], rows: readonly (readonly s
   return `${text.join('\n')}\n`;
 }
 
-/** `name  value` for each pair, the values under each other. */
+/** One line `name  value` for each pair, with aligned values. */
 export function textPairs(pairs: readonly (readonly [string, string])[]): string {
   const width = Math.max(0, ...pairs.map(([name]) => widthOf(name)));
   return pairs.map(([name, value]) => `${padded(name, width, false)}  ${value}\n`).join('');

@@ -1,7 +1,7 @@
 /**
- * One call, tried again where that is safe and may help: only what can be asked twice, only after 408, 429, 503 or a
- * lost connection, a bounded number of times, and never sooner than `Retry-After` says. A service that is not there at all
- * (nothing listens) is told at once.
+ * Tries a call again where that is safe and may help. A call is repeated only if it may be made twice, only after 408,
+ * 429, 503 or a lost connection, at most `maxTries` times in all, and never sooner than `Retry-After` says. If nothing
+ * listens at the address, the call fails at once.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ProblemError, Unreachable } from './problem-error.ts';
@@ -9,22 +9,22 @@ import { ProblemError, Unreachable } from './problem-error.ts';
 export interface AttemptOptions {
   /** Whether the same call may be made twice. */
   readonly isIdempotent: boolean;
-  /** Tries in all. */
+  /** How often the call is tried in all. */
   readonly maxTries: number;
   readonly signal: AbortSignal | undefined;
-  /** Longest pause; a `Retry-After` beyond it is left to the caller. */
+  /** The longest pause. If `Retry-After` asks for a longer one, the call fails and the caller decides. */
   readonly maxPauseMs?: number;
   readonly firstPauseMs?: number;
 }
 
-/** @throws what the last try threw */
+/** @throws the error of the last try */
 export async function withAttempts<T>(attempt: () => Promise<T>, options: AttemptOptions): Promise<T> {
   const { isIdempotent, maxTries, signal, maxPauseMs = 10_000, firstPauseMs = 200 } = options;
   for (let tries = 1; ; tries++) {
     try {
       return await attempt();
     } catch (error) {
-      // Half of a pause is random, so that many clients do not come back at the same moment.
+      // Half of the pause is random, so that many clients do not try again at the same moment.
       const growingMs = firstPauseMs * 2 ** (tries - 1) * (0.5 + Math.random() / 2);
       const pauseMs = Math.max(askedPauseMs(error), Math.min(growingMs, maxPauseMs));
       const mayRepeat = isIdempotent && mayPass(error) && pauseMs <= maxPauseMs;

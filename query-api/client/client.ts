@@ -5,7 +5,7 @@
  *     const { count, state } = await client.ask('getAggregatedCount', { params: { ad_id: 'ad-42' } });
  *     for await (const { data } of client.listen({ signal })) console.log(data.clicks_per_second);
  *
- * Every call ends: by an answer, a `ProblemError`, `Unreachable`, or the caller's signal.
+ * Every call ends: with an answer, a `ProblemError`, `Unreachable`, or because the caller's signal ends it.
  */
 import { withAttempts } from './attempts.ts';
 import { jsonLinesOf } from './json-lines.ts';
@@ -21,16 +21,16 @@ export { InvalidInput, ProblemError, Unreachable } from './problem-error.ts';
 export interface ClientOptions {
   readonly queryApiUrl?: string;
   readonly ingestUrl?: string;
-  /** One try of a call, its answer included; of a stream: until it begins, and between two pieces. */
+  /** Limits one try of a call, including its answer. For a stream it limits the wait for the beginning and for each next piece. */
   readonly timeoutMs?: number;
-  /** Of a call that may be made twice. */
+  /** How often a call is tried in all, if it may be made twice. */
   readonly maxTries?: number;
   readonly fetch?: typeof fetch;
 }
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Whether the same call may be made twice; default: all but POST, and posted clicks that all have an `event_id`. */
+  /** Whether the same call may be made twice. By default true, except for POST. Posted clicks may be repeated if each has an `event_id`. */
   readonly isIdempotent?: boolean;
 }
 
@@ -46,79 +46,117 @@ type Arguments<N extends Name> =
 export interface Client {
   /** @throws ProblemError, Unreachable */
   ask<N extends NamesThatGive<'json' | 'text' | 'nothing'>>(name: N, ...given: Arguments<N>): Promise<AnswerOf<N>>;
-  /** The answer as it comes, line by line; a stream that breaks is not begun again. @throws ProblemError, Unreachable */
+  /** Gives the answer line by line, as it arrives. A stream that breaks is not started again. @throws ProblemError, Unreachable */
   lines<N extends NamesThatGive<'lines'>>(name: N, ...given: Arguments<N>): AsyncGenerator<AnswerOf<N>>;
-  /** Live events; comes back by itself after a break, with what was missed. @throws ProblemError, Unreachable */
+  /** Gives live events. After a break it connects again by itself and gives the events that were missed. @throws ProblemError, Unreachable */
   listen(options?: CallOptions): AsyncGenerator<LiveMessage>;
 }
 
 export const defaultUrls = { ingest: 'http://127.0.0.1:8080', 'query-api': 'http://127.0.0.1:8081' } as const;
 
 export function createClient(options: ClientOptions = {}): Client {
-  const { timeoutMs = 30_000, maxTries = 4, fetch = globalThis.fetch } = options;
-  const urls = {
-    ingest: options.ingestUrl ?? defaultUrls.ingest,
-    'query-api': options.queryApiUrl ?? defaultUrls['query-api'],
-  };
-
-  /** Resolves to a success, of which `timeout` also ends the reading. */
-  const send = async (place: Place, input: Input, { headers, timeout, signal }: SendOptions): Promise<Response> => {
-    const { url, init } = requestOf(urls[place.service], place, input);
-    const signals = [timeout, signal].filter(given => given !== undefined);
-    const response = await fetch(url, {
-      ...init,
-      headers: { ...(init.headers as Record<string, string>), ...headers },
-      signal: AbortSignal.any(signals),
-    }).catch(error => {
-      throw asUnreachable(error, url, signal);
-    });
-    if (!response.ok) throw await problemErrorOf(response);
-    return response;
-  };
-
-  const call = async (name: Name, input: Input = {}, given: CallOptions = {}): Promise<unknown> => {
-    const place = operations[name];
-    const isIdempotent = given.isIdempotent ?? (place.method !== 'POST' || areIdentified(name, input.body));
-    const attempt = async () => {
-      const response = await send(place, input, { timeout: AbortSignal.timeout(timeoutMs), signal: given.signal });
-      try {
-        return await contentOf(response, place.gives);
-      } catch (error) {
-        throw asUnreachable(error, response.url, given.signal);
-      }
-    };
-    return await withAttempts(attempt, { isIdempotent, maxTries, signal: given.signal });
-  };
-
-  return {
-    ask: (name, ...[input, given]: [Input?, CallOptions?]) => call(name, input, given) as Promise<never>,
-    async *lines(name, ...[input = {}, given = {}]: [Input?, CallOptions?]) {
-      const quiet = quietTimer(timeoutMs);
-      const response = await send(operations[name], input, { timeout: quiet.signal, signal: given.signal });
-      try {
-        yield* jsonLinesOf(quiet.watch(response.body)) as AsyncGenerator<never>;
-      } catch (error) {
-        throw asUnreachable(error, response.url, given.signal);
-      } finally {
-        quiet.stop();
-      }
+  const connection: Connection = {
+    urls: {
+      ingest: options.ingestUrl ?? defaultUrls.ingest,
+      'query-api': options.queryApiUrl ?? defaultUrls['query-api'],
     },
+    timeoutMs: options.timeoutMs ?? 30_000,
+    maxTries: options.maxTries ?? 4,
+    fetch: options.fetch ?? globalThis.fetch,
+  };
+  return {
+    ask: (name, ...[input, given]: [Input?, CallOptions?]) => ask(connection, name, input, given) as Promise<never>,
+    lines: (name, ...[input, given]: [Input?, CallOptions?]) =>
+      lines(connection, operations[name], input, given) as AsyncGenerator<never>,
     listen: ({ signal } = {}) =>
       listen({
-        maxTries,
+        maxTries: connection.maxTries,
         signal,
-        async *open(lastEventId) {
-          const quiet = quietTimer(timeoutMs);
-          const headers = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
-          try {
-            const response = await send(operations.listen, {}, { headers, timeout: quiet.signal, signal });
-            yield* quiet.watch(response.body);
-          } finally {
-            quiet.stop();
-          }
-        },
+        open: lastEventId => liveBytes(connection, lastEventId, signal),
       }),
   };
+}
+
+interface Connection {
+  readonly urls: Readonly<Record<Place['service'], string>>;
+  readonly timeoutMs: number;
+  readonly maxTries: number;
+  readonly fetch: typeof fetch;
+}
+
+async function ask(
+  connection: Connection,
+  name: Name,
+  input: Input = {},
+  { signal, ...given }: CallOptions = {},
+): Promise<unknown> {
+  const place = operations[name];
+  const { maxTries, timeoutMs } = connection;
+  const isIdempotent = given.isIdempotent ?? (place.method !== 'POST' || areIdentified(name, input.body));
+  const attempt = async () => {
+    const response = await send(connection, place, input, { timeout: AbortSignal.timeout(timeoutMs), signal });
+    try {
+      return await contentOf(response, place.gives);
+    } catch (error) {
+      throw asUnreachable(error, response.url, signal);
+    }
+  };
+  return await withAttempts(attempt, { isIdempotent, maxTries, signal });
+}
+
+async function* lines(
+  connection: Connection,
+  place: Place,
+  input: Input = {},
+  { signal }: CallOptions = {},
+): AsyncGenerator<unknown> {
+  const quiet = quietTimer(connection.timeoutMs);
+  try {
+    const response = await send(connection, place, input, { timeout: quiet.signal, signal });
+    try {
+      yield* jsonLinesOf(quiet.watch(response.body));
+    } catch (error) {
+      throw asUnreachable(error, response.url, signal);
+    }
+  } finally {
+    quiet.stop();
+  }
+}
+
+/** The bytes of one connection to GET /v1/live. */
+async function* liveBytes(
+  connection: Connection,
+  lastEventId: string | undefined,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  const quiet = quietTimer(connection.timeoutMs);
+  const headers = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
+  try {
+    const response = await send(connection, operations.listen, {}, { headers, timeout: quiet.signal, signal });
+    yield* quiet.watch(response.body);
+  } finally {
+    quiet.stop();
+  }
+}
+
+/** Resolves to a successful response. `timeout` also ends the reading of its body. */
+async function send(
+  { urls, fetch }: Connection,
+  place: Place,
+  input: Input,
+  { headers, timeout, signal }: SendOptions,
+): Promise<Response> {
+  const { url, init } = requestOf(urls[place.service], place, input);
+  const signals = [timeout, signal].filter(given => given !== undefined);
+  const response = await fetch(url, {
+    ...init,
+    headers: { ...(init.headers as Record<string, string>), ...headers },
+    signal: AbortSignal.any(signals),
+  }).catch(error => {
+    throw asUnreachable(error, url, signal);
+  });
+  if (!response.ok) throw await problemErrorOf(response);
+  return response;
 }
 
 interface SendOptions {
@@ -127,7 +165,7 @@ interface SendOptions {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Posted again, clicks with an identity count once. */
+/** Whether each click of a post has an `event_id`. A click that has one counts once, however often it is posted. */
 function areIdentified(name: Name, body: unknown): boolean {
   if (name !== 'postClicks') return false;
   return [body].flat().every(click => typeof (click as { event_id?: unknown } | null)?.event_id === 'string');
@@ -140,7 +178,7 @@ async function contentOf(response: Response, gives: Place['gives']): Promise<unk
   return undefined;
 }
 
-/** The caller's own signal is not a fault of the service. */
+/** An error that the caller's own signal caused stays as it is: it is not a fault of the service. */
 function asUnreachable(error: unknown, url: string, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted || error instanceof ProblemError || error instanceof Unreachable) return error;
   const { cause = error, name } = error as Error;
@@ -150,10 +188,10 @@ function asUnreachable(error: unknown, url: string, signal: AbortSignal | undefi
   return new Unreachable(`${origin} does not answer (${why})`, { cause });
 }
 
-/** Ends a stream of which nothing has come for `timeoutMs`. */
+/** Ends a stream from which nothing has arrived for `timeoutMs`. */
 function quietTimer(timeoutMs: number) {
   const controller = new AbortController();
-  const onQuiet = () => controller.abort(new DOMException('nothing came in time', 'TimeoutError'));
+  const onQuiet = () => controller.abort(new DOMException('nothing arrived in time', 'TimeoutError'));
   const timer = setTimeout(onQuiet, timeoutMs);
   return {
     signal: controller.signal,

@@ -1,4 +1,4 @@
-/** Bytes as they come → the JSON value of each line. Nothing longer than `maxLineBytes` is kept. */
+/** Makes JSON values of a stream of bytes, one for each line. A line longer than `maxLineBytes` is an error. */
 export async function* jsonLinesOf(
   pieces: AsyncIterable<Uint8Array>,
   maxLineBytes = 16 * 1_024 * 1_024,

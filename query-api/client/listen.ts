@@ -1,6 +1,6 @@
 /**
- * The events of GET /v1/live over as many connections as it takes: after a break it comes back with the id of the last
- * event, so that nothing is missed. It gives up when it could not come back `maxTries` times in a row.
+ * Gives the events of GET /v1/live, over as many connections as are needed. After a break it connects again with the id of
+ * the last event, so that no event is missed. It gives up after `maxTries` failed connections in a row.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type EventSourceMessage, EventSourceParserStream } from 'eventsource-parser/stream';
@@ -9,13 +9,13 @@ import { ProblemError, Unreachable } from './problem-error.ts';
 
 export type LiveMessage =
   | { readonly kind: 'event'; readonly id: string; readonly data: Operations['listen']['answer'] }
-  /** What was missed is not known any more; the next event says all. */
+  /** The service no longer knows which events were missed. The next event holds the whole state. */
   | { readonly kind: 'reset' }
-  /** The database does not answer at the moment. */
+  /** ClickHouse does not answer at the moment. */
   | { readonly kind: 'unavailable'; readonly detail: string };
 
 export interface ListenOptions {
-  /** Bytes of one connection. */
+  /** Opens one connection and gives its bytes. */
   readonly open: (lastEventId: string | undefined) => AsyncIterable<Uint8Array>;
   readonly maxTries: number;
   readonly signal: AbortSignal | undefined;
@@ -36,7 +36,7 @@ export async function* listen({ open, maxTries, signal, pauseMs = 2_000 }: Liste
       failure = error;
     }
     if (signal?.aborted) return;
-    // Where there was never anything to come back to, the caller should hear it at once.
+    // If no event has ever arrived, the address is probably wrong: the caller learns of it at once.
     if (lastEventId === undefined || ++failures >= maxTries || !mayPass(failure)) throw failure;
     await sleep(pauseMs, undefined, { ...(signal ? { signal } : {}) }).catch(() => undefined);
   }
@@ -46,7 +46,7 @@ async function* messagesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Liv
   const events = ReadableStream.from(bytes)
     .pipeThrough(new TextDecoderStream())
     .pipeThrough(new EventSourceParserStream({ onError: 'terminate', maxBufferSize: maxEventCharacters }));
-  // What is none of these says nothing about counts: `closing`, say, comes before the end of a connection.
+  // Other events say nothing about counts and are skipped, for example `closing`, which announces the end of a connection.
   for await (const event of events) if (known.has(event.event)) yield messageOf(event);
 }
 
@@ -60,7 +60,7 @@ const known = new Set([undefined, 'message', 'reset', 'unavailable']);
 
 const maxEventCharacters = 4 * 1_024 * 1_024;
 
-/** What the request itself is refused for stays so; a service that is away may come back. */
+/** A request that was refused as wrong stays wrong. A service that does not answer may answer later. */
 function mayPass(error: unknown): boolean {
   return !(error instanceof ProblemError) || error.status === 429 || error.status >= 500;
 }

@@ -1,11 +1,11 @@
-/** What a call of the client fails with. */
+/** The errors with which a call of the client fails. */
 import type { Problem } from './operations.ts';
 
-/** The service has answered with a problem. `field`, `value` and `rule` are set where a rule was broken. */
+/** The service has answered with a problem. `field`, `value` and `rule` are set if the request broke a rule. */
 export class ProblemError extends Error {
   override readonly name = 'ProblemError';
   readonly problem: Problem;
-  /** Undefined where the answer does not say when to try again. */
+  /** Undefined if the answer does not say when to try again. */
   readonly retryAfterMs: number | undefined;
 
   constructor(problem: Problem, retryAfterMs?: number) {
@@ -36,12 +36,12 @@ export class Unreachable extends Error {
   override readonly name = 'Unreachable';
 }
 
-/** What was given leads to no request: no service was asked. */
+/** No request can be made of what the caller has given. No service was asked. */
 export class InvalidInput extends TypeError {
   override readonly name = 'InvalidInput';
 }
 
-/** Of an answer that is no success. What stands between client and service may answer with something else than a problem. */
+/** Makes the error of an unsuccessful response. A proxy between client and service may answer with something that is not a problem. */
 export async function problemErrorOf(response: Response): Promise<ProblemError> {
   const text = await response.text();
   const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);

@@ -1,4 +1,4 @@
-/** Pure: an operation and its input → the request for it. */
+/** Makes the request for an operation and its input. Pure. */
 import type { Place } from './operations.ts';
 import { InvalidInput } from './problem-error.ts';
 
@@ -10,11 +10,11 @@ export interface Input {
 
 type QueryValue = string | number | boolean | readonly (string | number)[] | undefined;
 
-/** `base`: the service's URL; a path in it stays, as of a gateway. @throws InvalidInput where a parameter can be in no path */
+/** `base` is the URL of the service. It may have a path, for example that of a gateway. @throws InvalidInput if a parameter cannot stand in a path */
 export function requestOf(base: string, place: Place, input: Input): { url: string; init: RequestInit } {
   const path = place.path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = input.params?.[name];
-    // Each of these would lead to another path, written in any way.
+    // An empty value, `.` and `..` would lead to another path, also if they were encoded.
     if (value === undefined || value === '') throw new InvalidInput(`${name} is not given, but must be`);
     if (value === '.' || value === '..')
       throw new InvalidInput(`${name} is "${value}", but must not be . or .., which no address can name`);
@@ -38,7 +38,7 @@ const accepts = {
   nothing: '*/*',
 } as const satisfies Record<Place['gives'], string>;
 
-/** A list is one `name=value` for each of its elements. */
+/** A list becomes one `name=value` for each element. */
 function queryOf(query: Readonly<Record<string, QueryValue>>): string {
   const pairs = Object.entries(query).flatMap(([name, value]) => {
     if (value === undefined) return [];

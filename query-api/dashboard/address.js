@@ -1,9 +1,9 @@
-/** What is looked at, in the query string: any view can be shared, and Back goes back. */
+/** Keeps what the page shows in the query string of its address, so that any view can be shared and the Back button works. */
 
 /** @import { Outcome } from './api-types.ts' */
 
 /**
- * An address. The API refuses what it does not know of what stands there.
+ * An address. Its values are not checked here: the API refuses those that it does not know.
  * @typedef {{ readonly [K in Exclude<(typeof keys)[number], 'view' | 'outcome'>]?: string | undefined }
  *   & { readonly view?: View | undefined, readonly outcome?: Outcome | undefined }} Address
  *
@@ -35,17 +35,17 @@ export function readAddress() {
   return { ...address, view: views.find(view => view === address.view) ?? 'overview' };
 }
 
-/** Whose clicks are asked for. @param {Address} address */
+/** The query parameters that choose whose clicks are counted. @param {Address} address */
 export function filterOf({ country, filter }) {
   return { country, filter };
 }
 
-/** Whether not all of them are: what comes live is of all. @param {Address} address */
+/** Whether only some clicks are counted. Live events always count all of them. @param {Address} address */
 export function isFiltered({ country, filter }) {
   return Boolean(country || filter);
 }
 
-/** The zone that was chosen stays, where the address does not name one. @param {Address} address */
+/** The link to an address. An address that names no zone keeps the zone of the page. @param {Address} address */
 export function hrefOf(address) {
   const query = new URLSearchParams();
   const whole = 'zone' in address ? address : { ...address, zone: readAddress().zone };
@@ -58,7 +58,7 @@ export function hrefOf(address) {
 }
 
 /**
- * Goes there; what is not named stays as it is. `{ replace: true }` leaves no step for Back.
+ * Changes some values of the address; the others stay as they are. `{ replace: true }` adds no step for the Back button.
  * @param {Address} changes
  */
 export function go(changes, { replace = false } = {}) {
@@ -69,7 +69,7 @@ export function go(changes, { replace = false } = {}) {
 }
 
 /**
- * Looks at other minutes, in whole ones, epoch ms.
+ * Shows another range. Both ends are whole minutes in epoch ms.
  * @param {number} from
  * @param {number} to
  */

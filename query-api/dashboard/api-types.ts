@@ -1,13 +1,13 @@
 /**
- * What the dashboard asks the query API, and what it answers, by URL: types of the OpenAPI document, for the type check
- * alone. A page that reads a field, gives a parameter or asks a path that the API does not have fails in the check.
+ * The types of requests and answers of the query API by their URL, from the OpenAPI document. They are only for the type
+ * check: it fails if a page uses a field, a parameter or a path that the API does not have.
  */
 import type { Operations, operations } from '../client/operations.ts';
 
 type Places = typeof operations;
 type Method = 'GET' | 'POST' | 'DELETE';
 
-/** Of a path: whatever text may stand for a parameter. */
+/** The URLs of a path: any text may stand for a parameter. */
 type UrlsOf<Path extends string> = Path extends `${infer Before}{${string}}${infer After}`
   ? `${Before}${string}${UrlsOf<After>}`
   : Path;
@@ -20,7 +20,7 @@ type NameAt<M extends Method, U> = {
   [N in NamesBy<M>]: U extends UrlsOf<Places[N]['path']> ? N : never;
 }[NamesBy<M>];
 
-/** Health is in no client: it tells something only where it fails. */
+/** Readiness is not in the client: its answer says something only if it fails. */
 type Unlisted<M extends Method> = M extends 'GET' ? '/readyz' : never;
 
 export type Url<M extends Method> = UrlsOf<Places[NamesBy<M>]['path']> | Unlisted<M>;
@@ -31,7 +31,7 @@ type Asked<U> = Operations[NameAt<'GET', U>]['input'] extends { readonly query?:
   ? NonNullable<Query>
   : never;
 
-/** A list may be given as its only member. */
+/** A list with one member may be given as that member. */
 export type Query<U> = { readonly [K in keyof Asked<U>]?: OneOrMore<Asked<U>[K]> | undefined };
 
 type OneOrMore<Value> = Value extends readonly (infer One)[] ? Value | One : Value;
@@ -42,7 +42,7 @@ export type Body<U> = Operations[NameAt<'POST', U>]['input'] extends infer Input
     : never
   : never;
 
-/** Once a second, of all ads together. */
+/** A live event comes once a second and counts all ads together. */
 export type LiveEvent = Operations['listen']['answer'];
 
 /** How final a number is. */
@@ -50,14 +50,14 @@ export type Finality = LiveEvent['current']['state'];
 
 export type SeriesAnswer = Operations['getAllSeries']['answer'];
 
-/** Of a series: one minute, hour or day. */
+/** One minute, hour or day of a series. */
 export type Point = SeriesAnswer['series'][number]['points'][number];
 
 export type StatusAnswer = Operations['getStatus']['answer'];
 
 export type QuarantineAnswer = Operations['getQuarantine']['answer'];
 
-/** What has become of a line in quarantine. */
+/** What has happened to a line since it was quarantined. */
 export type Outcome = QuarantineAnswer['lines'][number]['outcome'];
 
 export type Replay = Operations['getReplay']['answer'];

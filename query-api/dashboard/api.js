@@ -1,6 +1,6 @@
 /**
- * Asks the query API, for all views. A failure is an Error whose message names field, value and rule, as the API tells
- * it.
+ * Asks the query API for all views. A failure is an Error. Its message is the sentence of the API, which names field, value
+ * and rule.
  */
 
 /** @import { Answer, Body, Query, Url } from './api-types.ts' */
@@ -25,7 +25,7 @@ export async function get(path, query = {}, signal = undefined) {
 }
 
 /**
- * As it is, whatever it is.
+ * Gives the text of an answer as it is.
  * @param {string} path
  * @param {AbortSignal} [signal]
  */
@@ -52,13 +52,13 @@ export async function remove(path) {
   return /** @type {Answer<'DELETE', U>} */ (await answerOf(await reach(path, { method: 'DELETE' })));
 }
 
-/** What went wrong, in words. @param {unknown} error */
+/** The message of an error, whatever was thrown. @param {unknown} error */
 export function messageOf(error) {
   return error instanceof Error ? error.message : String(error);
 }
 
 /**
- * Which parts are not ready, and why: of an error that GET /readyz was answered with.
+ * The parts that are not ready, each with its reason, if the error is an answer of GET /readyz.
  * @param {unknown} error
  */
 export function failedOf(error) {
@@ -66,7 +66,7 @@ export function failedOf(error) {
   return /** @type {Readonly<Record<string, string>> | undefined} */ (failed);
 }
 
-/** What the API answered instead: `body` are its problem details, where it has told any. */
+/** An answer that is not a success. `body` holds its problem details if it has any. */
 class ApiError extends Error {
   /** @param {number} status @param {Partial<Problem> | undefined} body */
   constructor(status, body) {
@@ -76,7 +76,7 @@ class ApiError extends Error {
   }
 }
 
-/** The API bounds its reads far below this: where nothing comes for so long, nothing will. */
+/** The API answers or fails much sooner than this. After so long no answer will arrive. */
 const longestMs = 120_000;
 
 /**

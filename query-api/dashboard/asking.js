@@ -1,10 +1,14 @@
 /**
- * One question at a time, asked again and again. `renew()`: the question is another one, so what is being asked is of no use
- * any more. `refresh()`: the same question again; an answer that is on its way is waited for, and never given up for another
- * one of the same question: or what is slower than a timer would never be answered. `isNews`: the answer on its way may be
- * older than what is known to have happened, so it is asked once more right after it.
+ * Asks one question at a time, again and again.
  *
- * `load(signal)` answers. `on`: `start()`, `answer(content)`, `failure(error)`, `slow()` while it takes long, and `end()`.
+ * - `renew()` says that the question has changed: a running request is given up, because its answer is of no use any more.
+ * - `refresh()` asks the same question again. A running request for the same question is never given up; otherwise a
+ *   question whose answer takes longer than the timer would never be answered.
+ * - `refresh({ isNews: true })` says that something has happened which the running request may not know of. The question is
+ *   asked once more when that request has ended.
+ *
+ * `load(signal)` makes the request. `on` is called with each step: `start()`, `answer(content)` or `failure(error)`, `slow()`
+ * if the answer takes long, and `end()`.
  *
  * @template Content
  * @param {(signal: AbortSignal) => Promise<Content>} load

@@ -1,14 +1,14 @@
-/** How bars are drawn: each as wide as its time, as a day may have 23 hours and the first bar be a part of one. */
+/** Draws the bars of the chart. Each bar is as wide as its time, because a day may have 23 hours and the first bar may be a part of an hour. */
 
 /** @import uPlot from 'uplot' */
 /** @import { Point } from './api-types.ts' */
 
-/** @typedef {Point & { readonly from: number, readonly until: number }} Bar  A point with its begin and end in ms. */
+/** @typedef {Point & { readonly from: number, readonly until: number }} Bar  A point with its beginning and end in ms. */
 
 const widest = 64;
 
 /**
- * For uPlot.
+ * The function with which uPlot draws the bars.
  * @param {() => { readonly points: readonly Bar[] }} shown
  * @returns {uPlot.Series.PathBuilder}
  */
@@ -30,7 +30,7 @@ export function barsOf(shown) {
   };
 }
 
-/** In pixels of the canvas. @param {uPlot} plot @param {Bar} bar */
+/** Left edge and width of a bar in pixels of the canvas. @param {uPlot} plot @param {Bar} bar */
 export function placeOf(plot, { from, until }) {
   /** @param {number} ms */
   const leftOf = ms => plot.valToPos(ms / 1_000, 'x', true);
@@ -40,7 +40,7 @@ export function placeOf(plot, { from, until }) {
 }
 
 /**
- * Points of the API with their begin and end in ms: each ends where the next one begins.
+ * Makes bars of the points of the API: each bar ends where the next one begins.
  * @param {readonly Point[]} points
  * @param {number} to
  * @returns {Bar[]}
@@ -58,7 +58,7 @@ function endOf(next, to) {
   return next === undefined ? to : Date.parse(next.start);
 }
 
-/** Lines from edge to edge of a tile, so that they join across the bar. @param {string} colour */
+/** A pattern of slanted lines. Its tiles join without a break. @param {string} colour */
 export function hatch(colour) {
   const size = 6 * devicePixelRatio;
   const tile = Object.assign(document.createElement('canvas'), { width: size, height: size });
@@ -75,7 +75,7 @@ export function hatch(colour) {
 }
 
 /**
- * For those who do not tell the colours apart.
+ * Puts a dot above each restated bar, for people who cannot distinguish the colours.
  * @param {uPlot} plot
  * @param {readonly Bar[]} points
  * @param {string} colour

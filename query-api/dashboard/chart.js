@@ -1,6 +1,7 @@
 /**
- * Clicks over time as bars. How final each is shows in its form, too: solid, hatched, or with a dot on top. A bar that is
- * clicked, and a span that is drawn with the mouse, are looked at closer; the table below does the same for a keyboard.
+ * Shows clicks over time as bars. The form of a bar says how final it is: final bars are solid, provisional ones hatched, and
+ * restated ones have a dot on top. A click on a bar, or a span drawn with the mouse, makes that time the new range. The table
+ * below the chart does the same for people who use a keyboard.
  */
 
 import { zoomTo } from './address.js';
@@ -21,7 +22,7 @@ const states = /** @type {const} */ (['final', 'provisional', 'restated']);
 const nothing = { points: [], from: 0, to: 60_000 };
 const minuteMs = 60_000;
 
-/** `label`: what the bars are, for who cannot see them. @param {{ readonly label: string }} options */
+/** `label` says what the bars are, for people who cannot see them. @param {{ readonly label: string }} options */
 export function createChart({ label }) {
   const box = h('div', { class: 'chart', role: 'img', 'aria-label': label });
   const tip = h('div', { class: 'tip', hidden: true });
@@ -56,7 +57,7 @@ export function createChart({ label }) {
   return {
     element: giveRows(h('figure', {}, box, table.element), () => rowsOf(shown.points)),
     /**
-     * `points` as the API gives them; `from` and `to` of the range in ms.
+     * `points` are those of the API. `from` and `to` are the ends of the range in ms.
      * @param {{ readonly points: readonly Point[], readonly from: number, readonly to: number }} next
      */
     show: ({ points, from, to }) => set({ points: spanned(points, to), from, to }),
@@ -129,7 +130,7 @@ function optionsOf(shown, tip) {
   };
 }
 
-/** As it is in the theme of the moment: a canvas knows no variables. @param {string} name */
+/** The value of a colour in the current theme, because a canvas does not know CSS variables. @param {string} name */
 function colour(name) {
   const probe = h('i', { hidden: true });
   probe.style.color = `var(--${name})`;
@@ -145,9 +146,10 @@ function timeLabels(_plot, splits, _axis, _space, step) {
   return splits.map(at => {
     const day = local(at * 1_000, 'date');
     if (step >= 86_400) return day;
-    const isNewDay = before !== '' && before !== day;
+    const clock = local(at * 1_000, 'clock');
+    const isNewDay = clock === '00:00' || (before !== '' && before !== day);
     before = day;
-    return isNewDay ? day : local(at * 1_000, 'clock');
+    return isNewDay ? day : clock;
   });
 }
 
@@ -157,7 +159,7 @@ function pointAt(plot, { points }, left) {
   return points.find(({ from, until }) => at >= from && at < until);
 }
 
-/** A click is no drag that ends where it began. @param {uPlot} plot @param {() => Shown} shown */
+/** Makes a clicked bar the new range. The end of a drag is not a click. @param {uPlot} plot @param {() => Shown} shown */
 function letZoom(plot, shown) {
   /** @type {number | undefined} */
   let downAt;
@@ -199,7 +201,7 @@ function showTip(plot, shown, tip) {
   tip.style.transform = `translate(${Math.round(shift)}px, 8px)`;
 }
 
-/** A minute by its begin, what is longer by its end, too. @param {Bar} bar */
+/** A minute is named by its beginning; a longer bar is named by its beginning and its end. @param {Bar} bar */
 function spanText({ from, until }) {
   return until - from <= minuteMs ? local(from, 'day') : `${local(from, 'day')} – ${local(until, 'day')}`;
 }
@@ -216,7 +218,7 @@ function rowsOf(points) {
 }
 
 /**
- * The same for those who cannot see the bars; it is only made while it is open.
+ * The bars as a table, for people who cannot see them. Its rows are made only while the table is open.
  * @param {() => readonly Bar[]} points
  */
 function tableOf(points) {
@@ -256,5 +258,5 @@ function summaryOf(points) {
     (best, point) => (point.count > (best?.count ?? -1) ? point : best),
     /** @type {Bar | undefined} */ (undefined),
   );
-  return `${number(total)} clicks${most ? `, most at ${local(most.start, 'day')} with ${number(most.count)}` : ''}`;
+  return `${number(total)} clicks${most ? `, the highest bar is ${local(most.start, 'day')} with ${number(most.count)}` : ''}`;
 }

@@ -1,14 +1,15 @@
-/** What time it is for the server, whose minutes are shown: a viewer's clock may be wrong by more than a minute or two. */
-const tellsNothingMs = 120_000;
+/** The time of the server, whose minutes are shown. The clock of a viewer may be wrong by many minutes. */
+/** A smaller difference is not corrected: it may just be the time for which an event travelled. */
+const ignoredSkewMs = 120_000;
 let skewMs = 0;
 
 export const serverTime = () => Date.now() + skewMs;
 
 /**
- * `at`: epoch ms, when the server made what has just come. It may have been a while on its way.
+ * Learns the time of the server from an event that has just arrived. `at` says when the server made it, in epoch ms.
  * @param {number} at
  */
 export function hearTime(at) {
   const skew = at - Date.now();
-  skewMs = Math.abs(skew) > tellsNothingMs ? skew : 0;
+  skewMs = Math.abs(skew) > ignoredSkewMs ? skew : 0;
 }

@@ -1,6 +1,6 @@
 /**
- * Rows as CSV for a file, and as text between tabs for the clipboard. The rule is that of all our CSV (`infra/csv.ts`): no
- * spreadsheet runs what somebody has put into an id, as a text that could be run gets an apostrophe before it.
+ * Writes rows as CSV for a file, and as text with tabs for the clipboard. Like all CSV of the project (`infra/csv.ts`), it puts
+ * an apostrophe before each text that a spreadsheet could run as a formula, because anybody may put such a text into an id.
  */
 const runnable = /^[=+\-@＝＋－＠\t\r\n']/;
 

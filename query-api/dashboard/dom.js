@@ -1,7 +1,7 @@
-/** Elements from calls: `h('td', { class: 'num' }, 'text')`. Text is always text, never markup. */
+/** Makes elements by function calls: `h('td', { class: 'num' }, 'text')`. A text is always shown as text, never read as markup. */
 
 /**
- * What an attribute is set to: nothing where it is false, null or undefined; without a value where it is true.
+ * The value of an attribute. False, null and undefined leave the attribute out; true sets it without a value.
  * @typedef {string | number | boolean | null | undefined} AttributeValue
  *
  * @typedef {'autocomplete' | 'autofocus' | 'class' | 'd' | 'datetime' | 'disabled' | 'download' | 'hidden' | 'href' | 'id'
@@ -15,7 +15,7 @@
  */
 
 /**
- * By `on` and the event's name.
+ * Listeners, each by `on` and the name of its event.
  * @template {Element} E
  * @typedef {{ readonly [N in keyof HTMLElementEventMap as `on${N}`]?:
  *   (event: HTMLElementEventMap[N] & { readonly currentTarget: E }) => unknown }} Listeners
@@ -33,7 +33,7 @@ export function h(name, given = {}, ...children) {
 }
 
 /**
- * The same for SVG.
+ * Makes an SVG element in the same way.
  *
  * @template {keyof SVGElementTagNameMap} Name
  * @param {Name} name
@@ -45,7 +45,7 @@ export function svg(name, given = {}, ...children) {
   return filled(document.createElementNS('http://www.w3.org/2000/svg', name), given, children);
 }
 
-/** One that the page always has. @param {string} id */
+/** An element that index.html always has. @param {string} id */
 export function byId(id) {
   const element = document.getElementById(id);
   if (element === null) throw new Error(`The page has no element with the id ${id}.`);
@@ -53,7 +53,7 @@ export function byId(id) {
 }
 
 /**
- * Replaces text only where it differs, so that nothing is laid out anew for nothing.
+ * Replaces a text only if it differs, so that the browser does not lay out the page again without need.
  * @param {Element} element
  * @param {string} text
  */

@@ -1,4 +1,4 @@
-/** Numbers and times as people read them: in the viewer's language and in the zone that is looked at, with UTC on hover. */
+/** Writes numbers and times for people: in the language of the viewer and in the chosen zone. A time shows UTC when the mouse is over it. */
 import { h } from './dom.js';
 import { dateAt, ownZone, wallTime } from './zone.js';
 
@@ -12,7 +12,7 @@ const oneDigit = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
 let zone = ownZone;
 let clocks = clocksOf(zone);
 
-/** The zone that all times are shown in from now on. @param {string} name */
+/** Sets the zone in which all times are shown from now on. @param {string} name */
 export function showTimesIn(name) {
   zone = name;
   clocks = clocksOf(name);
@@ -34,7 +34,7 @@ function clocksOf(timeZone) {
   };
 }
 
-/** null: not known. @param {number | null} value */
+/** A null is a number that is not known. @param {number | null} value */
 export const number = value => (value === null ? '–' : whole.format(value));
 /** @param {number | null} value */
 export const compact = value => (value === null ? '–' : (Math.abs(value) < 10_000 ? oneDigit : short).format(value));
@@ -46,7 +46,7 @@ export const counted = (value, one, many) => `${whole.format(value)} ${value ===
 export const utc = time => `${new Date(time).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 
 /**
- * `form`: 'clock', 'seconds', 'day' (with the clock) or 'date'.
+ * `form` is 'clock', 'seconds', 'day' (date and clock) or 'date'.
  * @param {Time} at
  * @param {TimeForm} form
  */
@@ -54,7 +54,7 @@ export function local(at, form = 'clock') {
   return clocks[form].format(new Date(at));
 }
 
-/** With the day where it is not today. @param {Time} at */
+/** The time of day, with the date if it is not today. @param {Time} at */
 export function shortTime(at) {
   /** @param {number} time */
   const ofDay = time => JSON.stringify(dateAt(time, zone));
@@ -62,7 +62,7 @@ export function shortTime(at) {
 }
 
 /**
- * From one to the other: with days for both, unless both are of today.
+ * A range in words. Both ends have their dates unless both are today.
  * @param {number} from
  * @param {number} to
  */
@@ -94,7 +94,7 @@ export function bytes(count) {
   return count < 1e9 ? `${Math.round(count / 1e6)} MB` : `${oneDigit.format(count / 1e9)} GB`;
 }
 
-/** For `<input type="datetime-local">`. @param {number} ms */
+/** The value of `<input type="datetime-local">` for a moment. @param {number} ms */
 export function inputTime(ms) {
   return wallTime(ms, zone);
 }

@@ -1,7 +1,7 @@
 /**
- * One stream of live events for the whole page. A hidden page lets go of it, and takes it up again where it was.
- * Listeners get each event; those who come later get the latest at once. Where no event comes for longer than three take,
- * that is told, too: a stream that is open says nothing by itself of a store that hangs.
+ * Holds one stream of live events for the whole page. A hidden page closes the stream; a page that is visible again continues
+ * after the last event it had. Each listener gets every event, and a new listener gets the latest one at once. If no event
+ * arrives for longer than three events take, the state becomes `silent`: a connection can stay open while the store hangs.
  */
 import { hearTime } from './clock.js';
 
@@ -28,8 +28,9 @@ let heardAt = performance.now();
 const silentAfterMs = 3_500;
 
 /**
- * Calls `listener(event, state)` with each event and each change of state: live, silent, away (Kafka), down (the store),
- * lost, connecting; without an event where only the state is new. Returns how to stop.
+ * Calls `listener(event, state)` with each event and with each new state. The states are `connecting`, `live`, `silent`,
+ * `away` (Kafka does not answer), `down` (the store does not answer) and `lost` (no connection). The event is undefined if only
+ * the state is new. Returns a function that stops the listener.
  * @param {LiveListener} listener
  */
 export function listen(listener) {
@@ -38,7 +39,7 @@ export function listen(listener) {
   return () => listeners.delete(listener);
 }
 
-/** Whether what an event told is of now. @param {LiveState} now */
+/** Whether the numbers of the latest event are current. @param {LiveState} now */
 export const isFresh = now => now === 'live' || now === 'away';
 
 export function startLive() {
@@ -46,13 +47,13 @@ export function startLive() {
   document.addEventListener('visibilitychange', () => {
     if (document.hidden) close();
     else if (!source) {
-      tell('connecting');
+      announce('connecting');
       open();
     }
   });
   setInterval(() => {
     const isSilent = performance.now() - heardAt > silentAfterMs;
-    if (source && isSilent && (isFresh(state) || state === 'connecting')) tell('silent');
+    if (source && isSilent && (isFresh(state) || state === 'connecting')) announce('silent');
   }, 500);
 }
 
@@ -66,12 +67,12 @@ function open() {
     const event = JSON.parse(message.data);
     latest = event;
     hearTime(Date.parse(event.at));
-    tell(event.kafka === 'up' ? 'live' : 'away', event);
+    announce(event.kafka === 'up' ? 'live' : 'away', event);
   };
-  source.addEventListener('unavailable', () => tell('down'));
+  source.addEventListener('unavailable', () => announce('down'));
   source.onerror = () => {
-    tell('lost');
-    // Refused with an answer (as many listen as may): the browser does not try again by itself.
+    announce('lost');
+    // The server has refused the stream, for example because too many clients listen. Then the browser does not try again.
     if (source?.readyState !== EventSource.CLOSED) return;
     source = undefined;
     setTimeout(() => {
@@ -86,7 +87,7 @@ function close() {
 }
 
 /** @param {LiveState} now @param {LiveEvent} [event] */
-function tell(now, event) {
+function announce(now, event) {
   state = now;
   for (const listener of [...listeners]) listener(event, state);
 }

@@ -1,4 +1,4 @@
-/** The page: which view is shown in which zone, the mark of the bar, what is wrong, and the one stream of live events. */
+/** The page: shows the view of the address in its zone, the state in the bar, what is wrong, and starts the stream of live events. */
 import { hrefOf, readAddress, views } from './address.js';
 import { byId, setText } from './dom.js';
 import { duration, local, number, shownZone, showTimesIn } from './format.js';
@@ -26,7 +26,7 @@ async function show() {
   /** @type {NodeListOf<HTMLAnchorElement>} */
   const links = document.querySelectorAll('a[data-view]');
   for (const link of links) {
-    // What is looked at is looked at on the next page, too; the name of the product leads back to the beginning.
+    // The links of the bar keep range and filter. The name of the product leads to the overview without any.
     /** @type {Address} */
     const { range, from, to, country, filter } = link.matches('.brand') ? {} : address;
     const view = views.find(view => view === link.dataset.view);
@@ -37,11 +37,11 @@ async function show() {
   document.title = `${address.ad && address.view === 'ad' ? address.ad : titles[address.view]} · Ad clicks`;
   const zone = address.zone && isZone(address.zone) ? address.zone : ownZone;
   showTimesIn(zone);
-  setText(byId('zone'), `Times in ${zone}, ${offsetText(Date.now(), zone)} now; UTC on hover`);
-  // All times of a page are those of one zone, so another one makes it anew.
+  setText(byId('zone'), `Times in ${zone}, ${offsetText(Date.now(), zone)} now. Point at a time to see it in UTC.`);
+  // All times of a view are written in one zone, so a new zone makes a new view.
   if (shown.view !== address.view || shown.zone !== zone) {
     const { mount } = await loaders[address.view]();
-    // Another address while the view was fetched.
+    // The address has changed while the view was being fetched.
     if (readAddress().view !== address.view) return;
     const isFirst = shown.view === undefined;
     const isSameView = shown.view === address.view;
@@ -56,7 +56,7 @@ async function show() {
   shown.update(readAddress());
 }
 
-/** Links within the page change the address only. */
+/** A link to another view changes the address and loads no new page. */
 document.addEventListener('click', event => {
   const link = event.target instanceof Element ? event.target.closest('a[href]') : null;
   if (
@@ -85,7 +85,7 @@ const pulseText = pulse.querySelector('span') ?? pulse;
 const words = {
   connecting: 'Connecting',
   live: 'Live',
-  silent: 'Nothing new',
+  silent: 'No news',
   away: 'Kafka does not answer',
   down: 'The store does not answer',
   lost: 'No connection',
@@ -101,12 +101,12 @@ listen((event, state) => {
   }
   banner.show(event, state);
   if (!event) return;
-  pulse.title = `As of ${local(event.at, 'seconds')}, watermark ${duration(event.watermark_age_ms)} behind`;
-  // Once a minute, and not each second: a screen reader should not be kept talking.
+  pulse.title = `As of ${local(event.at, 'seconds')}, watermark age ${duration(event.watermark_age_ms)}`;
+  // Once a minute and not each second, so that a screen reader does not talk all the time.
   const { start, ads } = event.last;
   const minute = event.minutes.find(point => point.start === start);
   if (minute && spokenMinute && spokenMinute !== start) {
-    const first = ads[0] ? `, most of them of ${ads[0].ad_id}` : '';
+    const first = ads[0] ? `; the ad with the most clicks is ${ads[0].ad_id}` : '';
     setText(spoken, `${local(start)}: ${number(minute.count)} clicks${first}`);
   }
   spokenMinute = start;

@@ -1,6 +1,6 @@
 /**
- * Calls again and again while the page is seen, and at once when it is seen again: what stood still meanwhile is old.
- * Returns how to stop.
+ * Calls `work` again and again while the page is visible. When a hidden page becomes visible, it calls `work` at once, because
+ * the numbers on the page are old by then. Returns a function that stops the calls.
  * @param {number} ms
  * @param {() => unknown} work
  */

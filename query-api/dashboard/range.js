@@ -1,16 +1,17 @@
 /**
- * A range of the address → from, to and granularity. It is exact to the minute, whatever the length of a bar: the first
- * and the last bar may be parts of an hour or a day. Days and months are those of the viewer's zone.
+ * Makes the range of an address into from, to and granularity. The range is exact to the minute, however long a bar is: the
+ * first and the last bar may be parts of an hour or a day. Days and months are those of the chosen zone.
  */
 import { serverTime } from './clock.js';
-import { dateAt, startOfDay } from './zone.js';
+import { shownZone } from './format.js';
+import { dateAt, isoIn, startOfDay } from './zone.js';
 
 /** @import { SeriesAnswer } from './api-types.ts' */
 /** @import { Address } from './address.js' */
 /** @import { CalendarDay } from './zone.js' */
 
 /**
- * `from`, `to`: epoch ms, whole minutes. `isMoving`: it ends now, and goes on with the clock.
+ * `from` and `to` are whole minutes in epoch ms. A range that `isMoving` ends now and moves with the clock.
  * @typedef {{ readonly from: number, readonly to: number, readonly granularity: SeriesAnswer['granularity'],
  *   readonly isMoving: boolean }} Range
  */
@@ -19,15 +20,15 @@ const minute = 60_000;
 const hour = 60 * minute;
 const day = 24 * hour;
 
-/** Up to now. */
+/** Ranges that end now, by their length. */
 export const lengths = { '15m': 15 * minute, '1h': hour, '6h': 6 * hour, '24h': day, '7d': 7 * day, '31d': 31 * day };
 
 /**
- * The day it begins with, and the one right after it where it is over.
+ * `of` gives the first day of the range, and the day after its last one. The latter is undefined if the range ends now.
  * @typedef {{ text: string, title?: string, of(date: CalendarDay): [CalendarDay, CalendarDay | undefined] }} CalendarRange
  */
 
-/** By the calendar. @type {Readonly<Record<string, CalendarRange>>} */
+/** Ranges of the calendar. @type {Readonly<Record<string, CalendarRange>>} */
 export const calendar = {
   today: { text: 'Today', of: date => [date, undefined] },
   yesterday: { text: 'Yesterday', of: date => [{ ...date, day: date.day - 1 }, date] },
@@ -61,11 +62,11 @@ export const standard = '1h';
  */
 export function rangeOf({ range = standard, from, to }, zone, now = serverTime()) {
   const [begin, until] = [Date.parse(from ?? ''), Date.parse(to ?? '')];
-  // No number is before or after what is none.
+  // NaN is neither smaller nor larger than a number, so a text that is not a time is not used.
   if (begin < until) {
     return ranged(Math.floor(begin / minute) * minute, Math.ceil(until / minute) * minute, false);
   }
-  // With the running minute.
+  // The running minute is included.
   const end = Math.floor(now / minute) * minute + minute;
   const named = own(calendar, range);
   if (named) {
@@ -75,13 +76,13 @@ export function rangeOf({ range = standard, from, to }, zone, now = serverTime()
   return ranged(end - (own(lengths, range) ?? lengths[standard]), end, true);
 }
 
-/** @param {{ readonly from: number, readonly to: number }} range */
+/** The query parameters of a range, in the zone of the page. @param {{ readonly from: number, readonly to: number }} range */
 export function queryOf({ from, to }) {
-  return { from: String(from), to: String(to) };
+  return { from: isoIn(from, shownZone()), to: isoIn(to, shownZone()) };
 }
 
 /**
- * An address may have any text, also names that every object answers to.
+ * The value for a name of the address. An address may hold any text, also `constructor`, which every object has.
  * @template T
  * @param {Readonly<Record<string, T>>} known
  * @param {string} name
@@ -95,7 +96,7 @@ function ranged(from, to, isMoving) {
   return { from, to, granularity: granularityOf(to - from), isMoving };
 }
 
-/** A week in which clocks are put back is a week. @param {number} length */
+/** A week in which clocks are put back is an hour longer, and is still shown by the hour. @param {number} length */
 function granularityOf(length) {
   if (length <= 6 * hour) return 'minute';
   return length <= 7 * day + 3 * hour ? 'hour' : 'day';

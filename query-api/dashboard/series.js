@@ -1,4 +1,7 @@
-/** A series that goes on with live events: the latest minutes, what became final, what was restated (its count is asked for again, as is how many late clicks wait). */
+/**
+ * Continues a series with live events: with the latest minutes, and with the minutes that became final or were restated. An
+ * event does not hold the new count of a restated minute, nor how many late clicks wait; the page asks for these again.
+ */
 
 /** @import { LiveEvent, Point, SeriesAnswer } from './api-types.ts' */
 /** @import { Range } from './range.js' */
@@ -8,7 +11,7 @@
 const minuteMs = 60_000;
 
 /**
- * Undefined where minutes are missing of which neither the series nor the event tells: they have to be asked for.
+ * Undefined if a minute is neither in the series nor in the event: then the whole series has to be asked for.
  * @param {Series} series
  * @param {LiveEvent} event
  * @param {Range} range

@@ -1,4 +1,4 @@
-/** Modules that the dashboard loads by their URL, for the type check alone: no page loads this file. */
+/** Declares the modules that the dashboard loads by their URL. Only the type check reads this file; no page loads it. */
 declare module '*/uPlot.esm.js' {
   export { default } from 'uplot';
 }

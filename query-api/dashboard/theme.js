@@ -1,4 +1,4 @@
-/** Light or dark: what the viewer chose, else what the system says. Runs before the page is painted, so it is no module. */
+/** Sets light or dark: the viewer's choice, or the setting of the system. It runs before the page is painted, so it is not a module. */
 {
   const chosen = localStorage.getItem('theme');
   if (chosen === 'light' || chosen === 'dark') document.documentElement.dataset.theme = chosen;

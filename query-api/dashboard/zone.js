@@ -1,9 +1,9 @@
 /**
- * The calendar of a time zone, by Intl alone: where days begin, what its clock shows, and which moments a time on its clock
- * can mean. Days begin where the server begins them (`query-api/http/time-zone.ts`); a property test holds the two equal.
+ * The calendar of a time zone, with Intl only: when days begin, what the clock of the zone shows, and which moments a time on
+ * that clock can mean. Days begin when they begin for the server (`query-api/http/time-zone.ts`); a property test checks that.
  */
 
-/** @typedef {{ readonly year: number, readonly month: number, readonly day: number }} CalendarDay  Months from 1. */
+/** @typedef {{ readonly year: number, readonly month: number, readonly day: number }} CalendarDay  January is month 1. */
 
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
@@ -12,7 +12,7 @@ const formats = new Map();
 
 export const ownZone = modernName(Intl.DateTimeFormat().resolvedOptions().timeZone);
 
-/** Those that can be chosen. Browsers list some by names that were given up long ago. */
+/** The zones that can be chosen. Browsers list some of them by names that are out of use. */
 export function zoneNames() {
   const listed = typeof Intl.supportedValuesOf === 'function' ? Intl.supportedValuesOf('timeZone') : [];
   return [...new Set(['UTC', ownZone, ...listed.map(modernName)])].filter(isZone).sort();
@@ -27,7 +27,7 @@ export function isZone(name) {
   }
 }
 
-/** Offset from UTC in ms at a moment in epoch ms. @param {number} at @param {string} zone */
+/** The offset from UTC in ms at a moment in epoch ms. @param {number} at @param {string} zone */
 export function offsetAt(at, zone) {
   const { year, month, day, hour, minute, second } = partsAt(at, zone);
   const local = Date.UTC(year, month - 1, day, hour, minute, second);
@@ -41,7 +41,7 @@ export function dateAt(at, zone) {
 }
 
 /**
- * When the date is first reached. Days and months beyond the end roll over: day 0 is the last of the month before.
+ * The moment at which a date begins. Days and months beyond the end roll over: day 0 is the last day of the month before.
  * @param {CalendarDay} date
  * @param {string} zone
  */
@@ -55,7 +55,7 @@ export function startOfDay({ year, month, day }, zone) {
 }
 
 /**
- * As `<input type="datetime-local">` has it: what the clock of the zone shows.
+ * What the clock of the zone shows at a moment, in the form of `<input type="datetime-local">`.
  * @param {number} at
  * @param {string} zone
  */
@@ -64,13 +64,13 @@ export function wallTime(at, zone) {
 }
 
 /**
- * The moments at which the clock shows this: none where it is put forward over it, two where it is put back.
+ * The moments at which the clock shows this time. There are none if the clock is put forward over it, and two if it is put back.
  * @param {string} text
  * @param {string} zone
  */
 export function momentsOf(text, zone) {
   const [shown] = /^\d{4}-\d\d-\d\dT\d\d:\d\d/.exec(text) ?? [];
-  // V8 makes a date of nearly any text.
+  // Date.parse accepts nearly any text in V8, so the form is checked first.
   const local = shown === undefined ? Number.NaN : Date.parse(`${shown}:00Z`);
   if (!Number.isFinite(local)) return [];
   const found = spansAround(local, zone).flatMap(({ from, to, offset }) => {
@@ -78,6 +78,16 @@ export function momentsOf(text, zone) {
     return at >= from && at < to ? [at] : [];
   });
   return [...new Set(found)];
+}
+
+/**
+ * A moment as RFC 3339 with the offset of the zone, for example `2026-03-01T10:00:00+05:30`. An error of the API repeats the
+ * time that it was given, so the viewer finds the time on the clock of the chosen zone in it.
+ * @param {number} at
+ * @param {string} zone
+ */
+export function isoIn(at, zone) {
+  return `${wallTime(at, zone)}:00${offsetText(at, zone).slice('UTC'.length).replace('−', '-')}`;
 }
 
 /** `UTC+05:30` @param {number} at @param {string} zone */
@@ -120,7 +130,8 @@ function formatOf(zone) {
 }
 
 /**
- * Spans of one offset, for more than a day around a time on a local clock. Zones change their clock at most once in half a day.
+ * The spans with one offset each, for more than a day around a time on a local clock. No zone changes its clock twice within
+ * half a day.
  * @param {number} local
  * @param {string} zone
  */
@@ -141,7 +152,7 @@ function spansAround(local, zone) {
   return [...spans, { from, to: end, offset }];
 }
 
-/** The first whole minute with the later offset. @param {number} before @param {number} after @param {string} zone */
+/** The first whole minute that has the later offset. @param {number} before @param {number} after @param {string} zone */
 function changeBetween(before, after, zone) {
   let [low, high] = [Math.floor(before / minuteMs), Math.ceil(after / minuteMs)];
   const offset = offsetAt(low * minuteMs, zone);

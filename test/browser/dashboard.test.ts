@@ -1,4 +1,4 @@
-/** The dashboard in a real browser, on a real ClickHouse with traffic in it: looks, reads, filters, replays. */
+/** The dashboard in a real browser, on a real ClickHouse with traffic: how it looks, what it shows, its filters and its replays. */
 
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
@@ -84,7 +84,7 @@ afterEach(async () => {
   await check(rowsAgree);
 });
 
-/** As the job runner says what it has found. */
+/** Writes what a job runner has found into the log. */
 async function check(checked: RowsChecked): Promise<void> {
   await said.jobLog.write([{ kind: 'conservation-check', rows: [rowOf(checked, Date.now())] }]);
   const checkedAt = checked.checkedAt === undefined ? null : new Date(checked.checkedAt).toISOString();
@@ -136,20 +136,61 @@ describe.each(Object.entries(pages))('page %s', (name, { path, ready }) => {
     ['dark', 'phone', phone],
   ] as const;
 
-  it.each(forms)('in %s on a %s fits, has no barrier, and nothing to complain of', async (scheme, device, viewport) => {
-    const page = await look(path, { colorScheme: scheme, viewport });
-    await page.locator(ready).first().waitFor();
-    await page.locator('#pulse[data-state="live"]').waitFor();
-    await page.waitForTimeout(isTour && name === 'overview' ? 20_000 : 2_500);
-    await visitor?.screenshot(`${name}-${scheme}-${device}`);
+  it.each(forms)(
+    'in %s on a %s fits the screen, is accessible, and logs no error',
+    async (scheme, device, viewport) => {
+      const page = await look(path, { colorScheme: scheme, viewport });
+      await page.locator(ready).first().waitFor();
+      await page.locator('#pulse[data-state="live"]').waitFor();
+      await page.waitForTimeout(isTour && name === 'overview' ? 20_000 : 2_500);
+      await visitor?.screenshot(`${name}-${scheme}-${device}`);
+      expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
+      expect(await cutOff(page)).toEqual([]);
+      expect(await visitor?.barriers()).toEqual([]);
+      expect(visitor?.complaints).toEqual([]);
+    },
+  );
+});
+
+/**
+ * Finds texts that are partly hidden. Tables and code may scroll sideways, and their edges show it. A long name in a top list
+ * ends in an ellipsis, and its title holds the whole name.
+ */
+async function cutOff(page: Page): Promise<string[]> {
+  return await page.evaluate<string[]>(`[...document.querySelectorAll('main *, header *')]
+    .filter(({ scrollWidth, clientWidth }) => clientWidth > 1 && scrollWidth > clientWidth + 1)
+    .filter(element => getComputedStyle(element).overflowX !== 'visible')
+    .filter(element => !element.matches('input, .scroll, .scroll *, code, .name, .chart *'))
+    .map(element => element.className + ': ' + element.textContent.slice(0, 80))`);
+}
+
+describe('a screen', () => {
+  it('of a phone shows the buttons of all ranges', async () => {
+    const page = await look('/', { viewport: phone });
+    await filled(page, 'count');
+    const custom = await page.getByRole('button', { name: 'Custom' }).boundingBox();
+    expect((custom?.x ?? phone.width) + (custom?.width ?? 0)).toBeLessThanOrEqual(phone.width);
+  });
+
+  it('of a desktop shows all columns of the partitions, the last one too: “Missing”', async () => {
+    const page = await look('/?view=operations');
+    const table = page.getByRole('region', { name: 'Partitions', exact: true }).last();
+    await table.locator('tbody tr').first().waitFor();
+    expect(await table.evaluate('element => element.scrollWidth - element.clientWidth')).toBeLessThanOrEqual(0);
+  });
+
+  it.each([128, 140])('of a phone is wide enough for an id of %i characters', async length => {
+    const page = await look(`/?view=ad&ad=${'x'.repeat(length)}`, { viewport: phone });
+    await page
+      .getByText(length > 128 ? 'but must be 1 to 128' : 'No clicks yet')
+      .first()
+      .waitFor();
     expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBeLessThanOrEqual(0);
-    expect(await visitor?.barriers()).toEqual([]);
-    expect(visitor?.complaints).toEqual([]);
   });
 });
 
 describe('the overview', () => {
-  it('marks minutes as final, provisional and restated, in the chart’s table too', async () => {
+  it('marks minutes as final, provisional and restated, also in the table of the chart', async () => {
     const page = await look('/');
     await page.getByText('As a table').click();
     const states = page.locator('details.table .state');
@@ -157,13 +198,16 @@ describe('the overview', () => {
     expect(new Set(await states.allTextContents())).toEqual(new Set(['final', 'provisional', 'restated']));
   });
 
-  it('keeps range and filter in the address: it can be shared, and Back goes back', async () => {
+  it('keeps range and filter in the address, so that it can be shared and Back works', async () => {
     const page = await look('/');
     const all = await filled(page, 'count');
     await page.locator('select[name="country"] option[value="KR"]').waitFor({ state: 'attached' });
     await page.getByRole('combobox', { name: 'Country' }).selectOption('KR');
     await page.getByRole('button', { name: '15m' }).click();
     expect(new URL(page.url()).search).toBe('?range=15m&country=KR');
+    // Live events count all countries.
+    await page.locator('.tile', { hasText: 'Clicks per second' }).getByText('without the filter').waitFor();
+    await page.getByRole('region', { name: 'Restatements' }).getByText('without the filter').waitFor();
     const some = await eventually('fewer clicks', async () => {
       const text = await textOf(page, 'count');
       return text !== all && text !== '–' && text;
@@ -205,7 +249,7 @@ describe('the overview', () => {
     await eventually('what raw does not tell', async () => (await textOf(page, 'late')) === '–');
     expect(await visitor?.barriers()).toEqual([]);
     await page.setViewportSize(phone);
-    // The chart is told of its new width a moment later.
+    // The chart learns its new width a moment later.
     await eventually('it fits', async () => {
       return (await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth')) <= 0;
     });
@@ -225,7 +269,7 @@ describe('the overview', () => {
     expect(await page.title()).toBe(`${traced.adId} · Ad clicks`);
   });
 
-  it('says what failed, and tries again when it is told to', async () => {
+  it('says what has failed, and tries again at a click', async () => {
     visitor = await visit(browser, url);
     const { page } = visitor;
     const detail = 'the database took too long: ask for a shorter range, or try again';
@@ -242,7 +286,7 @@ describe('the overview', () => {
 });
 
 describe('a keyboard', () => {
-  it('gets everywhere: past the bar, to a range, to an ad', async () => {
+  it('reaches everything: past the bar, a range, an ad', async () => {
     const page = await look('/');
     await filled(page, 'count');
     await page.keyboard.press('Tab');
@@ -278,7 +322,7 @@ describe('light and dark', () => {
 });
 
 describe('operations', () => {
-  it('filters what was set aside by reason, in the address, and shows the lines', async () => {
+  it('filters the quarantine by reason, keeps the reason in the address, and shows the lines', async () => {
     const page = await look('/?view=operations');
     await page.getByRole('button', { name: /^malformed/ }).click();
     expect(page.url()).toContain('reason=malformed');
@@ -290,12 +334,12 @@ describe('operations', () => {
     await page.getByText('true for every partition').waitFor();
   });
 
-  it('says in plain words whether clicks that clients were told of are missing', async () => {
+  it('says in plain words whether acknowledged clicks are missing', async () => {
     const page = await look('/?view=operations');
     const line = page.locator('[data-acknowledged]');
     await line.getByText('none is missing').waitFor();
     expect(await line.textContent()).toMatch(
-      /^[\d,]+ clicks acknowledged to clientsnone is missing[\d,]+ more received$/,
+      /^[\d,]+ clicks acknowledged to clientsnone is missing[\d,]+ more received, without an acknowledgement in the log$/,
     );
     missing = 34;
     await line.getByText('34 are missing').waitFor({ timeout: 30_000 });
@@ -306,7 +350,7 @@ describe('operations', () => {
     expect(await visitor?.barriers()).toEqual([]);
   });
 
-  it('hands out all that was set aside, as it is filtered, in a file', async () => {
+  it('exports all lines in quarantine that fit the filter as a file', async () => {
     const page = await look('/?view=operations');
     await page.getByRole('button', { name: /^malformed/ }).click();
     await eventually('the filter', async () =>
@@ -368,20 +412,20 @@ describe('operations', () => {
 });
 
 describe('late clicks', () => {
-  it('that are in no count are told on the view Operations, which then says that it does not add up', async () => {
+  it('that are not counted are shown on the view Operations, which then says that it does not balance', async () => {
     await check({ ...rowsAgree, uncounted: 5 });
     const page = await look('/?view=operations');
     const line = page.locator('[data-late]');
     await line.waitFor();
     expect(await line.getAttribute('data-late')).toBe('uncounted');
-    expect(await line.textContent()).toContain('5 are in no count');
+    expect(await line.textContent()).toContain('5 are not counted');
     expect(await textOf(page, 'balance')).toContain('Broken');
     expect(await visitor?.barriers()).toEqual([]);
   });
 });
 
 describe('replay', () => {
-  it('tells what differs, and restates it once it is confirmed', async () => {
+  it('shows what differs, and restates it after a confirmation', async () => {
     const page = await look('/?view=replay');
     const local = (ms: number) => page.evaluate(`import('/dashboard/format.js').then(m => m.inputTime(${ms}))`);
     await page.getByLabel('From').fill(String(await local(data.driftMinute)));
@@ -415,11 +459,16 @@ describe('replay', () => {
     expect(visitor?.complaints).toEqual([]);
   });
 
-  it('refuses what is not final with the reason', async () => {
+  it('refuses minutes that are not final, and says why', async () => {
     const page = await look('/?view=replay');
     const soon = await page.evaluate(`import('/dashboard/format.js').then(m => m.inputTime(Date.now() + 3600000))`);
     await page.getByLabel('to', { exact: true }).fill(`${String(soon).slice(0, 14)}00`);
     await page.getByRole('button', { name: 'Recount (dry run)' }).click();
     await page.getByRole('alert').getByText('final until').waitFor();
+    // The time as it was typed, on the clock of the viewer.
+    await page
+      .getByRole('alert')
+      .getByText(`${String(soon).slice(0, 14)}00:00+0`)
+      .waitFor();
   });
 });

@@ -1,4 +1,4 @@
-/** What people come to the dashboard for: a first click, a number with its parts, an ad, a place in time, a file. */
+/** What people look for on the dashboard: a first click, a number with its parts, an ad, a range of time, a file. */
 import { readFileSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -15,7 +15,7 @@ const changes = 1_198;
 const added = 1_342;
 const lines = { restated: 1_211, waiting: 12, not_counted: 3 };
 const late = 'ad-late';
-/** 804 clicks and 7 copies came in time, 231 clicks and 295 copies too late, 5 of these where clicks were restated. */
+/** 804 clicks and 7 copies arrived in time, and 231 clicks and 295 copies too late. 5 of these copies are in restated counts. */
 const disputed = 'ad-disputed';
 const stack = new AsyncDisposableStack();
 let browser: Browser;
@@ -92,7 +92,7 @@ async function fill(): Promise<void> {
     })),
     ...Array.from({ length: 2 }, (_, i) => ({ ...line(7_000 + i, 'too_late', lateMinute + 5), ad_id: disputed })),
     ...Array.from({ length: 3 }, (_, i) => ({ ...line(8_000 + i, 'future', lateMinute + 5), ad_id: disputed })),
-    // Of another time: it is in no number of the range.
+    // This line is of another time, so no number of the range contains it.
     line(9_000, 'future', current - 9 * 60 * minuteMs),
   ]);
   await server.insert('recounted_minute', [
@@ -108,8 +108,8 @@ async function fill(): Promise<void> {
   server.startCounting();
 }
 
-describe('where nothing has come in yet', () => {
-  it('the overview shows how to post the first click, with a line to copy', async () => {
+describe('the overview of a new installation', () => {
+  it('shows how to post the first click, with a line to copy', async () => {
     const page = await look('/');
     const card = page.getByRole('region', { name: 'The first click' });
     await card.waitFor();
@@ -129,7 +129,7 @@ describe('where nothing has come in yet', () => {
 describe('an ad with late clicks', () => {
   const path = `/?view=ad&ad=${late}&range=6h`;
 
-  it('splits them into counted since, waiting and in no count, with totals of all pages', async () => {
+  it('divides them into counted since, waiting and not counted, with totals over all pages', async () => {
     const page = await look(path);
     await shows(page, 'count', 2_377);
     await shows(page, 'restated', added);
@@ -145,7 +145,7 @@ describe('an ad with late clicks', () => {
       { reason: 'future', lines: 3, restated: 0, waiting: 0, not_counted: 3 },
     ]);
     await page.getByText('1,198 changes of final counts in the range, +1,342 clicks').waitFor();
-    await page.getByText('The newest 200 of 1,198').waitFor();
+    await page.getByText('These are the newest 200 of 1,198.').waitFor();
     const newest = page.locator('section[aria-label="Restatements"] tbody tr').first();
     expect(await newest.textContent()).toContain('2,2322,233+1');
     await page.locator('section[aria-label="Restatements"]').getByRole('button', { name: 'Show more' }).click();
@@ -153,7 +153,7 @@ describe('an ad with late clicks', () => {
     await eventually('all of them', async () => (await rows.count()) === changes);
   });
 
-  it('lists the lines of each kind, and only those, by what is in the address', async () => {
+  it('lists only the lines with the outcome that is in the address', async () => {
     const page = await look(path);
     const rows = page.locator('[aria-label="Lines in quarantine"] tbody tr');
     for (const [text, outcome, count] of [
@@ -182,20 +182,20 @@ describe('an ad with late clicks', () => {
 });
 
 describe('a number', () => {
-  it('of an ad is told beside all lines that have come in for it: what the client has sent', async () => {
+  it('of an ad is explained by all lines that were received for it: these are what the client has sent', async () => {
     const page = await look(`/?view=ad&ad=${disputed}&range=6h`);
     await page
       .getByText(
-        '1,342 lines have come in for this ad and range = 1,035 clicks + 302 duplicates (295 of them came late) + 2 late and waiting + 3 in no count.',
+        '1,342 lines received for this ad and range = 1,035 clicks + 302 duplicates (295 of them arrived too late) + 2 waiting for a restatement + 3 not counted.',
       )
       .waitFor();
     await page.getByRole('combobox', { name: 'Country' }).selectOption('KR');
     await shows(page, 'count', 1_035);
-    // What was set aside is told of all countries only.
+    // The quarantine is known for all countries together only.
     await page.locator('[data-lines-sum]').waitFor({ state: 'hidden' });
   });
 
-  it('that is rounded stands beside the exact one, which is copied', async () => {
+  it('that is rounded stands beside the exact one, which can be copied', async () => {
     const page = await look('/');
     const count = await eventually('the exact count', () => exact(page, 'count'));
     expect(await page.locator('[data-tile="count"]').textContent()).toMatch(/^\d+(\.\d)?k$/i);
@@ -203,7 +203,7 @@ describe('a number', () => {
     expect(await copied(page)).toBe(String(count));
   });
 
-  it('is taken along from the chart and from each list as a file, as exact as the API has it', async () => {
+  it('can be saved as a file from the chart and from each list, as exact as in the API', async () => {
     const page = await look(`/?range=6h`);
     const file = async (card: string) => {
       const [download] = await Promise.all([
@@ -228,17 +228,17 @@ describe('a number', () => {
     expect(await copied(page)).toMatch(/^rank\tcountry\tclicks\n1\tKR\t\d+\n2\tDE\t\d+\n3\tIN\t\d+$/);
   });
 
-  it('has words for how final it is, and they say what they mean', async () => {
+  it('has a word for how final it is, and a click explains the word', async () => {
     const page = await look('/');
     await page.locator('.tile .state').first().click();
-    await page.getByText('Clicks of these minutes may still come, so this number may grow.').waitFor();
+    await page.getByText('Clicks of these minutes may still arrive, so this number may grow.').waitFor();
     expect(await visitor?.barriers()).toEqual([]);
     await page.keyboard.press('Escape');
   });
 });
 
 describe('the chart', () => {
-  it('goes closer to a span that is drawn, and to a bar that is clicked', async () => {
+  it('shows a span that is drawn, or a bar that is clicked, as the new range', async () => {
     const page = await look('/?range=6h');
     await eventually('the exact count', () => exact(page, 'count'));
     const box = await page.locator('.u-over').boundingBox();
@@ -271,7 +271,7 @@ describe('the chart', () => {
 });
 
 describe('countries', () => {
-  it('are a filter: one that is clicked is the only one, and clicked again not any more', async () => {
+  it('are a filter: a click on one shows only its clicks, and a second click shows all', async () => {
     const page = await look('/?range=6h');
     const all = await eventually('the exact count', () => exact(page, 'count'));
     const link = page.getByRole('link', { name: 'South Korea' });
@@ -280,7 +280,7 @@ describe('countries', () => {
     expect(page.url()).toContain('country=KR');
     await shows(page, 'count', korea);
     expect(await link.getAttribute('aria-current')).toBe('true');
-    // What leads elsewhere takes it along.
+    // Links to other views keep the country.
     await eventually('links of the top list', async () =>
       (await page.getByRole('list', { name: 'Top ads' }).locator('a').first().getAttribute('href'))?.includes(
         'country=KR',
@@ -292,7 +292,7 @@ describe('countries', () => {
 });
 
 describe('the top list', () => {
-  it('is of the range once one is chosen, also of last week, and of its country: two clicks', async () => {
+  it('shows the range as soon as one is chosen, and the chosen country', async () => {
     const page = await look('/');
     const pressed = page.locator('[data-top][aria-pressed="true"]');
     expect(await pressed.textContent()).toBe('Now');
@@ -315,7 +315,7 @@ describe('the top list', () => {
       );
       return shown.join() === wanted.join();
     });
-    // The list of all goes on from there.
+    // The list of all ads keeps range and country.
     await page.getByRole('link', { name: 'Ads', exact: true }).click();
     await page.getByRole('region', { name: 'All ads' }).getByText(', India: ads 1 to 50').waitFor();
     expect(page.url()).toMatch(/range=6h.*country=IN/);
@@ -325,7 +325,7 @@ describe('the top list', () => {
 });
 
 describe('an ad', () => {
-  it('is searched for, and listed, by the clicks of the country that is chosen', async () => {
+  it('is found and listed with its clicks of the chosen country', async () => {
     const page = await look('/?view=ad&range=6h');
     const list = page.getByRole('region', { name: 'All ads' });
     await page.getByRole('region', { name: 'Countries' }).getByRole('link', { name: 'Germany' }).click();
@@ -333,7 +333,7 @@ describe('an ad', () => {
     const asked = { from: current - 6 * 60 * minuteMs + minuteMs, to: current + minuteMs, country: 'DE' };
     const told = async (contains: string) =>
       (await server.get<{ ads: { ad_id: string; count: number }[] }>('/v1/ads', { ...asked, contains, limit: 12 })).ads;
-    await page.getByLabel('Only ads with this in their id').fill('spring-00');
+    await page.getByLabel('Only ads with this text in their id').fill('spring-00');
     const few = await told('spring-00');
     const sum = few.reduce((all, ad) => all + ad.count, 0);
     await list.getByText(`${few.length} ads with ${sum.toLocaleString('en-GB')} clicks`).waitFor();
@@ -344,16 +344,16 @@ describe('an ad', () => {
     const found = await told('spring-01');
     await eventually('their clicks of that country', async () => {
       const offered = await page.getByRole('option').locator('.muted').allTextContents();
-      return offered.join() === found.map(ad => String(ad.count)).join();
+      return offered.join() === found.map(ad => `${ad.count} ${ad.count === 1 ? 'click' : 'clicks'}`).join();
     });
     await search.fill(late);
     await page
-      .getByText('No ad with clicks of the chosen country and filter in this range has that in its id.')
+      .getByText('No ad with this text in its id has clicks in this range that fit the chosen country and filter.')
       .waitFor();
     expect(await visitor?.barriers()).toEqual([]);
   });
 
-  it('is found by any part of its id, in capital or small letters, among those of the range', async () => {
+  it('is found by any part of its id, in capital or small letters, among the ads of the range', async () => {
     const page = await look('/?view=ad');
     const search = page.getByRole('combobox', { name: 'Find an ad' });
     await search.fill('SPRING-01');
@@ -365,13 +365,13 @@ describe('an ad', () => {
       return offered.join() === wanted.join();
     });
     await search.fill('nowhere');
-    await page.getByText('No ad with clicks in this range has that in its id.').waitFor();
+    await page.getByText('No ad with this text in its id has clicks in this range.').waitFor();
     await page.getByRole('button', { name: 'Yesterday' }).click();
     await search.fill('banner');
-    await page.getByText('No ad with clicks in this range has that in its id.').waitFor();
+    await page.getByText('No ad with this text in its id has clicks in this range.').waitFor();
   });
 
-  it('stands in a list of all, page by page, each of them once', async () => {
+  it('stands once in the list of all ads, which has pages', async () => {
     const page = await look('/?view=ad&range=6h');
     const names = page.locator('[aria-label="All ads"] tbody a');
     const seen: string[] = [];
@@ -390,7 +390,7 @@ describe('an ad', () => {
       if (!isLast) await next.click();
     }
     expect([seen.length, new Set(seen).size]).toEqual([132, 132]);
-    await page.getByLabel('Only ads with this in their id').fill('autumn-00');
+    await page.getByLabel('Only ads with this text in their id').fill('autumn-00');
     await eventually('five ads', async () => (await names.count()) === 5);
     await names.first().click();
     await page.locator('h1', { hasText: 'autumn-00' }).waitFor();
@@ -398,11 +398,11 @@ describe('an ad', () => {
     expect(await visitor?.barriers()).toEqual([]);
   });
 
-  it('that is not known has “no clicks yet”, and one without clicks in the range has them elsewhere', async () => {
+  it('that is not known has “no clicks yet”; an ad with clicks outside the range says how many', async () => {
     const page = await look('/?view=ad&ad=ad-unknown');
     await page.getByText('No clicks yet: none in the last 31 days.').waitFor();
     await page.goto(`/?view=ad&ad=${late}&range=15m`);
-    await page.getByText('None in the range; 2,377 in the last 31 days.').waitFor();
-    await page.getByText('Every line of this ad in the range was counted when it came.').waitFor();
+    await page.getByText('No clicks in this range; 2,377 in the last 31 days.').waitFor();
+    await page.getByText('No line of this ad in the range is in quarantine.').waitFor();
   });
 });

@@ -1,4 +1,4 @@
-/** What is old on the dashboard says so: slow reads, failing reads, a stopped store, a stopped aggregator, another range. */
+/** Old numbers on the dashboard say so: with slow reads, failing reads, a stopped store, a stopped aggregator, and another range. */
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { adclicks } from '../support/adclicks.ts';
@@ -52,11 +52,11 @@ const filled = (page: Page, name: string) =>
   });
 const isOld = async (page: Page, name: string) => (await tile(page, name).getAttribute('data-stale')) !== null;
 
-/** Every list, chart and number, and the answers that none of them came without. */
+/** The requests of every list, chart and number. */
 const reads = '**/v1/{ads,quarantine,clicks}**';
 
 describe('reads that are slower than the timer', () => {
-  it('are shown when they come: none is given up for another one of the same question', async () => {
+  it('are shown when they arrive: no request is given up for another one with the same question', async () => {
     const given: string[] = [];
     const page = await arrive(`/?view=ad&ad=${ad}`, async opened => {
       opened.on('requestfailed', request => void given.push(request.url()));
@@ -73,7 +73,7 @@ describe('reads that are slower than the timer', () => {
     expect(await filled(page, 'count')).toMatch(/^[1-9]/);
   });
 
-  it('leave no number of one range under another', async () => {
+  it('leave no number of one range under another range', async () => {
     let delayMs = 0;
     const page = await arrive(`/?view=ad&ad=${ad}`, opened =>
       opened.route(reads, async route => {
@@ -97,7 +97,7 @@ describe('reads that are slower than the timer', () => {
 
 describe('reads that fail', () => {
   it.each(['/', `/?view=ad&ad=${ad}`])(
-    'on %s leave what was there, marked with its time; another range shows the failure alone',
+    'on %s leave the old numbers, marked with their time; another range shows only the failure',
     async path => {
       let fails = false;
       const detail = 'the database took too long: ask for a shorter range, or try again';
@@ -128,7 +128,7 @@ describe('reads that fail', () => {
     },
   );
 
-  it('of operations leave its numbers marked, and say since when', async () => {
+  it('on the view Operations leave its numbers, marked as old', async () => {
     let fails = false;
     const page = await arrive('/?view=operations', opened =>
       opened.route('**/v1/status*', route => (fails ? route.fulfill({ status: 503, json: {} }) : route.continue())),
@@ -143,14 +143,14 @@ describe('reads that fail', () => {
 });
 
 describe('a store that hangs', () => {
-  it('is told within seconds, and what came live is marked, until it goes on', async () => {
+  it('is reported within seconds, and live numbers are marked as old, until it answers again', async () => {
     const page = await arrive('/');
     await page.locator('#pulse[data-state="live"]').waitFor();
     for (const name of ['rate', 'count']) await filled(page, name);
     server.signal('SIGSTOP');
     const news = page.locator('#news');
-    await news.getByText('Nothing new has come from the query API for more than three seconds.').waitFor();
-    expect(await page.locator('#pulse').textContent()).toBe('Nothing new');
+    await news.getByText('No live event has arrived from the query API for more than three seconds.').waitFor();
+    expect(await page.locator('#pulse').textContent()).toBe('No news');
     expect(await news.textContent()).toMatch(/as of \d\d:\d\d:\d\d\./);
     for (const name of ['rate', 'lag', 'unread']) expect(await isOld(page, name)).toBe(true);
     expect(await visitor?.barriers()).toEqual([]);
@@ -169,12 +169,12 @@ describe('a store that hangs', () => {
 });
 
 describe('a viewer whose clock is wrong by twenty minutes', () => {
-  it('sees the last hour of the server all the same, and it goes on', async () => {
+  it('still sees the last hour of the server, and it moves on', async () => {
     const page = await arrive('/', opened => opened.clock.install({ time: Date.now() - 20 * minuteMs }));
     await page.locator('#pulse[data-state="live"]').waitFor();
     const last = async () => {
       const url = await page.waitForRequest('**/v1/ads/series*', { timeout: 60_000 }).then(request => request.url());
-      return Number(new URL(url).searchParams.get('to'));
+      return Date.parse(new URL(url).searchParams.get('to') ?? '');
     };
     await eventually(
       'the hour of the server',
@@ -185,7 +185,7 @@ describe('a viewer whose clock is wrong by twenty minutes', () => {
 });
 
 describe('an aggregator that stops', () => {
-  it('is told in red words on every view, with since when, and `adclicks status` ends with 3', async () => {
+  it('is reported in red on every view, with the time, and `adclicks status` ends with 3', async () => {
     const at = Date.now() - 7 * minuteMs;
     const page = await arrive('/?view=operations');
     const rows = page.locator('[aria-label="Partitions"] tbody tr');

@@ -1,4 +1,4 @@
-/** The dashboard on the whole pipeline: what is posted over HTTP is seen, and what becomes of it. */
+/** The dashboard on the whole pipeline: a click that is posted over HTTP appears, and so does what happens to it. */
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openBrowser } from '../support/browser.ts';
@@ -26,10 +26,10 @@ const rowOf = (minute: number) =>
   });
 
 describe('the live view', { timeout: 240_000 }, () => {
-  it('shows a click that is posted over HTTP, without being asked again', async () => {
+  it('shows a click that is posted over HTTP, without a reload', async () => {
     await visitor.goto('/');
     await visitor.page.locator('#pulse[data-state="live"]').waitFor();
-    // As a new installation says it: the click that its line posts is taken.
+    // The line for a first click posts a click that ingest accepts.
     const line = (await visitor.page.locator('.first-click code').textContent()) ?? '';
     const [, first = ''] = /-d '(.*)'$/.exec(line) ?? [];
     expect((await pipeline.post(JSON.parse(first))).status).toBe(202);
@@ -39,7 +39,7 @@ describe('the live view', { timeout: 240_000 }, () => {
     expect((await pipeline.post([click, click, { ...click, event_id: 'seen-2' }])).status).toBe(202);
     const row = visitor.page.locator('.ranks li', { hasText: 'ad-seen' });
     await eventually('two clicks of ad-seen', async () => {
-      // The minute may have ended meanwhile.
+      // The minute may have ended in between.
       await visitor.page
         .getByRole('button', { name: Date.now() - (Date.now() % minuteMs) > at ? 'Last minute' : 'Now' })
         .click();
@@ -47,7 +47,7 @@ describe('the live view', { timeout: 240_000 }, () => {
     });
   });
 
-  it('shows a minute become restated that a click comes too late for', async () => {
+  it('shows that a minute becomes restated when a click arrives too late for it', async () => {
     const minute = Math.floor(Date.now() / minuteMs) * minuteMs - 5 * minuteMs;
     await eventually(
       'that minute is final',
@@ -60,7 +60,7 @@ describe('the live view', { timeout: 240_000 }, () => {
     await visitor.page.getByText('As a table').click();
     await rowOf(minute).waitFor();
     const hasState = async (state: string) => (await rowOf(minute).locator('.state').textContent()) === state;
-    // The page hears of the watermark with the next live event, after the status has it.
+    // The page learns the watermark from the next live event, later than the status.
     await eventually('final', () => hasState('final'));
     const late = { ad_id: 'ad-late', event_id: 'late-1', clicked_at: minute + 5_000, country: 'DE' };
     expect((await pipeline.post(late)).status).toBe(202);
@@ -75,7 +75,7 @@ describe('the live view', { timeout: 240_000 }, () => {
     expect(visitor.complaints).toEqual([]);
   });
 
-  it('goes on while Kafka is away, says so, and says when it is back', async () => {
+  it('says that Kafka does not answer, goes on, and says when Kafka answers again', async () => {
     await visitor.goto('/?view=operations');
     await visitor.page.locator('#pulse[data-state="live"]').waitFor();
     await pipeline.broker.kill();

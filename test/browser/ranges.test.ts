@@ -1,4 +1,4 @@
-/** What the dashboard shows for a range is what the API counts for exactly those minutes, by the clock of any zone. */
+/** For each range, the dashboard shows what the API counts for exactly these minutes, by the clock of any zone. */
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { bordersIn, zoneOf } from '../../query-api/http/time-zone.ts';
@@ -15,7 +15,7 @@ const ad = 'ad-zone';
 const changing = ['America/New_York', 'Australia/Lord_Howe'] as const;
 const zones = ['Asia/Kolkata', ...changing, 'UTC'] as const;
 
-/** The latest day before yesterday on which the clock of the zone was changed. */
+/** The latest day before yesterday on which the clock of the zone changed. */
 function changedDay(zone: string): { readonly from: number; readonly to: number } {
   const borders = bordersIn({ from: now - 250 * dayMs, to: now - 3 * dayMs }, 'day', zoneOf(zone));
   const at = borders.findLastIndex((border, i) => i > 0 && border - (borders[i - 1] ?? 0) !== dayMs);
@@ -26,7 +26,7 @@ const changed = new Map<string, { readonly from: number; readonly to: number }>(
   changing.map(zone => [zone, changedDay(zone)]),
 );
 
-/** One cell a minute, and another number in each minute of a week: a range that is off by a minute shows. */
+/** Each minute has another count, so that a range that is wrong by one minute has a wrong sum. */
 const clicksAt = (minute: number) => 3 + ((minute / minuteMs) % 11);
 const minutes = new Set<number>();
 for (const { from, to } of [{ from: now - 3 * dayMs, to: now }, ...changed.values()]) {
@@ -81,15 +81,16 @@ interface Range {
 const api = (query: Record<string, string | number>) =>
   server.get<Range & { count: number }>(`/v1/ads/${ad}/aggregated_count`, query);
 
-/** `from` and `to` of the answer that the page was last given. */
+/** `from` and `to` of the request that the page makes during `act`. */
 async function asked(page: Page, act: () => Promise<unknown>): Promise<{ from: number; to: number; timezone: string }> {
   const [request] = await Promise.all([page.waitForRequest('**/v1/ads/series*'), act()]);
   const query = new URL(request.url()).searchParams;
-  return { from: Number(query.get('from')), to: Number(query.get('to')), timezone: query.get('timezone') ?? '' };
+  const [from = 0, to = 0] = ['from', 'to'].map(name => Date.parse(query.get(name) ?? ''));
+  return { from, to, timezone: query.get('timezone') ?? '' };
 }
 
 describe.each(zones)('in %s', zone => {
-  it('“Yesterday” is the day of that calendar, on the overview and for one ad, to the click', async () => {
+  it('“Yesterday” is exactly the day of that calendar, on the overview and for one ad', async () => {
     const page = await look('/', zone);
     const { from, to, timezone } = await asked(page, () => page.getByRole('button', { name: 'Yesterday' }).click());
     const borders = bordersIn({ from: now - 3 * dayMs, to: now }, 'day', zoneOf(zone));
@@ -107,7 +108,7 @@ describe.each(zones)('in %s', zone => {
     expect(await country.textContent()).toBe(count.toLocaleString('en-GB'));
   });
 
-  it('from 7:10 for seven hours and a half stays those minutes, though it is shown by the hour', async () => {
+  it('a range of seven and a half hours from 7:10 is exact to the minute, though its bars are hours', async () => {
     const page = await look('/', zone);
     const [day = ''] = new Date(now - dayMs + zoneOf(zone)(now - dayMs)).toISOString().split('T');
     await page.getByRole('button', { name: 'Custom' }).click();
@@ -119,15 +120,15 @@ describe.each(zones)('in %s', zone => {
     await shows(page, 'count', clicksIn(from, to));
     expect((await api({ from, to })).count).toBe(clicksIn(from, to));
     expect(await bars(page)).toBe(8);
-    // The bars are the parts of hours that they are.
+    // The first bar is a part of an hour.
     const rows = await page.locator('details.table tbody tr td:nth-child(2)').allTextContents();
     const first = rows.at(-1);
     expect(first).toBe(clicksIn(from, from + 50 * minuteMs).toLocaleString('en-GB'));
   });
 });
 
-describe.each(changing)('on the day on which clocks are changed in %s', zone => {
-  it('shows as many hours as it has, and all of its clicks', async () => {
+describe.each(changing)('on the day on which clocks change in %s', zone => {
+  it('the chart shows as many hours as the day has, and all of its clicks', async () => {
     const { from, to } = changed.get(zone) ?? { from: 0, to: 0 };
     const iso = (ms: number) => encodeURIComponent(new Date(ms).toISOString());
     const page = await look(`/?from=${iso(from)}&to=${iso(to)}`, zone);
@@ -146,7 +147,7 @@ describe.each(changing)('on the day on which clocks are changed in %s', zone => 
 });
 
 describe('the zone', () => {
-  it('is the viewer’s, and can be another one: all times, days and numbers go with it, and it stays in the address', async () => {
+  it('is the viewer’s, and can be another one: times, days and numbers follow it, and the address keeps it', async () => {
     const page = await look('/?range=yesterday', 'Europe/Berlin');
     const day = (zone: string) => {
       const [from = 0, to = 0] = bordersIn({ from: now - 3 * dayMs, to: now }, 'day', zoneOf(zone)).slice(-2);
@@ -170,13 +171,13 @@ describe('the zone', () => {
     expect(await visitor?.barriers()).toEqual([]);
   });
 
-  it('has times that come twice and times that are left out: the one is asked for, the other refused', async () => {
+  it('has times that occur twice, which the form asks about, and times that do not exist, which it refuses', async () => {
     const page = await look('/?zone=America/New_York', 'Europe/Berlin');
     await page.getByRole('button', { name: 'Custom' }).click();
     const from = page.getByLabel('From');
     await from.fill('2025-11-02T01:30');
     await page.getByLabel('to', { exact: true }).fill('2025-11-02T03:30');
-    const which = page.getByRole('combobox', { name: 'Which of the two times, at the begin' });
+    const which = page.getByRole('combobox', { name: 'Which of the two times is the beginning' });
     expect(await which.locator('option').allTextContents()).toEqual(['UTC−04:00', 'UTC−05:00']);
     await which.selectOption('UTC−05:00');
     const { from: begin } = await asked(page, () => page.getByRole('button', { name: 'Show' }).click());
@@ -184,6 +185,6 @@ describe('the zone', () => {
     await from.fill('2025-03-09T02:30');
     await page.getByRole('button', { name: 'Show' }).click();
     const said = await page.evaluate<string>('document.querySelector("input[name=from]").validationMessage');
-    expect(said).toContain('There is no such time in America/New_York');
+    expect(said).toContain('This time does not exist in America/New_York');
   });
 });

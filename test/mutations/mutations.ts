@@ -2621,6 +2621,13 @@ export const mutations: readonly Mutation[] = [
     edits: [["if (value === '.' || value === '..')", "if (value === '.' && value === '..')"]],
   },
   {
+    name: 'timer-of-a-stream-that-never-began',
+    bug: 'a stream of lines that cannot begin leaves its timer: the program does not end for half a minute',
+    file: 'query-api/client/client.ts',
+    unit: 'test/unit/query-api/client/client.test.ts',
+    edits: [['stop: () => clearTimeout(timer),', 'stop: () => undefined,']],
+  },
+  {
     name: 'times-without-seconds',
     bug: 'adclicks prints times that no service takes',
     file: 'query-api/cli/style.ts',

@@ -1,4 +1,4 @@
-/** All ads with such clicks in the range, page by page, or those of them with a text in their id. */
+/** The list of all ads with clicks in the range, page by page, or only of the ads with a text in their id. */
 import { filterOf, hrefOf, isFiltered } from '../address.js';
 import { get } from '../api.js';
 import { h } from '../dom.js';
@@ -14,94 +14,128 @@ import { tableOf } from './table.js';
 /** @import { Card } from './card.js' */
 /** @import { Column } from './table.js' */
 
-/** @typedef {Answer<'GET', '/v1/ads'>['ads'][number] & { readonly rank: number }} RankedAd */
+/** @typedef {Answer<'GET', '/v1/ads'>['ads'][number]} FoundAd */
+/** @typedef {FoundAd & { readonly rank: number }} RankedAd */
 
 const perPage = 50;
 
 export function createAdsList() {
   /** @type {Address} */
   let address = {};
-  // Cursors of the pages up to this one: all are of the minutes that the first one was of.
-  /** @type {(string | undefined)[]} */
-  let cursors = [undefined];
+  // All pages are of the minutes of the first one, also if the range moves meanwhile.
   let range = rangeOf(address, shownZone());
-  const input = h('input', {
-    type: 'search',
-    name: 'contains',
-    placeholder: 'A part of the id',
-    'aria-label': 'Only ads with this in their id',
-    maxlength: '128',
-    spellcheck: 'false',
-    autocomplete: 'off',
-  });
-  /** @param {string} text @param {() => void} onclick */
-  const turn = (text, onclick) => h('button', { type: 'button', disabled: true, onclick }, text);
-  const back = turn('Previous', () => page(() => cursors.pop()));
-  const on = turn('Next', () => page(() => cursors.push(next ?? undefined)));
-  /** @type {string | null | undefined} */
-  let next;
+  const filter = createIdFilter(renew);
+  const pages = createPages(() => card.renew());
   /** @type {Card} */
   const card = createCard({
     title: 'All ads',
     width: 'w8',
     isFlush: true,
-    actions: [input, back, on],
+    actions: [filter.element, ...pages.buttons],
     takes: 'ads',
     empty: () =>
-      input.value.trim() !== ''
+      filter.text() !== ''
         ? noneFound(isFiltered(address))
-        : `No ad has clicks${isFiltered(address) ? ' of the chosen country and filter' : ''} in this range.`,
+        : `No ad has clicks in this range${isFiltered(address) ? ' that fit the chosen country and filter' : ''}.`,
     async load(signal) {
-      const contains = input.value.trim();
-      const asked = { ...queryOf(range), ...filterOf(address), contains, cursor: cursors.at(-1), limit: perPage };
-      const answer = await get('/v1/ads', asked, signal);
-      next = answer.next_cursor;
-      back.disabled = cursors.length === 1;
-      on.disabled = next === null;
-      const first = (cursors.length - 1) * perPage;
-      const isAll = cursors.length === 1 && next === null;
-      const sum = answer.ads.reduce((all, ad) => all + ad.count, 0);
-      const shown = isAll
-        ? `${counted(answer.ads.length, 'ad', 'ads')} with ${counted(sum, 'click', 'clicks')}`
-        : `ads ${number(first + 1)} to ${number(first + answer.ads.length)}, most clicks first`;
+      const part = { contains: filter.text() };
+      const asked = { ...queryOf(range), ...filterOf(address), ...part, cursor: pages.cursor(), limit: perPage };
+      const { ads, state, pending_late, next_cursor } = await get('/v1/ads', asked, signal);
+      const first = pages.answered(next_cursor);
       const whose = address.country ? `, ${countryName(address.country)}` : '';
-      card.note(`${span(range.from, range.to)}${whose}: ${shown} `, stateMark(answer.state, answer.pending_late));
-      if (answer.ads.length === 0) return undefined;
-      return tableOf(
-        'All ads',
-        columnsOf(address),
-        answer.ads.map((ad, i) => ({ rank: first + i + 1, ...ad })),
-      );
+      const shown = pages.isOnly() ? sumText(ads) : placesText(first, ads.length);
+      card.note(`${span(range.from, range.to)}${whose}: ${shown} `, stateMark(state, pending_late));
+      if (ads.length === 0) return undefined;
+      const ranked = ads.map((ad, i) => ({ rank: first + i, ...ad }));
+      return tableOf('All ads', columnsOf(address), ranked);
     },
   });
-  /** @param {() => void} move */
-  function page(move) {
-    move();
-    card.renew();
-  }
   function renew() {
-    cursors = [undefined];
     range = rangeOf(address, shownZone());
+    pages.restart();
     card.renew();
   }
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-  input.addEventListener('input', () => {
-    clearTimeout(timer);
-    timer = setTimeout(renew, 250);
-  });
   return {
     element: card.element,
-    /** @param {Address} nextAddress */
-    show(nextAddress) {
-      address = nextAddress;
+    /** @param {Address} next */
+    show(next) {
+      address = next;
       renew();
     },
     close() {
-      clearTimeout(timer);
+      filter.close();
       card.close();
     },
   };
+}
+
+/** The field that limits the list to ads with a text in their id. @param {() => void} onInput */
+function createIdFilter(onInput) {
+  const element = h('input', {
+    type: 'search',
+    name: 'contains',
+    placeholder: 'A part of the id',
+    'aria-label': 'Only ads with this text in their id',
+    maxlength: '128',
+    spellcheck: 'false',
+    autocomplete: 'off',
+  });
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+  element.addEventListener('input', () => {
+    clearTimeout(timer);
+    timer = setTimeout(onInput, 250);
+  });
+  return {
+    element,
+    text: () => element.value.trim(),
+    close: () => clearTimeout(timer),
+  };
+}
+
+/** Two buttons, and the cursors of all pages up to the current one. @param {() => void} onTurn */
+function createPages(onTurn) {
+  /** @type {(string | undefined)[]} */
+  let cursors = [undefined];
+  /** @type {string | null} */
+  let next = null;
+  /** @param {string} text @param {() => unknown} turn */
+  const button = (text, turn) => {
+    const onclick = () => {
+      turn();
+      onTurn();
+    };
+    return h('button', { type: 'button', disabled: true, onclick }, text);
+  };
+  const back = button('Previous', () => cursors.pop());
+  const on = button('Next', () => cursors.push(next ?? undefined));
+  return {
+    buttons: [back, on],
+    cursor: () => cursors.at(-1),
+    /** Whether the current page holds all ads. */
+    isOnly: () => cursors.length === 1 && next === null,
+    /** Takes the cursor of the next page from an answer. Gives the rank of the first ad of this page. @param {string | null} nextCursor */
+    answered(nextCursor) {
+      next = nextCursor;
+      back.disabled = cursors.length === 1;
+      on.disabled = next === null;
+      return (cursors.length - 1) * perPage + 1;
+    },
+    restart() {
+      cursors = [undefined];
+    },
+  };
+}
+
+/** @param {readonly FoundAd[]} ads */
+function sumText(ads) {
+  const sum = ads.reduce((all, ad) => all + ad.count, 0);
+  return `${counted(ads.length, 'ad', 'ads')} with ${counted(sum, 'click', 'clicks')}`;
+}
+
+/** @param {number} first @param {number} shown */
+function placesText(first, shown) {
+  return `ads ${number(first)} to ${number(first + shown - 1)}, most clicks first`;
 }
 
 /** @param {Address} address @returns {Column<RankedAd>[]} */

@@ -1,4 +1,4 @@
-/** Above every view: what is wrong with what is shown, since when, in words. Nothing where all is well. */
+/** The lines above every view that say what is wrong with the numbers, and since when. There are none if all is well. */
 import { failedOf, get } from '../api.js';
 import { h } from '../dom.js';
 import { counted, local, shortTime } from '../format.js';
@@ -7,9 +7,9 @@ import { counted, local, shortTime } from '../format.js';
 /** @import { LiveState } from '../live.js' */
 
 /** @typedef {readonly [level: 'bad' | 'warn', words: string]} Line */
-/** @typedef {Readonly<Record<string, string>>} Failed  Parts that are not ready, and why. */
+/** @typedef {Readonly<Record<string, string>>} Failed  The parts that are not ready, each with its reason. */
 
-/** How often it is asked why nothing comes. */
+/** How often the banner asks for the reason while no live event arrives. */
 const askAgainMs = 4_000;
 
 /** @param {HTMLElement} element */
@@ -26,7 +26,7 @@ export function createBanner(element) {
   const draw = () => {
     const lines = [...streamLines(latest, state, failed), ...stallLines(latest)];
     const text = lines.map(([, words]) => words).join(' ');
-    // Said once, and not each second.
+    // A screen reader reads each new text aloud, so an equal text is not set again.
     if (text === said) return;
     said = text;
     element.replaceChildren(...lines.map(([level, words]) => h('p', { class: `notice ${level}` }, words)));
@@ -60,17 +60,17 @@ export function createBanner(element) {
  * @returns {Line[]}
  */
 function streamLines(latest, state, failed) {
-  const asOf = latest ? ` What is live on this page is as of ${local(latest.at, 'seconds')}.` : '';
+  const asOf = latest ? ` The live numbers on this page are as of ${local(latest.at, 'seconds')}.` : '';
   const isDown = state === 'down' || (state === 'silent' && failed['clickhouse']);
   if (isDown) return [['bad', `The store (ClickHouse) does not answer.${asOf}`]];
   if (state === 'silent')
-    return [['warn', `Nothing new has come from the query API for more than three seconds.${asOf}`]];
+    return [['warn', `No live event has arrived from the query API for more than three seconds.${asOf}`]];
   if (state === 'lost') return [['warn', `The query API cannot be reached.${asOf}`]];
-  if (state === 'away') return [['warn', 'Kafka does not answer: it is not known how much is unread.']];
+  if (state === 'away') return [['warn', 'Kafka does not answer, so the number of unread records is not known.']];
   return [];
 }
 
-/** The oldest first. @param {LiveEvent | undefined} latest @returns {Line[]} */
+/** The partition that has stalled longest comes first. @param {LiveEvent | undefined} latest @returns {Line[]} */
 function stallLines(latest) {
   const stalled = [...(latest?.stalled ?? [])].sort((a, b) => (a.since < b.since ? -1 : 1));
   if (stalled.length === 0) return [];
@@ -80,7 +80,7 @@ function stallLines(latest) {
   return [
     [
       'bad',
-      `${which} not being counted: ${names.join(', ')}${more}. Newer clicks of theirs are in no number on this page. “Operations” tells whether the aggregator and the sink run.`,
+      `${which} not being counted: ${names.join(', ')}${more}. Their newer clicks are missing from all numbers on this page. “Operations” shows whether the aggregator and the sink work.`,
     ],
   ];
 }

@@ -1,9 +1,9 @@
 /**
- * A card with a title that loads what it shows, and says so when there is nothing or it fails.
+ * A card with a title. It loads what it shows, and says so if there is nothing to show or if loading fails.
  *
- * What it shows is always the answer to the question of the moment. `renew()`: the question is another one; what was shown
- * goes at once. `refresh()`: the same question again; what is there stays until the next answer comes, and is marked where
- * that fails or takes long (`asking.js`).
+ * A card always shows the answer to its current question. `renew()` says that the question has changed: the old content
+ * disappears at once. `refresh()` asks the same question again: the content stays until the next answer arrives, and is
+ * marked as old if that answer fails or takes long (`asking.js`).
  */
 import { messageOf } from '../api.js';
 import { createAsking } from '../asking.js';
@@ -12,7 +12,7 @@ import { local } from '../format.js';
 import { createTake } from './take.js';
 
 /**
- * What else a card fills.
+ * Something outside the card that the card fills too, for example tiles.
  * @typedef {{ clear(): void, stale(isStale: boolean): void }} Fill
  *
  * @typedef {Node | '' | undefined} Part
@@ -32,19 +32,18 @@ import { createTake } from './take.js';
  *
  * @typedef {object} Card
  * @property {HTMLElement} element
- * @property {HTMLElement} head With the title and the actions.
- * @property {HTMLElement} body What it shows, for who fills it by hand.
+ * @property {HTMLElement} body The content. Cards without `load` fill it themselves.
  * @property {() => void} renew
  * @property {(options?: { readonly isNews?: boolean }) => void} refresh
  * @property {(...content: (string | Node)[]) => void} note
- * @property {() => void} look After rows were put into the body by hand.
+ * @property {() => void} look To be called after the card has filled its body itself.
  * @property {() => void} close
  */
 
 /**
- * `load(signal)` resolves to the elements to show, or to undefined where there is nothing; `empty` is said then (a text, or
- * what tells it). `fills`: what else it fills, with `clear()` and `stale(isStale)`. `holds`: an element that keeps its place.
- * `takes`: the name of the file that its rows go into.
+ * `load(signal)` resolves to the elements to show, or to undefined if there is nothing; then the card shows the text `empty`.
+ * `fills` are filled by `load` as well, so they are cleared and marked as old together with the card. `holds` is an element
+ * that stays in the body while a new question is loaded. `takes` is the name of the CSV file for the rows of the card.
  * @param {CardOptions} options
  * @returns {Card}
  */
@@ -66,90 +65,112 @@ export function createCard({
   const head = h('header', {}, h('h2', {}, title), noteElement, h('span', { class: 'push' }), actions, take?.element);
   const strip = h('p', { class: 'notice warn', role: 'status', hidden: true });
   const element = h('section', { class: `card ${width ?? ''}`, 'aria-label': title }, head, strip, body);
-  /** @type {number | undefined} */
-  let asOf;
-  const again = () => asking.refresh();
+  const look = () => take?.look();
 
+  const answers = createAnswers({ body, strip, fills, empty, look, again: () => asking.refresh() });
+  const asking = createAsking(load ?? nothing, {
+    start: () => element.setAttribute('aria-busy', 'true'),
+    answer: answers.succeed,
+    failure: answers.fail,
+    slow: answers.wait,
+    end: () => element.removeAttribute('aria-busy'),
+  });
+  return {
+    element,
+    body,
+    renew() {
+      answers.forget();
+      noteElement.replaceChildren(note);
+      if (!holds || body.firstElementChild !== holds) body.replaceChildren();
+      body.dataset.busy = 'first';
+      look();
+      asking.renew();
+    },
+    refresh: asking.refresh,
+    note: (...content) => noteElement.replaceChildren(...content),
+    look,
+    close: asking.giveUp,
+  };
+}
+
+/**
+ * Shows answers in the body of a card. If a newer answer fails or takes long, the strip above says how old the content is.
+ * @param {{ readonly body: HTMLElement, readonly strip: HTMLElement, readonly fills: readonly Fill[],
+ *   readonly empty: string | (() => string), look(): void, again(): void }} card
+ */
+function createAnswers({ body, strip, fills, empty, look, again }) {
+  /** When the content was loaded. Undefined until there is an answer. @type {number | undefined} */
+  let asOf;
   /** @param {(string | Node)[]} words */
-  const tell = (...words) => {
+  const say = (...words) => {
     strip.replaceChildren(...words);
     strip.hidden = words.length === 0;
   };
   /** @param {boolean} isStale */
   const mark = isStale => {
     body.toggleAttribute('data-stale', isStale);
-    for (const one of fills) one.stale(isStale);
+    for (const fill of fills) fill.stale(isStale);
   };
   /** @param {Content} content */
   const show = content => {
     delete body.dataset.busy;
-    const nodes = [content].flat().filter(node => node instanceof Node);
-    // What is equal stays where it is, and the keyboard's focus in it; a chart taken out and in again would be made anew.
-    /** @param {Node} node @param {number} i */
-    const isThere = (node, i) => node.isEqualNode(body.childNodes[i] ?? null);
-    if (nodes.length !== body.childNodes.length || !nodes.every(isThere)) body.replaceChildren(...nodes);
-    take?.look();
+    replaceWhatDiffers(body, content);
+    look();
   };
-  /** @param {Content} content */
-  const succeed = content => {
-    asOf = Date.now();
-    tell();
-    mark(false);
-    show(content === undefined ? h('p', { class: 'notice' }, typeof empty === 'function' ? empty() : empty) : content);
-  };
-  /** @param {unknown} error */
-  const fail = error => {
-    if (asOf === undefined) return show(failure(error, again));
-    mark(true);
-    tell(
-      `As of ${local(asOf, 'seconds')}. Newer numbers could not be read: ${messageOf(error)} `,
-      h('button', { type: 'button', onclick: again }, 'Try again'),
-    );
-  };
-  const waitLong = () => {
-    if (asOf === undefined) return tell('Still loading: the answer takes longer than usual.');
-    mark(true);
-    tell(`As of ${local(asOf, 'seconds')}. Newer numbers take longer than usual.`);
-  };
-
-  const asking = createAsking(load ?? nothing, {
-    start: () => element.setAttribute('aria-busy', 'true'),
-    answer: succeed,
-    failure: fail,
-    slow: waitLong,
-    end: () => element.removeAttribute('aria-busy'),
-  });
   return {
-    element,
-    head,
-    body,
-    renew() {
-      asOf = undefined;
-      tell();
+    /** @param {Content} content */
+    succeed(content) {
+      asOf = Date.now();
+      say();
       mark(false);
-      for (const one of fills) one.clear();
-      noteElement.replaceChildren(note);
-      if (!holds || body.firstElementChild !== holds) body.replaceChildren();
-      body.dataset.busy = 'first';
-      take?.look();
-      asking.renew();
+      const none = () => h('p', { class: 'notice' }, typeof empty === 'function' ? empty() : empty);
+      show(content === undefined ? none() : content);
     },
-    refresh: asking.refresh,
-    note: (...content) => noteElement.replaceChildren(...content),
-    look: () => take?.look(),
-    close: asking.giveUp,
+    /** @param {unknown} error */
+    fail(error) {
+      if (asOf === undefined) return show(failure(error, again));
+      mark(true);
+      say(
+        `As of ${local(asOf, 'seconds')}. Newer numbers could not be read: ${messageOf(error)} `,
+        h('button', { type: 'button', onclick: again }, 'Try again'),
+      );
+    },
+    wait() {
+      if (asOf === undefined) return say('Still loading. The answer takes longer than usual.');
+      mark(true);
+      say(`As of ${local(asOf, 'seconds')}. Newer numbers take longer than usual.`);
+    },
+    forget() {
+      asOf = undefined;
+      say();
+      mark(false);
+      for (const fill of fills) fill.clear();
+    },
   };
+}
+
+/**
+ * Equal content stays in the page, and so does the keyboard's focus in it. A chart that is removed and inserted again would
+ * have to be drawn again.
+ * @param {HTMLElement} body
+ * @param {Content} content
+ */
+function replaceWhatDiffers(body, content) {
+  const nodes = [content].flat().filter(node => node instanceof Node);
+  /** @param {Node} node @param {number} i */
+  const isThere = (node, i) => node.isEqualNode(body.childNodes[i] ?? null);
+  if (nodes.length !== body.childNodes.length || !nodes.every(isThere)) body.replaceChildren(...nodes);
 }
 
 /** @returns {Promise<Content>} */
 const nothing = async () => undefined;
 
-/** @param {unknown} error @param {() => void} [again] */
-export function failure(error, again) {
+/** @param {unknown} error @param {() => void} again */
+function failure(error, again) {
   return h(
     'div',
     { class: 'notice bad', role: 'alert' },
     h('span', {}, messageOf(error)),
-    again && h('button', { type: 'button', onclick: again }, 'Try again'),
+    h('button', { type: 'button', onclick: again }, 'Try again'),
   );
 }

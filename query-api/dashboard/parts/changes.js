@@ -1,10 +1,11 @@
-/** Restatements as they come, while the page is open. */
-import { hrefOf } from '../address.js';
+/** Lists restatements as they happen, while the page is open. */
+import { hrefOf, isFiltered } from '../address.js';
 import { h } from '../dom.js';
 import { local, number, signed, timeElement } from '../format.js';
 import { createCard } from './card.js';
 import { giveRows } from './take.js';
 
+/** @import { Address } from '../address.js' */
 /** @import { LiveEvent } from '../api-types.ts' */
 
 const kept = 12;
@@ -17,19 +18,23 @@ export function createChanges() {
     columns: ['minute', 'ad', 'country', 'before', 'after', 'reason', 'at'],
     rows: shown.map(row => [row.minute, row.ad_id, row.country, row.before, row.after, row.reason, row.at]),
   }));
+  const since = `seen since ${local(Date.now(), 'seconds')}`;
   const card = createCard({
     title: 'Restatements',
-    note: `seen since ${local(Date.now(), 'seconds')}`,
+    note: since,
     width: 'w4',
     isFlush: true,
     takes: 'restatements',
   });
   const { body } = card;
-  const none =
-    'None has been seen since this page was opened. Those of one ad are listed under “Ads”, with all before.';
+  const none = 'There has been none yet. To see all restatements of one ad, open the ad under “Ads”.';
   body.append(h('p', { class: 'notice' }, none));
   return {
     element: card.element,
+    /** Restatements of all clicks are listed, also if the other numbers of the page are filtered. @param {Address} address */
+    show(address) {
+      card.note(isFiltered(address) ? `${since}, without the filter` : since);
+    },
     /** @param {LiveEvent['changes']} changes */
     add(changes) {
       if (changes.length === 0) return;

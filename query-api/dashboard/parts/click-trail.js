@@ -1,4 +1,4 @@
-/** Where did my click go: looked up by event id. */
+/** The click trail: what became of each copy of a click, found by its event id. */
 
 import { go, hrefOf } from '../address.js';
 import { get } from '../api.js';
@@ -43,24 +43,24 @@ export function createClickTrail() {
   );
   /** @type {Card} */
   const card = createCard({
-    title: 'Where did my click go',
-    note: 'each accepted line with an event_id, ad by ad',
+    title: 'Where did my click go?',
+    note: 'each copy of a click, found by its event_id',
     actions: [form],
     isFlush: true,
     takes: 'click-trail',
     async load(signal) {
-      if (!eventId) return h('p', { class: 'notice' }, 'Give the event_id that the click was posted with.');
+      if (!eventId) return h('p', { class: 'notice' }, 'Enter the event_id with which the click was posted.');
       const { ads, copies, is_complete } = await get(`/v1/clicks/${encodeURIComponent(eventId)}`, {}, signal);
-      const told = [
-        ...(ads.length > 1 ? [`${ads.length} ads have this id: each has a click of its own.`] : []),
-        ...(is_complete ? [] : ['There are more lines with this id than are listed.']),
+      const notes = [
+        ...(ads.length > 1 ? [`${ads.length} ads have a click with this event_id. They are different clicks.`] : []),
+        ...(is_complete ? [] : ['There are more copies with this event_id than are shown here.']),
       ];
-      const table = tableOf('Lines of the click', columns, copies);
-      return told.length === 0 ? table : h('div', {}, h('p', { class: 'notice' }, told.join(' ')), table);
+      const table = tableOf('Copies of the click', columns, copies);
+      return notes.length === 0 ? table : h('div', {}, h('p', { class: 'notice' }, notes.join(' ')), table);
     },
   });
   card.element.id = 'trail';
-  // Apart from the grid above, which is hidden until an ad is chosen.
+  // The grid above is hidden until an ad is chosen, so this card has a grid of its own.
   const element = h('div', { class: 'grid trail' }, card.element);
   return {
     element,
@@ -82,15 +82,15 @@ const columns = [
     value: copy => copy.outcome,
     cell: copy => h('span', { class: `tag ${kinds[copy.outcome]}` }, copy.outcome),
   },
-  { head: 'Why', value: copy => copy.reason, cell: copy => reasonText(copy.reason ?? '') },
+  { head: 'Reason', value: copy => copy.reason, cell: copy => reasonText(copy.reason ?? '') },
   {
     head: 'Ad',
     value: copy => copy.ad_id,
     cell: copy => h('a', { class: 'mono', href: hrefOf({ view: 'ad', ad: copy.ad_id }) }, copy.ad_id),
   },
   { head: 'Country', value: copy => copy.country },
-  { head: 'Clicked', value: copy => copy.clicked_at, cell: copy => timeElement(copy.clicked_at, 'seconds') },
-  { head: 'Received', value: copy => copy.received_at, cell: copy => timeElement(copy.received_at, 'seconds') },
+  { head: 'Clicked at', value: copy => copy.clicked_at, cell: copy => timeElement(copy.clicked_at, 'seconds') },
+  { head: 'Received at', value: copy => copy.received_at, cell: copy => timeElement(copy.received_at, 'seconds') },
   {
     head: 'Minute',
     value: copy => copy.minute,

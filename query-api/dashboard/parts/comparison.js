@@ -1,4 +1,4 @@
-/** A count beside that of as long a range right before. */
+/** Compares a count with the count of an equally long range right before it. */
 import { h } from '../dom.js';
 import { number } from '../format.js';
 
@@ -10,6 +10,7 @@ export function comparison(count, previous) {
   const before = `${number(previous.count)} in the range before`;
   if (previous.count === 0) return h('span', {}, before);
   const by = (100 * (count - previous.count)) / previous.count;
-  const text = `${by >= 0 ? '+' : '−'}${Math.abs(by).toFixed(1)} %`;
-  return h('span', {}, h('span', { class: by < 0 ? 'down' : 'up' }, text), ` on ${before}`);
+  const size = Math.abs(by);
+  const text = `${by >= 0 ? '+' : '−'}${size < 100 ? size.toFixed(1) : number(Math.round(size))} %`;
+  return h('span', {}, h('span', { class: by < 0 ? 'down' : 'up' }, text), ` (${before})`);
 }

@@ -1,4 +1,4 @@
-/** Whether everything is accounted for: received = counted + duplicates + quarantined, from what clients were told to the rows in the store. */
+/** Shows whether every line is accounted for: received = counted + duplicates + quarantined. It compares the acknowledgements that clients got, the counters, and the rows in the store. */
 import { h } from '../dom.js';
 import { counted, number, signed, timeElement } from '../format.js';
 import { createCard } from './card.js';
@@ -15,7 +15,8 @@ import { tableOf } from './table.js';
 export function createConservation() {
   const card = createCard({
     title: 'Conservation',
-    note: 'lines since the beginning of the log: each is counted, a duplicate, or in quarantine',
+    width: 'w8',
+    note: 'all lines since the beginning of the log: each is counted, a duplicate or quarantined',
     takes: 'conservation-differences',
   });
   const { body } = card;
@@ -49,7 +50,9 @@ export function createConservation() {
           h(
             'span',
             { class: 'muted' },
-            unread_records === null ? 'unread: not known' : `${number(unread_records)} records unread`,
+            unread_records === null
+              ? 'unread records: not known'
+              : counted(unread_records, 'unread record', 'unread records'),
           ),
         ),
         acknowledgedLine(lines),
@@ -63,8 +66,8 @@ export function createConservation() {
 }
 
 /**
- * What ingest has answered with 202, against what is in the log. The newest lines, those of other producers and those of
- * sends that failed are in the log without a word about them.
+ * Compares the clicks that ingest has acknowledged with the lines in the log. The log also holds lines without an
+ * acknowledgement: the newest ones, those of other producers, and those of sends whose outcome ingest never learned.
  * @param {Pick<Conservation, 'acknowledged' | 'unacknowledged' | 'missing' | 'written_off'>} lines
  */
 function acknowledgedLine({ acknowledged, unacknowledged, missing, written_off }) {
@@ -78,36 +81,42 @@ function acknowledgedLine({ acknowledged, unacknowledged, missing, written_off }
     { class: 'rows', 'data-acknowledged': state },
     h('span', {}, `${number(acknowledged)} clicks acknowledged to clients`),
     h('span', { class: `tag ${mark}` }, text),
-    h('span', { class: 'muted' }, `${number(unacknowledged)} more received`),
+    h('span', { class: 'muted' }, `${number(unacknowledged)} more received, without an acknowledgement in the log`),
     written_off > 0 ? h('span', { class: 'muted' }, `${number(written_off)} written off`) : '',
   );
 }
 
 /**
- * Clicks that came too late: those that wait for their restatement, and those that it seems nobody will count.
+ * Clicks that arrived too late: those that wait for a restatement, and those that no restatement has counted in time.
  * @param {StatusAnswer['late']} late
  * @param {Conservation['uncounted']} uncounted
  */
 function lateLine({ clicks, minutes, since }, uncounted) {
   const [state, mark, text] =
     uncounted !== null && uncounted > 0
-      ? ['uncounted', 'bad', `${counted(uncounted, 'is', 'are')} in no count`]
+      ? ['uncounted', 'bad', `${counted(uncounted, 'is', 'are')} not counted`]
       : clicks > 0
-        ? ['waiting', 'warn', `${counted(clicks, 'click waits', 'clicks wait')} for restatement`]
-        : ['ok', 'good', 'none waits'];
+        ? ['waiting', 'warn', `${counted(clicks, 'click waits', 'clicks wait')} for a restatement`]
+        : ['ok', 'good', 'none waits for a restatement'];
   return h(
     'p',
     { class: 'rows', 'data-late': state },
-    h('span', {}, 'Clicks that came too late'),
+    h('span', {}, 'Clicks that arrived too late'),
     h('span', { class: `tag ${mark}` }, text),
     clicks > 0
-      ? h('span', { class: 'muted' }, `of ${counted(minutes, 'minute', 'minutes')}, since `, timeElement(since))
+      ? h(
+          'span',
+          { class: 'muted' },
+          `of ${counted(minutes, 'minute', 'minutes')}; the oldest arrived at `,
+          timeElement(since),
+        )
       : '',
   );
 }
 
 /**
- * The same of the rows in ClickHouse, which are what is billed by. `rows`: null where this process compares none.
+ * Compares the rows in ClickHouse, by which advertisers are billed, with the counters. `rows` is null until the job runner
+ * has compared them.
  * @param {Conservation['rows']} rows
  */
 function rowsLine(rows) {
@@ -115,7 +124,7 @@ function rowsLine(rows) {
   return h(
     'p',
     { class: 'rows', 'data-rows': state },
-    h('span', {}, 'Rows in ClickHouse against these counters'),
+    h('span', {}, 'Rows in ClickHouse compared with these counters'),
     h('span', { class: `tag ${mark}` }, text),
     rows?.checked_at ? h('span', { class: 'muted' }, 'compared ', timeElement(rows.checked_at, 'seconds')) : '',
   );
@@ -133,6 +142,6 @@ const differenceColumns = [
   { head: 'Partition', value: row => row.partition },
   { head: 'Outcome', value: row => row.outcome },
   { head: 'Counted', isNumber: true, value: row => row.expected },
-  { head: 'Found as rows', isNumber: true, value: row => row.found },
+  { head: 'Found in rows', isNumber: true, value: row => row.found },
   { head: 'Difference', isNumber: true, value: row => row.difference, cell: row => signed(row.difference) },
 ];

@@ -1,4 +1,4 @@
-/** Clicks of the range by country. One that is clicked is the only one looked at, until it is clicked again. */
+/** Clicks of the range by country. A click on a country shows only its clicks; a second click shows all again. */
 import { hrefOf } from '../address.js';
 import { get } from '../api.js';
 import { h } from '../dom.js';
@@ -13,18 +13,19 @@ import { createRanks } from './ranks.js';
 const listed = 12;
 
 /**
- * `address()`: what is looked at; `offer(codes)`: countries that there are clicks from; `adId()`: of one ad only.
+ * `address()` gives the current address. `offer(codes)` takes the countries that have clicks. `adId()` limits the list to one ad.
  * @param {{ address(): Address, offer(codes: readonly string[]): void, adId?: () => string | undefined, width?: string }} options
  */
 export function createCountries({ address, offer, adId = () => undefined, width = 'w4' }) {
   let areAll = false;
   const ranks = createRanks({
     label: 'Clicks by country',
+    moreTitle: 'Share of the clicks of all countries',
     columns: ['country', 'clicks'],
     nameOf: countryName,
     hrefOf: country => hrefOf({ ...address(), country: address().country === country ? undefined : country }),
   });
-  const more = h('button', { type: 'button', class: 'link', hidden: true, onclick: showAll }, 'all');
+  const more = h('button', { type: 'button', class: 'link', hidden: true, onclick: showAll }, 'Show all');
   /** @type {Card} */
   const card = createCard({
     title: 'Countries',
@@ -46,7 +47,7 @@ export function createCountries({ address, offer, adId = () => undefined, width 
         isChosen: country === address().country,
       }));
       more.hidden = items.length <= listed;
-      more.textContent = areAll ? `first ${listed}` : `all ${number(items.length)}`;
+      more.textContent = areAll ? `Show the first ${listed}` : `Show all ${number(items.length)}`;
       ranks.show(areAll ? items : items.slice(0, listed), items);
       return items.length === 0 ? undefined : ranks.element;
     },

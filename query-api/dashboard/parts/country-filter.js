@@ -1,4 +1,4 @@
-/** One country, or all. */
+/** Chooses one country, or all. */
 import { go } from '../address.js';
 import { h } from '../dom.js';
 import { countryName } from '../format.js';
@@ -26,7 +26,7 @@ export function createCountryFilter() {
   };
   return {
     element: label,
-    /** Countries that there are clicks from. @param {readonly string[]} codes */
+    /** Adds countries that have clicks. @param {readonly string[]} codes */
     offer(codes) {
       const before = known.size;
       for (const code of codes) known.add(code);

@@ -1,4 +1,4 @@
-/** Where nothing has ever come in: how to post the first click. */
+/** Shows how to post a first click, as long as no line has ever arrived. */
 import { h } from '../dom.js';
 import { copyText } from './take.js';
 
@@ -9,17 +9,17 @@ export function createFirstClick() {
   const element = h(
     'section',
     { class: 'card first-click', 'aria-label': 'The first click', hidden: true },
-    h('header', {}, h('h2', {}, 'No click has come in yet')),
+    h('header', {}, h('h2', {}, 'No click has arrived yet')),
     h(
       'div',
       { class: 'body' },
-      h('p', {}, 'Post one to ingest, by default on port 8080 of this machine. It is shown here within seconds:'),
+      h('p', {}, 'Post one to ingest, which listens on port 8080 by default. It appears here within seconds:'),
       h('div', { class: 'line' }, h('code', { tabindex: '0' }, line), copy),
     ),
   );
   return {
     element,
-    /** `received`: lines since the beginning of the log. @param {number} received */
+    /** `received` is the number of lines since the beginning of the log. @param {number} received */
     show(received) {
       element.hidden = received !== 0;
     },

@@ -1,4 +1,4 @@
-/** Health of each part, by what it does: an aggregator whose partitions move is alive, whatever its process says. */
+/** The health of each part, judged by its work: an aggregator whose partitions move is alive, whatever its process reports. */
 import { failedOf, get, getText } from '../api.js';
 import { h } from '../dom.js';
 import { bytes, counted, duration, shortTime } from '../format.js';
@@ -9,9 +9,9 @@ import { createCard } from './card.js';
 /** @import { LiveState } from '../live.js' */
 
 /**
- * ok: true, false, or 'wait': not known now; undefined: a number that is neither.
- * @typedef {readonly [ok: boolean | 'wait' | undefined, text: string]} Told
- * @typedef {readonly [name: string, ...Told]} Line
+ * `ok` is true, false, or 'wait' if it is not known or not good yet. It is undefined for a number that is neither good nor bad.
+ * @typedef {readonly [ok: boolean | 'wait' | undefined, text: string]} Verdict
+ * @typedef {readonly [name: string, ...Verdict]} Line
  *
  * @typedef {StatusAnswer['job_runner']} Runner
  * @typedef {ReadonlyMap<string, number | undefined>} Metrics
@@ -27,7 +27,8 @@ export function createHealth() {
   let runner;
   const card = createCard({
     title: 'Health',
-    note: 'by what each part does',
+    width: 'w4',
+    note: 'judged by the work of each part',
     async load(signal) {
       const startedAt = performance.now();
       const [ready, metrics] = await Promise.all([readiness(signal), processMetrics(signal)]);
@@ -41,9 +42,9 @@ export function createHealth() {
     live(event, state) {
       live = { event: event ?? live.event, state };
     },
-    /** Who restates and reconciles, as the status tells it; null: nobody has yet. @param {Runner} told */
-    jobs(told) {
-      runner = told;
+    /** Takes the job runner of the status. It is null if none has ever run. @param {Runner} now */
+    jobs(now) {
+      runner = now;
     },
   };
 }
@@ -65,42 +66,49 @@ function linesOf({ failed }, metrics, tookMs, { event, state }, runner) {
     ['Job runner', ...runnerText(runner)],
     ['ClickHouse', ...storeText(failed['clickhouse'], state)],
     ['Query API', true, `answers in ${duration(tookMs)}`],
-    ['… running for', undefined, duration(Date.now() - 1_000 * (metrics.get('process_start_time_seconds') ?? 0))],
-    ['… memory', undefined, bytes(metrics.get('process_resident_memory_bytes') ?? 0)],
-    ['… event loop, p99', undefined, duration(1_000 * (metrics.get('nodejs_eventloop_lag_p99_seconds') ?? 0))],
-    ['… live listeners', undefined, String(metrics.get('adclicks_query_api_live_clients') ?? 0)],
+    ['Query API: up for', undefined, duration(Date.now() - 1_000 * (metrics.get('process_start_time_seconds') ?? 0))],
+    ['Query API: memory', undefined, bytes(metrics.get('process_resident_memory_bytes') ?? 0)],
+    [
+      'Query API: event loop delay (p99)',
+      undefined,
+      duration(1_000 * (metrics.get('nodejs_eventloop_lag_p99_seconds') ?? 0)),
+    ],
+    ['Query API: live listeners', undefined, String(metrics.get('adclicks_query_api_live_clients') ?? 0)],
   ];
 }
 
-/** @param {LiveEvent | undefined} event @returns {Told} */
+/** @type {Verdict} */
+const notKnown = ['wait', 'not known at the moment'];
+
+/** @param {LiveEvent | undefined} event @returns {Verdict} */
 function kafkaText(event) {
-  if (!event) return ['wait', 'not known now'];
+  if (!event) return notKnown;
   return event.kafka === 'up' ? [true, 'answers'] : [false, 'does not answer'];
 }
 
-/** Without one late clicks wait, and nothing is compared. @param {Runner | undefined} runner @returns {Told} */
+/** Without a job runner late clicks keep waiting, and nothing is compared. @param {Runner | undefined} runner @returns {Verdict} */
 function runnerText(runner) {
-  if (runner === undefined) return ['wait', 'not known now'];
-  if (runner === null) return [false, 'nobody has run jobs yet'];
+  if (runner === undefined) return notKnown;
+  if (runner === null) return [false, 'none has ever run'];
   const { host, since, seen_at, runs } = runner;
-  return runs ? [true, `${host}, since ${shortTime(since)}`] : [false, `not heard of since ${shortTime(seen_at)}`];
+  return runs ? [true, `runs on ${host} since ${shortTime(since)}`] : [false, `last seen ${shortTime(seen_at)}`];
 }
 
-/** @param {string | undefined} failure @param {LiveState} state @returns {Told} */
+/** @param {string | undefined} failure @param {LiveState} state @returns {Verdict} */
 function storeText(failure, state) {
   if (failure || state === 'down') return [false, failure ?? 'does not answer'];
-  return isFresh(state) ? [true, 'answers'] : ['wait', 'not known now'];
+  return isFresh(state) ? [true, 'answers'] : notKnown;
 }
 
 /**
- * Counts stand still in the store where the aggregator does not count, and where the sink does not write: `unwritten`, the
- * records of counts that it has not written, tells which of them it is. Undefined: not known.
+ * The counts in the store stand still if the aggregator does not count, and also if the sink does not write. `unwritten`, the
+ * number of records that the sink has still to write, shows which of the two it is. Undefined is not known.
  * @param {LiveEvent | undefined} event
  * @param {number | undefined} unwritten
- * @returns {Told}
+ * @returns {Verdict}
  */
 export function aggregatorText(event, unwritten) {
-  if (!event || event.watermark_age_ms === null) return ['wait', 'not known now'];
+  if (!event || event.watermark_age_ms === null) return notKnown;
   const { stalled, watermark_age_ms: behind } = event;
   if (stalled.length > 0 && unwritten !== undefined && unwritten > 0)
     return ['wait', 'not known while the sink does not write'];
@@ -113,29 +121,29 @@ export function aggregatorText(event, unwritten) {
  * @param {LiveEvent | undefined} event
  * @param {number | undefined} unwritten
  * @param {string | undefined} failed
- * @returns {Told}
+ * @returns {Verdict}
  */
 export function sinkText(event, unwritten, failed) {
   if (failed) return [false, failed];
-  if (unwritten === undefined) return ['wait', 'not known now'];
+  if (unwritten === undefined) return notKnown;
   if (unwritten === 0) return [true, 'has written all counts'];
   const records = counted(unwritten, 'record of counts', 'records of counts');
   if (event && event.stalled.length > 0) return [false, `does not write: ${records} behind`];
   return [(event?.watermark_age_ms ?? 0) > behindAfterMs ? 'wait' : true, `writes, ${records} behind`];
 }
 
-/** An idle partition gets a tick within seconds, so a watermark this far behind is being caught up with. */
+/** An idle partition gets a tick within seconds. So a watermark that is older than this means that clicks wait to be counted. */
 const behindAfterMs = 90_000;
 
 /** @param {Line} line */
 function pair([name, ok, text]) {
   const mark = ok === undefined ? '' : h('span', { class: 'dot', 'data-ok': String(ok), 'aria-hidden': 'true' });
-  const word = ok === 'wait' ? 'not known: ' : ok ? 'good: ' : 'bad: ';
+  const word = ok === 'wait' ? 'warning: ' : ok ? 'good: ' : 'bad: ';
   const unseen = ok === undefined ? '' : h('span', { class: 'unseen' }, word);
   return [h('dt', {}, mark, name), h('dd', {}, unseen, text)];
 }
 
-/** What is not ready is told with a status of its own. @param {AbortSignal} signal @returns {Promise<Readiness>} */
+/** GET /readyz answers with an error status if a part is not ready. @param {AbortSignal} signal @returns {Promise<Readiness>} */
 async function readiness(signal) {
   try {
     await get('/readyz', {}, signal);
@@ -148,7 +156,7 @@ async function readiness(signal) {
 }
 
 /**
- * Samples without labels, by name, and `unwritten`: records of counts that sinks have not written yet.
+ * The samples without labels by name, and `unwritten`: the records of counts that the sinks have not written yet.
  * @param {AbortSignal} signal
  * @returns {Promise<Metrics>}
  */

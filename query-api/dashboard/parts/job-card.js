@@ -1,4 +1,4 @@
-/** One replay: how far it is, what differs, and the way to apply it. */
+/** One replay or restatement: its progress, what differs, and a button to apply it. */
 
 import { go } from '../address.js';
 import { get, messageOf, post, remove } from '../api.js';
@@ -16,7 +16,7 @@ import { changeColumn, tableOf } from './table.js';
 export function createJobCard({ onChange }) {
   /** @type {string | undefined} */
   let id;
-  // Also after a failure: what was open goes on, whether its answer comes or not.
+  // The card keeps asking after a failed request too, because the job goes on.
   let isWatched = false;
   /** @type {Card} */
   const card = createCard({
@@ -62,7 +62,7 @@ function progressOf(job, isOpen) {
     { class: 'notice' },
     h('span', {}, timeElement(job.from), ' to ', timeElement(job.to)),
     h('span', { role: 'status', 'data-job-state': job.state }, text),
-    // A restatement is never cancelled: the API refuses it.
+    // The API does not cancel restatements.
     isOpen &&
       job.kind === 'replay' &&
       h('button', { type: 'button', onclick: event => cancel(job, event.currentTarget) }, 'Cancel'),
@@ -85,7 +85,7 @@ function outcomeOf(job) {
   if (job.state === 'failed') return h('p', { class: 'notice bad', role: 'alert' }, job.error ?? 'The recount failed.');
   if (job.state === 'cancelled') return h('p', { class: 'notice' }, 'The recount was cancelled before its end.');
   const { cells, before, after, rows, next_cursor } = job.diff;
-  if (cells === 0) return h('p', { class: 'notice' }, 'Nothing differs: the counts are what raw clicks say.');
+  if (cells === 0) return h('p', { class: 'notice' }, 'Nothing differs: the counts agree with the raw clicks.');
   const sum = `${counted(cells, 'count differs', 'counts differ')}: ${number(before)} → ${number(after)} clicks (${signed(after - before)})`;
   const canApply = job.state === 'done' && !job.apply;
   return h(
@@ -100,7 +100,11 @@ function outcomeOf(job) {
     ),
     tableOf('What differs', diffColumns, rows),
     next_cursor !== null &&
-      h('p', { class: 'notice' }, `The first ${number(rows.length)}; all of them by GET /v1/replays/${job.id}`),
+      h(
+        'p',
+        { class: 'notice' },
+        `These are the first ${number(rows.length)}. GET /v1/replays/${job.id} gives all of them.`,
+      ),
   );
 }
 
@@ -109,12 +113,12 @@ const diffColumns = [
   { head: 'Minute', value: row => row.minute, cell: row => timeElement(row.minute) },
   { head: 'Ad', value: row => row.ad_id, cell: row => h('span', { class: 'mono' }, row.ad_id) },
   { head: 'Country', value: row => row.country },
-  { head: 'Counted', isNumber: true, value: row => row.before },
-  { head: 'Recounted', isNumber: true, value: row => row.after },
+  { head: 'Before', isNumber: true, value: row => row.before },
+  { head: 'After', isNumber: true, value: row => row.after },
   changeColumn,
 ];
 
-/** It changes what advertisers are billed by, so it is asked once more. @param {Replay} job @param {string} sum */
+/** Asks for a confirmation, because the change affects what advertisers pay. @param {Replay} job @param {string} sum */
 function confirmApply(job, sum) {
   const failed = h('div', {});
   /** @type {HTMLDialogElement} */
@@ -126,7 +130,7 @@ function confirmApply(job, sum) {
     h(
       'p',
       { class: 'muted' },
-      'The minutes are recounted once more and what differs is written, each change with job and reason.',
+      'The minutes are recounted once more. Each count that differs is changed, and each change is recorded with its job and reason.',
     ),
     failed,
     h(

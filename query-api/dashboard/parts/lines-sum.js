@@ -1,24 +1,24 @@
 /**
- * Why a number is smaller than somebody else's: all lines of an ad that have come in for the range, and what became of them.
+ * Explains why a count is smaller than the number of lines that a client has sent: it adds up all lines of an ad that were
+ * received for the range.
  *
- * Lines came in time, and were counted or known as duplicates at once, or were set aside. What restatements have added to
- * clicks and duplicates stood among those set aside. Of these, what a recount has looked at (`restated`) and what has not
- * become clicks were copies: no count changes by them, so they are in no other number of the page. Only where no filter
- * stands between, as what was set aside is told of all countries.
+ * A line that arrives in time is counted, or found to be a duplicate. A line that arrives too late is quarantined. A recount
+ * looks at it later (`restated`): then it becomes a click (`added`), or it is a copy. Such copies change no count, so they are
+ * in no other number of the page. The sum is not shown for a filter, because quarantine is known for all countries together.
  */
 import { h } from '../dom.js';
 import { counted, number } from '../format.js';
 
 /**
- * What is told of one ad: `count`, `duplicates`: as they are stated; `added`, `addedDuplicates`: by restatements;
- * `restated`, `waiting`, `never`: lines that were set aside.
+ * The numbers of one ad. `count` and `duplicates` are those of the answer; `added` and `addedDuplicates` are the part of them
+ * that restatements have added. `restated`, `waiting` and `never` are lines in quarantine, by their outcome.
  * @typedef {{ readonly isFiltered?: boolean, readonly count?: number, readonly duplicates?: number,
  *   readonly added?: number, readonly addedDuplicates?: number, readonly restated?: number, readonly waiting?: number,
- *   readonly never?: number }} Told
+ *   readonly never?: number }} Numbers
  */
 
 export function createLinesSum() {
-  /** @type {Told} */
+  /** @type {Numbers} */
   let known = {};
   const element = h('p', { class: 'notice', 'data-lines-sum': '', hidden: true });
   const draw = () => {
@@ -26,12 +26,12 @@ export function createLinesSum() {
     element.hidden = sum === undefined;
     if (sum === undefined) return;
     const { lines, clicks, copies, lateCopies, waiting, never } = sum;
-    const late = lateCopies > 0 ? ` (${number(lateCopies)} of them came late)` : '';
-    element.textContent = `${counted(lines, 'line has', 'lines have')} come in for this ad and range = ${counted(clicks, 'click', 'clicks')} + ${counted(copies, 'duplicate', 'duplicates')}${late} + ${number(waiting)} late and waiting + ${number(never)} in no count.`;
+    const late = lateCopies > 0 ? ` (${number(lateCopies)} of them arrived too late)` : '';
+    element.textContent = `${counted(lines, 'line', 'lines')} received for this ad and range = ${counted(clicks, 'click', 'clicks')} + ${counted(copies, 'duplicate', 'duplicates')}${late} + ${number(waiting)} waiting for a restatement + ${number(never)} not counted.`;
   };
   return {
     element,
-    /** What is told of them now; the rest stays as it is. @param {Told} more */
+    /** Takes the numbers that are new; the others stay as they are. @param {Numbers} more */
     show(more) {
       known = { ...known, ...more };
       draw();
@@ -46,8 +46,8 @@ export function createLinesSum() {
 }
 
 /**
- * Undefined where not all is known, or a number was restated for another reason than late clicks.
- * @param {Told} told
+ * Undefined if a number is not known, or if a count was restated for another reason than late clicks.
+ * @param {Numbers} numbers
  */
 export function linesSumOf({ isFiltered, count, duplicates, added, addedDuplicates, restated, waiting, never }) {
   if (isFiltered !== false || count === undefined || duplicates === undefined) return undefined;

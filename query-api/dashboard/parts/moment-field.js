@@ -1,6 +1,6 @@
 /**
- * A time on the clock of the zone that is looked at, to the minute. Where a clock is put back, a time comes twice, and is
- * asked which one is meant; where it is put forward, a time is left out, and refused.
+ * A field for a time on the clock of the chosen zone, to the minute. When clocks are put back, a time occurs twice, and the
+ * field asks which one is meant. When clocks are put forward, a time does not occur, and the field refuses it.
  */
 import { h } from '../dom.js';
 import { inputTime, shownZone } from '../format.js';
@@ -11,7 +11,7 @@ export function createMomentField(name, label) {
   const input = h('input', { type: 'datetime-local', name, required: true, oninput: look });
   const which = h('select', {
     name: `${name}-offset`,
-    'aria-label': `Which of the two times, ${name === 'from' ? 'at the begin' : 'at the end'}`,
+    'aria-label': `Which of the two times is the ${name === 'from' ? 'beginning' : 'end'}`,
     hidden: true,
   });
   function look() {
@@ -29,11 +29,11 @@ export function createMomentField(name, label) {
       look();
       if (!which.hidden) which.value = String(ms);
     },
-    /** Epoch ms; undefined, and said beside the field, where there is no such time. */
+    /** Epoch ms. If the time does not exist, the field says so, and the value is undefined. */
     value() {
       const moments = momentsOf(input.value, shownZone());
       if (moments.length === 0) {
-        const wrong = `There is no such time in ${shownZone()}: the clock is put forward over it.`;
+        const wrong = `This time does not exist in ${shownZone()}: the clock is put forward over it.`;
         input.setCustomValidity(input.value === '' ? '' : wrong);
         input.reportValidity();
         return undefined;

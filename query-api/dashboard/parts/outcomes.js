@@ -1,4 +1,4 @@
-/** What has become of lines that were put into quarantine: counted since by a restatement, waiting for one, or in no count. */
+/** The outcomes of lines in quarantine: counted since by a restatement, waiting for a restatement, or not counted. */
 import { go } from '../address.js';
 import { h } from '../dom.js';
 import { number } from '../format.js';
@@ -11,21 +11,21 @@ export const outcomes = {
   restated: {
     text: 'counted since',
     mark: 'good',
-    title: 'It came too late, and a restatement has counted it since, or found that it is a duplicate.',
+    title: 'This line arrived too late. A restatement has counted it since, or has found that it is a duplicate.',
   },
   waiting: {
     text: 'waiting',
     mark: 'warn',
-    title: 'It came too late, and waits for the restatement that will count it.',
+    title: 'This line arrived too late. It waits for the restatement that will count it.',
   },
   not_counted: {
     text: 'not counted',
     mark: 'bad',
-    title: 'It is in no count, and will be in none unless it is mended and posted again.',
+    title: 'This line is not counted. It will only be counted if somebody corrects it and posts it again.',
   },
 };
 
-/** Reasons are words of the API: they are shown as words. @param {string} reason */
+/** A reason of the API, written as words. @param {string} reason */
 export const reasonText = reason => reason.replaceAll('_', ' ');
 
 /** @param {Outcome} outcome */
@@ -35,7 +35,7 @@ export function outcomeMark(outcome) {
 }
 
 /**
- * Sums over reasons, as the API tells them for all lines, whatever page is shown.
+ * The sums over all reasons. They count all lines, also those that are not on the current page.
  * @param {QuarantineAnswer['reasons']} reasons
  */
 export function sumsOf(reasons) {
@@ -44,9 +44,9 @@ export function sumsOf(reasons) {
   return { lines: sum('lines'), restated: sum('restated'), waiting: sum('waiting'), not_counted: sum('not_counted') };
 }
 
-/** Buttons that keep the choice in the address: `show(chosen, sums)`. */
+/** Buttons that choose an outcome. The choice is kept in the address. */
 export function createOutcomeChoice() {
-  const element = h('div', { class: 'choices', role: 'group', 'aria-label': 'What has become of them', hidden: true });
+  const element = h('div', { class: 'choices', role: 'group', 'aria-label': 'Outcome', hidden: true });
   return {
     element,
     /** @param {Outcome | undefined} chosen @param {Sums} sums */
@@ -75,14 +75,14 @@ export function createOutcomeChoice() {
 const known = /** @type {Outcome[]} */ (Object.keys(outcomes));
 
 /**
- * Under a list that does not show all; `more()`: where more may be shown.
+ * The line under a list that does not show all rows. `more()` shows more of them, if that is possible.
  * @param {number} shown
  * @param {number} all
  * @param {(() => void) | false} [more]
  */
 export function ofAll(shown, all, more) {
   if (shown >= all) return '';
-  const text = `The newest ${number(shown)} of ${number(all)}, on the clipboard and in the file, too.`;
+  const text = `These are the newest ${number(shown)} of ${number(all)}. Copy and CSV contain the same ${number(shown)}.`;
   const button = more && h('button', { type: 'button', class: 'link', onclick: more }, 'Show more');
   return h('p', { class: 'notice' }, text, ' ', button);
 }

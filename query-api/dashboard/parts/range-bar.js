@@ -1,4 +1,4 @@
-/** Which range: the last minutes, hours or days, a day or a month of the calendar, or from and to. */
+/** Chooses the range: the last minutes, hours or days, a day, week or month of the calendar, or any two times. */
 import { go, zoomTo } from '../address.js';
 import { h } from '../dom.js';
 import { shownZone } from '../format.js';
@@ -8,14 +8,41 @@ import { createMomentField } from './moment-field.js';
 /** @import { Address } from '../address.js' */
 
 export function createRangeBar() {
+  const custom = createCustomRange();
   /** @param {string} name @param {string} text @param {string} [title] */
   const button = (name, text, title) =>
     h('button', { type: 'button', 'data-range': name, title, onclick: () => choose(name) }, text);
   const short = Object.keys(lengths).map(name => button(name, name));
   const named = Object.entries(calendar).map(([name, { text, title }]) => button(name, text, title));
-  const custom = h(
+  /** @param {string} name */
+  function choose(name) {
+    custom.close();
+    go({ range: name === standard ? undefined : name, from: undefined, to: undefined });
+  }
+  return {
+    element: h(
+      'div',
+      { class: 'line ranges' },
+      h('div', { class: 'choices', role: 'group', 'aria-label': 'Range up to now' }, short),
+      h('div', { class: 'choices', role: 'group', 'aria-label': 'Range of the calendar' }, named, custom.button),
+    ),
+    form: custom.form,
+    /** @param {Address} address */
+    show(address) {
+      const current = address.from && address.to ? 'custom' : (address.range ?? standard);
+      for (const one of [...short, ...named, custom.button]) {
+        one.setAttribute('aria-pressed', String(one.dataset.range === current));
+      }
+      custom.set(rangeOf(address, shownZone()));
+    },
+  };
+}
+
+/** The button and the form for a range between any two times. */
+function createCustomRange() {
+  const button = h(
     'button',
-    { type: 'button', 'data-range': 'custom', 'aria-expanded': 'false', onclick: toggle },
+    { type: 'button', 'data-range': 'custom', 'aria-expanded': 'false', onclick: () => open(Boolean(form.hidden)) },
     'Custom',
   );
   const from = createMomentField('from', 'From');
@@ -27,17 +54,11 @@ export function createRangeBar() {
     to.element,
     h('button', {}, 'Show'),
   );
-
-  /** @param {string} name */
-  function choose(name) {
-    form.hidden = true;
-    custom.setAttribute('aria-expanded', 'false');
-    go({ range: name === standard ? undefined : name, from: undefined, to: undefined });
-  }
-  function toggle() {
-    form.hidden = !form.hidden;
-    custom.setAttribute('aria-expanded', String(!form.hidden));
-    if (!form.hidden) from.input.focus();
+  /** @param {boolean} isOpen */
+  function open(isOpen) {
+    form.hidden = !isOpen;
+    button.setAttribute('aria-expanded', String(isOpen));
+    if (isOpen) from.input.focus();
   }
   /** @param {Event} event */
   function submit(event) {
@@ -46,24 +67,14 @@ export function createRangeBar() {
     const end = begin === undefined ? undefined : to.value();
     if (begin === undefined || end === undefined) return;
     if (begin < end) zoomTo(begin, end);
-    else to.refuse('The end must be after the begin.');
+    else to.refuse('The end must be after the beginning.');
   }
-
   return {
-    element: h(
-      'div',
-      { class: 'line ranges' },
-      h('div', { class: 'choices', role: 'group', 'aria-label': 'Range up to now' }, short),
-      h('div', { class: 'choices', role: 'group', 'aria-label': 'Range of the calendar' }, named, custom),
-    ),
+    button,
     form,
-    /** @param {Address} address */
-    show(address) {
-      const range = rangeOf(address, shownZone());
-      const current = address.from && address.to ? 'custom' : (address.range ?? standard);
-      for (const one of [...short, ...named, custom]) {
-        one.setAttribute('aria-pressed', String(one.dataset.range === current));
-      }
+    close: () => open(false),
+    /** @param {{ readonly from: number, readonly to: number }} range */
+    set(range) {
       from.set(range.from);
       to.set(range.to);
     },

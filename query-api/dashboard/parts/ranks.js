@@ -8,7 +8,8 @@ import { giveRows } from './take.js';
  */
 
 /**
- * `hrefOf(key)`: where a name leads; `nameOf(key)`: what is shown for it; `columns`: what its key and count are.
+ * `hrefOf(key)` is the link of a row, and `nameOf(key)` its name. `columns` are the heads for key and count in files.
+ * `moreTitle` says what the text behind the count means.
  *
  * @param {object} options
  * @param {string} options.label
@@ -16,8 +17,9 @@ import { giveRows } from './take.js';
  * @param {(key: string) => string} [options.hrefOf]
  * @param {(key: string) => string} [options.nameOf]
  * @param {boolean} [options.isMono]
+ * @param {string} [options.moreTitle]
  */
-export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMono = false }) {
+export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMono = false, moreTitle }) {
   const list = h('ol', { class: 'ranks', 'aria-label': label });
   /** @type {Map<string, ReturnType<typeof rowOf>>} */
   const rows = new Map();
@@ -35,7 +37,7 @@ export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMon
       rank: h('span', { class: 'rank' }),
       name: h(hrefOf ? 'a' : 'span', { class: `name ${isMono ? 'mono' : ''}`, title: nameOf(key) }),
       count: h('span', { class: 'count' }),
-      more: h('span', { class: 'more' }),
+      more: h('span', { class: 'more', title: moreTitle }),
     };
     parts.name.append(nameOf(key));
     return { ...parts, element: h('li', { 'data-key': key }, Object.values(parts)) };
@@ -44,7 +46,7 @@ export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMon
   return {
     element: list,
     /**
-     * `items`: in order; `all` of them, where not all are shown.
+     * `items` are the rows to show, in order. `all` are the rows for files, if these are more.
      * @param {readonly Rank[]} items
      */
     show(items, all = items) {
@@ -63,7 +65,7 @@ export function createRanks({ label, columns, hrefOf, nameOf = key => key, isMon
         setText(row.rank, String(i + 1));
         setText(row.count, number(count));
         setText(row.more, more);
-        // Where it leads changes with what is looked at.
+        // The link holds the current range and filter, so it changes with them.
         if (hrefOf) row.name.setAttribute('href', hrefOf(key));
         if (isChosen) row.name.setAttribute('aria-current', 'true');
         else row.name.removeAttribute('aria-current');

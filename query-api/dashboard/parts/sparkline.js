@@ -1,4 +1,4 @@
-/** The last values of one number as a line. */
+/** Draws the last values of one number as a line. */
 import { svg } from '../dom.js';
 
 export function createSparkline(kept = 60) {

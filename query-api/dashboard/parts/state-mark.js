@@ -1,4 +1,4 @@
-/** How final a number is, and what is known to be missing in it. What the word means opens at a click. */
+/** Says how final a number is, and how many late clicks are missing from it. A click on the word explains it. */
 import { h } from '../dom.js';
 import { counted } from '../format.js';
 
@@ -6,14 +6,15 @@ import { counted } from '../format.js';
 
 export const words = { final: 'final', provisional: 'provisional', restated: 'restated' };
 
-/** As GLOSSARY.md has them under "How final a number is". */
+/** The meanings of GLOSSARY.md, "How final a number is". */
 const meanings = {
-  final: 'Every click that came in time is counted. Only a recount from raw clicks could change this number.',
-  provisional: 'Clicks of these minutes may still come, so this number may grow. Do not bill by it yet.',
-  restated: 'It was final, and a recount from raw clicks has changed it since, mostly by clicks that came late.',
+  final: 'Every click that arrived in time is counted. Only a recount from raw clicks can still change this number.',
+  provisional: 'Clicks of these minutes may still arrive, so this number may grow. Do not bill by it yet.',
+  restated:
+    'This number was final. A recount from raw clicks has changed it since, mostly because clicks arrived too late.',
 };
 
-/** `pendingLate`: late clicks that wait for their restatement. @param {Finality} state */
+/** `pendingLate` is the number of late clicks that wait for their restatement. @param {Finality} state */
 export function stateMark(state, pendingLate = 0) {
   /** @type {HTMLButtonElement} */
   const button = h(
@@ -38,7 +39,7 @@ export function stateMark(state, pendingLate = 0) {
   return waiting(button, pendingLate);
 }
 
-/** The same where nothing can be clicked. @param {Finality} state */
+/** The mark without its explanation, for places where nothing can be clicked. @param {Finality} state */
 export function stateText(state, pendingLate = 0) {
   const mark = h(
     'span',
@@ -53,7 +54,7 @@ export function stateText(state, pendingLate = 0) {
 function waiting(mark, pendingLate) {
   if (pendingLate === 0) return mark;
   const title =
-    'They were accepted, came after their minutes were final, and are counted as soon as those are restated';
+    'These clicks were accepted, but they arrived after their minutes were final. A restatement will count them.';
   const text = counted(pendingLate, 'late click waits', 'late clicks wait');
   return h(
     'span',
@@ -64,12 +65,12 @@ function waiting(mark, pendingLate) {
   );
 }
 
-/** One for all marks of a state. @param {Finality} state */
+/** The explanation of a state. All marks of the state share it. @param {Finality} state */
 function meaningOf(state) {
   const id = `state-${state}`;
   const known = document.getElementById(id);
   if (known) return known;
-  const popover = h('div', { id, class: 'meaning', popover: 'auto' }, h('b', {}, words[state]), ` ${meanings[state]}`);
+  const popover = h('div', { id, class: 'meaning', popover: 'auto' }, h('b', {}, words[state]), `: ${meanings[state]}`);
   document.body.append(popover);
   return popover;
 }

@@ -1,4 +1,4 @@
-/** One of the stored filters, or none. It is not shown where there are none to choose. */
+/** Chooses one of the stored filters, or none. It is hidden if no filter is stored. */
 import { go } from '../address.js';
 import { get } from '../api.js';
 import { h } from '../dom.js';
@@ -15,7 +15,7 @@ export function createStoredFilter() {
   let current;
 
   const fill = () => {
-    // One that was deleted stays chosen: what is asked by it fails, and says why.
+    // A deleted filter stays chosen: requests with it fail, and the API says why.
     const ids = [...new Set([...known, ...(current ? [current] : [])])];
     select.replaceChildren(h('option', { value: '' }, 'None'), ...ids.map(id => h('option', { value: id }, id)));
     select.value = current ?? '';

@@ -1,6 +1,6 @@
 /**
- * A table from columns: `{ head, value(row), cell(row), isNumber, isWide }`. `value` is what is taken along, exact; `cell` is
- * what is shown, where that is not the value itself.
+ * Makes a table from columns: `{ head, value(row), cell(row), isNumber, isWide }`. `value` is the exact value, which goes into
+ * files. `cell` is what the page shows, if that is not the value itself.
  */
 import { h } from '../dom.js';
 import { number, signed } from '../format.js';
@@ -35,7 +35,7 @@ export function tableOf(label, columns, rows) {
     const cells = columns.map(column => h('td', { class: classOf(column) }, [shown(column, row)].flat()));
     return h('tr', {}, cells);
   });
-  // It scrolls sideways on a phone, so a keyboard must be able to reach it.
+  // The table scrolls sideways on a narrow screen, so the keyboard must be able to reach it.
   const element = h(
     'div',
     { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': label },
@@ -48,7 +48,7 @@ export function tableOf(label, columns, rows) {
 }
 
 /**
- * Of rows that have what was counted before and after a recount.
+ * The change of a count, for rows that hold the count before and after a recount.
  * @type {Column<{ readonly before: number, readonly after: number }>}
  */
 export const changeColumn = {

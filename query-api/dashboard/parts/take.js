@@ -1,4 +1,4 @@
-/** Takes along what is shown: on the clipboard, or as a file. Elements that show rows say which, as exact values. */
+/** Copies the rows that a card shows to the clipboard, or saves them as a file. Each element that shows rows gives them as exact values. */
 import { csvOf, tabbedOf } from '../csv.js';
 import { byId, h, setText } from '../dom.js';
 
@@ -10,7 +10,7 @@ import { byId, h, setText } from '../dom.js';
 const rowsOf = new WeakMap();
 
 /**
- * `rows()` → what the element shows.
+ * Says which rows an element shows: `rows()`.
  * @template {HTMLElement} E
  * @param {E} element
  * @param {() => Table} rows
@@ -22,7 +22,7 @@ export function giveRows(element, rows) {
 }
 
 /**
- * Buttons for the rows that are shown within `body`; `name`: of the file.
+ * Makes the buttons for the rows that `body` shows. `name` is the name of the file.
  * @param {HTMLElement} body
  * @param {string} name
  */
@@ -44,7 +44,7 @@ export function createTake(body, name) {
   }
   return {
     element,
-    /** After what is shown has changed. */
+    /** To be called after the content of the body has changed. */
     look() {
       element.hidden = !body.querySelector('[data-taken]');
     },
@@ -57,7 +57,7 @@ export async function copyText(text, button) {
   const before = button.textContent;
   if (button.dataset.copied !== undefined) return;
   button.dataset.copied = '';
-  button.textContent = isCopied ? 'Copied' : 'Not allowed';
+  button.textContent = isCopied ? 'Copied' : 'Copying failed';
   setText(byId('spoken'), button.textContent);
   setTimeout(() => {
     delete button.dataset.copied;
@@ -66,7 +66,7 @@ export async function copyText(text, button) {
 }
 
 /**
- * Pages that do not come over TLS, or from this machine, may not use the clipboard as it is meant today.
+ * Browsers offer `navigator.clipboard` only to pages that come over TLS or from the same machine.
  * @param {string} text
  */
 async function toClipboard(text) {
@@ -76,7 +76,7 @@ async function toClipboard(text) {
       return true;
     }
   } catch {
-    // The older way may be allowed all the same.
+    // The older way below may still be allowed.
   }
   const area = h('textarea', { class: 'unseen', 'aria-hidden': 'true', tabindex: '-1' });
   document.body.append(area);

@@ -1,4 +1,4 @@
-/** A row of numbers that change in place: as they are read at a glance, and exact, to be copied. */
+/** A row of numbers that change in place. A long number is rounded, and its exact value stands below it and can be copied. */
 import { h, setText } from '../dom.js';
 import { compact, number } from '../format.js';
 import { copyText } from './take.js';
@@ -11,7 +11,7 @@ import { copyText } from './take.js';
  */
 
 /**
- * `names`: key → what it is. `set(key, value, sub)`: `sub` is a text or elements.
+ * `names` are the titles of the tiles by key.
  * @template {string} Key
  * @param {string} label
  * @param {Readonly<Record<Key, string>>} names
@@ -34,7 +34,7 @@ export function createTiles(label, names) {
     ),
     set,
     /**
-     * A count: rounded where it is long, and exact beside it. null: not known. `shown`: how it is written.
+     * Shows a count, rounded if it is long, with its exact value below. A null is not known. `shown` writes the count.
      * @param {Key} key
      * @param {number | null} value
      * @param {Sub} [sub]
@@ -47,7 +47,7 @@ export function createTiles(label, names) {
     /** @param {Key} key @param {Node} element */
     add: (key, element) => tiles[key].element.append(element),
     /**
-     * Some of the tiles, for who fills them: they are emptied when they belong to another question, and marked when they are old.
+     * The tiles that one card fills. The card clears them for a new question, and marks them when they are old.
      * @param {readonly Key[]} keys
      */
     part(keys) {

@@ -1,4 +1,7 @@
-/** The top list of the running minute, of the last one, or of the range: that one, once a range was asked for, and until another list is. */
+/**
+ * The top list of the running minute, of the last minute, or of the range. It begins with the running minute. If a range is
+ * chosen, it shows that range, until the viewer chooses another list.
+ */
 import { filterOf, hrefOf, isFiltered } from '../address.js';
 import { get } from '../api.js';
 import { serverTime } from '../clock.js';
@@ -20,58 +23,43 @@ import { stateMark } from './state-mark.js';
 const choices = { current: 'Now', last: 'Last minute', range: 'Range' };
 const listed = 12;
 
-/** `address()`: what is looked at. @param {() => Address} address */
+/** `address()` gives the current address. @param {() => Address} address */
 export function createTops(address) {
   const ranks = createRanks({
     label: 'Top ads',
     columns: ['ad', 'clicks'],
     isMono: true,
     hrefOf: ad => hrefOf({ ...address(), view: 'ad', ad }),
+    moreTitle: 'Share of all clicks of the minute',
   });
-  /** @type {Choice | undefined} */
-  let chosen;
-  /** @type {Choice} */
-  let of = 'current';
   /** @type {{ readonly event: LiveEvent | undefined, readonly isFresh: boolean }} */
   let live = { event: undefined, isFresh: false };
-  const buttons = keys.map(key =>
-    h(
-      'button',
-      { type: 'button', 'data-top': key, 'aria-pressed': String(key === of), onclick: () => choose(key) },
-      choices[key],
-    ),
-  );
+  const choice = createTopChoice(address, renew);
   /** @type {Card} */
   const card = createCard({
     title: 'Top ads',
     width: 'w4',
     isFlush: true,
     takes: 'top-ads',
-    actions: [h('div', { class: 'choices', role: 'group', 'aria-label': 'Top ads of' }, buttons)],
-    empty: () => (of === 'range' ? 'No clicks in this range.' : 'No clicks in this minute.'),
+    actions: [choice.element],
+    empty: () => (choice.of() === 'range' ? 'No clicks in this range.' : 'No clicks in this minute.'),
     async load(signal) {
+      const of = choice.of();
       const window = of === 'range' ? queryOf(rangeOf(address(), shownZone())) : minuteOf(of);
       const query = { ...window, ...filterOf(address()), count: listed };
-      const told = live.isFresh && !isFiltered(address()) ? live.event : undefined;
-      const minute = of === 'range' ? undefined : told?.[of];
+      const event = live.isFresh && !isFiltered(address()) ? live.event : undefined;
+      const minute = of === 'range' ? undefined : event?.[of];
       const { ads, state, pending_late } = minute ?? (await get('/v1/ads/popular_ads', query, signal));
       card.note(stateMark(state, pending_late));
-      const all = minute && told?.minutes.find(point => point.start === minute.start)?.count;
+      const all = minute && event?.minutes.find(point => point.start === minute.start)?.count;
       /** @param {number} count */
       const share = count => (all ? `${((100 * count) / all).toFixed(1)} %` : '');
       ranks.show(ads.slice(0, listed).map(({ ad_id, count }) => ({ key: ad_id, count, more: share(count) })));
       return ads.length === 0 ? undefined : ranks.element;
     },
   });
-  /** @param {Choice} key */
-  function choose(key) {
-    chosen = key;
-    renew();
-  }
   function renew() {
-    const { range, from } = address();
-    of = chosen ?? (range || from ? 'range' : 'current');
-    for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset.top === of));
+    choice.show();
     card.renew();
   }
   return {
@@ -81,9 +69,33 @@ export function createTops(address) {
     /** @param {LiveEvent | undefined} event @param {LiveState} state */
     live(event, state) {
       live = { event: event ?? live.event, isFresh: isFresh(state) };
-      if (event && of !== 'range' && !isFiltered(address())) card.refresh();
+      if (event && choice.of() !== 'range' && !isFiltered(address())) card.refresh();
     },
     close: card.close,
+  };
+}
+
+/** Which of the lists is shown. @param {() => Address} address @param {() => void} onChoose */
+function createTopChoice(address, onChoose) {
+  /** @type {Choice | undefined} */
+  let chosen;
+  const of = () => chosen ?? (address().range || address().from ? 'range' : 'current');
+  /** @param {Choice} key */
+  const choose = key => {
+    chosen = key;
+    onChoose();
+  };
+  const buttons = keys.map(key =>
+    h('button', { type: 'button', 'data-top': key, onclick: () => choose(key) }, choices[key]),
+  );
+  const show = () => {
+    for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset.top === of()));
+  };
+  show();
+  return {
+    element: h('div', { class: 'choices', role: 'group', 'aria-label': 'Top ads of' }, buttons),
+    of,
+    show,
   };
 }
 

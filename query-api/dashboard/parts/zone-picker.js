@@ -1,4 +1,4 @@
-/** Whose clock is shown, and where days and hours begin: mine, UTC, or any zone. */
+/** Chooses the time zone: the viewer's own, UTC, or any other. Times are shown in it, and days and hours begin by its clock. */
 import { go } from '../address.js';
 import { h } from '../dom.js';
 import { offsetText, ownZone, zoneNames } from '../zone.js';
@@ -15,9 +15,9 @@ export function createZonePicker() {
     const others = zoneNames().filter(name => name !== 'UTC');
     if (!others.includes(zone) && zone !== 'UTC') others.unshift(zone);
     select.replaceChildren(
-      h('option', { value: '' }, `mine (${ownZone.replaceAll('_', ' ')})`),
+      h('option', { value: '' }, `My zone (${ownZone.replaceAll('_', ' ')})`),
       h('option', { value: 'UTC' }, 'UTC'),
-      h('optgroup', { label: 'Any' }, others.map(named)),
+      h('optgroup', { label: 'All zones' }, others.map(named)),
     );
   };
   return {

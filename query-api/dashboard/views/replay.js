@@ -1,4 +1,4 @@
-/** Replay and reconcile: start a recount, watch it, read what differs, and apply it. */
+/** Replay and reconcile: starts a recount, shows its progress and what differs, and applies it. */
 
 import { go, hrefOf } from '../address.js';
 import { get, messageOf, post } from '../api.js';
@@ -11,6 +11,7 @@ import { createMomentField } from '../parts/moment-field.js';
 import { tableOf } from '../parts/table.js';
 import { createZonePicker } from '../parts/zone-picker.js';
 import { every } from '../poll.js';
+import { queryOf } from '../range.js';
 
 /** @import { Address } from '../address.js' */
 /** @import { Answer } from '../api-types.ts' */
@@ -29,8 +30,8 @@ export function mount(root) {
   const zonePicker = createZonePicker();
   const replays = createJobsCard({
     title: 'Replays and restatements',
-    note: 'recounts of final minutes from raw clicks; what runs comes first',
-    empty: 'There has been none yet. Late clicks start one by themselves.',
+    note: 'recounts of final minutes from raw clicks, running jobs first',
+    empty: 'There has been none yet. A click that arrives too late starts a restatement by itself.',
     takes: 'replays',
     async ask(query, signal) {
       const { replays, next_cursor } = await get('/v1/replays', query, signal);
@@ -40,7 +41,7 @@ export function mount(root) {
   });
   const reconciliations = createJobsCard({
     title: 'Reconciliations',
-    note: 'final counts against raw clicks, in SQL; one by itself for each final hour',
+    note: 'compare final counts with raw clicks, by itself once for each hour',
     empty: 'There has been none yet.',
     takes: 'reconciliations',
     async ask(query, signal) {
@@ -80,7 +81,7 @@ export function mount(root) {
 }
 
 /**
- * A list of jobs from its beginning, where the open ones stand, as far as it was asked for.
+ * A list of jobs from its beginning, where the open jobs stand. "Show more" makes it longer.
  *
  * @template Job
  * @param {object} options
@@ -94,7 +95,7 @@ export function mount(root) {
  */
 function createJobsCard({ title, note, empty, takes, ask, tableOf: table }) {
   let shown = jobsPerPage;
-  const more = h('button', { type: 'button', class: 'link', onclick: showMore, hidden: true }, 'show more');
+  const more = h('button', { type: 'button', class: 'link', onclick: showMore, hidden: true }, 'Show more');
   /** @type {Card} */
   const card = createCard({
     ...{ title, note, empty, takes, width: 'w6', isFlush: true, actions: [more] },
@@ -104,7 +105,7 @@ function createJobsCard({ title, note, empty, takes, ask, tableOf: table }) {
       more.hidden = !isCut || shown >= mostJobs;
       if (jobs.length === 0) return undefined;
       return isCut
-        ? [table(jobs), h('p', { class: 'notice' }, `The first ${number(jobs.length)}: there are more.`)]
+        ? [table(jobs), h('p', { class: 'notice' }, `These are the first ${number(jobs.length)} jobs. There are more.`)]
         : table(jobs);
     },
   });
@@ -119,7 +120,7 @@ const jobsPerPage = 25;
 const mostJobs = 400;
 
 /**
- * Which minutes, and whether to recount or to compare. Nothing it starts changes a count.
+ * Starts a recount or a comparison of some minutes. Neither changes a count.
  * @param {() => void} onStart
  */
 function createStartForm(onStart) {
@@ -137,7 +138,7 @@ function createStartForm(onStart) {
     to.element,
     h('button', { class: 'main' }, 'Recount (dry run)'),
     reconcile,
-    h('button', { type: 'button', onclick: untilFinal, class: 'link' }, 'last final hour'),
+    h('button', { type: 'button', onclick: untilFinal, class: 'link' }, 'Use the last final hour'),
   );
   /** @param {unknown} error */
   const fail = error => message.replaceChildren(h('p', { class: 'notice bad', role: 'alert' }, messageOf(error)));
@@ -162,7 +163,7 @@ function createStartForm(onStart) {
     if (begin === undefined || end === undefined) return;
     message.replaceChildren();
     try {
-      const job = await post(`/v1/${path}`, { from: new Date(begin).toISOString(), to: new Date(end).toISOString() });
+      const job = await post(`/v1/${path}`, queryOf({ from: begin, to: end }));
       if (path === 'replays') go({ job: job.id });
       else message.replaceChildren(h('span', { class: 'muted' }, 'The reconciliation is queued.'));
       onStart();
@@ -172,7 +173,7 @@ function createStartForm(onStart) {
   }
   const card = createCard({
     title: 'Start',
-    note: 'minutes must be final; a dry run only tells what differs',
+    note: 'The minutes must be final. A dry run shows what differs and changes nothing.',
   });
   card.body.append(form, message);
   return card;
@@ -195,14 +196,14 @@ const stateOfJob = {
 };
 
 /** @type {Column<ListedReplay>} */
-const askedAt = { head: 'Asked for', value: job => job.created_at, cell: job => timeElement(job.created_at) };
+const createdAt = { head: 'Created', value: job => job.created_at, cell: job => timeElement(job.created_at) };
 
 /** @param {ListedReplay} job */
-const reasonOf = job => (job.reason === 'replay' ? 'replay' : `restate: ${job.reason}`);
+const reasonOf = job => (job.reason === 'replay' ? 'replay' : `restatement: ${job.reason}`);
 
 /** @param {Address} address @returns {Column<ListedReplay>[]} */
 const replayColumns = address => [
-  askedAt,
+  createdAt,
   {
     head: 'Job',
     value: reasonOf,
@@ -216,28 +217,28 @@ const replayColumns = address => [
   minutesOf,
   stateOfJob,
   { head: 'Applied', value: job => (job.apply ? 'yes' : 'dry run') },
-  { head: 'Differ', isNumber: true, value: job => job.cells_changed },
+  { head: 'Counts that differ', isNumber: true, value: job => job.cells_changed },
 ];
 
-/** The API tells the ads with the largest drift: where there may be more, their sum is not that of all. */
-const adsTold = 100;
+/** The API gives at most this many ads, those with the largest drift. If it gives as many, there may be more, and the sum of all is not known. */
+const mostAds = 100;
 /** @param {ListedReconciliation} job */
 const driftOf = ({ result }) =>
-  result.drift.length < adsTold ? result.drift.reduce((sum, ad) => sum + ad.drift, 0) : null;
+  result.drift.length < mostAds ? result.drift.reduce((sum, ad) => sum + ad.drift, 0) : null;
 
 /** @param {number | null} drift @param {number} differing */
 function driftText(drift, differing) {
   const counts = counted(differing, 'count', 'counts');
-  return drift === null ? `in ${counts} of ${adsTold} ads or more` : `${signed(drift)} in ${counts}`;
+  return drift === null ? `in ${counts} of ${mostAds} ads or more` : `${signed(drift)} in ${counts}`;
 }
 
 /** @type {Column<ListedReconciliation>[]} */
 const reconciliationColumns = [
-  askedAt,
-  { head: 'Why', value: job => job.reason },
+  createdAt,
+  { head: 'Reason', value: job => job.reason },
   minutesOf,
   stateOfJob,
-  { head: 'Compared', isNumber: true, value: job => job.result.cells_compared },
+  { head: 'Counts compared', isNumber: true, value: job => job.result.cells_compared },
   {
     head: 'Drift',
     isNumber: true,

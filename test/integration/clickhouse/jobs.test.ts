@@ -332,7 +332,7 @@ describe('npm run replay', () => {
       0,
       [
         'done: 4 minutes, 2 clicks recounted, 2 counts differ',
-        '3 → 2 clicks in those; --apply restates them',
+        'these counts: 3 → 2 clicks; --apply restates them',
         'minute                    ad    country  before  after  change',
         `${minute}  ad_1  KR            3      1      -2`,
         `${minute}  b     DE            0      1      +1`,
@@ -348,7 +348,7 @@ describe('npm run replay', () => {
     });
     const { stdout: listed } = await adclicks(env, 'jobs');
     expect(listed.split('\n').map(line => line.split(/ {2,}/).slice(0, 3))).toEqual([
-      ['state', 'kind', 'why'],
+      ['state', 'kind', 'reason'],
       ...[1, 2].map(() => ['done', 'replay', 'replay']),
       ['done', 'reconcile', 'asked'],
       [''],

@@ -21,51 +21,51 @@ const retried = (raw: unknown, map: FieldMap = {}, given: Partial<QuarantinedLin
   return click.ok ? JSON.parse(click.json) : click.problem;
 };
 
-describe('a line that is tried again', () => {
+describe('a line that is retried', () => {
   it('keeps its own event_id, so that it counts once however often it is posted', () => {
     const click = { ad_id: 'a', event_id: 'e-1', clicked_at: 1, country: 'KR' };
     expect(retried(click)).toEqual(click);
     expect(retried(click, {}, { event_id: 'another' })).toEqual(click);
   });
 
-  it('has an event_id of its place in the log where it has none, always the same', () => {
+  it('without an event_id gets one made of its place in the log, always the same', () => {
     const click = { ad_id: 'a', clicked_at: 1 };
     expect(retried(click)).toEqual({ ...click, event_id: 'quarantine-2-1034-7' });
     expect(retried(click)).toEqual(retried(click));
     expect(retried(click, {}, { line: 8 }).event_id).not.toBe(retried(click).event_id);
   });
 
-  it('is not given a time: one made up here would be another at the next try', () => {
-    expect(retried({ ad_id: 'a', event_id: 'e' })).toBe('clicked_at: must be given');
+  it('without a time does not get one, because it would get another one at the next try', () => {
+    expect(retried({ ad_id: 'a', event_id: 'e' })).toBe('clicked_at is not given, but must be');
   });
 
-  it('takes its fields from where the map says', () => {
+  it('takes its fields from the fields that the map names', () => {
     const map = { ad_id: 'banner', clicked_at: 'time' };
     expect(retried({ banner: 'b', time: 5, event_id: 'e' }, map)).toMatchObject({ ad_id: 'b', clicked_at: 5 });
     expect(retried({ ad_id: 'own', clicked_at: 5 }, map)).toMatchObject({ ad_id: 'own' });
     expect(retried({ clicked_at: 5 }, { ad_id: '__proto__' }).ad_id).toBe(undefined);
   });
 
-  it.each(['', 'not json', '[1]', 'null', '"text"'])('is refused where it is no JSON object: %s', raw => {
-    expect(retried(raw)).toBe('no JSON object');
+  it.each(['', 'not json', '[1]', 'null', '"text"'])('is refused if it is not a JSON object: %s', raw => {
+    expect(retried(raw)).toBe('the line is not a JSON object');
   });
 
-  it('says where it is no text', () => {
-    expect(retried('base64:gIE=')).toMatch(/no text/);
+  it('says if its bytes are not text', () => {
+    expect(retried('base64:gIE=')).toMatch(/not text/);
   });
 });
 
 describe('--fix', () => {
-  it('mends lines by a command, in their order', async () => {
+  it('corrects lines with a command, in their order', async () => {
     const lines = ["{'ad_id':'a'}", 'ü 🎉', ''];
     expect(await fixedLines(`sed s/\\'/\\"/g`, lines)).toEqual(['{"ad_id":"a"}', 'ü 🎉', '']);
   });
 
   it.each([
     ['exit 3', /ended with code 3/],
-    ['head -1', /one line for each \(got 1 for 2\)/],
+    ['head -1', /one line for each line that it reads \(it printed 1 for 2\)/],
     ['no-such-command 2> /dev/null', /ended with code 127/],
-  ])('is not trusted when it fails or loses lines: %s', async (command, why) => {
+  ])('is refused if the command fails or loses lines: %s', async (command, why) => {
     await expect(fixedLines(command, ['a', 'b'])).rejects.toThrow(why);
   });
 

@@ -23,7 +23,7 @@ const job = {
 };
 
 describe('a table', () => {
-  it('has its columns under each other, numbers at the right, whatever is in it, colours or not', () => {
+  it('has aligned columns with numbers at the right, whatever its cells and colours are', () => {
     const cell = fc.stringMatching(/^[a-z0-9]{1,12}$/);
     fc.assert(
       fc.property(fc.array(fc.tuple(cell, cell), { minLength: 1, maxLength: 10 }), rows => {
@@ -41,7 +41,7 @@ describe('a table', () => {
 });
 
 describe('times', () => {
-  it('are printed so that each service and each option of these commands takes them', () => {
+  it('are printed in a form that each service and each option of these commands accepts', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 4_294_900_000_000 }), ms => {
         const text = shortTime(new Date(ms).toISOString());
@@ -58,14 +58,12 @@ describe('times', () => {
     );
   });
 
-  it('within a minute stand for all of it, which is said, and what is no time is handed on', () => {
+  it('are rounded to a minute, which is said, and a text that is not a time is passed on', () => {
     const said: string[] = [];
     const from = minuteOf('--from', line => said.push(line));
     expect(from('2025-11-22T17:26:31+09:00')).toBe('2025-11-22T08:26:00Z');
     expect(from('1763800000001')).toBe('2025-11-22T08:26:00Z');
-    expect(said[0]).toBe(
-      'adclicks: --from 2025-11-22T17:26:31+09:00 lies within a minute: 2025-11-22T08:26:00Z is taken\n',
-    );
+    expect(said[0]).toBe('adclicks: --from 2025-11-22T17:26:31+09:00 is rounded down to 2025-11-22T08:26:00Z\n');
     for (const text of ['yesterday', '', '-1', '2025-11-22', '2025-11-22T08:26:31', '99999999999999999999', 'NaN'])
       expect(from(text)).toBe(text);
     expect(said).toHaveLength(2);
@@ -89,14 +87,14 @@ describe('text for people', () => {
     ads: [{ rank: 1, ad_id: 'ad-42', count: 1234 }],
   };
 
-  it('shows a top list, bare for a pipe', () => {
+  it('shows a top list, without marks and colours for a pipe', () => {
     expect(topText(top, bare)).toBe(
       '2025-11-22T08:26:00Z to 2025-11-22T08:27:00Z  final  watermark 2025-11-22T08:29:31.204Z\n' +
         'rank  ad     clicks\n' +
         '   1  ad-42    1234\n',
     );
     expect(topText({ ...top, ads: [] }, bare)).toMatch(
-      /no clicks in these minutes; those of the running minute are told with --from and --to\n$/,
+      /no clicks in these minutes; to see the running minute, give --from and --to\n$/,
     );
   });
 
@@ -147,7 +145,7 @@ describe('text for people', () => {
     ]);
   });
 
-  it('shows the ClickHouse nodes where there are several: where each is, how far behind, and why one is away', () => {
+  it('shows the ClickHouse nodes if there are several: state, lag, unread records, and why one does not answer', () => {
     const topics = [{ topic: 'clicks', position: 1_200, lag_records: 3 }];
     const node = { node: 'a:8123', shard: 0, since: minute.from, why: null, topics };
     const nodes = [
@@ -155,16 +153,16 @@ describe('text for people', () => {
       { ...node, node: 'b:8123', state: 'away' as const, why: 'connect ECONNREFUSED', lag_ms: null, topics: [] },
     ];
     expect(nodesText({ nodes, replicas: { checked_at: minute.to, differences: 2 } }, bare).split('\n')).toEqual([
-      'node    shard  state    since                 behind  clicks, lag  why',
-      'a:8123  0      reading  2025-11-22T08:26:00Z    0 ms      1200, 3',
-      'b:8123  0      away     2025-11-22T08:26:00Z       ?            -  connect ECONNREFUSED',
-      'replicas 2 hours DIFFER, compared 2025-11-22T08:27:00Z',
+      'node    shard  state    since                  lag  clicks, unread  why',
+      'a:8123  0      reading  2025-11-22T08:26:00Z  0 ms         1200, 3',
+      'b:8123  0      away     2025-11-22T08:26:00Z     ?               -  connect ECONNREFUSED',
+      'replicas DIFFER in 2 hours, compared 2025-11-22T08:27:00Z',
       '',
     ]);
     expect(nodesText({ nodes: nodes.slice(0, 1), replicas: null }, bare)).toBe('');
   });
 
-  it('shows a status: what is unread, whether it balances, what Kafka and the store do not say', () => {
+  it('shows a status: what is unread, whether it balances, and what is not known', () => {
     const acks = { acknowledged: 10, unacknowledged: 2, missing: 0, written_off: 0 };
     const sums = { received: 12, counted: 9, duplicates: 2, quarantined: 1, ...acks };
     const partition = {
@@ -186,8 +184,8 @@ describe('text for people', () => {
     expect(text).toContain('no difference, compared 2025-11-22T08:27:00Z');
     expect(text).toContain('ad-hot over 4 partitions 2025-11-22T08:26:00Z to 2025-11-22T08:27:00Z');
     expect(text).toMatch(/ 0 +40 +5 +3\.2 s +2025-11-22T08:27:00Z +12 +9 +2 +1 +0\n$/);
-    expect(text).toContain('10 - 0 missing + 2 others = 12 received  none missing');
-    expect(text).toContain('none waits');
+    expect(text).toContain('10 - 0 missing + 2 without acknowledgement = 12 received  none missing');
+    expect(text).toContain('none waits for a restatement');
     expect(text).toContain('run by a:8084 since 2025-11-22T08:26:00Z');
     const lost = { acknowledged: 14, missing: 4, written_off: 1, uncounted: 6 };
     const late = { clicks: 7, minutes: 2, since: minute.from };
@@ -205,10 +203,10 @@ describe('text for people', () => {
     );
     for (const words of [
       'NOT balanced',
-      '14 - 4 missing + 2 others = 12 received  4 MISSING (1 written off)',
+      '14 - 4 missing + 2 without acknowledgement = 12 received  4 MISSING (1 written off)',
       '3 lines DIFFER',
-      '7 clicks of 2 minutes wait for restatement, since 2025-11-22T08:26:00Z  6 in NO COUNT',
-      'NOBODY runs them: a:8084 was last heard of 2025-11-22T08:27:00Z',
+      '7 clicks of 2 minutes wait for a restatement; the oldest arrived at 2025-11-22T08:26:00Z  6 NOT COUNTED',
+      'NOBODY runs them: a:8084 was last seen at 2025-11-22T08:27:00Z',
       'Kafka does not answer',
       'NOT COUNTED: partition 0 since 2025-11-22T08:26:00Z',
       'empty',
@@ -221,10 +219,10 @@ describe('text for people', () => {
     const replay = { ...job, diff: { cells: 2, before: 3, after: 2, rows: [diff], next_cursor: null } };
     expect(replayText(replay, 1).split('\n')).toEqual([
       'done: 4 minutes, 2 clicks recounted, 2 counts differ',
-      '3 → 2 clicks in those; --apply restates them',
+      'these counts: 3 → 2 clicks; --apply restates them',
       'minute                    ad    country  before  after  change',
       '2025-11-22T08:26:00.000Z  ad_1  KR            3      1      -2',
-      '… and 1 more: GET /v1/replays/01K',
+      '… and 1 more: GET /v1/replays/01K gives all of them',
       '',
     ]);
     expect(replayText({ ...replay, error: 'out of disk', state: 'failed' }, 1)).toContain('out of disk');
@@ -241,7 +239,7 @@ describe('text for people', () => {
       minutes_left_out: 0,
     };
     expect(reconciliationText({ ...job, kind: 'reconcile', result })).toBe(
-      'done: 9 counts compared with raw clicks, 1 differ, 1 ids with copies that differ\n' +
+      'done: 9 counts compared with raw clicks, 1 differs, 1 event id with copies that differ\n' +
         'ad  minutes  counted  raw  drift\n' +
         'a         1        5    7     +2\n',
     );
@@ -252,15 +250,15 @@ describe('text for people', () => {
       ...{ cells_compared: 9, cells_differing: 0, conflicts: 0, drift: [], minutes: [], minutes_left_out: 2 },
     };
     expect(reconciliationText({ ...job, kind: 'reconcile', result })).toBe(
-      'done: 9 counts compared with raw clicks, 0 differ, 2 minutes not compared (late clicks kept coming)\n',
+      'done: 9 counts compared with raw clicks, 0 differ, 2 minutes not compared (late clicks kept arriving)\n',
     );
   });
 
-  it('shows jobs as a table, and that there are more', () => {
+  it('shows jobs as a table, and says if there are more', () => {
     expect(jobsText({ jobs: [{ ...job, state: 'running' }], hasMore: true }).split('\n')).toEqual([
-      expect.stringMatching(/^state +kind +why +from +to +minutes +of +differ +id$/),
+      expect.stringMatching(/^state +kind +reason +from +to +minutes done +minutes in all +counts that differ +id$/),
       expect.stringMatching(/^running +replay +replay +2025-11-22T\S+ +2025-11-22T\S+ +\d+ +\d+ +\d+ +01K$/),
-      '… and more: --limit',
+      '… there are more: --limit shows them',
       '',
     ]);
     expect(jobsText({ jobs: [], hasMore: false })).toBe('no jobs\n');
@@ -289,7 +287,7 @@ describe('text for people', () => {
       ...{ pending_late: 0, minutes: [], current: top, last: top, changes: [change] },
     };
     expect(liveText(event, bare)).toBe(
-      '2025-11-22T08:29:31.204Z  2/s  1 counted  0 unread  900 ms behind  top a 5\n' +
+      '2025-11-22T08:29:31.204Z  2/s  1 counted  0 unread  watermark age 900 ms  top a 5\n' +
         '2025-11-22T08:29:31.204Z  restated  2025-11-22T08:26:00Z a KR: 1 → 2 (late, job 01K)\n',
     );
     expect(liveText({ ...event, lag_records: null }, bare)).toContain('Kafka does not answer');
@@ -300,7 +298,7 @@ describe('text for people', () => {
 });
 
 describe('lines in quarantine', () => {
-  it('are told with what has become of them, in the words of the dashboard', async () => {
+  it('have their outcome in the words of the dashboard', async () => {
     const pages = new URL('../../../../query-api/dashboard/parts/outcomes.js', import.meta.url).href;
     const { outcomes } = await import(pages);
     expect(Object.entries(outcomeWords)).toEqual(
@@ -321,14 +319,14 @@ describe('lines in quarantine', () => {
       ['reason', 'lines', 'counted since', 'waiting', 'not counted'],
       ['too_late', '6', '3', '2', '1'],
       [''],
-      ['place', 'when', 'reason', 'now', 'ad', 'detail', 'line'],
+      ['partition/offset/line', 'arrived at', 'reason', 'outcome', 'ad', 'detail', 'line'],
       ['2/7/0', watermark, 'too_late', 'waiting', 'a', '-', '{}'],
       [''],
     ]);
   });
 });
 
-it('says over how many partitions clicks are spread, from when on, and what topics have', () => {
+it('says over how many partitions clicks are spread, since when, and how many each topic has', () => {
   const recorded = [
     { from: null, partitions: 4 },
     { from: minute.from, partitions: 12 },
@@ -354,7 +352,7 @@ it('says over how many partitions clicks are spread, from when on, and what topi
   expect(partitionsText(none, bare)).toMatch(/nothing is recorded yet\n.*partitions: clicks has 4/);
 });
 
-it('shortens times and durations without losing what they say', () => {
+it('shortens times and durations without losing information', () => {
   expect([minute.from, '2025-11-22T08:26:30.000Z', watermark, null].map(shortTime)).toEqual([
     '2025-11-22T08:26:00Z',
     '2025-11-22T08:26:30Z',
@@ -366,7 +364,7 @@ it('shortens times and durations without losing what they say', () => {
   ]);
 });
 
-it('lets nothing that came from outside steer the terminal', () => {
+it('lets no text from outside control the terminal', () => {
   expect(printed('\u001b[2Ja\nb\u009b')).toBe('\\u001b[2Ja\\u000ab\\u009b');
   expect(printed('x'.repeat(300), 10)).toBe('xxxxxxxxx…');
 });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type ClientOptions, createClient } from '../../../../query-api/client/client.ts';
 import { ProblemError, Unreachable } from '../../../../query-api/client/problem-error.ts';
 
@@ -8,7 +8,7 @@ const problem = (status: number, extra: object = {}, headers: Record<string, str
   json(status, { type: 'about:blank', title: '', status, code: 'c', detail: 'd', ...extra }, headers);
 const status = () => json(200, { watermark: null });
 
-/** Answers in turn; the last one again and again. */
+/** A client whose requests get these answers in turn. The last answer is repeated. */
 function setUp(answers: (() => Response | Error)[], options: ClientOptions = {}) {
   const asked: { url: string; init: RequestInit }[] = [];
   const client = createClient({
@@ -29,7 +29,7 @@ const refused = () => new TypeError('fetch failed', { cause: Object.assign(new E
 const reset = () => new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code: 'ECONNRESET' }) });
 
 describe('a call', () => {
-  it('asks at the place of the operation, with everything encoded and lists repeated', async () => {
+  it('goes to the URL of the operation, with encoded values, and with one pair for each element of a list', async () => {
     const { client, asked } = setUp([() => json(200, {})]);
     await client.ask('getClick', { params: { event_id: 'a/b ?' } });
     await client.ask('getAllSeries', { query: { ad_id: ['a', 'b&c'], country: undefined, granularity: 'hour' } });
@@ -56,12 +56,12 @@ describe('a call', () => {
     expect(error).toMatchObject({ status: 400, code: 'c', field: 'from', value: 'x', rule: 'must be a time' });
   });
 
-  it('fails with a problem also where something in between answered without one', async () => {
+  it('fails with a problem also if a proxy in between answers without one', async () => {
     const { client } = setUp([() => new Response('<h1>Bad gateway</h1>', { status: 502 })]);
     await expect(client.ask('getStatus')).rejects.toMatchObject({ status: 502, code: 'http_error' });
   });
 
-  it('is made again after 503, 429 and a lost connection, as often as allowed', async () => {
+  it('is repeated after 503, 429 and a lost connection, as often as allowed', async () => {
     const { client, asked } = setUp([() => problem(503), () => problem(429), reset, status]);
     expect(await client.ask('getStatus')).toEqual({ watermark: null });
     expect(asked).toHaveLength(4);
@@ -70,7 +70,7 @@ describe('a call', () => {
     expect(stubborn.asked).toHaveLength(3);
   });
 
-  it('is not made again sooner than Retry-After says: a long one is left to the caller', async () => {
+  it('is not repeated sooner than Retry-After says, and not at all if that is too long', async () => {
     const { client, asked } = setUp([() => problem(503, {}, { 'retry-after': '3600' }), status]);
     await expect(client.ask('getStatus')).rejects.toMatchObject({ retryAfterMs: 3_600_000 });
     expect(asked).toHaveLength(1);
@@ -80,13 +80,13 @@ describe('a call', () => {
     expect(performance.now() - startedMs).toBeGreaterThan(990);
   });
 
-  it.each([400, 404, 409, 500])('is not made again after %i', async code => {
+  it.each([400, 404, 409, 500])('is not repeated after %i', async code => {
     const { client, asked } = setUp([() => problem(code), status]);
     await expect(client.ask('getStatus')).rejects.toMatchObject({ status: code });
     expect(asked).toHaveLength(1);
   });
 
-  it('is not made again where that would do something twice', async () => {
+  it('is not repeated if that could do something twice', async () => {
     const range = { from: 0, to: 60_000 };
     const { client, asked } = setUp([() => problem(503), () => json(202, {})]);
     await expect(client.ask('startReplay', { body: range })).rejects.toMatchObject({ status: 503 });
@@ -105,7 +105,7 @@ describe('a call', () => {
     expect(bare.asked).toHaveLength(1);
   });
 
-  it('tells at once, and where, that nothing listens', async () => {
+  it('fails at once if nothing listens, and names the address', async () => {
     const { client, asked } = setUp([refused]);
     const error = await client.ask('getStatus').catch((error: unknown) => error);
     expect(error).toBeInstanceOf(Unreachable);
@@ -113,7 +113,7 @@ describe('a call', () => {
     expect(asked).toHaveLength(1);
   });
 
-  it('ends by its time limit, and by the signal of the caller with its reason', async () => {
+  it('ends at its time limit, or when the signal of the caller ends it, with the reason of the signal', async () => {
     const hanging: typeof fetch = (_url, init) =>
       new Promise((_resolve, reject) => {
         init?.signal?.addEventListener('abort', () => reject(init.signal?.reason));
@@ -127,11 +127,24 @@ describe('a call', () => {
   });
 });
 
+describe('a stream of lines', () => {
+  it('that cannot begin leaves no timer behind, which would keep the program from ending', async () => {
+    vi.useFakeTimers();
+    try {
+      const { client } = setUp([refused]);
+      await expect(client.lines('exportQuarantine').next()).rejects.toThrow('ECONNREFUSED');
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
 describe('listening', () => {
   const stream = (text: string) => () => new Response(text);
   const event = (id: string) => `id: ${id}\ndata: {"lag_records":${id}}\n\n`;
 
-  it('goes on after a break with what was missed', async () => {
+  it('continues after a break with the events that were missed', async () => {
     const { client, asked } = setUp([stream(`retry: 1\n\n${event('1')}: alive\n\n${event('2')}`), stream(event('3'))]);
     const seen: unknown[] = [];
     for await (const message of client.listen()) {
@@ -145,7 +158,7 @@ describe('listening', () => {
     ]);
   });
 
-  it('comes back after an event that announces the end, with the last id, and passes over what it does not know', async () => {
+  it('connects again with the last id after an event that announces the end, and skips unknown events', async () => {
     const closing = 'event: closing\ndata: {"reason":"stopping"}\n\nevent: of-later\ndata: {}\n\n';
     const { client, asked } = setUp([stream(event('1') + closing), stream(event('2'))]);
     const listening = client.listen();
@@ -154,7 +167,7 @@ describe('listening', () => {
     expect(asked).toHaveLength(2);
   });
 
-  it('tells what was lost, and when the database is away', async () => {
+  it('says that events were lost, and that the store does not answer', async () => {
     const { client } = setUp([
       stream('event: reset\ndata: {"reason":"unknown_id"}\n\nevent: unavailable\ndata: {"detail":"away"}\n\n'),
     ]);
@@ -163,7 +176,7 @@ describe('listening', () => {
     expect((await listening.next()).value).toEqual({ kind: 'unavailable', detail: 'away' });
   });
 
-  it('fails at once where nobody is there, and after a break once it could not come back', async () => {
+  it('fails at once if nothing listens, and after a break if it cannot connect again', async () => {
     await expect(setUp([refused]).client.listen().next()).rejects.toThrow('ECONNREFUSED');
     const { client, asked } = setUp([stream(event('1')), refused], { maxTries: 2 });
     const listening = client.listen();
@@ -172,7 +185,7 @@ describe('listening', () => {
     expect(asked).toHaveLength(2);
   });
 
-  it('ends quietly when it is told to', async () => {
+  it('ends without an error when the caller ends it', async () => {
     const stop = new AbortController();
     const { client } = setUp([stream(event('1'))]);
     const listening = client.listen({ signal: stop.signal });

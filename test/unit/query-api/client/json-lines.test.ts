@@ -17,7 +17,7 @@ async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
   return found;
 }
 
-it('gives the same values however the bytes are cut, the last newline being optional', async () => {
+it('gives the same values however the bytes are divided, with or without a last newline', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.jsonValue(), { maxLength: 20 }),
@@ -32,7 +32,7 @@ it('gives the same values however the bytes are cut, the last newline being opti
   );
 });
 
-it('keeps no line without end', async () => {
+it('refuses a line that does not end', async () => {
   const pieces = inPieces(Buffer.alloc(1_000, 'x'), [10]);
   await expect(all(jsonLinesOf(pieces, 100))).rejects.toThrow('a line is longer than 100 bytes');
 });

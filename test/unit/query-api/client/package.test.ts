@@ -16,7 +16,7 @@ import { clickHouseThatAnswers } from '../../../support/clickhouse-that-answers.
 import { packed, packedClient } from '../../../support/client-package.ts';
 
 const root = join(import.meta.dirname, '../../../..');
-/** A program of somebody else's, in a folder of its own, with the package installed from its tarball. */
+/** Another program in a folder outside the repository, with the package installed from its tarball. */
 const outside = mkdtempSync(join(tmpdir(), 'client-user-'));
 const installed = join(outside, 'node_modules/ad-click-aggregator-client');
 
@@ -35,7 +35,7 @@ function write(file: string, text: string): void {
   writeFileSync(join(outside, file), text);
 }
 
-/** What the compiler finds wrong, with no types but the package's and those of the language and the web. */
+/** The errors that the compiler reports, with only the types of the package, of the language and of the web. */
 async function typeErrors(text: string): Promise<string> {
   write('user.ts', text);
   const options = ['--ignoreConfig', '--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2022'];
@@ -53,14 +53,14 @@ const client = createClient({ queryApiUrl: 'http://127.0.0.1:8081' });
 `;
 
 describe('the package of the client', () => {
-  it('is a release of this repository: its version, and what it needs', () => {
+  it('has the version of this repository, and lists what it needs', () => {
     const { version, dependencies } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
     const whole = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
     expect(version).toBe(release);
     expect(dependencies).toEqual({ 'eventsource-parser': whole.dependencies['eventsource-parser'] });
   });
 
-  it('has types that hold outside', async () => {
+  it('has types that compile outside the repository', async () => {
     const good = `${asks}
       const { count, state }: AnswerOf<'getAggregatedCount'> = await client.ask('getAggregatedCount', { params: { ad_id: 'a' } });
       const text: string = state === 'final' ? count.toFixed() : '';
@@ -69,7 +69,7 @@ describe('the package of the client', () => {
     expect(await typeErrors(good)).toBe('');
   });
 
-  it('has types that refuse what no service takes, and what no answer has', async () => {
+  it('has types that refuse unknown inputs and unknown fields of answers', async () => {
     const errors = await typeErrors(`${asks}
       await client.ask('getAggregatedCounts', {});
       await client.ask('getAggregatedCount', { params: { ad: 'a' } });
@@ -84,7 +84,7 @@ describe('the package of the client', () => {
       expect(errors).toContain(why);
   });
 
-  it('asks a query API from outside, and tells what it answers and what it refuses', async () => {
+  it('asks a query API from outside, and gives its answers and its refusals', async () => {
     const endOfMinute = Date.parse('2025-11-22T08:01:00Z');
     const http = await buildQueryApi({
       config: loadConfig(QueryApiConfig, {}),

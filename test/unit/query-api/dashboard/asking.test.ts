@@ -17,7 +17,7 @@ const path = join(import.meta.dirname, '../../../../query-api/dashboard/asking.j
 const { createAsking }: { createAsking(load: (signal: AbortSignal) => Promise<unknown>, on: Handlers): Asking } =
   await import(path);
 
-/** A store that answers when it is told to. */
+/** A store whose answers the test controls. */
 function slowStore() {
   const asked: { readonly signal: AbortSignal; readonly answer: (content: unknown) => void; fail(): void }[] = [];
   const shown: string[] = [];
@@ -44,7 +44,7 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 describe('a question that is asked again while it is being answered', () => {
-  it('is waited for, however often it is asked, and its answer is shown', async () => {
+  it('is answered once, however often it is asked again', async () => {
     const { asking, asked, shown } = slowStore();
     asking.renew();
     for (let i = 0; i < 5; i++) asking.refresh();
@@ -56,7 +56,7 @@ describe('a question that is asked again while it is being answered', () => {
     expect(asked).toHaveLength(2);
   });
 
-  it('because of news is asked once more right after it, and only once', async () => {
+  it('because of news is asked once more after that answer, and only once', async () => {
     const { asking, asked } = slowStore();
     asking.renew();
     asking.refresh({ isNews: true });
@@ -72,7 +72,7 @@ describe('a question that is asked again while it is being answered', () => {
 });
 
 describe('another question', () => {
-  it('gives up the one before: its answer is never shown, whenever it comes', async () => {
+  it('gives up the one before: its answer is never shown, whenever it arrives', async () => {
     const { asking, asked, shown } = slowStore();
     asking.renew();
     asking.renew();
@@ -84,7 +84,7 @@ describe('another question', () => {
     expect(shown).toEqual(['start', 'start', 'answer new', 'end']);
   });
 
-  it('is not the one that was wanted once more', async () => {
+  it('is not asked once more because of news for the one before', async () => {
     const { asking, asked } = slowStore();
     asking.renew();
     asking.refresh({ isNews: true });
@@ -96,7 +96,7 @@ describe('another question', () => {
 });
 
 describe('an answer', () => {
-  it('that takes long is told as slow, and shown all the same', async () => {
+  it('that takes long is reported as slow, and is still shown', async () => {
     const { asking, asked, shown } = slowStore();
     asking.renew();
     await vi.advanceTimersByTimeAsync(8_000);
@@ -105,7 +105,7 @@ describe('an answer', () => {
     expect(shown).toEqual(['start', 'slow', 'answer 1', 'end']);
   });
 
-  it('that fails is told, and may be asked for again', async () => {
+  it('that fails is reported, and the question can be asked again', async () => {
     const { asking, asked, shown } = slowStore();
     asking.renew();
     asked[0]?.fail();
@@ -114,7 +114,7 @@ describe('an answer', () => {
     expect([asked.length, shown]).toEqual([2, ['start', 'failure away', 'end', 'start']]);
   });
 
-  it('that nobody waits for any more is not shown', async () => {
+  it('is not shown after the question was given up', async () => {
     const { asking, asked, shown } = slowStore();
     asking.renew();
     asking.giveUp();

@@ -11,7 +11,7 @@ const path = join(import.meta.dirname, '../../../../query-api/dashboard/csv.js')
 const { csvOf, tabbedOf }: Csv = await import(path);
 
 describe('CSV of the dashboard', () => {
-  it('is byte for byte what the API writes', () => {
+  it('is equal to the CSV of the API, byte for byte', () => {
     const value = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.integer(),
@@ -25,7 +25,7 @@ describe('CSV of the dashboard', () => {
     );
   });
 
-  it('for the clipboard has a line for each row, whatever is in a text, and nothing that runs', () => {
+  it('for the clipboard has one line for each row, whatever a text contains, and no formula', () => {
     expect(tabbedOf(['ad', 'clicks'], [['=a\tb\nc', 1_035]])).toBe("ad\tclicks\n'=a b c\t1035");
   });
 });

@@ -1,4 +1,4 @@
-/** Who is at fault when counts stand still: told apart by what the sink has not written. */
+/** Which part has stopped when counts stand still: the records that the sink has not written show it. */
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 
@@ -15,7 +15,7 @@ const { aggregatorText, sinkText } = (await import(path)) as {
 const well = { watermark_age_ms: 20_000, stalled: [] };
 const still = { watermark_age_ms: 120_000, stalled: [{}, {}] };
 
-it('is the aggregator where all counts are written, and the sink where some are not', () => {
+it('is the aggregator if all counts are written, and the sink if some are not', () => {
   expect([aggregatorText(still, 0), sinkText(still, 0)]).toEqual([
     [false, '2 partitions are not counted'],
     [true, 'has written all counts'],
@@ -26,7 +26,7 @@ it('is the aggregator where all counts are written, and the sink where some are 
   ]);
 });
 
-it('is nobody while counts go on, and not known where nothing is told', () => {
+it('is neither while counts go on, and is not known without a live event', () => {
   expect([aggregatorText(well, 1), sinkText(well, 1)]).toEqual([
     [true, 'counts all partitions'],
     [true, 'writes, 1 record of counts behind'],
@@ -37,8 +37,8 @@ it('is nobody while counts go on, and not known where nothing is told', () => {
     ['wait', 'writes, 9 records of counts behind'],
   ]);
   expect([aggregatorText(undefined, undefined), sinkText(undefined, undefined)]).toEqual([
-    ['wait', 'not known now'],
-    ['wait', 'not known now'],
+    ['wait', 'not known at the moment'],
+    ['wait', 'not known at the moment'],
   ]);
   expect(sinkText(well, 0, 'halted')).toEqual([false, 'halted']);
 });

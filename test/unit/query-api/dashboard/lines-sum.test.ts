@@ -1,4 +1,4 @@
-/** The sum of all lines of an ad, as what came in and what is told of it make it. */
+/** The sum of all lines of an ad, made of the numbers that the API gives. */
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -10,14 +10,14 @@ const pages = join(import.meta.dirname, '../../../../query-api/dashboard/parts/l
 const { linesSumOf } = (await import(pages)) as { linesSumOf(known: Known): Record<string, number> | undefined };
 
 const some = fc.integer({ min: 0, max: 50 });
-/** A minute and country: what came in time, and what came too late. */
+/** The lines of one minute and country, by whether they arrived in time or too late. */
 const cell = fc.record({ clicks: some, copies: some, lateClicks: some, lateCopies: some });
 const total = <T>(rows: readonly T[], of: (row: T) => number) => rows.reduce((sum, row) => sum + of(row), 0);
 
-it('is all lines that came in, each once, whichever of them a recount has told', () => {
+it('counts each received line once, whichever of them a recount has added', () => {
   fc.assert(
     fc.property(fc.array(cell, { maxLength: 8 }), some, some, (cells, waiting, never) => {
-      // A recount changes a cell only where it finds clicks more, and then tells all of its copies.
+      // A recount changes a cell only if it finds more clicks. Then it also adds all copies of the cell to the duplicates.
       const isChanged = ({ lateClicks }: { lateClicks: number }) => lateClicks > 0;
       const told = cells.map(one => (isChanged(one) ? one.copies + one.lateCopies : one.copies));
       const known = {
@@ -40,7 +40,7 @@ it('is all lines that came in, each once, whichever of them a recount has told',
   );
 });
 
-it('is not told where a filter stands between, something is not known, or clicks were restated for another reason', () => {
+it('is not shown with a filter, if a number is not known, or if clicks were restated for another reason', () => {
   const known = { count: 5, duplicates: 1, added: 2, addedDuplicates: 0, restated: 3, waiting: 0, never: 0 };
   expect(linesSumOf({ ...known, isFiltered: false })).toMatchObject({ lines: 7, copies: 2 });
   expect(linesSumOf({ ...known, isFiltered: true })).toBeUndefined();

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { parseTime } from '../../../../ingest/click.ts';
 import { bordersIn, stepsOfRange, zoneOf } from '../../../../query-api/http/time-zone.ts';
 import { stepsOf } from '../../../../query-api/time/steps.ts';
 
@@ -18,13 +19,14 @@ interface Modules {
   wallTime(at: number, zone: string): string;
   momentsOf(text: string, zone: string): number[];
   offsetText(at: number, zone: string): string;
+  isoIn(at: number, zone: string): string;
   zoneNames(): string[];
 }
 
-/** As a browser loads them: plain modules, without types. */
+/** Imports the modules as a browser does, without types. */
 const pages = join(import.meta.dirname, '../../../../query-api/dashboard');
 const load = async (name: string): Promise<Partial<Modules>> => await import(join(pages, name));
-const { rangeOf, startOfDay, dateAt, wallTime, momentsOf, offsetText, zoneNames } = {
+const { rangeOf, startOfDay, dateAt, wallTime, momentsOf, offsetText, isoIn, zoneNames } = {
   ...(await load('zone.js')),
   ...(await load('range.js')),
 } as Modules;
@@ -40,7 +42,7 @@ const zones = [
 const anyTime = fc.integer({ min: at('2005-01-01T00:00:00Z') / minuteMs, max: at('2030-01-01T00:00:00Z') / minuteMs });
 
 describe.each(zones)('in %s', zone => {
-  it('a day of the calendar is from one border of days to the next, as the server has them', () => {
+  it('a day of the calendar begins and ends when it does for the server', () => {
     fc.assert(
       fc.property(anyTime, minute => {
         const now = minute * minuteMs;
@@ -52,7 +54,7 @@ describe.each(zones)('in %s', zone => {
     );
   });
 
-  it('what the server answers for a day or a month of the calendar are its hours or days, whole', () => {
+  it('the server answers for a day or a month with whole hours or whole days', () => {
     fc.assert(
       fc.property(anyTime, fc.constantFrom('yesterday', 'last-week', 'last-month'), (minute, name) => {
         const { from, to, granularity } = rangeOf({ range: name }, zone, minute * minuteMs);
@@ -85,7 +87,7 @@ describe.each(zones)('in %s', zone => {
     );
   });
 
-  it('a range up to now ends with the running minute, and has its length to the minute', () => {
+  it('a range up to now ends with the running minute and is exact to the minute', () => {
     fc.assert(
       fc.property(anyTime, fc.constantFrom('15m', '1h', '6h', '24h', '7d', '31d'), (minute, range) => {
         const now = minute * minuteMs + 23_456;
@@ -98,7 +100,7 @@ describe.each(zones)('in %s', zone => {
     );
   });
 
-  it('a moment is found again by what the clock shows, and no clock shows a moment that is not', () => {
+  it('the time on the clock leads back to the moment, and each moment of a time shows that time', () => {
     fc.assert(
       fc.property(anyTime, minute => {
         const moments = momentsOf(wallTime(minute * minuteMs, zone), zone);
@@ -109,7 +111,17 @@ describe.each(zones)('in %s', zone => {
     );
   });
 
-  it('a day begins on its date, and a minute before is another one', () => {
+  it('a moment is written with the offset of the zone, and the API reads the same moment', () => {
+    fc.assert(
+      fc.property(anyTime, minute => {
+        const text = isoIn(minute * minuteMs, zone);
+        expect(text.startsWith(wallTime(minute * minuteMs, zone))).toBe(true);
+        expect(parseTime(text)).toBe(minute * minuteMs);
+      }),
+    );
+  });
+
+  it('a day begins on its date, and the minute before belongs to another date', () => {
     fc.assert(
       fc.property(anyTime, minute => {
         const date = dateAt(minute * minuteMs, zone);
@@ -124,7 +136,7 @@ describe.each(zones)('in %s', zone => {
 });
 
 describe('a range', () => {
-  it.each(['constructor', 'toString', '__proto__', '2h'])('shows the last hour for a name of no range: %s', range => {
+  it.each(['constructor', 'toString', '__proto__', '2h'])('with an unknown name is the last hour: %s', range => {
     const now = at('2026-03-01T10:00:30Z');
     expect(rangeOf({ range }, 'UTC', now)).toEqual(rangeOf({}, 'UTC', now));
   });
@@ -133,7 +145,7 @@ describe('a range', () => {
     ['2026-03-01T10:07:00Z', '2026-03-01T18:31:00Z', 'hour'],
     ['2026-03-01T10:07:00Z', '2026-03-20T18:31:00Z', 'day'],
     ['2026-03-01T10:07:00Z', '2026-03-01T10:08:00Z', 'minute'],
-  ])('from %s to %s stays so, though it is shown by the %s', (from, to, granularity) => {
+  ])('from %s to %s stays exact, though its bars are by the %s', (from, to, granularity) => {
     const range = rangeOf({ from, to }, 'Asia/Kolkata');
     expect(range).toEqual({ from: at(from), to: at(to), granularity, isMoving: false });
   });
@@ -149,7 +161,7 @@ describe('a range', () => {
     expect((to - from) / hourMs).toBe(hours);
   });
 
-  it('of last month is that month, also in January, and an hour longer where clocks are put back', () => {
+  it('of last month is that month, also in January, and is an hour longer if clocks are put back', () => {
     const kolkata = rangeOf({ range: 'last-month' }, 'Asia/Kolkata', at('2026-01-01T00:00:00Z'));
     expect(kolkata).toMatchObject({ from: at('2025-12-01T00:00:00+05:30'), to: at('2026-01-01T00:00:00+05:30') });
     const berlin = rangeOf({ range: 'last-month' }, 'Europe/Berlin', at('2025-11-15T00:00:00Z'));
@@ -158,7 +170,7 @@ describe('a range', () => {
 });
 
 describe('a time on the clock of a zone', () => {
-  it('that comes twice is two moments, and one that is left out is none', () => {
+  it('that occurs twice is two moments, and one that does not occur is none', () => {
     expect(momentsOf('2025-11-02T01:30', 'America/New_York').map(moment => new Date(moment).toISOString())).toEqual([
       '2025-11-02T05:30:00.000Z',
       '2025-11-02T06:30:00.000Z',
@@ -168,12 +180,12 @@ describe('a time on the clock of a zone', () => {
     expect(momentsOf('', 'UTC')).toEqual([]);
   });
 
-  it('is told with its offset', () => {
+  it('is shown with its offset', () => {
     expect(offsetText(at('2025-11-02T05:30:00Z'), 'America/New_York')).toBe('UTC−04:00');
     expect(offsetText(at('2025-11-02T06:30:00Z'), 'Asia/Kolkata')).toBe('UTC+05:30');
   });
 
-  it('can be that of any zone, by the names of today', () => {
+  it('can be of any zone, by its current name', () => {
     expect(zoneNames()).toEqual(expect.arrayContaining(['UTC', 'Asia/Kolkata', 'Australia/Lord_Howe']));
     expect(zoneNames()).not.toContain('Asia/Calcutta');
   });

@@ -23,8 +23,8 @@ const eventOf = (minutes: readonly Point[], finalUntil: number, changed: readonl
 });
 const range = (from: number, to: number) => ({ from: start + from * minuteMs, to: start + to * minuteMs });
 
-describe('a series that goes on with live events', () => {
-  it('takes the newest minutes from the event, and says of each how final it is', () => {
+describe('a series that follows live events', () => {
+  it('takes the newest minutes from the event, and marks how final each minute is', () => {
     const series = { points: [point(0), point(1), point(2)] };
     const merged = mergeLive(series, eventOf([point(2, 9), point(3)], 2, [1]), range(1, 4));
     expect(merged?.points).toEqual([
@@ -34,7 +34,7 @@ describe('a series that goes on with live events', () => {
     ]);
   });
 
-  it('is asked for anew where minutes are missing that neither tells: they are never shown as zeroes', () => {
+  it('is asked for again if a minute is in neither: a missing minute is never shown as zero', () => {
     const series = { points: [point(0), point(1)] };
     expect(mergeLive(series, eventOf([point(8), point(9)], 0), range(0, 10))).toBeUndefined();
   });

@@ -1,4 +1,4 @@
-/** The type check of the dashboard, of a copy with bugs planted into it: each is reported, and nothing else. */
+/** The type check of the dashboard reports each bug that is planted into a copy of it, and nothing else. */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
