@@ -1,7 +1,7 @@
 /** `compare=previous`: the same question of as long a range right before. */
 
 import { Type } from 'typebox';
-import { anyCountFields, countField, isoOf, pendingLateField, stateField, timeField } from '../http/parameters.ts';
+import { anyCountFields, countField, isoOf, pendingLateField, rangeFields, stateField } from '../http/parameters.ts';
 import { type Finality, stateAt } from '../store/finality.ts';
 import type { LateClicks } from '../store/late-clicks.ts';
 import { stepsMs, type TimeRange } from '../time/time-range.ts';
@@ -14,8 +14,7 @@ export const previousField = (description: string) =>
   Type.Optional(
     Type.Object(
       {
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive'),
+        ...rangeFields,
         ...anyCountFields,
         state: stateField,
         pending_late: pendingLateField,
@@ -65,8 +64,7 @@ export const previousRankField = Type.Optional(
 export const previousRangeField = Type.Optional(
   Type.Object(
     {
-      from: timeField('begin, inclusive'),
-      to: timeField('end, exclusive'),
+      ...rangeFields,
       state: stateField,
       pending_late: pendingLateField,
     },

@@ -71,7 +71,7 @@ export async function readTotals(deps: ReadDeps, wanted: Wanted, finality: Final
   const { groups, raw } = deps;
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: [await groups.totals(wanted.adIds, selectionOf(wanted))], finality };
-  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const provable = await provableOf(deps, wanted, finality);
   const { differs, ...counts } = await raw.totals(wanted);
   return await withUniques(raw, wanted, provable, 'all', differs, [{ ...counts, name: '' }]);
 }
@@ -86,7 +86,7 @@ export async function readPopularAds(
   const { tops, raw } = deps;
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: await tops.popularAds(limit, selectionOf(wanted), after), finality };
-  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const provable = await provableOf(deps, wanted, finality);
   const { ads, differs } = await raw.popularAds(limit, wanted, after);
   const listed = { ...wanted, adIds: ads.map(ad => ad.ad_id) };
   const rows = ads.map(({ ad_id, ...counts }) => ({ ...counts, name: ad_id }));
@@ -117,7 +117,7 @@ export async function readNamedAds(
           : tops.popularAds(limit, selection, after);
     return { source: 'counts', rows: await rows, finality };
   }
-  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const provable = await provableOf(deps, wanted, finality);
   const { ads, differs } = await raw.popularAds(limit, { ...wanted, name }, after);
   return {
     source: 'raw',
@@ -136,7 +136,7 @@ export async function readRanks(
   const { groups, raw } = deps;
   if (adIds.length === 0) return { source: 'counts', rows: [], finality };
   if (!isFromRaw(wanted)) return { source: 'counts', rows: await groups.ranks(adIds, selectionOf(wanted)), finality };
-  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const provable = await provableOf(deps, wanted, finality);
   const { ranks, differs } = await raw.ranks(adIds, wanted);
   return { source: 'raw', rows: ranks, finality: finalityOfRaw(provable, differs === 1) };
 }
@@ -149,7 +149,7 @@ export async function readCountries(
   const { groups, raw } = deps;
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: await groups.countries(wanted.adIds, selectionOf(wanted)), finality };
-  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const provable = await provableOf(deps, wanted, finality);
   const { countries, differs } = await raw.countries(wanted);
   const rows = countries.map(({ country, ...counts }) => ({ ...counts, name: country }));
   const reading = await withUniques(raw, wanted, provable, 'country', differs, rows);
@@ -182,6 +182,12 @@ export async function readSeries(
       found.some(({ isProven }) => !isProven),
     ),
   };
+}
+
+/** How final an answer from raw can be, before its numbers are compared. */
+async function provableOf(deps: ReadDeps, wanted: Asked, finality: Finality): Promise<Finality> {
+  const isUnprovable = await unprovableOf(deps, wanted);
+  return finalityOfRaw(finality, isUnprovable(wanted));
 }
 
 type Asked = Pick<Wanted, 'adIds' | 'from' | 'to'>;

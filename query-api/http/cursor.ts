@@ -12,6 +12,14 @@ export const cursorParameter = Type.Optional(
   Type.String({ maxLength: 1_000, description: '`next_cursor` of the page before, with the same other parameters' }),
 );
 
+/** `limit` and `cursor` of a list whose rows are called `rows`. */
+export function pageParameters(rows: string, limit: { readonly default: number; readonly maximum: number }) {
+  return {
+    limit: Type.Optional(Type.Integer({ ...limit, minimum: 1, description: `${rows} of a page` })),
+    cursor: cursorParameter,
+  };
+}
+
 export const nextCursorField = Type.Union([Type.String(), Type.Null()], {
   description: '`cursor` of the next page; null: this is the last',
 });

@@ -85,10 +85,21 @@ export const pendingLateField = Type.Integer({
 export const timeField = (description: string) => Type.String({ description, examples: ['2025-11-22T08:26:00.000Z'] });
 export const countField = (description: string) => Type.Integer({ minimum: 0, description });
 
+/** The same where there may be none. */
+export const timeOrNullField = (description: string) =>
+  Type.Union([timeField(description), Type.Null()], { description });
+export const integerOrNullField = (description: string) => Type.Union([Type.Integer(), Type.Null()], { description });
+
+/** The range of an answer. */
+export const rangeFields = { from: timeField('begin, inclusive'), to: timeField('end, exclusive') };
+
 export const watermarkField = Type.Union([timeField('RFC 3339, UTC'), Type.Null()], {
   description:
     'no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now',
 });
+
+/** How far an answer with counts can be relied on. */
+export const statedFields = { state: stateField, pending_late: pendingLateField, watermark: watermarkField };
 
 /** As `countFields`, of answers that may come from raw clicks. */
 export const anyCountFields = {

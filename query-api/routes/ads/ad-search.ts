@@ -2,36 +2,28 @@
 import { Type } from 'typebox';
 import { explained } from '../../../infra/broken-rule.ts';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
-import { isFromRaw, readNamedAds, selectionOf, sourceField } from '../../answers/readings.ts';
-import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
+import { readNamedAds, selectionOf, sourceField } from '../../answers/readings.ts';
+import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import { rangeOf, searchRangeOf } from '../../http/asked-range.ts';
-import { cursorParameter, nextCursorField, pageOf } from '../../http/cursor.ts';
-import {
-  countField,
-  pendingLateField,
-  problems,
-  rangeParameters,
-  stateField,
-  timeField,
-  watermarkField,
-} from '../../http/parameters.ts';
+import { nextCursorField, pageOf, pageParameters } from '../../http/cursor.ts';
+import { countField, problems, rangeFields, rangeParameters, statedFields } from '../../http/parameters.ts';
 import { rankingCursorsOf } from '../../http/ranking-cursor.ts';
 import { stateAt } from '../../store/finality.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
+import { wantedClicks } from './wanted-clicks.ts';
 
 const cursors = rankingCursorsOf('ads');
 
 export function routeAdSearch(http: Http, deps: AdsDeps): void {
-  const { restatements, filters, rules } = deps;
+  const { restatements, rules } = deps;
   http.get('/v1/ads', { schema }, async (request, reply) => {
     const { limit = 20, cursor, ...question } = request.query;
     const { prefix = '', contains: text = '' } = question;
     const asked = question.from !== undefined || question.to !== undefined;
     const place = cursors.read(cursor, question, rules());
     const range = place?.range ?? (asked ? rangeOf(question, rules()) : searchRangeOf(rules()));
-    const whose = { ...range, adIds: [], filter: await filterOf(question, filters), uniques: false };
-    if (isFromRaw(whose)) checkRaw(range, rules());
+    const whose = await wantedClicks(deps, question, range);
     // The state and the late clicks are those of all ads.
     const found = await answerStated(deps, reply, { range, adIds: [] }, async ({ known, finality }) => {
       const wanted = { ...whose, ...known };
@@ -77,8 +69,7 @@ const schema = {
           examples: ['banner'],
         }),
       ),
-      limit: Type.Optional(Type.Integer({ default: 20, minimum: 1, maximum: 1_000, description: 'ads of a page' })),
-      cursor: cursorParameter,
+      ...pageParameters('ads', { default: 20, maximum: 1_000 }),
       ...rangeParameters,
       ...filterParameters,
     },
@@ -89,13 +80,10 @@ const schema = {
       {
         prefix: Type.String({ description: 'as asked for' }),
         contains: Type.Optional(Type.String({ description: 'as asked for' })),
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive'),
+        ...rangeFields,
         ...filterFields,
         source: sourceField,
-        state: stateField,
-        pending_late: pendingLateField,
-        watermark: watermarkField,
+        ...statedFields,
         ads: Type.Array(
           Type.Object(
             { ad_id: Type.String(), count: countField('distinct clicks in the range') },

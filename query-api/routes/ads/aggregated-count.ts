@@ -20,34 +20,33 @@ import {
   type Wanted,
 } from '../../answers/readings.ts';
 import { uniquesField, uniquesParameter } from '../../answers/uniques.ts';
-import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
+import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import { momentOf, rangeOf } from '../../http/asked-range.ts';
 import {
   AdIdParams,
   anyCountFields,
   isoOf,
-  pendingLateField,
   problems,
+  rangeFields,
   rangeParameters,
-  stateField,
+  statedFields,
   timeField,
-  watermarkField,
 } from '../../http/parameters.ts';
 import { type Finality, stateAt } from '../../store/finality.ts';
 import type { UndoneCounts } from '../../store/restatements.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
+import { wantedClicks } from './wanted-clicks.ts';
 
 export function routeAggregatedCount(http: Http, deps: AdsDeps): void {
-  const { restatements, filters, rules } = deps;
+  const { restatements, rules } = deps;
   http.get('/v1/ads/:ad_id/aggregated_count', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { uniques = false, compare } = request.query;
     const range = rangeOf(request.query, rules());
     const asOf = momentOf('as_of', request.query.as_of, rules());
-    const wanted = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques };
     const before = compare && previousRange(range);
-    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    const wanted = await wantedClicks(deps, request.query, range, { adIds: [ad_id], uniques, before });
     if (asOf !== undefined) checkUndoing(request.query.as_of, wanted, compare);
     const question = { range, whole: withPrevious(range, before), adIds: [ad_id], asked: request.query };
     const found = await answerStated(deps, reply, question, async ({ known, finality, late }) => {
@@ -135,16 +134,13 @@ const schema = {
     200: Type.Object(
       {
         ad_id: Type.String(),
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive'),
+        ...rangeFields,
         ...filterFields,
         as_of: Type.Optional(timeField('as asked for')),
         ...anyCountFields,
         uniques: uniquesField,
         source: sourceField,
-        state: stateField,
-        pending_late: pendingLateField,
-        watermark: watermarkField,
+        ...statedFields,
         previous: previousField('the same of that range'),
       },
       {

@@ -10,38 +10,36 @@ import {
   readPrevious,
   withPrevious,
 } from '../../answers/comparison.ts';
-import { isFromRaw, type ReadPoint, readSeries, selectionOf, sourceField } from '../../answers/readings.ts';
+import { type ReadPoint, readSeries, selectionOf, sourceField } from '../../answers/readings.ts';
 import { pointsOfReading, SeriesPoint } from '../../answers/series-points.ts';
-import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
+import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import {
   adIdsParameter,
   anyCountFields,
   GranularityParameter,
-  pendingLateField,
   problems,
+  rangeFields,
   rangeParameters,
-  stateField,
-  timeField,
+  statedFields,
   timezoneField,
   timezoneParameter,
-  watermarkField,
 } from '../../http/parameters.ts';
 import { stepsOfRange } from '../../http/time-zone.ts';
 import { stepsOf } from '../../time/steps.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
+import { wantedClicks } from './wanted-clicks.ts';
 
 export function routeAllSeries(http: Http, deps: AdsDeps): void {
-  const { groups, filters, rules } = deps;
+  const { groups, rules } = deps;
   http.get('/v1/ads/series', { schema }, async (request, reply) => {
     const { granularity = 'minute', timezone, compare, ad_id: named = [] } = request.query;
     const adIds = [...new Set(named)];
     const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
     const names = adIds.length === 0 ? [''] : adIds;
     checkSize(names.length * stepsOf(range, step).length, granularity);
-    const wanted = { ...range, adIds, filter: await filterOf(request.query, filters), uniques: false };
     const before = compare && previousRange(range);
-    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    const wanted = await wantedClicks(deps, request.query, range, { adIds, before });
     const question = { range, whole: withPrevious(range, before), adIds, asked: request.query };
     const found = await answerStated(deps, reply, question, async ({ known, finality, late }) => {
       const [reading, previous, steps] = await Promise.all([
@@ -108,15 +106,12 @@ const schema = {
   response: {
     200: Type.Object(
       {
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive'),
+        ...rangeFields,
         granularity: GranularityParameter,
         timezone: timezoneField,
         ...filterFields,
         source: sourceField,
-        state: stateField,
-        pending_late: pendingLateField,
-        watermark: watermarkField,
+        ...statedFields,
         series: Type.Array(
           Type.Object(
             {

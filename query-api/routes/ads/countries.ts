@@ -2,32 +2,30 @@
 
 import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
-import { isFromRaw, readCountries, selectionOf, sourceField } from '../../answers/readings.ts';
+import { readCountries, selectionOf, sourceField } from '../../answers/readings.ts';
 import { uniquesField, uniquesParameter } from '../../answers/uniques.ts';
-import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
+import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import { rangeOf } from '../../http/asked-range.ts';
 import {
   adIdsParameter,
   anyCountFields,
-  pendingLateField,
   problems,
+  rangeFields,
   rangeParameters,
-  stateField,
-  timeField,
-  watermarkField,
+  statedFields,
 } from '../../http/parameters.ts';
 import { stateAt } from '../../store/finality.ts';
 import { stepsMs } from '../../time/time-range.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
+import { wantedClicks } from './wanted-clicks.ts';
 
 export function routeCountries(http: Http, deps: AdsDeps): void {
-  const { groups, filters, rules } = deps;
+  const { groups, rules } = deps;
   http.get('/v1/ads/countries', { schema }, async (request, reply) => {
     const { ad_id: adIds = [], uniques = false } = request.query;
     const range = rangeOf(request.query, rules());
-    const wanted = { ...range, adIds, filter: await filterOf(request.query, filters), uniques };
-    if (isFromRaw(wanted)) checkRaw(range, rules());
+    const wanted = await wantedClicks(deps, request.query, range, { adIds, uniques });
     const question = { range, adIds, asked: request.query };
     const { rows, source, head } = await answerStated(deps, reply, question, async ({ known, finality }) => {
       const [reading, steps] = await Promise.all([
@@ -54,13 +52,10 @@ const schema = {
   response: {
     200: Type.Object(
       {
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive'),
+        ...rangeFields,
         ...filterFields,
         source: sourceField,
-        state: stateField,
-        pending_late: pendingLateField,
-        watermark: watermarkField,
+        ...statedFields,
         countries: Type.Array(
           Type.Object(
             {

@@ -3,15 +3,7 @@
 import { Type } from 'typebox';
 import type { Http } from '../../../infra/http.ts';
 import { momentOf } from '../../http/asked-range.ts';
-import {
-  countField,
-  isoOf,
-  pendingLateField,
-  problems,
-  stateField,
-  timeField,
-  watermarkField,
-} from '../../http/parameters.ts';
+import { countField, isoOf, problems, statedFields, timeField } from '../../http/parameters.ts';
 import { stateAt } from '../../store/finality.ts';
 import { windows } from '../../store/rollup/due-blocks.ts';
 import { minuteMs } from '../../time/time-range.ts';
@@ -73,9 +65,7 @@ const schema = {
         window: windowField,
         from: timeField('begin, inclusive'),
         to: timeField('end, exclusive: the last full minute before `at`'),
-        state: stateField,
-        pending_late: pendingLateField,
-        watermark: watermarkField,
+        ...statedFields,
         source: Type.Enum(['stored', 'computed'], {
           type: 'string',
           description:

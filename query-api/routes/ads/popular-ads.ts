@@ -9,37 +9,28 @@ import {
   readPreviousRanks,
   withPrevious,
 } from '../../answers/comparison.ts';
-import { isFromRaw, readPopularAds, selectionOf, sourceField } from '../../answers/readings.ts';
+import { readPopularAds, selectionOf, sourceField } from '../../answers/readings.ts';
 import { uniquesField, uniquesParameter } from '../../answers/uniques.ts';
-import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
+import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import { windowOf } from '../../http/asked-range.ts';
 import { cursorParameter, nextCursorField, pageOf } from '../../http/cursor.ts';
-import {
-  countField,
-  isoOf,
-  pendingLateField,
-  problems,
-  rangeParameters,
-  stateField,
-  timeField,
-  watermarkField,
-} from '../../http/parameters.ts';
+import { countField, isoOf, problems, rangeFields, rangeParameters, statedFields } from '../../http/parameters.ts';
 import { rankingCursorsOf } from '../../http/ranking-cursor.ts';
 import { stateAt } from '../../store/finality.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
+import { wantedClicks } from './wanted-clicks.ts';
 
 const cursors = rankingCursorsOf('popular_ads');
 
 export function routePopularAds(http: Http, deps: AdsDeps): void {
-  const { restatements, filters, rules } = deps;
+  const { restatements, rules } = deps;
   http.get('/v1/ads/popular_ads', { schema }, async (request, reply) => {
     const { count = 100, cursor, uniques = false, compare, ...question } = request.query;
     const place = cursors.read(cursor, question, rules());
     const range = place?.range ?? windowOf(question, rules());
-    const wanted = { ...range, adIds: [], filter: await filterOf(question, filters), uniques };
     const before = compare && previousRange(range);
-    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    const wanted = await wantedClicks(deps, question, range, { uniques, before });
     const whole = withPrevious(range, before);
     // A cursor names the minutes, too.
     const asked = place ? { ...question, from: isoOf(range.from) } : question;
@@ -95,13 +86,10 @@ const schema = {
   response: {
     200: Type.Object(
       {
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive'),
+        ...rangeFields,
         ...filterFields,
         source: sourceField,
-        state: stateField,
-        pending_late: pendingLateField,
-        watermark: watermarkField,
+        ...statedFields,
         ads: Type.Array(
           Type.Object(
             {

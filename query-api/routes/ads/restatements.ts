@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import type { Http } from '../../../infra/http.ts';
 import { countryPattern } from '../../../ingest/click.ts';
 import { seriesRangeOf } from '../../http/asked-range.ts';
-import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
+import { cursorsOf, nextCursorField, pageOf, pageParameters } from '../../http/cursor.ts';
 import {
   AdIdParams,
   askedCountry,
@@ -11,6 +11,7 @@ import {
   countryParameter,
   isoOf,
   problems,
+  rangeFields,
   rangeParameters,
   timeField,
 } from '../../http/parameters.ts';
@@ -75,8 +76,7 @@ const schema = {
             'which minutes come first; those of one minute in the order of country and revision, or that reversed',
         }),
       ),
-      limit: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 10_000, description: 'rows of a page' })),
-      cursor: cursorParameter,
+      ...pageParameters('rows', { default: 100, maximum: 10_000 }),
     },
     { additionalProperties: false },
   ),
@@ -84,8 +84,7 @@ const schema = {
     200: Type.Object(
       {
         ad_id: Type.String(),
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive'),
+        ...rangeFields,
         country: Type.Optional(Type.String({ description: 'as asked for' })),
         total: Type.Object(
           {

@@ -5,7 +5,7 @@ import { brokenRule } from '../../../infra/broken-rule.ts';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import { adIdPattern, limits } from '../../../ingest/click.ts';
 import { type Copy, trailOf } from '../../answers/click-trail.ts';
-import { countField, isoOf, isoOrNull, problems, stateField, timeField } from '../../http/parameters.ts';
+import { countField, isoOf, isoOrNull, problems, stateField, timeOrNullField } from '../../http/parameters.ts';
 import { placeOf, type Routing } from '../../log/hot-ad-rules.ts';
 import { copiesListed, type QuarantinedLine, type RawClick, type Restating } from '../../store/click-copies.ts';
 import { type Finality, finalityOf, partitionsOf, type State, stateAt } from '../../store/finality.ts';
@@ -89,8 +89,6 @@ function timeOrNull(ms: number): string | null {
   return ms > 0 && ms < 8.64e15 ? isoOf(ms) : null;
 }
 
-const orNull = (description: string) => Type.Union([timeField(description), Type.Null()]);
-
 const strict = { additionalProperties: false };
 
 const schema = {
@@ -120,9 +118,9 @@ const schema = {
               click_id: Type.String({ description: 'of the accepted copy' }),
               ad_id: Type.String(),
               country: Type.String(),
-              received_at: orNull('when ingest had it; null: not known'),
-              clicked_at: orNull('event time'),
-              minute: orNull('the minute it counts in'),
+              received_at: timeOrNullField('when ingest had it; null: not known'),
+              clicked_at: timeOrNullField('event time'),
+              minute: timeOrNullField('the minute it counts in'),
               partition: Type.Union([Type.Integer(), Type.Null()], { description: 'of the log' }),
               outcome: Type.Enum(['counted', 'duplicate', 'quarantined', 'restated'], {
                 type: 'string',

@@ -7,7 +7,7 @@ import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import { invalid } from '../../../infra/problem.ts';
 import { sourceField } from '../../answers/readings.ts';
 import { filterIdPattern } from '../../http/asked-filter.ts';
-import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
+import { cursorsOf, nextCursorField, pageOf, pageParameters } from '../../http/cursor.ts';
 import { isoOf, problems, timeField } from '../../http/parameters.ts';
 import { needsRaw } from '../../store/filters/click-filter.ts';
 import { conditionsOf, FilterDefinition, normalDefinition } from '../../store/filters/filter-definition.ts';
@@ -106,8 +106,7 @@ const listSchema = {
   description: 'Each says whether it is answered from counts or from raw clicks.',
   querystring: Type.Object(
     {
-      limit: Type.Optional(Type.Integer({ default: 50, minimum: 1, maximum: 200, description: 'filters of a page' })),
-      cursor: cursorParameter,
+      ...pageParameters('filters', { default: 50, maximum: 200 }),
     },
     { additionalProperties: false },
   ),

@@ -5,8 +5,8 @@ import { brokenRule } from '../../../infra/broken-rule.ts';
 import { Problem, ProblemSchema } from '../../../infra/http.ts';
 import { invalid } from '../../../infra/problem.ts';
 import { type RangeRules, rangeOf } from '../../http/asked-range.ts';
-import { cursorParameter, cursorsOf, pageOf } from '../../http/cursor.ts';
-import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
+import { cursorsOf, pageOf, pageParameters } from '../../http/cursor.ts';
+import { countField, isoOf, problems, rangeFields, timeField } from '../../http/parameters.ts';
 import type { Finality } from '../../store/finality.ts';
 import { type Job, type JobKind, jobIdPattern } from '../../store/jobs/job.ts';
 import { type JobStore, rankOf } from '../../store/jobs/job-store.ts';
@@ -31,8 +31,7 @@ export const startProblems = { ...problems, 409: ProblemSchema, 429: ProblemSche
 
 export const jobListParameters = Type.Object(
   {
-    limit: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 1_000, description: 'jobs of a page' })),
-    cursor: cursorParameter,
+    ...pageParameters('jobs', { default: 100, maximum: 1_000 }),
   },
   { additionalProperties: false },
 );
@@ -56,12 +55,13 @@ export function jobPages(list: string, kinds: readonly JobKind[]) {
   };
 }
 
+export interface AskedRangeOfJob {
+  readonly from: string | number;
+  readonly to: string | number;
+}
+
 /** @throws Problem where the range cannot be recounted: not final yet, or its clicks no longer kept */
-export function askedRange(
-  body: { readonly from: string | number; readonly to: string | number },
-  rules: RangeRules,
-  { finalUntil }: Finality,
-): TimeRange {
+export function askedRange(body: AskedRangeOfJob, rules: RangeRules, { finalUntil }: Finality): TimeRange {
   const range = rangeOf({ from: String(body.from), to: String(body.to) }, rules);
   if (range.from < rawSince(rules.now)) {
     throw invalid('from', body.from, `must be at most ${recountableDays} days ago`, 'older raw clicks are not kept');
@@ -85,8 +85,7 @@ export const JobSchema = Type.Object(
     reason: Type.String({ description: '`replay`; `late`, `reconcile`: why it restates; `hourly` or `asked`' }),
     state: Type.Enum(['queued', 'running', 'done', 'failed', 'cancelled'], { type: 'string' }),
     apply: Type.Boolean({ description: 'whether it changes counts' }),
-    from: timeField('begin, inclusive'),
-    to: timeField('end, exclusive'),
+    ...rangeFields,
     minutes_done: countField('minutes recounted'),
     minutes_total: countField('minutes to recount'),
     clicks_read: countField('raw clicks read'),

@@ -4,10 +4,8 @@ import type { Http } from '../../../infra/http.ts';
 import { nextCursorField } from '../../http/cursor.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
 import { resultOf } from '../../jobs/reconcile/reconcile-job.ts';
-import { finalityOf } from '../../store/finality.ts';
-import { type Job, newJob } from '../../store/jobs/job.ts';
+import type { Job } from '../../store/jobs/job.ts';
 import {
-  askedRange,
   existing,
   JobBody,
   JobIdParams,
@@ -20,16 +18,15 @@ import {
   startProblems,
 } from './job-answer.ts';
 import type { JobRoutesDeps } from './job-deps.ts';
+import { startJob } from './started-job.ts';
 
 const pages = jobPages('reconciliations', ['reconcile']);
 
-export function routeReconciliations(http: Http, { queries, jobs, askedJobs, now, rules }: JobRoutesDeps): void {
+export function routeReconciliations(http: Http, deps: JobRoutesDeps): void {
+  const { jobs } = deps;
   http.post('/v1/reconciliations', { schema: startSchema }, async (request, reply) => {
-    const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
-    const job = newJob({ kind: 'reconcile', reason: 'asked', apply: false, ...range }, now());
-    await askedJobs.take(job);
-    reply.code(202).header('location', `/v1/reconciliations/${job.id}`);
-    return shown(job);
+    const wanted = { kind: 'reconcile', reason: 'asked', apply: false } as const;
+    return shown(await startJob(deps, reply, '/v1/reconciliations', request.body, wanted));
   });
 
   http.get('/v1/reconciliations', { schema: listSchema }, async (request, reply) => {

@@ -4,13 +4,11 @@ import { Type } from 'typebox';
 import { brokenRule } from '../../../infra/broken-rule.ts';
 import { type Http, Problem } from '../../../infra/http.ts';
 import { adIdPattern, countryPattern } from '../../../ingest/click.ts';
-import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
+import { cursorsOf, nextCursorField, pageOf, pageParameters } from '../../http/cursor.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
-import { finalityOf } from '../../store/finality.ts';
-import { type Job, newJob } from '../../store/jobs/job.ts';
+import type { Job } from '../../store/jobs/job.ts';
 import type { DiffRow } from '../../store/jobs/job-store.ts';
 import {
-  askedRange,
   existing,
   JobBody,
   JobIdParams,
@@ -23,6 +21,7 @@ import {
   startProblems,
 } from './job-answer.ts';
 import type { JobRoutesDeps } from './job-deps.ts';
+import { startJob } from './started-job.ts';
 
 /** Restatements of late minutes are jobs of the same form: they can be looked at, too. */
 const kinds = ['replay', 'restate'] as const;
@@ -38,13 +37,12 @@ const cursors = cursorsOf(
   ]),
 );
 
-export function routeReplays(http: Http, { queries, jobs, askedJobs, jobRequests, now, rules }: JobRoutesDeps): void {
+export function routeReplays(http: Http, deps: JobRoutesDeps): void {
+  const { jobs, jobRequests, now } = deps;
   http.post('/v1/replays', { schema: startSchema }, async (request, reply) => {
-    const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
-    const job = newJob({ kind: 'replay', reason: 'replay', apply: request.body.apply ?? false, ...range }, now());
-    await askedJobs.take(job);
-    reply.code(202).header('location', `/v1/replays/${job.id}`);
-    return shownJob(job);
+    const { apply = false } = request.body;
+    const wanted = { kind: 'replay', reason: 'replay', apply } as const;
+    return shownJob(await startJob(deps, reply, '/v1/replays', request.body, wanted));
   });
 
   http.get('/v1/replays', { schema: listSchema }, async (request, reply) => {
@@ -159,8 +157,7 @@ const getSchema = {
   params: JobIdParams,
   querystring: Type.Object(
     {
-      limit: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 10_000, description: 'rows of a page' })),
-      cursor: cursorParameter,
+      ...pageParameters('rows', { default: 100, maximum: 10_000 }),
     },
     { additionalProperties: false },
   ),

@@ -3,15 +3,15 @@ import { type Static, Type } from 'typebox';
 import {
   countField,
   countFields,
+  integerOrNullField,
   pendingLateField,
   stateField,
   timeField,
+  timeOrNullField,
   watermarkField,
 } from '../../http/parameters.ts';
 
 const closed = { additionalProperties: false } as const;
-const orNull = (description: string) => Type.Union([timeField(description), Type.Null()], { description });
-const integerOrNull = (description: string) => Type.Union([Type.Integer(), Type.Null()], { description });
 
 const LiveMinute = Type.Object(
   { start: timeField('the minute'), ...countFields, state: stateField, pending_late: pendingLateField },
@@ -55,9 +55,9 @@ export const LiveEvent = Type.Object(
     at: timeField('when this was read'),
     kafka: Type.Enum(['up', 'away'], { type: 'string', description: '`away`: what is unread is not known' }),
     watermark: watermarkField,
-    watermark_age_ms: integerOrNull('lag in event time'),
-    final_until: orNull('minutes that end at or before this are final'),
-    lag_records: integerOrNull('records of the log that are not counted yet; null: Kafka did not answer'),
+    watermark_age_ms: integerOrNullField('lag in event time'),
+    final_until: timeOrNullField('minutes that end at or before this are final'),
+    lag_records: integerOrNullField('records of the log that are not counted yet; null: Kafka did not answer'),
     stalled: Type.Array(
       Type.Object(
         { partition: Type.Integer(), since: timeField('when the broker took its last counted record') },

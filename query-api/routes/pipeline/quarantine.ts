@@ -5,7 +5,7 @@ import type { Http } from '../../../infra/http.ts';
 import { adIdPattern } from '../../../ingest/click.ts';
 import { outcomeField, quarantineLine, shown } from '../../answers/quarantine-line.ts';
 import { type RangeRules, rangeOf } from '../../http/asked-range.ts';
-import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
+import { cursorsOf, nextCursorField, pageOf, pageParameters } from '../../http/cursor.ts';
 import { countField, isoOrNull, problems, watermarkField } from '../../http/parameters.ts';
 import { finalityOf } from '../../store/finality.ts';
 import type { Store } from '../../store/open-store.ts';
@@ -81,8 +81,7 @@ const schema = {
       clicked_to: Type.Optional(
         Type.String({ description: 'only clicks of minutes before this one: as `clicked_from`' }),
       ),
-      limit: Type.Optional(Type.Integer({ default: 20, minimum: 1, maximum: 1_000, description: 'lines of a page' })),
-      cursor: cursorParameter,
+      ...pageParameters('lines', { default: 20, maximum: 1_000 }),
     },
     { additionalProperties: false },
   ),

@@ -11,7 +11,7 @@ import {
 } from '../../answers/nodes-status.ts';
 import { hotAdsOf, runnerStatus, statusOf, waitingStatus } from '../../answers/pipeline-status.ts';
 import { type StallWatch, stillMs } from '../../answers/stalled-partitions.ts';
-import { countField, problems, timeField } from '../../http/parameters.ts';
+import { countField, integerOrNullField, problems, timeField, timeOrNullField } from '../../http/parameters.ts';
 import type { CountedLog } from '../../log/counted-log.ts';
 import type { Routing } from '../../log/hot-ad-rules.ts';
 import type { LogEnds } from '../../log/log-ends.ts';
@@ -82,9 +82,6 @@ export function routeStatus(http: Http, deps: StatusDeps): void {
   });
 }
 
-const orNull = (description: string) => Type.Union([timeField(description), Type.Null()]);
-const integerOrNull = (description: string) => Type.Union([Type.Integer(), Type.Null()], { description });
-
 const lineFields = {
   received: countField('lines since the beginning of the log'),
   counted: countField('distinct clicks among them'),
@@ -105,13 +102,13 @@ const PartitionStatus = Type.Object(
   {
     partition: Type.Integer(),
     position: countField('offset of the next record to count'),
-    end_offset: integerOrNull('end of the log; null: Kafka did not answer'),
-    lag_records: integerOrNull('records that are not counted yet; null: Kafka did not answer'),
-    watermark: orNull('no older click is expected'),
-    watermark_age_ms: integerOrNull('lag in event time'),
-    appended_at: orNull("the broker's time of the last record counted"),
-    final_until: orNull('minutes that end at or before this are final'),
-    stalled_since: orNull(
+    end_offset: integerOrNullField('end of the log; null: Kafka did not answer'),
+    lag_records: integerOrNullField('records that are not counted yet; null: Kafka did not answer'),
+    watermark: timeOrNullField('no older click is expected'),
+    watermark_age_ms: integerOrNullField('lag in event time'),
+    appended_at: timeOrNullField("the broker's time of the last record counted"),
+    final_until: timeOrNullField('minutes that end at or before this are final'),
+    stalled_since: timeOrNullField(
       'nothing of this partition has been counted since, by the time of its last counted record: its aggregator has stopped, or cannot go on; null: it is being counted, or nothing of it ever was',
     ),
     ...lineFields,
@@ -132,7 +129,7 @@ const HotAd = Type.Object(
 
 const RowsStatus = Type.Object(
   {
-    checked_at: orNull('when all partitions were last compared; null: not all have been yet'),
+    checked_at: timeOrNullField('when all partitions were last compared; null: not all have been yet'),
     difference: countField('lines that differ, over all partitions: 0 as long as every line is there, once'),
     differences: Type.Array(
       Type.Object(
@@ -160,19 +157,21 @@ const schema = {
   response: {
     200: Type.Object(
       {
-        watermark: orNull('the smallest of all partitions; null: not every partition has been heard of'),
-        watermark_age_ms: integerOrNull('lag in event time'),
-        final_until: orNull('minutes that end at or before this are final in every partition'),
+        watermark: timeOrNullField('the smallest of all partitions; null: not every partition has been heard of'),
+        watermark_age_ms: integerOrNullField('lag in event time'),
+        final_until: timeOrNullField('minutes that end at or before this are final in every partition'),
         partitions: Type.Array(PartitionStatus),
         conservation: Type.Object(
           {
             ...lineFields,
-            unread_records: integerOrNull('records of the log that are not counted yet; null: Kafka did not answer'),
+            unread_records: integerOrNullField(
+              'records of the log that are not counted yet; null: Kafka did not answer',
+            ),
             balanced: Type.Boolean({
               description:
                 'in each partition: acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, no line is missing that is not written off, and no accepted click is `uncounted`',
             }),
-            uncounted: integerOrNull(
+            uncounted: integerOrNullField(
               'accepted clicks that are in raw and in no count 15 minutes after they came too late: 0 as long as restatements are made; null: the job runner has not looked for any',
             ),
             rows: Type.Union([RowsStatus, Type.Null()], {
@@ -189,7 +188,7 @@ const schema = {
           {
             clicks: countField('late clicks that wait for their restatement, copies among them'),
             minutes: countField('to which they belong'),
-            since: orNull('when the one came that has waited longest; null: none waits'),
+            since: timeOrNullField('when the one came that has waited longest; null: none waits'),
           },
           { additionalProperties: false },
         ),
