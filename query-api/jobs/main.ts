@@ -1,8 +1,7 @@
 /** The job runner. Several of them may run: one has the lease and works, the others wait for it. */
 import { hostname } from 'node:os';
 import { readingAs } from '../../infra/clickhouse/clickhouse.ts';
-import { createHttp, listen } from '../../infra/http.ts';
-import { closeHttp } from '../../infra/http-drain.ts';
+import { openHealthServer } from '../../infra/http-health.ts';
 import { topicProbe } from '../../infra/kafka/admin.ts';
 import { watchAppends } from '../../infra/kafka/append-watch.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
@@ -45,23 +44,17 @@ await runProcess(log, async (stop, life) => {
     if (!running) throw new Error('has not joined its group yet');
     running.check();
   };
-  const http = await createHttp({
+  await using health = await openHealthServer({
     title: 'Job runner',
-    description: 'Health and metrics of the job runner.',
-    log,
-    bodyLimitBytes: 1024,
-    config,
-    servesPages: false,
+    port: config.JOBS_PORT,
     readiness: {
       kafka: probe.check,
       clickhouse: clickhouse.ping,
       lease: checkLease,
       partitions: partitions.checkKnown,
     },
-    life,
+    ...{ config, life, log },
   });
-  await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
-  const url = await listen(http, config.HOST, config.JOBS_PORT);
   await partitions.ready(stop);
   if (stop.aborted) return;
   const deps = { config, store, countedLog, requests, now: Date.now, log };
@@ -79,7 +72,7 @@ await runProcess(log, async (stop, life) => {
     openLog: () => openJobLog(kafka, names),
     // Any node: whatever is read for writing is read in turns.
     runners: { latest: () => replicas.reading(runners.latest) },
-    host: `${hostname()}:${new URL(url).port}`,
+    host: `${hostname()}:${new URL(health.url).port}`,
     now: Date.now,
   };
   // Who has the port is the only one of this name: the member it finds in the group is dead.
@@ -92,6 +85,6 @@ await runProcess(log, async (stop, life) => {
     }),
   );
   running = lease;
-  log.info({ url }, 'job runner runs');
+  log.info({ url: health.url }, 'job runner runs');
   await Promise.race([aborted(stop), crashed]);
 });

@@ -44,7 +44,7 @@ describe('an export', () => {
   it('that nobody takes is cut off, without its end, and is read no further', async () => {
     const { cut, open } = start(1);
     expect(await closed(await open())).toBe(false);
-    expect([cut, isEnded]).toEqual([['its client takes less than EXPORT_MIN_BYTES_PER_SECOND'], true]);
+    expect([cut, isEnded]).toEqual([['its client reads less than EXPORT_MIN_BYTES_PER_SECOND'], true]);
   });
 
   it('that is taken goes on, and keeps its place', async () => {
@@ -65,7 +65,7 @@ describe('an export', () => {
       second = await open();
     }
     second.resume();
-    expect([cut, first?.destroyed]).toEqual([[expect.stringContaining('another waits for its place')], true]);
+    expect([cut, first?.destroyed]).toEqual([[expect.stringContaining('another client waits for its place')], true]);
     await sleep(100);
     expect(await open()).toBeUndefined();
   });
