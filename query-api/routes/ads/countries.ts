@@ -1,4 +1,4 @@
-/** GET /v1/ads/countries: clicks of a range by country, of all ads or of those named. */
+/** GET /v1/ads/countries: clicks of a range by country, of all ads or of named ads. */
 
 import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
@@ -43,8 +43,8 @@ export function routeCountries(http: Http, deps: AdsDeps): void {
 const schema = {
   tags: ['ads'],
   operationId: 'getCountries',
-  summary: 'Clicks by country in a range of minutes (without from and to: the last full minute)',
-  description: 'Without `ad_id`: of all ads.',
+  summary: 'Clicks by country in a range of minutes (without from and to: in the last full minute)',
+  description: 'Without `ad_id`, the clicks of all ads together.',
   querystring: Type.Object(
     { ad_id: adIdsParameter, ...rangeParameters, ...filterParameters, uniques: uniquesParameter },
     { additionalProperties: false },
@@ -59,13 +59,13 @@ const schema = {
         countries: Type.Array(
           Type.Object(
             {
-              country: Type.String({ description: 'ISO 3166-1 alpha-2; ZZ: unknown' }),
+              country: Type.String({ description: 'ISO 3166-1 alpha-2. ZZ: unknown.' }),
               ...anyCountFields,
               uniques: uniquesField,
             },
             { additionalProperties: false },
           ),
-          { description: 'most clicks first; countries without clicks are not listed' },
+          { description: 'Ordered by clicks, most first. Countries without clicks are not listed.' },
         ),
       },
       { additionalProperties: false },

@@ -32,7 +32,7 @@ export function routePopularAds(http: Http, deps: AdsDeps): void {
     const before = compare && previousRange(range);
     const wanted = await wantedClicks(deps, question, range, { uniques, before });
     const whole = withPrevious(range, before);
-    // A cursor names the minutes, too.
+    // A cursor contains the minutes, so the answer may be cached as if `from` were given.
     const asked = place ? { ...question, from: isoOf(range.from) } : question;
     const found = await answerStated(
       deps,
@@ -68,17 +68,23 @@ const schema = {
   operationId: 'getPopularAds',
   summary: 'The ads with the most clicks in the last full minutes, or in a range of minutes',
   description:
-    '`window` counts back from the last full minute; the running minute is not in it. Give `window`, or `from` and `to`, or neither.',
+    '`window` ends with the last full minute, so it does not contain the current minute. Give either `window` or `from` and `to`, or none of them.',
   querystring: Type.Object(
     {
-      count: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 1_000, description: 'ads of a page' })),
+      count: Type.Optional(
+        Type.Integer({ default: 100, minimum: 1, maximum: 1_000, description: 'The most ads on one page.' }),
+      ),
       window: Type.Optional(
-        Type.Integer({ minimum: 1, description: 'the last so many full minutes (default 1); not beside from and to' }),
+        Type.Integer({
+          minimum: 1,
+          description:
+            'How many full minutes the range has (default 1). It ends with the last full minute. Not together with `from` and `to`.',
+        }),
       ),
       ...rangeParameters,
       ...filterParameters,
       uniques: uniquesParameter,
-      compare: compareParameter('also where each ad stood in as long a range right before'),
+      compare: compareParameter('Adds the rank of each ad in the range of the same length right before.'),
       cursor: cursorParameter,
     },
     { additionalProperties: false },
@@ -95,13 +101,13 @@ const schema = {
             {
               rank: Type.Integer({ minimum: 1 }),
               ad_id: Type.String(),
-              count: countField('distinct clicks'),
+              count: countField('Distinct clicks.'),
               uniques: uniquesField,
               previous: previousRankField,
             },
             { additionalProperties: false },
           ),
-          { description: 'most clicks first; equal counts in the order of ad_id; ads without clicks are not listed' },
+          { description: 'Ordered by clicks, most first, then by `ad_id`. Ads without clicks are not listed.' },
         ),
         next_cursor: nextCursorField,
         previous: previousRangeField,

@@ -33,11 +33,11 @@ describe('clicks per second', () => {
 describe('changes', () => {
   it('are told once, in each revision', () => {
     const deltas = createLiveDeltas();
-    expect(deltas.untold([restatement(0)])).toHaveLength(1);
-    expect(deltas.untold([restatement(0), restatement(60_000), restatement(0, 2)])).toMatchObject([
+    expect(deltas.fresh([restatement(0)])).toHaveLength(1);
+    expect(deltas.fresh([restatement(0), restatement(60_000), restatement(0, 2)])).toMatchObject([
       { minute: '1970-01-01T00:01:00.000Z', revision: 1 },
       { minute: '1970-01-01T00:00:00.000Z', revision: 2 },
     ]);
-    expect(deltas.untold([restatement(0), restatement(60_000), restatement(0, 2)])).toEqual([]);
+    expect(deltas.fresh([restatement(0), restatement(60_000), restatement(0, 2)])).toEqual([]);
   });
 });
