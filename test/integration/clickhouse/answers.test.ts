@@ -209,7 +209,7 @@ describe('pages', () => {
   });
 
   it.each([
-    ['/v1/ads/popular_ads?cursor=x', /^cursor is "x", but must be `next_cursor` of the page before/],
+    ['/v1/ads/popular_ads?cursor=x', /^cursor is "x", but must be the `next_cursor` of the previous page/],
     ['/v1/ads/popular_ads?cursor=', /^cursor/],
     [`/v1/ads/popular_ads?cursor=${forged(['ads', '', [0, 60_000, 1, 1, 'a']])}`, /^cursor is .*, but must be/],
     [

@@ -316,7 +316,7 @@ describe('an answer from raw clicks', () => {
       '/v1/ads/a/aggregated_count?from=2025-10-01T00:00:00Z&to=2025-10-01T00:01:00Z&user_id=u1',
     );
     expect([status, body.code]).toEqual([400, 'invalid_parameter']);
-    expect(body.detail).toMatch(/^from is .*, but must be at most 34 days ago where raw clicks are asked/);
+    expect(body.detail).toMatch(/^from is .*, but must be at most 34 days ago when the answer needs raw clicks/);
   });
 
   it('equals what the clicks say themselves, whatever is filtered by', async () => {
@@ -442,7 +442,7 @@ describe('a stored filter', () => {
     const answer = await store.get(`/v1/ads/popular_ads?${range}&filter=gone`);
     expect(answer).toMatchObject({
       status: 404,
-      body: { detail: 'filter is "gone", but there is no stored filter of this name: GET /v1/filters lists them' },
+      body: { detail: 'filter is "gone", but there is no stored filter with this name: GET /v1/filters lists them' },
     });
   });
 
@@ -476,7 +476,7 @@ describe('a wrong filter', () => {
     ['ip=10.0.0', /^ip is "10.0.0", but must be an IPv4 or IPv6 address/],
     ['ip=10.0.0.0/8', /^ip is "10.0.0.0\/8", but must be an IPv4 or IPv6 address/],
     ['user_id=%00', /^user_id is "\\u0000", but must be 1 to 128 characters/],
-    ['user_id=u&as_of=2025-11-22T08:03:00Z', /^as_of is .*, but cannot stand beside user_id/],
+    ['user_id=u&as_of=2025-11-22T08:03:00Z', /^as_of is .*, but cannot be used together with user_id/],
     ['filter=..', /^filter is ".."/],
   ])('gets 400 with field, value and rule: %s', async (query, detail) => {
     const { status, body } = await store.get(`/v1/ads/a/aggregated_count?${range}&${query}`);

@@ -136,7 +136,7 @@ describe('GET /v1/ads/most_clicked', () => {
 
   it.each([
     ['window=7', 'window is 7, but must be 1, 5 or 60'],
-    [`at=${now + 60_000}`, ', but must not lie in the future'],
+    [`at=${now + 60_000}`, ', but must not be in the future'],
     ['at=yesterday', 'at is "yesterday", but must be a time'],
     ['count=101', 'count is 101, but must be at most 100'],
   ])('names what is wrong: %s', async (query, detail) => {

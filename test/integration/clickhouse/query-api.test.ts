@@ -345,7 +345,7 @@ describe('GET /v1/quarantine', () => {
     expect(hour.reasons.map((row: { reason: string }) => row.reason)).toEqual(['too_late']);
     expect((await of('clicked_from=2025-11-21T07:00:00Z&clicked_to=2025-11-21T09:00:00Z')).reasons).toEqual([]);
     expect((await of('clicked_from=2025-11-21T07:00:00Z')).detail).toBe(
-      'clicked_to is not given, but must be, beside clicked_from',
+      'clicked_to is not given, but must be given together with clicked_from',
     );
   });
 });

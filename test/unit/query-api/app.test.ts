@@ -382,7 +382,7 @@ describe('DELETE /v1/replays/{id}', () => {
     const { status, body, written } = await cancel('restate', reason, state);
     expect({ status, code: body.code, written }).toEqual({ status: 409, code: 'not_cancellable', written: [] });
     expect(body.detail).toMatch(
-      /^id is "01KZ{22}A", but must be a replay, and is a restatement, .*: wait until it is done, as GET /,
+      /^id is "01KZ{22}A", but must be a replay, and is a restatement, .*: wait until it is done, which GET /,
     );
   });
 

@@ -24,7 +24,7 @@ describe('jobs that people ask for', () => {
     await expect(take(asked('replay'))).rejects.toMatchObject({
       ...{ status: 429, code: 'too_many_open_jobs', retryAfterS: 30 },
       extra: { kind: 'replay', limit: 2, open: 2 },
-      message: expect.stringMatching(/^2 replays wait or run, and at most 2 may \(JOBS_MAX_OPEN\): .*DELETE/),
+      message: expect.stringMatching(/^2 replays are queued or running, and at most 2 may be \(JOBS_MAX_OPEN\): .*DELETE/),
     });
     await take(asked('reconcile'));
     store.open.shift();

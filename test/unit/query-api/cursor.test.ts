@@ -28,7 +28,7 @@ describe('a cursor', () => {
     const text = cursors.write([1, 'a'], { country: 'KR' });
     expect(() => cursors.read(text, {})).toThrow(/^cursor is ".*", but must belong to the list/);
     const other = cursorsOf('other', Type.Tuple([Type.Integer(), Type.String()]));
-    expect(() => other.read(text, { country: 'KR' })).toThrow(/^cursor is ".*", but must be `next_cursor`/);
+    expect(() => other.read(text, { country: 'KR' })).toThrow(/^cursor is ".*", but must be the `next_cursor`/);
   });
 
   it('is there only where a row follows the page', () => {

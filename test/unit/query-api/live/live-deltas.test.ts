@@ -31,7 +31,7 @@ describe('clicks per second', () => {
 });
 
 describe('changes', () => {
-  it('are told once, in each revision', () => {
+  it('are reported once, in each revision', () => {
     const deltas = createLiveDeltas();
     expect(deltas.fresh([restatement(0)])).toHaveLength(1);
     expect(deltas.fresh([restatement(0), restatement(60_000), restatement(0, 2)])).toMatchObject([
