@@ -33,7 +33,7 @@ export function rankingCursorsOf(list: string) {
       const place = codec.read(text, question);
       if (place === undefined) return undefined;
       const [from, to, rank, count, adId] = place;
-      // Anybody can invent a cursor, so its range has to follow the same rules as any other range.
+      // Anybody can invent a cursor, so its range must follow the rules of all ranges.
       return { range: rangeOf({ from: `${from}`, to: `${to}` }, rules), after: { rank, count, adId } };
     },
   };

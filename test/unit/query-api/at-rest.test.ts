@@ -13,10 +13,10 @@ const startedAt = Date.parse('2026-11-29T08:00:30Z');
 const lastMinute = startedAt - (startedAt % minuteMs);
 const log = pino({ level: 'silent' });
 
-/** What was asked, by the table that it is asked of first. */
+/** The queries, by the first table that each of them reads. */
 type Statements = { readonly table: string; readonly at: number }[];
 
-/** Jobs and roll-ups over rows that say what `shown` says; time passes as the test lets it. */
+/** Jobs and roll-ups over rows with the contents of `shown`. The test decides how time passes. */
 function world() {
   const statements: Statements = [];
   const shown = { finalUntil: lastMinute, quarantined: 0, jobs: [] as object[] };
@@ -81,7 +81,7 @@ afterEach(async () => {
 const countOf = (statements: Statements, table: string) => statements.filter(each => each.table === table).length;
 
 describe('jobs and roll-ups at rest', () => {
-  it('ask ClickHouse at most 33 times a minute where nothing happens', async () => {
+  it('ask ClickHouse at most 33 times a minute when nothing happens', async () => {
     const { statements } = world();
     await vi.advanceTimersByTimeAsync(5 * minuteMs);
     statements.length = 0;
@@ -90,7 +90,7 @@ describe('jobs and roll-ups at rest', () => {
     expect(statements.length).toBeGreaterThan(0);
   });
 
-  it('look at once, and again until it shows, for what is asked for', async () => {
+  it('look for a requested job at once, and again until it is visible', async () => {
     const { statements, shown, call } = world();
     await vi.advanceTimersByTimeAsync(5 * minuteMs + 1_000);
     statements.length = 0;
@@ -108,7 +108,7 @@ describe('jobs and roll-ups at rest', () => {
     expect(shown.jobs).toEqual([]);
   });
 
-  it('find a job of which nobody has told within half a minute', async () => {
+  it('find a job within half a minute when nothing has announced it', async () => {
     const { statements, shown } = world();
     await vi.advanceTimersByTimeAsync(5 * minuteMs);
     const job = newJob({ kind: 'replay', reason: 'replay', apply: false, from: startedAt, to: startedAt }, startedAt);
@@ -116,7 +116,7 @@ describe('jobs and roll-ups at rest', () => {
     shown.jobs = [{ ...row, from_s, to_s, minutes_s, position_s, created_ms: startedAt, updated_ms: startedAt }];
     statements.length = 0;
     await vi.advanceTimersByTimeAsync(40_000);
-    // Whether it is cancelled is asked of a job that was found.
+    // When a job is found, the store is asked whether it is cancelled.
     expect(countOf(statements, 'replay_cancellation')).toBeGreaterThan(0);
   });
 
@@ -135,8 +135,8 @@ describe('jobs and roll-ups at rest', () => {
   });
 });
 
-describe('the look for clicks in no count', () => {
-  it('asks once where no click came too late, however many hours there are', async () => {
+describe('the search for clicks in no count', () => {
+  it('asks once when no click came too late, however many hours there are', async () => {
     let asked = 0;
     const clickhouse = clickHouseThatAnswers(() => {
       asked++;
@@ -147,7 +147,7 @@ describe('the look for clicks in no count', () => {
     expect(asked).toBe(10);
   });
 
-  it('looks at each hour in which one came', async () => {
+  it('looks at each hour in which a click came too late', async () => {
     const hours = [3, 50].map(ago => startedAt - (startedAt % (60 * minuteMs)) - ago * 60 * minuteMs);
     const clickhouse = clickHouseThatAnswers(sql => {
       if (sql.includes('AS hour')) return hours.map(hour => ({ hour }));

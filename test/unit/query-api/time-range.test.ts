@@ -23,7 +23,7 @@ describe('a range of minutes', () => {
     expect(rangeOf({}, rules)).toEqual({ from: at('2025-11-22T08:25:00Z'), to: at('2025-11-22T08:26:00Z') });
   });
 
-  it('is the minute that ended just now on the border of a minute', () => {
+  it('is the minute that has just ended, exactly at the border of a minute', () => {
     const border = at('2025-11-22T08:26:00Z');
     expect(rangeOf({}, { ...rules, now: border })).toEqual({ from: border - 60_000, to: border });
   });
@@ -32,7 +32,7 @@ describe('a range of minutes', () => {
     ['2025-11-22T08:00:00Z', '2025-11-22T08:10:00Z'],
     ['2025-11-22T17:00:00+09:00', '2025-11-22T17:10:00.000+09:00'],
     [`${at('2025-11-22T08:00:00Z')}`, '2025-11-22T08:10:00Z'],
-  ])('takes %s to %s', (from, to) => {
+  ])('accepts %s to %s', (from, to) => {
     expect(rangeOf({ from, to }, rules)).toEqual({ from: at('2025-11-22T08:00:00Z'), to: at('2025-11-22T08:10:00Z') });
   });
 
@@ -126,7 +126,7 @@ describe('the range of a series', () => {
     );
   });
 
-  it('is of whole minutes, and of whole steps where none is asked for, within the limit', () => {
+  it('has whole minutes, or whole steps when no range is asked for, within the limit', () => {
     const granularity = fc.constantFrom<Granularity>('minute', 'hour', 'day');
     const minute = fc.integer({ min: 0, max: 200_000 }).map(n => n * 60_000);
     fc.assert(

@@ -21,7 +21,7 @@ describe('the format asked for', () => {
 });
 
 describe('rows as CSV', () => {
-  it('come back as they were, by the rule for all CSV', () => {
+  it('can be read back unchanged, by the rule for all CSV', () => {
     const text = fc.oneof(fc.string(), fc.constantFrom('=1', '＋1', '-1', '@a', "'x", 'a,b', '"', 'a\nb', '\r'));
     fc.assert(
       fc.property(fc.array(fc.record({ a: text, b: text }), { minLength: 1 }), rows => {
@@ -35,7 +35,7 @@ describe('rows as CSV', () => {
     );
   });
 
-  it('leave null empty, numbers as they are, and have what is neither as JSON', () => {
+  it('have nothing for null, numbers unchanged, and lists and objects as JSON', () => {
     expect(linesOf([{ a: null, b: -1, c: { users: 3 } }], ['a', 'b', 'c', 'd'], 'csv')).toBe(
       'a,b,c,d\n,-1,"{""users"":3}",\n',
     );

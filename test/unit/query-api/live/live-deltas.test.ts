@@ -22,7 +22,7 @@ describe('clicks per second', () => {
     expect(deltas.rate(21_000, 1_150)).toBe(10);
   });
 
-  it('does not take a pause between readings for slow counting, nor a smaller total for less than nothing', () => {
+  it('is not changed by a pause between readings, and is never negative when the total becomes smaller', () => {
     const deltas = createLiveDeltas();
     deltas.rate(0, 1_000);
     expect(deltas.rate(60_000, 9_000)).toBe(0);
