@@ -1,8 +1,8 @@
 /**
  * Finds the partitions that are not being counted. An idle partition gets a tick within seconds. So a partition is behind
- * when its last counted record is older than `oldMs`. It has stalled when its position also does not move, which it does
- * while an aggregator catches up. The first look at a partition cannot know whether it moves: then `isUnsure` is true,
- * and a second look is needed `stillMs` later.
+ * when its last counted record is older than `oldMs`. If its position does not move either, it has stalled. While an
+ * aggregator catches up, the position moves. The first look at a partition cannot know whether it moves: then `isUnsure`
+ * is true, and a second look is needed `stillMs` later.
  */
 import type { Progress } from '../../aggregator/ad-minute.ts';
 

@@ -33,7 +33,7 @@ export interface Problem {
 
 /** By operationId: what is asked, and what is answered. */
 export interface Operations {
-  /** Cancel a replay. What it has already applied stays applied, always as whole minutes */
+  /** Cancel a replay */
   readonly cancelReplay: {
     readonly input: {
       readonly params: {

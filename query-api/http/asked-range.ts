@@ -66,8 +66,8 @@ export function momentOf(field: string, text: string | undefined, { now }: Range
 }
 
 /**
- * Returns a range in milliseconds that need not be whole minutes. `from` is by default the beginning of time. `to` is by
- * default now, and never later than now.
+ * Returns a range in milliseconds that need not be whole minutes. By default `from` is 0 and `to` is now. `to` is
+ * never later than now.
  */
 export function spanOf(asked: AskedRange, { now }: Pick<RangeRules, 'now'>): TimeRange {
   const from = asked.from === undefined ? 0 : parsed('from', asked.from);

@@ -107,7 +107,7 @@ export const watermarkField = timeOrNullField(
   'No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones.',
 );
 
-/** Say how final the counts of an answer are. */
+/** The fields that say how final the counts of an answer are. */
 export const statedFields = { state: stateField, pending_late: pendingLateField, watermark: watermarkField };
 
 /** Counts of an answer that is never made from raw clicks. */

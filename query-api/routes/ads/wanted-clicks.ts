@@ -1,6 +1,6 @@
 /**
- * Which clicks a request for counts asks for. A range whose raw clicks are no longer kept is refused here, for every
- * route, so that no route can forget it and answer with too few clicks.
+ * Determines which clicks a request for counts asks for. A range whose raw clicks are no longer kept is refused here, for
+ * every route, so that no route can forget it and answer with too few clicks.
  */
 import { isFromRaw, type Wanted } from '../../answers/readings.ts';
 import { type AskedFilter, checkRaw, filterOf } from '../../http/asked-filter.ts';

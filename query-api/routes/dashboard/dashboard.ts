@@ -1,4 +1,4 @@
-/** GET /: serves the files of the dashboard. Its content security policy forbids to load anything from other hosts. */
+/** GET /: serves the files of the dashboard. Its content security policy forbids loading anything from other hosts. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import fastifyStatic from '@fastify/static';

@@ -172,9 +172,9 @@ const getSchema = {
 const cancelSchema = {
   tags: ['jobs'],
   operationId: 'cancelReplay',
-  summary: 'Cancel a replay. What it has already applied stays applied, always as whole minutes',
+  summary: 'Cancel a replay',
   description:
-    'A job that has already ended stays as it is. The answer has the job as it was before the cancellation. Restatements, which the pipeline makes by itself, are refused with 409 `not_cancellable`. Without them, late clicks would be in no count.',
+    'What the replay has already applied stays applied, always as whole minutes. A job that has already ended stays as it is. The answer has the job as it was before the cancellation. Restatements, which the pipeline makes by itself, are refused with 409 `not_cancellable`. Without them, late clicks would be in no count.',
   params: JobIdParams,
   response: { 202: JobSchema, ...jobProblems },
 } as const;

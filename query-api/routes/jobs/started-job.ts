@@ -1,4 +1,4 @@
-/** What every route that starts a job does: it checks the range, saves the job, and answers where to look at it. */
+/** Starts a job for a route: checks the range, saves the job, and answers where it can be looked at. */
 import type { FastifyReply } from 'fastify';
 import { finalityOf } from '../../store/finality.ts';
 import { type Job, newJob } from '../../store/jobs/job.ts';

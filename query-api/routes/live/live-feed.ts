@@ -2,8 +2,8 @@
  * Reads the store once for all clients that listen to GET /v1/live. It reads every second while somebody listens, and a
  * little longer, so that a client that comes back gets what it has missed. While nobody listens, nothing is read.
  *
- * An event is made and encoded once, however many clients get it. The feed never waits for Kafka: while Kafka does not
- * answer, events continue and say so.
+ * An event is made and encoded once, however many clients get it. After the first event, the feed never waits for Kafka:
+ * while Kafka does not answer, events continue and say so.
  */
 
 import type { Readable } from 'node:stream';

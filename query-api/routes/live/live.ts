@@ -51,7 +51,7 @@ const schema = {
     'Server-sent events. Each `message` is a whole `LiveEvent` with an id. A request with `Last-Event-ID` gets the events that it has missed, up to about a minute. `event: reset`: the id is no longer known, and the next message has everything. `event: unavailable`: the database does not answer at the moment. `event: closing`: this process stops, or another client needs the place. Then connect again with the last id. A client that reads too slowly is cut off.',
   headers: Type.Object({
     'last-event-id': Type.Optional(
-      Type.String({ maxLength: 100, description: 'The id of the last event that the client has got.' }),
+      Type.String({ maxLength: 100, description: 'The id of the last event that the client received.' }),
     ),
   }),
   querystring: Type.Object(

@@ -1,7 +1,7 @@
 /**
  * The listeners of GET /v1/live. Each has a limited buffer. A listener that reads more slowly than events come is cut
  * off, so that it can neither fill the memory nor delay the others. It can come back with the id of the last event that
- * it has got. A listener whose buffer has not been empty for `maxBehindMs` is cut off too: it reads nothing, or is no
+ * it received. A listener whose buffer has not been empty for `maxBehindMs` is cut off too: it reads nothing, or is no
  * longer there. The kernel has a buffer of its own for it, which would take many minutes to fill.
  *
  * The number of listeners is limited. When it is reached, a client that has fewer listeners than another client takes

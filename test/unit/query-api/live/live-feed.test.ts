@@ -77,7 +77,7 @@ describe('the live feed', () => {
     expect(reads()).toBe(until);
   });
 
-  it('continues after the last event that a client has got', async () => {
+  it('continues after the last event that a client received', async () => {
     const { feed } = open();
     const stream = feed.open('a', undefined);
     const [first] = await messages(stream, 3);
