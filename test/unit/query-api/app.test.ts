@@ -398,7 +398,7 @@ describe('a wrong request', () => {
   /** Raw clicks go back 34 days: not to this range, and not to the range before the second one. */
   const notKept = 'from=2025-10-01T00:00:00Z&to=2025-10-01T00:01:00Z';
   const keptButNotBefore = 'from=2025-10-20T00:00:00Z&to=2025-10-23T00:00:00Z';
-  it.each([
+  it.each<[string, string]>([
     ['/v1/ads/popular_ads?cuont=5', 'cuont'],
     ['/v1/ads/popular_ads?count=0', 'count'],
     ['/v1/ads/popular_ads?count=1001', 'count'],
@@ -433,13 +433,15 @@ describe('a wrong request', () => {
     ['/v1/ads/popular_ads?cursor=abc', 'cursor'],
     ['/v1/ads/a/series?granularity=day&timezone=Nowhere', 'timezone'],
     ['/v1/ads/a/series?uniques=true', 'uniques'],
-    ...['popular_ads', 'countries', 'series', 'a/series', 'a/aggregated_count'].map(
-      path => [`/v1/ads/${path}?${notKept}&user_id=u`, 'from'] as const,
-    ),
+    ...['popular_ads', 'countries', 'series', 'a/series', 'a/aggregated_count'].map((path): [string, string] => [
+      `/v1/ads/${path}?${notKept}&user_id=u`,
+      'from',
+    ]),
     [`/v1/ads?${notKept}&user_id=u`, 'from'],
-    ...['popular_ads', 'series', 'a/aggregated_count'].map(
-      path => [`/v1/ads/${path}?${keptButNotBefore}&user_id=u&compare=previous`, 'from'] as const,
-    ),
+    ...['popular_ads', 'series', 'a/aggregated_count'].map((path): [string, string] => [
+      `/v1/ads/${path}?${keptButNotBefore}&user_id=u&compare=previous`,
+      'from',
+    ]),
     ['/v1/filters?limit=201', 'limit'],
     ['/v1/filters/-x', 'id'],
     ['/v1/status?verbose=1', 'verbose'],
