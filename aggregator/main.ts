@@ -1,7 +1,6 @@
 /** Runs the aggregator process. Several of these processes share the partitions. */
 import { randomInt } from 'node:crypto';
-import { createHttp, listen } from '../infra/http.ts';
-import { closeHttp } from '../infra/http-drain.ts';
+import { openHealthServer } from '../infra/http-health.ts';
 import { topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../infra/kafka/former-member.ts';
@@ -28,18 +27,12 @@ await runProcess(log, async (stop, life) => {
     if (!running) throw new Error('has not joined the group yet');
     running.check();
   };
-  const http = await createHttp({
+  await using health = await openHealthServer({
     title: 'Aggregator',
-    description: 'Health and metrics of the aggregator.',
-    log,
-    bodyLimitBytes: 1024,
-    config,
-    servesPages: false,
+    port: config.AGGREGATOR_PORT,
     readiness: { kafka: probe.check, tasks: checkTasks, partitions: partitions.checkReadable },
-    life,
+    ...{ config, life, log },
   });
-  await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
-  const url = await listen(http, config.HOST, config.AGGREGATOR_PORT);
   const { partitionsAt } = partitions;
   const deps = { kafka, names, config, partitionsAt, hashSeed: randomInt(2 ** 32), log, onCrash: crash };
   await partitions.ready(stop);
@@ -49,6 +42,6 @@ await runProcess(log, async (stop, life) => {
   await forgetFormerMember(kafka, names.aggregatorGroup, { clientId, port: config.AGGREGATOR_PORT, log });
   await using group = await retrying('join group', log, stop, () => openTaskGroup(deps));
   running = group;
-  log.info({ url, partitions: partitions.book.partitions }, 'aggregator runs');
+  log.info({ url: health.url, partitions: partitions.book.partitions }, 'aggregator runs');
   await Promise.race([aborted(stop), crashed]);
 });

@@ -1,4 +1,4 @@
-/** The query API: counts, top lists, series and the state of the pipeline over HTTP, and jobs that recount. */
+/** The query API: it answers counts, top lists, series and the state of the pipeline over HTTP, and takes jobs. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import cors from '@fastify/cors';
 import swaggerUi from '@fastify/swagger-ui';
@@ -46,21 +46,21 @@ import { openStore } from './store/open-store.ts';
 export interface QueryApiDeps {
   readonly config: QueryApiConfig;
   readonly clickhouse: ClickHouse;
-  /** Of which `clickhouse` reads one or another; left out: it is the only node. */
+  /** The nodes that `clickhouse` reads. Left out: there is only one. */
   readonly replicas?: Replicas;
-  /** Left out: it is the only one. */
+  /** Names and states of the nodes. Left out: there is only one. */
   readonly nodes?: StoreNodes;
   readonly log: Logger;
   /** Epoch ms. */
   readonly now: () => number;
   readonly countedLog: CountedLog;
-  /** Which ads are split, over how many partitions; where it is left out, none and nothing recorded. */
+  /** Which ads are split, and over how many partitions. Left out: no ad is split, and nothing is recorded. */
   readonly routing?: () => Promise<Routing>;
-  /** What people ask for and store; where it is left out, nobody can be asked. */
+  /** Takes jobs and stored filters. Left out: such requests fail, because no broker is known. */
   readonly requests?: RequestLog;
-  /** Where it is left out, nobody can be asked. */
+  /** Left out: requests about partitions fail, because no broker is known. */
   readonly partitions?: Partitions;
-  /** What else this process needs to be ready, where it does more than answer. */
+  /** Further checks that must pass before the process is ready. */
   readonly readiness?: HttpOptions['readiness'];
   readonly life?: Life;
   readonly wait?: StatusDeps['wait'];
@@ -93,42 +93,20 @@ export async function buildQueryApi({
   const logEnds = logEndsOf(patient);
   const live = createLiveFeed({
     read: (at, restatedSince) => replicas.reading(() => readLive(store, at, restatedSince)),
-    ...{ logEnds, stalls, now, log },
-    maxClients: config.QUERY_API_LIVE_MAX_CLIENTS,
-    maxBufferBytes: config.QUERY_API_LIVE_BUFFER_BYTES,
+    ...{ ...liveLimitsOf(config), logEnds, stalls, now, log },
   });
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const http = await createHttp({
-    title: 'Ad click counts: query API',
-    description:
-      'Exact clicks per ad and minute, each answer with its state and the watermark it stands on. Times are UTC.',
-    tags: {
-      filters: 'Filters with a name, for `filter=`',
-      ads: 'Clicks per ad, top lists, series, and how final counts were changed',
-      clicks: 'What became of one click',
-      jobs: 'Recounts and comparisons with raw clicks',
-      pipeline: 'How far counting is, whether it adds up, what was not counted, and what happens now',
-      exports: 'All rows of a range, for who works on with them.',
-    },
-    log,
-    bodyLimitBytes: 16 * 1_024,
-    config,
-    clients,
-    rateLimit: createRateLimit({
-      perMinute: config.QUERY_API_RATE_LIMIT_PER_MINUTE,
-      unit: 'requests',
-      setting: 'QUERY_API_RATE_LIMIT_PER_MINUTE',
-    }),
-    operationsPort: config.QUERY_API_OPS_PORT,
+    ...about,
+    ...httpLimitsOf(config),
+    ...{ config, clients, log, life },
     servesPages: true,
-    answers: { timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS', isRaw: asksForRaw },
     readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
     beforeScrape: createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now }),
-    life,
   });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
-  // Whoever listens is let go as soon as nothing new is taken: waiting for requests would wait for it, too.
+  // Listeners are let go when the drain begins. Their answers have no end, so to wait for them would take for ever.
   onDrain(http, () => live[Symbol.asyncDispose]());
   http.addHook('preClose', async () => await live[Symbol.asyncDispose]());
   const shared = {
@@ -137,14 +115,51 @@ export async function buildQueryApi({
     routing: cached(() => inTime(routing()).catch(() => undefined), 1_000, now),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
     maxOpen: config.JOBS_MAX_OPEN,
-    listenersOf: clientSlots({
-      maxPerClient: config.QUERY_API_LIVE_MAX_PER_CLIENT,
-      ...{ code: 'client_listeners', what: 'listeners', setting: 'QUERY_API_LIVE_MAX_PER_CLIENT', retryAfterS: 10 },
-    }),
+    listenersOf: listenersOf(config),
   };
   await http.register(async scope => routeVersion1(scope, shared));
   await http.register(async scope => routeDashboard(scope));
   return http;
+}
+
+/** The head of the OpenAPI document. */
+const about = {
+  title: 'Ad click counts: query API',
+  description:
+    'Exact clicks of each ad in each minute. Every answer has its state and the watermark that it is based on. Times are in UTC.',
+  tags: {
+    filters: 'Filters with a name, which requests use as `filter=`',
+    ads: 'Clicks of ads, top lists, series, and how final counts were changed',
+    clicks: 'What became of one click',
+    jobs: 'Recounts, and comparisons with raw clicks',
+    pipeline: 'How far counting has come, whether the sums agree, what was not counted, and what is happening now',
+    exports: 'All rows of a range, for other programs',
+  },
+};
+
+function httpLimitsOf(config: QueryApiConfig) {
+  return {
+    bodyLimitBytes: 16 * 1_024,
+    rateLimit: createRateLimit({
+      perMinute: config.QUERY_API_RATE_LIMIT_PER_MINUTE,
+      unit: 'requests',
+      setting: 'QUERY_API_RATE_LIMIT_PER_MINUTE',
+    }),
+    operationsPort: config.QUERY_API_OPS_PORT,
+    answers: { timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS', isRaw: asksForRaw },
+  };
+}
+
+function liveLimitsOf(config: QueryApiConfig) {
+  return { maxClients: config.QUERY_API_LIVE_MAX_CLIENTS, maxBufferBytes: config.QUERY_API_LIVE_BUFFER_BYTES };
+}
+
+function listenersOf(config: QueryApiConfig) {
+  const setting = 'QUERY_API_LIVE_MAX_PER_CLIENT';
+  return clientSlots({
+    maxPerClient: config[setting],
+    ...{ code: 'client_listeners', what: 'listeners', setting, retryAfterS: 10 },
+  });
 }
 
 type Version1Deps = Parameters<typeof routeAds>[1] &
@@ -155,11 +170,14 @@ type Version1Deps = Parameters<typeof routeAds>[1] &
   Parameters<typeof routeAllExports>[1] &
   Parameters<typeof routeLive>[1] & { readonly replicas: Replicas };
 
-/** The page loads nothing from elsewhere; it may be served over plain HTTP, so nothing upgrades its requests. */
+/**
+ * The page loads nothing from other hosts. `upgrade-insecure-requests` is left out, because the page may be served over
+ * plain HTTP.
+ */
 const docsPolicy =
   "default-src 'self'; base-uri 'self'; frame-ancestors 'self'; img-src 'self' data:; object-src 'none'; style-src 'self' 'unsafe-inline'";
 
-/** All that stands under /v1/: data only, so its answers may load, run and embed nothing. */
+/** Adds all routes under /v1/. Their answers are data, so the policy lets them load, run and embed nothing. */
 function routeVersion1(http: Http, deps: Version1Deps): void {
   http.setErrorHandler(error => {
     throw asUnavailable(error);

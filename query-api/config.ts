@@ -1,6 +1,6 @@
 /**
- * Configuration of the query API: key, type, default, bounds and documentation in one place. The table in README.md
- * comes from here.
+ * The configuration of the query API: keys, types, defaults, bounds and documentation. The table in README.md is made of
+ * it.
  */
 
 import { type Static, Type } from 'typebox';
@@ -18,164 +18,169 @@ export const QueryApiConfig = Type.Object({
     default: 8081,
     minimum: 0,
     maximum: 65_535,
-    description: 'port of the query API; 0 takes a free one',
+    description: 'port of the query API; 0: any free port',
   }),
   QUERY_TIMEOUT_MS: Type.Integer({
     default: 10_000,
     minimum: 100,
     maximum: 25_000,
-    description: 'ms one read of ClickHouse may take (`max_execution_time`); beyond: 503',
+    description: 'ms that one read of ClickHouse may take (`max_execution_time`); longer: 503',
   }),
   QUERY_MAX_RANGE_MINUTES: Type.Integer({
     default: 44_820,
     minimum: 1,
     maximum: 600_000,
     description:
-      'minutes one request may ask for (default: 31 days and three hours, for a month in which clocks are put back); beyond: 400',
+      'minutes that one request may ask for; more: 400. The default is 31 days and three hours, which is enough for a month in which clocks are put back',
   }),
   QUERY_READERS: Type.Integer({
     default: 3,
     minimum: 1,
     maximum: 64,
-    description: 'reads of counts in a ClickHouse node that run at the same time; further ones wait',
+    description: 'reads of counts that run in one ClickHouse node at the same time; others wait',
   }),
   REPLICA_MAX_LAG_MS: Type.Integer({
     default: 10_000,
     minimum: 1_000,
     maximum: 120_000,
     description:
-      'ms that a ClickHouse node may be behind the furthest of its shard and still be read; where none is that far: 503',
+      'ms that a ClickHouse node may be behind the most advanced node of its shard and still be read; if no node of a shard can be read: 503',
   }),
   QUERY_RAW_READERS: Type.Integer({
     default: 2,
     minimum: 1,
     maximum: 64,
     description:
-      'requests for raw clicks (`user_id`, `ip`, `filter`, `uniques`, where a click went, quarantine) that a ClickHouse node works for at the same time, beside reads of counts; further ones wait',
+      'requests for raw clicks that one ClickHouse node serves at the same time, in addition to reads of counts; others wait. They are requests with `user_id`, `ip`, `filter` or `uniques`, and requests for click trails, exports of clicks and quarantine',
   }),
   QUERY_RAW_READERS_PER_CLIENT: Type.Integer({
     default: 1,
     minimum: 1,
     maximum: 64,
-    description: 'of these, those of one client address (of IPv6: a /64); further ones wait',
+    description: 'how many of `QUERY_RAW_READERS` one client address may use (of IPv6: a /64); its other requests wait',
   }),
   QUERY_RAW_THREADS: Type.Integer({
     default: 1,
     minimum: 1,
     maximum: 256,
-    description: 'cores of ClickHouse that one read for such a request may use; they stand back while counts are read',
+    description: 'cores of ClickHouse that one read of raw clicks may use; it gives way while counts are read',
   }),
   QUERY_MAX_WAITING: Type.Integer({
     default: 128,
     minimum: 1,
     maximum: 10_000,
-    description: 'reads of counts, and as many requests for raw clicks, that may wait for their turn; beyond: 503',
+    description:
+      'reads of counts that may wait for a place; the same number of requests for raw clicks may wait too; more: 503',
   }),
   QUERY_MAX_WAITING_PER_CLIENT: Type.Integer({
     default: 64,
     minimum: 1,
     maximum: 10_000,
-    description: 'of these, those of one client address (of IPv6: a /64); beyond: 429',
+    description: 'how many of `QUERY_MAX_WAITING` one client address may use (of IPv6: a /64); more: 429',
   }),
   QUERY_QUEUE_TIMEOUT_MS: Type.Integer({
     default: 10_000,
     minimum: 1,
     maximum: 60_000,
-    description: 'ms a read may wait for its turn; beyond: 503 with Retry-After',
+    description: 'ms that a read may wait for a place; longer: 503 with Retry-After',
   }),
   QUERY_ANSWER_TIMEOUT_MS: Type.Integer({
     default: 30_000,
     minimum: 100,
     maximum: 60_000,
     description:
-      'ms until an answer begins, whatever it has to read and to wait for; beyond: 503 with Retry-After, and its reads are ended',
+      'ms after which an answer must begin, whatever it reads and waits for; later: 503 with Retry-After, and its reads are cancelled',
   }),
   JOBS_MAX_OPEN: Type.Integer({
     default: 20,
     minimum: 1,
     maximum: 100,
-    description: 'replays, and as many reconciliations, that were asked for and wait or run; beyond: 429',
+    description:
+      'replays that people have asked for and that are queued or running; the same number of reconciliations may be open too; more: 429',
   }),
   EXPORT_MAX_RUNNING: Type.Integer({
     default: 2,
     minimum: 1,
     maximum: 32,
-    description: 'bulk exports that run at the same time; beyond: 503',
+    description: 'bulk exports that run at the same time; more: 503',
   }),
   EXPORT_MAX_RUNNING_PER_CLIENT: Type.Integer({
     default: 1,
     minimum: 1,
     maximum: 32,
-    description: 'of these, and of exports of quarantine, those of one client address (of IPv6: a /64); beyond: 429',
+    description:
+      'bulk exports and exports of quarantine that run at the same time for one client address (of IPv6: a /64); more: 429',
   }),
   EXPORT_MAX_ROWS: Type.Integer({
     default: 100_000_000,
     minimum: 1,
     maximum: 10_000_000_000,
-    description: 'rows of one bulk export; beyond: 400',
+    description: 'rows of one bulk export; more: 400',
   }),
   EXPORT_TIMEOUT_MS: Type.Integer({
     default: 900_000,
     minimum: 1_000,
     maximum: 86_400_000,
-    description: 'ms one bulk export may take, with a client that takes its rows; beyond, it breaks off',
+    description:
+      'ms that one bulk export may take, including the time in which its client reads it; after that it is cut off',
   }),
   EXPORT_MIN_BYTES_PER_SECOND: Type.Integer({
     default: 32_768,
     minimum: 0,
     maximum: 1_000_000_000,
     description:
-      'bytes of an export (of quarantine, too) that its client must take, over 30 s in which there are some to take; below, it is cut off, and after 5 s already where another waits for its place; 0: no limit',
+      'bytes per second that the client of an export must read, also of an export of quarantine. If it reads less over 30 s in which bytes are ready, the export is cut off; if another client waits for a place, after 5 s. 0: no limit',
   }),
   QUERY_API_RATE_LIMIT_PER_MINUTE: Type.Integer({
     default: 30_000,
     minimum: 0,
     maximum: 100_000_000,
     description:
-      'requests per minute and client address (of IPv6: a /64), but for health and metrics; beyond: 429 with Retry-After; 0: no limit',
+      'requests per minute of one client address (of IPv6: a /64), without those for health and metrics; more: 429 with Retry-After; 0: no limit',
   }),
   QUERY_API_OPS_PORT: Type.Integer({
     default: 0,
     minimum: 0,
     maximum: 65_535,
     description:
-      'port of `/healthz`, `/readyz`, `/metrics` and `/openapi.json`, which are on no other then; 0: that of the query API',
+      'port on which `/healthz`, `/readyz`, `/metrics` and `/openapi.json` are served instead of the main port; 0: the main port serves them',
   }),
   QUERY_API_LIVE_MAX_CLIENTS: Type.Integer({
     default: 1_000,
     minimum: 0,
     maximum: 50_000,
-    description: 'clients that may listen to `/v1/live` at the same time; beyond: 503',
+    description: 'listeners of `/v1/live` at the same time; more: 503',
   }),
   QUERY_API_LIVE_MAX_PER_CLIENT: Type.Integer({
     default: 100,
     minimum: 1,
     maximum: 50_000,
-    description: 'of these, those of one client address (of IPv6: a /64); beyond: 429',
+    description: 'listeners of `/v1/live` from one client address (of IPv6: a /64) at the same time; more: 429',
   }),
   QUERY_API_LIVE_BUFFER_BYTES: Type.Integer({
     default: 524_288,
     minimum: 65_536,
     maximum: 67_108_864,
-    description: 'bytes of `/v1/live` that may wait for one client; beyond, it is cut off as too slow',
+    description: 'bytes of `/v1/live` that may wait for one listener; with more it is too slow, and is cut off',
   }),
   QUERY_API_CORS_ORIGIN: Type.String({
     default: '',
     pattern: explained(
       /^(\*|(https?:\/\/[^,\s/]+)(,https?:\/\/[^,\s/]+)*)?$/,
-      'empty, *, or origins like https://a.example with commas between them',
+      'empty, *, or origins such as https://a.example with commas between them',
     ).source,
     description:
-      'origins whose pages may call the API: comma-separated `http(s)://host[:port]`, or `*`; empty: none but its own',
+      'origins whose pages may call the API: `http(s)://host[:port]` with commas between them, or `*` for all; empty: only the dashboard of this service',
   }),
   QUERY_API_TRUST_PROXY: Type.String({
     default: 'false',
-    description: 'whose X-Forwarded-For (and -Proto) is believed, as `INGEST_TRUST_PROXY`',
+    description:
+      'the proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted, in the form of `INGEST_TRUST_PROXY`',
   }),
 });
 export type QueryApiConfig = Static<typeof QueryApiConfig>;
 
-/** What reads may take, as `openClickHouse` wants it. */
+/** Returns the limits of reads in the form that `openClickHouse` takes. */
 export function readLimitsOf(config: QueryApiConfig) {
   return {
     readers: config.QUERY_READERS,

@@ -1,4 +1,4 @@
-/** The process `query-api`: HTTP in front, ClickHouse behind. Several of them may run. */
+/** Runs the query API process, which answers over HTTP from ClickHouse. Several of these processes may run. */
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
 import { createKafka } from '../infra/kafka/client.ts';

@@ -1,7 +1,6 @@
 /** Runs the sink process, which fills all ClickHouse nodes or some of them. */
 import { openCluster } from '../../infra/clickhouse/cluster.ts';
-import { createHttp, listen } from '../../infra/http.ts';
-import { closeHttp } from '../../infra/http-drain.ts';
+import { openHealthServer } from '../../infra/http-health.ts';
 import { topicProbe } from '../../infra/kafka/admin.ts';
 import { createKafka } from '../../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../../infra/kafka/former-member.ts';
@@ -32,22 +31,16 @@ await runProcess(log, async (stop, life) => {
     if (!sink) throw new Error('has not joined its groups yet');
     sink.check();
   };
-  const http = await createHttp({
+  await using health = await openHealthServer({
     title: 'Sink',
-    description: 'Health and metrics of the sink.',
-    log,
-    bodyLimitBytes: 1024,
-    config,
-    servesPages: false,
+    port: config.SINK_PORT,
     readiness: {
       kafka: probe.check,
       ...nodeChecks(served, inserts),
       partitions: partitions.checkKnown,
     },
-    life,
+    ...{ config, life, log },
   });
-  await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
-  const url = await listen(http, config.HOST, config.SINK_PORT);
   await partitions.ready(stop);
   if (stop.aborted) return;
   await using nodes = new AsyncDisposableStack();
@@ -65,6 +58,6 @@ await runProcess(log, async (stop, life) => {
     });
     sinks.set(node.name, nodes.use(sink));
   }
-  log.info({ url, nodes: served.map(({ name }) => name) }, 'sink serves');
+  log.info({ url: health.url, nodes: served.map(({ name }) => name) }, 'sink serves');
   await Promise.race([aborted(stop), crashed]);
 });

@@ -1,10 +1,10 @@
 /**
- * Pure: what became of each copy of a click, from what raw and quarantine hold of an event id. Several ads may have the
- * same one: each of them has a click of its own, and its copies stand together.
+ * Pure: finds out what became of each copy of a click, from the raw clicks and quarantined lines with one event id.
+ * Several ads may use the same event id. Then each ad has its own click, and the copies are grouped by ad.
  *
- * The stream counts the first copy that it reads of an ad's id in a minute, and takes the others for duplicates. Raw does not
- * tell the order of reading; the copies' order of receipt stands for it, which differs at most in which of several
- * copies of the same click is called the counted one.
+ * An aggregator counts the first copy that it reads of an ad's event id in a minute, and the others are duplicates. Raw
+ * clicks do not say in which order they were read, so this file uses the order of receipt. The two orders can only differ
+ * in which of several copies of the same click is called the counted one.
  */
 
 import type { QuarantinedLine, RawClick, Restating } from '../store/click-copies.ts';
@@ -16,15 +16,15 @@ export interface Copy {
   readonly click_id: string;
   readonly ad_id: string;
   readonly country: string;
-  /** Epoch ms, as are the others; null: not known. */
+  /** All times are in epoch ms. Null: not known. */
   readonly received_at: number | null;
   readonly clicked_at: number;
   readonly minute: number;
   readonly partition: number | null;
   readonly outcome: Outcome;
-  /** Why it was quarantined, also where a restatement has counted it since. */
+  /** Why it was quarantined, even if a restatement has counted it since. */
   readonly reason: string | null;
-  /** The job that counted it. */
+  /** The job that has counted it since. */
   readonly job: string | null;
 }
 
@@ -36,7 +36,7 @@ export function trailOf(
 ): Copy[] {
   const setAside = new Map(quarantined.map(line => [lineOf(line), line]));
   const inRaw = new Set(raw.map(lineOf));
-  // Those the stream took come first: what it counted, a recount only confirms.
+  // Copies that the aggregator counted come before copies from quarantine, because a recount only confirms them.
   const ordered = [...raw].sort((a, b) => Number(setAside.has(lineOf(a))) - Number(setAside.has(lineOf(b))));
   const counted = new Set<string>();
   const copies = ordered.map((click): Copy => {
@@ -60,12 +60,12 @@ export function trailOf(
   return [...Map.groupBy([...copies, ...aside], copy => copy.ad_id).values()].flat();
 }
 
-/** Other producers choose their `click_id` themselves, and those of two ads may choose the same. */
+/** The ad is included because other producers choose `click_id` themselves, and may use one id for two ads. */
 function lineOf({ ad_id, click_id }: RawClick | QuarantinedLine): string {
   return `${ad_id} ${click_id}`;
 }
 
-/** The first restatement of its count after the line was set aside that added clicks. */
+/** Returns the first restatement that added clicks to its count after the line was quarantined. */
 function jobThatCounted(
   { ad_id, country }: RawClick,
   minute: number,
@@ -79,7 +79,7 @@ function jobThatCounted(
   return after[0]?.job ?? null;
 }
 
-/** `future`, say: such a line is not in raw. */
+/** Makes a copy of a line that is not in raw, such as one with the reason `future`. */
 function asideCopy({ click_id, ad_id, clicked_at, partition, reason }: QuarantinedLine): Copy {
   return {
     click_id,

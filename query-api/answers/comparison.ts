@@ -1,7 +1,7 @@
-/** `compare=previous`: the same question of as long a range right before. */
+/** Answers `compare=previous`: the same question about the range of the same length right before. */
 
 import { Type } from 'typebox';
-import { anyCountFields, countField, isoOf, pendingLateField, stateField, timeField } from '../http/parameters.ts';
+import { anyCountFields, countField, isoOf, pendingLateField, rangeFields, stateField } from '../http/parameters.ts';
 import { type Finality, stateAt } from '../store/finality.ts';
 import type { LateClicks } from '../store/late-clicks.ts';
 import { stepsMs, type TimeRange } from '../time/time-range.ts';
@@ -14,13 +14,12 @@ export const previousField = (description: string) =>
   Type.Optional(
     Type.Object(
       {
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive'),
+        ...rangeFields,
         ...anyCountFields,
         state: stateField,
         pending_late: pendingLateField,
       },
-      { additionalProperties: false, description: `with \`compare=previous\`: ${description}` },
+      { additionalProperties: false, description: `Only with \`compare=previous\`: ${description}` },
     ),
   );
 
@@ -28,24 +27,24 @@ export function previousRange({ from, to }: TimeRange): TimeRange {
   return { from: Math.max(0, from - (to - from)), to: from };
 }
 
-/** A range and, where it is asked for, the one before: they are read as of one moment. */
+/** Returns the range that is read: with `before`, both ranges, so that they are read at one moment. */
 export function withPrevious(range: TimeRange, before: TimeRange | undefined): TimeRange {
   return { from: before?.from ?? range.from, to: range.to };
 }
 
-/** Sums of a range before, as they stand in an answer. */
-export async function readPrevious(deps: ReadDeps, wanted: Wanted, told: Finality, waiting: LateClicks) {
+/** Returns the sums of the previous range as an answer has them. */
+export async function readPrevious(deps: ReadDeps, wanted: Wanted, known: Finality, late: LateClicks) {
   const [{ rows, finality }, restated] = await Promise.all([
-    readTotals(deps, { ...wanted, uniques: false }, told),
+    readTotals(deps, { ...wanted, uniques: false }, known),
     deps.groups.restatedSteps(wanted.adIds, stepsMs.day, selectionOf(wanted)),
   ]);
-  const { count = 0, duplicates = 0, late = 0 } = rows[0] ?? {};
+  const counts = rows[0] ?? { count: 0, duplicates: 0, late: 0 };
   return {
     from: isoOf(wanted.from),
     to: isoOf(wanted.to),
-    ...{ count, duplicates, late },
+    ...{ count: counts.count, duplicates: counts.duplicates, late: counts.late },
     state: stateAt(finality, wanted.to, restated.length > 0),
-    pending_late: waiting.of(wanted.adIds)(wanted),
+    pending_late: late.of(wanted.adIds)(wanted),
   };
 }
 
@@ -53,37 +52,39 @@ export const previousRankField = Type.Optional(
   Type.Union(
     [
       Type.Object(
-        { rank: Type.Integer({ minimum: 1 }), count: countField('distinct clicks') },
+        { rank: Type.Integer({ minimum: 1 }), count: countField('Distinct clicks.') },
         { additionalProperties: false },
       ),
       Type.Null(),
     ],
-    { description: 'with `compare=previous`: in the range before; null: it had no clicks' },
+    {
+      description:
+        'Only with `compare=previous`: rank and count in the previous range. Null: the ad had no clicks in it.',
+    },
   ),
 );
 
 export const previousRangeField = Type.Optional(
   Type.Object(
     {
-      from: timeField('begin, inclusive'),
-      to: timeField('end, exclusive'),
+      ...rangeFields,
       state: stateField,
       pending_late: pendingLateField,
     },
-    { additionalProperties: false, description: 'with `compare=previous`: the range before' },
+    { additionalProperties: false, description: 'Only with `compare=previous`: the previous range.' },
   ),
 );
 
-/** Where listed ads stood in a range before. */
+/** Returns the ranks of the listed ads in the previous range. */
 export async function readPreviousRanks(
   deps: ReadDeps,
   adIds: readonly string[],
   wanted: Wanted,
-  told: Finality,
+  known: Finality,
   late: LateClicks,
 ) {
   const [{ rows, finality }, restated] = await Promise.all([
-    readRanks(deps, adIds, { ...wanted, uniques: false }, told),
+    readRanks(deps, adIds, { ...wanted, uniques: false }, known),
     deps.groups.restatedSteps([], stepsMs.day, selectionOf(wanted)),
   ]);
   return {

@@ -1,44 +1,43 @@
-/** Pure: what GET /v1/status says of the ClickHouse nodes. */
+/** Pure: makes the part of GET /v1/status about the ClickHouse nodes. */
 import { Type } from 'typebox';
-import { countField, isoOf, isoOrNull, timeField } from '../http/parameters.ts';
+import { countField, integerOrNullField, isoOf, isoOrNull, timeOrNullField } from '../http/parameters.ts';
 import type { NodePosition } from '../log/counted-log.ts';
 import type { NodeReport } from '../replicas/known-nodes.ts';
 import type { ReplicasChecked } from '../store/replicas/replica-check-store.ts';
 
-/** What this process knows of them. */
+/** What this process knows about the nodes. */
 export interface StoreNodes {
   readonly list: readonly { readonly name: string; readonly shard: number }[];
-  /** Empty: there is one. */
+  /** Empty when there is only one node, because nothing watches it. */
   reports(): readonly NodeReport[];
 }
 
 export const NodeStatus = Type.Object(
   {
-    node: Type.String({ description: 'its name in the topology' }),
-    shard: countField('from 0'),
+    node: Type.String({ description: 'Its name in the topology.' }),
+    shard: countField('The number of its shard, from 0.'),
     state: Type.Enum(['reading', 'ready', 'behind', 'incomplete', 'away'], {
       type: 'string',
       description:
-        '`reading`: this process reads it; `ready`: it could; `behind`: further behind the furthest of its shard than REPLICA_MAX_LAG_MS; `incomplete`: it lacks what the log no longer held when it was filled; `away`: it does not answer. The last three are not read',
+        '`reading`: this process reads it. `ready`: this process could read it. `behind`: it is more than REPLICA_MAX_LAG_MS behind the most advanced node of its shard. `incomplete`: when it was filled, the log no longer had all records. `away`: it does not answer. Nodes that are `behind`, `incomplete` or `away` are not read.',
     }),
-    since: Type.Union([timeField('when the state began, as this process has seen it'), Type.Null()], {
-      description:
-        'when the state began, as this process has seen it; null: there is one node, which is read whatever its state',
-    }),
-    why: Type.Union([Type.String(), Type.Null()], { description: 'why it is away' }),
-    lag_ms: Type.Union([Type.Integer(), Type.Null()], {
-      description: 'behind the furthest of its shard; null: further than is known',
-    }),
+    since: timeOrNullField(
+      'When this process first saw the state. Null: there is only one node, which is read in any state.',
+    ),
+    why: Type.Union([Type.String(), Type.Null()], { description: 'Why it is away.' }),
+    lag_ms: integerOrNullField(
+      'How far it is behind the most advanced node of its shard. Null: further than this process can tell.',
+    ),
     topics: Type.Array(
       Type.Object(
         {
           topic: Type.String(),
-          position: countField('offset of the next record to insert, summed over its partitions'),
-          lag_records: countField('records of the log that are not in the node yet'),
+          position: countField('Offset of the next record to insert, summed over its partitions.'),
+          lag_records: countField('Records of the log that are not in the node yet.'),
         },
         { additionalProperties: false },
       ),
-      { description: 'empty: Kafka did not answer' },
+      { description: 'Empty: Kafka did not answer.' },
     ),
   },
   { additionalProperties: false },
@@ -46,17 +45,15 @@ export const NodeStatus = Type.Object(
 
 export const ReplicasStatus = Type.Object(
   {
-    checked_at: Type.Union([timeField('when nodes were last compared'), Type.Null()], {
-      description: 'when nodes were last compared; null: not yet',
-    }),
+    checked_at: timeOrNullField('When nodes were last compared. Null: they have not been compared yet.'),
     differences: countField(
-      'hours of partitions in which nodes of a shard differ: 0 as long as each row is in each of them',
+      'How many hours of partitions differ between nodes of a shard. It is 0 as long as every node has every row.',
     ),
   },
   { additionalProperties: false },
 );
 
-/** Undefined: nothing was said yet. */
+/** `found` is undefined when nodes have not been compared yet. */
 export function replicasStatus(found: ReplicasChecked | undefined) {
   return { checked_at: isoOrNull(found?.checkedAt ?? null), differences: found?.differences ?? 0 };
 }

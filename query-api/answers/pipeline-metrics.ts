@@ -1,6 +1,6 @@
 /**
- * How far the pipeline is, for Prometheus: worked out when it is scraped, from what the store and Kafka say then. What
- * one of them does not say in time is absent from that scrape, neither old nor zero.
+ * The metrics that say how far the pipeline has come. They are computed at each scrape from the store and Kafka. If one
+ * of these does not answer in time, its metrics are absent from that scrape. They are never old values or zero.
  */
 
 import type { Progress } from '../../aggregator/ad-minute.ts';
@@ -17,7 +17,7 @@ import type { StoreNodes } from './nodes-status.ts';
 export interface PipelineMetricsDeps {
   readonly queries: Pick<Queries, 'progress' | 'writtenOff'>;
   readonly clickhouse: Pick<ClickHouse, 'disks'>;
-  /** Answers in time. */
+  /** It must answer within a limited time. */
   readonly countedLog: CountedLog;
   readonly nodes?: Pick<StoreNodes, 'list' | 'reports'>;
   readonly lateClicks: () => Promise<LateClicks>;
@@ -25,7 +25,7 @@ export interface PipelineMetricsDeps {
   readonly now: () => number;
 }
 
-/** To be called before a scrape is answered; never rejects, and takes no longer than the answers it waits for. */
+/** Returns a function to call before each scrape. It never rejects, and takes no longer than the answers it waits for. */
 export function createPipelineMetrics({
   queries,
   clickhouse,
@@ -48,13 +48,13 @@ export function createPipelineMetrics({
     ]);
     for (const metric of [lines, acknowledged, missing, lagSeconds, lagRecords, sinkLagRecords, diskFree, diskSize])
       metric.reset();
-    tellLate(late);
-    tellNodes(nodes, rows !== undefined);
+    setLate(late);
+    setNodes(nodes, rows !== undefined);
     for (const { name, freeBytes, sizeBytes } of space ?? []) {
       diskFree.set({ disk: name }, freeBytes);
       diskSize.set({ disk: name }, sizeBytes);
     }
-    for (const row of rows ?? []) tellProgress(row, now());
+    for (const row of rows ?? []) setProgress(row, now());
     if (rows && off) {
       for (const row of rows) missing.set({ partition: row.partition }, row.missing - (off.get(row.partition) ?? 0));
     }
@@ -70,31 +70,37 @@ export function createPipelineMetrics({
   };
 }
 
-const lagRecords = gauge('lag_records', 'Records of clicks not counted in the store, up to the last stable offset', [
-  'partition',
-]);
-const lagSeconds = gauge('lag_seconds', 'Event time: now less the watermark, as seen in the store', ['partition']);
-const lines = counter('store_lines_total', 'Lines since the beginning of the log, as counted in the store', [
+const lagRecords = gauge(
+  'lag_records',
+  'Records of topic clicks up to the last stable offset that the store has not counted yet',
+  ['partition'],
+);
+const lagSeconds = gauge('lag_seconds', 'Now minus the watermark, as the store has it', ['partition']);
+const lines = counter('store_lines_total', 'Lines since the beginning of the log, as the store has counted them', [
   'partition',
   'outcome',
 ]);
 const acknowledged = counter(
   'store_acknowledged_lines_total',
-  'Lines since the beginning of the log that ingest was told are in it, as counted in the store',
+  'Lines since the beginning of the log that the brokers acknowledged to ingest, as the store has counted them',
   ['partition'],
 );
 const missing = gauge(
   'missing_clicks',
-  'Lines that were acknowledged and are not in the log, less those that are written off',
+  'Lines that were acknowledged and are not in the log, without those that are written off',
   ['partition'],
 );
 const sinkLagRecords = gauge(
   'sink_lag_records',
-  'Records not in the store: the last stable offset less the committed one',
+  'Records that are not in the store: the last stable offset minus the committed offset',
   ['group', 'topic', 'partition'],
 );
-const diskFree = gauge('disk_free_bytes', 'Free where the store (and the embedded broker) writes', ['disk']);
-const diskSize = gauge('disk_size_bytes', 'Size of the disk where the store (and the embedded broker) writes', [
+const diskFree = gauge(
+  'disk_free_bytes',
+  'Free bytes of the disk to which the store (and the embedded broker) writes',
+  ['disk'],
+);
+const diskSize = gauge('disk_size_bytes', 'Size of the disk to which the store (and the embedded broker) writes', [
   'disk',
 ]);
 
@@ -102,10 +108,10 @@ const lateMinutes = gauge('late_minutes', 'Final minutes with late clicks that a
 const lateClicksWaiting = gauge('late_clicks_waiting', 'Late clicks that wait for their restatement');
 const lateClicksSince = gauge(
   'late_clicks_waiting_since_timestamp_seconds',
-  'When the late click came that has waited longest; 0: none waits',
+  'When the late click came that has waited longest. 0: no late click waits',
 );
 
-function tellLate(late: LateClicks | undefined): void {
+function setLate(late: LateClicks | undefined): void {
   if (late === undefined) {
     for (const metric of [lateMinutes, lateClicksWaiting, lateClicksSince]) metric.remove();
     return;
@@ -115,8 +121,8 @@ function tellLate(late: LateClicks | undefined): void {
   lateClicksSince.set((late.since ?? 0) / 1_000);
 }
 
-/** Nobody looks at one that is the only one: it is there if it has just answered. */
-function tellNodes(nodes: PipelineMetricsDeps['nodes'], hasAnswered: boolean): void {
+/** Nothing watches a node that is the only one. It counts as available if it has just answered. */
+function setNodes(nodes: PipelineMetricsDeps['nodes'], hasAnswered: boolean): void {
   const reports = nodes?.reports() ?? [];
   for (const { name: node } of nodes?.list ?? []) {
     const report = reports.find(report => report.node === node);
@@ -128,9 +134,9 @@ function tellNodes(nodes: PipelineMetricsDeps['nodes'], hasAnswered: boolean): v
   }
 }
 
-function tellProgress(row: Progress, now: number): void {
+function setProgress(row: Progress, now: number): void {
   const { partition, watermark } = row;
-  // 0 stands for "nothing is known yet".
+  // 0 means that nothing is known yet.
   if (watermark > 0) lagSeconds.set({ partition }, (now - watermark) / 1_000);
   for (const outcome of ['received', 'counted', 'duplicates', 'quarantined'] as const) {
     lines.inc({ partition, outcome }, row[outcome]);

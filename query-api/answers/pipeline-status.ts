@@ -1,4 +1,4 @@
-/** Pure: from the rows of `partition_progress` and the ends of the log to what GET /v1/status tells. */
+/** Pure: makes the answer of GET /v1/status from the progress of the partitions and the ends of the log. */
 
 import type { Progress } from '../../aggregator/ad-minute.ts';
 import type { JobRunnerRow } from '../../aggregator/job-records.ts';
@@ -12,9 +12,9 @@ import type { LateClicks } from '../store/late-clicks.ts';
 import type { Stall } from './stalled-partitions.ts';
 
 /**
- * `endOffsets` is undefined where Kafka does not answer: then nothing is said about what is unread. `writtenOff`: lines
- * that were acknowledged and lost, and that a person has looked into, by partition. `stalled`: partitions that are not
- * being counted.
+ * `endOffsets` is undefined when Kafka does not answer. Then the answer does not say what is unread. `writtenOff` has, for
+ * each partition, how many acknowledged lines were lost and written off by a person. `stalled` are the partitions that
+ * are not being counted.
  */
 export function statusOf(
   progress: readonly Progress[],
@@ -32,8 +32,8 @@ export function statusOf(
     .sort((a, b) => a - b)
     .map(partition => {
       const row = known.get(partition) ?? { ...nothingCounted, partition };
-      const told = partitionStatus(row, endOffsets?.get(partition), writtenOff.get(partition) ?? 0, now);
-      return { ...told, stalled_since: isoOrNull(since.get(partition) ?? null) };
+      const status = partitionStatus(row, endOffsets?.get(partition), writtenOff.get(partition) ?? 0, now);
+      return { ...status, stalled_since: isoOrNull(since.get(partition) ?? null) };
     });
   const total = (field: SummedField) => partitions.reduce((sum, row) => sum + row[field], 0);
   return {
@@ -58,7 +58,7 @@ export function statusOf(
   };
 }
 
-/** Ads that are split or will be, each stretch of minutes once, however many rules it is made of. */
+/** Returns the ads that are split now or later. Rules that follow each other without a gap become one entry. */
 export function hotAdsOf({ rules, partitionRules }: Routing, unrecorded: number, now: number) {
   const stretches: { adId: string; from: number; until: number }[] = [];
   for (const { adId, from, until } of rules.toSorted((a, b) => a.from - b.from)) {
@@ -85,8 +85,8 @@ type SummedField =
   | 'written_off';
 
 /**
- * acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, and nothing is missing that
- * nobody has looked into.
+ * Checks that acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, and that all
+ * missing lines are written off.
  */
 function isBalanced(row: ReturnType<typeof partitionStatus>): boolean {
   return row.balance === 0 && row.unacknowledged >= 0 && row.missing <= row.written_off;
@@ -97,7 +97,8 @@ function partitionStatus(row: Progress, endOffset: number | undefined, writtenOf
     partition: row.partition,
     position: row.position,
     end_offset: endOffset ?? null,
-    // Progress was read first, so it may only be behind; a shorter log (deleted and made anew) shows as no lag.
+    // Progress is read before the ends, so it can only be behind. If the log is shorter because it was deleted and
+    // created again, the lag is 0.
     lag_records: endOffset === undefined ? null : Math.max(0, endOffset - row.position),
     watermark: isoOrNull(row.watermark || null),
     watermark_age_ms: ageOf(row.watermark || null, now),
@@ -123,14 +124,14 @@ function rowsStatus({ checkedAt, differences }: RowsChecked) {
   };
 }
 
-/** Who runs the jobs, or that nobody does. */
+/** Returns the job runner that is in office, or null when there has never been one. */
 export function runnerStatus(runner: JobRunnerRow | undefined, now: number) {
   if (runner === undefined) return null;
   const { host, since, seen_at } = runner;
   return { host, since: isoOf(since), seen_at: isoOf(seen_at), runs: now - seen_at <= silentAfterMs };
 }
 
-/** Late clicks that wait for their restatement. */
+/** Returns the late clicks that wait for their restatement. */
 export function waitingStatus({ clicks, minutes, since }: LateClicks) {
   return { clicks, minutes, since: isoOrNull(since ?? null) };
 }
@@ -139,7 +140,7 @@ function ageOf(watermark: number | null, now: number): number | null {
   return watermark === null ? null : now - watermark;
 }
 
-/** A partition of the log that nobody has counted yet. */
+/** The progress of a partition that has never been counted. */
 const nothingCounted: Omit<Progress, 'partition'> = {
   partitions: 0,
   position: 0,

@@ -1,6 +1,7 @@
 /**
- * One question, two places to answer it from: counts by minute, ad and country where they are enough, else raw clicks.
- * What is read carries how final it can be. Called after progress was read (`finality.ts`), within `StatedReading.at`.
+ * Reads counts from one of two sources: the counts by minute, ad and country if these can answer the question, otherwise
+ * raw clicks. Each result says how final it can be. These functions must be called after progress was read
+ * (`finality.ts`), inside `StatedReading.at`.
  */
 import { Type } from 'typebox';
 import type { Routing } from '../log/hot-ad-rules.ts';
@@ -15,7 +16,7 @@ import type { StatedRange } from '../store/sql/stated-rows.ts';
 import { type Step, stepsOf } from '../time/steps.ts';
 import { type CountedUniques, type Uniques, uniquesOf } from './uniques.ts';
 
-/** Whose clicks are asked for, and whether their users are, too. */
+/** Which clicks are asked for, and whether their users are to be counted too. */
 export interface Wanted extends StatedRange {
   readonly adIds: AdIds;
   readonly filter: ClickFilter;
@@ -25,7 +26,7 @@ export interface Wanted extends StatedRange {
 export interface ReadCounts {
   readonly count: number;
   readonly duplicates: number;
-  /** null: raw does not tell. */
+  /** Null: raw clicks do not say it. */
   readonly late: number | null;
   readonly uniques?: Uniques;
 }
@@ -33,7 +34,7 @@ export interface ReadCounts {
 export interface Reading<T> {
   readonly source: 'counts' | 'raw';
   readonly rows: readonly T[];
-  /** Of all rows together. */
+  /** The finality of all rows together. */
   readonly finality: Finality;
 }
 
@@ -48,21 +49,21 @@ export interface ReadDeps {
   readonly groups: GroupQueries;
   readonly raw: RawQueries;
   readonly rawCoverage: Pick<RawCoverage, 'until'>;
-  /** As `RouteDeps` has them. */
+  /** Which ads are split, over how many partitions. Undefined: Kafka does not answer. */
   readonly routing: () => Promise<Routing | undefined>;
 }
 
 export const sourceField = Type.Enum(['counts', 'raw'], {
   type: 'string',
   description:
-    '`counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional`',
+    '`counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have.',
 });
 
 export function isFromRaw({ filter, uniques }: Pick<Wanted, 'filter' | 'uniques'>): boolean {
   return uniques || needsRaw(filter);
 }
 
-/** Restatements are looked for in this selection, whichever place was read. */
+/** Returns the selection in which restatements are looked for, whichever source was read. */
 export function selectionOf({ from, to, isSettled, filter }: Wanted): StatedSelection {
   return { from, to, isSettled, country: countryOf(filter) };
 }
@@ -71,7 +72,7 @@ export async function readTotals(deps: ReadDeps, wanted: Wanted, finality: Final
   const { groups, raw } = deps;
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: [await groups.totals(wanted.adIds, selectionOf(wanted))], finality };
-  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const provable = await provableOf(deps, wanted, finality);
   const { differs, ...counts } = await raw.totals(wanted);
   return await withUniques(raw, wanted, provable, 'all', differs, [{ ...counts, name: '' }]);
 }
@@ -86,7 +87,7 @@ export async function readPopularAds(
   const { tops, raw } = deps;
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: await tops.popularAds(limit, selectionOf(wanted), after), finality };
-  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const provable = await provableOf(deps, wanted, finality);
   const { ads, differs } = await raw.popularAds(limit, wanted, after);
   const listed = { ...wanted, adIds: ads.map(ad => ad.ad_id) };
   const rows = ads.map(({ ad_id, ...counts }) => ({ ...counts, name: ad_id }));
@@ -97,7 +98,7 @@ export async function readPopularAds(
   };
 }
 
-/** Ads of such a name, by clicks, then by ad_id. */
+/** Returns the ads whose id matches `name`, ordered by clicks and then by ad_id. */
 export async function readNamedAds(
   deps: ReadDeps,
   name: AdName,
@@ -117,7 +118,7 @@ export async function readNamedAds(
           : tops.popularAds(limit, selection, after);
     return { source: 'counts', rows: await rows, finality };
   }
-  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const provable = await provableOf(deps, wanted, finality);
   const { ads, differs } = await raw.popularAds(limit, { ...wanted, name }, after);
   return {
     source: 'raw',
@@ -126,7 +127,7 @@ export async function readNamedAds(
   };
 }
 
-/** Of ads that are listed now, in another range. */
+/** Returns the ranks that ads of a list have in another range. */
 export async function readRanks(
   deps: ReadDeps,
   adIds: AdIds,
@@ -136,7 +137,7 @@ export async function readRanks(
   const { groups, raw } = deps;
   if (adIds.length === 0) return { source: 'counts', rows: [], finality };
   if (!isFromRaw(wanted)) return { source: 'counts', rows: await groups.ranks(adIds, selectionOf(wanted)), finality };
-  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const provable = await provableOf(deps, wanted, finality);
   const { ranks, differs } = await raw.ranks(adIds, wanted);
   return { source: 'raw', rows: ranks, finality: finalityOfRaw(provable, differs === 1) };
 }
@@ -149,14 +150,14 @@ export async function readCountries(
   const { groups, raw } = deps;
   if (!isFromRaw(wanted))
     return { source: 'counts', rows: await groups.countries(wanted.adIds, selectionOf(wanted)), finality };
-  const provable = finalityOfRaw(finality, (await unprovableOf(deps, wanted))(wanted));
+  const provable = await provableOf(deps, wanted, finality);
   const { countries, differs } = await raw.countries(wanted);
   const rows = countries.map(({ country, ...counts }) => ({ ...counts, name: country }));
   const reading = await withUniques(raw, wanted, provable, 'country', differs, rows);
   return { ...reading, rows: reading.rows.map(({ name, ...counts }) => ({ country: name, ...counts })) };
 }
 
-/** Each point may be as final as it is itself. */
+/** Each point has its own finality. */
 export async function readSeries(
   deps: ReadDeps,
   step: Step,
@@ -184,12 +185,19 @@ export async function readSeries(
   };
 }
 
+/** Returns how final an answer from raw can be, before its numbers are compared with the counts. */
+async function provableOf(deps: ReadDeps, wanted: Asked, finality: Finality): Promise<Finality> {
+  const isUnprovable = await unprovableOf(deps, wanted);
+  return finalityOfRaw(finality, isUnprovable(wanted));
+}
+
 type Asked = Pick<Wanted, 'adIds' | 'from' | 'to'>;
 
 /**
- * Whether equal numbers prove nothing of a part of what is wanted: at some time of it one of the ads or more lay in several
- * partitions, or nobody knows, and raw may lack a click that is counted (`raw-counts.ts`, `raw-coverage.ts`). Rules are known
- * long before a minute of theirs is final, and kept for longer than raw clicks. Called before raw is read.
+ * Returns a function that says, of a part of `wanted`, whether equal numbers in raw and counts prove nothing. That is so
+ * if one of its ads was split in its minutes, or if nobody knows. The clicks of a split ad are in several partitions, and
+ * raw may lack a click of one of them that is counted (`raw-counts.ts`, `raw-coverage.ts`). Rules are known long before
+ * their minutes are final, and they are kept longer than raw clicks. Must be called before raw is read.
  */
 async function unprovableOf({ routing, rawCoverage }: ReadDeps, wanted: Asked): Promise<(part: Asked) => boolean> {
   const rules = (await routing())?.rules;
@@ -218,7 +226,7 @@ async function withUniques(
       const own = uniques?.of.get(name);
       return { name, count, duplicates, late: null, ...(own ? { uniques: own } : {}) };
     }),
-    // Counts and users of two moments are no final statement, whatever each is for itself.
+    // If counts and users are of two moments, the answer is not final, even if each of them is.
     finality: finalityOfRaw(finality, differs === 1 || uniques?.hasMoved === true),
   };
 }

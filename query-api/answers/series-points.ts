@@ -1,4 +1,4 @@
-/** Pure: rows of a series → a point for every step of the range, with zeroes where there are no rows. */
+/** Pure: makes a point for every step of a range from the rows of a series. A step without rows gets zeroes. */
 
 import { Type } from 'typebox';
 import { anyCountFields, isoOf, pendingLateField, stateField, timeField } from '../http/parameters.ts';
@@ -8,7 +8,7 @@ import type { TimeRange } from '../time/time-range.ts';
 import type { ReadPoint } from './readings.ts';
 
 export const SeriesPoint = Type.Object(
-  { start: timeField('begin of the point'), ...anyCountFields, state: stateField, pending_late: pendingLateField },
+  { start: timeField('When the point begins.'), ...anyCountFields, state: stateField, pending_late: pendingLateField },
   { additionalProperties: false },
 );
 
@@ -19,7 +19,7 @@ interface Row<Late> {
   readonly late: Late;
 }
 
-/** `noLate` is what a step without clicks says of late ones. */
+/** `noLate` is the value of `late` for a step without clicks. */
 export function pointsOf<Late extends number | null, R extends Row<Late>>(
   rows: readonly R[],
   range: TimeRange,
@@ -32,18 +32,21 @@ export function pointsOf<Late extends number | null, R extends Row<Late>>(
   return stepsOf(range, step).map(({ from, to }) => {
     const row = rowAt.get(from);
     const { count, duplicates, late } = row ?? { count: 0, duplicates: 0, late: noLate };
-    const told = { state: stateOf({ from, to }, row), pending_late: lateIn({ from, to }) };
-    return { start: isoOf(from), count, duplicates, late, ...told };
+    const stated = { state: stateOf({ from, to }, row), pending_late: lateIn({ from, to }) };
+    return { start: isoOf(from), count, duplicates, late, ...stated };
   });
 }
 
-/** Of a reading, `told` being the finality of a step nothing is known of. `restated`: begins of steps. */
+/**
+ * Makes the points of a reading. `known` is the finality of a step that has no row. `restated` contains the starts of the
+ * steps that were restated.
+ */
 export function pointsOfReading(
   rows: readonly ReadPoint[],
   source: 'counts' | 'raw',
   range: TimeRange,
   step: Step,
-  told: Finality,
+  known: Finality,
   restated: ReadonlySet<number>,
   lateIn: (step: TimeRange) => number,
 ) {
@@ -52,7 +55,7 @@ export function pointsOfReading(
     range,
     step,
     source === 'raw' ? null : 0,
-    ({ from, to }, row) => stateAt(row?.finality ?? told, to, restated.has(from)),
+    ({ from, to }, row) => stateAt(row?.finality ?? known, to, restated.has(from)),
     lateIn,
   );
 }

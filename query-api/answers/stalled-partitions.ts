@@ -1,7 +1,8 @@
 /**
- * Which partitions are not being counted. Each gets a tick within seconds where nothing else comes in, so one whose last
- * counted record is older than `oldMs` is behind; and it has stalled if it does not move either. One that is catching up
- * moves. Whoever has just begun to look does not know yet: `isUnsure` asks for a second look, `stillMs` later.
+ * Finds the partitions that are not being counted. An idle partition gets a tick within seconds. So a partition is behind
+ * when its last counted record is older than `oldMs`. If its position does not move either, it has stalled. While an
+ * aggregator catches up, the position moves. The first look at a partition cannot know whether it moves: then `isUnsure`
+ * is true, and a second look is needed `stillMs` later.
  */
 import type { Progress } from '../../aggregator/ad-minute.ts';
 
@@ -16,14 +17,14 @@ export interface StallsSeen {
   readonly isUnsure: boolean;
 }
 
-/** How old the last counted record is where something is wrong, or is being caught up with. */
+/** The age of the last counted record from which a partition is behind. */
 export const oldMs = 60_000;
-/** An aggregator that catches up commits twice a second. */
+/** Long enough to see a position move: an aggregator that catches up commits twice a second. */
 export const stillMs = 5_000;
 
 export type StallWatch = ReturnType<typeof createStallWatch>;
 
-/** Remembers a position for each partition. `now`: epoch ms. */
+/** Remembers the position of each partition from one look to the next. `now` returns epoch ms. */
 export function createStallWatch(now: () => number) {
   let seen = new Map<number, { readonly position: number; readonly at: number }>();
   return (progress: readonly Progress[]): StallsSeen => {

@@ -1,27 +1,27 @@
-/** How many users clicked: exactly where memory allows, else estimated, and which of the two. */
+/** Counts how many users clicked: exactly if memory allows it, otherwise as an estimate. The answer says which. */
 import { Type } from 'typebox';
 import { countField } from '../http/parameters.ts';
 import type { ExactUsers, RawCounts, RawQueries, RawSelection } from '../store/raw-counts.ts';
 
-/** Users of all rows of an answer up to which they are counted exactly. */
+/** Up to this number of users in all rows of an answer, they are counted exactly. */
 export const maxExactUsers = 1_000_000;
 
 export const uniquesParameter = Type.Optional(
   Type.Boolean({
     default: false,
-    description: `also how many users clicked; all of the answer is counted from raw clicks then, which are kept 35 days. Exact up to ${maxExactUsers} users in all rows of the answer`,
+    description: `Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to ${maxExactUsers} users in all rows of the answer.`,
   }),
 );
 
 export const uniquesField = Type.Optional(
   Type.Object(
     {
-      count: countField('distinct users; clicks without user_id are left out'),
+      count: countField('Distinct users. Clicks without `user_id` are not included.'),
       is_exact: Type.Boolean({
-        description: `false: estimated, as there are more than ${maxExactUsers}; error below 1 %`,
+        description: `False: the number is an estimate with an error below 1 %, because there are more than ${maxExactUsers} users.`,
       }),
     },
-    { additionalProperties: false, description: 'with `uniques=true`' },
+    { additionalProperties: false, description: 'Only with `uniques=true`.' },
   ),
 );
 
@@ -31,13 +31,13 @@ export interface Uniques {
 }
 
 export interface CountedUniques {
-  /** By name of the row. */
+  /** Keyed by the name of the row. */
   readonly of: ReadonlyMap<string, Uniques>;
-  /** Whether clicks came in between two readings, so that counts and users are not of the same moment. */
+  /** Whether clicks came between the two reads, so that counts and users are not of the same moment. */
   readonly hasMoved: boolean;
 }
 
-/** Of rows that were read just now, with what they are called. */
+/** Counts the users of rows that were just read. `name` says which row a number belongs to. */
 export async function uniquesOf(
   raw: Pick<RawQueries, 'exactUsers'>,
   by: 'ad' | 'country' | 'all',

@@ -33,46 +33,46 @@ export interface Problem {
 
 /** By operationId: what is asked, and what is answered. */
 export interface Operations {
-  /** End a replay; what it has applied stays applied, and is restated as a whole minute */
+  /** Cancel a replay */
   readonly cancelReplay: {
     readonly input: {
       readonly params: {
-        /** the job (a ULID) */ readonly id: string;
+        /** The id of the job, a ULID. */ readonly id: string;
       };
     };
     readonly answer: {
       readonly id: string;
       readonly kind: 'replay' | 'restate' | 'reconcile';
-      /** `replay`; `late`, `reconcile`: why it restates; `hourly` or `asked` */
+      /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
       readonly reason: string;
       readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
-      /** whether it changes counts */
+      /** Whether it changes counts. */
       readonly apply: boolean;
-      /** begin, inclusive */
+      /** Start of the range, inclusive. */
       readonly from: string;
-      /** end, exclusive */
+      /** End of the range, exclusive. */
       readonly to: string;
-      /** minutes recounted */
+      /** Minutes that are recounted already. */
       readonly minutes_done: number;
-      /** minutes to recount */
+      /** Minutes to recount. */
       readonly minutes_total: number;
-      /** raw clicks read */
+      /** Raw clicks that were read. */
       readonly clicks_read: number;
-      /** counts found to differ; known at the end */
+      /** Counts that differ. Known when the job is done. */
       readonly cells_changed: number;
-      /** why it failed */
+      /** Why it failed. */
       readonly error: string | null;
-      /** when it was asked for */
+      /** When it was made. */
       readonly created_at: string;
-      /** when it was last heard of */
+      /** When it last reported its progress. */
       readonly updated_at: string;
     };
   };
-  /** Delete a stored filter; the answer is what it was */
+  /** Delete a stored filter, and return what it was */
   readonly deleteFilter: {
     readonly input: {
       readonly params: {
-        /** the name: 1 to 64 of `A-Za-z0-9._-`, a letter or digit first */ readonly id: string;
+        /** The id of the filter: 1 to 64 of `A-Za-z0-9._-`, beginning with a letter or a digit. */ readonly id: string;
       };
     };
     readonly answer: {
@@ -94,460 +94,467 @@ export interface Operations {
         /** no click whose user id (`*` stands for any characters) is one of these */
         readonly out?: readonly string[];
       };
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
+      /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
-      /** when it was first put */
+      /** When it was first stored. */
       readonly created_at: string;
-      /** when it was last put */
+      /** When it was last replaced. */
       readonly updated_at: string;
     };
   };
-  /** Counts per minute, ad, country and partition (without from and to: of the last full minute) */
+  /** Counts by minute, ad, country and partition (without from and to: of the last full minute) */
   readonly exportAdMinutes: {
     readonly input: {
       readonly query?:
         | {
-            /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+            /** Start of the range, inclusive: a whole minute, as RFC 3339 with a zone or as epoch milliseconds. */
             readonly from?: string | undefined;
-            /** end, exclusive: as `from` */
+            /** End of the range, exclusive, in the form of `from`. */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
+            /** Only clicks from this country (ISO 3166-1 alpha-2, in capital or small letters; ZZ: unknown). They include clicks that an earlier release counted under another code of the same country, such as UK for GB. */
             readonly country?: string | undefined;
-            /** the ads, one `ad_id=` each, at most 20; none: all */
+            /** The ads, each as one `ad_id=`, at most 20. Left out: all ads. */
             readonly ad_id?: readonly string[] | undefined;
-            /** instead of the header Accept; default: csv */
+            /** The format. It overrides the header `Accept`. Default: csv. */
             readonly format?: 'csv' | 'ndjson' | 'parquet' | undefined;
           }
         | undefined;
     };
     readonly answer: {
-      /** the minute */ readonly minute: string;
+      /** The minute. */ readonly minute: string;
       readonly ad_id: string;
       readonly country: string;
-      /** of the log */
+      /** The partition of the log. */
       readonly partition: number;
-      /** distinct clicks */
+      /** Distinct clicks. */
       readonly clicks: number;
-      /** further copies of those clicks, not counted */
+      /** Further copies of these clicks, which are not counted. */
       readonly duplicates: number;
-      /** those of the clicks that came after their minute had closed */
+      /** How many of the clicks came after their minute had closed. */
       readonly late: number;
-      /** how often it was restated */
+      /** How often the count was restated. */
       readonly revision: number;
-      /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+      /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
       readonly state: 'provisional' | 'final' | 'restated';
     };
   };
-  /** Accepted clicks, copies too (without from and to: of the last full minute) */
+  /** Accepted clicks and their copies (without from and to: of the last full minute) */
   readonly exportClicks: {
     readonly input: {
       readonly query?:
         | {
-            /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+            /** Start of the range, inclusive: a whole minute, as RFC 3339 with a zone or as epoch milliseconds. */
             readonly from?: string | undefined;
-            /** end, exclusive: as `from` */
+            /** End of the range, exclusive, in the form of `from`. */
             readonly to?: string | undefined;
-            /** the ads, one `ad_id=` each, at most 20; none: all */
+            /** The ads, each as one `ad_id=`, at most 20. Left out: all ads. */
             readonly ad_id?: readonly string[] | undefined;
-            /** instead of the header Accept; default: csv */
+            /** The format. It overrides the header `Accept`. Default: csv. */
             readonly format?: 'csv' | 'ndjson' | 'parquet' | undefined;
           }
         | undefined;
     };
     readonly answer: {
-      /** of the accepted copy */ readonly click_id: string;
-      /** of the click */
+      /** The id that ingest gave to this copy. */ readonly click_id: string;
+      /** The event id of the click. */
       readonly event_id: string;
       readonly ad_id: string;
-      /** event time */
+      /** The event time. */
       readonly clicked_at: string;
-      /** when ingest had it */
+      /** When ingest received it. */
       readonly received_at: string;
       readonly country: string;
-      /** as sent */
+      /** As the client sent it. */
       readonly user_id: string;
-      /** as sent */
+      /** As the client sent it. */
       readonly ip: string;
     };
   };
-  /** All lines that were set aside when they came, whole, with what has become of them, oldest first */
+  /** All lines of the quarantine, whole and with what became of them, oldest first */
   readonly exportQuarantine: {
     readonly input: {
       readonly query?:
         | {
-            /** only lines with this reason: `malformed`, `future`, `too_late` */ readonly reason?: string | undefined;
-            /** only of this ad */
+            /** Only lines with this reason, such as `malformed`, `future`, `too_late` or `refused`. */
+            readonly reason?: string | undefined;
+            /** Only lines of this ad. */
             readonly ad_id?: string | undefined;
-            /** what has become of it: `restated`: it came too late, and a restatement has counted it since, or found that it is a copy; `waiting`: it waits for its restatement; `not_counted`: it is in no count, and will be in none unless it is mended and posted again */
+            /** What became of it. `restated`: it came too late, and a restatement has counted it since or has found that it is a copy. `waiting`: it waits for its restatement. `not_counted`: it is in no count, and stays so unless it is mended and posted again. */
             readonly outcome?: 'restated' | 'waiting' | 'not_counted' | undefined;
-            /** came at or after this, by the broker: RFC 3339 with zone, or epoch milliseconds */
+            /** Only lines that the broker appended at this time or later, as RFC 3339 with a zone or as epoch milliseconds. */
             readonly from?: string | undefined;
-            /** came before this; never later than now, the default */
+            /** Only lines that the broker appended before this time. Default, and latest: now. */
             readonly to?: string | undefined;
-            /** goes before `Accept` */
+            /** The format. It overrides the header `Accept`. */
             readonly format?: 'ndjson' | 'csv' | undefined;
           }
         | undefined;
     };
     readonly answer: {
-      /** of the log */ readonly partition: number;
-      /** of the record that held it */
+      /** The partition of the log. */ readonly partition: number;
+      /** The offset of the record that contained it. */
       readonly offset: number;
-      /** of that record, from 0 */
+      /** Its number in that record, from 0. */
       readonly line: number;
       readonly reason: string;
-      /** what exactly is wrong */
+      /** What exactly is wrong. */
       readonly detail: string;
-      /** the broker's time */
+      /** When the broker appended it. */
       readonly appended_at: string;
-      /** empty: not readable */
+      /** Empty: it could not be read. */
       readonly ad_id: string;
-      /** empty: not readable */
+      /** Empty: it could not be read. */
       readonly event_id: string;
-      /** null: not readable */
+      /** As the client sent it. Null: it could not be read. */
       readonly clicked_at: string | null;
-      /** the line as it came, whole */
+      /** The whole line as it came. */
       readonly raw: string;
-      /** what has become of it: `restated`: it came too late, and a restatement has counted it since, or found that it is a copy; `waiting`: it waits for its restatement; `not_counted`: it is in no count, and will be in none unless it is mended and posted again */
+      /** What became of it. `restated`: it came too late, and a restatement has counted it since or has found that it is a copy. `waiting`: it waits for its restatement. `not_counted`: it is in no count, and stays so unless it is mended and posted again. */
       readonly outcome: 'restated' | 'waiting' | 'not_counted';
     };
   };
-  /** Ads whose id begins so, or has this in it, with their clicks (without from and to: in the last 24 hours) */
+  /** Ads whose id begins with or contains a text, with their clicks (without from and to: in the last 24 hours) */
   readonly findAds: {
     readonly input: {
       readonly query?:
         | {
-            /** how the id begins; capital letters are others than small ones */ readonly prefix?: string | undefined;
-            /** what stands anywhere in the id, in capital or small letters */
+            /** The beginning of the id. Capital and small letters are different. */
+            readonly prefix?: string | undefined;
+            /** A part of the id. Capital and small letters are the same. */
             readonly contains?: string | undefined;
-            /** ads of a page */
+            /** The most ads on one page. */
             readonly limit?: number | undefined;
-            /** `next_cursor` of the page before, with the same other parameters */
+            /** The `next_cursor` of the previous page. All other parameters must be the same. */
             readonly cursor?: string | undefined;
-            /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+            /** Start of the range, inclusive: a whole minute, as RFC 3339 with a zone or as epoch milliseconds. */
             readonly from?: string | undefined;
-            /** end, exclusive: as `from` */
+            /** End of the range, exclusive, in the form of `from`. */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
+            /** Only clicks from this country (ISO 3166-1 alpha-2, in capital or small letters; ZZ: unknown). They include clicks that an earlier release counted under another code of the same country, such as UK for GB. */
             readonly country?: string | undefined;
-            /** only clicks of this user; answered from raw clicks, which are kept 35 days */
+            /** Only clicks of this user. The answer is counted from raw clicks, which are kept for 35 days. */
             readonly user_id?: string | undefined;
-            /** only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks */
+            /** Only clicks from this IPv4 or IPv6 address, in any notation. The answer is counted from raw clicks. */
             readonly ip?: string | undefined;
-            /** only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold */
+            /** Only clicks that pass this stored filter (see `/v1/filters`). When several filters are given, all of them must hold. */
             readonly filter?: string | undefined;
           }
         | undefined;
     };
     readonly answer: {
-      /** as asked for */ readonly prefix: string;
-      /** as asked for */
+      /** As given in the request. */ readonly prefix: string;
+      /** As given in the request. */
       readonly contains?: string;
-      /** begin, inclusive */
+      /** Start of the range, inclusive. */
       readonly from: string;
-      /** end, exclusive */
+      /** End of the range, exclusive. */
       readonly to: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly country?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly user_id?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly ip?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly filter?: string;
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
+      /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
-      /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+      /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
       readonly state: 'provisional' | 'final' | 'restated';
-      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
-      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
+      /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
-      /** most clicks first; equal counts in the order of ad_id */
+      /** Ordered by clicks, most first, then by `ad_id`. */
       readonly ads: readonly {
         readonly ad_id: string;
-        /** distinct clicks in the range */
+        /** Distinct clicks in the range. */
         readonly count: number;
       }[];
-      /** `cursor` of the next page; null: this is the last */
+      /** The `cursor` of the next page. Null: this is the last page. */
       readonly next_cursor: string | null;
     };
   };
-  /** One ad's clicks in a range of minutes (without from and to: the last full minute) */
+  /** The clicks of one ad in a range of minutes (without from and to: in the last full minute) */
   readonly getAggregatedCount: {
     readonly input: {
       readonly params: {
-        /** the ad */ readonly ad_id: string;
+        /** The ad. */ readonly ad_id: string;
       };
       readonly query?:
         | {
-            /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+            /** Start of the range, inclusive: a whole minute, as RFC 3339 with a zone or as epoch milliseconds. */
             readonly from?: string | undefined;
-            /** end, exclusive: as `from` */
+            /** End of the range, exclusive, in the form of `from`. */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
+            /** Only clicks from this country (ISO 3166-1 alpha-2, in capital or small letters; ZZ: unknown). They include clicks that an earlier release counted under another code of the same country, such as UK for GB. */
             readonly country?: string | undefined;
-            /** only clicks of this user; answered from raw clicks, which are kept 35 days */
+            /** Only clicks of this user. The answer is counted from raw clicks, which are kept for 35 days. */
             readonly user_id?: string | undefined;
-            /** only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks */
+            /** Only clicks from this IPv4 or IPv6 address, in any notation. The answer is counted from raw clicks. */
             readonly ip?: string | undefined;
-            /** only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold */
+            /** Only clicks that pass this stored filter (see `/v1/filters`). When several filters are given, all of them must hold. */
             readonly filter?: string | undefined;
-            /** also how many users clicked; all of the answer is counted from raw clicks then, which are kept 35 days. Exact up to 1000000 users in all rows of the answer */
+            /** Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to 1000000 users in all rows of the answer. */
             readonly uniques?: boolean | undefined;
-            /** also the counts of as long a range right before */
+            /** Adds the counts of the range of the same length right before. */
             readonly compare?: 'previous' | undefined;
-            /** what was answered at that time for final minutes, before later restatements: as `from`, any moment */
+            /** Answers what was answered at this time for final minutes, without later restatements. Any moment, in the form of `from`. */
             readonly as_of?: string | undefined;
           }
         | undefined;
     };
     readonly answer: {
       readonly ad_id: string;
-      /** begin, inclusive */
+      /** Start of the range, inclusive. */
       readonly from: string;
-      /** end, exclusive */
+      /** End of the range, exclusive. */
       readonly to: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly country?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly user_id?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly ip?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly filter?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly as_of?: string;
-      /** distinct clicks */
+      /** Distinct clicks. */
       readonly count: number;
-      /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
+      /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
       readonly duplicates: number;
-      /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+      /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
       readonly late: number | null;
-      /** with `uniques=true` */
+      /** Only with `uniques=true`. */
       readonly uniques?: {
-        /** distinct users; clicks without user_id are left out */ readonly count: number;
-        /** false: estimated, as there are more than 1000000; error below 1 % */
+        /** Distinct users. Clicks without `user_id` are not included. */ readonly count: number;
+        /** False: the number is an estimate with an error below 1 %, because there are more than 1000000 users. */
         readonly is_exact: boolean;
       };
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
+      /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
-      /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+      /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
       readonly state: 'provisional' | 'final' | 'restated';
-      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
-      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
+      /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
-      /** with `compare=previous`: the same of that range */
+      /** Only with `compare=previous`: the counts of the previous range. */
       readonly previous?: {
-        /** begin, inclusive */ readonly from: string;
-        /** end, exclusive */
+        /** Start of the range, inclusive. */ readonly from: string;
+        /** End of the range, exclusive. */
         readonly to: string;
-        /** distinct clicks */
+        /** Distinct clicks. */
         readonly count: number;
-        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
+        /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
         readonly duplicates: number;
-        /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+        /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
         readonly late: number | null;
-        /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+        /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
         readonly state: 'provisional' | 'final' | 'restated';
-        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
       };
     };
   };
-  /** Clicks over time, of all ads together, or of each ad that is named */
+  /** Clicks over time, of all ads together or of each named ad */
   readonly getAllSeries: {
     readonly input: {
       readonly query?:
         | {
-            /** the ads, one `ad_id=` each, at most 20; none: all */ readonly ad_id?: readonly string[] | undefined;
-            /** length of a point, by the clock of UTC or of the time zone asked for. A range need not lie on its borders: the first point begins with the range, the last one ends with it */
+            /** The ads, each as one `ad_id=`, at most 20. Left out: all ads. */
+            readonly ad_id?: readonly string[] | undefined;
+            /** The length of a point, by the clock of `timezone`, which is UTC by default. The range does not need to begin or end at a full hour or day: the first point starts with the range, and the last point ends with it. */
             readonly granularity?: 'minute' | 'hour' | 'day' | undefined;
-            /** IANA time zone by whose clock hours and days begin (default: UTC); a day may have 23 or 25 hours. Times are told in UTC all the same */
+            /** The IANA time zone in which hours and days begin (default: UTC). A day may have 23 or 25 hours. Times in the answer are still in UTC. */
             readonly timezone?: string | undefined;
-            /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+            /** Start of the range, inclusive: a whole minute, as RFC 3339 with a zone or as epoch milliseconds. */
             readonly from?: string | undefined;
-            /** end, exclusive: as `from` */
+            /** End of the range, exclusive, in the form of `from`. */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
+            /** Only clicks from this country (ISO 3166-1 alpha-2, in capital or small letters; ZZ: unknown). They include clicks that an earlier release counted under another code of the same country, such as UK for GB. */
             readonly country?: string | undefined;
-            /** only clicks of this user; answered from raw clicks, which are kept 35 days */
+            /** Only clicks of this user. The answer is counted from raw clicks, which are kept for 35 days. */
             readonly user_id?: string | undefined;
-            /** only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks */
+            /** Only clicks from this IPv4 or IPv6 address, in any notation. The answer is counted from raw clicks. */
             readonly ip?: string | undefined;
-            /** only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold */
+            /** Only clicks that pass this stored filter (see `/v1/filters`). When several filters are given, all of them must hold. */
             readonly filter?: string | undefined;
-            /** also the sums of as long a range right before */
+            /** Adds the sums of the range of the same length right before. */
             readonly compare?: 'previous' | undefined;
           }
         | undefined;
     };
     readonly answer: {
-      /** begin, inclusive */ readonly from: string;
-      /** end, exclusive */
+      /** Start of the range, inclusive. */ readonly from: string;
+      /** End of the range, exclusive. */
       readonly to: string;
-      /** length of a point, by the clock of UTC or of the time zone asked for. A range need not lie on its borders: the first point begins with the range, the last one ends with it */
+      /** The length of a point, by the clock of `timezone`, which is UTC by default. The range does not need to begin or end at a full hour or day: the first point starts with the range, and the last point ends with it. */
       readonly granularity: 'minute' | 'hour' | 'day';
-      /** as asked for */
+      /** As given in the request. */
       readonly timezone?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly country?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly user_id?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly ip?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly filter?: string;
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
+      /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
-      /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+      /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
       readonly state: 'provisional' | 'final' | 'restated';
-      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
-      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
+      /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
-      /** in the order asked for */
+      /** In the order of the request. */
       readonly series: readonly {
-        /** null: all ads together */ readonly ad_id: string | null;
-        /** distinct clicks */
+        /** Null: all ads together. */ readonly ad_id: string | null;
+        /** Distinct clicks. */
         readonly count: number;
-        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
+        /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
         readonly duplicates: number;
-        /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+        /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
         readonly late: number | null;
-        /** one for each step of the range, in order */
+        /** One point for each step of the range, in order. */
         readonly points: readonly {
-          /** begin of the point */ readonly start: string;
-          /** distinct clicks */
+          /** When the point begins. */ readonly start: string;
+          /** Distinct clicks. */
           readonly count: number;
-          /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
+          /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
           readonly duplicates: number;
-          /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+          /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
           readonly late: number | null;
-          /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+          /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
           readonly state: 'provisional' | 'final' | 'restated';
-          /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+          /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
           readonly pending_late: number;
         }[];
       }[];
-      /** with `compare=previous`: all that were asked for, summed */
+      /** Only with `compare=previous`: the sums of all these ads in the previous range. */
       readonly previous?: {
-        /** begin, inclusive */ readonly from: string;
-        /** end, exclusive */
+        /** Start of the range, inclusive. */ readonly from: string;
+        /** End of the range, exclusive. */
         readonly to: string;
-        /** distinct clicks */
+        /** Distinct clicks. */
         readonly count: number;
-        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
+        /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
         readonly duplicates: number;
-        /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+        /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
         readonly late: number | null;
-        /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+        /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
         readonly state: 'provisional' | 'final' | 'restated';
-        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
       };
     };
   };
-  /** Where a click went: each accepted copy of it, and what became of it */
+  /** What became of a click: each accepted copy of it, and its outcome */
   readonly getClick: {
     readonly input: {
       readonly params: {
-        /** the click's event_id */ readonly event_id: string;
+        /** The event id of the click. */ readonly event_id: string;
       };
       readonly query?:
         | {
-            /** only of this ad */ readonly ad_id?: string | undefined;
+            /** Only the click of this ad. */ readonly ad_id?: string | undefined;
           }
         | undefined;
     };
     readonly answer: {
       readonly event_id: string;
-      /** the ads that have this id, each a click of its own */
+      /** The ads that use this event id. Each has its own click. */
       readonly ads: readonly {
         readonly ad_id: string;
-        /** those of `copies` that are of this ad */
+        /** How many of `copies` are of this ad. */
         readonly copies: number;
       }[];
-      /** false: there are more copies than are listed; ask for one `ad_id` */
+      /** False: not all copies are listed. Ask for one `ad_id`. */
       readonly is_complete: boolean;
-      /** ad by ad; of each, those that the stream took first */
+      /** Grouped by ad. Copies that were counted live come first. */
       readonly copies: readonly {
-        /** of the accepted copy */ readonly click_id: string;
+        /** The id that ingest gave to this copy. */ readonly click_id: string;
         readonly ad_id: string;
         readonly country: string;
+        /** When ingest received it. Null: not known. */
         readonly received_at: string | null;
+        /** The event time. Null: it could not be read. */
         readonly clicked_at: string | null;
+        /** The minute in which it counts. Null: its time could not be read. */
         readonly minute: string | null;
-        /** of the log */
+        /** The partition of the log. Null: not known. */
         readonly partition: number | null;
-        /** `restated`: it came too late, and a job has counted it since */
+        /** `restated`: it came too late, and a job has counted it since. */
         readonly outcome: 'counted' | 'duplicate' | 'quarantined' | 'restated';
-        /** why it was quarantined */
+        /** Why it was quarantined. */
         readonly reason: string | null;
-        /** that counted it */
+        /** The job that has counted it since. */
         readonly job: string | null;
-        /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+        /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
         readonly state: 'provisional' | 'final' | 'restated';
       }[];
     };
   };
-  /** Clicks by country in a range of minutes (without from and to: the last full minute) */
+  /** Clicks by country in a range of minutes (without from and to: in the last full minute) */
   readonly getCountries: {
     readonly input: {
       readonly query?:
         | {
-            /** the ads, one `ad_id=` each, at most 20; none: all */ readonly ad_id?: readonly string[] | undefined;
-            /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+            /** The ads, each as one `ad_id=`, at most 20. Left out: all ads. */
+            readonly ad_id?: readonly string[] | undefined;
+            /** Start of the range, inclusive: a whole minute, as RFC 3339 with a zone or as epoch milliseconds. */
             readonly from?: string | undefined;
-            /** end, exclusive: as `from` */
+            /** End of the range, exclusive, in the form of `from`. */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
+            /** Only clicks from this country (ISO 3166-1 alpha-2, in capital or small letters; ZZ: unknown). They include clicks that an earlier release counted under another code of the same country, such as UK for GB. */
             readonly country?: string | undefined;
-            /** only clicks of this user; answered from raw clicks, which are kept 35 days */
+            /** Only clicks of this user. The answer is counted from raw clicks, which are kept for 35 days. */
             readonly user_id?: string | undefined;
-            /** only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks */
+            /** Only clicks from this IPv4 or IPv6 address, in any notation. The answer is counted from raw clicks. */
             readonly ip?: string | undefined;
-            /** only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold */
+            /** Only clicks that pass this stored filter (see `/v1/filters`). When several filters are given, all of them must hold. */
             readonly filter?: string | undefined;
-            /** also how many users clicked; all of the answer is counted from raw clicks then, which are kept 35 days. Exact up to 1000000 users in all rows of the answer */
+            /** Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to 1000000 users in all rows of the answer. */
             readonly uniques?: boolean | undefined;
           }
         | undefined;
     };
     readonly answer: {
-      /** begin, inclusive */ readonly from: string;
-      /** end, exclusive */
+      /** Start of the range, inclusive. */ readonly from: string;
+      /** End of the range, exclusive. */
       readonly to: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly country?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly user_id?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly ip?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly filter?: string;
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
+      /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
-      /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+      /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
       readonly state: 'provisional' | 'final' | 'restated';
-      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
-      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
+      /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
-      /** most clicks first; countries without clicks are not listed */
+      /** Ordered by clicks, most first. Countries without clicks are not listed. */
       readonly countries: readonly {
-        /** ISO 3166-1 alpha-2; ZZ: unknown */ readonly country: string;
-        /** distinct clicks */
+        /** ISO 3166-1 alpha-2. ZZ: unknown. */ readonly country: string;
+        /** Distinct clicks. */
         readonly count: number;
-        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
+        /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
         readonly duplicates: number;
-        /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+        /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
         readonly late: number | null;
-        /** with `uniques=true` */
+        /** Only with `uniques=true`. */
         readonly uniques?: {
-          /** distinct users; clicks without user_id are left out */ readonly count: number;
-          /** false: estimated, as there are more than 1000000; error below 1 % */
+          /** Distinct users. Clicks without `user_id` are not included. */ readonly count: number;
+          /** False: the number is an estimate with an error below 1 %, because there are more than 1000000 users. */
           readonly is_exact: boolean;
         };
       }[];
@@ -557,7 +564,7 @@ export interface Operations {
   readonly getFilter: {
     readonly input: {
       readonly params: {
-        /** the name: 1 to 64 of `A-Za-z0-9._-`, a letter or digit first */ readonly id: string;
+        /** The id of the filter: 1 to 64 of `A-Za-z0-9._-`, beginning with a letter or a digit. */ readonly id: string;
       };
     };
     readonly answer: {
@@ -579,11 +586,11 @@ export interface Operations {
         /** no click whose user id (`*` stands for any characters) is one of these */
         readonly out?: readonly string[];
       };
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
+      /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
-      /** when it was first put */
+      /** When it was first stored. */
       readonly created_at: string;
-      /** when it was last put */
+      /** When it was last replaced. */
       readonly updated_at: string;
     };
   };
@@ -592,58 +599,58 @@ export interface Operations {
     readonly input: {
       readonly query?:
         | {
-            /** the moment: RFC 3339 with zone, or epoch milliseconds, up to now; default: now */
+            /** The moment, as RFC 3339 with a zone or as epoch milliseconds. It must not be in the future. Default: now. */
             readonly at?: string | undefined;
-            /** minutes: 1, 5 or 60 */
+            /** Length in minutes: 1, 5 or 60. */
             readonly window?: 1 | 5 | 60 | undefined;
-            /** ads to list */
+            /** The most ads to list. */
             readonly count?: number | undefined;
           }
         | undefined;
     };
     readonly answer: {
-      /** as asked for */ readonly at: string;
-      /** minutes: 1, 5 or 60 */
+      /** The moment of the request. */ readonly at: string;
+      /** Length in minutes: 1, 5 or 60. */
       readonly window: 1 | 5 | 60;
-      /** begin, inclusive */
+      /** Start of the range, inclusive. */
       readonly from: string;
-      /** end, exclusive: the last full minute before `at` */
+      /** End of the range, exclusive. It is the end of the last full minute before `at`. */
       readonly to: string;
-      /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+      /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
       readonly state: 'provisional' | 'final' | 'restated';
-      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
-      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
+      /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
-      /** `stored`: worked out once the window was final; `computed`: now, from the counts of its minutes */
+      /** `stored`: computed when the window became final. `computed`: computed now from the counts of its minutes. */
       readonly source: 'stored' | 'computed';
-      /** most clicks first; equal counts in the order of ad_id; ads without clicks are not listed */
+      /** Ordered by clicks, most first, then by `ad_id`. Ads without clicks are not listed. */
       readonly ads: readonly {
         readonly rank: number;
         readonly ad_id: string;
-        /** distinct clicks */
+        /** Distinct clicks. */
         readonly count: number;
       }[];
     };
   };
-  /** Over how many partitions clicks are spread, as recorded and as the topics have them */
+  /** Over how many partitions clicks are spread, as recorded and in the topics */
   readonly getPartitions: {
     readonly input: NoInput;
     readonly answer: {
-      /** over how many the clicks of the running minute are spread; null: nothing is recorded yet */
+      /** The number of partitions for clicks of the current minute. Null: nothing is recorded yet. */
       readonly now: number | null;
-      /** the last may be of a minute to come */
+      /** The recorded numbers. The last one may begin in a future minute. */
       readonly recorded: readonly {
-        /** null: from the beginning on */ readonly from: string | null;
-        /** over which clicks of that minute and later ones are spread */
+        /** The first minute of event time with this number. Null: from the beginning. */ readonly from: string | null;
+        /** The number of partitions for clicks of this minute and of later minutes. */
         readonly partitions: number;
       }[];
       readonly topics: readonly {
         readonly topic: string;
-        /** that it has, as the brokers say */
+        /** The number of its partitions, as the brokers say. */
         readonly partitions: number;
       }[];
-      /** which topics have fewer or more than is recorded, and what to do; null: they agree */
+      /** Which topics have fewer or more partitions than recorded, and what to do. Null: all topics have the recorded number. */
       readonly difference: string | null;
     };
   };
@@ -652,214 +659,215 @@ export interface Operations {
     readonly input: {
       readonly query?:
         | {
-            /** ads of a page */ readonly count?: number | undefined;
-            /** the last so many full minutes (default 1); not beside from and to */
+            /** The most ads on one page. */ readonly count?: number | undefined;
+            /** How many full minutes the range has (default 1). It ends with the last full minute. Not together with `from` and `to`. */
             readonly window?: number | undefined;
-            /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+            /** Start of the range, inclusive: a whole minute, as RFC 3339 with a zone or as epoch milliseconds. */
             readonly from?: string | undefined;
-            /** end, exclusive: as `from` */
+            /** End of the range, exclusive, in the form of `from`. */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
+            /** Only clicks from this country (ISO 3166-1 alpha-2, in capital or small letters; ZZ: unknown). They include clicks that an earlier release counted under another code of the same country, such as UK for GB. */
             readonly country?: string | undefined;
-            /** only clicks of this user; answered from raw clicks, which are kept 35 days */
+            /** Only clicks of this user. The answer is counted from raw clicks, which are kept for 35 days. */
             readonly user_id?: string | undefined;
-            /** only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks */
+            /** Only clicks from this IPv4 or IPv6 address, in any notation. The answer is counted from raw clicks. */
             readonly ip?: string | undefined;
-            /** only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold */
+            /** Only clicks that pass this stored filter (see `/v1/filters`). When several filters are given, all of them must hold. */
             readonly filter?: string | undefined;
-            /** also how many users clicked; all of the answer is counted from raw clicks then, which are kept 35 days. Exact up to 1000000 users in all rows of the answer */
+            /** Adds how many users clicked. Then the whole answer is counted from raw clicks, which are kept for 35 days. Exact up to 1000000 users in all rows of the answer. */
             readonly uniques?: boolean | undefined;
-            /** also where each ad stood in as long a range right before */
+            /** Adds the rank of each ad in the range of the same length right before. */
             readonly compare?: 'previous' | undefined;
-            /** `next_cursor` of the page before, with the same other parameters */
+            /** The `next_cursor` of the previous page. All other parameters must be the same. */
             readonly cursor?: string | undefined;
           }
         | undefined;
     };
     readonly answer: {
-      /** begin, inclusive */ readonly from: string;
-      /** end, exclusive */
+      /** Start of the range, inclusive. */ readonly from: string;
+      /** End of the range, exclusive. */
       readonly to: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly country?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly user_id?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly ip?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly filter?: string;
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
+      /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
-      /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+      /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
       readonly state: 'provisional' | 'final' | 'restated';
-      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
-      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
+      /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
-      /** most clicks first; equal counts in the order of ad_id; ads without clicks are not listed */
+      /** Ordered by clicks, most first, then by `ad_id`. Ads without clicks are not listed. */
       readonly ads: readonly {
         readonly rank: number;
         readonly ad_id: string;
-        /** distinct clicks */
+        /** Distinct clicks. */
         readonly count: number;
-        /** with `uniques=true` */
+        /** Only with `uniques=true`. */
         readonly uniques?: {
-          /** distinct users; clicks without user_id are left out */ readonly count: number;
-          /** false: estimated, as there are more than 1000000; error below 1 % */
+          /** Distinct users. Clicks without `user_id` are not included. */ readonly count: number;
+          /** False: the number is an estimate with an error below 1 %, because there are more than 1000000 users. */
           readonly is_exact: boolean;
         };
-        /** with `compare=previous`: in the range before; null: it had no clicks */
+        /** Only with `compare=previous`: rank and count in the previous range. Null: the ad had no clicks in it. */
         readonly previous?: {
           readonly rank: number;
-          /** distinct clicks */
+          /** Distinct clicks. */
           readonly count: number;
         } | null;
       }[];
-      /** `cursor` of the next page; null: this is the last */
+      /** The `cursor` of the next page. Null: this is the last page. */
       readonly next_cursor: string | null;
-      /** with `compare=previous`: the range before */
+      /** Only with `compare=previous`: the previous range. */
       readonly previous?: {
-        /** begin, inclusive */ readonly from: string;
-        /** end, exclusive */
+        /** Start of the range, inclusive. */ readonly from: string;
+        /** End of the range, exclusive. */
         readonly to: string;
-        /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+        /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
         readonly state: 'provisional' | 'final' | 'restated';
-        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
       };
     };
   };
-  /** Lines that were set aside when they came: how many by reason and by what has become of them, and the newest */
+  /** Lines of the quarantine: how many by reason and by what became of them, and the newest ones */
   readonly getQuarantine: {
     readonly input: {
       readonly query?:
         | {
-            /** only lines with this reason: `malformed`, `future`, `too_late` */ readonly reason?: string | undefined;
-            /** only of this ad */
+            /** Only lines with this reason, such as `malformed`, `future`, `too_late` or `refused`. */
+            readonly reason?: string | undefined;
+            /** Only lines of this ad. */
             readonly ad_id?: string | undefined;
-            /** what has become of it: `restated`: it came too late, and a restatement has counted it since, or found that it is a copy; `waiting`: it waits for its restatement; `not_counted`: it is in no count, and will be in none unless it is mended and posted again */
+            /** What became of it. `restated`: it came too late, and a restatement has counted it since or has found that it is a copy. `waiting`: it waits for its restatement. `not_counted`: it is in no count, and stays so unless it is mended and posted again. */
             readonly outcome?: 'restated' | 'waiting' | 'not_counted' | undefined;
-            /** only clicks of this minute or later ones, by `clicked_at`: RFC 3339 with zone, or epoch milliseconds */
+            /** Only clicks whose `clicked_at` is in this minute or later, as RFC 3339 with a zone or as epoch milliseconds. */
             readonly clicked_from?: string | undefined;
-            /** only clicks of minutes before this one: as `clicked_from` */
+            /** Only clicks whose `clicked_at` is before this minute, in the form of `clicked_from`. */
             readonly clicked_to?: string | undefined;
-            /** lines of a page */
+            /** The most lines on one page. */
             readonly limit?: number | undefined;
-            /** `next_cursor` of the page before, with the same other parameters */
+            /** The `next_cursor` of the previous page. All other parameters must be the same. */
             readonly cursor?: string | undefined;
           }
         | undefined;
     };
     readonly answer: {
-      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
+      /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
-      /** most lines first, whatever `reason` and `outcome` were asked for */
+      /** All reasons, ordered by lines, most first. The parameters `reason` and `outcome` do not change this list. */
       readonly reasons: readonly {
         readonly reason: string;
-        /** lines that are still kept */
+        /** Lines that are still kept. */
         readonly lines: number;
-        /** those of them that a restatement has counted since, or found to be copies */
+        /** How many of them a restatement has counted since, or has found to be copies. */
         readonly restated: number;
-        /** those that wait for their restatement */
+        /** How many of them wait for their restatement. */
         readonly waiting: number;
-        /** those that are in no count, and will be in none */
+        /** How many of them are in no count, and stay so. */
         readonly not_counted: number;
       }[];
-      /** newest first */
+      /** The newest come first. */
       readonly lines: readonly {
-        /** of the log */ readonly partition: number;
-        /** of the record that held it */
+        /** The partition of the log. */ readonly partition: number;
+        /** The offset of the record that contained it. */
         readonly offset: number;
-        /** of that record, from 0 */
+        /** Its number in that record, from 0. */
         readonly line: number;
         readonly reason: string;
-        /** what exactly is wrong */
+        /** What exactly is wrong. */
         readonly detail: string;
-        /** the broker's time */
+        /** When the broker appended it. */
         readonly appended_at: string;
-        /** empty: not readable */
+        /** Empty: it could not be read. */
         readonly ad_id: string;
-        /** empty: not readable */
+        /** Empty: it could not be read. */
         readonly event_id: string;
-        /** null: not readable */
+        /** As the client sent it. Null: it could not be read. */
         readonly clicked_at: string | null;
-        /** the line as it came, its first 2000 characters */
+        /** The first 2000 characters of the line as it came. */
         readonly raw: string;
-        /** what has become of it: `restated`: it came too late, and a restatement has counted it since, or found that it is a copy; `waiting`: it waits for its restatement; `not_counted`: it is in no count, and will be in none unless it is mended and posted again */
+        /** What became of it. `restated`: it came too late, and a restatement has counted it since or has found that it is a copy. `waiting`: it waits for its restatement. `not_counted`: it is in no count, and stays so unless it is mended and posted again. */
         readonly outcome: 'restated' | 'waiting' | 'not_counted';
       }[];
-      /** `cursor` of the next page; null: this is the last */
+      /** The `cursor` of the next page. Null: this is the last page. */
       readonly next_cursor: string | null;
     };
   };
-  /** How far a reconciliation is, and what it has found */
+  /** How far a reconciliation has come, and what it has found */
   readonly getReconciliation: {
     readonly input: {
       readonly params: {
-        /** the job (a ULID) */ readonly id: string;
+        /** The id of the job, a ULID. */ readonly id: string;
       };
     };
     readonly answer: {
       readonly id: string;
       readonly kind: 'replay' | 'restate' | 'reconcile';
-      /** `replay`; `late`, `reconcile`: why it restates; `hourly` or `asked` */
+      /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
       readonly reason: string;
       readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
-      /** whether it changes counts */
+      /** Whether it changes counts. */
       readonly apply: boolean;
-      /** begin, inclusive */
+      /** Start of the range, inclusive. */
       readonly from: string;
-      /** end, exclusive */
+      /** End of the range, exclusive. */
       readonly to: string;
-      /** minutes recounted */
+      /** Minutes that are recounted already. */
       readonly minutes_done: number;
-      /** minutes to recount */
+      /** Minutes to recount. */
       readonly minutes_total: number;
-      /** raw clicks read */
+      /** Raw clicks that were read. */
       readonly clicks_read: number;
-      /** counts found to differ; known at the end */
+      /** Counts that differ. Known when the job is done. */
       readonly cells_changed: number;
-      /** why it failed */
+      /** Why it failed. */
       readonly error: string | null;
-      /** when it was asked for */
+      /** When it was made. */
       readonly created_at: string;
-      /** when it was last heard of */
+      /** When it last reported its progress. */
       readonly updated_at: string;
       readonly result: {
-        /** counts of an ad in a minute that were compared */ readonly cells_compared: number;
-        /** those that differ from raw clicks */
+        /** How many counts (of an ad in a minute) were compared. */ readonly cells_compared: number;
+        /** How many of them differ from raw clicks. */
         readonly cells_differing: number;
-        /** clicks (ad and event id) whose copies tell several countries: each counts once, in one of them. In minutes from before ids were per ad, also ids under several ads, counted for one of them */
+        /** Clicks (ad and event id) whose copies name several countries. Each is counted once, in one of these countries. In minutes from before event ids were per ad, this includes event ids that several ads use. Each of them is counted for one of these ads. */
         readonly conflicts: number;
-        /** the ads with the largest drift, at most 100 */
+        /** The ads with the largest drift, at most 100. */
         readonly drift: readonly {
           readonly ad_id: string;
-          /** minutes that differ */
+          /** Minutes that differ. */
           readonly cells: number;
-          /** clicks answered for those */
+          /** Clicks of these minutes in the counts. */
           readonly counted: number;
-          /** distinct event ids of the ad in raw */
+          /** Distinct event ids of the ad in raw clicks. */
           readonly raw: number;
-          /** raw - counted */
+          /** raw - counted. */
           readonly drift: number;
         }[];
-        /** at most 1,000 */
+        /** The minutes that differ, at most 1,000. */
         readonly minutes: readonly string[];
-        /** minutes that were not compared, as clicks kept coming late to them */
+        /** Minutes that were not compared, because late clicks kept coming. */
         readonly minutes_left_out: number;
       };
     };
   };
-  /** How far a replay is, and what it has found to differ, page by page */
+  /** How far a replay has come, and the counts that differ, page by page */
   readonly getReplay: {
     readonly input: {
       readonly params: {
-        /** the job (a ULID) */ readonly id: string;
+        /** The id of the job, a ULID. */ readonly id: string;
       };
       readonly query?:
         | {
-            /** rows of a page */ readonly limit?: number | undefined;
-            /** `next_cursor` of the page before, with the same other parameters */
+            /** The most rows on one page. */ readonly limit?: number | undefined;
+            /** The `next_cursor` of the previous page. All other parameters must be the same. */
             readonly cursor?: string | undefined;
           }
         | undefined;
@@ -867,46 +875,46 @@ export interface Operations {
     readonly answer: {
       readonly id: string;
       readonly kind: 'replay' | 'restate' | 'reconcile';
-      /** `replay`; `late`, `reconcile`: why it restates; `hourly` or `asked` */
+      /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
       readonly reason: string;
       readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
-      /** whether it changes counts */
+      /** Whether it changes counts. */
       readonly apply: boolean;
-      /** begin, inclusive */
+      /** Start of the range, inclusive. */
       readonly from: string;
-      /** end, exclusive */
+      /** End of the range, exclusive. */
       readonly to: string;
-      /** minutes recounted */
+      /** Minutes that are recounted already. */
       readonly minutes_done: number;
-      /** minutes to recount */
+      /** Minutes to recount. */
       readonly minutes_total: number;
-      /** raw clicks read */
+      /** Raw clicks that were read. */
       readonly clicks_read: number;
-      /** counts found to differ; known at the end */
+      /** Counts that differ. Known when the job is done. */
       readonly cells_changed: number;
-      /** why it failed */
+      /** Why it failed. */
       readonly error: string | null;
-      /** when it was asked for */
+      /** When it was made. */
       readonly created_at: string;
-      /** when it was last heard of */
+      /** When it last reported its progress. */
       readonly updated_at: string;
       readonly diff: {
-        /** (minute, ad, country) whose clicks differ */ readonly cells: number;
-        /** clicks of those as they were counted */
+        /** How many counts (of a minute, an ad and a country) differ. */ readonly cells: number;
+        /** Clicks in these counts as they are. */
         readonly before: number;
-        /** clicks of those as recounted */
+        /** Clicks in these counts as recounted. */
         readonly after: number;
-        /** in the order of minute, ad and country */
+        /** Ordered by minute, ad and country. */
         readonly rows: readonly {
-          /** the minute */ readonly minute: string;
+          /** The minute. */ readonly minute: string;
           readonly ad_id: string;
           readonly country: string;
-          /** as counted */
+          /** Clicks as they were counted. */
           readonly before: number;
-          /** as recounted */
+          /** Clicks as recounted. */
           readonly after: number;
         }[];
-        /** `cursor` of the next page; null: this is the last */
+        /** The `cursor` of the next page. Null: this is the last page. */
         readonly next_cursor: string | null;
       };
     };
@@ -915,126 +923,126 @@ export interface Operations {
   readonly getRestatements: {
     readonly input: {
       readonly params: {
-        /** the ad */ readonly ad_id: string;
+        /** The ad. */ readonly ad_id: string;
       };
       readonly query?:
         | {
-            /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+            /** Start of the range, inclusive: a whole minute, as RFC 3339 with a zone or as epoch milliseconds. */
             readonly from?: string | undefined;
-            /** end, exclusive: as `from` */
+            /** End of the range, exclusive, in the form of `from`. */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
+            /** Only clicks from this country (ISO 3166-1 alpha-2, in capital or small letters; ZZ: unknown). They include clicks that an earlier release counted under another code of the same country, such as UK for GB. */
             readonly country?: string | undefined;
-            /** which minutes come first; those of one minute in the order of country and revision, or that reversed */
+            /** Which minutes come first. Within a minute, rows are ordered by country and revision, or in the reverse order. */
             readonly order?: 'oldest' | 'newest' | undefined;
-            /** rows of a page */
+            /** The most rows on one page. */
             readonly limit?: number | undefined;
-            /** `next_cursor` of the page before, with the same other parameters */
+            /** The `next_cursor` of the previous page. All other parameters must be the same. */
             readonly cursor?: string | undefined;
           }
         | undefined;
     };
     readonly answer: {
       readonly ad_id: string;
-      /** begin, inclusive */
+      /** Start of the range, inclusive. */
       readonly from: string;
-      /** end, exclusive */
+      /** End of the range, exclusive. */
       readonly to: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly country?: string;
       readonly total: {
-        /** changes of the range, on whichever page they stand */ readonly changes: number;
-        /** clicks that they have added, less those that they have taken away */
+        /** All changes in the range, on all pages. */ readonly changes: number;
+        /** Clicks that the changes added, minus clicks that they removed. */
         readonly added: number;
-        /** likewise duplicates. Copies that came too late are among them where clicks of their minute and country have changed, too; else no recount changes anything for them, and they are lines of the quarantine with `outcome` `restated` */
+        /** The same for duplicates. Copies that came too late are included only if clicks of their minute and country were changed too. Otherwise no recount changes a count for them, and they are lines of the quarantine with the `outcome` `restated`. */
         readonly added_duplicates: number;
       };
-      /** in the order of minute, country and revision, or with `order=newest` in that reversed */
+      /** Ordered by minute, country and revision. With `order=newest`, in the reverse order. */
       readonly restatements: readonly {
-        /** the minute */ readonly minute: string;
+        /** The minute that was restated. */ readonly minute: string;
         readonly country: string;
-        /** of this count: 1 is its first change */
+        /** The number of the change of this count: 1 is the first. */
         readonly revision: number;
-        /** GET /v1/replays/{job} */
+        /** The job that changed it, see GET /v1/replays/{id}. */
         readonly job: string;
-        /** `late`, `replay` or `reconcile` */
+        /** Why the job was made: `late`, `replay` or `reconcile`. */
         readonly reason: string;
-        /** clicks before */
+        /** Clicks before the change. */
         readonly before: number;
-        /** clicks after */
+        /** Clicks after the change. */
         readonly after: number;
-        /** when */
+        /** When the count was changed. */
         readonly at: string;
       }[];
-      /** `cursor` of the next page; null: this is the last */
+      /** The `cursor` of the next page. Null: this is the last page. */
       readonly next_cursor: string | null;
     };
   };
-  /** One ad's clicks over time (without from and to: the last 60 minutes, 24 hours or 31 days) */
+  /** The clicks of one ad over time (without from and to: in the last 60 minutes, 24 hours or 31 days) */
   readonly getSeries: {
     readonly input: {
       readonly params: {
-        /** the ad */ readonly ad_id: string;
+        /** The ad. */ readonly ad_id: string;
       };
       readonly query?:
         | {
-            /** length of a point, by the clock of UTC or of the time zone asked for. A range need not lie on its borders: the first point begins with the range, the last one ends with it */
+            /** The length of a point, by the clock of `timezone`, which is UTC by default. The range does not need to begin or end at a full hour or day: the first point starts with the range, and the last point ends with it. */
             readonly granularity?: 'minute' | 'hour' | 'day' | undefined;
-            /** IANA time zone by whose clock hours and days begin (default: UTC); a day may have 23 or 25 hours. Times are told in UTC all the same */
+            /** The IANA time zone in which hours and days begin (default: UTC). A day may have 23 or 25 hours. Times in the answer are still in UTC. */
             readonly timezone?: string | undefined;
-            /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+            /** Start of the range, inclusive: a whole minute, as RFC 3339 with a zone or as epoch milliseconds. */
             readonly from?: string | undefined;
-            /** end, exclusive: as `from` */
+            /** End of the range, exclusive, in the form of `from`. */
             readonly to?: string | undefined;
-            /** only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them */
+            /** Only clicks from this country (ISO 3166-1 alpha-2, in capital or small letters; ZZ: unknown). They include clicks that an earlier release counted under another code of the same country, such as UK for GB. */
             readonly country?: string | undefined;
-            /** only clicks of this user; answered from raw clicks, which are kept 35 days */
+            /** Only clicks of this user. The answer is counted from raw clicks, which are kept for 35 days. */
             readonly user_id?: string | undefined;
-            /** only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks */
+            /** Only clicks from this IPv4 or IPv6 address, in any notation. The answer is counted from raw clicks. */
             readonly ip?: string | undefined;
-            /** only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold */
+            /** Only clicks that pass this stored filter (see `/v1/filters`). When several filters are given, all of them must hold. */
             readonly filter?: string | undefined;
           }
         | undefined;
     };
     readonly answer: {
       readonly ad_id: string;
-      /** begin, inclusive */
+      /** Start of the range, inclusive. */
       readonly from: string;
-      /** end, exclusive */
+      /** End of the range, exclusive. */
       readonly to: string;
-      /** length of a point, by the clock of UTC or of the time zone asked for. A range need not lie on its borders: the first point begins with the range, the last one ends with it */
+      /** The length of a point, by the clock of `timezone`, which is UTC by default. The range does not need to begin or end at a full hour or day: the first point starts with the range, and the last point ends with it. */
       readonly granularity: 'minute' | 'hour' | 'day';
-      /** as asked for */
+      /** As given in the request. */
       readonly timezone?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly country?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly user_id?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly ip?: string;
-      /** as asked for */
+      /** As given in the request. */
       readonly filter?: string;
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
+      /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
-      /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+      /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
       readonly state: 'provisional' | 'final' | 'restated';
-      /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+      /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
       readonly pending_late: number;
-      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
+      /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
-      /** one for each step of the range, in order, also where there were no clicks */
+      /** One point for each step of the range, in order. A step without clicks has a point too. */
       readonly points: readonly {
-        /** begin of the point */ readonly start: string;
-        /** distinct clicks */
+        /** When the point begins. */ readonly start: string;
+        /** Distinct clicks. */
         readonly count: number;
-        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
+        /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
         readonly duplicates: number;
-        /** those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell */
+        /** How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it. */
         readonly late: number | null;
-        /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+        /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
         readonly state: 'provisional' | 'final' | 'restated';
-        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
       }[];
     };
@@ -1043,164 +1051,173 @@ export interface Operations {
   readonly getStatus: {
     readonly input: NoInput;
     readonly answer: {
+      /** The lowest watermark of all partitions. Null: some partition has not reported yet. */
       readonly watermark: string | null;
-      /** lag in event time */
+      /** Now minus the watermark. Null: there is no watermark yet. */
       readonly watermark_age_ms: number | null;
+      /** Minutes that end at or before this are final in every partition. Null: none is. */
       readonly final_until: string | null;
       readonly partitions: readonly {
         readonly partition: number;
-        /** offset of the next record to count */
+        /** Offset of the next record to count. */
         readonly position: number;
-        /** end of the log; null: Kafka did not answer */
+        /** The end of the log. Null: Kafka did not answer. */
         readonly end_offset: number | null;
-        /** records that are not counted yet; null: Kafka did not answer */
+        /** Records that are not counted yet. Null: Kafka did not answer. */
         readonly lag_records: number | null;
+        /** No older click is expected. Null: not known yet. */
         readonly watermark: string | null;
-        /** lag in event time */
+        /** Now minus the watermark. Null: there is no watermark yet. */
         readonly watermark_age_ms: number | null;
+        /** When the broker appended the last counted record. Null: none is counted yet. */
         readonly appended_at: string | null;
+        /** Minutes that end at or before this are final. Null: none is. */
         readonly final_until: string | null;
+        /** The time of the last counted record, if the partition is no longer being counted because its aggregator has stopped or cannot continue. Null: it is being counted, or nothing of it was ever counted. */
         readonly stalled_since: string | null;
-        /** lines since the beginning of the log */
+        /** Lines since the beginning of the log. */
         readonly received: number;
-        /** distinct clicks among them */
+        /** Distinct clicks among them. */
         readonly counted: number;
-        /** further copies of counted clicks */
+        /** Further copies of counted clicks. */
         readonly duplicates: number;
-        /** lines set aside with a reason */
+        /** Lines that were quarantined with a reason. */
         readonly quarantined: number;
-        /** lines that ingest was told are in the log, and has told clients so with 202, as later records say */
+        /** Lines that the brokers acknowledged to ingest, and ingest to clients with 202. Later records of the log say so. */
         readonly acknowledged: number;
-        /** received - (acknowledged - missing): lines of the last second, of other producers, of sends whose outcome ingest never learned, and from before acknowledgements were told */
+        /** received - (acknowledged - missing). These are lines of the last second, lines of other producers, lines whose acknowledgement did not reach ingest, and lines from before acknowledgements were recorded. */
         readonly unacknowledged: number;
-        /** acknowledged lines that are not in the log: lost clicks */
+        /** Acknowledged lines that are not in the log. These are lost clicks. */
         readonly missing: number;
-        /** those of them that a person has looked into */
+        /** How many of the missing lines a person has written off. */
         readonly written_off: number;
-        /** received - counted - duplicates - quarantined: always 0 */
+        /** received - counted - duplicates - quarantined, which is always 0. */
         readonly balance: number;
       }[];
       readonly conservation: {
-        /** lines since the beginning of the log */ readonly received: number;
-        /** distinct clicks among them */
+        /** Lines since the beginning of the log. */ readonly received: number;
+        /** Distinct clicks among them. */
         readonly counted: number;
-        /** further copies of counted clicks */
+        /** Further copies of counted clicks. */
         readonly duplicates: number;
-        /** lines set aside with a reason */
+        /** Lines that were quarantined with a reason. */
         readonly quarantined: number;
-        /** lines that ingest was told are in the log, and has told clients so with 202, as later records say */
+        /** Lines that the brokers acknowledged to ingest, and ingest to clients with 202. Later records of the log say so. */
         readonly acknowledged: number;
-        /** received - (acknowledged - missing): lines of the last second, of other producers, of sends whose outcome ingest never learned, and from before acknowledgements were told */
+        /** received - (acknowledged - missing). These are lines of the last second, lines of other producers, lines whose acknowledgement did not reach ingest, and lines from before acknowledgements were recorded. */
         readonly unacknowledged: number;
-        /** acknowledged lines that are not in the log: lost clicks */
+        /** Acknowledged lines that are not in the log. These are lost clicks. */
         readonly missing: number;
-        /** those of them that a person has looked into */
+        /** How many of the missing lines a person has written off. */
         readonly written_off: number;
-        /** records of the log that are not counted yet; null: Kafka did not answer */
+        /** Records of the log that are not counted yet. Null: Kafka did not answer. */
         readonly unread_records: number | null;
-        /** in each partition: acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, no line is missing that is not written off, and no accepted click is `uncounted` */
+        /** True if in each partition acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, if all missing lines are written off, and if no accepted click is `uncounted`. */
         readonly balanced: boolean;
-        /** accepted clicks that are in raw and in no count 15 minutes after they came too late: 0 as long as restatements are made; null: the job runner has not looked for any */
+        /** Accepted clicks that came too late more than 15 minutes ago, and are in raw but in no count. It is 0 as long as restatements are made. Null: the job runner has not looked yet. */
         readonly uncounted: number | null;
-        /** the same of the rows in ClickHouse, as the job runner last found; null: it has not compared them */
+        /** The same for the rows in ClickHouse, as the job runner found at its last comparison. Null: it has not compared them yet. */
         readonly rows: {
+          /** When all partitions were last compared. Null: not all of them have been compared yet. */
           readonly checked_at: string | null;
-          /** lines that differ, over all partitions: 0 as long as every line is there, once */
+          /** Lines that differ, over all partitions. It is 0 as long as every line is there exactly once. */
           readonly difference: number;
           readonly differences: readonly {
             readonly partition: number;
             readonly outcome: 'received' | 'counted' | 'duplicates' | 'quarantined';
-            /** as counted */
+            /** Lines as the counters say. */
             readonly expected: number;
-            /** as the rows say */
+            /** Lines as the rows say. */
             readonly found: number;
-            /** found - expected */
+            /** found - expected. */
             readonly difference: number;
           }[];
         } | null;
       };
-      /** ads whose clicks are, or will be, split over partitions; null: Kafka did not answer */
+      /** Ads whose clicks are split over partitions now or later. Null: Kafka did not answer. */
       readonly hot_ads:
         | readonly {
             readonly ad_id: string;
-            /** the first minute of event time that is split */
+            /** The first minute of event time in which the ad is split. */
             readonly from: string;
-            /** the first that is not any more; put off while the ad stays hot */
+            /** The first minute in which it is no longer split. It moves forward while the ad stays hot. */
             readonly until: string;
-            /** over which its clicks are spread */
+            /** The number of partitions over which its clicks are spread. */
             readonly partitions: number;
           }[]
         | null;
       readonly late: {
-        /** late clicks that wait for their restatement, copies among them */ readonly clicks: number;
-        /** to which they belong */
+        /** Late clicks that wait for their restatement, including copies. */ readonly clicks: number;
+        /** The number of minutes to which they belong. */
         readonly minutes: number;
+        /** When the click came that has waited longest. Null: none waits. */
         readonly since: string | null;
       };
-      /** of ClickHouse; each holds all of its shard’s part of the log */
+      /** The ClickHouse nodes. Each has all rows of its shard. */
       readonly nodes: readonly {
-        /** its name in the topology */ readonly node: string;
-        /** from 0 */
+        /** Its name in the topology. */ readonly node: string;
+        /** The number of its shard, from 0. */
         readonly shard: number;
-        /** `reading`: this process reads it; `ready`: it could; `behind`: further behind the furthest of its shard than REPLICA_MAX_LAG_MS; `incomplete`: it lacks what the log no longer held when it was filled; `away`: it does not answer. The last three are not read */
+        /** `reading`: this process reads it. `ready`: this process could read it. `behind`: it is more than REPLICA_MAX_LAG_MS behind the most advanced node of its shard. `incomplete`: when it was filled, the log no longer had all records. `away`: it does not answer. Nodes that are `behind`, `incomplete` or `away` are not read. */
         readonly state: 'reading' | 'ready' | 'behind' | 'incomplete' | 'away';
-        /** when the state began, as this process has seen it; null: there is one node, which is read whatever its state */
+        /** When this process first saw the state. Null: there is only one node, which is read in any state. */
         readonly since: string | null;
-        /** why it is away */
+        /** Why it is away. */
         readonly why: string | null;
-        /** behind the furthest of its shard; null: further than is known */
+        /** How far it is behind the most advanced node of its shard. Null: further than this process can tell. */
         readonly lag_ms: number | null;
-        /** empty: Kafka did not answer */
+        /** Empty: Kafka did not answer. */
         readonly topics: readonly {
           readonly topic: string;
-          /** offset of the next record to insert, summed over its partitions */
+          /** Offset of the next record to insert, summed over its partitions. */
           readonly position: number;
-          /** records of the log that are not in the node yet */
+          /** Records of the log that are not in the node yet. */
           readonly lag_records: number;
         }[];
       }[];
-      /** whether the nodes of a shard are equal, as whoever runs the jobs has found; null: there is one */
+      /** Whether the nodes of a shard are equal, as the job runner has found. Null: each shard has only one node. */
       readonly replicas: {
-        /** when nodes were last compared; null: not yet */ readonly checked_at: string | null;
-        /** hours of partitions in which nodes of a shard differ: 0 as long as each row is in each of them */
+        /** When nodes were last compared. Null: they have not been compared yet. */ readonly checked_at: string | null;
+        /** How many hours of partitions differ between nodes of a shard. It is 0 as long as every node has every row. */
         readonly differences: number;
       } | null;
-      /** who restates late clicks, replays and reconciles; null: nobody has yet. Where it ends, another that is there takes over within ten seconds */
+      /** The job runner in office, which makes restatements, replays and reconciliations. Null: there has been none yet. When it ends, another job runner takes over within ten seconds, if one is running. */
       readonly job_runner: {
-        /** host and port of the process */ readonly host: string;
-        /** since when it runs the jobs */
+        /** Host and port of the process. */ readonly host: string;
+        /** Since when it has been in office. */
         readonly since: string;
-        /** when it has last said so */
+        /** When it last reported that it is. */
         readonly seen_at: string;
-        /** false: it has been silent since, and nobody runs jobs */
+        /** False: it has been silent for too long, so nobody runs jobs. */
         readonly runs: boolean;
       } | null;
-      /** lines in quarantine that are still kept, by reason */
+      /** Lines in quarantine that are still kept, by reason. */
       readonly quarantine: { readonly [key: string]: number };
     };
   };
-  /** Spread clicks over more partitions, from a minute to come on */
+  /** Spread clicks over more partitions, beginning with a future minute */
   readonly growPartitions: {
     readonly input: {
       readonly body: {
-        /** of each of the topics; at least as many as are recorded */ readonly partitions: number;
+        /** The number of partitions of each topic. It must not be less than the recorded number. */
+        readonly partitions: number;
       };
     };
     readonly answer: {
-      /** over how many the clicks of the running minute are spread; null: nothing is recorded yet */
+      /** The number of partitions for clicks of the current minute. Null: nothing is recorded yet. */
       readonly now: number | null;
-      /** the last may be of a minute to come */
+      /** The recorded numbers. The last one may begin in a future minute. */
       readonly recorded: readonly {
-        /** null: from the beginning on */ readonly from: string | null;
-        /** over which clicks of that minute and later ones are spread */
+        /** The first minute of event time with this number. Null: from the beginning. */ readonly from: string | null;
+        /** The number of partitions for clicks of this minute and of later minutes. */
         readonly partitions: number;
       }[];
       readonly topics: readonly {
         readonly topic: string;
-        /** that it has, as the brokers say */
+        /** The number of its partitions, as the brokers say. */
         readonly partitions: number;
       }[];
-      /** which topics have fewer or more than is recorded, and what to do; null: they agree */
+      /** Which topics have fewer or more partitions than recorded, and what to do. Null: all topics have the recorded number. */
       readonly difference: string | null;
     };
   };
@@ -1209,8 +1226,8 @@ export interface Operations {
     readonly input: {
       readonly query?:
         | {
-            /** filters of a page */ readonly limit?: number | undefined;
-            /** `next_cursor` of the page before, with the same other parameters */
+            /** The most filters on one page. */ readonly limit?: number | undefined;
+            /** The `next_cursor` of the previous page. All other parameters must be the same. */
             readonly cursor?: string | undefined;
           }
         | undefined;
@@ -1235,24 +1252,24 @@ export interface Operations {
           /** no click whose user id (`*` stands for any characters) is one of these */
           readonly out?: readonly string[];
         };
-        /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
+        /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
         readonly source: 'counts' | 'raw';
-        /** when it was first put */
+        /** When it was first stored. */
         readonly created_at: string;
-        /** when it was last put */
+        /** When it was last replaced. */
         readonly updated_at: string;
       }[];
-      /** `cursor` of the next page; null: this is the last */
+      /** The `cursor` of the next page. Null: this is the last page. */
       readonly next_cursor: string | null;
     };
   };
-  /** Reconciliations, those first that are not done yet; one is made for each hour that becomes final */
+  /** All reconciliations, the unfinished ones first (one is made for each hour that becomes final) */
   readonly listReconciliations: {
     readonly input: {
       readonly query?:
         | {
-            /** jobs of a page */ readonly limit?: number | undefined;
-            /** `next_cursor` of the page before, with the same other parameters */
+            /** The most jobs on one page. */ readonly limit?: number | undefined;
+            /** The `next_cursor` of the previous page. All other parameters must be the same. */
             readonly cursor?: string | undefined;
           }
         | undefined;
@@ -1261,64 +1278,64 @@ export interface Operations {
       readonly reconciliations: readonly {
         readonly id: string;
         readonly kind: 'replay' | 'restate' | 'reconcile';
-        /** `replay`; `late`, `reconcile`: why it restates; `hourly` or `asked` */
+        /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
         readonly reason: string;
         readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
-        /** whether it changes counts */
+        /** Whether it changes counts. */
         readonly apply: boolean;
-        /** begin, inclusive */
+        /** Start of the range, inclusive. */
         readonly from: string;
-        /** end, exclusive */
+        /** End of the range, exclusive. */
         readonly to: string;
-        /** minutes recounted */
+        /** Minutes that are recounted already. */
         readonly minutes_done: number;
-        /** minutes to recount */
+        /** Minutes to recount. */
         readonly minutes_total: number;
-        /** raw clicks read */
+        /** Raw clicks that were read. */
         readonly clicks_read: number;
-        /** counts found to differ; known at the end */
+        /** Counts that differ. Known when the job is done. */
         readonly cells_changed: number;
-        /** why it failed */
+        /** Why it failed. */
         readonly error: string | null;
-        /** when it was asked for */
+        /** When it was made. */
         readonly created_at: string;
-        /** when it was last heard of */
+        /** When it last reported its progress. */
         readonly updated_at: string;
         readonly result: {
-          /** counts of an ad in a minute that were compared */ readonly cells_compared: number;
-          /** those that differ from raw clicks */
+          /** How many counts (of an ad in a minute) were compared. */ readonly cells_compared: number;
+          /** How many of them differ from raw clicks. */
           readonly cells_differing: number;
-          /** clicks (ad and event id) whose copies tell several countries: each counts once, in one of them. In minutes from before ids were per ad, also ids under several ads, counted for one of them */
+          /** Clicks (ad and event id) whose copies name several countries. Each is counted once, in one of these countries. In minutes from before event ids were per ad, this includes event ids that several ads use. Each of them is counted for one of these ads. */
           readonly conflicts: number;
-          /** the ads with the largest drift, at most 100 */
+          /** The ads with the largest drift, at most 100. */
           readonly drift: readonly {
             readonly ad_id: string;
-            /** minutes that differ */
+            /** Minutes that differ. */
             readonly cells: number;
-            /** clicks answered for those */
+            /** Clicks of these minutes in the counts. */
             readonly counted: number;
-            /** distinct event ids of the ad in raw */
+            /** Distinct event ids of the ad in raw clicks. */
             readonly raw: number;
-            /** raw - counted */
+            /** raw - counted. */
             readonly drift: number;
           }[];
-          /** at most 1,000 */
+          /** The minutes that differ, at most 1,000. */
           readonly minutes: readonly string[];
-          /** minutes that were not compared, as clicks kept coming late to them */
+          /** Minutes that were not compared, because late clicks kept coming. */
           readonly minutes_left_out: number;
         };
       }[];
-      /** `cursor` of the next page; null: this is the last */
+      /** The `cursor` of the next page. Null: this is the last page. */
       readonly next_cursor: string | null;
     };
   };
-  /** Replays and restatements, those first that are not done yet */
+  /** All replays and restatements, the unfinished ones first */
   readonly listReplays: {
     readonly input: {
       readonly query?:
         | {
-            /** jobs of a page */ readonly limit?: number | undefined;
-            /** `next_cursor` of the page before, with the same other parameters */
+            /** The most jobs on one page. */ readonly limit?: number | undefined;
+            /** The `next_cursor` of the previous page. All other parameters must be the same. */
             readonly cursor?: string | undefined;
           }
         | undefined;
@@ -1327,131 +1344,131 @@ export interface Operations {
       readonly replays: readonly {
         readonly id: string;
         readonly kind: 'replay' | 'restate' | 'reconcile';
-        /** `replay`; `late`, `reconcile`: why it restates; `hourly` or `asked` */
+        /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
         readonly reason: string;
         readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
-        /** whether it changes counts */
+        /** Whether it changes counts. */
         readonly apply: boolean;
-        /** begin, inclusive */
+        /** Start of the range, inclusive. */
         readonly from: string;
-        /** end, exclusive */
+        /** End of the range, exclusive. */
         readonly to: string;
-        /** minutes recounted */
+        /** Minutes that are recounted already. */
         readonly minutes_done: number;
-        /** minutes to recount */
+        /** Minutes to recount. */
         readonly minutes_total: number;
-        /** raw clicks read */
+        /** Raw clicks that were read. */
         readonly clicks_read: number;
-        /** counts found to differ; known at the end */
+        /** Counts that differ. Known when the job is done. */
         readonly cells_changed: number;
-        /** why it failed */
+        /** Why it failed. */
         readonly error: string | null;
-        /** when it was asked for */
+        /** When it was made. */
         readonly created_at: string;
-        /** when it was last heard of */
+        /** When it last reported its progress. */
         readonly updated_at: string;
       }[];
-      /** `cursor` of the next page; null: this is the last */
+      /** The `cursor` of the next page. Null: this is the last page. */
       readonly next_cursor: string | null;
     };
   };
-  /** Live: totals, top lists of the current and the last minute, and changes, once a second */
+  /** Live totals, top lists of the current and the last minute, and changes, once a second */
   readonly listen: {
     readonly input: {
       readonly query?:
         | {
-            /** the same, for clients that cannot set headers */ readonly last_event_id?: string | undefined;
+            /** The same, for clients that cannot set headers. */ readonly last_event_id?: string | undefined;
           }
         | undefined;
     };
     readonly answer: {
-      /** when this was read */ readonly at: string;
-      /** `away`: what is unread is not known */
+      /** When this was read. */ readonly at: string;
+      /** `away`: Kafka did not answer, so it is not known what is unread. */
       readonly kafka: 'up' | 'away';
-      /** no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now */
+      /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
       readonly watermark: string | null;
-      /** lag in event time */
+      /** Now minus the watermark. Null: there is no watermark yet. */
       readonly watermark_age_ms: number | null;
-      /** minutes that end at or before this are final */
+      /** Minutes that end at or before this are final. Null: none is. */
       readonly final_until: string | null;
-      /** records of the log that are not counted yet; null: Kafka did not answer */
+      /** Records of the log that are not counted yet. Null: Kafka did not answer. */
       readonly lag_records: number | null;
-      /** partitions that are not being counted */
+      /** Partitions that are not being counted. */
       readonly stalled: readonly {
         readonly partition: number;
-        /** when the broker took its last counted record */
+        /** When the broker appended its last counted record. */
         readonly since: string;
       }[];
-      /** distinct clicks counted, of the last 5 seconds */
+      /** Distinct clicks per second, over the last 5 seconds. */
       readonly clicks_per_second: number;
       readonly totals: {
-        /** lines since the beginning of the log */ readonly received: number;
-        /** distinct clicks among them */
+        /** Lines since the beginning of the log. */ readonly received: number;
+        /** Distinct clicks among them. */
         readonly counted: number;
-        /** further copies of counted clicks */
+        /** Further copies of counted clicks. */
         readonly duplicates: number;
-        /** lines set aside with a reason */
+        /** Lines that were quarantined with a reason. */
         readonly quarantined: number;
       };
-      /** late clicks of any minute that wait for their restatement */
+      /** Late clicks of all minutes that wait for their restatement. */
       readonly pending_late: number;
-      /** the last five, with the running one, of all ads together */
+      /** The last five minutes, with the current one, of all ads together. */
       readonly minutes: readonly {
-        /** the minute */ readonly start: string;
-        /** distinct clicks */
+        /** When the minute begins. */ readonly start: string;
+        /** Distinct clicks. */
         readonly count: number;
-        /** further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too */
+        /** Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too. */
         readonly duplicates: number;
-        /** those of the clicks that came after their minute had closed */
+        /** How many of the clicks came after their minute had closed. */
         readonly late: number;
-        /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+        /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
         readonly state: 'provisional' | 'final' | 'restated';
-        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
       }[];
       readonly current: {
-        /** the minute */ readonly start: string;
-        /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+        /** When the minute begins. */ readonly start: string;
+        /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
         readonly state: 'provisional' | 'final' | 'restated';
-        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
-        /** most clicks first; equal counts in the order of ad_id */
+        /** Ordered by clicks, most first, then by `ad_id`. */
         readonly ads: readonly {
           readonly rank: number;
           readonly ad_id: string;
-          /** distinct clicks */
+          /** Distinct clicks. */
           readonly count: number;
         }[];
       };
       readonly last: {
-        /** the minute */ readonly start: string;
-        /** `provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it */
+        /** When the minute begins. */ readonly start: string;
+        /** `provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since. */
         readonly state: 'provisional' | 'final' | 'restated';
-        /** clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing */
+        /** How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing. */
         readonly pending_late: number;
-        /** most clicks first; equal counts in the order of ad_id */
+        /** Ordered by clicks, most first, then by `ad_id`. */
         readonly ads: readonly {
           readonly rank: number;
           readonly ad_id: string;
-          /** distinct clicks */
+          /** Distinct clicks. */
           readonly count: number;
         }[];
       };
-      /** restatements that were not told yet, oldest first, at most 50 */
+      /** Restatements that were in no earlier event, oldest first, at most 50. */
       readonly changes: readonly {
-        /** the minute */ readonly minute: string;
+        /** The minute that was restated. */ readonly minute: string;
         readonly ad_id: string;
         readonly country: string;
         readonly revision: number;
-        /** GET /v1/replays/{job} */
+        /** The job that changed it, see GET /v1/replays/{id}. */
         readonly job: string;
-        /** `late`, `replay` or `reconcile` */
+        /** Why the job was made: `late`, `replay` or `reconcile`. */
         readonly reason: string;
-        /** clicks before */
+        /** Clicks before the change. */
         readonly before: number;
-        /** clicks after */
+        /** Clicks after the change. */
         readonly after: number;
-        /** when */
+        /** When the count was changed. */
         readonly at: string;
       }[];
     };
@@ -1522,11 +1539,11 @@ export interface Operations {
       }[];
     };
   };
-  /** Store a filter, or replace it: all of it */
+  /** Store a filter, or replace all of it */
   readonly putFilter: {
     readonly input: {
       readonly params: {
-        /** the name: 1 to 64 of `A-Za-z0-9._-`, a letter or digit first */ readonly id: string;
+        /** The id of the filter: 1 to 64 of `A-Za-z0-9._-`, beginning with a letter or a digit. */ readonly id: string;
       };
 
       readonly body: {
@@ -1575,112 +1592,112 @@ export interface Operations {
         /** no click whose user id (`*` stands for any characters) is one of these */
         readonly out?: readonly string[];
       };
-      /** `counts`: from the counts by minute, ad and country; `raw`: counted now from raw clicks, where a user, an address or uniques are asked for. Raw has a click that came too late at once, the counts only after a restatement: while the two have other clicks, or it cannot be told, an answer from raw is `provisional` */
+      /** `counts`: read from the counts by minute, ad and country. `raw`: counted now from raw clicks, because the request has a user, an address or uniques. A click that came too late is in raw at once, but in the counts only after a restatement. An answer from raw is `provisional` as long as raw and the counts have different clicks, or as long as it is unknown whether they have. */
       readonly source: 'counts' | 'raw';
-      /** when it was first put */
+      /** When it was first stored. */
       readonly created_at: string;
-      /** when it was last put */
+      /** When it was last replaced. */
       readonly updated_at: string;
     };
   };
-  /** Compare final counts with distinct clicks (ad and event id) in raw, in SQL, apart from the streaming code */
+  /** Compare final counts with distinct raw clicks (ad and event id) in SQL, without the streaming code */
   readonly startReconciliation: {
     readonly input: {
       readonly body: {
-        /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+        /** Start of the range, inclusive: a whole minute, as RFC 3339 with a zone or as epoch milliseconds. */
         readonly from: string | number;
-        /** end, exclusive: as `from`; all of the range must be final */
+        /** End of the range, exclusive, in the form of `from`. The whole range must be final. */
         readonly to: string | number;
       };
     };
     readonly answer: {
       readonly id: string;
       readonly kind: 'replay' | 'restate' | 'reconcile';
-      /** `replay`; `late`, `reconcile`: why it restates; `hourly` or `asked` */
+      /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
       readonly reason: string;
       readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
-      /** whether it changes counts */
+      /** Whether it changes counts. */
       readonly apply: boolean;
-      /** begin, inclusive */
+      /** Start of the range, inclusive. */
       readonly from: string;
-      /** end, exclusive */
+      /** End of the range, exclusive. */
       readonly to: string;
-      /** minutes recounted */
+      /** Minutes that are recounted already. */
       readonly minutes_done: number;
-      /** minutes to recount */
+      /** Minutes to recount. */
       readonly minutes_total: number;
-      /** raw clicks read */
+      /** Raw clicks that were read. */
       readonly clicks_read: number;
-      /** counts found to differ; known at the end */
+      /** Counts that differ. Known when the job is done. */
       readonly cells_changed: number;
-      /** why it failed */
+      /** Why it failed. */
       readonly error: string | null;
-      /** when it was asked for */
+      /** When it was made. */
       readonly created_at: string;
-      /** when it was last heard of */
+      /** When it last reported its progress. */
       readonly updated_at: string;
       readonly result: {
-        /** counts of an ad in a minute that were compared */ readonly cells_compared: number;
-        /** those that differ from raw clicks */
+        /** How many counts (of an ad in a minute) were compared. */ readonly cells_compared: number;
+        /** How many of them differ from raw clicks. */
         readonly cells_differing: number;
-        /** clicks (ad and event id) whose copies tell several countries: each counts once, in one of them. In minutes from before ids were per ad, also ids under several ads, counted for one of them */
+        /** Clicks (ad and event id) whose copies name several countries. Each is counted once, in one of these countries. In minutes from before event ids were per ad, this includes event ids that several ads use. Each of them is counted for one of these ads. */
         readonly conflicts: number;
-        /** the ads with the largest drift, at most 100 */
+        /** The ads with the largest drift, at most 100. */
         readonly drift: readonly {
           readonly ad_id: string;
-          /** minutes that differ */
+          /** Minutes that differ. */
           readonly cells: number;
-          /** clicks answered for those */
+          /** Clicks of these minutes in the counts. */
           readonly counted: number;
-          /** distinct event ids of the ad in raw */
+          /** Distinct event ids of the ad in raw clicks. */
           readonly raw: number;
-          /** raw - counted */
+          /** raw - counted. */
           readonly drift: number;
         }[];
-        /** at most 1,000 */
+        /** The minutes that differ, at most 1,000. */
         readonly minutes: readonly string[];
-        /** minutes that were not compared, as clicks kept coming late to them */
+        /** Minutes that were not compared, because late clicks kept coming. */
         readonly minutes_left_out: number;
       };
     };
   };
-  /** Recount final minutes from raw clicks, to see or to apply what differs */
+  /** Recount final minutes from raw clicks, to see what differs or to apply it */
   readonly startReplay: {
     readonly input: {
       readonly body: {
-        /** begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute */
+        /** Start of the range, inclusive: a whole minute, as RFC 3339 with a zone or as epoch milliseconds. */
         readonly from: string | number;
-        /** end, exclusive: as `from`; all of the range must be final */
+        /** End of the range, exclusive, in the form of `from`. The whole range must be final. */
         readonly to: string | number;
-        /** restate what differs; false: only tell */
+        /** True: restate what differs. False: only report it. */
         readonly apply?: boolean | undefined;
       };
     };
     readonly answer: {
       readonly id: string;
       readonly kind: 'replay' | 'restate' | 'reconcile';
-      /** `replay`; `late`, `reconcile`: why it restates; `hourly` or `asked` */
+      /** Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for. */
       readonly reason: string;
       readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
-      /** whether it changes counts */
+      /** Whether it changes counts. */
       readonly apply: boolean;
-      /** begin, inclusive */
+      /** Start of the range, inclusive. */
       readonly from: string;
-      /** end, exclusive */
+      /** End of the range, exclusive. */
       readonly to: string;
-      /** minutes recounted */
+      /** Minutes that are recounted already. */
       readonly minutes_done: number;
-      /** minutes to recount */
+      /** Minutes to recount. */
       readonly minutes_total: number;
-      /** raw clicks read */
+      /** Raw clicks that were read. */
       readonly clicks_read: number;
-      /** counts found to differ; known at the end */
+      /** Counts that differ. Known when the job is done. */
       readonly cells_changed: number;
-      /** why it failed */
+      /** Why it failed. */
       readonly error: string | null;
-      /** when it was asked for */
+      /** When it was made. */
       readonly created_at: string;
-      /** when it was last heard of */
+      /** When it last reported its progress. */
       readonly updated_at: string;
     };
   };

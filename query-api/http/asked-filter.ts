@@ -1,4 +1,4 @@
-/** `country`, `user_id`, `ip` and `filter` of a request → the filter they are together. */
+/** Combines `country`, `user_id`, `ip` and `filter` of a request into one filter. All of them must hold. */
 
 import { Type } from 'typebox';
 import { brokenRule, explained } from '../../infra/broken-rule.ts';
@@ -12,11 +12,11 @@ import type { FilterStore } from '../store/filters/filter-store.ts';
 import { rawSince, recountableDays } from '../store/raw-retention.ts';
 import type { TimeRange } from '../time/time-range.ts';
 import type { RangeRules } from './asked-range.ts';
-import { countryParameter } from './parameters.ts';
+import { asAskedFor, countryParameter } from './parameters.ts';
 
 export const filterIdPattern = explained(
   /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
-  '1 to 64 of A-Z a-z 0-9 . _ -, a letter or digit first',
+  '1 to 64 of A-Z a-z 0-9 . _ -, and begin with a letter or a digit',
 );
 
 export const filterParameters = {
@@ -25,21 +25,23 @@ export const filterParameters = {
     Type.String({
       minLength: 1,
       maxLength: limits.userIdLength,
-      description: 'only clicks of this user; answered from raw clicks, which are kept 35 days',
+      description: 'Only clicks of this user. The answer is counted from raw clicks, which are kept for 35 days.',
       examples: ['u-17'],
     }),
   ),
   ip: Type.Optional(
     Type.String({
       maxLength: limits.ipLength,
-      description: 'only clicks from this IPv4 or IPv6 address, however it is written; answered from raw clicks',
+      description:
+        'Only clicks from this IPv4 or IPv6 address, in any notation. The answer is counted from raw clicks.',
       examples: ['203.0.113.7'],
     }),
   ),
   filter: Type.Optional(
     Type.String({
       pattern: filterIdPattern.source,
-      description: 'only clicks that pass this stored filter (`/v1/filters`); all filters that are given must hold',
+      description:
+        'Only clicks that pass this stored filter (see `/v1/filters`). When several filters are given, all of them must hold.',
       examples: ['no-bots'],
     }),
   ),
@@ -52,12 +54,12 @@ export interface AskedFilter {
   readonly filter?: string | undefined;
 }
 
-/** The filter as it was asked for, in an answer. */
+/** The fields of an answer that repeat the filter of the request. */
 export const filterFields = {
-  country: Type.Optional(Type.String({ description: 'as asked for' })),
-  user_id: Type.Optional(Type.String({ description: 'as asked for' })),
-  ip: Type.Optional(Type.String({ description: 'as asked for' })),
-  filter: Type.Optional(Type.String({ description: 'as asked for' })),
+  country: Type.Optional(Type.String({ description: asAskedFor })),
+  user_id: Type.Optional(Type.String({ description: asAskedFor })),
+  ip: Type.Optional(Type.String({ description: asAskedFor })),
+  filter: Type.Optional(Type.String({ description: asAskedFor })),
 };
 
 export function shownFilter({ country, user_id, ip, filter }: AskedFilter) {
@@ -69,7 +71,7 @@ export function shownFilter({ country, user_id, ip, filter }: AskedFilter) {
   };
 }
 
-/** @throws Problem where a value is none, or where there is no such stored filter */
+/** @throws Problem when a value is invalid, or when the stored filter does not exist */
 export async function filterOf(asked: AskedFilter, filters: Pick<FilterStore, 'get'>): Promise<ClickFilter> {
   const conditions: Condition[] = [];
   const { country, user_id: userId, ip, filter: id } = asked;
@@ -80,23 +82,23 @@ export async function filterOf(asked: AskedFilter, filters: Pick<FilterStore, 'g
   }
   if (ip !== undefined) {
     const address = ip.includes('/') ? undefined : addressRangeOf(ip);
-    if (!address) throw invalid('ip', ip, 'must be an IPv4 or IPv6 address', 'for a network, store a filter');
+    if (!address) throw invalid('ip', ip, 'must be an IPv4 or IPv6 address', 'to ask for a network, store a filter');
     conditions.push({ kind: 'ip', side: 'in', list: [address] });
   }
   if (id === undefined) return conditions;
   const stored = await filters.get(id);
   if (stored) return [...conditions, ...conditionsOf(stored.definition)];
   const advice = 'GET /v1/filters lists them';
-  throw new Problem(404, 'not_found', brokenRule('filter', id, 'there is no stored filter of this name', advice));
+  throw new Problem(404, 'not_found', brokenRule('filter', id, 'there is no stored filter with this name', advice));
 }
 
-/** @throws Problem where the clicks of the range are not all kept any more */
+/** @throws Problem when some raw clicks of the range are no longer kept */
 export function checkRaw({ from }: TimeRange, { now }: RangeRules): void {
   if (from >= rawSince(now)) return;
   throw invalid(
     'from',
     new Date(from).toISOString(),
-    `must be at most ${recountableDays} days ago where raw clicks are asked (user_id, ip, uniques, or a filter by them)`,
-    'older ones are not kept',
+    `must be at most ${recountableDays} days ago when the answer needs raw clicks (user_id, ip, uniques, or a filter on users or addresses)`,
+    'older raw clicks are not kept',
   );
 }

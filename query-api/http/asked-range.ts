@@ -1,4 +1,4 @@
-/** From query parameters to a half-open range of whole minutes. */
+/** Converts query parameters to a half-open range of whole minutes. */
 
 import { shown } from '../../infra/broken-rule.ts';
 import { invalid } from '../../infra/problem.ts';
@@ -15,21 +15,29 @@ export interface RangeRules {
   readonly maxMinutes: number;
 }
 
-/** `from` and `to` as given; without both, the last full minute. `fields`: what the parameters are called. */
+/** Returns `from` and `to` as given, or the last full minute when both are left out. `fields` has their names. */
 export function rangeOf(asked: AskedRange, rules: RangeRules, fields = { from: 'from', to: 'to' }): TimeRange {
   return given(asked, rules, fields) ?? lastMinutes(1, rules);
 }
 
-/** The last `minutes` full minutes, or `from` and `to`, but not both. */
+/** Returns the last `window` full minutes, or `from` and `to`. A request must not give both. */
 export function windowOf(asked: AskedRange & { readonly window?: number | undefined }, rules: RangeRules): TimeRange {
   if (asked.window === undefined) return rangeOf(asked, rules);
   if (asked.from !== undefined || asked.to !== undefined) {
-    throw invalid('window', asked.window, 'cannot stand beside from and to', 'give the one or the others');
+    throw invalid(
+      'window',
+      asked.window,
+      'cannot be used together with from and to',
+      'use either window or from and to',
+    );
   }
   return lastMinutes(asked.window, rules);
 }
 
-/** `from` and `to`, whatever the granularity; without both, so many units up to the last full minute, or with the running hour or day of UTC. */
+/**
+ * Returns `from` and `to` as given, for every granularity. When both are left out, the range is as many units as
+ * `defaultUnitsOf` says. It ends with the last full minute, or with the current hour or day in UTC.
+ */
 export function seriesRangeOf(asked: AskedRange, granularity: Granularity, rules: RangeRules): TimeRange {
   const range = given(asked, rules);
   if (range) return range;
@@ -38,26 +46,29 @@ export function seriesRangeOf(asked: AskedRange, granularity: Granularity, rules
   return { from: to - defaultUnitsOf(granularity, rules) * step, to };
 }
 
-/** Points of a series for which no range is asked, as far as a request may ask for so much. */
+/** Returns how many points a series has when the request names no range. A request may not ask for more than `maxMinutes`. */
 export function defaultUnitsOf(granularity: Granularity, { maxMinutes }: RangeRules): number {
   return Math.max(1, Math.min(defaultUnits[granularity], Math.floor((maxMinutes * minuteMs) / stepsMs[granularity])));
 }
 
-/** The last 24 hours with the running minute, or less where a request may not ask for so much. */
+/** Returns the last 24 hours with the current minute, or less if `maxMinutes` is less. */
 export function searchRangeOf({ now, maxMinutes }: RangeRules): TimeRange {
   const to = floorTo(now, minuteMs) + minuteMs;
   return { from: to - Math.min(1_440, maxMinutes) * minuteMs, to };
 }
 
-/** A moment up to now; undefined where none is given. */
+/** Returns a moment that is not in the future, or undefined when none is given. */
 export function momentOf(field: string, text: string | undefined, { now }: RangeRules): number | undefined {
   if (text === undefined) return undefined;
   const at = parsed(field, text);
-  if (at > now) throw invalid(field, text, 'must not lie in the future');
+  if (at > now) throw invalid(field, text, 'must not be in the future');
   return at;
 }
 
-/** Any time up to now, by the millisecond: `from` (default: the beginning) to `to` (default, and at most: now). */
+/**
+ * Returns a range in milliseconds that need not be whole minutes. By default `from` is 0 and `to` is now. `to` is
+ * never later than now.
+ */
 export function spanOf(asked: AskedRange, { now }: Pick<RangeRules, 'now'>): TimeRange {
   const from = asked.from === undefined ? 0 : parsed('from', asked.from);
   const to = asked.to === undefined ? now : Math.min(now, parsed('to', asked.to));
@@ -67,7 +78,7 @@ export function spanOf(asked: AskedRange, { now }: Pick<RangeRules, 'now'>): Tim
 
 const defaultUnits = { minute: 60, hour: 24, day: 31 } as const satisfies Record<Granularity, number>;
 
-/** ClickHouse's DateTime ends here. */
+/** The last day that ClickHouse's DateTime can hold begins here. */
 const endOfTimeMs = floorTo(2 ** 32 * 1_000, stepsMs.day);
 
 function lastMinutes(minutes: number, { now, maxMinutes }: RangeRules): TimeRange {
@@ -82,8 +93,8 @@ function given(
   fields = { from: 'from', to: 'to' },
 ): TimeRange | undefined {
   if (asked.from === undefined && asked.to === undefined) return undefined;
-  if (asked.to === undefined) throw invalid(fields.to, undefined, `must be, beside ${fields.from}`);
-  if (asked.from === undefined) throw invalid(fields.from, undefined, `must be, beside ${fields.to}`);
+  if (asked.to === undefined) throw invalid(fields.to, undefined, `must be given together with ${fields.from}`);
+  if (asked.from === undefined) throw invalid(fields.from, undefined, `must be given together with ${fields.to}`);
   const from = timeOf(fields.from, asked.from);
   const to = timeOf(fields.to, asked.to);
   if (from >= to) throw invalid(fields.from, asked.from, `must be before ${fields.to}, which is ${shown(asked.to)}`);
@@ -98,11 +109,11 @@ function given(
 function parsed(field: string, text: string): number {
   const at = parseTime(/^\d+$/.test(text) ? Number(text) : text);
   if (at === undefined)
-    throw invalid(field, text, timeRule, text.includes(' ') ? 'in an address + is written %2B' : undefined);
+    throw invalid(field, text, timeRule, text.includes(' ') ? 'in a URL, + is written as %2B' : undefined);
   return at;
 }
 
-const timeRule = 'must be a time with its zone, like 2026-01-01T12:00:00Z (RFC 3339), or epoch milliseconds';
+const timeRule = 'must be a time with a zone, such as 2026-01-01T12:00:00Z (RFC 3339), or epoch milliseconds';
 
 function timeOf(field: string, text: string): number {
   const at = parsed(field, text);
@@ -118,7 +129,7 @@ function floorTo(ms: number, stepMs: number): number {
   return Math.floor(ms / stepMs) * stepMs;
 }
 
-/** 45 minutes, 36 hours, 31 days: in the largest unit that is whole. */
+/** Returns a length in the largest unit that divides it, such as `45 minutes`, `36 hours` or `31 days`. */
 function lengthOf(minutes: number): string {
   if (minutes % 1_440 === 0 && minutes > 1_440) return `${minutes / 1_440} days`;
   if (minutes % 60 === 0 && minutes > 60) return `${minutes / 60} hours`;

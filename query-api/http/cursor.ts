@@ -1,6 +1,7 @@
 /**
- * Where a page ended, as a text that a client hands back and need not understand. It names what it is a cursor of and
- * the question it belongs to, so that one of another list, or of the same list with other filters, is refused.
+ * A cursor is a text that says where a page ended. A client sends it back and does not need to understand it. It contains
+ * the name of its list and a digest of the request's parameters. So a cursor of another list, or of the same list with
+ * other filters, is refused.
  */
 
 import { createHash } from 'node:crypto';
@@ -9,20 +10,31 @@ import { Value } from 'typebox/value';
 import { invalid } from '../../infra/problem.ts';
 
 export const cursorParameter = Type.Optional(
-  Type.String({ maxLength: 1_000, description: '`next_cursor` of the page before, with the same other parameters' }),
+  Type.String({
+    maxLength: 1_000,
+    description: 'The `next_cursor` of the previous page. All other parameters must be the same.',
+  }),
 );
 
+/** The parameters `limit` and `cursor` of a list. `rows` is the plural name of its rows. */
+export function pageParameters(rows: string, limit: { readonly default: number; readonly maximum: number }) {
+  return {
+    limit: Type.Optional(Type.Integer({ ...limit, minimum: 1, description: `The most ${rows} on one page.` })),
+    cursor: cursorParameter,
+  };
+}
+
 export const nextCursorField = Type.Union([Type.String(), Type.Null()], {
-  description: '`cursor` of the next page; null: this is the last',
+  description: 'The `cursor` of the next page. Null: this is the last page.',
 });
 
 export interface CursorCodec<T> {
   write(place: T, question: Question): string;
-  /** @throws Problem where the text is no cursor of this list and question */
+  /** @throws Problem when the text is not a cursor of this list and question */
   read(text: string | undefined, question: Question): T | undefined;
 }
 
-/** The parameters that decide what the list holds; not how many of it a page has. */
+/** The parameters that decide what is in the list. The size of a page is not one of them. */
 export type Question = Readonly<Record<string, unknown>>;
 
 export function cursorsOf<T extends TSchema>(list: string, shape: T): CursorCodec<Static<T>> {
@@ -35,20 +47,20 @@ export function cursorsOf<T extends TSchema>(list: string, shape: T): CursorCode
       if (text === undefined) return undefined;
       const whole = parsed(text);
       if (!Value.Check(Whole, whole))
-        throw invalid('cursor', text, 'must be `next_cursor` of the page before', 'begin with no cursor');
+        throw invalid('cursor', text, 'must be the `next_cursor` of the previous page', 'begin without a cursor');
       const [, asked, place] = whole as [string, string, Static<T>];
       if (asked === digestOf(question)) return place;
       throw invalid(
         'cursor',
         text,
         'must belong to the list that is asked for',
-        'give the parameters of the page before',
+        'use the same parameters as for the previous page',
       );
     },
   };
 }
 
-/** One row more than a page was asked for: whether there is a next one. */
+/** Makes a page of `rows`, which were read with one row more than `limit` to see whether another page follows. */
 export function pageOf<Row>(
   rows: readonly Row[],
   limit: number,

@@ -1,7 +1,7 @@
 /**
- * ETag of an answer, and 304 to a client that has it already. Final numbers stay while the watermark goes on: an answer
- * that may be kept (`setCaching`) is the same answer with another watermark, so its tag is made without. That makes the
- * tags weak ones.
+ * Adds an ETag to each answer, and answers 304 to a client that already has it. Final numbers stay the same while the
+ * watermark advances. So the tag of an answer that may be cached (`setCaching`) is computed without the watermark, which
+ * is why the tags are weak.
  */
 import { createHash } from 'node:crypto';
 import type { Http } from '../../infra/http.ts';
@@ -19,14 +19,14 @@ export function tagAnswers(http: Http): void {
   });
 }
 
-/** Quotes inside of texts have a backslash before them, so this is a field. */
+/** Quotes inside a text have a backslash before them, so this matches only a field. */
 const watermark = /"watermark":"[^"]*"/;
 
 function etagOf(body: string): string {
   return `W/"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
 }
 
-/** As RFC 9110 compares weakly. */
+/** The weak comparison of RFC 9110. */
 function matches(asked: string | undefined, tag: string): boolean {
   if (asked === undefined) return false;
   return asked.trim() === '*' || asked.split(',').some(one => one.trim().replace(/^W\//, '') === tag.slice(2));

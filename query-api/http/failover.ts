@@ -1,6 +1,6 @@
 /**
- * Answers a request from one replica of each shard, and from another if one fails before the answer has begun: the handler is run
- * again. For reads alone; what changes something is asked for once.
+ * Answers a request from one replica of each shard. If that replica fails before the answer has begun, the handler runs
+ * again with another replica. Only reads are repeated. A request that changes something runs once.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { messageOf } from '../../infra/errors.ts';
@@ -9,7 +9,7 @@ import { failovers } from '../replicas/metrics.ts';
 import { nodeAtFault, type Replicas } from '../replicas/replicas.ts';
 import { NoReplica } from '../replicas/shard.ts';
 
-/** Of all routes that are added to `http` after this. */
+/** Applies to all routes that are added to `http` after this call. */
 export function failOver(http: Http, replicas: Replicas): void {
   if (!replicas.areSeveral) return;
   http.addHook('onRoute', route => {
@@ -39,22 +39,26 @@ async function answered(
     try {
       return await replicas.reading(work, failed);
     } catch (error) {
-      // Whoever waits for the rest of an answer is to learn at once that it does not come.
+      // The client has part of an answer. It must learn at once that the rest will not come.
       if (reply.raw.headersSent) reply.raw.destroy();
       if (!isRead || reply.sent || reply.raw.destroyed) throw error;
       if (error instanceof NoReplica && failed.size > 0 && !isSecondRound) {
-        // All have failed once, which a busy network or machine is enough for. Those that a look finds well are asked again.
+        // All nodes have failed once, for which a busy network or machine is enough. A second round asks the nodes that
+        // the watch finds healthy.
         isSecondRound = true;
         failed.clear();
         continue;
       }
       if (!replicas.isNodesFault(error)) throw error;
       const node = nodeAtFault(error, read);
-      // Tried already, or none: it would go on for ever.
+      // No node is known to have failed, or it was tried before: another attempt would repeat for ever.
       if (failed.has(node) || node === '') throw error;
       failed.add(node);
       failovers.inc({ from: node });
-      request.log.warn({ node, why: messageOf(error), url: request.url }, 'another ClickHouse node is asked');
+      request.log.warn(
+        { node, why: messageOf(error), url: request.url },
+        'a ClickHouse node failed: the request runs again on another one',
+      );
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Parameters and response fields that several routes share: validation, types and documentation in one place. */
+/** The parameters and response fields that several routes share, with their validation, types and documentation. */
 
 import type { FastifyReply } from 'fastify';
 import { Type } from 'typebox';
@@ -10,43 +10,51 @@ import { askedCountryPattern } from '../store/filters/click-filter.ts';
 import type { State } from '../store/finality.ts';
 import type { AskedRange } from './asked-range.ts';
 
+/** The description of a field that repeats a parameter. */
+export const asAskedFor = 'As given in the request.';
+
 export const AdIdParams = Type.Object({
-  ad_id: Type.String({ pattern: adIdPattern.source, description: 'the ad', examples: ['ad-42'] }),
+  ad_id: Type.String({ pattern: adIdPattern.source, description: 'The ad.', examples: ['ad-42'] }),
 });
 
 export const rangeParameters = {
   from: Type.Optional(
     Type.String({
-      description: 'begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute',
+      description: 'Start of the range, inclusive: a whole minute, as RFC 3339 with a zone or as epoch milliseconds.',
       examples: ['2025-11-22T08:26:00Z'],
     }),
   ),
-  to: Type.Optional(Type.String({ description: 'end, exclusive: as `from`', examples: ['2025-11-22T08:27:00Z'] })),
+  to: Type.Optional(
+    Type.String({
+      description: 'End of the range, exclusive, in the form of `from`.',
+      examples: ['2025-11-22T08:27:00Z'],
+    }),
+  ),
 };
 
 export const countryParameter = Type.Optional(
   Type.String({
     pattern: askedCountryPattern.source,
     description:
-      'only clicks from this country (ISO 3166-1 alpha-2, in capitals or not; ZZ: unknown). Clicks that an earlier release counted under another code of it, as UK of GB, are among them',
+      'Only clicks from this country (ISO 3166-1 alpha-2, in capital or small letters; ZZ: unknown). They include clicks that an earlier release counted under another code of the same country, such as UK for GB.',
     examples: ['KR'],
   }),
 );
 
-/** Of a selection that is not made by a filter: every code under which the country stands in rows. */
+/** Returns every code that rows use for the country. For selections that are not made by a filter. */
 export function askedCountry(country: string | undefined): Selection['country'] {
   if (country === undefined) return undefined;
   const codes = sameCountry(country);
   return codes.length === 1 ? codes[0] : { in: codes, out: [] };
 }
 
-/** Ads that one request may name. */
+/** The most ads that one request may name. */
 const maxAds = 20;
 
 export const adIdsParameter = Type.Optional(
   Type.Array(Type.String({ pattern: adIdPattern.source }), {
     maxItems: maxAds,
-    description: `the ads, one \`ad_id=\` each, at most ${maxAds}; none: all`,
+    description: `The ads, each as one \`ad_id=\`, at most ${maxAds}. Left out: all ads.`,
     examples: [['ad-42', 'ad-7']],
   }),
 );
@@ -55,66 +63,76 @@ export const GranularityParameter = Type.Enum(['minute', 'hour', 'day'], {
   type: 'string',
   default: 'minute',
   description:
-    'length of a point, by the clock of UTC or of the time zone asked for. A range need not lie on its borders: the first point begins with the range, the last one ends with it',
+    'The length of a point, by the clock of `timezone`, which is UTC by default. The range does not need to begin or end at a full hour or day: the first point starts with the range, and the last point ends with it.',
 });
 
 export const timezoneParameter = Type.Optional(
   Type.String({
     maxLength: 64,
     description:
-      'IANA time zone by whose clock hours and days begin (default: UTC); a day may have 23 or 25 hours. Times are told in UTC all the same',
+      'The IANA time zone in which hours and days begin (default: UTC). A day may have 23 or 25 hours. Times in the answer are still in UTC.',
     examples: ['Asia/Seoul'],
   }),
 );
 
-/** In an answer. */
-export const timezoneField = Type.Optional(Type.String({ description: 'as asked for' }));
+export const timezoneField = Type.Optional(Type.String({ description: asAskedFor }));
 
 export const stateField = Type.Enum(['provisional', 'final', 'restated'], {
   type: 'string',
   description:
-    '`provisional`: clicks may still be added; `final`: only a recount from raw data could change it; `restated`: final, and a recount has changed it',
+    '`provisional`: clicks may still be added. `final`: only a recount from raw clicks could change it. `restated`: it was final, and a recount has changed it since.',
 });
 
 export const pendingLateField = Type.Integer({
   minimum: 0,
   description:
-    'clicks of these ads and minutes (of all countries and users) that were accepted, came too late, and wait for the restatement that will count them, as known a second ago (at most a minute, where very many wait). Some may be copies of counted clicks, so it is the most that can be missing',
+    'How many accepted clicks of these ads and minutes (of all countries and users) came too late and wait for the restatement that will count them. The number is about a second old, or up to a minute when very many wait. Some may be copies of counted clicks, so it is the most that can be missing.',
 });
 
 export const timeField = (description: string) => Type.String({ description, examples: ['2025-11-22T08:26:00.000Z'] });
 export const countField = (description: string) => Type.Integer({ minimum: 0, description });
 
-export const watermarkField = Type.Union([timeField('RFC 3339, UTC'), Type.Null()], {
-  description:
-    'no older click is expected any more; null: not every partition has been heard of, or the source is raw, which has other clicks than are counted just now',
-});
+/** The description says what null means. */
+export const timeOrNullField = (description: string) =>
+  Type.Union([timeField(description), Type.Null()], { description });
+export const integerOrNullField = (description: string) => Type.Union([Type.Integer(), Type.Null()], { description });
 
-/** As `countFields`, of answers that may come from raw clicks. */
-export const anyCountFields = {
-  count: countField('distinct clicks'),
-  duplicates: countField(
-    'further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too',
-  ),
-  late: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], {
-    description:
-      'those of the clicks that came after their minute had closed; null where `source` is `raw`, which does not tell',
-  }),
+/** The range that an answer is about. */
+export const rangeFields = {
+  from: timeField('Start of the range, inclusive.'),
+  to: timeField('End of the range, exclusive.'),
 };
 
+export const watermarkField = timeOrNullField(
+  'No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones.',
+);
+
+/** The fields that say how final the counts of an answer are. */
+export const statedFields = { state: stateField, pending_late: pendingLateField, watermark: watermarkField };
+
+/** Counts of an answer that is never made from raw clicks. */
 export const countFields = {
-  count: countField('distinct clicks'),
+  count: countField('Distinct clicks.'),
   duplicates: countField(
-    'further copies of those clicks, not counted; copies that came after their minute was final only where clicks of it were restated, too',
+    'Further copies of these clicks, which are not counted. Copies that came after their minute was final are included only if clicks of that minute were restated too.',
   ),
-  late: countField('those of the clicks that came after their minute had closed'),
+  late: countField('How many of the clicks came after their minute had closed.'),
+};
+
+/** Counts of an answer that may be made from raw clicks. */
+export const anyCountFields = {
+  ...countFields,
+  late: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()], {
+    description:
+      'How many of the clicks came after their minute had closed. Null when `source` is `raw`, because raw clicks do not say it.',
+  }),
 };
 
 export const problems = { 400: ProblemSchema, 503: ProblemSchema };
 
 /**
- * As `toISOString` has it. A series has up to 100,000 of them in the order of time, and to find the date anew for each
- * takes five times as long as this. @throws RangeError where it is no time
+ * Returns the same text as `toISOString`. A series has up to 100,000 times in order, and computing the date for each of
+ * them would take five times as long. @throws RangeError when `ms` is not a time
  */
 export function isoOf(ms: number): string {
   const day = Math.floor(ms / dayMs);
@@ -134,9 +152,11 @@ export function isoOrNull(ms: number | null): string | null {
 }
 
 /**
- * What may be kept is asked for again before it is used (`no-cache`, and see `etag.ts`), but for a final number for which
- * no late click waits: it may be used for a short while unasked (a recount could restate it), if the address says which minutes it is of ("the last
- * minute" is another one soon) and by which rules (a stored filter may be changed). `private-answers.ts` says which of them are for who asked alone.
+ * Sets how long an answer may be cached. Usually a cache must ask again before it uses an answer (`no-cache`, see
+ * `etag.ts`). A final answer for which no late click waits may be used without asking for a short time. The time is
+ * short, because a recount could restate it. Two kinds of answers are excluded although they are final: those without
+ * `from`, because "the last minute" soon means another one, and those with a stored filter, because the filter may be
+ * changed. `private-answers.ts` decides which answers only one client may keep.
  */
 export function setCaching(
   reply: FastifyReply,

@@ -1,7 +1,7 @@
 /**
- * Answers that only the client who asked may keep: those about one user or address, and those to a request that
- * identified somebody. `public` would let a cache that others share hand them to who has not. Decided here for all
- * routes, by what was asked, so that no route has to think of it.
+ * Marks answers that only the client itself may cache: answers about a user or an address, and answers to a request with
+ * credentials. If they were `public`, a shared cache could give them to a client without credentials. This hook decides
+ * for all routes by the request, so that no route can forget it.
  */
 import type { FastifyRequest } from 'fastify';
 import type { Http } from '../../infra/http.ts';
@@ -21,9 +21,9 @@ function isPersonal({ headers, query, routeOptions }: FastifyRequest): boolean {
   return typeof query === 'object' && query !== null && personalParameters.some(name => name in query);
 }
 
-/** A stored filter may be one of users and addresses, too. */
+/** `filter` is here because a stored filter may contain users and addresses. */
 const personalParameters = ['user_id', 'ip', 'filter'];
-/** Whose answers hold lines, ids and addresses as they were sent. */
+/** Their answers contain lines, ids and addresses as clients sent them. */
 const personalRoutes: ReadonlySet<string> = new Set([
   '/v1/clicks/:event_id',
   '/v1/filters',

@@ -1,4 +1,4 @@
-/** Pages of a ranking: ads by clicks, then by id. All pages are of the minutes the first one was of. */
+/** Cursors of a ranking, in which ads are ordered by clicks and then by id. All pages have the minutes of the first page. */
 
 import { Type } from 'typebox';
 import type { AdCursor } from '../store/ad-counts.ts';
@@ -8,7 +8,7 @@ import { cursorsOf, type Question } from './cursor.ts';
 
 export interface RankingPlace {
   readonly range: TimeRange;
-  /** The last ad of the page before. */
+  /** The last ad of the previous page. */
   readonly after: AdCursor & { readonly rank: number };
 }
 
@@ -28,12 +28,12 @@ export function rankingCursorsOf(list: string) {
       return codec.write([from, to, rank, count, ad_id], question);
     },
 
-    /** @throws Problem where the text is no cursor of this ranking */
+    /** @throws Problem when the text is not a cursor of this ranking */
     read(text: string | undefined, question: Question, rules: RangeRules): RankingPlace | undefined {
       const place = codec.read(text, question);
       if (place === undefined) return undefined;
       const [from, to, rank, count, adId] = place;
-      // Anybody can make up a cursor: its range keeps to the rules of any other.
+      // Anybody can invent a cursor, so its range must follow the rules of all ranges.
       return { range: rangeOf({ from: `${from}`, to: `${to}` }, rules), after: { rank, count, adId } };
     },
   };

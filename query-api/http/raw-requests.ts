@@ -1,10 +1,10 @@
 /**
- * Which requests ask for raw clicks, seen from their addresses before anything is read for them: all that is read for
- * one of them has one place among raw reads (infra/clickhouse/tickets.ts). Decided here for all routes, so that none
- * has to think of it; a test asks each of them and looks what it reads.
+ * Decides from a request's URL whether it asks for raw clicks, before anything is read for it. All reads of such a
+ * request share one place among the raw reads (infra/clickhouse/tickets.ts). The decision is made here for all routes,
+ * so that no route can forget it. A test calls each route and compares the decision with what the route reads.
  *
- * A stored filter may name countries alone, of which counts tell. That is known only once it is read, for which a place
- * is needed already: so whoever asks by a stored filter stands in this line.
+ * A stored filter may contain only countries, which counts can answer. But the filter is known only after it is read,
+ * and that read already needs a place. So every request with a stored filter waits among the raw reads.
  */
 import type { FastifyRequest } from 'fastify';
 
@@ -15,7 +15,7 @@ export function asksForRaw({ query, routeOptions }: Pick<FastifyRequest, 'query'
 }
 
 const rawParameters = ['user_id', 'ip', 'filter'];
-/** What became of each click, and of each line. */
+/** Their answers say what became of each click, or of each line. */
 const rawRoutes: ReadonlySet<string> = new Set([
   '/v1/clicks/:event_id',
   '/v1/exports/clicks',

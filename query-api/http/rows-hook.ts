@@ -1,14 +1,14 @@
 /**
- * Lists as lines: whoever asks with `Accept: text/csv` or `application/x-ndjson` gets the rows of an answer alone, each
- * with the answer's state, late clicks that wait, and watermark where it has none of its own. `x-state`,
- * `x-pending-late`, `x-watermark` and `x-next-cursor` tell them, too.
+ * Answers lists as CSV or NDJSON when a request has `Accept: text/csv` or `application/x-ndjson`. Such an answer contains
+ * only the rows. Each row gets `state`, `pending_late` and `watermark` of the answer, unless it has its own. The headers
+ * `x-state`, `x-pending-late`, `x-watermark` and `x-next-cursor` have the same values.
  */
 import type { Http } from '../../infra/http.ts';
 import { acceptedFormat, linesOf, mediaTypes, type Row } from '../store/row-format.ts';
 
 interface Table {
   readonly rows: (body: Row) => readonly Row[];
-  /** Where there are no rows; otherwise the fields of the first. */
+  /** The columns when there are no rows. Otherwise the columns are the fields of the first row. */
   readonly columns: readonly string[];
 }
 

@@ -1,16 +1,16 @@
 /**
- * Where local hours and days begin. A zone's offset changes a few times a year, so a range is cut into spans of one
- * offset, in which it is arithmetic.
+ * Computes where local hours and days begin. The offset of a time zone changes a few times a year. So a range is cut into
+ * spans with one offset each, and inside a span the borders are simple arithmetic.
  *
- * A step begins at each whole local hour, and where the clock is changed (a zone that is put back by half an hour has
- * two half hours then). A day begins when its date is first reached: at midnight, or where there is none, when the
- * clock passes over it; if the clock is put back over midnight, the day goes on.
+ * An hour begins at each full local hour and at each clock change. When a clock is put back by half an hour, there are
+ * two half hours. A day begins when its date is first reached. That is at midnight, or at the clock change that skips
+ * midnight. When a clock is put back over midnight, the day continues.
  *
- * A range is the minutes that were asked for, never widened to borders: its first step begins with the range, and its
- * last one ends with it.
+ * A range has exactly the minutes that were asked for. It is never widened to full hours or days: the first step begins
+ * with the range, and the last step ends with it.
  *
- * Offsets are those of `@date-fns/tz`. The borders are our own: `eachHourOfInterval` of date-fns leaves out the hour that
- * comes twice, and its `eachDayOfInterval` does not end where a zone skipped midnight itself (decision 036).
+ * The offsets come from `@date-fns/tz`. The borders are computed here, because `eachHourOfInterval` of date-fns leaves
+ * out the hour that occurs twice, and `eachDayOfInterval` does not end when a zone skips midnight (decision 036).
  */
 import { tzOffset } from '@date-fns/tz/tzOffset';
 import { invalid } from '../../infra/problem.ts';
@@ -18,10 +18,10 @@ import type { Step } from '../time/steps.ts';
 import { type Granularity, minuteMs, stepsMs, type TimeRange } from '../time/time-range.ts';
 import { type AskedRange, defaultUnitsOf, type RangeRules, seriesRangeOf } from './asked-range.ts';
 
-/** Offset from UTC in ms at a time in epoch ms. */
+/** Returns the offset from UTC in ms, for a time in epoch ms. */
 export type Zone = (at: number) => number;
 
-/** A range, and its steps by the clock of a zone; undefined: UTC. */
+/** Returns the range, and its steps by the clock of `timezone`. Undefined: UTC. */
 export function stepsOfRange(
   asked: AskedRange,
   granularity: Granularity,
@@ -31,7 +31,7 @@ export function stepsOfRange(
   const zone = timezone === undefined ? utc : zoneOf(timezone);
   if (granularity === 'minute') return { range: seriesRangeOf(asked, granularity, rules), step: minuteMs };
   const isAsked = asked.from !== undefined || asked.to !== undefined;
-  // A month in which the clock is put back is an hour longer than its days.
+  // A month in which the clock is put back is longer than its days of 24 hours each.
   const longer = { ...rules, maxMinutes: rules.maxMinutes + (granularity === 'day' ? 180 : 0) };
   const range = isAsked || zone === utc ? seriesRangeOf(asked, granularity, longer) : lastIn(granularity, zone, rules);
   const stepMs = stepsMs[granularity];
@@ -43,7 +43,7 @@ export function stepsOfRange(
 
 const utc: Zone = () => 0;
 
-/** The running step and those before it. */
+/** Returns the current step and the steps before it. */
 function lastIn(granularity: 'hour' | 'day', zone: Zone, rules: RangeRules): TimeRange {
   const units = defaultUnitsOf(granularity, rules);
   const length = stepsMs[granularity];
@@ -54,8 +54,8 @@ function lastIn(granularity: 'hour' | 'day', zone: Zone, rules: RangeRules): Tim
 }
 
 /**
- * By the name that Intl has for it: `tzOffset` keeps a formatter for each name that it was ever given, and a client could
- * write one in thousands of ways. @throws Problem where there is no such zone
+ * Uses the name that Intl has for the zone. `tzOffset` keeps a formatter for each name that it ever got, and a client
+ * could write one name in thousands of ways. @throws Problem when there is no such zone
  */
 export function zoneOf(name: string): Zone {
   if (!/^[A-Za-z]/.test(name)) throw unknown(name);
@@ -65,15 +65,15 @@ export function zoneOf(name: string): Zone {
   } catch {
     throw unknown(name);
   }
-  // Before 1972 a few zones had seconds in their offset: minutes are not cut.
+  // Before 1972 a few zones had seconds in their offset. Rounding keeps borders at whole minutes.
   return at => Math.round(tzOffset(known, new Date(at))) * minuteMs;
 }
 
-/** Borders of steps from `from` to `to`, both inclusive. */
+/** Returns the borders of steps from `from` to `to`, both inclusive. */
 export function bordersIn({ from, to }: TimeRange, granularity: 'hour' | 'day', zone: Zone): number[] {
   const borders: number[] = [];
   let date = Number.NEGATIVE_INFINITY;
-  // Two days before, to know which date has been reached.
+  // It begins two days earlier, to know which date has already been reached.
   for (const span of spansIn({ from: from - 2 * stepsMs.day, to: to + 1 }, zone)) {
     for (const at of candidatesIn(span, granularity)) {
       const reached = Math.floor((at + span.offset) / stepsMs.day);
@@ -89,14 +89,14 @@ interface Span extends TimeRange {
   readonly offset: number;
 }
 
-/** Its begin, where the clock was changed, and each whole hour or day of its clock. */
+/** Yields the start of the span, which may be a clock change, and then each full hour or day of its clock. */
 function* candidatesIn({ from, to, offset }: Span, granularity: 'hour' | 'day'): Generator<number> {
   const step = stepsMs[granularity];
   yield from;
   for (let at = Math.floor((from + offset) / step) * step + step - offset; at < to; at += step) yield at;
 }
 
-/** Zones change their clock at most once in half a day. */
+/** A zone changes its clock at most once in this time. */
 const probeMs = stepsMs.day / 2;
 
 function spansIn({ from, to }: TimeRange, zone: Zone): Span[] {
@@ -114,7 +114,7 @@ function spansIn({ from, to }: TimeRange, zone: Zone): Span[] {
   return [...spans, { from: start, to, offset }];
 }
 
-/** The first whole minute with the later offset. */
+/** Returns the first whole minute with the later offset. */
 function changeBetween(before: number, after: number, zone: Zone): number {
   let [low, high] = [Math.floor(before / minuteMs), Math.ceil(after / minuteMs)];
   const offset = zone(low * minuteMs);

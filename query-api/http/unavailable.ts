@@ -1,10 +1,10 @@
-/** What is answered where ClickHouse does not answer: 503 with how long to wait, or that a read took too long. */
+/** Converts failed reads of ClickHouse to problems, mostly 503 with the time to wait before the next attempt. */
 import { codeOf } from '../../infra/clickhouse/errors.ts';
 import { Retryable, Unserved } from '../../infra/errors.ts';
 import { Problem } from '../../infra/http.ts';
 import { NoReplica } from '../replicas/shard.ts';
 
-/** ClickHouse away or busy is 503; a query that ran out of time may do better with less to read. Others stay as they are. */
+/** Errors that another attempt or a smaller question may avoid become 503. All others are returned unchanged. */
 export function asUnavailable(error: unknown): unknown {
   if (error instanceof Unserved) return unserved(error);
   if (!(error instanceof Retryable)) return error;
@@ -28,7 +28,7 @@ export function asUnavailable(error: unknown): unknown {
   }
   if (error instanceof NoReplica && error.shard.of > 1) {
     const { shard, of } = error.shard;
-    // Half of the clicks is no answer. Which nodes these are tells /v1/status.
+    // An answer without one shard would have too few clicks. GET /v1/status says which nodes are concerned.
     return new Problem(
       503,
       'shard_unavailable',
@@ -37,10 +37,10 @@ export function asUnavailable(error: unknown): unknown {
       2,
     );
   }
-  return new Problem(503, 'unavailable', 'the database, or the log, cannot answer at the moment: try again', {}, 1);
+  return new Problem(503, 'unavailable', 'the database or the log cannot answer at the moment: try again', {}, 1);
 }
 
-/** The names of settings are in it, for whoever runs the service and reads what users report. */
+/** The problem names the setting, for operators who get a report from a user. */
 function unserved({ why, message }: Unserved): Problem {
   switch (why) {
     case 'share':
@@ -52,7 +52,7 @@ function unserved({ why, message }: Unserved): Problem {
     case 'late':
       return new Problem(503, 'answer_late', `${message}: ask for a shorter range, or try again`, {}, 5);
     case 'gone':
-      // Nobody hears it. It is what metrics and logs say of the request: no fault of this service.
+      // The client gets no answer. Metrics and logs get this status, which shows that the service is not at fault.
       return new Problem(499, 'client_gone', message);
   }
 }

@@ -1,13 +1,11 @@
 /** Starts a job runner. Several may be started: one holds the lease and works, the others wait for the lease. */
 import { hostname } from 'node:os';
 import { readingAs } from '../../infra/clickhouse/clickhouse.ts';
-import { createHttp, type HttpOptions, listen } from '../../infra/http.ts';
-import { closeHttp } from '../../infra/http-drain.ts';
+import { openHealthServer } from '../../infra/http-health.ts';
 import { topicProbe } from '../../infra/kafka/admin.ts';
 import { watchAppends } from '../../infra/kafka/append-watch.ts';
 import { createKafka, type KafkaClient } from '../../infra/kafka/client.ts';
 import { clientIdAt, forgetFormerMember } from '../../infra/kafka/former-member.ts';
-import type { Life } from '../../infra/life.ts';
 import { aborted, createCrash, runProcess } from '../../infra/process.ts';
 import { beginProgram } from '../../infra/program.ts';
 import { retrying } from '../../infra/retry.ts';
@@ -39,14 +37,20 @@ await runProcess(log, async (stop, life) => {
   await using requests = openRequestLog(kafka, names);
   await using probe = topicProbe(kafka, names.topic('job-requests'));
   let running: Lease | undefined;
-  await using health = await openHealth(life, {
-    kafka: probe.check,
-    clickhouse: readingAs('jobs', store.replicas.clickhouse).ping,
-    lease() {
-      if (!running) throw new Error('this process has not joined its consumer group yet');
-      running.check();
+  // A runner that waits for the lease has it too.
+  await using health = await openHealthServer({
+    title: 'Job runner',
+    port: config.JOBS_PORT,
+    readiness: {
+      kafka: probe.check,
+      clickhouse: readingAs('jobs', store.replicas.clickhouse).ping,
+      lease() {
+        if (!running) throw new Error('this process has not joined its consumer group yet');
+        running.check();
+      },
+      partitions: partitions.checkKnown,
     },
-    partitions: partitions.checkKnown,
+    ...{ config, life, log },
   });
   await partitions.ready(stop);
   if (stop.aborted) return;
@@ -65,25 +69,6 @@ await runProcess(log, async (stop, life) => {
   log.info({ url: health.url }, 'job runner runs');
   await Promise.race([aborted(stop), crashed]);
 });
-
-/** Opens the HTTP server. A runner that waits for the lease has it too. */
-async function openHealth(life: Life, readiness: HttpOptions['readiness']) {
-  await using opening = new AsyncDisposableStack();
-  const http = await createHttp({
-    title: 'Job runner',
-    description: 'Health and metrics of the job runner.',
-    log,
-    bodyLimitBytes: 1024,
-    config,
-    servesPages: false,
-    readiness,
-    life,
-  });
-  opening.defer(() => closeHttp(http));
-  const url = await listen(http, config.HOST, config.JOBS_PORT);
-  const opened = opening.move();
-  return { url, [Symbol.asyncDispose]: () => opened.disposeAsync() };
-}
 
 function termDepsOf(kafka: KafkaClient, { replicas }: OpenReplicas, url: string): TermDeps {
   const clickhouse = readingAs('jobs', replicas.clickhouse);

@@ -1017,6 +1017,20 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/infra/watchdog-clock.test.ts',
   },
   {
+    name: 'lost-raw-clicks-counted',
+    bug: 'a range whose raw clicks are no longer kept is answered from the few that are left',
+    file: 'query-api/routes/ads/wanted-clicks.ts',
+    edits: [['if (isFromRaw(wanted)) checkRaw(', 'if (uniques) checkRaw(']],
+    unit: 'test/unit/query-api/app.test.ts',
+  },
+  {
+    name: 'compared-with-lost-raw-clicks',
+    bug: 'a comparison with a previous range whose raw clicks are no longer kept is answered with too few clicks',
+    file: 'query-api/routes/ads/wanted-clicks.ts',
+    edits: [['checkRaw(before ?? range,', 'checkRaw(range,']],
+    unit: 'test/unit/query-api/app.test.ts',
+  },
+  {
     name: 'restatement-cancelled',
     bug: 'whoever asks cancels the restatement of late clicks: they stay out of their count',
     file: 'query-api/routes/jobs/replays.ts',

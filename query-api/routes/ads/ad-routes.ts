@@ -1,4 +1,4 @@
-/** Counts of ads, top lists, series, and how final counts were changed. */
+/** Registers the routes of counts, top lists, series, and changes of final counts. */
 import type { Http } from '../../../infra/http.ts';
 import { routeAdSearch } from './ad-search.ts';
 import type { AdsDeps } from './ads-deps.ts';

@@ -1,4 +1,4 @@
-/** What routes of counts work with. */
+/** The dependencies of the routes that answer counts. */
 import type { ReadDeps } from '../../answers/readings.ts';
 import type { RangeRules } from '../../http/asked-range.ts';
 import type { Store } from '../../store/open-store.ts';

@@ -1,4 +1,4 @@
-/** GET /v1/ads/{ad_id}/aggregated_count: one ad's clicks in a range of minutes. */
+/** GET /v1/ads/{ad_id}/aggregated_count: the clicks of one ad in a range of minutes. */
 
 import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
@@ -20,34 +20,34 @@ import {
   type Wanted,
 } from '../../answers/readings.ts';
 import { uniquesField, uniquesParameter } from '../../answers/uniques.ts';
-import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
+import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import { momentOf, rangeOf } from '../../http/asked-range.ts';
 import {
   AdIdParams,
   anyCountFields,
+  asAskedFor,
   isoOf,
-  pendingLateField,
   problems,
+  rangeFields,
   rangeParameters,
-  stateField,
+  statedFields,
   timeField,
-  watermarkField,
 } from '../../http/parameters.ts';
 import { type Finality, stateAt } from '../../store/finality.ts';
 import type { UndoneCounts } from '../../store/restatements.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
+import { wantedClicks } from './wanted-clicks.ts';
 
 export function routeAggregatedCount(http: Http, deps: AdsDeps): void {
-  const { restatements, filters, rules } = deps;
+  const { restatements, rules } = deps;
   http.get('/v1/ads/:ad_id/aggregated_count', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { uniques = false, compare } = request.query;
     const range = rangeOf(request.query, rules());
     const asOf = momentOf('as_of', request.query.as_of, rules());
-    const wanted = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques };
     const before = compare && previousRange(range);
-    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    const wanted = await wantedClicks(deps, request.query, range, { adIds: [ad_id], uniques, before });
     if (asOf !== undefined) checkUndoing(request.query.as_of, wanted, compare);
     const question = { range, whole: withPrevious(range, before), adIds: [ad_id], asked: request.query };
     const found = await answerStated(deps, reply, question, async ({ known, finality, late }) => {
@@ -74,33 +74,38 @@ export function routeAggregatedCount(http: Http, deps: AdsDeps): void {
 
 const noCounts: ReadCounts = { count: 0, duplicates: 0, late: 0 };
 
-/** What restatements added is known by country, not by user or address, nor of another range. */
+/** What a restatement has added is known by country, but not by user or address, and only in the range itself. */
 function checkUndoing(
   text: string | undefined,
   wanted: Pick<Wanted, 'filter' | 'uniques'>,
   compare: string | undefined,
 ): void {
   if (isFromRaw(wanted))
-    throw invalid('as_of', text, 'cannot stand beside user_id, ip, uniques, or a filter by them', 'leave one out');
-  if (compare) throw invalid('as_of', text, 'cannot stand beside compare', 'leave one out');
+    throw invalid(
+      'as_of',
+      text,
+      'cannot be used together with user_id, ip, uniques, or a filter on users or addresses',
+      'leave one out',
+    );
+  if (compare) throw invalid('as_of', text, 'cannot be used together with compare', 'leave one out');
 }
 
-/** As they were before later restatements. */
+/** Reads the counts as they were at `asOf`, before later restatements. */
 async function readTotalsAsOf(
   asOf: number,
   deps: AdsDeps,
   wanted: Wanted,
-  told: Finality,
+  known: Finality,
 ): Promise<Reading<ReadCounts>> {
   const [adId = ''] = wanted.adIds;
   const [added, reading] = await Promise.all([
     deps.restatements.addedSince(adId, selectionOf(wanted), asOf),
-    readTotals(deps, wanted, told),
+    readTotals(deps, wanted, known),
   ]);
   return { ...reading, rows: [without(reading.rows[0] ?? noCounts, added)] };
 }
 
-/** The counts before restatements added what they did. */
+/** Subtracts what restatements have added. */
 function without(counts: ReadCounts, added: UndoneCounts): ReadCounts {
   return {
     count: Math.max(0, counts.count - added.count),
@@ -112,20 +117,20 @@ function without(counts: ReadCounts, added: UndoneCounts): ReadCounts {
 const schema = {
   tags: ['ads'],
   operationId: 'getAggregatedCount',
-  summary: "One ad's clicks in a range of minutes (without from and to: the last full minute)",
+  summary: 'The clicks of one ad in a range of minutes (without from and to: in the last full minute)',
   description:
-    'The count stands on the watermark that is beside it. `state` is that of the whole range: it is `final` once no click of any of its minutes can be added any more. `as_of` undoes later restatements.',
+    'The count is based on the `watermark` in the same answer. `state` is the state of the whole range: it is `final` when no more clicks can be added to any of its minutes. With `as_of`, later restatements are undone.',
   params: AdIdParams,
   querystring: Type.Object(
     {
       ...rangeParameters,
       ...filterParameters,
       uniques: uniquesParameter,
-      compare: compareParameter('also the counts of as long a range right before'),
+      compare: compareParameter('Adds the counts of the range of the same length right before.'),
       as_of: Type.Optional(
         Type.String({
           description:
-            'what was answered at that time for final minutes, before later restatements: as `from`, any moment',
+            'Answers what was answered at this time for final minutes, without later restatements. Any moment, in the form of `from`.',
         }),
       ),
     },
@@ -135,17 +140,14 @@ const schema = {
     200: Type.Object(
       {
         ad_id: Type.String(),
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive'),
+        ...rangeFields,
         ...filterFields,
-        as_of: Type.Optional(timeField('as asked for')),
+        as_of: Type.Optional(timeField(asAskedFor)),
         ...anyCountFields,
         uniques: uniquesField,
         source: sourceField,
-        state: stateField,
-        pending_late: pendingLateField,
-        watermark: watermarkField,
-        previous: previousField('the same of that range'),
+        ...statedFields,
+        previous: previousField('the counts of the previous range.'),
       },
       {
         additionalProperties: false,

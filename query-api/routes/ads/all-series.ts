@@ -1,4 +1,4 @@
-/** GET /v1/ads/series: clicks over time, of all ads together or of a few side by side. */
+/** GET /v1/ads/series: clicks over time, of all ads together or of several ads separately. */
 
 import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
@@ -10,38 +10,36 @@ import {
   readPrevious,
   withPrevious,
 } from '../../answers/comparison.ts';
-import { isFromRaw, type ReadPoint, readSeries, selectionOf, sourceField } from '../../answers/readings.ts';
+import { type ReadPoint, readSeries, selectionOf, sourceField } from '../../answers/readings.ts';
 import { pointsOfReading, SeriesPoint } from '../../answers/series-points.ts';
-import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
+import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import {
   adIdsParameter,
   anyCountFields,
   GranularityParameter,
-  pendingLateField,
   problems,
+  rangeFields,
   rangeParameters,
-  stateField,
-  timeField,
+  statedFields,
   timezoneField,
   timezoneParameter,
-  watermarkField,
 } from '../../http/parameters.ts';
 import { stepsOfRange } from '../../http/time-zone.ts';
 import { stepsOf } from '../../time/steps.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
+import { wantedClicks } from './wanted-clicks.ts';
 
 export function routeAllSeries(http: Http, deps: AdsDeps): void {
-  const { groups, filters, rules } = deps;
+  const { groups, rules } = deps;
   http.get('/v1/ads/series', { schema }, async (request, reply) => {
     const { granularity = 'minute', timezone, compare, ad_id: named = [] } = request.query;
     const adIds = [...new Set(named)];
     const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
     const names = adIds.length === 0 ? [''] : adIds;
     checkSize(names.length * stepsOf(range, step).length, granularity);
-    const wanted = { ...range, adIds, filter: await filterOf(request.query, filters), uniques: false };
     const before = compare && previousRange(range);
-    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    const wanted = await wantedClicks(deps, request.query, range, { adIds, before });
     const question = { range, whole: withPrevious(range, before), adIds, asked: request.query };
     const found = await answerStated(deps, reply, question, async ({ known, finality, late }) => {
       const [reading, previous, steps] = await Promise.all([
@@ -75,13 +73,13 @@ export function routeAllSeries(http: Http, deps: AdsDeps): void {
   });
 }
 
-/** Points in one answer; each is about 100 bytes of JSON. */
+/** The most points in one answer. Each is about 100 bytes of JSON. */
 const maxPoints = 100_000;
 
 function checkSize(points: number, granularity: string): void {
   if (points <= maxPoints) return;
-  const rule = `must give at most ${maxPoints} points for the range and ads asked for, and gives ${points}`;
-  throw invalid('granularity', granularity, rule, 'ask for longer steps, a shorter range or fewer ads');
+  const rule = `must give at most ${maxPoints} points for this range and these ads, and gives ${points}`;
+  throw invalid('granularity', granularity, rule, 'ask for a coarser granularity, a shorter range or fewer ads');
 }
 
 function summed(rows: readonly ReadPoint[], source: 'counts' | 'raw') {
@@ -92,8 +90,9 @@ function summed(rows: readonly ReadPoint[], source: 'counts' | 'raw') {
 const schema = {
   tags: ['ads'],
   operationId: 'getAllSeries',
-  summary: 'Clicks over time, of all ads together, or of each ad that is named',
-  description: 'Without `ad_id`: one series, of all ads together. At most 100,000 points in one answer.',
+  summary: 'Clicks over time, of all ads together or of each named ad',
+  description:
+    'Without `ad_id`, the answer has one series, which is of all ads together. An answer has at most 100,000 points.',
   querystring: Type.Object(
     {
       ad_id: adIdsParameter,
@@ -101,34 +100,31 @@ const schema = {
       timezone: timezoneParameter,
       ...rangeParameters,
       ...filterParameters,
-      compare: compareParameter('also the sums of as long a range right before'),
+      compare: compareParameter('Adds the sums of the range of the same length right before.'),
     },
     { additionalProperties: false },
   ),
   response: {
     200: Type.Object(
       {
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive'),
+        ...rangeFields,
         granularity: GranularityParameter,
         timezone: timezoneField,
         ...filterFields,
         source: sourceField,
-        state: stateField,
-        pending_late: pendingLateField,
-        watermark: watermarkField,
+        ...statedFields,
         series: Type.Array(
           Type.Object(
             {
-              ad_id: Type.Union([Type.String(), Type.Null()], { description: 'null: all ads together' }),
+              ad_id: Type.Union([Type.String(), Type.Null()], { description: 'Null: all ads together.' }),
               ...anyCountFields,
-              points: Type.Array(SeriesPoint, { description: 'one for each step of the range, in order' }),
+              points: Type.Array(SeriesPoint, { description: 'One point for each step of the range, in order.' }),
             },
             { additionalProperties: false },
           ),
-          { description: 'in the order asked for' },
+          { description: 'In the order of the request.' },
         ),
-        previous: previousField('all that were asked for, summed'),
+        previous: previousField('the sums of all these ads in the previous range.'),
       },
       { additionalProperties: false },
     ),

@@ -1,17 +1,9 @@
-/** GET /v1/ads/most_clicked: the top list as it stood at a moment. */
+/** GET /v1/ads/most_clicked: the top list of the full minutes before a moment. */
 
 import { Type } from 'typebox';
 import type { Http } from '../../../infra/http.ts';
 import { momentOf } from '../../http/asked-range.ts';
-import {
-  countField,
-  isoOf,
-  pendingLateField,
-  problems,
-  stateField,
-  timeField,
-  watermarkField,
-} from '../../http/parameters.ts';
+import { countField, isoOf, problems, statedFields, timeField } from '../../http/parameters.ts';
 import { stateAt } from '../../store/finality.ts';
 import { windows } from '../../store/rollup/due-blocks.ts';
 import { minuteMs } from '../../time/time-range.ts';
@@ -45,48 +37,53 @@ export function routeMostClicked(http: Http, deps: AdsDeps): void {
   });
 }
 
-const windowField = Type.Enum([...windows], { type: 'integer', default: 1, description: 'minutes: 1, 5 or 60' });
+const windowField = Type.Enum([...windows], {
+  type: 'integer',
+  default: 1,
+  description: 'Length in minutes: 1, 5 or 60.',
+});
 
 const schema = {
   tags: ['ads'],
   operationId: 'getMostClicked',
   summary: 'The ads with the most clicks in the full minutes before a moment',
   description:
-    'What the top list was at 14:05, say. It is kept for the end of every minute, once that is final, and made anew when a count in its window is restated.',
+    'Answers what the top list was at 14:05, for example. A top list is stored for the end of every minute when that minute is final. It is computed again when a count in its window is restated.',
   querystring: Type.Object(
     {
       at: Type.Optional(
         Type.String({
-          description: 'the moment: RFC 3339 with zone, or epoch milliseconds, up to now; default: now',
+          description:
+            'The moment, as RFC 3339 with a zone or as epoch milliseconds. It must not be in the future. Default: now.',
           examples: ['2025-11-22T14:05:00Z'],
         }),
       ),
       window: Type.Optional(windowField),
-      count: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 100, description: 'ads to list' })),
+      count: Type.Optional(
+        Type.Integer({ default: 100, minimum: 1, maximum: 100, description: 'The most ads to list.' }),
+      ),
     },
     { additionalProperties: false },
   ),
   response: {
     200: Type.Object(
       {
-        at: timeField('as asked for'),
+        at: timeField('The moment of the request.'),
         window: windowField,
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive: the last full minute before `at`'),
-        state: stateField,
-        pending_late: pendingLateField,
-        watermark: watermarkField,
+        from: timeField('Start of the range, inclusive.'),
+        to: timeField('End of the range, exclusive. It is the end of the last full minute before `at`.'),
+        ...statedFields,
         source: Type.Enum(['stored', 'computed'], {
           type: 'string',
           description:
-            '`stored`: worked out once the window was final; `computed`: now, from the counts of its minutes',
+            '`stored`: computed when the window became final. `computed`: computed now from the counts of its minutes.',
         }),
         ads: Type.Array(
           Type.Object(
-            { rank: Type.Integer({ minimum: 1 }), ad_id: Type.String(), count: countField('distinct clicks') },
+            { rank: Type.Integer({ minimum: 1 }), ad_id: Type.String(), count: countField('Distinct clicks.') },
             { additionalProperties: false },
           ),
-          { description: 'most clicks first; equal counts in the order of ad_id; ads without clicks are not listed' },
+          { description: 'Ordered by clicks, most first, then by `ad_id`. Ads without clicks are not listed.' },
         ),
       },
       { additionalProperties: false },

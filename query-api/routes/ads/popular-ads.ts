@@ -9,39 +9,30 @@ import {
   readPreviousRanks,
   withPrevious,
 } from '../../answers/comparison.ts';
-import { isFromRaw, readPopularAds, selectionOf, sourceField } from '../../answers/readings.ts';
+import { readPopularAds, selectionOf, sourceField } from '../../answers/readings.ts';
 import { uniquesField, uniquesParameter } from '../../answers/uniques.ts';
-import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
+import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import { windowOf } from '../../http/asked-range.ts';
 import { cursorParameter, nextCursorField, pageOf } from '../../http/cursor.ts';
-import {
-  countField,
-  isoOf,
-  pendingLateField,
-  problems,
-  rangeParameters,
-  stateField,
-  timeField,
-  watermarkField,
-} from '../../http/parameters.ts';
+import { countField, isoOf, problems, rangeFields, rangeParameters, statedFields } from '../../http/parameters.ts';
 import { rankingCursorsOf } from '../../http/ranking-cursor.ts';
 import { stateAt } from '../../store/finality.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
+import { wantedClicks } from './wanted-clicks.ts';
 
 const cursors = rankingCursorsOf('popular_ads');
 
 export function routePopularAds(http: Http, deps: AdsDeps): void {
-  const { restatements, filters, rules } = deps;
+  const { restatements, rules } = deps;
   http.get('/v1/ads/popular_ads', { schema }, async (request, reply) => {
     const { count = 100, cursor, uniques = false, compare, ...question } = request.query;
     const place = cursors.read(cursor, question, rules());
     const range = place?.range ?? windowOf(question, rules());
-    const wanted = { ...range, adIds: [], filter: await filterOf(question, filters), uniques };
     const before = compare && previousRange(range);
-    if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+    const wanted = await wantedClicks(deps, question, range, { uniques, before });
     const whole = withPrevious(range, before);
-    // A cursor names the minutes, too.
+    // A cursor contains the minutes, so the answer may be cached as if `from` were given.
     const asked = place ? { ...question, from: isoOf(range.from) } : question;
     const found = await answerStated(
       deps,
@@ -77,17 +68,23 @@ const schema = {
   operationId: 'getPopularAds',
   summary: 'The ads with the most clicks in the last full minutes, or in a range of minutes',
   description:
-    '`window` counts back from the last full minute; the running minute is not in it. Give `window`, or `from` and `to`, or neither.',
+    '`window` ends with the last full minute, so it does not contain the current minute. Give either `window` or `from` and `to`, or none of them.',
   querystring: Type.Object(
     {
-      count: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 1_000, description: 'ads of a page' })),
+      count: Type.Optional(
+        Type.Integer({ default: 100, minimum: 1, maximum: 1_000, description: 'The most ads on one page.' }),
+      ),
       window: Type.Optional(
-        Type.Integer({ minimum: 1, description: 'the last so many full minutes (default 1); not beside from and to' }),
+        Type.Integer({
+          minimum: 1,
+          description:
+            'How many full minutes the range has (default 1). It ends with the last full minute. Not together with `from` and `to`.',
+        }),
       ),
       ...rangeParameters,
       ...filterParameters,
       uniques: uniquesParameter,
-      compare: compareParameter('also where each ad stood in as long a range right before'),
+      compare: compareParameter('Adds the rank of each ad in the range of the same length right before.'),
       cursor: cursorParameter,
     },
     { additionalProperties: false },
@@ -95,25 +92,22 @@ const schema = {
   response: {
     200: Type.Object(
       {
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive'),
+        ...rangeFields,
         ...filterFields,
         source: sourceField,
-        state: stateField,
-        pending_late: pendingLateField,
-        watermark: watermarkField,
+        ...statedFields,
         ads: Type.Array(
           Type.Object(
             {
               rank: Type.Integer({ minimum: 1 }),
               ad_id: Type.String(),
-              count: countField('distinct clicks'),
+              count: countField('Distinct clicks.'),
               uniques: uniquesField,
               previous: previousRankField,
             },
             { additionalProperties: false },
           ),
-          { description: 'most clicks first; equal counts in the order of ad_id; ads without clicks are not listed' },
+          { description: 'Ordered by clicks, most first, then by `ad_id`. Ads without clicks are not listed.' },
         ),
         next_cursor: nextCursorField,
         previous: previousRangeField,

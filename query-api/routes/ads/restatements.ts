@@ -1,22 +1,24 @@
-/** GET /v1/ads/{ad_id}/restatements: how the final counts of an ad were changed, when and why. */
+/** GET /v1/ads/{ad_id}/restatements: how final counts of an ad were changed, when, and why. */
 import { Type } from 'typebox';
 import type { Http } from '../../../infra/http.ts';
 import { countryPattern } from '../../../ingest/click.ts';
 import { seriesRangeOf } from '../../http/asked-range.ts';
-import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
+import { cursorsOf, nextCursorField, pageOf, pageParameters } from '../../http/cursor.ts';
 import {
   AdIdParams,
+  asAskedFor,
   askedCountry,
   countField,
   countryParameter,
   isoOf,
   problems,
+  rangeFields,
   rangeParameters,
   timeField,
 } from '../../http/parameters.ts';
 import type { AdsDeps } from './ads-deps.ts';
 
-/** The last row of a page: minute in epoch ms, country, revision. */
+/** A cursor contains the last row of its page: the minute in epoch ms, the country and the revision. */
 const cursors = cursorsOf(
   'restatements',
   Type.Tuple([
@@ -32,7 +34,7 @@ export function routeRestatements(http: Http, { restatements, rules }: AdsDeps):
     const { limit = 100, cursor, ...asked } = request.query;
     const { country, order } = asked;
     const question = { ...asked, ad_id };
-    // Without from and to: the last 31 days; clicks come late, so the last minute would say nothing.
+    // The default is the last 31 days. The last full minute, which is the default elsewhere, cannot be final yet.
     const isAsked = asked.from !== undefined || asked.to !== undefined;
     const range = seriesRangeOf(asked, isAsked ? 'minute' : 'day', rules());
     const [minute, inCountry, revision] = cursors.read(cursor, question) ?? [];
@@ -61,7 +63,7 @@ const schema = {
   operationId: 'getRestatements',
   summary: 'How final counts of an ad were changed (without from and to: in the last 31 days)',
   description:
-    'A final count changes only by a job that recounts raw clicks; each change is kept here with what was stated before.',
+    'Only a job that recounts raw clicks can change a final count. Every change is listed here with the count before and after it.',
   params: AdIdParams,
   querystring: Type.Object(
     {
@@ -72,11 +74,10 @@ const schema = {
           type: 'string',
           default: 'oldest',
           description:
-            'which minutes come first; those of one minute in the order of country and revision, or that reversed',
+            'Which minutes come first. Within a minute, rows are ordered by country and revision, or in the reverse order.',
         }),
       ),
-      limit: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 10_000, description: 'rows of a page' })),
-      cursor: cursorParameter,
+      ...pageParameters('rows', { default: 100, maximum: 10_000 }),
     },
     { additionalProperties: false },
   ),
@@ -84,16 +85,15 @@ const schema = {
     200: Type.Object(
       {
         ad_id: Type.String(),
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive'),
-        country: Type.Optional(Type.String({ description: 'as asked for' })),
+        ...rangeFields,
+        country: Type.Optional(Type.String({ description: asAskedFor })),
         total: Type.Object(
           {
-            changes: countField('changes of the range, on whichever page they stand'),
-            added: Type.Integer({ description: 'clicks that they have added, less those that they have taken away' }),
+            changes: countField('All changes in the range, on all pages.'),
+            added: Type.Integer({ description: 'Clicks that the changes added, minus clicks that they removed.' }),
             added_duplicates: Type.Integer({
               description:
-                'likewise duplicates. Copies that came too late are among them where clicks of their minute and country have changed, too; else no recount changes anything for them, and they are lines of the quarantine with `outcome` `restated`',
+                'The same for duplicates. Copies that came too late are included only if clicks of their minute and country were changed too. Otherwise no recount changes a count for them, and they are lines of the quarantine with the `outcome` `restated`.',
             }),
           },
           { additionalProperties: false },
@@ -101,18 +101,21 @@ const schema = {
         restatements: Type.Array(
           Type.Object(
             {
-              minute: timeField('the minute'),
+              minute: timeField('The minute that was restated.'),
               country: Type.String(),
-              revision: Type.Integer({ minimum: 1, description: 'of this count: 1 is its first change' }),
-              job: Type.String({ description: 'GET /v1/replays/{job}' }),
-              reason: Type.String({ description: '`late`, `replay` or `reconcile`' }),
-              before: countField('clicks before'),
-              after: countField('clicks after'),
-              at: timeField('when'),
+              revision: Type.Integer({
+                minimum: 1,
+                description: 'The number of the change of this count: 1 is the first.',
+              }),
+              job: Type.String({ description: 'The job that changed it, see GET /v1/replays/{id}.' }),
+              reason: Type.String({ description: 'Why the job was made: `late`, `replay` or `reconcile`.' }),
+              before: countField('Clicks before the change.'),
+              after: countField('Clicks after the change.'),
+              at: timeField('When the count was changed.'),
             },
             { additionalProperties: false },
           ),
-          { description: 'in the order of minute, country and revision, or with `order=newest` in that reversed' },
+          { description: 'Ordered by minute, country and revision. With `order=newest`, in the reverse order.' },
         ),
         next_cursor: nextCursorField,
       },

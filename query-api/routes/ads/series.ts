@@ -1,38 +1,36 @@
-/** GET /v1/ads/{ad_id}/series: one ad's clicks over time, a point per minute, hour or day. */
+/** GET /v1/ads/{ad_id}/series: the clicks of one ad over time, with a point for each minute, hour or day. */
 import { Type } from 'typebox';
 import { type Http, ProblemSchema } from '../../../infra/http.ts';
-import { isFromRaw, readSeries, selectionOf, sourceField } from '../../answers/readings.ts';
+import { readSeries, selectionOf, sourceField } from '../../answers/readings.ts';
 import { pointsOfReading, SeriesPoint } from '../../answers/series-points.ts';
-import { checkRaw, filterFields, filterOf, filterParameters, shownFilter } from '../../http/asked-filter.ts';
+import { filterFields, filterParameters, shownFilter } from '../../http/asked-filter.ts';
 import {
   AdIdParams,
   GranularityParameter,
-  pendingLateField,
   problems,
+  rangeFields,
   rangeParameters,
-  stateField,
-  timeField,
+  statedFields,
   timezoneField,
   timezoneParameter,
-  watermarkField,
 } from '../../http/parameters.ts';
 import { stepsOfRange } from '../../http/time-zone.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
+import { wantedClicks } from './wanted-clicks.ts';
 
 export function routeSeries(http: Http, deps: AdsDeps): void {
-  const { groups, filters, rules } = deps;
+  const { groups, rules } = deps;
   http.get('/v1/ads/:ad_id/series', { schema }, async (request, reply) => {
     const { ad_id } = request.params;
     const { granularity = 'minute', timezone } = request.query;
     const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
-    const wanted = { ...range, adIds: [ad_id], filter: await filterOf(request.query, filters), uniques: false };
-    if (isFromRaw(wanted)) checkRaw(range, rules());
+    const wanted = await wantedClicks(deps, request.query, range, { adIds: [ad_id] });
     const question = { range, adIds: [ad_id], asked: request.query };
     const found = await answerStated(deps, reply, question, async ({ known, finality }) => {
       const [reading, steps] = await Promise.all([
         readSeries(deps, step, { ...wanted, ...known }, finality),
-        // A series that is not final as a whole may have points that are.
+        // Read even if the series as a whole is not final, because some of its points may be.
         groups.restatedSteps([ad_id], step, selectionOf({ ...wanted, ...known })),
       ]);
       return { ...reading, steps, isRestated: steps.length > 0 };
@@ -54,9 +52,9 @@ export function routeSeries(http: Http, deps: AdsDeps): void {
 const schema = {
   tags: ['ads'],
   operationId: 'getSeries',
-  summary: "One ad's clicks over time (without from and to: the last 60 minutes, 24 hours or 31 days)",
+  summary: 'The clicks of one ad over time (without from and to: in the last 60 minutes, 24 hours or 31 days)',
   description:
-    'Each point has a state of its own; `state` beside them is that of the whole range. Steps without clicks are points with zeroes.',
+    'Each point has its own state. The `state` next to `points` is the state of the whole range. A step without clicks is a point with zeroes.',
   params: AdIdParams,
   querystring: Type.Object(
     {
@@ -71,17 +69,14 @@ const schema = {
     200: Type.Object(
       {
         ad_id: Type.String(),
-        from: timeField('begin, inclusive'),
-        to: timeField('end, exclusive'),
+        ...rangeFields,
         granularity: GranularityParameter,
         timezone: timezoneField,
         ...filterFields,
         source: sourceField,
-        state: stateField,
-        pending_late: pendingLateField,
-        watermark: watermarkField,
+        ...statedFields,
         points: Type.Array(SeriesPoint, {
-          description: 'one for each step of the range, in order, also where there were no clicks',
+          description: 'One point for each step of the range, in order. A step without clicks has a point too.',
         }),
       },
       {

@@ -1,10 +1,10 @@
 /**
- * How an answer that states counts comes about, in an order that keeps its state true.
+ * Makes an answer with counts, in an order that keeps its state true:
  *
- * First what has to be known before counts are read (`finality.ts`, `stated-rows.ts`): progress, late clicks that wait, and
- * which recounts of the range are visible. These are read at the same time, so the answer waits for one of them instead of
- * for three. Then the counts, as they are stated, and whether they were restated. At last what the answer says of them, and
- * how long it may be kept.
+ * 1. It reads what must be known before counts are read (`finality.ts`, `stated-rows.ts`): progress, waiting late clicks,
+ *    and the visible recounts of the range. These reads run at the same time, so the answer waits only for the slowest.
+ * 2. It reads the counts, and whether they were restated.
+ * 3. It derives the state, and how long the answer may be cached.
  */
 import type { FastifyReply } from 'fastify';
 import type { AskedRange } from '../../http/asked-range.ts';
@@ -23,15 +23,15 @@ export interface ReadBefore {
 
 export interface StatedQuestion {
   readonly range: TimeRange;
-  /** All that is read, where that is more than the range. */
+  /** Everything that is read, if that is more than the range. */
   readonly whole?: TimeRange;
-  /** Whose late clicks are told; empty: of all ads. */
+  /** The ads whose late clicks the answer states. Empty: all ads. */
   readonly adIds: readonly string[];
-  /** Left out: the answer is not to be kept. */
+  /** The parameters that decide whether the answer may be cached. Left out: it may not. */
   readonly asked?: AskedRange & { readonly filter?: string };
 }
 
-/** To read counts with: it was all read before them. */
+/** What was read before the counts, and is needed to read them. */
 export interface KnownBefore {
   readonly known: Stated;
   readonly finality: Finality;
@@ -39,7 +39,7 @@ export interface KnownBefore {
 }
 
 export interface Found {
-  /** How final what was read can be; left out: as final as counts by minute are. */
+  /** How final the result can be. Left out: as final as the counts by minute. */
   readonly finality?: Finality;
   readonly isRestated: boolean;
 }
@@ -53,9 +53,9 @@ export interface AnswerHead {
 }
 
 /**
- * `read` runs again where a recount became visible meanwhile, so it changes nothing.
+ * `read` must not change anything, because it runs again when a recount has become visible in the meantime.
  *
- * @throws Retryable
+ * @throws Retryable when the store does not answer
  */
 export async function answerStated<T extends Found>(
   deps: ReadBefore,
@@ -65,10 +65,10 @@ export async function answerStated<T extends Found>(
 ): Promise<T & Omit<KnownBefore, 'known'> & { readonly head: AnswerHead }> {
   const { queries, lateClicks, stated } = deps;
   const [progress, late, recounts] = await Promise.all([queries.progress(), lateClicks(), stated.recounts(whole)]);
-  const told = finalityOf(progress);
+  const counted = finalityOf(progress);
   const pendingLate = late.of(adIds)(range);
-  const found = await stated.at(whole, known => read({ known, finality: told, late }), recounts);
-  const finality = found.finality ?? told;
+  const found = await stated.at(whole, known => read({ known, finality: counted, late }), recounts);
+  const finality = found.finality ?? counted;
   const state = stateAt(finality, range.to, found.isRestated);
   setCaching(reply, { state, pendingLate }, asked);
   const head = {
@@ -78,5 +78,5 @@ export async function answerStated<T extends Found>(
     pending_late: pendingLate,
     watermark: isoOrNull(finality.watermark),
   };
-  return { ...found, finality: told, late, head };
+  return { ...found, finality: counted, late, head };
 }

@@ -1,11 +1,11 @@
-/** GET /v1/clicks/{event_id}: where did my click go. */
+/** GET /v1/clicks/{event_id}: answers what became of a click. */
 
 import { Type } from 'typebox';
 import { brokenRule } from '../../../infra/broken-rule.ts';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import { adIdPattern, limits } from '../../../ingest/click.ts';
 import { type Copy, trailOf } from '../../answers/click-trail.ts';
-import { countField, isoOf, isoOrNull, problems, stateField, timeField } from '../../http/parameters.ts';
+import { countField, isoOf, isoOrNull, problems, stateField, timeOrNullField } from '../../http/parameters.ts';
 import { placeOf, type Routing } from '../../log/hot-ad-rules.ts';
 import { copiesListed, type QuarantinedLine, type RawClick, type Restating } from '../../store/click-copies.ts';
 import { type Finality, finalityOf, partitionsOf, type State, stateAt } from '../../store/finality.ts';
@@ -13,7 +13,7 @@ import type { Store } from '../../store/open-store.ts';
 import { minuteMs } from '../../time/time-range.ts';
 
 export interface ClickAuditDeps extends Pick<Store, 'audit' | 'queries'> {
-  /** Which ads are split, over how many partitions; undefined: Kafka does not answer. */
+  /** Which ads are split, over how many partitions. Undefined: Kafka does not answer. */
   readonly routing: () => Promise<Routing | undefined>;
 }
 
@@ -44,14 +44,17 @@ export function routeClickAudit(http: Http, deps: ClickAuditDeps): void {
   });
 }
 
-/** Null where it cannot be told: nothing is counted yet, or Kafka does not say which ads were split. */
+/**
+ * Returns a function that finds a click's partition. It is null when nothing has been counted yet, or when Kafka does not
+ * say which ads were split.
+ */
 async function placing(eventId: string, partitions: number, { routing }: ClickAuditDeps) {
   const known = await routing();
   return ({ ad_id: adId, clicked_at: clickedAt }: RawClick): number | null =>
     known ? placeOf({ adId, eventId, clickedAt }, known, partitions) : null;
 }
 
-/** Of all ads and minutes that the copies have. */
+/** Returns the restatements of all ads and minutes of the copies. */
 async function restatementsOf(
   raw: readonly RawClick[],
   quarantined: readonly QuarantinedLine[],
@@ -68,7 +71,7 @@ async function restatementsOf(
   return await audit.restatements([...adIds], [...minutes]);
 }
 
-/** ClickHouse's DateTime ends in 2106; a click in quarantine may bear any time. */
+/** ClickHouse's DateTime ends in 2106. A click in quarantine may contain any time. */
 const endOfTimeMs = 4_294_900_000_000;
 
 function shown(copy: Copy, finality: Finality, restated: readonly Restating[]) {
@@ -89,20 +92,18 @@ function timeOrNull(ms: number): string | null {
   return ms > 0 && ms < 8.64e15 ? isoOf(ms) : null;
 }
 
-const orNull = (description: string) => Type.Union([timeField(description), Type.Null()]);
-
 const strict = { additionalProperties: false };
 
 const schema = {
   tags: ['clicks'],
   operationId: 'getClick',
-  summary: 'Where a click went: each accepted copy of it, and what became of it',
-  description: `A click is its ad and its event id: where several ads have the same id, each has a click of its own, and all are listed. Found as long as the raw click is kept, which is 35 days. At most ${copiesListed.ofAd} copies of an ad and ${copiesListed.ofAll} in all.`,
+  summary: 'What became of a click: each accepted copy of it, and its outcome',
+  description: `The ad and the event id together identify a click. If several ads use the same event id, each has its own click, and all of them are listed. A click is found as long as its raw click is kept, which is 35 days. The answer lists at most ${copiesListed.ofAd} copies of an ad, and at most ${copiesListed.ofAll} copies in all.`,
   params: Type.Object({
-    event_id: Type.String({ minLength: 1, maxLength: limits.eventIdLength, description: "the click's event_id" }),
+    event_id: Type.String({ minLength: 1, maxLength: limits.eventIdLength, description: 'The event id of the click.' }),
   }),
   querystring: Type.Object(
-    { ad_id: Type.Optional(Type.String({ pattern: adIdPattern.source, description: 'only of this ad' })) },
+    { ad_id: Type.Optional(Type.String({ pattern: adIdPattern.source, description: 'Only the click of this ad.' })) },
     strict,
   ),
   response: {
@@ -110,31 +111,33 @@ const schema = {
       {
         event_id: Type.String(),
         ads: Type.Array(
-          Type.Object({ ad_id: Type.String(), copies: countField('those of `copies` that are of this ad') }, strict),
-          { description: 'the ads that have this id, each a click of its own' },
+          Type.Object({ ad_id: Type.String(), copies: countField('How many of `copies` are of this ad.') }, strict),
+          { description: 'The ads that use this event id. Each has its own click.' },
         ),
-        is_complete: Type.Boolean({ description: 'false: there are more copies than are listed; ask for one `ad_id`' }),
+        is_complete: Type.Boolean({ description: 'False: not all copies are listed. Ask for one `ad_id`.' }),
         copies: Type.Array(
           Type.Object(
             {
-              click_id: Type.String({ description: 'of the accepted copy' }),
+              click_id: Type.String({ description: 'The id that ingest gave to this copy.' }),
               ad_id: Type.String(),
               country: Type.String(),
-              received_at: orNull('when ingest had it; null: not known'),
-              clicked_at: orNull('event time'),
-              minute: orNull('the minute it counts in'),
-              partition: Type.Union([Type.Integer(), Type.Null()], { description: 'of the log' }),
+              received_at: timeOrNullField('When ingest received it. Null: not known.'),
+              clicked_at: timeOrNullField('The event time. Null: it could not be read.'),
+              minute: timeOrNullField('The minute in which it counts. Null: its time could not be read.'),
+              partition: Type.Union([Type.Integer(), Type.Null()], {
+                description: 'The partition of the log. Null: not known.',
+              }),
               outcome: Type.Enum(['counted', 'duplicate', 'quarantined', 'restated'], {
                 type: 'string',
-                description: '`restated`: it came too late, and a job has counted it since',
+                description: '`restated`: it came too late, and a job has counted it since.',
               }),
-              reason: Type.Union([Type.String(), Type.Null()], { description: 'why it was quarantined' }),
-              job: Type.Union([Type.String(), Type.Null()], { description: 'that counted it' }),
+              reason: Type.Union([Type.String(), Type.Null()], { description: 'Why it was quarantined.' }),
+              job: Type.Union([Type.String(), Type.Null()], { description: 'The job that has counted it since.' }),
               state: stateField,
             },
             { additionalProperties: false },
           ),
-          { description: 'ad by ad; of each, those that the stream took first' },
+          { description: 'Grouped by ad. Copies that were counted live come first.' },
         ),
       },
       { additionalProperties: false },

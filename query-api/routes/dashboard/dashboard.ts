@@ -1,4 +1,4 @@
-/** GET /: the dashboard, as files. It loads nothing from elsewhere, and its policy would not let it. */
+/** GET /: serves the files of the dashboard. Its content security policy forbids loading anything from other hosts. */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import fastifyStatic from '@fastify/static';
@@ -7,7 +7,7 @@ import type { Http } from '../../../infra/http.ts';
 export async function routeDashboard(http: Http): Promise<void> {
   http.addHook('onSend', async (_request, reply) => {
     reply.header('content-security-policy', policy);
-    // Files keep their names from release to release, so a browser asks each time whether they are still the same.
+    // Files have the same names in every release, so a browser must ask each time whether they have changed.
     reply.header('cache-control', 'no-cache');
   });
   const served = { index: false, cacheControl: false } as const;

@@ -1,4 +1,4 @@
-/** What routes of exports work with. */
+/** The dependencies of the routes of exports. */
 import type { ClientSlots } from '../../../infra/client-slots.ts';
 import type { Clients } from '../../../infra/http-clients.ts';
 import type { RangeRules } from '../../http/asked-range.ts';
@@ -7,7 +7,7 @@ import type { ExportSlots } from './export-slots.ts';
 
 export interface ExportDeps extends Pick<Store, 'exports' | 'lateClicks' | 'quarantine' | 'queries' | 'stated'> {
   readonly clients: Clients;
-  /** Of one client; before those of all. */
+  /** The limit for one client. It is checked before the limit for all. */
   readonly exportsOf: ClientSlots;
   readonly exportSlots: ExportSlots;
   readonly exportMaxRows: number;

@@ -1,17 +1,17 @@
 /**
- * Pure: whether the client of an export takes it as fast as it must. Only seconds count in which there was something to
- * take at their end: a database that is slow, or a client that is faster than it, is nobody's fault.
+ * Pure: decides whether the client of an export reads fast enough. A second counts only if bytes were ready at its end.
+ * Otherwise a client would be blamed for a slow database.
  */
 export interface Pace {
-  /** Once a second: bytes that were taken since the beginning, and whether more are ready. */
+  /** Must be called once a second with the bytes read since the beginning, and whether more are ready. */
   tick(taken: number, isMoreReady: boolean): void;
-  /** Less than it must, over the last so many seconds. */
+  /** Whether the client has read less than it must over the last `seconds`. */
   isSlowOver(seconds: number): boolean;
 }
 
-/** Who takes so little for so long is cut off. Long: what a socket has room for frees itself a megabyte at a time. */
+/** A client that is slow for this long is cut off. It is long because a socket's buffer empties a megabyte at a time. */
 export const patienceSeconds = 30;
-/** ... where another waits for the place. */
+/** The same limit while another client waits for a place. */
 export const patienceWithOthersSeconds = 5;
 
 export function createPace(minBytesPerSecond: number): Pace {

@@ -1,4 +1,4 @@
-/** Exports in bulk: clicks, counts by minute, and lines in quarantine. One client has a share of those that may run. */
+/** Registers the routes of exports: clicks, counts by minute, and lines in quarantine. All share one limit per client. */
 import { clientSlots } from '../../../infra/client-slots.ts';
 import type { Http } from '../../../infra/http.ts';
 import type { QueryApiConfig } from '../../config.ts';

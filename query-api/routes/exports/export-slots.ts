@@ -1,7 +1,7 @@
 /**
- * How many exports run: beyond a small number the database would be busy with nothing else. One whose client hardly
- * takes anything loses its place, and at once where another client waits for it: else as many as there are places,
- * taken a byte at a time, would keep everybody else out.
+ * Limits how many exports run at the same time, because more than a few would keep the database busy with nothing else.
+ * An export whose client reads next to nothing loses its place, and loses it sooner when another client waits for one.
+ * Otherwise a few clients that read one byte at a time could keep all others out.
  */
 import { Readable } from 'node:stream';
 import { keepingAsker } from '../../../infra/asking.ts';
@@ -10,8 +10,8 @@ import { exportBytes, exportsCut, exportsRunning } from './metrics.ts';
 
 export interface ExportSlots extends AsyncDisposable {
   /**
-   * Undefined where all are taken. The stream is cut off, without its end, where its client is too slow, and `onCut` told.
-   * @throws what `begin` throws
+   * Starts an export, or returns undefined when all places are taken. When its client is too slow, the stream is cut off
+   * without its end, and `onCut` gets the reason. @throws what `begin` throws
    */
   open(begin: Begin, onCut: (why: string) => void): Promise<Readable | undefined>;
 }
@@ -21,11 +21,11 @@ type Begin = () => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>
 export interface ExportSlotOptions {
   readonly limit: number;
   readonly minBytesPerSecond: number;
-  /** Longest one may take; left out: who reads sees to it. */
+  /** The most time that one export may take. Left out: the read itself has a limit. */
   readonly maxMs?: number;
-  /** What is read ahead. */
+  /** How much is read before the client asks for it. */
   readonly bufferBytes?: number;
-  /** A second, but in tests. */
+  /** The time between two checks of the pace: a second, except in tests. */
   readonly tickMs?: number;
 }
 
@@ -33,7 +33,11 @@ interface Running {
   readonly stream: Readable;
   readonly pace: Pace;
   readonly onCut: (why: string) => void;
-  /** Bytes that came in. */
+  readonly received: Received;
+}
+
+interface Received {
+  /** Bytes that have been read from the database. */
   bytes: number;
 }
 
@@ -42,7 +46,6 @@ export function createExportSlots(options: ExportSlotOptions): ExportSlots {
   const running = new Set<Running>();
   let opening = 0;
   let timer: NodeJS.Timeout | undefined;
-
   const leave = (one: Running) => {
     if (!running.delete(one)) return;
     exportsRunning.dec();
@@ -53,23 +56,20 @@ export function createExportSlots(options: ExportSlotOptions): ExportSlots {
   const cut = (one: Running, why: keyof typeof reasons | 'time') => {
     exportsCut.inc({ why });
     one.onCut(why === 'time' ? `not taken within ${maxMs} ms` : reasons[why]);
-    // The place is free at once; the read ends in the database in its own time.
+    // The place is free at once, although the database may need a moment to end the read.
     leave(one);
     one.stream.destroy();
   };
   const tick = () => {
     for (const one of [...running]) {
-      one.pace.tick(one.bytes - one.stream.readableLength, one.stream.readableLength > 0);
+      one.pace.tick(one.received.bytes - one.stream.readableLength, one.stream.readableLength > 0);
       if (one.pace.isSlowOver(patienceSeconds)) cut(one, 'slow');
     }
   };
   const makeRoom = () => {
-    for (const one of running) {
-      if (!one.pace.isSlowOver(patienceWithOthersSeconds)) continue;
-      cut(one, 'room');
-      return true;
-    }
-    return false;
+    const slow = [...running].find(({ pace }) => pace.isSlowOver(patienceWithOthersSeconds));
+    if (slow) cut(slow, 'room');
+    return slow !== undefined;
   };
 
   return {
@@ -77,22 +77,12 @@ export function createExportSlots(options: ExportSlotOptions): ExportSlots {
       if (running.size + opening >= limit && !makeRoom()) return undefined;
       opening++;
       try {
-        const pieces = await begin();
-        async function* counted(): AsyncGenerator<Uint8Array> {
-          for await (const piece of pieces) {
-            exportBytes.inc(piece.length);
-            // Small ones, so that it shows how much of them is taken.
-            for (let at = 0; at < piece.length; at += sliceBytes) {
-              const slice = piece.subarray(at, at + sliceBytes);
-              one.bytes += slice.length;
-              yield slice;
-            }
-          }
-        }
-        const stream = Readable.from(keepingAsker(counted()), { objectMode: false, highWaterMark: bufferBytes });
-        const one: Running = { stream, pace: createPace(minBytesPerSecond), onCut, bytes: 0 };
+        const received = { bytes: 0 };
+        const counted = keepingAsker(inSlices(await begin(), received));
+        const stream = Readable.from(counted, { objectMode: false, highWaterMark: bufferBytes });
+        const one: Running = { stream, pace: createPace(minBytesPerSecond), onCut, received };
         const deadline = maxMs === undefined ? undefined : setTimeout(() => cut(one, 'time'), maxMs);
-        // However it ends: done, failed, or nobody takes the rest.
+        // A stream closes however it ends: finished, failed, or cut off.
         stream.once('close', () => {
           clearTimeout(deadline);
           leave(one);
@@ -107,20 +97,33 @@ export function createExportSlots(options: ExportSlotOptions): ExportSlots {
     },
 
     async [Symbol.asyncDispose]() {
-      const closed = [...running].map(({ stream }) => {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        stream.once('close', resolve);
-        stream.destroy();
-        return stream.closed ? undefined : promise;
-      });
-      await Promise.all(closed);
+      await Promise.all([...running].map(({ stream }) => destroyed(stream)));
     },
   };
 }
 
+/** Counts what is read. The slices are small, so that their number shows how much of it the client has taken. */
+async function* inSlices(pieces: AsyncIterable<Uint8Array>, received: Received): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    exportBytes.inc(piece.length);
+    for (let at = 0; at < piece.length; at += sliceBytes) {
+      const slice = piece.subarray(at, at + sliceBytes);
+      received.bytes += slice.length;
+      yield slice;
+    }
+  }
+}
+
+async function destroyed(stream: Readable): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  stream.once('close', resolve);
+  stream.destroy();
+  if (!stream.closed) await promise;
+}
+
 const reasons = {
-  slow: 'its client takes less than EXPORT_MIN_BYTES_PER_SECOND',
-  room: 'its client takes less than EXPORT_MIN_BYTES_PER_SECOND, and another waits for its place',
+  slow: 'its client reads less than EXPORT_MIN_BYTES_PER_SECOND',
+  room: 'its client reads less than EXPORT_MIN_BYTES_PER_SECOND, and another client waits for its place',
 } as const;
 
 const sliceBytes = 65_536;

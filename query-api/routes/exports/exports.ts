@@ -1,4 +1,4 @@
-/** GET /v1/exports/…: all rows of a range, streamed as CSV, NDJSON or one Parquet file. */
+/** GET /v1/exports/…: streams all rows of a range as CSV, NDJSON or one Parquet file. */
 
 import type { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -28,13 +28,18 @@ export function routeExports(http: Http, deps: ExportDeps): void {
   const { clients, queries, exports, exportsOf, exportSlots, exportMaxRows, stated, lateClicks, rules } = deps;
   const check = (rows: number, to: string | undefined) => {
     if (rows > exportMaxRows)
-      throw invalid('to', to, `must leave at most ${exportMaxRows} rows, and leaves ${rows}`, 'export a shorter range');
+      throw invalid(
+        'to',
+        to,
+        `must give a range with at most ${exportMaxRows} rows, and gives one with ${rows}`,
+        'export a shorter range',
+      );
   };
   const open = (request: FastifyRequest, begin: () => AsyncIterable<Uint8Array>): Promise<Readable> =>
     exportsOf(clients.of(request.raw), async () => {
       const opened = await exportSlots.open(begin, why => request.log.warn({ why }, 'export cut off'));
       if (opened) return opened;
-      throw new Problem(503, 'exports_busy', 'as many exports run as may (EXPORT_MAX_RUNNING): try again', {}, 10);
+      throw new Problem(503, 'exports_busy', 'too many exports are running (EXPORT_MAX_RUNNING): try again', {}, 10);
     });
 
   http.get('/v1/exports/ad_minutes', { schema: minutesSchema }, async (request, reply) => {
@@ -42,7 +47,7 @@ export function routeExports(http: Http, deps: ExportDeps): void {
     const countries = country === undefined ? [] : sameCountry(country);
     const selection = { ...rangeOf(request.query, rules()), countries, adIds };
     const format = formatOf(request, request.query.format);
-    // Before the rows are read: they only become newer.
+    // Progress is read before the rows. So the rows can only be newer than it, and none is called final too early.
     const { finalUntil, watermark } = finalityOf(await queries.progress());
     const pendingLate = (await lateClicks()).of(adIds)(selection);
     check(await exports.adMinuteRows(selection), to);
@@ -78,7 +83,7 @@ function sendAs(reply: FastifyReply, what: string, { from, to }: ExportSelection
     .type(format === 'parquet' ? mediaTypes[format] : `${mediaTypes[format]}; charset=utf-8`);
 }
 
-/** What was visible when the read began: its rows are of that moment, however long they are taken. */
+/** Reads what is visible when the read begins. All rows are of that moment, however long the client takes to read them. */
 async function* readAtOnce(
   stated: StatedReading,
   range: TimeRange,
@@ -102,7 +107,7 @@ async function* readAtOnce(
 const formatParameter = Type.Optional(
   Type.Enum(['csv', 'ndjson', 'parquet'], {
     type: 'string',
-    description: 'instead of the header Accept; default: csv',
+    description: 'The format. It overrides the header `Accept`. Default: csv.',
   }),
 );
 
@@ -110,14 +115,14 @@ const stringField = (description: string) => Type.String({ description });
 
 const MinuteRow = Type.Object(
   {
-    minute: timeField('the minute'),
+    minute: timeField('The minute.'),
     ad_id: Type.String(),
     country: Type.String(),
-    partition: countField('of the log'),
-    clicks: countField('distinct clicks'),
-    duplicates: countField('further copies of those clicks, not counted'),
-    late: countField('those of the clicks that came after their minute had closed'),
-    revision: countField('how often it was restated'),
+    partition: countField('The partition of the log.'),
+    clicks: countField('Distinct clicks.'),
+    duplicates: countField('Further copies of these clicks, which are not counted.'),
+    late: countField('How many of the clicks came after their minute had closed.'),
+    revision: countField('How often the count was restated.'),
     state: stateField,
   },
   { additionalProperties: false },
@@ -125,25 +130,25 @@ const MinuteRow = Type.Object(
 
 const ClickRow = Type.Object(
   {
-    click_id: stringField('of the accepted copy'),
-    event_id: stringField('of the click'),
+    click_id: stringField('The id that ingest gave to this copy.'),
+    event_id: stringField('The event id of the click.'),
     ad_id: Type.String(),
-    clicked_at: timeField('event time'),
-    received_at: timeField('when ingest had it'),
+    clicked_at: timeField('The event time.'),
+    received_at: timeField('When ingest received it.'),
     country: Type.String(),
-    user_id: stringField('as sent'),
-    ip: stringField('as sent'),
+    user_id: stringField('As the client sent it.'),
+    ip: stringField('As the client sent it.'),
   },
   { additionalProperties: false },
 );
 
 function producesRows(row: TSchema) {
-  const description = 'rows, or one Parquet file; an answer that breaks off is not whole';
-  const lines = Type.String({ contentSchema: row, description: 'each line is one object of `contentSchema`' });
+  const description = 'The rows, or one Parquet file. An answer that breaks off is incomplete.';
+  const lines = Type.String({ contentSchema: row, description: 'Each line is one object of `contentSchema`.' });
   const content = {
-    [mediaTypes.csv]: { schema: Type.String({ description: 'the same columns, with a header line' }) },
+    [mediaTypes.csv]: { schema: Type.String({ description: 'The same columns, with a header line.' }) },
     [mediaTypes.ndjson]: { schema: lines },
-    [mediaTypes.parquet]: { schema: Type.String({ description: 'the same columns' }) },
+    [mediaTypes.parquet]: { schema: Type.String({ description: 'The same columns.' }) },
   };
   return { 200: { description, content }, ...problems };
 }
@@ -151,9 +156,9 @@ function producesRows(row: TSchema) {
 const minutesSchema = {
   tags: ['exports'],
   operationId: 'exportAdMinutes',
-  summary: 'Counts per minute, ad, country and partition (without from and to: of the last full minute)',
+  summary: 'Counts by minute, ad, country and partition (without from and to: of the last full minute)',
   description:
-    'Columns: minute, ad_id, country, partition, clicks, duplicates, late, revision (0: as counted live), state. In the order of minute, or of ad_id where ads are named. Header `x-pending-late` tells how many late clicks of the selection wait for their restatement.',
+    'Columns: minute, ad_id, country, partition, clicks, duplicates, late, revision (0: never restated), state. Rows are ordered by minute, or by ad_id if ads are named. The header `x-pending-late` says how many late clicks of the selection wait for their restatement.',
   querystring: Type.Object(
     { ...rangeParameters, country: countryParameter, ad_id: adIdsParameter, format: formatParameter },
     { additionalProperties: false },
@@ -164,9 +169,9 @@ const minutesSchema = {
 const clicksSchema = {
   tags: ['exports'],
   operationId: 'exportClicks',
-  summary: 'Accepted clicks, copies too (without from and to: of the last full minute)',
+  summary: 'Accepted clicks and their copies (without from and to: of the last full minute)',
   description:
-    "Columns: click_id, event_id, ad_id, clicked_at, received_at, country, user_id, ip. In CSV a text that begins with = + - @ (also full-width), a tab, CR, LF or ' has one ' more before it, so that no spreadsheet runs it: take off one leading ' before these. `npm run feed` does so by itself. NDJSON and Parquet have texts as they are.",
+    "Columns: click_id, event_id, ad_id, clicked_at, received_at, country, user_id, ip. In CSV, a text that begins with = + - @ (also full-width), a tab, CR, LF or ' gets an additional ' before it, so that no spreadsheet runs it. To get the original text, remove one ' that stands before one of these characters. `npm run feed` does this by itself. NDJSON and Parquet contain the original texts.",
   querystring: Type.Object(
     { ...rangeParameters, ad_id: adIdsParameter, format: formatParameter },
     { additionalProperties: false },

@@ -1,4 +1,4 @@
-/** GET /v1/quarantine/export: every line that was set aside when it came, whole, and what has become of it, as NDJSON or CSV. */
+/** GET /v1/quarantine/export: streams whole lines of the quarantine, and what became of each, as NDJSON or CSV. */
 import type { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import { type Http, Problem } from '../../../infra/http.ts';
@@ -29,7 +29,7 @@ export function routeQuarantineExport(http: Http, deps: ExportDeps): void {
     const stream = await exportsOf(clients.of(request.raw), async () => {
       const opened = await exports.open(filter, formats[format], why => request.log.warn({ why }, 'export cut off'));
       if (opened) return opened;
-      throw new Problem(503, 'busy', 'as many exports run as may: try again', {}, 10);
+      throw new Problem(503, 'busy', 'too many exports of the quarantine are running: try again', {}, 10);
     });
     reply.header('cache-control', 'no-store');
     reply.header('content-disposition', `attachment; filename="quarantine-${isoOf(now()).slice(0, 10)}.${format}"`);
@@ -45,7 +45,7 @@ const Lines = {
   type: 'string',
   contentMediaType: 'application/json',
   contentSchema: WholeLine,
-  description: 'one object of `contentSchema` per line',
+  description: 'Each line is one object of `contentSchema`.',
 };
 
 const limitMinutes = exportLimits.maxMs / 60_000;
@@ -54,21 +54,25 @@ const moment = (description: string) => Type.Optional(Type.String({ description,
 const schema = {
   tags: ['pipeline'],
   operationId: 'exportQuarantine',
-  summary: 'All lines that were set aside when they came, whole, with what has become of them, oldest first',
-  description: `NDJSON, or CSV where \`format\` or \`Accept\` asks for it; in CSV, a text that a spreadsheet would run gets an apostrophe before it, by the rule for all CSV (\`GET /v1/exports/clicks\`). Read page by page as the client takes it, and \`outcome\` is as of that page. After ${limitMinutes} minutes it is cut off without the end of a chunked answer, which clients report, and so it is where its client takes too little (EXPORT_MIN_BYTES_PER_SECOND): go on with \`from\` = \`appended_at\` of the last line; \`partition\`, \`offset\` and \`line\` tell those that come twice.`,
+  summary: 'All lines of the quarantine, whole and with what became of them, oldest first',
+  description: `The format is NDJSON, or CSV if \`format\` or \`Accept\` asks for it. In CSV, a text that a spreadsheet would run gets an apostrophe before it, by the rule for all CSV (see \`GET /v1/exports/clicks\`). The lines are read page by page while the client reads them, and \`outcome\` is that of the moment when the page was read. The export is cut off after ${limitMinutes} minutes, or if its client reads too slowly (EXPORT_MIN_BYTES_PER_SECOND). Then the chunked answer has no end, which HTTP clients report as an error. To continue, ask again with \`from\` = \`appended_at\` of the last line. Some lines then come twice: \`partition\`, \`offset\` and \`line\` identify them.`,
   querystring: Type.Object(
     {
       ...quarantineParameters,
       outcome: Type.Optional(outcomeField),
-      from: moment('came at or after this, by the broker: RFC 3339 with zone, or epoch milliseconds'),
-      to: moment('came before this; never later than now, the default'),
-      format: Type.Optional(Type.Enum(['ndjson', 'csv'], { type: 'string', description: 'goes before `Accept`' })),
+      from: moment(
+        'Only lines that the broker appended at this time or later, as RFC 3339 with a zone or as epoch milliseconds.',
+      ),
+      to: moment('Only lines that the broker appended before this time. Default, and latest: now.'),
+      format: Type.Optional(
+        Type.Enum(['ndjson', 'csv'], { type: 'string', description: 'The format. It overrides the header `Accept`.' }),
+      ),
     },
     { additionalProperties: false },
   ),
   response: {
     200: {
-      description: 'the lines',
+      description: 'The lines.',
       content: {
         'application/x-ndjson': { schema: Type.Unsafe<Readable>(Lines) },
         'text/csv': { schema: Type.Unsafe<Readable>(Type.String()) },

@@ -1,6 +1,7 @@
 /**
- * All lines in quarantine that a filter lets through, oldest first, however many: read page by page from where the last
- * page ended, and only when the client has taken that one. So memory holds a page or two, whatever the client does.
+ * Streams all lines of the quarantine that pass a filter, oldest first. They are read page by page, and each page only
+ * after the client has read the previous one. So memory contains one or two pages, however many lines there are and
+ * however slow the client is.
  */
 import type { Readable } from 'node:stream';
 import type { ExportFilter, JudgedLine, QuarantineQueries } from '../../store/quarantine.ts';
@@ -8,12 +9,11 @@ import { createExportSlots } from './export-slots.ts';
 
 export interface QuarantineExports {
   /**
-   * Undefined where as many run as may. The stream is cut off, without its end, after `maxMs`, where its client is too
-   * slow, or when the store fails.
-   * @throws Retryable where the store does not answer the first page
+   * Returns undefined when too many exports are running. The stream is cut off, without its end, after `maxMs`, when its
+   * client is too slow, or when the store fails. @throws Retryable when the store does not answer the first page
    */
   open(filter: ExportFilter, format: ExportFormat, onCut: (why: string) => void): Promise<Readable | undefined>;
-  /** Cuts off those that run. */
+  /** Cuts off all running exports. */
   close(): Promise<void>;
 }
 
@@ -24,7 +24,7 @@ export interface ExportFormat {
 
 export interface ExportLimits {
   readonly maxMs: number;
-  /** At the same time. */
+  /** The most exports at the same time. */
   readonly maxOpen: number;
   readonly minBytesPerSecond: number;
 }
@@ -35,7 +35,7 @@ export function createQuarantineExports(
   { page }: Pick<QuarantineQueries, 'page'>,
   { maxMs, maxOpen, minBytesPerSecond }: ExportLimits,
 ): QuarantineExports {
-  // With a page in it the stream asks for no further one.
+  // The buffer is smaller than a page, so the stream asks for no further page while it contains one.
   const slots = createExportSlots({ limit: maxOpen, minBytesPerSecond, maxMs, bufferBytes: 16_384 });
   return {
     async open(filter, format, onCut) {

@@ -1,4 +1,4 @@
-/** PUT, GET and DELETE /v1/filters/{id}, GET /v1/filters: filters with a name, for `filter=`. */
+/** PUT, GET and DELETE /v1/filters/{id}, and GET /v1/filters: stored filters, which other requests use as `filter=`. */
 import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -7,14 +7,14 @@ import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import { invalid } from '../../../infra/problem.ts';
 import { sourceField } from '../../answers/readings.ts';
 import { filterIdPattern } from '../../http/asked-filter.ts';
-import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
+import { cursorsOf, nextCursorField, pageOf, pageParameters } from '../../http/cursor.ts';
 import { isoOf, problems, timeField } from '../../http/parameters.ts';
 import { needsRaw } from '../../store/filters/click-filter.ts';
 import { conditionsOf, FilterDefinition, normalDefinition } from '../../store/filters/filter-definition.ts';
 import type { FilterStore } from '../../store/filters/filter-store.ts';
 import { maxFilters, type StoredFilter } from '../../store/filters/filter-store.ts';
 
-/** The last id of a page. */
+/** A cursor contains the last id of its page. */
 const cursors = cursorsOf('filters', Type.String({ pattern: filterIdPattern.source }));
 
 export interface FilterRoutesDeps {
@@ -39,13 +39,18 @@ export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): vo
 
   http.put('/v1/filters/:id', { schema: putSchema, preValidation: refuseOtherTypes }, async request => {
     const { id } = request.params;
-    // Whoever asks by it must not be the first to hear that it is wrong.
+    // A wrong filter is refused now. Otherwise the first request that uses it would get the error.
     conditionsOf(request.body);
     if (!(await filters.get(id)) && (await filters.count()) >= maxFilters) {
       throw new Problem(
         409,
         'too_many_filters',
-        brokenRule('id', id, `must be one that was used before, as ${maxFilters} are: put or delete another`),
+        brokenRule(
+          'id',
+          id,
+          `must be the id of an existing filter, because there are already ${maxFilters} filters`,
+          'replace or delete one of them',
+        ),
       );
     }
     return shown(await filters.put(id, normalDefinition(request.body), now()));
@@ -57,7 +62,10 @@ export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): vo
   });
 }
 
-/** JSON says what it means: a `false` in a list must not become a text, as a value in an address would. */
+/**
+ * Refuses values of a wrong type in the body. Parameters of a URL are converted to the type of their schema, but a
+ * `false` in a JSON list must not become the text "false".
+ */
 async function refuseOtherTypes({ body }: FastifyRequest): Promise<void> {
   const wrong = Value.Errors(FilterDefinition, body).find(({ keyword }) => keyword === 'type');
   if (wrong === undefined) return;
@@ -70,7 +78,11 @@ async function refuseOtherTypes({ body }: FastifyRequest): Promise<void> {
 
 function existing(filter: StoredFilter | undefined, id: string): StoredFilter {
   if (filter) return filter;
-  throw new Problem(404, 'not_found', brokenRule('id', id, 'there is no such filter', 'GET /v1/filters lists them'));
+  throw new Problem(
+    404,
+    'not_found',
+    brokenRule('id', id, 'there is no filter with this id', 'GET /v1/filters lists all filters'),
+  );
 }
 
 function shown({ id, definition, createdAt, updatedAt }: StoredFilter) {
@@ -81,7 +93,7 @@ function shown({ id, definition, createdAt, updatedAt }: StoredFilter) {
 const IdParams = Type.Object({
   id: Type.String({
     pattern: filterIdPattern.source,
-    description: 'the name: 1 to 64 of `A-Za-z0-9._-`, a letter or digit first',
+    description: 'The id of the filter: 1 to 64 of `A-Za-z0-9._-`, beginning with a letter or a digit.',
     examples: ['no-bots'],
   }),
 });
@@ -91,8 +103,8 @@ const StoredFilterSchema = Type.Object(
     id: Type.String(),
     ...FilterDefinition.properties,
     source: sourceField,
-    created_at: timeField('when it was first put'),
-    updated_at: timeField('when it was last put'),
+    created_at: timeField('When it was first stored.'),
+    updated_at: timeField('When it was last replaced.'),
   },
   { additionalProperties: false },
 );
@@ -103,11 +115,10 @@ const listSchema = {
   tags: ['filters'],
   operationId: 'listFilters',
   summary: 'The stored filters, in the order of their ids',
-  description: 'Each says whether it is answered from counts or from raw clicks.',
+  description: 'The `source` of each filter says whether requests with it are answered from counts or from raw clicks.',
   querystring: Type.Object(
     {
-      limit: Type.Optional(Type.Integer({ default: 50, minimum: 1, maximum: 200, description: 'filters of a page' })),
-      cursor: cursorParameter,
+      ...pageParameters('filters', { default: 50, maximum: 200 }),
     },
     { additionalProperties: false },
   ),
@@ -124,7 +135,7 @@ const getSchema = {
   tags: ['filters'],
   operationId: 'getFilter',
   summary: 'A stored filter',
-  description: 'Use its id as `filter=` where counts are asked for.',
+  description: 'Use its id as `filter=` in requests for counts.',
   params: IdParams,
   response: { 200: StoredFilterSchema, ...itemProblems },
 } as const;
@@ -132,8 +143,9 @@ const getSchema = {
 const putSchema = {
   tags: ['filters'],
   operationId: 'putFilter',
-  summary: 'Store a filter, or replace it: all of it',
-  description: 'The same request again changes nothing. What is asked for by `filter=` from now on goes by it.',
+  summary: 'Store a filter, or replace all of it',
+  description:
+    'Repeating the same request changes nothing. From now on, requests with `filter=` use the new definition.',
   params: IdParams,
   body: FilterDefinition,
   response: { 200: StoredFilterSchema, ...problems, 409: ProblemSchema },
@@ -142,8 +154,8 @@ const putSchema = {
 const deleteSchema = {
   tags: ['filters'],
   operationId: 'deleteFilter',
-  summary: 'Delete a stored filter; the answer is what it was',
-  description: 'Requests that name it are refused from now on.',
+  summary: 'Delete a stored filter, and return what it was',
+  description: 'From now on, requests that name it are refused.',
   params: IdParams,
   response: { 200: StoredFilterSchema, ...itemProblems },
 } as const;

@@ -1,8 +1,8 @@
 /**
- * Takes jobs that people ask for, as long as not too many of their kind are open: a list without limit would be worked
- * off for days, and nobody would know who asked for what any more. Counted are those of people alone: what the pipeline does
- * by itself is neither hindered by them nor hinders them. Several processes that take jobs at the same moment may go
- * above the limit by their number.
+ * Accepts jobs that people ask for, as long as not too many jobs of their kind are open. Without a limit the list could
+ * take days to work off, and nobody would remember who asked for what. Only jobs of people count. Jobs that the pipeline
+ * makes by itself do not use up the limit and are not limited by it. When several processes accept jobs at the same
+ * moment, the limit can be exceeded by at most one job per additional process.
  */
 import { Problem } from '../../../infra/http.ts';
 import type { Job } from '../../store/jobs/job.ts';
@@ -10,7 +10,7 @@ import type { JobStore } from '../../store/jobs/job-store.ts';
 import type { JobRequests } from './job-requests.ts';
 
 export interface AskedJobs {
-  /** @throws Problem where the limit is reached */
+  /** @throws Problem when the limit is reached */
   take(job: Job): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export function createAskedJobs(
   };
 
   return {
-    // One after another: of two at a time, both would count what was open without the other.
+    // Jobs are accepted one after another. Two at the same time would each count the open jobs without the other.
     take(job) {
       const taken = before.then(() => takeOne(job));
       before = taken.catch(() => undefined);
@@ -39,11 +39,11 @@ export function createAskedJobs(
 
 function tooMany(kind: Job['kind'], open: number, limit: number): Problem {
   const [name, remedy] =
-    kind === 'replay' ? ['replays', ', or end one with DELETE /v1/replays/{id}'] : ['reconciliations', ''];
+    kind === 'replay' ? ['replays', ', or cancel one with DELETE /v1/replays/{id}'] : ['reconciliations', ''];
   return new Problem(
     429,
     'too_many_open_jobs',
-    `${open} ${name} wait or run, and at most ${limit} may (JOBS_MAX_OPEN): wait until one is done${remedy}`,
+    `${open} ${name} are queued or running, and at most ${limit} may be (JOBS_MAX_OPEN): wait until one is done${remedy}`,
     { kind, limit, open },
     retryAfterS,
   );

@@ -1,12 +1,12 @@
-/** What routes of jobs share: what may be asked for, and how a job is shown. */
+/** What the routes of jobs share: the parameters, the checks of a range, and how a job is shown. */
 
 import { type Static, Type } from 'typebox';
 import { brokenRule } from '../../../infra/broken-rule.ts';
 import { Problem, ProblemSchema } from '../../../infra/http.ts';
 import { invalid } from '../../../infra/problem.ts';
 import { type RangeRules, rangeOf } from '../../http/asked-range.ts';
-import { cursorParameter, cursorsOf, pageOf } from '../../http/cursor.ts';
-import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
+import { cursorsOf, pageOf, pageParameters } from '../../http/cursor.ts';
+import { countField, isoOf, problems, rangeFields, timeField } from '../../http/parameters.ts';
 import type { Finality } from '../../store/finality.ts';
 import { type Job, type JobKind, jobIdPattern } from '../../store/jobs/job.ts';
 import { type JobStore, rankOf } from '../../store/jobs/job-store.ts';
@@ -17,31 +17,30 @@ const moment = (description: string) =>
   Type.Union([Type.String(), Type.Integer({ minimum: 0 })], { description, examples: ['2025-11-22T08:26:00Z'] });
 
 export const JobBody = Type.Object({
-  from: moment('begin, inclusive: RFC 3339 with zone, or epoch milliseconds; a whole minute'),
-  to: moment('end, exclusive: as `from`; all of the range must be final'),
+  from: moment('Start of the range, inclusive: a whole minute, as RFC 3339 with a zone or as epoch milliseconds.'),
+  to: moment('End of the range, exclusive, in the form of `from`. The whole range must be final.'),
 });
 
 export const JobIdParams = Type.Object({
-  id: Type.String({ pattern: jobIdPattern.source, description: 'the job (a ULID)' }),
+  id: Type.String({ pattern: jobIdPattern.source, description: 'The id of the job, a ULID.' }),
 });
 
 export const jobProblems = { ...problems, 404: ProblemSchema, 409: ProblemSchema };
-/** Of a request that makes a job. */
+/** The problems of a request that starts a job. */
 export const startProblems = { ...problems, 409: ProblemSchema, 429: ProblemSchema };
 
 export const jobListParameters = Type.Object(
   {
-    limit: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 1_000, description: 'jobs of a page' })),
-    cursor: cursorParameter,
+    ...pageParameters('jobs', { default: 100, maximum: 1_000 }),
   },
   { additionalProperties: false },
 );
 
-/** How a list of jobs is ordered, for its description. */
+/** The part of a list's description about its order. */
 export const jobListOrder =
-  'Those that run come first, then those that are queued, then those that have ended; of each the newest first. `next_cursor` leads from page to page; a job that goes on to another state meanwhile moves, and may be met twice.';
+  'Running jobs come first, then queued jobs, then jobs that have ended. In each group the newest comes first. `next_cursor` leads to the next page. A job whose state changes between two pages moves in the list, so it may occur twice.';
 
-/** Reads pages of a list of jobs of those kinds. */
+/** Returns a function that reads pages of the list of jobs of these kinds. */
 export function jobPages(list: string, kinds: readonly JobKind[]) {
   const cursors = cursorsOf(
     list,
@@ -56,44 +55,47 @@ export function jobPages(list: string, kinds: readonly JobKind[]) {
   };
 }
 
-/** @throws Problem where the range cannot be recounted: not final yet, or its clicks no longer kept */
-export function askedRange(
-  body: { readonly from: string | number; readonly to: string | number },
-  rules: RangeRules,
-  { finalUntil }: Finality,
-): TimeRange {
+export interface AskedRangeOfJob {
+  readonly from: string | number;
+  readonly to: string | number;
+}
+
+/** @throws Problem when the range cannot be recounted, because it is not final yet or its raw clicks are no longer kept */
+export function askedRange(body: AskedRangeOfJob, rules: RangeRules, { finalUntil }: Finality): TimeRange {
   const range = rangeOf({ from: String(body.from), to: String(body.to) }, rules);
   if (range.from < rawSince(rules.now)) {
     throw invalid('from', body.from, `must be at most ${recountableDays} days ago`, 'older raw clicks are not kept');
   }
   if (finalUntil !== null && range.to <= finalUntil) return range;
-  const until = finalUntil === null ? 'nothing is final yet' : `the counts are final until ${isoOf(finalUntil)}`;
-  const rule = `must not lie beyond what is final, and ${until}`;
-  throw new Problem(409, 'not_final', brokenRule('to', body.to, rule, 'ask for less, or wait'));
+  const until = finalUntil === null ? 'nothing is final yet' : `counts are final until ${isoOf(finalUntil)}`;
+  const rule = `must not be after the end of what is final, and ${until}`;
+  throw new Problem(409, 'not_final', brokenRule('to', body.to, rule, 'ask for an earlier range, or wait'));
 }
 
-/** @throws Problem where there is none */
+/** @throws Problem when there is no such job */
 export function existing(job: Job | undefined, id: string): Job {
   if (job) return job;
-  throw new Problem(404, 'not_found', brokenRule('id', id, 'there is no such job'));
+  throw new Problem(404, 'not_found', brokenRule('id', id, 'there is no job with this id'));
 }
 
 export const JobSchema = Type.Object(
   {
     id: Type.String(),
     kind: Type.Enum(['replay', 'restate', 'reconcile'], { type: 'string' }),
-    reason: Type.String({ description: '`replay`; `late`, `reconcile`: why it restates; `hourly` or `asked`' }),
+    reason: Type.String({
+      description:
+        'Why it was made. `replay`: somebody asked for a replay. `late` or `reconcile`: a restatement for late clicks, or for what a reconciliation has found. `hourly` or `asked`: a reconciliation of an hour that became final, or one that somebody asked for.',
+    }),
     state: Type.Enum(['queued', 'running', 'done', 'failed', 'cancelled'], { type: 'string' }),
-    apply: Type.Boolean({ description: 'whether it changes counts' }),
-    from: timeField('begin, inclusive'),
-    to: timeField('end, exclusive'),
-    minutes_done: countField('minutes recounted'),
-    minutes_total: countField('minutes to recount'),
-    clicks_read: countField('raw clicks read'),
-    cells_changed: countField('counts found to differ; known at the end'),
-    error: Type.Union([Type.String(), Type.Null()], { description: 'why it failed' }),
-    created_at: timeField('when it was asked for'),
-    updated_at: timeField('when it was last heard of'),
+    apply: Type.Boolean({ description: 'Whether it changes counts.' }),
+    ...rangeFields,
+    minutes_done: countField('Minutes that are recounted already.'),
+    minutes_total: countField('Minutes to recount.'),
+    clicks_read: countField('Raw clicks that were read.'),
+    cells_changed: countField('Counts that differ. Known when the job is done.'),
+    error: Type.Union([Type.String(), Type.Null()], { description: 'Why it failed.' }),
+    created_at: timeField('When it was made.'),
+    updated_at: timeField('When it last reported its progress.'),
   },
   { additionalProperties: false },
 );

@@ -1,4 +1,4 @@
-/** What routes of jobs work with. */
+/** The dependencies of the routes of jobs. */
 import type { RangeRules } from '../../http/asked-range.ts';
 import type { Store } from '../../store/open-store.ts';
 import type { AskedJobs } from './asked-jobs.ts';

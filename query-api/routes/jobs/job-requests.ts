@@ -1,4 +1,4 @@
-/** Jobs, and their cancellations, as people ask for them: into the log, then wait a moment until everybody can see them. */
+/** Writes jobs and cancellations that people ask for into the log, and waits until the store shows them. */
 import { Retryable } from '../../../infra/errors.ts';
 import type { RequestLog } from '../../log/request-log.ts';
 import { type Patience, untilVisible } from '../../log/until-visible.ts';
@@ -6,9 +6,9 @@ import type { Job } from '../../store/jobs/job.ts';
 import { type JobStore, jobRowOf } from '../../store/jobs/job-store.ts';
 
 export interface JobRequests {
-  /** @throws Retryable: the log has not answered */
+  /** @throws Retryable when the log does not answer */
   save(job: Job): Promise<void>;
-  /** `at` in epoch ms. @throws Retryable likewise */
+  /** `at` is in epoch ms. @throws Retryable when the log does not answer */
   cancel(id: string, at: number): Promise<void>;
 }
 
@@ -17,7 +17,7 @@ export function createJobRequests(
   store: Pick<JobStore, 'get' | 'cancelled'>,
   patience: Patience = { withinMs: 5_000 },
 ): JobRequests {
-  /** What is in the log comes, sooner or later; to ask once more would make a second job. */
+  /** Gives up quietly: what is in the log will become visible, and an error would make the client ask for a second job. */
   const shown = async (what: string, isVisible: () => Promise<boolean>) => {
     try {
       await untilVisible(what, patience, isVisible);

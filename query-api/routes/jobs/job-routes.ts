@@ -1,4 +1,4 @@
-/** Jobs that people ask for: replays and reconciliations. Both have one limit of jobs that are open. */
+/** Registers the routes of jobs: replays and reconciliations. The same limit of open jobs applies to each kind. */
 import type { Http } from '../../../infra/http.ts';
 import type { RequestLog } from '../../log/request-log.ts';
 import { createAskedJobs } from './asked-jobs.ts';
@@ -9,7 +9,7 @@ import { routeReplays } from './replays.ts';
 
 export interface JobRoutesOptions extends Omit<JobRoutesDeps, 'askedJobs' | 'jobRequests'> {
   readonly requests: RequestLog;
-  /** Of each kind. */
+  /** The most open jobs of each kind. */
   readonly maxOpen: number;
 }
 

@@ -1,13 +1,11 @@
-/** POST and GET /v1/reconciliations: counts compared with raw clicks, as jobs. */
+/** POST and GET /v1/reconciliations: jobs that compare counts with raw clicks. */
 import { Type } from 'typebox';
 import type { Http } from '../../../infra/http.ts';
 import { nextCursorField } from '../../http/cursor.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
 import { resultOf } from '../../jobs/reconcile/reconcile-job.ts';
-import { finalityOf } from '../../store/finality.ts';
-import { type Job, newJob } from '../../store/jobs/job.ts';
+import type { Job } from '../../store/jobs/job.ts';
 import {
-  askedRange,
   existing,
   JobBody,
   JobIdParams,
@@ -20,16 +18,15 @@ import {
   startProblems,
 } from './job-answer.ts';
 import type { JobRoutesDeps } from './job-deps.ts';
+import { startJob } from './started-job.ts';
 
 const pages = jobPages('reconciliations', ['reconcile']);
 
-export function routeReconciliations(http: Http, { queries, jobs, askedJobs, now, rules }: JobRoutesDeps): void {
+export function routeReconciliations(http: Http, deps: JobRoutesDeps): void {
+  const { jobs } = deps;
   http.post('/v1/reconciliations', { schema: startSchema }, async (request, reply) => {
-    const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
-    const job = newJob({ kind: 'reconcile', reason: 'asked', apply: false, ...range }, now());
-    await askedJobs.take(job);
-    reply.code(202).header('location', `/v1/reconciliations/${job.id}`);
-    return shown(job);
+    const wanted = { kind: 'reconcile', reason: 'asked', apply: false } as const;
+    return shown(await startJob(deps, reply, '/v1/reconciliations', request.body, wanted));
   });
 
   http.get('/v1/reconciliations', { schema: listSchema }, async (request, reply) => {
@@ -65,26 +62,28 @@ const Reconciliation = Type.Object(
     ...JobSchema.properties,
     result: Type.Object(
       {
-        cells_compared: countField('counts of an ad in a minute that were compared'),
-        cells_differing: countField('those that differ from raw clicks'),
+        cells_compared: countField('How many counts (of an ad in a minute) were compared.'),
+        cells_differing: countField('How many of them differ from raw clicks.'),
         conflicts: countField(
-          'clicks (ad and event id) whose copies tell several countries: each counts once, in one of them. In minutes from before ids were per ad, also ids under several ads, counted for one of them',
+          'Clicks (ad and event id) whose copies name several countries. Each is counted once, in one of these countries. In minutes from before event ids were per ad, this includes event ids that several ads use. Each of them is counted for one of these ads.',
         ),
         drift: Type.Array(
           Type.Object(
             {
               ad_id: Type.String(),
-              cells: countField('minutes that differ'),
-              counted: countField('clicks answered for those'),
-              raw: countField('distinct event ids of the ad in raw'),
-              drift: Type.Integer({ description: 'raw - counted' }),
+              cells: countField('Minutes that differ.'),
+              counted: countField('Clicks of these minutes in the counts.'),
+              raw: countField('Distinct event ids of the ad in raw clicks.'),
+              drift: Type.Integer({ description: 'raw - counted.' }),
             },
             { additionalProperties: false },
           ),
-          { description: 'the ads with the largest drift, at most 100' },
+          { description: 'The ads with the largest drift, at most 100.' },
         ),
-        minutes: Type.Array(timeField('a minute that differs'), { description: 'at most 1,000' }),
-        minutes_left_out: countField('minutes that were not compared, as clicks kept coming late to them'),
+        minutes: Type.Array(timeField('A minute that differs.'), {
+          description: 'The minutes that differ, at most 1,000.',
+        }),
+        minutes_left_out: countField('Minutes that were not compared, because late clicks kept coming.'),
       },
       { additionalProperties: false },
     ),
@@ -95,9 +94,9 @@ const Reconciliation = Type.Object(
 const startSchema = {
   tags: ['jobs'],
   operationId: 'startReconciliation',
-  summary: 'Compare final counts with distinct clicks (ad and event id) in raw, in SQL, apart from the streaming code',
+  summary: 'Compare final counts with distinct raw clicks (ad and event id) in SQL, without the streaming code',
   description:
-    'Makes a job and answers at once; look at it with `GET /v1/reconciliations/{id}`. It changes nothing. The range must be final, and its raw clicks still kept. Late clicks are waited for, up to ten minutes. Jobs take turns of a few seconds. At most `JOBS_MAX_OPEN` reconciliations that were asked for may wait or run: beyond, 429 `too_many_open_jobs` tells `kind`, `limit` and `open`.',
+    'Makes a job and answers at once. `GET /v1/reconciliations/{id}` shows the job. It changes nothing. The range must be final, and its raw clicks must still be kept. The job waits up to ten minutes for late clicks. Jobs take turns of a few seconds. At most `JOBS_MAX_OPEN` reconciliations that people asked for may be queued or running. More are refused with 429 `too_many_open_jobs`, which has the fields `kind`, `limit` and `open`.',
   body: Type.Object(JobBody.properties, { additionalProperties: false }),
   response: { 202: Reconciliation, ...startProblems },
 } as const;
@@ -105,7 +104,7 @@ const startSchema = {
 const listSchema = {
   tags: ['jobs'],
   operationId: 'listReconciliations',
-  summary: 'Reconciliations, those first that are not done yet; one is made for each hour that becomes final',
+  summary: 'All reconciliations, the unfinished ones first (one is made for each hour that becomes final)',
   description: jobListOrder,
   querystring: jobListParameters,
   response: {
@@ -120,8 +119,8 @@ const listSchema = {
 const getSchema = {
   tags: ['jobs'],
   operationId: 'getReconciliation',
-  summary: 'How far a reconciliation is, and what it has found',
-  description: 'The result is complete once `state` is `done`.',
+  summary: 'How far a reconciliation has come, and what it has found',
+  description: 'The result is complete when `state` is `done`.',
   params: JobIdParams,
   querystring: Type.Object({}, { additionalProperties: false }),
   response: { 200: Reconciliation, ...jobProblems },

@@ -1,16 +1,14 @@
-/** POST, GET and DELETE /v1/replays: recounts of final minutes from raw clicks, as jobs. */
+/** POST, GET and DELETE /v1/replays: jobs that recount final minutes from raw clicks. */
 
 import { Type } from 'typebox';
 import { brokenRule } from '../../../infra/broken-rule.ts';
 import { type Http, Problem } from '../../../infra/http.ts';
 import { adIdPattern, countryPattern } from '../../../ingest/click.ts';
-import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
+import { cursorsOf, nextCursorField, pageOf, pageParameters } from '../../http/cursor.ts';
 import { countField, isoOf, problems, timeField } from '../../http/parameters.ts';
-import { finalityOf } from '../../store/finality.ts';
 import type { DiffRow } from '../../store/jobs/diff-rows.ts';
-import { type Job, newJob } from '../../store/jobs/job.ts';
+import type { Job } from '../../store/jobs/job.ts';
 import {
-  askedRange,
   existing,
   JobBody,
   JobIdParams,
@@ -23,12 +21,13 @@ import {
   startProblems,
 } from './job-answer.ts';
 import type { JobRoutesDeps } from './job-deps.ts';
+import { startJob } from './started-job.ts';
 
-/** Restatements of late minutes are jobs of the same form: they can be looked at, too. */
+/** Restatements are jobs of the same form, so these routes show them too. */
 const kinds = ['replay', 'restate'] as const;
 const pages = jobPages('replays', kinds);
 
-/** The last row of a page of a diff: minute in epoch ms, ad, country. */
+/** A cursor contains the last row of its page: the minute in epoch ms, the ad and the country. */
 const cursors = cursorsOf(
   'diff',
   Type.Tuple([
@@ -38,13 +37,12 @@ const cursors = cursorsOf(
   ]),
 );
 
-export function routeReplays(http: Http, { queries, jobs, askedJobs, jobRequests, now, rules }: JobRoutesDeps): void {
+export function routeReplays(http: Http, deps: JobRoutesDeps): void {
+  const { jobs, jobRequests, now } = deps;
   http.post('/v1/replays', { schema: startSchema }, async (request, reply) => {
-    const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
-    const job = newJob({ kind: 'replay', reason: 'replay', apply: request.body.apply ?? false, ...range }, now());
-    await askedJobs.take(job);
-    reply.code(202).header('location', `/v1/replays/${job.id}`);
-    return shownJob(job);
+    const { apply = false } = request.body;
+    const wanted = { kind: 'replay', reason: 'replay', apply } as const;
+    return shownJob(await startJob(deps, reply, '/v1/replays', request.body, wanted));
   });
 
   http.get('/v1/replays', { schema: listSchema }, async (request, reply) => {
@@ -79,18 +77,18 @@ function isOpen({ state }: Job): boolean {
   return state === 'queued' || state === 'running';
 }
 
-/** A restatement puts clicks into their count that were answered with 202: not to make it is to lose them. */
+/** A restatement counts clicks that were answered with 202. Without it they would be lost. */
 function notCancellable({ id, reason }: Job): Problem {
-  const why =
-    reason === 'late' ? 'clicks that came late into their count' : 'counts right that a reconciliation found wrong';
+  const does =
+    reason === 'late' ? 'counts clicks that came late' : 'corrects counts that a reconciliation found to be wrong';
   return new Problem(
     409,
     'not_cancellable',
     brokenRule(
       'id',
       id,
-      `must be a replay, and is a restatement, which puts ${why} and is never cancelled`,
-      `wait until it is done, as GET /v1/replays/${id} tells`,
+      `must be a replay, and is a restatement, which ${does} and is never cancelled`,
+      `wait until it is done, which GET /v1/replays/${id} shows`,
     ),
   );
 }
@@ -101,21 +99,21 @@ function shownRow({ minute, ad_id, country, before, after }: DiffRow) {
 
 const Diff = Type.Object(
   {
-    cells: countField('(minute, ad, country) whose clicks differ'),
-    before: countField('clicks of those as they were counted'),
-    after: countField('clicks of those as recounted'),
+    cells: countField('How many counts (of a minute, an ad and a country) differ.'),
+    before: countField('Clicks in these counts as they are.'),
+    after: countField('Clicks in these counts as recounted.'),
     rows: Type.Array(
       Type.Object(
         {
-          minute: timeField('the minute'),
+          minute: timeField('The minute.'),
           ad_id: Type.String(),
           country: Type.String(),
-          before: countField('as counted'),
-          after: countField('as recounted'),
+          before: countField('Clicks as they were counted.'),
+          after: countField('Clicks as recounted.'),
         },
         { additionalProperties: false },
       ),
-      { description: 'in the order of minute, ad and country' },
+      { description: 'Ordered by minute, ad and country.' },
     ),
     next_cursor: nextCursorField,
   },
@@ -125,13 +123,15 @@ const Diff = Type.Object(
 const startSchema = {
   tags: ['jobs'],
   operationId: 'startReplay',
-  summary: 'Recount final minutes from raw clicks, to see or to apply what differs',
+  summary: 'Recount final minutes from raw clicks, to see what differs or to apply it',
   description:
-    'Makes a job and answers at once; look at it with `GET /v1/replays/{id}`. The range must be final, and its raw clicks still kept. Without `apply` nothing is changed. Asked twice, it makes two jobs, of which the second finds nothing to change. Jobs take turns of a few seconds, so a short one does not wait for the end of a long one. At most `JOBS_MAX_OPEN` replays that were asked for may wait or run: beyond, 429 `too_many_open_jobs` tells `kind`, `limit` and `open`.',
+    'Makes a job and answers at once. `GET /v1/replays/{id}` shows the job. The range must be final, and its raw clicks must still be kept. Without `apply`, nothing is changed. The same request again makes a second job. If the first one has applied its changes, the second one finds nothing to change. Jobs take turns of a few seconds, so a short job does not wait for the end of a long one. At most `JOBS_MAX_OPEN` replays that people asked for may be queued or running. More are refused with 429 `too_many_open_jobs`, which has the fields `kind`, `limit` and `open`.',
   body: Type.Object(
     {
       ...JobBody.properties,
-      apply: Type.Optional(Type.Boolean({ default: false, description: 'restate what differs; false: only tell' })),
+      apply: Type.Optional(
+        Type.Boolean({ default: false, description: 'True: restate what differs. False: only report it.' }),
+      ),
     },
     { additionalProperties: false },
   ),
@@ -141,8 +141,8 @@ const startSchema = {
 const listSchema = {
   tags: ['jobs'],
   operationId: 'listReplays',
-  summary: 'Replays and restatements, those first that are not done yet',
-  description: `Also restatements, which the countedLog makes by itself of minutes into which clicks came late. ${jobListOrder}`,
+  summary: 'All replays and restatements, the unfinished ones first',
+  description: `The list includes restatements, which the pipeline makes by itself for minutes with late clicks. ${jobListOrder}`,
   querystring: jobListParameters,
   response: {
     200: Type.Object({ replays: Type.Array(JobSchema), next_cursor: nextCursorField }, { additionalProperties: false }),
@@ -153,14 +153,13 @@ const listSchema = {
 const getSchema = {
   tags: ['jobs'],
   operationId: 'getReplay',
-  summary: 'How far a replay is, and what it has found to differ, page by page',
+  summary: 'How far a replay has come, and the counts that differ, page by page',
   description:
-    'The diff is complete once `state` is `done`; before, it has what was found so far. `next` leads from page to page.',
+    'The diff is complete when `state` is `done`. Before that, it has what was found so far. `next_cursor` leads to the next page.',
   params: JobIdParams,
   querystring: Type.Object(
     {
-      limit: Type.Optional(Type.Integer({ default: 100, minimum: 1, maximum: 10_000, description: 'rows of a page' })),
-      cursor: cursorParameter,
+      ...pageParameters('rows', { default: 100, maximum: 10_000 }),
     },
     { additionalProperties: false },
   ),
@@ -173,9 +172,9 @@ const getSchema = {
 const cancelSchema = {
   tags: ['jobs'],
   operationId: 'cancelReplay',
-  summary: 'End a replay; what it has applied stays applied, and is restated as a whole minute',
+  summary: 'Cancel a replay',
   description:
-    'A job that has already ended stays as it is. The answer has the job as it was when this was asked for. Restatements, which the pipeline makes by itself, are refused with 409 `not_cancellable`: without them clicks that came late would be in no count.',
+    'What the replay has already applied stays applied, always as whole minutes. A job that has already ended stays as it is. The answer has the job as it was before the cancellation. Restatements, which the pipeline makes by itself, are refused with 409 `not_cancellable`. Without them, late clicks would be in no count.',
   params: JobIdParams,
   response: { 202: JobSchema, ...jobProblems },
 } as const;

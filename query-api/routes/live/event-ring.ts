@@ -1,19 +1,20 @@
 /**
- * The latest events, so that a client that was away for a moment goes on where it was. Bounded by number and by bytes:
- * what a client gets at once when it comes back must fit into its buffer.
+ * Keeps the latest events, so that a client that was away for a moment can continue where it was. Their number and their
+ * bytes are limited, because all events that a returning client gets at once must fit into its buffer.
  *
- * An id is `<run>-<number>`. Another run's id says nothing about this one's events, so it is never mistaken for ours.
+ * An id is `<run>-<number>`. The number of another run says nothing about the events of this run, so an id of another run
+ * is unknown here.
  */
 export interface RingEvent {
   readonly id: string;
-  /** As it goes over the wire; every client is sent these same bytes. */
+  /** The bytes as they are sent, which are the same for every client. */
   readonly bytes: Buffer;
 }
 
 export interface EventRing {
-  /** Numbers an event and keeps it. */
+  /** Gives an event its number, and keeps it. */
   add(encode: (id: string) => Buffer): RingEvent;
-  /** What came after `id`; undefined where that is not known any more: then the client has missed something. */
+  /** Returns the events after `id`. Undefined: they are no longer known, so the client has missed some. */
   after(id: string): readonly RingEvent[] | undefined;
   latest(): RingEvent | undefined;
 }
@@ -26,7 +27,7 @@ export interface RingLimits {
 export function createEventRing(run: string, { maxEvents, maxBytes }: RingLimits): EventRing {
   const events: RingEvent[] = [];
   let bytes = 0;
-  /** Of the next event; that of the first one kept is `next - events.length`. */
+  /** The number of the next event. The oldest kept event has the number `next - events.length`. */
   let next = 1;
   return {
     add(encode) {

@@ -1,34 +1,34 @@
-/** What GET /v1/live sends each second: everything absolute, so that whoever missed one event needs only the next. */
+/** What GET /v1/live sends each second. All values are absolute, so a client that missed an event needs only the next. */
 import { type Static, Type } from 'typebox';
 import {
   countField,
   countFields,
+  integerOrNullField,
   pendingLateField,
   stateField,
   timeField,
+  timeOrNullField,
   watermarkField,
 } from '../../http/parameters.ts';
 
 const closed = { additionalProperties: false } as const;
-const orNull = (description: string) => Type.Union([timeField(description), Type.Null()], { description });
-const integerOrNull = (description: string) => Type.Union([Type.Integer(), Type.Null()], { description });
 
 const LiveMinute = Type.Object(
-  { start: timeField('the minute'), ...countFields, state: stateField, pending_late: pendingLateField },
+  { start: timeField('When the minute begins.'), ...countFields, state: stateField, pending_late: pendingLateField },
   closed,
 );
 
 const LiveTop = Type.Object(
   {
-    start: timeField('the minute'),
+    start: timeField('When the minute begins.'),
     state: stateField,
     pending_late: pendingLateField,
     ads: Type.Array(
       Type.Object(
-        { rank: Type.Integer({ minimum: 1 }), ad_id: Type.String(), count: countField('distinct clicks') },
+        { rank: Type.Integer({ minimum: 1 }), ad_id: Type.String(), count: countField('Distinct clicks.') },
         closed,
       ),
-      { description: 'most clicks first; equal counts in the order of ad_id' },
+      { description: 'Ordered by clicks, most first, then by `ad_id`.' },
     ),
   },
   closed,
@@ -36,15 +36,15 @@ const LiveTop = Type.Object(
 
 export const LiveChange = Type.Object(
   {
-    minute: timeField('the minute'),
+    minute: timeField('The minute that was restated.'),
     ad_id: Type.String(),
     country: Type.String(),
     revision: Type.Integer({ minimum: 1 }),
-    job: Type.String({ description: 'GET /v1/replays/{job}' }),
-    reason: Type.String({ description: '`late`, `replay` or `reconcile`' }),
-    before: countField('clicks before'),
-    after: countField('clicks after'),
-    at: timeField('when'),
+    job: Type.String({ description: 'The job that changed it, see GET /v1/replays/{id}.' }),
+    reason: Type.String({ description: 'Why the job was made: `late`, `replay` or `reconcile`.' }),
+    before: countField('Clicks before the change.'),
+    after: countField('Clicks after the change.'),
+    at: timeField('When the count was changed.'),
   },
   closed,
 );
@@ -52,35 +52,40 @@ export type LiveChange = Static<typeof LiveChange>;
 
 export const LiveEvent = Type.Object(
   {
-    at: timeField('when this was read'),
-    kafka: Type.Enum(['up', 'away'], { type: 'string', description: '`away`: what is unread is not known' }),
+    at: timeField('When this was read.'),
+    kafka: Type.Enum(['up', 'away'], {
+      type: 'string',
+      description: '`away`: Kafka did not answer, so it is not known what is unread.',
+    }),
     watermark: watermarkField,
-    watermark_age_ms: integerOrNull('lag in event time'),
-    final_until: orNull('minutes that end at or before this are final'),
-    lag_records: integerOrNull('records of the log that are not counted yet; null: Kafka did not answer'),
+    watermark_age_ms: integerOrNullField('Now minus the watermark. Null: there is no watermark yet.'),
+    final_until: timeOrNullField('Minutes that end at or before this are final. Null: none is.'),
+    lag_records: integerOrNullField('Records of the log that are not counted yet. Null: Kafka did not answer.'),
     stalled: Type.Array(
       Type.Object(
-        { partition: Type.Integer(), since: timeField('when the broker took its last counted record') },
+        { partition: Type.Integer(), since: timeField('When the broker appended its last counted record.') },
         closed,
       ),
-      { description: 'partitions that are not being counted' },
+      { description: 'Partitions that are not being counted.' },
     ),
-    clicks_per_second: Type.Number({ minimum: 0, description: 'distinct clicks counted, of the last 5 seconds' }),
+    clicks_per_second: Type.Number({ minimum: 0, description: 'Distinct clicks per second, over the last 5 seconds.' }),
     totals: Type.Object(
       {
-        received: countField('lines since the beginning of the log'),
-        counted: countField('distinct clicks among them'),
-        duplicates: countField('further copies of counted clicks'),
-        quarantined: countField('lines set aside with a reason'),
+        received: countField('Lines since the beginning of the log.'),
+        counted: countField('Distinct clicks among them.'),
+        duplicates: countField('Further copies of counted clicks.'),
+        quarantined: countField('Lines that were quarantined with a reason.'),
       },
       closed,
     ),
-    pending_late: countField('late clicks of any minute that wait for their restatement'),
-    minutes: Type.Array(LiveMinute, { description: 'the last five, with the running one, of all ads together' }),
+    pending_late: countField('Late clicks of all minutes that wait for their restatement.'),
+    minutes: Type.Array(LiveMinute, {
+      description: 'The last five minutes, with the current one, of all ads together.',
+    }),
     current: LiveTop,
     last: LiveTop,
     changes: Type.Array(LiveChange, {
-      description: 'restatements that were not told yet, oldest first, at most 50',
+      description: 'Restatements that were in no earlier event, oldest first, at most 50.',
     }),
   },
   closed,

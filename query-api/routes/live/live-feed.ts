@@ -1,9 +1,9 @@
 /**
- * One reader of the store for all clients that listen to GET /v1/live. It reads once a second while anybody listens,
- * and a little longer, so that one who comes back finds what it missed. Nobody listens, nothing is read.
+ * Reads the store once for all clients that listen to GET /v1/live. It reads every second while somebody listens, and a
+ * little longer, so that a client that comes back gets what it has missed. While nobody listens, nothing is read.
  *
- * An event is made and encoded once, whoever many it goes to. Kafka is never waited for: while it is away, events say
- * so and go on.
+ * An event is made and encoded once, however many clients get it. After the first event, the feed never waits for Kafka:
+ * while Kafka does not answer, events continue and say so.
  */
 
 import type { Readable } from 'node:stream';
@@ -23,15 +23,18 @@ import { liveClients, liveLeft } from './metrics.ts';
 import { createSubscribers } from './subscribers.ts';
 
 export interface LiveFeed extends AsyncDisposable {
-  /** Events from now on, after those since `lastEventId` where they are still known. Undefined: too many listen already, none of whom has to make room for this client. */
+  /**
+   * Returns a stream of all future events. Events since `lastEventId` come first, if they are still known. Returns
+   * undefined when too many clients listen and none of them has to make room for this one.
+   */
   open(client: string, lastEventId: string | undefined): Readable | undefined;
 }
 
 export interface LiveFeedDeps {
-  /** Epoch ms. */
+  /** Both times are in epoch ms. */
   readonly read: (now: number, restatedSince: number) => Promise<LiveReading>;
   readonly logEnds: LogEnds;
-  /** Left out: one of its own. */
+  /** Left out: the feed makes its own. */
   readonly stalls?: StallWatch;
   /** Epoch ms. */
   readonly now: () => number;
@@ -39,20 +42,20 @@ export interface LiveFeedDeps {
   readonly maxClients: number;
   readonly maxBufferBytes: number;
   readonly intervalMs?: number;
-  /** How long it goes on reading after the last client has left. */
+  /** How long it continues to read after the last client has left. */
   readonly lingerMs?: number;
 }
 
-/** Events that are kept: so many seconds a client may be away. */
+/** How many events are kept, which is also how many seconds a client may be away. */
 const eventsKept = 60;
 
-/** A restatement bears the time of its making, and can be read a little later. */
+/** A restatement becomes visible a little later than the time that it contains. */
 const restatedOverlapMs = 30_000;
 
-/** One that has taken nothing for so long is not there any more, or does not listen. */
+/** A client that has read nothing for this time has gone, or does not listen. */
 const maxBehindMs = 30_000;
 
-/** What proxies and clients take for a sign of life while no event comes. */
+/** How often a comment is sent, so that proxies and clients see that the connection works while no event comes. */
 const heartbeatMs = 10_000;
 
 export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
@@ -100,7 +103,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
       const stream = subscribers.add(client, [retryHint, ...first, ...(isFresh && latest ? [latest.bytes] : [])]);
       if (stream === undefined) return undefined;
       liveClients.inc();
-      // It reads for all, and goes on when the first of them has gone.
+      // The loop reads for all clients, so it must not end with the request of the first one.
       running ??= forNobody(run);
       return stream;
     },
@@ -115,7 +118,7 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
 
 type Outcome = { readonly ok: true; readonly event: LiveEvent } | { readonly ok: false; readonly trouble: object };
 
-/** Reads once. What fails is told and tried again: a listener is there to see that, too. */
+/** Returns a function that reads once. A failure is an outcome too, because listeners want to see it. */
 function createStep({ read, logEnds, now, log, stalls = createStallWatch(now) }: LiveFeedDeps): () => Promise<Outcome> {
   const deltas = createLiveDeltas();
   let ends: { readonly known: Awaited<ReturnType<LogEnds>> } | undefined;
@@ -163,7 +166,7 @@ function eventOf(
     clicks_per_second: deltas.rate(at, counted),
     totals: { received, counted, duplicates, quarantined },
     ...{ pending_late, minutes, current, last },
-    changes: deltas.untold(restatements),
+    changes: deltas.fresh(restatements),
   };
 }
 
@@ -176,5 +179,5 @@ function comment(text: string): Buffer {
   return Buffer.from(`: ${text}\n\n`);
 }
 
-/** How long a client waits before it comes back; it is also what makes the headers go out at once. */
+/** How long a client waits before it comes back. Sending it at once also sends the headers. */
 const retryHint = Buffer.from('retry: 2000\n\n');

@@ -1,5 +1,6 @@
 /**
- * Reads what a live event holds, in the order that keeps its states true: progress, counts, restatements (finality.ts).
+ * Reads the contents of a live event in the order that keeps its states true: progress, counts, restatements
+ * (finality.ts).
  */
 
 import type { Progress } from '../../../aggregator/ad-minute.ts';
@@ -27,7 +28,7 @@ export interface ReadingDeps {
   readonly lateClicks: () => Promise<LateClicks>;
 }
 
-/** `restatedSince`, `now`: epoch ms. */
+/** `now` and `restatedSince` are in epoch ms. */
 export async function readLive(
   { queries, groups, restatements, stated, lateClicks }: ReadingDeps,
   now: number,
@@ -48,7 +49,7 @@ export async function readLive(
     return { rows: series, currentTop: ofCurrent, lastTop: ofLast, steps: restatedSteps };
   };
   const { rows, currentTop, lastTop, steps } = await stated.at(range, read, recounts);
-  const told = await restatements.since(restatedSince, changesListed);
+  const changes = await restatements.since(restatedSince, changesListed);
   const finality = finalityOf(progress);
   const restated = new Set(steps.map(step => step.start));
   const lateIn = late.of([]);
@@ -65,10 +66,10 @@ export async function readLive(
     current: top(current, currentTop),
     last: top(current - minuteMs, lastTop),
     progress,
-    restatements: told,
+    restatements: changes,
   };
 }
 
-/** Of one minute. */
+/** The length of a top list. */
 const adsListed = 20;
 const changesListed = 50;

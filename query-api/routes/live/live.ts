@@ -1,4 +1,4 @@
-/** GET /v1/live: server-sent events, one a second. */
+/** GET /v1/live: sends one server-sent event a second. */
 import type { Readable } from 'node:stream';
 import { Type } from 'typebox';
 import type { ClientSlots } from '../../../infra/client-slots.ts';
@@ -10,12 +10,12 @@ import type { LiveFeed } from './live-feed.ts';
 export interface LiveRoutesDeps {
   readonly live: Pick<LiveFeed, 'open'>;
   readonly clients: Pick<Clients, 'of'>;
-  /** Of one client; before those of all. */
+  /** The limit for one client. It is checked before the limit for all. */
   readonly listenersOf: ClientSlots;
 }
 
 export function routeLive(http: Http, { live, clients, listenersOf }: LiveRoutesDeps): void {
-  // An answer to HEAD would be made as for GET, and nobody would ever end it.
+  // Without HEAD, because its answer would be made like that of GET, and nobody would ever end it.
   http.get('/v1/live', { schema, exposeHeadRoute: false }, async (request, reply) => {
     const client = clients.of(request.raw);
     const stream = await listenersOf(client, () => {
@@ -24,7 +24,7 @@ export function routeLive(http: Http, { live, clients, listenersOf }: LiveRoutes
       throw new Problem(
         503,
         'too_many_listeners',
-        'as many clients listen as may (QUERY_API_LIVE_MAX_CLIENTS): try again',
+        'too many clients are listening (QUERY_API_LIVE_MAX_CLIENTS): try again',
         {},
         10,
       );
@@ -35,33 +35,35 @@ export function routeLive(http: Http, { live, clients, listenersOf }: LiveRoutes
   });
 }
 
-/** A stream has no schema of its own in OpenAPI 3.1: this says what each `data:` holds. */
+/** OpenAPI 3.1 has no schema for a stream. This one describes what each `data:` contains. */
 const EventStream = {
   type: 'string',
   contentMediaType: 'application/json',
   contentSchema: LiveEvent,
-  description: 'server-sent events; each `data:` is one object of `contentSchema`',
+  description: 'Server-sent events. Each `data:` is one object of `contentSchema`.',
 };
 
 const schema = {
   tags: ['pipeline'],
   operationId: 'listen',
-  summary: 'Live: totals, top lists of the current and the last minute, and changes, once a second',
+  summary: 'Live totals, top lists of the current and the last minute, and changes, once a second',
   description:
-    'Server-sent events. Each `message` is a whole `LiveEvent`, with an id; `Last-Event-ID` gets what was missed, for about a minute. `event: reset`: the id is not known any more, the next message says all. `event: unavailable`: the database does not answer at the moment. `event: closing`: this process stops, or another client needs the room; come back, with the last id. A client that reads too slowly is cut off.',
+    'Server-sent events. Each `message` is a whole `LiveEvent` with an id. A request with `Last-Event-ID` gets the events that it has missed, up to about a minute. `event: reset`: the id is no longer known, and the next message has everything. `event: unavailable`: the database does not answer at the moment. `event: closing`: this process stops, or another client needs the place. Then connect again with the last id. A client that reads too slowly is cut off.',
   headers: Type.Object({
-    'last-event-id': Type.Optional(Type.String({ maxLength: 100, description: 'the last event that came' })),
+    'last-event-id': Type.Optional(
+      Type.String({ maxLength: 100, description: 'The id of the last event that the client received.' }),
+    ),
   }),
   querystring: Type.Object(
     {
       last_event_id: Type.Optional(
-        Type.String({ maxLength: 100, description: 'the same, for clients that cannot set headers' }),
+        Type.String({ maxLength: 100, description: 'The same, for clients that cannot set headers.' }),
       ),
     },
     { additionalProperties: false },
   ),
   response: {
-    200: { description: 'events', content: { 'text/event-stream': { schema: Type.Unsafe<Readable>(EventStream) } } },
+    200: { description: 'Events.', content: { 'text/event-stream': { schema: Type.Unsafe<Readable>(EventStream) } } },
     400: ProblemSchema,
     503: ProblemSchema,
   },

@@ -1,36 +1,38 @@
 /**
- * Who listens to GET /v1/live, and who is cut off. Each has a bounded buffer: one that reads slower than events come is
- * cut off, so that it can neither hold memory nor hold up the others. It comes back with the id of the last event it
- * had. So is one whose buffer has not been empty for `maxBehindMs`: it takes nothing, or is not there any more, and
- * what the kernel holds for it besides would take many minutes to fill.
+ * The listeners of GET /v1/live. Each has a limited buffer. A listener that reads more slowly than events come is cut
+ * off, so that it can neither fill the memory nor delay the others. It can come back with the id of the last event that
+ * it received. A listener whose buffer has not been empty for `maxBehindMs` is cut off too: it reads nothing, or is no
+ * longer there. The kernel has a buffer of its own for it, which would take many minutes to fill.
  *
- * There may be so many. Where they are there, one more of a client that has fewer than another takes the place of that
- * other's oldest, so that clients come to have as many each, and nobody is shut out by those that came first.
+ * The number of listeners is limited. When it is reached, a client that has fewer listeners than another client takes
+ * the place of the oldest listener of that other client. So all clients end up with the same number, and those that came
+ * first do not shut out the rest.
  */
 import { Readable } from 'node:stream';
 
 export interface Subscribers {
   readonly size: number;
   /**
-   * A stream of what is sent from now on, after `first`. It ends when the client goes, is cut off, or `close` is called.
-   * Undefined: as many listen as may, and nobody has to make room for this client.
+   * Returns a stream of `first` and of everything that is sent from now on. It ends when the client goes, when it is cut
+   * off, or when `close` is called. Returns undefined when the limit is reached and no listener has to make room for this
+   * client.
    */
   add(client: string, first: readonly Buffer[]): Readable | undefined;
   send(bytes: Buffer): void;
   close(): void;
 }
 
-/** `room`: it made room for another. */
+/** `room`: it made room for another listener. */
 export type LeaveReason = 'gone' | 'slow' | 'room' | 'closed';
 
 export interface SubscriberOptions {
   readonly maxClients: number;
-  /** Bytes that may wait for one client. */
+  /** The bytes that may wait for one listener. */
   readonly maxBufferBytes: number;
   readonly maxBehindMs: number;
-  /** ms of a clock that only goes on. */
+  /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
-  /** Told to one that makes room, as its last. */
+  /** The last message to a listener that makes room. */
   readonly farewell: Buffer;
   readonly onLeave: (why: LeaveReason) => void;
 }
@@ -38,21 +40,19 @@ export interface SubscriberOptions {
 interface Subscriber {
   readonly client: string;
   readonly stream: Readable;
-  /** When all that was sent had been taken, as far as is known. */
+  /** The last known time at which its buffer was empty. */
   upToDateAt: number;
 }
 
 export function createSubscribers(options: SubscriberOptions): Subscribers {
   const { maxClients, maxBufferBytes, maxBehindMs, now, farewell, onLeave } = options;
-  /** The oldest first. */
+  /** In the order in which they came. */
   const subscribers = new Set<Subscriber>();
-  const countOf = new Map<string, number>();
+  const counts = countsOfClients();
 
   const leave = (one: Subscriber, why: LeaveReason) => {
     if (!subscribers.delete(one)) return;
-    const left = (countOf.get(one.client) ?? 1) - 1;
-    if (left > 0) countOf.set(one.client, left);
-    else countOf.delete(one.client);
+    counts.change(one.client, -1);
     onLeave(why);
   };
   const push = (one: Subscriber, bytes: Buffer) => {
@@ -64,22 +64,17 @@ export function createSubscribers(options: SubscriberOptions): Subscribers {
       return;
     }
     leave(one, 'slow');
-    // Without an error: nobody could be told, the headers have long been sent.
+    // Without an error, because the headers were sent long ago: there is no way to report one.
     stream.destroy();
   };
-  /** One of the client that has the most, if that is more than `client` will have. */
+  /** Ends the oldest listener of the client that has the most, if that is more than `client` will have. */
   const makeRoomFor = (client: string): boolean => {
-    const most = Math.max(0, ...countOf.values());
-    if ((countOf.get(client) ?? 0) + 1 >= most) return false;
-    const [oldest] = [...subscribers].filter(each => countOf.get(each.client) === most);
+    const most = counts.most();
+    if (counts.of(client) + 1 >= most) return false;
+    const [oldest] = [...subscribers].filter(each => counts.of(each.client) === most);
     if (oldest === undefined) return false;
     leave(oldest, 'room');
-    if (oldest.stream.readableLength === 0) {
-      oldest.stream.push(farewell);
-      oldest.stream.push(null);
-    } else {
-      oldest.stream.destroy();
-    }
+    endWith(farewell, oldest.stream);
     return true;
   };
 
@@ -93,7 +88,7 @@ export function createSubscribers(options: SubscriberOptions): Subscribers {
       const one = { client, stream, upToDateAt: now() };
       stream.once('close', () => leave(one, 'gone'));
       subscribers.add(one);
-      countOf.set(client, (countOf.get(client) ?? 0) + 1);
+      counts.change(client, 1);
       for (const bytes of first) push(one, bytes);
       return stream;
     },
@@ -107,4 +102,28 @@ export function createSubscribers(options: SubscriberOptions): Subscribers {
       }
     },
   };
+}
+
+/** How many listeners each client has. A client that has none is forgotten. */
+function countsOfClients() {
+  const counts = new Map<string, number>();
+  return {
+    of: (client: string) => counts.get(client) ?? 0,
+    most: () => Math.max(0, ...counts.values()),
+    change(client: string, by: 1 | -1) {
+      const count = (counts.get(client) ?? 0) + by;
+      if (count > 0) counts.set(client, count);
+      else counts.delete(client);
+    },
+  };
+}
+
+/** A stream that still has bytes to read is cut off instead: it is behind, and would not end soon. */
+function endWith(farewell: Buffer, stream: Readable): void {
+  if (stream.readableLength > 0) {
+    stream.destroy();
+    return;
+  }
+  stream.push(farewell);
+  stream.push(null);
 }

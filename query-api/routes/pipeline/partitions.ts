@@ -1,4 +1,4 @@
-/** GET and POST /v1/partitions: over how many partitions clicks are spread, from when on, and more of them. */
+/** GET and POST /v1/partitions: shows over how many partitions clicks are spread, and adds partitions. */
 import { Type } from 'typebox';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import { GrowthRefused } from '../../../ingest/hot-ads/grow-partitions.ts';
@@ -30,7 +30,13 @@ async function available<T>(work: Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof GrowthRefused) throw new Problem(409, 'growth_refused', error.message);
     const detail = error instanceof Error ? error.message : String(error);
-    throw new Problem(503, 'unavailable', `the topics cannot be asked at the moment: ${detail}`, {}, 2);
+    throw new Problem(
+      503,
+      'unavailable',
+      `Kafka cannot answer about the topics at the moment (${detail}): try again`,
+      {},
+      2,
+    );
   }
 }
 
@@ -43,7 +49,7 @@ function shown({ topics, rules, difference }: PartitionsNow, now: number) {
   };
 }
 
-/** Those that change something, in the order of their minutes. */
+/** Returns the rules that change the number, in the order of their minutes. */
 function stepsOf(rules: readonly PartitionRule[]): PartitionRule[] {
   let most = 0;
   return rules
@@ -58,28 +64,29 @@ function stepsOf(rules: readonly PartitionRule[]): PartitionRule[] {
 const Partitions = Type.Object(
   {
     now: Type.Union([Type.Integer(), Type.Null()], {
-      description: 'over how many the clicks of the running minute are spread; null: nothing is recorded yet',
+      description: 'The number of partitions for clicks of the current minute. Null: nothing is recorded yet.',
     }),
     recorded: Type.Array(
       Type.Object(
         {
-          from: Type.Union([timeField('the first minute of event time'), Type.Null()], {
-            description: 'null: from the beginning on',
+          from: Type.Union([timeField('The first minute of event time.'), Type.Null()], {
+            description: 'The first minute of event time with this number. Null: from the beginning.',
           }),
-          partitions: countField('over which clicks of that minute and later ones are spread'),
+          partitions: countField('The number of partitions for clicks of this minute and of later minutes.'),
         },
         { additionalProperties: false },
       ),
-      { description: 'the last may be of a minute to come' },
+      { description: 'The recorded numbers. The last one may begin in a future minute.' },
     ),
     topics: Type.Array(
       Type.Object(
-        { topic: Type.String(), partitions: countField('that it has, as the brokers say') },
+        { topic: Type.String(), partitions: countField('The number of its partitions, as the brokers say.') },
         { additionalProperties: false },
       ),
     ),
     difference: Type.Union([Type.String(), Type.Null()], {
-      description: 'which topics have fewer or more than is recorded, and what to do; null: they agree',
+      description:
+        'Which topics have fewer or more partitions than recorded, and what to do. Null: all topics have the recorded number.',
     }),
   },
   { additionalProperties: false },
@@ -88,9 +95,9 @@ const Partitions = Type.Object(
 const getSchema = {
   tags: ['pipeline'],
   operationId: 'getPartitions',
-  summary: 'Over how many partitions clicks are spread, as recorded and as the topics have them',
+  summary: 'Over how many partitions clicks are spread, as recorded and in the topics',
   description:
-    'What is recorded holds: from which minute of event time on, how many. Topics may have more, as while they grow; where one has fewer, no click is taken.',
+    'The recorded numbers are valid: each says how many partitions are used from which minute of event time. A topic may have more partitions, for example while they are added. If a topic has fewer, no clicks are accepted.',
   querystring: Type.Object({}, { additionalProperties: false }),
   response: { 200: Partitions, ...problems },
 } as const;
@@ -98,15 +105,15 @@ const getSchema = {
 const growSchema = {
   tags: ['pipeline'],
   operationId: 'growPartitions',
-  summary: 'Spread clicks over more partitions, from a minute to come on',
+  summary: 'Spread clicks over more partitions, beginning with a future minute',
   description:
-    'Gives the topics more partitions and announces them; answers when that is done, with the minute of event time from which they are used. They never become fewer again. Asked again for the same number, it finishes what was left undone, or changes nothing.',
+    'Adds partitions to the topics and records their new number. It answers when that is done, with the minute of event time from which they are used. The number can never be reduced. The same request again finishes what was interrupted, or changes nothing.',
   body: Type.Object(
     {
       partitions: Type.Integer({
         minimum: 1,
         maximum: mostPartitions,
-        description: 'of each of the topics; at least as many as are recorded',
+        description: 'The number of partitions of each topic. It must not be less than the recorded number.',
       }),
     },
     { additionalProperties: false },

@@ -1,4 +1,4 @@
-/** How far counting is, what was not counted, and over how many partitions clicks are spread. */
+/** Registers the routes about the state of the pipeline: status, partitions and quarantine. */
 import type { Http } from '../../../infra/http.ts';
 import { type PartitionRoutesDeps, routePartitions } from './partitions.ts';
 import { type QuarantineRoutesDeps, routeQuarantine } from './quarantine.ts';

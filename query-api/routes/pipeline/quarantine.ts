@@ -1,11 +1,11 @@
-/** GET /v1/quarantine: what was set aside, by reason and by what has become of it, with the newest lines. */
+/** GET /v1/quarantine: counts the lines of the quarantine by reason and outcome, and lists the newest ones. */
 import { Type } from 'typebox';
 import { explained } from '../../../infra/broken-rule.ts';
 import type { Http } from '../../../infra/http.ts';
 import { adIdPattern } from '../../../ingest/click.ts';
 import { outcomeField, quarantineLine, shown } from '../../answers/quarantine-line.ts';
 import { type RangeRules, rangeOf } from '../../http/asked-range.ts';
-import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
+import { cursorsOf, nextCursorField, pageOf, pageParameters } from '../../http/cursor.ts';
 import { countField, isoOrNull, problems, watermarkField } from '../../http/parameters.ts';
 import { finalityOf } from '../../store/finality.ts';
 import type { Store } from '../../store/open-store.ts';
@@ -13,7 +13,7 @@ import { rawShown } from '../../store/quarantine.ts';
 
 const whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
-/** Where the last line of a page stands: append time in epoch ms, partition, offset, line. */
+/** A cursor contains the last line of its page: its append time in epoch ms, partition, offset and line. */
 const cursors = cursorsOf('quarantine', Type.Tuple([whole, whole, whole, whole]));
 
 export interface QuarantineRoutesDeps extends Pick<Store, 'quarantine' | 'queries'> {
@@ -50,23 +50,24 @@ const clickedFields = { from: 'clicked_from', to: 'clicked_to' } as const;
 export const quarantineParameters = {
   reason: Type.Optional(
     Type.String({
-      pattern: explained(/^[a-z_]{1,40}$/, 'a reason, like too_late: small letters and _').source,
-      description: 'only lines with this reason: `malformed`, `future`, `too_late`',
+      pattern: explained(/^[a-z_]{1,40}$/, 'a reason such as too_late, which has only small letters and _').source,
+      description: 'Only lines with this reason, such as `malformed`, `future`, `too_late` or `refused`.',
       examples: ['too_late'],
     }),
   ),
-  ad_id: Type.Optional(Type.String({ pattern: adIdPattern.source, description: 'only of this ad' })),
+  ad_id: Type.Optional(Type.String({ pattern: adIdPattern.source, description: 'Only lines of this ad.' })),
 };
 
-const ShownLine = quarantineLine(Type.String({ description: `the line as it came, its first ${rawShown} characters` }));
+const ShownLine = quarantineLine(
+  Type.String({ description: `The first ${rawShown} characters of the line as it came.` }),
+);
 
 const schema = {
   tags: ['pipeline'],
   operationId: 'getQuarantine',
-  summary:
-    'Lines that were set aside when they came: how many by reason and by what has become of them, and the newest',
+  summary: 'Lines of the quarantine: how many by reason and by what became of them, and the newest ones',
   description:
-    'Nothing that came into the log is dropped: what cannot be counted is kept here, whole, with the reason. Lines that came too late are counted all the same, by a restatement of their minute: `outcome` tells which of them are. With `clicked_from` and `clicked_to` all of it is of the clicks of those minutes.',
+    'Nothing in the log is thrown away. A line that cannot be counted when it comes is kept here, whole and with the reason. Lines that came too late are counted later by a restatement of their minute. Their `outcome` says whether that has happened. With `clicked_from` and `clicked_to`, the whole answer is about clicks of these minutes.',
   querystring: Type.Object(
     {
       ...quarantineParameters,
@@ -74,15 +75,16 @@ const schema = {
       clicked_from: Type.Optional(
         Type.String({
           description:
-            'only clicks of this minute or later ones, by `clicked_at`: RFC 3339 with zone, or epoch milliseconds',
+            'Only clicks whose `clicked_at` is in this minute or later, as RFC 3339 with a zone or as epoch milliseconds.',
           examples: ['2025-11-22T08:26:00Z'],
         }),
       ),
       clicked_to: Type.Optional(
-        Type.String({ description: 'only clicks of minutes before this one: as `clicked_from`' }),
+        Type.String({
+          description: 'Only clicks whose `clicked_at` is before this minute, in the form of `clicked_from`.',
+        }),
       ),
-      limit: Type.Optional(Type.Integer({ default: 20, minimum: 1, maximum: 1_000, description: 'lines of a page' })),
-      cursor: cursorParameter,
+      ...pageParameters('lines', { default: 20, maximum: 1_000 }),
     },
     { additionalProperties: false },
   ),
@@ -94,16 +96,19 @@ const schema = {
           Type.Object(
             {
               reason: Type.String(),
-              lines: countField('lines that are still kept'),
-              restated: countField('those of them that a restatement has counted since, or found to be copies'),
-              waiting: countField('those that wait for their restatement'),
-              not_counted: countField('those that are in no count, and will be in none'),
+              lines: countField('Lines that are still kept.'),
+              restated: countField('How many of them a restatement has counted since, or has found to be copies.'),
+              waiting: countField('How many of them wait for their restatement.'),
+              not_counted: countField('How many of them are in no count, and stay so.'),
             },
             { additionalProperties: false },
           ),
-          { description: 'most lines first, whatever `reason` and `outcome` were asked for' },
+          {
+            description:
+              'All reasons, ordered by lines, most first. The parameters `reason` and `outcome` do not change this list.',
+          },
         ),
-        lines: Type.Array(ShownLine, { description: 'newest first' }),
+        lines: Type.Array(ShownLine, { description: 'The newest come first.' }),
         next_cursor: nextCursorField,
       },
       { additionalProperties: false },

@@ -1,4 +1,4 @@
-/** GET /v1/status: how far each partition is counted, and whether every line that came in is accounted for. */
+/** GET /v1/status: says how far each partition is counted, and whether every line is accounted for. */
 import { Type } from 'typebox';
 import { cached } from '../../../infra/cached.ts';
 import type { Http } from '../../../infra/http.ts';
@@ -11,7 +11,7 @@ import {
 } from '../../answers/nodes-status.ts';
 import { hotAdsOf, runnerStatus, statusOf, waitingStatus } from '../../answers/pipeline-status.ts';
 import { type StallWatch, stillMs } from '../../answers/stalled-partitions.ts';
-import { countField, problems, timeField } from '../../http/parameters.ts';
+import { countField, integerOrNullField, problems, timeField, timeOrNullField } from '../../http/parameters.ts';
 import type { CountedLog } from '../../log/counted-log.ts';
 import type { Routing } from '../../log/hot-ad-rules.ts';
 import type { LogEnds } from '../../log/log-ends.ts';
@@ -23,13 +23,13 @@ import type { Store } from '../../store/open-store.ts';
 export interface StatusDeps
   extends Pick<Store, 'conservation' | 'lateClicks' | 'queries' | 'replicaChecks' | 'runners'> {
   readonly replicas: Pick<Replicas, 'each'>;
-  /** Of ClickHouse. */
+  /** The ClickHouse nodes. */
   readonly nodes: StoreNodes;
   readonly nodePositions: CountedLog['nodePositions'];
-  /** Called with each progress that is read of the pipeline's state. */
+  /** Must see every progress that is read, because it compares each one with the one before. */
   readonly stalls: StallWatch;
   readonly logEnds: LogEnds;
-  /** Which ads are split, over how many partitions; undefined: Kafka does not answer. */
+  /** Which ads are split, over how many partitions. Undefined: Kafka does not answer. */
   readonly routing: () => Promise<Routing | undefined>;
   /** Epoch ms. */
   readonly now: () => number;
@@ -45,7 +45,10 @@ export function routeStatus(http: Http, deps: StatusDeps): void {
     compared: cached(() => deps.replicaChecks.latest(), 500, now),
     runner: cached(() => deps.runners.latest(), 500, now),
   }));
-  /** A second look only where nobody has had a first one, as when `adclicks status` asks a process that nobody else asks. */
+  /**
+   * It looks a second time only if nobody has looked before, for example when `adclicks status` asks a process that nobody
+   * else asks.
+   */
   const counting = async () => {
     const progress = await queries.progress();
     const { stalled, isUnsure } = stalls(progress);
@@ -82,40 +85,37 @@ export function routeStatus(http: Http, deps: StatusDeps): void {
   });
 }
 
-const orNull = (description: string) => Type.Union([timeField(description), Type.Null()]);
-const integerOrNull = (description: string) => Type.Union([Type.Integer(), Type.Null()], { description });
-
 const lineFields = {
-  received: countField('lines since the beginning of the log'),
-  counted: countField('distinct clicks among them'),
-  duplicates: countField('further copies of counted clicks'),
-  quarantined: countField('lines set aside with a reason'),
+  received: countField('Lines since the beginning of the log.'),
+  counted: countField('Distinct clicks among them.'),
+  duplicates: countField('Further copies of counted clicks.'),
+  quarantined: countField('Lines that were quarantined with a reason.'),
   acknowledged: countField(
-    'lines that ingest was told are in the log, and has told clients so with 202, as later records say',
+    'Lines that the brokers acknowledged to ingest, and ingest to clients with 202. Later records of the log say so.',
   ),
   unacknowledged: Type.Integer({
     description:
-      'received - (acknowledged - missing): lines of the last second, of other producers, of sends whose outcome ingest never learned, and from before acknowledgements were told',
+      'received - (acknowledged - missing). These are lines of the last second, lines of other producers, lines whose acknowledgement did not reach ingest, and lines from before acknowledgements were recorded.',
   }),
-  missing: countField('acknowledged lines that are not in the log: lost clicks'),
-  written_off: countField('those of them that a person has looked into'),
+  missing: countField('Acknowledged lines that are not in the log. These are lost clicks.'),
+  written_off: countField('How many of the missing lines a person has written off.'),
 };
 
 const PartitionStatus = Type.Object(
   {
     partition: Type.Integer(),
-    position: countField('offset of the next record to count'),
-    end_offset: integerOrNull('end of the log; null: Kafka did not answer'),
-    lag_records: integerOrNull('records that are not counted yet; null: Kafka did not answer'),
-    watermark: orNull('no older click is expected'),
-    watermark_age_ms: integerOrNull('lag in event time'),
-    appended_at: orNull("the broker's time of the last record counted"),
-    final_until: orNull('minutes that end at or before this are final'),
-    stalled_since: orNull(
-      'nothing of this partition has been counted since, by the time of its last counted record: its aggregator has stopped, or cannot go on; null: it is being counted, or nothing of it ever was',
+    position: countField('Offset of the next record to count.'),
+    end_offset: integerOrNullField('The end of the log. Null: Kafka did not answer.'),
+    lag_records: integerOrNullField('Records that are not counted yet. Null: Kafka did not answer.'),
+    watermark: timeOrNullField('No older click is expected. Null: not known yet.'),
+    watermark_age_ms: integerOrNullField('Now minus the watermark. Null: there is no watermark yet.'),
+    appended_at: timeOrNullField('When the broker appended the last counted record. Null: none is counted yet.'),
+    final_until: timeOrNullField('Minutes that end at or before this are final. Null: none is.'),
+    stalled_since: timeOrNullField(
+      'The time of the last counted record, if the partition is no longer being counted because its aggregator has stopped or cannot continue. Null: it is being counted, or nothing of it was ever counted.',
     ),
     ...lineFields,
-    balance: Type.Integer({ description: 'received - counted - duplicates - quarantined: always 0' }),
+    balance: Type.Integer({ description: 'received - counted - duplicates - quarantined, which is always 0.' }),
   },
   { additionalProperties: false },
 );
@@ -123,25 +123,29 @@ const PartitionStatus = Type.Object(
 const HotAd = Type.Object(
   {
     ad_id: Type.String(),
-    from: timeField('the first minute of event time that is split'),
-    until: timeField('the first that is not any more; put off while the ad stays hot'),
-    partitions: countField('over which its clicks are spread'),
+    from: timeField('The first minute of event time in which the ad is split.'),
+    until: timeField('The first minute in which it is no longer split. It moves forward while the ad stays hot.'),
+    partitions: countField('The number of partitions over which its clicks are spread.'),
   },
   { additionalProperties: false },
 );
 
 const RowsStatus = Type.Object(
   {
-    checked_at: orNull('when all partitions were last compared; null: not all have been yet'),
-    difference: countField('lines that differ, over all partitions: 0 as long as every line is there, once'),
+    checked_at: timeOrNullField(
+      'When all partitions were last compared. Null: not all of them have been compared yet.',
+    ),
+    difference: countField(
+      'Lines that differ, over all partitions. It is 0 as long as every line is there exactly once.',
+    ),
     differences: Type.Array(
       Type.Object(
         {
           partition: Type.Integer(),
           outcome: Type.Enum(['received', 'counted', 'duplicates', 'quarantined'], { type: 'string' }),
-          expected: countField('as counted'),
-          found: Type.Integer({ description: 'as the rows say' }),
-          difference: Type.Integer({ description: 'found - expected' }),
+          expected: countField('Lines as the counters say.'),
+          found: Type.Integer({ description: 'Lines as the rows say.' }),
+          difference: Type.Integer({ description: 'found - expected.' }),
         },
         { additionalProperties: false },
       ),
@@ -155,56 +159,61 @@ const schema = {
   operationId: 'getStatus',
   summary: 'How far each partition is counted, and whether every line is accounted for',
   description:
-    'Of each partition of the log: position, lag in records and in event time, and the sums acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined. Of the rows in ClickHouse the same, as the job runner has compared them.',
+    'For each partition of the log: its position, its lag in records and in event time, and the sums acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined. The rows in ClickHouse must have the same sums, which the job runner checks.',
   querystring: Type.Object({}, { additionalProperties: false }),
   response: {
     200: Type.Object(
       {
-        watermark: orNull('the smallest of all partitions; null: not every partition has been heard of'),
-        watermark_age_ms: integerOrNull('lag in event time'),
-        final_until: orNull('minutes that end at or before this are final in every partition'),
+        watermark: timeOrNullField(
+          'The lowest watermark of all partitions. Null: some partition has not reported yet.',
+        ),
+        watermark_age_ms: integerOrNullField('Now minus the watermark. Null: there is no watermark yet.'),
+        final_until: timeOrNullField('Minutes that end at or before this are final in every partition. Null: none is.'),
         partitions: Type.Array(PartitionStatus),
         conservation: Type.Object(
           {
             ...lineFields,
-            unread_records: integerOrNull('records of the log that are not counted yet; null: Kafka did not answer'),
+            unread_records: integerOrNullField(
+              'Records of the log that are not counted yet. Null: Kafka did not answer.',
+            ),
             balanced: Type.Boolean({
               description:
-                'in each partition: acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, no line is missing that is not written off, and no accepted click is `uncounted`',
+                'True if in each partition acknowledged - missing + unacknowledged = received = counted + duplicates + quarantined, if all missing lines are written off, and if no accepted click is `uncounted`.',
             }),
-            uncounted: integerOrNull(
-              'accepted clicks that are in raw and in no count 15 minutes after they came too late: 0 as long as restatements are made; null: the job runner has not looked for any',
+            uncounted: integerOrNullField(
+              'Accepted clicks that came too late more than 15 minutes ago, and are in raw but in no count. It is 0 as long as restatements are made. Null: the job runner has not looked yet.',
             ),
             rows: Type.Union([RowsStatus, Type.Null()], {
               description:
-                'the same of the rows in ClickHouse, as the job runner last found; null: it has not compared them',
+                'The same for the rows in ClickHouse, as the job runner found at its last comparison. Null: it has not compared them yet.',
             }),
           },
           { additionalProperties: false },
         ),
         hot_ads: Type.Union([Type.Array(HotAd), Type.Null()], {
-          description: 'ads whose clicks are, or will be, split over partitions; null: Kafka did not answer',
+          description: 'Ads whose clicks are split over partitions now or later. Null: Kafka did not answer.',
         }),
         late: Type.Object(
           {
-            clicks: countField('late clicks that wait for their restatement, copies among them'),
-            minutes: countField('to which they belong'),
-            since: orNull('when the one came that has waited longest; null: none waits'),
+            clicks: countField('Late clicks that wait for their restatement, including copies.'),
+            minutes: countField('The number of minutes to which they belong.'),
+            since: timeOrNullField('When the click came that has waited longest. Null: none waits.'),
           },
           { additionalProperties: false },
         ),
-        nodes: Type.Array(NodeStatus, { description: 'of ClickHouse; each holds all of its shard’s part of the log' }),
+        nodes: Type.Array(NodeStatus, { description: 'The ClickHouse nodes. Each has all rows of its shard.' }),
         replicas: Type.Union([ReplicasStatus, Type.Null()], {
-          description: 'whether the nodes of a shard are equal, as whoever runs the jobs has found; null: there is one',
+          description:
+            'Whether the nodes of a shard are equal, as the job runner has found. Null: each shard has only one node.',
         }),
         job_runner: Type.Union(
           [
             Type.Object(
               {
-                host: Type.String({ description: 'host and port of the process' }),
-                since: timeField('since when it runs the jobs'),
-                seen_at: timeField('when it has last said so'),
-                runs: Type.Boolean({ description: 'false: it has been silent since, and nobody runs jobs' }),
+                host: Type.String({ description: 'Host and port of the process.' }),
+                since: timeField('Since when it has been in office.'),
+                seen_at: timeField('When it last reported that it is.'),
+                runs: Type.Boolean({ description: 'False: it has been silent for too long, so nobody runs jobs.' }),
               },
               { additionalProperties: false },
             ),
@@ -212,11 +221,11 @@ const schema = {
           ],
           {
             description:
-              'who restates late clicks, replays and reconciles; null: nobody has yet. Where it ends, another that is there takes over within ten seconds',
+              'The job runner in office, which makes restatements, replays and reconciliations. Null: there has been none yet. When it ends, another job runner takes over within ten seconds, if one is running.',
           },
         ),
         quarantine: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), {
-          description: 'lines in quarantine that are still kept, by reason',
+          description: 'Lines in quarantine that are still kept, by reason.',
         }),
       },
       { additionalProperties: false },

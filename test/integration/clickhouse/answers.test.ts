@@ -26,7 +26,7 @@ const at = (minute: number, fields: Partial<Click> = {}) =>
 const repeated = <T>(times: number, make: (i: number) => T) => Array.from({ length: times }, (_, i) => make(i));
 
 describe('unique users', () => {
-  it('are counted once each, in one ad, in each of the top list, and by country', async () => {
+  it('are counted once each, in one ad, in each ad of a top list, and by country', async () => {
     await store.insert([
       at(0, { userId: 'u1' }),
       at(1, { userId: 'u1', country: 'DE' }),
@@ -50,14 +50,14 @@ describe('unique users', () => {
     expect(filtered).toMatchObject({ count: 1, uniques: { count: 1, is_exact: true } });
   });
 
-  it('are none where nobody clicked', async () => {
+  it('are none when nobody clicked', async () => {
     const { body } = await store.get(`/v1/ads/a/aggregated_count?${range}&uniques=true`);
     expect(body).toMatchObject({ count: 0, uniques: { count: 0, is_exact: true }, state: 'final' });
   });
 });
 
-describe('a comparison with the range before', () => {
-  it('tells the counts of one ad and the places of the top list', async () => {
+describe('a comparison with the previous range', () => {
+  it('has the counts of one ad and the ranks of a top list', async () => {
     const before = [...repeated(3, () => at(0, { adId: 'b' })), at(0), at(0, { adId: 'c' })];
     await store.insert([
       ...before,
@@ -108,7 +108,7 @@ describe('a time zone', () => {
     expect(body.series[0].points.map((point: { count: number }) => point.count)).toEqual([1, 1, 0]);
   });
 
-  it('marks the local day that holds a restated count', async () => {
+  it('marks the local day that contains a restated count', async () => {
     await store.setFinalUntil(now);
     const minute = Date.parse('2025-11-20T18:30:00Z') / 1_000;
     const cell = { minute, ad_id: 'a', country: 'KR', before: 0, after: 1, at: now };
@@ -133,7 +133,7 @@ describe('pages', () => {
     return pages;
   }
 
-  it.each(['', '&user_id=u'])('of a top list are the list, cut, whatever counts are equal: %s', async query => {
+  it.each(['', '&user_id=u'])('of a top list together are the list, even if counts are equal: %s', async query => {
     const ads = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
     await store.insert(ads.flatMap((adId, i) => repeated(1 + (i % 3), () => at(1, { adId, userId: 'u' }))));
     const whole = (await store.get(`/v1/ads/popular_ads?${range}${query}`)).body;
@@ -145,7 +145,7 @@ describe('pages', () => {
     }
   });
 
-  it('of a top list are all of the minutes of the first, also where those are the last ones', async () => {
+  it('of a top list all have the minutes of the first page, even if it has the last full minutes', async () => {
     await store.insert([at(2, { adId: 'a' }), at(2, { adId: 'a' }), at(2, { adId: 'b' }), at(1, { adId: 'c' })]);
     const first = (await store.get('/v1/ads/popular_ads?window=1&count=1')).body;
     const other = await openCountedClicksAt(now + minuteMs, first.next_cursor);
@@ -162,7 +162,7 @@ describe('pages', () => {
     }
   }
 
-  it('of ads found, of restatements and of quarantined lines are those lists, cut', async () => {
+  it('of found ads, of restatements and of quarantined lines together are these lists', async () => {
     await store.insertCounts(countsOf(['x1', 'x2', 'x3', 'y'].map(adId => at(0, { adId }))));
     const ads = await pagesOf<{ ad_id: string }>(`/v1/ads?prefix=x&${range}&limit=2`, body => body['ads']);
     expect(ads.map(page => page.map(ad => ad.ad_id))).toEqual([['x1', 'x2'], ['x3']]);
@@ -209,7 +209,7 @@ describe('pages', () => {
   });
 
   it.each([
-    ['/v1/ads/popular_ads?cursor=x', /^cursor is "x", but must be `next_cursor` of the page before/],
+    ['/v1/ads/popular_ads?cursor=x', /^cursor is "x", but must be the `next_cursor` of the previous page/],
     ['/v1/ads/popular_ads?cursor=', /^cursor/],
     [`/v1/ads/popular_ads?cursor=${forged(['ads', '', [0, 60_000, 1, 1, 'a']])}`, /^cursor is .*, but must be/],
     [
@@ -224,13 +224,13 @@ describe('pages', () => {
     ['/v1/filters?cursor=bm8', /^cursor/],
     ['/v1/ads?cursor=bm8', /^cursor/],
     ['/v1/ads/a/restatements?cursor=bm8', /^cursor/],
-  ])('go on by no cursor but theirs: %s', async (url, detail) => {
+  ])('accept only a cursor of their own list: %s', async (url, detail) => {
     const { status, body } = await store.get(url);
     expect([status, body.code]).toEqual([400, 'invalid_parameter']);
     expect(body.detail).toMatch(detail);
   });
 
-  it('go on with the parameters of the first page only', async () => {
+  it('continue only with the parameters of the first page', async () => {
     await store.insert([at(1), at(1, { adId: 'b' })]);
     const { next_cursor } = (await store.get(`/v1/ads/popular_ads?${range}&count=1`)).body;
     const answer = await store.get(`/v1/ads/popular_ads?${range}&count=1&country=KR&cursor=${next_cursor}`);
@@ -248,7 +248,7 @@ describe('pages', () => {
 describe('an ETag', () => {
   const url = `/v1/ads/a/aggregated_count?${range}`;
 
-  it('saves an answer to who has it, as long as it is the same', async () => {
+  it('saves the answer to a client that has it, as long as it is the same', async () => {
     await store.insert([at(0)]);
     const first = await store.get(url);
     const tag = String(first.headers['etag']);
@@ -263,7 +263,7 @@ describe('an ETag', () => {
     expect([changed.status, changed.body.count]).toEqual([200, 2]);
   });
 
-  it('of a final answer stays while the watermark goes on; of a provisional one it does not', async () => {
+  it('of a final answer stays the same while the watermark advances, and that of a provisional answer does not', async () => {
     const provisional = '/v1/ads/a/aggregated_count?from=2025-11-22T08:02:00Z&to=2025-11-22T08:03:00Z';
     const tags = async () => {
       const answers = [await store.get(url), await store.get(provisional)];

@@ -111,7 +111,7 @@ describe('GET /v1/exports/ad_minutes', () => {
   ];
   const final = `from=${start}&to=${start + 180_000}`;
 
-  it('has every row once, as it counts now, in order and with its state, as CSV', async () => {
+  it('has every row once with its current count and state, in order, as CSV', async () => {
     const { status, headers, body } = await ask(`/v1/exports/ad_minutes?${final}`);
     expect({ status, type: headers['content-type'], watermark: headers['x-watermark'] }).toEqual({
       ...{ status: 200, type: 'text/csv; charset=utf-8', watermark: new Date(now - 15_000).toISOString() },
@@ -125,7 +125,7 @@ describe('GET /v1/exports/ad_minutes', () => {
     );
   });
 
-  it('has the same as NDJSON, by the header or the parameter', async () => {
+  it('has the same as NDJSON, by header or by parameter', async () => {
     for (const { body } of [
       await ask(`/v1/exports/ad_minutes?${final}`, 'application/x-ndjson'),
       await ask(`/v1/exports/ad_minutes?${final}&format=ndjson`, 'text/csv'),
@@ -164,7 +164,7 @@ describe('GET /v1/exports/ad_minutes', () => {
     });
   });
 
-  it('is of the ads and the country that are named', async () => {
+  it('has only the named ads and the named country', async () => {
     const { body } = await ask(`/v1/exports/ad_minutes?${range}&ad_id=a&ad_id=b&country=KR&format=ndjson`);
     expect(
       body
@@ -174,7 +174,7 @@ describe('GET /v1/exports/ad_minutes', () => {
     ).toEqual([5, 4]);
   });
 
-  it('refuses more rows than are allowed, before it begins', async () => {
+  it('refuses more rows than allowed, before it begins', async () => {
     await engine.clickhouse.command(
       `INSERT INTO ad_minute SELECT toDateTime(${start / 1_000 + 240}, 'UTC'), toString(number), 'KR', 0, 1, 1, 0, 0 FROM numbers(200000)`,
     );
@@ -186,7 +186,7 @@ describe('GET /v1/exports/ad_minutes', () => {
 });
 
 describe('GET /v1/exports/clicks', () => {
-  it('has every click as it is as NDJSON', async () => {
+  it('has every click unchanged as NDJSON', async () => {
     const { body } = await ask(`/v1/exports/clicks?${range}`, 'application/x-ndjson');
     const rows = body
       .trim()
@@ -206,7 +206,7 @@ describe('GET /v1/exports/clicks', () => {
     );
   });
 
-  it.each(['csv', 'ndjson'])('is fed again as the very clicks, as %s', async format => {
+  it.each(['csv', 'ndjson'])('can be fed again as the same clicks, as %s', async format => {
     const directory = mkdtempSync(join(tmpdir(), 'export-'));
     const file = join(directory, `clicks.${format}`);
     writeFileSync(file, (await ask(`/v1/exports/clicks?${range}&format=${format}`)).body);
@@ -225,7 +225,7 @@ describe('GET /v1/exports/clicks', () => {
 });
 
 describe('CSV of the store', () => {
-  it('has the same bytes as CSV of this process, for whatever stands in a text', async () => {
+  it('has the same bytes as CSV of this process, for every text', async () => {
     const unit = fc.oneof(
       fc.constantFrom(...'=+-@＝＋－＠\'"\t\r\n\v\0\\;, a1한'),
       fc.string({ unit: 'binary', maxLength: 1 }),
@@ -239,13 +239,13 @@ describe('CSV of the store', () => {
   });
 });
 
-describe('exports that run', () => {
+describe('running exports', () => {
   const metric = async (name: string) =>
     Number(new RegExp(`^adclicks_${name} (\\d+)`, 'm').exec(await registry.metrics())?.[1]);
   const running = () => metric('exports_running');
   const bytes = () => metric('export_bytes_total');
 
-  it('are refused beyond the limit, with the time to wait; a client that goes away makes room', async () => {
+  it('are refused above the limit with the time to wait, and a client that goes away frees its place', async () => {
     const before = await bytes();
     // Nobody reads it, so it stops when the buffers are full.
     const gone = httpGet(`${url}/v1/exports/ad_minutes?${range}&format=ndjson`);
@@ -266,8 +266,8 @@ describe('exports that run', () => {
   });
 });
 
-describe('a list asked for as lines', () => {
-  it('is CSV with state, waiting clicks and watermark in each row', async () => {
+describe('a list as CSV or NDJSON', () => {
+  it('has state, waiting late clicks and watermark in each row of CSV', async () => {
     const { headers, body } = await ask(`/v1/ads/popular_ads?from=${start}&to=${start + 120_000}`, 'text/csv');
     expect({ type: headers['content-type'], state: headers['x-state'] }).toEqual({
       type: 'text/csv; charset=utf-8',
@@ -284,7 +284,7 @@ describe('a list asked for as lines', () => {
     ['/v1/ads/series', 4],
     ['/v1/ads/countries', 2],
     ['/v1/ads/most_clicked', 100],
-  ])('is NDJSON: %s', async (path, lines) => {
+  ])('has one row per line of NDJSON: %s', async (path, lines) => {
     const query = path.endsWith('most_clicked') ? `at=${start + 240_000}` : range;
     const { headers, body } = await ask(`${path}?${query}`, 'application/x-ndjson');
     expect(headers['content-type']).toBe('application/x-ndjson; charset=utf-8');
@@ -296,13 +296,13 @@ describe('a list asked for as lines', () => {
     for (const row of rows) expect(row).toMatchObject({ state: expect.any(String), watermark: expect.any(String) });
   });
 
-  it('has its header line without rows, and stays JSON for who asks for nothing else', async () => {
+  it('has its header line even without rows, and stays JSON by default', async () => {
     const path = `/v1/ads/a/restatements?${range}`;
     expect((await ask(path, 'text/csv')).body).toBe('ad_id,minute,country,revision,job,reason,before,after,at\n');
     expect(JSON.parse((await ask(path)).body).restatements).toEqual([]);
   });
 
-  it('is still a problem where there is one', async () => {
+  it('is still a problem when there is one', async () => {
     const { status, headers } = await ask('/v1/ads/popular_ads?window=0', 'text/csv');
     expect({ status, type: headers['content-type'] }).toEqual({
       status: 400,

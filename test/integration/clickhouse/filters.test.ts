@@ -41,7 +41,7 @@ const at = (minute: number, fields: Partial<Click> = {}) =>
 const count = async (query: string) => (await store.get(`/v1/ads/a/aggregated_count?${range}&${query}`)).body;
 
 describe('user_id and ip', () => {
-  it('count the clicks of one user, or from one address however it is written, together or with a country', async () => {
+  it('count the clicks of one user, or from one address in any notation, together or with a country', async () => {
     await store.insert([
       at(0, { userId: 'u1', ip: '203.0.113.7' }),
       at(0, { userId: 'u1', ip: '2001:DB8:0:0::1', country: 'DE' }),
@@ -70,7 +70,7 @@ describe('user_id and ip', () => {
     expect(await count('user_id=u1&country=KR&ip=2001:db8::1')).toMatchObject({ count: 0, state: 'final' });
   });
 
-  it('mean their text, whatever stands in it', async () => {
+  it('mean exactly their text, whatever characters it has', async () => {
     await store.insert(['u_1', 'ux1', 'u%', "u' OR 1=1 --", 'u\\', '*'].map(userId => at(0, { userId })));
     for (const userId of ['u_1', 'u%', "u' OR 1=1 --", 'u\\', '*']) {
       expect([userId, (await count(`user_id=${encodeURIComponent(userId)}`)).count]).toEqual([userId, 1]);
@@ -86,7 +86,7 @@ describe('user_id and ip', () => {
     expect(await count('user_id=u2')).toMatchObject({ count: 0, duplicates: 0 });
   });
 
-  it('filter the top list, the series and the countries, too', async () => {
+  it('also filter the top list, the series and the countries', async () => {
     await store.insert([
       at(0, { userId: 'u1' }),
       at(0, { userId: 'u1' }),
@@ -115,14 +115,14 @@ describe('user_id and ip', () => {
   });
 });
 
-describe('ads that are searched for', () => {
+describe('a search for ads', () => {
   it.each([
     ['country=KR', 'counts'],
     ['country=uk', 'counts'],
     ['filter=countries', 'counts'],
     ['user_id=u1', 'raw'],
     ['filter=users&country=DE', 'raw'],
-  ])('are those of the top list of the same clicks that have the text in their id: %s', async (whose, source) => {
+  ])('finds the ads of the top list of the same clicks that have the text in their id: %s', async (whose, source) => {
     await store.put('/v1/filters/countries', { countries: { out: ['DE'] } });
     await store.put('/v1/filters/users', { user_ids: { out: ['u2'] } });
     await store.insert(
@@ -154,7 +154,7 @@ describe('ads that are searched for', () => {
     }
   });
 
-  it('come page by page by their clicks of one country', async () => {
+  it('lists ads page by page, ordered by their clicks of one country', async () => {
     const ads = ['x1', 'x2', 'x3', 'y'];
     await store.insert(
       ads.flatMap((adId, i) => [at(0, { adId }), ...Array.from({ length: i }, () => at(1, { adId, country: 'DE' }))]),
@@ -186,7 +186,7 @@ describe('an answer from raw clicks', () => {
   };
   const all = (what: string) => Array.from({ length: 5 }, () => what);
 
-  it('is provisional, with no watermark, while raw lacks clicks that are counted, also those of others', async () => {
+  it('is provisional, without a watermark, while raw lacks counted clicks, even of other users', async () => {
     const clicks = [at(0, { userId: 'u1' }), at(1, { userId: 'u2' })];
     await store.insertCounts(countsOf(clicks));
     await store.insertRaw(clicks.slice(0, 1));
@@ -211,7 +211,7 @@ describe('an answer from raw clicks', () => {
     expect(await count('user_id=u1')).toMatchObject({ count: 2 });
   });
 
-  it('is not called final because one ad has too many where another has too few', async () => {
+  it('is not called final when one ad has too many clicks and another ad has too few', async () => {
     const [a, b] = [at(0, { userId: 'u1' }), at(0, { adId: 'b' })];
     await store.insertCounts(countsOf([a, b]));
     await store.insertRaw([a, at(0, { userId: 'u1' })]);
@@ -219,14 +219,14 @@ describe('an answer from raw clicks', () => {
     expect(body).toMatchObject({ state: 'provisional', watermark: null, ads: [{ ad_id: 'a', count: 2 }] });
   });
 
-  it('is not called final because one minute has too many where another has too few', async () => {
+  it('is not called final when one minute has too many clicks and another minute has too few', async () => {
     const [first, second] = [at(0, { userId: 'u1' }), at(1, { userId: 'u1' })];
     await store.insertCounts(countsOf([first, second]));
     await store.insertRaw([first, at(0, { userId: 'u1' })]);
     expect(await states('user_id=u1')).toEqual(all('raw provisional -'));
   });
 
-  describe('where an ad was split over partitions', () => {
+  describe('when an ad was split over partitions', () => {
     const rule = { ruleId: 'r', adId: 'a', from: start, until: start + minuteMs };
     /** Through an API that has heard of no rules before. */
     const answersTo = async (...urls: readonly string[]) => {
@@ -245,7 +245,7 @@ describe('an answer from raw clicks', () => {
       rawPosition = 0;
     });
 
-    it('is provisional though it has as many clicks, which may be others', async () => {
+    it('is provisional although it has the same number of clicks, because they may be different ones', async () => {
       const [one, other] = [at(0, { userId: 'u1' }), at(0, { userId: 'u2' })];
       const counts = countsOf([one, other]).map(row => ({ ...row, clicks: 1 }));
       await store.insertCounts([...counts, ...counts.map(row => ({ ...row, partition: 1 }))]);
@@ -262,7 +262,7 @@ describe('an answer from raw clicks', () => {
       expect(answers.map(({ state, previous }) => previous?.state ?? state)).toEqual(answers.map(() => 'provisional'));
     });
 
-    it('is final of other ads, of other minutes, and where all that split it is over', async () => {
+    it('is final for other ads, for other minutes, and when no rule splits the ad any more', async () => {
       await store.insert([at(0, { userId: 'u1' }), at(1, { userId: 'u1' }), at(0, { adId: 'b', userId: 'u1' })]);
       rules = () => [rule, { ...rule, from: start + 2 * minuteMs, until: start + 9 * minuteMs }];
       expect(await stateOf('a/aggregated_count', range)).toBe('provisional');
@@ -278,7 +278,7 @@ describe('an answer from raw clicks', () => {
       expect(states(ofTwo.series[1].points)).toEqual(['final', 'final']);
     });
 
-    it('is final where raw has all of the log that the counts are of, and as many clicks', async () => {
+    it('is final when raw has everything from the log that the counts have, and the same number of clicks', async () => {
       await store.insert([at(0, { userId: 'u1' }), at(1, { userId: 'u1' })]);
       rules = () => [rule];
       rawPosition = 1_000;
@@ -293,7 +293,7 @@ describe('an answer from raw clicks', () => {
       expect(late.map(({ state }) => state)).toEqual(late.map(() => 'provisional'));
     });
 
-    it('is provisional where nobody knows which ads were', async () => {
+    it('is provisional when nobody knows which ads were split', async () => {
       await store.insert([at(0, { userId: 'u1' })]);
       rules = () => {
         throw new Error('no broker');
@@ -303,7 +303,7 @@ describe('an answer from raw clicks', () => {
     });
   });
 
-  it('tells of each point of a series for itself', async () => {
+  it('has its own state for each point of a series', async () => {
     const clicks = [at(0, { userId: 'u1' }), at(1, { userId: 'u1' })];
     await store.insertCounts(countsOf(clicks));
     await store.insertRaw(clicks.slice(0, 1));
@@ -311,15 +311,15 @@ describe('an answer from raw clicks', () => {
     expect(body.points.map((point: { state: string }) => point.state)).toEqual(['final', 'provisional']);
   });
 
-  it('is refused where raw clicks are not kept any more', async () => {
+  it('is refused when raw clicks are no longer kept', async () => {
     const { status, body } = await store.get(
       '/v1/ads/a/aggregated_count?from=2025-10-01T00:00:00Z&to=2025-10-01T00:01:00Z&user_id=u1',
     );
     expect([status, body.code]).toEqual([400, 'invalid_parameter']);
-    expect(body.detail).toMatch(/^from is .*, but must be at most 34 days ago where raw clicks are asked/);
+    expect(body.detail).toMatch(/^from is .*, but must be at most 34 days ago when the answer needs raw clicks/);
   });
 
-  it('equals what the clicks say themselves, whatever is filtered by', async () => {
+  it('equals what the clicks themselves say, for every filter', async () => {
     const anyClick = fc.record({
       adId: fc.constantFrom('a', 'b'),
       minute: fc.integer({ min: 0, max: 1 }),
@@ -366,7 +366,7 @@ describe('an answer from raw clicks', () => {
 });
 
 describe('a network', () => {
-  it('holds in SQL the addresses that it holds for node:net, in every way to write them', async () => {
+  it('contains the same addresses in SQL as for node:net, in every notation', async () => {
     const anyIp = fc.oneof(
       fc.ipV4(),
       fc.ipV6(),
@@ -397,7 +397,7 @@ describe('a network', () => {
 });
 
 describe('a stored filter', () => {
-  it('is put, read, listed, replaced and deleted', async () => {
+  it('is stored, read, listed, replaced and deleted', async () => {
     const definition = { countries: { in: ['KR', 'DE'] }, ips: { out: ['10.0.0.0/8'] } };
     const put = await store.put('/v1/filters/no-office', definition);
     const times = { created_at: '2025-11-22T08:03:20.000Z', updated_at: '2025-11-22T08:03:20.000Z' };
@@ -419,7 +419,7 @@ describe('a stored filter', () => {
     expect((await store.get('/v1/filters/no-office')).body.ips).toEqual(definition.ips);
   });
 
-  it('of countries alone is answered from counts', async () => {
+  it('that has only countries is answered from counts', async () => {
     await store.insertCounts(countsOf([at(0), at(0, { country: 'DE' }), at(0, { country: 'US' })]));
     await store.put('/v1/filters/not-us', { countries: { out: ['US'] } });
     await store.put('/v1/filters/some', { countries: { in: ['US', 'DE'] } });
@@ -438,11 +438,11 @@ describe('a stored filter', () => {
     expect(headers['cache-control']).toBe('private, no-cache');
   });
 
-  it('that is not there gets 404, naming the parameter', async () => {
+  it('that does not exist gets 404 with the name of the parameter', async () => {
     const answer = await store.get(`/v1/ads/popular_ads?${range}&filter=gone`);
     expect(answer).toMatchObject({
       status: 404,
-      body: { detail: 'filter is "gone", but there is no stored filter of this name: GET /v1/filters lists them' },
+      body: { detail: 'filter is "gone", but there is no stored filter with this name: GET /v1/filters lists them' },
     });
   });
 
@@ -463,7 +463,7 @@ describe('a stored filter', () => {
     [{ user: { in: ['u'] } }, /^user/],
     [{ user_ids: { in: ['u'], out: [false] } }, /^user_ids.out.0 is false, but must be a text/],
     [{ countries: { in: 'KR' } }, /^countries.in is "KR", but must be a list/],
-  ])('is refused with field and rule: %j', async (definition, detail) => {
+  ])('is refused with its field and rule when it is wrong: %j', async (definition, detail) => {
     const { status, body } = await store.put('/v1/filters/f', definition);
     expect([status, body.code]).toEqual([400, 'invalid_parameter']);
     expect(body.detail).toMatch(detail);
@@ -476,7 +476,7 @@ describe('a wrong filter', () => {
     ['ip=10.0.0', /^ip is "10.0.0", but must be an IPv4 or IPv6 address/],
     ['ip=10.0.0.0/8', /^ip is "10.0.0.0\/8", but must be an IPv4 or IPv6 address/],
     ['user_id=%00', /^user_id is "\\u0000", but must be 1 to 128 characters/],
-    ['user_id=u&as_of=2025-11-22T08:03:00Z', /^as_of is .*, but cannot stand beside user_id/],
+    ['user_id=u&as_of=2025-11-22T08:03:00Z', /^as_of is .*, but cannot be used together with user_id/],
     ['filter=..', /^filter is ".."/],
   ])('gets 400 with field, value and rule: %s', async (query, detail) => {
     const { status, body } = await store.get(`/v1/ads/a/aggregated_count?${range}&${query}`);

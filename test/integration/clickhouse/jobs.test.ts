@@ -645,7 +645,7 @@ describe('as_of', () => {
     expect(await countOf('ad_1', `&as_of=${before}`)).toMatchObject({ count: 1, late: 0, state: 'final' });
     expect(await countOf('ad_1', `&as_of=${Date.now()}`)).toMatchObject({ count: 2, late: 1, state: 'restated' });
     expect((await countOf('ad_1', `&as_of=${Date.now() + 60_000}`)).detail).toMatch(
-      /^as_of is .*, but must not lie in the future/,
+      /^as_of is .*, but must not be in the future/,
     );
   });
 });

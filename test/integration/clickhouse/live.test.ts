@@ -94,7 +94,7 @@ const progress = (fields: Record<string, unknown>) =>
   );
 
 describe('GET /v1/live', () => {
-  it('tells each second totals, top lists, minutes and their state, as OpenAPI describes them', async () => {
+  it('sends totals, top lists, minutes and their states every second, as OpenAPI describes them', async () => {
     const current = Math.floor(Date.now() / minuteMs) * minuteMs;
     for (const [minute, ad_id, clicks] of [
       [current - minuteMs, 'a', 5],
@@ -123,7 +123,7 @@ describe('GET /v1/live', () => {
     expect([event?.current.ads, event?.last.ads].flat()).toContainEqual({ rank: 1, ad_id: 'b', count: 3 });
   });
 
-  it('tells a change as soon as it is there, once: of a count, and of a final one by a restatement', async () => {
+  it('sends a change once and as soon as it is visible: of a count, and of a final count by a restatement', async () => {
     using client = await listenTo();
     await eventually('an event', () => client.events().length > 0);
     const minute = Math.floor(Date.now() / minuteMs) * minuteMs - 4 * minuteMs;
@@ -143,7 +143,7 @@ describe('GET /v1/live', () => {
     expect(client.events().flatMap(event => event.changes)).toHaveLength(1);
   });
 
-  it('goes on after the last event a client had', async () => {
+  it('continues after the last event that a client received', async () => {
     using client = await listenTo();
     await eventually('events', () => client.ids().length >= 3);
     const [first = '', ...rest] = client.ids();
@@ -153,7 +153,7 @@ describe('GET /v1/live', () => {
     expect(back.text()).not.toContain('event: reset');
   });
 
-  it('goes on while Kafka is away, and says so', async () => {
+  it('continues while Kafka is away, and says so', async () => {
     using client = await listenTo();
     logIsAway = true;
     const event = await eventually('away', () => client.events().find(({ kafka }) => kafka === 'away'));
@@ -162,7 +162,7 @@ describe('GET /v1/live', () => {
     await eventually('back', () => client.events().at(-1)?.kafka === 'up');
   });
 
-  it('serves a thousand clients with the same events, and refuses one more with 503', async () => {
+  it('sends the same events to a thousand clients, and refuses one more with 503', async () => {
     using stack = new DisposableStack();
     const all: Listener[] = [];
     while (all.length < clients) {

@@ -97,17 +97,20 @@ describe('GET /v1/ads/most_clicked', () => {
     });
   });
 
-  it.each([1, 5, 60])('is stored for the end of every minute once that is final: the last %i minutes', async window => {
-    await rollUpAll();
-    for (let end = 1; end < minutes; end++) {
-      const { body } = await get(`at=${start + end * minuteMs}&window=${window}`);
-      expect(body).toMatchObject({ source: 'stored', state: 'final', ads: truth(end, window) });
-    }
-    const { body } = await get(`at=${start + minutes * minuteMs}&window=${window}`);
-    expect(body).toMatchObject({ source: 'computed', state: 'provisional', ads: truth(minutes, window) });
-  });
+  it.each([1, 5, 60])(
+    'is stored for the end of every minute when it becomes final: the last %i minutes',
+    async window => {
+      await rollUpAll();
+      for (let end = 1; end < minutes; end++) {
+        const { body } = await get(`at=${start + end * minuteMs}&window=${window}`);
+        expect(body).toMatchObject({ source: 'stored', state: 'final', ads: truth(end, window) });
+      }
+      const { body } = await get(`at=${start + minutes * minuteMs}&window=${window}`);
+      expect(body).toMatchObject({ source: 'computed', state: 'provisional', ads: truth(minutes, window) });
+    },
+  );
 
-  it('is restated with any minute of its window, at once and when it is stored anew', async () => {
+  it('is restated with each minute of its window, at once and when it is stored again', async () => {
     const cell = { minute: start / 1_000 + 120, ad_id: 'c', country: 'KR', revision: 1, stated: [] };
     const [before, after] = [clicks(2, 2), clicks(2, 2) + 50];
     const change = { ...cell, before, after, before_duplicates: 0, after_duplicates: 0 };
@@ -136,10 +139,10 @@ describe('GET /v1/ads/most_clicked', () => {
 
   it.each([
     ['window=7', 'window is 7, but must be 1, 5 or 60'],
-    [`at=${now + 60_000}`, ', but must not lie in the future'],
+    [`at=${now + 60_000}`, ', but must not be in the future'],
     ['at=yesterday', 'at is "yesterday", but must be a time'],
     ['count=101', 'count is 101, but must be at most 100'],
-  ])('names what is wrong: %s', async (query, detail) => {
+  ])('names the wrong field: %s', async (query, detail) => {
     const { status, body } = await get(query);
     expect({ status, detail: body.detail }).toEqual({
       status: 400,

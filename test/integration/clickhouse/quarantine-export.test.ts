@@ -106,7 +106,7 @@ const everything = { reason: undefined, adId: undefined, outcome: undefined, fro
 const plain = { head: '', row: (line: object) => `${JSON.stringify(line)}\n` };
 
 describe('an export', () => {
-  it('tells every line once, whole, oldest first, however many pages it takes', async () => {
+  it('has every line once, whole, oldest first, over any number of pages', async () => {
     expect(expected.length).toBeGreaterThan(2 * pageLines);
     const before = pages;
     const lines = await linesOf();
@@ -135,13 +135,13 @@ describe('an export', () => {
         Date.parse(line.appended_at) >= now - day && Date.parse(line.appended_at) < now - day / 2,
     ],
     ['up to now at most', `?to=${now + day}`, () => true],
-  ])('keeps to its filter: %s', async (_, query, matches) => {
+  ])('has only lines that pass its filter: %s', async (_, query, matches) => {
     const lines = await linesOf(query);
     expect(lines.length).toBeGreaterThan(0);
     expect(lines).toEqual(expected.filter(matches));
   });
 
-  it('says of each line what has become of it, as the list does', async () => {
+  it('says what became of each line, as the list does', async () => {
     const exported = await linesOf();
     const told = (lines: readonly QuarantineLine[]) =>
       lines.map(({ partition, offset, line, outcome }) => `${partition}:${offset}/${line} ${outcome}`).toSorted();
@@ -160,13 +160,13 @@ describe('an export', () => {
     expect(Object.keys(counts).toSorted()).toEqual(['not_counted', 'restated', 'waiting']);
   });
 
-  it('goes on from its last line', async () => {
+  it('can be continued from its last line', async () => {
     const half = expected[700];
     const rest = await linesOf(`?from=${half?.appended_at}`);
     expect(rest).toEqual(expected.filter(line => line.appended_at >= (half?.appended_at ?? '')));
   });
 
-  it('is CSV where that is asked for, the same lines in it', async () => {
+  it('is CSV with the same lines when that is asked for', async () => {
     const response = await ask('?reason=too_late', { accept: 'text/csv' });
     expect(response.headers).toMatchObject({
       'content-type': 'text/csv; charset=utf-8',
@@ -183,7 +183,7 @@ describe('an export', () => {
     other.destroy();
   });
 
-  it('refuses what it does not know, naming field, value and rule', async () => {
+  it('refuses unknown parameters and values with field, value and rule', async () => {
     const detailOf = async (query: string) => {
       const response = await ask(query);
       expect([response.statusCode, response.headers['content-type']]).toEqual([400, 'application/problem+json']);
@@ -195,7 +195,7 @@ describe('an export', () => {
     expect(await detailOf('?limit=5')).toContain('limit is "5", but there is no such parameter here');
   });
 
-  it('ends with its client, whose place is free again', async () => {
+  it('ends when its client goes, and its place is free again', async () => {
     for (let i = 0; i < 5; i++) {
       const response = await eventually('a place', async () => {
         const answer = await ask();
@@ -205,7 +205,7 @@ describe('an export', () => {
     }
   });
 
-  it('reads on only as it is taken: a page, and a piece of the next', async () => {
+  it('reads only as fast as its client: a page, and a piece of the next one', async () => {
     const queries = createQuarantineQueries(engine.clickhouse, { timeoutMs: 10_000, now: Date.now });
     let read = 0;
     const page: typeof queries.page = (filter, last) => {
@@ -223,7 +223,7 @@ describe('an export', () => {
     expect(read).toBeLessThanOrEqual(2);
   });
 
-  it('is one of two at the same time; a third is told to come again', async () => {
+  it('may run twice at the same time, and a third one gets the time to wait', async () => {
     const taken = await Promise.all([ask(), ask()]);
     for (const response of taken) response.pause();
     const third = await ask();
@@ -237,7 +237,7 @@ describe('an export', () => {
     });
   });
 
-  it('that is not taken in time is cut off, so that the client knows it is not whole', async () => {
+  it('that is not read in time is cut off, so that the client knows that it is incomplete', async () => {
     const queries = createQuarantineQueries(engine.clickhouse, { timeoutMs: 10_000, now: Date.now });
     const exports = createQuarantineExports(queries, { maxMs: 100, maxOpen: 1, minBytesPerSecond: 0 });
     const cut: string[] = [];
@@ -252,7 +252,7 @@ describe('an export', () => {
 });
 
 describe('a row of CSV', () => {
-  it('is read back as it was, by the rule for all CSV', () => {
+  it('can be read back unchanged, by the rule for all CSV', () => {
     const [line] = expected;
     if (!line) throw new Error('no line');
     fc.assert(

@@ -136,7 +136,7 @@ describe('GET /v1/ads/{ad_id}/aggregated_count', () => {
     });
   });
 
-  it('counts nothing for an ad nobody has clicked, and says how final that is', async () => {
+  it('counts nothing for an ad that nobody has clicked, and says how final that is', async () => {
     const { status, body } = await get(
       '/v1/ads/nobody/aggregated_count?from=2025-11-22T08:00:00Z&to=2025-11-22T08:02:00Z',
     );
@@ -173,7 +173,7 @@ describe('GET /v1/ads/popular_ads', () => {
 });
 
 describe('GET /v1/ads/{ad_id}/series', () => {
-  it('has a point for every minute, with zeroes where nothing was, and the state of each', async () => {
+  it('has a point for every minute, with zeroes for minutes without clicks, and the state of each', async () => {
     const { body } = await get('/v1/ads/a/series?from=2025-11-22T07:59:00Z&to=2025-11-22T08:04:00Z');
     expect(body).toMatchObject({ granularity: 'minute', state: 'provisional' });
     expect(body.points).toEqual([
@@ -199,7 +199,7 @@ describe('GET /v1/ads/{ad_id}/series', () => {
 describe('GET /v1/ads/series', () => {
   const range = 'from=2025-11-22T08:01:00Z&to=2025-11-22T08:03:00Z';
 
-  it('sums all ads where none is named', async () => {
+  it('sums all ads when none is named', async () => {
     const { body } = await get(`/v1/ads/series?${range}`);
     expect(body).toMatchObject({ granularity: 'minute', state: 'provisional', watermark: '2025-11-22T08:03:00.000Z' });
     expect(body.series).toEqual([
@@ -223,7 +223,7 @@ describe('GET /v1/ads/series', () => {
     ]);
   });
 
-  it('has each ad that is named, in that order and once, also one without clicks', async () => {
+  it('has each named ad once and in this order, even without clicks', async () => {
     const { body } = await get(`/v1/ads/series?ad_id=b&ad_id=nobody&ad_id=a&ad_id=b&country=DE&${range}`);
     expect(
       body.series.map(({ ad_id, count, points }: { ad_id: string; count: number; points: unknown[] }) => [
@@ -238,7 +238,7 @@ describe('GET /v1/ads/series', () => {
     ]);
   });
 
-  it('compares with as long a range right before', async () => {
+  it('compares with the range of the same length right before', async () => {
     const { body } = await get(
       '/v1/ads/series?ad_id=a&compare=previous&from=2025-11-22T08:01:00Z&to=2025-11-22T08:02:00Z',
     );
@@ -273,7 +273,7 @@ describe('GET /v1/ads/countries', () => {
     });
   });
 
-  it('groups those of some ads', async () => {
+  it('groups the clicks of some ads', async () => {
     const { body } = await get(`/v1/ads/countries?ad_id=a&${range}`);
     expect(body.countries).toEqual([
       { country: 'KR', count: 14, duplicates: 1, late: 1 },
@@ -283,7 +283,7 @@ describe('GET /v1/ads/countries', () => {
 });
 
 describe('GET /v1/ads', () => {
-  it('finds ads by the beginning of their id, those with most clicks first', async () => {
+  it('finds ads by the beginning of their id, ordered by clicks, most first', async () => {
     const { body } = await get('/v1/ads?limit=2');
     expect(body).toMatchObject({ prefix: '', state: 'provisional', to: '2025-11-22T08:04:00.000Z' });
     expect(body.ads).toEqual([
@@ -322,7 +322,7 @@ describe('GET /v1/quarantine', () => {
     ]);
   });
 
-  it('can be of one ad', async () => {
+  it('can be about one ad', async () => {
     const { body } = await get('/v1/quarantine?ad_id=a&limit=1');
     expect(body.reasons).toEqual([{ reason: 'too_late', lines: 1, restated: 0, waiting: 1, not_counted: 0 }]);
     expect(body.lines.map((line: { offset: number }) => line.offset)).toEqual([1]);
@@ -332,26 +332,26 @@ describe('GET /v1/quarantine', () => {
     ['outcome=not_counted', [2]],
     ['outcome=waiting', [1]],
     ['outcome=restated', []],
-  ])('can be of what has become of lines: %s', async (outcome, offsets) => {
+  ])('can be about lines with one outcome: %s', async (outcome, offsets) => {
     const { body } = await get(`/v1/quarantine?${outcome}`);
     expect(body.lines.map((line: { offset: number }) => line.offset)).toEqual(offsets);
     // The sums are those of all.
     expect(body.reasons).toHaveLength(2);
   });
 
-  it('can be of the clicks of a range, of which both ends are given', async () => {
+  it('can be about the clicks of a range with both ends', async () => {
     const of = async (range: string) => (await get(`/v1/quarantine?${range}`)).body;
     const hour = await of('clicked_from=2025-11-22T07:00:00Z&clicked_to=2025-11-22T09:00:00Z');
     expect(hour.reasons.map((row: { reason: string }) => row.reason)).toEqual(['too_late']);
     expect((await of('clicked_from=2025-11-21T07:00:00Z&clicked_to=2025-11-21T09:00:00Z')).reasons).toEqual([]);
     expect((await of('clicked_from=2025-11-21T07:00:00Z')).detail).toBe(
-      'clicked_to is not given, but must be, beside clicked_from',
+      'clicked_to is not given, but must be given together with clicked_from',
     );
   });
 });
 
 describe('GET /v1/status', () => {
-  it('tells how far each partition is, and that every line is accounted for', async () => {
+  it('says how far each partition is counted, and that every line is accounted for', async () => {
     const { body } = await get('/v1/status');
     expect(body).toMatchObject({
       watermark: '2025-11-22T08:03:00.000Z',

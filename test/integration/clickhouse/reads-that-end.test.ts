@@ -110,7 +110,7 @@ async function told(metric: typeof readsWaiting | typeof readsCancelled | typeof
 const waiting = () => told(readsWaiting, { kind: 'raw' });
 
 describe('a raw read whose client goes', () => {
-  it('ends in the server, and what it waited with is never begun', async () => {
+  it('ends in the server, and its waiting statements never begin', async () => {
     await start({});
     const before = await told(readsCancelled, { kind: 'raw', why: 'gone' });
     const all = [ask(rawRead), ask(rawRead), ask(rawRead)];
@@ -122,7 +122,7 @@ describe('a raw read whose client goes', () => {
     expect(await running()).toBe(0);
   });
 
-  it('leaves its place only when the server is rid of it, however many ask and go', async () => {
+  it('gives back its place only when it has ended in the server, however many clients come and go', async () => {
     await start({ QUERY_RAW_READERS: '2', QUERY_RAW_READERS_PER_CLIENT: '2' });
     let most = 0;
     for (let round = 0; round < 40; round++) {
@@ -164,7 +164,7 @@ describe('a raw read whose client goes', () => {
 });
 
 describe('while raw reads have all their places', () => {
-  it('counts are answered, health is, and who waits for a place is told when to come again', async () => {
+  it('counts and health are answered, and a request that waits for a place gets the time to wait', async () => {
     await start({ QUERY_MAX_WAITING: '3', QUERY_MAX_WAITING_PER_CLIENT: '2', QUERY_QUEUE_TIMEOUT_MS: '60000' });
     // Two at a time, of a client one.
     const slow = `/v1/ads/series?${range}&granularity=minute&user_id=u_7&ad_id=ad-1&ad_id=ad-2`;
@@ -188,7 +188,7 @@ describe('while raw reads have all their places', () => {
     await eventually('none waits', async () => (await waiting()) === 0);
   });
 
-  it('who asks for raw clicks, and goes, has nothing in the line of counts', async () => {
+  it('a raw request whose client goes leaves nothing in the queue of counts', async () => {
     await start({ QUERY_READERS: '1', QUERY_RAW_READERS: '1' });
     const ended = () => told(readsCancelled, { kind: 'counts', why: 'gone' });
     const before = await ended();
@@ -203,7 +203,7 @@ describe('while raw reads have all their places', () => {
     expect((await ended()) - before).toBe(0);
   });
 
-  it('a place in the line lasts so long', async () => {
+  it('the time in the queue is limited', async () => {
     await start({ QUERY_QUEUE_TIMEOUT_MS: '200' });
     await using _ = await holdPlace(2);
     const late = ask(rawRead);
@@ -214,8 +214,8 @@ describe('while raw reads have all their places', () => {
   });
 });
 
-describe('exports that are hardly taken', () => {
-  it('lose their places to one that waits for one, which is whole', async () => {
+describe('exports that are hardly read', () => {
+  it('lose their places to an export that waits for one, and that export is complete', async () => {
     await start({});
     const path = `/v1/exports/clicks?${range}`;
     const slow = [2, 3].map(client => {

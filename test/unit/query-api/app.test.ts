@@ -34,7 +34,7 @@ const progress = (partition: number, fields: Partial<Progress> = {}): Progress =
   ...fields,
 });
 
-/** Answers each table's queries with `tables[name]`, and remembers them: those together that run at the same time. */
+/** Answers the queries of each table with `tables[name]`, and remembers them in groups that run at the same time. */
 function fakeClickHouse(tables: Record<string, () => unknown[]>) {
   const asked: string[][] = [];
   let running = 0;
@@ -94,7 +94,7 @@ async function app(
   return { get, asked, http: running };
 }
 
-/** As `quarantine` tells of it, whether it is asked for reasons or for late clicks. */
+/** A row of `quarantine` that answers both the query for reasons and the query for late clicks. */
 const waitingLine = { reason: 'too_late', minute: endOfMinute, ad_id: 'a', clicks: 1, since: now };
 
 const everywhere = { partition_progress: () => [progress(0), progress(1)] };
@@ -142,7 +142,7 @@ describe('the order of reading', () => {
 
 describe('as_of', () => {
   const url = `/v1/ads/a/aggregated_count?${minute}&as_of=2025-11-22T08:20:00Z`;
-  it('takes off what was added since, between the same two looks at recounts', async () => {
+  it('subtracts what was added later, in the same reading of recounts', async () => {
     const answers = [
       { count: 6, duplicates: 0, late: 6 },
       { count: 16, duplicates: 0, late: 6 },
@@ -180,7 +180,7 @@ describe('a number that is restated while it is read', () => {
     expect(reads).toBeGreaterThan(1);
   });
 
-  it('gets 503 where counts are restated without end', async () => {
+  it('gets 503 when counts are restated without end', async () => {
     let n = 0;
     const { get } = await app({ ...everywhere, recounted_minute: recounts(() => n++) });
     const answer = await get(`/v1/ads/a/aggregated_count?${minute}`);
@@ -213,14 +213,14 @@ describe('late clicks that wait for their restatement', () => {
     [`/v1/ads/countries?ad_id=a&ad_id=b&${minute}`, 3],
     [`/v1/ads?prefix=a&${minute}`, 3],
     ['/v1/ads/most_clicked?at=2025-11-22T08:01:00Z', 3],
-  ])('are told beside the state, which they leave as it is: %s', async (url, clicks) => {
+  ])('are stated beside the state, which they do not change: %s', async (url, clicks) => {
     const { get } = await app(tables);
     const { body, headers } = await get(url);
     expect([body.state, body.pending_late]).toEqual(['final', clicks]);
     if (clicks > 0) expect(headers['cache-control']).toMatch(/no-cache/);
   });
 
-  it('are told of each point, of each ad, of the range before, and with rows', async () => {
+  it('are stated for each point, for each ad, for the previous range, and with rows', async () => {
     const { get, http: running } = await app(tables);
     const range = 'from=2025-11-22T08:00:00Z&to=2025-11-22T08:02:00Z';
     const { body } = await get(`/v1/ads/series?ad_id=a&ad_id=b&compare=previous&${range}`);
@@ -237,7 +237,7 @@ describe('late clicks that wait for their restatement', () => {
     expect(rows.headers['x-pending-late']).toBe('2');
   });
 
-  it('are told on the status, and clicks that are in no count unbalance it', async () => {
+  it('are in the status, and clicks that are in no count make it unbalanced', async () => {
     const checked = (uncounted: number) => ({
       ...tables,
       conservation_check: () => [{ checked_at: now, differences: '[]', uncounted }],
@@ -253,7 +253,7 @@ describe('late clicks that wait for their restatement', () => {
   });
 });
 
-describe('who runs the jobs', () => {
+describe('the job runner in office', () => {
   const since = now - 3_600_000;
   const runner = (seen_at: number) => ({
     ...everywhere,
@@ -263,7 +263,7 @@ describe('who runs the jobs', () => {
     ['nobody yet', everywhere, null],
     ['one who was heard of just now', runner(now - 40_000), { host: 'a:8084', runs: true }],
     ['nobody, as the last one is silent', runner(now - 95_000), { host: 'a:8084', runs: false }],
-  ])('is told on the status: %s', async (_, tables, expected) => {
+  ])('is in the status: %s', async (_, tables, expected) => {
     const { get } = await app(tables);
     const { job_runner } = (await get('/v1/status')).body;
     if (expected === null) expect(job_runner).toBeNull();
@@ -272,21 +272,21 @@ describe('who runs the jobs', () => {
 });
 
 describe('caching', () => {
-  it('lets a final number be kept for a short while', async () => {
+  it('allows a final number to be cached for a short time', async () => {
     const { get } = await app(everywhere);
     const { headers, body } = await get(`/v1/ads/a/aggregated_count?${minute}`);
     expect(body.state).toBe('final');
     expect(headers['cache-control']).toBe('public, max-age=30');
   });
 
-  it('has a provisional number asked for again before it is used', async () => {
+  it('makes a cache ask again before it uses a provisional number', async () => {
     const { get } = await app({ partition_progress: () => [progress(0)] });
     const { headers, body } = await get(`/v1/ads/popular_ads?${minute}`);
     expect(body).toMatchObject({ state: 'provisional', watermark: null });
     expect(headers['cache-control']).toBe('no-cache');
   });
 
-  it('has an answer asked for again whose address means other minutes a minute later', async () => {
+  it('makes a cache ask again when the same URL means other minutes a minute later', async () => {
     const { get } = await app({
       partition_progress: () => [progress(0, { final_until: now }), progress(1, { final_until: now })],
     });
@@ -296,7 +296,7 @@ describe('caching', () => {
   });
 });
 
-describe('what no shared cache may keep', () => {
+describe('an answer that no shared cache may keep', () => {
   const policyOf = async (url: string, headers: Record<string, string> = {}) => {
     const { http: running } = await app(everywhere);
     const answer = await running.inject({ url, headers });
@@ -310,7 +310,7 @@ describe('what no shared cache may keep', () => {
     '/v1/ads/countries',
   ];
 
-  it.each(counts)('is what %s tells of one user or address, final or not', async path => {
+  it.each(counts)('is each answer of %s about one user or address, final or not', async path => {
     expect(await policyOf(`${path}?${minute}`)).toBe('public, max-age=30');
     for (const who of ['user_id=u', 'ip=10.0.0.1', 'user_id=u&ip=10.0.0.1&country=KR']) {
       expect(await policyOf(`${path}?${minute}&${who}`)).toBe('private, max-age=30');
@@ -319,7 +319,7 @@ describe('what no shared cache may keep', () => {
     expect(await policyOf(`${path}?${minute}&filter=f`)).toBe('private, no-cache');
   });
 
-  it('is every answer to who has identified himself', async () => {
+  it('is every answer to a request with credentials', async () => {
     const { http: running } = await app(everywhere);
     const told = [...counts, '/v1/status', '/v1/replays', '/v1/reconciliations'];
     for (const path of told) {
@@ -331,7 +331,7 @@ describe('what no shared cache may keep', () => {
     }
   });
 
-  it('is what tells lines, ids and rules as they were sent, errors too', async () => {
+  it('is every answer with lines, ids and filters as they were sent, errors included', async () => {
     for (const path of ['/v1/clicks/e-1', '/v1/filters', '/v1/filters/f', '/v1/quarantine?limit=x']) {
       expect([path, await policyOf(path)]).toEqual([path, 'private, no-cache']);
     }
@@ -381,11 +381,11 @@ describe('DELETE /v1/replays/{id}', () => {
     ['late', 'running'],
     ['late', 'done'],
     ['reconcile', 'queued'],
-  ])('refuses a restatement (%s, %s), saying why and what to do', async (reason, state) => {
+  ])('refuses to cancel a restatement (%s, %s), and says why and what to do', async (reason, state) => {
     const { status, body, written } = await cancel('restate', reason, state);
     expect({ status, code: body.code, written }).toEqual({ status: 409, code: 'not_cancellable', written: [] });
     expect(body.detail).toMatch(
-      /^id is "01KZ{22}A", but must be a replay, and is a restatement, .*: wait until it is done, as GET /,
+      /^id is "01KZ{22}A", but must be a replay, and is a restatement, .*: wait until it is done, which GET /,
     );
   });
 
@@ -398,7 +398,10 @@ describe('DELETE /v1/replays/{id}', () => {
 });
 
 describe('a wrong request', () => {
-  it.each([
+  /** Raw clicks go back 34 days: not to this range, and not to the range before the second one. */
+  const notKept = 'from=2025-10-01T00:00:00Z&to=2025-10-01T00:01:00Z';
+  const keptButNotBefore = 'from=2025-10-20T00:00:00Z&to=2025-10-23T00:00:00Z';
+  it.each<[string, string]>([
     ['/v1/ads/popular_ads?cuont=5', 'cuont'],
     ['/v1/ads/popular_ads?count=0', 'count'],
     ['/v1/ads/popular_ads?count=1001', 'count'],
@@ -433,10 +436,19 @@ describe('a wrong request', () => {
     ['/v1/ads/popular_ads?cursor=abc', 'cursor'],
     ['/v1/ads/a/series?granularity=day&timezone=Nowhere', 'timezone'],
     ['/v1/ads/a/series?uniques=true', 'uniques'],
+    ...['popular_ads', 'countries', 'series', 'a/series', 'a/aggregated_count'].map((path): [string, string] => [
+      `/v1/ads/${path}?${notKept}&user_id=u`,
+      'from',
+    ]),
+    [`/v1/ads?${notKept}&user_id=u`, 'from'],
+    ...['popular_ads', 'series', 'a/aggregated_count'].map((path): [string, string] => [
+      `/v1/ads/${path}?${keptButNotBefore}&user_id=u&compare=previous`,
+      'from',
+    ]),
     ['/v1/filters?limit=201', 'limit'],
     ['/v1/filters/-x', 'id'],
     ['/v1/status?verbose=1', 'verbose'],
-  ])('gets 400 with the name of what is wrong: %s', async (url, field) => {
+  ])('gets 400 with the name of the wrong field: %s', async (url, field) => {
     const { get, asked } = await app(everywhere);
     const { status, headers, body } = await get(url);
     expect({ status, type: headers['content-type'], code: body.code }).toEqual({
@@ -463,7 +475,7 @@ describe('a wrong request', () => {
     expect([status, headers['content-type']]).toEqual([400, 'application/problem+json']);
   });
 
-  it('gets 404 for what is not there, and 405 with Allow for what can only be read', async () => {
+  it('gets 404 for an unknown path, and 405 with Allow for a path that can only be read', async () => {
     const { get, http } = await app(everywhere);
     expect(await get('/v1/ad')).toMatchObject({ status: 404, body: { code: 'not_found' } });
     const refused = await http.inject({ method: 'POST', url: '/v1/ads/popular_ads', payload: {} });
@@ -480,7 +492,7 @@ describe('while ClickHouse is away', () => {
     throw new Retryable('ClickHouse, query: connect ECONNREFUSED 10.0.0.7:8123');
   };
 
-  it('answers 503 with Retry-After, and without the names of our machines', async () => {
+  it('answers 503 with Retry-After, and names no machine of ours', async () => {
     const { get } = await app({ partition_progress: away });
     const { status, headers, body } = await get('/v1/ads/popular_ads');
     expect({ status, code: body.code, retry: headers['retry-after'] }).toEqual({
@@ -491,7 +503,7 @@ describe('while ClickHouse is away', () => {
     expect(JSON.stringify(body)).not.toContain('10.0.0.7');
   });
 
-  it('asks again as soon as somebody does: a failed answer about the quarantine is kept no longer than a good one', async () => {
+  it('reads again for the next request: a failed answer about the quarantine is kept no longer than a good one', async () => {
     let time = now;
     let fails = true;
     const tables = { ...everywhere, quarantine: () => (fails ? away() : [{ ...waitingLine, lines: 3 }]) };
@@ -502,7 +514,7 @@ describe('while ClickHouse is away', () => {
     expect((await get('/v1/status')).body.quarantine).toEqual({ too_late: 3 });
   });
 
-  it('says so when a query needs more memory than it may have', async () => {
+  it('says so when a query needs more memory than allowed', async () => {
     const limit = Object.assign(new Error('Query memory limit exceeded'), {
       code: '241',
       type: 'MEMORY_LIMIT_EXCEEDED',
@@ -518,7 +530,7 @@ describe('while ClickHouse is away', () => {
     expect(body.detail).toMatch(/shorter range or fewer ads/);
   });
 
-  it('says so when a query ran out of time', async () => {
+  it('says so when a query takes longer than allowed', async () => {
     const timeout = Object.assign(new Error('Timeout exceeded'), { code: '159', type: 'TIMEOUT_EXCEEDED' });
     const { get } = await app({
       partition_progress: () => {
@@ -528,7 +540,7 @@ describe('while ClickHouse is away', () => {
     expect(await get('/v1/ads/popular_ads')).toMatchObject({ status: 503, body: { code: 'query_timeout' } });
   });
 
-  it('answers 500 to a fault of our own', async () => {
+  it('answers 500 for a fault of its own', async () => {
     const { get } = await app({
       partition_progress: () => {
         throw new Error('UNKNOWN_IDENTIFIER');
@@ -539,7 +551,7 @@ describe('while ClickHouse is away', () => {
 });
 
 describe('GET /v1/status', () => {
-  it('tells the lag of each partition and the balance of all', async () => {
+  it('states the lag of each partition and the balance of all', async () => {
     const { get } = await app({ ...everywhere, quarantine: () => [{ ...waitingLine, lines: 2 }] });
     const { body } = await get('/v1/status');
     expect(
@@ -557,7 +569,7 @@ describe('GET /v1/status', () => {
     });
   });
 
-  it('is not balanced as soon as one partition is not, even if another makes up for it', async () => {
+  it('is unbalanced when one partition is, even if another partition has the opposite difference', async () => {
     const { get } = await app({
       partition_progress: () => [progress(0, { counted: 8 }), progress(1, { counted: 10 })],
     });
@@ -566,7 +578,7 @@ describe('GET /v1/status', () => {
     expect(body.conservation.balanced).toBe(false);
   });
 
-  it('tells what ingest has acknowledged, and is not balanced as soon as a line of it is missing', async () => {
+  it('states what ingest has acknowledged, and is unbalanced when a line of it is missing', async () => {
     let missing = 0;
     let acknowledged = 10;
     let off: unknown[] = [];
@@ -595,7 +607,7 @@ describe('GET /v1/status', () => {
     expect(await conservation()).toMatchObject({ unacknowledged: 1, balanced: false });
   });
 
-  it('lists a partition of the log that nobody has counted yet as unread from its beginning', async () => {
+  it('lists a partition that was never counted as unread from its beginning', async () => {
     const { get } = await app({ partition_progress: () => [progress(0)] });
     const { body } = await get('/v1/status');
     expect(body.partitions[1]).toMatchObject({
@@ -617,7 +629,7 @@ describe('GET /v1/status', () => {
     expect(body.conservation.unread_records).toBeNull();
   });
 
-  it('tells hot ads that are split or will be, each stretch of minutes once, and null while Kafka does not answer', async () => {
+  it('lists ads that are split now or later, each span of minutes once, and null while Kafka does not answer', async () => {
     const at = (minutes: number) => now - (now % 60_000) + minutes * 60_000;
     const rule = (adId: string, from: number, until: number) => ({
       ruleId: 'R',
@@ -644,7 +656,7 @@ describe('GET /v1/status', () => {
     expect((await away.get('/v1/status')).body.hot_ads).toBeNull();
   });
 
-  it('tells over how many partitions clicks are spread, each step once, and grows them', async () => {
+  it('states over how many partitions clicks are spread, each number once, and adds partitions', async () => {
     const minute = 60_000;
     const grown: number[] = [];
     const rules = [
@@ -693,7 +705,7 @@ describe('GET /v1/status', () => {
     expect((await get('/v1/status')).body.conservation.unread_records).toBeNull();
   });
 
-  it('asks Kafka once a second, however many ask for the status', async () => {
+  it('asks Kafka once a second, however many requests for the status come', async () => {
     let asked = 0;
     let time = now;
     const countedLog = {
@@ -714,8 +726,8 @@ describe('GET /v1/status', () => {
   });
 });
 
-describe('what stands around the answers', () => {
-  it('is a strict policy for JSON, and one that needs nothing from elsewhere for /docs', async () => {
+describe('what comes with the answers', () => {
+  it('is a strict policy for JSON, and for /docs a policy that allows no other host', async () => {
     const { http } = await app(everywhere);
     const json = await http.inject('/v1/ads/popular_ads');
     expect(json.headers['content-security-policy']).toBe("default-src 'none'; frame-ancestors 'none'");
@@ -726,7 +738,7 @@ describe('what stands around the answers', () => {
     expect(docs.body).not.toMatch(/<script(?![^>]*src=)/);
   });
 
-  it('is, for the dashboard, a policy under which nothing inline and nothing from elsewhere runs', async () => {
+  it('is, for the dashboard, a policy under which nothing inline and nothing of another host runs', async () => {
     const { http } = await app(everywhere);
     for (const url of ['/', '/dashboard/main.js', '/dashboard/uplot/uPlot.esm.js']) {
       const { statusCode, headers } = await http.inject(url);
@@ -740,7 +752,7 @@ describe('what stands around the answers', () => {
     expect((await http.inject('/dashboard/%2e%2e/app.ts')).statusCode).toBeGreaterThanOrEqual(400);
   });
 
-  it('lets no other origin read by default, and the configured ones only', async () => {
+  it('allows no other origin to read by default, and otherwise only the configured ones', async () => {
     const fromElsewhere = { url: '/v1/ads/popular_ads', headers: { origin: 'https://a.example' } };
     const closed = await app(everywhere);
     expect((await closed.http.inject(fromElsewhere)).headers['access-control-allow-origin']).toBeUndefined();
@@ -823,7 +835,7 @@ describe('what stands around the answers', () => {
     }
   });
 
-  it('is not ready while something that the process needs is not', async () => {
+  it('is not ready while something that the process needs is not ready', async () => {
     const readiness = { sink: () => Promise.reject(new Error('no partitions')) };
     const { get } = await app(everywhere, { readiness });
     expect(await get('/readyz')).toMatchObject({ status: 503, body: { failed: { sink: 'no partitions' } } });
@@ -838,7 +850,7 @@ describe('a query API that is told to stop', () => {
     return { http, leave, release, url: await listen(http, '127.0.0.1', 0) };
   };
 
-  it('ends live streams with a last event, and closes though somebody listened', async () => {
+  it('ends live streams with a last event, and closes although somebody was listening', async () => {
     const { http, leave, url } = await begun();
     const answer = await fetch(`${url}/v1/live`);
     leave();
@@ -846,7 +858,7 @@ describe('a query API that is told to stop', () => {
     expect(await answer.text()).toMatch(/event: closing\ndata: \{"reason":"stopping"\}\n\n$/);
   });
 
-  it('refuses what comes then with a problem, answers health to the end, and what it has taken', async () => {
+  it('refuses new requests with a problem, and answers health and all accepted requests until the end', async () => {
     const { http, leave, release, url } = await begun();
     const taken = fetch(`${url}/readyz`);
     await fetch(`${url}/healthz`);

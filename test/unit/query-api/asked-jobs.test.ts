@@ -16,7 +16,7 @@ function storeOf() {
 }
 
 describe('jobs that people ask for', () => {
-  it('are refused beyond the limit of their kind, which is named with how many are open', async () => {
+  it('are refused above the limit of their kind, with the limit and the number of open jobs', async () => {
     const store = storeOf();
     const { take } = createAskedJobs(store, 2);
     await take(asked('replay'));
@@ -24,7 +24,9 @@ describe('jobs that people ask for', () => {
     await expect(take(asked('replay'))).rejects.toMatchObject({
       ...{ status: 429, code: 'too_many_open_jobs', retryAfterS: 30 },
       extra: { kind: 'replay', limit: 2, open: 2 },
-      message: expect.stringMatching(/^2 replays wait or run, and at most 2 may \(JOBS_MAX_OPEN\): .*DELETE/),
+      message: expect.stringMatching(
+        /^2 replays are queued or running, and at most 2 may be \(JOBS_MAX_OPEN\): .*DELETE/,
+      ),
     });
     await take(asked('reconcile'));
     store.open.shift();
@@ -32,7 +34,7 @@ describe('jobs that people ask for', () => {
     expect(store.open.map(({ kind }) => kind)).toEqual(['replay', 'reconcile', 'replay']);
   });
 
-  it('are counted one after another, also where they are asked for at the same moment', async () => {
+  it('are counted one after another, even if they are asked for at the same moment', async () => {
     const store = storeOf();
     const { take } = createAskedJobs(store, 3);
     const answers = await Promise.allSettled(Array.from({ length: 10 }, () => take(asked('replay'))));
@@ -40,7 +42,7 @@ describe('jobs that people ask for', () => {
     expect(store.open.length).toBe(3);
   });
 
-  it('are taken again after the store was away', async () => {
+  it('are accepted again after the store was away', async () => {
     const store = storeOf();
     let isAway = true;
     const openAsked = async (kind: Job['kind']) => {

@@ -1,4 +1,4 @@
-/** What one client may have of the query API, over real sockets: listeners, requests, and whose they are. */
+/** The limits of one client of the query API, over real sockets: listeners, requests, and to which client they belong. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { type Http, listen } from '../../../infra/http.ts';
 import { closeHttp } from '../../../infra/http-drain.ts';
@@ -27,7 +27,7 @@ function get(url: string, path: string, from: string, headers = ''): RawConnecti
 }
 
 describe('listeners of one client', () => {
-  it('are as many as may be, others have theirs, and one that goes makes room', async () => {
+  it('are limited, others have their own limit, and one that goes makes room', async () => {
     const url = await start({ QUERY_API_LIVE_MAX_PER_CLIENT: '2', QUERY_API_LIVE_MAX_CLIENTS: '3' });
     const mine = [get(url, '/v1/live', '127.0.0.2'), get(url, '/v1/live', '127.0.0.2')];
     expect(await Promise.all(mine.map(each => each.status()))).toEqual([200, 200]);
@@ -39,7 +39,7 @@ describe('listeners of one client', () => {
     await eventually('there is room', async () => (await get(url, '/v1/live', '127.0.0.2').status()) === 200);
   });
 
-  it('make room for one who has none, and are told to come back', async () => {
+  it('make room for a client that has none, with an event that asks them to come back', async () => {
     const url = await start({ QUERY_API_LIVE_MAX_PER_CLIENT: '2', QUERY_API_LIVE_MAX_CLIENTS: '2' });
     const [oldest, other] = [get(url, '/v1/live', '127.0.0.2'), get(url, '/v1/live', '127.0.0.2')];
     expect(await Promise.all([oldest.status(), other.status()])).toEqual([200, 200]);
@@ -51,7 +51,7 @@ describe('listeners of one client', () => {
 });
 
 describe('requests of one client', () => {
-  it('are as many in a minute as may be; its address is no matter of a header', async () => {
+  it('are limited per minute, and no header changes the address of the client', async () => {
     const url = await start({ QUERY_API_RATE_LIMIT_PER_MINUTE: '2' });
     const ask = (from: string, i: number) => get(url, '/no/such', from, `x-forwarded-for: 192.0.2.${i}\r\n`).status();
     const statuses = [];
@@ -60,7 +60,7 @@ describe('requests of one client', () => {
     expect(await get(url, '/metrics', '127.0.0.2').status()).toBe(200);
   });
 
-  it('refuses a setting that believes everybody', async () => {
+  it('refuses a setting that trusts everybody', async () => {
     await expect(queryApi({ QUERY_API_TRUST_PROXY: 'true' })).rejects.toThrow(
       /^QUERY_API_TRUST_PROXY="true": would let/,
     );

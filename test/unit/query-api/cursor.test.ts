@@ -8,7 +8,7 @@ const cursors = cursorsOf('list', Type.Tuple([Type.Integer({ minimum: 0 }), Type
 const question = fc.dictionary(fc.string(), fc.oneof(fc.string(), fc.integer(), fc.constant(undefined)));
 
 describe('a cursor', () => {
-  it('comes back as it went out, to the same question in any order, and fits into an address as it is', () => {
+  it('is read as it was written, for the same question in any order, and fits into a URL without encoding', () => {
     fc.assert(
       fc.property(fc.nat(), fc.string({ unit: 'grapheme' }), question, (count, name, asked) => {
         const text = cursors.write([count, name], asked);
@@ -19,7 +19,7 @@ describe('a cursor', () => {
     );
   });
 
-  it('is refused by another question, another list, and where it is none, but never throws anything else', () => {
+  it('is refused for another question, for another list, and if it is not a cursor, always with a problem', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.base64String(), fc.json().map(encoded)), text => {
         expect(() => cursors.read(text, {})).toThrow(Problem);
@@ -28,10 +28,10 @@ describe('a cursor', () => {
     const text = cursors.write([1, 'a'], { country: 'KR' });
     expect(() => cursors.read(text, {})).toThrow(/^cursor is ".*", but must belong to the list/);
     const other = cursorsOf('other', Type.Tuple([Type.Integer(), Type.String()]));
-    expect(() => other.read(text, { country: 'KR' })).toThrow(/^cursor is ".*", but must be `next_cursor`/);
+    expect(() => other.read(text, { country: 'KR' })).toThrow(/^cursor is ".*", but must be the `next_cursor`/);
   });
 
-  it('is there only where a row follows the page', () => {
+  it('exists only when a row follows the page', () => {
     expect(pageOf([1, 2, 3], 2, String)).toEqual({ rows: [1, 2], next_cursor: '2' });
     expect(pageOf([1, 2], 2, String)).toEqual({ rows: [1, 2], next_cursor: null });
     expect(pageOf([], 2, String)).toEqual({ rows: [], next_cursor: null });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { isoOf } from '../../../query-api/http/parameters.ts';
 
-it('tells a time as Date does, whichever was told before', () => {
+it('writes a time as Date does, whichever time was written before', () => {
   const time = fc.oneof(
     fc.date({ noInvalidDate: true }).map(date => date.getTime()),
     fc.integer({ min: 1_763_769_600_000, max: 1_763_942_400_000 }),
@@ -15,7 +15,7 @@ it('tells a time as Date does, whichever was told before', () => {
   );
 });
 
-it('refuses what is no time', () => {
+it('refuses a number that is not a time', () => {
   for (const ms of [Number.NaN, Number.POSITIVE_INFINITY, 8_640_000_000_000_001])
     expect(() => isoOf(ms)).toThrow(RangeError);
 });

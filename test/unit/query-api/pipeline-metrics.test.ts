@@ -58,7 +58,7 @@ function setUp(
     now: () => time,
   });
   return {
-    /** The lines of a scrape that tell of these metrics. */
+    /** The lines of a scrape about these metrics. */
     async scrape(...names: readonly string[]) {
       await refresh();
       const lines = (await registry.metrics()).split('\n');
@@ -70,7 +70,7 @@ function setUp(
   };
 }
 
-describe('late clicks that wait', () => {
+describe('waiting late clicks', () => {
   const names = ['late_minutes', 'late_clicks_waiting', 'late_clicks_waiting_since_timestamp_seconds'];
   const told = async (lateClicks: () => Promise<LateClicks>) => {
     const { scrape } = setUp({}, undefined, undefined, undefined, lateClicks);
@@ -79,7 +79,7 @@ describe('late clicks that wait', () => {
     return names.map(name => lines.find(line => line.startsWith(`adclicks_${name} `))?.split(' ')[1]);
   };
 
-  it('are told as the rows have them, and not at all where nobody knows', async () => {
+  it('are exported as the rows have them, and are absent when they are unknown', async () => {
     const waiting = [
       { minute: 60_000, ad_id: 'a', clicks: 3, since: now - 5_000 },
       { minute: 60_000, ad_id: 'b', clicks: 1, since: now - 9_000 },
@@ -92,7 +92,7 @@ describe('late clicks that wait', () => {
 });
 
 describe('a scrape', () => {
-  it('tells how much room the disks have, and nothing of those nobody can tell of', async () => {
+  it('exports the size and the free bytes of the disks, and nothing while they are unknown', async () => {
     expect(await setUp().scrape('disk_free_bytes', 'disk_size_bytes')).toEqual([
       'adclicks_disk_free_bytes{disk="data"} 5000000000',
       'adclicks_disk_size_bytes{disk="data"} 20000000000',
@@ -102,7 +102,7 @@ describe('a scrape', () => {
     expect(await silent.scrape('lag_records')).toHaveLength(1);
   });
 
-  it('tells lag in records and in seconds of event time, and every line by what became of it', async () => {
+  it('exports the lag in records and in seconds of event time, and every line by its outcome', async () => {
     const { scrape } = setUp();
     expect(await scrape('lag_records', 'lag_seconds', 'store_lines_total')).toEqual([
       'adclicks_lag_records{partition="0"} 5',
@@ -114,7 +114,7 @@ describe('a scrape', () => {
     ]);
   });
 
-  it('tells how many acknowledged clicks are missing, less those that are written off', async () => {
+  it('exports how many acknowledged clicks are missing, without those that are written off', async () => {
     expect(await setUp().scrape('missing_clicks', 'store_acknowledged_lines_total')).toEqual([
       'adclicks_store_acknowledged_lines_total{partition="0"} 11',
       'adclicks_missing_clicks{partition="0"} 2',
@@ -126,7 +126,7 @@ describe('a scrape', () => {
     expect(await silent.scrape('store_acknowledged_lines_total')).toHaveLength(1);
   });
 
-  it('tells how far each sink is behind the last stable offset', async () => {
+  it('exports how far each sink is behind the last stable offset', async () => {
     const { scrape } = setUp({ sinkPositions: async () => [sink(0, 40, 47), sink(1, 9, 9)] });
     const labels = 'group="sink-aggregates",topic="aggregates"';
     expect(await scrape('sink_lag_records')).toEqual([
@@ -135,14 +135,14 @@ describe('a scrape', () => {
     ]);
   });
 
-  it('counts a partition nobody has counted yet from its beginning, and tells no time of it', async () => {
+  it('exports the lag of a partition that was never counted from its beginning, without a lag in time', async () => {
     const { scrape } = setUp({ endOffsets: async () => new Map([[1, 45]]) }, async () => [
       progress(0, { watermark: 0 }),
     ]);
     expect(await scrape('lag_records', 'lag_seconds')).toEqual(['adclicks_lag_records{partition="1"} 45']);
   });
 
-  it('says again what was said before, however often it is asked', async () => {
+  it('exports the same values again, however often it is scraped', async () => {
     const { scrape, later } = setUp();
     const first = await scrape('lag_records', 'store_lines_total');
     later(1_000);
@@ -150,11 +150,11 @@ describe('a scrape', () => {
   });
 });
 
-describe('what does not answer', () => {
+describe('a metric of a system that does not answer', () => {
   it.each([
     ['fails', away],
     ['hangs', never],
-  ])('is absent while Kafka %s: neither zero nor what it was before', async (_what, answer) => {
+  ])('is absent while Kafka %s, and neither zero nor its old value', async (_what, answer) => {
     let isAway = false;
     const { scrape, later } = setUp({
       endOffsets: () => (isAway ? answer() : Promise.resolve(new Map([[0, 45]]))),
@@ -170,7 +170,7 @@ describe('what does not answer', () => {
     expect(await scrape('lag_records', 'sink_lag_records')).toHaveLength(2);
   });
 
-  it('is absent while the store is away: all but what Kafka alone tells', async () => {
+  it('is absent while the store is away, unless Kafka alone has it', async () => {
     const { scrape } = setUp({ sinkPositions: async () => [sink(0, 1, 2)] }, away);
     expect(await scrape('lag_records', 'lag_seconds', 'store_lines_total', 'missing_clicks')).toEqual([]);
     expect(await scrape('sink_lag_records')).toHaveLength(1);

@@ -1,4 +1,4 @@
-/** Every route is asked, in all ways that may need raw clicks: what it reads, and whether that was said of it before. */
+/** Calls every route in all ways that may need raw clicks, and compares what it reads with what was decided before. */
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { currentAsker } from '../../../infra/asking.ts';
@@ -35,7 +35,7 @@ beforeAll(async () => {
     const ticket = currentAsker()?.ticket;
     read.push({ sql, kind, hasTicket: ticket !== undefined && !ticket.aborted });
     await new Promise(resolve => setImmediate(resolve));
-    // A filter that is there, and a click.
+    // There is a stored filter and a click.
     if (/stored_filter/.test(sql)) return [storedFilter];
     return readsRaw.test(sql) ? [click] : [];
   });
@@ -52,7 +52,7 @@ interface Operation {
   readonly parameters?: readonly { readonly in: string; readonly name: string }[];
 }
 
-/** Addresses of all routes that read, with each of the parameters that may need raw clicks. */
+/** The URLs of all routes that read, with each of the parameters that may need raw clicks. */
 function asked(): string[] {
   const ways = ['user_id=u', 'ip=203.0.113.7', 'filter=f', 'uniques=true', 'uniques=false', 'compare=previous'];
   return Object.entries(http.swagger().paths ?? {}).flatMap(([path, item]) => {
@@ -65,8 +65,8 @@ function asked(): string[] {
   });
 }
 
-describe('what asks for raw clicks', () => {
-  it('is known before anything is read, of each route and way to ask', async () => {
+describe('a request for raw clicks', () => {
+  it('is known before anything is read, for each route and each way to ask', async () => {
     const urls = asked();
     expect(urls.length).toBeGreaterThan(30);
     const wrong: string[] = [];
@@ -81,7 +81,7 @@ describe('what asks for raw clicks', () => {
         if (isRaw) ofRaw++;
         else if (!hasTicket) ofCounts++;
       }
-      // Nor is it said of one that needs none.
+      // A request that needs no raw clicks is not taken for one that does.
       const isNeeded = read.some(({ kind }) => kind === 'raw');
       if (!isNeeded && read.some(({ hasTicket }) => hasTicket)) wrong.push(`${url}: a ticket for nothing`);
     }

@@ -7,7 +7,7 @@ import type { Http } from '../../../infra/http.ts';
 import { buildQueryApi } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
 
-/** A store with nothing in it. */
+/** An empty store. */
 const clickhouse: ClickHouse = {
   query: () => Promise.resolve([]),
   queryLines: () => Promise.resolve(new Uint8Array()),
@@ -33,7 +33,7 @@ interface Operation {
   readonly parameters?: readonly { readonly in: string; readonly name: string }[];
 }
 
-/** Every operation with every parameter of it, and one that it does not have, as long as a request may be. */
+/** Every operation, with each of its parameters and an unknown one, which are as long as a request may be. */
 async function asked() {
   const { body } = await http.inject('/openapi.json');
   const { paths } = JSON.parse(body) as { paths: Record<string, Record<string, Operation>> };
@@ -63,7 +63,7 @@ async function asked() {
   );
 }
 
-it('a refusal is short, whatever is refused and by whichever route', async () => {
+it('a refusal is short, for every parameter of every route', async () => {
   const requests = await asked();
   const long: string[] = [];
   let refused = 0;

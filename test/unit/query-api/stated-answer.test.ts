@@ -11,7 +11,7 @@ const row: Progress = {
   ...{ received: 9, counted: 9, duplicates: 0, quarantined: 0, acknowledged: 9, missing: 0, ids_per_ad_from: null },
 };
 
-/** Answers are given by the test. */
+/** The test gives the answers. */
 function store() {
   const progress = Promise.withResolvers<Progress[]>();
   const late = Promise.withResolvers<ReturnType<typeof lateClicksOf>>();
@@ -46,10 +46,10 @@ function store() {
   return { deps: { queries, lateClicks, stated }, asked, progress, late, recounts, given, reply, headers };
 }
 
-/** Counts of one ad, and the late clicks and the state that are told with them. */
+/** The counts of one ad, with the late clicks and the state of the answer. */
 const question = { range, adIds: ['a'], asked: { from: '0' } };
 
-it('asks for all that has to be known at once, and reads no count before it is known', async () => {
+it('asks at the same time for everything that must be known first, and reads no count before it is known', async () => {
   const { deps, reply, asked, given, headers, progress, late, recounts } = store();
   const answer = answerStated(deps, reply, question, async ({ finality, known }) => {
     asked.push(`counts ${finality.watermark} ${known.isSettled}`);
@@ -72,7 +72,7 @@ it('asks for all that has to be known at once, and reads no count before it is k
   expect(headers).toEqual([['cache-control', 'public, max-age=30']]);
 });
 
-it('says restated where what was read is, and is no more final than what was read', async () => {
+it('is restated when what was read is restated, and is no more final than what was read', async () => {
   const answered = async (found: Found) => {
     const { deps, reply, progress, late, recounts } = store();
     progress.resolve([row]);
@@ -88,7 +88,7 @@ it('says restated where what was read is, and is no more final than what was rea
   });
 });
 
-it('fails with whichever fails, and leaves no failure of another behind', async () => {
+it('fails with the first failure, and leaves no other failure unhandled', async () => {
   const { deps, reply, progress, late, recounts } = store();
   const answer = answerStated(deps, reply, question, async () => ({ isRestated: false }));
   progress.reject(new Error('first'));

@@ -23,7 +23,7 @@ describe('a range of minutes', () => {
     expect(rangeOf({}, rules)).toEqual({ from: at('2025-11-22T08:25:00Z'), to: at('2025-11-22T08:26:00Z') });
   });
 
-  it('is the minute that ended just now on the border of a minute', () => {
+  it('is the minute that has just ended, exactly at the border of a minute', () => {
     const border = at('2025-11-22T08:26:00Z');
     expect(rangeOf({}, { ...rules, now: border })).toEqual({ from: border - 60_000, to: border });
   });
@@ -32,21 +32,21 @@ describe('a range of minutes', () => {
     ['2025-11-22T08:00:00Z', '2025-11-22T08:10:00Z'],
     ['2025-11-22T17:00:00+09:00', '2025-11-22T17:10:00.000+09:00'],
     [`${at('2025-11-22T08:00:00Z')}`, '2025-11-22T08:10:00Z'],
-  ])('takes %s to %s', (from, to) => {
+  ])('accepts %s to %s', (from, to) => {
     expect(rangeOf({ from, to }, rules)).toEqual({ from: at('2025-11-22T08:00:00Z'), to: at('2025-11-22T08:10:00Z') });
   });
 
   it.each([
-    [{ from: '2025-11-22T08:00:00Z' }, 'to is not given, but must be, beside from'],
-    [{ to: '2025-11-22T08:00:00Z' }, 'from is not given, but must be, beside to'],
+    [{ from: '2025-11-22T08:00:00Z' }, 'to is not given, but must be given together with from'],
+    [{ to: '2025-11-22T08:00:00Z' }, 'from is not given, but must be given together with to'],
     [
       { from: 'yesterday', to: '0' },
-      'from is "yesterday", but must be a time with its zone, like 2026-01-01T12:00:00Z (RFC 3339), or epoch milliseconds',
+      'from is "yesterday", but must be a time with a zone, such as 2026-01-01T12:00:00Z (RFC 3339), or epoch milliseconds',
     ],
-    [{ from: '2025-11-22T08:00:00', to: '0' }, /^from is .*, but must be a time with its zone/],
+    [{ from: '2025-11-22T08:00:00', to: '0' }, /^from is .*, but must be a time with a zone/],
     [{ from: '2025-11-22T08:00:00 09:00', to: '0' }, /%2B/],
     [{ from: '', to: '0' }, /^from is "", but/],
-    [{ from: '-60000', to: '0' }, /^from is .*, but must be a time with its zone/],
+    [{ from: '-60000', to: '0' }, /^from is .*, but must be a time with a zone/],
     [
       { from: '2025-11-22T08:00:30Z', to: '2025-11-22T08:10:00Z' },
       'from is "2025-11-22T08:00:30Z", but must be a whole minute in UTC, as 2025-11-22T08:00:00Z and 2025-11-22T08:01:00Z are',
@@ -67,7 +67,7 @@ describe('a range of minutes', () => {
       { from: '0', to: '2678460000' },
       'to is "2678460000", but must be at most 31 days after from, and is 44641 minutes after it: ask for a shorter range, or for several',
     ],
-    [{ from: '9007199254740960000', to: '0' }, /^from is .*, but must be a time with its zone/],
+    [{ from: '9007199254740960000', to: '0' }, /^from is .*, but must be a time with a zone/],
     [{ from: '4294944060000', to: '4294944120000' }, /^from is .*, but must not be after 2106-02-07/],
   ])('refuses %j', (asked, message) => {
     expect(problemOf(() => rangeOf(asked, rules))).toMatch(message);
@@ -86,9 +86,9 @@ describe('a window', () => {
     });
   });
 
-  it('may not stand beside from or to', () => {
+  it('must not be used together with from or to', () => {
     expect(problemOf(() => windowOf({ window: 5, to: '60000' }, rules))).toBe(
-      'window is 5, but cannot stand beside from and to: give the one or the others',
+      'window is 5, but cannot be used together with from and to: use either window or from and to',
     );
   });
 
@@ -126,7 +126,7 @@ describe('the range of a series', () => {
     );
   });
 
-  it('is of whole minutes, and of whole steps where none is asked for, within the limit', () => {
+  it('has whole minutes, or whole steps when no range is asked for, within the limit', () => {
     const granularity = fc.constantFrom<Granularity>('minute', 'hour', 'day');
     const minute = fc.integer({ min: 0, max: 200_000 }).map(n => n * 60_000);
     fc.assert(

@@ -26,7 +26,7 @@ const zones = [
   'Asia/Beirut',
 ];
 
-/** Length of each step in minutes. */
+/** The length of each step in minutes. */
 const lengths = (from: string, to: string, granularity: 'hour' | 'day', timezone: string) => {
   const { range, step } = stepsOfRange({ from, to }, granularity, timezone, rules);
   return stepsOf(range, step).map(one => (one.to - one.from) / minuteMs);
@@ -51,28 +51,28 @@ describe('a day', () => {
     ['Europe/Berlin', '2025-03-29T00:00:00+01:00', '2025-04-01T00:00:00+02:00', [24, 23, 24]],
     ['America/New_York', '2025-11-02T00:00:00-04:00', '2025-11-03T00:00:00-05:00', [25]],
     ['Australia/Lord_Howe', '2025-10-05T00:00:00+10:30', '2025-10-06T00:00:00+11:00', [23.5]],
-    // Midnight is left out: the clock goes from 23:59 to 01:00.
+    // Midnight does not exist: the clock goes from 23:59 to 01:00.
     ['Africa/Cairo', '2025-04-24T00:00:00+02:00', '2025-04-26T00:00:00+03:00', [24, 23]],
-    // A day of the calendar is left out.
+    // A day of the calendar does not exist.
     ['Pacific/Apia', '2011-12-29T00:00:00-10:00', '2012-01-01T00:00:00+14:00', [24, 24]],
-    // The clock was put back from one minute after midnight to the day before.
+    // The clock is put back from one minute after midnight to the previous day.
     ['America/St_Johns', '2010-11-06T00:00:00-02:30', '2010-11-08T00:00:00-03:30', [24, 25]],
-  ])('has 23, 24, 25 or other hours as the clock goes in %s from %s', (zone, from, to, hours) => {
+  ])('has 23, 24, 25 or another number of hours, as the clock in %s goes from %s', (zone, from, to, hours) => {
     expect(lengths(from, to, 'day', zone).map(minutes => minutes / 60)).toEqual(hours);
   });
 
-  it('may be asked for by the month that has an hour more', () => {
+  it('may be asked for over a month that is one hour longer', () => {
     const days = lengths('2025-10-01T00:00:00+02:00', '2025-11-01T00:00:00+01:00', 'day', 'Europe/Berlin');
     expect(days).toHaveLength(31);
   });
 });
 
 describe('an hour', () => {
-  it('begins where the clock of the zone shows a whole one', () => {
+  it('begins when the clock of the zone shows a full hour', () => {
     expect(lengths('2025-11-22T00:30:00Z', '2025-11-22T02:30:00Z', 'hour', 'Asia/Kolkata')).toEqual([60, 60]);
   });
 
-  it('that comes twice is two hours; of a clock that is changed by half an hour there are halves', () => {
+  it('that occurs twice is two hours, and a clock change by half an hour makes half hours', () => {
     const berlin = lengths('2025-10-26T00:00:00+02:00', '2025-10-27T00:00:00+01:00', 'hour', 'Europe/Berlin');
     expect([berlin.length, new Set(berlin)]).toEqual([25, new Set([60])]);
     const back = lengths('2025-04-06T01:00:00+11:00', '2025-04-06T03:00:00+10:30', 'hour', 'Australia/Lord_Howe');
@@ -84,7 +84,7 @@ describe('borders', () => {
   it.each(zones)('in %s are where Intl shows another hour or day, minute by minute', zone => {
     const shown = new Intl.DateTimeFormat('sv', { timeZone: zone, dateStyle: 'short', timeStyle: 'short' });
     const label = (time: number) => shown.format(time);
-    // Around changes of the clock, and anywhere.
+    // Around clock changes, and at any other time.
     const somewhere = fc.oneof(
       fc.integer({ min: at('2005-01-01T00:00:00Z') / minuteMs, max: at('2030-01-01T00:00:00Z') / minuteMs }),
       fc.constantFrom('2025-10-26T01:00Z', '2025-03-30T01:00Z', '2025-11-02T06:00Z', '2025-10-04T15:30Z').map(near),
@@ -133,7 +133,7 @@ describe('the range of a series in a zone', () => {
     expect(stepsOf(range, step)).toHaveLength(steps);
   });
 
-  it('covers itself with steps, one after another, whatever the zone', () => {
+  it('is covered by its steps without gaps, in every zone', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...zones),
@@ -205,7 +205,7 @@ describe('the range of a series in a zone', () => {
 });
 
 describe('a zone', () => {
-  it('has the offsets that Intl shows, whichever zone it is', () => {
+  it('has the offsets that Intl shows, for every zone', () => {
     const time = fc.integer({ min: at('1973-01-01T00:00:00Z') / minuteMs, max: at('2037-01-01T00:00:00Z') / minuteMs });
     for (const name of Intl.supportedValuesOf('timeZone')) {
       const zone = zoneOf(name);
@@ -220,7 +220,7 @@ describe('a zone', () => {
     }
   });
 
-  it('is kept by one name, in however many ways a client writes it', () => {
+  it('is kept under one name, in however many ways a client writes it', () => {
     const Format = Intl.DateTimeFormat;
     const made = vi.spyOn(Intl, 'DateTimeFormat').mockImplementation(function format(locale, options) {
       return new Format(locale, options);
@@ -237,7 +237,7 @@ describe('a zone', () => {
     }
   });
 
-  it('has days also where midnight itself was left out by a change of the offset', () => {
+  it('has days even if a change of the offset skips midnight', () => {
     const kathmandu = lengths('1985-12-30T18:30:00Z', '1986-01-02T18:15:00Z', 'day', 'Asia/Kathmandu');
     expect(kathmandu.map(minutes => minutes / 60)).toEqual([24, 23.75, 24]);
   });

@@ -12,7 +12,7 @@ const selection = {
 };
 const row = (name: string, count: number, users: number) => ({ name, count, users, duplicates: 0 });
 
-/** Remembers how often it was asked. */
+/** Remembers how often it was called. */
 function rawWith(...found: readonly ExactUsers[]) {
   const raw = {
     asked: 0,
@@ -35,7 +35,7 @@ describe('unique users', () => {
     expect(hasMoved).toBe(false);
   });
 
-  it('are estimated beyond, which is said, and nobody counts them in memory', async () => {
+  it('are estimated above the limit, which the answer says, and are not counted in memory', async () => {
     const raw = rawWith();
     const { of } = await uniquesOf(raw, 'ad', selection, [row('a', 2e6, maxExactUsers), row('b', 1, 1)]);
     expect(of.get('a')).toEqual({ count: maxExactUsers, is_exact: false });
@@ -43,7 +43,7 @@ describe('unique users', () => {
     expect(raw.asked).toBe(0);
   });
 
-  it('tell when clicks came in after the counts were read', async () => {
+  it('say when clicks came after the counts were read', async () => {
     const raw = rawWith({ name: 'a', users: 3, count: 10 });
     expect((await uniquesOf(raw, 'ad', selection, [row('a', 9, 3)])).hasMoved).toBe(true);
     expect((await uniquesOf(rawWith(), 'ad', selection, [row('a', 9, 3)])).hasMoved).toBe(true);

@@ -3,7 +3,7 @@ import { createPace, patienceSeconds } from '../../../../query-api/routes/export
 
 const minimum = 1_000;
 
-/** After so many seconds, in each of which so many bytes were taken. */
+/** The pace after some seconds, with the bytes that were read in each of them. */
 function paceAfter(seconds: number, bytesOf: (second: number) => number, isMoreReady = (_second: number) => true) {
   const pace = createPace(minimum);
   let taken = 0;
@@ -15,24 +15,24 @@ function paceAfter(seconds: number, bytesOf: (second: number) => number, isMoreR
 }
 
 describe('the pace of an export', () => {
-  it('is slow where less is taken than must be, over as long as is asked', () => {
+  it('is slow when less is read than the minimum, over the given time', () => {
     const trickle = paceAfter(5, () => minimum - 1);
     expect([trickle.isSlowOver(5), trickle.isSlowOver(6)]).toEqual([true, false]);
     expect(paceAfter(patienceSeconds, () => minimum - 1).isSlowOver(patienceSeconds)).toBe(true);
     expect(paceAfter(patienceSeconds, () => minimum).isSlowOver(patienceSeconds)).toBe(false);
   });
 
-  it('is that of all seconds together: who takes a lot now and then is not slow', () => {
+  it('is that of all seconds together, so a client that reads much from time to time is not slow', () => {
     const bursts = paceAfter(60, second => (second % 20 === 0 ? 30 * minimum : 0));
     expect(bursts.isSlowOver(patienceSeconds)).toBe(false);
   });
 
-  it('does not live on what was taken long ago', () => {
+  it('does not depend on what was read long ago', () => {
     const stopped = paceAfter(10 + patienceSeconds, second => (second < 10 ? 1_000 * minimum : 0));
     expect(stopped.isSlowOver(patienceSeconds)).toBe(true);
   });
 
-  it('is nobody’s fault where there was nothing to take', () => {
+  it('is not slow when no bytes were ready', () => {
     const waiting = paceAfter(
       120,
       () => 1,

@@ -20,7 +20,7 @@ async function* endless() {
 let slots: ExportSlots | undefined;
 afterEach(() => slots?.[Symbol.asyncDispose]());
 
-/** A second takes 5 ms. */
+/** A second of the limits takes 5 ms here. */
 function start(limit: number, minBytesPerSecond = 1_000) {
   isEnded = false;
   const opened = createExportSlots({ limit, minBytesPerSecond, tickMs: 5 });
@@ -28,7 +28,7 @@ function start(limit: number, minBytesPerSecond = 1_000) {
   const cut: string[] = [];
   const open = async () => {
     const stream = await opened.open(endless, why => cut.push(why));
-    // As a socket that takes nothing: what is ready is there to be taken.
+    // Like a socket that reads nothing: the bytes are ready.
     stream?.read(0);
     return stream;
   };
@@ -41,13 +41,13 @@ const closed = async (stream: Readable | undefined) => {
 };
 
 describe('an export', () => {
-  it('that nobody takes is cut off, without its end, and is read no further', async () => {
+  it('that its client does not read is cut off without its end, and the database is not read further', async () => {
     const { cut, open } = start(1);
     expect(await closed(await open())).toBe(false);
-    expect([cut, isEnded]).toEqual([['its client takes less than EXPORT_MIN_BYTES_PER_SECOND'], true]);
+    expect([cut, isEnded]).toEqual([['its client reads less than EXPORT_MIN_BYTES_PER_SECOND'], true]);
   });
 
-  it('that is taken goes on, and keeps its place', async () => {
+  it('that its client reads continues, and keeps its place', async () => {
     const { cut, open } = start(1);
     const stream = await open();
     stream?.resume();
@@ -55,7 +55,7 @@ describe('an export', () => {
     expect([await open(), cut, stream?.destroyed]).toEqual([undefined, [], false]);
   });
 
-  it('that nobody takes loses its place at once where another waits', async () => {
+  it('that its client does not read loses its place sooner when another client waits', async () => {
     const { cut, open } = start(1);
     const first = await open();
     expect(await open()).toBeUndefined();
@@ -65,19 +65,19 @@ describe('an export', () => {
       second = await open();
     }
     second.resume();
-    expect([cut, first?.destroyed]).toEqual([[expect.stringContaining('another waits for its place')], true]);
+    expect([cut, first?.destroyed]).toEqual([[expect.stringContaining('another client waits for its place')], true]);
     await sleep(100);
     expect(await open()).toBeUndefined();
   });
 
-  it('is never cut off where there is no minimum', async () => {
+  it('is never cut off when there is no minimum', async () => {
     const { cut, open } = start(1, 0);
     const stream = await open();
     await sleep(400);
     expect([cut, stream?.destroyed]).toEqual([[], false]);
   });
 
-  it('has its place until it has begun, also where that fails', async () => {
+  it('uses a place while it begins, and gives it back if it fails', async () => {
     const { open } = start(1);
     const failing = slots?.open(
       async () => {

@@ -10,22 +10,22 @@ const ringOf = (events: number, maxEvents = 5, maxBytes = 1_000) => {
 const idsAfter = (ring: ReturnType<typeof ringOf>, id: string) => ring.after(id)?.map(event => event.id);
 
 describe('the ring of past events', () => {
-  it('gives what came after an event, in order', () => {
+  it('returns the events after an event, in order', () => {
     expect(idsAfter(ringOf(3), 'run-1')).toEqual(['run-2', 'run-3']);
   });
 
-  it('gives nothing after the latest event, which is not the same as not knowing', () => {
+  it('returns an empty list after the latest event, which differs from not knowing the event', () => {
     expect(idsAfter(ringOf(3), 'run-3')).toEqual([]);
   });
 
-  it('keeps the latest ones only', () => {
+  it('keeps only the latest events', () => {
     const ring = ringOf(9);
     expect(idsAfter(ring, 'run-4')).toEqual(['run-5', 'run-6', 'run-7', 'run-8', 'run-9']);
     expect(idsAfter(ring, 'run-3')).toBeUndefined();
     expect(ring.latest()?.id).toBe('run-9');
   });
 
-  it('keeps no more bytes than it may, but always the latest event', () => {
+  it('keeps no more bytes than the limit, but always the latest event', () => {
     expect(idsAfter(ringOf(9, 100, 12), 'run-7')).toEqual(['run-8', 'run-9']);
     expect(idsAfter(ringOf(9, 100, 12), 'run-6')).toBeUndefined();
     expect(ringOf(3, 100, 1).latest()?.id).toBe('run-3');
@@ -35,7 +35,7 @@ describe('the ring of past events', () => {
     expect(ringOf(3).after(id)).toBeUndefined();
   });
 
-  it('never leaves a gap: from any id on, all events follow or it says that it does not know', () => {
+  it('never leaves a gap: after each id it returns all events, or says that it does not know the id', () => {
     fc.assert(
       fc.property(fc.nat(30), fc.integer({ min: 1, max: 8 }), fc.nat(35), (events, maxEvents, asked) => {
         const ids = idsAfter(ringOf(events, maxEvents), `run-${asked}`);

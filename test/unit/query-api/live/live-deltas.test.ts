@@ -22,7 +22,7 @@ describe('clicks per second', () => {
     expect(deltas.rate(21_000, 1_150)).toBe(10);
   });
 
-  it('does not take a pause between readings for slow counting, nor a smaller total for less than nothing', () => {
+  it('is not changed by a pause between readings, and is never negative when the total becomes smaller', () => {
     const deltas = createLiveDeltas();
     deltas.rate(0, 1_000);
     expect(deltas.rate(60_000, 9_000)).toBe(0);
@@ -31,13 +31,13 @@ describe('clicks per second', () => {
 });
 
 describe('changes', () => {
-  it('are told once, in each revision', () => {
+  it('are reported once, in each revision', () => {
     const deltas = createLiveDeltas();
-    expect(deltas.untold([restatement(0)])).toHaveLength(1);
-    expect(deltas.untold([restatement(0), restatement(60_000), restatement(0, 2)])).toMatchObject([
+    expect(deltas.fresh([restatement(0)])).toHaveLength(1);
+    expect(deltas.fresh([restatement(0), restatement(60_000), restatement(0, 2)])).toMatchObject([
       { minute: '1970-01-01T00:01:00.000Z', revision: 1 },
       { minute: '1970-01-01T00:00:00.000Z', revision: 2 },
     ]);
-    expect(deltas.untold([restatement(0), restatement(60_000), restatement(0, 2)])).toEqual([]);
+    expect(deltas.fresh([restatement(0), restatement(60_000), restatement(0, 2)])).toEqual([]);
   });
 });

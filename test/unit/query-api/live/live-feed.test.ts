@@ -39,7 +39,7 @@ function open(deps: Partial<LiveFeedDeps> = {}) {
   return { feed, reads: () => reads };
 }
 
-/** Reads until so many messages have come. */
+/** Reads until `count` messages have come. */
 async function messages(stream: Readable | undefined, count: number): Promise<Record<string, string>[]> {
   let text = '';
   const found = () =>
@@ -57,7 +57,7 @@ async function messages(stream: Readable | undefined, count: number): Promise<Re
 }
 
 describe('the live feed', () => {
-  it('reads once for however many listen', async () => {
+  it('reads once, however many clients listen', async () => {
     const { feed, reads } = open({ maxClients: 1_000, intervalMs: 300 });
     const streams = Array.from({ length: 1_000 }, () => feed.open('a', undefined));
     const all = await Promise.all(streams.map(stream => messages(stream, 1)));
@@ -77,7 +77,7 @@ describe('the live feed', () => {
     expect(reads()).toBe(until);
   });
 
-  it('goes on after the last event that a client had', async () => {
+  it('continues after the last event that a client received', async () => {
     const { feed } = open();
     const stream = feed.open('a', undefined);
     const [first] = await messages(stream, 3);
@@ -86,7 +86,7 @@ describe('the live feed', () => {
     expect([second?.['id'], third?.['id']]).toEqual([2, 3].map(n => first?.['id']?.replace(/\d+$/, String(n))));
   });
 
-  it('tells a client that it has missed something where the last event is not known', async () => {
+  it('says to a client that it has missed something when its last event is not known', async () => {
     const { feed } = open();
     await messages(feed.open('a', undefined), 1);
     const [reset, next] = await messages(feed.open('a', 'long-1'), 2);
@@ -94,7 +94,7 @@ describe('the live feed', () => {
     expect(next?.['id']).toMatch(/-\d+$/);
   });
 
-  it('lets no more in than may listen, and the next one as soon as one has left', async () => {
+  it('accepts no more listeners than the limit, and the next one as soon as one has left', async () => {
     const { feed } = open({ maxClients: 1 });
     const stream = feed.open('a', undefined);
     expect(feed.open('a', undefined)).toBeUndefined();
@@ -103,7 +103,7 @@ describe('the live feed', () => {
     expect(feed.open('a', undefined)).toBeDefined();
   });
 
-  it('tells who listens that it closes, and ends: nothing comes after that', async () => {
+  it('says to its listeners that it closes, and sends nothing after that', async () => {
     const { feed } = open();
     const stream = feed.open('a', undefined);
     await messages(stream, 1);
@@ -113,13 +113,13 @@ describe('the live feed', () => {
     expect(feed.open('a', undefined)).toBeUndefined();
   });
 
-  it('says that Kafka is away, and goes on', async () => {
+  it('says that Kafka is away, and continues', async () => {
     const { feed } = open({ logEnds: async () => undefined });
     const [message] = await messages(feed.open('a', undefined), 1);
     expect(JSON.parse(message?.['data'] ?? '')).toMatchObject({ kafka: 'away', lag_records: null });
   });
 
-  it('never waits for Kafka once it has heard of it', async () => {
+  it('never waits for Kafka after its first answer', async () => {
     let asked = 0;
     const logEnds = () => (asked++ === 0 ? Promise.resolve(new Map([[0, 7]])) : new Promise<never>(() => undefined));
     const { feed } = open({ logEnds });
@@ -127,7 +127,7 @@ describe('the live feed', () => {
     expect(JSON.parse(third?.['data'] ?? '')).toMatchObject({ kafka: 'up' });
   });
 
-  it('says that the database is away, and goes on when it is back', async () => {
+  it('says that the database is away, and continues when it is back', async () => {
     let reads = 0;
     const read = async () => {
       reads += 1;
@@ -138,7 +138,7 @@ describe('the live feed', () => {
     expect(found.map(({ event, id }) => event ?? id?.replace(/.*-/, ''))).toEqual(['unavailable', 'unavailable', '1']);
   });
 
-  it('reads for all, not for who happened to be first', async () => {
+  it('reads on behalf of nobody, so it does not end with its first listener', async () => {
     const askers: unknown[] = [];
     const read = async () => {
       askers.push(currentAsker());
@@ -153,7 +153,7 @@ describe('the live feed', () => {
     expect(new Set(askers)).toEqual(new Set([undefined]));
   });
 
-  it('lets everybody go when it is closed', async () => {
+  it('ends all streams when it is closed', async () => {
     const { feed } = open();
     const stream = feed.open('a', undefined);
     stream?.resume();

@@ -21,14 +21,14 @@ function listening({ maxBufferBytes = 250, maxClients = 1_000 } = {}) {
 }
 
 describe('subscribers', () => {
-  it('all get the same bytes, the first ones first', async () => {
+  it('all get the same bytes, and those of `first` before the rest', async () => {
     const { subscribers, add } = listening();
     const streams = Array.from({ length: 1_000 }, () => add('a', [Buffer.from('first ')]));
     subscribers.send(Buffer.from('then'));
     expect(new Set(streams.map(stream => String(stream.read())))).toEqual(new Set(['first then']));
   });
 
-  it('that do not read are cut off once their buffer is full, and the others are not', async () => {
+  it('that do not read are cut off when their buffer is full, and the others are not', async () => {
     const { subscribers, left, add } = listening();
     const [slow, fast] = [add(), add()];
     let bytes = 0;
@@ -51,7 +51,7 @@ describe('subscribers', () => {
     expect([left, subscribers.size]).toEqual([['gone'], 0]);
   });
 
-  it('get to the end of what they were sent when all are let go', async () => {
+  it('get everything that was sent before all streams end', async () => {
     const { subscribers, left, add } = listening();
     const stream = add('a', [event]);
     subscribers.close();
@@ -60,7 +60,7 @@ describe('subscribers', () => {
     expect([bytes, left]).toEqual([100, ['closed']]);
   });
 
-  it('that have taken nothing for long are cut off, however little waits for them', async () => {
+  it('that have read nothing for a long time are cut off, however little waits for them', async () => {
     const { subscribers, left, add, wait } = listening();
     const [silent, reading] = [add(), add()];
     reading.resume();
@@ -75,7 +75,7 @@ describe('subscribers', () => {
     expect([left, silent.destroyed, reading.destroyed]).toEqual([['slow'], true, false]);
   });
 
-  it('make room for a client that has fewer: the oldest of who has the most, who is told', async () => {
+  it('make room for a client that has fewer: the oldest one of the client with the most gets a farewell', async () => {
     const { subscribers, left, add } = listening({ maxClients: 4 });
     const mine = [add('mine'), add('mine'), add('mine')];
     const other = add('other');
@@ -83,7 +83,7 @@ describe('subscribers', () => {
     const told = text(mine[0] ?? expect.fail());
     add('new').resume();
     expect([left, await told, subscribers.size]).toEqual([['room'], 'bye', 4]);
-    // Now mine has two, and the others one each: nobody would be better off than who made room for him.
+    // Now `mine` has two listeners and the others have one each. Another move would help nobody.
     expect(subscribers.add('mine', [])).toBeUndefined();
     expect(subscribers.add('new', [])).toBeUndefined();
     expect(subscribers.add('fourth', [])).toBeDefined();
@@ -93,7 +93,7 @@ describe('subscribers', () => {
     expect([mine[1]?.readableEnded, mine[2]?.readableEnded, other.readableEnded]).toEqual([true, false, false]);
   });
 
-  it('let ten times a hundred of others shut out nobody', () => {
+  it('of ten clients with a hundred listeners each shut out nobody', () => {
     const { subscribers, add } = listening();
     for (let i = 0; i < 1_000; i++) add(`client ${i % 10}`).resume();
     for (let i = 0; i < 50; i++) add('late').resume();

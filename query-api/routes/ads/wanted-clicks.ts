@@ -1,0 +1,29 @@
+/**
+ * Determines which clicks a request for counts asks for. A range whose raw clicks are no longer kept is refused here, for
+ * every route, so that no route can forget it and answer with too few clicks.
+ */
+import { isFromRaw, type Wanted } from '../../answers/readings.ts';
+import { type AskedFilter, checkRaw, filterOf } from '../../http/asked-filter.ts';
+import type { Stated } from '../../store/sql/stated-rows.ts';
+import type { TimeRange } from '../../time/time-range.ts';
+import type { AdsDeps } from './ads-deps.ts';
+
+export interface WantedParts {
+  /** Empty or left out: all ads. */
+  readonly adIds?: Wanted['adIds'];
+  readonly uniques?: boolean;
+  /** The range to compare with, which is read too. */
+  readonly before?: TimeRange | undefined;
+}
+
+/** @throws Problem when a filter is invalid, or when raw clicks of the range would be needed and are no longer kept */
+export async function wantedClicks(
+  { filters, rules }: Pick<AdsDeps, 'filters' | 'rules'>,
+  asked: AskedFilter,
+  range: TimeRange,
+  { adIds = [], uniques = false, before }: WantedParts = {},
+): Promise<Omit<Wanted, keyof Stated>> {
+  const wanted = { ...range, adIds, filter: await filterOf(asked, filters), uniques };
+  if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
+  return wanted;
+}

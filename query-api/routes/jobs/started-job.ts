@@ -1,0 +1,24 @@
+/** Starts a job for a route: checks the range, saves the job, and answers where it can be looked at. */
+import type { FastifyReply } from 'fastify';
+import { finalityOf } from '../../store/finality.ts';
+import { type Job, newJob } from '../../store/jobs/job.ts';
+import { type AskedRangeOfJob, askedRange } from './job-answer.ts';
+import type { JobRoutesDeps } from './job-deps.ts';
+
+/**
+ * Answers with 202 and the address of the job, which is `path` and its id. @throws Problem when the range cannot be
+ * recounted, or when too many jobs of this kind are open
+ */
+export async function startJob(
+  { queries, askedJobs, now, rules }: JobRoutesDeps,
+  reply: FastifyReply,
+  path: string,
+  asked: AskedRangeOfJob,
+  wanted: Pick<Job, 'kind' | 'reason' | 'apply'>,
+): Promise<Job> {
+  const range = askedRange(asked, rules(), finalityOf(await queries.progress()));
+  const job = newJob({ ...wanted, ...range }, now());
+  await askedJobs.take(job);
+  reply.code(202).header('location', `${path}/${job.id}`);
+  return job;
+}
