@@ -320,8 +320,7 @@ function longFunctions(file: string, text = textOf(file)): string[] {
 const functionTypes = new Set(['FunctionDeclaration', 'FunctionExpression', 'ArrowFunctionExpression']);
 
 /** Functions that are too long and give no reason. Nothing is added here. */
-const longWithoutReason: ReadonlySet<string> = new Set([
-]);
+const longWithoutReason: ReadonlySet<string> = new Set([]);
 
 /** SQL of a file that is put together in any other way than by `sql` and `statement` of infra/clickhouse/sql.ts. */
 function filledInSql(file: string, text = textOf(file)): string[] {
