@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { marked, unmarked } from '../../../../infra/csv.ts';
 import { acceptedFormat, linesOf } from '../../../../query-api/store/row-format.ts';
 
-describe('the format that a client asks for', () => {
+describe('the format asked for', () => {
   it.each([
     [undefined, 'json'],
     ['*/*', 'json'],
@@ -21,7 +21,7 @@ describe('the format that a client asks for', () => {
 });
 
 describe('rows as CSV', () => {
-  it('can be read back unchanged', () => {
+  it('can be read back unchanged, by the rule for all CSV', () => {
     const text = fc.oneof(fc.string(), fc.constantFrom('=1', '＋1', '-1', '@a', "'x", 'a,b', '"', 'a\nb', '\r'));
     fc.assert(
       fc.property(fc.array(fc.record({ a: text, b: text }), { minLength: 1 }), rows => {
@@ -35,7 +35,7 @@ describe('rows as CSV', () => {
     );
   });
 
-  it('have an empty cell for null, numbers as they are, and other values as JSON', () => {
+  it('have nothing for null, numbers unchanged, and lists and objects as JSON', () => {
     expect(linesOf([{ a: null, b: -1, c: { users: 3 } }], ['a', 'b', 'c', 'd'], 'csv')).toBe(
       'a,b,c,d\n,-1,"{""users"":3}",\n',
     );
