@@ -1695,7 +1695,7 @@ export const mutations: readonly Mutation[] = [
     name: 'feed-status-of-anything',
     bug: 'a column that happens to be called status has clicks skipped',
     file: 'ingest/feed/mapping.ts',
-    edits: [['isStated: field => stated(field) !== undefined', 'isStated: () => true']],
+    edits: [["if (isStated('status')) {", 'if (columnOf) {']],
     unit: 'test/unit/ingest/feed/formats.test.ts',
   },
   {

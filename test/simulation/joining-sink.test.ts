@@ -50,7 +50,7 @@ function sink() {
 
 it('leaves the group that it has joined, however long the next one takes', async () => {
   const { asked, closing, opening, others } = sink();
-  const ended = expect(opening).rejects.toThrow('before it has joined all groups');
+  const ended = expect(opening).rejects.toThrow('before it had joined all groups');
   await vi.waitFor(() => expect(asked.filter(each => each === 'join')).toHaveLength(2));
   expect(asked).not.toContain('leave');
   closing.abort();
