@@ -87,7 +87,7 @@ const tileNames = {
 
 /** @param {Tiles<keyof TileNames>} tiles @param {StatusAnswer} status */
 function showTiles(tiles, { final_until, conservation, quarantine, partitions, watermark, watermark_age_ms }) {
-  tiles.set('watermark', duration(watermark_age_ms), ['watermark at ', timeElement(watermark, 'seconds')]);
+  tiles.set('watermark', duration(watermark_age_ms), ['watermark at', timeElement(watermark, 'seconds')]);
   tiles.set('final', final_until ? shortTime(final_until) : '–', final_until ? 'in every partition' : '');
   const unread = conservation.unread_records;
   tiles.count('unread', unread, unread === null ? 'Kafka does not answer' : 'in Kafka');
