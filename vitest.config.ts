@@ -11,11 +11,18 @@ const patient = { testTimeout: 300_000, hookTimeout: 300_000 };
 const env = { JDK_JAVA_OPTIONS: '-XX:TieredStopAtLevel=1' };
 const kafkajs = 'test/unit/infra/kafka/**/*.test.ts';
 // Each file is a process of its own (forks): one that ends takes its servers with it, and no other.
-const apart = { pool: 'forks' as const, env, ...patient };
+const apart = { pool: 'forks' as const, env, globalSetup: ['test/support/memory-scratch.ts'], ...patient };
 
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
+    // `npm run coverage` (test/coverage/run.ts).
+    coverage: {
+      provider: 'v8',
+      include: ['ingest/**/*.ts', 'aggregator/**/*.ts', 'query-api/**/*.{ts,js}', 'infra/**/*.ts'],
+      reportsDirectory: 'coverage',
+      reportOnFailure: true,
+    },
     projects: [
       {
         test: {
