@@ -33,10 +33,15 @@ export function finalityOf(
   isAsked: (partition: number) => boolean = () => true,
 ): Finality {
   // Each of them, not as many: a partition beyond, new and not in use yet, tells nothing in the place of another.
-  const wanted = Array.from({ length: partitionsOf(progress) }, (_, partition) => partition).filter(isAsked);
   const present = new Set(progress.map(row => row.partition));
-  if (wanted.length === 0 || !wanted.every(partition => present.has(partition)))
-    return { watermark: null, finalUntil: null };
+  const partitions = partitionsOf(progress);
+  let wanted = 0;
+  for (let partition = 0; partition < partitions; partition++) {
+    if (!isAsked(partition)) continue;
+    if (!present.has(partition)) return { watermark: null, finalUntil: null };
+    wanted++;
+  }
+  if (wanted === 0) return { watermark: null, finalUntil: null };
   // 0 stands for "not known yet" in both columns.
   return {
     watermark: Math.min(...progress.map(row => row.watermark)) || null,

@@ -4,8 +4,8 @@
  * ext4 a tenth of all CPU time of `npm test`. A server that is killed keeps its files there, too; the tests claim nothing
  * that only a disk would show.
  *
- * All of it is in one directory, which is removed with the run (vitest.config.ts calls this once for each project). What a
- * run has left that was killed itself is removed by the next one.
+ * All of it is in one directory, which is removed with the run: of `npm test` (run.ts), else of vitest, which calls this once
+ * for each project (vitest.config.ts). What a run has left that was killed itself is removed by the next one.
  */
 import { mkdtempSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
