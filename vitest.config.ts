@@ -1,21 +1,38 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { compileCache } from './infra/compile-cache.ts';
 import { LongestFirst } from './test/support/longest-first.ts';
+
+// Of the processes that run the tests, which inherit it.
+process.env['NODE_COMPILE_CACHE'] ??= compileCache;
 
 /** Ends what hangs; how long a busy machine takes says nothing. */
 const patient = { testTimeout: 300_000, hookTimeout: 300_000 };
+/**
+ * Node loads the tests as it loads the code in production: it strips the types itself. Vite's own loader would transform
+ * each file anew in each run, and every use of an import goes through a getter.
+ */
+const native = { experimental: { viteModuleRunner: false, nodeLoader: false } };
 /**
  * For every Java that a test starts: its first compiler alone. What the second one saves a broker in a minute is less than
  * it costs: half of the broker's CPU time (test/COSTS.md).
  */
 const env = { JDK_JAVA_OPTIONS: '-XX:TieredStopAtLevel=1' };
+const inMemory = 'test/support/memory-scratch.ts';
 const kafkajs = 'test/unit/infra/kafka/**/*.test.ts';
 // Each file is a process of its own (forks): one that ends takes its servers with it, and no other.
-const apart = { pool: 'forks' as const, env, ...patient };
+const apart = { pool: 'forks' as const, env, globalSetup: [inMemory], ...native, ...patient };
 
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
+    // `npm run coverage` (test/coverage/run.ts).
+    coverage: {
+      provider: 'v8',
+      include: ['ingest/**/*.ts', 'aggregator/**/*.ts', 'query-api/**/*.{ts,js}', 'infra/**/*.ts'],
+      reportsDirectory: 'coverage',
+      reportOnFailure: true,
+    },
     projects: [
       {
         test: {
@@ -28,6 +45,8 @@ export default defineConfig({
           isolate: false,
           maxWorkers: 2 * availableParallelism(),
           setupFiles: ['test/support/compiled-once.ts'],
+          globalSetup: [inMemory],
+          ...native,
           ...patient,
         },
       },

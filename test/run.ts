@@ -15,6 +15,7 @@ import { findJava } from '../infra/embedded/java.ts';
 import { exitCodes } from '../infra/exit-codes.ts';
 import { createLog } from '../infra/log.ts';
 import { couldNotRun } from './schemathesis/schemathesis.ts';
+import useMemoryScratch from './support/memory-scratch.ts';
 
 interface Result {
   readonly title: string;
@@ -27,6 +28,7 @@ interface Result {
 type Output = 'at once' | 'at the end';
 
 const root = join(import.meta.dirname, '..');
+const removeMemoryScratch = useMemoryScratch();
 const scratch = mkdtempSync(join(tmpdir(), 'adclicks-test-'));
 const results: Result[] = [];
 /** What could not run on this machine: neither passed nor failed. */
@@ -49,6 +51,7 @@ await checkAlerts();
 await tests('unit', 'at once');
 await Promise.all([tests('integration', 'at once'), besideThem()]);
 rmSync(scratch, { recursive: true, force: true });
+removeMemoryScratch();
 
 for (const what of notRun) console.log(`NOT RUN: ${what}`);
 for (const { title, passed, failed, seconds } of results) {

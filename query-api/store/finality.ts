@@ -41,10 +41,15 @@ export function finalityOf(
 ): Finality {
   // Every wanted partition must be present. Their number is not enough, because a new partition that is not in use yet
   // cannot stand in for another one.
-  const wanted = Array.from({ length: partitionsOf(progress) }, (_, partition) => partition).filter(isAsked);
   const present = new Set(progress.map(row => row.partition));
-  if (wanted.length === 0 || !wanted.every(partition => present.has(partition)))
-    return { watermark: null, finalUntil: null };
+  const partitions = partitionsOf(progress);
+  let wanted = 0;
+  for (let partition = 0; partition < partitions; partition++) {
+    if (!isAsked(partition)) continue;
+    if (!present.has(partition)) return { watermark: null, finalUntil: null };
+    wanted++;
+  }
+  if (wanted === 0) return { watermark: null, finalUntil: null };
   // 0 means "not known yet" in both columns.
   return {
     watermark: Math.min(...progress.map(row => row.watermark)) || null,

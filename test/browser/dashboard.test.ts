@@ -36,6 +36,8 @@ let visitor: Visitor | undefined;
 const rowsAgree: RowsChecked = { checkedAt: Date.now(), differences: [] };
 let said: TestLog;
 let missing = 0;
+/** Only for what needs them: they also work out the top lists of every minute, which keeps the store busy for a minute. */
+let startJobs: () => void;
 
 beforeAll(async () => {
   browser = await openBrowser();
@@ -71,7 +73,7 @@ beforeAll(async () => {
   };
   const http: Http = await buildQueryApi(deps);
   stack.defer(() => http.close());
-  stack.use(openJobs({ ...deps, store: oneNode(clickhouse), config: loadConfig(JobsConfig, {}) }));
+  startJobs = () => stack.use(openJobs({ ...deps, store: oneNode(clickhouse), config: loadConfig(JobsConfig, {}) }));
   url = await listen(http, '127.0.0.1', 0);
   await check(rowsAgree);
 });
@@ -425,6 +427,8 @@ describe('late clicks', () => {
 });
 
 describe('replay', () => {
+  beforeAll(() => startJobs());
+
   it('shows what differs, and restates it after a confirmation', async () => {
     const page = await look('/?view=replay');
     const local = (ms: number) => page.evaluate(`import('/dashboard/format.js').then(m => m.inputTime(${ms}))`);

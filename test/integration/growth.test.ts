@@ -52,6 +52,10 @@ beforeAll(async () => {
     OUT_OF_ORDERNESS_MS: '5000',
     ALLOWED_LATENESS_MS: '15000',
     CONSERVATION_INTERVAL_MS: '1000',
+    // Clicks come in for minutes, and nothing here asks how soon they are seen.
+    COMMIT_INTERVAL_MS: '1000',
+    SINK_RAW_INTERVAL_MS: '2000',
+    TICK_INTERVAL_MS: '2000',
     HOT_AD_NOTICE_MS: '30000',
     HOT_AD_SPLIT: 'false',
   };

@@ -44,6 +44,10 @@ beforeAll(async () => {
     OUT_OF_ORDERNESS_MS: '5000',
     ALLOWED_LATENESS_MS: '20000',
     CONSERVATION_INTERVAL_MS: '1000',
+    // Clicks come in for minutes, and nothing here asks how soon they are seen.
+    COMMIT_INTERVAL_MS: '1000',
+    SINK_RAW_INTERVAL_MS: '2000',
+    TICK_INTERVAL_MS: '2000',
     HOT_AD_NOTICE_MS: String(noticeMs),
     HOT_AD_SHARE: '0.3',
     HOT_AD_CLICKS_PER_SECOND: '3',

@@ -73,7 +73,7 @@ function readOn() {
       const body = await response.text();
       if (response.status >= 500) failures.push(`${path}: ${response.status} ${body}`);
       answers++;
-      await sleep(10);
+      await sleep(50);
     }
   })();
   reading.catch(() => undefined);

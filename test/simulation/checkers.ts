@@ -107,11 +107,11 @@ export class Checkers {
 
   /** As a query: progress was read before the rows. */
   read(progress: readonly Progress[]): void {
+    const { finalUntil } = finalityOf(progress);
     for (const table of ['ad_minute', 'ad_minute_by_ad'] as const) {
       const rows = new Map(this.#store.adMinutes(table).map(row => [`${row.partition} ${keyOf(row)}`, row]));
       this.#noValueAbove(table, rows);
       for (const { partition, position } of progress) this.#covers(table, rows, partition, position);
-      const { finalUntil } = finalityOf(progress);
       if (finalUntil !== null) this.#finalIsFinal(table, rows, finalUntil);
     }
   }

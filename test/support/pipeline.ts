@@ -38,9 +38,10 @@ export async function startTestPipeline(given: Readonly<Record<string, string>> 
     KAFKA_BROKERS: broker.brokers,
     AGGREGATOR_SESSION_TIMEOUT_MS: '3000',
     SINK_SESSION_TIMEOUT_MS: '6000',
+    // Shorter than in production, so that tests wait less; commits are as there: more of them would be most of what a
+    // pipeline costs while clicks come in.
     TICK_INTERVAL_MS: '1000',
-    COMMIT_INTERVAL_MS: '200',
-    SINK_RAW_INTERVAL_MS: '200',
+    SINK_RAW_INTERVAL_MS: '500',
     ...clickhouse.env,
     ...given,
   };

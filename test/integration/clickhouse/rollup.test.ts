@@ -1,7 +1,7 @@
 /** The roll-up answers as the minutes do, through restatements and kills, on a real ClickHouse. */
 import fc from 'fast-check';
 import { pino } from 'pino';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CellChange } from '../../../aggregator/restatement.ts';
 import { migrate } from '../../../infra/migrate.ts';
 import { stepsOfRange } from '../../../query-api/http/time-zone.ts';
@@ -37,7 +37,6 @@ beforeAll(async () => {
   tops = createTopQueries(engine.clickhouse, directory, { timeoutMs: 10_000, depthOf: limit => Math.min(limit, 3) });
   groups = createGroupQueries(engine.clickhouse, { timeoutMs: 10_000 });
 });
-beforeEach(forget);
 afterAll(() => engine[Symbol.asyncDispose]());
 
 async function forget(): Promise<void> {
@@ -228,11 +227,24 @@ describe('what is worked out beforehand', () => {
       { numRuns: 3, endOnFailure: true },
     );
   });
+});
 
-  it('is used: whole hours and minutes, as far as they are final', async () => {
-    await count([{ minute: 58, ad_id: 'a', country: 'KR', clicks: 1, revision: 0 }]);
+describe('an hour and its minutes, once they are worked out', () => {
+  /** In the hour, before it, and another one in the hour. */
+  const cell: Cell = { minute: 70, ad_id: 'a', country: 'KR', clicks: 1, revision: 0 };
+  const before: Cell = { ...cell, minute: 58 };
+  const other: Cell = { ...cell, minute: 71, ad_id: 'b' };
+  const hours = async () => (await directory.plan(rangeOf(60, 120), { hours: true })).hours;
+
+  // Working them out takes seconds: each of these tests begins where the one before ends.
+  beforeAll(async () => {
+    await forget();
+    await count([before, cell, other]);
     await finalUntil(125);
     await rollUpAll();
+  });
+
+  it('are used as far as they are final', async () => {
     expect(await directory.plan(rangeOf(58, 140), { hours: true })).toEqual({
       hours: [{ from: start + 60 * minuteMs, to: start + 120 * minuteMs }],
       minutes: [
@@ -243,12 +255,7 @@ describe('what is worked out beforehand', () => {
     });
   });
 
-  it('is not used for an hour that is restated, until it is worked out anew', async () => {
-    const cell: Cell = { minute: 70, ad_id: 'a', country: 'KR', clicks: 1, revision: 0 };
-    await count([cell]);
-    await finalUntil(120);
-    await rollUpAll();
-    const hours = async () => (await directory.plan(rangeOf(60, 120), { hours: true })).hours;
+  it('are not used when the hour is restated, until it is worked out anew', async () => {
     expect(await hours()).toHaveLength(1);
     await restate(cell, 5);
     expect(await hours()).toEqual([]);
@@ -256,16 +263,14 @@ describe('what is worked out beforehand', () => {
     expect(await hours()).toHaveLength(1);
   });
 
-  it('is not worked out while a restatement is told and not in the counts, however often it is tried', async () => {
-    const cell: Cell = { minute: 70, ad_id: 'a', country: 'KR', clicks: 1, revision: 0 };
-    await count([cell]);
-    await finalUntil(120);
-    await onlyTell(cell, 5);
+  it('are not worked out while a restatement is told and not in the counts, however often it is tried', async () => {
+    expect(await hours()).toHaveLength(1);
+    await onlyTell(other, 7);
     await rollUpAll();
-    expect((await directory.plan(rangeOf(60, 120), { hours: true })).hours).toEqual([]);
-    await restate(cell, 5);
+    expect(await hours()).toEqual([]);
+    await restate(other, 7);
     await rollUpAll();
-    expect((await directory.plan(rangeOf(60, 120), { hours: true })).hours).toHaveLength(1);
-    expect(await tops.popularAds(1, rangeOf(60, 120))).toEqual([{ ad_id: 'a', count: 5 }]);
+    expect(await hours()).toHaveLength(1);
+    expect(await tops.popularAds(1, rangeOf(60, 120))).toEqual([{ ad_id: 'b', count: 7 }]);
   });
 });

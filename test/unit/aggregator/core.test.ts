@@ -8,13 +8,14 @@ import { SpareTables } from '../../../aggregator/core/spare-tables.ts';
 import { finalUntil, isFinal, windowStartOf } from '../../../aggregator/core/time.ts';
 import { Watermark } from '../../../aggregator/core/watermark.ts';
 
-const bytes = (text: string) => new TextEncoder().encode(text);
+const encoder = new TextEncoder();
+const bytes = (text: string) => encoder.encode(text);
 const viewOf = (text: string) => new DataView(bytes(text).buffer);
 /** The event id first and then the ad, as in a line; `before` and `after` are bytes of others. */
 const idBytes = (ad: string, event: string, { before = '', after = '' } = {}): IdBytes => {
-  const eventIdStart = bytes(before).length;
-  const eventIdEnd = eventIdStart + bytes(event).length;
-  const adIdEnd = eventIdEnd + bytes(ad).length;
+  const eventIdStart = Buffer.byteLength(before);
+  const eventIdEnd = eventIdStart + Buffer.byteLength(event);
+  const adIdEnd = eventIdEnd + Buffer.byteLength(ad);
   return { view: viewOf(`${before}${event}${ad}${after}`), eventIdStart, eventIdEnd, adIdStart: eventIdEnd, adIdEnd };
 };
 const hashed = (ad: string, event: string, key: IdKey = idKeyOf(1), isPerAd = true) => {
@@ -271,11 +272,15 @@ describe('cell table', () => {
 
   it('keeps them all, each in at most 64 bytes, when they are very many', () => {
     const table = new CellTable();
-    const cellOf = (i: number) => {
-      const view = viewOf(`ad_${i}`);
-      return table.cellOf(view, 0, view.byteLength, 1, hashCell(hashed(`ad_${i}`, 'e').adHash, 1));
-    };
     const most = 300_000;
+    const ads = Array.from({ length: most + 1 }, (_, i) => {
+      const view = viewOf(`ad_${i}`);
+      return { view, hash: hashCell(hashed(`ad_${i}`, 'e').adHash, 1) };
+    });
+    const cellOf = (i: number) => {
+      const { view, hash } = ads[i]!;
+      return table.cellOf(view, 0, view.byteLength, 1, hash);
+    };
     let mostBytes = 0;
     for (let i = 1; i <= most; i++) {
       if (cellOf(i) !== i) throw new Error(`ad_${i} is not given cell ${i}`);
