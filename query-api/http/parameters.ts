@@ -136,7 +136,7 @@ export const problems = { 400: ProblemSchema, 503: ProblemSchema };
  */
 export function isoOf(ms: number): string {
   const day = Math.floor(ms / dayMs);
-  if (day !== lastDate.day) lastDate = { day, text: new Date(ms).toISOString().split('T')[0] ?? '' };
+  if (day !== lastDate.day || ms > lastTimeMs) lastDate = { day, text: new Date(ms).toISOString().split('T')[0] ?? '' };
   const ofDay = ms - day * dayMs;
   const seconds = Math.floor(ofDay / 1_000);
   const clock = `${digits[Math.floor(seconds / 3_600)]}:${digits[Math.floor(seconds / 60) % 60]}:${digits[seconds % 60]}`;
@@ -144,6 +144,8 @@ export function isoOf(ms: number): string {
 }
 
 const dayMs = 86_400_000;
+/** The last time that a Date can be. Its day has no other. */
+const lastTimeMs = 8_640_000_000_000_000;
 let lastDate = { day: Number.NaN, text: '' };
 const digits = Array.from({ length: 60 }, (_, n) => String(n).padStart(2, '0'));
 

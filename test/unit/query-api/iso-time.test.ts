@@ -15,7 +15,8 @@ it('writes a time as Date does, whichever time was written before', () => {
   );
 });
 
-it('refuses a number that is not a time', () => {
+it('refuses a number that is not a time, also on the day of the last one', () => {
+  isoOf(8_640_000_000_000_000);
   for (const ms of [Number.NaN, Number.POSITIVE_INFINITY, 8_640_000_000_000_001])
     expect(() => isoOf(ms)).toThrow(RangeError);
 });
