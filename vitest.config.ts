@@ -30,6 +30,7 @@ export default defineConfig({
     coverage: {
       provider: 'v8',
       include: ['ingest/**/*.ts', 'aggregator/**/*.ts', 'query-api/**/*.{ts,js}', 'infra/**/*.ts'],
+      exclude: ['test/**'],
       reportsDirectory: 'coverage',
       reportOnFailure: true,
     },

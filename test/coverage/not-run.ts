@@ -11,7 +11,10 @@ export interface CoveredFile {
   >;
 }
 
-/** `unloaded`: the paths of files of which nothing has run. `functions`: `path:line name` of each in the other files. */
+/**
+ * `unloaded`: the paths of files of which nothing has run. `functions`: `path:line name` of those in the other files that
+ * have a name; one without is a part of another.
+ */
 export function notRun(files: readonly CoveredFile[]): { unloaded: string[]; functions: string[] } {
   const sorted = files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
   const isLoaded = (file: CoveredFile) => Object.values(file.s).some(times => times > 0);
@@ -19,7 +22,7 @@ export function notRun(files: readonly CoveredFile[]): { unloaded: string[]; fun
   const unloaded = sorted.filter(file => Object.keys(file.s).length > 0 && !isLoaded(file)).map(({ path }) => path);
   const functions = sorted.filter(isLoaded).flatMap(({ path, f, fnMap }) =>
     Object.entries(fnMap)
-      .filter(([id]) => f[id] === 0)
+      .filter(([id, { name }]) => f[id] === 0 && !name.startsWith('(anonymous'))
       .map(([, { name, loc }]) => `${path}:${loc.start.line} ${name}`),
   );
   return { unloaded, functions };
