@@ -8,6 +8,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { networkOf } from './client-network.ts';
+import { WrongKeys } from './keys/wrong-keys.ts';
 import { noProxies, type TrustedProxies } from './trusted-proxies.ts';
 
 export class Client {
@@ -21,9 +22,16 @@ export class Client {
   allowance = Number.NaN;
   allowanceAt = 0;
   readonly network: string;
+  /** Created only for clients that send keys. */
+  #wrongKeys: WrongKeys | undefined;
 
   constructor(network: string) {
     this.network = network;
+  }
+
+  get wrongKeys(): WrongKeys {
+    this.#wrongKeys ??= new WrongKeys();
+    return this.#wrongKeys;
   }
 }
 

@@ -13,6 +13,8 @@ import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
 import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
+import { keyModeOf } from '../infra/keys/config.ts';
+import { createKeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
@@ -31,6 +33,8 @@ export interface IngestDeps {
   readonly config: IngestConfig;
   readonly clickLog: Pick<ClickLog, 'append' | 'refusal'>;
   readonly log: Logger;
+  /** Left out: none is known, and who needs one is not let in. */
+  readonly keys?: KnownKeys;
   /** Resolves when Kafka answers and has the topic. */
   readonly kafkaReady: () => Promise<void>;
   /** Throws unless every click that may be posted can be routed. */
@@ -46,6 +50,7 @@ export async function buildIngestApp({
   config,
   clickLog,
   log,
+  keys = unreadKeys,
   kafkaReady,
   rulesKnown,
   partitionsAgree = () => {},
@@ -58,6 +63,7 @@ export async function buildIngestApp({
     unit: 'clicks',
     setting: 'INGEST_RATE_LIMIT_PER_MINUTE',
   });
+  const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
   const http = await createHttp({
     title: 'Ad click ingest',
     description: 'Takes clicks and answers when they are safely in the log.',
@@ -67,9 +73,10 @@ export async function buildIngestApp({
     bodyLimitBytes: config.INGEST_BODY_LIMIT_BYTES,
     clients,
     rateLimit,
+    keys: keyGate,
     operationsPort: config.INGEST_OPS_PORT,
     servesPages: false,
-    readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree },
+    readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree, ...keyGate.readiness },
     life,
   });
   takeBytes(http, config, clients);
@@ -86,6 +93,7 @@ export async function buildIngestApp({
 
   http.post('/v1/clicks', {
     schema: routeSchema,
+    config: { scope: 'ingest' },
     // The schema only documents the body. `click-body.ts` checks it.
     validatorCompiler: () => () => true,
     handler: async (request, reply) => {
@@ -100,7 +108,8 @@ export async function buildIngestApp({
       const costKib = Math.max(request.body.reduce((sum, piece) => sum + piece.length, 0) >> 10, 1);
       rateLimit.charge(client, costKib - 1);
       const { isStrict, unknown } = askedOf(request.query);
-      const { taken } = await judge(client, request.body, format, { receivedAt: now(), isStrict }, batch => {
+      const posting = { receivedAt: now(), isStrict, adIdPrefix: request.apiKey?.created.ad_id_prefix };
+      const { taken } = await judge(client, request.body, format, posting, batch => {
         rateLimit.charge(client, Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0));
         // While the clicks wait for Kafka, their lines count as buffered. The body must not stay in memory in addition.
         request.body = undefined;
@@ -256,7 +265,7 @@ const routeSchema = {
             }),
             code: Type.String({
               description:
-                'invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, unknown_field, too_old or too_far_ahead',
+                'invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, unknown_field, too_old, too_far_ahead or forbidden_ad',
             }),
             message: Type.String({ description: 'names field, value and rule' }),
           }),

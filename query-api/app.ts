@@ -11,6 +11,9 @@ import { createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
 import { inTime } from '../infra/in-time.ts';
+import { keyModeOf } from '../infra/keys/config.ts';
+import { KeyBook } from '../infra/keys/key-book.ts';
+import { createKeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import type { StoreNodes } from './answers/nodes-status.ts';
@@ -19,7 +22,7 @@ import { createStallWatch, type StallWatch } from './answers/stalled-partitions.
 import { type QueryApiConfig, trustedProxiesOf } from './config.ts';
 import { tagAnswers } from './http/etag.ts';
 import { failOver } from './http/failover.ts';
-import { keepPrivate } from './http/private-answers.ts';
+import { keepPrivate, personalParameters } from './http/private-answers.ts';
 import { asksForRaw } from './http/raw-requests.ts';
 import { answerRows } from './http/rows-hook.ts';
 import { asUnavailable } from './http/unavailable.ts';
@@ -36,6 +39,7 @@ import { routeDashboard } from './routes/dashboard/dashboard.ts';
 import { routeAllExports } from './routes/exports/export-routes.ts';
 import { routeFilters } from './routes/filters/filters.ts';
 import { routeJobs } from './routes/jobs/job-routes.ts';
+import { type KeyRoutesDeps, routeKeys } from './routes/keys/keys.ts';
 import { routeLive } from './routes/live/live.ts';
 import { createLiveFeed } from './routes/live/live-feed.ts';
 import { readLive } from './routes/live/live-reading.ts';
@@ -56,6 +60,10 @@ export interface QueryApiDeps {
   readonly countedLog: CountedLog;
   /** Which ads are split, over how many partitions; where it is left out, none and nothing recorded. */
   readonly routing?: () => Promise<Routing>;
+  /** Left out: none is known, and who needs one is not let in. */
+  readonly keys?: KnownKeys & { readonly book: KeyRoutesDeps['keyBook'] };
+  /** Where it is left out, nobody can be asked. */
+  readonly appendKeyChange?: KeyRoutesDeps['appendKeyChange'];
   /** What people ask for and store; where it is left out, nobody can be asked. */
   readonly requests?: RequestLog;
   /** Where it is left out, nobody can be asked. */
@@ -75,6 +83,8 @@ export async function buildQueryApi({
   now,
   countedLog,
   routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
+  keys = { ...unreadKeys, book: new KeyBook() },
+  appendKeyChange = unasked,
   requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
   partitions = { read: unasked, grow: unasked },
   readiness,
@@ -98,6 +108,7 @@ export async function buildQueryApi({
     maxBufferBytes: config.QUERY_API_LIVE_BUFFER_BYTES,
   });
   const clients = createClients({ proxies: trustedProxiesOf(config) });
+  const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
   const http = await createHttp({
     title: 'Ad click counts: query API',
     description:
@@ -109,6 +120,7 @@ export async function buildQueryApi({
       jobs: 'Recounts and comparisons with raw clicks',
       pipeline: 'How far counting is, whether it adds up, what was not counted, and what happens now',
       exports: 'All rows of a range, for who works on with them.',
+      keys: 'API keys, for who has one with scope admin',
     },
     log,
     bodyLimitBytes: 16 * 1_024,
@@ -121,8 +133,9 @@ export async function buildQueryApi({
     }),
     operationsPort: config.QUERY_API_OPS_PORT,
     servesPages: true,
+    ...{ keys: keyGate, personalParameters, openPages: ['/docs', '/dashboard', '*'] },
     answers: { timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS', isRaw: asksForRaw },
-    readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
+    readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },
     beforeScrape: createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now }),
     life,
   });
@@ -133,7 +146,7 @@ export async function buildQueryApi({
   http.addHook('preClose', async () => await live[Symbol.asyncDispose]());
   const shared = {
     ...{ ...store, config, clients, replicas, nodes, nodePositions: patient.nodePositions },
-    ...{ stalls, logEnds, live, partitions, requests, now, wait },
+    ...{ stalls, logEnds, live, partitions, requests, now, wait, keyBook: keys.book, appendKeyChange },
     routing: cached(() => inTime(routing()).catch(() => undefined), 1_000, now),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
     maxOpen: config.JOBS_MAX_OPEN,
@@ -153,7 +166,8 @@ type Version1Deps = Parameters<typeof routeAds>[1] &
   Parameters<typeof routeJobs>[1] &
   Parameters<typeof routeClickAudit>[1] &
   Parameters<typeof routeAllExports>[1] &
-  Parameters<typeof routeLive>[1] & { readonly replicas: Replicas };
+  Parameters<typeof routeLive>[1] &
+  KeyRoutesDeps & { readonly replicas: Replicas };
 
 /** The page loads nothing from elsewhere; it may be served over plain HTTP, so nothing upgrades its requests. */
 const docsPolicy =
@@ -182,6 +196,7 @@ function routeVersion1(http: Http, deps: Version1Deps): void {
   routeClickAudit(http, deps);
   routeAllExports(http, deps);
   routeLive(http, deps);
+  routeKeys(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
 }
 

@@ -329,7 +329,6 @@ const longWithoutReason: ReadonlySet<string> = new Set([
   'ingest/hot-ads/hot-ads.ts: openHotAds',
   'ingest/hot-ads/partition-record.ts: followPartitions',
   'ingest/hot-ads/partition-watch.ts: watchPartitions',
-  'ingest/hot-ads/rule-reader.ts: followRules',
   'query-api/app.ts: buildQueryApi',
   'query-api/client/client.ts: createClient',
   'query-api/jobs/conservation/row-seals.ts: createRowSeals',

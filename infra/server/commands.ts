@@ -20,6 +20,10 @@ export const commands = {
     program: 'query-api/jobs/conservation/write-off-main.ts',
     does: 'Writes off, for ever and in writing, a difference of the books that nobody can mend.',
   },
+  keys: {
+    program: 'infra/keys/keys-main.ts',
+    does: 'Makes the first API key, straight in Kafka. All others are made with it: adclicks keys.',
+  },
   feed: { program: 'ingest/feed/main.ts', does: 'Posts click logs to ingest.' },
 } as const satisfies Record<string, { readonly program: string; readonly does: string }>;
 

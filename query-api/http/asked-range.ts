@@ -57,6 +57,11 @@ export function momentOf(field: string, text: string | undefined, { now }: Range
   return at;
 }
 
+/** A moment, be it to come or not; undefined where none is given. */
+export function anyMomentOf(field: string, text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parsed(field, text);
+}
+
 /** Any time up to now, by the millisecond: `from` (default: the beginning) to `to` (default, and at most: now). */
 export function spanOf(asked: AskedRange, { now }: Pick<RangeRules, 'now'>): TimeRange {
   const from = asked.from === undefined ? 0 : parsed('from', asked.from);

@@ -22,7 +22,7 @@ function isPersonal({ headers, query, routeOptions }: FastifyRequest): boolean {
 }
 
 /** A stored filter may be one of users and addresses, too. */
-const personalParameters = ['user_id', 'ip', 'filter'];
+export const personalParameters = ['user_id', 'ip', 'filter'];
 /** Whose answers hold lines, ids and addresses as they were sent. */
 const personalRoutes: ReadonlySet<string> = new Set([
   '/v1/clicks/:event_id',

@@ -33,7 +33,7 @@ import { answerStated } from './stated-answer.ts';
 
 export function routeAllSeries(http: Http, deps: AdsDeps): void {
   const { groups, filters, rules } = deps;
-  http.get('/v1/ads/series', { schema }, async (request, reply) => {
+  http.get('/v1/ads/series', { schema, config: { scope: 'read' } }, async (request, reply) => {
     const { granularity = 'minute', timezone, compare, ad_id: named = [] } = request.query;
     const adIds = [...new Set(named)];
     const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());

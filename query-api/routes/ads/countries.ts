@@ -23,7 +23,7 @@ import { answerStated } from './stated-answer.ts';
 
 export function routeCountries(http: Http, deps: AdsDeps): void {
   const { groups, filters, rules } = deps;
-  http.get('/v1/ads/countries', { schema }, async (request, reply) => {
+  http.get('/v1/ads/countries', { schema, config: { scope: 'read' } }, async (request, reply) => {
     const { ad_id: adIds = [], uniques = false } = request.query;
     const range = rangeOf(request.query, rules());
     const wanted = { ...range, adIds, filter: await filterOf(request.query, filters), uniques };

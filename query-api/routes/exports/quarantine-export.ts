@@ -23,18 +23,22 @@ export function routeQuarantineExport(http: Http, deps: ExportDeps): void {
   const { clients, exportsOf, exportMinBytesPerSecond: minBytesPerSecond, quarantine, now, rules } = deps;
   const exports = createQuarantineExports(quarantine, { ...exportLimits, minBytesPerSecond });
   http.addHook('preClose', exports.close);
-  http.get('/v1/quarantine/export', { schema, exposeHeadRoute: false }, async (request, reply) => {
-    const { reason, ad_id: adId, outcome, from, to, format = accepted(request.headers.accept) } = request.query;
-    const filter = { reason, adId, outcome, ...spanOf({ from, to }, rules()) };
-    const stream = await exportsOf(clients.of(request.raw), async () => {
-      const opened = await exports.open(filter, formats[format], why => request.log.warn({ why }, 'export cut off'));
-      if (opened) return opened;
-      throw new Problem(503, 'busy', 'as many exports run as may: try again', {}, 10);
-    });
-    reply.header('cache-control', 'no-store');
-    reply.header('content-disposition', `attachment; filename="quarantine-${isoOf(now()).slice(0, 10)}.${format}"`);
-    return reply.type(formats[format].type).send(stream);
-  });
+  http.get(
+    '/v1/quarantine/export',
+    { schema, config: { scope: 'read:personal' }, exposeHeadRoute: false },
+    async (request, reply) => {
+      const { reason, ad_id: adId, outcome, from, to, format = accepted(request.headers.accept) } = request.query;
+      const filter = { reason, adId, outcome, ...spanOf({ from, to }, rules()) };
+      const stream = await exportsOf(clients.of(request.raw), async () => {
+        const opened = await exports.open(filter, formats[format], why => request.log.warn({ why }, 'export cut off'));
+        if (opened) return opened;
+        throw new Problem(503, 'busy', 'as many exports run as may: try again', {}, 10);
+      });
+      reply.header('cache-control', 'no-store');
+      reply.header('content-disposition', `attachment; filename="quarantine-${isoOf(now()).slice(0, 10)}.${format}"`);
+      return reply.type(formats[format].type).send(stream);
+    },
+  );
 }
 
 function accepted(header: string | undefined): keyof typeof formats {

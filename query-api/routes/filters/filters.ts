@@ -24,7 +24,7 @@ export interface FilterRoutesDeps {
 }
 
 export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): void {
-  http.get('/v1/filters', { schema: listSchema }, async (request, reply) => {
+  http.get('/v1/filters', { schema: listSchema, config: { scope: 'read:personal' } }, async (request, reply) => {
     const { limit = 50, cursor } = request.query;
     const rows = await filters.list(cursors.read(cursor, {}) ?? '', limit + 1);
     const page = pageOf(rows, limit, last => cursors.write(last.id, {}));
@@ -32,30 +32,37 @@ export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): vo
     return { filters: page.rows.map(shown), next_cursor: page.next_cursor };
   });
 
-  http.get('/v1/filters/:id', { schema: getSchema }, async (request, reply) => {
+  http.get('/v1/filters/:id', { schema: getSchema, config: { scope: 'read:personal' } }, async (request, reply) => {
     reply.header('cache-control', 'no-cache');
     return shown(existing(await filters.get(request.params.id), request.params.id));
   });
 
-  http.put('/v1/filters/:id', { schema: putSchema, preValidation: refuseOtherTypes }, async request => {
-    const { id } = request.params;
-    // Whoever asks by it must not be the first to hear that it is wrong.
-    conditionsOf(request.body);
-    if (!(await filters.get(id)) && (await filters.count()) >= maxFilters) {
-      throw new Problem(
-        409,
-        'too_many_filters',
-        brokenRule('id', id, `must be one that was used before, as ${maxFilters} are: put or delete another`),
-      );
-    }
-    return shown(await filters.put(id, normalDefinition(request.body), now()));
-  });
+  http.put(
+    '/v1/filters/:id',
+    { schema: putSchema, config: { scope: 'operate' }, preValidation: refuseOtherTypes },
+    async request => {
+      const { id } = request.params;
+      // Whoever asks by it must not be the first to hear that it is wrong.
+      conditionsOf(request.body);
+      if (!(await filters.get(id)) && (await filters.count()) >= maxFilters) {
+        throw new Problem(
+          409,
+          'too_many_filters',
+          brokenRule('id', id, `must be one that was used before, as ${maxFilters} are: put or delete another`),
+        );
+      }
+      return shown(await filters.put(id, normalDefinition(request.body), now()));
+    },
+  );
 
-  http.delete('/v1/filters/:id', { schema: deleteSchema }, async request => {
+  http.delete('/v1/filters/:id', { schema: deleteSchema, config: { scope: deleting } }, async request => {
     const { id } = request.params;
     return shown(existing(await filters.remove(id, now()), id));
   });
 }
+
+/** The answer says what the filter was, and so whom it named. */
+const deleting = ['operate', 'read:personal'] as const;
 
 /** JSON says what it means: a `false` in a list must not become a text, as a value in an address would. */
 async function refuseOtherTypes({ body }: FastifyRequest): Promise<void> {

@@ -24,7 +24,7 @@ import type { JobRoutesDeps } from './job-deps.ts';
 const pages = jobPages('reconciliations', ['reconcile']);
 
 export function routeReconciliations(http: Http, { queries, jobs, askedJobs, now, rules }: JobRoutesDeps): void {
-  http.post('/v1/reconciliations', { schema: startSchema }, async (request, reply) => {
+  http.post('/v1/reconciliations', { schema: startSchema, config: { scope: 'operate' } }, async (request, reply) => {
     const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
     const job = newJob({ kind: 'reconcile', reason: 'asked', apply: false, ...range }, now());
     await askedJobs.take(job);
@@ -32,13 +32,13 @@ export function routeReconciliations(http: Http, { queries, jobs, askedJobs, now
     return shown(job);
   });
 
-  http.get('/v1/reconciliations', { schema: listSchema }, async (request, reply) => {
+  http.get('/v1/reconciliations', { schema: listSchema, config: { scope: 'read' } }, async (request, reply) => {
     const { rows, next_cursor } = await pages(jobs, request.query);
     reply.header('cache-control', 'no-cache');
     return { reconciliations: rows.map(shown), next_cursor };
   });
 
-  http.get('/v1/reconciliations/:id', { schema: getSchema }, async (request, reply) => {
+  http.get('/v1/reconciliations/:id', { schema: getSchema, config: { scope: 'read' } }, async (request, reply) => {
     const { id } = request.params;
     reply.header('cache-control', 'no-cache');
     return shown(existing(await jobs.get(id, ['reconcile']), id));

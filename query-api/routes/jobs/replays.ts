@@ -39,7 +39,7 @@ const cursors = cursorsOf(
 );
 
 export function routeReplays(http: Http, { queries, jobs, askedJobs, jobRequests, now, rules }: JobRoutesDeps): void {
-  http.post('/v1/replays', { schema: startSchema }, async (request, reply) => {
+  http.post('/v1/replays', { schema: startSchema, config: { scope: 'operate' } }, async (request, reply) => {
     const range = askedRange(request.body, rules(), finalityOf(await queries.progress()));
     const job = newJob({ kind: 'replay', reason: 'replay', apply: request.body.apply ?? false, ...range }, now());
     await askedJobs.take(job);
@@ -47,13 +47,13 @@ export function routeReplays(http: Http, { queries, jobs, askedJobs, jobRequests
     return shownJob(job);
   });
 
-  http.get('/v1/replays', { schema: listSchema }, async (request, reply) => {
+  http.get('/v1/replays', { schema: listSchema, config: { scope: 'read' } }, async (request, reply) => {
     const { rows, next_cursor } = await pages(jobs, request.query);
     reply.header('cache-control', 'no-cache');
     return { replays: rows.map(shownJob), next_cursor };
   });
 
-  http.get('/v1/replays/:id', { schema: getSchema }, async (request, reply) => {
+  http.get('/v1/replays/:id', { schema: getSchema, config: { scope: 'read' } }, async (request, reply) => {
     const { id } = request.params;
     const { limit = 100, cursor } = request.query;
     const [minute = 0, adId = '', country = ''] = cursors.read(cursor, { id }) ?? [];
@@ -65,7 +65,7 @@ export function routeReplays(http: Http, { queries, jobs, askedJobs, jobRequests
     return { ...shownJob(job), diff: { ...totals, rows: page.rows.map(shownRow), next_cursor: page.next_cursor } };
   });
 
-  http.delete('/v1/replays/:id', { schema: cancelSchema }, async (request, reply) => {
+  http.delete('/v1/replays/:id', { schema: cancelSchema, config: { scope: 'operate' } }, async (request, reply) => {
     const { id } = request.params;
     const job = existing(await jobs.get(id, kinds), id);
     if (job.kind === 'restate') throw notCancellable(job);
