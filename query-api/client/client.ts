@@ -12,7 +12,7 @@ import { jsonLinesOf } from './json-lines.ts';
 import { type LiveMessage, listen } from './listen.ts';
 import { type NoInput, type Operations, operations, type Place } from './operations.ts';
 import { ProblemError, problemErrorOf, Unreachable } from './problem-error.ts';
-import { type Input, requestOf } from './request.ts';
+import { authorizationOf, type Input, requestOf } from './request.ts';
 
 export type { LiveMessage } from './listen.ts';
 export type { Operations, Problem } from './operations.ts';
@@ -21,6 +21,8 @@ export { InvalidInput, ProblemError, Unreachable } from './problem-error.ts';
 export interface ClientOptions {
   readonly queryApiUrl?: string;
   readonly ingestUrl?: string;
+  /** Is sent with every call, to both services. */
+  readonly apiKey?: string | undefined;
   /** One try of a call, its answer included; of a stream: until it begins, and between two pieces. */
   readonly timeoutMs?: number;
   /** Of a call that may be made twice. */
@@ -61,13 +63,14 @@ export function createClient(options: ClientOptions = {}): Client {
     'query-api': options.queryApiUrl ?? defaultUrls['query-api'],
   };
 
+  const own = authorizationOf(options.apiKey);
   /** Resolves to a success, of which `timeout` also ends the reading. */
   const send = async (place: Place, input: Input, { headers, timeout, signal }: SendOptions): Promise<Response> => {
     const { url, init } = requestOf(urls[place.service], place, input);
     const signals = [timeout, signal].filter(given => given !== undefined);
     const response = await fetch(url, {
       ...init,
-      headers: { ...(init.headers as Record<string, string>), ...headers },
+      headers: { ...(init.headers as Record<string, string>), ...own, ...headers },
       signal: AbortSignal.any(signals),
     }).catch(error => {
       throw asUnreachable(error, url, signal);
