@@ -3,8 +3,8 @@
  * that no row was left out.
  */
 import { ConfigError } from '../../infra/errors.ts';
-import { feedFile } from './feed.ts';
 import { ownKeyOf } from '../../infra/keys/own-key.ts';
+import { feedFile } from './feed.ts';
 import { FeedBooks } from './feed-books.ts';
 import type { FeedOptions } from './options.ts';
 import { type Pace, ratePace, replayPace, unpaced } from './pace.ts';

@@ -58,7 +58,9 @@ function listCommand(): Command {
       const keys: AnswerOf<'listKeys'>['keys'][number][] = [];
       let cursor: string | undefined;
       do {
-        const page = await client.ask('listKeys', { query: { limit: Math.min(200, given.limit - keys.length), cursor } });
+        const page = await client.ask('listKeys', {
+          query: { limit: Math.min(200, given.limit - keys.length), cursor },
+        });
         keys.push(...page.keys);
         cursor = page.next_cursor ?? undefined;
       } while (cursor !== undefined && keys.length < given.limit);
@@ -70,7 +72,12 @@ function rotateCommand(): Command {
   return withService(new Command('rotate'))
     .description('Give a key another secret, which is shown once. The present one stays valid for a while.')
     .argument('<id>', 'of the key')
-    .option('--overlap <s>', 'seconds for which the present secret stays valid; 0: it has leaked', wholeNumber(0, 30 * 86_400), 3_600)
+    .option(
+      '--overlap <s>',
+      'seconds for which the present secret stays valid; 0: it has leaked',
+      wholeNumber(0, 30 * 86_400),
+      3_600,
+    )
     .action(async (id: string, given: ServiceOptions & { readonly overlap: number }) => {
       const body = { overlap_s: given.overlap };
       showOnce(await clientOf(given).ask('rotateKey', { params: { id }, body }), given);

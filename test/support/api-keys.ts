@@ -1,10 +1,11 @@
 /** API keys for tests, by the records that would be in topic `keys`. */
+
+import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 import { KeyBook } from '../../infra/keys/key-book.ts';
 import { createKeyCheck } from '../../infra/keys/key-check.ts';
 import type { KnownKeys } from '../../infra/keys/key-gate.ts';
 import { type KeyChange, keyRecord } from '../../infra/keys/key-record.ts';
 import { createdKey, type WantedKey } from '../../infra/keys/new-key.ts';
-import type { LogRecord } from '../../infra/kafka/record-batch.ts';
 
 /** As it is read back. */
 export function keyLogRecord(change: KeyChange, offset = 0): LogRecord {

@@ -48,7 +48,7 @@ export const ingestDocument = () => documented(ingest);
 /** With nothing behind it: whatever gets as far as asking fails. */
 export async function queryApi(
   env: Record<string, string> = {},
-  deps: Pick<QueryApiDeps, 'keys' | 'appendKeyChange'> = {},
+  deps: Partial<Pick<QueryApiDeps, 'keys' | 'appendKeyChange' | 'log'>> = {},
 ): Promise<Http> {
   return await buildQueryApi({
     config: loadConfig(QueryApiConfig, env),

@@ -116,8 +116,7 @@ const methodOf = ({ method }: RouteOptions) => [method].flat().find(each => each
 const nameOf = (route: RouteOptions) => `${methodOf(route)} ${route.url}`;
 /** Of the methods that a path does not take. */
 const isRefusal = ({ method }: RouteOptions) => Array.isArray(method) && !method.includes('HEAD');
-const pathOf = (url: string) =>
-  url === '*' ? '/any' : url.replace(/:\w+/g, '0123456789abcdef').replace(/\*$/, 'x');
+const pathOf = (url: string) => (url === '*' ? '/any' : url.replace(/:\w+/g, '0123456789abcdef').replace(/\*$/, 'x'));
 
 const now = Date.now();
 const keys = keysInMemory();
@@ -255,7 +254,11 @@ describe.each(services)('the routes of %s, on loopback', service => {
       const unasked = expected.includes('admin') ? 401 : letIn;
       expect({ name, status: (await ask(asked, method, path)).status }).toEqual({ name, status: unasked });
       for (const wrong of Object.values(wrongs))
-        expect({ name, wrong, status: (await ask(asked, method, path, wrong)).status }).toEqual({ name, wrong, status: 401 });
+        expect({ name, wrong, status: (await ask(asked, method, path, wrong)).status }).toEqual({
+          name,
+          wrong,
+          status: 401,
+        });
       for (const scope of expected) {
         const lesser = bearer(without.get(scope) ?? '').authorization;
         expect({ name, status: (await ask(asked, method, path, lesser)).status }).toEqual({ name, status: 403 });

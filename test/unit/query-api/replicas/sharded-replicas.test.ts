@@ -122,7 +122,7 @@ describe('of two shards', () => {
   it('an answer is made again with another node where one is not reached, and names the shard that has none', async () => {
     const { replicas, unreached, refusing } = await open();
     const http = await createHttp({
-    openPages: ['/read', '/each'],
+      openPages: ['/read', '/each'],
       ...{ title: 't', description: 'd', log, bodyLimitBytes: 1_000, config: loadConfig(ProcessConfig, {}) },
       ...{ servesPages: false, readiness: {} },
     });
