@@ -17,9 +17,6 @@ export interface KeyText {
   readonly secretHash: Buffer;
 }
 
-/** What a scanner of secrets looks for. The checksum tells whether it has found a key. */
-export const keyTextPattern = /adclicks_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}/;
-
 /** Returns a text that is unlike any other. `random` returns that many random bytes. */
 export function mintKeyText(keyId = mintKeyId(), random: RandomBytes = randomBytes): { keyId: string; text: string } {
   const unchecked = `adclicks_${keyId}_${base62(random(32), secretLength)}`;

@@ -5,7 +5,7 @@
 import { ConfigError } from '../errors.ts';
 import { parseKeyText } from './key-text.ts';
 
-export const ownKeyVariable = 'ADCLICKS_API_KEY';
+const ownKeyVariable = 'ADCLICKS_API_KEY';
 
 /** Returns undefined if none is given. @throws ConfigError */
 export function ownKeyOf(env: NodeJS.ProcessEnv): string | undefined {

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   keyIdPattern,
-  keyTextPattern,
   mintKeyText,
   parseKeyText,
   withoutKeyTexts,
@@ -22,7 +21,7 @@ describe('the text of a key', () => {
         const { keyId, text } = mintKeyText(id, fixed(secret));
         expect(keyId).toBe(id);
         expect(text).toHaveLength(9 + 16 + 1 + 43 + 6);
-        expect(text).toMatch(new RegExp(`^${keyTextPattern.source}$`));
+        expect(text).toMatch(/^adclicks_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}$/);
         expect(parseKeyText(text)?.keyId).toBe(id);
       }),
     );
@@ -59,7 +58,7 @@ describe('the text of a key', () => {
 
   it('takes no other text for a key', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), text => {
+      fc.property(fc.string(), text => {
         expect(parseKeyText(text)).toBeUndefined();
         expect(parseKeyText(`adclicks_${text}`)).toBeUndefined();
       }),
