@@ -70,11 +70,14 @@ export function failedOf(error) {
 class ApiError extends Error {
   /** @param {number} status @param {Partial<Problem> | undefined} body */
   constructor(status, body) {
-    super(body?.detail ?? `The query API answered with status ${status}.`);
+    super(status === 401 ? needsKey : (body?.detail ?? `The query API answered with status ${status}.`));
     /** @type {Partial<Problem> | undefined} */
     this.body = body;
   }
 }
+
+/** What the API says is for programs: a page of ours sends no key. */
+const needsKey = 'This query API answers only with an API key, and the dashboard cannot send one yet.';
 
 /** The API bounds its reads far below this: where nothing comes for so long, nothing will. */
 const longestMs = 120_000;

@@ -94,7 +94,7 @@ describe('beyond loopback', () => {
   });
 
   it('the first key is made at the broker, and is all that is printed', () => {
-    expect(atTheBroker('create').said + atTheBroker('create').out).toContain('scopes is not given');
+    expect(atTheBroker('create').said + atTheBroker('create').out).toContain('--scope is not given');
     expect(atTheBroker('make', '--scope', 'admin').out).toContain('must be create');
     const { code, out, said } = atTheBroker('create', '--scope', 'admin', '--label', 'first');
     expect(code).toBe(0);

@@ -1,12 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  keyIdPattern,
-  mintKeyText,
-  parseKeyText,
-  withoutKeyTexts,
-} from '../../../../infra/keys/key-text.ts';
+import { keyIdPattern, mintKeyText, parseKeyText, withoutKeyTexts } from '../../../../infra/keys/key-text.ts';
 import { adIdPrefixPattern } from '../../../../infra/keys/new-key.ts';
 import { adIdPattern } from '../../../../ingest/click.ts';
 
