@@ -1,5 +1,5 @@
 /**
- * Identifies the client of a request. A client is an address (with IPv6, a /64) until requests carry keys. `of` is the
+ * Identifies the client of a request. A client is an address (with IPv6, a /64), whatever key it sends. `of` is the
  * only place that decides this, and every limit per client uses its result.
  *
  * The table is bounded. Somebody with very many networks can make it forget clients, but only those that hold nothing

@@ -68,7 +68,9 @@ export function keyChangeOf(record: LogRecord): KeyChange {
   return { kind, ...(json as object) } as KeyChange;
 }
 
+/** Nothing is written that would stop who reads it. */
 export function keyRecord({ kind, ...value }: KeyChange): OutgoingRecord {
+  if (!Value.Check(values[kind] as TSchema, value)) throw new TypeError(`a "${kind}" record that nobody could read`);
   return {
     partition: 0,
     key: kind === 'created' ? value.id : `${value.id}|${'change' in value ? value.change : 'revoked'}`,

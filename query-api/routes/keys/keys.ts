@@ -41,12 +41,12 @@ export function routeKeys(http: Http, { keyBook, appendKeyChange, clients, now }
     return { keys: page.rows.map(key => shownKey(key, now())), next_cursor: page.next_cursor };
   });
 
-  http.post('/v1/keys', { schema: createSchema, ...common }, async (request, reply) => {
+  http.post('/v1/keys', { schema: createSchema, ...common }, async request => {
     const { label, scopes: wanted, expires_at, ad_id_prefix } = request.body;
     const expiresAt = anyMomentOf('expires_at', expires_at);
     const asked = { label, scopes: wanted, adIdPrefix: ad_id_prefix, expiresAt };
     const { key, text } = await changes.create(asked, doerOf(request));
-    return reply.code(201).send({ ...shownKey(key, now()), api_key: text });
+    return { ...shownKey(key, now()), api_key: text };
   });
 
   http.post('/v1/keys/:id/rotate', { schema: rotateSchema, ...common }, async request => {
@@ -128,7 +128,7 @@ const createSchema = {
     },
     { additionalProperties: false },
   ),
-  response: { 201: ShownOnceSchema, ...problems, 409: ProblemSchema },
+  response: { 200: ShownOnceSchema, ...problems, 409: ProblemSchema },
 } as const;
 
 const rotateSchema = {

@@ -153,6 +153,10 @@ describe('a record of topic keys', () => {
     expect(book.size).toBe(1);
   });
 
+  it('is not written where nobody could read it', () => {
+    expect(() => keyLogRecord({ ...change, by: '' })).toThrow('a "created" record that nobody could read');
+  });
+
   it('holds no secret', () => {
     const { text, change: made } = createdKey({ label: 'x', scopes: ['read'] }, doer, at);
     const written = JSON.stringify(keyLogRecord(made)) + String(keyLogRecord(made).value);
