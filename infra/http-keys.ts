@@ -59,7 +59,7 @@ export function admission(clients: Clients, { keys, personalParameters = [] }: G
     const query = request.query as Readonly<Record<string, unknown>>;
     const isPersonal = personalParameters.some(name => name in query) && !own.includes('read:personal');
     const needed = isPersonal ? [...own, 'read:personal' as const] : own;
-    const asked = `${request.method} ${request.routeOptions.url}`;
+    const asked = () => `${request.method} ${request.routeOptions.url}`;
     request.apiKey = keys.admit(request.headers.authorization, needed, clients.of(request.raw), asked);
   };
 }

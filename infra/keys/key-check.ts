@@ -27,7 +27,8 @@ export type CheckKey = (text: string, now: number) => KeyVerdict;
 export function createKeyCheck(get: (id: string) => Key | undefined): CheckKey {
   const right = new Map<string, KeyText>();
   return (text, now) => {
-    const parsed = right.get(text) ?? parseKeyText(text);
+    const remembered = right.get(text);
+    const parsed = remembered ?? parseKeyText(text);
     if (parsed === undefined) return { kind: 'malformed' };
     const key = get(parsed.keyId);
     const secret = (key?.secrets ?? noSecrets).find(({ hash }) => timingSafeEqual(hash, parsed.secretHash));
@@ -35,7 +36,7 @@ export function createKeyCheck(get: (id: string) => Key | undefined): CheckKey {
     const state = stateOf(key, now);
     if (state !== 'usable') return { kind: state, key };
     if (now >= secret.until) return { kind: 'replaced', key };
-    if (!right.has(text)) remember(right, text, parsed);
+    if (remembered === undefined) remember(right, text, parsed);
     return { kind: 'right', key };
   };
 }

@@ -34,8 +34,8 @@ export interface KeyGate {
   readonly mode: KeyMode;
   /** For readiness, where everybody needs a key. @throws where nobody can be let in */
   readonly readiness: { readonly keys?: () => void };
-  /** `authorization`: the header. `asked`: the request, in words. @throws Problem where it may not be answered */
-  admit(authorization: string | undefined, needed: readonly Scope[], client: KeySender, asked: string): Key | undefined;
+  /** `authorization`: the header. `asked`: tells the request in words. @throws Problem where it may not be answered */
+  admit(authorization: string | undefined, needed: readonly Scope[], client: KeySender, asked: () => string): Key | undefined;
 }
 
 export interface KeyGateOptions {
@@ -60,11 +60,11 @@ export function createKeyGate({ mode, keys, now = Date.now }: KeyGateOptions): K
       const refusal = keys.refusal();
       if (refusal !== undefined) throw new Problem(503, 'not_ready', `${refusal}: try again`, {}, 1);
       if (authorization === undefined)
-        throw unauthorized(`${asked} needs an API key: send it as Authorization: Bearer adclicks_…`);
+        throw unauthorized(`${asked()} needs an API key: send it as Authorization: Bearer adclicks_…`);
       const key = checked(authorization, keys.check, client, now());
       const missing = needed.find(scope => !isAllowed(key.created.scopes, scope));
       if (missing === undefined) return key;
-      const detail = `${asked} needs scope ${missing}, which API key ${key.id} does not have`;
+      const detail = `${asked()} needs scope ${missing}, which API key ${key.id} does not have`;
       throw new Problem(403, 'forbidden', detail, { scope: missing });
     },
   };
@@ -73,20 +73,26 @@ export function createKeyGate({ mode, keys, now = Date.now }: KeyGateOptions): K
 /** @throws Problem unless the header holds a key that is in force */
 function checked(authorization: string, check: CheckKey, client: KeySender, now: number): Key {
   const { wrongKeys } = client;
-  const text = bearer.exec(authorization)?.[1] ?? '';
-  if (wrongKeys.isUsedUp(now) && !wrongKeys.wasRight(text.slice(0, beginning))) throw tooMany(client, now);
+  const text = keyIn(authorization);
+  if (wrongKeys.isUsedUp(now) && !wrongKeys.wasRight(text.slice(...idPlace))) throw tooMany(client, now);
   const verdict = check(text, now);
   if (verdict.kind === 'right') {
-    wrongKeys.right(text.slice(0, beginning));
+    wrongKeys.right(verdict.key.id);
     return verdict.key;
   }
   if (verdict.kind === 'unknown' || verdict.kind === 'malformed') wrongKeys.wrong(now);
   throw unauthorized(words(verdict));
 }
 
-const bearer = /^Bearer +([^ ]+)$/i;
-/** `adclicks_` and the id of the key. */
-const beginning = 'adclicks_'.length + 16;
+/** What is no key is told by who looks at it. */
+function keyIn(authorization: string): string {
+  // Nearly everybody writes it so, and it is done for every request.
+  if (authorization.startsWith('Bearer ')) return authorization.slice('Bearer '.length).trimStart();
+  return /^Bearer +([^ ]+)$/i.exec(authorization)?.[1] ?? '';
+}
+
+/** Where the id of a key is in its text. */
+const idPlace = ['adclicks_'.length, 'adclicks_'.length + 16] as const;
 
 /** What was sent is never repeated. */
 function words(verdict: Exclude<KeyVerdict, { kind: 'right' }>): string {

@@ -2,7 +2,7 @@
 export class WrongKeys {
   #minute = 0;
   #count = 0;
-  /** Beginnings of keys, without their secrets. Most clients have one key, or none. */
+  /** Ids of keys. Most clients have one key, or none. */
   #right: string[] = [];
 
   wrong(now: number): void {
@@ -12,13 +12,13 @@ export class WrongKeys {
     this.#count++;
   }
 
-  right(key: string): void {
-    if (this.#right[0] === key || this.#right.includes(key)) return;
-    this.#right = [key, ...this.#right.slice(0, mostRight - 1)];
+  right(keyId: string): void {
+    if (this.#right[0] === keyId || this.#right.includes(keyId)) return;
+    this.#right = [keyId, ...this.#right.slice(0, mostRight - 1)];
   }
 
-  wasRight(key: string): boolean {
-    return this.#right.includes(key);
+  wasRight(keyId: string): boolean {
+    return this.#right.includes(keyId);
   }
 
   /** Whether the client may try no other keys in this minute. */

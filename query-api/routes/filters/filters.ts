@@ -1,13 +1,11 @@
 /** PUT, GET and DELETE /v1/filters/{id}, GET /v1/filters: filters with a name, for `filter=`. */
-import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { Value } from 'typebox/value';
-import { brokenRule, ruleOf } from '../../../infra/broken-rule.ts';
+import { brokenRule } from '../../../infra/broken-rule.ts';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
-import { invalid } from '../../../infra/problem.ts';
 import { sourceField } from '../../answers/readings.ts';
 import { filterIdPattern } from '../../http/asked-filter.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
+import { exactTypes } from '../../http/exact-types.ts';
 import { isoOf, problems, timeField } from '../../http/parameters.ts';
 import { needsRaw } from '../../store/filters/click-filter.ts';
 import { conditionsOf, FilterDefinition, normalDefinition } from '../../store/filters/filter-definition.ts';
@@ -39,7 +37,7 @@ export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): vo
 
   http.put(
     '/v1/filters/:id',
-    { schema: putSchema, config: { scope: 'operate' }, preValidation: refuseOtherTypes },
+    { schema: putSchema, config: { scope: 'operate' }, preValidation: exactTypes(FilterDefinition) },
     async request => {
       const { id } = request.params;
       // Whoever asks by it must not be the first to hear that it is wrong.
@@ -63,17 +61,6 @@ export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): vo
 
 /** The answer says what the filter was, and so whom it named. */
 const deleting = ['operate', 'read:personal'] as const;
-
-/** JSON says what it means: a `false` in a list must not become a text, as a value in an address would. */
-async function refuseOtherTypes({ body }: FastifyRequest): Promise<void> {
-  const wrong = Value.Errors(FilterDefinition, body).find(({ keyword }) => keyword === 'type');
-  if (wrong === undefined) return;
-  const path = wrong.instancePath.split('/').filter(Boolean);
-  let value: unknown = body;
-  for (const key of path) value = typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
-  const field = path.join('.') || 'the body';
-  throw invalid(field, value, ruleOf(wrong));
-}
 
 function existing(filter: StoredFilter | undefined, id: string): StoredFilter {
   if (filter) return filter;

@@ -10,6 +10,7 @@ import { adIdPrefixPattern, type Doer, maxLabelLength } from '../../../infra/key
 import { scopeNames, scopes } from '../../../infra/keys/scopes.ts';
 import { anyMomentOf } from '../../http/asked-range.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
+import { exactTypes } from '../../http/exact-types.ts';
 import { problems } from '../../http/parameters.ts';
 import { KeySchema, ShownOnceSchema, shownKey } from './key-answer.ts';
 import { createKeyChanges, type KeyChangesDeps } from './key-changes.ts';
@@ -41,19 +42,27 @@ export function routeKeys(http: Http, { keyBook, appendKeyChange, clients, now }
     return { keys: page.rows.map(key => shownKey(key, now())), next_cursor: page.next_cursor };
   });
 
-  http.post('/v1/keys', { schema: createSchema, ...common }, async request => {
-    const { label, scopes: wanted, expires_at, ad_id_prefix } = request.body;
-    const expiresAt = anyMomentOf('expires_at', expires_at);
-    const asked = { label, scopes: wanted, adIdPrefix: ad_id_prefix, expiresAt };
-    const { key, text } = await changes.create(asked, doerOf(request));
-    return { ...shownKey(key, now()), api_key: text };
-  });
+  http.post(
+    '/v1/keys',
+    { schema: createSchema, ...common, preValidation: exactTypes(createSchema.body) },
+    async request => {
+      const { label, scopes: wanted, expires_at, ad_id_prefix } = request.body;
+      const expiresAt = anyMomentOf('expires_at', expires_at);
+      const asked = { label, scopes: wanted, adIdPrefix: ad_id_prefix, expiresAt };
+      const { key, text } = await changes.create(asked, doerOf(request));
+      return { ...shownKey(key, now()), api_key: text };
+    },
+  );
 
-  http.post('/v1/keys/:id/rotate', { schema: rotateSchema, ...common }, async request => {
-    const { overlap_s = 3_600 } = request.body;
-    const { key, text } = await changes.rotate(request.params.id, overlap_s * 1_000, doerOf(request));
-    return { ...shownKey(key, now()), api_key: text };
-  });
+  http.post(
+    '/v1/keys/:id/rotate',
+    { schema: rotateSchema, ...common, preValidation: exactTypes(rotateSchema.body) },
+    async request => {
+      const { overlap_s = 3_600 } = request.body;
+      const { key, text } = await changes.rotate(request.params.id, overlap_s * 1_000, doerOf(request));
+      return { ...shownKey(key, now()), api_key: text };
+    },
+  );
 
   http.delete('/v1/keys/:id', { schema: revokeSchema, ...common }, async request =>
     shownKey(await changes.revoke(request.params.id, doerOf(request)), now()),

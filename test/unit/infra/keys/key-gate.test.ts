@@ -14,7 +14,7 @@ function setUp() {
   const clientAt = (network: string) => ({ network, wrongKeys: new WrongKeys() });
   const ask = (authorization: string | undefined, client = clientAt('192.0.2.1')) => {
     try {
-      gate.admit(authorization, ['read'], client, 'GET /v1/status');
+      gate.admit(authorization, ['read'], client, () => 'GET /v1/status');
       return undefined;
     } catch (error) {
       if (error instanceof Problem) return error;

@@ -1,5 +1,8 @@
+import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { get } from '../../../../query-api/dashboard/api.js';
+
+const path = join(import.meta.dirname, '../../../../query-api/dashboard/api.js');
+const { get }: { get(path: string): Promise<unknown> } = await import(path);
 
 afterEach(() => {
   vi.unstubAllGlobals();

@@ -45,6 +45,8 @@ describe('POST /v1/keys', () => {
   it.each([
     [{ label: '', scopes: ['read'] }, 'label', /^label is "", but must not be empty/],
     [{ label: 'a\u0007b', scopes: ['read'] }, 'label', /without control characters/],
+    [{ label: 5, scopes: ['read'] }, 'label', /must be a text/],
+    [{ label: 'x', scopes: 'read' }, 'scopes', /must be a list/],
     [{ label: 'x', scopes: [] }, 'scopes', /scopes is \[\], but must not be empty/],
     [{ label: 'x', scopes: ['write'] }, 'scopes.0', /must be ingest, read, read:personal, operate or admin/],
     [{ label: 'x', scopes: ['read'], expires_at: '2020-01-01T00:00:00Z' }, 'expires_at', /must lie in the future/],
