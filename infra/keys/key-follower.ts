@@ -52,7 +52,8 @@ export function followKeys({ kafka, names, log }: KeyFollowerDeps): FollowedKeys
     },
     async [Symbol.asyncDispose]() {
       closing.abort();
-      await watching;
+      // It may be asking brokers that do not answer.
+      await Promise.race([watching, pause(closeMs)]);
       await follower[Symbol.asyncDispose]();
     },
   };
@@ -136,3 +137,4 @@ async function close(admin: Admin | undefined): Promise<void> {
 
 const lookEveryMs = 10_000;
 const silentMs = 30_000;
+const closeMs = 1_000;

@@ -33,6 +33,8 @@ const optionOf = {
 
 const settings = Type.Object({ ...KafkaConfig.properties, LOG_LEVEL: ProcessConfig.properties.LOG_LEVEL });
 let action = '';
+// Containers set it for all programs, and logs go where the key goes.
+process.env['LOG_LEVEL'] = 'warn';
 const { config, options, log } = await beginProgram<typeof settings, Given>('keys', settings, {
   logLevel: 'warn',
   takes: command =>

@@ -34,7 +34,7 @@ const logs: string[] = [];
 function atTheBroker(...args: readonly string[]) {
   const program = join(root, 'infra/server/adclicks-server.js');
   const ended = spawnSync(process.execPath, [program, 'keys', ...args], {
-    env: { PATH: process.env['PATH'], KAFKA_BROKERS: broker.brokers },
+    env: { PATH: process.env['PATH'], KAFKA_BROKERS: broker.brokers, LOG_LEVEL: 'info' },
     encoding: 'utf8',
   });
   return { code: ended.status, out: ended.stdout.trim(), said: ended.stderr };

@@ -1,5 +1,6 @@
+import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { isLoopback, keyModeOf, requireUsableKey } from '../../../../infra/keys/config.ts';
+import { isLoopback, keyModeOf, requireUsableKey, tellKeyMode } from '../../../../infra/keys/config.ts';
 import { createKeyGate } from '../../../../infra/keys/key-gate.ts';
 import { mintKeyText } from '../../../../infra/keys/key-text.ts';
 import { WrongKeys } from '../../../../infra/keys/wrong-keys.ts';
@@ -95,6 +96,13 @@ describe('when keys are needed', () => {
     ['off', '0.0.0.0', 'off'],
   ] as const)('goes by the setting and by what is listened on: %s, %s', (API_KEYS, HOST, mode) => {
     expect(keyModeOf({ API_KEYS, HOST })).toBe(mode);
+  });
+
+  it('is told in the log where nobody does', () => {
+    const told: unknown[] = [];
+    const log = pino({ level: 'warn' }, { write: line => void told.push(JSON.parse(line).msg) });
+    for (const API_KEYS of ['auto', 'required', 'off'] as const) tellKeyMode({ API_KEYS, HOST: '0.0.0.0' }, log);
+    expect(told).toEqual([expect.stringMatching(/^API_KEYS=off: no API key is looked at/)]);
   });
 
   it('takes an IPv4 address in IPv6 for what it is', () => {
