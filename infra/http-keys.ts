@@ -56,12 +56,14 @@ export function admission(clients: Clients, { keys, personalParameters = [] }: G
     // There is no such route, which anybody may hear.
     if (scope === 'open' || request.is404) return;
     const own = listOf(scope);
-    const query = request.query as Readonly<Record<string, unknown>>;
-    const isPersonal = personalParameters.some(name => name in query) && !own.includes('read:personal');
-    const needed = isPersonal ? [...own, 'read:personal' as const] : own;
+    const needed = asksForPerson(request.query, personalParameters) ? [...own, 'read:personal' as const] : own;
     const asked = () => `${request.method} ${request.routeOptions.url}`;
     request.apiKey = keys.admit(request.headers.authorization, needed, clients.of(request.raw), asked);
   };
+}
+
+function asksForPerson(query: unknown, personalParameters: readonly string[]): boolean {
+  return personalParameters.some(name => name in (query as object));
 }
 
 /** Returns none for an open route, and undefined for one that says nothing. */

@@ -35,7 +35,12 @@ export interface KeyGate {
   /** For readiness, where everybody needs a key. @throws where nobody can be let in */
   readonly readiness: { readonly keys?: () => void };
   /** `authorization`: the header. `asked`: tells the request in words. @throws Problem where it may not be answered */
-  admit(authorization: string | undefined, needed: readonly Scope[], client: KeySender, asked: () => string): Key | undefined;
+  admit(
+    authorization: string | undefined,
+    needed: readonly Scope[],
+    client: KeySender,
+    asked: () => string,
+  ): Key | undefined;
 }
 
 export interface KeyGateOptions {

@@ -2713,7 +2713,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'a key that was right once is not looked up any more: its revocation has no effect where it is used',
     file: 'infra/keys/key-check.ts',
     unit: 'test/unit/infra/keys/key-book.test.ts',
-    edits: [["if (state !== 'usable') return", "if (state !== 'usable' && !right.has(text)) return"]],
+    edits: [["if (state !== 'usable') return", "if (state !== 'usable' && remembered === undefined) return"]],
   },
   {
     name: 'replaced-secret-goes-on',
@@ -2743,7 +2743,7 @@ export const mutations: readonly Mutation[] = [
     bug: 'whoever may read counts may also ask for those of one user or address',
     file: 'infra/http-keys.ts',
     unit: 'test/unit/routes-and-keys.test.ts',
-    edits: [['personalParameters.some(name => name in query) &&', 'personalParameters.length < 0 &&']],
+    edits: [['return personalParameters.some(name => name in (query as object));', 'return false;']],
   },
   {
     name: 'route-without-scope-registered',
@@ -2785,8 +2785,8 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/infra/keys/key-gate.test.ts',
     edits: [
       [
-        "if (key === undefined || secret === undefined) return { kind: 'unknown' };",
-        "if (key !== undefined && secret === undefined) return { kind: 'replaced', key };\n    if (key === undefined || secret === undefined) return { kind: 'unknown' };",
+        "return key === undefined || secret === undefined ? { kind: 'unknown' }",
+        "if (key !== undefined && secret === undefined) return { kind: 'malformed' };\n  return key === undefined || secret === undefined ? { kind: 'unknown' }",
       ],
     ],
   },
