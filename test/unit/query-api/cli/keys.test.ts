@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ownKeyOf } from '../../../../infra/keys/own-key.ts';
 import { mintKeyText } from '../../../../infra/keys/key-text.ts';
+import { ownKeyOf } from '../../../../infra/keys/own-key.ts';
 import { keysText } from '../../../../query-api/cli/keys-commands.ts';
 import { styleFor } from '../../../../query-api/cli/style.ts';
 
@@ -16,7 +16,9 @@ describe('the list of keys', () => {
       state: 'usable' as const,
       expires_at: null,
       previous_until: null,
-      changes: [{ change: 'created' as const, at: '2026-03-01T12:00:00.000Z', by: 'operator at the broker', from: null }],
+      changes: [
+        { change: 'created' as const, at: '2026-03-01T12:00:00.000Z', by: 'operator at the broker', from: null },
+      ],
     };
     const [, line = ''] = keysText({ keys: [key] }, style).split('\n');
     expect(line).toContain('0123456789abcdef  usable  ingest  shop-…');
