@@ -1,5 +1,5 @@
 /**
- * Identifies the client of a request. A client is an address (with IPv6, a /64) until requests carry keys. `of` is the
+ * Identifies the client of a request. A client is an address (with IPv6, a /64), whatever key it sends. `of` is the
  * only place that decides this, and every limit per client uses its result.
  *
  * The table is bounded. Somebody with very many networks can make it forget clients, but only those that hold nothing
@@ -8,6 +8,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { networkOf } from './client-network.ts';
+import { WrongKeys } from './keys/wrong-keys.ts';
 import { noProxies, type TrustedProxies } from './trusted-proxies.ts';
 
 export class Client {
@@ -21,9 +22,16 @@ export class Client {
   allowance = Number.NaN;
   allowanceAt = 0;
   readonly network: string;
+  /** Created only for clients that send keys. */
+  #wrongKeys: WrongKeys | undefined;
 
   constructor(network: string) {
     this.network = network;
+  }
+
+  get wrongKeys(): WrongKeys {
+    this.#wrongKeys ??= new WrongKeys();
+    return this.#wrongKeys;
   }
 }
 

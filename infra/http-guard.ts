@@ -1,10 +1,11 @@
 /**
- * Checks every request before anything is done for it: whether it is for this server, and whether its client may ask
- * for more. It covers all routes at once, including routes that are added later or do not exist, so that none can be
- * left out.
+ * Checks every request before anything is done for it: whether it is for this server, whether its client may ask for
+ * more, and whether it has the API key that it needs. It covers all routes at once, including routes that are added
+ * later or do not exist, so that none can be left out.
  *
  * It is a single hook that does as little as possible, because it runs for every click that is posted alone.
  */
+import type { FastifyRequest } from 'fastify';
 import type { Clients } from './http-clients.ts';
 import type { HostCheck } from './http-hosts.ts';
 import type { Http } from './http-instance.ts';
@@ -15,10 +16,13 @@ export interface Guard {
   readonly checkHost: HostCheck;
   readonly clients: Clients;
   readonly rateLimit?: RateLimit | undefined;
+  /** @throws Problem where the request has not the key that it needs */
+  readonly admit?: ((request: FastifyRequest) => void) | undefined;
 }
 
-export function guardRequests(http: Http, { checkHost, clients, rateLimit }: Guard): void {
-  http.addHook('onRequest', ({ raw }, reply, done) => {
+export function guardRequests(http: Http, { checkHost, clients, rateLimit, admit }: Guard): void {
+  http.addHook('onRequest', (request, reply, done) => {
+    const { raw } = request;
     reply.header('x-content-type-options', 'nosniff');
     const misdirected = checkHost(raw);
     if (misdirected && !hostlessPaths.has(pathOf(raw.url))) {
@@ -27,6 +31,7 @@ export function guardRequests(http: Http, { checkHost, clients, rateLimit }: Gua
     }
     const refusal =
       rateLimit === undefined || operationPaths.has(pathOf(raw.url)) ? undefined : rateLimit.admit(clients.of(raw));
+    if (refusal === undefined) admit?.(request);
     done(refusal);
   });
 }

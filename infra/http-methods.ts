@@ -14,6 +14,8 @@ export function refuseOtherMethods(http: Http, url: string, allowed: readonly st
     method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'].filter(method => !allowed.includes(method)),
     url,
     schema: { hide: true },
+    // It says only what the document of the API says, too.
+    config: { scope: 'open' },
     onRequest: async (request, reply) => refuse(request, reply),
     handler: refuse,
   });

@@ -36,7 +36,10 @@ export interface OperatedService extends Operations {
 export function routeOperations(http: Http, service: OperatedService): void {
   const { readiness, beforeScrape, document } = service;
   const tags = ['operations'];
+  // Orchestrators and monitoring have no keys, and nothing here is about clicks or persons.
+  const config = { scope: 'open' } as const;
   http.get('/healthz', {
+    config,
     schema: {
       tags,
       operationId: 'getHealth',
@@ -47,6 +50,7 @@ export function routeOperations(http: Http, service: OperatedService): void {
     handler: () => ({ status: 'ok' as const }),
   });
   http.get('/readyz', {
+    config,
     schema: {
       tags,
       operationId: 'getReadiness',
@@ -63,6 +67,7 @@ export function routeOperations(http: Http, service: OperatedService): void {
     },
   });
   http.get('/metrics', {
+    config,
     schema: {
       tags,
       operationId: 'getMetrics',
@@ -76,6 +81,7 @@ export function routeOperations(http: Http, service: OperatedService): void {
     },
   });
   http.get('/openapi.json', {
+    config,
     schema: {
       tags,
       operationId: 'getOpenApi',

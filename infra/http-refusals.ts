@@ -10,6 +10,9 @@ const refused = counter('refused_requests_total', 'Requests and connections that
 const reasons = [
   'unknown_host',
   'rate_limited',
+  'unauthorized',
+  'forbidden',
+  'wrong_keys',
   'busy',
   'client_busy',
   'body_too_slow',

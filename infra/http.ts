@@ -13,9 +13,11 @@ import { drainable } from './http-drain.ts';
 import { guardRequests } from './http-guard.ts';
 import { createHostCheck } from './http-hosts.ts';
 import type { Http, TypeBoxProvider } from './http-instance.ts';
+import { admission, type GuardedRoutes, neededBy, requireScopes } from './http-keys.ts';
 import { measureRequest } from './http-metrics.ts';
 import { type OperatedService, type Operations, operationTags, routeOperations } from './http-operations.ts';
 import type { RateLimit } from './http-rate-limit.ts';
+import { withoutKeyTexts } from './keys/key-text.ts';
 import type { Life } from './life.ts';
 import type { Logger } from './log.ts';
 import { completeDocument, type OpenApiParts } from './openapi.ts';
@@ -27,7 +29,7 @@ export type { Http } from './http-instance.ts';
 export { refuseOtherMethods } from './http-methods.ts';
 export { Problem, ProblemSchema } from './problem.ts';
 
-export interface HttpOptions extends Operations {
+export interface HttpOptions extends Operations, GuardedRoutes {
   readonly title: string;
   readonly description: string;
   /** What the tags of the routes mean, for OpenAPI. */
@@ -60,11 +62,12 @@ const operationsOf = new WeakMap<Http, { readonly http: Http; readonly port: num
 export async function createHttp(options: HttpOptions): Promise<Http> {
   const { config, clients = createClients(), rateLimit, operationsPort = 0 } = options;
   const http = createServer(options);
+  requireScopes(http, options);
   limitConnections(http.server, clients, config);
   const drain = drainable(http, options.log, options.life);
   http.addHook('onResponse', measureRequest);
   const checkHost = createHostCheck(config);
-  guardRequests(http, { checkHost, clients, rateLimit });
+  guardRequests(http, { checkHost, clients, rateLimit, admit: admission(clients, options) });
   if (options.answers) followAskers(http, clients, options.answers);
   if (options.servesPages) await protectPages(http, clients);
   await http.register(swagger, {
@@ -78,10 +81,12 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
       },
       servers: [{ url: '/', description: 'this service' }],
       security: [],
+      ...(options.keys ? { components: { securitySchemes: { apiKey: apiKeyScheme } } } : {}),
       tags: Object.entries({ ...options.tags, ...(operationsPort === 0 ? operationTags : {}) }).map(
         ([name, description]) => ({ name, description }),
       ),
     },
+    transform: ({ schema, url, route }) => ({ schema: withSecurity(schema, neededBy(route), options), url }),
     transformObject: documents => ('openapiObject' in documents ? completed(documents.openapiObject) : {}),
   });
   const operated: OperatedService = { ...options, refusal: drain.refusal, document: () => http.swagger() };
@@ -124,7 +129,7 @@ function createServer({ log, bodyLimitBytes }: HttpOptions): Http {
 
   http.setErrorHandler((error: FastifyError | Problem, request, reply) => {
     if (!(error instanceof Problem) && (error.statusCode ?? 500) >= 500) {
-      request.log.error({ err: error, method: request.method, url: request.url }, 'request failed');
+      request.log.error({ err: error, method: request.method, url: withoutKeyTexts(request.url) }, 'request failed');
     }
     return sendProblem(reply, asProblem(error, request));
   });
@@ -137,6 +142,7 @@ function createServer({ log, bodyLimitBytes }: HttpOptions): Http {
 /** On a port of their own, for as long as the service is there. */
 function operateApart(service: Http, options: HttpOptions, operated: OperatedService, port: number): void {
   const http = createServer(options);
+  requireScopes(http, {});
   const clients = createClients();
   limitConnections(http.server, clients, options.config);
   http.addHook('onResponse', measureRequest);
@@ -154,6 +160,24 @@ async function protectPages(http: Http, clients: Clients): Promise<void> {
     if (clients.isOverTls(request.raw)) reply.header('strict-transport-security', 'max-age=31536000');
     done();
   });
+}
+
+const apiKeyScheme = {
+  type: 'http',
+  scheme: 'bearer',
+  description:
+    'An API key. Each operation names the scope that it needs; what asks for clicks of one user, address or stored filter needs read:personal, too. `admin` includes all.',
+} as const;
+
+/** An empty choice says that it also goes without a key. */
+function withSecurity<T extends object | undefined>(
+  schema: T,
+  needed: readonly string[] = [],
+  { keys }: HttpOptions,
+): T {
+  if (keys === undefined || needed.length === 0) return schema;
+  const isOptional = keys.mode !== 'required' && !needed.includes('admin');
+  return { ...schema, security: [...(isOptional ? [{}] : []), { apiKey: [...needed] }] };
 }
 
 function completed<T>(document: T): T {

@@ -10,6 +10,7 @@ export interface OpenApiParts {
 
 interface Operation {
   requestBody?: unknown;
+  security?: unknown;
   responses?: Record<string, Response>;
   [key: string]: unknown;
 }
@@ -38,7 +39,8 @@ function withProblems(operation: Operation): Operation {
   const successes = own.filter(([status]) => Number(status) < 400);
   const failures = own.map(([status]) => Number(status)).filter(status => status >= 400);
   const always = operation.requestBody === undefined ? anyRequest : [...anyRequest, ...anyBody];
-  const statuses = [...new Set([...failures, ...always])].sort((a, b) => a - b);
+  const guarded = operation.security === undefined ? [] : anyGuarded;
+  const statuses = [...new Set([...failures, ...always, ...guarded])].sort((a, b) => a - b);
   const responses = Object.fromEntries([...successes, ...statuses.map(status => [`${status}`, problemAnswer(status)])]);
   return { ...operation, responses };
 }
@@ -46,9 +48,13 @@ function withProblems(operation: Operation): Operation {
 /** The statuses with which any request may be answered, and any request with a body. */
 const anyRequest = [400, 421, 429, 500, 503];
 const anyBody = [408, 413, 415];
+/** Those with which a request that needs a key may be answered. */
+const anyGuarded = [401, 403];
 
 const meanings: Readonly<Record<number, string>> = {
   400: 'The request breaks a rule: `detail` names field, value and rule',
+  401: 'There is no API key, or it is not valid',
+  403: 'The API key lacks a scope that the request needs',
   404: 'It does not exist, or it is no longer kept',
   408: 'The body did not arrive in time, or its memory was needed for others: send it again',
   409: 'Not possible in the present state',

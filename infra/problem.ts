@@ -122,6 +122,7 @@ function valueAt(
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   countRefusal(problem.code);
   if (problem.retryAfterS !== undefined) reply.header('retry-after', String(problem.retryAfterS));
+  if (problem.status === 401) reply.header('www-authenticate', 'Bearer');
   // After a request that took too long, its rest is not waited for.
   if (problem.status === 408) reply.header('connection', 'close');
   return reply
@@ -161,6 +162,8 @@ function bodyOf(problem: Problem) {
 
 const titles: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
   408: 'Request Timeout',

@@ -9,7 +9,8 @@
  * `job-results` and `seals` are written only by the process that runs the jobs, in its transactions. What people ask
  * for cannot be there, because it has many writers: jobs and their cancellations are in `job-requests`, filters in
  * `filters`, and differences that were written off in `write-offs`. The partition of `job-requests` is also what the
- * job runners compete for: its owner runs the jobs. Where records have keys, the last record of a key is kept forever.
+ * job runners compete for: its owner runs the jobs. `keys` has the API keys (infra/keys/key-record.ts), and ingest and
+ * query API read it from its beginning. Where records have keys, the last record of a key is kept forever.
  */
 export type TopicName =
   | 'clicks'
@@ -20,7 +21,8 @@ export type TopicName =
   | 'job-results'
   | 'seals'
   | 'filters'
-  | 'write-offs';
+  | 'write-offs'
+  | 'keys';
 
 const dayMs = 24 * 3_600_000;
 const weekMs = 7 * dayMs;
@@ -73,6 +75,7 @@ export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, s
   seals: stateKept,
   filters: stateKept,
   'write-offs': stateKept,
+  keys: stateKept,
 };
 
 /** The topics that are a single log, however many partitions the others have. */
@@ -83,6 +86,7 @@ export const fixedPartitions: Readonly<Partial<Record<TopicName, number>>> = {
   seals: 1,
   filters: 1,
   'write-offs': 1,
+  keys: 1,
 };
 
 export const topicNames = Object.keys(topicSettings) as readonly TopicName[];
@@ -95,6 +99,8 @@ export function names(prefix: string) {
     rawSinkGroup: `${prefix}sink-raw`,
     /** Each reader of `hot-ads` has a group of its own, because each must read everything. */
     hotAdsGroup: (reader: string) => `${prefix}hot-ads-${reader}`,
+    /** The same of `keys`. */
+    keysGroup: (reader: string) => `${prefix}keys-${reader}`,
     aggregateSinkGroup: `${prefix}sink-aggregates`,
     /** The group of a sink for one of several ClickHouse nodes. Each node reads the topics by itself. */
     groupAt: (group: string, node: string | undefined) => (node === undefined ? group : `${group}-${node}`),

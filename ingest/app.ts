@@ -13,6 +13,8 @@ import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
 import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
 import { createRateLimit, type RateLimit } from '../infra/http-rate-limit.ts';
+import { keyModeOf } from '../infra/keys/config.ts';
+import { createKeyGate, type KeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
@@ -31,6 +33,8 @@ export interface IngestDeps {
   readonly config: IngestConfig;
   readonly clickLog: Pick<ClickLog, 'append' | 'refusal'>;
   readonly log: Logger;
+  /** Left out: none is known, and who needs one is not let in. */
+  readonly keys?: KnownKeys;
   /** Resolves when Kafka answers and has the topic. */
   readonly kafkaReady: () => Promise<void>;
   /** Throws unless every click that may be posted can be routed. */
@@ -43,14 +47,15 @@ export interface IngestDeps {
 }
 
 export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
-  const { config, clickLog, now = Date.now } = deps;
+  const { config, clickLog, keys = unreadKeys, now = Date.now } = deps;
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const rateLimit = createRateLimit({
     perMinute: config.INGEST_RATE_LIMIT_PER_MINUTE,
     unit: 'clicks',
     setting: 'INGEST_RATE_LIMIT_PER_MINUTE',
   });
-  const http = await openServer(deps, clients, rateLimit);
+  const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
+  const http = await openServer(deps, { clients, rateLimit, keys: keyGate });
   takeBytes(http, config, clients);
   const { judge } = createClickJudge({
     maxItems: config.INGEST_MAX_ITEMS,
@@ -65,6 +70,7 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
 
   http.post('/v1/clicks', {
     schema: routeSchema,
+    config: { scope: 'ingest' },
     // The schema only documents the body. `click-body.ts` checks it.
     validatorCompiler: () => () => true,
     handler: async (request, reply) => {
@@ -79,7 +85,8 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
       const costKib = Math.max(request.body.reduce((sum, piece) => sum + piece.length, 0) >> 10, 1);
       rateLimit.charge(client, costKib - 1);
       const { isStrict, unknown } = askedOf(request.query);
-      const { taken } = await judge(client, request.body, format, { receivedAt: now(), isStrict }, batch => {
+      const posting = { receivedAt: now(), isStrict, adIdPrefix: request.apiKey?.created.ad_id_prefix };
+      const { taken } = await judge(client, request.body, format, posting, batch => {
         rateLimit.charge(client, Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0));
         // While the clicks wait for Kafka, their lines count as buffered. The body must not stay in memory in addition.
         request.body = undefined;
@@ -97,8 +104,7 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
 /** The server with all that does not depend on the route: limits, health, metrics and documentation. */
 function openServer(
   { config, log, kafkaReady, rulesKnown, partitionsAgree = () => {}, life }: IngestDeps,
-  clients: Clients,
-  rateLimit: RateLimit,
+  guards: { readonly clients: Clients; readonly rateLimit: RateLimit; readonly keys: KeyGate },
 ): Promise<Http> {
   return createHttp({
     title: 'Ad click ingest',
@@ -107,11 +113,10 @@ function openServer(
     log,
     config,
     bodyLimitBytes: config.INGEST_BODY_LIMIT_BYTES,
-    clients,
-    rateLimit,
+    ...guards,
     operationsPort: config.INGEST_OPS_PORT,
     servesPages: false,
-    readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree },
+    readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree, ...guards.keys.readiness },
     life,
   });
 }
@@ -259,7 +264,7 @@ const routeSchema = {
             }),
             code: Type.String({
               description:
-                'invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, unknown_field, too_old or too_far_ahead',
+                'invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, unknown_field, too_old, too_far_ahead or forbidden_ad',
             }),
             message: Type.String({ description: 'names field, value and rule' }),
           }),

@@ -13,7 +13,7 @@
  * merged, so no input can reach a prototype.
  */
 import { isUtf8 } from 'node:buffer';
-import { shown } from '../infra/broken-rule.ts';
+import { brokenRule, shown } from '../infra/broken-rule.ts';
 import { Problem } from '../infra/http.ts';
 import { parseClick, type RejectCode, reject, unknownFieldsOf, type Verdict } from './click-body.ts';
 import { createClickIdMint, createClickIdWriter } from './click-id.ts';
@@ -46,6 +46,8 @@ export interface Posting {
   readonly receivedAt: number;
   /** Refuses clicks of which something would otherwise be ignored or left out. */
   readonly isStrict: boolean;
+  /** With which the ads must begin that may be written; left out: any. */
+  readonly adIdPrefix?: string | undefined;
 }
 
 /** Work in slices of about a millisecond. After each slice it may be paused for any time. */
@@ -75,7 +77,7 @@ const parsedByteWork = 8;
 export function createClickParser(maxItems: number): ClickParser {
   const lines = new ClickLines();
   const mintClickId = createClickIdMint();
-  const takePlain = createPlainClicks(createClickIdWriter());
+  const copyPlain = createPlainClicks(createClickIdWriter());
   const extent = new JsonExtent();
   let rejected: Rejected[] = [];
   let rejectedTotal = 0;
@@ -106,8 +108,15 @@ export function createClickParser(maxItems: number): ClickParser {
       rejected.push({ index, code: verdict.code, message: verdict.message });
     }
   };
+  /** Leaves a click of an ad that may not be written to the parser, which says so. */
+  const takePlain = (body: Buffer, start: number, end: number, { receivedAt, adIdPrefix }: Posting) => {
+    const behind = copyPlain(body, start, end, receivedAt, lines);
+    if (behind === -1 || adIdPrefix === undefined || lines.lastAdBegins(adIdPrefix)) return behind;
+    lines.dropLast();
+    return -1;
+  };
   /** Parses a click that is not plain. `extent` has seen all of it, or all up to an error. */
-  const parse = (click: Buffer, { receivedAt, isStrict }: Posting): Verdict => {
+  const parse = (click: Buffer, { receivedAt, isStrict, adIdPrefix = '' }: Posting): Verdict => {
     if (click.length > maxClickBytes) return tooLarge(click.length);
     work += parsedWork + parsedByteWork * click.length;
     if (extent.deepest > maxClickDepth) return tooDeep;
@@ -116,6 +125,7 @@ export function createClickParser(maxItems: number): ClickParser {
     if (json === undefined) return notJson;
     notes.ignore(json);
     const verdict = parseClick(json, receivedAt, mintClickId(receivedAt));
+    if (verdict.ok && !verdict.click.adId.startsWith(adIdPrefix)) return foreignAd(verdict.click.adId, adIdPrefix);
     return isStrict ? strictly(verdict, json) : verdict;
   };
   /** In a body of JSON, an element that is not JSON makes the whole body invalid. */
@@ -137,7 +147,7 @@ export function createClickParser(maxItems: number): ClickParser {
   }
   /** Adds the element at `start`, and returns the place behind it. */
   function* behindElement(body: Buffer, start: number, posting: Posting, index: number): Slices<number> {
-    const plainEnd = takePlain(body, start, body.length, posting.receivedAt, lines);
+    const plainEnd = takePlain(body, start, body.length, posting);
     if (plainEnd !== -1) {
       const at = yield* behindSpace(body, plainEnd);
       if (body[at] === comma || body[at] === closingBracket) return at;
@@ -156,10 +166,9 @@ export function createClickParser(maxItems: number): ClickParser {
   return {
     *json(body, posting) {
       begin();
-      const { receivedAt } = posting;
       const start = yield* behindSpace(body, behindMark(body, 0));
       if (body[start] !== openingBracket) {
-        const plainEnd = takePlain(body, start, body.length, receivedAt, lines);
+        const plainEnd = takePlain(body, start, body.length, posting);
         if (plainEnd !== -1 && (yield* behindSpace(body, plainEnd)) === body.length) return batch();
         if (plainEnd !== -1) lines.dropLast();
         extent.begin(start);
@@ -174,7 +183,7 @@ export function createClickParser(maxItems: number): ClickParser {
         const next = index === 0 ? at : at + 1;
         const elementStart = isSpace[body[next]!] === 1 ? yield* behindSpace(body, next) : next;
         // Nearly all clicks are plain and end at once, which needs no generator.
-        const plainEnd = takePlain(body, elementStart, body.length, receivedAt, lines);
+        const plainEnd = takePlain(body, elementStart, body.length, posting);
         const isAlone = plainEnd !== -1 && (body[plainEnd] === comma || body[plainEnd] === closingBracket);
         if (plainEnd !== -1 && !isAlone) lines.dropLast();
         at = isAlone ? plainEnd : yield* behindElement(body, elementStart, posting, index);
@@ -187,7 +196,6 @@ export function createClickParser(maxItems: number): ClickParser {
 
     *ndjson(body, posting) {
       begin();
-      const { receivedAt } = posting;
       let [index, oddBlankLines] = [0, 0];
       for (let start = 0, end = 0; start < body.length; start = end + 1) {
         if (isSliceDone()) yield;
@@ -199,7 +207,7 @@ export function createClickParser(maxItems: number): ClickParser {
         if (end === -1) end = body.length;
         work += end - start;
         const isLong = end - start > maxClickBytes;
-        const behind = isLong ? -1 : takePlain(body, start, end, receivedAt, lines);
+        const behind = isLong ? -1 : takePlain(body, start, end, posting);
         if (behind !== -1 && afterSpace(body, behind, end) === end) {
           index++;
           continue;
@@ -269,6 +277,11 @@ const tooDeep: Verdict = reject('too_deep', `the click nests too deep, but must 
 
 function tooLarge(bytes: number): Verdict {
   return reject('too_large', `the click has ${bytes} bytes, but must have at most ${maxClickBytes}`);
+}
+
+function foreignAd(adId: string, prefix: string): Verdict {
+  const rule = `must begin with ${shown(prefix)}, as the API key is for those ads alone`;
+  return reject('forbidden_ad', brokenRule('ad_id', adId, rule));
 }
 
 function bodyNotJson(): Problem {

@@ -23,6 +23,7 @@ export type RejectCode =
   | 'missing_field'
   | 'invalid_field'
   | 'unknown_field'
+  | 'forbidden_ad'
   | 'too_old'
   | 'too_far_ahead';
 

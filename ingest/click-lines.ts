@@ -46,6 +46,15 @@ export class ClickLines {
     this.close(end, adStart, adEnd, eventStart, eventEnd, click.clickedAt);
   }
 
+  /** Whether the ad id of the last line begins with `prefix`, which is ASCII as ad ids are. */
+  lastAdBegins(prefix: string): boolean {
+    const at = (this.count - 1) * placesPerLine;
+    const start = this.#places[at + 1]!;
+    if (this.#places[at + 2]! - start < prefix.length) return false;
+    for (let i = 0; i < prefix.length; i++) if (this.bytes[start + i] !== prefix.charCodeAt(i)) return false;
+    return true;
+  }
+
   dropLast(): void {
     this.end = this.startOf(--this.count);
   }

@@ -5,6 +5,7 @@
 import { type Static, Type } from 'typebox';
 import { KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';
+import { KeysConfig } from '../infra/keys/config.ts';
 import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts';
 import type { SplitSettings } from './hot-ads/announcements.ts';
 import { HotAdConfig } from './hot-ads/rule.ts';
@@ -14,6 +15,7 @@ const mib = 1 << 20;
 export const IngestConfig = Type.Object({
   ...ProcessConfig.properties,
   ...KafkaConfig.properties,
+  ...KeysConfig.properties,
   INGEST_PORT: Type.Integer({
     default: 8080,
     minimum: 0,

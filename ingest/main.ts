@@ -9,6 +9,8 @@ import { closeHttp } from '../infra/http-drain.ts';
 import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka } from '../infra/kafka/client.ts';
 import { createProducer } from '../infra/kafka/producer.ts';
+import { keyModeOf, requireUsableKey, tellKeyMode } from '../infra/keys/config.ts';
+import { followKeys } from '../infra/keys/key-follower.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { beginProgram } from '../infra/program.ts';
 import { retrying } from '../infra/retry.ts';
@@ -30,6 +32,7 @@ const { config, log } = await beginProgram('ingest', IngestConfig);
 
 await runProcess(log, async (stop, life) => {
   checkRelations(config);
+  tellKeyMode(config, log);
   const kafka = createKafka(config, 'ingest', log, config.INGEST_PRODUCE_TIMEOUT_MS);
   const names = namesOf(config.TOPIC_PREFIX);
   const topic = names.topic('clicks');
@@ -59,13 +62,19 @@ await runProcess(log, async (stop, life) => {
     maxBufferBytes: config.INGEST_MAX_BUFFER_BYTES,
     timeoutMs: config.INGEST_PRODUCE_TIMEOUT_MS,
   });
+  const keyMode = keyModeOf(config);
+  await using keys =
+    keyMode === 'off' ? undefined : followKeys({ kafka: createKafka(config, 'ingest-keys', log), names, log });
   await hotAds.ready(stop);
+  if (keyMode === 'required') await keys?.ready(stop);
   if (stop.aborted) return;
+  requireUsableKey(config, keys?.book.list() ?? [], ['ingest'], Date.now());
   const kafkaReady = () => probe.check();
   const http = await buildIngestApp({
     config,
     clickLog,
     log,
+    ...(keys && { keys }),
     kafkaReady,
     rulesKnown: hotAds.check,
     partitionsAgree: hotAds.checkPartitions,

@@ -11,6 +11,9 @@ import { createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
 import { inTime } from '../infra/in-time.ts';
+import { keyModeOf } from '../infra/keys/config.ts';
+import { KeyBook } from '../infra/keys/key-book.ts';
+import { createKeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import type { StoreNodes } from './answers/nodes-status.ts';
@@ -19,7 +22,7 @@ import { createStallWatch, type StallWatch } from './answers/stalled-partitions.
 import { type QueryApiConfig, trustedProxiesOf } from './config.ts';
 import { tagAnswers } from './http/etag.ts';
 import { failOver } from './http/failover.ts';
-import { keepPrivate } from './http/private-answers.ts';
+import { keepPrivate, personalParameters } from './http/private-answers.ts';
 import { asksForRaw } from './http/raw-requests.ts';
 import { answerRows } from './http/rows-hook.ts';
 import { asUnavailable } from './http/unavailable.ts';
@@ -36,6 +39,7 @@ import { routeDashboard } from './routes/dashboard/dashboard.ts';
 import { routeAllExports } from './routes/exports/export-routes.ts';
 import { routeFilters } from './routes/filters/filters.ts';
 import { routeJobs } from './routes/jobs/job-routes.ts';
+import { type KeyRoutesDeps, routeKeys } from './routes/keys/keys.ts';
 import { routeLive } from './routes/live/live.ts';
 import { createLiveFeed } from './routes/live/live-feed.ts';
 import { readLive } from './routes/live/live-reading.ts';
@@ -56,6 +60,10 @@ export interface QueryApiDeps {
   readonly countedLog: CountedLog;
   /** Which ads are split, and over how many partitions. Left out: no ad is split, and nothing is recorded. */
   readonly routing?: () => Promise<Routing>;
+  /** Left out: no key is known, so a request that needs one is refused. */
+  readonly keys?: KnownKeys & { readonly book: KeyRoutesDeps['keyBook'] };
+  /** Left out: requests that change keys fail, because no broker is known. */
+  readonly appendKeyChange?: KeyRoutesDeps['appendKeyChange'];
   /** Takes jobs and stored filters. Left out: such requests fail, because no broker is known. */
   readonly requests?: RequestLog;
   /** Left out: requests about partitions fail, because no broker is known. */
@@ -75,6 +83,8 @@ export async function buildQueryApi({
   now,
   countedLog,
   routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
+  keys = { ...unreadKeys, book: new KeyBook() },
+  appendKeyChange = unasked,
   requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
   partitions = { read: unasked, grow: unasked },
   readiness,
@@ -96,12 +106,14 @@ export async function buildQueryApi({
     ...{ ...liveLimitsOf(config), logEnds, stalls, now, log },
   });
   const clients = createClients({ proxies: trustedProxiesOf(config) });
+  const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
   const http = await createHttp({
     ...about,
     ...httpLimitsOf(config),
     ...{ config, clients, log, life },
     servesPages: true,
-    readiness: { clickhouse: () => clickhouse.ping(), ...readiness },
+    ...{ keys: keyGate, personalParameters, openPages: ['/docs', '/dashboard', '*'] },
+    readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },
     beforeScrape: createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now }),
   });
   await allowOrigins(http, config);
@@ -111,7 +123,7 @@ export async function buildQueryApi({
   http.addHook('preClose', async () => await live[Symbol.asyncDispose]());
   const shared = {
     ...{ ...store, config, clients, replicas, nodes, nodePositions: patient.nodePositions },
-    ...{ stalls, logEnds, live, partitions, requests, now, wait },
+    ...{ stalls, logEnds, live, partitions, requests, now, wait, keyBook: keys.book, appendKeyChange },
     routing: cached(() => inTime(routing()).catch(() => undefined), 1_000, now),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
     maxOpen: config.JOBS_MAX_OPEN,
@@ -134,6 +146,7 @@ const about = {
     jobs: 'Recounts, and comparisons with raw clicks',
     pipeline: 'How far counting has come, whether the sums agree, what was not counted, and what is happening now',
     exports: 'All rows of a range, for other programs',
+    keys: 'API keys, which a key with scope admin makes and ends',
   },
 };
 
@@ -168,7 +181,8 @@ type Version1Deps = Parameters<typeof routeAds>[1] &
   Parameters<typeof routeJobs>[1] &
   Parameters<typeof routeClickAudit>[1] &
   Parameters<typeof routeAllExports>[1] &
-  Parameters<typeof routeLive>[1] & { readonly replicas: Replicas };
+  Parameters<typeof routeLive>[1] &
+  KeyRoutesDeps & { readonly replicas: Replicas };
 
 /**
  * The page loads nothing from other hosts. `upgrade-insecure-requests` is left out, because the page may be served over
@@ -200,6 +214,7 @@ function routeVersion1(http: Http, deps: Version1Deps): void {
   routeClickAudit(http, deps);
   routeAllExports(http, deps);
   routeLive(http, deps);
+  routeKeys(http, deps);
   for (const [url, allowed] of [...paths]) refuseOtherMethods(http, url, allowed);
 }
 

@@ -2,6 +2,9 @@
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
 import { createKafka } from '../infra/kafka/client.ts';
+import { keyModeOf, requireUsableKey, tellKeyMode } from '../infra/keys/config.ts';
+import { followKeys } from '../infra/keys/key-follower.ts';
+import { openKeyLog } from '../infra/keys/key-log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { beginProgram } from '../infra/program.ts';
 import { names } from '../infra/topics.ts';
@@ -17,16 +20,20 @@ const { config, log } = await beginProgram('query-api', QueryApiConfig);
 
 await runProcess(log, async (stop, life) => {
   trustedProxiesOf(config);
+  tellKeyMode(config, log);
   const asked = { kafka: createKafka(config, 'query-api', log), names: names(config.TOPIC_PREFIX) };
   const terms = hotAdTermsOf(config);
   await using record = followPartitions({ ...asked, terms, log });
   const limits = readLimitsOf(config);
   await using store = openReplicas({ ...asked, config, limits, partitions: record, now: Date.now, log });
   const { replicas, countedLog, reports, nodes: list } = store;
+  await using keys = followKeys({ ...asked, log });
+  await using keyLog = openKeyLog(asked.kafka, asked.names);
   await using requests = openRequestLog(asked.kafka, asked.names);
   const http = await buildQueryApi({
     ...{ config, clickhouse: replicas.clickhouse, replicas, nodes: { list, reports } },
-    ...{ log, now: Date.now, countedLog, requests },
+    ...{ log, now: Date.now, countedLog, requests, keys },
+    appendKeyChange: keyLog.append,
     routing: countedLog.routing,
     partitions: partitionsOver({ ...asked, terms, record, log }),
     readiness: { hotAds: () => record.book.check(), partitions: record.check },
@@ -35,5 +42,8 @@ await runProcess(log, async (stop, life) => {
   await using _ = { [Symbol.asyncDispose]: () => closeHttp(http) };
   const url = await listen(http, config.HOST, config.QUERY_API_PORT);
   log.info({ url }, 'query API listens');
+  // It has answered before: that it is alive, and that it lets nobody in yet.
+  if (keyModeOf(config) === 'required') await keys.ready(stop);
+  if (!stop.aborted) requireUsableKey(config, keys.book.list(), ['read', 'read:personal', 'operate'], Date.now());
   await aborted(stop);
 });

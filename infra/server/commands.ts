@@ -23,6 +23,10 @@ export const commands = {
     program: 'query-api/jobs/conservation/write-off-main.ts',
     does: 'Records that a difference between rows and counters is accepted for good, because nobody can repair it.',
   },
+  keys: {
+    program: 'infra/keys/keys-main.ts',
+    does: 'Makes the first API key, straight in Kafka. All others are made with it: adclicks keys.',
+  },
   feed: { program: 'ingest/feed/main.ts', does: 'Posts click logs to ingest.' },
 } as const satisfies Record<string, { readonly program: string; readonly does: string }>;
 

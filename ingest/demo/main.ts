@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { Command, InvalidArgumentError } from 'commander';
 import { ConfigError, messageOf, Retryable } from '../../infra/errors.ts';
+import { ownKeyOf } from '../../infra/keys/own-key.ts';
 import { Delivery } from '../feed/delivery.ts';
 import { ratePace } from '../feed/pace.ts';
 import { createPoster } from '../feed/poster.ts';
@@ -47,6 +48,7 @@ async function run({ url, rate, ads, seconds }: DemoCommand): Promise<void> {
   const delivery = new Delivery<{ readonly json: string }>({
     post: createPoster({
       url,
+      apiKey: ownKeyOf(process.env),
       giveUpAfterMs: Number.POSITIVE_INFINITY,
       stop: stop.signal,
       onRetry(reason) {

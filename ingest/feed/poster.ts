@@ -26,6 +26,7 @@ export type Post = (lines: readonly string[]) => Promise<Verdicts | undefined>;
 export interface PosterOptions {
   /** Base URL of ingest. */
   readonly url: string;
+  readonly apiKey?: string | undefined;
   readonly giveUpAfterMs: number;
   readonly stop: AbortSignal;
   /** Is called before each pause. */
@@ -70,11 +71,17 @@ type Answer =
 const maxPauseMs = 5_000;
 const requestTimeoutMs = 35_000;
 
-async function attempt({ url, fetch = globalThis.fetch }: PosterOptions, lines: readonly string[]): Promise<Answer> {
+async function attempt(
+  { url, apiKey, fetch = globalThis.fetch }: PosterOptions,
+  lines: readonly string[],
+): Promise<Answer> {
   try {
     const response = await fetch(new URL('/v1/clicks', url), {
       method: 'POST',
-      headers: { 'content-type': 'application/x-ndjson' },
+      headers: {
+        'content-type': 'application/x-ndjson',
+        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+      },
       body: lines.join('\n'),
       signal: AbortSignal.timeout(requestTimeoutMs),
     });

@@ -3,6 +3,7 @@
  * that no row was left out.
  */
 import { ConfigError } from '../../infra/errors.ts';
+import { ownKeyOf } from '../../infra/keys/own-key.ts';
 import { feedFile } from './feed.ts';
 import { FeedBooks } from './feed-books.ts';
 import type { FeedOptions } from './options.ts';
@@ -23,6 +24,7 @@ export async function feedFiles(files: readonly string[], options: FeedOptions):
   };
   const post = createPoster({
     url: options.url,
+    apiKey: ownKeyOf(process.env),
     giveUpAfterMs: options.giveUpAfterMs,
     stop: stop.signal,
     onRetry: seldom((reason, pauseMs) => say(`${reason}; again in ${(pauseMs / 1_000).toFixed(1)} s`)),

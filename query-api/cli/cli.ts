@@ -1,6 +1,7 @@
 /** What all commands of `adclicks` share: the addresses of the services, how answers are printed, and the exit codes. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { ConfigError, messageOf } from '../../infra/errors.ts';
+import { ownKeyOf } from '../../infra/keys/own-key.ts';
 import { type Client, createClient, defaultUrls, InvalidInput, ProblemError, Unreachable } from '../client/client.ts';
 import { type Style, styleFor } from './style.ts';
 
@@ -75,7 +76,7 @@ export function timeOf(text: string): string {
 }
 
 export function clientOf({ url }: ServiceOptions): Client {
-  return createClient({ queryApiUrl: url });
+  return createClient({ queryApiUrl: url, apiKey: ownKeyOf(process.env) });
 }
 
 /** Prints the whole answer as JSON, or as text for people. */

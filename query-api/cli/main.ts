@@ -1,6 +1,7 @@
 /** `adclicks`: the pipeline from a command line, for people and for programs. */
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../../infra/errors.ts';
+import { ownKeyOf } from '../../infra/keys/own-key.ts';
 import { release } from '../../infra/release.ts';
 import { exitCodes, failureOf } from './cli.ts';
 import type { PostLines } from './quarantine-commands.ts';
@@ -17,6 +18,7 @@ const commands = {
   reconcile: async () => (await import('./job-commands.ts')).reconcileCommand(),
   jobs: async () => (await import('./job-commands.ts')).jobsCommand(),
   partitions: async () => (await import('./partitions-command.ts')).partitionsCommand(),
+  keys: async () => (await import('./keys-commands.ts')).keysCommand(),
   quarantine: async () => {
     const { quarantineCommand } = await import('./quarantine-commands.ts');
     const { parseMap } = await import('../../ingest/feed/mapping.ts');
@@ -28,6 +30,7 @@ const postLines: PostLines = async (url, lines) => {
   const { createPoster } = await import('../../ingest/feed/poster.ts');
   const post = createPoster({
     url,
+    apiKey: ownKeyOf(process.env),
     giveUpAfterMs: 60_000,
     stop: new AbortController().signal,
     onRetry: (reason, pauseMs) => {
@@ -50,6 +53,7 @@ Exit codes:
   3  something differs: a dry run or a reconciliation has found a difference, the status does not balance, or a partition
      has stalled
 The environment variables ADCLICKS_QUERY_API_URL and ADCLICKS_INGEST_URL can be set instead of --url and --ingest-url.
+ADCLICKS_API_KEY is the API key that is sent.
 
 Examples:
   adclicks top 10 --window 60

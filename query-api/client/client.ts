@@ -12,7 +12,7 @@ import { jsonLinesOf } from './json-lines.ts';
 import { type LiveMessage, listen } from './listen.ts';
 import { type NoInput, type Operations, operations, type Place } from './operations.ts';
 import { ProblemError, problemErrorOf, Unreachable } from './problem-error.ts';
-import { type Input, requestOf } from './request.ts';
+import { authorizationOf, type Input, requestOf } from './request.ts';
 
 export type { LiveMessage } from './listen.ts';
 export type { Operations, Problem } from './operations.ts';
@@ -21,6 +21,8 @@ export { InvalidInput, ProblemError, Unreachable } from './problem-error.ts';
 export interface ClientOptions {
   readonly queryApiUrl?: string;
   readonly ingestUrl?: string;
+  /** The API key that is sent with every call, to both services. */
+  readonly apiKey?: string | undefined;
   /** Limits one try of a call, including its answer. For a stream it limits the wait for the beginning and for each next piece. */
   readonly timeoutMs?: number;
   /** How often a call is tried in all, if it may be made twice. */
@@ -63,6 +65,7 @@ export function createClient(options: ClientOptions = {}): Client {
     timeoutMs: options.timeoutMs ?? 30_000,
     maxTries: options.maxTries ?? 4,
     fetch: options.fetch ?? globalThis.fetch,
+    authorization: authorizationOf(options.apiKey),
   };
   return {
     ask: (name, ...[input, given]: [Input?, CallOptions?]) => ask(connection, name, input, given) as Promise<never>,
@@ -78,6 +81,8 @@ export function createClient(options: ClientOptions = {}): Client {
 }
 
 interface Connection {
+  /** The header with the API key, if there is one. */
+  readonly authorization: Readonly<Record<string, string>>;
   readonly urls: Readonly<Record<Place['service'], string>>;
   readonly timeoutMs: number;
   readonly maxTries: number;
@@ -141,7 +146,7 @@ async function* liveBytes(
 
 /** Resolves to a successful response. `timeout` also ends the reading of its body. */
 async function send(
-  { urls, fetch }: Connection,
+  { urls, fetch, authorization }: Connection,
   place: Place,
   input: Input,
   { headers, timeout, signal }: SendOptions,
@@ -150,7 +155,7 @@ async function send(
   const signals = [timeout, signal].filter(given => given !== undefined);
   const response = await fetch(url, {
     ...init,
-    headers: { ...(init.headers as Record<string, string>), ...headers },
+    headers: { ...(init.headers as Record<string, string>), ...authorization, ...headers },
     signal: AbortSignal.any(signals),
   }).catch(error => {
     throw asUnreachable(error, url, signal);

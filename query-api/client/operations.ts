@@ -68,6 +68,43 @@ export interface Operations {
       readonly updated_at: string;
     };
   };
+  /** Make an API key: the answer is the only place where it is shown */
+  readonly createKey: {
+    readonly input: {
+      readonly body: {
+        /** what it is for, and who has it */ readonly label: string;
+        /** `ingest`: post clicks; `read`: counts, top lists, series and the state of the pipeline; `read:personal`: what is about persons: clicks by user or address, stored filters, click trails, quarantined lines, raw exports; `operate`: start and end jobs, put and delete filters, add partitions; `admin`: make, rotate and revoke keys, and everything else */
+        readonly scopes: readonly ('ingest' | 'read' | 'read:personal' | 'operate' | 'admin')[];
+        /** until when it is valid: RFC 3339 with zone, or epoch milliseconds; none: until it is revoked */
+        readonly expires_at?: string | undefined;
+        /** with scope `ingest` alone: only clicks of ads whose id begins so may be posted with it */
+        readonly ad_id_prefix?: string | undefined;
+      };
+    };
+    readonly answer: {
+      /** stands in the key itself, and is no secret */ readonly id: string;
+      readonly label: string;
+      /** of ingest, read, read:personal, operate, admin */
+      readonly scopes: readonly string[];
+      /** only clicks of ads whose id begins so may be posted with it; null: of any */
+      readonly ad_id_prefix: string | null;
+      readonly state: 'usable' | 'expired' | 'revoked';
+      readonly expires_at: string | null;
+      readonly previous_until: string | null;
+      /** when it was made, last rotated, and revoked. Topic `keys` has all of them */
+      readonly changes: readonly {
+        readonly change: 'created' | 'rotated' | 'revoked';
+        /** when */
+        readonly at: string;
+        /** the id of the key with which it was done, or `operator at the broker` */
+        readonly by: string;
+        /** the address of the client (of IPv6: a /64); null: done at the broker */
+        readonly from: string | null;
+      }[];
+      /** the key, to be sent as `Authorization: Bearer …`. It is shown only here: nothing has it but who keeps it */
+      readonly api_key: string;
+    };
+  };
   /** Delete a stored filter, and return what it was */
   readonly deleteFilter: {
     readonly input: {
@@ -1263,6 +1300,43 @@ export interface Operations {
       readonly next_cursor: string | null;
     };
   };
+  /** API keys, the newest first, without their secrets */
+  readonly listKeys: {
+    readonly input: {
+      readonly query?:
+        | {
+            /** keys of a page */ readonly limit?: number | undefined;
+            /** The `next_cursor` of the previous page. All other parameters must be the same. */
+            readonly cursor?: string | undefined;
+          }
+        | undefined;
+    };
+    readonly answer: {
+      readonly keys: readonly {
+        /** stands in the key itself, and is no secret */ readonly id: string;
+        readonly label: string;
+        /** of ingest, read, read:personal, operate, admin */
+        readonly scopes: readonly string[];
+        /** only clicks of ads whose id begins so may be posted with it; null: of any */
+        readonly ad_id_prefix: string | null;
+        readonly state: 'usable' | 'expired' | 'revoked';
+        readonly expires_at: string | null;
+        readonly previous_until: string | null;
+        /** when it was made, last rotated, and revoked. Topic `keys` has all of them */
+        readonly changes: readonly {
+          readonly change: 'created' | 'rotated' | 'revoked';
+          /** when */
+          readonly at: string;
+          /** the id of the key with which it was done, or `operator at the broker` */
+          readonly by: string;
+          /** the address of the client (of IPv6: a /64); null: done at the broker */
+          readonly from: string | null;
+        }[];
+      }[];
+      /** The `cursor` of the next page. Null: this is the last page. */
+      readonly next_cursor: string | null;
+    };
+  };
   /** All reconciliations, the unfinished ones first (one is made for each hour that becomes final) */
   readonly listReconciliations: {
     readonly input: {
@@ -1518,7 +1592,7 @@ export interface Operations {
       readonly rejected: readonly {
         /** position of the click in the array, or of its line among the lines that are not blank; the first is 0 */
         readonly index: number;
-        /** invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, unknown_field, too_old or too_far_ahead */
+        /** invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, unknown_field, too_old, too_far_ahead or forbidden_ad */
         readonly code: string;
         /** names field, value and rule */
         readonly message: string;
@@ -1598,6 +1672,70 @@ export interface Operations {
       readonly created_at: string;
       /** When it was last replaced. */
       readonly updated_at: string;
+    };
+  };
+  /** Revoke a key for good; the answer is the key as it is now */
+  readonly revokeKey: {
+    readonly input: {
+      readonly params: {
+        /** of the key, as it stands in the key itself between the two `_` */ readonly id: string;
+      };
+    };
+    readonly answer: {
+      /** stands in the key itself, and is no secret */ readonly id: string;
+      readonly label: string;
+      /** of ingest, read, read:personal, operate, admin */
+      readonly scopes: readonly string[];
+      /** only clicks of ads whose id begins so may be posted with it; null: of any */
+      readonly ad_id_prefix: string | null;
+      readonly state: 'usable' | 'expired' | 'revoked';
+      readonly expires_at: string | null;
+      readonly previous_until: string | null;
+      /** when it was made, last rotated, and revoked. Topic `keys` has all of them */
+      readonly changes: readonly {
+        readonly change: 'created' | 'rotated' | 'revoked';
+        /** when */
+        readonly at: string;
+        /** the id of the key with which it was done, or `operator at the broker` */
+        readonly by: string;
+        /** the address of the client (of IPv6: a /64); null: done at the broker */
+        readonly from: string | null;
+      }[];
+    };
+  };
+  /** Give a key another secret; the one that it has stays valid for a while */
+  readonly rotateKey: {
+    readonly input: {
+      readonly params: {
+        /** of the key, as it stands in the key itself between the two `_` */ readonly id: string;
+      };
+
+      readonly body: {
+        /** seconds for which the secret that is valid now stays so */ readonly overlap_s?: number | undefined;
+      };
+    };
+    readonly answer: {
+      /** stands in the key itself, and is no secret */ readonly id: string;
+      readonly label: string;
+      /** of ingest, read, read:personal, operate, admin */
+      readonly scopes: readonly string[];
+      /** only clicks of ads whose id begins so may be posted with it; null: of any */
+      readonly ad_id_prefix: string | null;
+      readonly state: 'usable' | 'expired' | 'revoked';
+      readonly expires_at: string | null;
+      readonly previous_until: string | null;
+      /** when it was made, last rotated, and revoked. Topic `keys` has all of them */
+      readonly changes: readonly {
+        readonly change: 'created' | 'rotated' | 'revoked';
+        /** when */
+        readonly at: string;
+        /** the id of the key with which it was done, or `operator at the broker` */
+        readonly by: string;
+        /** the address of the client (of IPv6: a /64); null: done at the broker */
+        readonly from: string | null;
+      }[];
+      /** the key, to be sent as `Authorization: Bearer …`. It is shown only here: nothing has it but who keeps it */
+      readonly api_key: string;
     };
   };
   /** Compare final counts with distinct raw clicks (ad and event id) in SQL, without the streaming code */
@@ -1705,6 +1843,7 @@ export interface Operations {
 
 export const operations = {
   cancelReplay: { service: 'query-api', method: 'DELETE', path: '/v1/replays/{id}', gives: 'json' },
+  createKey: { service: 'query-api', method: 'POST', path: '/v1/keys', gives: 'json' },
   deleteFilter: { service: 'query-api', method: 'DELETE', path: '/v1/filters/{id}', gives: 'json' },
   exportAdMinutes: { service: 'query-api', method: 'GET', path: '/v1/exports/ad_minutes', gives: 'lines' },
   exportClicks: { service: 'query-api', method: 'GET', path: '/v1/exports/clicks', gives: 'lines' },
@@ -1726,11 +1865,14 @@ export const operations = {
   getStatus: { service: 'query-api', method: 'GET', path: '/v1/status', gives: 'json' },
   growPartitions: { service: 'query-api', method: 'POST', path: '/v1/partitions', gives: 'json' },
   listFilters: { service: 'query-api', method: 'GET', path: '/v1/filters', gives: 'json' },
+  listKeys: { service: 'query-api', method: 'GET', path: '/v1/keys', gives: 'json' },
   listReconciliations: { service: 'query-api', method: 'GET', path: '/v1/reconciliations', gives: 'json' },
   listReplays: { service: 'query-api', method: 'GET', path: '/v1/replays', gives: 'json' },
   listen: { service: 'query-api', method: 'GET', path: '/v1/live', gives: 'events' },
   postClicks: { service: 'ingest', method: 'POST', path: '/v1/clicks', gives: 'json' },
   putFilter: { service: 'query-api', method: 'PUT', path: '/v1/filters/{id}', gives: 'json' },
+  revokeKey: { service: 'query-api', method: 'DELETE', path: '/v1/keys/{id}', gives: 'json' },
+  rotateKey: { service: 'query-api', method: 'POST', path: '/v1/keys/{id}/rotate', gives: 'json' },
   startReconciliation: { service: 'query-api', method: 'POST', path: '/v1/reconciliations', gives: 'json' },
   startReplay: { service: 'query-api', method: 'POST', path: '/v1/replays', gives: 'json' },
 } as const satisfies Record<keyof Operations, Place>;

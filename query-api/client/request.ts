@@ -30,6 +30,13 @@ export function requestOf(base: string, place: Place, input: Input): { url: stri
   return { url: `${base.replace(/\/+$/, '')}${path}${query === '' ? '' : `?${query}`}`, init };
 }
 
+/** What `fetch` does not take would be shown in its error, so it is refused here. @throws InvalidInput */
+export function authorizationOf(apiKey: string | undefined): Readonly<Record<string, string>> {
+  if (apiKey === undefined) return {};
+  if (!/^[\x21-\x7e]+$/.test(apiKey)) throw new InvalidInput('apiKey is no API key, but must be one, whole');
+  return { authorization: `Bearer ${apiKey}` };
+}
+
 const accepts = {
   json: 'application/json',
   lines: 'application/x-ndjson',

@@ -70,11 +70,14 @@ export function failedOf(error) {
 class ApiError extends Error {
   /** @param {number} status @param {Partial<Problem> | undefined} body */
   constructor(status, body) {
-    super(body?.detail ?? `The query API answered with status ${status}.`);
+    super(status === 401 ? needsKey : (body?.detail ?? `The query API answered with status ${status}.`));
     /** @type {Partial<Problem> | undefined} */
     this.body = body;
   }
 }
+
+/** The API writes its reason for programs. This page sends no key. */
+const needsKey = 'This query API answers only with an API key, and the dashboard cannot send one yet.';
 
 /** The API answers or fails much sooner than this. After so long no answer will arrive. */
 const longestMs = 120_000;

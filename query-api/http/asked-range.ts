@@ -65,6 +65,11 @@ export function momentOf(field: string, text: string | undefined, { now }: Range
   return at;
 }
 
+/** Returns a moment in epoch ms, which may lie in the future, or undefined if none is given. */
+export function anyMomentOf(field: string, text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parsed(field, text);
+}
+
 /**
  * Returns a range in milliseconds that need not be whole minutes. By default `from` is 0 and `to` is now. `to` is
  * never later than now.

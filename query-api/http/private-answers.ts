@@ -22,7 +22,7 @@ function isPersonal({ headers, query, routeOptions }: FastifyRequest): boolean {
 }
 
 /** `filter` is here because a stored filter may contain users and addresses. */
-const personalParameters = ['user_id', 'ip', 'filter'];
+export const personalParameters = ['user_id', 'ip', 'filter'];
 /** Their answers contain lines, ids and addresses as clients sent them. */
 const personalRoutes: ReadonlySet<string> = new Set([
   '/v1/clicks/:event_id',

@@ -4,12 +4,16 @@
  * run. `npm run bench:ingest -- --help`. Every post must be accepted.
  */
 import { fork } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
 import { fastify } from 'fastify';
 import { KafkaConfig, loadConfig } from '../../infra/config.ts';
 import { ensureTopics } from '../../infra/kafka/admin.ts';
-import { createKafka } from '../../infra/kafka/client.ts';
+import { createKafka, type KafkaClient } from '../../infra/kafka/client.ts';
+import { openKeyLog } from '../../infra/keys/key-log.ts';
+import { operatorAtBroker } from '../../infra/keys/key-record.ts';
+import { createdKey } from '../../infra/keys/new-key.ts';
 import { createLog } from '../../infra/log.ts';
 import { names } from '../../infra/topics.ts';
 import { startTestBroker } from '../support/broker.ts';
@@ -25,11 +29,14 @@ const { values: options } = parseArgs({
     runs: { type: 'string', default: '3' },
     json: { type: 'string' },
     empty: { type: 'boolean' },
+    key: { type: 'boolean', default: false },
     help: { type: 'boolean' },
   },
 });
 if (options.help) {
-  console.log(`npm run bench:ingest -- [--seconds 10] [--connections 256] [--runs 3] [--json FILE]`);
+  console.log(
+    `npm run bench:ingest -- [--seconds 10] [--connections 256] [--runs 3] [--json FILE] [--key: single posts with an API key, too, in turns]`,
+  );
   process.exit(0);
 }
 if (options.empty) await serveEmpty();
@@ -45,6 +52,7 @@ async function serveEmpty(): Promise<void> {
 interface Target {
   readonly url: string;
   readonly pid: number;
+  readonly key?: string;
 }
 
 interface Measured {
@@ -58,7 +66,8 @@ async function measureAll(): Promise<BenchRow[]> {
   await using broker = await startTestBroker();
   // As large as it may be, not off: what it costs to count belongs to what is measured.
   const env = { KAFKA_BROKERS: broker.brokers, LOG_LEVEL: 'warn', INGEST_RATE_LIMIT_PER_MINUTE: '1000000000' };
-  await ensureTopics(createKafka(loadConfig(KafkaConfig, env), 'bench', createLog('bench', 'error')), names(''), 4);
+  const kafka = createKafka(loadConfig(KafkaConfig, env), 'bench', createLog('bench', 'error'));
+  await ensureTopics(kafka, names(''), 4);
   await using ingest = await startService('ingest/main.ts', 'INGEST_PORT', env);
   await ingest.ready();
   const child = fork(import.meta.filename, ['--empty'], { stdio: 'inherit' });
@@ -67,10 +76,16 @@ async function measureAll(): Promise<BenchRow[]> {
   const empty = { url, pid: child.pid ?? 0 };
 
   for (const target of [empty, ingest]) await measure('warm-up', target, 1);
+  const keyed = options.key ? { url: ingest.url, pid: ingest.pid, key: await madeKey(kafka) } : undefined;
+  if (keyed) await measure('warm-up with a key', keyed, 1);
   const [route, single, batches]: Measured[][] = [[], [], []];
+  const withKey: Measured[] = [];
   for (let run = 0; run < Number(options.runs); run++) {
     route!.push(await measure('empty route, single', empty, 1));
+    // By turns also which of the two comes first.
+    if (keyed && run % 2 === 1) withKey.push(await measure('ingest, single, with a key', keyed, 1));
     single!.push(await measure('ingest, single', ingest, 1));
+    if (keyed && run % 2 === 0) withKey.push(await measure('ingest, single, with a key', keyed, 1));
     batches!.push(await measure('ingest, batches of 100', ingest, 100));
   }
   const middle = (runs: readonly Measured[], of: (run: Measured) => number) => median(runs.map(of));
@@ -78,7 +93,22 @@ async function measureAll(): Promise<BenchRow[]> {
   const half = await measureHalf('ingest, single, at half', ingest, 1, most / 2);
   const halfOfBatches = middle(batches!, r => r.perSecond) / 2;
   const halfBatches = await measureHalf('ingest, batches of 100, at half', ingest, 100, halfOfBatches);
+  const rowsOfKey =
+    withKey.length === 0
+      ? []
+      : [
+          rowOf(
+            'ingest, single posts with an API key, CPU',
+            middle(withKey, r => r.cpuSecondsPerMillion),
+            'CPU s per million',
+            {
+              name: 'without a key',
+              value: middle(single!, r => r.cpuSecondsPerMillion),
+            },
+          ),
+        ];
   return [
+    ...rowsOfKey,
     rowOf('ingest, single posts', most, 'clicks/s', {
       name: 'empty fastify route',
       value: middle(route!, r => r.perSecond),
@@ -113,13 +143,22 @@ async function measureAll(): Promise<BenchRow[]> {
   ];
 }
 
+/** Is known to ingest a moment later. */
+async function madeKey(kafka: KafkaClient): Promise<string> {
+  const { text, change } = createdKey({ label: 'bench', scopes: ['ingest'] }, { by: operatorAtBroker }, Date.now());
+  await using keys = openKeyLog(kafka, names(''));
+  await keys.append(change);
+  await sleep(5_000);
+  return text;
+}
+
 /** As many as go. */
-async function measure(title: string, { url, pid }: Target, clicks: number): Promise<Measured> {
+async function measure(title: string, { url, pid, key }: Target, clicks: number): Promise<Measured> {
   const before = costOf(pid).cpuSeconds;
   const result = await autocannon({
     url: `${url}/v1/clicks`,
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) },
     body: bodyOf(clicks),
     connections: Number(options.connections),
     duration: Number(options.seconds),

@@ -20,6 +20,7 @@ it('cuts off a client that does not read, and goes on with those that do', async
     onLeave: why => left.push(why),
   });
   const http = await createHttp({
+    openPages: ['/live'],
     ...{ title: 'test', description: '', log: pino({ level: 'silent' }), bodyLimitBytes: 1_024 },
     ...{ config: loadConfig(ProcessConfig, {}), servesPages: false, readiness: {} },
   });

@@ -8,6 +8,7 @@ import { clientSlots } from '../../infra/client-slots.ts';
 import { loadConfig, ProcessConfig } from '../../infra/config.ts';
 import { createHttp, type Http, listen } from '../../infra/http.ts';
 import { createClients } from '../../infra/http-clients.ts';
+import { createKeyGate, unreadKeys } from '../../infra/keys/key-gate.ts';
 import { migrate } from '../../infra/migrate.ts';
 import { routeLive } from '../../query-api/routes/live/live.ts';
 import { createLiveFeed, type LiveFeed } from '../../query-api/routes/live/live-feed.ts';
@@ -37,6 +38,7 @@ beforeAll(async () => {
   await fillDashboard(clickhouse, Date.now());
   const live = stack.use(openFeed(clickhouse));
   const http: Http = await createHttp({
+    keys: createKeyGate({ mode: 'optional', keys: unreadKeys }),
     ...{ title: 'test', description: '', log, bodyLimitBytes: 1_024 },
     ...{ config: loadConfig(ProcessConfig, {}), servesPages: false, readiness: {} },
   });

@@ -2792,6 +2792,128 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/command-starts.test.ts',
     edits: [['\ncacheCompiledCode();\n', '\n']],
   },
+  {
+    name: 'key-hash-compared-in-part',
+    bug: 'of the hash of a secret only the first bytes are compared: another secret can be found that is taken for it',
+    file: 'infra/keys/key-check.ts',
+    unit: 'test/unit/infra/keys/key-book.test.ts',
+    edits: [
+      [
+        'timingSafeEqual(hash, parsed.secretHash)',
+        'timingSafeEqual(hash.subarray(0, 8), parsed.secretHash.subarray(0, 8))',
+      ],
+    ],
+  },
+  {
+    name: 'revoked-key-goes-on',
+    bug: 'a key that was revoked is taken as before',
+    file: 'infra/keys/key-book.ts',
+    unit: 'test/unit/infra/keys/key-book.test.ts',
+    edits: [["if (revoked !== undefined) return 'revoked';", '']],
+  },
+  {
+    name: 'expired-key-goes-on',
+    bug: 'a key that has expired is taken as before',
+    file: 'infra/keys/key-book.ts',
+    unit: 'test/unit/routes-and-keys.test.ts',
+    edits: [["? 'expired' : 'usable'", "? 'usable' : 'usable'"]],
+  },
+  {
+    name: 'remembered-key-never-ends',
+    bug: 'a key that was right once is not looked up any more: its revocation has no effect where it is used',
+    file: 'infra/keys/key-check.ts',
+    unit: 'test/unit/infra/keys/key-book.test.ts',
+    edits: [["if (state !== 'usable') return", "if (state !== 'usable' && remembered === undefined) return"]],
+  },
+  {
+    name: 'replaced-secret-goes-on',
+    bug: 'after a rotation the former secret is taken for good: one that has leaked cannot be ended',
+    file: 'infra/keys/key-check.ts',
+    unit: 'test/unit/infra/keys/key-book.test.ts',
+    edits: [["if (now >= secret.until) return { kind: 'replaced', key };", '']],
+  },
+  {
+    name: 'secrets-in-the-order-of-the-log',
+    bug: 'the secret that was read last is in force: a topic that is restored or replayed brings a former one back',
+    file: 'infra/keys/key-book.ts',
+    unit: 'test/unit/infra/keys/key-book.test.ts',
+    edits: [['secrets.push(change);\n  secrets.sort(', 'secrets.unshift(change);\n  [...secrets].sort(']],
+  },
+  {
+    name: 'raw-export-with-scope-read',
+    bug: 'whoever may read counts may also export the clicks, with user ids and addresses',
+    file: 'query-api/routes/exports/exports.ts',
+    unit: 'test/unit/routes-and-keys.test.ts',
+    edits: [
+      ["schema: clicksSchema, config: { scope: 'read:personal' }", "schema: clicksSchema, config: { scope: 'read' }"],
+    ],
+  },
+  {
+    name: 'persons-counted-with-scope-read',
+    bug: 'whoever may read counts may also ask for those of one user or address',
+    file: 'infra/http-keys.ts',
+    unit: 'test/unit/routes-and-keys.test.ts',
+    edits: [['return personalParameters.some(name => name in (query as object));', 'return false;']],
+  },
+  {
+    name: 'route-without-scope-registered',
+    bug: 'a route that does not say which scope it needs is taken, and nobody notices',
+    file: 'infra/http-keys.ts',
+    unit: 'test/unit/routes-and-keys.test.ts',
+    edits: [['if (needed === undefined || needed.some', 'if (needed?.some']],
+  },
+  {
+    name: 'loopback-by-the-clients-address',
+    bug: 'whoever comes from loopback needs no key: behind a proxy on the same machine that is all the world',
+    file: 'infra/keys/key-gate.ts',
+    unit: 'test/unit/routes-and-keys.test.ts',
+    edits: [["&& mode === 'optional' &&", "&& (mode === 'optional' || client.network === '127.0.0.1') &&"]],
+  },
+  {
+    name: 'let-in-before-keys-are-read',
+    bug: 'as long as the keys are not read everybody is let in, so that nobody has to wait',
+    file: 'infra/keys/key-gate.ts',
+    unit: 'test/unit/routes-and-keys.test.ts',
+    edits: [
+      [
+        'if (refusal !== undefined) throw new Problem(503',
+        'if (refusal !== undefined) return undefined;\n      if (refusal !== undefined) throw new Problem(503',
+      ],
+    ],
+  },
+  {
+    name: 'guessing-keys-costs-nothing',
+    bug: 'a client may try as many keys as it likes',
+    file: 'infra/keys/wrong-keys.ts',
+    unit: 'test/unit/infra/keys/key-gate.test.ts',
+    edits: [['const mostPerMinute = 60;', 'const mostPerMinute = 60_000_000;']],
+  },
+  {
+    name: 'wrong-secret-told-from-unknown-key',
+    bug: 'the answer tells whether a key exists: its owner can be looked for, and its secret guessed',
+    file: 'infra/keys/key-check.ts',
+    unit: 'test/unit/infra/keys/key-gate.test.ts',
+    edits: [
+      [
+        "return key === undefined || secret === undefined ? { kind: 'unknown' }",
+        "if (key !== undefined && secret === undefined) return { kind: 'malformed' };\n  return key === undefined || secret === undefined ? { kind: 'unknown' }",
+      ],
+    ],
+  },
+  {
+    name: 'prefix-only-of-parsed-clicks',
+    bug: 'a key for some ads is held to them where a click is parsed, and not where it is copied, as nearly all are',
+    file: 'ingest/click-batch.ts',
+    unit: 'test/unit/ingest/key-prefix.test.ts',
+    edits: [['|| lines.lastAdBegins(adIdPrefix)) return behind;', '|| lines.count > 0) return behind;']],
+  },
+  {
+    name: 'keys-followed-from-the-end',
+    bug: 'keys are followed from where the topic ends: after a restart those that were made before are not known',
+    file: 'infra/kafka/group-consumer.ts',
+    integration: 'test/integration/keys.test.ts',
+    edits: [['fromBeginning: true', "fromBeginning: !options.group.includes('keys-')"]],
+  },
 ];
 
 export function mutationNamed(name: string): Mutation {

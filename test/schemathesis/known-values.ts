@@ -12,7 +12,7 @@ export interface KnownValues {
   readonly ids: Readonly<Record<string, readonly string[]>>;
 }
 
-export async function knownValues(pipeline: TestPipeline, seed: number): Promise<KnownValues> {
+export async function knownValues(pipeline: TestPipeline, apiKey: string, seed: number): Promise<KnownValues> {
   const now = Date.now();
   const lateAt = now - 3_600_000;
   const clicks = clickStream({ ads: 30, seed }).take(500);
@@ -42,6 +42,8 @@ export async function knownValues(pipeline: TestPipeline, seed: number): Promise
       window: [1, 5, 60],
     },
     ids: {
+      '/v1/keys/{id}': [await makeKey(pipeline, apiKey)],
+      '/v1/keys/{id}/rotate': [await makeKey(pipeline, apiKey)],
       '/v1/replays/{id}': [await startJob(pipeline, 'replays', range)],
       '/v1/reconciliations/{id}': [await startJob(pipeline, 'reconciliations', range)],
     },
@@ -51,6 +53,17 @@ export async function knownValues(pipeline: TestPipeline, seed: number): Promise
 function rangeOf(time: number, minutes: number): [string, string] {
   const from = time - (time % 60_000);
   return [new Date(from).toISOString(), new Date(from + minutes * 60_000).toISOString()];
+}
+
+async function makeKey({ queryApi }: TestPipeline, apiKey: string): Promise<string> {
+  const response = await fetch(`${queryApi.url}/v1/keys`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${apiKey}` },
+    body: JSON.stringify({ label: 'schemathesis', scopes: ['read'] }),
+  });
+  const { id } = (await response.json()) as { id?: string };
+  if (id === undefined) throw new Error(`no key was made: ${response.status}`);
+  return id;
 }
 
 async function startJob({ queryApi }: TestPipeline, kind: string, range: KnownValues['ranges'][number] | undefined) {

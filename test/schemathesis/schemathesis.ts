@@ -26,6 +26,8 @@ export interface RunOptions {
   /** Operations that are left out. */
   readonly without: readonly string[];
   readonly known: KnownValues;
+  /** With scope admin. */
+  readonly apiKey: string;
 }
 
 /** Runs it over all operations of a service, with its words on stdout. Resolves to whether every check held. */
@@ -98,8 +100,8 @@ const checks = [
   'missing_required_header',
 ];
 
-function* argumentsOf({ url, examples, seed, without }: RunOptions): Generator<string> {
-  yield* ['run', `${url}/openapi.json`, '--url', url];
+function* argumentsOf({ url, examples, seed, without, apiKey }: RunOptions): Generator<string> {
+  yield* ['run', `${url}/openapi.json`, '--url', url, '--header', `Authorization: Bearer ${apiKey}`];
   yield* ['--checks', checks.join(','), '--continue-on-failure', '--max-failures', '20'];
   yield* ['--phases', 'examples,coverage,fuzzing', '--max-examples', `${examples}`, '--seed', `${seed}`];
   yield* ['--generation-database', 'none', '--suppress-health-check', 'all', '--warnings', 'off'];

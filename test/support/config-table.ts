@@ -3,6 +3,7 @@ import type { TObject } from 'typebox';
 import { AggregatorConfig, SinkConfig } from '../../aggregator/config.ts';
 import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../../infra/config.ts';
 import { EmbeddedConfig } from '../../infra/embedded/config.ts';
+import { KeysConfig } from '../../infra/keys/config.ts';
 import { IngestConfig } from '../../ingest/config.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
 import { JobsConfig } from '../../query-api/jobs/config.ts';
@@ -13,6 +14,7 @@ export const settingGroups: Readonly<Record<string, TObject>> = {
   Kafka: KafkaConfig,
   ClickHouse: ClickHouseConfig,
   'npm start': EmbeddedConfig,
+  'ingest and query API': KeysConfig,
   ingest: IngestConfig,
   aggregator: AggregatorConfig,
   sink: SinkConfig,

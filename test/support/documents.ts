@@ -5,9 +5,9 @@ import type { FastifyInstance, RouteOptions } from 'fastify';
 import { pino } from 'pino';
 import { loadConfig } from '../../infra/config.ts';
 import type { Http } from '../../infra/http.ts';
-import { buildIngestApp } from '../../ingest/app.ts';
+import { buildIngestApp, type IngestDeps } from '../../ingest/app.ts';
 import { IngestConfig } from '../../ingest/config.ts';
-import { buildQueryApi } from '../../query-api/app.ts';
+import { buildQueryApi, type QueryApiDeps } from '../../query-api/app.ts';
 import { QueryApiConfig } from '../../query-api/config.ts';
 
 export interface Document {
@@ -23,6 +23,8 @@ export interface Operation {
   readonly summary?: string;
   readonly description?: string;
   readonly parameters?: readonly Parameter[];
+  /** Choices: by which scheme, with which scopes. */
+  readonly security?: readonly Readonly<Record<string, readonly string[]>>[];
   readonly requestBody?: { readonly content: Content };
   readonly responses: Readonly<Record<string, { readonly description: string; readonly content?: Content }>>;
 }
@@ -46,7 +48,10 @@ export const queryApiDocument = () => documented(queryApi);
 export const ingestDocument = () => documented(ingest);
 
 /** With nothing behind it: whatever gets as far as asking fails. */
-export async function queryApi(env: Record<string, string> = {}): Promise<Http> {
+export async function queryApi(
+  env: Record<string, string> = {},
+  deps: Partial<Pick<QueryApiDeps, 'keys' | 'appendKeyChange' | 'log'>> = {},
+): Promise<Http> {
   return await buildQueryApi({
     config: loadConfig(QueryApiConfig, env),
     clickhouse: {
@@ -62,16 +67,18 @@ export async function queryApi(env: Record<string, string> = {}): Promise<Http> 
     log: pino({ level: 'silent' }),
     now: Date.now,
     countedLog: { endOffsets: nothing, sinkPositions: nothing },
+    ...deps,
   });
 }
 
-export async function ingest(env: Record<string, string> = {}): Promise<Http> {
+export async function ingest(env: Record<string, string> = {}, { keys }: Pick<IngestDeps, 'keys'> = {}): Promise<Http> {
   return await buildIngestApp({
     config: loadConfig(IngestConfig, env),
     clickLog: { append: nothing, refusal: () => undefined },
     log: pino({ level: 'silent' }),
     kafkaReady: nothing,
     rulesKnown: () => undefined,
+    ...(keys && { keys }),
   });
 }
 

@@ -7,10 +7,15 @@ export async function routeTable(service: string): Promise<string> {
   const rows = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods)
       .filter(([, { tags }]) => !tags?.includes('operations'))
-      .map(([method, { summary = '', parameters = [] }]) => {
+      .map(([method, { summary = '', parameters = [], security = [] }]) => {
         const asked = parameters.filter(parameter => parameter.in === 'query').map(({ name }) => `\`${name}\``);
-        return `| \`${method.toUpperCase()} ${path}\` | ${summary.replaceAll('|', '\\|')} | ${asked.join(' ')} |`;
+        return `| \`${method.toUpperCase()} ${path}\` | ${summary.replaceAll('|', '\\|')} | ${asked.join(' ')} | ${scopesOf(security)} |`;
       }),
   );
-  return ['| request | what it answers | parameters |', '| --- | --- | --- |', ...rows].join('\n');
+  return ['| request | what it answers | parameters | scope |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+/** An empty choice says that it goes without a key, too. */
+function scopesOf(security: readonly Readonly<Record<string, readonly string[]>>[]): string {
+  return security.flatMap(({ apiKey = [] }) => apiKey.map(scope => `\`${scope}\``)).join(' ');
 }

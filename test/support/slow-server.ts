@@ -21,6 +21,7 @@ await runProcess(log, async (stop, life) => {
     },
   };
   const http = await createHttp({
+    openPages: ['/slow', '/take', '/events', '/spin', '/block'],
     title: 'Slow',
     description: 'A server for tests.',
     log,

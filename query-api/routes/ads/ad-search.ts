@@ -17,7 +17,7 @@ const cursors = rankingCursorsOf('ads');
 
 export function routeAdSearch(http: Http, deps: AdsDeps): void {
   const { restatements, rules } = deps;
-  http.get('/v1/ads', { schema }, async (request, reply) => {
+  http.get('/v1/ads', { schema, config: { scope: 'read' } }, async (request, reply) => {
     const { limit = 20, cursor, ...question } = request.query;
     const { prefix = '', contains: text = '' } = question;
     const asked = question.from !== undefined || question.to !== undefined;

@@ -41,7 +41,7 @@ import { wantedClicks } from './wanted-clicks.ts';
 
 export function routeAggregatedCount(http: Http, deps: AdsDeps): void {
   const { restatements, rules } = deps;
-  http.get('/v1/ads/:ad_id/aggregated_count', { schema }, async (request, reply) => {
+  http.get('/v1/ads/:ad_id/aggregated_count', { schema, config: { scope: 'read' } }, async (request, reply) => {
     const { ad_id } = request.params;
     const { uniques = false, compare } = request.query;
     const range = rangeOf(request.query, rules());

@@ -32,7 +32,7 @@ import { wantedClicks } from './wanted-clicks.ts';
 
 export function routeAllSeries(http: Http, deps: AdsDeps): void {
   const { groups, rules } = deps;
-  http.get('/v1/ads/series', { schema }, async (request, reply) => {
+  http.get('/v1/ads/series', { schema, config: { scope: 'read' } }, async (request, reply) => {
     const { granularity = 'minute', timezone, compare, ad_id: named = [] } = request.query;
     const adIds = [...new Set(named)];
     const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());

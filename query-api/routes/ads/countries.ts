@@ -22,7 +22,7 @@ import { wantedClicks } from './wanted-clicks.ts';
 
 export function routeCountries(http: Http, deps: AdsDeps): void {
   const { groups, rules } = deps;
-  http.get('/v1/ads/countries', { schema }, async (request, reply) => {
+  http.get('/v1/ads/countries', { schema, config: { scope: 'read' } }, async (request, reply) => {
     const { ad_id: adIds = [], uniques = false } = request.query;
     const range = rangeOf(request.query, rules());
     const wanted = await wantedClicks(deps, request.query, range, { adIds, uniques });

@@ -12,7 +12,7 @@ import { answerStated } from './stated-answer.ts';
 
 export function routeMostClicked(http: Http, deps: AdsDeps): void {
   const { history, tops, restatements, rules } = deps;
-  http.get('/v1/ads/most_clicked', { schema }, async (request, reply) => {
+  http.get('/v1/ads/most_clicked', { schema, config: { scope: 'read' } }, async (request, reply) => {
     const { at: asked, window = 1, count = 100 } = request.query;
     const at = momentOf('at', asked, rules()) ?? rules().now;
     const to = at - (at % minuteMs);

@@ -25,7 +25,7 @@ const cursors = rankingCursorsOf('popular_ads');
 
 export function routePopularAds(http: Http, deps: AdsDeps): void {
   const { restatements, rules } = deps;
-  http.get('/v1/ads/popular_ads', { schema }, async (request, reply) => {
+  http.get('/v1/ads/popular_ads', { schema, config: { scope: 'read' } }, async (request, reply) => {
     const { count = 100, cursor, uniques = false, compare, ...question } = request.query;
     const place = cursors.read(cursor, question, rules());
     const range = place?.range ?? windowOf(question, rules());

@@ -29,7 +29,7 @@ const cursors = cursorsOf(
 );
 
 export function routeRestatements(http: Http, { restatements, rules }: AdsDeps): void {
-  http.get('/v1/ads/:ad_id/restatements', { schema }, async (request, reply) => {
+  http.get('/v1/ads/:ad_id/restatements', { schema, config: { scope: 'read' } }, async (request, reply) => {
     const { ad_id } = request.params;
     const { limit = 100, cursor, ...asked } = request.query;
     const { country, order } = asked;

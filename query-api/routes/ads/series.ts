@@ -21,7 +21,7 @@ import { wantedClicks } from './wanted-clicks.ts';
 
 export function routeSeries(http: Http, deps: AdsDeps): void {
   const { groups, rules } = deps;
-  http.get('/v1/ads/:ad_id/series', { schema }, async (request, reply) => {
+  http.get('/v1/ads/:ad_id/series', { schema, config: { scope: 'read' } }, async (request, reply) => {
     const { ad_id } = request.params;
     const { granularity = 'minute', timezone } = request.query;
     const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());

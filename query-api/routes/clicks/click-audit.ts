@@ -19,7 +19,7 @@ export interface ClickAuditDeps extends Pick<Store, 'audit' | 'queries'> {
 
 export function routeClickAudit(http: Http, deps: ClickAuditDeps): void {
   const { queries, audit } = deps;
-  http.get('/v1/clicks/:event_id', { schema }, async (request, reply) => {
+  http.get('/v1/clicks/:event_id', { schema, config: { scope: 'read:personal' } }, async (request, reply) => {
     const { event_id } = request.params;
     const { ad_id } = request.query;
     const progress = await queries.progress();

@@ -13,7 +13,9 @@ export async function routeDashboard(http: Http): Promise<void> {
   const served = { index: false, cacheControl: false } as const;
   await http.register(fastifyStatic, { ...served, root: files, prefix: '/dashboard/' });
   await http.register(fastifyStatic, { ...served, root: charts, prefix: '/dashboard/uplot/', decorateReply: false });
-  http.get('/', { schema: { hide: true } }, (_request, reply) => reply.sendFile('index.html'));
+  http.get('/', { schema: { hide: true }, config: { scope: 'open' } }, (_request, reply) =>
+    reply.sendFile('index.html'),
+  );
 }
 
 const files = join(import.meta.dirname, '../../dashboard');

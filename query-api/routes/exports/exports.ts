@@ -42,7 +42,7 @@ export function routeExports(http: Http, deps: ExportDeps): void {
       throw new Problem(503, 'exports_busy', 'too many exports are running (EXPORT_MAX_RUNNING): try again', {}, 10);
     });
 
-  http.get('/v1/exports/ad_minutes', { schema: minutesSchema }, async (request, reply) => {
+  http.get('/v1/exports/ad_minutes', { schema: minutesSchema, config: { scope: 'read' } }, async (request, reply) => {
     const { ad_id: adIds = [], country, to } = request.query;
     const countries = country === undefined ? [] : sameCountry(country);
     const selection = { ...rangeOf(request.query, rules()), countries, adIds };
@@ -60,14 +60,18 @@ export function routeExports(http: Http, deps: ExportDeps): void {
     return sendAs(reply, 'ad_minutes', selection, format).send(rows);
   });
 
-  http.get('/v1/exports/clicks', { schema: clicksSchema }, async (request, reply) => {
-    const { ad_id: adIds = [], to } = request.query;
-    const selection = { ...rangeOf(request.query, rules()), countries: [], adIds };
-    const format = formatOf(request, request.query.format);
-    check(await exports.clickRows(selection), to);
-    const rows = await open(request, () => exports.clicks(selection, format));
-    return sendAs(reply, 'clicks', selection, format).send(rows);
-  });
+  http.get(
+    '/v1/exports/clicks',
+    { schema: clicksSchema, config: { scope: 'read:personal' } },
+    async (request, reply) => {
+      const { ad_id: adIds = [], to } = request.query;
+      const selection = { ...rangeOf(request.query, rules()), countries: [], adIds };
+      const format = formatOf(request, request.query.format);
+      check(await exports.clickRows(selection), to);
+      const rows = await open(request, () => exports.clicks(selection, format));
+      return sendAs(reply, 'clicks', selection, format).send(rows);
+    },
+  );
 }
 
 function formatOf({ headers }: FastifyRequest, asked: RowFormat | undefined): RowFormat {

@@ -23,7 +23,8 @@ export function routeQuarantineExport(http: Http, deps: ExportDeps): void {
   const { clients, exportsOf, exportMinBytesPerSecond: minBytesPerSecond, quarantine, now, rules } = deps;
   const exports = createQuarantineExports(quarantine, { ...exportLimits, minBytesPerSecond });
   http.addHook('preClose', exports.close);
-  http.get('/v1/quarantine/export', { schema, exposeHeadRoute: false }, async (request, reply) => {
+  const options = { schema, config: { scope: 'read:personal' }, exposeHeadRoute: false } as const;
+  http.get('/v1/quarantine/export', options, async (request, reply) => {
     const { reason, ad_id: adId, outcome, from, to, format = accepted(request.headers.accept) } = request.query;
     const filter = { reason, adId, outcome, ...spanOf({ from, to }, rules()) };
     const stream = await exportsOf(clients.of(request.raw), async () => {

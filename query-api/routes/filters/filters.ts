@@ -1,13 +1,11 @@
 /** PUT, GET and DELETE /v1/filters/{id}, and GET /v1/filters: stored filters, which other requests use as `filter=`. */
-import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { Value } from 'typebox/value';
-import { brokenRule, ruleOf } from '../../../infra/broken-rule.ts';
+import { brokenRule } from '../../../infra/broken-rule.ts';
 import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
-import { invalid } from '../../../infra/problem.ts';
 import { sourceField } from '../../answers/readings.ts';
 import { filterIdPattern } from '../../http/asked-filter.ts';
 import { cursorsOf, nextCursorField, pageOf, pageParameters } from '../../http/cursor.ts';
+import { exactTypes } from '../../http/exact-types.ts';
 import { isoOf, problems, timeField } from '../../http/parameters.ts';
 import { needsRaw } from '../../store/filters/click-filter.ts';
 import { conditionsOf, FilterDefinition, normalDefinition } from '../../store/filters/filter-definition.ts';
@@ -24,7 +22,7 @@ export interface FilterRoutesDeps {
 }
 
 export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): void {
-  http.get('/v1/filters', { schema: listSchema }, async (request, reply) => {
+  http.get('/v1/filters', { schema: listSchema, config: { scope: 'read:personal' } }, async (request, reply) => {
     const { limit = 50, cursor } = request.query;
     const rows = await filters.list(cursors.read(cursor, {}) ?? '', limit + 1);
     const page = pageOf(rows, limit, last => cursors.write(last.id, {}));
@@ -32,12 +30,17 @@ export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): vo
     return { filters: page.rows.map(shown), next_cursor: page.next_cursor };
   });
 
-  http.get('/v1/filters/:id', { schema: getSchema }, async (request, reply) => {
+  http.get('/v1/filters/:id', { schema: getSchema, config: { scope: 'read:personal' } }, async (request, reply) => {
     reply.header('cache-control', 'no-cache');
     return shown(existing(await filters.get(request.params.id), request.params.id));
   });
 
-  http.put('/v1/filters/:id', { schema: putSchema, preValidation: refuseOtherTypes }, async request => {
+  const putting = {
+    schema: putSchema,
+    config: { scope: 'operate' },
+    preValidation: exactTypes(FilterDefinition),
+  } as const;
+  http.put('/v1/filters/:id', putting, async request => {
     const { id } = request.params;
     // A wrong filter is refused now. Otherwise the first request that uses it would get the error.
     conditionsOf(request.body);
@@ -56,25 +59,14 @@ export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): vo
     return shown(await filters.put(id, normalDefinition(request.body), now()));
   });
 
-  http.delete('/v1/filters/:id', { schema: deleteSchema }, async request => {
+  http.delete('/v1/filters/:id', { schema: deleteSchema, config: { scope: deleting } }, async request => {
     const { id } = request.params;
     return shown(existing(await filters.remove(id, now()), id));
   });
 }
 
-/**
- * Refuses values of a wrong type in the body. Parameters of a URL are converted to the type of their schema, but a
- * `false` in a JSON list must not become the text "false".
- */
-async function refuseOtherTypes({ body }: FastifyRequest): Promise<void> {
-  const wrong = Value.Errors(FilterDefinition, body).find(({ keyword }) => keyword === 'type');
-  if (wrong === undefined) return;
-  const path = wrong.instancePath.split('/').filter(Boolean);
-  let value: unknown = body;
-  for (const key of path) value = typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined;
-  const field = path.join('.') || 'the body';
-  throw invalid(field, value, ruleOf(wrong));
-}
+/** The answer contains the deleted filter, and so the users and addresses that it names. */
+const deleting = ['operate', 'read:personal'] as const;
 
 function existing(filter: StoredFilter | undefined, id: string): StoredFilter {
   if (filter) return filter;

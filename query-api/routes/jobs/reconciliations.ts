@@ -24,18 +24,18 @@ const pages = jobPages('reconciliations', ['reconcile']);
 
 export function routeReconciliations(http: Http, deps: JobRoutesDeps): void {
   const { jobs } = deps;
-  http.post('/v1/reconciliations', { schema: startSchema }, async (request, reply) => {
+  http.post('/v1/reconciliations', { schema: startSchema, config: { scope: 'operate' } }, async (request, reply) => {
     const wanted = { kind: 'reconcile', reason: 'asked', apply: false } as const;
     return shown(await startJob(deps, reply, '/v1/reconciliations', request.body, wanted));
   });
 
-  http.get('/v1/reconciliations', { schema: listSchema }, async (request, reply) => {
+  http.get('/v1/reconciliations', { schema: listSchema, config: { scope: 'read' } }, async (request, reply) => {
     const { rows, next_cursor } = await pages(jobs, request.query);
     reply.header('cache-control', 'no-cache');
     return { reconciliations: rows.map(shown), next_cursor };
   });
 
-  http.get('/v1/reconciliations/:id', { schema: getSchema }, async (request, reply) => {
+  http.get('/v1/reconciliations/:id', { schema: getSchema, config: { scope: 'read' } }, async (request, reply) => {
     const { id } = request.params;
     reply.header('cache-control', 'no-cache');
     return shown(existing(await jobs.get(id, ['reconcile']), id));

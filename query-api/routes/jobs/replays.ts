@@ -39,19 +39,19 @@ const cursors = cursorsOf(
 
 export function routeReplays(http: Http, deps: JobRoutesDeps): void {
   const { jobs, jobRequests, now } = deps;
-  http.post('/v1/replays', { schema: startSchema }, async (request, reply) => {
+  http.post('/v1/replays', { schema: startSchema, config: { scope: 'operate' } }, async (request, reply) => {
     const { apply = false } = request.body;
     const wanted = { kind: 'replay', reason: 'replay', apply } as const;
     return shownJob(await startJob(deps, reply, '/v1/replays', request.body, wanted));
   });
 
-  http.get('/v1/replays', { schema: listSchema }, async (request, reply) => {
+  http.get('/v1/replays', { schema: listSchema, config: { scope: 'read' } }, async (request, reply) => {
     const { rows, next_cursor } = await pages(jobs, request.query);
     reply.header('cache-control', 'no-cache');
     return { replays: rows.map(shownJob), next_cursor };
   });
 
-  http.get('/v1/replays/:id', { schema: getSchema }, async (request, reply) => {
+  http.get('/v1/replays/:id', { schema: getSchema, config: { scope: 'read' } }, async (request, reply) => {
     const { id } = request.params;
     const { limit = 100, cursor } = request.query;
     const [minute = 0, adId = '', country = ''] = cursors.read(cursor, { id }) ?? [];
@@ -63,7 +63,7 @@ export function routeReplays(http: Http, deps: JobRoutesDeps): void {
     return { ...shownJob(job), diff: { ...totals, rows: page.rows.map(shownRow), next_cursor: page.next_cursor } };
   });
 
-  http.delete('/v1/replays/:id', { schema: cancelSchema }, async (request, reply) => {
+  http.delete('/v1/replays/:id', { schema: cancelSchema, config: { scope: 'operate' } }, async (request, reply) => {
     const { id } = request.params;
     const job = existing(await jobs.get(id, kinds), id);
     if (job.kind === 'restate') throw notCancellable(job);

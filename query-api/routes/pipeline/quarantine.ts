@@ -21,7 +21,7 @@ export interface QuarantineRoutesDeps extends Pick<Store, 'quarantine' | 'querie
 }
 
 export function routeQuarantine(http: Http, { queries, quarantine, rules }: QuarantineRoutesDeps): void {
-  http.get('/v1/quarantine', { schema }, async (request, reply) => {
+  http.get('/v1/quarantine', { schema, config: { scope: 'read:personal' } }, async (request, reply) => {
     const { limit = 20, cursor, ...question } = request.query;
     const { reason, ad_id: adId, outcome, clicked_from: from, clicked_to: to } = question;
     const isAsked = from !== undefined || to !== undefined;

@@ -57,7 +57,7 @@ export function routeStatus(http: Http, deps: StatusDeps): void {
     const later = await queries.progress();
     return { progress: later, stalled: stalls(later).stalled };
   };
-  http.get('/v1/status', { schema }, async (_request, reply) => {
+  http.get('/v1/status', { schema, config: { scope: 'read' } }, async (_request, reply) => {
     const { progress, stalled } = await counting();
     const { quarantine, writtenOff, checked, compared, runner } = kept();
     const [ends, known, reasons, off, late, positions, rowsChecked, inOffice, replicasChecked] = await Promise.all([

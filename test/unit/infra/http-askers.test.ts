@@ -27,6 +27,7 @@ async function start(timeoutMs = 10_000) {
     return reason instanceof Unserved ? reason.why : reason;
   };
   http = await createHttp({
+    openPages: ['/work', '/short', '/large', '/wrong', '/stream'],
     ...{ title: 'test', description: '', log: pino({ level: 'silent' }), bodyLimitBytes: 100_000 },
     ...{ config: loadConfig(ProcessConfig, {}), servesPages: false },
     readiness: { seen: () => void seen.push(currentAsker()) },

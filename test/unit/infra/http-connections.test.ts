@@ -20,6 +20,7 @@ afterEach(async () => {
 
 async function start(env: Record<string, string> = {}, options: Partial<HttpOptions> = {}): Promise<string> {
   http = await createHttp({
+    openPages: ['/hello'],
     ...{ title: 'test', description: '', log: pino({ level: 'silent' }), bodyLimitBytes: 1_024 },
     ...{ config: loadConfig(ProcessConfig, env), servesPages: false, readiness: {}, ...options },
   });

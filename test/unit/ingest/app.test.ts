@@ -434,6 +434,8 @@ describe('/openapi.json', () => {
     expect(openapi).toBe('3.1.0');
     expect(Object.keys(requestBody.content)).toEqual(['application/json', 'application/x-ndjson', 'text/plain']);
     expect(JSON.stringify(requestBody)).toContain('clicked_at');
-    expect(Object.keys(responses)).toEqual(['202', '400', '408', '413', '415', '421', '429', '500', '503']);
+    expect(Object.keys(responses)).toEqual([
+      ...['202', '400', '401', '403', '408', '413', '415', '421', '429', '500', '503'],
+    ]);
   });
 });

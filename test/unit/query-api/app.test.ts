@@ -11,6 +11,7 @@ import { beginLife } from '../../../infra/life.ts';
 import { GrowthRefused } from '../../../ingest/hot-ads/grow-partitions.ts';
 import { buildQueryApi, type QueryApiDeps } from '../../../query-api/app.ts';
 import { QueryApiConfig } from '../../../query-api/config.ts';
+import { bearer, keysInMemory } from '../../support/api-keys.ts';
 import { logInto } from '../../support/log-into.ts';
 
 const now = Date.parse('2025-11-22T08:26:40.123Z');
@@ -319,12 +320,14 @@ describe('an answer that no shared cache may keep', () => {
     expect(await policyOf(`${path}?${minute}&filter=f`)).toBe('private, no-cache');
   });
 
-  it('is every answer to a request with credentials', async () => {
-    const { http: running } = await app(everywhere);
+  it('is every answer to a request with an API key', async () => {
+    const keys = keysInMemory();
+    const key = bearer(keys.add({ scopes: ['read'] }, now));
+    const { http: running } = await app(everywhere, { keys });
     const told = [...counts, '/v1/status', '/v1/replays', '/v1/reconciliations'];
     for (const path of told) {
       const url = counts.includes(path) ? `${path}?${minute}` : path;
-      for (const headers of [{ authorization: 'Bearer x' }, { cookie: 'session=x' }]) {
+      for (const headers of [key, { cookie: 'session=x' }]) {
         const policy = (await running.inject({ url, headers })).headers['cache-control'];
         expect([url, policy]).toEqual([url, expect.stringMatching(/^private, (max-age=30|no-cache)$/)]);
       }
@@ -794,6 +797,9 @@ describe('what comes with the answers', () => {
       '/v1/exports/clicks',
       '/v1/filters',
       '/v1/filters/{id}',
+      '/v1/keys',
+      '/v1/keys/{id}',
+      '/v1/keys/{id}/rotate',
       '/v1/live',
       '/v1/partitions',
       '/v1/quarantine',

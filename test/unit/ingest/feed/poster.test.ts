@@ -36,6 +36,19 @@ describe('createPoster', () => {
     expect(bodies).toEqual(new Array(4).fill('{"event_id":"a"}\n{"event_id":"b"}'));
   });
 
+  it('brings the API key that it is given, and gives up where it is not valid', async () => {
+    const headers: (string | null)[] = [];
+    const { post } = setUp([], {
+      apiKey: 'adclicks_x_y',
+      fetch: async (_url, init) => {
+        headers.push(new Headers(init?.headers).get('authorization'));
+        return json(401, { detail: 'API key x has expired' });
+      },
+    });
+    await expect(post(['{}'])).rejects.toThrow(ConfigError);
+    expect(headers).toEqual(['Bearer adclicks_x_y']);
+  });
+
   it('waits as long as Retry-After says', async () => {
     const { post, pauses } = setUp([json(503, {}, { 'retry-after': '1' }), accepted(1)]);
     await post(['{}']);

@@ -39,6 +39,19 @@ describe('a call', () => {
     ]);
   });
 
+  it('brings the API key to both services, in a header alone', async () => {
+    const { client, asked } = setUp([() => json(200, {})], { apiKey: 'adclicks_x_y' });
+    await client.ask('getStatus');
+    await client.ask('postClicks', { body: [{ ad_id: 'a' }] });
+    const headers = asked.map(({ init }) => new Headers(init.headers).get('authorization'));
+    expect(headers).toEqual(['Bearer adclicks_x_y', 'Bearer adclicks_x_y']);
+    expect(asked.map(({ url }) => url).join()).not.toContain('adclicks_');
+  });
+
+  it('does not show an API key that can be in no header', () => {
+    expect(() => setUp([status], { apiKey: 'secret\n' })).toThrow(/^apiKey is no API key, but must be one, whole$/);
+  });
+
   it('refuses an empty parameter, which would lead to another operation', async () => {
     const { client, asked } = setUp([status]);
     for (const id of ['.', '..'])

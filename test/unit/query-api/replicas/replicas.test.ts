@@ -234,6 +234,7 @@ describe('a request', () => {
   async function serve(a: Node, b: Node) {
     const { watch, replicas } = await open(a, b);
     http = await createHttp({
+      openPages: ['/read', '/change', '/rows'],
       ...{ title: 't', description: 'd', log, bodyLimitBytes: 1_000, config: loadConfig(ProcessConfig, {}) },
       ...{ servesPages: false, readiness: {} },
     });

@@ -122,6 +122,7 @@ describe('of two shards', () => {
   it('an answer is repeated with another node when one is not reached, and names the shard that has none left', async () => {
     const { replicas, unreached, refusing } = await open();
     const http = await createHttp({
+      openPages: ['/read', '/each'],
       ...{ title: 't', description: 'd', log, bodyLimitBytes: 1_000, config: loadConfig(ProcessConfig, {}) },
       ...{ servesPages: false, readiness: {} },
     });

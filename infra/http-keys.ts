@@ -1,0 +1,90 @@
+/**
+ * Has every route of a server say which scope of an API key it needs, or that it is open to everybody, and holds requests
+ * to it. A route that says nothing is not registered: the process does not start. So none can be left out.
+ *
+ *     http.get('/v1/status', { schema, config: { scope: 'read' } }, handler)
+ */
+import type { FastifyRequest, RouteOptions } from 'fastify';
+import type { Clients } from './http-clients.ts';
+import type { Http } from './http-instance.ts';
+import type { Key } from './keys/key-book.ts';
+import type { KeyGate } from './keys/key-gate.ts';
+import { type Scope, scopes } from './keys/scopes.ts';
+
+/** `open`: without a key, also where keys are needed. */
+export type RouteScope = Scope | 'open' | readonly Scope[];
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Several: all of them are needed. */
+    scope?: RouteScope;
+  }
+  interface FastifyRequest {
+    /** By which the request was let in; undefined: it came without one, and none was needed. */
+    apiKey: Key | undefined;
+  }
+}
+
+export interface GuardedRoutes {
+  /** Left out: all routes of the server are open. */
+  readonly keys?: KeyGate | undefined;
+  /** Paths below which a plugin registers routes that cannot say anything themselves: they are open. */
+  readonly openPages?: readonly string[];
+  /** Parameters that ask for clicks of one person. With them `read:personal` is needed, too. */
+  readonly personalParameters?: readonly string[];
+}
+
+/** Must be called before any route is registered. */
+export function requireScopes(http: Http, { keys, openPages = [] }: GuardedRoutes): void {
+  http.decorateRequest('apiKey', undefined);
+  http.addHook('onRoute', route => {
+    const isPage = openPages.some(page => route.url === page || route.url.startsWith(`${page}/`));
+    if (route.config?.scope === undefined && isPage) route.config = { ...route.config, scope: 'open' };
+    const needed = neededBy(route);
+    if (needed === undefined || needed.some(scope => !Object.hasOwn(scopes, scope)))
+      throw new Error(`${route.method} ${route.url}: must say in its config which scope it needs, or that it is open`);
+    if (needed.length > 0 && keys === undefined)
+      throw new Error(`${route.method} ${route.url}: needs a key, and this server looks at none`);
+  });
+}
+
+/** Returns what admits a request, as the guard calls it. @throws Problem */
+export function admission(clients: Clients, { keys, personalParameters = [] }: GuardedRoutes) {
+  if (keys === undefined) return undefined;
+  return (request: FastifyRequest): void => {
+    const { scope } = request.routeOptions.config;
+    // There is no such route, which anybody may hear.
+    if (scope === 'open' || request.is404) return;
+    const own = listOf(scope);
+    const needed = asksForPerson(request.query, personalParameters) ? [...own, 'read:personal' as const] : own;
+    const asked = () => `${request.method} ${request.routeOptions.url}`;
+    request.apiKey = keys.admit(request.headers.authorization, needed, clients.of(request.raw), asked);
+  };
+}
+
+function asksForPerson(query: unknown, personalParameters: readonly string[]): boolean {
+  return personalParameters.some(name => name in (query as object));
+}
+
+/** Returns none for an open route, and undefined for one that says nothing. */
+export function neededBy({ config }: Pick<RouteOptions, 'config'>): readonly Scope[] | undefined {
+  const scope = config?.scope;
+  if (scope === undefined) return undefined;
+  return scope === 'open' ? [] : listOf(scope);
+}
+
+/** A request to a route that says nothing, which cannot be, needs the most. */
+function listOf(scope: Exclude<RouteScope, 'open'> | undefined): readonly Scope[] {
+  if (scope === undefined) return onlyAdmin;
+  return typeof scope === 'string' ? lists[scope] : scope;
+}
+
+const onlyAdmin = ['admin'] as const;
+/** One list for each scope: none has to be made for a request. */
+const lists: Readonly<Record<Scope, readonly Scope[]>> = {
+  ingest: ['ingest'],
+  read: ['read'],
+  'read:personal': ['read:personal'],
+  operate: ['operate'],
+  admin: onlyAdmin,
+};

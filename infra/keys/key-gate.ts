@@ -1,0 +1,132 @@
+/**
+ * Decides for each request whether it may be answered: by the API key that it has sent, the scopes that it needs, and
+ * when keys are needed at all (config.ts).
+ *
+ * Nothing is let in because something is not known: while the keys have not been read, or cannot be read any more,
+ * requests that need one get 503. `admin` always needs a key, wherever a process listens: a key that was made by nobody
+ * would outlive the mistake that let him in, and the record of changes would not say who it was.
+ *
+ * A client (an address) that sends keys which do not exist is answered 429 after some of them in a minute, before they
+ * are looked at. Keys that were right from the same address before are still looked at, so who sits behind one address
+ * with a guesser is not locked out by him.
+ */
+import { Problem } from '../problem.ts';
+import type { KeyMode } from './config.ts';
+import type { Key } from './key-book.ts';
+import type { CheckKey, KeyVerdict } from './key-check.ts';
+import { isAllowed, type Scope } from './scopes.ts';
+import type { WrongKeys } from './wrong-keys.ts';
+
+/** The keys as a process follows them. */
+export interface KnownKeys {
+  readonly check: CheckKey;
+  /** Why nobody can be let in by a key at present, or undefined. */
+  refusal(): string | undefined;
+}
+
+/** Whoever sends a request, as far as it matters here. */
+export interface KeySender {
+  readonly network: string;
+  readonly wrongKeys: WrongKeys;
+}
+
+export interface KeyGate {
+  readonly mode: KeyMode;
+  /** For readiness, where everybody needs a key. @throws where nobody can be let in */
+  readonly readiness: { readonly keys?: () => void };
+  /** `authorization`: the header. `asked`: tells the request in words. @throws Problem where it may not be answered */
+  admit(
+    authorization: string | undefined,
+    needed: readonly Scope[],
+    client: KeySender,
+    asked: () => string,
+  ): Key | undefined;
+}
+
+export interface KeyGateOptions {
+  readonly mode: KeyMode;
+  readonly keys: KnownKeys;
+  /** Epoch ms. */
+  readonly now?: () => number;
+}
+
+export function createKeyGate({ mode, keys, now = Date.now }: KeyGateOptions): KeyGate {
+  const check = () => {
+    const refusal = keys.refusal();
+    if (refusal !== undefined) throw new Error(refusal);
+  };
+  return {
+    mode,
+    readiness: mode === 'required' ? { keys: check } : {},
+    admit(authorization, needed, client, asked) {
+      const isAdmin = needed.includes('admin');
+      if (mode === 'off' && !isAdmin) return undefined;
+      if (authorization === undefined && mode === 'optional' && !isAdmin) return undefined;
+      const refusal = keys.refusal();
+      if (refusal !== undefined) throw new Problem(503, 'not_ready', `${refusal}: try again`, {}, 1);
+      if (authorization === undefined)
+        throw unauthorized(`${asked()} needs an API key: send it as Authorization: Bearer adclicks_…`);
+      const key = checked(authorization, keys.check, client, now());
+      const missing = needed.find(scope => !isAllowed(key.created.scopes, scope));
+      if (missing === undefined) return key;
+      const detail = `${asked()} needs scope ${missing}, which API key ${key.id} does not have`;
+      throw new Problem(403, 'forbidden', detail, { scope: missing });
+    },
+  };
+}
+
+/** @throws Problem unless the header holds a key that is in force */
+function checked(authorization: string, check: CheckKey, client: KeySender, now: number): Key {
+  const { wrongKeys } = client;
+  const text = keyIn(authorization);
+  if (wrongKeys.isUsedUp(now) && !wrongKeys.wasRight(text.slice(...idPlace))) throw tooMany(client, now);
+  const verdict = check(text, now);
+  if (verdict.kind === 'right') {
+    wrongKeys.right(verdict.key.id);
+    return verdict.key;
+  }
+  if (verdict.kind === 'unknown' || verdict.kind === 'malformed') wrongKeys.wrong(now);
+  throw unauthorized(words(verdict));
+}
+
+/** What is no key is told by who looks at it. */
+function keyIn(authorization: string): string {
+  // Nearly everybody writes it so, and it is done for every request.
+  if (authorization.startsWith('Bearer ')) return authorization.slice('Bearer '.length).trimStart();
+  return /^Bearer +([^ ]+)$/i.exec(authorization)?.[1] ?? '';
+}
+
+/** Where the id of a key is in its text. */
+const idPlace = ['adclicks_'.length, 'adclicks_'.length + 16] as const;
+
+/** What was sent is never repeated. */
+function words(verdict: Exclude<KeyVerdict, { kind: 'right' }>): string {
+  switch (verdict.kind) {
+    case 'malformed':
+      return 'header Authorization holds no API key, but must be Bearer and a key, whole, as it was shown when it was made';
+    case 'unknown':
+      return 'the API key is not known here';
+    case 'expired':
+      return `API key ${verdict.key.id} has expired`;
+    case 'revoked':
+      return `API key ${verdict.key.id} was revoked`;
+    case 'replaced':
+      return `API key ${verdict.key.id} was rotated, and this secret is not valid any more`;
+  }
+}
+
+function unauthorized(detail: string): Problem {
+  return new Problem(401, 'unauthorized', detail);
+}
+
+function tooMany({ network, wrongKeys }: KeySender, now: number): Problem {
+  const waitS = wrongKeys.waitS(now);
+  const detail = `too many API keys that are not known here came from ${network}: wait ${waitS} s`;
+  return new Problem(429, 'wrong_keys', detail, {}, waitS);
+}
+
+/** Of a process that does not follow the keys. */
+export const unreadKeys: KnownKeys = {
+  check: () => ({ kind: 'unknown' }),
+  refusal: () => 'the API keys are not read yet',
+};

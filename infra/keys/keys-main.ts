@@ -1,0 +1,78 @@
+/**
+ * `adclicks-server keys create --scope admin`: writes a new API key straight into Kafka, for who has no key yet. So it is
+ * who has the brokers that decides who is the first to come in. All further keys are made with that one (`adclicks keys`).
+ * The key alone goes to standard output, and what is said about it to standard error.
+ */
+import { Type } from 'typebox';
+import { brokenRule } from '../broken-rule.ts';
+import { KafkaConfig, ProcessConfig } from '../config.ts';
+import { ConfigError } from '../errors.ts';
+import { partitionCount } from '../kafka/admin.ts';
+import { createKafka } from '../kafka/client.ts';
+import { reportFatal } from '../process.ts';
+import { beginProgram } from '../program.ts';
+import { names as namesOf } from '../topics.ts';
+import { openKeyLog } from './key-log.ts';
+import { operatorAtBroker } from './key-record.ts';
+import { brokenKeyRule, createdKey, type WantedKey } from './new-key.ts';
+import { scopeNames } from './scopes.ts';
+
+interface Given {
+  readonly label: string;
+  readonly scope: readonly string[];
+  readonly expiresInDays?: string;
+  readonly adIdPrefix?: string;
+}
+
+const optionOf = {
+  label: '--label',
+  scopes: '--scope',
+  expires_at: '--expires-in-days',
+  ad_id_prefix: '--ad-id-prefix',
+} as const;
+
+const settings = Type.Object({ ...KafkaConfig.properties, LOG_LEVEL: ProcessConfig.properties.LOG_LEVEL });
+let action = '';
+// Containers set it for all programs, and logs go where the key goes.
+process.env['LOG_LEVEL'] = 'warn';
+const { config, options, log } = await beginProgram<typeof settings, Given>('keys', settings, {
+  logLevel: 'warn',
+  takes: command =>
+    command
+      .argument('<action>', 'create')
+      .option('--label <text>', 'what it is for', 'first key')
+      .option('--scope <scopes...>', `one or several of ${scopeNames.join(', ')}`, [])
+      .option('--expires-in-days <n>', 'until when it is valid (default: until it is revoked)')
+      .option('--ad-id-prefix <prefix>', 'with scope ingest alone: only ads whose id begins so')
+      .action((asked: string) => {
+        action = asked;
+      }),
+});
+
+try {
+  if (action !== 'create')
+    throw new ConfigError(
+      `${brokenRule('the action', action, 'must be create')}: adclicks keys lists, rotates and revokes, with a key of scope admin`,
+    );
+  const now = Date.now();
+  const wanted = wantedOf(options, now);
+  const broken = brokenKeyRule(wanted, now);
+  if (broken) throw new ConfigError(brokenRule(optionOf[broken.field], broken.value, broken.rule, broken.advice));
+  const kafka = createKafka(config, 'keys', log);
+  const names = namesOf(config.TOPIC_PREFIX);
+  await partitionCount(kafka, names.topic('keys'));
+  const { text, change } = createdKey(wanted, { by: operatorAtBroker }, now);
+  await using keyLog = openKeyLog(kafka, names);
+  await keyLog.append(change);
+  process.stderr.write(`API key ${change.id} (${wanted.scopes.join(', ')}); it is shown only now:\n`);
+  process.stdout.write(`${text}\n`);
+} catch (error) {
+  process.exitCode = reportFatal(log, error);
+}
+
+function wantedOf({ label, scope, expiresInDays, adIdPrefix }: Given, now: number): WantedKey {
+  const days = expiresInDays === undefined ? undefined : Number(expiresInDays);
+  if (days !== undefined && !(Number.isInteger(days) && days >= 1 && days <= 3_650))
+    throw new ConfigError(brokenRule('--expires-in-days', expiresInDays, 'must be a whole number from 1 to 3650'));
+  return { label, scopes: scope, adIdPrefix, expiresAt: days === undefined ? undefined : now + days * 86_400_000 };
+}

@@ -1,0 +1,173 @@
+/** GET and POST /v1/keys, POST /v1/keys/{id}/rotate, DELETE /v1/keys/{id}: API keys, for who has one with scope admin. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { explained } from '../../../infra/broken-rule.ts';
+import { type Http, ProblemSchema } from '../../../infra/http.ts';
+import type { Clients } from '../../../infra/http-clients.ts';
+import type { Key, KeyBook } from '../../../infra/keys/key-book.ts';
+import { keyIdPattern } from '../../../infra/keys/key-text.ts';
+import { adIdPrefixPattern, type Doer, maxLabelLength } from '../../../infra/keys/new-key.ts';
+import { scopeNames, scopes } from '../../../infra/keys/scopes.ts';
+import { anyMomentOf } from '../../http/asked-range.ts';
+import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
+import { exactTypes } from '../../http/exact-types.ts';
+import { problems } from '../../http/parameters.ts';
+import { KeySchema, ShownOnceSchema, shownKey } from './key-answer.ts';
+import { createKeyChanges, type KeyChangesDeps } from './key-changes.ts';
+
+export interface KeyRoutesDeps {
+  readonly keyBook: Pick<KeyBook, 'get' | 'list' | 'size'>;
+  readonly appendKeyChange: KeyChangesDeps['append'];
+  readonly clients: Pick<Clients, 'of'>;
+  /** Epoch ms. */
+  readonly now: () => number;
+}
+
+/** The last key of a page: when it was made, and its id. */
+const cursors = cursorsOf(
+  'keys',
+  Type.Tuple([Type.Integer({ minimum: 0 }), Type.String({ pattern: keyIdPattern.source })]),
+);
+
+export function routeKeys(http: Http, { keyBook, appendKeyChange, clients, now }: KeyRoutesDeps): void {
+  const changes = createKeyChanges({ book: keyBook, append: appendKeyChange, now });
+  const doerOf = ({ apiKey, raw }: FastifyRequest): Doer => ({ by: apiKey?.id ?? '', from: clients.of(raw).network });
+  const common = { config: { scope: 'admin' }, onRequest: forbidKeeping } as const;
+
+  http.get('/v1/keys', { schema: listSchema, ...common }, async request => {
+    const { limit = 50, cursor } = request.query;
+    const after = cursors.read(cursor, {});
+    const rest = after === undefined ? keyBook.list() : keyBook.list().filter(key => isBehind(key, after));
+    const page = pageOf(rest.slice(0, limit + 1), limit, last => cursors.write([last.created.at, last.id], {}));
+    return { keys: page.rows.map(key => shownKey(key, now())), next_cursor: page.next_cursor };
+  });
+
+  http.post(
+    '/v1/keys',
+    { schema: createSchema, ...common, preValidation: exactTypes(createSchema.body) },
+    async request => {
+      const { label, scopes: wanted, expires_at, ad_id_prefix } = request.body;
+      const expiresAt = anyMomentOf('expires_at', expires_at);
+      const asked = { label, scopes: wanted, adIdPrefix: ad_id_prefix, expiresAt };
+      const { key, text } = await changes.create(asked, doerOf(request));
+      return { ...shownKey(key, now()), api_key: text };
+    },
+  );
+
+  http.post(
+    '/v1/keys/:id/rotate',
+    { schema: rotateSchema, ...common, preValidation: exactTypes(rotateSchema.body) },
+    async request => {
+      const { overlap_s = 3_600 } = request.body;
+      const { key, text } = await changes.rotate(request.params.id, overlap_s * 1_000, doerOf(request));
+      return { ...shownKey(key, now()), api_key: text };
+    },
+  );
+
+  http.delete('/v1/keys/:id', { schema: revokeSchema, ...common }, async request =>
+    shownKey(await changes.revoke(request.params.id, doerOf(request)), now()),
+  );
+}
+
+/** Neither a browser nor a proxy may keep what is shown once. */
+async function forbidKeeping(_request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  reply.header('cache-control', 'no-store');
+}
+
+/** In the order of the list. */
+function isBehind({ id, created }: Key, [at, last]: readonly [number, string]): boolean {
+  return created.at < at || (created.at === at && id > last);
+}
+
+const IdParams = Type.Object({
+  id: Type.String({
+    pattern: explained(keyIdPattern, '16 letters and digits').source,
+    description: 'of the key, as it stands in the key itself between the two `_`',
+  }),
+});
+
+const writes = { ...problems, 404: ProblemSchema, 409: ProblemSchema };
+
+const listSchema = {
+  tags: ['keys'],
+  operationId: 'listKeys',
+  summary: 'API keys, the newest first, without their secrets',
+  description: 'Also those that have expired or were revoked: they stay in the list for good.',
+  querystring: Type.Object(
+    {
+      limit: Type.Optional(Type.Integer({ default: 50, minimum: 1, maximum: 200, description: 'keys of a page' })),
+      cursor: cursorParameter,
+    },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object({ keys: Type.Array(KeySchema), next_cursor: nextCursorField }, { additionalProperties: false }),
+    ...problems,
+  },
+} as const;
+
+const createSchema = {
+  tags: ['keys'],
+  operationId: 'createKey',
+  summary: 'Make an API key: the answer is the only place where it is shown',
+  description:
+    'It is valid in every process within two seconds. After a 503 it may have been made all the same, and nobody has it: GET /v1/keys shows whether, and DELETE takes it back.',
+  body: Type.Object(
+    {
+      label: Type.String({ minLength: 1, maxLength: maxLabelLength, description: 'what it is for, and who has it' }),
+      scopes: Type.Array(Type.Enum([...scopeNames], { type: 'string' }), {
+        minItems: 1,
+        uniqueItems: true,
+        description: Object.entries(scopes)
+          .map(([name, lets]) => `\`${name}\`: ${lets}`)
+          .join('; '),
+      }),
+      expires_at: Type.Optional(
+        Type.String({
+          description: 'until when it is valid: RFC 3339 with zone, or epoch milliseconds; none: until it is revoked',
+          examples: ['2031-01-01T00:00:00Z'],
+        }),
+      ),
+      ad_id_prefix: Type.Optional(
+        Type.String({
+          pattern: explained(adIdPrefixPattern, '1 to 128 of A-Z a-z 0-9 . _ : -').source,
+          description: 'with scope `ingest` alone: only clicks of ads whose id begins so may be posted with it',
+        }),
+      ),
+    },
+    { additionalProperties: false },
+  ),
+  response: { 200: ShownOnceSchema, ...problems, 409: ProblemSchema },
+} as const;
+
+const rotateSchema = {
+  tags: ['keys'],
+  operationId: 'rotateKey',
+  summary: 'Give a key another secret; the one that it has stays valid for a while',
+  description:
+    'Two secrets are valid at most. While the one before is still valid, it can be rotated again only with `overlap_s` 0, which ends all others at once: what to do when a key has leaked.',
+  params: IdParams,
+  body: Type.Object(
+    {
+      overlap_s: Type.Optional(
+        Type.Integer({
+          default: 3_600,
+          minimum: 0,
+          maximum: 30 * 86_400,
+          description: 'seconds for which the secret that is valid now stays so',
+        }),
+      ),
+    },
+    { additionalProperties: false },
+  ),
+  response: { 200: ShownOnceSchema, ...writes },
+} as const;
+
+const revokeSchema = {
+  tags: ['keys'],
+  operationId: 'revokeKey',
+  summary: 'Revoke a key for good; the answer is the key as it is now',
+  description: 'Within two seconds no process takes it any more. The same request again changes nothing.',
+  params: IdParams,
+  response: { 200: KeySchema, ...problems, 404: ProblemSchema },
+} as const;

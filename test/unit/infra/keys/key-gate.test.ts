@@ -1,0 +1,141 @@
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import { isLoopback, keyModeOf, requireUsableKey, tellKeyMode } from '../../../../infra/keys/config.ts';
+import { createKeyGate } from '../../../../infra/keys/key-gate.ts';
+import { mintKeyText } from '../../../../infra/keys/key-text.ts';
+import { WrongKeys } from '../../../../infra/keys/wrong-keys.ts';
+import { Problem } from '../../../../infra/problem.ts';
+import { bearer, keysInMemory } from '../../../support/api-keys.ts';
+
+function setUp() {
+  const keys = keysInMemory();
+  let now = 1_800_000_000_000;
+  const text = keys.add({ scopes: ['read'] }, now);
+  const gate = createKeyGate({ mode: 'required', keys, now: () => now });
+  const clientAt = (network: string) => ({ network, wrongKeys: new WrongKeys() });
+  const ask = (authorization: string | undefined, client = clientAt('192.0.2.1')) => {
+    try {
+      gate.admit(authorization, ['read'], client, () => 'GET /v1/status');
+      return undefined;
+    } catch (error) {
+      if (error instanceof Problem) return error;
+      throw error;
+    }
+  };
+  const pass = (ms: number) => {
+    now += ms;
+  };
+  return { keys, text, ask, clientAt, pass };
+}
+
+describe('who is not let in', () => {
+  it('hears the same of a key that does not exist and of a wrong secret', () => {
+    const { text, ask } = setUp();
+    const unknown = ask(bearer(mintKeyText().text).authorization);
+    const wrong = ask(bearer(mintKeyText(text.slice(9, 25)).text).authorization);
+    expect(unknown?.message).toBe('the API key is not known here');
+    expect({ ...wrong }).toEqual({ ...unknown });
+    expect(wrong?.message).toBe(unknown?.message);
+  });
+
+  it('hears nothing of what it sent', () => {
+    const { ask } = setUp();
+    for (const sent of [mintKeyText().text, 'adclicks_secret', 'hunter2'])
+      for (const header of [sent, `Bearer ${sent}`, `Basic ${sent}`]) {
+        const problem = ask(header);
+        expect(problem?.status).toBe(401);
+        expect(JSON.stringify([problem?.message, problem?.extra])).not.toContain(sent);
+      }
+  });
+});
+
+describe('a client that tries keys', () => {
+  const guess = () => bearer(mintKeyText().text).authorization;
+
+  it('has to wait for the next minute after some of them, and then even a right one is not looked at', () => {
+    const { ask, clientAt, text, pass } = setUp();
+    const guesser = clientAt('192.0.2.7');
+    for (let i = 0; i < 60; i++) expect(ask(guess(), guesser)?.status).toBe(401);
+    expect(ask(guess(), guesser)).toMatchObject({ status: 429, code: 'wrong_keys', retryAfterS: 60 });
+    expect(ask(bearer(text).authorization, guesser)?.status).toBe(429);
+    expect(ask(bearer(text).authorization)).toBeUndefined();
+    pass(60_000);
+    expect(ask(bearer(text).authorization, guesser)).toBeUndefined();
+  });
+
+  it('does not lock out who had the right key at the same address before', () => {
+    const { ask, clientAt, text } = setUp();
+    const shared = clientAt('192.0.2.7');
+    expect(ask(bearer(text).authorization, shared)).toBeUndefined();
+    for (let i = 0; i < 200; i++) ask(guess(), shared);
+    expect(ask(bearer(text).authorization, shared)).toBeUndefined();
+    expect(ask(guess(), shared)?.status).toBe(429);
+  });
+
+  it('is not one whose key has ended', async () => {
+    const { ask, clientAt, text, keys } = setUp();
+    const fleet = clientAt('192.0.2.7');
+    await keys.append({ kind: 'revoked', id: text.slice(9, 25), at: 0, by: 'x' });
+    for (let i = 0; i < 200; i++) expect(ask(bearer(text).authorization, fleet)?.message).toMatch(/was revoked$/);
+  });
+});
+
+describe('when keys are needed', () => {
+  it.each([
+    ['auto', '127.0.0.1', 'optional'],
+    ['auto', '127.8.9.10', 'optional'],
+    ['auto', 'localhost', 'optional'],
+    ['auto', '::1', 'optional'],
+    ['auto', '0.0.0.0', 'required'],
+    ['auto', '::', 'required'],
+    ['auto', '10.0.0.1', 'required'],
+    ['auto', 'example.com', 'required'],
+    ['auto', 'localhost.example.com', 'required'],
+    ['auto', '127.0.0.1.example.com', 'required'],
+    ['required', '127.0.0.1', 'required'],
+    ['off', '0.0.0.0', 'off'],
+  ] as const)('goes by the setting and by what is listened on: %s, %s', (API_KEYS, HOST, mode) => {
+    expect(keyModeOf({ API_KEYS, HOST })).toBe(mode);
+  });
+
+  it('is told in the log where nobody does', () => {
+    const told: unknown[] = [];
+    const log = pino({ level: 'warn' }, { write: line => void told.push(JSON.parse(line).msg) });
+    for (const API_KEYS of ['auto', 'required', 'off'] as const) tellKeyMode({ API_KEYS, HOST: '0.0.0.0' }, log);
+    expect(told).toEqual([expect.stringMatching(/^API_KEYS=off: no API key is looked at/)]);
+  });
+
+  it('takes an IPv4 address in IPv6 for what it is', () => {
+    expect([isLoopback('::ffff:127.0.0.1'), isLoopback('::ffff:10.0.0.1')]).toEqual([true, false]);
+  });
+});
+
+describe('a process beyond loopback', () => {
+  const now = 1_800_000_000_000;
+  const starts = (API_KEYS: 'auto' | 'required' | 'off', HOST: string, keys = keysInMemory()) =>
+    requireUsableKey({ API_KEYS, HOST }, keys.book.list(), ['ingest'], now);
+
+  it('does not start without a key that fits, and says how to make one', () => {
+    expect(() => starts('auto', '0.0.0.0')).toThrow(
+      'HOST=0.0.0.0: listens beyond loopback, where requests need API keys (API_KEYS=auto), and there is no usable key with scope ingest or admin: make the first one with `adclicks-server keys create --scope admin`',
+    );
+    expect(() => starts('required', '10.0.0.1')).toThrow(/HOST=10.0.0.1/);
+  });
+
+  it('does not take one that has ended, or is for something else', async () => {
+    const keys = keysInMemory();
+    keys.add({ scopes: ['read'] }, now);
+    keys.add({ scopes: ['ingest'], expiresAt: now }, now - 1);
+    const revoked = keys.add({ scopes: ['admin'] }, now);
+    await keys.append({ kind: 'revoked', id: revoked.slice(9, 25), at: now, by: 'x' });
+    expect(() => starts('auto', '0.0.0.0', keys)).toThrow(/no usable key/);
+    keys.add({ scopes: ['admin'] }, now);
+    expect(() => starts('auto', '0.0.0.0', keys)).not.toThrow();
+  });
+
+  it('starts with API_KEYS=off, and on loopback as before', () => {
+    expect(() => starts('off', '0.0.0.0')).not.toThrow();
+    expect(() => starts('auto', '127.0.0.1')).not.toThrow();
+    expect(() => starts('required', '127.0.0.1')).not.toThrow();
+  });
+});

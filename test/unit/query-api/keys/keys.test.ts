@@ -1,0 +1,151 @@
+/** The routes of API keys, over a log in memory. */
+import { pino } from 'pino';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Http } from '../../../../infra/http.ts';
+import type { KeyChange } from '../../../../infra/keys/key-record.ts';
+import { bearer, keysInMemory } from '../../../support/api-keys.ts';
+import { queryApi } from '../../../support/documents.ts';
+
+let http: Http | undefined;
+afterEach(async () => {
+  await http?.close();
+});
+
+async function setUp() {
+  const keys = keysInMemory();
+  const admin = keys.add({ scopes: ['admin'], label: 'first key' });
+  http = await queryApi({ API_KEYS: 'required' }, { keys, appendKeyChange: keys.append });
+  const api = http;
+  const ask = async (method: 'GET' | 'POST' | 'DELETE', url: string, body?: object, key = admin) => {
+    const payload = body === undefined ? {} : { payload: body };
+    const answer = await api.inject({ method, url, headers: bearer(key), remoteAddress: '192.0.2.9', ...payload });
+    return { status: answer.statusCode, headers: answer.headers, text: answer.body, body: answer.json() };
+  };
+  const statusWith = async (key: string) => (await ask('GET', '/v1/keys?limit=1', undefined, key)).status;
+  return { keys, admin, ask, statusWith };
+}
+
+describe('POST /v1/keys', () => {
+  it('makes a key that is right at once, and shows it this once, to nobody but who asked', async () => {
+    const { ask, statusWith, admin } = await setUp();
+    const made = await ask('POST', '/v1/keys', { label: 'ops', scopes: ['admin'] });
+    expect({ status: made.status, cache: made.headers['cache-control'] }).toEqual({ status: 200, cache: 'no-store' });
+    const { api_key, ...shown } = made.body;
+    expect(await statusWith(api_key)).toBe(200);
+    expect(shown).toMatchObject({ label: 'ops', scopes: ['admin'], state: 'usable', ad_id_prefix: null });
+    expect(shown.changes).toEqual([
+      { change: 'created', at: expect.any(String), by: admin.slice(9, 25), from: '192.0.2.9' },
+    ]);
+    const { text } = await ask('GET', '/v1/keys');
+    expect(text).toContain(shown.id);
+    for (const key of [api_key, admin]) expect(text).not.toContain(key.slice(26));
+    expect(text).not.toContain('sha256');
+  });
+
+  it.each([
+    [{ label: '', scopes: ['read'] }, 'label', /^label is "", but must not be empty/],
+    [{ label: 'a\u0007b', scopes: ['read'] }, 'label', /without control characters/],
+    [{ label: 5, scopes: ['read'] }, 'label', /must be a text/],
+    [{ label: 'x', scopes: 'read' }, 'scopes', /must be a list/],
+    [{ label: 'x', scopes: [] }, 'scopes', /scopes is \[\], but must not be empty/],
+    [{ label: 'x', scopes: ['write'] }, 'scopes.0', /must be ingest, read, read:personal, operate or admin/],
+    [{ label: 'x', scopes: ['read'], expires_at: '2020-01-01T00:00:00Z' }, 'expires_at', /must lie in the future/],
+    [{ label: 'x', scopes: ['read'], expires_at: 'soon' }, 'expires_at', /must be a time/],
+    [{ label: 'x', scopes: ['ingest'], ad_id_prefix: 'a b' }, 'ad_id_prefix', /must be 1 to 128 of A-Z/],
+    [
+      { label: 'x', scopes: ['ingest', 'read'], ad_id_prefix: 'shop-' },
+      'ad_id_prefix',
+      /^ad_id_prefix is "shop-", but may stand with scope ingest alone, and read is asked for, too: it limits which ads are written, and not yet which are read: make two keys$/,
+    ],
+    [{ label: 'x', scopes: ['admin'], ad_id_prefix: 'shop-' }, 'ad_id_prefix', /and admin is asked for/],
+  ])('refuses %j, and says why', async (body, field, detail) => {
+    const { ask, keys } = await setUp();
+    const answer = await ask('POST', '/v1/keys', body);
+    expect(answer).toMatchObject({ status: 400, body: { field, detail: expect.stringMatching(detail) } });
+    expect(keys.changes).toHaveLength(1);
+  });
+});
+
+describe('GET /v1/keys', () => {
+  it('lists all keys in pages, the newest first, each once', async () => {
+    const { keys, ask } = await setUp();
+    for (let i = 0; i < 5; i++) keys.add({ scopes: ['read'], label: `k${i}` }, Date.now() + (i >> 1));
+    const seen: string[] = [];
+    let cursor = '';
+    do {
+      const { body } = await ask('GET', `/v1/keys?limit=2${cursor && `&cursor=${cursor}`}`);
+      expect(body.keys.length).toBeLessThanOrEqual(2);
+      seen.push(...body.keys.map(({ id }: { id: string }) => id));
+      cursor = body.next_cursor ?? '';
+    } while (cursor !== '');
+    expect(seen).toEqual(keys.book.list().map(({ id }) => id));
+    expect(new Set(seen).size).toBe(6);
+  });
+});
+
+describe('POST /v1/keys/{id}/rotate', () => {
+  it('gives another secret, and leaves the present one in force for as long as asked', async () => {
+    const { ask, statusWith, admin } = await setUp();
+    const id = admin.slice(9, 25);
+    const { status, body } = await ask('POST', `/v1/keys/${id}/rotate`, { overlap_s: 60 });
+    expect({ status, id: body.id }).toEqual({ status: 200, id });
+    expect(body.changes.map(({ change }: { change: string }) => change)).toEqual(['created', 'rotated']);
+    expect(Date.parse(body.previous_until) - Date.now()).toBeGreaterThan(50_000);
+    expect([await statusWith(admin), await statusWith(body.api_key)]).toEqual([200, 200]);
+    const again = await ask('POST', `/v1/keys/${id}/rotate`, { overlap_s: 60 });
+    expect(again).toMatchObject({ status: 409, body: { code: 'overlap_runs' } });
+    const leaked = await ask('POST', `/v1/keys/${id}/rotate`, { overlap_s: 0 });
+    expect(leaked.body.previous_until).toBeNull();
+    const statuses = [admin, body.api_key, leaked.body.api_key].map(statusWith);
+    expect(await Promise.all(statuses)).toEqual([401, 401, 200]);
+  });
+
+  it('refuses one that has ended, and one that does not exist', async () => {
+    const { ask, keys } = await setUp();
+    const id = keys.add({ scopes: ['read'] }).slice(9, 25);
+    await ask('DELETE', `/v1/keys/${id}`);
+    expect(await ask('POST', `/v1/keys/${id}/rotate`, {})).toMatchObject({ status: 409, body: { code: 'key_ended' } });
+    expect((await ask('POST', '/v1/keys/0123456789abcdef/rotate', {})).status).toBe(404);
+  });
+});
+
+describe('DELETE /v1/keys/{id}', () => {
+  it('ends a key at once, and says who did it; once more changes nothing', async () => {
+    const { ask, keys, statusWith, admin } = await setUp();
+    const other = keys.add({ scopes: ['admin'] });
+    const id = other.slice(9, 25);
+    const { status, body } = await ask('DELETE', `/v1/keys/${id}`);
+    expect({ status, state: body.state }).toEqual({ status: 200, state: 'revoked' });
+    expect(body.changes.at(-1)).toMatchObject({ change: 'revoked', by: admin.slice(9, 25), from: '192.0.2.9' });
+    expect(await statusWith(other)).toBe(401);
+    expect((await ask('DELETE', `/v1/keys/${id}`)).body).toEqual(body);
+    expect(keys.changes.map(({ kind }) => kind)).toEqual(['created', 'created', 'revoked']);
+  });
+});
+
+it('answers 503 where the log does not answer, and what was written is not read back', async () => {
+  const keys = keysInMemory();
+  const admin = keys.add({ scopes: ['admin'] });
+  const logged: KeyChange[] = [];
+  const append = async (change: KeyChange) => void logged.push(change);
+  http = await queryApi({ API_KEYS: 'required' }, { keys, appendKeyChange: append });
+  const payload = { label: 'x', scopes: ['read'] };
+  const answer = await http.inject({ method: 'POST', url: '/v1/keys', headers: bearer(admin), payload });
+  expect({ status: answer.statusCode, written: logged.length }).toEqual({ status: 503, written: 1 });
+});
+
+it('logs no key, whatever happens to a request', async () => {
+  const lines: string[] = [];
+  const log = pino({ level: 'trace' }, { write: line => void lines.push(line) });
+  const keys = keysInMemory();
+  const admin = keys.add({ scopes: ['admin'] });
+  const fails = () => Promise.reject(new TypeError('a fault of ours'));
+  http = await queryApi({ API_KEYS: 'required' }, { keys, appendKeyChange: fails, log });
+  const asked = ['/v1/keys', '/v1/status', '/v1/nowhere', `/v1/keys?key=${admin}`, `/v1/clicks/${admin}`, '/%'];
+  for (const url of asked)
+    for (const authorization of [`Bearer ${admin}`, admin, `Bearer ${admin}0`])
+      for (const method of ['GET', 'POST'] as const)
+        await http.inject({ method, url, headers: { authorization }, payload: { label: 'x', scopes: ['read'] } });
+  expect(lines.join('')).toContain('request failed');
+  expect(lines.join('')).not.toContain(admin.slice(26));
+});
