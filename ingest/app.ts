@@ -26,10 +26,8 @@ import type { ClickLog } from './click-log.ts';
 import { maxFieldsTold, maxNameLength } from './click-notes.ts';
 import { ClickBody } from './click-schema.ts';
 import { type IngestConfig, trustedProxiesOf } from './config.ts';
-import { createKeepClick } from './links/keep-click.ts';
 import { type LinkKeys, noLinkKeys } from './links/link-keys.ts';
 import { routeLinks } from './links/link-route.ts';
-import { createRefusedLinks } from './links/refused-links.ts';
 import { createBodyReader } from './request-body.ts';
 import type { Spool } from './spool/spool.ts';
 import { createWaitingClicks, type WaitingClicks } from './waiting-clicks.ts';
@@ -107,11 +105,8 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
     },
   });
   refuseOtherMethods(http, '/v1/clicks', ['POST']);
-  routeLinks(http, {
-    ...{ clients, now, keys: linkKeys, safeLanding: config.INGEST_LINK_SAFE_LANDING },
-    keep: createKeepClick({ clickLog, spool }),
-    refusals: createRefusedLinks(clickLog, log),
-  });
+  const safeLanding = config.INGEST_LINK_SAFE_LANDING;
+  routeLinks(http, { clients, clickLog, spool, log, keys: linkKeys, safeLanding, now });
   return http;
 }
 

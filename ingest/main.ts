@@ -22,7 +22,7 @@ import { createClickLog } from './click-log.ts';
 import { acksOf, checkRelations, IngestConfig, splitSettingsOf } from './config.ts';
 import { openHotAds } from './hot-ads/hot-ads.ts';
 import { hotAdTermsOf } from './hot-ads/rule.ts';
-import { openLinks } from './links/open-links.ts';
+import { openLinks } from './open-links.ts';
 
 // While a broker is slow, most of what a request creates survives two collections of young objects. V8 then begins to
 // create such objects among the old ones at once, permanently, where each keeps the next alive. That costs a third more

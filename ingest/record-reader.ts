@@ -8,6 +8,7 @@
  */
 import { adIdPattern, type Click, countryPattern, isText, limits, parseTime } from './click.ts';
 import { unknownCountry } from './country.ts';
+import { problemWithoutAd } from './refused-link-line.ts';
 
 /** Reads the lines of one record after another. After `next()` its fields describe the current line. */
 export class RecordReader {
@@ -201,8 +202,7 @@ export class RecordReader {
     const country = given('country') ?? unknownCountry;
     const userId = given('user_id');
     const ip = given('ip');
-    if (typeof adId !== 'string' || !adIdPattern.test(adId))
-      return refusedLink(given('refused_link')) ?? 'ad_id: must be 1 to 128 of A-Za-z0-9._:-';
+    if (typeof adId !== 'string' || !adIdPattern.test(adId)) return problemWithoutAd(fields);
     if (clickedAt === undefined) return 'clicked_at: must be RFC 3339 or epoch ms';
     if (receivedAt === undefined) return 'received_at: must be RFC 3339 or epoch ms';
     if (!isText(clickId, limits.eventIdLength)) return 'click_id: must be text of 1 to 128 characters';
@@ -218,12 +218,6 @@ export class RecordReader {
   #positionId(): string {
     return `log-${this.#partition}-${this.#offset}-${this.lineIndex}`;
   }
-}
-
-/** Says what a line without an ad is that ingest has written for a refused click link (links/refused-links.ts). */
-function refusedLink(value: unknown): string | undefined {
-  const reason = typeof value === 'object' && value !== null && 'reason' in value ? value.reason : undefined;
-  return typeof reason === 'string' ? `refused click link: ${reason.slice(0, 40)}` : undefined;
 }
 
 const empty = new Uint8Array(0);

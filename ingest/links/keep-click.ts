@@ -21,16 +21,19 @@ export interface ClickOrigin {
 /** Resolves when the click is safe. @throws Retryable when neither has it */
 export type KeepClick = (click: Click, origin: ClickOrigin) => Promise<void>;
 
-export interface KeepClickDeps {
+export interface KeptBy {
   readonly clickLog: Pick<ClickLog, 'append'>;
   readonly spool?: Pick<Spool, 'append' | 'refusal'> | undefined;
+}
+
+interface Patience {
   /** How long Kafka has while there is a spool. */
   readonly patienceMs?: number;
   /** How long Kafka is not asked after it did not answer in time. */
   readonly restMs?: number;
 }
 
-export function createKeepClick({ clickLog, spool, patienceMs = 100, restMs = 1_000 }: KeepClickDeps): KeepClick {
+export function createKeepClick({ clickLog, spool, patienceMs = 100, restMs = 1_000 }: KeptBy & Patience): KeepClick {
   const lines = new ClickLines();
   let askedAgainAtMs = 0;
   const intoLog = (click: Click, { trace, network }: ClickOrigin) => {

@@ -12,19 +12,19 @@ import { Type } from 'typebox';
 import { Retryable } from '../../infra/errors.ts';
 import { type Http, Problem, ProblemSchema, refuseOtherMethods } from '../../infra/http.ts';
 import type { Clients } from '../../infra/http-clients.ts';
+import type { Logger } from '../../infra/log.ts';
 import { traceContextOf } from '../../infra/trace-context.ts';
 import { createClickIdMint } from '../click-id.ts';
 import { unknownCountry } from '../country.ts';
-import type { KeepClick } from './keep-click.ts';
+import { createKeepClick, type KeptBy } from './keep-click.ts';
 import { checkLink, type LinkQuery } from './link-check.ts';
 import type { LinkKeys } from './link-keys.ts';
-import type { RefusedLinks } from './refused-links.ts';
+import { createRefusedLinks } from './refused-links.ts';
 
-export interface LinkRouteDeps {
+export interface LinkRouteDeps extends KeptBy {
+  readonly log: Logger;
   readonly clients: Clients;
   readonly keys: () => LinkKeys;
-  readonly keep: KeepClick;
-  readonly refusals: RefusedLinks;
   /** Empty if there is none. */
   readonly safeLanding: string;
   /** Epoch ms. */
@@ -35,7 +35,9 @@ export interface LinkRouteDeps {
 const tryAgainS = 2;
 
 export function routeLinks(http: Http, deps: LinkRouteDeps): void {
-  const { clients, keys, keep, refusals, safeLanding, now } = deps;
+  const { clients, keys, safeLanding, now } = deps;
+  const keep = createKeepClick(deps);
+  const refusals = createRefusedLinks(deps.clickLog, deps.log);
   const mint = createClickIdMint();
   http.get('/c/:ad_id', {
     schema: routeSchema,

@@ -30,7 +30,7 @@ export interface LinkText {
 
 const version = 'adclicks-link-1';
 
-export function signatureOf(secret: KeyObject, link: LinkText): string {
+function signatureOf(secret: KeyObject, link: LinkText): string {
   return createHmac('sha256', secret).update(signedText(link)).digest('base64url');
 }
 

@@ -2,8 +2,7 @@
  * Puts refused click links into the log, as lines that are no clicks. So the aggregator quarantines them, with the reason,
  * and what is received stays what is counted, duplicate or quarantined: nothing but the log says what was received.
  *
- * The line is an object with `refused_link` and without `ad_id`. The reader of lines takes no click out of it
- * (record-reader.ts), in this release and in earlier ones. It has the values as they were given, but no signature.
+ * refused-link-line.ts defines the line. It has the values as they were given, shortened, but no signature.
  *
  * Anybody can cause such a line, so they are limited, per client and in total. Beyond the limits, and while Kafka takes
  * none, a refusal is counted in the metric alone. Such lines are spread by their reason: whoever makes up links must not
@@ -14,6 +13,7 @@ import type { Logger } from '../../infra/log.ts';
 import { counter } from '../../infra/metrics.ts';
 import { ClickLines } from '../click-lines.ts';
 import type { ClickLog } from '../click-log.ts';
+import { refusedLinkBegin } from '../refused-link-line.ts';
 import { type LinkQuery, type LinkRefusal, linkRefusals } from './link-check.ts';
 
 export interface RefusedLink {
@@ -70,17 +70,15 @@ export function createRefusedLinks(clickLog: Pick<ClickLog, 'append'>, log: Logg
   };
 }
 
-const lineBegin = '{"refused_link":{"reason":"';
-
 /** The reason stands where ingest looks for ad and event id. */
 function addLine(lines: ClickLines, { reason, detail, adId, query, at }: RefusedLink): void {
   const { e, t, x, d, k } = query;
   const given = { detail, ad_id: adId, e, t, x, d, k };
   const values = Object.fromEntries(Object.entries(given).flatMap(([name, value]) => shortened(name, value)));
-  const line = `${lineBegin}${reason}",${JSON.stringify(values).slice(1)},"received_at":${at}}\n`;
+  const line = `${refusedLinkBegin}${reason}",${JSON.stringify(values).slice(1)},"received_at":${at}}\n`;
   lines.reserve(3 * line.length);
   const end = lines.end + lines.bytes.write(line, lines.end);
-  const [from, to] = [lineBegin.length, lineBegin.length + reason.length];
+  const [from, to] = [refusedLinkBegin.length, refusedLinkBegin.length + reason.length];
   lines.close(end, from, to, from - 1, to + 1, at);
 }
 

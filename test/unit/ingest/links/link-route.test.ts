@@ -12,7 +12,7 @@ import { parseLinkKeys } from '../../../../ingest/links/link-keys.ts';
 import { type LinkText, linkOf, secretOf } from '../../../../ingest/links/link-text.ts';
 import { maxRecords } from '../../../../ingest/links/refused-links.ts';
 import { RecordReader } from '../../../../ingest/record-reader.ts';
-import { clicksOf } from '../../../support/clicks.ts';
+import { click, clicksOf, ndjson } from '../../../support/clicks.ts';
 
 const now = Date.parse('2026-03-01T12:00:00Z');
 const secret = 'a'.repeat(43);
@@ -273,4 +273,19 @@ it('refuses a landing page that is no URL', async () => {
   const { checkRelations } = await import('../../../../ingest/config.ts');
   const config = loadConfig(IngestConfig, { INGEST_LINK_SAFE_LANDING: '/sorry' });
   expect(() => checkRelations(config)).toThrow('INGEST_LINK_SAFE_LANDING="/sorry": must be an absolute http or https');
+});
+
+it('is read from the log as the same click, marked or not', () => {
+  const unmarked = click({ eventId: 'e', userId: 'u' });
+  const reader = new RecordReader(0);
+  reader.open(0, now, ndjson(unmarked, { ...unmarked, purpose: 'prefetch' }));
+  const read = () => {
+    expect({ next: reader.next(), ok: reader.ok }).toEqual({ next: true, ok: true });
+    const { bytes, eventIdStart, eventIdEnd, adIdStart, adIdEnd, clickedAt, country } = reader;
+    const text = (from: number, to: number) => Buffer.from(bytes.subarray(from, to)).toString();
+    return { eventId: text(eventIdStart, eventIdEnd), adId: text(adIdStart, adIdEnd), clickedAt, country };
+  };
+  const first = read();
+  expect(first).toMatchObject({ eventId: 'e', adId: unmarked.adId, clickedAt: unmarked.clickedAt });
+  expect(read()).toEqual(first);
 });

@@ -1,14 +1,14 @@
 /** Opens what click links need, as the settings say: the key file, and the spool on a directory that nobody else uses. */
-import { lockDataDir } from '../../infra/embedded/instance-lock.ts';
-import type { Logger } from '../../infra/log.ts';
-import type { Click } from '../click.ts';
-import { ClickLines } from '../click-lines.ts';
-import type { ClickLog } from '../click-log.ts';
-import type { IngestConfig } from '../config.ts';
-import { openSpool, type Spool } from '../spool/spool.ts';
-import { openSpoolDisk } from '../spool/spool-disk.ts';
-import { followLinkKeys } from './followed-link-keys.ts';
-import { type LinkKeys, noLinkKeys } from './link-keys.ts';
+import { lockDataDir } from '../infra/embedded/instance-lock.ts';
+import type { Logger } from '../infra/log.ts';
+import type { Click } from './click.ts';
+import { ClickLines } from './click-lines.ts';
+import type { ClickLog } from './click-log.ts';
+import type { IngestConfig } from './config.ts';
+import { followLinkKeys } from './links/followed-link-keys.ts';
+import { type LinkKeys, noLinkKeys } from './links/link-keys.ts';
+import { openSpool, type Spool } from './spool/spool.ts';
+import { openSpoolDisk } from './spool/spool-disk.ts';
 
 export interface Links extends AsyncDisposable {
   readonly linkKeys: () => LinkKeys;
