@@ -103,11 +103,13 @@ async function sendFile(name: string, { files, send, log, show, stop, retryMs = 
     }
   }
   const unreadable = clicks.length - known.length;
-  if (unreadable > 0 || unreadableBytes > 0) {
+  if (unreadable + unreadableBytes === 0) {
+    await files.remove(name);
+  } else {
     log.error({ name, unreadable, unreadableBytes }, 'spool: a file has parts that cannot be read, and is put aside');
-    unreadableTotal.inc(unreadableBytes + unreadable);
+    unreadableTotal.inc(unreadable + unreadableBytes);
     await files.putAside(name);
-  } else await files.remove(name);
+  }
   log.info({ name, clicks: known.length }, 'spool: sent');
   replayed.inc(known.length);
   show();
