@@ -82,7 +82,7 @@ describe('a click link', () => {
     const altered = linkTo('refused', 'e1').replace('shop.example', 'evil.example');
     expect(await load(pipeline.ingest.url + altered)).toEqual({ status: 404, location: null });
     const lines = await eventually('it is in quarantine', async () => {
-      const { stdout } = await adclicks({ ADCLICKS_QUERY_API_URL: pipeline.queryApi.url }, 'quarantine', '--json');
+      const { stdout } = await adclicks({ ADCLICKS_QUERY_API_URL: pipeline.queryApi.url }, 'quarantine', 'export');
       return stdout.includes('wrong_signature') && stdout;
     });
     expect(lines).toContain('refused click link: wrong_signature');
