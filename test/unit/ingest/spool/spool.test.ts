@@ -95,8 +95,8 @@ class Kafka {
 }
 
 const open: Spool[] = [];
-async function spoolOn(disk: Disk, kafka: Kafka, maxBytes = megabyte): Promise<Spool> {
-  const spool = await openSpool({ disk, maxBytes, log, send: kafka.send, retryMs: 2 });
+async function spoolOn(disk: Disk, kafka: Kafka, maxBytes = megabyte, retryMs = 2): Promise<Spool> {
+  const spool = await openSpool({ disk, maxBytes, log, send: kafka.send, retryMs });
   open.push(spool);
   return spool;
 }
@@ -221,7 +221,8 @@ describe('a spool', () => {
 
   it('whose disk fails refuses clicks, and goes on in another file: nothing of what it promised is lost', async () => {
     const [disk, kafka] = [new Disk(), new Kafka()];
-    const spool = await spoolOn(disk, kafka);
+    // It does not begin to send, so there is one file, which fails with a click in it.
+    const spool = await spoolOn(disk, kafka, megabyte, 60_000);
     const one = click();
     await spool.append(one);
     disk.failing = new Error('ENOSPC: no space left on device');
