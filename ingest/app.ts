@@ -26,10 +26,10 @@ import type { ClickLog } from './click-log.ts';
 import { maxFieldsTold, maxNameLength } from './click-notes.ts';
 import { ClickBody } from './click-schema.ts';
 import { type IngestConfig, trustedProxiesOf } from './config.ts';
+import type { LinkSpool } from './links/keep-click.ts';
 import { type LinkKeys, noLinkKeys } from './links/link-keys.ts';
 import { routeLinks } from './links/link-route.ts';
 import { createBodyReader } from './request-body.ts';
-import type { Spool } from './spool/spool.ts';
 import { createWaitingClicks, type WaitingClicks } from './waiting-clicks.ts';
 
 export interface IngestDeps {
@@ -41,7 +41,7 @@ export interface IngestDeps {
   /** Of click links. Left out: there are none. */
   readonly linkKeys?: () => LinkKeys;
   /** Where clicks of links are kept that Kafka does not take. */
-  readonly spool?: Pick<Spool, 'append' | 'refusal'> | undefined;
+  readonly spool?: LinkSpool | undefined;
   /** Resolves when Kafka answers and has the topic. */
   readonly kafkaReady: () => Promise<void>;
   /** Throws unless every click that may be posted can be routed. */

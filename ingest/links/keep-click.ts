@@ -1,9 +1,10 @@
 /**
  * Gets the click of a link into the log, or else into the spool, before its client is redirected.
  *
- * Kafka has a short time to acknowledge it. Then the click goes into the spool, and so do those of the next second, at
- * once: whoever waits for a redirect must not wait because of our brokers. A click that was given to both is two copies of
- * one click. When the spool takes none, either, Kafka has all the time that a posted click has.
+ * Kafka has a short time to acknowledge it. Then the click goes into the spool, and so do all that come after it, at once,
+ * until Kafka has taken clicks out of the spool: whoever waits for a redirect must not be who finds out whether our
+ * brokers are back. A click that was given to both is two copies of one click. When the spool takes none, either, Kafka
+ * has all the time that a posted click has.
  */
 import { Retryable } from '../../infra/errors.ts';
 import { counter } from '../../infra/metrics.ts';
@@ -21,21 +22,22 @@ export interface ClickOrigin {
 /** Resolves when the click is safe. @throws Retryable when neither has it */
 export type KeepClick = (click: Click, origin: ClickOrigin) => Promise<void>;
 
+export type LinkSpool = Pick<Spool, 'append' | 'refusal' | 'sentAtMs'>;
+
 export interface KeptBy {
   readonly clickLog: Pick<ClickLog, 'append'>;
-  readonly spool?: Pick<Spool, 'append' | 'refusal'> | undefined;
+  readonly spool?: LinkSpool | undefined;
 }
 
 interface Patience {
   /** How long Kafka has while there is a spool. */
   readonly patienceMs?: number;
-  /** How long Kafka is not asked after it did not answer in time. */
-  readonly restMs?: number;
 }
 
-export function createKeepClick({ clickLog, spool, patienceMs = 100, restMs = 1_000 }: KeptBy & Patience): KeepClick {
+export function createKeepClick({ clickLog, spool, patienceMs = 100 }: KeptBy & Patience): KeepClick {
   const lines = new ClickLines();
-  let askedAgainAtMs = 0;
+  /** Since then Kafka is away, as far as is known here. */
+  let awaySinceMs = Number.NEGATIVE_INFINITY;
   const intoLog = (click: Click, { trace, network }: ClickOrigin) => {
     lines.clear();
     lines.add(click);
@@ -46,9 +48,9 @@ export function createKeepClick({ clickLog, spool, patienceMs = 100, restMs = 1_
       await intoLog(click, origin);
       return 'logged';
     }
-    if (performance.now() >= askedAgainAtMs) {
+    if (spool.sentAtMs >= awaySinceMs) {
       if (await isAcknowledged(intoLog(click, origin), patienceMs)) return 'logged';
-      askedAgainAtMs = performance.now() + restMs;
+      awaySinceMs = performance.now();
     }
     await spool.append(click);
     return 'spooled';

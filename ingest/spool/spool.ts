@@ -21,6 +21,8 @@ export interface Spool extends AsyncDisposable {
   append(click: Click): Promise<void>;
   /** Why no click would be kept now, or undefined. */
   refusal(): Retryable | undefined;
+  /** When Kafka took clicks out of it last, on the monotonic clock; before that, negative infinity. */
+  readonly sentAtMs: number;
 }
 
 export interface SpoolOptions {
@@ -46,7 +48,12 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
   const wakeUp = createWakeUp();
   const show = () => spoolBytes.set(files.bytes);
   show();
-  const sending = sendAll({ ...options, files, stop: closing.signal, wakeUp, show });
+  let sentAtMs = Number.NEGATIVE_INFINITY;
+  const send = async (clicks: readonly Click[]) => {
+    await options.send(clicks);
+    sentAtMs = performance.now();
+  };
+  const sending = sendAll({ ...options, send, files, stop: closing.signal, wakeUp, show });
   return {
     async append(click) {
       await files.append(spooledText(click));
@@ -55,6 +62,9 @@ export async function openSpool(options: SpoolOptions): Promise<Spool> {
       wakeUp.call();
     },
     refusal: () => files.refusal(),
+    get sentAtMs() {
+      return sentAtMs;
+    },
     async [Symbol.asyncDispose]() {
       closing.abort();
       await sending;

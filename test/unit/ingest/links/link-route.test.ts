@@ -32,13 +32,21 @@ const link = (given: Partial<LinkText> = {}) =>
   });
 const altered = (path = link()) => path.replace('shop.example', 'evil.example');
 
+const never = Number.NEGATIVE_INFINITY;
+
 interface Given extends Partial<IngestDeps> {
   readonly env?: Record<string, string>;
 }
 
 /** Over a log and a spool in memory. `refused` are lines of the log that are no clicks. */
 async function setUp({ env = {}, ...deps }: Given = {}) {
-  const state = { appended: [] as Click[], refused: [] as string[], spooled: [] as Click[], time: now };
+  const state = {
+    appended: [] as Click[],
+    refused: [] as string[],
+    spooled: [] as Click[],
+    time: now,
+    sentAtMs: never,
+  };
   const clickLog: IngestDeps['clickLog'] = {
     append: async lines => {
       const text = lines.bytes.toString('utf8', 0, lines.end);
@@ -50,6 +58,9 @@ async function setUp({ env = {}, ...deps }: Given = {}) {
   const spool: NonNullable<IngestDeps['spool']> = {
     append: async click => void state.spooled.push(click),
     refusal: () => undefined,
+    get sentAtMs() {
+      return state.sentAtMs;
+    },
   };
   http = await buildIngestApp({
     config: loadConfig(IngestConfig, env),
@@ -211,7 +222,7 @@ describe('a link that is not right', () => {
 });
 
 describe('a click link while Kafka is away', () => {
-  it('redirects once the click is in the spool, and does not ask Kafka for every click', async () => {
+  it('redirects once the click is in the spool, and asks Kafka again only when it has taken clicks out of it', async () => {
     let asked = 0;
     const append = () => {
       asked++;
@@ -222,6 +233,11 @@ describe('a click link while Kafka is away', () => {
       expect(await load(link({ eventId: `e${i}` }))).toMatchObject({ status: 302, location: shop });
     expect(state.spooled.map(({ eventId }) => eventId)).toEqual(['e0', 'e1', 'e2', 'e3', 'e4']);
     expect(asked).toBe(1);
+    state.sentAtMs = performance.now();
+    await load(link({ eventId: 'e5' }));
+    await load(link({ eventId: 'e6' }));
+    expect(asked).toBe(2);
+    expect(state.spooled).toHaveLength(7);
   });
 
   it('does not wait for a Kafka that does not answer', async () => {
@@ -233,7 +249,7 @@ describe('a click link while Kafka is away', () => {
 
   it('redirects nobody before the spool has the click', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const spool = { append: () => promise, refusal: () => undefined };
+    const spool = { append: () => promise, refusal: () => undefined, sentAtMs: never };
     const { load } = await setUp({ clickLog: { append: away, refusal: () => undefined }, spool });
     let isAnswered = false;
     const answer = load(link()).then(given => {
@@ -248,8 +264,8 @@ describe('a click link while Kafka is away', () => {
 
   it.each([
     ['there is no spool', undefined],
-    ['the spool is full', { append: away, refusal: () => new Retryable('the spool is full') }],
-    ['the disk of the spool fails', { append: away, refusal: () => undefined }],
+    ['the spool is full', { append: away, refusal: () => new Retryable('the spool is full'), sentAtMs: never }],
+    ['the disk of the spool fails', { append: away, refusal: () => undefined, sentAtMs: never }],
   ])('gets 503 and is loaded again by the browser if %s: no click is lost without a word', async (_what, spool) => {
     const before = await metric('link_clicks_total', { outcome: 'unavailable' });
     const { load } = await setUp({ clickLog: { append: away, refusal: () => undefined }, spool });
@@ -263,7 +279,7 @@ describe('a click link while Kafka is away', () => {
 
   it('is given to Kafka with all its time when the spool is full', async () => {
     const append = () => new Promise<void>(resolve => setTimeout(resolve, 200));
-    const spool = { append: away, refusal: () => new Retryable('the spool is full') };
+    const spool = { append: away, refusal: () => new Retryable('the spool is full'), sentAtMs: never };
     const { load } = await setUp({ clickLog: { append, refusal: () => undefined }, spool });
     expect(await load(link())).toMatchObject({ status: 302, location: shop });
   });
