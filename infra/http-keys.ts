@@ -53,7 +53,7 @@ export function admission(clients: Clients, { keys, personalParameters = [] }: G
   if (keys === undefined) return undefined;
   return (request: FastifyRequest): void => {
     const { scope } = request.routeOptions.config;
-    // There is no such route, which anybody may hear.
+    // An answer of 404 needs no key.
     if (scope === 'open' || request.is404) return;
     const own = listOf(scope);
     const needed = asksForPerson(request.query, personalParameters) ? [...own, 'read:personal' as const] : own;

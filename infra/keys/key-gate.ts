@@ -89,7 +89,7 @@ function checked(authorization: string, check: CheckKey, client: KeySender, now:
   throw unauthorized(words(verdict));
 }
 
-/** What is no key is told by who looks at it. */
+/** Returns the text after `Bearer`, or an empty one. The key check reports a malformed key. */
 function keyIn(authorization: string): string {
   // Nearly everybody writes it so, and it is done for every request.
   if (authorization.startsWith('Bearer ')) return authorization.slice('Bearer '.length).trimStart();

@@ -2801,7 +2801,7 @@ export const mutations: readonly Mutation[] = [
     name: 'feed-starts-cold',
     bug: 'npm run feed compiles all of its program at each start, which takes twice as long',
     file: 'ingest/feed/main.ts',
-    unit: 'test/unit/command-starts.test.ts',
+    unit: 'test/processes/command-starts.test.ts',
     edits: [['\ncacheCompiledCode();\n', '\n']],
   },
   {
