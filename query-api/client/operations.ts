@@ -77,21 +77,21 @@ export interface Operations {
         readonly scopes: readonly ('ingest' | 'read' | 'read:personal' | 'operate' | 'admin')[];
         /** until when it is valid: RFC 3339 with zone, or epoch milliseconds; none: until it is revoked */
         readonly expires_at?: string | undefined;
-        /** with scope `ingest` alone: only clicks of ads whose id begins so may be posted with it */
+        /** only with scope `ingest`: the key may post only clicks of ads whose id begins with this text */
         readonly ad_id_prefix?: string | undefined;
       };
     };
     readonly answer: {
-      /** stands in the key itself, and is no secret */ readonly id: string;
+      /** is a part of the key itself, and is not secret */ readonly id: string;
       readonly label: string;
       /** of ingest, read, read:personal, operate, admin */
       readonly scopes: readonly string[];
-      /** only clicks of ads whose id begins so may be posted with it; null: of any */
+      /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
-      /** when it was made, last rotated, and revoked. Topic `keys` has all of them */
+      /** when the key was made, last rotated, and revoked. Topic `keys` has all changes */
       readonly changes: readonly {
         readonly change: 'created' | 'rotated' | 'revoked';
         /** when */
@@ -1313,16 +1313,16 @@ export interface Operations {
     };
     readonly answer: {
       readonly keys: readonly {
-        /** stands in the key itself, and is no secret */ readonly id: string;
+        /** is a part of the key itself, and is not secret */ readonly id: string;
         readonly label: string;
         /** of ingest, read, read:personal, operate, admin */
         readonly scopes: readonly string[];
-        /** only clicks of ads whose id begins so may be posted with it; null: of any */
+        /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
         readonly ad_id_prefix: string | null;
         readonly state: 'usable' | 'expired' | 'revoked';
         readonly expires_at: string | null;
         readonly previous_until: string | null;
-        /** when it was made, last rotated, and revoked. Topic `keys` has all of them */
+        /** when the key was made, last rotated, and revoked. Topic `keys` has all changes */
         readonly changes: readonly {
           readonly change: 'created' | 'rotated' | 'revoked';
           /** when */
@@ -1682,16 +1682,16 @@ export interface Operations {
       };
     };
     readonly answer: {
-      /** stands in the key itself, and is no secret */ readonly id: string;
+      /** is a part of the key itself, and is not secret */ readonly id: string;
       readonly label: string;
       /** of ingest, read, read:personal, operate, admin */
       readonly scopes: readonly string[];
-      /** only clicks of ads whose id begins so may be posted with it; null: of any */
+      /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
-      /** when it was made, last rotated, and revoked. Topic `keys` has all of them */
+      /** when the key was made, last rotated, and revoked. Topic `keys` has all changes */
       readonly changes: readonly {
         readonly change: 'created' | 'rotated' | 'revoked';
         /** when */
@@ -1703,7 +1703,7 @@ export interface Operations {
       }[];
     };
   };
-  /** Give a key another secret; the one that it has stays valid for a while */
+  /** Give a key another secret; the present one stays valid for a while */
   readonly rotateKey: {
     readonly input: {
       readonly params: {
@@ -1715,16 +1715,16 @@ export interface Operations {
       };
     };
     readonly answer: {
-      /** stands in the key itself, and is no secret */ readonly id: string;
+      /** is a part of the key itself, and is not secret */ readonly id: string;
       readonly label: string;
       /** of ingest, read, read:personal, operate, admin */
       readonly scopes: readonly string[];
-      /** only clicks of ads whose id begins so may be posted with it; null: of any */
+      /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
-      /** when it was made, last rotated, and revoked. Topic `keys` has all of them */
+      /** when the key was made, last rotated, and revoked. Topic `keys` has all changes */
       readonly changes: readonly {
         readonly change: 'created' | 'rotated' | 'revoked';
         /** when */
