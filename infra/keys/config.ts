@@ -60,6 +60,6 @@ export function requireUsableKey(
   const fits = ({ created }: Key) => fitting.some(scope => isAllowed(created.scopes, scope));
   if (keys.some(key => fits(key) && isUsable(key, now))) return;
   throw new ConfigError(
-    `HOST=${HOST}: listens beyond loopback, where requests need API keys (API_KEYS=${API_KEYS}), and there is no usable key with scope ${[...fitting, 'admin'].join(' or ')}: make the first one with \`adclicks-server keys create --scope admin\`, or set API_KEYS=off if a gateway of your own checks access`,
+    `HOST=${HOST}: listens beyond loopback, where requests need API keys (API_KEYS=${API_KEYS}), and there is no usable key with scope ${[...fitting, 'admin'].join(' or ')}: make the first one with \`adclicks-server keys create --scope admin\` while the brokers run (those of npm start run while it listens on loopback), or set API_KEYS=off if a gateway of your own checks access`,
   );
 }
