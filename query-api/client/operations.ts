@@ -1218,10 +1218,10 @@ export interface Operations {
         /** How many hours of partitions differ between nodes of a shard. It is 0 as long as every node has every row. */
         readonly differences: number;
       } | null;
-      /** The job runner in office, which makes restatements, replays and reconciliations. Null: there has been none yet. When it ends, another job runner takes over within ten seconds, if one is running. */
+      /** The active job runner, which makes restatements, replays and reconciliations. Null: there has been none yet. When it ends, another job runner takes over within ten seconds, if one is running. */
       readonly job_runner: {
         /** Host and port of the process. */ readonly host: string;
-        /** Since when it has been in office. */
+        /** Since when it has been active. */
         readonly since: string;
         /** When it last reported that it is. */
         readonly seen_at: string;
