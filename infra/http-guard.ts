@@ -16,7 +16,7 @@ export interface Guard {
   readonly checkHost: HostCheck;
   readonly clients: Clients;
   readonly rateLimit?: RateLimit | undefined;
-  /** @throws Problem where the request has not the key that it needs */
+  /** @throws Problem if the request does not have the key that it needs */
   readonly admit?: ((request: FastifyRequest) => void) | undefined;
 }
 

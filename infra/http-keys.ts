@@ -1,6 +1,6 @@
 /**
- * Has every route of a server say which scope of an API key it needs, or that it is open to everybody, and holds requests
- * to it. A route that says nothing is not registered: the process does not start. So none can be left out.
+ * Requires every route of a server to name the scope of an API key that it needs, or to say that it is open, and checks
+ * requests for it. A route that says neither is not registered, and the process does not start, so none is forgotten.
  *
  *     http.get('/v1/status', { schema, config: { scope: 'read' } }, handler)
  */
@@ -20,7 +20,7 @@ declare module 'fastify' {
     scope?: RouteScope;
   }
   interface FastifyRequest {
-    /** By which the request was let in; undefined: it came without one, and none was needed. */
+    /** The key of the request. Undefined if it came without one and needed none. */
     apiKey: Key | undefined;
   }
 }
@@ -28,9 +28,9 @@ declare module 'fastify' {
 export interface GuardedRoutes {
   /** Left out: all routes of the server are open. */
   readonly keys?: KeyGate | undefined;
-  /** Paths below which a plugin registers routes that cannot say anything themselves: they are open. */
+  /** Paths under which a plugin registers routes that cannot name a scope. These are open. */
   readonly openPages?: readonly string[];
-  /** Parameters that ask for clicks of one person. With them `read:personal` is needed, too. */
+  /** Parameters that ask for the clicks of one person. With one of them, a request needs `read:personal` too. */
   readonly personalParameters?: readonly string[];
 }
 
@@ -48,12 +48,12 @@ export function requireScopes(http: Http, { keys, openPages = [] }: GuardedRoute
   });
 }
 
-/** Returns what admits a request, as the guard calls it. @throws Problem */
+/** Returns a function that checks the key of a request. It throws a Problem if the request must not be answered. */
 export function admission(clients: Clients, { keys, personalParameters = [] }: GuardedRoutes) {
   if (keys === undefined) return undefined;
   return (request: FastifyRequest): void => {
     const { scope } = request.routeOptions.config;
-    // There is no such route, which anybody may hear.
+    // An answer of 404 needs no key.
     if (scope === 'open' || request.is404) return;
     const own = listOf(scope);
     const needed = asksForPerson(request.query, personalParameters) ? [...own, 'read:personal' as const] : own;
@@ -73,14 +73,14 @@ export function neededBy({ config }: Pick<RouteOptions, 'config'>): readonly Sco
   return scope === 'open' ? [] : listOf(scope);
 }
 
-/** A request to a route that says nothing, which cannot be, needs the most. */
+/** A route that names no scope cannot exist. If it did, it would need the strongest one. */
 function listOf(scope: Exclude<RouteScope, 'open'> | undefined): readonly Scope[] {
   if (scope === undefined) return onlyAdmin;
   return typeof scope === 'string' ? lists[scope] : scope;
 }
 
 const onlyAdmin = ['admin'] as const;
-/** One list for each scope: none has to be made for a request. */
+/** One list for each scope, so that no list is made for each request. */
 const lists: Readonly<Record<Scope, readonly Scope[]>> = {
   ingest: ['ingest'],
   read: ['read'],

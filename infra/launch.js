@@ -4,7 +4,7 @@
  * an older Node does not run TypeScript, and Node 22, which does, does not know `await using`.
  *
  * What is loaded comes out of a cache of compiled code, which has to be named before anything is loaded: a start then takes
- * a third of the CPU, which on a busy machine are seconds. Who cannot write there starts all the same.
+ * a third of the CPU, which on a busy machine are seconds. The program also starts if it cannot write there.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';

@@ -46,7 +46,7 @@ export interface Posting {
   readonly receivedAt: number;
   /** Refuses clicks of which something would otherwise be ignored or left out. */
   readonly isStrict: boolean;
-  /** With which the ads must begin that may be written; left out: any. */
+  /** The text with which the ids of all clicked ads must begin. Left out: there is no such limit. */
   readonly adIdPrefix?: string | undefined;
 }
 

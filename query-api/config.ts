@@ -20,7 +20,7 @@ export const QueryApiConfig = Type.Object({
     default: 8081,
     minimum: 0,
     maximum: 65_535,
-    description: 'port of the query API; 0: any free port',
+    description: 'port of the query API; 0 for a free port',
   }),
   QUERY_TIMEOUT_MS: Type.Integer({
     default: 10_000,

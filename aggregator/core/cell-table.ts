@@ -19,10 +19,6 @@ export class CellTable {
   #changedCells = new Uint32Array(128);
   #changedCount = 0;
 
-  get size(): number {
-    return this.#size;
-  }
-
   get byteLength(): number {
     return this.#slots.byteLength + this.#cells.byteLength + this.#arena.byteLength + this.#changedCells.byteLength;
   }

@@ -11,7 +11,7 @@ export const KeysConfig = Type.Object({
   API_KEYS: Type.Union([Type.Literal('auto'), Type.Literal('required'), Type.Literal('off')], {
     default: 'auto',
     description:
-      'who needs an API key. `auto`: everybody, if `HOST` is beyond loopback; on loopback nobody, but a key that is sent must be right. `required`: everybody, also on loopback, as behind a proxy on the same machine. `off`: nobody, and none is looked at, for who has a gateway of his own in front. What needs scope `admin` always needs a key',
+      'which requests need an API key. `auto`: all, if `HOST` is beyond loopback; on loopback none, but a key that is sent must be right. `required`: all, on loopback too, which is right behind a proxy on the same machine. `off`: none, and keys are not checked, which is right only behind a gateway that checks access. Requests that need scope `admin` always need a key',
   }),
 });
 
@@ -21,24 +21,24 @@ export type KeySettings = Static<typeof KeysConfig> & Pick<ProcessConfig, 'HOST'
 export type KeyMode = 'required' | 'optional' | 'off';
 
 /**
- * Goes by what the process listens on. The address of a client says nothing: behind a proxy on this machine all the world
- * comes from loopback.
+ * Decides by the address on which the process listens. The address of a client says nothing, because behind a proxy on
+ * this machine all clients seem to come from loopback.
  */
 export function keyModeOf({ API_KEYS, HOST }: KeySettings): KeyMode {
   if (API_KEYS === 'off') return 'off';
   return API_KEYS === 'required' || !isLoopback(HOST) ? 'required' : 'optional';
 }
 
-/** Who runs a process should find in its log that it asks nobody who he is. */
+/** Warns in the log that this process does not check who sends a request. */
 export function tellKeyMode({ API_KEYS, HOST }: KeySettings, log: Logger): void {
   if (API_KEYS !== 'off') return;
   log.warn(
     { host: HOST },
-    'API_KEYS=off: no API key is looked at, whoever reaches this process may do all but make keys',
+    'API_KEYS=off: API keys are not checked, so whoever reaches this process may do everything except make keys',
   );
 }
 
-/** A name other than localhost may come to mean another address, so it counts as beyond. */
+/** Any name other than localhost counts as beyond loopback, because it may get another address later. */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase().replace(/^\[(.*)\]$/, '$1');
   if (isIP(name) === 4) return name.startsWith('127.');
@@ -60,6 +60,6 @@ export function requireUsableKey(
   const fits = ({ created }: Key) => fitting.some(scope => isAllowed(created.scopes, scope));
   if (keys.some(key => fits(key) && isUsable(key, now))) return;
   throw new ConfigError(
-    `HOST=${HOST}: listens beyond loopback, where requests need API keys (API_KEYS=${API_KEYS}), and there is no usable key with scope ${[...fitting, 'admin'].join(' or ')}: make the first one with \`adclicks-server keys create --scope admin\`, or set API_KEYS=off if a gateway of your own decides who may come in`,
+    `HOST=${HOST}: listens beyond loopback, where requests need API keys (API_KEYS=${API_KEYS}), and there is no usable key with scope ${[...fitting, 'admin'].join(' or ')}: make the first one with \`adclicks-server keys create --scope admin\` while the brokers run (those of npm start run while it listens on loopback), or set API_KEYS=off if a gateway of your own checks access`,
   );
 }

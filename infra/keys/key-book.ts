@@ -4,7 +4,7 @@
  *
  * The order of changes, and their repetition, does not matter: a revocation holds whenever it is read, and of the
  * secrets of a key the newest by the time of its change is in force. The one before it is in force until the time that
- * its successor has set; older ones are not, whatever was once promised for them.
+ * its successor has set; older ones are not, even if an overlap for them has not ended.
  */
 import { Corrupt } from '../errors.ts';
 import type { LogRecord } from '../kafka/record-batch.ts';
@@ -29,9 +29,9 @@ export interface Key {
   readonly secrets: readonly Secret[];
 }
 
-/** Nobody makes more keys than this, with those that have ended, because all of them are kept. */
+/** The most keys that can be made, including those that have ended, because all of them are kept. */
 export const mostKeys = 10_000;
-/** A topic with more is taken for damaged: whoever makes keys stops far earlier. */
+/** A topic with more keys is considered damaged, because no process makes so many. */
 const mostKeysRead = 2 * mostKeys;
 
 export class KeyBook {

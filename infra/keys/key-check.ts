@@ -1,8 +1,8 @@
 /**
  * Decides whether a text is a key that is in force.
  *
- * Hashes are compared in constant time, also for a key that does not exist. Only to whom the secret is known it is told
- * what has become of his key: everybody else hears the same, so that nobody learns which keys exist.
+ * Hashes are compared in constant time, also for a key that does not exist. Only a client that knows the secret learns
+ * what happened to its key. All others get the same answer, so that nobody learns which keys exist.
  *
  * Most requests come with one of a few keys, and to hash each of them anew would cost as much as everything else that is
  * done before a handler runs. So texts that were right are remembered with the secret that they are. A text that was not

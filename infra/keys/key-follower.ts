@@ -1,8 +1,9 @@
 /**
  * Follows topic `keys`, so that a process knows every API key and every change of one within moments.
  *
- * Until it has read what was in the topic when it began, and after a record that it cannot read, it says why nobody can
- * be let in. When Kafka goes away later it goes on with what it knows: to lock everybody out would lose their clicks.
+ * Until it has read what was in the topic when it began, and after a record that it cannot read, it says why no key can
+ * be accepted. If Kafka fails later, it continues with the keys that it knows, because refusing all of them would lose
+ * clicks.
  */
 import { randomUUID } from 'node:crypto';
 import { Corrupt, messageOf } from '../errors.ts';
@@ -36,7 +37,7 @@ export function followKeys({ kafka, names, log }: KeyFollowerDeps): FollowedKeys
     group: names.keysGroup(randomUUID()),
     reader: 'keys',
     what: 'API keys',
-    withoutIt: 'nobody is let in by one',
+    withoutIt: 'and no key is accepted',
     onBatch: batch => reading.take(batch),
   });
   const closing = new AbortController();

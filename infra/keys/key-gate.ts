@@ -2,13 +2,13 @@
  * Decides for each request whether it may be answered: by the API key that it has sent, the scopes that it needs, and
  * when keys are needed at all (config.ts).
  *
- * Nothing is let in because something is not known: while the keys have not been read, or cannot be read any more,
- * requests that need one get 503. `admin` always needs a key, wherever a process listens: a key that was made by nobody
- * would outlive the mistake that let him in, and the record of changes would not say who it was.
+ * What is not known never lets a request in: while the keys have not been read, or cannot be read any more, requests
+ * that need one get 503. `admin` always needs a key, wherever a process listens. Otherwise a key that somebody made
+ * without one would outlive the mistake that made this possible, and the record of changes would not say who it was.
  *
- * A client (an address) that sends keys which do not exist is answered 429 after some of them in a minute, before they
- * are looked at. Keys that were right from the same address before are still looked at, so who sits behind one address
- * with a guesser is not locked out by him.
+ * A client (an address) that sends many unknown keys in a minute gets 429, and its keys are not checked any more. Keys
+ * that were right from the same address before are still checked, so a guesser does not lock out other clients behind
+ * the same address.
  */
 import { Problem } from '../problem.ts';
 import type { KeyMode } from './config.ts';
@@ -20,11 +20,11 @@ import type { WrongKeys } from './wrong-keys.ts';
 /** The keys as a process follows them. */
 export interface KnownKeys {
   readonly check: CheckKey;
-  /** Why nobody can be let in by a key at present, or undefined. */
+  /** Why no key can be accepted at present, or undefined. */
   refusal(): string | undefined;
 }
 
-/** Whoever sends a request, as far as it matters here. */
+/** The client that sends a request. */
 export interface KeySender {
   readonly network: string;
   readonly wrongKeys: WrongKeys;
@@ -32,9 +32,9 @@ export interface KeySender {
 
 export interface KeyGate {
   readonly mode: KeyMode;
-  /** For readiness, where everybody needs a key. @throws where nobody can be let in */
+  /** A check of readiness, if all requests need a key. @throws if no key can be accepted */
   readonly readiness: { readonly keys?: () => void };
-  /** `authorization`: the header. `asked`: tells the request in words. @throws Problem where it may not be answered */
+  /** `authorization` is the header, and `asked` names the request. @throws Problem if it must not be answered */
   admit(
     authorization: string | undefined,
     needed: readonly Scope[],
@@ -75,7 +75,7 @@ export function createKeyGate({ mode, keys, now = Date.now }: KeyGateOptions): K
   };
 }
 
-/** @throws Problem unless the header holds a key that is in force */
+/** @throws Problem unless the header has a valid key */
 function checked(authorization: string, check: CheckKey, client: KeySender, now: number): Key {
   const { wrongKeys } = client;
   const text = keyIn(authorization);
@@ -89,9 +89,9 @@ function checked(authorization: string, check: CheckKey, client: KeySender, now:
   throw unauthorized(words(verdict));
 }
 
-/** What is no key is told by who looks at it. */
+/** Returns the text after `Bearer`, or an empty one. The key check reports a malformed key. */
 function keyIn(authorization: string): string {
-  // Nearly everybody writes it so, and it is done for every request.
+  // The usual form first, because this runs for every request.
   if (authorization.startsWith('Bearer ')) return authorization.slice('Bearer '.length).trimStart();
   return /^Bearer +([^ ]+)$/i.exec(authorization)?.[1] ?? '';
 }
@@ -103,7 +103,7 @@ const idPlace = ['adclicks_'.length, 'adclicks_'.length + 16] as const;
 function words(verdict: Exclude<KeyVerdict, { kind: 'right' }>): string {
   switch (verdict.kind) {
     case 'malformed':
-      return 'header Authorization holds no API key, but must be Bearer and a key, whole, as it was shown when it was made';
+      return 'header Authorization has no API key, but must be Bearer and the whole key as it was shown when it was made';
     case 'unknown':
       return 'the API key is not known here';
     case 'expired':
@@ -125,7 +125,7 @@ function tooMany({ network, wrongKeys }: KeySender, now: number): Problem {
   return new Problem(429, 'wrong_keys', detail, {}, waitS);
 }
 
-/** Of a process that does not follow the keys. */
+/** For a process that does not follow the keys. */
 export const unreadKeys: KnownKeys = {
   check: () => ({ kind: 'unknown' }),
   refusal: () => 'the API keys are not read yet',

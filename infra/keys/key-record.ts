@@ -5,7 +5,7 @@
  * one would undo the other: a rotation that was decided before a revocation would bring the key back. Each change has a
  * record key of its own, so compaction removes none, and the topic is also the record of who changed what. A key is
  * what all of its changes make of it together (key-book.ts), in whatever order and however often they are read. So a
- * topic that is copied, restored or replayed gives nobody back what was taken from him.
+ * topic that is copied, restored or replayed does not make a revoked key valid again.
  *
  * | record, each of format 1 | key | value |
  * | --- | --- | --- |
@@ -14,9 +14,9 @@
  * | revoked: for good | `<id>\|revoked` | `{"id","at","by","from"?}` |
  *
  * Times are epoch ms. `by` is the id of the key with which it was done, or `operator at the broker`; `from` is the
- * client's address. Of the secret there is only SHA-256, in hex. A scope that a release does not know lets nobody do
- * anything there. A field that limits what a key may do is therefore a new format: a release that ignored it would let
- * in more than it should. After a record that it cannot read a process lets nobody in (infra/kafka/record-contract.ts).
+ * client's address. Of the secret there is only SHA-256, in hex. A scope that a release does not know allows
+ * nothing there. A field that limits what a key may do is therefore a new format: a release that ignored it would let
+ * in more than it should. After a record that it cannot read, a process accepts no key (infra/kafka/record-contract.ts).
  */
 import { type Static, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -26,7 +26,7 @@ import type { LogRecord } from '../kafka/record-batch.ts';
 import { assertKnown, formatHeader, recordContract } from '../kafka/record-contract.ts';
 import { keyIdPattern } from './key-text.ts';
 
-/** Whoever writes to the topic without having a key. */
+/** The author of changes that are written to the topic without a key. */
 export const operatorAtBroker = 'operator at the broker';
 
 const time = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 });
@@ -68,7 +68,7 @@ export function keyChangeOf(record: LogRecord): KeyChange {
   return { kind, ...(json as object) } as KeyChange;
 }
 
-/** Nothing is written that would stop who reads it. */
+/** Ensures that no record is written at which all readers would stop. */
 export function keyRecord({ kind, ...value }: KeyChange): OutgoingRecord {
   if (!Value.Check(values[kind] as TSchema, value)) throw new TypeError(`a "${kind}" record that nobody could read`);
   return {

@@ -1,7 +1,7 @@
 /**
- * `adclicks-server keys create --scope admin`: writes a new API key straight into Kafka, for who has no key yet. So it is
- * who has the brokers that decides who is the first to come in. All further keys are made with that one (`adclicks keys`).
- * The key alone goes to standard output, and what is said about it to standard error.
+ * `adclicks-server keys create --scope admin` writes a new API key straight into Kafka, without needing a key. So whoever
+ * has access to the brokers makes the first key. All further keys are made with that one (`adclicks keys`). Standard
+ * output gets only the key, and standard error what is said about it.
  */
 import { Type } from 'typebox';
 import { brokenRule } from '../broken-rule.ts';
@@ -43,7 +43,7 @@ const { config, options, log } = await beginProgram<typeof settings, Given>('key
       .option('--label <text>', 'what it is for', 'first key')
       .option('--scope <scopes...>', `one or several of ${scopeNames.join(', ')}`, [])
       .option('--expires-in-days <n>', 'until when it is valid (default: until it is revoked)')
-      .option('--ad-id-prefix <prefix>', 'with scope ingest alone: only ads whose id begins so')
+      .option('--ad-id-prefix <prefix>', 'with scope ingest alone: only ads whose id begins with this text')
       .action((asked: string) => {
         action = asked;
       }),

@@ -1,6 +1,6 @@
 /**
- * Takes the API key of a program that sends requests from its environment. A text that is none is told here, without
- * being shown: an error of whatever builds the request would show it.
+ * Takes the API key of a program that sends requests from its environment. A malformed key
+ * is reported here, without being shown, because the error of whatever builds the request would show it.
  */
 import { ConfigError } from '../errors.ts';
 import { parseKeyText } from './key-text.ts';

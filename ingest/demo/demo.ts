@@ -23,7 +23,7 @@ export interface DemoOptions {
 /** Shares of all clicks. */
 export const demoShares = { duplicate: 0.04, outOfOrder: 0.05, late: 0.002 } as const;
 export const outOfOrderMaxMs = 10_000;
-/** A late click comes after its minute is final. */
+/** These clicks arrive after their minute is final, so they are too late. */
 export const lateMs = { min: 2 * 60_000, max: 6 * 60_000 } as const;
 
 /** Returns the next click, at `nowMs`. */

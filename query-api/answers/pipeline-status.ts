@@ -124,7 +124,7 @@ function rowsStatus({ checkedAt, differences }: RowsChecked) {
   };
 }
 
-/** Returns the job runner that is in office, or null when there has never been one. */
+/** Returns the job runner that is active, or null when there has never been one. */
 export function runnerStatus(runner: JobRunnerRow | undefined, now: number) {
   if (runner === undefined) return null;
   const { host, since, seen_at } = runner;

@@ -1,4 +1,4 @@
-/** `adclicks keys create`, `list`, `rotate`, `revoke`: API keys, by whoever has one with scope admin. */
+/** `adclicks keys create`, `list`, `rotate`, `revoke`: manages API keys, with a key of scope admin. */
 import { Command, Option } from 'commander';
 import { scopeNames, scopes } from '../../infra/keys/scopes.ts';
 import type { AnswerOf } from '../client/client.ts';
@@ -9,7 +9,7 @@ import { textTable } from './text-table.ts';
 
 export function keysCommand(): Command {
   return new Command('keys')
-    .description('API keys: make, list, rotate and revoke them. It needs one with scope admin, in ADCLICKS_API_KEY.')
+    .description('Make, list, rotate and revoke API keys. This needs a key of scope admin in ADCLICKS_API_KEY.')
     .addHelpText(
       'after',
       `
@@ -37,9 +37,7 @@ function createCommand(): Command {
   return withService(new Command('create'))
     .description('Make a key. It is shown once, on standard output alone.')
     .requiredOption('--label <text>', 'what it is for, and who has it')
-    .addOption(
-      new Option('--scope <scopes...>', 'what it lets its holder do').choices(scopeNames).makeOptionMandatory(),
-    )
+    .addOption(new Option('--scope <scopes...>', 'what its holder may do').choices(scopeNames).makeOptionMandatory())
     .option('--expires-at <time>', 'until when it is valid: RFC 3339 (default: until it is revoked)', timeOf)
     .option('--ad-id-prefix <prefix>', 'with scope ingest alone: only ads whose id begins so')
     .action(async (given: CreateOptions) => {
@@ -51,7 +49,7 @@ function createCommand(): Command {
 
 function listCommand(): Command {
   return withService(new Command('list'))
-    .description('All keys, the newest first, without their secrets.')
+    .description('List all keys, the newest first, without their secrets.')
     .option('--limit <n>', 'keys to show', wholeNumber(1, 10_000), 100)
     .action(async (given: ServiceOptions & { readonly limit: number }) => {
       const client = clientOf(given);

@@ -77,21 +77,21 @@ export interface Operations {
         readonly scopes: readonly ('ingest' | 'read' | 'read:personal' | 'operate' | 'admin')[];
         /** until when it is valid: RFC 3339 with zone, or epoch milliseconds; none: until it is revoked */
         readonly expires_at?: string | undefined;
-        /** with scope `ingest` alone: only clicks of ads whose id begins so may be posted with it */
+        /** only with scope `ingest`: the key may post only clicks of ads whose id begins with this text */
         readonly ad_id_prefix?: string | undefined;
       };
     };
     readonly answer: {
-      /** stands in the key itself, and is no secret */ readonly id: string;
+      /** is a part of the key itself, and is not secret */ readonly id: string;
       readonly label: string;
       /** of ingest, read, read:personal, operate, admin */
       readonly scopes: readonly string[];
-      /** only clicks of ads whose id begins so may be posted with it; null: of any */
+      /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
-      /** when it was made, last rotated, and revoked. Topic `keys` has all of them */
+      /** when the key was made, last rotated, and revoked. Topic `keys` has all changes */
       readonly changes: readonly {
         readonly change: 'created' | 'rotated' | 'revoked';
         /** when */
@@ -1240,10 +1240,10 @@ export interface Operations {
         /** How many hours of partitions differ between nodes of a shard. It is 0 as long as every node has every row. */
         readonly differences: number;
       } | null;
-      /** The job runner in office, which makes restatements, replays and reconciliations. Null: there has been none yet. When it ends, another job runner takes over within ten seconds, if one is running. */
+      /** The active job runner, which makes restatements, replays and reconciliations. Null: there has been none yet. When it ends, another job runner takes over within ten seconds, if one is running. */
       readonly job_runner: {
         /** Host and port of the process. */ readonly host: string;
-        /** Since when it has been in office. */
+        /** Since when it has been active. */
         readonly since: string;
         /** When it last reported that it is. */
         readonly seen_at: string;
@@ -1335,16 +1335,16 @@ export interface Operations {
     };
     readonly answer: {
       readonly keys: readonly {
-        /** stands in the key itself, and is no secret */ readonly id: string;
+        /** is a part of the key itself, and is not secret */ readonly id: string;
         readonly label: string;
         /** of ingest, read, read:personal, operate, admin */
         readonly scopes: readonly string[];
-        /** only clicks of ads whose id begins so may be posted with it; null: of any */
+        /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
         readonly ad_id_prefix: string | null;
         readonly state: 'usable' | 'expired' | 'revoked';
         readonly expires_at: string | null;
         readonly previous_until: string | null;
-        /** when it was made, last rotated, and revoked. Topic `keys` has all of them */
+        /** when the key was made, last rotated, and revoked. Topic `keys` has all changes */
         readonly changes: readonly {
           readonly change: 'created' | 'rotated' | 'revoked';
           /** when */
@@ -1704,16 +1704,16 @@ export interface Operations {
       };
     };
     readonly answer: {
-      /** stands in the key itself, and is no secret */ readonly id: string;
+      /** is a part of the key itself, and is not secret */ readonly id: string;
       readonly label: string;
       /** of ingest, read, read:personal, operate, admin */
       readonly scopes: readonly string[];
-      /** only clicks of ads whose id begins so may be posted with it; null: of any */
+      /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
-      /** when it was made, last rotated, and revoked. Topic `keys` has all of them */
+      /** when the key was made, last rotated, and revoked. Topic `keys` has all changes */
       readonly changes: readonly {
         readonly change: 'created' | 'rotated' | 'revoked';
         /** when */
@@ -1725,7 +1725,7 @@ export interface Operations {
       }[];
     };
   };
-  /** Give a key another secret; the one that it has stays valid for a while */
+  /** Give a key another secret; the present one stays valid for a while */
   readonly rotateKey: {
     readonly input: {
       readonly params: {
@@ -1737,16 +1737,16 @@ export interface Operations {
       };
     };
     readonly answer: {
-      /** stands in the key itself, and is no secret */ readonly id: string;
+      /** is a part of the key itself, and is not secret */ readonly id: string;
       readonly label: string;
       /** of ingest, read, read:personal, operate, admin */
       readonly scopes: readonly string[];
-      /** only clicks of ads whose id begins so may be posted with it; null: of any */
+      /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
-      /** when it was made, last rotated, and revoked. Topic `keys` has all of them */
+      /** when the key was made, last rotated, and revoked. Topic `keys` has all changes */
       readonly changes: readonly {
         readonly change: 'created' | 'rotated' | 'revoked';
         /** when */

@@ -7,7 +7,7 @@ import type { Operations, operations } from '../client/operations.ts';
 type Places = typeof operations;
 type Method = 'GET' | 'POST' | 'DELETE';
 
-/** The URLs of a path: any text may stand for a parameter. */
+/** The URLs of a path, in which each parameter is replaced by a text. */
 type UrlsOf<Path extends string> = Path extends `${infer Before}{${string}}${infer After}`
   ? `${Before}${string}${UrlsOf<After>}`
   : Path;

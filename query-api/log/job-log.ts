@@ -1,8 +1,8 @@
 /**
- * Writes the rows of the job runner in office into the log. Each call is one transaction. ClickHouse shows its rows only
+ * Writes the rows of the active job runner into the log. Each call is one transaction. ClickHouse shows its rows only
  * after the commit, in the order in which they were written.
  *
- * A job log lasts for one term of office. Opening it fences every earlier runner. After a failure nothing more is
+ * A job log lasts for one term. Opening it fences every earlier runner. After a failure nothing more is
  * written, because only the next term can find out how that transaction has ended.
  */
 import {
@@ -28,14 +28,14 @@ export interface JobEntry {
 export interface JobLog {
   /**
    * Writes all rows or none, behind everything that was written before.
-   * @throws Fenced when another runner is in office, or the outcome is unknown. Then the term is over
+   * @throws Fenced when another runner is active, or the outcome is unknown. Then the term is over
    */
   write(entries: readonly JobEntry[]): Promise<void>;
 }
 
 export interface OpenedJobLog extends JobLog, AsyncDisposable {}
 
-/** Opens a term of office. @throws Retryable when the brokers are away */
+/** Opens a term. @throws Retryable when the brokers are away */
 export async function openJobLog(kafka: KafkaClient, names: Names): Promise<OpenedJobLog> {
   return jobLogOver(await openTransactionalProducer(kafka, names.jobRunner, limits), names);
 }

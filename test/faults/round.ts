@@ -157,7 +157,7 @@ export async function runRound(goal: RoundGoal, scratch: string, say: (line: str
       env,
       scratch,
       plan: () => (isStorm ? book.next(role) : undefined),
-      // Longer than the session of the job runner, and until another is in office.
+      // Longer than the session of the job runner, and until another is active.
       ...(role === 'jobs' ? { stoppedMs: 14_000 } : {}),
       onHit(plan) {
         if (role === 'jobs') office.struck(`http://127.0.0.1:${port}`, plan);

@@ -41,7 +41,11 @@ export const stepPoints: readonly StepPoint[] = [
   during('ingest: sent, not acknowledged', clickLog, 'batch = this.#buffer.take(number);'),
   before('ingest: acknowledged, not answered', clickLog, "sends.inc({ outcome: 'acknowledged' });"),
 
-  before('aggregator: assigned', 'aggregator/task-group.ts', 'const mine = new Set(assigned.get(topic) ?? []);'),
+  before(
+    'aggregator: assigned',
+    'aggregator/task-group.ts',
+    'assignTasks(deps, new Set(assigned.get(topic) ?? []), shared);',
+  ),
   before('aggregator: before fence', task, 'this.#writer = await this.#ports.openWriter();'),
   before(
     'aggregator: in the fence',

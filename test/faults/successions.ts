@@ -74,7 +74,7 @@ export function toldOf({ terms, all }: Pick<Successions, 'terms' | 'all'>): {
   const measured = all.filter(({ sinceWellMs }) => sinceWellMs !== undefined);
   const ofBlow = spread(all.map(({ sinceBlowMs }) => sinceBlowMs));
   const ofWell = spread(measured.map(({ sinceWellMs = 0 }) => sinceWellMs));
-  const note = `${terms} terms of office; after a blow the next was visible within ${ofWell} while another runner was there to succeed, of ${measured.length}; from the blow itself, also where none was, ${ofBlow}, of ${all.length}`;
+  const note = `${terms} terms; after a blow the next was visible within ${ofWell} while another runner was there to succeed, of ${measured.length}; from the blow itself, also where none was, ${ofBlow}, of ${all.length}`;
   const late = measured
     .filter(({ sinceWellMs = 0 }) => sinceWellMs > longestMs)
     .map(({ sinceWellMs = 0, sinceBlowMs, by }) => `${seconds(sinceWellMs)} (${seconds(sinceBlowMs)}) after ${by}`);

@@ -74,7 +74,15 @@ const post = (service: Service, clicks: readonly Posted[], client = `10.0.0.${se
 
 /** As a client does: again until it is accepted. What was not accepted may be in the log all the same, as a copy. */
 async function accept(service: Service, clicks: readonly Posted[]): Promise<void> {
-  await eventually('clicks accepted', async () => (await post(service, clicks)).status === 202);
+  let answer = '';
+  await eventually(
+    () => `clicks accepted by ${service.url}; the last answer is ${answer}`,
+    async () => {
+      const response = await post(service, clicks);
+      answer = `${response.status} ${await response.text()}`;
+      return response.status === 202;
+    },
+  );
   for (const click of clicks) {
     const known = ledger.get(click.event_id);
     if (known) known.copies++;

@@ -97,7 +97,7 @@ it('ends a member that hangs, though the other brokers’ fetches keep it in the
   // Longer than its session and the time to rebalance in: by that it is expelled or it never is.
   await sleep(3 * sessionTimeoutMs);
   expect(given).toEqual([[0, 1, 2]]);
-  expect(await stalled.promise).toMatch(/^\[0\] stands at 0/);
+  expect(await stalled.promise).toMatch(/^\[0\] has not moved from 0/);
   // Its process ends.
   hang.resolve();
   await consumer[Symbol.asyncDispose]();

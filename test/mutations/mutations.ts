@@ -224,6 +224,18 @@ export const mutations: readonly Mutation[] = [
     edits: [['onAppended();\n      while', 'while']],
   },
   {
+    name: 'listeners-left-after-a-stop',
+    bug: 'the live feed looks how long nobody has listened before it looks who listens: after a long stop all are left',
+    file: 'query-api/routes/live/live-feed.ts',
+    unit: 'test/unit/query-api/live/live-feed.test.ts',
+    edits: [
+      [
+        'for (let lastHeardAt = now(); !stop.signal.aborted; ) {',
+        'for (let lastHeardAt = now(); !stop.signal.aborted && now() - lastHeardAt < lingerMs; ) {',
+      ],
+    ],
+  },
+  {
     name: 'rest-for-ever',
     bug: 'a stall watch that has once found everything read asks no more: a reader that hangs is never noticed',
     file: 'infra/kafka/stall-watch.ts',
@@ -2789,7 +2801,7 @@ export const mutations: readonly Mutation[] = [
     name: 'feed-starts-cold',
     bug: 'npm run feed compiles all of its program at each start, which takes twice as long',
     file: 'ingest/feed/main.ts',
-    unit: 'test/unit/command-starts.test.ts',
+    unit: 'test/processes/command-starts.test.ts',
     edits: [['\ncacheCompiledCode();\n', '\n']],
   },
   {

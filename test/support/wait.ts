@@ -1,9 +1,9 @@
 /** Waiting in a test until something holds, with a generous deadline. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Polls until `probe` returns something other than undefined or false. */
+/** Polls until `probe` returns something other than undefined or false. `what` as a function may say what was seen last. */
 export async function eventually<T>(
-  what: string,
+  what: string | (() => string),
   probe: () => Promise<T | undefined | false> | T | undefined | false,
   timeoutMs = 120_000,
 ): Promise<T> {
@@ -11,7 +11,9 @@ export async function eventually<T>(
   for (;;) {
     const value = await probe();
     if (value !== undefined && value !== false) return value;
-    if (Date.now() > startedAt + timeoutMs) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    if (Date.now() > startedAt + timeoutMs) {
+      throw new Error(`not within ${timeoutMs} ms: ${typeof what === 'string' ? what : what()}`);
+    }
     await sleep(pollPauseMs(startedAt));
   }
 }

@@ -5,12 +5,13 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { findJava } from '../../infra/embedded/java.ts';
-import { answers, freePort } from '../../infra/embedded/ports.ts';
+import { freePort } from '../../infra/embedded/ports.ts';
 
 export interface ZooKeeper extends AsyncDisposable {
   readonly host: string;
@@ -52,7 +53,7 @@ export async function startZooKeeper(): Promise<ZooKeeper> {
     rmSync(home, { recursive: true, force: true });
   };
   const deadline = performance.now() + startTimeoutMs;
-  while (!(await answers(host, port))) {
+  while (!(await serves(port))) {
     if (child.exitCode !== null || performance.now() > deadline) {
       await end();
       throw new Error(`ZooKeeper did not come up: ${said}`);
@@ -60,6 +61,20 @@ export async function startZooKeeper(): Promise<ZooKeeper> {
     await sleep(50);
   }
   return { host, port, [Symbol.asyncDispose]: end };
+}
+
+/** A server that has just bound its port takes connections before it serves them, and closes them. */
+async function serves(port: number): Promise<boolean> {
+  const socket = connect({ host, port });
+  socket.setTimeout(2_000, () => socket.destroy());
+  socket.on('connect', () => socket.end('srvr'));
+  let said = '';
+  try {
+    for await (const chunk of socket) said += chunk;
+  } catch {
+    return false;
+  }
+  return said.includes('Mode: standalone');
 }
 
 /** Fetched once by Maven, as the embedded broker's are. */

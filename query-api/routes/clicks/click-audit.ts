@@ -28,8 +28,8 @@ export function routeClickAudit(http: Http, deps: ClickAuditDeps): void {
     reply.header('cache-control', 'no-cache');
     if (raw.rows.length + quarantined.rows.length === 0) {
       const ofAd = ad_id === undefined ? '' : ` of ad ${ad_id}`;
-      const rule = `no click${ofAd} with this id was accepted, or it is no longer kept`;
-      throw new Problem(404, 'not_found', brokenRule('event_id', event_id, rule));
+      const rule = `ClickHouse has no click${ofAd} with this id`;
+      throw new Problem(404, 'not_found', brokenRule('event_id', event_id, rule, notFoundBecause));
     }
     const restated = await restatementsOf(raw.rows, quarantined.rows, deps);
     const place = await placing(event_id, partitionsOf(progress), deps);
@@ -43,6 +43,9 @@ export function routeClickAudit(http: Http, deps: ClickAuditDeps): void {
     };
   });
 }
+
+const notFoundBecause =
+  'none was accepted, or it is not stored yet (GET /v1/status says how many records are unread), or it is no longer kept';
 
 /**
  * Returns a function that finds a click's partition. It is null when nothing has been counted yet, or when Kafka does not

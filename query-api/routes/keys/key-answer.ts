@@ -8,15 +8,15 @@ import { isoOf, timeField } from '../../http/parameters.ts';
 const orNull = (description: string) => Type.Union([timeField(description), Type.Null()]);
 
 const keyFields = {
-  id: Type.String({ description: 'stands in the key itself, and is no secret' }),
+  id: Type.String({ description: 'is a part of the key itself, and is not secret' }),
   label: Type.String(),
   scopes: Type.Array(Type.String(), { description: `of ${scopeNames.join(', ')}` }),
   ad_id_prefix: Type.Union([Type.String(), Type.Null()], {
-    description: 'only clicks of ads whose id begins so may be posted with it; null: of any',
+    description: 'the key may post only clicks of ads whose id begins with this text; null: of any ad',
   }),
   state: Type.Enum(['usable', 'expired', 'revoked'], { type: 'string' }),
   expires_at: orNull('null: valid until it is revoked'),
-  previous_until: orNull('until then the secret before the last rotation is valid, too; null: there is none'),
+  previous_until: orNull('until when the secret before the last rotation is valid too; null: there is none'),
   changes: Type.Array(
     Type.Object(
       {
@@ -29,7 +29,7 @@ const keyFields = {
       },
       { additionalProperties: false },
     ),
-    { description: 'when it was made, last rotated, and revoked. Topic `keys` has all of them' },
+    { description: 'when the key was made, last rotated, and revoked. Topic `keys` has all changes' },
   ),
 };
 

@@ -96,7 +96,7 @@ export function createKeyChanges({ book, append, now, withinMs = 5_000 }: KeyCha
 
 const pollMs = 20;
 
-/** Two secrets are in force at most, so another rotation would end one that somebody was promised. */
+/** At most two secrets are valid, so another rotation would end one that should still be valid. */
 function refuseSecondOverlap({ id, secrets }: Key, now: number): void {
   const until = secrets[1]?.until ?? 0;
   if (until <= now) return;

@@ -1,4 +1,4 @@
-/** GET and POST /v1/keys, POST /v1/keys/{id}/rotate, DELETE /v1/keys/{id}: API keys, for who has one with scope admin. */
+/** GET and POST /v1/keys, POST /v1/keys/{id}/rotate, DELETE /v1/keys/{id}: manages API keys, with a key of scope admin. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { explained } from '../../../infra/broken-rule.ts';
@@ -92,7 +92,7 @@ const listSchema = {
   tags: ['keys'],
   operationId: 'listKeys',
   summary: 'API keys, the newest first, without their secrets',
-  description: 'Also those that have expired or were revoked: they stay in the list for good.',
+  description: 'Keys that have expired or were revoked stay in the list for ever.',
   querystring: Type.Object(
     {
       limit: Type.Optional(Type.Integer({ default: 50, minimum: 1, maximum: 200, description: 'keys of a page' })),
@@ -111,7 +111,7 @@ const createSchema = {
   operationId: 'createKey',
   summary: 'Make an API key: the answer is the only place where it is shown',
   description:
-    'It is valid in every process within two seconds. After a 503 it may have been made all the same, and nobody has it: GET /v1/keys shows whether, and DELETE takes it back.',
+    'The key is valid in every process within two seconds. After an answer of 503 the key may exist although nobody has it. GET /v1/keys shows whether it does, and DELETE revokes it.',
   body: Type.Object(
     {
       label: Type.String({ minLength: 1, maxLength: maxLabelLength, description: 'what it is for, and who has it' }),
@@ -131,7 +131,7 @@ const createSchema = {
       ad_id_prefix: Type.Optional(
         Type.String({
           pattern: explained(adIdPrefixPattern, '1 to 128 of A-Z a-z 0-9 . _ : -').source,
-          description: 'with scope `ingest` alone: only clicks of ads whose id begins so may be posted with it',
+          description: 'only with scope `ingest`: the key may post only clicks of ads whose id begins with this text',
         }),
       ),
     },
@@ -143,9 +143,9 @@ const createSchema = {
 const rotateSchema = {
   tags: ['keys'],
   operationId: 'rotateKey',
-  summary: 'Give a key another secret; the one that it has stays valid for a while',
+  summary: 'Give a key another secret; the present one stays valid for a while',
   description:
-    'Two secrets are valid at most. While the one before is still valid, it can be rotated again only with `overlap_s` 0, which ends all others at once: what to do when a key has leaked.',
+    'At most two secrets of a key are valid. While the previous one is still valid, the key can be rotated again only with `overlap_s` 0, which ends all former secrets at once. Do this when a key has leaked.',
   params: IdParams,
   body: Type.Object(
     {
@@ -167,7 +167,8 @@ const revokeSchema = {
   tags: ['keys'],
   operationId: 'revokeKey',
   summary: 'Revoke a key for good; the answer is the key as it is now',
-  description: 'Within two seconds no process takes it any more. The same request again changes nothing.',
+  description:
+    'Within two seconds no process accepts the key any more. Sending the same request again changes nothing.',
   params: IdParams,
   response: { 200: KeySchema, ...problems, 404: ProblemSchema },
 } as const;

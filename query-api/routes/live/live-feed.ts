@@ -76,8 +76,10 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
   const run = async () => {
     const heartbeat = setInterval(() => subscribers.send(comment('alive')), heartbeatMs);
     try {
-      for (let lastHeardAt = now(); now() - lastHeardAt < lingerMs && !stop.signal.aborted; ) {
+      for (let lastHeardAt = now(); !stop.signal.aborted; ) {
+        // First, because the process may have been stopped for longer than `lingerMs`, and its listeners still wait.
         if (subscribers.size > 0) lastHeardAt = now();
+        if (now() - lastHeardAt >= lingerMs) break;
         const startedAt = now();
         const outcome = await step();
         if (outcome.ok) subscribers.send(ring.add(id => message(outcome.event, { id })).bytes);

@@ -211,7 +211,7 @@ const schema = {
             Type.Object(
               {
                 host: Type.String({ description: 'Host and port of the process.' }),
-                since: timeField('Since when it has been in office.'),
+                since: timeField('Since when it has been active.'),
                 seen_at: timeField('When it last reported that it is.'),
                 runs: Type.Boolean({ description: 'False: it has been silent for too long, so nobody runs jobs.' }),
               },
@@ -221,7 +221,7 @@ const schema = {
           ],
           {
             description:
-              'The job runner in office, which makes restatements, replays and reconciliations. Null: there has been none yet. When it ends, another job runner takes over within ten seconds, if one is running.',
+              'The active job runner, which makes restatements, replays and reconciliations. Null: there has been none yet. When it ends, another job runner takes over within ten seconds, if one is running.',
           },
         ),
         quarantine: Type.Record(Type.String(), Type.Integer({ minimum: 0 }), {

@@ -56,7 +56,7 @@ export function exactly(text: string): string {
   return text.replace(/[\\%_]/g, '\\$&');
 }
 
-/** Any two letters are allowed, because rows of earlier releases may have any two letters. */
+/** Any code of a letter and a letter or digit is allowed, because rows of earlier releases may have any such code. */
 export const askedCountryPattern = explained(
   /^[A-Za-z][A-Za-z0-9]$/,
   'two letters, as ISO 3166-1 alpha-2 has them, or ZZ for unknown',

@@ -3,7 +3,7 @@
  *
  * All changes of a job in one minute become visible at once, with one row of `recounted_minute`. The changed rows are
  * in `restatement` before that, where no reader sees them. After that they are copied into `ad_minute`, which takes a
- * moment (`jobs/apply-changes.ts`).
+ * moment (`query-api/jobs/recount/apply-changes.ts`).
  *
  * So a reader of counts does three things. (1) It asks which recounts of the range are visible. (2) It reads the counts,
  * and lays `restatement` over `ad_minute` as long as one of these recounts is not settled. (3) It asks again. If no

@@ -135,7 +135,7 @@ describe('migrate', () => {
     file('001_first.sql', replacing('first'));
     await run();
     await engine.clickhouse.command('DROP TABLE first');
-    await expect(run()).rejects.toThrow(/not there: first/);
+    await expect(run()).rejects.toThrow(/are missing: first/);
   });
 });
 

@@ -161,7 +161,15 @@ const asked: Record<string, readonly string[]> = {
 };
 
 /** These say the same of any store. */
-const isNone = new Set(['getPartitions', 'listen', 'getHealth', 'getReadiness', 'getMetrics', 'getOpenApi']);
+const isNone = new Set([
+  'getPartitions',
+  'listKeys',
+  'listen',
+  'getHealth',
+  'getReadiness',
+  'getMetrics',
+  'getOpenApi',
+]);
 
 async function answersOf(url: string) {
   const [whole, shards] = await Promise.all([store.apis.whole.inject(url), store.apis.shards.inject(url)]);

@@ -239,7 +239,7 @@ describe('the changes of a minute', () => {
     await write(former.slice(0, 1));
     // Told, and not to be seen: a replica may lag.
     await insert('recounted_minute', { ...former[1]?.rows[0], cells: ads.length * countries.length + 1 });
-    await expect(settleFormer()).rejects.toThrow('121 changes are visible, 120 of them are in table restatement');
+    await expect(settleFormer()).rejects.toThrow('121 changes are visible, but 120 of them are in table restatement');
     await write(former.slice(1, 2));
     await engine.clickhouse.command('OPTIMIZE TABLE recounted_minute FINAL');
     await settleFormer();

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { createSuccessions, type Successions, toldOf } from '../../faults/successions.ts';
 
-/** Two runners that are well, one of them in office. */
+/** Two runners that are well, one of them active. */
 function two(): Successions {
   const successions = createSuccessions();
   for (const runner of ['a', 'b']) successions.wellAt(runner, 0);

@@ -1,4 +1,4 @@
-/** The alerts as text: complete, tried, and PromQL. That their metrics exist is in test/integration/metrics.test.ts. */
+/** The alerts as text: complete, tried, and PromQL. That their metrics exist is in test/integration/observability.test.ts. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';

@@ -254,7 +254,7 @@ describe('late clicks that wait for their restatement', () => {
   });
 });
 
-describe('the job runner in office', () => {
+describe('the active job runner', () => {
   const since = now - 3_600_000;
   const runner = (seen_at: number) => ({
     ...everywhere,

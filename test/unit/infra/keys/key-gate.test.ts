@@ -98,11 +98,11 @@ describe('when keys are needed', () => {
     expect(keyModeOf({ API_KEYS, HOST })).toBe(mode);
   });
 
-  it('is told in the log where nobody does', () => {
+  it('are said in the log not to be checked with API_KEYS=off', () => {
     const told: unknown[] = [];
     const log = pino({ level: 'warn' }, { write: line => void told.push(JSON.parse(line).msg) });
     for (const API_KEYS of ['auto', 'required', 'off'] as const) tellKeyMode({ API_KEYS, HOST: '0.0.0.0' }, log);
-    expect(told).toEqual([expect.stringMatching(/^API_KEYS=off: no API key is looked at/)]);
+    expect(told).toEqual([expect.stringMatching(/^API_KEYS=off: API keys are not checked/)]);
   });
 
   it('takes an IPv4 address in IPv6 for what it is', () => {

@@ -86,6 +86,15 @@ describe('the live feed', () => {
     expect([second?.['id'], third?.['id']]).toEqual([2, 3].map(n => first?.['id']?.replace(/\d+$/, String(n))));
   });
 
+  it('continues for who listens after the process has stood still for longer than it stays without listeners', async () => {
+    let stoodStillMs = 0;
+    const { feed } = open({ now: () => Date.now() + stoodStillMs });
+    const stream = feed.open('a', undefined);
+    await messages(stream, 1);
+    stoodStillMs = 60_000;
+    expect(await messages(stream, 2)).toHaveLength(2);
+  });
+
   it('says to a client that it has missed something when its last event is not known', async () => {
     const { feed } = open();
     await messages(feed.open('a', undefined), 1);
