@@ -26,6 +26,7 @@ import type { ClickLog } from './click-log.ts';
 import { maxFieldsTold, maxNameLength } from './click-notes.ts';
 import { ClickBody } from './click-schema.ts';
 import { type IngestConfig, trustedProxiesOf } from './config.ts';
+import type { KeptFields } from './kept-click.ts';
 import type { LinkSpool } from './links/keep-click.ts';
 import { type LinkKeys, noLinkKeys } from './links/link-keys.ts';
 import { routeLinks } from './links/link-route.ts';
@@ -48,13 +49,16 @@ export interface IngestDeps {
   readonly rulesKnown: () => void;
   /** Throws unless the topics have the partitions that are recorded. */
   readonly partitionsAgree?: () => void;
+  /** What is kept of fields that say who a person is. Left out: all of them. */
+  readonly kept?: KeptFields;
   /** Epoch ms: the time of receipt. */
   readonly now?: () => number;
   readonly life?: Life;
 }
 
 export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
-  const { config, clickLog, keys = unreadKeys, linkKeys = () => noLinkKeys, now = Date.now, spool, log } = deps;
+  const { config, clickLog, keys = unreadKeys, linkKeys = () => noLinkKeys, kept = {}, now = Date.now } = deps;
+  const { spool, log } = deps;
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const rateLimit = createRateLimit({
     perMinute: config.INGEST_RATE_LIMIT_PER_MINUTE,
@@ -68,6 +72,7 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
     maxItems: config.INGEST_MAX_ITEMS,
     maxWaitingBytes: config.INGEST_MAX_BUFFER_BYTES,
     clientBudgetBytes: config.INGEST_CLIENT_BUFFER_BYTES,
+    kept,
   });
 
   const waiting = createWaitingClicks({

@@ -20,6 +20,7 @@ import { createClickIdMint, createClickIdWriter } from './click-id.ts';
 import { ClickLines } from './click-lines.ts';
 import { ClickNotes, type Warning } from './click-notes.ts';
 import { JsonExtent } from './json-extent.ts';
+import { type KeptFields, keptClick } from './kept-click.ts';
 import { createPlainClicks } from './plain-click.ts';
 
 export interface Rejected {
@@ -74,10 +75,10 @@ const parsedWork = 1 << 10;
 const parsedByteWork = 8;
 
 /** Long because its generators share one position and one budget of work, and run for every click. */
-export function createClickParser(maxItems: number): ClickParser {
+export function createClickParser(maxItems: number, kept: KeptFields = {}): ClickParser {
   const lines = new ClickLines();
   const mintClickId = createClickIdMint();
-  const copyPlain = createPlainClicks(createClickIdWriter());
+  const copyPlain = createPlainClicks(createClickIdWriter(), kept);
   const extent = new JsonExtent();
   let rejected: Rejected[] = [];
   let rejectedTotal = 0;
@@ -103,7 +104,7 @@ export function createClickParser(maxItems: number): ClickParser {
   };
   const add = (verdict: Verdict, index: number) => {
     notes.warn(index, verdict);
-    if (verdict.ok) lines.add(verdict.click);
+    if (verdict.ok) lines.add(keptClick(verdict.click, kept));
     else if (++rejectedTotal <= maxRejectionsTold) {
       rejected.push({ index, code: verdict.code, message: verdict.message });
     }

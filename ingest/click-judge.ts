@@ -11,6 +11,7 @@ import type { Client } from '../infra/http-clients.ts';
 import { clientBusy } from './body-budget.ts';
 import { type ClickBatch, type ClickParser, createClickParser, type Posting, type Slices } from './click-batch.ts';
 import { fairTurns } from './fair-turns.ts';
+import type { KeptFields } from './kept-click.ts';
 import { createBodyJoiner } from './request-body.ts';
 
 export interface ClickJudgeOptions {
@@ -19,6 +20,8 @@ export interface ClickJudgeOptions {
   readonly maxWaitingBytes: number;
   /** For everything that one client holds, including the bodies that are being received. */
   readonly clientBudgetBytes: number;
+  /** What is kept of fields that say who a person is. */
+  readonly kept?: KeptFields;
   /** Resolves when everybody else has had a turn. */
   readonly othersTurn?: () => Promise<unknown>;
 }
@@ -45,11 +48,12 @@ export function createClickJudge({
   maxItems,
   maxWaitingBytes,
   clientBudgetBytes,
+  kept = {},
   othersTurn = setImmediate,
 }: ClickJudgeOptions): ClickJudge {
   // Each has its own memory, because a small body is checked between two slices of a large one.
-  const small = { parser: createClickParser(maxItems), join: createBodyJoiner() };
-  const large = { parser: createClickParser(maxItems), join: createBodyJoiner() };
+  const small = { parser: createClickParser(maxItems, kept), join: createBodyJoiner() };
+  const large = { parser: createClickParser(maxItems, kept), join: createBodyJoiner() };
   const inTurn = fairTurns();
   let waitingBytes = 0;
 

@@ -10,6 +10,7 @@ import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts
 import type { SplitSettings } from './hot-ads/announcements.ts';
 import { HotAdConfig } from './hot-ads/rule.ts';
 import { destinationRule, isDestination } from './links/destination.ts';
+import { PrivacyConfig, personalDataRulesOf } from './privacy/privacy-config.ts';
 
 const mib = 1 << 20;
 
@@ -17,6 +18,7 @@ export const IngestConfig = Type.Object({
   ...ProcessConfig.properties,
   ...KafkaConfig.properties,
   ...KeysConfig.properties,
+  ...PrivacyConfig.properties,
   INGEST_PORT: Type.Integer({
     default: 8080,
     minimum: 0,
@@ -137,6 +139,11 @@ export const IngestConfig = Type.Object({
     description:
       'clicks per minute from one client address (IPv6: a /64), whether they are accepted or not. A request counts at least once, and at least once for each KiB of its inflated body. Above the limit, requests get 429 with Retry-After; 0 means no limit',
   }),
+  INGEST_GEO_FILE: Type.String({
+    default: '',
+    description:
+      'a database of the countries of addresses, in the format of MaxMind (`.mmdb`). By it, clicks that are posted with an `ip` and without a country get one, before the address is cut or hashed. It is read again when it changes. Empty: their country is unknown',
+  }),
   INGEST_LINK_KEYS_FILE: Type.String({
     default: '',
     description:
@@ -175,6 +182,7 @@ export type IngestConfig = Static<typeof IngestConfig>;
  */
 export function checkRelations(config: IngestConfig): void {
   trustedProxiesOf(config);
+  personalDataRulesOf(config);
   const landing = config.INGEST_LINK_SAFE_LANDING;
   if (landing !== '' && !isDestination(landing))
     throw new ConfigError(`INGEST_LINK_SAFE_LANDING=${JSON.stringify(landing)}: ${destinationRule}`);
@@ -213,6 +221,6 @@ export function splitSettingsOf(config: IngestConfig): SplitSettings | undefined
 
 /**
  * A canonical line is at most this much longer than what was posted: field names, two ids that ingest adds, two times,
- * a country.
+ * a country, and the hashes of an address and of a user id.
  */
-const addedBytesPerClick = 200;
+const addedBytesPerClick = 260;

@@ -22,6 +22,7 @@ import { createClickLog } from './click-log.ts';
 import { acksOf, checkRelations, IngestConfig, splitSettingsOf } from './config.ts';
 import { openHotAds } from './hot-ads/hot-ads.ts';
 import { hotAdTermsOf } from './hot-ads/rule.ts';
+import { openKeptFields } from './open-kept-fields.ts';
 import { openLinks } from './open-links.ts';
 
 // While a broker is slow, most of what a request creates survives two collections of young objects. V8 then begins to
@@ -64,6 +65,7 @@ await runProcess(log, async (stop, life) => {
     timeoutMs: config.INGEST_PRODUCE_TIMEOUT_MS,
   });
   await using links = await openLinks({ config, clickLog, log });
+  await using keptFields = await openKeptFields(config, log);
   const keyMode = keyModeOf(config);
   await using keys =
     keyMode === 'off' ? undefined : followKeys({ kafka: createKafka(config, 'ingest-keys', log), names, log });
@@ -79,6 +81,7 @@ await runProcess(log, async (stop, life) => {
     ...(keys && { keys }),
     linkKeys: links.linkKeys,
     spool: links.spool,
+    kept: keptFields.kept,
     kafkaReady,
     rulesKnown: hotAds.check,
     partitionsAgree: hotAds.checkPartitions,

@@ -1,12 +1,12 @@
 /** Opens what click links need, as the settings say: the key file, and the spool on a directory that nobody else uses. */
 import { lockDataDir } from '../infra/embedded/instance-lock.ts';
+import { type FollowedFile, followFile } from '../infra/followed-file.ts';
 import type { Logger } from '../infra/log.ts';
 import type { Click } from './click.ts';
 import { ClickLines } from './click-lines.ts';
 import type { ClickLog } from './click-log.ts';
 import type { IngestConfig } from './config.ts';
-import { followLinkKeys } from './links/followed-link-keys.ts';
-import { type LinkKeys, noLinkKeys } from './links/link-keys.ts';
+import { type LinkKeys, noLinkKeys, parseLinkKeys } from './links/link-keys.ts';
 import { openSpool, type Spool } from './spool/spool.ts';
 import { openSpoolDisk } from './spool/spool-disk.ts';
 
@@ -26,8 +26,7 @@ export interface LinksDeps {
 export async function openLinks({ config, clickLog, log }: LinksDeps): Promise<Links> {
   await using opening = new AsyncDisposableStack();
   const path = config.INGEST_LINK_KEYS_FILE;
-  const name = `INGEST_LINK_KEYS_FILE=${path}`;
-  const keys = path === '' ? undefined : opening.use(await followLinkKeys({ path, name, log }));
+  const keys = path === '' ? undefined : opening.use(await followLinkKeys(path, log));
   const spool = await spoolOf({ config, clickLog, log }, opening);
   const opened = opening.move();
   return {
@@ -35,6 +34,15 @@ export async function openLinks({ config, clickLog, log }: LinksDeps): Promise<L
     spool,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+/** @throws ConfigError */
+function followLinkKeys(path: string, log: Logger): Promise<FollowedFile<LinkKeys>> {
+  const setting = 'INGEST_LINK_KEYS_FILE';
+  return followFile({
+    ...{ path, setting, log, parse: bytes => parseLinkKeys(bytes.toString(), `${setting}=${path}`) },
+    about: ({ keys, destinations }) => ({ keys: [...keys.keys()], ads: destinations.size }),
+  });
 }
 
 /** It is also there without link keys: clicks of an earlier process may wait in it. */

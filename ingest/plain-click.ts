@@ -11,6 +11,7 @@ import { isAddress } from './click-body.ts';
 import { type ClickIdWriter, clickIdLength } from './click-id.ts';
 import type { ClickLines } from './click-lines.ts';
 import { isCountry, unknownCountry } from './country.ts';
+import type { KeptFields } from './kept-click.ts';
 
 /**
  * Reads the click that begins at `start` of `source`, if it ends before `end`, and adds its line to `lines`. @returns
@@ -25,7 +26,10 @@ export type TakePlainClick = (
 ) => number;
 
 /** Long because of the function that it returns, and that is one loop over the fields of every plain click. */
-export function createPlainClicks(writeClickId: ClickIdWriter): TakePlainClick {
+export function createPlainClicks(
+  writeClickId: ClickIdWriter,
+  { personal, countryOfAddress }: KeptFields = {},
+): TakePlainClick {
   let receivedAtMs = -1;
   let received = Buffer.alloc(0);
 
@@ -114,10 +118,21 @@ export function createPlainClicks(writeClickId: ClickIdWriter): TakePlainClick {
     if (timeStart !== 0) to = copy(source, timeStart, timeEnd, bytes, to);
     else to += bytes.write(String(clickedAt), to, 'latin1');
     to = put(received, bytes, to);
-    if (countryEnd !== 0) to = copy(source, countryStart, countryEnd, bytes, to);
-    else to = put(noCountry, bytes, to);
-    if (userEnd !== 0) to = copy(source, userStart, userEnd, bytes, put(beforeUserId, bytes, to));
-    if (ipEnd !== 0) to = copy(source, ipStart, ipEnd, bytes, put(beforeIp, bytes, to));
+    const isKnown = countryEnd !== 0 && source.compare(noCountry, 0, 2, countryStart, countryEnd) !== 0;
+    if (isKnown) to = copy(source, countryStart, countryEnd, bytes, to);
+    else if (ipEnd === 0 || countryOfAddress === undefined) to = put(noCountry, bytes, to);
+    else to = putText(countryOfAddress(source.toString('latin1', ipStart, ipEnd)), bytes, to);
+    if (personal === undefined) {
+      if (userEnd !== 0) to = copy(source, userStart, userEnd, bytes, put(beforeUserId, bytes, to));
+      if (ipEnd !== 0) to = copy(source, ipStart, ipEnd, bytes, put(beforeIp, bytes, to));
+    } else {
+      if (userEnd !== 0) {
+        const kept = personal.keptUserId(source.toString('latin1', userStart, userEnd), clickedAt);
+        to = putText(kept, bytes, put(beforeUserId, bytes, to));
+      }
+      const kept = ipEnd === 0 ? undefined : personal.keptIp(source.toString('latin1', ipStart, ipEnd), clickedAt);
+      if (kept !== undefined) to = putText(kept, bytes, put(beforeIp, bytes, to));
+    }
     to = put(lineEnd, bytes, to);
     lines.close(to, adFrom, adTo, eventFrom, adFrom - beforeAdId.length + 1, clickedAt);
     return at + 1;
@@ -143,9 +158,9 @@ const lineEnd = Buffer.from('"}\n');
 const noCountry = Buffer.from(unknownCountry);
 /**
  * A line may be longer than what was posted by at most this many bytes: fields and values that need not be posted, when
- * no blank is saved.
+ * no blank is saved, and hashes that are longer than what they stand for.
  */
-const mostAdded = 256;
+const mostAdded = 320;
 /** A number with more digits is larger than any accepted time. */
 const mostDigits = 15;
 /**
@@ -219,6 +234,10 @@ function isDots(source: Buffer, start: number, end: number): boolean {
 function put(text: Buffer, target: Buffer, at: number): number {
   for (let i = 0; i < text.length; i++) target[at + i] = text[i]!;
   return at + text.length;
+}
+
+function putText(text: string, target: Buffer, at: number): number {
+  return at + target.write(text, at, 'latin1');
 }
 
 function copy(source: Buffer, start: number, end: number, target: Buffer, at: number): number {

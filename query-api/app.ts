@@ -16,12 +16,14 @@ import { KeyBook } from '../infra/keys/key-book.ts';
 import { createKeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
+import { privacyKeysOf } from '../ingest/privacy/privacy-config.ts';
 import type { StoreNodes } from './answers/nodes-status.ts';
 import { createPipelineMetrics } from './answers/pipeline-metrics.ts';
 import { createStallWatch, type StallWatch } from './answers/stalled-partitions.ts';
 import { type QueryApiConfig, trustedProxiesOf } from './config.ts';
 import { tagAnswers } from './http/etag.ts';
 import { failOver } from './http/failover.ts';
+import { createKeptForms } from './http/kept-forms.ts';
 import { keepPrivate, personalParameters } from './http/private-answers.ts';
 import { asksForRaw } from './http/raw-requests.ts';
 import { answerRows } from './http/rows-hook.ts';
@@ -127,6 +129,7 @@ export async function buildQueryApi({
     routing: cached(() => inTime(routing()).catch(() => undefined), 1_000, now),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
     maxOpen: config.JOBS_MAX_OPEN,
+    keptForms: createKeptForms(privacyKeysOf(config)),
     listenersOf: listenersOf(config),
   };
   await http.register(async scope => routeVersion1(scope, shared));

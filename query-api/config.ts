@@ -9,6 +9,7 @@ import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../infra/config.ts
 import { KeysConfig } from '../infra/keys/config.ts';
 import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts';
 import { HotAdConfig } from '../ingest/hot-ads/rule.ts';
+import { PrivacyKeyConfig } from '../ingest/privacy/privacy-config.ts';
 
 export const QueryApiConfig = Type.Object({
   ...ProcessConfig.properties,
@@ -16,6 +17,7 @@ export const QueryApiConfig = Type.Object({
   ...KeysConfig.properties,
   ...HotAdConfig.properties,
   ...ClickHouseConfig.properties,
+  ...PrivacyKeyConfig.properties,
   QUERY_API_PORT: Type.Integer({
     default: 8081,
     minimum: 0,

@@ -12,6 +12,7 @@ import type { FilterStore } from '../store/filters/filter-store.ts';
 import { rawSince, recountableDays } from '../store/raw-retention.ts';
 import type { TimeRange } from '../time/time-range.ts';
 import type { RangeRules } from './asked-range.ts';
+import type { KeptForms } from './kept-forms.ts';
 import { asAskedFor, countryParameter } from './parameters.ts';
 
 export const filterIdPattern = explained(
@@ -71,19 +72,33 @@ export function shownFilter({ country, user_id, ip, filter }: AskedFilter) {
   };
 }
 
+export interface FilterDeps {
+  readonly filters: Pick<FilterStore, 'get'>;
+  /** Under which texts a person may be kept. */
+  readonly keptForms: KeptForms;
+}
+
 /** @throws Problem when a value is invalid, or when the stored filter does not exist */
-export async function filterOf(asked: AskedFilter, filters: Pick<FilterStore, 'get'>): Promise<ClickFilter> {
+export async function filterOf(
+  asked: AskedFilter,
+  range: TimeRange,
+  { filters, keptForms }: FilterDeps,
+): Promise<ClickFilter> {
   const conditions: Condition[] = [];
   const { country, user_id: userId, ip, filter: id } = asked;
   if (country !== undefined) conditions.push({ kind: 'country', side: 'in', list: sameCountry(country) });
   if (userId !== undefined) {
     if (!isText(userId, limits.userIdLength)) throw invalid('user_id', userId, textRule);
-    conditions.push({ kind: 'user', side: 'in', list: [exactly(userId)] });
+    conditions.push({ kind: 'user', side: 'in', list: keptForms.ofUserId(userId, range).map(exactly) });
   }
   if (ip !== undefined) {
     const address = ip.includes('/') ? undefined : addressRangeOf(ip);
     if (!address) throw invalid('ip', ip, 'must be an IPv4 or IPv6 address', 'to ask for a network, store a filter');
-    conditions.push({ kind: 'ip', side: 'in', list: [address] });
+    const hashed = keptForms
+      .ofIp(ip, range)
+      .slice(1)
+      .flatMap(form => addressRangeOf(form) ?? []);
+    conditions.push({ kind: 'ip', side: 'in', list: [address, ...hashed] });
   }
   if (id === undefined) return conditions;
   const stored = await filters.get(id);

@@ -800,7 +800,10 @@ export const mutations: readonly Mutation[] = [
     bug: 'a small body that is judged between two slices of a large one overwrites its lines: accepted clicks are lost',
     file: 'ingest/click-judge.ts',
     edits: [
-      ['const large = { parser: createClickParser(maxItems), join: createBodyJoiner() };', 'const large = small;'],
+      [
+        'const large = { parser: createClickParser(maxItems, kept), join: createBodyJoiner() };',
+        'const large = small;',
+      ],
     ],
     unit: 'test/unit/ingest/click-judge.test.ts',
   },
@@ -966,10 +969,10 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'halt-forgotten-at-rebalance',
-    bug: 'a rebalance makes a halted partition be read on: what comes behind the unknown record is committed',
+    bug: 'a rebalance makes a halted partition seem to go on, until its record is met again',
     file: 'aggregator/sink/halted-partitions.ts',
     edits: [['error: before.get(keyOf(place))?.error', 'error: undefined']],
-    unit: 'test/simulation/unknown-format.test.ts',
+    unit: 'test/unit/aggregator/halted-partitions.test.ts',
   },
   {
     name: 'refused-rows-for-ever',

@@ -18,12 +18,16 @@ export interface WantedParts {
 
 /** @throws Problem when a filter is invalid, or when raw clicks of the range would be needed and are no longer kept */
 export async function wantedClicks(
-  { filters, rules }: Pick<AdsDeps, 'filters' | 'rules'>,
+  { filters, keptForms, rules }: Pick<AdsDeps, 'filters' | 'keptForms' | 'rules'>,
   asked: AskedFilter,
   range: TimeRange,
   { adIds = [], uniques = false, before }: WantedParts = {},
 ): Promise<Omit<Wanted, keyof Stated>> {
-  const wanted = { ...range, adIds, filter: await filterOf(asked, filters), uniques };
+  const both = {
+    from: Math.min(range.from, before?.from ?? range.from),
+    to: Math.max(range.to, before?.to ?? range.to),
+  };
+  const wanted = { ...range, adIds, filter: await filterOf(asked, both, { filters, keptForms }), uniques };
   if (isFromRaw(wanted)) checkRaw(before ?? range, rules());
   return wanted;
 }

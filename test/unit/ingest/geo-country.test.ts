@@ -1,0 +1,58 @@
+/** The country of an address, out of a geo database. */
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { followGeoCountries } from '../../../ingest/geo-country.ts';
+import { geoDatabase } from '../../support/geo-database.ts';
+import { eventually } from '../../support/wait.ts';
+
+let directory = '';
+let path = '';
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'geo-'));
+  path = join(directory, 'country.mmdb');
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+const log = pino({ level: 'silent' });
+const countries = {
+  '203.0.113.0/24': 'KR',
+  '198.51.100.128/25': 'DE',
+  '2001:db8:1::/48': 'BR',
+  '192.0.2.0/24': 'UK',
+  '192.0.3.0/24': 'QQ',
+};
+
+it.each([
+  ['203.0.113.7', 'KR'],
+  ['::ffff:203.0.113.7', 'KR'],
+  ['203.0.114.7', 'ZZ'],
+  ['198.51.100.200', 'DE'],
+  ['198.51.100.100', 'ZZ'],
+  ['2001:db8:1:2::3', 'BR'],
+  ['2001:DB8:2::', 'ZZ'],
+  ['192.0.2.1', 'GB'],
+  ['192.0.3.1', 'ZZ'],
+])('of %s is %s', async (ip, country) => {
+  writeFileSync(path, geoDatabase(countries));
+  await using geo = await followGeoCountries(path, log);
+  expect(geo.countryOfAddress(ip)).toBe(country);
+});
+
+it('is that of the database that was put in the place of the first, without a restart', async () => {
+  writeFileSync(path, geoDatabase({ '203.0.113.0/24': 'KR' }));
+  await using geo = await followGeoCountries(path, log, 5);
+  expect(geo.countryOfAddress('203.0.113.7')).toBe('KR');
+  writeFileSync(`${path}.new`, geoDatabase({ '203.0.113.0/24': 'JP' }));
+  renameSync(`${path}.new`, path);
+  await eventually('the new database', async () => geo.countryOfAddress('203.0.113.7') === 'JP');
+});
+
+it('ends the start when the file is something else', async () => {
+  writeFileSync(path, 'no database');
+  await expect(followGeoCountries(path, log)).rejects.toThrow(
+    'INGEST_GEO_FILE: is no database in the format of MaxMind',
+  );
+});

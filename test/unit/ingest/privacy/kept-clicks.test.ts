@@ -1,0 +1,81 @@
+/** Posted clicks are kept as the settings say, however they are written. */
+import { createSecretKey } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createClickParser } from '../../../../ingest/click-batch.ts';
+import type { KeptFields } from '../../../../ingest/kept-click.ts';
+import { createPersonalData } from '../../../../ingest/privacy/personal-data.ts';
+
+const key = createSecretKey('k'.repeat(43), 'utf8');
+const receivedAt = Date.UTC(2026, 10, 29, 12);
+
+function linesOf(body: string, kept: KeptFields): Record<string, unknown>[] {
+  const slices = createClickParser(1_000, kept).ndjson(Buffer.from(body), { receivedAt, isStrict: false });
+  for (;;) {
+    const { done, value } = slices.next();
+    if (!done) continue;
+    const text = value.lines.bytes.toString('utf8', 0, value.lines.end);
+    return text
+      .split('\n')
+      .filter(line => line !== '')
+      .map(line => {
+        const { click_id: _, ...fields } = JSON.parse(line) as Record<string, unknown>;
+        return fields;
+      });
+  }
+}
+
+const hashing = createPersonalData({ ip: 'hashed', userId: 'hashed', salt: 'daily', key });
+const countryOfAddress = (ip: string) => (ip.startsWith('203.') ? 'KR' : 'ZZ');
+
+describe.each([
+  ['plain', (text: string) => text],
+  // An escape is what the fast way of reading leaves to the parser.
+  ['with an escape', (text: string) => text.replace('"ad_id"', '"ad\\u005fid"')],
+])('a click that is written %s', (_what, written) => {
+  const click = `{"ad_id":"ad-1","event_id":"e","clicked_at":${receivedAt},"user_id":"u-17","ip":"203.0.113.7"}`;
+
+  it('has hashes in place of person and address, which nothing of the line shows any more', () => {
+    const [line] = linesOf(written(click), { personal: hashing });
+    expect(line).toMatchObject({ user_id: hashing?.keptUserId('u-17', receivedAt), country: 'ZZ' });
+    expect(line?.['ip']).toBe(hashing?.keptIp('203.0.113.7', receivedAt));
+    expect(JSON.stringify(line)).not.toMatch(/u-17|203\.0/);
+  });
+
+  it('gets its country by its address before that is cut', () => {
+    const personal = createPersonalData({ ip: 'none', userId: 'plain', salt: 'fixed' });
+    const [line] = linesOf(written(click), { personal, countryOfAddress });
+    expect(line).toMatchObject({ country: 'KR', user_id: 'u-17' });
+    expect(line).not.toHaveProperty('ip');
+  });
+
+  it('keeps the country that it was posted with', () => {
+    const posted = written(click.replace('}', ',"country":"DE"}'));
+    expect(linesOf(posted, { countryOfAddress })).toMatchObject([{ country: 'DE', ip: '203.0.113.7' }]);
+    const unknown = written(click.replace('}', ',"country":"ZZ"}'));
+    expect(linesOf(unknown, { countryOfAddress })).toMatchObject([{ country: 'KR' }]);
+  });
+});
+
+it('is kept the same, written plain or not, whatever is posted and whatever the rules are', () => {
+  const field = fc.option(fc.constantFrom('u', 'u-17', 'x'.repeat(128)), { nil: undefined });
+  const address = fc.option(fc.oneof(fc.ipV4(), fc.ipV6()), { nil: undefined });
+  const rules = fc.record({
+    ip: fc.constantFrom('full' as const, 'truncated' as const, 'hashed' as const, 'none' as const),
+    userId: fc.constantFrom('plain' as const, 'hashed' as const),
+    salt: fc.constantFrom('fixed' as const, 'daily' as const),
+    withCountries: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(field, address, fc.option(fc.constantFrom('DE', 'ZZ'), { nil: undefined }), rules, (...drawn) => {
+      const [user_id, ip, country, { withCountries, ...rest }] = drawn;
+      const kept = {
+        personal: createPersonalData({ ...rest, key }),
+        ...(withCountries && { countryOfAddress }),
+      };
+      const click = JSON.stringify({ ad_id: 'ad-1', event_id: 'e', clicked_at: receivedAt, country, user_id, ip });
+      const [plain] = linesOf(click, kept);
+      expect(linesOf(click.replace('ad_id', 'ad\\u005fid'), kept)).toEqual([plain]);
+    }),
+  );
+});
