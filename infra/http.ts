@@ -14,10 +14,10 @@ import { guardRequests } from './http-guard.ts';
 import { createHostCheck } from './http-hosts.ts';
 import type { Http, TypeBoxProvider } from './http-instance.ts';
 import { admission, type GuardedRoutes, neededBy, requireScopes } from './http-keys.ts';
+import { loggedRequest } from './http-logged.ts';
 import { measureRequest } from './http-metrics.ts';
 import { type OperatedService, type Operations, operationTags, routeOperations } from './http-operations.ts';
 import type { RateLimit } from './http-rate-limit.ts';
-import { withoutKeyTexts } from './keys/key-text.ts';
 import type { Life } from './life.ts';
 import type { Logger } from './log.ts';
 import { completeDocument, type OpenApiParts } from './openapi.ts';
@@ -129,7 +129,7 @@ function createServer({ log, bodyLimitBytes }: HttpOptions): Http {
 
   http.setErrorHandler((error: FastifyError | Problem, request, reply) => {
     if (!(error instanceof Problem) && (error.statusCode ?? 500) >= 500) {
-      request.log.error({ err: error, method: request.method, url: withoutKeyTexts(request.url) }, 'request failed');
+      request.log.error({ err: error, ...loggedRequest(request) }, 'request failed');
     }
     return sendProblem(reply, asProblem(error, request));
   });

@@ -30,13 +30,6 @@ export function parseKeyText(text: string): KeyText | undefined {
   return { keyId, secretHash: hash('sha256', secret, 'buffer') };
 }
 
-/** Replaces whatever looks like a key. For texts that somebody else has written and we log. */
-export function withoutKeyTexts(text: string): string {
-  return text.includes('adclicks_')
-    ? text.replace(/adclicks_([0-9A-Za-z]{1,16})_[0-9A-Za-z]+/g, 'adclicks_$1_***')
-    : text;
-}
-
 export type RandomBytes = (size: number) => Buffer;
 
 /** Also for what else of a key needs a name of its own. 95 bits. */

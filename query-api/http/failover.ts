@@ -5,6 +5,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { messageOf } from '../../infra/errors.ts';
 import type { Http } from '../../infra/http.ts';
+import { loggedRequest } from '../../infra/http-logged.ts';
 import { failovers } from '../replicas/metrics.ts';
 import { nodeAtFault, type Replicas } from '../replicas/replicas.ts';
 import { NoReplica } from '../replicas/shard.ts';
@@ -56,7 +57,7 @@ async function answered(
       failed.add(node);
       failovers.inc({ from: node });
       request.log.warn(
-        { node, why: messageOf(error), url: request.url },
+        { node, why: messageOf(error), ...loggedRequest(request) },
         'a ClickHouse node failed: the request runs again on another one',
       );
     }

@@ -30,13 +30,13 @@ export function geoDatabase(countries: Readonly<Record<string, string>>): Buffer
     dataBytes += record.length;
   }
   const tree = Buffer.alloc(nodes.length * 8);
-  const valueOf = (child: Child | undefined) => {
+  const recordOf = (child: Child | undefined) => {
     if (child === undefined) return nodes.length;
-    return typeof child === 'number' ? child : nodes.length + separator.length + child.data;
+    return typeof child === 'number' ? child : nodes.length + dataBegin.length + child.data;
   };
   for (const [i, [zero, one]] of nodes.entries()) {
-    tree.writeUInt32BE(valueOf(zero), i * 8);
-    tree.writeUInt32BE(valueOf(one), i * 8 + 4);
+    tree.writeUInt32BE(recordOf(zero), i * 8);
+    tree.writeUInt32BE(recordOf(one), i * 8 + 4);
   }
   const metadata = encoded({
     binary_format_major_version: 2,
@@ -49,10 +49,10 @@ export function geoDatabase(countries: Readonly<Record<string, string>>): Buffer
     node_count: nodes.length,
     record_size: 32,
   });
-  return Buffer.concat([tree, separator, ...data, Buffer.from('\xab\xcd\xefMaxMind.com', 'latin1'), metadata]);
+  return Buffer.concat([tree, dataBegin, ...data, Buffer.from('\xab\xcd\xefMaxMind.com', 'latin1'), metadata]);
 }
 
-const separator = Buffer.alloc(16);
+const dataBegin = Buffer.alloc(16);
 
 function bitsOf(network: string): (0 | 1)[] {
   const [address, length] = ipaddr.parseCIDR(network);

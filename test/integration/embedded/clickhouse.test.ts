@@ -1,11 +1,13 @@
 /** The embedded ClickHouse as a process: who may use it, and that it ends with whoever has started it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { openClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
+import { ClickHouseConfig, loadConfig } from '../../../infra/config.ts';
 import { type ClickHouseEnv, startClickHouse } from '../../../infra/embedded/clickhouse.ts';
 import { freePort } from '../../../infra/embedded/ports.ts';
 import { isAlive } from '../../../infra/embedded/process-identity.ts';
@@ -50,6 +52,23 @@ describe('the embedded ClickHouse', () => {
     expect(await ask(after.env, 'SELECT id FROM sample')).toEqual({ ok: true, text: '7' });
     expect(after.env.CLICKHOUSE_PASSWORD).toBe(before.env.CLICKHOUSE_PASSWORD);
     expect(statSync(join(dataDir, 'clickhouse-server', 'password')).mode & 0o077).toBe(0);
+  });
+
+  it('logs no value of a statement that has failed, because it may say who a person is', async () => {
+    const dataDir = newDirectory();
+    await using server = await startClickHouse(await optionsIn(dataDir));
+    await using clickhouse = openClickHouse(loadConfig(ClickHouseConfig, { ...server.env }), { readers: 1 });
+    for (const statement of [
+      "SELECT throwIf({user:String} != '')",
+      'SELECT toUInt8({user:String})',
+      'SELECT count() FROM numbers(1000000000000) WHERE toString(number) = {user:String} SETTINGS max_execution_time = 0.1',
+    ])
+      await expect(clickhouse.query(statement, { user: 'person-4711' })).rejects.toThrow();
+    await server.stop(20_000);
+    const files = readdirSync(dataDir, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile());
+    const texts = files.map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'latin1'));
+    expect(files.map(({ name }) => name)).toContain('error.log');
+    expect(texts.filter(text => text.includes('person-4711'))).toEqual([]);
   });
 
   it('does nothing for who has no password: no table, no file, no statement of the server’s', async () => {

@@ -42,11 +42,11 @@ describe.each([
     expect(JSON.stringify(line)).not.toMatch(/u-17|203\.0/);
   });
 
-  it('gets its country by its address before that is cut', () => {
-    const personal = createPersonalData({ ip: 'none', userId: 'plain', salt: 'fixed' });
+  it.each(['none', 'hashed'] as const)('gets its country by its address before that is kept as %s', ip => {
+    const personal = createPersonalData({ ip, userId: 'plain', salt: 'fixed', key });
     const [line] = linesOf(written(click), { personal, countryOfAddress });
     expect(line).toMatchObject({ country: 'KR', user_id: 'u-17' });
-    expect(line).not.toHaveProperty('ip');
+    expect(line?.['ip']).toBe(personal?.keptIp('203.0.113.7', receivedAt));
   });
 
   it('keeps the country that it was posted with', () => {

@@ -134,7 +134,8 @@ it('answers 503 where the log does not answer, and what was written is not read 
   expect({ status: answer.statusCode, written: logged.length }).toEqual({ status: 503, written: 1 });
 });
 
-it('logs no key, whatever happens to a request', async () => {
+it('logs no key and no value of a parameter, whatever happens to a request', async () => {
+  const person = 'person-4711';
   const lines: string[] = [];
   const log = pino({ level: 'trace' }, { write: line => void lines.push(line) });
   const keys = keysInMemory();
@@ -142,10 +143,13 @@ it('logs no key, whatever happens to a request', async () => {
   const fails = () => Promise.reject(new TypeError('a fault of ours'));
   http = await queryApi({ API_KEYS: 'required' }, { keys, appendKeyChange: fails, log });
   const asked = ['/v1/keys', '/v1/status', '/v1/nowhere', `/v1/keys?key=${admin}`, `/v1/clicks/${admin}`, '/%'];
+  asked.push(`/v1/ads/popular_ads?user_id=${person}&${person}=1`, `/v1/clicks/${person}`, `/v1/status?${person}=1`);
   for (const url of asked)
     for (const authorization of [`Bearer ${admin}`, admin, `Bearer ${admin}0`])
       for (const method of ['GET', 'POST'] as const)
         await http.inject({ method, url, headers: { authorization }, payload: { label: 'x', scopes: ['read'] } });
   expect(lines.join('')).toContain('request failed');
   expect(lines.join('')).not.toContain(admin.slice(26));
+  expect(lines.filter(line => line.includes(person))).toEqual([]);
+  expect(lines.join('')).toContain('"route":"/v1/ads/popular_ads","parameters":["user_id","another"');
 });
