@@ -11,10 +11,11 @@ import { createKafka } from '../infra/kafka/client.ts';
 import { createProducer } from '../infra/kafka/producer.ts';
 import { keyModeOf, requireUsableKey, tellKeyMode } from '../infra/keys/config.ts';
 import { followKeys } from '../infra/keys/key-follower.ts';
+import type { Logger } from '../infra/log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { beginProgram } from '../infra/program.ts';
 import { retrying } from '../infra/retry.ts';
-import { names as namesOf } from '../infra/topics.ts';
+import { type Names, names as namesOf } from '../infra/topics.ts';
 import { createAckChain } from './ack-chain.ts';
 import { buildIngestApp } from './app.ts';
 import { createClickIdMint } from './click-id.ts';
@@ -38,10 +39,7 @@ await runProcess(log, async (stop, life) => {
   const kafka = createKafka(config, 'ingest', log, config.INGEST_PRODUCE_TIMEOUT_MS);
   const names = namesOf(config.TOPIC_PREFIX);
   const topic = names.topic('clicks');
-  const countOf = (of: string) => retrying('count partitions', log, stop, () => partitionCount(kafka, of));
-  const logs = await countOf(names.topic('hot-ads'));
-  if (logs !== 1)
-    throw new ConfigError(`topic ${names.topic('hot-ads')} has ${logs} partitions, but must have exactly 1`);
+  await requireOneHotAdLog(kafka, names, log, stop);
   await using probe = topicProbe(kafka, topic);
   await using producer = createProducer(kafka, {
     acks: acksOf[config.INGEST_ACKS],
@@ -94,3 +92,15 @@ await runProcess(log, async (stop, life) => {
   // drains.
   await closeHttp(http);
 });
+
+/** Hot ads are announced in one order. @throws ConfigError when the topic has several partitions */
+async function requireOneHotAdLog(
+  kafka: ReturnType<typeof createKafka>,
+  names: Names,
+  log: Logger,
+  stop: AbortSignal,
+): Promise<void> {
+  const topic = names.topic('hot-ads');
+  const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, topic));
+  if (partitions !== 1) throw new ConfigError(`topic ${topic} has ${partitions} partitions, but must have exactly 1`);
+}

@@ -1,4 +1,6 @@
-/** Defines the settings that say what is kept of personal data, and makes the rules and the key out of them. */
+/**
+ * CONTRACT: defines the settings that say what is kept of personal data, and makes the rules and the keys out of them.
+ */
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Static, Type } from 'typebox';

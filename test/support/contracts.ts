@@ -6,6 +6,9 @@ export const contracts: readonly string[] = [
   'ingest/click-records.ts',
   'ingest/record-reader.ts',
   'ingest/record-traces.ts',
+  // Whoever asks for a person looks for what ingest keeps.
+  'ingest/privacy/personal-data.ts',
+  'ingest/privacy/privacy-config.ts',
   // Exports, and who feeds them again, have the same columns.
   'ingest/feed/exported-columns.ts',
   // Who asks where a click is has to read the same rules in the same way.

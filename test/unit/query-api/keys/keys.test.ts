@@ -143,7 +143,7 @@ it('logs no key and no value of a parameter, whatever happens to a request', asy
   const fails = () => Promise.reject(new TypeError('a fault of ours'));
   http = await queryApi({ API_KEYS: 'required' }, { keys, appendKeyChange: fails, log });
   const asked = ['/v1/keys', '/v1/status', '/v1/nowhere', `/v1/keys?key=${admin}`, `/v1/clicks/${admin}`, '/%'];
-  asked.push(`/v1/ads/popular_ads?user_id=${person}&${person}=1`, `/v1/clicks/${person}`, `/v1/status?${person}=1`);
+  asked.push(`/v1/ads/popular_ads?user_id=${person}&count=7`, `/v1/clicks/${person}`, `/v1/keys?${person}=1`);
   for (const url of asked)
     for (const authorization of [`Bearer ${admin}`, admin, `Bearer ${admin}0`])
       for (const method of ['GET', 'POST'] as const)
@@ -151,5 +151,5 @@ it('logs no key and no value of a parameter, whatever happens to a request', asy
   expect(lines.join('')).toContain('request failed');
   expect(lines.join('')).not.toContain(admin.slice(26));
   expect(lines.filter(line => line.includes(person))).toEqual([]);
-  expect(lines.join('')).toContain('"route":"/v1/ads/popular_ads","parameters":["user_id","another"');
+  expect(lines.join('')).toContain('"route":"/v1/ads/popular_ads","parameters":["user_id","count"');
 });
