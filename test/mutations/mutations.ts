@@ -625,6 +625,46 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/ingest/hot-ads',
   },
   {
+    name: 'log-caught-up-unasked',
+    bug: 'a reader takes a log for read of which the end is not known yet: a key that was revoked is let in',
+    file: 'infra/kafka/log-position.ts',
+    edits: [
+      [
+        'return this.#endAtFirst !== undefined && this.#next >= this.#endAtFirst',
+        'return this.#next >= (this.#endAtFirst ?? 0)',
+      ],
+    ],
+    unit: 'test/unit/infra/kafka/follow-log.test.ts',
+  },
+  {
+    name: 'log-caught-up-taken-back',
+    bug: 'whether a log was read goes by its present end: each new record stops what needs it',
+    file: 'infra/kafka/log-position.ts',
+    edits: [['this.#endAtFirst ??= end;', 'this.#endAtFirst = end;']],
+    unit: 'test/unit/infra/kafka/follow-log.test.ts',
+  },
+  {
+    name: 'log-with-a-gap',
+    bug: 'records that a fetch has left out are taken for none: what they said is not known to this process alone',
+    file: 'infra/kafka/log-position.ts',
+    edits: [['if (fetchedOffset > this.#next)', 'if (fetchedOffset < 0)']],
+    unit: 'test/unit/infra/kafka/follow-log.test.ts',
+  },
+  {
+    name: 'log-behind-corruption-read',
+    bug: 'a log is read on behind a record that is none of its contract',
+    file: 'infra/kafka/follow-log.ts',
+    edits: [['      this.close();\n      return;\n', '']],
+    unit: 'test/unit/infra/kafka/follow-log.test.ts',
+  },
+  {
+    name: 'silent-consumer-kept',
+    bug: 'a consumer that gets nothing any more is waited for: new rules and keys never come to this process',
+    file: 'infra/kafka/follow-log.ts',
+    edits: [['reading.position.isSilentAt(offset)', '!reading.position.isEndKnown']],
+    unit: 'test/unit/infra/kafka/follow-log.test.ts',
+  },
+  {
     name: 'late-rule-holds',
     bug: 'a rule holds although it was appended when its minutes were being routed already',
     file: 'ingest/hot-ads/rule-book.ts',
