@@ -1486,6 +1486,15 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/work-finder.test.ts',
   },
   {
+    name: 'stated-rows-believed',
+    bug: 'a recount takes rows of another shape for what was stated: it restates a minute to numbers that nobody counted',
+    file: 'aggregator/replay/stated-rows.ts',
+    edits: [
+      ["checkedRows(StatedColumns, parsed(text), 'ad_minute') satisfies StatedRow[]", 'parsed(text) as StatedRow[]'],
+    ],
+    unit: 'test/unit/aggregator/stated-rows.test.ts',
+  },
+  {
     name: 'page-continued-anywhere',
     bug: 'a recount continues after whatever a page ends with: clicks are left out, or read again without end',
     file: 'query-api/jobs/recount/recount-steps.ts',
