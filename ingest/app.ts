@@ -74,7 +74,11 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
     validatorCompiler: () => () => true,
     handler: async (request, reply) => {
       const refusal = clickLog.refusal();
-      if (refusal) throw unavailable(refusal);
+      if (refusal) {
+        // How many clicks are in a body that is not read is not known. There is one at least.
+        outcomes.inc({ outcome: 'unavailable' });
+        throw unavailable(refusal);
+      }
       if (!isPieces(request.body)) throw new Problem(400, 'empty_body', 'the body must contain at least one click');
       const format = isJson(request.headers['content-type']) ? 'json' : 'ndjson';
       const trace = traceContextOf(request.headers);
@@ -224,7 +228,11 @@ function unavailable(reason: Retryable): Problem {
   );
 }
 
-const outcomes = counter('clicks_total', 'Clicks that were posted, by outcome', ['outcome']);
+const outcomes = counter(
+  'clicks_total',
+  'Clicks that were posted, by outcome. A body that is not read, because the buffer is full, counts as one click',
+  ['outcome'],
+);
 const droppedFields = counter(
   'click_fields_dropped_total',
   'Fields that were left out of accepted clicks because they broke a rule',
