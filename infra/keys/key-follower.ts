@@ -19,6 +19,8 @@ export interface FollowedKeys extends KnownKeys, AsyncDisposable {
   readonly book: KeyBook;
   /** Resolves when everything was read that was there at first, or when `stop` has fired. */
   ready(stop: AbortSignal): Promise<void>;
+  /** Reads the topic to its present end. @throws Retryable */
+  readToEnd(): Promise<void>;
 }
 
 export interface KeyFollowerDeps {
@@ -53,6 +55,7 @@ export function followKeys({ kafka, names, log }: KeyFollowerDeps): FollowedKeys
         await pause(50, stop);
       }
     },
+    readToEnd: follower.readToEnd,
     [Symbol.asyncDispose]: () => follower[Symbol.asyncDispose](),
   };
 }

@@ -625,6 +625,20 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/ingest/hot-ads',
   },
   {
+    name: 'key-denied-unread',
+    bug: 'a key that another process has just made does not exist here: who wants to revoke it is told that there is none',
+    file: 'query-api/routes/keys/key-changes.ts',
+    edits: [['    await readToEnd();\n', '']],
+    unit: 'test/unit/query-api/keys/keys.test.ts',
+  },
+  {
+    name: 'started-job-denied',
+    bug: 'a job that was answered with 202 and is not stored yet ends the command that has started it',
+    file: 'query-api/cli/job-commands.ts',
+    edits: [['if (isNew && error instanceof ProblemError', 'if (!isNew && error instanceof ProblemError']],
+    unit: 'test/unit/query-api/cli/followed-job.test.ts',
+  },
+  {
     name: 'log-caught-up-unasked',
     bug: 'a reader takes a log for read of which the end is not known yet: a key that was revoked is let in',
     file: 'infra/kafka/log-position.ts',
