@@ -7,10 +7,9 @@
  */
 import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
 import { brokenRule, shown } from '../infra/broken-rule.ts';
 import { Retryable } from '../infra/errors.ts';
-import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
+import { createHttp, type Http, Problem, refuseOtherMethods } from '../infra/http.ts';
 import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
 import { createRateLimit, type RateLimit } from '../infra/http-rate-limit.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
@@ -19,17 +18,17 @@ import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
 import { type TraceContext, traceContextOf } from '../infra/trace-context.ts';
-import { type ClickBatch, maxRejectionsTold } from './click-batch.ts';
+import type { ClickBatch } from './click-batch.ts';
 import { optionalFields } from './click-body.ts';
 import { createClickJudge } from './click-judge.ts';
 import type { ClickLog } from './click-log.ts';
 import { maxFieldsTold, maxNameLength } from './click-notes.ts';
-import { ClickBody } from './click-schema.ts';
 import { type IngestConfig, trustedProxiesOf } from './config.ts';
 import type { KeptFields } from './kept-click.ts';
 import type { LinkSpool } from './links/keep-click.ts';
 import { type LinkKeys, noLinkKeys } from './links/link-keys.ts';
 import { routeLinks } from './links/link-route.ts';
+import { postClicksSchema } from './post-clicks-schema.ts';
 import { createBodyReader } from './request-body.ts';
 import { createWaitingClicks, type WaitingClicks } from './waiting-clicks.ts';
 
@@ -81,13 +80,17 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
   });
 
   http.post('/v1/clicks', {
-    schema: routeSchema,
+    schema: postClicksSchema,
     config: { scope: 'ingest' },
     // The schema only documents the body. `click-body.ts` checks it.
     validatorCompiler: () => () => true,
     handler: async (request, reply) => {
       const refusal = clickLog.refusal();
-      if (refusal) throw unavailable(refusal);
+      if (refusal) {
+        // How many clicks are in a body that is not read is not known. There is one at least.
+        outcomes.inc({ outcome: 'unavailable' });
+        throw unavailable(refusal);
+      }
       if (!isPieces(request.body)) throw new Problem(400, 'empty_body', 'the body must contain at least one click');
       const format = isJson(request.headers['content-type']) ? 'json' : 'ndjson';
       const trace = traceContextOf(request.headers);
@@ -239,78 +242,11 @@ function unavailable(reason: Retryable): Problem {
   );
 }
 
-const ndjson = Type.String({
-  description:
-    'one click per line, as in application/json; blank lines are skipped. `application/ndjson`, `application/jsonl`, `application/jsonlines` and `text/plain` mean the same',
-});
-
-const routeSchema = {
-  tags: ['clicks'],
-  operationId: 'postClicks',
-  summary: 'Post one click or many',
-  description:
-    'The body is UTF-8, with or without a byte order mark, and may have Content-Encoding gzip (or x-gzip). Each click is checked separately. Accepted clicks are in the log before the answer is sent. A click is refused if its ad_id, event_id or clicked_at breaks a rule. If `country`, `user_id` or `ip` breaks a rule, that field is left out, and the click counts.',
-  querystring: Type.Object({
-    strict: Type.Optional(
-      Type.Boolean({
-        default: false,
-        description:
-          'refuse clicks that have unknown fields, or fields that would be left out (see `ignored_fields` and `warnings`)',
-      }),
-    ),
-  }),
-  body: {
-    content: {
-      'application/json': { schema: Type.Union([ClickBody, Type.Array(ClickBody, { minItems: 1 })]) },
-      'application/x-ndjson': { schema: ndjson },
-      'text/plain': { schema: ndjson },
-    },
-  },
-  response: {
-    202: Type.Object(
-      {
-        accepted: Type.Integer({ description: 'number of clicks that are in the log now' }),
-        rejected: Type.Array(
-          Type.Object({
-            index: Type.Integer({
-              description:
-                'position of the click in the array, or of its line among the lines that are not blank; the first is 0',
-            }),
-            code: Type.String({
-              description:
-                'invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, unknown_field, too_old, too_far_ahead or forbidden_ad',
-            }),
-            message: Type.String({ description: 'names field, value and rule' }),
-          }),
-          { description: `the first ${maxRejectionsTold} rejected clicks, in the order of the clicks` },
-        ),
-        rejected_total: Type.Integer({
-          description: 'number of all rejected clicks, including those that are not listed',
-        }),
-        ignored_fields: Type.Array(Type.String(), {
-          description: `names of unknown fields in all clicks together, which were ignored: the first ${maxFieldsTold}, each cut after ${maxNameLength} characters. Unknown parameters are listed, too, with a \`?\` in front`,
-        }),
-        warnings: Type.Array(
-          Type.Object({
-            field: Type.String({ description: `${optionalFields.join(', ')}` }),
-            clicks: Type.Integer({ description: 'number of clicks that count without it' }),
-            index: Type.Integer({ description: 'position of the first of these clicks, as in `rejected`' }),
-            message: Type.String({ description: 'what is wrong in that click' }),
-          }),
-          { description: 'fields that broke a rule and were left out of accepted clicks; each field is listed once' },
-        ),
-      },
-      { description: 'At least one click is accepted' },
-    ),
-    400: ProblemSchema,
-    413: ProblemSchema,
-    415: ProblemSchema,
-    429: ProblemSchema,
-    503: ProblemSchema,
-  },
-};
-
-const outcomes = counter('clicks_total', 'Clicks that were posted, by outcome', ['outcome']);
+const outcomes = counter(
+  'clicks_total',
+  'Clicks that were posted, by outcome. A body that is not read, because the buffer is full, counts as one click',
+  ['outcome'],
+);
 const droppedFields = counter(
   'click_fields_dropped_total',
   'Fields that were left out of accepted clicks because they broke a rule',

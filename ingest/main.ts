@@ -7,7 +7,7 @@ import { ConfigError } from '../infra/errors.ts';
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
 import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
-import { createKafka } from '../infra/kafka/client.ts';
+import { createKafka, type KafkaClient } from '../infra/kafka/client.ts';
 import { createProducer } from '../infra/kafka/producer.ts';
 import { keyModeOf, requireUsableKey, tellKeyMode } from '../infra/keys/config.ts';
 import { followKeys } from '../infra/keys/key-follower.ts';

@@ -63,7 +63,10 @@ export interface QueryApiDeps {
   /** Which ads are split, and over how many partitions. Left out: no ad is split, and nothing is recorded. */
   readonly routing?: () => Promise<Routing>;
   /** Left out: no key is known, so a request that needs one is refused. */
-  readonly keys?: KnownKeys & { readonly book: KeyRoutesDeps['keyBook'] };
+  readonly keys?: KnownKeys & {
+    readonly book: KeyRoutesDeps['keyBook'];
+    readonly readToEnd: KeyRoutesDeps['readKeysToEnd'];
+  };
   /** Left out: requests that change keys fail, because no broker is known. */
   readonly appendKeyChange?: KeyRoutesDeps['appendKeyChange'];
   /** Takes jobs and stored filters. Left out: such requests fail, because no broker is known. */
@@ -85,7 +88,7 @@ export async function buildQueryApi({
   now,
   countedLog,
   routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
-  keys = { ...unreadKeys, book: new KeyBook() },
+  keys = { ...unreadKeys, book: new KeyBook(), readToEnd: unasked },
   appendKeyChange = unasked,
   requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
   partitions = { read: unasked, grow: unasked },
@@ -125,7 +128,8 @@ export async function buildQueryApi({
   http.addHook('preClose', async () => await live[Symbol.asyncDispose]());
   const shared = {
     ...{ ...store, config, clients, replicas, nodes, nodePositions: patient.nodePositions },
-    ...{ stalls, logEnds, live, partitions, requests, now, wait, keyBook: keys.book, appendKeyChange },
+    ...{ stalls, logEnds, live, partitions, requests, now, wait },
+    ...{ keyBook: keys.book, readKeysToEnd: keys.readToEnd, appendKeyChange },
     routing: cached(() => inTime(routing()).catch(() => undefined), 1_000, now),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
     maxOpen: config.JOBS_MAX_OPEN,

@@ -5,9 +5,9 @@
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../infra/errors.ts';
-import type { StatedRow } from '../restatement.ts';
-import { Recount, type RecountSettings, rowsIn } from './recount.ts';
+import { Recount, type RecountSettings } from './recount.ts';
 import type { Answer, Request } from './recount-thread.ts';
+import { statedRowsIn } from './stated-rows.ts';
 
 // On Linux each thread has its own priority, so live counting comes first. Elsewhere this would change the whole
 // process.
@@ -27,10 +27,7 @@ function answer(request: Request): Answer {
   if (request.kind === 'compare') {
     return {
       lines: recount.drainLines(request.until),
-      changes: recount.compare(
-        request.until,
-        request.stated.flatMap(page => rowsIn<StatedRow>(page)),
-      ),
+      changes: recount.compare(request.until, request.stated.flatMap(statedRowsIn)),
     };
   }
   recount.feed(request.page);

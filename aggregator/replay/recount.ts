@@ -163,16 +163,16 @@ export class Recount {
       const [refused] = quarantined;
       if (refused) throw new Corrupt(`a raw click was not recounted: ${refused.reason} ${refused.raw}`);
       for (const chunk of rowChunks) {
-        for (const row of rowsIn<AdMinuteLine>(chunk).map(adMinuteRowOf)) this.#counted.set(cellKey(row), row);
+        for (const row of rowsIn(chunk)) this.#counted.set(cellKey(row), row);
       }
     }
   }
 }
 
-/** Parses the rows of NDJSON. */
-export function rowsIn<T>(ndjson: Uint8Array): T[] {
-  const text = decoder.decode(ndjson).trimEnd();
-  return JSON.parse(`[${text.replaceAll('\n', ',')}]`);
+/** Parses rows that the core of this very process has just written. */
+function rowsIn(chunk: Uint8Array): AdMinuteRow[] {
+  const lines: AdMinuteLine[] = JSON.parse(`[${decoder.decode(chunk).trimEnd().replaceAll('\n', ',')}]`);
+  return lines.map(adMinuteRowOf);
 }
 
 const decoder = new TextDecoder();

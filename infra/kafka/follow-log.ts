@@ -1,14 +1,26 @@
 /**
- * Reads a topic of one partition from its beginning, and follows it while it is open: rules and keys that every process
- * must know. When the consumer fails, it is opened again and reads again from the beginning, which must change nothing
- * for the reader. Only a log that contradicts its contract is not read any further: a person decides, and starts the
- * process again.
+ * CONTRACT: reads a topic of one partition from its beginning, and follows it while it is open: rules and keys that every
+ * process must know. What a user of it can rely on:
+ * - `onBatch` is given every record, in order, and may be given any of them again, because a consumer that has failed
+ *   or become silent is replaced by one that reads from the beginning. A record that was read before must change
+ *   nothing. The memory of a record is the user's to keep.
+ * - Nothing is left out. A fetch that begins behind what was read, or an `onBatch` that throws `Corrupt`, ends the
+ *   reading for good: `corrupt` says why, a person decides, and starts the process again.
+ * - `isCaughtUp` becomes true once, when everything was read that was in the log when the brokers first said where it
+ *   ends, and stays true. Whoever must not decide by half of a log waits for it. Neither a time nor an error makes it
+ *   true, and an outage that comes later does not make it false: what to do then is the user's decision.
+ * - A consumer that has become silent is noticed although nothing may be appended to the log for weeks: the end of the
+ *   log is asked for every ten seconds, and the consumer is replaced after three looks in which it had something to
+ *   read and did not move.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Corrupt, messageOf, UnknownFormat } from '../errors.ts';
+import { Corrupt, messageOf, Retryable, UnknownFormat } from '../errors.ts';
 import type { Logger } from '../log.ts';
+import { pause } from '../pause.ts';
 import type { KafkaClient } from './client.ts';
+import { type EndOfLog, openEndOfLog } from './end-of-log.ts';
 import { type GroupConsumer, openGroupConsumer } from './group-consumer.ts';
+import { LogPosition } from './log-position.ts';
 import type { LogRecord } from './record-batch.ts';
 import { unknownFormats } from './record-contract.ts';
 
@@ -25,6 +37,10 @@ export interface FollowedLog {
   readonly log: Logger;
   /** @throws Corrupt, after which nothing more is read */
   onBatch(batch: ReadRecords): void;
+  /** Is called once, when `isCaughtUp` has become true. */
+  onCaughtUp?(): void;
+  /** How often the end of the log is asked for. */
+  readonly lookEveryMs?: number;
 }
 
 /** The result of one fetch: the requested offset, the next offset to request, and the records between them. */
@@ -35,58 +51,169 @@ export interface ReadRecords {
 }
 
 export interface LogFollower extends AsyncDisposable {
-  /** Continues with another consumer, because this one has become silent. */
-  openAnew(): void;
+  readonly isCaughtUp: boolean;
+  /** Why nothing more is read, or undefined. */
+  readonly corrupt: Corrupt | undefined;
+  /** Resolves when `isCaughtUp`, or when `stop` has fired. */
+  caughtUp(stop: AbortSignal): Promise<void>;
+  /** Reads the log up to its present end. @throws Retryable when it cannot be read, or not within a few seconds */
+  readToEnd(): Promise<void>;
 }
 
+/** Connects by itself as soon as the brokers are available. */
 export function followLog(followed: FollowedLog): LogFollower {
-  const { what, log } = followed;
   unknownFormats.set(placeOf(followed), 0);
-  let closed = false;
-  let ended = Promise.withResolvers<void>();
-  const end = {
-    forGood() {
-      closed = true;
-      ended.resolve();
-    },
-    once: () => ended.resolve(),
-  };
-  const follow = async () => {
-    while (!closed) {
-      ended = Promise.withResolvers();
-      let consumer: GroupConsumer | undefined;
-      try {
-        consumer = await openConsumer(followed, end);
-        if (!closed) await ended.promise;
-      } catch (error) {
-        log.warn({ why: messageOf(error) }, `${what}: not read yet`);
-      }
-      await dispose(consumer);
-      if (!closed) await sleep(pauseMs);
-    }
-  };
-  const following = follow();
+  const end = openEndOfLog(followed.kafka, followed.topic);
+  const reading = new Reading(followed);
+  const following = follow(followed, reading);
+  const looking = lookAtEnd(followed, reading, end);
   return {
-    openAnew: end.once,
+    get isCaughtUp() {
+      return reading.position.isCaughtUp;
+    },
+    get corrupt() {
+      return reading.corrupt;
+    },
+    async caughtUp(stop) {
+      while (!stop.aborted && !reading.position.isCaughtUp) await pause(pollMs, stop);
+    },
+    async readToEnd() {
+      const to = await end.offset();
+      reading.takeEnd(to);
+      await reading.until(to);
+    },
     async [Symbol.asyncDispose]() {
-      end.forGood();
+      reading.close();
+      const waiting = new AbortController();
+      // It may be asking brokers that do not answer.
+      await Promise.race([looking.then(() => end[Symbol.asyncDispose]()), pause(closeMs, waiting.signal)]);
+      waiting.abort();
       await following;
     },
   };
 }
 
-function openConsumer(followed: FollowedLog, end: { forGood(): void; once(): void }): Promise<GroupConsumer> {
-  const { kafka, group, topic, what, withoutIt, log } = followed;
-  const read = (batch: ReadRecords) => {
+/** How far a log is read, and whether to go on. */
+class Reading {
+  readonly position: LogPosition;
+  readonly #followed: FollowedLog;
+  readonly #closing = new AbortController();
+  #corrupt: Corrupt | undefined;
+  #wasCaughtUp = false;
+  #endConsumer = () => {};
+  /** Whether there is a consumer that could read. One that takes long to join its group is not silent. */
+  isOpen = false;
+
+  constructor(followed: FollowedLog) {
+    this.#followed = followed;
+    this.position = new LogPosition(followed.topic);
+  }
+
+  get corrupt(): Corrupt | undefined {
+    return this.#corrupt;
+  }
+
+  /** Fires when nothing more is to be read. */
+  get closed(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  take(batch: ReadRecords): void {
+    const { what, withoutIt, log } = this.#followed;
     try {
-      followed.onBatch(batch);
+      this.#followed.onBatch(batch);
+      // Only now, so that a user with a state of its own for damage (rule-book.ts) has seen it too.
+      this.position.checkFetch(batch.fetchedOffset);
     } catch (error) {
       if (!(error instanceof Corrupt)) throw error;
       log.error({ why: error.message }, `${what} CANNOT be read, ${withoutIt}`);
-      if (error instanceof UnknownFormat) unknownFormats.set(placeOf(followed), 1);
-      end.forGood();
+      if (error instanceof UnknownFormat) unknownFormats.set(placeOf(this.#followed), 1);
+      this.#corrupt = error;
+      this.close();
+      return;
     }
-  };
+    this.position.advance(batch.nextOffset);
+    this.#tellCaughtUp();
+  }
+
+  takeEnd(end: number): void {
+    this.position.take(end);
+    this.#tellCaughtUp();
+  }
+
+  /** @throws Retryable */
+  async until(end: number): Promise<void> {
+    const { topic } = this.#followed;
+    for (let waitedMs = 0; this.position.next < end; waitedMs += pollMs) {
+      if (this.#corrupt) throw new Retryable(`topic ${topic} cannot be read`, { cause: this.#corrupt });
+      if (waitedMs >= giveUpMs) throw new Retryable(`topic ${topic} is read up to ${this.position.next} of ${end}`);
+      await sleep(pollMs);
+    }
+  }
+
+  /** Resolves when the present consumer is to be closed. */
+  consumerEnd(): Promise<void> {
+    const ended = Promise.withResolvers<void>();
+    this.#endConsumer = ended.resolve;
+    return ended.promise;
+  }
+
+  endConsumer(): void {
+    this.#endConsumer();
+  }
+
+  close(): void {
+    this.#closing.abort();
+    this.#endConsumer();
+  }
+
+  #tellCaughtUp(): void {
+    if (this.#wasCaughtUp || !this.position.isCaughtUp) return;
+    this.#wasCaughtUp = true;
+    this.#followed.onCaughtUp?.();
+  }
+}
+
+async function follow(followed: FollowedLog, reading: Reading): Promise<void> {
+  const { what, log } = followed;
+  while (!reading.closed.aborted) {
+    const ended = reading.consumerEnd();
+    let consumer: GroupConsumer | undefined;
+    try {
+      consumer = await openConsumer(followed, reading);
+      reading.isOpen = true;
+      if (!reading.closed.aborted) await ended;
+    } catch (error) {
+      log.warn({ why: messageOf(error) }, `${what}: not read yet`);
+    }
+    reading.isOpen = false;
+    await dispose(consumer);
+    if (!reading.closed.aborted) await sleep(pauseMs);
+  }
+}
+
+async function lookAtEnd(followed: FollowedLog, reading: Reading, end: EndOfLog): Promise<void> {
+  const { what, log, lookEveryMs = 10_000 } = followed;
+  while (!reading.closed.aborted) {
+    try {
+      const offset = await end.offset();
+      reading.takeEnd(offset);
+      if (reading.isOpen && reading.position.isSilentAt(offset)) {
+        log.warn(
+          { end: offset, position: reading.position.next },
+          `${what}: nothing was read for a long time, so another consumer is opened`,
+        );
+        reading.endConsumer();
+      }
+    } catch (error) {
+      log.debug({ why: messageOf(error) }, `${what}: the end of the log is not known`);
+    }
+    await pause(reading.position.isEndKnown ? lookEveryMs : firstLookEveryMs, reading.closed);
+  }
+}
+
+function openConsumer(followed: FollowedLog, reading: Reading): Promise<GroupConsumer> {
+  const { kafka, group, topic, what, log } = followed;
   return openGroupConsumer(kafka, {
     group,
     topics: [topic],
@@ -106,12 +233,12 @@ function openConsumer(followed: FollowedLog, end: { forGood(): void; once(): voi
     log,
     onOpen: () => {},
     onAssigned: () => {},
-    onBatch: async batch => read(batch),
+    onBatch: async batch => reading.take(batch),
     // The end of a log is in a segment that is still being written, which is not compacted.
     onGap: () => {},
     onCrash(error) {
       log.warn({ why: error.message }, `${what}: the consumer ended`);
-      end.once();
+      reading.endConsumer();
     },
   });
 }
@@ -130,3 +257,7 @@ async function dispose(consumer: GroupConsumer | undefined): Promise<void> {
 
 const fetchBytes = 1 << 20;
 const pauseMs = 1_000;
+const pollMs = 50;
+const giveUpMs = 5_000;
+const firstLookEveryMs = 500;
+const closeMs = 1_000;

@@ -14,16 +14,13 @@
  * its own rules back like any others.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, Retryable } from '../../infra/errors.ts';
-import { openAdmin } from '../../infra/kafka/admin.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import type { OutgoingRecord } from '../../infra/kafka/outgoing-record.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import type { Logger } from '../../infra/log.ts';
 import { gauge } from '../../infra/metrics.ts';
 import { pause } from '../../infra/pause.ts';
-import { retrying } from '../../infra/retry.ts';
 import type { Names } from '../../infra/topics.ts';
 import { limits } from '../click.ts';
 import { createClickIdMint } from '../click-id.ts';
@@ -63,7 +60,7 @@ const tickIntervalMs = 5_000;
 export function openHotAds(deps: HotAdsDeps): HotAds {
   const { kafka, names, log, split, timeoutMs, terms } = deps;
   const closing = new AbortController();
-  const rules = readRules(deps, closing.signal);
+  const rules = readRules(deps);
   const { book, watch } = rules;
   const mint = createClickIdMint();
   const newId = () => mint(Date.now());
@@ -110,20 +107,18 @@ interface Rules extends AsyncDisposable {
   readonly watch: PartitionWatch;
   /** When something was read last, on the monotonic clock. */
   readonly readAtMs: number;
-  /** Whether everything was read that was in the log when this process began. */
-  wasRead(): boolean;
-  /** Resolves when `wasRead`, or when that takes too long. */
-  readWhatIsThere(): Promise<void>;
-  openAnew(): void;
+  /** Resolves when everything was read that was in the log when this process began, or when `stop` has fired. */
+  caughtUp(stop: AbortSignal): Promise<void>;
 }
 
-function readRules({ kafka, names, log, terms }: HotAdsDeps, stop: AbortSignal): Rules {
+function readRules({ kafka, names, log, terms }: HotAdsDeps): Rules {
   const book = new RuleBook(terms);
   let readAtMs = Number.NEGATIVE_INFINITY;
-  /** The end of the log when this process began, or undefined while it is not known. */
-  let endAtFirst: number | undefined;
-  const wasRead = () => endAtFirst !== undefined && book.position >= endAtFirst;
-  const watch = watchPartitions({ kafka, names, log, recorded: () => book.partitions, isRead: wasRead });
+  const watch = watchPartitions({
+    ...{ kafka, names, log },
+    recorded: () => book.partitions,
+    isRead: () => reader.isCaughtUp,
+  });
   const reader = followRules({
     ...{ kafka, names, book, log },
     onRead() {
@@ -132,6 +127,7 @@ function readRules({ kafka, names, log, terms }: HotAdsDeps, stop: AbortSignal):
       knownAhead.set((book.knownUntil - Date.now()) / 1_000);
       splitAds.set(new Set(book.rules.filter(rule => rule.until > book.lastAppendedAt).map(rule => rule.adId)).size);
     },
+    onCaughtUp: () => watch.compare(),
   });
   return {
     book,
@@ -139,16 +135,7 @@ function readRules({ kafka, names, log, terms }: HotAdsDeps, stop: AbortSignal):
     get readAtMs() {
       return readAtMs;
     },
-    wasRead,
-    async readWhatIsThere() {
-      endAtFirst = await retrying('end of hot-ads', log, stop, async () => {
-        await using admin = await openAdmin(kafka);
-        return (await admin.endOffsets(names.topic('hot-ads'))).get(0) ?? 0;
-      });
-      for (let waitedMs = 0; !wasRead() && waitedMs < silentMs && !stop.aborted; waitedMs += 50) await sleep(50);
-      watch.compare();
-    },
-    openAnew: reader.openAnew,
+    caughtUp: reader.caughtUp,
     async [Symbol.asyncDispose]() {
       await reader[Symbol.asyncDispose]();
       await watch[Symbol.asyncDispose]();
@@ -169,18 +156,15 @@ interface Keeping {
 
 /** Writes, when its time has come: the number of partitions, the time of the log, and what is hot. */
 async function keepTime(keeping: Keeping): Promise<void> {
-  const { rules, look, send, terms, log, stop } = keeping;
+  const { rules, look, send, terms, stop } = keeping;
   const { book, watch } = rules;
-  await rules.readWhatIsThere().catch(error => {
-    log.warn({ why: messageOf(error) }, 'hot ads: the end of the log is not known');
-  });
+  await rules.caughtUp(stop);
   let recordedAtMs = Number.NEGATIVE_INFINITY;
   let lookedAtMs = performance.now();
-  let openedAtMs = lookedAtMs;
   let tickedAtMs = Number.NEGATIVE_INFINITY;
   while (!stop.aborted && !book.isCorrupt) {
     const now = performance.now();
-    const isUnrecorded = book.partitions === undefined && rules.wasRead() && watch.isJudged;
+    const isUnrecorded = book.partitions === undefined && watch.isJudged;
     if (isUnrecorded && now - recordedAtMs >= tickIntervalMs) {
       recordedAtMs = now;
       await recordPartitions(keeping);
@@ -188,11 +172,6 @@ async function keepTime(keeping: Keeping): Promise<void> {
     if (now - rules.readAtMs >= tickIntervalMs && now - tickedAtMs >= tickIntervalMs) {
       await send([tickRecord(terms)]);
       tickedAtMs = now;
-    }
-    if (now - Math.max(rules.readAtMs, openedAtMs) >= silentMs) {
-      log.warn({ silentMs }, 'hot ads: nothing was read for a long time, so another consumer is opened');
-      openedAtMs = now;
-      rules.openAnew();
     }
     if (now - lookedAtMs >= slotMs) {
       lookedAtMs = now;
@@ -218,9 +197,6 @@ function checkAgreement({ isJudged, difference }: PartitionWatch): void {
     throw new Error('partitions: the topics and the record of their partitions (topic hot-ads) have not been read yet');
   if (difference !== undefined) throw new Error(difference);
 }
-
-/** Four ticks were appended in this time, by this process or others, and none was read. */
-const silentMs = 30_000;
 
 const splitAds = gauge('hot_ads', 'Ads that are split over the partitions now, or will be soon');
 const knownAhead = gauge(

@@ -3,9 +3,7 @@
  * of partitions. An ingest process, which also routes, has the same in hot-ads.ts.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf, Retryable } from '../../infra/errors.ts';
-import { type Admin, openAdmin } from '../../infra/kafka/admin.ts';
+import { messageOf } from '../../infra/errors.ts';
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { createProducer } from '../../infra/kafka/producer.ts';
 import type { Logger } from '../../infra/log.ts';
@@ -61,8 +59,11 @@ export function followPartitions({
   keepsTime = false,
 }: PartitionRecordDeps): PartitionRecord {
   const book = new RuleBook(terms);
-  let wasRead = false;
-  const watch = watchPartitions({ kafka, names, log, recorded: () => book.partitions, isRead: () => wasRead });
+  const watch = watchPartitions({
+    ...{ kafka, names, log },
+    recorded: () => book.partitions,
+    isRead: () => reader.isCaughtUp,
+  });
   const clock = keepsTime ? keepTime({ kafka, names, terms, log, book }) : undefined;
   const reader = followRules({
     ...{ kafka, names, book, log },
@@ -70,13 +71,8 @@ export function followPartitions({
       clock?.onRead();
       watch.compare();
     },
+    onCaughtUp: () => watch.compare(),
   });
-  const end = openEndOfLog(kafka, names.topic('hot-ads'));
-  const readToEnd = async () => {
-    await untilRead(book, await end.offset());
-    wasRead = true;
-    watch.compare();
-  };
   const checks = checksOf(watch, book);
   return {
     book,
@@ -86,21 +82,17 @@ export function followPartitions({
     partitionsAt(eventTime) {
       // Before the first ingest process records the number, it is the number of existing partitions, as in earlier
       // releases.
-      if (wasRead && !book.isCorrupt && book.partitions === undefined)
+      if (reader.isCaughtUp && !book.isCorrupt && book.partitions === undefined)
         return watch.counts?.get('clicks') ?? unknownPartitions;
       return book.partitionsAt(eventTime) ?? unknownPartitions;
     },
     ...checks,
     async ready(stop) {
-      while (!stop.aborted && !passes(checks.checkKnown)) {
-        if (!wasRead && !book.isCorrupt) await readToEnd().catch(() => undefined);
-        await pause(100, stop);
-      }
+      while (!stop.aborted && !passes(checks.checkKnown)) await pause(100, stop);
     },
-    readToEnd,
+    readToEnd: reader.readToEnd,
     async [Symbol.asyncDispose]() {
       await clock?.[Symbol.asyncDispose]();
-      await end[Symbol.asyncDispose]();
       await reader[Symbol.asyncDispose]();
       await watch[Symbol.asyncDispose]();
     },
@@ -138,15 +130,6 @@ function passes(check: () => void): boolean {
   }
 }
 
-/** @throws Retryable when the log cannot be read, or is not read in time */
-async function untilRead(book: RuleBook, end: number): Promise<void> {
-  for (let waitedMs = 0; book.position < end; waitedMs += 50) {
-    if (book.isCorrupt) throw new Retryable('topic hot-ads cannot be read');
-    if (waitedMs >= giveUpMs) throw new Retryable(`topic hot-ads is read up to ${book.position} of ${end}`);
-    await sleep(50);
-  }
-}
-
 /** Appends a tick whenever nothing was read for a while. */
 function keepTime({ kafka, names, terms, log, book }: PartitionRecordDeps & { readonly book: RuleBook }) {
   const closing = new AbortController();
@@ -176,28 +159,5 @@ function keepTime({ kafka, names, terms, log, book }: PartitionRecordDeps & { re
   };
 }
 
-/** Connects when it is asked first, and again after an error. */
-function openEndOfLog(kafka: KafkaClient, topic: string) {
-  let admin: Promise<Admin> | undefined;
-  const forget = async () => {
-    const open = admin;
-    admin = undefined;
-    await open?.then(connected => connected[Symbol.asyncDispose]()).catch(() => undefined);
-  };
-  return {
-    async offset(): Promise<number> {
-      admin ??= openAdmin(kafka);
-      try {
-        return (await (await admin).endOffsets(topic)).get(0) ?? 0;
-      } catch (error) {
-        await forget();
-        throw error;
-      }
-    },
-    [Symbol.asyncDispose]: forget,
-  };
-}
-
-const giveUpMs = 5_000;
 /** Ingest processes append a tick earlier than this. */
 const silentMs = 10_000;

@@ -1,8 +1,4 @@
-/**
- * CONTRACT: reads topic `hot-ads` from its beginning into a rule book, and follows it while it is open. When the consumer fails,
- * it is opened again and reads again from the beginning, which changes nothing in the book. Only a log that contradicts
- * the contract is not read any further: a person decides, and starts the process again.
- */
+/** CONTRACT: reads topic `hot-ads` into a rule book, and follows it while it is open (infra/kafka/follow-log.ts). */
 import type { KafkaClient } from '../../infra/kafka/client.ts';
 import { followLog, type LogFollower } from '../../infra/kafka/follow-log.ts';
 import type { Logger } from '../../infra/log.ts';
@@ -16,10 +12,12 @@ export interface RuleReaderDeps {
   readonly book: RuleBook;
   readonly log: Logger;
   /** Is called after each batch. */
-  readonly onRead?: () => void;
+  readonly onRead: () => void;
+  /** Is called once, when everything was read that was there at first. */
+  readonly onCaughtUp: () => void;
 }
 
-export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps): LogFollower {
+export function followRules({ kafka, names, book, log, onRead, onCaughtUp }: RuleReaderDeps): LogFollower {
   return followLog({
     kafka,
     group: names.hotAdsGroup(createClickIdMint()(Date.now())),
@@ -28,6 +26,7 @@ export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps)
     what: 'hot ads: the rules',
     withoutIt: 'no click is taken',
     log,
+    onCaughtUp,
     onBatch(batch) {
       const { announced, tooLate, partitions } = book.read(batch);
       for (const rule of announced) log.info({ rule }, 'hot ad: split');
@@ -36,7 +35,7 @@ export function followRules({ kafka, names, book, log, onRead }: RuleReaderDeps)
         if (holds) log.info({ rule }, 'partitions: recorded');
         else log.warn({ rule }, 'partitions: announced too late or recorded before, without effect');
       }
-      onRead?.();
+      onRead();
     },
   });
 }

@@ -60,8 +60,12 @@ export function createPipelineMetrics({
     }
     if (rows && ends) {
       const positions = new Map(rows.map(row => [row.partition, row.position]));
+      const dated = new Set(rows.filter(({ watermark }) => watermark > 0).map(row => row.partition));
       for (const [partition, end] of ends) {
-        lagRecords.set({ partition }, Math.max(0, end - (positions.get(partition) ?? 0)));
+        const unread = Math.max(0, end - (positions.get(partition) ?? 0));
+        lagRecords.set({ partition }, unread);
+        // Without a value, a partition that nobody has ever counted would be missing in every alert about lag.
+        if (unread > 0 && !dated.has(partition)) lagSeconds.set({ partition }, Number.POSITIVE_INFINITY);
       }
     }
     for (const { group, topic, partition, position, end } of sinks ?? []) {
@@ -75,7 +79,11 @@ const lagRecords = gauge(
   'Records of topic clicks up to the last stable offset that the store has not counted yet',
   ['partition'],
 );
-const lagSeconds = gauge('lag_seconds', 'Now minus the watermark, as the store has it', ['partition']);
+const lagSeconds = gauge(
+  'lag_seconds',
+  'Now minus the watermark, as the store has it. +Inf if the partition has records and was never counted',
+  ['partition'],
+);
 const lines = counter('store_lines_total', 'Lines since the beginning of the log, as the store has counted them', [
   'partition',
   'outcome',

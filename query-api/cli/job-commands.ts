@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SingleBar } from 'cli-progress';
 import { Command, Option } from 'commander';
 import { ConfigError } from '../../infra/errors.ts';
-import type { AnswerOf, Client } from '../client/client.ts';
+import { type AnswerOf, type Client, ProblemError } from '../client/client.ts';
 import { clientOf, exitCodes, type ServiceOptions, show, wholeNumber, withRange, withService } from './cli.ts';
 import { jobsText, type ListedJob, reconciliationText, replayText } from './jobs-text.ts';
 
@@ -143,8 +143,14 @@ async function started(
 
 type Job = Pick<AnswerOf<'getReplay'>, 'state' | 'minutes_done' | 'minutes_total' | 'clicks_read'>;
 
-/** Asks for the job again and again until it has ended. */
-async function followed<T extends Job>({ json }: ServiceOptions, look: () => Promise<T>): Promise<T> {
+/**
+ * Asks for the job again and again until it has ended. One that was started a moment ago may not be stored yet while a
+ * sink is behind, so 404 is not taken for an answer before it has been so for long.
+ */
+async function followed<T extends Job>(
+  { json, job: given }: ServiceOptions & Pick<JobOptions, 'job'>,
+  look: () => Promise<T>,
+): Promise<T> {
   const bar = new SingleBar({
     format: '{bar} {percentage}% | {value}/{total} minutes | {clicks} clicks | {state}',
     clearOnComplete: true,
@@ -153,8 +159,16 @@ async function followed<T extends Job>({ json }: ServiceOptions, look: () => Pro
   const isShown = !json && process.stderr.isTTY;
   if (isShown) bar.start(1, 0, { clicks: 0, state: 'queued' });
   try {
-    for (;;) {
-      const job = await look();
+    for (let waitedMs = 0; ; waitedMs += pollMs) {
+      const isNew = given === undefined && waitedMs < storedWithinMs;
+      const job = await look().catch(error => {
+        if (isNew && error instanceof ProblemError && error.status === 404) return undefined;
+        throw error;
+      });
+      if (job === undefined) {
+        await sleep(pollMs);
+        continue;
+      }
       if (isShown) {
         bar.setTotal(job.minutes_total);
         bar.update(job.minutes_done, { clicks: job.clicks_read, state: job.state });
@@ -169,3 +183,4 @@ async function followed<T extends Job>({ json }: ServiceOptions, look: () => Pro
 
 /** The pause between two questions for a job. */
 const pollMs = 300;
+const storedWithinMs = 60_000;

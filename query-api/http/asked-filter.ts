@@ -78,7 +78,7 @@ export interface FilterDeps {
   readonly keptForms: KeptForms;
 }
 
-/** @throws Problem when a value is invalid, or when the stored filter does not exist */
+/** @throws Problem when a value is invalid, or when no such filter is stored */
 export async function filterOf(
   asked: AskedFilter,
   range: TimeRange,
@@ -103,8 +103,8 @@ export async function filterOf(
   if (id === undefined) return conditions;
   const stored = await filters.get(id);
   if (stored) return [...conditions, ...conditionsOf(stored.definition)];
-  const advice = 'GET /v1/filters lists them';
-  throw new Problem(404, 'not_found', brokenRule('filter', id, 'there is no stored filter with this name', advice));
+  const advice = 'GET /v1/filters lists those it has; one that was put just now may not be stored yet';
+  throw new Problem(404, 'not_found', brokenRule('filter', id, 'ClickHouse has no filter with this id', advice));
 }
 
 /** @throws Problem when some raw clicks of the range are no longer kept */

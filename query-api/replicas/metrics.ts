@@ -22,4 +22,7 @@ export const differences = gauge(
   'Number of hours of partitions in which the ClickHouse nodes of a shard differ, as found so far',
   ['table'],
 );
-export const checkedAt = gauge('replica_checked_timestamp_seconds', 'Time of the last comparison of replicas');
+export const checkedAt = gauge(
+  'replica_checked_timestamp_seconds',
+  'Time of the last comparison of replicas; until the first one of a term, the time at which the term began',
+);

@@ -24,6 +24,7 @@ export interface KeysInMemory extends KnownKeys {
   /** Every change, in order. */
   readonly changes: readonly KeyChange[];
   append(change: KeyChange): Promise<void>;
+  readToEnd(): Promise<void>;
   /** Returns the key's text. */
   add(wanted: Partial<WantedKey> & { readonly scopes: readonly string[] }, now?: number): string;
 }
@@ -41,6 +42,7 @@ export function keysInMemory(): KeysInMemory {
     check: createKeyCheck(id => book.get(id)),
     refusal: () => undefined,
     append: async change => take(change),
+    readToEnd: async () => {},
     add(wanted, now = Date.now()) {
       const { text, change } = createdKey({ label: 'a test', ...wanted }, { by: 'operator at the broker' }, now);
       take(change);

@@ -33,6 +33,9 @@ export function openCheckLoop(deps: CheckLoopDeps): AsyncDisposable {
   let isBegun = false;
   let sweep: TimeRange | undefined;
 
+  // A term that compares nothing must be noticed as well as one that stops comparing.
+  checkedAt.set(now() / 1_000);
+
   const turn = async () => {
     if (!isBegun) known.restore(await foundBefore());
     isBegun = true;
@@ -75,11 +78,17 @@ const none = async () => [];
 /** Keeps the differences that are known, and reports each change of them in the log and as a metric. */
 function createKnownDifferences(log: Logger) {
   const found = new Map<string, Bucket>();
+  const measure = () => {
+    for (const { table } of comparedTables)
+      differences.set({ table }, [...found.values()].filter(difference => difference.table === table).length);
+  };
   return {
     all: (): readonly Bucket[] => [...found.values()],
 
+    /** They count until they are found equal, also while no comparison succeeds. */
     restore(places: readonly Bucket[]): void {
       for (const place of places) found.set(keyOf(place), place);
+      measure();
     },
 
     enter(range: TimeRange, findings: ReplicaFindings): void {
@@ -100,8 +109,7 @@ function createKnownDifferences(log: Logger) {
           );
         found.set(keyOf(difference), difference);
       }
-      for (const { table } of comparedTables)
-        differences.set({ table }, [...found.values()].filter(difference => difference.table === table).length);
+      measure();
     },
   };
 }

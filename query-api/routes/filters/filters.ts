@@ -68,13 +68,13 @@ export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): vo
 /** The answer contains the deleted filter, and so the users and addresses that it names. */
 const deleting = ['operate', 'read:personal'] as const;
 
+/** After a PUT that was answered with 503, the filter may be stored later. */
+const notFoundBecause =
+  'none was put, or it was deleted, or it is not stored yet while a sink is behind; GET /v1/filters lists all filters';
+
 function existing(filter: StoredFilter | undefined, id: string): StoredFilter {
   if (filter) return filter;
-  throw new Problem(
-    404,
-    'not_found',
-    brokenRule('id', id, 'there is no filter with this id', 'GET /v1/filters lists all filters'),
-  );
+  throw new Problem(404, 'not_found', brokenRule('id', id, 'ClickHouse has no filter with this id', notFoundBecause));
 }
 
 function shown({ id, definition, createdAt, updatedAt }: StoredFilter) {

@@ -72,10 +72,13 @@ export function askedRange(body: AskedRangeOfJob, rules: RangeRules, { finalUnti
   throw new Problem(409, 'not_final', brokenRule('to', body.to, rule, 'ask for an earlier range, or wait'));
 }
 
-/** @throws Problem when there is no such job */
+const notFoundBecause =
+  'none was asked for, or it is not stored yet (moments after its 202, and for as long as a sink is behind), or it is no longer kept';
+
+/** @throws Problem when no such job is stored */
 export function existing(job: Job | undefined, id: string): Job {
   if (job) return job;
-  throw new Problem(404, 'not_found', brokenRule('id', id, 'there is no job with this id'));
+  throw new Problem(404, 'not_found', brokenRule('id', id, 'ClickHouse has no job with this id', notFoundBecause));
 }
 
 export const JobSchema = Type.Object(

@@ -21,6 +21,8 @@ import { isoOf } from '../../http/parameters.ts';
 
 export interface KeyChangesDeps {
   readonly book: Pick<KeyBook, 'get' | 'size'>;
+  /** Reads the log of keys to its present end. @throws Retryable */
+  readonly readToEnd: () => Promise<void>;
   /** @throws Retryable */
   readonly append: (change: KeyChange) => Promise<void>;
   /** Epoch ms. */
@@ -43,8 +45,12 @@ export interface KeyChanges {
   revoke(id: string, doer: Doer): Promise<Key>;
 }
 
-export function createKeyChanges({ book, append, now, withinMs = 5_000 }: KeyChangesDeps): KeyChanges {
-  const existing = (id: string): Key => {
+export function createKeyChanges({ book, readToEnd, append, now, withinMs = 5_000 }: KeyChangesDeps): KeyChanges {
+  const existing = async (id: string): Promise<Key> => {
+    const known = book.get(id);
+    if (known) return known;
+    // Another process may have made it a moment ago. Whoever wants to revoke it must not be told that there is none.
+    await readToEnd();
     const key = book.get(id);
     if (key) return key;
     throw new Problem(404, 'not_found', brokenRule('id', id, 'there is no such key', 'GET /v1/keys lists them'));
@@ -76,7 +82,7 @@ export function createKeyChanges({ book, append, now, withinMs = 5_000 }: KeyCha
       return await shown(createdKey(wanted, doer, now()), () => true);
     },
     async rotate(id, overlapMs, doer) {
-      const key = existing(id);
+      const key = await existing(id);
       if (!isUsable(key, now()))
         throw new Problem(409, 'key_ended', `key ${id} is ${stateOf(key, now())}: make another`);
       if (overlapMs > 0) refuseSecondOverlap(key, now());
@@ -87,7 +93,7 @@ export function createKeyChanges({ book, append, now, withinMs = 5_000 }: KeyCha
       );
     },
     async revoke(id, doer) {
-      const key = existing(id);
+      const key = await existing(id);
       if (key.revoked) return key;
       return await written({ kind: 'revoked', id, at: now(), ...doer }, ({ revoked }) => revoked !== undefined);
     },

@@ -17,6 +17,7 @@ import { createKeyChanges, type KeyChangesDeps } from './key-changes.ts';
 
 export interface KeyRoutesDeps {
   readonly keyBook: Pick<KeyBook, 'get' | 'list' | 'size'>;
+  readonly readKeysToEnd: KeyChangesDeps['readToEnd'];
   readonly appendKeyChange: KeyChangesDeps['append'];
   readonly clients: Pick<Clients, 'of'>;
   /** Epoch ms. */
@@ -29,8 +30,9 @@ const cursors = cursorsOf(
   Type.Tuple([Type.Integer({ minimum: 0 }), Type.String({ pattern: keyIdPattern.source })]),
 );
 
-export function routeKeys(http: Http, { keyBook, appendKeyChange, clients, now }: KeyRoutesDeps): void {
-  const changes = createKeyChanges({ book: keyBook, append: appendKeyChange, now });
+export function routeKeys(http: Http, deps: KeyRoutesDeps): void {
+  const { keyBook, readKeysToEnd: readToEnd, appendKeyChange: append, clients, now } = deps;
+  const changes = createKeyChanges({ book: keyBook, readToEnd, append, now });
   const doerOf = ({ apiKey, raw }: FastifyRequest): Doer => ({ by: apiKey?.id ?? '', from: clients.of(raw).network });
   const common = { config: { scope: 'admin' }, onRequest: forbidKeeping } as const;
 

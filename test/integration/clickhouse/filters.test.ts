@@ -438,11 +438,14 @@ describe('a stored filter', () => {
     expect(headers['cache-control']).toBe('private, no-cache');
   });
 
-  it('that does not exist gets 404 with the name of the parameter', async () => {
+  it('that is not stored gets 404 with the name of the parameter, which does not deny what is not stored yet', async () => {
     const answer = await store.get(`/v1/ads/popular_ads?${range}&filter=gone`);
     expect(answer).toMatchObject({
       status: 404,
-      body: { detail: 'filter is "gone", but there is no stored filter with this name: GET /v1/filters lists them' },
+      body: {
+        detail:
+          'filter is "gone", but ClickHouse has no filter with this id: GET /v1/filters lists those it has; one that was put just now may not be stored yet',
+      },
     });
   });
 

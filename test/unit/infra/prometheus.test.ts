@@ -45,7 +45,7 @@ describe('scraping', () => {
     const named = alerts
       .flatMap(({ expr }) => parsePromql(expr).selectors)
       .flatMap(({ matchers }) => matchers.filter(({ label }) => label === 'job').map(({ value }) => value));
-    expect(new Set(named)).toEqual(new Set(['ingest', 'aggregator']));
+    expect(new Set(named)).toEqual(new Set(['ingest', 'aggregator', 'jobs']));
     expect(jobs).toEqual(expect.arrayContaining([...new Set(named)]));
   });
 });

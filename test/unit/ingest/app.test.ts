@@ -333,7 +333,12 @@ describe('POST /v1/clicks', () => {
   it('answers 503 without judging the body while the log refuses', async () => {
     const clickLog = { append: () => Promise.reject(new Error('not asked')), refusal: () => new Retryable('full') };
     const { post } = await setUp({}, { clickLog });
+    const counted = async () =>
+      /^adclicks_clicks_total\{outcome="unavailable"\} (\d+)/m.exec(await registry.metrics())?.[1];
+    const before = Number(await counted());
     expect(await post('{')).toMatchObject({ status: 503, headers: { 'retry-after': '1' } });
+    // An alert about refused clicks asks for it.
+    expect(Number(await counted())).toBe(before + 1);
   });
 
   it('does not answer before the log has acknowledged', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { rangesOf } from '../../../query-api/jobs/recount/recount-job.ts';
 import { createLateMinutes } from '../../../query-api/jobs/restate/late-minutes.ts';
+import { existing } from '../../../query-api/routes/jobs/job-answer.ts';
 import { type Job, jobIdPattern, newJob } from '../../../query-api/store/jobs/job.ts';
 import type { LateMinute } from '../../../query-api/store/jobs/late-minute-rows.ts';
 import { clickHouseThatAnswers } from '../../support/clickhouse-that-answers.ts';
@@ -29,6 +30,12 @@ describe('what is left of a job', () => {
     expect(job(1_763_800_000_000).id).toMatch(jobIdPattern);
     expect(job(1_763_800_000_000).id < job(1_763_800_000_001).id).toBe(true);
   });
+});
+
+it('a job that ClickHouse does not have is not denied: it may not be stored yet', () => {
+  expect(() => existing(undefined, '01KCQ0Z0000000000000000000')).toThrow(
+    /ClickHouse has no job .* it is not stored yet/,
+  );
 });
 
 describe('late minutes', () => {

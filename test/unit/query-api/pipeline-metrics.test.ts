@@ -135,11 +135,31 @@ describe('a scrape', () => {
     ]);
   });
 
-  it('exports the lag of a partition that was never counted from its beginning, without a lag in time', async () => {
-    const { scrape } = setUp({ endOffsets: async () => new Map([[1, 45]]) }, async () => [
+  it.each([
+    ['no row yet', []],
+    ['a row that knows no time', [progress(1, { watermark: 0, position: 0 })]],
+  ])(
+    'exports the lag of a partition that was never counted, with %s, as endless: absent, it would alert nobody',
+    async (_what, rows) => {
+      const ends = new Map([
+        [0, 40],
+        [1, 45],
+      ]);
+      const { scrape } = setUp({ endOffsets: async () => ends }, async () => [progress(0), ...rows]);
+      expect(await scrape('lag_records', 'lag_seconds')).toEqual([
+        'adclicks_lag_records{partition="0"} 0',
+        'adclicks_lag_records{partition="1"} 45',
+        'adclicks_lag_seconds{partition="0"} 15.5',
+        'adclicks_lag_seconds{partition="1"} +Inf',
+      ]);
+    },
+  );
+
+  it('exports no lag in time of a partition in which nothing is', async () => {
+    const { scrape } = setUp({ endOffsets: async () => new Map([[1, 0]]) }, async () => [
       progress(0, { watermark: 0 }),
     ]);
-    expect(await scrape('lag_records', 'lag_seconds')).toEqual(['adclicks_lag_records{partition="1"} 45']);
+    expect(await scrape('lag_records', 'lag_seconds')).toEqual(['adclicks_lag_records{partition="1"} 0']);
   });
 
   it('exports the same values again, however often it is scraped', async () => {

@@ -1,8 +1,10 @@
 /** The routes of API keys, over a log in memory. */
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
+import { Retryable } from '../../../../infra/errors.ts';
 import type { Http } from '../../../../infra/http.ts';
 import type { KeyChange } from '../../../../infra/keys/key-record.ts';
+import { parseKeyText } from '../../../../infra/keys/key-text.ts';
 import { bearer, keysInMemory } from '../../../support/api-keys.ts';
 import { queryApi } from '../../../support/documents.ts';
 
@@ -132,6 +134,29 @@ it('answers 503 where the log does not answer, and what was written is not read 
   const payload = { label: 'x', scopes: ['read'] };
   const answer = await http.inject({ method: 'POST', url: '/v1/keys', headers: bearer(admin), payload });
   expect({ status: answer.statusCode, written: logged.length }).toEqual({ status: 503, written: 1 });
+});
+
+it('that another process made a moment ago is read before anybody is told that there is none', async () => {
+  const keys = keysInMemory();
+  const admin = keys.add({ scopes: ['admin'] });
+  let read = 0;
+  const elsewhere: { text?: string } = {};
+  const readToEnd = async () => {
+    read++;
+    elsewhere.text ??= keys.add({ scopes: ['read'] });
+  };
+  http = await queryApi({ API_KEYS: 'required' }, { keys: { ...keys, readToEnd }, appendKeyChange: keys.append });
+  const revoke = async (id: string) =>
+    await http!.inject({ method: 'DELETE', url: `/v1/keys/${id}`, headers: bearer(admin) });
+  const none = await revoke('0123456789abcdef');
+  expect([none.statusCode, none.json().code, read]).toEqual([404, 'not_found', 1]);
+  const id = parseKeyText(elsewhere.text ?? '')?.keyId ?? '';
+  expect([(await revoke(id)).statusCode, read]).toEqual([200, 1]);
+
+  const away = async () => Promise.reject(new Retryable('the brokers are away'));
+  await http.close();
+  http = await queryApi({ API_KEYS: 'required' }, { keys: { ...keys, readToEnd: away }, appendKeyChange: keys.append });
+  expect((await revoke('0123456789abcdef')).statusCode).toBe(503);
 });
 
 it('logs no key and no value of a parameter, whatever happens to a request', async () => {

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { describe, expect, it, vi } from 'vitest';
+import { registry } from '../../../../infra/metrics.ts';
 import { nextSweep, openCheckLoop } from '../../../../query-api/jobs/replicas/check-loop.ts';
 import type { ReplicaFindings } from '../../../../query-api/jobs/replicas/replica-check.ts';
 import type { Bucket } from '../../../../query-api/store/replicas/replica-digests.ts';
@@ -77,6 +78,23 @@ describe('the hours that are compared', () => {
     });
     await vi.waitFor(() => expect(turn).toBeGreaterThan(20));
     expect(told).toEqual([difference]);
+  });
+
+  it('that differed are in the metrics from the beginning of a term, also while no comparison succeeds', async () => {
+    let tried = 0;
+    const began = now + 77_000;
+    const old: Bucket = { table: 'click_raw', hour: at(-500), partition: -1 };
+    await using _loop = openCheckLoop({
+      ...{ intervalMs: 1, now: () => began, log: pino({ level: 'silent' }), before: async () => [old] },
+      async check(): Promise<ReplicaFindings> {
+        tried++;
+        throw new Error('a node is away');
+      },
+    });
+    await vi.waitFor(() => expect(tried).toBeGreaterThan(1));
+    const lines = (await registry.metrics()).split('\n');
+    expect(lines).toContain('adclicks_replica_differences{table="click_raw"} 1');
+    expect(lines).toContain(`adclicks_replica_checked_timestamp_seconds ${began / 1_000}`);
   });
 
   it('are first the hours in which a former runner has found a difference', async () => {

@@ -1,0 +1,204 @@
+/**
+ * A log that is followed over the simulation's broker, with what goes wrong made by hand: a consumer that is silent,
+ * brokers that do not say where the log ends, records that are left out.
+ */
+import { afterEach, describe, expect, it } from 'vitest';
+import { Corrupt } from '../../../../infra/errors.ts';
+import { ensureTopics } from '../../../../infra/kafka/admin.ts';
+import type { KafkaClient } from '../../../../infra/kafka/client.ts';
+import { followLog, type LogFollower } from '../../../../infra/kafka/follow-log.ts';
+import { LogPosition } from '../../../../infra/kafka/log-position.ts';
+import { createProducer } from '../../../../infra/kafka/producer.ts';
+import { createLog } from '../../../../infra/log.ts';
+import { names } from '../../../../infra/topics.ts';
+import { directNetwork } from '../../../simulation/direct-network.ts';
+import { FakeBroker } from '../../../simulation/fake-broker.ts';
+import { fakeKafka } from '../../../simulation/fake-kafka.ts';
+import { SeededRandom } from '../../../simulation/seeded-random.ts';
+import { eventually } from '../../../support/wait.ts';
+
+const topic = names('').topic('keys');
+const log = createLog('follow-log', 'silent');
+
+describe('how far a log is read', () => {
+  it('is not caught up before the end is known, and then not before all that was there at first is read', () => {
+    const position = new LogPosition(topic);
+    position.advance(5);
+    expect(position.isCaughtUp).toBe(false);
+    position.take(7);
+    position.advance(6);
+    expect(position.isCaughtUp).toBe(false);
+    position.advance(7);
+    expect(position.isCaughtUp).toBe(true);
+  });
+
+  it('stays caught up while more is appended, and while a new consumer begins again at the beginning', () => {
+    const position = new LogPosition(topic);
+    position.take(2);
+    position.advance(2);
+    position.take(9);
+    position.advance(1);
+    expect([position.isCaughtUp, position.next]).toEqual([true, 2]);
+  });
+
+  it('is caught up at once where the log is empty', () => {
+    const position = new LogPosition(topic);
+    position.take(0);
+    expect(position.isCaughtUp).toBe(true);
+  });
+
+  it('goes on at any offset that was read, and nowhere behind', () => {
+    const position = new LogPosition(topic);
+    position.advance(4);
+    for (const offset of [0, 3, 4]) expect(() => position.checkFetch(offset)).not.toThrow();
+    expect(() => position.checkFetch(5)).toThrow(
+      'topic keys was read up to offset 4 and continues at 5: what stood between is unknown',
+    );
+  });
+});
+
+describe('a reader', () => {
+  const looks = (...seen: readonly (readonly [next: number, end: number])[]) => {
+    const position = new LogPosition(topic);
+    return seen.map(([next, end]) => {
+      position.advance(next);
+      return position.isSilentAt(end);
+    });
+  };
+
+  it('is silent after three looks in which the log went on and it did not', () => {
+    expect(looks([0, 5], [0, 5], [0, 5], [0, 5])).toEqual([false, false, false, true]);
+    expect(looks([5, 5], [5, 6], [5, 7], [5, 8])).toEqual([false, false, false, true]);
+  });
+
+  it('is not silent while it moves, however slowly, nor where there is nothing to read', () => {
+    expect(looks([0, 9], [1, 9], [2, 9], [3, 9], [4, 9], [5, 9])).not.toContain(true);
+    expect(looks(...Array.from({ length: 9 }, () => [5, 5] as const))).not.toContain(true);
+  });
+
+  it('gives the consumer that comes after a silent one as many looks again', () => {
+    expect(looks(...Array.from({ length: 7 }, () => [0, 5] as const)).map(Number)).toEqual([0, 0, 0, 1, 0, 0, 1]);
+  });
+});
+
+describe('a log that is followed', () => {
+  let follower: LogFollower | undefined;
+  afterEach(async () => {
+    await follower?.[Symbol.asyncDispose]();
+    follower = undefined;
+  });
+
+  const values: string[] = [];
+  const brokerWith = async (...appended: readonly string[]) => {
+    const broker = new FakeBroker({
+      now: () => Date.now(),
+      appendTime: () => Date.now(),
+      later: effect => void setTimeout(effect, 3),
+      random: new SeededRandom(1),
+    });
+    const kafka = fakeKafka(broker, directNetwork);
+    await ensureTopics(kafka, names(''), 1);
+    await append(kafka, ...appended);
+    values.length = 0;
+    return kafka;
+  };
+  const append = async (kafka: KafkaClient, ...appended: readonly string[]) => {
+    await using producer = createProducer(kafka, { acks: -1, timeoutMs: 5_000 });
+    for (const value of appended) await producer.send(topic, [{ partition: 0, value }]);
+  };
+  const follow = (kafka: KafkaClient, more: { onCaughtUp?: () => void; onValue?: (value: string) => void } = {}) =>
+    followLog({
+      ...{ kafka, topic, log, group: 'of-its-own', reader: 'test', what: 'test', withoutIt: '' },
+      lookEveryMs: 30,
+      onBatch({ records }) {
+        for (const { value } of records) {
+          values.push(`${value}`);
+          more.onValue?.(`${value}`);
+        }
+      },
+      ...(more.onCaughtUp ? { onCaughtUp: more.onCaughtUp } : {}),
+    });
+
+  it('is caught up when all that was there is read, says so once, and goes on', async () => {
+    const kafka = await brokerWith('a', 'b', 'c');
+    let told = 0;
+    follower = follow(kafka, {
+      onCaughtUp() {
+        told++;
+        expect([follower?.isCaughtUp, values]).toEqual([true, ['a', 'b', 'c']]);
+      },
+    });
+    expect(follower.isCaughtUp).toBe(false);
+    await follower.caughtUp(AbortSignal.timeout(60_000));
+    await append(kafka, 'd');
+    await eventually('the next one', () => values.length === 4);
+    expect([told, follower.isCaughtUp, values]).toEqual([1, true, ['a', 'b', 'c', 'd']]);
+  });
+
+  it('says so where there is nothing to read', async () => {
+    let told = 0;
+    follower = follow(await brokerWith(), { onCaughtUp: () => told++ });
+    await follower.caughtUp(AbortSignal.timeout(60_000));
+    expect([told, follower.isCaughtUp]).toEqual([1, true]);
+  });
+
+  it('is not caught up while the brokers do not say where it ends, whatever was read', async () => {
+    const kafka = await brokerWith('a');
+    let isSilent = true;
+    const admin = () =>
+      Object.assign(kafka.admin(), {
+        async fetchTopicOffsets() {
+          if (isSilent) throw new Error('the brokers do not say');
+          return [{ partition: 0, low: '0', high: '1' }];
+        },
+      });
+    follower = follow(Object.assign(Object.create(kafka), { admin }));
+    await eventually('read', () => values.length === 1);
+    await follower.caughtUp(AbortSignal.timeout(100));
+    expect(follower.isCaughtUp).toBe(false);
+    isSilent = false;
+    await follower.caughtUp(AbortSignal.timeout(60_000));
+    expect(follower.isCaughtUp).toBe(true);
+  });
+
+  it('is read by another consumer after one that got nothing', async () => {
+    const kafka = await brokerWith('a', 'b');
+    let opened = 0;
+    const consumer: KafkaClient['consumer'] = options => {
+      const made = kafka.consumer(options!);
+      if (++opened > 1) return made;
+      const run = made.run.bind(made);
+      return Object.assign(made, {
+        run: (settings: Parameters<typeof run>[0]) => run({ ...settings, eachBatch: async () => {} }),
+      });
+    };
+    follower = follow(Object.assign(Object.create(kafka), { consumer }));
+    await follower.caughtUp(AbortSignal.timeout(60_000));
+    expect([opened, values]).toEqual([2, ['a', 'b']]);
+  });
+
+  it('ends for good at what its user calls corrupt, and is not caught up then', async () => {
+    const kafka = await brokerWith('a', 'none of ours', 'c');
+    follower = follow(kafka, {
+      onValue(value) {
+        if (value.startsWith('none')) throw new Corrupt('not of the contract');
+      },
+    });
+    await eventually('it has ended', () => follower?.corrupt);
+    await append(kafka, 'd');
+    await follower.caughtUp(AbortSignal.timeout(300));
+    expect([follower.isCaughtUp, follower.corrupt?.message]).toEqual([false, 'not of the contract']);
+    expect(values.filter(value => value.startsWith('none'))).toHaveLength(1);
+    await expect(follower.readToEnd()).rejects.toThrow('topic keys cannot be read');
+  });
+
+  it('is read to the end that it has at the moment', async () => {
+    const kafka = await brokerWith('a');
+    follower = follow(kafka);
+    await follower.readToEnd();
+    expect([follower.isCaughtUp, values]).toEqual([true, ['a']]);
+    await append(kafka, 'b', 'c');
+    await follower.readToEnd();
+    expect(values).toEqual(['a', 'b', 'c']);
+  });
+});
