@@ -1502,6 +1502,20 @@ export const mutations: readonly Mutation[] = [
     unit: 'test/unit/query-api/replicas/check-loop.test.ts',
   },
   {
+    name: 'made-ids-by-accepted',
+    bug: 'the place of a click that was given an event id counts accepted clicks alone: behind a refused one, it names another',
+    file: 'ingest/made-event-ids.ts',
+    edits: [['made.push({ index: i + before, eventId })', 'made.push({ index: i, eventId })']],
+    unit: 'test/unit/ingest/told-in-answers.test.ts',
+  },
+  {
+    name: 'made-ids-without-end',
+    bug: 'a batch without event ids gets an answer with an id for each of its clicks',
+    file: 'ingest/made-event-ids.ts',
+    edits: [['i < lines.count && made.length < maxEventIdsTold', 'i < lines.count']],
+    unit: 'test/unit/ingest/told-in-answers.test.ts',
+  },
+  {
     name: 'refused-unread-not-counted',
     bug: 'posts that are refused because the buffer is full are counted nowhere: the alert about refused clicks is silent',
     file: 'ingest/app.ts',
