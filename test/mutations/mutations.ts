@@ -832,7 +832,7 @@ export const mutations: readonly Mutation[] = [
     name: 'rejections-told-without-limit',
     bug: 'an answer tells every rejection: thousands of times what was posted',
     file: 'ingest/click-batch.ts',
-    edits: [['else if (++rejectedTotal <= maxRejectionsTold) {', 'else if (++rejectedTotal > 0) {']],
+    edits: [['else if (rejectedAt.push(index) <= maxRejectionsTold) {', 'else if (rejectedAt.push(index) > 0) {']],
     unit: 'test/unit/ingest/large-bodies.test.ts',
   },
   {
