@@ -148,7 +148,7 @@ interface Accepting {
 }
 
 async function accept({ clickLog, waiting, client, trace, unknown }: Accepting, batch: ClickBatch) {
-  const { lines, rejected, rejectedTotal, ignoredFields, warnings } = batch;
+  const { lines, rejected, rejectedTotal, madeEventIds, ignoredFields, warnings } = batch;
   const ignored_fields = [...ignoredFields, ...unknown];
   if (rejectedTotal > 0) outcomes.inc({ outcome: 'rejected' }, rejectedTotal);
   const accepted = lines.count;
@@ -175,6 +175,7 @@ async function accept({ clickLog, waiting, client, trace, unknown }: Accepting, 
     accepted,
     rejected: [...rejected],
     rejected_total: rejectedTotal,
+    made_event_ids: madeEventIds.map(({ index, eventId: event_id }) => ({ index, event_id })),
     ignored_fields,
     warnings: [...warnings],
   };

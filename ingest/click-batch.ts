@@ -21,6 +21,7 @@ import { ClickLines } from './click-lines.ts';
 import { ClickNotes, type Warning } from './click-notes.ts';
 import { JsonExtent } from './json-extent.ts';
 import { type KeptFields, keptClick } from './kept-click.ts';
+import { type MadeEventId, madeEventIdsOf } from './made-event-ids.ts';
 import { createPlainClicks } from './plain-click.ts';
 
 export interface Rejected {
@@ -36,6 +37,8 @@ export interface ClickBatch {
   /** Only the first ones, because an answer must not be many times as long as what was posted. */
   readonly rejected: readonly Rejected[];
   readonly rejectedTotal: number;
+  /** Only the first ones. */
+  readonly madeEventIds: readonly MadeEventId[];
   /** Names of fields that no click has. Only the first ones. */
   readonly ignoredFields: readonly string[];
   /** Fields that were left out of clicks that still count. */
@@ -81,7 +84,7 @@ export function createClickParser(maxItems: number, kept: KeptFields = {}): Clic
   const copyPlain = createPlainClicks(createClickIdWriter(), kept);
   const extent = new JsonExtent();
   let rejected: Rejected[] = [];
-  let rejectedTotal = 0;
+  let rejectedAt: number[] = [];
   const notes = new ClickNotes();
   /** The work done in this slice. */
   let work = 0;
@@ -89,13 +92,14 @@ export function createClickParser(maxItems: number, kept: KeptFields = {}): Clic
   const begin = () => {
     lines.clear();
     rejected = [];
-    rejectedTotal = 0;
+    rejectedAt = [];
     notes.clear();
     work = 0;
   };
   const batch = (): ClickBatch => {
     const { ignoredFields, warnings } = notes;
-    return { lines, rejected, rejectedTotal, ignoredFields, warnings };
+    const madeEventIds = madeEventIdsOf(lines, rejectedAt);
+    return { lines, rejected, rejectedTotal: rejectedAt.length, madeEventIds, ignoredFields, warnings };
   };
   const isSliceDone = () => {
     if (work < sliceWork) return false;
@@ -105,7 +109,7 @@ export function createClickParser(maxItems: number, kept: KeptFields = {}): Clic
   const add = (verdict: Verdict, index: number) => {
     notes.warn(index, verdict);
     if (verdict.ok) lines.add(keptClick(verdict.click, kept));
-    else if (++rejectedTotal <= maxRejectionsTold) {
+    else if (rejectedAt.push(index) <= maxRejectionsTold) {
       rejected.push({ index, code: verdict.code, message: verdict.message });
     }
   };

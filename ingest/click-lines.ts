@@ -5,6 +5,7 @@
  * its next await. The memory stays as large as the largest request was, which the limits on bodies and items bound.
  */
 import { type Click, formatLine, quoted } from './click.ts';
+import { clickIdLength } from './click-id.ts';
 import type { RoutedClick } from './hot-ads/rule.ts';
 
 /** The end of the line (behind its newline), and start and end of the ad id and of the event id with its quotes. */
@@ -44,6 +45,17 @@ export class ClickLines {
     const adStart = eventEnd + beforeAdId.length;
     const adEnd = adStart + click.adId.length;
     this.close(end, adStart, adEnd, eventStart, eventEnd, click.clickedAt);
+  }
+
+  /** Returns the event id of line `i` if ingest has made it, which is then the click id, or undefined. */
+  madeIdOf(i: number): string | undefined {
+    const eventStart = this.#places[i * placesPerLine + 3]! + 1;
+    const eventEnd = this.#places[i * placesPerLine + 4]! - 1;
+    if (eventEnd - eventStart !== clickIdLength) return undefined;
+    const clickStart = this.startOf(i) + beforeClickId.length;
+    for (let at = 0; at < clickIdLength; at++)
+      if (this.bytes[clickStart + at] !== this.bytes[eventStart + at]) return undefined;
+    return this.bytes.toString('latin1', eventStart, eventEnd);
   }
 
   /** Whether the ad id of the last line begins with `prefix`, which is ASCII as ad ids are. */
@@ -115,5 +127,6 @@ class RoutedLine implements RoutedClick {
   }
 }
 
-const beforeEventId = '{"click_id":"","event_id":';
+const beforeClickId = '{"click_id":"';
+const beforeEventId = `${beforeClickId}","event_id":`;
 const beforeAdId = ',"ad_id":"';

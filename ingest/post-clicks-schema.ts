@@ -8,6 +8,7 @@ import { maxRejectionsTold } from './click-batch.ts';
 import { optionalFields } from './click-body.ts';
 import { maxFieldsTold, maxNameLength } from './click-notes.ts';
 import { ClickBody } from './click-schema.ts';
+import { maxEventIdsTold } from './made-event-ids.ts';
 
 const ndjson = Type.String({
   description:
@@ -57,6 +58,15 @@ export const postClicksSchema = {
         rejected_total: Type.Integer({
           description: 'number of all rejected clicks, including those that are not listed',
         }),
+        made_event_ids: Type.Array(
+          Type.Object({
+            index: Type.Integer({ description: 'position of the click, as in `rejected`' }),
+            event_id: Type.String({ description: 'finds the click: `GET /v1/clicks/{event_id}` of the query API' }),
+          }),
+          {
+            description: `the event ids that accepted clicks were given because they had none: the first ${maxEventIdsTold}. A client that wants to find each of its clicks, or to post it again, gives event ids itself`,
+          },
+        ),
         ignored_fields: Type.Array(Type.String(), {
           description: `names of unknown fields in all clicks together, which were ignored: the first ${maxFieldsTold}, each cut after ${maxNameLength} characters. Unknown parameters are listed, too, with a \`?\` in front`,
         }),

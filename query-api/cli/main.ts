@@ -18,6 +18,7 @@ const commands = {
   replay: async () => (await import('./job-commands.ts')).replayCommand(),
   reconcile: async () => (await import('./job-commands.ts')).reconcileCommand(),
   jobs: async () => (await import('./job-commands.ts')).jobsCommand(),
+  click: async () => (await import('./click-command.ts')).clickCommand(),
   partitions: async () => (await import('./partitions-command.ts')).partitionsCommand(),
   keys: async () => (await import('./keys-commands.ts')).keysCommand(),
   quarantine: async () => {
@@ -59,6 +60,7 @@ ADCLICKS_API_KEY is the API key that is sent.
 Examples:
   adclicks top 10 --window 60
   adclicks count ad-42 --from 2026-01-01T00:00Z --to 2026-01-02T00:00Z --json
+  adclicks click ad-42 b3c1
   adclicks tail
   adclicks quarantine retry --reason future`,
   );

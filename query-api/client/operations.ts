@@ -1621,6 +1621,12 @@ export interface Operations {
       }[];
       /** number of all rejected clicks, including those that are not listed */
       readonly rejected_total: number;
+      /** the event ids that accepted clicks were given because they had none: the first 100. A client that wants to find each of its clicks, or to post it again, gives event ids itself */
+      readonly made_event_ids: readonly {
+        /** position of the click, as in `rejected` */ readonly index: number;
+        /** finds the click: `GET /v1/clicks/{event_id}` of the query API */
+        readonly event_id: string;
+      }[];
       /** names of unknown fields in all clicks together, which were ignored: the first 20, each cut after 64 characters. Unknown parameters are listed, too, with a `?` in front */
       readonly ignored_fields: readonly string[];
       /** fields that broke a rule and were left out of accepted clicks; each field is listed once */

@@ -108,6 +108,17 @@ describe('adclicks', () => {
     expect((await run('series', ...range)).stdout).toMatch(/\ntotal +4 {2}provisional\n$/);
   });
 
+  it('shows what became of a click, and denies none that may only not be stored yet', async () => {
+    const trail = await eventually('the click is in raw', async () => {
+      const { code, stdout } = await run('click', 'cli-a', 'c0', '--json');
+      return code === 0 && JSON.parse(stdout);
+    });
+    expect(trail).toMatchObject({ event_id: 'c0', copies: [{ ad_id: 'cli-a', outcome: 'counted' }] });
+    expect((await run('click', 'cli-a', 'c0')).stdout).toMatch(/^c0: 1 copy\noutcome .*\ncounted .* cli-a /);
+    const none = await run('click', 'cli-b', 'c0');
+    expect([none.code, none.stdout, none.stderr]).toEqual([1, '', expect.stringContaining('it is not stored yet')]);
+  });
+
   it('feeds what it has exported again: each click is a copy, whatever its id is, and none is another', async () => {
     const file = join(directory, 'marked.csv');
     const ids = ['-Vk3x9', "'own", '=1+1', ' b ', '"q", x', '한😀'];

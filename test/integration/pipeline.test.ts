@@ -57,7 +57,7 @@ describe('pipeline', () => {
     const click = { ad_id: 'ad-once', event_id: 'e-1', clicked_at: at, country: 'KR' };
     expect(await pipeline.post(click)).toEqual({
       status: 202,
-      body: { accepted: 1, rejected: [], rejected_total: 0, ignored_fields: [], warnings: [] },
+      body: { accepted: 1, rejected: [], rejected_total: 0, made_event_ids: [], ignored_fields: [], warnings: [] },
     });
     expect((await pipeline.post([click, { ...click, event_id: 'e-2' }])).status).toBe(202);
     const answer = await counted('ad-once', minuteOf(at), 2);

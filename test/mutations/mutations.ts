@@ -832,7 +832,7 @@ export const mutations: readonly Mutation[] = [
     name: 'rejections-told-without-limit',
     bug: 'an answer tells every rejection: thousands of times what was posted',
     file: 'ingest/click-batch.ts',
-    edits: [['else if (++rejectedTotal <= maxRejectionsTold) {', 'else if (++rejectedTotal > 0) {']],
+    edits: [['else if (rejectedAt.push(index) <= maxRejectionsTold) {', 'else if (rejectedAt.push(index) > 0) {']],
     unit: 'test/unit/ingest/large-bodies.test.ts',
   },
   {
@@ -1545,6 +1545,20 @@ export const mutations: readonly Mutation[] = [
     file: 'query-api/jobs/replicas/check-loop.ts',
     edits: [['  checkedAt.set(now() / 1_000);\n', '']],
     unit: 'test/unit/query-api/replicas/check-loop.test.ts',
+  },
+  {
+    name: 'made-ids-by-accepted',
+    bug: 'the place of a click that was given an event id counts accepted clicks alone: behind a refused one, it names another',
+    file: 'ingest/made-event-ids.ts',
+    edits: [['made.push({ index: i + before, eventId })', 'made.push({ index: i, eventId })']],
+    unit: 'test/unit/ingest/told-in-answers.test.ts',
+  },
+  {
+    name: 'made-ids-without-end',
+    bug: 'a batch without event ids gets an answer with an id for each of its clicks',
+    file: 'ingest/made-event-ids.ts',
+    edits: [['i < lines.count && made.length < maxEventIdsTold', 'i < lines.count']],
+    unit: 'test/unit/ingest/told-in-answers.test.ts',
   },
   {
     name: 'refused-unread-not-counted',

@@ -8,6 +8,7 @@ import { buildIngestApp } from '../../../ingest/app.ts';
 import type { Click } from '../../../ingest/click.ts';
 import { maxFieldsTold } from '../../../ingest/click-notes.ts';
 import { IngestConfig } from '../../../ingest/config.ts';
+import { maxEventIdsTold } from '../../../ingest/made-event-ids.ts';
 import { clicksOf } from '../../support/clicks.ts';
 
 const now = Date.parse('2026-03-01T12:00:00Z');
@@ -41,6 +42,54 @@ async function setUp() {
   };
   return { post, appended };
 }
+
+describe('event ids that were made', () => {
+  const mine = { ad_id: 'a', event_id: 'mine', clicked_at: now };
+
+  it('are told with the place of their click, in JSON and NDJSON, plain or parsed, between clicks that are refused', async () => {
+    const { post, appended } = await setUp();
+    const clicks = [{ adId: 'a' }, { ad_id: 'a' }, mine, {}, { ad_id: 'b', country: 'kr' }, { adId: 'a' }, mine];
+    for (const [body, type] of [
+      [clicks, json] as const,
+      [clicks.map(each => JSON.stringify(each)).join('\n'), ndjson] as const,
+    ]) {
+      const { made_event_ids } = await post(body, type);
+      const [first, , second] = appended.splice(0);
+      expect(made_event_ids).toEqual([
+        { index: 1, event_id: first?.eventId },
+        { index: 4, event_id: second?.eventId },
+      ]);
+      expect([first?.adId, second?.adId, first?.clickId]).toEqual(['a', 'b', first?.eventId]);
+    }
+  });
+
+  it('are none where each click has its own, be it as long as one that is made', async () => {
+    const { post } = await setUp();
+    const long = { ...mine, event_id: '01KCQ0Z0000000000000000000' };
+    expect(await post([mine, long])).toMatchObject({ accepted: 2, made_event_ids: [] });
+    expect(await post([mine, long].map(each => ` ${JSON.stringify(each)}`).join('\n'), ndjson)).toMatchObject({
+      accepted: 2,
+      made_event_ids: [],
+    });
+  });
+
+  it('are told up to a number, however many there are', async () => {
+    const { post } = await setUp();
+    const { accepted, made_event_ids } = await post(Array(5_000).fill({ ad_id: 'a' }));
+    expect([accepted, made_event_ids.length]).toEqual([5_000, maxEventIdsTold]);
+    expect(made_event_ids.at(-1)).toEqual({
+      index: maxEventIdsTold - 1,
+      event_id: expect.stringMatching(/^[0-9A-Z]{26}$/),
+    });
+    expect(JSON.stringify(made_event_ids).length).toBeLessThan(7_000);
+  });
+
+  it('are told behind more refused clicks than are listed', async () => {
+    const { post } = await setUp();
+    const { rejected, made_event_ids } = await post([...Array(250).fill({}), { ad_id: 'a' }]);
+    expect([rejected.length, made_event_ids]).toEqual([100, [{ index: 250, event_id: expect.any(String) }]]);
+  });
+});
 
 describe('fields that no click has', () => {
   it('are named once for the request, in JSON and NDJSON, of clicks that are refused too', async () => {

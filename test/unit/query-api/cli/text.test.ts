@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseTime } from '../../../../ingest/click.ts';
 import { countsText, seriesText, statusText, topText } from '../../../../query-api/cli/answers-text.ts';
 import { minuteOf, timeOf } from '../../../../query-api/cli/cli.ts';
+import { clickText } from '../../../../query-api/cli/click-command.ts';
 import { jobsText, reconciliationText, replayText } from '../../../../query-api/cli/jobs-text.ts';
 import { liveText } from '../../../../query-api/cli/live-text.ts';
 import { nodesText } from '../../../../query-api/cli/nodes-text.ts';
@@ -324,6 +325,33 @@ describe('lines in quarantine', () => {
       [''],
     ]);
   });
+});
+
+it('shows what became of each copy of a click, and nothing of it moves the cursor', () => {
+  const copy = {
+    ...{ click_id: '01A', ad_id: 'ad-1', country: 'KR', received_at: watermark, clicked_at: minute.from },
+    ...{ minute: minute.from, partition: 2, outcome: 'counted' as const, reason: null, job: null },
+    state: 'final' as const,
+  };
+  const set = { ...copy, click_id: '01B', outcome: 'quarantined' as const, reason: 'future', received_at: null };
+  const unknown = { ...set, clicked_at: null, minute: null, partition: null, outcome: 'restated' as const, job: '01J' };
+  const answer = { event_id: 'e\u001b[2J', ads: [{ ad_id: 'ad-1', copies: 3 }], copies: [copy, set, unknown] };
+  const text = clickText({ ...answer, is_complete: false }, bare);
+  const at = shortTime(minute.from);
+  expect(text.split('\n').map(row => row.trim().split(/ {2,}/))).toEqual([
+    ['e\\u001b[2J: 3 copies, and more that are not listed'],
+    [
+      ...['outcome', 'state', 'ad', 'country', 'clicked', 'received', 'minute', 'partition'],
+      'quarantined because',
+      'counted by job',
+      'click id',
+    ],
+    ['counted', 'final', 'ad-1', 'KR', at, watermark, at, '2', '-', '-', '01A'],
+    ['quarantined', 'final', 'ad-1', 'KR', at, '-', at, '2', 'future', '-', '01B'],
+    ['restated', 'final', 'ad-1', 'KR', '-', '-', '-', '-', 'future', '01J', '01B'],
+    [''],
+  ]);
+  expect(clickText({ ...answer, copies: [copy], is_complete: true }, bare)).toMatch(/: 1 copy\n/);
 });
 
 it('says over how many partitions clicks are spread, since when, and how many each topic has', () => {
