@@ -42,6 +42,8 @@ export interface Clients {
    * client.
    */
   connected(socket: Socket): Client | undefined;
+  /** Whether the connection is the client's own, and no proxy's. */
+  isDirect(socket: Socket): boolean;
   /** Whether the client's own connection uses TLS, as far as we or our proxies know. */
   isOverTls(request: IncomingMessage): boolean;
   /** The number of known networks. */
@@ -95,6 +97,7 @@ export function createClients({ proxies = noProxies, maxKept = 1 << 16 }: Client
       known.set(socket, client);
       return client;
     },
+    isDirect: socket => known.has(socket),
     isOverTls({ socket, headers }) {
       if ('encrypted' in socket && socket.encrypted === true) return true;
       if (!proxies.trusts(socket.remoteAddress ?? '')) return false;
