@@ -52,7 +52,14 @@ export function createRateLimit({ perMinute, unit, setting, now }: RateLimitOpti
           `more than ${perMinute} ${unit} in a minute from ${client.network} (${setting}): wait ${waitS} s`,
           {},
           waitS,
-          { policy: `client-${unit}`, quota: perMinute, ownUnit: unit === 'requests' ? undefined : unit, ...inMinute, remaining: 0, resetS: waitS },
+          {
+            policy: `client-${unit}`,
+            quota: perMinute,
+            ownUnit: unit === 'requests' ? undefined : unit,
+            ...inMinute,
+            remaining: 0,
+            resetS: waitS,
+          },
         );
       }
       client.allowance = allowance - 1;

@@ -7,10 +7,9 @@
  */
 import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
 import { brokenRule, shown } from '../infra/broken-rule.ts';
 import { Retryable } from '../infra/errors.ts';
-import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } from '../infra/http.ts';
+import { createHttp, type Http, Problem, refuseOtherMethods } from '../infra/http.ts';
 import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
 import { createRateLimit, type RateLimit } from '../infra/http-rate-limit.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
@@ -18,14 +17,17 @@ import { createKeyGate, type KeyGate, type KnownKeys, unreadKeys } from '../infr
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
+import { type QuotaShares, wholeQuotas } from '../infra/quotas/key-quotas.ts';
+import type { QuotaMembers } from '../infra/quotas/quota-members.ts';
 import { type TraceContext, traceContextOf } from '../infra/trace-context.ts';
-import { type ClickBatch, maxRejectionsTold } from './click-batch.ts';
+import type { ClickBatch } from './click-batch.ts';
 import { optionalFields } from './click-body.ts';
 import { createClickJudge } from './click-judge.ts';
 import type { ClickLog } from './click-log.ts';
 import { maxFieldsTold, maxNameLength } from './click-notes.ts';
-import { ClickBody } from './click-schema.ts';
+import { clicksRouteSchema } from './clicks-route-schema.ts';
 import { type IngestConfig, trustedProxiesOf } from './config.ts';
+import { createKeyLimits, type KeyLimits } from './key-limits.ts';
 import type { LinkSpool } from './links/keep-click.ts';
 import { type LinkKeys, noLinkKeys } from './links/link-keys.ts';
 import { routeLinks } from './links/link-route.ts';
@@ -38,6 +40,8 @@ export interface IngestDeps {
   readonly log: Logger;
   /** Left out: none is known, and who needs one is not let in. */
   readonly keys?: KnownKeys;
+  /** Left out: no other process gives out the quotas of keys. */
+  readonly quotaShares?: QuotaShares & Partial<Pick<QuotaMembers, 'tells'>>;
   /** Of click links. Left out: there are none. */
   readonly linkKeys?: () => LinkKeys;
   /** Where clicks of links are kept that Kafka does not take. */
@@ -62,8 +66,23 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
     setting: 'INGEST_RATE_LIMIT_PER_MINUTE',
   });
   const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
-  const http = await openServer(deps, { clients, rateLimit, keys: keyGate });
+  const keyLimits = createKeyLimits({ config, clients, shares: deps.quotaShares ?? wholeQuotas, log });
+  const http = await openServer(deps, { clients, rateLimit, keys: keyGate, keyLimits });
   takeBytes(http, config, clients);
+  routeClicks(http, { ...deps, now }, { clients, rateLimit, keyLimits });
+  refuseOtherMethods(http, '/v1/clicks', ['POST']);
+  const safeLanding = config.INGEST_LINK_SAFE_LANDING;
+  routeLinks(http, { clients, clickLog, spool, log, keys: linkKeys, safeLanding, now });
+  return http;
+}
+
+type ClickRouteDeps = Pick<IngestDeps, 'config' | 'clickLog'> & { readonly now: () => number };
+
+function routeClicks(
+  http: Http,
+  { config, clickLog, now }: ClickRouteDeps,
+  { clients, rateLimit, keyLimits }: Omit<Guards, 'keys'>,
+): void {
   const { judge } = createClickJudge({
     maxItems: config.INGEST_MAX_ITEMS,
     maxWaitingBytes: config.INGEST_MAX_BUFFER_BYTES,
@@ -76,7 +95,7 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
   });
 
   http.post('/v1/clicks', {
-    schema: routeSchema,
+    schema: clicksRouteSchema,
     config: { scope: 'ingest' },
     // The schema only documents the body. `click-body.ts` checks it.
     validatorCompiler: () => () => true,
@@ -89,31 +108,38 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
       const client = clients.of(request.raw);
       // One unit was taken when the request arrived. The cost of checking its body, whatever is in it, is taken before
       // the check.
-      const costKib = Math.max(request.body.reduce((sum, piece) => sum + piece.length, 0) >> 10, 1);
+      const bytes = request.body.reduce((sum, piece) => sum + piece.length, 0);
+      const costKib = Math.max(bytes >> 10, 1);
+      keyLimits.holdUnannounced(request, reply, bytes);
       rateLimit.charge(client, costKib - 1);
       const { isStrict, unknown } = askedOf(request.query);
       const posting = { receivedAt: now(), isStrict, adIdPrefix: request.apiKey?.created.ad_id_prefix };
       const { taken } = await judge(client, request.body, format, posting, batch => {
         rateLimit.charge(client, Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0));
+        keyLimits.take(request.apiKey, batch);
         // While the clicks wait for Kafka, their lines count as buffered. The body must not stay in memory in addition.
         request.body = undefined;
         return accept({ clickLog, waiting, client, trace, unknown }, batch);
       });
       const answer = await taken;
       request.log.debug({ accepted: answer.accepted, rejected: answer.rejected_total }, 'clicks accepted');
+      keyLimits.tell(reply, request.apiKey);
       return reply.code(202).send(answer);
     },
   });
-  refuseOtherMethods(http, '/v1/clicks', ['POST']);
-  const safeLanding = config.INGEST_LINK_SAFE_LANDING;
-  routeLinks(http, { clients, clickLog, spool, log, keys: linkKeys, safeLanding, now });
-  return http;
+}
+
+interface Guards {
+  readonly clients: Clients;
+  readonly rateLimit: RateLimit;
+  readonly keys: KeyGate;
+  readonly keyLimits: KeyLimits;
 }
 
 /** The server with all that does not depend on the route: limits, health, metrics and documentation. */
 function openServer(
   { config, log, kafkaReady, rulesKnown, partitionsAgree = () => {}, life }: IngestDeps,
-  guards: { readonly clients: Clients; readonly rateLimit: RateLimit; readonly keys: KeyGate },
+  { keyLimits, ...guards }: Guards,
 ): Promise<Http> {
   return createHttp({
     title: 'Ad click ingest',
@@ -123,6 +149,8 @@ function openServer(
     config,
     bodyLimitBytes: config.INGEST_BODY_LIMIT_BYTES,
     ...guards,
+    withinQuotas: keyLimits.withinQuotas,
+    beforeScrape: async () => keyLimits.report(),
     operationsPort: config.INGEST_OPS_PORT,
     servesPages: false,
     readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree, ...guards.keys.readiness },
@@ -233,77 +261,6 @@ function unavailable(reason: Retryable): Problem {
     1,
   );
 }
-
-const ndjson = Type.String({
-  description:
-    'one click per line, as in application/json; blank lines are skipped. `application/ndjson`, `application/jsonl`, `application/jsonlines` and `text/plain` mean the same',
-});
-
-const routeSchema = {
-  tags: ['clicks'],
-  operationId: 'postClicks',
-  summary: 'Post one click or many',
-  description:
-    'The body is UTF-8, with or without a byte order mark, and may have Content-Encoding gzip (or x-gzip). Each click is checked separately. Accepted clicks are in the log before the answer is sent. A click is refused if its ad_id, event_id or clicked_at breaks a rule. If `country`, `user_id` or `ip` breaks a rule, that field is left out, and the click counts.',
-  querystring: Type.Object({
-    strict: Type.Optional(
-      Type.Boolean({
-        default: false,
-        description:
-          'refuse clicks that have unknown fields, or fields that would be left out (see `ignored_fields` and `warnings`)',
-      }),
-    ),
-  }),
-  body: {
-    content: {
-      'application/json': { schema: Type.Union([ClickBody, Type.Array(ClickBody, { minItems: 1 })]) },
-      'application/x-ndjson': { schema: ndjson },
-      'text/plain': { schema: ndjson },
-    },
-  },
-  response: {
-    202: Type.Object(
-      {
-        accepted: Type.Integer({ description: 'number of clicks that are in the log now' }),
-        rejected: Type.Array(
-          Type.Object({
-            index: Type.Integer({
-              description:
-                'position of the click in the array, or of its line among the lines that are not blank; the first is 0',
-            }),
-            code: Type.String({
-              description:
-                'invalid_json, too_large, too_deep, not_an_object, missing_field, invalid_field, unknown_field, too_old, too_far_ahead or forbidden_ad',
-            }),
-            message: Type.String({ description: 'names field, value and rule' }),
-          }),
-          { description: `the first ${maxRejectionsTold} rejected clicks, in the order of the clicks` },
-        ),
-        rejected_total: Type.Integer({
-          description: 'number of all rejected clicks, including those that are not listed',
-        }),
-        ignored_fields: Type.Array(Type.String(), {
-          description: `names of unknown fields in all clicks together, which were ignored: the first ${maxFieldsTold}, each cut after ${maxNameLength} characters. Unknown parameters are listed, too, with a \`?\` in front`,
-        }),
-        warnings: Type.Array(
-          Type.Object({
-            field: Type.String({ description: `${optionalFields.join(', ')}` }),
-            clicks: Type.Integer({ description: 'number of clicks that count without it' }),
-            index: Type.Integer({ description: 'position of the first of these clicks, as in `rejected`' }),
-            message: Type.String({ description: 'what is wrong in that click' }),
-          }),
-          { description: 'fields that broke a rule and were left out of accepted clicks; each field is listed once' },
-        ),
-      },
-      { description: 'At least one click is accepted' },
-    ),
-    400: ProblemSchema,
-    413: ProblemSchema,
-    415: ProblemSchema,
-    429: ProblemSchema,
-    503: ProblemSchema,
-  },
-};
 
 const outcomes = counter('clicks_total', 'Clicks that were posted, by outcome', ['outcome']);
 const droppedFields = counter(

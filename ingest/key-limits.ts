@@ -2,17 +2,17 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clients } from '../infra/http-clients.ts';
 import type { Key } from '../infra/keys/key-book.ts';
+import type { Logger } from '../infra/log.ts';
 import { quotasOf } from '../infra/quotas/config.ts';
 import { keyConnections } from '../infra/quotas/key-connections.ts';
 import { KeyQuotas, type QuotaShares } from '../infra/quotas/key-quotas.ts';
 import { keysAtQuota } from '../infra/quotas/keys-at-quota.ts';
+import type { QuotaMembers } from '../infra/quotas/quota-members.ts';
 import { rateLimitFields } from '../infra/quotas/rate-limit-fields.ts';
-import type { Logger } from '../infra/log.ts';
 import type { ClickBatch } from './click-batch.ts';
 import type { IngestConfig } from './config.ts';
 
 export interface KeyLimits {
-  readonly quotas: KeyQuotas;
   /** Updates the metrics, when they are collected. */
   readonly report: () => void;
   /** Before the body is read. @throws Problem 429 */
@@ -28,18 +28,18 @@ export interface KeyLimits {
 export interface KeyLimitsDeps {
   readonly config: IngestConfig;
   readonly clients: Clients;
-  readonly shares: QuotaShares;
+  readonly shares: QuotaShares & Partial<Pick<QuotaMembers, 'tells'>>;
   readonly log: Logger;
 }
 
 export function createKeyLimits({ config, clients, shares, log }: KeyLimitsDeps): KeyLimits {
   const quotas = new KeyQuotas({ defaults: quotasOf(config), shares });
+  shares.tells?.(passedMs => quotas.demands(passedMs));
   const countConnection = keyConnections(quotas, clients);
   const holdBytes = (key: Key, reply: FastifyReply, bytes: number) => {
     reply.raw.once('close', quotas.hold(key, 'bytes_in_flight', bytes));
   };
   return {
-    quotas,
     report: keysAtQuota(quotas, ['clicks_per_second', 'bytes_in_flight', 'connections'], log),
     withinQuotas({ raw: { socket, headers } }, reply, key) {
       countConnection(socket, key);

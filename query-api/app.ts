@@ -7,7 +7,7 @@ import type { ClickHouse } from '../infra/clickhouse/clickhouse.ts';
 import { clientSlots } from '../infra/client-slots.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, refuseOtherMethods } from '../infra/http.ts';
-import { createClients } from '../infra/http-clients.ts';
+import { type Clients, createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
 import { inTime } from '../infra/in-time.ts';
@@ -16,6 +16,11 @@ import { KeyBook } from '../infra/keys/key-book.ts';
 import { createKeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
+import { quotasOf } from '../infra/quotas/config.ts';
+import { keyConnections } from '../infra/quotas/key-connections.ts';
+import { KeyQuotas, type QuotaShares, wholeQuotas } from '../infra/quotas/key-quotas.ts';
+import { keysAtQuota } from '../infra/quotas/keys-at-quota.ts';
+import { quotaNames } from '../infra/quotas/quotas.ts';
 import type { StoreNodes } from './answers/nodes-status.ts';
 import { createPipelineMetrics } from './answers/pipeline-metrics.ts';
 import { createStallWatch, type StallWatch } from './answers/stalled-partitions.ts';
@@ -24,6 +29,7 @@ import { tagAnswers } from './http/etag.ts';
 import { failOver } from './http/failover.ts';
 import { keepPrivate, personalParameters } from './http/private-answers.ts';
 import { asksForRaw } from './http/raw-requests.ts';
+import { createRawSeconds, type RawSeconds } from './http/raw-seconds.ts';
 import { answerRows } from './http/rows-hook.ts';
 import { asUnavailable } from './http/unavailable.ts';
 import type { CountedLog } from './log/counted-log.ts';
@@ -64,6 +70,8 @@ export interface QueryApiDeps {
   readonly keys?: KnownKeys & { readonly book: KeyRoutesDeps['keyBook'] };
   /** Left out: requests that change keys fail, because no broker is known. */
   readonly appendKeyChange?: KeyRoutesDeps['appendKeyChange'];
+  /** Left out: no other process gives out the quotas of keys. */
+  readonly quotaShares?: QuotaShares;
   /** Takes jobs and stored filters. Left out: such requests fail, because no broker is known. */
   readonly requests?: RequestLog;
   /** Left out: requests about partitions fail, because no broker is known. */
@@ -85,6 +93,7 @@ export async function buildQueryApi({
   routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
   keys = { ...unreadKeys, book: new KeyBook() },
   appendKeyChange = unasked,
+  quotaShares = wholeQuotas,
   requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
   partitions = { read: unasked, grow: unasked },
   readiness,
@@ -106,16 +115,25 @@ export async function buildQueryApi({
     ...{ ...liveLimitsOf(config), logEnds, stalls, now, log },
   });
   const clients = createClients({ proxies: trustedProxiesOf(config) });
+  const quotas = new KeyQuotas({ defaults: quotasOf(config), shares: quotaShares });
+  const rawSeconds = createRawSeconds({ clients, quotas, perMinute: config.QUERY_RAW_SECONDS_PER_CLIENT });
   const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
+  const pipelineMetrics = createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now });
+  const reportQuotas = keysAtQuota(quotas, quotaNames, log);
   const http = await createHttp({
     ...about,
-    ...httpLimitsOf(config),
+    ...httpLimitsOf(config, rawSeconds),
     ...{ config, clients, log, life },
     servesPages: true,
     ...{ keys: keyGate, personalParameters, openPages: ['/docs', '/dashboard', '*'] },
     readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },
-    beforeScrape: createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now }),
+    ...quotaLimitsOf(quotas, clients),
+    beforeScrape: async () => {
+      reportQuotas();
+      await pipelineMetrics();
+    },
   });
+  http.addHook('onRequest', async request => rawSeconds.admit(request));
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   // Listeners are let go when the drain begins. Their answers have no end, so to wait for them would take for ever.
@@ -126,8 +144,8 @@ export async function buildQueryApi({
     ...{ stalls, logEnds, live, partitions, requests, now, wait, keyBook: keys.book, appendKeyChange },
     routing: cached(() => inTime(routing()).catch(() => undefined), 1_000, now),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
-    maxOpen: config.JOBS_MAX_OPEN,
-    listenersOf: listenersOf(config),
+    ...{ maxOpen: config.JOBS_MAX_OPEN, maxOpenPerClient: config.JOBS_MAX_OPEN_PER_CLIENT, quotas },
+    listenersOf: listenersOf(config, quotas),
   };
   await http.register(async scope => routeVersion1(scope, shared));
   await http.register(async scope => routeDashboard(scope));
@@ -150,7 +168,7 @@ const about = {
   },
 };
 
-function httpLimitsOf(config: QueryApiConfig) {
+function httpLimitsOf(config: QueryApiConfig, rawSeconds: RawSeconds) {
   return {
     bodyLimitBytes: 16 * 1_024,
     rateLimit: createRateLimit({
@@ -159,19 +177,28 @@ function httpLimitsOf(config: QueryApiConfig) {
       setting: 'QUERY_API_RATE_LIMIT_PER_MINUTE',
     }),
     operationsPort: config.QUERY_API_OPS_PORT,
-    answers: { timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS', isRaw: asksForRaw },
+    answers: {
+      ...{ timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS', isRaw: asksForRaw },
+      onPlaceHeld: rawSeconds.charge,
+    },
   };
+}
+
+function quotaLimitsOf(quotas: KeyQuotas, clients: Clients): Pick<HttpOptions, 'withinQuotas'> {
+  const countConnection = keyConnections(quotas, clients);
+  return { withinQuotas: ({ raw }, _reply, key) => countConnection(raw.socket, key) };
 }
 
 function liveLimitsOf(config: QueryApiConfig) {
   return { maxClients: config.QUERY_API_LIVE_MAX_CLIENTS, maxBufferBytes: config.QUERY_API_LIVE_BUFFER_BYTES };
 }
 
-function listenersOf(config: QueryApiConfig) {
+function listenersOf(config: QueryApiConfig, quotas: KeyQuotas) {
   const setting = 'QUERY_API_LIVE_MAX_PER_CLIENT';
   return clientSlots({
     maxPerClient: config[setting],
     ...{ code: 'client_listeners', what: 'listeners', setting, retryAfterS: 10 },
+    ofKey: { quotas, name: 'live_listeners' },
   });
 }
 
@@ -226,6 +253,8 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
     exposedHeaders: [
       'etag',
       'retry-after',
+      'ratelimit',
+      'ratelimit-policy',
       'x-state',
       'x-pending-late',
       'x-watermark',

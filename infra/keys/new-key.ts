@@ -49,7 +49,8 @@ export function brokenKeyRule(
   if (expiresAt !== undefined && expiresAt <= now)
     return { field: 'expires_at', value: new Date(expiresAt).toISOString(), rule: 'must lie in the future' };
   const brokenQuota = quotas && brokenQuotaRule(quotas);
-  if (brokenQuota) return { field: 'quotas', value: brokenQuota.value, rule: `${brokenQuota.name} ${brokenQuota.rule}` };
+  if (brokenQuota)
+    return { field: 'quotas', value: brokenQuota.value, rule: `${brokenQuota.name} ${brokenQuota.rule}` };
   if (adIdPrefix === undefined) return undefined;
   if (!adIdPrefixPattern.test(adIdPrefix))
     return { field: 'ad_id_prefix', value: adIdPrefix, rule: 'must be 1 to 128 of A-Z a-z 0-9 . _ : -' };
@@ -70,7 +71,11 @@ export interface MadeKey {
 }
 
 /** The rules must hold. */
-export function createdKey({ label, scopes, expiresAt, adIdPrefix, quotas }: WantedKey, doer: Doer, now: number): MadeKey {
+export function createdKey(
+  { label, scopes, expiresAt, adIdPrefix, quotas }: WantedKey,
+  doer: Doer,
+  now: number,
+): MadeKey {
   const { keyId, text } = mintKeyText();
   return {
     text,

@@ -2,7 +2,7 @@
  * Defines the settings for the quotas of API keys. They hold for every key that has no value of its own, and for all
  * processes of a kind together, which share each quota (member-shares.ts).
  */
-import { type Static, type TInteger, Type } from 'typebox';
+import { type TInteger, Type } from 'typebox';
 import { mostOfQuota, type QuotaName, type Quotas, quotaMeanings, quotaNames } from './quotas.ts';
 
 const defaults: Quotas = {
@@ -25,11 +25,9 @@ export const IngestQuotaConfig = Type.Object(settingsOf(ofIngest));
 export const QueryApiQuotaConfig = Type.Object(settingsOf(ofQueryApi));
 
 /** Of what a process does not limit there is no setting, and no limit. */
-export function quotasOf(
-  config: Partial<Static<typeof IngestQuotaConfig> & Static<typeof QueryApiQuotaConfig>>,
-): Quotas {
-  const valueOf = (name: QuotaName) => config[quotaMeanings[name].setting] ?? 0;
-  return Object.fromEntries(quotaNames.map(name => [name, valueOf(name)])) as Record<QuotaName, number>;
+export function quotasOf(config: Readonly<Partial<Record<Setting<QuotaName>, number>>>): Quotas {
+  const quotaOf = (name: QuotaName) => config[quotaMeanings[name].setting] ?? 0;
+  return Object.fromEntries(quotaNames.map(name => [name, quotaOf(name)])) as Record<QuotaName, number>;
 }
 
 function settingsOf<const Names extends readonly QuotaName[]>(names: Names) {

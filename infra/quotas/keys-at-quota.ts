@@ -21,7 +21,10 @@ export function keysAtQuota(quotas: KeyQuotas, names: readonly QuotaName[], log:
       } else if (told.get(name) !== longest.key.id) {
         told.set(name, longest.key.id);
         const { id, created } = longest.key;
-        log.warn({ key: id, label: created.label, quota: name, minutes: Math.floor(longest.ms / 60_000) }, 'API key at its quota for long');
+        log.warn(
+          { key: id, label: created.label, quota: name, minutes: Math.floor(longest.ms / 60_000) },
+          'API key at its quota for long',
+        );
       }
     }
   };

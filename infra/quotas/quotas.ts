@@ -14,32 +14,39 @@ interface QuotaMeaning {
 
 export const quotaMeanings = {
   clicks_per_second: {
-    ...{ setting: 'KEY_CLICKS_PER_SECOND', unit: undefined },
+    setting: 'KEY_CLICKS_PER_SECOND',
+    unit: undefined,
     description: 'clicks per second, whether they are accepted or not; a request counts at least once',
   },
   burst_seconds: {
-    ...{ setting: 'KEY_BURST_SECONDS', unit: undefined },
+    setting: 'KEY_BURST_SECONDS',
+    unit: undefined,
     description: 'seconds of `clicks_per_second` that may be posted at once after a pause',
   },
   bytes_in_flight: {
-    ...{ setting: 'KEY_BYTES_IN_FLIGHT', unit: 'content-bytes' },
+    setting: 'KEY_BYTES_IN_FLIGHT',
+    unit: 'content-bytes',
     description: 'bytes of posted bodies, as they are sent, whose requests are not answered yet',
   },
   connections: {
-    ...{ setting: 'KEY_CONNECTIONS', unit: 'concurrent-requests' },
+    setting: 'KEY_CONNECTIONS',
+    unit: 'concurrent-requests',
     description: 'open connections whose last request had the key; those of trusted proxies are not counted',
   },
   open_jobs: {
-    ...{ setting: 'KEY_OPEN_JOBS', unit: undefined },
+    setting: 'KEY_OPEN_JOBS',
+    unit: undefined,
     description: 'replays and reconciliations that are queued or running',
   },
-  exports: { ...{ setting: 'KEY_EXPORTS', unit: 'concurrent-requests' }, description: 'exports that are running' },
+  exports: { setting: 'KEY_EXPORTS', unit: 'concurrent-requests', description: 'exports that are running' },
   live_listeners: {
-    ...{ setting: 'KEY_LIVE_LISTENERS', unit: 'concurrent-requests' },
+    setting: 'KEY_LIVE_LISTENERS',
+    unit: 'concurrent-requests',
     description: 'open listeners of `/v1/live`',
   },
   raw_read_seconds_per_minute: {
-    ...{ setting: 'KEY_RAW_READ_SECONDS_PER_MINUTE', unit: undefined },
+    setting: 'KEY_RAW_READ_SECONDS_PER_MINUTE',
+    unit: undefined,
     description: 'seconds of a minute for which requests for raw clicks may have places in the database',
   },
 } as const satisfies Record<string, QuotaMeaning>;
