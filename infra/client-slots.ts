@@ -4,10 +4,10 @@
  */
 import type { Readable } from 'node:stream';
 import type { Client } from './http-clients.ts';
+import type { HeldName } from './key-quotas/key-load.ts';
+import type { KeyQuotas } from './key-quotas/key-quotas.ts';
 import type { Key } from './keys/key-book.ts';
 import { Problem } from './problem.ts';
-import type { HeldName } from './quotas/key-load.ts';
-import type { KeyQuotas } from './quotas/key-quotas.ts';
 
 /**
  * Opens an answer, which counts until it closes in whatever way. @throws Problem 429 when the client already has as

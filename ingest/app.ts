@@ -17,8 +17,8 @@ import { createKeyGate, type KeyGate, type KnownKeys, unreadKeys } from '../infr
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
-import { type QuotaShares, wholeQuotas } from '../infra/quotas/key-quotas.ts';
 import type { QuotaMembers } from '../infra/quotas/quota-members.ts';
+import { type QuotaShares, wholeQuotas } from '../infra/quotas/quota-shares.ts';
 import { type TraceContext, traceContextOf } from '../infra/trace-context.ts';
 import type { ClickBatch } from './click-batch.ts';
 import { optionalFields } from './click-body.ts';

@@ -1,13 +1,14 @@
 /** Applies the quotas of API keys to posts of clicks (infra/quotas/). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clients } from '../infra/http-clients.ts';
+import { keyConnections } from '../infra/key-quotas/key-connections.ts';
+import { KeyQuotas } from '../infra/key-quotas/key-quotas.ts';
+import { keysAtQuota } from '../infra/key-quotas/keys-at-quota.ts';
 import type { Key } from '../infra/keys/key-book.ts';
 import type { Logger } from '../infra/log.ts';
 import { quotasOf } from '../infra/quotas/config.ts';
-import { keyConnections } from '../infra/quotas/key-connections.ts';
-import { KeyQuotas, type QuotaShares } from '../infra/quotas/key-quotas.ts';
-import { keysAtQuota } from '../infra/quotas/keys-at-quota.ts';
 import type { QuotaMembers } from '../infra/quotas/quota-members.ts';
+import type { QuotaShares } from '../infra/quotas/quota-shares.ts';
 import { rateLimitFields } from '../infra/quotas/rate-limit-fields.ts';
 import type { ClickBatch } from './click-batch.ts';
 import type { IngestConfig } from './config.ts';

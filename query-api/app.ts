@@ -11,15 +11,16 @@ import { type Clients, createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
 import { inTime } from '../infra/in-time.ts';
+import { keyConnections } from '../infra/key-quotas/key-connections.ts';
+import { KeyQuotas } from '../infra/key-quotas/key-quotas.ts';
+import { keysAtQuota } from '../infra/key-quotas/keys-at-quota.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
 import { KeyBook } from '../infra/keys/key-book.ts';
 import { createKeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { quotasOf } from '../infra/quotas/config.ts';
-import { keyConnections } from '../infra/quotas/key-connections.ts';
-import { KeyQuotas, type QuotaShares, wholeQuotas } from '../infra/quotas/key-quotas.ts';
-import { keysAtQuota } from '../infra/quotas/keys-at-quota.ts';
+import { type QuotaShares, wholeQuotas } from '../infra/quotas/quota-shares.ts';
 import { quotaNames } from '../infra/quotas/quotas.ts';
 import type { StoreNodes } from './answers/nodes-status.ts';
 import { createPipelineMetrics } from './answers/pipeline-metrics.ts';
@@ -115,25 +116,16 @@ export async function buildQueryApi({
     ...{ ...liveLimitsOf(config), logEnds, stalls, now, log },
   });
   const clients = createClients({ proxies: trustedProxiesOf(config) });
-  const quotas = new KeyQuotas({ defaults: quotasOf(config), shares: quotaShares });
-  const rawSeconds = createRawSeconds({ clients, quotas, perMinute: config.QUERY_RAW_SECONDS_PER_CLIENT });
+  const { quotas, rawSeconds, withinQuotas, reportingToo } = keyLimitsOf(config, { clients, quotaShares, log });
   const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
-  const pipelineMetrics = createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now });
-  const reportQuotas = keysAtQuota(quotas, quotaNames, log);
   const http = await createHttp({
     ...about,
     ...httpLimitsOf(config, rawSeconds),
-    ...{ config, clients, log, life },
-    servesPages: true,
+    ...{ config, clients, log, life, withinQuotas, servesPages: true },
     ...{ keys: keyGate, personalParameters, openPages: ['/docs', '/dashboard', '*'] },
     readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },
-    ...quotaLimitsOf(quotas, clients),
-    beforeScrape: async () => {
-      reportQuotas();
-      await pipelineMetrics();
-    },
+    beforeScrape: reportingToo(createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now })),
   });
-  http.addHook('onRequest', async request => rawSeconds.admit(request));
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
   // Listeners are let go when the drain begins. Their answers have no end, so to wait for them would take for ever.
@@ -144,7 +136,7 @@ export async function buildQueryApi({
     ...{ stalls, logEnds, live, partitions, requests, now, wait, keyBook: keys.book, appendKeyChange },
     routing: cached(() => inTime(routing()).catch(() => undefined), 1_000, now),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
-    ...{ maxOpen: config.JOBS_MAX_OPEN, maxOpenPerClient: config.JOBS_MAX_OPEN_PER_CLIENT, quotas },
+    ...{ maxOpen: config.JOBS_MAX_OPEN, maxOpenPerClient: config.JOBS_MAX_OPEN_PER_CLIENT, quotas, rawSeconds },
     listenersOf: listenersOf(config, quotas),
   };
   await http.register(async scope => routeVersion1(scope, shared));
@@ -184,9 +176,24 @@ function httpLimitsOf(config: QueryApiConfig, rawSeconds: RawSeconds) {
   };
 }
 
-function quotaLimitsOf(quotas: KeyQuotas, clients: Clients): Pick<HttpOptions, 'withinQuotas'> {
+function keyLimitsOf(
+  config: QueryApiConfig,
+  { clients, quotaShares, log }: Required<Pick<QueryApiDeps, 'quotaShares' | 'log'>> & { readonly clients: Clients },
+) {
+  const quotas = new KeyQuotas({ defaults: quotasOf(config), shares: quotaShares });
   const countConnection = keyConnections(quotas, clients);
-  return { withinQuotas: ({ raw }, _reply, key) => countConnection(raw.socket, key) };
+  const withinQuotas: HttpOptions['withinQuotas'] = ({ raw }, _reply, key) => countConnection(raw.socket, key);
+  const report = keysAtQuota(quotas, quotaNames, log);
+  return {
+    quotas,
+    /** Updates the metrics of quotas, and others. */
+    reportingToo: (others: () => Promise<void>) => async () => {
+      report();
+      await others();
+    },
+    rawSeconds: createRawSeconds({ clients, quotas, perMinute: config.QUERY_RAW_SECONDS_PER_CLIENT }),
+    withinQuotas,
+  };
 }
 
 function liveLimitsOf(config: QueryApiConfig) {
@@ -209,7 +216,7 @@ type Version1Deps = Parameters<typeof routeAds>[1] &
   Parameters<typeof routeClickAudit>[1] &
   Parameters<typeof routeAllExports>[1] &
   Parameters<typeof routeLive>[1] &
-  KeyRoutesDeps & { readonly replicas: Replicas };
+  KeyRoutesDeps & { readonly replicas: Replicas; readonly rawSeconds: RawSeconds };
 
 /**
  * The page loads nothing from other hosts. `upgrade-insecure-requests` is left out, because the page may be served over
@@ -226,6 +233,7 @@ function routeVersion1(http: Http, deps: Version1Deps): void {
   http.addHook('onSend', async (_request, reply) => {
     reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
   });
+  http.addHook('onRequest', async request => deps.rawSeconds.admit(request));
   keepPrivate(http);
   tagAnswers(http);
   answerRows(http);

@@ -4,8 +4,8 @@
  */
 import type { KafkaClient } from '../kafka/client.ts';
 import type { Logger } from '../log.ts';
-import { wholeQuotas } from '../quotas/key-quotas.ts';
 import { joinQuotaMembers, type QuotaMembers } from '../quotas/quota-members.ts';
+import { wholeQuotas } from '../quotas/quota-shares.ts';
 import type { Names } from '../topics.ts';
 import { type KeySettings, keyModeOf, requireUsableKey } from './config.ts';
 import { followKeys } from './key-follower.ts';

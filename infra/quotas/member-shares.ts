@@ -42,7 +42,7 @@ export interface ShareTerms {
 export const shareTerms: ShareTerms = { beatMs: 2_000, aliveMs: 8_000, settleMs: 5_000 };
 
 /** This part is split evenly, whatever is asked for. */
-export const evenPart = 0.1;
+const evenPart = 0.1;
 /** More members are not counted. The topic would be damaged. */
 const mostMembers = 1_000;
 

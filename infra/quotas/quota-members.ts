@@ -11,9 +11,9 @@ import type { Logger } from '../log.ts';
 import { gauge } from '../metrics.ts';
 import { pause } from '../pause.ts';
 import type { Names } from '../topics.ts';
-import type { QuotaShares } from './key-quotas.ts';
 import { beatOf, beatRecord } from './member-record.ts';
 import { MemberShares, shareTerms } from './member-shares.ts';
+import type { QuotaShares } from './quota-shares.ts';
 
 export interface QuotaMembers extends QuotaShares, AsyncDisposable {
   /** What this process asks for: is called before each beat, with the time since the last one. */

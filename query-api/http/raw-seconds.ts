@@ -5,8 +5,8 @@
  */
 import type { FastifyRequest } from 'fastify';
 import type { Client, Clients } from '../../infra/http-clients.ts';
+import type { KeyQuotas } from '../../infra/key-quotas/key-quotas.ts';
 import { Problem } from '../../infra/problem.ts';
-import type { KeyQuotas } from '../../infra/quotas/key-quotas.ts';
 import { TokenBucket } from '../../infra/quotas/token-bucket.ts';
 import { asksForRaw } from './raw-requests.ts';
 

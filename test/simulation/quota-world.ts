@@ -2,8 +2,9 @@
  * Processes that share the quota of one key, over a log that each reads with a delay of its own: they join, end, are
  * killed, are paused, and are cut off from the log, while clicks are posted to all of them. Time goes in steps.
  */
+
+import { KeyQuotas } from '../../infra/key-quotas/key-quotas.ts';
 import type { Key } from '../../infra/keys/key-book.ts';
-import { KeyQuotas } from '../../infra/quotas/key-quotas.ts';
 import { type Beat, MemberShares, shareTerms } from '../../infra/quotas/member-shares.ts';
 import { keysInMemory } from '../support/api-keys.ts';
 import { SeededRandom } from './seeded-random.ts';

@@ -1,7 +1,7 @@
 /** Registers the routes of exports: clicks, counts by minute, and lines in quarantine. All share one limit per client. */
 import { clientSlots } from '../../../infra/client-slots.ts';
 import type { Http } from '../../../infra/http.ts';
-import type { KeyQuotas } from '../../../infra/quotas/key-quotas.ts';
+import type { KeyQuotas } from '../../../infra/key-quotas/key-quotas.ts';
 import type { QueryApiConfig } from '../../config.ts';
 import type { ExportDeps } from './export-deps.ts';
 import { createExportSlots } from './export-slots.ts';

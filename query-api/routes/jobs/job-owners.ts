@@ -5,9 +5,9 @@
  * nevertheless (asked-jobs.ts).
  */
 import type { Client } from '../../../infra/http-clients.ts';
+import type { KeyQuotas } from '../../../infra/key-quotas/key-quotas.ts';
 import type { Key } from '../../../infra/keys/key-book.ts';
 import { Problem } from '../../../infra/problem.ts';
-import type { KeyQuotas } from '../../../infra/quotas/key-quotas.ts';
 import type { Job } from '../../store/jobs/job.ts';
 import type { JobStore } from '../../store/jobs/job-store.ts';
 

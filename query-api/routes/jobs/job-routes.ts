@@ -1,6 +1,6 @@
 /** Registers the routes of jobs: replays and reconciliations. The same limit of open jobs applies to each kind. */
 import type { Http } from '../../../infra/http.ts';
-import type { KeyQuotas } from '../../../infra/quotas/key-quotas.ts';
+import type { KeyQuotas } from '../../../infra/key-quotas/key-quotas.ts';
 import type { RequestLog } from '../../log/request-log.ts';
 import { createAskedJobs } from './asked-jobs.ts';
 import type { JobRoutesDeps } from './job-deps.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { KeyQuotas } from '../../../infra/key-quotas/key-quotas.ts';
 import { quotasOf } from '../../../infra/quotas/config.ts';
-import { KeyQuotas, wholeQuotas } from '../../../infra/quotas/key-quotas.ts';
+import { wholeQuotas } from '../../../infra/quotas/quota-shares.ts';
 import { createJobOwners, type JobOwner } from '../../../query-api/routes/jobs/job-owners.ts';
 import { type Job, newJob } from '../../../query-api/store/jobs/job.ts';
 import { keysInMemory } from '../../support/api-keys.ts';

@@ -4,8 +4,8 @@
  */
 import type { Logger } from '../log.ts';
 import { gauge } from '../metrics.ts';
+import type { QuotaName } from '../quotas/quotas.ts';
 import type { KeyQuotas } from './key-quotas.ts';
-import type { QuotaName } from './quotas.ts';
 
 /** Long enough to be no burst. */
 const toldAfterMs = 600_000;

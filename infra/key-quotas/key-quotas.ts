@@ -1,6 +1,6 @@
 /**
  * Keeps every API key within its quotas, in this process: what it may use is its quota, or that of the settings, times
- * the share of this process (member-shares.ts).
+ * the share of this process (infra/quotas/).
  *
  * It is asked before the body of a request is read, so a refusal costs next to nothing. How many clicks a batch has is
  * known only afterwards. So a request is admitted if one click is there, and when its clicks are known, all are taken, or
@@ -11,20 +11,12 @@
  */
 import type { Key } from '../keys/key-book.ts';
 import { Problem } from '../problem.ts';
+import { mostDemands } from '../quotas/member-record.ts';
+import type { QuotaShares } from '../quotas/quota-shares.ts';
+import { type QuotaName, type Quotas, quotaMeanings } from '../quotas/quotas.ts';
+import type { Limit } from '../quotas/rate-limit-fields.ts';
+import { type BucketRule, TokenBucket } from '../quotas/token-bucket.ts';
 import { type HeldName, KeyLoad, type RateName } from './key-load.ts';
-import { mostDemands } from './member-record.ts';
-import { type QuotaName, type Quotas, quotaMeanings } from './quotas.ts';
-import type { Limit } from './rate-limit-fields.ts';
-import { type BucketRule, TokenBucket } from './token-bucket.ts';
-
-export interface QuotaShares {
-  /** The part of a key's quota that this process may give out, from 0 to 1. */
-  shareOf(keyId: string): number;
-  /** Whether there are no other processes, so that a key has what it may use at once, from the start. */
-  isAlone(): boolean;
-}
-
-export const wholeQuotas: QuotaShares = { shareOf: () => 1, isAlone: () => true };
 
 export interface KeyQuotasOptions {
   readonly defaults: Quotas;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { KeyQuotas } from '../../../../infra/key-quotas/key-quotas.ts';
 import type { Key } from '../../../../infra/keys/key-book.ts';
 import type { Problem } from '../../../../infra/problem.ts';
-import { KeyQuotas, type QuotaShares, wholeQuotas } from '../../../../infra/quotas/key-quotas.ts';
+import { type QuotaShares, wholeQuotas } from '../../../../infra/quotas/quota-shares.ts';
 import type { Quotas } from '../../../../infra/quotas/quotas.ts';
 import { keysInMemory } from '../../../support/api-keys.ts';
 

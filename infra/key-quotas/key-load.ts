@@ -2,8 +2,8 @@
  * Holds what one API key uses in this process, and remembers for how long it has been at which of its quotas.
  */
 import type { Key } from '../keys/key-book.ts';
-import type { QuotaName } from './quotas.ts';
-import type { TokenBucket } from './token-bucket.ts';
+import type { QuotaName } from '../quotas/quotas.ts';
+import type { TokenBucket } from '../quotas/token-bucket.ts';
 
 /** Quotas of which so many are held at a time, rather than used up. */
 export type HeldName = 'bytes_in_flight' | 'connections' | 'open_jobs' | 'exports' | 'live_listeners';
