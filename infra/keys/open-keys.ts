@@ -22,8 +22,9 @@ export interface OpenKeysDeps {
 export function openKeys({ config, kafka, names, log, role }: OpenKeysDeps) {
   const mode = keyModeOf(config);
   const keys = followKeys({ kafka, names, log });
-  // Who needs no key may be asked before it is known who else there is.
-  const startsWhole = mode !== 'required';
+  // These may be asked before it is known who else there is: where no key is needed, and the query API, which listens at
+  // once.
+  const startsWhole = mode !== 'required' || role === 'query-api';
   const members = mode === 'off' ? undefined : joinQuotaMembers({ kafka, names, log, role, startsWhole });
   const quotaShares: QuotaMembers | typeof wholeQuotas = members ?? wholeQuotas;
   return {
