@@ -53,7 +53,12 @@ export function followAskers(
     else response.once('close', gone);
     const isOperation = operationPaths.has(routeOptions.url ?? '');
     const asker = { signal: end.signal, client: clients.of(raw).network, isOperation };
-    const told = (seconds: number) => onPlaceHeld?.(request, seconds);
+    let longestS = 0;
+    // Of several nodes that are read at the same time, the one that takes the longest counts.
+    const told = (seconds: number) => {
+      if (seconds > longestS) onPlaceHeld?.(request, seconds - longestS);
+      longestS = Math.max(longestS, seconds);
+    };
     askedBy(answered ? { ...asker, ticket: answered.signal, onPlaceHeld: told } : asker, done);
   });
   // Runs for every answer, also when the handler has failed. The time that the client takes to read it delays nobody.

@@ -64,11 +64,11 @@ export const QueryApiConfig = Type.Object({
     description: 'how many of `QUERY_RAW_READERS` one client address may use (of IPv6: a /64); its other requests wait',
   }),
   QUERY_RAW_SECONDS_PER_CLIENT: Type.Integer({
-    default: 60,
+    default: 0,
     minimum: 0,
     maximum: 3_840,
     description:
-      'seconds of a minute for which requests for raw clicks of one client address (of IPv6: a /64) may have places in the database, all places together; more: 429 with Retry-After; 0: no limit',
+      'seconds of a minute for which requests for raw clicks of one client address (of IPv6: a /64) may have places in the database, all requests together; more: 429 with Retry-After; 0: no limit but that of `QUERY_RAW_READERS_PER_CLIENT`',
   }),
   QUERY_RAW_THREADS: Type.Integer({
     default: 1,
@@ -110,9 +110,9 @@ export const QueryApiConfig = Type.Object({
       'replays that people have asked for and that are queued or running; the same number of reconciliations may be open too; more: 429',
   }),
   JOBS_MAX_OPEN_PER_CLIENT: Type.Integer({
-    default: 10,
+    default: 40,
     minimum: 1,
-    maximum: 100,
+    maximum: 200,
     description:
       'replays and reconciliations that one client address (of IPv6: a /64) has asked one process for and that are queued or running; more: 429',
   }),
