@@ -26,6 +26,8 @@ export interface Asker {
    * place (clickhouse/tickets.ts). It aborts once the answer is complete or given up.
    */
   readonly ticket?: AbortSignal;
+  /** Is told for how long such a request had a place, when it has given it back. */
+  readonly onPlaceHeld?: (seconds: number) => void;
 }
 
 const storage = new AsyncLocalStorage<Asker | undefined>();

@@ -17,6 +17,8 @@ export interface AnswerLimits {
   readonly setting: string;
   /** Whether a request asks for raw clicks, as far as its address shows. */
   readonly isRaw?: (request: FastifyRequest) => boolean;
+  /** Is told for how long a request for raw clicks had a place in the database. */
+  readonly onPlaceHeld?: (request: FastifyRequest, seconds: number) => void;
 }
 
 /** A request whose answer has not begun. */
@@ -26,7 +28,11 @@ interface Unanswered {
   readonly answered: AbortController | undefined;
 }
 
-export function followAskers(http: Http, clients: Clients, { timeoutMs, setting, isRaw }: AnswerLimits): void {
+export function followAskers(
+  http: Http,
+  clients: Clients,
+  { timeoutMs, setting, isRaw, onPlaceHeld }: AnswerLimits,
+): void {
   const unanswered = new WeakMap<IncomingMessage, Unanswered>();
 
   // Runs when the request has arrived completely. Another limit applies to the time before that (http.ts).
@@ -47,7 +53,13 @@ export function followAskers(http: Http, clients: Clients, { timeoutMs, setting,
     else response.once('close', gone);
     const isOperation = operationPaths.has(routeOptions.url ?? '');
     const asker = { signal: end.signal, client: clients.of(raw).network, isOperation };
-    askedBy(answered ? { ...asker, ticket: answered.signal } : asker, done);
+    let longestS = 0;
+    // Of several nodes that are read at the same time, the one that takes the longest counts.
+    const told = (seconds: number) => {
+      if (seconds > longestS) onPlaceHeld?.(request, seconds - longestS);
+      longestS = Math.max(longestS, seconds);
+    };
+    askedBy(answered ? { ...asker, ticket: answered.signal, onPlaceHeld: told } : asker, done);
   });
   // Runs for every answer, also when the handler has failed. The time that the client takes to read it delays nobody.
   http.addHook('onSend', ({ raw }, _reply, _payload, done) => {

@@ -9,6 +9,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { networkOf } from './client-network.ts';
 import { WrongKeys } from './keys/wrong-keys.ts';
+import type { TokenBucket } from './quotas/token-bucket.ts';
 import { noProxies, type TrustedProxies } from './trusted-proxies.ts';
 
 export class Client {
@@ -21,6 +22,8 @@ export class Client {
   /** The remaining allowance of its rate, and when it was last updated. See http-rate-limit.ts. */
   allowance = Number.NaN;
   allowanceAt = 0;
+  /** Seconds of raw reads. Created only for clients that ask for raw clicks. */
+  rawReads: TokenBucket | undefined;
   readonly network: string;
   /** Created only for clients that send keys. */
   #wrongKeys: WrongKeys | undefined;
@@ -42,6 +45,8 @@ export interface Clients {
    * client.
    */
   connected(socket: Socket): Client | undefined;
+  /** Whether the connection is the client's own, and no proxy's. */
+  isDirect(socket: Socket): boolean;
   /** Whether the client's own connection uses TLS, as far as we or our proxies know. */
   isOverTls(request: IncomingMessage): boolean;
   /** The number of known networks. */
@@ -95,6 +100,7 @@ export function createClients({ proxies = noProxies, maxKept = 1 << 16 }: Client
       known.set(socket, client);
       return client;
     },
+    isDirect: socket => known.has(socket),
     isOverTls({ socket, headers }) {
       if ('encrypted' in socket && socket.encrypted === true) return true;
       if (!proxies.trusts(socket.remoteAddress ?? '')) return false;

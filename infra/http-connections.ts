@@ -90,5 +90,6 @@ function tooMany(most: number): Problem {
 
 function tooManyOf(network: string, most: number): Problem {
   const detail = `${most} connections from ${network} are open (MAX_CONNECTIONS_PER_CLIENT)`;
-  return new Problem(429, 'client_connections', detail, {}, 1);
+  const limit = { policy: 'client-connections', quota: most, unit: 'concurrent-requests', remaining: 0 } as const;
+  return new Problem(429, 'client_connections', detail, {}, 1, limit);
 }

@@ -1,16 +1,17 @@
 /**
  * Checks every request before anything is done for it: whether it is for this server, whether its client may ask for
- * more, and whether it has the API key that it needs. It covers all routes at once, including routes that are added
+ * more, and whether it has the API key that it needs, within the quotas of that key. It covers all routes at once, including routes that are added
  * later or do not exist, so that none can be left out.
  *
  * It is a single hook that does as little as possible, because it runs for every click that is posted alone.
  */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clients } from './http-clients.ts';
 import type { HostCheck } from './http-hosts.ts';
 import type { Http } from './http-instance.ts';
 import { hostlessPaths, operationPaths } from './http-operations.ts';
 import type { RateLimit } from './http-rate-limit.ts';
+import type { Key } from './keys/key-book.ts';
 
 export interface Guard {
   readonly checkHost: HostCheck;
@@ -18,9 +19,11 @@ export interface Guard {
   readonly rateLimit?: RateLimit | undefined;
   /** @throws Problem if the request does not have the key that it needs */
   readonly admit?: ((request: FastifyRequest) => void) | undefined;
+  /** Runs for a request that has a key. @throws Problem if a quota of the key is used up */
+  readonly withinQuotas?: ((request: FastifyRequest, reply: FastifyReply, key: Key) => void) | undefined;
 }
 
-export function guardRequests(http: Http, { checkHost, clients, rateLimit, admit }: Guard): void {
+export function guardRequests(http: Http, { checkHost, clients, rateLimit, admit, withinQuotas }: Guard): void {
   http.addHook('onRequest', (request, reply, done) => {
     const { raw } = request;
     reply.header('x-content-type-options', 'nosniff');
@@ -31,7 +34,10 @@ export function guardRequests(http: Http, { checkHost, clients, rateLimit, admit
     }
     const refusal =
       rateLimit === undefined || operationPaths.has(pathOf(raw.url)) ? undefined : rateLimit.admit(clients.of(raw));
-    if (refusal === undefined) admit?.(request);
+    if (refusal === undefined) {
+      admit?.(request);
+      if (request.apiKey !== undefined) withinQuotas?.(request, reply, request.apiKey);
+    }
     done(refusal);
   });
 }

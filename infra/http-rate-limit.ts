@@ -28,6 +28,8 @@ export interface RateLimitOptions {
   readonly now?: () => number;
 }
 
+const inMinute = { windowS: 60 };
+
 export function createRateLimit({ perMinute, unit, setting, now }: RateLimitOptions): RateLimit {
   if (perMinute === 0) return { admit: () => undefined, charge: () => undefined };
   const clock = now ?? (() => performance.now());
@@ -50,6 +52,14 @@ export function createRateLimit({ perMinute, unit, setting, now }: RateLimitOpti
           `more than ${perMinute} ${unit} in a minute from ${client.network} (${setting}): wait ${waitS} s`,
           {},
           waitS,
+          {
+            policy: `client-${unit}`,
+            quota: perMinute,
+            ownUnit: unit === 'requests' ? undefined : unit,
+            ...inMinute,
+            remaining: 0,
+            resetS: waitS,
+          },
         );
       }
       client.allowance = allowance - 1;

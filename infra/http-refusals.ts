@@ -25,6 +25,15 @@ const reasons = [
   'client_listeners',
   'exports_busy',
   'client_exports',
+  'client_jobs',
+  'client_raw_reads',
+  'key_rate_limited',
+  'key_busy',
+  'key_connections',
+  'key_open_jobs',
+  'key_exports',
+  'key_listeners',
+  'key_raw_reads',
 ] as const;
 const known: ReadonlySet<string> = new Set(reasons);
 for (const reason of reasons) refused.inc({ reason }, 0);

@@ -10,7 +10,7 @@ import { type AnswerLimits, followAskers } from './http-askers.ts';
 import { type Clients, createClients } from './http-clients.ts';
 import { answerClientError, limitConnections } from './http-connections.ts';
 import { drainable } from './http-drain.ts';
-import { guardRequests } from './http-guard.ts';
+import { type Guard, guardRequests } from './http-guard.ts';
 import { createHostCheck } from './http-hosts.ts';
 import type { Http, TypeBoxProvider } from './http-instance.ts';
 import { admission, type GuardedRoutes, neededBy, requireScopes } from './http-keys.ts';
@@ -41,6 +41,8 @@ export interface HttpOptions extends Operations, GuardedRoutes {
   readonly clients?: Clients;
   /** Of each client; left out where there is nothing to limit. */
   readonly rateLimit?: RateLimit;
+  /** Of API keys. Left out: there are none. */
+  readonly withinQuotas?: Guard['withinQuotas'];
   /** For health, readiness, metrics and the document; 0, or left out: the service's own. */
   readonly operationsPort?: number;
   /** It serves pages to browsers: all of helmet's headers. Others, whose answers are data, only forbid to guess their type. */
@@ -60,14 +62,14 @@ const maxHeaderBytes = 16_384;
 const operationsOf = new WeakMap<Http, { readonly http: Http; readonly port: number }>();
 
 export async function createHttp(options: HttpOptions): Promise<Http> {
-  const { config, clients = createClients(), rateLimit, operationsPort = 0 } = options;
+  const { config, clients = createClients(), rateLimit, withinQuotas, operationsPort = 0 } = options;
   const http = createServer(options);
   requireScopes(http, options);
   limitConnections(http.server, clients, config);
   const drain = drainable(http, options.log, options.life);
   http.addHook('onResponse', measureRequest);
   const checkHost = createHostCheck(config);
-  guardRequests(http, { checkHost, clients, rateLimit, admit: admission(clients, options) });
+  guardRequests(http, { checkHost, clients, rateLimit, admit: admission(clients, options), withinQuotas });
   if (options.answers) followAskers(http, clients, options.answers);
   if (options.servesPages) await protectPages(http, clients);
   await http.register(swagger, {

@@ -3,6 +3,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { brokenRule, ruleOf, shown } from './broken-rule.ts';
 import { countRefusal } from './http-refusals.ts';
+import { type Limit, rateLimitFields } from './quotas/rate-limit-fields.ts';
 
 /** An error for the client. Handlers throw it, and it is sent as `application/problem+json`. */
 export class Problem extends Error {
@@ -11,9 +12,19 @@ export class Problem extends Error {
   readonly code: string;
   readonly extra: Readonly<Record<string, unknown>>;
   readonly retryAfterS: number | undefined;
+  /** The quota that was used up, if that is the reason. */
+  readonly limit: Limit | undefined;
 
-  constructor(status: number, code: string, detail: string, extra: Record<string, unknown> = {}, retryAfterS?: number) {
+  constructor(
+    status: number,
+    code: string,
+    detail: string,
+    extra: Record<string, unknown> = {},
+    retryAfterS?: number,
+    limit?: Limit,
+  ) {
     super(detail);
+    this.limit = limit;
     this.status = status;
     this.code = code;
     this.extra = extra;
@@ -122,9 +133,10 @@ function valueAt(
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   countRefusal(problem.code);
   if (problem.retryAfterS !== undefined) reply.header('retry-after', String(problem.retryAfterS));
+  if (problem.limit !== undefined) reply.headers(rateLimitFields(problem.limit));
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer');
-  // After a request that took too long, its rest is not waited for.
-  if (problem.status === 408) reply.header('connection', 'close');
+  // After a request that took too long, its rest is not waited for. A connection that is too many must not stay.
+  if (problem.status === 408 || problem.code === 'key_connections') reply.header('connection', 'close');
   return reply
     .code(problem.status)
     .type('application/problem+json')
@@ -144,6 +156,7 @@ export function problemText(problem: Problem): string {
     'content-type: application/problem+json',
     `content-length: ${Buffer.byteLength(body)}`,
     ...(problem.retryAfterS === undefined ? [] : [`retry-after: ${problem.retryAfterS}`]),
+    ...Object.entries(problem.limit ? rateLimitFields(problem.limit) : {}).map(([name, value]) => `${name}: ${value}`),
     'connection: close',
   ];
   return `${head.join('\r\n')}\r\n\r\n${body}`;

@@ -10,7 +10,8 @@
  * for cannot be there, because it has many writers: jobs and their cancellations are in `job-requests`, filters in
  * `filters`, and differences that were written off in `write-offs`. The partition of `job-requests` is also what the
  * job runners compete for: its owner runs the jobs. `keys` has the API keys (infra/keys/key-record.ts), and ingest and
- * query API read it from its beginning. Where records have keys, the last record of a key is kept forever.
+ * query API read it from its beginning. By `quota-members` they know how many of them share the quotas of those keys
+ * (infra/quotas/). Where records have keys, the last record of a key is kept forever.
  */
 export type TopicName =
   | 'clicks'
@@ -22,7 +23,8 @@ export type TopicName =
   | 'seals'
   | 'filters'
   | 'write-offs'
-  | 'keys';
+  | 'keys'
+  | 'quota-members';
 
 const dayMs = 24 * 3_600_000;
 const weekMs = 7 * dayMs;
@@ -76,6 +78,12 @@ export const topicSettings: Readonly<Record<TopicName, Readonly<Record<string, s
   filters: stateKept,
   'write-offs': stateKept,
   keys: stateKept,
+  // What is older than some seconds says nothing, and every reader begins at the first record.
+  'quota-members': {
+    'message.timestamp.type': 'LogAppendTime',
+    'retention.ms': `${10 * 60_000}`,
+    'segment.ms': `${10 * 60_000}`,
+  },
 };
 
 /** The topics that are a single log, however many partitions the others have. */
@@ -87,6 +95,7 @@ export const fixedPartitions: Readonly<Partial<Record<TopicName, number>>> = {
   filters: 1,
   'write-offs': 1,
   keys: 1,
+  'quota-members': 1,
 };
 
 export const topicNames = Object.keys(topicSettings) as readonly TopicName[];
@@ -101,6 +110,7 @@ export function names(prefix: string) {
     hotAdsGroup: (reader: string) => `${prefix}hot-ads-${reader}`,
     /** The same of `keys`. */
     keysGroup: (reader: string) => `${prefix}keys-${reader}`,
+    quotasGroup: (reader: string) => `${prefix}quotas-${reader}`,
     aggregateSinkGroup: `${prefix}sink-aggregates`,
     /** The group of a sink for one of several ClickHouse nodes. Each node reads the topics by itself. */
     groupAt: (group: string, node: string | undefined) => (node === undefined ? group : `${group}-${node}`),

@@ -17,6 +17,8 @@ import { createKeyGate, type KeyGate, type KnownKeys, unreadKeys } from '../infr
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
+import type { QuotaMembers } from '../infra/quotas/quota-members.ts';
+import { type QuotaShares, wholeQuotas } from '../infra/quotas/quota-shares.ts';
 import { type TraceContext, traceContextOf } from '../infra/trace-context.ts';
 import type { ClickBatch } from './click-batch.ts';
 import { optionalFields } from './click-body.ts';
@@ -25,6 +27,7 @@ import type { ClickLog } from './click-log.ts';
 import { maxFieldsTold, maxNameLength } from './click-notes.ts';
 import { type IngestConfig, trustedProxiesOf } from './config.ts';
 import type { KeptFields } from './kept-click.ts';
+import { createKeyLimits, type KeyLimits } from './key-limits.ts';
 import type { LinkSpool } from './links/keep-click.ts';
 import { type LinkKeys, noLinkKeys } from './links/link-keys.ts';
 import { routeLinks } from './links/link-route.ts';
@@ -38,6 +41,8 @@ export interface IngestDeps {
   readonly log: Logger;
   /** Left out: none is known, and who needs one is not let in. */
   readonly keys?: KnownKeys;
+  /** Left out: no other process gives out the quotas of keys. */
+  readonly quotaShares?: QuotaShares & Partial<Pick<QuotaMembers, 'tells'>>;
   /** Of click links. Left out: there are none. */
   readonly linkKeys?: () => LinkKeys;
   /** Where clicks of links are kept that Kafka does not take. */
@@ -56,7 +61,7 @@ export interface IngestDeps {
 }
 
 export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
-  const { config, clickLog, keys = unreadKeys, linkKeys = () => noLinkKeys, kept = {}, now = Date.now } = deps;
+  const { config, clickLog, keys = unreadKeys, linkKeys = () => noLinkKeys, now = Date.now } = deps;
   const { spool, log } = deps;
   const clients = createClients({ proxies: trustedProxiesOf(config) });
   const rateLimit = createRateLimit({
@@ -65,8 +70,23 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
     setting: 'INGEST_RATE_LIMIT_PER_MINUTE',
   });
   const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
-  const http = await openServer(deps, { clients, rateLimit, keys: keyGate });
+  const keyLimits = createKeyLimits({ config, clients, shares: deps.quotaShares ?? wholeQuotas, log });
+  const http = await openServer(deps, { clients, rateLimit, keys: keyGate, keyLimits });
   takeBytes(http, config, clients);
+  routeClicks(http, { ...deps, now }, { clients, rateLimit, keyLimits });
+  refuseOtherMethods(http, '/v1/clicks', ['POST']);
+  const safeLanding = config.INGEST_LINK_SAFE_LANDING;
+  routeLinks(http, { clients, clickLog, spool, log, keys: linkKeys, safeLanding, now });
+  return http;
+}
+
+type ClickRouteDeps = Pick<IngestDeps, 'config' | 'clickLog' | 'kept'> & { readonly now: () => number };
+
+function routeClicks(
+  http: Http,
+  { config, clickLog, kept = {}, now }: ClickRouteDeps,
+  { clients, rateLimit, keyLimits }: Omit<Guards, 'keys'>,
+): void {
   const { judge } = createClickJudge({
     maxItems: config.INGEST_MAX_ITEMS,
     maxWaitingBytes: config.INGEST_MAX_BUFFER_BYTES,
@@ -97,31 +117,38 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
       const client = clients.of(request.raw);
       // One unit was taken when the request arrived. The cost of checking its body, whatever is in it, is taken before
       // the check.
-      const costKib = Math.max(request.body.reduce((sum, piece) => sum + piece.length, 0) >> 10, 1);
+      const bytes = request.body.reduce((sum, piece) => sum + piece.length, 0);
+      const costKib = Math.max(bytes >> 10, 1);
+      keyLimits.holdUnannounced(request, reply, bytes);
       rateLimit.charge(client, costKib - 1);
       const { isStrict, unknown } = askedOf(request.query);
       const posting = { receivedAt: now(), isStrict, adIdPrefix: request.apiKey?.created.ad_id_prefix };
       const { taken } = await judge(client, request.body, format, posting, batch => {
         rateLimit.charge(client, Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0));
+        keyLimits.take(request.apiKey, batch);
         // While the clicks wait for Kafka, their lines count as buffered. The body must not stay in memory in addition.
         request.body = undefined;
         return accept({ clickLog, waiting, client, trace, unknown }, batch);
       });
       const answer = await taken;
       request.log.debug({ accepted: answer.accepted, rejected: answer.rejected_total }, 'clicks accepted');
+      keyLimits.tell(reply, request.apiKey);
       return reply.code(202).send(answer);
     },
   });
-  refuseOtherMethods(http, '/v1/clicks', ['POST']);
-  const safeLanding = config.INGEST_LINK_SAFE_LANDING;
-  routeLinks(http, { clients, clickLog, spool, log, keys: linkKeys, safeLanding, now });
-  return http;
+}
+
+interface Guards {
+  readonly clients: Clients;
+  readonly rateLimit: RateLimit;
+  readonly keys: KeyGate;
+  readonly keyLimits: KeyLimits;
 }
 
 /** The server with all that does not depend on the route: limits, health, metrics and documentation. */
 function openServer(
   { config, log, kafkaReady, rulesKnown, partitionsAgree = () => {}, life }: IngestDeps,
-  guards: { readonly clients: Clients; readonly rateLimit: RateLimit; readonly keys: KeyGate },
+  { keyLimits, ...guards }: Guards,
 ): Promise<Http> {
   return createHttp({
     title: 'Ad click ingest',
@@ -131,6 +158,8 @@ function openServer(
     config,
     bodyLimitBytes: config.INGEST_BODY_LIMIT_BYTES,
     ...guards,
+    withinQuotas: keyLimits.withinQuotas,
+    beforeScrape: async () => keyLimits.report(),
     operationsPort: config.INGEST_OPS_PORT,
     servesPages: false,
     readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree, ...guards.keys.readiness },

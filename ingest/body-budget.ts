@@ -206,5 +206,6 @@ export function clientBusy({ network }: Client, budgetBytes: number): Problem {
     `requests from ${network} hold more than ${budgetBytes} bytes (INGEST_CLIENT_BUFFER_BYTES): wait for their answers`,
     {},
     1,
+    { policy: 'client-bytes', quota: budgetBytes, unit: 'content-bytes', remaining: 0 },
   );
 }

@@ -6,6 +6,7 @@ import { type Static, Type } from 'typebox';
 import { KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { ConfigError } from '../infra/errors.ts';
 import { KeysConfig } from '../infra/keys/config.ts';
+import { IngestQuotaConfig } from '../infra/quotas/config.ts';
 import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts';
 import type { SplitSettings } from './hot-ads/announcements.ts';
 import { HotAdConfig } from './hot-ads/rule.ts';
@@ -19,6 +20,7 @@ export const IngestConfig = Type.Object({
   ...KafkaConfig.properties,
   ...KeysConfig.properties,
   ...PrivacyConfig.properties,
+  ...IngestQuotaConfig.properties,
   INGEST_PORT: Type.Integer({
     default: 8080,
     minimum: 0,

@@ -9,8 +9,8 @@ import { closeHttp } from '../infra/http-drain.ts';
 import { partitionCount, topicProbe } from '../infra/kafka/admin.ts';
 import { createKafka, type KafkaClient } from '../infra/kafka/client.ts';
 import { createProducer } from '../infra/kafka/producer.ts';
-import { keyModeOf, requireUsableKey, tellKeyMode } from '../infra/keys/config.ts';
-import { followKeys } from '../infra/keys/key-follower.ts';
+import { keyModeOf, tellKeyMode } from '../infra/keys/config.ts';
+import { openKeys } from '../infra/keys/open-keys.ts';
 import type { Logger } from '../infra/log.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { beginProgram } from '../infra/program.ts';
@@ -64,19 +64,17 @@ await runProcess(log, async (stop, life) => {
   });
   await using links = await openLinks({ config, clickLog, log });
   await using keptFields = await openKeptFields(config, log);
-  const keyMode = keyModeOf(config);
-  await using keys =
-    keyMode === 'off' ? undefined : followKeys({ kafka: createKafka(config, 'ingest-keys', log), names, log });
+  const ofKeys = { config, kafka: createKafka(config, 'ingest-keys', log), names, log, role: 'ingest' } as const;
+  await using keys = keyModeOf(config) === 'off' ? undefined : openKeys(ofKeys);
   await hotAds.ready(stop);
-  if (keyMode === 'required') await keys?.ready(stop);
+  await keys?.ready(stop, ['ingest']);
   if (stop.aborted) return;
-  requireUsableKey(config, keys?.book.list() ?? [], ['ingest'], Date.now());
   const kafkaReady = () => probe.check();
   const http = await buildIngestApp({
     config,
     clickLog,
     log,
-    ...(keys && { keys }),
+    ...(keys && { keys: keys.keys, quotaShares: keys.quotaShares }),
     linkKeys: links.linkKeys,
     spool: links.spool,
     kept: keptFields.kept,
@@ -94,12 +92,7 @@ await runProcess(log, async (stop, life) => {
 });
 
 /** Hot ads are announced in one order. @throws ConfigError when the topic has several partitions */
-async function requireOneHotAdLog(
-  kafka: ReturnType<typeof createKafka>,
-  names: Names,
-  log: Logger,
-  stop: AbortSignal,
-): Promise<void> {
+async function requireOneHotAdLog(kafka: KafkaClient, names: Names, log: Logger, stop: AbortSignal): Promise<void> {
   const topic = names.topic('hot-ads');
   const partitions = await retrying('count partitions', log, stop, () => partitionCount(kafka, topic));
   if (partitions !== 1) throw new ConfigError(`topic ${topic} has ${partitions} partitions, but must have exactly 1`);

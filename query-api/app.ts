@@ -7,15 +7,21 @@ import type { ClickHouse } from '../infra/clickhouse/clickhouse.ts';
 import { clientSlots } from '../infra/client-slots.ts';
 import { Retryable } from '../infra/errors.ts';
 import { createHttp, type Http, type HttpOptions, refuseOtherMethods } from '../infra/http.ts';
-import { createClients } from '../infra/http-clients.ts';
+import { type Clients, createClients } from '../infra/http-clients.ts';
 import { onDrain } from '../infra/http-drain.ts';
 import { createRateLimit } from '../infra/http-rate-limit.ts';
 import { inTime } from '../infra/in-time.ts';
+import { keyConnections } from '../infra/key-quotas/key-connections.ts';
+import { KeyQuotas } from '../infra/key-quotas/key-quotas.ts';
+import { keysAtQuota } from '../infra/key-quotas/keys-at-quota.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
 import { KeyBook } from '../infra/keys/key-book.ts';
 import { createKeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
+import { quotasOf } from '../infra/quotas/config.ts';
+import { type QuotaShares, wholeQuotas } from '../infra/quotas/quota-shares.ts';
+import { quotaNames } from '../infra/quotas/quotas.ts';
 import { privacyKeysOf } from '../ingest/privacy/privacy-config.ts';
 import type { StoreNodes } from './answers/nodes-status.ts';
 import { createPipelineMetrics } from './answers/pipeline-metrics.ts';
@@ -26,6 +32,7 @@ import { failOver } from './http/failover.ts';
 import { createKeptForms } from './http/kept-forms.ts';
 import { keepPrivate, personalParameters } from './http/private-answers.ts';
 import { asksForRaw } from './http/raw-requests.ts';
+import { createRawSeconds, type RawSeconds } from './http/raw-seconds.ts';
 import { answerRows } from './http/rows-hook.ts';
 import { asUnavailable } from './http/unavailable.ts';
 import type { CountedLog } from './log/counted-log.ts';
@@ -69,6 +76,8 @@ export interface QueryApiDeps {
   };
   /** Left out: requests that change keys fail, because no broker is known. */
   readonly appendKeyChange?: KeyRoutesDeps['appendKeyChange'];
+  /** Left out: no other process gives out the quotas of keys. */
+  readonly quotaShares?: QuotaShares;
   /** Takes jobs and stored filters. Left out: such requests fail, because no broker is known. */
   readonly requests?: RequestLog;
   /** Left out: requests about partitions fail, because no broker is known. */
@@ -90,6 +99,7 @@ export async function buildQueryApi({
   routing = () => Promise.resolve({ rules: [], partitionRules: [] }),
   keys = { ...unreadKeys, book: new KeyBook(), readToEnd: unasked },
   appendKeyChange = unasked,
+  quotaShares = wholeQuotas,
   requests = { append: unasked, [Symbol.asyncDispose]: () => Promise.resolve() },
   partitions = { read: unasked, grow: unasked },
   readiness,
@@ -111,15 +121,15 @@ export async function buildQueryApi({
     ...{ ...liveLimitsOf(config), logEnds, stalls, now, log },
   });
   const clients = createClients({ proxies: trustedProxiesOf(config) });
+  const { quotas, rawSeconds, withinQuotas, reportingToo } = keyLimitsOf(config, { clients, quotaShares, log });
   const keyGate = createKeyGate({ mode: keyModeOf(config), keys, now });
   const http = await createHttp({
     ...about,
-    ...httpLimitsOf(config),
-    ...{ config, clients, log, life },
-    servesPages: true,
+    ...httpLimitsOf(config, rawSeconds),
+    ...{ config, clients, log, life, withinQuotas, servesPages: true },
     ...{ keys: keyGate, personalParameters, openPages: ['/docs', '/dashboard', '*'] },
     readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },
-    beforeScrape: createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now }),
+    beforeScrape: reportingToo(createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now })),
   });
   await allowOrigins(http, config);
   await http.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { validatorUrl: null } });
@@ -132,9 +142,9 @@ export async function buildQueryApi({
     ...{ keyBook: keys.book, readKeysToEnd: keys.readToEnd, appendKeyChange },
     routing: cached(() => inTime(routing()).catch(() => undefined), 1_000, now),
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
-    maxOpen: config.JOBS_MAX_OPEN,
     keptForms: createKeptForms(privacyKeysOf(config)),
-    listenersOf: listenersOf(config),
+    ...{ maxOpen: config.JOBS_MAX_OPEN, maxOpenPerClient: config.JOBS_MAX_OPEN_PER_CLIENT, quotas, rawSeconds },
+    listenersOf: listenersOf(config, quotas),
   };
   await http.register(async scope => routeVersion1(scope, shared));
   await http.register(async scope => routeDashboard(scope));
@@ -157,7 +167,7 @@ const about = {
   },
 };
 
-function httpLimitsOf(config: QueryApiConfig) {
+function httpLimitsOf(config: QueryApiConfig, rawSeconds: RawSeconds) {
   return {
     bodyLimitBytes: 16 * 1_024,
     rateLimit: createRateLimit({
@@ -166,7 +176,30 @@ function httpLimitsOf(config: QueryApiConfig) {
       setting: 'QUERY_API_RATE_LIMIT_PER_MINUTE',
     }),
     operationsPort: config.QUERY_API_OPS_PORT,
-    answers: { timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS', isRaw: asksForRaw },
+    answers: {
+      ...{ timeoutMs: config.QUERY_ANSWER_TIMEOUT_MS, setting: 'QUERY_ANSWER_TIMEOUT_MS', isRaw: asksForRaw },
+      onPlaceHeld: rawSeconds.charge,
+    },
+  };
+}
+
+function keyLimitsOf(
+  config: QueryApiConfig,
+  { clients, quotaShares, log }: Required<Pick<QueryApiDeps, 'quotaShares' | 'log'>> & { readonly clients: Clients },
+) {
+  const quotas = new KeyQuotas({ defaults: quotasOf(config), shares: quotaShares });
+  const countConnection = keyConnections(quotas, clients);
+  const withinQuotas: HttpOptions['withinQuotas'] = ({ raw }, _reply, key) => countConnection(raw.socket, key);
+  const report = keysAtQuota(quotas, quotaNames, log);
+  return {
+    quotas,
+    /** Updates the metrics of quotas, and others. */
+    reportingToo: (others: () => Promise<void>) => async () => {
+      report();
+      await others();
+    },
+    rawSeconds: createRawSeconds({ clients, quotas, perMinute: config.QUERY_RAW_SECONDS_PER_CLIENT }),
+    withinQuotas,
   };
 }
 
@@ -174,11 +207,12 @@ function liveLimitsOf(config: QueryApiConfig) {
   return { maxClients: config.QUERY_API_LIVE_MAX_CLIENTS, maxBufferBytes: config.QUERY_API_LIVE_BUFFER_BYTES };
 }
 
-function listenersOf(config: QueryApiConfig) {
+function listenersOf(config: QueryApiConfig, quotas: KeyQuotas) {
   const setting = 'QUERY_API_LIVE_MAX_PER_CLIENT';
   return clientSlots({
     maxPerClient: config[setting],
     ...{ code: 'client_listeners', what: 'listeners', setting, retryAfterS: 10 },
+    ofKey: { quotas, name: 'live_listeners' },
   });
 }
 
@@ -189,7 +223,7 @@ type Version1Deps = Parameters<typeof routeAds>[1] &
   Parameters<typeof routeClickAudit>[1] &
   Parameters<typeof routeAllExports>[1] &
   Parameters<typeof routeLive>[1] &
-  KeyRoutesDeps & { readonly replicas: Replicas };
+  KeyRoutesDeps & { readonly replicas: Replicas; readonly rawSeconds: RawSeconds };
 
 /**
  * The page loads nothing from other hosts. `upgrade-insecure-requests` is left out, because the page may be served over
@@ -206,6 +240,7 @@ function routeVersion1(http: Http, deps: Version1Deps): void {
   http.addHook('onSend', async (_request, reply) => {
     reply.header('content-security-policy', "default-src 'none'; frame-ancestors 'none'");
   });
+  http.addHook('onRequest', async request => deps.rawSeconds.admit(request));
   keepPrivate(http);
   tagAnswers(http);
   answerRows(http);
@@ -233,6 +268,8 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
     exposedHeaders: [
       'etag',
       'retry-after',
+      'ratelimit',
+      'ratelimit-policy',
       'x-state',
       'x-pending-late',
       'x-watermark',

@@ -7,6 +7,7 @@ import { type Static, Type } from 'typebox';
 import { explained } from '../infra/broken-rule.ts';
 import { ClickHouseConfig, KafkaConfig, ProcessConfig } from '../infra/config.ts';
 import { KeysConfig } from '../infra/keys/config.ts';
+import { QueryApiQuotaConfig } from '../infra/quotas/config.ts';
 import { type TrustedProxies, trustedProxies } from '../infra/trusted-proxies.ts';
 import { HotAdConfig } from '../ingest/hot-ads/rule.ts';
 import { PrivacyKeyConfig } from '../ingest/privacy/privacy-config.ts';
@@ -15,6 +16,7 @@ export const QueryApiConfig = Type.Object({
   ...ProcessConfig.properties,
   ...KafkaConfig.properties,
   ...KeysConfig.properties,
+  ...QueryApiQuotaConfig.properties,
   ...HotAdConfig.properties,
   ...ClickHouseConfig.properties,
   ...PrivacyKeyConfig.properties,
@@ -63,6 +65,13 @@ export const QueryApiConfig = Type.Object({
     maximum: 64,
     description: 'how many of `QUERY_RAW_READERS` one client address may use (of IPv6: a /64); its other requests wait',
   }),
+  QUERY_RAW_SECONDS_PER_CLIENT: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: 3_840,
+    description:
+      'seconds of a minute for which requests for raw clicks of one client address (of IPv6: a /64) may have places in the database, all requests together; more: 429 with Retry-After; 0: no limit but that of `QUERY_RAW_READERS_PER_CLIENT`',
+  }),
   QUERY_RAW_THREADS: Type.Integer({
     default: 1,
     minimum: 1,
@@ -101,6 +110,13 @@ export const QueryApiConfig = Type.Object({
     maximum: 100,
     description:
       'replays that people have asked for and that are queued or running; the same number of reconciliations may be open too; more: 429',
+  }),
+  JOBS_MAX_OPEN_PER_CLIENT: Type.Integer({
+    default: 40,
+    minimum: 1,
+    maximum: 200,
+    description:
+      'replays and reconciliations that one client address (of IPv6: a /64) has asked one process for and that are queued or running; more: 429',
   }),
   EXPORT_MAX_RUNNING: Type.Integer({
     default: 2,

@@ -2,9 +2,9 @@
 import { listen } from '../infra/http.ts';
 import { closeHttp } from '../infra/http-drain.ts';
 import { createKafka } from '../infra/kafka/client.ts';
-import { keyModeOf, requireUsableKey, tellKeyMode } from '../infra/keys/config.ts';
-import { followKeys } from '../infra/keys/key-follower.ts';
+import { tellKeyMode } from '../infra/keys/config.ts';
 import { openKeyLog } from '../infra/keys/key-log.ts';
+import { openKeys } from '../infra/keys/open-keys.ts';
 import { aborted, runProcess } from '../infra/process.ts';
 import { beginProgram } from '../infra/program.ts';
 import { names } from '../infra/topics.ts';
@@ -27,12 +27,13 @@ await runProcess(log, async (stop, life) => {
   const limits = readLimitsOf(config);
   await using store = openReplicas({ ...asked, config, limits, partitions: record, now: Date.now, log });
   const { replicas, countedLog, reports, nodes: list } = store;
-  await using keys = followKeys({ ...asked, log });
+  await using keys = openKeys({ ...asked, config, log, role: 'query-api' });
   await using keyLog = openKeyLog(asked.kafka, asked.names);
   await using requests = openRequestLog(asked.kafka, asked.names);
   const http = await buildQueryApi({
     ...{ config, clickhouse: replicas.clickhouse, replicas, nodes: { list, reports } },
-    ...{ log, now: Date.now, countedLog, requests, keys },
+    ...{ log, now: Date.now, countedLog, requests },
+    ...{ keys: keys.keys, quotaShares: keys.quotaShares },
     appendKeyChange: keyLog.append,
     routing: countedLog.routing,
     partitions: partitionsOver({ ...asked, terms, record, log }),
@@ -43,7 +44,6 @@ await runProcess(log, async (stop, life) => {
   const url = await listen(http, config.HOST, config.QUERY_API_PORT);
   log.info({ url }, 'query API listens');
   // It has answered before: that it is alive, and that it lets nobody in yet.
-  if (keyModeOf(config) === 'required') await keys.ready(stop);
-  if (!stop.aborted) requireUsableKey(config, keys.book.list(), ['read', 'read:personal', 'operate'], Date.now());
+  await keys.ready(stop, ['read', 'read:personal', 'operate']);
   await aborted(stop);
 });

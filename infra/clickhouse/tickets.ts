@@ -43,12 +43,17 @@ function hold(places: Places, ticket: AbortSignal, first: Asker): Held {
   const lines = { raw: lineOf(1), others: lineOf(mostOfTicket - 1) };
   let statements = 0;
   let giveBack: (() => void) | undefined;
+  let heldSinceMs = 0;
   const leave = () => {
-    if (ticket.aborted && statements === 0) giveBack?.();
+    if (!ticket.aborted || statements > 0 || giveBack === undefined) return;
+    giveBack();
+    first.onPlaceHeld?.((performance.now() - heldSinceMs) / 1_000);
+    giveBack = undefined;
   };
   ticket.addEventListener('abort', leave, { once: true });
   const placed = places.take(first).then(back => {
     giveBack = back;
+    heldSinceMs = performance.now();
   });
   return {
     async begin(asker, isRaw) {

@@ -4,10 +4,12 @@
  *
  * The order of changes, and their repetition, does not matter: a revocation holds whenever it is read, and of the
  * secrets of a key the newest by the time of its change is in force. The one before it is in force until the time that
- * its successor has set; older ones are not, even if an overlap for them has not ended.
+ * its successor has set; older ones are not, even if an overlap for them has not ended. Of the quotas of a key, the
+ * newest by the time of their change hold, all together.
  */
 import { Corrupt } from '../errors.ts';
 import type { LogRecord } from '../kafka/record-batch.ts';
+import type { OwnQuotas } from '../quotas/quotas.ts';
 import { type KeyChange, keyChangeOf } from './key-record.ts';
 
 export interface Secret {
@@ -24,7 +26,11 @@ export interface Key {
   readonly created: Change<'created'>;
   /** The last one, if any. */
   readonly rotated: Change<'rotated'> | undefined;
+  /** The last change of its quotas, if any. */
+  readonly limited: Change<'limited'> | undefined;
   readonly revoked: Change<'revoked'> | undefined;
+  /** Those that it has for itself. */
+  readonly quotas: OwnQuotas;
   /** The newest first. */
   readonly secrets: readonly Secret[];
 }
@@ -46,6 +52,8 @@ export class KeyBook {
     if (this.#found.size > mostKeysRead) throw new Corrupt(`topic keys holds more than ${mostKeysRead} keys`);
     if (change.kind === 'revoked') {
       if (found.revoked === undefined || change.at < found.revoked.at) found.revoked = change;
+    } else if (change.kind === 'limited') {
+      if (found.limited === undefined || isNewer(change, found.limited)) found.limited = change;
     } else {
       if (change.kind === 'created') found.created ??= change;
       addSecret(found.secrets, change);
@@ -80,6 +88,7 @@ export function stateOf({ created, revoked }: Key, now: number): 'usable' | 'exp
 /** What is known of a key. A copied topic may have its changes before its creation. */
 interface Found {
   created?: Change<'created'>;
+  limited?: Change<'limited'>;
   revoked?: Change<'revoked'>;
   /** The two newest changes that brought a secret, the newest first. */
   readonly secrets: (Change<'created'> | Change<'rotated'>)[];
@@ -94,6 +103,8 @@ function addSecret(secrets: Found['secrets'], change: Change<'created'> | Change
 
 const secretsInForce = 2;
 
+const noQuotas: OwnQuotas = {};
+
 /** A rotation comes after the creation, whatever the clocks of those who wrote them said. */
 function orderOf(change: Change<'created'> | Change<'rotated'>): number {
   return change.kind === 'created' ? Number.NEGATIVE_INFINITY : change.at;
@@ -103,13 +114,19 @@ function nameOf(change: Change<'created'> | Change<'rotated'>): string {
   return change.kind === 'created' ? '' : change.change;
 }
 
-function keyOf(id: string, { created, revoked, secrets }: Found): Key | undefined {
+function isNewer(change: Change<'limited'>, known: Change<'limited'>): boolean {
+  return change.at > known.at || (change.at === known.at && change.change > known.change);
+}
+
+function keyOf(id: string, { created, limited, revoked, secrets }: Found): Key | undefined {
   if (created === undefined) return undefined;
   const [newest] = secrets;
   return {
     id,
     created,
+    limited,
     revoked,
+    quotas: limited?.quotas ?? created.quotas ?? noQuotas,
     rotated: newest?.kind === 'rotated' ? newest : undefined,
     secrets: secrets.map((change, i) => {
       const next = secrets[i - 1];

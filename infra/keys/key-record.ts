@@ -7,10 +7,12 @@
  * what all of its changes make of it together (key-book.ts), in whatever order and however often they are read. So a
  * topic that is copied, restored or replayed does not make a revoked key valid again.
  *
- * | record, each of format 1 | key | value |
+ * | record, of format 1 | key | value |
  * | --- | --- | --- |
  * | created | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"expires_at"?,"secret_sha256","at","by","from"?}` |
+ * | created, of format 2 | `<id>` | the same, with `"quotas"?` |
  * | rotated: another secret | `<id>\|<change>` | `{"id","change","secret_sha256","previous_until","at","by","from"?}` |
+ * | limited: other quotas | `<id>\|<change>` | `{"id","change","quotas","at","by","from"?}` |
  * | revoked: for good | `<id>\|revoked` | `{"id","at","by","from"?}` |
  *
  * Times are epoch ms. `by` is the id of the key with which it was done, or `operator at the broker`; `from` is the
@@ -24,6 +26,7 @@ import { Corrupt } from '../errors.ts';
 import type { OutgoingRecord } from '../kafka/outgoing-record.ts';
 import type { LogRecord } from '../kafka/record-batch.ts';
 import { assertKnown, formatHeader, recordContract } from '../kafka/record-contract.ts';
+import { OwnQuotasSchema } from '../quotas/quotas.ts';
 import { keyIdPattern } from './key-text.ts';
 
 /** The author of changes that are written to the topic without a key. */
@@ -39,22 +42,25 @@ const CreatedValue = Type.Object({
   label: Type.String(),
   scopes: Type.Array(Type.String(), { minItems: 1 }),
   ad_id_prefix: Type.Optional(Type.String({ minLength: 1 })),
+  quotas: Type.Optional(OwnQuotasSchema),
   expires_at: Type.Optional(time),
   secret_sha256: hash,
   ...who,
 });
+const LimitedValue = Type.Object({ id, change: id, quotas: OwnQuotasSchema, ...who });
 const RotatedValue = Type.Object({ id, change: id, secret_sha256: hash, previous_until: time, ...who });
 const RevokedValue = Type.Object({ id, ...who });
 
-const values = { created: CreatedValue, rotated: RotatedValue, revoked: RevokedValue } as const;
+const values = { created: CreatedValue, rotated: RotatedValue, limited: LimitedValue, revoked: RevokedValue } as const;
 
 export type KeyChange =
   | ({ readonly kind: 'created' } & Readonly<Static<typeof CreatedValue>>)
   | ({ readonly kind: 'rotated' } & Readonly<Static<typeof RotatedValue>>)
+  | ({ readonly kind: 'limited' } & Readonly<Static<typeof LimitedValue>>)
   | ({ readonly kind: 'revoked' } & Readonly<Static<typeof RevokedValue>>);
 
 /** The kinds and formats that this release can read. */
-const contract = recordContract({ created: [1], rotated: [1], revoked: [1] });
+const contract = recordContract({ created: [1, 2], rotated: [1], limited: [1], revoked: [1] });
 
 /** @throws Corrupt for any other record. A reader that skipped it might skip a revocation */
 export function keyChangeOf(record: LogRecord): KeyChange {
@@ -75,8 +81,13 @@ export function keyRecord({ kind, ...value }: KeyChange): OutgoingRecord {
     partition: 0,
     key: kind === 'created' ? value.id : `${value.id}|${'change' in value ? value.change : 'revoked'}`,
     value: JSON.stringify(value),
-    headers: { kind, ...formatHeader(1) },
+    headers: { kind, ...formatHeader(formatOf({ kind, ...value } as KeyChange)) },
   };
+}
+
+/** A release that did not know quotas would let in more than it should, so it must not read a key that has some. */
+function formatOf(change: KeyChange): number {
+  return change.kind === 'created' && change.quotas !== undefined ? 2 : 1;
 }
 
 function parsed(text: string): unknown {

@@ -29,6 +29,7 @@ const optionOf = {
   scopes: '--scope',
   expires_at: '--expires-in-days',
   ad_id_prefix: '--ad-id-prefix',
+  quotas: '--quota',
 } as const;
 
 const settings = Type.Object({ ...KafkaConfig.properties, LOG_LEVEL: ProcessConfig.properties.LOG_LEVEL });

@@ -1,4 +1,5 @@
 /** Makes an API key: the rules for what may be asked for, the text that is shown once, and the record. Pure but for chance. */
+import { brokenQuotaRule, type OwnQuotas } from '../quotas/quotas.ts';
 import type { Key } from './key-book.ts';
 import type { KeyChange } from './key-record.ts';
 import { mintKeyId, mintKeyText, parseKeyText } from './key-text.ts';
@@ -10,6 +11,7 @@ export interface WantedKey {
   readonly scopes: readonly string[];
   readonly expiresAt?: number | undefined;
   readonly adIdPrefix?: string | undefined;
+  readonly quotas?: OwnQuotas | undefined;
 }
 
 /** Who does it, and from which address, if it is done over HTTP. */
@@ -19,7 +21,7 @@ export interface Doer {
 }
 
 export interface BrokenKeyRule {
-  readonly field: 'label' | 'scopes' | 'expires_at' | 'ad_id_prefix';
+  readonly field: 'label' | 'scopes' | 'expires_at' | 'ad_id_prefix' | 'quotas';
   readonly value: unknown;
   readonly rule: string;
   readonly advice?: string;
@@ -30,7 +32,7 @@ export const maxLabelLength = 100;
 
 /** Returns the first rule that is broken, if any. */
 export function brokenKeyRule(
-  { label, scopes, expiresAt, adIdPrefix }: WantedKey,
+  { label, scopes, expiresAt, adIdPrefix, quotas }: WantedKey,
   now: number,
 ): BrokenKeyRule | undefined {
   if (!isLabel(label))
@@ -46,6 +48,9 @@ export function brokenKeyRule(
     return { field: 'scopes', value: scopes, rule: 'must name each scope once' };
   if (expiresAt !== undefined && expiresAt <= now)
     return { field: 'expires_at', value: new Date(expiresAt).toISOString(), rule: 'must lie in the future' };
+  const brokenQuota = quotas && brokenQuotaRule(quotas);
+  if (brokenQuota)
+    return { field: 'quotas', value: brokenQuota.value, rule: `${brokenQuota.name} ${brokenQuota.rule}` };
   if (adIdPrefix === undefined) return undefined;
   if (!adIdPrefixPattern.test(adIdPrefix))
     return { field: 'ad_id_prefix', value: adIdPrefix, rule: 'must be 1 to 128 of A-Z a-z 0-9 . _ : -' };
@@ -66,7 +71,11 @@ export interface MadeKey {
 }
 
 /** The rules must hold. */
-export function createdKey({ label, scopes, expiresAt, adIdPrefix }: WantedKey, doer: Doer, now: number): MadeKey {
+export function createdKey(
+  { label, scopes, expiresAt, adIdPrefix, quotas }: WantedKey,
+  doer: Doer,
+  now: number,
+): MadeKey {
   const { keyId, text } = mintKeyText();
   return {
     text,
@@ -77,6 +86,7 @@ export function createdKey({ label, scopes, expiresAt, adIdPrefix }: WantedKey, 
       scopes: [...scopes],
       ...(adIdPrefix === undefined ? {} : { ad_id_prefix: adIdPrefix }),
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
+      ...(quotas === undefined || Object.keys(quotas).length === 0 ? {} : { quotas }),
       secret_sha256: hashOf(text),
       at: now,
       ...doer,
@@ -102,6 +112,12 @@ export function rotatedKey(key: Key, overlapMs: number, doer: Doer, now: number)
       ...doer,
     },
   };
+}
+
+/** A key with other quotas, which replace all that it has had of its own. They must be valid. */
+export function limitedKey(key: Key, quotas: OwnQuotas, doer: Doer, now: number): KeyChange & { kind: 'limited' } {
+  const at = Math.max(now, (key.limited?.at ?? 0) + 1);
+  return { kind: 'limited', id: key.id, change: mintKeyId(), quotas, at, ...doer };
 }
 
 function hashOf(text: string): string {

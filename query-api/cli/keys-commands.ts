@@ -1,6 +1,8 @@
-/** `adclicks keys create`, `list`, `rotate`, `revoke`: manages API keys, with a key of scope admin. */
-import { Command, Option } from 'commander';
+/** `adclicks keys create`, `list`, `rotate`, `quotas`, `revoke`: manages API keys, with a key of scope admin. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { brokenRule } from '../../infra/broken-rule.ts';
 import { scopeNames, scopes } from '../../infra/keys/scopes.ts';
+import { brokenQuotaRule, type OwnQuotas, quotaNames } from '../../infra/quotas/quotas.ts';
 import type { AnswerOf } from '../client/client.ts';
 import { clientOf, type ServiceOptions, show, timeOf, wholeNumber, withService } from './cli.ts';
 import { printed } from './printed.ts';
@@ -9,7 +11,7 @@ import { textTable } from './text-table.ts';
 
 export function keysCommand(): Command {
   return new Command('keys')
-    .description('Make, list, rotate and revoke API keys. This needs a key of scope admin in ADCLICKS_API_KEY.')
+    .description('Make, list, rotate, limit and revoke API keys. This needs a key of scope admin in ADCLICKS_API_KEY.')
     .addHelpText(
       'after',
       `
@@ -23,6 +25,7 @@ ${Object.entries(scopes)
     .addCommand(createCommand())
     .addCommand(listCommand())
     .addCommand(rotateCommand())
+    .addCommand(quotasCommand())
     .addCommand(revokeCommand());
 }
 
@@ -31,6 +34,7 @@ interface CreateOptions extends ServiceOptions {
   readonly scope: (typeof scopeNames)[number][];
   readonly expiresAt?: string;
   readonly adIdPrefix?: string;
+  readonly quota?: OwnQuotas;
 }
 
 function createCommand(): Command {
@@ -40,9 +44,10 @@ function createCommand(): Command {
     .addOption(new Option('--scope <scopes...>', 'what its holder may do').choices(scopeNames).makeOptionMandatory())
     .option('--expires-at <time>', 'until when it is valid: RFC 3339 (default: until it is revoked)', timeOf)
     .option('--ad-id-prefix <prefix>', 'with scope ingest alone: only ads whose id begins so')
+    .addOption(quotaOption())
     .action(async (given: CreateOptions) => {
-      const { label, scope, expiresAt: expires_at, adIdPrefix: ad_id_prefix } = given;
-      const body = { label, scopes: scope, expires_at, ad_id_prefix };
+      const { label, scope, expiresAt: expires_at, adIdPrefix: ad_id_prefix, quota: quotas } = given;
+      const body = { label, scopes: scope, expires_at, ad_id_prefix, quotas };
       showOnce(await clientOf(given).ask('createKey', { body }), given);
     });
 }
@@ -82,6 +87,42 @@ function rotateCommand(): Command {
     });
 }
 
+function quotasCommand(): Command {
+  return withService(new Command('quotas'))
+    .description(
+      'Give a key quotas of its own, in place of all that it has. Without --quota: those of the settings again.',
+    )
+    .argument('<id>', 'of the key')
+    .addOption(quotaOption())
+    .action(async (id: string, given: ServiceOptions & { readonly quota?: OwnQuotas }) => {
+      const key = await clientOf(given).ask('setKeyQuotas', { params: { id }, body: given.quota ?? {} });
+      show(key, given, answer => `key ${answer.id} (${answer.label}): ${quotasText(answer.quotas)}\n`);
+    });
+}
+
+function quotaOption(): Option {
+  return new Option('--quota <name=n...>', `${quotaNames.join(', ')}; 0: no limit`).argParser(
+    (text: string, before: OwnQuotas = {}) => ({ ...before, ...quotaOf(text) }),
+  );
+}
+
+function quotaOf(text: string): OwnQuotas {
+  const [name = '', value = ''] = text.split('=');
+  const quotas = { [name]: /^\d+$/.test(value) ? Number(value) : value };
+  const broken = brokenQuotaRule(quotas);
+  if (broken) throw new InvalidArgumentError(brokenRule(broken.name, broken.value, broken.rule));
+  return quotas as OwnQuotas;
+}
+
+function quotasText(quotas: OwnQuotas): string {
+  return (
+    quotaNames
+      .filter(name => quotas[name] !== undefined)
+      .map(name => `${name}=${quotas[name]}`)
+      .join(' ') || 'those of the settings'
+  );
+}
+
 function revokeCommand(): Command {
   return withService(new Command('revoke'))
     .description('End a key for good, everywhere within two seconds.')
@@ -108,16 +149,18 @@ export function keysText({ keys }: Pick<AnswerOf<'listKeys'>, 'keys'>, style: St
       { title: 'state' },
       { title: 'scopes' },
       { title: 'ads' },
+      { title: 'quotas' },
       { title: 'made' },
       { title: 'by' },
       { title: 'expires' },
       { title: 'label' },
     ],
-    keys.map(({ id, state, scopes: held, ad_id_prefix, changes, expires_at, label }) => [
+    keys.map(({ id, state, scopes: held, ad_id_prefix, quotas, changes, expires_at, label }) => [
       id,
       state === 'usable' ? style.good(state) : style.bad(state),
       held.join(', '),
       ad_id_prefix === null ? 'all' : `${ad_id_prefix}…`,
+      quotasText(quotas),
       changes[0] ? shortTime(changes[0].at) : '',
       changes[0]?.by ?? '',
       expires_at === null ? 'never' : shortTime(expires_at),

@@ -79,6 +79,27 @@ export interface Operations {
         readonly expires_at?: string | undefined;
         /** only with scope `ingest`: the key may post only clicks of ads whose id begins with this text */
         readonly ad_id_prefix?: string | undefined;
+        /** quotas of this key; for those that are left out, the settings of the processes hold */
+        readonly quotas?:
+          | {
+              /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
+              readonly clicks_per_second?: number | undefined;
+              /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+              readonly burst_seconds?: number | undefined;
+              /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
+              readonly bytes_in_flight?: number | undefined;
+              /** open connections whose last request had the key; those of trusted proxies are not counted; 0: no limit; left out: KEY_CONNECTIONS of the process */
+              readonly connections?: number | undefined;
+              /** replays and reconciliations that are queued or running; 0: no limit; left out: KEY_OPEN_JOBS of the process */
+              readonly open_jobs?: number | undefined;
+              /** exports that are running; 0: no limit; left out: KEY_EXPORTS of the process */
+              readonly exports?: number | undefined;
+              /** open listeners of `/v1/live`; 0: no limit; left out: KEY_LIVE_LISTENERS of the process */
+              readonly live_listeners?: number | undefined;
+              /** seconds of a minute for which requests for raw clicks may have places in the database; 0: no limit; left out: KEY_RAW_READ_SECONDS_PER_MINUTE of the process */
+              readonly raw_read_seconds_per_minute?: number | undefined;
+            }
+          | undefined;
       };
     };
     readonly answer: {
@@ -88,12 +109,31 @@ export interface Operations {
       readonly scopes: readonly string[];
       /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
+      /** quotas that the key has of its own; all others are those of the settings (`KEY_…`) */
+      readonly quotas: {
+        /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
+        readonly clicks_per_second?: number;
+        /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+        readonly burst_seconds?: number;
+        /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
+        readonly bytes_in_flight?: number;
+        /** open connections whose last request had the key; those of trusted proxies are not counted; 0: no limit; left out: KEY_CONNECTIONS of the process */
+        readonly connections?: number;
+        /** replays and reconciliations that are queued or running; 0: no limit; left out: KEY_OPEN_JOBS of the process */
+        readonly open_jobs?: number;
+        /** exports that are running; 0: no limit; left out: KEY_EXPORTS of the process */
+        readonly exports?: number;
+        /** open listeners of `/v1/live`; 0: no limit; left out: KEY_LIVE_LISTENERS of the process */
+        readonly live_listeners?: number;
+        /** seconds of a minute for which requests for raw clicks may have places in the database; 0: no limit; left out: KEY_RAW_READ_SECONDS_PER_MINUTE of the process */
+        readonly raw_read_seconds_per_minute?: number;
+      };
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
-      /** when the key was made, last rotated, and revoked. Topic `keys` has all changes */
+      /** when the key was made, last rotated, last given other quotas (`limited`), and revoked. Topic `keys` has all changes */
       readonly changes: readonly {
-        readonly change: 'created' | 'rotated' | 'revoked';
+        readonly change: 'created' | 'rotated' | 'limited' | 'revoked';
         /** when */
         readonly at: string;
         /** the id of the key with which it was done, or `operator at the broker` */
@@ -1341,12 +1381,31 @@ export interface Operations {
         readonly scopes: readonly string[];
         /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
         readonly ad_id_prefix: string | null;
+        /** quotas that the key has of its own; all others are those of the settings (`KEY_…`) */
+        readonly quotas: {
+          /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
+          readonly clicks_per_second?: number;
+          /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+          readonly burst_seconds?: number;
+          /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
+          readonly bytes_in_flight?: number;
+          /** open connections whose last request had the key; those of trusted proxies are not counted; 0: no limit; left out: KEY_CONNECTIONS of the process */
+          readonly connections?: number;
+          /** replays and reconciliations that are queued or running; 0: no limit; left out: KEY_OPEN_JOBS of the process */
+          readonly open_jobs?: number;
+          /** exports that are running; 0: no limit; left out: KEY_EXPORTS of the process */
+          readonly exports?: number;
+          /** open listeners of `/v1/live`; 0: no limit; left out: KEY_LIVE_LISTENERS of the process */
+          readonly live_listeners?: number;
+          /** seconds of a minute for which requests for raw clicks may have places in the database; 0: no limit; left out: KEY_RAW_READ_SECONDS_PER_MINUTE of the process */
+          readonly raw_read_seconds_per_minute?: number;
+        };
         readonly state: 'usable' | 'expired' | 'revoked';
         readonly expires_at: string | null;
         readonly previous_until: string | null;
-        /** when the key was made, last rotated, and revoked. Topic `keys` has all changes */
+        /** when the key was made, last rotated, last given other quotas (`limited`), and revoked. Topic `keys` has all changes */
         readonly changes: readonly {
-          readonly change: 'created' | 'rotated' | 'revoked';
+          readonly change: 'created' | 'rotated' | 'limited' | 'revoked';
           /** when */
           readonly at: string;
           /** the id of the key with which it was done, or `operator at the broker` */
@@ -1716,12 +1775,31 @@ export interface Operations {
       readonly scopes: readonly string[];
       /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
+      /** quotas that the key has of its own; all others are those of the settings (`KEY_…`) */
+      readonly quotas: {
+        /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
+        readonly clicks_per_second?: number;
+        /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+        readonly burst_seconds?: number;
+        /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
+        readonly bytes_in_flight?: number;
+        /** open connections whose last request had the key; those of trusted proxies are not counted; 0: no limit; left out: KEY_CONNECTIONS of the process */
+        readonly connections?: number;
+        /** replays and reconciliations that are queued or running; 0: no limit; left out: KEY_OPEN_JOBS of the process */
+        readonly open_jobs?: number;
+        /** exports that are running; 0: no limit; left out: KEY_EXPORTS of the process */
+        readonly exports?: number;
+        /** open listeners of `/v1/live`; 0: no limit; left out: KEY_LIVE_LISTENERS of the process */
+        readonly live_listeners?: number;
+        /** seconds of a minute for which requests for raw clicks may have places in the database; 0: no limit; left out: KEY_RAW_READ_SECONDS_PER_MINUTE of the process */
+        readonly raw_read_seconds_per_minute?: number;
+      };
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
-      /** when the key was made, last rotated, and revoked. Topic `keys` has all changes */
+      /** when the key was made, last rotated, last given other quotas (`limited`), and revoked. Topic `keys` has all changes */
       readonly changes: readonly {
-        readonly change: 'created' | 'rotated' | 'revoked';
+        readonly change: 'created' | 'rotated' | 'limited' | 'revoked';
         /** when */
         readonly at: string;
         /** the id of the key with which it was done, or `operator at the broker` */
@@ -1749,12 +1827,31 @@ export interface Operations {
       readonly scopes: readonly string[];
       /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
+      /** quotas that the key has of its own; all others are those of the settings (`KEY_…`) */
+      readonly quotas: {
+        /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
+        readonly clicks_per_second?: number;
+        /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+        readonly burst_seconds?: number;
+        /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
+        readonly bytes_in_flight?: number;
+        /** open connections whose last request had the key; those of trusted proxies are not counted; 0: no limit; left out: KEY_CONNECTIONS of the process */
+        readonly connections?: number;
+        /** replays and reconciliations that are queued or running; 0: no limit; left out: KEY_OPEN_JOBS of the process */
+        readonly open_jobs?: number;
+        /** exports that are running; 0: no limit; left out: KEY_EXPORTS of the process */
+        readonly exports?: number;
+        /** open listeners of `/v1/live`; 0: no limit; left out: KEY_LIVE_LISTENERS of the process */
+        readonly live_listeners?: number;
+        /** seconds of a minute for which requests for raw clicks may have places in the database; 0: no limit; left out: KEY_RAW_READ_SECONDS_PER_MINUTE of the process */
+        readonly raw_read_seconds_per_minute?: number;
+      };
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
-      /** when the key was made, last rotated, and revoked. Topic `keys` has all changes */
+      /** when the key was made, last rotated, last given other quotas (`limited`), and revoked. Topic `keys` has all changes */
       readonly changes: readonly {
-        readonly change: 'created' | 'rotated' | 'revoked';
+        readonly change: 'created' | 'rotated' | 'limited' | 'revoked';
         /** when */
         readonly at: string;
         /** the id of the key with which it was done, or `operator at the broker` */
@@ -1764,6 +1861,73 @@ export interface Operations {
       }[];
       /** the key, to be sent as `Authorization: Bearer …`. It is shown only here: nothing has it but who keeps it */
       readonly api_key: string;
+    };
+  };
+  /** Give a key quotas of its own, in place of those that it has */
+  readonly setKeyQuotas: {
+    readonly input: {
+      readonly params: {
+        /** of the key, as it stands in the key itself between the two `_` */ readonly id: string;
+      };
+
+      readonly body: {
+        /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
+        readonly clicks_per_second?: number | undefined;
+        /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+        readonly burst_seconds?: number | undefined;
+        /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
+        readonly bytes_in_flight?: number | undefined;
+        /** open connections whose last request had the key; those of trusted proxies are not counted; 0: no limit; left out: KEY_CONNECTIONS of the process */
+        readonly connections?: number | undefined;
+        /** replays and reconciliations that are queued or running; 0: no limit; left out: KEY_OPEN_JOBS of the process */
+        readonly open_jobs?: number | undefined;
+        /** exports that are running; 0: no limit; left out: KEY_EXPORTS of the process */
+        readonly exports?: number | undefined;
+        /** open listeners of `/v1/live`; 0: no limit; left out: KEY_LIVE_LISTENERS of the process */
+        readonly live_listeners?: number | undefined;
+        /** seconds of a minute for which requests for raw clicks may have places in the database; 0: no limit; left out: KEY_RAW_READ_SECONDS_PER_MINUTE of the process */
+        readonly raw_read_seconds_per_minute?: number | undefined;
+      };
+    };
+    readonly answer: {
+      /** is a part of the key itself, and is not secret */ readonly id: string;
+      readonly label: string;
+      /** of ingest, read, read:personal, operate, admin */
+      readonly scopes: readonly string[];
+      /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
+      readonly ad_id_prefix: string | null;
+      /** quotas that the key has of its own; all others are those of the settings (`KEY_…`) */
+      readonly quotas: {
+        /** clicks per second, whether they are accepted or not; a request counts at least once; 0: no limit; left out: KEY_CLICKS_PER_SECOND of the process */
+        readonly clicks_per_second?: number;
+        /** seconds of `clicks_per_second` that may be posted at once after a pause; 0: no limit; left out: KEY_BURST_SECONDS of the process */
+        readonly burst_seconds?: number;
+        /** bytes of posted bodies, as they are sent, whose requests are not answered yet; 0: no limit; left out: KEY_BYTES_IN_FLIGHT of the process */
+        readonly bytes_in_flight?: number;
+        /** open connections whose last request had the key; those of trusted proxies are not counted; 0: no limit; left out: KEY_CONNECTIONS of the process */
+        readonly connections?: number;
+        /** replays and reconciliations that are queued or running; 0: no limit; left out: KEY_OPEN_JOBS of the process */
+        readonly open_jobs?: number;
+        /** exports that are running; 0: no limit; left out: KEY_EXPORTS of the process */
+        readonly exports?: number;
+        /** open listeners of `/v1/live`; 0: no limit; left out: KEY_LIVE_LISTENERS of the process */
+        readonly live_listeners?: number;
+        /** seconds of a minute for which requests for raw clicks may have places in the database; 0: no limit; left out: KEY_RAW_READ_SECONDS_PER_MINUTE of the process */
+        readonly raw_read_seconds_per_minute?: number;
+      };
+      readonly state: 'usable' | 'expired' | 'revoked';
+      readonly expires_at: string | null;
+      readonly previous_until: string | null;
+      /** when the key was made, last rotated, last given other quotas (`limited`), and revoked. Topic `keys` has all changes */
+      readonly changes: readonly {
+        readonly change: 'created' | 'rotated' | 'limited' | 'revoked';
+        /** when */
+        readonly at: string;
+        /** the id of the key with which it was done, or `operator at the broker` */
+        readonly by: string;
+        /** the address of the client (of IPv6: a /64); null: done at the broker */
+        readonly from: string | null;
+      }[];
     };
   };
   /** Compare final counts with distinct raw clicks (ad and event id) in SQL, without the streaming code */
@@ -1902,6 +2066,7 @@ export const operations = {
   putFilter: { service: 'query-api', method: 'PUT', path: '/v1/filters/{id}', gives: 'json' },
   revokeKey: { service: 'query-api', method: 'DELETE', path: '/v1/keys/{id}', gives: 'json' },
   rotateKey: { service: 'query-api', method: 'POST', path: '/v1/keys/{id}/rotate', gives: 'json' },
+  setKeyQuotas: { service: 'query-api', method: 'PUT', path: '/v1/keys/{id}/quotas', gives: 'json' },
   startReconciliation: { service: 'query-api', method: 'POST', path: '/v1/reconciliations', gives: 'json' },
   startReplay: { service: 'query-api', method: 'POST', path: '/v1/replays', gives: 'json' },
 } as const satisfies Record<keyof Operations, Place>;

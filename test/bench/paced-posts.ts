@@ -22,7 +22,8 @@ export interface PacedOptions extends Pace {
 export interface PacedRequests extends Pace {
   /** The n-th, from 0 on. */
   readonly requestAt: (n: number) => Buffer;
-  readonly status: number;
+  /** Left out: any answer will do. */
+  readonly status?: number;
 }
 
 export interface PacedTimes {
@@ -91,7 +92,11 @@ interface Listener {
 }
 
 /** One request at a time. */
-function openConnection({ hostname, port }: URL, status: number, { onAnswer, onError }: Listener): Connection {
+function openConnection(
+  { hostname, port }: URL,
+  status: number | undefined,
+  { onAnswer, onError }: Listener,
+): Connection {
   const socket: Socket = connect({ host: hostname, port: Number(port), noDelay: true });
   let [answer, dueAt] = ['', 0];
   const connection = {
@@ -106,7 +111,8 @@ function openConnection({ hostname, port }: URL, status: number, { onAnswer, onE
   socket.on('data', (text: string) => {
     answer += text;
     if (!isWhole(answer)) return;
-    if (!answer.startsWith(`HTTP/1.1 ${status} `)) onError(new Error(`not ${status}: ${answer.slice(0, 300)}`));
+    if (status !== undefined && !answer.startsWith(`HTTP/1.1 ${status} `))
+      onError(new Error(`not ${status}: ${answer.slice(0, 300)}`));
     answer = '';
     onAnswer(connection, dueAt);
   });

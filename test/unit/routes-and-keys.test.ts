@@ -59,6 +59,7 @@ const table: Readonly<Record<'ingest' | 'query-api', Readonly<Record<string, Exp
     'GET /v1/keys': admin,
     'POST /v1/keys': admin,
     'POST /v1/keys/:id/rotate': admin,
+    'PUT /v1/keys/:id/quotas': admin,
     'DELETE /v1/keys/:id': admin,
     'GET /v1/live': read,
     'GET /v1/partitions': read,

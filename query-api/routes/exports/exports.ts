@@ -36,7 +36,7 @@ export function routeExports(http: Http, deps: ExportDeps): void {
       );
   };
   const open = (request: FastifyRequest, begin: () => AsyncIterable<Uint8Array>): Promise<Readable> =>
-    exportsOf(clients.of(request.raw), async () => {
+    exportsOf(clients.of(request.raw), request.apiKey, async () => {
       const opened = await exportSlots.open(begin, why => request.log.warn({ why }, 'export cut off'));
       if (opened) return opened;
       throw new Problem(503, 'exports_busy', 'too many exports are running (EXPORT_MAX_RUNNING): try again', {}, 10);

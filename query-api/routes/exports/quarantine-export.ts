@@ -27,7 +27,7 @@ export function routeQuarantineExport(http: Http, deps: ExportDeps): void {
   http.get('/v1/quarantine/export', options, async (request, reply) => {
     const { reason, ad_id: adId, outcome, from, to, format = accepted(request.headers.accept) } = request.query;
     const filter = { reason, adId, outcome, ...spanOf({ from, to }, rules()) };
-    const stream = await exportsOf(clients.of(request.raw), async () => {
+    const stream = await exportsOf(clients.of(request.raw), request.apiKey, async () => {
       const opened = await exports.open(filter, formats[format], why => request.log.warn({ why }, 'export cut off'));
       if (opened) return opened;
       throw new Problem(503, 'busy', 'too many exports of the quarantine are running: try again', {}, 10);

@@ -7,30 +7,35 @@
 import { Problem } from '../../../infra/http.ts';
 import type { Job } from '../../store/jobs/job.ts';
 import type { JobStore } from '../../store/jobs/job-store.ts';
+import type { JobOwner, JobOwners } from './job-owners.ts';
 import type { JobRequests } from './job-requests.ts';
 
 export interface AskedJobs {
-  /** @throws Problem when the limit is reached */
-  take(job: Job): Promise<void>;
+  /** @throws Problem when a limit is reached */
+  take(job: Job, owner: JobOwner): Promise<void>;
 }
 
 export function createAskedJobs(
   store: Pick<JobStore, 'openAsked'> & Pick<JobRequests, 'save'>,
   limit: number,
+  owners: JobOwners,
 ): AskedJobs {
   let before: Promise<unknown> = Promise.resolve();
 
-  const takeOne = async (job: Job) => {
+  const takeOne = async (job: Job, owner: JobOwner) => {
     const { kind } = job;
+    await owners.check(owner);
     const open = await store.openAsked(kind);
     if (open >= limit) throw tooMany(kind, open, limit);
+    // It may be in the log although the log did not answer.
+    owners.add(owner, job);
     await store.save(job);
   };
 
   return {
     // Jobs are accepted one after another. Two at the same time would each count the open jobs without the other.
-    take(job) {
-      const taken = before.then(() => takeOne(job));
+    take(job, owner) {
+      const taken = before.then(() => takeOne(job, owner));
       before = taken.catch(() => undefined);
       return taken;
     },

@@ -26,7 +26,7 @@ export function routeReconciliations(http: Http, deps: JobRoutesDeps): void {
   const { jobs } = deps;
   http.post('/v1/reconciliations', { schema: startSchema, config: { scope: 'operate' } }, async (request, reply) => {
     const wanted = { kind: 'reconcile', reason: 'asked', apply: false } as const;
-    return shown(await startJob(deps, reply, '/v1/reconciliations', request.body, wanted));
+    return shown(await startJob(deps, request, reply, '/v1/reconciliations', request.body, wanted));
   });
 
   http.get('/v1/reconciliations', { schema: listSchema, config: { scope: 'read' } }, async (request, reply) => {

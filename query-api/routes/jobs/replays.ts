@@ -42,7 +42,7 @@ export function routeReplays(http: Http, deps: JobRoutesDeps): void {
   http.post('/v1/replays', { schema: startSchema, config: { scope: 'operate' } }, async (request, reply) => {
     const { apply = false } = request.body;
     const wanted = { kind: 'replay', reason: 'replay', apply } as const;
-    return shownJob(await startJob(deps, reply, '/v1/replays', request.body, wanted));
+    return shownJob(await startJob(deps, request, reply, '/v1/replays', request.body, wanted));
   });
 
   http.get('/v1/replays', { schema: listSchema, config: { scope: 'read' } }, async (request, reply) => {

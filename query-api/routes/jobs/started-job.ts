@@ -1,5 +1,5 @@
 /** Starts a job for a route: checks the range, saves the job, and answers where it can be looked at. */
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { finalityOf } from '../../store/finality.ts';
 import { type Job, newJob } from '../../store/jobs/job.ts';
 import { type AskedRangeOfJob, askedRange } from './job-answer.ts';
@@ -10,7 +10,8 @@ import type { JobRoutesDeps } from './job-deps.ts';
  * recounted, or when too many jobs of this kind are open
  */
 export async function startJob(
-  { queries, askedJobs, now, rules }: JobRoutesDeps,
+  { queries, askedJobs, clients, now, rules }: JobRoutesDeps,
+  request: FastifyRequest,
   reply: FastifyReply,
   path: string,
   asked: AskedRangeOfJob,
@@ -18,7 +19,7 @@ export async function startJob(
 ): Promise<Job> {
   const range = askedRange(asked, rules(), finalityOf(await queries.progress()));
   const job = newJob({ ...wanted, ...range }, now());
-  await askedJobs.take(job);
+  await askedJobs.take(job, { client: clients.of(request.raw), key: request.apiKey });
   reply.code(202).header('location', `${path}/${job.id}`);
   return job;
 }

@@ -3,6 +3,7 @@ import { Type } from 'typebox';
 import { type Key, stateOf } from '../../../infra/keys/key-book.ts';
 import type { KeyChange } from '../../../infra/keys/key-record.ts';
 import { scopeNames } from '../../../infra/keys/scopes.ts';
+import { OwnQuotasSchema } from '../../../infra/quotas/quotas.ts';
 import { isoOf, timeField } from '../../http/parameters.ts';
 
 const orNull = (description: string) => Type.Union([timeField(description), Type.Null()]);
@@ -14,13 +15,17 @@ const keyFields = {
   ad_id_prefix: Type.Union([Type.String(), Type.Null()], {
     description: 'the key may post only clicks of ads whose id begins with this text; null: of any ad',
   }),
+  quotas: Type.Object(OwnQuotasSchema.properties, {
+    additionalProperties: false,
+    description: 'quotas that the key has of its own; all others are those of the settings (`KEY_…`)',
+  }),
   state: Type.Enum(['usable', 'expired', 'revoked'], { type: 'string' }),
   expires_at: orNull('null: valid until it is revoked'),
   previous_until: orNull('until when the secret before the last rotation is valid too; null: there is none'),
   changes: Type.Array(
     Type.Object(
       {
-        change: Type.Enum(['created', 'rotated', 'revoked'], { type: 'string' }),
+        change: Type.Enum(['created', 'rotated', 'limited', 'revoked'], { type: 'string' }),
         at: timeField('when'),
         by: Type.String({ description: 'the id of the key with which it was done, or `operator at the broker`' }),
         from: Type.Union([Type.String(), Type.Null()], {
@@ -29,7 +34,10 @@ const keyFields = {
       },
       { additionalProperties: false },
     ),
-    { description: 'when the key was made, last rotated, and revoked. Topic `keys` has all changes' },
+    {
+      description:
+        'when the key was made, last rotated, last given other quotas (`limited`), and revoked. Topic `keys` has all changes',
+    },
   ),
 };
 
@@ -47,17 +55,18 @@ export const ShownOnceSchema = Type.Object(
 );
 
 export function shownKey(key: Key, now: number) {
-  const { id, created, rotated, revoked, secrets } = key;
+  const { id, created, rotated, limited, revoked, secrets, quotas } = key;
   const until = secrets[1]?.until ?? 0;
   return {
     id,
     label: created.label,
     scopes: created.scopes,
     ad_id_prefix: created.ad_id_prefix ?? null,
+    quotas,
     state: stateOf(key, now),
     expires_at: created.expires_at === undefined ? null : isoOf(created.expires_at),
     previous_until: until > now ? isoOf(until) : null,
-    changes: [created, rotated, revoked].filter(change => change !== undefined).map(shownChange),
+    changes: [created, rotated, limited, revoked].filter(change => change !== undefined).map(shownChange),
   };
 }
 

@@ -11,12 +11,14 @@ import {
   brokenKeyRule,
   createdKey,
   type Doer,
+  limitedKey,
   type MadeKey,
   rotatedKey,
   type WantedKey,
 } from '../../../infra/keys/new-key.ts';
 import { pause } from '../../../infra/pause.ts';
 import { invalid } from '../../../infra/problem.ts';
+import type { OwnQuotas } from '../../../infra/quotas/quotas.ts';
 import { isoOf } from '../../http/parameters.ts';
 
 export interface KeyChangesDeps {
@@ -41,6 +43,8 @@ export interface KeyChanges {
   create(wanted: WantedKey, doer: Doer): Promise<ShownOnce>;
   /** The secret that is in force now stays so for `overlapMs`. @throws Problem, Retryable */
   rotate(id: string, overlapMs: number, doer: Doer): Promise<ShownOnce>;
+  /** Replaces all quotas that the key has of its own. @throws Problem, Retryable */
+  limit(id: string, quotas: OwnQuotas, doer: Doer): Promise<Key>;
   /** What was revoked before stays as it is. @throws Problem, Retryable */
   revoke(id: string, doer: Doer): Promise<Key>;
 }
@@ -91,6 +95,12 @@ export function createKeyChanges({ book, readToEnd, append, now, withinMs = 5_00
         made,
         ({ rotated }) => rotated !== undefined && made.change.kind === 'rotated' && rotated.at >= made.change.at,
       );
+    },
+    async limit(id, quotas, doer) {
+      const key = await existing(id);
+      if (key.revoked) throw new Problem(409, 'key_ended', `key ${id} is revoked: make another`);
+      const change = limitedKey(key, quotas, doer, now());
+      return await written(change, ({ limited }) => limited !== undefined && limited.at >= change.at);
     },
     async revoke(id, doer) {
       const key = await existing(id);

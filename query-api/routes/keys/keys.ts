@@ -1,4 +1,7 @@
-/** GET and POST /v1/keys, POST /v1/keys/{id}/rotate, DELETE /v1/keys/{id}: manages API keys, with a key of scope admin. */
+/**
+ * GET and POST /v1/keys, POST /v1/keys/{id}/rotate, PUT /v1/keys/{id}/quotas, DELETE /v1/keys/{id}: manages API keys, with a
+ * key of scope admin.
+ */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { explained } from '../../../infra/broken-rule.ts';
@@ -8,6 +11,7 @@ import type { Key, KeyBook } from '../../../infra/keys/key-book.ts';
 import { keyIdPattern } from '../../../infra/keys/key-text.ts';
 import { adIdPrefixPattern, type Doer, maxLabelLength } from '../../../infra/keys/new-key.ts';
 import { scopeNames, scopes } from '../../../infra/keys/scopes.ts';
+import { OwnQuotasSchema } from '../../../infra/quotas/quotas.ts';
 import { anyMomentOf } from '../../http/asked-range.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
 import { exactTypes } from '../../http/exact-types.ts';
@@ -48,9 +52,9 @@ export function routeKeys(http: Http, deps: KeyRoutesDeps): void {
     '/v1/keys',
     { schema: createSchema, ...common, preValidation: exactTypes(createSchema.body) },
     async request => {
-      const { label, scopes: wanted, expires_at, ad_id_prefix } = request.body;
+      const { label, scopes: wanted, expires_at, ad_id_prefix, quotas } = request.body;
       const expiresAt = anyMomentOf('expires_at', expires_at);
-      const asked = { label, scopes: wanted, adIdPrefix: ad_id_prefix, expiresAt };
+      const asked = { label, scopes: wanted, adIdPrefix: ad_id_prefix, expiresAt, quotas };
       const { key, text } = await changes.create(asked, doerOf(request));
       return { ...shownKey(key, now()), api_key: text };
     },
@@ -64,6 +68,12 @@ export function routeKeys(http: Http, deps: KeyRoutesDeps): void {
       const { key, text } = await changes.rotate(request.params.id, overlap_s * 1_000, doerOf(request));
       return { ...shownKey(key, now()), api_key: text };
     },
+  );
+
+  http.put(
+    '/v1/keys/:id/quotas',
+    { schema: quotasSchema, ...common, preValidation: exactTypes(quotasSchema.body) },
+    async request => shownKey(await changes.limit(request.params.id, request.body, doerOf(request)), now()),
   );
 
   http.delete('/v1/keys/:id', { schema: revokeSchema, ...common }, async request =>
@@ -108,6 +118,11 @@ const listSchema = {
   },
 } as const;
 
+const QuotasBody = Type.Object(OwnQuotasSchema.properties, {
+  additionalProperties: false,
+  description: 'quotas of this key; for those that are left out, the settings of the processes hold',
+});
+
 const createSchema = {
   tags: ['keys'],
   operationId: 'createKey',
@@ -136,6 +151,7 @@ const createSchema = {
           description: 'only with scope `ingest`: the key may post only clicks of ads whose id begins with this text',
         }),
       ),
+      quotas: Type.Optional(QuotasBody),
     },
     { additionalProperties: false },
   ),
@@ -163,6 +179,17 @@ const rotateSchema = {
     { additionalProperties: false },
   ),
   response: { 200: ShownOnceSchema, ...writes },
+} as const;
+
+const quotasSchema = {
+  tags: ['keys'],
+  operationId: 'setKeyQuotas',
+  summary: 'Give a key quotas of its own, in place of those that it has',
+  description:
+    'Replaces all quotas of the key: one that is left out is that of the settings again, and `{}` takes all of them back. Every process holds to them within two seconds.',
+  params: IdParams,
+  body: QuotasBody,
+  response: { 200: KeySchema, ...writes },
 } as const;
 
 const revokeSchema = {

@@ -18,7 +18,7 @@ export function routeLive(http: Http, { live, clients, listenersOf }: LiveRoutes
   // Without HEAD, because its answer would be made like that of GET, and nobody would ever end it.
   http.get('/v1/live', { schema, config: { scope: 'read' }, exposeHeadRoute: false }, async (request, reply) => {
     const client = clients.of(request.raw);
-    const stream = await listenersOf(client, () => {
+    const stream = await listenersOf(client, request.apiKey, () => {
       const opened = live.open(client.network, request.headers['last-event-id'] ?? request.query.last_event_id);
       if (opened) return opened;
       throw new Problem(

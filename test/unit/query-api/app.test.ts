@@ -799,6 +799,7 @@ describe('what comes with the answers', () => {
       '/v1/filters/{id}',
       '/v1/keys',
       '/v1/keys/{id}',
+      '/v1/keys/{id}/quotas',
       '/v1/keys/{id}/rotate',
       '/v1/live',
       '/v1/partitions',

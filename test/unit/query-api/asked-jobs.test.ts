@@ -15,10 +15,17 @@ function storeOf() {
   };
 }
 
+/** Owners that may have as many as they like. */
+const unlimited = { check: async () => undefined, add: () => undefined };
+const askedJobs = (store: Parameters<typeof createAskedJobs>[0], limit: number) => {
+  const { take } = createAskedJobs(store, limit, unlimited);
+  return { take: (job: Job) => take(job, { client: { network: '192.0.2.1' }, key: undefined }) };
+};
+
 describe('jobs that people ask for', () => {
   it('are refused above the limit of their kind, with the limit and the number of open jobs', async () => {
     const store = storeOf();
-    const { take } = createAskedJobs(store, 2);
+    const { take } = askedJobs(store, 2);
     await take(asked('replay'));
     await take(asked('replay'));
     await expect(take(asked('replay'))).rejects.toMatchObject({
@@ -36,7 +43,7 @@ describe('jobs that people ask for', () => {
 
   it('are counted one after another, even if they are asked for at the same moment', async () => {
     const store = storeOf();
-    const { take } = createAskedJobs(store, 3);
+    const { take } = askedJobs(store, 3);
     const answers = await Promise.allSettled(Array.from({ length: 10 }, () => take(asked('replay'))));
     expect(answers.filter(({ status }) => status === 'fulfilled').length).toBe(3);
     expect(store.open.length).toBe(3);
@@ -49,7 +56,7 @@ describe('jobs that people ask for', () => {
       if (isAway) throw new Error('away');
       return store.openAsked(kind);
     };
-    const { take } = createAskedJobs({ ...store, openAsked }, 1);
+    const { take } = askedJobs({ ...store, openAsked }, 1);
     await expect(take(asked('replay'))).rejects.toThrow('away');
     isAway = false;
     await take(asked('replay'));

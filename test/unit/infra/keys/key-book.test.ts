@@ -129,8 +129,8 @@ describe('a record of topic keys', () => {
   const record = keyLogRecord(change);
 
   it.each([
-    ['of an unknown kind', { ...record, headers: { kind: 'limited', adclicks_format: '1' } }],
-    ['of an unknown format', { ...record, headers: { kind: 'created', adclicks_format: '2' } }],
+    ['of an unknown kind', { ...record, headers: { kind: 'pardoned', adclicks_format: '1' } }],
+    ['of an unknown format', { ...record, headers: { kind: 'created', adclicks_format: '3' } }],
   ])('%s is not passed over', (_, wrong) => {
     expect(() => new KeyBook().take(wrong)).toThrow(UnknownFormat);
   });

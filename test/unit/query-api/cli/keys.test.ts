@@ -16,6 +16,7 @@ describe('the list of keys', () => {
       state: 'usable' as const,
       expires_at: null,
       previous_until: null,
+      quotas: { clicks_per_second: 5_000 },
       changes: [
         { change: 'created' as const, at: '2026-03-01T12:00:00.000Z', by: 'operator at the broker', from: null },
       ],
