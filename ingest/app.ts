@@ -14,7 +14,9 @@ import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } fro
 import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
 import { createRateLimit, type RateLimit } from '../infra/http-rate-limit.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
+import type { Key } from '../infra/keys/key-book.ts';
 import { createKeyGate, type KeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
+import { tenantOf } from '../infra/keys/tenant.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
@@ -77,7 +79,7 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
 
   http.post('/v1/clicks', {
     schema: routeSchema,
-    config: { scope: 'ingest' },
+    config: { scope: 'ingest', tenants: 'limited' },
     // The schema only documents the body. `click-body.ts` checks it.
     validatorCompiler: () => () => true,
     handler: async (request, reply) => {
@@ -92,7 +94,7 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
       const costKib = Math.max(request.body.reduce((sum, piece) => sum + piece.length, 0) >> 10, 1);
       rateLimit.charge(client, costKib - 1);
       const { isStrict, unknown } = askedOf(request.query);
-      const posting = { receivedAt: now(), isStrict, adIdPrefix: request.apiKey?.created.ad_id_prefix };
+      const posting = { receivedAt: now(), isStrict, adIdPrefixes: writableWith(request.apiKey) };
       const { taken } = await judge(client, request.body, format, posting, batch => {
         rateLimit.charge(client, Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0));
         // While the clicks wait for Kafka, their lines count as buffered. The body must not stay in memory in addition.
@@ -108,6 +110,13 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
   const safeLanding = config.INGEST_LINK_SAFE_LANDING;
   routeLinks(http, { clients, clickLog, spool, log, keys: linkKeys, safeLanding, now });
   return http;
+}
+
+/** Returns what the ids of ads may begin with, or undefined if the key is for any ad. */
+function writableWith(key: Key | undefined): readonly string[] | undefined {
+  if (key === undefined) return undefined;
+  const { ad_id_prefix } = key.created;
+  return tenantOf(key)?.adIdPrefixes ?? (ad_id_prefix === undefined ? undefined : [ad_id_prefix]);
 }
 
 /** The server with all that does not depend on the route: limits, health, metrics and documentation. */

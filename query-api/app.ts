@@ -22,9 +22,10 @@ import { createStallWatch, type StallWatch } from './answers/stalled-partitions.
 import { type QueryApiConfig, trustedProxiesOf } from './config.ts';
 import { tagAnswers } from './http/etag.ts';
 import { failOver } from './http/failover.ts';
-import { keepPrivate, personalParameters } from './http/private-answers.ts';
+import { keepPrivate, personalParameters, refusedToTenants } from './http/private-answers.ts';
 import { asksForRaw } from './http/raw-requests.ts';
 import { answerRows } from './http/rows-hook.ts';
+import { storeForSenders } from './http/store-for.ts';
 import { asUnavailable } from './http/unavailable.ts';
 import type { CountedLog } from './log/counted-log.ts';
 import type { Routing } from './log/hot-ad-rules.ts';
@@ -41,10 +42,11 @@ import { routeFilters } from './routes/filters/filters.ts';
 import { routeJobs } from './routes/jobs/job-routes.ts';
 import { type KeyRoutesDeps, routeKeys } from './routes/keys/keys.ts';
 import { routeLive } from './routes/live/live.ts';
-import { createLiveFeed } from './routes/live/live-feed.ts';
+import { createLiveFeeds } from './routes/live/live-feeds.ts';
 import { readLive } from './routes/live/live-reading.ts';
 import { routePipeline } from './routes/pipeline/pipeline-routes.ts';
 import type { StatusDeps } from './routes/pipeline/status.ts';
+import { openAdStores } from './store/ad-store.ts';
 import { openStore } from './store/open-store.ts';
 
 export interface QueryApiDeps {
@@ -92,17 +94,20 @@ export async function buildQueryApi({
   wait = sleep,
 }: QueryApiDeps): Promise<Http> {
   const patient = patientLog(countedLog, now, replicas.each);
-  const store = openStore({
+  const storeOptions = {
     ...{ clickhouse, each: replicas.each, nodes: replicas.nodes, shards: replicas.shards, now, requests },
     timeoutMs: config.QUERY_TIMEOUT_MS,
     exportTimeoutMs: config.EXPORT_TIMEOUT_MS,
     sinkPositions: patient.sinkPositions,
-  });
+  };
+  const store = openStore(storeOptions);
   const stallWatch = replicas.each(() => createStallWatch(now));
   const stalls: StallWatch = progress => stallWatch()(progress);
   const logEnds = logEndsOf(patient);
-  const live = createLiveFeed({
-    read: (at, restatedSince) => replicas.reading(() => readLive(store, at, restatedSince)),
+  const splitAds = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
+  const storeFor = storeForSenders(openAdStores({ ...storeOptions, whole: store, routing: splitAds }));
+  const live = createLiveFeeds({
+    readOf: ads => (at, restatedSince) => replicas.reading(() => readLive(ads, at, restatedSince)),
     ...{ ...liveLimitsOf(config), logEnds, stalls, now, log },
   });
   const clients = createClients({ proxies: trustedProxiesOf(config) });
@@ -112,7 +117,7 @@ export async function buildQueryApi({
     ...httpLimitsOf(config),
     ...{ config, clients, log, life },
     servesPages: true,
-    ...{ keys: keyGate, personalParameters, openPages: ['/docs', '/dashboard', '*'] },
+    ...{ keys: keyGate, personalParameters, refusedToTenants, openPages: ['/docs', '/dashboard', '*'] },
     readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },
     beforeScrape: createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now }),
   });
@@ -124,7 +129,7 @@ export async function buildQueryApi({
   const shared = {
     ...{ ...store, config, clients, replicas, nodes, nodePositions: patient.nodePositions },
     ...{ stalls, logEnds, live, partitions, requests, now, wait, keyBook: keys.book, appendKeyChange },
-    routing: cached(() => inTime(routing()).catch(() => undefined), 1_000, now),
+    ...{ storeFor, routing: splitAds },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
     maxOpen: config.JOBS_MAX_OPEN,
     listenersOf: listenersOf(config),

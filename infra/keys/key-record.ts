@@ -7,16 +7,17 @@
  * what all of its changes make of it together (key-book.ts), in whatever order and however often they are read. So a
  * topic that is copied, restored or replayed does not make a revoked key valid again.
  *
- * | record, each of format 1 | key | value |
- * | --- | --- | --- |
- * | created | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"expires_at"?,"secret_sha256","at","by","from"?}` |
- * | rotated: another secret | `<id>\|<change>` | `{"id","change","secret_sha256","previous_until","at","by","from"?}` |
- * | revoked: for good | `<id>\|revoked` | `{"id","at","by","from"?}` |
+ * | record | format | key | value |
+ * | --- | --- | --- | --- |
+ * | created | 1 | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"expires_at"?,"secret_sha256","at","by","from"?}` |
+ * | created for a tenant | 2 | `<id>` | the same with `"tenant":{"id","ad_id_prefixes"}` and without `"ad_id_prefix"` |
+ * | rotated: another secret | 1 | `<id>\|<change>` | `{"id","change","secret_sha256","previous_until","at","by","from"?}` |
+ * | revoked: for good | 1 | `<id>\|revoked` | `{"id","at","by","from"?}` |
  *
  * Times are epoch ms. `by` is the id of the key with which it was done, or `operator at the broker`; `from` is the
  * client's address. Of the secret there is only SHA-256, in hex. A scope that a release does not know allows
- * nothing there. A field that limits what a key may do is therefore a new format: a release that ignored it would let
- * in more than it should. After a record that it cannot read, a process accepts no key (infra/kafka/record-contract.ts).
+ * nothing there. A field that limits what a key may do is a new format, as that of a tenant is: a release
+ * that ignored the field would let in more than it should. After a record that it cannot read, a process accepts no key (infra/kafka/record-contract.ts).
  */
 import { type Static, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -25,6 +26,7 @@ import type { OutgoingRecord } from '../kafka/outgoing-record.ts';
 import type { LogRecord } from '../kafka/record-batch.ts';
 import { assertKnown, formatHeader, recordContract } from '../kafka/record-contract.ts';
 import { keyIdPattern } from './key-text.ts';
+import { adIdPrefixPattern, mostPrefixes, tenantIdPattern } from './tenant.ts';
 
 /** The author of changes that are written to the topic without a key. */
 export const operatorAtBroker = 'operator at the broker';
@@ -34,11 +36,19 @@ const id = Type.String({ pattern: keyIdPattern.source });
 const hash = Type.String({ pattern: '^[0-9a-f]{64}$' });
 const who = { at: time, by: Type.String({ minLength: 1 }), from: Type.Optional(Type.String()) };
 
+const TenantValue = Type.Object({
+  id: Type.String({ pattern: tenantIdPattern.source }),
+  ad_id_prefixes: Type.Array(Type.String({ pattern: adIdPrefixPattern.source }), {
+    minItems: 1,
+    maxItems: mostPrefixes,
+  }),
+});
 const CreatedValue = Type.Object({
   id,
   label: Type.String(),
   scopes: Type.Array(Type.String(), { minItems: 1 }),
   ad_id_prefix: Type.Optional(Type.String({ minLength: 1 })),
+  tenant: Type.Optional(TenantValue),
   expires_at: Type.Optional(time),
   secret_sha256: hash,
   ...who,
@@ -54,7 +64,7 @@ export type KeyChange =
   | ({ readonly kind: 'revoked' } & Readonly<Static<typeof RevokedValue>>);
 
 /** The kinds and formats that this release can read. */
-const contract = recordContract({ created: [1], rotated: [1], revoked: [1] });
+const contract = recordContract({ created: [1, 2], rotated: [1], revoked: [1] });
 
 /** @throws Corrupt for any other record. A reader that skipped it might skip a revocation */
 export function keyChangeOf(record: LogRecord): KeyChange {
@@ -64,7 +74,8 @@ export function keyChangeOf(record: LogRecord): KeyChange {
   const schema: TSchema = values[kind];
   const json = parsed(String(value));
   // The value is not shown. It holds no secret, but what is wrong with it is unknown.
-  if (!Value.Check(schema, json)) throw new Corrupt(`topic keys, offset ${offset}: the value is no "${kind}" record`);
+  if (!Value.Check(schema, json) || formatOf(json) !== Number(headers['adclicks_format'] ?? 1))
+    throw new Corrupt(`topic keys, offset ${offset}: the value is no "${kind}" record`);
   return { kind, ...(json as object) } as KeyChange;
 }
 
@@ -75,8 +86,13 @@ export function keyRecord({ kind, ...value }: KeyChange): OutgoingRecord {
     partition: 0,
     key: kind === 'created' ? value.id : `${value.id}|${'change' in value ? value.change : 'revoked'}`,
     value: JSON.stringify(value),
-    headers: { kind, ...formatHeader(1) },
+    headers: { kind, ...formatHeader(formatOf(value)) },
   };
+}
+
+/** A key of a tenant has a format of its own, which a release that knows no tenants does not read. */
+function formatOf(value: unknown): 1 | 2 {
+  return typeof value === 'object' && value !== null && 'tenant' in value && value.tenant !== undefined ? 2 : 1;
 }
 
 function parsed(text: string): unknown {

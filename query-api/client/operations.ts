@@ -79,6 +79,14 @@ export interface Operations {
         readonly expires_at?: string | undefined;
         /** only with scope `ingest`: the key may post only clicks of ads whose id begins with this text */
         readonly ad_id_prefix?: string | undefined;
+        /** only with scopes `ingest`, `read` and `read:personal`: the key may post only clicks of ads of this tenant, and everything that is asked with it is answered as if there were no other ads. No ad may belong to two tenants */
+        readonly tenant?:
+          | {
+              /** names whose ads these are */ readonly id: string;
+              /** an ad belongs to the tenant if its id begins with one of these texts */
+              readonly ad_id_prefixes: readonly string[];
+            }
+          | undefined;
       };
     };
     readonly answer: {
@@ -88,6 +96,12 @@ export interface Operations {
       readonly scopes: readonly string[];
       /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
+      /** the key is for the ads of this tenant alone: to post their clicks, and to see them; null: for all ads */
+      readonly tenant: {
+        /** names whose ads these are */ readonly id: string;
+        /** an ad belongs to the tenant if its id begins with one of these texts */
+        readonly ad_id_prefixes: readonly string[];
+      } | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -1341,6 +1355,12 @@ export interface Operations {
         readonly scopes: readonly string[];
         /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
         readonly ad_id_prefix: string | null;
+        /** the key is for the ads of this tenant alone: to post their clicks, and to see them; null: for all ads */
+        readonly tenant: {
+          /** names whose ads these are */ readonly id: string;
+          /** an ad belongs to the tenant if its id begins with one of these texts */
+          readonly ad_id_prefixes: readonly string[];
+        } | null;
         readonly state: 'usable' | 'expired' | 'revoked';
         readonly expires_at: string | null;
         readonly previous_until: string | null;
@@ -1479,6 +1499,8 @@ export interface Operations {
     };
     readonly answer: {
       /** When this was read. */ readonly at: string;
+      /** The tenant for whose ads alone this is. Null: it is for all ads. */
+      readonly tenant: string | null;
       /** `away`: Kafka did not answer, so it is not known what is unread. */
       readonly kafka: 'up' | 'away';
       /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
@@ -1487,7 +1509,7 @@ export interface Operations {
       readonly watermark_age_ms: number | null;
       /** Minutes that end at or before this are final. Null: none is. */
       readonly final_until: string | null;
-      /** Records of the log that are not counted yet. Null: Kafka did not answer. */
+      /** Records of the log that are not counted yet. Null: Kafka did not answer, or the key is for the ads of a tenant. */
       readonly lag_records: number | null;
       /** Partitions that are not being counted. */
       readonly stalled: readonly {
@@ -1497,6 +1519,7 @@ export interface Operations {
       }[];
       /** Distinct clicks per second, over the last 5 seconds. */
       readonly clicks_per_second: number;
+      /** Of all ads. Null: the key is for the ads of a tenant. */
       readonly totals: {
         /** Lines since the beginning of the log. */ readonly received: number;
         /** Distinct clicks among them. */
@@ -1505,7 +1528,7 @@ export interface Operations {
         readonly duplicates: number;
         /** Lines that were quarantined with a reason. */
         readonly quarantined: number;
-      };
+      } | null;
       /** Late clicks of all minutes that wait for their restatement. */
       readonly pending_late: number;
       /** The last five minutes, with the current one, of all ads together. */
@@ -1710,6 +1733,12 @@ export interface Operations {
       readonly scopes: readonly string[];
       /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
+      /** the key is for the ads of this tenant alone: to post their clicks, and to see them; null: for all ads */
+      readonly tenant: {
+        /** names whose ads these are */ readonly id: string;
+        /** an ad belongs to the tenant if its id begins with one of these texts */
+        readonly ad_id_prefixes: readonly string[];
+      } | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -1743,6 +1772,12 @@ export interface Operations {
       readonly scopes: readonly string[];
       /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
+      /** the key is for the ads of this tenant alone: to post their clicks, and to see them; null: for all ads */
+      readonly tenant: {
+        /** names whose ads these are */ readonly id: string;
+        /** an ad belongs to the tenant if its id begins with one of these texts */
+        readonly ad_id_prefixes: readonly string[];
+      } | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;

@@ -15,12 +15,13 @@ import {
   rotatedKey,
   type WantedKey,
 } from '../../../infra/keys/new-key.ts';
+import { type Tenant, tenantOf } from '../../../infra/keys/tenant.ts';
 import { pause } from '../../../infra/pause.ts';
 import { invalid } from '../../../infra/problem.ts';
 import { isoOf } from '../../http/parameters.ts';
 
 export interface KeyChangesDeps {
-  readonly book: Pick<KeyBook, 'get' | 'size'>;
+  readonly book: Pick<KeyBook, 'get' | 'list' | 'size'>;
   /** @throws Retryable */
   readonly append: (change: KeyChange) => Promise<void>;
   /** Epoch ms. */
@@ -65,7 +66,7 @@ export function createKeyChanges({ book, append, now, withinMs = 5_000 }: KeyCha
   });
   return {
     async create(wanted, doer) {
-      const broken = brokenKeyRule(wanted, now());
+      const broken = brokenKeyRule(wanted, now(), tenantsIn(book.list(), now()));
       if (broken) throw invalid(broken.field, broken.value, broken.rule, broken.advice);
       if (book.size >= mostKeys)
         throw new Problem(
@@ -92,6 +93,14 @@ export function createKeyChanges({ book, append, now, withinMs = 5_000 }: KeyCha
       return await written({ kind: 'revoked', id, at: now(), ...doer }, ({ revoked }) => revoked !== undefined);
     },
   };
+}
+
+/** The tenants of the keys that can still be used. */
+function tenantsIn(keys: readonly Key[], now: number): Tenant[] {
+  return keys
+    .filter(key => isUsable(key, now))
+    .map(tenantOf)
+    .filter(tenant => tenant !== undefined);
 }
 
 const pollMs = 20;
