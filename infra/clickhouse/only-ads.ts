@@ -25,6 +25,7 @@ export const rowsOfTables: Readonly<Record<string, 'ad' | 'none' | 'all'>> = {
   most_clicked_ads: 'none',
   minute_recount: 'none',
   replay_job: 'none',
+  replay_cancellation: 'none',
   job_runner: 'none',
   conservation_seal: 'none',
   conservation_check: 'none',

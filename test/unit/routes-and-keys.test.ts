@@ -14,6 +14,7 @@ import { mintKeyText } from '../../infra/keys/key-text.ts';
 import { type Scope, scopeNames } from '../../infra/keys/scopes.ts';
 import { bearer, type KeysInMemory, keysInMemory } from '../support/api-keys.ts';
 import { ingest, queryApi } from '../support/documents.ts';
+import { forTenants } from '../support/tenant-routes.ts';
 
 type Expected = 'open' | readonly Scope[];
 const read: Expected = ['read'];
@@ -77,35 +78,6 @@ const table: Readonly<Record<'ingest' | 'query-api', Readonly<Record<string, Exp
   },
 };
 
-/**
- * What each route does with the key of a tenant that has the scopes: it answers for the tenant's ads alone, or it refuses
- * for a reason. Keys of tenants have no scope `operate` or `admin`, so the other routes are refused in any case.
- */
-const forTenants: Readonly<Record<string, 'limited' | RegExp>> = {
-  'POST /v1/clicks': 'limited',
-  'GET /v1/ads': 'limited',
-  'GET /v1/ads/:ad_id/aggregated_count': 'limited',
-  'GET /v1/ads/:ad_id/restatements': 'limited',
-  'GET /v1/ads/:ad_id/series': 'limited',
-  'GET /v1/ads/countries': 'limited',
-  'GET /v1/ads/most_clicked': 'limited',
-  'GET /v1/ads/popular_ads': 'limited',
-  'GET /v1/ads/series': 'limited',
-  'GET /v1/clicks/:event_id': 'limited',
-  'GET /v1/exports/ad_minutes': 'limited',
-  'GET /v1/exports/clicks': 'limited',
-  'GET /v1/live': 'limited',
-  'GET /v1/quarantine': 'limited',
-  'GET /v1/quarantine/export': 'limited',
-  'GET /v1/filters': /stored filters are those of all/,
-  'GET /v1/filters/:id': /stored filters are those of all/,
-  'GET /v1/partitions': /about the pipeline/,
-  'GET /v1/reconciliations': /the ads of all tenants/,
-  'GET /v1/reconciliations/:id': /the ads of all tenants/,
-  'GET /v1/replays': /the ads of all tenants/,
-  'GET /v1/replays/:id': /the ads of all tenants/,
-  'GET /v1/status': /how many clicks of all ads/,
-};
 const tenant = { id: 'acme', adIdPrefixes: ['acme-'] };
 
 /** Of all routes that need a key. */

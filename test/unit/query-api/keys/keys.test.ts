@@ -60,16 +60,12 @@ describe('POST /v1/keys', () => {
       /^ad_id_prefix is "shop-", but may stand with scope ingest alone, and read is asked for, too: it limits only which ads are written: name a tenant to limit which are read, too$/,
     ],
     [{ label: 'x', scopes: ['admin'], ad_id_prefix: 'shop-' }, 'ad_id_prefix', /and admin is asked for/],
-    ...(['operate', 'admin'] as const).map(
-      scope =>
-        [
-          { label: 'x', scopes: ['read', scope], tenant: acme },
-          'tenant',
-          new RegExp(
-            `^tenant is "acme", but may stand with the scopes .* alone, and ${scope} is asked for, too: .*all`,
-          ),
-        ] as const,
-    ),
+    [
+      { label: 'x', scopes: ['read', 'operate'], tenant: acme },
+      'tenant',
+      /^tenant is "acme", but may stand with the scopes .* alone, and operate is asked for, too: .*the ads of all/,
+    ],
+    [{ label: 'x', scopes: ['admin'], tenant: acme }, 'tenant', /and admin is asked for, too: .*the ads of all/],
     [
       { label: 'x', scopes: ['read'], tenant: acme, ad_id_prefix: 'acme-' },
       'ad_id_prefix',
