@@ -14,9 +14,8 @@ import { createHttp, type Http, Problem, ProblemSchema, refuseOtherMethods } fro
 import { type Client, type Clients, createClients } from '../infra/http-clients.ts';
 import { createRateLimit, type RateLimit } from '../infra/http-rate-limit.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
-import type { Key } from '../infra/keys/key-book.ts';
 import { createKeyGate, type KeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
-import { tenantOf } from '../infra/keys/tenant.ts';
+import { writableWith } from '../infra/keys/tenant.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
@@ -110,13 +109,6 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
   const safeLanding = config.INGEST_LINK_SAFE_LANDING;
   routeLinks(http, { clients, clickLog, spool, log, keys: linkKeys, safeLanding, now });
   return http;
-}
-
-/** Returns what the ids of ads may begin with, or undefined if the key is for any ad. */
-function writableWith(key: Key | undefined): readonly string[] | undefined {
-  if (key === undefined) return undefined;
-  const { ad_id_prefix } = key.created;
-  return tenantOf(key)?.adIdPrefixes ?? (ad_id_prefix === undefined ? undefined : [ad_id_prefix]);
 }
 
 /** The server with all that does not depend on the route: limits, health, metrics and documentation. */

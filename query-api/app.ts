@@ -46,8 +46,8 @@ import { createLiveFeeds } from './routes/live/live-feeds.ts';
 import { readLive } from './routes/live/live-reading.ts';
 import { routePipeline } from './routes/pipeline/pipeline-routes.ts';
 import type { StatusDeps } from './routes/pipeline/status.ts';
-import { openAdStores } from './store/ad-store.ts';
-import { openStore } from './store/open-store.ts';
+import { type AdStoresOptions, openAdStores } from './store/ad-store.ts';
+import { openStore, type StoreOptions } from './store/open-store.ts';
 
 export interface QueryApiDeps {
   readonly config: QueryApiConfig;
@@ -94,18 +94,12 @@ export async function buildQueryApi({
   wait = sleep,
 }: QueryApiDeps): Promise<Http> {
   const patient = patientLog(countedLog, now, replicas.each);
-  const storeOptions = {
-    ...{ clickhouse, each: replicas.each, nodes: replicas.nodes, shards: replicas.shards, now, requests },
-    timeoutMs: config.QUERY_TIMEOUT_MS,
-    exportTimeoutMs: config.EXPORT_TIMEOUT_MS,
-    sinkPositions: patient.sinkPositions,
-  };
-  const store = openStore(storeOptions);
+  const splitAds = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
+  const { sinkPositions } = patient;
+  const { store, storeFor } = openStores({ config, clickhouse, replicas, now, requests, sinkPositions, splitAds });
   const stallWatch = replicas.each(() => createStallWatch(now));
   const stalls: StallWatch = progress => stallWatch()(progress);
   const logEnds = logEndsOf(patient);
-  const splitAds = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
-  const storeFor = storeForSenders(openAdStores({ ...storeOptions, whole: store, routing: splitAds }));
   const live = createLiveFeeds({
     readOf: ads => (at, restatedSince) => replicas.reading(() => readLive(ads, at, restatedSince)),
     ...{ ...liveLimitsOf(config), logEnds, stalls, now, log },
@@ -137,6 +131,23 @@ export async function buildQueryApi({
   await http.register(async scope => routeVersion1(scope, shared));
   await http.register(async scope => routeDashboard(scope));
   return http;
+}
+
+interface StoresOptions extends Pick<StoreOptions, 'clickhouse' | 'now' | 'requests' | 'sinkPositions'> {
+  readonly config: QueryApiConfig;
+  readonly replicas: Replicas;
+  readonly splitAds: AdStoresOptions['routing'];
+}
+
+/** The store with all that is in it, and those that a request is answered from. */
+function openStores({ config, replicas, splitAds, ...options }: StoresOptions) {
+  const storeOptions = {
+    ...{ ...options, each: replicas.each, nodes: replicas.nodes, shards: replicas.shards },
+    timeoutMs: config.QUERY_TIMEOUT_MS,
+    exportTimeoutMs: config.EXPORT_TIMEOUT_MS,
+  };
+  const store = openStore(storeOptions);
+  return { store, storeFor: storeForSenders(openAdStores({ ...storeOptions, whole: store, routing: splitAds })) };
 }
 
 /** The head of the OpenAPI document. */

@@ -5,8 +5,6 @@
  * Two tenants never have an ad in common, because no prefix of one may begin with a prefix of another
  * (`sharedPrefix`).
  */
-import type { Key } from './key-book.ts';
-
 export interface Tenant {
   readonly id: string;
   /** An ad belongs to the tenant if its id begins with one of these texts. */
@@ -19,9 +17,24 @@ export const adIdPrefixPattern = /^[A-Za-z0-9._:-]{1,128}$/;
 /** All of them are compared with each click, and are sent with each statement. */
 export const mostPrefixes = 20;
 
+/** What the record of a key says about ads (key-record.ts). */
+interface KeyForAds {
+  readonly created: {
+    readonly ad_id_prefix?: string;
+    readonly tenant?: { readonly id: string; readonly ad_id_prefixes: readonly string[] };
+  };
+}
+
 /** Returns undefined if the key is for the ads of all. */
-export function tenantOf({ created: { tenant } }: Key): Tenant | undefined {
+export function tenantOf({ created: { tenant } }: KeyForAds): Tenant | undefined {
   return tenant && { id: tenant.id, adIdPrefixes: tenant.ad_id_prefixes };
+}
+
+/** Returns what the id of an ad may begin with that is written with the key. Undefined: it may be any ad. */
+export function writableWith(key: KeyForAds | undefined): readonly string[] | undefined {
+  if (key === undefined) return undefined;
+  const { ad_id_prefix } = key.created;
+  return tenantOf(key)?.adIdPrefixes ?? (ad_id_prefix === undefined ? undefined : [ad_id_prefix]);
 }
 
 export function ownsAd({ adIdPrefixes }: Pick<Tenant, 'adIdPrefixes'>, adId: string): boolean {

@@ -64,6 +64,7 @@ const maxBehindMs = 30_000;
 /** How often a comment is sent, so that proxies and clients see that the connection works while no event comes. */
 const heartbeatMs = 10_000;
 
+/** Long because its parts share the state of one loop, which runs while somebody listens. */
 export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
   const { now, maxClients, maxBufferBytes, intervalMs = 1_000, lingerMs = 30_000 } = deps;
   const ring = createEventRing(deps.run, { maxEvents: eventsKept, maxBytes: maxBufferBytes / 2 });

@@ -6,8 +6,9 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { CellChange } from '../../../aggregator/restatement.ts';
+import { rowsOfTables } from '../../../infra/clickhouse/ads-filter.ts';
 import { type ClickHouse, openClickHouse } from '../../../infra/clickhouse/clickhouse.ts';
-import { onlyAds, rowsOfTables } from '../../../infra/clickhouse/only-ads.ts';
+import { onlyAds } from '../../../infra/clickhouse/only-ads.ts';
 import { ClickHouseConfig, loadConfig } from '../../../infra/config.ts';
 import type { Http } from '../../../infra/http.ts';
 import { ownsAd, type Tenant } from '../../../infra/keys/tenant.ts';
