@@ -2964,7 +2964,12 @@ export const mutations: readonly Mutation[] = [
     bug: 'the tables that are limited are those of the database that most people use, and not of the one that is read',
     file: 'infra/clickhouse/ads-filter.ts',
     integration: 'test/integration/clickhouse/tenants.test.ts',
-    edits: [['[`${database}.${table}`,', "[`${database === '' ? '' : 'default'}.${table}`,"]],
+    edits: [
+      [
+        'adIdPrefixes: readonly string[]): ClickHouseSettings {',
+        "adIdPrefixes: readonly string[]): ClickHouseSettings {\n  database = 'default';",
+      ],
+    ],
   },
   {
     name: 'tag-shared-by-tenants',
