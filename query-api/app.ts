@@ -247,6 +247,7 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
       'x-watermark',
       'x-final-until',
       'x-next-cursor',
+      'x-tenant',
     ],
     maxAge: 600,
   });

@@ -36,7 +36,7 @@ async function overview(key: string) {
   await page.locator('#pulse[data-state="live"]').waitFor();
   await page.getByText('acme-1').first().waitFor();
   return {
-    text: await page.locator('body').innerText(),
+    text: (await page.locator('body').textContent()) ?? '',
     whose: await page.locator('#tenant').isVisible(),
     pages: await page.locator('nav a:visible').allInnerTexts(),
   };
