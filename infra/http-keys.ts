@@ -1,8 +1,10 @@
 /**
  * Requires every route of a server to name the scope of an API key that it needs, or to say that it is open, and checks
- * requests for it. A route that says neither is not registered, and the process does not start, so none is forgotten.
+ * requests for it. A route that needs a scope which a key of a tenant may have must also say what it does with such a
+ * key: it answers only for the tenant's ads, or it is refused, with the reason. A route that says less is not registered,
+ * and the process does not start, so none is forgotten.
  *
- *     http.get('/v1/status', { schema, config: { scope: 'read' } }, handler)
+ *     http.get('/v1/ads', { schema, config: { scope: 'read', tenants: 'limited' } }, handler)
  */
 import type { FastifyRequest, RouteOptions } from 'fastify';
 import type { Clients } from './http-clients.ts';
@@ -10,14 +12,23 @@ import type { Http } from './http-instance.ts';
 import type { Key } from './keys/key-book.ts';
 import type { KeyGate } from './keys/key-gate.ts';
 import { type Scope, scopes } from './keys/scopes.ts';
+import { tenantOf } from './keys/tenant.ts';
+import { Problem } from './problem.ts';
 
 /** `open`: without a key, also where keys are needed. */
+/**
+ * What a route does with a request whose key is for the ads of a tenant. `limited`: it reads or writes only those ads.
+ * `refused`: no part of its answer is about single ads, or it is about those of all, for this reason.
+ */
+export type TenantRule = 'limited' | { readonly refused: string };
+
 export type RouteScope = Scope | 'open' | readonly Scope[];
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Several: all of them are needed. */
     scope?: RouteScope;
+    tenants?: TenantRule;
   }
   interface FastifyRequest {
     /** The key of the request. Undefined if it came without one and needed none. */
@@ -32,6 +43,8 @@ export interface GuardedRoutes {
   readonly openPages?: readonly string[];
   /** Parameters that ask for the clicks of one person. With one of them, a request needs `read:personal` too. */
   readonly personalParameters?: readonly string[];
+  /** Parameters that keys of tenants may not use, each with the reason. */
+  readonly refusedToTenants?: Readonly<Record<string, string>>;
 }
 
 /** Must be called before any route is registered. */
@@ -45,21 +58,46 @@ export function requireScopes(http: Http, { keys, openPages = [] }: GuardedRoute
       throw new Error(`${route.method} ${route.url}: must say in its config which scope it needs, or that it is open`);
     if (needed.length > 0 && keys === undefined)
       throw new Error(`${route.method} ${route.url}: needs a key, and this server looks at none`);
+    if (mayBeTenants(needed) && route.config?.tenants === undefined)
+      throw new Error(`${route.method} ${route.url}: must say in its config what it does with keys of tenants`);
   });
 }
 
 /** Returns a function that checks the key of a request. It throws a Problem if the request must not be answered. */
-export function admission(clients: Clients, { keys, personalParameters = [] }: GuardedRoutes) {
+export function admission(clients: Clients, { keys, personalParameters = [], refusedToTenants = {} }: GuardedRoutes) {
   if (keys === undefined) return undefined;
   return (request: FastifyRequest): void => {
-    const { scope } = request.routeOptions.config;
+    const { scope, tenants } = request.routeOptions.config;
     // An answer of 404 needs no key.
     if (scope === 'open' || request.is404) return;
     const own = listOf(scope);
     const needed = asksForPerson(request.query, personalParameters) ? [...own, 'read:personal' as const] : own;
     const asked = () => `${request.method} ${request.routeOptions.url}`;
-    request.apiKey = keys.admit(request.headers.authorization, needed, clients.of(request.raw), asked);
+    const key = keys.admit(request.headers.authorization, needed, clients.of(request.raw), asked);
+    if (key?.created.tenant !== undefined) refuseTenant(key, asked(), tenants, request.query, refusedToTenants);
+    request.apiKey = key;
   };
+}
+
+/** @throws Problem if nobody may ask this who is let in for the ads of a tenant */
+function refuseTenant(
+  key: Key,
+  asked: string,
+  rule: TenantRule = { refused: 'it is not for tenants' },
+  query: unknown,
+  parameters: Readonly<Record<string, string>>,
+): void {
+  const parameter = Object.keys(parameters).find(name => name in (query as object));
+  if (rule === 'limited' && parameter === undefined) return;
+  const [what, why] =
+    rule === 'limited' ? [`parameter ${parameter}`, parameters[parameter ?? '']] : [asked, rule.refused];
+  const detail = `${what} cannot be used with API key ${key.id}, which is for the ads of tenant ${tenantOf(key)?.id}: ${why}`;
+  throw new Problem(403, 'not_for_tenants', detail);
+}
+
+/** The scopes that a key of a tenant may have (keys/new-key.ts). */
+function mayBeTenants(needed: readonly Scope[]): boolean {
+  return needed.length > 0 && !needed.some(scope => scope === 'operate' || scope === 'admin');
 }
 
 function asksForPerson(query: unknown, personalParameters: readonly string[]): boolean {

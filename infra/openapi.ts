@@ -54,7 +54,7 @@ const anyGuarded = [401, 403];
 const meanings: Readonly<Record<number, string>> = {
   400: 'The request breaks a rule: `detail` names field, value and rule',
   401: 'There is no API key, or it is not valid',
-  403: 'The API key lacks a scope that the request needs',
+  403: 'The API key lacks a scope that the request needs, or is for the ads of a tenant, and the answer would be about those of all',
   404: 'It does not exist, or it is no longer kept',
   408: 'The body did not arrive in time, or its memory was needed for others: send it again',
   409: 'Not possible in the present state',

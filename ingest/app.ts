@@ -14,6 +14,7 @@ import { type Client, type Clients, createClients } from '../infra/http-clients.
 import { createRateLimit, type RateLimit } from '../infra/http-rate-limit.ts';
 import { keyModeOf } from '../infra/keys/config.ts';
 import { createKeyGate, type KeyGate, type KnownKeys, unreadKeys } from '../infra/keys/key-gate.ts';
+import { writableWith } from '../infra/keys/tenant.ts';
 import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
@@ -101,7 +102,7 @@ function routeClicks(
 
   http.post('/v1/clicks', {
     schema: postClicksSchema,
-    config: { scope: 'ingest' },
+    config: { scope: 'ingest', tenants: 'limited' },
     // The schema only documents the body. `click-body.ts` checks it.
     validatorCompiler: () => () => true,
     handler: async (request, reply) => {
@@ -122,7 +123,7 @@ function routeClicks(
       keyLimits.holdUnannounced(request, reply, bytes);
       rateLimit.charge(client, costKib - 1);
       const { isStrict, unknown } = askedOf(request.query);
-      const posting = { receivedAt: now(), isStrict, adIdPrefix: request.apiKey?.created.ad_id_prefix };
+      const posting = { receivedAt: now(), isStrict, adIdPrefixes: writableWith(request.apiKey) };
       const { taken } = await judge(client, request.body, format, posting, batch => {
         rateLimit.charge(client, Math.max(batch.lines.count + batch.rejectedTotal - costKib, 0));
         keyLimits.take(request.apiKey, batch);

@@ -15,6 +15,7 @@
 import { isUtf8 } from 'node:buffer';
 import { brokenRule, shown } from '../infra/broken-rule.ts';
 import { Problem } from '../infra/http.ts';
+import { ownsAd } from '../infra/keys/tenant.ts';
 import { parseClick, type RejectCode, reject, unknownFieldsOf, type Verdict } from './click-body.ts';
 import { createClickIdMint, createClickIdWriter } from './click-id.ts';
 import { ClickLines } from './click-lines.ts';
@@ -50,8 +51,8 @@ export interface Posting {
   readonly receivedAt: number;
   /** Refuses clicks of which something would otherwise be ignored or left out. */
   readonly isStrict: boolean;
-  /** The text with which the ids of all clicked ads must begin. Left out: there is no such limit. */
-  readonly adIdPrefix?: string | undefined;
+  /** Texts with one of which the id of each clicked ad must begin. Left out: there is no such limit. */
+  readonly adIdPrefixes?: readonly string[] | undefined;
 }
 
 /** Work in slices of about a millisecond. After each slice it may be paused for any time. */
@@ -114,14 +115,15 @@ export function createClickParser(maxItems: number, kept: KeptFields = {}): Clic
     }
   };
   /** Leaves a click of an ad that may not be written to the parser, which says so. */
-  const takePlain = (body: Buffer, start: number, end: number, { receivedAt, adIdPrefix }: Posting) => {
+  const takePlain = (body: Buffer, start: number, end: number, { receivedAt, adIdPrefixes }: Posting) => {
     const behind = copyPlain(body, start, end, receivedAt, lines);
-    if (behind === -1 || adIdPrefix === undefined || lines.lastAdBegins(adIdPrefix)) return behind;
+    if (behind === -1 || adIdPrefixes === undefined || adIdPrefixes.some(prefix => lines.lastAdBegins(prefix)))
+      return behind;
     lines.dropLast();
     return -1;
   };
   /** Parses a click that is not plain. `extent` has seen all of it, or all up to an error. */
-  const parse = (click: Buffer, { receivedAt, isStrict, adIdPrefix = '' }: Posting): Verdict => {
+  const parse = (click: Buffer, { receivedAt, isStrict, adIdPrefixes }: Posting): Verdict => {
     if (click.length > maxClickBytes) return tooLarge(click.length);
     work += parsedWork + parsedByteWork * click.length;
     if (extent.deepest > maxClickDepth) return tooDeep;
@@ -130,7 +132,8 @@ export function createClickParser(maxItems: number, kept: KeptFields = {}): Clic
     if (json === undefined) return notJson;
     notes.ignore(json);
     const verdict = parseClick(json, receivedAt, mintClickId(receivedAt));
-    if (verdict.ok && !verdict.click.adId.startsWith(adIdPrefix)) return foreignAd(verdict.click.adId, adIdPrefix);
+    if (verdict.ok && adIdPrefixes && !ownsAd({ adIdPrefixes }, verdict.click.adId))
+      return foreignAd(verdict.click.adId, adIdPrefixes);
     return isStrict ? strictly(verdict, json) : verdict;
   };
   /** In a body of JSON, an element that is not JSON makes the whole body invalid. */
@@ -284,8 +287,8 @@ function tooLarge(bytes: number): Verdict {
   return reject('too_large', `the click has ${bytes} bytes, but must have at most ${maxClickBytes}`);
 }
 
-function foreignAd(adId: string, prefix: string): Verdict {
-  const rule = `must begin with ${shown(prefix)}, as the API key is for those ads alone`;
+function foreignAd(adId: string, prefixes: readonly string[]): Verdict {
+  const rule = `must begin with ${prefixes.map(shown).join(' or ')}, as the API key is for those ads alone`;
   return reject('forbidden_ad', brokenRule('ad_id', adId, rule));
 }
 

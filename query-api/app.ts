@@ -30,10 +30,11 @@ import { type QueryApiConfig, trustedProxiesOf } from './config.ts';
 import { tagAnswers } from './http/etag.ts';
 import { failOver } from './http/failover.ts';
 import { createKeptForms } from './http/kept-forms.ts';
-import { keepPrivate, personalParameters } from './http/private-answers.ts';
+import { keepPrivate, personalParameters, refusedToTenants } from './http/private-answers.ts';
 import { asksForRaw } from './http/raw-requests.ts';
 import { createRawSeconds, type RawSeconds } from './http/raw-seconds.ts';
 import { answerRows } from './http/rows-hook.ts';
+import { storeForSenders } from './http/store-for.ts';
 import { asUnavailable } from './http/unavailable.ts';
 import type { CountedLog } from './log/counted-log.ts';
 import type { Routing } from './log/hot-ad-rules.ts';
@@ -50,11 +51,12 @@ import { routeFilters } from './routes/filters/filters.ts';
 import { routeJobs } from './routes/jobs/job-routes.ts';
 import { type KeyRoutesDeps, routeKeys } from './routes/keys/keys.ts';
 import { routeLive } from './routes/live/live.ts';
-import { createLiveFeed } from './routes/live/live-feed.ts';
+import { createLiveFeeds } from './routes/live/live-feeds.ts';
 import { readLive } from './routes/live/live-reading.ts';
 import { routePipeline } from './routes/pipeline/pipeline-routes.ts';
 import type { StatusDeps } from './routes/pipeline/status.ts';
-import { openStore } from './store/open-store.ts';
+import { type AdStoresOptions, openAdStores } from './store/ad-store.ts';
+import { openStore, type StoreOptions } from './store/open-store.ts';
 
 export interface QueryApiDeps {
   readonly config: QueryApiConfig;
@@ -107,17 +109,14 @@ export async function buildQueryApi({
   wait = sleep,
 }: QueryApiDeps): Promise<Http> {
   const patient = patientLog(countedLog, now, replicas.each);
-  const store = openStore({
-    ...{ clickhouse, each: replicas.each, nodes: replicas.nodes, shards: replicas.shards, now, requests },
-    timeoutMs: config.QUERY_TIMEOUT_MS,
-    exportTimeoutMs: config.EXPORT_TIMEOUT_MS,
-    sinkPositions: patient.sinkPositions,
-  });
+  const splitAds = cached(() => inTime(routing()).catch(() => undefined), 1_000, now);
+  const { sinkPositions } = patient;
+  const { store, storeFor } = openStores({ config, clickhouse, replicas, now, requests, sinkPositions, splitAds });
   const stallWatch = replicas.each(() => createStallWatch(now));
   const stalls: StallWatch = progress => stallWatch()(progress);
   const logEnds = logEndsOf(patient);
-  const live = createLiveFeed({
-    read: (at, restatedSince) => replicas.reading(() => readLive(store, at, restatedSince)),
+  const live = createLiveFeeds({
+    readOf: ads => (at, restatedSince) => replicas.reading(() => readLive(ads, at, restatedSince)),
     ...{ ...liveLimitsOf(config), logEnds, stalls, now, log },
   });
   const clients = createClients({ proxies: trustedProxiesOf(config) });
@@ -127,7 +126,7 @@ export async function buildQueryApi({
     ...about,
     ...httpLimitsOf(config, rawSeconds),
     ...{ config, clients, log, life, withinQuotas, servesPages: true },
-    ...{ keys: keyGate, personalParameters, openPages: ['/docs', '/dashboard', '*'] },
+    ...{ keys: keyGate, personalParameters, refusedToTenants, openPages: ['/docs', '/dashboard', '*'] },
     readiness: { clickhouse: () => clickhouse.ping(), ...keyGate.readiness, ...readiness },
     beforeScrape: reportingToo(createPipelineMetrics({ ...store, clickhouse, countedLog: patient, nodes, now })),
   });
@@ -140,7 +139,7 @@ export async function buildQueryApi({
     ...{ ...store, config, clients, replicas, nodes, nodePositions: patient.nodePositions },
     ...{ stalls, logEnds, live, partitions, requests, now, wait },
     ...{ keyBook: keys.book, readKeysToEnd: keys.readToEnd, appendKeyChange },
-    routing: cached(() => inTime(routing()).catch(() => undefined), 1_000, now),
+    ...{ storeFor, routing: splitAds },
     rules: () => ({ now: now(), maxMinutes: config.QUERY_MAX_RANGE_MINUTES }),
     keptForms: createKeptForms(privacyKeysOf(config)),
     ...{ maxOpen: config.JOBS_MAX_OPEN, maxOpenPerClient: config.JOBS_MAX_OPEN_PER_CLIENT, quotas, rawSeconds },
@@ -149,6 +148,23 @@ export async function buildQueryApi({
   await http.register(async scope => routeVersion1(scope, shared));
   await http.register(async scope => routeDashboard(scope));
   return http;
+}
+
+interface StoresOptions extends Pick<StoreOptions, 'clickhouse' | 'now' | 'requests' | 'sinkPositions'> {
+  readonly config: QueryApiConfig;
+  readonly replicas: Replicas;
+  readonly splitAds: AdStoresOptions['routing'];
+}
+
+/** The store with all that is in it, and those that a request is answered from. */
+function openStores({ config, replicas, splitAds, ...options }: StoresOptions) {
+  const storeOptions = {
+    ...{ ...options, each: replicas.each, nodes: replicas.nodes, shards: replicas.shards },
+    timeoutMs: config.QUERY_TIMEOUT_MS,
+    exportTimeoutMs: config.EXPORT_TIMEOUT_MS,
+  };
+  const store = openStore(storeOptions);
+  return { store, storeFor: storeForSenders(openAdStores({ ...storeOptions, whole: store, routing: splitAds })) };
 }
 
 /** The head of the OpenAPI document. */
@@ -275,6 +291,7 @@ async function allowOrigins(http: Http, { QUERY_API_CORS_ORIGIN: origins }: Quer
       'x-watermark',
       'x-final-until',
       'x-next-cursor',
+      'x-tenant',
     ],
     maxAge: 600,
   });

@@ -7,6 +7,7 @@ import { finished } from 'node:stream/promises';
 import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from '@clickhouse/client';
 import { type ClickHouseConfig, withoutUserInfo } from '../config.ts';
 import { ConfigError } from '../errors.ts';
+import { settingsForAds } from './ads-filter.ts';
 import { type Disk, disksSql } from './disks.ts';
 import { codeOf, translate } from './errors.ts';
 import { formatOf, insertSettingsIn, withoutBlankLines } from './insert.ts';
@@ -23,6 +24,8 @@ export type Params = Readonly<Record<string, unknown>>;
 export interface ReadOptions {
   /** The kind of read (reads.ts). The default is a read of counts. */
   readonly kind?: ReadKind;
+  /** Only rows of ads whose id begins with one of these texts (only-ads.ts). Left out: of all ads. */
+  readonly adIdPrefixes?: readonly string[];
 }
 
 /**
@@ -114,14 +117,21 @@ export function openClickHouse(config: ClickHouseConfig, options: ClickHouseOpti
       await outside.close();
     }
   };
+  const among = (adIdPrefixes: readonly string[] | undefined, sent: Sent): Sent => {
+    if (adIdPrefixes === undefined) return sent;
+    const clickhouse_settings = { ...sent.clickhouse_settings, ...settingsForAds(database, adIdPrefixes) };
+    return { ...sent, clickhouse_settings };
+  };
   const write = (work: () => Promise<unknown>) => withDatabase(createDatabase, work);
   return {
     tables,
-    query: (sql, params, { kind = 'counts' } = {}) => reads.run(kind, sent => rowsOf(client, sql, params, sent)),
-    queryLines: (sql, params, { kind = 'counts' } = {}) => reads.run(kind, sent => linesOf(client, sql, params, sent)),
+    query: (sql, params, { kind = 'counts', adIdPrefixes } = {}) =>
+      reads.run(kind, sent => rowsOf(client, sql, params, among(adIdPrefixes, sent))),
+    queryLines: (sql, params, { kind = 'counts', adIdPrefixes } = {}) =>
+      reads.run(kind, sent => linesOf(client, sql, params, among(adIdPrefixes, sent))),
     command: (sql, params) => write(() => run(client, sql, params, commandSettings)),
-    stream: (sql, format, params, { kind = 'raw' } = {}) =>
-      reads.stream(kind, sent => piecesOf(client, `${sql} FORMAT ${format}`, params, sent)),
+    stream: (sql, format, params, { kind = 'raw', adIdPrefixes } = {}) =>
+      reads.stream(kind, sent => piecesOf(client, `${sql} FORMAT ${format}`, params, among(adIdPrefixes, sent))),
     async insert(table, lines) {
       const rows = withoutBlankLines(Buffer.isBuffer(lines) ? lines : Buffer.from(lines));
       if (rows.length === 0) return;

@@ -7,18 +7,18 @@
  * what all of its changes make of it together (key-book.ts), in whatever order and however often they are read. So a
  * topic that is copied, restored or replayed does not make a revoked key valid again.
  *
- * | record, of format 1 | key | value |
- * | --- | --- | --- |
- * | created | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"expires_at"?,"secret_sha256","at","by","from"?}` |
- * | created, of format 2 | `<id>` | the same, with `"quotas"?` |
- * | rotated: another secret | `<id>\|<change>` | `{"id","change","secret_sha256","previous_until","at","by","from"?}` |
- * | limited: other quotas | `<id>\|<change>` | `{"id","change","quotas","at","by","from"?}` |
- * | revoked: for good | `<id>\|revoked` | `{"id","at","by","from"?}` |
+ * | record | format | key | value |
+ * | --- | --- | --- | --- |
+ * | created | 1 | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"expires_at"?,"secret_sha256","at","by","from"?}` |
+ * | created with further limits | 2 | `<id>` | the same with `"quotas"?`, and with `"tenant"?:{"id","ad_id_prefixes"}` in place of `"ad_id_prefix"` |
+ * | rotated: another secret | 1 | `<id>\|<change>` | `{"id","change","secret_sha256","previous_until","at","by","from"?}` |
+ * | limited: other quotas | 1 | `<id>\|<change>` | `{"id","change","quotas","at","by","from"?}` |
+ * | revoked: for good | 1 | `<id>\|revoked` | `{"id","at","by","from"?}` |
  *
  * Times are epoch ms. `by` is the id of the key with which it was done, or `operator at the broker`; `from` is the
  * client's address. Of the secret there is only SHA-256, in hex. A scope that a release does not know allows
- * nothing there. A field that limits what a key may do is therefore a new format: a release that ignored it would let
- * in more than it should. After a record that it cannot read, a process accepts no key (infra/kafka/record-contract.ts).
+ * nothing there. A field that limits what a key may do is a new format, as that of a tenant is: a release
+ * that ignored the field would let in more than it should. After a record that it cannot read, a process accepts no key (infra/kafka/record-contract.ts).
  */
 import { type Static, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
@@ -28,6 +28,7 @@ import type { LogRecord } from '../kafka/record-batch.ts';
 import { assertKnown, formatHeader, recordContract } from '../kafka/record-contract.ts';
 import { OwnQuotasSchema } from '../quotas/quotas.ts';
 import { keyIdPattern } from './key-text.ts';
+import { adIdPrefixPattern, mostPrefixes, tenantIdPattern } from './tenant.ts';
 
 /** The author of changes that are written to the topic without a key. */
 export const operatorAtBroker = 'operator at the broker';
@@ -37,12 +38,20 @@ const id = Type.String({ pattern: keyIdPattern.source });
 const hash = Type.String({ pattern: '^[0-9a-f]{64}$' });
 const who = { at: time, by: Type.String({ minLength: 1 }), from: Type.Optional(Type.String()) };
 
+const TenantValue = Type.Object({
+  id: Type.String({ pattern: tenantIdPattern.source }),
+  ad_id_prefixes: Type.Array(Type.String({ pattern: adIdPrefixPattern.source }), {
+    minItems: 1,
+    maxItems: mostPrefixes,
+  }),
+});
 const CreatedValue = Type.Object({
   id,
   label: Type.String(),
   scopes: Type.Array(Type.String(), { minItems: 1 }),
   ad_id_prefix: Type.Optional(Type.String({ minLength: 1 })),
   quotas: Type.Optional(OwnQuotasSchema),
+  tenant: Type.Optional(TenantValue),
   expires_at: Type.Optional(time),
   secret_sha256: hash,
   ...who,
@@ -70,7 +79,8 @@ export function keyChangeOf(record: LogRecord): KeyChange {
   const schema: TSchema = values[kind];
   const json = parsed(String(value));
   // The value is not shown. It holds no secret, but what is wrong with it is unknown.
-  if (!Value.Check(schema, json)) throw new Corrupt(`topic keys, offset ${offset}: the value is no "${kind}" record`);
+  if (!Value.Check(schema, json) || formatOf(kind, json) !== Number(headers['adclicks_format'] ?? 1))
+    throw new Corrupt(`topic keys, offset ${offset}: the value is no "${kind}" record`);
   return { kind, ...(json as object) } as KeyChange;
 }
 
@@ -81,13 +91,18 @@ export function keyRecord({ kind, ...value }: KeyChange): OutgoingRecord {
     partition: 0,
     key: kind === 'created' ? value.id : `${value.id}|${'change' in value ? value.change : 'revoked'}`,
     value: JSON.stringify(value),
-    headers: { kind, ...formatHeader(formatOf({ kind, ...value } as KeyChange)) },
+    headers: { kind, ...formatHeader(formatOf(kind, value)) },
   };
 }
 
-/** A release that did not know quotas would let in more than it should, so it must not read a key that has some. */
-function formatOf(change: KeyChange): number {
-  return change.kind === 'created' && change.quotas !== undefined ? 2 : 1;
+/**
+ * A key of a tenant, and one that is made with quotas, has a format of its own, which a release that knows neither does not
+ * read. Such a release would let in more than it should.
+ */
+function formatOf(kind: string, value: unknown): 1 | 2 {
+  if (kind !== 'created' || typeof value !== 'object' || value === null) return 1;
+  const isLimited = (['tenant', 'quotas'] as const).some(name => name in value && value[name as never] !== undefined);
+  return isLimited ? 2 : 1;
 }
 
 function parsed(text: string): unknown {

@@ -58,7 +58,10 @@ try {
   const now = Date.now();
   const wanted = wantedOf(options, now);
   const broken = brokenKeyRule(wanted, now);
-  if (broken) throw new ConfigError(brokenRule(optionOf[broken.field], broken.value, broken.rule, broken.advice));
+  if (broken)
+    throw new ConfigError(
+      brokenRule(optionOf[broken.field as keyof typeof optionOf], broken.value, broken.rule, broken.advice),
+    );
   const kafka = createKafka(config, 'keys', log);
   const names = namesOf(config.TOPIC_PREFIX);
   await partitionCount(kafka, names.topic('keys'));

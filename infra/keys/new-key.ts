@@ -4,6 +4,7 @@ import type { Key } from './key-book.ts';
 import type { KeyChange } from './key-record.ts';
 import { mintKeyId, mintKeyText, parseKeyText } from './key-text.ts';
 import { scopeNames } from './scopes.ts';
+import { adIdPrefixPattern, mostPrefixes, sharedPrefix, type Tenant, tenantIdPattern } from './tenant.ts';
 
 /** What is asked for. Times are epoch ms. */
 export interface WantedKey {
@@ -12,6 +13,8 @@ export interface WantedKey {
   readonly expiresAt?: number | undefined;
   readonly adIdPrefix?: string | undefined;
   readonly quotas?: OwnQuotas | undefined;
+  /** Whose ads the key is for. Left out: those of all. */
+  readonly tenant?: Tenant | undefined;
 }
 
 /** Who does it, and from which address, if it is done over HTTP. */
@@ -21,19 +24,27 @@ export interface Doer {
 }
 
 export interface BrokenKeyRule {
-  readonly field: 'label' | 'scopes' | 'expires_at' | 'ad_id_prefix' | 'quotas';
+  readonly field:
+    | 'label'
+    | 'scopes'
+    | 'expires_at'
+    | 'ad_id_prefix'
+    | 'quotas'
+    | 'tenant'
+    | 'tenant.id'
+    | 'tenant.ad_id_prefixes';
   readonly value: unknown;
   readonly rule: string;
   readonly advice?: string;
 }
 
-export const adIdPrefixPattern = /^[A-Za-z0-9._:-]{1,128}$/;
 export const maxLabelLength = 100;
 
-/** Returns the first rule that is broken, if any. */
+/** Returns the first rule that is broken, if any. `tenants` are those of the keys that there are. */
 export function brokenKeyRule(
-  { label, scopes, expiresAt, adIdPrefix, quotas }: WantedKey,
+  { label, scopes, expiresAt, adIdPrefix, tenant, quotas }: WantedKey,
   now: number,
+  tenants: readonly Tenant[] = [],
 ): BrokenKeyRule | undefined {
   if (!isLabel(label))
     return {
@@ -51,6 +62,7 @@ export function brokenKeyRule(
   const brokenQuota = quotas && brokenQuotaRule(quotas);
   if (brokenQuota)
     return { field: 'quotas', value: brokenQuota.value, rule: `${brokenQuota.name} ${brokenQuota.rule}` };
+  if (tenant !== undefined) return brokenTenantRule(tenant, scopes, adIdPrefix, tenants);
   if (adIdPrefix === undefined) return undefined;
   if (!adIdPrefixPattern.test(adIdPrefix))
     return { field: 'ad_id_prefix', value: adIdPrefix, rule: 'must be 1 to 128 of A-Z a-z 0-9 . _ : -' };
@@ -60,7 +72,57 @@ export function brokenKeyRule(
     field: 'ad_id_prefix',
     value: adIdPrefix,
     rule: `may stand with scope ingest alone, and ${further} is asked for, too`,
-    advice: 'it limits which ads are written, and not yet which are read: make two keys',
+    advice: 'it limits only which ads are written: name a tenant to limit which are read, too',
+  };
+}
+
+/**
+ * What is done with `operate` and `admin` concerns the ads of all: a job recounts minutes of every ad, and a key could
+ * make another one that is for all.
+ */
+const scopesOfTenants: readonly string[] = ['ingest', 'read', 'read:personal'];
+
+function brokenTenantRule(
+  tenant: Tenant,
+  scopes: readonly string[],
+  adIdPrefix: string | undefined,
+  tenants: readonly Tenant[],
+): BrokenKeyRule | undefined {
+  const { id, adIdPrefixes } = tenant;
+  if (!tenantIdPattern.test(id))
+    return {
+      field: 'tenant.id',
+      value: id,
+      rule: 'must be 1 to 64 of A-Z a-z 0-9 . _ -, and begin with a letter or a digit',
+    };
+  const wrong = adIdPrefixes.find(prefix => !adIdPrefixPattern.test(prefix));
+  if (wrong !== undefined || adIdPrefixes.length === 0 || adIdPrefixes.length > mostPrefixes)
+    return {
+      field: 'tenant.ad_id_prefixes',
+      value: wrong ?? adIdPrefixes,
+      rule: `must be 1 to ${mostPrefixes} texts, each 1 to 128 of A-Z a-z 0-9 . _ : -`,
+    };
+  const further = scopes.find(scope => !scopesOfTenants.includes(scope));
+  if (further !== undefined)
+    return {
+      field: 'tenant',
+      value: id,
+      rule: `may stand with the scopes ${scopesOfTenants.join(', ')} alone, and ${further} is asked for, too`,
+      advice: `what is done with ${further} concerns the ads of all tenants`,
+    };
+  if (adIdPrefix !== undefined)
+    return {
+      field: 'ad_id_prefix',
+      value: adIdPrefix,
+      rule: 'cannot be used together with tenant',
+      advice: 'the key is for the ads of tenant.ad_id_prefixes: name only the one there',
+    };
+  const shared = sharedPrefix(tenant, tenants);
+  if (shared === undefined) return undefined;
+  return {
+    field: 'tenant.ad_id_prefixes',
+    value: shared.own,
+    rule: `must have no ads in common with ${shared.prefix}, which is for tenant ${shared.other}`,
   };
 }
 
@@ -72,7 +134,7 @@ export interface MadeKey {
 
 /** The rules must hold. */
 export function createdKey(
-  { label, scopes, expiresAt, adIdPrefix, quotas }: WantedKey,
+  { label, scopes, expiresAt, adIdPrefix, tenant, quotas }: WantedKey,
   doer: Doer,
   now: number,
 ): MadeKey {
@@ -85,6 +147,7 @@ export function createdKey(
       label,
       scopes: [...scopes],
       ...(adIdPrefix === undefined ? {} : { ad_id_prefix: adIdPrefix }),
+      ...(tenant === undefined ? {} : { tenant: { id: tenant.id, ad_id_prefixes: [...tenant.adIdPrefixes] } }),
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
       ...(quotas === undefined || Object.keys(quotas).length === 0 ? {} : { quotas }),
       secret_sha256: hashOf(text),

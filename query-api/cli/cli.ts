@@ -76,7 +76,19 @@ export function timeOf(text: string): string {
 }
 
 export function clientOf({ url }: ServiceOptions): Client {
-  return createClient({ queryApiUrl: url, apiKey: ownKeyOf(process.env) });
+  return createClient({ queryApiUrl: url, apiKey: ownKeyOf(process.env), fetch: tellingTenant(fetch, sayOnStderr) });
+}
+
+/** Says once for whose ads alone the answers are, if the key is that of a tenant. */
+export function tellingTenant(ask: typeof fetch, say: (line: string) => void): typeof fetch {
+  let told: string | undefined;
+  return async (...asked) => {
+    const response = await ask(...asked);
+    const tenant = response.headers.get('x-tenant') ?? undefined;
+    if (tenant !== undefined && tenant !== told) say(`adclicks: the key sees the ads of tenant ${tenant} alone\n`);
+    told = tenant ?? told;
+    return response;
+  };
 }
 
 /** Prints the whole answer as JSON, or as text for people. */

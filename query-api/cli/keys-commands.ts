@@ -1,6 +1,7 @@
 /** `adclicks keys create`, `list`, `rotate`, `quotas`, `revoke`: manages API keys, with a key of scope admin. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { brokenRule } from '../../infra/broken-rule.ts';
+import { ConfigError } from '../../infra/errors.ts';
 import { scopeNames, scopes } from '../../infra/keys/scopes.ts';
 import { brokenQuotaRule, type OwnQuotas, quotaNames } from '../../infra/quotas/quotas.ts';
 import type { AnswerOf } from '../client/client.ts';
@@ -33,8 +34,9 @@ interface CreateOptions extends ServiceOptions {
   readonly label: string;
   readonly scope: (typeof scopeNames)[number][];
   readonly expiresAt?: string;
-  readonly adIdPrefix?: string;
   readonly quota?: OwnQuotas;
+  readonly adIdPrefix?: readonly string[];
+  readonly tenant?: string;
 }
 
 function createCommand(): Command {
@@ -43,13 +45,31 @@ function createCommand(): Command {
     .requiredOption('--label <text>', 'what it is for, and who has it')
     .addOption(new Option('--scope <scopes...>', 'what its holder may do').choices(scopeNames).makeOptionMandatory())
     .option('--expires-at <time>', 'until when it is valid: RFC 3339 (default: until it is revoked)', timeOf)
-    .option('--ad-id-prefix <prefix>', 'with scope ingest alone: only ads whose id begins so')
+    .option(
+      '--tenant <id>',
+      'the key is for the ads of this tenant alone, to post and to read; needs --ad-id-prefix, and scopes among ingest, read, read:personal',
+    )
+    .option(
+      '--ad-id-prefix <prefix...>',
+      'only ads whose id begins so: of a tenant (one or several), or with scope ingest alone (one)',
+    )
     .addOption(quotaOption())
     .action(async (given: CreateOptions) => {
-      const { label, scope, expiresAt: expires_at, adIdPrefix: ad_id_prefix, quota: quotas } = given;
-      const body = { label, scopes: scope, expires_at, ad_id_prefix, quotas };
+      const { label, scope, expiresAt: expires_at, quota: quotas } = given;
+      const body = { label, scopes: scope, expires_at, quotas, ...adsOf(given) };
       showOnce(await clientOf(given).ask('createKey', { body }), given);
     });
+}
+
+/** @throws ConfigError */
+function adsOf({ tenant: id, adIdPrefix = [] }: Pick<CreateOptions, 'tenant' | 'adIdPrefix'>) {
+  if (id !== undefined) {
+    if (adIdPrefix.length > 0) return { tenant: { id, ad_id_prefixes: [...adIdPrefix] } };
+    throw new ConfigError(`--tenant ${id}: needs --ad-id-prefix, which says what its ads begin with`);
+  }
+  const [ad_id_prefix, second] = adIdPrefix;
+  if (second === undefined) return { ad_id_prefix };
+  throw new ConfigError(`--ad-id-prefix ${second}: several may be given only together with --tenant`);
 }
 
 function listCommand(): Command {
@@ -155,11 +175,15 @@ export function keysText({ keys }: Pick<AnswerOf<'listKeys'>, 'keys'>, style: St
       { title: 'expires' },
       { title: 'label' },
     ],
-    keys.map(({ id, state, scopes: held, ad_id_prefix, quotas, changes, expires_at, label }) => [
+    keys.map(({ id, state, scopes: held, ad_id_prefix, tenant, quotas, changes, expires_at, label }) => [
       id,
       state === 'usable' ? style.good(state) : style.bad(state),
       held.join(', '),
-      ad_id_prefix === null ? 'all' : `${ad_id_prefix}…`,
+      tenant
+        ? `${tenant.id}: ${tenant.ad_id_prefixes.map(prefix => `${prefix}…`).join(', ')}`
+        : (ad_id_prefix ?? '') === ''
+          ? 'all'
+          : `${ad_id_prefix}…`,
       quotasText(quotas),
       changes[0] ? shortTime(changes[0].at) : '',
       changes[0]?.by ?? '',

@@ -4,14 +4,26 @@ import { waitingText } from './answers-text.ts';
 import { type Style, shortDuration, shortTime } from './style.ts';
 
 export function liveText(event: AnswerOf<'listen'>, style: Style): string {
-  const { at, clicks_per_second, lag_records, watermark_age_ms, totals, pending_late, stalled, current, changes } =
-    event;
+  const {
+    at,
+    tenant,
+    kafka,
+    clicks_per_second,
+    lag_records,
+    watermark_age_ms,
+    totals,
+    pending_late,
+    stalled,
+    current,
+    changes,
+  } = event;
   const top = current.ads.slice(0, 3).map(({ ad_id, count }) => `${ad_id} ${style.count(count)}`);
   const line = [
     shortTime(at),
     `${style.count(Math.round(clicks_per_second))}/s`,
-    `${style.count(totals.counted)} counted`,
-    lag_records === null ? style.bad('Kafka does not answer') : `${style.count(lag_records)} unread`,
+    ...(totals === null ? [] : [`${style.count(totals.counted)} counted`]),
+    ...(kafka === 'away' || (lag_records === null && tenant === null) ? [style.bad('Kafka does not answer')] : []),
+    ...(lag_records === null ? [] : [`${style.count(lag_records)} unread`]),
     `watermark age ${shortDuration(watermark_age_ms)}`,
     ...stalled.map(({ partition, since }) => style.bad(`partition ${partition} NOT COUNTED since ${shortTime(since)}`)),
     ...(pending_late > 0 ? [waitingText(pending_late, style)] : []),

@@ -100,6 +100,14 @@ export interface Operations {
               readonly raw_read_seconds_per_minute?: number | undefined;
             }
           | undefined;
+        /** only with scopes `ingest`, `read` and `read:personal`: the key may post only clicks of ads of this tenant, and everything that is asked with it is answered as if there were no other ads. No ad may belong to two tenants */
+        readonly tenant?:
+          | {
+              /** names whose ads these are */ readonly id: string;
+              /** an ad belongs to the tenant if its id begins with one of these texts */
+              readonly ad_id_prefixes: readonly string[];
+            }
+          | undefined;
       };
     };
     readonly answer: {
@@ -128,6 +136,12 @@ export interface Operations {
         /** seconds of a minute for which requests for raw clicks may have places in the database; 0: no limit; left out: KEY_RAW_READ_SECONDS_PER_MINUTE of the process */
         readonly raw_read_seconds_per_minute?: number;
       };
+      /** the key is for the ads of this tenant alone: to post their clicks, and to see them; null: for all ads */
+      readonly tenant: {
+        /** names whose ads these are */ readonly id: string;
+        /** an ad belongs to the tenant if its id begins with one of these texts */
+        readonly ad_id_prefixes: readonly string[];
+      } | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -1400,6 +1414,12 @@ export interface Operations {
           /** seconds of a minute for which requests for raw clicks may have places in the database; 0: no limit; left out: KEY_RAW_READ_SECONDS_PER_MINUTE of the process */
           readonly raw_read_seconds_per_minute?: number;
         };
+        /** the key is for the ads of this tenant alone: to post their clicks, and to see them; null: for all ads */
+        readonly tenant: {
+          /** names whose ads these are */ readonly id: string;
+          /** an ad belongs to the tenant if its id begins with one of these texts */
+          readonly ad_id_prefixes: readonly string[];
+        } | null;
         readonly state: 'usable' | 'expired' | 'revoked';
         readonly expires_at: string | null;
         readonly previous_until: string | null;
@@ -1538,6 +1558,8 @@ export interface Operations {
     };
     readonly answer: {
       /** When this was read. */ readonly at: string;
+      /** The tenant for whose ads alone this is. Null: it is for all ads. */
+      readonly tenant: string | null;
       /** `away`: Kafka did not answer, so it is not known what is unread. */
       readonly kafka: 'up' | 'away';
       /** No older click is expected any more. Null: some partition has not reported yet, or the answer is counted from raw clicks that are not yet the same as the counted ones. */
@@ -1546,7 +1568,7 @@ export interface Operations {
       readonly watermark_age_ms: number | null;
       /** Minutes that end at or before this are final. Null: none is. */
       readonly final_until: string | null;
-      /** Records of the log that are not counted yet. Null: Kafka did not answer. */
+      /** Records of the log that are not counted yet. Null: Kafka did not answer, or the key is for the ads of a tenant. */
       readonly lag_records: number | null;
       /** Partitions that are not being counted. */
       readonly stalled: readonly {
@@ -1556,6 +1578,7 @@ export interface Operations {
       }[];
       /** Distinct clicks per second, over the last 5 seconds. */
       readonly clicks_per_second: number;
+      /** Of all ads. Null: the key is for the ads of a tenant. */
       readonly totals: {
         /** Lines since the beginning of the log. */ readonly received: number;
         /** Distinct clicks among them. */
@@ -1564,7 +1587,7 @@ export interface Operations {
         readonly duplicates: number;
         /** Lines that were quarantined with a reason. */
         readonly quarantined: number;
-      };
+      } | null;
       /** Late clicks of all minutes that wait for their restatement. */
       readonly pending_late: number;
       /** The last five minutes, with the current one, of all ads together. */
@@ -1794,6 +1817,12 @@ export interface Operations {
         /** seconds of a minute for which requests for raw clicks may have places in the database; 0: no limit; left out: KEY_RAW_READ_SECONDS_PER_MINUTE of the process */
         readonly raw_read_seconds_per_minute?: number;
       };
+      /** the key is for the ads of this tenant alone: to post their clicks, and to see them; null: for all ads */
+      readonly tenant: {
+        /** names whose ads these are */ readonly id: string;
+        /** an ad belongs to the tenant if its id begins with one of these texts */
+        readonly ad_id_prefixes: readonly string[];
+      } | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -1846,6 +1875,12 @@ export interface Operations {
         /** seconds of a minute for which requests for raw clicks may have places in the database; 0: no limit; left out: KEY_RAW_READ_SECONDS_PER_MINUTE of the process */
         readonly raw_read_seconds_per_minute?: number;
       };
+      /** the key is for the ads of this tenant alone: to post their clicks, and to see them; null: for all ads */
+      readonly tenant: {
+        /** names whose ads these are */ readonly id: string;
+        /** an ad belongs to the tenant if its id begins with one of these texts */
+        readonly ad_id_prefixes: readonly string[];
+      } | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -1915,6 +1950,12 @@ export interface Operations {
         /** seconds of a minute for which requests for raw clicks may have places in the database; 0: no limit; left out: KEY_RAW_READ_SECONDS_PER_MINUTE of the process */
         readonly raw_read_seconds_per_minute?: number;
       };
+      /** the key is for the ads of this tenant alone: to post their clicks, and to see them; null: for all ads */
+      readonly tenant: {
+        /** names whose ads these are */ readonly id: string;
+        /** an ad belongs to the tenant if its id begins with one of these texts */
+        readonly ad_id_prefixes: readonly string[];
+      } | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;

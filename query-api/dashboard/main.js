@@ -101,6 +101,7 @@ listen((event, state) => {
   }
   banner.show(event, state);
   if (!event) return;
+  showTenant(event.tenant);
   pulse.title = `As of ${local(event.at, 'seconds')}, watermark age ${duration(event.watermark_age_ms)}`;
   // Once a minute and not each second, so that a screen reader does not talk all the time.
   const { start, ads } = event.last;
@@ -111,6 +112,19 @@ listen((event, state) => {
   }
   spokenMinute = start;
 });
+
+/** What is about the pipeline as a whole is not answered to a tenant. */
+const wholeViews = ['operations', 'replay'];
+
+/** Says whose ads the page shows, if they are not all. @param {string | null} tenant */
+function showTenant(tenant) {
+  const element = byId('tenant');
+  element.hidden = tenant === null;
+  setText(element, tenant === null ? '' : `Ads of ${tenant}`);
+  /** @type {NodeListOf<HTMLAnchorElement>} */
+  const links = document.querySelectorAll('nav a[data-view]');
+  for (const link of links) link.hidden = tenant !== null && wholeViews.includes(link.dataset.view ?? '');
+}
 
 startLive();
 show();

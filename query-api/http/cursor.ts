@@ -1,7 +1,7 @@
 /**
  * A cursor is a text that says where a page ended. A client sends it back and does not need to understand it. It contains
- * the name of its list and a digest of the request's parameters. So a cursor of another list, or of the same list with
- * other filters, is refused.
+ * the name of its list and a digest of the request's parameters and of whose ads its sender may see. So a cursor of
+ * another list, of the same list with other filters, or of another tenant is refused.
  */
 
 import { createHash } from 'node:crypto';
@@ -29,9 +29,10 @@ export const nextCursorField = Type.Union([Type.String(), Type.Null()], {
 });
 
 export interface CursorCodec<T> {
-  write(place: T, question: Question): string;
-  /** @throws Problem when the text is not a cursor of this list and question */
-  read(text: string | undefined, question: Question): T | undefined;
+  /** `sight` names whose ads the list has (infra/keys/tenant.ts). Undefined: those of all. */
+  write(place: T, question: Question, sight: string | undefined): string;
+  /** @throws Problem when the text is not a cursor of this list and question, and for these ads */
+  read(text: string | undefined, question: Question, sight: string | undefined): T | undefined;
 }
 
 /** The parameters that decide what is in the list. The size of a page is not one of them. */
@@ -40,16 +41,16 @@ export type Question = Readonly<Record<string, unknown>>;
 export function cursorsOf<T extends TSchema>(list: string, shape: T): CursorCodec<Static<T>> {
   const Whole = Type.Tuple([Type.Literal(list), Type.String(), shape]);
   return {
-    write(place, question) {
-      return Buffer.from(JSON.stringify([list, digestOf(question), place])).toString('base64url');
+    write(place, question, sight) {
+      return Buffer.from(JSON.stringify([list, digestOf(question, sight), place])).toString('base64url');
     },
-    read(text, question) {
+    read(text, question, sight) {
       if (text === undefined) return undefined;
       const whole = parsed(text);
       if (!Value.Check(Whole, whole))
         throw invalid('cursor', text, 'must be the `next_cursor` of the previous page', 'begin without a cursor');
       const [, asked, place] = whole as [string, string, Static<T>];
-      if (asked === digestOf(question)) return place;
+      if (asked === digestOf(question, sight)) return place;
       throw invalid(
         'cursor',
         text,
@@ -71,8 +72,9 @@ export function pageOf<Row>(
   return { rows: page, next_cursor: last !== undefined && rows.length > limit ? cursorOf(last) : null };
 }
 
-function digestOf(question: Question): string {
-  const given = Object.entries(question).filter(([, value]) => value !== undefined);
+function digestOf(question: Question, sight: string | undefined): string {
+  // No parameter has this name.
+  const given = Object.entries({ ...question, ' sight': sight }).filter(([, value]) => value !== undefined);
   return createHash('sha256')
     .update(JSON.stringify(given.sort(byName)))
     .digest('base64url')

@@ -5,12 +5,14 @@
  */
 import { createHash } from 'node:crypto';
 import type { Http } from '../../infra/http.ts';
+import { sightOf, tenantOf } from '../../infra/keys/tenant.ts';
 
 export function tagAnswers(http: Http): void {
   http.addHook('onSend', async (request, reply, payload) => {
     if (reply.statusCode !== 200 || !/^(GET|HEAD)$/.test(request.method) || typeof payload !== 'string') return payload;
     const isKept = String(reply.getHeader('cache-control')).includes('max-age');
-    const tag = etagOf(isKept ? payload.replace(watermark, '') : payload);
+    const whose = sightOf(request.apiKey && tenantOf(request.apiKey)) ?? '';
+    const tag = etagOf(`${whose}\n${isKept ? payload.replace(watermark, '') : payload}`);
     reply.header('etag', tag);
     if (!matches(request.headers['if-none-match'], tag)) return payload;
     reply.code(304).removeHeader('content-type');

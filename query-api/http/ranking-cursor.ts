@@ -24,13 +24,23 @@ const Place = Type.Tuple([whole, whole, whole, whole, Type.String({ maxLength: 1
 export function rankingCursorsOf(list: string) {
   const codec = cursorsOf(list, Place);
   return {
-    write({ from, to }: TimeRange, { rank, count, ad_id }: Ranked, question: Question): string {
-      return codec.write([from, to, rank, count, ad_id], question);
+    write(
+      { from, to }: TimeRange,
+      { rank, count, ad_id }: Ranked,
+      question: Question,
+      sight: string | undefined,
+    ): string {
+      return codec.write([from, to, rank, count, ad_id], question, sight);
     },
 
     /** @throws Problem when the text is not a cursor of this ranking */
-    read(text: string | undefined, question: Question, rules: RangeRules): RankingPlace | undefined {
-      const place = codec.read(text, question);
+    read(
+      text: string | undefined,
+      question: Question,
+      sight: string | undefined,
+      rules: RangeRules,
+    ): RankingPlace | undefined {
+      const place = codec.read(text, question, sight);
       if (place === undefined) return undefined;
       const [from, to, rank, count, adId] = place;
       // Anybody can invent a cursor, so its range must follow the rules of all ranges.

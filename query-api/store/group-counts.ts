@@ -16,7 +16,7 @@ import {
   sums,
   within,
 } from './ad-counts.ts';
-import { type BlockDirectoryOptions, createBlockDirectory } from './rollup/block-directory.ts';
+import { type BlockDirectory, type BlockDirectoryOptions, createBlockDirectory } from './rollup/block-directory.ts';
 import { hourMs } from './rollup/blocks.ts';
 import { createRolledRows } from './rollup/rolled-rows.ts';
 import { type RowOf, readRow, readRows, rowShape } from './sql/read-rows.ts';
@@ -61,13 +61,18 @@ export interface AdName {
 
 export type GroupQueries = ReturnType<typeof createGroupQueries>;
 
+export interface GroupOptions extends BlockDirectoryOptions {
+  /** Given where `clickhouse` has some ads alone: sums are read by ad, in the hours of this directory. */
+  readonly byAd?: BlockDirectory;
+}
+
 const countriesListed = 300;
 
 /** Long because it holds one short question after another. Each of them can be read on its own. */
-export function createGroupQueries(clickhouse: ClickHouse, options: BlockDirectoryOptions) {
-  const { timeoutMs } = options;
+export function createGroupQueries(clickhouse: ClickHouse, options: GroupOptions) {
+  const { timeoutMs, byAd } = options;
   const settings = (maxResultRows: number) => settingsOf(maxResultRows, timeoutMs);
-  const rows = createRolledRows(createBlockDirectory(clickhouse, options));
+  const rows = createRolledRows(byAd ?? createBlockDirectory(clickhouse, options), { useSums: byAd === undefined });
   const ads = async (from: Sql, where: Sql, limit: number, after: AdCursor | undefined): Promise<AdFound[]> =>
     await readRows(
       clickhouse,

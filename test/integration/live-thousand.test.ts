@@ -10,11 +10,13 @@ import { createHttp, type Http, listen } from '../../infra/http.ts';
 import { createClients } from '../../infra/http-clients.ts';
 import { createKeyGate, unreadKeys } from '../../infra/keys/key-gate.ts';
 import { migrate } from '../../infra/migrate.ts';
+import type { StoreFor } from '../../query-api/http/store-for.ts';
 import { routeLive } from '../../query-api/routes/live/live.ts';
 import { createLiveFeed, type LiveFeed } from '../../query-api/routes/live/live-feed.ts';
 import { readLive } from '../../query-api/routes/live/live-reading.ts';
 import { liveClients, liveLeft } from '../../query-api/routes/live/metrics.ts';
 import { createQueries } from '../../query-api/store/ad-counts.ts';
+import type { AdStore } from '../../query-api/store/ad-store.ts';
 import { createGroupQueries } from '../../query-api/store/group-counts.ts';
 import { createLateClicks } from '../../query-api/store/late-clicks.ts';
 import { createRestatementQueries, type TimedRestatement } from '../../query-api/store/restatements.ts';
@@ -47,7 +49,10 @@ beforeAll(async () => {
     ...{ maxPerClient: thousand + 1, code: 'too_many_listeners', what: 'listeners' },
     ...{ setting: 'QUERY_API_LIVE_MAX_PER_CLIENT', retryAfterS: 10 },
   });
-  routeLive(http, { live, clients: createClients(), listenersOf });
+  const feeds = { open: (_store: AdStore, client: string, id: string | undefined) => live.open(client, id) };
+  // One feed for all, whoever asks.
+  const storeFor = (() => undefined) as unknown as StoreFor;
+  routeLive(http, { live: feeds, storeFor, clients: createClients(), listenersOf });
   http.addHook('preClose', () => live[Symbol.asyncDispose]());
   stack.defer(() => http.close());
   url = await listen(http, '127.0.0.1', 0);
@@ -75,6 +80,7 @@ function openFeed(clickhouse: ClickHouse): LiveFeed {
     },
     logEnds: async () => undefined,
     ...{ now: Date.now, log, maxClients: thousand, maxBufferBytes: 524_288, intervalMs: 100 },
+    ...{ run: 'thousand', tenant: undefined },
   });
 }
 

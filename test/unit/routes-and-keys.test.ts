@@ -9,10 +9,12 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig, ProcessConfig } from '../../infra/config.ts';
 import { createHttp, type Http } from '../../infra/http.ts';
+import { createKeyGate } from '../../infra/keys/key-gate.ts';
 import { mintKeyText } from '../../infra/keys/key-text.ts';
 import { type Scope, scopeNames } from '../../infra/keys/scopes.ts';
 import { bearer, type KeysInMemory, keysInMemory } from '../support/api-keys.ts';
 import { ingest, queryApi } from '../support/documents.ts';
+import { forTenants } from '../support/tenant-routes.ts';
 
 type Expected = 'open' | readonly Scope[];
 const read: Expected = ['read'];
@@ -76,6 +78,8 @@ const table: Readonly<Record<'ingest' | 'query-api', Readonly<Record<string, Exp
     'GET /v1/status': read,
   },
 };
+
+const tenant = { id: 'acme', adIdPrefixes: ['acme-'] };
 
 /** Of all routes that need a key. */
 const parameters: Readonly<Record<string, 'personal' | 'not'>> = {
@@ -217,6 +221,39 @@ describe.each(services)('the routes of %s, where keys are needed', service => {
     }
   });
 
+  it('answer a key of a tenant as the table says, and name the tenant and the reason where they refuse', async () => {
+    const scopes = ['ingest', 'read', 'read:personal'] as const;
+    const ofTenant = bearer(keys.add({ scopes, tenant })).authorization;
+    const readable = Object.entries(table[service]).filter(
+      ([, expected]) => expected !== 'open' && !expected.some(scope => scope === 'operate' || scope === 'admin'),
+    );
+    expect(readable.map(([name]) => name).filter(name => !(name in forTenants))).toEqual([]);
+    for (const route of routes) {
+      const method = methodOf(route);
+      const name = `${method === 'HEAD' ? 'GET' : method} ${route.url}`;
+      if (table[service][name] === 'open' || table[service][name] === undefined) continue;
+      const { status, body } = await ask(asked, method, pathOf(route.url), ofTenant);
+      const expected = forTenants[name];
+      expect({ name, status }).toEqual({ name, status: expected === 'limited' ? letIn : 403 });
+      if (method !== 'HEAD' && expected instanceof RegExp)
+        expect(JSON.parse(body)).toMatchObject({
+          code: 'not_for_tenants',
+          detail: expect.stringMatching(new RegExp(`for the ads of tenant acme: .*${expected.source}`)),
+        });
+    }
+  });
+
+  it('refuse a stored filter to a key of a tenant, wherever one may be named', async () => {
+    const ofTenant = bearer(keys.add({ scopes: ['read', 'read:personal'], tenant })).authorization;
+    for (const route of routes) {
+      const { querystring } = (route.schema ?? {}) as { querystring?: { properties?: Record<string, unknown> } };
+      if (querystring?.properties?.['filter'] === undefined) continue;
+      const path = `${pathOf(route.url)}?filter=x`;
+      const { status } = await ask(asked, methodOf(route), path, ofTenant);
+      expect({ path, status }).toEqual({ path, status: 403 });
+    }
+  });
+
   it('need read:personal, too, where the clicks of one person are asked for', async () => {
     for (const route of routes) {
       const expected = table[service][nameOf(route)];
@@ -325,6 +362,20 @@ describe('a route that does not say which scope it needs', () => {
     expect(() => http.get('/v1/forgotten', () => ({}))).toThrow(
       'GET /v1/forgotten: must say in its config which scope it needs, or that it is open',
     );
+    await http.close();
+  });
+
+  it('is not registered if it does not say what it does with keys of tenants, unless they never have its scope', async () => {
+    const http = await createHttp({
+      ...{ title: 'test', description: '', log: pino({ level: 'silent' }), bodyLimitBytes: 1_024 },
+      ...{ config: loadConfig(ProcessConfig, {}), servesPages: false, readiness: {} },
+      keys: createKeyGate({ mode: 'required', keys }),
+    });
+    for (const scope of ['ingest', 'read', 'read:personal'] as const)
+      expect(() => http.get(`/v1/${scope}`, { config: { scope } }, () => ({}))).toThrow(
+        `GET /v1/${scope}: must say in its config what it does with keys of tenants`,
+      );
+    for (const scope of ['operate', 'admin'] as const) http.get(`/v1/${scope}`, { config: { scope } }, () => ({}));
     await http.close();
   });
 

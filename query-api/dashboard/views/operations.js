@@ -51,7 +51,8 @@ export function mount(root) {
   const stopListening = listen((event, state) => {
     liveTiles.stale(!isFresh(state));
     health.live(event, state);
-    if (event) tiles.set('rate', compact(event.clicks_per_second), `${number(event.totals.counted)} counted in all`);
+    if (event?.totals)
+      tiles.set('rate', compact(event.clicks_per_second), `${number(event.totals.counted)} counted in all`);
   });
   const refresh = () => {
     partitions.refresh();

@@ -48,7 +48,7 @@ export function mount(root) {
     if (wasFresh && !isFresh(state)) for (const card of [chart, tops]) card.refresh();
     wasFresh = isFresh(state);
     if (!event) return;
-    firstClick.show(event.totals.received);
+    if (event.totals) firstClick.show(event.totals.received);
     changes.add(event.changes);
     chart.live(event);
   });
@@ -92,11 +92,12 @@ function createLiveTiles(tiles, areOthersFiltered) {
     live.stale(!isFresh(state));
     if (!event) return;
     spark.add(event.clicks_per_second);
-    const all = `${number(event.totals.counted)} counted in all`;
+    const all = event.totals ? `${number(event.totals.counted)} counted in all` : `of the ads of ${event.tenant}`;
     tiles.set('rate', compact(event.clicks_per_second), areOthersFiltered() ? `${all}, without the filter` : all);
     const finalText = event.final_until ? `final until ${local(event.final_until)}` : '';
     tiles.set('lag', duration(event.watermark_age_ms), finalText);
-    if (event.lag_records === null) tiles.set('unread', '–', 'Kafka does not answer');
+    if (event.tenant !== null) tiles.set('unread', '–', 'not told by tenant');
+    else if (event.lag_records === null) tiles.set('unread', '–', 'Kafka does not answer');
     else tiles.count('unread', event.lag_records, 'in Kafka');
   };
 }

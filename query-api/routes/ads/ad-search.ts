@@ -15,26 +15,26 @@ import { wantedClicks } from './wanted-clicks.ts';
 
 const cursors = rankingCursorsOf('ads');
 
-export function routeAdSearch(http: Http, deps: AdsDeps): void {
-  const { restatements, rules } = deps;
-  http.get('/v1/ads', { schema, config: { scope: 'read' } }, async (request, reply) => {
+export function routeAdSearch(http: Http, { storeFor, rules, keptForms }: AdsDeps): void {
+  http.get('/v1/ads', { schema, config: { scope: 'read', tenants: 'limited' } }, async (request, reply) => {
+    const store = storeFor(request);
     const { limit = 20, cursor, ...question } = request.query;
     const { prefix = '', contains: text = '' } = question;
     const asked = question.from !== undefined || question.to !== undefined;
-    const place = cursors.read(cursor, question, rules());
+    const place = cursors.read(cursor, question, store.sight, rules());
     const range = place?.range ?? (asked ? rangeOf(question, rules()) : searchRangeOf(rules()));
-    const whose = await wantedClicks(deps, question, range);
+    const whose = await wantedClicks({ ...store, rules, keptForms }, question, range);
     // The state and `pending_late` are those of all ads, not only of the ads that are found.
-    const found = await answerStated(deps, reply, { range, adIds: [] }, async ({ known, finality }) => {
+    const found = await answerStated(store, reply, { range, adIds: [] }, async ({ known, finality }) => {
       const wanted = { ...whose, ...known };
       const [reading, isRestated] = await Promise.all([
-        readNamedAds(deps, { prefix, text }, limit + 1, wanted, finality, place?.after),
-        stateAt(finality, range.to) === 'final' && restatements.isRestated(selectionOf(wanted)),
+        readNamedAds(store, { prefix, text }, limit + 1, wanted, finality, place?.after),
+        stateAt(finality, range.to) === 'final' && store.restatements.isRestated(selectionOf(wanted)),
       ]);
       return { ...reading, isRestated };
     });
     const { rows, source, head } = found;
-    const page = pageOf(rows, limit, last => cursors.write(range, { rank: 0, ...last }, question));
+    const page = pageOf(rows, limit, last => cursors.write(range, { rank: 0, ...last }, question, store.sight));
     return {
       ...head,
       ...shownFilter(question),

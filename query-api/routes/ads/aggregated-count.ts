@@ -33,43 +33,52 @@ import {
   statedFields,
   timeField,
 } from '../../http/parameters.ts';
+import type { AdStore } from '../../store/ad-store.ts';
 import { type Finality, stateAt } from '../../store/finality.ts';
 import type { UndoneCounts } from '../../store/restatements.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
 import { wantedClicks } from './wanted-clicks.ts';
 
-export function routeAggregatedCount(http: Http, deps: AdsDeps): void {
-  const { restatements, rules } = deps;
-  http.get('/v1/ads/:ad_id/aggregated_count', { schema, config: { scope: 'read' } }, async (request, reply) => {
-    const { ad_id } = request.params;
-    const { uniques = false, compare } = request.query;
-    const range = rangeOf(request.query, rules());
-    const asOf = momentOf('as_of', request.query.as_of, rules());
-    const before = compare && previousRange(range);
-    const wanted = await wantedClicks(deps, request.query, range, { adIds: [ad_id], uniques, before });
-    if (asOf !== undefined) checkUndoing(request.query.as_of, wanted, compare);
-    const question = { range, whole: withPrevious(range, before), adIds: [ad_id], asked: request.query };
-    const found = await answerStated(deps, reply, question, async ({ known, finality, late }) => {
-      const stated = { ...wanted, ...known };
-      const [reading, previous, isRestated] = await Promise.all([
-        asOf === undefined ? readTotals(deps, stated, finality) : readTotalsAsOf(asOf, deps, stated, finality),
-        before && readPrevious(deps, { ...stated, ...before }, finality, late),
-        stateAt(finality, range.to) === 'final' && restatements.isRestated(selectionOf(stated), ad_id, asOf),
-      ]);
-      return { ...reading, previous, isRestated };
-    });
-    const { rows, source, previous, head } = found;
-    return {
-      ...head,
-      ad_id,
-      ...shownFilter(request.query),
-      ...(asOf === undefined ? {} : { as_of: isoOf(asOf) }),
-      ...(rows[0] ?? noCounts),
-      source,
-      ...(previous === undefined ? {} : { previous }),
-    };
-  });
+export function routeAggregatedCount(http: Http, { storeFor, rules, keptForms }: AdsDeps): void {
+  http.get(
+    '/v1/ads/:ad_id/aggregated_count',
+    { schema, config: { scope: 'read', tenants: 'limited' } },
+    async (request, reply) => {
+      const store = storeFor(request);
+      const { ad_id } = request.params;
+      const { uniques = false, compare } = request.query;
+      const range = rangeOf(request.query, rules());
+      const asOf = momentOf('as_of', request.query.as_of, rules());
+      const before = compare && previousRange(range);
+      const wanted = await wantedClicks({ ...store, rules, keptForms }, request.query, range, {
+        adIds: [ad_id],
+        uniques,
+        before,
+      });
+      if (asOf !== undefined) checkUndoing(request.query.as_of, wanted, compare);
+      const question = { range, whole: withPrevious(range, before), adIds: [ad_id], asked: request.query };
+      const found = await answerStated(store, reply, question, async ({ known, finality, late }) => {
+        const stated = { ...wanted, ...known };
+        const [reading, previous, isRestated] = await Promise.all([
+          asOf === undefined ? readTotals(store, stated, finality) : readTotalsAsOf(asOf, store, stated, finality),
+          before && readPrevious(store, { ...stated, ...before }, finality, late),
+          stateAt(finality, range.to) === 'final' && store.restatements.isRestated(selectionOf(stated), ad_id, asOf),
+        ]);
+        return { ...reading, previous, isRestated };
+      });
+      const { rows, source, previous, head } = found;
+      return {
+        ...head,
+        ad_id,
+        ...shownFilter(request.query),
+        ...(asOf === undefined ? {} : { as_of: isoOf(asOf) }),
+        ...(rows[0] ?? noCounts),
+        source,
+        ...(previous === undefined ? {} : { previous }),
+      };
+    },
+  );
 }
 
 const noCounts: ReadCounts = { count: 0, duplicates: 0, late: 0 };
@@ -93,14 +102,14 @@ function checkUndoing(
 /** Reads the counts as they were at `asOf`, before later restatements. */
 async function readTotalsAsOf(
   asOf: number,
-  deps: AdsDeps,
+  store: AdStore,
   wanted: Wanted,
   known: Finality,
 ): Promise<Reading<ReadCounts>> {
   const [adId = ''] = wanted.adIds;
   const [added, reading] = await Promise.all([
-    deps.restatements.addedSince(adId, selectionOf(wanted), asOf),
-    readTotals(deps, wanted, known),
+    store.restatements.addedSince(adId, selectionOf(wanted), asOf),
+    readTotals(store, wanted, known),
   ]);
   return { ...reading, rows: [without(reading.rows[0] ?? noCounts, added)] };
 }

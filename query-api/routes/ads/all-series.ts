@@ -30,22 +30,22 @@ import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
 import { wantedClicks } from './wanted-clicks.ts';
 
-export function routeAllSeries(http: Http, deps: AdsDeps): void {
-  const { groups, rules } = deps;
-  http.get('/v1/ads/series', { schema, config: { scope: 'read' } }, async (request, reply) => {
+export function routeAllSeries(http: Http, { storeFor, rules, keptForms }: AdsDeps): void {
+  http.get('/v1/ads/series', { schema, config: { scope: 'read', tenants: 'limited' } }, async (request, reply) => {
+    const store = storeFor(request);
     const { granularity = 'minute', timezone, compare, ad_id: named = [] } = request.query;
     const adIds = [...new Set(named)];
     const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
     const names = adIds.length === 0 ? [''] : adIds;
     checkSize(names.length * stepsOf(range, step).length, granularity);
     const before = compare && previousRange(range);
-    const wanted = await wantedClicks(deps, request.query, range, { adIds, before });
+    const wanted = await wantedClicks({ ...store, rules, keptForms }, request.query, range, { adIds, before });
     const question = { range, whole: withPrevious(range, before), adIds, asked: request.query };
-    const found = await answerStated(deps, reply, question, async ({ known, finality, late }) => {
+    const found = await answerStated(store, reply, question, async ({ known, finality, late }) => {
       const [reading, previous, steps] = await Promise.all([
-        readSeries(deps, step, { ...wanted, ...known }, finality),
-        before && readPrevious(deps, { ...wanted, ...known, ...before }, finality, late),
-        groups.restatedSteps(adIds, step, selectionOf({ ...wanted, ...known })),
+        readSeries(store, step, { ...wanted, ...known }, finality),
+        before && readPrevious(store, { ...wanted, ...known, ...before }, finality, late),
+        store.groups.restatedSteps(adIds, step, selectionOf({ ...wanted, ...known })),
       ]);
       return { ...reading, previous, steps, isRestated: steps.length > 0 };
     });

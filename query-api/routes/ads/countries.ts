@@ -20,18 +20,18 @@ import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
 import { wantedClicks } from './wanted-clicks.ts';
 
-export function routeCountries(http: Http, deps: AdsDeps): void {
-  const { groups, rules } = deps;
-  http.get('/v1/ads/countries', { schema, config: { scope: 'read' } }, async (request, reply) => {
+export function routeCountries(http: Http, { storeFor, rules, keptForms }: AdsDeps): void {
+  http.get('/v1/ads/countries', { schema, config: { scope: 'read', tenants: 'limited' } }, async (request, reply) => {
+    const store = storeFor(request);
     const { ad_id: adIds = [], uniques = false } = request.query;
     const range = rangeOf(request.query, rules());
-    const wanted = await wantedClicks(deps, request.query, range, { adIds, uniques });
+    const wanted = await wantedClicks({ ...store, rules, keptForms }, request.query, range, { adIds, uniques });
     const question = { range, adIds, asked: request.query };
-    const { rows, source, head } = await answerStated(deps, reply, question, async ({ known, finality }) => {
+    const { rows, source, head } = await answerStated(store, reply, question, async ({ known, finality }) => {
       const [reading, steps] = await Promise.all([
-        readCountries(deps, { ...wanted, ...known }, finality),
+        readCountries(store, { ...wanted, ...known }, finality),
         stateAt(finality, range.to) === 'final'
-          ? groups.restatedSteps(adIds, stepsMs.day, selectionOf({ ...wanted, ...known }))
+          ? store.groups.restatedSteps(adIds, stepsMs.day, selectionOf({ ...wanted, ...known }))
           : [],
       ]);
       return { ...reading, isRestated: steps.length > 0 };

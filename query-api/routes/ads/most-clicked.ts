@@ -10,31 +10,35 @@ import { minuteMs } from '../../time/time-range.ts';
 import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
 
-export function routeMostClicked(http: Http, deps: AdsDeps): void {
-  const { history, tops, restatements, rules } = deps;
-  http.get('/v1/ads/most_clicked', { schema, config: { scope: 'read' } }, async (request, reply) => {
-    const { at: asked, window = 1, count = 100 } = request.query;
-    const at = momentOf('at', asked, rules()) ?? rules().now;
-    const to = at - (at % minuteMs);
-    const range = { from: Math.max(0, to - window * minuteMs), to };
-    const question = { range, adIds: [], asked: asked === undefined ? {} : { from: asked } };
-    const { ads, isStored, head } = await answerStated(deps, reply, question, async ({ known, finality }) => {
-      const selection = { ...range, ...known, country: undefined };
-      const [found, isRestated] = await Promise.all([
-        history.mostClicked(window, range, count),
-        stateAt(finality, to) === 'final' && restatements.isRestated(selection),
-      ]);
-      const isStored = found?.isWhole === true;
-      return { ads: isStored ? found.ads : await tops.popularAds(count, selection), isStored, isRestated };
-    });
-    return {
-      ...head,
-      at: isoOf(at),
-      window,
-      source: isStored ? ('stored' as const) : ('computed' as const),
-      ads: ads.map((ad, i) => ({ rank: i + 1, ...ad })),
-    };
-  });
+export function routeMostClicked(http: Http, { storeFor, rules }: AdsDeps): void {
+  http.get(
+    '/v1/ads/most_clicked',
+    { schema, config: { scope: 'read', tenants: 'limited' } },
+    async (request, reply) => {
+      const store = storeFor(request);
+      const { at: asked, window = 1, count = 100 } = request.query;
+      const at = momentOf('at', asked, rules()) ?? rules().now;
+      const to = at - (at % minuteMs);
+      const range = { from: Math.max(0, to - window * minuteMs), to };
+      const question = { range, adIds: [], asked: asked === undefined ? {} : { from: asked } };
+      const { ads, isStored, head } = await answerStated(store, reply, question, async ({ known, finality }) => {
+        const selection = { ...range, ...known, country: undefined };
+        const [found, isRestated] = await Promise.all([
+          store.history.mostClicked(window, range, count),
+          stateAt(finality, to) === 'final' && store.restatements.isRestated(selection),
+        ]);
+        const isStored = found?.isWhole === true;
+        return { ads: isStored ? found.ads : await store.tops.popularAds(count, selection), isStored, isRestated };
+      });
+      return {
+        ...head,
+        at: isoOf(at),
+        window,
+        source: isStored ? ('stored' as const) : ('computed' as const),
+        ads: ads.map((ad, i) => ({ rank: i + 1, ...ad })),
+      };
+    },
+  );
 }
 
 const windowField = Type.Enum([...windows], {

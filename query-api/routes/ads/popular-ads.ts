@@ -23,35 +23,36 @@ import { wantedClicks } from './wanted-clicks.ts';
 
 const cursors = rankingCursorsOf('popular_ads');
 
-export function routePopularAds(http: Http, deps: AdsDeps): void {
-  const { restatements, rules } = deps;
-  http.get('/v1/ads/popular_ads', { schema, config: { scope: 'read' } }, async (request, reply) => {
+export function routePopularAds(http: Http, { storeFor, rules, keptForms }: AdsDeps): void {
+  http.get('/v1/ads/popular_ads', { schema, config: { scope: 'read', tenants: 'limited' } }, async (request, reply) => {
+    const store = storeFor(request);
     const { count = 100, cursor, uniques = false, compare, ...question } = request.query;
-    const place = cursors.read(cursor, question, rules());
+    const place = cursors.read(cursor, question, store.sight, rules());
     const range = place?.range ?? windowOf(question, rules());
     const before = compare && previousRange(range);
-    const wanted = await wantedClicks(deps, question, range, { uniques, before });
+    const wanted = await wantedClicks({ ...store, rules, keptForms }, question, range, { uniques, before });
     const whole = withPrevious(range, before);
     // A cursor contains the minutes, so the answer may be cached as if `from` were given.
     const asked = place ? { ...question, from: isoOf(range.from) } : question;
     const found = await answerStated(
-      deps,
+      store,
       reply,
       { range, whole, adIds: [], asked },
       async ({ known, finality, late }) => {
         const [reading, isRestated] = await Promise.all([
-          readPopularAds(deps, count + 1, { ...wanted, ...known }, finality, place?.after),
-          stateAt(finality, range.to) === 'final' && restatements.isRestated(selectionOf({ ...wanted, ...known })),
+          readPopularAds(store, count + 1, { ...wanted, ...known }, finality, place?.after),
+          stateAt(finality, range.to) === 'final' &&
+            store.restatements.isRestated(selectionOf({ ...wanted, ...known })),
         ]);
         const listed = reading.rows.slice(0, count).map(ad => ad.ad_id);
         const previous =
-          before && (await readPreviousRanks(deps, listed, { ...wanted, ...known, ...before }, finality, late));
+          before && (await readPreviousRanks(store, listed, { ...wanted, ...known, ...before }, finality, late));
         return { ...reading, previous, isRestated };
       },
     );
     const { rows, source, previous, head } = found;
     const ranked = rows.map((ad, i) => ({ rank: (place?.after.rank ?? 0) + i + 1, ...ad }));
-    const page = pageOf(ranked, count, last => cursors.write(range, last, question));
+    const page = pageOf(ranked, count, last => cursors.write(range, last, question, store.sight));
     return {
       ...head,
       ...shownFilter(question),

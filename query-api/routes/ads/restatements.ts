@@ -28,34 +28,41 @@ const cursors = cursorsOf(
   ]),
 );
 
-export function routeRestatements(http: Http, { restatements, rules }: AdsDeps): void {
-  http.get('/v1/ads/:ad_id/restatements', { schema, config: { scope: 'read' } }, async (request, reply) => {
-    const { ad_id } = request.params;
-    const { limit = 100, cursor, ...asked } = request.query;
-    const { country, order } = asked;
-    const question = { ...asked, ad_id };
-    // The default is the last 31 days. The last full minute, which is the default elsewhere, cannot be final yet.
-    const isAsked = asked.from !== undefined || asked.to !== undefined;
-    const range = seriesRangeOf(asked, isAsked ? 'minute' : 'day', rules());
-    const [minute, inCountry, revision] = cursors.read(cursor, question) ?? [];
-    const after = minute === undefined ? undefined : { minute, country: inCountry ?? '', revision: revision ?? 0 };
-    const selection = { ...range, country: askedCountry(country) };
-    const [total, rows] = await Promise.all([
-      restatements.totalOfAd(ad_id, selection),
-      restatements.ofAd(ad_id, selection, after, limit + 1, order),
-    ]);
-    const page = pageOf(rows, limit, last => cursors.write([last.minute, last.country, last.revision], question));
-    reply.header('cache-control', 'no-cache');
-    return {
-      ad_id,
-      from: isoOf(range.from),
-      to: isoOf(range.to),
-      ...(country === undefined ? {} : { country }),
-      total,
-      restatements: page.rows.map(row => ({ ...row, minute: isoOf(row.minute), at: isoOf(row.at) })),
-      next_cursor: page.next_cursor,
-    };
-  });
+export function routeRestatements(http: Http, { storeFor, rules }: AdsDeps): void {
+  http.get(
+    '/v1/ads/:ad_id/restatements',
+    { schema, config: { scope: 'read', tenants: 'limited' } },
+    async (request, reply) => {
+      const { restatements, sight } = storeFor(request);
+      const { ad_id } = request.params;
+      const { limit = 100, cursor, ...asked } = request.query;
+      const { country, order } = asked;
+      const question = { ...asked, ad_id };
+      // The default is the last 31 days. The last full minute, which is the default elsewhere, cannot be final yet.
+      const isAsked = asked.from !== undefined || asked.to !== undefined;
+      const range = seriesRangeOf(asked, isAsked ? 'minute' : 'day', rules());
+      const [minute, inCountry, revision] = cursors.read(cursor, question, sight) ?? [];
+      const after = minute === undefined ? undefined : { minute, country: inCountry ?? '', revision: revision ?? 0 };
+      const selection = { ...range, country: askedCountry(country) };
+      const [total, rows] = await Promise.all([
+        restatements.totalOfAd(ad_id, selection),
+        restatements.ofAd(ad_id, selection, after, limit + 1, order),
+      ]);
+      const page = pageOf(rows, limit, last =>
+        cursors.write([last.minute, last.country, last.revision], question, sight),
+      );
+      reply.header('cache-control', 'no-cache');
+      return {
+        ad_id,
+        from: isoOf(range.from),
+        to: isoOf(range.to),
+        ...(country === undefined ? {} : { country }),
+        total,
+        restatements: page.rows.map(row => ({ ...row, minute: isoOf(row.minute), at: isoOf(row.at) })),
+        next_cursor: page.next_cursor,
+      };
+    },
+  );
 }
 
 const schema = {

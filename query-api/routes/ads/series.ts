@@ -19,34 +19,38 @@ import type { AdsDeps } from './ads-deps.ts';
 import { answerStated } from './stated-answer.ts';
 import { wantedClicks } from './wanted-clicks.ts';
 
-export function routeSeries(http: Http, deps: AdsDeps): void {
-  const { groups, rules } = deps;
-  http.get('/v1/ads/:ad_id/series', { schema, config: { scope: 'read' } }, async (request, reply) => {
-    const { ad_id } = request.params;
-    const { granularity = 'minute', timezone } = request.query;
-    const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
-    const wanted = await wantedClicks(deps, request.query, range, { adIds: [ad_id] });
-    const question = { range, adIds: [ad_id], asked: request.query };
-    const found = await answerStated(deps, reply, question, async ({ known, finality }) => {
-      const [reading, steps] = await Promise.all([
-        readSeries(deps, step, { ...wanted, ...known }, finality),
-        // Read even if the series as a whole is not final, because some of its points may be.
-        groups.restatedSteps([ad_id], step, selectionOf({ ...wanted, ...known })),
-      ]);
-      return { ...reading, steps, isRestated: steps.length > 0 };
-    });
-    const { rows, source, steps, finality, late, head } = found;
-    const restated = new Set(steps.map(({ start }) => start));
-    return {
-      ...head,
-      ad_id,
-      granularity,
-      ...(timezone === undefined ? {} : { timezone }),
-      ...shownFilter(request.query),
-      source,
-      points: pointsOfReading(rows, source, range, step, finality, restated, late.of([ad_id])),
-    };
-  });
+export function routeSeries(http: Http, { storeFor, rules, keptForms }: AdsDeps): void {
+  http.get(
+    '/v1/ads/:ad_id/series',
+    { schema, config: { scope: 'read', tenants: 'limited' } },
+    async (request, reply) => {
+      const store = storeFor(request);
+      const { ad_id } = request.params;
+      const { granularity = 'minute', timezone } = request.query;
+      const { range, step } = stepsOfRange(request.query, granularity, timezone, rules());
+      const wanted = await wantedClicks({ ...store, rules, keptForms }, request.query, range, { adIds: [ad_id] });
+      const question = { range, adIds: [ad_id], asked: request.query };
+      const found = await answerStated(store, reply, question, async ({ known, finality }) => {
+        const [reading, steps] = await Promise.all([
+          readSeries(store, step, { ...wanted, ...known }, finality),
+          // Read even if the series as a whole is not final, because some of its points may be.
+          store.groups.restatedSteps([ad_id], step, selectionOf({ ...wanted, ...known })),
+        ]);
+        return { ...reading, steps, isRestated: steps.length > 0 };
+      });
+      const { rows, source, steps, finality, late, head } = found;
+      const restated = new Set(steps.map(({ start }) => start));
+      return {
+        ...head,
+        ad_id,
+        granularity,
+        ...(timezone === undefined ? {} : { timezone }),
+        ...shownFilter(request.query),
+        source,
+        points: pointsOfReading(rows, source, range, step, finality, restated, late.of([ad_id])),
+      };
+    },
+  );
 }
 
 const schema = {

@@ -4,6 +4,7 @@
  */
 import { isFromRaw, type Wanted } from '../../answers/readings.ts';
 import { type AskedFilter, checkRaw, filterOf } from '../../http/asked-filter.ts';
+import type { AdStore } from '../../store/ad-store.ts';
 import type { Stated } from '../../store/sql/stated-rows.ts';
 import type { TimeRange } from '../../time/time-range.ts';
 import type { AdsDeps } from './ads-deps.ts';
@@ -18,7 +19,7 @@ export interface WantedParts {
 
 /** @throws Problem when a filter is invalid, or when raw clicks of the range would be needed and are no longer kept */
 export async function wantedClicks(
-  { filters, keptForms, rules }: Pick<AdsDeps, 'filters' | 'keptForms' | 'rules'>,
+  { filters, keptForms, rules }: Pick<AdStore, 'filters'> & Pick<AdsDeps, 'keptForms' | 'rules'>,
   asked: AskedFilter,
   range: TimeRange,
   { adIds = [], uniques = false, before }: WantedParts = {},

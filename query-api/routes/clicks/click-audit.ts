@@ -6,42 +6,47 @@ import { type Http, Problem, ProblemSchema } from '../../../infra/http.ts';
 import { adIdPattern, limits } from '../../../ingest/click.ts';
 import { type Copy, trailOf } from '../../answers/click-trail.ts';
 import { countField, isoOf, isoOrNull, problems, stateField, timeOrNullField } from '../../http/parameters.ts';
-import { placeOf, type Routing } from '../../log/hot-ad-rules.ts';
+import type { StoreFor } from '../../http/store-for.ts';
+import { placeOf } from '../../log/hot-ad-rules.ts';
+import type { AdStore } from '../../store/ad-store.ts';
 import { copiesListed, type QuarantinedLine, type RawClick, type Restating } from '../../store/click-copies.ts';
 import { type Finality, finalityOf, partitionsOf, type State, stateAt } from '../../store/finality.ts';
-import type { Store } from '../../store/open-store.ts';
 import { minuteMs } from '../../time/time-range.ts';
 
-export interface ClickAuditDeps extends Pick<Store, 'audit' | 'queries'> {
-  /** Which ads are split, over how many partitions. Undefined: Kafka does not answer. */
-  readonly routing: () => Promise<Routing | undefined>;
+export interface ClickAuditDeps {
+  readonly storeFor: StoreFor;
 }
 
-export function routeClickAudit(http: Http, deps: ClickAuditDeps): void {
-  const { queries, audit } = deps;
-  http.get('/v1/clicks/:event_id', { schema, config: { scope: 'read:personal' } }, async (request, reply) => {
-    const { event_id } = request.params;
-    const { ad_id } = request.query;
-    const progress = await queries.progress();
-    const raw = await audit.rawClicks(event_id, ad_id);
-    const quarantined = await audit.quarantinedLines(event_id, ad_id);
-    reply.header('cache-control', 'no-cache');
-    if (raw.rows.length + quarantined.rows.length === 0) {
-      const ofAd = ad_id === undefined ? '' : ` of ad ${ad_id}`;
-      const rule = `ClickHouse has no click${ofAd} with this id`;
-      throw new Problem(404, 'not_found', brokenRule('event_id', event_id, rule, notFoundBecause));
-    }
-    const restated = await restatementsOf(raw.rows, quarantined.rows, deps);
-    const place = await placing(event_id, partitionsOf(progress), deps);
-    const copies = trailOf(raw.rows, quarantined.rows, restated, place);
-    const finality = finalityOf(progress);
-    return {
-      event_id,
-      ads: [...Map.groupBy(copies, copy => copy.ad_id)].map(([ad_id, of]) => ({ ad_id, copies: of.length })),
-      is_complete: !raw.isCut && !quarantined.isCut,
-      copies: copies.map(copy => shown(copy, finality, restated)),
-    };
-  });
+export function routeClickAudit(http: Http, { storeFor }: ClickAuditDeps): void {
+  http.get(
+    '/v1/clicks/:event_id',
+    { schema, config: { scope: 'read:personal', tenants: 'limited' } },
+    async (request, reply) => {
+      const store = storeFor(request);
+      const { queries, audit } = store;
+      const { event_id } = request.params;
+      const { ad_id } = request.query;
+      const progress = await queries.progress();
+      const raw = await audit.rawClicks(event_id, ad_id);
+      const quarantined = await audit.quarantinedLines(event_id, ad_id);
+      reply.header('cache-control', 'no-cache');
+      if (raw.rows.length + quarantined.rows.length === 0) {
+        const ofAd = ad_id === undefined ? '' : ` of ad ${ad_id}`;
+        const rule = `ClickHouse has no click${ofAd} with this id`;
+        throw new Problem(404, 'not_found', brokenRule('event_id', event_id, rule, notFoundBecause));
+      }
+      const restated = await restatementsOf(raw.rows, quarantined.rows, store);
+      const place = await placing(event_id, partitionsOf(progress), store);
+      const copies = trailOf(raw.rows, quarantined.rows, restated, place);
+      const finality = finalityOf(progress);
+      return {
+        event_id,
+        ads: [...Map.groupBy(copies, copy => copy.ad_id)].map(([ad_id, of]) => ({ ad_id, copies: of.length })),
+        is_complete: !raw.isCut && !quarantined.isCut,
+        copies: copies.map(copy => shown(copy, finality, restated)),
+      };
+    },
+  );
 }
 
 const notFoundBecause =
@@ -51,7 +56,7 @@ const notFoundBecause =
  * Returns a function that finds a click's partition. It is null when nothing has been counted yet, or when Kafka does not
  * say which ads were split.
  */
-async function placing(eventId: string, partitions: number, { routing }: ClickAuditDeps) {
+async function placing(eventId: string, partitions: number, { routing }: Pick<AdStore, 'routing'>) {
   const known = await routing();
   return ({ ad_id: adId, clicked_at: clickedAt }: RawClick): number | null =>
     known ? placeOf({ adId, eventId, clickedAt }, known, partitions) : null;
@@ -61,7 +66,7 @@ async function placing(eventId: string, partitions: number, { routing }: ClickAu
 async function restatementsOf(
   raw: readonly RawClick[],
   quarantined: readonly QuarantinedLine[],
-  { audit }: ClickAuditDeps,
+  { audit }: Pick<AdStore, 'audit'>,
 ): Promise<Restating[]> {
   const adIds = new Set<string>();
   const minutes = new Set<number>();

@@ -25,7 +25,7 @@ import type { TimeRange } from '../../time/time-range.ts';
 import type { ExportDeps } from './export-deps.ts';
 
 export function routeExports(http: Http, deps: ExportDeps): void {
-  const { clients, queries, exports, exportsOf, exportSlots, exportMaxRows, stated, lateClicks, rules } = deps;
+  const { clients, storeFor, exportsOf, exportSlots, exportMaxRows, rules } = deps;
   const check = (rows: number, to: string | undefined) => {
     if (rows > exportMaxRows)
       throw invalid(
@@ -42,7 +42,9 @@ export function routeExports(http: Http, deps: ExportDeps): void {
       throw new Problem(503, 'exports_busy', 'too many exports are running (EXPORT_MAX_RUNNING): try again', {}, 10);
     });
 
-  http.get('/v1/exports/ad_minutes', { schema: minutesSchema, config: { scope: 'read' } }, async (request, reply) => {
+  const ofMinutes = { schema: minutesSchema, config: { scope: 'read', tenants: 'limited' } } as const;
+  http.get('/v1/exports/ad_minutes', ofMinutes, async (request, reply) => {
+    const { queries, exports, stated, lateClicks } = storeFor(request);
     const { ad_id: adIds = [], country, to } = request.query;
     const countries = country === undefined ? [] : sameCountry(country);
     const selection = { ...rangeOf(request.query, rules()), countries, adIds };
@@ -62,8 +64,9 @@ export function routeExports(http: Http, deps: ExportDeps): void {
 
   http.get(
     '/v1/exports/clicks',
-    { schema: clicksSchema, config: { scope: 'read:personal' } },
+    { schema: clicksSchema, config: { scope: 'read:personal', tenants: 'limited' } },
     async (request, reply) => {
+      const { exports } = storeFor(request);
       const { ad_id: adIds = [], to } = request.query;
       const selection = { ...rangeOf(request.query, rules()), countries: [], adIds };
       const format = formatOf(request, request.query.format);

@@ -20,15 +20,17 @@ const formats = {
 } as const;
 
 export function routeQuarantineExport(http: Http, deps: ExportDeps): void {
-  const { clients, exportsOf, exportMinBytesPerSecond: minBytesPerSecond, quarantine, now, rules } = deps;
-  const exports = createQuarantineExports(quarantine, { ...exportLimits, minBytesPerSecond });
+  const { clients, storeFor, exportsOf, exportMinBytesPerSecond: minBytesPerSecond, now, rules } = deps;
+  const exports = createQuarantineExports({ ...exportLimits, minBytesPerSecond });
   http.addHook('preClose', exports.close);
-  const options = { schema, config: { scope: 'read:personal' }, exposeHeadRoute: false } as const;
+  const options = { schema, config: { scope: 'read:personal', tenants: 'limited' }, exposeHeadRoute: false } as const;
   http.get('/v1/quarantine/export', options, async (request, reply) => {
+    const { quarantine } = storeFor(request);
     const { reason, ad_id: adId, outcome, from, to, format = accepted(request.headers.accept) } = request.query;
     const filter = { reason, adId, outcome, ...spanOf({ from, to }, rules()) };
     const stream = await exportsOf(clients.of(request.raw), request.apiKey, async () => {
-      const opened = await exports.open(filter, formats[format], why => request.log.warn({ why }, 'export cut off'));
+      const cut = (why: string) => request.log.warn({ why }, 'export cut off');
+      const opened = await exports.open(quarantine, filter, formats[format], cut);
       if (opened) return opened;
       throw new Problem(503, 'busy', 'too many exports of the quarantine are running: try again', {}, 10);
     });

@@ -12,7 +12,12 @@ export interface QuarantineExports {
    * Returns undefined when too many exports are running. The stream is cut off, without its end, after `maxMs`, when its
    * client is too slow, or when the store fails. @throws Retryable when the store does not answer the first page
    */
-  open(filter: ExportFilter, format: ExportFormat, onCut: (why: string) => void): Promise<Readable | undefined>;
+  open(
+    lines: Pick<QuarantineQueries, 'page'>,
+    filter: ExportFilter,
+    format: ExportFormat,
+    onCut: (why: string) => void,
+  ): Promise<Readable | undefined>;
   /** Cuts off all running exports. */
   close(): Promise<void>;
 }
@@ -31,14 +36,11 @@ export interface ExportLimits {
 
 export const exportLimits = { maxMs: 300_000, maxOpen: 2 };
 
-export function createQuarantineExports(
-  { page }: Pick<QuarantineQueries, 'page'>,
-  { maxMs, maxOpen, minBytesPerSecond }: ExportLimits,
-): QuarantineExports {
+export function createQuarantineExports({ maxMs, maxOpen, minBytesPerSecond }: ExportLimits): QuarantineExports {
   // The buffer is smaller than a page, so the stream asks for no further page while it contains one.
   const slots = createExportSlots({ limit: maxOpen, minBytesPerSecond, maxMs, bufferBytes: 16_384 });
   return {
-    async open(filter, format, onCut) {
+    async open({ page }, filter, format, onCut) {
       const stream = await slots.open(async () => {
         const first = await page(filter, undefined);
         return textOf(first, filter, format, page);

@@ -22,15 +22,15 @@ export interface FilterRoutesDeps {
 }
 
 export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): void {
-  http.get('/v1/filters', { schema: listSchema, config: { scope: 'read:personal' } }, async (request, reply) => {
+  http.get('/v1/filters', { schema: listSchema, config: reading }, async (request, reply) => {
     const { limit = 50, cursor } = request.query;
-    const rows = await filters.list(cursors.read(cursor, {}) ?? '', limit + 1);
-    const page = pageOf(rows, limit, last => cursors.write(last.id, {}));
+    const rows = await filters.list(cursors.read(cursor, {}, undefined) ?? '', limit + 1);
+    const page = pageOf(rows, limit, last => cursors.write(last.id, {}, undefined));
     reply.header('cache-control', 'no-cache');
     return { filters: page.rows.map(shown), next_cursor: page.next_cursor };
   });
 
-  http.get('/v1/filters/:id', { schema: getSchema, config: { scope: 'read:personal' } }, async (request, reply) => {
+  http.get('/v1/filters/:id', { schema: getSchema, config: reading }, async (request, reply) => {
     reply.header('cache-control', 'no-cache');
     return shown(existing(await filters.get(request.params.id), request.params.id));
   });
@@ -66,6 +66,10 @@ export function routeFilters(http: Http, { filters, now }: FilterRoutesDeps): vo
 }
 
 /** The answer contains the deleted filter, and so the users and addresses that it names. */
+const reading = {
+  scope: 'read:personal',
+  tenants: { refused: 'stored filters are those of all, and may name their users and addresses' },
+} as const;
 const deleting = ['operate', 'read:personal'] as const;
 
 /** After a PUT that was answered with 503, the filter may be stored later. */

@@ -25,6 +25,12 @@ export const JobIdParams = Type.Object({
   id: Type.String({ pattern: jobIdPattern.source, description: 'The id of the job, a ULID.' }),
 });
 
+/** Jobs recount and compare the minutes of all ads. */
+export const readingJobs = {
+  scope: 'read',
+  tenants: { refused: 'a job is about the ads of all tenants' },
+} as const;
+
 export const jobProblems = { ...problems, 404: ProblemSchema, 409: ProblemSchema };
 /** The problems of a request that starts a job. */
 export const startProblems = { ...problems, 409: ProblemSchema, 429: ProblemSchema };
@@ -48,10 +54,10 @@ export function jobPages(list: string, kinds: readonly JobKind[]) {
   );
   return async (jobs: Pick<JobStore, 'list'>, asked: Static<typeof jobListParameters>) => {
     const { limit = 100, cursor } = asked;
-    const [rank, id] = cursors.read(cursor, {}) ?? [];
+    const [rank, id] = cursors.read(cursor, {}, undefined) ?? [];
     const after = rank === undefined || id === undefined ? undefined : { rank, id };
     const found = await jobs.list(kinds, after, limit + 1);
-    return pageOf(found, limit, last => cursors.write([rankOf(last), last.id], {}));
+    return pageOf(found, limit, last => cursors.write([rankOf(last), last.id], {}, undefined));
   };
 }
 

@@ -14,6 +14,7 @@ import {
   jobListParameters,
   jobPages,
   jobProblems,
+  readingJobs,
   shownJob,
   startProblems,
 } from './job-answer.ts';
@@ -29,13 +30,13 @@ export function routeReconciliations(http: Http, deps: JobRoutesDeps): void {
     return shown(await startJob(deps, request, reply, '/v1/reconciliations', request.body, wanted));
   });
 
-  http.get('/v1/reconciliations', { schema: listSchema, config: { scope: 'read' } }, async (request, reply) => {
+  http.get('/v1/reconciliations', { schema: listSchema, config: readingJobs }, async (request, reply) => {
     const { rows, next_cursor } = await pages(jobs, request.query);
     reply.header('cache-control', 'no-cache');
     return { reconciliations: rows.map(shown), next_cursor };
   });
 
-  http.get('/v1/reconciliations/:id', { schema: getSchema, config: { scope: 'read' } }, async (request, reply) => {
+  http.get('/v1/reconciliations/:id', { schema: getSchema, config: readingJobs }, async (request, reply) => {
     const { id } = request.params;
     reply.header('cache-control', 'no-cache');
     return shown(existing(await jobs.get(id, ['reconcile']), id));

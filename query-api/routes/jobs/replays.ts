@@ -17,6 +17,7 @@ import {
   jobListParameters,
   jobPages,
   jobProblems,
+  readingJobs,
   shownJob,
   startProblems,
 } from './job-answer.ts';
@@ -45,19 +46,19 @@ export function routeReplays(http: Http, deps: JobRoutesDeps): void {
     return shownJob(await startJob(deps, request, reply, '/v1/replays', request.body, wanted));
   });
 
-  http.get('/v1/replays', { schema: listSchema, config: { scope: 'read' } }, async (request, reply) => {
+  http.get('/v1/replays', { schema: listSchema, config: readingJobs }, async (request, reply) => {
     const { rows, next_cursor } = await pages(jobs, request.query);
     reply.header('cache-control', 'no-cache');
     return { replays: rows.map(shownJob), next_cursor };
   });
 
-  http.get('/v1/replays/:id', { schema: getSchema, config: { scope: 'read' } }, async (request, reply) => {
+  http.get('/v1/replays/:id', { schema: getSchema, config: readingJobs }, async (request, reply) => {
     const { id } = request.params;
     const { limit = 100, cursor } = request.query;
-    const [minute = 0, adId = '', country = ''] = cursors.read(cursor, { id }) ?? [];
+    const [minute = 0, adId = '', country = ''] = cursors.read(cursor, { id }, undefined) ?? [];
     const job = existing(await jobs.get(id, kinds), id);
     const rows = await jobs.diff(id, { minute, adId, country }, limit + 1);
-    const page = pageOf(rows, limit, last => cursors.write([last.minute, last.ad_id, last.country], { id }));
+    const page = pageOf(rows, limit, last => cursors.write([last.minute, last.ad_id, last.country], { id }, undefined));
     const totals = await jobs.diffTotals(id);
     reply.header('cache-control', 'no-cache');
     return { ...shownJob(job), diff: { ...totals, rows: page.rows.map(shownRow), next_cursor: page.next_cursor } };

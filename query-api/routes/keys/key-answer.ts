@@ -1,12 +1,33 @@
 /** Says how an API key is shown: never with a secret, and never with a hash of one. */
 import { Type } from 'typebox';
+import { explained } from '../../../infra/broken-rule.ts';
 import { type Key, stateOf } from '../../../infra/keys/key-book.ts';
 import type { KeyChange } from '../../../infra/keys/key-record.ts';
 import { scopeNames } from '../../../infra/keys/scopes.ts';
+import { adIdPrefixPattern, mostPrefixes, tenantIdPattern } from '../../../infra/keys/tenant.ts';
 import { OwnQuotasSchema } from '../../../infra/quotas/quotas.ts';
 import { isoOf, timeField } from '../../http/parameters.ts';
 
 const orNull = (description: string) => Type.Union([timeField(description), Type.Null()]);
+
+export const TenantFields = Type.Object(
+  {
+    id: Type.String({
+      pattern: explained(tenantIdPattern, '1 to 64 of A-Z a-z 0-9 . _ -, and begin with a letter or a digit').source,
+      description: 'names whose ads these are',
+    }),
+    ad_id_prefixes: Type.Array(
+      Type.String({ pattern: explained(adIdPrefixPattern, '1 to 128 of A-Z a-z 0-9 . _ : -').source }),
+      {
+        minItems: 1,
+        maxItems: mostPrefixes,
+        uniqueItems: true,
+        description: 'an ad belongs to the tenant if its id begins with one of these texts',
+      },
+    ),
+  },
+  { additionalProperties: false },
+);
 
 const keyFields = {
   id: Type.String({ description: 'is a part of the key itself, and is not secret' }),
@@ -18,6 +39,10 @@ const keyFields = {
   quotas: Type.Object(OwnQuotasSchema.properties, {
     additionalProperties: false,
     description: 'quotas that the key has of its own; all others are those of the settings (`KEY_…`)',
+  }),
+  tenant: Type.Union([TenantFields, Type.Null()], {
+    description:
+      'the key is for the ads of this tenant alone: to post their clicks, and to see them; null: for all ads',
   }),
   state: Type.Enum(['usable', 'expired', 'revoked'], { type: 'string' }),
   expires_at: orNull('null: valid until it is revoked'),
@@ -63,6 +88,7 @@ export function shownKey(key: Key, now: number) {
     scopes: created.scopes,
     ad_id_prefix: created.ad_id_prefix ?? null,
     quotas,
+    tenant: created.tenant ?? null,
     state: stateOf(key, now),
     expires_at: created.expires_at === undefined ? null : isoOf(created.expires_at),
     previous_until: until > now ? isoOf(until) : null,

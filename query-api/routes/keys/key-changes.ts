@@ -16,13 +16,14 @@ import {
   rotatedKey,
   type WantedKey,
 } from '../../../infra/keys/new-key.ts';
+import { type Tenant, tenantOf } from '../../../infra/keys/tenant.ts';
 import { pause } from '../../../infra/pause.ts';
 import { invalid } from '../../../infra/problem.ts';
 import type { OwnQuotas } from '../../../infra/quotas/quotas.ts';
 import { isoOf } from '../../http/parameters.ts';
 
 export interface KeyChangesDeps {
-  readonly book: Pick<KeyBook, 'get' | 'size'>;
+  readonly book: Pick<KeyBook, 'get' | 'list' | 'size'>;
   /** Reads the log of keys to its present end. @throws Retryable */
   readonly readToEnd: () => Promise<void>;
   /** @throws Retryable */
@@ -75,7 +76,7 @@ export function createKeyChanges({ book, readToEnd, append, now, withinMs = 5_00
   });
   return {
     async create(wanted, doer) {
-      const broken = brokenKeyRule(wanted, now());
+      const broken = brokenKeyRule(wanted, now(), tenantsIn(book.list(), now()));
       if (broken) throw invalid(broken.field, broken.value, broken.rule, broken.advice);
       if (book.size >= mostKeys)
         throw new Problem(
@@ -108,6 +109,14 @@ export function createKeyChanges({ book, readToEnd, append, now, withinMs = 5_00
       return await written({ kind: 'revoked', id, at: now(), ...doer }, ({ revoked }) => revoked !== undefined);
     },
   };
+}
+
+/** The tenants of the keys that can still be used. */
+function tenantsIn(keys: readonly Key[], now: number): Tenant[] {
+  return keys
+    .filter(key => isUsable(key, now))
+    .map(tenantOf)
+    .filter(tenant => tenant !== undefined);
 }
 
 const pollMs = 20;

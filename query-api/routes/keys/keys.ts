@@ -9,14 +9,15 @@ import { type Http, ProblemSchema } from '../../../infra/http.ts';
 import type { Clients } from '../../../infra/http-clients.ts';
 import type { Key, KeyBook } from '../../../infra/keys/key-book.ts';
 import { keyIdPattern } from '../../../infra/keys/key-text.ts';
-import { adIdPrefixPattern, type Doer, maxLabelLength } from '../../../infra/keys/new-key.ts';
+import { type Doer, maxLabelLength } from '../../../infra/keys/new-key.ts';
 import { scopeNames, scopes } from '../../../infra/keys/scopes.ts';
+import { adIdPrefixPattern } from '../../../infra/keys/tenant.ts';
 import { OwnQuotasSchema } from '../../../infra/quotas/quotas.ts';
 import { anyMomentOf } from '../../http/asked-range.ts';
 import { cursorParameter, cursorsOf, nextCursorField, pageOf } from '../../http/cursor.ts';
 import { exactTypes } from '../../http/exact-types.ts';
 import { problems } from '../../http/parameters.ts';
-import { KeySchema, ShownOnceSchema, shownKey } from './key-answer.ts';
+import { KeySchema, ShownOnceSchema, shownKey, TenantFields } from './key-answer.ts';
 import { createKeyChanges, type KeyChangesDeps } from './key-changes.ts';
 
 export interface KeyRoutesDeps {
@@ -42,9 +43,11 @@ export function routeKeys(http: Http, deps: KeyRoutesDeps): void {
 
   http.get('/v1/keys', { schema: listSchema, ...common }, async request => {
     const { limit = 50, cursor } = request.query;
-    const after = cursors.read(cursor, {});
+    const after = cursors.read(cursor, {}, undefined);
     const rest = after === undefined ? keyBook.list() : keyBook.list().filter(key => isBehind(key, after));
-    const page = pageOf(rest.slice(0, limit + 1), limit, last => cursors.write([last.created.at, last.id], {}));
+    const page = pageOf(rest.slice(0, limit + 1), limit, last =>
+      cursors.write([last.created.at, last.id], {}, undefined),
+    );
     return { keys: page.rows.map(key => shownKey(key, now())), next_cursor: page.next_cursor };
   });
 
@@ -52,9 +55,10 @@ export function routeKeys(http: Http, deps: KeyRoutesDeps): void {
     '/v1/keys',
     { schema: createSchema, ...common, preValidation: exactTypes(createSchema.body) },
     async request => {
-      const { label, scopes: wanted, expires_at, ad_id_prefix, quotas } = request.body;
+      const { label, scopes: wanted, expires_at, ad_id_prefix, tenant: owner, quotas } = request.body;
       const expiresAt = anyMomentOf('expires_at', expires_at);
-      const asked = { label, scopes: wanted, adIdPrefix: ad_id_prefix, expiresAt, quotas };
+      const tenant = owner && { id: owner.id, adIdPrefixes: owner.ad_id_prefixes };
+      const asked = { label, scopes: wanted, adIdPrefix: ad_id_prefix, expiresAt, tenant, quotas };
       const { key, text } = await changes.create(asked, doerOf(request));
       return { ...shownKey(key, now()), api_key: text };
     },
@@ -152,6 +156,12 @@ const createSchema = {
         }),
       ),
       quotas: Type.Optional(QuotasBody),
+      tenant: Type.Optional({
+        ...TenantFields,
+        description:
+          'only with scopes `ingest`, `read` and `read:personal`: the key may post only clicks of ads of this tenant, and everything that is asked with it is answered as if there were no other ads. No ad may belong to two tenants',
+        examples: [{ id: 'acme', ad_id_prefixes: ['acme-'] }],
+      }),
     },
     { additionalProperties: false },
   ),

@@ -53,6 +53,9 @@ export type LiveChange = Static<typeof LiveChange>;
 export const LiveEvent = Type.Object(
   {
     at: timeField('When this was read.'),
+    tenant: Type.Union([Type.String(), Type.Null()], {
+      description: 'The tenant for whose ads alone this is. Null: it is for all ads.',
+    }),
     kafka: Type.Enum(['up', 'away'], {
       type: 'string',
       description: '`away`: Kafka did not answer, so it is not known what is unread.',
@@ -60,7 +63,9 @@ export const LiveEvent = Type.Object(
     watermark: watermarkField,
     watermark_age_ms: integerOrNullField('Now minus the watermark. Null: there is no watermark yet.'),
     final_until: timeOrNullField('Minutes that end at or before this are final. Null: none is.'),
-    lag_records: integerOrNullField('Records of the log that are not counted yet. Null: Kafka did not answer.'),
+    lag_records: integerOrNullField(
+      'Records of the log that are not counted yet. Null: Kafka did not answer, or the key is for the ads of a tenant.',
+    ),
     stalled: Type.Array(
       Type.Object(
         { partition: Type.Integer(), since: timeField('When the broker appended its last counted record.') },
@@ -69,14 +74,20 @@ export const LiveEvent = Type.Object(
       { description: 'Partitions that are not being counted.' },
     ),
     clicks_per_second: Type.Number({ minimum: 0, description: 'Distinct clicks per second, over the last 5 seconds.' }),
-    totals: Type.Object(
-      {
-        received: countField('Lines since the beginning of the log.'),
-        counted: countField('Distinct clicks among them.'),
-        duplicates: countField('Further copies of counted clicks.'),
-        quarantined: countField('Lines that were quarantined with a reason.'),
-      },
-      closed,
+    totals: Type.Union(
+      [
+        Type.Object(
+          {
+            received: countField('Lines since the beginning of the log.'),
+            counted: countField('Distinct clicks among them.'),
+            duplicates: countField('Further copies of counted clicks.'),
+            quarantined: countField('Lines that were quarantined with a reason.'),
+          },
+          closed,
+        ),
+        Type.Null(),
+      ],
+      { description: 'Of all ads. Null: the key is for the ads of a tenant.' },
     ),
     pending_late: countField('Late clicks of all minutes that wait for their restatement.'),
     minutes: Type.Array(LiveMinute, {

@@ -28,6 +28,8 @@ export interface LiveFeed extends AsyncDisposable {
    * undefined when too many clients listen and none of them has to make room for this one.
    */
   open(client: string, lastEventId: string | undefined): Readable | undefined;
+  /** Whether it reads: somebody listens, or did a moment ago. */
+  readonly isReading: boolean;
 }
 
 export interface LiveFeedDeps {
@@ -41,6 +43,10 @@ export interface LiveFeedDeps {
   readonly log: Logger;
   readonly maxClients: number;
   readonly maxBufferBytes: number;
+  /** The beginning of the ids of its events, which no other feed has: lower-case letters and digits. */
+  readonly run: string;
+  /** Given when it is for the ads of a tenant alone. Then its events say nothing about the pipeline as a whole. */
+  readonly tenant: string | undefined;
   readonly intervalMs?: number;
   /** How long it continues to read after the last client has left. */
   readonly lingerMs?: number;
@@ -58,9 +64,10 @@ const maxBehindMs = 30_000;
 /** How often a comment is sent, so that proxies and clients see that the connection works while no event comes. */
 const heartbeatMs = 10_000;
 
+/** Long because its parts share the state of one loop, which runs while somebody listens. */
 export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
   const { now, maxClients, maxBufferBytes, intervalMs = 1_000, lingerMs = 30_000 } = deps;
-  const ring = createEventRing(now().toString(36), { maxEvents: eventsKept, maxBytes: maxBufferBytes / 2 });
+  const ring = createEventRing(deps.run, { maxEvents: eventsKept, maxBytes: maxBufferBytes / 2 });
   const subscribers = createSubscribers({
     ...{ maxClients, maxBufferBytes, maxBehindMs, now },
     farewell: message({ reason: 'room' }, { event: 'closing' }),
@@ -97,6 +104,9 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
     ring.after(lastEventId)?.map(event => event.bytes) ?? [message({ reason: 'unknown_id' }, { event: 'reset' })];
 
   return {
+    get isReading() {
+      return running !== undefined;
+    },
     open(client, lastEventId) {
       if (stop.signal.aborted) return undefined;
       const latest = running ? ring.latest() : undefined;
@@ -121,7 +131,14 @@ export function createLiveFeed(deps: LiveFeedDeps): LiveFeed {
 type Outcome = { readonly ok: true; readonly event: LiveEvent } | { readonly ok: false; readonly trouble: object };
 
 /** Returns a function that reads once. A failure is an outcome too, because listeners want to see it. */
-function createStep({ read, logEnds, now, log, stalls = createStallWatch(now) }: LiveFeedDeps): () => Promise<Outcome> {
+function createStep({
+  read,
+  logEnds,
+  now,
+  log,
+  tenant,
+  stalls = createStallWatch(now),
+}: LiveFeedDeps): () => Promise<Outcome> {
   const deltas = createLiveDeltas();
   let ends: { readonly known: Awaited<ReturnType<LogEnds>> } | undefined;
   let wasOk = true;
@@ -134,6 +151,7 @@ function createStep({ read, logEnds, now, log, stalls = createStallWatch(now) }:
       const reading = await read(at, at - restatedOverlapMs);
       if (!ends) await asked;
       wasOk = true;
+      if (tenant !== undefined) return { ok: true, event: eventOfTenant(tenant, reading, ends?.known, deltas, at) };
       return { ok: true, event: eventOf(reading, ends?.known, stalls(reading.progress).stalled, deltas, at) };
     } catch (error) {
       if (wasOk) log.warn({ reason: messageOf(error) }, 'live: the database does not answer');
@@ -161,12 +179,37 @@ function eventOf(
   const { received, counted, duplicates, quarantined, unread_records } = conservation;
   return {
     at: isoOf(at),
+    tenant: null,
     kafka: ends ? 'up' : 'away',
     ...{ watermark, watermark_age_ms, final_until },
     lag_records: unread_records,
     stalled: stalled.map(({ partition, since }) => ({ partition, since: isoOf(since) })),
     clicks_per_second: deltas.rate(at, counted),
     totals: { received, counted, duplicates, quarantined },
+    ...{ pending_late, minutes, current, last },
+    changes: deltas.fresh(restatements),
+  };
+}
+
+/** What is about all ads is left out: how many clicks there are, and how many wait to be counted. */
+function eventOfTenant(
+  tenant: string,
+  reading: LiveReading,
+  ends: Awaited<ReturnType<LogEnds>>,
+  deltas: LiveDeltas,
+  at: number,
+): LiveEvent {
+  const { progress, restatements, pending_late, minutes, current, last } = reading;
+  const { watermark, watermark_age_ms, final_until } = statusOf(progress, ends, undefined, new Map(), [], at);
+  return {
+    at: isoOf(at),
+    tenant,
+    kafka: ends ? 'up' : 'away',
+    ...{ watermark, watermark_age_ms, final_until },
+    lag_records: null,
+    stalled: [],
+    clicks_per_second: deltas.rate(at, deltas.seen(minutes)),
+    totals: null,
     ...{ pending_late, minutes, current, last },
     changes: deltas.fresh(restatements),
   };

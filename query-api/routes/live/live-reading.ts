@@ -21,7 +21,7 @@ export interface LiveReading extends Pick<LiveEvent, 'minutes' | 'current' | 'la
 }
 
 export interface ReadingDeps {
-  readonly queries: Queries;
+  readonly queries: Pick<Queries, 'popularAds' | 'progress'>;
   readonly groups: GroupQueries;
   readonly restatements: RestatementQueries;
   readonly stated: StatedReading;

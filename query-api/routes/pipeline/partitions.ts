@@ -13,10 +13,17 @@ export interface PartitionRoutesDeps {
 }
 
 export function routePartitions(http: Http, { partitions, now }: PartitionRoutesDeps): void {
-  http.get('/v1/partitions', { schema: getSchema, config: { scope: 'read' } }, async (_request, reply) => {
-    reply.header('cache-control', 'no-cache');
-    return shown(await available(partitions.read()), now());
-  });
+  http.get(
+    '/v1/partitions',
+    {
+      schema: getSchema,
+      config: { scope: 'read', tenants: { refused: 'it is about the pipeline, and not about ads' } },
+    },
+    async (_request, reply) => {
+      reply.header('cache-control', 'no-cache');
+      return shown(await available(partitions.read()), now());
+    },
+  );
 
   http.post('/v1/partitions', { schema: growSchema, config: { scope: 'operate' } }, async request => {
     await available(partitions.grow(request.body.partitions));

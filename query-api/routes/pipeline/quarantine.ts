@@ -7,8 +7,8 @@ import { outcomeField, quarantineLine, shown } from '../../answers/quarantine-li
 import { type RangeRules, rangeOf } from '../../http/asked-range.ts';
 import { cursorsOf, nextCursorField, pageOf, pageParameters } from '../../http/cursor.ts';
 import { countField, isoOrNull, problems, watermarkField } from '../../http/parameters.ts';
+import type { StoreFor } from '../../http/store-for.ts';
 import { finalityOf } from '../../store/finality.ts';
-import type { Store } from '../../store/open-store.ts';
 import { rawShown } from '../../store/quarantine.ts';
 
 const whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -16,33 +16,39 @@ const whole = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 /** A cursor contains the last line of its page: its append time in epoch ms, partition, offset and line. */
 const cursors = cursorsOf('quarantine', Type.Tuple([whole, whole, whole, whole]));
 
-export interface QuarantineRoutesDeps extends Pick<Store, 'quarantine' | 'queries'> {
+export interface QuarantineRoutesDeps {
+  readonly storeFor: StoreFor;
   readonly rules: () => RangeRules;
 }
 
-export function routeQuarantine(http: Http, { queries, quarantine, rules }: QuarantineRoutesDeps): void {
-  http.get('/v1/quarantine', { schema, config: { scope: 'read:personal' } }, async (request, reply) => {
-    const { limit = 20, cursor, ...question } = request.query;
-    const { reason, ad_id: adId, outcome, clicked_from: from, clicked_to: to } = question;
-    const isAsked = from !== undefined || to !== undefined;
-    const clicked = isAsked ? rangeOf({ from, to }, rules(), clickedFields) : undefined;
-    const after = cursors.read(cursor, question);
-    const { watermark } = finalityOf(await queries.progress());
-    const [reasons, lines] = await Promise.all([
-      quarantine.byReason({ adId, clicked }),
-      quarantine.samples({ reason, adId, outcome, clicked }, limit + 1, after),
-    ]);
-    const page = pageOf(lines, limit, last =>
-      cursors.write([last.appended_at, last.partition, last.offset, last.line], question),
-    );
-    reply.header('cache-control', 'no-cache');
-    return {
-      watermark: isoOrNull(watermark),
-      reasons,
-      lines: page.rows.map(shown),
-      next_cursor: page.next_cursor,
-    };
-  });
+export function routeQuarantine(http: Http, { storeFor, rules }: QuarantineRoutesDeps): void {
+  http.get(
+    '/v1/quarantine',
+    { schema, config: { scope: 'read:personal', tenants: 'limited' } },
+    async (request, reply) => {
+      const { queries, quarantine, sight } = storeFor(request);
+      const { limit = 20, cursor, ...question } = request.query;
+      const { reason, ad_id: adId, outcome, clicked_from: from, clicked_to: to } = question;
+      const isAsked = from !== undefined || to !== undefined;
+      const clicked = isAsked ? rangeOf({ from, to }, rules(), clickedFields) : undefined;
+      const after = cursors.read(cursor, question, sight);
+      const { watermark } = finalityOf(await queries.progress());
+      const [reasons, lines] = await Promise.all([
+        quarantine.byReason({ adId, clicked }),
+        quarantine.samples({ reason, adId, outcome, clicked }, limit + 1, after),
+      ]);
+      const page = pageOf(lines, limit, last =>
+        cursors.write([last.appended_at, last.partition, last.offset, last.line], question, sight),
+      );
+      reply.header('cache-control', 'no-cache');
+      return {
+        watermark: isoOrNull(watermark),
+        reasons,
+        lines: page.rows.map(shown),
+        next_cursor: page.next_cursor,
+      };
+    },
+  );
 }
 
 const clickedFields = { from: 'clicked_from', to: 'clicked_to' } as const;

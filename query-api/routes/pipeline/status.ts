@@ -57,32 +57,36 @@ export function routeStatus(http: Http, deps: StatusDeps): void {
     const later = await queries.progress();
     return { progress: later, stalled: stalls(later).stalled };
   };
-  http.get('/v1/status', { schema, config: { scope: 'read' } }, async (_request, reply) => {
-    const { progress, stalled } = await counting();
-    const { quarantine, writtenOff, checked, compared, runner } = kept();
-    const [ends, known, reasons, off, late, positions, rowsChecked, inOffice, replicasChecked] = await Promise.all([
-      logEnds(),
-      routing(),
-      quarantine(),
-      writtenOff(),
-      lateClicks(),
-      nodePositions?.().catch(() => []) ?? [],
-      checked(),
-      runner(),
-      hasReplicas(nodes.list) ? compared() : undefined,
-    ]);
-    const unrecorded = partitionsOf(progress) || (ends?.size ?? 0);
-    reply.header('cache-control', 'no-cache');
-    return {
-      ...statusOf(progress, ends, rowsChecked, off, stalled, now()),
-      hot_ads: known ? hotAdsOf(known, unrecorded, now()) : null,
-      late: waitingStatus(late),
-      nodes: nodesStatus(nodes, positions),
-      replicas: hasReplicas(nodes.list) ? replicasStatus(replicasChecked) : null,
-      job_runner: runnerStatus(inOffice, now()),
-      quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),
-    };
-  });
+  http.get(
+    '/v1/status',
+    { schema, config: { scope: 'read', tenants: { refused: 'it tells how many clicks of all ads there are' } } },
+    async (_request, reply) => {
+      const { progress, stalled } = await counting();
+      const { quarantine, writtenOff, checked, compared, runner } = kept();
+      const [ends, known, reasons, off, late, positions, rowsChecked, inOffice, replicasChecked] = await Promise.all([
+        logEnds(),
+        routing(),
+        quarantine(),
+        writtenOff(),
+        lateClicks(),
+        nodePositions?.().catch(() => []) ?? [],
+        checked(),
+        runner(),
+        hasReplicas(nodes.list) ? compared() : undefined,
+      ]);
+      const unrecorded = partitionsOf(progress) || (ends?.size ?? 0);
+      reply.header('cache-control', 'no-cache');
+      return {
+        ...statusOf(progress, ends, rowsChecked, off, stalled, now()),
+        hot_ads: known ? hotAdsOf(known, unrecorded, now()) : null,
+        late: waitingStatus(late),
+        nodes: nodesStatus(nodes, positions),
+        replicas: hasReplicas(nodes.list) ? replicasStatus(replicasChecked) : null,
+        job_runner: runnerStatus(inOffice, now()),
+        quarantine: Object.fromEntries(reasons.map(({ reason, lines }) => [reason, lines])),
+      };
+    },
+  );
 }
 
 const lineFields = {

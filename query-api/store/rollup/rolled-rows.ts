@@ -6,14 +6,17 @@ import type { StatedRange } from '../sql/stated-rows.ts';
 import type { BlockDirectory, PlanOptions } from './block-directory.ts';
 import { rowsOfAds, sumsOfAll } from './rolled-sql.ts';
 
-export function createRolledRows(directory: BlockDirectory) {
+/** `useSums` is false where the sums of all ads together are not those that are asked for. */
+export function createRolledRows(directory: BlockDirectory, { useSums }: { readonly useSums: boolean }) {
   return {
     /**
      * Returns a table expression with the columns minute, country, clicks, duplicates, late, and ad_id if ads are named.
      * A row of an hour has the beginning of the hour as `minute`. If `hours` is false, there are no such rows.
      */
     async of(adIds: readonly string[], range: StatedRange, { hours }: PlanOptions): Promise<Sql> {
-      if (adIds.length === 0) return sumsOfAll(await directory.plan(range, { hours }), range);
+      if (adIds.length === 0 && useSums) return sumsOfAll(await directory.plan(range, { hours }), range);
+      if (adIds.length === 0)
+        return rowsOfAds(hours ? await directory.plan(range, { hours }) : unplanned(range), range, sql`1`, false);
       const among = sql`ad_id IN ${adIds}`;
       // Reading a day of one ad from its minutes is fast enough.
       const isLong = hours && range.to - range.from > stepsMs.day;

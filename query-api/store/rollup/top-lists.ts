@@ -24,6 +24,8 @@ export interface TopOptions {
   readonly maxThreads?: number;
   /** Returns how many ads of each list are read first, when `limit` ads are asked for. */
   readonly depthOf?: (limit: number) => number;
+  /** False where the stored lists of all ads together are not those that are asked for. */
+  readonly useLists?: boolean;
 }
 
 const ListedAd = rowShape('lists of most_clicked_ads', {
@@ -35,7 +37,7 @@ const ListedAd = rowShape('lists of most_clicked_ads', {
 export function createTopQueries(
   clickhouse: ClickHouse,
   directory: BlockDirectory,
-  { timeoutMs, maxThreads, depthOf = limit => 4 * limit + 100 }: TopOptions,
+  { timeoutMs, maxThreads, depthOf = limit => 4 * limit + 100, useLists = true }: TopOptions,
 ) {
   const threads = maxThreads === undefined ? {} : { max_threads: maxThreads };
   const { fromRows, candidates, lookUp } = readsOf(clickhouse, rows => settingsOf(rows, timeoutMs, threads));
@@ -58,7 +60,7 @@ export function createTopQueries(
     /** Returns the ads in the order of clicks, then of ad_id, so that equal counts always come in the same order. */
     async popularAds(limit: number, selection: StatedSelection, after?: AdCursor): Promise<AdCount[]> {
       const plan = await directory.plan(selection, { hours: true });
-      const canList = selection.country === undefined && after === undefined;
+      const canList = useLists && selection.country === undefined && after === undefined;
       const hasLists = canList && plan.hours.length + plan.minutes.length > 0;
       // The beginnings of the lists are usually enough, and are read in a quarter of the time.
       const listed = hasLists

@@ -212,8 +212,8 @@ describe('an export', () => {
       read++;
       return queries.page(filter, last);
     };
-    const exports = createQuarantineExports({ page }, { ...exportLimits, minBytesPerSecond: 0 });
-    const stream = await exports.open(everything, plain, () => undefined);
+    const exports = createQuarantineExports({ ...exportLimits, minBytesPerSecond: 0 });
+    const stream = await exports.open({ page }, everything, plain, () => undefined);
     const pieces = stream?.[Symbol.asyncIterator]();
     await pieces?.next();
     await new Promise(resolve => setTimeout(resolve, 500));
@@ -239,14 +239,14 @@ describe('an export', () => {
 
   it('that is not read in time is cut off, so that the client knows that it is incomplete', async () => {
     const queries = createQuarantineQueries(engine.clickhouse, { timeoutMs: 10_000, now: Date.now });
-    const exports = createQuarantineExports(queries, { maxMs: 100, maxOpen: 1, minBytesPerSecond: 0 });
+    const exports = createQuarantineExports({ maxMs: 100, maxOpen: 1, minBytesPerSecond: 0 });
     const cut: string[] = [];
-    const stream = await exports.open(everything, plain, why => cut.push(why));
-    expect(await exports.open(everything, plain, () => undefined)).toBeUndefined();
+    const stream = await exports.open(queries, everything, plain, why => cut.push(why));
+    expect(await exports.open(queries, everything, plain, () => undefined)).toBeUndefined();
     await once(stream ?? expect.fail('no stream'), 'close');
     expect(stream?.readableEnded).toBe(false);
     expect(cut).toEqual(['not taken within 100 ms']);
-    const next = await exports.open({ ...everything, adId: 'none' }, plain, () => undefined);
+    const next = await exports.open(queries, { ...everything, adId: 'none' }, plain, () => undefined);
     expect(await text(next ?? expect.fail('no stream'))).toBe('');
   });
 });

@@ -11,10 +11,10 @@ describe('a cursor', () => {
   it('is read as it was written, for the same question in any order, and fits into a URL without encoding', () => {
     fc.assert(
       fc.property(fc.nat(), fc.string({ unit: 'grapheme' }), question, (count, name, asked) => {
-        const text = cursors.write([count, name], asked);
+        const text = cursors.write([count, name], asked, undefined);
         expect(text).toMatch(/^[A-Za-z0-9_-]+$/);
         const reordered = Object.fromEntries(Object.entries(asked).reverse());
-        expect(cursors.read(text, { ...reordered, absent: undefined })).toEqual([count, name]);
+        expect(cursors.read(text, { ...reordered, absent: undefined }, undefined)).toEqual([count, name]);
       }),
     );
   });
@@ -22,13 +22,15 @@ describe('a cursor', () => {
   it('is refused for another question, for another list, and if it is not a cursor, always with a problem', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.base64String(), fc.json().map(encoded)), text => {
-        expect(() => cursors.read(text, {})).toThrow(Problem);
+        expect(() => cursors.read(text, {}, undefined)).toThrow(Problem);
       }),
     );
-    const text = cursors.write([1, 'a'], { country: 'KR' });
-    expect(() => cursors.read(text, {})).toThrow(/^cursor is ".*", but must belong to the list/);
+    const text = cursors.write([1, 'a'], { country: 'KR' }, undefined);
+    expect(() => cursors.read(text, {}, undefined)).toThrow(/^cursor is ".*", but must belong to the list/);
     const other = cursorsOf('other', Type.Tuple([Type.Integer(), Type.String()]));
-    expect(() => other.read(text, { country: 'KR' })).toThrow(/^cursor is ".*", but must be the `next_cursor`/);
+    expect(() => other.read(text, { country: 'KR' }, undefined)).toThrow(
+      /^cursor is ".*", but must be the `next_cursor`/,
+    );
   });
 
   it('exists only when a row follows the page', () => {

@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Corrupt, UnknownFormat } from '../../../../infra/errors.ts';
+import { assertKnown, recordContract } from '../../../../infra/kafka/record-contract.ts';
 import { KeyBook } from '../../../../infra/keys/key-book.ts';
 import { createKeyCheck } from '../../../../infra/keys/key-check.ts';
 import type { KeyChange } from '../../../../infra/keys/key-record.ts';
 import { mintKeyText } from '../../../../infra/keys/key-text.ts';
 import { createdKey, rotatedKey } from '../../../../infra/keys/new-key.ts';
+import { tenantOf } from '../../../../infra/keys/tenant.ts';
 import { keyLogRecord, keysInMemory } from '../../../support/api-keys.ts';
 
 const doer = { by: 'operator at the broker' };
@@ -145,6 +147,26 @@ describe('a record of topic keys', () => {
     const wrong = { ...record, value: value === null ? null : Buffer.from(value) };
     expect(() => new KeyBook().take(wrong)).toThrow(Corrupt);
     expect(() => new KeyBook().take(wrong)).toThrow(/^topic keys, offset 0: the value is no "created" record$/);
+  });
+
+  const tenant = { id: 'acme', adIdPrefixes: ['acme-'] };
+  const limited = keyLogRecord(createdKey({ label: 'x', scopes: ['read'], tenant }, doer, at).change);
+
+  it('that is limited to a tenant has a format which a release without tenants does not read', () => {
+    const before = recordContract({ created: [1], rotated: [1], revoked: [1] });
+    const topic = { topic: 'keys', partition: 0 };
+    expect(() => assertKnown(before, topic, limited)).toThrow(UnknownFormat);
+    expect(() => assertKnown(before, topic, record)).not.toThrow();
+    const book = new KeyBook();
+    book.take(limited);
+    expect(book.list().map(tenantOf)).toEqual([tenant]);
+  });
+
+  it.each([
+    ['of a tenant in the format of a key for all', { ...limited, headers: record.headers }],
+    ['for all in the format of a key of a tenant', { ...record, headers: limited.headers }],
+  ])('%s is not passed over', (_, wrong) => {
+    expect(() => new KeyBook().take(wrong as typeof record)).toThrow(Corrupt);
   });
 
   it('with fields that are not known is read', () => {

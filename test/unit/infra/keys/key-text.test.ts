@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { keyIdPattern, mintKeyText, parseKeyText } from '../../../../infra/keys/key-text.ts';
-import { adIdPrefixPattern } from '../../../../infra/keys/new-key.ts';
+import { adIdPrefixPattern } from '../../../../infra/keys/tenant.ts';
 import { adIdPattern } from '../../../../ingest/click.ts';
 
 const bytes = (size: number) => fc.uint8Array({ minLength: size, maxLength: size }).map(array => Buffer.from(array));

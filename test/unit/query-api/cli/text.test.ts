@@ -282,7 +282,15 @@ describe('text for people', () => {
       at: watermark,
     };
     const event = {
-      ...{ at: watermark, kafka: 'up' as const, watermark, watermark_age_ms: 900, final_until: null, lag_records: 0 },
+      ...{
+        at: watermark,
+        tenant: null,
+        kafka: 'up' as const,
+        watermark,
+        watermark_age_ms: 900,
+        final_until: null,
+        lag_records: 0,
+      },
       stalled: [],
       ...{ clicks_per_second: 2.4, totals: { received: 1, counted: 1, duplicates: 0, quarantined: 0 } },
       ...{ pending_late: 0, minutes: [], current: top, last: top, changes: [change] },
@@ -295,6 +303,8 @@ describe('text for people', () => {
     const stalled = [{ partition: 3, since: minute.from }];
     expect(liveText({ ...event, stalled }, bare)).toContain('  partition 3 NOT COUNTED since 2025-11-22T08:26:00Z  ');
     expect(liveText({ ...event, pending_late: 4 }, bare)).toContain('  4 late clicks wait  ');
+    const ofTenant = { ...event, tenant: 'acme', totals: null, lag_records: null, changes: [] };
+    expect(liveText(ofTenant, bare)).toBe('2025-11-22T08:29:31.204Z  2/s  watermark age 900 ms  top a 5\n');
   });
 });
 

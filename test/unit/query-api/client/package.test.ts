@@ -64,7 +64,7 @@ describe('the package of the client', () => {
     const good = `${asks}
       const { count, state }: AnswerOf<'getAggregatedCount'> = await client.ask('getAggregatedCount', { params: { ad_id: 'a' } });
       const text: string = state === 'final' ? count.toFixed() : '';
-      for await (const message of client.listen()) if (message.kind === 'event') console.log(message.data.totals.counted, text);
+      for await (const message of client.listen()) if (message.kind === 'event') console.log(message.data.totals?.counted, text);
     `;
     expect(await typeErrors(good)).toBe('');
   });

@@ -8,6 +8,8 @@ import { parseKeyText } from '../../../../infra/keys/key-text.ts';
 import { bearer, keysInMemory } from '../../../support/api-keys.ts';
 import { queryApi } from '../../../support/documents.ts';
 
+const acme = { id: 'acme', ad_id_prefixes: ['acme-'] };
+
 let http: Http | undefined;
 afterEach(async () => {
   await http?.close();
@@ -57,14 +59,74 @@ describe('POST /v1/keys', () => {
     [
       { label: 'x', scopes: ['ingest', 'read'], ad_id_prefix: 'shop-' },
       'ad_id_prefix',
-      /^ad_id_prefix is "shop-", but may stand with scope ingest alone, and read is asked for, too: it limits which ads are written, and not yet which are read: make two keys$/,
+      /^ad_id_prefix is "shop-", but may stand with scope ingest alone, and read is asked for, too: it limits only which ads are written: name a tenant to limit which are read, too$/,
     ],
     [{ label: 'x', scopes: ['admin'], ad_id_prefix: 'shop-' }, 'ad_id_prefix', /and admin is asked for/],
+    [
+      { label: 'x', scopes: ['read', 'operate'], tenant: acme },
+      'tenant',
+      /^tenant is "acme", but may stand with the scopes .* alone, and operate is asked for, too: .*the ads of all/,
+    ],
+    [{ label: 'x', scopes: ['admin'], tenant: acme }, 'tenant', /and admin is asked for, too: .*the ads of all/],
+    [
+      { label: 'x', scopes: ['read'], tenant: acme, ad_id_prefix: 'acme-' },
+      'ad_id_prefix',
+      /cannot be used together with tenant/,
+    ],
+    [{ label: 'x', scopes: ['read'], tenant: { id: 'acme', ad_id_prefixes: [] } }, 'tenant.ad_id_prefixes', /empty/],
+    [{ label: 'x', scopes: ['read'], tenant: { id: 'acme' } }, 'tenant.ad_id_prefixes', /is not given, but must be/],
+    [
+      { label: 'x', scopes: ['read'], tenant: { id: 'acme', ad_id_prefixes: ["x'"] } },
+      'tenant.ad_id_prefixes.0',
+      /must be 1 to 128 of A-Z/,
+    ],
+    [{ label: 'x', scopes: ['read'], tenant: { id: '', ad_id_prefixes: ['x'] } }, 'tenant.id', /must/],
   ])('refuses %j, and says why', async (body, field, detail) => {
     const { ask, keys } = await setUp();
     const answer = await ask('POST', '/v1/keys', body);
     expect(answer).toMatchObject({ status: 400, body: { field, detail: expect.stringMatching(detail) } });
     expect(keys.changes).toHaveLength(1);
+  });
+});
+
+describe('a key of a tenant', () => {
+  it('says whose ads it is for, in the answer and in the list', async () => {
+    const { ask } = await setUp();
+    const made = await ask('POST', '/v1/keys', { label: 'shop', scopes: ['ingest', 'read:personal'], tenant: acme });
+    expect(made.body).toMatchObject({ tenant: acme, ad_id_prefix: null });
+    expect((await ask('GET', '/v1/keys')).body.keys[0]).toMatchObject({ tenant: acme });
+  });
+
+  it.each(['ac', 'acme-', 'acme-shop-'])(
+    'has no ads in common with another tenant that a key in force is for: %s',
+    async prefix => {
+      const { ask } = await setUp();
+      const { id } = (await ask('POST', '/v1/keys', { label: 'a', scopes: ['read'], tenant: acme })).body;
+      const other = { label: 'b', scopes: ['read'], tenant: { id: 'other', ad_id_prefixes: ['other-', prefix] } };
+      const refused = await ask('POST', '/v1/keys', other);
+      expect(refused).toMatchObject({
+        status: 400,
+        body: {
+          field: 'tenant.ad_id_prefixes',
+          detail: `tenant.ad_id_prefixes is "${prefix}", but must have no ads in common with acme-, which is for tenant acme`,
+        },
+      });
+      const ofSame = await ask('POST', '/v1/keys', {
+        label: 'c',
+        scopes: ['read'],
+        tenant: { ...acme, ad_id_prefixes: [prefix] },
+      });
+      expect(ofSame.status).toBe(200);
+      for (const one of [id, ofSame.body.id]) await ask('DELETE', `/v1/keys/${one}`);
+      expect((await ask('POST', '/v1/keys', other)).status).toBe(200);
+    },
+  );
+
+  it('makes no other keys, and ends none', async () => {
+    const { ask } = await setUp();
+    const { api_key, id } = (await ask('POST', '/v1/keys', { label: 'a', scopes: ['read'], tenant: acme })).body;
+    expect((await ask('POST', '/v1/keys', { label: 'b', scopes: ['read'] }, api_key)).status).toBe(403);
+    expect((await ask('DELETE', `/v1/keys/${id}`, undefined, api_key)).status).toBe(403);
   });
 });
 

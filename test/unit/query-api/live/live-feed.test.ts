@@ -34,6 +34,8 @@ function open(deps: Partial<LiveFeedDeps> = {}) {
     maxBufferBytes: 100_000,
     intervalMs: 30,
     lingerMs: 200,
+    run: 'run',
+    tenant: undefined,
     ...deps,
   });
   return { feed, reads: () => reads };
