@@ -3,13 +3,16 @@
  * requests for it. A route that says neither is not registered, and the process does not start, so none is forgotten.
  *
  *     http.get('/v1/status', { schema, config: { scope: 'read' } }, handler)
+ *
+ * The key is in the header `Authorization`. Where browsers send what a page has, which can set no header, the scope is
+ * `ingest:public` and the key is in the address, as parameter `k`.
  */
 import type { FastifyRequest, RouteOptions } from 'fastify';
 import type { Clients } from './http-clients.ts';
 import type { Http } from './http-instance.ts';
 import type { Key } from './keys/key-book.ts';
 import type { KeyGate } from './keys/key-gate.ts';
-import { type Scope, scopes } from './keys/scopes.ts';
+import { publicScope, type Scope, scopes } from './keys/scopes.ts';
 
 /** `open`: without a key, also where keys are needed. */
 export type RouteScope = Scope | 'open' | readonly Scope[];
@@ -55,11 +58,21 @@ export function admission(clients: Clients, { keys, personalParameters = [] }: G
     const { scope } = request.routeOptions.config;
     // An answer of 404 needs no key.
     if (scope === 'open' || request.is404) return;
+    const client = clients.of(request.raw);
+    const asked = () => `${request.method} ${request.routeOptions.url}`;
+    if (scope === publicScope) {
+      request.apiKey = keys.admitPublic(publicKeyIn(request.query), client, asked);
+      return;
+    }
     const own = listOf(scope);
     const needed = asksForPerson(request.query, personalParameters) ? [...own, 'read:personal' as const] : own;
-    const asked = () => `${request.method} ${request.routeOptions.url}`;
-    request.apiKey = keys.admit(request.headers.authorization, needed, clients.of(request.raw), asked);
+    request.apiKey = keys.admit(request.headers.authorization, needed, client, asked);
   };
+}
+
+function publicKeyIn(query: unknown): string | undefined {
+  const { k } = query as { readonly k?: unknown };
+  return typeof k === 'string' ? k : undefined;
 }
 
 function asksForPerson(query: unknown, personalParameters: readonly string[]): boolean {
@@ -83,6 +96,7 @@ const onlyAdmin = ['admin'] as const;
 /** One list for each scope, so that no list is made for each request. */
 const lists: Readonly<Record<Scope, readonly Scope[]>> = {
   ingest: ['ingest'],
+  'ingest:public': ['ingest:public'],
   read: ['read'],
   'read:personal': ['read:personal'],
   operate: ['operate'],

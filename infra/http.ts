@@ -18,6 +18,7 @@ import { measureRequest } from './http-metrics.ts';
 import { type OperatedService, type Operations, operationTags, routeOperations } from './http-operations.ts';
 import type { RateLimit } from './http-rate-limit.ts';
 import { withoutKeyTexts } from './keys/key-text.ts';
+import { publicScope } from './keys/scopes.ts';
 import type { Life } from './life.ts';
 import type { Logger } from './log.ts';
 import { completeDocument, type OpenApiParts } from './openapi.ts';
@@ -81,7 +82,9 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
       },
       servers: [{ url: '/', description: 'this service' }],
       security: [],
-      ...(options.keys ? { components: { securitySchemes: { apiKey: apiKeyScheme } } } : {}),
+      ...(options.keys
+        ? { components: { securitySchemes: { apiKey: apiKeyScheme, publicKey: publicKeyScheme } } }
+        : {}),
       tags: Object.entries({ ...options.tags, ...(operationsPort === 0 ? operationTags : {}) }).map(
         ([name, description]) => ({ name, description }),
       ),
@@ -169,6 +172,13 @@ const apiKeyScheme = {
     'An API key. Each operation names the scope that it needs; what asks for clicks of one user, address or stored filter needs read:personal, too. `admin` includes all.',
 } as const;
 
+const publicKeyScheme = {
+  type: 'apiKey',
+  in: 'query',
+  name: 'k',
+  description: 'A public API key, with scope ingest:public alone. It may stand in the source of a page.',
+} as const;
+
 /** An empty choice says that it also goes without a key. */
 function withSecurity<T extends object | undefined>(
   schema: T,
@@ -176,6 +186,7 @@ function withSecurity<T extends object | undefined>(
   { keys }: HttpOptions,
 ): T {
   if (keys === undefined || needed.length === 0) return schema;
+  if (needed.includes(publicScope)) return { ...schema, security: [{ publicKey: [...needed] }] };
   const isOptional = keys.mode !== 'required' && !needed.includes('admin');
   return { ...schema, security: [...(isOptional ? [{}] : []), { apiKey: [...needed] }] };
 }

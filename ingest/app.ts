@@ -19,6 +19,7 @@ import type { Life } from '../infra/life.ts';
 import type { Logger } from '../infra/log.ts';
 import { counter } from '../infra/metrics.ts';
 import { type TraceContext, traceContextOf } from '../infra/trace-context.ts';
+import { routeBrowserClicks } from './browser/browser-routes.ts';
 import { type ClickBatch, maxRejectionsTold } from './click-batch.ts';
 import { optionalFields } from './click-body.ts';
 import { createClickJudge } from './click-judge.ts';
@@ -26,10 +27,10 @@ import type { ClickLog } from './click-log.ts';
 import { maxFieldsTold, maxNameLength } from './click-notes.ts';
 import { ClickBody } from './click-schema.ts';
 import { type IngestConfig, trustedProxiesOf } from './config.ts';
-import type { LinkSpool } from './links/keep-click.ts';
 import { type LinkKeys, noLinkKeys } from './links/link-keys.ts';
 import { routeLinks } from './links/link-route.ts';
 import { createBodyReader } from './request-body.ts';
+import { type ClickSpool, createKeepClick } from './spool/keep-click.ts';
 import { createWaitingClicks, type WaitingClicks } from './waiting-clicks.ts';
 
 export interface IngestDeps {
@@ -40,8 +41,8 @@ export interface IngestDeps {
   readonly keys?: KnownKeys;
   /** Of click links. Left out: there are none. */
   readonly linkKeys?: () => LinkKeys;
-  /** Where clicks of links are kept that Kafka does not take. */
-  readonly spool?: LinkSpool | undefined;
+  /** Where clicks from browsers are kept that Kafka does not take. */
+  readonly spool?: ClickSpool | undefined;
   /** Resolves when Kafka answers and has the topic. */
   readonly kafkaReady: () => Promise<void>;
   /** Throws unless every click that may be posted can be routed. */
@@ -106,7 +107,9 @@ export async function buildIngestApp(deps: IngestDeps): Promise<Http> {
   });
   refuseOtherMethods(http, '/v1/clicks', ['POST']);
   const safeLanding = config.INGEST_LINK_SAFE_LANDING;
-  routeLinks(http, { clients, clickLog, spool, log, keys: linkKeys, safeLanding, now });
+  const keep = createKeepClick({ clickLog, spool });
+  routeLinks(http, { clients, clickLog, keep, log, keys: linkKeys, safeLanding, now });
+  routeBrowserClicks(http, { clients, rateLimit, clickLog, keep, log, now });
   return http;
 }
 
@@ -202,7 +205,7 @@ function takeBytes(http: Http, config: IngestConfig, clients: Clients): void {
   });
   http.removeAllContentTypeParsers();
   http.addContentTypeParser(['application/json', ...ndjsonTypes], (request: FastifyRequest, stream: Readable) =>
-    readBody(clients.of(request.raw), request.headers, stream),
+    readBody(clients.of(request.raw), request.headers, stream, request.routeOptions.bodyLimit),
   );
   http.addContentTypeParser('*', ({ headers }: FastifyRequest, _stream: Readable, done: (error: Problem) => void) =>
     done(otherType(headers['content-type'])),

@@ -64,19 +64,18 @@ await runProcess(log, async (stop, life) => {
     timeoutMs: config.INGEST_PRODUCE_TIMEOUT_MS,
   });
   await using links = await openLinks({ config, clickLog, log });
-  const keyMode = keyModeOf(config);
-  await using keys =
-    keyMode === 'off' ? undefined : followKeys({ kafka: createKafka(config, 'ingest-keys', log), names, log });
+  // Also with API_KEYS=off: what pages send always needs its public key.
+  await using keys = followKeys({ kafka: createKafka(config, 'ingest-keys', log), names, log });
   await hotAds.ready(stop);
-  if (keyMode === 'required') await keys?.ready(stop);
+  if (keyModeOf(config) === 'required') await keys.ready(stop);
   if (stop.aborted) return;
-  requireUsableKey(config, keys?.book.list() ?? [], ['ingest'], Date.now());
+  requireUsableKey(config, keys.book.list(), ['ingest', 'ingest:public'], Date.now());
   const kafkaReady = () => probe.check();
   const http = await buildIngestApp({
     config,
     clickLog,
     log,
-    ...(keys && { keys }),
+    keys,
     linkKeys: links.linkKeys,
     spool: links.spool,
     kafkaReady,

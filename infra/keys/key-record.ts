@@ -7,9 +7,9 @@
  * what all of its changes make of it together (key-book.ts), in whatever order and however often they are read. So a
  * topic that is copied, restored or replayed does not make a revoked key valid again.
  *
- * | record, each of format 1 | key | value |
+ * | record, of format 1 or as said | key | value |
  * | --- | --- | --- |
- * | created | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"expires_at"?,"secret_sha256","at","by","from"?}` |
+ * | created; a public key in format 2, with `origins` | `<id>` | `{"id","label","scopes","ad_id_prefix"?,"origins"?,"expires_at"?,"secret_sha256","at","by","from"?}` |
  * | rotated: another secret | `<id>\|<change>` | `{"id","change","secret_sha256","previous_until","at","by","from"?}` |
  * | revoked: for good | `<id>\|revoked` | `{"id","at","by","from"?}` |
  *
@@ -39,6 +39,7 @@ const CreatedValue = Type.Object({
   label: Type.String(),
   scopes: Type.Array(Type.String(), { minItems: 1 }),
   ad_id_prefix: Type.Optional(Type.String({ minLength: 1 })),
+  origins: Type.Optional(Type.Array(Type.String(), { minItems: 1 })),
   expires_at: Type.Optional(time),
   secret_sha256: hash,
   ...who,
@@ -53,8 +54,8 @@ export type KeyChange =
   | ({ readonly kind: 'rotated' } & Readonly<Static<typeof RotatedValue>>)
   | ({ readonly kind: 'revoked' } & Readonly<Static<typeof RevokedValue>>);
 
-/** The kinds and formats that this release can read. */
-const contract = recordContract({ created: [1], rotated: [1], revoked: [1] });
+/** The kinds and formats that this release can read. Format 2 of `created` has fields that limit a key further. */
+const contract = recordContract({ created: [1, 2], rotated: [1], revoked: [1] });
 
 /** @throws Corrupt for any other record. A reader that skipped it might skip a revocation */
 export function keyChangeOf(record: LogRecord): KeyChange {
@@ -75,7 +76,7 @@ export function keyRecord({ kind, ...value }: KeyChange): OutgoingRecord {
     partition: 0,
     key: kind === 'created' ? value.id : `${value.id}|${'change' in value ? value.change : 'revoked'}`,
     value: JSON.stringify(value),
-    headers: { kind, ...formatHeader(1) },
+    headers: { kind, ...formatHeader('origins' in value && value.origins !== undefined ? 2 : 1) },
   };
 }
 

@@ -2,7 +2,8 @@
 import type { Key } from './key-book.ts';
 import type { KeyChange } from './key-record.ts';
 import { mintKeyId, mintKeyText, parseKeyText } from './key-text.ts';
-import { scopeNames } from './scopes.ts';
+import { isOriginPattern, maxOrigins, originRule } from './origins.ts';
+import { isPublic, publicScope, scopeNames } from './scopes.ts';
 
 /** What is asked for. Times are epoch ms. */
 export interface WantedKey {
@@ -10,6 +11,8 @@ export interface WantedKey {
   readonly scopes: readonly string[];
   readonly expiresAt?: number | undefined;
   readonly adIdPrefix?: string | undefined;
+  /** From which pages a public key may be used (origins.ts). */
+  readonly origins?: readonly string[] | undefined;
 }
 
 /** Who does it, and from which address, if it is done over HTTP. */
@@ -19,7 +22,7 @@ export interface Doer {
 }
 
 export interface BrokenKeyRule {
-  readonly field: 'label' | 'scopes' | 'expires_at' | 'ad_id_prefix';
+  readonly field: 'label' | 'scopes' | 'expires_at' | 'ad_id_prefix' | 'origins';
   readonly value: unknown;
   readonly rule: string;
   readonly advice?: string;
@@ -29,10 +32,8 @@ export const adIdPrefixPattern = /^[A-Za-z0-9._:-]{1,128}$/;
 export const maxLabelLength = 100;
 
 /** Returns the first rule that is broken, if any. */
-export function brokenKeyRule(
-  { label, scopes, expiresAt, adIdPrefix }: WantedKey,
-  now: number,
-): BrokenKeyRule | undefined {
+export function brokenKeyRule(wanted: WantedKey, now: number): BrokenKeyRule | undefined {
+  const { label, scopes, expiresAt } = wanted;
   if (!isLabel(label))
     return {
       field: 'label',
@@ -46,17 +47,47 @@ export function brokenKeyRule(
     return { field: 'scopes', value: scopes, rule: 'must name each scope once' };
   if (expiresAt !== undefined && expiresAt <= now)
     return { field: 'expires_at', value: new Date(expiresAt).toISOString(), rule: 'must lie in the future' };
+  return scopes.includes(publicScope) ? brokenPublicRule(wanted) : brokenPrefixRule(wanted);
+}
+
+/** A key that stands in a page does one thing, from named pages, for named ads. */
+function brokenPublicRule({ scopes, adIdPrefix, origins = [] }: WantedKey): BrokenKeyRule | undefined {
+  if (scopes.length > 1)
+    return {
+      field: 'scopes',
+      value: scopes,
+      rule: `must be ${publicScope} alone, because whoever sees a page has the key that stands in it`,
+    };
+  if (origins.length === 0 || origins.length > maxOrigins)
+    return { field: 'origins', value: origins, rule: `must name 1 to ${maxOrigins} origins with scope ${publicScope}` };
+  const wrong = origins.find(origin => !isOriginPattern(origin));
+  if (wrong !== undefined) return { field: 'origins', value: wrong, rule: originRule };
+  if (adIdPrefix === undefined)
+    return {
+      field: 'ad_id_prefix',
+      value: undefined,
+      rule: `must be given with scope ${publicScope}, because anybody can send clicks of all ads of the key`,
+    };
+  return brokenPrefix(adIdPrefix);
+}
+
+function brokenPrefixRule({ scopes, adIdPrefix, origins }: WantedKey): BrokenKeyRule | undefined {
+  if (origins !== undefined)
+    return { field: 'origins', value: origins, rule: `may stand with scope ${publicScope} alone` };
   if (adIdPrefix === undefined) return undefined;
-  if (!adIdPrefixPattern.test(adIdPrefix))
-    return { field: 'ad_id_prefix', value: adIdPrefix, rule: 'must be 1 to 128 of A-Z a-z 0-9 . _ : -' };
   const further = scopes.find(scope => scope !== 'ingest');
-  if (further === undefined) return undefined;
+  if (further === undefined) return brokenPrefix(adIdPrefix);
   return {
     field: 'ad_id_prefix',
     value: adIdPrefix,
-    rule: `may stand with scope ingest alone, and ${further} is asked for, too`,
+    rule: `may stand with scope ingest or ${publicScope} alone, and ${further} is asked for, too`,
     advice: 'it limits which ads are written, and not yet which are read: make two keys',
   };
+}
+
+function brokenPrefix(adIdPrefix: string): BrokenKeyRule | undefined {
+  if (adIdPrefixPattern.test(adIdPrefix)) return undefined;
+  return { field: 'ad_id_prefix', value: adIdPrefix, rule: 'must be 1 to 128 of A-Z a-z 0-9 . _ : -' };
 }
 
 export interface MadeKey {
@@ -66,8 +97,9 @@ export interface MadeKey {
 }
 
 /** The rules must hold. */
-export function createdKey({ label, scopes, expiresAt, adIdPrefix }: WantedKey, doer: Doer, now: number): MadeKey {
-  const { keyId, text } = mintKeyText();
+export function createdKey(wanted: WantedKey, doer: Doer, now: number): MadeKey {
+  const { label, scopes, expiresAt, adIdPrefix, origins } = wanted;
+  const { keyId, text } = mintKeyText(undefined, undefined, kindOf(scopes));
   return {
     text,
     change: {
@@ -76,6 +108,7 @@ export function createdKey({ label, scopes, expiresAt, adIdPrefix }: WantedKey, 
       label,
       scopes: [...scopes],
       ...(adIdPrefix === undefined ? {} : { ad_id_prefix: adIdPrefix }),
+      ...(origins === undefined ? {} : { origins: [...origins] }),
       ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
       secret_sha256: hashOf(text),
       at: now,
@@ -86,7 +119,7 @@ export function createdKey({ label, scopes, expiresAt, adIdPrefix }: WantedKey, 
 
 /** A key with another secret. The one that is in force now stays so for `overlapMs`. */
 export function rotatedKey(key: Key, overlapMs: number, doer: Doer, now: number): MadeKey {
-  const { text } = mintKeyText(key.id);
+  const { text } = mintKeyText(key.id, undefined, kindOf(key.created.scopes));
   // The newest change is in force, and the clocks of two processes may differ.
   const at = Math.max(now, (key.rotated?.at ?? 0) + 1);
   const previous_until = now + overlapMs;
@@ -102,6 +135,10 @@ export function rotatedKey(key: Key, overlapMs: number, doer: Doer, now: number)
       ...doer,
     },
   };
+}
+
+function kindOf(scopes: readonly string[]): 'secret' | 'public' {
+  return isPublic(scopes) ? 'public' : 'secret';
 }
 
 function hashOf(text: string): string {

@@ -31,6 +31,7 @@ interface CreateOptions extends ServiceOptions {
   readonly scope: (typeof scopeNames)[number][];
   readonly expiresAt?: string;
   readonly adIdPrefix?: string;
+  readonly origin?: string[];
 }
 
 function createCommand(): Command {
@@ -39,10 +40,14 @@ function createCommand(): Command {
     .requiredOption('--label <text>', 'what it is for, and who has it')
     .addOption(new Option('--scope <scopes...>', 'what its holder may do').choices(scopeNames).makeOptionMandatory())
     .option('--expires-at <time>', 'until when it is valid: RFC 3339 (default: until it is revoked)', timeOf)
-    .option('--ad-id-prefix <prefix>', 'with scope ingest alone: only ads whose id begins so')
+    .option('--ad-id-prefix <prefix>', 'with scope ingest or ingest:public: only ads whose id begins so')
+    .option(
+      '--origin <origins...>',
+      'with scope ingest:public: the sites whose pages may use it (https://shop.example)',
+    )
     .action(async (given: CreateOptions) => {
-      const { label, scope, expiresAt: expires_at, adIdPrefix: ad_id_prefix } = given;
-      const body = { label, scopes: scope, expires_at, ad_id_prefix };
+      const { label, scope, expiresAt: expires_at, adIdPrefix: ad_id_prefix, origin: origins } = given;
+      const body = { label, scopes: scope, expires_at, ad_id_prefix, origins };
       showOnce(await clientOf(given).ask('createKey', { body }), given);
     });
 }
@@ -113,11 +118,11 @@ export function keysText({ keys }: Pick<AnswerOf<'listKeys'>, 'keys'>, style: St
       { title: 'expires' },
       { title: 'label' },
     ],
-    keys.map(({ id, state, scopes: held, ad_id_prefix, changes, expires_at, label }) => [
+    keys.map(({ id, state, scopes: held, ad_id_prefix, origins, changes, expires_at, label }) => [
       id,
       state === 'usable' ? style.good(state) : style.bad(state),
       held.join(', '),
-      ad_id_prefix === null ? 'all' : `${ad_id_prefix}…`,
+      `${ad_id_prefix === null ? 'all' : `${ad_id_prefix}…`}${origins ? ` from ${origins.join(', ')}` : ''}`,
       changes[0] ? shortTime(changes[0].at) : '',
       changes[0]?.by ?? '',
       expires_at === null ? 'never' : shortTime(expires_at),

@@ -73,21 +73,25 @@ export interface Operations {
     readonly input: {
       readonly body: {
         /** what it is for, and who has it */ readonly label: string;
-        /** `ingest`: post clicks; `read`: counts, top lists, series and the state of the pipeline; `read:personal`: what is about persons: clicks by user or address, stored filters, click trails, quarantined lines, raw exports; `operate`: start and end jobs, put and delete filters, add partitions; `admin`: make, rotate and revoke keys, and everything else */
-        readonly scopes: readonly ('ingest' | 'read' | 'read:personal' | 'operate' | 'admin')[];
+        /** `ingest`: post clicks; `ingest:public`: for a key in a page: send clicks from the browsers that show this page, of ads of one prefix, and nothing else; `read`: counts, top lists, series and the state of the pipeline; `read:personal`: what is about persons: clicks by user or address, stored filters, click trails, quarantined lines, raw exports; `operate`: start and end jobs, put and delete filters, add partitions; `admin`: make, rotate and revoke keys, and everything else */
+        readonly scopes: readonly ('ingest' | 'ingest:public' | 'read' | 'read:personal' | 'operate' | 'admin')[];
         /** until when it is valid: RFC 3339 with zone, or epoch milliseconds; none: until it is revoked */
         readonly expires_at?: string | undefined;
-        /** only with scope `ingest`: the key may post only clicks of ads whose id begins with this text */
+        /** only with scope `ingest`, or with `ingest:public`, which needs it: the key may post only clicks of ads whose id begins with this text */
         readonly ad_id_prefix?: string | undefined;
+        /** with scope `ingest:public`, which needs them: the pages from which the key may be used. They must be origins as browsers write them: https://shop.example, without a path, a usual port (80, 443) or capitals; or https://*.shop.example for all names below shop.example */
+        readonly origins?: readonly string[] | undefined;
       };
     };
     readonly answer: {
       /** is a part of the key itself, and is not secret */ readonly id: string;
       readonly label: string;
-      /** of ingest, read, read:personal, operate, admin */
+      /** of ingest, ingest:public, read, read:personal, operate, admin */
       readonly scopes: readonly string[];
       /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
+      /** the pages from which a public key may be used; null: it is no public key */
+      readonly origins: readonly string[] | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -1337,10 +1341,12 @@ export interface Operations {
       readonly keys: readonly {
         /** is a part of the key itself, and is not secret */ readonly id: string;
         readonly label: string;
-        /** of ingest, read, read:personal, operate, admin */
+        /** of ingest, ingest:public, read, read:personal, operate, admin */
         readonly scopes: readonly string[];
         /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
         readonly ad_id_prefix: string | null;
+        /** the pages from which a public key may be used; null: it is no public key */
+        readonly origins: readonly string[] | null;
         readonly state: 'usable' | 'expired' | 'revoked';
         readonly expires_at: string | null;
         readonly previous_until: string | null;
@@ -1706,10 +1712,12 @@ export interface Operations {
     readonly answer: {
       /** is a part of the key itself, and is not secret */ readonly id: string;
       readonly label: string;
-      /** of ingest, read, read:personal, operate, admin */
+      /** of ingest, ingest:public, read, read:personal, operate, admin */
       readonly scopes: readonly string[];
       /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
+      /** the pages from which a public key may be used; null: it is no public key */
+      readonly origins: readonly string[] | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;
@@ -1739,10 +1747,12 @@ export interface Operations {
     readonly answer: {
       /** is a part of the key itself, and is not secret */ readonly id: string;
       readonly label: string;
-      /** of ingest, read, read:personal, operate, admin */
+      /** of ingest, ingest:public, read, read:personal, operate, admin */
       readonly scopes: readonly string[];
       /** the key may post only clicks of ads whose id begins with this text; null: of any ad */
       readonly ad_id_prefix: string | null;
+      /** the pages from which a public key may be used; null: it is no public key */
+      readonly origins: readonly string[] | null;
       readonly state: 'usable' | 'expired' | 'revoked';
       readonly expires_at: string | null;
       readonly previous_until: string | null;

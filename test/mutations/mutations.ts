@@ -2964,7 +2964,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'link-redirect-before-the-spool',
     bug: 'the redirect does not wait for the spool: who is killed before the disk has the click has lost it',
-    file: 'ingest/links/keep-click.ts',
+    file: 'ingest/spool/keep-click.ts',
     unit: 'test/unit/ingest/links/link-route.test.ts',
     edits: [['await spool.append(click);', 'void spool.append(click);']],
   },

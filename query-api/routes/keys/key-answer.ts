@@ -14,6 +14,9 @@ const keyFields = {
   ad_id_prefix: Type.Union([Type.String(), Type.Null()], {
     description: 'the key may post only clicks of ads whose id begins with this text; null: of any ad',
   }),
+  origins: Type.Union([Type.Array(Type.String()), Type.Null()], {
+    description: 'the pages from which a public key may be used; null: it is no public key',
+  }),
   state: Type.Enum(['usable', 'expired', 'revoked'], { type: 'string' }),
   expires_at: orNull('null: valid until it is revoked'),
   previous_until: orNull('until when the secret before the last rotation is valid too; null: there is none'),
@@ -54,6 +57,7 @@ export function shownKey(key: Key, now: number) {
     label: created.label,
     scopes: created.scopes,
     ad_id_prefix: created.ad_id_prefix ?? null,
+    origins: created.origins ?? null,
     state: stateOf(key, now),
     expires_at: created.expires_at === undefined ? null : isoOf(created.expires_at),
     previous_until: until > now ? isoOf(until) : null,

@@ -10,7 +10,7 @@ import type { Click } from '../../../../ingest/click.ts';
 import { IngestConfig } from '../../../../ingest/config.ts';
 import { parseLinkKeys } from '../../../../ingest/links/link-keys.ts';
 import { type LinkText, linkOf, secretOf } from '../../../../ingest/links/link-text.ts';
-import { maxRecords } from '../../../../ingest/links/refused-links.ts';
+import { maxRecords } from '../../../../ingest/refused-records.ts';
 import { RecordReader } from '../../../../ingest/record-reader.ts';
 import { click, clicksOf, ndjson } from '../../../support/clicks.ts';
 

@@ -13,6 +13,7 @@ describe('the list of keys', () => {
       label: 'shop\u001b[2J',
       scopes: ['ingest'],
       ad_id_prefix: 'shop-',
+      origins: null,
       state: 'usable' as const,
       expires_at: null,
       previous_until: null,
