@@ -130,7 +130,7 @@ describe('a record of topic keys', () => {
 
   it.each([
     ['of an unknown kind', { ...record, headers: { kind: 'limited', adclicks_format: '1' } }],
-    ['of an unknown format', { ...record, headers: { kind: 'created', adclicks_format: '2' } }],
+    ['of an unknown format', { ...record, headers: { kind: 'created', adclicks_format: '3' } }],
   ])('%s is not passed over', (_, wrong) => {
     expect(() => new KeyBook().take(wrong)).toThrow(UnknownFormat);
   });
@@ -145,6 +145,16 @@ describe('a record of topic keys', () => {
     const wrong = { ...record, value: value === null ? null : Buffer.from(value) };
     expect(() => new KeyBook().take(wrong)).toThrow(Corrupt);
     expect(() => new KeyBook().take(wrong)).toThrow(/^topic keys, offset 0: the value is no "created" record$/);
+  });
+
+  it('that makes a public key has format 2, so that an older release lets nobody in, and all others have format 1', () => {
+    const wanted = { label: 'x', scopes: ['ingest:public'], adIdPrefix: 'ad-', origins: ['https://shop.example'] };
+    const { change: limited } = createdKey(wanted, doer, at);
+    expect(keyLogRecord(limited).headers?.['adclicks_format']).toBe('2');
+    expect(record.headers?.['adclicks_format']).toBe('1');
+    const book = new KeyBook();
+    book.take(keyLogRecord(limited));
+    expect(book.get(limited.id)?.created).toMatchObject({ origins: wanted.origins, ad_id_prefix: 'ad-' });
   });
 
   it('with fields that are not known is read', () => {

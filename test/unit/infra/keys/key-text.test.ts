@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { keyIdPattern, mintKeyText, parseKeyText, withoutKeyTexts } from '../../../../infra/keys/key-text.ts';
+import {
+  keyIdPart,
+  keyIdPattern,
+  mintKeyText,
+  parseKeyText,
+  withoutKeyTexts,
+} from '../../../../infra/keys/key-text.ts';
 import { adIdPrefixPattern } from '../../../../infra/keys/new-key.ts';
 import { adIdPattern } from '../../../../ingest/click.ts';
 
@@ -74,6 +80,16 @@ describe('the text of a key', () => {
     const { keyId, text } = mintKeyText();
     expect(withoutKeyTexts(`/v1/status?key=${text}&a=1`)).toBe(`/v1/status?key=adclicks_${keyId}_***&a=1`);
     expect(withoutKeyTexts('/v1/status')).toBe('/v1/status');
+  });
+
+  it('of a public key looks like no secret to a scanner, and is read and taken out of logs as others are', () => {
+    const { keyId, text } = mintKeyText(undefined, undefined, 'public');
+    expect(text).toMatch(new RegExp(`^adclicks_pub_${keyId}_[0-9A-Za-z]{49}$`));
+    expect(text).not.toMatch(/adclicks_[0-9A-Za-z]{16}_[0-9A-Za-z]{49}/);
+    expect(parseKeyText(text)?.keyId).toBe(keyId);
+    expect(keyIdPart(text)).toBe(keyId);
+    expect(parseKeyText(text.replace('pub_', ''))).toBeUndefined();
+    expect(withoutKeyTexts(`/b?k=${text}&a=1`)).toBe(`/b?k=adclicks_pub_${keyId}_***&a=1`);
   });
 });
 
