@@ -46,6 +46,8 @@ export interface HttpOptions extends Operations, GuardedRoutes {
   readonly operationsPort?: number;
   /** It serves pages to browsers: all of helmet's headers. Others, whose answers are data, only forbid to guess their type. */
   readonly servesPages: boolean;
+  /** Some of its routes are for pages, with a public key. */
+  readonly servesBrowserClicks?: boolean;
   /** Where what an answer needs is given up with it. */
   readonly answers?: AnswerLimits;
   /** Of the process: by it the server knows when to leave, and how long it may take. */
@@ -82,9 +84,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
       },
       servers: [{ url: '/', description: 'this service' }],
       security: [],
-      ...(options.keys
-        ? { components: { securitySchemes: { apiKey: apiKeyScheme, publicKey: publicKeyScheme } } }
-        : {}),
+      ...(options.keys ? { components: { securitySchemes: securitySchemesOf(options) } } : {}),
       tags: Object.entries({ ...options.tags, ...(operationsPort === 0 ? operationTags : {}) }).map(
         ([name, description]) => ({ name, description }),
       ),
@@ -178,6 +178,10 @@ const publicKeyScheme = {
   name: 'k',
   description: 'A public API key, with scope ingest:public alone. It may stand in the source of a page.',
 } as const;
+
+function securitySchemesOf({ servesBrowserClicks = false }: HttpOptions) {
+  return { apiKey: apiKeyScheme, ...(servesBrowserClicks ? { publicKey: publicKeyScheme } : {}) };
+}
 
 /** An empty choice says that it also goes without a key. */
 function withSecurity<T extends object | undefined>(

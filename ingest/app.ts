@@ -128,6 +128,7 @@ function openServer(
     ...guards,
     operationsPort: config.INGEST_OPS_PORT,
     servesPages: false,
+    servesBrowserClicks: true,
     readiness: { kafka: kafkaReady, hot_ads: rulesKnown, partitions: partitionsAgree, ...guards.keys.readiness },
     life,
   });

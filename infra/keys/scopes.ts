@@ -1,4 +1,4 @@
-/** Lists the scopes of API keys: what a key lets its holder do. None includes another, but `admin` includes all. */
+/** Lists the scopes of API keys: what a key lets its holder do. None includes another, but `admin` includes all except `ingest:public`. */
 
 export const scopes = {
   ingest: 'post clicks',

@@ -16,7 +16,7 @@ import { type BrowserVerdict, browserClick, refusedClick, type Sending } from '.
 export const maxBeaconBytes = 16 << 10;
 export const maxBeaconClicks = 20;
 /** A clock that differs by more is not believed. */
-export const maxClockDifferenceMs = 60_000;
+const maxClockDifferenceMs = 60_000;
 
 /** @throws Problem 400, 413 */
 export function beaconClicks(body: Buffer, isJson: boolean, sending: Sending): BrowserVerdict[] {

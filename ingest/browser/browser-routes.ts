@@ -25,7 +25,7 @@ import type { BrowserVerdict, Sending } from './browser-click.ts';
 import { checkPage } from './page-origin.ts';
 import { type PixelQuery, pixelClick, pixelGif } from './pixel.ts';
 import { createRefusedBrowserClicks, type Via } from './refused-browser-clicks.ts';
-import { beaconSchema, pixelSchema, preflightSchema, scriptSchema } from './route-schemas.ts';
+import { beaconSchema, pixelSchema, scriptSchema } from './route-schemas.ts';
 import { servedSnippet } from './served-snippet.ts';
 
 export interface BrowserRouteDeps {
@@ -47,11 +47,18 @@ export function routeBrowserClicks(http: Http, deps: BrowserRouteDeps): void {
   const { allowPage, accept, sendingOf } = browserClicks(deps);
   const common = { config: { scope: publicScope }, validatorCompiler: () => () => true } as const;
 
-  http.options('/b', { schema: preflightSchema, ...common }, async (request, reply) => {
-    allowPage(request, reply, 'preflight');
-    reply.header('access-control-allow-methods', 'POST').header('access-control-allow-headers', 'content-type');
-    reply.header('access-control-max-age', `${preflightMaxAgeS}`);
-    return withoutBody(reply);
+  http.route({
+    method: ['OPTIONS'],
+    url: '/b',
+    // No program asks for it: browsers do, by themselves.
+    schema: { hide: true },
+    ...common,
+    handler: async (request, reply) => {
+      allowPage(request, reply, 'preflight');
+      reply.header('access-control-allow-methods', 'POST').header('access-control-allow-headers', 'content-type');
+      reply.header('access-control-max-age', `${preflightMaxAgeS}`);
+      return withoutBody(reply);
+    },
   });
 
   http.post('/b', { schema: beaconSchema, bodyLimit: maxBeaconBytes, ...common }, async (request, reply) => {

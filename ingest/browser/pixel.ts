@@ -14,7 +14,7 @@ import { type BrowserVerdict, browserClick, refusedClick, type Sending } from '.
 /** The smallest picture there is: one pixel, transparent. */
 export const pixelGif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==', 'base64');
 
-export const maxPixelAgeMs = 10 * 60_000;
+const maxPixelAgeMs = 10 * 60_000;
 
 /** The query as it was parsed: a parameter that is given several times is a list. */
 export type PixelQuery = Readonly<Partial<Record<'e' | 't', unknown>>>;

@@ -4,8 +4,6 @@ import { ProblemSchema } from '../../infra/http.ts';
 import { adIdPattern, limits } from '../click.ts';
 import { maxBeaconClicks } from './beacon.ts';
 
-const key = Type.String({ description: 'the public API key, which has scope ingest:public alone' });
-
 const PageClick = Type.Object(
   {
     ad_id: Type.String({ pattern: adIdPattern.source, description: 'the ad; it begins with the prefix of the key' }),
@@ -31,8 +29,7 @@ export const beaconSchema = {
   operationId: 'sendBeacon',
   summary: 'Send clicks from a page, as navigator.sendBeacon does',
   description:
-    'The clicks are kept before the answer is sent, which has no body. The page must be of an origin that the key allows: header Origin says so. Send text, as text/plain, which browsers do without a preflight. If some clicks are valid, they are kept and the others are quarantined.',
-  querystring: Type.Object({ k: key }),
+    'The clicks are kept before the answer is sent, which has no body. The page must be of an origin that the key allows: header Origin says so. Send text, as text/plain, which browsers do without a preflight. Preflights (OPTIONS) are answered, without credentials. If some clicks are valid, they are kept and the others are quarantined.',
   body: {
     content: {
       'text/plain': { schema: PageClicks },
@@ -50,15 +47,6 @@ export const beaconSchema = {
   },
 };
 
-export const preflightSchema = {
-  tags: ['clicks'],
-  operationId: 'askForBeacon',
-  summary: 'The preflight that browsers send before clicks that are not plain text',
-  description: 'Allows POST and header Content-Type to pages of the origins of the key, without credentials.',
-  querystring: Type.Object({ k: key }),
-  response: { 204: Type.Null({ description: 'The page may send' }), 403: ProblemSchema, 429: ProblemSchema },
-};
-
 export const pixelSchema = {
   tags: ['clicks'],
   operationId: 'loadPixel',
@@ -67,7 +55,6 @@ export const pixelSchema = {
     'The click is kept before the picture is sent. The page must be of an origin that the key allows: header Referer says so. Loads with the same ad_id, e and t are one click.',
   params: Type.Object({ ad_id: Type.String({ description: 'the ad; it begins with the prefix of the key' }) }),
   querystring: Type.Object({
-    k: key,
     e: Type.String({ description: 'event id: together with the ad, the identity of the click' }),
     t: Type.Optional(
       Type.String({
@@ -92,7 +79,8 @@ export const scriptSchema = {
   tags: ['clicks'],
   operationId: 'getClickScript',
   summary: 'The script with which pages send clicks',
-  description: 'Pages load it with `<script src="…/click.js" data-key="…" async>`.',
+  description:
+    'Pages load it with an element `script`, whose attribute `data-key` has the public key, and mark what counts as a click with the attribute `data-adclick`.',
   response: {
     200: {
       description: 'JavaScript of at most 1 KB',

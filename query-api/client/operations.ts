@@ -561,6 +561,8 @@ export interface Operations {
       }[];
     };
   };
+  /** The script with which pages send clicks */
+  readonly getClickScript: { readonly input: NoInput; readonly answer: string };
   /** Clicks by country in a range of minutes (without from and to: in the last full minute) */
   readonly getCountries: {
     readonly input: {
@@ -1575,6 +1577,20 @@ export interface Operations {
       }[];
     };
   };
+  /** Count a click by a picture of one pixel, for pages without scripts */
+  readonly loadPixel: {
+    readonly input: {
+      readonly params: {
+        /** the ad; it begins with the prefix of the key */ readonly ad_id: string;
+      };
+      readonly query: {
+        /** event id: together with the ad, the identity of the click */ readonly e: string;
+        /** when the page was made, in epoch seconds: the time of the click, at most 10 minutes ago. Without it, the time of the load */
+        readonly t?: string | undefined;
+      };
+    };
+    readonly answer: string;
+  };
   /** Post one click or many */
   readonly postClicks: {
     readonly input: {
@@ -1770,6 +1786,27 @@ export interface Operations {
       readonly api_key: string;
     };
   };
+  /** Send clicks from a page, as navigator.sendBeacon does */
+  readonly sendBeacon: {
+    readonly input: {
+      readonly body:
+        | {
+            /** the ad; it begins with the prefix of the key */ readonly ad_id: string;
+            /** together with ad_id, the identity of the click: made once, and the same when it is sent again */
+            readonly event_id: string;
+            /** RFC 3339 or epoch ms, by the clock of the browser. If it differs from the time of arrival by more than a minute, or is missing, the click has the time of arrival */
+            readonly clicked_at?: string | number | undefined;
+          }
+        | readonly {
+            /** the ad; it begins with the prefix of the key */ readonly ad_id: string;
+            /** together with ad_id, the identity of the click: made once, and the same when it is sent again */
+            readonly event_id: string;
+            /** RFC 3339 or epoch ms, by the clock of the browser. If it differs from the time of arrival by more than a minute, or is missing, the click has the time of arrival */
+            readonly clicked_at?: string | number | undefined;
+          }[];
+    };
+    readonly answer: undefined;
+  };
   /** Compare final counts with distinct raw clicks (ad and event id) in SQL, without the streaming code */
   readonly startReconciliation: {
     readonly input: {
@@ -1885,6 +1922,7 @@ export const operations = {
   getAggregatedCount: { service: 'query-api', method: 'GET', path: '/v1/ads/{ad_id}/aggregated_count', gives: 'json' },
   getAllSeries: { service: 'query-api', method: 'GET', path: '/v1/ads/series', gives: 'json' },
   getClick: { service: 'query-api', method: 'GET', path: '/v1/clicks/{event_id}', gives: 'json' },
+  getClickScript: { service: 'ingest', method: 'GET', path: '/click.js', gives: 'text' },
   getCountries: { service: 'query-api', method: 'GET', path: '/v1/ads/countries', gives: 'json' },
   getFilter: { service: 'query-api', method: 'GET', path: '/v1/filters/{id}', gives: 'json' },
   getMostClicked: { service: 'query-api', method: 'GET', path: '/v1/ads/most_clicked', gives: 'json' },
@@ -1902,10 +1940,12 @@ export const operations = {
   listReconciliations: { service: 'query-api', method: 'GET', path: '/v1/reconciliations', gives: 'json' },
   listReplays: { service: 'query-api', method: 'GET', path: '/v1/replays', gives: 'json' },
   listen: { service: 'query-api', method: 'GET', path: '/v1/live', gives: 'events' },
+  loadPixel: { service: 'ingest', method: 'GET', path: '/p/{ad_id}.gif', gives: 'text' },
   postClicks: { service: 'ingest', method: 'POST', path: '/v1/clicks', gives: 'json' },
   putFilter: { service: 'query-api', method: 'PUT', path: '/v1/filters/{id}', gives: 'json' },
   revokeKey: { service: 'query-api', method: 'DELETE', path: '/v1/keys/{id}', gives: 'json' },
   rotateKey: { service: 'query-api', method: 'POST', path: '/v1/keys/{id}/rotate', gives: 'json' },
+  sendBeacon: { service: 'ingest', method: 'POST', path: '/b', gives: 'nothing' },
   startReconciliation: { service: 'query-api', method: 'POST', path: '/v1/reconciliations', gives: 'json' },
   startReplay: { service: 'query-api', method: 'POST', path: '/v1/replays', gives: 'json' },
 } as const satisfies Record<keyof Operations, Place>;

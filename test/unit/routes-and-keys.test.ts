@@ -94,8 +94,8 @@ const parameters: Readonly<Record<string, 'personal' | 'not'>> = {
       ...['ad_id', 'as_of', 'at', 'clicked_from', 'clicked_to', 'compare', 'contains', 'count', 'country', 'cursor'],
       ...['format', 'from', 'granularity', 'last_event_id', 'limit', 'order', 'outcome', 'prefix', 'reason', 'strict'],
       ...['timezone', 'to', 'uniques', 'window'],
-      // Of pages: key, event id, time.
-      ...['k', 'e', 't'],
+      // Of pixels: event id, time.
+      ...['e', 't'],
     ].map(name => [name, 'not'] as const),
   ),
 };
@@ -127,7 +127,8 @@ async function build(service: keyof typeof table, env: Record<string, string>, k
 const methodOf = ({ method }: RouteOptions) => [method].flat().find(each => each !== 'HEAD') ?? 'HEAD';
 const nameOf = (route: RouteOptions) => `${methodOf(route)} ${route.url}`;
 /** Of the methods that a path does not take. */
-const isRefusal = ({ method }: RouteOptions) => Array.isArray(method) && !method.includes('HEAD');
+const isRefusal = ({ method }: RouteOptions) =>
+  Array.isArray(method) && !method.includes('HEAD') && !method.includes('OPTIONS');
 const pathOf = (url: string) => (url === '*' ? '/any' : url.replace(/:\w+/g, '0123456789abcdef').replace(/\*$/, 'x'));
 
 const now = Date.now();
